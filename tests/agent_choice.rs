@@ -1,7 +1,7 @@
 //! Tests which agent and which model keys a job receives; the test acts as the runner.
 
 use crate::cli::User;
-use crate::story::{REPOSITORY, Setup, Story, Task, failed};
+use crate::story::{REPOSITORY, Setup, Story, Task, failed_finish};
 use pullyard_domain::agent::{Agent, ModelKey, ModelSecrets};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{JobId, SecretName};
@@ -12,7 +12,7 @@ use pullyard_protocol::secret::SetSecret;
 
 /// A repository that uses Claude Code and also has a command.
 async fn story() -> Story {
-    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     connect(&story, "claude_code", Some("opus")).await;
     story
 }
@@ -20,16 +20,16 @@ async fn story() -> Story {
 async fn connect(story: &Story, capability: &str, model: Option<&str>) {
     let command = vec!["./agent.sh".into()];
     let agent = Agent { capability: capability.into(), command, model: model.map(str::to_owned) };
-    story.connect(agent).await;
+    story.connect_repository(agent).await;
 }
 
-async fn works(story: &Story, job: &JobId, claim: &str, expected: (&str, Option<&str>)) -> AttemptClient {
+async fn claim_expecting(story: &Story, job: &JobId, claim: &str, expected: (&str, Option<&str>)) -> AttemptClient {
     let (assignment, client) = story.claim(job, claim).await.unwrap();
     assert_eq!((assignment.agent.capability.as_str(), assignment.agent.model.as_deref()), expected);
     client
 }
 
-fn asking(story: &Story, agent: Option<&str>, model: Option<&str>) -> CreateJob {
+fn create_request(story: &Story, agent: Option<&str>, model: Option<&str>) -> CreateJob {
     CreateJob {
         project: story.project.clone(),
         ticket: None,
@@ -41,13 +41,13 @@ fn asking(story: &Story, agent: Option<&str>, model: Option<&str>) -> CreateJob 
     }
 }
 
-async fn made(story: &Story, agent: Option<&str>, model: Option<&str>) -> JobId {
-    let decision = story.api.create_job(&asking(story, agent, model), None).await.unwrap();
+async fn create_job(story: &Story, agent: Option<&str>, model: Option<&str>) -> JobId {
+    let decision = story.api.create_job(&create_request(story, agent, model), None).await.unwrap();
     assert_eq!(decision.verdict, Verdict::Accepted, "{}", decision.sentence);
     decision.job.unwrap()
 }
 
-async fn told<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, Option<String>) {
+async fn problem_of<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, Option<String>) {
     match answer {
         Err(Error::Problem(problem)) => (problem.status, problem.code, problem.pointer),
         other => panic!("{other:?}"),
@@ -64,58 +64,59 @@ async fn job_and_its_retry_use_the_requested_agent() {
         (Some("command"), None, ("command", None)),
         (Some("auto"), None, ("auto", None)),
     ] {
-        let job = made(&story, agent, model).await;
-        let client = works(&story, &job, "c1", expected).await;
-        client.finish(&failed("f1")).await.unwrap();
+        let job = create_job(&story, agent, model).await;
+        let client = claim_expecting(&story, &job, "c1", expected).await;
+        client.finish(&failed_finish("f1")).await.unwrap();
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-        works(&story, &again, "c2", expected).await;
+        claim_expecting(&story, &again, "c2", expected).await;
     }
-    let refused = async |agent, model| told(story.api.create_job(&asking(&story, agent, model), None).await).await;
+    let refused =
+        async |agent, model| problem_of(story.api.create_job(&create_request(&story, agent, model), None).await).await;
     for no_agent in ["magic", "project"] {
         assert_eq!(refused(Some(no_agent), None).await, (422, "invalid".into(), Some("/agent".into())));
     }
     assert_eq!(refused(Some("codex"), Some("--help")).await, (422, "invalid".into(), Some("/model".into())));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_sets_and_resets_agents_of_project_and_repository() {
-    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let mut user = User::of(&story);
-    user.tell("PULLYARD_PROJECT", "acme");
-    user.run(&["projects", "create", "other", "--agent", "command"]).await.ended(2, "command");
-    user.run(&["projects", "create", "other", "--model", "opus"]).await.ended(2, "--agent");
+    user.set_env("PULLYARD_PROJECT", "acme");
+    user.run(&["projects", "create", "other", "--agent", "command"]).await.assert_exit(2, "command");
+    user.run(&["projects", "create", "other", "--model", "opus"]).await.assert_exit(2, "--agent");
     let other = ["projects", "create", "other", "--agent", "claude_code", "--model", "opus"];
-    let shown = user.run(&other).await.done();
+    let shown = user.run(&other).await.assert_success();
     assert!(shown.contains("agent\tclaude_code\nmodel\topus\n"), "{shown}");
 
     let set = async |changes: &[&str]| user.run(&[&["settings", "set"][..], changes].concat()).await;
-    set(&["agent=command"]).await.ended(2, "choose one of claude_code, codex, auto, or null");
-    set(&["model=opus"]).await.ended(2, "a model needs an agent");
-    set(&["agent=claude_code", "model=opus"]).await.done();
-    set(&["agent=codex"]).await.ended(2, "opus was named for claude_code");
+    set(&["agent=command"]).await.assert_exit(2, "choose one of claude_code, codex, auto, or null");
+    set(&["model=opus"]).await.assert_exit(2, "a model needs an agent");
+    set(&["agent=claude_code", "model=opus"]).await.assert_success();
+    set(&["agent=codex"]).await.assert_exit(2, "opus was named for claude_code");
     // The server does not know which agent the model was named for; the message names a command that works.
-    set(&["agent=auto", "model=opus"]).await.ended(2, "opus itself is taken by a change after that");
-    set(&["agent=auto", "model=null"]).await.done();
-    assert_eq!(set(&["model=opus"]).await.done(), "model\topus\n");
-    assert_eq!(set(&["agent=codex", "model=null"]).await.done(), "agent\tcodex\nmodel\t\n");
+    set(&["agent=auto", "model=opus"]).await.assert_exit(2, "opus itself is taken by a change after that");
+    set(&["agent=auto", "model=null"]).await.assert_success();
+    assert_eq!(set(&["model=opus"]).await.assert_success(), "model\topus\n");
+    assert_eq!(set(&["agent=codex", "model=null"]).await.assert_success(), "agent\tcodex\nmodel\t\n");
 
-    let list = async || user.run(&["repos", "list"]).await.done();
+    let list = async || user.run(&["repos", "list"]).await.assert_success();
     let row = |agent: &str| format!("{REPOSITORY}\tgh1\tmain\t{agent}\t\n");
     assert_eq!(list().await, row("./agent.sh"));
-    user.run(&["repos", "add", REPOSITORY, "--integration", "gh1"]).await.done();
+    user.run(&["repos", "add", REPOSITORY, "--integration", "gh1"]).await.assert_success();
     assert_eq!(list().await, row("project"));
     let change = async |flags: &[&str]| user.run(&[&["repos", "set", REPOSITORY][..], flags].concat()).await;
-    change(&["--model", "gpt-5"]).await.ended(2, "a model needs an agent");
-    change(&["--agent", "claude_code", "--model", "opus"]).await.done();
+    change(&["--model", "gpt-5"]).await.assert_exit(2, "a model needs an agent");
+    change(&["--agent", "claude_code", "--model", "opus"]).await.assert_success();
     assert_eq!(list().await, row("claude_code opus"));
-    change(&["--agent", "auto"]).await.done();
+    change(&["--agent", "auto"]).await.assert_success();
     assert_eq!(list().await, row("auto"));
-    change(&["--agent", "project"]).await.done();
+    change(&["--agent", "project"]).await.assert_success();
     assert_eq!(list().await, row("project"));
-    let job = made(&story, None, None).await;
-    works(&story, &job, "c1", ("codex", None)).await;
-    story.end().await;
+    let job = create_job(&story, None, None).await;
+    claim_expecting(&story, &job, "c1", ("codex", None)).await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -128,7 +129,7 @@ async fn model_keys_go_only_to_jobs_of_their_agent() {
     let anthropic = stored("anthropic", "sk-ant-1").await;
     let openai = stored("openai", "sk-2").await;
     story
-        .settings(|settings| {
+        .update_settings(|settings| {
             settings.model_secrets = ModelSecrets {
                 anthropic_api_key: Some(anthropic),
                 openai_api_key: Some(openai),
@@ -142,13 +143,13 @@ async fn model_keys_go_only_to_jobs_of_their_agent() {
         (Some("auto"), vec![(ModelKey::AnthropicApiKey, "sk-ant-1"), (ModelKey::OpenaiApiKey, "sk-2")]),
         (Some("command"), vec![]),
     ] {
-        let job = made(&story, agent, None).await;
+        let job = create_job(&story, agent, None).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
         let given = client.credentials().await.unwrap().model;
         let given = given.iter().map(|one| (one.key, one.value.as_str())).collect::<Vec<_>>();
         assert_eq!(given, expected, "{agent:?}");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,8 +157,8 @@ async fn missing_or_foreign_model_secret_is_refused_with_its_name() {
     let story = story().await;
     let of_forges = story.local.forge_secret();
     let missing = of_forges.replace("/user/", "/job/");
-    story.settings(|settings| settings.model_secrets.claude_token = Some(missing)).await;
-    let job = made(&story, None, None).await;
+    story.update_settings(|settings| settings.model_secrets.claude_token = Some(missing)).await;
+    let job = create_job(&story, None, None).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let Err(Error::Problem(problem)) = client.credentials().await else { panic!("the credentials were returned") };
     assert_eq!((problem.status, problem.code.as_str()), (422, "model_secret_missing"));
@@ -168,9 +169,9 @@ async fn missing_or_foreign_model_secret_is_refused_with_its_name() {
     for others in ["production/database", of_forges] {
         settings.model_secrets.claude_token = Some(others.to_owned());
         let refused = story.api.set_settings(&story.project, &settings, project.revision).await;
-        assert_eq!(told(refused).await, (422, "invalid".into(), Some("/model_secrets/claude_token".into())));
+        assert_eq!(problem_of(refused).await, (422, "invalid".into(), Some("/model_secrets/claude_token".into())));
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -189,11 +190,11 @@ async fn new_project_cannot_name_foreign_secrets() {
             body[parent][key] = others.into();
             let create = serde_json::json!({ "id": "new", "name": "New", "settings": body }).to_string();
             let token = Some(story.local.admin_token());
-            let (status, _, said) = story.raw(reqwest::Method::POST, "/v1/projects", token, create.into()).await;
+            let (status, _, said) = story.request(reqwest::Method::POST, "/v1/projects", token, create.into()).await;
             let pointer = format!("/{parent}/{key}");
             assert_eq!((status, said["pointer"].as_str()), (422, Some(pointer.as_str())), "{others}: {said}");
         }
     }
     assert_eq!(story.api.projects(None).await.unwrap().projects.len(), 1);
-    story.end().await;
+    story.shut_down().await;
 }

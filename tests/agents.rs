@@ -1,51 +1,51 @@
 //! Tests agents that fail under the real runner, and the repair by a new entry.
 
-use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, until};
+use crate::story::{REPOSITORY, REVIEW, Setup, Story, TODO, TRIGGER, Task, wait_until};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::Job;
 use std::path::Path;
 
-const GOOD: [&str; 3] = ["sh", "-c", "echo done >> work.txt"];
+const WORKING_COMMAND: [&str; 3] = ["sh", "-c", "echo done >> work.txt"];
 
-async fn begin() -> Story {
+async fn start_story() -> Story {
     let runner = [env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job", "--stop-grace-secs", "1"];
     let program = runner.iter().map(|word| word.to_string()).collect();
-    Story::with(Setup { task: Task::Program(program), ..Setup::default() }).await
+    Story::start_with(Setup { task: Task::Program(program), ..Setup::default() }).await
 }
 
-async fn failed(story: &Story, key: &str, job: &JobId, code: &str, sentence: &str) -> Job {
-    let job = story.ended(job).await;
+async fn assert_failed(story: &Story, key: &str, job: &JobId, code: &str, sentence: &str) -> Job {
+    let job = story.wait_for_end(job).await;
     let failure = job.failure.clone().unwrap_or_else(|| panic!("{code}: {job:?}"));
     assert_eq!((job.status, failure.code.as_str(), failure.sentence.as_str()), (JobStatus::Failed, code, sentence));
-    let why = story.api.why(&job.id).await.unwrap();
+    let why = story.api.explain_job(&job.id).await.unwrap();
     assert_eq!((why.sentence.as_str(), why.code.as_deref()), (sentence, Some(code)));
-    let ticket = story.settled(key).await;
+    let ticket = story.wait_for_settled_ticket(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]), "{code}");
     assert_eq!((ticket.pull_request, ticket.active_job), (None, None));
     job
 }
 
 /// Moves the ticket again: the badge is removed, and a working agent completes the job.
-async fn mended(story: &Story, key: &str) {
-    let decision = story.tell(&format!("again-{key}"), key, TRIGGER, 9).await;
+async fn assert_retry_completes(story: &Story, key: &str) {
+    let decision = story.send_ticket_event(&format!("again-{key}"), key, TRIGGER, 9).await;
     assert_eq!(decision.verdict, Verdict::Accepted, "{}", decision.sentence);
-    until("the badge goes", async || {
+    wait_until("the badge goes", async || {
         let ticket = story.ticket(key).await;
         if ticket.badges.is_empty() { Ok(()) } else { Err(format!("{ticket:?}")) }
     })
     .await;
-    let job = story.ended(&decision.job.unwrap()).await;
+    let job = story.wait_for_end(&decision.job.unwrap()).await;
     assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
-    let ticket = story.settled(key).await;
+    let ticket = story.wait_for_settled_ticket(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len()), (REVIEW, 0));
     assert_eq!(ticket.pull_request, Some(job.result.unwrap().url));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_agent_failure_has_its_code_and_sentence() {
-    let story = begin().await;
+    let story = start_story().await;
     let missing = |agent: &str| format!("{agent} is not installed on the runner.");
     let ended = |exit: &str, words: &str| format!("The agent stopped with {exit}: \"{words}\".");
     let none = "The agent finished without changing a file.".to_owned();
@@ -66,29 +66,29 @@ async fn each_agent_failure_has_its_code_and_sentence() {
     ];
     let mut jobs = Vec::new();
     for (n, (command, ..)) in ways.iter().enumerate() {
-        story.agent(command).await;
-        jobs.push(story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await);
+        story.set_agent_command(command).await;
+        jobs.push(story.create_job(&format!("e{n}"), &format!("APP-{n}"), 1).await);
     }
     for (n, ((_, code, sentence), job)) in ways.iter().zip(&jobs).enumerate() {
-        failed(&story, &format!("APP-{n}"), job, code, sentence).await;
+        assert_failed(&story, &format!("APP-{n}"), job, code, sentence).await;
     }
-    assert!(story.branches().await.is_empty() && story.pulls().await.is_empty());
-    story.agent(&GOOD).await;
+    assert!(story.branches().await.is_empty() && story.pull_requests().await.is_empty());
+    story.set_agent_command(&WORKING_COMMAND).await;
     for n in [0, 4, 7] {
-        mended(&story, &format!("APP-{n}")).await;
+        assert_retry_completes(&story, &format!("APP-{n}")).await;
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 /// Collects every file below a folder with this text in its path or content. Files may vanish during the search.
-fn holding(folder: &Path, words: &str, found: &mut Vec<String>) {
+fn find_text(folder: &Path, words: &str, found: &mut Vec<String>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let (path, Ok(kind)) = (entry.path(), entry.file_type()) else { continue };
         if path.display().to_string().contains(words) {
             found.push(path.display().to_string());
         }
         if kind.is_dir() {
-            holding(&path, words, found);
+            find_text(&path, words, found);
         } else if kind.is_file() {
             let bytes = std::fs::read(&path).unwrap_or_default();
             if bytes.windows(words.len()).any(|window| window == words.as_bytes()) {
@@ -101,7 +101,7 @@ fn holding(folder: &Path, words: &str, found: &mut Vec<String>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_ticket_text_reaches_only_the_fenced_prompt() {
     let agent = "#!/bin/sh\ncat > prompt.txt\nenv > env.txt\nprintf '%s\\n' \"$0\" \"$#\" > args.txt\n";
-    let story = Story::with(Setup { agent, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { agent, ..Setup::default() }).await;
     let marker = "D3SCR1PT10N";
     let hostile = format!(
         "{marker} $(touch PWNED) `touch PWNED`; touch PWNED & touch PWNED | touch PWNED\n\
@@ -116,8 +116,8 @@ async fn hostile_ticket_text_reaches_only_the_fenced_prompt() {
     event.ticket.description = hostile.clone();
     event.ticket.labels = ["$(touch PWNED)".to_owned()].into();
     event.actor = Some("$(touch PWNED)".into());
-    let job = story.api.ticket_event(&event).await.unwrap().job.unwrap();
-    let job = story.ended(&job).await;
+    let job = story.api.send_ticket_event(&event).await.unwrap().job.unwrap();
+    let job = story.wait_for_end(&job).await;
     assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let result = job.result.unwrap();
     let show = async |path: &str| {
@@ -151,22 +151,22 @@ async fn hostile_ticket_text_reaches_only_the_fenced_prompt() {
     assert!(job.branch.chars().all(|c| c.is_ascii_alphanumeric() || "/-._".contains(c)), "{}", job.branch);
     let message = story.git(&["log", "-1", "--format=%B", &result.head]).await;
     assert!(!message.contains(marker) && !message.contains('\u{1b}'), "{message}");
-    let pulls = story.pulls().await;
+    let pulls = story.pull_requests().await;
     assert_eq!(pulls.len(), 1);
     assert!(!pulls[0]["body"].as_str().unwrap().contains(marker), "{}", pulls[0]["body"]);
     assert!(pulls[0]["title"].as_str().unwrap().chars().count() < 250, "{}", pulls[0]["title"]);
     let events = story.api.events(&job.id, None).await.unwrap();
     assert!(!serde_json::to_string(&events).unwrap().contains(marker));
     // The mirror holds the text only compressed. The worktree is removed after the finish.
-    until("nothing of it is in the open", async || {
+    wait_until("nothing of it is in the open", async || {
         let mut found = Vec::new();
         for folder in ["ecs", "work"] {
-            holding(&story.folder().join(folder), marker, &mut found);
+            find_text(&story.folder().join(folder), marker, &mut found);
         }
         if found.is_empty() { Ok(()) } else { Err(format!("{found:?}")) }
     })
     .await;
     let find = std::process::Command::new("find").arg(story.folder()).args(["-name", "PWNED*"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&find.stdout), "");
-    story.end().await;
+    story.shut_down().await;
 }

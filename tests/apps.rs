@@ -16,7 +16,7 @@ const SHOP: &str = "acme/shop";
 
 /// A system, a CLI user, and a GitHub with a repository that is not connected yet.
 async fn world(task: Task) -> (Story, User, GitHub) {
-    let story = Story::with(Setup { task, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { task, ..Setup::default() }).await;
     let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
     story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
     let github = GitHub::start(&story.local.forge().url(), &story.forge_token()).await;
@@ -25,7 +25,7 @@ async fn world(task: Task) -> (Story, User, GitHub) {
 }
 
 /// Acts as the browser at the page of `init`: reads the form, lets GitHub create the App, follows the redirect.
-async fn visit(github: &GitHub, address: &str) -> (Value, reqwest::Response) {
+async fn submit_manifest(github: &GitHub, address: &str) -> (Value, reqwest::Response) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let page = http.get(address).send().await.unwrap().text().await.unwrap();
     let attribute = |name: &str| {
@@ -48,10 +48,10 @@ async fn visit(github: &GitHub, address: &str) -> (Value, reqwest::Response) {
 async fn init(user: &User, github: &GitHub, more: &[&str]) -> (Value, u16, i32, String) {
     let url = github.url();
     let arguments = ["init", "--github-app", "--org", "acme", "--forge", &url, "--print"];
-    let mut child = user.started(&[&arguments, more].concat());
+    let mut child = user.spawn(&[&arguments, more].concat());
     let mut out = BufReader::new(child.stdout.take().unwrap()).lines();
     let address = out.next_line().await.unwrap().unwrap();
-    let (manifest, browser) = visit(github, &address).await;
+    let (manifest, browser) = submit_manifest(github, &address).await;
     let ended = child.wait_with_output().await.unwrap();
     let mut said = String::from_utf8(ended.stderr).unwrap();
     while let Some(line) = out.next_line().await.unwrap() {
@@ -93,20 +93,20 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
         })
     );
     assert_eq!(shown["account"]["login"], "pullyard-acme[bot]");
-    assert!(user.run(&["integrations", "test", "github"]).await.done().contains("accepts our token"));
+    assert!(user.run(&["integrations", "test", "github"]).await.assert_success().contains("accepts our token"));
 
     let add = ["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"];
-    user.run(&add).await.done();
-    let table = user.run(&["repos", "test", SHOP]).await.done();
+    user.run(&add).await.assert_success();
+    let table = user.run(&["repos", "test", SHOP]).await.assert_success();
     assert!(table.contains("works\tpush\tcontents: write\t") && !table.contains("missing"), "{table}");
-    let before = github.minted().len();
+    let before = github.token_requests().len();
 
     let request: CreateJob =
         serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
-    let ended = story.ended(&job).await;
+    let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.status, JobStatus::Completed, "{ended:?}");
-    let minted = github.minted().split_off(before);
+    let minted = github.token_requests().split_off(before);
     let all = user.json(&["repos", "list"]).await;
     let shop = all["repositories"].as_array().unwrap().iter().find(|repository| repository["name"] == SHOP);
     let id = shop.unwrap()["id"].clone();
@@ -124,12 +124,12 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
     let (fetched, pushed) = (by("POST /acme/shop.git/git-upload-pack"), by("POST /acme/shop.git/git-receive-pack"));
     assert!(fetched.is_some() && pushed.is_some() && fetched != pushed);
     // The remaining token comes from connecting the repository; it cannot push.
-    crate::story::until("tokens are taken back", async || match github.gate.live().len() {
+    crate::story::wait_until("tokens are taken back", async || match github.gate.valid_tokens().len() {
         1 => Ok(()),
         left => Err(format!("{left} are left")),
     })
     .await;
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -137,48 +137,50 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
     let (story, user, github) = world(Task::Waiting).await;
     init(&user, &github, &[]).await;
     let add = ["repos", "add", SHOP, "--integration", "github", "--workflows", "--agent-command", "./agent.sh"];
-    user.run(&add).await.done();
-    let ran = user.run(&["repos", "test", SHOP]).await.ended(1, "Jobs can't work in acme/shop.");
+    user.run(&add).await.assert_success();
+    let ran = user.run(&["repos", "test", SHOP]).await.assert_exit(1, "Jobs can't work in acme/shop.");
     assert!(ran.out.contains("missing\tworkflows\tworkflows: write\t"), "{ran:?}");
     assert!(ran.out.contains("grant the App workflows: write"), "{ran:?}");
 
     let request: CreateJob =
         serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
-    story.task_of(&job, 1).await;
+    story.wait_for_task(&job, 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let before = github.minted().len();
+    let before = github.token_requests().len();
     let denied = client.credentials().await.unwrap_err();
     assert_eq!(denied.code(), Some("forge_refused"));
     assert!(denied.to_string().contains("workflows: write on acme/shop"), "{denied}");
-    assert_eq!(github.minted().len(), before, "a token was requested");
+    assert_eq!(github.token_requests().len(), before, "a token was requested");
 
     github.grant("workflows", "write");
-    user.run(&["repos", "test", SHOP]).await.done();
+    user.run(&["repos", "test", SHOP]).await.assert_success();
     let given = client.credentials().await.unwrap();
     assert!(given.expires_in_secs.is_some_and(|secs| (3_500..=3_600).contains(&secs)), "{given:?}");
     assert_eq!(given.forge_token.len(), 520);
     assert_ne!(client.credentials().await.unwrap().forge_token, given.forge_token, "two calls returned one token");
 
     github.suspend();
-    user.run(&["repos", "test", SHOP]).await.ended(1, "the App's installation is suspended");
+    user.run(&["repos", "test", SHOP]).await.assert_exit(1, "the App's installation is suspended");
     assert_eq!(client.credentials().await.unwrap_err().code(), Some("forge_refused"));
     github.uninstall();
-    user.run(&["repos", "test", SHOP]).await.ended(1, "Install the App of github on acme/shop.");
-    story.end().await;
+    user.run(&["repos", "test", SHOP]).await.assert_exit(1, "Install the App of github on acme/shop.");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn token_minted_during_the_attempts_end_is_revoked() {
     let (story, user, github) = world(Task::Waiting).await;
     init(&user, &github, &[]).await;
-    user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"]).await.done();
+    user.run(&["repos", "add", SHOP, "--integration", "github", "--agent-command", "./agent.sh"])
+        .await
+        .assert_success();
     let request: CreateJob =
         serde_json::from_value(json!({ "project": "acme", "prompt": "Do it.", "repository": SHOP })).unwrap();
     let job = story.api.create_job(&request, None).await.unwrap().job.unwrap();
-    story.task_of(&job, 1).await;
+    story.wait_for_task(&job, 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let live = github.gate.live();
+    let live = github.gate.valid_tokens();
     let held = github.hold_minting();
     let (answer, ()) = tokio::join!(client.credentials(), async {
         github.wait_for_minting().await;
@@ -187,8 +189,8 @@ async fn token_minted_during_the_attempts_end_is_revoked() {
         drop(held);
     });
     assert_eq!(answer.unwrap_err().code(), Some("lease_lost"));
-    assert_eq!(github.gate.live(), live, "the token was not revoked");
-    story.end().await;
+    assert_eq!(github.gate.valid_tokens(), live, "the token was not revoked");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,22 +201,22 @@ async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     assert_eq!(manifest["hook_attributes"]["active"], false, "the hook is active for a private address");
     assert_eq!((browser, code), (502, 2), "{said}");
     assert!(said.contains("without a webhook secret"), "{said}");
-    user.run(&["integrations", "show", "github"]).await.ended(5, "there is no integration github");
+    user.run(&["integrations", "show", "github"]).await.assert_exit(5, "there is no integration github");
 
     // Follow the refusal: set a webhook secret, then add the App with its stored key.
-    user.run_with(&["secrets", "set", "hook"], "s3cret").await.done();
+    user.run_with(&["secrets", "set", "hook"], "s3cret").await.assert_success();
     let (api, app) = (format!("{}/api/v3", github.url()), github::APP.to_string());
     let key = format!("pullyard/user/github-app-{app}-key");
     let add = ["integrations", "add", "github", "--api-url", &api, "--app-id", &app, "--key-secret", &key];
     let add = [&add[..], &["--webhook-secret", "pullyard/user/hook"]].concat();
-    user.run(&add).await.done();
-    user.run(&add).await.done();
+    user.run(&add).await.assert_success();
+    user.run(&add).await.assert_success();
     let elsewhere = add.iter().map(|word| if *word == app { "8" } else { word }).collect::<Vec<_>>();
-    user.run(&elsewhere).await.ended(1, "taken");
+    user.run(&elsewhere).await.assert_exit(1, "taken");
     // A taken name is refused before GitHub creates an App.
     let again = ["init", "--github-app", "--forge", &github.url(), "--print"];
-    user.run(&again).await.ended(3, "the integration github already exists");
-    story.end().await;
+    user.run(&again).await.assert_exit(3, "the integration github already exists");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +225,7 @@ async fn invalid_conversion_codes_and_foreign_app_keys_are_refused() {
     let api = format!("{}/api/v3", github.url());
     let ask = async |path: &str, body: Value| {
         let admin = Some(story.local.admin_token());
-        let (status, _, body) = story.raw(Method::POST, path, admin, body.to_string().into_bytes()).await;
+        let (status, _, body) = story.request(Method::POST, path, admin, body.to_string().into_bytes()).await;
         (status, body["code"].as_str().unwrap_or_default().to_owned(), body["pointer"].clone())
     };
     for code in ["", "a/b", "..", &"x".repeat(201)] {
@@ -233,8 +235,8 @@ async fn invalid_conversion_codes_and_foreign_app_keys_are_refused() {
     }
     let old = json!({ "id": "app", "api_url": api, "code": "old" });
     assert_eq!(ask("/v1/github-apps/conversions", old).await.1, "forge_refused");
-    user.run_with(&["secrets", "set", "key"], &github.pem()).await.done();
-    user.run_with(&["secrets", "set", "junk"], "junk").await.done();
+    user.run_with(&["secrets", "set", "key"], &github.pem()).await.assert_success();
+    user.run_with(&["secrets", "set", "junk"], "junk").await.assert_success();
     let connect = |app_id: u64, key: &str, webhook: &str| json!({ "id": "app", "api_url": api, "app_id": app_id, "key_secret": key, "webhook_secret": webhook });
     let (key, junk) = ("pullyard/user/key", "pullyard/user/junk");
     assert_eq!(ask("/v1/github-apps", connect(github::APP, junk, junk)).await.1, "forge_refused");
@@ -246,5 +248,5 @@ async fn invalid_conversion_codes_and_foreign_app_keys_are_refused() {
     );
     let signing = ask("/v1/github-apps", connect(github::APP, key, "pullyard/signing-key")).await;
     assert_eq!(signing, (422, "invalid".to_owned(), json!("/webhook_secret")));
-    story.end().await;
+    story.shut_down().await;
 }

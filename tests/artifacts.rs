@@ -2,7 +2,7 @@
 
 use crate::cli::{User, short};
 use crate::pages::Browser;
-use crate::story::{Setup, Story, Task, is};
+use crate::story::{Setup, Story, Task, has_status};
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -10,7 +10,7 @@ use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
 use pullyard_domain::id::{ArtifactId, ArtifactName, JobId, Sha256Hex};
 use pullyard_domain::job::{AgentReport, JobStatus};
 use pullyard_emulator::s3::Fault;
-use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};
+use pullyard_protocol::artifact::{ArtifactUpload, ReserveArtifact};
 use pullyard_protocol::attempt::FinishRequest;
 use pullyard_protocol::client::{AttemptClient, Error};
 use pullyard_store::Scope;
@@ -20,16 +20,16 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
 
-const TALKER: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
+const TALKING_AGENT: &str = "#!/bin/sh\ncat > /dev/null\necho 'I look around.'\necho '{\"kind\":\"result\",\"text\":\"All is done.\"}'\necho done >> work.txt\n";
 
-pub(crate) fn offer(kind: ArtifactKind, name: &str, bytes: &[u8]) -> ReserveArtifact {
+pub(crate) fn reservation(kind: ArtifactKind, name: &str, bytes: &[u8]) -> ReserveArtifact {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let (name, sha256) = (ArtifactName::new(name).unwrap(), Sha256Hex::new(hex).unwrap());
     ReserveArtifact { kind, name, size_bytes: bytes.len() as u64, sha256 }
 }
 
 /// Uploads bytes; `None` if the answer was incomplete.
-async fn put(place: &ArtifactPlace, bytes: &[u8]) -> Option<u16> {
+async fn upload(place: &ArtifactUpload, bytes: &[u8]) -> Option<u16> {
     let request = reqwest::Client::new().put(place.put_url.as_ref().unwrap());
     let request = place.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
     let answer = request.body(bytes.to_vec()).send().await.ok()?;
@@ -37,29 +37,29 @@ async fn put(place: &ArtifactPlace, bytes: &[u8]) -> Option<u16> {
     answer.bytes().await.ok().map(|_| status)
 }
 
-pub(crate) async fn keep(client: &AttemptClient, kind: ArtifactKind, name: &str, bytes: &[u8]) -> ArtifactId {
-    let place = client.reserve_artifact(&offer(kind, name, bytes)).await.unwrap();
-    assert_eq!(put(&place, bytes).await, Some(200));
-    client.artifact_stored(&place.id).await.unwrap();
+pub(crate) async fn store_artifact(client: &AttemptClient, kind: ArtifactKind, name: &str, bytes: &[u8]) -> ArtifactId {
+    let place = client.reserve_artifact(&reservation(kind, name, bytes)).await.unwrap();
+    assert_eq!(upload(&place, bytes).await, Some(200));
+    client.confirm_artifact(&place.id).await.unwrap();
     place.id
 }
 
-fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String) {
+fn problem_of<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String) {
     match answer.unwrap_err() {
         Error::Problem(problem) => (problem.status, problem.code),
         other => panic!("{other}"),
     }
 }
 
-async fn claimed() -> (Story, JobId, AttemptClient) {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+async fn claimed_story() -> (Story, JobId, AttemptClient) {
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     (story, job, client)
 }
 
 /// Status and code of a user's request for an artifact, without following the redirect.
-async fn asked_for(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> (u16, String) {
+async fn get_artifact(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> (u16, String) {
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let url = format!("{}/v1/jobs/{job}/artifacts/{id}", story.local.api_url());
     let answer = client.request(Method::GET, url).bearer_auth(token).send().await.unwrap();
@@ -71,7 +71,7 @@ async fn asked_for(story: &Story, job: &JobId, id: &ArtifactId, token: &str) -> 
     (status, body["code"].as_str().unwrap_or_default().to_owned())
 }
 
-const LOUD: &str = r#"#!/bin/sh
+const LARGE_OUTPUT_AGENT: &str = r#"#!/bin/sh
 cat > /dev/null
 echo '{"kind":"tool_call","name":"read","path":"large.txt","call":"c1"}'
 printf '{"kind":"tool_result","call":"c1","text":"begin %s end"}\n' "$(head -c 200000 /dev/zero | tr '\0' x)"
@@ -81,11 +81,11 @@ echo done >> work.txt
 
 #[tokio::test(flavor = "multi_thread")]
 async fn oversized_tool_output_is_linked_from_its_log_row() {
-    let story = Story::with(Setup { agent: LOUD, ..Setup::default() }).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
+    let story = Story::start_with(Setup { agent: LARGE_OUTPUT_AGENT, ..Setup::default() }).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let logs = User::of(&story).run(&["jobs", "logs", job.as_str()]).await;
-    logs.ended(0, &format!("full text: `pullyard jobs artifacts {} output-1.txt --attempt 1`", job.short()));
+    logs.assert_exit(0, &format!("full text: `pullyard jobs artifacts {} output-1.txt --attempt 1`", job.short()));
     let browser = Browser::admin(&story).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     let row = page.body.split("large.txt").nth(1).unwrap().split("class=\"row").next().unwrap();
@@ -94,19 +94,19 @@ async fn oversized_tool_output_is_linked_from_its_log_row() {
     assert!(name.starts_with("output-1.txt</a>") && !row.contains("&#34;artifact&#34;"), "{row}");
     assert_eq!(page.body.matches("Full output").count(), 1, "an invalid artifact name became a link");
     let answer = browser.get(address).await;
-    let (status, to) = answer.to();
+    let (status, to) = answer.redirect();
     assert_eq!(status, 302);
     let got = reqwest::get(to).await.unwrap().text().await.unwrap();
     assert!(got.starts_with("begin xxx") && got.ends_with("xxx end") && got.len() == 200_010, "{}", got.len());
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_and_page_show_patch_output_and_final_message() {
-    let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { agent: TALKING_AGENT, ..Setup::default() }).await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
+    let job = story.create_job("e1", "APP-1", 1).await;
+    assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let listed = user.json(&["jobs", "artifacts", job.as_str()]).await;
     let mut names: Vec<_> = listed["artifacts"].as_array().unwrap().iter().collect();
     names.sort_by_key(|one| one["name"].to_string());
@@ -116,58 +116,58 @@ async fn cli_and_page_show_patch_output_and_final_message() {
         [("agent-output.jsonl", "agent_output"), ("changes.patch", "patch"), ("final-message.md", "final_message")];
     assert_eq!(found, expected);
     assert!(names.iter().all(|one| one["stored"] == true && one["attempt"] == 1), "{listed}");
-    let table = user.run(&["jobs", "artifacts", &short(&job)]).await.done();
+    let table = user.run(&["jobs", "artifacts", &short(&job)]).await.assert_success();
     assert_eq!(table.lines().count(), 3, "{table}");
 
-    let patch = user.run(&["jobs", "diff", job.as_str()]).await.done();
+    let patch = user.run(&["jobs", "diff", job.as_str()]).await.assert_success();
     assert!(patch.starts_with("diff --git a/work.txt b/work.txt\nnew file mode 100644\n"), "{patch}");
     assert!(patch.ends_with("@@ -0,0 +1 @@\n+done\n"), "{patch}");
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("my.patch").display().to_string();
     let ran = user.run(&["jobs", "diff", job.as_str(), "--out", &out]).await;
     assert!(ran.err.contains("Wrote "), "{ran:?}");
-    assert_eq!((ran.done().as_str(), std::fs::read_to_string(&out).unwrap()), ("", patch));
-    let word = user.run(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await.done();
+    assert_eq!((ran.assert_success().as_str(), std::fs::read_to_string(&out).unwrap()), ("", patch));
+    let word = user.run(&["jobs", "artifacts", job.as_str(), "final-message.md"]).await.assert_success();
     assert_eq!(word, "All is done.");
-    let log = user.run(&["jobs", "artifacts", job.as_str(), "agent-output.jsonl"]).await.done();
+    let log = user.run(&["jobs", "artifacts", job.as_str(), "agent-output.jsonl"]).await.assert_success();
     let first: Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
     assert_eq!((&first["kind"], &first["text"]), (&json!("text"), &json!("I look around.")));
-    user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.ended(5, "has no artifact nothing.txt");
+    user.run(&["jobs", "artifacts", job.as_str(), "nothing.txt"]).await.assert_exit(5, "has no artifact nothing.txt");
     let named = format!("job {} has no attempt 9; it has attempt 1 only", short(&job));
     for command in ["artifacts", "diff", "checks", "logs"] {
-        user.run(&["jobs", command, job.as_str(), "--attempt", "9"]).await.ended(5, &named);
+        user.run(&["jobs", command, job.as_str(), "--attempt", "9"]).await.assert_exit(5, &named);
     }
     let of_first = ["jobs", "artifacts", job.as_str(), "nothing.txt", "--attempt", "1"];
-    user.run(&of_first).await.ended(5, "attempt 1 of job").ended(5, "has no artifact nothing.txt");
+    user.run(&of_first).await.assert_exit(5, "attempt 1 of job").assert_exit(5, "has no artifact nothing.txt");
     let unchecked = user.run(&["jobs", "checks", job.as_str(), "--attempt", "1"]).await;
-    unchecked.ended(0, &format!("No checks ran in attempt 1 of job {}.", short(&job)));
-    user.run(&["jobs", "diff", job.as_str(), "--json"]).await.ended(2, "--out");
+    unchecked.assert_exit(0, &format!("No checks ran in attempt 1 of job {}.", short(&job)));
+    user.run(&["jobs", "diff", job.as_str(), "--json"]).await.assert_exit(2, "--out");
 
     let browser = Browser::admin(&story).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     let link = page.body.split(&format!("href=\"/jobs/{job}/artifacts/")).nth(1).unwrap().split('"').next().unwrap();
-    assert!(page.says("changes.patch") && page.says("Final message"), "{}", page.body);
+    assert!(page.contains("changes.patch") && page.contains("Final message"), "{}", page.body);
     let answer = browser.get(&format!("/jobs/{job}/artifacts/{link}")).await;
-    let (status, to) = answer.to();
+    let (status, to) = answer.redirect();
     assert_eq!(status, 302);
     let got = reqwest::get(to).await.unwrap();
     let disposition = got.headers()["content-disposition"].to_str().unwrap().to_owned();
     assert!(disposition.starts_with("attachment; filename=\""), "{disposition}");
     assert_eq!(got.headers()["content-type"], "application/octet-stream");
 
-    let prompt = user.run(&["jobs", "context", job.as_str()]).await.done();
+    let prompt = user.run(&["jobs", "context", job.as_str()]).await.assert_success();
     assert!(prompt.contains("APP-1: About APP-1"), "{prompt}");
     let whole = user.json(&["jobs", "context", job.as_str()]).await;
     assert_eq!((&whole["base"], &whole["repository"]), (&json!("main"), &json!("acme/app")));
 
-    let stranger = story.token(&[Scope::Read], Some(&["other"])).await;
+    let stranger = story.create_token(&[Scope::Read], Some(&["other"])).await;
     let others = User::with(&story, &stranger);
     for command in ["artifacts", "diff", "context", "provenance"] {
-        others.run(&["jobs", command, job.as_str()]).await.ended(5, "there is no job");
+        others.run(&["jobs", command, job.as_str()]).await.assert_exit(5, "there is no job");
     }
     let id = ArtifactId::new(link).unwrap();
-    assert_eq!(asked_for(&story, &job, &id, &stranger).await, (404, "not_found".into()));
-    story.end().await;
+    assert_eq!(get_artifact(&story, &job, &id, &stranger).await, (404, "not_found".into()));
+    story.shut_down().await;
 }
 
 /// A server whose bucket sends four bytes per artifact: `short` announced nine.
@@ -202,149 +202,164 @@ async fn broken_bucket(job: &JobId) -> String {
 async fn failed_download_leaves_no_file_and_names_the_artifact() {
     let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
     let mut user = User::new();
-    user.tell("PULLYARD_URL", &broken_bucket(&job).await);
-    user.tell("PULLYARD_TOKEN", "pat_any");
+    user.set_env("PULLYARD_URL", &broken_bucket(&job).await);
+    user.set_env("PULLYARD_TOKEN", "pat_any");
     let folder = tempfile::tempdir().unwrap();
     let fetched = async |name: &str, out: &Path| {
         user.run(&["jobs", "artifacts", job.as_str(), name, "--out", out.to_str().unwrap()]).await
     };
     let out = folder.path().join("my.patch");
     let short = fetched("short", out.as_path()).await;
-    short.ended(1, "the download of short stopped: received 4 of 9 bytes").ended(1, "help: run the same command again");
+    short
+        .assert_exit(1, "the download of short stopped: received 4 of 9 bytes")
+        .assert_exit(1, "help: run the same command again");
     // A folder can't be replaced, and a missing folder holds no file.
     let taken = folder.path().join("taken");
     std::fs::create_dir(&taken).unwrap();
     for place in [taken, folder.path().join("nowhere/my.patch")] {
         let said = format!("can't write {}: ", place.display());
-        fetched("whole", place.as_path()).await.ended(1, &said).ended(1, "help: choose another file with --out");
+        fetched("whole", place.as_path())
+            .await
+            .assert_exit(1, &said)
+            .assert_exit(1, "help: choose another file with --out");
     }
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["taken"], "a partial file is left");
-    fetched("whole", out.as_path()).await.done();
+    fetched("whole", out.as_path()).await.assert_success();
     assert_eq!(std::fs::read_to_string(&out).unwrap(), "half");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn diff_of_a_job_without_changes_reports_no_patch() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "no diff yet");
+    let job = story.create_job("e1", "APP-1", 1).await;
+    user.run(&["jobs", "diff", job.as_str()]).await.assert_exit(5, "no diff yet");
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
-    user.run(&["jobs", "diff", job.as_str()]).await.ended(5, "no attempt changed a file");
+    user.run(&["jobs", "diff", job.as_str()]).await.assert_exit(5, "no attempt changed a file");
     assert_eq!(user.json(&["jobs", "artifacts", job.as_str()]).await, json!({ "artifacts": [] }));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn artifact_is_reserved_once_and_within_limits() {
-    let (story, job, client) = claimed().await;
-    let patch = offer(ArtifactKind::Patch, "changes.patch", b"one");
+    let (story, job, client) = claimed_story().await;
+    let patch = reservation(ArtifactKind::Patch, "changes.patch", b"one");
     let first = client.reserve_artifact(&patch).await.unwrap();
     assert_eq!(client.reserve_artifact(&patch).await.unwrap().id, first.id);
-    let other = client.reserve_artifact(&offer(ArtifactKind::Patch, "changes.patch", b"two")).await;
-    assert_eq!(code(other), (422, "artifact_differs".into()));
-    let large = ReserveArtifact { size_bytes: MAX_SIZE_BYTES + 1, ..offer(ArtifactKind::AgentOutput, "a", b"x") };
-    assert_eq!(code(client.reserve_artifact(&large).await), (422, "artifact_too_large".into()));
+    let other = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"two")).await;
+    assert_eq!(problem_of(other), (422, "artifact_differs".into()));
+    let large = ReserveArtifact { size_bytes: MAX_SIZE_BYTES + 1, ..reservation(ArtifactKind::AgentOutput, "a", b"x") };
+    assert_eq!(problem_of(client.reserve_artifact(&large).await), (422, "artifact_too_large".into()));
     // The upload accepts only the announced bytes. A stored artifact needs no second upload.
-    assert_eq!(put(&first, b"two").await, Some(400));
-    assert_eq!(put(&first, b"one").await, Some(200));
-    client.artifact_stored(&first.id).await.unwrap();
-    client.artifact_stored(&first.id).await.unwrap();
-    assert_eq!(client.reserve_artifact(&patch).await.unwrap(), ArtifactPlace { id: first.id.clone(), ..bare(&first) });
+    assert_eq!(upload(&first, b"two").await, Some(400));
+    assert_eq!(upload(&first, b"one").await, Some(200));
+    client.confirm_artifact(&first.id).await.unwrap();
+    client.confirm_artifact(&first.id).await.unwrap();
+    assert_eq!(
+        client.reserve_artifact(&patch).await.unwrap(),
+        ArtifactUpload { id: first.id.clone(), ..without_upload(&first) }
+    );
     let unknown = ArtifactId::new(format!("art_{}", "a".repeat(26))).unwrap();
-    assert_eq!(code(client.artifact_stored(&unknown).await), (404, "not_found".into()));
+    assert_eq!(problem_of(client.confirm_artifact(&unknown).await), (404, "not_found".into()));
     assert_eq!(story.api.artifacts(&job).await.unwrap().artifacts.len(), 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
-fn bare(place: &ArtifactPlace) -> ArtifactPlace {
-    ArtifactPlace { id: place.id.clone(), put_url: None, headers: Default::default() }
+fn without_upload(place: &ArtifactUpload) -> ArtifactUpload {
+    ArtifactUpload { id: place.id.clone(), put_url: None, headers: Default::default() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reserved_artifact_without_upload_is_reported_as_missing() {
-    let (story, job, client) = claimed().await;
+    let (story, job, client) = claimed_story().await;
     let admin = story.local.admin_token();
-    let place = client.reserve_artifact(&offer(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
+    let place = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
     let stored = async || story.api.artifacts(&job).await.unwrap().artifacts[0].stored;
     assert!(!stored().await);
-    assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
-    assert_eq!(asked_for(&story, &job, &place.id, admin).await, (404, "artifact_missing".into()));
-    User::of(&story).run(&["jobs", "diff", job.as_str()]).await.ended(5, "the artifact is not stored");
+    assert_eq!(problem_of(client.confirm_artifact(&place.id).await), (404, "artifact_missing".into()));
+    assert_eq!(get_artifact(&story, &job, &place.id, admin).await, (404, "artifact_missing".into()));
+    User::of(&story).run(&["jobs", "diff", job.as_str()]).await.assert_exit(5, "the artifact is not stored");
     let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/artifacts/{}", place.id)).await;
-    assert!(page.status == 404 && page.says("artifact_missing"), "{}", page.body);
+    assert!(page.status == 404 && page.contains("artifact_missing"), "{}", page.body);
     // The runner died after the upload: the first download marks the artifact as stored.
-    assert_eq!(put(&place, b"one").await, Some(200));
+    assert_eq!(upload(&place, b"one").await, Some(200));
     assert!(!stored().await);
-    assert_eq!(asked_for(&story, &job, &place.id, admin).await.0, 302);
+    assert_eq!(get_artifact(&story, &job, &place.id, admin).await.0, 302);
     assert!(stored().await);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_upload_stores_nothing_and_its_repeat_succeeds() {
-    let (story, job, client) = claimed().await;
+    let (story, job, client) = claimed_story().await;
     let bucket = story.local.aws().s3();
-    let place = client.reserve_artifact(&offer(ArtifactKind::AgentOutput, "log.jsonl", b"all of it")).await.unwrap();
-    bucket.order(Fault::CutUpload);
-    assert_eq!(put(&place, b"all of it").await, None);
-    assert_eq!(code(client.artifact_stored(&place.id).await), (404, "artifact_missing".into()));
-    bucket.order(Fault::LostAnswer);
-    assert_eq!(put(&place, b"all of it").await, None);
-    client.artifact_stored(&place.id).await.unwrap();
-    let got = User::of(&story).run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.done();
+    let place =
+        client.reserve_artifact(&reservation(ArtifactKind::AgentOutput, "log.jsonl", b"all of it")).await.unwrap();
+    bucket.inject_fault(Fault::CutUpload);
+    assert_eq!(upload(&place, b"all of it").await, None);
+    assert_eq!(problem_of(client.confirm_artifact(&place.id).await), (404, "artifact_missing".into()));
+    bucket.inject_fault(Fault::LoseResponse);
+    assert_eq!(upload(&place, b"all of it").await, None);
+    client.confirm_artifact(&place.id).await.unwrap();
+    let got = User::of(&story).run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.assert_success();
     assert_eq!(got, "all of it");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bucket_faults_do_not_fail_a_job() {
-    let story = Story::with(Setup { agent: TALKER, ..Setup::default() }).await;
-    for fault in [Fault::CutUpload, Fault::SlowDown, Fault::LostAnswer] {
-        story.local.aws().s3().order(fault);
+    let story = Story::start_with(Setup { agent: TALKING_AGENT, ..Setup::default() }).await;
+    for fault in [Fault::CutUpload, Fault::SlowDown, Fault::LoseResponse] {
+        story.local.aws().s3().inject_fault(fault);
     }
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
+    let job = story.create_job("e1", "APP-1", 1).await;
+    assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let artifacts = story.api.artifacts(&job).await.unwrap().artifacts;
     assert_eq!(artifacts.iter().filter(|one| one.stored).count(), 3, "{artifacts:?}");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn superseded_attempt_cannot_add_artifacts() {
-    let (story, job, client) = claimed().await;
-    let kept = keep(&client, ArtifactKind::AgentOutput, "log.jsonl", b"first").await;
-    let place = client.reserve_artifact(&offer(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
-    let task = story.task_of(&job, 1).await;
-    story.kill(&task).await;
-    story.died(&job).await;
-    story.pass(Duration::from_secs(16)).await;
-    story.job_until(&job, is(JobStatus::Ready)).await;
+    let (story, job, client) = claimed_story().await;
+    let kept = store_artifact(&client, ArtifactKind::AgentOutput, "log.jsonl", b"first").await;
+    let place = client.reserve_artifact(&reservation(ArtifactKind::Patch, "changes.patch", b"one")).await.unwrap();
+    let task = story.wait_for_task(&job, 1).await;
+    story.kill_task(&task).await;
+    story.wait_for_noted_death(&job).await;
+    story.advance_and_sweep(Duration::from_secs(16)).await;
+    story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
     let lost = (409, "lease_lost".to_owned());
-    assert_eq!(code(client.reserve_artifact(&offer(ArtifactKind::Patch, "other.patch", b"two")).await), lost);
-    assert_eq!(code(client.artifact_stored(&place.id).await), lost);
-    let task = story.task_of(&job, 2).await;
-    let (_, second) = story.claim_as(&task, &job, "c2").await.unwrap();
-    assert_eq!(code(client.reserve_artifact(&offer(ArtifactKind::Patch, "other.patch", b"two")).await), lost);
+    assert_eq!(
+        problem_of(client.reserve_artifact(&reservation(ArtifactKind::Patch, "other.patch", b"two")).await),
+        lost
+    );
+    assert_eq!(problem_of(client.confirm_artifact(&place.id).await), lost);
+    let task = story.wait_for_task(&job, 2).await;
+    let (_, second) = story.claim_with_task(&task, &job, "c2").await.unwrap();
+    assert_eq!(
+        problem_of(client.reserve_artifact(&reservation(ArtifactKind::Patch, "other.patch", b"two")).await),
+        lost
+    );
     // The second attempt stores an artifact of the same name; the first one remains.
-    let again = keep(&second, ArtifactKind::AgentOutput, "log.jsonl", b"second").await;
+    let again = store_artifact(&second, ArtifactKind::AgentOutput, "log.jsonl", b"second").await;
     assert_ne!(again, kept);
     let user = User::of(&story);
-    assert_eq!(user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.done(), "second");
-    let first = user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await.done();
+    assert_eq!(user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.assert_success(), "second");
+    let first = user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await.assert_success();
     assert_eq!(first, "first");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn provenance_shows_agent_and_usage_of_an_attempt() {
     let setup = Setup { task: Task::Waiting, ..Setup::default() };
-    let story = Story::with(setup).await;
+    let story = Story::start_with(setup).await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let running = user.json(&["jobs", "provenance", job.as_str()]).await;
     assert_eq!((&running["attempts"][0]["how"], &running["attempts"][0]["work"]), (&json!("running"), &Value::Null));
@@ -379,7 +394,7 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     assert_eq!(attempt["failure"]["code"], "no_changes");
     assert_eq!((&attempt["work"]["turns"], &attempt["work"]["input_tokens"]), (&json!(7), &json!(12_000)));
     assert_eq!(attempt["work"]["model"].as_str().unwrap().chars().count(), 200, "the model name is not truncated");
-    let lines = user.run(&["jobs", "provenance", &short(&job)]).await.done();
+    let lines = user.run(&["jobs", "provenance", &short(&job)]).await.assert_success();
     for line in [
         "agent\tclaude_code",
         "version\t2.1.197",
@@ -398,8 +413,8 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     let commits = "commit 903f6c2900cd on 0c1d2e3f4a5b";
     let took = ["7 turns, 12000 tokens read", "about $0.42"];
     for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", commits].into_iter().chain(took) {
-        assert!(page.says(words), "{words}: {}", page.body);
+        assert!(page.contains(words), "{words}: {}", page.body);
     }
-    assert!(!page.says("<b>"), "{}", page.body);
-    story.end().await;
+    assert!(!page.contains("<b>"), "{}", page.body);
+    story.shut_down().await;
 }

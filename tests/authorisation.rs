@@ -1,11 +1,11 @@
 //! Tests authorisation: every route with every kind of credential.
 
+mod disclosure;
 mod projects;
 mod routes;
-mod shown;
 mod tokens;
 
-use crate::story::{REPOSITORY, Story, told};
+use crate::story::{REPOSITORY, Story, task_variable};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::checks::CommandOverrides;
@@ -17,18 +17,18 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub(crate) enum RequiredCredential {
     Nothing,
     /// An API token with any scope.
     AnyToken,
     /// A scope, for any project; items of other projects are left out of the answer.
-    Own(Scope),
+    OwnProjects(Scope),
     /// A scope, for the project in the call.
     Project(Scope),
     /// A scope, for the project of the object in the call; objects of other projects are not found.
     Object(Scope),
     /// A scope, for all projects.
-    All(Scope),
+    AllProjects(Scope),
     Bootstrap,
     Lease,
     Runner,
@@ -38,7 +38,7 @@ pub(crate) struct Route {
     pub(crate) method: Method,
     /// The path as the router spells it.
     pub(crate) route: &'static str,
-    pub(crate) needs: Needs,
+    pub(crate) needs: RequiredCredential,
     pub(crate) path: String,
     body: Value,
 }
@@ -67,7 +67,7 @@ pub(crate) struct World {
     token: String,
     number: u64,
     /// A dead letter that cannot be parsed, so that redriving does not remove it.
-    letter: String,
+    dead_letter: String,
 }
 
 impl Objects {
@@ -75,23 +75,24 @@ impl Objects {
         let project_id = ProjectId::new(project).unwrap();
         let mut event = story.event(&format!("e-{key}"), key, crate::story::TRIGGER, 1);
         event.project = project_id;
-        let decision = story.api.ticket_event(&event).await.unwrap();
+        let decision = story.api.send_ticket_event(&event).await.unwrap();
         let (job, delivery) = (decision.job.unwrap(), decision.delivery.to_string());
-        let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");
+        let bootstrap = task_variable(&story.wait_for_task(&job, 1).await, "PULLYARD_BOOTSTRAP");
         let (assignment, client) = story.claim(&job, "c1").await.unwrap();
         let lease = assignment.lease;
-        let artifact = crate::artifacts::keep(&client, ArtifactKind::Patch, "changes.patch", b"one").await.to_string();
+        let artifact =
+            crate::artifacts::store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"one").await.to_string();
         let runner_token = story.runner_token(project, Some(&[project]), None).await;
         let runner_name = format!("kite-{project}");
-        let runner = story.runner(&runner_token, &runner_name, "i1").await.id.to_string();
+        let runner = story.register_runner(&runner_token, &runner_name, "i1").await.id.to_string();
         let hook = format!("hook-{project}");
-        let install = serde_json::from_value(hook_of(story, project)).unwrap();
+        let install = serde_json::from_value(manual_hook(story, project)).unwrap();
         story.api.install_hook(&install).await.unwrap();
         Self { project, key, job, delivery, bootstrap, lease, artifact, runner_token, runner_name, runner, hook }
     }
 }
 
-fn hook_of(story: &Story, project: &str) -> Value {
+fn manual_hook(story: &Story, project: &str) -> Value {
     json!({
         "name": format!("hook-{project}"), "integration": "gh1", "project": project, "repository": REPOSITORY,
         "base_url": story.local.api_url(), "by_hand": true,
@@ -99,8 +100,8 @@ fn hook_of(story: &Story, project: &str) -> Value {
 }
 
 impl World {
-    pub(crate) async fn make() -> Self {
-        let story = Story::waiting().await;
+    pub(crate) async fn new() -> Self {
+        let story = Story::start_with_waiting_tasks().await;
         // `/readyz` succeeds only after a sweep.
         story.local.sweep().await.unwrap();
         let other = ProjectId::new("other").unwrap();
@@ -118,33 +119,34 @@ impl World {
         let other = Objects::of(&story, "other", "OTH-1").await;
         let new = json!({ "name": "nobody's", "kind": "api", "scopes": ["read"] });
         let token = story.api.create_token(&serde_json::from_value(new).unwrap()).await.unwrap().about.id.to_string();
-        let number = crate::pulls::open(&story, "feature").await;
-        let letter = crate::dead_letters::bury(&story, "dispatch-dead", "not ours").await;
-        Self { story, acme, other, token, number, letter }
+        let number = crate::pulls::open_pull(&story, "feature").await;
+        let letter = crate::dead_letters::send_message(&story, "dispatch-dead", "not ours").await;
+        Self { story, acme, other, token, number, dead_letter: letter }
     }
 
     /// Stores a token that no route would create.
-    async fn stored(&self, text: &str, change: impl FnOnce(&mut Token)) -> String {
-        let mut token = pullyard_entry::auth::stored_token(text, "a test's", [Scope::Admin].into(), None);
+    async fn store_token(&self, text: &str, change: impl FnOnce(&mut Token)) -> String {
+        let mut token = pullyard_entry::auth::to_stored_token(text, "a test's", [Scope::Admin].into(), None);
         change(&mut token);
         assert_eq!(self.story.store().await.put_token(&token).await.unwrap(), Write::Applied);
         format!("Bearer {text}")
     }
 
-    pub(crate) fn credential<'a>(&'a self, of: &'a Objects, needs: Needs) -> &'a str {
+    pub(crate) fn credential<'a>(&'a self, of: &'a Objects, needs: RequiredCredential) -> &'a str {
         match needs {
-            Needs::Bootstrap => &of.bootstrap,
-            Needs::Lease => &of.lease,
-            Needs::Runner => &of.runner_token,
+            RequiredCredential::Bootstrap => &of.bootstrap,
+            RequiredCredential::Lease => &of.lease,
+            RequiredCredential::Runner => &of.runner_token,
             _ => self.story.local.admin_token(),
         }
     }
 
-    async fn ask(&self, route: &Route, authorization: Option<&str>) -> (u16, String) {
+    async fn call(&self, route: &Route, authorization: Option<&str>) -> (u16, String) {
         let mut headers = vec![("content-type", "application/json"), ("if-match", "\"1\"")];
         headers.extend(authorization.map(|value| ("authorization", value)));
         let body = if route.body.is_null() { Vec::new() } else { route.body.to_string().into_bytes() };
-        let (status, headers, body) = self.story.call(route.method.clone(), &route.path, &headers, body).await;
+        let (status, headers, body) =
+            self.story.request_with_headers(route.method.clone(), &route.path, &headers, body).await;
         if status >= 400 {
             assert_eq!(headers["content-type"], "application/problem+json", "{} {body}", route.path);
         }
@@ -153,22 +155,22 @@ impl World {
 }
 
 /// Whether the status is no refusal of the caller. A repeated call may conflict with the first.
-fn is_let_in(status: u16) -> bool {
+fn is_accepted(status: u16) -> bool {
     matches!(status, 200 | 201 | 202 | 409 | 412)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_route_accepts_exactly_its_credentials() {
-    let world = World::make().await;
+    let world = World::new().await;
     let story = &world.story;
     let scopes = [Scope::Read, Scope::Tickets, Scope::Jobs, Scope::Admin];
     let mut tokens = Vec::new();
     for scope in scopes {
         for projects in [None, Some(&["acme"][..]), Some(&["other"][..]), Some(&[][..])] {
-            tokens.push((scope, projects, format!("Bearer {}", story.token(&[scope], projects).await)));
+            tokens.push((scope, projects, format!("Bearer {}", story.create_token(&[scope], projects).await)));
         }
     }
-    let none = format!("Bearer {}", story.token(&[], None).await);
+    let none = format!("Bearer {}", story.create_token(&[], None).await);
     let now = story.clock.now();
     let made = async |new: Value| story.api.create_token(&serde_json::from_value(new).unwrap()).await.unwrap();
     let revoked = made(json!({ "name": "t", "kind": "api", "scopes": ["admin"] })).await;
@@ -190,15 +192,15 @@ async fn every_route_accepts_exactly_its_credentials() {
         Some(format!("Basic {admin}")),
         Some(admin.to_owned()),
         Some(format!("Bearer {}", "x".repeat(5_000))),
-        Some(world.stored("pat_expired", |token| token.expires_at = Some(now)).await),
-        Some(world.stored("pat_taken-back", |token| token.revoked = true).await),
+        Some(world.store_token("pat_expired", |token| token.expires_at = Some(now)).await),
+        Some(world.store_token("pat_taken-back", |token| token.revoked = true).await),
         Some(format!("Bearer {}", revoked.token)),
         // A token's kind must match its prefix.
-        Some(world.stored("pat_of-a-runner", |token| token.kind = TokenKind::Runner).await),
-        Some(world.stored("rnt_of-a-person", |_| {}).await),
+        Some(world.store_token("pat_of-a-runner", |token| token.kind = TokenKind::Runner).await),
+        Some(world.store_token("rnt_of-a-person", |_| {}).await),
         Some(
             world
-                .stored("rnt_expired", |token| {
+                .store_token("rnt_expired", |token| {
                     (token.kind, token.expires_at) = (TokenKind::Runner, Some(now));
                 })
                 .await,
@@ -222,9 +224,9 @@ async fn every_route_accepts_exactly_its_credentials() {
         for who in nobody.iter().cloned().chain(strangers.map(Some)) {
             // HTTP trims trailing spaces of a header value.
             let admin_after_all = who.as_deref().is_some_and(|who| who.trim_end() == format!("Bearer {admin}"));
-            let (status, code) = world.ask(&route, who.as_deref()).await;
+            let (status, code) = world.call(&route, who.as_deref()).await;
             match route.needs {
-                Needs::Nothing => assert_eq!(status, 200, "{}", what("nobody")),
+                RequiredCredential::Nothing => assert_eq!(status, 200, "{}", what("nobody")),
                 _ if admin_after_all => continue,
                 _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", what(&format!("{who:?}"))),
             }
@@ -233,46 +235,53 @@ async fn every_route_accepts_exactly_its_credentials() {
         for (credential, is_bootstrap) in [(&bootstrap, true), (&lease, false)] {
             let (status, code) = match route.needs {
                 // The lease is tried last: a finish would end the attempt.
-                Needs::Lease if !is_bootstrap => continue,
-                _ => world.ask(&route, Some(credential)).await,
+                RequiredCredential::Lease if !is_bootstrap => continue,
+                _ => world.call(&route, Some(credential)).await,
             };
             match route.needs {
-                Needs::Nothing => assert_eq!(status, 200),
-                Needs::Bootstrap if is_bootstrap => assert_eq!(status, 200, "{}: {code}", what("its task")),
+                RequiredCredential::Nothing => assert_eq!(status, 200),
+                RequiredCredential::Bootstrap if is_bootstrap => {
+                    assert_eq!(status, 200, "{}: {code}", what("its task"))
+                }
                 _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", what("a task")),
             }
             asked += 1;
         }
         for (scope, projects, token) in &tokens {
-            let (status, code) = world.ask(&route, Some(token)).await;
+            let (status, code) = world.call(&route, Some(token)).await;
             let who = what(&format!("{scope:?} of {projects:?}"));
             let has = |needed: Scope| *scope == needed || *scope == Scope::Admin;
             let ours = projects.is_none_or(|projects| projects.contains(&of.project));
             let expected = match route.needs {
-                Needs::Nothing | Needs::AnyToken => None,
-                Needs::Bootstrap | Needs::Lease | Needs::Runner => Some((401, "not_signed_in")),
-                Needs::Own(needed) | Needs::Project(needed) | Needs::Object(needed) | Needs::All(needed)
+                RequiredCredential::Nothing | RequiredCredential::AnyToken => None,
+                RequiredCredential::Bootstrap | RequiredCredential::Lease | RequiredCredential::Runner => {
+                    Some((401, "not_signed_in"))
+                }
+                RequiredCredential::OwnProjects(needed)
+                | RequiredCredential::Project(needed)
+                | RequiredCredential::Object(needed)
+                | RequiredCredential::AllProjects(needed)
                     if !has(needed) =>
                 {
                     Some((403, "not_allowed"))
                 }
-                Needs::All(_) if projects.is_some() => Some((403, "not_allowed")),
-                Needs::Project(_) if !ours => Some((403, "not_allowed")),
-                Needs::Object(_) if !ours => Some((404, "not_found")),
+                RequiredCredential::AllProjects(_) if projects.is_some() => Some((403, "not_allowed")),
+                RequiredCredential::Project(_) if !ours => Some((403, "not_allowed")),
+                RequiredCredential::Object(_) if !ours => Some((404, "not_found")),
                 _ => None,
             };
             match expected {
                 Some(expected) => assert_eq!((status, code.as_str()), expected, "{who}"),
                 // An earlier call has deleted the object.
                 None if route.method == Method::DELETE && code == "not_found" => {}
-                None => assert!(is_let_in(status), "{who}: {status} {code}"),
+                None => assert!(is_accepted(status), "{who}: {status} {code}"),
             }
             asked += 1;
         }
-        let (status, _) = world.ask(&route, Some(&none)).await;
+        let (status, _) = world.call(&route, Some(&none)).await;
         let as_it_should = match route.needs {
-            Needs::Nothing | Needs::AnyToken => is_let_in(status),
-            Needs::Bootstrap | Needs::Lease | Needs::Runner => status == 401,
+            RequiredCredential::Nothing | RequiredCredential::AnyToken => is_accepted(status),
+            RequiredCredential::Bootstrap | RequiredCredential::Lease | RequiredCredential::Runner => status == 401,
             _ => status == 403,
         };
         assert!(as_it_should, "{}: {status}", what("a token without scopes"));
@@ -280,29 +289,31 @@ async fn every_route_accepts_exactly_its_credentials() {
         let runners =
             [(true, format!("Bearer {}", of.runner_token)), (false, format!("Bearer {}", foreign.runner_token))];
         for (own, token) in runners.into_iter().chain([(false, runner.clone())]) {
-            let (status, code) = world.ask(&route, Some(&token)).await;
+            let (status, code) = world.call(&route, Some(&token)).await;
             match route.needs {
-                Needs::Nothing => assert_eq!(status, 200),
-                Needs::Runner if own => assert_eq!(status, 200, "{}: {code}", what("its runner")),
-                Needs::Runner => assert!(matches!(status, 404 | 409), "{}: {status} {code}", what("another runner")),
+                RequiredCredential::Nothing => assert_eq!(status, 200),
+                RequiredCredential::Runner if own => assert_eq!(status, 200, "{}: {code}", what("its runner")),
+                RequiredCredential::Runner => {
+                    assert!(matches!(status, 404 | 409), "{}: {status} {code}", what("another runner"))
+                }
                 _ => assert_eq!((status, code.as_str()), (401, "not_signed_in"), "{}", what("a runner")),
             }
             asked += 1;
         }
-        if route.needs == Needs::Lease {
-            let (status, code) = world.ask(&route, Some(&lease)).await;
+        if route.needs == RequiredCredential::Lease {
+            let (status, code) = world.call(&route, Some(&lease)).await;
             // After the finish a yield is refused, but its own lease is still recognized.
             let expected = if route.path.ends_with("/yield") { (409, "lease_lost") } else { (200, code.as_str()) };
             assert_eq!((status, code.as_str()), expected, "{}", what("its runner"));
         }
     }
     println!("{asked} calls");
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn route_table_matches_the_router_and_the_openapi_document() {
-    let world = World::make().await;
+    let world = World::new().await;
     let tabled = world
         .routes(&world.acme)
         .into_iter()
@@ -324,8 +335,8 @@ async fn route_table_matches_the_router_and_the_openapi_document() {
     let document = pullyard_function_api::document();
     assert_eq!(
         tabled,
-        crate::description::operations(&document).map(|(name, _)| name).collect(),
+        crate::openapi::operations(&document).map(|(name, _)| name).collect(),
         "the OpenAPI document differs"
     );
-    world.story.end().await;
+    world.story.shut_down().await;
 }

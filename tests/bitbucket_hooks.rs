@@ -1,7 +1,7 @@
 //! Tests Bitbucket Cloud webhook deliveries through the gateway, with the demo forge as Bitbucket.
 
 use crate::story::{Setup, Story, Task};
-use crate::webhooks::{SECRET, signed};
+use crate::webhooks::{SECRET, signature};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::JobKind;
@@ -20,10 +20,10 @@ use std::time::Duration;
 
 const SHOP: &str = "acme/shop";
 const HOOK: &str = "shop";
-const ANN: &str = "token-of-ann";
-const BEN: &str = "token-of-ben";
-const ASKED: &str = "pullrequest:changes_request_created";
-const COMMENTED: &str = "pullrequest:comment_created";
+const ANN_TOKEN: &str = "token-of-ann";
+const BEN_TOKEN: &str = "token-of-ben";
+const CHANGES_REQUESTED: &str = "pullrequest:changes_request_created";
+const COMMENT_CREATED: &str = "pullrequest:comment_created";
 
 pub(crate) struct Shop {
     /// The repository's number in our table.
@@ -39,7 +39,7 @@ fn integration() -> IntegrationId {
 
 impl Shop {
     /// Connects the repository to the story's project, with a hook that only the test calls.
-    pub(crate) async fn connected_to(story: &Story) -> Self {
+    pub(crate) async fn connect(story: &Story) -> Self {
         let forge = story.local.forge();
         forge.create_repository(SHOP, "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
         let connect = CreateIntegration {
@@ -69,7 +69,7 @@ impl Shop {
         let secret = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
         story.api.set_secret(&made.secret, &secret).await.unwrap();
         let token = story.forge_token();
-        let told = story.bitbucket(&token, Method::GET, &format!("/repositories/{SHOP}"), Value::Null).await;
+        let told = story.call_bitbucket(&token, Method::GET, &format!("/repositories/{SHOP}"), Value::Null).await;
         Self { id: added.id, uuid: told["uuid"].as_str().unwrap().to_owned(), token }
     }
 }
@@ -82,31 +82,31 @@ struct World {
 }
 
 impl World {
-    async fn make() -> Self {
+    async fn new() -> Self {
         let settings = Settings { revise_on_review: true, ..Setup::default().settings };
-        let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
-        let shop = Shop::connected_to(&story).await;
+        let story = Story::start_with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let shop = Shop::connect(&story).await;
         let forge = story.local.forge();
-        for (login, id, token, role) in [("ann", 77, ANN, Role::Write), ("ben", 78, BEN, Role::Read)] {
+        for (login, id, token, role) in [("ann", 77, ANN_TOKEN, Role::Write), ("ben", 78, BEN_TOKEN, Role::Read)] {
             let user = User { login: login.into(), id, token: token.into() };
             forge.add_user(user, AccountKind::User).await.unwrap();
             forge.set_role(SHOP, login, role).await.unwrap();
         }
         let mut world = Self { story, shop, number: 0 };
-        world.number = world.opened("SHOP-1").await;
+        world.number = world.open_pull("SHOP-1").await;
         world
     }
 
-    async fn opened(&self, key: &str) -> u64 {
+    async fn open_pull(&self, key: &str) -> u64 {
         let branch = format!("pullyard/acme/{}-1", key.to_lowercase());
         let forge = self.story.local.forge();
         let head = forge.commit(SHOP, &branch, "pullyard-bot", &[("change.txt", key, false)]).await.unwrap();
         let body = json!({
             "title": key, "source": { "branch": { "name": branch } }, "destination": { "branch": { "name": "main" } },
         });
-        let made = self.forge(Method::POST, "/pullrequests", body).await;
+        let made = self.call_forge(Method::POST, "/pullrequests", body).await;
         let number = made["id"].as_u64().unwrap();
-        self.story.linked(self.id(number), key, SHOP, (&branch, &head)).await;
+        self.story.link_pull_request(self.id(number), key, SHOP, (&branch, &head)).await;
         number
     }
 
@@ -114,25 +114,25 @@ impl World {
         PullRequestId { integration: integration(), repository: self.shop.id, number }
     }
 
-    async fn forge(&self, method: Method, path: &str, body: Value) -> Value {
-        self.story.bitbucket(&self.shop.token, method, &format!("/repositories/{SHOP}{path}"), body).await
+    async fn call_forge(&self, method: Method, path: &str, body: Value) -> Value {
+        self.story.call_bitbucket(&self.shop.token, method, &format!("/repositories/{SHOP}{path}"), body).await
     }
 
-    async fn person(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
+    async fn call_pull(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
         let path = format!("/repositories/{SHOP}/pullrequests/{}{path}", self.number);
-        self.story.bitbucket(token, method, &path, body).await
+        self.story.call_bitbucket(token, method, &path, body).await
     }
 
     async fn account(&self, token: &str) -> Value {
-        self.story.bitbucket(token, Method::GET, "/user", Value::Null).await
+        self.story.call_bitbucket(token, Method::GET, "/user", Value::Null).await
     }
 
     /// The body of a delivery about an action of Ann on a pull request.
-    async fn body(&self, number: u64, more: &[(&str, &Value)]) -> Value {
+    async fn delivery_body(&self, number: u64, more: &[(&str, &Value)]) -> Value {
         let mut body = json!({
-            "repository": self.forge(Method::GET, "", Value::Null).await,
-            "actor": self.account(ANN).await,
-            "pullrequest": self.forge(Method::GET, &format!("/pullrequests/{number}"), Value::Null).await,
+            "repository": self.call_forge(Method::GET, "", Value::Null).await,
+            "actor": self.account(ANN_TOKEN).await,
+            "pullrequest": self.call_forge(Method::GET, &format!("/pullrequests/{number}"), Value::Null).await,
         });
         for (name, what) in more {
             body[*name] = (*what).clone();
@@ -141,27 +141,28 @@ impl World {
     }
 
     /// Requests changes as Ann; returns the body of Bitbucket's delivery.
-    async fn asks(&self) -> Value {
-        self.person(ANN, Method::POST, "/request-changes", Value::Null).await;
-        let activity = self.forge(Method::GET, &format!("/pullrequests/{}/activity", self.number), Value::Null).await;
+    async fn request_changes(&self) -> Value {
+        self.call_pull(ANN_TOKEN, Method::POST, "/request-changes", Value::Null).await;
+        let activity =
+            self.call_forge(Method::GET, &format!("/pullrequests/{}/activity", self.number), Value::Null).await;
         let all = activity["values"].as_array().unwrap();
         // The activity lists the newest entry first.
         let asked = all.iter().map(|entry| &entry["changes_requested"]).find(|asked| asked.is_object()).unwrap();
         let request = json!({ "date": asked["date"], "user": asked["user"] });
-        self.body(self.number, &[("changes_request", &request)]).await
+        self.delivery_body(self.number, &[("changes_request", &request)]).await
     }
 
     /// Comments with a user's token; returns the body of Bitbucket's delivery.
-    async fn comments(&self, token: &str, words: &str) -> Value {
-        let comment = self.person(token, Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
-        let mut body = self.body(self.number, &[("comment", &comment)]).await;
+    async fn list_comments(&self, token: &str, words: &str) -> Value {
+        let comment = self.call_pull(token, Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
+        let mut body = self.delivery_body(self.number, &[("comment", &comment)]).await;
         body["actor"] = self.account(token).await;
         body
     }
 
     async fn send(&self, event: &str, body: &Value) -> (u16, Value) {
         let bytes = body.to_string().into_bytes();
-        self.send_as(&format!("bitbucket/{HOOK}"), event, &signed(SECRET, &bytes), bytes).await
+        self.send_as(&format!("bitbucket/{HOOK}"), event, &signature(SECRET, &bytes), bytes).await
     }
 
     async fn send_as(&self, to: &str, event: &str, signature: &str, body: Vec<u8>) -> (u16, Value) {
@@ -175,7 +176,8 @@ impl World {
         if !signature.is_empty() {
             headers.push(("x-hub-signature", signature));
         }
-        let (status, _, said) = self.story.call(Method::POST, &format!("/webhooks/{to}"), &headers, body).await;
+        let (status, _, said) =
+            self.story.request_with_headers(Method::POST, &format!("/webhooks/{to}"), &headers, body).await;
         (status, said)
     }
 
@@ -189,49 +191,49 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
     }
 
-    async fn is_looked_at(&self) {
+    async fn enable_polling(&self) {
         let set = SetIngress { repository: RepositoryName::new(SHOP).unwrap(), ingress: Ingress::Both };
         self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
     }
 
     /// Advances both clocks past the next poll.
-    async fn look(&self) {
+    async fn poll(&self) {
         let time = Duration::from_secs(301);
         self.story.local.forge().advance(time);
-        self.story.pass(time).await;
-        self.story.quiet().await;
+        self.story.advance_and_sweep(time).await;
+        self.story.wait_for_empty_queues().await;
     }
 
     async fn state(&self, number: u64) -> PullRequestState {
-        self.story.store().await.pull_request(&self.id(number)).await.unwrap().unwrap().state
+        self.story.store().await.load_pull_request(&self.id(number)).await.unwrap().unwrap().state
     }
 
     async fn is_gone(&self) -> bool {
         let store = self.story.store().await;
-        let poll = store.poll(&self.story.project, &integration(), self.shop.id).await.unwrap();
+        let poll = store.load_poll(&self.story.project, &integration(), self.shop.id).await.unwrap();
         poll.is_some_and(|poll| poll.gone_at.is_some())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bitbucket_delivery_is_verified_in_the_documented_order() {
-    let world = World::make().await;
-    let review = world.asks().await;
+    let world = World::new().await;
+    let review = world.request_changes().await;
     let bytes = || review.to_string().into_bytes();
-    let (good, wrong) = (signed(SECRET, &bytes()), signed("x", &bytes()));
+    let (good, wrong) = (signature(SECRET, &bytes()), signature("x", &bytes()));
     let ours = format!("bitbucket/{HOOK}");
     let check = async |to: &str, event: &str, signature: &str, body: Vec<u8>, expected: (u16, &str)| {
         let (status, said) = world.send_as(to, event, signature, body).await;
         assert_eq!((status, said["code"].as_str().unwrap_or_default()), expected, "{to} {event}: {said}");
     };
-    check("bitbucket/nobody", ASKED, &good, bytes(), (404, "not_found")).await;
-    check(&format!("github/{HOOK}"), ASKED, &good, bytes(), (404, "not_found")).await;
-    check(&ours, ASKED, "", bytes(), (401, "signature_missing")).await;
-    check(&ours, ASKED, "sha256=12", bytes(), (401, "signature_missing")).await;
-    check(&ours, ASKED, &wrong, bytes(), (401, "signature_wrong")).await;
+    check("bitbucket/nobody", CHANGES_REQUESTED, &good, bytes(), (404, "not_found")).await;
+    check(&format!("github/{HOOK}"), CHANGES_REQUESTED, &good, bytes(), (404, "not_found")).await;
+    check(&ours, CHANGES_REQUESTED, "", bytes(), (401, "signature_missing")).await;
+    check(&ours, CHANGES_REQUESTED, "sha256=12", bytes(), (401, "signature_missing")).await;
+    check(&ours, CHANGES_REQUESTED, &wrong, bytes(), (401, "signature_wrong")).await;
     let garbage = vec![0xff, 0xfe, 0x00, 0x81];
-    check(&ours, ASKED, &signed(SECRET, &garbage), garbage, (400, "body_unreadable")).await;
-    check(&ours, COMMENTED, &good, bytes(), (400, "body_unreadable")).await;
+    check(&ours, CHANGES_REQUESTED, &signature(SECRET, &garbage), garbage, (400, "body_unreadable")).await;
+    check(&ours, COMMENT_CREATED, &good, bytes(), (400, "body_unreadable")).await;
     check(&ours, "repo:deleted", &good, bytes(), (400, "body_unreadable")).await;
     // GitHub's event names are unknown on this route.
     check(&ours, "pull_request_review", &good, bytes(), (200, "event_ignored")).await;
@@ -241,70 +243,71 @@ async fn bitbucket_delivery_is_verified_in_the_documented_order() {
     assert!(hook.verified_at.is_some() && hook.refused_at.is_some(), "{hook:?}");
     let mut foreign = review.clone();
     foreign["repository"]["uuid"] = json!("{00000000-0000-4000-8000-000000000000}");
-    world.check(ASKED, &foreign, "repository_not_integrated").await;
-    world.check(ASKED, &review, "accepted").await;
-    world.story.end().await;
+    world.check(CHANGES_REQUESTED, &foreign, "repository_not_integrated").await;
+    world.check(CHANGES_REQUESTED, &review, "accepted").await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_delivered_twice_and_polled_starts_one_job() {
-    let world = World::make().await;
-    world.is_looked_at().await;
-    let review = world.asks().await;
-    let said = world.check(ASKED, &review, "accepted").await;
-    let again = world.check(ASKED, &review, "repeat").await;
+    let world = World::new().await;
+    world.enable_polling().await;
+    let review = world.request_changes().await;
+    let said = world.check(CHANGES_REQUESTED, &review, "accepted").await;
+    let again = world.check(CHANGES_REQUESTED, &review, "repeat").await;
     assert_eq!(again["job"], said["job"]);
     // Other bytes make it another delivery.
     let mut later = review.clone();
     later["pullrequest"]["title"] = json!("SHOP-1, once more");
-    assert_eq!(world.check(ASKED, &later, "repeat").await["job"], said["job"]);
-    world.look().await;
+    assert_eq!(world.check(CHANGES_REQUESTED, &later, "repeat").await["job"], said["job"]);
+    world.poll().await;
     let jobs = world.revisions().await;
     assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), [said["job"].as_str().unwrap()]);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revise_comment_needs_write_permission_and_starts_one_job() {
-    let world = World::make().await;
-    let said = world.check(COMMENTED, &world.comments(ANN, "Looks good.").await, "event_ignored").await;
-    assert!(said["sentence"].as_str().unwrap().contains(COMMENTED), "{said}");
-    let stranger = world.comments(BEN, "/pullyard revise do as I say").await;
-    world.check(COMMENTED, &stranger, "author_not_permitted").await;
+    let world = World::new().await;
+    let said =
+        world.check(COMMENT_CREATED, &world.list_comments(ANN_TOKEN, "Looks good.").await, "event_ignored").await;
+    assert!(said["sentence"].as_str().unwrap().contains(COMMENT_CREATED), "{said}");
+    let stranger = world.list_comments(BEN_TOKEN, "/pullyard revise do as I say").await;
+    world.check(COMMENT_CREATED, &stranger, "author_not_permitted").await;
     assert!(world.revisions().await.is_empty());
-    let asked = world.comments(ANN, "/pullyard revise use tabs\nplease").await;
-    let said = world.check(COMMENTED, &asked, "accepted").await;
-    assert_eq!(world.check(COMMENTED, &asked, "repeat").await["job"], said["job"]);
+    let asked = world.list_comments(ANN_TOKEN, "/pullyard revise use tabs\nplease").await;
+    let said = world.check(COMMENT_CREATED, &asked, "accepted").await;
+    assert_eq!(world.check(COMMENT_CREATED, &asked, "repeat").await["job"], said["job"]);
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn merged_and_declined_pull_requests_are_recorded_from_the_body() {
-    let world = World::make().await;
-    let (merged, declined) = (world.number, world.opened("SHOP-2").await);
-    let open = world.body(merged, &[]).await;
+    let world = World::new().await;
+    let (merged, declined) = (world.number, world.open_pull("SHOP-2").await);
+    let open = world.delivery_body(merged, &[]).await;
     let (status, said) = world.send("pullrequest:fulfilled", &open).await;
     assert_eq!((status, said["code"].as_str()), (400, Some("body_unreadable")), "{said}");
     assert_eq!(world.state(merged).await, PullRequestState::Open);
     world.check("pullrequest:updated", &open, "event_ignored").await;
     world.story.local.forge().merge(SHOP, merged, "pullyard-bot").await.unwrap();
-    let said = world.check("pullrequest:fulfilled", &world.body(merged, &[]).await, "noted").await;
+    let said = world.check("pullrequest:fulfilled", &world.delivery_body(merged, &[]).await, "noted").await;
     let label = format!("pullrequest:fulfilled of {SHOP}#{merged}");
     assert!(said["sentence"].as_str().unwrap().contains(&label), "{said}");
     assert_eq!(world.state(merged).await, PullRequestState::Merged);
-    world.forge(Method::POST, &format!("/pullrequests/{declined}/decline"), Value::Null).await;
-    world.check("pullrequest:rejected", &world.body(declined, &[]).await, "noted").await;
+    world.call_forge(Method::POST, &format!("/pullrequests/{declined}/decline"), Value::Null).await;
+    world.check("pullrequest:rejected", &world.delivery_body(declined, &[]).await, "noted").await;
     assert_eq!(world.state(declined).await, PullRequestState::Closed);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rename_is_recorded_and_a_deletion_is_confirmed_by_the_forge() {
-    let world = World::make().await;
-    let mut repository = world.forge(Method::GET, "", Value::Null).await;
+    let world = World::new().await;
+    let mut repository = world.call_forge(Method::GET, "", Value::Null).await;
     repository["full_name"] = json!("acme/store");
-    let actor = world.account(ANN).await;
+    let actor = world.account(ANN_TOKEN).await;
     let change = |old: &str, new: &str| json!({ "old": old, "new": new });
     let renamed = json!({
         "repository": repository, "actor": actor,
@@ -323,16 +326,16 @@ async fn rename_is_recorded_and_a_deletion_is_confirmed_by_the_forge() {
     forge.delete_repository("acme/store").await.unwrap();
     world.check("repo:deleted", &deleted, "noted").await;
     assert!(world.is_gone().await);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 /// Bitbucket does not redirect from a former name, and the time of a delivery is not signed.
 #[tokio::test(flavor = "multi_thread")]
 async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
-    let world = World::make().await;
-    let mut repository = world.forge(Method::GET, "", Value::Null).await;
+    let world = World::new().await;
+    let mut repository = world.call_forge(Method::GET, "", Value::Null).await;
     repository["full_name"] = json!("acme/outlet");
-    let told = json!({ "repository": repository, "actor": world.account(ANN).await });
+    let told = json!({ "repository": repository, "actor": world.account(ANN_TOKEN).await });
     for event in ["repo:transfer", "repo:deleted"] {
         world.check(event, &told, "noted").await;
         assert!(!world.is_gone().await, "{event}: the existing repository was recorded as deleted");
@@ -347,5 +350,5 @@ async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     assert_ne!(forge.create_repository(SHOP, "main", &files).await.unwrap().id, ours);
     world.check("repo:deleted", &told, "noted").await;
     assert!(world.is_gone().await);
-    world.story.end().await;
+    world.story.shut_down().await;
 }

@@ -1,7 +1,7 @@
 //! Tests webhooks that a command installs on Bitbucket Cloud: install, verify, repair, recover, remove.
 
 use crate::cli::User;
-use crate::story::{Setup, Story, Task, until};
+use crate::story::{Setup, Story, Task, wait_until};
 use pullyard_domain::hook::subscribed_events;
 use pullyard_domain::id::{HookName, IntegrationId};
 use pullyard_domain::job::JobKind;
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 const SHOP: &str = "acme/shop";
-const OF_SHOP: &str = "/repositories/acme/shop/hooks";
-const ANNS_TOKEN: &str = "ATCTT3x-ann";
+const SHOP_HOOKS_PATH: &str = "/repositories/acme/shop/hooks";
+const ANN_TOKEN: &str = "ATCTT3x-ann";
 const BRANCH: &str = "pullyard/acme/bb-1-1";
 
 /// A Bitbucket repository in a project that revises on reviews; Ann may review there.
@@ -27,42 +27,44 @@ struct World {
 }
 
 impl World {
-    async fn make() -> Self {
+    async fn new() -> Self {
         let setup = Setup::default();
         let settings = Settings { revise_on_review: true, ..setup.settings };
-        let story = Story::with(Setup { task: Task::Waiting, settings, ..setup }).await;
+        let story = Story::start_with(Setup { task: Task::Waiting, settings, ..setup }).await;
         let token = story.forge_token();
         let forge = story.local.forge();
         forge.create_repository(SHOP, "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
-        let ann = pullyard_local::User { login: "ann".into(), id: 9_007_199_254_740_997, token: ANNS_TOKEN.into() };
+        let ann = pullyard_local::User { login: "ann".into(), id: 9_007_199_254_740_997, token: ANN_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();
         forge.set_role(SHOP, "ann", Role::Write).await.unwrap();
         let api = forge.bitbucket_api_url();
         let user = User::of(&story);
-        user.run_with(&["secrets", "set", "bitbucket"], &token).await.done();
+        user.run_with(&["secrets", "set", "bitbucket"], &token).await.assert_success();
         let add = ["integrations", "add", "bb", "--kind", "bitbucket", "--api-url", &api];
-        user.run(&[&add[..], &["--token-secret", "pullyard/user/bitbucket"]].concat()).await.done();
-        user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"]).await.done();
+        user.run(&[&add[..], &["--token-secret", "pullyard/user/bitbucket"]].concat()).await.assert_success();
+        user.run(&["repos", "add", SHOP, "--integration", "bb", "--agent-command", "./agent.sh"])
+            .await
+            .assert_success();
         Self { story, user, token }
     }
 
-    async fn there(&self, path: &str) -> Vec<Value> {
-        let page = self.story.bitbucket(&self.token, Method::GET, path, Value::Null).await;
+    async fn list_hooks(&self, path: &str) -> Vec<Value> {
+        let page = self.story.call_bitbucket(&self.token, Method::GET, path, Value::Null).await;
         page["values"].as_array().unwrap().clone()
     }
 
-    async fn one(&self, path: &str) -> Value {
-        let mut all = self.there(path).await;
+    async fn only_hook(&self, path: &str) -> Value {
+        let mut all = self.list_hooks(path).await;
         assert_eq!(all.len(), 1, "{all:?}");
         all.remove(0)
     }
 
-    async fn changes(&self, path: &str, change: Value) {
-        let own = format!("{path}/{}", self.one(path).await["uuid"].as_str().unwrap());
-        self.story.bitbucket(&self.token, Method::PUT, &own, change).await;
+    async fn change_hook(&self, path: &str, change: Value) {
+        let own = format!("{path}/{}", self.only_hook(path).await["uuid"].as_str().unwrap());
+        self.story.call_bitbucket(&self.token, Method::PUT, &own, change).await;
     }
 
-    async fn install(&self, more: &[&str]) -> crate::cli::Ran {
+    async fn install(&self, more: &[&str]) -> crate::cli::CommandOutput {
         let install = ["hooks", "install", "--integration", "bb", "--base-url", self.story.local.api_url()];
         self.user.run(&[&install[..], more].concat()).await
     }
@@ -72,40 +74,40 @@ impl World {
         check.drifts.into_iter().map(|drift| drift.code).collect()
     }
 
-    async fn opened(&self) -> u64 {
+    async fn open_pull(&self) -> u64 {
         let forge = self.story.local.forge();
         let head = forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
         let end = |branch: &str| json!({ "branch": { "name": branch } });
         let new = json!({ "title": "BB-1", "source": end(BRANCH), "destination": end("main") });
         let path = "/repositories/acme/shop/pullrequests";
-        let number = self.story.bitbucket(&self.token, Method::POST, path, new).await["id"].as_u64().unwrap();
+        let number = self.story.call_bitbucket(&self.token, Method::POST, path, new).await["id"].as_u64().unwrap();
         let all = self.story.api.repositories(&self.story.project).await.unwrap().repositories;
         let repository = all.iter().find(|one| one.name.as_str() == SHOP).unwrap().id;
         let id = PullRequestId { integration: IntegrationId::new("bb").unwrap(), repository, number };
-        self.story.linked(id, "BB-1", SHOP, (BRANCH, &head)).await;
-        forge.deliveries_settled().await;
+        self.story.link_pull_request(id, "BB-1", SHOP, (BRANCH, &head)).await;
+        forge.wait_for_deliveries().await;
         number
     }
 
-    async fn writes(&self, number: u64) {
+    async fn write_comment(&self, number: u64) {
         let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
-        self.story.bitbucket(ANNS_TOKEN, Method::POST, &path, json!({ "content": { "raw": "Not yet." } })).await;
-        self.story.local.forge().deliveries_settled().await;
+        self.story.call_bitbucket(ANN_TOKEN, Method::POST, &path, json!({ "content": { "raw": "Not yet." } })).await;
+        self.story.local.forge().wait_for_deliveries().await;
     }
 
-    async fn asks(&self, number: u64) {
-        self.writes(number).await;
+    async fn request_changes(&self, number: u64) {
+        self.write_comment(number).await;
         let path = format!("/repositories/acme/shop/pullrequests/{number}/request-changes");
-        self.story.bitbucket(ANNS_TOKEN, Method::POST, &path, Value::Null).await;
-        self.story.local.forge().deliveries_settled().await;
+        self.story.call_bitbucket(ANN_TOKEN, Method::POST, &path, Value::Null).await;
+        self.story.local.forge().wait_for_deliveries().await;
     }
 
     async fn revisions(&self) -> Vec<Job> {
         self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
     }
 
-    async fn revised(&self) {
-        until("a revise job is made", async || match self.revisions().await.len() {
+    async fn wait_for_revision(&self) {
+        wait_until("a revise job is made", async || match self.revisions().await.len() {
             1 => Ok(()),
             count => Err(format!("{count} jobs")),
         })
@@ -113,22 +115,22 @@ impl World {
     }
 
     /// The output of a recovery of the repository's hook.
-    async fn looked(&self, more: &[&str]) -> String {
+    async fn recover(&self, more: &[&str]) -> String {
         let recover = ["deliveries", "recover", "--hook", "acme-shop"];
-        self.user.run(&[&recover[..], more].concat()).await.done()
+        self.user.run(&[&recover[..], more].concat()).await.assert_success()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
-    let world = World::make().await;
+    let world = World::new().await;
     for (of, path, hook) in
-        [(["--repo", SHOP], OF_SHOP, "acme-shop"), (["--org", "acme"], "/workspaces/acme/hooks", "acme")]
+        [(["--repo", SHOP], SHOP_HOOKS_PATH, "acme-shop"), (["--org", "acme"], "/workspaces/acme/hooks", "acme")]
     {
-        world.install(&of).await.ended(0, "Bitbucket has no test deliveries");
-        let made = world.one(path).await;
-        world.install(&of).await.done();
-        assert_eq!(world.one(path).await["uuid"], made["uuid"]);
+        world.install(&of).await.assert_exit(0, "Bitbucket has no test deliveries");
+        let made = world.only_hook(path).await;
+        world.install(&of).await.assert_success();
+        assert_eq!(world.only_hook(path).await["uuid"], made["uuid"]);
         let url = format!("{}/webhooks/bitbucket/{hook}", world.story.local.api_url());
         let is_ours = |one: &Value| {
             let told: Vec<&str> = one["events"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -138,114 +140,115 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         is_ours(&made);
         let shown = world.user.json(&["hooks", "list"]).await;
         assert_eq!((&shown[0]["forge"], &shown[0]["url"]), (&json!("bitbucket"), &json!(url)), "{shown}");
-        let said = world.user.run(&["hooks", "verify", hook]).await.done();
+        let said = world.user.run(&["hooks", "verify", hook]).await.assert_success();
         assert!(said.contains("OK") && said.contains("no delivery yet"), "{said}");
 
         let spoiled = json!({
             "url": "http://127.0.0.1:9/elsewhere", "active": false, "events": ["repo:push"], "secret": null,
             "skip_cert_verification": true, "description": "Theirs",
         });
-        world.changes(path, spoiled).await;
+        world.change_hook(path, spoiled).await;
         assert_eq!(world.drifts(hook).await, ["url", "disabled", "events", "no_secret", "insecure_ssl"]);
         assert_eq!(world.user.run(&["hooks", "verify", hook]).await.code, 3);
-        world.user.run(&["hooks", "repair", hook]).await.done();
-        let mended = world.one(path).await;
+        world.user.run(&["hooks", "repair", hook]).await.assert_success();
+        let mended = world.only_hook(path).await;
         is_ours(&mended);
         assert_eq!((&mended["uuid"], &mended["description"]), (&made["uuid"], &json!("Theirs")));
         assert!(world.drifts(hook).await.is_empty());
 
-        world.user.run(&["hooks", "remove", hook, "--yes"]).await.done();
-        assert_eq!(world.there(path).await, Vec::<Value>::new());
+        world.user.run(&["hooks", "remove", hook, "--yes"]).await.assert_success();
+        assert_eq!(world.list_hooks(path).await, Vec::<Value>::new());
         assert_eq!(world.user.json(&["hooks"]).await, json!([]));
     }
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn manually_created_bitbucket_hook_is_matched_by_url() {
-    let world = World::make().await;
-    let told = world.install(&["--repo", SHOP, "--by-hand"]).await.ended(0, "the triggers pullrequest:changes_request");
+    let world = World::new().await;
+    let told =
+        world.install(&["--repo", SHOP, "--by-hand"]).await.assert_exit(0, "the triggers pullrequest:changes_request");
     let url = format!("{}/webhooks/bitbucket/acme-shop", world.story.local.api_url());
     assert!(told.err.contains(&url) && told.err.contains("`pullyard secrets set hook-acme-shop`"), "{told:?}");
-    assert!(world.there(OF_SHOP).await.is_empty());
+    assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
     assert_eq!(world.drifts("acme-shop").await, ["missing"]);
 
-    world.user.run_with(&["secrets", "set", "hook-acme-shop"], "by hand").await.done();
+    world.user.run_with(&["secrets", "set", "hook-acme-shop"], "by hand").await.assert_success();
     let of_a_person = json!({
         "description": "Theirs", "url": url, "active": true, "secret": "by hand",
         "events": subscribed_events(ForgeKind::Bitbucket),
     });
-    world.story.bitbucket(&world.token, Method::POST, OF_SHOP, of_a_person).await;
+    world.story.call_bitbucket(&world.token, Method::POST, SHOP_HOOKS_PATH, of_a_person).await;
     assert!(world.drifts("acme-shop").await.is_empty());
-    let number = world.opened().await;
-    world.asks(number).await;
-    world.revised().await;
-    world.user.run(&["hooks", "remove", "acme-shop", "--yes"]).await.done();
-    assert!(world.there(OF_SHOP).await.is_empty());
-    world.story.end().await;
+    let number = world.open_pull().await;
+    world.request_changes(number).await;
+    world.wait_for_revision().await;
+    world.user.run(&["hooks", "remove", "acme-shop", "--yes"]).await.assert_success();
+    assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unsupported_bitbucket_hooks_are_refused_before_any_write() {
-    let world = World::make().await;
-    world.install(&["--app"]).await.ended(2, "bb is on Bitbucket, which has no Apps");
+    let world = World::new().await;
+    world.install(&["--app"]).await.assert_exit(2, "bb is on Bitbucket, which has no Apps");
     let (longest, longer) = ("k".repeat(128), "k".repeat(129));
     let fault = "the value of the secret hook-acme-shop is longer than the 128 characters that Bitbucket takes";
-    world.user.run_with(&["secrets", "set", "hook-acme-shop"], &longer).await.done();
-    let refused = world.install(&["--repo", SHOP]).await.ended(2, fault);
+    world.user.run_with(&["secrets", "set", "hook-acme-shop"], &longer).await.assert_success();
+    let refused = world.install(&["--repo", SHOP]).await.assert_exit(2, fault);
     assert!(!refused.err.contains("kkk"), "{refused:?}");
     assert_eq!(world.user.json(&["hooks"]).await, json!([]));
-    assert!(world.there(OF_SHOP).await.is_empty());
+    assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
 
-    world.user.run_with(&["secrets", "set", "hook-acme-shop"], &longest).await.done();
-    world.install(&["--repo", SHOP]).await.done();
-    let made = world.one(OF_SHOP).await;
-    world.user.run_with(&["secrets", "rotate", "hook-acme-shop"], &longer).await.done();
+    world.user.run_with(&["secrets", "set", "hook-acme-shop"], &longest).await.assert_success();
+    world.install(&["--repo", SHOP]).await.assert_success();
+    let made = world.only_hook(SHOP_HOOKS_PATH).await;
+    world.user.run_with(&["secrets", "rotate", "hook-acme-shop"], &longer).await.assert_success();
     for command in [&["hooks", "repair", "acme-shop"][..], &["hooks", "repair"]] {
-        world.user.run(command).await.ended(2, fault);
+        world.user.run(command).await.assert_exit(2, fault);
     }
-    assert_eq!(world.one(OF_SHOP).await, made);
-    world.user.run(&["secrets", "rotate", "hook-acme-shop", "--generate"]).await.done();
-    world.user.run(&["hooks", "repair"]).await.done();
-    world.story.end().await;
+    assert_eq!(world.only_hook(SHOP_HOOKS_PATH).await, made);
+    world.user.run(&["secrets", "rotate", "hook-acme-shop", "--generate"]).await.assert_success();
+    world.user.run(&["hooks", "repair"]).await.assert_success();
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
-    let world = World::make().await;
-    world.install(&["--repo", SHOP]).await.done();
-    let number = world.opened().await;
-    world.changes(OF_SHOP, json!({ "secret": "another one" })).await;
+    let world = World::new().await;
+    world.install(&["--repo", SHOP]).await.assert_success();
+    let number = world.open_pull().await;
+    world.change_hook(SHOP_HOOKS_PATH, json!({ "secret": "another one" })).await;
     // Bitbucket does not return a hook's secret.
     assert!(world.drifts("acme-shop").await.is_empty());
     // Longer than a verified delivery counts as evidence.
     world.story.clock.advance(Duration::from_secs(120));
-    world.writes(number).await;
+    world.write_comment(number).await;
     assert_eq!(world.drifts("acme-shop").await, ["secret"]);
     world.user.run(&["hooks", "repair", "acme-shop"]).await;
     world.story.clock.advance(Duration::from_secs(120));
-    world.asks(number).await;
-    world.revised().await;
+    world.request_changes(number).await;
+    world.wait_for_revision().await;
     assert!(world.drifts("acme-shop").await.is_empty());
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bitbucket_recovery_finds_a_lost_review_and_comment() {
-    let world = World::make().await;
-    world.install(&["--repo", SHOP]).await.done();
-    let number = world.opened().await;
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
-    world.story.local.forge().order_delivery_fault(1_000, DeliveryFault::Forgotten);
-    world.asks(number).await;
+    let world = World::new().await;
+    world.install(&["--repo", SHOP]).await.assert_success();
+    let number = world.open_pull().await;
+    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
+    world.story.local.forge().inject_delivery_fault(1_000, DeliveryFault::NotRecorded);
+    world.request_changes(number).await;
     assert!(world.revisions().await.is_empty());
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
-    world.revised().await;
+    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
+    world.wait_for_revision().await;
     let path = format!("/repositories/acme/shop/pullrequests/{number}/comments");
     let comment = json!({ "content": { "raw": "/pullyard revise use tabs" } });
-    world.story.bitbucket(ANNS_TOKEN, Method::POST, &path, comment).await;
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
-    assert_eq!(world.looked(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
+    world.story.call_bitbucket(ANN_TOKEN, Method::POST, &path, comment).await;
+    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
+    assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }

@@ -3,15 +3,15 @@
 use crate::story::{Setup, Story, TODO, TRIGGER, Task};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use pullyard_protocol::client::Error;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, TicketAnswer};
 use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn quiet() -> Story {
-    Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
+async fn story_without_hints() -> Story {
+    Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await
 }
 
 fn key(key: &str) -> TicketKey {
@@ -23,7 +23,7 @@ fn code(error: &Error) -> &str {
 }
 
 impl Story {
-    async fn write(&self, name: &str, status: Option<&str>) -> Result<TicketAnswer, Error> {
+    async fn create_ticket(&self, name: &str, status: Option<&str>) -> Result<TicketAnswer, Error> {
         let create = CreateTicket {
             project: self.project.clone(),
             key: key(name),
@@ -36,21 +36,21 @@ impl Story {
         self.api.create_ticket(&create, None).await
     }
 
-    async fn put(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
+    async fn move_ticket(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
         self.api.move_ticket(&self.project, &key(name), status, None).await
     }
 
-    async fn put_by(&self, token: &str, key: &str, name: &str, status: &str) -> (u16, Value) {
+    async fn move_ticket_as(&self, token: &str, key: &str, name: &str, status: &str) -> (u16, Value) {
         let bearer = format!("Bearer {token}");
         let headers =
             [("authorization", bearer.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
         let path = format!("/v1/tickets/{name}/move?project={}", self.project);
         let body = json!({ "status": status }).to_string().into_bytes();
-        let (code, _, said) = self.call(Method::POST, &path, &headers, body).await;
+        let (code, _, said) = self.request_with_headers(Method::POST, &path, &headers, body).await;
         (code, said)
     }
 
-    async fn edit(&self, name: &str, title: &str) -> Result<TicketAnswer, Error> {
+    async fn edit_ticket(&self, name: &str, title: &str) -> Result<TicketAnswer, Error> {
         let edit = EditTicket { title: Some(title.into()), ..EditTicket::default() };
         self.api.edit_ticket(&self.project, &key(name), &edit, None).await
     }
@@ -58,68 +58,68 @@ impl Story {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn board_ticket_is_created_once_and_starts_in_todo() {
-    let story = quiet().await;
-    let made = story.write("B-1", None).await.unwrap();
+    let story = story_without_hints().await;
+    let made = story.create_ticket("B-1", None).await.unwrap();
     assert_eq!((made.ticket.status.as_str(), made.decision.code.as_str()), (TODO, "not_trigger_status"));
     assert_eq!((made.ticket.title.as_str(), made.ticket.description.as_str()), ("About B-1", "Do it."));
-    assert_eq!(code(&story.write("B-1", None).await.unwrap_err()), "taken");
-    assert_eq!(code(&story.write("B-1", Some(TRIGGER)).await.unwrap_err()), "taken");
+    assert_eq!(code(&story.create_ticket("B-1", None).await.unwrap_err()), "taken");
+    assert_eq!(code(&story.create_ticket("B-1", Some(TRIGGER)).await.unwrap_err()), "taken");
     let mut stray = serde_json::from_value::<CreateTicket>(serde_json::json!({
         "project": "nobody", "key": "B-1", "title": "t"
     }))
     .unwrap();
     assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "not_found");
     // Keys of tickets from a ticket tool are taken as well.
-    story.tell("e1", "B-2", "Blocked", 1).await;
+    story.send_ticket_event("e1", "B-2", "Blocked", 1).await;
     (stray.project, stray.key) = (story.project.clone(), key("B-2"));
     assert_eq!(code(&story.api.create_ticket(&stray, None).await.unwrap_err()), "taken");
     assert!(story.jobs().await.is_empty());
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_a_move_into_the_trigger_status_starts_a_job() {
-    let story = quiet().await;
-    story.write("B-1", None).await.unwrap();
-    let blocked = story.put("B-1", "Blocked").await.unwrap();
+    let story = story_without_hints().await;
+    story.create_ticket("B-1", None).await.unwrap();
+    let blocked = story.move_ticket("B-1", "Blocked").await.unwrap();
     assert_eq!((blocked.ticket.status.as_str(), blocked.decision.code.as_str()), ("Blocked", "not_trigger_status"));
-    let entered = story.put("B-1", TRIGGER).await.unwrap();
+    let entered = story.move_ticket("B-1", TRIGGER).await.unwrap();
     assert_eq!(entered.decision.verdict, Verdict::Accepted);
-    assert_eq!(story.put("B-1", TRIGGER).await.unwrap().decision.code, "status_unchanged");
-    assert_eq!(story.put("B-1", "Blocked").await.unwrap().ticket.status, "Blocked");
-    let again = story.put("B-1", TRIGGER).await.unwrap();
+    assert_eq!(story.move_ticket("B-1", TRIGGER).await.unwrap().decision.code, "status_unchanged");
+    assert_eq!(story.move_ticket("B-1", "Blocked").await.unwrap().ticket.status, "Blocked");
+    let again = story.move_ticket("B-1", TRIGGER).await.unwrap();
     assert_eq!((again.decision.code.as_str(), &again.decision.job), ("job_active", &entered.decision.job));
     assert_eq!(again.ticket.status, TRIGGER, "the ticket did not move");
-    assert_eq!(code(&story.put("B-9", TRIGGER).await.unwrap_err()), "not_found");
-    assert_eq!(code(&story.edit("B-9", "t").await.unwrap_err()), "not_found");
+    assert_eq!(code(&story.move_ticket("B-9", TRIGGER).await.unwrap_err()), "not_found");
+    assert_eq!(code(&story.edit_ticket("B-9", "t").await.unwrap_err()), "not_found");
     let nobody = ProjectId::new("nobody").unwrap();
     assert_eq!(code(&story.api.move_ticket(&nobody, &key("B-1"), TODO, None).await.unwrap_err()), "not_found");
     assert_eq!(story.jobs().await.len(), 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn same_idempotency_key_of_two_users_makes_two_moves() {
-    let story = quiet().await;
-    story.write("B-1", None).await.unwrap();
-    let other = story.token(&[Scope::Jobs], None).await;
+    let story = story_without_hints().await;
+    story.create_ticket("B-1", None).await.unwrap();
+    let other = story.create_token(&[Scope::Jobs], None).await;
     for token in [story.local.admin_token(), other.as_str()] {
-        let (status, moved) = story.put_by(token, "k1", "B-1", "Blocked").await;
+        let (status, moved) = story.move_ticket_as(token, "k1", "B-1", "Blocked").await;
         assert_eq!((status, &moved["decision"]["code"]), (200, &json!("not_trigger_status")), "{moved}");
         assert_eq!(moved["ticket"]["status"], "Blocked");
-        story.put("B-1", TODO).await.unwrap();
-        let (status, again) = story.put_by(token, "k1", "B-1", "Blocked").await;
+        story.move_ticket("B-1", TODO).await.unwrap();
+        let (status, again) = story.move_ticket_as(token, "k1", "B-1", "Blocked").await;
         assert_eq!((status, &again["decision"]["code"]), (200, &json!("repeat")), "{again}");
         assert_eq!(again["ticket"]["status"], TODO, "the repeat moved the ticket");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn edit_changes_only_its_fields() {
-    let story = quiet().await;
-    story.write("B-1", Some("Blocked")).await.unwrap();
-    let edited = story.edit("B-1", "Another title").await.unwrap().ticket;
+    let story = story_without_hints().await;
+    story.create_ticket("B-1", Some("Blocked")).await.unwrap();
+    let edited = story.edit_ticket("B-1", "Another title").await.unwrap().ticket;
     assert_eq!((edited.title.as_str(), edited.description.as_str()), ("Another title", "Do it."));
     assert_eq!((edited.status.as_str(), edited.labels.len()), ("Blocked", 1));
     let change = EditTicket {
@@ -132,24 +132,24 @@ async fn edit_changes_only_its_fields() {
     assert_eq!((edited.title.as_str(), edited.description.as_str(), edited.labels.len()), ("Another title", "", 0));
     assert_eq!(edited.repository, change.repository);
     // The next move uses the edited repository.
-    assert_eq!(story.put("B-1", TRIGGER).await.unwrap().decision.code, "repository_not_integrated");
-    story.end().await;
+    assert_eq!(story.move_ticket("B-1", TRIGGER).await.unwrap().decision.code, "repository_not_integrated");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tickets_with_unusual_keys_work_in_every_route() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let unusual =
         ["A#1/ü", "50%", "A%2FB", "a b", "x?y&z=1", "+", "ключ", "日本", "a|b", "\"quoted\"", "$(id)", "-", "..."];
     for name in unusual.into_iter().chain(["events", "new", "move"]) {
-        let made = story.write(name, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let made = story.create_ticket(name, None).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(made.ticket.key.as_str(), name);
         assert_eq!(story.ticket(name).await.title, format!("About {name}"));
-        assert_eq!(story.put(name, "Blocked").await.unwrap().ticket.status, "Blocked", "{name}");
-        assert_eq!(story.edit(name, "Other").await.unwrap().ticket.title, "Other", "{name}");
-        let entered = story.put(name, TRIGGER).await.unwrap();
+        assert_eq!(story.move_ticket(name, "Blocked").await.unwrap().ticket.status, "Blocked", "{name}");
+        assert_eq!(story.edit_ticket(name, "Other").await.unwrap().ticket.title, "Other", "{name}");
+        let entered = story.move_ticket(name, TRIGGER).await.unwrap();
         assert_eq!(entered.decision.verdict, Verdict::Accepted, "{name}");
     }
     assert_eq!(story.jobs().await.len(), 16);
-    story.end().await;
+    story.shut_down().await;
 }

@@ -18,7 +18,7 @@ pub(crate) const FUNCTIONS: [&str; 8] =
 const FILE: &str = "PULLYARD_CALLS";
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct UsedPermission {
     pub(crate) function: String,
     /// For example `dynamodb:Query`.
     pub(crate) action: String,
@@ -34,23 +34,23 @@ pub(crate) struct Asked {
 
 /// All permissions used, each with AWS's refusal, if any.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Calls(Arc<Mutex<BTreeMap<Asked, Option<String>>>>);
+pub(crate) struct Calls(Arc<Mutex<BTreeMap<UsedPermission, Option<String>>>>);
 
 impl Calls {
     /// Records into `self` and the file of this process.
     pub(crate) fn observer(&self) -> Observer {
         let own = self.clone();
-        Observer::new(move |call| own.tell(call))
+        Observer::new(move |call| own.record(call))
     }
 
-    pub(crate) fn tell(&self, call: &Call) {
-        for asked in of(call) {
-            let refusal = judged(&asked);
+    pub(crate) fn record(&self, call: &Call) {
+        for asked in permissions_of(call) {
+            let refusal = refusal(&asked);
             self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(asked, refusal);
         }
     }
 
-    pub(crate) fn all(&self) -> BTreeSet<Asked> {
+    pub(crate) fn all(&self) -> BTreeSet<UsedPermission> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
@@ -62,9 +62,9 @@ impl Calls {
 /// Panics on drop if AWS would have refused a recorded call.
 ///
 /// A call is observed in a task whose panic is lost, and its caller may ignore the answer.
-pub(crate) struct Allowed(pub(crate) Calls);
+pub(crate) struct AllowedCalls(pub(crate) Calls);
 
-impl Drop for Allowed {
+impl Drop for AllowedCalls {
     fn drop(&mut self) {
         let refusals = self.0.refusals();
         if refusals.is_empty() {
@@ -77,23 +77,23 @@ impl Drop for Allowed {
 }
 
 /// The refusal of a call, cached per process. Notes an allowed call in the file.
-fn judged(asked: &Asked) -> Option<String> {
-    static JUDGED: Mutex<BTreeMap<Asked, Option<String>>> = Mutex::new(BTreeMap::new());
+fn refusal(asked: &UsedPermission) -> Option<String> {
+    static JUDGED: Mutex<BTreeMap<UsedPermission, Option<String>>> = Mutex::new(BTreeMap::new());
     let mut judged = JUDGED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = judged.get(asked) {
         return known.clone();
     }
     let refusal = roles::refusal(asked);
     if refusal.is_none() {
-        note(asked);
+        append(asked);
     }
     judged.insert(asked.clone(), refusal.clone());
     refusal
 }
 
-fn of(call: &Call) -> Vec<Asked> {
+fn permissions_of(call: &Call) -> Vec<UsedPermission> {
     let Some(function) = call.app.as_deref().filter(|app| FUNCTIONS.contains(app)) else { return Vec::new() };
-    let asked = call.permissions().into_iter().map(|permission| Asked {
+    let asked = call.permissions().into_iter().map(|permission| UsedPermission {
         function: function.to_owned(),
         action: permission.action,
         resource: without_ids(permission.resource),
@@ -123,7 +123,7 @@ fn without_ids(resource: String) -> String {
 }
 
 /// Appends a line in one write, because several processes share the file.
-fn note(asked: &Asked) {
+fn append(asked: &UsedPermission) {
     static OPEN: LazyLock<Option<File>> = LazyLock::new(|| {
         let path = std::env::var_os(FILE)?;
         Some(File::options().create(true).append(true).open(&path).expect("the file that PULLYARD_CALLS names"))
@@ -134,7 +134,7 @@ fn note(asked: &Asked) {
     }
 }
 
-pub(crate) fn read(path: &Path) -> BTreeSet<Asked> {
+pub(crate) fn read(path: &Path) -> BTreeSet<UsedPermission> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
 }

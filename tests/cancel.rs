@@ -1,6 +1,6 @@
 //! Tests cancelling a job in each of its states.
 
-use crate::story::{Story, TODO, begin_all, completed, failed, finish, refusal};
+use crate::story::{Story, TODO, completed_finish, enter_phases, failed_finish, finish_request, problem_of};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DesiredState, JobStatus};
@@ -20,24 +20,24 @@ async fn want(client: &AttemptClient) -> DesiredState {
     client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap().want
 }
 
-async fn claimed() -> (Story, JobId, AttemptClient) {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+async fn claimed_job() -> (Story, JobId, AttemptClient) {
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     (story, job, client)
 }
 
-async fn assert_back(story: &Story, key: &str) {
-    let ticket = story.settled(key).await;
+async fn assert_ticket_reset(story: &Story, key: &str) {
+    let ticket = story.wait_for_settled_ticket(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.active_job), (TODO, 0, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_ends_a_ready_job_and_stops_its_task() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let task = story.task_of(&job, 1).await;
-    story.quiet().await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let task = story.wait_for_task(&job, 1).await;
+    story.wait_for_empty_queues().await;
     let reason = Some("the wrong ticket".to_owned());
     let ended = story.api.cancel_job(&job, &CancelJob { reason: reason.clone() }).await.unwrap();
     let said = ended.cancel.clone().unwrap();
@@ -46,34 +46,34 @@ async fn cancel_ends_a_ready_job_and_stops_its_task() {
         (JobStatus::Cancelled, "admin", reason, None)
     );
     assert_eq!((ended.failure, ended.result, ended.attempt), (None, None, 0));
-    assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin: \"the wrong ticket\".");
-    assert_back(&story, "APP-1").await;
-    story.task_stopped(&task).await;
+    assert_eq!(story.api.explain_job(&job).await.unwrap().sentence, "Cancelled by admin: \"the wrong ticket\".");
+    assert_ticket_reset(&story, "APP-1").await;
+    story.wait_for_stopped_task(&task).await;
     // A claim that was already in flight is refused.
-    assert_eq!(refusal(story.claim_as(&task, &job, "c1").await.map(drop)).1, "unwanted");
-    story.wake(&job).await;
-    story.pass(Duration::from_secs(3_600)).await;
-    story.quiet().await;
+    assert_eq!(problem_of(story.claim_with_task(&task, &job, "c1").await.map(drop)).1, "unwanted");
+    story.send_wake_up(&job).await;
+    story.advance_and_sweep(Duration::from_secs(3_600)).await;
+    story.wait_for_empty_queues().await;
     assert_eq!(
-        (story.tasks_of(&job).await.len(), story.api.job(&job).await.unwrap().status),
+        (story.list_tasks(&job).await.len(), story.api.job(&job).await.unwrap().status),
         (1, JobStatus::Cancelled)
     );
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
     for phase in [None, Some(Phase::Preparing), Some(Phase::Executing)] {
-        let (story, job, client) = claimed().await;
+        let (story, job, client) = claimed_job().await;
         if let Some(phase) = phase {
-            begin_all(&client, phase).await;
+            enter_phases(&client, phase).await;
         }
         assert_eq!(want(&client).await, DesiredState::Run);
         let asked = cancel(&story, &job).await.unwrap();
         assert!(!asked.status.is_terminal(), "{phase:?}");
         let (at, until) = asked.cancel.map(|cancel| (cancel.at, cancel.until.unwrap())).unwrap();
         assert_eq!(until.since(at), Duration::from_secs(60));
-        assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin cancelled the job "));
+        assert!(story.api.explain_job(&job).await.unwrap().sentence.starts_with("admin cancelled the job "));
         assert_eq!(want(&client).await, DesiredState::Cancel);
         assert_eq!(
             story.ticket("APP-1").await.active_job.as_ref(),
@@ -82,73 +82,77 @@ async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
         );
         if phase == Some(Phase::Executing) {
             let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
-            assert_eq!(refusal(push).1, "unwanted");
+            assert_eq!(problem_of(push).1, "unwanted");
         }
-        assert_eq!(client.finish(&finish("f1", FinishOutcome::Cancelled)).await.unwrap().status, JobStatus::Cancelled);
-        assert_eq!(story.api.why(&job).await.unwrap().sentence, "Cancelled by admin.");
-        assert_back(&story, "APP-1").await;
-        story.end().await;
+        assert_eq!(
+            client.finish(&finish_request("f1", FinishOutcome::Cancelled)).await.unwrap().status,
+            JobStatus::Cancelled
+        );
+        assert_eq!(story.api.explain_job(&job).await.unwrap().sentence, "Cancelled by admin.");
+        assert_ticket_reset(&story, "APP-1").await;
+        story.shut_down().await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unresponsive_runners_job_is_cancelled_after_a_minute() {
-    let (story, job, client) = claimed().await;
-    begin_all(&client, Phase::Executing).await;
+    let (story, job, client) = claimed_job().await;
+    enter_phases(&client, Phase::Executing).await;
     cancel(&story, &job).await.unwrap();
-    story.pass(Duration::from_secs(30)).await;
+    story.advance_and_sweep(Duration::from_secs(30)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
-    story.pass(Duration::from_secs(31)).await;
+    story.advance_and_sweep(Duration::from_secs(31)).await;
     let ended = story.api.job(&job).await.unwrap();
     assert_eq!((ended.status, ended.failure, ended.cancel.unwrap().by.as_str()), (JobStatus::Cancelled, None, "admin"));
-    assert_back(&story, "APP-1").await;
-    match client.finish(&completed("f1", 7)).await.unwrap_err() {
+    assert_ticket_reset(&story, "APP-1").await;
+    match client.finish(&completed_finish("f1", 7)).await.unwrap_err() {
         Error::Problem(problem) => {
             assert_eq!((problem.status, problem.code.as_str(), problem.recorded), (409, "lease_lost", Some(true)))
         }
         other => panic!("{other}"),
     }
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
-    let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
+    let attempt = story.load_item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
     assert_eq!((&attempt["late_result"]["number"], &attempt["ended"]["how"]), (&json!(7), &json!("cancelled")));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn completed_push_wins_over_a_cancel() {
-    let (story, job, client) = claimed().await;
-    begin_all(&client, Phase::Syncing).await;
+    let (story, job, client) = claimed_job().await;
+    enter_phases(&client, Phase::Syncing).await;
     let asked = cancel(&story, &job).await.unwrap();
     assert_eq!((asked.status, want(&client).await), (JobStatus::Syncing, DesiredState::Cancel));
     // The minute is over, but the push window is open.
-    story.pass(Duration::from_secs(75)).await;
+    story.advance_and_sweep(Duration::from_secs(75)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
-    assert_eq!(client.finish(&completed("f1", 7)).await.unwrap().status, JobStatus::Completed);
+    assert_eq!(client.finish(&completed_finish("f1", 7)).await.unwrap().status, JobStatus::Completed);
     let done = story.api.job(&job).await.unwrap();
     assert_eq!((done.status, done.cancel), (JobStatus::Completed, None));
-    let (status, code, said) = refusal(cancel(&story, &job).await);
+    let (status, code, said) = problem_of(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
     assert_eq!(said, format!("Too late: job {} completed with pull request #7.", job.short()));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_refuses_failed_jobs_and_is_idempotent() {
-    let (story, job, client) = claimed().await;
-    client.finish(&failed("f1")).await.unwrap();
-    let (status, code, said) = refusal(cancel(&story, &job).await);
+    let (story, job, client) = claimed_job().await;
+    client.finish(&failed_finish("f1")).await.unwrap();
+    let (status, code, said) = problem_of(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
     assert!(said.ends_with("failed (`no_changes`)."), "{said}");
 
-    let other = story.job_for("e2", "APP-2", 1).await;
+    let other = story.create_job("e2", "APP-2", 1).await;
     let answers = join_all((0..16).map(|_| cancel(&story, &other))).await;
     for answer in answers {
         assert_eq!(answer.unwrap().status, JobStatus::Cancelled);
     }
-    let token = story.token(&[Scope::Jobs], None).await;
+    let token = story.create_token(&[Scope::Jobs], None).await;
     let path = format!("/v1/jobs/{other}/cancel");
-    let (status, _, again) = story.raw(Method::POST, &path, Some(&token), b"{\"reason\":\"me too\"}".to_vec()).await;
+    let (status, _, again) =
+        story.request(Method::POST, &path, Some(&token), b"{\"reason\":\"me too\"}".to_vec()).await;
     assert_eq!((status, &again["cancel"]["by"], &again["cancel"]["reason"]), (200, &json!("admin"), &json!(null)));
-    assert_back(&story, "APP-2").await;
-    story.end().await;
+    assert_ticket_reset(&story, "APP-2").await;
+    story.shut_down().await;
 }

@@ -9,7 +9,7 @@ use crate::try_job::terminal::Terminal;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::version::PROTOCOL;
 use pullyard_store::Scope;
-use pullyard_version::{COMMIT, VERSION, short as short_commit};
+use pullyard_version::{COMMIT, VERSION, short_commit};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::process::Stdio;
@@ -18,23 +18,23 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Ran {
+impl CommandOutput {
     /// Asserts success; returns stdout.
     #[track_caller]
-    pub(crate) fn done(self) -> String {
+    pub(crate) fn assert_success(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
     /// Asserts the exit code and a text on stderr.
     #[track_caller]
-    pub(crate) fn ended(self, code: i32, said: &str) -> Self {
+    pub(crate) fn assert_exit(self, code: i32, said: &str) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         assert!(self.err.contains(said), "{said}: {self:?}");
         self
@@ -44,12 +44,12 @@ impl Ran {
 /// A CLI user with their own configuration folder.
 pub(crate) struct User {
     home: TempDir,
-    told: Vec<(&'static str, String)>,
+    env: Vec<(&'static str, String)>,
 }
 
 impl User {
     pub(crate) fn new() -> Self {
-        Self { home: TempDir::new().unwrap(), told: Vec::new() }
+        Self { home: TempDir::new().unwrap(), env: Vec::new() }
     }
 
     pub(crate) fn of(story: &Story) -> Self {
@@ -58,52 +58,52 @@ impl User {
 
     pub(crate) fn with(story: &Story, token: &str) -> Self {
         let url = story.local.api_url().to_owned();
-        Self { told: vec![("PULLYARD_URL", url), ("PULLYARD_TOKEN", token.to_owned())], ..Self::new() }
+        Self { env: vec![("PULLYARD_URL", url), ("PULLYARD_TOKEN", token.to_owned())], ..Self::new() }
     }
 
-    pub(crate) fn tell(&mut self, name: &'static str, value: &str) {
-        self.told.retain(|(told, _)| *told != name);
-        self.told.push((name, value.to_owned()));
+    pub(crate) fn set_env(&mut self, name: &'static str, value: &str) {
+        self.env.retain(|(told, _)| *told != name);
+        self.env.push((name, value.to_owned()));
     }
 
-    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, "").await
     }
 
-    pub(crate) async fn run_with(&self, arguments: &[&str], stdin: &str) -> Ran {
-        let mut child = self.started(arguments);
+    pub(crate) async fn run_with(&self, arguments: &[&str], stdin: &str) -> CommandOutput {
+        let mut child = self.spawn(arguments);
         // Ignore the error: a command may exit without reading stdin.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes()).await;
         let ended = child.wait_with_output().await.unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ran { code: ended.status.code().unwrap_or(-1), out: text(ended.stdout), err: text(ended.stderr) }
+        CommandOutput { code: ended.status.code().unwrap_or(-1), out: text(ended.stdout), err: text(ended.stderr) }
     }
 
-    pub(crate) fn started(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn spawn(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Runs at a terminal, so that the command can prompt.
     pub(crate) fn at_terminal(&self, arguments: &[&str]) -> Terminal {
-        Terminal::of(&mut self.command(arguments))
+        Terminal::open(&mut self.command(arguments))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
         command.args(arguments).env_clear().env("XDG_CONFIG_HOME", self.home.path());
-        command.envs(self.told.iter().map(|(name, value)| (*name, value))).kill_on_drop(true);
+        command.envs(self.env.iter().map(|(name, value)| (*name, value))).kill_on_drop(true);
         command
     }
 
     pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
-        let out = self.run(&[arguments, &["--json"]].concat()).await.done();
+        let out = self.run(&[arguments, &["--json"]].concat()).await.assert_success();
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
     }
 }
 
 pub(crate) async fn body(story: &Story, path: &str) -> Value {
-    let (status, _, body) = story.raw(Method::GET, path, Some(story.local.admin_token()), Vec::new()).await;
+    let (status, _, body) = story.request(Method::GET, path, Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(status, 200, "{path}: {body}");
     body
 }
@@ -114,9 +114,9 @@ pub(crate) fn short(job: &JobId) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn json_output_equals_the_apis_body() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let decision = story.tell("e1", "APP-1", TRIGGER, 1).await;
+    let decision = story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await;
     let (job, delivery) = (decision.job.unwrap(), decision.delivery);
     // Claimed: why of a waiting job would change with time.
     story.claim(&job, "c1").await.unwrap();
@@ -148,214 +148,225 @@ async fn json_output_equals_the_apis_body() {
     assert_eq!(timeless(server), timeless(body(&story, "/v1/version").await));
     assert_eq!(user.json(&["status"]).await["newest_jobs"], json!({ "claimed": 1 }));
     let absent = format!("job_{}", "a".repeat(26));
-    let missing = user.run(&["jobs", "show", &absent, "--json"]).await.ended(5, "error: ");
+    let missing = user.run(&["jobs", "show", &absent, "--json"]).await.assert_exit(5, "error: ");
     let path = format!("/v1/jobs/{absent}");
-    let (_, _, problem) = story.raw(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
+    let (_, _, problem) = story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(serde_json::from_str::<Value>(&missing.out).unwrap(), problem);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_creates_edits_and_moves_tickets() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     let create =
         ["tickets", "create", "B-1", "--title", "First", "--description", "Do it.", "--label", "a", "--label", "b"];
-    let made = user.run(&create).await.done();
+    let made = user.run(&create).await.assert_success();
     assert!(made.starts_with("B-1\tTodo\tignored\tnot_trigger_status\t\t"), "{made}");
-    user.run(&create).await.ended(1, "(taken)");
-    user.run(&["tickets", "edit", "B-1", "--title", "Second"]).await.done();
+    user.run(&create).await.assert_exit(1, "(taken)");
+    user.run(&["tickets", "edit", "B-1", "--title", "Second"]).await.assert_success();
     let ticket = story.ticket("B-1").await;
     assert_eq!((ticket.title.as_str(), ticket.description.as_str(), ticket.labels.len()), ("Second", "Do it.", 2));
-    let moved = user.run(&["tickets", "move", "B-1", TRIGGER]).await.done();
+    let moved = user.run(&["tickets", "move", "B-1", TRIGGER]).await.assert_success();
     let job = story.ticket("B-1").await.active_job.unwrap();
     assert!(moved.starts_with(&format!("B-1\t{TRIGGER}\taccepted\taccepted\t{job}\t")), "{moved}");
-    user.run(&["tickets", "move", "B-1", "Blocked"]).await.done();
-    let refused = user.run(&["tickets", "move", "B-1", TRIGGER]).await.ended(3, "(job_active)");
+    user.run(&["tickets", "move", "B-1", "Blocked"]).await.assert_success();
+    let refused = user.run(&["tickets", "move", "B-1", TRIGGER]).await.assert_exit(3, "(job_active)");
     assert!(refused.err.contains(". Moved B-1 to ") && refused.out.is_empty(), "{refused:?}");
     assert_eq!(story.ticket("B-1").await.status, TRIGGER);
-    let refused = user.run(&["tickets", "move", "B-1", TRIGGER, "--json"]).await.ended(3, "(status_unchanged)");
+    let refused = user.run(&["tickets", "move", "B-1", TRIGGER, "--json"]).await.assert_exit(3, "(status_unchanged)");
     assert_eq!(serde_json::from_str::<Value>(&refused.out).unwrap()["decision"]["code"], "status_unchanged");
     assert!(!refused.err.contains("Moved B-1"), "the refusal claims that it was moved: {refused:?}");
-    user.run(&["tickets", "show", "B-9"]).await.ended(5, "there is no ticket B-9");
-    user.run(&["tickets", "edit", "B-1"]).await.ended(2, "--title");
+    user.run(&["tickets", "show", "B-9"]).await.assert_exit(5, "there is no ticket B-9");
+    user.run(&["tickets", "edit", "B-1"]).await.assert_exit(2, "--title");
     // An edit in the trigger column starts no job.
-    user.run(&["tickets", "edit", "B-1", "--title", "Third"]).await.done();
-    story.end().await;
+    user.run(&["tickets", "edit", "B-1", "--title", "Third"]).await.assert_success();
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_error_has_its_exit_code() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    story.job_for("e1", "APP-1", 1).await;
+    story.create_job("e1", "APP-1", 1).await;
     // 1: the server is unreachable.
-    let nobody = user.run(&["jobs", "--url", "http://127.0.0.1:1"]).await.ended(1, "can't reach http://127.0.0.1:1: ");
+    let nobody =
+        user.run(&["jobs", "--url", "http://127.0.0.1:1"]).await.assert_exit(1, "can't reach http://127.0.0.1:1: ");
     assert!(nobody.err.contains("pullyard up"), "{nobody:?}");
-    user.run(&["job"]).await.ended(2, "'jobs'");
-    user.run(&["jobs", "--url", "ftp://x"]).await.ended(2, "is not a URL");
-    user.run(&["--project", "No!", "jobs"]).await.ended(2, "not a project id");
+    user.run(&["job"]).await.assert_exit(2, "'jobs'");
+    user.run(&["jobs", "--url", "ftp://x"]).await.assert_exit(2, "is not a URL");
+    user.run(&["--project", "No!", "jobs"]).await.assert_exit(2, "not a project id");
     // 3: refused by a guard.
-    user.run(&["jobs", "create", "--ticket", "APP-1"]).await.ended(3, "(job_active)");
+    user.run(&["jobs", "create", "--ticket", "APP-1"]).await.assert_exit(3, "(job_active)");
     // 4: not signed in or not allowed.
-    let stranger = User { told: vec![("PULLYARD_URL", story.local.api_url().into())], ..User::new() };
-    stranger.run(&["jobs"]).await.ended(4, "pullyard login");
-    let reader = User::with(&story, &story.token(&[Scope::Read], None).await);
-    reader.run(&["jobs"]).await.done();
-    reader.run(&["jobs", "create", "--prompt", "Do it."]).await.ended(4, "(not_allowed)");
+    let stranger = User { env: vec![("PULLYARD_URL", story.local.api_url().into())], ..User::new() };
+    stranger.run(&["jobs"]).await.assert_exit(4, "pullyard login");
+    let reader = User::with(&story, &story.create_token(&[Scope::Read], None).await);
+    reader.run(&["jobs"]).await.assert_success();
+    reader.run(&["jobs", "create", "--prompt", "Do it."]).await.assert_exit(4, "(not_allowed)");
     // 5: not found.
-    user.run(&["jobs", "show", "nope"]).await.ended(5, "there is no job nope in project acme");
-    user.run(&["jobs", "--project", "nobody"]).await.ended(5, "there is no project nobody");
-    user.run(&["why", "nope"]).await.ended(5, "nope");
-    user.run(&["contexts", "use", "nope"]).await.ended(5, "nope");
+    user.run(&["jobs", "show", "nope"]).await.assert_exit(5, "there is no job nope in project acme");
+    user.run(&["jobs", "--project", "nobody"]).await.assert_exit(5, "there is no project nobody");
+    user.run(&["why", "nope"]).await.assert_exit(5, "nope");
+    user.run(&["contexts", "use", "nope"]).await.assert_exit(5, "nope");
     let known = "unknown queue; use one of dispatch, effects, undelivered";
-    user.run(&["dlq", "list", "--queue", "nope"]).await.ended(2, known);
-    user.run(&["dlq", "list", "--queue", "effects"]).await.ended(0, "The dead-letter queue of effects is empty.");
+    user.run(&["dlq", "list", "--queue", "nope"]).await.assert_exit(2, known);
+    user.run(&["dlq", "list", "--queue", "effects"]).await.assert_exit(0, "The dead-letter queue of effects is empty.");
     // 8: changed by another request.
-    user.run(&["settings", "set", "auto_create=false"]).await.done();
-    user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.ended(8, "(changed_meanwhile)");
-    story.end().await;
+    user.run(&["settings", "set", "auto_create=false"]).await.assert_success();
+    user.run(&["settings", "set", "auto_create=true", "--revision", "1"]).await.assert_exit(8, "(changed_meanwhile)");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_set_changes_only_the_named_settings() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     let set = ["settings", "set", "limits.wall_secs=1800", "statuses.completion=5", "default_repository=null"];
-    let shown = user.run(&set).await.done();
+    let shown = user.run(&set).await.assert_success();
     assert_eq!(shown, "default_repository\t\nlimits.wall_secs\t1800\nstatuses.completion\t5\n");
     let settings = story.api.project(&story.project).await.unwrap().settings;
     assert_eq!((settings.limits.wall_secs, settings.statuses.completion.as_str()), (1_800, "5"));
     assert!(settings.default_repository.is_none() && settings.auto_create);
-    user.run(&["settings", "set", &format!("default_repository={REPOSITORY}")]).await.done();
+    user.run(&["settings", "set", &format!("default_repository={REPOSITORY}")]).await.assert_success();
     assert_eq!(
-        user.run(&["settings", "get", "default_repository"]).await.done(),
+        user.run(&["settings", "get", "default_repository"]).await.assert_success(),
         format!("default_repository\t{REPOSITORY}\n")
     );
-    user.run(&["settings", "set", "nothing=1"]).await.ended(2, "there is no setting nothing");
-    user.run(&["settings", "get", "nothing"]).await.ended(2, "there is no setting nothing");
-    user.run(&["settings", "get", "nothing", "--json"]).await.ended(2, "there is no setting nothing");
-    user.run(&["settings", "set", "auto_create=maybe"]).await.ended(2, "auto_create can't be maybe");
-    user.run(&["settings", "set", "limits.wall_secs=1"]).await.ended(2, "use 60 to 86400 seconds");
-    story.end().await;
+    user.run(&["settings", "set", "nothing=1"]).await.assert_exit(2, "there is no setting nothing");
+    user.run(&["settings", "get", "nothing"]).await.assert_exit(2, "there is no setting nothing");
+    user.run(&["settings", "get", "nothing", "--json"]).await.assert_exit(2, "there is no setting nothing");
+    user.run(&["settings", "set", "auto_create=maybe"]).await.assert_exit(2, "auto_create can't be maybe");
+    user.run(&["settings", "set", "limits.wall_secs=1"]).await.assert_exit(2, "use 60 to 86400 seconds");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn version_and_status_show_the_commit_of_client_and_server() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     let said = user.json(&["version"]).await;
     assert_eq!((&said["client"]["commit"], &said["server"]["commit"]), (&json!(COMMIT), &json!(COMMIT)));
     let release = format!("{VERSION} ({})", short_commit(COMMIT));
-    let version = user.run(&["version"]).await.done();
+    let version = user.run(&["version"]).await.assert_success();
     assert_eq!(version, format!("client\t{release}\nserver\t{release}\n"));
-    assert_eq!(user.run(&["--version"]).await.done(), format!("pullyard {release}\n"));
-    let runner = user.run(&["runner", "version"]).await.done();
+    assert_eq!(user.run(&["--version"]).await.assert_success(), format!("pullyard {release}\n"));
+    let runner = user.run(&["runner", "version"]).await.assert_success();
     assert_eq!(runner, format!("pullyard-runner {release}, protocol {PROTOCOL}\n"));
-    let status = user.run(&["status"]).await.done();
+    let status = user.run(&["status"]).await.assert_success();
     assert_eq!(status.lines().nth(1), Some(format!("version\t{release}").as_str()));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_sets_up_a_project_from_integration_to_ticket() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     assert_eq!(
-        user.run(&["status"]).await.done().lines().nth(2),
+        user.run(&["status"]).await.assert_success().lines().nth(2),
         Some("project\tacme"),
         "the only project is not the default"
     );
     let forge = story.local.forge().api_url();
     let secret = story.local.forge_secret();
-    user.run(&["integrations", "add", "gh2", "--api-url", &forge, "--token-secret", secret]).await.done();
+    user.run(&["integrations", "add", "gh2", "--api-url", &forge, "--token-secret", secret]).await.assert_success();
     let create =
         ["projects", "create", "other", "--name", "Other", "--auto-create", "--default-repository", REPOSITORY];
-    user.run(&create).await.done();
-    user.run(&["jobs"]).await.ended(2, "there are 2 projects: acme, other");
+    user.run(&create).await.assert_success();
+    user.run(&["jobs"]).await.assert_exit(2, "there are 2 projects: acme, other");
     let other =
-        User { told: [User::of(&story).told, vec![("PULLYARD_PROJECT", "other".into())]].concat(), ..User::new() };
+        User { env: [User::of(&story).env, vec![("PULLYARD_PROJECT", "other".into())]].concat(), ..User::new() };
     let add = ["repos", "add", REPOSITORY, "--integration", "gh2", "--agent-command", "sh", "-c", "exit 3"];
-    other.run(&add).await.done();
-    assert_eq!(other.run(&["repos", "list"]).await.done(), format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\t\n"));
-    other.run(&["tickets", "create", "O-1", "--title", "t", "--status", TRIGGER]).await.done();
+    other.run(&add).await.assert_success();
     assert_eq!(
-        other.run(&["jobs", "list", "--project", "acme"]).await.done(),
+        other.run(&["repos", "list"]).await.assert_success(),
+        format!("{REPOSITORY}\tgh2\tmain\tsh -c exit 3\t\n")
+    );
+    other.run(&["tickets", "create", "O-1", "--title", "t", "--status", TRIGGER]).await.assert_success();
+    assert_eq!(
+        other.run(&["jobs", "list", "--project", "acme"]).await.assert_success(),
         "",
         "the flag did not override the variable"
     );
-    assert_eq!(other.run(&["jobs"]).await.done().lines().count(), 1);
-    let limited = User::with(&story, &story.token(&[Scope::Read], Some(&["other"])).await);
-    assert_eq!(limited.run(&["projects", "list"]).await.done(), format!("other\tOther\ttrue\t{REPOSITORY}\n"));
-    assert_eq!(limited.run(&["jobs"]).await.done().lines().count(), 1, "the only visible project is not the default");
-    limited.run(&["integrations", "show", "gh2"]).await.ended(4, "(not_allowed)");
-    story.end().await;
+    assert_eq!(other.run(&["jobs"]).await.assert_success().lines().count(), 1);
+    let limited = User::with(&story, &story.create_token(&[Scope::Read], Some(&["other"])).await);
+    assert_eq!(
+        limited.run(&["projects", "list"]).await.assert_success(),
+        format!("other\tOther\ttrue\t{REPOSITORY}\n")
+    );
+    assert_eq!(
+        limited.run(&["jobs"]).await.assert_success().lines().count(),
+        1,
+        "the only visible project is not the default"
+    );
+    limited.run(&["integrations", "show", "gh2"]).await.assert_exit(4, "(not_allowed)");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_is_found_by_short_id_prefix_and_last() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    user.run(&["jobs", "show", "@last"]).await.ended(5, "no job in project acme yet");
+    user.run(&["jobs", "show", "@last"]).await.assert_exit(5, "no job in project acme yet");
     let create = ["jobs", "create", "--prompt", "Do it.", "--idempotency-key", "k1"];
-    let made = user.run(&create).await.done();
+    let made = user.run(&create).await.assert_success();
     let job: JobId = made.trim_end().parse().expect("stdout is not exactly the job's id");
-    assert_eq!(user.run(&create).await.done(), made, "the same key created another job");
+    assert_eq!(user.run(&create).await.assert_success(), made, "the same key created another job");
     let begun = &job.as_str()[..12];
     for said in [short(&job).as_str(), &short(&job).to_lowercase(), begun, "@last", job.as_str()] {
         assert_eq!(user.json(&["jobs", "show", said]).await["id"], job.as_str(), "{said}");
     }
-    user.run(&["jobs", "create", "--prompt", "Do more."]).await.done();
-    user.run(&["jobs", "show", "job_"]).await.ended(2, "more than one job");
-    story.end().await;
+    user.run(&["jobs", "create", "--prompt", "Do more."]).await.assert_success();
+    user.run(&["jobs", "show", "job_"]).await.assert_exit(2, "more than one job");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn why_explains_jobs_tickets_and_deliveries() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let quiet = story.tell("e1", "APP-1", TODO, 1).await;
-    let why = user.run(&["why", "APP-1"]).await.done();
+    let quiet = story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    let why = user.run(&["why", "APP-1"]).await.assert_success();
     assert_eq!(why.trim_end(), format!("No job was started for APP-1: {}", quiet.sentence));
-    assert_eq!(user.run(&["why", quiet.delivery.as_str()]).await.done().trim_end(), quiet.sentence);
-    let job = story.job_for("e2", "APP-1", 2).await;
+    assert_eq!(user.run(&["why", quiet.delivery.as_str()]).await.assert_success().trim_end(), quiet.sentence);
+    let job = story.create_job("e2", "APP-1", 2).await;
     story.claim(&job, "c1").await.unwrap();
-    let sentence = user.run(&["why", &short(&job)]).await.done();
+    let sentence = user.run(&["why", &short(&job)]).await.assert_success();
     assert!(sentence.starts_with("A runner has claimed the job (attempt 1, "), "{sentence}");
-    let sentence = user.run(&["why", "APP-1"]).await.done();
+    let sentence = user.run(&["why", "APP-1"]).await.assert_success();
     assert!(sentence.starts_with(&format!("Job {}: A runner has claimed", short(&job))), "{sentence}");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn login_saves_a_private_context_and_logout_removes_it() {
     use std::os::unix::fs::PermissionsExt;
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::new();
     let (url, token) = (story.local.api_url(), story.local.admin_token());
-    user.run_with(&["login", url], "pat_wrong\n").await.ended(4, "(not_signed_in)");
-    user.run_with(&["login", url], "\n").await.ended(2, "token");
+    user.run_with(&["login", url], "pat_wrong\n").await.assert_exit(4, "(not_signed_in)");
+    user.run_with(&["login", url], "\n").await.assert_exit(2, "token");
     let file = user.home.path().join("pullyard/config.toml");
     assert!(!file.exists(), "a refused login was saved");
     let signed = user.run_with(&["login", url, "--context", "work"], &format!("{token}\n")).await;
     assert!(!format!("{signed:?}").contains(token));
-    signed.done();
+    signed.assert_success();
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(user.run(&["contexts"]).await.done(), format!("*\twork\t{url}\tacme\n"));
-    assert_eq!(user.run(&["projects", "list"]).await.done().lines().count(), 1);
-    user.run_with(&["login"], token).await.ended(0, &format!("Signed in to {url}"));
+    assert_eq!(user.run(&["contexts"]).await.assert_success(), format!("*\twork\t{url}\tacme\n"));
+    assert_eq!(user.run(&["projects", "list"]).await.assert_success().lines().count(), 1);
+    user.run_with(&["login"], token).await.assert_exit(0, &format!("Signed in to {url}"));
     assert_eq!(
-        user.run(&["contexts"]).await.done().lines().count(),
+        user.run(&["contexts"]).await.assert_success().lines().count(),
         2,
         "the default context is not named after its host"
     );
-    user.run(&["logout"]).await.done();
-    user.run(&["contexts", "use", "work"]).await.done();
-    user.run_with(&["login", url, "--context", "second"], token).await.done();
+    user.run(&["logout"]).await.assert_success();
+    user.run(&["contexts", "use", "work"]).await.assert_success();
+    user.run_with(&["login", url, "--context", "second"], token).await.assert_success();
     let used = json!({ "name": "work", "url": url, "project": "acme", "current": true });
     assert_eq!(user.json(&["contexts", "use", "work"]).await, used);
-    assert!(user.run(&["contexts"]).await.done().contains("*\twork"));
-    assert!(!user.run(&["contexts", "--json"]).await.done().contains(token));
+    assert!(user.run(&["contexts"]).await.assert_success().contains("*\twork"));
+    assert!(!user.run(&["contexts", "--json"]).await.assert_success().contains(token));
     // The context's token is not sent to another server.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let other = format!("http://{}", listener.local_addr().unwrap());
@@ -368,10 +379,10 @@ async fn login_saves_a_private_context_and_logout_removes_it() {
     };
     let (ran, heard) = tokio::join!(user.run(&ask), hear);
     assert!(heard.to_lowercase().contains("authorization: bearer") && !heard.contains(token), "{heard}");
-    ran.ended(1, "can't reach");
+    ran.assert_exit(1, "can't reach");
     assert_eq!(user.json(&["logout"]).await, json!({ "forgot": "work", "current": null }));
     assert!(!std::fs::read_to_string(&file).unwrap().contains("work"));
     assert_eq!(user.json(&["logout"]).await, json!({ "forgot": null, "current": null }));
-    user.run(&["logout", "--context", "work"]).await.ended(5, "there is no context work");
-    story.end().await;
+    user.run(&["logout", "--context", "work"]).await.assert_exit(5, "there is no context work");
+    story.shut_down().await;
 }

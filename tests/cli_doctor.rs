@@ -8,7 +8,7 @@ use pullyard_store::Scope;
 use serde_json::{Value, json};
 
 /// Runs doctor; returns verdict and text of each finding of one kind.
-async fn looks(user: &User, check: &str) -> Vec<(String, String)> {
+async fn doctor_findings(user: &User, check: &str) -> Vec<(String, String)> {
     let ran = user.run(&["doctor", "--json"]).await;
     let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
     let wrong = findings.iter().any(|finding| finding["verdict"] == "wrong");
@@ -29,104 +29,108 @@ fn check(looks: &[(String, String)], verdict: &str, said: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_reports_a_project_without_runners() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    assert_eq!(looks(&user, "runners").await, [], "runners are checked on Fargate");
-    story.settings(|settings| settings.compute = Compute::Runners).await;
+    assert_eq!(doctor_findings(&user, "runners").await, [], "runners are checked on Fargate");
+    story.update_settings(|settings| settings.compute = Compute::Runners).await;
     let start = format!("pullyard runner start --api-url {}", story.local.api_url());
-    check(&looks(&user, "runners").await, "wrong", &start);
+    check(&doctor_findings(&user, "runners").await, "wrong", &start);
     let token = story.runner_token("t", None, None).await;
-    story.runner(&token, "kite-2", "i1").await;
-    check(&looks(&user, "runners").await, "good", "1 runner claims jobs of acme.");
-    user.run(&["runners", "drain", "kite-2"]).await.done();
-    check(&looks(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
-    story.end().await;
+    story.register_runner(&token, "kite-2", "i1").await;
+    check(&doctor_findings(&user, "runners").await, "good", "1 runner claims jobs of acme.");
+    user.run(&["runners", "drain", "kite-2"]).await.assert_success();
+    check(&doctor_findings(&user, "runners").await, "wrong", "`pullyard runners resume kite-2`");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_warns_of_a_token_that_expires_soon() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    check(&looks(&user, "token").await, "good", "does not expire");
+    check(&doctor_findings(&user, "token").await, "good", "does not expire");
     let made = async |length: &str| {
         let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "admin", "--expires", length];
-        user.run(&new).await.done().trim_end().to_owned()
+        user.run(&new).await.assert_success().trim_end().to_owned()
     };
-    check(&looks(&User::with(&story, &made("3d").await), "token").await, "warning", "ci is valid, but expires in");
-    check(&looks(&User::with(&story, &made("30d").await), "token").await, "good", "expires in");
+    check(
+        &doctor_findings(&User::with(&story, &made("3d").await), "token").await,
+        "warning",
+        "ci is valid, but expires in",
+    );
+    check(&doctor_findings(&User::with(&story, &made("30d").await), "token").await, "good", "expires in");
     let unknown = format!("pat_{}", "0".repeat(64));
-    check(&looks(&User::with(&story, &unknown), "token").await, "wrong", "The credential is missing, wrong");
-    story.end().await;
+    check(&doctor_findings(&User::with(&story, &unknown), "token").await, "wrong", "The credential is missing, wrong");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_works_without_a_project() {
-    let story = Story::with(Setup::default()).await;
+    let story = Story::start_with(Setup::default()).await;
     let user = User::of(&story);
-    user.run(&["projects", "create", "other"]).await.done();
-    let ran = user.run(&["status"]).await.ended(0, "--project");
+    user.run(&["projects", "create", "other"]).await.assert_success();
+    let ran = user.run(&["status"]).await.assert_exit(0, "--project");
     assert!(ran.out.contains("token\tadmin\n") && ran.out.contains("project\t\n"), "{ran:?}");
     assert_eq!(user.json(&["status"]).await["project"], Value::Null);
-    user.run(&["status", "--project", "nope"]).await.ended(5, "there is no project nope");
-    story.end().await;
+    user.run(&["status", "--project", "nope"]).await.assert_exit(5, "there is no project nope");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn help_for_a_failed_job_names_its_retry_command() {
-    let story = Story::begin().await;
+    let story = Story::begin_story().await;
     let user = User::of(&story);
-    story.agent(&["sh", "-c", "exit 3"]).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.ended(&job).await;
+    story.set_agent_command(&["sh", "-c", "exit 3"]).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_end(&job).await;
     let command = format!("`pullyard jobs retry {}`", job.short());
     for said in [&["why", job.as_str()][..], &["why", "APP-1"], &["jobs", "show", job.as_str()]] {
-        user.run(said).await.ended(0, &command);
+        user.run(said).await.assert_exit(0, &command);
     }
-    user.run(&["jobs", "watch", job.as_str()]).await.ended(6, &command);
-    story.end().await;
+    user.run(&["jobs", "watch", job.as_str()]).await.assert_exit(6, &command);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_server_url_and_short_secret_name_are_explained() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let mut user = User::of(&story);
     let add = ["integrations", "add", "gh9", "--api-url", "https://api.example.org", "--token-secret"];
-    user.run(&[&add[..], &["github"]].concat()).await.ended(2, "--token-secret pullyard/user/github");
-    user.run_with(&["secrets", "set", "github"], "t").await.done();
-    let limited = story.token(&[Scope::Read], Some(&["acme"])).await;
-    User::with(&story, &limited).run(&["secrets", "list"]).await.ended(4, "not_allowed");
-    user.tell("PULLYARD_URL", &story.local.forge().url());
-    let ran = user.run(&["status", "--json"]).await.ended(1, "check that this is the URL of a Pullyard server");
+    user.run(&[&add[..], &["github"]].concat()).await.assert_exit(2, "--token-secret pullyard/user/github");
+    user.run_with(&["secrets", "set", "github"], "t").await.assert_success();
+    let limited = story.create_token(&[Scope::Read], Some(&["acme"])).await;
+    User::with(&story, &limited).run(&["secrets", "list"]).await.assert_exit(4, "not_allowed");
+    user.set_env("PULLYARD_URL", &story.local.forge().url());
+    let ran = user.run(&["status", "--json"]).await.assert_exit(1, "check that this is the URL of a Pullyard server");
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["code"], json!("gateway"));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn doctor_and_test_report_a_changed_or_refused_forge_token() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    user.run_with(&["secrets", "set", "spare"], &story.forge_token()).await.done();
+    user.run_with(&["secrets", "set", "spare"], &story.forge_token()).await.assert_success();
     let forge = story.local.forge().api_url();
     let add = ["integrations", "add", "spare", "--api-url", &forge, "--token-secret", "pullyard/user/spare"];
-    user.run(&add).await.done();
-    assert!(user.run(&["integrations", "test", "spare"]).await.done().contains("spare accepts our token."));
-    check(&looks(&user, "forge").await[1..], "good", "spare accepts our token.");
+    user.run(&add).await.assert_success();
+    assert!(user.run(&["integrations", "test", "spare"]).await.assert_success().contains("spare accepts our token."));
+    check(&doctor_findings(&user, "forge").await[1..], "good", "spare accepts our token.");
 
     let ann = pullyard_local::User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
     story.local.forge().add_user(ann, pullyard_local::AccountKind::User).await.unwrap();
-    user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.done();
+    user.run_with(&["secrets", "set", "spare"], ANNS_TOKEN).await.assert_success();
     let another = user
         .run(&["integrations", "test", "spare"])
         .await
-        .ended(1, "belongs to ann, not to the account that was connected");
+        .assert_exit(1, "belongs to ann, not to the account that was connected");
     assert!(another.err.contains("a token of the first account in its secret"), "{another:?}");
 
-    user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.done();
-    let refused = user.run(&["integrations", "test", "spare"]).await.ended(1, "error: spare failed to");
+    user.run_with(&["secrets", "set", "spare"], "ghp_taken-back").await.assert_success();
+    let refused = user.run(&["integrations", "test", "spare"]).await.assert_exit(1, "error: spare failed to");
     assert!(refused.err.contains("renew the token") && !refused.err.contains("ghp_taken-back"), "{refused:?}");
-    check(&looks(&user, "forge").await[1..], "wrong", "spare failed to");
-    let listed = user.run(&["integrations"]).await.done();
+    check(&doctor_findings(&user, "forge").await[1..], "wrong", "spare failed to");
+    let listed = user.run(&["integrations"]).await.assert_success();
     assert_eq!(listed.lines().map(|line| line.split('\t').next().unwrap()).collect::<Vec<_>>(), ["gh1", "spare"]);
-    user.run(&["integrations", "test", "nobody"]).await.ended(5, "there is no integration nobody");
-    story.end().await;
+    user.run(&["integrations", "test", "nobody"]).await.assert_exit(5, "there is no integration nobody");
+    story.shut_down().await;
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::User;
 use crate::up::Machine;
-use crate::webhooks::{SECRET, signed};
+use crate::webhooks::{SECRET, signature};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use std::fs;
@@ -32,12 +32,12 @@ fn without_ports(environment: &Value) -> Vec<(String, String)> {
 async fn events_env_prints_the_endpoints_of_the_running_up() {
     let machine = Machine::new();
     let up = machine.up().await;
-    let printed: Value = serde_json::from_str(&machine.done(&["events", "env", "--data", "data"]).await).unwrap();
+    let printed: Value = serde_json::from_str(&machine.stdout(&["events", "env", "--data", "data"]).await).unwrap();
     assert_eq!(without_ports(&printed), without_ports(&read(&event("env.json"))));
     assert_eq!(printed["Parameters"]["PULLYARD_API_URL"], up.url());
 
     let words = ["events", "env", "--data", "data", "--host", "127.0.0.1"];
-    let here: Value = serde_json::from_str(&machine.done(&words).await).unwrap();
+    let here: Value = serde_json::from_str(&machine.stdout(&words).await).unwrap();
     let dynamodb = here["Parameters"]["PULLYARD_DYNAMODB_ENDPOINT"].as_str().unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     assert_eq!(http.get(dynamodb).send().await.unwrap().status(), 200);
@@ -46,14 +46,17 @@ async fn events_env_prints_the_endpoints_of_the_running_up() {
 
     assert_eq!(up.stop(Signal::SIGTERM).await.0, 0);
     let data = machine.path("data").display().to_string();
-    User::new().run(&["events", "env", "--data", &data]).await.ended(1, "no `pullyard up` runs on the data folder");
+    User::new()
+        .run(&["events", "env", "--data", &data])
+        .await
+        .assert_exit(1, "no `pullyard up` runs on the data folder");
 }
 
 #[tokio::test]
 async fn events_sign_adds_signature_or_token() {
     let mut user = User::new();
-    user.tell("HOOK_SECRET", SECRET);
-    user.tell("PULLYARD_TOKEN", "pat_of_ana");
+    user.set_env("HOOK_SECRET", SECRET);
+    user.set_env("PULLYARD_TOKEN", "pat_of_ana");
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret.txt");
     fs::write(&secret, format!("{SECRET}\n")).unwrap();
@@ -67,10 +70,10 @@ async fn events_sign_adds_signature_or_token() {
         let mut expected = read(&file);
         expected["headers"][header] = match header {
             "authorization" => "Bearer pat_of_ana".into(),
-            _ => signed(SECRET, expected["body"].as_str().unwrap().as_bytes()).into(),
+            _ => signature(SECRET, expected["body"].as_str().unwrap().as_bytes()).into(),
         };
         let words = [&["events", "sign", file.to_str().unwrap()], flags].concat();
-        let printed: Value = serde_json::from_str(&user.run(&words).await.done()).unwrap();
+        let printed: Value = serde_json::from_str(&user.run(&words).await.assert_success()).unwrap();
         assert_eq!(printed, expected, "{name}");
     }
 }
@@ -88,6 +91,6 @@ async fn events_sign_reports_missing_secret_token_or_file() {
         (&["events", "sign", "no-such-file"], 2, "cannot read no-such-file"),
         (&["events", "sign", records.to_str().unwrap(), "--token", "t"], 2, "the event has no headers"),
     ] {
-        user.run(words).await.ended(code, reason);
+        user.run(words).await.assert_exit(code, reason);
     }
 }

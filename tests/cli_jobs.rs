@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-async fn prompted(story: &Story, words: &str) -> JobId {
+async fn create_prompt_job(story: &Story, words: &str) -> JobId {
     let project = story.project.clone();
     let request = CreateJob {
         project,
@@ -32,14 +32,14 @@ async fn cancel(story: &Story, job: &JobId) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_cancel_needs_confirmation_and_reports_each_job() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let (one, other) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
+    let (one, other) = (story.create_job("e1", "APP-1", 1).await, story.create_job("e2", "APP-2", 1).await);
     // There is no terminal for a prompt.
-    user.run(&["jobs", "cancel", one.as_str()]).await.ended(2, "add --yes");
-    user.run(&["jobs", "cancel", one.as_str(), "--json"]).await.ended(2, "add --yes");
-    user.run(&["jobs", "cancel"]).await.ended(2, "JOB");
-    user.run(&["jobs", "cancel", "nope", one.as_str(), "--yes"]).await.ended(5, "there is no job nope");
+    user.run(&["jobs", "cancel", one.as_str()]).await.assert_exit(2, "add --yes");
+    user.run(&["jobs", "cancel", one.as_str(), "--json"]).await.assert_exit(2, "add --yes");
+    user.run(&["jobs", "cancel"]).await.assert_exit(2, "JOB");
+    user.run(&["jobs", "cancel", "nope", one.as_str(), "--yes"]).await.assert_exit(5, "there is no job nope");
     assert_eq!(
         story.api.job(&one).await.unwrap().status,
         JobStatus::Ready,
@@ -47,102 +47,103 @@ async fn cli_cancel_needs_confirmation_and_reports_each_job() {
     );
     let ran = user.run(&["jobs", "cancel", &short(&one), one.as_str(), "--yes", "--reason", "wrong ticket"]).await;
     assert_eq!(ran.err.trim(), format!("Job {} was cancelled by admin.", short(&one)));
-    assert_eq!(ran.done(), "");
-    let shown = user.run(&["jobs", "show", one.as_str()]).await.done();
+    assert_eq!(ran.assert_success(), "");
+    let shown = user.run(&["jobs", "show", one.as_str()]).await.assert_success();
     assert!(shown.contains("cancelled_by\tadmin: wrong ticket\n"), "{shown}");
-    assert_eq!(user.run(&["why", one.as_str()]).await.done().trim(), "Cancelled by admin: \"wrong ticket\".");
+    assert_eq!(user.run(&["why", one.as_str()]).await.assert_success().trim(), "Cancelled by admin: \"wrong ticket\".");
     // No agent worked, so this is not the ticket's last job, but `why` still shows it.
     let said = format!("Job {}: Cancelled by admin: \"wrong ticket\".", short(&one));
-    assert_eq!(user.run(&["why", "APP-1"]).await.done().trim(), said);
+    assert_eq!(user.run(&["why", "APP-1"]).await.assert_success().trim(), said);
     // A repeat succeeds; a finished job does not prevent the cancel of another.
     assert_eq!(user.json(&["jobs", "cancel", one.as_str(), "--yes"]).await["status"], "cancelled");
-    let failed = story.job_for("e3", "APP-3", 1).await;
+    let failed = story.create_job("e3", "APP-3", 1).await;
     let (_, client) = story.claim(&failed, "c1").await.unwrap();
     let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": { "code": "no_changes" } });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     let both = ["jobs", "cancel", failed.as_str(), other.as_str(), "--yes", "--json"];
-    let ran = user.run(&both).await.ended(3, "(too_late)");
+    let ran = user.run(&both).await.assert_exit(3, "(too_late)");
     let answers: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&answers[0]["code"], &answers[1]["status"]), (&json!("too_late"), &json!("cancelled")));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn declined_prompt_changes_nothing_and_fails() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     for (command, question) in [
         (&["jobs", "cancel", job.as_str()][..], "its work is not pushed. [y/N]"),
         (&["repos", "remove", REPOSITORY], "from acme? [y/N]"),
     ] {
         let mut terminal = user.at_terminal(command);
-        terminal.shows(question).await;
-        terminal.types("n\n");
-        let (code, out) = terminal.ends().await;
-        assert_eq!((code, out.as_str()), (Some(1), ""), "{command:?}: {}", terminal.all());
-        assert!(terminal.all().contains("nothing was changed"), "{command:?}: {}", terminal.all());
+        terminal.wait_for_text(question).await;
+        terminal.write("n\n");
+        let (code, out) = terminal.wait().await;
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{command:?}: {}", terminal.text());
+        assert!(terminal.text().contains("nothing was changed"), "{command:?}: {}", terminal.text());
     }
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Ready);
     let mut terminal = user.at_terminal(&["jobs", "cancel", job.as_str()]);
-    terminal.shows("[y/N]").await;
-    terminal.types("y\n");
-    assert_eq!(terminal.ends().await.0, Some(0), "{}", terminal.all());
+    terminal.wait_for_text("[y/N]").await;
+    terminal.write("y\n");
+    assert_eq!(terminal.wait().await.0, Some(0), "{}", terminal.text());
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cancel_with_wait_returns_when_the_job_ends() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let mut waiting = user.started(&["jobs", "cancel", job.as_str(), "--yes", "--wait"]);
+    let mut waiting = user.spawn(&["jobs", "cancel", job.as_str(), "--yes", "--wait"]);
     let mut said = BufReader::new(waiting.stderr.take().unwrap()).lines();
     assert!(said.next_line().await.unwrap().unwrap().contains("Stopping job"));
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     assert_eq!(said.next_line().await.unwrap().unwrap(), format!("Job {} was cancelled by admin.", short(&job)));
     assert_eq!(waiting.wait().await.unwrap().code(), Some(0));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_prints_its_job_and_can_wait_for_it() {
-    let story = Story::begin().await;
+    let story = Story::begin_story().await;
     let user = User::of(&story);
-    story.agent(&["true"]).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let watched = user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, "(no_changes); cause: the agent");
+    story.set_agent_command(&["true"]).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let watched =
+        user.run(&["jobs", "logs", job.as_str(), "-f"]).await.assert_exit(6, "(no_changes); cause: the agent");
     assert!(watched.err.contains("-- executing, attempt 1 --"), "{watched:?}");
     assert!(watched.err.contains("-- agent: command, isolation: none --"), "{watched:?}");
-    let failed = user.run(&["jobs", "show", job.as_str()]).await.done();
+    let failed = user.run(&["jobs", "show", job.as_str()]).await.assert_success();
     assert!(failed.contains("cause\tagent\n"), "{failed}");
     assert_eq!(user.json(&["jobs", "show", job.as_str()]).await["failure"]["class"], "agent");
-    story.settled("APP-1").await;
-    story.agent(&["./agent.sh"]).await;
+    story.wait_for_settled_ticket("APP-1").await;
+    story.set_agent_command(&["./agent.sh"]).await;
     let ran = user.run(&["jobs", "retry", &short(&job), "--wait"]).await;
     assert!(ran.err.contains("Completed in "), "{ran:?}");
-    let out = ran.done();
+    let out = ran.assert_success();
     let again: JobId = out.lines().next().unwrap().parse().unwrap();
     let done = story.api.job(&again).await.unwrap();
     assert_eq!((done.retry_of.as_ref(), done.status), (Some(&job), JobStatus::Completed));
     assert_eq!(out.lines().last(), done.result.map(|made| made.url).as_deref());
-    let shown = user.run(&["jobs", "show", again.as_str()]).await.done();
+    let shown = user.run(&["jobs", "show", again.as_str()]).await.assert_success();
     assert!(shown.contains(&format!("retry_of\t{job}\n")) && !shown.contains("\ncause\t"), "{shown}");
-    user.run(&["jobs", "retry", again.as_str()]).await.ended(3, "(not_failed)");
+    user.run(&["jobs", "retry", again.as_str()]).await.assert_exit(3, "(not_failed)");
     let key = ["jobs", "retry", job.as_str(), "--idempotency-key", "k1", "--wait", "--json"];
     let ended: Value = serde_json::from_str(&user.run(&key).await.out).unwrap();
     assert_eq!(ended["retry_of"], job.as_str(), "the output is not the ended job");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_shows_text_commands_and_warnings() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let event = |seq, kind, text: &str| Event {
         seq,
@@ -162,16 +163,16 @@ async fn log_shows_text_commands_and_warnings() {
         event(5, EventKind::Usage, "12 tokens"),
     ];
     client.events(&EventsRequest { first_seq: 1, events: events.clone(), inputs: None }).await.unwrap();
-    let log = user.run(&["jobs", "logs", job.as_str()]).await.done();
+    let log = user.run(&["jobs", "logs", job.as_str()]).await.assert_success();
     assert_eq!(log, "Looking.\n  indented [31m red\n$ npm test\n1 passed\na warning\n");
-    assert_eq!(user.run(&["jobs", "logs", "@last", "--attempt", "1"]).await.done(), log);
-    user.run(&["jobs", "logs", "@last", "--attempt", "2"]).await.ended(5, "no attempt 2");
-    user.run(&["jobs", "logs", "@last", "-f", "--json"]).await.ended(2, "--jsonl");
-    let jsonl = user.run(&["jobs", "logs", "@last", "--jsonl"]).await.done();
+    assert_eq!(user.run(&["jobs", "logs", "@last", "--attempt", "1"]).await.assert_success(), log);
+    user.run(&["jobs", "logs", "@last", "--attempt", "2"]).await.assert_exit(5, "no attempt 2");
+    user.run(&["jobs", "logs", "@last", "-f", "--json"]).await.assert_exit(2, "--jsonl");
+    let jsonl = user.run(&["jobs", "logs", "@last", "--jsonl"]).await.assert_success();
     assert_eq!(jsonl.lines().count(), 5);
     let whole = user.json(&["jobs", "logs", "@last"]).await;
     assert_eq!(whole, body(&story, &format!("/v1/jobs/{job}/events")).await);
-    let mut follow = user.started(&["jobs", "logs", job.as_str(), "--follow"]);
+    let mut follow = user.spawn(&["jobs", "logs", job.as_str(), "--follow"]);
     let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
     while lines.next_line().await.unwrap().unwrap() != "a warning" {}
     client
@@ -183,14 +184,14 @@ async fn log_shows_text_commands_and_warnings() {
     let finish = json!({ "finish_id": "f1", "outcome": "cancelled" });
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     assert_eq!(follow.wait().await.unwrap().code(), Some(6));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_and_watch_show_growing_usage() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
     let event = |seq: u64, kind: &str, more: Value| {
         let mut event = json!({ "seq": seq, "age_ms": 0, "kind": kind });
@@ -210,12 +211,12 @@ async fn log_and_watch_show_growing_usage() {
     // The log shows only the newest intermediate usage, on stderr.
     let log = user.run(&["jobs", "logs", job.as_str()]).await;
     assert!(log.err.contains("-- so far about $0.12, 3 turns --") && !log.err.contains("$0.04"), "{log:?}");
-    assert_eq!(log.done(), "Looking.\n");
-    let all = user.run(&["jobs", "events", job.as_str()]).await.done();
+    assert_eq!(log.assert_success(), "Looking.\n");
+    let all = user.run(&["jobs", "events", job.as_str()]).await.assert_success();
     let said = all.lines().map(|line| line.rsplit('\t').next().unwrap()).collect::<Vec<_>>();
     let expected = ["so far about $0.04, 1 turn", "Looking.", "so far about $0.12, 3 turns", "$0.13, 7 tokens written"];
     assert_eq!(said, expected);
-    let mut watch = user.started(&["jobs", "watch", job.as_str()]);
+    let mut watch = user.spawn(&["jobs", "watch", job.as_str()]);
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     while !lines.next_line().await.unwrap().unwrap().ends_with("\t$0.13, 7 tokens written") {}
     let events = vec![used(5, 4, "cost_usd_micros", 250_000)];
@@ -229,12 +230,12 @@ async fn log_and_watch_show_growing_usage() {
     // The attempt has no usage record, so the log shows the newest event.
     let log = user.run(&["jobs", "logs", job.as_str()]).await;
     assert!(log.err.contains("-- so far $0.25, 4 turns --") && !log.err.contains("$0.13"), "{log:?}");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn log_of_an_ended_job_ends_with_its_total_usage() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     let sums = |turns: u32, cost: &str, micros: u64| json!({ "so_far": true, "turns": turns, cost: micros });
     let end = |micros: u64| json!({ "cost_usd_micros": micros, "output_tokens": 7 });
@@ -251,7 +252,7 @@ async fn log_of_an_ended_job_ends_with_its_total_usage() {
         (vec![about], &without_cost, "so far about $0.12, 3 turns"),
     ];
     for (n, (told, took, expected)) in cases.into_iter().enumerate() {
-        let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
+        let job = story.create_job(&format!("e{n}"), &format!("APP-{n}"), 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
         let numbered = told.iter().zip(1..);
         let events = numbered.map(|(data, seq)| json!({ "seq": seq, "age_ms": 0, "kind": "usage", "data": data }));
@@ -263,27 +264,27 @@ async fn log_of_an_ended_job_ends_with_its_total_usage() {
         let log = user.run(&["jobs", "logs", job.as_str()]).await;
         assert_eq!(log.err.matches("$0.").count(), 1, "{told:?}: {log:?}");
         assert!(log.err.contains(&format!("-- {expected} --")), "{told:?}: {log:?}");
-        assert_eq!(log.done(), "");
+        assert_eq!(log.assert_success(), "");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_list_filters_and_returns_how_far_back_it_looked() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    let ticket = story.job_for("e1", "APP-1", 1).await;
-    let first = prompted(&story, "One.").await;
+    let ticket = story.create_job("e1", "APP-1", 1).await;
+    let first = create_prompt_job(&story, "One.").await;
     cancel(&story, &first).await;
     story.clock.advance(Duration::from_secs(3_600));
     let noon = story.clock.now();
-    let second = prompted(&story, "Two.").await;
+    let second = create_prompt_job(&story, "Two.").await;
     cancel(&story, &second).await;
     story.clock.advance(Duration::from_secs(60));
-    let third = prompted(&story, "Three.").await;
+    let third = create_prompt_job(&story, "Three.").await;
 
     let listed = async |arguments: &[&str]| {
-        let out = user.run(&[&["jobs", "list"], arguments].concat()).await.done();
+        let out = user.run(&[&["jobs", "list"], arguments].concat()).await.assert_success();
         out.lines().map(|line| line.split('\t').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
     let ids = |jobs: &[&JobId]| jobs.iter().map(|job| job.to_string()).collect::<Vec<_>>();
@@ -314,30 +315,30 @@ async fn job_list_filters_and_returns_how_far_back_it_looked() {
     }
     assert_eq!(seen, ids(&[&third, &second, &first, &ticket]));
     for (flag, value) in [("--status", "done"), ("--since", "soon"), ("--limit", "0"), ("--since", "9999999d")] {
-        user.run(&["jobs", "list", flag, value]).await.ended(2, flag);
+        user.run(&["jobs", "list", flag, value]).await.assert_exit(2, flag);
     }
     let mistyped = ["jobs", "list", "--project", "acm", "--status", "failed"];
-    user.run(&mistyped).await.ended(5, "there is no project acm");
-    user.run(&["jobs", "list", "--watch"]).await.ended(2, "needs a terminal");
-    story.end().await;
+    user.run(&mistyped).await.assert_exit(5, "there is no project acm");
+    user.run(&["jobs", "list", "--watch"]).await.assert_exit(2, "needs a terminal");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_list_with_few_matches_searches_older_pages() {
-    let story = Story::waiting().await;
-    let wanted = prompted(&story, "The oldest.").await;
+    let story = Story::start_with_waiting_tasks().await;
+    let wanted = create_prompt_job(&story, "The oldest.").await;
     cancel(&story, &wanted).await;
     for n in 0..12 {
         story.clock.advance(Duration::from_secs(1));
-        prompted(&story, &format!("Job {n}.")).await;
+        create_prompt_job(&story, &format!("Job {n}.")).await;
     }
     let query = JobQuery { statuses: vec![JobStatus::Cancelled], limit: Some(2), ..JobQuery::default() };
-    let page = story.api.jobs_asked(&story.project, &query).await.unwrap();
+    let page = story.api.list_jobs_filtered(&story.project, &query).await.unwrap();
     assert_eq!((page.jobs.len(), page.next, page.jobs[0].id.clone()), (1, None, wanted));
     assert_eq!(page.looked_back_to, Some(page.jobs[0].created));
     let ask = async |query: &str| {
         let path = format!("/v1/jobs?project=acme&{query}");
-        let (status, _, said) = story.raw(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
+        let (status, _, said) = story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
         (status, said["code"].as_str().unwrap_or_default().to_owned(), said)
     };
     for query in
@@ -351,16 +352,16 @@ async fn job_list_with_few_matches_searches_older_pages() {
     assert_eq!(ask(&format!("limit=1&after={next}")).await.0, 200);
     let (status, code, _) = ask(&format!("until=2020-01-01T00:00:00Z&after={next}")).await;
     assert_eq!((status, code.as_str()), (400, "bad_parameter"));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watch_explains_a_long_wait() {
-    let story = Story::with(Setup { task: crate::story::Task::Waiting, ..Setup::default() }).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.task_of(&job, 1).await;
-    story.quiet().await;
-    let mut watch = User::of(&story).started(&["jobs", "watch", job.as_str()]);
+    let story = Story::start_with(Setup { task: crate::story::Task::Waiting, ..Setup::default() }).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_task(&job, 1).await;
+    story.wait_for_empty_queues().await;
+    let mut watch = User::of(&story).spawn(&["jobs", "watch", job.as_str()]);
     let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
     assert_eq!(said.next_line().await.unwrap().unwrap(), "Waiting: task starting");
     let why = said.next_line().await.unwrap().unwrap();
@@ -368,7 +369,7 @@ async fn watch_explains_a_long_wait() {
     cancel(&story, &job).await;
     assert!(said.next_line().await.unwrap().unwrap().contains("was cancelled by admin"));
     assert_eq!(watch.wait().await.unwrap().code(), Some(6));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -381,9 +382,9 @@ async fn help_covers_topics_and_job_commands() {
         (&["jobs", "cancel"], "pullyard jobs cancel 7F2K"),
         (&[], "Commands:"),
     ] {
-        let out = user.run(&[&["help"], about].concat()).await.done();
+        let out = user.run(&[&["help"], about].concat()).await.assert_success();
         assert!(out.contains(said), "{about:?}: {out}");
     }
-    user.run(&["help", "nonsense"]).await.ended(2, "topics are exit-codes, json and environment");
-    assert!(user.run(&["jobs", "list", "--help"]).await.done().contains("PULLYARD_PROJECT"));
+    user.run(&["help", "nonsense"]).await.assert_exit(2, "topics are exit-codes, json and environment");
+    assert!(user.run(&["jobs", "list", "--help"]).await.assert_success().contains("PULLYARD_PROJECT"));
 }

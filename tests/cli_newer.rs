@@ -8,25 +8,25 @@ use pullyard_domain::project::Settings;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
-type Held = Arc<Mutex<Value>>;
+type SharedSettings = Arc<Mutex<Value>>;
 
 /// A server with one project that has an unknown setting and an unknown group.
-async fn newer() -> (User, Held) {
+async fn newer_server() -> (User, SharedSettings) {
     let mut settings = serde_json::to_value(Settings::default()).unwrap();
     settings["limits"]["patience_secs"] = json!(5);
     settings["weather"] = json!({ "rain": true });
-    let held = Held::new(Mutex::new(settings));
+    let held = SharedSettings::new(Mutex::new(settings));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut user = User::new();
-    user.tell("PULLYARD_URL", &format!("http://{}", listener.local_addr().unwrap()));
-    user.tell("PULLYARD_TOKEN", "pat_x");
-    user.tell("PULLYARD_PROJECT", "acme");
+    user.set_env("PULLYARD_URL", &format!("http://{}", listener.local_addr().unwrap()));
+    user.set_env("PULLYARD_TOKEN", "pat_x");
+    user.set_env("PULLYARD_PROJECT", "acme");
     let served = Router::new().fallback(answer).with_state(held.clone());
     tokio::spawn(async move { axum::serve(listener, served).await.unwrap() });
     (user, held)
 }
 
-async fn answer(State(held): State<Held>, request: Request) -> Json<Value> {
+async fn answer(State(held): State<SharedSettings>, request: Request) -> Json<Value> {
     let (parts, body) = request.into_parts();
     if parts.method == Method::PUT {
         assert_eq!(parts.uri.path(), "/v1/projects/acme/settings");
@@ -45,22 +45,22 @@ async fn answer(State(held): State<Held>, request: Request) -> Json<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_settings_are_sent_back_unchanged() {
-    let (user, held) = newer().await;
+    let (user, held) = newer_server().await;
     let before = held.lock().unwrap().clone();
     let mut wanted = before.clone();
-    user.run(&["settings", "set", "auto_create=true", "limits.turns=9"]).await.done();
+    user.run(&["settings", "set", "auto_create=true", "limits.turns=9"]).await.assert_success();
     wanted["auto_create"] = json!(true);
     wanted["limits"]["turns"] = json!(9);
     assert_eq!(*held.lock().unwrap(), wanted);
-    user.run(&["budgets", "set", "--jobs-per-day", "7", "--usd-per-job", "2"]).await.done();
+    user.run(&["budgets", "set", "--jobs-per-day", "7", "--usd-per-job", "2"]).await.assert_success();
     wanted["budget"]["jobs_per_day"] = json!(7);
     wanted["budget"]["usd_micros_per_job"] = json!(2_000_000);
     assert_eq!(*held.lock().unwrap(), wanted);
     // The server validates settings that the CLI does not know.
-    user.run(&["settings", "set", "weather.rain=false", "limits.patience_secs=8"]).await.done();
+    user.run(&["settings", "set", "weather.rain=false", "limits.patience_secs=8"]).await.assert_success();
     wanted["weather"]["rain"] = json!(false);
     wanted["limits"]["patience_secs"] = json!(8);
     assert_eq!(*held.lock().unwrap(), wanted);
-    user.run(&["settings", "set", "auto_create=maybe"]).await.ended(2, "auto_create can't be maybe");
+    user.run(&["settings", "set", "auto_create=maybe"]).await.assert_exit(2, "auto_create can't be maybe");
     assert_eq!(*held.lock().unwrap(), wanted);
 }

@@ -1,7 +1,7 @@
 //! Tests the pull request commands and the list of deliveries in the CLI.
 
 use crate::cli::{User, body, short};
-use crate::pulls::{linked, reviewed, with_pull_request};
+use crate::pulls::{link_new_ticket, review_delivery, with_pull_request};
 use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::JobId;
@@ -15,73 +15,75 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     let user = User::of(&story);
     let label = format!("{REPOSITORY}#{number}");
     let hash = format!("#{number}");
-    story.tell("e1", "APP-1", TODO, 1).await;
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     let unlinked = format!("{label} is not linked to an active ticket");
-    assert_eq!(user.run(&["why", &label]).await.done().trim_end(), format!("{unlinked}."));
-    let refused = user.run(&["revise", &label]).await.ended(3, &format!("{unlinked} (no_linked_ticket)"));
+    assert_eq!(user.run(&["why", &label]).await.assert_success().trim_end(), format!("{unlinked}."));
+    let refused = user.run(&["revise", &label]).await.assert_exit(3, &format!("{unlinked} (no_linked_ticket)"));
     assert!(refused.out.is_empty() && refused.err.contains("pullyard link"), "{refused:?}");
 
     let ran = user.run(&["link", &hash, "APP-1"]).await;
     assert!(ran.err.contains(&format!("Linked {label} to APP-1.")), "{ran:?}");
-    assert!(ran.done().starts_with("No reviews are waiting"));
-    user.run(&["link", &label, "NO-1"]).await.ended(5, "there is no ticket NO-1");
-    story.tell("e2", "APP-2", TODO, 1).await;
-    user.run(&["link", &label, "APP-2"]).await.ended(3, "(linked_elsewhere)");
+    assert!(ran.assert_success().starts_with("No reviews are waiting"));
+    user.run(&["link", &label, "NO-1"]).await.assert_exit(5, "there is no ticket NO-1");
+    story.send_ticket_event("e2", "APP-2", TODO, 1).await;
+    user.run(&["link", &label, "APP-2"]).await.assert_exit(3, "(linked_elsewhere)");
     let url = user.json(&["pulls"]).await["pulls"][0]["url"].as_str().unwrap().to_owned();
     assert_eq!(user.json(&["pulls", "list"]).await, body(&story, "/v1/pulls?project=acme").await);
-    let listed = user.run(&["pulls"]).await.done();
+    let listed = user.run(&["pulls"]).await.assert_success();
     assert!(listed.starts_with(&format!("{url}\tAPP-1\t")), "{listed}");
 
     // A page below the pull request's URL works; the same path on another forge does not.
     let ran = user.run_with(&["revise", &format!("{url}/files"), "--message-file", "-"], "Say it in French.\n").await;
     assert!(ran.err.contains("Created job "), "{ran:?}");
-    let job: JobId = ran.done().trim_end().parse().unwrap();
+    let job: JobId = ran.assert_success().trim_end().parse().unwrap();
     let elsewhere = format!("https://forge.example/{REPOSITORY}/pull/{number}");
-    user.run(&["revise", &elsewhere]).await.ended(5, "on forge.example is not connected to project acme");
-    let jobs = user.run(&["jobs", "show", job.as_str()]).await.done();
+    user.run(&["revise", &elsewhere]).await.assert_exit(5, "on forge.example is not connected to project acme");
+    let jobs = user.run(&["jobs", "show", job.as_str()]).await.assert_success();
     assert!(jobs.contains(&format!("revises\t{url}\n")), "{jobs}");
     for name in [url.as_str(), &label, &hash] {
-        let why = user.run(&["why", name]).await.done();
+        let why = user.run(&["why", name]).await.assert_success();
         assert!(why.starts_with(&format!("Job {} works on {label}: ", short(&job))), "{name}: {why}");
     }
     // The next request waits without a job of its own.
     let held = user.run(&["revise", &label, "-m", "And in German."]).await;
     assert!(held.err.contains(&format!("Job {} is running", short(&job))), "{held:?}");
-    assert_eq!(held.done(), "");
+    assert_eq!(held.assert_success(), "");
     let held = user.json(&["revise", &label]).await;
     assert_eq!((&held["verdict"], &held["code"]), (&json!("held"), &json!("held_for_job")));
 
     assert!(user.run(&["unlink", &label]).await.err.contains(" from APP-1."));
     assert!(user.run(&["unlink", &label]).await.err.contains("was not linked to a ticket."));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revise_refuses_invalid_names_and_empty_messages() {
     let (story, number) = with_pull_request().await;
-    linked(&story, number, "APP-1").await;
+    link_new_ticket(&story, number, "APP-1").await;
     let user = User::of(&story);
     let label = format!("{REPOSITORY}#{number}");
     for name in ["acme/app", "https://github.com/acme/app/issues/7", "acme#7", "x"] {
-        user.run(&["revise", name]).await.ended(2, "is not a pull request");
+        user.run(&["revise", name]).await.assert_exit(2, "is not a pull request");
     }
-    user.run(&["revise", &label, "-m", ""]).await.ended(2, "/message");
-    user.run_with(&["revise", &label, "--message-file", "-"], " \n").await.ended(2, "- is empty");
-    user.run_with(&["revise", &label, "--message-file", "-"], &"x".repeat(4_001)).await.ended(2, "4000 characters");
-    user.run(&["revise", &label, "--message-file", "/nope"]).await.ended(1, "can't read /nope");
-    user.run(&["revise", &label, "-m", "x", "--message-file", "-"]).await.ended(2, "cannot be used with");
-    user.run(&["revise", &format!("{REPOSITORY}#99")]).await.ended(5, "there is no pull request");
-    let read = User::with(&story, &story.token(&[Scope::Read], None).await);
-    read.run(&["revise", &label]).await.ended(4, "may not");
+    user.run(&["revise", &label, "-m", ""]).await.assert_exit(2, "/message");
+    user.run_with(&["revise", &label, "--message-file", "-"], " \n").await.assert_exit(2, "- is empty");
+    user.run_with(&["revise", &label, "--message-file", "-"], &"x".repeat(4_001))
+        .await
+        .assert_exit(2, "4000 characters");
+    user.run(&["revise", &label, "--message-file", "/nope"]).await.assert_exit(1, "can't read /nope");
+    user.run(&["revise", &label, "-m", "x", "--message-file", "-"]).await.assert_exit(2, "cannot be used with");
+    user.run(&["revise", &format!("{REPOSITORY}#99")]).await.assert_exit(5, "there is no pull request");
+    let read = User::with(&story, &story.create_token(&[Scope::Read], None).await);
+    read.run(&["revise", &label]).await.assert_exit(4, "may not");
     assert!(story.jobs().await.is_empty());
-    story.settings(|settings| settings.default_repository = None).await;
-    user.run(&["revise", "#1"]).await.ended(2, "has no default repository");
-    story.end().await;
+    story.update_settings(|settings| settings.default_repository = None).await;
+    user.run(&["revise", "#1"]).await.assert_exit(2, "has no default repository");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_filtered_and_paged() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     assert!(user.run(&["deliveries"]).await.err.contains("No delivery yet."));
     let store = story.store().await;
@@ -91,11 +93,11 @@ async fn deliveries_are_filtered_and_paged() {
         ("r2", 50, Reason::NoLinkedTicket { pr: format!("{REPOSITORY}#7") }),
     ];
     for (review, hours, reason) in told {
-        let entry = reviewed(&story, review, story.clock.now().minus(hour * hours), reason, "bo");
-        assert_eq!(store.record(&entry).await.unwrap(), Write::Applied);
+        let entry = review_delivery(&story, review, story.clock.now().minus(hour * hours), reason, "bo");
+        assert_eq!(store.record_delivery(&entry).await.unwrap(), Write::Applied);
     }
-    let quiet = story.tell("e1", "APP-1", TODO, 1).await;
-    let listed = user.run(&["deliveries", "--pull-request", "acme/app#7"]).await.done();
+    let quiet = story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    let listed = user.run(&["deliveries", "--pull-request", "acme/app#7"]).await.assert_success();
     let lines = listed.lines().map(|line| line.split('\t').collect::<Vec<_>>()).collect::<Vec<_>>();
     assert_eq!(lines.len(), 2, "{listed}");
     assert_eq!((lines[0][0], lines[0][2], lines[0][3]), ("held", "webhook", "acme/app#7"));
@@ -109,7 +111,7 @@ async fn deliveries_are_filtered_and_paged() {
         (&["--until", "2d"], 1),
         (&["--limit", "1"], 1),
     ] {
-        let out = user.run(&[&["deliveries", "list"], arguments].concat()).await.done();
+        let out = user.run(&[&["deliveries", "list"], arguments].concat()).await.assert_success();
         assert_eq!(out.lines().count(), count, "{arguments:?}: {out}");
     }
     // Paging crosses a day without entries.
@@ -117,13 +119,13 @@ async fn deliveries_are_filtered_and_paged() {
     let next = page["next"].as_str().unwrap().to_owned();
     let rest = user.json(&["deliveries", "--limit", "2", "--after", &next]).await;
     assert_eq!((&rest["deliveries"][0]["code"], &rest["next"]), (&json!("no_linked_ticket"), &json!(null)));
-    user.run(&["deliveries", "--code", "no_such"]).await.ended(2, "bad_parameter");
-    user.run(&["deliveries", "--verdict", "good"]).await.ended(2, "use one of accepted");
-    user.run(&["deliveries", "--pull-request", "x"]).await.ended(2, "OWNER/NAME#7");
+    user.run(&["deliveries", "--code", "no_such"]).await.assert_exit(2, "bad_parameter");
+    user.run(&["deliveries", "--verdict", "good"]).await.assert_exit(2, "use one of accepted");
+    user.run(&["deliveries", "--pull-request", "x"]).await.assert_exit(2, "OWNER/NAME#7");
     user.run(&["deliveries", "--ticket", "A-1", "show", quiet.delivery.as_str()])
         .await
-        .ended(2, "precedes another command");
-    let shown = user.run(&["deliveries", "show", quiet.delivery.as_str()]).await.done();
+        .assert_exit(2, "precedes another command");
+    let shown = user.run(&["deliveries", "show", quiet.delivery.as_str()]).await.assert_success();
     assert!(shown.contains(&quiet.sentence), "{shown}");
-    story.end().await;
+    story.shut_down().await;
 }

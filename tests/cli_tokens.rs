@@ -7,17 +7,17 @@ use reqwest::Method;
 use serde_json::json;
 
 async fn status_of(story: &Story, token: &str) -> u16 {
-    story.raw(Method::GET, "/v1/tokens/self", Some(token), Vec::new()).await.0
+    story.request(Method::GET, "/v1/tokens/self", Some(token), Vec::new()).await.0
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cli_creates_lists_and_revokes_a_token() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     let new = ["tokens", "create", "--name", "ci", "--kind", "api", "--scope", "read,jobs", "--project", "acme"];
     let made = user.run(&[&new[..], &["--expires", "90d"]].concat()).await;
     assert!(made.err.contains("it is shown only once") && made.err.contains("acme"), "{made:?}");
-    let token = made.done();
+    let token = made.assert_success();
     let (text, rest) = token.split_at(token.len() - 1);
     assert_eq!((rest, text.len()), ("\n", 68), "stdout is not exactly the token");
     assert!(text.starts_with("pat_") && text[4..].bytes().all(|b| b.is_ascii_hexdigit()), "{text}");
@@ -31,24 +31,24 @@ async fn cli_creates_lists_and_revokes_a_token() {
         (&json!(["read", "jobs"]), &json!(["acme"]), &json!("admin"))
     );
     assert!(!listed.to_string().contains(&text[8..]), "the list contains the whole token");
-    let rows = user.run(&["tokens"]).await.done();
+    let rows = user.run(&["tokens"]).await.assert_success();
     assert!(rows.starts_with("ci\t"), "newest first: {rows}");
 
-    user.run(&["tokens", "revoke", "ci"]).await.ended(2, "--yes");
+    user.run(&["tokens", "revoke", "ci"]).await.assert_exit(2, "--yes");
     assert_eq!(status_of(&story, text).await, 200, "the token was revoked without confirmation");
-    user.run(&["tokens", "revoke", &text[..8], "--yes"]).await.ended(0, "Revoked token ci");
+    user.run(&["tokens", "revoke", &text[..8], "--yes"]).await.assert_exit(0, "Revoked token ci");
     assert_eq!(status_of(&story, text).await, 401, "the revoked token is accepted");
-    user.run(&["tokens", "revoke", ci["id"].as_str().unwrap(), "--yes"]).await.done();
+    user.run(&["tokens", "revoke", ci["id"].as_str().unwrap(), "--yes"]).await.assert_success();
     assert!(
-        user.run(&["tokens", "list"]).await.done().contains("\trevoked\t"),
+        user.run(&["tokens", "list"]).await.assert_success().contains("\trevoked\t"),
         "the revoked token is missing from the list"
     );
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_token_requests_create_no_token() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     let before = user.json(&["tokens", "list"]).await;
     for (arguments, code, said) in [
@@ -59,45 +59,45 @@ async fn invalid_token_requests_create_no_token() {
         (&["--kind", "api", "--scope", "read", "--expires", "soon"], 2, "90d"),
         (&["--kind", "api", "--scope", "read", "--project", "nowhere"], 5, "there is no project nowhere"),
     ] {
-        user.run(&[&["tokens", "create", "--name", "t"], arguments].concat()).await.ended(code, said);
+        user.run(&[&["tokens", "create", "--name", "t"], arguments].concat()).await.assert_exit(code, said);
     }
-    let limited = User::with(&story, &story.token(&[Scope::Admin], Some(&["acme"])).await);
-    limited.run(&["tokens", "create", "--name", "t", "--kind", "runner"]).await.ended(4, "not_allowed");
-    limited.run(&["tokens", "list"]).await.ended(4, "not_allowed");
-    user.run(&["tokens", "revoke", "0123456789abcdef", "--yes"]).await.ended(5, "there is no token");
+    let limited = User::with(&story, &story.create_token(&[Scope::Admin], Some(&["acme"])).await);
+    limited.run(&["tokens", "create", "--name", "t", "--kind", "runner"]).await.assert_exit(4, "not_allowed");
+    limited.run(&["tokens", "list"]).await.assert_exit(4, "not_allowed");
+    user.run(&["tokens", "revoke", "0123456789abcdef", "--yes"]).await.assert_exit(5, "there is no token");
     let secret = format!("pat_{}", "5".repeat(64));
-    let ran = user.run(&["tokens", "revoke", &secret, "--yes"]).await.ended(5, "there is no token");
+    let ran = user.run(&["tokens", "revoke", &secret, "--yes"]).await.assert_exit(5, "there is no token");
     assert!(!ran.err.contains(&secret), "{ran:?}");
     let names = |list: &serde_json::Value| list["tokens"].as_array().unwrap().len();
     // Only the test's own token was added.
     assert_eq!(names(&user.json(&["tokens", "list"]).await), names(&before) + 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revoking_the_token_in_use_prints_a_warning() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let made = User::of(&story).run(&["tokens", "create", "--name", "mine", "--kind", "api", "--scope", "admin"]).await;
-    let mine = User::with(&story, made.done().trim());
+    let mine = User::with(&story, made.assert_success().trim());
     let status = mine.json(&["status"]).await;
     assert_eq!((&status["token"]["name"], &status["token"]["scopes"]), (&json!("mine"), &json!(["admin"])));
-    let facts = mine.run(&["status"]).await.done();
+    let facts = mine.run(&["status"]).await.assert_success();
     assert!(
         facts.contains("token\tmine\n") && facts.contains("scopes\tadmin\n") && facts.contains("expires\t\n"),
         "{facts}"
     );
-    mine.run(&["tokens", "revoke", "mine", "--yes"]).await.ended(0, "the token in use");
-    mine.run(&["tokens", "list"]).await.ended(4, "not_signed_in");
-    story.end().await;
+    mine.run(&["tokens", "revoke", "mine", "--yes"]).await.assert_exit(0, "the token in use");
+    mine.run(&["tokens", "list"]).await.assert_exit(4, "not_signed_in");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secret_is_read_from_stdin_and_never_printed() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     let set = user.run_with(&["secrets", "set", "github"], "ghp_planted\n").await;
     assert!(!set.err.contains("planted"), "{set:?}");
-    let whole = set.done();
+    let whole = set.assert_success();
     assert_eq!(whole, "pullyard/user/github\n", "stdout is not exactly the secret's name");
     let listed = user.json(&["secrets", "list"]).await;
     let secrets = listed["secrets"].as_array().unwrap();
@@ -106,9 +106,9 @@ async fn secret_is_read_from_stdin_and_never_printed() {
     assert_eq!(names, ["demo-forge-token", "github"], "the list contains another secret: {listed}");
     assert!(secrets.iter().all(|secret| secret["set_at"].is_string()), "{listed}");
     assert!(!listed.to_string().contains("planted"), "{listed}");
-    assert!(user.run(&["secrets"]).await.done().lines().any(|line| line.starts_with("github\t")));
-    user.run_with(&["secrets", "set", "github"], "").await.ended(2, "use 1 to");
-    user.run_with(&["secrets", "set", "../signing-key"], "x").await.ended(2, "letters");
-    user.run_with(&["secrets", "set", "big"], &"x".repeat(65_537)).await.ended(2, "65536");
-    story.end().await;
+    assert!(user.run(&["secrets"]).await.assert_success().lines().any(|line| line.starts_with("github\t")));
+    user.run_with(&["secrets", "set", "github"], "").await.assert_exit(2, "use 1 to");
+    user.run_with(&["secrets", "set", "../signing-key"], "x").await.assert_exit(2, "letters");
+    user.run_with(&["secrets", "set", "big"], &"x".repeat(65_537)).await.assert_exit(2, "65536");
+    story.shut_down().await;
 }

@@ -5,7 +5,7 @@ use crate::story::{Setup, Story};
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::client::Error;
 
-const GREETS: &str = "#!/bin/sh\ncat > /dev/null\necho hello > work.txt\n";
+const GREETING_AGENT: &str = "#!/bin/sh\ncat > /dev/null\necho hello > work.txt\n";
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs ssh-keygen, which git may come without: .ci/run"]
@@ -15,15 +15,15 @@ async fn commits_have_the_projects_author_and_signature() {
     let mut make = std::process::Command::new("ssh-keygen");
     let made = make.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
     assert!(made.unwrap().success());
-    let story = Story::with(Setup { agent: GREETS, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { agent: GREETING_AGENT, ..Setup::default() }).await;
     let user = User::of(&story);
     let key = std::fs::read_to_string(&path).unwrap();
-    let set = user.run_with(&["secrets", "set", "signing", "--for-jobs"], &key).await.done();
+    let set = user.run_with(&["secrets", "set", "signing", "--for-jobs"], &key).await.assert_success();
     let secret = format!("commits.signing_secret={}", set.trim());
     let set = ["settings", "set", "commits.name=Acme Bot", "commits.email=bot@acme.example", &secret];
-    user.run(&set).await.done();
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, JobStatus::Completed);
+    user.run(&set).await.assert_success();
+    let job = story.create_job("e1", "APP-1", 1).await;
+    assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let branch = story.branches().await.into_iter().find(|branch| branch.starts_with("pullyard/")).unwrap();
     assert_eq!(story.git(&["log", "-1", "--format=%an <%ae>", &branch]).await.trim(), "Acme Bot <bot@acme.example>");
     let signers = folder.path().join("signers");
@@ -31,20 +31,20 @@ async fn commits_have_the_projects_author_and_signature() {
     std::fs::write(&signers, format!("bot@acme.example {public}")).unwrap();
     let trusted = format!("gpg.ssh.allowedSignersFile={}", signers.display());
     assert_eq!(story.git(&["-c", &trusted, "log", "-1", "--format=%G?", &branch]).await.trim(), "G");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_secret_must_be_a_job_secret_and_exist() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.ended(2, "use a secret");
+    user.run(&["settings", "set", "commits.signing_secret=production/database"]).await.assert_exit(2, "use a secret");
     let of_forges = format!("commits.signing_secret={}", story.local.forge_secret());
-    user.run(&["settings", "set", &of_forges]).await.ended(2, "--for-jobs");
-    user.run(&["settings", "set", "commits.email=bot"]).await.ended(2, "use an address");
-    user.run(&["settings", "set", "commits.name=Bot <x>"]).await.ended(2, "without < and >");
-    user.run(&["settings", "set", "commits.signing_secret=pullyard/job/none"]).await.done();
-    let job = story.job_for("e1", "APP-1", 1).await;
+    user.run(&["settings", "set", &of_forges]).await.assert_exit(2, "--for-jobs");
+    user.run(&["settings", "set", "commits.email=bot"]).await.assert_exit(2, "use an address");
+    user.run(&["settings", "set", "commits.name=Bot <x>"]).await.assert_exit(2, "without < and >");
+    user.run(&["settings", "set", "commits.signing_secret=pullyard/job/none"]).await.assert_success();
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.author, None);
     let Err(Error::Problem(problem)) = client.credentials().await else { panic!("the credentials were returned") };
@@ -52,7 +52,7 @@ async fn signing_secret_must_be_a_job_secret_and_exist() {
     assert!(problem.detail.contains("/none"), "{}", problem.detail);
 
     // A key removed from the settings no longer signs.
-    user.run(&["settings", "set", "commits.signing_secret=null"]).await.done();
+    user.run(&["settings", "set", "commits.signing_secret=null"]).await.assert_success();
     assert_eq!(client.credentials().await.unwrap().signing_key, None);
-    story.end().await;
+    story.shut_down().await;
 }

@@ -1,9 +1,9 @@
 //! Tests the real daemon of a self-hosted runner against a real system.
 
-mod away;
 mod deaths;
-mod hands;
-mod leaving;
+mod machine;
+mod shutdown;
+mod unreachable;
 mod work;
 
-pub(crate) use hands::Machine;
+pub(crate) use machine::Machine;

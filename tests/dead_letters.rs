@@ -1,16 +1,16 @@
 //! Tests dead letters: how messages become dead, how they are shown, redriven and dropped.
 
 use crate::cli::User;
-use crate::story::{Setup, Story, TODO, Task, until};
+use crate::story::{Setup, Story, TODO, Task, wait_until};
 use pullyard_domain::dead_letter::{Advice, Queue, Subject};
 use pullyard_domain::id::{JobId, MessageId};
 use pullyard_entry::{Config, Context, http};
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use pullyard_protocol::dead_letter::{DeadLetter, MoveDeadLetters};
 use serde_json::{Value, json};
 
-pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
-    let mut asked = json!({ "QueueUrl": story.queue(queue).await, "MessageBody": body });
+pub(crate) async fn send_message(story: &Story, queue: &str, body: &str) -> String {
+    let mut asked = json!({ "QueueUrl": story.queue_url(queue).await, "MessageBody": body });
     if queue.ends_with(".fifo") {
         asked["MessageGroupId"] = json!(format!("group-{body}"));
         asked["MessageDeduplicationId"] = json!(body);
@@ -18,28 +18,28 @@ pub(crate) async fn bury(story: &Story, queue: &str, body: &str) -> String {
     story.local.aws().sqs().call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
 }
 
-async fn letters(story: &Story) -> Vec<DeadLetter> {
+async fn list_letters(story: &Story) -> Vec<DeadLetter> {
     story.api.dead_letters(None).await.unwrap().letters
 }
 
-async fn the_only(story: &Story) -> DeadLetter {
-    let mut all = letters(story).await;
+async fn only_letter(story: &Story) -> DeadLetter {
+    let mut all = list_letters(story).await;
     assert_eq!(all.len(), 1, "{all:?}");
     all.remove(0)
 }
 
-fn these(ids: &[&str]) -> MoveDeadLetters {
+fn selection(ids: &[&str]) -> MoveDeadLetters {
     MoveDeadLetters { messages: ids.iter().map(|id| MessageId::new(*id).unwrap()).collect() }
 }
 
 /// Sets how long a received message is hidden. With 0 a failing message reaches its fifth try at once.
-async fn hidden_for(story: &Story, queue: &str, secs: &str) {
-    let asked = json!({ "QueueUrl": story.queue(queue).await, "Attributes": { "VisibilityTimeout": secs } });
+async fn set_visibility_timeout(story: &Story, queue: &str, secs: &str) {
+    let asked = json!({ "QueueUrl": story.queue_url(queue).await, "Attributes": { "VisibilityTimeout": secs } });
     story.local.aws().sqs().call("SetQueueAttributes", &asked).await.unwrap();
 }
 
 /// Calls the API of another instance, for example `GET /v1/dlq?queue=effects`; returns status and body.
-pub(crate) async fn asked(story: &Story, ctx: &Context, call: &str, body: Value) -> (u64, Value) {
+pub(crate) async fn call_instance(story: &Story, ctx: &Context, call: &str, body: Value) -> (u64, Value) {
     let (method, address) = call.split_once(' ').unwrap();
     let (path, query) = address.split_once('?').unwrap_or((address, ""));
     let event = json!({
@@ -54,133 +54,135 @@ pub(crate) async fn asked(story: &Story, ctx: &Context, call: &str, body: Value)
 }
 
 /// A system whose own hints are lost, so that the queues hold only the test's messages.
-async fn alone() -> Story {
-    Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
+async fn story_without_hints() -> Story {
+    Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
-    hidden_for(&story, "dispatch", "0").await;
+    set_visibility_timeout(&story, "dispatch", "0").await;
     // SQS refuses ESC but accepts U+009B, which also begins terminal escape sequences.
     let poison = "\u{9b}31m{\"job\":\u{202e}5}\n";
-    let sent = bury(&story, "dispatch", poison).await;
-    let letter =
-        until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
-            .await;
+    let sent = send_message(&story, "dispatch", poison).await;
+    let letter = wait_until("it is a dead letter", async || {
+        list_letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned())
+    })
+    .await;
     assert_eq!(letter.id.as_str(), sent, "the dead letter has another id than the message");
     assert_eq!((letter.queue, letter.about, letter.advice), (Queue::Dispatch, Subject::Unknown, Advice::Look));
     assert!(!letter.body.contains(['\u{9b}', '\u{202e}', '\n']), "{:?}", letter.body);
     // An unreadable message cannot be redriven: it would fail again.
     let short = &sent[..8];
-    user.run(&["dlq", "redrive", short]).await.ended(3, "can't be requeued");
-    assert_eq!(the_only(&story).await.id.as_str(), sent, "the refused letter is gone");
-    let said = user.run(&["dlq", "show", short]).await.done();
+    user.run(&["dlq", "redrive", short]).await.assert_exit(3, "can't be requeued");
+    assert_eq!(only_letter(&story).await.id.as_str(), sent, "the refused letter is gone");
+    let said = user.run(&["dlq", "show", short]).await.assert_success();
     assert!(said.contains("This version of Pullyard can't read it"), "{said}");
     // Without a terminal for the prompt nothing is dropped.
-    user.run(&["dlq", "drop", short]).await.ended(2, "no terminal");
-    assert_eq!(user.run(&["dlq", "drop", short, "--yes"]).await.done().trim(), sent);
-    assert!(letters(&story).await.is_empty());
-    let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.ended(5, "there is no dead letter");
+    user.run(&["dlq", "drop", short]).await.assert_exit(2, "no terminal");
+    assert_eq!(user.run(&["dlq", "drop", short, "--yes"]).await.assert_success().trim(), sent);
+    assert!(list_letters(&story).await.is_empty());
+    let gone = user.run(&["dlq", "drop", &sent, "--yes", "--json"]).await.assert_exit(5, "there is no dead letter");
     let answer: Value = serde_json::from_str(&gone.out).expect("one JSON document");
     assert_eq!(answer["missing"], json!([sent]));
-    user.run(&["dlq", "show", &sent]).await.ended(5, "no dead letter");
-    story.end().await;
+    user.run(&["dlq", "show", &sent]).await.assert_exit(5, "no dead letter");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_effect_succeeds_after_a_redrive() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     // An unsettled ticket whose project does not exist.
-    story.tell("e1", "APP-1", TODO, 1).await;
-    story.quiet().await;
-    hidden_for(&story, "effects.fifo", "0").await;
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    story.wait_for_empty_queues().await;
+    set_visibility_timeout(&story, "effects.fifo", "0").await;
     let unsynced = json!({
         "TableName": "pullyard", "Key": { "pk": { "S": "TICKET#acme#APP-1" }, "sk": { "S": "TICKET" } },
         "UpdateExpression": "SET wanted.version = :v", "ExpressionAttributeValues": { ":v": { "N": "7" } },
     });
-    story.dynamodb("UpdateItem", unsynced).await;
+    story.call_dynamodb("UpdateItem", unsynced).await;
     let asked = json!({ "TableName": "pullyard", "Key": { "pk": { "S": "PROJECT#acme" }, "sk": { "S": "SETTINGS" } } });
-    let project = story.dynamodb("GetItem", asked.clone()).await["Item"].clone();
-    story.dynamodb("DeleteItem", asked).await;
+    let project = story.call_dynamodb("GetItem", asked.clone()).await["Item"].clone();
+    story.call_dynamodb("DeleteItem", asked).await;
     let wakeup = json!({ "project": "acme", "ticket": "APP-1" }).to_string();
-    let sent = bury(&story, "effects.fifo", &wakeup).await;
-    let letter =
-        until("it is a dead letter", async || letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned()))
-            .await;
+    let sent = send_message(&story, "effects.fifo", &wakeup).await;
+    let letter = wait_until("it is a dead letter", async || {
+        list_letters(&story).await.pop().ok_or_else(|| "nothing is there".to_owned())
+    })
+    .await;
     assert_eq!((letter.id.as_str(), letter.queue, letter.about), (sent.as_str(), Queue::Effects, Subject::Ticket));
     assert_eq!(letter.advice, Advice::Either);
     assert_eq!(letter.name.as_deref(), Some("APP-1"));
     assert_eq!(letter.body, wakeup);
     // Once the project is restored, the redriven message settles the ticket.
-    hidden_for(&story, "effects.fifo", "30").await;
-    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
-    let table = user.run(&["dlq"]).await.done();
+    set_visibility_timeout(&story, "effects.fifo", "30").await;
+    story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": project })).await;
+    let table = user.run(&["dlq"]).await.assert_success();
     assert!(table.contains("effects\t") && table.contains("\tAPP-1\teither\t"), "{table}");
-    assert_eq!(user.run(&["dlq", "redrive", "--all"]).await.done().trim(), sent);
-    story.settled("APP-1").await;
-    story.quiet().await;
-    assert!(letters(&story).await.is_empty());
-    story.end().await;
+    assert_eq!(user.run(&["dlq", "redrive", "--all"]).await.assert_success().trim(), sent);
+    story.wait_for_settled_ticket("APP-1").await;
+    story.wait_for_empty_queues().await;
+    assert!(list_letters(&story).await.is_empty());
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dispatch_letter_is_redriven_or_dropped_once() {
-    let story = alone().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let story = story_without_hints().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let start = json!({ "job": job }).to_string();
-    let sent = bury(&story, "dispatch-dead", &start).await;
-    let letter = the_only(&story).await;
+    let sent = send_message(&story, "dispatch-dead", &start).await;
+    let letter = only_letter(&story).await;
     assert_eq!((letter.advice, letter.name.as_deref()), (Advice::Either, Some(job.as_str())));
     // The redrive uses the functions' own queue, which holds the job's lost hint as well.
-    let moved = story.api.redrive(&these(&[&sent])).await.unwrap();
+    let moved = story.api.redrive(&selection(&[&sent])).await.unwrap();
     assert_eq!((moved.done.len(), moved.missing.len(), moved.unreadable.len()), (1, 0, 0));
-    let asked = json!({ "QueueUrl": story.queue("lost").await, "AttributeNames": ["All"] });
+    let asked = json!({ "QueueUrl": story.queue_url("lost").await, "AttributeNames": ["All"] });
     let about = story.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
     assert_eq!(about["Attributes"]["ApproximateNumberOfMessages"], "2", "{about}");
-    assert!(letters(&story).await.is_empty());
-    let again = story.api.redrive(&these(&[&sent])).await.unwrap();
+    assert!(list_letters(&story).await.is_empty());
+    let again = story.api.redrive(&selection(&[&sent])).await.unwrap();
     assert_eq!(again.missing.iter().map(MessageId::as_str).collect::<Vec<_>>(), [sent]);
-    let copy = bury(&story, "dispatch-dead", &start).await;
-    story.api.drop_dead_letters(&these(&[&copy])).await.unwrap();
-    assert!(letters(&story).await.is_empty());
-    story.end().await;
+    let copy = send_message(&story, "dispatch-dead", &start).await;
+    story.api.drop_dead_letters(&selection(&[&copy])).await.unwrap();
+    assert!(list_letters(&story).await.is_empty());
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drop_all_handles_more_than_one_page() {
-    let story = alone().await;
+    let story = story_without_hints().await;
     let user = User::of(&story);
     let gone = JobId::for_request(&story.project, "a test", "gone");
     for n in 0..70 {
         let body = if n % 2 == 0 { json!({ "job": gone }).to_string() } else { format!("poison {n}") };
-        bury(&story, "dispatch-dead", &body).await;
+        send_message(&story, "dispatch-dead", &body).await;
     }
     let page = story.api.dead_letters(None).await.unwrap();
     assert_eq!((page.letters.len(), page.more), (50, true));
     // A group of a FIFO queue is handled from its head.
     let asked = async |n: usize| {
         json!({
-            "QueueUrl": story.queue("effects-dead.fifo").await, "MessageBody": json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string(),
+            "QueueUrl": story.queue_url("effects-dead.fifo").await, "MessageBody": json!({ "project": "acme", "ticket": format!("T-{n}") }).to_string(),
             "MessageGroupId": "one", "MessageDeduplicationId": n.to_string(),
         })
     };
     for n in 0..3 {
         story.local.aws().sqs().call("SendMessage", &asked(n).await).await.unwrap();
     }
-    let ran = user.run(&["dlq", "drop", "--all", "--yes", "--json"]).await.done();
+    let ran = user.run(&["dlq", "drop", "--all", "--yes", "--json"]).await.assert_success();
     let moved: Value = serde_json::from_str(&ran).unwrap();
     let done = moved["done"].as_array().unwrap();
     assert_eq!(done.len(), 73, "{moved}");
     let in_turn = done.iter().filter(|letter| letter["queue"] == "effects").map(|letter| letter["name"].clone());
     assert_eq!(in_turn.collect::<Vec<_>>(), ["T-0", "T-1", "T-2"]);
-    assert!(letters(&story).await.is_empty());
-    story.end().await;
+    assert!(list_letters(&story).await.is_empty());
+    story.shut_down().await;
 }
 
-fn death(job: &JobId, task: &str) -> Value {
+fn task_stopped_event(job: &JobId, task: &str) -> Value {
     let variables = json!([{ "name": "PULLYARD_BOOTSTRAP", "value": "a-token" }]);
     json!({ "detail-type": "ECS Task State Change", "source": "aws.ecs", "detail": {
         "taskArn": task, "lastStatus": "STOPPED", "startedBy": job.as_str(),
@@ -192,51 +194,51 @@ fn death(job: &JobId, task: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
-    let story = alone().await;
+    let story = story_without_hints().await;
     let user = User::of(&story);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.wake(&job).await;
-    let task = story.task_of(&job, 1).await;
-    story.quiet().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.send_wake_up(&job).await;
+    let task = story.wait_for_task(&job, 1).await;
+    story.wait_for_empty_queues().await;
     story.claim(&job, "c1").await.unwrap();
     let arn = task["taskArn"].as_str().unwrap();
     // First in Lambda's format after three failures, later in EventBridge's format for an unreachable target.
-    let kept = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": death(&job, arn) });
-    let sent = bury(&story, "undelivered", &kept.to_string()).await;
-    let letter = the_only(&story).await;
+    let kept = json!({ "requestContext": { "condition": "RetriesExhausted" }, "requestPayload": task_stopped_event(&job, arn) });
+    let sent = send_message(&story, "undelivered", &kept.to_string()).await;
+    let letter = only_letter(&story).await;
     assert_eq!((letter.queue, letter.about), (Queue::Undelivered, Subject::Job));
     assert_eq!(letter.advice, Advice::Redrive, "{}", letter.sentence);
     assert_eq!(letter.name.as_deref(), Some(job.as_str()));
     assert!(letter.sentence.starts_with("The tasks function failed three times"), "{}", letter.sentence);
     assert!(letter.body.contains(arn) && !letter.body.contains("a-token"), "{}", letter.body);
-    assert_eq!(user.run(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.done().trim(), sent);
-    let died = story.stored(&job).await["run"]["died"].clone();
+    assert_eq!(user.run(&["dlq", "redrive", "--all", "--queue", "undelivered"]).await.assert_success().trim(), sent);
+    let died = story.load_job_item(&job).await["run"]["died"].clone();
     assert!(died.is_object(), "the death is not recorded");
-    assert!(letters(&story).await.is_empty());
-    bury(&story, "undelivered", &death(&job, arn).to_string()).await;
-    let letter = the_only(&story).await;
+    assert!(list_letters(&story).await.is_empty());
+    send_message(&story, "undelivered", &task_stopped_event(&job, arn).to_string()).await;
+    let letter = only_letter(&story).await;
     assert!(letter.sentence.contains("was not reached"), "{}", letter.sentence);
     // A function that was not invoked has no log.
     let shown = user.run(&["dlq", "show", letter.id.as_str()]).await;
     assert!(shown.err.contains("if it was not invoked, see FailedInvocations of the rule"), "{shown:?}");
-    shown.done();
-    user.run(&["dlq", "redrive", "--all"]).await.done();
-    assert_eq!(story.stored(&job).await["run"]["died"], died, "the death was recorded twice");
-    assert!(letters(&story).await.is_empty());
-    story.end().await;
+    shown.assert_success();
+    user.run(&["dlq", "redrive", "--all"]).await.assert_success();
+    assert_eq!(story.load_job_item(&job).await["run"]["died"], died, "the death was recorded twice");
+    assert!(list_letters(&story).await.is_empty());
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn letter_stays_when_its_queue_refuses_the_redrive() {
-    let story = alone().await;
+    let story = story_without_hints().await;
     let job = JobId::for_request(&story.project, "a test", "gone");
-    let sent = bury(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
-    let told = story.config("lost", "lost.fifo").await;
+    let sent = send_message(&story, "dispatch-dead", &json!({ "job": job }).to_string()).await;
+    let told = story.function_config("lost", "lost.fifo").await;
     let dispatch_queue_url = format!("{}-gone", told.dispatch_queue_url);
-    let dispatch_dlq_url = Some(story.queue("dispatch-dead").await.as_str().unwrap().to_owned());
-    let ctx = story.instance_of(Config { dispatch_queue_url, dispatch_dlq_url, ..told }).await;
-    let (status, said) = asked(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [sent] })).await;
+    let dispatch_dlq_url = Some(story.queue_url("dispatch-dead").await.as_str().unwrap().to_owned());
+    let ctx = story.function_context_of(Config { dispatch_queue_url, dispatch_dlq_url, ..told }).await;
+    let (status, said) = call_instance(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [sent] })).await;
     assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "{said}");
-    assert_eq!(the_only(&story).await.id.as_str(), sent);
-    story.end().await;
+    assert_eq!(only_letter(&story).await.id.as_str(), sent);
+    story.shut_down().await;
 }

@@ -2,7 +2,7 @@
 
 mod ai;
 
-use crate::story::until;
+use crate::story::wait_until;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Output, Stdio};
@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// Time limit, generous for a loaded machine.
-const LONGEST: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 const FIRST_LINE: &str =
     "Pullyard demo: tickets become pull requests, on this machine only. No AI is called: the agent is a script.";
 
@@ -22,21 +22,21 @@ fn pullyard(arguments: &[&str]) -> Command {
     command
 }
 
-async fn ran(arguments: &[&str]) -> Output {
-    tokio::time::timeout(LONGEST, pullyard(arguments).output()).await.expect("the program did not end").unwrap()
+async fn run(arguments: &[&str]) -> Output {
+    tokio::time::timeout(TIME_LIMIT, pullyard(arguments).output()).await.expect("the program did not end").unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-struct Running {
+struct RunningDemo {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
     pid: u32,
 }
 
-impl Running {
+impl RunningDemo {
     fn start(arguments: &[&str]) -> Self {
         Self::of(pullyard(arguments))
     }
@@ -48,7 +48,7 @@ impl Running {
         Self { child, lines, pid }
     }
 
-    async fn line(&mut self, words: &str) -> String {
+    async fn wait_for_line(&mut self, words: &str) -> String {
         let found = async {
             let mut seen = Vec::new();
             while let Some(line) = self.lines.next_line().await.unwrap() {
@@ -59,7 +59,7 @@ impl Running {
             }
             panic!("no line contains {words:?}:\n{}", seen.join("\n"));
         };
-        tokio::time::timeout(LONGEST, found).await.unwrap_or_else(|_| panic!("{words:?} was not printed in time"))
+        tokio::time::timeout(TIME_LIMIT, found).await.unwrap_or_else(|_| panic!("{words:?} was not printed in time"))
     }
 
     async fn send(&self, signal: &str) {
@@ -68,11 +68,11 @@ impl Running {
     }
 
     /// Sends SIGINT; returns exit code and stderr.
-    async fn interrupted(self) -> (Option<i32>, String) {
-        self.ended_by("-INT").await
+    async fn wait_after_interrupt(self) -> (Option<i32>, String) {
+        self.wait_after_signal("-INT").await
     }
 
-    async fn ended_by(mut self, signal: &str) -> (Option<i32>, String) {
+    async fn wait_after_signal(mut self, signal: &str) -> (Option<i32>, String) {
         self.send(signal).await;
         let rest = async {
             while self.lines.next_line().await.unwrap().is_some() {}
@@ -80,7 +80,7 @@ impl Running {
             self.child.stderr.take().unwrap().read_to_string(&mut said).await.unwrap();
             (self.child.wait().await.unwrap().code(), said)
         };
-        tokio::time::timeout(LONGEST, rest).await.expect("the demo did not stop")
+        tokio::time::timeout(TIME_LIMIT, rest).await.expect("the demo did not stop")
     }
 }
 
@@ -100,8 +100,8 @@ pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
 }
 
 /// Waits until no such process exists; the kernel may need a moment after a kill.
-pub(crate) async fn all_are_gone(folder: &Path) {
-    until("every process is gone", async || {
+pub(crate) async fn wait_until_gone(folder: &Path) {
+    wait_until("every process is gone", async || {
         let left = processes_of(folder);
         if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
     })
@@ -131,7 +131,7 @@ fn names_the_commit_and_its_agent(line: &str) -> bool {
 async fn demo_prints_its_steps_and_keeps_its_results() {
     let folder = TempDir::new().unwrap();
     let kept = folder.path().join("demo");
-    let output = ran(&["demo", "--keep", kept.to_str().unwrap()]).await;
+    let output = run(&["demo", "--keep", kept.to_str().unwrap()]).await;
     let (said, complaints) = (text(&output.stdout), text(&output.stderr));
     assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{said}");
     assert_eq!(said.lines().next(), Some(FIRST_LINE));
@@ -176,7 +176,7 @@ async fn demo_prints_its_steps_and_keeps_its_results() {
     assert_eq!(warnings(&kept), Vec::<String>::new());
     assert_eq!(processes_of(&kept), Vec::<String>::new());
 
-    let again = ran(&["demo", "--keep", kept.to_str().unwrap()]).await;
+    let again = run(&["demo", "--keep", kept.to_str().unwrap()]).await;
     let complaints = text(&again.stderr);
     assert_eq!(again.status.code(), Some(1), "{complaints}");
     assert!(complaints.starts_with("error: ") && complaints.contains("is not empty"), "{complaints}");
@@ -187,7 +187,7 @@ async fn demo_prints_its_steps_and_keeps_its_results() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_with_json_prints_one_document() {
-    let output = ran(&["demo", "--json"]).await;
+    let output = run(&["demo", "--json"]).await;
     assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&told["ok"], &told["ai_called"]), (&Value::Bool(true), &Value::Bool(false)));
@@ -205,16 +205,16 @@ async fn demo_with_json_prints_one_document() {
 async fn demo_with_stay_ends_successfully_when_interrupted() {
     let folder = TempDir::new().unwrap();
     let kept = folder.path().join("demo");
-    let mut demo = Running::start(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
+    let mut demo = RunningDemo::start(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
     assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
-    let done = demo.line("No AI was called.").await;
+    let done = demo.wait_for_line("No AI was called.").await;
     assert!(done.starts_with("Done in "), "{done}");
-    let stays = demo.line("Still running until Ctrl-C").await;
+    let stays = demo.wait_for_line("Still running until Ctrl-C").await;
     let api = stays.rsplit("API ").next().unwrap();
     let version = reqwest::get(format!("{api}/version")).await.unwrap();
     assert_eq!(version.status(), 200, "{api}");
-    demo.line("The admin token is in").await;
-    let (code, complaints) = demo.interrupted().await;
+    demo.wait_for_line("The admin token is in").await;
+    let (code, complaints) = demo.wait_after_interrupt().await;
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
     assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
     assert_eq!(warnings(&kept), Vec::<String>::new());
@@ -225,14 +225,14 @@ async fn interrupted_demo_leaves_no_process() {
     for signal in ["-INT", "-TERM"] {
         let folder = TempDir::new().unwrap();
         let kept = folder.path().join("demo");
-        let mut demo = Running::start(&["demo", "--keep", kept.to_str().unwrap()]);
-        demo.line("Executing").await;
-        demo.line("says").await;
+        let mut demo = RunningDemo::start(&["demo", "--keep", kept.to_str().unwrap()]);
+        demo.wait_for_line("Executing").await;
+        demo.wait_for_line("says").await;
         assert!(processes_of(&kept).len() > 1, "the demo or its task was not found");
-        let (code, complaints) = demo.ended_by(signal).await;
+        let (code, complaints) = demo.wait_after_signal(signal).await;
         assert_eq!(code, Some(130), "{signal}: {complaints}");
         assert!(complaints.starts_with("interrupted: ") && complaints.lines().count() == 1, "{signal}: {complaints}");
-        all_are_gone(&kept).await;
+        wait_until_gone(&kept).await;
     }
 }
 
@@ -244,13 +244,13 @@ async fn killed_demo_leaves_no_process_and_no_temporary_folder() {
         let keep = ["--keep", kept.to_str().unwrap()];
         let mut command = pullyard(&["demo"]);
         command.args(keep.iter().filter(|_| keeps)).env("TMPDIR", folder.path());
-        let mut demo = Running::of(command);
-        demo.line("Executing").await;
-        demo.line("says").await;
+        let mut demo = RunningDemo::of(command);
+        demo.wait_for_line("Executing").await;
+        demo.wait_for_line("says").await;
         assert!(processes_of(folder.path()).len() > 1, "the demo or its task was not found");
-        let (code, complaints) = demo.ended_by("-KILL").await;
+        let (code, complaints) = demo.wait_after_signal("-KILL").await;
         assert_eq!((code, complaints.as_str()), (None, ""));
-        all_are_gone(folder.path()).await;
+        wait_until_gone(folder.path()).await;
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         let left = left.iter().any(|name| name.to_string_lossy().starts_with("pullyard-demo-"));
         assert_eq!((left, kept.join("keys.json").exists()), (false, keeps));
@@ -262,9 +262,9 @@ async fn demo_interrupted_at_its_start_leaves_no_folder() {
     let folder = TempDir::new().unwrap();
     let mut command = pullyard(&["demo"]);
     command.env("TMPDIR", folder.path());
-    let mut demo = Running::of(command);
-    demo.line("Starting").await;
-    let (code, complaints) = demo.interrupted().await;
+    let mut demo = RunningDemo::of(command);
+    demo.wait_for_line("Starting").await;
+    let (code, complaints) = demo.wait_after_interrupt().await;
     assert_eq!(code, Some(130), "{complaints}");
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "{left:?}");

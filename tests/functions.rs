@@ -8,10 +8,10 @@
 
 use crate::bitbucket_hooks::Shop;
 use crate::story::{Setup, Story, Task};
-use crate::webhooks::{SECRET, World, signed};
+use crate::webhooks::{SECRET, World, signature};
 use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_entry::{Context, http};
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ fn events() -> PathBuf {
 
 /// A context over a story's services whose queues have no consumer.
 async fn context(story: &Story) -> Context {
-    story.instance("lost", "lost.fifo").await
+    story.function_context("lost", "lost.fifo").await
 }
 
-pub(crate) enum Doer {
+pub(crate) enum Target {
     Libraries(Box<Context>),
     Processes,
 }
 
-impl Doer {
+impl Target {
     async fn invoke(&self, story: &Story, function: &str, event: Value) -> Result<Value, String> {
         match self {
             Self::Libraries(ctx) => invoke(ctx, function, event).await,
-            Self::Processes => story.deployed(function).invoke(&event).await.answer,
+            Self::Processes => story.function_runtime(function).invoke(&event).await.answer,
         }
     }
 }
@@ -80,25 +80,25 @@ fn contains(found: &Value, expected: &Value, at: &str) -> Result<(), String> {
     }
 }
 
-struct Made {
+struct EventJob {
     job: JobId,
     ticket: String,
     task: String,
 }
 
-async fn made(story: &Story, doer: &Doer, name: &str, started: bool) -> Made {
+async fn create_event_job(story: &Story, doer: &Target, name: &str, started: bool) -> EventJob {
     let ticket = format!("KEY-{name}");
-    let job = story.job_for(&format!("event-{name}"), &ticket, 1).await;
+    let job = story.create_job(&format!("event-{name}"), &ticket, 1).await;
     let mut task = String::new();
     if started {
         let event = json!({ "Records": [{ "messageId": "m", "body": json!({ "job": job }).to_string() }] });
         doer.invoke(story, "dispatcher", event).await.unwrap();
-        task = story.task_of(&job, 1).await["taskArn"].as_str().unwrap().to_owned();
+        task = story.wait_for_task(&job, 1).await["taskArn"].as_str().unwrap().to_owned();
     }
-    Made { job, ticket, task }
+    EventJob { job, ticket, task }
 }
 
-async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(), String> {
+async fn check(world: &World, shop: &Shop, doer: &Target, file: &Path) -> Result<(), String> {
     let story = &world.story;
     let name = file.file_name().unwrap().to_string_lossy().strip_suffix(".json").unwrap().to_owned();
     let function = name.split('.').next().unwrap();
@@ -106,14 +106,14 @@ async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(
     let (event, expected) = (read(file.to_owned())?, read(file.with_file_name(format!("{name}.expected.json")))?);
     let all = format!("{event}{expected}");
     let made = match all.contains("<job>") || all.contains("<ticket>") {
-        true => Some(made(story, doer, &name, all.contains("<task>")).await),
+        true => Some(create_event_job(story, doer, &name, all.contains("<task>")).await),
         false => None,
     };
     let filled = |text: String| {
         let mut text = text.replace("<admin>", story.local.admin_token());
         text = text.replace("<repository>", &world.repository.to_string()).replace("<pull>", &world.number.to_string());
         text = text.replace("<shop>", &shop.uuid);
-        if let Some(Made { job, ticket, task }) = &made {
+        if let Some(EventJob { job, ticket, task }) = &made {
             text = text.replace("<job>", job.as_str()).replace("<ticket>", ticket).replace("<task>", task);
         }
         text
@@ -123,7 +123,7 @@ async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(
     for header in ["x-hub-signature-256", "x-hub-signature"] {
         if event["headers"][header] == "<signature>" {
             let body = event["body"].as_str().unwrap_or_default();
-            event["headers"][header] = signed(SECRET, body.as_bytes()).into();
+            event["headers"][header] = signature(SECRET, body.as_bytes()).into();
         }
     }
     if expected["signed"] == true {
@@ -143,11 +143,11 @@ async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(
         (Err(error), Value::String(words)) if error.contains(words) => {}
         (answered, _) => return Err(format!("it answered {answered:?}")),
     }
-    let Some(Made { job, ticket, .. }) = made else { return Ok(()) };
-    let stored = story.stored(&job).await;
+    let Some(EventJob { job, ticket, .. }) = made else { return Ok(()) };
+    let stored = story.load_job_item(&job).await;
     let key = TicketKey::new(ticket).unwrap();
     let after = json!({
-        "tasks": story.tasks_of(&job).await.len(),
+        "tasks": story.list_tasks(&job).await.len(),
         "status": stored["status"],
         "died": stored["run"]["died"].is_object(),
         "fault": stored["dispatch"]["fault"].is_object(),
@@ -157,13 +157,13 @@ async fn check(world: &World, shop: &Shop, doer: &Doer, file: &Path) -> Result<(
 }
 
 pub(crate) fn setup() -> Setup {
-    Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }
+    Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }
 }
 
 /// Checks every event file. The world has a hook `acme` with a pull request of GitHub, and a hook `shop` of Bitbucket.
-pub(crate) async fn check_all(world: &World, doer: &Doer) {
-    world.by_hand("acme").await;
-    let shop = Shop::connected_to(&world.story).await;
+pub(crate) async fn check_all(world: &World, doer: &Target) {
+    world.install_by_hand("acme").await;
+    let shop = Shop::connect(&world.story).await;
     let mut files = std::fs::read_dir(events()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     files.retain(|file| file.extension().is_some_and(|kind| kind == "json") && !file.ends_with("env.json"));
     files.sort();
@@ -186,8 +186,8 @@ pub(crate) async fn check_all(world: &World, doer: &Doer) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_event_has_its_expected_result() {
-    let world = World::of(setup()).await;
-    let doer = Doer::Libraries(Box::new(context(&world.story).await));
+    let world = World::with_setup(setup()).await;
+    let doer = Target::Libraries(Box::new(context(&world.story).await));
     check_all(&world, &doer).await;
-    world.story.end().await;
+    world.story.shut_down().await;
 }

@@ -23,13 +23,13 @@ use targets::{TARGETS, Target};
 
 const INPUTS: u64 = 400;
 /// Time limit per input, generous for a loaded machine.
-const HANGS: Duration = Duration::from_secs(20);
+const INPUT_TIME_LIMIT: Duration = Duration::from_secs(20);
 /// The longest input and the largest number of inputs to mutate further.
-const LONGEST: usize = 64 * 1024;
-const MOST: usize = 4_096;
+const MAX_INPUT_BYTES: usize = 64 * 1024;
+const MAX_CORPUS: usize = 4_096;
 /// Limits of the inputs to store in the corpus.
-const LONGEST_KEPT: usize = 1_024;
-const MOST_KEPT: usize = 40;
+const MAX_STORED_BYTES: usize = 1_024;
+const MAX_STORED: usize = 40;
 
 fn folder(target: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus")).join(target)
@@ -46,31 +46,31 @@ enum Until {
 
 struct Run<'a> {
     target: &'a Target,
-    said: BTreeSet<u64>,
+    answers: BTreeSet<u64>,
     corpus: Vec<Vec<u8>>,
     tried: u64,
     slowest: Duration,
-    kept: usize,
+    stored: usize,
 }
 
 impl Run<'_> {
     /// Runs one input, and adds it to the corpus if its answer is new.
-    fn one(&mut self, input: Vec<u8>, keep: bool) {
+    fn run_input(&mut self, input: Vec<u8>, keep: bool) {
         let since = Instant::now();
         let Ok(answer) = catch_unwind(AssertUnwindSafe(|| (self.target.run)(&input))) else {
             let path = self.write(&input);
             panic!("{} fails for {}", self.target.name, path.display());
         };
         let took = since.elapsed();
-        if took > HANGS {
+        if took > INPUT_TIME_LIMIT {
             panic!("{} took {took:?} for {}", self.target.name, self.write(&input).display());
         }
         self.slowest = self.slowest.max(took);
         self.tried += 1;
-        if self.said.insert(answer) && self.corpus.len() < MOST && input.len() <= LONGEST {
-            if keep && self.kept < MOST_KEPT && input.len() <= LONGEST_KEPT {
+        if self.answers.insert(answer) && self.corpus.len() < MAX_CORPUS && input.len() <= MAX_INPUT_BYTES {
+            if keep && self.stored < MAX_STORED && input.len() <= MAX_STORED_BYTES {
                 self.write(&input);
-                self.kept += 1;
+                self.stored += 1;
             }
             self.corpus.push(input);
         }
@@ -96,14 +96,15 @@ fn fuzz(name: &str) {
     };
     let keep = number("PULLYARD_FUZZ_KEEP").is_some();
     let mut dice = Dice::new(number("PULLYARD_FUZZ_SEED").unwrap_or(1));
-    let mut run = Run { target, said: BTreeSet::new(), corpus: Vec::new(), tried: 0, slowest: Duration::ZERO, kept: 0 };
+    let mut run =
+        Run { target, answers: BTreeSet::new(), corpus: Vec::new(), tried: 0, slowest: Duration::ZERO, stored: 0 };
     let mut kept: Vec<PathBuf> =
         fs::read_dir(folder(name)).map_or_else(|_| Vec::new(), |all| all.map(|one| one.unwrap().path()).collect());
     kept.sort();
     let seeds = (target.seeds)().into_iter().chain(kept.iter().map(|path| fs::read(path).unwrap()));
     for seed in seeds {
         let known = run.corpus.len();
-        run.one(seed.clone(), false);
+        run.run_input(seed.clone(), false);
         // Mutate every seed, even if its answer is known.
         if run.corpus.len() == known {
             run.corpus.push(seed);
@@ -117,14 +118,14 @@ fn fuzz(name: &str) {
             Until::Over(end) if Instant::now() >= end => break,
             _ => {}
         }
-        let input = mutator.changed(&run.corpus, &mut dice);
-        run.one(input, keep);
+        let input = mutator.mutate(&run.corpus, &mut dice);
+        run.run_input(input, keep);
     }
     println!(
         "{name}: {} inputs in {:.1} s, {} different answers, {} inputs gone on with, {} seeds and kept ones; the slowest took {:?}",
         run.tried,
         began.0.elapsed().as_secs_f64(),
-        run.said.len(),
+        run.answers.len(),
         run.corpus.len() - began.1,
         began.1,
         run.slowest

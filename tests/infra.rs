@@ -1,7 +1,7 @@
 //! Compares `infra` with the code: the table, routes, environment, queues, alarms and release.
 
 use crate::processes::FUNCTION_TIMEOUTS;
-use crate::roles::template::read;
+use crate::roles::template::parse;
 use pullyard_domain::sweep::back_off;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::{config, metrics};
@@ -13,10 +13,10 @@ const GATEWAY: &str = include_str!("../crates/local/src/system.rs");
 const CONFIG: &str = include_str!("../crates/entry/src/config.rs");
 
 fn resources(template: &str) -> BTreeMap<String, Value> {
-    serde_json::from_value(read(template)["Resources"].clone()).unwrap()
+    serde_json::from_value(parse(template)["Resources"].clone()).unwrap()
 }
 
-async fn described(endpoint: &str, operation: &str) -> Value {
+async fn describe_table(endpoint: &str, operation: &str) -> Value {
     let asked = reqwest::Client::builder().no_proxy().build().unwrap().post(endpoint);
     let asked = asked.header("X-Amz-Target", format!("DynamoDB_20120810.{operation}"));
     // A signature is required but not verified.
@@ -31,7 +31,7 @@ async fn described(endpoint: &str, operation: &str) -> Value {
 }
 
 /// Sorts a list and keeps only the given fields.
-fn only(list: &Value, fields: &[&str]) -> Vec<Value> {
+fn pick_fields(list: &Value, fields: &[&str]) -> Vec<Value> {
     let mut all: Vec<Value> = list.as_array().unwrap().clone();
     for one in &mut all {
         one.as_object_mut().unwrap().retain(|field, _| fields.contains(&field.as_str()));
@@ -46,20 +46,23 @@ async fn templates_table_matches_the_stores_table() {
     let tasks = ecs::Options::new(folder.path().to_owned(), Vec::new());
     let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
     let endpoint = aws.endpoints().dynamodb.clone();
-    let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
     Store::new(&sdk, Some(&endpoint), "table").create_table().await.unwrap();
-    let made = described(&endpoint, "DescribeTable").await["Table"].clone();
-    let expiry = described(&endpoint, "DescribeTimeToLive").await["TimeToLiveDescription"].clone();
+    let made = describe_table(&endpoint, "DescribeTable").await["Table"].clone();
+    let expiry = describe_table(&endpoint, "DescribeTimeToLive").await["TimeToLiveDescription"].clone();
     aws.shutdown().await;
 
     let written = resources(include_str!("../infra/data.yaml"))["Table"]["Properties"].clone();
     let keys = ["AttributeName", "KeyType"];
-    assert_eq!(only(&written["KeySchema"], &keys), only(&made["KeySchema"], &keys));
+    assert_eq!(pick_fields(&written["KeySchema"], &keys), pick_fields(&made["KeySchema"], &keys));
     let types = ["AttributeName", "AttributeType"];
-    assert_eq!(only(&written["AttributeDefinitions"], &types), only(&made["AttributeDefinitions"], &types));
+    assert_eq!(
+        pick_fields(&written["AttributeDefinitions"], &types),
+        pick_fields(&made["AttributeDefinitions"], &types)
+    );
     let shape = ["IndexName", "KeySchema", "Projection"];
     let (mine, theirs) =
-        (only(&written["GlobalSecondaryIndexes"], &shape), only(&made["GlobalSecondaryIndexes"], &shape));
+        (pick_fields(&written["GlobalSecondaryIndexes"], &shape), pick_fields(&made["GlobalSecondaryIndexes"], &shape));
     assert_eq!(mine.len(), 2, "expected two indexes");
     assert_eq!(mine, theirs);
     assert_eq!(written["TimeToLiveSpecification"]["AttributeName"], expiry["AttributeName"]);
@@ -150,7 +153,7 @@ fn access_log_contains_no_header_path_or_query() {
 
 #[test]
 fn template_sets_every_variable_that_functions_need() {
-    let functions = read(include_str!("../infra/functions.yaml"));
+    let functions = parse(include_str!("../infra/functions.yaml"));
     let given = functions["Globals"]["Function"]["Environment"]["Variables"].as_object().unwrap();
     let needed: Vec<&str> =
         CONFIG.split("needed(\"").skip(1).map(|rest| rest.split('"').next().unwrap_or_default()).collect();
@@ -246,7 +249,7 @@ fn operations_page_lists_exactly_the_alarms() {
 
 /// The metrics and dimensions in the sum of an alarm. Emulators do not support alarms on sums, so only this test
 /// covers them.
-fn summed<'a>(watch: &'a BTreeMap<String, Value>, alarm: &str) -> Vec<(&'a str, &'a Value)> {
+fn summed_metrics<'a>(watch: &'a BTreeMap<String, Value>, alarm: &str) -> Vec<(&'a str, &'a Value)> {
     let all = watch[alarm]["Properties"]["Metrics"].as_array().unwrap();
     let (told, parts): (Vec<&Value>, Vec<&Value>) = all.iter().partition(|one| one["MetricStat"].is_null());
     assert_eq!(told.len(), 1, "{alarm}");
@@ -264,7 +267,7 @@ fn summed_alarms_cover_every_function_and_every_index() {
     let names: BTreeSet<String> = of_kind.map(|one| one["Properties"]["FunctionName"].to_string()).collect();
     assert_eq!(names.len(), 8, "{names:?}");
     for (alarm, metric) in [("FunctionErrorsAlarm", "Errors"), ("FunctionThrottlesAlarm", "Throttles")] {
-        let parts = summed(&watch, alarm);
+        let parts = summed_metrics(&watch, alarm);
         assert!(parts.iter().all(|(name, about)| *name == metric && about[0]["Name"] == "FunctionName"), "{alarm}");
         let counted: BTreeSet<String> = parts.iter().map(|(_, about)| about[0]["Value"].to_string()).collect();
         assert_eq!((&counted, parts.len()), (&names, names.len()), "{alarm}");
@@ -276,7 +279,7 @@ fn summed_alarms_cover_every_function_and_every_index() {
         .into_iter()
         .flat_map(|metric| places.iter().map(move |place| format!("{metric} {place}")))
         .collect();
-    let parts = summed(&watch, "TableThrottlesAlarm");
+    let parts = summed_metrics(&watch, "TableThrottlesAlarm");
     assert!(parts.iter().all(|(_, about)| about[0]["Value"]["Ref"] == "TableName"));
     let counted: BTreeSet<String> =
         parts.iter().map(|(metric, about)| format!("{metric} {}", about[1]["Value"])).collect();
@@ -285,8 +288,8 @@ fn summed_alarms_cover_every_function_and_every_index() {
 
 #[test]
 fn work_queues_alarm_by_age_and_other_queues_by_count() {
-    let queues = read(include_str!("../infra/queues.yaml"));
-    let root = read(include_str!("../infra/template.yaml"));
+    let queues = parse(include_str!("../infra/queues.yaml"));
+    let root = parse(include_str!("../infra/template.yaml"));
     let watch = resources(include_str!("../infra/watch.yaml"));
     let looked_at = |metric: &str| -> BTreeSet<String> {
         let alarms = watch.values().filter(|one| one["Properties"]["MetricName"] == metric);
@@ -366,13 +369,13 @@ fn table_is_created_after_all_independent_resources() {
 
 #[test]
 fn template_has_the_version_of_the_program() {
-    let root = read(include_str!("../infra/template.yaml"));
+    let root = parse(include_str!("../infra/template.yaml"));
     assert_eq!(root["Mappings"]["Release"]["Pullyard"]["Version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]
 fn template_has_every_output_that_commands_read() {
-    let root = read(include_str!("../infra/template.yaml"));
+    let root = parse(include_str!("../infra/template.yaml"));
     let outputs = root["Outputs"].as_object().unwrap();
     for name in [
         "ApiUrl",

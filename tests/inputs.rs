@@ -1,18 +1,18 @@
 //! Tests the API's handling of invalid input: refused with a pointer, and recorded in the ledger for ticket tools.
 
 mod callers;
-mod orders;
+mod limits;
 mod projects;
 
 use crate::story::{REPOSITORY, Setup, Story, Task};
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 type Answer = (u16, HeaderMap, Value);
 
-fn good() -> Value {
+fn valid_event() -> Value {
     json!({
         "event_id": "e1", "occurred_at": "2026-11-20T12:04:01Z", "project": "acme", "actor": "ana",
         "previous_status": "Todo",
@@ -24,7 +24,7 @@ fn good() -> Value {
 }
 
 fn with(pointer: &str, value: impl Into<Value>) -> Vec<u8> {
-    let mut event = good();
+    let mut event = valid_event();
     put(&mut event, pointer, value.into());
     event.to_string().into_bytes()
 }
@@ -35,23 +35,23 @@ fn put(event: &mut Value, pointer: &str, value: Value) {
 }
 
 fn without(pointer: &str) -> Vec<u8> {
-    let mut event = good();
+    let mut event = valid_event();
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     event.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).unwrap();
     event.to_string().into_bytes()
 }
 
-async fn quiet() -> Story {
-    Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await
+async fn story_without_hints() -> Story {
+    Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await
 }
 
 impl Story {
-    async fn tool(&self, body: Vec<u8>) -> Answer {
-        self.raw(Method::POST, "/v1/tickets/events", Some(self.local.admin_token()), body).await
+    async fn post_ticket_event(&self, body: Vec<u8>) -> Answer {
+        self.request(Method::POST, "/v1/tickets/events", Some(self.local.admin_token()), body).await
     }
 
-    async fn asked(&self, method: Method, path: &str, body: impl Into<Vec<u8>>) -> Answer {
-        self.raw(method, path, Some(self.local.admin_token()), body.into()).await
+    async fn call_as_admin(&self, method: Method, path: &str, body: impl Into<Vec<u8>>) -> Answer {
+        self.request(method, path, Some(self.local.admin_token()), body.into()).await
     }
 
     /// Today's complete ledger of a project.
@@ -59,7 +59,7 @@ impl Story {
         let (mut entries, mut after) = (Vec::new(), String::new());
         loop {
             let (status, _, page) =
-                self.asked(Method::GET, &format!("/v1/deliveries?project={project}{after}"), "").await;
+                self.call_as_admin(Method::GET, &format!("/v1/deliveries?project={project}{after}"), "").await;
             assert_eq!(status, 200, "{page}");
             entries.extend(page["deliveries"].as_array().unwrap().iter().cloned());
             match page["next"].as_str() {
@@ -98,7 +98,7 @@ fn check(what: &str, answer: &Answer, status: u16, code: &str, pointer: Option<&
 }
 
 /// Malformed ticket events, each with the expected pointer if there is one.
-fn malformed() -> Vec<(Vec<u8>, Option<&'static str>)> {
+fn malformed_events() -> Vec<(Vec<u8>, Option<&'static str>)> {
     let mut all = Vec::new();
     for unknown in ["/colour", "/ticket/colour"] {
         all.push((with(unknown, "red"), Some(unknown)));
@@ -156,7 +156,7 @@ fn malformed() -> Vec<(Vec<u8>, Option<&'static str>)> {
     wrong("/actor", json!("x".repeat(201)));
     wrong("/previous_status", json!("x".repeat(65)));
 
-    let text = good().to_string();
+    let text = valid_event().to_string();
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     all.extend([
         (with("/ticket/labels", json!(["a", 5])), Some("/ticket/labels/1")),
@@ -187,19 +187,19 @@ fn malformed() -> Vec<(Vec<u8>, Option<&'static str>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_event_is_refused_with_a_pointer_and_recorded() {
-    let story = quiet().await;
-    let all = malformed();
+    let story = story_without_hints().await;
+    let all = malformed_events();
     let mut kept = std::collections::BTreeMap::<_, usize>::new();
     for (body, pointer) in &all {
         let what: String = String::from_utf8_lossy(body).chars().take(300).collect();
-        let answer = story.tool(body.clone()).await;
+        let answer = story.post_ticket_event(body.clone()).await;
         check(&what, &answer, 400, "body_unreadable", *pointer);
         assert!(answer.2["pointer"].is_string(), "{what}: {}", answer.2);
         let named = serde_json::from_slice::<Value>(body).is_ok_and(|body| body["project"] == "acme");
         *kept.entry(if named { "acme" } else { "unreadable" }).or_default() += 1;
     }
     // A repeat of the same body is the same entry.
-    story.tool(all[0].0.clone()).await;
+    story.post_ticket_event(all[0].0.clone()).await;
     for (project, count) in kept {
         let entries = story.ledger(project).await;
         assert_eq!(entries.len(), count, "{project}");
@@ -210,48 +210,48 @@ async fn malformed_event_is_refused_with_a_pointer_and_recorded() {
         }
     }
     assert!(story.jobs().await.is_empty());
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn body_over_256_kib_is_refused() {
-    let story = quiet().await;
-    let mut body = good().to_string().into_bytes();
+    let story = story_without_hints().await;
+    let mut body = valid_event().to_string().into_bytes();
     body.resize(256 * 1024, b' ');
-    let (status, _, decision) = story.tool(body.clone()).await;
+    let (status, _, decision) = story.post_ticket_event(body.clone()).await;
     assert_eq!((status, &decision["code"]), (200, &json!("not_trigger_status")), "{decision}");
     body.push(b' ');
-    check("one byte more", &story.tool(body.clone()).await, 413, "body_too_large", None);
+    check("one byte more", &story.post_ticket_event(body.clone()).await, 413, "body_too_large", None);
     let entries = story.ledger("unreadable").await;
     assert_eq!((entries.len(), &entries[0]["code"]), (1, &json!("body_too_large")), "{entries:?}");
-    check("a job", &story.asked(Method::POST, "/v1/jobs", body.clone()).await, 413, "body_too_large", None);
+    check("a job", &story.call_as_admin(Method::POST, "/v1/jobs", body.clone()).await, 413, "body_too_large", None);
     body.resize(5 * 1024 * 1024, b' ');
-    check("far more", &story.tool(body).await, 413, "body_too_large", None);
-    story.end().await;
+    check("far more", &story.post_ticket_event(body).await, 413, "body_too_large", None);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn text_limits_hold_for_ticket_tool_and_board() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let texts = json!({
         "title": "ü".repeat(300), "status": "ü".repeat(64), "description": "x".repeat(200 * 1024),
         "labels": (0..50).map(|n| format!("{n:0>100}")).collect::<Vec<_>>(),
     });
-    let mut event = good();
+    let mut event = valid_event();
     for (name, value) in texts.as_object().unwrap() {
         put(&mut event, &format!("/ticket/{name}"), value.clone());
     }
     put(&mut event, "/ticket/url", format!("https://{}", "x".repeat(492)).into());
     put(&mut event, "/ticket/key", "ü".repeat(64).into());
     put(&mut event, "/event_id", "ü".repeat(128).into());
-    let (status, _, decision) = story.tool(event.to_string().into_bytes()).await;
+    let (status, _, decision) = story.post_ticket_event(event.to_string().into_bytes()).await;
     assert_eq!((status, &decision["code"]), (200, &json!("not_trigger_status")), "{decision}");
     assert_eq!(story.ticket(&"ü".repeat(64)).await.description.len(), 200 * 1024);
 
     let mut ticket = texts.clone();
     ticket["project"] = "acme".into();
     ticket["key"] = "B-1".into();
-    let (status, _, said) = story.asked(Method::POST, "/v1/tickets", ticket.to_string()).await;
+    let (status, _, said) = story.call_as_admin(Method::POST, "/v1/tickets", ticket.to_string()).await;
     assert_eq!(status, 201, "{said}");
     for (name, bad) in [
         ("title", json!("")),
@@ -265,25 +265,25 @@ async fn text_limits_hold_for_ticket_tool_and_board() {
         let pointer = format!("/{name}");
         let mut new = json!({ "project": "acme", "key": "B-2", "title": "t" });
         new[name] = bad.clone();
-        let answer = story.asked(Method::POST, "/v1/tickets", new.to_string()).await;
+        let answer = story.call_as_admin(Method::POST, "/v1/tickets", new.to_string()).await;
         check("create", &answer, 400, "body_unreadable", Some(&pointer));
         let edit = json!({ name: bad }).to_string();
-        let answer = story.asked(Method::PATCH, "/v1/tickets/B-1?project=acme", edit).await;
+        let answer = story.call_as_admin(Method::PATCH, "/v1/tickets/B-1?project=acme", edit).await;
         check("edit", &answer, 400, "body_unreadable", Some(&pointer));
     }
     for status in ["".to_owned(), " ".into(), "x".repeat(65), "a\nb".into()] {
         let to = json!({ "status": status }).to_string();
-        let answer = story.asked(Method::POST, "/v1/tickets/B-1/move?project=acme", to).await;
+        let answer = story.call_as_admin(Method::POST, "/v1/tickets/B-1/move?project=acme", to).await;
         check("move", &answer, 400, "body_unreadable", Some("/status"));
         let new = json!({ "project": "acme", "key": "B-2", "title": "t", "status": status }).to_string();
-        let answer = story.asked(Method::POST, "/v1/tickets", new).await;
+        let answer = story.call_as_admin(Method::POST, "/v1/tickets", new).await;
         check("create", &answer, 400, "body_unreadable", Some("/status"));
     }
     let long = json!({ "project": "acme", "ticket": "B-1", "prompt": "x".repeat(100 * 1024 + 1) });
-    let answer = story.asked(Method::POST, "/v1/jobs", long.to_string()).await;
+    let answer = story.call_as_admin(Method::POST, "/v1/jobs", long.to_string()).await;
     check("prompt", &answer, 400, "body_unreadable", Some("/prompt"));
     assert_eq!(story.ticket("B-1").await.title, "ü".repeat(300));
-    story.end().await;
+    story.shut_down().await;
 }
 
 /// Incompressible text.
@@ -300,12 +300,12 @@ fn noise(bytes: usize) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn longest_incompressible_texts_create_a_job() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let new = json!({ "project": "acme", "key": "B-1", "title": "t", "description": noise(200 * 1024) });
-    let (status, _, said) = story.asked(Method::POST, "/v1/tickets", new.to_string()).await;
+    let (status, _, said) = story.call_as_admin(Method::POST, "/v1/tickets", new.to_string()).await;
     assert_eq!(status, 201, "{said}");
     let job = json!({ "project": "acme", "ticket": "B-1", "prompt": noise(100 * 1024) });
-    let (status, _, said) = story.asked(Method::POST, "/v1/jobs", job.to_string()).await;
+    let (status, _, said) = story.call_as_admin(Method::POST, "/v1/jobs", job.to_string()).await;
     assert_eq!(status, 201, "{said}");
-    story.end().await;
+    story.shut_down().await;
 }

@@ -1,12 +1,12 @@
 //! Tests logs, traces, metrics, readiness and the Prometheus numbers of a deployment.
 
-use crate::story::{Setup, Story, TRIGGER, Task, until};
+use crate::story::{Setup, Story, TRIGGER, Task, wait_until};
 use crate::up::Machine;
 use nix::sys::signal::Signal;
 use pullyard_domain::id::JobId;
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_entry::config::Config;
-use pullyard_entry::telemetry::{self, Times};
+use pullyard_entry::telemetry::{self, Timestamps};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 const TRACE: &str = "1-67891233-abcdef012345678912345678";
-const PLANTED: &str = "planted-s3cret";
+const PLANTED_SECRET: &str = "planted-s3cret";
 
 fn lines(data: &Path) -> Vec<Value> {
     let text = text_of(&data.join("logs"));
@@ -38,19 +38,19 @@ fn text_of(folder: &Path) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
     let machine = Machine::new();
-    machine.let_go();
+    machine.open_gate();
     let up = machine.up_with(&["--listen", "127.0.0.1:0", "--deployment", "shop-dev"]).await;
-    machine.project().await;
+    machine.create_project().await;
     let event = json!({
         "event_id": "e-1", "occurred_at": "2026-11-20T12:00:00Z", "project": "shop",
-        "ticket": { "key": "S-1", "title": PLANTED, "description": PLANTED, "status": TRIGGER },
+        "ticket": { "key": "S-1", "title": PLANTED_SECRET, "description": PLANTED_SECRET, "status": TRIGGER },
     });
     let http = reqwest::Client::new();
     let told = http
-        .post(format!("{}/v1/tickets/events?q={PLANTED}", up.url()))
+        .post(format!("{}/v1/tickets/events?q={PLANTED_SECRET}", up.url()))
         .bearer_auth(machine.token())
         .header("x-amzn-trace-id", format!("Root={TRACE};Sampled=1"))
-        .header("x-planted", PLANTED)
+        .header("x-planted", PLANTED_SECRET)
         .json(&event)
         .send()
         .await
@@ -58,11 +58,11 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
     let decision: Value = told.json().await.unwrap();
     let job: JobId = serde_json::from_value(decision["job"].clone()).unwrap_or_else(|_| panic!("{decision}"));
     // A delivery to an unknown hook, with an invalid trace header.
-    let hook = format!("{}/webhooks/github/nobody?code={PLANTED}", up.url());
-    let unknown = http.post(hook).header("x-amzn-trace-id", PLANTED).body(PLANTED).send().await.unwrap();
+    let hook = format!("{}/webhooks/github/nobody?code={PLANTED_SECRET}", up.url());
+    let unknown = http.post(hook).header("x-amzn-trace-id", PLANTED_SECRET).body(PLANTED_SECRET).send().await.unwrap();
     assert_eq!(unknown.status(), 404);
     // A delivery with a wrong signature.
-    let repositories: Value = serde_json::from_str(&machine.done(&["repos", "list", "--json"]).await).unwrap();
+    let repositories: Value = serde_json::from_str(&machine.stdout(&["repos", "list", "--json"]).await).unwrap();
     let repository = repositories.pointer("/repositories/0/name").unwrap_or_else(|| panic!("{repositories}"));
     let install = json!({
         "name": "by-hand", "integration": "local", "project": "shop", "repository": repository,
@@ -72,7 +72,7 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
     let hook = format!("{}/webhooks/github/by-hand", up.url());
     let forged = http.post(hook).header("x-hub-signature-256", "sha256=00").body("{}").send().await.unwrap();
     assert_eq!(forged.status(), 401);
-    up.ended(&job).await;
+    up.wait_until_ended(&job).await;
     let data = machine.path("data");
     let of_trace = async || {
         let ours: Vec<Value> = lines(&data).into_iter().filter(|line| line["trace_id"] == TRACE).collect();
@@ -81,7 +81,7 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
         let all = ["tickets", "dispatcher", "api"].iter().all(|function| functions.contains(function));
         if all { Ok(ours) } else { Err(format!("{functions:?}")) }
     };
-    let ours = until("all of them have said so", of_trace).await;
+    let ours = wait_until("all of them have said so", of_trace).await;
     let find = |name: &str, value: &str| {
         let found = ours.iter().find(|line| line[name] == value);
         found.unwrap_or_else(|| panic!("no {name} {value} in {ours:?}"))
@@ -113,12 +113,12 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
         let counted = ["DeliveriesAccepted", "TasksStarted", "JobsCompleted", "SignaturesRefused"].map(sum);
         if counted == [1, 1, 1, 1] { Ok(all) } else { Err(format!("{counted:?}")) }
     };
-    let all = until("each was counted once", told).await;
+    let all = wait_until("each was counted once", told).await;
     for line in all.iter().filter(|line| line["_aws"].is_object()) {
         assert_eq!(line["Deployment"], "shop-dev", "{line}");
         assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Namespace"], "Pullyard", "{line}");
     }
-    let mut secrets = vec![PLANTED.to_owned(), machine.token()];
+    let mut secrets = vec![PLANTED_SECRET.to_owned(), machine.token()];
     let keys: Value = serde_json::from_slice(&std::fs::read(data.join("keys.json")).unwrap()).unwrap();
     secrets.extend(keys.as_object().unwrap().values().filter_map(Value::as_str).map(str::to_owned));
     let log = text_of(&data.join("logs"));
@@ -132,13 +132,14 @@ async fn trace_id_covers_a_job_and_no_line_has_a_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
     let story =
-        Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
-    let config = Config { deployment: Some("shop-dev".into()), ..story.config("lost", "lost.fifo").await };
-    let ctx = story.instance_of(config).await;
+        Story::start_with(Setup { task: Task::Waiting, hints: pullyard_local::HintDelivery::Drop, ..Setup::default() })
+            .await;
+    let config = Config { deployment: Some("shop-dev".into()), ..story.function_config("lost", "lost.fifo").await };
+    let ctx = story.function_context_of(config).await;
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("logs")).unwrap();
     let log = std::fs::File::create(folder.path().join("logs/sweeper")).unwrap();
-    let written = telemetry::layer(log, "off".parse().unwrap(), Times::Left);
+    let written = telemetry::layer(log, "off".parse().unwrap(), Timestamps::Omit);
     // A subscriber for this thread only; the test continues on it after each await.
     let _written = tracing_subscriber::registry().with(written).set_default();
     let told = async || {
@@ -149,27 +150,28 @@ async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
         (swept.is_ok(), completed, failed, told["JobsWaiting"].as_u64())
     };
     assert_eq!(told().await, (true, 1, 0, Some(0)));
-    story.breaks_the_note_of_the_last_round().await;
+    story.corrupt_sweep_note().await;
     assert_eq!(told().await, (false, 1, 1, Some(0)), "an unreadable last-sweep item is not reported");
     assert_eq!(told().await, (true, 1, 0, Some(0)), "the last-sweep item was not rewritten");
-    story.dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
+    story.call_dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
     let (is_ok, completed, failed, waiting) = told().await;
     assert_eq!((is_ok, completed, waiting), (false, 0, None), "the sweep succeeded without a table");
     assert!(failed > 1, "{failed}");
     assert_eq!(lines(folder.path()).len(), 4, "expected one line per sweep");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_start_uses_the_same_task_and_trace() {
     let story =
-        Story::with(Setup { task: Task::Waiting, hints: pullyard_local::Hints::AreLost, ..Setup::default() }).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let ctx = story.instance("lost", "lost.fifo").await;
+        Story::start_with(Setup { task: Task::Waiting, hints: pullyard_local::HintDelivery::Drop, ..Setup::default() })
+            .await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let ctx = story.function_context("lost", "lost.fifo").await;
     let body = json!({ "job": job }).to_string();
     for trace in [TRACE, "1-67891299-000000000000000000000000"] {
         // Simulate a lost answer to the first start: the task is not recorded.
-        let mut stored = story.store().await.job(&job).await.unwrap().unwrap();
+        let mut stored = story.store().await.load_job(&job).await.unwrap().unwrap();
         stored.dispatch.task = None;
         story.store().await.update_job(&stored).await.unwrap();
         let record =
@@ -178,16 +180,16 @@ async fn repeated_start_uses_the_same_task_and_trace() {
         let answer = pullyard_function_dispatcher::handle(&ctx, event).await;
         assert!(answer.batch_item_failures.is_empty(), "{trace}");
     }
-    let tasks = story.tasks_of(&job).await;
+    let tasks = story.list_tasks(&job).await;
     assert_eq!(tasks.len(), 1, "the repeated start created another task");
-    assert_eq!(crate::story::told(&tasks[0], "PULLYARD_TRACE_ID"), TRACE);
-    story.end().await;
+    assert_eq!(crate::story::task_variable(&tasks[0], "PULLYARD_TRACE_ID"), TRACE);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readyz_requires_a_readable_table_and_a_recent_sweep() {
-    let story = Story::waiting().await;
-    let ready = async || story.call(Method::GET, "/readyz", &[], Vec::new()).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let ready = async || story.request_with_headers(Method::GET, "/readyz", &[], Vec::new()).await;
     let (status, headers, problem) = ready().await;
     assert_eq!((status, &problem["code"]), (503, &json!("not_ready")), "{problem}");
     assert_eq!(problem["detail"], "Not ready: the sweeper has not run yet.");
@@ -199,15 +201,15 @@ async fn readyz_requires_a_readable_table_and_a_recent_sweep() {
     let (status, _, problem) = ready().await;
     assert_eq!((status, &problem["code"]), (503, &json!("not_ready")), "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("the sweeper last ran "), "{problem}");
-    story.dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
+    story.call_dynamodb("DeleteTable", json!({ "TableName": "pullyard" })).await;
     let (status, _, problem) = ready().await;
     assert_eq!((status, &problem["detail"]), (503, &json!("Not ready: the table can't be read.")));
-    let (status, ..) = story.call(Method::GET, "/healthz", &[], Vec::new()).await;
+    let (status, ..) = story.request_with_headers(Method::GET, "/healthz", &[], Vec::new()).await;
     assert_eq!(status, 200, "healthz fails without a table");
-    story.end().await;
+    story.shut_down().await;
 }
 
-async fn scraped(story: &Story) -> String {
+async fn scrape(story: &Story) -> String {
     let url = format!("{}/metrics", story.local.api_url());
     let answer = reqwest::Client::new().get(url).bearer_auth(story.local.admin_token()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
@@ -218,17 +220,17 @@ async fn scraped(story: &Story) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn metrics_endpoint_counts_jobs_and_runners() {
     let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
-    let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
-    let fresh = scraped(&story).await;
+    let story = Story::start_with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+    let fresh = scrape(&story).await;
     assert!(fresh.contains("pullyard_build_info{version="), "{fresh}");
     assert!(!fresh.contains("pullyard_jobs"), "jobs are counted before the first sweep: {fresh}");
     for n in 1..=3 {
-        story.job_for(&format!("e{n}"), &format!("APP-{n}"), n).await;
+        story.create_job(&format!("e{n}"), &format!("APP-{n}"), n).await;
     }
     let token = story.runner_token("acme", Some(&["acme"]), None).await;
-    story.runner(&token, "kite", "i1").await;
-    story.pass(Duration::from_secs(20)).await;
-    let seen = scraped(&story).await;
+    story.register_runner(&token, "kite", "i1").await;
+    story.advance_and_sweep(Duration::from_secs(20)).await;
+    let seen = scrape(&story).await;
     for line in [
         "pullyard_jobs{state=\"waiting\"} 3",
         "pullyard_jobs{state=\"running\"} 0",
@@ -244,18 +246,18 @@ async fn metrics_endpoint_counts_jobs_and_runners() {
     };
     assert!(value(&seen, "pullyard_oldest_job_waiting_seconds") >= 20, "{seen}");
     // Without sweeps the numbers stay, and their age grows.
-    story.job_for("e4", "APP-4", 4).await;
+    story.create_job("e4", "APP-4", 4).await;
     story.clock.advance(Duration::from_secs(61));
-    let old = scraped(&story).await;
+    let old = scrape(&story).await;
     assert!(old.contains("pullyard_jobs{state=\"waiting\"} 3"), "{old}");
     assert!(value(&old, "pullyard_snapshot_age_seconds") >= 61, "{old}");
     assert!(value(&old, "pullyard_sweep_age_seconds") >= 61, "{old}");
     story.local.sweep().await.unwrap();
-    let new = scraped(&story).await;
+    let new = scrape(&story).await;
     assert!(new.contains("pullyard_jobs{state=\"waiting\"} 4"), "{new}");
     for line in seen.lines().filter(|line| !line.starts_with('#')) {
         let (name, number) = line.rsplit_once(' ').unwrap();
         assert!(number.parse::<u64>().is_ok() && name.starts_with("pullyard_"), "{line}");
     }
-    story.end().await;
+    story.shut_down().await;
 }

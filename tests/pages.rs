@@ -1,11 +1,11 @@
 //! Tests the pages with a browser's requests through the gateway.
 
 mod access;
-mod kept;
-mod look;
-mod orders;
+mod actions;
+mod artifacts;
+mod assets;
+mod job_pages;
 mod reviews;
-mod shown;
 mod sign_in;
 
 use crate::story::Story;
@@ -34,11 +34,11 @@ impl Answer {
         self.headers.get(name).map(HeaderValue::to_str).transpose().unwrap().unwrap_or_default()
     }
 
-    pub(crate) fn to(&self) -> (u16, &str) {
+    pub(crate) fn redirect(&self) -> (u16, &str) {
         (self.status, self.header("location"))
     }
 
-    pub(crate) fn says(&self, words: &str) -> bool {
+    pub(crate) fn contains(&self, words: &str) -> bool {
         self.body.contains(words)
     }
 }
@@ -51,14 +51,14 @@ impl Browser {
 
     async fn with(story: &Story, scopes: &[Scope], projects: Option<&[&str]>) -> Self {
         let mut browser = Self::new(story);
-        browser.type_token(&story.token(scopes, projects).await).await;
+        browser.sign_in_with_token(&story.create_token(scopes, projects).await).await;
         assert!(browser.cookie.is_some());
         browser
     }
 
     pub(crate) async fn admin(story: &Story) -> Self {
         let mut browser = Self::new(story);
-        browser.type_token(story.local.admin_token()).await;
+        browser.sign_in_with_token(story.local.admin_token()).await;
         browser
     }
 
@@ -93,21 +93,21 @@ impl Browser {
         self.ask(Method::POST, path, &[("sec-fetch-site", "same-origin")], form).await
     }
 
-    fn keep(&mut self, answer: &Answer) {
+    fn store_cookie(&mut self, answer: &Answer) {
         let Some(set) = answer.headers.get("set-cookie") else { return };
         let cookie = set.to_str().unwrap().split(';').next().unwrap();
         self.cookie = (!cookie.ends_with('=')).then(|| cookie.to_owned());
     }
 
-    async fn type_token(&mut self, token: &str) -> Answer {
+    async fn sign_in_with_token(&mut self, token: &str) -> Answer {
         let answer = self.post("/sign-in", &[("token", token), ("to", "/jobs")]).await;
-        self.keep(&answer);
+        self.store_cookie(&answer);
         answer
     }
 
-    async fn press(&mut self, link: &str) -> Answer {
+    async fn use_link(&mut self, link: &str) -> Answer {
         let answer = self.post("/sign-in", &[("code", code_of(link))]).await;
-        self.keep(&answer);
+        self.store_cookie(&answer);
         answer
     }
 }

@@ -9,8 +9,8 @@ mod tls;
 
 pub(crate) use deployed::{FUNCTION_TIMEOUTS, Functions, Processes};
 
-use crate::functions::{Doer, check_all, setup};
-use crate::story::{Setup, Story, until};
+use crate::functions::{Target, check_all, setup};
+use crate::story::{Setup, Story, wait_until};
 use crate::webhooks::World;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -45,17 +45,17 @@ fn warnings(folder: &Path) -> Vec<String> {
 }
 
 fn pids(story: &Story, function: &str) -> Vec<u32> {
-    story.processes_of(function).iter().map(|process| process.pid).collect()
+    story.function_processes(function).iter().map(|process| process.pid).collect()
 }
 
 /// Kills a process and waits for its death; a dying process could still receive an event.
-async fn killed(pid: u32) {
+async fn kill_and_wait(pid: u32) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
-    until("it is dead", async || if dead(pid) { Ok(()) } else { Err(pid.to_string()) }).await;
+    wait_until("it is dead", async || if is_dead(pid) { Ok(()) } else { Err(pid.to_string()) }).await;
 }
 
 /// Whether a process is gone or a zombie.
-fn dead(pid: u32) -> bool {
+fn is_dead(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, after)| after.trim_start().starts_with('Z'))
 }
@@ -65,24 +65,26 @@ async fn every_event_has_its_expected_result_in_processes_over_tls() {
     let folder = TempDir::new().unwrap();
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
-    let world = World::prepared(Setup { functions, ..setup() }, async |local| tls.stands_before(local.called())).await;
-    check_all(&world, &Doer::Processes).await;
+    let world =
+        World::with_prepared(Setup { functions, ..setup() }, async |local| tls.connect(local.function_endpoints()))
+            .await;
+    check_all(&world, &Target::Processes).await;
     let story = world.story;
     for name in ["api", "pages", "tickets", "webhook", "dispatcher", "effects", "tasks", "sweeper"] {
         assert!(!pids(&story, name).is_empty(), "{name} has no process");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_becomes_a_pull_request_through_function_processes() {
-    let story = Story::with(Setup { functions: processes(Vec::new()), ..Setup::default() }).await;
-    let job = story.job_for("event-1", "KEY-1", 1).await;
-    let ended = story.ended(&job).await;
+    let story = Story::start_with(Setup { functions: processes(Vec::new()), ..Setup::default() }).await;
+    let job = story.create_job("event-1", "KEY-1", 1).await;
+    let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.status, JobStatus::Completed, "{ended:?}");
     assert_eq!(story.branches().await.len(), 1);
     assert_eq!(warnings(story.folder()), Vec::<String>::new());
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Tests pull requests, revisions, links and the ledger through the public API.
 
-use crate::story::{REPOSITORY, Setup, Story, TODO, Task, refusal};
+use crate::story::{REPOSITORY, Setup, Story, TODO, Task, problem_of};
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::{Delivery, ReviewSubject, Source};
 use pullyard_domain::id::{DeliveryId, EventId, IntegrationId, RepositoryName, ReviewId, TicketKey};
@@ -8,10 +8,10 @@ use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use pullyard_protocol::delivery::{DeliveryPage, DeliveryQuery};
 use pullyard_protocol::project::CreateProject;
-use pullyard_protocol::pull::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
+use pullyard_protocol::pull_request::{LinkPullRequest, PullRequestQuery, RevisePullRequest};
 use pullyard_store::Write;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -21,40 +21,40 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A system with an open pull request of one commit. Hints are lost, so a revise job stays unchanged until a sweep.
 pub(crate) async fn with_pull_request() -> (Story, u64) {
-    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
-    story.settings(|settings| settings.revise_on_review = true).await;
-    let number = open(&story, "feature").await;
+    let story = Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await;
+    story.update_settings(|settings| settings.revise_on_review = true).await;
+    let number = open_pull(&story, "feature").await;
     (story, number)
 }
 
-pub(crate) async fn open(story: &Story, branch: &str) -> u64 {
+pub(crate) async fn open_pull(story: &Story, branch: &str) -> u64 {
     let who = ["-c", "user.name=ana", "-c", "user.email=ana@example.test"];
     let commit = [&who[..], &["commit-tree", "main^{tree}", "-p", "main", "-m", branch]].concat();
     let commit = story.git(&commit).await;
     story.git(&["update-ref", &format!("refs/heads/{branch}"), &commit]).await;
     let asked = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
-    story.forge(Method::POST, "/pulls", asked).await["number"].as_u64().unwrap()
+    story.call_forge(Method::POST, "/pulls", asked).await["number"].as_u64().unwrap()
 }
 
 fn repository() -> RepositoryName {
     RepositoryName::new(REPOSITORY).unwrap()
 }
 
-pub(crate) async fn linked(story: &Story, number: u64, key: &str) {
-    story.tell(&format!("told-{key}"), key, TODO, 1).await;
-    story.api.link(&link(story, number, key)).await.unwrap();
+pub(crate) async fn link_new_ticket(story: &Story, number: u64, key: &str) {
+    story.send_ticket_event(&format!("told-{key}"), key, TODO, 1).await;
+    story.api.link_pull_request(&link_request(story, number, key)).await.unwrap();
 }
 
-fn link(story: &Story, number: u64, key: &str) -> LinkPullRequest {
+fn link_request(story: &Story, number: u64, key: &str) -> LinkPullRequest {
     let ticket = TicketKey::new(key).unwrap();
     LinkPullRequest { project: story.project.clone(), repository: repository(), number, integration: None, ticket }
 }
 
-fn which(story: &Story, number: u64) -> PullRequestQuery {
+fn pull_query(story: &Story, number: u64) -> PullRequestQuery {
     PullRequestQuery { project: story.project.clone(), repository: repository(), number, integration: None }
 }
 
-pub(crate) fn revise(story: &Story, number: u64, message: Option<&str>) -> RevisePullRequest {
+pub(crate) fn revise_request(story: &Story, number: u64, message: Option<&str>) -> RevisePullRequest {
     let message = message.map(str::to_owned);
     RevisePullRequest { project: story.project.clone(), repository: repository(), number, integration: None, message }
 }
@@ -62,14 +62,14 @@ pub(crate) fn revise(story: &Story, number: u64, message: Option<&str>) -> Revis
 #[tokio::test(flavor = "multi_thread")]
 async fn requested_revision_starts_a_job_and_later_requests_wait() {
     let (story, number) = with_pull_request().await;
-    linked(&story, number, "APP-1").await;
+    link_new_ticket(&story, number, "APP-1").await;
     let label = format!("{REPOSITORY}#{number}");
-    let open = story.api.why_pull(&which(&story, number)).await.unwrap();
+    let open = story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap();
     assert_eq!((open.label.as_str(), open.ticket.as_ref().unwrap().as_str()), (label.as_str(), "APP-1"));
     assert!(open.sentence.starts_with("No reviews are waiting"), "{}", open.sentence);
 
-    let asked = revise(&story, number, Some("Say it in French, too."));
-    let decision = story.api.revise(&asked, Some("k1")).await.unwrap();
+    let asked = revise_request(&story, number, Some("Say it in French, too."));
+    let decision = story.api.revise_pull_request(&asked, Some("k1")).await.unwrap();
     assert_eq!(decision.verdict, Verdict::Accepted, "{decision:?}");
     let id = decision.job.clone().unwrap();
     let job = story.api.job(&id).await.unwrap();
@@ -78,7 +78,7 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     assert_eq!((revised.url.as_str(), job.title.as_str()), (open.url.as_str(), "About APP-1"));
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&id));
     // The idempotency key identifies the request, even with another message.
-    let again = story.api.revise(&revise(&story, number, None), Some("k1")).await.unwrap();
+    let again = story.api.revise_pull_request(&revise_request(&story, number, None), Some("k1")).await.unwrap();
     assert_eq!(
         (again.verdict, again.job.as_ref(), again.delivery.clone()),
         (Verdict::Duplicate, Some(&id), decision.delivery.clone())
@@ -92,96 +92,107 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     assert_eq!(entry.facts["number"], number, "the stored facts lack the number");
 
     // Another request waits for this job; its status is 202 and not a refusal.
-    let body = serde_json::to_vec(&revise(&story, number, Some("And in German."))).unwrap();
+    let body = serde_json::to_vec(&revise_request(&story, number, Some("And in German."))).unwrap();
     let admin = story.local.admin_token();
-    let (status, _, held) = story.raw(Method::POST, "/v1/pulls/revise", Some(admin), body).await;
+    let (status, _, held) = story.request(Method::POST, "/v1/pulls/revise", Some(admin), body).await;
     assert_eq!((status, &held["verdict"], &held["code"]), (202, &json!("held"), &json!("held_for_job")), "{held}");
-    let why = story.api.why_pull(&which(&story, number)).await.unwrap();
+    let why = story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap();
     assert_eq!((why.job.as_ref(), why.held_until.is_some()), (Some(&id), true));
     assert!(why.sentence.starts_with(&format!("Job {} works on {label}: ", id.short())), "{}", why.sentence);
     let pulls = story.api.pulls(&story.project, None).await.unwrap();
     assert_eq!((pulls.pulls.len(), pulls.next), (1, None));
     assert_eq!(pulls.pulls[0].revised, why.revised);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_revision_returns_a_problem_with_its_sentence() {
     let (story, number) = with_pull_request().await;
     let label = format!("{REPOSITORY}#{number}");
-    let (status, code, said) = refusal(story.api.revise(&revise(&story, number, None), None).await);
+    let (status, code, said) =
+        problem_of(story.api.revise_pull_request(&revise_request(&story, number, None), None).await);
     let unlinked = format!("{label} is not linked to an active ticket.");
     assert_eq!((status, code.as_str(), said.as_str()), (409, "no_linked_ticket", unlinked.as_str()));
-    assert_eq!(story.api.why_pull(&which(&story, number)).await.unwrap().sentence, unlinked);
+    assert_eq!(story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap().sentence, unlinked);
     let query = DeliveryQuery { pull_request: Some(label), ..DeliveryQuery::default() };
-    let ledger = story.api.deliveries_asked(&story.project, &query).await.unwrap().deliveries;
+    let ledger = story.api.list_deliveries_filtered(&story.project, &query).await.unwrap().deliveries;
     assert_eq!((ledger.len(), ledger[0].sentence.as_str()), (1, unlinked.as_str()));
 
-    linked(&story, number, "APP-1").await;
-    story.settings(|settings| settings.held_by = Some("ann".into())).await;
-    assert_eq!(refusal(story.api.revise(&revise(&story, number, None), None).await).1, "project_held");
-    story.settings(|settings| settings.held_by = None).await;
-    story.forge(Method::PATCH, &format!("/pulls/{number}"), json!({ "state": "closed" })).await;
-    assert_eq!(refusal(story.api.revise(&revise(&story, number, None), None).await).1, "pull_request_closed");
-    let missing = refusal(story.api.revise(&revise(&story, 99, None), None).await);
+    link_new_ticket(&story, number, "APP-1").await;
+    story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
+    assert_eq!(
+        problem_of(story.api.revise_pull_request(&revise_request(&story, number, None), None).await).1,
+        "project_held"
+    );
+    story.update_settings(|settings| settings.held_by = None).await;
+    story.call_forge(Method::PATCH, &format!("/pulls/{number}"), json!({ "state": "closed" })).await;
+    assert_eq!(
+        problem_of(story.api.revise_pull_request(&revise_request(&story, number, None), None).await).1,
+        "pull_request_closed"
+    );
+    let missing = problem_of(story.api.revise_pull_request(&revise_request(&story, 99, None), None).await);
     assert_eq!((missing.0, missing.2), (404, format!("There is no pull request {REPOSITORY}#99.")));
     assert!(story.jobs().await.is_empty());
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pull_request_is_linked_to_one_ticket_until_unlinked() {
     let (story, number) = with_pull_request().await;
-    linked(&story, number, "APP-1").await;
-    story.tell("e2", "APP-2", TODO, 1).await;
-    let again = story.api.link(&link(&story, number, "APP-1")).await.unwrap();
+    link_new_ticket(&story, number, "APP-1").await;
+    story.send_ticket_event("e2", "APP-2", TODO, 1).await;
+    let again = story.api.link_pull_request(&link_request(&story, number, "APP-1")).await.unwrap();
     assert_eq!(again.ticket.unwrap().as_str(), "APP-1");
-    let (status, code, said) = refusal(story.api.link(&link(&story, number, "APP-2")).await);
+    let (status, code, said) = problem_of(story.api.link_pull_request(&link_request(&story, number, "APP-2")).await);
     assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
     assert_eq!(said, format!("{REPOSITORY}#{number} is already linked to APP-1."));
-    assert_eq!(refusal(story.api.link(&link(&story, number, "NO-1")).await).0, 404);
-    story.pass(Duration::from_secs(60)).await;
-    assert_eq!(story.settled("APP-1").await.pull_request, Some(again.url));
+    assert_eq!(problem_of(story.api.link_pull_request(&link_request(&story, number, "NO-1")).await).0, 404);
+    story.advance_and_sweep(Duration::from_secs(60)).await;
+    assert_eq!(story.wait_for_settled_ticket("APP-1").await.pull_request, Some(again.url));
 
-    let gone = story.api.unlink(&which(&story, number)).await.unwrap();
+    let gone = story.api.unlink_pull_request(&pull_query(&story, number)).await.unwrap();
     assert_eq!(gone.ticket.unwrap().as_str(), "APP-1");
-    assert_eq!(story.api.unlink(&which(&story, number)).await.unwrap().ticket, None);
+    assert_eq!(story.api.unlink_pull_request(&pull_query(&story, number)).await.unwrap().ticket, None);
     assert!(story.api.pulls(&story.project, None).await.unwrap().pulls.is_empty());
-    story.api.link(&link(&story, number, "APP-2")).await.unwrap();
-    story.pass(Duration::from_secs(60)).await;
-    assert_eq!(story.settled("APP-1").await.pull_request, None);
-    story.end().await;
+    story.api.link_pull_request(&link_request(&story, number, "APP-2")).await.unwrap();
+    story.advance_and_sweep(Duration::from_secs(60)).await;
+    assert_eq!(story.wait_for_settled_ticket("APP-1").await.pull_request, None);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn link_of_another_project_is_neither_shown_nor_removed() {
     let (story, number) = with_pull_request().await;
-    linked(&story, number, "SECRET-1").await;
+    link_new_ticket(&story, number, "SECRET-1").await;
     let other = pullyard_domain::id::ProjectId::new("other").unwrap();
     let create = CreateProject { id: other.clone(), name: "Other".into(), settings: Settings::default() };
     story.api.create_project(&create).await.unwrap();
-    let mut asked = link(&story, number, "OTH-1");
+    let mut asked = link_request(&story, number, "OTH-1");
     asked.project = other;
-    assert_eq!(refusal(story.api.link(&asked).await).0, 404, "a pull request of an unconnected repository was linked");
+    assert_eq!(
+        problem_of(story.api.link_pull_request(&asked).await).0,
+        404,
+        "a pull request of an unconnected repository was linked"
+    );
     let add =
         json!({ "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["a"] } });
     story.api.add_repository(&asked.project, &serde_json::from_value(add).unwrap()).await.unwrap();
     let mut event = story.event("o1", "OTH-1", TODO, 1);
     event.project = asked.project.clone();
-    story.api.ticket_event(&event).await.unwrap();
-    let (status, code, said) = refusal(story.api.link(&asked).await);
+    story.api.send_ticket_event(&event).await.unwrap();
+    let (status, code, said) = problem_of(story.api.link_pull_request(&asked).await);
     assert_eq!((status, code.as_str()), (409, "linked_elsewhere"));
     assert!(said.contains("a ticket of another project") && !said.contains("SECRET"), "{said}");
-    let from_there = PullRequestQuery { project: asked.project.clone(), ..which(&story, number) };
-    assert_eq!(story.api.unlink(&from_there).await.unwrap().ticket, None);
-    let still = story.api.why_pull(&which(&story, number)).await.unwrap();
+    let from_there = PullRequestQuery { project: asked.project.clone(), ..pull_query(&story, number) };
+    assert_eq!(story.api.unlink_pull_request(&from_there).await.unwrap().ticket, None);
+    let still = story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap();
     assert_eq!(still.ticket.unwrap().as_str(), "SECRET-1");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let admin = story.local.admin_token();
     let body = |number: Value, message: Value| {
         json!({ "project": "acme", "repository": REPOSITORY, "number": number, "message": message }).to_string()
@@ -194,7 +205,7 @@ async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
         (body(json!(1), json!(" \n")), 400, "/message"),
         (body(json!(1), json!("x".repeat(4_001))), 400, "/message"),
     ] {
-        let (got, _, said) = story.raw(Method::POST, "/v1/pulls/revise", Some(admin), body.into_bytes()).await;
+        let (got, _, said) = story.request(Method::POST, "/v1/pulls/revise", Some(admin), body.into_bytes()).await;
         assert_eq!((got, &said["pointer"]), (status, &json!(pointer)), "{said}");
     }
     let which = format!("project=acme&repository={REPOSITORY}");
@@ -212,13 +223,13 @@ async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
         "/v1/deliveries?project=acme&since=today".into(),
         "/v1/deliveries?project=acme&day=2026-11-20&since=2026-11-20T00:00:00Z".into(),
     ] {
-        let (status, _, said) = story.raw(Method::GET, &path, Some(admin), Vec::new()).await;
+        let (status, _, said) = story.request(Method::GET, &path, Some(admin), Vec::new()).await;
         assert_eq!((status, &said["code"]), (400, &json!("bad_parameter")), "{path}: {said}");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
-pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reason, author: &str) -> Delivery {
+pub(crate) fn review_delivery(story: &Story, review: &str, at: Timestamp, reason: Reason, author: &str) -> Delivery {
     let pull_request = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 1, number: 7 };
     let review = ReviewId::new(review).unwrap();
     Delivery {
@@ -245,7 +256,7 @@ pub(crate) fn reviewed(story: &Story, review: &str, at: Timestamp, reason: Reaso
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_filtered_and_paged_across_days() {
-    let story = Story::with(Setup { task: Task::Waiting, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await;
     let (store, now) = (story.store().await, story.clock.now());
     let pr = || format!("{REPOSITORY}#7");
     let told = [
@@ -255,11 +266,11 @@ async fn deliveries_are_filtered_and_paged_across_days() {
         ("r4", 200, Reason::NoLinkedTicket { pr: pr() }),
     ];
     for (review, hours, reason) in told {
-        let entry = reviewed(&story, review, now.minus(HOUR * hours), reason, "bo");
-        assert_eq!(store.record(&entry).await.unwrap(), Write::Applied);
+        let entry = review_delivery(&story, review, now.minus(HOUR * hours), reason, "bo");
+        assert_eq!(store.record_delivery(&entry).await.unwrap(), Write::Applied);
     }
-    let quiet = story.tell("e1", "APP-1", TODO, 1).await;
-    let ask = async |query: &DeliveryQuery| story.api.deliveries_asked(&story.project, query).await.unwrap();
+    let quiet = story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    let ask = async |query: &DeliveryQuery| story.api.list_deliveries_filtered(&story.project, query).await.unwrap();
     let codes = |page: &DeliveryPage| page.deliveries.iter().map(|entry| entry.code.clone()).collect::<Vec<_>>();
     let all = DeliveryQuery::default();
     let whole = ask(&all).await;
@@ -297,5 +308,5 @@ async fn deliveries_are_filtered_and_paged_across_days() {
     let entry = &ask(&DeliveryQuery { codes: vec!["held_with_others".into()], ..all }).await.deliveries[0];
     let subject = entry.review.as_ref().unwrap();
     assert_eq!((subject.author.as_str(), subject.review.as_ref().unwrap().as_str()), ("bo", "r1"));
-    story.end().await;
+    story.shut_down().await;
 }

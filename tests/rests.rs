@@ -1,13 +1,13 @@
 //! Tests pausing, questions and answers of a job through the control plane; the test acts as the runner.
 
 use crate::cli::User;
-use crate::story::{Story, TODO, begin_all, completed, is};
+use crate::story::{Story, TODO, completed_finish, enter_phases, has_status};
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::id::{FinishId, JobId};
 use pullyard_domain::job::{AgentReport, DesiredState, JobStatus};
 use pullyard_protocol::artifact::AttemptOutcome;
 use pullyard_protocol::attempt::{
-    Assignment, EventsRequest, Phase, StatusRequest, YieldAnswer, YieldOutcome, YieldRequest,
+    Assignment, EventsRequest, Phase, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
 use std::time::Duration;
@@ -15,35 +15,35 @@ use std::time::Duration;
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
 /// A job of ticket APP-1 in status Executing.
-async fn working() -> (Story, JobId, AttemptClient) {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+async fn start_executing_job() -> (Story, JobId, AttemptClient) {
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.resume, None);
-    begin_all(&client, Phase::Executing).await;
+    enter_phases(&client, Phase::Executing).await;
     (story, job, client)
 }
 
 /// Sends an empty event batch; returns the wanted state and the number of inputs from its answer.
-async fn heard(client: &AttemptClient) -> (DesiredState, u32) {
+async fn heartbeat(client: &AttemptClient) -> (DesiredState, u32) {
     let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
     (answer.want, answer.inputs)
 }
 
-fn gives_back(question: Option<&str>, inputs: u32) -> YieldRequest {
+fn yield_request(question: Option<&str>, inputs: u32) -> YieldRequest {
     YieldRequest {
         yield_id: FinishId::new("y1").unwrap(),
-        outcome: if question.is_some() { YieldOutcome::Asks } else { YieldOutcome::Paused },
+        outcome: if question.is_some() { YieldReason::Asks } else { YieldReason::Paused },
         question: question.map(str::to_owned),
         agent: Some("command".into()),
         session: Some("s1".into()),
         inputs,
         spent_usd_micros: Some(1_500),
-        work: Some(work()),
+        work: Some(usage()),
     }
 }
 
-fn work() -> AgentReport {
+fn usage() -> AgentReport {
     AgentReport {
         agent: "command".into(),
         version: None,
@@ -64,20 +64,20 @@ fn work() -> AgentReport {
     }
 }
 
-async fn asks(client: &AttemptClient, inputs: u32) -> YieldAnswer {
-    client.give_back(&gives_back(Some("Which list?"), inputs)).await.unwrap()
+async fn yield_question(client: &AttemptClient, inputs: u32) -> YieldAnswer {
+    client.yield_job(&yield_request(Some("Which list?"), inputs)).await.unwrap()
 }
 
-async fn pauses(client: &AttemptClient) -> YieldAnswer {
-    client.give_back(&gives_back(None, 0)).await.unwrap()
+async fn yield_paused(client: &AttemptClient) -> YieldAnswer {
+    client.yield_job(&yield_request(None, 0)).await.unwrap()
 }
 
-async fn completes(story: &Story, job: &JobId) -> Assignment {
-    story.job_until(job, is(JobStatus::Ready)).await;
-    story.task_of(job, 2).await;
+async fn complete_second_attempt(story: &Story, job: &JobId) -> Assignment {
+    story.wait_for_job(job, has_status(JobStatus::Ready)).await;
+    story.wait_for_task(job, 2).await;
     let (assignment, client) = story.claim(job, "c2").await.unwrap();
-    begin_all(&client, Phase::Syncing).await;
-    assert_eq!(client.finish(&completed("f2", 7)).await.unwrap().status, JobStatus::Completed);
+    enter_phases(&client, Phase::Syncing).await;
+    assert_eq!(client.finish(&completed_finish("f2", 7)).await.unwrap().status, JobStatus::Completed);
     assignment
 }
 
@@ -85,7 +85,7 @@ async fn badges(story: &Story) -> Vec<String> {
     story.ticket("APP-1").await.badges
 }
 
-fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
+fn problem_code<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
     match answer.unwrap_err() {
         Error::Problem(problem) => problem.code,
         other => panic!("{other}"),
@@ -94,7 +94,7 @@ fn code<T: std::fmt::Debug>(answer: Result<T, Error>) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paused_job_resumes_and_completes_with_its_pull_request() {
-    let (story, job, client) = working().await;
+    let (story, job, client) = start_executing_job().await;
     let asked = story.api.pause_job(&job).await.unwrap();
     assert_eq!((asked.status, asked.pause.unwrap().by.as_str()), (JobStatus::Executing, "admin"));
     assert_eq!(
@@ -102,43 +102,43 @@ async fn paused_job_resumes_and_completes_with_its_pull_request() {
         JobStatus::Executing,
         "a repeated pause changes nothing"
     );
-    assert_eq!(heard(&client).await.0, DesiredState::Pause);
+    assert_eq!(heartbeat(&client).await.0, DesiredState::Pause);
     let push = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await.unwrap();
     assert_eq!((push.want, push.push_for_secs), (DesiredState::Pause, None));
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
 
-    assert_eq!(pauses(&client).await.status, JobStatus::Paused);
-    assert_eq!(pauses(&client).await.status, JobStatus::Paused, "a repeated yield gets the same answer");
-    assert_eq!(story.stored(&job).await["spent_usd_micros"], 1_500, "the cost of a repeated yield counts once");
+    assert_eq!(yield_paused(&client).await.status, JobStatus::Paused);
+    assert_eq!(yield_paused(&client).await.status, JobStatus::Paused, "a repeated yield gets the same answer");
+    assert_eq!(story.load_job_item(&job).await["spent_usd_micros"], 1_500, "the cost of a repeated yield counts once");
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!((rested.how, rested.spent_usd_micros), (AttemptOutcome::Paused, Some(1_500)));
-    assert_eq!(rested.work, Some(work()), "the attempt stores its usage data");
+    assert_eq!(rested.work, Some(usage()), "the attempt stores its usage data");
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     assert_eq!(story.ticket("APP-1").await.active_job.as_ref(), Some(&job));
-    assert!(story.api.why(&job).await.unwrap().sentence.starts_with("admin paused the job "));
-    assert_eq!(heard_of_loss(&client).await, "lease_lost");
-    story.pass(Duration::from_secs(3_600)).await;
-    assert_eq!((story.api.job(&job).await.unwrap().status, story.tasks_of(&job).await.len()), (JobStatus::Paused, 1));
+    assert!(story.api.explain_job(&job).await.unwrap().sentence.starts_with("admin paused the job "));
+    assert_eq!(heartbeat_error(&client).await, "lease_lost");
+    story.advance_and_sweep(Duration::from_secs(3_600)).await;
+    assert_eq!((story.api.job(&job).await.unwrap().status, story.list_tasks(&job).await.len()), (JobStatus::Paused, 1));
 
     story.api.continue_job(&job).await.unwrap();
     assert_eq!(badges(&story).await.len(), 0);
-    let resume = completes(&story, &job).await.resume.unwrap();
+    let resume = complete_second_attempt(&story, &job).await.resume.unwrap();
     assert_eq!((resume.agent.as_deref(), resume.session.as_deref()), (Some("command"), Some("s1")));
     assert_eq!((resume.inputs.len(), resume.read), (0, 0));
-    assert_eq!(story.settled("APP-1").await.badges.len(), 0);
-    assert_eq!(code(story.api.pause_job(&job).await), "too_late");
-    assert_eq!(code(story.api.continue_job(&job).await), "too_late");
-    story.end().await;
+    assert_eq!(story.wait_for_settled_ticket("APP-1").await.badges.len(), 0);
+    assert_eq!(problem_code(story.api.pause_job(&job).await), "too_late");
+    assert_eq!(problem_code(story.api.continue_job(&job).await), "too_late");
+    story.shut_down().await;
 }
 
-async fn heard_of_loss(client: &AttemptClient) -> String {
-    code(client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await)
+async fn heartbeat_error(client: &AttemptClient) -> String {
+    problem_code(client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn question_is_shown_and_answered_on_the_command_line() {
-    let (story, job, client) = working().await;
-    let answer = asks(&client, 0).await;
+    let (story, job, client) = start_executing_job().await;
+    let answer = yield_question(&client, 0).await;
     assert_eq!((answer.status, answer.goes_on), (JobStatus::AwaitingInput, false));
     assert_eq!(badges(&story).await, ["AI Waiting"]);
     let shown = story.api.job(&job).await.unwrap();
@@ -146,33 +146,33 @@ async fn question_is_shown_and_answered_on_the_command_line() {
         (shown.question.unwrap().text.as_str(), shown.waits.unwrap().code.as_str()),
         ("Which list?", "needs_input")
     );
-    assert_eq!(code(story.api.continue_job(&job).await), "asks");
-    assert_eq!(code(story.api.pause_job(&job).await), "not_pausable");
+    assert_eq!(problem_code(story.api.continue_job(&job).await), "asks");
+    assert_eq!(problem_code(story.api.pause_job(&job).await), "not_pausable");
 
     let user = User::of(&story);
     let shown = user.run(&["jobs", "show", job.as_str()]).await;
     assert!(shown.out.contains("Which list?"), "{shown:?}");
-    shown.ended(0, &format!("`pullyard jobs answer {}`", job.short()));
+    shown.assert_exit(0, &format!("`pullyard jobs answer {}`", job.short()));
     let said = user.run_with(&["jobs", "answer", job.as_str(), "-"], "An empty list.\nNothing else.").await;
-    said.ended(0, ", which resumes.");
-    let resume = completes(&story, &job).await.resume.unwrap();
+    said.assert_exit(0, ", which resumes.");
+    let resume = complete_second_attempt(&story, &job).await.resume.unwrap();
     let told: Vec<_> = resume.inputs.iter().map(|input| (input.question.as_deref(), input.text.as_str())).collect();
     assert_eq!(told, [(Some("Which list?"), "An empty list.\nNothing else.")]);
     assert_eq!((resume.read, resume.inputs[0].by.as_str()), (0, "admin"));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn yield_has_a_question_exactly_when_the_agent_asks() {
-    let (story, job, client) = working().await;
-    let paused = gives_back(None, 0);
+    let (story, job, client) = start_executing_job().await;
+    let paused = yield_request(None, 0);
     for wrong in [
-        gives_back(Some(""), 0),
-        gives_back(Some(" \n"), 0),
-        YieldRequest { outcome: YieldOutcome::Asks, ..paused.clone() },
+        yield_request(Some(""), 0),
+        yield_request(Some(" \n"), 0),
+        YieldRequest { outcome: YieldReason::Asks, ..paused.clone() },
         YieldRequest { question: Some("Which list?".into()), ..paused },
     ] {
-        match client.give_back(&wrong).await.unwrap_err() {
+        match client.yield_job(&wrong).await.unwrap_err() {
             Error::Problem(problem) => {
                 assert_eq!((problem.status, problem.pointer.as_deref()), (422, Some("/question")), "{wrong:?}");
             }
@@ -182,25 +182,25 @@ async fn yield_has_a_question_exactly_when_the_agent_asks() {
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     // The rejected requests did not use up the yield id. Text from a runner is truncated.
     let wordy = YieldRequest {
-        work: Some(AgentReport { model: Some("m".repeat(9_000)), ..work() }),
-        ..gives_back(Some("Which list?"), 0)
+        work: Some(AgentReport { model: Some("m".repeat(9_000)), ..usage() }),
+        ..yield_request(Some("Which list?"), 0)
     };
-    assert_eq!(client.give_back(&wordy).await.unwrap().status, JobStatus::AwaitingInput);
+    assert_eq!(client.yield_job(&wordy).await.unwrap().status, JobStatus::AwaitingInput);
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!(rested.work.unwrap().model.unwrap().chars().count(), 200);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answer_before_the_question_is_read_by_the_same_attempt() {
-    let (story, job, client) = working().await;
-    story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
-    let again = story.api.answer_job(&job, "An empty list.", Some("k1")).await.unwrap();
+    let (story, job, client) = start_executing_job().await;
+    story.api.send_input(&job, "An empty list.", Some("k1")).await.unwrap();
+    let again = story.api.send_input(&job, "An empty list.", Some("k1")).await.unwrap();
     assert_eq!((again.status, again.inputs), (JobStatus::Executing, 1), "a repeated answer adds no input");
-    assert_eq!(code(story.api.answer_job(&job, "A full one.", Some("k1")).await), "idempotency_key_reused");
-    assert_eq!(heard(&client).await.1, 1);
+    assert_eq!(problem_code(story.api.send_input(&job, "A full one.", Some("k1")).await), "idempotency_key_reused");
+    assert_eq!(heartbeat(&client).await.1, 1);
 
-    let answer = asks(&client, 0).await;
+    let answer = yield_question(&client, 0).await;
     assert_eq!((answer.status, answer.goes_on), (JobStatus::Executing, true));
     let inputs = client.inputs(0).await.unwrap().inputs;
     assert_eq!(
@@ -208,70 +208,70 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
         [(1, "An empty list.")]
     );
     assert_eq!(client.inputs(1).await.unwrap().inputs, []);
-    assert_eq!(asks(&client, 1).await.status, JobStatus::AwaitingInput);
-    assert_eq!(code(client.inputs(0).await), "lease_lost");
-    story.end().await;
+    assert_eq!(yield_question(&client, 1).await.status, JobStatus::AwaitingInput);
+    assert_eq!(problem_code(client.inputs(0).await), "lease_lost");
+    story.shut_down().await;
 }
 
 /// Requests permission to push. Returns whether more inputs wait and whether the attempt may push.
-async fn pushes(client: &AttemptClient, told: u32) -> (bool, bool) {
+async fn request_push(client: &AttemptClient, told: u32) -> (bool, bool) {
     let answer = client.status(&StatusRequest { status: Phase::Syncing, inputs: Some(told) }).await.unwrap();
     (answer.goes_on, answer.push_for_secs.is_some())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn message_to_a_working_agent_is_delivered_before_the_push() {
-    let (story, job, client) = working().await;
+    let (story, job, client) = start_executing_job().await;
     let user = User::of(&story);
     let said = user.run(&["jobs", "send", job.as_str(), "Use tabs."]).await;
-    said.ended(0, ". Claude Code reads this before its next step, Codex by the end of its turn");
-    assert_eq!(heard(&client).await, (DesiredState::Run, 1));
-    assert_eq!(pushes(&client, 0).await, (true, false));
+    said.assert_exit(0, ". Claude Code reads this before its next step, Codex by the end of its turn");
+    assert_eq!(heartbeat(&client).await, (DesiredState::Run, 1));
+    assert_eq!(request_push(&client, 0).await, (true, false));
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
     assert_eq!(client.inputs(0).await.unwrap().inputs[0].text, "Use tabs.");
-    assert_eq!(pushes(&client, 1).await, (false, true));
-    assert_eq!(pushes(&client, 1).await, (false, true), "a repeated request gets the same answer");
+    assert_eq!(request_push(&client, 1).await, (false, true));
+    assert_eq!(request_push(&client, 1).await, (false, true), "a repeated request gets the same answer");
     // A message sent during the push is too late for this attempt, and the answer says so.
     let said = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
-    said.ended(0, ". The work is being published; only another attempt would read this.");
-    assert_eq!(pushes(&client, 1).await, (false, true));
-    story.end().await;
+    said.assert_exit(0, ". The work is being published; only another attempt would read this.");
+    assert_eq!(request_push(&client, 1).await, (false, true));
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_awaiting_input_fails_after_a_week() {
-    let (story, job, client) = working().await;
-    asks(&client, 0).await;
-    story.pass(WEEK - Duration::from_secs(60)).await;
+    let (story, job, client) = start_executing_job().await;
+    yield_question(&client, 0).await;
+    story.advance_and_sweep(WEEK - Duration::from_secs(60)).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::AwaitingInput);
-    story.pass(Duration::from_secs(120)).await;
-    let ended = story.ended(&job).await;
+    story.advance_and_sweep(Duration::from_secs(120)).await;
+    let ended = story.wait_for_end(&job).await;
     assert_eq!((ended.status, ended.failure.unwrap().code.as_str()), (JobStatus::Failed, "input_timeout"));
-    let ticket = story.settled("APP-1").await;
+    let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, ["AI Failed".to_owned()].as_slice()));
-    assert_eq!(code(story.api.answer_job(&job, "Too late.", None).await), "too_late");
-    story.end().await;
+    assert_eq!(problem_code(story.api.send_input(&job, "Too late.", None).await), "too_late");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answered_job_continues_from_its_checkpoint() {
-    let story = Story::begin().await;
+    let story = Story::begin_story().await;
     let asks = r#"cat > prompt.txt; [ -e half.txt ] && cat half.txt > whole.txt && exit 0
         echo half > half.txt; echo '{"kind":"question","text":"Which list?"}'"#;
-    story.agent(&["sh", "-c", asks]).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.job_until(&job, is(JobStatus::AwaitingInput)).await;
+    story.set_agent_command(&["sh", "-c", asks]).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_job(&job, has_status(JobStatus::AwaitingInput)).await;
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!((rested.how, rested.work.unwrap().agent.as_str()), (AttemptOutcome::Asked, "command"));
     let kept = story.api.artifacts(&job).await.unwrap().artifacts;
     for kind in [ArtifactKind::AgentOutput, ArtifactKind::Checkpoint] {
         assert!(kept.iter().any(|one| one.kind == kind && one.stored && one.attempt == 1), "{kind:?}: {kept:?}");
     }
-    story.api.answer_job(&job, "The empty one.", None).await.unwrap();
-    let done = story.ended(&job).await;
+    story.api.send_input(&job, "The empty one.", None).await.unwrap();
+    let done = story.wait_for_end(&job).await;
     assert_eq!(done.status, JobStatus::Completed, "{:?}", done.failure);
     let head = done.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
     assert!(story.git(&["show", &format!("{head}:prompt.txt")]).await.contains("> The empty one."));
-    story.end().await;
+    story.shut_down().await;
 }

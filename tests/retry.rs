@@ -1,7 +1,7 @@
 //! Tests retries of ended jobs.
 
-use crate::artifacts::keep;
-use crate::story::{REVIEW, Story, TODO, TRIGGER, begin_all, refusal};
+use crate::artifacts::store_artifact;
+use crate::story::{REVIEW, Story, TODO, TRIGGER, enter_phases, problem_of};
 use futures::future::join_all;
 use pullyard_domain::artifact;
 use pullyard_domain::decision::Verdict;
@@ -16,12 +16,12 @@ use pullyard_protocol::job::{CancelJob, CreateJob};
 use pullyard_protocol::ticket::EditTicket;
 use pullyard_store::Write;
 
-async fn fails(story: &Story, job: &JobId) {
+async fn fail_job(story: &Story, job: &JobId) {
     let (_, client) = story.claim(job, "c1").await.unwrap();
-    assert_eq!(ends(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, JobStatus::Failed);
+    assert_eq!(finish_attempt(&client, FinishOutcome::Failed, Some(Failure::NoChanges {})).await, JobStatus::Failed);
 }
 
-async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> JobStatus {
+async fn finish_attempt(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Failure>) -> JobStatus {
     let finish_id = FinishId::new("f1").unwrap();
     let finish = FinishRequest { finish_id, outcome, failure, result: None, spent_usd_micros: None, work: None };
     client.finish(&finish).await.unwrap().status
@@ -29,53 +29,53 @@ async fn ends(client: &AttemptClient, outcome: FinishOutcome, failure: Option<Fa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_of_failed_job_completes_and_updates_its_ticket() {
-    let story = Story::begin().await;
-    story.agent(&["true"]).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.status, JobStatus::Failed);
-    let ticket = story.settled("APP-1").await;
+    let story = Story::begin_story().await;
+    story.set_agent_command(&["true"]).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Failed);
+    let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
 
-    story.agent(&["./agent.sh"]).await;
+    story.set_agent_command(&["./agent.sh"]).await;
     let decision = story.api.retry_job(&job, None).await.unwrap();
     assert_eq!(decision.verdict, Verdict::Accepted);
     let again = decision.job.unwrap();
     let ticket = story.ticket("APP-1").await;
     assert!([TRIGGER, REVIEW].contains(&ticket.status.as_str()), "{ticket:?}");
-    let done = story.ended(&again).await;
+    let done = story.wait_for_end(&again).await;
     assert_eq!((done.status, done.retry_of.as_ref()), (JobStatus::Completed, Some(&job)), "{:?}", done.failure);
-    let ticket = story.settled("APP-1").await;
+    let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.last_job), (REVIEW, 0, Some(again)));
     assert_eq!(ticket.pull_request, Some(done.result.unwrap().url));
     let entry = story.api.delivery(&decision.delivery).await.unwrap();
     assert_eq!((entry.verdict, entry.ticket.unwrap().as_str()), (Verdict::Accepted, "APP-1"));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_is_in_trigger_status_without_badge_during_retry() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    fails(&story, &job).await;
-    story.settled("APP-1").await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    fail_job(&story, &job).await;
+    story.wait_for_settled_ticket("APP-1").await;
     let edit = EditTicket { description: Some("Do it better.".into()), ..EditTicket::default() };
     story.api.edit_ticket(&story.project, &TicketKey::new("APP-1").unwrap(), &edit, None).await.unwrap();
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    story.quiet().await;
+    story.wait_for_empty_queues().await;
     let ticket = story.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len(), ticket.synced), (TRIGGER, 0, true));
     assert_eq!(ticket.active_job.as_ref(), Some(&again));
     // The ticket tool reports our own update as an event.
-    assert_eq!(story.tell("e2", "APP-1", TRIGGER, 5).await.code, "echo");
+    assert_eq!(story.send_ticket_event("e2", "APP-1", TRIGGER, 5).await.code, "echo");
     assert!(story.claim(&again, "c2").await.unwrap().0.prompt.contains("Do it better."));
     let cancelled = story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
     assert_eq!(cancelled.retry_of, Some(job));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     story.git(&["branch", "next", "main"]).await;
     let request = CreateJob {
         project: story.project.clone(),
@@ -92,63 +92,63 @@ async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
     let (assignment, _) = story.claim(&again, "c1").await.unwrap();
     assert!(assignment.prompt.contains("Paint it black."), "{}", assignment.prompt);
     assert_eq!((assignment.base.as_str(), assignment.repository.name.as_str()), ("next", crate::story::REPOSITORY));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let (status, code, said) = refusal(story.api.retry_job(&job, None).await);
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let (status, code, said) = problem_of(story.api.retry_job(&job, None).await);
     assert_eq!((status, code.as_str()), (409, "not_over"));
     let only = "only a failed or cancelled job can be retried.";
     assert_eq!(said, format!("Job {} is ready; {only}", job.short()));
-    fails(&story, &job).await;
+    fail_job(&story, &job).await;
     let decisions = join_all((0..8).map(|_| story.api.retry_job(&job, None))).await;
     let made = decisions.iter().filter(|decision| decision.is_ok()).count();
     assert_eq!(made, 1, "exactly one concurrent retry succeeds");
     for refused in decisions.into_iter().filter(Result::is_err) {
-        let (status, code, _) = refusal(refused);
+        let (status, code, _) = problem_of(refused);
         assert!(status == 409 && code == "job_active" || status == 503, "{status} {code}");
     }
     let again = story.ticket("APP-1").await.active_job.unwrap();
     story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
-    story.settled("APP-1").await;
-    story.settings(|settings| settings.held_by = Some("ann".into())).await;
-    assert_eq!(refusal(story.api.retry_job(&job, None).await).1, "project_held");
-    story.end().await;
+    story.wait_for_settled_ticket("APP-1").await;
+    story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
+    assert_eq!(problem_of(story.api.retry_job(&job, None).await).1, "project_held");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_uses_the_same_repository_after_renames() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    fails(&story, &job).await;
-    story.settled("APP-1").await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    fail_job(&story, &job).await;
+    story.wait_for_settled_ticket("APP-1").await;
     let store = story.store().await;
-    let before = store.repositories(&story.project).await.unwrap().remove(0);
+    let before = store.list_repositories(&story.project).await.unwrap().remove(0);
     let after = Repository { name: RepositoryName::new("acme/shop").unwrap(), ..before.clone() };
     assert_eq!(store.rename_repository(&before, &after).await.unwrap(), Write::Applied);
     let other = Repository { id: before.id + 1, ..before.clone() };
     assert_eq!(store.put_repository(&other, None).await.unwrap(), Write::Applied);
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    assert_eq!(store.job(&again).await.unwrap().unwrap().repository, before.id);
+    assert_eq!(store.load_job(&again).await.unwrap().unwrap().repository, before.id);
 
     story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
-    story.ended(&again).await;
+    story.wait_for_end(&again).await;
     for name in [&after.name, &other.name] {
         story.api.remove_repository(&story.project, name).await.unwrap();
     }
-    let (status, code, _) = refusal(story.api.retry_job(&job, None).await);
+    let (status, code, _) = problem_of(story.api.retry_job(&job, None).await);
     assert_eq!((status, code.as_str()), (409, "repository_not_integrated"));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn same_idempotency_key_returns_the_same_retry() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    fails(&story, &job).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    fail_job(&story, &job).await;
     let answers = join_all((0..8).map(|_| story.api.retry_job(&job, Some("k1")))).await;
     let jobs =
         answers.into_iter().map(|answer| answer.unwrap().job.unwrap()).collect::<std::collections::BTreeSet<_>>();
@@ -156,30 +156,30 @@ async fn same_idempotency_key_returns_the_same_retry() {
     assert_eq!(story.jobs().await.len(), 2);
     let later = story.api.retry_job(&job, Some("k1")).await.unwrap();
     assert_eq!((later.verdict, later.job.as_ref()), (Verdict::Duplicate, jobs.first()));
-    let other = story.job_for("e2", "APP-2", 1).await;
-    fails(&story, &other).await;
-    assert_eq!(refusal(story.api.retry_job(&other, Some("k1")).await).1, "idempotency_key_reused");
-    story.end().await;
+    let other = story.create_job("e2", "APP-2", 1).await;
+    fail_job(&story, &other).await;
+    assert_eq!(problem_of(story.api.retry_job(&other, Some("k1")).await).1, "idempotency_key_reused");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_continues_from_the_checkpoint_of_the_failed_job() {
-    let story = Story::begin().await;
+    let story = Story::begin_story().await;
     let agent = "cat > /dev/null; [ -e half.txt ] && cat half.txt > whole.txt && exit 0; echo half > half.txt; exit 3";
-    story.agent(&["sh", "-c", agent]).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(story.ended(&job).await.failure.unwrap().code, "agent_failed");
+    story.set_agent_command(&["sh", "-c", agent]).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "agent_failed");
     let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
-    let done = story.ended(&again).await;
+    let done = story.wait_for_end(&again).await;
     assert_eq!(done.status, JobStatus::Completed, "{:?}", done.failure);
     let head = done.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let cut_off = Failure::TimeLimit { limit: Span(60) };
     let secret = Failure::SecretInChange { path: "key.pem".into() };
     for (key, outcome, failure, goes_on) in [
@@ -187,27 +187,28 @@ async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
         ("APP-2", FinishOutcome::Failed, Some(secret), false),
         ("APP-3", FinishOutcome::Cancelled, None, false),
     ] {
-        let job = story.job_for(key, key, 1).await;
+        let job = story.create_job(key, key, 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
-        assert!(ends(&client, outcome, failure).await.is_terminal(), "{key}");
+        store_artifact(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session")
+            .await;
+        assert!(finish_attempt(&client, outcome, failure).await.is_terminal(), "{key}");
         let again = story.api.retry_job(&job, None).await.unwrap().job.unwrap();
         let (_, client) = story.claim(&again, "c2").await.unwrap();
         let left = client.checkpoint().await.unwrap().checkpoint.map(|left| (left.job, left.attempt));
         assert_eq!(left, goes_on.then_some((job, 1)), "{key}");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_finds_checkpoints_at_most_three_jobs_back() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let cut_off = || Some(Failure::TimeLimit { limit: Span(60) });
-    let first = story.job_for("e1", "APP-1", 1).await;
+    let first = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&first, "c0").await.unwrap();
-    begin_all(&client, Phase::Executing).await;
-    keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
-    ends(&client, FinishOutcome::Failed, cut_off()).await;
+    enter_phases(&client, Phase::Executing).await;
+    store_artifact(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    finish_attempt(&client, FinishOutcome::Failed, cut_off()).await;
     let mut last = first.clone();
     for (back, found) in [(1, true), (2, true), (3, true), (4, false)] {
         last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
@@ -217,20 +218,20 @@ async fn retry_finds_checkpoints_at_most_three_jobs_back() {
         let missing = left.missing.map(|missing| (missing.job, missing.attempt, missing.why));
         let expected = (first.clone(), 1, artifact::MissingReason::TooFarBack);
         assert_eq!(missing, (!found).then_some(expected), "{back} jobs back");
-        begin_all(&client, Phase::Executing).await;
-        ends(&client, FinishOutcome::Failed, cut_off()).await;
+        enter_phases(&client, Phase::Executing).await;
+        finish_attempt(&client, FinishOutcome::Failed, cut_off()).await;
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn retries_that_start_no_agent_keep_the_checkpoint() {
-    let story = Story::waiting().await;
-    let first = story.job_for("e1", "APP-1", 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let first = story.create_job("e1", "APP-1", 1).await;
     let (_, client) = story.claim(&first, "c0").await.unwrap();
-    begin_all(&client, Phase::Executing).await;
-    keep(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
-    ends(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
+    enter_phases(&client, Phase::Executing).await;
+    store_artifact(&client, artifact::ArtifactKind::Checkpoint, "checkpoint.tar.zst", b"a tree and a session").await;
+    finish_attempt(&client, FinishOutcome::Failed, Some(Failure::TimeLimit { limit: Span(60) })).await;
     let mut last = first.clone();
     for back in 1..=5 {
         last = story.api.retry_job(&last, None).await.unwrap().job.unwrap();
@@ -241,9 +242,9 @@ async fn retries_that_start_no_agent_keep_the_checkpoint() {
             (Some(first.clone()), None),
             "{back} jobs back"
         );
-        begin_all(&client, Phase::Preparing).await;
+        enter_phases(&client, Phase::Preparing).await;
         let away = Failure::SessionUnreachable { reason: "the bucket answered 503".into() };
-        ends(&client, FinishOutcome::Failed, Some(away)).await;
+        finish_attempt(&client, FinishOutcome::Failed, Some(away)).await;
     }
-    story.end().await;
+    story.shut_down().await;
 }

@@ -1,15 +1,15 @@
 //! Tests revisions end to end: signed webhooks of the demo forge, the functions, and the runner as a task.
 
 mod agents;
-mod answered;
-mod comments;
-mod desk;
+mod deliveries;
 mod dismissed;
 mod edited;
 mod failed;
 mod faults;
-mod killed;
 mod lagging;
 mod life;
+mod replies;
 mod requested;
-mod told;
+mod restarts;
+mod status_comment;
+mod world;

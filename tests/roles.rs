@@ -1,23 +1,23 @@
 //! Tests least privilege: the AWS calls of the functions equal the list, and the list equals their IAM roles.
 //!
-//! Every test compares its calls with the list (`roles/list.rs`, and `roles/items.rs` for table items). `.ci/roles`
+//! Every test compares its calls with the list (`roles/aws_calls.rs`, and `roles/items.rs` for table items). `.ci/roles`
 //! verifies with the calls of all tests that every row is used. The list also generates `docs/reference/roles.md`.
 
-mod attacked;
-mod deployed;
+mod attacker;
+mod aws_calls;
+mod deployment;
 mod items;
-mod list;
-mod paper;
+mod page;
 mod policy;
 pub(crate) mod template;
 
-use crate::calls::{self, Allowed, Asked, Calls, FUNCTIONS};
+use crate::calls::{self, AllowedCalls, Calls, FUNCTIONS, UsedPermission};
 use crate::pages::Browser;
-use crate::story::{Setup, Story, Task, is};
+use crate::story::{Setup, Story, Task, has_status};
 use crate::webhooks::World;
-use deployed::{Deployed, KEY};
-use list::{BESIDES, EVERYBODY, LIST, OF_SERVICES, OF_THE_KEY, What};
-use policy::{Effect, Request, like};
+use aws_calls::{CALLS, EXTRA_ACTIONS, EXTRA_OF_ALL, KMS_ACTIONS, Resource, SERVICE_ROLE_ACTIONS};
+use deployment::{Deployment, KMS_KEY_ARN};
+use policy::{Effect, Request, matches_pattern};
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::job::CancelJob;
 use pullyard_testkit::observe::{Call, Service};
@@ -28,21 +28,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Variable with the file to which `.ci/roles` had every test append its calls.
-const RECORDED: &str = "PULLYARD_RECORDED_CALLS";
+const RECORDED_CALLS_VARIABLE: &str = "PULLYARD_RECORDED_CALLS";
 
-type Line = (String, String, What);
+type Line = (String, String, Resource);
 
-fn listed() -> BTreeSet<Line> {
-    LIST.iter().map(|(function, action, what, _)| (function.to_string(), action.to_string(), *what)).collect()
+fn listed_calls() -> BTreeSet<Line> {
+    CALLS.iter().map(|(function, action, what, _)| (function.to_string(), action.to_string(), *what)).collect()
 }
 
-pub(crate) fn refusal(asked: &Asked) -> Option<String> {
+pub(crate) fn refusal(asked: &UsedPermission) -> Option<String> {
     let (function, action) = (asked.function.as_str(), asked.action.as_str());
-    let is_listed = |what: What| LIST.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == what);
-    let why = match What::of(asked) {
-        None => "`What` in tests/roles/list.rs knows nothing of ours that this is about".to_owned(),
+    let is_listed =
+        |what: Resource| CALLS.iter().any(|(of, does, on, _)| *of == function && *does == action && *on == what);
+    let why = match Resource::of_call(asked) {
+        None => "`What` in tests/roles/aws_calls.rs knows nothing of ours that this is about".to_owned(),
         Some(what) if !is_listed(what) => format!(
-            "no row of tests/roles/list.rs lets it do so on `{what:?}`; add one with its reason, and its statement in \
+            "no row of tests/roles/aws_calls.rs lets it do so on `{what:?}`; add one with its reason, and its statement in \
              infra/functions.yaml"
         ),
         Some(_) => items::refusal(asked)?,
@@ -53,33 +54,33 @@ pub(crate) fn refusal(asked: &Asked) -> Option<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn aws_calls_of_all_functions_are_in_the_list() {
     let calls = Calls::default();
-    let world = World::of(Setup { calls: calls.clone(), ..Setup::default() }).await;
-    world.by_hand("acme").await;
+    let world = World::with_setup(Setup { calls: calls.clone(), ..Setup::default() }).await;
+    world.install_by_hand("acme").await;
     let story = &world.story;
     let (status, said) =
         world.send("acme", "pull_request_review", &world.review(1, "submitted", "changes_requested")).await;
     assert_eq!((status, said["code"].as_str()), (200, Some("accepted")), "{said}");
     let (status, _) = world.send_as("acme", "pull_request_review", "g", "sha256=00", b"{}".to_vec()).await;
     assert_eq!(status, 401);
-    let job = story.job_for("e2", "APP-2", 2).await;
-    let task = story.task_of(&job, 1).await;
-    story.quiet().await;
+    let job = story.create_job("e2", "APP-2", 2).await;
+    let task = story.wait_for_task(&job, 1).await;
+    story.wait_for_empty_queues().await;
     let browser = Browser::admin(story).await;
     for path in ["/board", "/jobs", "/deliveries", "/tickets/APP-2"] {
         assert_eq!(browser.get(path).await.status, 200, "{path}");
     }
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();
-    story.task_stopped(&task).await;
-    story.pass(Duration::from_secs(120)).await;
-    story.quiet().await;
-    world.story.end().await;
+    story.wait_for_stopped_task(&task).await;
+    story.advance_and_sweep(Duration::from_secs(120)).await;
+    story.wait_for_empty_queues().await;
+    world.story.shut_down().await;
 
-    let story = Story::with(Setup { task: Task::Runner, calls: calls.clone(), ..Setup::default() }).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    story.job_until(&job, is(JobStatus::Completed)).await;
-    story.settled("APP-1").await;
-    story.quiet().await;
-    story.end().await;
+    let story = Story::start_with(Setup { task: Task::Runner, calls: calls.clone(), ..Setup::default() }).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_job(&job, has_status(JobStatus::Completed)).await;
+    story.wait_for_settled_ticket("APP-1").await;
+    story.wait_for_empty_queues().await;
+    story.shut_down().await;
 
     let asked = calls.all();
     let functions = asked.iter().map(|asked| asked.function.as_str()).collect::<BTreeSet<_>>();
@@ -87,11 +88,11 @@ async fn aws_calls_of_all_functions_are_in_the_list() {
     assert_eq!(asked.iter().find_map(refusal), None);
 }
 
-fn by_tasks(service: Service, operation: &str, body: Value) -> Call {
+fn tasks_call(service: Service, operation: &str, body: Value) -> Call {
     Call { app: Some("tasks".into()), service, operation: operation.into(), body }
 }
 
-fn said_at_the_end_of<T>(it: T) -> String {
+fn drop_panic_message<T>(it: T) -> String {
     let ended = catch_unwind(AssertUnwindSafe(|| drop(it)));
     *ended.unwrap_err().downcast::<String>().unwrap()
 }
@@ -102,7 +103,7 @@ fn refused_aws_call_fails_the_test_and_is_named() {
     let queue = json!({ "QueueUrl": "http://127.0.0.1:1/000000000000/dispatch", "MessageBody": "{}" });
     let secret = json!({ "SecretId": "somebody-elses" });
     for (service, operation, body, named) in [
-        (Service::Sqs, "SendMessage", queue, ["sqs:SendMessage", "`Dispatch`", "tests/roles/list.rs"]),
+        (Service::Sqs, "SendMessage", queue, ["sqs:SendMessage", "`Dispatch`", "tests/roles/aws_calls.rs"]),
         (
             Service::DynamoDb,
             "PutItem",
@@ -117,8 +118,8 @@ fn refused_aws_call_fails_the_test_and_is_named() {
         ),
     ] {
         let calls = Calls::default();
-        calls.tell(&by_tasks(service, operation, body));
-        let said = said_at_the_end_of(Allowed(calls));
+        calls.record(&tasks_call(service, operation, body));
+        let said = drop_panic_message(AllowedCalls(calls));
         assert!(said.contains("the function tasks "), "{said}");
         assert!(named.iter().all(|word| said.contains(word)), "{said}");
     }
@@ -127,27 +128,27 @@ fn refused_aws_call_fails_the_test_and_is_named() {
 #[test]
 #[ignore = "it is about what all other tests wrote down: .ci/roles"]
 fn every_listed_aws_call_was_recorded() {
-    let file = PathBuf::from(std::env::var_os(RECORDED).expect("PULLYARD_RECORDED_CALLS names a file"));
+    let file = PathBuf::from(std::env::var_os(RECORDED_CALLS_VARIABLE).expect("PULLYARD_RECORDED_CALLS names a file"));
     let asked = calls::read(&file);
-    items::check_all(&asked);
-    let line = |asked: &Asked| Some((asked.function.clone(), asked.action.clone(), What::of(asked)?));
+    items::assert_all_recorded(&asked);
+    let line = |asked: &UsedPermission| Some((asked.function.clone(), asked.action.clone(), Resource::of_call(asked)?));
     let recorded = asked.iter().filter_map(line).collect::<BTreeSet<Line>>();
-    let never = listed().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
-    assert!(never.is_empty(), "in tests/roles/list.rs but never called:\n{never}");
+    let never = listed_calls().difference(&recorded).map(|line| format!("{line:?}\n")).collect::<String>();
+    assert!(never.is_empty(), "in tests/roles/aws_calls.rs but never called:\n{never}");
 }
 
 #[test]
 fn roles_page_is_generated_from_the_list() {
-    paper::check();
+    page::check_page();
 }
 
 #[test]
 fn each_role_allows_the_listed_calls_of_its_function() {
-    let deployed = Deployed::read();
+    let deployed = Deployment::read();
     let mut refused = Vec::new();
-    for (function, action, what, _) in LIST {
-        let (resources, cluster) = what.deployed();
-        let key = items::allowed_key(function, action).filter(|_| *what == What::Table);
+    for (function, action, what, _) in CALLS {
+        let (resources, cluster) = what.arns();
+        let key = items::example_allowed_key(function, action).filter(|_| *what == Resource::Table);
         let cluster = cluster.iter().map(|cluster| ("ecs:cluster", cluster.as_str()));
         let keys = key.iter().map(|key| (items::LEADING_KEYS, key.as_str()));
         let made = (*action == "ecs:TagResource").then_some(("ecs:CreateAction", "RunTask"));
@@ -162,38 +163,39 @@ fn each_role_allows_the_listed_calls_of_its_function() {
 }
 
 /// Whether a resource of a role is in the list or in its exceptions.
-fn is_wanted(function: &str, action: &str, resource: &str) -> bool {
-    let rows = LIST.iter().filter(|(of, does, ..)| *of == function && *does == action);
-    let mut named = rows.flat_map(|(_, _, what, _)| what.deployed().0);
+fn is_listed(function: &str, action: &str, resource: &str) -> bool {
+    let rows = CALLS.iter().filter(|(of, does, ..)| *of == function && *does == action);
+    let mut named = rows.flat_map(|(_, _, what, _)| what.arns().0);
     let is_exact = |pattern: &str, resource: &str| {
         // A star is accepted only at the end, for names chosen by AWS or users.
-        like(pattern, resource) && (resource == pattern || pattern.find('*') == Some(pattern.len() - 1))
+        matches_pattern(pattern, resource) && (resource == pattern || pattern.find('*') == Some(pattern.len() - 1))
     };
-    let everybody = EVERYBODY.iter().any(|(does, what, _)| {
+    let everybody = EXTRA_OF_ALL.iter().any(|(does, what, _)| {
         let what = what.replace("FUNCTION", function);
         *does == action && resource.ends_with(&what)
     });
-    let besides = |(of, does, what, _): &list::Besides| *of == function && *does == action && resource.ends_with(what);
-    named.any(|wanted| is_exact(resource, &wanted)) || everybody || BESIDES.iter().any(besides)
+    let besides =
+        |(of, does, what, _): &aws_calls::ExtraAction| *of == function && *does == action && resource.ends_with(what);
+    named.any(|wanted| is_exact(resource, &wanted)) || everybody || EXTRA_ACTIONS.iter().any(besides)
 }
 
 #[test]
 fn no_role_allows_more_than_the_listed_calls() {
-    let deployed = Deployed::read();
+    let deployed = Deployment::read();
     assert_eq!(deployed.functions.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(FUNCTIONS));
-    assert_eq!(deployed.managed, Vec::<String>::new(), "roles with managed policies");
+    assert_eq!(deployed.roles_with_managed_policies, Vec::<String>::new(), "roles with managed policies");
     let mut too_much = Vec::new();
     for function in FUNCTIONS {
         for statement in deployed.role(function).statements.iter().filter(|one| one.effect == Effect::Allow) {
             for action in &statement.actions {
-                for resource in statement.resources.iter().filter(|resource| !is_wanted(function, action, resource)) {
+                for resource in statement.resources.iter().filter(|resource| !is_listed(function, action, resource)) {
                     too_much.push(format!("{function} {action} {resource}"));
                 }
             }
         }
     }
     assert!(too_much.is_empty(), "allowed by infra/functions.yaml but never called:\n{}", too_much.join("\n"));
-    let mut unused = BESIDES.iter().filter(|(function, action, what, _)| {
+    let mut unused = EXTRA_ACTIONS.iter().filter(|(function, action, what, _)| {
         let mut all = deployed.role(function).statements.iter();
         !all.any(|one| one.actions.iter().any(|a| a == action) && one.resources.iter().any(|r| r.ends_with(what)))
     });
@@ -202,7 +204,7 @@ fn no_role_allows_more_than_the_listed_calls() {
 
 #[test]
 fn roles_of_aws_services_allow_only_the_listed_actions() {
-    let deployed = Deployed::read();
+    let deployed = Deployment::read();
     let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
     let mut found = BTreeSet::new();
     for (name, policy) in deployed.roles.iter().filter(|(name, _)| !of_functions.contains(name)) {
@@ -211,20 +213,20 @@ fn roles_of_aws_services_allow_only_the_listed_actions() {
             for (action, resource) in
                 statement.actions.iter().flat_map(|action| statement.resources.iter().map(move |one| (action, one)))
             {
-                let is_listed = |(role, does, what, _): &list::Besides| {
+                let is_listed = |(role, does, what, _): &aws_calls::ExtraAction| {
                     let is_about = if *what == "*" { resource == "*" } else { resource.ends_with(what) };
                     name == role && action == does && is_about
                 };
-                let row = OF_SERVICES.iter().position(is_listed);
+                let row = SERVICE_ROLE_ACTIONS.iter().position(is_listed);
                 found.insert(row.unwrap_or_else(|| panic!("{name} may {action} on {resource}, which is not listed")));
             }
         }
     }
-    assert_eq!(found.len(), OF_SERVICES.len(), "only the rows {found:?} are allowed by a role");
+    assert_eq!(found.len(), SERVICE_ROLE_ACTIONS.len(), "only the rows {found:?} are allowed by a role");
 }
 
 /// Whether a function may use a key, through a service or directly.
-fn may_use(deployed: &Deployed, function: &str, action: &str, key: &str, through: Option<&str>) -> bool {
+fn may_use_key(deployed: &Deployment, function: &str, action: &str, key: &str, through: Option<&str>) -> bool {
     let via = through.map(|service| format!("{service}.us-east-1.amazonaws.com"));
     let context: Vec<(&str, &str)> = via.iter().map(|via| ("kms:ViaService", via.as_str())).collect();
     deployed.role(function).allows(&Request { action, resource: key, context: &context })
@@ -232,24 +234,25 @@ fn may_use(deployed: &Deployed, function: &str, action: &str, key: &str, through
 
 #[test]
 fn own_kms_key_is_used_only_through_called_services() {
-    let (without, deployed) = (Deployed::read(), Deployed::under_a_key());
+    let (without, deployed) = (Deployment::read(), Deployment::read_with_kms_key());
     let services = ["dynamodb", "ecr", "ecs", "lambda", "logs", "s3", "secretsmanager", "sns", "sqs"];
-    let other = KEY.replace("0123", "9876");
+    let other = KMS_KEY_ARN.replace("0123", "9876");
     for function in FUNCTIONS {
-        for action in OF_THE_KEY {
-            let asked = services.into_iter().filter(|one| may_use(&deployed, function, action, KEY, Some(one)));
-            assert_eq!(asked.collect::<Vec<_>>(), list::through(function), "{function} {action}");
-            assert!(!may_use(&deployed, function, action, KEY, None), "{function} {action} directly");
-            let another = |one: &str| may_use(&deployed, function, action, &other, Some(one));
+        for action in KMS_ACTIONS {
+            let asked =
+                services.into_iter().filter(|one| may_use_key(&deployed, function, action, KMS_KEY_ARN, Some(one)));
+            assert_eq!(asked.collect::<Vec<_>>(), aws_calls::kms_services(function), "{function} {action}");
+            assert!(!may_use_key(&deployed, function, action, KMS_KEY_ARN, None), "{function} {action} directly");
+            let another = |one: &str| may_use_key(&deployed, function, action, &other, Some(one));
             assert!(!services.into_iter().any(another), "{function} {action} with another key");
-            let unasked = |one: &str| may_use(&without, function, action, KEY, Some(one));
+            let unasked = |one: &str| may_use_key(&without, function, action, KMS_KEY_ARN, Some(one));
             assert!(!services.into_iter().any(unasked), "{function} {action} without a key");
         }
     }
     // A key adds one statement per function role and changes no other role.
     let of_functions: BTreeSet<&String> = deployed.functions.values().collect();
     for (name, policy) in &deployed.roles {
-        let of_key = |action: &String| OF_THE_KEY.contains(&action.as_str());
+        let of_key = |action: &String| KMS_ACTIONS.contains(&action.as_str());
         let rest = policy.statements.iter().filter(|one| !one.actions.iter().all(of_key));
         assert!(rest.eq(&without.roles[name].statements), "{name}");
         let more = policy.statements.len() - without.roles[name].statements.len();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate with the workspace crates that it may import.
-const ROOMS: [(&str, &str); 28] = [
+const CRATES: [(&str, &str); 28] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -46,7 +46,7 @@ const ROOMS: [(&str, &str); 28] = [
 ];
 
 /// Libraries with the only crates that may link them.
-const RESERVED: [(&str, &str); 16] = [
+const RESERVED_LIBRARIES: [(&str, &str); 16] = [
     ("aide", "entry function-api"),
     ("schemars", "domain protocol entry function-api"),
     ("aws-sdk-dynamodb", "store"),
@@ -69,7 +69,7 @@ const RESERVED: [(&str, &str); 16] = [
 ];
 
 /// Libraries of `domain`: without clock, sockets or random numbers.
-const PURE: &str = "data-encoding schemars serde sha2 time";
+const DOMAIN_LIBRARIES: &str = "data-encoding schemars serde sha2 time";
 
 /// The fields used from `cargo metadata`. The crate `cargo_metadata` would enable a serde_json feature and rebuild its
 /// dependents for tests.
@@ -117,12 +117,12 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     packages().into_iter().map(linked).collect()
 }
 
-fn with_tests(folder: &Path) -> Vec<PathBuf> {
+fn files_with_tests(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(with_tests(&path));
+            found.extend(files_with_tests(&path));
         } else if path.extension().is_some_and(|end| end == "rs") {
             let text = std::fs::read_to_string(&path).unwrap();
             if text.contains("#[test]") || text.contains("#[tokio::test") {
@@ -133,13 +133,13 @@ fn with_tests(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-fn words(list: &str) -> BTreeSet<String> {
+fn parse_words(list: &str) -> BTreeSet<String> {
     list.split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]
 fn every_crate_imports_only_the_listed_crates() {
-    let listed: BTreeMap<_, _> = ROOMS.iter().map(|(room, may)| (room.to_string(), words(may))).collect();
+    let listed: BTreeMap<_, _> = CRATES.iter().map(|(room, may)| (room.to_string(), parse_words(may))).collect();
     for (package, dependencies) in dependencies() {
         let room = package.strip_prefix("pullyard-").unwrap_or(&package);
         let may = listed.get(room).unwrap_or_else(|| panic!("the crate {room} is not listed"));
@@ -155,8 +155,8 @@ fn every_crate_imports_only_the_listed_crates() {
 #[test]
 fn reserved_libraries_are_linked_only_by_listed_crates() {
     let dependencies = dependencies();
-    for (library, rooms) in RESERVED {
-        let may = words(rooms);
+    for (library, rooms) in RESERVED_LIBRARIES {
+        let may = parse_words(rooms);
         for (package, uses) in &dependencies {
             let room = package.strip_prefix("pullyard-").unwrap_or(package);
             assert!(!uses.contains(library) || may.contains(room), "{room} links {library}");
@@ -167,16 +167,16 @@ fn reserved_libraries_are_linked_only_by_listed_crates() {
 #[test]
 fn domain_links_only_the_pure_libraries() {
     let domain = &dependencies()["pullyard-domain"];
-    assert_eq!(domain, &words(PURE));
+    assert_eq!(domain, &parse_words(DOMAIN_LIBRARIES));
 }
 
 #[test]
 fn targets_with_tests_disabled_contain_no_tests() {
     let programs = |target: &Target| target.kind.iter().any(|kind| kind == "lib" || kind == "bin");
     let all: Vec<Target> = packages().into_iter().flat_map(|package| package.targets).filter(programs).collect();
-    assert!(all.iter().any(|target| target.test && !with_tests(target.src_path.parent().unwrap()).is_empty()));
+    assert!(all.iter().any(|target| target.test && !files_with_tests(target.src_path.parent().unwrap()).is_empty()));
     for target in all.iter().filter(|target| !target.test) {
-        let unrun = with_tests(target.src_path.parent().unwrap());
+        let unrun = files_with_tests(target.src_path.parent().unwrap());
         assert!(unrun.is_empty(), "the tests in {unrun:?} are never run");
     }
 }

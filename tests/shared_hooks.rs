@@ -3,7 +3,7 @@
 
 use crate::functions::invoke;
 use crate::story::Setup;
-use crate::webhooks::{SECRET, World, signed};
+use crate::webhooks::{SECRET, World, signature};
 use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId, TicketKey};
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
@@ -11,7 +11,7 @@ use pullyard_domain::secret::SecretKind;
 use pullyard_domain::wakeup::QueuedReview;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config;
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::project::CreateProject;
@@ -25,50 +25,50 @@ const EVENT: &str = "pull_request_review";
 const HOOK: &str = "shared";
 
 /// The project without a repository.
-fn home() -> ProjectId {
+fn other_project() -> ProjectId {
     ProjectId::new("other").unwrap()
 }
 
 impl World {
     /// Installs a webhook of `other`, which has no repository, that also serves `acme`.
-    async fn shared(&self) {
-        let create = CreateProject { id: home(), name: "Other".into(), settings: Settings::default() };
+    async fn install_shared_hook(&self) {
+        let create = CreateProject { id: other_project(), name: "Other".into(), settings: Settings::default() };
         self.story.api.create_project(&create).await.unwrap();
         let others = vec![self.story.project.clone()];
-        let wanted = InstallHook { project: home(), others, ..self.wanted(HOOK, true) };
+        let wanted = InstallHook { project: other_project(), others, ..self.install_request(HOOK, true) };
         let made = self.story.api.install_hook(&wanted).await.unwrap();
-        assert_eq!((&made.project, &made.others), (&home(), &wanted.others));
+        assert_eq!((&made.project, &made.others), (&other_project(), &wanted.others));
         let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
         self.story.api.set_secret(&made.secret, &set).await.unwrap();
     }
 
     /// Two projects on one repository, each with its own webhook; `acme` has the ticket. Hints are lost, so the forge
     /// is not called.
-    async fn shared_by_two() -> Self {
-        let world = Self::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
-        world.by_hand("acme").await;
-        world.with_neighbour("other").await;
+    async fn with_two_projects() -> Self {
+        let world = Self::with_setup(Setup { hints: HintDelivery::Drop, ..Setup::default() }).await;
+        world.install_by_hand("acme").await;
+        world.add_second_project("other").await;
         world
     }
 
     /// Sends a review by Ann through a webhook and returns the decision.
-    async fn told(&self, hook: &str, review: u64, action: &str) -> Decision {
+    async fn send_review(&self, hook: &str, review: u64, action: &str) -> Decision {
         let said = self.send(hook, EVENT, &self.review(review, action, "changes_requested")).await.1;
         serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("{error}: {said}"))
     }
 
-    async fn entry(&self, told: &Decision) -> Value {
+    async fn ledger_entry(&self, told: &Decision) -> Value {
         serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
     }
 
     /// Links the pull request to a ticket of `other`.
-    async fn is_linked_elsewhere(&self) {
+    async fn link_to_other_project(&self) {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": "other", "key": "OTHER-1", "title": "t" })).unwrap();
         self.story.api.create_ticket(&ticket, None).await.unwrap();
         let store = self.story.store().await;
-        let linked = store.pull_request(&self.pull_request()).await.unwrap().unwrap();
-        let elsewhere = PullRequest { project: home(), ticket: TicketKey::new("OTHER-1").ok(), ..linked };
+        let linked = store.load_pull_request(&self.pull_request()).await.unwrap().unwrap();
+        let elsewhere = PullRequest { project: other_project(), ticket: TicketKey::new("OTHER-1").ok(), ..linked };
         assert_eq!(store.update_pull_request(&elsewhere).await.unwrap(), Write::Applied);
     }
 
@@ -78,34 +78,34 @@ impl World {
     }
 
     /// Verifies that `acme` recorded this code and `other` its own refusal.
-    async fn each_has_its_own(&self, code: &str) {
-        let recorded = self.codes(&self.story.project).await;
+    async fn assert_separate_entries(&self, code: &str) {
+        let recorded = self.ledger_codes(&self.story.project).await;
         let about_the_review = |there: &&String| [code, "no_linked_ticket"].contains(&there.as_str());
         assert_eq!(recorded.iter().filter(about_the_review).collect::<Vec<_>>(), [code], "{recorded:?}");
-        assert_eq!(self.codes(&home()).await, ["no_linked_ticket"]);
+        assert_eq!(self.ledger_codes(&other_project()).await, ["no_linked_ticket"]);
     }
 
-    async fn codes(&self, project: &ProjectId) -> Vec<String> {
+    async fn ledger_codes(&self, project: &ProjectId) -> Vec<String> {
         let ledger = self.story.api.deliveries(project, None, None).await.unwrap().deliveries;
         ledger.into_iter().map(|entry| entry.code).collect()
     }
 
     /// Verifies that `acme` recorded these codes and `other` none.
-    async fn is_recorded_where_it_belongs(&self, codes: &[&str]) {
-        let recorded = self.codes(&self.story.project).await;
+    async fn assert_recorded_in_acme(&self, codes: &[&str]) {
+        let recorded = self.ledger_codes(&self.story.project).await;
         assert!(codes.iter().all(|code| recorded.iter().any(|there| there == code)), "{recorded:?}");
-        assert_eq!(self.codes(&home()).await, [""; 0]);
+        assert_eq!(self.ledger_codes(&other_project()).await, [""; 0]);
     }
 }
 
 /// A delivery as API Gateway passes it to the function.
-fn delivered(body: &str) -> Value {
+fn gateway_event(body: &str) -> Value {
     let path = format!("/webhooks/github/{HOOK}");
     json!({
         "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
         "headers": {
             "content-type": "application/json", "x-github-event": EVENT, "x-github-delivery": "guid-1",
-            "x-hub-signature-256": signed(SECRET, body.as_bytes()),
+            "x-hub-signature-256": signature(SECRET, body.as_bytes()),
         },
         "isBase64Encoded": false, "body": body,
         "requestContext": {
@@ -121,8 +121,8 @@ fn delivered(body: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_is_decided_for_the_project_with_the_repository() {
-    let world = World::make().await;
-    world.shared().await;
+    let world = World::new().await;
+    world.install_shared_hook().await;
     let code = async |review: &Value| world.send(HOOK, EVENT, review).await.1["code"].clone();
     // An unlinked pull request is recorded where a user could link it.
     let mut unlinked = world.review(79, "submitted", "changes_requested");
@@ -130,80 +130,80 @@ async fn review_is_decided_for_the_project_with_the_repository() {
     assert_eq!(code(&unlinked).await, "no_linked_ticket");
     assert_eq!(code(&world.review(80, "submitted", "changes_requested")).await, "accepted");
     assert_eq!(world.revisions().await.len(), 1);
-    world.is_recorded_where_it_belongs(&["no_linked_ticket", "accepted"]).await;
-    world.story.end().await;
+    world.assert_recorded_in_acme(&["no_linked_ticket", "accepted"]).await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn queued_review_is_decided_for_the_same_project() {
-    let world = World::of(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
-    world.shared().await;
+    let world = World::with_setup(Setup { hints: HintDelivery::Drop, ..Setup::default() }).await;
+    world.install_shared_hook().await;
     let story = &world.story;
     // For this instance, every transaction conflicts with another writer.
     let wire = Wire::default();
-    wire.always("TransactWriteItems", Fault::cancelled(&["TransactionConflict"]));
-    let plain = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+    wire.fail_always("TransactWriteItems", Fault::cancelled(&["TransactionConflict"]));
+    let plain = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
     let sdk = plain.to_builder().http_client(wire).build();
-    let crowded = story.config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
+    let crowded = story.function_config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
     let review = world.review(80, "submitted", "changes_requested").to_string();
-    let answer = invoke(&crowded, "webhook", delivered(&review)).await.unwrap();
+    let answer = invoke(&crowded, "webhook", gateway_event(&review)).await.unwrap();
     let said: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!((&answer["statusCode"], &said["code"]), (&json!(202), &json!("queued")), "{answer}");
     assert!(world.revisions().await.is_empty());
 
-    let asked = json!({ "QueueUrl": story.queue("lost.fifo").await, "MaxNumberOfMessages": 10 });
+    let asked = json!({ "QueueUrl": story.queue_url("lost.fifo").await, "MaxNumberOfMessages": 10 });
     let waiting = story.local.aws().sqs().call("ReceiveMessage", &asked).await.unwrap();
     let bodies = waiting["Messages"].as_array().unwrap().iter().map(|message| message["Body"].as_str().unwrap());
     let queued: Vec<&str> = bodies.filter(|body| serde_json::from_str::<QueuedReview>(body).is_ok()).collect();
     assert_eq!(queued.len(), 1, "{waiting}");
     let turn = json!({ "Records": [{ "messageId": "m1", "body": queued[0], "attributes": {} }] });
-    let done = invoke(&story.instance("lost", "lost.fifo").await, "effects", turn).await.unwrap();
+    let done = invoke(&story.function_context("lost", "lost.fifo").await, "effects", turn).await.unwrap();
     assert_eq!(done["batchItemFailures"], json!([]), "{done}");
     assert_eq!(world.revisions().await.len(), 1);
-    world.is_recorded_where_it_belongs(&["accepted"]).await;
-    world.story.end().await;
+    world.assert_recorded_in_acme(&["accepted"]).await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn webhook_answer_omits_the_job_of_another_project() {
-    let world = World::shared_by_two().await;
-    let made = world.told("acme", 80, "submitted").await;
+    let world = World::with_two_projects().await;
+    let made = world.send_review("acme", 80, "submitted").await;
     assert_eq!((made.code.as_str(), made.job.is_some()), ("accepted", true), "{}", made.sentence);
-    let before = world.entry(&made).await;
+    let before = world.ledger_entry(&made).await;
     for _ in 0..2 {
-        let told = world.told("other", 80, "submitted").await;
+        let told = world.send_review("other", 80, "submitted").await;
         assert_eq!((told.code.as_str(), &told.job), ("no_linked_ticket", &None), "{}", told.sentence);
         assert_ne!(told.delivery, made.delivery);
     }
-    assert_eq!(world.entry(&made).await, before, "the ledger entry is unchanged");
-    world.each_has_its_own("accepted").await;
+    assert_eq!(world.ledger_entry(&made).await, before, "the ledger entry is unchanged");
+    world.assert_separate_entries("accepted").await;
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_webhook_of_its_project_marks_a_review_edited() {
-    let world = World::shared_by_two().await;
+    let world = World::with_two_projects().await;
     let store = world.story.store().await;
     let (id, review) = (world.pull_request(), ReviewId::new("80").unwrap());
-    let edited = async || store.review(&id, &review).await.unwrap().unwrap().edited;
-    assert_eq!(world.told("acme", 80, "submitted").await.code, "accepted");
-    assert_eq!(world.told("other", 80, "edited").await.code, "edited_review");
+    let edited = async || store.load_review(&id, &review).await.unwrap().unwrap().edited;
+    assert_eq!(world.send_review("acme", 80, "submitted").await.code, "accepted");
+    assert_eq!(world.send_review("other", 80, "edited").await.code, "edited_review");
     assert!(!edited().await);
-    assert_eq!(world.told("acme", 80, "edited").await.code, "edited_review");
+    assert_eq!(world.send_review("acme", 80, "edited").await.code, "edited_review");
     assert!(edited().await);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn relinked_review_of_another_project_names_no_job() {
-    let world = World::shared_by_two().await;
-    let made = world.told("acme", 80, "submitted").await;
+    let world = World::with_two_projects().await;
+    let made = world.send_review("acme", 80, "submitted").await;
     assert_eq!(made.code, "accepted", "{}", made.sentence);
-    world.is_linked_elsewhere().await;
-    let told = world.told("other", 80, "submitted").await;
+    world.link_to_other_project().await;
+    let told = world.send_review("other", 80, "submitted").await;
     assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
-    let next = world.told("other", 81, "submitted").await;
+    let next = world.send_review("other", 81, "submitted").await;
     assert_eq!(next.code, "held_until", "the hour of the pull request still counts: {}", next.sentence);
-    world.story.end().await;
+    world.story.shut_down().await;
 }

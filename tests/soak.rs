@@ -11,7 +11,7 @@
 //! The seed fixes the kills, not the timing of the answers. A failed run keeps its folder with all logs and prints its
 //! path.
 
-use crate::story::{REVIEW, TRIGGER, until};
+use crate::story::{REVIEW, TRIGGER, wait_until};
 use crate::up::{Machine, Up};
 use futures::StreamExt as _;
 use nix::sys::signal::{Signal, kill, killpg};
@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::ticket::{CreateTicket, Ticket};
@@ -54,7 +54,7 @@ fn shop() -> ProjectId {
 
 struct Soak {
     machine: Machine,
-    api: Operator,
+    api: ApiClient,
     url: String,
     up: Option<Up>,
     runners: Vec<Child>,
@@ -78,7 +78,7 @@ impl Soak {
         let settings = Settings { auto_create: true, compute, offline, limits, ..Settings::default() };
         api.create_project(&CreateProject { id: shop(), name: "Shop".into(), settings }).await.unwrap();
         let add = ["repos", "add", "--project", "shop", "--path", "shop", "--agent-command", "./agent.sh"];
-        machine.done(&add).await;
+        machine.stdout(&add).await;
         let request = CreateToken {
             name: "machine".into(),
             kind: TokenKind::Runner,
@@ -126,7 +126,7 @@ impl Soak {
     /// Kills `up`, a runner, a runner with its jobs, or one job, and starts the program again.
     async fn kill_one(&mut self, dice: &mut Dice) {
         let at = dice.below(RUNNERS.len());
-        let pause = Duration::from_secs_f64(dice.part());
+        let pause = Duration::from_secs_f64(dice.fraction());
         match dice.below(5) {
             0 | 1 => {
                 self.up.take().unwrap().kill().await;
@@ -142,7 +142,7 @@ impl Soak {
                 self.runners[at] = self.start_runner(RUNNERS[at]);
             }
             _ => {
-                if let Some(pid) = dice.one(&self.jobs_of(RUNNERS[at])) {
+                if let Some(pid) = dice.choose(&self.jobs_of(RUNNERS[at])) {
                     let _ = kill(*pid, Signal::SIGKILL);
                 }
             }
@@ -166,7 +166,7 @@ impl Soak {
         let (mut all, mut after) = (Vec::new(), None::<String>);
         loop {
             let ask = async || self.api.jobs(&shop(), after.as_deref()).await.map_err(|error| error.to_string());
-            let page = until("the jobs are listed", ask).await;
+            let page = wait_until("the jobs are listed", ask).await;
             all.extend(page.jobs);
             after = page.next;
             if after.is_none() {
@@ -179,7 +179,7 @@ impl Soak {
         let (mut all, mut after) = (Vec::new(), None::<String>);
         loop {
             let ask = async || self.api.tickets(&shop(), after.as_deref()).await.map_err(|error| error.to_string());
-            let page = until("the tickets are listed", ask).await;
+            let page = wait_until("the tickets are listed", ask).await;
             all.extend(page.tickets);
             after = page.next;
             if after.is_none() {
@@ -280,7 +280,7 @@ async fn every_ticket_gets_one_pull_request_under_random_kills() {
     let limit = Duration::from_secs(600 + 10 * tickets);
     soak.enter(tickets).await;
     while soak.open_jobs().await.len() as u64 * 10 > tickets && begun.elapsed() < limit {
-        sleep(Duration::from_secs_f64(0.2 + 2.0 * dice.part())).await;
+        sleep(Duration::from_secs_f64(0.2 + 2.0 * dice.fraction())).await;
         soak.kill_one(&mut dice).await;
         kills += 1;
     }

@@ -1,7 +1,7 @@
 //! Tests `doctor --stack` and `init --stack` against scripted AWS answers and the embedded services.
 
 mod account;
+mod doctor;
 mod image;
 mod init;
-mod sick;
 mod sso;

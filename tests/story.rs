@@ -6,10 +6,10 @@ mod attempt;
 mod aws;
 mod forge;
 
-pub(crate) use attempt::{begin_all, completed, failed, finish};
-pub(crate) use aws::told;
+pub(crate) use attempt::{completed_finish, enter_phases, failed_finish, finish_request};
+pub(crate) use aws::task_variable;
 
-use crate::calls::{Allowed, Calls};
+use crate::calls::{AllowedCalls, Calls};
 use crate::processes::{Functions, Processes};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
@@ -22,14 +22,14 @@ use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
 use pullyard_fake_forge::FakeForge;
-use pullyard_local::{Clock, Hints, Local, Options};
-use pullyard_protocol::client::{Error, Operator};
+use pullyard_local::{Clock, HintDelivery, LocalSystem, Options};
+use pullyard_protocol::client::{ApiClient, Error};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
 use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
-use pullyard_testkit::lambda::{Runtime, Seen};
+use pullyard_testkit::lambda::{EnvironmentInfo, Runtime};
 use pullyard_version::COMMIT;
 use serde_json::Value;
 use std::sync::Arc;
@@ -42,25 +42,25 @@ pub(crate) const REVIEW: &str = "In Review";
 pub(crate) const REPOSITORY: &str = "acme/app";
 
 /// Limit of every wait, long enough for a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
 
 /// Inserts a proxy between the functions and DynamoDB: maps its address to the proxy's.
 #[derive(Clone)]
-pub(crate) struct Between(Arc<dyn Fn(&str) -> String + Send + Sync>);
+pub(crate) struct DynamodbProxy(Arc<dyn Fn(&str) -> String + Send + Sync>);
 
-impl Between {
+impl DynamodbProxy {
     pub(crate) fn new(before: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
         Self(Arc::new(before))
     }
 }
 
 /// Inserts taps that record all AWS calls of the functions, behind the proxy of a test.
-fn before_aws(calls: &Calls, dynamodb: Option<Between>) -> pullyard_local::Between {
+fn tap_aws(calls: &Calls, dynamodb: Option<DynamodbProxy>) -> pullyard_local::AwsProxies {
     let observer = calls.observer();
-    pullyard_local::Between::new(move |services| {
-        let mut taps = observer.before(&services).unwrap();
+    pullyard_local::AwsProxies::new(move |services| {
+        let mut taps = observer.start_taps(&services).unwrap();
         if let Some(between) = &dynamodb {
             taps.dynamodb = (between.0)(&taps.dynamodb);
         }
@@ -72,11 +72,11 @@ pub(crate) struct Setup {
     pub(crate) task: Task,
     pub(crate) agent: &'static str,
     pub(crate) command: Vec<String>,
-    pub(crate) hints: Hints,
+    pub(crate) hints: HintDelivery,
     /// Interval of automatic sweeps.
     pub(crate) sweep_every: Duration,
     pub(crate) settings: Settings,
-    pub(crate) before_dynamodb: Option<Between>,
+    pub(crate) before_dynamodb: Option<DynamodbProxy>,
     /// Recorder of AWS calls, which the roles must allow.
     pub(crate) calls: Calls,
     pub(crate) functions: Functions,
@@ -86,7 +86,7 @@ pub(crate) struct Setup {
 pub(crate) enum Tasks {
     Die,
     /// The tasks keep running and are adopted.
-    GoOn,
+    Survive,
 }
 
 pub(crate) enum Task {
@@ -102,7 +102,7 @@ impl Default for Setup {
             task: Task::Runner,
             agent: WORKING_AGENT,
             command: vec!["./agent.sh".into()],
-            hints: Hints::Arrive,
+            hints: HintDelivery::Deliver,
             sweep_every: Duration::from_secs(3_600),
             settings: Settings {
                 auto_create: true,
@@ -117,35 +117,35 @@ impl Default for Setup {
 }
 
 pub(crate) struct Story {
-    pub(crate) local: Local,
-    pub(crate) api: Operator,
+    pub(crate) local: LocalSystem,
+    pub(crate) api: ApiClient,
     pub(crate) project: ProjectId,
     pub(crate) clock: Clock,
     http: reqwest::Client,
     folder: TempDir,
     runner: Vec<String>,
-    calls: Allowed,
+    calls: AllowedCalls,
     processes: Processes,
 }
 
 impl Story {
     /// Starts a story with the real runner and a working agent.
-    pub(crate) async fn begin() -> Self {
-        Self::with(Setup::default()).await
+    pub(crate) async fn begin_story() -> Self {
+        Self::start_with(Setup::default()).await
     }
 
     /// Starts a story whose tasks only wait.
-    pub(crate) async fn waiting() -> Self {
-        Self::with(Setup { task: Task::Waiting, ..Setup::default() }).await
+    pub(crate) async fn start_with_waiting_tasks() -> Self {
+        Self::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await
     }
 
-    pub(crate) async fn with(setup: Setup) -> Self {
-        Self::prepared(setup, async |_| {}).await
+    pub(crate) async fn start_with(setup: Setup) -> Self {
+        Self::start_prepared(setup, async |_| {}).await
     }
 
     /// Starts a story; `prepare` runs before the first call.
-    pub(crate) async fn prepared(setup: Setup, prepare: impl AsyncFnOnce(&Local)) -> Self {
-        let (folder, calls) = (TempDir::new().unwrap(), Allowed(setup.calls));
+    pub(crate) async fn start_prepared(setup: Setup, prepare: impl AsyncFnOnce(&LocalSystem)) -> Self {
+        let (folder, calls) = (TempDir::new().unwrap(), AllowedCalls(setup.calls));
         let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
         let runner = match setup.task {
             Task::Runner => words(&[env!("CARGO_BIN_EXE_pullyard"), "runner", "run-job"]),
@@ -154,24 +154,24 @@ impl Story {
         };
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.forge_extension = FakeForge::extension();
-        options.sweep_every = setup.sweep_every;
+        options.sweep_interval = setup.sweep_every;
         options.hints = setup.hints;
-        options.before_aws = Some(before_aws(&calls.0, setup.before_dynamodb));
+        options.aws_proxies = Some(tap_aws(&calls.0, setup.before_dynamodb));
         let processes = Processes::new(setup.functions, folder.path().join("functions"));
-        options.deploy = processes.deploy();
+        options.function_overrides = processes.deploy();
         options.commit = COMMIT;
         let clock = options.clock.clone();
-        let local = Local::start(options).await.unwrap();
+        let local = LocalSystem::start(options).await.unwrap();
         prepare(&local).await;
-        let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
+        let api = ApiClient::new(local.api_url(), local.admin_token()).unwrap();
         let project = ProjectId::new("acme").unwrap();
         let http = reqwest::Client::new();
         let story = Self { local, api, project, clock, http, folder, runner, calls, processes };
-        story.set_up(setup.agent, setup.command, setup.settings).await;
+        story.create_project(setup.agent, setup.command, setup.settings).await;
         story
     }
 
-    async fn set_up(&self, agent: &str, command: Vec<String>, settings: Settings) {
+    async fn create_project(&self, agent: &str, command: Vec<String>, settings: Settings) {
         let files = [("README.md", "# App\n", false), ("agent.sh", agent, true)];
         self.local.forge().create_repository(REPOSITORY, "main", &files).await.unwrap();
         let connect = CreateIntegration {
@@ -183,7 +183,7 @@ impl Story {
         self.api.create_integration(&connect).await.unwrap();
         let create = CreateProject { id: self.project.clone(), name: "Acme".into(), settings };
         self.api.create_project(&create).await.unwrap();
-        self.connect(Agent { capability: "command".into(), command, model: None }).await;
+        self.connect_repository(Agent { capability: "command".into(), command, model: None }).await;
     }
 
     /// A ticket event for `key` in `status`, at `minute` of the ticket tool's day.
@@ -206,17 +206,17 @@ impl Story {
         }
     }
 
-    pub(crate) async fn tell(&self, event: &str, key: &str, status: &str, minute: i64) -> Decision {
-        self.api.ticket_event(&self.event(event, key, status, minute)).await.unwrap()
+    pub(crate) async fn send_ticket_event(&self, event: &str, key: &str, status: &str, minute: i64) -> Decision {
+        self.api.send_ticket_event(&self.event(event, key, status, minute)).await.unwrap()
     }
 
-    pub(crate) async fn job_for(&self, event: &str, key: &str, minute: i64) -> JobId {
-        let decision = self.tell(event, key, TRIGGER, minute).await;
+    pub(crate) async fn create_job(&self, event: &str, key: &str, minute: i64) -> JobId {
+        let decision = self.send_ticket_event(event, key, TRIGGER, minute).await;
         assert_eq!(decision.verdict, Verdict::Accepted, "{}: {}", decision.code, decision.sentence);
         decision.job.unwrap()
     }
 
-    pub(crate) async fn raw(
+    pub(crate) async fn request(
         &self,
         method: reqwest::Method,
         path: &str,
@@ -232,7 +232,7 @@ impl Story {
         (status, headers, answer.json().await.unwrap_or(Value::Null))
     }
 
-    pub(crate) async fn call(
+    pub(crate) async fn request_with_headers(
         &self,
         method: reqwest::Method,
         path: &str,
@@ -251,39 +251,39 @@ impl Story {
     /// The store itself, to write items that no route writes.
     pub(crate) async fn store(&self) -> pullyard_store::Store {
         use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
-        let sdk = pullyard_entry::config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        let sdk = pullyard_entry::config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
         pullyard_store::Store::new(&sdk, Some(&self.local.aws().endpoints().dynamodb), "pullyard")
     }
 
-    pub(crate) async fn token(&self, scopes: &[pullyard_store::Scope], projects: Option<&[&str]>) -> String {
+    pub(crate) async fn create_token(&self, scopes: &[pullyard_store::Scope], projects: Option<&[&str]>) -> String {
         let token =
             format!("pat_{scopes:?}_{projects:?}").replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-");
         let projects = projects.map(|all| all.iter().map(|project| ProjectId::new(*project).unwrap()).collect());
         let scopes = scopes.iter().copied().collect();
-        let stored = pullyard_entry::auth::stored_token(&token, "a test's", scopes, projects);
+        let stored = pullyard_entry::auth::to_stored_token(&token, "a test's", scopes, projects);
         self.store().await.put_token(&stored).await.unwrap();
         token
     }
 
     /// Another instance of a function, with these queues for its hints.
-    pub(crate) async fn instance(&self, dispatch: &str, effects: &str) -> Context {
-        self.instance_of(self.config(dispatch, effects).await).await
+    pub(crate) async fn function_context(&self, dispatch: &str, effects: &str) -> Context {
+        self.function_context_of(self.function_config(dispatch, effects).await).await
     }
 
     /// Another instance in a deployment with this API URL.
-    pub(crate) async fn instance_at(&self, api_url: &str, dispatch: &str, effects: &str) -> Context {
-        let config = self.config(dispatch, effects).await;
-        self.instance_of(Config { api_url: api_url.into(), ..config }).await
+    pub(crate) async fn function_context_at(&self, api_url: &str, dispatch: &str, effects: &str) -> Context {
+        let config = self.function_config(dispatch, effects).await;
+        self.function_context_of(Config { api_url: api_url.into(), ..config }).await
     }
 
-    pub(crate) async fn instance_of(&self, config: Config) -> Context {
-        config.context(&config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
+    pub(crate) async fn function_context_of(&self, config: Config) -> Context {
+        config.context(&config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await, self.clock.clone())
     }
 
     /// The configuration of another instance, without dead-letter queues.
-    pub(crate) async fn config(&self, dispatch: &str, effects: &str) -> Config {
+    pub(crate) async fn function_config(&self, dispatch: &str, effects: &str) -> Config {
         let at = self.local.aws().endpoints().clone();
-        let url = async |name| self.queue(name).await.as_str().unwrap().to_owned();
+        let url = async |name| self.queue_url(name).await.as_str().unwrap().to_owned();
         Config {
             table: "pullyard".into(),
             dispatch_queue_url: url(dispatch).await,
@@ -292,7 +292,7 @@ impl Story {
             effects_dlq_url: None,
             undelivered_dlq_url: None,
             cluster: "pullyard".into(),
-            task_definitions: pullyard_entry::config::Definitions {
+            task_definitions: pullyard_entry::config::TaskDefinitions {
                 small: "pullyard-runner-small".into(),
                 medium: "pullyard-runner".into(),
                 large: "pullyard-runner-large".into(),
@@ -316,15 +316,15 @@ impl Story {
     }
 
     /// Changes the project's settings in the table, without the API's validation.
-    pub(crate) async fn settings(&self, change: impl FnOnce(&mut Settings)) {
+    pub(crate) async fn update_settings(&self, change: impl FnOnce(&mut Settings)) {
         let store = self.store().await;
-        let mut project = store.project(&self.project).await.unwrap().unwrap();
+        let mut project = store.load_project(&self.project).await.unwrap().unwrap();
         change(&mut project.settings);
         assert_eq!(store.put_project(&project).await.unwrap(), pullyard_store::Write::Applied);
     }
 
     /// Connects the repository with this agent, or replaces its agent.
-    pub(crate) async fn connect(&self, agent: Agent) {
+    pub(crate) async fn connect_repository(&self, agent: Agent) {
         let add = AddRepository {
             integration: IntegrationId::new("gh1").unwrap(),
             name: RepositoryName::new(REPOSITORY).unwrap(),
@@ -335,9 +335,9 @@ impl Story {
         self.api.add_repository(&self.project, &add).await.unwrap();
     }
 
-    pub(crate) async fn agent(&self, command: &[&str]) {
+    pub(crate) async fn set_agent_command(&self, command: &[&str]) {
         let command = command.iter().map(|word| word.to_string()).collect();
-        self.connect(Agent { capability: "command".into(), command, model: None }).await;
+        self.connect_repository(Agent { capability: "command".into(), command, model: None }).await;
     }
 
     pub(crate) async fn ticket(&self, key: &str) -> Ticket {
@@ -348,21 +348,21 @@ impl Story {
         self.api.jobs(&self.project, None).await.unwrap().jobs
     }
 
-    pub(crate) async fn job_until(&self, id: &JobId, good: impl Fn(&Job) -> bool) -> Job {
-        until("the job gets there", async || {
+    pub(crate) async fn wait_for_job(&self, id: &JobId, good: impl Fn(&Job) -> bool) -> Job {
+        wait_until("the job gets there", async || {
             let job = self.api.job(id).await.unwrap();
             if good(&job) { Ok(job) } else { Err(format!("{job:?}")) }
         })
         .await
     }
 
-    pub(crate) async fn ended(&self, id: &JobId) -> Job {
-        self.job_until(id, |job| job.status.is_terminal()).await
+    pub(crate) async fn wait_for_end(&self, id: &JobId) -> Job {
+        self.wait_for_job(id, |job| job.status.is_terminal()).await
     }
 
     /// Waits until the ticket has no active job and its tool is updated.
-    pub(crate) async fn settled(&self, key: &str) -> Ticket {
-        until("the ticket settles", async || {
+    pub(crate) async fn wait_for_settled_ticket(&self, key: &str) -> Ticket {
+        wait_until("the ticket settles", async || {
             let ticket = self.ticket(key).await;
             let settled = ticket.synced && ticket.active_job.is_none();
             if settled { Ok(ticket) } else { Err(format!("{ticket:?}")) }
@@ -370,7 +370,7 @@ impl Story {
         .await
     }
 
-    pub(crate) async fn forge(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
+    pub(crate) async fn call_forge(&self, method: reqwest::Method, path: &str, body: Value) -> Value {
         let url = format!("{}/repos/{REPOSITORY}{path}", self.local.forge().api_url());
         let mut call = self.http.request(method, url).bearer_auth(self.forge_token());
         if !body.is_null() {
@@ -379,13 +379,13 @@ impl Story {
         call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
     }
 
-    pub(crate) async fn pulls(&self) -> Vec<Value> {
-        let listed = self.forge(reqwest::Method::GET, "/pulls?state=all", Value::Null).await;
+    pub(crate) async fn pull_requests(&self) -> Vec<Value> {
+        let listed = self.call_forge(reqwest::Method::GET, "/pulls?state=all", Value::Null).await;
         listed.as_array().unwrap().clone()
     }
 
     /// Advances the clock and sweeps once.
-    pub(crate) async fn pass(&self, time: Duration) {
+    pub(crate) async fn advance_and_sweep(&self, time: Duration) {
         self.clock.advance(time);
         self.local.sweep().await.unwrap();
     }
@@ -409,59 +409,59 @@ impl Story {
 
     /// Crashes the system and starts it again with its folder and addresses, without automatic sweeps. Tasks die or
     /// keep running.
-    pub(crate) async fn begun_again(self, tasks: Tasks) -> Self {
+    pub(crate) async fn restart(self, tasks: Tasks) -> Self {
         let Self { local, api, project, clock, http, folder, runner, calls, processes } = self;
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.api = local.api_url().trim_start_matches("http://").to_owned();
         options.forge = local.forge().url().trim_start_matches("http://").to_owned();
         options.forge_extension = FakeForge::extension();
-        options.sweep_every = Duration::from_secs(3_600);
+        options.sweep_interval = Duration::from_secs(3_600);
         options.clock = clock.clone();
-        options.before_aws = Some(before_aws(&calls.0, None));
+        options.aws_proxies = Some(tap_aws(&calls.0, None));
         match tasks {
             Tasks::Die => drop(local),
-            Tasks::GoOn => local.leave().await,
+            Tasks::Survive => local.detach().await,
         }
-        let local = until("the folder and the addresses are free", async || {
-            Local::start(options.clone()).await.map_err(|error| format!("{error:?}"))
+        let local = wait_until("the folder and the addresses are free", async || {
+            LocalSystem::start(options.clone()).await.map_err(|error| format!("{error:?}"))
         })
         .await;
         Self { local, api, project, clock, http, folder, runner, calls, processes }
     }
 
     /// The processes of a function, if functions run as processes.
-    pub(crate) fn processes_of(&self, function: &str) -> Vec<Arc<Seen>> {
+    pub(crate) fn function_processes(&self, function: &str) -> Vec<Arc<EnvironmentInfo>> {
         self.processes.of(function)
     }
 
     /// The runtime of a function process, without its trigger.
-    pub(crate) fn deployed(&self, function: &str) -> Runtime {
+    pub(crate) fn function_runtime(&self, function: &str) -> Runtime {
         self.processes.runtime(function)
     }
 
-    pub(crate) async fn end(self) {
+    pub(crate) async fn shut_down(self) {
         self.local.shutdown().await;
         self.processes.shutdown().await;
     }
 }
 
-/// Polls a condition until it holds; fails after `PATIENCE`.
-pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+/// Polls a condition until it holds; fails after `WAIT_LIMIT`.
+pub(crate) async fn wait_until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let since = Instant::now();
     loop {
         match look().await {
             Ok(found) => return found,
-            Err(last) => assert!(since.elapsed() < PATIENCE, "timed out waiting until {what}: {last}"),
+            Err(last) => assert!(since.elapsed() < WAIT_LIMIT, "timed out waiting until {what}: {last}"),
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
 }
 
-pub(crate) fn is(status: JobStatus) -> impl Fn(&Job) -> bool {
+pub(crate) fn has_status(status: JobStatus) -> impl Fn(&Job) -> bool {
     move |job| job.status == status
 }
 
-pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
+pub(crate) fn problem_of<T: std::fmt::Debug>(answer: Result<T, Error>) -> (u16, String, String) {
     match answer.unwrap_err() {
         Error::Problem(problem) => (problem.status, problem.code, problem.detail),
         other => panic!("{other}"),

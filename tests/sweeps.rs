@@ -3,30 +3,30 @@
 mod deaths;
 mod entries;
 
-use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, begin_all, told, until};
+use crate::story::{REVIEW, Setup, Story, TODO, TRIGGER, enter_phases, task_variable, wait_until};
 use pullyard_domain::job::JobStatus;
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use pullyard_protocol::attempt::Phase;
 use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Longer than the delay after which a wake-up counts as lost.
-const WAKE: Duration = Duration::from_secs(61);
+const WAKE_UP_LOST_AFTER: Duration = Duration::from_secs(61);
 /// Longer than the grace period for a finish after a death.
-const GRACE: Duration = Duration::from_secs(16);
+const FINISH_GRACE: Duration = Duration::from_secs(16);
 
 /// Sweeps until `look` succeeds, because without hints every step waits for a sweep.
-async fn swept<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
-    until(what, async || {
+async fn sweep_until<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
+    wait_until(what, async || {
         story.local.sweep().await.unwrap();
         look().await
     })
     .await
 }
 
-async fn assert_failed(story: &Story, key: &str) {
-    let ticket = story.settled(key).await;
+async fn assert_ticket_failed(story: &Story, key: &str) {
+    let ticket = story.wait_for_settled_ticket(key).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
 }
 
@@ -36,44 +36,44 @@ async fn assert_done_once(story: &Story, job: &Job) {
     let branches = story.branches().await;
     assert_eq!(branches.len(), 1, "{branches:?}");
     assert_eq!(story.git(&["rev-list", "--count", &format!("main..{}", branches[0])]).await, "1");
-    let pulls = story.pulls().await;
+    let pulls = story.pull_requests().await;
     assert_eq!(pulls.len(), 1, "{pulls:?}");
     let result = job.result.as_ref().unwrap();
     assert_eq!(pulls[0]["head"]["sha"], result.head);
     assert_eq!(pulls[0]["number"], result.number);
-    let ticket = story.settled(job.ticket.as_ref().unwrap().as_str()).await;
+    let ticket = story.wait_for_settled_ticket(job.ticket.as_ref().unwrap().as_str()).await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len()), (REVIEW, 0));
     assert_eq!(ticket.pull_request.as_ref(), Some(&result.url));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
-    let story = Story::with(Setup { hints: Hints::AreLost, ..Setup::default() }).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let story = Story::start_with(Setup { hints: HintDelivery::Drop, ..Setup::default() }).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     // The sweeper acts only once the wake-up counts as lost.
     story.local.sweep().await.unwrap();
-    story.quiet().await;
-    assert_eq!(story.tasks_of(&job).await.len(), 0);
-    story.pass(WAKE).await;
-    let ended = story.ended(&job).await;
+    story.wait_for_empty_queues().await;
+    assert_eq!(story.list_tasks(&job).await.len(), 0);
+    story.advance_and_sweep(WAKE_UP_LOST_AFTER).await;
+    let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.status, JobStatus::Completed, "{:?}", ended.failure);
     assert_done_once(&story, &ended).await;
-    story.quiet().await;
+    story.wait_for_empty_queues().await;
     story.clock.advance(Duration::from_secs(86_400));
     let swept = story.api.sweep().await.unwrap();
     assert_eq!(swept.looked_at, swept.looks, "only polls of the repository are due: {swept:?}");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failing_item_is_postponed_and_blocks_no_other() {
-    let story = Story::waiting().await;
-    let (sick, well) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
+    let story = Story::start_with_waiting_tasks().await;
+    let (sick, well) = (story.create_job("e1", "APP-1", 1).await, story.create_job("e2", "APP-2", 1).await);
     for job in [&sick, &well] {
         let (_, client) = story.claim(job, "c1").await.unwrap();
-        begin_all(&client, Phase::Executing).await;
+        enter_phases(&client, Phase::Executing).await;
     }
-    story.quiet().await;
+    story.wait_for_empty_queues().await;
     let edit = |expression: &str, values: Value| {
         let mut edit = json!({
             "TableName": "pullyard",
@@ -86,14 +86,14 @@ async fn failing_item_is_postponed_and_blocks_no_other() {
         }
         edit
     };
-    story.dynamodb("UpdateItem", edit("REMOVE #status", Value::Null)).await;
+    story.call_dynamodb("UpdateItem", edit("REMOVE #status", Value::Null)).await;
     story.clock.advance(Duration::from_secs(3_661));
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
-    assert_eq!(story.ended(&well).await.failure.unwrap().code, "time_limit");
+    assert_eq!(story.wait_for_end(&well).await.failure.unwrap().code, "time_limit");
     // The back-off is one minute, then two.
     for (tries, wait) in [(1, 61), (2, 121)] {
-        assert_eq!(story.stored(&sick).await["tries"], tries);
+        assert_eq!(story.load_job_item(&sick).await["tries"], tries);
         assert_eq!(story.api.sweep().await.unwrap().failed, 0);
         story.clock.advance(Duration::from_secs(wait - 10));
         assert_eq!(story.api.sweep().await.unwrap().failed, 0);
@@ -102,26 +102,26 @@ async fn failing_item_is_postponed_and_blocks_no_other() {
             assert_eq!(story.api.sweep().await.unwrap().failed, 1);
         }
     }
-    story.dynamodb("UpdateItem", edit("SET #status = :status", json!({ ":status": { "S": TRIGGER } }))).await;
+    story.call_dynamodb("UpdateItem", edit("SET #status = :status", json!({ ":status": { "S": TRIGGER } }))).await;
     assert_eq!(story.api.sweep().await.unwrap().ended, 1);
-    assert_eq!(story.ended(&sick).await.failure.unwrap().code, "time_limit");
-    assert_failed(&story, "APP-1").await;
-    story.end().await;
+    assert_eq!(story.wait_for_end(&sick).await.failure.unwrap().code, "time_limit");
+    assert_ticket_failed(&story, "APP-1").await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
-    let story = Story::waiting().await;
-    let (sick, well) = (story.job_for("e1", "APP-1", 1).await, story.job_for("e2", "APP-2", 1).await);
+    let story = Story::start_with_waiting_tasks().await;
+    let (sick, well) = (story.create_job("e1", "APP-1", 1).await, story.create_job("e2", "APP-2", 1).await);
     for job in [&sick, &well] {
         let (_, client) = story.claim(job, "c1").await.unwrap();
-        begin_all(&client, Phase::Executing).await;
+        enter_phases(&client, Phase::Executing).await;
     }
-    story.quiet().await;
+    story.wait_for_empty_queues().await;
     // Make the job unreadable, and place it before the other one in the index.
     let key = json!({ "pk": { "S": format!("JOB#{sick}") }, "sk": { "S": "JOB" } });
-    let kept = story.dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
-    let row = story.stored(&well).await;
+    let kept = story.call_dynamodb("GetItem", json!({ "TableName": "pullyard", "Key": key })).await["Item"].take();
+    let row = story.load_job_item(&well).await;
     let broken = json!({
         "TableName": "pullyard",
         "Key": key,
@@ -129,36 +129,36 @@ async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
         "ExpressionAttributeNames": { "#status": "status" },
         "ExpressionAttributeValues": { ":wk": { "S": row["wk"] }, ":ws": { "N": "1" } },
     });
-    story.dynamodb("UpdateItem", broken).await;
+    story.call_dynamodb("UpdateItem", broken).await;
     story.clock.advance(Duration::from_secs(3_661));
     let report = story.api.sweep().await.unwrap();
     assert_eq!((report.failed, report.ended), (1, 1), "{report:?}");
-    assert_eq!(story.ended(&well).await.failure.unwrap().code, "time_limit");
+    assert_eq!(story.wait_for_end(&well).await.failure.unwrap().code, "time_limit");
     // An unreadable item cannot store tries, so it is postponed by the longest back-off.
     for (secs, failed) in [(0, 0), (60, 0), (2_900, 0), (700, 1), (60, 0)] {
         story.clock.advance(Duration::from_secs(secs));
         assert_eq!(story.api.sweep().await.unwrap().failed, failed, "after another {secs} s");
     }
-    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": kept })).await;
+    story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": kept })).await;
     assert_eq!(story.api.sweep().await.unwrap().ended, 1);
-    assert_eq!(story.ended(&sick).await.failure.unwrap().code, "time_limit");
-    assert_failed(&story, "APP-1").await;
-    story.end().await;
+    assert_eq!(story.wait_for_end(&sick).await.failure.unwrap().code, "time_limit");
+    assert_ticket_failed(&story, "APP-1").await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_token_of_a_dead_attempt_claims_nothing() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let first = story.task_of(&job, 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let first = story.wait_for_task(&job, 1).await;
     story.claim(&job, "c1").await.unwrap();
-    story.kill(&first).await;
-    story.died(&job).await;
-    story.pass(GRACE).await;
-    let second = story.task_of(&job, 2).await;
-    assert_eq!(told(&second, "PULLYARD_ATTEMPT"), "2");
-    let late = story.claim_as(&first, &job, "c3").await.err().unwrap();
+    story.kill_task(&first).await;
+    story.wait_for_noted_death(&job).await;
+    story.advance_and_sweep(FINISH_GRACE).await;
+    let second = story.wait_for_task(&job, 2).await;
+    assert_eq!(task_variable(&second, "PULLYARD_ATTEMPT"), "2");
+    let late = story.claim_with_task(&first, &job, "c3").await.err().unwrap();
     assert_eq!(late.code(), Some("lease_lost"));
-    assert_eq!(story.claim_as(&second, &job, "c2").await.unwrap().0.attempt, 2);
-    story.end().await;
+    assert_eq!(story.claim_with_task(&second, &job, "c2").await.unwrap().0.attempt, 2);
+    story.shut_down().await;
 }

@@ -7,31 +7,31 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::job::JobStatus;
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config;
-use pullyard_local::Hints;
+use pullyard_local::HintDelivery;
 use pullyard_testkit::{Fault, Wire};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_becomes_a_pull_request() {
-    let story = Story::begin().await;
-    let job = story.job_for("e1", "APP-17", 1).await;
-    let job = story.ended(&job).await;
+    let story = Story::begin_story().await;
+    let job = story.create_job("e1", "APP-17", 1).await;
+    let job = story.wait_for_end(&job).await;
     assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let result = job.result.unwrap();
-    let ticket = story.settled("APP-17").await;
+    let ticket = story.wait_for_settled_ticket("APP-17").await;
     assert_eq!(ticket.status, REVIEW);
     assert_eq!(ticket.pull_request, Some(result.url));
     assert_eq!(story.branches().await, ["pullyard/acme/app-17-1"]);
     assert_eq!(story.git(&["rev-parse", "pullyard/acme/app-17-1"]).await, result.head);
     assert!(story.git(&["log", "-1", "--format=%B", &result.head]).await.contains(job.id.as_str()));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_repeats_of_one_event_create_one_job() {
-    let story = Story::waiting().await;
-    let calls = (0..50).map(|_| story.tell("e1", "APP-1", TRIGGER, 1));
+    let story = Story::start_with_waiting_tasks().await;
+    let calls = (0..50).map(|_| story.send_ticket_event("e1", "APP-1", TRIGGER, 1));
     let decisions = join_all(calls).await;
     let count = |verdict| decisions.iter().filter(|decision| decision.verdict == verdict).count();
     assert_eq!((count(Verdict::Accepted), count(Verdict::Duplicate)), (1, 49));
@@ -40,14 +40,15 @@ async fn fifty_repeats_of_one_event_create_one_job() {
         assert_eq!(decision.job.as_ref(), Some(&job), "{}", decision.sentence);
     }
     assert_eq!(story.jobs().await.len(), 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_concurrent_events_of_a_ticket_create_one_job() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let events = (0..50).map(|n| (format!("e{n}"), n)).collect::<Vec<_>>();
-    let decisions = join_all(events.iter().map(|(event, n)| story.tell(event, "APP-1", TRIGGER, *n))).await;
+    let decisions =
+        join_all(events.iter().map(|(event, n)| story.send_ticket_event(event, "APP-1", TRIGGER, *n))).await;
     let mut codes = BTreeMap::new();
     for decision in &decisions {
         *codes.entry(decision.code.as_str()).or_insert(0) += 1;
@@ -56,19 +57,20 @@ async fn fifty_concurrent_events_of_a_ticket_create_one_job() {
     assert_eq!(codes.remove("accepted"), Some(1));
     assert!(codes.keys().all(|code| ["job_active", "status_unchanged", "stale_event"].contains(code)), "{codes:?}");
     assert_eq!(story.jobs().await.len(), 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn contended_entry_returns_503_and_creates_no_job() {
-    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
+    let story = Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await;
     // Another writer changes the ticket before each of the five tries.
     let wire = Wire::default();
     for _ in 0..5 {
-        wire.next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
+        wire.fail_next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
     }
-    let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder().http_client(wire).build();
-    let ctx = story.config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
+    let sdk =
+        config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await.to_builder().http_client(wire).build();
+    let ctx = story.function_config("lost", "lost.fifo").await.context(&sdk, story.clock.clone());
     let event = serde_json::to_string(&story.event("e1", "APP-1", TRIGGER, 1)).unwrap();
     let path = "/v1/tickets/events";
     let call = json!({
@@ -83,35 +85,38 @@ async fn contended_entry_returns_503_and_creates_no_job() {
         assert_eq!(answer["headers"]["retry-after"], retry_after, "{answer}");
         assert_eq!(story.jobs().await.len(), jobs);
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_refusal_keeps_its_time_and_counts_repeats() {
-    let story = Story::waiting().await;
-    let first = story.tell("e1", "APP-1", TODO, 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let first = story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     let before = story.api.delivery(&first.delivery).await.unwrap();
     for _ in 0..2 {
-        assert_eq!(story.tell("e1", "APP-1", TODO, 1).await.code, "not_trigger_status");
+        assert_eq!(story.send_ticket_event("e1", "APP-1", TODO, 1).await.code, "not_trigger_status");
     }
     let after = story.api.delivery(&first.delivery).await.unwrap();
     assert_eq!((after.at, before.repeats, after.repeats), (before.at, 0, 2));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replayed_entry_keeps_its_time_and_uses_the_ticket_text() {
-    let story = Story::waiting().await;
-    story.settings(|settings| settings.auto_create = false).await;
-    let (left, stays) = (story.tell("e1", "APP-1", TRIGGER, 1).await, story.tell("e2", "APP-2", TRIGGER, 1).await);
+    let story = Story::start_with_waiting_tasks().await;
+    story.update_settings(|settings| settings.auto_create = false).await;
+    let (left, stays) = (
+        story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await,
+        story.send_ticket_event("e2", "APP-2", TRIGGER, 1).await,
+    );
     assert_eq!([left.code, stays.code], ["auto_create_off"; 2]);
-    story.tell("e3", "APP-1", TODO, 2).await;
-    story.settings(|settings| settings.auto_create = true).await;
+    story.send_ticket_event("e3", "APP-1", TODO, 2).await;
+    story.update_settings(|settings| settings.auto_create = true).await;
     assert_eq!(story.api.replay_delivery(&left.delivery).await.unwrap().code, "stale_event");
     assert!(story.jobs().await.is_empty());
     let replayed = story.api.replay_delivery(&stays.delivery).await.unwrap();
     assert_eq!(replayed.code, "accepted", "{}", replayed.sentence);
     let prompt = story.claim(&replayed.job.unwrap(), "c1").await.unwrap().0.prompt;
     assert!(prompt.contains("APP-2: About APP-2\n\nDo it."), "{prompt}");
-    story.end().await;
+    story.shut_down().await;
 }

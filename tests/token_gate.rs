@@ -14,15 +14,15 @@ use std::sync::{Arc, Mutex};
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) url: String,
-    inner: Arc<Inner>,
+    inner: Arc<GateState>,
 }
 
-struct Inner {
+struct GateState {
     /// The demo forge's URL, and our token there.
-    behind: String,
+    forge_url: String,
     token: String,
     http: reqwest::Client,
-    live: Mutex<BTreeSet<String>>,
+    valid_tokens: Mutex<BTreeSet<String>>,
     calls: Mutex<Vec<(String, String)>>,
 }
 
@@ -36,29 +36,29 @@ impl Gate {
     /// `behind` is the demo forge's URL, `token` our token there. Routes of `more` precede the gate.
     pub(crate) async fn start(behind: &str, token: &str, more: impl FnOnce(&Self) -> Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let inner = Inner {
-            behind: behind.to_owned(),
+        let inner = GateState {
+            forge_url: behind.to_owned(),
             token: token.to_owned(),
             http: reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
-            live: Mutex::default(),
+            valid_tokens: Mutex::default(),
             calls: Mutex::default(),
         };
         let gate = Self { url: format!("http://{}", listener.local_addr().unwrap()), inner: Arc::new(inner) };
-        let routes = more(&gate).fallback(axum::routing::any(pass).with_state(gate.clone()));
+        let routes = more(&gate).fallback(axum::routing::any(handle).with_state(gate.clone()));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         gate
     }
 
     pub(crate) fn admit(&self, token: &str) {
-        self.inner.live.lock().unwrap().insert(token.to_owned());
+        self.inner.valid_tokens.lock().unwrap().insert(token.to_owned());
     }
 
-    pub(crate) fn end(&self, token: &str) {
-        self.inner.live.lock().unwrap().remove(token);
+    pub(crate) fn revoke(&self, token: &str) {
+        self.inner.valid_tokens.lock().unwrap().remove(token);
     }
 
-    pub(crate) fn live(&self) -> Vec<String> {
-        self.inner.live.lock().unwrap().iter().cloned().collect()
+    pub(crate) fn valid_tokens(&self) -> Vec<String> {
+        self.inner.valid_tokens.lock().unwrap().iter().cloned().collect()
     }
 
     /// Every admitted call: method and path, and its token.
@@ -76,9 +76,9 @@ fn token_of(headers: &HeaderMap) -> Option<String> {
     Some(basic.split_once(':')?.1.to_owned())
 }
 
-async fn pass(State(gate): State<Gate>, request: Request) -> Response {
+async fn handle(State(gate): State<Gate>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let token = token_of(&parts.headers).filter(|token| gate.inner.live.lock().unwrap().contains(token));
+    let token = token_of(&parts.headers).filter(|token| gate.inner.valid_tokens.lock().unwrap().contains(token));
     let Some(token) = token else {
         let message = r#"{"message":"Bad credentials"}"#;
         return (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], message).into_response();
@@ -86,15 +86,15 @@ async fn pass(State(gate): State<Gate>, request: Request) -> Response {
     let call = format!("{} {}", parts.method, parts.uri.path());
     gate.inner.calls.lock().unwrap().push((call, token.clone()));
     if parts.method == Method::DELETE && parts.uri.path() == "/api/v3/installation/token" {
-        gate.end(&token);
+        gate.revoke(&token);
         return StatusCode::NO_CONTENT.into_response();
     }
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     forward(&gate.inner, &gate.url, parts, body).await
 }
 
-async fn forward(inner: &Inner, url: &str, parts: axum::http::request::Parts, body: Bytes) -> Response {
-    let target = format!("{}{}", inner.behind, parts.uri);
+async fn forward(inner: &GateState, url: &str, parts: axum::http::request::Parts, body: Bytes) -> Response {
+    let target = format!("{}{}", inner.forge_url, parts.uri);
     let mut headers = parts.headers;
     for hop in [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
         headers.remove(hop);
@@ -113,7 +113,7 @@ async fn forward(inner: &Inner, url: &str, parts: axum::http::request::Parts, bo
     let mut body = answer.bytes().await.unwrap();
     if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.to_str().unwrap().starts_with("application/json")) {
         // Clients know the forge by the gate's URL.
-        body = String::from_utf8_lossy(&body).replace(&inner.behind, url).into();
+        body = String::from_utf8_lossy(&body).replace(&inner.forge_url, url).into();
     }
     let mut response = Response::new(Body::from(body));
     (*response.status_mut(), *response.headers_mut()) = (status, headers);

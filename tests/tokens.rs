@@ -1,10 +1,10 @@
 //! Tests of tokens and secrets through the API: shown once, revoked at once, kept over a restart.
 
-use crate::story::{Story, until};
+use crate::story::{Story, wait_until};
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::SecretKind;
-use pullyard_local::{Local, Options};
-use pullyard_protocol::client::Operator;
+use pullyard_local::{LocalSystem, Options};
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::secret::SetSecret;
 use pullyard_protocol::token::{CreateToken, CreatedToken, TokenState};
 use pullyard_store::Scope;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tempfile::TempDir;
 
-fn asking(name: &str) -> CreateToken {
+fn token_request(name: &str) -> CreateToken {
     let body = json!({ "name": name, "kind": "api", "scopes": ["read"] });
     serde_json::from_value(body).unwrap()
 }
@@ -21,7 +21,8 @@ fn asking(name: &str) -> CreateToken {
 async fn post(story: &Story, key: &str, body: &Value) -> (u16, Value) {
     let admin = format!("Bearer {}", story.local.admin_token());
     let headers = [("authorization", admin.as_str()), ("idempotency-key", key), ("content-type", "application/json")];
-    let (status, headers, said) = story.call(Method::POST, "/v1/tokens", &headers, body.to_string().into()).await;
+    let (status, headers, said) =
+        story.request_with_headers(Method::POST, "/v1/tokens", &headers, body.to_string().into()).await;
     if status == 201 {
         assert_eq!(headers["cache-control"], "no-store");
     }
@@ -30,68 +31,68 @@ async fn post(story: &Story, key: &str, body: &Value) -> (u16, Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_request_returns_409_and_creates_no_token() {
-    let story = Story::waiting().await;
-    let body = json!(asking("ci"));
+    let story = Story::start_with_waiting_tasks().await;
+    let body = json!(token_request("ci"));
     let (status, made) = post(&story, "k1", &body).await;
     assert_eq!(status, 201, "{made}");
     let (status, repeat) = post(&story, "k1", &body).await;
     assert_eq!((status, &repeat["code"]), (409, &json!("token_shown")));
     assert!(repeat["detail"].as_str().unwrap().contains(made["id"].as_str().unwrap()), "{repeat}");
     assert!(!repeat.to_string().contains(&made["token"].as_str().unwrap()[8..]), "{repeat}");
-    let (status, other) = post(&story, "k1", &json!(asking("other"))).await;
+    let (status, other) = post(&story, "k1", &json!(token_request("other"))).await;
     assert_eq!((status, &other["code"]), (422, &json!("idempotency_key_reused")));
     // The same key for a job is another request.
     let job = json!({ "project": "acme", "prompt": "Do it." }).to_string();
     let admin = format!("Bearer {}", story.local.admin_token());
     let headers = [("authorization", admin.as_str()), ("idempotency-key", "k1")];
-    assert_eq!(story.call(Method::POST, "/v1/jobs", &headers, job.into()).await.0, 201);
+    assert_eq!(story.request_with_headers(Method::POST, "/v1/jobs", &headers, job.into()).await.0, 201);
     story.clock.advance(Duration::from_secs(24 * 3_600));
     assert_eq!(post(&story, "k1", &body).await.0, 201, "a day later it is a new request");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_requests_with_one_key_show_one_token() {
-    let story = Story::waiting().await;
-    let body = json!(asking("ci"));
+    let story = Story::start_with_waiting_tasks().await;
+    let body = json!(token_request("ci"));
     let answers = futures::future::join_all((0..12).map(|_| post(&story, "k1", &body))).await;
     assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1, "{answers:?}");
     assert!(answers.iter().all(|(status, said)| *status == 201 || said["code"] == "token_shown"), "{answers:?}");
     let named = story.api.tokens(None).await.unwrap().tokens.into_iter().filter(|token| token.name == "ci").count();
     assert_eq!(named, 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn concurrent_revocations_succeed_and_tokens_expire() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let state = async |made: &CreatedToken| {
         let all = story.api.tokens(None).await.unwrap().tokens;
         all.into_iter().find(|token| token.id == made.about.id).unwrap().state
     };
     let works = async |made: &CreatedToken| {
-        Operator::new(story.local.api_url(), &made.token).unwrap().own_token().await.is_ok()
+        ApiClient::new(story.local.api_url(), &made.token).unwrap().own_token().await.is_ok()
     };
-    let made = story.api.create_token(&asking("one")).await.unwrap();
+    let made = story.api.create_token(&token_request("one")).await.unwrap();
     let (first, second) = tokio::join!(story.api.revoke_token(&made.about.id), story.api.revoke_token(&made.about.id));
     assert!(!first.unwrap().own && !second.unwrap().own);
     assert_eq!((state(&made).await, works(&made).await), (TokenState::Revoked, false));
 
-    let short = CreateToken { expires_in_secs: Some(60), ..asking("short") };
+    let short = CreateToken { expires_in_secs: Some(60), ..token_request("short") };
     let made = story.api.create_token(&short).await.unwrap();
     assert_eq!((state(&made).await, works(&made).await), (TokenState::Active, true));
     story.clock.advance(Duration::from_secs(61));
     assert_eq!((state(&made).await, works(&made).await), (TokenState::Expired, false));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn last_use_of_a_token_is_stored_once_per_minute() {
-    let story = Story::waiting().await;
-    let token = story.token(&[Scope::Read], None).await;
-    let operator = Operator::new(story.local.api_url(), &token).unwrap();
+    let story = Story::start_with_waiting_tasks().await;
+    let token = story.create_token(&[Scope::Read], None).await;
+    let operator = ApiClient::new(story.local.api_url(), &token).unwrap();
     let noted = async |after| {
-        until("the use is noted", async || {
+        wait_until("the use is noted", async || {
             let used = operator.own_token().await.unwrap().last_used;
             if used > after { Ok(used) } else { Err(format!("{used:?}")) }
         })
@@ -103,31 +104,31 @@ async fn last_use_of_a_token_is_stored_once_per_minute() {
     }
     story.clock.advance(Duration::from_secs(61));
     noted(first).await;
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn project_admin_cannot_create_tokens_or_set_secrets() {
-    let story = Story::waiting().await;
-    let limited = story.token(&[Scope::Admin], Some(&["acme"])).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let limited = story.create_token(&[Scope::Admin], Some(&["acme"])).await;
     let ask = async |method: Method, path: &str, body: Value| {
-        let (status, _, said) = story.raw(method, path, Some(&limited), body.to_string().into()).await;
+        let (status, _, said) = story.request(method, path, Some(&limited), body.to_string().into()).await;
         (status, said["code"].as_str().unwrap_or_default().to_owned())
     };
     let of_acme = json!({ "name": "t", "kind": "api", "scopes": ["read"], "projects": ["acme"] });
     let refused = (403, "not_allowed".to_owned());
     assert_eq!(ask(Method::POST, "/v1/tokens", of_acme).await, refused);
     assert_eq!(ask(Method::PUT, "/v1/secrets/x", json!({ "value": "v" })).await, refused);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_never_contain_a_secret_value() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let put = async |name: &str, body: &str| {
         let path = format!("/v1/secrets/{name}");
         let (status, _, said) =
-            story.raw(Method::PUT, &path, Some(story.local.admin_token()), body.as_bytes().to_vec()).await;
+            story.request(Method::PUT, &path, Some(story.local.admin_token()), body.as_bytes().to_vec()).await;
         assert!(!said.to_string().contains("77123456"), "{body}: {said}");
         status
     };
@@ -151,18 +152,19 @@ async fn responses_never_contain_a_secret_value() {
     let connect = json!({
         "id": "evil", "kind": "github", "api_url": "https://forge.example/api/v3", "token_secret": "pullyard/signing-key",
     });
-    let (status, _, said) =
-        story.raw(Method::POST, "/v1/integrations", Some(story.local.admin_token()), connect.to_string().into()).await;
+    let (status, _, said) = story
+        .request(Method::POST, "/v1/integrations", Some(story.local.admin_token()), connect.to_string().into())
+        .await;
     assert_eq!((status, &said["pointer"]), (422, &json!("/token_secret")), "{said}");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_key_cannot_be_set_rotated_or_sent() {
-    let story = Story::waiting().await;
-    let mut config = story.config("dispatch", "effects.fifo").await;
+    let story = Story::start_with_waiting_tasks().await;
+    let mut config = story.function_config("dispatch", "effects.fifo").await;
     config.key_secret = "pullyard/user/key".into();
-    let ctx = story.instance_of(config).await;
+    let ctx = story.function_context_of(config).await;
     let value = json!({ "value": "x" });
     let rotate = json!({ "value": "x", "overlap_secs": 0 });
     let connect = json!({
@@ -173,11 +175,11 @@ async fn signing_key_cannot_be_set_rotated_or_sent() {
         ("POST /v1/secrets/key/rotate", &rotate, "/name"),
         ("POST /v1/integrations", &connect, "/token_secret"),
     ] {
-        let (status, said) = crate::dead_letters::asked(&story, &ctx, call, body.clone()).await;
+        let (status, said) = crate::dead_letters::call_instance(&story, &ctx, call, body.clone()).await;
         assert_eq!((status, &said["pointer"]), (422, &json!(pointer)), "{call}: {said}");
     }
-    assert_eq!(crate::dead_letters::asked(&story, &ctx, "PUT /v1/secrets/another", value).await.0, 200);
-    story.end().await;
+    assert_eq!(crate::dead_letters::call_instance(&story, &ctx, "PUT /v1/secrets/another", value).await.0, 200);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,13 +187,13 @@ async fn secrets_and_tokens_survive_a_restart() {
     let folder = TempDir::new().unwrap();
     let start = async || {
         let runner = vec!["sleep".to_owned(), "3600".to_owned()];
-        Local::start(Options::new(folder.path().to_path_buf(), runner)).await.unwrap()
+        LocalSystem::start(Options::new(folder.path().to_path_buf(), runner)).await.unwrap()
     };
     let name = SecretName::new("github").unwrap();
     let local = start().await;
-    let api = Operator::new(local.api_url(), local.admin_token()).unwrap();
-    let token = api.create_token(&asking("kept")).await.unwrap();
-    let set = async |api: &Operator, value: &str| {
+    let api = ApiClient::new(local.api_url(), local.admin_token()).unwrap();
+    let token = api.create_token(&token_request("kept")).await.unwrap();
+    let set = async |api: &ApiClient, value: &str| {
         api.set_secret(&name, &SetSecret { value: value.into(), kind: SecretKind::Forge }).await
     };
     let first = set(&api, "one").await.unwrap();
@@ -208,7 +210,7 @@ async fn secrets_and_tokens_survive_a_restart() {
         .body(json!({ "SecretId": first.secret }).to_string());
     let got: Value = serde_json::from_str(&got.send().await.unwrap().text().await.unwrap()).unwrap();
     assert_eq!(got["SecretString"], "two");
-    let kept = Operator::new(local.api_url(), &token.token).unwrap();
+    let kept = ApiClient::new(local.api_url(), &token.token).unwrap();
     assert_eq!(kept.own_token().await.unwrap().name, "kept");
     local.shutdown().await;
 }

@@ -2,8 +2,8 @@
 
 pub(crate) mod terminal;
 
-use crate::demo::{all_are_gone, processes_of};
-use crate::story::until;
+use crate::demo::{processes_of, wait_until_gone};
+use crate::story::wait_until;
 use pullyard_demo_forge::{DemoForge, NoExtension, Options, Repository, User};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Output, Stdio};
@@ -14,14 +14,14 @@ use tokio::process::Command;
 const TOKEN: &str = "a-token-of-ana-0123";
 
 /// A forge outside Pullyard, with a repository and a user.
-struct Elsewhere {
+struct ForeignForge {
     dir: TempDir,
     forge: DemoForge,
     repository: Repository,
 }
 
-impl Elsewhere {
-    async fn begin(agent: &str) -> Self {
+impl ForeignForge {
+    async fn start(agent: &str) -> Self {
         let dir = TempDir::new().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let user = User { login: "ana".into(), id: 11, token: TOKEN.into() };
@@ -53,7 +53,7 @@ impl Elsewhere {
         command
     }
 
-    async fn tries(&self, words: &[&str], token: &str) -> Output {
+    async fn run_try(&self, words: &[&str], token: &str) -> Output {
         self.command(words).env("GH_TOKEN", token).output().await.unwrap()
     }
 
@@ -79,15 +79,15 @@ impl Elsewhere {
     }
 }
 
-fn words(bytes: &[u8]) -> String {
+fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn try_opens_a_pull_request_and_removes_its_folder() {
-    let elsewhere = Elsewhere::begin("#!/bin/sh\ncat > prompt.txt\necho thinking\n").await;
-    let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
-    let (out, err) = (words(&tried.stdout), words(&tried.stderr));
+    let elsewhere = ForeignForge::start("#!/bin/sh\ncat > prompt.txt\necho thinking\n").await;
+    let tried = elsewhere.run_try(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
+    let (out, err) = (text(&tried.stdout), text(&tried.stderr));
     assert_eq!(tried.status.code(), Some(0), "{out}{err}");
     assert!(out.contains("thinking"), "{out}");
     assert!(out.trim_end().ends_with("/acme/app/pull/1"), "{out}");
@@ -100,11 +100,11 @@ async fn try_opens_a_pull_request_and_removes_its_folder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn try_needs_confirmation_a_valid_token_and_an_agent() {
-    let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
+    let elsewhere = ForeignForge::start("#!/bin/sh\nexit 1\n").await;
     let check = async |said: &[&str], token: &str, code: i32, says: &str| {
-        let tried = elsewhere.tries(said, token).await;
-        let err = words(&tried.stderr);
-        assert_eq!(tried.status.code(), Some(code), "{said:?}: {}{err}", words(&tried.stdout));
+        let tried = elsewhere.run_try(said, token).await;
+        let err = text(&tried.stderr);
+        assert_eq!(tried.status.code(), Some(code), "{said:?}: {}{err}", text(&tried.stdout));
         assert!(err.contains(says), "{said:?}: {err}");
     };
     check(&["--agent-command", "./agent.sh"], TOKEN, 2, "add --yes").await;
@@ -115,7 +115,7 @@ async fn try_needs_confirmation_a_valid_token_and_an_agent() {
 }
 
 /// Asks for a colour before it writes a file.
-const ASKS: &str = "#!/bin/sh
+const ASKING_AGENT: &str = "#!/bin/sh
 cat > \"$HOME/prompt\"
 if grep -q 'a deep blue' \"$HOME/prompt\"; then echo blue > colour.txt; exit 0; fi
 mkdir -p .pullyard; printf 'Which colour?\\nAny will do.\\n' > .pullyard/question.md
@@ -123,18 +123,18 @@ mkdir -p .pullyard; printf 'Which colour?\\nAny will do.\\n' > .pullyard/questio
 
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_question_is_answered_on_the_terminal() {
-    let elsewhere = Elsewhere::begin(ASKS).await;
+    let elsewhere = ForeignForge::start(ASKING_AGENT).await;
     let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
-    let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
-    terminal.shows("type a line to send it to the agent").await;
-    terminal.shows("The agent asks:").await;
-    terminal.shows("Which colour?").await;
-    terminal.shows("Any will do.").await;
-    terminal.types("a deep blue\n");
-    let (code, out) = terminal.ends().await;
-    assert_eq!(code, Some(0), "{out}{}", terminal.all());
+    let mut terminal = Terminal::open(command.env("GH_TOKEN", TOKEN));
+    terminal.wait_for_text("type a line to send it to the agent").await;
+    terminal.wait_for_text("The agent asks:").await;
+    terminal.wait_for_text("Which colour?").await;
+    terminal.wait_for_text("Any will do.").await;
+    terminal.write("a deep blue\n");
+    let (code, out) = terminal.wait().await;
+    assert_eq!(code, Some(0), "{out}{}", terminal.text());
     assert!(out.trim_end().ends_with("/acme/app/pull/1"), "{out}");
-    assert_eq!(terminal.all().matches("The agent asks:").count(), 1, "{}", terminal.all());
+    assert_eq!(terminal.text().matches("The agent asks:").count(), 1, "{}", terminal.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,15 +147,15 @@ async fn end_of_input_is_reported_once() {
          mkdir -p .pullyard; echo 'Which colour?' > .pullyard/question.md\n",
         go.display()
     );
-    let elsewhere = Elsewhere::begin(&asks).await;
+    let elsewhere = ForeignForge::start(&asks).await;
     let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
-    let mut terminal = Terminal::of(command.env("GH_TOKEN", TOKEN));
-    terminal.shows("type a line to send it to the agent").await;
-    terminal.types("\u{4}");
-    terminal.shows("your input has ended").await;
+    let mut terminal = Terminal::open(command.env("GH_TOKEN", TOKEN));
+    terminal.wait_for_text("type a line to send it to the agent").await;
+    terminal.write("\u{4}");
+    terminal.wait_for_text("your input has ended").await;
     std::fs::write(&go, "").unwrap();
-    let (code, out) = terminal.ends().await;
-    let all = terminal.all();
+    let (code, out) = terminal.wait().await;
+    let all = terminal.text();
     assert_eq!(code, Some(6), "{out}{all}");
     assert!(all.contains("the agent asked a question, but there is no terminal to answer it: Which colour?"), "{all}");
     assert_eq!(all.matches("your input has ended").count(), 1, "{all}");
@@ -163,10 +163,10 @@ async fn end_of_input_is_reported_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn question_without_a_terminal_ends_the_try() {
-    let elsewhere = Elsewhere::begin(ASKS).await;
-    let tried = elsewhere.tries(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
-    let err = words(&tried.stderr);
-    assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
+    let elsewhere = ForeignForge::start(ASKING_AGENT).await;
+    let tried = elsewhere.run_try(&["--yes", "--agent-command", "./agent.sh"], TOKEN).await;
+    let err = text(&tried.stderr);
+    assert_eq!(tried.status.code(), Some(6), "{}{err}", text(&tried.stdout));
     assert!(
         err.contains("the agent asked a question, but there is no terminal to answer it: Which colour? Any will do."),
         "{err}"
@@ -177,44 +177,44 @@ async fn question_without_a_terminal_ends_the_try() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn token_of_gh_needs_consent() {
-    let elsewhere = Elsewhere::begin("#!/bin/sh\ncat > prompt.txt\n").await;
+    let elsewhere = ForeignForge::start("#!/bin/sh\ncat > prompt.txt\n").await;
     let says = format!("[ \"$*\" = \"auth token --hostname $HOST\" ] && echo {TOKEN}");
     let address = elsewhere.forge.api_url();
     let host = address.split('/').nth(2).unwrap();
     let words = ["--agent-command", "./agent.sh"];
 
-    let mut terminal = Terminal::of(elsewhere.command_with_gh(&words, &says).env("HOST", host));
-    terminal.shows("it can read and change the same files as you. Continue? [y/N]").await;
-    terminal.types("y\n");
-    terminal.shows("Use `gh`'s token to push").await;
-    terminal.types("n\n");
-    assert_eq!(terminal.ends().await.0, Some(1));
+    let mut terminal = Terminal::open(elsewhere.command_with_gh(&words, &says).env("HOST", host));
+    terminal.wait_for_text("it can read and change the same files as you. Continue? [y/N]").await;
+    terminal.write("y\n");
+    terminal.wait_for_text("Use `gh`'s token to push").await;
+    terminal.write("n\n");
+    assert_eq!(terminal.wait().await.0, Some(1));
     assert!(
-        terminal.all().contains("nothing was changed") && terminal.all().contains("set GH_TOKEN"),
+        terminal.text().contains("nothing was changed") && terminal.text().contains("set GH_TOKEN"),
         "{}",
-        terminal.all()
+        terminal.text()
     );
 
-    let mut terminal = Terminal::of(elsewhere.command_with_gh(&words, &says).env("HOST", host));
-    terminal.shows("Continue? [y/N]").await;
-    terminal.types("y\n");
-    terminal.shows("Use `gh`'s token to push").await;
-    terminal.types("yes\n");
-    let (code, out) = terminal.ends().await;
-    assert_eq!(code, Some(0), "{out}{}", terminal.all());
+    let mut terminal = Terminal::open(elsewhere.command_with_gh(&words, &says).env("HOST", host));
+    terminal.wait_for_text("Continue? [y/N]").await;
+    terminal.write("y\n");
+    terminal.wait_for_text("Use `gh`'s token to push").await;
+    terminal.write("yes\n");
+    let (code, out) = terminal.wait().await;
+    assert_eq!(code, Some(0), "{out}{}", terminal.text());
     assert!(
-        terminal.all().contains("works on acme/app as ana") && !terminal.all().contains(TOKEN),
+        terminal.text().contains("works on acme/app as ana") && !terminal.text().contains(TOKEN),
         "{}",
-        terminal.all()
+        terminal.text()
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gh_without_a_token_ends_the_try() {
-    let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
+    let elsewhere = ForeignForge::start("#!/bin/sh\nexit 1\n").await;
     for gh in ["exit 1", "exit 0", "echo \" \""] {
         let tried = elsewhere.command_with_gh(&["--yes", "--agent-command", "./agent.sh"], gh).output().await.unwrap();
-        let err = words(&tried.stderr);
+        let err = text(&tried.stderr);
         assert_eq!(tried.status.code(), Some(4), "{gh}: {err}");
         assert!(err.contains("there is no token for the forge: `gh` is not signed in there"), "{gh}: {err}");
         assert!(err.contains("sign in with `gh auth login`"), "{gh}: {err}");
@@ -229,10 +229,10 @@ cat > /dev/null
 echo '{\"kind\":\"usage\",\"turns\":1,\"cost_usd_micros\":600000}'
 sleep 600
 ";
-    let elsewhere = Elsewhere::begin(spends).await;
-    let tried = elsewhere.tries(&["--yes", "--max-usd", "0.50", "--agent-command", "./agent.sh"], TOKEN).await;
-    let err = words(&tried.stderr);
-    assert_eq!(tried.status.code(), Some(6), "{}{err}", words(&tried.stdout));
+    let elsewhere = ForeignForge::start(spends).await;
+    let tried = elsewhere.run_try(&["--yes", "--max-usd", "0.50", "--agent-command", "./agent.sh"], TOKEN).await;
+    let err = text(&tried.stderr);
+    assert_eq!(tried.status.code(), Some(6), "{}{err}", text(&tried.stdout));
     assert!(err.contains("The job spent $0.60; the limit is $0.50 (cost_limit)"), "{err}");
 }
 
@@ -243,19 +243,19 @@ async fn signals_stop_the_agent_and_remove_the_folder() {
         let begun = outside.path().join("begun");
         let endless =
             format!("#!/bin/sh\ncat > /dev/null\necho > '{}'\nwhile :; do sleep 0.05; done\n", begun.display());
-        let elsewhere = Elsewhere::begin(&endless).await;
+        let elsewhere = ForeignForge::start(&endless).await;
         let folder = elsewhere.dir.path().join("tmp");
         let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
         let command = command.env("GH_TOKEN", TOKEN);
-        let mut terminal = if shows_output { Terminal::of_output(command) } else { Terminal::of(command) };
-        until("the agent works", async || if begun.exists() { Ok(()) } else { Err(terminal.all()) }).await;
+        let mut terminal = if shows_output { Terminal::start_with_output(command) } else { Terminal::open(command) };
+        wait_until("the agent works", async || if begun.exists() { Ok(()) } else { Err(terminal.text()) }).await;
         assert!(processes_of(&folder).len() > 1, "the try and its agent run");
-        terminal.sends(signal).await;
-        let (code, out) = terminal.ends().await;
-        assert_eq!(code, Some(130), "{signal}: {out}{}", terminal.all());
-        let says = terminal.all().contains("interrupted: the agent is stopped");
-        assert_eq!(says, signal == "-INT", "{signal}: {}", terminal.all());
-        all_are_gone(&folder).await;
+        terminal.signal(signal).await;
+        let (code, out) = terminal.wait().await;
+        assert_eq!(code, Some(130), "{signal}: {out}{}", terminal.text());
+        let says = terminal.text().contains("interrupted: the agent is stopped");
+        assert_eq!(says, signal == "-INT", "{signal}: {}", terminal.text());
+        wait_until_gone(&folder).await;
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{signal}: the folder was not removed");
         assert!(!elsewhere.branches().contains("pullyard/"), "{signal}: {}", elsewhere.branches());
     }
@@ -266,15 +266,15 @@ async fn killing_the_try_kills_its_agent_and_removes_its_folder() {
     let outside = TempDir::new().unwrap();
     let begun = outside.path().join("begun");
     let endless = format!("#!/bin/sh\ncat > /dev/null\necho > '{}'\nwhile :; do sleep 0.05; done\n", begun.display());
-    let elsewhere = Elsewhere::begin(&endless).await;
+    let elsewhere = ForeignForge::start(&endless).await;
     let folder = elsewhere.dir.path().join("tmp");
     let mut command = elsewhere.command(&["--yes", "--agent-command", "./agent.sh"]);
     command.env("GH_TOKEN", TOKEN).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut tried = command.spawn().unwrap();
-    until("the agent works", async || if begun.exists() { Ok(()) } else { Err("it does not".into()) }).await;
+    wait_until("the agent works", async || if begun.exists() { Ok(()) } else { Err("it does not".into()) }).await;
     assert!(processes_of(&folder).len() > 1, "the try and its agent run");
     tried.kill().await.unwrap();
-    all_are_gone(&folder).await;
+    wait_until_gone(&folder).await;
     let left: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("pullyard-try-")), "{left:?}");
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
@@ -282,15 +282,15 @@ async fn killing_the_try_kills_its_agent_and_removes_its_folder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_limits_are_refused() {
-    let elsewhere = Elsewhere::begin("#!/bin/sh\nexit 1\n").await;
+    let elsewhere = ForeignForge::start("#!/bin/sh\nexit 1\n").await;
     for (flag, value, code, says) in [
         ("--max-usd", "five", 2, "use dollars, such as 50 or 2.50"),
         ("--max-usd", "0.001", 2, "use 10000 (a cent) to 1000000000"),
         ("--max-minutes", "0", 2, "1..=1440"),
         ("--max-minutes", "1441", 2, "1..=1440"),
     ] {
-        let tried = elsewhere.tries(&["--yes", flag, value, "--agent-command", "./agent.sh"], TOKEN).await;
-        let err = words(&tried.stderr);
+        let tried = elsewhere.run_try(&["--yes", flag, value, "--agent-command", "./agent.sh"], TOKEN).await;
+        let err = text(&tried.stderr);
         assert_eq!(tried.status.code(), Some(code), "{flag} {value}: {err}");
         assert!(err.contains(says), "{flag} {value}: {err}");
     }

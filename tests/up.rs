@@ -1,11 +1,11 @@
 //! Tests of `pullyard up`: start, stop and kill.
 
-use crate::story::until;
+use crate::story::wait_until;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::job::JobStatus;
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::job::Job;
 use serde_json::{Value, json};
 use std::fs;
@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-const LONGEST: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) struct Machine {
     root: TempDir,
@@ -25,13 +25,13 @@ pub(crate) struct Machine {
 
 pub(crate) struct Up {
     child: Child,
-    pub(crate) api: Operator,
-    said: Value,
+    pub(crate) api: ApiClient,
+    startup: Value,
 }
 
 /// A free port below the ephemeral range, so that it stays free while its owner restarts. Linux starts the range at
 /// 32768.
-fn lasting_port() -> u16 {
+fn stable_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // A concurrent run of these tests starts elsewhere.
     let begin = std::process::id() % 10_000;
@@ -76,7 +76,7 @@ impl Machine {
         self.root.keep()
     }
 
-    pub(crate) fn let_go(&self) {
+    pub(crate) fn open_gate(&self) {
         fs::write(self.path("gate"), "").unwrap();
     }
 
@@ -95,12 +95,15 @@ impl Machine {
         command
     }
 
-    async fn ran(&self, arguments: &[&str]) -> Output {
-        tokio::time::timeout(LONGEST, self.command(arguments).output()).await.expect("the command did not end").unwrap()
+    async fn output(&self, arguments: &[&str]) -> Output {
+        tokio::time::timeout(TIME_LIMIT, self.command(arguments).output())
+            .await
+            .expect("the command did not end")
+            .unwrap()
     }
 
-    pub(crate) async fn done(&self, arguments: &[&str]) -> String {
-        let ran = self.ran(arguments).await;
+    pub(crate) async fn stdout(&self, arguments: &[&str]) -> String {
+        let ran = self.output(arguments).await;
         assert!(ran.status.success(), "{arguments:?}: {ran:?}");
         String::from_utf8(ran.stdout).unwrap()
     }
@@ -110,7 +113,7 @@ impl Machine {
         let addresses = self.path("data/addresses.json");
         if !addresses.exists() {
             fs::create_dir_all(self.path("data")).unwrap();
-            let [api, forge] = [(); 2].map(|()| format!("127.0.0.1:{}", lasting_port()));
+            let [api, forge] = [(); 2].map(|()| format!("127.0.0.1:{}", stable_port()));
             fs::write(addresses, json!({ "api": api, "forge": forge }).to_string()).unwrap();
         }
         self.up_with(&[]).await
@@ -119,14 +122,14 @@ impl Machine {
     pub(crate) async fn up_with(&self, flags: &[&str]) -> Up {
         let mut child = self.command(&[&["up", "--json", "--data", "data"], flags].concat()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(LONGEST, lines.next_line()).await.expect("up did not start").unwrap();
+        let line = tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.expect("up did not start").unwrap();
         let Some(line) = line else {
             panic!("up did not start: {:?}", child.wait_with_output().await.unwrap());
         };
         let said: Value = serde_json::from_str(&line).unwrap();
         let url = said["api"].as_str().unwrap_or_else(|| panic!("up did not start: {said}"));
-        let api = Operator::new(url, &self.token()).unwrap();
-        Up { child, api, said }
+        let api = ApiClient::new(url, &self.token()).unwrap();
+        Up { child, api, startup: said }
     }
 
     pub(crate) fn token(&self) -> String {
@@ -135,23 +138,23 @@ impl Machine {
         token.trim_matches('"').to_owned()
     }
 
-    pub(crate) async fn project(&self) {
-        self.done(&["projects", "create", "shop", "--name", "Shop"]).await;
-        self.done(&["settings", "set", "auto_create=true"]).await;
-        self.done(&["repos", "add", "--path", "shop", "--agent-command", "./agent.sh"]).await;
+    pub(crate) async fn create_project(&self) {
+        self.stdout(&["projects", "create", "shop", "--name", "Shop"]).await;
+        self.stdout(&["settings", "set", "auto_create=true"]).await;
+        self.stdout(&["repos", "add", "--path", "shop", "--agent-command", "./agent.sh"]).await;
     }
 
     /// Creates and moves a ticket; returns its job in any state.
-    pub(crate) async fn moved(&self, up: &Up) -> JobId {
-        self.done(&["tickets", "create", "S-1", "--title", "Say hi"]).await;
-        self.done(&["tickets", "move", "S-1", "AI Processing"]).await;
-        up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id
+    pub(crate) async fn start_job(&self, up: &Up) -> JobId {
+        self.stdout(&["tickets", "create", "S-1", "--title", "Say hi"]).await;
+        self.stdout(&["tickets", "move", "S-1", "AI Processing"]).await;
+        up.api.jobs(&shop_project(), None).await.unwrap().jobs.into_iter().next().unwrap().id
     }
 
     /// The same, once its agent works.
-    async fn working(&self, up: &Up) -> JobId {
-        let job = self.moved(up).await;
-        up.job_when(&job, |job| job.status == JobStatus::Executing).await;
+    async fn start_working_job(&self, up: &Up) -> JobId {
+        let job = self.start_job(up).await;
+        up.wait_for_job(&job, |job| job.status == JobStatus::Executing).await;
         job
     }
 
@@ -172,7 +175,7 @@ impl Machine {
 
 impl Up {
     pub(crate) fn url(&self) -> &str {
-        self.said["api"].as_str().unwrap()
+        self.startup["api"].as_str().unwrap()
     }
 
     fn pid(&self) -> Pid {
@@ -186,39 +189,39 @@ impl Up {
     /// Sends a signal, as a service manager or Ctrl-C does, and waits.
     pub(crate) async fn stop(mut self, signal: Signal) -> (i32, String) {
         kill(self.pid(), signal).unwrap();
-        let ended = tokio::time::timeout(LONGEST, self.child.wait()).await.expect("up did not end").unwrap();
+        let ended = tokio::time::timeout(TIME_LIMIT, self.child.wait()).await.expect("up did not end").unwrap();
         let mut err = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut err).await.unwrap();
         (ended.code().unwrap_or(-1), err)
     }
 
-    pub(crate) async fn ended(&self, job: &JobId) -> Job {
-        self.job_when(job, |job| job.status.is_terminal()).await
+    pub(crate) async fn wait_until_ended(&self, job: &JobId) -> Job {
+        self.wait_for_job(job, |job| job.status.is_terminal()).await
     }
 
-    pub(crate) async fn job_when(&self, job: &JobId, good: impl Fn(&Job) -> bool) -> Job {
+    pub(crate) async fn wait_for_job(&self, job: &JobId, good: impl Fn(&Job) -> bool) -> Job {
         let look = async || match self.api.job(job).await {
             Ok(job) if good(&job) => Ok(job),
             other => Err(format!("{other:?}")),
         };
-        until("the job gets there", look).await
+        wait_until("the job gets there", look).await
     }
 
     /// Waits until the ticket has this status and these badges and is synced.
-    pub(crate) async fn ticket_shows(&self, status: &str, badges: &[&str]) {
-        let look = async || match self.api.ticket(&shop(), &key()).await {
+    pub(crate) async fn wait_for_ticket(&self, status: &str, badges: &[&str]) {
+        let look = async || match self.api.ticket(&shop_project(), &ticket_key()).await {
             Ok(ticket) if ticket.status == status && ticket.badges == badges && ticket.synced => Ok(()),
             other => Err(format!("{other:?}")),
         };
-        until("the ticket shows it", look).await
+        wait_until("the ticket shows it", look).await
     }
 }
 
-fn shop() -> ProjectId {
+fn shop_project() -> ProjectId {
     ProjectId::new("shop").unwrap()
 }
 
-fn key() -> TicketKey {
+fn ticket_key() -> TicketKey {
     TicketKey::new("S-1").unwrap()
 }
 
@@ -226,10 +229,10 @@ fn key() -> TicketKey {
 async fn ticket_becomes_a_branch_of_the_users_checkout() {
     let machine = Machine::new();
     let up = machine.up().await;
-    machine.project().await;
-    machine.let_go();
-    let job = machine.moved(&up).await;
-    let job = up.ended(&job).await;
+    machine.create_project().await;
+    machine.open_gate();
+    let job = machine.start_job(&up).await;
+    let job = up.wait_until_ended(&job).await;
     assert_eq!(job.status, JobStatus::Completed, "{job:?}");
     let result = job.result.unwrap();
     assert_eq!(machine.branches(), [result.branch.as_str()]);
@@ -241,20 +244,20 @@ async fn ticket_becomes_a_branch_of_the_users_checkout() {
 async fn job_completes_once_after_up_is_killed_and_restarted() {
     let machine = Machine::new();
     let up = machine.up().await;
-    machine.project().await;
-    let (job, url) = (machine.working(&up).await, up.url().to_owned());
+    machine.create_project().await;
+    let (job, url) = (machine.start_working_job(&up).await, up.url().to_owned());
     up.kill().await;
     // The agent completes while `up` is down.
-    machine.let_go();
+    machine.open_gate();
 
     let up = machine.up().await;
     assert_eq!(up.url(), url);
-    let ended = up.ended(&job).await;
+    let ended = up.wait_until_ended(&job).await;
     assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
     assert_eq!(machine.branches().len(), 1);
     assert_eq!(ended.result.unwrap().number, 1);
-    up.ticket_shows("In Review", &[]).await;
-    assert_eq!(up.api.jobs(&shop(), None).await.unwrap().jobs.len(), 1);
+    up.wait_for_ticket("In Review", &[]).await;
+    assert_eq!(up.api.jobs(&shop_project(), None).await.unwrap().jobs.len(), 1);
     let texts: Vec<_> =
         up.api.events(&job, None).await.unwrap().events.into_iter().filter_map(|seen| seen.event.text).collect();
     assert!(texts.contains(&"begins".to_owned()) && texts.contains(&"ends".to_owned()), "{texts:?}");
@@ -265,25 +268,25 @@ async fn job_completes_once_after_up_is_killed_and_restarted() {
 async fn job_fails_when_killed_together_with_up() {
     let machine = Machine::new();
     let up = machine.up().await;
-    machine.project().await;
-    let job = machine.working(&up).await;
+    machine.create_project().await;
+    let job = machine.start_working_job(&up).await;
     let tasks = machine.tasks();
     assert_eq!(tasks.len(), 1);
     up.kill().await;
     killpg(tasks[0], Signal::SIGKILL).unwrap();
 
     let up = machine.up().await;
-    let ended = up.ended(&job).await;
+    let ended = up.wait_until_ended(&job).await;
     assert_eq!(ended.status, JobStatus::Failed);
     assert_eq!(ended.failure.unwrap().code, "runner_crashed");
-    up.ticket_shows("Todo", &["AI Failed"]).await;
+    up.wait_for_ticket("Todo", &["AI Failed"]).await;
     assert!(machine.branches().is_empty());
     // The next entry creates the next job.
-    machine.let_go();
-    machine.done(&["tickets", "move", "S-1", "AI Processing"]).await;
-    let next = up.api.jobs(&shop(), None).await.unwrap().jobs.into_iter().next().unwrap().id;
+    machine.open_gate();
+    machine.stdout(&["tickets", "move", "S-1", "AI Processing"]).await;
+    let next = up.api.jobs(&shop_project(), None).await.unwrap().jobs.into_iter().next().unwrap().id;
     assert_ne!(next, job);
-    assert_eq!(up.ended(&next).await.status, JobStatus::Completed);
+    assert_eq!(up.wait_until_ended(&next).await.status, JobStatus::Completed);
     assert_eq!(machine.branches().len(), 1);
     up.stop(Signal::SIGTERM).await;
 }
@@ -292,14 +295,14 @@ async fn job_fails_when_killed_together_with_up() {
 async fn stopped_up_leaves_its_job_running() {
     let machine = Machine::new();
     let up = machine.up().await;
-    machine.project().await;
-    let job = machine.working(&up).await;
+    machine.create_project().await;
+    let job = machine.start_working_job(&up).await;
     let (code, err) = up.stop(Signal::SIGTERM).await;
     assert_eq!(code, 0, "{err}");
     assert!(err.contains("1 job keeps running"), "{err}");
     let up = machine.up().await;
-    machine.let_go();
-    assert_eq!(up.ended(&job).await.status, JobStatus::Completed);
+    machine.open_gate();
+    assert_eq!(up.wait_until_ended(&job).await.status, JobStatus::Completed);
     up.stop(Signal::SIGTERM).await;
 }
 
@@ -307,18 +310,18 @@ async fn stopped_up_leaves_its_job_running() {
 async fn up_refuses_a_used_folder_or_address() {
     let machine = Machine::new();
     let up = machine.up().await;
-    let second = machine.ran(&["up", "--data", "data"]).await;
+    let second = machine.output(&["up", "--data", "data"]).await;
     let err = String::from_utf8(second.stderr).unwrap();
     assert_eq!(second.status.code(), Some(1), "{err}");
     assert!(err.contains("another `pullyard up` already uses") && err.contains("help: "), "{err}");
 
     let address = up.url().strip_prefix("http://").unwrap();
-    let third = machine.ran(&["up", "--data", "other", "--listen", address]).await;
+    let third = machine.output(&["up", "--data", "other", "--listen", address]).await;
     let err = String::from_utf8(third.stderr).unwrap();
     assert_eq!(third.status.code(), Some(1), "{err}");
     assert!(err.contains(&format!("{address} is taken by another program")) && err.contains("--listen"), "{err}");
 
-    let open = machine.ran(&["up", "--data", "other", "--listen", "0.0.0.0:0"]).await;
+    let open = machine.output(&["up", "--data", "other", "--listen", "0.0.0.0:0"]).await;
     let err = String::from_utf8(open.stderr).unwrap();
     assert_eq!(open.status.code(), Some(2), "{err}");
     assert!(err.contains("can be reached by other machines"), "{err}");
@@ -332,11 +335,11 @@ async fn up_prints_four_lines_and_protects_its_folder() {
     let mut child = machine.command(&["up", "--data", "data", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for word in ["Pullyard", "Sign in", "Data", "Stop"] {
-        let line = tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let line = tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
         assert!(line.trim_start().starts_with(word), "{line}");
     }
     kill(Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
-    assert_eq!(tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap(), None);
+    assert_eq!(tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.unwrap().unwrap(), None);
     let mode = |name: &str| fs::metadata(machine.path(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("data"), mode("data/keys.json"), mode("config/pullyard/config.toml")), (0o700, 0o600, 0o600));
     assert_eq!(fs::read_to_string(machine.path("data/.gitignore")).unwrap(), "*\n");
@@ -353,7 +356,7 @@ async fn context_of_another_server_stays_current() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut said = String::new();
     while !said.contains("Pullyard") {
-        said = tokio::time::timeout(LONGEST, lines.next_line()).await.unwrap().unwrap().unwrap();
+        said = tokio::time::timeout(TIME_LIMIT, lines.next_line()).await.unwrap().unwrap().unwrap();
     }
     assert!(said.contains("pullyard contexts use local"), "{said}");
     let config = fs::read_to_string(folder.join("config.toml")).unwrap();
@@ -377,13 +380,13 @@ async fn clock_that_runs_behind_is_reported() {
 async fn repos_add_refuses_a_folder_without_a_repository() {
     let machine = Machine::new();
     let up = machine.up().await;
-    machine.done(&["projects", "create", "shop", "--name", "Shop"]).await;
+    machine.stdout(&["projects", "create", "shop", "--name", "Shop"]).await;
     fs::create_dir_all(machine.path("empty")).unwrap();
-    let ran = machine.ran(&["repos", "add", "--path", "empty", "--agent-command", "./agent.sh"]).await;
+    let ran = machine.output(&["repos", "add", "--path", "empty", "--agent-command", "./agent.sh"]).await;
     assert_eq!(ran.status.code(), Some(2));
     let err = String::from_utf8(ran.stderr).unwrap();
     assert!(err.contains("neither a bare git repository nor the top of a checkout"), "{err}");
-    assert!(up.api.repositories(&shop()).await.unwrap().repositories.is_empty());
+    assert!(up.api.repositories(&shop_project()).await.unwrap().repositories.is_empty());
     up.stop(Signal::SIGTERM).await;
 }
 
@@ -398,12 +401,12 @@ async fn new_admin_token_revokes_the_old_one() {
     let up = machine.up_with(&["--new-admin-token"]).await;
     assert_ne!(machine.token(), before);
     assert!(up.api.projects(None).await.is_ok());
-    let refused = Operator::new(up.url(), &before).unwrap().projects(None).await.unwrap_err();
+    let refused = ApiClient::new(up.url(), &before).unwrap().projects(None).await.unwrap_err();
     assert_eq!(refused.code(), Some("not_signed_in"));
     up.stop(Signal::SIGTERM).await;
     // The old token stays revoked after a restart.
     let up = machine.up().await;
-    assert!(Operator::new(up.url(), &before).unwrap().projects(None).await.is_err());
+    assert!(ApiClient::new(up.url(), &before).unwrap().projects(None).await.is_err());
     assert!(up.api.projects(None).await.is_ok());
     up.stop(Signal::SIGTERM).await;
 }
@@ -412,18 +415,18 @@ async fn new_admin_token_revokes_the_old_one() {
 async fn doctor_finds_a_moved_repository() {
     let machine = Machine::new();
     let up = machine.up().await;
-    machine.project().await;
-    let looks = async || machine.ran(&["doctor", "--json"]).await;
+    machine.create_project().await;
+    let looks = async || machine.output(&["doctor", "--json"]).await;
     assert!(looks().await.status.success());
     fs::rename(machine.path("shop"), machine.path("moved")).unwrap();
     let found = looks().await;
     let said = String::from_utf8(found.stdout).unwrap();
     assert_eq!(found.status.code(), Some(1), "{said}");
     assert!(said.contains("local/shop of shop is no longer in its folder."), "{said}");
-    machine.done(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
-    assert_eq!(up.api.repositories(&shop()).await.unwrap().repositories.len(), 2);
+    machine.stdout(&["repos", "add", "--path", "moved", "--agent-command", "./agent.sh"]).await;
+    assert_eq!(up.api.repositories(&shop_project()).await.unwrap().repositories.len(), 2);
     assert!(said.contains("pullyard repos remove local/shop --project shop"), "{said}");
-    machine.done(&["repos", "remove", "local/shop", "--yes"]).await;
+    machine.stdout(&["repos", "remove", "local/shop", "--yes"]).await;
     assert!(looks().await.status.success());
     up.stop(Signal::SIGTERM).await;
 }
@@ -438,10 +441,10 @@ async fn browser_signs_in_through_a_page_private_to_the_owner() {
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let up = machine.up_with(&["--listen", "127.0.0.1:0", "--open"]).await;
     let arguments =
-        until("a browser is asked", async || fs::read_to_string(&told).map_err(|error| error.to_string())).await;
+        wait_until("a browser is asked", async || fs::read_to_string(&told).map_err(|error| error.to_string())).await;
     assert!(!arguments.contains("code="), "{arguments}");
     let page = std::path::Path::new(arguments.trim());
     assert_eq!(fs::metadata(page).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(fs::read_to_string(page).unwrap().contains(up.said["sign_in"].as_str().unwrap()));
+    assert!(fs::read_to_string(page).unwrap().contains(up.startup["sign_in"].as_str().unwrap()));
     up.stop(Signal::SIGTERM).await;
 }

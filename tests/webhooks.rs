@@ -1,21 +1,21 @@
 //! Tests of webhooks from outside: signed bodies, hooks at the demo forge, rotating secrets, and polling.
 
-mod compared;
-mod installed;
-mod looks;
-mod others;
+mod comparison;
+mod install;
+mod polling;
 mod recovery;
 mod replays;
 mod secrets;
+mod two_projects;
 
-use crate::story::{REPOSITORY, Setup, Story, Task, until};
+use crate::story::{REPOSITORY, Setup, Story, Task, wait_until};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::secret::SecretKind;
-use pullyard_local::{AccountKind, Local, Role, User};
+use pullyard_local::{AccountKind, LocalSystem, Role, User};
 use pullyard_protocol::hook::{Hook, InstallHook};
 use pullyard_protocol::job::Job;
 use pullyard_protocol::secret::SetSecret;
@@ -29,11 +29,11 @@ pub(crate) const ANNS_TOKEN: &str = "ghp_ann";
 pub(crate) const SECRET: &str = "a secret of the hook";
 pub(crate) const BRANCH: &str = "pullyard/acme/app-1-1";
 
-fn name(name: &str) -> HookName {
+fn hook_name(name: &str) -> HookName {
     HookName::new(name).unwrap()
 }
 
-pub(crate) fn signed(secret: &str, body: &[u8]) -> String {
+pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     let mut code = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     code.update(body);
     let hex: String = code.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -48,25 +48,25 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) async fn make() -> Self {
-        Self::of(Setup::default()).await
+    pub(crate) async fn new() -> Self {
+        Self::with_setup(Setup::default()).await
     }
 
-    pub(crate) async fn of(setup: Setup) -> Self {
-        Self::prepared(setup, async |_| {}).await
+    pub(crate) async fn with_setup(setup: Setup) -> Self {
+        Self::with_prepared(setup, async |_| {}).await
     }
 
     /// Runs `prepare` on the system before its first call.
-    pub(crate) async fn prepared(setup: Setup, prepare: impl AsyncFnOnce(&Local)) -> Self {
+    pub(crate) async fn with_prepared(setup: Setup, prepare: impl AsyncFnOnce(&LocalSystem)) -> Self {
         let settings = Settings { revise_on_review: true, ..setup.settings };
-        let story = Story::prepared(Setup { task: Task::Waiting, settings, ..setup }, prepare).await;
+        let story = Story::start_prepared(Setup { task: Task::Waiting, settings, ..setup }, prepare).await;
         let forge = story.local.forge();
         let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
         forge.add_user(ann, AccountKind::User).await.unwrap();
         forge.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
         forge.commit(REPOSITORY, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
         let body = json!({ "title": "APP-1", "head": BRANCH, "base": "main", "body": "" });
-        let made = story.forge(Method::POST, "/pulls", body).await;
+        let made = story.call_forge(Method::POST, "/pulls", body).await;
         let number = made["number"].as_u64().unwrap();
         let repository = made["base"]["repo"]["id"].as_u64().unwrap();
         let world = Self { story, number, repository };
@@ -78,12 +78,12 @@ impl World {
     pub(crate) async fn link(&self, number: u64, ticket: &str, branch: &str, head: &str) {
         let integration = IntegrationId::new("gh1").unwrap();
         let id = PullRequestId { integration, repository: self.repository, number };
-        self.story.linked(id, ticket, REPOSITORY, (branch, head)).await;
+        self.story.link_pull_request(id, ticket, REPOSITORY, (branch, head)).await;
     }
 
-    pub(crate) fn wanted(&self, hook: &str, by_hand: bool) -> InstallHook {
+    pub(crate) fn install_request(&self, hook: &str, by_hand: bool) -> InstallHook {
         InstallHook {
-            name: name(hook),
+            name: hook_name(hook),
             integration: IntegrationId::new("gh1").unwrap(),
             project: self.story.project.clone(),
             others: Vec::new(),
@@ -96,8 +96,8 @@ impl World {
     }
 
     /// A hook that only the test calls.
-    pub(crate) async fn by_hand(&self, hook: &str) -> Hook {
-        let made = self.story.api.install_hook(&self.wanted(hook, true)).await.unwrap();
+    pub(crate) async fn install_by_hand(&self, hook: &str) -> Hook {
+        let made = self.story.api.install_hook(&self.install_request(hook, true)).await.unwrap();
         self.story
             .api
             .set_secret(&made.secret, &SetSecret { value: SECRET.into(), kind: SecretKind::Forge })
@@ -114,7 +114,7 @@ impl World {
                 "submitted_at": "2026-11-20T12:00:00Z", "html_url": "https://forge.example/r",
                 "author_association": "MEMBER", "user": { "id": ANN, "login": "ann", "type": "User" },
             },
-            "pull_request": self.pull(),
+            "pull_request": self.load_pull_request(),
             "repository": { "id": self.repository, "full_name": REPOSITORY },
             "sender": { "id": ANN, "login": "ann", "type": "User" },
         })
@@ -134,12 +134,12 @@ impl World {
     fn label(&self, who: &Value) -> Value {
         json!({
             "action": "labeled", "number": self.number, "label": { "name": "pullyard:revise" },
-            "pull_request": self.pull(), "repository": { "id": self.repository, "full_name": REPOSITORY },
+            "pull_request": self.load_pull_request(), "repository": { "id": self.repository, "full_name": REPOSITORY },
             "sender": who,
         })
     }
 
-    fn pull(&self) -> Value {
+    fn load_pull_request(&self) -> Value {
         json!({
             "number": self.number, "html_url": "https://forge.example/p", "state": "open", "draft": false,
             "title": "APP-1", "merged_at": null, "updated_at": "2026-11-20T12:00:00Z",
@@ -149,7 +149,8 @@ impl World {
     }
 
     pub(crate) async fn send(&self, hook: &str, event: &str, body: &Value) -> (u16, Value) {
-        self.send_as(hook, event, "guid-1", &signed(SECRET, body.to_string().as_bytes()), body.to_string().into()).await
+        self.send_as(hook, event, "guid-1", &signature(SECRET, body.to_string().as_bytes()), body.to_string().into())
+            .await
     }
 
     pub(crate) async fn send_as(
@@ -166,12 +167,12 @@ impl World {
             headers.push(("x-hub-signature-256", signature));
         }
         let (status, _, said) =
-            self.story.call(Method::POST, &format!("/webhooks/github/{hook}"), &headers, body).await;
+            self.story.request_with_headers(Method::POST, &format!("/webhooks/github/{hook}"), &headers, body).await;
         (status, said)
     }
 
     /// Ann requests changes at the forge; returns the review's id.
-    async fn asks(&self) -> u64 {
+    async fn request_changes(&self) -> u64 {
         let url = format!("{}/repos/{REPOSITORY}/pulls/{}/reviews", self.story.local.forge().api_url(), self.number);
         let body = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
         let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(body.to_string());
@@ -185,8 +186,8 @@ impl World {
         self.story.jobs().await.into_iter().filter(|job| job.kind == JobKind::Revise).collect()
     }
 
-    async fn revised(&self) -> Job {
-        until("a revise job is made", async || {
+    async fn wait_for_revision(&self) -> Job {
+        wait_until("a revise job is made", async || {
             let mut jobs = self.revisions().await;
             if jobs.len() == 1 { Ok(jobs.remove(0)) } else { Err(format!("{} jobs", jobs.len())) }
         })
@@ -196,11 +197,11 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_are_checked_in_the_published_order() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
     let review = world.review(80, "submitted", "changes_requested");
     let bytes = || review.to_string().into_bytes();
-    let good = signed(SECRET, &bytes());
+    let good = signature(SECRET, &bytes());
     let check = async |what: &str, (status, said): (u16, Value), expected: u16, code: &str| {
         let seen = said["code"].as_str().unwrap_or_default();
         assert_eq!((status, seen), (expected, code), "{what}: {said}");
@@ -212,10 +213,10 @@ async fn deliveries_are_checked_in_the_published_order() {
     check("unknown", world.send_as("nobody", event, "g", &good, bytes()).await, 404, "not_found").await;
     check("no signature", world.send_as("acme", event, "g", "", b"{".to_vec()).await, 401, "signature_missing").await;
     check("malformed", world.send_as("acme", event, "g", "sha256=12", bytes()).await, 401, "signature_missing").await;
-    check("wrong", world.send_as("acme", event, "g", &signed("x", &bytes()), bytes()).await, 401, "signature_wrong")
+    check("wrong", world.send_as("acme", event, "g", &signature("x", &bytes()), bytes()).await, 401, "signature_wrong")
         .await;
     let garbage = [0xff, 0xfe, 0x00, 0x81];
-    let sent = world.send_as("acme", event, "g", &signed(SECRET, &garbage), garbage.to_vec()).await;
+    let sent = world.send_as("acme", event, "g", &signature(SECRET, &garbage), garbage.to_vec()).await;
     check("bytes that are no text", sent, 400, "body_unreadable").await;
     check(
         "another event's shape",
@@ -253,16 +254,16 @@ async fn deliveries_are_checked_in_the_published_order() {
     let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
     let refused: Vec<_> = ledger.iter().filter(|entry| entry.code.starts_with("signature_")).collect();
     assert_eq!(refused.len(), 1, "at most one write a minute: {refused:?}");
-    let hook = world.story.api.hook(&name("acme")).await.unwrap();
+    let hook = world.story.api.hook(&hook_name("acme")).await.unwrap();
     assert!(hook.verified_at.is_some() && hook.refused_at.is_some());
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
-    world.by_hand("second").await;
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
+    world.install_by_hand("second").await;
     let body = world.review(80, "submitted", "changes_requested");
     let (first, second) = tokio::join!(
         world.send("acme", "pull_request_review", &body),
@@ -275,16 +276,16 @@ async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
     codes.sort();
     assert_eq!(codes, ["accepted", "repeat"]);
     let bytes = body.to_string().into_bytes();
-    let again = world.send_as("acme", "pull_request_review", "guid-2", &signed(SECRET, &bytes), bytes).await;
+    let again = world.send_as("acme", "pull_request_review", "guid-2", &signature(SECRET, &bytes), bytes).await;
     assert_eq!((again.0, again.1["code"].as_str()), (200, Some("repeat")));
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
     let who = json!({ "id": ANN, "login": "ann", "type": "User" });
     let said = world.send("acme", "issue_comment", &world.comment(1, "Looks good.", &who)).await.1;
     assert_eq!(said["code"], "event_ignored");
@@ -296,13 +297,13 @@ async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_or_label_of_a_stranger_starts_no_revision() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
     let forge = world.story.local.forge();
     let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
@@ -314,13 +315,13 @@ async fn comment_or_label_of_a_stranger_starts_no_revision() {
         assert_eq!((status, said["code"].as_str()), (200, Some("author_not_permitted")), "{event}: {said}");
     }
     assert!(world.revisions().await.is_empty());
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reused_login_or_revoked_permission_starts_no_revision() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
     let code = async |body: &Value| world.send("acme", "pull_request_review", body).await.1["code"].clone();
     let mut other = world.review(80, "submitted", "changes_requested");
     for who in ["/review/user/id", "/sender/id"] {
@@ -332,22 +333,22 @@ async fn reused_login_or_revoked_permission_starts_no_revision() {
     // A permission is cached for ten minutes.
     world.story.clock.advance(Duration::from_secs(601));
     assert_eq!(code(&world.review(82, "submitted", "changes_requested")).await, "author_not_permitted");
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_of_a_refused_review_starts_one_job() {
-    let world = World::make().await;
-    world.story.settings(|settings| settings.revise_on_review = false).await;
-    world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    world.asks().await;
-    world.story.local.forge().deliveries_settled().await;
+    let world = World::new().await;
+    world.story.update_settings(|settings| settings.revise_on_review = false).await;
+    world.story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
+    world.request_changes().await;
+    world.story.local.forge().wait_for_deliveries().await;
     let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
     let refused = ledger.iter().find(|entry| entry.code == "retrigger_disabled").unwrap();
-    world.story.settings(|settings| settings.revise_on_review = true).await;
+    world.story.update_settings(|settings| settings.revise_on_review = true).await;
     let decision = world.story.api.replay_delivery(&refused.id).await.unwrap();
     assert_eq!(decision.code, "accepted", "{}", decision.sentence);
     assert_eq!(world.story.api.replay_delivery(&refused.id).await.unwrap().code, "repeat");
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }

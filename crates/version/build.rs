@@ -2,19 +2,20 @@
 
 mod commit;
 
-use commit::{Sources, UNKNOWN};
+use commit::{SourceTree, UNKNOWN};
 use std::path::Path;
 
 /// Replaces git where the build has no repository: containers, releases, source archives.
-const VARIABLE: &str = "PULLYARD_COMMIT";
+const COMMIT_VARIABLE: &str = "PULLYARD_COMMIT";
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=commit.rs");
-    println!("cargo:rerun-if-env-changed={VARIABLE}");
-    let given = std::env::var(VARIABLE).ok().map(|given| given.trim().to_owned()).filter(|given| !given.is_empty());
+    println!("cargo:rerun-if-env-changed={COMMIT_VARIABLE}");
+    let given =
+        std::env::var(COMMIT_VARIABLE).ok().map(|given| given.trim().to_owned()).filter(|given| !given.is_empty());
     let commit = given.or_else(|| {
-        let sources = Sources::find(Path::new("."))?;
+        let sources = SourceTree::load(Path::new("."))?;
         for path in sources.watched {
             println!("cargo:rerun-if-changed={}", path.display());
         }

@@ -6,15 +6,15 @@ use std::process::Command;
 pub(crate) const UNKNOWN: &str = "unknown";
 
 #[derive(Debug)]
-pub(crate) struct Sources {
+pub(crate) struct SourceTree {
     pub(crate) commit: String,
     /// Files that change when `HEAD` moves.
     pub(crate) watched: Vec<PathBuf>,
 }
 
-impl Sources {
+impl SourceTree {
     /// `folder` is this crate's. `None` without git, and in a source archive inside another repository.
-    pub(crate) fn find(folder: &Path) -> Option<Self> {
+    pub(crate) fn load(folder: &Path) -> Option<Self> {
         git(folder, &["ls-files", "--error-unmatch", "build.rs"])?;
         let commit = git(folder, &["rev-parse", "HEAD"])?;
         let path = |name: &str| Some(folder.join(git(folder, &["rev-parse", "--git-path", name])?));

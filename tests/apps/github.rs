@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 pub(crate) const APP: u64 = 12_345;
 pub(crate) const CODE: &str = "a180b1a3d263c81bc6441d7b990bae27d4c10679";
-const AT_ONCE: u32 = 100;
+const MINT_PERMITS: u32 = 100;
 
 pub(crate) struct GitHub {
     pub(crate) gate: Gate,
@@ -28,21 +28,21 @@ pub(crate) struct GitHub {
 
 struct App {
     key: KeyPair,
-    state: Mutex<Installed>,
+    state: Mutex<InstallationState>,
     gate: Mutex<Option<Gate>>,
-    minted: watch::Sender<Vec<Value>>,
-    asked: watch::Sender<usize>,
-    open: Arc<Semaphore>,
+    token_requests: watch::Sender<Vec<Value>>,
+    waiting_mints: watch::Sender<usize>,
+    mint_permits: Arc<Semaphore>,
 }
 
-struct Installed {
+struct InstallationState {
     permissions: Value,
     suspended: bool,
     installed: bool,
     codes: BTreeSet<&'static str>,
     webhook_secret: Option<&'static str>,
     hook: Value,
-    seen: BTreeSet<String>,
+    used_jwt_ids: BTreeSet<String>,
 }
 
 impl GitHub {
@@ -50,25 +50,25 @@ impl GitHub {
         let permissions = json!({
             "metadata": "read", "contents": "write", "pull_requests": "write", "issues": "write", "statuses": "write",
         });
-        let state = Installed {
+        let state = InstallationState {
             permissions,
             suspended: false,
             installed: true,
             codes: [CODE].into(),
             webhook_secret: Some("wh-s3cret"),
             hook: Value::Null,
-            seen: BTreeSet::new(),
+            used_jwt_ids: BTreeSet::new(),
         };
         let app = Arc::new(App {
             key: KeyPair::generate(KeySize::Rsa2048).unwrap(),
             state: Mutex::new(state),
             gate: Mutex::default(),
-            minted: watch::Sender::new(Vec::new()),
-            asked: watch::Sender::new(0),
-            open: Arc::new(Semaphore::new(AT_ONCE as usize)),
+            token_requests: watch::Sender::new(Vec::new()),
+            waiting_mints: watch::Sender::new(0),
+            mint_permits: Arc::new(Semaphore::new(MINT_PERMITS as usize)),
         });
         let routes = Router::new()
-            .route("/api/v3/app", get(own))
+            .route("/api/v3/app", get(get_app))
             .route("/api/v3/app/hook/config", patch(configure))
             .route("/api/v3/app-manifests/{code}/conversions", post(convert))
             .route("/api/v3/repos/{owner}/{name}/installation", get(installation))
@@ -89,8 +89,8 @@ impl GitHub {
         self.app.pem()
     }
 
-    pub(crate) fn minted(&self) -> Vec<Value> {
-        self.app.minted.borrow().clone()
+    pub(crate) fn token_requests(&self) -> Vec<Value> {
+        self.app.token_requests.borrow().clone()
     }
 
     pub(crate) fn grant(&self, name: &str, level: &str) {
@@ -115,11 +115,11 @@ impl GitHub {
 
     /// Blocks every answer with a token until the permit is dropped.
     pub(crate) fn hold_minting(&self) -> OwnedSemaphorePermit {
-        self.app.open.clone().try_acquire_many_owned(AT_ONCE).unwrap()
+        self.app.mint_permits.clone().try_acquire_many_owned(MINT_PERMITS).unwrap()
     }
 
     pub(crate) async fn wait_for_minting(&self) {
-        let mut asked = self.app.asked.subscribe();
+        let mut asked = self.app.waiting_mints.subscribe();
         asked.wait_for(|waiting| *waiting > 0).await.unwrap();
     }
 }
@@ -133,7 +133,7 @@ impl App {
     }
 
     /// Whether the request carries a valid, fresh JWT of this App that was not used before.
-    fn knows(&self, headers: &HeaderMap) -> bool {
+    fn verify_jwt(&self, headers: &HeaderMap) -> bool {
         let jwt = headers.get("authorization").and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
         let Some((signed, signature)) = jwt.and_then(|jwt| jwt.rsplit_once('.')) else { return false };
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, self.key.public_key().as_ref());
@@ -146,25 +146,25 @@ impl App {
         let (issued, ends) = (claims["iat"].as_u64().unwrap(), claims["exp"].as_u64().unwrap());
         let young = issued <= now && now < ends && ends - issued <= 600;
         let ours = claims["iss"].as_str().is_some_and(|issuer| issuer == "Iv23test" || issuer.parse() == Ok(APP));
-        young && ours && self.state.lock().unwrap().seen.insert(claims["jti"].as_str().unwrap().to_owned())
+        young && ours && self.state.lock().unwrap().used_jwt_ids.insert(claims["jti"].as_str().unwrap().to_owned())
     }
 }
 
-fn refused(status: StatusCode, message: &str) -> Response {
+fn error_response(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
 }
 
-fn unknown() -> Response {
-    refused(StatusCode::UNAUTHORIZED, "A JSON web token could not be decoded")
+fn unauthorized() -> Response {
+    error_response(StatusCode::UNAUTHORIZED, "A JSON web token could not be decoded")
 }
 
-fn missing() -> Response {
-    refused(StatusCode::NOT_FOUND, "Not Found")
+fn not_found() -> Response {
+    error_response(StatusCode::NOT_FOUND, "Not Found")
 }
 
-async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if !app.knows(&headers) {
-        return unknown();
+async fn get_app(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !app.verify_jwt(&headers) {
+        return unauthorized();
     }
     let permissions = app.state.lock().unwrap().permissions.clone();
     Json(json!({
@@ -175,8 +175,8 @@ async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
 }
 
 async fn configure(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
-    if !app.knows(&headers) {
-        return unknown();
+    if !app.verify_jwt(&headers) {
+        return unauthorized();
     }
     let mut shown = body.clone();
     app.state.lock().unwrap().hook = body;
@@ -188,7 +188,7 @@ async fn convert(State(app): State<Arc<App>>, headers: HeaderMap, Path(code): Pa
     assert!(!headers.contains_key("authorization"), "the conversion of a code is unauthenticated");
     let mut state = app.state.lock().unwrap();
     if !state.codes.remove(code.as_str()) {
-        return missing();
+        return not_found();
     }
     let made = json!({
         "id": APP, "html_url": "http://g/apps/pullyard-acme", "client_id": "Iv23test", "client_secret": "c",
@@ -198,40 +198,40 @@ async fn convert(State(app): State<Arc<App>>, headers: HeaderMap, Path(code): Pa
 }
 
 async fn installation(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if !app.knows(&headers) {
-        return unknown();
+    if !app.verify_jwt(&headers) {
+        return unauthorized();
     }
     let state = app.state.lock().unwrap();
     if !state.installed {
-        return missing();
+        return not_found();
     }
     let suspended = state.suspended.then_some("2026-01-01T00:00:00Z");
     Json(json!({ "id": 5, "app_id": APP, "permissions": state.permissions, "suspended_at": suspended })).into_response()
 }
 
 async fn mint(State(app): State<Arc<App>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
-    if !app.knows(&headers) {
-        return unknown();
+    if !app.verify_jwt(&headers) {
+        return unauthorized();
     }
     let asked = body["permissions"].as_object().unwrap().clone();
     let granted = app.state.lock().unwrap().permissions.clone();
     let has = |name: &str, level: &Value| granted[name] == *level || (granted[name] == "write" && level == "read");
     if !asked.iter().all(|(name, level)| has(name, level)) {
         let words = "The permissions requested are not granted to this installation.";
-        return refused(StatusCode::UNPROCESSABLE_ENTITY, words);
+        return error_response(StatusCode::UNPROCESSABLE_ENTITY, words);
     }
-    app.asked.send_modify(|waiting| *waiting += 1);
-    let _open = app.open.acquire().await.unwrap();
-    app.asked.send_modify(|waiting| *waiting -= 1);
-    app.minted.send_modify(|minted| minted.push(body));
-    let token = long_token(app.minted.borrow().len());
+    app.waiting_mints.send_modify(|waiting| *waiting += 1);
+    let _open = app.mint_permits.acquire().await.unwrap();
+    app.waiting_mints.send_modify(|waiting| *waiting -= 1);
+    app.token_requests.send_modify(|minted| minted.push(body));
+    let token = long_token(app.token_requests.borrow().len());
     app.gate.lock().unwrap().as_ref().unwrap().admit(&token);
     (StatusCode::CREATED, Json(json!({ "token": token, "expires_at": in_an_hour() }))).into_response()
 }
 
 async fn bot(Path(login): Path<String>) -> Response {
     if login != "pullyard-acme[bot]" {
-        return missing();
+        return not_found();
     }
     Json(json!({ "id": (1u64 << 53) + 9, "login": login, "type": "Bot" })).into_response()
 }

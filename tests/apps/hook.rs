@@ -1,6 +1,6 @@
 //! Tests the webhook of a GitHub App at the demo forge: its registration, recovery, drifts and repair.
 
-use crate::story::{Setup, Story, Task, WORKING_AGENT, until};
+use crate::story::{Setup, Story, Task, WORKING_AGENT, wait_until};
 use crate::webhooks::{ANN, ANNS_TOKEN, BRANCH};
 use pullyard_domain::hook::WebhookScope;
 use pullyard_domain::id::{HookName, IntegrationId};
@@ -8,10 +8,10 @@ use pullyard_domain::job::JobKind;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequestId, PullRequestState};
 use pullyard_fake_forge::{DeliveryFault, TestForge as _};
-use pullyard_forge::features::{EVENTS, Workflows, of_app};
+use pullyard_forge::features::{APP_EVENTS, WorkflowPolicy, app_permissions};
 use pullyard_local::{AccountKind, Role, User};
 use pullyard_protocol::hook::{Drift, InstallHook, RecoverHook};
-use pullyard_protocol::integration::MakeGitHubApp;
+use pullyard_protocol::integration::CreateGitHubApp;
 use pullyard_protocol::project::AddRepository;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use serde_json::{Value, json};
@@ -32,22 +32,22 @@ impl World {
     /// A system whose forge has an App with this manifest, installed for all of acme.
     async fn with(change: impl FnOnce(&mut Value)) -> Self {
         let settings = Settings { revise_on_review: true, ..Settings::default() };
-        let story = Story::with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let story = Story::start_with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let world = Self { story, http };
         let forge = world.story.local.forge();
         let mut manifest = json!({
             "name": "Yard", "url": "http://127.0.0.1:1/", "redirect_url": "http://127.0.0.1:1/back",
             "hook_attributes": { "url": format!("{}/webhooks/github/github", world.story.local.api_url()) },
-            "default_events": EVENTS, "default_permissions": of_app(Workflows::Keep),
+            "default_events": APP_EVENTS, "default_permissions": app_permissions(WorkflowPolicy::Forbid),
         });
         change(&mut manifest);
         let api_url = forge.api_url();
         let code = world.code(&manifest).await;
-        let make = MakeGitHubApp { id: IntegrationId::new("github").unwrap(), api_url, code };
-        world.story.api.make_github_app(&make).await.unwrap();
+        let make = CreateGitHubApp { id: IntegrationId::new("github").unwrap(), api_url, code };
+        world.story.api.create_github_app(&make).await.unwrap();
         forge.install_app("yard", "acme", None).await.unwrap();
-        forge.deliveries_settled().await;
+        forge.wait_for_deliveries().await;
         world
     }
 
@@ -61,7 +61,7 @@ impl World {
         back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
     }
 
-    fn wanted(&self, base_url: &str, by_hand: bool) -> InstallHook {
+    fn install_request(&self, base_url: &str, by_hand: bool) -> InstallHook {
         InstallHook {
             name: name(),
             integration: IntegrationId::new("github").unwrap(),
@@ -76,7 +76,7 @@ impl World {
     }
 
     async fn install(&self) {
-        let made = self.story.api.install_hook(&self.wanted(self.story.local.api_url(), false)).await.unwrap();
+        let made = self.story.api.install_hook(&self.install_request(self.story.local.api_url(), false)).await.unwrap();
         assert_eq!((made.kind, made.secret.as_str().ends_with("-webhook")), (WebhookScope::App {}, true));
     }
 
@@ -84,14 +84,14 @@ impl World {
         self.story.api.verify_hook(&name()).await.unwrap().drifts
     }
 
-    async fn forge(&self, token: &str, path: &str, body: Value) -> Value {
+    async fn call_forge(&self, token: &str, path: &str, body: Value) -> Value {
         let url = format!("{}/repos/{SHOP}{path}", self.story.local.forge().api_url());
         let answer = self.http.post(url).bearer_auth(token).body(body.to_string()).send().await.unwrap();
         answer.error_for_status().unwrap().json().await.unwrap()
     }
 
     /// Connects a repository through the App and opens a ticket's pull request. Returns its number.
-    async fn opened(&self) -> u64 {
+    async fn open_pull(&self) -> u64 {
         let forge = self.story.local.forge();
         let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
         forge.create_repository(SHOP, "main", &files).await.unwrap();
@@ -105,19 +105,19 @@ impl World {
         self.story.api.add_repository(&self.story.project, &add).await.unwrap();
         forge.commit(SHOP, BRANCH, "pullyard-bot", &[("change.txt", "one\n", false)]).await.unwrap();
         let open = json!({ "title": "APP-1", "head": BRANCH, "base": "main", "body": "" });
-        let made = self.forge(&self.story.forge_token(), "/pulls", open).await;
+        let made = self.call_forge(&self.story.forge_token(), "/pulls", open).await;
         let number = made["number"].as_u64().unwrap();
         let repository = made["base"]["repo"]["id"].as_u64().unwrap();
         let id = PullRequestId { integration: add.integration, repository, number };
-        self.story.linked(id, "APP-1", SHOP, (BRANCH, made["head"]["sha"].as_str().unwrap())).await;
-        forge.deliveries_settled().await;
+        self.story.link_pull_request(id, "APP-1", SHOP, (BRANCH, made["head"]["sha"].as_str().unwrap())).await;
+        forge.wait_for_deliveries().await;
         number
     }
 
-    async fn recovered(&self) -> pullyard_protocol::hook::Recovered {
+    async fn recover(&self) -> pullyard_protocol::hook::RecoverAnswer {
         let found = self.story.api.recover_hook(&name(), &RecoverHook::default()).await.unwrap();
         assert_eq!(found.problems, [""; 0]);
-        self.story.local.forge().deliveries_settled().await;
+        self.story.local.forge().wait_for_deliveries().await;
         found
     }
 
@@ -134,32 +134,32 @@ fn codes(drifts: &[Drift]) -> Vec<(&str, bool)> {
 async fn review_with_a_failed_delivery_creates_one_job() {
     let world = World::with(|_| ()).await;
     world.install().await;
-    let number = world.opened().await;
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::NotSent);
+    let number = world.open_pull().await;
+    world.story.local.forge().inject_delivery_fault(1, DeliveryFault::NotSent);
     let review = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });
-    world.forge(ANNS_TOKEN, &format!("/pulls/{number}/reviews"), review).await;
-    world.story.local.forge().deliveries_settled().await;
+    world.call_forge(ANNS_TOKEN, &format!("/pulls/{number}/reviews"), review).await;
+    world.story.local.forge().wait_for_deliveries().await;
     assert_eq!(world.revisions().await, 0, "the delivery was not lost");
 
-    world.story.pass(Duration::from_secs(301)).await;
-    until("a revise job is made", async || match world.revisions().await {
+    world.story.advance_and_sweep(Duration::from_secs(301)).await;
+    wait_until("a revise job is made", async || match world.revisions().await {
         1 => Ok(()),
         jobs => Err(format!("{jobs} jobs")),
     })
     .await;
-    world.story.quiet().await;
-    world.story.local.forge().deliveries_settled().await;
+    world.story.wait_for_empty_queues().await;
+    world.story.local.forge().wait_for_deliveries().await;
     assert_eq!(codes(&world.drifts().await), [("failing", false)], "the failed delivery is not reported");
-    assert_eq!(world.recovered().await.reviews, 0);
+    assert_eq!(world.recover().await.reviews, 0);
     assert_eq!(world.revisions().await, 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_hook_with_a_wrong_url_is_repaired() {
     let world = World::with(|manifest| manifest["hook_attributes"]["url"] = json!("http://127.0.0.1:1/other")).await;
     let here = world.story.local.api_url();
-    world.story.api.install_hook(&world.wanted(here, true)).await.unwrap();
+    world.story.api.install_hook(&world.install_request(here, true)).await.unwrap();
     let drifts = world.drifts().await;
     assert_eq!(codes(&drifts), [("url", true), ("failing", false)]);
     assert_eq!(drifts[0].sentence, "It calls http://127.0.0.1:1/other instead of Pullyard.");
@@ -169,7 +169,7 @@ async fn app_hook_with_a_wrong_url_is_repaired() {
     world.story.api.remove_hook(&name(), false).await.unwrap();
     world.install().await;
     assert_eq!(codes(&world.drifts().await), [("failing", false)]);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +180,7 @@ async fn unrepairable_drift_names_the_settings_page() {
     })
     .await;
     world.install().await;
-    world.recovered().await;
+    world.recover().await;
     let page = format!("{}/organizations/acme/settings/apps/yard", world.story.local.forge().url());
     for drifts in [world.drifts().await, world.story.api.repair_hook(&name()).await.unwrap().drifts] {
         assert_eq!(codes(&drifts), [("events", false), ("permissions", false), ("failing", false)]);
@@ -190,35 +190,35 @@ async fn unrepairable_drift_names_the_settings_page() {
         );
         assert!(drifts[1].sentence.contains("contents: write; add it at"), "{drifts:?}");
     }
-    world.story.end().await;
+    world.story.shut_down().await;
 
     let none = World::with(|manifest| manifest["hook_attributes"] = Value::Null).await;
     let page = format!("{}/organizations/acme/settings/apps/yard", none.story.local.forge().url());
-    let wanted = none.wanted(none.story.local.api_url(), false);
+    let wanted = none.install_request(none.story.local.api_url(), false);
     let refused = none.story.api.install_hook(&wanted).await.unwrap_err();
     assert!(refused.to_string().contains(&format!("switch it on at {page}")), "{refused}");
     let drifts = none.drifts().await;
     assert_eq!(codes(&drifts), [("missing", false)]);
     assert!(drifts[0].sentence.contains(&page), "{drifts:?}");
-    none.story.end().await;
+    none.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_hook_recovery_finds_closed_and_reopened_pulls() {
     let world = World::with(|_| ()).await;
     world.install().await;
-    let number = world.opened().await;
+    let number = world.open_pull().await;
     let (store, forge) = (world.story.store().await, world.story.local.forge());
-    let repository = store.repositories(&world.story.project).await.unwrap();
+    let repository = store.list_repositories(&world.story.project).await.unwrap();
     let repository = repository.iter().find(|one| one.name.as_str() == SHOP).unwrap();
     let id = PullRequestId { integration: repository.integration.clone(), repository: repository.id, number };
-    forge.order_delivery_fault(100, DeliveryFault::Forgotten);
+    forge.inject_delivery_fault(100, DeliveryFault::NotRecorded);
     for (state, expected) in [("closed", PullRequestState::Closed), ("open", PullRequestState::Open)] {
         let url = format!("{}/repos/{SHOP}/pulls/{number}", forge.api_url());
         let change = world.http.patch(url).bearer_auth(ANNS_TOKEN).body(json!({ "state": state }).to_string());
         change.send().await.unwrap().error_for_status().unwrap();
-        world.recovered().await;
-        assert_eq!(store.pull_request(&id).await.unwrap().unwrap().state, expected);
+        world.recover().await;
+        assert_eq!(store.load_pull_request(&id).await.unwrap().unwrap().state, expected);
     }
-    world.story.end().await;
+    world.story.shut_down().await;
 }

@@ -1,7 +1,7 @@
 //! Tests an attempt's events: batches, repeats and reading.
 
-use super::{GRACE, claimed, dies};
-use crate::story::{Story, failed, until};
+use super::{GRACE, claimed_job, kill_task};
+use crate::story::{Story, failed_finish, wait_until};
 use futures::future::join_all;
 use pullyard_domain::id::JobId;
 use pullyard_protocol::attempt::EventsRequest;
@@ -23,7 +23,7 @@ fn events(first: u64, count: u64, text: &str) -> EventsRequest {
 }
 
 /// Reads all pages: attempt, sequence number and text of each event.
-async fn read(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u64, String)>, String, bool) {
+async fn read_all(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u64, String)>, String, bool) {
     let (mut seen, mut after) = (Vec::new(), after);
     loop {
         let page = story.api.events(job, after.as_deref()).await.unwrap();
@@ -38,7 +38,7 @@ async fn read(story: &Story, job: &JobId, after: Option<String>) -> (Vec<(u32, u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_batch_keeps_the_first_events() {
-    let (story, job, client, _) = claimed().await;
+    let (story, job, client, _) = claimed_job().await;
     assert_eq!(client.events(&events(1, 3, "first")).await.unwrap().next_seq, 4);
     assert_eq!(client.events(&events(1, 3, "second")).await.unwrap().next_seq, 4);
     join_all((0..8).map(|n| {
@@ -46,17 +46,17 @@ async fn repeated_batch_keeps_the_first_events() {
         async move { client.events(&batch).await.unwrap() }
     }))
     .await;
-    let (seen, _, _) = read(&story, &job, None).await;
+    let (seen, _, _) = read_all(&story, &job, None).await;
     assert_eq!(seen.iter().map(|it| it.1).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
     assert!(seen[..3].iter().all(|it| it.2.starts_with("first")));
     // The whole batch of one racer is stored.
     assert_eq!(seen[3].2.strip_suffix(" 4"), seen[4].2.strip_suffix(" 5"));
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reader_receives_each_event_once_and_in_order() {
-    let (story, job, client, task) = claimed().await;
+    let (story, job, client, task) = claimed_job().await;
     let mut expected = Vec::new();
     let mut first = 1;
     // More batches than fit on a page.
@@ -65,54 +65,54 @@ async fn reader_receives_each_event_once_and_in_order() {
         expected.extend((first..first + count).map(|seq| (1, seq, format!("one {seq}"))));
         first += count;
     }
-    let (seen, cursor, end) = read(&story, &job, None).await;
+    let (seen, cursor, end) = read_all(&story, &job, None).await;
     assert_eq!((seen, end), (expected.clone(), false));
-    assert_eq!(read(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor.clone(), false));
+    assert_eq!(read_all(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor.clone(), false));
 
     // A batch that arrives early is held back until the batch before it arrives.
     client.events(&events(first + 2, 2, "one")).await.unwrap();
-    assert_eq!(read(&story, &job, Some(cursor.clone())).await.0, []);
+    assert_eq!(read_all(&story, &job, Some(cursor.clone())).await.0, []);
     client.events(&events(first, 2, "one")).await.unwrap();
     expected.extend((first..first + 4).map(|seq| (1, seq, format!("one {seq}"))));
-    assert_eq!(read(&story, &job, None).await.0, expected);
+    assert_eq!(read_all(&story, &job, None).await.0, expected);
 
     // Once the attempt has ended, a gap is skipped.
     client.events(&events(first + 10, 2, "one")).await.unwrap();
     expected.extend((first + 10..first + 12).map(|seq| (1, seq, format!("one {seq}"))));
-    dies(&story, &job, &task).await;
-    story.pass(GRACE).await;
-    story.task_of(&job, 2).await;
+    kill_task(&story, &job, &task).await;
+    story.advance_and_sweep(GRACE).await;
+    story.wait_for_task(&job, 2).await;
     let (_, client) = story.claim(&job, "c2").await.unwrap();
     client.events(&events(1, 4, "two")).await.unwrap();
     expected.extend((1..5).map(|seq| (2, seq, format!("two {seq}"))));
-    let (seen, _, end) = read(&story, &job, None).await;
+    let (seen, _, end) = read_all(&story, &job, None).await;
     assert_eq!((&seen, end), (&expected, false));
-    let (rest, _, _) = read(&story, &job, Some(cursor)).await;
+    let (rest, _, _) = read_all(&story, &job, Some(cursor)).await;
     assert_eq!(rest, expected[expected.len() - rest.len()..]);
     assert_eq!(rest.len(), 10);
 
-    client.finish(&failed("f1")).await.unwrap();
-    let (seen, cursor, end) = read(&story, &job, None).await;
+    client.finish(&failed_finish("f1")).await.unwrap();
+    let (seen, cursor, end) = read_all(&story, &job, None).await;
     assert_eq!((seen, end), (expected, true));
-    assert_eq!(read(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor, true));
-    story.end().await;
+    assert_eq!(read_all(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor, true));
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_are_sent_faster_only_while_watched() {
-    let (story, job, client, _) = claimed().await;
+    let (story, job, client, _) = claimed_job().await;
     let wanted = async || {
         let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
         (answer.watched, answer.send_every_ms)
     };
     assert_eq!(wanted().await, (false, 10_000));
     story.api.events(&job, None).await.unwrap();
-    until("it is told that somebody looks", async || {
+    wait_until("it is told that somebody looks", async || {
         let told = wanted().await;
         if told == (true, 500) { Ok(()) } else { Err(format!("{told:?}")) }
     })
     .await;
-    story.pass(Duration::from_secs(31)).await;
+    story.advance_and_sweep(Duration::from_secs(31)).await;
     assert_eq!(wanted().await, (false, 10_000));
-    story.end().await;
+    story.shut_down().await;
 }

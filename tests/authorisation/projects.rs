@@ -1,17 +1,17 @@
 //! Tests access to another project's objects, shared runners and hooks.
 
-use super::{World, hook_of};
+use super::{World, manual_hook};
 use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_of_another_project_are_not_found() {
-    let world = World::make().await;
+    let world = World::new().await;
     let story = &world.story;
-    let token = story.token(&[Scope::Read, Scope::Jobs], Some(&["other"])).await;
+    let token = story.create_token(&[Scope::Read, Scope::Jobs], Some(&["other"])).await;
     let absent = format!("job_{}", "a".repeat(26));
-    let ask = async |path: &str| story.raw(Method::GET, path, Some(&token), Vec::new()).await;
+    let ask = async |path: &str| story.request(Method::GET, path, Some(&token), Vec::new()).await;
     for tail in ["", "/why", "/events"] {
         let (there, _, said) = ask(&format!("/v1/jobs/{}{tail}", world.acme.job)).await;
         let (gone, _, silence) = ask(&format!("/v1/jobs/{absent}{tail}")).await;
@@ -22,43 +22,43 @@ async fn objects_of_another_project_are_not_found() {
     let (status, _, said) = ask(&format!("/v1/deliveries/{}", world.acme.delivery)).await;
     assert_eq!((status, &said["code"]), (404, &json!("not_found")));
     for (token, count) in [(token.as_str(), 1), (story.local.admin_token(), 2)] {
-        let (status, _, page) = story.raw(Method::GET, "/v1/projects", Some(token), Vec::new()).await;
+        let (status, _, page) = story.request(Method::GET, "/v1/projects", Some(token), Vec::new()).await;
         assert_eq!((status, page["projects"].as_array().unwrap().len()), (200, count), "{page}");
     }
     // A call that names a foreign project is not recorded there.
-    let tool = story.token(&[Scope::Tickets], Some(&["other"])).await;
+    let tool = story.create_token(&[Scope::Tickets], Some(&["other"])).await;
     for body in [r#"{"project":"acme"}"#.to_owned(), json!(story.event("e9", "APP-9", "Todo", 1)).to_string()] {
         let before = story.api.deliveries(&story.project, None, None).await.unwrap().deliveries.len();
-        let (status, ..) = story.raw(Method::POST, "/v1/tickets/events", Some(&tool), body.into()).await;
+        let (status, ..) = story.request(Method::POST, "/v1/tickets/events", Some(&tool), body.into()).await;
         assert!(status == 400 || status == 403, "{status}");
         assert_eq!(story.api.deliveries(&story.project, None, None).await.unwrap().deliveries.len(), before);
     }
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn admin_of_one_project_cannot_command_a_shared_runner() {
-    let world = World::make().await;
+    let world = World::new().await;
     let story = &world.story;
-    let admin = story.token(&[Scope::Admin], Some(&["acme"])).await;
+    let admin = story.create_token(&[Scope::Admin], Some(&["acme"])).await;
     for (name, projects) in [("of-all", None), ("of-two", Some(&["acme", "other"][..]))] {
         let token = story.runner_token(name, projects, None).await;
-        let path = format!("/v1/runners/{}", story.runner(&token, name, "i1").await.id);
+        let path = format!("/v1/runners/{}", story.register_runner(&token, name, "i1").await.id);
         let drain = json!({ "command": "drain" }).to_string().into_bytes();
-        let (drained, ..) = story.raw(Method::POST, &format!("{path}/commands"), Some(&admin), drain).await;
-        let (removed, ..) = story.raw(Method::DELETE, &path, Some(&admin), Vec::new()).await;
+        let (drained, ..) = story.request(Method::POST, &format!("{path}/commands"), Some(&admin), drain).await;
+        let (removed, ..) = story.request(Method::DELETE, &path, Some(&admin), Vec::new()).await;
         assert_eq!((drained, removed), (403, 403), "{name}");
-        let (status, _, runner) = story.raw(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
+        let (status, _, runner) = story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
         assert_eq!((status, &runner["drain"]), (200, &Value::Null), "{name}");
     }
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hook_is_created_only_for_the_tokens_projects() {
-    let world = World::make().await;
+    let world = World::new().await;
     let story = &world.story;
-    let admin = story.token(&[Scope::Admin], Some(&["other"])).await;
+    let admin = story.create_token(&[Scope::Admin], Some(&["other"])).await;
     for (change, expected) in [
         (json!({}), 201),
         (json!({ "name": "hook-acme" }), 409),
@@ -69,32 +69,33 @@ async fn hook_is_created_only_for_the_tokens_projects() {
         (json!({ "app": true }), 422),
         (json!({ "organisation": "acme" }), 422),
     ] {
-        let mut body = hook_of(story, "other");
+        let mut body = manual_hook(story, "other");
         body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        let (status, _, said) = story.raw(Method::POST, "/v1/hooks", Some(&admin), body.to_string().into()).await;
+        let (status, _, said) = story.request(Method::POST, "/v1/hooks", Some(&admin), body.to_string().into()).await;
         assert_eq!(status, expected, "{change}: {said}");
     }
-    let (_, _, hook) = story.raw(Method::GET, "/v1/hooks/hook-acme", Some(story.local.admin_token()), Vec::new()).await;
+    let (_, _, hook) =
+        story.request(Method::GET, "/v1/hooks/hook-acme", Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(hook["project"], "acme");
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hook_of_two_projects_is_hidden_from_a_token_for_one() {
-    let world = World::make().await;
+    let world = World::new().await;
     let story = &world.story;
-    let mut wanted = hook_of(story, "other");
+    let mut wanted = manual_hook(story, "other");
     wanted["name"] = json!("shared");
     wanted["others"] = json!(["acme"]);
     story.api.install_hook(&serde_json::from_value(wanted.clone()).unwrap()).await.unwrap();
     let ask = async |token: &str, method: Method, path: &str, body: &Value| {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let (status, _, said) = story.raw(method, path, Some(token), body).await;
+        let (status, _, said) = story.request(method, path, Some(token), body).await;
         (status, said)
     };
-    let of_both = story.token(&[Scope::Admin], Some(&["acme", "other"])).await;
+    let of_both = story.create_token(&[Scope::Admin], Some(&["acme", "other"])).await;
     for project in ["acme", "other"] {
-        let token = story.token(&[Scope::Admin], Some(&[project])).await;
+        let token = story.create_token(&[Scope::Admin], Some(&[project])).await;
         for (method, tail, body) in [
             (Method::GET, "", Value::Null),
             (Method::POST, "/verify", Value::Null),
@@ -109,12 +110,12 @@ async fn hook_of_two_projects_is_hidden_from_a_token_for_one() {
         let names: Vec<_> = listed["hooks"].as_array().unwrap().iter().map(|hook| hook["name"].clone()).collect();
         assert_eq!(names, [json!(format!("hook-{project}"))]);
         // The name is taken for them as well.
-        let mut own = hook_of(story, project);
+        let mut own = manual_hook(story, project);
         own["name"] = json!("shared");
         assert_eq!(ask(&token, Method::POST, "/v1/hooks", &own).await.0, 409, "{project}");
     }
     let (status, shared) = ask(&of_both, Method::GET, "/v1/hooks/shared", &Value::Null).await;
     assert_eq!((status, &shared["project"], &shared["others"]), (200, &json!("other"), &json!(["acme"])), "{shared}");
     assert_eq!(ask(&of_both, Method::POST, "/v1/hooks", &wanted).await.0, 201, "a token for both projects is refused");
-    world.story.end().await;
+    world.story.shut_down().await;
 }

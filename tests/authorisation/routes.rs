@@ -1,6 +1,6 @@
 //! The table of routes: the credential of each route and a valid call for one project's objects.
 
-use super::{Needs, Objects, Route, World, hook_of};
+use super::{Objects, RequiredCredential, Route, World, manual_hook};
 use crate::story::REPOSITORY;
 use pullyard_store::Scope;
 use reqwest::Method;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 impl World {
     pub(crate) fn routes(&self, of: &Objects) -> Vec<Route> {
-        use Needs::{All, Bootstrap, Lease, Nothing, Object, Own, Project, Runner};
+        use RequiredCredential::{AllProjects, Bootstrap, Lease, Nothing, Object, OwnProjects, Project, Runner};
         let (get, post) = (Method::GET, Method::POST);
         let connect = json!({
             "id": "gh1", "kind": "github", "api_url": self.story.local.forge().api_url(),
@@ -57,7 +57,7 @@ impl World {
                 ("{hook}", &of.hook),
                 ("{token}", &self.token),
                 ("{secret}", "github"),
-                ("{message}", &self.letter),
+                ("{message}", &self.dead_letter),
             ];
             let path = filled.iter().fold(route.to_owned(), |path, (name, value)| path.replace(name, value));
             let lists =
@@ -72,18 +72,18 @@ impl World {
         vec![
             route(&get, "/healthz", Nothing, none()),
             route(&get, "/readyz", Nothing, none()),
-            route(&get, "/metrics", All(Scope::Read), none()),
+            route(&get, "/metrics", AllProjects(Scope::Read), none()),
             route(&get, "/openapi.json", Nothing, none()),
             route(&get, "/v1/version", Nothing, none()),
-            route(&post, "/v1/sweep", All(Scope::Admin), json!({})),
-            route(&post, "/v1/sign-in-links", Needs::AnyToken, json!({})),
-            route(&get, "/v1/integrations", All(Scope::Read), none()),
-            route(&post, "/v1/integrations", All(Scope::Admin), connect),
-            route(&get, "/v1/integrations/{integration}", All(Scope::Read), none()),
-            route(&post, "/v1/github-apps", All(Scope::Admin), existing_app),
-            route(&post, "/v1/github-apps/conversions", All(Scope::Admin), new_app),
-            route(&post, "/v1/integrations/{integration}/test", All(Scope::Admin), none()),
-            route(&get, "/v1/projects", Own(Scope::Read), none()),
+            route(&post, "/v1/sweep", AllProjects(Scope::Admin), json!({})),
+            route(&post, "/v1/sign-in-links", RequiredCredential::AnyToken, json!({})),
+            route(&get, "/v1/integrations", AllProjects(Scope::Read), none()),
+            route(&post, "/v1/integrations", AllProjects(Scope::Admin), connect),
+            route(&get, "/v1/integrations/{integration}", AllProjects(Scope::Read), none()),
+            route(&post, "/v1/github-apps", AllProjects(Scope::Admin), existing_app),
+            route(&post, "/v1/github-apps/conversions", AllProjects(Scope::Admin), new_app),
+            route(&post, "/v1/integrations/{integration}/test", AllProjects(Scope::Admin), none()),
+            route(&get, "/v1/projects", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/projects", Project(Scope::Admin), create),
             route(&get, "/v1/projects/{project}", Project(Scope::Read), none()),
             route(&Method::PUT, "/v1/projects/{project}/settings", Project(Scope::Admin), settings),
@@ -95,8 +95,8 @@ impl World {
             route(&post, "/v1/projects/{project}/repositories/{owner}/{name}/test", Project(Scope::Admin), none()),
             route(&get, "/v1/projects/{project}/ingress", Project(Scope::Read), none()),
             route(&Method::PUT, "/v1/projects/{project}/ingress", Project(Scope::Admin), ingress),
-            route(&get, "/v1/hooks", Own(Scope::Admin), none()),
-            route(&post, "/v1/hooks", Project(Scope::Admin), hook_of(&self.story, of.project)),
+            route(&get, "/v1/hooks", OwnProjects(Scope::Admin), none()),
+            route(&post, "/v1/hooks", Project(Scope::Admin), manual_hook(&self.story, of.project)),
             route(&get, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&post, "/v1/hooks/{hook}/verify", Object(Scope::Admin), none()),
             route(&post, "/v1/hooks/{hook}/repair", Object(Scope::Admin), none()),
@@ -133,7 +133,7 @@ impl World {
             route(&post, "/v1/pulls/revise", Project(Scope::Jobs), revise),
             route(&Method::PUT, "/v1/pulls/link", Project(Scope::Jobs), link),
             route(&Method::DELETE, "/v1/pulls/link", Project(Scope::Jobs), none()),
-            route(&get, "/v1/runners", Own(Scope::Read), none()),
+            route(&get, "/v1/runners", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/runners", Runner, register),
             route(&get, "/v1/runners/{runner}", Object(Scope::Read), none()),
             route(&post, "/v1/runners/{runner}/commands", Object(Scope::Admin), json!({ "command": "resume" })),
@@ -142,22 +142,22 @@ impl World {
             route(&get, "/v1/deliveries", Project(Scope::Read), none()),
             route(&get, "/v1/deliveries/{delivery}", Object(Scope::Read), none()),
             route(&post, "/v1/deliveries/{delivery}/replay", Object(Scope::Admin), none()),
-            route(&get, "/v1/breakers", Own(Scope::Read), none()),
+            route(&get, "/v1/breakers", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/breakers/close", Project(Scope::Admin), close),
-            route(&get, "/v1/dlq", All(Scope::Admin), none()),
-            route(&get, "/v1/dlq/{message}", All(Scope::Admin), none()),
-            route(&post, "/v1/dlq/redrive", All(Scope::Admin), json!({ "messages": [self.letter] })),
-            route(&post, "/v1/dlq/drop", All(Scope::Admin), json!({ "messages": ["gone"] })),
-            route(&get, "/v1/tokens", All(Scope::Admin), none()),
-            route(&post, "/v1/tokens", All(Scope::Admin), token),
-            route(&get, "/v1/tokens/self", Needs::AnyToken, none()),
-            route(&Method::DELETE, "/v1/tokens/{token}", All(Scope::Admin), none()),
-            route(&get, "/v1/secrets", All(Scope::Admin), none()),
-            route(&Method::PUT, "/v1/secrets/{secret}", All(Scope::Admin), json!({ "value": "planted" })),
-            route(&post, "/v1/secrets/{secret}/rotate", All(Scope::Admin), json!({ "value": "planted" })),
+            route(&get, "/v1/dlq", AllProjects(Scope::Admin), none()),
+            route(&get, "/v1/dlq/{message}", AllProjects(Scope::Admin), none()),
+            route(&post, "/v1/dlq/redrive", AllProjects(Scope::Admin), json!({ "messages": [self.dead_letter] })),
+            route(&post, "/v1/dlq/drop", AllProjects(Scope::Admin), json!({ "messages": ["gone"] })),
+            route(&get, "/v1/tokens", AllProjects(Scope::Admin), none()),
+            route(&post, "/v1/tokens", AllProjects(Scope::Admin), token),
+            route(&get, "/v1/tokens/self", RequiredCredential::AnyToken, none()),
+            route(&Method::DELETE, "/v1/tokens/{token}", AllProjects(Scope::Admin), none()),
+            route(&get, "/v1/secrets", AllProjects(Scope::Admin), none()),
+            route(&Method::PUT, "/v1/secrets/{secret}", AllProjects(Scope::Admin), json!({ "value": "planted" })),
+            route(&post, "/v1/secrets/{secret}/rotate", AllProjects(Scope::Admin), json!({ "value": "planted" })),
             route(&Method::DELETE, "/v1/projects/{project}/repositories/{owner}/{name}", Project(Scope::Admin), none()),
             // Refused because a hook uses the integration.
-            route(&Method::DELETE, "/v1/integrations/{integration}", All(Scope::Admin), none()),
+            route(&Method::DELETE, "/v1/integrations/{integration}", AllProjects(Scope::Admin), none()),
             // Last, because they end the hook, the runner and the attempt.
             route(&Method::DELETE, "/v1/hooks/{hook}", Object(Scope::Admin), none()),
             route(&Method::DELETE, "/v1/runners/{runner}", Object(Scope::Admin), none()),

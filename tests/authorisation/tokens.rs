@@ -1,20 +1,20 @@
 //! Tests how long bootstrap tokens and leases are valid.
 
-use crate::story::{Story, told};
+use crate::story::{Story, task_variable};
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let bootstrap = told(&story.task_of(&job, 1).await, "PULLYARD_BOOTSTRAP");
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let bootstrap = task_variable(&story.wait_for_task(&job, 1).await, "PULLYARD_BOOTSTRAP");
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     let start = async |attempt: u32, claim: &str| {
         let body = json!({ "claim_id": claim, "instance": "i" }).to_string().into_bytes();
         let path = format!("/v1/jobs/{job}/attempts/{attempt}/start");
-        let (status, _, body) = story.raw(Method::POST, &path, Some(&bootstrap), body).await;
+        let (status, _, body) = story.request(Method::POST, &path, Some(&bootstrap), body).await;
         (status, body["code"].as_str().unwrap_or_default().to_owned())
     };
     for other in [0, 2] {
@@ -32,11 +32,11 @@ async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {
         };
         let path = format!("/v1/jobs/{job}/attempts/1/{what}");
         let body = body.to_string().into_bytes();
-        let (status, _, said) = story.raw(Method::POST, &path, Some(&assignment.lease), body).await;
+        let (status, _, said) = story.request(Method::POST, &path, Some(&assignment.lease), body).await;
         assert_eq!((status, &said["code"]), (409, &json!("lease_lost")), "{what}: {said}");
     }
     assert_eq!(start(1, "c1").await, (409, "lease_lost".into()));
     story.clock.advance(Duration::from_secs(601));
     assert_eq!(start(1, "c1").await, (401, "not_signed_in".into()));
-    story.end().await;
+    story.shut_down().await;
 }

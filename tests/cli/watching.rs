@@ -8,30 +8,30 @@ use tokio::process::Command;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn watch_prints_the_events_and_the_pull_request() {
-    let story = Story::begin().await;
+    let story = Story::begin_story().await;
     let user = User::of(&story);
-    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await.done();
+    user.run(&["tickets", "create", "B-1", "--title", "t", "--status", TRIGGER]).await.assert_success();
     let watched = user.run(&["jobs", "watch", "@last"]).await;
     assert!(watched.err.contains("Completed in "), "{watched:?}");
-    let out = watched.done();
+    let out = watched.assert_success();
     let job = story.jobs().await.pop().unwrap();
     assert_eq!(out.lines().last(), job.result.map(|made| made.url).as_deref());
     assert!(out.lines().any(|line| line.contains("\t1.1\tphase\tpreparing")), "{out}");
-    let events = user.run(&["jobs", "events", "@last"]).await.done();
+    let events = user.run(&["jobs", "events", "@last"]).await.assert_success();
     assert_eq!(events.lines().count() + 1, out.lines().count(), "{events}\n{out}");
-    let jsonl = user.run(&["jobs", "events", "@last", "--jsonl"]).await.done();
+    let jsonl = user.run(&["jobs", "events", "@last", "--jsonl"]).await.assert_success();
     let page = body(&story, &format!("/v1/jobs/{}/events", job.id)).await;
     let lines = jsonl.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
     assert_eq!(Value::from(lines), page["events"]);
-    story.settled("B-1").await;
-    story.end().await;
+    story.wait_for_settled_ticket("B-1").await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn interrupted_watch_does_not_cancel_the_job() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let mut watch = User::of(&story).started(&["jobs", "watch", job.as_str()]);
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let mut watch = User::of(&story).spawn(&["jobs", "watch", job.as_str()]);
     let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
     assert!(said.next_line().await.unwrap().unwrap().starts_with("Waiting: "));
     let pid = watch.id().unwrap().to_string();
@@ -43,5 +43,5 @@ async fn interrupted_watch_does_not_cancel_the_job() {
     }
     assert_eq!(last, format!("interrupted: job {} is still running", short(&job)));
     assert!(!story.api.job(&job).await.unwrap().status.is_terminal());
-    story.end().await;
+    story.shut_down().await;
 }

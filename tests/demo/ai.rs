@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 /// Time limit for a loaded machine; each job starts its agent from scratch.
-const LONGEST: Duration = Duration::from_secs(900);
+const TIME_LIMIT: Duration = Duration::from_secs(900);
 
 fn program(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set: run .ci/agents"))
@@ -61,7 +61,7 @@ async fn check(agent: &str, tool: &str, argument: &str) {
     let mut demo = pullyard(&["demo", "--agent", agent, "--keep", kept.to_str().unwrap()]);
     demo.env("ANTHROPIC_API_KEY", "sk-ant-demo").env("ANTHROPIC_BASE_URL", &url);
     demo.env("OPENAI_API_KEY", "sk-demo").env("OPENAI_BASE_URL", format!("{url}/v1"));
-    let output = tokio::time::timeout(LONGEST, demo.output()).await.expect("the demo did not end").unwrap();
+    let output = tokio::time::timeout(TIME_LIMIT, demo.output()).await.expect("the demo did not end").unwrap();
     let (said, complaints) = (text(&output.stdout), text(&output.stderr));
     assert_eq!((output.status.code(), complaints.as_str()), (Some(0), ""), "{said}");
     let last = said.lines().last().unwrap();

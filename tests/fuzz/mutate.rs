@@ -30,8 +30,8 @@ pub(super) struct Mutator {
 
 impl Mutator {
     /// One of the inputs with one to four changes.
-    pub(super) fn changed(&self, corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-        let mut input = dice.one(corpus).cloned().unwrap_or_default();
+    pub(super) fn mutate(&self, corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+        let mut input = dice.choose(corpus).cloned().unwrap_or_default();
         for _ in 0..=dice.below(4) {
             self.change(&mut input, corpus, dice);
         }
@@ -59,23 +59,23 @@ impl Mutator {
                 put(input, at, &piece.repeat(times));
             }
             4 => input.truncate(at),
-            5 => put(input, at, dice.one(&WORDS).unwrap_or(&"").as_bytes()),
-            6 => put(input, at, dice.one(self.words).unwrap_or(&"").as_bytes()),
+            5 => put(input, at, dice.choose(&WORDS).unwrap_or(&"").as_bytes()),
+            6 => put(input, at, dice.choose(self.words).unwrap_or(&"").as_bytes()),
             7 => {
-                let other = dice.one(corpus).cloned().unwrap_or_default();
+                let other = dice.choose(corpus).cloned().unwrap_or_default();
                 let from = dice.below(other.len() + 1);
                 let to = (from + dice.below(256)).min(other.len());
                 put(input, at, &other[from..to]);
             }
-            8 => replace(input, at, dice.one(&NUMBERS).unwrap_or(&"0"), u8::is_ascii_digit),
+            8 => replace(input, at, dice.choose(&NUMBERS).unwrap_or(&"0"), u8::is_ascii_digit),
             // A JSON value without nested values.
             9 => {
                 let words = if dice.below(2) == 0 { &WORDS[..] } else { &NUMBERS[..] };
-                let word = dice.one(words).unwrap_or(&"");
+                let word = dice.choose(words).unwrap_or(&"");
                 replace(input, at, word, |byte| !b",:[]{}".contains(byte));
             }
             _ => {
-                let other = dice.one(corpus).cloned().unwrap_or_default();
+                let other = dice.choose(corpus).cloned().unwrap_or_default();
                 let cut = dice.below(other.len() + 1);
                 input.truncate(at);
                 input.extend_from_slice(&other[cut..]);

@@ -14,7 +14,7 @@ use pullyard_domain::prompt::review::{
 use pullyard_domain::prompt::untrusted::{fence, remove_hidden, to_single_line, truncate_with_count};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{http, limits, strict};
-use pullyard_forge::webhook::{Event, Language, Secret, SignatureFault, parse, verify};
+use pullyard_forge::webhook::{Event, Secret, SignatureError, WebhookSource, parse, verify};
 use pullyard_protocol::ticket::TicketEvent;
 use serde_json::{Value, json};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -55,7 +55,7 @@ pub(super) const TARGETS: [Target; 6] = [
             "\"labeled\"",
             "\"renamed\"",
         ],
-        run: |input| kind(&payload(Language::GitHub, input)),
+        run: |input| kind(&payload(WebhookSource::GitHub, input)),
     },
     Target {
         name: "bitbucket_payload",
@@ -75,7 +75,7 @@ pub(super) const TARGETS: [Target; 6] = [
             "\"full_name\":{\"old\":\"\"}",
             "\"SUPERSEDED\"",
         ],
-        run: |input| kind(&payload(Language::Bitbucket, input)),
+        run: |input| kind(&payload(WebhookSource::Bitbucket, input)),
     },
     Target {
         name: "envelope",
@@ -178,9 +178,9 @@ fn signature(input: &[u8]) -> (String, usize) {
     let expected = (0..secrets.len()).find(|n| !SECRETS[*n].is_empty() && made(&secrets[*n]));
     assert_eq!(verified.ok(), expected, "verification disagrees with the secrets");
     let fault = verified.err().map(|fault| match fault {
-        SignatureFault::Missing => "missing",
-        SignatureFault::Malformed => "malformed",
-        SignatureFault::Wrong => "wrong",
+        SignatureError::Missing => "missing",
+        SignatureError::Malformed => "malformed",
+        SignatureError::Wrong => "wrong",
     });
     (format!("{fault:?}"), verified.unwrap_or(9))
 }
@@ -214,7 +214,7 @@ fn bitbucket_payloads() -> Vec<Vec<u8>> {
 }
 
 /// Input: the event's name on the first line, then the body.
-fn payload(language: Language, input: &[u8]) -> (String, String) {
+fn payload(language: WebhookSource, input: &[u8]) -> (String, String) {
     let (event, body) = halves(input);
     let event = String::from_utf8_lossy(event);
     match parse(language, &event, body) {
@@ -235,11 +235,11 @@ fn payload(language: Language, input: &[u8]) -> (String, String) {
                 Event::Review(it) => {
                     // For duplicate names both parsers use the last value.
                     match language {
-                        Language::GitHub => {
+                        WebhookSource::GitHub => {
                             assert_eq!(Some(it.review.id), number("/review/id"));
                             assert_eq!(Some(it.repository.id), number("/repository/id"));
                         }
-                        Language::Bitbucket => {
+                        WebhookSource::Bitbucket => {
                             assert_eq!(Some(it.pull_request.number), number("/pullrequest/id"));
                             assert!(it.review.id < 1 << 53 && it.repository.id < 1 << 53);
                         }
@@ -254,8 +254,8 @@ fn payload(language: Language, input: &[u8]) -> (String, String) {
                 }
                 Event::PullRequest(it) => {
                     let of_its_kind = match language {
-                        Language::GitHub => "/pull_request/number",
-                        Language::Bitbucket => "/pullrequest/id",
+                        WebhookSource::GitHub => "/pull_request/number",
+                        WebhookSource::Bitbucket => "/pullrequest/id",
                     };
                     assert_eq!(Some(it.pull_request.number), number(of_its_kind));
                     let action = format!("{:?}", it.action);
@@ -296,10 +296,10 @@ async fn echo(headers: HeaderMap, request: Request) -> Result<Body, pullyard_ent
 
 fn envelope(input: &[u8]) -> (String, u64) {
     let Ok(mut event) = serde_json::from_slice::<Value>(input) else { return ("no JSON".into(), 0) };
-    if !written_by_the_gateway(&mut event) {
+    if !set_gateway_fields(&mut event) {
         return ("no event".into(), 0);
     }
-    let router = http::finished(axum::Router::new().route("/webhooks/github/{hook}", post(echo)));
+    let router = http::with_fallbacks(axum::Router::new().route("/webhooks/github/{hook}", post(echo)));
     let answer = match RUNTIME.block_on(http::invoke(router, event.clone())) {
         Ok(answer) => answer,
         // Lambda's runtime refuses these before our code runs.
@@ -324,7 +324,7 @@ fn envelope(input: &[u8]) -> (String, u64) {
 
 /// Sets what only API Gateway writes: address and base64. Lambda's runtime trusts these values and panics on invalid
 /// ones, which costs a single request. Returns false for an event that the gateway cannot send.
-fn written_by_the_gateway(event: &mut Value) -> bool {
+fn set_gateway_fields(event: &mut Value) -> bool {
     if !event.is_object() {
         return false;
     }
@@ -364,7 +364,7 @@ fn ticket_event(input: &[u8]) -> (String, String) {
         Ok(event) => {
             let again = serde_json::to_vec(&event).unwrap();
             assert_eq!(strict::parse::<TicketEvent>(&again).unwrap(), event, "the event does not survive a round trip");
-            match limits::event(&event, now) {
+            match limits::check_event(&event, now) {
                 Err(fault) => fault,
                 Ok(()) => {
                     let ticket = &event.ticket;
@@ -375,9 +375,9 @@ fn ticket_event(input: &[u8]) -> (String, String) {
         }
     };
     assert!(fault.pointer.is_empty() || fault.pointer.starts_with('/'), "{fault:?}");
-    assert!(fault.pointer.chars().count() <= 301 && fault.fault.chars().count() <= 301, "{fault:?}");
+    assert!(fault.pointer.chars().count() <= 301 && fault.message.chars().count() <= 301, "{fault:?}");
     let known = |place: &str| place.split('/').filter(|part| !part.is_empty()).count();
-    let words = fault.fault.split(['`', '"', ':']).next().unwrap_or_default();
+    let words = fault.message.split(['`', '"', ':']).next().unwrap_or_default();
     (words.chars().filter(|c| !c.is_ascii_digit()).take(40).collect(), known(&fault.pointer).to_string())
 }
 

@@ -1,13 +1,13 @@
 //! Tests wrong or hostile paths, cursors, versions and runner calls.
 
-use super::{check, good, noise, quiet};
+use super::{check, noise, story_without_hints, valid_event};
 use crate::story::Story;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unknown_paths_and_parameters_return_problems() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let job = format!("job_{}", "a".repeat(26));
     let start = format!("/v1/jobs/{job}/attempts/x/start");
     let long = format!("/v1/tickets/{}?project=acme", "x".repeat(65));
@@ -50,62 +50,70 @@ async fn unknown_paths_and_parameters_return_problems() {
         (Method::GET, "/v1/tickets/%C3?project=acme", 404, "not_found"),
         (Method::GET, &long, 404, "not_found"),
     ] {
-        let answer = story.asked(method.clone(), path, "{}").await;
+        let answer = story.call_as_admin(method.clone(), path, "{}").await;
         check(&format!("{method} {path}"), &answer, status, code, None);
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_cursor_is_refused() {
-    let story = quiet().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let story = story_without_hints().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let long = format!("1|{}|x", "y".repeat(3_000));
     for after in ["", "x", "|", "||", "1|2|3|4|5", "a|b|c", "000000000000001|JOB%23x|JOB", &long] {
         for list in ["jobs?project=acme&", "deliveries?project=acme&", "tickets?project=acme&", "projects?"] {
             let path = format!("/v1/{list}after={after}");
-            check(&path, &story.asked(Method::GET, &path, "").await, 400, "bad_parameter", None);
+            check(&path, &story.call_as_admin(Method::GET, &path, "").await, 400, "bad_parameter", None);
         }
     }
     for after in ["", "x", "1", "1.", ".1", "1.2.3", "-1.0", "1.-1", "99999999999.1", "1.99999999999999999999"] {
         let path = format!("/v1/jobs/{job}/events?after={after}");
-        check(&path, &story.asked(Method::GET, &path, "").await, 400, "bad_parameter", None);
+        check(&path, &story.call_as_admin(Method::GET, &path, "").await, 400, "bad_parameter", None);
     }
     for after in ["0.0", "1.18446744073709551615", "4294967295.18446744073709551615"] {
-        let (status, _, page) = story.asked(Method::GET, &format!("/v1/jobs/{job}/events?after={after}"), "").await;
+        let (status, _, page) =
+            story.call_as_admin(Method::GET, &format!("/v1/jobs/{job}/events?after={after}"), "").await;
         assert_eq!((status, &page["events"]), (200, &json!([])), "{after}: {page}");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn older_protocol_version_is_refused() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     for path in ["/v1/version", "/v1/jobs?project=acme"] {
         for version in ["0", "", "one", "-1", "1.0"] {
-            let answer = story.call(Method::GET, path, &[("pullyard-version", version)], Vec::new()).await;
+            let answer =
+                story.request_with_headers(Method::GET, path, &[("pullyard-version", version)], Vec::new()).await;
             check(&format!("{path} {version}"), &answer, 426, "runner_too_old", None);
         }
     }
     for version in ["1", "2"] {
         let (status, _, said) =
-            story.call(Method::GET, "/v1/version", &[("pullyard-version", version)], Vec::new()).await;
+            story.request_with_headers(Method::GET, "/v1/version", &[("pullyard-version", version)], Vec::new()).await;
         assert_eq!((status, &said["protocol"]), (200, &json!(1)), "{said}");
     }
-    let answer =
-        story.call(Method::POST, "/v1/tickets/events", &[("pullyard-version", "0")], good().to_string().into()).await;
+    let answer = story
+        .request_with_headers(
+            Method::POST,
+            "/v1/tickets/events",
+            &[("pullyard-version", "0")],
+            valid_event().to_string().into(),
+        )
+        .await;
     check("the ticket call", &answer, 426, "runner_too_old", None);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_runner_input_is_refused_or_truncated() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let (assignment, client) = story.claim(&job, "c1").await.unwrap();
     let call = async |what: &str, body: String| {
         let path = format!("/v1/jobs/{job}/attempts/1/{what}");
-        story.raw(Method::POST, &path, Some(&assignment.lease), body.into_bytes()).await
+        story.request(Method::POST, &path, Some(&assignment.lease), body.into_bytes()).await
     };
     let event = |seq: u64, text: &str| json!({ "seq": seq, "age_ms": 0, "kind": "text", "text": text });
     let batch = |first: u64, events: Vec<Value>| json!({ "first_seq": first, "events": events }).to_string();
@@ -147,8 +155,8 @@ async fn hostile_runner_input_is_refused_or_truncated() {
     let finish = json!({ "finish_id": "f1", "outcome": "failed", "failure": failure }).to_string();
     let (status, _, said) = call("finish", finish).await;
     assert_eq!(status, 200, "{said}");
-    let failure = story.ended(&job).await.failure.unwrap();
+    let failure = story.wait_for_end(&job).await.failure.unwrap();
     assert!(failure.facts.to_string().len() < 1_000, "{} bytes are kept", failure.facts.to_string().len());
     assert!(failure.sentence.chars().count() <= 140 && !failure.sentence.contains('\u{1b}'), "{}", failure.sentence);
-    story.end().await;
+    story.shut_down().await;
 }

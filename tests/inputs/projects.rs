@@ -1,6 +1,6 @@
 //! Tests invalid projects, settings, integrations and repositories.
 
-use super::{check, quiet};
+use super::{check, story_without_hints};
 use crate::story::{REPOSITORY, TRIGGER};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
@@ -11,51 +11,51 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_entry_is_recorded_and_accepted_after_a_repair() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let mut stranger = story.event("e1", "APP-1", TRIGGER, 1);
     stranger.project = ProjectId::new("nobody").unwrap();
-    let decision = story.api.ticket_event(&stranger).await.unwrap();
+    let decision = story.api.send_ticket_event(&stranger).await.unwrap();
     assert_eq!((decision.code.as_str(), decision.job), ("unknown_project", None));
     assert_eq!(story.ledger("nobody").await[0]["code"], "unknown_project");
 
     let mut elsewhere = story.event("e2", "APP-2", TRIGGER, 1);
     elsewhere.ticket.repository = Some(RepositoryName::new("acme/other").unwrap());
-    let decision = story.api.ticket_event(&elsewhere).await.unwrap();
+    let decision = story.api.send_ticket_event(&elsewhere).await.unwrap();
     assert_eq!(decision.code, "repository_not_integrated");
     assert_eq!(decision.sentence, "acme/other is not connected to acme.");
 
-    story.settings(|settings| settings.default_repository = None).await;
-    assert_eq!(story.tell("e3", "APP-3", TRIGGER, 1).await.code, "ticket_without_repository");
-    story.settings(|settings| settings.held_by = Some("ana".into())).await;
-    let held = story.tell("e4", "APP-4", TRIGGER, 1).await;
+    story.update_settings(|settings| settings.default_repository = None).await;
+    assert_eq!(story.send_ticket_event("e3", "APP-3", TRIGGER, 1).await.code, "ticket_without_repository");
+    story.update_settings(|settings| settings.held_by = Some("ana".into())).await;
+    let held = story.send_ticket_event("e4", "APP-4", TRIGGER, 1).await;
     assert_eq!((held.code.as_str(), held.sentence.as_str()), ("project_held", "ana put acme on hold."));
 
     // Once the cause is repaired, the same events are decided again.
     story
-        .settings(|settings| {
+        .update_settings(|settings| {
             settings.held_by = None;
             settings.default_repository = Some(RepositoryName::new(REPOSITORY).unwrap());
         })
         .await;
     for (event, key) in [("e3", "APP-3"), ("e4", "APP-4")] {
-        let again = story.tell(event, key, TRIGGER, 1).await;
+        let again = story.send_ticket_event(event, key, TRIGGER, 1).await;
         assert_eq!(again.code, "accepted", "{key}: {}", again.sentence);
         assert_eq!(story.api.delivery(&again.delivery).await.unwrap().code, "accepted");
     }
     assert_eq!(story.ledger("acme").await.len(), 3);
     assert_eq!(story.jobs().await.len(), 2);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_settings_are_refused_with_their_pointer() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let path = "/v1/projects/acme/settings";
     let bearer = format!("Bearer {}", story.local.admin_token());
     let set = async |revision: Option<&str>, settings: Value| {
         let mut headers = vec![("authorization", bearer.as_str())];
         headers.extend(revision.map(|revision| ("if-match", revision)));
-        story.call(Method::PUT, path, &headers, settings.to_string().into_bytes()).await
+        story.request_with_headers(Method::PUT, path, &headers, settings.to_string().into_bytes()).await
     };
     for (settings, pointer) in [
         (json!({ "statuses": { "todo": TRIGGER } }), "/statuses/todo"),
@@ -74,7 +74,7 @@ async fn invalid_settings_are_refused_with_their_pointer() {
         let answer = set(Some("\"1\""), settings.clone()).await;
         check(&settings.to_string(), &answer, 422, "invalid", Some(pointer));
         let new = json!({ "id": "other", "name": "Other", "settings": settings }).to_string();
-        let answer = story.asked(Method::POST, "/v1/projects", new).await;
+        let answer = story.call_as_admin(Method::POST, "/v1/projects", new).await;
         check("a new project", &answer, 422, "invalid", None);
     }
     let odd = set(Some("\"1\""), json!({ "limits": { "wall_sec": 60 } })).await;
@@ -93,21 +93,27 @@ async fn invalid_settings_are_refused_with_their_pointer() {
 
     for name in ["".to_owned(), "x".repeat(201), "a\u{0}".into()] {
         let new = json!({ "id": "other", "name": name }).to_string();
-        check("a name", &story.asked(Method::POST, "/v1/projects", new).await, 400, "body_unreadable", Some("/name"));
+        check(
+            "a name",
+            &story.call_as_admin(Method::POST, "/v1/projects", new).await,
+            400,
+            "body_unreadable",
+            Some("/name"),
+        );
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_integrations_and_repositories_are_refused() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let connect = json!({ "id": "gh2", "kind": "github", "api_url": story.local.forge().api_url(), "token_secret": "pullyard/user/none" });
     let changed = |name: &str, value: &str| {
         let mut connect = connect.clone();
         connect[name] = value.into();
         connect.to_string()
     };
-    let ask = async |body: String| story.asked(Method::POST, "/v1/integrations", body).await;
+    let ask = async |body: String| story.call_as_admin(Method::POST, "/v1/integrations", body).await;
     check("no secret", &ask(connect.to_string()).await, 422, "secret_missing", None);
     let others = ask(changed("token_secret", "production/database")).await;
     check("not people's", &others, 422, "invalid", Some("/token_secret"));
@@ -145,23 +151,23 @@ async fn invalid_integrations_and_repositories_are_refused() {
         (add("gh1", REPOSITORY, "command", &["", "x"]), 422, "invalid", Some("/agent/command")),
     ] {
         let body = serde_json::to_vec(&request).unwrap();
-        let answer = story.asked(Method::POST, "/v1/projects/acme/repositories", body).await;
+        let answer = story.call_as_admin(Method::POST, "/v1/projects/acme/repositories", body).await;
         check(&format!("{request:?}"), &answer, status, code, pointer);
     }
     let mut inherits = add("gh1", REPOSITORY, "project", &[]);
     inherits.agent.model = Some("opus".into());
     let body = serde_json::to_vec(&inherits).unwrap();
-    let answer = story.asked(Method::POST, "/v1/projects/acme/repositories", body).await;
+    let answer = story.call_as_admin(Method::POST, "/v1/projects/acme/repositories", body).await;
     check("a model without its agent", &answer, 422, "invalid", Some("/agent/model"));
     let body = serde_json::to_vec(&add("gh1", REPOSITORY, "command", &["x"])).unwrap();
-    let answer = story.asked(Method::POST, "/v1/projects/nobody/repositories", body).await;
+    let answer = story.call_as_admin(Method::POST, "/v1/projects/nobody/repositories", body).await;
     check("no project", &answer, 404, "not_found", None);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn taken_names_are_refused_and_repeats_are_accepted() {
-    let story = quiet().await;
+    let story = story_without_hints().await;
     let project = story.api.project(&story.project).await.unwrap();
     let mut other_settings = project.settings.clone();
     other_settings.auto_create = !other_settings.auto_create;
@@ -171,23 +177,23 @@ async fn taken_names_are_refused_and_repeats_are_accepted() {
         (project.name.as_str(), &other_settings, 409),
     ] {
         let new = json!({ "id": "acme", "name": name, "settings": settings }).to_string();
-        let (got, _, said) = story.asked(Method::POST, "/v1/projects", new).await;
+        let (got, _, said) = story.call_as_admin(Method::POST, "/v1/projects", new).await;
         assert_eq!((got, status == 201 || said["code"] == "taken"), (status, true), "{name}: {said}");
     }
     assert_eq!(story.api.project(&story.project).await.unwrap(), project);
 
     let token = json!({ "value": story.forge_token() }).to_string();
-    assert_eq!(story.asked(Method::PUT, "/v1/secrets/spare", token).await.0, 200);
+    assert_eq!(story.call_as_admin(Method::PUT, "/v1/secrets/spare", token).await.0, 200);
     let connect = async |id: &str, secret: &str| {
         let api_url = story.local.forge().api_url();
         let new = json!({ "id": id, "kind": "github", "api_url": api_url, "token_secret": secret }).to_string();
-        story.asked(Method::POST, "/v1/integrations", new).await
+        story.call_as_admin(Method::POST, "/v1/integrations", new).await
     };
     check("another secret", &connect("gh1", "pullyard/user/spare").await, 409, "taken", None);
     assert_eq!(connect("gh2", "pullyard/user/spare").await.0, 201);
     let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
     let add = json!({ "integration": "gh2", "name": REPOSITORY, "agent": agent }).to_string();
-    let answer = story.asked(Method::POST, "/v1/projects/acme/repositories", add).await;
+    let answer = story.call_as_admin(Method::POST, "/v1/projects/acme/repositories", add).await;
     check("a repository of that name", &answer, 409, "taken", None);
-    story.end().await;
+    story.shut_down().await;
 }

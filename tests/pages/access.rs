@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Needs {
+enum RequiredPermission {
     Nothing,
     /// To read; items of other projects are left out.
     Read,
@@ -30,13 +30,13 @@ struct Route {
     method: Method,
     /// The path as the router spells it.
     route: &'static str,
-    needs: Needs,
+    needs: RequiredPermission,
     path: String,
     form: Vec<(&'static str, &'static str)>,
 }
 
 fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
-    use Needs::{Administer, Nothing, Object, Project, Read, Work, WorkOn};
+    use RequiredPermission::{Administer, Nothing, Object, Project, Read, Work, WorkOn};
     let (get, post) = (Method::GET, Method::POST);
     let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
         let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
@@ -80,11 +80,11 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_requires_exactly_its_permission() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    assert_eq!(crate::pulls::open(&story, "feature").await, 1);
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    assert_eq!(crate::pulls::open_pull(&story, "feature").await, 1);
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let artifact = crate::artifacts::keep(&client, ArtifactKind::Patch, "changes.patch", b"one").await;
+    let artifact = crate::artifacts::store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"one").await;
     let nobody = Browser::new(&story);
     let mut visitors = Vec::new();
     for scopes in
@@ -96,10 +96,10 @@ async fn every_page_requires_exactly_its_permission() {
     }
     for Route { method, path, needs, form, .. } in routes(&job, artifact.as_str()) {
         let headers = [("sec-fetch-site", "same-origin")];
-        if needs != Needs::Nothing {
+        if needs != RequiredPermission::Nothing {
             let answer = nobody.ask(method.clone(), &path, &headers, &form).await;
             assert_eq!(answer.status, 303, "{method} {path} without a session");
-            assert!(answer.to().1.starts_with("/sign-in"), "{}", answer.to().1);
+            assert!(answer.redirect().1.starts_with("/sign-in"), "{}", answer.redirect().1);
         }
         for (scopes, projects, browser) in &visitors {
             let answer = browser.ask(method.clone(), &path, &headers, &form).await;
@@ -107,13 +107,15 @@ async fn every_page_requires_exactly_its_permission() {
             let ours = projects.is_none_or(|projects| projects.contains(&"acme"));
             let let_in = &[200, 302, 303, 409];
             let expected: &[u16] = match needs {
-                Needs::Nothing => continue,
+                RequiredPermission::Nothing => continue,
                 _ if !has(Scope::Read) => &[403],
-                Needs::Read => &[303],
-                Needs::Work | Needs::WorkOn if !has(Scope::Jobs) => &[403],
-                Needs::Administer if !has(Scope::Admin) => &[403],
-                Needs::Administer | Needs::Work | Needs::Project if !ours => &[403],
-                Needs::Object | Needs::WorkOn if !ours => &[404],
+                RequiredPermission::Read => &[303],
+                RequiredPermission::Work | RequiredPermission::WorkOn if !has(Scope::Jobs) => &[403],
+                RequiredPermission::Administer if !has(Scope::Admin) => &[403],
+                RequiredPermission::Administer | RequiredPermission::Work | RequiredPermission::Project if !ours => {
+                    &[403]
+                }
+                RequiredPermission::Object | RequiredPermission::WorkOn if !ours => &[404],
                 _ => let_in,
             };
             assert!(
@@ -122,11 +124,11 @@ async fn every_page_requires_exactly_its_permission() {
                 answer.status
             );
             if answer.status == 403 {
-                assert!(answer.says("may not"), "{}", answer.body);
+                assert!(answer.contains("may not"), "{}", answer.body);
             }
         }
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[test]
@@ -150,8 +152,8 @@ fn page_table_matches_the_router() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_hide_jobs_and_decisions_of_another_project() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let absent = format!("job_{}", "a".repeat(26));
     let browser = Browser::with(&story, &[Scope::Read, Scope::Jobs], Some(&["other"])).await;
     let (there, gone) = (browser.get(&format!("/jobs/{job}")).await, browser.get(&format!("/jobs/{absent}")).await);
@@ -159,25 +161,25 @@ async fn pages_hide_jobs_and_decisions_of_another_project() {
     assert_eq!(there.body.replace(job.as_str(), "JOB"), gone.body.replace(&absent, "JOB"));
     assert_eq!(browser.fragment(&format!("/jobs/{job}?after=1.0")).await.status, 404);
     let board = browser.get("/board").await;
-    assert!(board.says("No project yet") && !board.says("acme"), "{}", board.body);
+    assert!(board.contains("No project yet") && !board.contains("acme"), "{}", board.body);
     // A link to another project's decision does not show its text either.
     let said = &story.api.deliveries(&story.project, None, None).await.unwrap().deliveries[0];
     let own = Browser::admin(&story).await;
-    assert!(own.get(&format!("/board?project=acme&said={}", said.id)).await.says(&said.sentence));
+    assert!(own.get(&format!("/board?project=acme&said={}", said.id)).await.contains(&said.sentence));
     assert_eq!(browser.get(&format!("/board?project=acme&said={}", said.id)).await.status, 403);
     let other =
         CreateProject { id: ProjectId::new("other").unwrap(), name: "Other".into(), settings: Settings::default() };
     story.api.create_project(&other).await.unwrap();
     let board = browser.get(&format!("/board?project=other&said={}", said.id)).await;
     assert_eq!(board.status, 200);
-    assert!(!board.says(&said.sentence) && !board.says(job.as_str()), "{}", board.body);
-    story.end().await;
+    assert!(!board.contains(&said.sentence) && !board.contains(job.as_str()), "{}", board.body);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cross_site_form_is_refused() {
-    let story = Story::waiting().await;
-    story.tell("e1", "APP-1", "Todo", 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    story.send_ticket_event("e1", "APP-1", "Todo", 1).await;
     let browser = Browser::admin(&story).await;
     let form = [("status", TRIGGER)];
     let host = story.local.api_url().trim_start_matches("http://").to_owned();
@@ -207,33 +209,33 @@ async fn cross_site_form_is_refused() {
     let answer = browser.ask(Method::POST, path, &[("origin", &same)], &form).await;
     assert_eq!(answer.status, 303);
     assert_eq!(story.jobs().await.len(), 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reader_sees_no_buttons_and_cannot_act() {
-    let story = Story::waiting().await;
-    story.tell("e1", "APP-1", "Todo", 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    story.send_ticket_event("e1", "APP-1", "Todo", 1).await;
     let browser = Browser::with(&story, &[Scope::Read], None).await;
     for path in ["/board", "/jobs", "/tickets/APP-1?project=acme"] {
         let page = browser.get(path).await;
         assert_eq!(page.status, 200);
         // Without the form for moves the script disables dragging.
         for button in ["Move to…", "id=\"move\"", "Create ticket", "Create job"] {
-            assert!(!page.says(button), "{path} has {button}");
+            assert!(!page.contains(button), "{path} has {button}");
         }
     }
     let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
     assert_eq!(moved.status, 403);
-    assert!(moved.says("may not create jobs or move tickets"), "{}", moved.body);
+    assert!(moved.contains("may not create jobs or move tickets"), "{}", moved.body);
     assert_eq!(story.ticket("APP-1").await.status, "Todo");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_response_has_strict_security_headers() {
-    let story = Story::waiting().await;
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
     let browser = Browser::admin(&story).await;
     let board = browser.get("/board").await.body;
     let assets = board.split('"').filter(|part| part.starts_with("/assets/")).collect::<BTreeSet<_>>();
@@ -260,14 +262,14 @@ async fn every_response_has_strict_security_headers() {
     assert_eq!(gone.status, 404);
     assert_eq!(browser.get("/nope").await.status, 404);
     assert_eq!(browser.ask(Method::PUT, "/jobs", &[("sec-fetch-site", "same-origin")], &[]).await.status, 405);
-    let (status, _, said) = story.raw(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
+    let (status, _, said) = story.request(Method::GET, "/v1/nope", Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!((status, &said["code"]), (404, &Value::from("not_found")), "the API's answer is not a problem document");
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_view_records_the_use_of_its_token() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let browser = Browser::with(&story, &[Scope::Read], None).await;
     let used = async || {
         let tokens = story.api.tokens(None).await.unwrap().tokens;
@@ -275,13 +277,13 @@ async fn page_view_records_the_use_of_its_token() {
     };
     let before = used().await;
     // A use is recorded at most once a minute, and only the page uses this token.
-    story.pass(Duration::from_secs(61)).await;
+    story.advance_and_sweep(Duration::from_secs(61)).await;
     assert_eq!(used().await, before);
     browser.get("/board").await;
-    crate::story::until("the use is noted", async || {
+    crate::story::wait_until("the use is noted", async || {
         let now = used().await;
         if now > before { Ok(()) } else { Err(format!("{now:?}")) }
     })
     .await;
-    story.end().await;
+    story.shut_down().await;
 }

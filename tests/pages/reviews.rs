@@ -1,9 +1,9 @@
 //! Tests reviews on the pages: the ledger, a ticket's pull request, the reviews of a revise job.
 
 use super::Browser;
-use super::shown::{HOSTILE, is_harmless};
+use super::job_pages::{HOSTILE, assert_harmless};
 use crate::cli::User;
-use crate::pulls::{linked, reviewed, with_pull_request};
+use crate::pulls::{link_new_ticket, review_delivery, with_pull_request};
 use crate::story::{REPOSITORY, Story, TODO};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
@@ -19,53 +19,53 @@ use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deliveries_page_lists_and_filters_decisions() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let browser = Browser::admin(&story).await;
     let empty = browser.get("/deliveries?project=acme").await;
-    assert!(empty.status == 200 && empty.says("No deliveries yet") && empty.says("a review"), "{}", empty.body);
-    assert!(empty.says(r#"href="/deliveries?project=acme" aria-current="page""#), "{}", empty.body);
+    assert!(empty.status == 200 && empty.contains("No deliveries yet") && empty.contains("a review"), "{}", empty.body);
+    assert!(empty.contains(r#"href="/deliveries?project=acme" aria-current="page""#), "{}", empty.body);
 
     let held = Reason::HeldWithOthers { pr: format!("{REPOSITORY}#7") };
-    let entry = reviewed(&story, "r1", story.clock.now().minus(Duration::from_secs(3_600)), held.clone(), "bo");
-    assert_eq!(story.store().await.record(&entry).await.unwrap(), Write::Applied);
-    let job = story.job_for("e1", "APP-1", 1).await;
+    let entry = review_delivery(&story, "r1", story.clock.now().minus(Duration::from_secs(3_600)), held.clone(), "bo");
+    assert_eq!(story.store().await.record_delivery(&entry).await.unwrap(), Write::Applied);
+    let job = story.create_job("e1", "APP-1", 1).await;
     let page = browser.get("/deliveries?project=acme").await;
     for words in ["Accepted", "Held", "Review by bo of", "acme/app#7", "Webhook", "Ticket tool", &held.sentence()] {
-        assert!(page.says(words), "{words}: {}", page.body);
+        assert!(page.contains(words), "{words}: {}", page.body);
     }
-    assert!(page.says(&format!("/jobs/{job}")) && page.says("/tickets/APP-1?project=acme"), "{}", page.body);
+    assert!(page.contains(&format!("/jobs/{job}")) && page.contains("/tickets/APP-1?project=acme"), "{}", page.body);
     let only = browser.get("/deliveries?project=acme&verdict=held&ticket=&code=&pull_request=acme%2Fapp%237").await;
-    assert!(only.says(&held.sentence()) && !only.says(&format!("/jobs/{job}")), "{}", only.body);
-    assert!(only.says(r#"<option value="held" selected>"#) && only.says("Show all"), "{}", only.body);
+    assert!(only.contains(&held.sentence()) && !only.contains(&format!("/jobs/{job}")), "{}", only.body);
+    assert!(only.contains(r#"<option value="held" selected>"#) && only.contains("Show all"), "{}", only.body);
     let none = browser.get("/deliveries?project=acme&verdict=invalid").await;
-    assert!(none.says("No matching deliveries") && none.says("30 days"), "{}", none.body);
+    assert!(none.contains("No matching deliveries") && none.contains("30 days"), "{}", none.body);
     for bad in ["verdict=good", "code=nope", "pull_request=x", "ticket=%20%0a"] {
         let page = browser.get(&format!("/deliveries?project=acme&{bad}")).await;
         if bad.starts_with("ticket") {
             assert_eq!(page.status, 200, "an empty filter is refused");
         } else {
             assert_eq!(page.status, 422, "{bad}");
-            assert!(page.says("role=\"alert\""), "{bad}: {}", page.body);
+            assert!(page.contains("role=\"alert\""), "{bad}: {}", page.body);
         }
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_page_shows_reviews_and_requests_a_revision() {
     let (story, number) = with_pull_request().await;
-    story.tell("e1", "APP-1", TODO, 1).await;
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     let browser = Browser::admin(&story).await;
-    assert!(!browser.get("/tickets/APP-1?project=acme").await.says("Reviews of"));
-    linked(&story, number, "APP-1").await;
+    assert!(!browser.get("/tickets/APP-1?project=acme").await.contains("Reviews of"));
+    link_new_ticket(&story, number, "APP-1").await;
     let page = browser.get("/tickets/APP-1?project=acme").await;
     assert!(
-        page.says("Reviews of") && page.says("No reviews are waiting. A review that requests changes"),
+        page.contains("Reviews of") && page.contains("No reviews are waiting. A review that requests changes"),
         "{}",
         page.body
     );
     let watcher = Browser::with(&story, &[pullyard_store::Scope::Read], None).await;
-    assert!(!watcher.get("/tickets/APP-1?project=acme").await.says("/pulls/revise"));
+    assert!(!watcher.get("/tickets/APP-1?project=acme").await.contains("/pulls/revise"));
 
     let field = |name: &str| {
         let part = page.body.split(&format!("name=\"{name}\" value=\"")).last().unwrap();
@@ -81,46 +81,46 @@ async fn ticket_page_shows_reviews_and_requests_a_revision() {
     let sent: Vec<(&str, &str)> = sent.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let asked = browser.post("/pulls/revise", &sent).await;
     assert_eq!(asked.status, 303, "{}", asked.body);
-    let job: JobId = asked.to().1.strip_prefix("/jobs/").unwrap().parse().unwrap();
+    let job: JobId = asked.redirect().1.strip_prefix("/jobs/").unwrap().parse().unwrap();
     assert_eq!(
-        browser.post("/pulls/revise", &sent).await.to(),
-        (303, asked.to().1),
+        browser.post("/pulls/revise", &sent).await.redirect(),
+        (303, asked.redirect().1),
         "the second click was another request"
     );
-    let shown = browser.get(asked.to().1).await;
-    assert!(shown.says(&format!("Revise {REPOSITORY}#{number}")), "{}", shown.body);
-    assert!(browser.get("/jobs?project=acme").await.says(&format!("Revise #{number}")));
+    let shown = browser.get(asked.redirect().1).await;
+    assert!(shown.contains(&format!("Revise {REPOSITORY}#{number}")), "{}", shown.body);
+    assert!(browser.get("/jobs?project=acme").await.contains(&format!("Revise #{number}")));
 
     // A second request waits; the ticket's page shows its decision.
     let mut other = sent.clone();
     other.retain(|(name, _)| *name != "once");
     let held = browser.post("/pulls/revise", &other).await;
-    assert!(held.to().1.starts_with("/tickets/APP-1?project=acme&said=dlv_"), "{}", held.to().1);
-    let said = held.to().1.split("said=").nth(1).unwrap().parse().unwrap();
+    assert!(held.redirect().1.starts_with("/tickets/APP-1?project=acme&said=dlv_"), "{}", held.redirect().1);
+    let said = held.redirect().1.split("said=").nth(1).unwrap().parse().unwrap();
     let entry = story.api.delivery(&said).await.unwrap();
     assert_eq!(entry.code, "held_for_job");
-    let page = browser.get(held.to().1).await;
-    assert!(page.says(&entry.sentence) && page.says(&format!("Job {} works on", job.short())), "{}", page.body);
+    let page = browser.get(held.redirect().1).await;
+    assert!(page.contains(&entry.sentence) && page.contains(&format!("Job {} works on", job.short())), "{}", page.body);
 
     let long = "x".repeat(4_001);
     let mut long_one = other.clone();
     long_one.retain(|(name, _)| *name != "message");
     long_one.push(("message", &long));
     assert_eq!(browser.post("/pulls/revise", &long_one).await.status, 422);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
     let (story, number) = with_pull_request().await;
-    linked(&story, number, "APP-1").await;
-    story.pass(Duration::from_secs(60)).await;
-    story.settled("APP-1").await;
+    link_new_ticket(&story, number, "APP-1").await;
+    story.advance_and_sweep(Duration::from_secs(60)).await;
+    story.wait_for_settled_ticket("APP-1").await;
     let (browser, user, store) = (Browser::admin(&story).await, User::of(&story), story.store().await);
-    let ticket = store.ticket(&story.project, &TicketKey::new("APP-1").unwrap()).await.unwrap().unwrap();
+    let ticket = store.load_ticket(&story.project, &TicketKey::new("APP-1").unwrap()).await.unwrap().unwrap();
     let id = ticket.shown.pull_request.unwrap().id;
     for state in [PullRequestState::Open, PullRequestState::Closed, PullRequestState::Merged] {
-        let linked = store.pull_request(&id).await.unwrap().unwrap();
+        let linked = store.load_pull_request(&id).await.unwrap().unwrap();
         let changed = PullRequest { state, ..linked };
         assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
         let word = state.display_name();
@@ -130,21 +130,21 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         };
         for path in ["/board?project=acme", "/tickets/APP-1?project=acme"] {
             let page = browser.get(path).await;
-            assert!(page.says(&shown), "{shown} at {path}: {}", page.body);
+            assert!(page.contains(&shown), "{shown} at {path}: {}", page.body);
         }
         assert_eq!(story.ticket("APP-1").await.pull_request_state, Some(state));
         let listed = story.api.tickets(&story.project, None).await.unwrap().tickets;
         assert_eq!(listed[0].pull_request_state, Some(state));
-        let said = user.run(&["tickets", "show", "APP-1"]).await.done();
+        let said = user.run(&["tickets", "show", "APP-1"]).await.assert_success();
         assert!(said.contains(&format!("pull_request_state\t{word}\n")), "{said}");
     }
-    story.tell("e2", "APP-2", TODO, 1).await;
+    story.send_ticket_event("e2", "APP-2", TODO, 1).await;
     assert_eq!(story.ticket("APP-2").await.pull_request_state, None);
-    story.end().await;
+    story.shut_down().await;
 }
 
 /// The context of a review with two comments and hostile text in every field.
-fn frozen(number: u64) -> Context {
+fn hostile_context(number: u64) -> Context {
     let comment = |id, line, original, edited| FrozenComment {
         id,
         thread: id,
@@ -202,19 +202,25 @@ fn frozen(number: u64) -> Context {
 #[tokio::test(flavor = "multi_thread")]
 async fn revise_job_page_shows_its_reviews_as_harmless_text() {
     let (story, number) = with_pull_request().await;
-    linked(&story, number, "APP-1").await;
-    let job = story.api.revise(&crate::pulls::revise(&story, number, None), None).await.unwrap().job.unwrap();
-    story.quiet().await;
+    link_new_ticket(&story, number, "APP-1").await;
+    let job = story
+        .api
+        .revise_pull_request(&crate::pulls::revise_request(&story, number, None), None)
+        .await
+        .unwrap()
+        .job
+        .unwrap();
+    story.wait_for_empty_queues().await;
     let browser = Browser::admin(&story).await;
     let early = browser.get(&format!("/jobs/{job}")).await;
-    assert!(early.says("<div id=\"asked\"></div>"), "reviews are shown before admission: {}", early.body);
+    assert!(early.contains("<div id=\"asked\"></div>"), "reviews are shown before admission: {}", early.body);
     let live = format!("/jobs/{job}?after=1.0");
-    assert!(!browser.fragment(&live).await.says("id=\"asked\""));
+    assert!(!browser.fragment(&live).await.contains("id=\"asked\""));
     let store = story.store().await;
-    let hash = store.freeze_context(&job, &frozen(number)).await.unwrap();
+    let hash = store.create_context(&job, &hostile_context(number)).await.unwrap();
     // Overwrite the context of a concurrent admission: the page shows the context that the job names.
-    crate::story::until("the job has its context", async || {
-        let mut stored = store.job(&job).await.unwrap().unwrap();
+    crate::story::wait_until("the job has its context", async || {
+        let mut stored = store.load_job(&job).await.unwrap().unwrap();
         stored.context.clone_from(&hash);
         match store.update_job(&stored).await.unwrap() {
             Write::Applied => Ok(()),
@@ -234,7 +240,7 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
         "edited after it was submitted",
         "⟨U+202E⟩",
     ] {
-        assert!(page.says(words), "{words}: {}", page.body);
+        assert!(page.contains(words), "{words}: {}", page.body);
     }
     assert_eq!(
         page.body.matches("edited after it was submitted").count(),
@@ -242,15 +248,15 @@ async fn revise_job_page_shows_its_reviews_as_harmless_text() {
         "expected marks on the review and one comment"
     );
     assert_eq!(page.body.matches("line of the original commit").count(), 1);
-    is_harmless(&page);
+    assert_harmless(&page);
     // The open page receives the same text with its next request.
     let fragment = browser.fragment(&live).await;
-    is_harmless(&fragment);
+    assert_harmless(&fragment);
     let part = |body: &str| {
         body.split("<div id=\"asked\">").nth(1).and_then(|rest| rest.split("</details>").next()).map(str::to_owned)
     };
     assert!(part(&page.body).is_some() && part(&fragment.body) == part(&page.body), "{}", fragment.body);
     // A page that has already shown an event has the reviews.
-    assert!(!browser.fragment(&format!("/jobs/{job}?after=1.1")).await.says("id=\"asked\""));
-    story.end().await;
+    assert!(!browser.fragment(&format!("/jobs/{job}?after=1.1")).await.contains("id=\"asked\""));
+    story.shut_down().await;
 }

@@ -1,7 +1,7 @@
 //! Runs functions as separate processes, like Lambda, instead of as libraries in the test's process.
 
-use pullyard_local::Deploy;
-use pullyard_testkit::lambda::{Deployed, Runtime, Seen};
+use pullyard_local::FunctionOverrides;
+use pullyard_testkit::lambda::{EnvironmentInfo, FunctionConfig, Runtime};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -22,15 +22,15 @@ pub(crate) const FUNCTION_TIMEOUTS: [(&str, u64); 8] = [
     ("webhook", 28),
 ];
 /// The timeout of a function that is not listed. Units: seconds.
-const SHORTEST: u64 = 28;
+const DEFAULT_TIMEOUT_SECS: u64 = 28;
 
 fn timeout_of(function: &str) -> Duration {
     let listed = FUNCTION_TIMEOUTS.iter().find(|(name, _)| *name == function);
-    Duration::from_secs(listed.map_or(SHORTEST, |(_, secs)| *secs))
+    Duration::from_secs(listed.map_or(DEFAULT_TIMEOUT_SECS, |(_, secs)| *secs))
 }
 
 /// The maximum number of processes per function. An event source sends two batches at once; a gateway has no limit.
-const MOST: usize = 8;
+const MAX_PROCESSES: usize = 8;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Functions {
@@ -59,21 +59,21 @@ impl Processes {
     }
 
     /// The deployment for the local system; `None` for libraries.
-    pub(crate) fn deploy(&self) -> Option<Deploy> {
+    pub(crate) fn deploy(&self) -> Option<FunctionOverrides> {
         let own = self.clone();
         let Functions::Processes { command, environment } = self.how.clone() else { return None };
         std::fs::create_dir_all(&self.logs).unwrap();
-        Some(Deploy::new(move |name, config| {
+        Some(FunctionOverrides::new(move |name, config| {
             // The template sets the function's name in the User-Agent as well.
             let app = vec![("AWS_SDK_UA_APP_ID".to_owned(), name.to_owned())];
-            let runtime = Runtime::deploy(Deployed {
+            let runtime = Runtime::deploy(FunctionConfig {
                 name: format!("pullyard-{name}"),
                 handler: name.into(),
                 command: command.clone(),
-                environment: [config.environment(), app, environment.clone()].concat(),
+                environment: [config.to_environment(), app, environment.clone()].concat(),
                 timeout: timeout_of(name),
                 memory_mb: MEMORY_MB,
-                most: MOST,
+                max_environments: MAX_PROCESSES,
                 log: own.logs.join(format!("{name}.log")),
             });
             let function = runtime.function();
@@ -82,7 +82,7 @@ impl Processes {
         }))
     }
 
-    pub(crate) fn of(&self, name: &str) -> Vec<Arc<Seen>> {
+    pub(crate) fn of(&self, name: &str) -> Vec<Arc<EnvironmentInfo>> {
         self.running.lock().unwrap().get(name).map(Runtime::environments).unwrap_or_default()
     }
 

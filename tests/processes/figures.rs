@@ -6,17 +6,17 @@
 
 use super::recorder::Recorder;
 use super::tls::Tls;
-use super::{killed, processes};
+use super::{kill_and_wait, processes};
 use crate::functions::setup;
 use crate::story::{Setup, Story};
-use crate::webhooks::{BRANCH, SECRET, World, signed};
+use crate::webhooks::{BRANCH, SECRET, World, signature};
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::ticket::Badge;
 use pullyard_emulator::Endpoints;
-use pullyard_emulator::ecs::Outcome;
-use pullyard_local::Local;
+use pullyard_emulator::ecs::RunTaskOutcome;
+use pullyard_local::LocalSystem;
 use pullyard_store::Write;
-use pullyard_testkit::lambda::{Deployed, Runtime, Usage};
+use pullyard_testkit::lambda::{FunctionConfig, Runtime, Usage};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +35,7 @@ const COLUMNS: &str =
 type Events<'a> = Box<dyn FnMut() -> Value + 'a>;
 
 #[derive(Default)]
-struct Taken {
+struct Measurements {
     init: Vec<f64>,
     cpu: Vec<f64>,
     first: Vec<f64>,
@@ -43,17 +43,17 @@ struct Taken {
     peak: Vec<f64>,
 }
 
-fn at(values: &[f64], share: f64) -> f64 {
+fn percentile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
 }
 
-impl fmt::Display for Taken {
+impl fmt::Display for Measurements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { init, cpu, first, warm, peak } = self;
-        write!(f, "{:.1} | {:.1} | {:.1} | ", at(init, 0.5), at(cpu, 0.5), at(first, 0.5))?;
-        write!(f, "{:.2} | {:.2} | {:.1}", at(warm, 0.5), at(warm, 0.99), at(peak, 1.0))
+        write!(f, "{:.1} | {:.1} | {:.1} | ", percentile(init, 0.5), percentile(cpu, 0.5), percentile(first, 0.5))?;
+        write!(f, "{:.2} | {:.2} | {:.1}", percentile(warm, 0.5), percentile(warm, 0.99), percentile(peak, 1.0))
     }
 }
 
@@ -62,14 +62,14 @@ fn ms(duration: Duration) -> f64 {
 }
 
 /// Measures a cold start, its first event and some warm events, then kills the process.
-async fn measure(runtime: &Runtime, warm: usize, taken: &mut Taken, mut event: impl FnMut() -> Value) {
+async fn measure(runtime: &Runtime, warm: usize, taken: &mut Measurements, mut event: impl FnMut() -> Value) {
     let begun = Instant::now();
     let invoked = runtime.invoke(&event()).await;
     let wall = begun.elapsed();
     invoked.answer.unwrap();
-    assert!(invoked.cold);
+    assert!(invoked.cold_start);
     let environment = invoked.environment.unwrap();
-    environment.rests().await;
+    environment.wait_until_idle().await;
     taken.init.push(ms(environment.init));
     taken.first.push(ms(wall));
     taken.cpu.push(ms(Usage::of(environment.pid).unwrap().cpu));
@@ -79,13 +79,13 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Taken, mut event: i
         let invoked = runtime.invoke(&event).await;
         taken.warm.push(ms(begun.elapsed()));
         invoked.answer.unwrap();
-        environment.rests().await;
+        environment.wait_until_idle().await;
     }
     taken.peak.push(Usage::of(environment.pid).unwrap().peak_rss_kib as f64 / 1024.0);
-    killed(environment.pid).await;
+    kill_and_wait(environment.pid).await;
 }
 
-fn kept(story: &Story, name: &str) -> String {
+fn event_file(story: &Story, name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../events").join(format!("{name}.json"));
     std::fs::read_to_string(path).unwrap().replace("<admin>", story.local.admin_token())
 }
@@ -99,25 +99,25 @@ fn node(folder: &Path, program: &str, tls: &Tls, calls: &[Value]) -> Runtime {
     std::fs::write(&file, json!(calls).to_string()).unwrap();
     let told = |name: &str, value: &Path| (name.to_owned(), value.display().to_string());
     let own = [told("CALLS", &file), told("NODE_EXTRA_CA_CERTS", tls.authority())];
-    Runtime::deploy(Deployed {
+    Runtime::deploy(FunctionConfig {
         name: "node".into(),
         handler: "index.handler".into(),
         command: vec!["node".into(), program.into()],
         environment: tls.environment().into_iter().chain(own).collect(),
         timeout: Duration::from_secs(29),
         memory_mb: 256,
-        most: 1,
+        max_environments: 1,
         log: folder.join("node.log"),
     })
 }
 
-async fn recorded(recorder: &Recorder, local: &Local) -> Endpoints {
+async fn recorded_endpoints(recorder: &Recorder, local: &LocalSystem) -> Endpoints {
     let at = local.aws().endpoints();
     Endpoints {
-        dynamodb: recorder.before(&at.dynamodb).await,
-        sqs: recorder.before(&at.sqs).await,
-        secretsmanager: recorder.before(&at.secretsmanager).await,
-        ecs: recorder.before(&at.ecs).await,
+        dynamodb: recorder.start_proxy(&at.dynamodb).await,
+        sqs: recorder.start_proxy(&at.sqs).await,
+        secretsmanager: recorder.start_proxy(&at.secretsmanager).await,
+        ecs: recorder.start_proxy(&at.ecs).await,
         // No measured function stores an artifact.
         s3: at.s3.clone(),
     }
@@ -129,7 +129,7 @@ fn review(world: &World, kept: &str, number: u64) -> Value {
     body["pull_request"]["number"] = number.into();
     body["pull_request"]["head"]["ref"] = branch(number).into();
     let body = body.to_string();
-    event["headers"]["x-hub-signature-256"] = signed(SECRET, body.as_bytes()).into();
+    event["headers"]["x-hub-signature-256"] = signature(SECRET, body.as_bytes()).into();
     event["body"] = body.into();
     event["isBase64Encoded"] = false.into();
     event
@@ -151,25 +151,25 @@ struct Work {
 }
 
 impl Work {
-    async fn prepared(story: &Story) -> Self {
+    async fn prepare(story: &Story) -> Self {
         let (store, mut work) = (story.store().await, Self::default());
         for n in 0..EVENTS {
             let (key, other) = (format!("RUN-{n}"), format!("DIE-{n}"));
-            let job = story.job_for(&format!("run-{n}"), &key, 1).await;
-            work.starts.push_back(read(&kept(story, "dispatcher.one").replace("<job>", job.as_str())));
+            let job = story.create_job(&format!("run-{n}"), &key, 1).await;
+            work.starts.push_back(read(&event_file(story, "dispatcher.one").replace("<job>", job.as_str())));
 
             let named = TicketKey::new(key.as_str()).unwrap();
-            let mut ticket = store.ticket(&story.project, &named).await.unwrap().unwrap();
+            let mut ticket = store.load_ticket(&story.project, &named).await.unwrap().unwrap();
             ticket.request_state(None, Some(Badge::AiWaiting), None);
             assert_eq!(store.update_ticket(&ticket).await.unwrap(), Write::Applied);
-            work.tickets.push_back(read(&kept(story, "effects.one").replace("<ticket>", &key)));
+            work.tickets.push_back(read(&event_file(story, "effects.one").replace("<ticket>", &key)));
 
-            let job = story.job_for(&format!("die-{n}"), &other, 1).await;
+            let job = story.create_job(&format!("die-{n}"), &other, 1).await;
             let task = format!("arn:aws:ecs:eu-central-1:123456789012:task/pullyard/{n:032x}");
-            let asked = store.job(&job).await.unwrap().unwrap().begin_dispatch(story.clock.now()).unwrap();
+            let asked = store.load_job(&job).await.unwrap().unwrap().begin_dispatch(story.clock.now()).unwrap();
             let started = asked.set_task(asked.attempt + 1, asked.dispatch.number, &task).unwrap();
             assert_eq!(store.update_job(&started).await.unwrap(), Write::Applied);
-            let died = kept(story, "tasks.stopped_before_the_claim");
+            let died = event_file(story, "tasks.stopped_before_the_claim");
             work.deaths.push_back(read(&died.replace("<job>", job.as_str()).replace("<task>", &task)));
         }
         work
@@ -188,16 +188,16 @@ async fn functions_are_measured_against_node_with_the_same_calls() {
     let tls = Tls::start(folder.path()).await;
     let functions = processes(tls.environment());
     let recorder = Recorder::default();
-    let world = World::prepared(Setup { functions, ..setup() }, async |local| {
-        tls.stands_before(&recorded(&recorder, local).await);
+    let world = World::with_prepared(Setup { functions, ..setup() }, async |local| {
+        tls.connect(&recorded_endpoints(&recorder, local).await);
     })
     .await;
-    world.by_hand("acme").await;
+    world.install_by_hand("acme").await;
     let story = &world.story;
     for number in 1_000..1_000 + EVENTS as u64 {
         world.link(number, &format!("APP-{number}"), &branch(number), &"a".repeat(40)).await;
     }
-    let event = |name: &str| kept(story, name);
+    let event = |name: &str| event_file(story, name);
     let same = |name: &str| {
         let event = read(&event(name));
         Box::new(move || event.clone()) as Events
@@ -236,47 +236,47 @@ async fn functions_are_measured_against_node_with_the_same_calls() {
     for (name, what, mut event) in subjects {
         if name == "dispatcher" {
             // Prepared late, because the sweeper would find all of this work.
-            work.replace(Work::prepared(story).await);
+            work.replace(Work::prepare(story).await);
             // Running tasks would distort the measurement.
-            story.local.aws().ecs().script(vec![Outcome::NeverStarts; 4 * EVENTS]);
+            story.local.aws().ecs().queue_outcomes(vec![RunTaskOutcome::StaysPending; 4 * EVENTS]);
         }
-        let runtime = story.deployed(name);
-        for environment in story.processes_of(name) {
-            killed(environment.pid).await;
+        let runtime = story.function_runtime(name);
+        for environment in story.function_processes(name) {
+            kill_and_wait(environment.pid).await;
         }
         // Warm up: the first event finds the leftovers of earlier ones.
         runtime.invoke(&event()).await.answer.unwrap();
-        killed(story.processes_of(name)[0].pid).await;
+        kill_and_wait(story.function_processes(name)[0].pid).await;
         recorder.begin();
         runtime.invoke(&event()).await.answer.unwrap();
         let calls = recorder.end();
         assert!(["api", "pages"].contains(&name) || calls.iter().any(writes), "{name} made no write: {calls:?}");
-        killed(story.processes_of(name)[0].pid).await;
+        kill_and_wait(story.function_processes(name)[0].pid).await;
         let twin = bundle.as_ref().map(|program| node(folder.path(), program, &tls, &calls));
-        let (mut ours, mut theirs) = (Taken::default(), Taken::default());
+        let (mut ours, mut theirs) = (Measurements::default(), Measurements::default());
         let mut count = 0_u64;
         for round in 0..COLD {
             let warm = if round == 0 { WARM } else { 0 };
             measure(&runtime, warm, &mut ours, &mut event).await;
             if let Some(twin) = &twin {
-                measure(twin, warm, &mut theirs, || counted(&mut count)).await;
+                measure(twin, warm, &mut theirs, || numbered_event(&mut count)).await;
             }
         }
-        println!("| {name} | {what} | {ours} | {} |", told(&calls));
+        println!("| {name} | {what} | {ours} | {} |", call_counts(&calls));
         if twin.is_some() {
-            let less = at(&theirs.cpu, 0.5) / at(&ours.cpu, 0.5);
+            let less = percentile(&theirs.cpu, 0.5) / percentile(&ours.cpu, 0.5);
             println!("| Node.js | the calls of {name} | {theirs} | {less:.1} × the CPU |");
         }
     }
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
-fn counted(count: &mut u64) -> Value {
+fn numbered_event(count: &mut u64) -> Value {
     *count += 1;
     json!({ "n": *count })
 }
 
-fn told(calls: &[Value]) -> String {
+fn call_counts(calls: &[Value]) -> String {
     let mut counted = BTreeMap::<&str, usize>::new();
     for call in calls {
         *counted.entry(call["operation"].as_str().unwrap()).or_default() += 1;

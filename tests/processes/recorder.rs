@@ -15,19 +15,19 @@ pub(crate) struct Recorder {
 }
 
 #[derive(Clone)]
-struct Behind {
+struct ProxyState {
     recorder: Recorder,
     service: String,
     http: reqwest::Client,
 }
 
 impl Recorder {
-    pub(crate) async fn before(&self, service: &str) -> String {
+    pub(crate) async fn start_proxy(&self, service: &str) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let behind = Behind { recorder: self.clone(), service: service.to_owned(), http };
-        let router = Router::new().fallback(passed_on).with_state(behind);
+        let behind = ProxyState { recorder: self.clone(), service: service.to_owned(), http };
+        let router = Router::new().fallback(forward).with_state(behind);
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
@@ -41,7 +41,7 @@ impl Recorder {
     }
 }
 
-async fn passed_on(State(behind): State<Behind>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
+async fn forward(State(behind): State<ProxyState>, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
     let target = headers["x-amz-target"].to_str().unwrap();
     if let Some(calls) = behind.recorder.calls.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
         let (service, operation) = target.split_once('.').unwrap();

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 
 /// The system's certificate bundle on Debian and Amazon Linux.
-const OF_THE_SYSTEM: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
+const SYSTEM_BUNDLES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
 
 /// TLS proxies of four services; their URLs are known before the services start.
 pub(crate) struct Tls {
@@ -44,7 +44,7 @@ impl Tls {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
 
-        let of_the_system = OF_THE_SYSTEM.iter().find_map(|path| std::fs::read_to_string(path).ok());
+        let of_the_system = SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read_to_string(path).ok());
         let (bundle, own) = (folder.join("bundle.pem"), folder.join("authority.pem"));
         std::fs::write(&own, authority.pem()).unwrap();
         std::fs::write(&bundle, of_the_system.unwrap_or_default() + &authority.pem()).unwrap();
@@ -77,7 +77,7 @@ impl Tls {
         &self.authority
     }
 
-    pub(crate) fn stands_before(&self, services: &Endpoints) {
+    pub(crate) fn connect(&self, services: &Endpoints) {
         let urls = [&services.dynamodb, &services.sqs, &services.ecs, &services.secretsmanager];
         for (behind, url) in self.behind.iter().zip(urls) {
             behind.set(url.strip_prefix("http://").unwrap().to_owned()).unwrap();

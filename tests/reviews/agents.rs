@@ -1,15 +1,15 @@
 //! Tests which agent works on a revision; the test acts as the runner.
 
-use super::desk::{Begin, Desk};
-use crate::story::{Task, failed};
+use super::world::{ReviewSetup, ReviewWorld};
+use crate::story::{Task, failed_finish};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobKind;
 use pullyard_protocol::client::AttemptClient;
 
-impl Desk {
+impl ReviewWorld {
     /// Claims the revision and verifies that its assignment names Codex and the project's model.
-    async fn claimed(&self, job: &JobId, claim: &str) -> AttemptClient {
+    async fn claim_with_codex(&self, job: &JobId, claim: &str) -> AttemptClient {
         let (assignment, client) = self.story.claim(job, claim).await.unwrap();
         assert_eq!(assignment.kind, JobKind::Revise);
         assert_eq!((assignment.agent.capability.as_str(), assignment.agent.model.as_deref()), ("codex", Some("gpt-5")));
@@ -19,28 +19,28 @@ impl Desk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revision_uses_the_projects_agent_and_its_retry_keeps_it() {
-    let begin = Begin {
+    let begin = ReviewSetup {
         task: || Task::Waiting,
         settings: |settings| {
             settings.agent = Some("codex".into());
             settings.model = Some("gpt-5".into());
         },
-        ..Begin::default()
+        ..ReviewSetup::default()
     };
-    let desk = Desk::begin(begin).await;
-    desk.story.connect(Agent::project_default()).await;
-    desk.ask("Not yet.", &[]).await;
+    let desk = ReviewWorld::start(begin).await;
+    desk.story.connect_repository(Agent::project_default()).await;
+    desk.request_changes("Not yet.", &[]).await;
     let job = desk.revision().await;
-    let client = desk.claimed(&job.id, "c1").await;
-    client.finish(&failed("f1")).await.unwrap();
-    desk.shown().await;
+    let client = desk.claim_with_codex(&job.id, "c1").await;
+    client.finish(&failed_finish("f1")).await.unwrap();
+    desk.wait_for_synced_ticket().await;
     desk.story
-        .settings(|settings| {
+        .update_settings(|settings| {
             settings.agent = Some("claude_code".into());
             settings.model = None;
         })
         .await;
     let again = desk.story.api.retry_job(&job.id, None).await.unwrap().job.unwrap();
-    desk.claimed(&again, "c2").await;
+    desk.claim_with_codex(&again, "c2").await;
     desk.end().await;
 }

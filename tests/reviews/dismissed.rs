@@ -1,66 +1,67 @@
 //! Tests that a review dismissed before it was read is ignored.
 
-use super::desk::Desk;
+use super::world::ReviewWorld;
 use pullyard_domain::job::JobStatus;
-use pullyard_fake_forge::{Calls, Fault, TestForge as _};
+use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 use reqwest::Method;
 use serde_json::json;
 use std::time::Duration;
 
-impl Desk {
+impl ReviewWorld {
     async fn dismiss(&self, review: u64) {
-        self.forge(Method::PUT, &format!("/reviews/{review}/dismissals"), json!({ "message": "Never mind." })).await;
+        self.call_forge(Method::PUT, &format!("/reviews/{review}/dismissals"), json!({ "message": "Never mind." }))
+            .await;
     }
 
     /// Requests changes while the forge fails once: the revision stays Pending, the review unread.
-    async fn unread(&self) -> (u64, pullyard_domain::id::JobId) {
-        let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", self.number) };
+    async fn start_unread_revision(&self) -> (u64, pullyard_domain::id::JobId) {
+        let calls = CallFilter { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", self.number) };
         // The client does not retry a 501 at once.
-        self.story.local.forge().order_fault(calls, 1, Fault::status(501));
-        let review = self.ask("Not yet.", &[("change.txt", 1, "Why?")]).await;
+        self.story.local.forge().inject_fault(calls, 1, Fault::status(501));
+        let review = self.request_changes("Not yet.", &[("change.txt", 1, "Why?")]).await;
         let job = self.revision().await;
-        self.story.quiet().await;
+        self.story.wait_for_empty_queues().await;
         (review, job.id)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dismissing_all_reviews_cancels_the_job_and_frees_the_hour() {
-    let desk = Desk::linked().await;
-    let (review, job) = desk.unread().await;
-    let before = desk.story.ticket(super::desk::KEY).await;
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    let (review, job) = desk.start_unread_revision().await;
+    let before = desk.story.ticket(super::world::KEY).await;
     desk.dismiss(review).await;
-    desk.story.pass(Duration::from_secs(60)).await;
-    let job = desk.story.ended(&job).await;
+    desk.story.advance_and_sweep(Duration::from_secs(60)).await;
+    let job = desk.story.wait_for_end(&job).await;
     assert_eq!(job.status, JobStatus::Cancelled, "{job:?}");
-    desk.told("error", "Cancelled because all its reviews were dismissed.").await;
-    let ticket = desk.shown().await;
+    desk.wait_for_status("error", "Cancelled because all its reviews were dismissed.").await;
+    let ticket = desk.wait_for_synced_ticket().await;
     assert_eq!((ticket.status, ticket.badges), (before.status, before.badges));
     assert_eq!(desk.why().await.revised, None, "the hour is free again");
-    desk.ask("But this.", &[]).await;
+    desk.request_changes("But this.", &[]).await;
     let next = desk.nth_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("But this.") && !prompt.contains("Not yet."), "{prompt}");
-    desk.completed(&next.id).await;
+    desk.wait_for_completion(&next.id).await;
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requested_revision_runs_after_its_reviews_are_dismissed() {
-    let desk = Desk::linked().await;
-    desk.wait();
-    desk.ask("First.", &[]).await;
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    desk.block_agents();
+    desk.request_changes("First.", &[]).await;
     let first = desk.revision().await;
     desk.prompt(&first.id).await;
-    let dropped = desk.ask("Dropped.", &[]).await;
-    desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
+    let dropped = desk.request_changes("Dropped.", &[]).await;
+    desk.story.api.revise_pull_request(&desk.revise_request("Use tabs."), None).await.unwrap();
     desk.dismiss(dropped).await;
-    desk.go();
-    desk.completed(&first.id).await;
-    desk.story.pass(super::desk::HOUR).await;
+    desk.unblock_agents();
+    desk.wait_for_completion(&first.id).await;
+    desk.story.advance_and_sweep(super::world::HOUR).await;
     let next = desk.nth_revision(2).await;
     let prompt = desk.prompt(&next.id).await;
     assert!(prompt.contains("Use tabs.") && !prompt.contains("Dropped"), "{prompt}");
-    desk.completed(&next.id).await;
+    desk.wait_for_completion(&next.id).await;
     desk.end().await;
 }

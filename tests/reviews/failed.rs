@@ -1,113 +1,113 @@
 //! Tests what follows a failed revision: the ticket, the waiting reviews, the retry and the next job.
 
-use super::desk::{Desk, HOUR, KEY};
+use super::world::{HOUR, KEY, ReviewWorld};
 use crate::story::{REVIEW, TODO, TRIGGER};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobKind, JobStatus};
-use pullyard_fake_forge::{Calls, Fault, TestForge as _};
+use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 
-impl Desk {
+impl ReviewWorld {
     /// A revision that failed while a second review waited: the job and the id of that review.
-    async fn failed() -> (Self, JobId, u64) {
-        let desk = Self::linked().await;
-        desk.wait();
-        desk.ask("First.", &[("change.txt", 1, "The first line.")]).await;
+    async fn with_failed_revision() -> (Self, JobId, u64) {
+        let desk = Self::with_linked_pull_request().await;
+        desk.block_agents();
+        desk.request_changes("First.", &[("change.txt", 1, "The first line.")]).await;
         let job = desk.revision().await;
         desk.prompt(&job.id).await;
-        let waits = desk.ask("Second.", &[("change.txt", 2, "The second line.")]).await;
-        desk.fail();
-        std::fs::remove_file(desk.waiting()).unwrap();
-        let job = desk.story.ended(&job.id).await;
+        let waits = desk.request_changes("Second.", &[("change.txt", 2, "The second line.")]).await;
+        desk.fail_agents();
+        std::fs::remove_file(desk.block_file()).unwrap();
+        let job = desk.story.wait_for_end(&job.id).await;
         assert_eq!(job.status, JobStatus::Failed, "{job:?}");
-        desk.story.quiet().await;
+        desk.story.wait_for_empty_queues().await;
         (desk, job.id, waits)
     }
 
-    pub(super) async fn frozen(&self, job: &JobId) -> pullyard_domain::prompt::Context {
+    pub(super) async fn context(&self, job: &JobId) -> pullyard_domain::prompt::Context {
         let store = self.story.store().await;
-        let stored = store.job(job).await.unwrap().unwrap();
-        store.context(job, &stored.context).await.unwrap().unwrap()
+        let stored = store.load_job(job).await.unwrap().unwrap();
+        store.load_context(job, &stored.context).await.unwrap().unwrap()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_revision_shows_on_ticket_and_refuses_waiting_reviews() {
-    let (desk, job, waits) = Desk::failed().await;
-    let ticket = desk.shown().await;
+    let (desk, job, waits) = ReviewWorld::with_failed_revision().await;
+    let ticket = desk.wait_for_synced_ticket().await;
     assert_eq!((ticket.status.as_str(), ticket.badges), (TODO, vec!["AI Failed".to_owned()]));
-    let entry = desk.entry(waits).await;
+    let entry = desk.ledger_entry(waits).await;
     assert_eq!(entry.code, "previous_job_not_completed", "{}", entry.sentence);
-    desk.told("success", &entry.sentence).await;
-    desk.why_says(&entry.sentence).await;
-    desk.go();
-    let next = desk.ask("Third.", &[]).await;
-    assert_eq!(desk.entry(next).await.code, "previous_job_not_completed");
+    desk.wait_for_status("success", &entry.sentence).await;
+    desk.wait_for_why(&entry.sentence).await;
+    desk.unblock_agents();
+    let next = desk.request_changes("Third.", &[]).await;
+    assert_eq!(desk.ledger_entry(next).await.code, "previous_job_not_completed");
 
     // The retry has the same reviews, although newer ones were submitted since.
     let answer = desk.story.api.retry_job(&job, None).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
-    let again = desk.completed(&answer.job.unwrap()).await;
+    let again = desk.wait_for_completion(&answer.job.unwrap()).await;
     assert_eq!((again.kind, again.retry_of.as_ref()), (JobKind::Revise, Some(&job)));
-    let (first, second) = (desk.frozen(&job).await, desk.frozen(&again.id).await);
+    let (first, second) = (desk.context(&job).await, desk.context(&again.id).await);
     assert_eq!(first.review.map(|review| review.reviews), second.review.map(|review| review.reviews));
-    desk.is_answered_once(&[&job, &again.id], 1).await;
-    let ticket = desk.shown().await;
+    desk.assert_one_commit_and_replies(&[&job, &again.id], 1).await;
+    let ticket = desk.wait_for_synced_ticket().await;
     assert_eq!((ticket.status.as_str(), ticket.badges.len()), (REVIEW, 0));
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn next_job_of_the_ticket_receives_the_refused_reviews() {
-    let (desk, _, waits) = Desk::failed().await;
-    desk.go();
-    desk.shown().await;
-    let decision = desk.story.tell("drag", KEY, TRIGGER, 10).await;
+    let (desk, _, waits) = ReviewWorld::with_failed_revision().await;
+    desk.unblock_agents();
+    desk.wait_for_synced_ticket().await;
+    let decision = desk.story.send_ticket_event("drag", KEY, TRIGGER, 10).await;
     let job = decision.job.unwrap();
     let prompt = desk.prompt(&job).await;
     assert!(prompt.contains("Second.") && prompt.contains("The second line."), "{prompt}");
-    let job = desk.completed(&job).await;
+    let job = desk.wait_for_completion(&job).await;
     assert_eq!((job.kind, job.result.unwrap().number), (JobKind::Implement, desk.number));
-    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&job.id));
+    assert_eq!(desk.ledger_entry(waits).await.job.as_ref(), Some(&job.id));
     assert_eq!(desk.commits_of(&[&job.id]).await, 1);
-    desk.story.pass(HOUR).await;
-    let next = desk.ask("Third.", &[]).await;
+    desk.story.advance_and_sweep(HOUR).await;
+    let next = desk.request_changes("Third.", &[]).await;
     let second = desk.nth_revision(2).await;
-    assert_eq!(desk.entry(next).await.job.as_ref(), Some(&second.id));
-    desk.completed(&second.id).await;
+    assert_eq!(desk.ledger_entry(next).await.job.as_ref(), Some(&second.id));
+    desk.wait_for_completion(&second.id).await;
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn next_job_starts_without_reviews_the_forge_never_returns() {
-    let (desk, _, waits) = Desk::failed().await;
-    desk.go();
-    desk.shown().await;
-    desk.wait();
-    let calls = Calls { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
-    desk.story.local.forge().order_fault(calls, 10_000, Fault::status(500));
-    let job = desk.story.tell("drag", KEY, TRIGGER, 10).await.job.unwrap();
+    let (desk, _, waits) = ReviewWorld::with_failed_revision().await;
+    desk.unblock_agents();
+    desk.wait_for_synced_ticket().await;
+    desk.block_agents();
+    let calls = CallFilter { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
+    desk.story.local.forge().inject_fault(calls, 10_000, Fault::status(500));
+    let job = desk.story.send_ticket_event("drag", KEY, TRIGGER, 10).await.job.unwrap();
     for tried in 1..=5 {
-        desk.story.quiet().await;
+        desk.story.wait_for_empty_queues().await;
         let wait = desk.story.api.job(&job).await.unwrap().waits.unwrap();
         assert_eq!((wait.code.as_str(), wait.facts["n"].as_u64()), ("context_fetch", Some(tried + 1)));
-        desk.story.pass(HOUR).await;
+        desk.story.advance_and_sweep(HOUR).await;
     }
-    desk.story.quiet().await;
+    desk.story.wait_for_empty_queues().await;
     let seen = desk.story.api.job(&job).await.unwrap();
     assert_ne!(seen.status, JobStatus::Pending, "{:?}", seen.waits);
-    assert_eq!(desk.frozen(&job).await.review, None);
+    assert_eq!(desk.context(&job).await.review, None);
     // The job received no reviews, so none is assigned to it. The waiting reviews get a revision after its end.
-    let entry = desk.entry(waits).await;
+    let entry = desk.ledger_entry(waits).await;
     assert_eq!((entry.code.as_str(), &entry.job), ("held_for_job", &None), "{}", entry.sentence);
-    desk.story.local.forge().forget_faults();
-    desk.go();
-    let job = desk.completed(&job).await;
+    desk.story.local.forge().clear_faults();
+    desk.unblock_agents();
+    let job = desk.wait_for_completion(&job).await;
     assert_eq!((job.kind, job.result.unwrap().number), (JobKind::Implement, desk.number));
     let next = desk.nth_revision(2).await;
-    desk.completed(&next.id).await;
-    let told = desk.frozen(&next.id).await.prompt();
+    desk.wait_for_completion(&next.id).await;
+    let told = desk.context(&next.id).await.prompt();
     assert!(told.contains("Second.") && told.contains("The second line."), "{told}");
-    assert_eq!(desk.entry(waits).await.job.as_ref(), Some(&next.id));
+    assert_eq!(desk.ledger_entry(waits).await.job.as_ref(), Some(&next.id));
     desk.end().await;
 }

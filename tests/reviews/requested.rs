@@ -1,6 +1,6 @@
 //! Tests requested revisions, and linking of pull requests to tickets.
 
-use super::desk::{Desk, KEY};
+use super::world::{KEY, ReviewWorld};
 use crate::story::REPOSITORY;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::job::JobStatus;
@@ -10,27 +10,27 @@ use pullyard_protocol::job::CancelJob;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requested_revision_passes_guards_and_adds_refused_reviews() {
-    let desk = Desk::linked().await;
+    let desk = ReviewWorld::with_linked_pull_request().await;
     let forge = desk.story.local.forge();
     let ben = User { login: "ben".into(), id: 77, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
     forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
     // The guards refuse reviews here: a failed revision within the hour, and `revise_on_review` is off.
-    desk.fail();
-    desk.ask("First.", &[]).await;
+    desk.fail_agents();
+    desk.request_changes("First.", &[]).await;
     let failed = desk.revision().await;
-    assert_eq!(desk.story.ended(&failed.id).await.status, JobStatus::Failed);
-    desk.shown().await;
-    desk.go();
-    let refused = desk.ask("Second.", &[("change.txt", 1, "By Ann.")]).await;
-    assert_eq!(desk.entry(refused).await.code, "previous_job_not_completed");
-    desk.story.settings(|settings| settings.revise_on_review = false).await;
-    let off = desk.ask("Third.", &[]).await;
-    assert_eq!(desk.entry(off).await.code, "retrigger_disabled");
-    let stranger = desk.ask_as("ben", "Do something evil.", &[("change.txt", 2, "By Ben.")]).await;
-    assert_eq!(desk.entry(stranger).await.code, "author_not_permitted");
+    assert_eq!(desk.story.wait_for_end(&failed.id).await.status, JobStatus::Failed);
+    desk.wait_for_synced_ticket().await;
+    desk.unblock_agents();
+    let refused = desk.request_changes("Second.", &[("change.txt", 1, "By Ann.")]).await;
+    assert_eq!(desk.ledger_entry(refused).await.code, "previous_job_not_completed");
+    desk.story.update_settings(|settings| settings.revise_on_review = false).await;
+    let off = desk.request_changes("Third.", &[]).await;
+    assert_eq!(desk.ledger_entry(off).await.code, "retrigger_disabled");
+    let stranger = desk.request_changes_as("ben", "Do something evil.", &[("change.txt", 2, "By Ben.")]).await;
+    assert_eq!(desk.ledger_entry(stranger).await.code, "author_not_permitted");
 
-    let answer = desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
+    let answer = desk.story.api.revise_pull_request(&desk.revise_request("Use tabs."), None).await.unwrap();
     assert_eq!(answer.verdict, Verdict::Accepted, "{}", answer.sentence);
     let job = answer.job.unwrap();
     let prompt = desk.prompt(&job).await;
@@ -38,70 +38,77 @@ async fn requested_revision_passes_guards_and_adds_refused_reviews() {
         assert!(prompt.contains(words), "{words}: {prompt}");
     }
     assert!(!prompt.contains("evil") && !prompt.contains("By Ben."), "{prompt}");
-    desk.completed(&job).await;
-    desk.is_answered_once(&[&job], 1).await;
+    desk.wait_for_completion(&job).await;
+    desk.assert_one_commit_and_replies(&[&job], 1).await;
     for review in [refused, off] {
-        assert_eq!(desk.entry(review).await.job.as_ref(), Some(&job));
+        assert_eq!(desk.ledger_entry(review).await.job.as_ref(), Some(&job));
     }
-    assert_eq!(desk.entry(stranger).await.job, None);
+    assert_eq!(desk.ledger_entry(stranger).await.job, None);
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn request_after_a_failed_request_repeats_its_inputs_once() {
-    let desk = Desk::linked().await;
-    desk.wait();
-    desk.ask("First.", &[]).await;
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    desk.block_agents();
+    desk.request_changes("First.", &[]).await;
     let revision = desk.revision().await;
     desk.prompt(&revision.id).await;
-    desk.ask("Second.", &[]).await;
-    desk.story.api.revise(&desk.revise("Use tabs."), None).await.unwrap();
+    desk.request_changes("Second.", &[]).await;
+    desk.story.api.revise_pull_request(&desk.revise_request("Use tabs."), None).await.unwrap();
     desk.story.api.cancel_job(&revision.id, &CancelJob::default()).await.unwrap();
-    assert_eq!(desk.story.ended(&revision.id).await.status, JobStatus::Cancelled);
+    assert_eq!(desk.story.wait_for_end(&revision.id).await.status, JobStatus::Cancelled);
     let failed = desk.nth_revision(2).await;
     desk.prompt(&failed.id).await;
-    desk.fail();
-    std::fs::remove_file(desk.waiting()).unwrap();
-    assert_eq!(desk.story.ended(&failed.id).await.status, JobStatus::Failed);
-    desk.story.quiet().await;
-    desk.shown().await;
-    desk.go();
-    let next = desk.story.api.revise(&desk.revise("And shorter lines."), None).await.unwrap().job.unwrap();
-    desk.completed(&next).await;
-    let told = desk.frozen(&next).await.prompt();
+    desk.fail_agents();
+    std::fs::remove_file(desk.block_file()).unwrap();
+    assert_eq!(desk.story.wait_for_end(&failed.id).await.status, JobStatus::Failed);
+    desk.story.wait_for_empty_queues().await;
+    desk.wait_for_synced_ticket().await;
+    desk.unblock_agents();
+    let next = desk
+        .story
+        .api
+        .revise_pull_request(&desk.revise_request("And shorter lines."), None)
+        .await
+        .unwrap()
+        .job
+        .unwrap();
+    desk.wait_for_completion(&next).await;
+    let told = desk.context(&next).await.prompt();
     for words in ["Use tabs.", "First.", "Second.", "And shorter lines."] {
         assert_eq!(told.matches(words).count(), 1, "{words}: {told}");
     }
     assert!(told.find("Use tabs.") < told.find("And shorter lines."), "the older message comes first: {told}");
-    let last = desk.story.api.revise(&desk.revise("Once more."), None).await.unwrap().job.unwrap();
-    desk.completed(&last).await;
-    let told = desk.frozen(&last).await.prompt();
+    let last = desk.story.api.revise_pull_request(&desk.revise_request("Once more."), None).await.unwrap().job.unwrap();
+    desk.wait_for_completion(&last).await;
+    let told = desk.context(&last).await.prompt();
     assert!(told.contains("Once more.") && !told.contains("Use tabs.") && !told.contains("Second."), "{told}");
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unlinking_refuses_waiting_reviews() {
-    let desk = Desk::linked().await;
-    desk.ask("First.", &[]).await;
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    desk.request_changes("First.", &[]).await;
     let job = desk.revision().await;
-    desk.completed(&job.id).await;
-    let waits = desk.ask("Second.", &[]).await;
-    assert_eq!(desk.entry(waits).await.code, "held_until");
-    desk.story.api.unlink(&desk.which()).await.unwrap();
-    desk.story.pass(super::desk::HOUR).await;
-    desk.story.quiet().await;
-    assert_eq!(desk.entry(waits).await.code, "no_linked_ticket");
+    desk.wait_for_completion(&job.id).await;
+    let waits = desk.request_changes("Second.", &[]).await;
+    assert_eq!(desk.ledger_entry(waits).await.code, "held_until");
+    desk.story.api.unlink_pull_request(&desk.pull_request_query()).await.unwrap();
+    desk.story.advance_and_sweep(super::world::HOUR).await;
+    desk.story.wait_for_empty_queues().await;
+    assert_eq!(desk.ledger_entry(waits).await.code, "no_linked_ticket");
     assert_eq!(desk.revisions().await.len(), 1);
     desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pull_request_of_a_fork_is_not_linked() {
-    let desk = Desk::linked().await;
-    let number = desk.open("other").await;
-    desk.story.local.forge().show_as_fork(REPOSITORY, number, 4_711).await.unwrap();
-    let refused = desk.story.api.link(&desk.wanted_link(number, KEY)).await.unwrap_err();
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    let number = desk.open_pull_request("other").await;
+    desk.story.local.forge().set_head_fork(REPOSITORY, number, 4_711).await.unwrap();
+    let refused = desk.story.api.link_pull_request(&desk.link_request(number, KEY)).await.unwrap_err();
     let Error::Problem(problem) = refused else { panic!("{refused}") };
     assert_eq!((problem.status, problem.pointer.as_deref()), (422, Some("/number")), "{problem:?}");
     assert!(format!("{problem:?}").contains("comes from a fork"), "{problem:?}");

@@ -3,23 +3,23 @@
 //! Roles limit items by partition key prefix (`dynamodb:LeadingKeys`), so a stolen function role cannot create tokens
 //! or connect forges.
 
-use super::deployed::{DEPLOYMENT, Deployed, arn};
-use super::list::{LIST, What};
+use super::aws_calls::{CALLS, Resource};
+use super::deployment::{DEPLOYMENT, Deployment, arn};
 use super::policy::Request;
-use crate::calls::{Asked, FUNCTIONS};
+use crate::calls::{FUNCTIONS, UsedPermission};
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// The store's source, which names every kind of item.
-const KEYS: &str = include_str!("../../crates/store/src/key.rs");
+const KEY_SOURCE: &str = include_str!("../../crates/store/src/key.rs");
 
 pub(super) const LEADING_KEYS: &str = "dynamodb:LeadingKeys";
 pub(super) const ATTRIBUTES: &str = "dynamodb:Attributes";
 
 /// Partition key prefix, description, and the functions that write the items.
-pub(super) type Items = (&'static str, &'static str, &'static [&'static str]);
+pub(super) type ItemWriters = (&'static str, &'static str, &'static [&'static str]);
 
-pub(super) const WRITTEN: &[Items] = &[
+pub(super) const WRITERS: &[ItemWriters] = &[
     (
         "JOB#",
         "jobs, their contexts and attempts",
@@ -48,7 +48,7 @@ pub(super) const WRITTEN: &[Items] = &[
 ];
 
 /// Functions that delete items, with the partition key prefixes.
-const DELETED: &[(&str, &[&str])] = &[
+const DELETERS: &[(&str, &[&str])] = &[
     ("webhook", &["PROJECT#"]),
     ("effects", &["PROJECT#"]),
     ("api", &["PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
@@ -59,7 +59,7 @@ const DELETED: &[(&str, &[&str])] = &[
 ///
 /// Sessions, idempotency keys, agent events and the first token are in no row. Tickets and sweeper read a token only by
 /// its hash.
-pub(super) const READ: &[(&str, &[&str])] = &[
+pub(super) const LIMITED_READERS: &[(&str, &[&str])] = &[
     (
         "webhook",
         &["JOB#", "TICKET#", "PR#", "DELIVERY#", "BUDGET#", "PROJECT#", "INTEGRATION#", "HOOK#", "POLL#", "ROTATION#"],
@@ -78,11 +78,11 @@ pub(super) const READ: &[(&str, &[&str])] = &[
 ];
 
 /// Functions that may update only these attributes of a token, to record its use.
-pub(super) const NOTE_USES: &[&str] = &["tickets", "pages"];
-pub(super) const OF_A_USE: [&str; 4] = ["pk", "sk", "mark", "last_used"];
+pub(super) const TOKEN_USE_WRITERS: &[&str] = &["tickets", "pages"];
+pub(super) const TOKEN_USE_ATTRIBUTES: [&str; 4] = ["pk", "sk", "mark", "last_used"];
 
 /// Writes that the tests need not reach: function, items, occasion.
-const RARE: &[(&str, &str, &str)] = &[
+const UNTESTED_WRITES: &[(&str, &str, &str)] = &[
     ("api", "PROJECT#", "a repository is connected again under a name that it got since, which frees the old one"),
     ("api", "POOL#", "a person asks for such a job before any ticket had one"),
     ("tickets", "PR#", "a ticket that is told of goes on with a pull request whose reviews waited"),
@@ -97,60 +97,61 @@ const RARE: &[(&str, &str, &str)] = &[
     ("sweeper", "POLL#", "a look that can't be asked for is put off"),
 ];
 
-const WRITES: [&str; 3] = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
-pub(super) const READS: [&str; 3] = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"];
+const WRITE_ACTIONS: [&str; 3] = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
+pub(super) const READ_ACTIONS: [&str; 3] = ["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query"];
 
 fn table() -> String {
     arn("dynamodb", &format!("table/{DEPLOYMENT}"))
 }
 
-fn is_asked(function: &str, action: &str) -> bool {
-    LIST.iter().any(|(of, does, what, _)| *of == function && *does == action && *what == What::Table)
+fn is_listed(function: &str, action: &str) -> bool {
+    CALLS.iter().any(|(of, does, what, _)| *of == function && *does == action && *what == Resource::Table)
 }
 
-fn example(items: &str) -> String {
+fn example_key(items: &str) -> String {
     if items.ends_with('#') { format!("{items}acme#1") } else { items.to_owned() }
 }
 
 /// Whether the lists allow a function this write on such items.
-fn writes(function: &str, action: &str, items: &str) -> bool {
-    let deletes = || DELETED.iter().any(|(of, deleted)| *of == function && deleted.contains(&items));
-    let writers = WRITTEN.iter().find(|(of, ..)| *of == items).map(|(.., writers)| *writers);
+fn is_listed_write(function: &str, action: &str, items: &str) -> bool {
+    let deletes = || DELETERS.iter().any(|(of, deleted)| *of == function && deleted.contains(&items));
+    let writers = WRITERS.iter().find(|(of, ..)| *of == items).map(|(.., writers)| *writers);
     writers.is_some_and(|writers| writers.contains(&function)) && (action != "dynamodb:DeleteItem" || deletes())
 }
 
 /// An example partition key that a function with limited access may use.
-pub(super) fn allowed_key(function: &str, action: &str) -> Option<String> {
-    let written = WRITTEN.iter().find(|(items, ..)| WRITES.contains(&action) && writes(function, action, items));
-    let read = READ.iter().find(|(of, _)| READS.contains(&action) && *of == function);
-    written.map(|(items, ..)| *items).or(read.and_then(|(_, all)| all.first().copied())).map(example)
+pub(super) fn example_allowed_key(function: &str, action: &str) -> Option<String> {
+    let written =
+        WRITERS.iter().find(|(items, ..)| WRITE_ACTIONS.contains(&action) && is_listed_write(function, action, items));
+    let read = LIMITED_READERS.iter().find(|(of, _)| READ_ACTIONS.contains(&action) && *of == function);
+    written.map(|(items, ..)| *items).or(read.and_then(|(_, all)| all.first().copied())).map(example_key)
 }
 
-pub(super) fn may(deployed: &Deployed, function: &str, action: &str, key: &str, attributes: &[&str]) -> bool {
+pub(super) fn is_allowed(deployed: &Deployment, function: &str, action: &str, key: &str, attributes: &[&str]) -> bool {
     let named = attributes.iter().map(|attribute| (ATTRIBUTES, *attribute));
     let context = std::iter::once((LEADING_KEYS, key)).chain(named).collect::<Vec<_>>();
     deployed.role(function).allows(&Request { action, resource: &table(), context: &context })
 }
 
 /// Why a role would refuse a call about items, and what to change.
-pub(super) fn refusal(asked: &Asked) -> Option<String> {
-    static DEPLOYED: LazyLock<Deployed> = LazyLock::new(Deployed::read);
+pub(super) fn refusal(asked: &UsedPermission) -> Option<String> {
+    static DEPLOYED: LazyLock<Deployment> = LazyLock::new(Deployment::read);
     let (function, action) = (asked.function.as_str(), asked.action.as_str());
     let Some(items) = &asked.items else {
         // An index key is not the key of an item.
-        let of_items = READS.contains(&action) || WRITES.contains(&action);
+        let of_items = READ_ACTIONS.contains(&action) || WRITE_ACTIONS.contains(&action);
         let is_unknown = of_items && !asked.resource.contains("/index/");
         return is_unknown
             .then(|| "of which items? crates/emulator/src/observe/permission.rs does not find their key".to_owned());
     };
     let attributes = asked.attributes.iter().map(String::as_str).collect::<Vec<_>>();
-    if may(&DEPLOYED, function, action, &example(items), &attributes) {
+    if is_allowed(&DEPLOYED, function, action, &example_key(items), &attributes) {
         return None;
     }
     let named = if attributes.is_empty() { String::new() } else { format!(", naming {attributes:?}") };
     let list = match action {
         "dynamodb:DeleteItem" => "WRITTEN and DELETED",
-        _ if READS.contains(&action) => "READ",
+        _ if READ_ACTIONS.contains(&action) => "READ",
         _ => "WRITTEN",
     };
     Some(format!(
@@ -159,28 +160,28 @@ pub(super) fn refusal(asked: &Asked) -> Option<String> {
     ))
 }
 
-pub(super) fn check_all(asked: &BTreeSet<Asked>) {
+pub(super) fn assert_all_recorded(asked: &BTreeSet<UsedPermission>) {
     let done = |(function, items, actions): &(&str, &str, &[&str])| {
-        let of = |one: &&Asked| one.function == *function && one.items.as_deref() == Some(*items);
-        let rare = RARE.iter().any(|(rarely, what, _)| rarely == function && what == items);
+        let of = |one: &&UsedPermission| one.function == *function && one.items.as_deref() == Some(*items);
+        let rare = UNTESTED_WRITES.iter().any(|(rarely, what, _)| rarely == function && what == items);
         rare || asked.iter().filter(of).any(|one| actions.contains(&one.action.as_str()))
     };
     let written =
-        WRITTEN.iter().flat_map(|(items, _, all)| all.iter().map(|function| (*function, *items, &WRITES[..])));
+        WRITERS.iter().flat_map(|(items, _, all)| all.iter().map(|function| (*function, *items, &WRITE_ACTIONS[..])));
     let each = |list: &'static [(&str, &[&str])], actions: &'static [&str]| {
         list.iter().flat_map(move |(function, all)| all.iter().map(move |items| (*function, *items, actions)))
     };
-    let listed = written.chain(each(DELETED, &["dynamodb:DeleteItem"])).chain(each(READ, &READS));
+    let listed = written.chain(each(DELETERS, &["dynamodb:DeleteItem"])).chain(each(LIMITED_READERS, &READ_ACTIONS));
     let never: Vec<_> = listed.filter(|one| !done(one)).collect();
     assert!(never.is_empty(), "in tests/roles/items.rs but never recorded: {never:?}");
-    let note = |one: &&Asked| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
+    let note = |one: &&UsedPermission| one.items.as_deref() == Some("TOKEN#") && one.action == "dynamodb:UpdateItem";
     let notes: BTreeSet<&str> = asked.iter().filter(note).map(|one| one.function.as_str()).collect();
-    assert!(NOTE_USES.iter().all(|function| notes.contains(function)), "only {notes:?} record token uses");
+    assert!(TOKEN_USE_WRITERS.iter().all(|function| notes.contains(function)), "only {notes:?} record token uses");
 }
 
 #[test]
 fn every_item_kind_of_the_store_is_listed() {
-    let production = KEYS.split("#[cfg(test)]").next().unwrap();
+    let production = KEY_SOURCE.split("#[cfg(test)]").next().unwrap();
     let (keys, _) = production.split_once("/// The `work` partition of due items.").unwrap();
     // These prefixes occur only in index keys.
     let indexed = ["HOOK", "INTEGRATION", "PROJECT", "TOKEN", "JOB", "TICKET", "PR", "DELIVERY"];
@@ -210,33 +211,33 @@ fn every_item_kind_of_the_store_is_listed() {
         "IDEMPOTENCY",
         "POLL",
     ];
-    let listed = WRITTEN.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
+    let listed = WRITERS.iter().map(|(items, ..)| *items).collect::<BTreeSet<_>>();
     let unknown = kinds.filter(|kind| {
         let kind = kind.as_str();
         !listed.contains(kind) && !sort.contains(&kind) && !indexed.contains(&kind)
     });
     assert_eq!(unknown.collect::<BTreeSet<_>>(), BTreeSet::new(), "a kind of item without a writer");
-    assert_eq!(listed.len(), WRITTEN.len(), "a kind of item is listed twice");
-    for (items, ..) in WRITTEN {
+    assert_eq!(listed.len(), WRITERS.len(), "a kind of item is listed twice");
+    for (items, ..) in WRITERS {
         assert!(keys.contains(&format!("\"{items}")), "{items} is no longer a kind of item");
     }
 }
 
 #[test]
 fn each_function_writes_only_its_listed_items() {
-    let deployed = Deployed::read();
+    let deployed = Deployment::read();
     let mut wrong = Vec::new();
     for function in FUNCTIONS {
-        for (items, ..) in WRITTEN {
-            for action in WRITES {
-                let expected = writes(function, action, items) && is_asked(function, action);
-                if may(&deployed, function, action, &example(items), &["pk", "sk", "anything"]) != expected {
+        for (items, ..) in WRITERS {
+            for action in WRITE_ACTIONS {
+                let expected = is_listed_write(function, action, items) && is_listed(function, action);
+                if is_allowed(&deployed, function, action, &example_key(items), &["pk", "sk", "anything"]) != expected {
                     wrong.push(format!("{function} {action} {items}: expected {expected}\n"));
                 }
             }
         }
-        for action in WRITES {
-            assert!(!may(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
+        for action in WRITE_ACTIONS {
+            assert!(!is_allowed(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
             let request = Request { action, resource: &table(), context: &[] };
             assert!(!deployed.role(function).allows(&request), "{function} {action} without a leading key");
         }
@@ -246,21 +247,21 @@ fn each_function_writes_only_its_listed_items() {
 
 #[test]
 fn functions_with_limited_reads_read_only_listed_items() {
-    let deployed = Deployed::read();
+    let deployed = Deployment::read();
     for function in FUNCTIONS {
-        let only = READ.iter().find(|(of, _)| *of == function).map(|(_, items)| *items);
-        for (items, ..) in WRITTEN {
-            for action in READS.into_iter().filter(|action| is_asked(function, action)) {
+        let only = LIMITED_READERS.iter().find(|(of, _)| *of == function).map(|(_, items)| *items);
+        for (items, ..) in WRITERS {
+            for action in READ_ACTIONS.into_iter().filter(|action| is_listed(function, action)) {
                 let expected = only.is_none_or(|only| only.contains(items));
                 assert_eq!(
-                    may(&deployed, function, action, &example(items), &[]),
+                    is_allowed(&deployed, function, action, &example_key(items), &[]),
                     expected,
                     "{function} {action} {items}"
                 );
             }
         }
-        for action in READS.into_iter().filter(|action| only.is_some() && is_asked(function, action)) {
-            assert!(!may(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
+        for action in READ_ACTIONS.into_iter().filter(|action| only.is_some() && is_listed(function, action)) {
+            assert!(!is_allowed(&deployed, function, action, "SOMETHING#new", &[]), "{function} {action}");
             let request = Request { action, resource: &table(), context: &[] };
             assert!(!deployed.role(function).allows(&request), "{function} {action} without a leading key");
         }
@@ -269,16 +270,16 @@ fn functions_with_limited_reads_read_only_listed_items() {
 
 #[test]
 fn noting_a_token_use_changes_no_other_attribute() {
-    let deployed = Deployed::read();
+    let deployed = Deployment::read();
     let note = "dynamodb:UpdateItem";
     for function in FUNCTIONS.into_iter().filter(|function| *function != "api") {
-        let notes = NOTE_USES.contains(&function);
-        assert_eq!(may(&deployed, function, note, "TOKEN#abc", &OF_A_USE), notes, "{function}");
+        let notes = TOKEN_USE_WRITERS.contains(&function);
+        assert_eq!(is_allowed(&deployed, function, note, "TOKEN#abc", &TOKEN_USE_ATTRIBUTES), notes, "{function}");
         for other in ["scopes", "revoked", "kind", "projects", "expires", "v", "lk"] {
-            let attributes = [&OF_A_USE[..], &[other]].concat();
-            assert!(!may(&deployed, function, note, "TOKEN#abc", &attributes), "{function} {other}");
+            let attributes = [&TOKEN_USE_ATTRIBUTES[..], &[other]].concat();
+            assert!(!is_allowed(&deployed, function, note, "TOKEN#abc", &attributes), "{function} {other}");
         }
-        assert!(!may(&deployed, function, note, "TOKEN#abc", &[]), "{function}");
-        assert!(!may(&deployed, function, note, "FIRST", &OF_A_USE), "{function}");
+        assert!(!is_allowed(&deployed, function, note, "TOKEN#abc", &[]), "{function}");
+        assert!(!is_allowed(&deployed, function, note, "FIRST", &TOKEN_USE_ATTRIBUTES), "{function}");
     }
 }

@@ -56,12 +56,12 @@ pub(super) struct Request<'a> {
 
 impl Policy {
     pub(super) fn read(document: &Value) -> Result<Self, String> {
-        let statements = many(&document["Statement"]).iter().map(Statement::read).collect::<Result<Vec<_>, _>>()?;
+        let statements = to_list(&document["Statement"]).iter().map(Statement::read).collect::<Result<Vec<_>, _>>()?;
         if statements.is_empty() { Err("a policy without statements".into()) } else { Ok(Self { statements }) }
     }
 
     pub(super) fn allows(&self, request: &Request<'_>) -> bool {
-        let says = |effect| self.statements.iter().any(|one| one.effect == effect && one.fits(request));
+        let says = |effect| self.statements.iter().any(|one| one.effect == effect && one.matches(request));
         says(Effect::Allow) && !says(Effect::Deny)
     }
 }
@@ -78,7 +78,7 @@ impl Statement {
             Some("Deny") => Effect::Deny,
             other => return Err(format!("the effect {other:?} is not understood")),
         };
-        let (actions, resources) = (words(&statement["Action"])?, words(&statement["Resource"])?);
+        let (actions, resources) = (parse_texts(&statement["Action"])?, parse_texts(&statement["Resource"])?);
         if actions.is_empty() || resources.is_empty() {
             return Err("a statement without action or resource".into());
         }
@@ -93,26 +93,26 @@ impl Statement {
                 other => return Err(format!("the condition {other} is not understood")),
             };
             for (key, values) in keys.as_object().ok_or("a condition is no map")? {
-                conditions.push(Condition { operator, key: key.clone(), values: words(values)? });
+                conditions.push(Condition { operator, key: key.clone(), values: parse_texts(values)? });
             }
         }
         Ok(Self { effect, actions, resources, conditions })
     }
 
-    pub(super) fn fits(&self, request: &Request<'_>) -> bool {
+    pub(super) fn matches(&self, request: &Request<'_>) -> bool {
         let action = request.action.to_ascii_lowercase();
-        self.actions.iter().any(|pattern| like(&pattern.to_ascii_lowercase(), &action))
-            && self.resources.iter().any(|pattern| like(pattern, request.resource))
-            && self.conditions.iter().all(|condition| condition.holds(request))
+        self.actions.iter().any(|pattern| matches_pattern(&pattern.to_ascii_lowercase(), &action))
+            && self.resources.iter().any(|pattern| matches_pattern(pattern, request.resource))
+            && self.conditions.iter().all(|condition| condition.is_met(request))
     }
 }
 
 impl Condition {
     /// A missing key fails the condition, except for `All` and `Absent`.
-    fn holds(&self, request: &Request<'_>) -> bool {
+    fn is_met(&self, request: &Request<'_>) -> bool {
         let mut found = request.context.iter().filter(|(key, _)| key.eq_ignore_ascii_case(&self.key));
         let equals = |value: &str| self.values.iter().any(|wanted| wanted == value);
-        let is_like = |value: &str| self.values.iter().any(|wanted| like(wanted, value));
+        let is_like = |value: &str| self.values.iter().any(|wanted| matches_pattern(wanted, value));
         match self.operator {
             Operator::Equals => found.any(|(_, value)| equals(value)),
             Operator::Like => found.any(|(_, value)| is_like(value)),
@@ -123,7 +123,7 @@ impl Condition {
     }
 }
 
-fn many(value: &Value) -> Vec<Value> {
+fn to_list(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => Vec::new(),
         Value::Array(all) => all.clone(),
@@ -131,13 +131,13 @@ fn many(value: &Value) -> Vec<Value> {
     }
 }
 
-fn words(value: &Value) -> Result<Vec<String>, String> {
+fn parse_texts(value: &Value) -> Result<Vec<String>, String> {
     let word = |one: &Value| one.as_str().map(str::to_owned).ok_or_else(|| format!("{one} is no word"));
-    many(value).iter().map(word).collect()
+    to_list(value).iter().map(word).collect()
 }
 
 /// Matches a pattern in which `*` is any text and `?` one character.
-pub(super) fn like(pattern: &str, text: &str) -> bool {
+pub(super) fn matches_pattern(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t, mut star) = (0, 0, None);
     while t < text.len() {
@@ -169,7 +169,8 @@ fn every_value_of_a_key_must_match_and_absence_is_distinct() {
         { "Effect": "Deny", "Action": "*", "Resource": "arn:secret" },
     ] });
     let policy = Policy::read(&document).unwrap();
-    let asked: [(&str, &[(&str, &str)], bool); 7] = [
+    type Row = (&'static str, &'static [(&'static str, &'static str)], bool);
+    let asked: [Row; 7] = [
         ("arn:t", &[("d:Keys", "JOB#1")], true),
         ("arn:t", &[("d:keys", "SWEEPER")], true),
         ("arn:t", &[("d:Keys", "SWEEPERS")], false),

@@ -8,29 +8,29 @@ use yaml_rust2::scanner::TScalarStyle;
 
 /// Reads YAML as CloudFormation does: `!Ref A` is `{"Ref": "A"}`, `!GetAtt A.B` is `{"Fn::GetAtt": ["A", "B"]}`,
 /// and `!Name x` is `{"Fn::Name": x}`.
-pub(crate) fn read(text: &str) -> Value {
+pub(crate) fn parse(text: &str) -> Value {
     let mut reader = Reader::default();
     Parser::new_from_str(text).load(&mut reader, false).unwrap();
-    reader.done.expect("a document")
+    reader.document.expect("a document")
 }
 
 #[derive(Default)]
 struct Reader {
-    open: Vec<(Open, Option<Tag>)>,
-    done: Option<Value>,
+    containers: Vec<(Container, Option<Tag>)>,
+    document: Option<Value>,
 }
 
-enum Open {
+enum Container {
     List(Vec<Value>),
     Map(Map<String, Value>, Option<String>),
 }
 
 impl Reader {
     fn put(&mut self, value: Value) {
-        match self.open.last_mut() {
-            None => self.done = Some(value),
-            Some((Open::List(all), _)) => all.push(value),
-            Some((Open::Map(all, key), _)) => match key.take() {
+        match self.containers.last_mut() {
+            None => self.document = Some(value),
+            Some((Container::List(all), _)) => all.push(value),
+            Some((Container::Map(all, key), _)) => match key.take() {
                 None => *key = Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned)),
                 Some(name) => {
                     assert!(all.insert(name.clone(), value).is_none(), "{name} is defined twice");
@@ -40,12 +40,12 @@ impl Reader {
     }
 
     fn close(&mut self) {
-        let (open, tag) = self.open.pop().unwrap();
+        let (open, tag) = self.containers.pop().unwrap();
         let value = match open {
-            Open::List(all) => Value::Array(all),
-            Open::Map(all, _) => Value::Object(all),
+            Container::List(all) => Value::Array(all),
+            Container::Map(all, _) => Value::Object(all),
         };
-        self.put(tagged(tag, value));
+        self.put(apply_tag(tag, value));
     }
 }
 
@@ -55,10 +55,10 @@ impl EventReceiver for Reader {
             Event::Scalar(text, style, _, tag) => {
                 let plain = style == TScalarStyle::Plain && tag.is_none();
                 let value = if plain { scalar(&text) } else { Value::String(text) };
-                self.put(tagged(tag, value));
+                self.put(apply_tag(tag, value));
             }
-            Event::SequenceStart(_, tag) => self.open.push((Open::List(Vec::new()), tag)),
-            Event::MappingStart(_, tag) => self.open.push((Open::Map(Map::new(), None), tag)),
+            Event::SequenceStart(_, tag) => self.containers.push((Container::List(Vec::new()), tag)),
+            Event::MappingStart(_, tag) => self.containers.push((Container::Map(Map::new(), None), tag)),
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(_) => panic!("CloudFormation does not support YAML aliases"),
             _ => {}
@@ -79,7 +79,7 @@ fn scalar(text: &str) -> Value {
     }
 }
 
-fn tagged(tag: Option<Tag>, value: Value) -> Value {
+fn apply_tag(tag: Option<Tag>, value: Value) -> Value {
     match tag {
         None => value,
         Some(tag) => match (tag.suffix.as_str(), &value) {
@@ -95,9 +95,9 @@ fn tagged(tag: Option<Tag>, value: Value) -> Value {
 
 /// Values of references: `Name` for a parameter or resource, `Name.Attribute` for an attribute.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Known(pub(crate) BTreeMap<String, String>);
+pub(crate) struct References(pub(crate) BTreeMap<String, String>);
 
-impl Known {
+impl References {
     fn get(&self, name: &str) -> Result<&str, String> {
         self.0.get(name).map(String::as_str).ok_or_else(|| format!("{name} is not known"))
     }

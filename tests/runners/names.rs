@@ -1,11 +1,11 @@
 //! Tests the ownership of runner names: successive processes, tokens, and deleted runners.
 
-use super::introduction;
+use super::register_request;
 use crate::story::Story;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::attempt::{Phase, StatusRequest};
-use pullyard_protocol::fleet::RunnerStatus;
 use pullyard_protocol::runner::RegisterRequest;
+use pullyard_protocol::runner_admin::RunnerStatus;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,115 +14,123 @@ use std::time::Duration;
 async fn second_process_is_refused_until_the_first_is_silent() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let kite = story.register_runner(&token, "kite", "i1").await;
     story.local.sweep().await.unwrap();
-    story.job_for("e1", "APP-1", 1).await;
-    story.job_for("e2", "APP-2", 2).await;
-    let (lives, client) = story.run(&kite, "c1", Phase::Executing).await;
-    let (died, _) = story.run(&kite, "c2", Phase::Executing).await;
-    let mut second = introduction("kite", "i2");
+    story.create_job("e1", "APP-1", 1).await;
+    story.create_job("e2", "APP-2", 2).await;
+    let (lives, client) = story.claim_and_start(&kite, "c1", Phase::Executing).await;
+    let (died, _) = story.claim_and_start(&kite, "c2", Phase::Executing).await;
+    let mut second = register_request("kite", "i2");
     second.active = BTreeSet::from([lives.clone()]);
-    let refused = story.register(&token, &second).await.err().unwrap();
+    let refused = story.try_register(&token, &second).await.err().unwrap();
     assert_eq!(refused.code(), Some("runner_live"));
     assert!(refused.to_string().contains("kite"), "{refused}");
-    assert_eq!(story.runner(&token, "kite", "i1").await.id, kite.id);
-    kite.beat(&[&lives, &died]).await;
+    assert_eq!(story.register_runner(&token, "kite", "i1").await.id, kite.id);
+    kite.heartbeat(&[&lives, &died]).await;
     story.clock.advance(Duration::from_secs(91));
-    let new = story.register(&token, &second).await.unwrap();
+    let new = story.try_register(&token, &second).await.unwrap();
     assert_eq!(new.id, kite.id);
-    assert_eq!(kite.say(&[], false, false).await.err().unwrap().code(), Some("runner_replaced"));
-    assert_eq!(kite.ask("c3").await.err().unwrap().code(), Some("runner_replaced"));
+    assert_eq!(kite.try_heartbeat(&[], false, false).await.err().unwrap().code(), Some("runner_replaced"));
+    assert_eq!(kite.try_claim_job("c3").await.err().unwrap().code(), Some("runner_replaced"));
     story.local.sweep().await.unwrap();
-    assert_eq!(story.ended(&died).await.failure.unwrap().code, "runner_crashed");
+    assert_eq!(story.wait_for_end(&died).await.failure.unwrap().code, "runner_crashed");
     client.credentials().await.unwrap();
-    new.beat(&[&lives]).await;
-    story.steps(60).await;
+    new.heartbeat(&[&lives]).await;
+    story.pass_in_steps(60).await;
     assert_eq!(story.api.job(&lives).await.unwrap().status, JobStatus::Executing);
-    new.say(&[&lives], true, true).await.unwrap();
-    story.runner_is("kite", RunnerStatus::Offline).await;
-    let mut third = introduction("kite", "i3");
+    new.try_heartbeat(&[&lives], true, true).await.unwrap();
+    story.assert_runner_status("kite", RunnerStatus::Offline).await;
+    let mut third = register_request("kite", "i3");
     third.active = BTreeSet::from([lives.clone()]);
-    story.register(&token, &third).await.unwrap();
-    story.steps(60).await;
+    story.try_register(&token, &third).await.unwrap();
+    story.pass_in_steps(60).await;
     assert_eq!(story.api.job(&lives).await.unwrap().status, JobStatus::Executing);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_names_belong_to_one_token_and_are_validated() {
     let story = Story::with_runners().await;
     let (one, two) = (story.runner_token("one", None, None).await, story.runner_token("two", None, Some("gull")).await);
-    story.runner(&one, "kite", "i1").await;
-    let bound = story.register(&two, &introduction("kite", "i1")).await.err().unwrap();
+    story.register_runner(&one, "kite", "i1").await;
+    let bound = story.try_register(&two, &register_request("kite", "i1")).await.err().unwrap();
     assert_eq!(bound.code(), Some("not_allowed"));
-    story.runner(&two, "gull", "i1").await;
-    let taken = story.register(&one, &introduction("gull", "i2")).await.err().unwrap();
+    story.register_runner(&two, "gull", "i1").await;
+    let taken = story.try_register(&one, &register_request("gull", "i2")).await.err().unwrap();
     assert_eq!(taken.code(), Some("name_taken"));
     for (bad, code) in [("", "body_unreadable"), ("a b", "invalid"), ("a/b", "invalid")] {
-        assert_eq!(story.register(&one, &introduction(bad, "i1")).await.err().unwrap().code(), Some(code), "{bad}");
+        assert_eq!(
+            story.try_register(&one, &register_request(bad, "i1")).await.err().unwrap().code(),
+            Some(code),
+            "{bad}"
+        );
     }
-    let none = RegisterRequest { capabilities: BTreeSet::new(), ..introduction("new", "i1") };
-    assert_eq!(story.register(&one, &none).await.err().unwrap().code(), Some("invalid"));
+    let none = RegisterRequest { capabilities: BTreeSet::new(), ..register_request("new", "i1") };
+    assert_eq!(story.try_register(&one, &none).await.err().unwrap().code(), Some("invalid"));
     for slots in [0, 13] {
-        let many = RegisterRequest { slots, ..introduction("new", "i1") };
-        assert_eq!(story.register(&one, &many).await.err().unwrap().code(), Some("invalid"));
+        let many = RegisterRequest { slots, ..register_request("new", "i1") };
+        assert_eq!(story.try_register(&one, &many).await.err().unwrap().code(), Some("invalid"));
     }
     let listed = story.api.runners().await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["gull", "kite"]);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_that_cannot_be_parsed_does_not_hide_others() {
-    let (story, _kite) = Story::with_kite().await;
+    let (story, _kite) = Story::with_one_runner().await;
     let broken = json!({ "pk": { "S": "RUNNERS#0" }, "sk": { "S": "broken" } });
-    story.dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
+    story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
     let listed = story.api.runners().await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["kite"]);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn revoked_token_stops_its_runner_and_fails_its_jobs() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let kite = story.register_runner(&token, "kite", "i1").await;
     story.local.sweep().await.unwrap();
-    story.job_for("e1", "APP-1", 1).await;
-    let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
-    story.revoke(&token).await;
-    assert_eq!(kite.say(&[&job], false, false).await.err().unwrap().code(), Some("not_signed_in"));
+    story.create_job("e1", "APP-1", 1).await;
+    let (job, client) = story.claim_and_start(&kite, "c1", Phase::Executing).await;
+    story.revoke_token(&token).await;
+    assert_eq!(kite.try_heartbeat(&[&job], false, false).await.err().unwrap().code(), Some("not_signed_in"));
     assert_eq!(client.credentials().await.err().unwrap().code(), Some("lease_lost"));
     let pushing = client.status(&StatusRequest { status: Phase::Syncing, inputs: None }).await;
     assert_eq!(pushing.err().unwrap().code(), Some("lease_lost"));
     story.local.sweep().await.unwrap();
-    let failure = story.ended(&job).await.failure.unwrap();
+    let failure = story.wait_for_end(&job).await.failure.unwrap();
     assert_eq!(failure.code, "runner_removed");
     assert!(failure.sentence.contains("revoked"), "{}", failure.sentence);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_runner_loses_its_jobs_and_then_its_name() {
     let story = Story::with_runners().await;
     let token = story.runner_token("t", None, None).await;
-    let kite = story.runner(&token, "kite", "i1").await;
+    let kite = story.register_runner(&token, "kite", "i1").await;
     story.local.sweep().await.unwrap();
-    story.job_for("e1", "APP-1", 1).await;
-    let (job, _) = story.run(&kite, "c1", Phase::Executing).await;
+    story.create_job("e1", "APP-1", 1).await;
+    let (job, _) = story.claim_and_start(&kite, "c1", Phase::Executing).await;
     assert!(!story.api.remove_runner("kite").await.unwrap().gone);
-    story.runner_is("kite", RunnerStatus::Deleting).await;
-    assert_eq!(kite.say(&[&job], false, false).await.err().unwrap().code(), Some("runner_deleting"));
-    assert_eq!(kite.ask("c2").await.err().unwrap().code(), Some("runner_deleting"));
-    let early = story.register(&token, &introduction("kite", "i2")).await.err().unwrap();
+    story.assert_runner_status("kite", RunnerStatus::Deleting).await;
+    assert_eq!(kite.try_heartbeat(&[&job], false, false).await.err().unwrap().code(), Some("runner_deleting"));
+    assert_eq!(kite.try_claim_job("c2").await.err().unwrap().code(), Some("runner_deleting"));
+    let early = story.try_register(&token, &register_request("kite", "i2")).await.err().unwrap();
     assert_eq!(early.code(), Some("runner_deleting"));
     story.local.sweep().await.unwrap();
-    assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_removed");
+    assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "runner_removed");
     assert_eq!(story.api.runner("kite").await.err().unwrap().code(), Some("not_found"));
-    assert_eq!(kite.say(&[], false, false).await.err().unwrap().code(), Some("not_found"), "the runner stays deleted");
+    assert_eq!(
+        kite.try_heartbeat(&[], false, false).await.err().unwrap().code(),
+        Some("not_found"),
+        "the runner stays deleted"
+    );
     let other = story.runner_token("other", None, None).await;
-    story.runner(&other, "kite", "i1").await;
+    story.register_runner(&other, "kite", "i1").await;
     assert!(story.api.remove_runner("kite").await.unwrap().gone);
     assert!(story.api.runners().await.unwrap().runners.is_empty());
-    story.end().await;
+    story.shut_down().await;
 }

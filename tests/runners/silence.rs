@@ -1,68 +1,68 @@
 //! Tests jobs of runners that stop sending heartbeats or lose a process.
 
 use crate::cli::User;
-use crate::story::{Story, TODO, begin_all, failed, is};
+use crate::story::{Story, TODO, enter_phases, failed_finish, has_status};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::attempt::{FinishRequest, Phase};
-use pullyard_protocol::fleet::RunnerStatus;
+use pullyard_protocol::runner_admin::RunnerStatus;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_runner_fails_its_job_and_returns_with_a_heartbeat() {
-    let (story, kite) = Story::with_kite().await;
+    let (story, kite) = Story::with_one_runner().await;
     story.local.sweep().await.unwrap();
-    story.job_for("e1", "APP-1", 1).await;
-    let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
-    kite.beat(&[&job]).await;
-    story.steps(50).await;
-    story.runner_is("kite", RunnerStatus::Online).await;
+    story.create_job("e1", "APP-1", 1).await;
+    let (job, client) = story.claim_and_start(&kite, "c1", Phase::Executing).await;
+    kite.heartbeat(&[&job]).await;
+    story.pass_in_steps(50).await;
+    story.assert_runner_status("kite", RunnerStatus::Online).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
-    story.steps(50).await;
-    story.runner_is("kite", RunnerStatus::Offline).await;
-    let ended = story.ended(&job).await;
+    story.pass_in_steps(50).await;
+    story.assert_runner_status("kite", RunnerStatus::Offline).await;
+    let ended = story.wait_for_end(&job).await;
     let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
-    let ticket = story.settled("APP-1").await;
+    let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
     assert_eq!(client.credentials().await.err().unwrap().code(), Some("lease_lost"));
     assert!(kite.claim("c2").await.is_none(), "an offline runner must send a heartbeat first");
-    kite.beat(&[]).await;
-    story.runner_is("kite", RunnerStatus::Online).await;
-    let next = story.job_for("e2", "APP-2", 2).await;
+    kite.heartbeat(&[]).await;
+    story.assert_runner_status("kite", RunnerStatus::Online).await;
+    let next = story.create_job("e2", "APP-2", 2).await;
     assert_eq!(kite.claim("c2").await.unwrap().job, next);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn possible_push_is_checked_before_the_job_fails() {
-    let (story, kite) = Story::with_kite().await;
+    let (story, kite) = Story::with_one_runner().await;
     story.local.sweep().await.unwrap();
-    story.job_for("e1", "APP-1", 1).await;
-    let (job, _) = story.run(&kite, "c1", Phase::Syncing).await;
+    story.create_job("e1", "APP-1", 1).await;
+    let (job, _) = story.claim_and_start(&kite, "c1", Phase::Syncing).await;
     // Offline after 90 s, and within the push window of 120 s.
-    story.steps(100).await;
-    story.runner_is("kite", RunnerStatus::Offline).await;
+    story.pass_in_steps(100).await;
+    story.assert_runner_status("kite", RunnerStatus::Offline).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
-    story.steps(30).await;
+    story.pass_in_steps(30).await;
     // The next attempt looks for a pushed commit before the job fails.
-    story.job_until(&job, is(JobStatus::Ready)).await;
-    let why = story.api.why(&job).await.unwrap().sentence;
+    story.wait_for_job(&job, has_status(JobStatus::Ready)).await;
+    let why = story.api.explain_job(&job).await.unwrap().sentence;
     assert!(why.starts_with("A runner must first check whether the lost attempt pushed its work. No "), "{why}");
-    kite.beat(&[]).await;
+    kite.heartbeat(&[]).await;
     let claimed = kite.claim("c2").await.unwrap();
-    let (assignment, client) = story.start(&claimed, "c2").await.unwrap();
+    let (assignment, client) = story.start_claimed(&claimed, "c2").await.unwrap();
     assert!(assignment.adopts && assignment.job == job, "{assignment:?}");
-    begin_all(&client, Phase::Preparing).await;
+    enter_phases(&client, Phase::Preparing).await;
     // The attempt cannot read the forge, so the failure mentions a possible push.
     let denied = Failure::SourceDenied { forge: "GitHub".into(), repo: RepositoryName::new("acme/app").unwrap() };
-    client.finish(&FinishRequest { failure: Some(denied), ..failed("f2") }).await.unwrap();
-    let ended = story.ended(&job).await;
+    client.finish(&FinishRequest { failure: Some(denied), ..failed_finish("f2") }).await.unwrap();
+    let ended = story.wait_for_end(&job).await;
     let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["runner"].as_str()), ("runner_offline", Some("kite")));
     assert_eq!(ended.unlooked.unwrap().code, "source_denied");
-    let why = story.api.why(&job).await.unwrap();
+    let why = story.api.explain_job(&job).await.unwrap();
     let unlooked =
         " An earlier attempt may have pushed, but the check failed: GitHub refused the credentials for acme/app.";
     assert!(why.sentence.ends_with(unlooked) && why.help.starts_with("Check the forge for the branch `"), "{why:?}");
@@ -70,67 +70,67 @@ async fn possible_push_is_checked_before_the_job_fails() {
     let looked = attempts.into_iter().find(|attempt| attempt.attempt == 2).unwrap();
     assert_eq!(looked.failure.unwrap().code, "source_denied");
     let user = User::of(&story);
-    let shown = user.run(&["jobs", "show", job.as_str()]).await.done();
+    let shown = user.run(&["jobs", "show", job.as_str()]).await.assert_success();
     assert!(
         shown.contains("\npushed\tAn earlier attempt may have pushed, but the check failed: GitHub refused"),
         "{shown}"
     );
     let look = format!("check the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
-    user.run(&["jobs", "logs", job.as_str(), "-f"]).await.ended(6, &look);
-    story.end().await;
+    user.run(&["jobs", "logs", job.as_str(), "-f"]).await.assert_exit(6, &look);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sweeper_outage_fails_no_job_of_a_silent_runner() {
-    let (story, kite) = Story::with_kite().await;
+    let (story, kite) = Story::with_one_runner().await;
     story.local.sweep().await.unwrap();
-    story.job_for("e1", "APP-1", 1).await;
-    let (job, client) = story.run(&kite, "c1", Phase::Executing).await;
+    story.create_job("e1", "APP-1", 1).await;
+    let (job, client) = story.claim_and_start(&kite, "c1", Phase::Executing).await;
     // Neither the sweeper nor the API runs for ten minutes.
-    story.pass(Duration::from_secs(600)).await;
-    story.runner_is("kite", RunnerStatus::Offline).await;
-    story.steps(50).await;
+    story.advance_and_sweep(Duration::from_secs(600)).await;
+    story.assert_runner_status("kite", RunnerStatus::Offline).await;
+    story.pass_in_steps(50).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Executing);
-    kite.beat(&[&job]).await;
-    story.steps(30).await;
+    kite.heartbeat(&[&job]).await;
+    story.pass_in_steps(30).await;
     client.credentials().await.unwrap();
     // A runner that stays silent through the next window loses its job.
-    story.pass(Duration::from_secs(600)).await;
-    story.steps(100).await;
-    assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_offline");
-    story.end().await;
+    story.advance_and_sweep(Duration::from_secs(600)).await;
+    story.pass_in_steps(100).await;
+    assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "runner_offline");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn job_missing_from_heartbeats_fails_as_crashed() {
-    let (story, kite) = Story::with_kite().await;
+    let (story, kite) = Story::with_one_runner().await;
     story.local.sweep().await.unwrap();
-    story.job_for("e1", "APP-1", 1).await;
-    story.job_for("e2", "APP-2", 2).await;
-    let (one, _) = story.run(&kite, "c1", Phase::Executing).await;
-    let (two, _) = story.run(&kite, "c2", Phase::Executing).await;
+    story.create_job("e1", "APP-1", 1).await;
+    story.create_job("e2", "APP-2", 2).await;
+    let (one, _) = story.claim_and_start(&kite, "c1", Phase::Executing).await;
+    let (two, _) = story.claim_and_start(&kite, "c2", Phase::Executing).await;
     // A heartbeat sent before the claim's answer omits the job.
     for _ in 0..3 {
-        kite.beat(&[&two]).await;
-        story.steps(10).await;
+        kite.heartbeat(&[&two]).await;
+        story.pass_in_steps(10).await;
         assert_eq!(story.api.job(&one).await.unwrap().status, JobStatus::Executing);
     }
-    story.steps(40).await;
-    kite.beat(&[&two]).await;
+    story.pass_in_steps(40).await;
+    kite.heartbeat(&[&two]).await;
     story.local.sweep().await.unwrap();
-    assert_eq!(story.ended(&one).await.failure.unwrap().code, "runner_crashed");
+    assert_eq!(story.wait_for_end(&one).await.failure.unwrap().code, "runner_crashed");
     assert_eq!(story.api.job(&two).await.unwrap().status, JobStatus::Executing);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_without_a_heartbeat_is_shown_as_never_heard() {
-    let (story, kite) = Story::with_kite().await;
-    story.runner_is("kite", RunnerStatus::Online).await;
+    let (story, kite) = Story::with_one_runner().await;
+    story.assert_runner_status("kite", RunnerStatus::Online).await;
     story.clock.advance(Duration::from_secs(91));
-    story.runner_is("kite", RunnerStatus::NeverHeard).await;
-    kite.beat(&[]).await;
+    story.assert_runner_status("kite", RunnerStatus::NeverHeard).await;
+    kite.heartbeat(&[]).await;
     story.clock.advance(Duration::from_secs(91));
-    story.runner_is("kite", RunnerStatus::Offline).await;
-    story.end().await;
+    story.assert_runner_status("kite", RunnerStatus::Offline).await;
+    story.shut_down().await;
 }

@@ -11,12 +11,12 @@ use tempfile::TempDir;
 const PROFILE: &str = "[profile work]\nsso_session = corp\nsso_account_id = 123456789012\nsso_role_name = Admin\n\
                        [sso-session corp]\nsso_start_url = https://example.com/start\nsso_region = us-east-1\n";
 
-fn user(account: &Account, folder: &Path) -> User {
+fn sso_user(account: &Account, folder: &Path) -> User {
     std::fs::write(folder.join("config"), PROFILE).unwrap();
-    let mut user = account.stranger();
-    user.tell("AWS_CONFIG_FILE", folder.join("config").to_str().unwrap());
-    user.tell("AWS_SHARED_CREDENTIALS_FILE", folder.join("credentials").to_str().unwrap());
-    user.tell("PATH", folder.to_str().unwrap());
+    let mut user = account.user_without_credentials();
+    user.set_env("AWS_CONFIG_FILE", folder.join("config").to_str().unwrap());
+    user.set_env("AWS_SHARED_CREDENTIALS_FILE", folder.join("credentials").to_str().unwrap());
+    user.set_env("PATH", folder.to_str().unwrap());
     user
 }
 
@@ -28,15 +28,15 @@ fn write_cli(folder: &Path, body: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sso_profile_signs_in_by_the_aws_cli() {
-    let story = Story::with(Setup::default()).await;
+    let story = Story::start_with(Setup::default()).await;
     let account = Account::healthy(&story).await;
     let folder = TempDir::new().unwrap();
-    let mut user = user(&account, folder.path());
-    user.tell("PULLYARD_TOKEN", story.local.admin_token());
+    let mut user = sso_user(&account, folder.path());
+    user.set_env("PULLYARD_TOKEN", story.local.admin_token());
     let doctor = ["doctor", "--stack", "py", "--profile", "work"];
     let init = ["init", "--stack", "py", "--profile", "work", "--project", "shop", "--no-forge"];
 
-    let missing = user.run(&doctor).await.ended(1, "1 thing is wrong.");
+    let missing = user.run(&doctor).await.assert_exit(1, "1 thing is wrong.");
     assert!(missing.out.contains("the profile work needs the AWS CLI, which is not installed"), "{missing:?}");
     assert!(missing.out.contains("  Install the AWS CLI version 2"), "{missing:?}");
 
@@ -44,9 +44,9 @@ async fn sso_profile_signs_in_by_the_aws_cli() {
         folder.path(),
         "echo 'Error when retrieving token from sso: Token has expired and refresh failed' >&2; exit 255",
     );
-    let expired = user.run(&doctor).await.ended(1, "1 thing is wrong.");
+    let expired = user.run(&doctor).await.assert_exit(1, "1 thing is wrong.");
     assert!(expired.out.contains("Run `aws sso login --profile work`."), "{expired:?}");
-    let expired = user.run(&init).await.ended(4, "the session of the profile work has expired");
+    let expired = user.run(&init).await.assert_exit(4, "the session of the profile work has expired");
     assert!(expired.err.contains("run `aws sso login --profile work`"), "{expired:?}");
     assert_eq!(account.calls(), [""; 0], "AWS is not called without credentials");
 
@@ -54,11 +54,11 @@ async fn sso_profile_signs_in_by_the_aws_cli() {
         r#"{{"Version":1,"AccessKeyId":"{ACCESS_KEY_ID}","SecretAccessKey":"{SECRET_ACCESS_KEY}","SessionToken":"t"}}"#
     );
     write_cli(folder.path(), &format!("echo '{exported}'"));
-    user.run(&doctor).await.ended(0, "Nothing is wrong.");
-    user.tell("AWS_PROFILE", "work");
-    user.run(&doctor[..3]).await.ended(0, "Nothing is wrong.");
+    user.run(&doctor).await.assert_exit(0, "Nothing is wrong.");
+    user.set_env("AWS_PROFILE", "work");
+    user.run(&doctor[..3]).await.assert_exit(0, "Nothing is wrong.");
     std::fs::remove_file(folder.path().join("aws")).unwrap();
-    let missing = user.run(&doctor[..3]).await.ended(1, "1 thing is wrong.");
+    let missing = user.run(&doctor[..3]).await.assert_exit(1, "1 thing is wrong.");
     assert!(missing.out.contains("the current profile needs the AWS CLI"), "{missing:?}");
-    story.end().await;
+    story.shut_down().await;
 }

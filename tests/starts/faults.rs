@@ -1,24 +1,24 @@
 //! Tests every way in which ECS fails a start or a task: transient, permanent, reported late or never.
 
-use super::{START_WITHIN, context, dispatch, named, tell, waits};
-use crate::story::{Setup, Story, Task, begin_all, completed, is, until};
+use super::{START_WITHIN, dispatch, function_context, handle_state_change, is_waiting_for, wait_for_task_arn};
+use crate::story::{Setup, Story, Task, completed_finish, enter_phases, has_status, wait_until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use pullyard_emulator::ecs::Outcome;
-use pullyard_local::Hints;
+use pullyard_emulator::ecs::RunTaskOutcome;
+use pullyard_local::HintDelivery;
 use pullyard_protocol::attempt::Phase;
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Longer than any back-off of a start.
-const PUT_OFF: Duration = Duration::from_secs(301);
+const MAX_BACK_OFF: Duration = Duration::from_secs(301);
 /// Longer than the grace period for a finish after a death.
 const GRACE: Duration = Duration::from_secs(16);
 
 /// Waits until start `number` has failed and returns the fault.
-async fn failed_start(story: &Story, job: &JobId, number: u64) -> Value {
-    until("the start has failed", async || {
-        let dispatch = story.stored(job).await["dispatch"].take();
+async fn wait_for_failed_start(story: &Story, job: &JobId, number: u64) -> Value {
+    wait_until("the start has failed", async || {
+        let dispatch = story.load_job_item(job).await["dispatch"].take();
         let failed = dispatch["number"] == number && dispatch["starting"] == false;
         if failed { Ok(dispatch["fault"].clone()) } else { Err(dispatch.to_string()) }
     })
@@ -26,25 +26,25 @@ async fn failed_start(story: &Story, job: &JobId, number: u64) -> Value {
 }
 
 /// Verifies that a job survives each fault in turn and is claimed in the end.
-async fn check_passing(forms: &[(&[Outcome], &str)]) {
-    let story = Story::waiting().await;
-    story.local.aws().ecs().script(forms.iter().flat_map(|(outcomes, _)| outcomes.to_vec()).collect());
-    let job = story.job_for("e1", "APP-1", 1).await;
+async fn check_transient_faults(forms: &[(&[RunTaskOutcome], &str)]) {
+    let story = Story::start_with_waiting_tasks().await;
+    story.local.aws().ecs().queue_outcomes(forms.iter().flat_map(|(outcomes, _)| outcomes.to_vec()).collect());
+    let job = story.create_job("e1", "APP-1", 1).await;
     for ((outcomes, code), number) in forms.iter().zip(1..) {
-        failed_start(&story, &job, number).await;
+        wait_for_failed_start(&story, &job, number).await;
         let seen = story.api.job(&job).await.unwrap();
         assert_eq!((seen.status, seen.attempt), (JobStatus::Ready, 0), "{outcomes:?}");
         assert_eq!(seen.waits.unwrap().code, *code, "{outcomes:?}");
-        assert_eq!(story.api.why(&job).await.unwrap().code.as_deref(), Some(*code), "{outcomes:?}");
-        story.quiet().await;
-        story.wake(&job).await;
-        story.quiet().await;
-        assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcomes:?}");
-        story.pass(PUT_OFF).await;
+        assert_eq!(story.api.explain_job(&job).await.unwrap().code.as_deref(), Some(*code), "{outcomes:?}");
+        story.wait_for_empty_queues().await;
+        story.send_wake_up(&job).await;
+        story.wait_for_empty_queues().await;
+        assert_eq!(story.list_tasks(&job).await.len(), 0, "{outcomes:?}");
+        story.advance_and_sweep(MAX_BACK_OFF).await;
     }
-    story.task_of(&job, 1).await;
+    story.wait_for_task(&job, 1).await;
     assert_eq!(story.claim(&job, "c1").await.unwrap().0.attempt, 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,176 +58,177 @@ async fn missing_capacity_in_any_form_uses_up_no_attempt() {
         "You've reached the limit on the number of tasks you can run concurrently",
         "You’ve reached the limit on the number of vCPUs you can run concurrently.",
     ];
-    let outcomes = forms.map(|reason| [Outcome::Failure(reason)]);
-    check_passing(&outcomes.each_ref().map(|outcome| (&outcome[..], "fargate_capacity"))).await;
+    let outcomes = forms.map(|reason| [RunTaskOutcome::Failure(reason)]);
+    check_transient_faults(&outcomes.each_ref().map(|outcome| (&outcome[..], "fargate_capacity"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn throttling_in_any_form_uses_up_no_attempt() {
     let within = "Error retrieving security group information for [sg-1]: Request limit exceeded. (ErrorCode: RequestLimitExceeded)";
-    let forms: [&[Outcome]; 4] = [
+    let forms: [&[RunTaskOutcome]; 4] = [
         // One outcome per try of the SDK.
-        &[Outcome::Throttled; 4],
-        &[Outcome::RateExceeded],
-        &[Outcome::Exception("InvalidParameterException", within)],
-        &[Outcome::Failure("Rate exceeded")],
+        &[RunTaskOutcome::Throttled; 4],
+        &[RunTaskOutcome::RateExceeded],
+        &[RunTaskOutcome::Exception("InvalidParameterException", within)],
+        &[RunTaskOutcome::Failure("Rate exceeded")],
     ];
-    check_passing(&forms.map(|outcomes| (outcomes, "fargate_throttled"))).await;
+    check_transient_faults(&forms.map(|outcomes| (outcomes, "fargate_throttled"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn permanent_ecs_refusal_fails_the_job_with_its_reason() {
-    let story = Story::waiting().await;
+    let story = Story::start_with_waiting_tasks().await;
     let forms = [
-        Outcome::Exception("ClientException", "TaskDefinition is inactive"),
-        Outcome::Exception("AccessDeniedException", "User is not authorized to perform: ecs:RunTask"),
-        Outcome::Exception("InvalidParameterException", "The specified capacity provider was not found."),
-        Outcome::Exception("ClusterNotFoundException", "Cluster not found."),
-        Outcome::Failure("MISSING"),
+        RunTaskOutcome::Exception("ClientException", "TaskDefinition is inactive"),
+        RunTaskOutcome::Exception("AccessDeniedException", "User is not authorized to perform: ecs:RunTask"),
+        RunTaskOutcome::Exception("InvalidParameterException", "The specified capacity provider was not found."),
+        RunTaskOutcome::Exception("ClusterNotFoundException", "Cluster not found."),
+        RunTaskOutcome::Failure("MISSING"),
     ];
     for (n, outcome) in forms.into_iter().enumerate() {
-        let (Outcome::Exception(_, words) | Outcome::Failure(words)) = outcome else { continue };
-        story.local.aws().ecs().script(vec![outcome; 3]);
-        let job = story.job_for(&format!("e{n}"), &format!("APP-{n}"), 1).await;
+        let (RunTaskOutcome::Exception(_, words) | RunTaskOutcome::Failure(words)) = outcome else { continue };
+        story.local.aws().ecs().queue_outcomes(vec![outcome; 3]);
+        let job = story.create_job(&format!("e{n}"), &format!("APP-{n}"), 1).await;
         for number in 1..=3 {
-            let fault = failed_start(&story, &job, number).await;
+            let fault = wait_for_failed_start(&story, &job, number).await;
             assert_eq!((&fault["kind"], &fault["times"]), (&json!("refused"), &json!(number)), "{outcome:?}");
-            story.pass(PUT_OFF).await;
+            story.advance_and_sweep(MAX_BACK_OFF).await;
         }
-        let ended = story.ended(&job).await;
+        let ended = story.wait_for_end(&job).await;
         assert_eq!((ended.status, ended.attempt), (JobStatus::Failed, 0), "{outcome:?}");
         let failure = ended.failure.unwrap();
         assert_eq!(failure.code, "task_never_started", "{outcome:?}");
         assert!(failure.facts.to_string().contains(words), "{outcome:?}: {}", failure.facts);
-        assert_eq!(story.tasks_of(&job).await.len(), 0, "{outcome:?}");
+        assert_eq!(story.list_tasks(&job).await.len(), 0, "{outcome:?}");
     }
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_repeat_of_a_start_conflicts_and_one_task_claims() {
-    let story = Story::with(Setup { task: Task::Waiting, hints: Hints::AreLost, ..Setup::default() }).await;
-    let ctx = context(&story).await;
+    let story = Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await;
+    let ctx = function_context(&story).await;
     // One outcome per try of the SDK.
-    story.local.aws().ecs().script(vec![Outcome::AnswerLost; 4]);
-    let job = story.job_for("e1", "APP-1", 1).await;
+    story.local.aws().ecs().queue_outcomes(vec![RunTaskOutcome::ResponseLost; 4]);
+    let job = story.create_job("e1", "APP-1", 1).await;
     dispatch(&ctx, &job).await;
-    assert_eq!(story.tasks_of(&job).await.len(), 1);
-    assert!(story.stored(&job).await["dispatch"]["task"].is_null(), "every answer was lost");
+    assert_eq!(story.list_tasks(&job).await.len(), 1);
+    assert!(story.load_job_item(&job).await["dispatch"]["task"].is_null(), "every answer was lost");
     // A deployment in between changes the API URL, which is part of the request.
-    let other = story.instance_at("http://127.0.0.1:9/other", "dispatch", "effects.fifo").await;
+    let other = story.function_context_at("http://127.0.0.1:9/other", "dispatch", "effects.fifo").await;
     dispatch(&other, &job).await;
-    let fault = failed_start(&story, &job, 1).await;
+    let fault = wait_for_failed_start(&story, &job, 1).await;
     assert!(fault["reason"].as_str().unwrap().contains("clientToken"), "{fault}");
-    assert_eq!(story.tasks_of(&job).await.len(), 1, "no second task for the same dispatch");
+    assert_eq!(story.list_tasks(&job).await.len(), 1, "no second task for the same dispatch");
     story.clock.advance(Duration::from_secs(6));
     dispatch(&ctx, &job).await;
-    let tasks = story.tasks_of(&job).await;
+    let tasks = story.list_tasks(&job).await;
     assert_eq!(tasks.len(), 2);
-    let claims = [story.claim_as(&tasks[0], &job, "c1").await, story.claim_as(&tasks[1], &job, "c2").await];
+    let claims =
+        [story.claim_with_task(&tasks[0], &job, "c1").await, story.claim_with_task(&tasks[1], &job, "c2").await];
     assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1, "exactly one task gets the job");
-    assert_eq!(story.stored(&job).await["attempt"], 1);
-    story.end().await;
+    assert_eq!(story.load_job_item(&job).await["attempt"], 1);
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pending_task_is_replaced_and_its_later_stop_is_ignored() {
-    let story = Story::waiting().await;
-    story.local.aws().ecs().script(vec![Outcome::NeverStarts]);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let stuck = story.task_of(&job, 1).await;
-    named(&story, &job).await;
-    story.pass(START_WITHIN - Duration::from_secs(10)).await;
-    story.quiet().await;
-    assert_eq!(story.stored(&job).await["dispatch"]["starting"], true, "the start failed too early");
-    story.pass(Duration::from_secs(10)).await;
-    story.job_until(&job, waits("start_failed")).await;
+    let story = Story::start_with_waiting_tasks().await;
+    story.local.aws().ecs().queue_outcomes(vec![RunTaskOutcome::StaysPending]);
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let stuck = story.wait_for_task(&job, 1).await;
+    wait_for_task_arn(&story, &job).await;
+    story.advance_and_sweep(START_WITHIN - Duration::from_secs(10)).await;
+    story.wait_for_empty_queues().await;
+    assert_eq!(story.load_job_item(&job).await["dispatch"]["starting"], true, "the start failed too early");
+    story.advance_and_sweep(Duration::from_secs(10)).await;
+    story.wait_for_job(&job, is_waiting_for("start_failed")).await;
     let asked = json!({ "cluster": "pullyard", "tasks": [stuck["taskArn"]] });
-    assert_eq!(story.ecs("DescribeTasks", asked).await["tasks"][0]["lastStatus"], "PENDING");
-    story.pass(Duration::from_secs(6)).await;
-    story.task_of(&job, 2).await;
+    assert_eq!(story.call_ecs("DescribeTasks", asked).await["tasks"][0]["lastStatus"], "PENDING");
+    story.advance_and_sweep(Duration::from_secs(6)).await;
+    story.wait_for_task(&job, 2).await;
     let (_, client) = story.claim(&job, "c1").await.unwrap();
-    let before = story.stored(&job).await;
-    story.ecs("StopTask", json!({ "cluster": "pullyard", "task": stuck["taskArn"], "reason": "Timed out" })).await;
-    story.task_stopped(&stuck).await;
-    story.quiet().await;
-    assert_eq!(story.stored(&job).await, before);
+    let before = story.load_job_item(&job).await;
+    story.call_ecs("StopTask", json!({ "cluster": "pullyard", "task": stuck["taskArn"], "reason": "Timed out" })).await;
+    story.wait_for_stopped_task(&stuck).await;
+    story.wait_for_empty_queues().await;
+    assert_eq!(story.load_job_item(&job).await, before);
     client.credentials().await.unwrap();
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn death_before_the_claim_counts_once_in_any_event_order() {
-    let story = Story::waiting().await;
-    let ctx = context(&story).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let task = story.task_of(&job, 1).await;
-    named(&story, &job).await;
+    let story = Story::start_with_waiting_tasks().await;
+    let ctx = function_context(&story).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let task = story.wait_for_task(&job, 1).await;
+    wait_for_task_arn(&story, &job).await;
     let change = |status: &str, version: u32| {
         json!({ "detail": {
             "taskArn": task["taskArn"], "lastStatus": status, "startedBy": job.as_str(), "version": version,
             "stopCode": "TaskFailedToStart", "stoppedReason": "CannotPullContainerError: not found",
         } })
     };
-    tell(&ctx, &change("STOPPED", 5)).await;
-    let fault = failed_start(&story, &job, 1).await;
+    handle_state_change(&ctx, &change("STOPPED", 5)).await;
+    let fault = wait_for_failed_start(&story, &job, 1).await;
     assert_eq!((&fault["kind"], &fault["times"]), (&json!("died"), &json!(1)));
     assert!(fault["reason"].as_str().unwrap().contains("CannotPullContainerError"), "{fault}");
-    let before = story.stored(&job).await;
+    let before = story.load_job_item(&job).await;
     for (status, version) in [("RUNNING", 3), ("PENDING", 2), ("STOPPED", 5), ("DEPROVISIONING", 4), ("STOPPED", 5)] {
-        tell(&ctx, &change(status, version)).await;
-        assert_eq!(story.stored(&job).await, before, "{status}");
+        handle_state_change(&ctx, &change(status, version)).await;
+        assert_eq!(story.load_job_item(&job).await, before, "{status}");
     }
-    story.pass(Duration::from_secs(6)).await;
-    story.task_of(&job, 2).await;
-    named(&story, &job).await;
-    let before = story.stored(&job).await;
-    tell(&ctx, &change("STOPPED", 5)).await;
-    assert_eq!(story.stored(&job).await, before, "the old task's event does not affect the next start");
-    story.end().await;
+    story.advance_and_sweep(Duration::from_secs(6)).await;
+    story.wait_for_task(&job, 2).await;
+    wait_for_task_arn(&story, &job).await;
+    let before = story.load_job_item(&job).await;
+    handle_state_change(&ctx, &change("STOPPED", 5)).await;
+    assert_eq!(story.load_job_item(&job).await, before, "the old task's event does not affect the next start");
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreported_death_is_found_at_the_start_deadline() {
-    let story = Story::waiting().await;
-    story.local.aws().ecs().lose_events(true);
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let task = story.task_of(&job, 1).await;
-    named(&story, &job).await;
-    story.kill(&task).await;
-    story.task_stopped(&task).await;
-    story.pass(START_WITHIN).await;
-    assert_eq!(failed_start(&story, &job, 1).await["kind"], "silent");
-    story.pass(Duration::from_secs(6)).await;
-    story.task_of(&job, 2).await;
+    let story = Story::start_with_waiting_tasks().await;
+    story.local.aws().ecs().set_drop_events(true);
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let task = story.wait_for_task(&job, 1).await;
+    wait_for_task_arn(&story, &job).await;
+    story.kill_task(&task).await;
+    story.wait_for_stopped_task(&task).await;
+    story.advance_and_sweep(START_WITHIN).await;
+    assert_eq!(wait_for_failed_start(&story, &job, 1).await["kind"], "silent");
+    story.advance_and_sweep(Duration::from_secs(6)).await;
+    story.wait_for_task(&job, 2).await;
     assert_eq!(story.claim(&job, "c1").await.unwrap().0.attempt, 1);
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn finish_after_a_noted_death_counts_within_the_grace() {
     for late in [false, true] {
-        let story = Story::waiting().await;
-        let job = story.job_for("e1", "APP-1", 1).await;
-        let task = story.task_of(&job, 1).await;
+        let story = Story::start_with_waiting_tasks().await;
+        let job = story.create_job("e1", "APP-1", 1).await;
+        let task = story.wait_for_task(&job, 1).await;
         let (_, client) = story.claim(&job, "c1").await.unwrap();
-        begin_all(&client, Phase::Syncing).await;
-        story.kill(&task).await;
-        story.died(&job).await;
+        enter_phases(&client, Phase::Syncing).await;
+        story.kill_task(&task).await;
+        story.wait_for_noted_death(&job).await;
         if !late {
-            assert_eq!(client.finish(&completed("late", 7)).await.unwrap().status, JobStatus::Completed);
-            assert_eq!(story.ended(&job).await.result.unwrap().number, 7);
+            assert_eq!(client.finish(&completed_finish("late", 7)).await.unwrap().status, JobStatus::Completed);
+            assert_eq!(story.wait_for_end(&job).await.result.unwrap().number, 7);
         } else {
             // The job ends only after its push window.
-            story.pass(GRACE).await;
-            story.job_until(&job, is(JobStatus::Syncing)).await;
-            story.pass(Duration::from_secs(120)).await;
-            story.adopts_nothing(&job).await;
-            assert_eq!(story.ended(&job).await.failure.unwrap().code, "runner_crashed");
-            assert_eq!(client.finish(&completed("late", 7)).await.unwrap_err().code(), Some("lease_lost"));
-            let attempt = story.item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
+            story.advance_and_sweep(GRACE).await;
+            story.wait_for_job(&job, has_status(JobStatus::Syncing)).await;
+            story.advance_and_sweep(Duration::from_secs(120)).await;
+            story.finish_adoption_without_push(&job).await;
+            assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "runner_crashed");
+            assert_eq!(client.finish(&completed_finish("late", 7)).await.unwrap_err().code(), Some("lease_lost"));
+            let attempt = story.load_item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
             assert_eq!(attempt["late_result"]["number"], 7, "{attempt}");
         }
-        story.end().await;
+        story.shut_down().await;
     }
 }

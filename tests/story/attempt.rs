@@ -6,13 +6,13 @@ use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest
 use pullyard_protocol::client::AttemptClient;
 
 /// Enters every phase up to `last`.
-pub(crate) async fn begin_all(client: &AttemptClient, last: Phase) {
+pub(crate) async fn enter_phases(client: &AttemptClient, last: Phase) {
     for status in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
         client.status(&StatusRequest { status, inputs: None }).await.unwrap();
     }
 }
 
-pub(crate) fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
+pub(crate) fn finish_request(id: &str, outcome: FinishOutcome) -> FinishRequest {
     FinishRequest {
         finish_id: FinishId::new(id).unwrap(),
         outcome,
@@ -23,11 +23,11 @@ pub(crate) fn finish(id: &str, outcome: FinishOutcome) -> FinishRequest {
     }
 }
 
-pub(crate) fn failed(id: &str) -> FinishRequest {
-    FinishRequest { failure: Some(Failure::NoChanges {}), ..finish(id, FinishOutcome::Failed) }
+pub(crate) fn failed_finish(id: &str) -> FinishRequest {
+    FinishRequest { failure: Some(Failure::NoChanges {}), ..finish_request(id, FinishOutcome::Failed) }
 }
 
-pub(crate) fn completed(id: &str, number: u64) -> FinishRequest {
+pub(crate) fn completed_finish(id: &str, number: u64) -> FinishRequest {
     let result = FinishResult {
         branch: "pullyard/acme/app-1-1".into(),
         head: "a".repeat(40),
@@ -37,5 +37,5 @@ pub(crate) fn completed(id: &str, number: u64) -> FinishRequest {
         deletions: 3,
         replies: None,
     };
-    FinishRequest { result: Some(result), ..finish(id, FinishOutcome::Completed) }
+    FinishRequest { result: Some(result), ..finish_request(id, FinishOutcome::Completed) }
 }

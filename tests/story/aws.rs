@@ -1,6 +1,6 @@
 //! Access to the embedded AWS services: tasks, queues and the table.
 
-use super::{Story, begin_all, failed, until};
+use super::{Story, enter_phases, failed_finish, wait_until};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, JobId};
 use pullyard_domain::job::JobStatus;
@@ -10,31 +10,31 @@ use serde_json::{Value, json};
 
 impl Story {
     /// The descriptions of a job's tasks, oldest first.
-    pub(crate) async fn tasks_of(&self, job: &JobId) -> Vec<Value> {
+    pub(crate) async fn list_tasks(&self, job: &JobId) -> Vec<Value> {
         let listed = |status: &'static str| async move {
             let asked = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
-            self.ecs("ListTasks", asked).await["taskArns"].as_array().cloned().unwrap_or_default()
+            self.call_ecs("ListTasks", asked).await["taskArns"].as_array().cloned().unwrap_or_default()
         };
         let arns = [listed("RUNNING").await, listed("STOPPED").await].concat();
         if arns.is_empty() {
             return Vec::new();
         }
         let asked = json!({ "cluster": "pullyard", "tasks": arns });
-        let mut tasks = self.ecs("DescribeTasks", asked).await["tasks"].as_array().cloned().unwrap_or_default();
+        let mut tasks = self.call_ecs("DescribeTasks", asked).await["tasks"].as_array().cloned().unwrap_or_default();
         tasks.sort_by(|a, b| a["createdAt"].as_f64().partial_cmp(&b["createdAt"].as_f64()).unwrap());
         tasks
     }
 
     /// Waits for `count` tasks of a job and returns the newest.
-    pub(crate) async fn task_of(&self, job: &JobId, count: usize) -> Value {
-        until("the task is asked for", async || {
-            let tasks = self.tasks_of(job).await;
+    pub(crate) async fn wait_for_task(&self, job: &JobId, count: usize) -> Value {
+        wait_until("the task is asked for", async || {
+            let tasks = self.list_tasks(job).await;
             tasks.get(count - 1).cloned().ok_or_else(|| format!("{} tasks", tasks.len()))
         })
         .await
     }
 
-    pub(crate) async fn ecs(&self, operation: &str, body: Value) -> Value {
+    pub(crate) async fn call_ecs(&self, operation: &str, body: Value) -> Value {
         let answer = self
             .http
             .post(&self.local.aws().endpoints().ecs)
@@ -49,31 +49,31 @@ impl Story {
 
     /// Claims a job as its newest task.
     pub(crate) async fn claim(&self, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
-        let task = until("the task is asked for", async || {
-            let mut tasks = self.tasks_of(job).await;
+        let task = wait_until("the task is asked for", async || {
+            let mut tasks = self.list_tasks(job).await;
             tasks.pop().ok_or("none".to_owned())
         })
         .await;
-        self.claim_as(&task, job, claim).await
+        self.claim_with_task(&task, job, claim).await
     }
 
     /// Lets the second attempt, which looks for a pushed commit, finish without one.
-    pub(crate) async fn adopts_nothing(&self, job: &JobId) {
-        self.task_of(job, 2).await;
+    pub(crate) async fn finish_adoption_without_push(&self, job: &JobId) {
+        self.wait_for_task(job, 2).await;
         let (assignment, client) = self.claim(job, "adopts").await.unwrap();
         assert_eq!((assignment.adopts, assignment.attempt), (true, 2));
-        begin_all(&client, Phase::Preparing).await;
-        let nothing = FinishRequest { failure: Some(Failure::NothingPushed {}), ..failed("nothing") };
+        enter_phases(&client, Phase::Preparing).await;
+        let nothing = FinishRequest { failure: Some(Failure::NothingPushed {}), ..failed_finish("nothing") };
         assert_eq!(client.finish(&nothing).await.unwrap().status, JobStatus::Failed);
     }
 
-    pub(crate) async fn claim_as(
+    pub(crate) async fn claim_with_task(
         &self,
         task: &Value,
         job: &JobId,
         claim: &str,
     ) -> Result<(Assignment, AttemptClient), Error> {
-        let told = |name: &str| told(task, name);
+        let told = |name: &str| task_variable(task, name);
         let attempt = told("PULLYARD_ATTEMPT").parse().unwrap();
         let request = StartRequest {
             claim_id: ClaimId::new(claim).unwrap(),
@@ -86,17 +86,17 @@ impl Story {
         Ok((assignment, client))
     }
 
-    pub(crate) async fn wake(&self, job: &JobId) {
+    pub(crate) async fn send_wake_up(&self, job: &JobId) {
         let sent =
-            json!({ "QueueUrl": self.queue("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
+            json!({ "QueueUrl": self.queue_url("dispatch").await, "MessageBody": json!({ "job": job }).to_string() });
         self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
     }
 
     /// Waits until the queues are empty.
-    pub(crate) async fn quiet(&self) {
+    pub(crate) async fn wait_for_empty_queues(&self) {
         for name in ["dispatch", "effects.fifo"] {
-            let asked = json!({ "QueueUrl": self.queue(name).await, "AttributeNames": ["All"] });
-            until("the queue is empty", async || {
+            let asked = json!({ "QueueUrl": self.queue_url(name).await, "AttributeNames": ["All"] });
+            wait_until("the queue is empty", async || {
                 let about = self.local.aws().sqs().call("GetQueueAttributes", &asked).await.unwrap();
                 let none = |what: &str| about["Attributes"][what] == "0";
                 let empty = none("ApproximateNumberOfMessages") && none("ApproximateNumberOfMessagesNotVisible");
@@ -106,12 +106,12 @@ impl Story {
         }
     }
 
-    pub(crate) async fn queue(&self, name: &str) -> Value {
+    pub(crate) async fn queue_url(&self, name: &str) -> Value {
         self.local.aws().sqs().call("GetQueueUrl", &json!({ "QueueName": name })).await.unwrap()["QueueUrl"].take()
     }
 
     /// Calls the embedded DynamoDB, to read or to break an item.
-    pub(crate) async fn dynamodb(&self, operation: &str, body: Value) -> Value {
+    pub(crate) async fn call_dynamodb(&self, operation: &str, body: Value) -> Value {
         let answer = self
             .http
             .post(&self.local.aws().endpoints().dynamodb)
@@ -128,78 +128,78 @@ impl Story {
         serde_json::from_str(&said).unwrap()
     }
 
-    pub(crate) async fn breaks_the_note_of_the_last_round(&self) {
+    pub(crate) async fn corrupt_sweep_note(&self) {
         let edit = json!({
             "TableName": "pullyard",
             "Key": { "pk": { "S": "SWEEPER" }, "sk": { "S": "SWEEPER" } },
             "UpdateExpression": "SET gauges = :broken",
             "ExpressionAttributeValues": { ":broken": { "S": "broken" } },
         });
-        self.dynamodb("UpdateItem", edit).await;
+        self.call_dynamodb("UpdateItem", edit).await;
     }
 
     /// A stored item as plain JSON; null if missing.
-    pub(crate) async fn item(&self, pk: &str, sk: &str) -> Value {
+    pub(crate) async fn load_item(&self, pk: &str, sk: &str) -> Value {
         let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
         let asked = json!({ "TableName": "pullyard", "Key": key, "ConsistentRead": true });
-        match self.dynamodb("GetItem", asked).await.get("Item") {
-            Some(item) => plain(&json!({ "M": item })),
+        match self.call_dynamodb("GetItem", asked).await.get("Item") {
+            Some(item) => plain_json(&json!({ "M": item })),
             None => Value::Null,
         }
     }
 
-    pub(crate) async fn stored(&self, job: &JobId) -> Value {
-        self.item(&format!("JOB#{job}"), "JOB").await
+    pub(crate) async fn load_job_item(&self, job: &JobId) -> Value {
+        self.load_item(&format!("JOB#{job}"), "JOB").await
     }
 
-    pub(crate) async fn kill(&self, task: &Value) {
+    pub(crate) async fn kill_task(&self, task: &Value) {
         let id = task["taskArn"].as_str().unwrap().rsplit('/').next().unwrap();
         let path = self.folder().join("ecs/tasks").join(id).join("task.json");
-        let pid = until("the task runs", async || {
+        let pid = wait_until("the task runs", async || {
             let record: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap_or_default();
             record["process"]["pid"].as_u64().ok_or_else(|| record.to_string())
         })
         .await;
-        signal(&format!("-{pid}")).await;
+        kill_process(&format!("-{pid}")).await;
     }
 
-    pub(crate) async fn task_stopped(&self, task: &Value) {
+    pub(crate) async fn wait_for_stopped_task(&self, task: &Value) {
         let asked = json!({ "cluster": "pullyard", "tasks": [task["taskArn"]] });
-        until("the task is stopped", async || {
-            let task = self.ecs("DescribeTasks", asked.clone()).await["tasks"][0].take();
+        wait_until("the task is stopped", async || {
+            let task = self.call_ecs("DescribeTasks", asked.clone()).await["tasks"][0].take();
             if task["lastStatus"] == "STOPPED" { Ok(()) } else { Err(task.to_string()) }
         })
         .await
     }
 
-    pub(crate) async fn died(&self, job: &JobId) {
-        until("the death is noted", async || {
-            let job = self.stored(job).await;
+    pub(crate) async fn wait_for_noted_death(&self, job: &JobId) {
+        wait_until("the death is noted", async || {
+            let job = self.load_job_item(job).await;
             if job["run"]["died"].is_object() { Ok(()) } else { Err(job.to_string()) }
         })
         .await
     }
 }
 
-pub(crate) fn told(task: &Value, name: &str) -> String {
+pub(crate) fn task_variable(task: &Value, name: &str) -> String {
     let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array().unwrap();
     let found = environment.iter().find(|pair| pair["name"] == name).unwrap_or_else(|| panic!("no {name}"));
     found["value"].as_str().unwrap().to_owned()
 }
 
 /// Converts DynamoDB JSON to plain JSON.
-fn plain(value: &Value) -> Value {
+fn plain_json(value: &Value) -> Value {
     let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
     match kind.as_str() {
         "N" => serde_json::from_str(inner.as_str().unwrap()).unwrap(),
-        "M" => inner.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
-        "L" => inner.as_array().unwrap().iter().map(plain).collect(),
+        "M" => inner.as_object().unwrap().iter().map(|(name, value)| (name.clone(), plain_json(value))).collect(),
+        "L" => inner.as_array().unwrap().iter().map(plain_json).collect(),
         _ => inner.clone(),
     }
 }
 
 /// Sends SIGKILL to a process, or to a group if the id is negative.
-async fn signal(who: &str) {
+async fn kill_process(who: &str) {
     let killed = tokio::process::Command::new("/bin/kill").args(["-KILL", "--", who]).status().await.unwrap();
     assert!(killed.success(), "{who}");
 }

@@ -16,7 +16,7 @@ impl Story {
     }
 
     /// Calls the Bitbucket API with a token; null stands for no body.
-    pub(crate) async fn bitbucket(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
+    pub(crate) async fn call_bitbucket(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.local.forge().bitbucket_api_url());
         let mut call = self.http.request(method, url).bearer_auth(token);
         if !body.is_null() {
@@ -29,7 +29,13 @@ impl Story {
     }
 
     /// Creates a ticket and links a pull request to it, as the end of a job does.
-    pub(crate) async fn linked(&self, id: PullRequestId, ticket: &str, repository: &str, (branch, head): (&str, &str)) {
+    pub(crate) async fn link_pull_request(
+        &self,
+        id: PullRequestId,
+        ticket: &str,
+        repository: &str,
+        (branch, head): (&str, &str),
+    ) {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": self.project, "key": ticket, "title": "t" })).unwrap();
         self.api.create_ticket(&ticket, None).await.unwrap();

@@ -1,7 +1,7 @@
 //! Tests runners that are killed at chosen points: the job is requeued, adopted or failed.
 
-use super::{GRACE, assert_done_once, assert_failed};
-use crate::story::{Setup, Story, Task, until};
+use super::{FINISH_GRACE, assert_done_once, assert_ticket_failed};
+use crate::story::{Setup, Story, Task, wait_until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{OfflinePolicy, Settings};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// An agent that blocks while the file named by its argument exists.
-const HELD_AGENT: &str = "#!/bin/sh
+const BLOCKING_AGENT: &str = "#!/bin/sh
 cat > /dev/null
 : > \"$1.reached\"
 while [ -e \"$1\" ]; do sleep 0.05; done
@@ -20,7 +20,7 @@ echo done >> work.txt
 ";
 
 /// A wrapper of git that blocks on demand: before a push or after a push.
-const HELD_GIT: &str = r#"#!/bin/sh
+const BLOCKING_GIT: &str = r#"#!/bin/sh
 hold() {
   if [ -e "$PULLYARD_HOLD/$1" ]; then
     echo $$ > "$PULLYARD_HOLD/$1.pid"
@@ -37,14 +37,14 @@ exec "$REAL_GIT" "$@"
 "#;
 
 /// Blocks a real runner at chosen points.
-pub(super) struct Holds(TempDir);
+pub(super) struct Blocker(TempDir);
 
-impl Holds {
+impl Blocker {
     pub(super) fn new() -> Self {
         let folder = TempDir::new().unwrap();
         let path = std::env::var_os("PATH").unwrap();
         let real = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
-        let script = HELD_GIT
+        let script = BLOCKING_GIT
             .replace("$PULLYARD_HOLD", folder.path().to_str().unwrap())
             .replace("$REAL_GIT", real.to_str().unwrap());
         let git = folder.path().join("git");
@@ -57,95 +57,96 @@ impl Holds {
         self.0.path().join(at).to_str().unwrap().to_owned()
     }
 
-    pub(super) fn hold(&self, at: &str) {
+    pub(super) fn block(&self, at: &str) {
         std::fs::write(self.path(at), "").unwrap();
     }
 
-    pub(super) fn let_go(&self, at: &str) {
+    pub(super) fn unblock(&self, at: &str) {
         std::fs::remove_file(self.path(at)).unwrap();
     }
 
     /// Waits until the runner is blocked there; returns the blocker's output.
-    pub(super) async fn reached(&self, at: &str) -> String {
+    pub(super) async fn wait_until_blocked(&self, at: &str) -> String {
         let path = self.path(&format!("{at}.reached"));
-        until("it is held", async || std::fs::read_to_string(Path::new(&path)).map_err(|error| error.to_string())).await
+        wait_until("it is held", async || std::fs::read_to_string(Path::new(&path)).map_err(|error| error.to_string()))
+            .await
     }
 
     pub(super) async fn story(&self, settings: Settings) -> Story {
         let start = format!("PATH=\"{}:$PATH\" exec \"$0\" runner run-job", self.0.path().display());
         let program = ["sh", "-c", &start, env!("CARGO_BIN_EXE_pullyard")].map(str::to_owned);
         let command = vec!["./agent.sh".into(), self.path("agent")];
-        let setup = Setup { task: Task::Program(program.to_vec()), agent: HELD_AGENT, command, ..Setup::default() };
-        Story::with(Setup { settings, ..setup }).await
+        let setup = Setup { task: Task::Program(program.to_vec()), agent: BLOCKING_AGENT, command, ..Setup::default() };
+        Story::start_with(Setup { settings, ..setup }).await
     }
 }
 
 /// Kills the runner while it is blocked at `at`, waits until the death is stored, and unblocks.
-async fn killed_at(at: &str, settings: Settings) -> (Holds, Story, JobId) {
-    let holds = Holds::new();
-    holds.hold(at);
+async fn kill_runner_at(at: &str, settings: Settings) -> (Blocker, Story, JobId) {
+    let holds = Blocker::new();
+    holds.block(at);
     let story = holds.story(settings).await;
-    let job = story.job_for("e1", "APP-1", 1).await;
-    let task = story.task_of(&job, 1).await;
-    let holder = holds.reached(at).await;
-    story.kill(&task).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let task = story.wait_for_task(&job, 1).await;
+    let holder = holds.wait_until_blocked(at).await;
+    story.kill_task(&task).await;
     if !holder.trim().is_empty() {
         // A blocked git outlives its runner here; in a container it would die, too.
         let _ = tokio::process::Command::new("/bin/kill").args(["-KILL", holder.trim()]).output().await;
     }
-    story.died(&job).await;
-    holds.let_go(at);
+    story.wait_for_noted_death(&job).await;
+    holds.unblock(at);
     (holds, story, job)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runner_death_while_executing_requeues_under_the_policy() {
     let settings = Settings { offline: OfflinePolicy::Requeue, ..Setup::default().settings };
-    let (_holds, story, job) = killed_at("agent", settings).await;
-    story.pass(GRACE).await;
-    let ended = story.ended(&job).await;
+    let (_holds, story, job) = kill_runner_at("agent", settings).await;
+    story.advance_and_sweep(FINISH_GRACE).await;
+    let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.attempt, 2);
     assert_done_once(&story, &ended).await;
-    story.end().await;
+    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn death_during_push_fails_the_job_after_the_push_window() {
-    let (_holds, story, job) = killed_at("push", Setup::default().settings).await;
-    story.pass(GRACE).await;
+    let (_holds, story, job) = kill_runner_at("push", Setup::default().settings).await;
+    story.advance_and_sweep(FINISH_GRACE).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
-    story.pass(Duration::from_secs(105)).await;
+    story.advance_and_sweep(Duration::from_secs(105)).await;
     // The forge has no commit of the job, so it fails with the loss.
-    let ended = story.ended(&job).await;
+    let ended = story.wait_for_end(&job).await;
     let failure = ended.failure.unwrap();
     assert_eq!((failure.code.as_str(), failure.facts["exit"].as_str()), ("runner_crashed", Some("signal 9")));
     assert_eq!(ended.attempt, 2);
-    assert_only_looked(&story, &job, "found_nothing").await;
-    assert_failed(&story, "APP-1").await;
-    assert_eq!((story.branches().await.len(), story.pulls().await.len()), (0, 0));
-    story.end().await;
+    assert_adoption_only(&story, &job, "found_nothing").await;
+    assert_ticket_failed(&story, "APP-1").await;
+    assert_eq!((story.branches().await.len(), story.pull_requests().await.len()), (0, 0));
+    story.shut_down().await;
 }
 
 /// Verifies that the second attempt looked for a pushed commit and started no agent.
-async fn assert_only_looked(story: &Story, job: &JobId, how: &str) {
-    let ended = async |number: u32| story.item(&format!("JOB#{job}"), &format!("ATTEMPT#{number:04}")).await;
+async fn assert_adoption_only(story: &Story, job: &JobId, how: &str) {
+    let ended = async |number: u32| story.load_item(&format!("JOB#{job}"), &format!("ATTEMPT#{number:04}")).await;
     let (first, second) = (ended(1).await, ended(2).await);
     assert_eq!((&first["ended"]["how"], &second["ended"]["how"]), (&json!("requeued"), &json!(how)));
     assert!(second["work"].is_null(), "an agent started: {second}");
-    assert_eq!(story.stored(job).await["requeues"], 0);
+    assert_eq!(story.load_job_item(job).await["requeues"], 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pushed_commit_is_adopted_before_the_job_would_fail() {
     // The policy would fail the job, and then no job would link the pushed branch.
-    let (_holds, story, job) = killed_at("pushed", Setup::default().settings).await;
+    let (_holds, story, job) = kill_runner_at("pushed", Setup::default().settings).await;
     let pushed = story.git(&["rev-parse", "pullyard/acme/app-1-1"]).await;
-    assert_eq!(story.pulls().await.len(), 0);
-    story.pass(Duration::from_secs(121)).await;
-    let ended = story.ended(&job).await;
+    assert_eq!(story.pull_requests().await.len(), 0);
+    story.advance_and_sweep(Duration::from_secs(121)).await;
+    let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.attempt, 2);
     assert_eq!(ended.result.as_ref().unwrap().head, pushed);
     assert_done_once(&story, &ended).await;
-    assert_only_looked(&story, &job, "completed").await;
-    story.end().await;
+    assert_adoption_only(&story, &job, "completed").await;
+    story.shut_down().await;
 }

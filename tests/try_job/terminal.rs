@@ -15,22 +15,22 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub(crate) struct Terminal {
     program: Child,
     /// The stream that is not on the terminal.
-    out: Box<dyn AsyncRead + Send + Unpin>,
-    keys: File,
+    other_stream: Box<dyn AsyncRead + Send + Unpin>,
+    input: File,
     /// The text on the terminal so far. The channel closes once no process has the terminal open.
-    shown: watch::Receiver<Vec<u8>>,
+    output: watch::Receiver<Vec<u8>>,
     /// The end of the text that was already matched.
-    seen: usize,
+    matched: usize,
 }
 
 impl Terminal {
     /// Its standard output is a pipe.
-    pub(crate) fn of(command: &mut Command) -> Self {
+    pub(crate) fn open(command: &mut Command) -> Self {
         Self::start(command, false)
     }
 
     /// Its standard error is a pipe.
-    pub(crate) fn of_output(command: &mut Command) -> Self {
+    pub(crate) fn start_with_output(command: &mut Command) -> Self {
         Self::start(command, true)
     }
 
@@ -55,44 +55,44 @@ impl Terminal {
                 kept.send_modify(|all: &mut Vec<u8>| all.extend_from_slice(&some[..read]));
             }
         });
-        Self { program, out, keys, shown, seen: 0 }
+        Self { program, other_stream: out, input: keys, output: shown, matched: 0 }
     }
 
     /// Waits for this text after the previously matched one.
-    pub(crate) async fn shows(&mut self, text: &str) {
-        let from = self.seen;
+    pub(crate) async fn wait_for_text(&mut self, text: &str) {
+        let from = self.matched;
         let end = |all: &[u8]| {
             let all = String::from_utf8_lossy(all);
             all.get(from..).and_then(|rest| rest.find(text)).map(|at| from + at + text.len())
         };
-        let waited = timeout(LIMIT, self.shown.wait_for(|all| end(all).is_some())).await;
+        let waited = timeout(LIMIT, self.output.wait_for(|all| end(all).is_some())).await;
         let is_shown = waited.is_ok_and(|found| found.is_ok());
-        assert!(is_shown, "never shown: {text}\n{}", self.all());
-        self.seen = end(&self.shown.borrow()).unwrap();
+        assert!(is_shown, "never shown: {text}\n{}", self.text());
+        self.matched = end(&self.output.borrow()).unwrap();
     }
 
-    pub(crate) fn types(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
+    pub(crate) fn write(&mut self, keys: &str) {
+        self.input.write_all(keys.as_bytes()).unwrap();
     }
 
     /// Sends the program a signal; closing a terminal sends a hang-up.
-    pub(crate) async fn sends(&self, signal: &str) {
+    pub(crate) async fn signal(&self, signal: &str) {
         let pid = self.program.id().unwrap().to_string();
         let sent = Command::new("/bin/kill").args([signal, pid.as_str()]).status().await.unwrap();
         assert!(sent.success());
     }
 
     /// Its exit code and the other stream, after all output has arrived.
-    pub(crate) async fn ends(&mut self) -> (Option<i32>, String) {
+    pub(crate) async fn wait(&mut self) -> (Option<i32>, String) {
         let mut out = String::new();
-        timeout(LIMIT, self.out.read_to_string(&mut out)).await.expect("the program does not end").unwrap();
+        timeout(LIMIT, self.other_stream.read_to_string(&mut out)).await.expect("the program does not end").unwrap();
         let status = timeout(LIMIT, self.program.wait()).await.expect("the program does not end").unwrap();
-        let shown = timeout(LIMIT, async { while self.shown.changed().await.is_ok() {} });
+        let shown = timeout(LIMIT, async { while self.output.changed().await.is_ok() {} });
         shown.await.expect("a process still uses the terminal");
         (status.code(), out)
     }
 
-    pub(crate) fn all(&self) -> String {
-        String::from_utf8_lossy(&self.shown.borrow()).into_owned()
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output.borrow()).into_owned()
     }
 }

@@ -1,8 +1,8 @@
 //! The state in which every flow begins (forge, project, repository), and its snapshot.
 
-use super::forge::{self, NOWHERE, TOKEN};
+use super::forge::{self, FORGE_PLACEHOLDER, TOKEN};
 use super::http::{self, delete, post};
-use super::world::{ADMIN, Invoked, Snapshot, World};
+use super::world::{ADMIN, Invocation, Snapshot, World};
 use crate::story::REPOSITORY;
 use crate::webhooks::SECRET;
 use pullyard_domain::id::ProjectId;
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 /// The token of the runners.
-pub(super) const RUNNERS: &str = "rnt_walk";
+pub(super) const RUNNER_TOKEN: &str = "rnt_walk";
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
 pub(super) async fn set_up(world: &World) {
@@ -22,83 +22,83 @@ pub(super) async fn set_up(world: &World) {
     let files = [("README.md", "# App\n", false)];
     forge.create_repository(REPOSITORY, "main", &files).await.unwrap();
     world.raw.put_secret(FORGE_SECRET, TOKEN).await;
-    token(world, ADMIN, TokenKind::Api).await;
+    store_token(world, ADMIN, TokenKind::Api).await;
     connect(world, "gh1", "github", "/api/v3").await;
     let settings = json!({ "auto_create": true, "default_repository": REPOSITORY, "revise_on_review": true });
-    done(world, "/v1/projects", json!({ "id": "acme", "name": "Acme", "settings": settings })).await;
-    add(world, "gh1").await;
+    post_ok(world, "/v1/projects", json!({ "id": "acme", "name": "Acme", "settings": settings })).await;
+    add_repository(world, "gh1").await;
 }
 
 /// Connects the repository at the forge's Bitbucket API instead.
-pub(super) async fn is_on_bitbucket(world: &World) {
-    must(world, delete(format!("/v1/projects/acme/repositories/{REPOSITORY}"))).await;
+pub(super) async fn connect_on_bitbucket(world: &World) {
+    call_ok(world, delete(format!("/v1/projects/acme/repositories/{REPOSITORY}"))).await;
     connect(world, "bb1", "bitbucket", "/2.0").await;
-    add(world, "bb1").await;
+    add_repository(world, "bb1").await;
 }
 
 /// Connects the forge's API at this path as an integration.
 async fn connect(world: &World, id: &str, kind: &str, path: &str) {
     let api_url = format!("{}{path}", world.forge_url().unwrap());
     let integration = json!({ "id": id, "kind": kind, "api_url": api_url, "token_secret": FORGE_SECRET });
-    done(world, "/v1/integrations", integration).await;
+    post_ok(world, "/v1/integrations", integration).await;
 }
 
-async fn add(world: &World, integration: &str) {
+async fn add_repository(world: &World, integration: &str) {
     let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
     let repository = json!({ "integration": integration, "name": REPOSITORY, "agent": agent });
-    done(world, "/v1/projects/acme/repositories", repository).await;
+    post_ok(world, "/v1/projects/acme/repositories", repository).await;
 }
 
 /// Stores an API or runner token. `last_used` is in the far future, so that no request updates it in the background.
-pub(super) async fn token(world: &World, text: &str, kind: TokenKind) {
+pub(super) async fn store_token(world: &World, text: &str, kind: TokenKind) {
     let scopes = if kind == TokenKind::Api { [Scope::Admin].into() } else { BTreeSet::new() };
-    let mut stored = pullyard_entry::auth::stored_token(text, "walk", scopes, None);
+    let mut stored = pullyard_entry::auth::to_stored_token(text, "walk", scopes, None);
     stored.kind = kind;
     stored.last_used = Some(Timestamp::from_millis(4_102_444_800_000));
-    (world.ground.store)(&world.aws.endpoints().dynamodb).put_token(&stored).await.unwrap();
+    (world.clients.store)(&world.aws.endpoints().dynamodb).put_token(&stored).await.unwrap();
 }
 
-pub(super) async fn has_runners(world: &World) {
-    token(world, RUNNERS, TokenKind::Runner).await;
+pub(super) async fn use_runners(world: &World) {
+    store_token(world, RUNNER_TOKEN, TokenKind::Runner).await;
     world.note("runner", Value::Null);
-    settings(world, |settings| settings.compute = Compute::Runners).await;
+    change_settings(world, |settings| settings.compute = Compute::Runners).await;
 }
 
-pub(super) async fn settings(world: &World, change: fn(&mut Settings)) {
-    let mut project = project(world).await;
+pub(super) async fn change_settings(world: &World, change: fn(&mut Settings)) {
+    let mut project = load_project(world).await;
     change(&mut project.settings);
-    let store = (world.ground.store)(&world.aws.endpoints().dynamodb);
+    let store = (world.clients.store)(&world.aws.endpoints().dynamodb);
     assert_eq!(store.put_project(&project).await.unwrap(), Write::Applied);
 }
 
-pub(super) async fn project(world: &World) -> Project {
-    let store = (world.ground.store)(&world.aws.endpoints().dynamodb);
-    store.project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap()
+pub(super) async fn load_project(world: &World) -> Project {
+    let store = (world.clients.store)(&world.aws.endpoints().dynamodb);
+    store.load_project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap()
 }
 
 /// Sends a POST that must succeed.
-pub(super) async fn done(world: &World, path: &str, body: Value) -> Value {
-    must(world, post(path, body)).await
+pub(super) async fn post_ok(world: &World, path: &str, body: Value) -> Value {
+    call_ok(world, post(path, body)).await
 }
 
 /// Sends a call that must succeed.
-pub(super) async fn must(world: &World, call: http::Request) -> Value {
+pub(super) async fn call_ok(world: &World, call: http::Request) -> Value {
     match world.invoke(&call.into()).await {
-        Invoked::Done(body) => body,
+        Invocation::Done(body) => body,
         other => panic!("{other:?}"),
     }
 }
 
 /// The snapshot of a world. Shuts the world down.
-pub(super) async fn taken(world: World) -> Snapshot {
+pub(super) async fn take_snapshot(world: World) -> Snapshot {
     let told = |text: String| {
         let own = world.forge.as_ref().unwrap().url();
-        text.replace(&world.forge_url().unwrap(), NOWHERE).replace(&own, NOWHERE)
+        text.replace(&world.forge_url().unwrap(), FORGE_PLACEHOLDER).replace(&own, FORGE_PLACEHOLDER)
     };
     let items = world.raw.items().await;
     let items = items.iter().map(|item| serde_json::from_str(&told(item.to_string())).unwrap()).collect();
     world.forge.as_ref().unwrap().shutdown().await;
-    let kept = match world.noted("forge") {
+    let kept = match world.note_value("forge") {
         None => None,
         Some(_) => {
             let kept = TempDir::new().unwrap();
@@ -107,8 +107,8 @@ pub(super) async fn taken(world: World) -> Snapshot {
         }
     };
     let secrets = [(FORGE_SECRET.to_owned(), TOKEN.to_owned())];
-    let hook = world.noted("hook secret").map(|name| (format!("pullyard/user/{name}"), SECRET.to_owned()));
+    let hook = world.note_value("hook secret").map(|name| (format!("pullyard/user/{name}"), SECRET.to_owned()));
     let secrets = secrets.into_iter().chain(hook);
-    let ground = world.ground.clone();
+    let ground = world.clients.clone();
     Snapshot { ground, items, secrets: secrets.collect(), notes: world.notes(), forge: kept }
 }

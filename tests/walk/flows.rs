@@ -7,15 +7,15 @@ pub(super) mod dead_letters;
 pub(super) mod fleet;
 pub(super) mod holds;
 pub(super) mod hooks;
+pub(super) mod lost_webhooks;
 pub(super) mod replays;
 pub(super) mod requests;
-pub(super) mod rests;
 pub(super) mod reviews;
 pub(super) mod runners;
-pub(super) mod set_up;
+pub(super) mod setup;
+pub(super) mod suspensions;
 pub(super) mod tickets;
 pub(super) mod tokens;
-pub(super) mod told_once;
 
 use super::step::{Flow, Share, Step};
 use super::world::World;
@@ -29,15 +29,15 @@ async fn with_a_forge(world: &World) {
 }
 
 fn flow(name: &'static str, ends: &'static [&'static str], steps: Vec<Step>) -> Flow {
-    prepared(name, ends, |_| async {}.boxed(), steps)
+    flow_after(name, ends, |_| async {}.boxed(), steps)
 }
 
-fn prepared(
+fn flow_after(
     name: &'static str,
     ends: &'static [&'static str],
     set_up: impl for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Send + Sync + 'static,
     steps: Vec<Step>,
 ) -> Flow {
     let steps = steps.into_iter().map(Arc::new).collect();
-    Flow { name, ends, set_up: Box::new(set_up), steps, share: Share::Whole }
+    Flow { name, final_statuses: ends, set_up: Box::new(set_up), steps, share: Share::Whole }
 }

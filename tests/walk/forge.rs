@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 pub(super) const TOKEN: &str = "ghp_bot";
 /// The placeholder for the forge's URL in a snapshot.
-pub(super) const NOWHERE: &str = "http://forge.test";
+pub(super) const FORGE_PLACEHOLDER: &str = "http://forge.test";
 
 fn users() -> Vec<User> {
     vec![User { login: "pullyard-bot".into(), id: 41, token: TOKEN.into() }]
@@ -42,19 +42,19 @@ pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 /// The forge's view of the walk's pull request.
-pub(super) async fn seen(world: &World) -> Option<Value> {
-    let (forge, number) = (world.forge.as_ref()?, world.noted("number")?);
-    let mut look = forge.look(crate::story::REPOSITORY, number.parse().unwrap()).await.unwrap()?;
+pub(super) async fn pull_request_view(world: &World) -> Option<Value> {
+    let (forge, number) = (world.forge.as_ref()?, world.note_value("number")?);
+    let mut look = forge.pull_snapshot(crate::story::REPOSITORY, number.parse().unwrap()).await.unwrap()?;
     look.head.clear();
     let mut look = format!("{look:#?}");
     for url in [forge.url(), world.forge_url()?] {
-        look = look.replace(&url, NOWHERE);
+        look = look.replace(&url, FORGE_PLACEHOLDER);
     }
-    Some(look.lines().map(|line| without_commits(line.trim())).collect())
+    Some(look.lines().map(|line| mask_commits(line.trim())).collect())
 }
 
 /// Replaces commit ids, also short ones, because they depend on the time.
-fn without_commits(line: &str) -> String {
+fn mask_commits(line: &str) -> String {
     let is_commit = |word: &str| word.len() == 7 && word.chars().all(|letter| letter.is_ascii_hexdigit());
     let told = |word: &str| match is_commit(word.trim_end_matches(['.', ',', '"'])) {
         true => "<commit>".to_owned(),
@@ -64,36 +64,36 @@ fn without_commits(line: &str) -> String {
 }
 
 /// Points the forge's hook at this world's inbox, with the world's secret.
-pub(super) async fn calls(world: &World, hook: &str) {
+pub(super) async fn redirect_hook(world: &World, hook: &str) {
     let url = format!("{}/webhooks/github/acme", world.inbox.url());
     let config = json!({ "url": url, "content_type": "json", "secret": crate::webhooks::SECRET });
-    changes(world, &format!("/hooks/{hook}"), json!({ "config": config })).await;
+    patch_as_bot(world, &format!("/hooks/{hook}"), json!({ "config": config })).await;
 }
 
 /// A POST of the bot, outside the numbered calls.
-pub(super) async fn asks(world: &World, path: &str, body: Value) -> Value {
-    says(world, TOKEN, path, body).await
+pub(super) async fn post_as_bot(world: &World, path: &str, body: Value) -> Value {
+    post_as(world, TOKEN, path, body).await
 }
 
 /// A PATCH of the bot, outside the numbered calls.
-pub(super) async fn changes(world: &World, path: &str, body: Value) {
+pub(super) async fn patch_as_bot(world: &World, path: &str, body: Value) {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
-    let call = world.ground.http.patch(url).bearer_auth(TOKEN).body(body.to_string());
+    let call = world.clients.http.patch(url).bearer_auth(TOKEN).body(body.to_string());
     call.send().await.unwrap().error_for_status().unwrap();
 }
 
-pub(super) async fn says(world: &World, token: &str, path: &str, body: Value) -> Value {
+pub(super) async fn post_as(world: &World, token: &str, path: &str, body: Value) -> Value {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
-    let call = world.ground.http.post(url).bearer_auth(token).body(body.to_string());
+    let call = world.clients.http.post(url).bearer_auth(token).body(body.to_string());
     let answer = call.send().await.unwrap().error_for_status().unwrap();
     serde_json::from_str(&answer.text().await.unwrap()).unwrap()
 }
 
 /// A call of Bitbucket's API about the repository, outside the numbered calls. Null if the answer has no body.
-pub(super) async fn on_bitbucket(world: &World, token: &str, method: Method, path: &str, body: Value) -> Value {
+pub(super) async fn call_bitbucket(world: &World, token: &str, method: Method, path: &str, body: Value) -> Value {
     let api = world.forge.as_ref().unwrap().bitbucket_api_url();
     let url = format!("{api}/repositories/{}{path}", crate::story::REPOSITORY);
-    let mut call = world.ground.http.request(method, url).bearer_auth(token);
+    let mut call = world.clients.http.request(method, url).bearer_auth(token);
     if !body.is_null() {
         call = call.json(&body);
     }
@@ -102,13 +102,13 @@ pub(super) async fn on_bitbucket(world: &World, token: &str, method: Method, pat
 }
 
 /// The forge's last webhook call. Its URL differs between worlds, so it is replaced and the body signed again.
-pub(super) async fn heard(world: &World) -> Value {
+pub(super) async fn record_webhook(world: &World) -> Value {
     let call = world.message(WEBHOOK).await.expect("the forge called no webhook");
     let From::Forge(number) = call.from else { panic!("the call is not from the forge") };
     world.inbox.answer(number, StatusCode::OK);
-    let body = call.event["body"].as_str().unwrap().replace(&world.forge.as_ref().unwrap().url(), NOWHERE);
+    let body = call.event["body"].as_str().unwrap().replace(&world.forge.as_ref().unwrap().url(), FORGE_PLACEHOLDER);
     let mut headers = call.event["headers"].clone();
-    headers["x-hub-signature"] = crate::webhooks::signed(crate::webhooks::SECRET, body.as_bytes()).into();
+    headers["x-hub-signature"] = crate::webhooks::signature(crate::webhooks::SECRET, body.as_bytes()).into();
     headers["content-length"] = body.len().to_string().into();
     json!({ "headers": headers, "body": body })
 }

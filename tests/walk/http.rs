@@ -12,14 +12,22 @@ pub(super) struct Request {
     query: String,
     headers: Value,
     body: String,
-    keep: fn(&World, &Value),
+    on_answer: fn(&World, &Value),
 }
 
 /// An admin's POST to the API.
 pub(super) fn post(path: impl Into<String>, body: Value) -> Request {
     let headers = json!({ "content-type": "application/json", "authorization": format!("Bearer {ADMIN}") });
     let body = body.to_string();
-    Request { function: "api", method: "POST", path: path.into(), query: String::new(), headers, body, keep: |_, _| {} }
+    Request {
+        function: "api",
+        method: "POST",
+        path: path.into(),
+        query: String::new(),
+        headers,
+        body,
+        on_answer: |_, _| {},
+    }
 }
 
 pub(super) fn get(path: impl Into<String>) -> Request {
@@ -31,23 +39,23 @@ pub(super) fn delete(path: impl Into<String>) -> Request {
 }
 
 /// A webhook call of a forge with its original bytes.
-pub(super) fn signed(path: impl Into<String>, body: String) -> Request {
+pub(super) fn webhook_post(path: impl Into<String>, body: String) -> Request {
     let (query, headers) = (String::new(), json!({}));
-    Request { function: "webhook", method: "POST", path: path.into(), query, headers, body, keep: |_, _| {} }
+    Request { function: "webhook", method: "POST", path: path.into(), query, headers, body, on_answer: |_, _| {} }
 }
 
 impl Request {
-    pub(super) fn to(self, function: &'static str) -> Self {
+    pub(super) fn function(self, function: &'static str) -> Self {
         Self { function, ..self }
     }
 
-    pub(super) fn with(mut self, header: &str, value: impl Into<Value>) -> Self {
+    pub(super) fn header(mut self, header: &str, value: impl Into<Value>) -> Self {
         self.headers[header] = value.into();
         self
     }
 
-    pub(super) fn by(self, token: &str) -> Self {
-        self.with("authorization", format!("Bearer {token}"))
+    pub(super) fn token(self, token: &str) -> Self {
+        self.header("authorization", format!("Bearer {token}"))
     }
 
     pub(super) fn put(self) -> Self {
@@ -59,12 +67,12 @@ impl Request {
     }
 
     /// With this query string, already encoded.
-    pub(super) fn asking(self, query: impl Into<String>) -> Self {
+    pub(super) fn query(self, query: impl Into<String>) -> Self {
         Self { query: query.into(), ..self }
     }
 
-    pub(super) fn keeping(self, keep: fn(&World, &Value)) -> Self {
-        Self { keep, ..self }
+    pub(super) fn on_answer(self, keep: fn(&World, &Value)) -> Self {
+        Self { on_answer: keep, ..self }
     }
 }
 
@@ -83,6 +91,6 @@ impl std::convert::From<Request> for Call {
                 },
             },
         });
-        Self { function: request.function, event, from: From::Http, keep: request.keep }
+        Self { function: request.function, event, from: From::Http, on_answer: request.on_answer }
     }
 }

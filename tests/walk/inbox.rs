@@ -13,32 +13,32 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-const LIMIT: usize = 1 << 20;
+const BODY_LIMIT: usize = 1 << 20;
 
 /// A listener on localhost, closed on drop.
 pub(super) struct Inbox {
     url: String,
-    held: Arc<Held>,
+    calls: Arc<Calls>,
     serving: JoinHandle<()>,
 }
 
 #[derive(Default)]
-struct Held {
-    arrived: Mutex<VecDeque<(http::Request, oneshot::Sender<StatusCode>)>>,
-    news: Notify,
+struct Calls {
+    waiting: Mutex<VecDeque<(http::Request, oneshot::Sender<StatusCode>)>>,
+    notify: Notify,
     /// Delivered calls that are not answered yet, by number.
-    open: Mutex<BTreeMap<u64, oneshot::Sender<StatusCode>>>,
+    unanswered: Mutex<BTreeMap<u64, oneshot::Sender<StatusCode>>>,
 }
 
 impl Inbox {
     pub(super) async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let held = Arc::new(Held::default());
+        let held = Arc::new(Calls::default());
         let to = Arc::clone(&held);
-        let router = Router::new().fallback(move |request| hold(Arc::clone(&to), request));
+        let router = Router::new().fallback(move |request| receive(Arc::clone(&to), request));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { url, held, serving }
+        Self { url, calls: held, serving }
     }
 
     pub(super) fn url(&self) -> &str {
@@ -47,8 +47,8 @@ impl Inbox {
 
     /// The oldest waiting call.
     pub(super) fn take(&self) -> Option<Call> {
-        let (request, answer) = self.held.arrived.lock().unwrap().pop_front()?;
-        let mut open = self.held.open.lock().unwrap();
+        let (request, answer) = self.calls.waiting.lock().unwrap().pop_front()?;
+        let mut open = self.calls.unanswered.lock().unwrap();
         let number = open.last_key_value().map_or(0, |(last, _)| last + 1);
         open.insert(number, answer);
         Some(Call { from: From::Forge(number), ..request.into() })
@@ -60,13 +60,13 @@ impl Inbox {
             if let Some(call) = self.take() {
                 return call;
             }
-            self.held.news.notified().await;
+            self.calls.notify.notified().await;
         }
     }
 
     /// Only the first answer to a call is sent.
     pub(super) fn answer(&self, number: u64, status: StatusCode) {
-        if let Some(answer) = self.held.open.lock().unwrap().remove(&number) {
+        if let Some(answer) = self.calls.unanswered.lock().unwrap().remove(&number) {
             // The forge may have closed the connection.
             answer.send(status).ok();
         }
@@ -79,15 +79,15 @@ impl Drop for Inbox {
     }
 }
 
-async fn hold(held: Arc<Held>, request: Request) -> StatusCode {
+async fn receive(held: Arc<Calls>, request: Request) -> StatusCode {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, LIMIT).await.unwrap();
-    let mut call = http::signed(head.uri.path(), String::from_utf8(body.to_vec()).unwrap());
+    let body = axum::body::to_bytes(body, BODY_LIMIT).await.unwrap();
+    let mut call = http::webhook_post(head.uri.path(), String::from_utf8(body.to_vec()).unwrap());
     for (name, value) in &head.headers {
-        call = call.with(name.as_str(), value.to_str().unwrap());
+        call = call.header(name.as_str(), value.to_str().unwrap());
     }
     let (answer, answered) = oneshot::channel();
-    held.arrived.lock().unwrap().push_back((call, answer));
-    held.news.notify_one();
+    held.waiting.lock().unwrap().push_back((call, answer));
+    held.notify.notify_one();
     answered.await.unwrap_or(StatusCode::BAD_GATEWAY)
 }

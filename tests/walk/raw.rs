@@ -10,7 +10,7 @@ pub(super) struct Secret {
     pub(super) name: String,
     pub(super) value: String,
     /// The name of the previous version.
-    pub(super) before: Option<String>,
+    pub(super) previous: Option<String>,
 }
 
 pub(super) struct Raw {
@@ -23,12 +23,12 @@ impl Raw {
         Self { at, http }
     }
 
-    async fn ask(&self, url: &str, target: &str, body: Value) -> Value {
-        self.asked(url, target, body).await.unwrap_or_else(|refused| panic!("{target}: {refused}"))
+    async fn call(&self, url: &str, target: &str, body: Value) -> Value {
+        self.try_call(url, target, body).await.unwrap_or_else(|refused| panic!("{target}: {refused}"))
     }
 
     /// The answer, or the text of the refusal.
-    async fn asked(&self, url: &str, target: &str, body: Value) -> Result<Value, String> {
+    async fn try_call(&self, url: &str, target: &str, body: Value) -> Result<Value, String> {
         let call = self.http.post(url).header("x-amz-target", target);
         // DynamoDB accepts version 1.0 only.
         let version = if target.starts_with("DynamoDB") { "1.0" } else { "1.1" };
@@ -45,11 +45,11 @@ impl Raw {
     }
 
     async fn dynamodb(&self, operation: &str, body: Value) -> Value {
-        self.ask(&self.at.dynamodb, &format!("DynamoDB_20120810.{operation}"), body).await
+        self.call(&self.at.dynamodb, &format!("DynamoDB_20120810.{operation}"), body).await
     }
 
     async fn ecs(&self, operation: &str, body: Value) -> Value {
-        self.ask(&self.at.ecs, &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).await
+        self.call(&self.at.ecs, &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).await
     }
 
     /// All items, typed.
@@ -68,21 +68,21 @@ impl Raw {
 
     pub(super) async fn put_secret(&self, name: &str, value: &str) {
         let asked = json!({ "Name": name, "SecretString": value, "ClientRequestToken": "0".repeat(32) });
-        self.ask(&self.at.secretsmanager, "secretsmanager.CreateSecret", asked).await;
+        self.call(&self.at.secretsmanager, "secretsmanager.CreateSecret", asked).await;
     }
 
     pub(super) async fn secrets(&self) -> Vec<Secret> {
         let at = &self.at.secretsmanager;
-        let listed = self.ask(at, "secretsmanager.ListSecrets", json!({ "MaxResults": 100 })).await;
+        let listed = self.call(at, "secretsmanager.ListSecrets", json!({ "MaxResults": 100 })).await;
         let mut secrets = Vec::new();
         for entry in listed["SecretList"].as_array().into_iter().flatten() {
             let name = entry["Name"].as_str().unwrap().to_owned();
-            let value = self.ask(at, "secretsmanager.GetSecretValue", json!({ "SecretId": name })).await;
+            let value = self.call(at, "secretsmanager.GetSecretValue", json!({ "SecretId": name })).await;
             let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
             // Refused if the secret has a single version.
-            let before = self.asked(at, "secretsmanager.GetSecretValue", before).await.ok();
+            let before = self.try_call(at, "secretsmanager.GetSecretValue", before).await.ok();
             let before = before.and_then(|before| Some(before["VersionId"].as_str()?.to_owned()));
-            secrets.push(Secret { name, value: value["SecretString"].as_str().unwrap().to_owned(), before });
+            secrets.push(Secret { name, value: value["SecretString"].as_str().unwrap().to_owned(), previous: before });
         }
         secrets
     }

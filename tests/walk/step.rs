@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) struct Flow {
     pub(super) name: &'static str,
     /// The final status of its jobs in an undisturbed run, in order of creation.
-    pub(super) ends: &'static [&'static str],
+    pub(super) final_statuses: &'static [&'static str],
     /// The initial state, created once and copied for every walk.
     pub(super) set_up: SetUp,
     pub(super) steps: Vec<Arc<Step>>,
@@ -28,12 +28,12 @@ pub(super) enum Share {
 
 impl Flow {
     /// Walks only the steps that no other flow walks.
-    pub(super) fn own(self) -> Self {
+    pub(super) fn only_own_steps(self) -> Self {
         Self { share: Share::Own, ..self }
     }
 
     pub(super) fn breaks(&self, step: &Step) -> bool {
-        self.share == Share::Whole || step.walked == Walked::Here
+        self.share == Share::Whole || step.broken_in == BrokenIn::Here
     }
 }
 
@@ -43,14 +43,14 @@ pub(super) type SetUp = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, ()> + Sen
 pub(super) type Act = Box<dyn for<'a> Fn(&'a World) -> BoxFuture<'a, bool> + Send + Sync>;
 
 /// Builds a call from the world's notes. `None`: not possible yet.
-pub(super) type Make = Box<dyn Fn(&World) -> Option<Call> + Send + Sync>;
+pub(super) type CallBuilder = Box<dyn Fn(&World) -> Option<Call> + Send + Sync>;
 
 pub(super) struct Step {
     pub(super) name: &'static str,
-    pub(super) does: Does,
+    pub(super) action: Action,
     /// The expected end if the process died and its caller does not repeat the call.
-    pub(super) unrepeated: Unrepeated,
-    pub(super) walked: Walked,
+    pub(super) without_repeat: WithoutRepeat,
+    pub(super) broken_in: BrokenIn,
     /// The status of a refusal that also answers a repeat: the object is already gone, or already exists.
     pub(super) refusal: Option<&'static str>,
     /// The call is refused in an undisturbed run as well.
@@ -58,14 +58,14 @@ pub(super) struct Step {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Walked {
+pub(super) enum BrokenIn {
     Here,
     /// In another flow, from an equivalent state. `.own()` leaves it out here.
     Elsewhere,
 }
 
-pub(super) enum Does {
-    Call(Make),
+pub(super) enum Action {
+    Call(CallBuilder),
     Message(&'static str),
     /// Delivers all waiting messages and those that follow. In an undisturbed run each is a step.
     Messages,
@@ -75,18 +75,18 @@ pub(super) enum Does {
 
 /// The expected end if no caller repeats a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unrepeated {
+pub(super) enum WithoutRepeat {
     /// The written state leads on by itself; the end is the undisturbed one.
     Heals,
     /// The forge sends a webhook once. Polling finds the event, and the end differs only in the event's source.
-    Told,
+    FoundByPolling,
     /// The step happened completely or not. The end is the undisturbed one, or the end without the step.
     AllOrNothing,
     /// Not walked: the caller repeats the call until it is answered. A dead caller is another flow.
-    Repeated,
+    AlwaysRepeated,
     /// As `AllOrNothing`, also with a repeat: a received message is hidden from the repeat for half a minute of real
     /// time.
-    Hides,
+    HidesMessage,
 }
 
 #[derive(Clone)]
@@ -94,7 +94,7 @@ pub(super) struct Call {
     pub(super) function: &'static str,
     pub(super) event: Value,
     pub(super) from: From,
-    pub(super) keep: fn(&World, &Value),
+    pub(super) on_answer: fn(&World, &Value),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,12 +110,19 @@ pub(super) enum From {
 }
 
 impl Step {
-    fn of(name: &'static str, does: Does, unrepeated: Unrepeated) -> Self {
-        Self { name, does, unrepeated, walked: Walked::Here, refusal: None, is_refused: false }
+    fn new(name: &'static str, does: Action, unrepeated: WithoutRepeat) -> Self {
+        Self {
+            name,
+            action: does,
+            without_repeat: unrepeated,
+            broken_in: BrokenIn::Here,
+            refusal: None,
+            is_refused: false,
+        }
     }
 
     pub(super) fn call(name: &'static str, make: impl Fn(&World) -> Option<Call> + Send + Sync + 'static) -> Self {
-        Self::of(name, Does::Call(Box::new(make)), Unrepeated::Repeated)
+        Self::new(name, Action::Call(Box::new(make)), WithoutRepeat::AlwaysRepeated)
     }
 
     /// A request that does not depend on the world.
@@ -124,11 +131,11 @@ impl Step {
     }
 
     pub(super) fn message(name: &'static str, queue: &'static str) -> Self {
-        Self::of(name, Does::Message(queue), Unrepeated::Heals)
+        Self::new(name, Action::Message(queue), WithoutRepeat::Heals)
     }
 
     pub(super) fn messages() -> Self {
-        Self::of("messages", Does::Messages, Unrepeated::Heals)
+        Self::new("messages", Action::Messages, WithoutRepeat::Heals)
     }
 
     pub(super) fn wait(time: Duration) -> Self {
@@ -139,12 +146,12 @@ impl Step {
     }
 
     /// Time passes, with a sweep every ten seconds.
-    pub(super) fn rounds(count: usize) -> Self {
+    pub(super) fn sweeps(count: usize) -> Self {
         Self::act("the sweeper goes round meanwhile", move |world| {
             async move {
                 for _ in 0..count {
                     world.clock.advance(Duration::from_secs(10));
-                    world.invoke(&world.tick()).await;
+                    world.invoke(&world.sweep_event()).await;
                 }
                 true
             }
@@ -153,35 +160,35 @@ impl Step {
     }
 
     pub(super) fn sweep(name: &'static str) -> Self {
-        Self::of(name, Does::Sweep, Unrepeated::Repeated)
+        Self::new(name, Action::Sweep, WithoutRepeat::AlwaysRepeated)
     }
 
     pub(super) fn act(
         name: &'static str,
         act: impl for<'a> Fn(&'a World) -> BoxFuture<'a, bool> + Send + Sync + 'static,
     ) -> Self {
-        Self::of(name, Does::Act(Box::new(act)), Unrepeated::Repeated)
+        Self::new(name, Action::Act(Box::new(act)), WithoutRepeat::AlwaysRepeated)
     }
 
-    pub(super) fn unrepeated(self, unrepeated: Unrepeated) -> Self {
-        Self { unrepeated, ..self }
+    pub(super) fn without_repeat(self, unrepeated: WithoutRepeat) -> Self {
+        Self { without_repeat: unrepeated, ..self }
     }
 
     /// A refusal with this status also answers a repeat.
-    pub(super) fn or_refused(self, status: &'static str) -> Self {
+    pub(super) fn refused_on_repeat(self, status: &'static str) -> Self {
         Self { refusal: Some(status), ..self }
     }
 
     /// A refusal with this status is the only answer.
-    pub(super) fn refused(self, status: &'static str) -> Self {
-        Self { is_refused: true, ..self.or_refused(status) }
+    pub(super) fn always_refused(self, status: &'static str) -> Self {
+        Self { is_refused: true, ..self.refused_on_repeat(status) }
     }
 
-    pub(super) fn walked(self, walked: Walked) -> Self {
-        Self { walked, ..self }
+    pub(super) fn broken_in(self, walked: BrokenIn) -> Self {
+        Self { broken_in: walked, ..self }
     }
 
-    pub(super) fn walked_elsewhere(self) -> Self {
-        self.walked(Walked::Elsewhere)
+    pub(super) fn broken_elsewhere(self) -> Self {
+        self.broken_in(BrokenIn::Elsewhere)
     }
 }

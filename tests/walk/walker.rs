@@ -1,8 +1,8 @@
 //! Runs a flow once for each way in which it can break, and compares the results.
 
-use super::left::{self, Left, differences};
-use super::step::{Call, Does, Flow, Share, Step, Unrepeated};
-use super::world::{Ground, Invoked, QUEUES, ROUND, Snapshot, World};
+use super::outcome::{self, Outcome, differences};
+use super::step::{Action, Call, Flow, Share, Step, WithoutRepeat};
+use super::world::{Clients, Invocation, QUEUES, ROUND, Snapshot, World};
 use futures::stream::{self, StreamExt};
 use pullyard_testkit::{Fault, Point};
 use serde_json::{Value, json};
@@ -15,37 +15,37 @@ use tokio::sync::Semaphore;
 
 /// Concurrent walks per processor, over all flows. A walk mostly waits, but a forge that does not answer within three
 /// seconds counts as unreachable.
-const AT_ONCE: usize = 3;
-static ROOM: LazyLock<Semaphore> =
-    LazyLock::new(|| Semaphore::new(AT_ONCE * thread::available_parallelism().map_or(1, usize::from)));
+const WALKS_PER_CPU: usize = 3;
+static PERMITS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(WALKS_PER_CPU * thread::available_parallelism().map_or(1, usize::from)));
 /// Rounds that a step may wait: enough to give up a silent start and to dispatch again.
-const PATIENCE: usize = 9;
+const WAIT_ROUNDS: usize = 9;
 /// Rounds within which a flow must end.
-const AT_MOST: usize = 40;
+const MAX_ROUNDS: usize = 40;
 /// The variable with the path of a file to which every flow appends its count. If unset, no file is written.
-const FILE: &str = "PULLYARD_WALKED";
+const COUNT_FILE_VAR: &str = "PULLYARD_WALKED";
 
 /// Whether the call is repeated after its process died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Then {
+enum Repeat {
     /// By its caller: the same body, the same message, the next tick.
-    Repeated,
+    ByCaller,
     /// Time passes instead.
-    Unrepeated,
+    Never,
 }
 
 #[derive(Clone, Debug)]
-enum Harm {
+enum Disruption {
     None,
     /// The step is skipped.
-    Left(usize),
+    SkippedStep(usize),
     /// A call of a step breaks.
-    Broken {
+    CallFault {
         step: usize,
         at: usize,
         call: String,
         fault: Fault,
-        then: Then,
+        then: Repeat,
     },
 }
 
@@ -53,8 +53,8 @@ enum Harm {
 /// depends on random ids.
 pub(super) async fn walk(flow: Flow, expected: usize) {
     let snapshot = Arc::new(Box::pin(prepare(&flow)).await);
-    let (undisturbed, points, steps) = Box::pin(run(&flow, &snapshot, &Harm::None)).await;
-    assert_eq!(left::ends(&undisturbed), flow.ends, "{}: {undisturbed:#?}", flow.name);
+    let (undisturbed, points, steps) = Box::pin(run(&flow, &snapshot, &Disruption::None)).await;
+    assert_eq!(outcome::final_statuses(&undisturbed), flow.final_statuses, "{}: {undisturbed:#?}", flow.name);
     // From here on each message is its own step.
     let flow = Arc::new(Flow { steps, ..flow });
     let count: usize = points.iter().map(Vec::len).sum();
@@ -68,15 +68,15 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
          commit message",
         flow.name
     );
-    let harms = harms(&flow, &points);
-    count_up(flow.name, count, harms.len());
+    let harms = disruptions(&flow, &points);
+    append_count(flow.name, count, harms.len());
     if harms.is_empty() {
         return;
     }
     let mut without = vec![None; flow.steps.len()];
     for (n, step) in flow.steps.iter().enumerate() {
-        if matches!(step.unrepeated, Unrepeated::AllOrNothing | Unrepeated::Hides) {
-            without[n] = Some(Box::pin(run(&flow, &snapshot, &Harm::Left(n))).await.0);
+        if matches!(step.without_repeat, WithoutRepeat::AllOrNothing | WithoutRepeat::HidesMessage) {
+            without[n] = Some(Box::pin(run(&flow, &snapshot, &Disruption::SkippedStep(n))).await.0);
         }
     }
     let (undisturbed, without) = (Arc::new(undisturbed), Arc::new(without));
@@ -87,16 +87,16 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
             let (undisturbed, without) = (Arc::clone(&undisturbed), Arc::clone(&without));
             // A panic in this task is the failure of this walk.
             tokio::spawn(async move {
-                let _room = ROOM.acquire().await.unwrap();
-                let (what, may_lack) = (told(&flow, &harm), may_lack(&flow, &harm));
-                let is_found = is_found(&harm);
+                let _room = PERMITS.acquire().await.unwrap();
+                let (what, may_lack) = (describe(&flow, &harm), optional_step(&flow, &harm));
+                let is_found = found_by_polling(&harm);
                 let running = tokio::spawn(async move { Box::pin(run(&flow, &snapshot, &harm)).await.0 });
                 let left = match running.await {
                     Ok(left) => left,
                     Err(error) => return Some(format!("{what}: {error}")),
                 };
                 let mut found = vec![match is_found {
-                    true => differences(&left::by_whomever(&undisturbed), &left::by_whomever(&left)),
+                    true => differences(&outcome::without_source(&undisturbed), &outcome::without_source(&left)),
                     false => differences(&undisturbed, &left),
                 }];
                 if let Some(without) = may_lack.and_then(|step| without[step].as_ref()) {
@@ -116,24 +116,24 @@ pub(super) async fn walk(flow: Flow, expected: usize) {
 }
 
 /// The step that may be missing from the result.
-fn may_lack(flow: &Flow, harm: &Harm) -> Option<usize> {
+fn optional_step(flow: &Flow, harm: &Disruption) -> Option<usize> {
     match harm {
-        Harm::Broken { step, then, .. } => {
-            let hides = flow.steps[*step].unrepeated == Unrepeated::Hides;
-            (hides || *then == Then::Unrepeated).then_some(*step)
+        Disruption::CallFault { step, then, .. } => {
+            let hides = flow.steps[*step].without_repeat == WithoutRepeat::HidesMessage;
+            (hides || *then == Repeat::Never).then_some(*step)
         }
-        Harm::None | Harm::Left(_) => None,
+        Disruption::None | Disruption::SkippedStep(_) => None,
     }
 }
 
 /// Whether polling may find the event of a lost delivery. The ledger then names another source.
-fn is_found(harm: &Harm) -> bool {
-    matches!(harm, Harm::Broken { then: Then::Unrepeated, .. })
+fn found_by_polling(harm: &Disruption) -> bool {
+    matches!(harm, Disruption::CallFault { then: Repeat::Never, .. })
 }
 
 /// Appends a line to the file in one write, because several processes share it.
-fn count_up(flow: &str, points: usize, walks: usize) {
-    let Some(path) = std::env::var_os(FILE) else { return };
+fn append_count(flow: &str, points: usize, walks: usize) {
+    let Some(path) = std::env::var_os(COUNT_FILE_VAR) else { return };
     let line = json!({ "flow": flow, "points": points, "walks": walks }).to_string() + "\n";
     let mut file = File::options().create(true).append(true).open(&path).expect("cannot open PULLYARD_WALKED");
     file.write_all(line.as_bytes()).unwrap();
@@ -143,7 +143,7 @@ fn count_up(flow: &str, points: usize, walks: usize) {
 ///
 /// A stop before a call equals a stop after the previous call, and a read changes nothing. `PULLYARD_WALK=all` walks
 /// these as well; `PULLYARD_WALK=none` only counts points.
-fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
+fn disruptions(flow: &Flow, points: &[Vec<Point>]) -> Vec<Disruption> {
     let asked = std::env::var("PULLYARD_WALK").unwrap_or_default();
     if asked == "none" {
         return Vec::new();
@@ -152,13 +152,16 @@ fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
     let is_whole = is_all || flow.share == Share::Whole;
     let mut all = Vec::new();
     for (step, points) in points.iter().enumerate().filter(|(step, _)| is_all || flow.breaks(&flow.steps[*step])) {
-        let thens: &[Then] = match flow.steps[step].unrepeated {
-            Unrepeated::Repeated => &[Then::Repeated],
-            _ if is_whole => &[Then::Repeated, Then::Unrepeated],
-            Unrepeated::Heals | Unrepeated::Told | Unrepeated::AllOrNothing | Unrepeated::Hides => &[Then::Unrepeated],
+        let thens: &[Repeat] = match flow.steps[step].without_repeat {
+            WithoutRepeat::AlwaysRepeated => &[Repeat::ByCaller],
+            _ if is_whole => &[Repeat::ByCaller, Repeat::Never],
+            WithoutRepeat::Heals
+            | WithoutRepeat::FoundByPolling
+            | WithoutRepeat::AllOrNothing
+            | WithoutRepeat::HidesMessage => &[Repeat::Never],
         };
         for (at, point) in points.iter().enumerate() {
-            let broken = |fault, then| Harm::Broken { step, at, call: point.operation.clone(), fault, then };
+            let broken = |fault, then| Disruption::CallFault { step, at, call: point.operation.clone(), fault, then };
             let writes = is_all || !is_read(point);
             for then in thens {
                 if is_all || at == 0 {
@@ -170,11 +173,11 @@ fn harms(flow: &Flow, points: &[Vec<Point>]) -> Vec<Harm> {
             }
             // In every flow, because the SDK's own retry meets the write of this very call.
             if writes {
-                all.push(broken(Fault::LostAnswer, Then::Repeated));
+                all.push(broken(Fault::LostAnswer, Repeat::ByCaller));
             }
             // The SDK treats an AWS error as a lost answer; a forge's error reaches the use case.
             if writes && (is_all || !is_aws(point)) {
-                all.push(broken(failed_after(point), Then::Repeated));
+                all.push(broken(failed_after(point), Repeat::ByCaller));
             }
         }
     }
@@ -199,11 +202,11 @@ fn failed_after(point: &Point) -> Fault {
     }
 }
 
-fn told(flow: &Flow, harm: &Harm) -> String {
+fn describe(flow: &Flow, harm: &Disruption) -> String {
     match harm {
-        Harm::None => format!("{}, undisturbed", flow.name),
-        Harm::Left(step) => format!("{} without `{}`", flow.name, flow.steps[*step].name),
-        Harm::Broken { step, at, call, fault, then } => {
+        Disruption::None => format!("{}, undisturbed", flow.name),
+        Disruption::SkippedStep(step) => format!("{} without `{}`", flow.name, flow.steps[*step].name),
+        Disruption::CallFault { step, at, call, fault, then } => {
             format!("{}: {fault:?} at call {at} of `{}`, {call}, {then:?}", flow.name, flow.steps[*step].name)
         }
     }
@@ -211,56 +214,61 @@ fn told(flow: &Flow, harm: &Harm) -> String {
 
 async fn prepare(flow: &Flow) -> Snapshot {
     let folder = TempDir::new().unwrap();
-    let world = World::begin(&Ground::new().await, Some(folder.path())).await;
+    let world = World::empty(&Clients::new().await, Some(folder.path())).await;
     super::base::set_up(&world).await;
     (flow.set_up)(&world).await;
     world.drain().await;
-    super::base::taken(world).await
+    super::base::take_snapshot(world).await
 }
 
 /// Runs a flow to its end. Returns the result, the calls of each step, and the steps with one per message.
-async fn run(flow: &Flow, snapshot: &Snapshot, harm: &Harm) -> (Left, Vec<Vec<Point>>, Vec<Arc<Step>>) {
-    let world = World::of(snapshot).await;
+async fn run(flow: &Flow, snapshot: &Snapshot, harm: &Disruption) -> (Outcome, Vec<Vec<Point>>, Vec<Arc<Step>>) {
+    let world = World::from_snapshot(snapshot).await;
     let (mut points, mut steps) = (Vec::new(), Vec::new());
     match harm {
-        Harm::None => {
+        Disruption::None => {
             for step in &flow.steps {
-                undisturbed(&world, step, &mut points, &mut steps).await;
+                run_undisturbed_step(&world, step, &mut points, &mut steps).await;
             }
             assert_eq!(world.drain().await, 0, "{}: a message that no step delivers", flow.name);
         }
         _ => {
-            let mut patience = PATIENCE;
+            let mut patience = WAIT_ROUNDS;
             for (n, step) in flow.steps.iter().enumerate() {
                 world.wire.restart(None);
-                if matches!(harm, Harm::Left(left) if *left == n) {
+                if matches!(harm, Disruption::SkippedStep(left) if *left == n) {
                     continue;
                 }
-                if let Some(Some(call)) = ready(&world, step, &mut patience).await {
-                    go(&world, n, step, &call, harm).await;
+                if let Some(Some(call)) = wait_until_ready(&world, step, &mut patience).await {
+                    run_step(&world, n, step, &call, harm).await;
                 }
             }
         }
     }
     world.wire.restart(None);
-    rest(&world).await;
-    (left::left(&world).await, points, steps)
+    run_until_idle(&world).await;
+    (outcome::collect(&world).await, points, steps)
 }
 
-async fn undisturbed(world: &World, step: &Arc<Step>, points: &mut Vec<Vec<Point>>, steps: &mut Vec<Arc<Step>>) {
+async fn run_undisturbed_step(
+    world: &World,
+    step: &Arc<Step>,
+    points: &mut Vec<Vec<Point>>,
+    steps: &mut Vec<Arc<Step>>,
+) {
     let mut done = async |step: Arc<Step>, call: Option<Call>| {
         // Discard the calls before this step.
         world.wire.restart(None);
         if let Some(call) = call {
             let invoked = world.invoke(&call).await;
-            let is_done = matches!(invoked, Invoked::Done(_));
+            let is_done = matches!(invoked, Invocation::Done(_));
             assert!(is_done != step.is_refused && is_answer(&step, &invoked), "`{}`: {invoked:?}", step.name);
         }
         points.push(world.wire.points());
         steps.push(step);
     };
-    if !matches!(step.does, Does::Messages) {
-        let call = begin(world, step).await.unwrap_or_else(|| panic!("`{}` can't be done", step.name));
+    if !matches!(step.action, Action::Messages) {
+        let call = start_step(world, step).await.unwrap_or_else(|| panic!("`{}` can't be done", step.name));
         return done(Arc::clone(step), call).await;
     }
     loop {
@@ -268,7 +276,7 @@ async fn undisturbed(world: &World, step: &Arc<Step>, points: &mut Vec<Vec<Point
         for (queue, name) in QUEUES {
             while let Some(call) = world.message(queue).await {
                 found = true;
-                done(Step::message(name, queue).walked(step.walked).into(), Some(call)).await;
+                done(Step::message(name, queue).broken_in(step.broken_in).into(), Some(call)).await;
             }
         }
         if !found {
@@ -278,45 +286,45 @@ async fn undisturbed(world: &World, step: &Arc<Step>, points: &mut Vec<Vec<Point
 }
 
 /// Lets time pass until no work is left and late tasks are refused.
-async fn rest(world: &World) {
+async fn run_until_idle(world: &World) {
     for round in 0.. {
         world.drain().await;
-        if left::is_at_rest(&left::items(world).await) {
+        if outcome::is_idle(&outcome::items(world).await) {
             break;
         }
-        assert!(round < AT_MOST, "work remains: {:#?}", left::items(world).await);
+        assert!(round < MAX_ROUNDS, "work remains: {:#?}", outcome::items(world).await);
         // After ten rounds only long timers are left.
-        world.pass(if round < 10 { ROUND } else { 10 * ROUND }).await;
+        world.advance(if round < 10 { ROUND } else { 10 * ROUND }).await;
     }
     if world.has_runners() {
         // A silent runner is Offline in every end.
         for _ in 0..3 {
-            world.pass(ROUND).await;
+            world.advance(ROUND).await;
         }
     }
-    world.late_tasks_are_refused().await;
+    world.refuse_late_tasks().await;
 }
 
 /// The invocation of a step, or `Some(None)` for an action. `None`: not possible yet.
-async fn begin(world: &World, step: &Step) -> Option<Option<Call>> {
-    match &step.does {
-        Does::Call(make) => make(world).map(Some),
-        Does::Message(queue) => world.message(queue).await.map(Some),
-        Does::Messages => None,
-        Does::Sweep => Some(Some(world.tick())),
-        Does::Act(act) => act(world).await.then_some(None),
+async fn start_step(world: &World, step: &Step) -> Option<Option<Call>> {
+    match &step.action {
+        Action::Call(make) => make(world).map(Some),
+        Action::Message(queue) => world.message(queue).await.map(Some),
+        Action::Messages => None,
+        Action::Sweep => Some(Some(world.sweep_event())),
+        Action::Act(act) => act(world).await.then_some(None),
     }
 }
 
 /// The same, after waiting within `patience`. A message may have been delivered before.
-async fn ready(world: &World, step: &Step, patience: &mut usize) -> Option<Option<Call>> {
+async fn wait_until_ready(world: &World, step: &Step, patience: &mut usize) -> Option<Option<Call>> {
     loop {
-        let begun = begin(world, step).await;
-        if begun.is_some() || *patience == 0 || matches!(step.does, Does::Message(_)) {
+        let begun = start_step(world, step).await;
+        if begun.is_some() || *patience == 0 || matches!(step.action, Action::Message(_)) {
             return begun;
         }
         world.wire.restart(None);
-        world.pass(ROUND).await;
+        world.advance(ROUND).await;
         *patience -= 1;
     }
 }
@@ -327,35 +335,35 @@ fn forge_was_slow(answer: &Value) -> bool {
 }
 
 /// Whether the step succeeded, or was refused with the expected status.
-fn is_answer(step: &Step, invoked: &Invoked) -> bool {
+fn is_answer(step: &Step, invoked: &Invocation) -> bool {
     match invoked {
-        Invoked::Done(_) => true,
-        Invoked::Failed(why) => step.refusal.is_some_and(|status| why.starts_with(status)),
-        Invoked::Died => false,
+        Invocation::Done(_) => true,
+        Invocation::Failed(why) => step.refusal.is_some_and(|status| why.starts_with(status)),
+        Invocation::Died => false,
     }
 }
 
 /// Runs a step, with the fault if it is for this step.
-async fn go(world: &World, n: usize, step: &Step, call: &Call, harm: &Harm) {
+async fn run_step(world: &World, n: usize, step: &Step, call: &Call, harm: &Disruption) {
     let broken = match harm {
-        Harm::Broken { step, at, fault, then, .. } if *step == n => Some((*at, fault.clone(), *then)),
+        Disruption::CallFault { step, at, fault, then, .. } if *step == n => Some((*at, fault.clone(), *then)),
         _ => None,
     };
-    let then = broken.as_ref().map_or(Then::Repeated, |(_, _, then)| *then);
+    let then = broken.as_ref().map_or(Repeat::ByCaller, |(_, _, then)| *then);
     world.wire.restart(broken.as_ref().map(|(at, fault, _)| (*at, fault.clone())));
     let invoked = world.invoke(call).await;
     if let Some((at, fault, _)) = &broken {
         assert!(world.wire.points().len() > *at, "`{}` made no call {at}", step.name);
         let is_stop = matches!(fault, Fault::StopBefore | Fault::StopAfter);
-        assert_eq!(matches!(invoked, Invoked::Died), is_stop, "{invoked:?}");
+        assert_eq!(matches!(invoked, Invocation::Died), is_stop, "{invoked:?}");
     }
     world.wire.restart(None);
     match (invoked, then) {
-        (Invoked::Done(answer), _) if !forge_was_slow(&answer) => {}
-        (refused @ Invoked::Failed(_), _) if is_answer(step, &refused) => {}
-        (_, Then::Unrepeated) => world.raw.delete_message_of(world.aws.sqs(), call).await,
-        (first, Then::Repeated) => {
-            if let Invoked::Done(slow) = &first {
+        (Invocation::Done(answer), _) if !forge_was_slow(&answer) => {}
+        (refused @ Invocation::Failed(_), _) if is_answer(step, &refused) => {}
+        (_, Repeat::Never) => world.raw.delete_message_of(world.aws.sqs(), call).await,
+        (first, Repeat::ByCaller) => {
+            if let Invocation::Done(slow) = &first {
                 println!("`{}` is told again: {slow}", step.name);
             }
             let again = world.invoke(call).await;

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use pullyard_demo_forge::DemoForge;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_entry::config::{self, Config, Definitions, Endpoints};
+use pullyard_entry::config::{self, Config, Endpoints, TaskDefinitions};
 use pullyard_entry::{Clock, Context};
 use pullyard_store::Store;
 use pullyard_testkit::{Proxy, Wire};
@@ -39,18 +39,18 @@ const KEY_SECRET: &str = "pullyard/signing-key";
 /// Longer than the sweeper's grace periods and its time limit for a hint.
 pub(super) const ROUND: Duration = Duration::from_secs(61);
 
-const TAKEN: Duration = Duration::from_millis(1);
+const INVOCATION_TIME: Duration = Duration::from_millis(1);
 
 /// A clock that only the walk advances. With real time a busy machine delays the sweeper, which then judges no runner.
-fn standing() -> Clock {
+fn frozen_clock() -> Clock {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let start = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap());
-    Clock::standing(start, |by| Box::pin(tokio::time::sleep(by)))
+    Clock::simulated(start, |by| Box::pin(tokio::time::sleep(by)))
 }
 
 /// Clients that all walks share, because their construction is slow. They hold no connections.
 #[derive(Clone)]
-pub(super) struct Ground {
+pub(super) struct Clients {
     pub(super) http: reqwest::Client,
     /// Builds a context that calls AWS over a wire.
     sdk: Arc<dyn Fn(&Wire) -> Sdk + Send + Sync>,
@@ -58,9 +58,9 @@ pub(super) struct Ground {
     pub(super) store: Arc<dyn Fn(&str) -> Store + Send + Sync>,
 }
 
-impl Ground {
+impl Clients {
     pub(super) async fn new() -> Self {
-        let plain = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        let plain = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
         let retry = plain.retry_config().unwrap().clone().with_initial_backoff(Duration::from_millis(1));
         // Many concurrent walks share the processors.
         let patient = plain.timeout_config().unwrap().to_builder();
@@ -81,7 +81,7 @@ impl Ground {
 }
 
 pub(super) struct Snapshot {
-    pub(super) ground: Ground,
+    pub(super) ground: Clients,
     pub(super) items: Vec<Value>,
     pub(super) secrets: Vec<(String, String)>,
     pub(super) notes: BTreeMap<String, Value>,
@@ -89,7 +89,7 @@ pub(super) struct Snapshot {
 }
 
 pub(super) struct World {
-    pub(super) ground: Ground,
+    pub(super) clients: Clients,
     pub(super) wire: Wire,
     pub(super) clock: Clock,
     pub(super) raw: Raw,
@@ -109,7 +109,7 @@ pub(super) struct World {
 type Sdk = Box<dyn Fn(Config, Clock) -> Context + Send + Sync>;
 
 #[derive(Debug)]
-pub(super) enum Invoked {
+pub(super) enum Invocation {
     Done(Value),
     Failed(String),
     Died,
@@ -117,7 +117,7 @@ pub(super) enum Invoked {
 
 impl World {
     /// An empty world, over a copy of this forge's folder if given.
-    pub(super) async fn begin(ground: &Ground, forge: Option<&Path>) -> Self {
+    pub(super) async fn empty(ground: &Clients, forge: Option<&Path>) -> Self {
         let folder = TempDir::new().unwrap();
         let definition = |family: &str| ecs::TaskDefinition {
             family: family.into(),
@@ -128,7 +128,7 @@ impl World {
         let families = ["small", "medium", "large"];
         // No task runs; the test sends the calls of its runner.
         let tasks = ecs::Options {
-            transition: Duration::from_secs(24 * 3_600),
+            transition_delay: Duration::from_secs(24 * 3_600),
             ..ecs::Options::new(folder.path().join("ecs"), families.map(definition).into())
         };
         let aws = Aws::start(pullyard_emulator::Options { data: None, tasks }).await.unwrap();
@@ -138,12 +138,12 @@ impl World {
             None => (None, None),
             Some(from) => {
                 let forge = super::forge::start(from, &folder.path().join("forge")).await;
-                let proxy = Proxy::before(&wire, "forge", &forge.url()).await.unwrap();
+                let proxy = Proxy::start(&wire, "forge", &forge.url()).await.unwrap();
                 (Some(forge), Some(proxy))
             }
         };
-        aws.s3().make(BUCKET, None).unwrap();
-        let bucket = Proxy::before(&wire, "S3", &at.s3).await.unwrap();
+        aws.s3().create(BUCKET, None).unwrap();
+        let bucket = Proxy::start(&wire, "S3", &at.s3).await.unwrap();
         let raw = Raw::new(at.clone(), ground.http.clone());
         (ground.store)(&at.dynamodb).create_table().await.unwrap();
         let config = Config {
@@ -154,7 +154,7 @@ impl World {
             effects_dlq_url: Some(raw.create_queue(aws.sqs(), EFFECTS_DEAD).await),
             undelivered_dlq_url: None,
             cluster: "pullyard".into(),
-            task_definitions: Definitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
+            task_definitions: TaskDefinitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
             container: "runner".into(),
             network: None,
             key_secret: KEY_SECRET.into(),
@@ -171,27 +171,41 @@ impl World {
                 s3: Some(bucket.url().to_owned()),
             },
         };
-        let (clock, contexts, notes) = (standing(), Mutex::default(), Mutex::default());
+        let (clock, contexts, notes) = (frozen_clock(), Mutex::default(), Mutex::default());
         let (ground, sdk, inbox, _bucket) = (ground.clone(), (ground.sdk)(&wire), Inbox::open().await, bucket);
-        let world =
-            Self { ground, wire, clock, raw, aws, forge, inbox, proxy, _bucket, config, sdk, contexts, notes, folder };
+        let world = Self {
+            clients: ground,
+            wire,
+            clock,
+            raw,
+            aws,
+            forge,
+            inbox,
+            proxy,
+            _bucket,
+            config,
+            sdk,
+            contexts,
+            notes,
+            folder,
+        };
         world.raw.put_secret(KEY_SECRET, "a key that signs the tokens of attempts").await;
         world
     }
 
-    pub(super) async fn of(snapshot: &Snapshot) -> Self {
-        let world = Self::begin(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
+    pub(super) async fn from_snapshot(snapshot: &Snapshot) -> Self {
+        let world = Self::empty(&snapshot.ground, snapshot.forge.as_ref().map(TempDir::path)).await;
         let proxy = world.forge_url().unwrap_or_default();
         // The forge's URL differs between worlds.
-        let told = |text: String| text.replace(super::forge::NOWHERE, &proxy);
+        let told = |text: String| text.replace(super::forge::FORGE_PLACEHOLDER, &proxy);
         let items = snapshot.items.iter().map(|item| serde_json::from_str(&told(item.to_string())).unwrap());
         world.raw.put_items(items.collect()).await;
         for (name, value) in &snapshot.secrets {
             world.raw.put_secret(name, value).await;
         }
         *world.notes.lock().unwrap() = snapshot.notes.clone();
-        if let Some(hook) = world.noted("forge hook") {
-            super::forge::calls(&world, &hook).await;
+        if let Some(hook) = world.note_value("forge hook") {
+            super::forge::redirect_hook(&world, &hook).await;
         }
         world
     }
@@ -208,7 +222,7 @@ impl World {
         self.notes.lock().unwrap().remove(name);
     }
 
-    pub(super) fn noted(&self, name: &str) -> Option<String> {
+    pub(super) fn note_value(&self, name: &str) -> Option<String> {
         let notes = self.notes.lock().unwrap();
         let noted = notes.get(name)?;
         Some(noted.as_str().map_or_else(|| noted.to_string(), str::to_owned))
@@ -219,52 +233,52 @@ impl World {
     }
 
     /// Invokes a function with one event. A process that dies loses the state in its memory.
-    pub(super) async fn invoke(&self, call: &Call) -> Invoked {
+    pub(super) async fn invoke(&self, call: &Call) -> Invocation {
         let ctx = {
             let mut contexts = self.contexts.lock().unwrap();
             let made = contexts.entry(call.function);
             made.or_insert_with(|| (self.sdk)(self.config.clone(), self.clock.clone())).clone()
         };
-        self.clock.advance(TAKEN);
+        self.clock.advance(INVOCATION_TIME);
         // The future contains all functions and is too large for a thread's stack.
         let life = Box::pin(invoke(&ctx, call.function, call.event.clone()));
-        let Some(answer) = self.wire.live(life).await else {
+        let Some(answer) = self.wire.run_until_stopped(life).await else {
             self.contexts.lock().unwrap().remove(call.function);
-            self.tell(call, StatusCode::BAD_GATEWAY);
-            return Invoked::Died;
+            self.answer_forge(call, StatusCode::BAD_GATEWAY);
+            return Invocation::Died;
         };
         let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                self.tell(call, StatusCode::BAD_GATEWAY);
-                return Invoked::Failed(error);
+                self.answer_forge(call, StatusCode::BAD_GATEWAY);
+                return Invocation::Failed(error);
             }
         };
         match &call.from {
-            From::Aws => Invoked::Done(answer),
+            From::Aws => Invocation::Done(answer),
             From::Queue { queue, receipt } => match answer["batchItemFailures"].as_array() {
-                Some(failed) if !failed.is_empty() => Invoked::Failed(answer.to_string()),
+                Some(failed) if !failed.is_empty() => Invocation::Failed(answer.to_string()),
                 _ => {
                     self.raw.delete_message(self.aws.sqs(), queue, receipt).await;
-                    Invoked::Done(answer)
+                    Invocation::Done(answer)
                 }
             },
             From::Http | From::Forge(_) => {
                 let status = answer["statusCode"].as_u64().and_then(|status| u16::try_from(status).ok());
                 let status = status.and_then(|status| StatusCode::from_u16(status).ok()).unwrap();
-                self.tell(call, status);
+                self.answer_forge(call, status);
                 let body = answer["body"].as_str().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
                 if !status.is_success() {
-                    return Invoked::Failed(format!("{}: {body}", status.as_u16()));
+                    return Invocation::Failed(format!("{}: {body}", status.as_u16()));
                 }
-                (call.keep)(self, &body);
-                Invoked::Done(body)
+                (call.on_answer)(self, &body);
+                Invocation::Done(body)
             }
         }
     }
 
     /// Answers the forge's call.
-    fn tell(&self, call: &Call, status: StatusCode) {
+    fn answer_forge(&self, call: &Call, status: StatusCode) {
         if let From::Forge(number) = call.from {
             self.inbox.answer(number, status);
         }
@@ -276,17 +290,17 @@ impl World {
             return tokio::select! {
                 biased;
                 call = self.inbox.next() => Some(call),
-                () = self.forge.as_ref()?.deliveries_settled() => None,
+                () = self.forge.as_ref()?.wait_for_deliveries() => None,
             };
         }
         let (event, receipt) = self.raw.receive(self.aws.sqs(), queue).await?;
         let function = if queue == DISPATCH { "dispatcher" } else { "effects" };
-        Some(Call { function, event, from: From::Queue { queue, receipt }, keep: |_, _| {} })
+        Some(Call { function, event, from: From::Queue { queue, receipt }, on_answer: |_, _| {} })
     }
 
-    pub(super) fn tick(&self) -> Call {
+    pub(super) fn sweep_event(&self) -> Call {
         let event = json!({ "detail-type": "Scheduled Event", "source": "aws.events", "detail": {} });
-        Call { function: "sweeper", event, from: From::Aws, keep: |_, _| {} }
+        Call { function: "sweeper", event, from: From::Aws, on_answer: |_, _| {} }
     }
 
     /// Delivers all waiting messages and those that follow; returns their number.
@@ -298,7 +312,7 @@ impl World {
                 while let Some(call) = self.message(queue).await {
                     delivered += 1;
                     assert!(delivered < 200, "messages without end: {}", call.event);
-                    if let Invoked::Failed(_) = self.invoke(&call).await {
+                    if let Invocation::Failed(_) = self.invoke(&call).await {
                         // The table knows that the work is due, so a sweep repeats it.
                         self.raw.delete_message_of(self.aws.sqs(), &call).await;
                     }
@@ -311,31 +325,31 @@ impl World {
     }
 
     /// Advances time, sweeps, and delivers the messages of the sweep.
-    pub(super) async fn pass(&self, time: Duration) {
+    pub(super) async fn advance(&self, time: Duration) {
         self.clock.advance(time);
-        let swept = self.invoke(&self.tick()).await;
-        assert!(matches!(swept, Invoked::Done(_)), "{swept:?}");
+        let swept = self.invoke(&self.sweep_event()).await;
+        assert!(matches!(swept, Invocation::Done(_)), "{swept:?}");
         self.drain().await;
     }
 
     pub(super) fn has_runners(&self) -> bool {
-        self.noted("runner").is_some()
+        self.note_value("runner").is_some()
     }
 
     /// A task whose job has ended is refused at its claim, and stops.
-    pub(super) async fn late_tasks_are_refused(&self) {
+    pub(super) async fn refuse_late_tasks(&self) {
         for task in self.tasks().await {
             if task["desiredStatus"] != "RUNNING" {
                 continue;
             }
-            let told = |name: &str| super::attempt::told(&task, name).unwrap_or_default();
+            let told = |name: &str| super::attempt::environment_value(&task, name).unwrap_or_default();
             let path = format!("/v1/jobs/{}/attempts/{}/start", told("PULLYARD_JOB"), told("PULLYARD_ATTEMPT"));
             let arn = &task["taskArn"];
             // The task that did the work repeats its own claim here, and is refused as well.
             let claim = json!({ "claim_id": "claim-late", "instance": "instance-late", "task": arn });
-            let call = super::http::post(path, claim).by(&told("PULLYARD_BOOTSTRAP"));
+            let call = super::http::post(path, claim).token(&told("PULLYARD_BOOTSTRAP"));
             match self.invoke(&call.into()).await {
-                Invoked::Failed(why) if why.starts_with('4') => self.raw.stop_task(arn).await,
+                Invocation::Failed(why) if why.starts_with('4') => self.raw.stop_task(arn).await,
                 other => panic!("a late task was not refused: {other:?}"),
             }
         }

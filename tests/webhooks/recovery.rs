@@ -1,14 +1,14 @@
 //! Tests of recovery from missed webhooks while the forge fails or does not answer.
 
-use super::{ANN, SECRET, World, name};
+use super::{ANN, SECRET, World, hook_name};
 use axum::http::header::{HeaderMap, HeaderValue, LINK};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
-use pullyard_fake_forge::{Calls, DeliveryFault, Fault, TestForge as _};
-use pullyard_protocol::hook::{InstallHook, RecoverHook, Recovered};
+use pullyard_fake_forge::{CallFilter, DeliveryFault, Fault, TestForge as _};
+use pullyard_protocol::hook::{InstallHook, RecoverAnswer, RecoverHook};
 use pullyard_protocol::secret::SetSecret;
 use pullyard_store::Write;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ pub(super) const FAR_ID: u64 = 77;
 pub(super) const NOT_FOUND: &str = r#"{"message":"Not Found"}"#;
 
 /// An open pull request of the far repository, as its forge returns it.
-pub(super) fn told(number: u64, updated_at: Timestamp) -> Value {
+pub(super) fn pull_request_json(number: u64, updated_at: Timestamp) -> Value {
     let end = |branch: &str| json!({ "ref": branch, "sha": "1".repeat(40), "repo": { "id": FAR_ID } });
     json!({
         "number": number, "html_url": format!("https://far.example/acme/far/pull/{number}"), "title": "t",
@@ -33,56 +33,58 @@ pub(super) fn told(number: u64, updated_at: Timestamp) -> Value {
 
 impl World {
     /// A world with a hook whose first ping has arrived.
-    async fn hooked() -> Self {
-        let world = Self::make().await;
-        world.story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-        world.story.local.forge().deliveries_settled().await;
+    async fn with_hook() -> Self {
+        let world = Self::new().await;
+        world.story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
+        world.story.local.forge().wait_for_deliveries().await;
         world
     }
 
     /// Recovers missed deliveries of a hook once.
-    async fn recovered(&self, hook: &str) -> Recovered {
-        let found = self.story.api.recover_hook(&name(hook), &RecoverHook::default()).await.unwrap();
-        self.story.local.forge().deliveries_settled().await;
+    async fn recover(&self, hook: &str) -> RecoverAnswer {
+        let found = self.story.api.recover_hook(&hook_name(hook), &RecoverHook::default()).await.unwrap();
+        self.story.local.forge().wait_for_deliveries().await;
         found
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn review_is_decided_once_its_authors_permission_is_known() {
-    let world = World::hooked().await;
+    let world = World::with_hook().await;
     let forge = world.story.local.forge();
-    let asking = Calls { method: Some("GET".into()), path: "/collaborators/".into() };
-    forge.order_fault(asking, 10_000, Fault::status(500));
-    world.asks().await;
-    forge.deliveries_settled().await;
+    let asking = CallFilter { method: Some("GET".into()), path: "/collaborators/".into() };
+    forge.inject_fault(asking, 10_000, Fault::status(500));
+    world.request_changes().await;
+    forge.wait_for_deliveries().await;
     for _ in 0..3 {
         world.story.clock.advance(HOUR);
-        let found = world.recovered("acme").await;
+        let found = world.recover("acme").await;
         assert_eq!((found.reviews, found.problems.len()), (0, 1), "{:?}", found.problems);
     }
     assert!(world.revisions().await.is_empty());
-    forge.forget_faults();
-    let found = world.recovered("acme").await;
+    forge.clear_faults();
+    let found = world.recover("acme").await;
     assert_eq!((found.reviews, found.problems), (1, vec![]));
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 /// A forge with scripted answers, connected as `far`.
-pub(super) struct Far {
+pub(super) struct ScriptedForge {
     url: String,
-    asked: Arc<Mutex<Vec<String>>>,
+    calls: Arc<Mutex<Vec<String>>>,
 }
 
-impl Far {
+impl ScriptedForge {
     /// `says` maps a call such as `GET /path` to status and body; `None` never answers.
     pub(super) async fn start(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
         Self::serve(says, HeaderMap::new()).await
     }
 
     /// The same, with lists that never end.
-    pub(super) async fn endless(says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static) -> Self {
+    pub(super) async fn start_with_endless_lists(
+        says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static,
+    ) -> Self {
         let more = HeaderValue::from_static(r#"<https://far.example/?page=2>; rel="next""#);
         Self::serve(says, HeaderMap::from_iter([(LINK, more)])).await
     }
@@ -108,19 +110,19 @@ impl Far {
             }
         };
         tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await.unwrap() });
-        Self { url, asked }
+        Self { url, calls: asked }
     }
 
     /// The received calls whose path contains `about`, each as `GET /path`.
-    pub(super) fn asked(&self, about: &str) -> Vec<String> {
-        self.asked.lock().unwrap().iter().filter(|call| call.contains(about)).cloned().collect()
+    pub(super) fn calls_about(&self, about: &str) -> Vec<String> {
+        self.calls.lock().unwrap().iter().filter(|call| call.contains(about)).cloned().collect()
     }
 }
 
 impl World {
-    pub(super) async fn integrate(&self, far: &Far) -> IntegrationId {
+    pub(super) async fn integrate(&self, far: &ScriptedForge) -> IntegrationId {
         let store = self.story.store().await;
-        let known = store.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
+        let known = store.load_integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
         let integration = IntegrationId::new("far").unwrap();
         let connected = Integration { id: integration.clone(), api_url: far.url.clone(), ..known };
         assert_eq!(store.put_integration(&connected).await.unwrap(), Write::Applied);
@@ -128,12 +130,12 @@ impl World {
     }
 
     /// Connects the far forge with an organisation hook, installed by hand, that has sent a ping.
-    async fn connect(&self, far: &Far) {
+    async fn connect(&self, far: &ScriptedForge) {
         let hook = InstallHook {
             integration: self.integrate(far).await,
             repository: None,
             organisation: Some("acme".into()),
-            ..self.wanted("far", true)
+            ..self.install_request("far", true)
         };
         let made = self.story.api.install_hook(&hook).await.unwrap();
         let secret = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
@@ -143,10 +145,10 @@ impl World {
     }
 
     /// Connects the far repository to a project, with these open pull requests.
-    pub(super) async fn open_far(&self, project: &ProjectId, numbers: RangeInclusive<u64>) {
+    pub(super) async fn link_pull_requests(&self, project: &ProjectId, numbers: RangeInclusive<u64>) {
         let store = self.story.store().await;
         let known = IntegrationId::new("gh1").unwrap();
-        let here = store.repository(&self.story.project, &known, self.repository).await.unwrap().unwrap();
+        let here = store.load_repository(&self.story.project, &known, self.repository).await.unwrap().unwrap();
         let integration = IntegrationId::new("far").unwrap();
         let name = RepositoryName::new("acme/far").unwrap();
         let there = Repository { project: project.clone(), integration: integration.clone(), id: FAR_ID, name, ..here };
@@ -161,10 +163,10 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
-    let world = World::make().await;
-    let far = Far::start(|_: &str| None).await;
+    let world = World::new().await;
+    let far = ScriptedForge::start(|_: &str| None).await;
     world.connect(&far).await;
-    world.open_far(&world.story.project, 101..=101).await;
+    world.link_pull_requests(&world.story.project, 101..=101).await;
     let who = json!({ "id": ANN, "login": "ann", "type": "User" });
     let mut asked = world.comment(1, "/pullyard revise use tabs", &who);
     asked["issue"]["number"] = json!(101);
@@ -172,30 +174,30 @@ async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
     let (status, said) = world.send("far", "issue_comment", &asked).await;
     assert_eq!((status, said["code"].as_str()), (503, Some("unavailable")), "the forge repeats it: {said}");
     // One try takes as long as the forge waits, so three would be too late.
-    assert_eq!(far.asked(""), ["GET /repos/acme/far/pulls/101"]);
-    world.story.end().await;
+    assert_eq!(far.calls_about(""), ["GET /repos/acme/far/pulls/101"]);
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn recovery_since_a_time_finds_an_earlier_review() {
-    let world = World::make().await;
+    let world = World::new().await;
     let (api, clock) = (&world.story.api, &world.story.clock);
-    api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    world.story.local.forge().deliveries_settled().await;
-    world.story.local.forge().order_delivery_fault(1, DeliveryFault::Forgotten);
-    world.asks().await;
+    api.install_hook(&world.install_request("acme", false)).await.unwrap();
+    world.story.local.forge().wait_for_deliveries().await;
+    world.story.local.forge().inject_delivery_fault(1, DeliveryFault::NotRecorded);
+    world.request_changes().await;
     // A normal poll now starts after the review.
     clock.advance(HOUR);
     let store = world.story.store().await;
     let here = IntegrationId::new("gh1").unwrap();
-    let mut poll = store.poll(&world.story.project, &here, world.repository).await.unwrap().unwrap();
+    let mut poll = store.load_poll(&world.story.project, &here, world.repository).await.unwrap().unwrap();
     (poll.look.since, poll.look.listed) = (Some(clock.now()), Some(clock.now()));
     assert_eq!(store.put_poll(&poll).await.unwrap(), Write::Applied);
-    let found = api.recover_hook(&name("acme"), &RecoverHook::default()).await.unwrap();
+    let found = api.recover_hook(&hook_name("acme"), &RecoverHook::default()).await.unwrap();
     assert_eq!((found.pull_requests, found.reviews, found.problems), (0, 0, vec![]));
     let since = RecoverHook { since: Some(clock.now().minus(HOUR * 2)) };
-    let found = api.recover_hook(&name("acme"), &since).await.unwrap();
+    let found = api.recover_hook(&hook_name("acme"), &since).await.unwrap();
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.end().await;
+    world.story.shut_down().await;
 }

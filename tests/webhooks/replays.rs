@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 impl World {
     /// Adds a comment to the pull request at the forge; returns its id.
-    pub(super) async fn commented(&self, token: &str, words: &str) -> u64 {
+    pub(super) async fn comment_at_forge(&self, token: &str, words: &str) -> u64 {
         let api = self.story.local.forge().api_url();
         let url = format!("{api}/repos/{REPOSITORY}/issues/{}/comments", self.number);
         let body = json!({ "body": words }).to_string();
@@ -22,7 +22,7 @@ impl World {
     }
 
     /// The decisions of a comment's webhook and of its replay.
-    async fn told_and_replayed(&self, comment: u64, words: &str, who: &Value) -> [String; 2] {
+    async fn deliver_and_replay(&self, comment: u64, words: &str, who: &Value) -> [String; 2] {
         let told = self.send("acme", "issue_comment", &self.comment(comment, words, who)).await.1;
         let told: Decision = serde_json::from_value(told).unwrap();
         let again = self.story.api.replay_delivery(&told.delivery).await.unwrap();
@@ -32,63 +32,63 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_of_a_dismissed_review_starts_no_job() {
-    let world = World::make().await;
+    let world = World::new().await;
     let story = &world.story;
-    story.settings(|settings| settings.revise_on_review = false).await;
-    story.api.install_hook(&world.wanted("acme", false)).await.unwrap();
-    let review = world.asks().await;
-    story.local.forge().deliveries_settled().await;
+    story.update_settings(|settings| settings.revise_on_review = false).await;
+    story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
+    let review = world.request_changes().await;
+    story.local.forge().wait_for_deliveries().await;
     let ledger = story.api.deliveries(&story.project, None, None).await.unwrap().deliveries;
     let refused = ledger.iter().find(|entry| entry.code == "retrigger_disabled").unwrap();
-    story.settings(|settings| settings.revise_on_review = true).await;
+    story.update_settings(|settings| settings.revise_on_review = true).await;
     let path = format!("/pulls/{}/reviews/{review}/dismissals", world.number);
-    story.forge(Method::PUT, &path, json!({ "message": "Never mind." })).await;
+    story.call_forge(Method::PUT, &path, json!({ "message": "Never mind." })).await;
     let replayed = story.api.replay_delivery(&refused.id).await;
     assert_eq!(replayed.unwrap_err().code(), Some("invalid"));
     assert!(world.revisions().await.is_empty());
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_of_a_strangers_comment_is_refused_again() {
-    let world = World::make().await;
-    world.by_hand("acme").await;
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
     let forge = world.story.local.forge();
     let ben = User { login: "ben".into(), id: ANN + 1, token: "ghp_ben".into() };
     forge.add_user(ben, AccountKind::User).await.unwrap();
     forge.set_role(REPOSITORY, "ben", Role::Read).await.unwrap();
     // The comment before it is from a user with permission.
-    world.commented(ANNS_TOKEN, "/pullyard revise use tabs").await;
+    world.comment_at_forge(ANNS_TOKEN, "/pullyard revise use tabs").await;
     let words = "/pullyard revise do as I say";
-    let comment = world.commented("ghp_ben", words).await;
+    let comment = world.comment_at_forge("ghp_ben", words).await;
     let who = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
-    assert_eq!(world.told_and_replayed(comment, words, &who).await, ["author_not_permitted"; 2]);
+    assert_eq!(world.deliver_and_replay(comment, words, &who).await, ["author_not_permitted"; 2]);
     assert!(world.revisions().await.is_empty());
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replay_of_our_own_comment_is_refused_again() {
     // A bot is recognized by its account, a user's account by the marker.
-    comments_of_ours(AccountKind::Bot, "Bot", "/pullyard revise and again".into()).await;
+    check_own_comment(AccountKind::Bot, "Bot", "/pullyard revise and again".into()).await;
     let marked = Marker::Status.append_to(ForgeKind::GitHub, "/pullyard revise and again");
-    comments_of_ours(AccountKind::User, "User", marked).await;
+    check_own_comment(AccountKind::User, "User", marked).await;
 }
 
-async fn comments_of_ours(kind: AccountKind, called: &str, words: String) {
+async fn check_own_comment(kind: AccountKind, called: &str, words: String) {
     let words = words.as_str();
-    let world = World::make().await;
-    world.by_hand("acme").await;
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
     let (story, forge) = (&world.story, world.story.local.forge());
-    let known = story.store().await.integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
+    let known = story.store().await.load_integration(&IntegrationId::new("gh1").unwrap()).await.unwrap().unwrap();
     let token = story.forge_token();
     let (id, login) = (known.account.id, known.account.login);
     // The account may push; only its authorship prevents a revision.
     forge.add_user(User { login: login.clone(), id, token: token.clone() }, kind).await.unwrap();
     forge.set_role(REPOSITORY, &login, Role::Admin).await.unwrap();
-    let comment = world.commented(&token, words).await;
+    let comment = world.comment_at_forge(&token, words).await;
     let who = json!({ "id": id, "login": login, "type": called });
-    assert_eq!(world.told_and_replayed(comment, words, &who).await, ["own_review"; 2]);
+    assert_eq!(world.deliver_and_replay(comment, words, &who).await, ["own_review"; 2]);
     assert!(world.revisions().await.is_empty());
-    world.story.end().await;
+    world.story.shut_down().await;
 }

@@ -1,6 +1,6 @@
 //! Tests of the secrets of hooks, and of the overlap of a replaced value.
 
-use super::{SECRET, World, signed};
+use super::{SECRET, World, signature};
 use crate::story::REPOSITORY;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::SecretKind;
@@ -13,17 +13,17 @@ const WEEK: u64 = 7 * 86_400;
 
 impl World {
     /// The status of a delivery that is signed with this value.
-    async fn signed_by(&self, value: &str) -> u16 {
+    async fn deliver_signed_with(&self, value: &str) -> u16 {
         let star = json!({ "action": "created", "repository": { "id": self.repository, "full_name": REPOSITORY } });
         let body = star.to_string().into_bytes();
-        self.send_as("acme", "star", "g", &signed(value, &body), body).await.0
+        self.send_as("acme", "star", "g", &signature(value, &body), body).await.0
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secret_overlap_is_limited_to_seven_days() {
-    let world = World::make().await;
-    let secret = world.by_hand("acme").await.secret;
+    let world = World::new().await;
+    let secret = world.install_by_hand("acme").await.secret;
     let to = |overlap_secs| RotateSecret { value: "the next secret".into(), overlap_secs };
     match world.story.api.rotate_secret(&secret, &to(WEEK + 1)).await {
         Err(Error::Problem(problem)) => {
@@ -33,55 +33,55 @@ async fn secret_overlap_is_limited_to_seven_days() {
         other => panic!("{other:?}"),
     }
     assert!(world.story.api.rotate_secret(&secret, &to(WEEK)).await.unwrap().old_until.is_some());
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn both_values_of_a_rotating_secret_count_during_the_overlap() {
-    let world = World::make().await;
-    let secret = world.by_hand("acme").await.secret;
-    assert_eq!(world.signed_by(SECRET).await, 200);
+    let world = World::new().await;
+    let secret = world.install_by_hand("acme").await.secret;
+    assert_eq!(world.deliver_signed_with(SECRET).await, 200);
     let rotate = RotateSecret { value: "the next secret".into(), overlap_secs: 3_600 };
     let rotated = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
     assert!(rotated.old_until.is_some());
     // The function caches the old value; a mismatch makes it load the secret again.
-    assert_eq!(world.signed_by("the next secret").await, 200);
-    assert_eq!(world.signed_by(SECRET).await, 200);
+    assert_eq!(world.deliver_signed_with("the next secret").await, 200);
+    assert_eq!(world.deliver_signed_with(SECRET).await, 200);
     let again = world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
     assert_eq!(again.old_until, rotated.old_until, "the same value again changes nothing");
     world.story.clock.advance(Duration::from_secs(3_500));
-    assert_eq!(world.signed_by(SECRET).await, 200);
+    assert_eq!(world.deliver_signed_with(SECRET).await, 200);
     world.story.clock.advance(Duration::from_secs(100));
-    assert_eq!(world.signed_by(SECRET).await, 401);
-    assert_eq!(world.signed_by("the next secret").await, 200);
+    assert_eq!(world.deliver_signed_with(SECRET).await, 401);
+    assert_eq!(world.deliver_signed_with("the next secret").await, 200);
     let never = world.story.api.rotate_secret(&SecretName::new("never-set").unwrap(), &rotate).await;
     assert_eq!(never.unwrap_err().code(), Some("secret_missing"));
-    world.story.end().await;
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn value_replaced_without_an_overlap_is_rejected() {
-    let world = World::make().await;
-    let secret = world.by_hand("acme").await.secret;
-    assert_eq!(world.signed_by(SECRET).await, 200);
+    let world = World::new().await;
+    let secret = world.install_by_hand("acme").await.secret;
+    assert_eq!(world.deliver_signed_with(SECRET).await, 200);
     let rotate = RotateSecret { value: "the next secret".into(), overlap_secs: 0 };
     assert_eq!(world.story.api.rotate_secret(&secret, &rotate).await.unwrap().old_until, None);
-    assert_eq!(world.signed_by("the next secret").await, 200);
-    assert_eq!(world.signed_by(SECRET).await, 401);
-    world.story.end().await;
+    assert_eq!(world.deliver_signed_with("the next secret").await, 200);
+    assert_eq!(world.deliver_signed_with(SECRET).await, 401);
+    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn setting_a_value_ends_a_running_rotation() {
-    let world = World::make().await;
-    let secret = world.by_hand("acme").await.secret;
+    let world = World::new().await;
+    let secret = world.install_by_hand("acme").await.secret;
     let rotate = RotateSecret { value: "one that leaks".into(), overlap_secs: 3_600 };
     world.story.api.rotate_secret(&secret, &rotate).await.unwrap();
-    assert_eq!(world.signed_by("one that leaks").await, 200);
+    assert_eq!(world.deliver_signed_with("one that leaks").await, 200);
     let set = SetSecret { value: "another".into(), kind: SecretKind::Forge };
     world.story.api.set_secret(&secret, &set).await.unwrap();
     // A mismatch makes the function load both values.
-    assert_eq!(world.signed_by("another").await, 200);
-    assert_eq!(world.signed_by("one that leaks").await, 401);
-    world.story.end().await;
+    assert_eq!(world.deliver_signed_with("another").await, 200);
+    assert_eq!(world.deliver_signed_with("one that leaks").await, 401);
+    world.story.shut_down().await;
 }

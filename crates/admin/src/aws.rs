@@ -1,7 +1,7 @@
 //! Signed calls to AWS over its Query and JSON protocols, without an SDK per service.
 //! `AWS_ENDPOINT_URL` replaces every address.
 
-use crate::error::is_passing;
+use crate::error::is_transient_code;
 use crate::xml::Element;
 use crate::{Error, credentials};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -10,7 +10,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use pullyard_domain::text::format_error_chain;
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::config::bounded;
+use pullyard_entry::config::with_timeouts;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName};
 use serde_json::Value;
 use std::sync::Mutex;
@@ -21,10 +21,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const TRIES: u32 = 3;
 
 /// The configuration of an image has a few kilobytes. Units: bytes.
-const LARGEST_DOWNLOAD: usize = 1 << 20;
+const MAX_DOWNLOAD_BYTES: usize = 1 << 20;
 
 /// Largest clock difference without correction. AWS refuses signatures older than five minutes, some services fifteen.
-const SIGNATURES_BEAR: Duration = Duration::from_secs(240);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(240);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
@@ -81,27 +81,27 @@ pub struct Aws {
     sdk: SdkConfig,
     region: String,
     http: reqwest::Client,
-    clocks: Mutex<Option<Clocks>>,
+    clocks: Mutex<Option<ClockSample>>,
 }
 
 /// The clocks of AWS and of this machine at the same moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clocks {
+pub struct ClockSample {
     /// AWS's time from the `Date` header, in whole seconds: a smaller difference counts as none.
-    pub theirs: SystemTime,
+    pub aws: SystemTime,
     /// Middle of the call.
-    pub ours: SystemTime,
+    pub local: SystemTime,
 }
 
-impl Clocks {
-    pub fn apart(&self) -> Duration {
-        let apart = self.theirs.duration_since(self.ours).unwrap_or_else(|behind| behind.duration());
+impl ClockSample {
+    pub fn skew(&self) -> Duration {
+        let apart = self.aws.duration_since(self.local).unwrap_or_else(|behind| behind.duration());
         if apart < Duration::from_secs(1) { Duration::ZERO } else { apart }
     }
 
     /// Converts a time of this machine to AWS's clock.
-    fn corrected(&self, time: SystemTime) -> SystemTime {
-        match self.theirs.duration_since(self.ours) {
+    fn aws_time(&self, time: SystemTime) -> SystemTime {
+        match self.aws.duration_since(self.local) {
             Ok(ahead) => time + ahead,
             Err(behind) => time.checked_sub(behind.duration()).unwrap_or(time),
         }
@@ -118,7 +118,7 @@ struct Call<'a> {
 impl Aws {
     /// Uses the operator's environment and files, except for a region or profile given here.
     pub async fn connect(region: Option<String>, profile: Option<String>) -> Result<Self, Error> {
-        let mut loader = bounded(aws_config::defaults(BehaviorVersion::latest()));
+        let mut loader = with_timeouts(aws_config::defaults(BehaviorVersion::latest()));
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
         }
@@ -152,7 +152,7 @@ impl Aws {
     }
 
     /// `None` before the first response.
-    pub fn clocks(&self) -> Option<Clocks> {
+    pub fn clock_sample(&self) -> Option<ClockSample> {
         *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -160,21 +160,21 @@ impl Aws {
     pub(crate) fn now(&self) -> Timestamp {
         let ours = SystemTime::now();
         let theirs = self
-            .clocks()
-            .filter(|clocks| clocks.apart() > SIGNATURES_BEAR)
-            .map_or(ours, |clocks| clocks.corrected(ours));
+            .clock_sample()
+            .filter(|clocks| clocks.skew() > MAX_CLOCK_SKEW)
+            .map_or(ours, |clocks| clocks.aws_time(ours));
         let since = theirs.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
-    pub(crate) async fn json(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Error> {
-        let Protocol::Json(prefix, version) = service.protocol() else { return Err(unreadable(operation)) };
+    pub(crate) async fn call_json(&self, service: Service, operation: &str, body: &Value) -> Result<Value, Error> {
+        let Protocol::Json(prefix, version) = service.protocol() else { return Err(unreadable_response(operation)) };
         let headers = vec![
             ("content-type", format!("application/x-amz-json-{version}")),
             ("x-amz-target", format!("{prefix}.{operation}")),
         ];
-        let answer = self.answered(Call { service, operation, headers, body: body.to_string() }).await?;
-        serde_json::from_str(&answer).map_err(|_| unreadable(operation))
+        let answer = self.send_with_retries(Call { service, operation, headers, body: body.to_string() }).await?;
+        serde_json::from_str(&answer).map_err(|_| unreadable_response(operation))
     }
 
     /// Downloads JSON from a presigned URL. Errors omit the URL, because its signature is a secret.
@@ -190,34 +190,35 @@ impl Aws {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
             body.extend_from_slice(&chunk);
-            if body.len() > LARGEST_DOWNLOAD {
-                return Err(unreadable("the download"));
+            if body.len() > MAX_DOWNLOAD_BYTES {
+                return Err(unreadable_response("the download"));
             }
         }
-        serde_json::from_slice(&body).map_err(|_| unreadable("the download"))
+        serde_json::from_slice(&body).map_err(|_| unreadable_response("the download"))
     }
 
-    pub(crate) async fn query(
+    pub(crate) async fn call_query(
         &self,
         service: Service,
         operation: &str,
         parameters: &[(String, String)],
     ) -> Result<Element, Error> {
-        let Protocol::Query(version) = service.protocol() else { return Err(unreadable(operation)) };
+        let Protocol::Query(version) = service.protocol() else { return Err(unreadable_response(operation)) };
         let mut form = vec![("Action".to_owned(), operation.to_owned()), ("Version".to_owned(), version.to_owned())];
         form.extend_from_slice(parameters);
-        let encoded = reqwest::Url::parse_with_params("http://form/", &form).map_err(|_| unreadable(operation))?;
+        let encoded =
+            reqwest::Url::parse_with_params("http://form/", &form).map_err(|_| unreadable_response(operation))?;
         let body = encoded.query().unwrap_or_default().to_owned();
         let headers = vec![("content-type", "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
-        let answer = self.answered(Call { service, operation, headers, body }).await?;
-        Element::parse(&answer).ok_or_else(|| unreadable(operation))
+        let answer = self.send_with_retries(Call { service, operation, headers, body }).await?;
+        Element::parse(&answer).ok_or_else(|| unreadable_response(operation))
     }
 
     /// Retries transient errors, because all calls are reads, and a call that was signed with the wrong time.
-    async fn answered(&self, call: Call<'_>) -> Result<String, Error> {
+    async fn send_with_retries(&self, call: Call<'_>) -> Result<String, Error> {
         let mut tries = 1;
         loop {
-            match self.once(&call).await {
+            match self.send_once(&call).await {
                 Err(error) if tries < TRIES && (error.is_transient() || self.is_skewed(&error)) => {
                     tokio::time::sleep(Duration::from_millis(100 * u64::from(rand::random_range(1..=4 * tries)))).await;
                     tries += 1;
@@ -229,52 +230,58 @@ impl Aws {
 
     /// The first call is signed before AWS's time is known.
     fn is_skewed(&self, error: &Error) -> bool {
-        matches!(error, Error::Refused { .. }) && self.clocks().is_some_and(|clocks| clocks.apart() > SIGNATURES_BEAR)
+        matches!(error, Error::Refused { .. })
+            && self.clock_sample().is_some_and(|clocks| clocks.skew() > MAX_CLOCK_SKEW)
     }
 
-    async fn once(&self, call: &Call<'_>) -> Result<String, Error> {
+    async fn send_once(&self, call: &Call<'_>) -> Result<String, Error> {
         let (host, _, said) = call.service.names();
         let unreachable = |error: &reqwest::Error| Error::Unreachable {
             service: said,
             region: self.region.clone(),
             reason: format_error_chain(error),
         };
-        let url =
-            self.sdk.endpoint_url().map_or_else(|| self.address(host), |url| format!("{}/", url.trim_end_matches('/')));
-        let headers = self.signed(call, &url).await?;
+        let url = self
+            .sdk
+            .endpoint_url()
+            .map_or_else(|| self.endpoint_url(host), |url| format!("{}/", url.trim_end_matches('/')));
+        let headers = self.signed_headers(call, &url).await?;
         let asked = SystemTime::now();
         let answer = self.http.post(&url).headers(headers).body(call.body.clone()).send().await;
         let answer = answer.map_err(|error| unreachable(&error))?;
-        self.note_clock(asked, answer.headers());
+        self.record_clock(asked, answer.headers());
         let (status, headers) = (answer.status(), answer.headers().clone());
         let text = answer.text().await.map_err(|error| unreachable(&error))?;
         if status.is_success() {
             return Ok(text);
         }
-        let (code, message) = refusal(&text, &headers, status.as_u16());
-        let code =
-            if status.is_server_error() && !is_passing(&code) { format!("ServiceUnavailable {code}") } else { code };
+        let (code, message) = parse_error(&text, &headers, status.as_u16());
+        let code = if status.is_server_error() && !is_transient_code(&code) {
+            format!("ServiceUnavailable {code}")
+        } else {
+            code
+        };
         Err(Error::Refused { operation: format!("{said} {}", call.operation), code, message })
     }
 
-    fn address(&self, host: &str) -> String {
+    fn endpoint_url(&self, host: &str) -> String {
         let suffix = if self.region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         format!("https://{host}.{}.{suffix}/", self.region)
     }
 
-    async fn signed(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, Error> {
+    async fn signed_headers(&self, call: &Call<'_>, url: &str) -> Result<HeaderMap, Error> {
         let none = |reason: String| Error::NoCredentials { reason };
         let provider = self.sdk.credentials_provider().ok_or_else(|| none("there are no credentials".into()))?;
         let credentials = provider.provide_credentials().await.map_err(|error| none(format_error_chain(&error)))?;
         let identity = credentials.into();
         let now = SystemTime::now();
-        let skewed = self.clocks().filter(|clocks| clocks.apart() > SIGNATURES_BEAR);
+        let skewed = self.clock_sample().filter(|clocks| clocks.skew() > MAX_CLOCK_SKEW);
         let unsigned = |error: &dyn std::error::Error| none(format!("the call can't be signed: {error}"));
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
             .name(call.service.names().1)
-            .time(skewed.map_or(now, |clocks| clocks.corrected(now)))
+            .time(skewed.map_or(now, |clocks| clocks.aws_time(now)))
             .settings(SigningSettings::default())
             .build()
             .map_err(|error| unsigned(&error))?
@@ -293,17 +300,17 @@ impl Aws {
         Ok(headers)
     }
 
-    fn note_clock(&self, asked: SystemTime, headers: &HeaderMap) {
+    fn record_clock(&self, asked: SystemTime, headers: &HeaderMap) {
         let theirs = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
         let took = asked.elapsed().unwrap_or_default();
         if let Some(theirs) = theirs {
-            let seen = Clocks { theirs, ours: asked + took / 2 };
+            let seen = ClockSample { aws: theirs, local: asked + took / 2 };
             self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(seen);
         }
     }
 }
 
-fn unreadable(operation: &str) -> Error {
+fn unreadable_response(operation: &str) -> Error {
     Error::Unreadable { operation: operation.to_owned() }
 }
 
@@ -312,12 +319,12 @@ fn is_loopback(url: &str) -> bool {
     host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]")
 }
 
-fn refusal(text: &str, headers: &HeaderMap, status: u16) -> (String, String) {
+fn parse_error(text: &str, headers: &HeaderMap, status: u16) -> (String, String) {
     let is_xml = headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().windows(3).any(|part| part == b"xml"));
     let (code, message) = if is_xml || text.trim_start().starts_with('<') {
         let root = Element::parse(text).unwrap_or_default();
-        let fault = root.below("Error").unwrap_or(&root).clone();
-        (fault.text_of("Code").map(str::to_owned), fault.text_of("Message").map(str::to_owned))
+        let fault = root.descendant("Error").unwrap_or(&root).clone();
+        (fault.child_text("Code").map(str::to_owned), fault.child_text("Message").map(str::to_owned))
     } else {
         let body: Value = serde_json::from_str(text).unwrap_or_default();
         let said = |names: [&str; 2]| names.iter().find_map(|name| body[name].as_str()).map(str::to_owned);
@@ -334,7 +341,7 @@ mod tests {
 
     fn check(kind: &str, text: &str, expected: (&str, &str)) {
         let headers = [(CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect();
-        let (code, message) = refusal(text, &headers, 400);
+        let (code, message) = parse_error(text, &headers, 400);
         assert_eq!((code.as_str(), message.as_str()), expected, "{text}");
     }
 
@@ -353,9 +360,9 @@ mod tests {
     #[test]
     fn clock_skew_is_measured_in_seconds_and_corrected() {
         let at = |ms| SystemTime::UNIX_EPOCH + Duration::from_millis(ms);
-        let apart = |theirs, ours| Clocks { theirs: at(theirs), ours: at(ours) }.apart().as_secs();
+        let apart = |theirs, ours| ClockSample { aws: at(theirs), local: at(ours) }.skew().as_secs();
         assert_eq!((apart(60_000, 0), apart(0, 60_000), apart(1_000, 1_999)), (60, 60, 0));
-        let clocks = Clocks { theirs: at(10_000), ours: at(70_000) };
-        assert_eq!(clocks.corrected(at(71_000)), at(11_000));
+        let clocks = ClockSample { aws: at(10_000), local: at(70_000) };
+        assert_eq!(clocks.aws_time(at(71_000)), at(11_000));
     }
 }

@@ -22,13 +22,15 @@ pub(crate) async fn resolve(sdk: SdkConfig, profile: Option<&str>) -> Result<Sdk
     match provider.provide_credentials().await {
         Ok(_) => Ok(sdk),
         // The profile uses a method whose feature of aws-config is off.
-        Err(CredentialsError::InvalidConfiguration(_)) => with_exported(sdk, profile).await,
-        Err(CredentialsError::CredentialsNotLoaded(_)) if profile.is_some() => with_exported(sdk, profile).await,
+        Err(CredentialsError::InvalidConfiguration(_)) => use_exported_credentials(sdk, profile).await,
+        Err(CredentialsError::CredentialsNotLoaded(_)) if profile.is_some() => {
+            use_exported_credentials(sdk, profile).await
+        }
         Err(error) => Err(missing(format_error_chain(&error))),
     }
 }
 
-async fn with_exported(sdk: SdkConfig, profile: Option<&str>) -> Result<SdkConfig, Error> {
+async fn use_exported_credentials(sdk: SdkConfig, profile: Option<&str>) -> Result<SdkConfig, Error> {
     let credentials = export("aws".as_ref(), profile, EXPORT_TIMEOUT).await?;
     Ok(sdk.into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
 }
@@ -36,74 +38,76 @@ async fn with_exported(sdk: SdkConfig, profile: Option<&str>) -> Result<SdkConfi
 /// No `Debug`: it contains a secret.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Exported {
+struct ExportedCredentials {
     access_key_id: String,
     secret_access_key: String,
     session_token: Option<String>,
 }
 
 async fn export(program: &OsStr, profile: Option<&str>, timeout: Duration) -> Result<Credentials, Error> {
-    let fault = Faults { profile };
+    let fault = ExportErrors { profile };
     let mut command = Command::new(program);
     command.args(["configure", "export-credentials", "--format", "process"]);
     command.args(profile.into_iter().flat_map(|profile| ["--profile", profile]));
     command.env("AWS_CLI_AUTO_PROMPT", "off").env("AWS_PAGER", "");
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = match tokio::time::timeout(timeout, command.output()).await {
-        Err(_) => return Err(fault.silent(timeout)),
-        Ok(Err(error)) => return Err(fault.not_started(&error)),
+        Err(_) => return Err(fault.timeout(timeout)),
+        Ok(Err(error)) => return Err(fault.start_failure(&error)),
         Ok(Ok(output)) => output,
     };
     if !output.status.success() {
-        return Err(fault.refused(&String::from_utf8_lossy(&output.stderr)));
+        return Err(fault.parse_stderr(&String::from_utf8_lossy(&output.stderr)));
     }
-    let Ok(exported) = serde_json::from_slice::<Exported>(&output.stdout) else { return Err(fault.unreadable()) };
-    let Exported { access_key_id, secret_access_key, session_token } = exported;
+    let Ok(exported) = serde_json::from_slice::<ExportedCredentials>(&output.stdout) else {
+        return Err(fault.invalid_output());
+    };
+    let ExportedCredentials { access_key_id, secret_access_key, session_token } = exported;
     Ok(Credentials::new(access_key_id, secret_access_key, session_token, None, "AwsCli"))
 }
 
 /// Errors never quote the AWS CLI's output, because a profile's `credential_process` may write a secret there.
-struct Faults<'a> {
+struct ExportErrors<'a> {
     profile: Option<&'a str>,
 }
 
-impl Faults<'_> {
-    fn option(&self) -> String {
+impl ExportErrors<'_> {
+    fn profile_option(&self) -> String {
         self.profile.map(|profile| format!(" --profile {profile}")).unwrap_or_default()
     }
 
-    fn named(&self) -> String {
+    fn profile_name(&self) -> String {
         self.profile.map_or_else(|| "the current profile".into(), |profile| format!("the profile {profile}"))
     }
 
     fn error(reason: String, help: String) -> Error {
-        Error::NotExported { reason, help }
+        Error::ExportFailed { reason, help }
     }
 
-    fn not_started(&self, error: &std::io::Error) -> Error {
+    fn start_failure(&self, error: &std::io::Error) -> Error {
         let install = "install the AWS CLI version 2, or name another --profile".to_owned();
         if error.kind() == std::io::ErrorKind::NotFound {
-            let reason = format!("{} needs the AWS CLI, which is not installed", self.named());
+            let reason = format!("{} needs the AWS CLI, which is not installed", self.profile_name());
             return Self::error(reason, install);
         }
-        Self::error(format!("{} needs the AWS CLI, which failed to start: {error}", self.named()), install)
+        Self::error(format!("{} needs the AWS CLI, which failed to start: {error}", self.profile_name()), install)
     }
 
-    fn silent(&self, timeout: Duration) -> Error {
+    fn timeout(&self, timeout: Duration) -> Error {
         let reason =
-            format!("the AWS CLI did not export credentials of {} within {} s", self.named(), timeout.as_secs());
-        Self::error(reason, self.examine())
+            format!("the AWS CLI did not export credentials of {} within {} s", self.profile_name(), timeout.as_secs());
+        Self::error(reason, self.help())
     }
 
-    fn unreadable(&self) -> Error {
-        Self::error(format!("the AWS CLI exported no credentials of {}", self.named()), self.examine())
+    fn invalid_output(&self) -> Error {
+        Self::error(format!("the AWS CLI exported no credentials of {}", self.profile_name()), self.help())
     }
 
-    fn examine(&self) -> String {
-        format!("find the cause with `aws sts get-caller-identity{}`", self.option())
+    fn help(&self) -> String {
+        format!("find the cause with `aws sts get-caller-identity{}`", self.profile_option())
     }
 
-    fn refused(&self, stderr: &str) -> Error {
+    fn parse_stderr(&self, stderr: &str) -> Error {
         let said = stderr.to_lowercase();
         let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
         if has(&["invalid choice"]) {
@@ -112,16 +116,16 @@ impl Faults<'_> {
         }
         if has(&["could not be found"]) {
             let help = "see the profiles with `aws configure list-profiles`".to_owned();
-            return Self::error(format!("the AWS CLI does not find {}", self.named()), help);
+            return Self::error(format!("the AWS CLI does not find {}", self.profile_name()), help);
         }
-        let expired = format!("the session of {} has expired", self.named());
+        let expired = format!("the session of {} has expired", self.profile_name());
         if has(&["sso login", "sso token", "sso session", "from sso"]) {
-            return Self::error(expired, format!("run `aws sso login{}`", self.option()));
+            return Self::error(expired, format!("run `aws sso login{}`", self.profile_option()));
         }
         if has(&["aws login"]) {
-            return Self::error(expired, format!("run `aws login{}`", self.option()));
+            return Self::error(expired, format!("run `aws login{}`", self.profile_option()));
         }
-        self.unreadable()
+        self.invalid_output()
     }
 }
 

@@ -17,9 +17,9 @@ mod signing;
 mod sweeper;
 
 pub use commit::Commits;
-pub use label::Labels;
-pub use model::ModelNeed;
-pub use signing::SigningNeed;
+pub use label::ImageLabels;
+pub use model::ModelRequirement;
+pub use signing::SigningRequirement;
 
 use crate::{Aws, Error, Stack};
 use futures::future::join_all;
@@ -58,52 +58,52 @@ impl Finding {
 }
 
 /// Runs all checks through AWS. `secrets` are the full names of secrets that integrations and webhooks use.
-pub async fn examine(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
-    let mut findings = vec![deployed(stack)];
-    findings.extend(clock::look(aws));
+pub async fn run_checks(aws: &Aws, stack: &Stack, secrets: &[String]) -> Vec<Finding> {
+    let mut findings = vec![check_status(stack)];
+    findings.extend(clock::check(aws));
     let looks: [std::pin::Pin<Box<dyn Future<Output = Vec<Finding>> + '_>>; 7] = [
-        Box::pin(told("secret", secret::look(aws, stack, secrets))),
-        Box::pin(told("image", image::look(aws, stack))),
-        Box::pin(told("egress", egress::look(aws, stack))),
-        Box::pin(told("alarms", alarm::look(aws, stack))),
-        Box::pin(told("queue", queue::look(aws, stack))),
-        Box::pin(told("sweeper", sweeper::look(aws, stack))),
-        Box::pin(told("quota", quota::look(aws))),
+        Box::pin(run_check("secret", secret::check(aws, stack, secrets))),
+        Box::pin(run_check("image", image::check(aws, stack))),
+        Box::pin(run_check("egress", egress::check(aws, stack))),
+        Box::pin(run_check("alarms", alarm::check(aws, stack))),
+        Box::pin(run_check("queue", queue::check(aws, stack))),
+        Box::pin(run_check("sweeper", sweeper::check(aws, stack))),
+        Box::pin(run_check("quota", quota::check(aws))),
     ];
     findings.extend(join_all(looks).await.into_iter().flatten());
     findings
 }
 
-pub async fn models(aws: &Aws, needs: &[ModelNeed]) -> Vec<Finding> {
-    told("model", model::look(aws, needs)).await
+pub async fn check_models(aws: &Aws, needs: &[ModelRequirement]) -> Vec<Finding> {
+    run_check("model", model::check(aws, needs)).await
 }
 
-pub async fn signing(aws: &Aws, needs: &[SigningNeed]) -> Vec<Finding> {
-    told("signing", signing::look(aws, needs)).await
+pub async fn check_signing(aws: &Aws, needs: &[SigningRequirement]) -> Vec<Finding> {
+    run_check("signing", signing::check(aws, needs)).await
 }
 
-pub async fn labels(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
-    label::look(aws, stack).await
+pub async fn load_labels(aws: &Aws, stack: &Stack) -> Result<ImageLabels, Finding> {
+    label::load_labels(aws, stack).await
 }
 
-pub fn commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
-    commit::compare(stack, commits)
+pub fn check_commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
+    commit::compare_commits(stack, commits)
 }
 
-pub fn agents(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Vec<Finding> {
-    agent::compare(stack, labels, needs)
+pub fn check_agents(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirement]) -> Vec<Finding> {
+    agent::compare_agent(stack, labels, needs)
 }
 
 /// For use when the first call was refused: a wrong clock is a likely cause.
-pub fn clock(aws: &Aws) -> Option<Finding> {
-    clock::look(aws)
+pub fn check_clock(aws: &Aws) -> Option<Finding> {
+    clock::check(aws)
 }
 
-async fn told(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
-    look.await.unwrap_or_else(|error| vec![unseen(check, &error)])
+async fn run_check(check: &'static str, look: impl Future<Output = Result<Vec<Finding>, Error>>) -> Vec<Finding> {
+    look.await.unwrap_or_else(|error| vec![failed_check(check, &error)])
 }
 
-fn unseen(check: &'static str, error: &Error) -> Finding {
+fn failed_check(check: &'static str, error: &Error) -> Finding {
     let help = if error.is_denied() {
         "Request permission to read it from the account's administrator; docs/operations.md lists the permissions."
     } else {
@@ -112,7 +112,7 @@ fn unseen(check: &'static str, error: &Error) -> Finding {
     Finding::wrong(check, format!("This check failed: failed to {}.", format_error_chain(error)), help)
 }
 
-fn deployed(stack: &Stack) -> Finding {
+fn check_status(stack: &Stack) -> Finding {
     let Stack { name, status, .. } = stack;
     match status.as_str() {
         "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE" => {

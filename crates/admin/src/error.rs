@@ -7,7 +7,7 @@ pub enum Error {
     #[error("sign in to AWS: {reason}")]
     NoCredentials { reason: String },
     #[error("sign in to AWS: {reason}")]
-    NotExported {
+    ExportFailed {
         /// Never contains the AWS CLI's own message.
         reason: String,
         help: String,
@@ -19,9 +19,9 @@ pub enum Error {
     #[error("parse the response to {operation}")]
     Unreadable { operation: String },
     #[error("find the stack {name} in {region}")]
-    NoStack { name: String, region: String },
+    StackNotFound { name: String, region: String },
     #[error("read the stack {name}: it has no output {output}")]
-    NotOurs { name: String, output: &'static str },
+    MissingOutput { name: String, output: &'static str },
     #[error("{reason}")]
     Table { reason: String, transient: bool },
 }
@@ -31,7 +31,7 @@ impl Error {
         match self {
             Self::Unreachable { .. } => true,
             Self::Table { transient, .. } => *transient,
-            Self::Refused { code, .. } => is_passing(code),
+            Self::Refused { code, .. } => is_transient_code(code),
             _ => false,
         }
     }
@@ -63,7 +63,7 @@ impl From<pullyard_store::Error> for Error {
     }
 }
 
-pub(crate) fn is_passing(code: &str) -> bool {
+pub(crate) fn is_transient_code(code: &str) -> bool {
     let passing =
         ["Throttling", "ThrottlingException", "ThrottledException", "TooManyRequestsException", "RequestLimitExceeded"];
     passing.contains(&code) || code.starts_with("InternalError") || code.starts_with("ServiceUnavailable")

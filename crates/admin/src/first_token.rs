@@ -4,13 +4,13 @@
 use crate::{Aws, Error, Stack};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::token::{Scope, TokenKind};
-use pullyard_entry::auth::stored_token;
+use pullyard_entry::auth::to_stored_token;
 use pullyard_store::{Store, Token, Write};
 use std::time::Duration;
 
 /// Tries while other processes write concurrently.
 const ROUNDS: u32 = 5;
-const LOOKED_THROUGH: i32 = 200;
+const MAX_TOKENS_SEARCHED: i32 = 200;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renew {
@@ -19,55 +19,62 @@ pub enum Renew {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FirstToken {
-    Made,
-    There,
+pub enum FirstTokenOutcome {
+    Created,
+    AlreadyExists,
     /// Another admin token is valid. The table was not changed.
-    Taken {
+    OtherAdmin {
         name: String,
         prefix: String,
     },
     /// This token exists but was revoked, has expired, or is limited. Nothing changed; a retry has the same result.
-    Unfit {
+    Unusable {
         name: String,
         prefix: String,
     },
 }
 
-pub fn new_token() -> String {
+pub fn generate_token() -> String {
     let hex: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{}{hex}", TokenKind::Api.prefix())
 }
 
 /// Makes `token` the first admin token. Save it before the call, so that a crash after the write does not lose it.
-/// Idempotent: by the token. If two callers race with different tokens, one gets `Taken`.
-pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) -> Result<FirstToken, Error> {
-    let store = table(aws, stack);
+/// Idempotent: by the token. If two callers race with different tokens, one gets `OtherAdmin`.
+pub async fn create_first_token(
+    aws: &Aws,
+    stack: &Stack,
+    token: &str,
+    renew: Renew,
+) -> Result<FirstTokenOutcome, Error> {
+    let store = open_store(aws, stack);
     let now = aws.now();
-    let new = stored_token(token, "admin", [Scope::Admin].into(), None);
+    let new = to_stored_token(token, "admin", [Scope::Admin].into(), None);
     for _ in 0..ROUNDS {
-        let first = match store.first_token().await? {
-            Some(hash) => Some((store.token(&hash).await?, hash)),
+        let first = match store.load_first_token().await? {
+            Some(hash) => Some((store.load_token(&hash).await?, hash)),
             None => None,
         };
-        let works = |token: &Token| token.is_good(now) && is_admin(token);
+        let works = |token: &Token| token.is_valid(now) && is_admin(token);
         match &first {
-            Some((Some(there), hash)) if *hash == new.hash && works(there) => return Ok(FirstToken::There),
-            Some((Some(there), _)) if works(there) && renew == Renew::Never => return Ok(taken(there)),
+            Some((Some(there), hash)) if *hash == new.hash && works(there) => {
+                return Ok(FirstTokenOutcome::AlreadyExists);
+            }
+            Some((Some(there), _)) if works(there) && renew == Renew::Never => return Ok(other_admin(there)),
             _ => {}
         }
         if renew == Renew::Never
-            && let Some(other) = another_admin(&store, &new.hash, now).await?
+            && let Some(other) = find_other_admin(&store, &new.hash, now).await?
         {
-            return Ok(taken(&other));
+            return Ok(other_admin(&other));
         }
         // The store never changes an existing token.
-        if let Some(there) = store.token(&new.hash).await? {
-            return Ok(if works(&there) { taken(&there) } else { unfit(there) });
+        if let Some(there) = store.load_token(&new.hash).await? {
+            return Ok(if works(&there) { other_admin(&there) } else { unusable(there) });
         }
         let over = first.as_ref().map(|(_, hash)| hash.as_str());
         if store.put_first_token(&new, over).await? == Write::Applied {
-            return Ok(FirstToken::Made);
+            return Ok(FirstTokenOutcome::Created);
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(20..200))).await;
     }
@@ -77,16 +84,16 @@ pub async fn first_token(aws: &Aws, stack: &Stack, token: &str, renew: Renew) ->
     })
 }
 
-pub(crate) fn table(aws: &Aws, stack: &Stack) -> Store {
+pub(crate) fn open_store(aws: &Aws, stack: &Stack) -> Store {
     Store::new(aws.sdk(), aws.sdk().endpoint_url(), &stack.table)
 }
 
 /// An admin token that the API created before the first token was revoked.
-async fn another_admin(store: &Store, but: &str, now: Timestamp) -> Result<Option<Token>, Error> {
-    let (hashes, _) = store.token_hashes(None, LOOKED_THROUGH).await?;
+async fn find_other_admin(store: &Store, but: &str, now: Timestamp) -> Result<Option<Token>, Error> {
+    let (hashes, _) = store.list_token_hashes(None, MAX_TOKENS_SEARCHED).await?;
     for hash in hashes.iter().filter(|hash| *hash != but) {
-        let token = store.token(hash).await?;
-        if let Some(token) = token.filter(|token| token.is_good(now) && is_admin(token)) {
+        let token = store.load_token(hash).await?;
+        if let Some(token) = token.filter(|token| token.is_valid(now) && is_admin(token)) {
             return Ok(Some(token));
         }
     }
@@ -97,10 +104,10 @@ fn is_admin(token: &Token) -> bool {
     token.kind == TokenKind::Api && token.projects.is_none() && token.scopes.contains(&Scope::Admin)
 }
 
-fn taken(token: &Token) -> FirstToken {
-    FirstToken::Taken { name: token.name.clone(), prefix: token.prefix.clone() }
+fn other_admin(token: &Token) -> FirstTokenOutcome {
+    FirstTokenOutcome::OtherAdmin { name: token.name.clone(), prefix: token.prefix.clone() }
 }
 
-fn unfit(token: Token) -> FirstToken {
-    FirstToken::Unfit { name: token.name, prefix: token.prefix }
+fn unusable(token: Token) -> FirstTokenOutcome {
+    FirstTokenOutcome::Unusable { name: token.name, prefix: token.prefix }
 }

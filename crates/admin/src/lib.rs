@@ -11,5 +11,5 @@ mod xml;
 
 pub use aws::{Aws, Service};
 pub use error::Error;
-pub use first_token::{FirstToken, Renew, first_token, new_token};
+pub use first_token::{FirstTokenOutcome, Renew, create_first_token, generate_token};
 pub use stack::Stack;

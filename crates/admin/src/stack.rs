@@ -17,7 +17,7 @@ pub struct Stack {
     pub user_secret_prefix: String,
     pub queues: [Queue; 2],
     /// Queue of task state changes that no function processed; `None` in older releases.
-    pub undelivered: Option<String>,
+    pub undelivered_queue_url: Option<String>,
     pub cluster: String,
     pub task_definitions: Vec<(String, String)>,
     pub repository_uri: String,
@@ -38,29 +38,33 @@ pub struct Stack {
 pub struct Queue {
     pub name: &'static str,
     pub url: String,
-    pub dead_letters: String,
+    pub dead_letter_url: String,
 }
 
 impl Stack {
-    pub async fn find(aws: &Aws, name: &str) -> Result<Self, Error> {
-        let asked = aws.query(Service::CloudFormation, "DescribeStacks", &[("StackName".into(), name.into())]).await;
+    pub async fn load(aws: &Aws, name: &str) -> Result<Self, Error> {
+        let asked =
+            aws.call_query(Service::CloudFormation, "DescribeStacks", &[("StackName".into(), name.into())]).await;
         let answer = match asked {
             Err(Error::Refused { message, .. }) if message.contains("does not exist") => {
-                return Err(Error::NoStack { name: name.into(), region: aws.region().into() });
+                return Err(Error::StackNotFound { name: name.into(), region: aws.region().into() });
             }
             asked => asked?,
         };
-        let stack = answer.child("DescribeStacksResult").and_then(|result| result.list("Stacks").next());
-        Self::read(name, stack.ok_or(Error::Unreadable { operation: "DescribeStacks".into() })?)
+        let stack = answer.child("DescribeStacksResult").and_then(|result| result.members("Stacks").next());
+        Self::parse(name, stack.ok_or(Error::Unreadable { operation: "DescribeStacks".into() })?)
     }
 
-    fn read(name: &str, stack: &xml::Element) -> Result<Self, Error> {
+    fn parse(name: &str, stack: &xml::Element) -> Result<Self, Error> {
         let outputs = stack
-            .list("Outputs")
-            .filter_map(|output| Some((output.text_of("OutputKey")?, output.text_of("OutputValue")?)))
+            .members("Outputs")
+            .filter_map(|output| Some((output.child_text("OutputKey")?, output.child_text("OutputValue")?)))
             .collect::<BTreeMap<_, _>>();
         let said = |output: &'static str| {
-            outputs.get(output).map(|value| (*value).to_owned()).ok_or(Error::NotOurs { name: name.into(), output })
+            outputs
+                .get(output)
+                .map(|value| (*value).to_owned())
+                .ok_or(Error::MissingOutput { name: name.into(), output })
         };
         let list = |text: String| -> Vec<String> {
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
@@ -68,7 +72,7 @@ impl Stack {
         let sizes = list(said("TaskDefinitions")?).into_iter();
         Ok(Self {
             name: name.into(),
-            status: stack.text_of("StackStatus").unwrap_or("UNKNOWN").into(),
+            status: stack.child_text("StackStatus").unwrap_or("UNKNOWN").into(),
             api_url: said("ApiUrl")?.trim_end_matches('/').into(),
             table: said("TableName")?,
             key_secret: said("KeySecretName")?,
@@ -77,20 +81,24 @@ impl Stack {
                 Queue {
                     name: "dispatch",
                     url: said("DispatchQueueUrl")?,
-                    dead_letters: said("DispatchDeadLetterUrl")?,
+                    dead_letter_url: said("DispatchDeadLetterUrl")?,
                 },
-                Queue { name: "effects", url: said("EffectsQueueUrl")?, dead_letters: said("EffectsDeadLetterUrl")? },
+                Queue {
+                    name: "effects",
+                    url: said("EffectsQueueUrl")?,
+                    dead_letter_url: said("EffectsDeadLetterUrl")?,
+                },
             ],
-            undelivered: said("UndeliveredUrl").ok(),
+            undelivered_queue_url: said("UndeliveredUrl").ok(),
             cluster: said("ClusterName")?,
             task_definitions: sizes
                 .filter_map(|pair| pair.split_once('=').map(|(size, family)| (size.into(), family.into())))
                 .collect(),
             repository_uri: said("RepositoryUri")?,
             subnets: list(said("Subnets")?),
-            public_ip: !stack.list("Parameters").any(|parameter| {
-                parameter.text_of("ParameterKey") == Some("AssignPublicIp")
-                    && parameter.text_of("ParameterValue") == Some("false")
+            public_ip: !stack.members("Parameters").any(|parameter| {
+                parameter.child_text("ParameterKey") == Some("AssignPublicIp")
+                    && parameter.child_text("ParameterValue") == Some("false")
             }),
             security_group: said("SecurityGroup")?,
             alarm_topic: said("AlarmTopicArn")?,
@@ -104,7 +112,7 @@ impl Stack {
 
 #[cfg(test)]
 pub(crate) fn sample() -> Stack {
-    let queue = |name| Queue { name, url: String::new(), dead_letters: String::new() };
+    let queue = |name| Queue { name, url: String::new(), dead_letter_url: String::new() };
     Stack {
         name: "py".into(),
         status: "CREATE_COMPLETE".into(),
@@ -113,7 +121,7 @@ pub(crate) fn sample() -> Stack {
         key_secret: "py/signing-key".into(),
         user_secret_prefix: "py/user/".into(),
         queues: [queue("dispatch"), queue("effects")],
-        undelivered: None,
+        undelivered_queue_url: None,
         cluster: "py".into(),
         task_definitions: Vec::new(),
         repository_uri: "123456789012.dkr.ecr.us-east-1.amazonaws.com/py/runner".into(),

@@ -10,18 +10,18 @@ pub(crate) struct Element {
 }
 
 /// Deeper than any response; bounds the recursion.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 impl Element {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut open = vec![Self::default()];
         for token in Tokenizer::from(text) {
             match token.ok()? {
-                Token::ElementStart { local, .. } if open.len() < DEEPEST => {
+                Token::ElementStart { local, .. } if open.len() < MAX_DEPTH => {
                     open.push(Self { name: local.as_str().to_owned(), ..Self::default() });
                 }
                 Token::ElementStart { .. } => return None,
-                Token::Text { text } => open.last_mut()?.text.push_str(&unescaped(text.as_str())?),
+                Token::Text { text } => open.last_mut()?.text.push_str(&unescape(text.as_str())?),
                 Token::Cdata { text, .. } => open.last_mut()?.text.push_str(text.as_str()),
                 Token::ElementEnd { end: ElementEnd::Close(_, name), .. } if open.last()?.name != name.as_str() => {
                     return None;
@@ -42,23 +42,23 @@ impl Element {
         self.children.iter().find(|child| child.name == name)
     }
 
-    pub(crate) fn text_of(&self, name: &str) -> Option<&str> {
+    pub(crate) fn child_text(&self, name: &str) -> Option<&str> {
         self.child(name).map(|child| child.text.trim()).filter(|text| !text.is_empty())
     }
 
     /// Members of a list: `member` in most services, `item` in EC2.
-    pub(crate) fn list(&self, name: &str) -> impl Iterator<Item = &Self> {
+    pub(crate) fn members(&self, name: &str) -> impl Iterator<Item = &Self> {
         let members = self.child(name).into_iter().flat_map(|list| &list.children);
         members.filter(|child| matches!(child.name.as_str(), "member" | "item"))
     }
 
-    pub(crate) fn below(&self, name: &str) -> Option<&Self> {
-        self.children.iter().find_map(|child| if child.name == name { Some(child) } else { child.below(name) })
+    pub(crate) fn descendant(&self, name: &str) -> Option<&Self> {
+        self.children.iter().find_map(|child| if child.name == name { Some(child) } else { child.descendant(name) })
     }
 }
 
 /// `None` for an entity that XML does not define.
-fn unescaped(text: &str) -> Option<String> {
+fn unescape(text: &str) -> Option<String> {
     let mut parts = text.split('&');
     let mut whole = parts.next()?.to_owned();
     for part in parts {
@@ -91,11 +91,11 @@ mod tests {
             <S><![CDATA[<x>]]></S></A>"#;
         let root = Element::parse(text).unwrap();
         let result = root.child("R").unwrap();
-        let members: Vec<_> = result.list("L").map(|member| member.text_of("K")).collect();
+        let members: Vec<_> = result.members("L").map(|member| member.child_text("K")).collect();
         assert_eq!(members, [Some("a & b\nA"), None]);
-        assert_eq!(root.text_of("S"), Some("<x>"));
-        assert_eq!(root.below("K").unwrap().text, "a & b\nA");
-        assert_eq!((root.child("T"), root.list("T").count()), (None, 0));
+        assert_eq!(root.child_text("S"), Some("<x>"));
+        assert_eq!(root.descendant("K").unwrap().text, "a & b\nA");
+        assert_eq!((root.child("T"), root.members("T").count()), (None, 0));
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! Runs the commands that call a server through the public API, and maps refusals to exit codes.
 
 mod about;
-mod ask;
 mod breakers;
 mod budgets;
 mod completions;
 mod config;
+mod conversation;
 mod dead_letters;
 mod deliveries;
 mod doctor;
 mod fault;
+mod format;
 mod help;
 mod hold;
 mod hooks;
@@ -18,7 +19,9 @@ mod integrations;
 mod jobs;
 mod open;
 mod pages;
+mod parse_error;
 mod projects;
+mod prompt;
 mod pulls;
 mod repositories;
 mod runners;
@@ -28,36 +31,33 @@ mod session;
 mod settings;
 mod sign_in;
 mod table;
-mod talk;
 mod tickets;
 mod tokens;
-mod unread;
 mod watch;
 mod why;
-mod words;
 
-pub(crate) use budgets::micros;
+pub(crate) use budgets::parse_usd_micros;
 use clap::{ColorChoice, Subcommand};
-pub(crate) use config::{Config, Signed};
-pub(crate) use fault::{Exit, Fault};
-pub(crate) use open::open;
+pub(crate) use config::{Config, SavedContext};
+pub(crate) use fault::{CliError, Exit};
+pub(crate) use open::open_in_browser;
+pub(crate) use parse_error::report_parse_error;
 use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::ApiClient;
 pub(crate) use screen::Screen;
 use session::Session;
 pub(crate) use session::token;
 use std::process::ExitCode;
-pub(crate) use unread::unread;
 
 /// Follows a job of this process's own server until it ends. Only this terminal can answer the job's agent.
 pub(crate) async fn follow(
     screen: Screen,
     url: &str,
-    api: Operator,
+    api: ApiClient,
     project: ProjectId,
     job: &JobId,
-) -> Result<ExitCode, Fault> {
-    watch::talk(&Session::with(screen, url, api, project), job).await
+) -> Result<ExitCode, CliError> {
+    watch::watch_with_input(&Session::with_api(screen, url, api, project), job).await
 }
 
 /// What every command that speaks to a server may be told.
@@ -88,16 +88,16 @@ pub(crate) struct Global {
 }
 
 impl Global {
-    fn url(&self) -> Result<Option<String>, Fault> {
-        given(&self.url).map(|url| address(&url)).transpose()
+    fn url(&self) -> Result<Option<String>, CliError> {
+        non_empty(&self.url).map(|url| parse_url(&url)).transpose()
     }
 
-    fn token(&self) -> Result<Option<String>, Fault> {
-        given(&self.token).map(|token| sendable(&token)).transpose()
+    fn token(&self) -> Result<Option<String>, CliError> {
+        non_empty(&self.token).map(|token| parse_token(&token)).transpose()
     }
 
     fn context(&self) -> Option<String> {
-        given(&self.context)
+        non_empty(&self.context)
     }
 
     pub(crate) fn context_name(&self) -> Option<String> {
@@ -105,15 +105,15 @@ impl Global {
     }
 
     fn project(&self) -> Option<String> {
-        given(&self.project)
+        non_empty(&self.project)
     }
 }
 
-fn given(value: &Option<String>) -> Option<String> {
+fn non_empty(value: &Option<String>) -> Option<String> {
     value.clone().filter(|value| !value.is_empty())
 }
 
-fn address(url: &str) -> Result<String, Fault> {
+fn parse_url(url: &str) -> Result<String, CliError> {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let good =
         host.is_some_and(|host| !host.is_empty() && !host.starts_with('/') && !url.contains(char::is_whitespace));
@@ -125,19 +125,19 @@ fn address(url: &str) -> Result<String, Fault> {
     } else {
         format!("did you mean http://{url}?")
     };
-    Err(Fault::usage(format!("\"{url}\" is not a URL")).help(help))
+    Err(CliError::usage(format!("\"{url}\" is not a URL")).with_help(help))
 }
 
-fn cursor(text: &str) -> Result<String, String> {
+fn parse_cursor(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     if good { Ok(text.to_owned()) } else { Err("use the cursor of an earlier page".into()) }
 }
 
-fn sendable(token: &str) -> Result<String, Fault> {
+fn parse_token(token: &str) -> Result<String, CliError> {
     if !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(token.to_owned());
     }
-    Err(Fault::usage("the token is empty or contains invalid characters"))
+    Err(CliError::usage("the token is empty or contains invalid characters"))
 }
 
 /// The commands.
@@ -188,15 +188,15 @@ impl Command {
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) if init.stack().is_some() => init.run_on_stack(global, &screen).await,
-            remote => return remote.ask(global, screen).await,
+            remote => return remote.run_remote(global, screen).await,
         };
-        local.unwrap_or_else(|fault| fault.show(&screen))
+        local.unwrap_or_else(|fault| fault.print_with_document(&screen))
     }
 
-    async fn ask(self, global: &Global, screen: Screen) -> ExitCode {
+    async fn run_remote(self, global: &Global, screen: Screen) -> ExitCode {
         let session = match Session::open(global, screen) {
             Ok(session) => session,
-            Err((screen, fault)) => return fault.show(&screen),
+            Err((screen, fault)) => return fault.print_with_document(&screen),
         };
         let ended = match self {
             Self::Open(open) => open.run(&session).await,
@@ -229,7 +229,7 @@ impl Command {
                 Ok(ExitCode::SUCCESS)
             }
         };
-        ended.unwrap_or_else(|fault| fault.show(&session.screen))
+        ended.unwrap_or_else(|fault| fault.print_with_document(&session.screen))
     }
 }
 
@@ -240,22 +240,22 @@ mod tests {
     #[test]
     fn address_must_be_an_http_url() {
         for (said, read) in [("https://h/", "https://h"), ("http://127.0.0.1:7878", "http://127.0.0.1:7878")] {
-            assert_eq!(address(said).ok().as_deref(), Some(read), "{said}");
+            assert_eq!(parse_url(said).ok().as_deref(), Some(read), "{said}");
         }
         for bad in ["", "h", "ftp://h", "https://", "https:///x", "http://a b", "http://h\nx"] {
-            assert!(address(bad).is_err(), "{bad:?}");
+            assert!(parse_url(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn cursor_and_token_reject_unsafe_characters() {
-        assert_eq!(cursor("aB3-_").as_deref(), Ok("aB3-_"));
+        assert_eq!(parse_cursor("aB3-_").as_deref(), Ok("aB3-_"));
         for bad in ["", "a&project=other", "a/b", "a b", "a%26", "ü"] {
-            assert!(cursor(bad).is_err(), "{bad:?}");
+            assert!(parse_cursor(bad).is_err(), "{bad:?}");
         }
-        assert_eq!(sendable("pyt_a.b~c").ok().as_deref(), Some("pyt_a.b~c"));
+        assert_eq!(parse_token("pyt_a.b~c").ok().as_deref(), Some("pyt_a.b~c"));
         for bad in ["", "a b", "a\r\nx-evil: 1", "ü", "a\u{7f}"] {
-            assert!(sendable(bad).is_err(), "{bad:?}");
+            assert!(parse_token(bad).is_err(), "{bad:?}");
         }
     }
 }

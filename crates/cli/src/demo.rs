@@ -7,11 +7,11 @@ mod review;
 mod screen;
 mod story;
 
-use crate::ends::Ends;
 use crate::logs;
-use agent::Cast;
+use crate::signals::EndSignals;
+use agent::AgentChoice;
 use anyhow::Context as _;
-use pullyard_local::{Local, Options};
+use pullyard_local::{LocalSystem, Options};
 use screen::Screen;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) struct Demo {
     stay: bool,
     /// Agent: command (the script), or claude_code, codex or auto (the installed one), with keys from your environment.
     /// An AI costs a few cents; the failing ticket is skipped.
-    #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED, value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
+    #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED_AGENT, value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: String,
     /// Model, as the agent names it.
     #[arg(long, value_name = "MODEL", requires = "agent")]
@@ -51,21 +51,21 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    fn cast(&self) -> Cast {
-        Cast { agent: self.agent.clone(), model: self.model.clone() }
+    fn agent_choice(&self) -> AgentChoice {
+        AgentChoice { agent: self.agent.clone(), model: self.model.clone() }
     }
 
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         // Listen before creating the folder, so that an interrupt during the start also deletes it.
-        let mut ends = Ends::listen()?;
-        let cast = self.cast();
+        let mut ends = EndSignals::listen()?;
+        let cast = self.agent_choice();
         let mut screen = Screen::new(self.json, cast.is_ai());
         screen.title(&format!("Pullyard demo: tickets become pull requests, on this machine only. {}", cast.words()));
         let temporary;
         let folder = match &self.keep {
             Some(folder) => new_folder(folder)?,
             None => {
-                temporary = crate::temporary::folder("pullyard-demo-")?;
+                temporary = crate::temporary::create_folder("pullyard-demo-")?;
                 temporary.path().to_path_buf()
             }
         };
@@ -77,7 +77,7 @@ impl Demo {
         let (local, is_interrupted) = tokio::select! {
             started = &mut starts => (started?, false),
             _ = ends.next() => {
-                complain("interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
+                print_stderr("interrupted: the demo stops after its start; press Ctrl-C again to stop at once");
                 tokio::select! {
                     started = &mut starts => (started?, true),
                     // The embedded services and the runners end with this process.
@@ -92,18 +92,18 @@ impl Demo {
         };
         let told = async {
             screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
-            self.tell(&mut screen, &local, &folder).await
+            self.play(&mut screen, &local, &folder).await
         };
         let ended = tokio::select! {
             biased;
             () = interrupted => {
-                complain("interrupted: stopping everything that the demo started");
+                print_stderr("interrupted: stopping everything that the demo started");
                 Ok(ExitCode::from(INTERRUPTED))
             }
             ended = told => ended,
         };
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
-            screen.stays(local.api_url(), &local.forge().url(), &folder);
+            screen.print_running(local.api_url(), &local.forge().url(), &folder);
             // An interrupt is the normal end here and not a failure.
             ends.next().await;
         }
@@ -111,13 +111,13 @@ impl Demo {
         ended
     }
 
-    async fn tell(&self, screen: &mut Screen, local: &Local, folder: &Path) -> anyhow::Result<ExitCode> {
-        let told = match story::tell(local, screen, self.cast()).await {
-            Ok(pull_requests) => finish(local, screen, self.cast(), &pull_requests).await,
+    async fn play(&self, screen: &mut Screen, local: &LocalSystem, folder: &Path) -> anyhow::Result<ExitCode> {
+        let told = match story::run_story(local, screen, self.agent_choice()).await {
+            Ok(pull_requests) => verify_and_merge(local, screen, self.agent_choice(), &pull_requests).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &told {
-            screen.failed(&format!("{error:#}"));
+            screen.print_failure(&format!("{error:#}"));
         }
         let record = screen.record(told.is_ok(), local.api_url(), &local.forge().url());
         std::fs::write(folder.join("demo.json"), &record)?;
@@ -127,26 +127,31 @@ impl Demo {
 }
 
 /// Best effort: the terminal may be closed.
-fn complain(words: &str) {
+fn print_stderr(words: &str) {
     let _ = writeln!(std::io::stderr(), "{words}");
 }
 
-async fn finish(local: &Local, screen: &mut Screen, cast: Cast, claims: &[evidence::Expected]) -> anyhow::Result<()> {
+async fn verify_and_merge(
+    local: &LocalSystem,
+    screen: &mut Screen,
+    cast: AgentChoice,
+    claims: &[evidence::ExpectedResult],
+) -> anyhow::Result<()> {
     evidence::check(local, screen, claims).await?;
     let first = claims.first().context("the story has no pull request")?;
-    story::Teller::new(local, screen, cast)?.it_is_merged(local, first).await
+    story::DemoRun::new(local, screen, cast)?.play_merge(local, first).await
 }
 
 /// Starts the local system with this program as its runner. If this process is killed, its runners delete `removed`.
-async fn start(folder: &Path, removed: Option<&Path>) -> anyhow::Result<Local> {
+async fn start(folder: &Path, removed: Option<&Path>) -> anyhow::Result<LocalSystem> {
     let program = std::env::current_exe().context("failed to find this program")?;
     let runner = vec![program.display().to_string(), "runner".into(), "run-job".into()];
-    let runner = crate::runner::ending_with_us(runner, removed);
+    let runner = crate::runner::bind_to_process(runner, removed);
     let mut options = Options::new(folder.to_path_buf(), runner);
-    options.task_environment = crate::runner::agents_environment();
+    options.task_environment = crate::runner::agent_environment();
     options.commit = pullyard_version::COMMIT;
-    options.sweep_every = Duration::from_secs(2);
-    Ok(Local::start(options).await?)
+    options.sweep_interval = Duration::from_secs(2);
+    Ok(LocalSystem::start(options).await?)
 }
 
 /// Accepts only a new or empty folder, because another one may contain the user's work.

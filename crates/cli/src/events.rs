@@ -2,7 +2,7 @@
 
 mod sign;
 
-use crate::client::{Exit, Fault, Global, Screen};
+use crate::client::{CliError, Exit, Global, Screen};
 use clap::Subcommand;
 use pullyard_domain::text::format_error_chain;
 use pullyard_local::load_environment;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Services that the functions call. S3 is absent, because its signed URLs are used outside the container.
-const CALLED: [&str; 4] = [
+const ENDPOINT_VARIABLES: [&str; 4] = [
     "PULLYARD_DYNAMODB_ENDPOINT",
     "PULLYARD_SQS_ENDPOINT",
     "PULLYARD_ECS_ENDPOINT",
@@ -61,18 +61,18 @@ impl Events {
         };
         match ended {
             Ok(()) => ExitCode::SUCCESS,
-            Err(fault) => fault.show(&screen),
+            Err(fault) => fault.print_with_document(&screen),
         }
     }
 }
 
-fn print_environment(screen: &Screen, data: &Path, host: &str) -> Result<(), Fault> {
-    let failed = |reason: String| Fault::new(Exit::Failed, reason);
+fn print_environment(screen: &Screen, data: &Path, host: &str) -> Result<(), CliError> {
+    let failed = |reason: String| CliError::new(Exit::Failed, reason);
     let mut environment = load_environment(data)
         .map_err(|error| failed(format!("failed to {}", format_error_chain(&error))))?
         .ok_or_else(|| failed(format!("no `pullyard up` runs on the data folder {}", data.display())))
-        .map_err(|fault| fault.help("start one with `pullyard up`, or choose its folder with --data"))?;
-    for name in CALLED {
+        .map_err(|fault| fault.with_help("start one with `pullyard up`, or choose its folder with --data"))?;
+    for name in ENDPOINT_VARIABLES {
         if let Some(Value::String(url)) = environment.pointer_mut(&format!("/Parameters/{name}")) {
             *url = url.replace("//127.0.0.1:", &format!("//{host}:"));
         }

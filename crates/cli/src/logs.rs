@@ -1,7 +1,7 @@
 //! Sets up this program's own log.
 
 use anyhow::Context as _;
-use pullyard_local::telemetry::{self, Times};
+use pullyard_local::telemetry::{self, Timestamps};
 use std::path::Path;
 use std::sync::Mutex;
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
@@ -22,7 +22,7 @@ pub(crate) fn to_stderr() {
 
 pub(crate) fn to_file(path: &Path) -> anyhow::Result<()> {
     let file = std::fs::File::create(path).with_context(|| format!("failed to write {}", path.display()))?;
-    tracing_subscriber::registry().with(telemetry::layer(Mutex::new(file), filter(), Times::Written)).init();
+    tracing_subscriber::registry().with(telemetry::layer(Mutex::new(file), filter(), Timestamps::Include)).init();
     Ok(())
 }
 
@@ -34,6 +34,6 @@ pub(crate) fn to_folder(folder: &Path) -> anyhow::Result<()> {
         .max_log_files(7)
         .build(folder)
         .with_context(|| format!("failed to write logs in {}", folder.display()))?;
-    tracing_subscriber::registry().with(telemetry::layer(Mutex::new(file), filter(), Times::Written)).init();
+    tracing_subscriber::registry().with(telemetry::layer(Mutex::new(file), filter(), Timestamps::Include)).init();
     Ok(())
 }

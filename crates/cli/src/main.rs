@@ -3,11 +3,11 @@
 mod client;
 mod demo;
 mod disk;
-mod ends;
 mod events;
 mod functions;
 mod logs;
 mod runner;
+mod signals;
 mod temporary;
 mod try_job;
 mod up;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "pullyard", version = pullyard_version::LONG, arg_required_else_help = true, disable_help_subcommand = true)]
 #[command(after_help = EXAMPLES)]
-struct Line {
+struct CommandLine {
     #[command(flatten)]
     global: client::Global,
     #[command(subcommand)]
@@ -52,9 +52,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Line { global, command } = match Line::try_parse() {
+    let CommandLine { global, command } = match CommandLine::try_parse() {
         Ok(line) => line,
-        Err(error) => return client::unread(&error, &mut Line::command()),
+        Err(error) => return client::report_parse_error(&error, &mut CommandLine::command()),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
         Command::Try(job) => Ok(runtime.block_on(job.run(&global))),
         Command::Events(events) => Ok(events.run(&global)),
-        Command::Client(command) => Ok(runtime.block_on(command.run(&global, Line::command()))),
+        Command::Client(command) => Ok(runtime.block_on(command.run(&global, CommandLine::command()))),
         Command::Runner(runner) => runtime.block_on(runner.run()),
         Command::Function(function) => runtime.block_on(function.run()),
     };

@@ -19,7 +19,7 @@ impl Runner {
 }
 
 /// Adds flags that make a runner end with this process, and then delete `folder`.
-pub(crate) fn ending_with_us(mut runner: Vec<String>, folder: Option<&Path>) -> Vec<String> {
+pub(crate) fn bind_to_process(mut runner: Vec<String>, folder: Option<&Path>) -> Vec<String> {
     runner.extend(["--parent".to_owned(), std::process::id().to_string()]);
     if let Some(folder) = folder.and_then(Path::to_str) {
         runner.extend(["--parent-folder".to_owned(), folder.to_owned()]);
@@ -27,7 +27,7 @@ pub(crate) fn ending_with_us(mut runner: Vec<String>, folder: Option<&Path>) -> 
     runner
 }
 
-pub(crate) fn agents_environment() -> TaskEnvironment {
+pub(crate) fn agent_environment() -> TaskEnvironment {
     let found =
         pullyard_runner::agent_variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
     TaskEnvironment(found.filter(|(_, value)| !value.is_empty()).collect())

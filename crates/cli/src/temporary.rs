@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Marks temporary folders, because a folder kept by the user may have a similar name.
-const MARK: &str = "temporary";
+const MARKER_FILE: &str = "temporary";
 
 pub(crate) struct Folder(TempDir);
 
@@ -31,28 +31,28 @@ impl Drop for Folder {
     }
 }
 
-pub(crate) fn folder(prefix: &str) -> io::Result<Folder> {
-    folder_in(&std::env::temp_dir(), prefix).map(Folder)
+pub(crate) fn create_folder(prefix: &str) -> io::Result<Folder> {
+    create_folder_in(&std::env::temp_dir(), prefix).map(Folder)
 }
 
-fn folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
+fn create_folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     let made = tempfile::Builder::new().prefix(prefix).tempdir_in(temporary)?;
-    fs::write(made.path().join(MARK), "")?;
+    fs::write(made.path().join(MARKER_FILE), "")?;
     let owner = fs::symlink_metadata(made.path())?.uid();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
         // Only our own folders, because another user could replace theirs by a link.
         let is_ours = entry.metadata().is_ok_and(|about| about.is_dir() && about.uid() == owner);
-        let is_marked = is_named_so && is_ours && entry.path().join(MARK).exists();
+        let is_marked = is_named_so && is_ours && entry.path().join(MARKER_FILE).exists();
         if is_marked && pullyard_local::is_abandoned(&entry.path()) {
-            remove(&entry.path());
+            remove_entries(&entry.path());
         }
     }
     Ok(made)
 }
 
 /// Best effort, entry by entry: the secrets must go even if an agent's files cannot be deleted.
-fn remove(folder: &Path) {
+fn remove_entries(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let _ = if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
@@ -72,7 +72,7 @@ mod tests {
         let stay = ["try-used", "try-begins", "try-new", "try-piped", "try-kept", "demo-dead"];
         for name in stay.into_iter().chain(["try-dead"]) {
             fs::create_dir_all(of(name).join("work/inner")).unwrap();
-            for (file, content) in [("keys.json", "planted"), (MARK, ""), ("lock", "process 1\n")] {
+            for (file, content) in [("keys.json", "planted"), (MARKER_FILE, ""), ("lock", "process 1\n")] {
                 fs::write(of(name).join(file), content).unwrap();
             }
         }
@@ -85,13 +85,13 @@ mod tests {
         }
         nix::unistd::mkfifo(&of("try-piped").join("lock"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         // Without the mark the folder is not temporary.
-        fs::remove_file(of("try-kept").join(MARK)).unwrap();
+        fs::remove_file(of("try-kept").join(MARKER_FILE)).unwrap();
         std::os::unix::fs::symlink(of("demo-dead"), of("try-link")).unwrap();
 
-        let made = folder_in(temporary.path(), "try-").unwrap();
+        let made = create_folder_in(temporary.path(), "try-").unwrap();
         let left = stay.map(|name| (name, of(name).join("keys.json").exists()));
         assert!(left.iter().all(|(_, is_there)| *is_there), "{left:?}");
         assert!(of("try-link").exists() && !of("try-dead").exists());
-        assert!(made.path().join(MARK).exists());
+        assert!(made.path().join(MARKER_FILE).exists());
     }
 }

@@ -1,15 +1,15 @@
 //! `pullyard try`: runs one job on a real repository, with an embedded system in a temporary folder.
 
-use crate::client::{self, Exit, Fault, Global, Screen};
-use crate::ends::{End, Ends};
+use crate::client::{self, CliError, Exit, Global, Screen};
 use crate::logs;
+use crate::signals::{EndSignal, EndSignals};
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, ForgeKind, Limits, Settings};
 use pullyard_domain::secret::SecretKind;
-use pullyard_local::{Local, Options};
-use pullyard_protocol::client::Operator;
+use pullyard_local::{LocalSystem, Options};
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::CreateJob;
 use pullyard_protocol::project::{AddRepository, CreateProject};
@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 const GITHUB: &str = "https://api.github.com";
-const GH_LIMIT: Duration = Duration::from_secs(10);
+const GH_TIMEOUT: Duration = Duration::from_secs(10);
 const PROJECT: &str = "try";
 
 /// Run one job in a GitHub repository from this machine, and get a pull request.
@@ -52,7 +52,7 @@ pub(crate) struct Try {
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
     /// Stop the agent at this cost, by its own count.
-    #[arg(long, value_name = "USD", value_parser = client::micros)]
+    #[arg(long, value_name = "USD", value_parser = client::parse_usd_micros)]
     max_usd: Option<u64>,
     /// Stop the agent after this time (default: 60).
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]
@@ -73,60 +73,60 @@ pub(crate) struct Try {
 
 impl Try {
     pub(crate) async fn run(self, global: &Global) -> ExitCode {
-        match self.attempt(global).await {
+        match self.run_local(global).await {
             Ok(code) => code,
-            Err(fault) => fault.show(&Screen::new(global)),
+            Err(fault) => fault.print_with_document(&Screen::new(global)),
         }
     }
 
-    async fn attempt(self, global: &Global) -> Result<ExitCode, Fault> {
+    async fn run_local(self, global: &Global) -> Result<ExitCode, CliError> {
         let screen = Screen::new(global);
-        self.agrees(
+        self.confirm(
             &screen,
             "The agent runs on this machine with your permissions: it can read and change the same files as you. Continue?",
             "run `pullyard up` in a container or virtual machine instead",
         )?;
-        let token = self.token(&screen).await?;
+        let token = self.forge_token(&screen).await?;
         // Listen before creating the folder, so that it is deleted after any signal.
-        let mut ends = Ends::listen().map_err(|error| said(error.into()))?;
+        let mut ends = EndSignals::listen().map_err(|error| to_fault(error.into()))?;
         let temporary;
         let folder = match &self.keep {
-            Some(folder) => crate::demo::new_folder(folder).map_err(said)?,
+            Some(folder) => crate::demo::new_folder(folder).map_err(to_fault)?,
             None => {
-                temporary = crate::temporary::folder("pullyard-try-").map_err(|error| said(error.into()))?;
+                temporary = crate::temporary::create_folder("pullyard-try-").map_err(|error| to_fault(error.into()))?;
                 temporary.path().to_path_buf()
             }
         };
-        logs::to_file(&folder.join("pullyard.log")).map_err(said)?;
+        logs::to_file(&folder.join("pullyard.log")).map_err(to_fault)?;
         let removed = self.keep.is_none().then_some(folder.as_path());
-        let runner = crate::runner::ending_with_us(crate::up::runner()?, removed);
+        let runner = crate::runner::bind_to_process(crate::up::runner_command()?, removed);
         let mut options = Options::new(folder, runner);
-        options.task_environment = crate::runner::agents_environment();
+        options.task_environment = crate::runner::agent_environment();
         options.commit = pullyard_version::COMMIT;
-        options.sweep_every = Duration::from_secs(2);
+        options.sweep_interval = Duration::from_secs(2);
         let local = tokio::select! {
-            local = Local::start(options) => local.map_err(|error| said(error.into()))?,
-            end = ends.next() => return Ok(interrupted(&screen, end, "no agent was started")),
+            local = LocalSystem::start(options) => local.map_err(|error| to_fault(error.into()))?,
+            end = ends.next() => return Ok(print_interrupted(&screen, end, "no agent was started")),
         };
-        // The agent stops with this command. Listen only here: a task may start the agent before `work` follows it.
+        // The agent stops with this command. Listen only here: a task may start the agent before `run_job` follows it.
         let ended = tokio::select! {
             biased;
-            ended = self.work(Screen::new(global), &local, token) => ended,
-            end = ends.next() => Ok(interrupted(&screen, end, "the agent is stopped")),
+            ended = self.run_job(Screen::new(global), &local, token) => ended,
+            end = ends.next() => Ok(print_interrupted(&screen, end, "the agent is stopped")),
         };
         local.shutdown().await;
         ended
     }
 
-    async fn work(self, screen: Screen, local: &Local, token: String) -> Result<ExitCode, Fault> {
-        let api = Operator::new(local.api_url(), local.admin_token())?;
-        let name = SecretName::new("forge").map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
+    async fn run_job(self, screen: Screen, local: &LocalSystem, token: String) -> Result<ExitCode, CliError> {
+        let api = ApiClient::new(local.api_url(), local.admin_token())?;
+        let name = SecretName::new("forge").map_err(|bad| to_fault(anyhow::anyhow!("{bad}")))?;
         let token_secret = api.set_secret(&name, &SetSecret { value: token, kind: SecretKind::Forge }).await?.secret;
-        let integration = IntegrationId::new("github").map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
+        let integration = IntegrationId::new("github").map_err(|bad| to_fault(anyhow::anyhow!("{bad}")))?;
         let connect =
             CreateIntegration { id: integration.clone(), kind: ForgeKind::GitHub, api_url: self.api_url, token_secret };
         let connected = api.create_integration(&connect).await?;
-        let project = ProjectId::new(PROJECT).map_err(|bad| said(anyhow::anyhow!("{bad}")))?;
+        let project = ProjectId::new(PROJECT).map_err(|bad| to_fault(anyhow::anyhow!("{bad}")))?;
         let usual = Limits::default();
         let limits = Limits {
             wall_secs: self.max_minutes.map_or(usual.wall_secs, |minutes| minutes * 60),
@@ -161,28 +161,28 @@ impl Try {
         };
         let decision = api.create_job(&ask, None).await?;
         let Some(job) = decision.job else {
-            return Err(Fault::new(Exit::Refused, decision.sentence).help(decision.help));
+            return Err(CliError::new(Exit::Refused, decision.sentence).with_help(decision.help));
         };
         client::follow(screen, local.api_url(), api, project, &job).await
     }
 
-    async fn token(&self, screen: &Screen) -> Result<String, Fault> {
+    async fn forge_token(&self, screen: &Screen) -> Result<String, CliError> {
         if let Some(token) = crate::runner::forge_token() {
             return Ok(token);
         }
         let none = |why: String| {
-            Fault::new(Exit::NotAllowed, format!("there is no token for the forge: {why}")).help(
+            CliError::new(Exit::NotAllowed, format!("there is no token for the forge: {why}")).with_help(
                 "set GH_TOKEN to one that may push branches and open pull requests, or sign in with `gh auth login`",
             )
         };
-        self.agrees(
+        self.confirm(
             screen,
             "Use `gh`'s token to push a branch and open a pull request?",
             "set GH_TOKEN to another one",
         )?;
         let mut gh = Command::new("gh");
-        gh.args(["auth", "token", "--hostname", &host(&self.api_url)]).stdin(Stdio::null()).kill_on_drop(true);
-        let said = match tokio::time::timeout(GH_LIMIT, gh.output()).await {
+        gh.args(["auth", "token", "--hostname", &forge_host(&self.api_url)]).stdin(Stdio::null()).kill_on_drop(true);
+        let said = match tokio::time::timeout(GH_TIMEOUT, gh.output()).await {
             Err(_) => return Err(none("`gh` did not answer".into())),
             Ok(Err(error)) => return Err(none(format!("failed to run `gh`: {error}"))),
             Ok(Ok(said)) => said,
@@ -194,39 +194,39 @@ impl Try {
         Ok(token)
     }
 
-    fn agrees(&self, screen: &Screen, question: &str, otherwise: &str) -> Result<(), Fault> {
-        if self.yes || screen.agreed(question)? {
+    fn confirm(&self, screen: &Screen, question: &str, otherwise: &str) -> Result<(), CliError> {
+        if self.yes || screen.confirm(question)? {
             return Ok(());
         }
-        Err(Fault::new(Exit::Failed, "cancelled; nothing was changed").help(otherwise))
+        Err(CliError::new(Exit::Failed, "cancelled; nothing was changed").with_help(otherwise))
     }
 }
 
 /// Prints nothing for other signals, because their sender does not read this terminal.
-fn interrupted(screen: &Screen, end: End, consequence: &str) -> ExitCode {
-    if end == End::Interrupt {
+fn print_interrupted(screen: &Screen, end: EndSignal, consequence: &str) -> ExitCode {
+    if end == EndSignal::Interrupt {
         screen.note(&format!("interrupted: {consequence}"));
     }
     Exit::Interrupted.into()
 }
 
-fn host(api_url: &str) -> String {
+fn forge_host(api_url: &str) -> String {
     let host = api_url.split_once("://").map_or(api_url, |(_, rest)| rest).split('/').next().unwrap_or_default();
     host.strip_prefix("api.").unwrap_or(host).to_owned()
 }
 
-fn said(error: anyhow::Error) -> Fault {
-    Fault::new(Exit::Failed, format!("{error:#}"))
+fn to_fault(error: anyhow::Error) -> CliError {
+    CliError::new(Exit::Failed, format!("{error:#}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::host;
+    use super::forge_host;
 
     #[test]
     fn gh_host_is_derived_from_the_api_url() {
-        assert_eq!(host("https://api.github.com"), "github.com");
-        assert_eq!(host("https://github.example.org/api/v3"), "github.example.org");
-        assert_eq!(host("http://127.0.0.1:80/api/v3"), "127.0.0.1:80");
+        assert_eq!(forge_host("https://api.github.com"), "github.com");
+        assert_eq!(forge_host("https://github.example.org/api/v3"), "github.example.org");
+        assert_eq!(forge_host("http://127.0.0.1:80/api/v3"), "127.0.0.1:80");
     }
 }

@@ -6,13 +6,13 @@ mod faults;
 mod folder;
 mod watch;
 
-use crate::client::{Exit, Fault, Global, Screen, open};
-use crate::ends::Ends;
+use crate::client::{CliError, Exit, Global, Screen, open_in_browser};
 use crate::logs;
+use crate::signals::EndSignals;
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::ForgeKind;
-use pullyard_local::{Addresses, Error, Local, Options};
-use pullyard_protocol::client::Operator;
+use pullyard_local::{Addresses, Error, LocalSystem, Options};
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::integration::CreateIntegration;
 use serde_json::json;
 use std::io::ErrorKind;
@@ -21,9 +21,9 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const API: &str = "127.0.0.1:7878";
+const DEFAULT_API_ADDRESS: &str = "127.0.0.1:7878";
 const FORGE_PORTS: RangeInclusive<u16> = 7879..=7978;
-const ANY: &str = "127.0.0.1:0";
+const ANY_PORT: &str = "127.0.0.1:0";
 /// Preferred port of the embedded AWS, with the next four, so that events/env.json reaches it.
 const AWS_FIRST_PORT: u16 = 7980;
 const LOCAL_FORGE: &str = "local";
@@ -66,43 +66,43 @@ impl Up {
         let screen = Screen::new(global);
         match self.serve(global, &screen).await {
             Ok(code) => code,
-            Err(fault) => fault.show(&screen),
+            Err(fault) => fault.print_with_document(&screen),
         }
     }
 
-    async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+    async fn serve(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         // Listen from the start, so that an interrupted start also shuts down in order.
-        let mut ends =
-            Ends::listen().map_err(|error| Fault::new(Exit::Failed, format!("can't listen to signals: {error}")))?;
+        let mut ends = EndSignals::listen()
+            .map_err(|error| CliError::new(Exit::Failed, format!("can't listen to signals: {error}")))?;
         let data = folder::prepare(&self.data)?;
-        let mut options = Options::new(data.clone(), runner()?);
+        let mut options = Options::new(data.clone(), runner_command()?);
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
         options.aws_first_port = Some(AWS_FIRST_PORT);
-        options.task_environment = crate::runner::agents_environment();
+        options.task_environment = crate::runner::agent_environment();
         options.commit = pullyard_version::COMMIT;
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
-        logs::to_folder(&folder::inner(&data, "logs")?)
-            .map_err(|error| Fault::new(Exit::Failed, format!("{error:#}")))?;
-        let clock = watch::Clock::begin(&data, screen);
+        logs::to_folder(&folder::create_subfolder(&data, "logs")?)
+            .map_err(|error| CliError::new(Exit::Failed, format!("{error:#}")))?;
+        let clock = watch::Clock::start(&data, screen);
         let local = tokio::select! {
-            local = start(options) => local.map_err(|error| faults::of_start(error, &data))?,
+            local = start(options) => local.map_err(|error| faults::start_fault(error, &data))?,
             _ = ends.next() => return Ok(ExitCode::SUCCESS),
         };
-        let api = Operator::new(local.api_url(), local.admin_token())?;
+        let api = ApiClient::new(local.api_url(), local.admin_token())?;
         connect_forge(&local, &api).await?;
-        let sign_in = api.sign_in_link().await?.url;
+        let sign_in = api.create_sign_in_link().await?.url;
         let context = context::save(&local, &data, global.context_name());
-        self.say(screen, &local, &data, &context, &sign_in)?;
+        self.print_addresses(screen, &local, &data, &context, &sign_in)?;
         if self.open {
-            open(&sign_in);
+            open_in_browser(&sign_in);
         }
         tokio::select! {
             _ = ends.next() => {}
-            never = watch::forever(clock, &data, screen) => match never {},
+            never = watch::watch_forever(clock, &data, screen) => match never {},
         };
-        let running = local.running_tasks().await;
-        local.leave().await;
+        let running = local.count_running_tasks().await;
+        local.detach().await;
         if running > 0 {
             let jobs = if running == 1 { "1 job keeps".to_owned() } else { format!("{running} jobs keep") };
             screen.note(&format!("Stopped. {jobs} running; `pullyard up` on this folder reconnects."));
@@ -110,14 +110,14 @@ impl Up {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn say(
+    fn print_addresses(
         &self,
         screen: &Screen,
-        local: &Local,
+        local: &LocalSystem,
         data: &Path,
-        context: &context::Saved,
+        context: &context::SaveOutcome,
         sign_in: &str,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), CliError> {
         if screen.is_json() {
             return screen.json(&json!({
                 "api": local.api_url(),
@@ -128,7 +128,7 @@ impl Up {
             }));
         }
         let lines = [
-            ("Pullyard", format!("{}, {}", local.api_url(), context.words())),
+            ("Pullyard", format!("{}, {}", local.api_url(), context.describe())),
             ("Sign in", format!("{sign_in}   (once; `pullyard open` creates another)")),
             ("Data", format!("{}, logs in its folder logs", data.display())),
             ("Stop", "Ctrl-C; running jobs continue, and the next `pullyard up` reconnects".to_owned()),
@@ -141,61 +141,61 @@ impl Up {
 }
 
 /// This program also runs the jobs, so that `cargo run` needs no second binary.
-pub(crate) fn runner() -> Result<Vec<String>, Fault> {
+pub(crate) fn runner_command() -> Result<Vec<String>, CliError> {
     let program = std::env::current_exe()
-        .map_err(|error| Fault::new(Exit::Failed, format!("can't find this program on disk: {error}")))?;
+        .map_err(|error| CliError::new(Exit::Failed, format!("can't find this program on disk: {error}")))?;
     Ok(vec![program.display().to_string(), "runner".into(), "run-job".into()])
 }
 
-fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), Fault> {
-    let last = Addresses::last(data).map_err(|error| faults::of_start(error, data))?;
+fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), CliError> {
+    let last = Addresses::load(data).map_err(|error| faults::start_fault(error, data))?;
     let api = match (listen, &last) {
-        (Some(told), _) => loopback(told)?,
+        (Some(told), _) => parse_loopback(told)?,
         (None, Some(last)) => last.api.clone(),
-        (None, None) => API.to_owned(),
+        (None, None) => DEFAULT_API_ADDRESS.to_owned(),
     };
     let forge = match last {
         // Clones and pull requests contain this address.
         Some(last) => last.forge,
-        None => forge_at(*FORGE_PORTS.start()),
+        None => forge_address(*FORGE_PORTS.start()),
     };
     Ok((api, forge))
 }
 
 /// Tries the next ports if the default is taken. A random port is the last resort: it may be taken at the next start.
-async fn start(options: Options) -> Result<Local, Error> {
-    if Addresses::last(&options.data)?.is_some() {
-        return Local::start(options).await;
+async fn start(options: Options) -> Result<LocalSystem, Error> {
+    if Addresses::load(&options.data)?.is_some() {
+        return LocalSystem::start(options).await;
     }
-    for forge in FORGE_PORTS.map(forge_at) {
-        match Local::start(Options { forge: forge.clone(), ..options.clone() }).await {
+    for forge in FORGE_PORTS.map(forge_address) {
+        match LocalSystem::start(Options { forge: forge.clone(), ..options.clone() }).await {
             Err(Error::Listen { address, source }) if address == forge && source.kind() == ErrorKind::AddrInUse => {}
             started => return started,
         }
     }
-    Local::start(Options { forge: ANY.into(), ..options }).await
+    LocalSystem::start(Options { forge: ANY_PORT.into(), ..options }).await
 }
 
-fn forge_at(port: u16) -> String {
+fn forge_address(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 
 /// Accepts only loopback addresses, because the embedded services have no password and no encryption.
-fn loopback(told: &str) -> Result<String, Fault> {
+fn parse_loopback(told: &str) -> Result<String, CliError> {
     let whole = if told.contains(':') { told.to_owned() } else { format!("{told}:7878") };
     let found: Vec<SocketAddr> = whole
         .to_socket_addrs()
-        .map_err(|_| Fault::usage(format!("{told} is not an address")).help("write it as 127.0.0.1:PORT"))?
+        .map_err(|_| CliError::usage(format!("{told} is not an address")).with_help("write it as 127.0.0.1:PORT"))?
         .collect();
     match found.iter().find(|address| address.is_ipv4()).or(found.first()) {
         Some(address) if found.iter().all(|address| address.ip().is_loopback()) => Ok(address.to_string()),
-        _ => Err(Fault::usage(format!("{told} can be reached by other machines, and `up` speaks plain HTTP"))
-            .help("listen on 127.0.0.1, and put a proxy with TLS in front of it")),
+        _ => Err(CliError::usage(format!("{told} can be reached by other machines, and `up` speaks plain HTTP"))
+            .with_help("listen on 127.0.0.1, and put a proxy with TLS in front of it")),
     }
 }
 
-async fn connect_forge(local: &Local, api: &Operator) -> Result<(), Fault> {
-    let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| Fault::new(Exit::Failed, bad.to_string()))?;
+async fn connect_forge(local: &LocalSystem, api: &ApiClient) -> Result<(), CliError> {
+    let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| CliError::new(Exit::Failed, bad.to_string()))?;
     let wanted = CreateIntegration {
         id,
         kind: ForgeKind::GitHub,
@@ -204,24 +204,24 @@ async fn connect_forge(local: &Local, api: &Operator) -> Result<(), Fault> {
     };
     let made = api.create_integration(&wanted).await?;
     if made.api_url != wanted.api_url {
-        return Err(Fault::new(Exit::Failed, format!("repositories of this folder are served at {}", made.api_url))
-            .help("addresses.json in the data folder names another address; restore it"));
+        return Err(CliError::new(Exit::Failed, format!("repositories of this folder are served at {}", made.api_url))
+            .with_help("addresses.json in the data folder names another address; restore it"));
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::loopback;
+    use super::parse_loopback;
 
     #[test]
     fn only_loopback_addresses_are_accepted() {
-        assert_eq!(loopback("127.0.0.1:8080").unwrap(), "127.0.0.1:8080");
-        assert_eq!(loopback("127.0.0.1").unwrap(), "127.0.0.1:7878");
-        assert_eq!(loopback("localhost:8080").unwrap(), "127.0.0.1:8080");
-        assert_eq!(loopback("[::1]:8080").unwrap(), "[::1]:8080");
+        assert_eq!(parse_loopback("127.0.0.1:8080").unwrap(), "127.0.0.1:8080");
+        assert_eq!(parse_loopback("127.0.0.1").unwrap(), "127.0.0.1:7878");
+        assert_eq!(parse_loopback("localhost:8080").unwrap(), "127.0.0.1:8080");
+        assert_eq!(parse_loopback("[::1]:8080").unwrap(), "[::1]:8080");
         for refused in ["0.0.0.0:8080", "192.0.2.1:80", "[::]:80", "nonsense:", ":"] {
-            assert!(loopback(refused).is_err(), "{refused}");
+            assert!(parse_loopback(refused).is_err(), "{refused}");
         }
     }
 }

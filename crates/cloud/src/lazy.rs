@@ -4,13 +4,13 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock};
 
-type Make<C> = Box<dyn FnOnce() -> C + Send>;
+type Init<C> = Box<dyn FnOnce() -> C + Send>;
 
-pub(crate) struct Lazy<C>(Arc<LazyLock<C, Make<C>>>);
+pub(crate) struct Lazy<C>(Arc<LazyLock<C, Init<C>>>);
 
 impl<C> Lazy<C> {
     pub(crate) fn new(make: impl FnOnce() -> C + Send + 'static) -> Self {
-        let make: Make<C> = Box::new(make);
+        let make: Init<C> = Box::new(make);
         Self(Arc::new(LazyLock::new(make)))
     }
 }

@@ -13,11 +13,11 @@ mod task_stopped;
 pub mod trace;
 mod wakeup;
 
-pub use dead_letters::{DeadLetters, DeadMessage, Lane, Look, Wanted};
+pub use dead_letters::{DeadLetters, DeadMessage, QueuePair, ReceivedBatch, Selection};
 pub use dead_message::parse_dead_letter;
 pub use error::Error;
 pub use objects::{Objects, Upload};
-pub use secret::{SecretSeen, Secrets, Version, Versions};
-pub use task::{Definitions, Network, Start, Started, Tasks};
+pub use secret::{SecretSummary, Secrets, Version, Versions};
+pub use task::{StartOutcome, TaskDefinitions, TaskNetwork, TaskStart, Tasks};
 pub use task_stopped::{TaskStateChange, Undelivered};
 pub use wakeup::Wakeups;

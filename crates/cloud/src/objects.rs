@@ -15,20 +15,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 /// Time for a runner to start an upload.
-const PUT_WITHIN: Duration = Duration::from_secs(900);
-const GET_WITHIN: Duration = Duration::from_secs(300);
-const LOOK_WITHIN: Duration = Duration::from_secs(60);
+const PUT_EXPIRY: Duration = Duration::from_secs(900);
+const GET_EXPIRY: Duration = Duration::from_secs(300);
+const HEAD_EXPIRY: Duration = Duration::from_secs(60);
 
-const TRY_LIMIT: Duration = Duration::from_secs(5);
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 3;
 
 /// No browser executes this type, even if the uploader declares another one.
-const TYPE: &str = "application/octet-stream";
+const CONTENT_TYPE: &str = "application/octet-stream";
 
 #[derive(Clone)]
 pub struct Objects {
-    address: String,
+    base_url: String,
     region: String,
     app: Option<String>,
     credentials: Option<SharedCredentialsProvider>,
@@ -37,7 +37,7 @@ pub struct Objects {
 
 impl std::fmt::Debug for Objects {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Objects").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Objects").field("address", &self.base_url).finish_non_exhaustive()
     }
 }
 
@@ -67,7 +67,7 @@ impl Objects {
             }
         };
         Self {
-            address,
+            base_url: address,
             region,
             app: config.app_name().map(ToString::to_string),
             credentials: config.credentials_provider(),
@@ -76,29 +76,29 @@ impl Objects {
     }
 
     /// Presigns an upload; the bucket accepts exactly these bytes. Idempotent: by the content.
-    pub async fn upload(&self, key: &str, artifact: &Artifact) -> Result<Upload, Error> {
+    pub async fn presign_upload(&self, key: &str, artifact: &Artifact) -> Result<Upload, Error> {
         let headers = vec![
             ("content-length".to_owned(), artifact.size_bytes.to_string()),
-            ("content-type".to_owned(), TYPE.to_owned()),
-            ("x-amz-checksum-sha256".to_owned(), base64_of(&artifact.sha256)),
+            ("content-type".to_owned(), CONTENT_TYPE.to_owned()),
+            ("x-amz-checksum-sha256".to_owned(), to_base64(&artifact.sha256)),
         ];
-        let url = self.signed("PUT", key, &headers, &[], PUT_WITHIN).await?;
+        let url = self.presign("PUT", key, &headers, &[], PUT_EXPIRY).await?;
         Ok(Upload { url, headers })
     }
 
     /// Presigns a short-lived download under the artifact's name.
-    pub async fn download(&self, key: &str, artifact: &Artifact) -> Result<String, Error> {
+    pub async fn presign_download(&self, key: &str, artifact: &Artifact) -> Result<String, Error> {
         // Names are validated and need no quoting.
         let disposition = format!("attachment; filename=\"{}\"", artifact.name);
-        let query = [("response-content-disposition", disposition.as_str()), ("response-content-type", TYPE)];
-        self.signed("GET", key, &[], &query, GET_WITHIN).await
+        let query = [("response-content-disposition", disposition.as_str()), ("response-content-type", CONTENT_TYPE)];
+        self.presign("GET", key, &[], &query, GET_EXPIRY).await
     }
 
     /// `None` for a missing object. Units: bytes. Errors: `Unavailable` after three tries.
     pub async fn size(&self, key: &str) -> Result<Option<u64>, Error> {
         let mut tries = 1;
         loop {
-            match self.look(key).await {
+            match self.head_size(key).await {
                 Err(error) if tries < TRIES && error.is_transient() => {
                     let most = 100 << tries;
                     tokio::time::sleep(Duration::from_millis(rand::random_range(most / 2..=most))).await;
@@ -109,8 +109,8 @@ impl Objects {
         }
     }
 
-    async fn look(&self, key: &str) -> Result<Option<u64>, Error> {
-        let url = self.signed("HEAD", key, &[], &[], LOOK_WITHIN).await?;
+    async fn head_size(&self, key: &str) -> Result<Option<u64>, Error> {
+        let url = self.presign("HEAD", key, &[], &[], HEAD_EXPIRY).await?;
         // The URL is a credential: remove it from the error.
         let unreachable = |error: reqwest::Error| Error::unavailable("read an object's metadata", error.without_url());
         let answer = self.http()?.head(url).send().await.map_err(unreachable)?;
@@ -118,12 +118,12 @@ impl Objects {
             200 => {
                 let length =
                     answer.headers().get("content-length").and_then(|length| length.to_str().ok()?.parse().ok());
-                length.map(Some).ok_or_else(|| refused("the response has no size"))
+                length.map(Some).ok_or_else(|| bucket_error("the response has no size"))
             }
             // S3 returns 403 for a missing key if the caller may not list the bucket, as here. Tests compare the role
             // with this call, so 403 has no other cause.
             403 | 404 => Ok(None),
-            status => Err(refused(&format!("the bucket answered {status}"))),
+            status => Err(bucket_error(&format!("the bucket answered {status}"))),
         }
     }
 
@@ -132,10 +132,10 @@ impl Objects {
             return Ok(http);
         }
         let mut builder = reqwest::Client::builder()
-            .timeout(TRY_LIMIT)
-            .connect_timeout(CONNECT_LIMIT)
+            .timeout(ATTEMPT_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none());
-        if self.address.starts_with("http://127.0.0.1") {
+        if self.base_url.starts_with("http://127.0.0.1") {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| Error::unavailable("read an object's metadata", error))?;
@@ -143,7 +143,7 @@ impl Objects {
     }
 
     /// Source: <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>.
-    async fn signed(
+    async fn presign(
         &self,
         method: &str,
         key: &str,
@@ -151,13 +151,13 @@ impl Objects {
         query: &[(&str, &str)],
         within: Duration,
     ) -> Result<String, Error> {
-        let provider = self.credentials.as_ref().ok_or_else(|| refused("no credentials to sign with"))?;
+        let provider = self.credentials.as_ref().ok_or_else(|| bucket_error("no credentials to sign with"))?;
         let credentials = provider.provide_credentials().await;
         let identity = credentials.map_err(|error| Error::unavailable("sign a URL", error))?.into();
         // S3 ignores parameters that begin with `x-` and writes them to its access log.
         let app = self.app.as_deref().map(|app| ("x-app", app));
-        let query: Vec<_> = query.iter().copied().chain(app).map(pair).collect();
-        let mut url = format!("{}/{key}", self.address);
+        let query: Vec<_> = query.iter().copied().chain(app).map(query_pair).collect();
+        let mut url = format!("{}/{key}", self.base_url);
         if !query.is_empty() {
             url = format!("{url}?{}", query.join("&"));
         }
@@ -167,7 +167,7 @@ impl Objects {
         // Only S3 requires the unchanged path in the signature.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
         settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
-        let unsigned = |reason: &dyn std::error::Error| refused(&format_error_chain(reason));
+        let unsigned = |reason: &dyn std::error::Error| bucket_error(&format_error_chain(reason));
         let parameters = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
@@ -182,21 +182,21 @@ impl Objects {
             .map_err(|error| unsigned(&error))?;
         let (instructions, _) = sign(request, &parameters).map_err(|error| unsigned(&error))?.into_parts();
         let (_, added) = instructions.into_parts();
-        let added: Vec<_> = added.iter().map(|(name, value)| pair((name, value.as_ref()))).collect();
+        let added: Vec<_> = added.iter().map(|(name, value)| query_pair((name, value.as_ref()))).collect();
         Ok(format!("{url}{}{}", if query.is_empty() { '?' } else { '&' }, added.join("&")))
     }
 }
 
-fn refused(reason: &str) -> Error {
+fn bucket_error(reason: &str) -> Error {
     Error::Unavailable { operation: "reach the bucket of artifacts", reason: reason.to_owned() }
 }
 
-fn pair((name, value): (&str, &str)) -> String {
-    format!("{name}={}", encoded(value))
+fn query_pair((name, value): (&str, &str)) -> String {
+    format!("{name}={}", percent_encode(value))
 }
 
 /// Percent-encodes everything except unreserved characters, as signatures require.
-fn encoded(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     let mut said = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -208,7 +208,7 @@ fn encoded(text: &str) -> String {
     said
 }
 
-fn base64_of(sha256: &Sha256Hex) -> String {
+fn to_base64(sha256: &Sha256Hex) -> String {
     let digits: Vec<u32> = sha256.as_str().chars().filter_map(|digit| digit.to_digit(16)).collect();
     let bytes: Vec<u8> =
         digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte * 16 + digit) as u8).collect();
@@ -247,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn upload_url_signs_size_type_and_checksum() {
-        let upload = objects(None, "eu-west-1").await.upload("artifacts/x", &artifact()).await.unwrap();
+        let upload = objects(None, "eu-west-1").await.presign_upload("artifacts/x", &artifact()).await.unwrap();
         assert!(upload.url.starts_with("https://bucket.s3.eu-west-1.amazonaws.com/artifacts/x?x-app=api&X-Amz-"));
         let signed = "X-Amz-SignedHeaders=content-length%3Bcontent-type%3Bhost%3Bx-amz-checksum-sha256&";
         assert!(upload.url.contains(signed), "{}", upload.url);
@@ -261,7 +261,7 @@ mod tests {
     #[tokio::test]
     async fn download_url_forces_an_attachment_with_the_file_name() {
         let url = objects(Some("http://127.0.0.1:9/"), "us-east-1").await;
-        let url = url.download("artifacts/x", &artifact()).await.unwrap();
+        let url = url.presign_download("artifacts/x", &artifact()).await.unwrap();
         let named = "http://127.0.0.1:9/bucket/artifacts/x?response-content-disposition=attachment%3B%20filename%3D%22patch.diff%22&response-content-type=application%2Foctet-stream&x-app=api&";
         assert!(url.starts_with(named), "{url}");
         assert!(url.contains("&X-Amz-Expires=300&"), "{url}");
@@ -271,12 +271,12 @@ mod tests {
     async fn unreachable_bucket_error_omits_the_presigned_url() {
         let bucket = objects(Some("http://127.0.0.1:9"), "us-east-1").await;
         bucket.http().unwrap();
-        let error = bucket.look("artifacts/x").await.unwrap_err();
+        let error = bucket.head_size("artifacts/x").await.unwrap_err();
         assert!(error.is_transient() && !error.to_string().contains("X-Amz-"), "{error}");
     }
 
     #[tokio::test]
     async fn bucket_in_china_uses_the_endpoint_of_its_partition() {
-        assert_eq!(objects(None, "cn-north-1").await.address, "https://bucket.s3.cn-north-1.amazonaws.com.cn");
+        assert_eq!(objects(None, "cn-north-1").await.base_url, "https://bucket.s3.cn-north-1.amazonaws.com.cn");
     }
 }

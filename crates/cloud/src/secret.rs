@@ -17,13 +17,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-type Steady = Arc<dyn Fn() -> Duration + Send + Sync>;
+type MonotonicClock = Arc<dyn Fn() -> Duration + Send + Sync>;
 
 /// Other instances of a function use a new value after this time at the latest.
-const KEPT_FOR: Duration = Duration::from_secs(60);
+const CACHE_TTL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretSeen {
+pub struct SecretSummary {
     pub name: String,
     pub set_at: Option<Timestamp>,
 }
@@ -32,17 +32,17 @@ pub struct SecretSeen {
 #[derive(Clone)]
 pub struct Secrets {
     client: Lazy<aws_sdk_secretsmanager::Client>,
-    cache: Arc<Mutex<HashMap<String, Kept>>>,
-    versions: Arc<Mutex<HashMap<String, versions::KeptVersions>>>,
+    cache: Arc<Mutex<HashMap<String, CachedValue>>>,
+    versions: Arc<Mutex<HashMap<String, versions::CachedVersions>>>,
     /// Missing names and the times of their lookups. Few: only webhooks and admin requests look up versions.
     absent: Arc<Mutex<HashMap<String, Duration>>>,
     /// Allows one refetch of versions at a time.
-    refetching: Arc<tokio::sync::Mutex<()>>,
-    steady: Steady,
+    refetch_lock: Arc<tokio::sync::Mutex<()>>,
+    clock: MonotonicClock,
     kms_key: Option<String>,
 }
 
-struct Kept {
+struct CachedValue {
     since: Duration,
     value: Arc<str>,
 }
@@ -63,29 +63,37 @@ impl Secrets {
         });
         let (cache, versions, absent, refetching) = Default::default();
         let began = Instant::now();
-        Self { client, cache, versions, absent, refetching, steady: Arc::new(move || began.elapsed()), kms_key: None }
+        Self {
+            client,
+            cache,
+            versions,
+            absent,
+            refetch_lock: refetching,
+            clock: Arc::new(move || began.elapsed()),
+            kms_key: None,
+        }
     }
 
     /// Measures the age of cached values with this monotonic clock instead of the machine's.
     #[must_use]
-    pub fn aged_by(self, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
-        Self { steady: Arc::new(steady), ..self }
+    pub fn with_clock(self, steady: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self { clock: Arc::new(steady), ..self }
     }
 
     /// Creates secrets under this KMS key. An existing secret keeps its own key.
     #[must_use]
-    pub fn encrypted_by(self, kms_key: Option<String>) -> Self {
+    pub fn with_kms_key(self, kms_key: Option<String>) -> Self {
         Self { kms_key, ..self }
     }
 
     /// Errors: `NoSecret` when the secret is missing or empty.
     pub async fn get(&self, name: &str) -> Result<Arc<str>, Error> {
-        let fresh = |kept: &Kept| (self.age(kept.since) < KEPT_FOR).then(|| kept.value.clone());
+        let fresh = |kept: &CachedValue| (self.age(kept.since) < CACHE_TTL).then(|| kept.value.clone());
         if let Some(value) = self.lock().get(name).and_then(fresh) {
             return Ok(value);
         }
         // Measured before the call, because the value may change during the call.
-        let since = (self.steady)();
+        let since = (self.clock)();
         let answer = match self.client.get_secret_value().secret_id(name).send().await {
             Ok(answer) => answer,
             Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
@@ -98,7 +106,7 @@ impl Secrets {
             .filter(|value| !value.is_empty())
             .ok_or_else(|| Error::NoSecret { name: name.into() })?
             .into();
-        self.lock().insert(name.to_owned(), Kept { since, value: value.clone() });
+        self.lock().insert(name.to_owned(), CachedValue { since, value: value.clone() });
         Ok(value)
     }
 
@@ -119,7 +127,7 @@ impl Secrets {
                 match create.client_request_token(&token).send().await {
                     Ok(_) => Ok(()),
                     // A concurrent call created the secret; the later value wins.
-                    Err(error) if is_there(&error) => put().await.map(drop),
+                    Err(error) if already_exists(&error) => put().await.map(drop),
                     Err(error) if error.as_service_error().is_some_and(|e| e.is_invalid_request_exception()) => {
                         return Err(refused());
                     }
@@ -143,7 +151,7 @@ impl Secrets {
 
     /// Lists one page of secrets with this prefix, and the next page's cursor. A page before the last may be empty.
     /// Errors: `BadCursor` for a cursor that no page returned.
-    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSeen>, Option<String>), Error> {
+    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<(Vec<SecretSummary>, Option<String>), Error> {
         let named = Filter::builder().key(FilterNameStringType::Name).values(prefix).build();
         let call = self.client.list_secrets().filters(named).max_results(100);
         let page = match call.set_next_token(after.map(str::to_owned)).send().await {
@@ -157,16 +165,16 @@ impl Secrets {
             let set_at = entry.last_changed_date.or(entry.created_date).and_then(|at| at.to_millis().ok());
             // AWS's filter ignores case.
             let name = entry.name.filter(|name| name.starts_with(prefix))?;
-            Some(SecretSeen { name, set_at: set_at.map(Timestamp::from_millis) })
+            Some(SecretSummary { name, set_at: set_at.map(Timestamp::from_millis) })
         });
         Ok((seen.collect(), page.next_token))
     }
 
     fn age(&self, since: Duration) -> Duration {
-        (self.steady)().saturating_sub(since)
+        (self.clock)().saturating_sub(since)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Kept>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, CachedValue>> {
         self.cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -175,6 +183,6 @@ fn is_missing(error: &SdkError<PutSecretValueError>) -> bool {
     error.as_service_error().is_some_and(PutSecretValueError::is_resource_not_found_exception)
 }
 
-fn is_there(error: &SdkError<CreateSecretError>) -> bool {
+fn already_exists(error: &SdkError<CreateSecretError>) -> bool {
     error.as_service_error().is_some_and(CreateSecretError::is_resource_exists_exception)
 }

@@ -1,22 +1,22 @@
 //! Creates queues for the local system and tests.
 
-use crate::{Error, Lane};
+use crate::{Error, QueuePair};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::json;
 use std::collections::HashMap;
 use std::time::Duration;
 
-const TRIES: u32 = 5;
+const MAX_RECEIVES: u32 = 5;
 
 /// SQS's maximum. Units: seconds.
-const KEPT_DEAD: u32 = 14 * 86_400;
+const RETENTION_SECS: u32 = 14 * 86_400;
 
 pub async fn create_dead_letter_queue(
     config: &aws_config::SdkConfig,
     endpoint: &str,
     name: &str,
 ) -> Result<String, Error> {
-    kept(&client(config, endpoint), name.to_owned()).await
+    create_retaining_queue(&client(config, endpoint), name.to_owned()).await
 }
 
 fn client(config: &aws_config::SdkConfig, endpoint: &str) -> aws_sdk_sqs::Client {
@@ -24,9 +24,9 @@ fn client(config: &aws_config::SdkConfig, endpoint: &str) -> aws_sdk_sqs::Client
     aws_sdk_sqs::Client::from_conf(builder.build())
 }
 
-async fn kept(client: &aws_sdk_sqs::Client, name: String) -> Result<String, Error> {
+async fn create_retaining_queue(client: &aws_sdk_sqs::Client, name: String) -> Result<String, Error> {
     let fifo = name.ends_with(".fifo").then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
-    let kept = (QueueAttributeName::MessageRetentionPeriod, KEPT_DEAD.to_string());
+    let kept = (QueueAttributeName::MessageRetentionPeriod, RETENTION_SECS.to_string());
     let call = client.create_queue().queue_name(name).set_attributes(Some(fifo.into_iter().chain([kept]).collect()));
     let made = call.send().await.map_err(|error| Error::unavailable("create a dead-letter queue", error))?;
     Ok(made.queue_url.unwrap_or_default())
@@ -38,7 +38,7 @@ pub async fn create_queue(
     endpoint: &str,
     name: &str,
     visibility: Duration,
-) -> Result<Lane, Error> {
+) -> Result<QueuePair, Error> {
     let client = client(config, endpoint);
     let fifo = name.ends_with(".fifo");
     let dead_name = match name.strip_suffix(".fifo") {
@@ -46,7 +46,7 @@ pub async fn create_queue(
         None => format!("{name}-dead"),
     };
     let kind = || fifo.then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
-    let dead = kept(&client, dead_name).await?;
+    let dead = create_retaining_queue(&client, dead_name).await?;
     let about = client
         .get_queue_attributes()
         .queue_url(&dead)
@@ -55,7 +55,7 @@ pub async fn create_queue(
         .await
         .map_err(|error| Error::unavailable("read a dead-letter queue's attributes", error))?;
     let arn = about.attributes().and_then(|all| all.get(&QueueAttributeName::QueueArn)).cloned().unwrap_or_default();
-    let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": TRIES }).to_string();
+    let redrive = json!({ "deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES }).to_string();
     let attributes: HashMap<_, _> = kind()
         .into_iter()
         .chain([
@@ -70,5 +70,5 @@ pub async fn create_queue(
         .send()
         .await
         .map_err(|error| Error::unavailable("create a queue", error))?;
-    Ok(Lane { queue_url: made.queue_url.unwrap_or_default(), dead_url: Some(dead) })
+    Ok(QueuePair { queue_url: made.queue_url.unwrap_or_default(), dead_url: Some(dead) })
 }

@@ -14,20 +14,20 @@ use pullyard_domain::task::{Task, TaskCapacity, TaskSize};
 pub struct Tasks {
     client: Lazy<aws_sdk_ecs::Client>,
     cluster: String,
-    definitions: Definitions,
+    definitions: TaskDefinitions,
     container: String,
-    network: Option<Network>,
+    network: Option<TaskNetwork>,
 }
 
 /// A task definition for each size: a family, optionally with a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definitions {
+pub struct TaskDefinitions {
     pub small: String,
     pub medium: String,
     pub large: String,
 }
 
-impl Definitions {
+impl TaskDefinitions {
     /// Parses `small=FAMILY,medium=FAMILY,large=FAMILY` in any order.
     pub fn parse(text: &str) -> Option<Self> {
         let named = |size: TaskSize| {
@@ -41,7 +41,7 @@ impl Definitions {
         exact.then_some(Self { small, medium, large })
     }
 
-    pub fn of(&self, size: TaskSize) -> &str {
+    pub fn for_size(&self, size: TaskSize) -> &str {
         match size {
             TaskSize::Small => &self.small,
             TaskSize::Medium => &self.medium,
@@ -50,14 +50,14 @@ impl Definitions {
     }
 }
 
-impl std::fmt::Display for Definitions {
+impl std::fmt::Display for TaskDefinitions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "small={},medium={},large={}", self.small, self.medium, self.large)
     }
 }
 
 /// Both providers are built into AWS; a cluster only has to name them.
-fn provider(capacity: TaskCapacity) -> &'static str {
+fn to_capacity_provider(capacity: TaskCapacity) -> &'static str {
     match capacity {
         TaskCapacity::Fargate => "FARGATE",
         TaskCapacity::FargateSpot => "FARGATE_SPOT",
@@ -65,7 +65,7 @@ fn provider(capacity: TaskCapacity) -> &'static str {
 }
 
 #[derive(Clone, Debug)]
-pub struct Network {
+pub struct TaskNetwork {
     pub subnets: Vec<String>,
     pub security_groups: Vec<String>,
     pub public_ip: bool,
@@ -73,7 +73,7 @@ pub struct Network {
 
 /// One start of an attempt. A repeat with the same environment has no effect.
 #[derive(Clone, Debug)]
-pub struct Start<'a> {
+pub struct TaskStart<'a> {
     pub job: &'a JobId,
     pub attempt: u32,
     pub dispatch: u32,
@@ -83,7 +83,7 @@ pub struct Start<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Started {
+pub enum StartOutcome {
     Task {
         arn: String,
     },
@@ -100,9 +100,9 @@ impl Tasks {
         config: &aws_config::SdkConfig,
         endpoint: Option<&str>,
         cluster: impl Into<String>,
-        definitions: Definitions,
+        definitions: TaskDefinitions,
         container: impl Into<String>,
-        network: Option<Network>,
+        network: Option<TaskNetwork>,
     ) -> Self {
         let (config, endpoint) = (config.clone(), endpoint.map(str::to_owned));
         Self {
@@ -120,13 +120,13 @@ impl Tasks {
 
     /// Idempotent: by the client token, on which all parameters depend; a repeat returns the same task.
     /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_RunTask.html>.
-    pub async fn run(&self, start: &Start<'_>) -> Result<Started, Error> {
+    pub async fn run(&self, start: &TaskStart<'_>) -> Result<StartOutcome, Error> {
         let mut container = ContainerOverride::builder().name(&self.container);
         for (name, value) in &start.environment {
             container = container.environment(KeyValuePair::builder().name(*name).value(value).build());
         }
         let strategy = CapacityProviderStrategyItem::builder()
-            .capacity_provider(provider(start.task.capacity))
+            .capacity_provider(to_capacity_provider(start.task.capacity))
             .weight(1)
             .build()
             .map_err(|error| Error::unavailable("describe the capacity of a task", error))?;
@@ -134,7 +134,7 @@ impl Tasks {
             .client
             .run_task()
             .cluster(&self.cluster)
-            .task_definition(self.definitions.of(start.task.size))
+            .task_definition(self.definitions.for_size(start.task.size))
             // ECS refuses a launch type together with a capacity provider.
             .capacity_provider_strategy(strategy)
             .count(1)
@@ -156,18 +156,19 @@ impl Tasks {
         let answer = match call.send().await {
             Ok(answer) => answer,
             Err(error) => {
-                return refused(error.as_service_error()).ok_or_else(|| Error::unavailable("start a task", error));
+                return classify_error(error.as_service_error())
+                    .ok_or_else(|| Error::unavailable("start a task", error));
             }
         };
         if let Some(arn) = answer.tasks().first().and_then(|task| task.task_arn()) {
-            return Ok(Started::Task { arn: arn.into() });
+            return Ok(StartOutcome::Task { arn: arn.into() });
         }
         let reason = answer.failures().first().and_then(|failure| failure.reason()).unwrap_or("no reason given");
-        Ok(judged(reason))
+        Ok(classify_reason(reason))
     }
 
     /// Lists the job's tasks that have not stopped, of all starts. ECS's lists lag and may miss a new task.
-    pub async fn of(&self, job: &JobId) -> Result<Vec<String>, Error> {
+    pub async fn list(&self, job: &JobId) -> Result<Vec<String>, Error> {
         let call = self.client.list_tasks().cluster(&self.cluster).started_by(job.as_str());
         let listed = call.send().await.map_err(|error| Error::unavailable("list the tasks of a job", error))?;
         Ok(listed.task_arns().to_vec())
@@ -191,24 +192,24 @@ impl Tasks {
 
 /// `None` if the error is not about this start. A conflict, from an earlier request with other parameters, is refused:
 /// a retry could create two tasks, and the next start has another number.
-fn refused(error: Option<&RunTaskError>) -> Option<Started> {
+fn classify_error(error: Option<&RunTaskError>) -> Option<StartOutcome> {
     let error = error?;
     let meta = aws_sdk_ecs::error::ProvideErrorMetadata::meta(error);
     let (code, message) = (meta.code().unwrap_or_default(), meta.message().unwrap_or_default());
     match code {
         "ThrottlingException" | "Throttling" | "TooManyRequestsException" | "RequestLimitExceeded" => {
-            Some(Started::Throttled)
+            Some(StartOutcome::Throttled)
         }
         "ServerException" | "" => None,
-        _ => Some(judged(if message.is_empty() { code } else { message })),
+        _ => Some(classify_reason(if message.is_empty() { code } else { message })),
     }
 }
 
 /// Throttling. ECS reports throttling of its own internal calls as an `InvalidParameterException`.
-const SLOWED: [&str; 4] = ["Rate exceeded", "Request limit exceeded", "RequestLimitExceeded", "Throttling"];
+const THROTTLING_PHRASES: [&str; 4] = ["Rate exceeded", "Request limit exceeded", "RequestLimitExceeded", "Throttling"];
 
 /// No capacity in the zone or under the account's quota. Whole phrases: a missing capacity provider is permanent.
-const NO_ROOM: [&str; 5] = [
+const CAPACITY_PHRASES: [&str; 5] = [
     "Capacity is unavailable",
     "at capacity",
     "enough capacity",
@@ -217,15 +218,15 @@ const NO_ROOM: [&str; 5] = [
 ];
 
 /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>.
-fn judged(reason: &str) -> Started {
+fn classify_reason(reason: &str) -> StartOutcome {
     let says = |words: &[&str]| words.iter().any(|words| reason.contains(words));
     // `AGENT`: the chosen host is disconnected; another one may work.
-    if reason.starts_with("RESOURCE:") || reason == "AGENT" || says(&NO_ROOM) {
-        Started::NoCapacity
-    } else if says(&SLOWED) {
-        Started::Throttled
+    if reason.starts_with("RESOURCE:") || reason == "AGENT" || says(&CAPACITY_PHRASES) {
+        StartOutcome::NoCapacity
+    } else if says(&THROTTLING_PHRASES) {
+        StartOutcome::Throttled
     } else {
-        Started::Refused { reason: reason.into() }
+        StartOutcome::Refused { reason: reason.into() }
     }
 }
 
@@ -235,7 +236,7 @@ mod tests {
 
     #[test]
     fn each_size_needs_exactly_one_task_definition() {
-        let of = |text: &str| Definitions::parse(text).map(|all| [all.small, all.medium, all.large]);
+        let of = |text: &str| TaskDefinitions::parse(text).map(|all| [all.small, all.medium, all.large]);
         let all = Some(["a".to_owned(), "b:3".to_owned(), "c".to_owned()]);
         assert_eq!(of("small=a,medium=b:3,large=c"), all);
         assert_eq!(of(" large = c, small=a ,medium=b:3"), all);
@@ -282,13 +283,13 @@ mod tests {
             "",
         ];
         for reason in no_room {
-            assert_eq!(judged(reason), Started::NoCapacity, "{reason}");
+            assert_eq!(classify_reason(reason), StartOutcome::NoCapacity, "{reason}");
         }
         for reason in slowed {
-            assert_eq!(judged(reason), Started::Throttled, "{reason}");
+            assert_eq!(classify_reason(reason), StartOutcome::Throttled, "{reason}");
         }
         for reason in for_good {
-            assert_eq!(judged(reason), Started::Refused { reason: reason.into() }, "{reason}");
+            assert_eq!(classify_reason(reason), StartOutcome::Refused { reason: reason.into() }, "{reason}");
         }
     }
 
@@ -296,18 +297,18 @@ mod tests {
     fn start_errors_are_classified_by_code_and_message() {
         let said = |code: &str, words: &str| {
             let meta = aws_sdk_ecs::error::ErrorMetadata::builder().code(code).message(words).build();
-            refused(Some(&RunTaskError::generic(meta)))
+            classify_error(Some(&RunTaskError::generic(meta)))
         };
         for code in ["ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"] {
-            assert_eq!(said(code, "Slow down."), Some(Started::Throttled), "{code}");
+            assert_eq!(said(code, "Slow down."), Some(StartOutcome::Throttled), "{code}");
         }
         assert_eq!(said("ServerException", "it broke"), None);
         assert_eq!(said("", "nobody knows"), None);
-        assert_eq!(refused(None), None);
-        let refused = |reason: &str| Some(Started::Refused { reason: reason.into() });
+        assert_eq!(classify_error(None), None);
+        let refused = |reason: &str| Some(StartOutcome::Refused { reason: reason.into() });
         assert_eq!(said("ClientException", "TaskDefinition is inactive"), refused("TaskDefinition is inactive"));
         assert_eq!(said("AccessDeniedException", ""), refused("AccessDeniedException"));
-        assert_eq!(said("InvalidParameterException", "Rate exceeded"), Some(Started::Throttled));
-        assert_eq!(said("ClientException", "Capacity is unavailable at this time."), Some(Started::NoCapacity));
+        assert_eq!(said("InvalidParameterException", "Rate exceeded"), Some(StartOutcome::Throttled));
+        assert_eq!(said("ClientException", "Capacity is unavailable at this time."), Some(StartOutcome::NoCapacity));
     }
 }

@@ -35,7 +35,7 @@ struct Container {
 
 impl TaskStateChange {
     /// The stop of a job's task, else `None`. Events may repeat and arrive out of order, but none follows a stop.
-    pub fn stopped(self) -> Option<TaskStop> {
+    pub fn into_stopped(self) -> Option<TaskStop> {
         let detail = self.detail;
         let job = detail.started_by.and_then(|by| JobId::new(by).ok());
         let job = job.filter(|_| detail.last_status == "STOPPED")?;
@@ -43,14 +43,14 @@ impl TaskStateChange {
         Some(TaskStop {
             arn: detail.task_arn,
             job,
-            cause: cause(detail.stop_code.as_deref(), exit),
+            cause: stop_cause(detail.stop_code.as_deref(), exit),
             reason: detail.stopped_reason.unwrap_or_else(|| "no reason given".into()),
         })
     }
 }
 
 /// The stop code takes precedence, because an interrupted container also has an exit code.
-fn cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
+fn stop_cause(stop_code: Option<&str>, exit: Option<i64>) -> StopCause {
     match (stop_code, exit) {
         (Some("SpotInterruption"), _) => StopCause::SpotInterruption,
         (Some("EssentialContainerExited"), code) => StopCause::Exited { code },
@@ -107,7 +107,7 @@ mod tests {
     const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/pullyard/1a";
     const JOB: &str = "job_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-    fn stop() -> Value {
+    fn stop_event() -> Value {
         let detail = json!({
             "taskArn": TASK, "lastStatus": "STOPPED", "startedBy": JOB, "stopCode": "EssentialContainerExited",
             "stoppedReason": "Essential container in task exited", "version": 5,
@@ -119,11 +119,11 @@ mod tests {
         json!({ "version": "0", "source": "aws.ecs", "detail-type": "ECS Task State Change", "detail": detail })
     }
 
-    fn record(condition: &str) -> Value {
+    fn failure_record(condition: &str) -> Value {
         json!({
             "version": "1.0", "timestamp": "2026-11-20T12:00:00.000Z",
             "requestContext": { "requestId": "r", "functionArn": "f", "condition": condition, "approximateInvokeCount": 3 },
-            "requestPayload": stop(),
+            "requestPayload": stop_event(),
             "responseContext": { "statusCode": 200, "functionError": "Unhandled" },
             "responsePayload": { "errorType": "Error", "errorMessage": "no" },
         })
@@ -132,13 +132,13 @@ mod tests {
     #[test]
     fn undelivered_event_is_parsed_in_both_shapes() {
         for (message, why) in [
-            (stop(), UnhandledCause::Undeliverable),
-            (record("RetriesExhausted"), UnhandledCause::Failed),
-            (record("EventAgeExceeded"), UnhandledCause::Expired),
+            (stop_event(), UnhandledCause::Undeliverable),
+            (failure_record("RetriesExhausted"), UnhandledCause::Failed),
+            (failure_record("EventAgeExceeded"), UnhandledCause::Expired),
         ] {
             let read: Undelivered = serde_json::from_value(message).unwrap();
             assert_eq!(read.why, why);
-            let stopped = read.event.stopped().unwrap();
+            let stopped = read.event.into_stopped().unwrap();
             assert_eq!((stopped.arn.as_str(), stopped.job.as_str()), (TASK, JOB));
             assert_eq!(stopped.cause, StopCause::Exited { code: Some(137) });
             assert_eq!(stopped.reason, "Essential container in task exited");
@@ -151,9 +151,9 @@ mod tests {
     #[test]
     fn only_the_stop_of_a_jobs_own_task_counts() {
         let with = |field: &str, value: Value| {
-            let mut event = stop();
+            let mut event = stop_event();
             event["detail"][field] = value;
-            serde_json::from_value::<TaskStateChange>(event).unwrap().stopped()
+            serde_json::from_value::<TaskStateChange>(event).unwrap().into_stopped()
         };
         assert!(with("version", json!(6)).is_some());
         assert_eq!(with("lastStatus", json!("RUNNING")), None);
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn serialized_event_contains_no_variable_of_its_task() {
-        let read: Undelivered = serde_json::from_value(record("RetriesExhausted")).unwrap();
+        let read: Undelivered = serde_json::from_value(failure_record("RetriesExhausted")).unwrap();
         let shown = serde_json::to_string(&read.event).unwrap();
         assert!(shown.contains(TASK) && shown.contains("137"), "{shown}");
         assert!(!shown.contains("a-token") && !shown.contains("environment"), "{shown}");
@@ -181,7 +181,7 @@ mod tests {
             (Some("TaskFailedToStart"), None, StopCause::Other),
             (Some("SpotInterruption"), Some(143), StopCause::SpotInterruption),
         ] {
-            assert_eq!(cause(stop_code, exit), expected, "{stop_code:?} {exit:?}");
+            assert_eq!(stop_cause(stop_code, exit), expected, "{stop_code:?} {exit:?}");
         }
     }
 }

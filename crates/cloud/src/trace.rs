@@ -12,13 +12,13 @@ pub struct Lineage(String);
 
 impl Lineage {
     /// Limit for the forwarded text. Each function adds 18 characters. Units: bytes.
-    const LONGEST: usize = 256;
+    const MAX_BYTES: usize = 256;
 
     /// `None` for text that Lambda would not write, because the text goes into a message's header.
     pub fn from_header(header: &str) -> Option<Self> {
         let text = header.split(';').find_map(|part| part.trim().strip_prefix("Lineage="))?;
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'|');
-        (!text.is_empty() && text.len() <= Self::LONGEST && text.bytes().all(known)).then(|| Self(text.to_owned()))
+        (!text.is_empty() && text.len() <= Self::MAX_BYTES && text.bytes().all(known)).then(|| Self(text.to_owned()))
     }
 }
 
@@ -34,26 +34,26 @@ tokio::task_local! {
     static LINEAGE: Option<Lineage>;
 }
 
-pub async fn within<F: Future>(trace: TraceId, future: F) -> F::Output {
+pub async fn with_trace<F: Future>(trace: TraceId, future: F) -> F::Output {
     CURRENT.scope(trace, future).await
 }
 
 /// Runs `future` with this invocation's `lineage`. Its messages repeat the lineage, so that Lambda keeps counting.
-pub async fn after<F: Future>(lineage: Option<Lineage>, future: F) -> F::Output {
+pub async fn with_lineage<F: Future>(lineage: Option<Lineage>, future: F) -> F::Output {
     LINEAGE.scope(lineage, future).await
 }
 
-pub fn current() -> Option<TraceId> {
+pub fn current_trace() -> Option<TraceId> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
 /// The trace header is the only system attribute that a sender may set, and it is free of charge.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html>.
-pub(crate) fn of_message() -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
+pub(crate) fn message_attributes() -> Option<HashMap<MessageSystemAttributeNameForSends, MessageSystemAttributeValue>> {
     let lineage = LINEAGE.try_with(Clone::clone).ok().flatten();
     let value = MessageSystemAttributeValue::builder()
         .data_type("String")
-        .string_value(header(&current()?, lineage.as_ref()))
+        .string_value(header(&current_trace()?, lineage.as_ref()))
         .build()
         .ok()?;
     Some(HashMap::from([(MessageSystemAttributeNameForSends::AwsTraceHeader, value)]))
@@ -65,8 +65,8 @@ mod tests {
 
     const ID: &str = "1-67891233-abcdef012345678912345678";
 
-    fn sent() -> Option<String> {
-        let attributes = of_message()?;
+    fn trace_header_of_message() -> Option<String> {
+        let attributes = message_attributes()?;
         let value = attributes.get(&MessageSystemAttributeNameForSends::AwsTraceHeader)?;
         value.string_value().map(str::to_owned)
     }
@@ -74,12 +74,12 @@ mod tests {
     #[tokio::test]
     async fn message_header_has_the_trace_and_the_current_lineage() {
         let lineage = || Lineage::from_header("Root=1-0-0;Lineage=2:a87bd80c:1");
-        let within_trace = || within(ID.parse().unwrap(), async { sent() });
-        assert_eq!(sent(), None);
+        let within_trace = || with_trace(ID.parse().unwrap(), async { trace_header_of_message() });
+        assert_eq!(trace_header_of_message(), None);
         assert_eq!(within_trace().await, Some(format!("Root={ID}")));
-        assert_eq!(after(None, within_trace()).await, Some(format!("Root={ID}")));
-        assert_eq!(after(lineage(), within_trace()).await, Some(format!("Root={ID};Lineage=2:a87bd80c:1")));
-        assert_eq!(after(lineage(), async { sent() }).await, None);
+        assert_eq!(with_lineage(None, within_trace()).await, Some(format!("Root={ID}")));
+        assert_eq!(with_lineage(lineage(), within_trace()).await, Some(format!("Root={ID};Lineage=2:a87bd80c:1")));
+        assert_eq!(with_lineage(lineage(), async { trace_header_of_message() }).await, None);
     }
 
     #[test]

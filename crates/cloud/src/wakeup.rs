@@ -35,48 +35,48 @@ impl Wakeups {
     }
 
     pub async fn wake_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
-        let call = self.client.send_message().queue_url(&self.dispatch_url).message_body(body(wakeup)?);
-        let call = call.set_message_system_attributes(trace::of_message());
-        sent("send the wake-up of a job", call).await
+        let call = self.client.send_message().queue_url(&self.dispatch_url).message_body(to_body(wakeup)?);
+        let call = call.set_message_system_attributes(trace::message_attributes());
+        send("send the wake-up of a job", call).await
     }
 
     /// Grouped by ticket, so that at most one update of a ticket is in flight.
     pub async fn wake_ticket(&self, wakeup: &TicketWakeup) -> Result<(), Error> {
         let group = ticket_group(&wakeup.project, &wakeup.ticket);
-        self.in_turn("send the wake-up of a ticket", group, body(wakeup)?).await
+        self.send_fifo("send the wake-up of a ticket", group, to_body(wakeup)?).await
     }
 
     pub async fn admit_job(&self, wakeup: &JobWakeup) -> Result<(), Error> {
-        self.in_turn("send the admission of a job", wakeup.job.to_string(), body(wakeup)?).await
+        self.send_fifo("send the admission of a job", wakeup.job.to_string(), to_body(wakeup)?).await
     }
 
     /// Grouped by pull request, so that an older text never replaces a newer one.
     pub async fn wake_pull_request(&self, wakeup: &PullRequestWakeup) -> Result<(), Error> {
         let group = pull_request_group(&wakeup.pull_request);
-        self.in_turn("send the wake-up of a pull request", group, body(wakeup)?).await
+        self.send_fifo("send the wake-up of a pull request", group, to_body(wakeup)?).await
     }
 
     /// Grouped by pull request, so that reviews are decided in order.
     pub async fn queue_review(&self, review: &QueuedReview) -> Result<(), Error> {
         let group = pull_request_group(&review.event.pull_request.id);
-        self.in_turn("queue a review", group, body(review)?).await
+        self.send_fifo("queue a review", group, to_body(review)?).await
     }
 
-    pub async fn poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {
+    pub async fn wake_poll(&self, wakeup: &PollWakeup) -> Result<(), Error> {
         let group = format!("poll-{}-{}-{}", wakeup.poll, wakeup.integration, wakeup.repository);
-        self.in_turn("send the wake-up of a repository", group, body(wakeup)?).await
+        self.send_fifo("send the wake-up of a repository", group, to_body(wakeup)?).await
     }
 
-    async fn in_turn(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
+    async fn send_fifo(&self, operation: &'static str, group: String, body: String) -> Result<(), Error> {
         let call = self.client.send_message().queue_url(&self.effects_url).message_body(body).message_group_id(group);
         // Random, because two equal wake-ups may be about different changes.
         let call = call.message_deduplication_id(format!("{:032x}", rand::random::<u128>()));
-        sent(operation, call.set_message_system_attributes(trace::of_message())).await
+        send(operation, call.set_message_system_attributes(trace::message_attributes())).await
     }
 }
 
 /// Boxed, because the future is large and most use cases have several.
-fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<Output = Result<(), Error>> {
+fn send(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<Output = Result<(), Error>> {
     let sending = Box::pin(call.send());
     async move {
         sending.await.map_err(|error| Error::unavailable(operation, error))?;
@@ -86,7 +86,7 @@ fn sent(operation: &'static str, call: SendMessageFluentBuilder) -> impl Future<
 
 /// Escapes two characters that SQS refuses; JSON contains them only in strings.
 /// Source: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>.
-fn body(wakeup: &impl Serialize) -> Result<String, Error> {
+fn to_body(wakeup: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_string(wakeup).map_err(|error| Error::unavailable("write a wake-up", error))?;
     Ok(json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"))
 }
@@ -100,7 +100,7 @@ mod tests {
     fn body_escapes_characters_that_sqs_rejects() {
         let ticket = TicketKey::new("A\u{fffe}-\u{ffff}-\u{fffd}").unwrap();
         let wakeup = TicketWakeup { project: ProjectId::new("acme").unwrap(), ticket };
-        let body = body(&wakeup).unwrap();
+        let body = to_body(&wakeup).unwrap();
         assert_eq!(body, "{\"project\":\"acme\",\"ticket\":\"A\\ufffe-\\uffff-\u{fffd}\"}");
         assert_eq!(serde_json::from_str::<TicketWakeup>(&body).unwrap(), wakeup);
     }

@@ -1,9 +1,9 @@
 //! The context of every use case: store, services, clock.
 
-use crate::review::Permissions;
-use crate::tally::{Count, Tally};
-use crate::webhook::Strangers;
-use crate::{Clock, Error, ForgeTokens, Keys};
+use crate::counters::{Counter, Counters};
+use crate::review::PermissionCache;
+use crate::webhook::RejectedDeliveries;
+use crate::{Clock, Error, ForgeTokens, SigningKey};
 use pullyard_cloud::{DeadLetters, Objects, Secrets, Tasks, Wakeups};
 use pullyard_domain::id::{JobId, ProjectId, SecretName, TicketKey};
 use pullyard_domain::pull_request::PullRequestId;
@@ -15,21 +15,21 @@ use rand::RngExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-const ROUNDS: u32 = 5;
+const MAX_RETRIES: u32 = 5;
 
 #[derive(Clone, Debug)]
-pub struct Context(Arc<Inner>);
+pub struct Context(Arc<ContextInner>);
 
 #[derive(Debug)]
-struct Inner {
-    parts: Parts,
-    permissions: Permissions,
-    strangers: Strangers,
-    tally: Tally,
+struct ContextInner {
+    parts: ContextParts,
+    permissions: PermissionCache,
+    rejected_deliveries: RejectedDeliveries,
+    counters: Counters,
 }
 
 #[derive(Debug)]
-pub struct Parts {
+pub struct ContextParts {
     pub store: Store,
     pub wakeups: Wakeups,
     pub dead_letters: DeadLetters,
@@ -56,19 +56,19 @@ pub(crate) enum Hint {
 }
 
 impl std::ops::Deref for Context {
-    type Target = Parts;
-    fn deref(&self) -> &Parts {
+    type Target = ContextParts;
+    fn deref(&self) -> &ContextParts {
         &self.0.parts
     }
 }
 
 impl Context {
-    pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(Inner {
+    pub fn new(parts: ContextParts) -> Self {
+        Self(Arc::new(ContextInner {
             parts,
-            permissions: Permissions::default(),
-            strangers: Strangers::default(),
-            tally: Tally::default(),
+            permissions: PermissionCache::default(),
+            rejected_deliveries: RejectedDeliveries::default(),
+            counters: Counters::default(),
         }))
     }
 
@@ -76,86 +76,86 @@ impl Context {
         format!("{}{}{name}", self.secret_root, kind.path_prefix())
     }
 
-    pub fn tally(&self) -> &Tally {
-        &self.0.tally
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
     }
 
-    pub(crate) fn permissions(&self) -> &Permissions {
+    pub(crate) fn permissions(&self) -> &PermissionCache {
         &self.0.permissions
     }
 
-    pub(crate) fn strangers(&self) -> &Strangers {
-        &self.0.strangers
+    pub(crate) fn rejected_deliveries(&self) -> &RejectedDeliveries {
+        &self.0.rejected_deliveries
     }
 
-    pub(crate) fn connections(&self) -> &Connections {
+    pub(crate) fn forge_connections(&self) -> &Connections {
         &self.0.parts.forges
     }
 
-    pub async fn keys(&self) -> Result<Keys, Error> {
+    pub async fn load_signing_key(&self) -> Result<SigningKey, Error> {
         let secret = self.secrets.get(&self.key_secret).await?;
-        Keys::new(&secret)
+        SigningKey::new(&secret)
     }
 
     /// Sends a hint to start a job's task, or to stop the tasks of a cancelled job.
     pub(crate) async fn wake_job(&self, job: &JobId) {
         let wakeup = JobWakeup { job: job.clone() };
-        if let Err(error) = self.hint(self.wakeups.wake_job(&wakeup)).await {
-            self.tally().add(Count::WakeupLost);
+        if let Err(error) = self.send_hint(self.wakeups.wake_job(&wakeup)).await {
+            self.counters().add(Counter::WakeupLost);
             tracing::warn!(job.id = %job, error = %error, "job wake-up not sent; the sweeper will start the job");
         }
     }
 
     pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Hint {
         let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
-        match self.hint(self.wakeups.wake_ticket(&wakeup)).await {
+        match self.send_hint(self.wakeups.wake_ticket(&wakeup)).await {
             Ok(()) => Hint::Sent,
             Err(error) => {
-                self.tally().add(Count::WakeupLost);
+                self.counters().add(Counter::WakeupLost);
                 tracing::warn!(project = %project, ticket = %ticket, error = %error, "ticket wake-up not sent; the sweeper will settle the ticket");
                 Hint::Lost
             }
         }
     }
 
-    pub(crate) async fn admit_job(&self, job: &JobId) {
+    pub(crate) async fn wake_review_freeze(&self, job: &JobId) {
         let wakeup = JobWakeup { job: job.clone() };
-        if let Err(error) = self.hint(self.wakeups.admit_job(&wakeup)).await {
-            self.tally().add(Count::WakeupLost);
+        if let Err(error) = self.send_hint(self.wakeups.admit_job(&wakeup)).await {
+            self.counters().add(Counter::WakeupLost);
             tracing::warn!(job.id = %job, error = %error, "job admission not sent; the sweeper will send it");
         }
     }
 
     pub(crate) async fn wake_pull_request(&self, id: &PullRequestId) {
         let wakeup = PullRequestWakeup { pull_request: id.clone() };
-        if let Err(error) = self.hint(self.wakeups.wake_pull_request(&wakeup)).await {
-            self.tally().add(Count::WakeupLost);
+        if let Err(error) = self.send_hint(self.wakeups.wake_pull_request(&wakeup)).await {
+            self.counters().add(Counter::WakeupLost);
             tracing::warn!(pull_request = %id, error = %error, "pull request wake-up not sent; the sweeper will send it");
         }
     }
 
-    pub(crate) fn rounds(&self, subject: impl std::fmt::Display) -> Rounds {
-        Rounds { subject: subject.to_string(), clock: self.clock.clone(), tried: 0 }
+    pub(crate) fn retries(&self, subject: impl std::fmt::Display) -> Retries {
+        Retries { subject: subject.to_string(), clock: self.clock.clone(), attempts: 0 }
     }
 }
 
 /// Counts and delays the retries of a decision whose facts were stale.
-pub(crate) struct Rounds {
+pub(crate) struct Retries {
     subject: String,
     clock: Clock,
-    tried: u32,
+    attempts: u32,
 }
 
-impl Rounds {
+impl Retries {
     /// Backs off with jitter before the facts are read again.
     /// Errors: `Contended` after too many rounds. The final write was not made. Earlier writes, such as a ticket's
     /// text, a frozen context, a class or a non-final ledger entry, are harmless: a repeated call replaces them.
-    pub(crate) async fn again(&mut self) -> Result<(), Error> {
-        self.tried += 1;
-        if self.tried >= ROUNDS {
+    pub(crate) async fn backoff(&mut self) -> Result<(), Error> {
+        self.attempts += 1;
+        if self.attempts >= MAX_RETRIES {
             return Err(Error::Contended { subject: self.subject.clone() });
         }
-        let most = 10u64 << self.tried;
+        let most = 10u64 << self.attempts;
         let pause = rand::rng().random_range(most / 4..=most);
         self.clock.pause(Duration::from_millis(pause)).await;
         Ok(())

@@ -1,6 +1,6 @@
 //! Skips items of the table that this version cannot parse, so that one of them does not hide the others.
 
-use crate::tally::Count;
+use crate::counters::Counter;
 use crate::{Context, Error};
 use pullyard_store::Error as StoreError;
 
@@ -10,7 +10,7 @@ use pullyard_store::Error as StoreError;
 pub(crate) fn skip_corrupt<T>(ctx: &Context, loaded: Result<T, impl Into<Error>>) -> Result<Option<T>, Error> {
     match loaded.map_err(Into::into) {
         Err(Error::Store(error @ StoreError::Corrupt { .. })) => {
-            ctx.tally().add(Count::ItemCorrupt);
+            ctx.counters().add(Counter::ItemCorrupt);
             tracing::error!(error = %error, "unreadable table item skipped");
             Ok(None)
         }

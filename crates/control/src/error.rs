@@ -34,7 +34,7 @@ pub enum Error {
     },
     /// A time limit has passed or would pass. Work in progress stops as in a crash.
     #[error("{what} within {} s", .within.as_secs())]
-    TooSlow {
+    Timeout {
         /// The step as a verb phrase.
         what: &'static str,
         within: Duration,
@@ -46,7 +46,7 @@ pub enum Error {
         name: String,
     },
     #[error("use the name {name}: another {what} has it")]
-    Taken {
+    NameTaken {
         /// A noun, such as "ticket".
         what: &'static str,
         name: String,
@@ -58,14 +58,14 @@ pub enum Error {
         fault: String,
     },
     #[error("apply the change: another change came first")]
-    ChangedMeanwhile {
+    RevisionMismatch {
         /// The current revision.
         revision: u64,
     },
     #[error("repeat the request: its Idempotency-Key belongs to another request")]
     KeyReused,
     #[error("show the token {token} again")]
-    TokenShown {
+    TokenAlreadyShown {
         /// The token that the same request created before. A token is shown only once.
         token: TokenId,
     },
@@ -80,14 +80,14 @@ pub enum Error {
     Denied(Denial),
     /// A cancel or pause was requested.
     #[error("continue: the job is stopping")]
-    Unwanted,
+    StopRequested,
     #[error("accept the runner: {}", .0.sentence())]
     Runner(Refusal),
     #[error("store an artifact: {}", .0.code())]
     Artifact(Refused),
     /// The token is forged, expired or of another kind.
     #[error("accept the token")]
-    BadProof,
+    InvalidToken,
     /// Stored data is inconsistent; an operator must repair it.
     #[error("use the stored data: {0}")]
     Inconsistent(String),
@@ -99,16 +99,16 @@ impl Error {
             Self::Store(error) => error.is_transient(),
             Self::Cloud(error) => error.is_transient(),
             Self::Forge(error) => error.is_transient(),
-            Self::Contended { .. } | Self::TooSlow { .. } => true,
+            Self::Contended { .. } | Self::Timeout { .. } => true,
             _ => false,
         }
     }
 
-    pub(crate) fn refused(refusal: TransitionRefusal, now: Timestamp) -> Self {
+    pub(crate) fn from_refusal(refusal: TransitionRefusal, now: Timestamp) -> Self {
         match refusal {
             TransitionRefusal::LeaseLost => Self::LeaseLost { recorded: false },
             TransitionRefusal::WrongStatus(status) => Self::WrongStatus(status),
-            TransitionRefusal::StopRequested => Self::Unwanted,
+            TransitionRefusal::StopRequested => Self::StopRequested,
             // Callers handle these where they can occur. Here they indicate a bug.
             TransitionRefusal::NewerInput | TransitionRefusal::TooManyInputs => {
                 Self::Inconsistent("unexpected input".into())
@@ -122,6 +122,6 @@ impl Error {
 }
 
 /// Formats an error for display in a field of the table.
-pub(crate) fn said(error: &Error) -> String {
+pub(crate) fn format_for_table(error: &Error) -> String {
     pullyard_domain::text::truncate(&format!("failed to {error}"), 300)
 }

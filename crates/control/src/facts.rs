@@ -9,25 +9,25 @@ use pullyard_domain::job::Job;
 use pullyard_domain::project::Project;
 use pullyard_domain::time::Timestamp;
 
-pub(crate) async fn facts_of(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
-    let first = first_answer(ctx, event);
+pub(crate) async fn load_facts(ctx: &Context, event: &TicketEvent) -> Result<(Facts, TicketText), Error> {
+    let first = load_first_answer(ctx, event);
     let (first, (project, ticket)) =
-        tokio::try_join!(first, async { Ok(ctx.store.project_and_ticket(&event.project, &event.key).await?) })?;
+        tokio::try_join!(first, async { Ok(ctx.store.load_project_and_ticket(&event.project, &event.key).await?) })?;
     let text = match &event.text {
         Some(text) => text.clone(),
-        None => stored_text(ctx, event).await?,
+        None => load_ticket_text(ctx, event).await?,
     };
     let repository = match &project {
-        Some(project) => repository_fact(ctx, project, text.repository.as_ref()).await?,
+        Some(project) => load_repository_fact(ctx, project, text.repository.as_ref()).await?,
         None => RepositoryFact::NotNamed,
     };
     let now = ctx.clock.now();
-    let today = today(ctx, project.as_ref(), now).await?;
+    let today = load_usage_today(ctx, project.as_ref(), now).await?;
     Ok((Facts { now, first_decision: first, project, ticket, repository, usage: today }, text))
 }
 
-async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstDecision>, Error> {
-    let first = ctx.store.delivery(&DeliveryId::for_ticket_event(&event.project, &event.event)).await?;
+async fn load_first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<FirstDecision>, Error> {
+    let first = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&event.project, &event.event)).await?;
     Ok(first.map(|first| FirstDecision {
         reason: first.reason,
         at: first.at,
@@ -37,16 +37,20 @@ async fn first_answer(ctx: &Context, event: &TicketEvent) -> Result<Option<First
 }
 
 /// Loads a project's usage of today. A project without a budget needs no read.
-pub(crate) async fn today(ctx: &Context, project: Option<&Project>, now: Timestamp) -> Result<DailyUsage, Error> {
+pub(crate) async fn load_usage_today(
+    ctx: &Context,
+    project: Option<&Project>,
+    now: Timestamp,
+) -> Result<DailyUsage, Error> {
     let day = Day::containing(now);
     let stored = match project.filter(|project| project.settings.budget.has_limit()) {
-        Some(project) => ctx.store.budget(&project.id, day).await?,
+        Some(project) => ctx.store.load_budget(&project.id, day).await?,
         None => None,
     };
     Ok(stored.unwrap_or(DailyUsage::zero(day)))
 }
 
-pub(crate) async fn repository_fact(
+pub(crate) async fn load_repository_fact(
     ctx: &Context,
     project: &Project,
     named: Option<&RepositoryName>,
@@ -54,28 +58,28 @@ pub(crate) async fn repository_fact(
     let Some(name) = named.or(project.settings.default_repository.as_ref()) else {
         return Ok(RepositoryFact::NotNamed);
     };
-    Ok(match ctx.store.repository_named(&project.id, name).await? {
+    Ok(match ctx.store.load_repository_by_name(&project.id, name).await? {
         Some(repository) => RepositoryFact::Connected(Box::new(repository.resolve_agent(&project.settings))),
         None => RepositoryFact::NotConnected(name.clone()),
     })
 }
 
 /// Finds the repository of a retried job by id, even if renamed. If it was removed, looks up the name instead.
-pub(crate) async fn repository_of_retry(
+pub(crate) async fn load_repository_of_retry(
     ctx: &Context,
     project: &Project,
     of: &Job,
     named: Option<&RepositoryName>,
 ) -> Result<RepositoryFact, Error> {
-    match ctx.store.repository(&project.id, &of.integration, of.repository).await? {
+    match ctx.store.load_repository(&project.id, &of.integration, of.repository).await? {
         Some(repository) => Ok(RepositoryFact::Connected(Box::new(repository.resolve_agent(&project.settings)))),
-        None => repository_fact(ctx, project, named).await,
+        None => load_repository_fact(ctx, project, named).await,
     }
 }
 
 /// Loads the stored text, for an event without one. Falls back to the key as title.
-async fn stored_text(ctx: &Context, event: &TicketEvent) -> Result<TicketText, Error> {
-    let stored = ctx.store.ticket_text(&event.project, &event.key).await?;
+async fn load_ticket_text(ctx: &Context, event: &TicketEvent) -> Result<TicketText, Error> {
+    let stored = ctx.store.load_ticket_text(&event.project, &event.key).await?;
     Ok(stored
         .map_or_else(|| TicketText { title: event.key.to_string(), ..TicketText::default() }, |stored| stored.text))
 }

@@ -1,4 +1,4 @@
-//! Creates forge clients with a stored token or an App's token. `attempt::credentials` mints the tokens of attempts.
+//! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints the tokens of attempts.
 
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
@@ -7,19 +7,28 @@ use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{Account, ForgeKind, Integration, Repository};
 use pullyard_domain::secret::token_fault;
 use pullyard_forge::{
-    Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Only, Permissions, Token, features,
+    Bitbucket, Endpoint, Forge, GitHub, GitHubApp, InstallationToken, Permissions, RepositorySelector, Token, features,
 };
 use std::time::Duration;
 
-pub(crate) async fn forge_of(
+pub(crate) async fn forge_client(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,
 ) -> Result<Forge, Error> {
     let token = match &integration.auth {
-        Auth::Token { secret } => read(ctx, secret).await?,
+        Auth::Token { secret } => load_token(ctx, secret).await?,
         Auth::App { .. } => {
-            let mint = async || mint(ctx, integration, &repository.name, Only::Id(repository.id), own).await;
+            let mint = async || {
+                mint_installation_token(
+                    ctx,
+                    integration,
+                    &repository.name,
+                    RepositorySelector::Id(repository.id),
+                    control_permissions,
+                )
+                .await
+            };
             let of = (integration.id.clone(), integration.auth.issuer(), repository.id);
             ctx.forge_tokens.get(of, &ctx.clock, mint).await?
         }
@@ -27,29 +36,39 @@ pub(crate) async fn forge_of(
     client(ctx, integration.kind, &integration.api_url, token)
 }
 
-pub(crate) async fn forge_for_new(
+pub(crate) async fn forge_client_by_name(
     ctx: &Context,
     integration: &Integration,
     repository: &RepositoryName,
 ) -> Result<Forge, Error> {
     let token = match &integration.auth {
-        Auth::Token { secret } => read(ctx, secret).await?,
-        Auth::App { .. } => mint(ctx, integration, repository, Only::Name(repository.as_str()), own).await?.token,
+        Auth::Token { secret } => load_token(ctx, secret).await?,
+        Auth::App { .. } => {
+            mint_installation_token(
+                ctx,
+                integration,
+                repository,
+                RepositorySelector::Name(repository.as_str()),
+                control_permissions,
+            )
+            .await?
+            .token
+        }
     };
     client(ctx, integration.kind, &integration.api_url, token)
 }
 
-pub(crate) async fn forge_at(
+pub(crate) async fn forge_client_with_secret(
     ctx: &Context,
     kind: ForgeKind,
     api_url: &str,
     token_secret: &str,
 ) -> Result<Forge, Error> {
-    client(ctx, kind, api_url, read(ctx, token_secret).await?)
+    client(ctx, kind, api_url, load_token(ctx, token_secret).await?)
 }
 
 /// Returns the token's account, or a placeholder for a Bitbucket access token, which may not read its account.
-pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
+pub(crate) async fn get_account(forge: &Forge) -> Result<Account, Error> {
     match (forge.account().await, forge) {
         (Ok(account), _) => Ok(Account { id: account.id, login: account.login }),
         (Err(pullyard_forge::Error::Forbidden { .. }), Forge::Bitbucket(_)) => Ok(Account::unknown()),
@@ -58,20 +77,28 @@ pub(crate) async fn account_of(forge: &Forge) -> Result<Account, Error> {
 }
 
 /// Errors: `Invalid` for an organisation's hook with an App, or an App's hook without an App.
-pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<Forge, Error> {
+pub(crate) async fn forge_client_for_hook(
+    ctx: &Context,
+    integration: &Integration,
+    hook: &Webhook,
+) -> Result<Forge, Error> {
     match (&integration.auth, &hook.kind) {
-        (_, WebhookScope::App {}) => match app_of(ctx, integration).await? {
+        (_, WebhookScope::App {}) => match app_client(ctx, integration).await? {
             Some(app) => Ok(Forge::GitHub(GitHub::as_app(&app)?)),
             None => Err(Error::Invalid {
                 pointer: "/integration",
                 fault: format!("{} uses a token, which can't change an App's webhook", integration.id),
             }),
         },
-        (Auth::Token { secret }, _) => client(ctx, integration.kind, &integration.api_url, read(ctx, secret).await?),
-        (Auth::App { .. }, WebhookScope::Repository { name, id }) => match repository_of_hook(ctx, hook, *id).await? {
-            Some(known) => forge_of(ctx, integration, &known).await,
-            None => forge_for_new(ctx, integration, name).await,
-        },
+        (Auth::Token { secret }, _) => {
+            client(ctx, integration.kind, &integration.api_url, load_token(ctx, secret).await?)
+        }
+        (Auth::App { .. }, WebhookScope::Repository { name, id }) => {
+            match load_repository_of_hook(ctx, hook, *id).await? {
+                Some(known) => forge_client(ctx, integration, &known).await,
+                None => forge_client_by_name(ctx, integration, name).await,
+            }
+        }
         (Auth::App { .. }, WebhookScope::Organisation { .. }) => Err(Error::Invalid {
             pointer: "/integration",
             fault: "an App can't change an organisation's webhook; it has its own for all installations".into(),
@@ -80,16 +107,20 @@ pub(crate) async fn forge_of_hook(ctx: &Context, integration: &Integration, hook
 }
 
 /// Returns the repository with this id from the first project of the hook that has it.
-pub(crate) async fn repository_of_hook(ctx: &Context, hook: &Webhook, id: u64) -> Result<Option<Repository>, Error> {
+pub(crate) async fn load_repository_of_hook(
+    ctx: &Context,
+    hook: &Webhook,
+    id: u64,
+) -> Result<Option<Repository>, Error> {
     for project in hook.projects() {
-        if let Some(known) = ctx.store.repository(project, &hook.integration, id).await? {
+        if let Some(known) = ctx.store.load_repository(project, &hook.integration, id).await? {
             return Ok(Some(known));
         }
     }
     Ok(None)
 }
 
-pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<Option<GitHubApp>, Error> {
+pub(crate) async fn app_client(ctx: &Context, integration: &Integration) -> Result<Option<GitHubApp>, Error> {
     match (&integration.auth, integration.auth.issuer()) {
         (Auth::App { key_secret, .. }, Some(issuer)) => {
             let key = ctx.secrets.get(key_secret).await?;
@@ -101,17 +132,17 @@ pub(crate) async fn app_of(ctx: &Context, integration: &Integration) -> Result<O
 
 /// Mints an installation token for one repository. `wanted` derives its permissions from the granted ones.
 /// Errors: `Forge`, with `Forbidden` if a wanted permission was not granted or the installation is suspended.
-pub(crate) async fn mint(
+pub(crate) async fn mint_installation_token(
     ctx: &Context,
     integration: &Integration,
     name: &RepositoryName,
-    only: Only<'_>,
+    only: RepositorySelector<'_>,
     wanted: impl FnOnce(&Permissions) -> Permissions,
 ) -> Result<InstallationToken, Error> {
-    let Some(app) = app_of(ctx, integration).await? else {
+    let Some(app) = app_client(ctx, integration).await? else {
         return Err(Error::Inconsistent(format!("{} is not an App and can't mint tokens", integration.id)));
     };
-    let installation = app.installation_of(name.as_str()).await?;
+    let installation = app.get_installation(name.as_str()).await?;
     let forbidden = |what: String, message: &str| {
         Error::Forge(pullyard_forge::Error::Forbidden { what, message: message.to_owned() })
     };
@@ -119,7 +150,7 @@ pub(crate) async fn mint(
         return Err(forbidden(name.to_string(), "the App's installation is suspended"));
     }
     let wanted = wanted(&installation.permissions);
-    let lacking = features::lacking(&installation.permissions, &wanted);
+    let lacking = features::missing_permissions(&installation.permissions, &wanted);
     if !lacking.is_empty() {
         let what = format!("{} on {name}", lacking.join(", "));
         return Err(forbidden(what, "the App's installation was not granted it"));
@@ -127,26 +158,26 @@ pub(crate) async fn mint(
     Ok(app.installation_token(installation.id, only, &wanted).await?)
 }
 
-pub(crate) fn too_slow(integration: &Integration, within: Duration) -> Error {
+pub(crate) fn timeout_error(integration: &Integration, within: Duration) -> Error {
     let reason = format!("no response within {} s", within.as_secs());
     Error::Forge(pullyard_forge::Error::Unreachable { host: integration.api_url.clone(), reason })
 }
 
 pub(crate) fn endpoint(ctx: &Context, api_url: &str) -> Endpoint {
-    Endpoint { api_url: api_url.to_owned(), connections: ctx.connections().clone() }
+    Endpoint { api_url: api_url.to_owned(), connections: ctx.forge_connections().clone() }
 }
 
-fn own(granted: &Permissions) -> Permissions {
-    features::of_control(granted)
+fn control_permissions(granted: &Permissions) -> Permissions {
+    features::control_permissions(granted)
 }
 
-async fn read(ctx: &Context, secret: &str) -> Result<Token, Error> {
+async fn load_token(ctx: &Context, secret: &str) -> Result<Token, Error> {
     let unusable = |reason| Error::Forge(pullyard_forge::Error::Settings { reason });
-    token_in(ctx, secret).await?.map_err(unusable)
+    load_token_or_flaw(ctx, secret).await?.map_err(unusable)
 }
 
 /// Reads the token in a secret. The inner error explains an invalid value without quoting it.
-pub(crate) async fn token_in(ctx: &Context, secret: &str) -> Result<Result<Token, String>, Error> {
+pub(crate) async fn load_token_or_flaw(ctx: &Context, secret: &str) -> Result<Result<Token, String>, Error> {
     let value = ctx.secrets.get(secret).await?;
     Ok(match token_fault(&value) {
         None => Ok(Token::new(value.as_ref())),

@@ -6,7 +6,7 @@ mod drift;
 mod install;
 mod list;
 
-pub use compare::{HookView, repair_hook, verify_hook, view};
+pub use compare::{HookView, load_hook_view, repair_hook, verify_hook};
 pub use drift::Drift;
 pub use install::{NewHook, Target, install_hook, remove_hook};
-pub use list::hook_views;
+pub use list::list_hook_views;

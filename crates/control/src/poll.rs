@@ -5,8 +5,8 @@
 
 mod round;
 
-use crate::error::said;
-use crate::sweep::put_off::put_off;
+use crate::error::format_for_table;
+use crate::sweep::postpone::postpone;
 use crate::{Context, Error};
 use pullyard_domain::hook::look::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, Webhook, WebhookScope};
@@ -14,14 +14,14 @@ use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
-use round::{Found, problem_of};
+use round::{PollCounts, as_problem};
 use std::time::Duration;
 
-/// Time after which `poll_now` starts no further repository: each may take half a minute, and the caller waits.
-const BEGINS_WITHIN: Duration = Duration::from_secs(5);
+/// Time after which `poll_hook_repositories` starts no further repository: each may take half a minute, and the caller waits.
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Looked {
+pub struct PollSummary {
     pub repositories: usize,
     /// Due repositories that are left to the sweeper.
     pub waiting: usize,
@@ -41,7 +41,7 @@ pub async fn poll_repository(
 ) -> Result<(), Error> {
     match poll_if_due(ctx, project, integration, repository).await {
         Err(error) if !error.is_transient() => {
-            put_off(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository), Some(&error)).await;
+            postpone(ctx, &WorkKey::Poll(project.clone(), integration.clone(), repository), Some(&error)).await;
             Err(error)
         }
         polled => polled,
@@ -54,31 +54,35 @@ async fn poll_if_due(
     integration: &IntegrationId,
     repository: u64,
 ) -> Result<(), Error> {
-    let Some(poll) = ctx.store.poll(project, integration, repository).await? else { return Ok(()) };
+    let Some(poll) = ctx.store.load_poll(project, integration, repository).await? else { return Ok(()) };
     let now = ctx.clock.now();
     let is_resting = poll.not_before.is_some_and(|not_before| not_before > now);
     if poll.gone_at.is_some() || poll.next > now || is_resting {
         return Ok(());
     }
-    look(ctx, poll).await.map(drop)
+    poll_once(ctx, poll).await.map(drop)
 }
 
 /// Polls all repositories of a hook now.
 ///
 /// Idempotent: by the ids of reviews.
 /// Errors: `NotFound`; `Contended`; `Store`. A forge's refusal is one of the problems.
-pub async fn poll_now(ctx: &Context, name: &HookName, since: Option<Timestamp>) -> Result<Looked, Error> {
-    let hook = ctx.store.hook(name).await?;
+pub async fn poll_hook_repositories(
+    ctx: &Context,
+    name: &HookName,
+    since: Option<Timestamp>,
+) -> Result<PollSummary, Error> {
+    let hook = ctx.store.load_hook(name).await?;
     let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
     let began = ctx.clock.now();
-    let mut looked = Looked::default();
-    for repository in repositories_of(ctx, &hook).await? {
-        let Some(poll) = make_due(ctx, &repository, since).await? else { continue };
-        if ctx.clock.now().since(began) >= BEGINS_WITHIN {
+    let mut looked = PollSummary::default();
+    for repository in list_repositories_of_hook(ctx, &hook).await? {
+        let Some(poll) = make_poll_due(ctx, &repository, since).await? else { continue };
+        if ctx.clock.now().since(began) >= START_TIMEOUT {
             looked.waiting += 1;
             continue;
         }
-        match look(ctx, poll).await {
+        match poll_once(ctx, poll).await {
             Ok(Some(found)) => {
                 looked.repositories += 1;
                 looked.pull_requests += found.pull_requests;
@@ -86,22 +90,22 @@ pub async fn poll_now(ctx: &Context, name: &HookName, since: Option<Timestamp>) 
                 looked.problems.extend(found.problem);
             }
             Ok(None) => looked.waiting += 1,
-            Err(error) => looked.problems.push(said(&problem_of(error)?)),
+            Err(error) => looked.problems.push(format_for_table(&as_problem(error)?)),
         }
     }
     tracing::info!(hook = %hook.name, ?looked, "repositories polled");
     Ok(looked)
 }
 
-async fn repositories_of(ctx: &Context, hook: &Webhook) -> Result<Vec<Repository>, Error> {
+async fn list_repositories_of_hook(ctx: &Context, hook: &Webhook) -> Result<Vec<Repository>, Error> {
     let mut all = Vec::new();
     for project in hook.projects() {
         match &hook.kind {
             WebhookScope::Repository { id, .. } => {
-                all.extend(ctx.store.repository(project, &hook.integration, *id).await?)
+                all.extend(ctx.store.load_repository(project, &hook.integration, *id).await?)
             }
             WebhookScope::Organisation { .. } | WebhookScope::App {} => {
-                let connected = ctx.store.repositories(project).await?.into_iter();
+                let connected = ctx.store.list_repositories(project).await?.into_iter();
                 all.extend(connected.filter(|repository| repository.integration == hook.integration));
             }
         }
@@ -110,11 +114,15 @@ async fn repositories_of(ctx: &Context, hook: &Webhook) -> Result<Vec<Repository
 }
 
 /// Makes the next poll due now, and lets it start at `since` if that is earlier. `None` if the repository is gone.
-async fn make_due(ctx: &Context, repository: &Repository, since: Option<Timestamp>) -> Result<Option<Poll>, Error> {
-    let mut rounds = ctx.rounds(&repository.name);
+async fn make_poll_due(
+    ctx: &Context,
+    repository: &Repository,
+    since: Option<Timestamp>,
+) -> Result<Option<Poll>, Error> {
+    let mut rounds = ctx.retries(&repository.name);
     loop {
         let now = ctx.clock.now();
-        let known = ctx.store.poll(&repository.project, &repository.integration, repository.id).await?;
+        let known = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
         let mut poll = known.unwrap_or_else(|| Poll::new(repository, now));
         if poll.gone_at.is_some() {
             return Ok(None);
@@ -127,13 +135,13 @@ async fn make_due(ctx: &Context, repository: &Repository, since: Option<Timestam
             poll.rev += 1;
             return Ok(Some(poll));
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 /// Polls once. `None` if another process polls, or changed the settings.
-async fn look(ctx: &Context, mut poll: Poll) -> Result<Option<Found>, Error> {
-    let integration = ctx.store.integration(&poll.integration).await?;
+async fn poll_once(ctx: &Context, mut poll: Poll) -> Result<Option<PollCounts>, Error> {
+    let integration = ctx.store.load_integration(&poll.integration).await?;
     // Stored before calling the forge, so that a poll that fails or is killed does not start again at once.
     let every = integration.as_ref().map(|integration| poll_interval(poll.ingress, integration.kind));
     poll.next = ctx.clock.now().plus(every.unwrap_or(pullyard_domain::hook::RECOVERY_INTERVAL));
@@ -144,28 +152,28 @@ async fn look(ctx: &Context, mut poll: Poll) -> Result<Option<Found>, Error> {
     poll.rev += 1;
     let found = match integration {
         Some(integration) => {
-            let (found, next) = round::look(ctx, &integration, &poll).await?;
+            let (found, next) = round::run_round(ctx, &integration, &poll).await?;
             poll.look = next;
             found
         }
         None => {
             poll.look.problem = Some(format!("there is no integration {}", poll.integration));
-            Found::default()
+            PollCounts::default()
         }
     };
     poll.tries = 0;
     // Stale is harmless: the next poll compares again.
     ctx.store.put_poll(&poll).await?;
-    Ok(Some(Found { problem: poll.look.problem, ..found }))
+    Ok(Some(PollCounts { problem: poll.look.problem, ..found }))
 }
 
 /// Idempotent: by the value.
 /// Errors: `Contended`; `Store`.
 pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingress) -> Result<Poll, Error> {
-    let mut rounds = ctx.rounds(&repository.name);
+    let mut rounds = ctx.retries(&repository.name);
     loop {
         let now = ctx.clock.now();
-        let known = ctx.store.poll(&repository.project, &repository.integration, repository.id).await?;
+        let known = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
         let mut poll = known.unwrap_or_else(|| Poll::new(repository, now));
         if poll.ingress == ingress && poll.rev > 0 {
             return Ok(poll);
@@ -175,6 +183,6 @@ pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingres
             poll.rev += 1;
             return Ok(poll);
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }

@@ -1,35 +1,35 @@
 //! Reviews: from an event or a user's request to a revise job, or to the reason for none.
 //!
 //! [`decide_review`] decides an event, [`settle_reviews`] decides stored reviews once their ticket is free,
-//! [`admit_job`] reads their texts before a job starts, and [`tell_pull_request`] shows the result.
+//! [`admit_job`] reads their texts before a job starts, and [`post_status`] shows the result.
 
-mod admit;
-mod changed;
 mod decide;
 mod facts;
+mod freeze_reviews;
 pub(crate) mod list_deliveries;
-mod owed;
 mod permission;
+mod plan_review_job;
+mod post_status;
+mod pull_request_changed;
 mod read;
 pub(crate) mod replay;
 mod repository;
 mod request;
+mod reviews_for_job;
 mod settle;
 mod source;
-mod start;
-mod tell;
 pub(crate) mod translate;
 mod why;
 
-pub(crate) use admit::name_unread;
-pub use admit::{Admitted, admit_job};
-pub use changed::{Changed, pull_request_changed};
 pub use decide::{decide_or_queue, decide_review};
-pub use facts::Reach;
-pub(crate) use owed::has_unanswered;
-pub use permission::Permissions;
-pub(crate) use repository::{back, name_learnt, repository_changed};
-pub use request::{Named, link, repository_of, request_revision, unlink};
+pub use facts::ProjectScope;
+pub(crate) use freeze_reviews::set_job_of_unread_reviews;
+pub use freeze_reviews::{FreezeOutcome, freeze_reviews};
+pub use permission::PermissionCache;
+pub use post_status::post_status;
+pub use pull_request_changed::{PullRequestChange, record_pull_request_change};
+pub(crate) use repository::{clear_gone, record_repository_change, update_repository_name};
+pub use request::{PullRequestRef, link_pull_request, load_repository, request_revision, unlink_pull_request};
+pub(crate) use reviews_for_job::has_unanswered_reviews;
 pub(crate) use settle::settle_reviews;
-pub use tell::tell_pull_request;
-pub use why::{PullRequestView, pull_request_of, pull_request_view, pull_request_views};
+pub use why::{PullRequestView, list_pull_request_views, load_pull_request_of_ticket, pull_request_view};

@@ -1,5 +1,6 @@
 //! Self-hosted runners: registration, heartbeats, claims and commands.
 
+mod candidates;
 mod claim;
 mod command;
 mod heartbeat;
@@ -7,16 +8,15 @@ mod register;
 mod remove;
 mod trust;
 mod view;
-mod waiting;
 
-pub use claim::{Answer, Claimed, claim};
-pub use command::{Command, command};
-pub use heartbeat::heartbeat;
-pub use register::{Registration, register};
-pub use remove::{Removed, remove};
-pub(crate) use trust::trusted;
-pub(crate) use view::Waits;
-pub use view::{runner, runners};
+pub use claim::{ClaimAnswer, ClaimResult, claim_job};
+pub use command::{RunnerCommand, command_runner};
+pub use heartbeat::record_heartbeat;
+pub use register::{Registration, register_runner};
+pub use remove::{RemovalState, remove_runner};
+pub(crate) use trust::check_runner_trust;
+pub(crate) use view::WaitExplainer;
+pub use view::{list_runners, load_runner};
 
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
@@ -35,19 +35,19 @@ pub struct RunnerToken {
 }
 
 /// Loads a runner of this token. Another token's runner is `NotFound`.
-async fn own(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner, Error> {
-    let runner = ctx.store.runner(id).await?.filter(|runner| runner.token == token.hash);
+async fn load_own_runner(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Runner, Error> {
+    let runner = ctx.store.load_runner(id).await?.filter(|runner| runner.token == token.hash);
     runner.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 
-async fn own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Member, Error> {
-    let member = ctx.store.member(id).await?.filter(|member| member.runner.token == token.hash);
+async fn load_own_member(ctx: &Context, token: &RunnerToken, id: &RunnerId) -> Result<Member, Error> {
+    let member = ctx.store.load_member(id).await?.filter(|member| member.runner.token == token.hash);
     member.ok_or_else(|| Error::NotFound { what: "runner", name: id.to_string() })
 }
 
-pub(crate) async fn token_state(ctx: &Context, hash: &str) -> Result<TokenState, Error> {
+pub(crate) async fn load_token_state(ctx: &Context, hash: &str) -> Result<TokenState, Error> {
     let now = ctx.clock.now();
-    let good = ctx.store.token(hash).await?.is_some_and(|token| {
+    let good = ctx.store.load_token(hash).await?.is_some_and(|token| {
         token.kind == TokenKind::Runner && !token.revoked && token.expires_at.is_none_or(|at| now < at)
     });
     Ok(if good { TokenState::Valid } else { TokenState::Invalid })

@@ -1,15 +1,17 @@
 //! Handles webhook deliveries. The order of checks is documented: unknown hook, signature, body, ping, irrelevant
 //! event, then the guards of reviews. Only the signed body affects decisions; headers are for display.
 
-mod strangers;
+mod rejected_deliveries;
 mod verify;
 
-pub use strangers::Strangers;
+pub use rejected_deliveries::RejectedDeliveries;
 
-use crate::forge::{forge_of, too_slow};
-use crate::review::translate::{Told, repository_of, translate};
-use crate::review::{Changed, Reach, decide_or_queue, pull_request_changed, repository_changed};
-use crate::tally::Count;
+use crate::counters::Counter;
+use crate::forge::{forge_client, timeout_error};
+use crate::review::translate::{WebhookEvent, event_repository, translate};
+use crate::review::{
+    ProjectScope, PullRequestChange, decide_or_queue, record_pull_request_change, record_repository_change,
+};
 use crate::{Answer, Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
@@ -19,15 +21,15 @@ use pullyard_domain::project::{ForgeKind, Repository};
 use pullyard_domain::pull_request::{PullRequestId, pull_request_label};
 use pullyard_domain::review::{PullRequestSnapshot, ReviewEvent};
 use pullyard_domain::text::truncate;
-use pullyard_forge::webhook::{Event, Language, parse};
+use pullyard_forge::webhook::{Event, WebhookSource, parse};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// Limit for the forge: its client would try three times ten seconds, longer than the function may run.
-const FORGE_WITHIN: Duration = Duration::from_secs(8);
+const FORGE_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub struct WebhookRequest<'a> {
     pub forge: ForgeKind,
     pub hook: &'a str,
     /// GitHub's `X-GitHub-Event`, Bitbucket's `X-Event-Key`.
@@ -39,14 +41,14 @@ pub struct Call<'a> {
     pub body: &'a [u8],
 }
 
-impl std::fmt::Debug for Call<'_> {
+impl std::fmt::Debug for WebhookRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Call").field("hook", &self.hook).finish_non_exhaustive()
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Received {
+pub enum WebhookOutcome {
     UnknownHook,
     Unverified(Reason),
     /// The body does not match the claimed event.
@@ -60,120 +62,132 @@ pub enum Received {
 
 /// Idempotent: reviews by their ids, other deliveries by hook and body, across all sources and repeats.
 /// Errors: `Store`, `Cloud`, `Forge`. The forge then lists the delivery as failed, and it is requested again.
-pub async fn receive(ctx: &Context, call: &Call<'_>) -> Result<Received, Error> {
-    let Ok(name) = HookName::new(call.hook) else { return Ok(Received::UnknownHook) };
-    let hook = ctx.store.hook(&name).await?.filter(|hook| hook.forge == call.forge);
-    let Some(hook) = hook else { return Ok(Received::UnknownHook) };
-    if let Err(reason) = verify::verified(ctx, &hook, call).await? {
-        ctx.tally().add(Count::SignatureRefused);
-        ctx.tally().decided(&reason);
-        strangers::note_refused(ctx, &hook, &reason).await?;
-        return Ok(Received::Unverified(reason));
+pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result<WebhookOutcome, Error> {
+    let Ok(name) = HookName::new(call.hook) else { return Ok(WebhookOutcome::UnknownHook) };
+    let hook = ctx.store.load_hook(&name).await?.filter(|hook| hook.forge == call.forge);
+    let Some(hook) = hook else { return Ok(WebhookOutcome::UnknownHook) };
+    if let Err(reason) = verify::verify_signature(ctx, &hook, call).await? {
+        ctx.counters().add(Counter::SignatureRefused);
+        ctx.counters().count_decision(&reason);
+        rejected_deliveries::record_refused(ctx, &hook, &reason).await?;
+        return Ok(WebhookOutcome::Unverified(reason));
     }
-    strangers::note_verified(ctx, &hook).await?;
+    rejected_deliveries::record_verified(ctx, &hook).await?;
     let unread = async |pointer: String, fault: String| {
         let shown = if pointer.is_empty() { "/".to_owned() } else { pointer.clone() };
-        note(ctx, &hook, call, Reason::BodyUnreadable { pointer: shown, fault: fault.clone() }, None).await?;
-        Ok(Received::Unreadable { pointer, fault })
+        record_delivery(ctx, &hook, call, Reason::BodyUnreadable { pointer: shown, fault: fault.clone() }, None)
+            .await?;
+        Ok(WebhookOutcome::Unreadable { pointer, fault })
     };
     let language = match hook.forge {
-        ForgeKind::GitHub => Language::GitHub,
-        ForgeKind::Bitbucket => Language::Bitbucket,
+        ForgeKind::GitHub => WebhookSource::GitHub,
+        ForgeKind::Bitbucket => WebhookSource::Bitbucket,
     };
     let event = match parse(language, call.event, call.body) {
         Ok(event) => event,
         Err(bad) => return unread(bad.pointer, bad.fault).await,
     };
-    if let Some(reason) = foreign(&hook, &event) {
-        return note(ctx, &hook, call, reason, None).await.map(Received::Decided);
+    if let Some(reason) = check_repository(&hook, &event) {
+        return record_delivery(ctx, &hook, call, reason, None).await.map(WebhookOutcome::Decided);
     }
-    let told = match translate(&hook, shown_name(call), event, ctx.clock.now()) {
-        Ok(told) => told.named(hook.forge, call.event),
+    let told = match translate(&hook, display_event_id(call), event, ctx.clock.now()) {
+        Ok(told) => told.with_forge_event_name(hook.forge, call.event),
         Err(bad) => return unread("/repository/full_name".into(), bad.to_string()).await,
     };
-    decided(ctx, &hook, call, told).await
+    decide_event(ctx, &hook, call, told).await
 }
 
-async fn decided(ctx: &Context, hook: &Webhook, call: &Call<'_>, told: Told) -> Result<Received, Error> {
-    let reach = reach_of(hook);
+async fn decide_event(
+    ctx: &Context,
+    hook: &Webhook,
+    call: &WebhookRequest<'_>,
+    told: WebhookEvent,
+) -> Result<WebhookOutcome, Error> {
+    let reach = project_scope(hook);
     let answer = match told {
-        Told::Ping => {
-            note(ctx, hook, call, Reason::Ping {}, None).await?;
-            return Ok(Received::Pong);
+        WebhookEvent::Ping => {
+            record_delivery(ctx, hook, call, Reason::Ping {}, None).await?;
+            return Ok(WebhookOutcome::Pong);
         }
-        Told::Review(event) => decide(ctx, &reach, &event).await?,
-        Told::Comment(command) => {
-            let Some(connected) = connected(ctx, &reach, &hook.integration, command.repository).await? else {
+        WebhookEvent::Review(event) => decide_review_event(ctx, &reach, &event).await?,
+        WebhookEvent::Comment(command) => {
+            let Some(connected) = load_connected_repository(ctx, &reach, &hook.integration, command.repository).await?
+            else {
                 let repo = command.repository_name.clone();
                 let reason = Reason::RepositoryNotIntegrated { repo, project: hook.home.clone() };
-                return note(ctx, hook, call, reason, None).await.map(Received::Decided);
+                return record_delivery(ctx, hook, call, reason, None).await.map(WebhookOutcome::Decided);
             };
-            let integration = ctx.store.integration(&hook.integration).await?;
+            let integration = ctx.store.load_integration(&hook.integration).await?;
             let integration = integration
                 .ok_or_else(|| Error::NotFound { what: "integration", name: hook.integration.to_string() })?;
             let asked = async {
-                let forge = forge_of(ctx, &integration, &connected).await?;
+                let forge = forge_client(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
             };
             // The forge waits ten seconds for our answer. After a failure, polling finds the comment.
-            let asked = tokio::time::timeout(FORGE_WITHIN, asked).await;
-            let pull_request = asked.unwrap_or_else(|_| Err(too_slow(&integration, FORGE_WITHIN)))?;
-            decide(ctx, &reach, &command.on(hook, shown_name(call), &pull_request)).await?
+            let asked = tokio::time::timeout(FORGE_TIMEOUT, asked).await;
+            let pull_request = asked.unwrap_or_else(|_| Err(timeout_error(&integration, FORGE_TIMEOUT)))?;
+            decide_review_event(ctx, &reach, &command.with_pull_request(hook, display_event_id(call), &pull_request))
+                .await?
         }
-        Told::PullRequest { seen, event } => {
+        WebhookEvent::PullRequest { seen, event } => {
             let about = pull_request_label(Some(&seen.repository), seen.id.number);
-            let reason = match pull_request_changed(ctx, &reach, &seen).await? {
-                Changed::NotOurs => Reason::EventIgnored { event: format!("{event} of {about}, which has no ticket,") },
-                Changed::Nothing | Changed::Noted => Reason::Noted { event: format!("{event} of {about}") },
+            let reason = match record_pull_request_change(ctx, &reach, &seen).await? {
+                PullRequestChange::Unlinked => {
+                    Reason::EventIgnored { event: format!("{event} of {about}, which has no ticket,") }
+                }
+                PullRequestChange::Unchanged | PullRequestChange::Recorded => {
+                    Reason::Noted { event: format!("{event} of {about}") }
+                }
             };
-            note(ctx, hook, call, reason, Some(subject(&seen))).await?
+            record_delivery(ctx, hook, call, reason, Some(review_subject(&seen))).await?
         }
-        Told::Repository(event) => {
-            let reason = repository_changed(ctx, &reach, &hook.integration, &event).await?;
-            note(ctx, hook, call, reason, None).await?
+        WebhookEvent::Repository(event) => {
+            let reason = record_repository_change(ctx, &reach, &hook.integration, &event).await?;
+            record_delivery(ctx, hook, call, reason, None).await?
         }
-        Told::Edited { pull_request, review } => {
-            if let Some(known) = ctx.store.review(&pull_request, &review).await?
+        WebhookEvent::Edited { pull_request, review } => {
+            if let Some(known) = ctx.store.load_review(&pull_request, &review).await?
                 && reach.includes(&known.project)
             {
                 // Stale is harmless: the review belongs to another project now.
                 ctx.store.note_review_edited(&pull_request, &review, &known.project).await?;
             }
             // An unknown review, or another project's, is read later with the edited text and without the mark.
-            note(ctx, hook, call, Reason::EditedReview {}, None).await?
+            record_delivery(ctx, hook, call, Reason::EditedReview {}, None).await?
         }
-        Told::Nothing { event } => {
-            note(ctx, hook, call, Reason::EventIgnored { event: truncate(&event, 80) }, None).await?
+        WebhookEvent::Ignored { event } => {
+            record_delivery(ctx, hook, call, Reason::EventIgnored { event: truncate(&event, 80) }, None).await?
         }
     };
-    Ok(Received::Decided(answer))
+    Ok(WebhookOutcome::Decided(answer))
 }
 
-async fn decide(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
+async fn decide_review_event(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
     Box::pin(decide_or_queue(ctx, reach, event)).await
 }
 
-async fn connected(
+async fn load_connected_repository(
     ctx: &Context,
-    reach: &Reach,
+    reach: &ProjectScope,
     integration: &IntegrationId,
     repository: u64,
 ) -> Result<Option<Repository>, Error> {
-    for project in reach.all() {
-        if let Some(known) = ctx.store.repository(project, integration, repository).await? {
+    for project in reach.projects() {
+        if let Some(known) = ctx.store.load_repository(project, integration, repository).await? {
             return Ok(Some(known));
         }
     }
     Ok(None)
 }
 
-fn reach_of(hook: &Webhook) -> Reach {
-    Reach { hook: Some(hook.name.clone()), home: hook.home.clone(), others: hook.others.clone() }
+fn project_scope(hook: &Webhook) -> ProjectScope {
+    ProjectScope { hook: Some(hook.name.clone()), main_project: hook.home.clone(), others: hook.others.clone() }
 }
 
 /// Refuses a delivery of a repository's hook about another repository, which the hook's secret does not authorise.
-fn foreign(hook: &Webhook, event: &Event) -> Option<Reason> {
-    let (id, name) = repository_of(event)?;
+fn check_repository(hook: &Webhook, event: &Event) -> Option<Reason> {
+    let (id, name) = event_repository(event)?;
     if hook.covers_repository(id) {
         return None;
     }
@@ -183,11 +197,11 @@ fn foreign(hook: &Webhook, event: &Event) -> Option<Reason> {
     })
 }
 
-fn shown_name(call: &Call<'_>) -> Option<EventId> {
+fn display_event_id(call: &WebhookRequest<'_>) -> Option<EventId> {
     EventId::new(truncate(call.delivery?, 128)).ok()
 }
 
-fn subject(seen: &PullRequestSnapshot) -> ReviewSubject {
+fn review_subject(seen: &PullRequestSnapshot) -> ReviewSubject {
     let PullRequestSnapshot { id, repository, url, .. } = seen;
     let id: &PullRequestId = id;
     ReviewSubject {
@@ -201,29 +215,29 @@ fn subject(seen: &PullRequestSnapshot) -> ReviewSubject {
 }
 
 /// Records a delivery that is no review. The same body again has the same entry.
-async fn note(
+async fn record_delivery(
     ctx: &Context,
     hook: &Webhook,
-    call: &Call<'_>,
+    call: &WebhookRequest<'_>,
     reason: Reason,
     review: Option<ReviewSubject>,
 ) -> Result<Answer, Error> {
     let hash: String = Sha256::digest(call.body).iter().map(|byte| format!("{byte:02x}")).collect();
     let id = DeliveryId::for_webhook(&hook.name, &hash);
-    let event = shown_name(call)
+    let event = display_event_id(call)
         .or_else(|| EventId::new(truncate(&format!("sha256:{hash}"), 40)).ok())
         .ok_or_else(|| Error::Inconsistent("a hash is no event id".into()))?;
-    let delivery = entry(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
+    let delivery = new_delivery(ctx, hook, id.clone(), event, reason.clone().clipped(), review).await?;
     // Never stale, because only reviews have final answers.
-    ctx.store.record(&delivery).await?;
-    ctx.tally().decided(&reason);
+    ctx.store.record_delivery(&delivery).await?;
+    ctx.counters().count_decision(&reason);
     tracing::info!(
         hook = %hook.name, project = %hook.home, decision.reason = reason.code(), delivery = %id, "delivery answered"
     );
     Ok(Answer { delivery: id, reason, job: None })
 }
 
-async fn entry(
+async fn new_delivery(
     ctx: &Context,
     hook: &Webhook,
     id: DeliveryId,
@@ -232,7 +246,7 @@ async fn entry(
     review: Option<ReviewSubject>,
 ) -> Result<Delivery, Error> {
     let now = ctx.clock.now();
-    let (at, mut seen) = match ctx.store.delivery(&id).await? {
+    let (at, mut seen) = match ctx.store.load_delivery(&id).await? {
         None => (now, Vec::new()),
         Some(first) => (first.at, first.seen.into_iter().chain([now]).collect()),
     };

@@ -3,13 +3,13 @@
 use std::{fmt::Debug, sync::Arc};
 
 use crate::{
-    repositories::Entry,
+    repositories::RepositoryEntry,
     role::Role,
-    users::{Account, Member, Reach},
+    users::{Account, Member, MemberScope},
 };
 
 #[derive(Clone, Copy, Debug)]
-pub struct Need {
+pub struct Requirement {
     pub role: Role,
     pub permission: &'static str,
     pub level: Level,
@@ -23,50 +23,50 @@ pub enum Level {
     Delete,
 }
 
-const fn need(role: Role, permission: &'static str, level: Level) -> Need {
-    Need { role, permission, level }
+const fn requirement(role: Role, permission: &'static str, level: Level) -> Requirement {
+    Requirement { role, permission, level }
 }
 
-impl Need {
-    pub const METADATA: Self = need(Role::Read, "metadata", Level::Read);
-    pub const CONTENTS_READ: Self = need(Role::Read, "contents", Level::Read);
-    pub const CONTENTS_WRITE: Self = need(Role::Write, "contents", Level::Write);
-    pub const PULLS_READ: Self = need(Role::Read, "pull_requests", Level::Read);
-    pub const PULLS_WRITE: Self = need(Role::Read, "pull_requests", Level::Write);
-    pub const PULLS_CHANGE: Self = need(Role::Triage, "pull_requests", Level::Write);
-    pub const PULLS_OPEN: Self = need(Role::Write, "pull_requests", Level::Write);
-    pub const ISSUES_READ: Self = need(Role::Read, "issues", Level::Read);
-    pub const ISSUES_WRITE: Self = need(Role::Read, "issues", Level::Write);
-    pub const LABELS: Self = need(Role::Triage, "issues", Level::Write);
-    pub const STATUSES_READ: Self = need(Role::Read, "statuses", Level::Read);
-    pub const STATUSES_WRITE: Self = need(Role::Write, "statuses", Level::Write);
-    pub const HOOKS_READ: Self = need(Role::Admin, "repository_hooks", Level::Read);
-    pub const HOOKS_WRITE: Self = need(Role::Admin, "repository_hooks", Level::Write);
-    pub const HOOKS_DELETE: Self = need(Role::Admin, "repository_hooks", Level::Delete);
-    pub const ADMINISTRATION: Self = need(Role::Admin, "administration", Level::Write);
+impl Requirement {
+    pub const METADATA: Self = requirement(Role::Read, "metadata", Level::Read);
+    pub const CONTENTS_READ: Self = requirement(Role::Read, "contents", Level::Read);
+    pub const CONTENTS_WRITE: Self = requirement(Role::Write, "contents", Level::Write);
+    pub const PULLS_READ: Self = requirement(Role::Read, "pull_requests", Level::Read);
+    pub const PULLS_WRITE: Self = requirement(Role::Read, "pull_requests", Level::Write);
+    pub const PULLS_CHANGE: Self = requirement(Role::Triage, "pull_requests", Level::Write);
+    pub const PULLS_OPEN: Self = requirement(Role::Write, "pull_requests", Level::Write);
+    pub const ISSUES_READ: Self = requirement(Role::Read, "issues", Level::Read);
+    pub const ISSUES_WRITE: Self = requirement(Role::Read, "issues", Level::Write);
+    pub const LABELS: Self = requirement(Role::Triage, "issues", Level::Write);
+    pub const STATUSES_READ: Self = requirement(Role::Read, "statuses", Level::Read);
+    pub const STATUSES_WRITE: Self = requirement(Role::Write, "statuses", Level::Write);
+    pub const HOOKS_READ: Self = requirement(Role::Admin, "repository_hooks", Level::Read);
+    pub const HOOKS_WRITE: Self = requirement(Role::Admin, "repository_hooks", Level::Write);
+    pub const HOOKS_DELETE: Self = requirement(Role::Admin, "repository_hooks", Level::Delete);
+    pub const ADMINISTRATION: Self = requirement(Role::Admin, "administration", Level::Write);
 }
 
 #[derive(Clone, Debug)]
 pub struct Actor {
     pub account: Account,
-    pub may: May,
+    pub authority: Authority,
 }
 
 #[derive(Clone, Debug)]
-pub enum May {
-    Everything,
+pub enum Authority {
+    Admin,
     ByRole,
-    Granted(Arc<dyn Permit>),
+    App(Arc<dyn AppPermissions>),
 }
 
-pub trait Permit: Debug + Send + Sync {
-    fn may(&self, entry: &Entry, need: Need) -> Allowed;
+pub trait AppPermissions: Debug + Send + Sync {
+    fn check(&self, entry: &RepositoryEntry, need: Requirement) -> AccessDecision;
 
     fn installation(&self) -> u64;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowed {
+pub enum AccessDecision {
     Yes,
     No,
     /// Answer 404 instead of 403.
@@ -74,33 +74,33 @@ pub enum Allowed {
 }
 
 impl Actor {
-    pub fn of(member: &Member) -> Self {
+    pub fn from_member(member: &Member) -> Self {
         let may = match member.reach {
-            Reach::Everywhere => May::Everything,
-            Reach::ByRole => May::ByRole,
+            MemberScope::Everywhere => Authority::Admin,
+            MemberScope::ByRole => Authority::ByRole,
         };
-        Self { account: member.account(), may }
+        Self { account: member.account(), authority: may }
     }
 
-    pub async fn may(&self, entry: &Entry, need: Need) -> Allowed {
-        match &self.may {
-            May::Everything => Allowed::Yes,
-            May::ByRole => {
+    pub async fn check(&self, entry: &RepositoryEntry, need: Requirement) -> AccessDecision {
+        match &self.authority {
+            Authority::Admin => AccessDecision::Yes,
+            Authority::ByRole => {
                 let role = entry.record.lock().await.role_of(self.account.id);
                 match role {
-                    Role::None => Allowed::Hidden,
-                    role if role >= need.role => Allowed::Yes,
-                    _ => Allowed::No,
+                    Role::None => AccessDecision::Hidden,
+                    role if role >= need.role => AccessDecision::Yes,
+                    _ => AccessDecision::No,
                 }
             }
-            May::Granted(permit) => permit.may(entry, need),
+            Authority::App(permit) => permit.check(entry, need),
         }
     }
 }
 
-pub async fn role_of(entry: &Entry, member: &Member) -> Role {
+pub async fn role_of(entry: &RepositoryEntry, member: &Member) -> Role {
     match member.reach {
-        Reach::Everywhere => Role::Admin,
-        Reach::ByRole => entry.record.lock().await.role_of(member.user.id),
+        MemberScope::Everywhere => Role::Admin,
+        MemberScope::ByRole => entry.record.lock().await.role_of(member.user.id),
     }
 }

@@ -14,33 +14,33 @@ const MILLISECOND_MICROS: i64 = 1_000;
 
 #[derive(Debug, Default)]
 pub struct Clock {
-    ahead_secs: AtomicU64,
-    last_moment: Mutex<i64>,
+    offset_secs: AtomicU64,
+    last_micros: Mutex<i64>,
 }
 
 impl Clock {
-    pub fn put_forward(&self, by: Duration) {
-        self.ahead_secs.fetch_add(by.as_secs(), Ordering::SeqCst);
+    pub fn advance(&self, by: Duration) {
+        self.offset_secs.fetch_add(by.as_secs(), Ordering::SeqCst);
     }
 
     fn time(&self) -> OffsetDateTime {
-        let ahead = Duration::from_secs(self.ahead_secs.load(Ordering::SeqCst));
+        let ahead = Duration::from_secs(self.offset_secs.load(Ordering::SeqCst));
         OffsetDateTime::now_utc()
             .checked_add(ahead.try_into().unwrap_or_default())
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     pub fn now(&self) -> String {
-        write(self.time())
+        format(self.time())
     }
 
     /// Returns the time in microseconds, as on Bitbucket; each call returns a new millisecond.
     /// Bitbucket's verdicts have no id, so clients may identify them by time in milliseconds.
-    pub fn moment(&self) -> String {
+    pub fn now_unique(&self) -> String {
         let now = i64::try_from(self.time().unix_timestamp_nanos() / 1_000).unwrap_or_default();
-        let mut last = self.last_moment.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last_micros.lock().unwrap_or_else(PoisonError::into_inner);
         *last = now.max(last.saturating_add(MILLISECOND_MICROS));
-        let whole = at(last.div_euclid(1_000_000));
+        let whole = format_unix_secs(last.div_euclid(1_000_000));
         let micros = last.rem_euclid(1_000_000);
         format!("{}.{micros:06}Z", whole.trim_end_matches('Z'))
     }
@@ -50,19 +50,19 @@ impl Clock {
     }
 }
 
-pub fn at(unix_secs: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(unix_secs).map(write).unwrap_or_default()
+pub fn format_unix_secs(unix_secs: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(unix_secs).map(format).unwrap_or_default()
 }
 
-pub fn second_of(moment: &str) -> String {
+pub fn truncate_to_seconds(moment: &str) -> String {
     moment.split_once('.').map_or_else(|| moment.to_owned(), |(second, _)| format!("{second}Z"))
 }
 
-pub fn unix_secs_of(text: &str) -> i64 {
+pub fn parse_unix_secs(text: &str) -> i64 {
     OffsetDateTime::parse(text, &Rfc3339).map_or(0, OffsetDateTime::unix_timestamp)
 }
 
-fn write(time: OffsetDateTime) -> String {
+fn format(time: OffsetDateTime) -> String {
     // Cannot fail for a present-day UTC time.
     time.replace_nanosecond(0).ok().and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_default()
 }
@@ -75,14 +75,14 @@ mod tests {
     fn moments_rise_by_a_millisecond_at_least() {
         let clock = Clock::default();
         let of = |text: &str| OffsetDateTime::parse(text, &Rfc3339).unwrap();
-        let mut last = clock.moment();
+        let mut last = clock.now_unique();
         for _ in 0..100 {
-            let next = clock.moment();
+            let next = clock.now_unique();
             assert!(of(&next) - of(&last) >= Duration::from_millis(1), "{last} {next}");
             assert!(next > last, "{last} {next}");
             last = next;
         }
-        assert_eq!(second_of("2026-01-02T03:04:05.060708Z"), "2026-01-02T03:04:05Z");
-        assert_eq!(second_of("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z");
+        assert_eq!(truncate_to_seconds("2026-01-02T03:04:05.060708Z"), "2026-01-02T03:04:05Z");
+        assert_eq!(truncate_to_seconds("2026-01-02T03:04:05Z"), "2026-01-02T03:04:05Z");
     }
 }

@@ -14,9 +14,9 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::{Error, clock};
 
-const ANSWER_LIMIT: Duration = Duration::from_secs(10);
-const KEPT_SECS: i64 = 3 * 24 * 60 * 60;
-const AT_ONCE: usize = 128;
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+const RETENTION_SECS: i64 = 3 * 24 * 60 * 60;
+const MAX_CONCURRENT: usize = 128;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeliveryRecord {
@@ -43,12 +43,12 @@ pub struct DeliveryRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeliveryFault {
     NotSent,
-    Forgotten,
+    NotRecorded,
     /// The request is sent, but recorded as timed out.
-    AnswerLost,
+    ResponseLost,
 }
 
-pub struct Parcel {
+pub struct NewDelivery {
     pub guid: String,
     pub redelivery: bool,
     pub event: String,
@@ -66,11 +66,11 @@ pub struct DeliveryHeaders {
 #[derive(Debug)]
 pub struct Deliveries {
     dir: PathBuf,
-    kept: Mutex<BTreeMap<u64, Vec<Arc<DeliveryRecord>>>>,
+    records: Mutex<BTreeMap<u64, Vec<Arc<DeliveryRecord>>>>,
     pub(crate) slots: Semaphore,
-    pub(crate) under_way: watch::Sender<usize>,
+    pub(crate) pending: watch::Sender<usize>,
     strict: OnceLock<Option<reqwest::Client>>,
-    lax: OnceLock<Option<reqwest::Client>>,
+    insecure: OnceLock<Option<reqwest::Client>>,
 }
 
 impl Deliveries {
@@ -89,25 +89,25 @@ impl Deliveries {
         }
         Ok(Self {
             dir,
-            kept: Mutex::new(kept),
-            slots: Semaphore::new(AT_ONCE),
-            under_way: watch::Sender::new(0),
+            records: Mutex::new(kept),
+            slots: Semaphore::new(MAX_CONCURRENT),
+            pending: watch::Sender::new(0),
             strict: OnceLock::new(),
-            lax: OnceLock::new(),
+            insecure: OnceLock::new(),
         })
     }
 
-    pub fn of(&self, hook: u64, now_unix_secs: i64) -> Vec<Arc<DeliveryRecord>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn list(&self, hook: u64, now_unix_secs: i64) -> Vec<Arc<DeliveryRecord>> {
+        let mut kept = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(records) = kept.get_mut(&hook) else { return Vec::new() };
-        records.retain(|record| now_unix_secs - clock::unix_secs_of(&record.delivered_at) < KEPT_SECS);
+        records.retain(|record| now_unix_secs - clock::parse_unix_secs(&record.delivered_at) < RETENTION_SECS);
         let mut records = records.clone();
         records.sort_by_key(|record| std::cmp::Reverse(record.id));
         records
     }
 
-    pub fn forget(&self, hook: u64) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&hook);
+    pub fn delete(&self, hook: u64) {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).remove(&hook);
         let _ = std::fs::remove_file(self.path(hook));
     }
 
@@ -116,29 +116,29 @@ impl Deliveries {
     }
 
     /// Writes: a line at the end of the hook's file.
-    pub(crate) fn keep(&self, record: DeliveryRecord) -> Result<(), Error> {
+    pub(crate) fn record(&self, record: DeliveryRecord) -> Result<(), Error> {
         let path = self.path(record.hook);
         let mut line =
             serde_json::to_vec(&record).map_err(|source| Error::RecordUnreadable { path: path.clone(), source })?;
         line.push(b'\n');
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
         file.and_then(|mut file| file.write_all(&line)).map_err(Error::storage(&path))?;
         kept.entry(record.hook).or_default().push(Arc::new(record));
         Ok(())
     }
 
-    pub async fn settled(&self) {
-        let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
+    pub async fn wait_idle(&self) {
+        let _ = self.pending.subscribe().wait_for(|count| *count == 0).await;
     }
 
     pub(crate) fn client(&self, insecure: bool) -> Option<reqwest::Client> {
-        let cell = if insecure { &self.lax } else { &self.strict };
+        let cell = if insecure { &self.insecure } else { &self.strict };
         let build = || {
             let builder = reqwest::Client::builder()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
-                .timeout(ANSWER_LIMIT)
+                .timeout(RESPONSE_TIMEOUT)
                 .tls_danger_accept_invalid_certs(insecure);
             builder.build().inspect_err(|error| tracing::warn!(error = %error, "cannot call webhooks: {error}")).ok()
         };

@@ -19,7 +19,7 @@ pub(crate) struct FileDiff {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Spot {
+pub(crate) struct DiffLocation {
     pub(crate) side: Side,
     pub(crate) line: u64,
     pub(crate) position: u64,
@@ -31,7 +31,7 @@ impl FileDiff {
         let mut diff = Self::default();
         let (mut old, mut new, mut position) = (0, 0, 0);
         for line in text.lines() {
-            if let Some(((old_start, _), (new_start, _))) = hunk_ranges(line) {
+            if let Some(((old_start, _), (new_start, _))) = parse_hunk_header(line) {
                 (old, new) = (old_start, new_start);
                 position = if diff.headers.is_empty() { 0 } else { position + 1 };
                 diff.headers.push(line.to_owned());
@@ -56,38 +56,38 @@ impl FileDiff {
         self.lines.is_empty()
     }
 
-    pub(crate) fn at_line(&self, side: Side, wanted: u64) -> Option<Spot> {
+    pub(crate) fn at_line(&self, side: Side, wanted: u64) -> Option<DiffLocation> {
         let of = |line: &Line| match side {
             Side::Left => line.old,
             Side::Right => line.new,
         };
         let line = self.lines.iter().find(|line| of(line) == Some(wanted))?;
-        Some(self.spot(line, side, wanted))
+        Some(self.location(line, side, wanted))
     }
 
-    pub(crate) fn at_position(&self, wanted: u64) -> Option<Spot> {
+    pub(crate) fn at_position(&self, wanted: u64) -> Option<DiffLocation> {
         let line = self.lines.iter().find(|line| line.position == wanted)?;
         match (line.new, line.old) {
-            (Some(new), _) => Some(self.spot(line, Side::Right, new)),
-            (None, Some(old)) => Some(self.spot(line, Side::Left, old)),
+            (Some(new), _) => Some(self.location(line, Side::Right, new)),
+            (None, Some(old)) => Some(self.location(line, Side::Left, old)),
             (None, None) => None,
         }
     }
 
-    fn spot(&self, line: &Line, side: Side, number: u64) -> Spot {
+    fn location(&self, line: &Line, side: Side, number: u64) -> DiffLocation {
         let mut hunk = self.headers.get(line.hunk).cloned().unwrap_or_default();
         for above in self.lines.iter().filter(|above| above.hunk == line.hunk && above.position <= line.position) {
             hunk.push('\n');
             hunk.push_str(&above.text);
         }
-        Spot { side, line: number, position: line.position, hunk }
+        DiffLocation { side, line: number, position: line.position, hunk }
     }
 }
 
 /// Returns the new number of a line in a diff without context, or `None` if the line changed.
-pub(crate) fn follow(change: &str, line: u64) -> Option<u64> {
+pub(crate) fn map_line(change: &str, line: u64) -> Option<u64> {
     let mut moved = i64::try_from(line).ok()?;
-    for ((old, removed), (_, added)) in change.lines().filter_map(hunk_ranges) {
+    for ((old, removed), (_, added)) in change.lines().filter_map(parse_hunk_header) {
         // Without removed lines, git's header names the line above the insertion.
         let first = if removed == 0 { old + 1 } else { old };
         if line < first {
@@ -104,7 +104,7 @@ pub(crate) fn follow(change: &str, line: u64) -> Option<u64> {
 type Range = (u64, u64);
 
 /// `@@ -old,count +new,count @@`
-fn hunk_ranges(line: &str) -> Option<(Range, Range)> {
+fn parse_hunk_header(line: &str) -> Option<(Range, Range)> {
     let mut words = line.strip_prefix("@@ -")?.split(' ');
     let (old, new) = (words.next()?, words.next()?.strip_prefix('+')?);
     if words.next()? != "@@" {
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn unchanged_line_moves_and_changed_line_is_lost() {
         let change = "@@ -2 +2,2 @@\n@@ -5,0 +7,3 @@\n@@ -8,2 +12,0 @@\n";
-        let found: Vec<_> = (1..=11).map(|line| follow(change, line)).collect();
+        let found: Vec<_> = (1..=11).map(|line| map_line(change, line)).collect();
         let expected = [Some(1), None, Some(4), Some(5), Some(6), Some(10), Some(11), None, None, Some(12), Some(13)];
         assert_eq!(found, expected);
     }

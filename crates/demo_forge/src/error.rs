@@ -66,7 +66,7 @@ pub enum Error {
     },
     /// The forge's rules refuse the action.
     #[error("{what}: {reason}")]
-    NotDone {
+    Refused {
         /// The action as a verb phrase.
         what: &'static str,
         reason: String,

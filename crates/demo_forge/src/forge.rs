@@ -20,7 +20,7 @@ use crate::{
     clock::Clock,
     deliveries::Deliveries,
     git::Git,
-    ids::Ids,
+    ids::IdGenerator,
     pages,
     repositories::Repositories,
     rest,
@@ -30,7 +30,7 @@ use crate::{
     users::Users,
 };
 
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub struct Options {
@@ -51,7 +51,7 @@ pub struct DemoForge {
 struct Running {
     stop: oneshot::Sender<()>,
     server: JoinHandle<()>,
-    over: watch::Sender<()>,
+    shutdown: watch::Sender<()>,
 }
 
 impl DemoForge {
@@ -71,11 +71,11 @@ impl DemoForge {
         let remembered = state.read(|state| state.users.clone()).await;
         let (over, is_over) = watch::channel(());
         let shared = Arc::new(Shared {
-            over: is_over,
+            shutdown: is_over,
             url: base_url(address),
             users: Users::new(users, remembered),
             clock: Clock::default(),
-            ids: Ids::load(&dir)?,
+            ids: IdGenerator::load(&dir)?,
             extension: extension.clone(),
             deliveries: Deliveries::load(&dir)?,
             state,
@@ -90,9 +90,10 @@ impl DemoForge {
             .merge(extension.routes())
             .merge(rest::graphql_route())
             .with_state(shared.clone());
-        // `by_id` may change the path, so it must run before routing.
-        let routes =
-            Router::new().fallback_service(routes).layer(middleware::from_fn_with_state(shared.clone(), rest::by_id));
+        // `rewrite_repository_id` may change the path, so it must run before routing.
+        let routes = Router::new()
+            .fallback_service(routes)
+            .layer(middleware::from_fn_with_state(shared.clone(), rest::rewrite_repository_id));
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
             let stopped = async move {
@@ -102,7 +103,7 @@ impl DemoForge {
                 tracing::error!(error = %error, "the demo forge stopped serving: {error}");
             }
         });
-        Ok(Self { shared, running: Mutex::new(Some(Running { stop, server, over })) })
+        Ok(Self { shared, running: Mutex::new(Some(Running { stop, server, shutdown: over })) })
     }
 
     pub fn url(&self) -> String {
@@ -140,16 +141,16 @@ impl DemoForge {
     /// Waits up to five seconds for open requests, then stops their git processes. Idempotent.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { stop, mut server, over }) = running else {
+        let Some(Running { stop, mut server, shutdown: over }) = running else {
             return;
         };
         let _ = stop.send(());
-        if timeout(STOP_LIMIT, &mut server).await.is_err() {
+        if timeout(STOP_TIMEOUT, &mut server).await.is_err() {
             server.abort();
         }
         // Stop running transfers now: the host process may exit next and could not stop them.
         drop(over);
-        let _ = timeout(STOP_LIMIT, self.shared.git.rest()).await;
+        let _ = timeout(STOP_TIMEOUT, self.shared.git.wait_idle()).await;
     }
 }
 

@@ -16,9 +16,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Error, group::Group};
+use crate::{Error, process_group::ProcessGroup};
 
-const COMMAND_LIMIT: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_STDERR_BYTES: u64 = 16 * 1024;
 
 /// The only configuration that git reads. `safe.directory` allows a folder of another user; without `gc`, no process
@@ -49,7 +49,7 @@ pub struct Git {
     git: PathBuf,
     http_backend: PathBuf,
     /// Each running git process has a receiver.
-    at_work: watch::Sender<()>,
+    running: watch::Sender<()>,
 }
 
 pub struct Output {
@@ -65,12 +65,12 @@ impl Output {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
 
-    pub fn success(self) -> Result<Self, Error> {
+    pub fn into_success(self) -> Result<Self, Error> {
         // Truncation closes the pipe and thereby kills git; this is not a failure.
-        if self.code == Some(0) || self.truncated { Ok(self) } else { Err(self.failure()) }
+        if self.code == Some(0) || self.truncated { Ok(self) } else { Err(self.into_error()) }
     }
 
-    fn failure(self) -> Error {
+    fn into_error(self) -> Error {
         let reason = match self.stderr.trim() {
             "" => format!("it ended with {:?}", self.code),
             stderr => stderr.to_owned(),
@@ -79,7 +79,7 @@ impl Output {
     }
 }
 
-fn on_path() -> PathBuf {
+fn find_on_path() -> PathBuf {
     let name = format!("git{}", std::env::consts::EXE_SUFFIX);
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).map(|folder| folder.join(&name)).find(|git| git.is_file()).unwrap_or("git".into())
@@ -91,7 +91,7 @@ impl Git {
         let config = dir.join("server.gitconfig");
         tokio::fs::write(&config, CONFIG).await.map_err(Error::storage(&config))?;
         let (home, at_work) = (dir.to_owned(), watch::Sender::new(()));
-        let mut git = Self { home, config, git: on_path(), http_backend: PathBuf::new(), at_work };
+        let mut git = Self { home, config, git: find_on_path(), http_backend: PathBuf::new(), running: at_work };
         let exec_path = git.run(None, &["--exec-path"]).await?.text();
         let name = format!("git-http-backend{}", std::env::consts::EXE_SUFFIX);
         let http_backend = Path::new(exec_path.trim()).join(name);
@@ -109,12 +109,12 @@ impl Git {
         self.command(&self.http_backend)
     }
 
-    pub(crate) fn start(&self, command: &mut Command) -> io::Result<Group> {
-        Ok(Group::new(command.spawn()?, &self.at_work))
+    pub(crate) fn start(&self, command: &mut Command) -> io::Result<ProcessGroup> {
+        Ok(ProcessGroup::new(command.spawn()?, &self.running))
     }
 
-    pub async fn rest(&self) {
-        self.at_work.closed().await;
+    pub async fn wait_idle(&self) {
+        self.running.closed().await;
     }
 
     /// Creates a command with a minimal environment and its own process group.
@@ -141,10 +141,10 @@ impl Git {
     }
 
     pub async fn run(&self, repository: Option<&Path>, args: &[&str]) -> Result<Output, Error> {
-        self.complete(repository, args, &[], u64::MAX).await?.success()
+        self.run_with_input(repository, args, &[], u64::MAX).await?.into_success()
     }
 
-    pub async fn complete(
+    pub async fn run_with_input(
         &self,
         repository: Option<&Path>,
         args: &[&str],
@@ -176,13 +176,13 @@ impl Git {
             let status = child.wait().await?;
             Ok::<_, io::Error>((status, stdout?, stderr?))
         };
-        let (status, mut stdout, stderr) = match timeout(COMMAND_LIMIT, talk).await {
+        let (status, mut stdout, stderr) = match timeout(COMMAND_TIMEOUT, talk).await {
             Ok(Ok(done)) => done,
             Ok(Err(source)) => {
                 return Err(Error::GitFailed { command: name, reason: source.to_string() });
             }
             Err(_) => {
-                return Err(Error::GitTimedOut { command: name, limit: COMMAND_LIMIT });
+                return Err(Error::GitTimedOut { command: name, limit: COMMAND_TIMEOUT });
             }
         };
         let truncated = stdout.len() as u64 > max_bytes;
@@ -198,8 +198,8 @@ impl Git {
         })
     }
 
-    pub async fn feed(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
-        self.complete(Some(repository), args, input, u64::MAX).await?.success().map(drop)
+    pub async fn run_with_stdin(&self, repository: &Path, args: &[&str], input: &[u8]) -> Result<(), Error> {
+        self.run_with_input(Some(repository), args, input, u64::MAX).await?.into_success().map(drop)
     }
 
     pub async fn branches(&self, repository: &Path) -> Result<BTreeMap<String, String>, Error> {
@@ -222,20 +222,20 @@ impl Git {
     }
 
     pub async fn merge_base(&self, repository: &Path, base: &str, head: &str) -> Result<Option<String>, Error> {
-        let output = self.complete(Some(repository), &["merge-base", base, head], &[], 1024).await?;
+        let output = self.run_with_input(Some(repository), &["merge-base", base, head], &[], 1024).await?;
         if output.code == Some(1) && output.stderr.is_empty() {
             return Ok(None);
         }
-        Ok(Some(output.success()?.text().trim().to_owned()))
+        Ok(Some(output.into_success()?.text().trim().to_owned()))
     }
 
     pub async fn diff(&self, repository: &Path, base: &str, head: &str, max_bytes: u64) -> Result<Output, Error> {
         let range = format!("{base}...{head}");
         let args = ["diff", "--no-color", "--no-ext-diff", "--no-textconv", &range, "--"];
-        self.complete(Some(repository), &args, &[], max_bytes).await?.success()
+        self.run_with_input(Some(repository), &args, &[], max_bytes).await?.into_success()
     }
 
-    pub async fn commits(
+    pub async fn commit_summaries(
         &self,
         repository: &Path,
         base: &str,

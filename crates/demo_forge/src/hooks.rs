@@ -5,12 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, answers,
-    deliveries::{DeliveryRecord, Parcel},
-    repositories::Entry,
+    Error,
+    deliveries::{DeliveryRecord, NewDelivery},
+    render,
+    repositories::RepositoryEntry,
     sending,
     shared::Shared,
-    state::{Face, HookRecord, TargetKind},
+    state::{ApiKind, HookRecord, TargetKind},
 };
 
 /// GitHub supports more events, and refuses unknown ones.
@@ -33,7 +34,7 @@ const EVENTS: &[&str] = &[
 ];
 
 pub struct Event {
-    pub face: Face,
+    pub api: ApiKind,
     pub name: &'static str,
     pub action: Option<String>,
     pub repository: Option<u64>,
@@ -42,7 +43,7 @@ pub struct Event {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
-    pub face: Face,
+    pub api: ApiKind,
     pub kind: TargetKind,
     pub id: u64,
 }
@@ -60,31 +61,31 @@ pub struct Settings {
     pub active: Option<bool>,
 }
 
-pub enum Objection {
+pub enum Rejection {
     Invalid(&'static str, String),
     Exists,
     NotFound,
-    Broken(Error),
+    Internal(Error),
 }
 
-impl From<Error> for Objection {
+impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
-        Self::Broken(error)
+        Self::Internal(error)
     }
 }
 
-fn check(hook: &HookRecord) -> Result<(), Objection> {
+fn validate(hook: &HookRecord) -> Result<(), Rejection> {
     let known = reqwest::Url::parse(&hook.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
     if !known {
-        return Err(Objection::Invalid("url", "url must be an http or https address".to_owned()));
+        return Err(Rejection::Invalid("url", "url must be an http or https address".to_owned()));
     }
     if !matches!(hook.content_type.as_str(), "json" | "form") {
-        return Err(Objection::Invalid("content_type", "content_type is json or form".to_owned()));
+        return Err(Rejection::Invalid("content_type", "content_type is json or form".to_owned()));
     }
     match hook.events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
         // Extensions validate the events of their own hooks.
-        Some(event) if hook.face == Face::GitHub => {
-            Err(Objection::Invalid("events", format!("The event {event:?} is not known")))
+        Some(event) if hook.face == ApiKind::GitHub => {
+            Err(Rejection::Invalid("events", format!("The event {event:?} is not known")))
         }
         _ => Ok(()),
     }
@@ -109,14 +110,14 @@ fn apply(hook: &mut HookRecord, settings: Settings) {
 /// Creates a hook and, on GitHub, pings it.
 ///
 /// Writes: the forge's record, on GitHub only if no hook of the target has the same URL and a common event.
-pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Objection> {
+pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Rejection> {
     if settings.url.is_none() {
-        return Err(Objection::Invalid("url", "url wasn't supplied".to_owned()));
+        return Err(Rejection::Invalid("url", "url wasn't supplied".to_owned()));
     }
     let now = shared.clock.now();
     let mut hook = HookRecord {
         id: shared.ids.next()?,
-        face: target.face,
+        face: target.api,
         kind: target.kind,
         target: target.id,
         active: true,
@@ -130,84 +131,84 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
         updated_at: now,
     };
     apply(&mut hook, settings);
-    check(&hook)?;
+    validate(&hook)?;
     let added = hook.clone();
-    let stored = shared.state.change(|state| {
+    let stored = shared.state.update(|state| {
         let twin = |known: &HookRecord| {
-            is_of(known, target)
+            belongs_to(known, target)
                 && known.url == added.url
                 && known.events.iter().any(|event| added.events.contains(event))
         };
         // Bitbucket accepts a duplicate and calls both.
-        if target.face == Face::GitHub && state.hooks.iter().any(twin) {
-            return Err(Objection::Exists);
+        if target.api == ApiKind::GitHub && state.hooks.iter().any(twin) {
+            return Err(Rejection::Exists);
         }
         state.hooks.push(added);
         Ok(())
     });
     stored.await?;
-    if target.face == Face::GitHub {
+    if target.api == ApiKind::GitHub {
         ping(shared, &hook).await?;
     }
     Ok(hook)
 }
 
-pub async fn change(
+pub async fn update(
     shared: &Arc<Shared>,
     target: Target,
     id: u64,
     settings: Settings,
-) -> Result<HookRecord, Objection> {
+) -> Result<HookRecord, Rejection> {
     let now = shared.clock.now();
-    let changed = shared.state.change(|state| {
-        let hook = state.hooks.iter_mut().find(|hook| is_of(hook, target) && hook.id == id);
-        let hook = hook.ok_or(Objection::NotFound)?;
+    let changed = shared.state.update(|state| {
+        let hook = state.hooks.iter_mut().find(|hook| belongs_to(hook, target) && hook.id == id);
+        let hook = hook.ok_or(Rejection::NotFound)?;
         apply(hook, settings);
         hook.updated_at = now;
-        check(hook)?;
+        validate(hook)?;
         Ok(hook.clone())
     });
     changed.await
 }
 
-pub async fn delete(shared: &Shared, target: Target, id: u64) -> Result<(), Objection> {
-    let gone = shared.state.change(|state| {
+pub async fn delete(shared: &Shared, target: Target, id: u64) -> Result<(), Rejection> {
+    let gone = shared.state.update(|state| {
         let before = state.hooks.len();
-        state.hooks.retain(|hook| !(is_of(hook, target) && hook.id == id));
-        if state.hooks.len() == before { Err(Objection::NotFound) } else { Ok(()) }
+        state.hooks.retain(|hook| !(belongs_to(hook, target) && hook.id == id));
+        if state.hooks.len() == before { Err(Rejection::NotFound) } else { Ok(()) }
     });
     gone.await?;
-    shared.deliveries.forget(id);
+    shared.deliveries.delete(id);
     Ok(())
 }
 
-pub async fn of(shared: &Shared, target: Target) -> Vec<HookRecord> {
-    shared.state.read(|state| state.hooks.iter().filter(|hook| is_of(hook, target)).cloned().collect()).await
+pub async fn list(shared: &Shared, target: Target) -> Vec<HookRecord> {
+    shared.state.read(|state| state.hooks.iter().filter(|hook| belongs_to(hook, target)).cloned().collect()).await
 }
 
-pub async fn find(shared: &Shared, target: Target, id: u64) -> Result<HookRecord, Objection> {
-    of(shared, target).await.into_iter().find(|hook| hook.id == id).ok_or(Objection::NotFound)
+pub async fn find(shared: &Shared, target: Target, id: u64) -> Result<HookRecord, Rejection> {
+    list(shared, target).await.into_iter().find(|hook| hook.id == id).ok_or(Rejection::NotFound)
 }
 
-fn is_of(hook: &HookRecord, target: Target) -> bool {
-    (hook.face, hook.kind, hook.target) == (target.face, target.kind, target.id)
+fn belongs_to(hook: &HookRecord, target: Target) -> bool {
+    (hook.face, hook.kind, hook.target) == (target.api, target.kind, target.id)
 }
 
 pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> {
     let mut payload = json!({
         "zen": "Keep it logically awesome.",
         "hook_id": hook.id,
-        "hook": shown(shared, hook).await,
+        "hook": render(shared, hook).await,
     });
     let mut repository = None;
     if hook.kind == TargetKind::Repository
         && let Some(entry) = shared.repositories.by_id(hook.target).await
     {
-        payload["repository"] = answers::repository(shared, &entry);
+        payload["repository"] = render::repository(shared, &entry);
         repository = Some(entry.id);
     }
-    let parcel = Parcel {
-        guid: guid(),
+    let parcel = NewDelivery {
+        guid: new_guid(),
         redelivery: false,
         event: "ping".to_owned(),
         action: None,
@@ -220,7 +221,7 @@ pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> 
 
 /// Repeats a delivery with the same guid and payload.
 pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
-    let parcel = Parcel {
+    let parcel = NewDelivery {
         guid: earlier.guid.clone(),
         redelivery: true,
         event: earlier.event.clone(),
@@ -234,8 +235,8 @@ pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryReco
 
 type Recipient = (HookRecord, Option<u64>);
 
-async fn recipients(shared: &Shared, entry: &Entry, (face, event): (Face, &str)) -> Vec<Recipient> {
-    let organization = answers::owner(shared, &entry.owner()).id;
+async fn recipients(shared: &Shared, entry: &RepositoryEntry, (face, event): (ApiKind, &str)) -> Vec<Recipient> {
+    let organization = render::owner(shared, &entry.owner()).id;
     let wants = |hook: &&HookRecord| {
         hook.face == face && hook.active && hook.events.iter().any(|wanted| wanted == "*" || wanted == event)
     };
@@ -256,18 +257,18 @@ async fn recipients(shared: &Shared, entry: &Entry, (face, event): (Face, &str))
     recipients
 }
 
-pub async fn anyone_listens(shared: &Shared, entry: &Entry, event: (Face, &str)) -> bool {
+pub async fn has_recipients(shared: &Shared, entry: &RepositoryEntry, event: (ApiKind, &str)) -> bool {
     !recipients(shared, entry, event).await.is_empty()
 }
 
-pub async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
-    for (hook, installation) in recipients(shared, entry, (event.face, event.name)).await {
+pub async fn dispatch(shared: &Arc<Shared>, entry: &RepositoryEntry, event: Event) {
+    for (hook, installation) in recipients(shared, entry, (event.api, event.name)).await {
         let mut payload = event.payload.clone();
         if let (Some(id), Value::Object(fields)) = (installation, &mut payload) {
-            fields.insert("installation".to_owned(), answers::installation_stub(id));
+            fields.insert("installation".to_owned(), render::installation_stub(id));
         }
-        let parcel = Parcel {
-            guid: guid(),
+        let parcel = NewDelivery {
+            guid: new_guid(),
             redelivery: false,
             event: event.name.to_owned(),
             action: event.action.clone(),
@@ -281,7 +282,7 @@ pub async fn tell(shared: &Arc<Shared>, entry: &Entry, event: Event) {
     }
 }
 
-fn guid() -> String {
+fn new_guid() -> String {
     let random = (rand::random::<u128>() & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
     let hex = format!("{random:032x}");
     let part = |range: std::ops::Range<usize>| hex.get(range).unwrap_or_default().to_owned();
@@ -289,8 +290,8 @@ fn guid() -> String {
 }
 
 /// Renders a hook; GitHub never returns the secret.
-pub async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
-    let newest = shared.deliveries.of(hook.id, shared.clock.unix_secs()).into_iter().next();
+pub async fn render(shared: &Shared, hook: &HookRecord) -> Value {
+    let newest = shared.deliveries.list(hook.id, shared.clock.unix_secs()).into_iter().next();
     let last = match newest {
         None => json!({ "code": null, "status": "unused", "message": null }),
         Some(newest) if newest.status == "OK" => {
@@ -302,8 +303,8 @@ pub async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
             json!({ "code": code, "status": status, "message": newest.status })
         }
     };
-    let config = config_shown(hook);
-    let base = address(shared, hook).await;
+    let config = render_config(hook);
+    let base = hook_url(shared, hook).await;
     let mut answer = json!({
         "id": hook.id,
         "name": "web",
@@ -331,7 +332,7 @@ pub async fn shown(shared: &Shared, hook: &HookRecord) -> Value {
     answer
 }
 
-pub fn config_shown(hook: &HookRecord) -> Value {
+pub fn render_config(hook: &HookRecord) -> Value {
     let mut config = json!({ "url": hook.url, "content_type": hook.content_type, "insecure_ssl": hook.insecure_ssl });
     if hook.secret.is_some() {
         config["secret"] = json!("********");
@@ -339,7 +340,7 @@ pub fn config_shown(hook: &HookRecord) -> Value {
     config
 }
 
-async fn address(shared: &Shared, hook: &HookRecord) -> String {
+async fn hook_url(shared: &Shared, hook: &HookRecord) -> String {
     let api = format!("{}/api/v3", shared.url);
     match hook.kind {
         TargetKind::Repository => match shared.repositories.by_id(hook.target).await {
@@ -349,7 +350,7 @@ async fn address(shared: &Shared, hook: &HookRecord) -> String {
         TargetKind::Organization => {
             let all = shared.repositories.all().await;
             let owner =
-                all.iter().map(|entry| entry.owner()).find(|owner| answers::owner(shared, owner).id == hook.target);
+                all.iter().map(|entry| entry.owner()).find(|owner| render::owner(shared, owner).id == hook.target);
             format!("{api}/orgs/{}/hooks/{}", owner.unwrap_or_default(), hook.id)
         }
         TargetKind::Integration => format!("{api}/app/hook"),

@@ -15,9 +15,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Error, git::Git, group::Group};
+use crate::{Error, git::Git, process_group::ProcessGroup};
 
-const TRANSFER_LIMIT: Duration = Duration::from_secs(10 * 60);
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10 * 60);
 const MAX_HEADER_BYTES: u64 = 64 * 1024;
 const MAX_STDERR_BYTES: u64 = 8 * 1024;
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -38,27 +38,27 @@ impl Service {
 }
 
 #[derive(Clone, Copy)]
-pub(crate) enum Exchange {
+pub(crate) enum RequestKind {
     Advertise,
     Call,
 }
 
-pub(crate) struct Call<'a> {
+pub(crate) struct BackendRequest<'a> {
     pub(crate) service: Service,
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: RequestKind,
     pub(crate) root: &'a Path,
     /// `/owner/name.git`, from validated names.
     pub(crate) repository: String,
     pub(crate) user: &'a str,
     pub(crate) headers: &'a HeaderMap,
-    pub(crate) over: watch::Receiver<()>,
+    pub(crate) shutdown: watch::Receiver<()>,
     /// Runs after git ends, before the response ends.
-    pub(crate) afterwards: Afterwards,
+    pub(crate) on_finish: OnFinish,
 }
 
-pub(crate) type Afterwards = BoxFuture<'static, ()>;
+pub(crate) type OnFinish = BoxFuture<'static, ()>;
 
-pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Response, Error> {
+pub(crate) async fn serve(git: &Git, call: BackendRequest<'_>, body: Body) -> Result<Response, Error> {
     let mut command = git.http_backend();
     command
         .env("GIT_PROJECT_ROOT", call.root)
@@ -67,11 +67,11 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
         .env("REMOTE_ADDR", "127.0.0.1");
     let service = call.service.name();
     match call.exchange {
-        Exchange::Advertise => command
+        RequestKind::Advertise => command
             .env("REQUEST_METHOD", "GET")
             .env("PATH_INFO", format!("{}/info/refs", call.repository))
             .env("QUERY_STRING", format!("service={service}")),
-        Exchange::Call => command
+        RequestKind::Call => command
             .env("REQUEST_METHOD", "POST")
             .env("PATH_INFO", format!("{}/{service}", call.repository))
             .env("QUERY_STRING", ""),
@@ -92,7 +92,7 @@ pub(crate) async fn serve(git: &Git, call: Call<'_>, body: Body) -> Result<Respo
     let (head_sender, head) = oneshot::channel();
     let (chunk_sender, chunks) = mpsc::channel(1);
     // Spawned, so that the time limit applies even if the client stops reading.
-    tokio::spawn(attend(git, (body, call.afterwards), head_sender, chunk_sender, call.over));
+    tokio::spawn(supervise(git, (body, call.on_finish), head_sender, chunk_sender, call.shutdown));
     let Ok(head) = head.await else {
         // The client disconnected, the time limit passed, or the forge is stopping.
         return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
@@ -110,18 +110,18 @@ type ChunkSender = mpsc::Sender<io::Result<Bytes>>;
 
 /// Stops git and its children when done, at the time limit, or at shutdown.
 /// If the client disconnects, a completely received push continues, as on other forges.
-async fn attend(
-    mut git: Group,
-    (body, afterwards): (Body, Afterwards),
+async fn supervise(
+    mut git: ProcessGroup,
+    (body, afterwards): (Body, OnFinish),
     head: HeadSender,
     chunks: ChunkSender,
     mut over: watch::Receiver<()>,
 ) {
     let Some(mut stderr) = git.child.stderr.take() else { return };
     let result = tokio::select! {
-        result = timeout(TRANSFER_LIMIT, transfer(&mut git.child, &mut stderr, body, (head, &chunks))) => {
+        result = timeout(TRANSFER_TIMEOUT, transfer(&mut git.child, &mut stderr, body, (head, &chunks))) => {
             result.unwrap_or_else(|_| {
-                let limit_secs = TRANSFER_LIMIT.as_secs();
+                let limit_secs = TRANSFER_TIMEOUT.as_secs();
                 tracing::warn!(limit_secs, "git http-backend was stopped after {limit_secs} s");
                 Err(io::ErrorKind::TimedOut.into())
             })
@@ -131,7 +131,7 @@ async fn attend(
             let _ = git.child.start_kill();
             tokio::select! {
                 // Every child has stderr open, so EOF means that all have ended.
-                _ = timeout(TRANSFER_LIMIT, drained(&mut stderr)) => {}
+                _ = timeout(TRANSFER_TIMEOUT, drain(&mut stderr)) => {}
                 _ = over.changed() => return,
             }
             drop(git);
@@ -161,9 +161,9 @@ async fn transfer(
         return Err(io::ErrorKind::BrokenPipe.into());
     };
     let mut head = Some(head);
-    let talk = async { tokio::join!(answer(stdout, &mut head, chunks), complaints(stderr)) };
+    let talk = async { tokio::join!(send_response(stdout, &mut head, chunks), read_stderr(stderr)) };
     let ask = async {
-        match pump(body, stdin).await {
+        match copy_request(body, stdin).await {
             Ok(()) => std::future::pending().await,
             Err(error) => error,
         }
@@ -186,7 +186,7 @@ async fn transfer(
     Ok(())
 }
 
-async fn answer(stdout: ChildStdout, head: &mut Option<HeadSender>, chunks: &ChunkSender) -> io::Result<()> {
+async fn send_response(stdout: ChildStdout, head: &mut Option<HeadSender>, chunks: &ChunkSender) -> io::Result<()> {
     let mut stdout = BufReader::with_capacity(CHUNK_BYTES, stdout);
     let read = read_head(&mut stdout).await?;
     if let Some(head) = head.take() {
@@ -204,7 +204,7 @@ async fn answer(stdout: ChildStdout, head: &mut Option<HeadSender>, chunks: &Chu
     }
 }
 
-async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
+async fn copy_request(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(io::Error::other)?;
@@ -216,15 +216,15 @@ async fn pump(body: Body, mut stdin: ChildStdin) -> io::Result<()> {
     Ok(())
 }
 
-async fn complaints(stderr: &mut ChildStderr) -> String {
+async fn read_stderr(stderr: &mut ChildStderr) -> String {
     let mut read = Vec::new();
     let _ = (&mut *stderr).take(MAX_STDERR_BYTES).read_to_end(&mut read).await;
     // Drain stderr, so that git never blocks on it.
-    drained(stderr).await;
+    drain(stderr).await;
     String::from_utf8_lossy(&read).trim().to_owned()
 }
 
-async fn drained(stderr: &mut ChildStderr) {
+async fn drain(stderr: &mut ChildStderr) {
     let _ = copy(stderr, &mut sink()).await;
 }
 

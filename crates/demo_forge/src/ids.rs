@@ -10,12 +10,12 @@ use crate::{Error, repositories::FIRST_ID};
 const BLOCK: u64 = 2_000;
 
 #[derive(Debug)]
-pub struct Ids {
+pub struct IdGenerator {
     path: PathBuf,
     state: Mutex<(u64, u64)>,
 }
 
-impl Ids {
+impl IdGenerator {
     pub fn load(dir: &Path) -> Result<Self, Error> {
         // No repository owner has a dot in its name, so the name is free.
         let path = dir.join("ids.next");
@@ -52,7 +52,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..2 {
-            let ids = Ids::load(dir.path()).unwrap();
+            let ids = IdGenerator::load(dir.path()).unwrap();
             for _ in 0..BLOCK {
                 let id = ids.next().unwrap();
                 assert!(seen.insert(id), "{id}");

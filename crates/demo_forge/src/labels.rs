@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::{Error, access::Actor, answers, events, pulls, record::LabelRecord, repositories::Entry, shared::Shared};
+use crate::{
+    Error, access::Actor, events, pulls, record::LabelRecord, render, repositories::RepositoryEntry, shared::Shared,
+};
 
-pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Vec<Value>> {
+pub(crate) async fn list(shared: &Shared, entry: &RepositoryEntry, number: u64) -> Option<Vec<Value>> {
     let record = entry.record.lock().await;
     let pull = record.pulls.iter().find(|pull| pull.number == number)?;
     let find = |name: &String| record.labels.iter().find(|label| label.name == *name);
-    Some(pull.labels.iter().filter_map(find).map(|label| answers::label(shared, entry, label)).collect())
+    Some(pull.labels.iter().filter_map(find).map(|label| render::label(shared, entry, label)).collect())
 }
 
 /// Adds labels and creates missing ones. Returns false if the pull request is missing.
@@ -18,7 +20,7 @@ pub(crate) async fn of(shared: &Shared, entry: &Entry, number: u64) -> Option<Ve
 /// Idempotent: an existing label causes no event.
 pub(crate) async fn add(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     number: u64,
     names: Vec<String>,
@@ -44,15 +46,15 @@ pub(crate) async fn add(
             new.push(label);
         }
     }
-    entry.replace(&mut record, changed).await?;
+    entry.save(&mut record, changed).await?;
     drop(record);
-    tell(shared, entry, actor, number, ("labeled", new)).await?;
+    publish(shared, entry, actor, number, ("labeled", new)).await?;
     Ok(true)
 }
 
 pub(crate) async fn remove(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     number: u64,
     name: &str,
@@ -68,23 +70,23 @@ pub(crate) async fn remove(
     }
     pull.labels.retain(|known| *known != label.name);
     pull.updated_at = shared.clock.now();
-    entry.replace(&mut record, changed).await?;
+    entry.save(&mut record, changed).await?;
     drop(record);
-    tell(shared, entry, actor, number, ("unlabeled", vec![label])).await?;
+    publish(shared, entry, actor, number, ("unlabeled", vec![label])).await?;
     Ok(true)
 }
 
-async fn tell(
+async fn publish(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     number: u64,
     (action, labels): (&str, Vec<LabelRecord>),
 ) -> Result<(), Error> {
     let Some(pull) = pulls::find(shared, entry, number).await? else { return Ok(()) };
     for label in labels {
-        let more = json!({ "label": answers::label(shared, entry, &label) });
-        events::pull_request(shared, entry, actor, &pull, action, more).await;
+        let more = json!({ "label": render::label(shared, entry, &label) });
+        events::publish_pull_request(shared, entry, actor, &pull, action, more).await;
     }
     Ok(())
 }

@@ -17,12 +17,12 @@ use axum::{
 use crate::{
     access, pulls,
     record::{Pull, PullRecord, ReviewRecord, ReviewState, StatusRecord},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     role::Role,
     shared::Shared,
 };
-pub use absent::Absent;
-pub use review::is_own;
+pub use absent::PageError;
+pub use review::is_same_origin;
 
 const MAX_COMMITS: usize = 250;
 const MAX_PAGE_DIFF_BYTES: u64 = 1024 * 1024;
@@ -42,7 +42,7 @@ struct Listed {
 }
 
 impl Listed {
-    async fn load(shared: &Shared, entry: &Entry) -> Result<Self, Absent> {
+    async fn load(shared: &Shared, entry: &RepositoryEntry) -> Result<Self, PageError> {
         Ok(Self { full_name: entry.full_name(), pulls: pulls::list(shared, entry).await? })
     }
 }
@@ -53,7 +53,7 @@ struct IndexPage {
     repositories: Vec<Listed>,
 }
 
-async fn index(State(shared): State<Arc<Shared>>) -> Result<Response, Absent> {
+async fn index(State(shared): State<Arc<Shared>>) -> Result<Response, PageError> {
     let mut repositories = Vec::new();
     for entry in shared.repositories.all().await {
         repositories.push(Listed::load(&shared, &entry).await?);
@@ -72,8 +72,8 @@ struct RepositoryPage {
 async fn repository(
     State(shared): State<Arc<Shared>>,
     Path((owner, name)): Path<(String, String)>,
-) -> Result<Response, Absent> {
-    let entry = shared.repositories.find(&owner, &name).await.ok_or(Absent::NotFound)?;
+) -> Result<Response, PageError> {
+    let entry = shared.repositories.find(&owner, &name).await.ok_or(PageError::NotFound)?;
     render(&RepositoryPage {
         repository: Listed::load(&shared, &entry).await?,
         clone_url: shared.describe(&entry).clone_url,
@@ -85,23 +85,23 @@ async fn repository(
 pub async fn pull_request(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, number)): Path<(String, String, String)>,
-) -> Result<Response, Absent> {
+) -> Result<Response, PageError> {
     let (number, plain) = match number.strip_suffix(".diff") {
         Some(number) => (number.to_owned(), true),
         None => (number, false),
     };
-    let number = number.parse().map_err(|_| Absent::NotFound)?;
-    let entry = shared.repositories.find(&owner, &name).await.ok_or(Absent::NotFound)?;
-    let pull = pulls::find(&shared, &entry, number).await?.ok_or(Absent::NotFound)?;
+    let number = number.parse().map_err(|_| PageError::NotFound)?;
+    let entry = shared.repositories.find(&owner, &name).await.ok_or(PageError::NotFound)?;
+    let pull = pulls::find(&shared, &entry, number).await?.ok_or(PageError::NotFound)?;
     if plain { plain_diff(&shared, &entry, &pull).await } else { page(&shared, &entry, &pull).await }
 }
 
-async fn plain_diff(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Response, Absent> {
+async fn plain_diff(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<Response, PageError> {
     let (base, head) = (&pull.base_sha, &pull.head_sha);
     let diff = shared.git.diff(&entry.git_dir(), base, head, MAX_PLAIN_DIFF_BYTES).await?;
     if diff.truncated {
         // A truncated diff must not appear complete.
-        return Err(Absent::TooLarge);
+        return Err(PageError::TooLarge);
     }
     let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
     Ok((headers, diff.stdout).into_response())
@@ -128,7 +128,7 @@ struct PullRequestPage<'a> {
     reviewers: Vec<String>,
 }
 
-async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Response, Absent> {
+async fn page(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<Response, PageError> {
     let Pull { record, head_sha, base_sha } = pull;
     let diff = shared.git.diff(&entry.git_dir(), base_sha, head_sha, MAX_PAGE_DIFF_BYTES).await?;
     let statuses = entry.record.lock().await.newest_statuses(head_sha).into_iter().cloned().collect();
@@ -139,7 +139,7 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Response, A
         requested: requested.map(|member| member.user.login).collect(),
         statuses,
         reviews: record.reviews.iter().filter(|review| review.state != ReviewState::Pending).collect(),
-        commits: shared.git.commits(&entry.git_dir(), base_sha, head_sha, MAX_COMMITS).await?,
+        commits: shared.git.commit_summaries(&entry.git_dir(), base_sha, head_sha, MAX_COMMITS).await?,
         diff: diff.text(),
         truncated: diff.truncated,
         reviewers: reviewers(shared, entry, record).await,
@@ -147,7 +147,7 @@ async fn page(shared: &Shared, entry: &Entry, pull: &Pull) -> Result<Response, A
 }
 
 /// Accounts that may read. The author is last, because authors can only comment.
-async fn reviewers(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Vec<String> {
+async fn reviewers(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> Vec<String> {
     let mut logins = Vec::new();
     for member in shared.users.all() {
         if access::role_of(entry, &member).await >= Role::Read && !member.user.login.ends_with("[bot]") {
@@ -158,14 +158,14 @@ async fn reviewers(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Vec<Str
     logins.into_iter().map(|(_, login)| login).collect()
 }
 
-fn short(sha: &str) -> &str {
+fn short_sha(sha: &str) -> &str {
     sha.get(..10).unwrap_or(sha)
 }
 
-fn render(page: &impl Template) -> Result<Response, Absent> {
+fn render(page: &impl Template) -> Result<Response, PageError> {
     let html = page.render().map_err(|error| {
         tracing::error!(error = %error, "demo forge page not rendered");
-        Absent::Failed
+        PageError::Failed
     })?;
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),

@@ -7,11 +7,11 @@ use crate::{
     access::Actor,
     events,
     record::{Pull, PullRecord, PullState},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
 };
 
-pub struct Proposal {
+pub struct NewPull {
     pub title: String,
     pub body: Option<String>,
     /// `branch` or `owner:branch`.
@@ -23,11 +23,11 @@ pub struct Proposal {
 pub enum Outcome {
     Stored(Box<Pull>),
     Missing,
-    Refused(Vec<Objection>),
+    Refused(Vec<Rejection>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Objection {
+pub enum Rejection {
     HeadUnknown,
     BaseUnknown,
     AlreadyOpen {
@@ -43,10 +43,10 @@ pub enum Objection {
         head: String,
     },
     /// The pull request cannot be reopened.
-    StateStays(String),
+    CannotReopen(String),
 }
 
-pub struct Change {
+pub struct PullUpdate {
     pub title: Option<String>,
     pub body: Option<Option<String>>,
     pub state: Option<PullState>,
@@ -54,17 +54,22 @@ pub struct Change {
 
 /// Writes: the repository's record, if no open pull request has the same head and base. Concurrent calls are
 /// serialised.
-pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal: Proposal) -> Result<Outcome, Error> {
+pub async fn open(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    author: &Actor,
+    proposal: NewPull,
+) -> Result<Outcome, Error> {
     let (git, git_dir) = (&shared.git, entry.git_dir());
     let mut record = entry.record.lock().await;
     let branches = git.branches(&git_dir).await?;
-    let head = own_branch(entry, &proposal.head);
+    let head = parse_own_branch(entry, &proposal.head);
     let (head, head_sha, base_sha) =
         match (head.and_then(|head| branches.get_key_value(head)), branches.get(&proposal.base)) {
             (Some((head, head_sha)), Some(base_sha)) => (head, head_sha, base_sha),
             (head, base) => {
-                let head = head.is_none().then_some(Objection::HeadUnknown);
-                let base = base.is_none().then_some(Objection::BaseUnknown);
+                let head = head.is_none().then_some(Rejection::HeadUnknown);
+                let base = base.is_none().then_some(Rejection::BaseUnknown);
                 return Ok(Outcome::Refused(head.into_iter().chain(base).collect()));
             }
         };
@@ -73,11 +78,11 @@ pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal:
         .iter()
         .any(|pull| pull.state == PullState::Open && pull.head == *head && pull.base == proposal.base);
     let objection = if already_open {
-        Some(Objection::AlreadyOpen { owner: entry.owner(), branch: head.clone() })
+        Some(Rejection::AlreadyOpen { owner: entry.owner(), branch: head.clone() })
     } else if git.merge_base(&git_dir, base_sha, head_sha).await?.is_none() {
-        Some(Objection::NoCommonHistory { base: proposal.base.clone(), head: head.clone() })
+        Some(Rejection::NoCommonHistory { base: proposal.base.clone(), head: head.clone() })
     } else if git.commits_between(&git_dir, base_sha, head_sha).await? == 0 {
-        Some(Objection::NoCommits { base: proposal.base.clone(), head: head.clone() })
+        Some(Rejection::NoCommits { base: proposal.base.clone(), head: head.clone() })
     } else {
         None
     };
@@ -117,20 +122,20 @@ pub async fn open(shared: &Arc<Shared>, entry: &Entry, author: &Actor, proposal:
     let mut changed = record.clone();
     changed.next_number += 1;
     changed.pulls.push(pull.clone());
-    entry.replace(&mut record, changed).await?;
+    entry.save(&mut record, changed).await?;
     drop(record);
-    let pull = live(pull, &branches);
-    events::pull_request(shared, entry, author, &pull, "opened", serde_json::json!({})).await;
+    let pull = with_current_commits(pull, &branches);
+    events::publish_pull_request(shared, entry, author, &pull, "opened", serde_json::json!({})).await;
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
 /// Writes: the repository's record; reopens only if the branch exists and contains the old head.
-pub async fn change(
+pub async fn update(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     number: u64,
-    change: Change,
+    change: PullUpdate,
 ) -> Result<Outcome, Error> {
     let mut record = entry.record.lock().await;
     let branches = shared.git.branches(&entry.git_dir()).await?;
@@ -156,7 +161,7 @@ pub async fn change(
             action = Some("closed");
         }
         Some(PullState::Open) if pull.state == PullState::Closed => {
-            if let Some(objection) = stays_closed(shared, entry, pull, &others, &branches).await? {
+            if let Some(objection) = check_reopen(shared, entry, pull, &others, &branches).await? {
                 return Ok(Outcome::Refused(vec![objection]));
             }
             pull.state = PullState::Open;
@@ -166,35 +171,36 @@ pub async fn change(
         _ => {}
     }
     let pull = pull.clone();
-    entry.replace(&mut record, changed).await?;
+    entry.save(&mut record, changed).await?;
     drop(record);
-    let pull = live(pull, &branches);
+    let pull = with_current_commits(pull, &branches);
     if !edits.is_empty() {
-        events::pull_request(shared, entry, actor, &pull, "edited", serde_json::json!({ "changes": edits })).await;
+        events::publish_pull_request(shared, entry, actor, &pull, "edited", serde_json::json!({ "changes": edits }))
+            .await;
     }
     if let Some(action) = action {
-        events::pull_request(shared, entry, actor, &pull, action, serde_json::json!({})).await;
+        events::publish_pull_request(shared, entry, actor, &pull, action, serde_json::json!({})).await;
     }
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
 /// Records the final commits.
 pub fn close(pull: &mut PullRecord, branches: &BTreeMap<String, String>) {
-    let last = live(pull.clone(), branches);
+    let last = with_current_commits(pull.clone(), branches);
     pull.head_sha = last.head_sha;
     pull.base_sha = last.base_sha;
     pull.state = PullState::Closed;
     pull.closed_at = Some(pull.updated_at.clone());
 }
 
-async fn stays_closed(
+async fn check_reopen(
     shared: &Shared,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     pull: &PullRecord,
     others: &[PullRecord],
     branches: &BTreeMap<String, String>,
-) -> Result<Option<Objection>, Error> {
-    let says = |reason: String| Ok(Some(Objection::StateStays(reason)));
+) -> Result<Option<Rejection>, Error> {
+    let says = |reason: String| Ok(Some(Rejection::CannotReopen(reason)));
     if pull.merged.is_some() {
         return says("state cannot be changed. The pull request has been merged.".to_owned());
     }
@@ -221,46 +227,46 @@ async fn stays_closed(
     Ok(None)
 }
 
-pub async fn list(shared: &Shared, entry: &Entry) -> Result<Vec<Pull>, Error> {
+pub async fn list(shared: &Shared, entry: &RepositoryEntry) -> Result<Vec<Pull>, Error> {
     let pulls = entry.record.lock().await.pulls.clone();
     let branches = shared.git.branches(&entry.git_dir()).await?;
-    Ok(pulls.into_iter().rev().map(|pull| live(pull, &branches)).collect())
+    Ok(pulls.into_iter().rev().map(|pull| with_current_commits(pull, &branches)).collect())
 }
 
-pub async fn find(shared: &Shared, entry: &Entry, number: u64) -> Result<Option<Pull>, Error> {
+pub async fn find(shared: &Shared, entry: &RepositoryEntry, number: u64) -> Result<Option<Pull>, Error> {
     let found = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
     let Some(found) = found else { return Ok(None) };
     let branches = shared.git.branches(&entry.git_dir()).await?;
-    Ok(Some(live(found, &branches)))
+    Ok(Some(with_current_commits(found, &branches)))
 }
 
-pub enum Touched<T> {
-    Done(T, Box<Pull>),
+pub enum UpdateOutcome<T> {
+    Updated(T, Box<Pull>),
     Missing,
 }
 
 /// Changes one pull request under the record's lock; an error of `change` stores nothing.
-pub async fn touch<T, E: From<Error>>(
+pub async fn update_record<T, E: From<Error>>(
     shared: &Shared,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     number: u64,
     change: impl FnOnce(&mut PullRecord) -> Result<T, E>,
-) -> Result<Touched<T>, E> {
+) -> Result<UpdateOutcome<T>, E> {
     let mut record = entry.record.lock().await;
     let mut changed = record.clone();
     let Some(pull) = changed.pulls.iter_mut().find(|pull| pull.number == number) else {
-        return Ok(Touched::Missing);
+        return Ok(UpdateOutcome::Missing);
     };
     let outcome = change(pull)?;
     pull.updated_at = shared.clock.now();
     let pull = pull.clone();
-    entry.replace(&mut record, changed).await?;
+    entry.save(&mut record, changed).await?;
     drop(record);
     let branches = shared.git.branches(&entry.git_dir()).await?;
-    Ok(Touched::Done(outcome, Box::new(live(pull, &branches))))
+    Ok(UpdateOutcome::Updated(outcome, Box::new(with_current_commits(pull, &branches))))
 }
 
-pub fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
+pub fn with_current_commits(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
     let commit = |branch: &str, last: &str| match record.state {
         PullState::Open => branches.get(branch).map_or(last, String::as_str).to_owned(),
         PullState::Closed => last.to_owned(),
@@ -271,7 +277,7 @@ pub fn live(record: PullRecord, branches: &BTreeMap<String, String>) -> Pull {
 }
 
 /// Returns `None` for another owner, because the forge has no forks.
-fn own_branch<'a>(entry: &Entry, head: &'a str) -> Option<&'a str> {
+fn parse_own_branch<'a>(entry: &RepositoryEntry, head: &'a str) -> Option<&'a str> {
     match head.split_once(':') {
         None => Some(head),
         Some((owner, branch)) => owner.eq_ignore_ascii_case(&entry.owner()).then_some(branch),

@@ -9,14 +9,14 @@ use crate::{
     access::Actor,
     diff, events, pulls,
     record::{LineCommentRecord, MergeRecord, PullRecord, PullState, Side},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
 };
 
 /// Writes: the repository's record, if a branch of an open pull request moved.
 ///
 /// Idempotent: by the recorded commits.
-pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> Result<(), Error> {
+pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Actor) -> Result<(), Error> {
     let git_dir = entry.git_dir();
     let mut record = entry.record.lock().await;
     let branches = shared.git.branches(&git_dir).await?;
@@ -39,7 +39,7 @@ pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> 
         pull.updated_at = shared.clock.now();
         let before = std::mem::replace(&mut pull.head_sha, head.clone());
         if before != head {
-            outdate(shared, entry, pull, &head).await?;
+            update_comments(shared, entry, pull, &head).await?;
         }
         if base_moved && shared.git.is_ancestor(&git_dir, &head, &base).await? {
             let at = pull.updated_at.clone();
@@ -58,38 +58,43 @@ pub(crate) async fn take_up(shared: &Arc<Shared>, entry: &Entry, by: &Actor) -> 
     if !moved {
         return Ok(());
     }
-    entry.replace(&mut record, changed.clone()).await?;
+    entry.save(&mut record, changed.clone()).await?;
     drop(record);
     for (number, action, more) in happened {
         let found = changed.pulls.iter().find(|pull| pull.number == number);
         if let Some(pull) = found {
-            let pull = pulls::live(pull.clone(), &branches);
-            events::pull_request(shared, entry, by, &pull, action, more).await;
+            let pull = pulls::with_current_commits(pull.clone(), &branches);
+            events::publish_pull_request(shared, entry, by, &pull, action, more).await;
         }
     }
     Ok(())
 }
 
 /// Maps commented lines to the new head; comments on changed lines become outdated.
-async fn outdate(shared: &Shared, entry: &Entry, pull: &mut PullRecord, head: &str) -> Result<(), Error> {
+async fn update_comments(
+    shared: &Shared,
+    entry: &RepositoryEntry,
+    pull: &mut PullRecord,
+    head: &str,
+) -> Result<(), Error> {
     let git_dir = entry.git_dir();
     let mut changes = BTreeMap::new();
     for comment in pull.comments.iter_mut().filter(|comment| comment.line.is_some() && comment.side == Side::Right) {
         let key = (comment.commit.clone(), comment.path.clone());
         if !changes.contains_key(&key) {
-            let change = shared.git.bare_change(&git_dir, &comment.commit, head, &comment.path).await?;
+            let change = shared.git.zero_context_diff(&git_dir, &comment.commit, head, &comment.path).await?;
             changes.insert(key.clone(), change);
         }
         if let Some(change) = changes.get(&key) {
-            follow(comment, change, head);
+            move_comment(comment, change, head);
         }
     }
     Ok(())
 }
 
-fn follow(comment: &mut LineCommentRecord, change: &str, head: &str) {
-    let line = comment.line.and_then(|line| diff::follow(change, line));
-    let start = comment.start_line.map(|start| diff::follow(change, start));
+fn move_comment(comment: &mut LineCommentRecord, change: &str, head: &str) {
+    let line = comment.line.and_then(|line| diff::map_line(change, line));
+    let start = comment.start_line.map(|start| diff::map_line(change, start));
     match (line, start) {
         (Some(line), None) => {
             comment.line = Some(line);

@@ -62,7 +62,7 @@ pub struct PullRecord {
     #[serde(default)]
     pub comments: Vec<LineCommentRecord>,
     #[serde(default)]
-    pub notes: Vec<NoteRecord>,
+    pub notes: Vec<IssueCommentRecord>,
     #[serde(default)]
     pub resolved: BTreeMap<u64, Account>,
     #[serde(default)]
@@ -92,7 +92,7 @@ impl PullRecord {
         }
     }
 
-    pub fn take_answer(&mut self, of: u64) {
+    pub fn complete_review_request(&mut self, of: u64) {
         if self.requested.contains(&of) && !self.answered.contains(&of) {
             self.answered.push(of);
         }
@@ -100,7 +100,7 @@ impl PullRecord {
     }
 
     /// The last approval or change request, unless dismissed.
-    pub fn verdict_of(&self, account: u64) -> Option<&ReviewRecord> {
+    pub fn current_verdict(&self, account: u64) -> Option<&ReviewRecord> {
         let verdicts = self.reviews.iter().filter(|review| review.author.id == account && review.verdict().is_some());
         let last = verdicts.max_by(|one, other| one.submitted_at.cmp(&other.submitted_at));
         last.filter(|review| review.state != ReviewState::Dismissed)
@@ -247,7 +247,7 @@ impl Side {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct NoteRecord {
+pub struct IssueCommentRecord {
     pub id: u64,
     pub author: Account,
     pub body: String,
@@ -281,7 +281,7 @@ pub async fn load<T: DeserializeOwned>(path: &Path) -> Result<T, Error> {
 pub async fn save<T: Serialize>(record: &T, path: &Path) -> Result<(), Error> {
     let bytes = serde_json::to_vec_pretty(record)
         .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;
-    let draft = draft_of(path);
+    let draft = draft_path(path);
     let mut file = tokio::fs::File::create(&draft).await.map_err(Error::storage(&draft))?;
     file.write_all(&bytes).await.map_err(Error::storage(&draft))?;
     file.sync_all().await.map_err(Error::storage(&draft))?;
@@ -304,7 +304,7 @@ impl RepositoryRecord {
     pub fn save_if_absent(&self, path: &Path) -> Result<(), Error> {
         let bytes = serde_json::to_vec_pretty(self)
             .map_err(|source| Error::RecordUnreadable { path: path.to_owned(), source })?;
-        let mut draft = draft_of(path).into_os_string();
+        let mut draft = draft_path(path).into_os_string();
         draft.push(format!(".{}", self.id));
         let draft = PathBuf::from(draft);
         let written = write_synced(&draft, &bytes).and_then(|()| match std::fs::hard_link(&draft, path) {
@@ -322,7 +322,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn draft_of(path: &Path) -> PathBuf {
+fn draft_path(path: &Path) -> PathBuf {
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     draft.into()

@@ -6,31 +6,31 @@ use crate::{
     access::Actor,
     pulls::{self},
     record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
-    repositories::Entry,
-    reviews::{Objection, announce, touched},
+    repositories::RepositoryEntry,
+    reviews::{Rejection, into_updated, publish},
     shared::Shared,
 };
 
 /// A reply also creates an empty review, as on GitHub.
-pub async fn in_thread(
+pub async fn create_reply(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, first): (u64, u64),
     body: String,
-) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
-    on_a_line(shared, entry, actor, (number, first, None), body).await
+) -> Result<(LineCommentRecord, Box<Pull>), Rejection> {
+    create_line_reply(shared, entry, actor, (number, first, None), body).await
 }
 
-pub async fn on_a_line(
+pub async fn create_line_reply(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, first, parent): (u64, u64, Option<u64>),
     body: String,
-) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
-    let (review_id, id, now) = (shared.ids.next()?, shared.ids.next()?, shared.clock.moment());
-    let changed = pulls::touch(shared, entry, number, |pull| {
+) -> Result<(LineCommentRecord, Box<Pull>), Rejection> {
+    let (review_id, id, now) = (shared.ids.next()?, shared.ids.next()?, shared.clock.now_unique());
+    let changed = pulls::update_record(shared, entry, number, |pull| {
         let pending: Vec<u64> =
             pull.reviews.iter().filter(|review| review.state == ReviewState::Pending).map(|review| review.id).collect();
         // The first comment may be deleted, but every comment of the thread has the line.
@@ -38,7 +38,7 @@ pub async fn on_a_line(
             .comments
             .iter()
             .find(|comment| comment.thread() == first && !pending.contains(&comment.review))
-            .ok_or(Objection::NotFound)?;
+            .ok_or(Rejection::NotFound)?;
         let comment = LineCommentRecord {
             id,
             review: review_id,
@@ -63,9 +63,9 @@ pub async fn on_a_line(
         pull.parents.extend(answers_an_answer.map(|parent| (id, parent)));
         pull.reviews.push(review.clone());
         pull.comments.push(comment.clone());
-        Ok::<_, Objection>((review, comment))
+        Ok::<_, Rejection>((review, comment))
     });
-    let ((review, comment), pull) = touched(changed.await?)?;
-    announce(shared, entry, actor, &pull, &review).await;
+    let ((review, comment), pull) = into_updated(changed.await?)?;
+    publish(shared, entry, actor, &pull, &review).await;
     Ok((comment, pull))
 }

@@ -19,24 +19,24 @@ use crate::{
 pub const FIRST_ID: u64 = 9_007_199_254_740_993;
 
 #[derive(Debug)]
-pub struct Entry {
+pub struct RepositoryEntry {
     pub id: u64,
     pub default_branch: String,
-    place: Lock<Place>,
+    paths: Lock<RepositoryPaths>,
     /// Locked while a pull request is checked and stored, so that concurrent callers cannot create two.
     pub record: Mutex<RepositoryRecord>,
 }
 
 #[derive(Clone, Debug)]
-struct Place {
+struct RepositoryPaths {
     owner: String,
     name: String,
     git_dir: PathBuf,
     record_path: PathBuf,
-    gone: bool,
+    deleted: bool,
 }
 
-impl Place {
+impl RepositoryPaths {
     fn new(dir: &Path, name: FullName) -> Self {
         let FullName { owner, name } = name;
         Self {
@@ -44,46 +44,46 @@ impl Place {
             record_path: dir.join(&owner).join(format!("{name}.json")),
             owner,
             name,
-            gone: false,
+            deleted: false,
         }
     }
 }
 
-impl Entry {
+impl RepositoryEntry {
     fn new(dir: &Path, name: FullName, record: RepositoryRecord) -> Self {
         Self {
             id: record.id,
             default_branch: record.default_branch.clone(),
-            place: Lock::new(Place::new(dir, name)),
+            paths: Lock::new(RepositoryPaths::new(dir, name)),
             record: Mutex::new(record),
         }
     }
 
-    fn place(&self) -> Place {
-        self.place.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn paths(&self) -> RepositoryPaths {
+        self.paths.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn owner(&self) -> String {
-        self.place().owner
+        self.paths().owner
     }
 
     pub fn name(&self) -> String {
-        self.place().name
+        self.paths().name
     }
 
     pub fn git_dir(&self) -> PathBuf {
-        self.place().git_dir
+        self.paths().git_dir
     }
 
     pub fn full_name(&self) -> String {
-        let Place { owner, name, .. } = self.place();
+        let RepositoryPaths { owner, name, .. } = self.paths();
         format!("{owner}/{name}")
     }
 
     /// Saves the changed record, then makes it visible.
-    pub async fn replace(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
-        let place = self.place();
-        if place.gone {
+    pub async fn save(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
+        let place = self.paths();
+        if place.deleted {
             return Err(Error::RepositoryMissing { full_name: format!("{}/{}", place.owner, place.name) });
         }
         record::save(&changed, &place.record_path).await?;
@@ -96,7 +96,7 @@ impl Entry {
 pub struct Repositories {
     dir: PathBuf,
     git: Arc<Git>,
-    entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+    entries: RwLock<BTreeMap<String, Arc<RepositoryEntry>>>,
 }
 
 impl Repositories {
@@ -108,20 +108,20 @@ impl Repositories {
 
     async fn discover(&self) -> Result<(), Error> {
         let dir = &self.dir;
-        for owner in children(dir).await? {
+        for owner in list_children(dir).await? {
             if !owner.is_dir() {
                 continue;
             }
-            for path in children(&owner).await? {
+            for path in list_children(&owner).await? {
                 if path.extension().is_none_or(|extension| extension != "json") {
                     continue;
                 }
                 let record: RepositoryRecord = record::load(&path).await?;
                 let name = FullName::parse(&record.full_name)?;
                 let key = names::lookup_key(&name.owner, &name.name);
-                let entry = Entry::new(dir, name, record);
+                let entry = RepositoryEntry::new(dir, name, record);
                 // An interrupted creation leaves a record without a repository.
-                let place = entry.place();
+                let place = entry.paths();
                 if place.record_path == path && place.git_dir.is_dir() {
                     // Keep an existing entry, because its lock may be held.
                     self.entries.write().await.entry(key).or_insert_with(|| Arc::new(entry));
@@ -131,34 +131,34 @@ impl Repositories {
         Ok(())
     }
 
-    pub async fn find(&self, owner: &str, name: &str) -> Option<Arc<Entry>> {
+    pub async fn find(&self, owner: &str, name: &str) -> Option<Arc<RepositoryEntry>> {
         let key = names::lookup_key(owner, name);
         let known = self.entries.read().await.get(&key).cloned();
         if known.is_some() {
             return known;
         }
-        self.look_for_links().await;
+        self.reload().await;
         self.entries.read().await.get(&key).cloned()
     }
 
-    pub async fn all(&self) -> Vec<Arc<Entry>> {
-        self.look_for_links().await;
+    pub async fn all(&self) -> Vec<Arc<RepositoryEntry>> {
+        self.reload().await;
         self.entries.read().await.values().cloned().collect()
     }
 
-    async fn look_for_links(&self) {
+    async fn reload(&self) {
         if let Err(error) = self.discover().await {
             tracing::warn!(error = %error, "forge folder not reloaded: {error}");
         }
     }
 
-    pub async fn by_id(&self, id: u64) -> Option<Arc<Entry>> {
+    pub async fn by_id(&self, id: u64) -> Option<Arc<RepositoryEntry>> {
         self.entries.read().await.values().find(|entry| entry.id == id).cloned()
     }
 
     /// Writes: the new record; then moves the folder and deletes the old record. After an interruption one name is
     /// complete, and the other has no repository.
-    pub async fn rename(&self, entry: &Arc<Entry>, full_name: &str) -> Result<(), Error> {
+    pub async fn rename(&self, entry: &Arc<RepositoryEntry>, full_name: &str) -> Result<(), Error> {
         let name = FullName::parse(full_name)?;
         let key = names::lookup_key(&name.owner, &name.name);
         let mut entries = self.entries.write().await;
@@ -166,11 +166,11 @@ impl Repositories {
             return Err(Error::RepositoryExists { full_name: full_name.to_owned() });
         }
         let mut record = entry.record.lock().await;
-        let old = entry.place();
-        if old.gone {
+        let old = entry.paths();
+        if old.deleted {
             return Err(Error::RepositoryMissing { full_name: full_name.to_owned() });
         }
-        let new = Place::new(&self.dir, name);
+        let new = RepositoryPaths::new(&self.dir, name);
         if new.record_path == old.record_path {
             return Ok(());
         }
@@ -182,22 +182,22 @@ impl Repositories {
         tokio::fs::remove_file(&old.record_path).await.map_err(Error::storage(&old.record_path))?;
         *record = changed;
         entries.remove(&names::lookup_key(&old.owner, &old.name));
-        *entry.place.write().unwrap_or_else(PoisonError::into_inner) = new;
+        *entry.paths.write().unwrap_or_else(PoisonError::into_inner) = new;
         entries.insert(key, entry.clone());
         Ok(())
     }
 
     /// Deletes only the link of a linked repository.
-    pub async fn delete(&self, entry: &Arc<Entry>) -> Result<(), Error> {
+    pub async fn delete(&self, entry: &Arc<RepositoryEntry>) -> Result<(), Error> {
         let mut entries = self.entries.write().await;
         let _record = entry.record.lock().await;
-        let place = entry.place();
-        if place.gone {
+        let place = entry.paths();
+        if place.deleted {
             return Ok(());
         }
         // Delete the record first: without it the repository is not loaded again.
         tokio::fs::remove_file(&place.record_path).await.map_err(Error::storage(&place.record_path))?;
-        entry.place.write().unwrap_or_else(PoisonError::into_inner).gone = true;
+        entry.paths.write().unwrap_or_else(PoisonError::into_inner).deleted = true;
         entries.remove(&names::lookup_key(&place.owner, &place.name));
         let removed = if place.git_dir.is_symlink() {
             tokio::fs::remove_file(&place.git_dir).await
@@ -212,7 +212,7 @@ impl Repositories {
         full_name: &str,
         default_branch: &str,
         files: &[(&str, &str, bool)],
-    ) -> Result<Arc<Entry>, Error> {
+    ) -> Result<Arc<RepositoryEntry>, Error> {
         let name = FullName::parse(full_name)?;
         names::check_branch(default_branch)?;
         for (path, ..) in files {
@@ -231,10 +231,10 @@ impl Repositories {
             next_number: 1,
             ..RepositoryRecord::default()
         };
-        let entry = Entry::new(&self.dir, name, record.clone());
+        let entry = RepositoryEntry::new(&self.dir, name, record.clone());
 
         // Build under another name and rename last: an interrupted creation is then not served and can be repeated.
-        let place = entry.place();
+        let place = entry.paths();
         let draft = self.dir.join(&place.owner).join(format!("{}.new", place.name));
         if draft.exists() {
             tokio::fs::remove_dir_all(&draft).await.map_err(Error::storage(&draft))?;
@@ -243,9 +243,9 @@ impl Repositories {
         let initial_branch = format!("--initial-branch={default_branch}");
         let init = ["init", "--bare", "--quiet", "--template=", &initial_branch];
         self.git.run(Some(&draft), &init).await?;
-        let first_commit = fast_import(default_branch, files);
+        let first_commit = fast_import_stream(default_branch, files);
         let import = ["fast-import", "--quiet", "--done", "--date-format=raw"];
-        self.git.feed(&draft, &import, &first_commit).await?;
+        self.git.run_with_stdin(&draft, &import, &first_commit).await?;
         record::save(&record, &place.record_path).await?;
         tokio::fs::rename(&draft, &place.git_dir).await.map_err(Error::storage(&place.git_dir))?;
 
@@ -255,7 +255,7 @@ impl Repositories {
     }
 }
 
-fn fast_import(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
+fn fast_import_stream(branch: &str, files: &[(&str, &str, bool)]) -> Vec<u8> {
     const MESSAGE: &str = "First commit";
     let mut stream = format!(
         "commit refs/heads/{branch}\n\
@@ -295,10 +295,10 @@ pub async fn commit(
         stream.push_str(&format!("M {mode} inline {path}\ndata {}\n{contents}\n", contents.len()));
     }
     stream.push_str("done\n");
-    git.feed(git_dir, &["fast-import", "--quiet", "--done", "--date-format=now"], stream.as_bytes()).await
+    git.run_with_stdin(git_dir, &["fast-import", "--quiet", "--done", "--date-format=now"], stream.as_bytes()).await
 }
 
-async fn children(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+async fn list_children(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut listing = tokio::fs::read_dir(dir).await.map_err(Error::storage(dir))?;
     let mut paths = Vec::new();
     while let Some(child) = listing.next_entry().await.map_err(Error::storage(dir))? {

@@ -25,25 +25,25 @@ use axum::{
 };
 
 use crate::shared::Shared;
-use asked::Asked;
-use refusal::Refusal;
+use asked::OriginalUri;
+use refusal::ApiError;
 
 pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {
     added
-        .merge(about_repositories())
-        .merge(about_pull_requests())
-        .merge(about_hooks())
-        .route("/graphql", post(graphql::answer))
-        .fallback(async || Refusal::not_found())
+        .merge(repository_routes())
+        .merge(pull_request_routes())
+        .merge(hook_routes())
+        .route("/graphql", post(graphql::handle))
+        .fallback(async || ApiError::not_found())
         // GitHub returns 404 instead of "method not allowed".
-        .method_not_allowed_fallback(async || Refusal::not_found())
+        .method_not_allowed_fallback(async || ApiError::not_found())
 }
 
 pub fn graphql_route() -> Router<Arc<Shared>> {
-    Router::new().route("/api/graphql", post(graphql::answer))
+    Router::new().route("/api/graphql", post(graphql::handle))
 }
 
-fn about_repositories() -> Router<Arc<Shared>> {
+fn repository_routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/user", get(repositories::own_account))
         .route("/users/{login}", get(repositories::account))
@@ -62,7 +62,7 @@ fn about_repositories() -> Router<Arc<Shared>> {
         .route("/repos/{owner}/{name}/commits/{sha}/statuses", get(statuses::list))
 }
 
-fn about_pull_requests() -> Router<Arc<Shared>> {
+fn pull_request_routes() -> Router<Arc<Shared>> {
     let pulls = Router::new()
         .route("/", get(pull_requests::list).post(pull_requests::create))
         .route("/comments/{id}", get(reviews::show_comment).patch(reviews::edit_comment))
@@ -74,35 +74,37 @@ fn about_pull_requests() -> Router<Arc<Shared>> {
         .route("/{number}/reviews/{id}", get(reviews::show).put(reviews::edit).delete(reviews::discard))
         .route("/{number}/reviews/{id}/events", post(reviews::submit))
         .route("/{number}/reviews/{id}/dismissals", put(reviews::dismiss))
-        .route("/{number}/reviews/{id}/comments", get(reviews::comments_of))
+        .route("/{number}/reviews/{id}/comments", get(reviews::list_review_comments))
         .route("/{number}/comments", get(reviews::comments).post(reviews::comment))
         .route("/{number}/comments/{id}/replies", post(reviews::reply))
         .route(
             "/{number}/requested_reviewers",
-            get(conversation::requested).post(conversation::request).delete(conversation::withdraw),
+            get(conversation::list_reviewers)
+                .post(conversation::request_reviewers)
+                .delete(conversation::remove_reviewers),
         );
     let issues = Router::new()
         .route("/", get(conversation::issues))
-        .route("/comments/{id}", get(conversation::show_note).patch(conversation::edit_note))
-        .route("/{number}/comments", get(conversation::notes).post(conversation::write_note))
+        .route("/comments/{id}", get(conversation::get_issue_comment).patch(conversation::edit_issue_comment))
+        .route("/{number}/comments", get(conversation::list_issue_comments).post(conversation::create_issue_comment))
         .route("/{number}/labels", get(conversation::labels).post(conversation::add_labels))
         .route("/{number}/labels/{label}", axum::routing::delete(conversation::remove_label));
     Router::new().nest("/repos/{owner}/{name}/pulls", pulls).nest("/repos/{owner}/{name}/issues", issues)
 }
 
-fn about_hooks() -> Router<Arc<Shared>> {
+fn hook_routes() -> Router<Arc<Shared>> {
     let hooks = Router::new()
         .route("/", get(hooks::list).post(hooks::create))
         .route("/{hook}", get(hooks::show).patch(hooks::change).delete(hooks::delete))
         .route("/{hook}/pings", post(hooks::ping))
         .route("/{hook}/deliveries", get(hooks::deliveries))
         .route("/{hook}/deliveries/{delivery}", get(hooks::delivery))
-        .route("/{hook}/deliveries/{delivery}/attempts", post(hooks::again));
+        .route("/{hook}/deliveries/{delivery}/attempts", post(hooks::redeliver));
     Router::new().nest("/repos/{owner}/{name}/hooks", hooks.clone()).nest("/orgs/{org}/hooks", hooks)
 }
 
 /// Rewrites `/repositories/{id}/…`, the target of redirects, to the repository's current name.
-pub async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+pub async fn rewrite_repository_id(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     const START: &str = "/api/v3/repositories/";
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
     if let Some(rest) = path.strip_prefix(START) {
@@ -115,10 +117,10 @@ pub async fn by_id(State(shared): State<Arc<Shared>>, mut request: Request, next
         let named = entry.and_then(|entry| format!("/api/v3/repos/{}{rest}", entry.full_name()).parse::<Uri>().ok());
         match named {
             Some(uri) => *request.uri_mut() = uri,
-            None => return Refusal::not_found().into_response(),
+            None => return ApiError::not_found().into_response(),
         }
     }
-    let asked = Asked(request.uri().clone());
+    let asked = OriginalUri(request.uri().clone());
     request.extensions_mut().insert(asked);
     next.run(request).await
 }

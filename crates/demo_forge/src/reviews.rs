@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::{
     Error,
     access::Actor,
-    diff::Spot,
+    diff::DiffLocation,
     events,
-    pulls::{self, Touched},
+    pulls::{self, UpdateOutcome},
     record::{LineCommentRecord, Pull, PullRecord, ReviewRecord, ReviewState, Side},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
 };
 
@@ -54,54 +54,54 @@ pub struct NewReview {
 pub struct NewComment {
     pub path: String,
     pub body: String,
-    pub at: At,
+    pub position: CommentPosition,
     pub start_line: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
-pub enum At {
+pub enum CommentPosition {
     Line(Side, u64),
     Position(u64),
 }
 
 #[derive(Debug)]
-pub enum Objection {
+pub enum Rejection {
     Unprocessable(String),
     Forbidden(&'static str),
     NotFound,
-    Broken(Error),
+    Internal(Error),
 }
 
-impl From<Error> for Objection {
+impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
-        Self::Broken(error)
+        Self::Internal(error)
     }
 }
 
-fn unprocessable(words: &str) -> Objection {
-    Objection::Unprocessable(words.to_owned())
+fn unprocessable(words: &str) -> Rejection {
+    Rejection::Unprocessable(words.to_owned())
 }
 
-pub fn touched<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Objection> {
+pub fn into_updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), Rejection> {
     match touched {
-        Touched::Done(value, pull) => Ok((value, pull)),
-        Touched::Missing => Err(Objection::NotFound),
+        UpdateOutcome::Updated(value, pull) => Ok((value, pull)),
+        UpdateOutcome::Missing => Err(Rejection::NotFound),
     }
 }
 
-pub async fn give(
+pub async fn create_review(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     number: u64,
     new: NewReview,
-) -> Result<(ReviewRecord, Box<Pull>), Objection> {
-    let pull = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?;
-    let commit = reviewed_commit(shared, entry, &pull, new.commit.as_deref()).await?;
+) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
+    let pull = pulls::find(shared, entry, number).await?.ok_or(Rejection::NotFound)?;
+    let commit = resolve_commit(shared, entry, &pull, new.commit.as_deref()).await?;
     if let Some(verdict) = new.verdict {
-        check_words(pull.record.author_id, actor, verdict, !new.body.trim().is_empty() || !new.comments.is_empty())?;
+        check_verdict(pull.record.author_id, actor, verdict, !new.body.trim().is_empty() || !new.comments.is_empty())?;
     }
-    let now = shared.clock.moment();
+    let now = shared.clock.now_unique();
     let review = ReviewRecord {
         id: shared.ids.next()?,
         author: actor.account.clone(),
@@ -114,39 +114,39 @@ pub async fn give(
     };
     let mut comments = Vec::new();
     for comment in new.comments {
-        comments.push(line_comment(shared, entry, &pull, &review, comment).await?);
+        comments.push(new_line_comment(shared, entry, &pull, &review, comment).await?);
     }
     let (stored, added) = (review.clone(), comments.clone());
-    let changed = pulls::touch(shared, entry, number, |pull| {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
         let pending = |known: &ReviewRecord| known.state == ReviewState::Pending && known.author.id == stored.author.id;
         if stored.state == ReviewState::Pending && pull.reviews.iter().any(pending) {
             return Err(unprocessable("User can only have one pending review per pull request"));
         }
         if stored.state != ReviewState::Pending {
-            pull.take_answer(stored.author.id);
+            pull.complete_review_request(stored.author.id);
         }
         pull.reviews.push(stored);
         pull.comments.extend(added);
         Ok(())
     });
-    let ((), pull) = touched(changed.await?)?;
+    let ((), pull) = into_updated(changed.await?)?;
     if review.state != ReviewState::Pending {
-        announce(shared, entry, actor, &pull, &review).await;
+        publish(shared, entry, actor, &pull, &review).await;
     }
     Ok((review, pull))
 }
 
 pub async fn submit(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, id): (u64, u64),
     (verdict, body): (Verdict, Option<String>),
-) -> Result<(ReviewRecord, Box<Pull>), Objection> {
-    let changed = pulls::touch(shared, entry, number, |pull| {
+) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
         let has_comments = pull.comments.iter().any(|comment| comment.review == id);
         let author = pull.author_id;
-        let review = own(pull, actor, id)?;
+        let review = own_review(pull, actor, id)?;
         if review.state != ReviewState::Pending {
             return Err(unprocessable("Could not submit a review that was submitted already"));
         }
@@ -154,27 +154,27 @@ pub async fn submit(
             review.body = body;
         }
         let says_something = has_comments || !review.body.trim().is_empty();
-        check_words(author, actor, verdict, says_something)?;
+        check_verdict(author, actor, verdict, says_something)?;
         review.state = verdict.state();
-        review.updated_at = shared.clock.moment();
+        review.updated_at = shared.clock.now_unique();
         review.submitted_at = Some(review.updated_at.clone());
         let review = review.clone();
-        pull.take_answer(actor.account.id);
+        pull.complete_review_request(actor.account.id);
         Ok(review)
     });
-    let (review, pull) = touched(changed.await?)?;
-    announce(shared, entry, actor, &pull, &review).await;
+    let (review, pull) = into_updated(changed.await?)?;
+    publish(shared, entry, actor, &pull, &review).await;
     Ok((review, pull))
 }
 
 pub async fn discard(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, id): (u64, u64),
-) -> Result<(ReviewRecord, Box<Pull>), Objection> {
-    let changed = pulls::touch(shared, entry, number, |pull| {
-        let review = own(pull, actor, id)?.clone();
+) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let review = own_review(pull, actor, id)?.clone();
         if review.state != ReviewState::Pending {
             return Err(unprocessable("Can not delete a non-pending pull request review"));
         }
@@ -182,38 +182,38 @@ pub async fn discard(
         pull.comments.retain(|comment| comment.review != id);
         Ok(review)
     });
-    touched(changed.await?)
+    into_updated(changed.await?)
 }
 
 pub async fn edit(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, id): (u64, u64),
     body: String,
-) -> Result<(ReviewRecord, Box<Pull>), Objection> {
-    let changed = pulls::touch(shared, entry, number, |pull| {
-        let review = own(pull, actor, id)?;
+) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let review = own_review(pull, actor, id)?;
         let before = std::mem::replace(&mut review.body, body);
-        review.updated_at = shared.clock.moment();
-        Ok::<_, Objection>((review.clone(), before))
+        review.updated_at = shared.clock.now_unique();
+        Ok::<_, Rejection>((review.clone(), before))
     });
-    let ((review, before), pull) = touched(changed.await?)?;
+    let ((review, before), pull) = into_updated(changed.await?)?;
     if review.state != ReviewState::Pending {
         let more = json!({ "changes": { "body": { "from": before } } });
-        events::review(shared, entry, actor, &pull, &review, ("edited", more)).await;
+        events::publish_review(shared, entry, actor, &pull, &review, ("edited", more)).await;
     }
     Ok((review, pull))
 }
 
 pub async fn dismiss(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, id): (u64, u64),
-) -> Result<(ReviewRecord, Box<Pull>), Objection> {
-    let changed = pulls::touch(shared, entry, number, |pull| {
-        let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Objection::NotFound)?;
+) -> Result<(ReviewRecord, Box<Pull>), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Rejection::NotFound)?;
         let word = match review.state {
             ReviewState::Approved | ReviewState::ChangesRequested => None,
             ReviewState::Commented => Some("commented"),
@@ -221,43 +221,43 @@ pub async fn dismiss(
             ReviewState::Pending => Some("pending"),
         };
         if let Some(word) = word {
-            return Err(Objection::Unprocessable(format!("Can not dismiss a {word} pull request review")));
+            return Err(Rejection::Unprocessable(format!("Can not dismiss a {word} pull request review")));
         }
-        review.dismiss(shared.clock.moment());
+        review.dismiss(shared.clock.now_unique());
         Ok(review.clone())
     });
-    let (review, pull) = touched(changed.await?)?;
-    events::review(shared, entry, actor, &pull, &review, ("dismissed", json!({}))).await;
+    let (review, pull) = into_updated(changed.await?)?;
+    events::publish_review(shared, entry, actor, &pull, &review, ("dismissed", json!({}))).await;
     Ok((review, pull))
 }
 
 /// Also creates a review, as on GitHub.
-pub async fn comment(
+pub async fn create_comment(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, commit): (u64, String),
     new: NewComment,
-) -> Result<(LineCommentRecord, Box<Pull>), Objection> {
+) -> Result<(LineCommentRecord, Box<Pull>), Rejection> {
     let commit = Some(commit);
     let new = NewReview { verdict: Some(Verdict::Comment), body: String::new(), commit, comments: vec![new] };
-    let (review, pull) = give(shared, entry, actor, number, new).await?;
+    let (review, pull) = create_review(shared, entry, actor, number, new).await?;
     let comment = pull.record.comments.iter().find(|comment| comment.review == review.id).cloned();
-    Ok((comment.ok_or(Objection::NotFound)?, pull))
+    Ok((comment.ok_or(Rejection::NotFound)?, pull))
 }
 
-fn own<'a>(pull: &'a mut PullRecord, actor: &Actor, id: u64) -> Result<&'a mut ReviewRecord, Objection> {
-    let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Objection::NotFound)?;
+fn own_review<'a>(pull: &'a mut PullRecord, actor: &Actor, id: u64) -> Result<&'a mut ReviewRecord, Rejection> {
+    let review = pull.reviews.iter_mut().find(|review| review.id == id).ok_or(Rejection::NotFound)?;
     if review.author.id == actor.account.id {
         return Ok(review);
     }
     match review.state {
-        ReviewState::Pending => Err(Objection::NotFound),
-        _ => Err(Objection::Forbidden("You can only change your own reviews")),
+        ReviewState::Pending => Err(Rejection::NotFound),
+        _ => Err(Rejection::Forbidden("You can only change your own reviews")),
     }
 }
 
-fn check_words(author: u64, actor: &Actor, verdict: Verdict, says_something: bool) -> Result<(), Objection> {
+fn check_verdict(author: u64, actor: &Actor, verdict: Verdict, says_something: bool) -> Result<(), Rejection> {
     let own = author == actor.account.id;
     match verdict {
         Verdict::Approve if own => Err(unprocessable("Review Can not approve your own pull request")),
@@ -269,12 +269,12 @@ fn check_words(author: u64, actor: &Actor, verdict: Verdict, says_something: boo
     }
 }
 
-async fn reviewed_commit(
+async fn resolve_commit(
     shared: &Shared,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     pull: &Pull,
     named: Option<&str>,
-) -> Result<String, Objection> {
+) -> Result<String, Rejection> {
     let Some(named) = named else { return Ok(pull.head_sha.clone()) };
     let git_dir = entry.git_dir();
     if !shared.git.is_commit(&git_dir, named).await? || !shared.git.is_ancestor(&git_dir, named, &pull.head_sha).await?
@@ -285,34 +285,35 @@ async fn reviewed_commit(
 }
 
 /// Refuses other pathspecs: git would interpret `.` as all files.
-fn is_path(path: &str) -> bool {
+fn is_plain_path(path: &str) -> bool {
     path.len() <= MAX_PATH_BYTES
         && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
         && !path.chars().any(char::is_control)
 }
 
-async fn line_comment(
+async fn new_line_comment(
     shared: &Shared,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     pull: &Pull,
     review: &ReviewRecord,
     new: NewComment,
-) -> Result<LineCommentRecord, Objection> {
+) -> Result<LineCommentRecord, Rejection> {
     if new.body.trim().is_empty() {
         return Err(unprocessable("Review comment Body can't be blank"));
     }
-    if !is_path(&new.path) {
+    if !is_plain_path(&new.path) {
         return Err(unprocessable("Path could not be resolved"));
     }
     let diff = shared.git.file_diff(&entry.git_dir(), &pull.base_sha, &review.commit, &new.path).await?;
     if diff.is_empty() {
         return Err(unprocessable("Path could not be resolved"));
     }
-    let spot = match new.at {
-        At::Line(side, line) => diff.at_line(side, line),
-        At::Position(position) => diff.at_position(position),
+    let spot = match new.position {
+        CommentPosition::Line(side, line) => diff.at_line(side, line),
+        CommentPosition::Position(position) => diff.at_position(position),
     };
-    let Spot { side, line, position, hunk } = spot.ok_or_else(|| unprocessable("Line could not be resolved"))?;
+    let DiffLocation { side, line, position, hunk } =
+        spot.ok_or_else(|| unprocessable("Line could not be resolved"))?;
     let start_fits = |start: u64| start < line && diff.at_line(side, start).is_some();
     if new.start_line.is_some_and(|start| !start_fits(start)) {
         return Err(unprocessable("Start line could not be resolved"));
@@ -340,9 +341,9 @@ async fn line_comment(
     })
 }
 
-pub async fn announce(shared: &Arc<Shared>, entry: &Entry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
-    events::review(shared, entry, actor, pull, review, ("submitted", json!({}))).await;
+pub async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, actor: &Actor, pull: &Pull, review: &ReviewRecord) {
+    events::publish_review(shared, entry, actor, pull, review, ("submitted", json!({}))).await;
     for comment in pull.record.comments.iter().filter(|comment| comment.review == review.id) {
-        events::line_comment(shared, entry, actor, pull, comment, ("created", json!({}))).await;
+        events::publish_line_comment(shared, entry, actor, pull, comment, ("created", json!({}))).await;
     }
 }

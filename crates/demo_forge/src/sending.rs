@@ -8,30 +8,30 @@ use sha2::Sha256;
 
 use crate::{
     Error,
-    deliveries::{DeliveryFault, DeliveryHeaders, DeliveryRecord, Parcel},
+    deliveries::{DeliveryFault, DeliveryHeaders, DeliveryRecord, NewDelivery},
     shared::Shared,
-    state::{Face, HookRecord, TargetKind},
+    state::{ApiKind, HookRecord, TargetKind},
 };
 
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// Sends in a separate task, so that the caller does not wait for hooks.
-pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Result<(), Error> {
+pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: NewDelivery) -> Result<(), Error> {
     let id = shared.ids.next()?;
-    let fault = shared.extension.delivery_fault();
-    if fault == Some(DeliveryFault::Forgotten) {
+    let fault = shared.extension.next_delivery_fault();
+    if fault == Some(DeliveryFault::NotRecorded) {
         return Ok(());
     }
-    shared.deliveries.under_way.send_modify(|count| *count += 1);
+    shared.deliveries.pending.send_modify(|count| *count += 1);
     let shared = shared.clone();
     tokio::spawn(async move {
-        let _done = Done(shared.clone());
-        let mut over = shared.over.clone();
+        let _done = PendingGuard(shared.clone());
+        let mut over = shared.shutdown.clone();
         let record = tokio::select! {
-            record = call(&shared, id, &hook, parcel, fault) => record,
+            record = post_delivery(&shared, id, &hook, parcel, fault) => record,
             _ = over.changed() => return,
         };
-        if let Err(error) = shared.deliveries.keep(record) {
+        if let Err(error) = shared.deliveries.record(record) {
             tracing::warn!(error = %error, "delivery not recorded: failed to {error}");
         }
     });
@@ -39,24 +39,24 @@ pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: Parcel) -> Re
 }
 
 /// Decrements the count even if the task is cancelled or panics.
-struct Done(Arc<Shared>);
+struct PendingGuard(Arc<Shared>);
 
-impl Drop for Done {
+impl Drop for PendingGuard {
     fn drop(&mut self) {
-        self.0.deliveries.under_way.send_modify(|count| *count -= 1);
+        self.0.deliveries.pending.send_modify(|count| *count -= 1);
     }
 }
 
-async fn call(
+async fn post_delivery(
     shared: &Shared,
     id: u64,
     hook: &HookRecord,
-    parcel: Parcel,
+    parcel: NewDelivery,
     fault: Option<DeliveryFault>,
 ) -> DeliveryRecord {
     let _slot = shared.deliveries.slots.acquire().await;
-    let body = body_of(hook, &parcel.payload);
-    let sent_headers = headers_of(shared, hook, &parcel, &body);
+    let body = encode_body(hook, &parcel.payload);
+    let sent_headers = delivery_headers(shared, hook, &parcel, &body);
     let mut record = DeliveryRecord {
         id,
         hook: hook.id,
@@ -77,7 +77,7 @@ async fn call(
         received: String::new(),
     };
     let client = shared.deliveries.client(hook.insecure_ssl == "1");
-    let (Some(client), None | Some(DeliveryFault::AnswerLost), true) = (client, fault, is_loopback(&hook.url)) else {
+    let (Some(client), None | Some(DeliveryFault::ResponseLost), true) = (client, fault, is_loopback(&hook.url)) else {
         return record;
     };
     let mut request = client.post(&hook.url).body(body);
@@ -100,7 +100,7 @@ async fn call(
                 .collect();
             let received = answer.bytes().await.unwrap_or_default();
             record.received =
-                String::from_utf8_lossy(received.get(..MAX_ANSWER_BYTES).unwrap_or(&received)).into_owned();
+                String::from_utf8_lossy(received.get(..MAX_RESPONSE_BYTES).unwrap_or(&received)).into_owned();
         }
         Ok(_) => record.status = "timed out".to_owned(),
         Err(error) if error.is_timeout() => record.status = "timed out".to_owned(),
@@ -110,7 +110,7 @@ async fn call(
     record
 }
 
-fn body_of(hook: &HookRecord, payload: &Value) -> String {
+fn encode_body(hook: &HookRecord, payload: &Value) -> String {
     let json = payload.to_string();
     if hook.content_type != "form" {
         return json;
@@ -126,10 +126,10 @@ fn body_of(hook: &HookRecord, payload: &Value) -> String {
     form
 }
 
-fn headers_of(shared: &Shared, hook: &HookRecord, parcel: &Parcel, body: &str) -> BTreeMap<String, String> {
+fn delivery_headers(shared: &Shared, hook: &HookRecord, parcel: &NewDelivery, body: &str) -> BTreeMap<String, String> {
     let DeliveryHeaders { mut headers, signature } = match hook.face {
-        Face::GitHub => DeliveryHeaders { headers: githubs_headers(hook, parcel), signature: "X-Hub-Signature-256" },
-        Face::Bitbucket => shared.extension.delivery_headers(hook, parcel),
+        ApiKind::GitHub => DeliveryHeaders { headers: github_headers(hook, parcel), signature: "X-Hub-Signature-256" },
+        ApiKind::Bitbucket => shared.extension.delivery_headers(hook, parcel),
     };
     if let Some(secret) = &hook.secret
         && let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(secret.as_bytes())
@@ -141,7 +141,7 @@ fn headers_of(shared: &Shared, hook: &HookRecord, parcel: &Parcel, body: &str) -
     headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-fn githubs_headers(hook: &HookRecord, parcel: &Parcel) -> BTreeMap<&'static str, String> {
+fn github_headers(hook: &HookRecord, parcel: &NewDelivery) -> BTreeMap<&'static str, String> {
     let kind = match hook.content_type.as_str() {
         "form" => "application/x-www-form-urlencoded",
         _ => "application/json",

@@ -12,11 +12,11 @@ use crate::{
     Error,
     access::Actor,
     clock::Clock,
-    deliveries::{Deliveries, DeliveryFault, DeliveryHeaders, Parcel},
+    deliveries::{Deliveries, DeliveryFault, DeliveryHeaders, NewDelivery},
     git::Git,
-    ids::Ids,
+    ids::IdGenerator,
     record::{Pull, ReviewRecord},
-    repositories::{Entry, Repositories},
+    repositories::{Repositories, RepositoryEntry},
     state::{HookRecord, State},
     users::{Account, Member, Users},
 };
@@ -40,12 +40,12 @@ pub struct Shared {
     pub users: Users,
     pub repositories: Repositories,
     pub clock: Clock,
-    pub ids: Ids,
+    pub ids: IdGenerator,
     pub state: State,
     pub(crate) extension: Arc<dyn Extension>,
     pub(crate) deliveries: Deliveries,
     /// Closed at shutdown, for tasks that outlive the server.
-    pub(crate) over: watch::Receiver<()>,
+    pub(crate) shutdown: watch::Receiver<()>,
 }
 
 impl Shared {
@@ -54,7 +54,7 @@ impl Shared {
         extension.downcast_ref()
     }
 
-    pub fn describe(&self, entry: &Entry) -> Repository {
+    pub fn describe(&self, entry: &RepositoryEntry) -> Repository {
         let full_name = entry.full_name();
         Repository {
             id: entry.id,
@@ -68,7 +68,7 @@ impl Shared {
 
     pub async fn put_member(&self, member: Member) -> Result<(), Error> {
         let added = member.clone();
-        let stored = self.state.change(|state| {
+        let stored = self.state.update(|state| {
             state.users.retain(|known| known.user.id != added.user.id);
             state.users.push(added);
             Ok::<_, Error>(())
@@ -80,7 +80,7 @@ impl Shared {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Occurrence<'a> {
+pub enum ForgeEvent<'a> {
     PullRequest {
         pull: &'a Pull,
         action: &'a str,
@@ -121,16 +121,21 @@ pub trait Extension: Any + Debug + Send + Sync {
         axum::serve(listener, routes).with_graceful_shutdown(stop).into_future().boxed()
     }
 
-    fn actor<'a>(&'a self, _shared: &'a Shared, _token: &'a str) -> BoxFuture<'a, Option<Actor>> {
+    fn authenticate_token<'a>(&'a self, _shared: &'a Shared, _token: &'a str) -> BoxFuture<'a, Option<Actor>> {
         ready(None).boxed()
     }
 
     /// Returns the App that signed the JWT, or the message of the refusal.
-    fn app<'a>(&'a self, _shared: &'a Shared, _claim: &'a str) -> BoxFuture<'a, Result<u64, String>> {
+    fn authenticate_app<'a>(&'a self, _shared: &'a Shared, _claim: &'a str) -> BoxFuture<'a, Result<u64, String>> {
         ready(Err("Bad credentials".to_owned())).boxed()
     }
 
-    fn installation<'a>(&'a self, _shared: &'a Shared, _app: u64, _entry: &'a Entry) -> BoxFuture<'a, Option<u64>> {
+    fn installation<'a>(
+        &'a self,
+        _shared: &'a Shared,
+        _app: u64,
+        _entry: &'a RepositoryEntry,
+    ) -> BoxFuture<'a, Option<u64>> {
         ready(None).boxed()
     }
 
@@ -138,18 +143,18 @@ pub trait Extension: Any + Debug + Send + Sync {
     fn publish<'a>(
         &'a self,
         _shared: &'a Arc<Shared>,
-        _entry: &'a Entry,
+        _entry: &'a RepositoryEntry,
         _by: &'a Account,
-        _occurrence: Occurrence<'a>,
+        _occurrence: ForgeEvent<'a>,
     ) -> BoxFuture<'a, ()> {
         ready(()).boxed()
     }
 
-    fn delivery_headers(&self, _hook: &HookRecord, _parcel: &Parcel) -> DeliveryHeaders {
+    fn delivery_headers(&self, _hook: &HookRecord, _parcel: &NewDelivery) -> DeliveryHeaders {
         DeliveryHeaders { headers: BTreeMap::new(), signature: "X-Hub-Signature" }
     }
 
-    fn delivery_fault(&self) -> Option<DeliveryFault> {
+    fn next_delivery_fault(&self) -> Option<DeliveryFault> {
         None
     }
 }

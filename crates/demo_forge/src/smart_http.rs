@@ -13,10 +13,10 @@ use axum::{
 use serde::Deserialize;
 
 use crate::{
-    access::{Actor, Allowed, May, Need},
-    http_backend::{self, Afterwards, Call, Exchange, Service},
+    access::{AccessDecision, Actor, Authority, Requirement},
+    http_backend::{self, BackendRequest, OnFinish, RequestKind, Service},
     names, pushes,
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
     users::Credentials,
 };
@@ -31,14 +31,14 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 type Repository = Path<(String, String)>;
 
 #[derive(Deserialize)]
-struct Asked {
+struct ServiceQuery {
     service: Option<String>,
 }
 
 async fn advertise(
     State(shared): State<Arc<Shared>>,
     repository: Repository,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<ServiceQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
@@ -47,7 +47,7 @@ async fn advertise(
         Some("git-receive-pack") => Service::ReceivePack,
         _ => return (StatusCode::FORBIDDEN, "Please upgrade your git client.\n").into_response(),
     };
-    serve(&shared, repository, (service, Exchange::Advertise), &headers, body).await
+    serve(&shared, repository, (service, RequestKind::Advertise), &headers, body).await
 }
 
 async fn upload_pack(
@@ -56,7 +56,7 @@ async fn upload_pack(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    serve(&shared, repository, (Service::UploadPack, Exchange::Call), &headers, body).await
+    serve(&shared, repository, (Service::UploadPack, RequestKind::Call), &headers, body).await
 }
 
 async fn receive_pack(
@@ -65,19 +65,19 @@ async fn receive_pack(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    serve(&shared, repository, (Service::ReceivePack, Exchange::Call), &headers, body).await
+    serve(&shared, repository, (Service::ReceivePack, RequestKind::Call), &headers, body).await
 }
 
 async fn serve(
     shared: &Arc<Shared>,
     Path((owner, name)): Repository,
-    (service, exchange): (Service, Exchange),
+    (service, exchange): (Service, RequestKind),
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
-    let actor = match shared.users.by_basic(headers) {
-        Credentials::Of(member) => Some(Actor::of(&member)),
-        Credentials::Other(token) => shared.extension.actor(shared, &token).await,
+    let actor = match shared.users.authenticate_basic(headers) {
+        Credentials::Member(member) => Some(Actor::from_member(&member)),
+        Credentials::UnknownToken(token) => shared.extension.authenticate_token(shared, &token).await,
         Credentials::Missing => None,
     };
     let Some(actor) = actor else {
@@ -86,32 +86,32 @@ async fn serve(
     };
     let missing = || (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
     let Some(entry) = shared.repositories.find(&owner, &name).await else {
-        return moved(shared, (&owner, &name), (service, exchange)).await.unwrap_or_else(missing);
+        return redirect_renamed(shared, (&owner, &name), (service, exchange)).await.unwrap_or_else(missing);
     };
     let need = match service {
-        Service::UploadPack => Need::CONTENTS_READ,
-        Service::ReceivePack => Need::CONTENTS_WRITE,
+        Service::UploadPack => Requirement::CONTENTS_READ,
+        Service::ReceivePack => Requirement::CONTENTS_WRITE,
     };
-    match actor.may(&entry, need).await {
-        Allowed::Yes => {}
-        Allowed::Hidden => return missing(),
-        Allowed::No => {
-            let words = match actor.may {
-                May::Granted(_) => "Write access to repository not granted.\n".to_owned(),
+    match actor.check(&entry, need).await {
+        AccessDecision::Yes => {}
+        AccessDecision::Hidden => return missing(),
+        AccessDecision::No => {
+            let words = match actor.authority {
+                Authority::App(_) => "Write access to repository not granted.\n".to_owned(),
                 _ => format!("Permission to {} denied to {}.\n", entry.full_name(), actor.account.login),
             };
             return (StatusCode::FORBIDDEN, words).into_response();
         }
     }
-    let call = Call {
+    let call = BackendRequest {
         service,
         exchange,
         root: &shared.dir,
         repository: format!("/{}.git", entry.full_name()),
         user: &actor.account.login,
         headers,
-        over: shared.over.clone(),
-        afterwards: afterwards(shared, &entry, &actor, (service, exchange)),
+        shutdown: shared.shutdown.clone(),
+        on_finish: on_finish(shared, &entry, &actor, (service, exchange)),
     };
     http_backend::serve(&shared.git, call, body).await.unwrap_or_else(|error| {
         tracing::warn!(error = %error, "git http-backend gave no answer: {error}");
@@ -120,31 +120,38 @@ async fn serve(
 }
 
 /// Updates pull requests before the response to a push.
-fn afterwards(shared: &Arc<Shared>, entry: &Arc<Entry>, actor: &Actor, what: (Service, Exchange)) -> Afterwards {
-    if !matches!(what, (Service::ReceivePack, Exchange::Call)) {
+fn on_finish(
+    shared: &Arc<Shared>,
+    entry: &Arc<RepositoryEntry>,
+    actor: &Actor,
+    what: (Service, RequestKind),
+) -> OnFinish {
+    if !matches!(what, (Service::ReceivePack, RequestKind::Call)) {
         return Box::pin(std::future::ready(()));
     }
     let (shared, entry, actor) = (shared.clone(), entry.clone(), actor.clone());
     Box::pin(async move {
-        if let Err(error) = pushes::take_up(&shared, &entry, &actor).await {
+        if let Err(error) = pushes::apply_push(&shared, &entry, &actor).await {
             tracing::warn!(error = %error, "push not processed: failed to {error}");
         }
     })
 }
 
 /// Git follows redirects of its first request, also on GitHub.
-async fn moved(
+async fn redirect_renamed(
     shared: &Shared,
     (owner, name): (&str, &str),
-    (service, exchange): (Service, Exchange),
+    (service, exchange): (Service, RequestKind),
 ) -> Option<Response> {
     let key = names::lookup_key(owner, name);
     let id = shared.state.read(|state| state.moved.get(&key).copied()).await?;
     let entry = shared.repositories.by_id(id).await?;
     let base = shared.describe(&entry).clone_url;
     let (status, url) = match exchange {
-        Exchange::Advertise => (StatusCode::MOVED_PERMANENTLY, format!("{base}/info/refs?service={}", service.name())),
-        Exchange::Call => (StatusCode::PERMANENT_REDIRECT, format!("{base}/{}", service.name())),
+        RequestKind::Advertise => {
+            (StatusCode::MOVED_PERMANENTLY, format!("{base}/info/refs?service={}", service.name()))
+        }
+        RequestKind::Call => (StatusCode::PERMANENT_REDIRECT, format!("{base}/{}", service.name())),
     };
     Some((status, [(header::LOCATION, url)]).into_response())
 }

@@ -29,7 +29,7 @@ pub enum TargetKind {
 /// The API that created an object, which determines its format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Face {
+pub enum ApiKind {
     #[default]
     GitHub,
     Bitbucket,
@@ -40,7 +40,7 @@ pub struct HookRecord {
     pub id: u64,
     /// The only API that shows the hook; hooks in older records are GitHub's.
     #[serde(default)]
-    pub face: Face,
+    pub face: ApiKind,
     pub kind: TargetKind,
     pub target: u64,
     pub active: bool,
@@ -73,7 +73,7 @@ impl<R: Clone + Default + Serialize + DeserializeOwned> State<R> {
     }
 
     /// Writes: the record, only if `change` succeeds; it is on disk before it is visible.
-    pub async fn change<T, E: From<Error>>(&self, change: impl FnOnce(&mut R) -> Result<T, E>) -> Result<T, E> {
+    pub async fn update<T, E: From<Error>>(&self, change: impl FnOnce(&mut R) -> Result<T, E>) -> Result<T, E> {
         let mut record = self.record.lock().await;
         let mut changed = record.clone();
         let outcome = change(&mut changed)?;

@@ -45,7 +45,7 @@ pub struct Account {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reach {
+pub enum MemberScope {
     /// Administrator of every repository.
     Everywhere,
     ByRole,
@@ -56,7 +56,7 @@ pub struct Member {
     #[serde(flatten)]
     pub user: User,
     pub kind: AccountKind,
-    pub reach: Reach,
+    pub reach: MemberScope,
 }
 
 impl Member {
@@ -68,8 +68,8 @@ impl Member {
 pub enum Credentials {
     Missing,
     /// Unknown to the forge; may be an App's token.
-    Other(String),
-    Of(Box<Member>),
+    UnknownToken(String),
+    Member(Box<Member>),
 }
 
 #[derive(Debug)]
@@ -78,7 +78,8 @@ pub struct Users(RwLock<Vec<Member>>);
 impl Users {
     /// The host's users replace stored users with the same id, because tokens may have changed.
     pub fn new(named: Vec<User>, remembered: Vec<Member>) -> Self {
-        let named = named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: Reach::Everywhere });
+        let named =
+            named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: MemberScope::Everywhere });
         let mut members: Vec<Member> = named.collect();
         for member in remembered {
             if members.iter().all(|known| known.user.id != member.user.id) {
@@ -88,7 +89,7 @@ impl Users {
         Self(RwLock::new(members))
     }
 
-    fn search<T>(&self, search: impl FnOnce(&[Member]) -> T) -> T {
+    fn with_members<T>(&self, search: impl FnOnce(&[Member]) -> T) -> T {
         search(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -99,30 +100,32 @@ impl Users {
     }
 
     pub fn by_id(&self, id: u64) -> Option<Member> {
-        self.search(|members| members.iter().find(|member| member.user.id == id).cloned())
+        self.with_members(|members| members.iter().find(|member| member.user.id == id).cloned())
     }
 
     pub fn by_login(&self, login: &str) -> Option<Member> {
-        self.search(|members| members.iter().find(|member| member.user.login.eq_ignore_ascii_case(login)).cloned())
+        self.with_members(|members| {
+            members.iter().find(|member| member.user.login.eq_ignore_ascii_case(login)).cloned()
+        })
     }
 
     pub fn all(&self) -> Vec<Member> {
-        self.search(<[Member]>::to_vec)
+        self.with_members(<[Member]>::to_vec)
     }
 
     /// Accepts any user name, with the token as password.
-    pub fn by_basic(&self, headers: &HeaderMap) -> Credentials {
-        self.identify(headers, password)
+    pub fn authenticate_basic(&self, headers: &HeaderMap) -> Credentials {
+        self.authenticate(headers, basic_password)
     }
 
-    pub fn by_bearer(&self, headers: &HeaderMap) -> Credentials {
-        self.identify(headers, |scheme, value| {
+    pub fn authenticate_bearer(&self, headers: &HeaderMap) -> Credentials {
+        self.authenticate(headers, |scheme, value| {
             let fits = ["bearer", "token"].iter().any(|word| scheme.eq_ignore_ascii_case(word));
             fits.then(|| value.to_owned())
         })
     }
 
-    pub fn identify(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials {
+    pub fn authenticate(&self, headers: &HeaderMap, token: impl FnOnce(&str, &str) -> Option<String>) -> Credentials {
         let Some(header) = headers.get(AUTHORIZATION) else {
             return Credentials::Missing;
         };
@@ -133,13 +136,14 @@ impl Users {
             .and_then(|(scheme, value)| token(scheme, value.trim()))
             .unwrap_or_default();
         // An empty token never matches. Constant time is unnecessary for a local demo.
-        let member = self
-            .search(|members| members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned());
-        member.map_or(Credentials::Other(token), |member| Credentials::Of(Box::new(member)))
+        let member = self.with_members(|members| {
+            members.iter().find(|member| !token.is_empty() && member.user.token == token).cloned()
+        });
+        member.map_or(Credentials::UnknownToken(token), |member| Credentials::Member(Box::new(member)))
     }
 }
 
-pub fn password(scheme: &str, value: &str) -> Option<String> {
+pub fn basic_password(scheme: &str, value: &str) -> Option<String> {
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::faults::{Ending, Stumble};
+use crate::faults::{Ending, StreamFault};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
@@ -36,7 +36,7 @@ pub struct Usage {
 pub struct Answer {
     pub(crate) parts: Vec<Part>,
     pub(crate) usage: Usage,
-    pub(crate) declines: bool,
+    pub(crate) is_declined: bool,
     pub(crate) pause: Duration,
     pub(crate) ending: Ending,
 }
@@ -44,43 +44,43 @@ pub struct Answer {
 impl Answer {
     /// An answer with text only.
     pub fn text(words: impl Into<String>) -> Self {
-        Self::of(vec![Part::Text(words.into())])
+        Self::from_parts(vec![Part::Text(words.into())])
     }
 
     /// An answer that calls one tool.
     pub fn tool(name: impl Into<String>, arguments: Value) -> Self {
-        Self::of(vec![Part::Tool { name: name.into(), arguments }])
+        Self::from_parts(vec![Part::Tool { name: name.into(), arguments }])
     }
 
     /// An answer that calls one tool with text.
     pub fn freeform(name: impl Into<String>, input: impl Into<String>) -> Self {
-        Self::of(vec![Part::Freeform { name: name.into(), input: input.into() }])
+        Self::from_parts(vec![Part::Freeform { name: name.into(), input: input.into() }])
     }
 
     /// An answer with these parts in this order, and a usage of 100 input and 20 output tokens.
-    pub fn of(parts: Vec<Part>) -> Self {
+    pub fn from_parts(parts: Vec<Part>) -> Self {
         let usage = Usage { input: 100, cached: 0, output: 20 };
-        Self { parts, usage, declines: false, pause: Duration::ZERO, ending: Ending::Whole }
+        Self { parts, usage, is_declined: false, pause: Duration::ZERO, ending: Ending::Complete }
     }
 
-    pub fn and(mut self, part: Part) -> Self {
+    pub fn with_part(mut self, part: Part) -> Self {
         self.parts.push(part);
         self
     }
 
-    pub fn taking(mut self, usage: Usage) -> Self {
+    pub fn with_usage(mut self, usage: Usage) -> Self {
         self.usage = usage;
         self
     }
 
     /// The provider's filter stops the answer after these parts.
-    pub fn declining(mut self) -> Self {
-        self.declines = true;
+    pub fn with_refusal_stop(mut self) -> Self {
+        self.is_declined = true;
         self
     }
 
     /// Waits for `pause` before each event of a stream.
-    pub fn slowly(mut self, pause: Duration) -> Self {
+    pub fn with_pause(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
     }
@@ -92,14 +92,14 @@ impl Answer {
     }
 
     /// Sends nothing after this number of events, and leaves the connection open.
-    pub fn hanging_after(mut self, events: usize) -> Self {
+    pub fn hang_after(mut self, events: usize) -> Self {
         self.ending = Ending::HangsAfter(events);
         self
     }
 
     /// Sends an error event after this number of events.
-    pub fn stumbling_after(mut self, events: usize, stumble: Stumble) -> Self {
-        self.ending = Ending::StumblesAfter(events, stumble);
+    pub fn fail_after(mut self, events: usize, stumble: StreamFault) -> Self {
+        self.ending = Ending::FaultAfter(events, stumble);
         self
     }
 

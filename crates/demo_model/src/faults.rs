@@ -2,23 +2,23 @@
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ending {
-    Whole,
+    Complete,
     /// Closes the connection after this number of events, or after half of a body without a stream.
     CutAfter(usize),
     /// Sends nothing after this number of events, or after half of a body without a stream.
     HangsAfter(usize),
     /// Sends an error event after this number of events; without a stream, the response is a 500.
-    StumblesAfter(usize, Stumble),
+    FaultAfter(usize, StreamFault),
 }
 
 /// An error that a provider sends inside a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stumble {
+pub struct StreamFault {
     pub(crate) code: String,
     pub(crate) message: String,
 }
 
-impl Stumble {
+impl StreamFault {
     /// `code` is Anthropic's `type` of an error and OpenAI's `code`.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into() }
@@ -33,7 +33,7 @@ impl Stumble {
     }
 
     /// OpenAI's rate limit.
-    pub fn too_fast() -> Self {
+    pub fn rate_limited() -> Self {
         Self::new("rate_limit_exceeded", "Rate limit reached for requests. Please try again in 0.5s.")
     }
 
@@ -43,7 +43,7 @@ impl Stumble {
     }
 
     /// The input exceeds the context window of OpenAI's model.
-    pub fn too_long() -> Self {
+    pub fn context_exceeded() -> Self {
         Self::new(
             "context_length_exceeded",
             "Your input exceeds the context window of this model. Please adjust your input and try again.",

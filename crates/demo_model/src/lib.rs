@@ -5,25 +5,25 @@
 //! and serves loopback addresses only.
 
 mod answer;
-mod disguise;
 mod error;
 mod faults;
-mod line;
+mod host_proxy;
 mod log;
 mod messages;
 mod refusal;
+mod resettable;
 mod responses;
 mod script;
-mod sending;
+mod send_answer;
 mod server;
 mod sse;
 mod subscription;
 mod turn;
 
 pub use answer::{Answer, Part, Usage};
-pub use disguise::Disguise;
 pub use error::Error;
-pub use faults::{Ending, Stumble};
+pub use faults::{Ending, StreamFault};
+pub use host_proxy::HostProxy;
 pub use log::{Credential, Outcome, Request};
 pub use refusal::Refusal;
 pub use script::Step;

@@ -21,7 +21,7 @@ pub struct Request {
     /// Null without a body; a string if the body is not JSON.
     pub body: Value,
     pub credential: Credential,
-    signed_with: Option<u64>,
+    key_fingerprint: Option<u64>,
     pub outcome: Outcome,
 }
 
@@ -43,16 +43,16 @@ pub enum Outcome {
     Reset,
     Hung,
     /// A request to the model when the script was empty.
-    NothingLeft,
+    ScriptEmpty,
     /// A request that needs no step, such as a health check or a count of tokens.
-    Aside,
+    NoStep,
     NotServed,
 }
 
 impl Outcome {
     /// Whether the request was one to the model, which consumes a step of the script.
     pub fn is_a_turn(self) -> bool {
-        !matches!(self, Self::Aside | Self::NotServed)
+        !matches!(self, Self::NoStep | Self::NotServed)
     }
 }
 
@@ -65,15 +65,22 @@ impl Request {
             (None, None) => (Credential::Missing, None),
         };
         let signed_with = key.as_deref().map(fingerprint);
-        let body = if header("content-encoding").as_deref() == Some("zstd") { unpacked(body) } else { body.into() };
+        let body = if header("content-encoding").as_deref() == Some("zstd") { decompress(body) } else { body.into() };
         let text = || Value::String(String::from_utf8_lossy(&body).into_owned());
         let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap_or_else(|_| text()) };
-        Self { method: method.to_string(), path: uri.to_string(), body, credential, signed_with, outcome }
+        Self {
+            method: method.to_string(),
+            path: uri.to_string(),
+            body,
+            credential,
+            key_fingerprint: signed_with,
+            outcome,
+        }
     }
 
     /// Whether the request was authenticated with this key or token.
-    pub fn is_signed_with(&self, key: &str) -> bool {
-        self.signed_with == Some(fingerprint(key))
+    pub fn has_credential(&self, key: &str) -> bool {
+        self.key_fingerprint == Some(fingerprint(key))
     }
 
     /// Whether any string in the body contains `words`.
@@ -83,7 +90,7 @@ impl Request {
 }
 
 /// Decompresses a body from Codex, which uses zstd for ChatGPT. Returns the bytes unchanged if that fails.
-fn unpacked(body: &[u8]) -> Cow<'_, [u8]> {
+fn decompress(body: &[u8]) -> Cow<'_, [u8]> {
     let mut unpacked = Vec::new();
     let read = zstd::Decoder::new(body).and_then(|packed| packed.take(LARGEST_BODY).read_to_end(&mut unpacked));
     if read.is_ok() { unpacked.into() } else { body.into() }

@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Answer, Part},
-    faults::Stumble,
-    sending::Written,
+    faults::StreamFault,
+    send_answer::RenderedAnswer,
     sse::halves,
 };
 
 /// Renders the answer to request `number`, which named `model`.
-pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
+pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let blocks: Vec<Value> = answer.parts.iter().enumerate().map(|(n, part)| block(part, number, n)).collect();
-    let ended_by = match (answer.declines, answer.calls_a_tool()) {
+    let ended_by = match (answer.is_declined, answer.calls_a_tool()) {
         (true, _) => "refusal",
         (false, true) => "tool_use",
         (false, false) => "end_turn",
@@ -29,7 +29,7 @@ pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
     });
     let mut events = vec![json!({ "type": "message_start", "message": message.clone() })];
     for (index, block) in blocks.iter().enumerate() {
-        events.extend(events_of(index, block));
+        events.extend(render_block_events(index, block));
     }
     events.push(json!({
         "type": "message_delta",
@@ -48,7 +48,7 @@ pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
         fields.insert("stop_reason".to_owned(), json!(ended_by));
         fields.insert("usage".to_owned(), usage(answer, answer.usage.output));
     }
-    Written { events, whole: message, stumble }
+    RenderedAnswer { events, whole: message, render_fault }
 }
 
 fn usage(answer: &Answer, output: u64) -> Value {
@@ -70,7 +70,7 @@ fn block(part: &Part, number: usize, n: usize) -> Value {
     }
 }
 
-fn events_of(index: usize, block: &Value) -> Vec<Value> {
+fn render_block_events(index: usize, block: &Value) -> Vec<Value> {
     let (empty, deltas) = match block.get("text").and_then(Value::as_str) {
         Some(words) => {
             let (first, second) = halves(words);
@@ -98,6 +98,6 @@ fn events_of(index: usize, block: &Value) -> Vec<Value> {
     begins.into_iter().chain(goes_on).chain([ends]).collect()
 }
 
-fn stumble(stumble: &Stumble) -> Value {
+fn render_fault(stumble: &StreamFault) -> Value {
     json!({ "type": "error", "error": { "type": stumble.code, "message": stumble.message } })
 }

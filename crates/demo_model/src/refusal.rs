@@ -30,7 +30,7 @@ impl Refusal {
         Self::new(status, json!({ "error": { "message": message, "type": kind, "param": null, "code": code } }))
     }
 
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub fn with_header(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
@@ -48,7 +48,7 @@ impl Refusal {
     /// 429 of Anthropic with `retry-after`.
     pub fn too_many(retry_after_secs: u64) -> Self {
         let message = "This request would exceed your account's rate limit. Please try again later.";
-        Self::anthropic(429, "rate_limit_error", message).with("retry-after", retry_after_secs.to_string())
+        Self::anthropic(429, "rate_limit_error", message).with_header("retry-after", retry_after_secs.to_string())
     }
 
     /// 401 of Anthropic.
@@ -94,7 +94,7 @@ impl Refusal {
     pub fn openai_too_many(retry_after_secs: u64) -> Self {
         let message = "Rate limit reached for requests. Please try again later.";
         Self::openai(429, "requests", Some("rate_limit_exceeded"), message)
-            .with("retry-after", retry_after_secs.to_string())
+            .with_header("retry-after", retry_after_secs.to_string())
     }
 
     /// 429 of OpenAI: the account's quota is used up.
@@ -109,7 +109,7 @@ impl Refusal {
         Self::openai(404, "invalid_request_error", Some("model_not_found"), &message)
     }
 
-    pub(crate) fn answer(&self) -> Response {
+    pub(crate) fn to_response(&self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut sent = HeaderMap::new();
         for (name, value) in &self.headers {

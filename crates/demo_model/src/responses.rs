@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::{Answer, Part},
-    faults::Stumble,
-    sending::Written,
+    faults::StreamFault,
+    send_answer::RenderedAnswer,
     sse::halves,
 };
 
 /// Renders the answer to request `number`, which named `model`.
-pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
+pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let response = |status: &str, output: &[Value], usage: Value| {
         json!({
             "id": format!("resp_{number:04}"),
@@ -20,7 +20,7 @@ pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
             "model": model,
             "output": output,
             "error": null,
-            "incomplete_details": answer.declines.then(|| json!({ "reason": "content_filter" })),
+            "incomplete_details": answer.is_declined.then(|| json!({ "reason": "content_filter" })),
             "usage": usage,
         })
     };
@@ -39,7 +39,7 @@ pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
         events.extend(of_item);
         output.push(item);
     }
-    let ended = if answer.declines { "incomplete" } else { "completed" };
+    let ended = if answer.is_declined { "incomplete" } else { "completed" };
     let whole = response(ended, &output, usage(answer));
     events.push(json!({ "type": format!("response.{ended}"), "response": whole }));
     for (n, event) in events.iter_mut().enumerate() {
@@ -47,7 +47,7 @@ pub(crate) fn write(answer: &Answer, number: usize, model: &str) -> Written {
             fields.insert("sequence_number".to_owned(), json!(n));
         }
     }
-    Written { events, whole, stumble }
+    RenderedAnswer { events, whole, render_fault }
 }
 
 fn usage(answer: &Answer) -> Value {
@@ -61,11 +61,11 @@ fn usage(answer: &Answer) -> Value {
     })
 }
 
-fn added(index: usize, item: &Value) -> Value {
+fn item_added(index: usize, item: &Value) -> Value {
     json!({ "type": "response.output_item.added", "output_index": index, "item": item })
 }
 
-fn done(index: usize, item: &Value) -> Value {
+fn item_done(index: usize, item: &Value) -> Value {
     json!({ "type": "response.output_item.done", "output_index": index, "item": item })
 }
 
@@ -80,7 +80,7 @@ fn message(words: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
                 "content_index": 0, "delta": words })
     };
     let events = vec![
-        added(index, &item("in_progress", json!([]))),
+        item_added(index, &item("in_progress", json!([]))),
         json!({ "type": "response.content_part.added", "item_id": id, "output_index": index,
                 "content_index": 0, "part": part("") }),
         delta(first),
@@ -89,7 +89,7 @@ fn message(words: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
                 "content_index": 0, "text": words }),
         json!({ "type": "response.content_part.done", "item_id": id, "output_index": index,
                 "content_index": 0, "part": part(words) }),
-        done(index, &whole),
+        item_done(index, &whole),
     ];
     (whole, events)
 }
@@ -101,12 +101,12 @@ fn function_call(name: &str, arguments: &str, number: usize, index: usize) -> (V
                 "status": status, "name": name, "arguments": arguments })
     };
     let events = vec![
-        added(index, &item("in_progress", "")),
+        item_added(index, &item("in_progress", "")),
         json!({ "type": "response.function_call_arguments.delta", "item_id": id, "output_index": index,
                 "delta": arguments }),
         json!({ "type": "response.function_call_arguments.done", "item_id": id, "output_index": index,
                 "arguments": arguments }),
-        done(index, &item("completed", arguments)),
+        item_done(index, &item("completed", arguments)),
     ];
     (item("completed", arguments), events)
 }
@@ -118,17 +118,17 @@ fn custom_call(name: &str, input: &str, number: usize, index: usize) -> (Value, 
                 "status": status, "name": name, "input": input })
     };
     let events = vec![
-        added(index, &item("in_progress", "")),
+        item_added(index, &item("in_progress", "")),
         json!({ "type": "response.custom_tool_call_input.delta", "item_id": id, "output_index": index,
                 "delta": input }),
         json!({ "type": "response.custom_tool_call_input.done", "item_id": id, "output_index": index,
                 "input": input }),
-        done(index, &item("completed", input)),
+        item_done(index, &item("completed", input)),
     ];
     (item("completed", input), events)
 }
 
-fn stumble(stumble: &Stumble) -> Value {
+fn render_fault(stumble: &StreamFault) -> Value {
     json!({
         "type": "response.failed",
         "response": {

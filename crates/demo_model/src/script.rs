@@ -36,26 +36,26 @@ pub(crate) struct Script {
 
 #[derive(Debug, Default)]
 struct Steps {
-    waiting: VecDeque<Step>,
-    afterwards: Option<Step>,
+    queue: VecDeque<Step>,
+    repeated: Option<Step>,
 }
 
 impl Script {
     pub(crate) fn add(&self, steps: impl IntoIterator<Item = Step>) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).waiting.extend(steps);
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).queue.extend(steps);
     }
 
-    pub(crate) fn keep(&self, step: Step) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).afterwards = Some(step);
+    pub(crate) fn set_repeated(&self, step: Step) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).repeated = Some(step);
     }
 
     /// Removes and returns the next step, or returns the repeated step if the queue is empty.
     pub(crate) fn next(&self) -> Option<Step> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.waiting.pop_front().or_else(|| steps.afterwards.clone())
+        steps.queue.pop_front().or_else(|| steps.repeated.clone())
     }
 
-    pub(crate) fn left(&self) -> usize {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).waiting.len()
+    pub(crate) fn remaining(&self) -> usize {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).queue.len()
     }
 }

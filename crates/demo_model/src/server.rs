@@ -19,8 +19,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     error::Error,
-    line::{Line, Lines},
     log::{Log, Outcome, Request},
+    resettable::{ConnectionReset, ResettableListener},
     script::{Script, Step},
     subscription,
     turn::{Shared, anthropic, openai},
@@ -62,23 +62,25 @@ impl DemoModel {
         }
         let shared = Arc::new(Shared { script: Script::default(), log: Log::new() });
         let routes = Router::new()
-            .route("/", head(aside))
+            .route("/", head(no_step))
             .route("/v1/messages", post(anthropic))
-            .route("/v1/messages/count_tokens", post(aside))
+            .route("/v1/messages/count_tokens", post(no_step))
             .route("/v1/responses", post(openai))
             .merge(subscription::routes())
             .fallback(not_served)
             .method_not_allowed_fallback(not_served)
             .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(shared.clone())
-            .into_make_service_with_connect_info::<Line>();
+            .into_make_service_with_connect_info::<ConnectionReset>();
         let (stop, stopped) = oneshot::channel();
         let server = tokio::spawn(async move {
             let stopped = async move {
                 // A dropped sender stops the server as well.
                 let _ = stopped.await;
             };
-            if let Err(error) = axum::serve(Lines(options.listener), routes).with_graceful_shutdown(stopped).await {
+            if let Err(error) =
+                axum::serve(ResettableListener(options.listener), routes).with_graceful_shutdown(stopped).await
+            {
                 tracing::error!(error = %error, "the demo model stopped serving: {error}");
             }
         });
@@ -100,12 +102,12 @@ impl DemoModel {
     }
 
     /// Repeats this step whenever the script is empty.
-    pub fn keep(&self, step: impl Into<Step>) {
-        self.shared.script.keep(step.into());
+    pub fn play_always(&self, step: impl Into<Step>) {
+        self.shared.script.set_repeated(step.into());
     }
 
-    pub fn steps_left(&self) -> usize {
-        self.shared.script.left()
+    pub fn remaining_steps(&self) -> usize {
+        self.shared.script.remaining()
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -144,14 +146,14 @@ fn base_url(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-async fn aside(
+async fn no_step(
     State(shared): State<Arc<Shared>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    shared.log.add(Request::new(&method, &uri, &headers, &body, Outcome::Aside));
+    shared.log.add(Request::new(&method, &uri, &headers, &body, Outcome::NoStep));
     Json(json!({ "input_tokens": 100 })).into_response()
 }
 

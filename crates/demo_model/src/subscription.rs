@@ -30,12 +30,12 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 async fn no_web_socket(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    aside(shared, method, uri, headers, StatusCode::UPGRADE_REQUIRED, json!({}))
+    respond_without_step(shared, method, uri, headers, StatusCode::UPGRADE_REQUIRED, json!({}))
 }
 
 /// An empty list; Codex uses its built-in one.
 async fn models(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    aside(shared, method, uri, headers, StatusCode::OK, json!({ "models": [] }))
+    respond_without_step(shared, method, uri, headers, StatusCode::OK, json!({ "models": [] }))
 }
 
 async fn accounts(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
@@ -50,14 +50,14 @@ async fn accounts(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers:
         "account_ordering": [account],
         "default_account_id": account,
     });
-    aside(shared, method, uri, headers, StatusCode::OK, told)
+    respond_without_step(shared, method, uri, headers, StatusCode::OK, told)
 }
 
 async fn settings(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    aside(shared, method, uri, headers, StatusCode::OK, json!({}))
+    respond_without_step(shared, method, uri, headers, StatusCode::OK, json!({}))
 }
 
-fn aside(
+fn respond_without_step(
     State(shared): State<Arc<Shared>>,
     method: Method,
     uri: Uri,
@@ -65,6 +65,6 @@ fn aside(
     status: StatusCode,
     told: Value,
 ) -> Response {
-    shared.log.add(Request::new(&method, &uri, &headers, &Bytes::new(), Outcome::Aside));
+    shared.log.add(Request::new(&method, &uri, &headers, &Bytes::new(), Outcome::NoStep));
     (status, Json(told)).into_response()
 }

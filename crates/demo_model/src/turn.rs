@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 
 use crate::{
     answer::Answer,
-    line::Line,
     log::{Log, Outcome, Request},
     messages,
     refusal::Refusal,
+    resettable::ConnectionReset,
     responses,
     script::{Script, Step},
-    sending::{self, Written},
+    send_answer::{self, RenderedAnswer},
 };
 
 #[derive(Debug)]
@@ -27,35 +27,35 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
 }
 
-type Asked = (Method, Uri, HeaderMap, Bytes);
+type RequestParts = (Method, Uri, HeaderMap, Bytes);
 
 pub(crate) async fn anthropic(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(line): ConnectInfo<ConnectionReset>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    turn(&shared, &line, (method, uri, headers, body), messages::write).await
+    turn(&shared, &line, (method, uri, headers, body), messages::render).await
 }
 
 pub(crate) async fn openai(
     State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(line): ConnectInfo<ConnectionReset>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    turn(&shared, &line, (method, uri, headers, body), responses::write).await
+    turn(&shared, &line, (method, uri, headers, body), responses::render).await
 }
 
 async fn turn(
     shared: &Shared,
-    line: &Line,
-    (method, uri, headers, body): Asked,
-    write: fn(&Answer, usize, &str) -> Written,
+    line: &ConnectionReset,
+    (method, uri, headers, body): RequestParts,
+    write: fn(&Answer, usize, &str) -> RenderedAnswer,
 ) -> Response {
     let step = shared.script.next();
     let outcome = match &step {
@@ -63,7 +63,7 @@ async fn turn(
         Some(Step::Refuse(refusal)) => Outcome::Refused(refusal.status),
         Some(Step::Reset) => Outcome::Reset,
         Some(Step::Hang) => Outcome::Hung,
-        None => Outcome::NothingLeft,
+        None => Outcome::ScriptEmpty,
     };
     let request = Request::new(&method, &uri, &headers, &body, outcome);
     let field = |name: &str| request.body.get(name).cloned().unwrap_or_default();
@@ -72,24 +72,24 @@ async fn turn(
     match step {
         Some(Step::Answer(answer)) => {
             let written = write(&answer, number, model.as_str().unwrap_or("scripted"));
-            sending::send(&answer, written, streamed)
+            send_answer::send(&answer, written, streamed)
         }
-        Some(Step::Refuse(refusal)) => refusal.answer(),
+        Some(Step::Refuse(refusal)) => refusal.to_response(),
         Some(Step::Reset) => line.reset(),
         Some(Step::Hang) => std::future::pending().await,
         None => {
             tracing::warn!("the demo model's script is used up");
-            used_up()
+            script_empty_response()
         }
     }
 }
 
 /// An error that no client retries.
-fn used_up() -> Response {
+fn script_empty_response() -> Response {
     let message = "the demo model's script is used up: no step is left for this request";
     let body: Value = json!({
         "type": "error",
         "error": { "type": "script_used_up", "code": "script_used_up", "message": message },
     });
-    Refusal::new(500, body).with("x-should-retry", "false").answer()
+    Refusal::new(500, body).with_header("x-should-retry", "false").to_response()
 }

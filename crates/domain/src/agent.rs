@@ -230,15 +230,20 @@ mod tests {
         assert_eq!(chosen(Some("project"), None).map_err(|bad| bad.field), Err("capability"), "not an agent");
     }
 
-    type Named = (Option<&'static str>, Option<&'static str>);
+    type AgentAndModel = (Option<&'static str>, Option<&'static str>);
 
-    fn settings((agent, model): Named) -> Settings {
+    fn settings((agent, model): AgentAndModel) -> Settings {
         Settings { agent: agent.map(str::to_owned), model: model.map(str::to_owned), ..Settings::default() }
     }
 
     /// Checks which agent and model run, given those of job, repository and project.
     #[track_caller]
-    fn works(job: Named, repository: (&str, Option<&str>), project: Named, expected: (&str, Option<&str>)) {
+    fn check_choice(
+        job: AgentAndModel,
+        repository: (&str, Option<&str>),
+        project: AgentAndModel,
+        expected: (&str, Option<&str>),
+    ) {
         let repository = agent(repository.0, &["./agent.sh"], repository.1);
         let chosen = repository.resolve(&settings(project)).with_job_choice(job.0, job.1);
         assert_eq!(chosen, Ok(agent(expected.0, &["./agent.sh"], expected.1)));
@@ -248,48 +253,48 @@ mod tests {
     fn agent_is_chosen_by_job_then_repository_then_project() {
         let (own, inherits, none) = (("codex", Some("gpt-5")), ("project", None), (None, None));
         let project = (Some("claude_code"), Some("opus"));
-        works(none, inherits, none, ("auto", None));
-        works(none, inherits, (Some("claude_code"), None), ("claude_code", None));
-        works(none, inherits, project, ("claude_code", Some("opus")));
-        works(none, inherits, (Some("auto"), Some("opus")), ("auto", Some("opus")));
-        works(none, own, none, ("codex", Some("gpt-5")));
-        works(none, own, project, ("codex", Some("gpt-5")));
-        works((Some("auto"), None), own, project, ("auto", None));
-        works((Some("auto"), None), inherits, project, ("auto", None));
-        works((Some("command"), None), inherits, project, ("command", None));
-        works((Some("codex"), Some("gpt-6")), inherits, project, ("codex", Some("gpt-6")));
+        check_choice(none, inherits, none, ("auto", None));
+        check_choice(none, inherits, (Some("claude_code"), None), ("claude_code", None));
+        check_choice(none, inherits, project, ("claude_code", Some("opus")));
+        check_choice(none, inherits, (Some("auto"), Some("opus")), ("auto", Some("opus")));
+        check_choice(none, own, none, ("codex", Some("gpt-5")));
+        check_choice(none, own, project, ("codex", Some("gpt-5")));
+        check_choice((Some("auto"), None), own, project, ("auto", None));
+        check_choice((Some("auto"), None), inherits, project, ("auto", None));
+        check_choice((Some("command"), None), inherits, project, ("command", None));
+        check_choice((Some("codex"), Some("gpt-6")), inherits, project, ("codex", Some("gpt-6")));
     }
 
     #[test]
     fn model_applies_only_to_the_agent_it_was_named_for() {
         let (inherits, none) = (("project", None), (None, None));
         let project = (Some("claude_code"), Some("opus"));
-        works((None, Some("haiku")), inherits, project, ("claude_code", Some("haiku")));
-        works((None, Some("haiku")), inherits, none, ("auto", Some("haiku")));
-        works((Some("claude_code"), None), inherits, project, ("claude_code", Some("opus")));
-        works((Some("codex"), None), inherits, project, ("codex", None));
+        check_choice((None, Some("haiku")), inherits, project, ("claude_code", Some("haiku")));
+        check_choice((None, Some("haiku")), inherits, none, ("auto", Some("haiku")));
+        check_choice((Some("claude_code"), None), inherits, project, ("claude_code", Some("opus")));
+        check_choice((Some("codex"), None), inherits, project, ("codex", None));
         // A repository that names an agent without a model uses that agent's default model.
-        works(none, ("codex", None), project, ("codex", None));
-        works(none, ("claude_code", None), project, ("claude_code", None));
-        works((Some("claude_code"), None), ("codex", Some("gpt-5")), project, ("claude_code", None));
+        check_choice(none, ("codex", None), project, ("codex", None));
+        check_choice(none, ("claude_code", None), project, ("claude_code", None));
+        check_choice((Some("claude_code"), None), ("codex", Some("gpt-5")), project, ("claude_code", None));
     }
 
-    fn check_of_project(project: Named, expected: Result<(), &str>) {
+    fn check_project(project: AgentAndModel, expected: Result<(), &str>) {
         assert_eq!(settings(project).validate().map_err(|bad| bad.pointer), expected, "{project:?}");
     }
 
     #[test]
     fn project_agent_needs_no_command_and_a_model_needs_an_agent() {
-        check_of_project((None, None), Ok(()));
+        check_project((None, None), Ok(()));
         for agent in PROJECT_CHOICES {
-            check_of_project((Some(agent), None), Ok(()));
-            check_of_project((Some(agent), Some("opus")), Ok(()));
-            check_of_project((Some(agent), Some("--help")), Err("/model"));
+            check_project((Some(agent), None), Ok(()));
+            check_project((Some(agent), Some("opus")), Ok(()));
+            check_project((Some(agent), Some("--help")), Err("/model"));
         }
         for agent in ["command", "project", "gpt", "", "Codex"] {
-            check_of_project((Some(agent), None), Err("/agent"));
+            check_project((Some(agent), None), Err("/agent"));
         }
-        check_of_project((None, Some("opus")), Err("/model"));
+        check_project((None, Some("opus")), Err("/model"));
     }
 
     #[test]

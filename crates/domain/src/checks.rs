@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(change: impl FnOnce(&mut Settings), pointer: &str, says: &str) {
+    fn check_rejected(change: impl FnOnce(&mut Settings), pointer: &str, says: &str) {
         let mut settings = Settings::default();
         change(&mut settings);
         let fault = settings.validate().unwrap_err();
@@ -235,8 +235,8 @@ mod tests {
 
     #[test]
     fn invalid_check_settings_are_rejected_with_their_pointer() {
-        refused(|all| all.checks.commands = lines(&["npm test | tee x"]), "/checks/commands", "a pipe");
-        refused(|all| all.setup.commands = lines(&["curl x"]), "/setup/commands", "`curl x`: curl is not");
+        check_rejected(|all| all.checks.commands = lines(&["npm test | tee x"]), "/checks/commands", "a pipe");
+        check_rejected(|all| all.setup.commands = lines(&["curl x"]), "/setup/commands", "`curl x`: curl is not");
         let mut settings = Settings::default();
         settings.checks.commands = lines(&["npm test | tee x"]);
         settings.command_policy = CommandPolicy::Unrestricted;

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn refused(line: &str, expected: &str) {
+    fn check_rejected(line: &str, expected: &str) {
         let fault = Allowlist.parse_command(line).unwrap_err();
         assert!(fault.contains(expected), "{line}: {fault}");
     }
@@ -243,44 +243,44 @@ mod tests {
 
     #[test]
     fn shell_syntax_is_rejected_by_name() {
-        refused("npm test | tee log", "a pipe");
-        refused("npm ci; rm -r x", "a command separator");
-        refused("npm ci && npm test", "a command separator");
-        refused("npm test > log", "a redirect");
-        refused("npm test < log", "a redirect");
-        refused("npm run $(cat x)", "a substitution");
-        refused("npm run \"$HOME\"", "a substitution");
-        refused("npm run `cat x`", "a substitution");
-        refused("npm run \"`cat x`\"", "a substitution");
-        refused("(npm ci)", "a group");
-        refused("npm run a\\ b", "an escape");
-        refused("eslint src/*.js", "a pattern");
-        refused("eslint src/?.js", "a pattern");
-        refused("npm ci & npm test", "a command separator");
-        refused("npm run a)", "a group");
-        refused("npm run \"a\\b\"", "an escape");
-        refused("npm test 'x", "is not closed");
-        refused("npm test\nrm x", "one line");
-        refused("CI=1 npm test", "can't set variables");
-        refused(" ", "is empty");
+        check_rejected("npm test | tee log", "a pipe");
+        check_rejected("npm ci; rm -r x", "a command separator");
+        check_rejected("npm ci && npm test", "a command separator");
+        check_rejected("npm test > log", "a redirect");
+        check_rejected("npm test < log", "a redirect");
+        check_rejected("npm run $(cat x)", "a substitution");
+        check_rejected("npm run \"$HOME\"", "a substitution");
+        check_rejected("npm run `cat x`", "a substitution");
+        check_rejected("npm run \"`cat x`\"", "a substitution");
+        check_rejected("(npm ci)", "a group");
+        check_rejected("npm run a\\ b", "an escape");
+        check_rejected("eslint src/*.js", "a pattern");
+        check_rejected("eslint src/?.js", "a pattern");
+        check_rejected("npm ci & npm test", "a command separator");
+        check_rejected("npm run a)", "a group");
+        check_rejected("npm run \"a\\b\"", "an escape");
+        check_rejected("npm test 'x", "is not closed");
+        check_rejected("npm test\nrm x", "one line");
+        check_rejected("CI=1 npm test", "can't set variables");
+        check_rejected(" ", "is empty");
     }
 
     #[test]
     fn only_listed_programs_are_allowed() {
-        refused("rm -r /", "rm is not on the list");
-        refused("/bin/npm test", "is not on the list");
-        refused("./agent.sh", "is not on the list");
-        refused("bash -c 'rm x'", "a file of the repository");
-        refused("sh ../x.sh", "a file of the repository");
-        refused("sh /tmp/x.sh", "a file of the repository");
-        refused("sh ~/x.sh", "a file of the repository");
-        refused("sh a/../../x.sh", "a file of the repository");
-        refused("sh", "a file of the repository");
-        refused("node -m x", "a file of the repository");
-        refused("git", "allowed is `git diff`");
-        refused("python -c 'x'", "a file of the repository");
-        refused("node -e 'x'", "a file of the repository");
-        refused("git push", "allowed is `git diff`");
+        check_rejected("rm -r /", "rm is not on the list");
+        check_rejected("/bin/npm test", "is not on the list");
+        check_rejected("./agent.sh", "is not on the list");
+        check_rejected("bash -c 'rm x'", "a file of the repository");
+        check_rejected("sh ../x.sh", "a file of the repository");
+        check_rejected("sh /tmp/x.sh", "a file of the repository");
+        check_rejected("sh ~/x.sh", "a file of the repository");
+        check_rejected("sh a/../../x.sh", "a file of the repository");
+        check_rejected("sh", "a file of the repository");
+        check_rejected("node -m x", "a file of the repository");
+        check_rejected("git", "allowed is `git diff`");
+        check_rejected("python -c 'x'", "a file of the repository");
+        check_rejected("node -e 'x'", "a file of the repository");
+        check_rejected("git push", "allowed is `git diff`");
     }
 
     #[test]

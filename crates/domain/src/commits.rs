@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use crate::project::Settings;
 
-    fn with(name: Option<&str>, email: Option<&str>) -> Settings {
+    fn settings_with_author(name: Option<&str>, email: Option<&str>) -> Settings {
         let commits =
             CommitSettings { name: name.map(str::to_owned), email: email.map(str::to_owned), signing_secret: None };
         Settings { commits, ..Settings::default() }
@@ -50,15 +50,15 @@ mod tests {
     #[test]
     fn commit_author_falls_back_to_the_default_per_field() {
         assert_eq!(Author::from_settings(&Settings::default()), None);
-        let author = Author::from_settings(&with(Some("Acme Bot"), None)).unwrap();
+        let author = Author::from_settings(&settings_with_author(Some("Acme Bot"), None)).unwrap();
         assert_eq!((author.name.as_str(), author.email.as_str()), ("Acme Bot", DEFAULT_EMAIL));
-        let author = Author::from_settings(&with(None, Some("bot@acme.example"))).unwrap();
+        let author = Author::from_settings(&settings_with_author(None, Some("bot@acme.example"))).unwrap();
         assert_eq!((author.name.as_str(), author.email.as_str()), (DEFAULT_NAME, "bot@acme.example"));
     }
 
     #[test]
     fn invalid_author_names_and_emails_are_rejected() {
-        let pointer = |name, email| with(name, email).validate().err().map(|fault| fault.pointer);
+        let pointer = |name, email| settings_with_author(name, email).validate().err().map(|fault| fault.pointer);
         assert_eq!(pointer(Some("Acme Bot"), Some("bot@acme.example")), None);
         let (longest, long) = ("ü".repeat(100), "x".repeat(101));
         assert_eq!(pointer(Some(&longest), None), None);

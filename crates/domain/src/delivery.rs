@@ -78,7 +78,7 @@ mod tests {
     use crate::story::{TODO, TRIGGER, at, event, facts, job_id, key, project_id, ticket_in};
 
     /// The stored decision on a move of a ticket in Todo.
-    fn answered(reason: Reason) -> Delivery {
+    fn decided_delivery(reason: Reason) -> Delivery {
         let event = event("e1", TRIGGER, 500);
         let recorded = record_facts(&event, &facts(Some(ticket_in(TODO))));
         Delivery {
@@ -98,14 +98,14 @@ mod tests {
 
     #[test]
     fn delivery_is_unapplied_while_its_ticket_is_unchanged() {
-        let off = answered(Reason::AutoCreateOff { project: project_id() });
+        let off = decided_delivery(Reason::AutoCreateOff { project: project_id() });
         let ticket = ticket_in(TODO);
         assert!(off.is_unapplied(&ticket));
         assert!(!off.is_unapplied(&Ticket { seen_at: at(1), ..ticket.clone() }), "a newer event came");
         assert!(!off.is_unapplied(&Ticket { seen_event: None, ..ticket.clone() }));
         assert!(!Delivery { facts: None, ..off }.is_unapplied(&ticket), "it has no facts");
         // An accepted delivery was stored with its ticket, and a stale event changes no ticket.
-        assert!(!answered(Reason::Accepted { job: job_id("j") }).is_unapplied(&ticket));
-        assert!(!answered(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unapplied(&ticket));
+        assert!(!decided_delivery(Reason::Accepted { job: job_id("j") }).is_unapplied(&ticket));
+        assert!(!decided_delivery(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unapplied(&ticket));
     }
 }

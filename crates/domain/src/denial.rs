@@ -84,14 +84,14 @@ fn end_phrase(job: &Job) -> String {
 mod tests {
     use super::*;
     use crate::job::End;
-    use crate::story::{active, crashed, finished, result};
+    use crate::story::{active, finish, result, runner_crashed};
 
     #[test]
     fn denial_names_the_end_of_the_job() {
-        let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
+        let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
         let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
         assert_eq!(of(Denial::too_late(&done)), "Too late: job 7F2K completed with pull request #231.");
-        let failed = finished(&active(JobStatus::Executing), End::Failed(crashed(), None));
+        let failed = finish(&active(JobStatus::Executing), End::Failed(runner_crashed(), None));
         assert_eq!(of(Denial::too_late(&failed)), "Too late: job 7F2K failed (`runner_crashed`).");
         let only = "only a failed or cancelled job can be retried.";
         assert_eq!(of(Denial::not_retryable(&done)), format!("Job 7F2K completed with pull request #231; {only}"));
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn pause_and_continue_denials_name_the_obstacle() {
-        let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
-        let cancelled = finished(&active(JobStatus::Syncing), End::Cancelled);
-        let (asks, waits) = (crate::story::asking(), crate::story::pending());
+        let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
+        let cancelled = finish(&active(JobStatus::Syncing), End::Cancelled);
+        let (asks, waits) = (crate::story::awaiting_input_job(), crate::story::pending());
         let refused = |job: &Job| TransitionRefusal::WrongStatus(job.status);
         let code = |denial: Option<Denial>| denial.map(|denial| denial.code());
         let pause = |job: &Job, refusal: &TransitionRefusal| code(Denial::for_pause(job, refusal));

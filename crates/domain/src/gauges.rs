@@ -158,7 +158,7 @@ pub fn sweeper_state(last: Option<Timestamp>, now: Timestamp) -> SweeperGauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{active, asking, job_id, paused, pending, ready, runner, slot};
+    use crate::story::{active, awaiting_input_job, job_id, paused, pending, ready, runner, slot};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_millis(secs * 1_000)
@@ -227,9 +227,15 @@ mod tests {
     fn job_is_counted_by_status_and_place() {
         let mut gauges = Gauges::default();
         let of_runners = Job { place: Placement::Runners, ..ready() };
-        for job in
-            [pending(), ready(), of_runners, active(JobStatus::Claimed), active(JobStatus::Syncing), asking(), paused()]
-        {
+        for job in [
+            pending(),
+            ready(),
+            of_runners,
+            active(JobStatus::Claimed),
+            active(JobStatus::Syncing),
+            awaiting_input_job(),
+            paused(),
+        ] {
             gauges.add_job(&job);
         }
         assert_eq!((gauges.pending, gauges.waiting, gauges.running), (1, 1, 2));

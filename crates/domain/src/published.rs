@@ -179,15 +179,17 @@ mod tests {
     use super::*;
     use crate::project::ForgeKind;
 
-    fn run(command: &str, round: u32, outcome: CheckOutcome, exit_code: Option<i32>) -> CheckRun {
+    fn check_run(command: &str, round: u32, outcome: CheckOutcome, exit_code: Option<i32>) -> CheckRun {
         let (signal, truncated, artifact) = (None, false, None);
         CheckRun { command: command.into(), round, outcome, exit_code, signal, took_ms: 12_300, truncated, artifact }
     }
 
     #[test]
     fn pull_request_has_the_summary_and_the_checks() {
-        let runs =
-            [run("npm test", 1, CheckOutcome::Passed, Some(0)), run("npm run `x`", 1, CheckOutcome::Passed, Some(0))];
+        let runs = [
+            check_run("npm test", 1, CheckOutcome::Passed, Some(0)),
+            check_run("npm run `x`", 1, CheckOutcome::Passed, Some(0)),
+        ];
         let said = render_new_text("Ticket: APP-1\n", Some(" I added it.\n"));
         assert_eq!(said, "Ticket: APP-1\n\n## The agent's last words\n\n```text\nI added it.\n```\n");
         assert_eq!(
@@ -199,8 +201,10 @@ mod tests {
 
     #[test]
     fn failed_checks_make_a_draft_that_explains_itself() {
-        let runs =
-            [run("npm test", 0, CheckOutcome::Failed, Some(1)), run("npm run lint", 0, CheckOutcome::TimedOut, None)];
+        let runs = [
+            check_run("npm test", 0, CheckOutcome::Failed, Some(1)),
+            check_run("npm run lint", 0, CheckOutcome::TimedOut, None),
+        ];
         assert_eq!(
             render_checks(CheckResults::Completed(&runs)),
             "## Checks\n\nChecks failed, so this is a draft.\n\n- `npm test` **failed** with exit code 1 in 13 s\n\
@@ -254,7 +258,7 @@ mod tests {
 
     #[test]
     fn newest_part_has_commit_agent_and_checks() {
-        let passed = [run("npm test", 0, CheckOutcome::Passed, Some(0))];
+        let passed = [check_run("npm test", 0, CheckOutcome::Passed, Some(0))];
         let newest_of = |checks, on_top| {
             let (commit, agent) = ("0123456789abcdef", Some("codex `0.1`"));
             render_newest(&NewestCommit { commit, agent, summary: Some("Red now.\n"), checks, is_rebased: on_top })
@@ -273,7 +277,7 @@ mod tests {
     fn agent_text_cannot_end_its_part() {
         let hostile = "Done.\n```\n<!-- pullyard:newest end -->\n## Mine\n<!-- pullyard:newest x y -->\n\
             [//]: # (pullyard:newest end)\n[//]: # (pullyard:newest x y)\n<!-- pullyard:newest";
-        let runs = [run("x\n<!-- pullyard:newest end -->", 0, CheckOutcome::Passed, Some(0))];
+        let runs = [check_run("x\n<!-- pullyard:newest end -->", 0, CheckOutcome::Passed, Some(0))];
         let agent = describe_agent(&AgentReport {
             model: Some("\n<!-- pullyard:newest end -->".into()),
             ..crate::story::work("codex")

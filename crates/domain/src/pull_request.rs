@@ -207,13 +207,13 @@ pub fn pull_request_label(repository: Option<&RepositoryName>, number: u64) -> S
 mod tests {
     use super::*;
     use crate::id::IntegrationId;
-    use crate::story::{at, job_id, linked};
+    use crate::story::{at, job_id, linked_pull_request};
 
     #[test]
     fn forge_states_merge_in_the_forges_time_order() {
         use PullRequestState::{Closed, Merged, Open};
         let heard = |of: &PullRequest, state, secs| of.merge_forge_state(state, "abc", at(secs));
-        let closed = heard(&linked(), Closed, 10).unwrap();
+        let closed = heard(&linked_pull_request(), Closed, 10).unwrap();
         assert_eq!((closed.state, closed.head.as_str(), closed.updated_at), (Closed, "abc", Some(at(10))));
         assert_eq!(heard(&closed, Open, 9), None, "an older event changes nothing");
         assert_eq!(heard(&closed, Closed, 10), None, "a known state changes nothing");
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn prefix_of_the_known_head_is_the_same_head() {
-        let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(at(1)), ..linked() };
+        let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(at(1)), ..linked_pull_request() };
         let heard = |head: &str| known.merge_forge_state(known.state, head, at(1));
         for same in ["139a5c2ee2f0", "139a5c2", ""] {
             assert_eq!(heard(same), None, "{same}");
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn forge_event_leaves_our_own_fields_unchanged() {
-        let mut ours = linked();
+        let mut ours = linked_pull_request();
         ours.revised = Some(LastRevision::start(&job_id("j"), at(1), None));
         ours.set_note(Note::job_created(job_id("j")));
         let heard = ours.merge_forge_state(PullRequestState::Closed, "abc", at(10)).unwrap();
@@ -248,10 +248,10 @@ mod tests {
 
     #[test]
     fn window_opens_an_hour_after_the_last_revision() {
-        assert_eq!(linked().next_revision_at(), None);
+        assert_eq!(linked_pull_request().next_revision_at(), None);
         let before = Some(LastRevision::start(&job_id("j1"), at(5), None));
         let last = LastRevision::start(&job_id("j2"), at(100), before);
-        let revised = PullRequest { revised: Some(last), ..linked() };
+        let revised = PullRequest { revised: Some(last), ..linked_pull_request() };
         assert_eq!(revised.next_revision_at(), Some(at(3_700)));
     }
 
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn note_repeats_for_a_job_but_not_for_a_decision() {
-        let mut told = linked();
+        let mut told = linked_pull_request();
         let decision = || Note::Decision { reason: Reason::EditedReview {} };
         told.set_note(decision());
         told.set_note(decision());

@@ -79,10 +79,10 @@ mod tests {
     use super::*;
     use crate::id::ProjectId;
     use crate::job::{End, JobStatus};
-    use crate::story::{active, finished, hook, linked, pending, project, repository, result};
+    use crate::story::{active, finish, hook, linked_pull_request, pending, project, repository, result};
 
     /// The repository with another project, another forge, or another id.
-    fn others() -> [Repository; 3] {
+    fn other_repositories() -> [Repository; 3] {
         let (mut elsewhere, mut foreign, mut other) = (repository(), repository(), repository());
         elsewhere.project = ProjectId::new("other").unwrap();
         foreign.integration = IntegrationId::new("gh2").unwrap();
@@ -98,36 +98,39 @@ mod tests {
     fn unfinished_job_blocks_removal_of_its_repository() {
         for unfinished in [pending(), active(JobStatus::Claimed), active(JobStatus::Syncing)] {
             assert_eq!(code(deny_for_active_job(&repository(), &unfinished)), Some("job_in_repository"));
-            for other in others() {
+            for other in other_repositories() {
                 assert_eq!(deny_for_active_job(&other, &unfinished), None, "{other:?}");
             }
         }
         for end in [End::Completed(result()), End::Cancelled] {
-            assert_eq!(deny_for_active_job(&repository(), &finished(&active(JobStatus::Syncing), end)), None);
+            assert_eq!(deny_for_active_job(&repository(), &finish(&active(JobStatus::Syncing), end)), None);
         }
     }
 
     #[test]
     fn open_linked_pull_request_blocks_removal() {
-        let denial = deny_for_open_pull_request(&repository(), &linked()).unwrap();
+        let denial = deny_for_open_pull_request(&repository(), &linked_pull_request()).unwrap();
         assert_eq!(denial.sentence(), "acme/app#231 is open and linked to APP-17.");
-        for other in others() {
-            assert_eq!(deny_for_open_pull_request(&other, &linked()), None, "{other:?}");
+        for other in other_repositories() {
+            assert_eq!(deny_for_open_pull_request(&other, &linked_pull_request()), None, "{other:?}");
         }
         for state in [PullRequestState::Closed, PullRequestState::Merged] {
             assert_eq!(
-                deny_for_open_pull_request(&repository(), &PullRequest { state, ..linked() }),
+                deny_for_open_pull_request(&repository(), &PullRequest { state, ..linked_pull_request() }),
                 None,
                 "{state:?}"
             );
         }
-        assert_eq!(deny_for_open_pull_request(&repository(), &PullRequest { ticket: None, ..linked() }), None);
+        assert_eq!(
+            deny_for_open_pull_request(&repository(), &PullRequest { ticket: None, ..linked_pull_request() }),
+            None
+        );
     }
 
     #[test]
     fn own_repositories_hooks_and_jobs_block_forge_removal() {
         let (own, other) = (repository().integration, IntegrationId::new("gh2").unwrap());
-        let ended = finished(&active(JobStatus::Syncing), End::Cancelled);
+        let ended = finish(&active(JobStatus::Syncing), End::Cancelled);
         for (forge, keeps) in [(&own, true), (&other, false)] {
             let kept = |code: &'static str| keeps.then_some(code);
             assert_eq!(code(deny_disconnect_for_repository(forge, &repository())), kept("repository_of_integration"));
@@ -156,7 +159,7 @@ mod tests {
     fn unshared_hook_blocks_removal_of_its_repository() {
         let hook = hook();
         assert_eq!(code(deny_for_hook(&repository(), &hook)), Some("hook_of_repository"));
-        for other in others() {
+        for other in other_repositories() {
             assert_eq!(deny_for_hook(&other, &hook), None, "{other:?}");
         }
         let shared = Webhook { others: vec![ProjectId::new("other").unwrap()], ..hook.clone() };

@@ -88,7 +88,7 @@ pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestam
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{at, claim, crashed, job_id, ready};
+    use crate::story::{at, claim, job_id, ready, runner_crashed};
 
     #[test]
     fn candidates_are_ordered_by_age_across_classes() {
@@ -110,7 +110,7 @@ mod tests {
         let row = |order| Candidate { job: job_id("1"), class: ClassId::new("a").unwrap(), order };
         let job = ready();
         assert!(!row(sort_key(&job)).is_adopting());
-        let adopts = Job { adopts: Some(crashed()), ..job };
+        let adopts = Job { adopts: Some(runner_crashed()), ..job };
         assert!(row(sort_key(&adopts)).is_adopting());
         let made_first_of_all = Job { created: Timestamp::from_millis(0), ..ready() };
         assert!(!row(sort_key(&made_first_of_all)).is_adopting());
@@ -127,7 +127,7 @@ mod tests {
         assert!(!is_claimable(&Job { place: Placement::Fargate, ..job.clone() }, &class));
         assert!(!is_claimable(&Job { want: DesiredState::Cancel, ..job.clone() }, &class));
         assert!(!is_claimable(&job.claim(&claim(1, "c1"), at(5)).unwrap(), &class));
-        assert!(!is_claimable(&job.fail(crashed(), at(5)).unwrap(), &class));
+        assert!(!is_claimable(&job.fail(runner_crashed(), at(5)).unwrap(), &class));
     }
 
     #[test]
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(candidate_index(&claims[0], 1, 0), 0);
     }
 
-    fn set(words: &str) -> BTreeSet<String> {
+    fn word_set(words: &str) -> BTreeSet<String> {
         words.split_whitespace().map(str::to_owned).collect()
     }
 
@@ -147,12 +147,13 @@ mod tests {
         let runner = Profile {
             id: crate::id::RunnerId::for_registration("token", "kite"),
             name: "kite".into(),
-            capabilities: set("command codex"),
-            labels: set("gpu eu"),
+            capabilities: word_set("command codex"),
+            labels: word_set("gpu eu"),
             version: "0.1.0".into(),
             projects: None,
         };
-        let needs = ClassRequirements { capability: capability.into(), labels: set(labels), key: KeyOwner::Runner };
+        let needs =
+            ClassRequirements { capability: capability.into(), labels: word_set(labels), key: KeyOwner::Runner };
         assert_eq!(matches(&needs, &runner), expected, "{capability} {labels}");
     }
 

@@ -124,13 +124,13 @@ pub(crate) fn plan<'a>(id: JobId, settings: &'a Settings, repository: &'a Reposi
     JobPlan { id, project: &PROJECT, settings, repository, context: "c0ffee".into(), labels: &LABELS, now }
 }
 
-pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
+pub(crate) fn plan_job(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
     plan_for_ticket(&plan(id, settings, &repository(), now), ticket)
 }
 
 /// A new job, created at 0 s, of a ticket in the trigger status.
 pub(crate) fn job_and_ticket() -> (Job, Ticket) {
-    planned(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0))
+    plan_job(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0))
 }
 
 pub(crate) fn ready() -> Job {
@@ -142,7 +142,7 @@ pub(crate) fn pull_request_id(number: u64) -> PullRequestId {
 }
 
 /// The open pull request of the ticket.
-pub(crate) fn linked() -> PullRequest {
+pub(crate) fn linked_pull_request() -> PullRequest {
     let mut linked = PullRequest::new(pull_request_id(231), project_id(), Some(key()), None);
     linked.branch = "pullyard/acme/app-17-1".into();
     linked.head = "9f3".into();
@@ -185,7 +185,7 @@ pub(crate) fn revision(
 
 /// A revise job created at 0 s, before its review was read.
 pub(crate) fn pending() -> Job {
-    revision("r1", &ticket_in(REVIEW), &linked(), at(0)).0
+    revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0)).0
 }
 
 pub(crate) fn claim(attempt: u32, name: &str) -> Claim {
@@ -203,7 +203,7 @@ pub(crate) fn fence(job: &Job, attempt: u32, name: &str) -> Fence {
 }
 
 /// The job with attempt 1, claimed as `c1` at 100 s and advanced to `status` at 200 s.
-pub(crate) fn worked_to(job: &Job, status: JobStatus) -> Job {
+pub(crate) fn advance_to(job: &Job, status: JobStatus) -> Job {
     let mut job = job.claim(&claim(1, "c1"), at(100)).unwrap();
     for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         if job.status == status {
@@ -216,7 +216,7 @@ pub(crate) fn worked_to(job: &Job, status: JobStatus) -> Job {
 }
 
 /// The yield `y1` of an attempt.
-pub(crate) fn yielded(rest: Suspension, inputs: u32) -> SuspendReport {
+pub(crate) fn suspend_report(rest: Suspension, inputs: u32) -> SuspendReport {
     SuspendReport {
         id: finish_id("y1"),
         suspension: rest,
@@ -226,24 +226,24 @@ pub(crate) fn yielded(rest: Suspension, inputs: u32) -> SuspendReport {
     }
 }
 
-pub(crate) fn asks() -> Suspension {
+pub(crate) fn question() -> Suspension {
     Suspension::Question { question: "Which list?".into() }
 }
 
 /// A job whose agent asked a question at 250 s.
-pub(crate) fn asking() -> Job {
+pub(crate) fn awaiting_input_job() -> Job {
     let job = active(JobStatus::Executing);
-    job.suspend(&fence(&job, 1, "c1"), &yielded(asks(), 0), at(250)).unwrap()
+    job.suspend(&fence(&job, 1, "c1"), &suspend_report(question(), 0), at(250)).unwrap()
 }
 
 /// A job that ann paused at 240 s and its runner yielded at 250 s.
 pub(crate) fn paused() -> Job {
     let job = active(JobStatus::Executing).pause(Pause::new("ann", at(240)), at(240)).unwrap();
-    job.suspend(&fence(&job, 1, "c1"), &yielded(Suspension::Pause, 0), at(250)).unwrap()
+    job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 0), at(250)).unwrap()
 }
 
 pub(crate) fn active(status: JobStatus) -> Job {
-    worked_to(&ready(), status)
+    advance_to(&ready(), status)
 }
 
 pub(crate) fn result() -> JobResult {
@@ -263,12 +263,12 @@ pub(crate) fn no_changes() -> Failure {
     Failure::NoChanges {}
 }
 
-pub(crate) fn crashed() -> Failure {
+pub(crate) fn runner_crashed() -> Failure {
     Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
 /// The job ended by its first attempt, with the finish `f1`.
-pub(crate) fn finished(job: &Job, end: End) -> Job {
+pub(crate) fn finish(job: &Job, end: End) -> Job {
     job.finish(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap()
 }
 

@@ -87,13 +87,13 @@ mod tests {
 
     const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/pullyard/1a";
 
-    fn stopped(cause: StopCause) -> TaskStop {
+    fn stop_event(cause: StopCause) -> TaskStop {
         TaskStop { arn: TASK.into(), job: job_id("j"), cause, reason: "the task is retired".into() }
     }
 
     #[test]
     fn stopped_task_is_restarted_only_if_unclaimed() {
-        let stopped = stopped(StopCause::Exited { code: Some(137) });
+        let stopped = stop_event(StopCause::Exited { code: Some(137) });
         let started = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, TASK).unwrap();
         assert!(started.awaits_claim_of(TASK) && !started.awaits_claim_of("another"));
         let again = started.record_task_stop(&stopped, at(2)).unwrap();
@@ -119,14 +119,14 @@ mod tests {
             (StopCause::Other, Failure::TaskStopped { reason: "the task is retired".into() }),
             (StopCause::SpotInterruption, Failure::SpotInterrupted {}),
         ] {
-            assert_eq!(stopped(cause).failure(), expected);
+            assert_eq!(stop_event(cause).failure(), expected);
         }
     }
 
     #[test]
     fn spot_interruption_is_distinguished_from_an_exit() {
         let started = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, TASK).unwrap();
-        let fault = |cause| started.record_task_stop(&stopped(cause), at(2)).unwrap().dispatch.fault.unwrap();
+        let fault = |cause| started.record_task_stop(&stop_event(cause), at(2)).unwrap().dispatch.fault.unwrap();
         assert_eq!(fault(StopCause::SpotInterruption), DispatchFault::Interrupted { times: 1 });
         let reason = "The runner failed with signal 9.".into();
         assert_eq!(fault(StopCause::Exited { code: Some(137) }), DispatchFault::Died { reason, times: 1 });

@@ -333,21 +333,21 @@ mod tests {
     #[test]
     fn error_causes_are_joined_without_repeats() {
         #[derive(Debug)]
-        struct Failed(&'static str, Option<Box<Failed>>);
-        impl std::fmt::Display for Failed {
+        struct TestError(&'static str, Option<Box<TestError>>);
+        impl std::fmt::Display for TestError {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.0)
             }
         }
-        impl std::error::Error for Failed {
+        impl std::error::Error for TestError {
             fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
                 self.1.as_deref().map(|cause| cause as &(dyn std::error::Error + 'static))
             }
         }
-        let caused = |words, cause| Failed(words, Some(Box::new(cause)));
+        let caused = |words, cause| TestError(words, Some(Box::new(cause)));
         let said = format_error_chain(&caused(
             "read",
-            caused("read the table: no route", caused("no route", Failed("a cable", None))),
+            caused("read the table: no route", caused("no route", TestError("a cable", None))),
         ));
         assert_eq!(said, "read: read the table: no route: a cable");
     }

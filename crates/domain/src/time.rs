@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
-    struct Told {
+    struct Times {
         #[serde(with = "rfc3339")]
         at: Timestamp,
         #[serde(default, with = "rfc3339::option")]
@@ -162,15 +162,15 @@ mod tests {
     fn timestamp_serializes_as_text_only() {
         let at = Timestamp::from_millis(1_795_154_401_007);
         let until = Some(Timestamp::from_millis(1_795_154_401_000));
-        let read = |text: &str| serde_json::from_str::<Told>(text).ok();
+        let read = |text: &str| serde_json::from_str::<Times>(text).ok();
         for (told, text) in [
-            (Told { at, until }, r#"{"at":"2026-11-20T06:00:01.007Z","until":"2026-11-20T06:00:01.000Z"}"#),
-            (Told { at, until: None }, r#"{"at":"2026-11-20T06:00:01.007Z","until":null}"#),
+            (Times { at, until }, r#"{"at":"2026-11-20T06:00:01.007Z","until":"2026-11-20T06:00:01.000Z"}"#),
+            (Times { at, until: None }, r#"{"at":"2026-11-20T06:00:01.007Z","until":null}"#),
         ] {
             assert_eq!(serde_json::to_string(&told).unwrap(), text);
             assert_eq!(read(text), Some(told));
         }
-        assert_eq!(read(r#"{"at":"2026-11-20T07:00:01.007+01:00"}"#), Some(Told { at, until: None }));
+        assert_eq!(read(r#"{"at":"2026-11-20T07:00:01.007+01:00"}"#), Some(Times { at, until: None }));
         for bad in [
             r#"{"at":1795154401007}"#,
             r#"{"at":"yesterday"}"#,

@@ -37,7 +37,7 @@ pub struct Endpoints {
 pub struct Aws {
     endpoints: Endpoints,
     dynamodb: DynamoDb,
-    sqs: sqs::Service,
+    sqs: sqs::SqsServer,
     secretsmanager: SecretsManager,
     ecs: Ecs,
     s3: S3,
@@ -57,7 +57,7 @@ impl Aws {
         let port = |offset: u16| first_port.and_then(|first| first.checked_add(offset));
         let data = options.data.as_deref();
         let dynamodb = DynamoDb::start(data, port(0)).await?;
-        let sqs = sqs::Service::start(port(1)).await?;
+        let sqs = sqs::SqsServer::start(port(1)).await?;
         let secretsmanager = SecretsManager::start(data, port(2)).await?;
         let s3 = S3::start(data, port(4)).await?;
         let ecs = Ecs::start_on(options.tasks, port(3)).await?;
@@ -97,8 +97,8 @@ impl Aws {
     }
 
     /// Stops every service but leaves the tasks running, as a crash of the host would.
-    pub async fn abandon(self) {
-        self.ecs.abandon().await;
+    pub async fn detach(self) {
+        self.ecs.detach().await;
     }
 
     /// Kills running tasks within their stop timeout, then stops every service.

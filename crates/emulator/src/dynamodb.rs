@@ -7,19 +7,19 @@ use std::time::Duration;
 use dynoxide::Database;
 
 use crate::Error;
+use crate::browser_guard;
 use crate::server::{self, Server};
-use crate::tap;
 
-const FILE: &str = "dynamodb.sqlite";
+const DATABASE_FILE: &str = "dynamodb.sqlite";
 
 /// Interval of the TTL sweep; DynamoDB itself deletes expired items within a few days.
-const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
 pub(crate) struct DynamoDb {
     pub(crate) url: String,
     server: Server,
-    tap: Option<Server>,
+    proxy: Option<Server>,
 }
 
 impl DynamoDb {
@@ -27,10 +27,10 @@ impl DynamoDb {
     pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let database = open(data)?;
         // Sweep before serving requests; the next sweep follows an hour later.
-        forget(&database).await;
+        sweep_expired(&database).await;
         let (listener, address) = server::bind("DynamoDB", None).await?;
         let server = Server::spawn(|stop| async move {
-            let forgetting = forget_expired(database.clone());
+            let forgetting = sweep_expired_loop(database.clone());
             let served = dynoxide::server::serve_with_shutdown(listener, database, stop.cancelled_owned());
             tokio::select! {
                 served = served => if let Err(error) = served {
@@ -44,16 +44,16 @@ impl DynamoDb {
         let (address, tap) = match port {
             None => (address, None),
             Some(port) => {
-                let (public, tap) = tap::start("DynamoDB", port, address).await?;
+                let (public, tap) = browser_guard::start("DynamoDB", port, address).await?;
                 (public, Some(tap))
             }
         };
-        Ok(Self { url: format!("http://{address}"), server, tap })
+        Ok(Self { url: format!("http://{address}"), server, proxy: tap })
     }
 
     /// Stops accepting connections, then finishes open requests.
     pub(crate) async fn stop(&mut self) {
-        if let Some(tap) = &mut self.tap {
+        if let Some(tap) = &mut self.proxy {
             tap.stop().await;
         }
         self.server.stop().await;
@@ -61,14 +61,14 @@ impl DynamoDb {
 }
 
 /// Deletes items whose time to live is over, because a long-running system would grow without limit.
-async fn forget_expired(database: Database) -> Infallible {
+async fn sweep_expired_loop(database: Database) -> Infallible {
     loop {
-        tokio::time::sleep(FORGET_EVERY).await;
-        forget(&database).await;
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        sweep_expired(&database).await;
     }
 }
 
-async fn forget(database: &Database) {
+async fn sweep_expired(database: &Database) {
     let database = database.clone();
     match tokio::task::spawn_blocking(move || database.sweep_ttl()).await {
         Ok(Ok(0)) => {}
@@ -80,16 +80,16 @@ async fn forget(database: &Database) {
 
 fn open(data: Option<&Path>) -> Result<Database, Error> {
     let Some(folder) = data else {
-        return Database::memory().map_err(|error| failed(None, error.to_string()));
+        return Database::memory().map_err(|error| database_error(None, error.to_string()));
     };
     std::fs::create_dir_all(folder).map_err(|source| Error::Folder { path: folder.to_owned(), source })?;
-    let path = folder.join(FILE);
+    let path = folder.join(DATABASE_FILE);
     match path.to_str() {
-        Some(text) => Database::new(text).map_err(|error| failed(Some(&path), error.to_string())),
-        None => Err(failed(Some(&path), "the path is not UTF-8".to_owned())),
+        Some(text) => Database::new(text).map_err(|error| database_error(Some(&path), error.to_string())),
+        None => Err(database_error(Some(&path), "the path is not UTF-8".to_owned())),
     }
 }
 
-fn failed(path: Option<&PathBuf>, reason: String) -> Error {
+fn database_error(path: Option<&PathBuf>, reason: String) -> Error {
     Error::Database { path: path.cloned(), reason }
 }

@@ -9,13 +9,13 @@ pub mod s3;
 pub mod sqs;
 
 mod aws;
+mod browser_guard;
 mod dynamodb;
 mod error;
 mod memory;
-mod moment;
 mod secretsmanager;
 mod server;
-mod tap;
+mod timestamp;
 
 pub use aws::{ACCESS_KEY_ID, ACCOUNT, Aws, Endpoints, Options, REGION, SECRET_ACCESS_KEY};
 pub use error::Error;

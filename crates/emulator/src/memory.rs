@@ -29,18 +29,18 @@ impl MemoryDynamoDb {
     pub fn call(&self, operation: &str, body: &[u8]) -> (u16, String) {
         let db = &self.0;
         let answered = match operation {
-            "CreateTable" => answer(body, |request| db.create_table(request)),
-            "DescribeTable" => answer(body, |request| db.describe_table(request)),
-            "UpdateTimeToLive" => answer(body, |request| db.update_time_to_live(request)),
-            "DescribeTimeToLive" => answer(body, |request| db.describe_time_to_live(request)),
-            "GetItem" => answer(body, |request| db.get_item(request)),
-            "BatchGetItem" => answer(body, |request| db.batch_get_item(request)),
-            "Query" => answer(body, |request| db.query(request)),
-            "Scan" => answer(body, |request| db.scan(request)),
-            "PutItem" => answer(body, |request| db.put_item(request)),
-            "UpdateItem" => answer(body, |request| db.update_item(request)),
-            "DeleteItem" => answer(body, |request| db.delete_item(request)),
-            "TransactWriteItems" => answer(body, |request| db.transact_write_items(request)),
+            "CreateTable" => handle(body, |request| db.create_table(request)),
+            "DescribeTable" => handle(body, |request| db.describe_table(request)),
+            "UpdateTimeToLive" => handle(body, |request| db.update_time_to_live(request)),
+            "DescribeTimeToLive" => handle(body, |request| db.describe_time_to_live(request)),
+            "GetItem" => handle(body, |request| db.get_item(request)),
+            "BatchGetItem" => handle(body, |request| db.batch_get_item(request)),
+            "Query" => handle(body, |request| db.query(request)),
+            "Scan" => handle(body, |request| db.scan(request)),
+            "PutItem" => handle(body, |request| db.put_item(request)),
+            "UpdateItem" => handle(body, |request| db.update_item(request)),
+            "DeleteItem" => handle(body, |request| db.delete_item(request)),
+            "TransactWriteItems" => handle(body, |request| db.transact_write_items(request)),
             other => Err(DynoxideError::ValidationException(format!("{other} is not implemented in memory"))),
         };
         match answered {
@@ -50,7 +50,7 @@ impl MemoryDynamoDb {
     }
 }
 
-fn answer<Q: DeserializeOwned, A: Serialize>(
+fn handle<Q: DeserializeOwned, A: Serialize>(
     body: &[u8],
     act: impl FnOnce(Q) -> Result<A, DynoxideError>,
 ) -> Result<String, DynoxideError> {

@@ -1,7 +1,7 @@
 //! S3 on a loopback port: PUT, HEAD and GET of objects with presigned URLs.
 //! rustack verifies signatures. Header signatures, multipart uploads, versions, ranges and lists are not emulated.
 
-mod shelf;
+mod storage;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -21,15 +21,15 @@ use rustack_auth::{AuthError, StaticCredentialProvider, verify_presigned};
 use sha2::{Digest, Sha256};
 
 use crate::server::{self, Server};
-use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, moment};
-use shelf::{About, Object, Shelf};
+use crate::{ACCESS_KEY_ID, Error, SECRET_ACCESS_KEY, timestamp};
+use storage::{Object, ObjectMetadata, ObjectStore};
 
 /// Size limit of an object, far below S3's. Units: bytes.
-const LARGEST: usize = 1 << 30;
+const MAX_OBJECT_BYTES: usize = 1 << 30;
 /// Length limit of a key in S3. Units: bytes.
-const LONGEST_KEY: usize = 1_024;
+const MAX_KEY_BYTES: usize = 1_024;
 /// Interval of the expiry sweep; S3 itself deletes expired objects within about a day.
-const FORGET_EVERY: Duration = Duration::from_secs(3_600);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]
 pub(crate) struct S3 {
@@ -43,10 +43,10 @@ pub(crate) struct S3 {
 pub struct Buckets(Arc<Inner>);
 
 struct Inner {
-    shelf: Shelf,
-    made: Mutex<HashMap<String, Option<Duration>>>,
+    storage: ObjectStore,
+    buckets: Mutex<HashMap<String, Option<Duration>>>,
     faults: Mutex<Vec<Fault>>,
-    signers: StaticCredentialProvider,
+    credentials: StaticCredentialProvider,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum Fault {
     /// Answers the next request with 503 `SlowDown`.
     SlowDown,
     /// Stores the next object but loses the response.
-    LostAnswer,
+    LoseResponse,
     /// Cuts the next upload: stores no part and closes the connection.
     CutUpload,
 }
@@ -69,31 +69,31 @@ impl Buckets {
     /// Creates a bucket if it is missing; its objects expire at the age `kept`.
     ///
     /// Errors: the bucket's folder cannot be created.
-    pub fn make(&self, bucket: &str, kept: Option<Duration>) -> Result<(), Error> {
-        self.0.shelf.make(bucket)?;
-        lock(&self.0.made).insert(bucket.to_owned(), kept);
+    pub fn create(&self, bucket: &str, kept: Option<Duration>) -> Result<(), Error> {
+        self.0.storage.create_bucket(bucket)?;
+        lock(&self.0.buckets).insert(bucket.to_owned(), kept);
         Ok(())
     }
 
-    pub fn order(&self, fault: Fault) {
+    pub fn inject_fault(&self, fault: Fault) {
         lock(&self.0.faults).push(fault);
     }
 
     #[must_use]
-    pub fn has(&self, bucket: &str, key: &str) -> bool {
-        self.0.shelf.about(bucket, key).is_ok_and(|about| about.is_some())
+    pub fn has_object(&self, bucket: &str, key: &str) -> bool {
+        self.0.storage.head(bucket, key).is_ok_and(|about| about.is_some())
     }
 
-    fn is_due(&self, wanted: &[Fault]) -> Option<Fault> {
+    fn take_fault(&self, wanted: &[Fault]) -> Option<Fault> {
         let mut faults = lock(&self.0.faults);
         let at = faults.iter().position(|fault| wanted.contains(fault))?;
         Some(faults.remove(at))
     }
 
-    fn forget_expired(&self) {
-        let made = lock(&self.0.made).clone();
+    fn delete_expired(&self) {
+        let made = lock(&self.0.buckets).clone();
         for (bucket, kept) in made.iter().filter_map(|(bucket, kept)| Some((bucket, (*kept)?))) {
-            match self.0.shelf.forget(bucket, kept) {
+            match self.0.storage.delete_older_than(bucket, kept) {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "{count} expired objects deleted"),
                 Err(error) => tracing::warn!(%error, "deletion of expired objects failed: {error}"),
@@ -111,12 +111,12 @@ impl S3 {
     pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("S3", port).await?;
         let buckets = Buckets(Arc::new(Inner {
-            shelf: Shelf::of(data.map(|data| data.join("s3"))),
-            made: Mutex::default(),
+            storage: ObjectStore::new(data.map(|data| data.join("s3"))),
+            buckets: Mutex::default(),
             faults: Mutex::default(),
-            signers: StaticCredentialProvider::new([(ACCESS_KEY_ID.to_owned(), SECRET_ACCESS_KEY.to_owned())]),
+            credentials: StaticCredentialProvider::new([(ACCESS_KEY_ID.to_owned(), SECRET_ACCESS_KEY.to_owned())]),
         }));
-        let router = Router::new().fallback(answer).with_state(buckets.clone());
+        let router = Router::new().fallback(handle).with_state(buckets.clone());
         let forgetting = buckets.clone();
         let server = Server::spawn(|stop| async move {
             let served = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
@@ -125,9 +125,9 @@ impl S3 {
                     tracing::error!(%error, "embedded S3 stopped unexpectedly");
                 },
                 () = async { loop {
-                    tokio::time::sleep(FORGET_EVERY).await;
+                    tokio::time::sleep(SWEEP_INTERVAL).await;
                     let forgetting = forgetting.clone();
-                    let _ = tokio::task::spawn_blocking(move || forgetting.forget_expired()).await;
+                    let _ = tokio::task::spawn_blocking(move || forgetting.delete_expired()).await;
                 } } => {}
             }
         });
@@ -135,12 +135,12 @@ impl S3 {
     }
 }
 
-struct Refused(StatusCode, &'static str, String);
+struct S3Error(StatusCode, &'static str, String);
 
-impl IntoResponse for Refused {
+impl IntoResponse for S3Error {
     fn into_response(self) -> Response {
         let Self(status, code, message) = self;
-        let id = moment::random_uuid();
+        let id = timestamp::random_uuid();
         let body = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>{message}</Message><RequestId>{id}</RequestId></Error>"
         );
@@ -148,30 +148,30 @@ impl IntoResponse for Refused {
     }
 }
 
-impl From<std::io::Error> for Refused {
+impl From<std::io::Error> for S3Error {
     fn from(error: std::io::Error) -> Self {
         tracing::error!(%error, "embedded S3 cannot use its folder: {error}");
         Self(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "We encountered an internal error.".into())
     }
 }
 
-fn refuse<T>(status: StatusCode, code: &'static str, message: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused(status, code, message.into()))
+fn refuse<T>(status: StatusCode, code: &'static str, message: impl Into<String>) -> Result<T, S3Error> {
+    Err(S3Error(status, code, message.into()))
 }
 
-async fn answer(State(buckets): State<Buckets>, request: Request) -> Response {
+async fn handle(State(buckets): State<Buckets>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let is_head = parts.method == Method::HEAD;
-    let answered = answered(&buckets, &parts, body).await.unwrap_or_else(IntoResponse::into_response);
+    let answered = dispatch(&buckets, &parts, body).await.unwrap_or_else(IntoResponse::into_response);
     // An error response to HEAD has no body.
     if is_head && !answered.status().is_success() { answered.map(|_| Body::empty()) } else { answered }
 }
 
-async fn answered(buckets: &Buckets, parts: &Parts, body: Body) -> Result<Response, Refused> {
-    if buckets.is_due(&[Fault::SlowDown]).is_some() {
+async fn dispatch(buckets: &Buckets, parts: &Parts, body: Body) -> Result<Response, S3Error> {
+    if buckets.take_fault(&[Fault::SlowDown]).is_some() {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Please reduce your request rate.");
     }
-    let query = Query::of(parts.uri.query().unwrap_or_default());
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
     if query.get("X-Amz-Signature").is_none() {
         return refuse(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied");
     }
@@ -179,43 +179,49 @@ async fn answered(buckets: &Buckets, parts: &Parts, body: Body) -> Result<Respon
         let message = "Only one auth mechanism allowed.";
         return refuse(StatusCode::BAD_REQUEST, "InvalidArgument", message);
     }
-    if let Err(error) = verify_presigned(parts, &buckets.0.signers) {
-        return Err(unsigned(&error));
+    if let Err(error) = verify_presigned(parts, &buckets.0.credentials) {
+        return Err(auth_error(&error));
     }
-    let path = decoded(parts.uri.path().trim_start_matches('/'));
+    let path = percent_decode(parts.uri.path().trim_start_matches('/'));
     let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
-    if !lock(&buckets.0.made).contains_key(bucket) {
+    if !lock(&buckets.0.buckets).contains_key(bucket) {
         return refuse(StatusCode::NOT_FOUND, "NoSuchBucket", "The specified bucket does not exist");
     }
-    if key.is_empty() || key.len() > LONGEST_KEY {
+    if key.is_empty() || key.len() > MAX_KEY_BYTES {
         return refuse(StatusCode::BAD_REQUEST, "KeyTooLongError", "Your key is too long, or there is none.");
     }
     match parts.method {
-        Method::PUT => put(buckets, parts, body, bucket, key).await,
-        Method::GET | Method::HEAD => get(buckets, parts, &query, bucket, key),
+        Method::PUT => put_object(buckets, parts, body, bucket, key).await,
+        Method::GET | Method::HEAD => get_object(buckets, parts, &query, bucket, key),
         _ => refuse(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "The method is not allowed."),
     }
 }
 
-fn unsigned(error: &AuthError) -> Refused {
+fn auth_error(error: &AuthError) -> S3Error {
     let code = match error {
         AuthError::SignatureDoesNotMatch => "SignatureDoesNotMatch",
         AuthError::AccessKeyNotFound(_) => "InvalidAccessKeyId",
         AuthError::MissingQueryParam(_) | AuthError::InvalidAuthParam(_) => "AuthorizationQueryParametersError",
         _ => "AccessDenied",
     };
-    Refused(StatusCode::FORBIDDEN, code, error.to_string())
+    S3Error(StatusCode::FORBIDDEN, code, error.to_string())
 }
 
-async fn put(buckets: &Buckets, parts: &Parts, body: Body, bucket: &str, key: &str) -> Result<Response, Refused> {
+async fn put_object(
+    buckets: &Buckets,
+    parts: &Parts,
+    body: Body,
+    bucket: &str,
+    key: &str,
+) -> Result<Response, S3Error> {
     let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     if parts.headers.get(header::CONTENT_LENGTH).is_none() {
         return refuse(StatusCode::LENGTH_REQUIRED, "MissingContentLength", "You must provide Content-Length.");
     }
-    if buckets.is_due(&[Fault::CutUpload]).is_some() {
-        return Ok(broken());
+    if buckets.take_fault(&[Fault::CutUpload]).is_some() {
+        return Ok(broken_response());
     }
-    let Ok(bytes) = to_bytes(body, LARGEST).await else {
+    let Ok(bytes) = to_bytes(body, MAX_OBJECT_BYTES).await else {
         return refuse(StatusCode::BAD_REQUEST, "IncompleteBody", "The body is shorter than it says, or too large.");
     };
     let sha256 = BASE64.encode(Sha256::digest(&bytes));
@@ -224,28 +230,28 @@ async fn put(buckets: &Buckets, parts: &Parts, body: Body, bucket: &str, key: &s
         return refuse(StatusCode::BAD_REQUEST, "BadDigest", message);
     }
     let content_type = text("content-type").unwrap_or_else(|| "binary/octet-stream".into());
-    let about = About { content_type, disposition: text("content-disposition"), sha256 };
-    buckets.0.shelf.put(bucket, key, &about, &bytes)?;
-    if buckets.is_due(&[Fault::LostAnswer]).is_some() {
-        return Ok(broken());
+    let about = ObjectMetadata { content_type, disposition: text("content-disposition"), sha256 };
+    buckets.0.storage.put(bucket, key, &about, &bytes)?;
+    if buckets.take_fault(&[Fault::LoseResponse]).is_some() {
+        return Ok(broken_response());
     }
     let headers = [("x-amz-checksum-sha256", about.sha256.clone()), ("etag", etag(&about))];
     Ok((StatusCode::OK, headers).into_response())
 }
 
 /// A response that declares one byte and fails before sending it, which closes the connection.
-fn broken() -> Response {
+fn broken_response() -> Response {
     Response::new(Body::new(Limited::new(Full::new(Bytes::from_static(b"never")), 1)))
 }
 
-fn get(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) -> Result<Response, Refused> {
+fn get_object(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str) -> Result<Response, S3Error> {
     // S3 reveals a missing key only to callers that may list the bucket; a presigned URL does not allow this.
-    let missing = || Refused(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied".into());
+    let missing = || S3Error(StatusCode::FORBIDDEN, "AccessDenied", "Access Denied".into());
     let (about, length, body) = if parts.method == Method::HEAD {
-        let (about, length) = buckets.0.shelf.about(bucket, key)?.ok_or_else(missing)?;
+        let (about, length) = buckets.0.storage.head(bucket, key)?.ok_or_else(missing)?;
         (about, length, Body::empty())
     } else {
-        let Object { about, bytes } = buckets.0.shelf.get(bucket, key)?.ok_or_else(missing)?;
+        let Object { metadata: about, bytes } = buckets.0.storage.get(bucket, key)?.ok_or_else(missing)?;
         (about, bytes.len() as u64, Body::from(bytes))
     };
     let mut headers = HeaderMap::new();
@@ -263,16 +269,16 @@ fn get(buckets: &Buckets, parts: &Parts, query: &Query, bucket: &str, key: &str)
 }
 
 /// S3 uses another hash; clients must not rely on the kind.
-fn etag(about: &About) -> String {
+fn etag(about: &ObjectMetadata) -> String {
     format!("\"{}\"", about.sha256.chars().filter(char::is_ascii_alphanumeric).take(32).collect::<String>())
 }
 
 struct Query(HashMap<String, String>);
 
 impl Query {
-    fn of(text: &str) -> Self {
+    fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-        Self(pairs.map(|(name, value)| (decoded(name), decoded(value))).collect())
+        Self(pairs.map(|(name, value)| (percent_decode(name), percent_decode(value))).collect())
     }
 
     fn get(&self, name: &str) -> Option<&str> {
@@ -281,7 +287,7 @@ impl Query {
 }
 
 /// Decodes `%XX`; invalid escapes stay unchanged.
-fn decoded(text: &str) -> String {
+fn percent_decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {

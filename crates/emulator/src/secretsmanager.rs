@@ -2,7 +2,7 @@
 //! A changing call is answered after the values of all secrets are on disk; a start restores them. The file has names,
 //! current and previous values and times of change, but no older versions, tags or policies.
 
-mod kept;
+mod secret_file;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response as HttpResponse, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use kept::{Disk, Kept, Secrets, Version};
 use rustack_secretsmanager_core::config::SecretsManagerConfig;
 use rustack_secretsmanager_core::handler::RustackSecretsManagerHandler;
 use rustack_secretsmanager_core::provider::RustackSecretsManager;
 use rustack_secretsmanager_http::dispatch::dispatch_operation;
 use rustack_secretsmanager_http::response::error_to_response;
 use rustack_secretsmanager_http::router::resolve_operation;
+use secret_file::{SecretFile, SecretVersion, Secrets, StoredSecret};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::server::{self, Server};
-use crate::{ACCOUNT, Error, REGION, moment};
+use crate::{ACCOUNT, Error, REGION, timestamp};
 
 /// Operations that change the set of values.
-const CHANGES: [&str; 5] = ["CreateSecret", "PutSecretValue", "UpdateSecret", "DeleteSecret", "RestoreSecret"];
+const WRITE_OPERATIONS: [&str; 5] = ["CreateSecret", "PutSecretValue", "UpdateSecret", "DeleteSecret", "RestoreSecret"];
 
 /// Size limit of a response body read here, which is at most one page of the list. Units: bytes.
-const LARGEST: usize = 4 << 20;
+const MAX_RESPONSE_BYTES: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(crate) struct SecretsManager {
@@ -38,11 +38,11 @@ pub(crate) struct SecretsManager {
     pub(crate) server: Server,
 }
 
-struct Edge {
+struct Service {
     handler: RustackSecretsManagerHandler,
     /// The content of the file; locked during a change, so that changes are written in order.
-    kept: Mutex<Secrets>,
-    disk: Option<Disk>,
+    stored: Mutex<Secrets>,
+    disk: Option<SecretFile>,
 }
 
 impl SecretsManager {
@@ -55,35 +55,35 @@ impl SecretsManager {
             default_account_id: ACCOUNT.to_owned(),
         });
         let handler = RustackSecretsManagerHandler::new(Arc::new(provider));
-        let disk = folder.map(Disk::of);
+        let disk = folder.map(SecretFile::new);
         let secrets = match &disk {
             None => Secrets::new(),
-            Some(disk) => disk.read().map_err(|source| Error::Folder { path: disk.path().to_owned(), source })?,
+            Some(disk) => disk.load().map_err(|source| Error::Folder { path: disk.path().to_owned(), source })?,
         };
-        let edge = Arc::new(Edge { handler, kept: Mutex::new(Secrets::new()), disk });
+        let edge = Arc::new(Service { handler, stored: Mutex::new(Secrets::new()), disk });
         let path = edge.disk.as_ref().map(|disk| disk.path().to_owned()).unwrap_or_default();
-        edge.set(secrets).await.map_err(|source| Error::Folder { path, source })?;
-        let router = Router::new().route("/", post(answer)).with_state(edge);
-        Ok(Self { url: format!("http://{address}"), server: Server::router(listener, router) })
+        edge.restore(secrets).await.map_err(|source| Error::Folder { path, source })?;
+        let router = Router::new().route("/", post(handle)).with_state(edge);
+        Ok(Self { url: format!("http://{address}"), server: Server::serve_router(listener, router) })
     }
 }
 
-async fn answer(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn handle(State(edge): State<Arc<Service>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     let operation = target.rsplit('.').next().unwrap_or_default();
     if operation == "ListSecrets" {
-        return edge.listed(&headers, body).await;
+        return edge.list_secrets(&headers, body).await;
     }
-    if !CHANGES.contains(&operation) {
-        return edge.call(&headers, body).await;
+    if !WRITE_OPERATIONS.contains(&operation) {
+        return edge.dispatch(&headers, body).await;
     }
-    let mut kept = edge.kept.lock().await;
-    let changed = named(&body);
-    let answer = edge.call(&headers, body).await;
+    let mut kept = edge.stored.lock().await;
+    let changed = secret_id(&body);
+    let answer = edge.dispatch(&headers, body).await;
     if !answer.status().is_success() {
         return answer;
     }
-    match edge.keep(&mut kept, changed.as_deref()).await {
+    match edge.save(&mut kept, changed.as_deref()).await {
         Ok(()) => answer,
         Err(error) => {
             // The caller retries, and the next successful write includes this change.
@@ -94,28 +94,28 @@ async fn answer(State(edge): State<Arc<Edge>>, headers: HeaderMap, body: Bytes) 
     }
 }
 
-impl Edge {
-    async fn call(&self, headers: &HeaderMap, body: Bytes) -> Response {
+impl Service {
+    async fn dispatch(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let answered = match resolve_operation(headers) {
             Ok(operation) => dispatch_operation(&self.handler, operation, body).await,
             Err(error) => Err(error),
         };
-        answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
+        answered.unwrap_or_else(|error| error_to_response(&error, &timestamp::random_uuid())).map(Body::new)
     }
 
     /// Calls an operation internally; returns `None` if it was refused.
-    async fn ask(&self, operation: &str, body: Value) -> Option<Value> {
+    async fn call_internal(&self, operation: &str, body: Value) -> Option<Value> {
         let target = HeaderValue::from_str(&format!("secretsmanager.{operation}")).ok()?;
-        let answer = self.call(&HeaderMap::from_iter([(header(), target)]), body.to_string().into()).await;
+        let answer = self.dispatch(&HeaderMap::from_iter([(target_header(), target)]), body.to_string().into()).await;
         let body = answer.status().is_success().then_some(answer.into_body())?;
-        serde_json::from_slice(&to_bytes(body, LARGEST).await.ok()?).ok()
+        serde_json::from_slice(&to_bytes(body, MAX_RESPONSE_BYTES).await.ok()?).ok()
     }
 
     /// Lists the secrets with times of change from before this process.
-    async fn listed(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let kept = self.kept.lock().await;
-        let (head, body) = self.call(headers, body).await.into_parts();
-        let Ok(bytes) = to_bytes(body, LARGEST).await else {
+    async fn list_secrets(&self, headers: &HeaderMap, body: Bytes) -> Response {
+        let kept = self.stored.lock().await;
+        let (head, body) = self.dispatch(headers, body).await.into_parts();
+        let Ok(bytes) = to_bytes(body, MAX_RESPONSE_BYTES).await else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
         let Ok(mut page) = serde_json::from_slice::<Value>(&bytes) else {
@@ -137,16 +137,16 @@ impl Edge {
     }
 
     /// Restores stored secrets in rustack.
-    async fn set(&self, secrets: Secrets) -> std::io::Result<()> {
-        let mut kept = self.kept.lock().await;
+    async fn restore(&self, secrets: Secrets) -> std::io::Result<()> {
+        let mut kept = self.stored.lock().await;
         for (name, secret) in &secrets {
-            let token = || secret.version_id.clone().unwrap_or_else(moment::random_uuid);
+            let token = || secret.version_id.clone().unwrap_or_else(timestamp::random_uuid);
             let mut create = json!({ "Name": name, "ClientRequestToken": token() });
             if let Some(before) = &secret.previous {
                 let first = json!({
                     "Name": name, "ClientRequestToken": before.version_id, "SecretString": before.secret_string,
                 });
-                let set = self.ask("CreateSecret", first).await;
+                let set = self.call_internal("CreateSecret", first).await;
                 set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
                 create = json!({ "SecretId": name, "ClientRequestToken": token() });
             }
@@ -157,7 +157,7 @@ impl Edge {
             }
             // Fail instead of skipping the secret, because the next write would drop it from the file.
             let operation = if secret.previous.is_some() { "PutSecretValue" } else { "CreateSecret" };
-            let set = self.ask(operation, create).await;
+            let set = self.call_internal(operation, create).await;
             set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
         }
         *kept = secrets;
@@ -166,7 +166,7 @@ impl Edge {
 
     /// Writes the current secrets to the file. Only the changed secret gets rustack's time, because rustack dates all
     /// others with the start of this process.
-    async fn keep(&self, kept: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
+    async fn save(&self, kept: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let unread = || std::io::Error::other("the secrets can't be listed");
         let (mut now, mut next) = (Secrets::new(), Value::Null);
@@ -175,20 +175,20 @@ impl Edge {
             if !next.is_null() {
                 list["NextToken"] = next;
             }
-            let page = self.ask("ListSecrets", list).await.ok_or_else(unread)?;
+            let page = self.call_internal("ListSecrets", list).await.ok_or_else(unread)?;
             for entry in page.get("SecretList").and_then(Value::as_array).into_iter().flatten() {
                 let Some(name) = entry.get("Name").and_then(Value::as_str) else { continue };
                 // A secret may have no value yet.
-                let value = self.ask("GetSecretValue", json!({ "SecretId": name })).await.unwrap_or_default();
+                let value = self.call_internal("GetSecretValue", json!({ "SecretId": name })).await.unwrap_or_default();
                 let word = |field: &str| value.get(field).and_then(Value::as_str).map(str::to_owned);
                 let (secret_string, secret_binary) = (word("SecretString"), word("SecretBinary"));
                 let before = json!({ "SecretId": name, "VersionStage": "AWSPREVIOUS" });
                 // A refusal means that no previous version exists.
-                let before = self.ask("GetSecretValue", before).await.unwrap_or_default();
+                let before = self.call_internal("GetSecretValue", before).await.unwrap_or_default();
                 let word_before = |field: &str| before.get(field).and_then(Value::as_str).map(str::to_owned);
                 let previous = word_before("VersionId")
                     .zip(word_before("SecretString"))
-                    .map(|(version_id, secret_string)| Version { version_id, secret_string });
+                    .map(|(version_id, secret_string)| SecretVersion { version_id, secret_string });
                 let is_changed = [Some(name), entry.get("ARN").and_then(Value::as_str)].contains(&changed);
                 let last_changed_date = match kept.get(name).filter(|_| !is_changed) {
                     Some(known) => known.last_changed_date.clone(),
@@ -196,7 +196,13 @@ impl Edge {
                 };
                 now.insert(
                     name.to_owned(),
-                    Kept { secret_string, secret_binary, previous, version_id: word("VersionId"), last_changed_date },
+                    StoredSecret {
+                        secret_string,
+                        secret_binary,
+                        previous,
+                        version_id: word("VersionId"),
+                        last_changed_date,
+                    },
                 );
             }
             next = page.get("NextToken").cloned().unwrap_or_default();
@@ -205,7 +211,7 @@ impl Edge {
             }
         }
         if now != *kept {
-            disk.write(&now)?;
+            disk.save(&now)?;
             *kept = now;
         }
         Ok(())
@@ -213,11 +219,11 @@ impl Edge {
 }
 
 /// Returns the secret that a request names, by name or ARN.
-fn named(body: &[u8]) -> Option<String> {
+fn secret_id(body: &[u8]) -> Option<String> {
     let body = serde_json::from_slice::<Value>(body).ok()?;
     ["Name", "SecretId"].iter().find_map(|field| body.get(field)?.as_str().map(str::to_owned))
 }
 
-fn header() -> axum::http::HeaderName {
+fn target_header() -> axum::http::HeaderName {
     axum::http::HeaderName::from_static("x-amz-target")
 }

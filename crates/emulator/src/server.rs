@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 
 /// Time for open requests to finish after a stop.
-const GRACE: Duration = Duration::from_secs(5);
+const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Binds the preferred loopback port, or a free one if it is in use.
 pub(crate) async fn bind(service: &'static str, preferred: Option<u16>) -> Result<(TcpListener, SocketAddr), Error> {
@@ -38,7 +38,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn router(listener: TcpListener, router: Router) -> Self {
+    pub(crate) fn serve_router(listener: TcpListener, router: Router) -> Self {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         Self::spawn(|stop| async move {
             let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
@@ -58,11 +58,11 @@ impl Server {
         Self { cancel, task: Some(task) }
     }
 
-    /// Stops accepting, then waits at most `GRACE` for open requests.
+    /// Stops accepting, then waits at most `STOP_TIMEOUT` for open requests.
     pub(crate) async fn stop(&mut self) {
         self.cancel.cancel();
         if let Some(mut task) = self.task.take()
-            && tokio::time::timeout(GRACE, &mut task).await.is_err()
+            && tokio::time::timeout(STOP_TIMEOUT, &mut task).await.is_err()
         {
             task.abort();
         }

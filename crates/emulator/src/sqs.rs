@@ -1,8 +1,8 @@
 //! Runs rustack as SQS on a loopback port, in memory.
 //! A restart loses every message. Visibility timeouts and delays may end up to a second late.
 
-mod refused;
-mod traces;
+mod trace_header;
+mod validation;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use rustack_sqs_http::router::resolve_operation;
 use serde_json::{Value, json};
 
 use crate::server::{self, Server};
-use crate::{ACCOUNT, Error, REGION, moment};
+use crate::{ACCOUNT, Error, REGION, timestamp};
 
 /// An in-process client of the queues.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ impl Sqs {
         let target = HeaderValue::from_str(&format!("AmazonSQS.{operation}"))
             .map_err(|error| failed("InvalidAction", error.to_string()))?;
         headers.insert("x-amz-target", target);
-        let response = self.answer(&headers, request.to_string().into()).await;
+        let response = self.handle(&headers, request.to_string().into()).await;
         let status = response.status();
         let body = response
             .into_body()
@@ -75,41 +75,41 @@ impl Sqs {
         Err(failed(text("__type"), text("message").to_owned()))
     }
 
-    async fn answer(&self, headers: &HeaderMap, body: Bytes) -> Response {
+    async fn handle(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let request = serde_json::from_slice::<Value>(&body).unwrap_or_default();
-        if let Some((code, message)) = refused::of(operation, &request) {
-            return refusal(code, &message);
+        if let Some((code, message)) = validation::validate(operation, &request) {
+            return error_response(code, &message);
         }
-        match traces::asked(operation, &request) {
-            None => self.dispatched(headers, body).await,
+        match trace_header::wrap_request(operation, &request) {
+            None => self.dispatch(headers, body).await,
             Some(changed) => {
-                let answer = self.dispatched(headers, changed.to_string().into()).await;
-                without_carriers(operation, &request, answer).await
+                let answer = self.dispatch(headers, changed.to_string().into()).await;
+                restore_trace_headers(operation, &request, answer).await
             }
         }
     }
 
-    async fn dispatched(&self, headers: &HeaderMap, body: Bytes) -> Response {
+    async fn dispatch(&self, headers: &HeaderMap, body: Bytes) -> Response {
         let answered = match resolve_operation(headers) {
             Ok(operation) => dispatch_operation(self.handler.as_ref(), operation, body).await,
             Err(error) => Err(error),
         };
-        answered.unwrap_or_else(|error| error_to_response(&error, &moment::random_uuid())).map(Body::new)
+        answered.unwrap_or_else(|error| error_to_response(&error, &timestamp::random_uuid())).map(Body::new)
     }
 }
 
-fn refusal(code: &str, message: &str) -> Response {
+fn error_response(code: &str, message: &str) -> Response {
     let headers = [
         ("content-type", "application/x-amz-json-1.0".to_owned()),
         ("x-amzn-query-error", format!("{code};Sender")),
-        ("x-amzn-requestid", moment::random_uuid()),
+        ("x-amzn-requestid", timestamp::random_uuid()),
     ];
     (StatusCode::BAD_REQUEST, headers, json!({ "__type": code, "message": message }).to_string()).into_response()
 }
 
-async fn without_carriers(operation: &str, request: &Value, answer: Response) -> Response {
+async fn restore_trace_headers(operation: &str, request: &Value, answer: Response) -> Response {
     let (mut head, body) = answer.into_parts();
     let bytes = match body.collect().await {
         Ok(body) => body.to_bytes(),
@@ -118,20 +118,20 @@ async fn without_carriers(operation: &str, request: &Value, answer: Response) ->
     let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
         return Response::from_parts(head, Body::from(bytes));
     };
-    traces::answered(operation, request, &mut value);
+    trace_header::unwrap_response(operation, request, &mut value);
     head.headers.remove(CONTENT_LENGTH);
     Response::from_parts(head, Body::from(value.to_string()))
 }
 
 #[derive(Debug)]
-pub(crate) struct Service {
+pub(crate) struct SqsServer {
     pub(crate) url: String,
     pub(crate) queues: Sqs,
     provider: Arc<RustackSqs>,
     server: Server,
 }
 
-impl Service {
+impl SqsServer {
     pub(crate) async fn start(port: Option<u16>) -> Result<Self, Error> {
         // Bind first, because the port is part of every queue URL.
         let (listener, address) = server::bind("SQS", port).await?;
@@ -145,8 +145,8 @@ impl Service {
         let queues = Sqs { handler: Arc::new(RustackSqsHandler::new(Arc::clone(&provider))) };
         // Clients that use the queue URL as endpoint post to its path.
         let router =
-            Router::new().route("/", post(answer)).route("/{account}/{queue}", post(answer)).with_state(queues.clone());
-        Ok(Self { url: format!("http://{address}"), queues, provider, server: Server::router(listener, router) })
+            Router::new().route("/", post(handle)).route("/{account}/{queue}", post(handle)).with_state(queues.clone());
+        Ok(Self { url: format!("http://{address}"), queues, provider, server: Server::serve_router(listener, router) })
     }
 
     /// Stops the queues first, which ends open long polls.
@@ -156,6 +156,6 @@ impl Service {
     }
 }
 
-async fn answer(State(queues): State<Sqs>, headers: HeaderMap, body: Bytes) -> Response {
-    queues.answer(&headers, body).await
+async fn handle(State(queues): State<Sqs>, headers: HeaderMap, body: Bytes) -> Response {
+    queues.handle(&headers, body).await
 }

@@ -2,8 +2,8 @@
 
 mod lookup;
 
-pub(crate) use lookup::note_use;
-pub use lookup::stored_for;
+pub use lookup::load_valid_token;
+pub(crate) use lookup::record_token_use;
 
 use crate::Problem;
 use axum::extract::{FromRef, FromRequestParts, Path};
@@ -21,9 +21,9 @@ use std::marker::PhantomData;
 pub mod scope {
     use pullyard_store::Scope;
 
-    pub trait Needed: Send + Sync {
+    pub trait RequiredScope: Send + Sync {
         const SCOPE: Scope;
-        const WORDS: &'static str;
+        const DESCRIPTION: &'static str;
     }
 
     macro_rules! needed {
@@ -31,9 +31,9 @@ pub mod scope {
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
             pub struct $name;
-            impl Needed for $name {
+            impl RequiredScope for $name {
                 const SCOPE: Scope = Scope::$name;
-                const WORDS: &'static str = $words;
+                const DESCRIPTION: &'static str = $words;
             }
         )*};
     }
@@ -56,7 +56,7 @@ pub struct Caller<S> {
 }
 
 impl<S> Caller<S> {
-    pub fn may_touch(&self, project: &ProjectId) -> Result<(), Problem> {
+    pub fn authorize_project(&self, project: &ProjectId) -> Result<(), Problem> {
         match &self.projects {
             Some(projects) if !projects.contains(project) => {
                 Err(Problem::not_allowed(&format!("access the project {project}")))
@@ -65,7 +65,7 @@ impl<S> Caller<S> {
         }
     }
 
-    pub fn may_touch_all(&self) -> Result<(), Problem> {
+    pub fn authorize_all_projects(&self) -> Result<(), Problem> {
         if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("access settings of all projects")) }
     }
 
@@ -75,26 +75,31 @@ impl<S> Caller<S> {
 }
 
 #[derive(Clone, Debug)]
-pub struct SignedIn(pub Token);
+pub struct TokenCaller(pub Token);
 
-impl<T: Send + Sync> FromRequestParts<T> for SignedIn
+impl<T: Send + Sync> FromRequestParts<T> for TokenCaller
 where
     Context: FromRef<T>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        Ok(Self(stored_for(&Context::from_ref(state), bearer(parts)?, TokenKind::Api).await?))
+        Ok(Self(load_valid_token(&Context::from_ref(state), bearer_token(parts)?, TokenKind::Api).await?))
     }
 }
 
-pub fn hash_of(token: &str) -> String {
+pub fn hash_token(token: &str) -> String {
     pullyard_control::token_hash(token)
 }
 
-pub fn stored_token(token: &str, name: &str, scopes: BTreeSet<Scope>, projects: Option<BTreeSet<ProjectId>>) -> Token {
+pub fn to_stored_token(
+    token: &str,
+    name: &str,
+    scopes: BTreeSet<Scope>,
+    projects: Option<BTreeSet<ProjectId>>,
+) -> Token {
     Token {
-        hash: hash_of(token),
+        hash: hash_token(token),
         name: name.to_owned(),
         prefix: token.chars().take(8).collect(),
         scopes,
@@ -109,7 +114,7 @@ pub fn stored_token(token: &str, name: &str, scopes: BTreeSet<Scope>, projects: 
     }
 }
 
-pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
+pub(crate) fn bearer_token(parts: &Parts) -> Result<&str, Problem> {
     parts
         .headers
         .get(header::AUTHORIZATION)
@@ -121,21 +126,21 @@ pub(crate) fn bearer(parts: &Parts) -> Result<&str, Problem> {
 impl<T, S> FromRequestParts<T> for Caller<S>
 where
     T: Send + Sync,
-    S: scope::Needed,
+    S: scope::RequiredScope,
     Context: FromRef<T>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let token = stored_for(&Context::from_ref(state), bearer(parts)?, TokenKind::Api).await?;
+        let token = load_valid_token(&Context::from_ref(state), bearer_token(parts)?, TokenKind::Api).await?;
         if !token.scopes.contains(&S::SCOPE) && !token.scopes.contains(&Scope::Admin) {
-            return Err(Problem::not_allowed(S::WORDS));
+            return Err(Problem::not_allowed(S::DESCRIPTION));
         }
         Ok(Self { id: token.id().to_string(), name: token.name, projects: token.projects, scope: PhantomData })
     }
 }
 
-async fn named(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
+async fn parse_attempt_path(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
     #[derive(Deserialize)]
     struct Named {
         job: JobId,
@@ -149,18 +154,18 @@ async fn named(parts: &mut Parts) -> Result<(JobId, u32), Problem> {
 
 /// A request with the bootstrap token of the attempt in the route.
 #[derive(Clone, Debug)]
-pub struct Starting(pub Bootstrap);
+pub struct BootstrapCaller(pub Bootstrap);
 
-impl<T: Send + Sync> FromRequestParts<T> for Starting
+impl<T: Send + Sync> FromRequestParts<T> for BootstrapCaller
 where
     Context: FromRef<T>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let (job, attempt) = named(parts).await?;
+        let (job, attempt) = parse_attempt_path(parts).await?;
         let ctx = Context::from_ref(state);
-        let bootstrap = ctx.keys().await?.read_bootstrap(bearer(parts)?, ctx.clock.now())?;
+        let bootstrap = ctx.load_signing_key().await?.verify_bootstrap(bearer_token(parts)?, ctx.clock.now())?;
         if bootstrap.job != job || bootstrap.attempt != attempt {
             return Err(Problem::not_signed_in());
         }
@@ -170,18 +175,18 @@ where
 
 /// A request with the lease of the attempt in the route. Use cases verify in the table that it still holds the job.
 #[derive(Clone, Debug)]
-pub struct Leased(pub Fence);
+pub struct LeaseCaller(pub Fence);
 
-impl<T: Send + Sync> FromRequestParts<T> for Leased
+impl<T: Send + Sync> FromRequestParts<T> for LeaseCaller
 where
     Context: FromRef<T>,
 {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let (job, attempt) = named(parts).await?;
+        let (job, attempt) = parse_attempt_path(parts).await?;
         let ctx = Context::from_ref(state);
-        let fence = ctx.keys().await?.read_lease(bearer(parts)?)?;
+        let fence = ctx.load_signing_key().await?.verify_lease(bearer_token(parts)?)?;
         if fence.job != job || fence.attempt != attempt {
             return Err(Problem::not_signed_in());
         }

@@ -10,9 +10,9 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_smithy_http_client::Builder;
-use pullyard_cloud::{DeadLetters, Lane, Objects, Secrets, Tasks, Wakeups};
-pub use pullyard_cloud::{Definitions, Network};
-use pullyard_control::{Clock, Connections, Context, ForgeTokens, Parts};
+use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, Tasks, Wakeups};
+pub use pullyard_cloud::{TaskDefinitions, TaskNetwork};
+use pullyard_control::{Clock, Connections, Context, ContextParts, ForgeTokens};
 pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
 use pullyard_store::Store;
 use std::time::Duration;
@@ -28,10 +28,10 @@ pub struct Config {
     pub undelivered_dlq_url: Option<String>,
     pub cluster: String,
     /// `PULLYARD_TASK_DEFINITIONS`: `small=F,medium=F,large=F`, each a family, or a family and revision.
-    pub task_definitions: Definitions,
+    pub task_definitions: TaskDefinitions,
     pub container: String,
     /// `PULLYARD_SUBNETS`, `PULLYARD_SECURITY_GROUPS` (comma-separated), `PULLYARD_PUBLIC_IP` (`true`).
-    pub network: Option<Network>,
+    pub network: Option<TaskNetwork>,
     pub key_secret: String,
     pub api_url: String,
     /// `PULLYARD_TASK_ISOLATION`: `external` if each task is a container of its own, else `none`.
@@ -54,32 +54,32 @@ pub struct Endpoints {
     pub s3: Option<String>,
 }
 
-pub fn handler() -> Option<String> {
+pub fn handler_name() -> Option<String> {
     std::env::var("_HANDLER").ok().filter(|name| !name.is_empty())
 }
 
-pub(crate) fn logged() -> Option<String> {
+pub(crate) fn log_filter() -> Option<String> {
     std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty())
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub struct Missing(pub &'static str);
+pub struct MissingVariable(pub &'static str);
 
-impl std::fmt::Display for Missing {
+impl std::fmt::Display for MissingVariable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the environment variable {} is not set", self.0)
     }
 }
 
-impl std::error::Error for Missing {}
+impl std::error::Error for MissingVariable {}
 
 impl Config {
-    pub fn from_env() -> Result<Self, Missing> {
-        Self::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    pub fn from_env() -> Result<Self, MissingVariable> {
+        Self::from_vars(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    pub(crate) fn read(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, Missing> {
-        let needed = |name| var(name).ok_or(Missing(name));
+    pub(crate) fn from_vars(var: impl Fn(&'static str) -> Option<String>) -> Result<Self, MissingVariable> {
+        let needed = |name| var(name).ok_or(MissingVariable(name));
         let list =
             |name| var(name).map(|value| value.split(',').map(|part| part.trim().to_owned()).collect::<Vec<_>>());
         Ok(Self {
@@ -90,10 +90,10 @@ impl Config {
             effects_dlq_url: var("PULLYARD_EFFECTS_DLQ_URL"),
             undelivered_dlq_url: var("PULLYARD_UNDELIVERED_DLQ_URL"),
             cluster: needed("PULLYARD_CLUSTER")?,
-            task_definitions: Definitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
-                .ok_or(Missing("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
+            task_definitions: TaskDefinitions::parse(&needed("PULLYARD_TASK_DEFINITIONS")?)
+                .ok_or(MissingVariable("PULLYARD_TASK_DEFINITIONS (small=FAMILY,medium=FAMILY,large=FAMILY)"))?,
             container: var("PULLYARD_CONTAINER").unwrap_or_else(|| "runner".into()),
-            network: list("PULLYARD_SUBNETS").map(|subnets| Network {
+            network: list("PULLYARD_SUBNETS").map(|subnets| TaskNetwork {
                 subnets,
                 security_groups: list("PULLYARD_SECURITY_GROUPS").unwrap_or_default(),
                 public_ip: var("PULLYARD_PUBLIC_IP").as_deref() == Some("true"),
@@ -115,7 +115,7 @@ impl Config {
     }
 
     pub async fn connect(self) -> Context {
-        let loader = bounded(aws_config::defaults(BehaviorVersion::latest())).http_client(https::client());
+        let loader = with_timeouts(aws_config::defaults(BehaviorVersion::latest())).http_client(https::client());
         let sdk = Box::pin(loader.load()).await;
         self.context(&sdk, Clock::default())
     }
@@ -128,19 +128,19 @@ impl Config {
         let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = self.endpoints;
         // The table's name is unique in the account, so deployments never share a secret.
         let secret_root = format!("{}/", self.table);
-        let lane = |queue_url: &str, dead_url| Lane { queue_url: queue_url.to_owned(), dead_url };
+        let lane = |queue_url: &str, dead_url| QueuePair { queue_url: queue_url.to_owned(), dead_url };
         let dispatch = lane(&self.dispatch_queue_url, self.dispatch_dlq_url);
         let effects = lane(&self.effects_queue_url, self.effects_dlq_url);
         let dead_letters = DeadLetters::new(sdk, sqs.as_deref(), dispatch, effects);
         let steady = clock.clone();
-        Context::new(Parts {
+        Context::new(ContextParts {
             store: Store::new(sdk, dynamodb.as_deref(), self.table),
-            dead_letters: dead_letters.and_undelivered(self.undelivered_dlq_url),
+            dead_letters: dead_letters.with_undelivered_queue(self.undelivered_dlq_url),
             wakeups: Wakeups::new(sdk, sqs.as_deref(), self.dispatch_queue_url, self.effects_queue_url),
             tasks: Tasks::new(sdk, ecs.as_deref(), self.cluster, self.task_definitions, self.container, self.network),
             secrets: Secrets::new(sdk, secretsmanager.as_deref())
-                .aged_by(move || steady.steady())
-                .encrypted_by(self.kms_key),
+                .with_clock(move || steady.monotonic())
+                .with_kms_key(self.kms_key),
             objects: Objects::new(sdk, s3.as_deref(), &self.artifacts_bucket),
             forges,
             forge_tokens: ForgeTokens::default(),
@@ -154,13 +154,13 @@ impl Config {
     }
 }
 
-const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Limits each call to AWS, per try and in total, with the SDK's jittered back-off. A try includes the whole response.
 /// The SDK's stalled-stream protection is off: with the same five seconds, chance would decide which error occurs.
-pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
+pub fn with_timeouts(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
     let limits = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_WITHIN)
+        .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(15))
         .build();
@@ -171,18 +171,18 @@ pub fn bounded(loader: aws_config::ConfigLoader) -> aws_config::ConfigLoader {
 }
 
 /// SDK configuration for services on this machine. They accept any credentials; a proxy could not reach them.
-pub async fn embedded(region: &'static str, key: &str, secret: &str) -> SdkConfig {
-    on_this_machine(None, region, key, secret).await
+pub async fn local_sdk_config(region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    build_local_sdk_config(None, region, key, secret).await
 }
 
 /// Like [`embedded`], with own connections and `app/NAME` in the User-Agent. On AWS, `AWS_SDK_UA_APP_ID` sets the name.
-pub async fn embedded_for(function: &'static str, region: &'static str, key: &str, secret: &str) -> SdkConfig {
-    on_this_machine(AppName::new(function).ok(), region, key, secret).await
+pub async fn local_sdk_config_for(function: &'static str, region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    build_local_sdk_config(AppName::new(function).ok(), region, key, secret).await
 }
 
-async fn on_this_machine(app: Option<AppName>, region: &'static str, key: &str, secret: &str) -> SdkConfig {
-    let credentials = aws_sdk_credentials(key, secret);
-    let loader = bounded(aws_config::defaults(BehaviorVersion::latest()));
+async fn build_local_sdk_config(app: Option<AppName>, region: &'static str, key: &str, secret: &str) -> SdkConfig {
+    let credentials = static_credentials(key, secret);
+    let loader = with_timeouts(aws_config::defaults(BehaviorVersion::latest()));
     let loader = match app {
         None => loader,
         Some(app) => loader.app_name(app),
@@ -195,7 +195,7 @@ async fn on_this_machine(app: Option<AppName>, region: &'static str, key: &str, 
         .await
 }
 
-fn aws_sdk_credentials(key: &str, secret: &str) -> impl aws_credential_types::provider::ProvideCredentials + 'static {
+fn static_credentials(key: &str, secret: &str) -> impl aws_credential_types::provider::ProvideCredentials + 'static {
     aws_credential_types::Credentials::new(key, secret, None, None, "embedded")
 }
 
@@ -205,14 +205,14 @@ mod tests {
 
     #[test]
     fn missing_variable_is_named_in_the_error() {
-        assert_eq!(Config::read(|_| None).unwrap_err(), Missing("PULLYARD_TABLE"));
+        assert_eq!(Config::from_vars(|_| None).unwrap_err(), MissingVariable("PULLYARD_TABLE"));
     }
 
     #[test]
     fn config_reads_exactly_the_variables_of_the_table() {
         let asked = std::cell::RefCell::new(Vec::new());
         let value = |name| if name == "PULLYARD_TASK_DEFINITIONS" { "small=s,medium=m,large=l" } else { "x" };
-        Config::read(|name| {
+        Config::from_vars(|name| {
             asked.borrow_mut().push(name);
             Some(value(name).into())
         })
@@ -223,14 +223,14 @@ mod tests {
         known.sort_unstable();
         assert_eq!(asked, known);
         for variable in VARIABLES {
-            let without = Config::read(|name| (name != variable.name).then(|| value(name).into()));
+            let without = Config::from_vars(|name| (name != variable.name).then(|| value(name).into()));
             assert_eq!(without.is_err(), variable.default.is_none(), "requirement of {}", variable.name);
         }
     }
 
     #[tokio::test]
     async fn aws_calls_have_time_limits_and_four_attempts() {
-        let sdk = embedded("us-east-1", "key", "secret").await;
+        let sdk = local_sdk_config("us-east-1", "key", "secret").await;
         let limits = sdk.timeout_config().unwrap();
         let limits = [limits.connect_timeout(), limits.operation_attempt_timeout(), limits.operation_timeout()];
         assert_eq!(limits, [2, 5, 15].map(|secs| Some(Duration::from_secs(secs))));
@@ -239,13 +239,13 @@ mod tests {
 
     #[tokio::test]
     async fn stalled_stream_protection_of_the_sdk_is_disabled() {
-        let sdk = embedded("us-east-1", "key", "secret").await;
+        let sdk = local_sdk_config("us-east-1", "key", "secret").await;
         assert!(!sdk.stalled_stream_protection().unwrap().is_enabled());
     }
 
     #[test]
     fn lists_are_split_and_defaults_apply() {
-        let config = Config::read(|name| match name {
+        let config = Config::from_vars(|name| match name {
             "PULLYARD_SUBNETS" => Some("subnet-a, subnet-b".into()),
             "PULLYARD_CONTAINER" | "PULLYARD_SECURITY_GROUPS" | "PULLYARD_PUBLIC_IP" | "PULLYARD_TASK_ISOLATION" => {
                 None

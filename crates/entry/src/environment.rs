@@ -1,10 +1,10 @@
 //! Converts a configuration to environment variables that [`Config::from_env`] reads.
 
 use crate::config::{Config, Endpoints};
-use pullyard_cloud::Network;
+use pullyard_cloud::TaskNetwork;
 
 impl Config {
-    pub fn environment(&self) -> Vec<(String, String)> {
+    pub fn to_environment(&self) -> Vec<(String, String)> {
         // Destructured completely, so that a new field does not compile until it is added here.
         let Self {
             table,
@@ -53,13 +53,13 @@ impl Config {
         ];
         let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
         let told = told.into_iter().map(|(name, value)| (name, value.clone()));
-        let all = told.chain(optional).chain(network.iter().flat_map(of_network));
+        let all = told.chain(optional).chain(network.iter().flat_map(network_variables));
         all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 
-fn of_network(network: &Network) -> [(&'static str, String); 3] {
-    let Network { subnets, security_groups, public_ip } = network;
+fn network_variables(network: &TaskNetwork) -> [(&'static str, String); 3] {
+    let TaskNetwork { subnets, security_groups, public_ip } = network;
     [
         ("PULLYARD_SUBNETS", subnets.join(",")),
         ("PULLYARD_SECURITY_GROUPS", security_groups.join(",")),
@@ -70,11 +70,11 @@ fn of_network(network: &Network) -> [(&'static str, String); 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Definitions;
+    use crate::config::TaskDefinitions;
 
     fn check(config: &Config) {
-        let variables = config.environment();
-        let read = Config::read(|name| {
+        let variables = config.to_environment();
+        let read = Config::from_vars(|name| {
             variables.iter().find(|(told, _)| told == name).map(|(_, value)| value.clone()).filter(|v| !v.is_empty())
         });
         assert_eq!(format!("{:?}", read.unwrap()), format!("{config:?}"));
@@ -90,7 +90,7 @@ mod tests {
             effects_dlq_url: None,
             undelivered_dlq_url: None,
             cluster: "c".into(),
-            task_definitions: Definitions::parse("small=s:3,medium=m,large=l").unwrap(),
+            task_definitions: TaskDefinitions::parse("small=s:3,medium=m,large=l").unwrap(),
             container: "other".into(),
             network: None,
             key_secret: "key".into(),
@@ -114,8 +114,11 @@ mod tests {
             secretsmanager: Some("http://m".into()),
             s3: Some("http://o".into()),
         };
-        config.network =
-            Some(Network { subnets: vec!["a".into(), "b".into()], security_groups: vec!["g".into()], public_ip: true });
+        config.network = Some(TaskNetwork {
+            subnets: vec!["a".into(), "b".into()],
+            security_groups: vec!["g".into()],
+            public_ip: true,
+        });
         check(&config);
         if let Some(network) = &mut config.network {
             network.public_ip = false;

@@ -16,47 +16,47 @@ use std::time::Instant;
 use tower::ServiceExt;
 
 /// Adds the response for unknown routes and the check of the runner's protocol version.
-pub fn finished(router: Router) -> Router {
+pub fn with_fallbacks(router: Router) -> Router {
     router
         .fallback(async || Problem::not_found("There is no such route."))
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This route does not take that method.")
         })
-        .layer(from_fn(refuse_old_runners))
+        .layer(from_fn(reject_old_runners))
 }
 
 /// Adds the request's ids to each log line, one line per request, and the metrics.
-pub fn logged(function: &'static str, ctx: &Context, router: Router) -> Router {
-    router.layer(from_fn_with_state((function, ctx.clone()), invoked))
+pub fn with_logging(function: &'static str, ctx: &Context, router: Router) -> Router {
+    router.layer(from_fn_with_state((function, ctx.clone()), run_invocation))
 }
 
 pub async fn run(router: Router) -> Result<(), Error> {
-    let service = tower::service_fn(move |request| answer(router.clone(), request));
-    lambda_runtime::run(Adapter::from(service).map_request(encoded_anew)).await
+    let service = tower::service_fn(move |request| handle_request(router.clone(), request));
+    lambda_runtime::run(Adapter::from(service).map_request(reencode_path)).await
 }
 
 /// Sends one API Gateway event to a router, through the code of Lambda's runtime.
 pub async fn invoke(router: Router, event: Value) -> Result<Value, String> {
     let payload: LambdaRequest = serde_json::from_value(event).map_err(|error| error.to_string())?;
     let event = LambdaEvent::new(payload, LambdaContext::default());
-    let service = tower::service_fn(move |request| answer(router.clone(), request));
+    let service = tower::service_fn(move |request| handle_request(router.clone(), request));
     let response =
-        Adapter::from(service).map_request(encoded_anew).oneshot(event).await.map_err(|error| error.to_string())?;
+        Adapter::from(service).map_request(reencode_path).oneshot(event).await.map_err(|error| error.to_string())?;
     serde_json::to_value(response).map_err(|error| error.to_string())
 }
 
 /// Encodes the path again: API Gateway's HTTP APIs decode it, but the router expects an encoded path.
 /// Source: <https://github.com/honojs/hono/issues/2156>.
-fn encoded_anew(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
+fn reencode_path(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaRequest> {
     if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload
         && let Some(path) = &mut request.raw_path
     {
-        *path = encoded(path);
+        *path = percent_encode(path);
     }
     event
 }
 
-fn encoded(path: &str) -> String {
+fn percent_encode(path: &str) -> String {
     let mut said = String::with_capacity(path.len());
     for c in path.chars() {
         if c.is_ascii_control() || matches!(c, '%' | '#' | '?' | '\\') {
@@ -69,7 +69,7 @@ fn encoded(path: &str) -> String {
 }
 
 /// Buffers the whole body, because Lambda requires the response in one piece.
-async fn answer(router: Router, request: lambda_http::Request) -> Result<lambda_http::Response<Body>, Error> {
+async fn handle_request(router: Router, request: lambda_http::Request) -> Result<lambda_http::Response<Body>, Error> {
     let Ok(response) = router.oneshot(request).await;
     let (head, body) = response.into_parts();
     let bytes = body.collect().await?.to_bytes();
@@ -80,7 +80,7 @@ async fn answer(router: Router, request: lambda_http::Request) -> Result<lambda_
     Ok(lambda_http::Response::from_parts(head, body))
 }
 
-async fn refuse_old_runners(request: Request, next: Next) -> Response {
+async fn reject_old_runners(request: Request, next: Next) -> Response {
     let spoken =
         request.headers().get(pullyard_protocol::version::HEADER).map(|value| value.to_str().unwrap_or_default());
     match spoken.map(str::parse::<u32>) {
@@ -91,13 +91,13 @@ async fn refuse_old_runners(request: Request, next: Next) -> Response {
             "runner_too_old",
             "This runner's protocol version is too old for the control plane.",
         )
-        .help("Update the runner to the control plane's version.")
+        .with_help("Update the runner to the control plane's version.")
         .into_response(),
     }
 }
 
 /// Path parameters that are logged, with their names in log lines. Others may contain a code or a secret's name.
-const IDS: [(&str, &str); 7] = [
+const LOGGED_PARAMETERS: [(&str, &str); 7] = [
     ("project", "project"),
     ("job", "job"),
     ("attempt", "attempt"),
@@ -107,26 +107,30 @@ const IDS: [(&str, &str); 7] = [
     ("runner", "runner"),
 ];
 
-async fn invoked(State((function, ctx)): State<(&'static str, Context)>, request: Request, next: Next) -> Response {
+async fn run_invocation(
+    State((function, ctx)): State<(&'static str, Context)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let extensions = request.extensions();
     let lambda = extensions.lambda_context_ref().cloned().unwrap_or_default();
-    let trace = invocation::trace_of(request.headers(), &lambda);
-    let (request_id, lineage) = (invocation::request_id(&lambda), invocation::lineage_of(&lambda));
-    let answer = invocation::within(function, Some(&request_id), trace, logging(request, next));
-    let answer = pullyard_cloud::trace::after(lineage, answer).await;
+    let trace = invocation::request_trace(request.headers(), &lambda);
+    let (request_id, lineage) = (invocation::request_id(&lambda), invocation::request_lineage(&lambda));
+    let answer = invocation::run_in_span(function, Some(&request_id), trace, log_request(request, next));
+    let answer = pullyard_cloud::trace::with_lineage(lineage, answer).await;
     metrics::flush(&ctx);
     answer
 }
 
-async fn logging(request: Request, next: Next) -> Response {
+async fn log_request(request: Request, next: Next) -> Response {
     let since = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
     if let Some(id) = request.extensions().request_context_ref().and_then(gateway_id) {
-        invocation::note("gateway_id", id);
+        invocation::record_id("gateway_id", id);
     }
-    for (name, value) in route.as_deref().map(|route| named(route, request.uri().path())).unwrap_or_default() {
-        invocation::note(name, value);
+    for (name, value) in route.as_deref().map(|route| path_ids(route, request.uri().path())).unwrap_or_default() {
+        invocation::record_id(name, value);
     }
     let response = next.run(request).await;
     let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -142,11 +146,11 @@ fn gateway_id(context: &RequestContext) -> Option<&str> {
     }
 }
 
-fn named<'a>(route: &str, path: &'a str) -> Vec<(&'static str, &'a str)> {
+fn path_ids<'a>(route: &str, path: &'a str) -> Vec<(&'static str, &'a str)> {
     let pairs = route.split('/').zip(path.split('/'));
     let known = |(place, value): (&str, &'a str)| {
         let place = place.strip_prefix('{')?.strip_suffix('}')?;
-        IDS.iter().find(|(of_path, _)| *of_path == place).map(|(_, name)| (*name, value))
+        LOGGED_PARAMETERS.iter().find(|(of_path, _)| *of_path == place).map(|(_, name)| (*name, value))
     };
     pairs.filter_map(known).collect()
 }
@@ -157,17 +161,17 @@ mod tests {
 
     #[test]
     fn decoded_path_is_percent_encoded_again() {
-        assert_eq!(encoded("/v1/tickets/APP-1"), "/v1/tickets/APP-1");
-        assert_eq!(encoded("/v1/tickets/A#1 50%?ü\\\n"), "/v1/tickets/A%231 50%25%3Fü%5C%0A");
+        assert_eq!(percent_encode("/v1/tickets/APP-1"), "/v1/tickets/APP-1");
+        assert_eq!(percent_encode("/v1/tickets/A#1 50%?ü\\\n"), "/v1/tickets/A%231 50%25%3Fü%5C%0A");
     }
 
     #[test]
     fn only_id_parameters_of_a_path_are_logged() {
-        let job = named("/v1/jobs/{job}/attempts/{attempt}/start", "/v1/jobs/job_1/attempts/2/start");
+        let job = path_ids("/v1/jobs/{job}/attempts/{attempt}/start", "/v1/jobs/job_1/attempts/2/start");
         assert_eq!(job, [("job", "job_1"), ("attempt", "2")]);
-        assert_eq!(named("/v1/tickets/{key}", "/v1/tickets/A%2F1"), [("ticket", "A%2F1")]);
-        assert_eq!(named("/v1/secrets/{secret}", "/v1/secrets/github"), []);
-        assert_eq!(named("/webhooks/github/{hook}", "/webhooks/github/shop"), [("hook", "shop")]);
-        assert_eq!(named("/webhooks/bitbucket/{hook}", "/webhooks/bitbucket/shop"), [("hook", "shop")]);
+        assert_eq!(path_ids("/v1/tickets/{key}", "/v1/tickets/A%2F1"), [("ticket", "A%2F1")]);
+        assert_eq!(path_ids("/v1/secrets/{secret}", "/v1/secrets/github"), []);
+        assert_eq!(path_ids("/webhooks/github/{hook}", "/webhooks/github/shop"), [("hook", "shop")]);
+        assert_eq!(path_ids("/webhooks/bitbucket/{hook}", "/webhooks/bitbucket/shop"), [("hook", "shop")]);
     }
 }

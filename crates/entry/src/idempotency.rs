@@ -7,9 +7,9 @@ use pullyard_domain::id::EventId;
 
 /// An invalid key is refused and not ignored, because the caller relies on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key(pub Option<EventId>);
+pub struct IdempotencyKey(pub Option<EventId>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Key {
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {

@@ -10,7 +10,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 /// Limit for a logged id from outside. Units: bytes.
-const LONGEST: usize = 200;
+const MAX_ID_BYTES: usize = 200;
 
 /// Runs an invocation in its span and writes its metrics. A local one without a request id gets a new id.
 pub fn run<F: Future>(
@@ -20,18 +20,18 @@ pub fn run<F: Future>(
     invoked: F,
 ) -> impl Future<Output = F::Output> {
     let trace = context.xray_trace_id.as_deref().and_then(TraceId::from_header);
-    let (request_id, lineage) = (request_id(context), lineage_of(context));
+    let (request_id, lineage) = (request_id(context), request_lineage(context));
     // Boxed before wrapping, because the SDK's futures are large and expensive to compile.
     let invoked = Box::pin(invoked);
     async move {
-        let answer = trace::after(lineage, within(function, Some(&request_id), trace, invoked)).await;
+        let answer = trace::with_lineage(lineage, run_in_span(function, Some(&request_id), trace, invoked)).await;
         metrics::flush(ctx);
         answer
     }
 }
 
 /// Runs a part of an invocation in its own span. It inherits a missing request id, and starts a missing trace.
-pub(crate) async fn within<F: Future>(
+pub(crate) async fn run_in_span<F: Future>(
     function: &'static str,
     request_id: Option<&str>,
     trace: Option<TraceId>,
@@ -55,13 +55,13 @@ pub(crate) async fn within<F: Future>(
         runner = Empty,
         pull_request = Empty,
     );
-    trace::within(trace, part.instrument(span)).await
+    trace::with_trace(trace, part.instrument(span)).await
 }
 
-/// Adds an id to all later log lines of the invocation. The name must be a field of the span in `within`.
-pub fn note(name: &'static str, value: impl Display) {
+/// Adds an id to all later log lines of the invocation. The name must be a field of the span in `run_in_span`.
+pub fn record_id(name: &'static str, value: impl Display) {
     let value = value.to_string();
-    if !value.is_empty() && value.len() <= LONGEST && !value.contains(char::is_control) {
+    if !value.is_empty() && value.len() <= MAX_ID_BYTES && !value.contains(char::is_control) {
         Span::current().record(name, value);
     }
 }
@@ -71,13 +71,13 @@ pub(crate) fn request_id(context: &lambda_http::Context) -> String {
 }
 
 /// The caller's trace, else Lambda's. API Gateway forwards the caller's id, which is also in the caller's log.
-pub(crate) fn trace_of(headers: &HeaderMap, context: &lambda_http::Context) -> Option<TraceId> {
+pub(crate) fn request_trace(headers: &HeaderMap, context: &lambda_http::Context) -> Option<TraceId> {
     let told = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(TraceId::from_header);
     told.or_else(|| context.xray_trace_id.as_deref().and_then(TraceId::from_header))
 }
 
 /// Lambda's loop counter. Never from a caller's header: a forged one could make Lambda stop our functions.
-pub(crate) fn lineage_of(context: &lambda_http::Context) -> Option<Lineage> {
+pub(crate) fn request_lineage(context: &lambda_http::Context) -> Option<Lineage> {
     context.xray_trace_id.as_deref().and_then(Lineage::from_header)
 }
 

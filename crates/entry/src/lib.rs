@@ -19,13 +19,13 @@ pub mod session;
 pub mod strict;
 pub mod telemetry;
 
-pub use auth::{Caller, Leased, SignedIn, Starting, scope};
+pub use auth::{BootstrapCaller, Caller, LeaseCaller, TokenCaller, scope};
 pub use config::Config;
-pub use idempotency::Key;
-pub use params::{Path, Query, ticket_named};
+pub use idempotency::IdempotencyKey;
+pub use params::{Path, Query, resolve_ticket_key};
 pub use problem::Problem;
 pub use pullyard_control::{Clock, Context};
 pub use revision::Revision;
 pub use runner_auth::RunnerCaller;
 pub use session::Visitor;
-pub use strict::Strict;
+pub use strict::StrictJson;

@@ -1,120 +1,128 @@
 //! Checks the texts of requests, which end up in table items of at most 400 KB, in prompts and on pages. Ticket tools
 //! and the board have the same limits. A job's context contains a ticket's text and a user's message together.
 
-use crate::strict::Fault;
+use crate::strict::FieldError;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::MAX_INPUT_CHARS;
 use pullyard_domain::project::MAX_HOLD_REASON_CHARS;
 use pullyard_domain::review::MAX_MESSAGE_CHARS;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::StartRequest;
-use pullyard_protocol::dead_letter::{MOST_NAMED, MoveDeadLetters};
-use pullyard_protocol::job::{AnswerJob, CancelJob, CreateJob};
-use pullyard_protocol::limits::{ACTIVE, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL};
+use pullyard_protocol::dead_letter::{MAX_MESSAGES, MoveDeadLetters};
+use pullyard_protocol::job::{CancelJob, CreateJob, SendInput};
+use pullyard_protocol::limits::{
+    ACTIVE_JOBS, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL,
+};
 use pullyard_protocol::project::{CreateProject, HoldProject};
-use pullyard_protocol::pull::{LinkPullRequest, RevisePullRequest};
+use pullyard_protocol::pull_request::{LinkPullRequest, RevisePullRequest};
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Allowed lead of a ticket tool's clock. An event from the far future would make all later events of its ticket stale.
-const AHEAD: Duration = Duration::from_secs(24 * 3_600);
+const MAX_CLOCK_LEAD: Duration = Duration::from_secs(24 * 3_600);
 
-pub fn event(event: &TicketEvent, now: Timestamp) -> Result<(), Fault> {
+pub fn check_event(event: &TicketEvent, now: Timestamp) -> Result<(), FieldError> {
     let ticket = &event.ticket;
-    if event.occurred_at > now.plus(AHEAD) {
-        return Err(Fault { pointer: "/occurred_at".into(), fault: "it is more than a day in the future".into() });
+    if event.occurred_at > now.plus(MAX_CLOCK_LEAD) {
+        return Err(FieldError {
+            pointer: "/occurred_at".into(),
+            message: "it is more than a day in the future".into(),
+        });
     }
-    event.actor.as_ref().map_or(Ok(()), |actor| words("/actor", actor, 0, NAME))?;
-    event.previous_status.as_ref().map_or(Ok(()), |status| words("/previous_status", status, 0, STATUS))?;
-    words("/ticket/title", &ticket.title, 1, TITLE)?;
-    body("/ticket/description", &ticket.description, DESCRIPTION)?;
-    words("/ticket/status", &ticket.status, 1, STATUS)?;
-    labels("/ticket/labels", &ticket.labels)?;
-    ticket.url.as_ref().map_or(Ok(()), |url| address("/ticket/url", url))
+    event.actor.as_ref().map_or(Ok(()), |actor| check_line("/actor", actor, 0, NAME))?;
+    event.previous_status.as_ref().map_or(Ok(()), |status| check_line("/previous_status", status, 0, STATUS))?;
+    check_line("/ticket/title", &ticket.title, 1, TITLE)?;
+    check_text("/ticket/description", &ticket.description, DESCRIPTION)?;
+    check_line("/ticket/status", &ticket.status, 1, STATUS)?;
+    check_labels("/ticket/labels", &ticket.labels)?;
+    ticket.url.as_ref().map_or(Ok(()), |url| check_url("/ticket/url", url))
 }
 
-pub fn ticket(new: &CreateTicket) -> Result<(), Fault> {
-    words("/title", &new.title, 1, TITLE)?;
-    body("/description", &new.description, DESCRIPTION)?;
-    new.status.as_ref().map_or(Ok(()), |status| words("/status", status, 1, STATUS))?;
-    labels("/labels", &new.labels)
+pub fn check_ticket(new: &CreateTicket) -> Result<(), FieldError> {
+    check_line("/title", &new.title, 1, TITLE)?;
+    check_text("/description", &new.description, DESCRIPTION)?;
+    new.status.as_ref().map_or(Ok(()), |status| check_line("/status", status, 1, STATUS))?;
+    check_labels("/labels", &new.labels)
 }
 
-pub fn edit(edit: &EditTicket) -> Result<(), Fault> {
-    edit.title.as_ref().map_or(Ok(()), |title| words("/title", title, 1, TITLE))?;
-    edit.description.as_ref().map_or(Ok(()), |description| body("/description", description, DESCRIPTION))?;
-    edit.labels.as_ref().map_or(Ok(()), |all| labels("/labels", all))
+pub fn check_edit(edit: &EditTicket) -> Result<(), FieldError> {
+    edit.title.as_ref().map_or(Ok(()), |title| check_line("/title", title, 1, TITLE))?;
+    edit.description.as_ref().map_or(Ok(()), |description| check_text("/description", description, DESCRIPTION))?;
+    edit.labels.as_ref().map_or(Ok(()), |all| check_labels("/labels", all))
 }
 
-pub fn put(to: &MoveTicket) -> Result<(), Fault> {
-    words("/status", &to.status, 1, STATUS)
+pub fn check_move(to: &MoveTicket) -> Result<(), FieldError> {
+    check_line("/status", &to.status, 1, STATUS)
 }
 
-pub fn hold(hold: &HoldProject) -> Result<(), Fault> {
-    words("/reason", &hold.reason, 1, MAX_HOLD_REASON_CHARS)
+pub fn check_hold(hold: &HoldProject) -> Result<(), FieldError> {
+    check_line("/reason", &hold.reason, 1, MAX_HOLD_REASON_CHARS)
 }
 
-pub fn dead_letters(order: &MoveDeadLetters) -> Result<(), Fault> {
-    let named = (1..=MOST_NAMED).contains(&order.messages.len());
-    if named { Ok(()) } else { fault("/messages", format!("use 1 to {MOST_NAMED}")) }
+pub fn check_dead_letters(order: &MoveDeadLetters) -> Result<(), FieldError> {
+    let named = (1..=MAX_MESSAGES).contains(&order.messages.len());
+    if named { Ok(()) } else { fault("/messages", format!("use 1 to {MAX_MESSAGES}")) }
 }
 
-pub fn job(new: &CreateJob) -> Result<(), Fault> {
-    new.prompt.as_ref().map_or(Ok(()), |prompt| body("/prompt", prompt, PROMPT))
+pub fn check_job(new: &CreateJob) -> Result<(), FieldError> {
+    new.prompt.as_ref().map_or(Ok(()), |prompt| check_text("/prompt", prompt, PROMPT))
 }
 
-pub fn revise(request: &RevisePullRequest) -> Result<(), Fault> {
-    pull_request(request.number)?;
+pub fn check_revise(request: &RevisePullRequest) -> Result<(), FieldError> {
+    check_pull_request(request.number)?;
     let Some(message) = &request.message else { return Ok(()) };
     let says = !message.trim().is_empty() && message.chars().count() <= MAX_MESSAGE_CHARS && !message.contains('\0');
     if says { Ok(()) } else { fault("/message", format!("use 1 to {MAX_MESSAGE_CHARS} characters that say something")) }
 }
 
-pub fn link(request: &LinkPullRequest) -> Result<(), Fault> {
-    pull_request(request.number)
+pub fn check_link(request: &LinkPullRequest) -> Result<(), FieldError> {
+    check_pull_request(request.number)
 }
 
-fn pull_request(number: u64) -> Result<(), Fault> {
+fn check_pull_request(number: u64) -> Result<(), FieldError> {
     let known = (1..=PULL_REQUEST).contains(&number);
     if known { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
 }
 
-pub fn project(new: &CreateProject) -> Result<(), Fault> {
-    words("/name", &new.name, 1, NAME)
+pub fn check_project(new: &CreateProject) -> Result<(), FieldError> {
+    check_line("/name", &new.name, 1, NAME)
 }
 
-pub fn cancel(request: &CancelJob) -> Result<(), Fault> {
-    request.reason.as_ref().map_or(Ok(()), |reason| words("/reason", reason, 1, pullyard_domain::job::MAX_REASON_CHARS))
+pub fn check_cancel(request: &CancelJob) -> Result<(), FieldError> {
+    request
+        .reason
+        .as_ref()
+        .map_or(Ok(()), |reason| check_line("/reason", reason, 1, pullyard_domain::job::MAX_REASON_CHARS))
 }
 
-pub fn answer(request: &AnswerJob) -> Result<(), Fault> {
+pub fn check_answer(request: &SendInput) -> Result<(), FieldError> {
     let says = !request.text.trim().is_empty() && request.text.chars().count() <= MAX_INPUT_CHARS;
     if says { Ok(()) } else { fault("/text", format!("use 1 to {MAX_INPUT_CHARS} characters that say something")) }
 }
 
-pub fn start(request: &StartRequest) -> Result<(), Fault> {
-    request.task.as_ref().map_or(Ok(()), |task| words("/task", task, 1, NAME))
+pub fn check_start(request: &StartRequest) -> Result<(), FieldError> {
+    request.task.as_ref().map_or(Ok(()), |task| check_line("/task", task, 1, NAME))
 }
 
-pub fn runner(request: &RegisterRequest) -> Result<(), Fault> {
-    words("/name", &request.name, 1, STATUS)?;
-    words("/version", &request.version, 1, STATUS)?;
-    labels("/labels", &request.labels)?;
-    labels("/capabilities", &request.capabilities)?;
-    active(&request.active)
+pub fn check_runner(request: &RegisterRequest) -> Result<(), FieldError> {
+    check_line("/name", &request.name, 1, STATUS)?;
+    check_line("/version", &request.version, 1, STATUS)?;
+    check_labels("/labels", &request.labels)?;
+    check_labels("/capabilities", &request.capabilities)?;
+    check_active(&request.active)
 }
 
 /// Checks a runner's active jobs, which include a few whose end the runner has not received.
-pub fn active(jobs: &BTreeSet<JobId>) -> Result<(), Fault> {
-    if jobs.len() > ACTIVE {
-        return fault("/active", format!("use at most {ACTIVE} jobs"));
+pub fn check_active(jobs: &BTreeSet<JobId>) -> Result<(), FieldError> {
+    if jobs.len() > ACTIVE_JOBS {
+        return fault("/active", format!("use at most {ACTIVE_JOBS} jobs"));
     }
     Ok(())
 }
 
-fn words(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), Fault> {
+fn check_line(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), FieldError> {
     let enough = least == 0 || !text.trim().is_empty();
     if enough && text.chars().count() <= most && !text.chars().any(char::is_control) {
         return Ok(());
@@ -122,21 +130,21 @@ fn words(pointer: &str, text: &str, least: usize, most: usize) -> Result<(), Fau
     fault(pointer, format!("use {least} to {most} printable characters"))
 }
 
-fn body(pointer: &str, text: &str, most: usize) -> Result<(), Fault> {
+fn check_text(pointer: &str, text: &str, most: usize) -> Result<(), FieldError> {
     if text.len() > most {
         return fault(pointer, format!("use at most {} KiB", most / 1024));
     }
     if text.contains('\0') { fault(pointer, "remove the NUL character".into()) } else { Ok(()) }
 }
 
-fn labels(pointer: &str, labels: &BTreeSet<String>) -> Result<(), Fault> {
+fn check_labels(pointer: &str, labels: &BTreeSet<String>) -> Result<(), FieldError> {
     if labels.len() > LABELS {
         return fault(pointer, format!("use at most {LABELS} labels"));
     }
-    labels.iter().try_for_each(|label| words(pointer, label, 1, LABEL))
+    labels.iter().try_for_each(|label| check_line(pointer, label, 1, LABEL))
 }
 
-fn address(pointer: &str, url: &str) -> Result<(), Fault> {
+fn check_url(pointer: &str, url: &str) -> Result<(), FieldError> {
     let web = url.starts_with("https://") || url.starts_with("http://");
     if web && url.len() <= URL && !url.chars().any(char::is_control) {
         return Ok(());
@@ -144,6 +152,6 @@ fn address(pointer: &str, url: &str) -> Result<(), Fault> {
     fault(pointer, format!("use an http address of at most {URL} bytes"))
 }
 
-fn fault(pointer: &str, fault: String) -> Result<(), Fault> {
-    Err(Fault { pointer: pointer.into(), fault })
+fn fault(pointer: &str, fault: String) -> Result<(), FieldError> {
+    Err(FieldError { pointer: pointer.into(), message: fault })
 }

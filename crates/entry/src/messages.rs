@@ -1,6 +1,6 @@
 //! Processes batches of SQS messages and returns only failed messages to the queue.
 
-use crate::invocation::{note, within};
+use crate::invocation::{record_id, run_in_span};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use pullyard_cloud::trace;
 use pullyard_domain::trace::TraceId;
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 /// Processes each message of a batch in its sender's trace, with a log line of its own.
 /// An unreadable body fails alone. In a FIFO queue, a failed message defers the rest of its group.
-pub async fn each<M, E, F>(function: &'static str, event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
+pub async fn process_batch<M, E, F>(function: &'static str, event: SqsEvent, act: impl Fn(M) -> F) -> SqsBatchResponse
 where
     M: DeserializeOwned,
     E: Display,
@@ -27,9 +27,9 @@ where
             answer.add_failure(id);
             continue;
         }
-        let sender = record.attributes.get(TRACE).and_then(|header| TraceId::from_header(header));
-        let part = told(&record, one(&record, &act));
-        if within(function, None, sender.or_else(trace::current), part).await.is_err() {
+        let sender = record.attributes.get(TRACE_ATTRIBUTE).and_then(|header| TraceId::from_header(header));
+        let part = log_message(&record, process_message(&record, &act));
+        if run_in_span(function, None, sender.or_else(trace::current_trace), part).await.is_err() {
             answer.add_failure(id);
             blocked.extend(group);
         }
@@ -37,10 +37,10 @@ where
     answer
 }
 
-const TRACE: &str = "AWSTraceHeader";
+const TRACE_ATTRIBUTE: &str = "AWSTraceHeader";
 
 /// Message fields that are logged, with their names in log lines.
-const IDS: [(&str, &str); 6] = [
+const LOGGED_FIELDS: [(&str, &str); 6] = [
     ("job", "job"),
     ("project", "project"),
     ("poll", "project"),
@@ -49,13 +49,13 @@ const IDS: [(&str, &str); 6] = [
     ("pull_request", "pull_request"),
 ];
 
-async fn told(record: &SqsMessage, done: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+async fn log_message(record: &SqsMessage, done: impl Future<Output = Result<(), String>>) -> Result<(), String> {
     let since = Instant::now();
-    note("message_id", record.message_id.as_deref().unwrap_or_default());
+    record_id("message_id", record.message_id.as_deref().unwrap_or_default());
     let body: Value = serde_json::from_str(record.body.as_deref().unwrap_or_default()).unwrap_or_default();
-    for (field, name) in IDS {
+    for (field, name) in LOGGED_FIELDS {
         if let Some(value) = body.get(field).and_then(Value::as_str) {
-            note(name, value);
+            record_id(name, value);
         }
     }
     let done = done.await;
@@ -68,7 +68,7 @@ async fn told(record: &SqsMessage, done: impl Future<Output = Result<(), String>
     done
 }
 
-async fn one<M, E, F>(record: &SqsMessage, act: &impl Fn(M) -> F) -> Result<(), String>
+async fn process_message<M, E, F>(record: &SqsMessage, act: &impl Fn(M) -> F) -> Result<(), String>
 where
     M: DeserializeOwned,
     E: Display,
@@ -87,8 +87,12 @@ mod tests {
 
     async fn check(records: Value, failed: &[&str]) {
         let event: SqsEvent = serde_json::from_value(json!({ "Records": records })).unwrap();
-        let answer =
-            each("effects", event, async |message: Value| if message["ok"] == true { Ok(()) } else { Err("no") }).await;
+        let answer = process_batch(
+            "effects",
+            event,
+            async |message: Value| if message["ok"] == true { Ok(()) } else { Err("no") },
+        )
+        .await;
         let ids: Vec<_> = answer.batch_item_failures.iter().map(|failure| failure.item_identifier.as_str()).collect();
         assert_eq!(ids, failed);
     }

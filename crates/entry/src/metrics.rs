@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>.
 
 use crate::Context;
-use pullyard_control::{Count, Round};
+use pullyard_control::{Counter, SweepResult};
 use serde_json::{Map, Value, json};
 
 pub const TARGET: &str = "pullyard_metrics";
@@ -57,41 +57,41 @@ metrics! {
     ITEMS_CORRUPT = "ItemsCorrupt" "Count" "Unreadable table items that were skipped.";
 }
 
-fn of(count: Count) -> Metric {
+fn metric_for(count: Counter) -> Metric {
     match count {
-        Count::DeliveryAccepted => DELIVERIES_ACCEPTED,
-        Count::DeliveryHeld => DELIVERIES_HELD,
-        Count::DeliveryRefused => DELIVERIES_REFUSED,
-        Count::DeliveryIgnored => DELIVERIES_IGNORED,
-        Count::DeliveryDuplicate => DELIVERIES_DUPLICATE,
-        Count::DeliveryInvalid => DELIVERIES_INVALID,
-        Count::SignatureRefused => SIGNATURES_REFUSED,
-        Count::TaskStarted => TASKS_STARTED,
-        Count::TaskStartFailed => TASK_STARTS_FAILED,
-        Count::JobCompleted => JOBS_COMPLETED,
-        Count::JobFailed => JOBS_FAILED,
-        Count::JobCancelled => JOBS_CANCELLED,
-        Count::JobRequeued => JOBS_REQUEUED,
-        Count::ModelLeftAlone => MODELS_LEFT_ALONE,
-        Count::WakeupLost => WAKEUPS_LOST,
-        Count::ItemCorrupt => ITEMS_CORRUPT,
+        Counter::DeliveryAccepted => DELIVERIES_ACCEPTED,
+        Counter::DeliveryHeld => DELIVERIES_HELD,
+        Counter::DeliveryRefused => DELIVERIES_REFUSED,
+        Counter::DeliveryIgnored => DELIVERIES_IGNORED,
+        Counter::DeliveryDuplicate => DELIVERIES_DUPLICATE,
+        Counter::DeliveryInvalid => DELIVERIES_INVALID,
+        Counter::SignatureRefused => SIGNATURES_REFUSED,
+        Counter::TaskStarted => TASKS_STARTED,
+        Counter::TaskStartFailed => TASK_STARTS_FAILED,
+        Counter::JobCompleted => JOBS_COMPLETED,
+        Counter::JobFailed => JOBS_FAILED,
+        Counter::JobCancelled => JOBS_CANCELLED,
+        Counter::JobRequeued => JOBS_REQUEUED,
+        Counter::BreakerOpened => MODELS_LEFT_ALONE,
+        Counter::WakeupLost => WAKEUPS_LOST,
+        Counter::ItemCorrupt => ITEMS_CORRUPT,
     }
 }
 
 pub(crate) fn flush(ctx: &Context) {
-    let counted = ctx.tally().take();
-    publish(ctx, counted.into_iter().map(|(count, value)| (of(count), value)).collect());
+    let counted = ctx.counters().take();
+    publish(ctx, counted.into_iter().map(|(count, value)| (metric_for(count), value)).collect());
 }
 
-pub fn swept(ctx: &Context, round: &Round) {
-    publish(ctx, of_sweep(ctx, round));
+pub fn publish_sweep(ctx: &Context, round: &SweepResult) {
+    publish(ctx, sweep_values(ctx, round));
 }
 
-fn of_sweep(ctx: &Context, round: &Round) -> Vec<(Metric, u64)> {
+fn sweep_values(ctx: &Context, round: &SweepResult) -> Vec<(Metric, u64)> {
     let report = &round.report;
     let mut all = vec![
-        (SWEEPS_COMPLETED, u64::from(round.noted)),
-        (SWEEP_HEALED, u64::from(report.healed())),
+        (SWEEPS_COMPLETED, u64::from(round.is_recorded)),
+        (SWEEP_HEALED, u64::from(report.repaired())),
         (SWEEP_FAILED, u64::from(report.failed)),
     ];
     if let Some(gauges) = &report.gauges {
@@ -112,17 +112,17 @@ fn publish(ctx: &Context, values: Vec<(Metric, u64)>) {
     if let Some(deployment) = &ctx.deployment
         && !values.is_empty()
     {
-        write(&line(deployment, ctx.clock.now().millis(), &values));
+        write_line(&format_line(deployment, ctx.clock.now().millis(), &values));
     }
 }
 
 /// Writes through the log, so that metrics and log lines never mix.
-pub(crate) fn write(line: &str) {
+pub(crate) fn write_line(line: &str) {
     tracing::info!(target: TARGET, emf = line);
 }
 
 /// Units: milliseconds since 1970.
-fn line(deployment: &str, at: i64, values: &[(Metric, u64)]) -> String {
+fn format_line(deployment: &str, at: i64, values: &[(Metric, u64)]) -> String {
     let names: Vec<_> = values.iter().map(|(metric, _)| json!({ "Name": metric.name, "Unit": metric.unit })).collect();
     let mut line = Map::new();
     let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": names });
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn line_has_the_embedded_metric_format() {
-        let line = line("shop", 1_795_132_800_000, &[(JOBS_FAILED, 2), (OLDEST_JOB_WAITING, 61)]);
+        let line = format_line("shop", 1_795_132_800_000, &[(JOBS_FAILED, 2), (OLDEST_JOB_WAITING, 61)]);
         let line: Value = serde_json::from_str(&line).unwrap();
         let expected = json!({
             "_aws": {
@@ -165,8 +165,8 @@ mod tests {
         let names: BTreeSet<_> = METRICS.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), METRICS.len());
         assert!(METRICS.iter().all(|metric| ["Count", "Seconds"].contains(&metric.unit)));
-        let counted: BTreeSet<_> = Count::ALL.iter().map(|count| of(*count).name).collect();
-        assert_eq!(counted.len(), Count::ALL.len(), "two counters share one metric");
+        let counted: BTreeSet<_> = Counter::ALL.iter().map(|count| metric_for(*count).name).collect();
+        assert_eq!(counted.len(), Counter::ALL.len(), "two counters share one metric");
         assert!(counted.is_subset(&names));
     }
 

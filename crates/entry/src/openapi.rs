@@ -1,11 +1,11 @@
 //! Builds the OpenAPI 3.1 document from the handlers, so that a route's description cannot differ from its code.
-//! Summaries and refusal codes come from the function's table of [`Said`].
+//! Summaries and refusal codes come from the function's table of [`RouteDoc`].
 
 mod answers;
 mod inputs;
 mod tidy;
 
-pub use answers::{Accepted, Asked, Created, Made, SentOn, Unkept};
+pub use answers::{Accepted, Created, CreatedNoStore, CreatedOrExisting, RequestOutcome, TemporaryRedirect};
 
 use aide::axum::ApiRouter;
 use aide::generate::in_context;
@@ -25,7 +25,7 @@ const LEASE: &str = "lease";
 
 /// Parts of a route's description that its types do not contain.
 #[derive(Clone, Copy, Debug)]
-pub struct Said {
+pub struct RouteDoc {
     pub method: &'static str,
     pub route: &'static str,
     pub id: &'static str,
@@ -36,9 +36,9 @@ pub struct Said {
 }
 
 /// Adds routes and their descriptions. `parameters` returns a path parameter's schema, which is the same on all routes.
-pub fn described<S: Clone + Send + Sync + 'static>(
+pub fn build_document<S: Clone + Send + Sync + 'static>(
     routes: impl FnOnce() -> ApiRouter<S>,
-    said: &[Said],
+    said: &[RouteDoc],
     parameters: impl Fn(&mut schemars::SchemaGenerator, &str) -> Schema,
 ) -> Value {
     aide::generate::reset_context();
@@ -70,7 +70,10 @@ pub fn described<S: Clone + Send + Sync + 'static>(
             ),
             ..Info::default()
         },
-        components: Some(Components { security_schemes: schemes().into_iter().collect(), ..Components::default() }),
+        components: Some(Components {
+            security_schemes: security_schemes().into_iter().collect(),
+            ..Components::default()
+        }),
         ..OpenApi::default()
     };
     drop(routes.finish_api(&mut api));
@@ -113,7 +116,7 @@ pub fn described<S: Clone + Send + Sync + 'static>(
         }
     }
     let mut document = serde_json::to_value(&api).unwrap_or_default();
-    tidy::tidy(&mut document);
+    tidy::normalize(&mut document);
     document
 }
 
@@ -123,7 +126,7 @@ fn parameter_data(name: &str, description: Option<&str>, required: bool, schema:
         description: description.map(str::to_owned),
         required,
         deprecated: None,
-        format: ParameterSchemaOrContent::Schema(object(schema)),
+        format: ParameterSchemaOrContent::Schema(schema_object(schema)),
         example: None,
         examples: Default::default(),
         explode: None,
@@ -135,7 +138,7 @@ fn path_parameter(name: &str, schema: Schema) -> Parameter {
     Parameter::Path { parameter_data: parameter_data(name, None, true, schema), style: PathStyle::Simple }
 }
 
-fn schemes() -> [(String, ReferenceOr<SecurityScheme>); 4] {
+fn security_schemes() -> [(String, ReferenceOr<SecurityScheme>); 4] {
     let scheme = |name: &str, description: &str| {
         let scheme = SecurityScheme::Http {
             scheme: "bearer".into(),
@@ -153,11 +156,11 @@ fn schemes() -> [(String, ReferenceOr<SecurityScheme>); 4] {
     ]
 }
 
-fn media(schema: Schema) -> MediaType {
-    MediaType { schema: Some(object(schema)), ..MediaType::default() }
+fn media_type(schema: Schema) -> MediaType {
+    MediaType { schema: Some(schema_object(schema)), ..MediaType::default() }
 }
 
-fn object(json_schema: Schema) -> SchemaObject {
+fn schema_object(json_schema: Schema) -> SchemaObject {
     SchemaObject { json_schema, external_docs: None, example: None }
 }
 

@@ -17,31 +17,31 @@ pub struct Path<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Query<T>(pub T);
 
-const ELSEWHERE: &str = "-";
+const KEY_IN_QUERY: &str = "-";
 
 /// The ticket's key from the path, or from the query if a path cannot contain it ([`TicketKey::fits_a_path`]).
 /// Errors: 404 when the two differ.
-pub fn ticket_named(path: TicketKey, query: Option<TicketKey>) -> Result<TicketKey, Problem> {
+pub fn resolve_ticket_key(path: TicketKey, query: Option<TicketKey>) -> Result<TicketKey, Problem> {
     match query {
         None => Ok(path),
-        Some(key) if path == key || path.as_str() == ELSEWHERE => Ok(key),
+        Some(key) if path == key || path.as_str() == KEY_IN_QUERY => Ok(key),
         Some(_) => Err(Problem::not_found("The path names another ticket than `key`: write - there.")),
     }
 }
 
 /// Limit for the parser's message in a response. Units: characters.
-const MOST: usize = 200;
+const MAX_FAULT_CHARS: usize = 200;
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let read = axum::extract::Path::<T>::from_request_parts(parts, state).await;
-        read.map(|axum::extract::Path(value)| Self(value)).map_err(|rejection| of_path(&rejection))
+        read.map(|axum::extract::Path(value)| Self(value)).map_err(|rejection| path_problem(&rejection))
     }
 }
 
-fn of_path(rejection: &PathRejection) -> Problem {
+fn path_problem(rejection: &PathRejection) -> Problem {
     let fault = match rejection {
         PathRejection::FailedToDeserializePathParams(error) => match error.kind() {
             ErrorKind::DeserializeError { message, .. } | ErrorKind::Message(message) => message,
@@ -50,7 +50,7 @@ fn of_path(rejection: &PathRejection) -> Problem {
         },
         _ => "it has the wrong form",
     };
-    Problem::not_found(format!("There is nothing of that name: {}.", truncate(fault, MOST)))
+    Problem::not_found(format!("There is nothing of that name: {}.", truncate(fault, MAX_FAULT_CHARS)))
 }
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
@@ -58,12 +58,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let read = axum::extract::Query::<T>::try_from_uri(&parts.uri);
-        read.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| of_query(&rejection.body_text()))
+        read.map(|axum::extract::Query(value)| Self(value)).map_err(|rejection| query_problem(&rejection.body_text()))
     }
 }
 
 /// Axum's message is `Failed to deserialize query string: `, then `NAME: FAULT` or a fault that quotes the name.
-fn of_query(said: &str) -> Problem {
+fn query_problem(said: &str) -> Problem {
     let said = said.split_once("query string: ").map_or(said, |(_, fault)| fault);
     let quoted = |start: &str| said.split_once(start).and_then(|(_, rest)| rest.split('`').next());
     let field = ["missing field `", "unknown field `", "duplicate field `"].iter().find_map(|start| quoted(start));
@@ -72,7 +72,7 @@ fn of_query(said: &str) -> Problem {
         (None, Some((name, fault))) => (name, fault),
         (None, None) => ("query", said),
     };
-    Problem::bad_parameter(&truncate(name, MOST), &truncate(fault, MOST))
+    Problem::bad_parameter(&truncate(name, MAX_FAULT_CHARS), &truncate(fault, MAX_FAULT_CHARS))
 }
 
 #[cfg(test)]
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn ticket_key_in_path_and_query_must_agree() {
         let key = |key: &str| TicketKey::new(key).unwrap();
-        let named = |path: &str, query: Option<&str>| ticket_named(key(path), query.map(key));
+        let named = |path: &str, query: Option<&str>| resolve_ticket_key(key(path), query.map(key));
         assert_eq!(named("APP-1", None).unwrap(), key("APP-1"));
         assert_eq!(named("-", Some("acme/app#12")).unwrap(), key("acme/app#12"));
         assert_eq!(named("-", None).unwrap(), key("-"), "a ticket may be called that");

@@ -42,30 +42,30 @@ impl Problem {
         let pointer = pointer.into();
         let detail = if pointer.is_empty() { format!("The body: {fault}.") } else { format!("`{pointer}`: {fault}.") };
         Self::new(StatusCode::BAD_REQUEST, "body_unreadable", detail)
-            .at(pointer)
-            .help("Correct the field; see the API description.")
+            .with_pointer(pointer)
+            .with_help("Correct the field; see the API description.")
     }
 
     pub fn bad_parameter(name: &str, fault: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_parameter", format!("`{name}`: {fault}."))
     }
 
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.body.help = Some(help.into());
         self
     }
 
-    pub fn at(mut self, pointer: impl Into<String>) -> Self {
+    pub fn with_pointer(mut self, pointer: impl Into<String>) -> Self {
         self.body.pointer = Some(pointer.into());
         self
     }
 
-    pub fn retry_after(mut self, secs: u32) -> Self {
+    pub fn with_retry_after(mut self, secs: u32) -> Self {
         self.retry_after_secs = Some(secs);
         self
     }
 
-    fn recorded(mut self, recorded: bool) -> Self {
+    fn with_recorded(mut self, recorded: bool) -> Self {
         self.body.recorded = Some(recorded);
         self
     }
@@ -91,67 +91,74 @@ impl From<Error> for Problem {
             Error::Contended { subject } => {
                 let reason =
                     pullyard_domain::decision::Reason::Contended { subject, left: pullyard_domain::text::Span(1) };
-                Self::new(S::SERVICE_UNAVAILABLE, reason.code(), reason.sentence()).help(reason.help()).retry_after(1)
+                Self::new(S::SERVICE_UNAVAILABLE, reason.code(), reason.sentence())
+                    .with_help(reason.help())
+                    .with_retry_after(1)
             }
             Error::NotFound { what, name } => Self::not_found(format!("There is no {what} {name}.")),
-            Error::Taken { what, name } => {
+            Error::NameTaken { what, name } => {
                 let help = match what {
                     // The forge defines a repository's name, so it cannot be changed here.
                     "repository" => "Repository names are unique in a project: connect this one in another project.",
                     _ => "Choose another name, or use the existing one.",
                 };
-                Self::new(S::CONFLICT, "taken", format!("The {what} {name} already exists.")).help(help)
+                Self::new(S::CONFLICT, "taken", format!("The {what} {name} already exists.")).with_help(help)
             }
             Error::Invalid { pointer, fault } => {
-                Self::new(S::UNPROCESSABLE_ENTITY, "invalid", format!("`{pointer}`: {fault}.")).at(pointer)
+                Self::new(S::UNPROCESSABLE_ENTITY, "invalid", format!("`{pointer}`: {fault}.")).with_pointer(pointer)
             }
-            Error::ChangedMeanwhile { revision } => Self::new(
+            Error::RevisionMismatch { revision } => Self::new(
                 S::PRECONDITION_FAILED,
                 "changed_meanwhile",
                 format!("It was changed meanwhile and is now at revision {revision}."),
             )
-            .help("Load it again and send the change with that revision."),
+            .with_help("Load it again and send the change with that revision."),
             Error::KeyReused => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "idempotency_key_reused",
                 "This Idempotency-Key was used for another request.",
             )
-            .help("Use a new key for a new request."),
-            Error::TokenShown { token } => Self::new(
+            .with_help("Use a new key for a new request."),
+            Error::TokenAlreadyShown { token } => Self::new(
                 S::CONFLICT,
                 "token_shown",
                 format!("This request already created the token {token}, and a token is shown only once."),
             )
-            .help(format!("If the token is lost, revoke it with `pullyard tokens revoke {token}` and create another.")),
+            .with_help(format!(
+                "If the token is lost, revoke it with `pullyard tokens revoke {token}` and create another."
+            )),
             Error::LeaseLost { recorded } => {
-                Self::new(S::CONFLICT, "lease_lost", "This attempt no longer holds its job.").recorded(recorded)
+                Self::new(S::CONFLICT, "lease_lost", "This attempt no longer holds its job.").with_recorded(recorded)
             }
             Error::WrongStatus(status) => Self::new(
                 S::CONFLICT,
                 "wrong_status",
                 format!("The job is {}, which does not allow this step.", status.label()),
             ),
-            Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).help(denial.help()),
-            Error::Unwanted => Self::new(S::CONFLICT, "unwanted", "The job must stop."),
-            Error::Runner(refusal) => Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).help(refusal.help()),
+            Error::Denied(denial) => Self::new(S::CONFLICT, denial.code(), denial.sentence()).with_help(denial.help()),
+            Error::StopRequested => Self::new(S::CONFLICT, "unwanted", "The job must stop."),
+            Error::Runner(refusal) => {
+                Self::new(S::CONFLICT, refusal.code(), refusal.sentence()).with_help(refusal.help())
+            }
             Error::Artifact(refusal @ ArtifactRefusal::Missing) => {
-                Self::new(S::NOT_FOUND, refusal.code(), refusal.sentence())
-                    .help("Try again after the attempt has ended; an artifact that is missing then was not uploaded.")
+                Self::new(S::NOT_FOUND, refusal.code(), refusal.sentence()).with_help(
+                    "Try again after the attempt has ended; an artifact that is missing then was not uploaded.",
+                )
             }
             Error::Artifact(refusal) => Self::new(S::UNPROCESSABLE_ENTITY, refusal.code(), refusal.sentence())
-                .help("Store less, or use another name."),
-            Error::BadProof => Self::not_signed_in(),
+                .with_help("Store less, or use another name."),
+            Error::InvalidToken => Self::not_signed_in(),
             Error::Forge(error) if !error.is_transient() => {
                 let sentence =
                     format!("The forge refused the request: failed to {}.", error.to_string().trim_end_matches('.'));
                 Self::new(S::UNPROCESSABLE_ENTITY, "forge_refused", sentence)
-                    .help("Check the address, the name, and the token's permissions.")
+                    .with_help("Check the address, the name, and the token's permissions.")
             }
             Error::Forge(error) => {
                 tracing::warn!(error = %error, "request not served");
                 let failed = error.to_string();
                 let failed = failed.trim_end_matches('.');
-                let (sentence, help, secs) = match error.rest() {
+                let (sentence, help, secs) = match error.retry_after() {
                     Some(rest) => {
                         let sentence = format!("The forge limits our requests: failed to {failed}.");
                         (sentence, "Try again later.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))
@@ -161,35 +168,35 @@ impl From<Error> for Problem {
                         (sentence, "Try again later; if the forge is new, check its address.", 2)
                     }
                 };
-                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence).help(help).retry_after(secs)
+                Self::new(S::SERVICE_UNAVAILABLE, "unavailable", sentence).with_help(help).with_retry_after(secs)
             }
             Error::Cloud(pullyard_cloud::Error::NoSecret { name }) => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "secret_missing",
                 format!("The secret {name} does not exist or is empty."),
             )
-            .help("Put the value into Secrets Manager under that name, for example with `pullyard secrets set`."),
+            .with_help("Put the value into Secrets Manager under that name, for example with `pullyard secrets set`."),
             Error::NoModelSecret { name } => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "model_secret_missing",
                 format!("The secret {name} for the agent's model does not exist or is empty."),
             )
-            .help("Set it with `pullyard secrets set`, or remove it from the project's `model_secrets`."),
+            .with_help("Set it with `pullyard secrets set`, or remove it from the project's `model_secrets`."),
             Error::NoSigningSecret { name } => Self::new(
                 S::UNPROCESSABLE_ENTITY,
                 "signing_secret_missing",
                 format!("The secret {name} that signs commits does not exist or is empty."),
             )
-            .help("Set it with `pullyard secrets set`, or remove it from the project's `commits.signing_secret`."),
+            .with_help("Set it with `pullyard secrets set`, or remove it from the project's `commits.signing_secret`."),
             Error::Cloud(pullyard_cloud::Error::SecretRefused { name }) => Self::new(
                 S::CONFLICT,
                 "secret_refused",
                 format!("Secrets Manager refuses a value for {name}; it may be marked for deletion."),
             )
-            .help("Restore it or delete it for good in Secrets Manager, or choose another name."),
+            .with_help("Restore it or delete it for good in Secrets Manager, or choose another name."),
             Error::Cloud(pullyard_cloud::Error::NoDeadLetters { queue }) => {
                 Self::new(S::NOT_FOUND, "not_found", format!("The dead-letter queue of {queue} is not configured."))
-                    .help(format!(
+                    .with_help(format!(
                         "Set PULLYARD_{}_DLQ_URL for the api function; see docs/reference/config.md.",
                         queue.to_ascii_uppercase()
                     ))
@@ -200,7 +207,7 @@ impl From<Error> for Problem {
             error if error.is_transient() => {
                 tracing::warn!(error = %error, "request not served");
                 Self::new(S::SERVICE_UNAVAILABLE, "unavailable", "A service that Pullyard needs is not available.")
-                    .retry_after(2)
+                    .with_retry_after(2)
             }
             error => {
                 tracing::error!(error = %error, "request failed");
@@ -214,11 +221,11 @@ impl Problem {
     /// 401; the response does not reveal why the credential failed.
     pub fn not_signed_in() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "not_signed_in", "The credential is missing, wrong, expired or revoked.")
-            .help("Send `Authorization: Bearer TOKEN`.")
+            .with_help("Send `Authorization: Bearer TOKEN`.")
     }
 
     pub fn not_allowed(what: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_allowed", format!("This token may not {what}."))
-            .help("Use a token with that scope and project.")
+            .with_help("Use a token with that scope and project.")
     }
 }

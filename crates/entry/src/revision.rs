@@ -16,7 +16,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Revision {
         let said = parts.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
         said.and_then(|value| value.trim_matches('"').parse().ok()).map(Self).ok_or_else(|| {
             Problem::new(StatusCode::PRECONDITION_REQUIRED, "revision_missing", "The revision you saw is missing.")
-                .help("Send `If-Match: \"REVISION\"` with the project's revision.")
+                .with_help("Send `If-Match: \"REVISION\"` with the project's revision.")
         })
     }
 }

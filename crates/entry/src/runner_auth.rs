@@ -1,7 +1,7 @@
 //! Authenticates self-hosted runners.
 
 use crate::Problem;
-use crate::auth::{bearer, stored_for};
+use crate::auth::{bearer_token, load_valid_token};
 use axum::extract::FromRef;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -13,14 +13,14 @@ use pullyard_store::TokenKind;
 #[derive(Clone, Debug)]
 pub struct RunnerCaller {
     pub token: RunnerToken,
-    only: Option<String>,
+    bound_name: Option<String>,
 }
 
 impl RunnerCaller {
-    pub fn may_be(&self, name: &str) -> Result<(), Problem> {
-        match &self.only {
+    pub fn authorize_name(&self, name: &str) -> Result<(), Problem> {
+        match &self.bound_name {
             Some(only) if only != name => Err(Problem::not_allowed(&format!("register the runner {name}"))
-                .help("Use the name that the token was created for, or another token.")),
+                .with_help("Use the name that the token was created for, or another token.")),
             _ => Ok(()),
         }
     }
@@ -33,8 +33,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
-        let text = bearer(parts)?.to_owned();
-        let token = stored_for(&Context::from_ref(state), &text, TokenKind::Runner).await?;
-        Ok(Self { token: RunnerToken { hash: token.hash, projects: token.projects }, only: token.runner })
+        let text = bearer_token(parts)?.to_owned();
+        let token = load_valid_token(&Context::from_ref(state), &text, TokenKind::Runner).await?;
+        Ok(Self { token: RunnerToken { hash: token.hash, projects: token.projects }, bound_name: token.runner })
     }
 }

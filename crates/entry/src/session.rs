@@ -1,9 +1,9 @@
 //! Authenticates browsers by a session cookie that represents an API token.
 
-use crate::auth::note_use;
+use crate::auth::record_token_use;
 use crate::{Context, Problem};
 use axum::http::{HeaderMap, header};
-use pullyard_control::{Error, SignedIn, current_token};
+use pullyard_control::{Error, SessionCookie, load_valid_token};
 use pullyard_domain::id::ProjectId;
 use pullyard_store::Scope;
 use std::collections::BTreeSet;
@@ -18,16 +18,16 @@ pub struct Visitor {
 
 impl Visitor {
     /// `None` if the cookie or its token is missing, forged, expired or revoked. Writes: the token's last use.
-    pub async fn of(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let Some(cookie) = cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
+    pub async fn from_headers(ctx: &Context, headers: &HeaderMap) -> Result<Option<Self>, Problem> {
+        let Some(cookie) = find_cookie(headers, &cookie_name(&ctx.api_url)) else { return Ok(None) };
         let now = ctx.clock.now();
-        let session = match ctx.keys().await?.read_session(cookie, now) {
+        let session = match ctx.load_signing_key().await?.verify_session(cookie, now) {
             Ok(session) => session,
-            Err(Error::BadProof) => return Ok(None),
+            Err(Error::InvalidToken) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let Some(token) = current_token(ctx, &session.token).await? else { return Ok(None) };
-        note_use(ctx, &token, now);
+        let Some(token) = load_valid_token(ctx, &session.token).await? else { return Ok(None) };
+        record_token_use(ctx, &token, now);
         Ok(Some(Self { id: token.id().to_string(), name: token.name, scopes: token.scopes, projects: token.projects }))
     }
 
@@ -35,7 +35,7 @@ impl Visitor {
         self.may(Scope::Read)
     }
 
-    pub fn may_work(&self) -> bool {
+    pub fn may_run_jobs(&self) -> bool {
         self.may(Scope::Jobs)
     }
 
@@ -47,21 +47,21 @@ impl Visitor {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
-    pub fn may_touch(&self, project: &ProjectId) -> bool {
+    pub fn may_access(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
 }
 
 /// `Set-Cookie` for a sign-in. `url` is the address of the pages.
-pub fn signed_in(url: &str, signed: &SignedIn) -> String {
-    set(url, &signed.cookie, signed.expires_in.as_secs())
+pub fn sign_in_cookie(url: &str, signed: &SessionCookie) -> String {
+    format_cookie(url, &signed.cookie, signed.expires_in.as_secs())
 }
 
-pub fn signed_out(url: &str) -> String {
-    set(url, "", 0)
+pub fn sign_out_cookie(url: &str) -> String {
+    format_cookie(url, "", 0)
 }
 
-fn set(url: &str, value: &str, secs: u64) -> String {
+fn format_cookie(url: &str, value: &str, secs: u64) -> String {
     let secure = if url.starts_with("https://") { "; Secure" } else { "" };
     format!("{}={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Strict{secure}", cookie_name(url))
 }
@@ -77,7 +77,7 @@ fn cookie_name(url: &str) -> String {
 }
 
 /// `None` unless exactly one cookie has the name.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
     let mut found = lists
         .flat_map(|list| list.split(';'))
@@ -97,13 +97,13 @@ mod tests {
 
     #[test]
     fn cookie_is_secure_when_the_address_is_https() {
-        let signed = SignedIn { cookie: "pys_x".into(), expires_in: Duration::from_secs(60) };
+        let signed = SessionCookie { cookie: "pys_x".into(), expires_in: Duration::from_secs(60) };
         assert_eq!(
-            signed_in("https://pullyard.example", &signed),
+            sign_in_cookie("https://pullyard.example", &signed),
             "__Host-pullyard=pys_x; Path=/; Max-Age=60; HttpOnly; SameSite=Strict; Secure"
         );
         assert_eq!(
-            signed_out("http://127.0.0.1:7878/"),
+            sign_out_cookie("http://127.0.0.1:7878/"),
             "pullyard_7878=; Path=/; Max-Age=0; HttpOnly; SameSite=Strict"
         );
     }
@@ -115,7 +115,7 @@ mod tests {
             for list in lists {
                 headers.append(header::COOKIE, list.parse().unwrap());
             }
-            assert_eq!(cookie(&headers, "a"), expected, "{lists:?}");
+            assert_eq!(find_cookie(&headers, "a"), expected, "{lists:?}");
         };
         check(&["b=1; a=2"], Some("2"));
         check(&["b=1", "a=2"], Some("2"));

@@ -10,62 +10,62 @@ use serde::de::DeserializeOwned;
 use serde_path_to_error::{Path, Segment};
 
 /// Units: bytes.
-pub const LARGEST: usize = 256 * 1024;
+pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
 /// For batches of events. Units: bytes.
-pub const LARGEST_BATCH: usize = 1024 * 1024;
+pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 
 /// Limit for text of the body in an error. Units: characters.
-const MOST_SAID: usize = 300;
+const MAX_FAULT_CHARS: usize = 300;
 
 #[derive(Clone, Copy, Debug)]
-pub struct Strict<T, const MOST: usize = LARGEST>(pub T);
+pub struct StrictJson<T, const MOST: usize = MAX_BODY_BYTES>(pub T);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FieldError {
     /// JSON pointer; empty for the whole body.
     pub pointer: String,
-    pub fault: String,
+    pub message: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unread {
+pub enum ReadError {
     TooLarge(usize),
     Broken,
 }
 
-pub async fn read(body: Body, most: usize) -> Result<Bytes, Unread> {
+pub async fn read(body: Body, most: usize) -> Result<Bytes, ReadError> {
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLarge(most)),
-        Err(_) => Err(Unread::Broken),
+        Err(error) if error.is::<LengthLimitError>() => Err(ReadError::TooLarge(most)),
+        Err(_) => Err(ReadError::Broken),
     }
 }
 
-impl From<Unread> for Problem {
-    fn from(unread: Unread) -> Self {
+impl From<ReadError> for Problem {
+    fn from(unread: ReadError) -> Self {
         match unread {
-            Unread::TooLarge(most) => Self::new(
+            ReadError::TooLarge(most) => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
                 format!("The body is larger than {} KiB.", most / 1024),
             )
-            .help("Send a smaller body."),
-            Unread::Broken => Self::unreadable("", "it ended too early"),
+            .with_help("Send a smaller body."),
+            ReadError::Broken => Self::unreadable("", "it ended too early"),
         }
     }
 }
 
-impl From<Fault> for Problem {
-    fn from(fault: Fault) -> Self {
-        Self::unreadable(fault.pointer, &fault.fault)
+impl From<FieldError> for Problem {
+    fn from(fault: FieldError) -> Self {
+        Self::unreadable(fault.pointer, &fault.message)
     }
 }
 
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     // Refuse an array: serde would accept the fields' values in order.
     if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
-        return Err(Fault { pointer: String::new(), fault: "it is not a JSON object".into() });
+        return Err(FieldError { pointer: String::new(), message: "it is not a JSON object".into() });
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -73,10 +73,15 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
         // The JSON pointer replaces the position in the text.
         let fault = said.rsplit_once(" at line ").map_or(said.as_str(), |(fault, _)| fault);
         // A field's name may be as long as the body.
-        Fault { pointer: truncate(&pointer(error.path(), fault), MOST_SAID), fault: truncate(fault, MOST_SAID) }
+        FieldError {
+            pointer: truncate(&pointer(error.path(), fault), MAX_FAULT_CHARS),
+            message: truncate(fault, MAX_FAULT_CHARS),
+        }
     })?;
-    json.end()
-        .map_err(|_| Fault { pointer: String::new(), fault: "there is extra text after the JSON value".into() })?;
+    json.end().map_err(|_| FieldError {
+        pointer: String::new(),
+        message: "there is extra text after the JSON value".into(),
+    })?;
     Ok(value)
 }
 
@@ -104,7 +109,7 @@ fn pointer(path: &Path, fault: &str) -> String {
     pointer
 }
 
-impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for Strict<T, MOST> {
+impl<S: Send + Sync, T: DeserializeOwned, const MOST: usize> FromRequest<S> for StrictJson<T, MOST> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
@@ -118,18 +123,18 @@ mod tests {
     use super::*;
     use pullyard_protocol::ticket::TicketEvent;
 
-    const GOOD: &str = r#"{"event_id":"e","occurred_at":"2026-11-20T12:04:01Z","project":"acme",
+    const VALID_EVENT: &str = r#"{"event_id":"e","occurred_at":"2026-11-20T12:04:01Z","project":"acme",
         "ticket":{"key":"A-1","title":"t","status":"s"}}"#;
 
     fn check(change: impl Fn(&str) -> String, pointer: &str, fault: &str) {
-        let found = parse::<TicketEvent>(change(GOOD).as_bytes()).unwrap_err();
-        assert_eq!(found.pointer, pointer, "{}", found.fault);
-        assert!(found.fault.contains(fault), "{}", found.fault);
+        let found = parse::<TicketEvent>(change(VALID_EVENT).as_bytes()).unwrap_err();
+        assert_eq!(found.pointer, pointer, "{}", found.message);
+        assert!(found.message.contains(fault), "{}", found.message);
     }
 
     #[test]
     fn valid_body_is_parsed() {
-        assert!(parse::<TicketEvent>(GOOD.as_bytes()).is_ok());
+        assert!(parse::<TicketEvent>(VALID_EVENT.as_bytes()).is_ok());
     }
 
     #[test]

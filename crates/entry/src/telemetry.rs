@@ -2,7 +2,7 @@
 
 mod lines;
 
-pub use lines::Lines;
+pub use lines::JsonLines;
 
 use crate::{config, metrics};
 use tracing::level_filters::LevelFilter;
@@ -12,9 +12,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 /// Logs to standard output. `RUST_LOG` sets the filter; the default is `info`.
-pub fn start() {
+pub fn init_logging() {
     // CloudWatch stores the time of each line.
-    if tracing_subscriber::registry().with(layer(std::io::stdout, filter("info"), Times::Left)).try_init().is_err() {
+    if tracing_subscriber::registry().with(layer(std::io::stdout, filter("info"), Timestamps::Omit)).try_init().is_err()
+    {
         tracing::debug!("logging was started before");
     }
 }
@@ -23,20 +24,20 @@ pub fn start() {
 /// need regular expressions, which slow down every cold start.
 pub fn filter(default: &str) -> Targets {
     let wanted = |text: &str| text.parse::<Targets>().ok();
-    let told = config::logged().as_deref().and_then(wanted);
+    let told = config::log_filter().as_deref().and_then(wanted);
     told.or_else(|| wanted(default)).unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Times {
-    Left,
-    Written,
+pub enum Timestamps {
+    Omit,
+    Include,
 }
 
-pub fn layer<W>(to: W, filter: Targets, times: Times) -> impl Layer<Registry>
+pub fn layer<W>(to: W, filter: Targets, times: Timestamps) -> impl Layer<Registry>
 where
     W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
     // Alarms need metrics even if the filter excludes `info`.
-    Lines::new(to, times).with_filter(filter.with_target(metrics::TARGET, LevelFilter::INFO))
+    JsonLines::new(to, times).with_filter(filter.with_target(metrics::TARGET, LevelFilter::INFO))
 }

@@ -13,8 +13,8 @@ use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use pullyard_demo_forge::{
     Error,
-    access::{Actor, Allowed, Level, May, Need, Permit},
-    repositories::Entry,
+    access::{AccessDecision, Actor, AppPermissions, Authority, Level, Requirement},
+    repositories::RepositoryEntry,
     shared::Shared,
     state::State,
     users::{Account, AccountKind},
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::FakeForge;
-use installations::Objection;
+use installations::Rejection;
 pub(crate) use pages::routes as page_routes;
 pub(crate) use routes::routes as rest_routes;
 
@@ -41,7 +41,7 @@ pub(crate) struct AppsRecord {
     /// Unconverted manifests by code.
     pub(crate) codes: BTreeMap<String, CodeRecord>,
     /// Used `jti`s of App claims. Each is accepted once.
-    pub(crate) seen: BTreeSet<String>,
+    pub(crate) used_claims: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -68,8 +68,8 @@ pub(crate) struct InstallationRecord {
 }
 
 impl InstallationRecord {
-    fn reaches(&self, entry: &Entry) -> bool {
-        reaches(&self.owner, self.repositories.as_deref(), entry)
+    fn reaches(&self, entry: &RepositoryEntry) -> bool {
+        includes(&self.owner, self.repositories.as_deref(), entry)
     }
 }
 
@@ -112,12 +112,12 @@ impl Grant {
     }
 }
 
-impl Permit for Grant {
-    fn may(&self, entry: &Entry, need: Need) -> Allowed {
-        if !reaches(&self.owner, self.repositories.as_deref(), entry) {
-            return Allowed::Hidden;
+impl AppPermissions for Grant {
+    fn check(&self, entry: &RepositoryEntry, need: Requirement) -> AccessDecision {
+        if !includes(&self.owner, self.repositories.as_deref(), entry) {
+            return AccessDecision::Hidden;
         }
-        if self.allows(need.permission, need.level) { Allowed::Yes } else { Allowed::No }
+        if self.allows(need.permission, need.level) { AccessDecision::Yes } else { AccessDecision::No }
     }
 
     fn installation(&self) -> u64 {
@@ -126,25 +126,25 @@ impl Permit for Grant {
 }
 
 /// Whether an installation includes this repository. `None` means all repositories of the owner.
-fn reaches(owner: &str, repositories: Option<&[u64]>, entry: &Entry) -> bool {
+fn includes(owner: &str, repositories: Option<&[u64]>, entry: &RepositoryEntry) -> bool {
     owner.eq_ignore_ascii_case(&entry.owner()) && repositories.is_none_or(|ids| ids.contains(&entry.id))
 }
 
 /// The records of Apps, loaded on first use.
 async fn records(shared: &Shared) -> Result<&State<AppsRecord>, Error> {
-    let missing = || Error::NotDone { what: "load Apps", reason: "the forge runs without FakeForge".to_owned() };
+    let missing = || Error::Refused { what: "load Apps", reason: "the forge runs without FakeForge".to_owned() };
     let fake = shared.extension::<FakeForge>().ok_or_else(missing)?;
     fake.apps.get_or_try_init(|| State::load(&shared.dir, "apps.json")).await
 }
 
-async fn find(shared: &Shared, id: u64) -> Result<AppRecord, Objection> {
+async fn find(shared: &Shared, id: u64) -> Result<AppRecord, Rejection> {
     let found = records(shared).await?.read(|records| records.apps.iter().find(|app| app.id == id).cloned());
-    found.await.ok_or(Objection::NotFound)
+    found.await.ok_or(Rejection::NotFound)
 }
 
 /// The App's installation that includes a repository.
-pub(crate) async fn installation_of(shared: &Shared, app: u64, entry: &Entry) -> Option<u64> {
-    let all = installations::of(shared, app).await;
+pub(crate) async fn installation_of(shared: &Shared, app: u64, entry: &RepositoryEntry) -> Option<u64> {
+    let all = installations::installations_of(shared, app).await;
     all.into_iter().find(|one| one.reaches(entry)).map(|one| one.id)
 }
 
@@ -155,8 +155,8 @@ pub(crate) async fn install(
     repositories: Option<Vec<u64>>,
 ) -> Result<u64, Error> {
     installations::install(shared, slug, owner, repositories).await.map_err(|objection| match objection {
-        Objection::Broken(error) => error,
-        _ => Error::NotDone { what: "install the App", reason: format!("there is no App {slug}") },
+        Rejection::Failed(error) => error,
+        _ => Error::Refused { what: "install the App", reason: format!("there is no App {slug}") },
     })
 }
 
@@ -171,7 +171,7 @@ pub(crate) async fn actor(shared: &Shared, token: &str) -> Option<Actor> {
     let (grant, app) = found.await?;
     let login = format!("{}[bot]", app.slug);
     let account = Account { id: app.bot_id, login, kind: AccountKind::Bot };
-    Some(Actor { account, may: May::Granted(Arc::new(grant)) })
+    Some(Actor { account, authority: Authority::App(Arc::new(grant)) })
 }
 
 #[derive(Deserialize)]
@@ -214,11 +214,11 @@ pub(crate) async fn verify(shared: &Shared, claim: &str) -> Result<u64, String> 
     }
     if let Some(jti) = claims.jti {
         let new = format!("{}:{jti}", app.id);
-        let seen = records.change(|state| if state.seen.insert(new) { Ok(()) } else { Err(Seen::Before) });
+        let seen = records.update(|state| if state.used_claims.insert(new) { Ok(()) } else { Err(ClaimUse::Used) });
         match seen.await {
             Ok(()) => {}
-            Err(Seen::Before) => return Err("'JWT ID' claim ('jti') was used before".to_owned()),
-            Err(Seen::Broken(error)) => {
+            Err(ClaimUse::Used) => return Err("'JWT ID' claim ('jti') was used before".to_owned()),
+            Err(ClaimUse::Failed(error)) => {
                 tracing::warn!(error = %error, "a claim could not be remembered: failed to {error}");
                 return Err(bad());
             }
@@ -227,14 +227,14 @@ pub(crate) async fn verify(shared: &Shared, claim: &str) -> Result<u64, String> 
     Ok(app.id)
 }
 
-enum Seen {
-    Before,
-    Broken(Error),
+enum ClaimUse {
+    Used,
+    Failed(Error),
 }
 
-impl From<Error> for Seen {
+impl From<Error> for ClaimUse {
     fn from(error: Error) -> Self {
-        Self::Broken(error)
+        Self::Failed(error)
     }
 }
 

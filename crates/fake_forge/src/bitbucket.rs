@@ -6,23 +6,23 @@ mod activity;
 mod answers;
 mod body;
 mod caller;
+mod comment_bodies;
 mod comments;
 mod conversation;
 mod deletions;
+mod events;
 mod hooks;
-mod listed;
 mod paging;
 mod participants;
 mod permissions;
 mod pull_answers;
+mod pull_request_filter;
 mod pull_requests;
 mod refusal;
 mod replies;
 mod repositories;
-mod sent;
 mod statuses;
 mod threads;
-mod told;
 mod uuid;
 mod verdicts;
 
@@ -33,17 +33,17 @@ use axum::{
     routing::{get, post, put},
 };
 
+pub(crate) use events::publish;
 pub(crate) use hooks::delivery_headers;
 use pullyard_demo_forge::{pages, shared::Shared};
 use refusal::Refusal;
 pub(crate) use refusal::error;
-pub(crate) use told::publish;
 
-pub(crate) const START: &str = "/2.0";
+pub(crate) const API_PATH: &str = "/2.0";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     // Bitbucket's address of a pull request's page.
-    Router::new().route("/{owner}/{name}/pull-requests/{number}", get(pages::pull_request)).nest(START, api())
+    Router::new().route("/{owner}/{name}/pull-requests/{number}", get(pages::pull_request)).nest(API_PATH, api())
 }
 
 fn api() -> Router<Arc<Shared>> {
@@ -73,7 +73,7 @@ fn api() -> Router<Arc<Shared>> {
         .nest("/repositories/{workspace}/{slug}/hooks", hooks.clone())
         .nest("/workspaces/{workspace}/hooks", hooks)
         .route("/user", get(repositories::own_account))
-        .route("/workspaces/{workspace}/permissions/repositories/{slug}", get(permissions::of_repository))
+        .route("/workspaces/{workspace}/permissions/repositories/{slug}", get(permissions::list))
         .nest("/repositories/{workspace}/{slug}", of_repository)
         .fallback(async || Refusal::no_such_address())
         .method_not_allowed_fallback(async || Refusal::method_not_allowed())

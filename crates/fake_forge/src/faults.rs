@@ -46,7 +46,7 @@ pub enum Fault {
 
 impl Fault {
     /// 429 with `retry-after`: the secondary rate limit.
-    pub fn too_many(retry_after_secs: u64) -> Self {
+    pub fn secondary_rate_limit(retry_after_secs: u64) -> Self {
         Self::Status {
             status: 429,
             headers: vec![("retry-after".to_owned(), retry_after_secs.to_string())],
@@ -56,7 +56,7 @@ impl Fault {
     }
 
     /// 403 with `x-ratelimit-remaining: 0`: the hourly limit until the given reset.
-    pub fn used_up(reset_unix_secs: u64) -> Self {
+    pub fn hourly_rate_limit(reset_unix_secs: u64) -> Self {
         Self::Status {
             status: 403,
             headers: vec![
@@ -76,7 +76,7 @@ impl Fault {
 
 /// Selects the calls of a fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Calls {
+pub struct CallFilter {
     /// `None` matches every method.
     pub method: Option<String>,
     /// A part of the path; the empty text matches every path, git's too.
@@ -85,21 +85,21 @@ pub struct Calls {
 
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    calls: Mutex<Vec<(Calls, Fault, usize)>>,
+    calls: Mutex<Vec<(CallFilter, Fault, usize)>>,
     deliveries: Mutex<VecDeque<DeliveryFault>>,
 }
 
 impl Faults {
-    pub(crate) fn order(&self, calls: Calls, times: usize, fault: Fault) {
+    pub(crate) fn add(&self, calls: CallFilter, times: usize, fault: Fault) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push((calls, fault, times));
     }
 
-    pub(crate) fn order_for_deliveries(&self, times: usize, fault: DeliveryFault) {
+    pub(crate) fn add_delivery_fault(&self, times: usize, fault: DeliveryFault) {
         let mut deliveries = self.deliveries.lock().unwrap_or_else(PoisonError::into_inner);
         deliveries.extend(std::iter::repeat_n(fault, times));
     }
 
-    pub(crate) fn forget(&self) {
+    pub(crate) fn clear(&self) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.deliveries.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -110,7 +110,7 @@ impl Faults {
 
     fn next_call(&self, method: &Method, path: &str) -> Option<Fault> {
         let mut ordered = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = |calls: &Calls| {
+        let fits = |calls: &CallFilter| {
             let method_fits = calls.method.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()));
             method_fits && path.contains(&calls.path)
         };
@@ -125,14 +125,14 @@ impl Faults {
 /// Middleware of all routes that injects the ordered faults.
 pub(crate) async fn inject(
     State(faults): State<Arc<Faults>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(line): ConnectInfo<ConnectionHandle>,
     request: Request,
     next: Next,
 ) -> Response {
     match faults.next_call(request.method(), request.uri().path()) {
         None => next.run(request).await,
         Some(Fault::Status { status, headers, message }) => {
-            let body = told(request.uri().path(), &message);
+            let body = error_body(request.uri().path(), &message);
             answer(status, &headers, body)
         }
         Some(Fault::HangUpBefore) => line.cut(),
@@ -144,8 +144,8 @@ pub(crate) async fn inject(
 }
 
 /// An error body in the format of the API that serves this path.
-fn told(path: &str, message: &str) -> Value {
-    if path.strip_prefix(bitbucket::START).is_some_and(|rest| rest.starts_with('/')) {
+fn error_body(path: &str, message: &str) -> Value {
+    if path.strip_prefix(bitbucket::API_PATH).is_some_and(|rest| rest.starts_with('/')) {
         return bitbucket::error(message);
     }
     json!({ "message": message, "documentation_url": "https://docs.github.com/rest" })
@@ -164,9 +164,9 @@ fn answer(status: u16, headers: &[(String, String)], body: Value) -> Response {
 
 /// A connection that can be cut; later writes fail.
 #[derive(Clone, Debug)]
-pub(crate) struct Line(Arc<AtomicBool>);
+pub(crate) struct ConnectionHandle(Arc<AtomicBool>);
 
-impl Line {
+impl ConnectionHandle {
     fn cut(&self) -> Response {
         self.0.store(true, Ordering::SeqCst);
         // Writing the first byte of this response fails.
@@ -174,27 +174,27 @@ impl Line {
     }
 }
 
-impl Connected<IncomingStream<'_, Lines>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Lines>) -> Self {
+impl Connected<IncomingStream<'_, CuttableListener>> for ConnectionHandle {
+    fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
         Self(stream.io().cut.clone())
     }
 }
 
-pub(crate) struct Lines(pub(crate) TcpListener);
+pub(crate) struct CuttableListener(pub(crate) TcpListener);
 
 #[derive(Debug)]
-pub(crate) struct Cuttable {
+pub(crate) struct CuttableStream {
     stream: TcpStream,
     cut: Arc<AtomicBool>,
 }
 
-impl Listener for Lines {
-    type Io = Cuttable;
+impl Listener for CuttableListener {
+    type Io = CuttableStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Cuttable, SocketAddr) {
+    async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        (Cuttable { stream, cut: Arc::default() }, address)
+        (CuttableStream { stream, cut: Arc::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -202,19 +202,19 @@ impl Listener for Lines {
     }
 }
 
-impl Cuttable {
+impl CuttableStream {
     fn check(&self) -> io::Result<()> {
         if self.cut.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
 
-impl AsyncRead for Cuttable {
+impl AsyncRead for CuttableStream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Cuttable {
+impl AsyncWrite for CuttableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.check()?;
         Pin::new(&mut self.stream).poll_write(cx, buf)

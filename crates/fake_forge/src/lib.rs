@@ -14,19 +14,19 @@ use futures::future::{BoxFuture, FutureExt as _};
 use pullyard_demo_forge::{
     DemoForge, Error, Extension,
     access::Actor,
-    deliveries::{DeliveryHeaders, Parcel},
-    repositories::Entry,
-    shared::{Occurrence, Shared},
+    deliveries::{DeliveryHeaders, NewDelivery},
+    repositories::RepositoryEntry,
+    shared::{ForgeEvent, Shared},
     state::{HookRecord, State},
     users::Account,
 };
 use tokio::{net::TcpListener, sync::OnceCell};
 
-pub use faults::{Calls, Fault};
+pub use faults::{CallFilter, Fault};
 pub use pullyard_demo_forge::deliveries::DeliveryFault;
 
 use apps::AppsRecord;
-use faults::{Faults, Line, Lines};
+use faults::{ConnectionHandle, CuttableListener, Faults};
 
 /// The extension for a demo forge in tests. Each forge needs its own instance.
 #[derive(Debug, Default)]
@@ -58,37 +58,42 @@ impl Extension for FakeForge {
         stop: BoxFuture<'static, ()>,
     ) -> BoxFuture<'static, io::Result<()>> {
         let routes = routes.layer(middleware::from_fn_with_state(self.faults.clone(), faults::inject));
-        let routes = routes.into_make_service_with_connect_info::<Line>();
-        axum::serve(Lines(listener), routes).with_graceful_shutdown(stop).into_future().boxed()
+        let routes = routes.into_make_service_with_connect_info::<ConnectionHandle>();
+        axum::serve(CuttableListener(listener), routes).with_graceful_shutdown(stop).into_future().boxed()
     }
 
-    fn actor<'a>(&'a self, shared: &'a Shared, token: &'a str) -> BoxFuture<'a, Option<Actor>> {
+    fn authenticate_token<'a>(&'a self, shared: &'a Shared, token: &'a str) -> BoxFuture<'a, Option<Actor>> {
         apps::actor(shared, token).boxed()
     }
 
-    fn app<'a>(&'a self, shared: &'a Shared, claim: &'a str) -> BoxFuture<'a, Result<u64, String>> {
+    fn authenticate_app<'a>(&'a self, shared: &'a Shared, claim: &'a str) -> BoxFuture<'a, Result<u64, String>> {
         apps::verify(shared, claim).boxed()
     }
 
-    fn installation<'a>(&'a self, shared: &'a Shared, app: u64, entry: &'a Entry) -> BoxFuture<'a, Option<u64>> {
+    fn installation<'a>(
+        &'a self,
+        shared: &'a Shared,
+        app: u64,
+        entry: &'a RepositoryEntry,
+    ) -> BoxFuture<'a, Option<u64>> {
         apps::installation_of(shared, app, entry).boxed()
     }
 
     fn publish<'a>(
         &'a self,
         shared: &'a Arc<Shared>,
-        entry: &'a Entry,
+        entry: &'a RepositoryEntry,
         by: &'a Account,
-        occurrence: Occurrence<'a>,
+        occurrence: ForgeEvent<'a>,
     ) -> BoxFuture<'a, ()> {
         bitbucket::publish(shared, entry, by, occurrence).boxed()
     }
 
-    fn delivery_headers(&self, hook: &HookRecord, parcel: &Parcel) -> DeliveryHeaders {
+    fn delivery_headers(&self, hook: &HookRecord, parcel: &NewDelivery) -> DeliveryHeaders {
         bitbucket::delivery_headers(hook, parcel)
     }
 
-    fn delivery_fault(&self) -> Option<DeliveryFault> {
+    fn next_delivery_fault(&self) -> Option<DeliveryFault> {
         self.faults.next_delivery()
     }
 }
@@ -99,13 +104,13 @@ pub trait TestForge {
     fn bitbucket_api_url(&self) -> String;
 
     /// Injects a fault into the next `times` matching calls, after all faults ordered earlier.
-    fn order_fault(&self, calls: Calls, times: usize, fault: Fault);
+    fn inject_fault(&self, calls: CallFilter, times: usize, fault: Fault);
 
     /// Injects a fault into the next `times` deliveries of any hook.
-    fn order_delivery_fault(&self, times: usize, fault: DeliveryFault);
+    fn inject_delivery_fault(&self, times: usize, fault: DeliveryFault);
 
     /// Removes all pending faults.
-    fn forget_faults(&self);
+    fn clear_faults(&self);
 
     /// Installs an App for the given repositories of an owner, or for all, and returns the installation's id.
     fn install_app(
@@ -118,19 +123,19 @@ pub trait TestForge {
 
 impl TestForge for DemoForge {
     fn bitbucket_api_url(&self) -> String {
-        format!("{}{}", self.url(), bitbucket::START)
+        format!("{}{}", self.url(), bitbucket::API_PATH)
     }
 
-    fn order_fault(&self, calls: Calls, times: usize, fault: Fault) {
-        faults_of(self).order(calls, times, fault);
+    fn inject_fault(&self, calls: CallFilter, times: usize, fault: Fault) {
+        faults_of(self).add(calls, times, fault);
     }
 
-    fn order_delivery_fault(&self, times: usize, fault: DeliveryFault) {
-        faults_of(self).order_for_deliveries(times, fault);
+    fn inject_delivery_fault(&self, times: usize, fault: DeliveryFault) {
+        faults_of(self).add_delivery_fault(times, fault);
     }
 
-    fn forget_faults(&self) {
-        faults_of(self).forget();
+    fn clear_faults(&self) {
+        faults_of(self).clear();
     }
 
     async fn install_app(&self, slug: &str, owner: &str, full_names: Option<&[&str]>) -> Result<u64, Error> {

@@ -1,15 +1,15 @@
 //! Sends requests to Bitbucket Cloud's REST API.
 
-mod answers;
 mod comments;
+mod credential;
+mod error_body;
 mod hooks;
 mod id;
-mod login;
 mod pages;
-mod people;
+mod participants;
 mod permission;
 mod pull_requests;
-mod refusal;
+mod responses;
 mod reviews;
 mod statuses;
 #[cfg(test)]
@@ -22,29 +22,29 @@ use serde_json::json;
 
 use crate::{
     Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, Repository, Token,
-    call::{self, Tries},
+    http_client::{self, RetryPolicy},
     names::{RepositoryName, branch_name},
-    repeat,
+    retry,
 };
 
-use answers::{AccountAnswer, BranchAnswer, Lacks, PullRequestAnswer, RepositoryAnswer};
-pub(crate) use id::{id_of, review_id};
-use login::Login;
-pub use login::bitbucket_git_login;
-use pages::PageAnswer;
+use credential::Credential;
+pub use credential::bitbucket_git_login;
+pub(crate) use id::{review_id, uuid_to_id};
+use pages::PageResponse;
+use responses::{AccountResponse, BranchResponse, PullRequestResponse, RepositoryDefect, RepositoryResponse};
 
-type Client = call::Client<Login>;
+type Client = http_client::Client<Credential>;
 
-const ACCOUNT: &str = "the token's account";
+const ACCOUNT_SUBJECT: &str = "the token's account";
 
 const USER_SCOPE: &str = "read:user:bitbucket";
 
 /// Recognises Bitbucket's message about calls that access tokens may not make.
-fn is_for_nobody(message: &str) -> bool {
+fn is_token_kind_refused(message: &str) -> bool {
     message.to_lowercase().contains("not accessible by this authentication mechanism")
 }
 
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
@@ -60,22 +60,22 @@ impl Bitbucket {
     /// Makes no call. The token is an access token, or `E-MAIL:API-TOKEN`.
     /// Errors: `Settings` for a malformed address or token.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
-        let login = Login::new(&token)?;
+        let login = Credential::new(&token)?;
         let is_api_token = login.is_api_token();
         Ok(Self { client: Client::build(&endpoint, login)?, is_api_token })
     }
 
-    fn address(&self, repository: RepositoryName<'_>, rest: &[&str]) -> Url {
+    fn url(&self, repository: RepositoryName<'_>, rest: &[&str]) -> Url {
         let segments = [&["repositories", repository.owner, repository.name][..], rest].concat();
-        self.client.address(&segments)
+        self.client.url(&segments)
     }
 
     pub async fn account(&self) -> Result<Account, Error> {
-        let address = self.client.address(&["user"]);
-        let answer = match self.client.get::<AccountAnswer>(address, ACCOUNT, Tries::Three).await {
+        let address = self.client.url(&["user"]);
+        let answer = match self.client.get::<AccountResponse>(address, ACCOUNT_SUBJECT, RetryPolicy::Retry).await {
             // Bitbucket refuses this call even to valid access tokens. Map a 401 with this text like the observed 403.
-            Err(Error::Denied { message, .. }) if is_for_nobody(&message) => {
-                return Err(Error::Forbidden { what: ACCOUNT.to_owned(), message });
+            Err(Error::Denied { message, .. }) if is_token_kind_refused(&message) => {
+                return Err(Error::Forbidden { what: ACCOUNT_SUBJECT.to_owned(), message });
             }
             Err(Error::Forbidden { message, .. }) if self.is_api_token => {
                 let message = match message.contains(USER_SCOPE) {
@@ -91,74 +91,74 @@ impl Bitbucket {
             }
             other => other?,
         };
-        answer.account().ok_or_else(|| self.client.not_understood("the account has no UUID"))
+        answer.account().ok_or_else(|| self.client.unexpected_response("the account has no UUID"))
     }
 
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
-        let address = self.address(RepositoryName::parse(full_name)?, &[]);
-        let answer: RepositoryAnswer = self.client.get(address, full_name, Tries::Three).await?;
+        let address = self.url(RepositoryName::parse(full_name)?, &[]);
+        let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         answer.repository().map_err(|lacks| match lacks {
-            Lacks::MainBranch => Error::NotFound {
+            RepositoryDefect::MainBranch => Error::NotFound {
                 what: format!("the main branch of {full_name}"),
                 message: "the repository has no branch yet".to_owned(),
             },
-            Lacks::CloneAddress => self.client.not_understood("the repository can't be cloned by HTTPS"),
+            RepositoryDefect::CloneUrl => self.client.unexpected_response("the repository can't be cloned by HTTPS"),
         })
     }
 
     pub async fn branch(&self, full_name: &str, name: &str) -> Result<Option<Branch>, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let Some(name) = branch_name(name) else { return Ok(None) };
-        let address = self.address(repository, &["refs", "branches", name]);
-        match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
+        let address = self.url(repository, &["refs", "branches", name]);
+        match self.client.get::<BranchResponse>(address, full_name, RetryPolicy::Retry).await {
             Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
             // A missing branch and a missing repository return the same status, so query the repository.
             Err(Error::NotFound { .. }) => {
-                let address = self.address(repository, &[]);
-                self.client.get::<IgnoredAny>(address, full_name, Tries::Three).await.map(|_| None)
+                let address = self.url(repository, &[]);
+                self.client.get::<IgnoredAny>(address, full_name, RetryPolicy::Retry).await.map(|_| None)
             }
             Err(error) => Err(error),
         }
     }
 
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
-        self.find(RepositoryName::parse(full_name)?, head_branch, None, Tries::Three).await
+        self.find_open_pull(RepositoryName::parse(full_name)?, head_branch, None, RetryPolicy::Retry).await
     }
 
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        Ok(self.of_branch(repository, head_branch, "MERGED", Tries::Three).await?.into_iter().next())
+        Ok(self.list_branch_pulls(repository, head_branch, "MERGED", RetryPolicy::Retry).await?.into_iter().next())
     }
 
-    async fn find(
+    async fn find_open_pull(
         &self,
         repository: RepositoryName<'_>,
         head_branch: &str,
         preferred_base: Option<&str>,
-        tries: Tries,
+        tries: RetryPolicy,
     ) -> Result<Option<PullRequest>, Error> {
-        let found = self.of_branch(repository, head_branch, "OPEN", tries).await?;
-        Ok(PullRequest::preferred(found, preferred_base))
+        let found = self.list_branch_pulls(repository, head_branch, "OPEN", tries).await?;
+        Ok(PullRequest::prefer_base(found, preferred_base))
     }
 
     /// Lists pull requests in this state from a branch of the repository itself, newest first.
-    async fn of_branch(
+    async fn list_branch_pulls(
         &self,
         repository: RepositoryName<'_>,
         head_branch: &str,
         state: &str,
-        tries: Tries,
+        tries: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
-        let mut address = self.address(repository, &["pullrequests"]);
+        let mut address = self.url(repository, &["pullrequests"]);
         address
             .query_pairs_mut()
-            .append_pair("q", &format!("source.branch.name={} AND state={}", quoted(head_branch), quoted(state)))
+            .append_pair("q", &format!("source.branch.name={} AND state={}", quote(head_branch), quote(state)))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", pull_requests::PER_PAGE);
         let what = format!("{}/{}", repository.owner, repository.name);
-        let page: PageAnswer<PullRequestAnswer> = self.client.get(address, &what, tries).await?;
+        let page: PageResponse<PullRequestResponse> = self.client.get(address, &what, tries).await?;
         // Forks may have a branch of the same name.
-        let ours = page.values.into_iter().filter(PullRequestAnswer::is_from_here).map(PullRequest::from);
+        let ours = page.values.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
         let mut found: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
         found.sort_by_key(|pull| std::cmp::Reverse(pull.number));
         Ok(found)
@@ -167,7 +167,7 @@ impl Bitbucket {
     /// Bitbucket overwrites title and text of an open pull request with the same head and base, and returns it.
     /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests`.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
-        let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests"]);
+        let address = self.url(RepositoryName::parse(full_name)?, &["pullrequests"]);
         let body = json!({
             "title": new.title,
             "description": new.body,
@@ -175,7 +175,7 @@ impl Bitbucket {
             "destination": { "branch": { "name": new.base } },
             "draft": new.draft,
         });
-        let answer: PullRequestAnswer = self.client.post(address, full_name, &body).await?;
+        let answer: PullRequestResponse = self.client.post(address, full_name, &body).await?;
         Ok(answer.into())
     }
 
@@ -193,7 +193,7 @@ impl Bitbucket {
             };
             tried += 1;
             // Safe to repeat: each round searches first and finds a pull request whose response was lost.
-            match repeat::pause_after(&error, tried) {
+            match retry::retry_delay(&error, tried) {
                 Some(pause) => self.client.pause(pause).await,
                 None => return Err(error),
             }
@@ -207,14 +207,14 @@ impl Bitbucket {
         new: &NewPullRequest,
     ) -> Result<PullRequest, Error> {
         let base = Some(new.base.as_str());
-        if let Some(pull) = self.find(repository, &new.head, base, Tries::One).await? {
+        if let Some(pull) = self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await? {
             return Ok(pull);
         }
         match self.create_pull_request(full_name, new).await {
             // Bitbucket overwrites a pull request created by a concurrent call. Search again in case it refuses
             // instead.
             Err(error @ Error::Refused { .. }) => {
-                self.find(repository, &new.head, base, Tries::One).await?.ok_or(error)
+                self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await?.ok_or(error)
             }
             other => other,
         }

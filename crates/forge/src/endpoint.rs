@@ -1,6 +1,6 @@
 //! The address of a forge's REST API and the connections to it.
 
-use crate::stand_in::{Awaited, Exchange, Exchanged, StandIn};
+use crate::stand_in::{BoxFuture, Exchange, ExchangeResult, StandIn};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -34,9 +34,9 @@ struct Inner {
 
 impl Connections {
     /// Replaces the network for simulations: closures answer each exchange (`None` if lost) and end each pause.
-    pub fn standing_in(
-        exchange: impl Fn(Exchange) -> Awaited<Exchanged> + Send + Sync + 'static,
-        pause: impl Fn(Duration) -> Awaited<()> + Send + Sync + 'static,
+    pub fn with_stand_in(
+        exchange: impl Fn(Exchange) -> BoxFuture<ExchangeResult> + Send + Sync + 'static,
+        pause: impl Fn(Duration) -> BoxFuture<()> + Send + Sync + 'static,
     ) -> Self {
         let stand_in = Some(StandIn::new(exchange, pause));
         Self(Arc::new(Inner { clients: Default::default(), stand_in }))
@@ -46,7 +46,7 @@ impl Connections {
         self.0.stand_in.as_ref()
     }
 
-    pub(crate) fn to(
+    pub(crate) fn client(
         &self,
         this_machine: bool,
         begin: impl FnOnce() -> Result<reqwest::Client, reqwest::Error>,

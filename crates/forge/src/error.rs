@@ -36,7 +36,7 @@ pub enum Error {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum ErrorKind {
     Missing,
     Denied,
     RateLimited { retry_after: Duration },
@@ -46,20 +46,20 @@ pub enum Meaning {
 }
 
 impl Error {
-    pub fn meaning(&self) -> Meaning {
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => Meaning::Missing,
-            Self::Settings { .. } | Self::Denied { .. } | Self::Forbidden { .. } => Meaning::Denied,
-            Self::RateLimited { retry_after, .. } => Meaning::RateLimited { retry_after: *retry_after },
-            Self::Refused { .. } | Self::Unsupported { .. } => Meaning::Refused,
-            Self::Unreachable { .. } => Meaning::Unavailable,
-            Self::Unexpected { status: 202 | 500..=599, .. } => Meaning::Unavailable,
-            Self::Unexpected { .. } => Meaning::Unknown,
+            Self::NotFound { .. } => ErrorKind::Missing,
+            Self::Settings { .. } | Self::Denied { .. } | Self::Forbidden { .. } => ErrorKind::Denied,
+            Self::RateLimited { retry_after, .. } => ErrorKind::RateLimited { retry_after: *retry_after },
+            Self::Refused { .. } | Self::Unsupported { .. } => ErrorKind::Refused,
+            Self::Unreachable { .. } => ErrorKind::Unavailable,
+            Self::Unexpected { status: 202 | 500..=599, .. } => ErrorKind::Unavailable,
+            Self::Unexpected { .. } => ErrorKind::Unknown,
         }
     }
 
     /// Pause that the forge requests before the next call.
-    pub fn rest(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),
             _ => None,
@@ -92,26 +92,30 @@ mod tests {
         let unexpected = |status| Error::Unexpected { status, message: message() };
         let rest = Duration::from_secs(9);
         for (error, meaning, passes) in [
-            (Error::Settings { reason: message() }, Meaning::Denied, false),
-            (Error::Denied { host: host(), message: message() }, Meaning::Denied, false),
-            (Error::Forbidden { what: what(), message: message() }, Meaning::Denied, false),
-            (Error::NotFound { what: what(), message: message() }, Meaning::Missing, false),
-            (Error::Refused { reason: message() }, Meaning::Refused, false),
-            (Error::Unsupported { what: what() }, Meaning::Refused, false),
-            (Error::Unreachable { host: host(), reason: message() }, Meaning::Unavailable, true),
-            (Error::RateLimited { host: host(), retry_after: rest }, Meaning::RateLimited { retry_after: rest }, true),
-            (unexpected(202), Meaning::Unavailable, true),
-            (unexpected(500), Meaning::Unavailable, true),
-            (unexpected(502), Meaning::Unavailable, true),
-            (unexpected(503), Meaning::Unavailable, true),
-            (unexpected(504), Meaning::Unavailable, true),
-            (unexpected(501), Meaning::Unavailable, false),
-            (unexpected(599), Meaning::Unavailable, false),
-            (unexpected(200), Meaning::Unknown, false),
-            (unexpected(409), Meaning::Unknown, false),
+            (Error::Settings { reason: message() }, ErrorKind::Denied, false),
+            (Error::Denied { host: host(), message: message() }, ErrorKind::Denied, false),
+            (Error::Forbidden { what: what(), message: message() }, ErrorKind::Denied, false),
+            (Error::NotFound { what: what(), message: message() }, ErrorKind::Missing, false),
+            (Error::Refused { reason: message() }, ErrorKind::Refused, false),
+            (Error::Unsupported { what: what() }, ErrorKind::Refused, false),
+            (Error::Unreachable { host: host(), reason: message() }, ErrorKind::Unavailable, true),
+            (
+                Error::RateLimited { host: host(), retry_after: rest },
+                ErrorKind::RateLimited { retry_after: rest },
+                true,
+            ),
+            (unexpected(202), ErrorKind::Unavailable, true),
+            (unexpected(500), ErrorKind::Unavailable, true),
+            (unexpected(502), ErrorKind::Unavailable, true),
+            (unexpected(503), ErrorKind::Unavailable, true),
+            (unexpected(504), ErrorKind::Unavailable, true),
+            (unexpected(501), ErrorKind::Unavailable, false),
+            (unexpected(599), ErrorKind::Unavailable, false),
+            (unexpected(200), ErrorKind::Unknown, false),
+            (unexpected(409), ErrorKind::Unknown, false),
         ] {
-            assert_eq!((error.meaning(), error.is_transient()), (meaning, passes), "{error:?}");
-            assert_eq!(error.rest(), matches!(error, Error::RateLimited { .. }).then_some(rest), "{error:?}");
+            assert_eq!((error.kind(), error.is_transient()), (meaning, passes), "{error:?}");
+            assert_eq!(error.retry_after(), matches!(error, Error::RateLimited { .. }).then_some(rest), "{error:?}");
         }
     }
 }

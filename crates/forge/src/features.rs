@@ -4,8 +4,11 @@
 mod grants;
 mod verdict;
 
-pub use grants::{EVENTS, Workflows, lacking, least_of_app, of_app, of_attempt, of_control};
-pub use verdict::{BitbucketPulls, GitHubAccess, Verdict, judge, judge_on_bitbucket};
+pub use grants::{
+    APP_EVENTS, WorkflowPolicy, app_permissions, attempt_permissions, control_permissions, minimum_app_permissions,
+    missing_permissions,
+};
+pub use verdict::{BitbucketPulls, FeatureStatus, GitHubAccess, check_bitbucket, check_github};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -26,7 +29,7 @@ pub type Grant = (&'static str, Level);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Feature {
-    Look,
+    ReadRepository,
     Push,
     Workflows,
     PullRequests,
@@ -40,24 +43,24 @@ pub enum Feature {
 pub enum Need {
     Always,
     /// Needed by jobs of a repository connected with `--workflows`.
-    OfRepository,
+    ByRepository,
     /// No job needs it; only the feature is missing without it.
     Optional,
     /// Needed by `hooks install` with a token; an App has its own webhook.
-    OfTokens,
+    TokensOnly,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct FeatureRow {
     pub feature: Feature,
-    pub words: &'static str,
+    pub description: &'static str,
     pub permissions: &'static [Grant],
     pub scope: &'static str,
     pub need: Need,
 }
 
 /// Features at GitHub; docs/forges.md contains this table.
-pub const TABLE: [Row; 8] = {
+pub const GITHUB_FEATURES: [FeatureRow; 8] = {
     use Level::{Read, Write};
     const fn row(
         feature: Feature,
@@ -65,12 +68,12 @@ pub const TABLE: [Row; 8] = {
         permissions: &'static [Grant],
         scope: &'static str,
         need: Need,
-    ) -> Row {
-        Row { feature, words, permissions, scope, need }
+    ) -> FeatureRow {
+        FeatureRow { feature, description: words, permissions, scope, need }
     }
     [
         row(
-            Feature::Look,
+            Feature::ReadRepository,
             "find the repository and read a reviewer's permission",
             &[("metadata", Read)],
             "repo",
@@ -82,7 +85,7 @@ pub const TABLE: [Row; 8] = {
             "push changes of files under .github/workflows",
             &[("workflows", Write)],
             "workflow",
-            Need::OfRepository,
+            Need::ByRepository,
         ),
         row(
             Feature::PullRequests,
@@ -111,19 +114,19 @@ pub const TABLE: [Row; 8] = {
             "create and repair the repository's webhook",
             &[("repository_hooks", Write)],
             "repo",
-            Need::OfTokens,
+            Need::TokensOnly,
         ),
     ]
 };
 
 /// Features at Bitbucket, by the names of its scopes.
-pub const BITBUCKET: [Row; 3] = {
+pub const BITBUCKET_FEATURES: [FeatureRow; 3] = {
     use Level::{Read, Write};
-    const fn row(feature: Feature, words: &'static str, permissions: &'static [Grant]) -> Row {
-        Row { feature, words, permissions, scope: "", need: Need::Always }
+    const fn row(feature: Feature, words: &'static str, permissions: &'static [Grant]) -> FeatureRow {
+        FeatureRow { feature, description: words, permissions, scope: "", need: Need::Always }
     }
     [
-        row(Feature::Look, "find the repository", &[("repository", Read)]),
+        row(Feature::ReadRepository, "find the repository", &[("repository", Read)]),
         row(Feature::Push, "fetch and push branches", &[("repository", Read), ("repository", Write)]),
         row(
             Feature::PullRequests,

@@ -1,19 +1,19 @@
 //! Sends requests to GitHub's REST API.
 
 mod access;
-mod answers;
 mod app;
 mod app_key;
 mod client;
 mod comments;
 mod credential;
 mod deliveries;
+mod error_body;
 mod graphql;
 mod hooks;
 mod pages;
 mod pull_requests;
-mod refusal;
-mod review_answers;
+mod responses;
+mod review_responses;
 mod reviews;
 mod statuses;
 mod threads;
@@ -24,16 +24,16 @@ use serde_json::json;
 use crate::{
     Account, Branch, Endpoint, Error, NewPullRequest, PullRequest, PullRequestState, Repository, Token,
     names::{RepositoryName, branch_name},
-    repeat,
+    retry,
 };
 
-use answers::{AccountAnswer, BranchAnswer, PullRequestAnswer, RepositoryAnswer};
 pub use app::{
-    App, ConvertedApp, GitHubApp, Installation, InstallationToken, Only, Permissions, convert_manifest,
+    App, CreatedApp, GitHubApp, Installation, InstallationToken, Permissions, RepositorySelector, convert_manifest,
     revoke_installation_token,
 };
-use client::{Client, Tries};
-pub use token_access::{Right, TokenAccess};
+use client::{Client, RetryPolicy};
+use responses::{AccountResponse, BranchResponse, PullRequestResponse, RepositoryResponse};
+pub use token_access::{TokenAccess, TokenPermission};
 
 #[derive(Clone, Debug)]
 pub struct GitHub {
@@ -54,16 +54,16 @@ impl GitHub {
 
     /// Source: `GET /user`.
     pub async fn account(&self) -> Result<Account, Error> {
-        let address = self.client.address(&["user"]);
-        let answer: AccountAnswer = self.client.get(address, "the account", Tries::Three).await?;
+        let address = self.client.url(&["user"]);
+        let answer: AccountResponse = self.client.get(address, "the account", RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
     /// Source: `GET /repos/{owner}/{repo}`.
     pub async fn repository(&self, full_name: &str) -> Result<Repository, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name]);
-        let answer: RepositoryAnswer = self.client.get(address, full_name, Tries::Three).await?;
+        let address = self.client.url(&["repos", owner, name]);
+        let answer: RepositoryResponse = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
@@ -72,8 +72,8 @@ impl GitHub {
         let repository = RepositoryName::parse(full_name)?;
         let Some(name) = branch_name(name) else { return Ok(None) };
         let segments = ["repos", repository.owner, repository.name, "branches", name];
-        let address = self.client.address(&segments);
-        match self.client.get::<BranchAnswer>(address, full_name, Tries::Three).await {
+        let address = self.client.url(&segments);
+        match self.client.get::<BranchResponse>(address, full_name, RetryPolicy::Retry).await {
             // GitHub redirects a renamed branch to its new name, but git does not follow.
             Ok(answer) => Ok(Some(Branch::from(answer)).filter(|branch| branch.name == name)),
             // A missing branch and a missing repository differ only in the message.
@@ -85,52 +85,52 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub async fn open_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        self.find(repository, head_branch, None, Tries::Three).await
+        self.find_open_pull(repository, head_branch, None, RetryPolicy::Retry).await
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls`.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         let repository = RepositoryName::parse(full_name)?;
         // The list is newest first and includes pull requests closed without a merge.
-        let closed = self.of_branch(repository, head_branch, "closed", Tries::Three).await?;
+        let closed = self.list_branch_pulls(repository, head_branch, "closed", RetryPolicy::Retry).await?;
         Ok(closed.into_iter().find(|pull| pull.state == PullRequestState::Merged))
     }
 
-    async fn find(
+    async fn find_open_pull(
         &self,
         repository: RepositoryName<'_>,
         head_branch: &str,
         preferred_base: Option<&str>,
-        tries: Tries,
+        tries: RetryPolicy,
     ) -> Result<Option<PullRequest>, Error> {
-        let found = self.of_branch(repository, head_branch, "open", tries).await?;
-        Ok(PullRequest::preferred(found, preferred_base))
+        let found = self.list_branch_pulls(repository, head_branch, "open", tries).await?;
+        Ok(PullRequest::prefer_base(found, preferred_base))
     }
 
-    async fn of_branch(
+    async fn list_branch_pulls(
         &self,
         RepositoryName { owner, name }: RepositoryName<'_>,
         head_branch: &str,
         state: &str,
-        tries: Tries,
+        tries: RetryPolicy,
     ) -> Result<Vec<PullRequest>, Error> {
-        let mut address = self.client.address(&["repos", owner, name, "pulls"]);
+        let mut address = self.client.url(&["repos", owner, name, "pulls"]);
         address
             .query_pairs_mut()
             .append_pair("state", state)
             .append_pair("head", &format!("{owner}:{head_branch}"))
             .append_pair("per_page", "100");
         let what = format!("{owner}/{name}");
-        let answers: Vec<PullRequestAnswer> = self.client.get(address, &what, tries).await?;
+        let answers: Vec<PullRequestResponse> = self.client.get(address, &what, tries).await?;
         // GitHub ignores a filter that it cannot parse, so filter again. Forks may have a branch of the same name.
-        let ours = answers.into_iter().filter(PullRequestAnswer::is_from_here).map(PullRequest::from);
+        let ours = answers.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
         Ok(ours.filter(|pull| pull.head_branch == head_branch).collect())
     }
 
     /// Source: `POST /repos/{owner}/{repo}/pulls`.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "pulls"]);
+        let address = self.client.url(&["repos", owner, name, "pulls"]);
         let body = json!({
             "title": new.title,
             "body": new.body,
@@ -138,7 +138,7 @@ impl GitHub {
             "base": new.base,
             "draft": new.draft,
         });
-        let answer: PullRequestAnswer = self.client.post(address, full_name, &body).await?;
+        let answer: PullRequestResponse = self.client.post(address, full_name, &body).await?;
         Ok(answer.into())
     }
 
@@ -157,8 +157,11 @@ impl GitHub {
             tried += 1;
             // Safe to repeat: each round searches first and finds a pull request whose response was lost. One from a
             // concurrent call may cause a refusal before it is listed.
-            let pause =
-                if refusal::says_it_exists(&error) { repeat::pause(tried) } else { repeat::pause_after(&error, tried) };
+            let pause = if error_body::is_already_exists(&error) {
+                retry::backoff(tried)
+            } else {
+                retry::retry_delay(&error, tried)
+            };
             match pause {
                 Some(pause) => self.client.pause(pause).await,
                 None => return Err(error),
@@ -173,12 +176,12 @@ impl GitHub {
         new: &NewPullRequest,
     ) -> Result<PullRequest, Error> {
         let base = Some(new.base.as_str());
-        if let Some(pull) = self.find(repository, &new.head, base, Tries::One).await? {
+        if let Some(pull) = self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await? {
             return Ok(pull);
         }
         match self.create_pull_request(full_name, new).await {
-            Err(error) if refusal::says_it_exists(&error) => {
-                self.find(repository, &new.head, base, Tries::One).await?.ok_or(error)
+            Err(error) if error_body::is_already_exists(&error) => {
+                self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await?.ok_or(error)
             }
             other => other,
         }

@@ -47,7 +47,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    pub fn arrived(&self) -> bool {
+    pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status_code)
     }
 }
@@ -62,7 +62,7 @@ mod tests {
         for (code, arrived) in
             [(0, false), (199, false), (200, true), (202, true), (299, true), (300, false), (502, false)]
         {
-            assert_eq!(answered(code).arrived(), arrived, "{code}");
+            assert_eq!(answered(code).is_success(), arrived, "{code}");
         }
     }
 }

@@ -3,7 +3,6 @@
 
 mod actor;
 mod bitbucket;
-mod call;
 mod comment;
 mod endpoint;
 mod error;
@@ -11,37 +10,38 @@ pub mod features;
 mod forge;
 mod github;
 mod hook;
-mod listed;
+mod http_client;
+mod message;
 mod names;
+mod page;
 mod permission;
 mod pull_request;
-mod repeat;
 mod repository;
+mod retry;
 mod review;
 mod stand_in;
 mod status;
 mod time;
 mod token;
 pub mod webhook;
-mod words;
 
 pub use actor::Actor;
 pub use bitbucket::{Bitbucket, bitbucket_git_login};
 pub use comment::Comment;
 pub use endpoint::{Connections, Endpoint};
-pub use error::{Error, Meaning};
+pub use error::{Error, ErrorKind};
 pub use forge::Forge;
 pub use github::{
-    App, ConvertedApp, GitHub, GitHubApp, Installation, InstallationToken, Only, Permissions, Right, TokenAccess,
-    convert_manifest, revoke_installation_token,
+    App, CreatedApp, GitHub, GitHubApp, Installation, InstallationToken, Permissions, RepositorySelector, TokenAccess,
+    TokenPermission, convert_manifest, revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
-pub use listed::{Listed, Page};
+pub use page::{Listing, Page};
 pub use permission::{Access, Permission};
 pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState};
 pub use repository::{Account, Branch, Repository};
-pub use review::{Lines, Part, Reply, Review, ReviewComment, ReviewState, Side, Thread};
-pub use stand_in::{Awaited, Exchange, Exchanged};
+pub use review::{Lines, Reply, Review, ReviewComment, ReviewState, Side, SummaryPart, Thread};
+pub use stand_in::{BoxFuture, Exchange, ExchangeResult};
 pub use status::{CommitState, CommitStatus};
 pub use time::Time;
 pub use token::Token;

@@ -22,7 +22,7 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
-    pub(crate) fn preferred(found: Vec<Self>, base: Option<&str>) -> Option<Self> {
+    pub(crate) fn prefer_base(found: Vec<Self>, base: Option<&str>) -> Option<Self> {
         let at = found.iter().position(|pull| Some(pull.base_branch.as_str()) == base);
         found.into_iter().nth(at.unwrap_or(0))
     }

@@ -11,7 +11,7 @@ pub struct Review {
     /// The current summary; always empty in Bitbucket's lists.
     pub body: String,
     /// Bitbucket only: the comments that form the summary, in order.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SummaryPart>,
     /// Reviewed commit; `None` on Bitbucket or if the forge has forgotten it.
     pub commit: Option<String>,
     pub submitted_at: Option<Time>,
@@ -25,22 +25,22 @@ pub struct Review {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct SummaryPart {
     pub comment: u64,
     pub text: String,
 }
 
 impl Review {
-    pub fn without(mut self, is_left_out: impl Fn(u64, &str) -> bool) -> Self {
+    pub fn filter_parts(mut self, is_left_out: impl Fn(u64, &str) -> bool) -> Self {
         if !self.parts.is_empty() {
             self.parts.retain(|part| !is_left_out(part.comment, &part.text));
-            self.body = body_of(&self.parts);
+            self.body = join_parts(&self.parts);
         }
         self
     }
 }
 
-pub(crate) fn body_of(parts: &[Part]) -> String {
+pub(crate) fn join_parts(parts: &[SummaryPart]) -> String {
     parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("\n\n")
 }
 

@@ -2,22 +2,22 @@
 
 use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 
-pub type Awaited<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Status and body; `None` if the exchange was lost.
-pub type Exchanged = Option<(u16, Vec<u8>)>;
+pub type ExchangeResult = Option<(u16, Vec<u8>)>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     pub method: String,
-    pub address: String,
+    pub url: String,
     pub body: Vec<u8>,
 }
 
 #[derive(Clone)]
 pub(crate) struct StandIn {
-    exchange: Arc<dyn Fn(Exchange) -> Awaited<Exchanged> + Send + Sync>,
-    pause: Arc<dyn Fn(Duration) -> Awaited<()> + Send + Sync>,
+    exchange: Arc<dyn Fn(Exchange) -> BoxFuture<ExchangeResult> + Send + Sync>,
+    pause: Arc<dyn Fn(Duration) -> BoxFuture<()> + Send + Sync>,
 }
 
 impl fmt::Debug for StandIn {
@@ -28,13 +28,13 @@ impl fmt::Debug for StandIn {
 
 impl StandIn {
     pub(crate) fn new(
-        exchange: impl Fn(Exchange) -> Awaited<Exchanged> + Send + Sync + 'static,
-        pause: impl Fn(Duration) -> Awaited<()> + Send + Sync + 'static,
+        exchange: impl Fn(Exchange) -> BoxFuture<ExchangeResult> + Send + Sync + 'static,
+        pause: impl Fn(Duration) -> BoxFuture<()> + Send + Sync + 'static,
     ) -> Self {
         Self { exchange: Arc::new(exchange), pause: Arc::new(pause) }
     }
 
-    pub(crate) async fn exchange(&self, asked: Exchange) -> Exchanged {
+    pub(crate) async fn exchange(&self, asked: Exchange) -> ExchangeResult {
         (self.exchange)(asked).await
     }
 

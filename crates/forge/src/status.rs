@@ -16,7 +16,7 @@ pub struct CommitStatus {
 }
 
 impl CommitStatus {
-    pub(crate) fn shortened(&self) -> String {
+    pub(crate) fn short_description(&self) -> String {
         let description = &self.description;
         if description.chars().count() <= MAX_DESCRIPTION {
             return description.clone();
@@ -42,7 +42,7 @@ mod tests {
         let shortened = |description: String| {
             let context = "pullyard".to_owned();
             CommitStatus { state: CommitState::Pending, context, description, target_url: None, branch: None }
-                .shortened()
+                .short_description()
         };
         assert_eq!(shortened("ü".repeat(140)), "ü".repeat(140));
         assert_eq!(shortened("ü".repeat(141)), "ü".repeat(139) + "…");

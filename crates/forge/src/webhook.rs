@@ -4,10 +4,10 @@
 mod bitbucket;
 mod event;
 mod github;
-mod language;
-mod read;
+mod parser;
 mod shape;
 mod signature;
+mod source;
 mod value;
 
 #[cfg(test)]
@@ -17,7 +17,7 @@ pub use event::{
     CommentAction, CommentEvent, Event, InstallationChange, InstallationEvent, PullRequestAction, PullRequestEvent,
     RepositoryChange, RepositoryEvent, RepositoryName, ReviewAction, ReviewEvent,
 };
-pub use language::Language;
-pub use read::parse;
-pub use signature::{Secret, SignatureFault, verify};
-pub use value::Unreadable;
+pub use parser::parse;
+pub use signature::{Secret, SignatureError, verify};
+pub use source::WebhookSource;
+pub use value::ParseError;

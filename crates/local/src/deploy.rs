@@ -5,18 +5,18 @@ use pullyard_entry::Config;
 use std::sync::Arc;
 
 #[derive(Clone)]
-pub struct Deploy(Arc<Choose>);
+pub struct FunctionOverrides(Arc<OverrideFn>);
 
 /// Returns the replacement of the function with this name, or `None` to run its library.
-type Choose = dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync;
+type OverrideFn = dyn Fn(&'static str, &Config) -> Option<Function> + Send + Sync;
 
-impl Deploy {
+impl FunctionOverrides {
     /// The system calls `deploy` once for each function when it starts.
     pub fn new(deploy: impl Fn(&'static str, &Config) -> Option<Function> + Send + Sync + 'static) -> Self {
         Self(Arc::new(deploy))
     }
 
-    pub(crate) async fn or(
+    pub(crate) async fn resolve(
         deploy: Option<&Self>,
         name: &'static str,
         config: &Config,
@@ -29,7 +29,7 @@ impl Deploy {
     }
 }
 
-impl std::fmt::Debug for Deploy {
+impl std::fmt::Debug for FunctionOverrides {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Deploy { .. }")
     }

@@ -15,18 +15,18 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    pub fn last(data: &Path) -> Result<Option<Self>, Error> {
+    pub fn load(data: &Path) -> Result<Option<Self>, Error> {
         let path = data.join(ADDRESSES);
         match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| broken(&path)(error.into())),
+            Ok(json) => serde_json::from_slice(&json).map(Some).map_err(|error| data_error(&path)(error.into())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(broken(&path)(error)),
+            Err(error) => Err(data_error(&path)(error)),
         }
     }
 
-    pub(crate) fn keep(&self, data: &Path) -> Result<(), Error> {
-        let json = serde_json::to_vec_pretty(self).map_err(|error| broken(&data.join(ADDRESSES))(error.into()))?;
-        replace(data, ADDRESSES, &json)
+    pub(crate) fn save(&self, data: &Path) -> Result<(), Error> {
+        let json = serde_json::to_vec_pretty(self).map_err(|error| data_error(&data.join(ADDRESSES))(error.into()))?;
+        write_atomically(data, ADDRESSES, &json)
     }
 }
 
@@ -38,7 +38,7 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "closing the file is what gi
 
 impl Lock {
     /// Takes the lock, which the operating system releases when the process ends, and stores the process id.
-    pub(crate) fn take(data: &Path) -> Result<Self, Error> {
+    pub(crate) fn acquire(data: &Path) -> Result<Self, Error> {
         let path = data.join(LOCK);
         let mut file = OpenOptions::new()
             .read(true)
@@ -46,8 +46,8 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(&path)
-            .map_err(broken(&path))?;
-        match locked_soon(&file) {
+            .map_err(data_error(&path))?;
+        match lock_with_retry(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -55,9 +55,9 @@ impl Lock {
                 let _ = file.read_to_string(&mut holder);
                 return Err(Error::InUse { data: data.to_owned(), holder: holder.trim().to_owned() });
             }
-            Err(TryLockError::Error(error)) => return Err(broken(&path)(error)),
+            Err(TryLockError::Error(error)) => return Err(data_error(&path)(error)),
         }
-        file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id())).map_err(broken(&path))?;
+        file.set_len(0).and_then(|()| writeln!(file, "process {}", std::process::id())).map_err(data_error(&path))?;
         Ok(Self(file))
     }
 }
@@ -71,7 +71,7 @@ pub fn is_abandoned(data: &Path) -> bool {
 }
 
 /// Waits up to a second: a child process may inherit the lock until it executes its program.
-fn locked_soon(file: &File) -> Result<(), TryLockError> {
+fn lock_with_retry(file: &File) -> Result<(), TryLockError> {
     const TRIES: u32 = 20;
     for _ in 1..TRIES {
         match file.try_lock() {
@@ -83,19 +83,19 @@ fn locked_soon(file: &File) -> Result<(), TryLockError> {
 }
 
 /// Replaces the file atomically; only the owner can read it.
-pub(crate) fn replace(data: &Path, name: &str, content: &[u8]) -> Result<(), Error> {
+pub(crate) fn write_atomically(data: &Path, name: &str, content: &[u8]) -> Result<(), Error> {
     let path = data.join(name);
     let half = data.join(format!("{name}.new"));
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&half).map_err(broken(&half))?;
-    file.write_all(content).and_then(|()| file.sync_all()).map_err(broken(&half))?;
-    fs::rename(&half, &path).map_err(broken(&path))
+    let mut file = options.open(&half).map_err(data_error(&half))?;
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(data_error(&half))?;
+    fs::rename(&half, &path).map_err(data_error(&path))
 }
 
-pub(crate) fn broken(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
+pub(crate) fn data_error(path: &Path) -> impl FnOnce(io::Error) -> Error + use<> {
     let path: PathBuf = path.to_owned();
     move |source| Error::Data { path, source }
 }

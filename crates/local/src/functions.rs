@@ -31,8 +31,8 @@ pub(crate) fn dispatcher(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
         Box::pin(async move {
-            let done = pullyard_function_dispatcher::handle(&ctx, read(event)?);
-            written(&invocation::run("dispatcher", &ctx, &Default::default(), done).await)
+            let done = pullyard_function_dispatcher::handle(&ctx, parse_event(event)?);
+            to_response(&invocation::run("dispatcher", &ctx, &Default::default(), done).await)
         })
     })
 }
@@ -41,8 +41,8 @@ pub(crate) fn effects(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
         Box::pin(async move {
-            let done = pullyard_function_effects::handle(&ctx, read(event)?);
-            written(&invocation::run("effects", &ctx, &Default::default(), done).await)
+            let done = pullyard_function_effects::handle(&ctx, parse_event(event)?);
+            to_response(&invocation::run("effects", &ctx, &Default::default(), done).await)
         })
     })
 }
@@ -51,7 +51,7 @@ pub(crate) fn tasks(ctx: Context) -> Function {
     Arc::new(move |event| {
         let ctx = ctx.clone();
         Box::pin(async move {
-            let handled = pullyard_function_tasks::handle(&ctx, read(event)?);
+            let handled = pullyard_function_tasks::handle(&ctx, parse_event(event)?);
             let handled = invocation::run("tasks", &ctx, &Default::default(), handled).await;
             handled.map(|()| Value::Null).map_err(|error| error.to_string())
         })
@@ -69,10 +69,10 @@ pub(crate) fn sweeper(ctx: Context) -> Function {
     })
 }
 
-fn read<E: DeserializeOwned>(event: Value) -> Result<E, String> {
+fn parse_event<E: DeserializeOwned>(event: Value) -> Result<E, String> {
     serde_json::from_value(event).map_err(|error| error.to_string())
 }
 
-fn written(answer: &impl Serialize) -> Result<Value, String> {
+fn to_response(answer: &impl Serialize) -> Result<Value, String> {
     serde_json::to_value(answer).map_err(|error| error.to_string())
 }

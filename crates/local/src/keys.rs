@@ -2,7 +2,7 @@
 //! The embedded Secrets Manager loses them with the process, which would invalidate all tokens.
 
 use crate::{Error, folder};
-use pullyard_entry::auth::hash_of;
+use pullyard_entry::auth::hash_token;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -21,38 +21,39 @@ pub(crate) struct LocalKeys {
 }
 
 impl LocalKeys {
-    pub(crate) fn load_or_make(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn load_or_create(folder: &Path) -> Result<Self, Error> {
         let path = folder.join(FILE);
         match fs::read(&path) {
-            Ok(json) => serde_json::from_slice(&json).map_err(|error| folder::broken(&path)(error.into())),
+            Ok(json) => serde_json::from_slice(&json).map_err(|error| folder::data_error(&path)(error.into())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let keys = Self {
-                    signing_key: hex64(),
-                    admin_token: format!("pat_{}", hex64()),
-                    forge_token: format!("demo_{}", hex64()),
+                    signing_key: random_hex(),
+                    admin_token: format!("pat_{}", random_hex()),
+                    forge_token: format!("demo_{}", random_hex()),
                     retired: Vec::new(),
                 };
-                keys.keep(folder)?;
+                keys.save(folder)?;
                 Ok(keys)
             }
-            Err(error) => Err(folder::broken(&path)(error)),
+            Err(error) => Err(folder::data_error(&path)(error)),
         }
     }
 
     /// Creates another admin token. The same write retires the old one, so that it is revoked even after a crash.
     pub(crate) fn renew_admin_token(&mut self, folder: &Path) -> Result<(), Error> {
-        let old = std::mem::replace(&mut self.admin_token, format!("pat_{}", hex64()));
-        self.retired.push(hash_of(&old));
-        self.keep(folder)
+        let old = std::mem::replace(&mut self.admin_token, format!("pat_{}", random_hex()));
+        self.retired.push(hash_token(&old));
+        self.save(folder)
     }
 
-    fn keep(&self, folder: &Path) -> Result<(), Error> {
-        let json = serde_json::to_vec_pretty(self).map_err(|error| folder::broken(&folder.join(FILE))(error.into()))?;
-        folder::replace(folder, FILE, &json)
+    fn save(&self, folder: &Path) -> Result<(), Error> {
+        let json =
+            serde_json::to_vec_pretty(self).map_err(|error| folder::data_error(&folder.join(FILE))(error.into()))?;
+        folder::write_atomically(folder, FILE, &json)
     }
 }
 
-fn hex64() -> String {
+fn random_hex() -> String {
     let mut rng = rand::rng();
     format!("{:032x}{:032x}", rng.random::<u128>(), rng.random::<u128>())
 }

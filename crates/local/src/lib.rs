@@ -10,10 +10,10 @@ mod functions;
 mod keys;
 mod system;
 
-pub use deploy::Deploy;
+pub use deploy::FunctionOverrides;
 pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
-pub use pullyard_demo_forge::{AccountKind, DemoForge, Error as ForgeError, Remark, Role, User, link};
+pub use pullyard_demo_forge::{AccountKind, DemoForge, Error as ForgeError, LineComment, Role, User, link};
 pub use pullyard_entry::{Clock, telemetry};
-pub use system::{Between, Hints, Invocations, Local, Options, TaskEnvironment};
+pub use system::{AwsProxies, HintDelivery, Invocations, LocalSystem, Options, TaskEnvironment};

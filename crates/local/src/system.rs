@@ -2,14 +2,14 @@
 
 use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
-use crate::{Deploy, Error, environment, functions};
-use pullyard_cloud::{Definitions, Secrets, setup};
+use crate::{Error, FunctionOverrides, environment, functions};
+use pullyard_cloud::{Secrets, TaskDefinitions, setup};
 use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
-use pullyard_entry::auth::stored_token;
+use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 const TABLE: &str = "pullyard";
-const KEY_SECRET: &str = "pullyard/signing-key";
+const SIGNING_KEY_SECRET: &str = "pullyard/signing-key";
 /// In the namespace of secrets that users set, as for every forge.
 const FORGE_SECRET: &str = "pullyard/user/demo-forge-token";
 const BUCKET: &str = "pullyard-artifacts";
@@ -28,7 +28,7 @@ const TASK_FAMILIES: [&str; 3] = ["pullyard-runner-small", "pullyard-runner", "p
 const CONTAINER: &str = "runner";
 /// A failed message is retried after this time. It is shorter than on AWS, because a person waits. A function that runs
 /// longer receives its message again, which is harmless.
-const VISIBILITY: Duration = Duration::from_secs(30);
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -40,12 +40,12 @@ pub struct Options {
     pub aws_first_port: Option<u16>,
     pub runner: Vec<String>,
     pub task_environment: TaskEnvironment,
-    pub sweep_every: Duration,
+    pub sweep_interval: Duration,
     pub clock: Clock,
-    pub hints: Hints,
+    pub hints: HintDelivery,
     pub new_admin_token: bool,
-    pub before_aws: Option<Between>,
-    pub deploy: Option<Deploy>,
+    pub aws_proxies: Option<AwsProxies>,
+    pub function_overrides: Option<FunctionOverrides>,
     /// Name in the metrics, which are written to the log; `None` writes none.
     pub deployment: Option<String>,
     pub commit: &'static str,
@@ -63,26 +63,26 @@ impl std::fmt::Debug for TaskEnvironment {
 
 /// Proxies of a test between the functions and AWS, which observe or break calls.
 #[derive(Clone)]
-pub struct Between(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
+pub struct AwsProxies(Arc<dyn Fn(Endpoints) -> Endpoints + Send + Sync>);
 
-impl Between {
+impl AwsProxies {
     /// `before` converts the addresses of the services to those that the functions call.
     pub fn new(before: impl Fn(Endpoints) -> Endpoints + Send + Sync + 'static) -> Self {
         Self(Arc::new(before))
     }
 }
 
-impl std::fmt::Debug for Between {
+impl std::fmt::Debug for AwsProxies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Between { .. }")
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hints {
-    Arrive,
+pub enum HintDelivery {
+    Deliver,
     /// Drops all hints except the sweeper's, so that only the table can restore the work.
-    AreLost,
+    Drop,
 }
 
 impl Options {
@@ -96,12 +96,12 @@ impl Options {
             aws_first_port: None,
             runner,
             task_environment: TaskEnvironment::default(),
-            sweep_every: Duration::from_secs(5),
+            sweep_interval: Duration::from_secs(5),
             clock: Clock::default(),
-            hints: Hints::Arrive,
+            hints: HintDelivery::Deliver,
             new_admin_token: false,
-            before_aws: None,
-            deploy: None,
+            aws_proxies: None,
+            function_overrides: None,
             deployment: None,
             commit: "unknown",
         }
@@ -110,7 +110,7 @@ impl Options {
 
 /// Dropping the value stops everything. At most one exists per data folder.
 #[derive(Debug)]
-pub struct Local {
+pub struct LocalSystem {
     api_url: String,
     admin_token: String,
     forge: DemoForge,
@@ -119,7 +119,7 @@ pub struct Local {
     effects: event_source::EventSource,
     tasks: events::Rule,
     sweeper: schedule::Schedule,
-    called: Endpoints,
+    function_endpoints: Endpoints,
     aws: Aws,
     /// Dropped last, after the last write to the folder.
     _lock: Lock,
@@ -134,7 +134,7 @@ pub struct Invocations {
     pub sweeper: u64,
 }
 
-impl Local {
+impl LocalSystem {
     pub async fn start(options: Options) -> Result<Self, Error> {
         let Options {
             data,
@@ -144,29 +144,30 @@ impl Local {
             aws_first_port,
             runner,
             task_environment,
-            sweep_every,
+            sweep_interval: sweep_every,
             clock,
             hints,
             new_admin_token,
-            before_aws,
-            deploy,
+            aws_proxies: before_aws,
+            function_overrides: deploy,
             deployment,
             commit,
         } = options;
         let inner = |name: &str| {
             let path = data.join(name);
-            std::fs::create_dir_all(&path).map_err(folder::broken(&path))?;
+            std::fs::create_dir_all(&path).map_err(folder::data_error(&path))?;
             Ok::<_, Error>(path)
         };
-        std::fs::create_dir_all(&data).map_err(folder::broken(&data))?;
-        let lock = Lock::take(&data)?;
-        let mut keys = LocalKeys::load_or_make(&data)?;
+        std::fs::create_dir_all(&data).map_err(folder::data_error(&data))?;
+        let lock = Lock::acquire(&data)?;
+        let mut keys = LocalKeys::load_or_create(&data)?;
         if new_admin_token {
             keys.renew_admin_token(&data)?;
         }
         let (api_listener, forge_listener) = (listen(&api).await?, listen(&forge).await?);
-        let bound = Addresses { api: address_of(&api, &api_listener)?, forge: address_of(&forge, &forge_listener)? };
-        bound.keep(&data)?;
+        let bound =
+            Addresses { api: bound_address(&api, &api_listener)?, forge: bound_address(&forge, &forge_listener)? };
+        bound.save(&data)?;
         let api_url = format!("http://{}", bound.api);
 
         let work = inner("work")?.display().to_string();
@@ -194,26 +195,26 @@ impl Local {
         })
         .await?;
 
-        let sdk = config::embedded(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+        let sdk = config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
         let at = aws.endpoints().clone();
         let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
         store.create_table().await?;
         let all = [Scope::Admin].into();
         // `Stale`: the token exists from an earlier start.
-        store.put_token(&stored_token(&keys.admin_token, "admin", all, None)).await?;
+        store.put_token(&to_stored_token(&keys.admin_token, "admin", all, None)).await?;
         for hash in &keys.retired {
             // `Stale`: the data folder is new.
             store.revoke_token(hash).await?;
         }
         // The stored keys override values from an earlier start.
         let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
-        secrets.put(KEY_SECRET, &keys.signing_key).await?;
+        secrets.put(SIGNING_KEY_SECRET, &keys.signing_key).await?;
         secrets.put(FORGE_SECRET, &keys.forge_token).await?;
-        let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY).await?;
-        let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY).await?;
+        let dispatch_queue = setup::create_queue(&sdk, &at.sqs, "dispatch", VISIBILITY_TIMEOUT).await?;
+        let effects_queue = setup::create_queue(&sdk, &at.sqs, "effects.fifo", VISIBILITY_TIMEOUT).await?;
         let undelivered = setup::create_dead_letter_queue(&sdk, &at.sqs, "undelivered").await?;
 
-        aws.s3().make(BUCKET, Some(KEPT))?;
+        aws.s3().create(BUCKET, Some(KEPT))?;
         let called = before_aws.map_or_else(|| at.clone(), |between| (between.0)(at.clone()));
         let config = Config {
             table: TABLE.into(),
@@ -226,7 +227,7 @@ impl Local {
             task_definitions: task_definitions(),
             container: CONTAINER.into(),
             network: None,
-            key_secret: KEY_SECRET.into(),
+            key_secret: SIGNING_KEY_SECRET.into(),
             api_url: api_url.clone(),
             // Tasks are plain child processes. Jobs and pull requests show that.
             task_isolation: "none".into(),
@@ -241,36 +242,54 @@ impl Local {
                 s3: Some(called.s3.clone()),
             },
         };
-        environment::save(&data, &config)?;
+        environment::save_environment(&data, &config)?;
         let heard = config.clone();
         let config = match hints {
-            Hints::Arrive => config,
-            Hints::AreLost => Config {
-                dispatch_queue_url: setup::create_queue(&sdk, &at.sqs, "lost", VISIBILITY).await?.queue_url,
-                effects_queue_url: setup::create_queue(&sdk, &at.sqs, "lost.fifo", VISIBILITY).await?.queue_url,
+            HintDelivery::Deliver => config,
+            HintDelivery::Drop => Config {
+                dispatch_queue_url: setup::create_queue(&sdk, &at.sqs, "lost", VISIBILITY_TIMEOUT).await?.queue_url,
+                effects_queue_url: setup::create_queue(&sdk, &at.sqs, "lost.fifo", VISIBILITY_TIMEOUT).await?.queue_url,
                 ..config
             },
         };
         // One context per function, as on AWS: functions share no connections and caches.
         let of = async |function, config: &Config| {
-            let sdk = config::embedded_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
+            let sdk = config::local_sdk_config_for(function, REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
             config.clone().context(&sdk, clock.clone())
         };
         let deploy = deploy.as_ref();
-        let sweeper =
-            Deploy::or(deploy, "sweeper", &heard, async { functions::sweeper(of("sweeper", &heard).await) }).await;
-        let dispatcher =
-            Deploy::or(deploy, "dispatcher", &config, async { functions::dispatcher(of("dispatcher", &config).await) })
-                .await;
-        let effects =
-            Deploy::or(deploy, "effects", &config, async { functions::effects(of("effects", &config).await) }).await;
-        let tasks = Deploy::or(deploy, "tasks", &config, async { functions::tasks(of("tasks", &config).await) }).await;
-        let api = Deploy::or(deploy, "api", &config, async { functions::api(of("api", &config).await, commit) }).await;
-        let tickets =
-            Deploy::or(deploy, "tickets", &config, async { functions::tickets(of("tickets", &config).await) }).await;
-        let webhook =
-            Deploy::or(deploy, "webhook", &config, async { functions::webhook(of("webhook", &config).await) }).await;
-        let pages = Deploy::or(deploy, "pages", &config, async { functions::pages(of("pages", &config).await) }).await;
+        let sweeper = FunctionOverrides::resolve(deploy, "sweeper", &heard, async {
+            functions::sweeper(of("sweeper", &heard).await)
+        })
+        .await;
+        let dispatcher = FunctionOverrides::resolve(deploy, "dispatcher", &config, async {
+            functions::dispatcher(of("dispatcher", &config).await)
+        })
+        .await;
+        let effects = FunctionOverrides::resolve(deploy, "effects", &config, async {
+            functions::effects(of("effects", &config).await)
+        })
+        .await;
+        let tasks = FunctionOverrides::resolve(deploy, "tasks", &config, async {
+            functions::tasks(of("tasks", &config).await)
+        })
+        .await;
+        let api = FunctionOverrides::resolve(deploy, "api", &config, async {
+            functions::api(of("api", &config).await, commit)
+        })
+        .await;
+        let tickets = FunctionOverrides::resolve(deploy, "tickets", &config, async {
+            functions::tickets(of("tickets", &config).await)
+        })
+        .await;
+        let webhook = FunctionOverrides::resolve(deploy, "webhook", &config, async {
+            functions::webhook(of("webhook", &config).await)
+        })
+        .await;
+        let pages = FunctionOverrides::resolve(deploy, "pages", &config, async {
+            functions::pages(of("pages", &config).await)
+        })
+        .await;
         let under = |prefix: &str, function| Route { method: None, prefix: prefix.into(), exact: false, function };
         let exactly = |method, path: &str, function| Route { method, prefix: path.into(), exact: true, function };
         let routes = vec![
@@ -288,9 +307,9 @@ impl Local {
             gateway: gateway::serve(api_listener, routes),
             dispatcher: event_source::poll(aws.sqs(), &dispatch_queue.queue_url, batches, dispatcher),
             effects: event_source::poll(aws.sqs(), &effects_queue.queue_url, batches, effects),
-            tasks: events::forward(aws.ecs().events(), tasks),
+            tasks: events::forward(aws.ecs().subscribe(), tasks),
             sweeper: schedule::every(sweep_every, sweeper),
-            called,
+            function_endpoints: called,
             api_url,
             admin_token: keys.admin_token,
             forge,
@@ -324,7 +343,7 @@ impl Local {
     }
 
     pub async fn sweep(&self) -> Result<(), String> {
-        self.sweeper.fire().await.map(|_| ())
+        self.sweeper.invoke_now().await.map(|_| ())
     }
 
     pub fn invocations(&self) -> Invocations {
@@ -338,18 +357,18 @@ impl Local {
     }
 
     /// The addresses that the functions call: the services, or the proxies before them.
-    pub fn called(&self) -> &Endpoints {
-        &self.called
+    pub fn function_endpoints(&self) -> &Endpoints {
+        &self.function_endpoints
     }
 
-    pub async fn running_tasks(&self) -> usize {
-        self.aws.ecs().running().await
+    pub async fn count_running_tasks(&self) -> usize {
+        self.aws.ecs().count_running().await
     }
 
     /// Leaves the tasks running; the next start on this folder takes them over.
-    pub async fn leave(self) {
+    pub async fn detach(self) {
         let (aws, _lock) = self.stop_functions().await;
-        aws.abandon().await;
+        aws.detach().await;
     }
 
     /// Stops callers before functions, and functions before services.
@@ -370,16 +389,16 @@ impl Local {
     }
 }
 
-fn task_definitions() -> Definitions {
+fn task_definitions() -> TaskDefinitions {
     let [small, medium, large] = TASK_FAMILIES.map(str::to_owned);
-    Definitions { small, medium, large }
+    TaskDefinitions { small, medium, large }
 }
 
 async fn listen(address: &str) -> Result<TcpListener, Error> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address: address.into(), source })
 }
 
-fn address_of(address: &str, listener: &TcpListener) -> Result<String, Error> {
+fn bound_address(address: &str, listener: &TcpListener) -> Result<String, Error> {
     let bound = listener.local_addr().map_err(|source| Error::Listen { address: address.into(), source })?;
     Ok(bound.to_string())
 }

@@ -14,7 +14,7 @@ pub(crate) trait World {
     fn start(&mut self) -> Self::State;
 
     /// `Err`: this state breaks an invariant.
-    fn wrong(&mut self, state: &Self::State) -> Result<(), String>;
+    fn check_invariants(&mut self, state: &Self::State) -> Result<(), String>;
 
     /// Every possible next step. `Err`: a step breaks an invariant.
     fn next(&mut self, state: &Self::State) -> Result<Vec<(Step, Self::State)>, String>;
@@ -23,24 +23,24 @@ pub(crate) trait World {
 /// One step of a reported path.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    what: &'static str,
-    who: usize,
-    how: &'static str,
+    action: &'static str,
+    actor: usize,
+    suffix: &'static str,
 }
 
 impl Step {
-    pub(crate) fn of(what: &'static str, who: usize) -> Self {
-        Self { what, who, how: "" }
+    pub(crate) fn new(what: &'static str, who: usize) -> Self {
+        Self { action: what, actor: who, suffix: "" }
     }
 
-    pub(crate) fn but(self, how: &'static str) -> Self {
-        Self { how, ..self }
+    pub(crate) fn with_suffix(self, how: &'static str) -> Self {
+        Self { suffix: how, ..self }
     }
 }
 
 impl Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}{}", self.what, self.who, self.how)
+        write!(f, "{} {}{}", self.action, self.actor, self.suffix)
     }
 }
 
@@ -79,18 +79,18 @@ impl Hasher for Fnv {
 pub(crate) type Fast<K, V> = HashMap<K, V, BuildHasherDefault<Fnv>>;
 
 /// States in order of discovery.
-type Known<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
+type KnownStates<S> = IndexSet<S, BuildHasherDefault<Fnv>>;
 
 /// Returns the number of states, or the shortest path to a state that breaks an invariant.
 pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
-    let mut known: Known<W::State> = Known::default();
+    let mut known: KnownStates<W::State> = KnownStates::default();
     let start = world.start();
     known.insert(start);
     // The index of each state's predecessor.
     let mut from: Vec<u32> = vec![0];
     let mut at = 0;
     while let Some(state) = known.get_index(at).copied() {
-        match world.wrong(&state).and_then(|()| world.next(&state)) {
+        match world.check_invariants(&state).and_then(|()| world.next(&state)) {
             Ok(next) => {
                 for (_, next) in next {
                     if known.insert(next) {
@@ -98,7 +98,7 @@ pub(crate) fn explore<W: World>(world: &mut W) -> Result<usize, String> {
                     }
                 }
             }
-            Err(wrong) => return Err(format!("{wrong}\n{}", way(world, &known, &from, at))),
+            Err(wrong) => return Err(format!("{wrong}\n{}", path_to(world, &known, &from, at))),
         }
         at += 1;
     }
@@ -117,7 +117,7 @@ pub(crate) fn check<S: Copy + Debug>(name: &str, settings: &[S], explore: fn(S) 
 }
 
 /// The path to a state, found by repeating each step.
-fn way<W: World>(world: &mut W, known: &Known<W::State>, from: &[u32], mut at: usize) -> String {
+fn path_to<W: World>(world: &mut W, known: &KnownStates<W::State>, from: &[u32], mut at: usize) -> String {
     let mut names = vec![format!("{:#?}", known[at])];
     while at != 0 {
         let before = from[at] as usize;

@@ -8,7 +8,7 @@
 //! any time or never; in the end only the sweeper and its messages act. The clocks of the dispatcher, the sweeper and
 //! the tasks function may differ from the API's.
 //!
-//! Invariants, in `World::wrong` and at the step that could break them:
+//! Invariants, in `World::check_invariants` and at the step that could break them:
 //!
 //! - The ticket names exactly its job that has not ended.
 //! - A job is held by a task that was started for that attempt. A noted death survives a claim.
@@ -17,7 +17,6 @@
 //!
 //! Not modelled: the expiry of a bootstrap token; phases, pushes and cancels (`runners`); reviews (`reviews`).
 
-mod desk;
 mod dispatcher;
 mod rules;
 mod state;
@@ -25,6 +24,7 @@ mod sweeper;
 mod table;
 mod task;
 mod tests;
+mod ticket_function;
 mod world;
 
 use crate::moments::Moments;
@@ -40,9 +40,9 @@ struct Setting {
     faults: u8,
     deaths: u8,
     /// Deliveries of each of the user's two moves: out of the trigger status, and back into it.
-    tellings: u8,
+    deliveries: u8,
     /// How far the other functions' clocks are ahead of the API's. Units: seconds.
-    ahead: i64,
+    clock_skew_secs: i64,
     /// The moments at which jobs start and are claimed; 2, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
 }

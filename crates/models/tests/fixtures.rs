@@ -76,16 +76,16 @@ pub(crate) fn ticket_in(status: &str) -> Ticket {
     Ticket::new(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
 }
 
-pub(crate) fn planned(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
+pub(crate) fn plan_ticket_job(settings: &Settings, id: JobId, ticket: &Ticket, now: Timestamp) -> (Job, Ticket) {
     plan_for_ticket(&plan(settings, id, ticket, &repository(), now), ticket)
 }
 
-pub(crate) fn ready() -> Job {
-    planned(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0)).0
+pub(crate) fn ready_job() -> Job {
+    plan_ticket_job(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0)).0
 }
 
 /// A revise job for this review, with its ticket and pull request.
-pub(crate) fn revision_as(
+pub(crate) fn plan_revise_job(
     id: JobId,
     review: &str,
     ticket: &Ticket,
@@ -110,7 +110,7 @@ fn plan<'a>(
 }
 
 /// The ticket's open pull request.
-pub(crate) fn linked() -> PullRequest {
+pub(crate) fn linked_pull_request() -> PullRequest {
     let id = PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number: 231 };
     let mut linked = PullRequest::new(id, project_id(), Some(key()), None);
     linked.branch = "pullyard/acme/app-17-1".into();
@@ -118,11 +118,11 @@ pub(crate) fn linked() -> PullRequest {
     linked
 }
 
-pub(crate) fn asks() -> Suspension {
+pub(crate) fn question() -> Suspension {
     Suspension::Question { question: "Which list?".into() }
 }
 
-pub(crate) fn yielded(rest: Suspension, inputs: u32) -> SuspendReport {
+pub(crate) fn new_yield(rest: Suspension, inputs: u32) -> SuspendReport {
     SuspendReport {
         id: finish_id("y1"),
         suspension: rest,
@@ -149,7 +149,7 @@ pub(crate) fn no_changes() -> Failure {
     Failure::NoChanges {}
 }
 
-pub(crate) fn crashed() -> Failure {
+pub(crate) fn runner_crashed() -> Failure {
     Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 

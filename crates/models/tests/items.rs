@@ -3,26 +3,26 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 
-pub(crate) type Value = u16;
+pub(crate) type ItemVersion = u16;
 
 pub(crate) struct Items<T> {
-    all: Vec<T>,
-    numbers: HashMap<String, Value>,
+    versions: Vec<T>,
+    numbers: HashMap<String, ItemVersion>,
 }
 
 impl<T: Debug> Items<T> {
     pub(crate) fn new() -> Self {
-        Self { all: Vec::new(), numbers: HashMap::new() }
+        Self { versions: Vec::new(), numbers: HashMap::new() }
     }
 
-    pub(crate) fn number(&mut self, item: T) -> Value {
+    pub(crate) fn number(&mut self, item: T) -> ItemVersion {
         *self.numbers.entry(format!("{item:?}")).or_insert_with(|| {
-            self.all.push(item);
-            Value::try_from(self.all.len() - 1).unwrap()
+            self.versions.push(item);
+            ItemVersion::try_from(self.versions.len() - 1).unwrap()
         })
     }
 
-    pub(crate) fn get(&self, value: Value) -> &T {
-        &self.all[usize::from(value)]
+    pub(crate) fn get(&self, value: ItemVersion) -> &T {
+        &self.versions[usize::from(value)]
     }
 }

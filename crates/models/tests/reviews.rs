@@ -11,7 +11,7 @@
 //! Not modelled: the write-back to the ticket tool, which only raises the ticket's revision; and a caller's limit of
 //! rounds, which equals a death.
 
-mod facts;
+mod rules;
 mod state;
 mod steps;
 mod table;
@@ -25,9 +25,9 @@ struct Setting {
     /// The set of reviews that are requests of a user.
     requests: u8,
     /// Redeliveries of each review.
-    redelivered: u8,
+    redeliveries: u8,
     /// A second process may deliver the first review at the same time.
-    twice_at_once: bool,
+    concurrent_delivery: bool,
     /// Concurrent settling processes.
     settlers: usize,
     /// Deaths and lost answers.
@@ -36,9 +36,9 @@ struct Setting {
     closes: u8,
     /// Holds and releases of the project.
     holds: u8,
-    busy: bool,
+    job_running: bool,
     /// After a failed job the ticket gets a job without reviews.
-    alone: bool,
+    next_job_without_reviews: bool,
     hours: u8,
 }
 

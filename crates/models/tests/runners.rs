@@ -9,7 +9,7 @@
 //! item that it read whether it was written since, instead of its revision. The index is not modelled: a process may
 //! find or miss any job.
 //!
-//! Invariants, in `World::wrong` and at the step that could break them:
+//! Invariants, in `World::check_invariants` and at the step that could break them:
 //!
 //! - A ticket names exactly its job that has not ended; a runner has exactly the slots of the jobs that it holds.
 //! - A process that pushes or writes for an attempt holds the job at that moment. One claim gets one attempt.
@@ -25,14 +25,14 @@
 //!
 //! Not modelled: Fargate and a second entry (`fargate`), and reviews (`reviews`).
 
-mod late;
-mod person;
+mod late_calls;
 mod rules;
 mod runner;
 mod state;
 mod sweeper;
 mod table;
 mod tests;
+mod user;
 mod world;
 
 use crate::moments::Moments;
@@ -49,25 +49,25 @@ struct Setting {
     /// Lost answers.
     faults: u8,
     /// Calls of runners that arrive twice, the second at any time.
-    doubles: u8,
+    doubled_calls: u8,
     /// Job processes that die while their runners live on.
     crashes: u8,
     cancels: u8,
     /// Pauses by the user; each may be withdrawn.
     pauses: u8,
     /// Inputs from the user to the agent, including answers.
-    says: u8,
+    inputs: u8,
     questions: u8,
     /// The moments at which jobs are claimed; 2, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
     /// Runners still work on their jobs two hours later.
-    hours: bool,
+    works_for_hours: bool,
     /// How far the sweepers' clock is ahead of the API's. Units: seconds.
-    ahead: i64,
+    clock_skew_secs: i64,
     /// A read may return the previous version.
-    lags: bool,
+    stale_reads: bool,
     /// A job whose runner was lost while the agent worked is requeued; otherwise it fails.
-    goes_back: bool,
+    requeues: bool,
 }
 
 fn explore(setting: Setting) -> Result<usize, String> {

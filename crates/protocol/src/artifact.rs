@@ -3,7 +3,7 @@
 //! A runner reserves an artifact, uploads it to the returned URL and confirms the upload. Users list artifacts; `GET
 //! /v1/jobs/{id}/artifacts/{artifact}` redirects to the bucket.
 
-use crate::job::Explained;
+use crate::job::Explanation;
 use pullyard_domain::artifact::ArtifactKind;
 #[cfg(feature = "schema")]
 use pullyard_domain::artifact::MAX_SIZE_BYTES;
@@ -33,7 +33,8 @@ pub struct ReserveArtifact {
 /// Answer to a reservation.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArtifactPlace {
+#[cfg_attr(feature = "schema", schemars(rename = "ArtifactPlace"))]
+pub struct ArtifactUpload {
     /// Id of the artifact.
     pub id: ArtifactId,
     /// Upload URL, absent if the artifact is stored already. A credential, valid for 15 minutes.
@@ -44,7 +45,7 @@ pub struct ArtifactPlace {
     pub headers: BTreeMap<String, String>,
 }
 
-impl std::fmt::Debug for ArtifactPlace {
+impl std::fmt::Debug for ArtifactUpload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ArtifactPlace").field("id", &self.id).finish_non_exhaustive()
     }
@@ -53,8 +54,9 @@ impl std::fmt::Debug for ArtifactPlace {
 /// Body of `POST …/attempts/{n}/artifacts/{id}/stored`, which confirms an upload. No fields.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "StoredArtifact"))]
 #[serde(deny_unknown_fields)]
-pub struct StoredArtifact {}
+pub struct ConfirmArtifact {}
 
 /// A stored or reserved artifact of an attempt.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -109,7 +111,7 @@ pub struct Attempt {
     /// Outcome.
     pub how: AttemptOutcome,
     /// Why it failed, or was requeued.
-    pub failure: Option<Explained>,
+    pub failure: Option<Explanation>,
     /// Agent and its usage; null if none started or the runner sent no report.
     pub work: Option<AgentReport>,
     /// Cost, if known. Includes the estimated part, `work.about_usd_micros`. Units: millionths of a US dollar.

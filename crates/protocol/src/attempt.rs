@@ -50,13 +50,13 @@ pub struct Assignment {
     /// Branch to create and push, unless `continues` applies.
     pub branch: String,
     /// Earlier pull request of the same ticket. While it is open, the work continues there; otherwise it uses `branch`.
-    pub continues: Option<Continues>,
+    pub continues: Option<ContinuedPullRequest>,
     /// Pull request to which a revise job adds a commit; absent for other kinds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revises: Option<Revises>,
+    pub revises: Option<RevisedPullRequest>,
     /// Session of an earlier attempt and the inputs of users; absent if there are neither.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resume: Option<Resume>,
+    pub resume: Option<ResumeState>,
     /// The job fails if its agent's session is lost or unusable. Otherwise the agent starts again, which is logged.
     #[serde(default, skip_serializing_if = "is_false")]
     pub requires_session: bool,
@@ -106,7 +106,8 @@ fn is_false(value: &bool) -> bool {
 /// State from which an attempt resumes the work of an earlier one.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resume {
+#[cfg_attr(feature = "schema", schemars(rename = "Resume"))]
+pub struct ResumeState {
     /// Agent of the earlier attempt; absent if none started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
@@ -198,7 +199,7 @@ pub struct YieldRequest {
     /// Chosen by the runner once per attempt.
     pub yield_id: FinishId,
     /// Cause.
-    pub outcome: YieldOutcome,
+    pub outcome: YieldReason,
     /// The agent's question: required with `asks`, refused otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
@@ -222,8 +223,9 @@ pub struct YieldRequest {
 /// Why a runner returns its job.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "YieldOutcome"))]
 #[serde(rename_all = "snake_case")]
-pub enum YieldOutcome {
+pub enum YieldReason {
     /// The agent asked a question.
     Asks,
     /// The job's `want` was `pause`.
@@ -277,7 +279,8 @@ impl AssignedRepository {
 /// A pull request that the job continues.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Continues {
+#[cfg_attr(feature = "schema", schemars(rename = "Continues"))]
+pub struct ContinuedPullRequest {
     /// Number at the forge.
     pub number: u64,
     /// Head branch.
@@ -287,7 +290,8 @@ pub struct Continues {
 /// A pull request to revise, with the reviews to answer.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Revises {
+#[cfg_attr(feature = "schema", schemars(rename = "Revises"))]
+pub struct RevisedPullRequest {
     /// Number at the forge.
     pub number: u64,
     /// Page of the pull request.

@@ -17,7 +17,7 @@ mod sign_in;
 
 pub use artifact::Download;
 pub use attempt::AttemptClient;
-pub use operator::Operator;
+pub use operator::ApiClient;
 pub use runner::RunnerClient;
 
 use crate::Problem;
@@ -68,7 +68,7 @@ impl Error {
     }
 
     /// Whether the revision in `If-Match` is outdated.
-    pub fn is_changed(&self) -> bool {
+    pub fn is_precondition_failed(&self) -> bool {
         matches!(self, Self::Problem(problem) if problem.status == 412)
     }
 
@@ -83,8 +83,8 @@ impl Error {
 
 /// Whether a call may be repeated when its response was lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    Safe,
+enum RetryPolicy {
+    Idempotent,
     Never,
 }
 
@@ -115,7 +115,7 @@ impl Http {
     }
 
     /// Creates a client without a token, for a URL outside the API.
-    fn anonymous(address: &str, limit: Duration) -> Result<reqwest::Client, Error> {
+    fn anonymous_client(address: &str, limit: Duration) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder();
         if is_loopback(address) {
             builder = builder.no_proxy();
@@ -140,15 +140,20 @@ impl Http {
     }
 
     async fn get<A: DeserializeOwned>(&self, path: &str) -> Result<A, Error> {
-        self.send(self.request(Method::GET, path), Repeat::Safe).await
+        self.send(self.request(Method::GET, path), RetryPolicy::Idempotent).await
     }
 
-    async fn post<A: DeserializeOwned>(&self, path: &str, body: &impl Serialize, repeat: Repeat) -> Result<A, Error> {
+    async fn post<A: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+        repeat: RetryPolicy,
+    ) -> Result<A, Error> {
         self.send(self.request(Method::POST, path).json(body), repeat).await
     }
 
-    async fn send<A: DeserializeOwned>(&self, request: RequestBuilder, repeat: Repeat) -> Result<A, Error> {
-        let tries = if repeat == Repeat::Safe { TRIES } else { 1 };
+    async fn send<A: DeserializeOwned>(&self, request: RequestBuilder, repeat: RetryPolicy) -> Result<A, Error> {
+        let tries = if repeat == RetryPolicy::Idempotent { TRIES } else { 1 };
         let mut tried = 0;
         loop {
             tried += 1;
@@ -158,7 +163,7 @@ impl Http {
                     reason: "the request can't be sent twice".into(),
                 });
             };
-            match once(this, &self.base).await {
+            match send_once(this, &self.base).await {
                 Err(error) if error.is_transient() && tried < tries => {
                     let most = 200 * (1 << tried);
                     let pause = rand::rng().random_range(most / 2..=most);
@@ -170,15 +175,15 @@ impl Http {
     }
 }
 
-async fn once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Result<A, Error> {
-    let unreachable = |error: reqwest::Error| Error::Unreachable { url: base.to_owned(), reason: reason_of(&error) };
+async fn send_once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> Result<A, Error> {
+    let unreachable = |error: reqwest::Error| Error::Unreachable { url: base.to_owned(), reason: root_cause(&error) };
     let answer = request.send().await.map_err(unreachable)?;
     let (status, url) = (answer.status(), answer.url().to_string());
     let body = answer.bytes().await.map_err(unreachable)?;
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| Error::Unreadable { url, reason: error.to_string() });
     }
-    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))))
+    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| gateway_problem(status)))))
 }
 
 fn is_loopback(base: &str) -> bool {
@@ -189,7 +194,7 @@ fn is_loopback(base: &str) -> bool {
 }
 
 /// Converts an error response of a gateway or proxy, which has no problem document.
-fn nameless(status: StatusCode) -> Problem {
+fn gateway_problem(status: StatusCode) -> Problem {
     Problem {
         kind: "about:blank".into(),
         title: status.canonical_reason().unwrap_or("Unknown").into(),
@@ -203,7 +208,7 @@ fn nameless(status: StatusCode) -> Problem {
 }
 
 /// The innermost cause: "connection refused" is more useful than "error sending request".
-fn reason_of(error: &reqwest::Error) -> String {
+fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 /// Maximum number of messages in a request.
-pub const MOST_NAMED: usize = 100;
+pub const MAX_MESSAGES: usize = 100;
 
 /// A message that failed too often.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -62,7 +62,8 @@ pub struct MoveDeadLetters {
 /// Answer to a redrive or drop.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MovedDeadLetters {
+#[cfg_attr(feature = "schema", schemars(rename = "MovedDeadLetters"))]
+pub struct MoveDeadLettersAnswer {
     /// Messages that were moved, in their state before.
     pub done: Vec<DeadLetter>,
     /// Messages that stay in the queue, because this version cannot parse them or their subject.

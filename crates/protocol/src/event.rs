@@ -42,7 +42,7 @@ impl Event {
     }
 
     /// One sentence about the usage of a running attempt, if this event contains it.
-    pub fn used_so_far(&self) -> Option<String> {
+    pub fn running_usage_sentence(&self) -> Option<String> {
         self.usage().filter(|usage| usage.so_far)?.to_sentence()
     }
 }
@@ -83,7 +83,7 @@ pub enum EventKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EventPage {
     /// The events after the cursor.
-    pub events: Vec<SeenEvent>,
+    pub events: Vec<EventRecord>,
     /// Cursor of the next page; the requested one if there are no new events.
     pub cursor: String,
     /// The job has ended and this page contains its last event.
@@ -93,7 +93,8 @@ pub struct EventPage {
 /// An event as the API returns it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SeenEvent {
+#[cfg_attr(feature = "schema", schemars(rename = "SeenEvent"))]
+pub struct EventRecord {
     /// Attempt that sent it.
     pub attempt: u32,
     /// Time of the event by the server's clock.

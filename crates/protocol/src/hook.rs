@@ -123,7 +123,8 @@ pub struct RecoverHook {
 /// Result of a recovery.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recovered {
+#[cfg_attr(feature = "schema", schemars(rename = "Recovered"))]
+pub struct RecoverAnswer {
     /// Repositories that were searched.
     pub repositories: usize,
     /// Due repositories, which the sweeper searches within minutes.

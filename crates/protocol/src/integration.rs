@@ -23,8 +23,9 @@ pub struct CreateIntegration {
 /// Body of `POST /v1/github-apps/conversions`: creates and connects an App. Never repeat it, a code works once.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "MakeGitHubApp"))]
 #[serde(deny_unknown_fields)]
-pub struct MakeGitHubApp {
+pub struct CreateGitHubApp {
     /// Short name of the integration.
     pub id: IntegrationId,
     /// REST base, as for a token.
@@ -33,7 +34,7 @@ pub struct MakeGitHubApp {
     pub code: String,
 }
 
-impl std::fmt::Debug for MakeGitHubApp {
+impl std::fmt::Debug for CreateGitHubApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The code must not reach a log.
         f.debug_struct("MakeGitHubApp").field("id", &self.id).finish_non_exhaustive()

@@ -63,8 +63,9 @@ pub struct ContinueJob {}
 /// Body of `POST /v1/jobs/{id}/answer`: a user's message to the job's agent.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "AnswerJob"))]
 #[serde(deny_unknown_fields)]
-pub struct AnswerJob {
+pub struct SendInput {
     /// Message.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = pullyard_domain::job::MAX_INPUT_CHARS)))]
     pub text: String,
@@ -178,19 +179,19 @@ pub struct Job {
     #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
     pub ended: Option<Timestamp>,
     /// Failure, if the job failed.
-    pub failure: Option<Explained>,
+    pub failure: Option<Explanation>,
     /// Failure of a lost attempt that may have pushed. Later attempts only search for that push, without an agent. If
     /// there is none, the job fails with this failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adopts: Option<Explained>,
+    pub adopts: Option<Explanation>,
     /// Only of a failed job: the cause that ended the search for a lost attempt's push. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unlooked: Option<Explained>,
+    pub unlooked: Option<Explanation>,
     /// Only of an ended job: a sentence that it may have pushed, if no attempt verified that. The branch may exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untold_push: Option<String>,
     /// Reason for the wait, if the job waits.
-    pub waits: Option<Explained>,
+    pub waits: Option<Explanation>,
     /// Cancellation, requested or in effect.
     #[serde(default)]
     pub cancel: Option<Cancel>,
@@ -215,7 +216,7 @@ pub struct Job {
 
 impl Job {
     /// When the agent will read a message that is sent now; `None` if never.
-    pub fn hears_when(&self) -> Option<&'static str> {
+    pub fn delivery_hint(&self) -> Option<&'static str> {
         self.status.delivery_hint(self.adopts.is_some())
     }
 }
@@ -235,7 +236,8 @@ pub struct RevisedPullRequest {
 /// A code with its sentence.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Explained {
+#[cfg_attr(feature = "schema", schemars(rename = "Explained"))]
+pub struct Explanation {
     /// Stable code for programs.
     pub code: String,
     /// Sentence for users.
@@ -289,7 +291,8 @@ pub struct JobPage {
 /// Answer to `GET /v1/jobs/{id}/why`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Why {
+#[cfg_attr(feature = "schema", schemars(rename = "Why"))]
+pub struct JobExplanation {
     /// Status of the job.
     pub status: JobStatus,
     /// One sentence that explains the status.
@@ -314,23 +317,23 @@ mod tests {
             "result": null,
         });
         let job: Job = serde_json::from_value(older).unwrap();
-        assert_eq!((&job.adopts, job.hears_when()), (&None, Some("The agent reads this when it starts.")));
+        assert_eq!((&job.adopts, job.delivery_hint()), (&None, Some("The agent reads this when it starts.")));
         let told = serde_json::to_value(&job).unwrap();
         assert!(["adopts", "unlooked", "untold_push"].iter().all(|field| told.get(*field).is_none()), "{told}");
         let loss = json!({ "code": "runner_offline", "sentence": "It is gone.", "help": "Retry.", "facts": {} });
         let adopting = Job { adopts: serde_json::from_value(loss).unwrap(), ..job };
-        assert!(adopting.hears_when().unwrap().starts_with("No agent works on this job any more"), "{adopting:?}");
-        assert_eq!(Job { status: JobStatus::Failed, ..adopting }.hears_when(), None);
+        assert!(adopting.delivery_hint().unwrap().starts_with("No agent works on this job any more"), "{adopting:?}");
+        assert_eq!(Job { status: JobStatus::Failed, ..adopting }.delivery_hint(), None);
     }
 
     #[test]
     fn failure_class_is_optional_for_older_servers() {
         let older = json!({ "code": "no_changes", "sentence": "It did nothing.", "help": "Retry.", "facts": {} });
-        let said: Explained = serde_json::from_value(older.clone()).unwrap();
+        let said: Explanation = serde_json::from_value(older.clone()).unwrap();
         assert_eq!(said.class, None);
         assert_eq!(serde_json::to_value(&said).unwrap(), older);
-        let newer = serde_json::to_value(Explained { class: Some(FailureClass::Agent), ..said }).unwrap();
+        let newer = serde_json::to_value(Explanation { class: Some(FailureClass::Agent), ..said }).unwrap();
         assert_eq!(newer["class"], "agent");
-        assert_eq!(serde_json::from_value::<Explained>(newer).unwrap().class, Some(FailureClass::Agent));
+        assert_eq!(serde_json::from_value::<Explanation>(newer).unwrap().class, Some(FailureClass::Agent));
     }
 }

@@ -14,15 +14,15 @@ pub mod dead_letter;
 pub mod decision;
 pub mod delivery;
 pub mod event;
-pub mod fleet;
 pub mod hook;
 pub mod integration;
 pub mod job;
 pub mod limits;
 pub mod problem;
 pub mod project;
-pub mod pull;
+pub mod pull_request;
 pub mod runner;
+pub mod runner_admin;
 pub mod secret;
 pub mod sign_in;
 pub mod sweep;
@@ -55,11 +55,11 @@ mod tests {
             "expires_at": null, "state": "active",
         }));
         check::<crate::sign_in::SignInLink>(json!({ "url": "https://x/sign-in?code=planted", "expires_in_secs": 600 }));
-        check::<crate::integration::MakeGitHubApp>(json!({ "id": "gh1", "api_url": "https://x", "code": "planted" }));
+        check::<crate::integration::CreateGitHubApp>(json!({ "id": "gh1", "api_url": "https://x", "code": "planted" }));
         check::<crate::runner::ClaimAnswer>(
             json!({ "job": { "job": job, "attempt": 1, "bootstrap": "planted" }, "poll_ms": 1 }),
         );
-        check::<crate::artifact::ArtifactPlace>(json!({
+        check::<crate::artifact::ArtifactUpload>(json!({
             "id": format!("art_{}", "a".repeat(26)), "put_url": "https://x/planted", "headers": { "x": "planted" },
         }));
         check::<crate::attempt::Assignment>(json!({

@@ -17,13 +17,13 @@ pub const PROMPT: usize = 100 * 1024;
 /// Longest display name. Units: characters.
 pub const NAME: usize = 200;
 /// Most jobs that a runner may report: running jobs and a few that ended without an answer from the server.
-pub const ACTIVE: usize = 24;
+pub const ACTIVE_JOBS: usize = 24;
 /// Largest pull request number: the largest integer that every JSON parser reads exactly.
 pub const PULL_REQUEST: u64 = (1 << 53) - 1;
 
 /// Text with a visible character.
 #[cfg(feature = "schema")]
-pub(crate) const SAYS: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
+pub(crate) const NON_BLANK: &str = r"^[^\x00]*[^\s\x00][^\x00]*$";
 /// One line with a visible character.
 #[cfg(feature = "schema")]
 pub(crate) const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$";
@@ -32,4 +32,4 @@ pub(crate) const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^
 pub(crate) const ANY_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 /// An http or https URL.
 #[cfg(feature = "schema")]
-pub(crate) const WEB: &str = r"^https?://[^\x00-\x1f\x7f-\x9f]*$";
+pub(crate) const WEB_URL: &str = r"^https?://[^\x00-\x1f\x7f-\x9f]*$";

@@ -35,7 +35,7 @@ pub struct Project {
     /// Display name.
     pub name: String,
     /// Known settings. Unknown ones are ignored, because the server may be newer than the command line.
-    #[serde(deserialize_with = "passing_over")]
+    #[serde(deserialize_with = "deserialize_known_settings")]
     pub settings: Settings,
     /// For `If-Match: "REVISION"`.
     pub revision: u64,
@@ -43,7 +43,7 @@ pub struct Project {
 
 /// A project with all settings from the server, including those unknown to this version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ToldProject {
+pub struct RawProject {
     /// Short name.
     pub id: ProjectId,
     /// Display name.
@@ -54,22 +54,22 @@ pub struct ToldProject {
     pub revision: u64,
 }
 
-fn passing_over<'de, D: Deserializer<'de>>(settings: D) -> Result<Settings, D::Error> {
-    known_settings(Value::deserialize(settings)?).map_err(serde::de::Error::custom)
+fn deserialize_known_settings<'de, D: Deserializer<'de>>(settings: D) -> Result<Settings, D::Error> {
+    parse_known_settings(Value::deserialize(settings)?).map_err(serde::de::Error::custom)
 }
 
 /// The settings known to this version.
 /// Errors: a known setting has an unknown value.
-pub fn known_settings(mut told: Value) -> Result<Settings, serde_json::Error> {
-    keep(&mut told, &serde_json::to_value(Settings::default())?);
+pub fn parse_known_settings(mut told: Value) -> Result<Settings, serde_json::Error> {
+    retain_known(&mut told, &serde_json::to_value(Settings::default())?);
     serde_json::from_value(told)
 }
 
 /// Removes unknown settings. Relies on the defaults, which contain every field of each group.
-fn keep(told: &mut Value, known: &Value) {
+fn retain_known(told: &mut Value, known: &Value) {
     if let (Value::Object(told), Value::Object(known)) = (told, known) {
         told.retain(|name, _| known.contains_key(name));
-        told.iter_mut().for_each(|(name, value)| keep(value, &known[name]));
+        told.iter_mut().for_each(|(name, value)| retain_known(value, &known[name]));
     }
 }
 

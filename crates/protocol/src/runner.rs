@@ -38,14 +38,15 @@ pub struct RegisterRequest {
     pub slots: u32,
     /// Jobs that survived an earlier process of this runner. The restart does not fail them.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE_JOBS)))]
     pub active: BTreeSet<JobId>,
 }
 
 /// Answer to a registration.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Registered {
+#[cfg_attr(feature = "schema", schemars(rename = "Registered"))]
+pub struct RegisterAnswer {
     /// Id of the runner in the other routes.
     pub runner: RunnerId,
     /// Heartbeat interval without a job. Units: seconds.
@@ -66,7 +67,7 @@ pub struct HeartbeatRequest {
     /// This process.
     pub instance: InstanceId,
     /// All running jobs. A job that the runner claimed over a minute ago and omits here is ended as `runner_crashed`.
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::ACTIVE_JOBS)))]
     pub active: BTreeSet<JobId>,
     /// The runner finishes its jobs and takes no more.
     #[serde(default)]

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 #[serde(deny_unknown_fields)]
 pub struct SetSecret {
     /// 1 to 65536 bytes.
-    #[serde(deserialize_with = "unquoted")]
+    #[serde(deserialize_with = "deserialize_string")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
     pub value: String,
     /// Purpose; absent: credentials for forges.
@@ -26,7 +26,7 @@ impl std::fmt::Debug for SetSecret {
 }
 
 /// Requires a string. The error omits the value, because a value without quotes is a secret too.
-fn unquoted<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
+fn deserialize_string<'de, D: Deserializer<'de>>(reader: D) -> Result<String, D::Error> {
     match serde_json::Value::deserialize(reader)? {
         serde_json::Value::String(text) => Ok(text),
         _ => Err(de::Error::custom("it is not a string")),
@@ -65,15 +65,15 @@ pub struct SecretPage {
 #[serde(deny_unknown_fields)]
 pub struct RotateSecret {
     /// 1 to 65536 bytes.
-    #[serde(deserialize_with = "unquoted")]
+    #[serde(deserialize_with = "deserialize_string")]
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 65_536)))]
     pub value: String,
     /// How long signatures with the previous value are accepted: a day if absent, at most seven days.
-    #[serde(default = "a_day")]
+    #[serde(default = "default_overlap_secs")]
     pub overlap_secs: u64,
 }
 
-fn a_day() -> u64 {
+fn default_overlap_secs() -> u64 {
     86_400
 }
 

@@ -1,6 +1,6 @@
 //! Tickets: `POST /v1/tickets/events` for ticket tools, `/v1/tickets…` for the built-in board.
 
-use crate::job::Explained;
+use crate::job::Explanation;
 #[cfg(feature = "schema")]
 use crate::limits;
 use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
@@ -57,7 +57,7 @@ pub struct EventTicket {
     pub labels: BTreeSet<String>,
     /// Page of the ticket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(length(max = limits::URL), regex(pattern = limits::WEB)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = limits::URL), regex(pattern = limits::WEB_URL)))]
     pub url: Option<String>,
     /// Repository; absent: the project's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,7 +166,7 @@ pub struct Ticket {
     /// Last ended job on which an agent worked.
     pub last_job: Option<JobId>,
     /// Reason for the wait of a trigger entry, while the project is held or its budget is exhausted.
-    pub waits: Option<Explained>,
+    pub waits: Option<Explanation>,
     /// Pullyard has nothing left to change on the ticket or to decide about it.
     pub synced: bool,
 }

@@ -2,10 +2,10 @@
 
 pub(crate) mod attempt;
 pub(crate) mod ecs;
+pub(crate) mod event_draft;
 pub(crate) mod finish;
 pub(crate) mod ids;
 pub(crate) mod outbox;
 pub(crate) mod reporter;
 pub(crate) mod retry;
-pub(crate) mod said;
 pub(crate) mod start;

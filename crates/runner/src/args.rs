@@ -1,8 +1,8 @@
 //! The flags of `run-job`, each with an environment name. Its only secret comes from the environment.
 
-use crate::agent::waits::{Waits, waits};
-use crate::options::{Afterwards, Isolation, Options, ProcessNamespace};
-use crate::secrets::redact::{credentials_in_addresses, is_name_of_secret};
+use crate::agent::restart_pauses::{RestartPauses, parse_pauses};
+use crate::options::{Isolation, Options, ProcessNamespace, WorktreeCleanup};
+use crate::secrets::redact::{is_secret_name, parse_url_credentials};
 use crate::{Error, Exit};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The variable with the bootstrap token. Never a flag, because every user of a machine can read argument lists.
-const BOOTSTRAP: &str = "PULLYARD_BOOTSTRAP";
+const BOOTSTRAP_VARIABLE: &str = "PULLYARD_BOOTSTRAP";
 
 /// Run one job, then exit.
 ///
@@ -50,8 +50,8 @@ pub struct RunJob {
     #[arg(long, env = "PULLYARD_PROCESS_NAMESPACE", value_name = "WHEN", value_enum, default_value_t)]
     pub process_namespace: ProcessNamespace,
     /// Seconds to wait before each restart of an agent that could not reach its model.
-    #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = waits)]
-    pub agent_retry_secs: Waits,
+    #[arg(long, env = "PULLYARD_AGENT_RETRY_SECS", value_name = "A,B,…", default_value = "30,60,90", value_parser = parse_pauses)]
+    pub agent_retry_secs: RestartPauses,
     /// Seconds to retry an unreachable bucket for a checkpoint.
     #[arg(long, env = "PULLYARD_BUCKET_AWAY_SECS", value_name = "N", default_value_t = 60, hide = true)]
     pub bucket_away_secs: u64,
@@ -76,18 +76,18 @@ impl RunJob {
     /// Errors: the bootstrap token is missing, or any error of [`run_job`](crate::run_job).
     pub async fn run(self) -> Result<Exit, Error> {
         hide_from_children();
-        crate::process::stray::adopt_orphans();
+        crate::process::orphans::adopt_orphans();
         let folder = self.parent.zip(self.parent_folder.clone());
         let exit = crate::run_job(self.options()?).await;
         if let Some((parent, folder)) = folder {
-            crate::process::parent::remove_folder_of(parent, &folder);
+            crate::process::parent::remove_folder_of_dead_parent(parent, &folder);
         }
         exit
     }
 
     fn options(self) -> Result<Options, Error> {
         let bootstrap =
-            std::env::var(BOOTSTRAP).ok().filter(|token| !token.is_empty()).ok_or(Error::BootstrapMissing)?;
+            std::env::var(BOOTSTRAP_VARIABLE).ok().filter(|token| !token.is_empty()).ok_or(Error::BootstrapMissing)?;
         Ok(Options {
             api_url: self.api_url,
             job: self.job,
@@ -99,24 +99,24 @@ impl RunJob {
             isolation: self.isolation,
             metadata_uri: self.metadata_uri.filter(|uri| !uri.is_empty()),
             process_namespace: self.process_namespace,
-            secrets: secrets(std::env::vars_os()),
+            secrets: collect_secrets(std::env::vars_os()),
             stop_grace: Duration::from_secs(self.stop_grace_secs),
             agent_waits: self.agent_retry_secs,
             bucket_away: Duration::from_secs(self.bucket_away_secs),
             raw_capture: self.raw_capture,
             trace: self.trace_id.and_then(|trace| trace.parse().ok()),
             parent: self.parent,
-            worktree: if self.keep_worktree { Afterwards::Kept } else { Afterwards::Removed },
+            worktree: if self.keep_worktree { WorktreeCleanup::Keep } else { WorktreeCleanup::Remove },
         })
     }
 }
 
 /// Values of secret variables, and credentials in all addresses: a proxy's address is no secret, but its password is.
-fn secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
+fn collect_secrets(variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<String> {
     let texts = variables.filter_map(|(name, value)| Some((name, value.into_string().ok()?)));
     let secrets = texts.flat_map(|(name, value)| {
-        let mut secrets = credentials_in_addresses(&value);
-        if name.to_str().is_some_and(is_name_of_secret) {
+        let mut secrets = parse_url_credentials(&value);
+        if name.to_str().is_some_and(is_secret_name) {
             secrets.push(value);
         }
         secrets
@@ -138,14 +138,14 @@ mod tests {
     use clap::Parser;
 
     #[derive(Parser)]
-    struct Line {
+    struct TestCli {
         #[command(flatten)]
         run_job: super::RunJob,
     }
 
     #[test]
     fn flags_have_environment_names_and_exclude_the_token() {
-        let command = <Line as clap::CommandFactory>::command();
+        let command = <TestCli as clap::CommandFactory>::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| !arg.get_id().as_str().contains("bootstrap")));
         for arg in command.get_arguments() {
@@ -161,7 +161,8 @@ mod tests {
             ("OPENAI_BASE_URL", "https://model.example/v1"),
             ("HOME", "/home/me"),
         ];
-        let mut secrets = super::secrets(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        let mut secrets =
+            super::collect_secrets(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
         secrets.sort_unstable();
         secrets.dedup();
         assert_eq!(secrets, ["me:planted-pw", "planted-key", "planted-pw"]);
@@ -171,8 +172,8 @@ mod tests {
     fn invalid_isolation_is_rejected() {
         let job = format!("--job=job_{}", "a".repeat(26));
         let line = |isolation| ["x", "--api-url=http://x", &job, "--attempt=1", isolation].map(String::from);
-        assert!(Line::try_parse_from(line("--isolation=maybe")).is_err());
-        let parsed = Line::try_parse_from(line("--isolation=external")).map(|line| line.run_job.isolation);
+        assert!(TestCli::try_parse_from(line("--isolation=maybe")).is_err());
+        let parsed = TestCli::try_parse_from(line("--isolation=external")).map(|line| line.run_job.isolation);
         assert!(matches!(parsed, Ok(Some(super::Isolation::External))));
     }
 }

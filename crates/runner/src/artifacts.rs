@@ -3,11 +3,11 @@
 //! A lost artifact fails no job, and the log reports it. `record` writes the agent's output, `patch` the patch.
 
 mod body;
-pub(crate) mod record;
+pub(crate) mod output_recorder;
 mod upload;
-pub(crate) mod uploads;
+pub(crate) mod uploader;
 
-use crate::git::workspace::disk::private_dirs;
+use crate::git::workspace::disk::create_private_dirs;
 use pullyard_domain::artifact::{ArtifactKind, MAX_COUNT, MAX_SIZE_BYTES};
 use pullyard_domain::id::{ArtifactName, Sha256Hex};
 use sha2::{Digest, Sha256};
@@ -22,64 +22,64 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Places reserved for late artifacts: the patch, the record, the last message and a checkpoint.
-const SPARED: usize = 8;
+const RESERVED_PLACES: usize = 8;
 /// Total size of the numerous kinds, so that the largest of the others fit. Units: bytes.
-const LARGEST_OF_MANY: u64 = 64 << 20;
+const MAX_NUMEROUS_BYTES: u64 = 64 << 20;
 /// Longest reason in a message. Units: characters.
-const LONGEST_REASON: usize = 200;
+const MAX_REASON_CHARS: usize = 200;
 
 #[derive(Debug)]
-struct Kept {
+struct PendingArtifact {
     kind: ArtifactKind,
     name: ArtifactName,
     path: PathBuf,
 }
 
 #[derive(Debug)]
-enum Handed {
-    In(Kept),
+enum QueueEntry {
+    Upload(PendingArtifact),
     /// A message for the job's log about a file that is not kept.
-    Not(String),
+    Message(String),
 }
 
-impl Handed {
+impl QueueEntry {
     fn is_checkpoint(&self) -> bool {
-        matches!(self, Self::In(kept) if kept.kind == ArtifactKind::Checkpoint)
+        matches!(self, Self::Upload(kept) if kept.kind == ArtifactKind::Checkpoint)
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rank {
-    Own,
-    OneOfMany,
+enum ArtifactClass {
+    Single,
+    Numerous,
 }
 
 #[derive(Default)]
-struct Taken {
+struct UsedSpace {
     places: usize,
     /// Bytes of the numerous kinds.
-    bytes_of_many: u64,
+    numerous_bytes: u64,
 }
 
-impl Taken {
+impl UsedSpace {
     /// Errors: the reason why there is no place.
-    fn take(&mut self, rank: Rank, size: u64) -> Result<(), &'static str> {
+    fn reserve(&mut self, rank: ArtifactClass, size: u64) -> Result<(), &'static str> {
         if size > MAX_SIZE_BYTES {
             return Err("it is too large");
         }
         let most = match rank {
-            Rank::Own => MAX_COUNT,
-            Rank::OneOfMany => MAX_COUNT - SPARED,
+            ArtifactClass::Single => MAX_COUNT,
+            ArtifactClass::Numerous => MAX_COUNT - RESERVED_PLACES,
         };
         if self.places >= most {
             return Err("there are too many artifacts");
         }
-        if rank == Rank::OneOfMany {
-            let bytes = self.bytes_of_many.saturating_add(size);
-            if bytes > LARGEST_OF_MANY {
+        if rank == ArtifactClass::Numerous {
+            let bytes = self.numerous_bytes.saturating_add(size);
+            if bytes > MAX_NUMEROUS_BYTES {
                 return Err("all outputs together are too large");
             }
-            self.bytes_of_many = bytes;
+            self.numerous_bytes = bytes;
         }
         self.places += 1;
         Ok(())
@@ -93,131 +93,135 @@ struct Shared {
     /// Set when the attempt has a workspace. No artifact is stored before.
     folder: OnceLock<PathBuf>,
     /// At most [`MAX_COUNT`] entries wait. They are paths, so the bytes are on disk.
-    handed_in: UnboundedSender<Handed>,
-    last_word: Mutex<Option<PathBuf>>,
-    taken: Mutex<Taken>,
-    count: AtomicUsize,
-    done: watch::Sender<usize>,
+    queue: UnboundedSender<QueueEntry>,
+    last_message: Mutex<Option<PathBuf>>,
+    used_space: Mutex<UsedSpace>,
+    queued_count: AtomicUsize,
+    done_count: watch::Sender<usize>,
     /// Checkpoints handed in and not done.
-    checkpoints: AtomicUsize,
+    pending_checkpoints: AtomicUsize,
     /// Whether the upload of the newest checkpoint failed.
     lost_checkpoint: AtomicBool,
 }
 
 /// Whether users or the next attempt look for this kind. A check's result itself shows whether its output is stored.
-fn is_looked_for(kind: ArtifactKind) -> bool {
+fn is_reported_kind(kind: ArtifactKind) -> bool {
     match kind {
         ArtifactKind::Patch | ArtifactKind::FinalMessage | ArtifactKind::AgentOutput | ArtifactKind::Checkpoint => true,
         ArtifactKind::SetupOutput | ArtifactKind::CheckOutput | ArtifactKind::ProviderPayload => false,
     }
 }
 
-fn not_kept(name: &str, why: &str) -> String {
+fn not_stored_message(name: &str, why: &str) -> String {
     format!("{name} is not kept: {why}.")
 }
 
-fn work_not_kept(because: &str) -> String {
+fn checkpoint_lost_message(because: &str) -> String {
     format!("What the agent did so far is not kept, because {because}.")
 }
 
 impl Artifacts {
-    fn new() -> (Self, UnboundedReceiver<Handed>) {
+    fn new() -> (Self, UnboundedReceiver<QueueEntry>) {
         let (handed_in, waiting) = unbounded_channel();
         let shared = Shared {
             folder: OnceLock::new(),
-            last_word: Mutex::default(),
-            handed_in,
-            taken: Mutex::default(),
-            count: AtomicUsize::new(0),
-            done: watch::Sender::new(0),
-            checkpoints: AtomicUsize::new(0),
+            last_message: Mutex::default(),
+            queue: handed_in,
+            used_space: Mutex::default(),
+            queued_count: AtomicUsize::new(0),
+            done_count: watch::Sender::new(0),
+            pending_checkpoints: AtomicUsize::new(0),
             lost_checkpoint: AtomicBool::new(false),
         };
         (Self(Arc::new(shared)), waiting)
     }
 
     /// Sets the folder. From now on artifacts are stored.
-    pub(crate) fn open(&self, folder: PathBuf) -> io::Result<()> {
-        private_dirs(&folder)?;
+    pub(crate) fn set_folder(&self, folder: PathBuf) -> io::Result<()> {
+        create_private_dirs(&folder)?;
         // A second call is a bug; the first folder stays.
         let _ = self.0.folder.set(folder);
         Ok(())
     }
 
     /// A path for a file that is handed in later; `None` before there is a folder.
-    pub(crate) fn file(&self, name: &str) -> Option<PathBuf> {
+    pub(crate) fn path_for(&self, name: &str) -> Option<PathBuf> {
         self.0.folder.get().map(|folder| folder.join(name))
     }
 
     /// Waits for the uploads, within a limit. Returns a message if a checkpoint was not uploaded in time.
     pub(crate) async fn flush(&self, limit: Duration) -> Option<String> {
-        let wanted = self.0.count.load(Ordering::Relaxed);
-        let mut done = self.0.done.subscribe();
+        let wanted = self.0.queued_count.load(Ordering::Relaxed);
+        let mut done = self.0.done_count.subscribe();
         let waited = timeout(limit, done.wait_for(|done| *done >= wanted)).await;
         if waited.is_ok() {
             return None;
         }
         tracing::warn!("some artifacts were not uploaded in time");
-        let is_lost = self.0.checkpoints.load(Ordering::Relaxed) > 0;
-        is_lost.then(|| work_not_kept("there was no time to upload it"))
+        let is_lost = self.0.pending_checkpoints.load(Ordering::Relaxed) > 0;
+        is_lost.then(|| checkpoint_lost_message("there was no time to upload it"))
     }
 
     /// Whether all checkpoints are done and the newest was lost.
     pub(crate) fn has_lost_checkpoint(&self) -> bool {
-        self.0.checkpoints.load(Ordering::Acquire) == 0 && self.0.lost_checkpoint.load(Ordering::Relaxed)
+        self.0.pending_checkpoints.load(Ordering::Acquire) == 0 && self.0.lost_checkpoint.load(Ordering::Relaxed)
     }
 
     /// Stores a text. Returns whether it did; empty texts are skipped.
-    pub(crate) fn keep(&self, kind: ArtifactKind, name: &str, words: &str) -> bool {
-        let Some(path) = self.file(name).filter(|_| !words.trim().is_empty()) else { return false };
+    pub(crate) fn store_text(&self, kind: ArtifactKind, name: &str, words: &str) -> bool {
+        let Some(path) = self.path_for(name).filter(|_| !words.trim().is_empty()) else { return false };
         match File::create(&path).and_then(|mut file| file.write_all(words.as_bytes())) {
             Ok(()) => {
                 if kind == ArtifactKind::FinalMessage {
-                    *self.0.last_word.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
+                    *self.0.last_message.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
                 }
-                self.hand_in(kind, name)
+                self.queue_upload(kind, name)
             }
             Err(error) => {
-                self.not_kept(kind, name, &format!("it could not be written: {error}"));
+                self.log_not_stored(kind, name, &format!("it could not be written: {error}"));
                 false
             }
         }
     }
 
     /// The agent's last message, from the newest part of the record that has one.
-    pub(crate) async fn last_word(&self) -> Option<String> {
-        let file = self.0.last_word.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+    pub(crate) async fn last_message(&self) -> Option<String> {
+        let file = self.0.last_message.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         tokio::fs::read_to_string(file).await.ok()
     }
 
     /// Hands in a file of the folder. Returns whether it is accepted: it may be too large, empty, or one too many.
-    pub(crate) fn hand_in(&self, kind: ArtifactKind, name: &str) -> bool {
-        self.hand_in_as(kind, name, if kind == ArtifactKind::CheckOutput { Rank::OneOfMany } else { Rank::Own })
+    pub(crate) fn queue_upload(&self, kind: ArtifactKind, name: &str) -> bool {
+        self.queue_as(
+            kind,
+            name,
+            if kind == ArtifactKind::CheckOutput { ArtifactClass::Numerous } else { ArtifactClass::Single },
+        )
     }
 
-    /// Like `hand_in`, for large outputs next to the record.
-    fn hand_in_beside(&self, name: &str) -> bool {
-        self.hand_in_as(ArtifactKind::AgentOutput, name, Rank::OneOfMany)
+    /// Like `queue_upload`, for large outputs next to the record.
+    fn queue_large_output(&self, name: &str) -> bool {
+        self.queue_as(ArtifactKind::AgentOutput, name, ArtifactClass::Numerous)
     }
 
     /// Hands in a checkpoint again after a failed upload. It keeps its place.
-    pub(crate) fn hand_in_again(&self, name: &str) -> bool {
-        let (Some(path), Ok(name)) = (self.file(name), ArtifactName::new(name)) else { return false };
-        self.hand_over(Handed::In(Kept { kind: ArtifactKind::Checkpoint, name, path }))
+    pub(crate) fn requeue_checkpoint(&self, name: &str) -> bool {
+        let (Some(path), Ok(name)) = (self.path_for(name), ArtifactName::new(name)) else { return false };
+        self.push(QueueEntry::Upload(PendingArtifact { kind: ArtifactKind::Checkpoint, name, path }))
     }
 
-    fn hand_in_as(&self, kind: ArtifactKind, name: &str, rank: Rank) -> bool {
-        let (Some(path), Ok(artifact)) = (self.file(name), ArtifactName::new(name)) else { return false };
+    fn queue_as(&self, kind: ArtifactKind, name: &str, rank: ArtifactClass) -> bool {
+        let (Some(path), Ok(artifact)) = (self.path_for(name), ArtifactName::new(name)) else { return false };
         let size = match fs::metadata(&path).map(|about| about.len()) {
             Ok(0) | Err(_) => return false,
             Ok(size) => size,
         };
-        let taken = self.0.taken.lock().unwrap_or_else(PoisonError::into_inner).take(rank, size);
+        let taken = self.0.used_space.lock().unwrap_or_else(PoisonError::into_inner).reserve(rank, size);
         match taken {
-            Ok(()) => self.hand_over(Handed::In(Kept { kind, name: artifact, path })),
+            Ok(()) => self.push(QueueEntry::Upload(PendingArtifact { kind, name: artifact, path })),
             // The maker of a checkpoint reports its absence.
-            Err(why) if rank == Rank::Own && kind != ArtifactKind::Checkpoint => {
-                self.not_kept(kind, name, why);
+            Err(why) if rank == ArtifactClass::Single && kind != ArtifactKind::Checkpoint => {
+                self.log_not_stored(kind, name, why);
                 false
             }
             Err(why) => {
@@ -228,24 +232,24 @@ impl Artifacts {
     }
 
     /// Logs that a file is not stored, if users look for it. The caller may hold the record's lock: records no event.
-    pub(crate) fn not_kept(&self, kind: ArtifactKind, name: &str, why: &str) {
+    pub(crate) fn log_not_stored(&self, kind: ArtifactKind, name: &str, why: &str) {
         tracing::warn!(name, "artifact not stored: {why}");
-        if is_looked_for(kind) {
-            self.hand_over(Handed::Not(not_kept(name, why)));
+        if is_reported_kind(kind) {
+            self.push(QueueEntry::Message(not_stored_message(name, why)));
         }
     }
 
-    fn hand_over(&self, handed: Handed) -> bool {
+    fn push(&self, handed: QueueEntry) -> bool {
         if handed.is_checkpoint() {
-            self.0.checkpoints.fetch_add(1, Ordering::Relaxed);
+            self.0.pending_checkpoints.fetch_add(1, Ordering::Relaxed);
         }
-        self.0.count.fetch_add(1, Ordering::Relaxed);
+        self.0.queued_count.fetch_add(1, Ordering::Relaxed);
         // The receiver lives as long as the attempt.
-        self.0.handed_in.send(handed).is_ok()
+        self.0.queue.send(handed).is_ok()
     }
 }
 
-fn measured(path: &Path) -> io::Result<(u64, Sha256Hex)> {
+fn size_and_hash(path: &Path) -> io::Result<(u64, Sha256Hex)> {
     let mut file = File::open(path)?;
     let (mut hash, mut size, mut piece) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {
@@ -262,19 +266,19 @@ fn measured(path: &Path) -> io::Result<(u64, Sha256Hex)> {
 mod tests {
     use super::*;
 
-    pub(super) fn artifacts() -> (tempfile::TempDir, Artifacts, UnboundedReceiver<Handed>) {
+    pub(super) fn artifacts() -> (tempfile::TempDir, Artifacts, UnboundedReceiver<QueueEntry>) {
         let dir = tempfile::tempdir().unwrap();
         let (artifacts, waiting) = Artifacts::new();
         (dir, artifacts, waiting)
     }
 
     /// The names of the uploads so far, and the messages about skipped artifacts.
-    pub(super) fn handed(waiting: &mut UnboundedReceiver<Handed>) -> (Vec<String>, Vec<String>) {
+    pub(super) fn drain_uploads(waiting: &mut UnboundedReceiver<QueueEntry>) -> (Vec<String>, Vec<String>) {
         let (mut names, mut said) = (Vec::new(), Vec::new());
         while let Ok(handed) = waiting.try_recv() {
             match handed {
-                Handed::In(kept) => names.push(kept.name.to_string()),
-                Handed::Not(words) => said.push(words),
+                QueueEntry::Upload(kept) => names.push(kept.name.to_string()),
+                QueueEntry::Message(words) => said.push(words),
             }
         }
         (names, said)
@@ -283,77 +287,77 @@ mod tests {
     #[test]
     fn nothing_is_stored_without_a_folder_or_without_text() {
         let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.keep(ArtifactKind::FinalMessage, "early.md", "too early");
-        artifacts.open(dir.path().join("artifacts")).unwrap();
-        artifacts.keep(ArtifactKind::FinalMessage, "empty.md", " \n");
-        artifacts.keep(ArtifactKind::FinalMessage, "final-message.md", "Done.");
-        assert_eq!(handed(&mut waiting), (vec!["final-message.md".to_owned()], Vec::new()));
+        artifacts.store_text(ArtifactKind::FinalMessage, "early.md", "too early");
+        artifacts.set_folder(dir.path().join("artifacts")).unwrap();
+        artifacts.store_text(ArtifactKind::FinalMessage, "empty.md", " \n");
+        artifacts.store_text(ArtifactKind::FinalMessage, "final-message.md", "Done.");
+        assert_eq!(drain_uploads(&mut waiting), (vec!["final-message.md".to_owned()], Vec::new()));
     }
 
     #[test]
     fn outputs_leave_slots_for_later_artifacts() {
         for beside in [false, true] {
             let (dir, artifacts, mut waiting) = artifacts();
-            artifacts.open(dir.path().to_owned()).unwrap();
+            artifacts.set_folder(dir.path().to_owned()).unwrap();
             for number in 0..MAX_COUNT + 5 {
                 let name = format!("output-{number}.txt");
                 if beside {
                     fs::write(dir.path().join(&name), "ok").unwrap();
-                    artifacts.hand_in_beside(&name);
+                    artifacts.queue_large_output(&name);
                 } else {
-                    artifacts.keep(ArtifactKind::CheckOutput, &name, "ok");
+                    artifacts.store_text(ArtifactKind::CheckOutput, &name, "ok");
                 }
             }
-            let (names, said) = handed(&mut waiting);
-            assert_eq!((names.len(), said), (MAX_COUNT - SPARED, Vec::new()));
+            let (names, said) = drain_uploads(&mut waiting);
+            assert_eq!((names.len(), said), (MAX_COUNT - RESERVED_PLACES, Vec::new()));
             let late =
                 [ArtifactKind::AgentOutput, ArtifactKind::FinalMessage, ArtifactKind::Patch, ArtifactKind::Checkpoint];
             for kind in late {
-                assert!(artifacts.keep(kind, kind.as_str(), "x"), "{kind:?}");
+                assert!(artifacts.store_text(kind, kind.as_str(), "x"), "{kind:?}");
             }
-            assert_eq!(handed(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
+            assert_eq!(drain_uploads(&mut waiting).0, late.map(|kind| kind.as_str().to_owned()));
         }
     }
 
     #[test]
     fn repeated_checkpoint_uses_one_slot() {
         let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.open(dir.path().to_owned()).unwrap();
-        assert!(artifacts.keep(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "x"));
+        artifacts.set_folder(dir.path().to_owned()).unwrap();
+        assert!(artifacts.store_text(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "x"));
         for number in 1..MAX_COUNT {
-            assert!(artifacts.keep(ArtifactKind::AgentOutput, &format!("{number}.jsonl"), "x"), "{number}");
+            assert!(artifacts.store_text(ArtifactKind::AgentOutput, &format!("{number}.jsonl"), "x"), "{number}");
         }
-        assert!(artifacts.hand_in_again("checkpoint.tar.zst"), "the second upload uses the same slot");
-        assert!(!artifacts.keep(ArtifactKind::Checkpoint, "checkpoint-2.tar.zst", "x"));
-        let (names, _) = handed(&mut waiting);
+        assert!(artifacts.requeue_checkpoint("checkpoint.tar.zst"), "the second upload uses the same slot");
+        assert!(!artifacts.store_text(ArtifactKind::Checkpoint, "checkpoint-2.tar.zst", "x"));
+        let (names, _) = drain_uploads(&mut waiting);
         assert_eq!((names.len(), names.last().map(String::as_str)), (MAX_COUNT + 1, Some("checkpoint.tar.zst")));
     }
 
     #[test]
     fn outputs_leave_bytes_for_later_artifacts() {
         let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.open(dir.path().to_owned()).unwrap();
+        artifacts.set_folder(dir.path().to_owned()).unwrap();
         let file = |name: &str, size| {
             File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
         };
-        for (name, size, taken) in [("1.txt", LARGEST_OF_MANY - 9, true), ("2.txt", 10, false), ("3.txt", 9, true)] {
+        for (name, size, taken) in [("1.txt", MAX_NUMEROUS_BYTES - 9, true), ("2.txt", 10, false), ("3.txt", 9, true)] {
             file(name, size);
-            assert_eq!(artifacts.hand_in_beside(name), taken, "{name}");
+            assert_eq!(artifacts.queue_large_output(name), taken, "{name}");
         }
-        assert!(!artifacts.keep(ArtifactKind::CheckOutput, "check-1.txt", "x"), "check outputs share the limit");
+        assert!(!artifacts.store_text(ArtifactKind::CheckOutput, "check-1.txt", "x"), "check outputs share the limit");
         file("agent-output.jsonl", MAX_SIZE_BYTES);
-        assert!(artifacts.hand_in(ArtifactKind::AgentOutput, "agent-output.jsonl"));
-        assert_eq!(handed(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
+        assert!(artifacts.queue_upload(ArtifactKind::AgentOutput, "agent-output.jsonl"));
+        assert_eq!(drain_uploads(&mut waiting).0, ["1.txt", "3.txt", "agent-output.jsonl"]);
         // With the largest record, patch and checkpoint this is the total limit.
-        assert_eq!(3 * MAX_SIZE_BYTES + LARGEST_OF_MANY, pullyard_domain::artifact::MAX_TOTAL_BYTES);
+        assert_eq!(3 * MAX_SIZE_BYTES + MAX_NUMEROUS_BYTES, pullyard_domain::artifact::MAX_TOTAL_BYTES);
     }
 
     #[test]
     fn skipped_artifacts_for_users_are_announced() {
         let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.open(dir.path().to_owned()).unwrap();
+        artifacts.set_folder(dir.path().to_owned()).unwrap();
         for number in 0..MAX_COUNT {
-            assert!(artifacts.keep(ArtifactKind::Patch, &format!("changes-{number}.patch"), "x"), "{number}");
+            assert!(artifacts.store_text(ArtifactKind::Patch, &format!("changes-{number}.patch"), "x"), "{number}");
         }
         let full = [
             ArtifactKind::Patch,
@@ -363,34 +367,34 @@ mod tests {
             ArtifactKind::Checkpoint,
         ];
         for kind in full {
-            assert!(!artifacts.keep(kind, kind.as_str(), "x"), "{kind:?}");
+            assert!(!artifacts.store_text(kind, kind.as_str(), "x"), "{kind:?}");
         }
-        let (names, said) = handed(&mut waiting);
+        let (names, said) = drain_uploads(&mut waiting);
         assert_eq!(names.len(), MAX_COUNT);
         let because = "is not kept: there are too many artifacts.";
         assert_eq!(said, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {because}")));
-        artifacts.not_kept(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
-        artifacts.not_kept(ArtifactKind::ProviderPayload, "provider-payload.txt", "the bucket is away");
-        assert_eq!(handed(&mut waiting).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
+        artifacts.log_not_stored(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
+        artifacts.log_not_stored(ArtifactKind::ProviderPayload, "provider-payload.txt", "the bucket is away");
+        assert_eq!(drain_uploads(&mut waiting).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
     }
 
     #[tokio::test]
     async fn oversized_or_excess_artifacts_are_skipped() {
         let (dir, artifacts, mut waiting) = artifacts();
-        artifacts.open(dir.path().to_owned()).unwrap();
+        artifacts.set_folder(dir.path().to_owned()).unwrap();
         for (name, size, taken) in [("larger.txt", MAX_SIZE_BYTES + 1, false), ("largest.txt", MAX_SIZE_BYTES, true)] {
             File::create(dir.path().join(name)).unwrap().set_len(size).unwrap();
-            assert_eq!(artifacts.hand_in(ArtifactKind::AgentOutput, name), taken, "{name}");
+            assert_eq!(artifacts.queue_upload(ArtifactKind::AgentOutput, name), taken, "{name}");
         }
         for number in 0..MAX_COUNT + 5 {
-            artifacts.keep(ArtifactKind::CheckOutput, &format!("check-{number}.txt"), "ok");
+            artifacts.store_text(ArtifactKind::CheckOutput, &format!("check-{number}.txt"), "ok");
         }
         let mut said = Vec::new();
         while let Ok(handed) = waiting.try_recv() {
-            if let Handed::Not(words) = handed {
+            if let QueueEntry::Message(words) = handed {
                 said.push(words);
             }
-            artifacts.0.done.send_modify(|done| *done += 1);
+            artifacts.0.done_count.send_modify(|done| *done += 1);
         }
         assert_eq!(said, ["larger.txt is not kept: it is too large."]);
         let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));
@@ -400,10 +404,10 @@ mod tests {
     #[tokio::test]
     async fn unfinished_checkpoint_upload_is_announced() {
         let (dir, artifacts, _waiting) = artifacts();
-        artifacts.open(dir.path().to_owned()).unwrap();
-        artifacts.keep(ArtifactKind::CheckOutput, "check-1.txt", "ok");
+        artifacts.set_folder(dir.path().to_owned()).unwrap();
+        artifacts.store_text(ArtifactKind::CheckOutput, "check-1.txt", "ok");
         assert_eq!(artifacts.flush(Duration::ZERO).await, None);
-        artifacts.keep(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "a session");
+        artifacts.store_text(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "a session");
         let told = artifacts.flush(Duration::ZERO).await;
         let expected = "What the agent did so far is not kept, because there was no time to upload it.";
         assert_eq!(told.as_deref(), Some(expected));
@@ -414,7 +418,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hello");
         fs::write(&path, "hello").unwrap();
-        let (size, hash) = measured(&path).unwrap();
+        let (size, hash) = size_and_hash(&path).unwrap();
         assert_eq!(size, 5);
         assert_eq!(hash.as_str(), "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
     }

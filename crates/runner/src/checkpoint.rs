@@ -6,33 +6,33 @@
 //! Without a checkpoint the agent begins again, and the log reports why. Only a job that requires its session fails.
 
 mod archive;
-mod fetch;
-mod keep;
-mod lost;
-pub(crate) mod take;
+mod create;
+mod download;
+mod loss;
+pub(crate) mod restore;
+pub(crate) mod state;
 mod transcript;
-pub(crate) mod working;
 
-pub(crate) use keep::{FAILED_LIMIT, REST_LIMIT, keep, keep_at_shutdown};
+pub(crate) use create::{FAILURE_TIMEOUT, YIELD_TIMEOUT, create_checkpoint, create_checkpoint_at_shutdown};
 
-use crate::agent::sign::Tokens;
+use crate::agent::agent_event::Tokens;
 use pullyard_domain::id::JobId;
 use serde::{Deserialize, Serialize};
 
 /// Version of the archive's format. Other versions are rejected.
 const FORMAT: u32 = 1;
-const ABOUT: &str = "about.json";
-const PATCH: &str = "work.patch";
+const METADATA_FILE: &str = "about.json";
+const PATCH_FILE: &str = "work.patch";
 /// The agent's replies to reviewers.
-const REPLIES: &str = "replies.json";
-const SESSION: &str = "session";
+const REPLIES_FILE: &str = "replies.json";
+const SESSION_FOLDER: &str = "session";
 /// The artifact's name, without its number.
-const NAME: &str = "checkpoint";
+const ARTIFACT_NAME: &str = "checkpoint";
 /// Longest `about.json` that is read. Units: bytes.
-const LARGEST_ABOUT: u64 = 64 * 1024;
+const MAX_METADATA_BYTES: u64 = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct About {
+struct CheckpointMetadata {
     format: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
@@ -53,7 +53,7 @@ struct About {
     task: String,
 }
 
-pub(crate) fn hash_of(task: &str) -> String {
+pub(crate) fn sha256_hex(task: &str) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(task).iter().map(|byte| format!("{byte:02x}")).collect()
 }

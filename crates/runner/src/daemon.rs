@@ -4,22 +4,22 @@
 
 mod agents;
 mod args;
+mod call_failure;
 mod check;
 mod child;
 mod claims;
-mod disk;
-mod heart;
-mod home;
-mod life;
-mod names;
-mod pace;
-mod post;
-mod record;
-mod refusals;
+mod context;
+mod heartbeat;
+mod job_limit;
+mod lifecycle;
+mod outbox_delivery;
+mod output;
+mod pauses;
+mod process_record;
+mod setting_names;
 mod settings;
-mod show;
 mod state;
-mod take;
-mod world;
+mod state_file;
+mod state_folder;
 
 pub use args::{Check, Config, Start};

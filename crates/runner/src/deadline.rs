@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A later instant. Durations from the wire may be huge, so they are limited to a decade.
-pub(crate) fn later(at: Instant, length: Duration) -> Instant {
+pub(crate) fn instant_after(at: Instant, length: Duration) -> Instant {
     const DECADE: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
     at + length.min(DECADE)
 }
@@ -16,7 +16,7 @@ mod tests {
     #[test]
     fn later_accepts_any_duration() {
         let now = Instant::now();
-        assert!(later(now, Duration::from_secs(u64::MAX)) > now);
-        assert_eq!(later(now, Duration::from_secs(5)), now + Duration::from_secs(5));
+        assert!(instant_after(now, Duration::from_secs(u64::MAX)) > now);
+        assert_eq!(instant_after(now, Duration::from_secs(5)), now + Duration::from_secs(5));
     }
 }

@@ -5,7 +5,7 @@
 pub enum Exit {
     /// The control plane knows how the attempt ended.
     Finished,
-    NotOurs,
+    NotClaimed,
     /// The attempt lost its lease while it ran, and its work was discarded.
     LeaseLost,
     /// A signal ended the run without a finish.
@@ -15,7 +15,7 @@ pub enum Exit {
 impl Exit {
     pub fn code(self) -> u8 {
         match self {
-            Self::Finished | Self::NotOurs | Self::LeaseLost => 0,
+            Self::Finished | Self::NotClaimed | Self::LeaseLost => 0,
             // The exit code of a shell for a program that SIGTERM ended.
             Self::Stopped => 143,
         }

@@ -6,18 +6,18 @@
 pub(crate) mod blobs;
 pub(crate) mod commit;
 pub(crate) mod conflicts;
-mod fault;
-pub(crate) mod left_out;
+mod error;
+pub(crate) mod exclusion_report;
 pub(crate) mod nested;
-pub(crate) mod onto;
 pub(crate) mod patch;
 pub(crate) mod protected;
+pub(crate) mod rebase;
 mod signing;
 pub(crate) mod target;
 pub(crate) mod trailers;
 pub(crate) mod workspace;
 
-pub(crate) use fault::Fault;
+pub(crate) use error::GitError;
 
 use crate::process::group::Group;
 use crate::secrets::redact::Redactor;
@@ -37,9 +37,9 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Limit of commands without the network.
-const LOCAL_LIMIT: Duration = Duration::from_secs(600);
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// Limit of commands with the network. Callers have limits of their own.
-const NETWORK_LIMIT: Duration = Duration::from_secs(1_800);
+const NETWORK_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Time for git to remove its lock files when it is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 const MAX_STDERR_BYTES: u64 = 64 * 1024;
@@ -97,25 +97,25 @@ pub(crate) struct Git {
     redactor: Redactor,
 }
 
-pub(crate) struct Call<'a> {
+pub(crate) struct GitCall<'a> {
     args: Vec<OsString>,
     repository: Option<&'a Path>,
     tree: Option<&'a Path>,
     index: Option<&'a Path>,
     input: &'a [u8],
-    most: u64,
-    identity: bool,
-    published: bool,
-    reach: Reach,
+    max_output_bytes: u64,
+    sets_identity: bool,
+    is_published: bool,
+    reach: NetworkAccess,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    Local,
+enum NetworkAccess {
+    None,
     Forge,
 }
 
-impl<'a> Call<'a> {
+impl<'a> GitCall<'a> {
     pub(crate) fn new<I: AsRef<OsStr>>(args: impl IntoIterator<Item = I>) -> Self {
         Self {
             args: args.into_iter().map(|arg| arg.as_ref().to_owned()).collect(),
@@ -123,10 +123,10 @@ impl<'a> Call<'a> {
             tree: None,
             index: None,
             input: &[],
-            most: u64::MAX,
-            identity: false,
-            published: false,
-            reach: Reach::Local,
+            max_output_bytes: u64::MAX,
+            sets_identity: false,
+            is_published: false,
+            reach: NetworkAccess::None,
         }
     }
 
@@ -147,8 +147,8 @@ impl<'a> Call<'a> {
     }
 
     /// Limits the returned output; the rest is read and dropped. Units: bytes.
-    pub(crate) fn at_most(mut self, most: u64) -> Self {
-        self.most = most;
+    pub(crate) fn max_output(mut self, most: u64) -> Self {
+        self.max_output_bytes = most;
         self
     }
 
@@ -157,20 +157,20 @@ impl<'a> Call<'a> {
         self
     }
 
-    pub(crate) fn commits(mut self) -> Self {
-        self.identity = true;
+    pub(crate) fn with_identity(mut self) -> Self {
+        self.sets_identity = true;
         self
     }
 
     /// Writes a commit for publishing, signed if the project signs.
-    pub(crate) fn commits_for_good(mut self) -> Self {
-        self.published = true;
-        self.commits()
+    pub(crate) fn published_commit(mut self) -> Self {
+        self.is_published = true;
+        self.with_identity()
     }
 
     /// Talks to the forge with the token.
-    pub(crate) fn reaching_forge(mut self) -> Self {
-        self.reach = Reach::Forge;
+    pub(crate) fn with_forge_access(mut self) -> Self {
+        self.reach = NetworkAccess::Forge;
         self
     }
 }
@@ -183,7 +183,7 @@ impl Git {
     }
 
     /// Authenticates as this kind of forge requires.
-    pub(crate) fn at(self, kind: ForgeKind) -> Self {
+    pub(crate) fn for_forge(self, kind: ForgeKind) -> Self {
         match kind {
             ForgeKind::GitHub => self,
             ForgeKind::Bitbucket => {
@@ -195,38 +195,38 @@ impl Git {
     }
 
     /// Sets the author, and the key for signing if there is one.
-    pub(crate) fn committing(self, author: Option<Author>, signing_key: Option<String>) -> Self {
+    pub(crate) fn with_author(self, author: Option<Author>, signing_key: Option<String>) -> Self {
         Self { author: author.unwrap_or_default(), signing_key, ..self }
     }
 
     /// Removes secrets from all logged and reported output. Git may repeat text of the forge.
-    pub(crate) fn without_secrets(self, redactor: &Redactor) -> Self {
+    pub(crate) fn with_redactor(self, redactor: &Redactor) -> Self {
         Self { redactor: redactor.clone(), ..self }
     }
 
-    pub(crate) fn of_commit(&self, fault: &Fault) -> Failure {
-        if self.signing_key.is_some() { fault.of_signing() } else { fault.of_workspace() }
+    pub(crate) fn commit_failure(&self, fault: &GitError) -> Failure {
+        if self.signing_key.is_some() { fault.to_signing_failure() } else { fault.to_workspace_failure() }
     }
 
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    pub(crate) async fn run(&self, call: Call<'_>) -> Result<Vec<u8>, Fault> {
+    pub(crate) async fn run(&self, call: GitCall<'_>) -> Result<Vec<u8>, GitError> {
         let name = call.args.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let limit = match call.reach {
-            Reach::Local => LOCAL_LIMIT,
-            Reach::Forge => NETWORK_LIMIT,
+            NetworkAccess::None => LOCAL_TIMEOUT,
+            NetworkAccess::Forge => NETWORK_TIMEOUT,
         };
         let key = match (&self.signing_key, call.repository) {
-            (Some(key), Some(repository)) if call.published => {
-                Some(KeyFile::put(repository, key).map_err(Fault::Disk)?)
+            (Some(key), Some(repository)) if call.is_published => {
+                Some(KeyFile::create(repository, key).map_err(GitError::Disk)?)
             }
             _ => None,
         };
-        let mut child = self.command(&call, key.as_ref()).spawn().map_err(Fault::Missing)?;
+        let mut child = self.command(&call, key.as_ref()).spawn().map_err(GitError::Process)?;
         // Dropping the future kills git.
-        let mut group = Group::of(&child);
+        let mut group = Group::from_child(&child);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let talk = async {
             let write = async {
@@ -235,7 +235,8 @@ impl Git {
                     let _ = stdin.write_all(call.input).await;
                 }
             };
-            let ((), stdout, stderr) = tokio::join!(write, read(pipes.1, call.most), read(pipes.2, MAX_STDERR_BYTES));
+            let ((), stdout, stderr) =
+                tokio::join!(write, read(pipes.1, call.max_output_bytes), read(pipes.2, MAX_STDERR_BYTES));
             let status = child.wait().await?;
             Ok::<_, std::io::Error>((status, stdout?, stderr?))
         };
@@ -245,24 +246,24 @@ impl Git {
             let _ = group.stop(&mut child, STOP_GRACE).await;
         }
         match said {
-            Err(_) => Err(Fault::TimedOut { command: name, limit }),
-            Ok(Err(error)) => Err(Fault::Missing(error)),
+            Err(_) => Err(GitError::TimedOut { command: name, limit }),
+            Ok(Err(error)) => Err(GitError::Process(error)),
             Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
             Ok(Ok((_, stdout, stderr))) => {
                 // The part that was not read may be the rest of a secret.
                 let is_cut = stderr.len() as u64 >= MAX_STDERR_BYTES;
-                let stderr = if is_cut { self.redactor.beginning(&stderr) } else { stderr };
-                Err(Fault::Failed { command: name, stdout: self.redacted(&stdout), words: self.redacted(&stderr) })
+                let stderr = if is_cut { self.redactor.redact_prefix(&stderr) } else { stderr };
+                Err(GitError::Failed { command: name, stdout: self.redact(&stdout), stderr: self.redact(&stderr) })
             }
         }
     }
 
-    pub(crate) async fn line(&self, call: Call<'_>) -> Result<String, Fault> {
+    pub(crate) async fn run_for_line(&self, call: GitCall<'_>) -> Result<String, GitError> {
         let said = self.run(call).await?;
         Ok(String::from_utf8_lossy(&said).trim().to_owned())
     }
 
-    fn command(&self, call: &Call<'_>, key: Option<&KeyFile>) -> Command {
+    fn command(&self, call: &GitCall<'_>, key: Option<&KeyFile>) -> Command {
         let mut command = Command::new("git");
         let mut settings = self.settings(call.reach);
         settings.extend(key.into_iter().flat_map(KeyFile::settings));
@@ -282,7 +283,7 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_OPTIONAL_LOCKS", "0")
-            .envs(configuration(&settings))
+            .envs(config_environment(&settings))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -297,14 +298,14 @@ impl Git {
         if let Some(file) = call.index {
             command.env("GIT_INDEX_FILE", file);
         }
-        if call.identity {
+        if call.sets_identity {
             for who in ["AUTHOR", "COMMITTER"] {
                 command
                     .env(format!("GIT_{who}_NAME"), &self.author.name)
                     .env(format!("GIT_{who}_EMAIL"), &self.author.email);
             }
         }
-        if call.reach == Reach::Forge {
+        if call.reach == NetworkAccess::Forge {
             for name in NETWORK_ENVIRONMENT {
                 if let Some(value) = std::env::var_os(name) {
                     command.env(name, value);
@@ -314,41 +315,41 @@ impl Git {
         command
     }
 
-    fn settings(&self, reach: Reach) -> Vec<(String, String)> {
+    fn settings(&self, reach: NetworkAccess) -> Vec<(String, String)> {
         let mut settings: Vec<_> =
             SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         if self.url.starts_with("file://") {
             settings.push(("protocol.file.allow".into(), "always".into()));
-        } else if reach == Reach::Forge {
-            let header = format!("Authorization: Basic {}", self.basic());
+        } else if reach == NetworkAccess::Forge {
+            let header = format!("Authorization: Basic {}", self.basic_auth());
             settings.push((format!("http.{}.extraHeader", self.url), header));
         }
         settings
     }
 
-    fn basic(&self) -> String {
+    fn basic_auth(&self) -> String {
         BASE64_STANDARD.encode(format!("{}:{}", self.user, self.token))
     }
 
     /// A forge may repeat the token; our messages never do.
-    fn redacted(&self, words: &[u8]) -> String {
+    fn redact(&self, words: &[u8]) -> String {
         let mut words = String::from_utf8_lossy(words).into_owned();
         if !self.token.is_empty() {
-            words = words.replace(&self.basic(), "[token]").replace(&self.token, "[token]");
+            words = words.replace(&self.basic_auth(), "[token]").replace(&self.token, "[token]");
         }
-        self.redactor.text(&words).into_owned()
+        self.redactor.redact_text(&words).into_owned()
     }
 }
 
 /// The password for git. On Bitbucket a token may have the account's address before it.
-pub(crate) fn password_of(kind: ForgeKind, token: &str) -> &str {
+pub(crate) fn git_password(kind: ForgeKind, token: &str) -> &str {
     match kind {
         ForgeKind::GitHub => token,
         ForgeKind::Bitbucket => bitbucket_git_login(token).1,
     }
 }
 
-fn configuration(settings: &[(String, String)]) -> Vec<(String, String)> {
+fn config_environment(settings: &[(String, String)]) -> Vec<(String, String)> {
     let count = ("GIT_CONFIG_COUNT".to_owned(), settings.len().to_string());
     let pairs = settings.iter().enumerate().flat_map(|(n, (name, value))| {
         [(format!("GIT_CONFIG_KEY_{n}"), name.clone()), (format!("GIT_CONFIG_VALUE_{n}"), value.clone())]
@@ -367,37 +368,37 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
 }
 
 /// Writes the settings of the runner's own repository. Called before each use.
-pub(crate) async fn seal(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
+pub(crate) async fn reset_repository_settings(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
     const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
     // A link in place of a folder could lead elsewhere.
     for folder in ["info", "objects", "objects/info"].map(|folder| repository.join(folder)) {
         if !is_folder(&folder).await {
-            remove(&folder).await?;
+            remove_file(&folder).await?;
         }
     }
     // `info/exclude` stays. Anything else in its place could lead elsewhere or block git.
     let exclude = repository.join("info/exclude");
     if !tokio::fs::symlink_metadata(&exclude).await.is_ok_and(|about| about.is_file() || about.is_dir()) {
-        remove(&exclude).await?;
+        remove_file(&exclude).await?;
     }
     // The first would make git read another repository's settings.
     for foreign in ["commondir", "config.worktree", "info/attributes", "info/grafts", "shallow"] {
-        remove(&repository.join(foreign)).await?;
+        remove_file(&repository.join(foreign)).await?;
     }
-    put(&repository.join("config"), CONFIG.as_bytes()).await?;
+    replace_file(&repository.join("config"), CONFIG.as_bytes()).await?;
     let info = repository.join("objects/info");
     tokio::fs::create_dir_all(&info).await?;
     if let Some(mirror) = objects_of {
         let mut line = mirror.join("objects").into_os_string().into_encoded_bytes();
         line.push(b'\n');
-        put(&info.join("alternates"), &line).await?;
+        replace_file(&info.join("alternates"), &line).await?;
     }
     Ok(())
 }
 
 /// Writes a new file. An old one is removed first, because it may lead elsewhere or block.
-pub(crate) async fn put(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    remove(path).await?;
+pub(crate) async fn replace_file(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    remove_file(path).await?;
     tokio::fs::write(path, content).await
 }
 
@@ -407,7 +408,7 @@ pub(crate) async fn is_folder(path: &Path) -> bool {
 }
 
 /// Removes a file or a link, never its target.
-pub(crate) async fn remove(path: &Path) -> std::io::Result<()> {
+pub(crate) async fn remove_file(path: &Path) -> std::io::Result<()> {
     match tokio::fs::remove_file(path).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
@@ -415,25 +416,27 @@ pub(crate) async fn remove(path: &Path) -> std::io::Result<()> {
 }
 
 /// Whether the text is a plain branch name, not an option or a revision.
-pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, Fault> {
+pub(crate) async fn is_branch_name(git: &Git, name: &str) -> Result<bool, GitError> {
     if name.starts_with('-') || name.is_empty() {
         return Ok(false);
     }
-    match git.line(Call::new(["check-ref-format", "--branch", name])).await {
+    match git.run_for_line(GitCall::new(["check-ref-format", "--branch", name])).await {
         Ok(same) => Ok(same == name),
-        Err(Fault::Failed { .. }) => Ok(false),
+        Err(GitError::Failed { .. }) => Ok(false),
         Err(fault) => Err(fault),
     }
 }
 
 /// The commit of a full ref or another revision, if it exists.
-pub(crate) async fn commit_of(git: &Git, repository: &Path, reference: &str) -> Result<Option<String>, Fault> {
+pub(crate) async fn resolve_commit(git: &Git, repository: &Path, reference: &str) -> Result<Option<String>, GitError> {
     let commit = format!("{reference}^{{commit}}");
-    let call = Call::new(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
-    match git.line(call.repository(repository)).await {
+    let call = GitCall::new(["rev-parse", "--verify", "--quiet", "--end-of-options", &commit]);
+    match git.run_for_line(call.repository(repository)).await {
         Ok(id) => Ok(Some(id)),
         // Git gives no reason if the revision is missing or is no commit.
-        Err(Fault::Failed { words, .. }) if words.trim().is_empty() || words.contains("expected commit type") => {
+        Err(GitError::Failed { stderr: words, .. })
+            if words.trim().is_empty() || words.contains("expected commit type") =>
+        {
             Ok(None)
         }
         Err(fault) => Err(fault),
@@ -445,7 +448,7 @@ pub(crate) fn branch_ref(branch: &str) -> String {
 }
 
 /// Creates a repository of the runner if it does not exist.
-pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, Fault> {
+pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, GitError> {
     let args = [
         OsStr::new("init"),
         "--quiet".as_ref(),
@@ -454,7 +457,7 @@ pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, Fault>
         "--".as_ref(),
         dir.as_os_str(),
     ];
-    git.run(Call::new(args)).await?;
+    git.run(GitCall::new(args)).await?;
     Ok(dir)
 }
 

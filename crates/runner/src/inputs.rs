@@ -1,6 +1,6 @@
 //! Input of users to a running job: cancel, pause, messages, answers.
 
+pub(crate) mod conversation;
+pub(crate) mod messages;
 pub(crate) mod orders;
-pub(crate) mod people;
-pub(crate) mod quoted;
-pub(crate) mod talk;
+pub(crate) mod quote;

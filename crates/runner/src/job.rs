@@ -1,34 +1,35 @@
 //! Runs one attempt of a job, from its claim to its finish. `work` has the phases in between.
 
-pub(crate) mod beside;
 pub(crate) mod checks;
 pub(crate) mod made;
+mod phases;
 pub(crate) mod prepare;
+pub(crate) mod project_command;
 mod publish;
 mod report;
 pub(crate) mod setup;
-mod work;
 
-use crate::agent::tally::Tally;
-use crate::api::attempt::{Attempt, LAST_EVENTS_LIMIT};
-use crate::api::finish::finish;
+use crate::agent::attempt_usage::AttemptUsage;
+use crate::api::attempt::{Attempt, LAST_EVENTS_TIMEOUT};
+use crate::api::finish::deliver_finish;
 use crate::api::ids;
-use crate::api::outbox::{Letter, Outbox};
-use crate::api::reporter::{Heeds, Reporter};
-use crate::api::start::{Started, start};
+use crate::api::outbox::{Outbox, PendingFinish};
+use crate::api::reporter::{AnswerHandlers, Reporter};
+use crate::api::start::{ClaimResult, claim};
 use crate::artifacts::Artifacts;
-use crate::artifacts::uploads::Uploads;
-use crate::checkpoint::working::Working;
-use crate::deadline::later;
+use crate::artifacts::uploader::Uploader;
+use crate::checkpoint::state::CheckpointState;
+use crate::deadline::instant_after;
+use crate::inputs::conversation;
+use crate::inputs::messages::input_counts::InputCounts as Inputs;
 use crate::inputs::orders::{Order, Orders};
-use crate::inputs::people::given::Given as Inputs;
-use crate::inputs::talk;
 use crate::process::parent;
 use crate::process::signals;
-use crate::secrets::minted::Minted;
+use crate::secrets::forge_tokens::ForgeTokens;
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use crate::{Error, Exit, Options};
+use phases::run_phases;
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest, FinishResult};
 use pullyard_protocol::client::AttemptClient;
@@ -36,17 +37,16 @@ use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 use tokio::time::Instant;
 use tracing::Instrument;
-use work::work;
 
 /// Limit for the last artifacts. A cancelled job must stop and finish within a minute.
-const LAST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(30);
+const LAST_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(30);
 /// Limits after SIGTERM.
-const SHUTDOWN_EVENTS_LIMIT: Duration = Duration::from_secs(3);
+const SHUTDOWN_EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longer, because the next attempt resumes from the checkpoint.
-const SHUTDOWN_ARTIFACTS_LIMIT: Duration = Duration::from_secs(6);
+const SHUTDOWN_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(6);
 
 /// Limit for the last event, which reports how the artifacts were stored.
-const LAST_WORD_LIMIT: Duration = Duration::from_secs(2);
+const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs one attempt of a job and reports its end to the control plane.
 ///
@@ -66,79 +66,79 @@ async fn run(options: Options) -> Result<Exit, Error> {
     let orders = Orders::new();
     let _signals = signals::listen(orders.clone())?;
     let _parent = options.parent.map(|parent| parent::watch(parent, orders.clone()));
-    let outbox = Outbox::in_dir(&options.work_dir);
+    let outbox = Outbox::new(&options.work_dir);
     outbox.deliver_earlier().await;
 
     // Start our clock before sending the claim, so that our time limit ends before the server's.
     let began = Instant::now();
-    let assignment = match start(&options, &orders).await? {
-        Started::Ours(assignment) => assignment,
-        Started::NotOurs => return Ok(Exit::NotOurs),
-        Started::Stopped => return Ok(Exit::Stopped),
+    let assignment = match claim(&options, &orders).await? {
+        ClaimResult::Granted(assignment) => assignment,
+        ClaimResult::Refused => return Ok(Exit::NotClaimed),
+        ClaimResult::Stopped => return Ok(Exit::Stopped),
     };
     let Assignment { job, attempt, lease, .. } = assignment.as_ref();
     let client = AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
-    let client = client.within(options.trace.clone());
+    let client = client.with_trace(options.trace.clone());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let redactor = redactor(&options, lease);
     let given = Inputs::new();
-    let heeds = Heeds { orders: orders.clone(), given: given.clone() };
+    let heeds = AnswerHandlers { orders: orders.clone(), input_counts: given.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, heeds, redactor.clone());
-    let uploads = Uploads::start(client.clone(), reporter.events().clone(), options.bucket_away);
+    let uploads = Uploader::start(client.clone(), reporter.events().clone(), options.bucket_away);
     let this = Attempt {
         artifacts: uploads.artifacts(),
         assignment: &assignment,
         client: &client,
         events: reporter.events(),
         orders: &orders,
-        given: &given,
-        until: later(began, Duration::from_secs(assignment.limits.wall_secs)),
-        minted: Minted::default(),
+        input_counts: &given,
+        deadline: instant_after(began, Duration::from_secs(assignment.limits.wall_secs)),
+        minted_tokens: ForgeTokens::default(),
         redactor,
-        tally: Tally::default(),
-        working: Working::default(),
+        usage: AttemptUsage::default(),
+        checkpoint_state: CheckpointState::default(),
     };
     let mut workspace = None;
-    let ended = match work(&this, &options, &mut workspace).await {
-        Err(Stop::Ordered(Order::Pause)) => match talk::pauses(&this, workspace.as_ref()).await {
-            Ok(()) => Err(Stop::Rests),
+    let ended = match run_phases(&this, &options, &mut workspace).await {
+        Err(Stop::Order(Order::Pause)) => match conversation::yield_for_pause(&this, workspace.as_ref()).await {
+            Ok(()) => Err(Stop::Yielded),
             // A cancel, a shutdown or a lost lease arrived during the pause.
-            Err(stop) => Err(talk::breaks_off(&this, workspace.as_ref(), stop).await),
+            Err(stop) => Err(conversation::checkpoint_before_end(&this, workspace.as_ref(), stop).await),
         },
-        Err(stop) => Err(talk::breaks_off(&this, workspace.as_ref(), stop).await),
+        Err(stop) => Err(conversation::checkpoint_before_end(&this, workspace.as_ref(), stop).await),
         done => done,
     };
     this.events.end_record();
     if let Some(workspace) = &workspace {
-        this.learn_changed(workspace);
+        this.learn_current_tokens(workspace);
     }
 
-    let exit = match said(ended) {
-        Ok(Said::Rests) => {
+    let exit = match to_report(ended) {
+        Ok(AttemptReport::Yielded) => {
             tracing::info!(job.id = %job, attempt, "attempt returned its job");
             Ok(Exit::Finished)
         }
-        Ok(Said::Ends((outcome, failure, result))) => {
-            let failure = failure.map(|failure| this.redactor.failure(failure).clipped());
-            let letter = letter(&options, &this, (outcome, failure, result))?;
+        Ok(AttemptReport::Finish((outcome, failure, result))) => {
+            let failure = failure.map(|failure| this.redactor.redact_failure(failure).clipped());
+            let letter = create_pending_finish(&options, &this, (outcome, failure, result))?;
             tracing::info!(
                 job.id = %job, attempt, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "attempt finished"
             );
             flush(&reporter, &uploads, &orders).await;
-            finish(&outbox, letter, &orders).await
+            deliver_finish(&outbox, letter, &orders).await
         }
         Err(Order::Shutdown) => {
-            send_last(&reporter, this.artifacts, (SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_ARTIFACTS_LIMIT)).await;
-            this.minted.give_back(&assignment.repository).await;
+            send_last(&reporter, this.artifacts, (SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT)).await;
+            this.minted_tokens.revoke_all(&assignment.repository).await;
             // The next run removes the worktree, because little time is left.
             return Ok(Exit::Stopped);
         }
         Err(_) => Ok(Exit::LeaseLost),
     };
-    this.minted.give_back(&assignment.repository).await;
+    this.minted_tokens.revoke_all(&assignment.repository).await;
     if let Some(workspace) = workspace {
-        workspace.end(options.worktree).await;
+        workspace.close(options.worktree).await;
     }
     exit
 }
@@ -146,55 +146,60 @@ async fn run(options: Options) -> Result<Exit, Error> {
 /// A redactor with the bootstrap token, the lease and the secrets of the environment.
 fn redactor(options: &Options, lease: &str) -> Redactor {
     let redactor = Redactor::new(options.secrets.iter().cloned());
-    [&options.bootstrap, lease].into_iter().for_each(|secret| redactor.learn(secret));
+    [&options.bootstrap, lease].into_iter().for_each(|secret| redactor.add_secret(secret));
     redactor
 }
 
 /// The end to report. `Err`: there is no report, because the process stops or the lease is lost.
-fn said(ended: Result<FinishResult, Stop>) -> Result<Said, Order> {
+fn to_report(ended: Result<FinishResult, Stop>) -> Result<AttemptReport, Order> {
     match ended {
-        Ok(result) => Ok(Said::Ends((FinishOutcome::Completed, None, Some(result)))),
-        Err(Stop::Failed(failure)) => Ok(Said::Ends((FinishOutcome::Failed, Some(failure), None))),
-        Err(Stop::Ordered(Order::Cancel)) => Ok(Said::Ends((FinishOutcome::Cancelled, None, None))),
-        Err(Stop::Ordered(order)) => Err(order),
-        Err(Stop::Rests | Stop::Asks(_)) => Ok(Said::Rests),
+        Ok(result) => Ok(AttemptReport::Finish((FinishOutcome::Completed, None, Some(result)))),
+        Err(Stop::Failure(failure)) => Ok(AttemptReport::Finish((FinishOutcome::Failed, Some(failure), None))),
+        Err(Stop::Order(Order::Cancel)) => Ok(AttemptReport::Finish((FinishOutcome::Cancelled, None, None))),
+        Err(Stop::Order(order)) => Err(order),
+        Err(Stop::Yielded | Stop::Question(_)) => Ok(AttemptReport::Yielded),
     }
 }
 
-enum Said {
-    Ends(Ending),
+enum AttemptReport {
+    Finish(FinishParts),
     /// The control plane already knows: the job paused or waits for an answer.
-    Rests,
+    Yielded,
 }
 
-type Ending = (FinishOutcome, Option<Failure>, Option<FinishResult>);
+type FinishParts = (FinishOutcome, Option<Failure>, Option<FinishResult>);
 
-fn letter(options: &Options, this: &Attempt<'_>, (outcome, failure, result): Ending) -> Result<Letter, Error> {
-    let (assignment, (work, spent_usd_micros)) = (this.assignment, this.told());
-    Ok(Letter {
+fn create_pending_finish(
+    options: &Options,
+    this: &Attempt<'_>,
+    (outcome, failure, result): FinishParts,
+) -> Result<PendingFinish, Error> {
+    let (assignment, (work, spent_usd_micros)) = (this.assignment, this.work_report());
+    Ok(PendingFinish {
         api_url: options.api_url.clone(),
         job: assignment.job.clone(),
         attempt: assignment.attempt,
         lease: assignment.lease.clone(),
         trace: options.trace.clone(),
-        finish: FinishRequest { finish_id: ids::finish()?, outcome, failure, result, spent_usd_micros, work },
+        finish: FinishRequest { finish_id: ids::new_finish_id()?, outcome, failure, result, spent_usd_micros, work },
     })
 }
 
 /// Sends the last events and artifacts at the same time. The control plane accepts none after the finish.
-async fn flush(reporter: &Reporter, uploads: &Uploads, orders: &Orders) {
+async fn flush(reporter: &Reporter, uploads: &Uploader, orders: &Orders) {
     let both = |events, artifacts| send_last(reporter, uploads.artifacts(), (events, artifacts));
     tokio::select! {
-        () = both(LAST_EVENTS_LIMIT, LAST_ARTIFACTS_LIMIT) => {}
+        () = both(LAST_EVENTS_TIMEOUT, LAST_ARTIFACTS_TIMEOUT) => {}
         () = async {
-            orders.at_least(Order::Shutdown).await;
-            both(SHUTDOWN_EVENTS_LIMIT, SHUTDOWN_EVENTS_LIMIT).await
+            orders.wait_at_least(Order::Shutdown).await;
+            both(SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_EVENTS_TIMEOUT).await
         } => {}
     }
 }
 
 async fn send_last(reporter: &Reporter, kept: &Artifacts, (events, artifacts): (Duration, Duration)) {
     let ((), lost) = tokio::join!(reporter.flush(events), kept.flush(artifacts));
-    lost.into_iter().for_each(|words| reporter.events().add(crate::api::said::Said::words(EventKind::Log, words)));
-    reporter.flush(LAST_WORD_LIMIT).await;
+    lost.into_iter()
+        .for_each(|words| reporter.events().add(crate::api::event_draft::EventDraft::text(EventKind::Log, words)));
+    reporter.flush(LAST_EVENT_TIMEOUT).await;
 }

@@ -7,6 +7,7 @@
 //! REST API. The runner talks to the control plane only over the wire.
 
 mod agent;
+mod agent_files;
 mod api;
 mod args;
 mod artifacts;
@@ -19,14 +20,13 @@ mod exit;
 mod git;
 mod inputs;
 mod job;
-mod left;
 mod options;
 mod process;
 mod publish;
 mod secrets;
 mod stop;
 
-pub use agent::Waits;
+pub use agent::RestartPauses;
 pub use agent::agent_variables;
 pub use args::RunJob;
 pub use command::Command;
@@ -34,4 +34,4 @@ pub use daemon::{Check, Config, Start};
 pub use error::Error;
 pub use exit::Exit;
 pub use job::run_job;
-pub use options::{Afterwards, Isolation, Options, ProcessNamespace};
+pub use options::{Isolation, Options, ProcessNamespace, WorktreeCleanup};

@@ -10,21 +10,21 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 /// Run Pullyard jobs on this machine.
 #[derive(Parser)]
 #[command(name = "pullyard-runner", version = pullyard_version::LONG, arg_required_else_help = true)]
-struct Line {
+struct Cli {
     #[command(subcommand)]
     command: pullyard_runner::Command,
 }
 
 /// The levels by target from `RUST_LOG`. As everywhere in Pullyard, no other filters are supported.
-fn wanted() -> Targets {
+fn log_filter() -> Targets {
     let told = std::env::var("RUST_LOG").ok().filter(|told| !told.is_empty()).and_then(|told| told.parse().ok());
     told.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 fn main() -> anyhow::Result<ExitCode> {
-    let Line { command } = Line::parse();
+    let Cli { command } = Cli::parse();
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    tracing_subscriber::registry().with(lines.with_filter(wanted())).init();
+    tracing_subscriber::registry().with(lines.with_filter(log_filter())).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let code = runtime.block_on(command.run(&[]));
     // A thread that waits for a disk must not keep the process alive.

@@ -1,6 +1,6 @@
 //! The checked options of a run.
 
-use crate::agent::waits::Waits;
+use crate::agent::restart_pauses::RestartPauses;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::trace::TraceId;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
             Self::External => "external",
@@ -58,10 +58,10 @@ pub struct Options {
     /// Time for the agent to stop by itself before it is killed.
     pub stop_grace: Duration,
     /// Pauses before an agent that could not reach its model is started again.
-    pub agent_waits: Waits,
+    pub agent_waits: RestartPauses,
     /// How long an unreachable bucket is retried for a checkpoint.
     pub bucket_away: Duration,
-    pub worktree: Afterwards,
+    pub worktree: WorktreeCleanup,
     /// Whether the agent's raw lines are stored.
     pub raw_capture: bool,
     /// The trace that the start belongs to.
@@ -72,10 +72,10 @@ pub struct Options {
 
 /// What happens to a worktree after its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Afterwards {
-    Removed,
+pub enum WorktreeCleanup {
+    Remove,
     /// For inspection, until the next run on this machine.
-    Kept,
+    Keep,
 }
 
 impl std::fmt::Debug for Options {
@@ -110,9 +110,9 @@ mod tests {
             process_namespace: ProcessNamespace::Auto,
             secrets: vec!["planted-key".into()],
             stop_grace: Duration::ZERO,
-            agent_waits: Waits::default(),
+            agent_waits: RestartPauses::default(),
             bucket_away: Duration::ZERO,
-            worktree: Afterwards::Removed,
+            worktree: WorktreeCleanup::Remove,
             raw_capture: false,
             trace: None,
             parent: None,

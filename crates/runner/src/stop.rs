@@ -5,15 +5,15 @@ use pullyard_domain::failure::Failure;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Stop {
-    Failed(Failure),
-    Ordered(Order),
-    Asks(String),
+    Failure(Failure),
+    Order(Order),
+    Question(String),
     /// The attempt yielded its job, which continues later.
-    Rests,
+    Yielded,
 }
 
 impl From<Failure> for Stop {
     fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
+        Self::Failure(failure)
     }
 }

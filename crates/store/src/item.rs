@@ -7,7 +7,7 @@ pub(crate) mod blob;
 pub(crate) mod breaker;
 pub(crate) mod class;
 pub(crate) mod hook;
-pub(crate) mod sweeps;
+pub(crate) mod sweeper_state;
 pub(crate) mod token;
 
 use crate::key::{self, Key};
@@ -35,56 +35,56 @@ pub(crate) const SHAPE: u32 = 1;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-pub(crate) trait Stored: Serialize + DeserializeOwned {
+pub(crate) trait Item: Serialize + DeserializeOwned {
     fn key(&self) -> Key;
 
-    fn due(&self) -> Option<Due> {
+    fn work_row(&self) -> Option<Due> {
         None
     }
 
-    fn listed(&self) -> Option<(String, String)> {
+    fn list_row(&self) -> Option<(String, String)> {
         None
     }
 
     /// When it may be deleted. Only for values that are not needed any more.
-    fn expires(&self) -> Option<Timestamp> {
+    fn expires_at(&self) -> Option<Timestamp> {
         None
     }
 
     /// Attributes that conditions use and the value lacks.
-    fn extra(&self) -> Vec<(&'static str, AttributeValue)> {
+    fn condition_attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         Vec::new()
     }
 }
 
 /// A value that is only written over the revision that was read.
-pub(crate) trait Revised: Stored {
+pub(crate) trait RevisionedItem: Item {
     /// The revision that was read; 0 if it was never stored.
-    fn seen(&self) -> u64;
+    fn read_rev(&self) -> u64;
 }
 
-pub(crate) fn encode<T: Stored>(value: &T) -> Result<Attributes, Error> {
+pub(crate) fn encode<T: Item>(value: &T) -> Result<Attributes, Error> {
     let key = value.key();
     let mut item: Attributes = serde_dynamo::to_item(value)
         .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
     drop_nulls(&mut item);
-    if let Some(due) = value.due() {
+    if let Some(due) = value.work_row() {
         let (partition, order) = match due {
-            Due::At(at) => (key::due(due::shard(&key.pk)), at.millis()),
-            Due::Ready { class, order } => (key::ready(&class), order),
-            Due::Held { project, order } => (key::held(&project), order),
+            Due::At(at) => (key::due_partition(due::shard(&key.pk)), at.millis()),
+            Due::Ready { class, order } => (key::ready_partition(&class), order),
+            Due::Held { project, order } => (key::held_partition(&project), order),
         };
         item.insert("wk".into(), AttributeValue::S(partition));
         item.insert("ws".into(), AttributeValue::N(order.to_string()));
     }
-    if let Some((list, order)) = value.listed() {
+    if let Some((list, order)) = value.list_row() {
         item.insert("lk".into(), AttributeValue::S(list));
         item.insert("ls".into(), AttributeValue::S(order));
     }
-    if let Some(at) = value.expires() {
+    if let Some(at) = value.expires_at() {
         item.insert(EXPIRES.into(), AttributeValue::N((at.millis() / 1_000).to_string()));
     }
-    for (name, value) in value.extra() {
+    for (name, value) in value.condition_attributes() {
         item.insert(name.into(), value);
     }
     item.insert("pk".into(), AttributeValue::S(key.pk));
@@ -108,7 +108,7 @@ pub(crate) fn decode<T: DeserializeOwned>(item: Attributes, key: &Key) -> Result
 }
 
 /// Like `decode`, with the key from the item itself.
-pub(crate) fn decoded<T: DeserializeOwned>(item: Attributes) -> Result<T, Error> {
+pub(crate) fn decode_item<T: DeserializeOwned>(item: Attributes) -> Result<T, Error> {
     let key = key_of(&item);
     decode(item, &key)
 }
@@ -119,11 +119,11 @@ pub(crate) fn key_of(item: &Attributes) -> Key {
 }
 
 impl Store {
-    pub(crate) async fn get<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
-        self.get_attributes(key).await?.map(|item| decode(item, key)).transpose()
+    pub(crate) async fn load<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>, Error> {
+        self.load_attributes(key).await?.map(|item| decode(item, key)).transpose()
     }
 
-    pub(crate) async fn get_attributes(&self, key: &Key) -> Result<Option<Attributes>, Error> {
+    pub(crate) async fn load_attributes(&self, key: &Key) -> Result<Option<Attributes>, Error> {
         let answer = self
             .client
             .get_item()
@@ -138,149 +138,149 @@ impl Store {
     }
 }
 
-impl Stored for Job {
+impl Item for Job {
     fn key(&self) -> Key {
         key::job(&self.id)
     }
-    fn due(&self) -> Option<Due> {
+    fn work_row(&self) -> Option<Due> {
         due::job(self)
     }
-    fn listed(&self) -> Option<(String, String)> {
-        Some((key::job_list(&self.project), key::sortable(self.created)))
+    fn list_row(&self) -> Option<(String, String)> {
+        Some((key::job_list(&self.project), key::to_sort_key(self.created)))
     }
 }
 
-impl Revised for Job {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for Job {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }
 
-impl Stored for Ticket {
+impl Item for Ticket {
     fn key(&self) -> Key {
         key::ticket(&self.project, &self.key)
     }
-    fn due(&self) -> Option<Due> {
+    fn work_row(&self) -> Option<Due> {
         due::ticket(self)
     }
-    fn listed(&self) -> Option<(String, String)> {
-        Some((key::ticket_list(&self.project), key::encoded(self.key.as_str())))
+    fn list_row(&self) -> Option<(String, String)> {
+        Some((key::ticket_list(&self.project), key::percent_encode(self.key.as_str())))
     }
 }
 
-impl Revised for Ticket {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for Ticket {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }
 
-impl Stored for PullRequest {
+impl Item for PullRequest {
     fn key(&self) -> Key {
         key::pull_request(&self.id)
     }
-    fn due(&self) -> Option<Due> {
+    fn work_row(&self) -> Option<Due> {
         due::pull_request(self)
     }
     /// Only open pull requests are listed, because these are compared with the forge.
-    fn listed(&self) -> Option<(String, String)> {
+    fn list_row(&self) -> Option<(String, String)> {
         let open = self.state == PullRequestState::Open;
         open.then(|| (key::pull_request_list(&self.project), self.id.to_string()))
     }
 }
 
 /// Has no `expires`: a replayed delivery must find the review while its pull request may still be open.
-impl Stored for Review {
+impl Item for Review {
     fn key(&self) -> Key {
         key::review(&self.pull_request, &self.id)
     }
 }
 
-impl Revised for PullRequest {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for PullRequest {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }
 
-impl Stored for Project {
+impl Item for Project {
     fn key(&self) -> Key {
         key::project(&self.id)
     }
-    fn listed(&self) -> Option<(String, String)> {
+    fn list_row(&self) -> Option<(String, String)> {
         Some((key::PROJECT_LIST.into(), self.id.to_string()))
     }
 }
 
-impl Revised for Project {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for Project {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }
 
-impl Stored for AttemptRecord {
+impl Item for AttemptRecord {
     fn key(&self) -> Key {
         key::attempt(&self.job, self.number)
     }
-    fn expires(&self) -> Option<Timestamp> {
+    fn expires_at(&self) -> Option<Timestamp> {
         Some(self.ended_at.plus(90 * DAY))
     }
 }
 
-impl Stored for Input {
+impl Item for Input {
     fn key(&self) -> Key {
         key::input(&self.job, self.seq)
     }
 }
 
-impl Stored for Delivery {
+impl Item for Delivery {
     fn key(&self) -> Key {
         key::delivery(&self.id)
     }
-    fn listed(&self) -> Option<(String, String)> {
-        let order = format!("{}#{}", key::sortable(self.at), self.id);
+    fn list_row(&self) -> Option<(String, String)> {
+        let order = format!("{}#{}", key::to_sort_key(self.at), self.id);
         Some((key::delivery_list(&self.project, &self.at.day()), order))
     }
-    fn expires(&self) -> Option<Timestamp> {
+    fn expires_at(&self) -> Option<Timestamp> {
         Some(self.at.plus(30 * DAY))
     }
-    fn extra(&self) -> Vec<(&'static str, AttributeValue)> {
+    fn condition_attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         vec![("final", AttributeValue::Bool(self.reason.is_final()))]
     }
 }
 
-impl Stored for Repository {
+impl Item for Repository {
     fn key(&self) -> Key {
         key::repository(&self.project, &self.integration, self.id)
     }
 }
 
-impl Stored for Integration {
+impl Item for Integration {
     fn key(&self) -> Key {
         key::integration(&self.id)
     }
-    fn listed(&self) -> Option<(String, String)> {
+    fn list_row(&self) -> Option<(String, String)> {
         Some((key::INTEGRATION_LIST.into(), self.id.to_string()))
     }
 }
 
-impl Stored for Runner {
+impl Item for Runner {
     fn key(&self) -> Key {
         key::runner(&self.id)
     }
 }
 
-impl Stored for Profile {
+impl Item for Profile {
     fn key(&self) -> Key {
         key::runner_profile(&self.id)
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(crate) struct Name {
+pub(crate) struct RunnerName {
     pub(crate) name: String,
     pub(crate) owner: RunnerId,
 }
 
-impl Stored for Name {
+impl Item for RunnerName {
     fn key(&self) -> Key {
         key::runner_name(&self.name)
     }

@@ -49,7 +49,7 @@ pub(crate) fn integration(integration: &IntegrationId) -> Key {
 }
 
 /// Only the item of a disconnected forge has this attribute.
-pub(crate) const GONE: &str = "gone";
+pub(crate) const DISCONNECTED: &str = "gone";
 
 pub(crate) fn class(pool: &ProjectId, class: &ClassId) -> Key {
     Key::new(class_pool(pool), format!("CLASS#{class}"))
@@ -64,7 +64,7 @@ pub(crate) fn budget(project: &ProjectId, day: Day) -> Key {
 }
 
 pub(crate) fn ticket(project: &ProjectId, ticket: &TicketKey) -> Key {
-    Key::new(format!("TICKET#{project}#{}", encoded(ticket.as_str())), "TICKET")
+    Key::new(format!("TICKET#{project}#{}", percent_encode(ticket.as_str())), "TICKET")
 }
 
 pub(crate) fn ticket_text(project: &ProjectId, key: &TicketKey) -> Key {
@@ -136,7 +136,7 @@ pub(crate) fn runner_profile(runner: &RunnerId) -> Key {
 }
 
 pub(crate) fn runner_name(name: &str) -> Key {
-    Key::new(format!("NAME#runner#{}", encoded(name)), "NAME")
+    Key::new(format!("NAME#runner#{}", percent_encode(name)), "NAME")
 }
 
 pub(crate) fn sweeps() -> Key {
@@ -153,11 +153,11 @@ pub(crate) fn first_token() -> Key {
 }
 
 pub(crate) fn sign_in(nonce: &str) -> Key {
-    Key::new(format!("SIGNIN#{}", encoded(nonce)), "SIGNIN")
+    Key::new(format!("SIGNIN#{}", percent_encode(nonce)), "SIGNIN")
 }
 
 pub(crate) fn idempotency(caller: &str, key: &EventId) -> Key {
-    Key::new(format!("IDEMPOTENCY#{}#{}", encoded(caller), encoded(key.as_str())), "IDEMPOTENCY")
+    Key::new(format!("IDEMPOTENCY#{}#{}", percent_encode(caller), percent_encode(key.as_str())), "IDEMPOTENCY")
 }
 
 pub(crate) const BREAKERS: &str = "BREAKER#";
@@ -180,7 +180,7 @@ pub(crate) fn poll(project: &ProjectId, integration: &IntegrationId, repository:
 }
 
 pub(crate) fn rotation(secret: &str) -> Key {
-    Key::new(format!("ROTATION#{}", encoded(secret)), "ROTATION")
+    Key::new(format!("ROTATION#{}", percent_encode(secret)), "ROTATION")
 }
 
 /// The constants `*_LIST` are partitions of the `list` index.
@@ -208,27 +208,27 @@ pub(crate) fn delivery_list(project: &ProjectId, day: &str) -> String {
 }
 
 /// A time as a sort key of fixed width, so that the order of texts is the order of times.
-pub(crate) fn sortable(at: Timestamp) -> String {
+pub(crate) fn to_sort_key(at: Timestamp) -> String {
     format!("{:015}", at.millis())
 }
 
 /// The `work` partition of due items.
-pub(crate) fn due(shard: u8) -> String {
+pub(crate) fn due_partition(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
 /// The `work` partition of a class's Ready jobs.
-pub(crate) fn ready(class: &ClassId) -> String {
+pub(crate) fn ready_partition(class: &ClassId) -> String {
     format!("READY#{class}")
 }
 
 /// The `work` partition of a project's tickets whose entries wait until it may start jobs again.
-pub(crate) fn held(project: &ProjectId) -> String {
+pub(crate) fn held_partition(project: &ProjectId) -> String {
     format!("HELD#{project}")
 }
 
 /// Encodes every byte except letters, digits, `-`, `.` and `_` as `%XX`.
-pub(crate) fn encoded(text: &str) -> String {
+pub(crate) fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
@@ -241,7 +241,7 @@ pub(crate) fn encoded(text: &str) -> String {
 }
 
 /// Reverses `encoded`; `None` for a text that it never returns.
-pub(crate) fn decoded(text: &str) -> Option<String> {
+pub(crate) fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -300,7 +300,7 @@ mod tests {
             hook(&HookName::new("h".repeat(40)).unwrap()),
             poll(&project, &integration, u64::MAX),
             // Rows of the `list` index.
-            Key::new(ticket_list(&project), encoded(key.as_str())),
+            Key::new(ticket_list(&project), percent_encode(key.as_str())),
             Key::new(pull_request_list(&project), pr.to_string()),
         ];
         for Key { pk, sk } in keys {
@@ -311,9 +311,9 @@ mod tests {
     proptest! {
         #[test]
         fn encoded_text_decodes_to_itself(text in ".{0,40}") {
-            let there = encoded(&text);
+            let there = percent_encode(&text);
             prop_assert!(!there.contains('#'));
-            prop_assert_eq!(decoded(&there), Some(text));
+            prop_assert_eq!(percent_decode(&there), Some(text));
         }
     }
 }

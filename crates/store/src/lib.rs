@@ -33,7 +33,7 @@ mod read {
     mod work;
 
     pub use event::StoredBatch;
-    pub use facts::Linked;
+    pub use facts::LinkedReviewFacts;
     pub use ticket::StoredText;
     pub use work::WorkKey;
 }
@@ -53,37 +53,37 @@ mod write {
     mod project;
     mod register;
     mod requeue;
-    mod rest;
     mod review;
     mod runner;
     mod sign_in;
     mod snapshot;
+    mod suspend;
     mod sweeps;
     mod ticket;
     mod token;
     mod trigger;
 
-    pub use claim::Proof;
-    pub use end::Ended;
-    pub use event::Batch;
+    pub use claim::RunnerCondition;
+    pub use end::JobEnd;
+    pub use event::EventBatch;
     pub use ledger::Conclusion;
-    pub use project::Removal;
-    pub use register::Registered;
-    pub use rest::Rested;
-    pub use review::{TriggerReview, WaitsForJob};
-    pub use snapshot::Snapshot;
-    pub use ticket::{Edited, Written};
-    pub use trigger::{Request, Trigger};
+    pub use project::RepositoryRemoval;
+    pub use register::RegistrationWrite;
+    pub use review::{ReviewTrigger, ReviewWait};
+    pub use snapshot::SnapshotResult;
+    pub use suspend::SuspensionWrite;
+    pub use ticket::{TextEdit, TicketCreation};
+    pub use trigger::{JobCreation, Request};
 }
 
 pub use error::Error;
-pub use item::hook::{HookHeard, Rotation};
-pub use item::sweeps::Sweeps;
+pub use item::hook::{HookStats, Rotation};
+pub use item::sweeper_state::SweeperState;
 pub use item::token::{Scope, Token, TokenKind};
-pub use read::{Linked, StoredBatch, StoredText, WorkKey};
+pub use read::{LinkedReviewFacts, StoredBatch, StoredText, WorkKey};
 pub use write::{
-    Batch, Conclusion, Edited, Ended, Proof, Registered, Removal, Request, Rested, Snapshot, Trigger, TriggerReview,
-    WaitsForJob, Written,
+    Conclusion, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval, Request, ReviewTrigger,
+    ReviewWait, RunnerCondition, SnapshotResult, SuspensionWrite, TextEdit, TicketCreation,
 };
 
 use aws_sdk_dynamodb::Client;

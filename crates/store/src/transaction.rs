@@ -3,7 +3,7 @@
 //! the SDK can repeat it safely. A cancellation with any reason except refused conditions proves nothing, so it is
 //! retried.
 
-use crate::item::{Attributes, Revised, Stored, encode};
+use crate::item::{Attributes, Item, RevisionedItem, encode};
 use crate::key::Key;
 use crate::mark::{self, Mark};
 use crate::{Error, Store, Write};
@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Tries of a transaction while other writers touch the same items.
-const TRIES: u32 = 6;
+const MAX_TRIES: u32 = 6;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
@@ -30,35 +30,37 @@ pub(crate) struct Condition {
 
 impl Condition {
     pub(crate) fn absent() -> Self {
-        Self::of("attribute_not_exists(pk)")
+        Self::new("attribute_not_exists(pk)")
     }
 
     /// The item has the revision that was read, or is still absent if none was.
-    pub(crate) fn seen(rev: u64) -> Self {
-        if rev == 0 { Self::absent() } else { Self::of("rev = :seen").value(":seen", number(rev)) }
+    pub(crate) fn at_rev(rev: u64) -> Self {
+        if rev == 0 { Self::absent() } else { Self::new("rev = :seen").value(":seen", number_value(rev)) }
     }
 
     /// Like `seen`, for items that can be deleted and created again. A new item starts at its first revision, so its
     /// creation time must match too: `since` is the attribute with that time.
-    pub(crate) fn seen_of(rev: u64, since: &str, at: Timestamp) -> Self {
+    pub(crate) fn at_rev_since(rev: u64, since: &str, at: Timestamp) -> Self {
         match rev {
             0 => Self::absent(),
-            _ => Self::of(&format!("rev = :seen AND {since} = :{since}")).value(":seen", number(rev)).since(since, at),
+            _ => Self::new(&format!("rev = :seen AND {since} = :{since}"))
+                .value(":seen", number_value(rev))
+                .with_since(since, at),
         }
     }
 
-    /// Like `seen_of`, or the item is gone.
-    pub(crate) fn seen_of_or_gone(rev: u64, since: &str, at: Timestamp) -> Self {
-        Self::of(&format!("attribute_not_exists(pk) OR (rev = :seen AND {since} = :{since})"))
-            .value(":seen", number(rev))
-            .since(since, at)
+    /// Like `at_rev_since`, or the item is gone.
+    pub(crate) fn at_rev_or_absent(rev: u64, since: &str, at: Timestamp) -> Self {
+        Self::new(&format!("attribute_not_exists(pk) OR (rev = :seen AND {since} = :{since})"))
+            .value(":seen", number_value(rev))
+            .with_since(since, at)
     }
 
-    fn since(self, since: &str, at: Timestamp) -> Self {
-        self.value(&format!(":{since}"), number(at.millis()))
+    fn with_since(self, since: &str, at: Timestamp) -> Self {
+        self.value(&format!(":{since}"), number_value(at.millis()))
     }
 
-    pub(crate) fn of(expression: &str) -> Self {
+    pub(crate) fn new(expression: &str) -> Self {
         Self { expression: expression.into(), names: None, values: None }
     }
 
@@ -73,11 +75,11 @@ impl Condition {
     }
 }
 
-pub(crate) fn number(number: impl ToString) -> AttributeValue {
+pub(crate) fn number_value(number: impl ToString) -> AttributeValue {
     AttributeValue::N(number.to_string())
 }
 
-pub(crate) fn text(text: impl Into<String>) -> AttributeValue {
+pub(crate) fn string_value(text: impl Into<String>) -> AttributeValue {
     AttributeValue::S(text.into())
 }
 
@@ -114,18 +116,18 @@ impl Transaction {
     }
 
     /// Puts the next revision of a value over the revision that was read.
-    pub(crate) fn revise<T: Revised>(self, value: &T) -> Result<Self, Error> {
-        self.revise_over(value, Condition::seen(value.seen()))
+    pub(crate) fn revise<T: RevisionedItem>(self, value: &T) -> Result<Self, Error> {
+        self.revise_over(value, Condition::at_rev(value.read_rev()))
     }
 
     /// Like `revise` under another condition, which must prove the revision that was read.
-    pub(crate) fn revise_over<T: Revised>(self, value: &T, seen: Condition) -> Result<Self, Error> {
+    pub(crate) fn revise_over<T: RevisionedItem>(self, value: &T, seen: Condition) -> Result<Self, Error> {
         let mut item = encode(value)?;
-        item.insert("rev".into(), number(value.seen() + 1));
+        item.insert("rev".into(), number_value(value.read_rev() + 1));
         Ok(self.put_item(item, seen))
     }
 
-    pub(crate) fn put<T: Stored>(self, value: &T, condition: Condition) -> Result<Self, Error> {
+    pub(crate) fn put<T: Item>(self, value: &T, condition: Condition) -> Result<Self, Error> {
         Ok(self.put_item(encode(value)?, condition))
     }
 
@@ -153,7 +155,7 @@ impl Transaction {
 
     /// Puts a value under a condition, but preserves the stored attribute `kept`. Other writers set it without reading
     /// the rest, so no condition would detect that. `gone` lists the attributes that a value may lack.
-    pub(crate) fn put_but<T: Stored>(
+    pub(crate) fn put_preserving<T: Item>(
         self,
         value: &T,
         kept: &str,
@@ -194,7 +196,7 @@ impl Transaction {
     /// Idempotent: a lost answer is recognised by the token and by the mark.
     /// Errors: `Contended` if other writers prevented every try.
     pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {
-        if let Some((pk, sk)) = doubled(&self.actions) {
+        if let Some((pk, sk)) = duplicate_key(&self.actions) {
             return Err(Error::Corrupt {
                 key: format!("{pk} / {sk}"),
                 reason: "it occurs twice in one transaction".into(),
@@ -209,22 +211,22 @@ impl Transaction {
 }
 
 /// The item that several actions touch. DynamoDB refuses such a transaction; it is a bug of the caller.
-fn doubled(actions: &[Action]) -> Option<(String, String)> {
+fn duplicate_key(actions: &[Action]) -> Option<(String, String)> {
     let mut keys = HashSet::new();
     actions.iter().map(Action::key).find(|key| !keys.insert(key.clone()))
 }
 
 async fn commit_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Write, Error> {
-    for tried in 1..=TRIES {
+    for tried in 1..=MAX_TRIES {
         match send_one(store, operation, mark, action.clone()).await? {
-            Judgement::Known(write) => return Ok(write),
-            Judgement::Again => pause(store, tried).await,
+            SendResult::Decided(write) => return Ok(write),
+            SendResult::Retry => pause(store, tried).await,
         }
     }
     Err(Error::Contended { operation })
 }
 
-async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<Judgement, Error> {
+async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: Action) -> Result<SendResult, Error> {
     // DynamoDB refuses a plain write while a transaction uses its item, and the SDK does not retry that.
     let (failed, old) = match action {
         Action::Put { item, condition } => {
@@ -238,14 +240,14 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 .set_expression_attribute_values(condition.values)
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
             match call.send().await {
-                Ok(_) => return Ok(Judgement::Known(Write::Applied)),
+                Ok(_) => return Ok(SendResult::Decided(Write::Applied)),
                 Err(error) => {
                     use aws_sdk_dynamodb::operation::put_item::PutItemError::{
                         ConditionalCheckFailedException as Refused, TransactionConflictException as Conflict,
                     };
                     match error.as_service_error() {
                         Some(Refused(refused)) => (None, refused.item.clone()),
-                        Some(Conflict(_)) => return Ok(Judgement::Again),
+                        Some(Conflict(_)) => return Ok(SendResult::Retry),
                         _ => (Some(Error::unavailable(operation, error)), None),
                     }
                 }
@@ -273,14 +275,14 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
                 .set_expression_attribute_values(condition.values)
                 .return_values_on_condition_check_failure(OnFailure::AllOld);
             match call.send().await {
-                Ok(_) => return Ok(Judgement::Known(Write::Applied)),
+                Ok(_) => return Ok(SendResult::Decided(Write::Applied)),
                 Err(error) => {
                     use aws_sdk_dynamodb::operation::update_item::UpdateItemError::{
                         ConditionalCheckFailedException as Refused, TransactionConflictException as Conflict,
                     };
                     match error.as_service_error() {
                         Some(Refused(refused)) => (None, refused.item.clone()),
-                        Some(Conflict(_)) => return Ok(Judgement::Again),
+                        Some(Conflict(_)) => return Ok(SendResult::Retry),
                         _ => (Some(Error::unavailable(operation, error)), None),
                     }
                 }
@@ -289,14 +291,15 @@ async fn send_one(store: &Store, operation: &'static str, mark: &Mark, action: A
     };
     match failed {
         Some(error) => Err(error),
-        None if mark.is_on(old.as_ref()) => Ok(Judgement::Known(Write::Applied)),
-        None => Ok(Judgement::Known(Write::Stale)),
+        None if mark.is_on(old.as_ref()) => Ok(SendResult::Decided(Write::Applied)),
+        None => Ok(SendResult::Decided(Write::Stale)),
     }
 }
 
 async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions: Vec<Action>) -> Result<Write, Error> {
-    let items = actions.into_iter().map(|action| sealed(&store.table, action)).collect::<Result<Vec<_>, _>>()?;
-    for tried in 1..=TRIES {
+    let items =
+        actions.into_iter().map(|action| to_transact_item(&store.table, action)).collect::<Result<Vec<_>, _>>()?;
+    for tried in 1..=MAX_TRIES {
         // A new token after a cancellation, because DynamoDB answers the same token with its first outcome.
         let token = if tried == 1 { mark.clone() } else { Mark::random() };
         let sent = store
@@ -308,18 +311,18 @@ async fn commit_all(store: &Store, operation: &'static str, mark: &Mark, actions
             .await;
         match sent {
             Ok(_) => return Ok(Write::Applied),
-            Err(error) => match judged(operation, mark, error)? {
-                Judgement::Known(write) => return Ok(write),
-                Judgement::Again => pause(store, tried).await,
+            Err(error) => match classify_error(operation, mark, error)? {
+                SendResult::Decided(write) => return Ok(write),
+                SendResult::Retry => pause(store, tried).await,
             },
         }
     }
     Err(Error::Contended { operation })
 }
 
-enum Judgement {
-    Known(Write),
-    Again,
+enum SendResult {
+    Decided(Write),
+    Retry,
 }
 
 /// Waits with jitter, so that other writers of the same items can finish.
@@ -329,26 +332,30 @@ async fn pause(store: &Store, tried: u32) {
     store.pause(Duration::from_millis(pause)).await;
 }
 
-fn judged(operation: &'static str, mark: &Mark, error: SdkError<TransactWriteItemsError>) -> Result<Judgement, Error> {
+fn classify_error(
+    operation: &'static str,
+    mark: &Mark,
+    error: SdkError<TransactWriteItemsError>,
+) -> Result<SendResult, Error> {
     match error.as_service_error() {
         Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
             let reasons = cancelled.cancellation_reasons();
             let codes = || reasons.iter().filter_map(|reason| reason.code()).filter(|code| *code != "None");
             if codes().any(|code| code == "ValidationError") {
-                return Err(Error::Unavailable { operation, reason: said(reasons), transient: false });
+                return Err(Error::Unavailable { operation, reason: join_reasons(reasons), transient: false });
             }
             if codes().next().is_none() || codes().any(|code| code != "ConditionalCheckFailed") {
-                return Ok(Judgement::Again);
+                return Ok(SendResult::Retry);
             }
             let own = reasons.iter().any(|reason| mark.is_on(reason.item.as_ref()));
-            Ok(Judgement::Known(if own { Write::Applied } else { Write::Stale }))
+            Ok(SendResult::Decided(if own { Write::Applied } else { Write::Stale }))
         }
-        Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Judgement::Again),
+        Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(SendResult::Retry),
         _ => Err(Error::unavailable(operation, error)),
     }
 }
 
-fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
+fn to_transact_item(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
     let broken = |error| Error::unavailable("build a transaction", error);
     let builder = TransactWriteItem::builder();
     Ok(match action {
@@ -389,7 +396,7 @@ fn sealed(table: &str, action: Action) -> Result<TransactWriteItem, Error> {
 }
 
 /// Joins the reasons of a cancellation, without the items in them.
-fn said(reasons: &[CancellationReason]) -> String {
+fn join_reasons(reasons: &[CancellationReason]) -> String {
     let each = reasons.iter().map(|reason| reason.message().or(reason.code()).unwrap_or("None"));
     each.collect::<Vec<_>>().join("; ")
 }
@@ -400,7 +407,7 @@ mod tests {
 
     #[test]
     fn duplicate_key_in_a_transaction_is_found() {
-        let part = |name: &str, value: &str| (name.to_owned(), text(value));
+        let part = |name: &str, value: &str| (name.to_owned(), string_value(value));
         let item = |pk: &str, sk: &str| Attributes::from_iter([part("pk", pk), part("sk", sk)]);
         let key = |pk: &str, sk: &str| Key { pk: pk.into(), sk: sk.into() };
         let two = Transaction::new("write").put_item(item("TICKET#a", "TICKET"), Condition::absent()).update(
@@ -409,9 +416,9 @@ mod tests {
             "",
             Condition::absent(),
         );
-        assert_eq!(doubled(&two.actions), None);
+        assert_eq!(duplicate_key(&two.actions), None);
         let again = two.delete(key("TICKET#a", "TICKET"), Condition::absent());
-        assert_eq!(doubled(&again.actions), Some(("TICKET#a".into(), "TICKET".into())));
+        assert_eq!(duplicate_key(&again.actions), Some(("TICKET#a".into(), "TICKET".into())));
     }
 
     #[test]
@@ -423,7 +430,7 @@ mod tests {
             reason().code("ConditionalCheckFailed").build(),
             reason().build(),
         ];
-        assert_eq!(said(&reasons), "None; an empty key; ConditionalCheckFailed; None");
-        assert_eq!(said(&[]), "");
+        assert_eq!(join_reasons(&reasons), "None; an empty key; ConditionalCheckFailed; None");
+        assert_eq!(join_reasons(&[]), "");
     }
 }

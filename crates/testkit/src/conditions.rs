@@ -11,13 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// The conditions of the table's writes. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Demands(Arc<Mutex<BTreeSet<(String, String)>>>);
+pub struct WriteConditions(Arc<Mutex<BTreeSet<(String, String)>>>);
 
-impl Demands {
+impl WriteConditions {
     /// A client that records each condition and sends the request to `inner`.
     #[must_use]
-    pub fn before(&self, inner: impl HttpClient + 'static) -> SharedHttpClient {
-        SharedHttpClient::new(Client { inner: SharedHttpClient::new(inner), demands: self.clone() })
+    pub fn wrap(&self, inner: impl HttpClient + 'static) -> SharedHttpClient {
+        SharedHttpClient::new(Client { inner: SharedHttpClient::new(inner), conditions: self.clone() })
     }
 
     /// The conditions since the last call, each with its write: `Update RUNNERS/… of {Put JOB}`.
@@ -29,8 +29,8 @@ impl Demands {
     fn record(&self, operation: &str, call: &Value) {
         let writes = writes(operation, call);
         let demanded = writes.iter().enumerate().filter_map(|(at, (action, write))| {
-            let condition = plain(write, write["ConditionExpression"].as_str()?);
-            Some((format!("{action} {}{}", kind(write), beside(&writes, at)), condition))
+            let condition = readable_condition(write, write["ConditionExpression"].as_str()?);
+            Some((format!("{action} {}{}", item_kind(write), other_writes(&writes, at)), condition))
         });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(demanded);
     }
@@ -39,20 +39,20 @@ impl Demands {
 #[derive(Clone, Debug)]
 struct Client {
     inner: SharedHttpClient,
-    demands: Demands,
+    conditions: WriteConditions,
 }
 
 impl HttpClient for Client {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Connector { inner, demands: self.demands.clone() })
+        SharedHttpConnector::new(Connector { inner, conditions: self.conditions.clone() })
     }
 }
 
 #[derive(Debug)]
 struct Connector {
     inner: SharedHttpConnector,
-    demands: Demands,
+    conditions: WriteConditions,
 }
 
 impl HttpConnector for Connector {
@@ -60,7 +60,7 @@ impl HttpConnector for Connector {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.strip_prefix("DynamoDB_20120810.").unwrap_or_default().to_owned();
         if let Some(Ok(call)) = request.body().bytes().map(serde_json::from_slice::<Value>) {
-            self.demands.record(&operation, &call);
+            self.conditions.record(&operation, &call);
         }
         self.inner.call(request)
     }
@@ -77,7 +77,7 @@ fn writes<'a>(operation: &'a str, call: &'a Value) -> Vec<(&'a str, &'a Value)> 
 
 /// A condition with attribute names and booleans instead of their placeholders. Other values differ from call to call
 /// and stay placeholders.
-fn plain(write: &Value, condition: &str) -> String {
+fn readable_condition(write: &Value, condition: &str) -> String {
     let (mut told, mut rest) = (String::new(), condition);
     while let Some(at) = rest.find(['#', ':']) {
         let (before, from) = rest.split_at(at);
@@ -85,13 +85,13 @@ fn plain(write: &Value, condition: &str) -> String {
         let end = from.char_indices().skip(1).find(ends).map_or(from.len(), |(end, _)| end);
         let (placeholder, after) = from.split_at(end);
         told.push_str(before);
-        told.push_str(&stands_for(write, placeholder).unwrap_or_else(|| placeholder.to_owned()));
+        told.push_str(&resolve_placeholder(write, placeholder).unwrap_or_else(|| placeholder.to_owned()));
         rest = after;
     }
     told + rest
 }
 
-fn stands_for(write: &Value, placeholder: &str) -> Option<String> {
+fn resolve_placeholder(write: &Value, placeholder: &str) -> Option<String> {
     if let Some(name) = write["ExpressionAttributeNames"][placeholder].as_str() {
         // All other names are ids.
         let is_ours = name.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_');
@@ -101,10 +101,10 @@ fn stands_for(write: &Value, placeholder: &str) -> Option<String> {
 }
 
 /// The other writes of the transaction: ` of {Put ATTEMPT, Update RUNNERS}`.
-fn beside(writes: &[(&str, &Value)], at: usize) -> String {
+fn other_writes(writes: &[(&str, &Value)], at: usize) -> String {
     let others = writes.iter().enumerate().filter(|(other, _)| *other != at);
     let others = others.map(|(_, (action, write))| {
-        let kind = kind(write);
+        let kind = item_kind(write);
         let (first, last) = kind.split_once('/').unwrap_or_default();
         format!("{action} {}", if last == "…" { first } else { last })
     });
@@ -113,7 +113,7 @@ fn beside(writes: &[(&str, &Value)], at: usize) -> String {
 }
 
 /// The kind of the written item: `JOB/JOB`.
-fn kind(write: &Value) -> String {
+fn item_kind(write: &Value) -> String {
     let word = |name: &str| {
         let key = if write["Key"].is_object() { &write["Key"] } else { &write["Item"] };
         key[name]["S"].as_str().unwrap_or_default().to_owned()

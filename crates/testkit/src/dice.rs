@@ -12,7 +12,7 @@ impl Dice {
     /// The next number of the sequence.
     ///
     /// Source: SplitMix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
-    pub fn number(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut bits = self.0;
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,31 +23,31 @@ impl Dice {
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
         // The remainder is below a usize, so the cast is exact.
-        (self.number() % end as u64) as usize
+        (self.next_u64() % end as u64) as usize
     }
 
     /// A number from `from` to `to`, both included.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
-        from + self.number() % (to - from + 1)
+        from + self.next_u64() % (to - from + 1)
     }
 
     /// True with a probability of `percent` in a hundred.
     pub fn percent(&mut self, percent: u64) -> bool {
-        self.number() % 100 < percent
+        self.next_u64() % 100 < percent
     }
 
     /// True with a probability of `permille` in a thousand.
     pub fn permille(&mut self, permille: u64) -> bool {
-        self.number() % 1_000 < permille
+        self.next_u64() % 1_000 < permille
     }
 
     /// A number from 0 to 1.
-    pub fn part(&mut self) -> f64 {
+    pub fn fraction(&mut self) -> f64 {
         self.below(1_000_000) as f64 / 1e6
     }
 
     /// One of these; `None` if the slice is empty.
-    pub fn one<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
+    pub fn choose<'a, T>(&mut self, of: &'a [T]) -> Option<&'a T> {
         if of.is_empty() { None } else { of.get(self.below(of.len())) }
     }
 
@@ -57,7 +57,7 @@ impl Dice {
         if all == 0 {
             return None;
         }
-        let mut at = self.number() % all;
+        let mut at = self.next_u64() % all;
         weights.iter().position(|weight| {
             let here = at < *weight;
             at = at.saturating_sub(*weight);

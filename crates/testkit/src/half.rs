@@ -3,13 +3,13 @@
 use serde_json::{Map, Value};
 
 /// The number of keys in a call.
-pub(crate) fn keys(call: &Value) -> usize {
+pub(crate) fn count_keys(call: &Value) -> usize {
     let tables = call["RequestItems"].as_object().into_iter().flat_map(Map::values);
     tables.filter_map(|wanted| wanted["Keys"].as_array()).map(Vec::len).sum()
 }
 
 /// The call with the first half of each table's keys, and the remaining keys.
-pub(crate) fn halved(call: &Value) -> (Value, Value) {
+pub(crate) fn split_batch(call: &Value) -> (Value, Value) {
     let (mut first, mut rest) = (call.clone(), call["RequestItems"].clone());
     for (table, wanted) in call["RequestItems"].as_object().into_iter().flatten() {
         let Some(keys) = wanted["Keys"].as_array() else { continue };
@@ -21,7 +21,7 @@ pub(crate) fn halved(call: &Value) -> (Value, Value) {
 }
 
 /// The answer to the first half, which names the rest as unprocessed.
-pub(crate) fn answered(body: &[u8], rest: Value) -> Vec<u8> {
+pub(crate) fn partial_answer(body: &[u8], rest: Value) -> Vec<u8> {
     let Ok(mut answer) = serde_json::from_slice::<Value>(body) else { return body.to_vec() };
     let left = rest.as_object().into_iter().flatten();
     let left = left.filter(|(_, wanted)| wanted["Keys"].as_array().is_some_and(|keys| !keys.is_empty()));

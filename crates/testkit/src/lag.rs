@@ -5,7 +5,7 @@
 //! itself, and two items may be of different moments.
 
 use crate::dice::Dice;
-use crate::wire::collected;
+use crate::wire::collect_body;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -23,14 +23,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// The prefix of DynamoDB's operations in `x-amz-target`.
 const TARGET: &str = "DynamoDB_20120810.";
 /// A read updates a stale item with a probability of one in this many.
-const ONE_OF: usize = 3;
+const UPDATE_ONE_IN: usize = 3;
 
 /// The stale items that are copied before a read.
 #[derive(Clone, Copy, Debug)]
-enum Pace {
+enum CopyPolicy {
     Everything,
     /// Each stale item, with a probability of one in this many.
-    OneOf(usize),
+    OneIn(usize),
     Nothing,
 }
 /// The suffixes of the shadow tables' names.
@@ -39,45 +39,45 @@ const INDEX: &str = "-index";
 const ITEMS: &str = "-items";
 
 /// Sends a call of the copier to the real DynamoDB: operation and body to answer.
-pub type Ask = Arc<dyn Fn(&'static str, Value) -> Asked + Send + Sync>;
+pub type SendCall = Arc<dyn Fn(&'static str, Value) -> CallFuture + Send + Sync>;
 /// The answer, or a description of the failure.
-pub type Asked = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
+pub type CallFuture = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
 /// The shadows of every table and their copier. Clones share them.
 #[derive(Clone)]
 pub struct Lag {
-    pace: Pace,
-    known: Arc<Mutex<Known>>,
+    policy: CopyPolicy,
+    state: Arc<Mutex<LagState>>,
     /// The connection of the last caller to DynamoDB.
-    last: Arc<Mutex<Option<Ask>>>,
+    last_connection: Arc<Mutex<Option<SendCall>>>,
     /// One copy at a time: two copies of one item could overwrite each other in the wrong order.
-    hand: Arc<tokio::sync::Mutex<Dice>>,
+    copier: Arc<tokio::sync::Mutex<Dice>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct LagState {
     /// The key attributes of each table that has shadows.
     tables: BTreeMap<String, Vec<String>>,
     /// For each shadow, the JSON of the keys whose item may be stale.
-    behind: BTreeMap<(String, &'static str), BTreeSet<String>>,
+    stale_keys: BTreeMap<(String, &'static str), BTreeSet<String>>,
 }
 
 /// A rewritten call, and the state for its answer.
 #[derive(Debug)]
-pub struct Passing {
+pub struct RewrittenCall {
     pub body: Vec<u8>,
     lag: Lag,
     /// The keys that the call writes. They are stale from its start, and again from its answer.
-    written: Vec<(String, Value)>,
+    written_keys: Vec<(String, Value)>,
     /// The shadow that answers the call, and the table that it stands for.
-    renamed: Option<(String, String)>,
+    shadow: Option<(String, String)>,
 }
 
-impl Passing {
+impl RewrittenCall {
     /// The answer with the name of the real table.
     #[must_use]
     pub fn answer(&self, body: Vec<u8>) -> Vec<u8> {
-        match (&self.renamed, String::from_utf8(body)) {
+        match (&self.shadow, String::from_utf8(body)) {
             (Some((shadow, table)), Ok(text)) => {
                 text.replace(&format!("\"{shadow}\""), &format!("\"{table}\"")).into_bytes()
             }
@@ -87,16 +87,16 @@ impl Passing {
     }
 }
 
-impl Drop for Passing {
+impl Drop for RewrittenCall {
     /// A copy made during the write may be older than the write.
     fn drop(&mut self) {
-        self.lag.note(&self.written);
+        self.lag.mark_stale(&self.written_keys);
     }
 }
 
 impl fmt::Debug for Lag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lag").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("Lag").field("known", &self.state).finish_non_exhaustive()
     }
 }
 
@@ -105,34 +105,35 @@ impl Lag {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
-            pace: Pace::OneOf(ONE_OF),
-            known: Arc::default(),
-            last: Arc::default(),
-            hand: Arc::new(tokio::sync::Mutex::new(Dice::new(seed))),
+            policy: CopyPolicy::OneIn(UPDATE_ONE_IN),
+            state: Arc::default(),
+            last_connection: Arc::default(),
+            copier: Arc::new(tokio::sync::Mutex::new(Dice::new(seed))),
         }
     }
 
     /// Copies nothing by itself: stale reads return the state of the last [`Lag::catch_up`].
     #[must_use]
-    pub fn still() -> Self {
-        Self { pace: Pace::Nothing, ..Self::new(0) }
+    pub fn frozen() -> Self {
+        Self { policy: CopyPolicy::Nothing, ..Self::new(0) }
     }
 
     /// Rewrites a call to DynamoDB.
     ///
     /// # Errors
     /// The real DynamoDB did not answer a call of the copier.
-    pub async fn before(&self, operation: &str, body: &[u8], ask: &Ask) -> Result<Passing, String> {
-        let mut passing = Passing { body: body.to_vec(), lag: self.clone(), written: Vec::new(), renamed: None };
+    pub async fn rewrite(&self, operation: &str, body: &[u8], ask: &SendCall) -> Result<RewrittenCall, String> {
+        let mut passing =
+            RewrittenCall { body: body.to_vec(), lag: self.clone(), written_keys: Vec::new(), shadow: None };
         let Ok(mut call) = serde_json::from_slice::<Value>(body) else { return Ok(passing) };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(ask));
+        *self.last_connection.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(ask));
         for table in tables_of(operation, &call) {
-            self.know(&table, ask).await?;
+            self.create_shadows(&table, ask).await?;
         }
-        passing.written = self.written(operation, &call);
-        self.note(&passing.written);
-        let Some((table, shadow)) = lagging(operation, &call) else { return Ok(passing) };
-        self.bring_on(&table, shadow, self.pace, ask).await?;
+        passing.written_keys = self.written_keys(operation, &call);
+        self.mark_stale(&passing.written_keys);
+        let Some((table, shadow)) = shadow_of(operation, &call) else { return Ok(passing) };
+        self.copy_stale_items(&table, shadow, self.policy, ask).await?;
         let name = format!("{table}{shadow}");
         if operation == "BatchGetItem" {
             let wanted = call["RequestItems"].as_object_mut().and_then(|all| all.remove(&table));
@@ -141,7 +142,7 @@ impl Lag {
             call["TableName"] = json!(name);
         }
         passing.body = call.to_string().into_bytes();
-        passing.renamed = Some((name, table));
+        passing.shadow = Some((name, table));
         Ok(passing)
     }
 
@@ -150,11 +151,12 @@ impl Lag {
     /// # Errors
     /// No call preceded this one, or DynamoDB did not answer.
     pub async fn catch_up(&self) -> Result<(), String> {
-        let ask = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or("nobody called yet")?;
-        let tables: Vec<_> = self.known().tables.keys().cloned().collect();
+        let ask =
+            self.last_connection.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or("nobody called yet")?;
+        let tables: Vec<_> = self.lock_state().tables.keys().cloned().collect();
         for table in &tables {
             for shadow in SHADOWS {
-                self.bring_on(table, shadow, Pace::Everything, &ask).await?;
+                self.copy_stale_items(table, shadow, CopyPolicy::Everything, &ask).await?;
             }
         }
         Ok(())
@@ -162,35 +164,35 @@ impl Lag {
 
     /// The number of stale items in all shadows.
     #[must_use]
-    pub fn behind(&self) -> usize {
-        self.known().behind.values().map(BTreeSet::len).sum()
+    pub fn count_stale(&self) -> usize {
+        self.lock_state().stale_keys.values().map(BTreeSet::len).sum()
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_state(&self) -> MutexGuard<'_, LagState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn knows(&self, table: &str) -> bool {
-        self.known().tables.contains_key(table)
+    fn has_shadows(&self, table: &str) -> bool {
+        self.lock_state().tables.contains_key(table)
     }
 
-    fn note(&self, written: &[(String, Value)]) {
-        let mut known = self.known();
+    fn mark_stale(&self, written: &[(String, Value)]) {
+        let mut known = self.lock_state();
         for (table, key) in written {
             for shadow in SHADOWS {
-                known.behind.entry((table.clone(), shadow)).or_default().insert(key.to_string());
+                known.stale_keys.entry((table.clone(), shadow)).or_default().insert(key.to_string());
             }
         }
     }
 
     /// Creates the shadows of a table at its first call.
-    async fn know(&self, table: &str, ask: &Ask) -> Result<(), String> {
+    async fn create_shadows(&self, table: &str, ask: &SendCall) -> Result<(), String> {
         // Checked without the copier's lock, so that a write waits for no copy.
-        if self.knows(table) {
+        if self.has_shadows(table) {
             return Ok(());
         }
-        let _one = self.hand.lock().await;
-        if self.knows(table) {
+        let _one = self.copier.lock().await;
+        if self.has_shadows(table) {
             return Ok(());
         }
         let described = ask("DescribeTable", json!({ "TableName": table })).await?;
@@ -209,16 +211,16 @@ impl Lag {
         }
         let keys = described["KeySchema"].as_array().into_iter().flatten();
         let keys = keys.filter_map(|key| key["AttributeName"].as_str().map(str::to_owned)).collect();
-        self.known().tables.insert(table.to_owned(), keys);
+        self.lock_state().tables.insert(table.to_owned(), keys);
         Ok(())
     }
 
     /// The keys that a call writes.
-    fn written(&self, operation: &str, call: &Value) -> Vec<(String, Value)> {
+    fn written_keys(&self, operation: &str, call: &Value) -> Vec<(String, Value)> {
         let of = |write: &Value| {
             let table = write["TableName"].as_str()?.to_owned();
             let from = if write["Item"].is_object() { &write["Item"] } else { &write["Key"] };
-            let known = self.known();
+            let known = self.lock_state();
             let key: Map<_, _> =
                 known.tables.get(&table)?.iter().map(|name| (name.clone(), from[name].clone())).collect();
             Some((table, key.into()))
@@ -234,17 +236,23 @@ impl Lag {
         }
     }
 
-    async fn bring_on(&self, table: &str, shadow: &'static str, pace: Pace, ask: &Ask) -> Result<(), String> {
-        let mut hand = self.hand.lock().await;
-        let behind = self.known().behind.get(&(table.to_owned(), shadow)).cloned().unwrap_or_default();
+    async fn copy_stale_items(
+        &self,
+        table: &str,
+        shadow: &'static str,
+        pace: CopyPolicy,
+        ask: &SendCall,
+    ) -> Result<(), String> {
+        let mut hand = self.copier.lock().await;
+        let behind = self.lock_state().stale_keys.get(&(table.to_owned(), shadow)).cloned().unwrap_or_default();
         for key in behind {
             match pace {
-                Pace::Everything => {}
-                Pace::OneOf(one_of) if hand.below(one_of) == 0 => {}
-                Pace::OneOf(_) | Pace::Nothing => continue,
+                CopyPolicy::Everything => {}
+                CopyPolicy::OneIn(one_of) if hand.below(one_of) == 0 => {}
+                CopyPolicy::OneIn(_) | CopyPolicy::Nothing => continue,
             }
             // Removed before the read, so that a later write makes the item stale again.
-            if let Some(behind) = self.known().behind.get_mut(&(table.to_owned(), shadow)) {
+            if let Some(behind) = self.lock_state().stale_keys.get_mut(&(table.to_owned(), shadow)) {
                 behind.remove(&key);
             }
             let named: Value = serde_json::from_str(&key).map_err(|error| error.to_string())?;
@@ -263,7 +271,7 @@ impl Lag {
     #[must_use]
     pub fn client(&self) -> SharedHttpClient {
         let inner = aws_smithy_http_client::Builder::new().build_http();
-        SharedHttpClient::new(Lagging { lag: self.clone(), inner })
+        SharedHttpClient::new(LagClient { lag: self.clone(), inner })
     }
 }
 
@@ -282,7 +290,7 @@ fn tables_of(operation: &str, call: &Value) -> Vec<String> {
 }
 
 /// The table and the shadow of a read that may be stale.
-fn lagging(operation: &str, call: &Value) -> Option<(String, &'static str)> {
+fn shadow_of(operation: &str, call: &Value) -> Option<(String, &'static str)> {
     let table = || call["TableName"].as_str().map(str::to_owned);
     match operation {
         "Query" if call["IndexName"].is_string() => Some((table()?, INDEX)),
@@ -296,14 +304,14 @@ fn lagging(operation: &str, call: &Value) -> Option<(String, &'static str)> {
 }
 
 #[derive(Debug)]
-struct Lagging {
+struct LagClient {
     lag: Lag,
     inner: SharedHttpClient,
 }
 
-impl HttpClient for Lagging {
+impl HttpClient for LagClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Connected {
+        SharedHttpConnector::new(LagConnector {
             lag: self.lag.clone(),
             inner: self.inner.http_connector(settings, components),
         })
@@ -311,12 +319,12 @@ impl HttpClient for Lagging {
 }
 
 #[derive(Debug)]
-struct Connected {
+struct LagConnector {
     lag: Lag,
     inner: SharedHttpConnector,
 }
 
-impl HttpConnector for Connected {
+impl HttpConnector for LagConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let Some(operation) = target.strip_prefix(TARGET).map(str::to_owned) else {
@@ -324,15 +332,15 @@ impl HttpConnector for Connected {
         };
         let (lag, inner) = (self.lag.clone(), self.inner.clone());
         HttpConnectorFuture::new(async move {
-            let ask = asker(&request, &inner);
+            let ask = sender_to(&request, &inner);
             let body = request.body().bytes().unwrap_or_default().to_vec();
-            let passing = lag.before(&operation, &body, &ask).await.map_err(|why| ConnectorError::io(why.into()))?;
+            let passing = lag.rewrite(&operation, &body, &ask).await.map_err(|why| ConnectorError::io(why.into()))?;
             let mut request = request;
             request.headers_mut().insert("content-length", passing.body.len().to_string());
             *request.body_mut() = SdkBody::from(passing.body.clone());
             let mut response = inner.call(request).await?;
-            if passing.renamed.is_some() {
-                let body = collected(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
+            if passing.shadow.is_some() {
+                let body = collect_body(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
                 let body = passing.answer(body);
                 // Both headers belong to the shadow's answer.
                 response.headers_mut().remove("x-amz-crc32");
@@ -345,7 +353,7 @@ impl HttpConnector for Connected {
 }
 
 /// Sends calls to the destination of this request.
-fn asker(request: &HttpRequest, inner: &SharedHttpConnector) -> Ask {
+fn sender_to(request: &HttpRequest, inner: &SharedHttpConnector) -> SendCall {
     let (uri, inner) = (request.uri().to_owned(), inner.clone());
     // The emulator requires signature headers but does not verify them.
     let signed = ["authorization", "x-amz-date"];
@@ -362,7 +370,7 @@ fn asker(request: &HttpRequest, inner: &SharedHttpConnector) -> Ask {
         Box::pin(async move {
             prepared.map_err(|error| error.to_string())?;
             let mut answer = inner.call(asked).await.map_err(|error| error.to_string())?;
-            let body = collected(&mut answer).await?;
+            let body = collect_body(&mut answer).await?;
             if !answer.status().is_success() {
                 return Err(format!("{operation}: {}", String::from_utf8_lossy(&body)));
             }
@@ -379,19 +387,19 @@ mod tests {
     fn only_eventually_consistent_reads_use_a_shadow() {
         let table = |shadow| Some(("t".to_owned(), shadow));
         let get = |strong: bool| json!({ "TableName": "t", "ConsistentRead": strong });
-        assert_eq!(lagging("GetItem", &get(true)), None);
-        assert_eq!(lagging("GetItem", &get(false)), table(ITEMS));
-        assert_eq!(lagging("GetItem", &json!({ "TableName": "t" })), table(ITEMS));
-        assert_eq!(lagging("Query", &json!({ "TableName": "t", "IndexName": "work" })), table(INDEX));
-        assert_eq!(lagging("Query", &get(false)), table(ITEMS));
-        assert_eq!(lagging("Query", &get(true)), None);
+        assert_eq!(shadow_of("GetItem", &get(true)), None);
+        assert_eq!(shadow_of("GetItem", &get(false)), table(ITEMS));
+        assert_eq!(shadow_of("GetItem", &json!({ "TableName": "t" })), table(ITEMS));
+        assert_eq!(shadow_of("Query", &json!({ "TableName": "t", "IndexName": "work" })), table(INDEX));
+        assert_eq!(shadow_of("Query", &get(false)), table(ITEMS));
+        assert_eq!(shadow_of("Query", &get(true)), None);
         let batch = |strong: bool| json!({ "RequestItems": { "t": { "ConsistentRead": strong } } });
         assert_eq!(
-            (lagging("BatchGetItem", &batch(true)), lagging("BatchGetItem", &batch(false))),
+            (shadow_of("BatchGetItem", &batch(true)), shadow_of("BatchGetItem", &batch(false))),
             (None, table(ITEMS))
         );
         for operation in ["PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"] {
-            assert_eq!(lagging(operation, &get(false)), None);
+            assert_eq!(shadow_of(operation, &get(false)), None);
         }
     }
 }

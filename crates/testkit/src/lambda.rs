@@ -16,20 +16,20 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use environment::{Environment, Ran};
+use environment::{Environment, RunResult};
 use pullyard_emulator::lambda::Function;
 
-pub use environment::Seen;
+pub use environment::EnvironmentInfo;
 pub use usage::Usage;
 
 /// Maximum size of an event and of an answer.
 const MAX_BYTES: usize = 6_291_556;
 /// Environments that may die in a row before they take an event. AWS has a limit as well.
-const STARTS: u32 = 3;
+const MAX_STARTS: u32 = 3;
 
 /// The configuration of a deployed function.
 #[derive(Clone, Debug)]
-pub struct Deployed {
+pub struct FunctionConfig {
     pub name: String,
     /// The value of `_HANDLER`.
     pub handler: String,
@@ -41,7 +41,7 @@ pub struct Deployed {
     /// The memory size that the function is shown. It is not enforced.
     pub memory_mb: u32,
     /// Maximum number of concurrent environments.
-    pub most: usize,
+    pub max_environments: usize,
     /// The file to which the function's output is appended.
     pub log: PathBuf,
 }
@@ -54,35 +54,42 @@ pub struct Runtime {
 
 #[derive(Debug)]
 struct Inner {
-    deployed: Deployed,
+    config: FunctionConfig,
     /// One permit per environment that may be busy.
     free: Semaphore,
     idle: Mutex<Vec<Environment>>,
-    seen: Mutex<Vec<Weak<Seen>>>,
+    known_environments: Mutex<Vec<Weak<EnvironmentInfo>>>,
 }
 
 /// The result of an event.
 #[derive(Debug)]
-pub struct Invoked {
+pub struct InvocationResult {
     pub answer: Result<Value, String>,
     /// The environment that ran the event, if one did.
-    pub environment: Option<Arc<Seen>>,
+    pub environment: Option<Arc<EnvironmentInfo>>,
     /// Whether this was the environment's first event.
-    pub cold: bool,
+    pub cold_start: bool,
 }
 
 impl Runtime {
     /// Deploys a function; its first event starts its first process.
     #[must_use]
-    pub fn deploy(deployed: Deployed) -> Self {
-        let free = Semaphore::new(deployed.most.max(1));
-        Self { inner: Arc::new(Inner { deployed, free, idle: Mutex::default(), seen: Mutex::default() }) }
+    pub fn deploy(deployed: FunctionConfig) -> Self {
+        let free = Semaphore::new(deployed.max_environments.max(1));
+        Self {
+            inner: Arc::new(Inner {
+                config: deployed,
+                free,
+                idle: Mutex::default(),
+                known_environments: Mutex::default(),
+            }),
+        }
     }
 
     /// The function's configuration, for callers that run it by other means.
     #[must_use]
-    pub fn deployed(&self) -> &Deployed {
-        &self.inner.deployed
+    pub fn config(&self) -> &FunctionConfig {
+        &self.inner.config
     }
 
     /// The function for triggers.
@@ -98,45 +105,47 @@ impl Runtime {
     /// Runs one event in a free environment, or in a new one.
     ///
     /// An event that no process has taken is retried in another; an event that was taken never runs twice.
-    pub async fn invoke(&self, event: &Value) -> Invoked {
+    pub async fn invoke(&self, event: &Value) -> InvocationResult {
         let event = Bytes::from(event.to_string());
         if event.len() > MAX_BYTES {
             let size = event.len();
-            return Invoked::nowhere(format!("an event has at most {MAX_BYTES} bytes, not {size}"));
+            return InvocationResult::failed(format!("an event has at most {MAX_BYTES} bytes, not {size}"));
         }
         let Ok(_permit) = self.inner.free.acquire().await else {
-            return Invoked::nowhere("the function is shut down".to_owned());
+            return InvocationResult::failed("the function is shut down".to_owned());
         };
-        for _ in 0..STARTS {
-            let (mut environment, cold) = match self.inner.take() {
+        for _ in 0..MAX_STARTS {
+            let (mut environment, cold) = match self.inner.take_idle() {
                 Some(environment) => (environment, false),
                 None => match self.inner.start().await {
                     Ok(environment) => (environment, true),
-                    Err(fault) => return Invoked::nowhere(fault),
+                    Err(fault) => return InvocationResult::failed(fault),
                 },
             };
-            let seen = Arc::clone(environment.seen());
-            match environment.run(event.clone(), &self.inner.deployed).await {
-                Ran::Answered(answer) => {
+            let seen = Arc::clone(environment.info());
+            match environment.run(event.clone(), &self.inner.config).await {
+                RunResult::Answered(answer) => {
                     lock(&self.inner.idle).push(environment);
-                    return Invoked { answer, environment: Some(seen), cold };
+                    return InvocationResult { answer, environment: Some(seen), cold_start: cold };
                 }
-                Ran::Lost(fault) => return Invoked { answer: Err(fault), environment: Some(seen), cold },
-                Ran::NotTaken => {}
+                RunResult::Lost(fault) => {
+                    return InvocationResult { answer: Err(fault), environment: Some(seen), cold_start: cold };
+                }
+                RunResult::NotTaken => {}
             }
         }
-        Invoked::nowhere(format!("{STARTS} processes ended before they took the event"))
+        InvocationResult::failed(format!("{MAX_STARTS} processes ended before they took the event"))
     }
 
     /// The existing environments, oldest first.
     #[must_use]
-    pub fn environments(&self) -> Vec<Arc<Seen>> {
-        lock(&self.inner.seen).iter().filter_map(Weak::upgrade).collect()
+    pub fn environments(&self) -> Vec<Arc<EnvironmentInfo>> {
+        lock(&self.inner.known_environments).iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Rejects new events, waits for running ones, and kills the processes.
     pub async fn shutdown(&self) {
-        let most = u32::try_from(self.inner.deployed.most.max(1)).unwrap_or(u32::MAX);
+        let most = u32::try_from(self.inner.config.max_environments.max(1)).unwrap_or(u32::MAX);
         // Fails after an earlier shutdown.
         if let Ok(all) = self.inner.free.acquire_many(most).await {
             self.inner.free.close();
@@ -151,10 +160,10 @@ impl Runtime {
 
 impl Inner {
     /// The most recently used environment that is alive.
-    fn take(&self) -> Option<Environment> {
+    fn take_idle(&self) -> Option<Environment> {
         let mut idle = lock(&self.idle);
         while let Some(mut environment) = idle.pop() {
-            if environment.lives() {
+            if environment.is_alive() {
                 return Some(environment);
             }
         }
@@ -162,17 +171,17 @@ impl Inner {
     }
 
     async fn start(&self) -> Result<Environment, String> {
-        let environment = Environment::start(&self.deployed).await?;
-        let mut seen = lock(&self.seen);
+        let environment = Environment::start(&self.config).await?;
+        let mut seen = lock(&self.known_environments);
         seen.retain(|seen| seen.strong_count() > 0);
-        seen.push(Arc::downgrade(environment.seen()));
+        seen.push(Arc::downgrade(environment.info()));
         Ok(environment)
     }
 }
 
-impl Invoked {
-    fn nowhere(fault: String) -> Self {
-        Self { answer: Err(fault), environment: None, cold: false }
+impl InvocationResult {
+    fn failed(fault: String) -> Self {
+        Self { answer: Err(fault), environment: None, cold_start: false }
     }
 }
 

@@ -12,10 +12,10 @@ mod proxy;
 mod schedule;
 mod wire;
 
-pub use conditions::Demands;
+pub use conditions::WriteConditions;
 pub use dice::Dice;
 pub use fault::Fault;
-pub use lag::{Ask, Asked, Lag, Passing};
+pub use lag::{CallFuture, Lag, RewrittenCall, SendCall};
 pub use meter::{Meter, Units};
 pub use proxy::Proxy;
 pub use schedule::Schedule;

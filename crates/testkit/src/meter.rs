@@ -18,7 +18,7 @@ pub struct Units {
     pub calls: u64,
     pub read: f64,
     /// Write request units, including index rows.
-    pub written: f64,
+    pub write: f64,
 }
 
 /// The parsed part of an answer. Nothing else is parsed, because benchmarks measure this code too.
@@ -32,8 +32,8 @@ struct Answer {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Consumed {
-    OfOne(Capacity),
-    OfEach(Vec<Capacity>),
+    OneTable(Capacity),
+    Tables(Vec<Capacity>),
 }
 
 #[derive(Deserialize)]
@@ -51,7 +51,7 @@ pub struct Meter {
 
 impl Meter {
     #[must_use]
-    pub fn before(inner: impl HttpClient + 'static) -> Self {
+    pub fn wrap(inner: impl HttpClient + 'static) -> Self {
         Self { inner: SharedHttpClient::new(inner), units: Arc::default() }
     }
 
@@ -71,28 +71,28 @@ impl Meter {
     fn count(&self, reads: bool, answer: Answer) {
         let sum: f64 = match answer.consumed {
             None => 0.0,
-            Some(Consumed::OfOne(table)) => table.units,
-            Some(Consumed::OfEach(tables)) => tables.iter().map(|table| table.units).sum(),
+            Some(Consumed::OneTable(table)) => table.units,
+            Some(Consumed::Tables(tables)) => tables.iter().map(|table| table.units).sum(),
         };
         let mut units = self.lock();
-        *(if reads { &mut units.read } else { &mut units.written }) += sum;
+        *(if reads { &mut units.read } else { &mut units.write }) += sum;
     }
 }
 
 impl HttpClient for Meter {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(Metered { meter: self.clone(), inner })
+        SharedHttpConnector::new(MeteredConnector { meter: self.clone(), inner })
     }
 }
 
 #[derive(Debug)]
-struct Metered {
+struct MeteredConnector {
     meter: Meter,
     inner: SharedHttpConnector,
 }
 
-impl HttpConnector for Metered {
+impl HttpConnector for MeteredConnector {
     fn call(&self, mut request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let Some(operation) = target.strip_prefix("DynamoDB_20120810.").map(str::to_owned) else {

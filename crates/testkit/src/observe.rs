@@ -39,9 +39,9 @@ pub struct Call {
 
 impl Call {
     /// The call of a request; `None` if it names no operation.
-    fn of(service: Service, line: &str, header: impl Fn(&str) -> Option<String>, body: &[u8]) -> Option<Self> {
+    fn parse(service: Service, line: &str, header: impl Fn(&str) -> Option<String>, body: &[u8]) -> Option<Self> {
         if service == Service::S3 {
-            return Self::of_object(line);
+            return Self::parse_s3(line);
         }
         let target = header("x-amz-target")?;
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
@@ -51,7 +51,7 @@ impl Call {
     }
 
     /// Parses a request for `/BUCKET/KEY?…` of S3 from its first line.
-    fn of_object(line: &str) -> Option<Self> {
+    fn parse_s3(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let operation = match words.next()? {
             "PUT" => "PutObject",
@@ -69,7 +69,7 @@ impl Call {
     /// The permissions that the caller's policies must all allow.
     #[must_use]
     pub fn permissions(&self) -> Vec<Permission> {
-        permission::asked(self)
+        permission::required_permissions(self)
     }
 }
 
@@ -86,7 +86,7 @@ impl Observer {
     ///
     /// # Errors
     /// No port can be bound.
-    pub fn before(&self, services: &Endpoints) -> io::Result<Endpoints> {
+    pub fn start_taps(&self, services: &Endpoints) -> io::Result<Endpoints> {
         let tap = |service, url: &str| tap::start(service, url, self.clone());
         Ok(Endpoints {
             dynamodb: tap(Service::DynamoDb, &services.dynamodb)?,
@@ -97,7 +97,7 @@ impl Observer {
         })
     }
 
-    fn tell(&self, call: &Call) {
+    fn notify(&self, call: &Call) {
         (self.0)(call);
     }
 }

@@ -10,13 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 /// Maximum size of a request's head.
-const HEAD: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// A running proxy. Dropping it stops it.
 #[derive(Debug)]
 pub struct Proxy {
     url: String,
-    serving: JoinHandle<()>,
+    server: JoinHandle<()>,
 }
 
 impl Proxy {
@@ -24,20 +24,20 @@ impl Proxy {
     ///
     /// # Errors
     /// No port can be bound.
-    pub async fn before(wire: &Wire, service: &'static str, target: &str) -> io::Result<Self> {
+    pub async fn start(wire: &Wire, service: &'static str, target: &str) -> io::Result<Self> {
         let target = target.trim_start_matches("http://").to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let own = url.trim_start_matches("http://").to_owned();
-        let way = Way { wire: wire.clone(), service, target, own };
+        let way = Route { wire: wire.clone(), service, target, proxy_address: own };
         let serving = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let way = way.clone();
                 // A broken connection is visible to the caller.
-                tokio::spawn(async move { way.carry(near).await.ok() });
+                tokio::spawn(async move { way.serve(near).await.ok() });
             }
         });
-        Ok(Self { url, serving })
+        Ok(Self { url, server: serving })
     }
 
     /// The proxy's URL without a trailing slash.
@@ -49,29 +49,29 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        self.serving.abort();
+        self.server.abort();
     }
 }
 
 #[derive(Clone)]
-struct Way {
+struct Route {
     wire: Wire,
     service: &'static str,
     /// Host and port of the service, then of the proxy.
     target: String,
-    own: String,
+    proxy_address: String,
 }
 
-impl Way {
-    async fn carry(&self, mut near: TcpStream) -> io::Result<()> {
-        let Some(request) = read(&mut near).await? else {
+impl Route {
+    async fn serve(&self, mut near: TcpStream) -> io::Result<()> {
+        let Some(request) = read_request(&mut near).await? else {
             return Ok(());
         };
         let operation = request.operation.clone();
-        let fault = self.wire.meet(Point { service: self.service.to_owned(), operation });
+        let fault = self.wire.next_fault(Point { service: self.service.to_owned(), operation });
         let answer = match &fault {
             Some(fault) if !fault.has_effect() => Vec::new(),
-            _ => self.ask(&request).await?,
+            _ => self.forward(&request).await?,
         };
         match fault {
             // Partial answers exist for DynamoDB only.
@@ -91,7 +91,7 @@ impl Way {
 
     /// The service's whole answer. The end of the connection ends it, because its length may change here. An answer to
     /// HEAD has no body and its `content-length` stays.
-    async fn ask(&self, request: &Request) -> io::Result<Vec<u8>> {
+    async fn forward(&self, request: &Request) -> io::Result<Vec<u8>> {
         let mut far = TcpStream::connect(&self.target).await?;
         far.write_all(&request.bytes).await?;
         let mut answer = Vec::new();
@@ -103,7 +103,7 @@ impl Way {
         let is_head = request.operation.starts_with("HEAD ");
         let is_kept = |line: &&str| is_head || !line.to_ascii_lowercase().starts_with("content-length:");
         let head = head.split("\r\n").filter(is_kept).collect::<Vec<_>>().join("\r\n");
-        Ok(format!("{head}\r\n\r\n{body}").replace(&self.target, &self.own).into_bytes())
+        Ok(format!("{head}\r\n\r\n{body}").replace(&self.target, &self.proxy_address).into_bytes())
     }
 }
 
@@ -114,13 +114,13 @@ struct Request {
 }
 
 /// The request of a connection; `None` if the connection ends before a complete one.
-async fn read(near: &mut TcpStream) -> io::Result<Option<Request>> {
+async fn read_request(near: &mut TcpStream) -> io::Result<Option<Request>> {
     let mut bytes = Vec::new();
     let head_ends = loop {
         if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
             break at + 4;
         }
-        if bytes.len() > HEAD || near.read_buf(&mut bytes).await? == 0 {
+        if bytes.len() > MAX_HEAD_BYTES || near.read_buf(&mut bytes).await? == 0 {
             return Ok(None);
         }
     };

@@ -13,24 +13,24 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Mutex, PoisonError};
 
 /// A call meets a fault with a probability of one in this many.
-const ONE_OF: usize = 8;
+const FAULT_ONE_IN: usize = 8;
 /// Maximum conflicts of one write. The store tries six times.
-const CONFLICTS: u32 = 3;
+const MAX_CONFLICTS: u32 = 3;
 
 /// A seeded schedule of DynamoDB faults.
 ///
 /// The seed alone decides the faults of sequential calls. For concurrent calls, the order of arrival matters too.
 #[derive(Debug)]
 pub struct Schedule {
-    so_far: Mutex<SoFar>,
+    state: Mutex<ScheduleState>,
 }
 
 #[derive(Debug)]
-struct SoFar {
+struct ScheduleState {
     dice: Dice,
     /// By hash of the write's content.
     conflicts: HashMap<u64, u32>,
-    met: Vec<String>,
+    injected: Vec<String>,
 }
 
 /// The parts of a call that decide its possible faults.
@@ -45,12 +45,14 @@ struct Call {
 impl Schedule {
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { so_far: Mutex::new(SoFar { dice: Dice::new(seed), conflicts: HashMap::new(), met: Vec::new() }) }
+        Self {
+            state: Mutex::new(ScheduleState { dice: Dice::new(seed), conflicts: HashMap::new(), injected: Vec::new() }),
+        }
     }
 
     /// Descriptions of the injected faults.
-    pub fn met(&self) -> Vec<String> {
-        self.so_far.lock().unwrap_or_else(PoisonError::into_inner).met.clone()
+    pub fn injected_faults(&self) -> Vec<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).injected.clone()
     }
 
     /// The fault of this call to DynamoDB, if any.
@@ -61,28 +63,28 @@ impl Schedule {
     }
 
     fn decide(&self, call: &Call) -> Option<Fault> {
-        let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut so_far = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Drawn for every call, so that a call's possible faults do not shift the faults of later calls.
-        let (strikes, way) = (so_far.dice.below(ONE_OF) == 0, so_far.dice.number());
+        let (strikes, way) = (so_far.dice.below(FAULT_ONE_IN) == 0, so_far.dice.next_u64());
         if !strikes {
             return None;
         }
         let mut dice = Dice::new(way);
-        let content = call.content();
+        let content = call.content_hash();
         let conflicts = so_far.conflicts.get(&content).copied().unwrap_or_default();
         let mut possible = Vec::new();
-        if conflicts < CONFLICTS {
-            possible.extend_from_slice(call.conflicts());
+        if conflicts < MAX_CONFLICTS {
+            possible.extend_from_slice(call.store_faults());
         }
         if !call.is_last_try {
-            possible.extend_from_slice(call.outages());
+            possible.extend_from_slice(call.sdk_faults());
         }
-        let kind = *dice.one(&possible)?;
-        if call.conflicts().contains(&kind) {
+        let kind = *dice.choose(&possible)?;
+        if call.store_faults().contains(&kind) {
             so_far.conflicts.insert(content, conflicts + 1);
         }
         let fault = call.fault(kind, &mut dice);
-        so_far.met.push(format!("{}: {fault}", call.operation));
+        so_far.injected.push(format!("{}: {fault}", call.operation));
         Some(fault)
     }
 }
@@ -110,11 +112,11 @@ enum Kind {
 
 impl Call {
     /// Faults that the store must retry, because the SDK does not.
-    fn conflicts(&self) -> &'static [Kind] {
+    fn store_faults(&self) -> &'static [Kind] {
         match self.operation.as_str() {
             "PutItem" | "UpdateItem" | "DeleteItem" => &[Kind::Conflict],
             "TransactWriteItems" => &[Kind::Cancelled, Kind::Cancelled, Kind::ItemsThrottled],
-            "BatchGetItem" if half::keys(&self.body) > 1 => &[Kind::Half],
+            "BatchGetItem" if half::count_keys(&self.body) > 1 => &[Kind::Half],
             // Callers read one page of an index, or return it with the key of the next page.
             "Query" if self.body["IndexName"].is_null() => &[Kind::ShortPage],
             _ => &[],
@@ -122,7 +124,7 @@ impl Call {
     }
 
     /// Faults that the SDK retries.
-    fn outages(&self) -> &'static [Kind] {
+    fn sdk_faults(&self) -> &'static [Kind] {
         match self.operation.as_str() {
             "TransactWriteItems" => &[
                 Kind::Throttled,
@@ -153,15 +155,15 @@ impl Call {
     fn fault(&self, kind: Kind, dice: &mut Dice) -> Fault {
         match kind {
             Kind::Conflict => Fault::error(400, "TransactionConflictException"),
-            Kind::Cancelled => self.cancelled(&["None", "ConditionalCheckFailed"], "TransactionConflict", dice),
+            Kind::Cancelled => self.cancellation(&["None", "ConditionalCheckFailed"], "TransactionConflict", dice),
             Kind::ItemsThrottled => {
                 let code = ["ThrottlingError", "ProvisionedThroughputExceeded"];
-                let code = dice.one(&code).copied().unwrap_or("ThrottlingError");
-                self.cancelled(&["None", "ConditionalCheckFailed"], code, dice)
+                let code = dice.choose(&code).copied().unwrap_or("ThrottlingError");
+                self.cancellation(&["None", "ConditionalCheckFailed"], code, dice)
             }
             Kind::Throttled => {
                 let codes = ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded"];
-                Fault::error(400, dice.one(&codes).copied().unwrap_or("ThrottlingException"))
+                Fault::error(400, dice.choose(&codes).copied().unwrap_or("ThrottlingException"))
             }
             Kind::Internal => Fault::error(500, "InternalServerError"),
             Kind::InternalAfterEffect => Fault::internal_error_after_effect(),
@@ -174,18 +176,18 @@ impl Call {
     }
 
     /// A cancellation: one item for this reason, the others for it or one of `others`.
-    fn cancelled(&self, others: &[&'static str], reason: &'static str, dice: &mut Dice) -> Fault {
+    fn cancellation(&self, others: &[&'static str], reason: &'static str, dice: &mut Dice) -> Fault {
         let count = self.body["TransactItems"].as_array().map_or(1, Vec::len).max(1);
         let certain = dice.below(count);
         let possible = [others, &[reason]].concat();
         let reasons: Vec<_> = (0..count)
-            .map(|item| if item == certain { reason } else { dice.one(&possible).copied().unwrap_or(reason) })
+            .map(|item| if item == certain { reason } else { dice.choose(&possible).copied().unwrap_or(reason) })
             .collect();
         Fault::cancelled(&reasons)
     }
 
     /// A hash that is equal for retries: a write gets a new token, and a read requests the unprocessed keys.
-    fn content(&self) -> u64 {
+    fn content_hash(&self) -> u64 {
         let mut body = self.body.clone();
         if let Some(body) = body.as_object_mut() {
             body.remove("ClientRequestToken");
@@ -238,7 +240,7 @@ mod tests {
                 call.body["n"] = json!(number);
                 schedule.decide(&call);
             }
-            let met = schedule.met();
+            let met = schedule.injected_faults();
             let different: std::collections::BTreeSet<_> = met.iter().collect();
             assert!(different.len() >= kinds, "{operation}: {different:?}");
             assert_eq!(met.is_empty(), kinds == 0, "{operation}: {met:?}");

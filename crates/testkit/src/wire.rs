@@ -27,7 +27,7 @@ struct Plan {
     next: Vec<(&'static str, Fault)>,
     always: Vec<(&'static str, Fault)>,
     /// The call of this number since the last [`Wire::restart`], counted from 0.
-    at: Option<(usize, Fault)>,
+    numbered: Option<(usize, Fault)>,
     points: Vec<Point>,
     tokens: Vec<String>,
 }
@@ -51,23 +51,23 @@ impl Default for Wire {
 impl Wire {
     /// Calls to DynamoDB without a planned fault get the faults of this schedule.
     #[must_use]
-    pub fn with(schedule: Arc<Schedule>) -> Self {
+    pub fn with_schedule(schedule: Arc<Schedule>) -> Self {
         Self { schedule: Some(schedule), ..Self::default() }
     }
 
     /// Sends calls through this client.
     #[must_use]
-    pub fn over(self, client: impl HttpClient + 'static) -> Self {
+    pub fn with_client(self, client: impl HttpClient + 'static) -> Self {
         Self { client: SharedHttpClient::new(client), ..self }
     }
 
     /// Plans a fault for the next call of `operation` that has none.
-    pub fn next(&self, operation: &'static str, fault: Fault) {
+    pub fn fail_next(&self, operation: &'static str, fault: Fault) {
         self.plan().next.push((operation, fault));
     }
 
     /// Plans this fault for every call of `operation`.
-    pub fn always(&self, operation: &'static str, fault: Fault) {
+    pub fn fail_always(&self, operation: &'static str, fault: Fault) {
         self.plan().always.push((operation, fault));
     }
 
@@ -75,7 +75,7 @@ impl Wire {
     pub fn restart(&self, at: Option<(usize, Fault)>) {
         let mut plan = self.plan();
         plan.points.clear();
-        plan.at = at;
+        plan.numbered = at;
     }
 
     /// The calls since the last restart.
@@ -84,15 +84,15 @@ impl Wire {
     }
 
     /// Waits until a fault stops the caller, which must then be dropped.
-    pub async fn stopped(&self) {
+    pub async fn wait_for_stop(&self) {
         self.stopped.notified().await;
     }
 
     /// Runs `life` to its end. If a call stops it, drops it like a dying process and returns `None`.
-    pub async fn live<T>(&self, life: impl Future<Output = T>) -> Option<T> {
+    pub async fn run_until_stopped<T>(&self, life: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.stopped() => None,
+            () = self.wait_for_stop() => None,
             done = life => Some(done),
         }
     }
@@ -105,7 +105,7 @@ impl Wire {
     ///
     /// # Panics
     /// If a planned fault was not met.
-    pub fn calls(&self, operation: &str) -> usize {
+    pub fn take_call_count(&self, operation: &str) -> usize {
         let mut plan = self.plan();
         assert!(plan.next.is_empty(), "never met: {:?}", plan.next);
         std::mem::take(&mut plan.points).iter().filter(|point| point.operation == operation).count()
@@ -113,7 +113,7 @@ impl Wire {
 
     /// The client tokens of transactions since the last query, including the SDK's retries.
     #[must_use]
-    pub fn tokens(&self) -> Vec<String> {
+    pub fn take_tokens(&self) -> Vec<String> {
         std::mem::take(&mut self.plan().tokens)
     }
 
@@ -128,12 +128,12 @@ impl Wire {
         self.plan.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn meet(&self, point: Point) -> Option<Fault> {
+    pub(crate) fn next_fault(&self, point: Point) -> Option<Fault> {
         let mut plan = self.plan();
         let number = plan.points.len();
         let operation = point.operation.clone();
         plan.points.push(point);
-        if let Some((_, fault)) = plan.at.take_if(|(at, _)| *at == number) {
+        if let Some((_, fault)) = plan.numbered.take_if(|(at, _)| *at == number) {
             return Some(fault);
         }
         if let Some(at) = plan.next.iter().position(|(name, _)| *name == operation) {
@@ -145,17 +145,20 @@ impl Wire {
 
 impl HttpClient for Wire {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Wired { wire: self.clone(), inner: self.client.http_connector(settings, components) })
+        SharedHttpConnector::new(WireConnector {
+            wire: self.clone(),
+            inner: self.client.http_connector(settings, components),
+        })
     }
 }
 
 #[derive(Debug)]
-struct Wired {
+struct WireConnector {
     wire: Wire,
     inner: SharedHttpConnector,
 }
 
-impl HttpConnector for Wired {
+impl HttpConnector for WireConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let (service, operation) = target.split_once('.').unwrap_or_default();
@@ -165,14 +168,14 @@ impl HttpConnector for Wired {
         }
         let scheduled = self.wire.schedule.as_ref().filter(|_| service.starts_with("DynamoDB_"));
         let scheduled = || scheduled?.fault(operation, &request);
-        let Some(fault) = self.wire.meet(point).or_else(scheduled) else {
+        let Some(fault) = self.wire.next_fault(point).or_else(scheduled) else {
             return self.inner.call(request);
         };
         if fault == Fault::Half {
-            return ask_half(request, &self.inner);
+            return send_half(request, &self.inner);
         }
         if fault == Fault::ShortPage {
-            return self.inner.call(of_one_item(request));
+            return self.inner.call(limit_to_one_item(request));
         }
         let sent = fault.has_effect().then(|| self.inner.call(request));
         let stopped = Arc::clone(&self.wire.stopped);
@@ -204,12 +207,12 @@ impl HttpConnector for Wired {
 }
 
 /// The JSON body of a call.
-fn asked(request: &HttpRequest) -> Value {
+fn request_body(request: &HttpRequest) -> Value {
     request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
 }
 
 /// The request with another body. This breaks the signature, which the emulator does not verify.
-fn instead(mut request: HttpRequest, call: &Value) -> HttpRequest {
+fn with_body(mut request: HttpRequest, call: &Value) -> HttpRequest {
     let body = call.to_string();
     request.headers_mut().insert("content-length", body.len().to_string());
     *request.body_mut() = SdkBody::from(body);
@@ -217,30 +220,30 @@ fn instead(mut request: HttpRequest, call: &Value) -> HttpRequest {
 }
 
 /// Limits a query to one item; the service's answer then has the key of the next page.
-fn of_one_item(request: HttpRequest) -> HttpRequest {
-    let mut call = asked(&request);
+fn limit_to_one_item(request: HttpRequest) -> HttpRequest {
+    let mut call = request_body(&request);
     call["Limit"] = 1.into();
-    instead(request, &call)
+    with_body(request, &call)
 }
 
 /// Requests the first half of the keys and names the rest as unprocessed.
-fn ask_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorFuture {
-    let (first, rest) = half::halved(&asked(&request));
-    let request = instead(request, &first);
+fn send_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorFuture {
+    let (first, rest) = half::split_batch(&request_body(&request));
+    let request = with_body(request, &first);
     let sent = inner.call(request);
     HttpConnectorFuture::new(async move {
         let mut response = sent.await?;
-        let body = collected(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
+        let body = collect_body(&mut response).await.map_err(|why| ConnectorError::io(why.into()))?;
         // Both headers belong to the original body.
         response.headers_mut().remove("x-amz-crc32");
         response.headers_mut().remove("content-length");
-        *response.body_mut() = SdkBody::from(half::answered(&body, rest));
+        *response.body_mut() = SdkBody::from(half::partial_answer(&body, rest));
         Ok(response)
     })
 }
 
 /// Takes the whole body of an answer.
-pub(crate) async fn collected(response: &mut HttpResponse) -> Result<Vec<u8>, String> {
+pub(crate) async fn collect_body(response: &mut HttpResponse) -> Result<Vec<u8>, String> {
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     let body = ByteStream::new(body).collect().await.map_err(|error| error.to_string())?;
     Ok(body.to_vec())

@@ -13,7 +13,7 @@ pub const LONG: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMM
 pub const UNKNOWN: &str = "unknown";
 
 /// The first 12 characters of a commit.
-pub fn short(commit: &str) -> &str {
+pub fn short_commit(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
 

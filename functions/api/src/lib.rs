@@ -11,7 +11,7 @@ mod routes {
     pub(crate) mod hooks;
     pub(crate) mod ingress;
     pub(crate) mod integrations;
-    pub(crate) mod job_orders;
+    pub(crate) mod job_commands;
     pub(crate) mod jobs;
     pub(crate) mod meta;
     pub(crate) mod metrics;
@@ -25,11 +25,11 @@ mod routes {
     pub(crate) mod tickets;
     pub(crate) mod tokens;
 }
-mod description;
-mod said;
+mod openapi_document;
+mod summaries;
 mod wire;
 
-pub use description::document;
+pub use openapi_document::document;
 
 use aide::axum::ApiRouter;
 use axum::{Extension, Router};
@@ -37,7 +37,7 @@ use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
     artifacts, attempts, breakers, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations,
-    job_orders, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
+    job_commands, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
 /// The git commit for `/v1/version`. The program passes it in, so that a new commit does not rebuild this crate.
@@ -46,7 +46,7 @@ pub(crate) struct Commit(pub(crate) &'static str);
 
 pub fn router(ctx: Context, commit: &'static str) -> Router {
     let routes = routes().layer(Extension(Commit(commit)));
-    http::logged("api", &ctx, http::finished(routes.with_state(ctx.clone())))
+    http::with_logging("api", &ctx, http::with_fallbacks(routes.with_state(ctx.clone())))
 }
 
 /// The table of routes, for the router and the OpenAPI document, which have functions of the same names. The router
@@ -58,13 +58,13 @@ macro_rules! routes {
             .$route("/healthz", get(meta::healthz))
             .$route("/readyz", get(meta::readyz))
             .$route("/metrics", get(metrics::show))
-            .$route("/openapi.json", get(description::show))
+            .$route("/openapi.json", get(openapi_document::show))
             .$route("/v1/version", get(meta::version))
             .$route("/v1/sweep", post(meta::sweep))
             .$route("/v1/integrations", get(integrations::list).post(integrations::create))
             .$route("/v1/sign-in-links", post(sign_in::link))
             .$route("/v1/github-apps", post(github_apps::connect))
-            .$route("/v1/github-apps/conversions", post(github_apps::make))
+            .$route("/v1/github-apps/conversions", post(github_apps::create))
             .$route("/v1/integrations/{integration}", get(integrations::show).delete(integrations::remove))
             .$route("/v1/integrations/{integration}/test", post(integrations::test))
             .$route("/v1/projects", get(projects::list).post(projects::create))
@@ -84,14 +84,14 @@ macro_rules! routes {
             .$route("/v1/projects/{project}/repositories/{owner}/{name}/test", post(repository_test::test))
             .$route("/v1/tickets", get(tickets::list).post(tickets::create))
             .$route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit))
-            .$route("/v1/tickets/{key}/move", post(tickets::put))
+            .$route("/v1/tickets/{key}/move", post(tickets::move_ticket))
             .$route("/v1/jobs", get(jobs::list).post(jobs::create))
             .$route("/v1/jobs/{job}", get(jobs::show))
-            .$route("/v1/jobs/{job}/cancel", post(job_orders::cancel))
-            .$route("/v1/jobs/{job}/pause", post(job_orders::pause))
-            .$route("/v1/jobs/{job}/continue", post(job_orders::go_on))
-            .$route("/v1/jobs/{job}/answer", post(job_orders::answer))
-            .$route("/v1/jobs/{job}/retry", post(job_orders::retry))
+            .$route("/v1/jobs/{job}/cancel", post(job_commands::cancel))
+            .$route("/v1/jobs/{job}/pause", post(job_commands::pause))
+            .$route("/v1/jobs/{job}/continue", post(job_commands::continue_job))
+            .$route("/v1/jobs/{job}/answer", post(job_commands::answer))
+            .$route("/v1/jobs/{job}/retry", post(job_commands::retry))
             .$route("/v1/jobs/{job}/why", get(jobs::why))
             .$route("/v1/jobs/{job}/events", get(jobs::events))
             .$route("/v1/jobs/{job}/artifacts", get(artifacts::list))
@@ -100,14 +100,14 @@ macro_rules! routes {
             .$route("/v1/jobs/{job}/checks", get(artifacts::checks))
             .$route("/v1/jobs/{job}/context", get(artifacts::context))
             .$route("/v1/jobs/{job}/attempts/{attempt}/artifacts", post(artifacts::reserve))
-            .$route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(artifacts::stored))
+            .$route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(artifacts::mark_stored))
             .$route("/v1/jobs/{job}/attempts/{attempt}/start", post(attempts::start))
             .$route("/v1/jobs/{job}/attempts/{attempt}/status", post(attempts::status))
             .$route("/v1/jobs/{job}/attempts/{attempt}/events", post(attempts::events))
             .$route("/v1/jobs/{job}/attempts/{attempt}/credentials", post(attempts::credentials))
             .$route("/v1/jobs/{job}/attempts/{attempt}/inputs", get(attempts::inputs))
             .$route("/v1/jobs/{job}/attempts/{attempt}/checkpoint", get(attempts::checkpoint))
-            .$route("/v1/jobs/{job}/attempts/{attempt}/yield", post(attempts::give_back))
+            .$route("/v1/jobs/{job}/attempts/{attempt}/yield", post(attempts::yield_job))
             .$route("/v1/jobs/{job}/attempts/{attempt}/finish", post(attempts::finish))
             .$route("/v1/pulls", get(pulls::list))
             .$route("/v1/pulls/why", get(pulls::why))
@@ -128,7 +128,7 @@ macro_rules! routes {
             .$route("/v1/dlq/drop", post(dead_letters::drop))
             .$route("/v1/dlq/{message}", get(dead_letters::show))
             .$route("/v1/tokens", get(tokens::list).post(tokens::create))
-            .$route("/v1/tokens/self", get(tokens::own))
+            .$route("/v1/tokens/self", get(tokens::show_own))
             .$route("/v1/tokens/{token}", delete(tokens::revoke))
             .$route("/v1/secrets", get(secrets::list))
             .$route("/v1/secrets/{secret}", put(secrets::set))
@@ -140,6 +140,6 @@ fn routes() -> Router<Context> {
     routes!(Router::new(), route, axum)
 }
 
-fn described() -> ApiRouter<Context> {
+fn documented_routes() -> ApiRouter<Context> {
     routes!(ApiRouter::new(), api_route, aide::axum)
 }

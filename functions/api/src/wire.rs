@@ -10,8 +10,8 @@ use pullyard_domain::why;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
-use pullyard_protocol::job::{self, Cancel, Explained, Job, JobResult, Pause, Question};
-use pullyard_protocol::pull::PullRequest;
+use pullyard_protocol::job::{self, Cancel, Explanation, Job, JobResult, Pause, Question};
+use pullyard_protocol::pull_request::PullRequest;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
 
@@ -19,23 +19,23 @@ pub(crate) fn decision(answer: Answer) -> Decision {
     Decision::new(answer.delivery, &answer.reason, answer.job)
 }
 
-fn facts(coded: &impl Serialize) -> serde_json::Value {
+fn to_json(coded: &impl Serialize) -> serde_json::Value {
     serde_json::to_value(coded).unwrap_or_default()
 }
 
-fn failure(failure: &Failure) -> Explained {
-    Explained {
+fn failure(failure: &Failure) -> Explanation {
+    Explanation {
         code: failure.code().into(),
         sentence: failure.sentence(),
         help: failure.help(),
-        facts: facts(failure),
+        facts: to_json(failure),
         class: Some(failure.class()),
     }
 }
 
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, revises, .. } = view;
-    let waits = waits.map(explained);
+    let waits = waits.map(wait_to_wire);
     let (until, untold_push) = (job.stop_deadline(), why::unresolved_push_note(&job));
     Job {
         waits,
@@ -108,7 +108,7 @@ pub(crate) fn attempt(attempt: domain::AttemptRecord) -> Attempt {
     }
 }
 
-pub(crate) fn running(job: &domain::Job) -> Option<Attempt> {
+pub(crate) fn running_attempt(job: &domain::Job) -> Option<Attempt> {
     let run = job.run.clone().filter(|_| job.status.is_active())?;
     Some(Attempt {
         attempt: job.attempt,
@@ -126,7 +126,7 @@ pub(crate) fn running(job: &domain::Job) -> Option<Attempt> {
 pub(crate) fn ticket(view: TicketView) -> Ticket {
     let TicketView { ticket, text, waits, pull_request } = view;
     Ticket {
-        waits: waits.map(explained),
+        waits: waits.map(wait_to_wire),
         synced: due::ticket(&ticket).is_none(),
         badges: ticket.shown.badge.iter().map(|badge| badge.display_name().to_owned()).collect(),
         pull_request: ticket.shown.pull_request.map(|link| link.url),
@@ -166,8 +166,8 @@ pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {
 
 pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {
     let told = match delivery.review.as_ref().and_then(|subject| subject.facts.as_ref()) {
-        Some(review) => facts(review),
-        None => facts(&delivery.facts),
+        Some(review) => to_json(review),
+        None => to_json(&delivery.facts),
     };
     Delivery {
         verdict: delivery.reason.verdict(),
@@ -192,12 +192,12 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
     }
 }
 
-fn explained(wait: Wait) -> Explained {
-    Explained {
+fn wait_to_wire(wait: Wait) -> Explanation {
+    Explanation {
         code: wait.code().into(),
         sentence: wait.sentence(),
         help: wait.help(),
-        facts: facts(&wait),
+        facts: to_json(&wait),
         class: None,
     }
 }

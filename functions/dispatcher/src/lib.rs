@@ -6,7 +6,7 @@ use pullyard_domain::wakeup::JobWakeup;
 use pullyard_entry::messages;
 
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
-    messages::each("dispatcher", event, |wakeup: JobWakeup| async move {
+    messages::process_batch("dispatcher", event, |wakeup: JobWakeup| async move {
         match control::dispatch(ctx, &wakeup.job).await {
             Ok(_) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error),

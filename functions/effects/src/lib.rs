@@ -2,19 +2,19 @@
 //! queue has at most one in flight per ticket, job or pull request.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
-use pullyard_control::review::{Reach, admit_job, decide_review, tell_pull_request};
+use pullyard_control::review::{ProjectScope, decide_review, freeze_reviews, post_status};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::wakeup::{EffectMessage, QueuedReview};
 use pullyard_entry::messages;
 
 pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
-    messages::each("effects", event, |effect: EffectMessage| async move {
+    messages::process_batch("effects", event, |effect: EffectMessage| async move {
         match effect {
             EffectMessage::Settle(wakeup) => {
                 control::settle_ticket(ctx, &wakeup.project, &wakeup.ticket).await.map(|_| ())
             }
-            EffectMessage::Admit(wakeup) => admit_job(ctx, &wakeup.job).await.map(|_| ()),
-            EffectMessage::Tell(wakeup) => tell_pull_request(ctx, &wakeup.pull_request).await,
+            EffectMessage::Admit(wakeup) => freeze_reviews(ctx, &wakeup.job).await.map(|_| ()),
+            EffectMessage::Tell(wakeup) => post_status(ctx, &wakeup.pull_request).await,
             EffectMessage::Poll(wakeup) => {
                 control::poll_repository(ctx, &wakeup.poll, &wakeup.integration, wakeup.repository).await
             }
@@ -25,7 +25,7 @@ pub async fn handle(ctx: &Context, event: SqsEvent) -> SqsBatchResponse {
 }
 
 async fn decide(ctx: &Context, queued: QueuedReview) -> Result<(), Error> {
-    let reach = Reach::over(queued.hook, queued.projects)
+    let reach = ProjectScope::from_projects(queued.hook, queued.projects)
         .ok_or_else(|| Error::Inconsistent("queued review has no project".into()))?;
     decide_review(ctx, &reach, &queued.event).await.map(|_| ())
 }

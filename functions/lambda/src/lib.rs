@@ -47,7 +47,7 @@ impl Function {
     }
 
     pub async fn run(self) -> Result<(), Error> {
-        telemetry::start();
+        telemetry::init_logging();
         // Boxed, like the loops below: large futures are slow to compile.
         let ctx = Box::pin(Config::from_env()?.connect()).await;
         let ctx = &ctx;
@@ -97,9 +97,9 @@ impl fmt::Display for Function {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unknown(Option<String>);
+pub struct UnknownHandler(Option<String>);
 
-impl fmt::Display for Unknown {
+impl fmt::Display for UnknownHandler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(name) => write!(f, "there is no handler {name:?}")?,
@@ -110,18 +110,18 @@ impl fmt::Display for Unknown {
     }
 }
 
-impl std::error::Error for Unknown {}
+impl std::error::Error for UnknownHandler {}
 
 impl FromStr for Function {
-    type Err = Unknown;
+    type Err = UnknownHandler;
 
-    fn from_str(handler: &str) -> Result<Self, Unknown> {
+    fn from_str(handler: &str) -> Result<Self, UnknownHandler> {
         let named = |function: &Self| function.name() == handler;
-        Self::ALL.into_iter().find(named).ok_or_else(|| Unknown(Some(handler.to_owned())))
+        Self::ALL.into_iter().find(named).ok_or_else(|| UnknownHandler(Some(handler.to_owned())))
     }
 }
 
 pub async fn run() -> Result<(), Error> {
-    let handler = pullyard_entry::config::handler().ok_or(Unknown(None))?;
+    let handler = pullyard_entry::config::handler_name().ok_or(UnknownHandler(None))?;
     Box::pin(handler.parse::<Function>()?.run()).await
 }

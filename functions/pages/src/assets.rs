@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use std::sync::LazyLock;
 
 pub(crate) struct Asset {
-    pub(crate) address: String,
+    pub(crate) url: String,
     kind: &'static str,
     content: &'static str,
 }
@@ -19,7 +19,7 @@ pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
 
 fn asset(name: &str, ending: &str, kind: &'static str, content: &'static str) -> Asset {
-    Asset { address: format!("/assets/{name}.{:016x}.{ending}", hash(content)), kind, content }
+    Asset { url: format!("/assets/{name}.{:016x}.{ending}", hash(content)), kind, content }
 }
 
 fn hash(content: &str) -> u64 {
@@ -27,8 +27,7 @@ fn hash(content: &str) -> u64 {
 }
 
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
-    let found =
-        [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.address.strip_prefix("/assets/") == Some(&name));
+    let found = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.url.strip_prefix("/assets/") == Some(&name));
     let Some(asset) = found else { return (StatusCode::NOT_FOUND, "There is no such file.").into_response() };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),

@@ -1,13 +1,13 @@
 //! The board: a column per status and a card per ticket.
 
 use crate::fault::Fault;
-use crate::form::once;
-use crate::frame::{Frame, go, page};
-use crate::hold::Held;
-use crate::text::{Text, encoded, line, web};
-use crate::verdict::{self, Line};
+use crate::form::new_form_key;
+use crate::frame::{Frame, redirect, render_page};
+use crate::hold::HoldView;
+use crate::labels::{self, Pill};
+use crate::text::{SafeText, http_url, line, percent_encode};
+use crate::verdict::{self, DecisionLine};
 use crate::visit::Visit;
-use crate::words::{self, Pill};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -19,10 +19,10 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_entry::Query;
 use serde::Deserialize;
 
-const PAGE: i32 = 200;
+const PAGE_SIZE: i32 = 200;
 
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct BoardQuery {
     project: Option<ProjectId>,
     after: Option<String>,
     said: Option<DeliveryId>,
@@ -35,8 +35,8 @@ struct Board {
     project: String,
     may_work: bool,
     may_administer: bool,
-    held: Option<Held>,
-    said: Option<Line>,
+    held: Option<HoldView>,
+    said: Option<DecisionLine>,
     columns: Vec<Column>,
     empty: bool,
     next: Option<String>,
@@ -48,21 +48,21 @@ struct Board {
 struct Column {
     /// Sent by a card's button; the label may differ.
     status: String,
-    name: Text,
+    name: SafeText,
     starts_jobs: bool,
     cards: Vec<Card>,
 }
 
 struct Card {
-    key: Text,
+    key: SafeText,
     address: String,
     move_address: String,
-    title: Text,
+    title: SafeText,
     pill: Option<Pill>,
     job: Option<String>,
-    sentence: Option<Text>,
-    pull_request: Option<Pull>,
-    labels: Vec<Text>,
+    sentence: Option<SafeText>,
+    pull_request: Option<PullRequestLink>,
+    labels: Vec<SafeText>,
     moves: Vec<Move>,
 }
 
@@ -71,14 +71,14 @@ pub(crate) struct Link {
     pub(crate) words: String,
 }
 
-pub(crate) struct Pull {
+pub(crate) struct PullRequestLink {
     pub(crate) link: Link,
     pub(crate) ended: Option<&'static str>,
 }
 
 pub(crate) struct Move {
     pub(crate) status: String,
-    pub(crate) words: Text,
+    pub(crate) words: SafeText,
     pub(crate) starts_jobs: bool,
 }
 
@@ -90,25 +90,27 @@ pub(crate) struct NoProject {
 
 impl NoProject {
     pub(crate) fn of(visit: &Visit, at: &'static str) -> Response {
-        page(StatusCode::OK, &Self { frame: visit.frame("No project yet", at, None) })
+        render_page(StatusCode::OK, &Self { frame: visit.frame("No project yet", at, None) })
     }
 }
 
-pub(crate) async fn home(_: Visit) -> Response {
-    go("/board")
+pub(crate) async fn redirect_to_board(_: Visit) -> Response {
+    redirect("/board")
 }
 
 pub(crate) async fn show(
     visit: Visit,
-    asked: Result<Query<Asked>, pullyard_entry::Problem>,
+    asked: Result<Query<BoardQuery>, pullyard_entry::Problem>,
 ) -> Result<Response, Fault> {
     let Query(asked) = asked?;
-    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "board")) };
-    let view = control::board_view(&visit.ctx, &project.id, asked.after.as_deref(), PAGE).await?;
-    let said = verdict::said(&visit, &project.id, asked.said.as_ref()).await?;
+    let Some(project) = visit.load_selected_project(asked.project).await? else {
+        return Ok(NoProject::of(&visit, "board"));
+    };
+    let view = control::load_board(&visit.ctx, &project.id, asked.after.as_deref(), PAGE_SIZE).await?;
+    let said = verdict::load_decision_line(&visit, &project.id, asked.said.as_ref()).await?;
     let statuses = statuses_of(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));
     let mut cards = view.cards;
-    cards.sort_by_cached_key(|card| natural(&card.view.ticket.key));
+    cards.sort_by_cached_key(|card| natural_sort_key(&card.view.ticket.key));
     let column = |status: &String| Column {
         status: status.clone(),
         name: line(status),
@@ -116,42 +118,42 @@ pub(crate) async fn show(
         cards: cards
             .iter()
             .filter(|card| card.view.ticket.status == *status)
-            .map(|card| shown(card, &statuses, &project.settings.statuses))
+            .map(|card| to_card(card, &statuses, &project.settings.statuses))
             .collect(),
     };
     let board = Board {
-        refresh: words::refresh(cards.iter().any(|card| card.job.is_some())),
+        refresh: labels::refresh_ms(cards.iter().any(|card| card.job.is_some())),
         frame: visit.frame(&format!("Board of {}", project.name), "board", Some(&project.id)),
-        may_work: visit.visitor.may_work(),
+        may_work: visit.visitor.may_run_jobs(),
         may_administer: visit.visitor.may_administer(),
-        held: Held::of(&project.settings),
+        held: HoldView::from_settings(&project.settings),
         said,
         columns: statuses.iter().map(column).collect(),
         empty: cards.is_empty() && asked.after.is_none(),
         next: view.next.map(|next| format!("/board?project={}&after={next}", project.id)),
         project: project.id.to_string(),
-        once: once(),
+        once: new_form_key(),
     };
-    Ok(page(StatusCode::OK, &board))
+    Ok(render_page(StatusCode::OK, &board))
 }
 
-fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
+fn to_card(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
     let ticket = &card.view.ticket;
     let (pill, job) = match (&card.job, ticket.shown.badge) {
-        (Some(JobView { job, .. }), _) => (Some(words::pill(job.status)), Some(&job.id)),
-        (None, Some(badge)) => (Some(words::badge(badge)), ticket.last_job.as_ref().map(|last| &last.id)),
+        (Some(JobView { job, .. }), _) => (Some(labels::pill(job.status)), Some(&job.id)),
+        (None, Some(badge)) => (Some(labels::badge(badge)), ticket.last_job.as_ref().map(|last| &last.id)),
         (None, None) => (None, None),
     };
     Card {
         key: line(ticket.key.as_str()),
-        address: address_of(&ticket.project, &ticket.key),
-        move_address: move_address_of(&ticket.project, &ticket.key),
-        title: titled(&card.view),
+        address: ticket_url(&ticket.project, &ticket.key),
+        move_address: move_url(&ticket.project, &ticket.key),
+        title: title_or_key(&card.view),
         pill,
         job: job.map(|job| format!("/jobs/{job}")),
         sentence: match &card.view.waits {
             Some(waits) => Some(line(&waits.sentence())),
-            None => card.job.as_ref().and_then(words::sentence),
+            None => card.job.as_ref().and_then(labels::explain_job),
         },
         pull_request: pull_request(&card.view),
         labels: card.view.text.labels.iter().take(3).map(|label| line(label)).collect(),
@@ -160,29 +162,29 @@ fn shown(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
 }
 
 /// A key may be any text. A key that a path cannot contain, or `new`, goes into the query.
-pub(crate) fn address_of(project: &ProjectId, key: &TicketKey) -> String {
+pub(crate) fn ticket_url(project: &ProjectId, key: &TicketKey) -> String {
     if key.is_path_segment() && key.as_str() != "new" {
         format!("/tickets/{key}?project={project}")
     } else {
-        format!("/tickets/-?project={project}&key={}", encoded(key.as_str()))
+        format!("/tickets/-?project={project}&key={}", percent_encode(key.as_str()))
     }
 }
 
-pub(crate) fn move_address_of(project: &ProjectId, key: &TicketKey) -> String {
-    address_of(project, key).replacen('?', "/move?", 1)
+pub(crate) fn move_url(project: &ProjectId, key: &TicketKey) -> String {
+    ticket_url(project, key).replacen('?', "/move?", 1)
 }
 
 /// Falls back to the key if no character of the title is visible, because a link needs text.
-pub(crate) fn titled(view: &TicketView) -> Text {
+pub(crate) fn title_or_key(view: &TicketView) -> SafeText {
     let title = line(&view.text.title);
     if title.is_empty() { line(view.ticket.key.as_str()) } else { title }
 }
 
-pub(crate) fn pull_request(view: &TicketView) -> Option<Pull> {
+pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestLink> {
     let link = view.ticket.shown.pull_request.as_ref()?;
     let ended = view.pull_request.filter(|state| *state != PullRequestState::Open);
-    Some(Pull {
-        link: Link { address: web(&link.url)?, words: format!("#{}", link.id.number) },
+    Some(PullRequestLink {
+        link: Link { address: http_url(&link.url)?, words: format!("#{}", link.id.number) },
         ended: ended.map(PullRequestState::display_name),
     })
 }
@@ -211,7 +213,7 @@ pub(crate) fn statuses_of<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a 
 }
 
 /// Sorts `APP-10` after `APP-2`.
-fn natural(key: &TicketKey) -> (String, u64, String) {
+fn natural_sort_key(key: &TicketKey) -> (String, u64, String) {
     let text = key.as_str();
     let words = text.trim_end_matches(|c: char| c.is_ascii_digit());
     (words.to_owned(), text[words.len()..].parse().unwrap_or(0), text.to_owned())

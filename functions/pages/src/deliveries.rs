@@ -1,12 +1,12 @@
 //! The ledger of a project: deliveries and their decisions.
 
-use crate::board::{NoProject, address_of};
+use crate::board::{NoProject, ticket_url};
 use crate::fault::Fault;
-use crate::form::given;
-use crate::frame::{Frame, page};
-use crate::text::{Text, encoded, line, web};
+use crate::form::non_empty;
+use crate::frame::{Frame, render_page};
+use crate::labels::{self, Pill, TimeLabel};
+use crate::text::{SafeText, http_url, line, percent_encode};
 use crate::visit::Visit;
-use crate::words::{self, Pill, When};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -17,13 +17,13 @@ use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::listing::{DeliveryFilter, PullRequestFilter};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Problem, Query};
-use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
+use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
 use serde::Deserialize;
 
-const PAGE: usize = 50;
+const PAGE_SIZE: usize = 50;
 
 #[derive(Clone, Debug, Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct DeliveryQuery {
     project: Option<ProjectId>,
     #[serde(default)]
     verdict: String,
@@ -41,7 +41,7 @@ pub(crate) struct Asked {
 struct Deliveries {
     frame: Frame,
     project: String,
-    form: Asked,
+    form: DeliveryQuery,
     verdicts: Vec<(&'static str, &'static str)>,
     fault: Option<Fault>,
     filtered: bool,
@@ -56,54 +56,54 @@ struct Deliveries {
 
 struct Row {
     pill: Pill,
-    what: Text,
-    pull_request: Option<(Option<String>, Text)>,
-    ticket: Option<(String, Text)>,
+    what: SafeText,
+    pull_request: Option<(Option<String>, SafeText)>,
+    ticket: Option<(String, SafeText)>,
     source: &'static str,
     job: Option<(String, String)>,
-    when: When,
-    sentence: Text,
+    when: TimeLabel,
+    sentence: SafeText,
     repeats: usize,
 }
 
-pub(crate) async fn list(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn list(visit: Visit, asked: Result<Query<DeliveryQuery>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
-    let Some(project) = visit.project(asked.project.clone()).await? else {
+    let Some(project) = visit.load_selected_project(asked.project.clone()).await? else {
         return Ok(NoProject::of(&visit, "deliveries"));
     };
     let (list, fault) = match asked.filter() {
         Ok(filter) => {
             let after = asked.after.as_deref();
-            (control::list_deliveries(&visit.ctx, &project.id, &filter, after, PAGE).await?, None)
+            (control::list_deliveries(&visit.ctx, &project.id, &filter, after, PAGE_SIZE).await?, None)
         }
-        Err(fault) => (DeliveryList { deliveries: Vec::new(), next: None, looked_back_to: None }, Some(fault)),
+        Err(fault) => (DeliveryList { deliveries: Vec::new(), next: None, oldest_read: None }, Some(fault)),
     };
     let now = visit.ctx.clock.now();
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    let address = asked.address(&project.id);
+    let address = asked.to_url(&project.id);
     let shown = Deliveries {
         frame: visit.frame(&format!("Deliveries of {}", project.name), "deliveries", Some(&project.id)),
         project: project.id.to_string(),
-        verdicts: Verdict::ALL.map(|verdict| (verdict.as_str(), words::verdict(verdict).word)).into(),
+        verdicts: Verdict::ALL.map(|verdict| (verdict.as_str(), labels::verdict(verdict).word)).into(),
         fault,
         filtered: asked.is_filtered(),
         rows: list.deliveries.iter().map(|delivery| Row::new(delivery, now)).collect(),
-        back_to: list.next.as_ref().and(list.looked_back_to).map(Timestamp::day),
+        back_to: list.next.as_ref().and(list.oldest_read).map(Timestamp::day),
         later: asked.after.is_some(),
         next: list.next.map(|next| format!("{address}&after={next}")),
         newest: address,
-        refresh: words::refresh(false),
+        refresh: labels::refresh_ms(false),
         form: asked,
     };
-    Ok(page(status, &shown))
+    Ok(render_page(status, &shown))
 }
 
-impl Asked {
+impl DeliveryQuery {
     fn is_filtered(&self) -> bool {
-        [&self.verdict, &self.code, &self.ticket, &self.pull_request].iter().any(|field| given(field).is_some())
+        [&self.verdict, &self.code, &self.ticket, &self.pull_request].iter().any(|field| non_empty(field).is_some())
     }
 
-    fn address(&self, project: &ProjectId) -> String {
+    fn to_url(&self, project: &ProjectId) -> String {
         let mut address = format!("/deliveries?project={project}");
         let fields = [
             ("verdict", &self.verdict),
@@ -112,7 +112,7 @@ impl Asked {
             ("pull_request", &self.pull_request),
         ];
         for (name, field) in fields {
-            address.extend(given(field).map(|word| format!("&{name}={}", encoded(&word))));
+            address.extend(non_empty(field).map(|word| format!("&{name}={}", percent_encode(&word))));
         }
         address
     }
@@ -130,15 +130,15 @@ impl Asked {
             known.then_some(word).ok_or_else(|| wrong("reason", "unknown code"))
         };
         let meant = |text: String| {
-            let name = PullRequestName::parse(&text).ok_or_else(|| wrong("pull request", PULL_REQUEST_NAMES))?;
+            let name = PullRequestName::parse(&text).ok_or_else(|| wrong("pull request", PULL_REQUEST_NAME_HELP))?;
             Ok::<_, Fault>(PullRequestFilter { repository: name.repository, number: name.number })
         };
-        let ticket = given(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
+        let ticket = non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
         Ok(DeliveryFilter {
-            verdicts: given(&self.verdict).map(verdict).transpose()?.into_iter().collect(),
-            codes: given(&self.code).map(code).transpose()?.into_iter().collect(),
+            verdicts: non_empty(&self.verdict).map(verdict).transpose()?.into_iter().collect(),
+            codes: non_empty(&self.code).map(code).transpose()?.into_iter().collect(),
             ticket,
-            pull_request: given(&self.pull_request).map(meant).transpose()?,
+            pull_request: non_empty(&self.pull_request).map(meant).transpose()?,
             since: None,
             until: None,
         })
@@ -150,20 +150,20 @@ impl Row {
         let review = delivery.review.as_ref();
         let ticket = delivery.ticket.as_ref().filter(|_| review.is_none());
         Self {
-            pill: words::verdict(delivery.reason.verdict()),
-            what: line(&what(delivery)),
-            pull_request: review.map(|review| (web(&review.url), line(&review.label))),
-            ticket: ticket.map(|key| (address_of(&delivery.project, key), line(key.as_str()))),
-            source: words::source(delivery.source),
+            pill: labels::verdict(delivery.reason.verdict()),
+            what: line(&describe_delivery(delivery)),
+            pull_request: review.map(|review| (http_url(&review.url), line(&review.label))),
+            ticket: ticket.map(|key| (ticket_url(&delivery.project, key), line(key.as_str()))),
+            source: labels::source(delivery.source),
             job: delivery.job.as_ref().map(|job| (format!("/jobs/{job}"), job.short())),
-            when: words::when(delivery.at, now),
+            when: labels::format_time(delivery.at, now),
             sentence: line(&delivery.reason.sentence()),
             repeats: delivery.seen.len(),
         }
     }
 }
 
-fn what(delivery: &Delivery) -> String {
+fn describe_delivery(delivery: &Delivery) -> String {
     match (&delivery.review, delivery.source) {
         (Some(review), Source::Person) => format!("Revision requested by {} for", review.author),
         (Some(review), _) if review.review.is_some() => format!("Review by {} of", review.author),

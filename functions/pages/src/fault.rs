@@ -1,7 +1,7 @@
 //! Error pages: a sentence, advice and a code.
 
-use crate::frame::{Frame, page};
-use crate::text::{self, Help, Text, line};
+use crate::frame::{Frame, render_page};
+use crate::text::{self, Help, SafeText, line};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -13,10 +13,10 @@ use pullyard_entry::strict;
 pub(crate) struct Fault {
     pub(crate) status: StatusCode,
     pub(crate) code: String,
-    pub(crate) sentence: Text,
+    pub(crate) sentence: SafeText,
     pub(crate) help: Help,
     /// Text of the failed form, so that the visitor need not type it again.
-    written: Option<String>,
+    form_text: Option<String>,
     signed_in: bool,
 }
 
@@ -26,7 +26,7 @@ struct FaultPage {
     frame: Frame,
     signed_in: bool,
     heading: &'static str,
-    sentence: Text,
+    sentence: SafeText,
     help: Help,
     written: Option<String>,
     code: String,
@@ -35,11 +35,11 @@ struct FaultPage {
 impl Fault {
     pub(crate) fn new(status: StatusCode, code: &str, sentence: &str) -> Self {
         let sentence = line(sentence);
-        Self { status, code: code.into(), sentence, help: Help::default(), written: None, signed_in: true }
+        Self { status, code: code.into(), sentence, help: Help::default(), form_text: None, signed_in: true }
     }
 
-    pub(crate) fn keeping(mut self, words: &str) -> Self {
-        self.written = Some(words.to_owned()).filter(|words| !words.trim().is_empty());
+    pub(crate) fn with_form_text(mut self, words: &str) -> Self {
+        self.form_text = Some(words.to_owned()).filter(|words| !words.trim().is_empty());
         self
     }
 
@@ -72,10 +72,10 @@ impl From<Error> for Fault {
     }
 }
 
-impl From<strict::Fault> for Fault {
-    fn from(fault: strict::Fault) -> Self {
+impl From<strict::FieldError> for Fault {
+    fn from(fault: strict::FieldError) -> Self {
         let field = fault.pointer.trim_start_matches('/');
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {}.", fault.fault))
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {}.", fault.message))
     }
 }
 
@@ -92,15 +92,15 @@ impl IntoResponse for Fault {
             signed_in: self.signed_in,
             heading,
             sentence: self.sentence,
-            help: if self.help.is_empty() { text::help(what_to_do(self.status)) } else { self.help },
-            written: self.written,
+            help: if self.help.is_empty() { text::help(default_help(self.status)) } else { self.help },
+            written: self.form_text,
             code: self.code,
         };
-        page(self.status, &shown)
+        render_page(self.status, &shown)
     }
 }
 
-fn what_to_do(status: StatusCode) -> &'static str {
+fn default_help(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "Check the address, or search the board and the list of jobs.",
         StatusCode::CONFLICT => "Open the page again to see the current state.",
@@ -112,10 +112,10 @@ fn what_to_do(status: StatusCode) -> &'static str {
     }
 }
 
-pub(crate) async fn no_page() -> Fault {
+pub(crate) async fn unknown_page() -> Fault {
     Fault::not_found("There is no such page.")
 }
 
-pub(crate) async fn no_method() -> Fault {
+pub(crate) async fn unknown_method() -> Fault {
     Fault::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This page does not accept this kind of request.")
 }

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 
 /// The API's longest description with every byte percent-encoded. Units: bytes.
-pub(crate) const LARGEST: usize = 768 * 1_024;
+pub(crate) const MAX_BODY_BYTES: usize = 768 * 1_024;
 
 pub(crate) struct Form<T>(pub(crate) T);
 
@@ -15,7 +15,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     type Rejection = Fault;
 
     async fn from_request(mut request: Request, state: &S) -> Result<Self, Fault> {
-        DefaultBodyLimit::max(LARGEST).apply(&mut request);
+        DefaultBodyLimit::max(MAX_BODY_BYTES).apply(&mut request);
         match axum::Form::<T>::from_request(request, state).await {
             Ok(axum::Form(value)) => Ok(Self(value)),
             Err(FormRejection::BytesRejection(_)) => {
@@ -32,12 +32,12 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
     }
 }
 
-pub(crate) fn given(field: &str) -> Option<String> {
+pub(crate) fn non_empty(field: &str) -> Option<String> {
     let field = field.trim();
     (!field.is_empty()).then(|| field.to_owned())
 }
 
 /// Key that makes every submission of one form the same request.
-pub(crate) fn once() -> String {
+pub(crate) fn new_form_key() -> String {
     format!("page-{}", ulid::Ulid::generate().to_string().to_lowercase())
 }

@@ -1,18 +1,18 @@
 //! Title, navigation and visitor of every page.
 
 use crate::assets;
-use crate::text::{Text, line};
+use crate::text::{SafeText, line};
 use askama::Template;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
-    pub(crate) title: Text,
+    pub(crate) title: SafeText,
     pub(crate) at: &'static str,
     pub(crate) project: Option<String>,
     pub(crate) projects: Vec<String>,
-    pub(crate) who: Option<Text>,
+    pub(crate) who: Option<SafeText>,
     pub(crate) style: &'static str,
     pub(crate) script: &'static str,
     pub(crate) icon: &'static str,
@@ -26,14 +26,14 @@ impl Frame {
             project: None,
             projects: Vec::new(),
             who: None,
-            style: &assets::STYLE.address,
-            script: &assets::SCRIPT.address,
-            icon: &assets::ICON.address,
+            style: &assets::STYLE.url,
+            script: &assets::SCRIPT.url,
+            icon: &assets::ICON.url,
         }
     }
 }
 
-pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn render_page(status: StatusCode, template: &impl Template) -> Response {
     match template.render() {
         Ok(html) => {
             let kind = HeaderValue::from_static("text/html; charset=utf-8");
@@ -43,7 +43,7 @@ pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     }
 }
 
-pub(crate) fn go(to: &str) -> Response {
+pub(crate) fn redirect(to: &str) -> Response {
     match HeaderValue::from_str(to) {
         Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response(),
         Err(_) => (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static("/"))]).into_response(),

@@ -7,14 +7,14 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Context;
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let set = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With `no-referrer`, browsers would send our own forms with `Origin: null`.
         (header::REFERRER_POLICY, "same-origin"),
@@ -29,7 +29,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
 /// A form of another site would act with the visitor's rights.
 pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if reads || is_own(request.headers(), &ctx.api_url) {
+    if reads || is_same_origin(request.headers(), &ctx.api_url) {
         return next.run(request).await;
     }
     Fault::new(
@@ -42,7 +42,7 @@ pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Re
 }
 
 /// Checks the origin that browsers send. A request without one is refused.
-fn is_own(headers: &HeaderMap, url: &str) -> bool {
+fn is_same_origin(headers: &HeaderMap, url: &str) -> bool {
     let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     if let Some(site) = said("sec-fetch-site") {
         return site == "same-origin";
@@ -54,6 +54,6 @@ fn is_own(headers: &HeaderMap, url: &str) -> bool {
 }
 
 /// After a click on another site, the browser withholds our `SameSite` cookie until a request from our own page.
-pub(crate) fn came_from_elsewhere(headers: &HeaderMap) -> bool {
+pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }

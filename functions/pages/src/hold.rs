@@ -2,8 +2,8 @@
 
 use crate::fault::Fault;
 use crate::form::Form;
-use crate::frame::go;
-use crate::text::{Text, line};
+use crate::frame::redirect;
+use crate::text::{SafeText, line};
 use crate::visit::Visit;
 use axum::response::Response;
 use pullyard_control as control;
@@ -13,13 +13,13 @@ use pullyard_entry::limits;
 use pullyard_protocol::project::HoldProject;
 use serde::Deserialize;
 
-pub(crate) struct Held {
-    pub(crate) who: Text,
-    pub(crate) why: Option<Text>,
+pub(crate) struct HoldView {
+    pub(crate) who: SafeText,
+    pub(crate) why: Option<SafeText>,
 }
 
-impl Held {
-    pub(crate) fn of(settings: &Settings) -> Option<Self> {
+impl HoldView {
+    pub(crate) fn from_settings(settings: &Settings) -> Option<Self> {
         let who = line(settings.held_by.as_ref()?);
         Some(Self { who, why: settings.held_reason.as_deref().map(line) })
     }
@@ -27,34 +27,34 @@ impl Held {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Hold {
+pub(crate) struct HoldForm {
     project: ProjectId,
     reason: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Release {
+pub(crate) struct ReleaseForm {
     project: ProjectId,
 }
 
-pub(crate) async fn hold(visit: Visit, Form(asked): Form<Hold>) -> Result<Response, Fault> {
-    let project = administered(&visit, asked.project).await?;
+pub(crate) async fn hold(visit: Visit, Form(asked): Form<HoldForm>) -> Result<Response, Fault> {
+    let project = check_admin(&visit, asked.project).await?;
     let request = HoldProject { reason: asked.reason.trim().to_owned() };
-    limits::hold(&request).map_err(pullyard_entry::Problem::from)?;
+    limits::check_hold(&request).map_err(pullyard_entry::Problem::from)?;
     control::hold_project(&visit.ctx, &project, &visit.visitor.name, &request.reason).await?;
-    Ok(go(&format!("/board?project={project}")))
+    Ok(redirect(&format!("/board?project={project}")))
 }
 
-pub(crate) async fn release(visit: Visit, Form(asked): Form<Release>) -> Result<Response, Fault> {
-    let project = administered(&visit, asked.project).await?;
+pub(crate) async fn release(visit: Visit, Form(asked): Form<ReleaseForm>) -> Result<Response, Fault> {
+    let project = check_admin(&visit, asked.project).await?;
     control::release_project(&visit.ctx, &project).await?;
-    Ok(go(&format!("/board?project={project}")))
+    Ok(redirect(&format!("/board?project={project}")))
 }
 
-async fn administered(visit: &Visit, project: ProjectId) -> Result<ProjectId, Fault> {
+async fn check_admin(visit: &Visit, project: ProjectId) -> Result<ProjectId, Fault> {
     if !visit.visitor.may_administer() {
         return Err(Fault::not_allowed("hold or release projects"));
     }
-    Ok(visit.named(&project).await?.id)
+    Ok(visit.load_project(&project).await?.id)
 }

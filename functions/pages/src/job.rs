@@ -1,17 +1,17 @@
 //! The page of one job: state, reason, and live log.
 
-pub(crate) mod orders;
+pub(crate) mod commands;
 
-use crate::asked;
-use crate::board::{Link, address_of};
+use crate::artifacts;
+use crate::board::{Link, ticket_url};
 use crate::fault::Fault;
-use crate::form::once;
-use crate::frame::{Frame, page};
-use crate::kept;
+use crate::form::new_form_key;
+use crate::frame::{Frame, render_page};
+use crate::labels::{self, Pill, TimeLabel};
 use crate::log::{self, Entry};
-use crate::text::{self, Help, Text, block, line, web};
+use crate::revise_request;
+use crate::text::{self, Help, SafeText, block, http_url, line};
 use crate::visit::{FRAGMENT, Visit};
-use crate::words::{self, Pill, When};
 use askama::Template;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -25,12 +25,12 @@ use pullyard_protocol::event::Event;
 use serde::Deserialize;
 
 /// Events on the first page. The script, or a link, loads the rest.
-const FIRST: usize = 2_000;
+const FIRST_PAGE_EVENTS: usize = 2_000;
 
 /// Attempt and number of the last event seen.
-const CURSOR: HeaderName = HeaderName::from_static("pullyard-cursor");
+const CURSOR_HEADER: HeaderName = HeaderName::from_static("pullyard-cursor");
 
-const BEGIN: (u32, u64) = (1, 0);
+const START_CURSOR: (u32, u64) = (1, 0);
 
 /// Commands in advice, and the parts of the page that do the same.
 const BUTTONS: [(&str, &str); 7] = [
@@ -44,10 +44,10 @@ const BUTTONS: [(&str, &str); 7] = [
 ];
 
 /// Delay until the script polls again. Units: milliseconds; 0 is never.
-const NEXT: HeaderName = HeaderName::from_static("pullyard-next");
+const NEXT_HEADER: HeaderName = HeaderName::from_static("pullyard-next");
 
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct JobQuery {
     after: Option<String>,
 }
 
@@ -55,54 +55,54 @@ pub(crate) struct Asked {
 #[template(path = "job.html")]
 struct JobPage {
     frame: Frame,
-    head: Head,
-    asked: Option<asked::Asked>,
-    kept: Option<kept::Kept>,
+    head: JobHead,
+    asked: Option<revise_request::ReviseRequest>,
+    kept: Option<artifacts::JobRecords>,
     entries: Vec<Entry>,
     used: String,
     later: bool,
     rest: Option<String>,
-    live: Live,
+    live: LiveUpdate,
 }
 
 #[derive(Template)]
 #[template(path = "job_fragment.html")]
 struct JobFragment {
-    head: Head,
+    head: JobHead,
     /// Only until the first event, because reviews are read before an attempt begins.
-    asked: Option<asked::Asked>,
-    kept: Option<kept::Kept>,
+    asked: Option<revise_request::ReviseRequest>,
+    kept: Option<artifacts::JobRecords>,
     entries: Vec<Entry>,
     used: Option<String>,
 }
 
-struct Head {
+struct JobHead {
     address: String,
     id: String,
     short: String,
-    title: Text,
+    title: SafeText,
     pill: Pill,
-    sentence: Text,
+    sentence: SafeText,
     help: Option<Help>,
     failed: bool,
     fault: Option<&'static str>,
-    revises: Option<(Option<String>, Text)>,
-    ticket: Option<(String, Text)>,
-    repository: Option<Text>,
-    branch: Text,
+    revises: Option<(Option<String>, SafeText)>,
+    ticket: Option<(String, SafeText)>,
+    repository: Option<SafeText>,
+    branch: SafeText,
     place: String,
     attempt: u32,
     took: String,
-    created: When,
-    started: Option<When>,
-    ended: Option<When>,
+    created: TimeLabel,
+    started: Option<TimeLabel>,
+    ended: Option<TimeLabel>,
     pull_request: Option<Link>,
     changed: Option<String>,
     ended_for_good: bool,
     may_cancel: bool,
     may_pause: bool,
     may_continue: bool,
-    question: Option<Text>,
+    question: Option<SafeText>,
     may_answer: bool,
     /// When the agent will read a message that is sent now.
     hears: Option<&'static str>,
@@ -113,18 +113,18 @@ struct Head {
     once: String,
 }
 
-struct Live {
+struct LiveUpdate {
     cursor: String,
     next: u32,
 }
 
-impl Head {
+impl JobHead {
     fn new(view: &JobView, became: Option<PullRequestState>, visit: &Visit) -> Self {
         let JobView { job, title, repository, waits, revises, now } = view;
         let (sentence, help) = why::explain_job(job, waits.as_ref(), became, *now);
         let made = job.result.as_ref();
-        let may_answer = visit.visitor.may_work() && job.question.is_some();
-        let hears = job.delivery_hint().filter(|_| visit.visitor.may_work() && job.want != DesiredState::Cancel);
+        let may_answer = visit.visitor.may_run_jobs() && job.question.is_some();
+        let hears = job.delivery_hint().filter(|_| visit.visitor.may_run_jobs() && job.want != DesiredState::Cancel);
         let speaks = match (may_answer, hears) {
             (true, _) => "answer".to_owned(),
             (false, Some(_)) => format!("say {}", job.status.as_str()),
@@ -135,13 +135,13 @@ impl Head {
             id: job.id.to_string(),
             short: job.id.short(),
             title: line(title),
-            pill: words::pill(job.status),
+            pill: labels::pill(job.status),
             sentence: line(&sentence),
             help: (help != "Nothing to do.").then(|| text::help(&with_buttons(&help))),
             failed: job.failure.is_some(),
             fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().label()),
-            revises: revises.as_ref().map(|of| (web(&of.url), line(&of.label))),
-            ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
+            revises: revises.as_ref().map(|of| (http_url(&of.url), line(&of.label))),
+            ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
             branch: line(made.map_or(&job.branch, |made| &made.branch)),
             place: match (job.place, visit.ctx.task_isolation.as_str()) {
@@ -152,26 +152,31 @@ impl Head {
                 (Placement::Runners, _) => "a runner".into(),
             },
             attempt: job.attempt,
-            took: words::took(job, *now),
-            created: words::when(job.created, *now),
-            started: job.run.as_ref().map(|run| words::when(run.started, *now)),
-            ended: job.ended_at.map(|at| words::when(at, *now)),
+            took: labels::job_duration(job, *now),
+            created: labels::format_time(job.created, *now),
+            started: job.run.as_ref().map(|run| labels::format_time(run.started, *now)),
+            ended: job.ended_at.map(|at| labels::format_time(at, *now)),
             pull_request: made
-                .and_then(|made| Some(Link { address: web(&made.url)?, words: format!("#{}", made.number) })),
+                .and_then(|made| Some(Link { address: http_url(&made.url)?, words: format!("#{}", made.number) })),
             changed: made.map(|made| {
-                format!("{} +{} \u{2212}{}", words::count(made.files.into(), "file"), made.insertions, made.deletions)
+                format!(
+                    "{} +{} \u{2212}{}",
+                    labels::format_count(made.files.into(), "file"),
+                    made.insertions,
+                    made.deletions
+                )
             }),
             ended_for_good: job.status.is_terminal(),
-            may_pause: visit.visitor.may_work() && may_pause(job),
-            may_continue: visit.visitor.may_work() && (job.status == JobStatus::Paused || job.pause.is_some()),
+            may_pause: visit.visitor.may_run_jobs() && may_pause(job),
+            may_continue: visit.visitor.may_run_jobs() && (job.status == JobStatus::Paused || job.pause.is_some()),
             question: job.question.as_ref().map(|question| block(&question.text)),
             may_answer,
             hears,
             speaks,
-            may_cancel: visit.visitor.may_work() && !job.status.is_terminal() && job.cancel.is_none(),
-            may_retry: visit.visitor.may_work() && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled),
+            may_cancel: visit.visitor.may_run_jobs() && !job.status.is_terminal() && job.cancel.is_none(),
+            may_retry: visit.visitor.may_run_jobs() && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled),
             held: job.status.is_active(),
-            once: once(),
+            once: new_form_key(),
         }
     }
 }
@@ -190,64 +195,68 @@ fn may_pause(job: &Job) -> bool {
 pub(crate) async fn show(
     visit: Visit,
     id: Result<Path<JobId>, Problem>,
-    asked: Result<Query<Asked>, Problem>,
+    asked: Result<Query<JobQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let (Path(id), Query(Asked { after })) = (id?, asked?);
+    let (Path(id), Query(JobQuery { after })) = (id?, asked?);
     let gone = || Fault::not_found(&format!("There is no job {id}."));
     let view = match control::job_view(&visit.ctx, &id).await {
         Err(Error::NotFound { .. }) => return Err(gone()),
         view => view?,
     };
     // Another project's job counts as missing.
-    if !visit.visitor.may_touch(&view.job.project) {
+    if !visit.visitor.may_access(&view.job.project) {
         return Err(gone());
     }
-    let begin = after.as_deref().map_or(Ok(BEGIN), cursor_of)?;
-    let became = control::state_of_made(&visit.ctx, &view.job).await?;
+    let begin = after.as_deref().map_or(Ok(START_CURSOR), parse_cursor)?;
+    let became = control::load_pull_request_state(&visit.ctx, &view.job).await?;
     if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
-        let read = control::events_of::<Event>(&visit.ctx, &id, begin).await?;
-        let live = Live::new(&view, &read.events, read.cursor, read.end);
-        let head = Head::new(&view, became, &visit);
+        let read = control::list_events::<Event>(&visit.ctx, &id, begin).await?;
+        let live = LiveUpdate::new(&view, &read.events, read.cursor, read.is_complete);
+        let head = JobHead::new(&view, became, &visit);
         // Polls come every second. Without new events there are no new artifacts, so skip the read.
         let quiet = view.job.status.is_active() && read.events.is_empty();
-        let kept = if quiet { None } else { kept::of(&visit.ctx, &id).await? };
+        let kept = if quiet { None } else { artifacts::load_records(&visit.ctx, &id).await? };
         // An ended job shows usage in the attempt's record or in a row.
         let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.clone()).unwrap_or_default();
-        let used = match log::used_so_far(&read.events, begin.0) {
+        let used = match log::newest_usage(&read.events, begin.0) {
             // The row belongs to an earlier part of the log and stays there.
             None if unsaid.contains(&begin.0) => None,
             _ if head.ended_for_good => Some(String::new()),
             used => used,
         };
-        let entries = log::entries(&view.job, &read.events, begin.0, &unsaid);
+        let entries = log::to_entries(&view.job, &read.events, begin.0, &unsaid);
         // The page may have begun before the reviews were read.
-        let asked = if begin == BEGIN { asked::of(&visit.ctx, &view).await? } else { None };
+        let asked =
+            if begin == START_CURSOR { revise_request::load_revise_request(&visit.ctx, &view).await? } else { None };
         let fragment = JobFragment { head, asked, kept, entries, used };
-        return Ok(told(page(StatusCode::OK, &fragment), &live));
+        return Ok(with_live_headers(render_page(StatusCode::OK, &fragment), &live));
     }
     let (mut events, mut cursor) = (Vec::new(), begin);
     let live = loop {
-        let read = control::events_of::<Event>(&visit.ctx, &id, cursor).await?;
-        let live = Live::new(&view, &read.events, read.cursor, read.end);
-        let (fresh, end) = (!read.events.is_empty(), read.end);
+        let read = control::list_events::<Event>(&visit.ctx, &id, cursor).await?;
+        let live = LiveUpdate::new(&view, &read.events, read.cursor, read.is_complete);
+        let (fresh, end) = (!read.events.is_empty(), read.is_complete);
         cursor = read.cursor;
         events.extend(read.events);
-        if end || !fresh || events.len() >= FIRST {
-            break Live { next: if fresh && !end && events.len() >= FIRST { 1 } else { live.next }, ..live };
+        if end || !fresh || events.len() >= FIRST_PAGE_EVENTS {
+            break LiveUpdate {
+                next: if fresh && !end && events.len() >= FIRST_PAGE_EVENTS { 1 } else { live.next },
+                ..live
+            };
         }
     };
-    let asked = asked::of(&visit.ctx, &view).await?;
-    let kept = kept::of(&visit.ctx, &id).await?;
-    let head = Head::new(&view, became, &visit);
+    let asked = revise_request::load_revise_request(&visit.ctx, &view).await?;
+    let kept = artifacts::load_records(&visit.ctx, &id).await?;
+    let head = JobHead::new(&view, became, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
     let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.as_slice()).unwrap_or_default();
     let seen = if after.is_some() { begin.0 } else { 0 };
-    let entries = log::entries(&view.job, &events, seen, unsaid);
+    let entries = log::to_entries(&view.job, &events, seen, unsaid);
     let shown = JobPage {
         frame: visit.frame(&title, "jobs", Some(&view.job.project)),
         entries,
-        used: log::used_so_far(&events, begin.0).filter(|_| !head.ended_for_good).unwrap_or_default(),
+        used: log::newest_usage(&events, begin.0).filter(|_| !head.ended_for_good).unwrap_or_default(),
         later: after.is_some_and(|after| after != "1.0"),
         rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),
         head,
@@ -255,19 +264,19 @@ pub(crate) async fn show(
         kept,
         live,
     };
-    Ok(page(StatusCode::OK, &shown))
+    Ok(render_page(StatusCode::OK, &shown))
 }
 
-fn told(mut response: Response, live: &Live) -> Response {
+fn with_live_headers(mut response: Response, live: &LiveUpdate) -> Response {
     let headers = response.headers_mut();
     if let Ok(cursor) = HeaderValue::from_str(&live.cursor) {
-        headers.insert(CURSOR, cursor);
+        headers.insert(CURSOR_HEADER, cursor);
     }
-    headers.insert(NEXT, HeaderValue::from(live.next));
+    headers.insert(NEXT_HEADER, HeaderValue::from(live.next));
     response
 }
 
-impl Live {
+impl LiveUpdate {
     /// Short while events arrive, longer while the job waits, 0 at the end.
     fn new<E>(view: &JobView, read: &[E], cursor: (u32, u64), end: bool) -> Self {
         let next = match (end, view.job.status) {
@@ -282,7 +291,7 @@ impl Live {
     }
 }
 
-fn cursor_of(text: &str) -> Result<(u32, u64), Fault> {
+fn parse_cursor(text: &str) -> Result<(u32, u64), Fault> {
     let cursor = text.split_once('.').and_then(|(attempt, seq)| Some((attempt.parse().ok()?, seq.parse().ok()?)));
     cursor.ok_or_else(|| Problem::bad_parameter("after", "use the cursor of an earlier page").into())
 }

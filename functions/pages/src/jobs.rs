@@ -1,12 +1,12 @@
 //! Lists and creates jobs.
 
-use crate::board::{NoProject, address_of};
+use crate::board::{NoProject, ticket_url};
 use crate::fault::Fault;
-use crate::form::{Form, given, once};
-use crate::frame::{Frame, go, page};
-use crate::text::{Text, line};
+use crate::form::{Form, new_form_key, non_empty};
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::{self, Pill, TimeLabel};
+use crate::text::{SafeText, line};
 use crate::visit::Visit;
-use crate::words::{self, Pill, When};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -20,10 +20,10 @@ use pullyard_entry::{Problem, Query, limits};
 use pullyard_protocol::job::CreateJob;
 use serde::Deserialize;
 
-const PAGE: usize = 50;
+const PAGE_SIZE: usize = 50;
 
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct JobsQuery {
     project: Option<ProjectId>,
     after: Option<String>,
     ticket: Option<String>,
@@ -46,55 +46,57 @@ pub(crate) struct Row {
     pub(crate) short: String,
     pub(crate) address: String,
     pub(crate) revises: Option<u64>,
-    pub(crate) title: Text,
-    pub(crate) ticket: Option<(String, Text)>,
+    pub(crate) title: SafeText,
+    pub(crate) ticket: Option<(String, SafeText)>,
     pub(crate) took: String,
-    pub(crate) when: When,
-    pub(crate) sentence: Option<Text>,
+    pub(crate) when: TimeLabel,
+    pub(crate) sentence: Option<SafeText>,
 }
 
 impl Row {
     pub(crate) fn new(view: &JobView) -> Self {
         let JobView { job, title, revises, now, .. } = view;
         Self {
-            pill: words::pill(job.status),
+            pill: labels::pill(job.status),
             short: job.id.short(),
             address: format!("/jobs/{}", job.id),
             revises: revises.as_ref().map(|of| of.number),
             title: line(title),
-            ticket: job.ticket.as_ref().map(|key| (address_of(&job.project, key), line(key.as_str()))),
-            took: words::took(job, *now),
-            when: words::when(job.created, *now),
-            sentence: words::sentence(view),
+            ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
+            took: labels::job_duration(job, *now),
+            when: labels::format_time(job.created, *now),
+            sentence: labels::explain_job(view),
         }
     }
 }
 
-pub(crate) async fn list(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn list(visit: Visit, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
-    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "jobs")) };
+    let Some(project) = visit.load_selected_project(asked.project).await? else {
+        return Ok(NoProject::of(&visit, "jobs"));
+    };
     let all = JobFilter::default();
-    let found = control::list_jobs(&visit.ctx, &project.id, &all, asked.after.as_deref(), PAGE).await?;
+    let found = control::list_jobs(&visit.ctx, &project.id, &all, asked.after.as_deref(), PAGE_SIZE).await?;
     let (views, next) = (found.jobs, found.next);
     let shown = JobsPage {
         frame: visit.frame(&format!("Jobs of {}", project.name), "jobs", Some(&project.id)),
-        may_work: visit.visitor.may_work(),
+        may_work: visit.visitor.may_run_jobs(),
         jobs: views.iter().map(Row::new).collect(),
-        refresh: words::refresh(views.iter().any(|view| !view.job.status.is_terminal())),
+        refresh: labels::refresh_ms(views.iter().any(|view| !view.job.status.is_terminal())),
         later: asked.after.is_some(),
         next: next.map(|next| format!("/jobs?project={}&after={next}", project.id)),
         project: project.id.to_string(),
     };
-    Ok(page(StatusCode::OK, &shown))
+    Ok(render_page(StatusCode::OK, &shown))
 }
 
 #[derive(Template)]
 #[template(path = "job_new.html")]
-struct Blank {
+struct JobFormPage {
     frame: Frame,
     project: String,
     repositories: Vec<String>,
-    form: Asking,
+    form: JobForm,
     fault: Option<Fault>,
     other: Option<String>,
 }
@@ -108,7 +110,7 @@ const AGENTS: [(&str, &str); 4] = [
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asking {
+pub(crate) struct JobForm {
     project: String,
     #[serde(default)]
     ticket: String,
@@ -126,68 +128,77 @@ pub(crate) struct Asking {
     once: String,
 }
 
-pub(crate) async fn blank(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn show_form(visit: Visit, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
-    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "jobs")) };
-    visit.must_work()?;
-    let form = Asking { ticket: asked.ticket.unwrap_or_default(), ..Asking::default() };
-    written(&visit, &project, form, None).await
+    let Some(project) = visit.load_selected_project(asked.project).await? else {
+        return Ok(NoProject::of(&visit, "jobs"));
+    };
+    visit.check_may_work()?;
+    let form = JobForm { ticket: asked.ticket.unwrap_or_default(), ..JobForm::default() };
+    render_form(&visit, &project, form, None).await
 }
 
-async fn written(visit: &Visit, project: &Project, form: Asking, refused: Option<Refused>) -> Result<Response, Fault> {
-    let known = visit.ctx.store.repositories(&project.id).await.map_err(Error::from)?;
-    let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.other));
+async fn render_form(
+    visit: &Visit,
+    project: &Project,
+    form: JobForm,
+    refused: Option<FormRefusal>,
+) -> Result<Response, Fault> {
+    let known = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.existing_job));
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    let shown = Blank {
+    let shown = JobFormPage {
         frame: visit.frame("Create job", "jobs", Some(&project.id)),
         project: project.id.to_string(),
         repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
-        form: Asking { once: once(), ..form },
+        form: JobForm { once: new_form_key(), ..form },
         fault,
         other: other.map(|job| format!("/jobs/{job}")),
     };
-    Ok(page(status, &shown))
+    Ok(render_page(status, &shown))
 }
 
-struct Refused {
+struct FormRefusal {
     fault: Fault,
-    other: Option<JobId>,
+    existing_job: Option<JobId>,
 }
 
-impl From<Fault> for Refused {
+impl From<Fault> for FormRefusal {
     fn from(fault: Fault) -> Self {
-        Self { fault, other: None }
+        Self { fault, existing_job: None }
     }
 }
 
-pub(crate) async fn create(visit: Visit, Form(form): Form<Asking>) -> Result<Response, Fault> {
-    visit.must_work()?;
+pub(crate) async fn create(visit: Visit, Form(form): Form<JobForm>) -> Result<Response, Fault> {
+    visit.check_may_work()?;
     let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.named(&id).await?;
-    match make(&visit, &project.id, &form).await {
-        Ok(job) => Ok(go(&format!("/jobs/{job}"))),
-        Err(refused) if refused.fault.status.is_client_error() => written(&visit, &project, form, Some(refused)).await,
+    let project = visit.load_project(&id).await?;
+    match create_job(&visit, &project.id, &form).await {
+        Ok(job) => Ok(redirect(&format!("/jobs/{job}"))),
+        Err(refused) if refused.fault.status.is_client_error() => {
+            render_form(&visit, &project, form, Some(refused)).await
+        }
         Err(refused) => Err(refused.fault),
     }
 }
 
-async fn make(visit: &Visit, project: &ProjectId, form: &Asking) -> Result<JobId, Refused> {
+async fn create_job(visit: &Visit, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
     let wrong = |field: &str, fault: &str| {
         Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
     };
-    let ticket = given(&form.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
-    let repository = given(&form.repository).map(RepositoryName::new).transpose();
+    let ticket = non_empty(&form.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
+    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
     let new = CreateJob {
         project: project.clone(),
         ticket,
-        prompt: given(&form.prompt.replace("\r\n", "\n")),
+        prompt: non_empty(&form.prompt.replace("\r\n", "\n")),
         repository: repository.map_err(|bad| wrong("repository", bad.0))?,
-        base: given(&form.base),
-        agent: given(&form.agent),
-        model: given(&form.model),
+        base: non_empty(&form.base),
+        agent: non_empty(&form.agent),
+        model: non_empty(&form.model),
     };
-    limits::job(&new).map_err(Fault::from)?;
+    limits::check_job(&new).map_err(Fault::from)?;
     let request = JobRequest {
         project: new.project,
         ticket: new.ticket,
@@ -199,13 +210,13 @@ async fn make(visit: &Visit, project: &ProjectId, form: &Asking) -> Result<JobId
         retry_of: None,
     };
     let requester = visit.requester();
-    let key = given(&form.once).and_then(|once| EventId::new(once).ok());
+    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
     let answer = control::create_job(&visit.ctx, &request, &requester, key).await.map_err(Fault::from)?;
     match (answer.reason.verdict(), answer.job) {
         (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(job),
         (_, other) => {
             let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
-            Err(Refused { fault: fault.help(&answer.reason.help()), other })
+            Err(FormRefusal { fault: fault.help(&answer.reason.help()), existing_job: other })
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The web pages, rendered on the server. Every page works with plain HTML forms and links; a small script adds live
 //! text and dragging. Pages have no rules: they use the API's use cases. Foreign text reaches a template only as
-//! [`text::Text`].
+//! [`text::SafeText`].
 
-mod asked;
+mod artifacts;
 mod assets;
 mod board;
 mod deliveries;
@@ -13,15 +13,15 @@ mod guard;
 mod hold;
 mod job;
 mod jobs;
-mod kept;
+mod labels;
 mod log;
 mod pulls;
+mod revise_request;
 mod sign_in;
 pub mod text;
 mod tickets;
 mod verdict;
 mod visit;
-mod words;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -31,31 +31,31 @@ use pullyard_entry::http;
 
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
-        .route("/", get(board::home))
+        .route("/", get(board::redirect_to_board))
         .route("/board", get(board::show))
         .route("/hold", post(hold::hold))
         .route("/release", post(hold::release))
         .route("/tickets", post(tickets::create))
-        .route("/tickets/new", get(tickets::blank))
+        .route("/tickets/new", get(tickets::show_form))
         .route("/tickets/{key}", get(tickets::show))
-        .route("/tickets/{key}/move", post(tickets::put))
+        .route("/tickets/{key}/move", post(tickets::move_ticket))
         .route("/jobs", get(jobs::list).post(jobs::create))
-        .route("/jobs/new", get(jobs::blank))
+        .route("/jobs/new", get(jobs::show_form))
         .route("/jobs/{job}", get(job::show))
-        .route("/jobs/{job}/artifacts/{artifact}", get(kept::show))
-        .route("/jobs/{job}/cancel", post(job::orders::cancel))
-        .route("/jobs/{job}/pause", post(job::orders::pause))
-        .route("/jobs/{job}/continue", post(job::orders::go_on))
-        .route("/jobs/{job}/answer", post(job::orders::answer))
-        .route("/jobs/{job}/retry", post(job::orders::retry))
+        .route("/jobs/{job}/artifacts/{artifact}", get(artifacts::redirect_to_artifact))
+        .route("/jobs/{job}/cancel", post(job::commands::cancel))
+        .route("/jobs/{job}/pause", post(job::commands::pause))
+        .route("/jobs/{job}/continue", post(job::commands::continue_job))
+        .route("/jobs/{job}/answer", post(job::commands::answer))
+        .route("/jobs/{job}/retry", post(job::commands::retry))
         .route("/pulls/revise", post(pulls::revise))
         .route("/deliveries", get(deliveries::list))
-        .route("/sign-in", get(sign_in::show).post(sign_in::enter))
-        .route("/sign-out", post(sign_in::leave))
+        .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::serve))
-        .fallback(fault::no_page)
-        .method_not_allowed_fallback(fault::no_method)
+        .fallback(fault::unknown_page)
+        .method_not_allowed_fallback(fault::unknown_method)
         .layer(from_fn_with_state(ctx.clone(), guard::refuse_foreign_forms))
         .layer(from_fn(guard::add_headers));
-    http::logged("pages", &ctx, routes.with_state(ctx.clone()))
+    http::with_logging("pages", &ctx, routes.with_state(ctx.clone()))
 }

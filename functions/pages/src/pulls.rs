@@ -1,26 +1,26 @@
 //! A ticket's pull request: the state of its reviews, and the form that requests a revision.
 
-use crate::board::address_of;
+use crate::board::ticket_url;
 use crate::fault::Fault;
-use crate::form::{Form, given, once};
-use crate::frame::go;
-use crate::text::{self, Help, Text, encoded, line, web};
+use crate::form::{Form, new_form_key, non_empty};
+use crate::frame::redirect;
+use crate::text::{self, Help, SafeText, http_url, line, percent_encode};
 use crate::visit::Visit;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control::review::{self, Named};
+use pullyard_control::review::{self, PullRequestRef};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{EventId, IntegrationId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::ticket::Ticket;
 use pullyard_entry::limits;
-use pullyard_protocol::pull::RevisePullRequest;
+use pullyard_protocol::pull_request::RevisePullRequest;
 use serde::Deserialize;
 
 pub(crate) struct Reviews {
-    pub(crate) label: Text,
+    pub(crate) label: SafeText,
     pub(crate) address: String,
-    pub(crate) sentence: Text,
+    pub(crate) sentence: SafeText,
     pub(crate) help: Option<Help>,
     pub(crate) job: Option<String>,
     pub(crate) ledger: String,
@@ -31,15 +31,15 @@ pub(crate) struct Reviews {
     pub(crate) once: String,
 }
 
-pub(crate) async fn reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Reviews>, Fault> {
-    let Some(view) = review::pull_request_of(&visit.ctx, ticket).await? else { return Ok(None) };
+pub(crate) async fn load_reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Reviews>, Fault> {
+    let Some(view) = review::load_pull_request_of_ticket(&visit.ctx, ticket).await? else { return Ok(None) };
     let pull = view.pull_request;
-    let (Some(address), Some(repository)) = (web(&pull.url), &pull.repository_name) else { return Ok(None) };
+    let (Some(address), Some(repository)) = (http_url(&pull.url), &pull.repository_name) else { return Ok(None) };
     let label = pull.label();
     // The page has a button for this command.
     let help = view.help.replace(&format!("`pullyard revise {label}`"), "“Revise”");
     Ok(Some(Reviews {
-        ledger: format!("/deliveries?project={}&pull_request={}", ticket.project, encoded(&label)),
+        ledger: format!("/deliveries?project={}&pull_request={}", ticket.project, percent_encode(&label)),
         label: line(&label),
         address,
         sentence: line(&view.sentence),
@@ -49,13 +49,13 @@ pub(crate) async fn reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Rev
         integration: pull.id.integration.to_string(),
         repository: repository.to_string(),
         number: pull.id.number,
-        once: once(),
+        once: new_form_key(),
     }))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Asking {
+pub(crate) struct ReviseForm {
     project: String,
     ticket: String,
     #[serde(default)]
@@ -68,37 +68,37 @@ pub(crate) struct Asking {
     once: String,
 }
 
-pub(crate) async fn revise(visit: Visit, Form(form): Form<Asking>) -> Result<Response, Fault> {
-    visit.must_work()?;
+pub(crate) async fn revise(visit: Visit, Form(form): Form<ReviseForm>) -> Result<Response, Fault> {
+    visit.check_may_work()?;
     let wrong = |field: &str, fault: &str| {
         Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
     };
     let id = ProjectId::new(form.project).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.named(&id).await?;
+    let project = visit.load_project(&id).await?;
     let ticket = TicketKey::new(form.ticket).map_err(|bad| wrong("ticket", bad.0))?;
-    let integration = given(&form.integration).map(IntegrationId::new).transpose();
+    let integration = non_empty(&form.integration).map(IntegrationId::new).transpose();
     let request = RevisePullRequest {
         project: project.id,
         repository: RepositoryName::new(form.repository).map_err(|bad| wrong("repository", bad.0))?,
         number: form.number,
         integration: integration.map_err(|bad| wrong("integration", bad.0))?,
-        message: given(&form.message.replace("\r\n", "\n")),
+        message: non_empty(&form.message.replace("\r\n", "\n")),
     };
     let written = request.message.clone().unwrap_or_default();
-    limits::revise(&request).map_err(|fault| Fault::from(fault).keeping(&written))?;
-    let back = address_of(&request.project, &ticket);
+    limits::check_revise(&request).map_err(|fault| Fault::from(fault).with_form_text(&written))?;
+    let back = ticket_url(&request.project, &ticket);
     let RevisePullRequest { project, repository, number, integration, message } = request;
-    let named = Named { project, repository, number, integration };
-    let key = given(&form.once).and_then(|once| EventId::new(once).ok());
+    let named = PullRequestRef { project, repository, number, integration };
+    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
     let requester = visit.requester();
     let answer = review::request_revision(&visit.ctx, &named, message, &requester, key.as_ref()).await;
-    let answer = answer.map_err(|error| Fault::from(error).keeping(&written))?;
+    let answer = answer.map_err(|error| Fault::from(error).with_form_text(&written))?;
     match (answer.reason.verdict(), answer.job) {
-        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(go(&format!("/jobs/{job}"))),
+        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),
         (Verdict::Refused, _) if !written.is_empty() => {
             let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
-            Err(fault.help(&answer.reason.help()).keeping(&written))
+            Err(fault.help(&answer.reason.help()).with_form_text(&written))
         }
-        _ => Ok(go(&format!("{back}&said={}", answer.delivery))),
+        _ => Ok(redirect(&format!("{back}&said={}", answer.delivery))),
     }
 }

@@ -1,17 +1,17 @@
 //! Signs visitors in with a link that works once or with an API token, and out.
 
 use crate::fault::Fault;
-use crate::form::{Form, given};
-use crate::frame::{Frame, go, own_path, page};
-use crate::guard::came_from_elsewhere;
-use crate::text::{Text, line};
+use crate::form::{Form, non_empty};
+use crate::frame::{Frame, own_path, redirect, render_page};
+use crate::guard::is_cross_site;
+use crate::text::{SafeText, line};
 use askama::Template;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use pullyard_control::{self as control, Context, Error, SignedIn};
+use pullyard_control::{self as control, Context, Error, SessionCookie};
 use pullyard_domain::token::TokenKind;
-use pullyard_entry::auth::hash_of;
+use pullyard_entry::auth::hash_token;
 use pullyard_entry::{Query, Visitor, session};
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ struct SignIn {
     frame: Frame,
     code: Option<String>,
     to: String,
-    fault: Option<Text>,
+    fault: Option<SafeText>,
 }
 
 impl SignIn {
@@ -31,7 +31,7 @@ impl SignIn {
 }
 
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct SignInQuery {
     code: Option<String>,
     to: Option<String>,
 }
@@ -40,34 +40,35 @@ pub(crate) struct Asked {
 pub(crate) async fn show(
     State(ctx): State<Context>,
     headers: HeaderMap,
-    asked: Result<Query<Asked>, pullyard_entry::Problem>,
+    asked: Result<Query<SignInQuery>, pullyard_entry::Problem>,
 ) -> Result<Response, Fault> {
-    let Query(Asked { code, to }) = asked?;
+    let Query(SignInQuery { code, to }) = asked?;
     let to = own_path(to.as_deref());
-    let signed_in = code.is_none() && !came_from_elsewhere(&headers) && Visitor::of(&ctx, &headers).await?.is_some();
+    let signed_in =
+        code.is_none() && !is_cross_site(&headers) && Visitor::from_headers(&ctx, &headers).await?.is_some();
     if signed_in {
-        return Ok(go(to));
+        return Ok(redirect(to));
     }
-    Ok(page(StatusCode::OK, &SignIn::new(code, to, None)))
+    Ok(render_page(StatusCode::OK, &SignIn::new(code, to, None)))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Shown {
+pub(crate) struct SignInForm {
     code: Option<String>,
     token: Option<String>,
     to: Option<String>,
 }
 
-pub(crate) async fn enter(State(ctx): State<Context>, Form(shown): Form<Shown>) -> Result<Response, Fault> {
+pub(crate) async fn sign_in(State(ctx): State<Context>, Form(shown): Form<SignInForm>) -> Result<Response, Fault> {
     let to = own_path(shown.to.as_deref());
     let by_link = shown.code.is_some();
-    let signed = match (shown.code, shown.token.as_deref().and_then(given)) {
+    let signed = match (shown.code, shown.token.as_deref().and_then(non_empty)) {
         (Some(code), _) => control::sign_in(&ctx, &code).await,
         (None, Some(token)) if token.starts_with(TokenKind::Api.prefix()) => {
-            control::sign_in_with_token(&ctx, hash_of(&token)).await
+            control::sign_in_with_token(&ctx, hash_token(&token)).await
         }
-        _ => Err(Error::BadProof),
+        _ => Err(Error::InvalidToken),
     };
     let fault = if by_link {
         "This link was used before, has expired, or its token was revoked. Run `pullyard open` for a new link."
@@ -75,18 +76,18 @@ pub(crate) async fn enter(State(ctx): State<Context>, Form(shown): Form<Shown>) 
         "That token is not valid, has expired, or was revoked."
     };
     match signed {
-        Ok(signed) => Ok(entered(&ctx, &signed, to)),
-        Err(Error::BadProof) => Ok(page(StatusCode::FORBIDDEN, &SignIn::new(None, to, Some(fault)))),
+        Ok(signed) => Ok(signed_in_response(&ctx, &signed, to)),
+        Err(Error::InvalidToken) => Ok(render_page(StatusCode::FORBIDDEN, &SignIn::new(None, to, Some(fault)))),
         Err(error) => Err(error.into()),
     }
 }
 
-fn entered(ctx: &Context, signed: &SignedIn, to: &str) -> Response {
-    with_cookie(go(to), &session::signed_in(&ctx.api_url, signed))
+fn signed_in_response(ctx: &Context, signed: &SessionCookie, to: &str) -> Response {
+    with_cookie(redirect(to), &session::sign_in_cookie(&ctx.api_url, signed))
 }
 
-pub(crate) async fn leave(State(ctx): State<Context>) -> Response {
-    with_cookie(go("/sign-in"), &session::signed_out(&ctx.api_url))
+pub(crate) async fn sign_out(State(ctx): State<Context>) -> Response {
+    with_cookie(redirect("/sign-in"), &session::sign_out_cookie(&ctx.api_url))
 }
 
 fn with_cookie(mut response: Response, cookie: &str) -> Response {

@@ -5,25 +5,25 @@ use std::fmt;
 
 /// Text that is safe to display; templates escape it as any other value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text(String);
+pub struct SafeText(String);
 
-impl fmt::Display for Text {
+impl fmt::Display for SafeText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl Text {
+impl SafeText {
     pub fn is_empty(&self) -> bool {
         self.0.trim().is_empty()
     }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Help(Vec<(Text, bool)>);
+pub struct Help(Vec<(SafeText, bool)>);
 
 impl Help {
-    pub fn parts(&self) -> &[(Text, bool)] {
+    pub fn parts(&self) -> &[(SafeText, bool)] {
         &self.0
     }
 
@@ -34,33 +34,33 @@ impl Help {
 
 /// Text between backticks is a command.
 pub fn help(text: &str) -> Help {
-    let parts = tamed(text.trim());
+    let parts = sanitize(text.trim());
     let parts = parts.split('`').enumerate().filter(|(_, part)| !part.is_empty());
-    Help(parts.map(|(at, part)| (Text(cut(&part.replace(['\n', '\t'], " "))), at % 2 == 1)).collect())
+    Help(parts.map(|(at, part)| (SafeText(truncate_line(&part.replace(['\n', '\t'], " "))), at % 2 == 1)).collect())
 }
 
 /// Units: characters.
-const LONGEST_LINE: usize = 2_000;
+const MAX_LINE_CHARS: usize = 2_000;
 
 /// Units: bytes.
-const MOST: usize = 64 * 1_024;
+const MAX_BYTES: usize = 64 * 1_024;
 
 /// Replaces line ends by spaces.
-pub fn line(text: &str) -> Text {
+pub fn line(text: &str) -> SafeText {
     let one: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-    Text(cut(&tamed(one.trim())))
+    SafeText(truncate_line(&sanitize(one.trim())))
 }
 
-pub fn block(text: &str) -> Text {
-    Text(bounded(&tamed(text)))
+pub fn block(text: &str) -> SafeText {
+    SafeText(truncate(&sanitize(text)))
 }
 
 /// Cleans terminal output: drops escape sequences; a carriage return begins a line.
-pub fn output(text: &str) -> Text {
-    Text(bounded(&tamed(&without_escapes(text))))
+pub fn output(text: &str) -> SafeText {
+    SafeText(truncate(&sanitize(&strip_escapes(text))))
 }
 
-pub fn encoded(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
@@ -73,13 +73,13 @@ pub fn encoded(text: &str) -> String {
 }
 
 /// Returns `None` unless the scheme is http or https, so that no link runs a script.
-pub fn web(url: &str) -> Option<String> {
+pub fn http_url(url: &str) -> Option<String> {
     let web = url.starts_with("https://") || url.starts_with("http://");
     (web && !url.contains(|c: char| c.is_control() || c.is_whitespace())).then(|| url.to_owned())
 }
 
 /// Replaces control characters and bidirectional overrides by visible text, and drops characters without width.
-fn tamed(text: &str) -> String {
+fn sanitize(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.replace("\r\n", "\n").chars() {
         match c {
@@ -100,24 +100,24 @@ fn tamed(text: &str) -> String {
     out
 }
 
-/// Limits to `MOST` bytes and `LONGEST_LINE` characters per line, and marks what was cut.
-fn bounded(text: &str) -> String {
+/// Limits to `MAX_BYTES` bytes and `MAX_LINE_CHARS` characters per line, and marks what was cut.
+fn truncate(text: &str) -> String {
     let mut out = String::new();
     for (at, line) in text.trim_end().split('\n').enumerate() {
         if at > 0 {
             out.push('\n');
         }
-        if out.len() + line.len().min(LONGEST_LINE) > MOST {
+        if out.len() + line.len().min(MAX_LINE_CHARS) > MAX_BYTES {
             out.push_str("… cut: the rest is longer than a page shows");
             break;
         }
-        out.push_str(&cut(line));
+        out.push_str(&truncate_line(line));
     }
     out
 }
 
-fn cut(line: &str) -> String {
-    let mut cut: String = line.chars().take(LONGEST_LINE).collect();
+fn truncate_line(line: &str) -> String {
+    let mut cut: String = line.chars().take(MAX_LINE_CHARS).collect();
     if cut.len() < line.len() {
         cut.push('…');
     }
@@ -125,7 +125,7 @@ fn cut(line: &str) -> String {
 }
 
 /// Drops `ESC [ … letter`, `ESC ] … BEL` and similar sequences.
-fn without_escapes(text: &str) -> String {
+fn strip_escapes(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {

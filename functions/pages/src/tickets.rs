@@ -1,15 +1,17 @@
 //! Creates, shows and moves tickets.
 
-use crate::board::{Move, NoProject, Pull, address_of, move_address_of, moves, pull_request, statuses_of, titled};
+use crate::board::{
+    Move, NoProject, PullRequestLink, move_url, moves, pull_request, statuses_of, ticket_url, title_or_key,
+};
 use crate::fault::Fault;
-use crate::form::{Form, given, once};
-use crate::frame::{Frame, go, own_path, page};
+use crate::form::{Form, new_form_key, non_empty};
+use crate::frame::{Frame, own_path, redirect, render_page};
 use crate::jobs::Row;
+use crate::labels::{self, Pill};
 use crate::pulls::{self, Reviews};
-use crate::text::{Text, block, line, web};
-use crate::verdict::{self, Line};
+use crate::text::{SafeText, block, http_url, line};
+use crate::verdict::{self, DecisionLine};
 use crate::visit::Visit;
-use crate::words::{self, Pill};
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -17,19 +19,19 @@ use pullyard_control::{self as control, Error, NewTicket};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::project::Project;
-use pullyard_entry::{Path, Problem, Query, limits, ticket_named};
+use pullyard_entry::{Path, Problem, Query, limits, resolve_ticket_key};
 use pullyard_protocol::ticket::{CreateTicket, MoveTicket};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct TicketPageQuery {
     project: Option<ProjectId>,
     key: Option<TicketKey>,
     said: Option<DeliveryId>,
 }
 
 #[derive(Deserialize)]
-pub(crate) struct In {
+pub(crate) struct TicketQuery {
     project: ProjectId,
     key: Option<TicketKey>,
 }
@@ -39,20 +41,20 @@ pub(crate) struct In {
 struct TicketPage {
     frame: Frame,
     project: String,
-    key: Text,
+    key: SafeText,
     raw_key: String,
     address: String,
     move_address: String,
-    title: Text,
-    description: Text,
-    status: Text,
+    title: SafeText,
+    description: SafeText,
+    status: SafeText,
     badge: Option<Pill>,
-    pull_request: Option<Pull>,
+    pull_request: Option<PullRequestLink>,
     reviews: Option<Reviews>,
-    repository: Option<Text>,
+    repository: Option<SafeText>,
     source: Option<String>,
-    labels: Vec<Text>,
-    said: Option<Line>,
+    labels: Vec<SafeText>,
+    said: Option<DecisionLine>,
     may_work: bool,
     busy: bool,
     moves: Vec<Move>,
@@ -64,11 +66,13 @@ struct TicketPage {
 pub(crate) async fn show(
     visit: Visit,
     key: Result<Path<TicketKey>, Problem>,
-    asked: Result<Query<Asked>, Problem>,
+    asked: Result<Query<TicketPageQuery>, Problem>,
 ) -> Result<Response, Fault> {
     let (Path(key), Query(asked)) = (key?, asked?);
-    let key = ticket_named(key, asked.key)?;
-    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "board")) };
+    let key = resolve_ticket_key(key, asked.key)?;
+    let Some(project) = visit.load_selected_project(asked.project).await? else {
+        return Ok(NoProject::of(&visit, "board"));
+    };
     let view = match control::ticket_view(&visit.ctx, &project.id, &key).await {
         Err(Error::NotFound { .. }) => {
             return Err(Fault::not_found(&format!("There is no ticket {key} in project {}.", project.id)));
@@ -76,55 +80,55 @@ pub(crate) async fn show(
         view => view?,
     };
     let (ticket, text) = (&view.ticket, &view.text);
-    let jobs = control::jobs_of_ticket(&visit.ctx, ticket).await?;
+    let jobs = control::list_jobs_of_ticket(&visit.ctx, ticket).await?;
     let own = &project.settings.statuses;
     let statuses = statuses_of(own, std::iter::once(ticket));
-    let address = address_of(&project.id, &key);
+    let address = ticket_url(&project.id, &key);
     let shown = TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
         project: project.id.to_string(),
         key: line(key.as_str()),
         raw_key: key.to_string(),
-        title: titled(&view),
+        title: title_or_key(&view),
         description: block(&text.description),
         status: line(&ticket.status),
-        badge: ticket.shown.badge.map(words::badge),
+        badge: ticket.shown.badge.map(labels::badge),
         pull_request: pull_request(&view),
-        reviews: pulls::reviews(&visit, ticket).await?,
+        reviews: pulls::load_reviews(&visit, ticket).await?,
         repository: text
             .repository
             .as_ref()
             .or(project.settings.default_repository.as_ref())
             .map(|repository| line(repository.as_str())),
-        source: text.url.as_deref().and_then(web),
+        source: text.url.as_deref().and_then(http_url),
         labels: text.labels.iter().map(|label| line(label)).collect(),
-        said: verdict::said(&visit, &project.id, asked.said.as_ref()).await?,
-        may_work: visit.visitor.may_work(),
+        said: verdict::load_decision_line(&visit, &project.id, asked.said.as_ref()).await?,
+        may_work: visit.visitor.may_run_jobs(),
         busy: ticket.active_job.is_some(),
         moves: moves(ticket, &statuses, own),
         jobs: jobs.iter().map(Row::new).collect(),
-        refresh: words::refresh(ticket.active_job.is_some()),
-        once: once(),
-        move_address: move_address_of(&project.id, &key),
+        refresh: labels::refresh_ms(ticket.active_job.is_some()),
+        once: new_form_key(),
+        move_address: move_url(&project.id, &key),
         address,
     };
-    Ok(page(StatusCode::OK, &shown))
+    Ok(render_page(StatusCode::OK, &shown))
 }
 
 #[derive(Template)]
 #[template(path = "ticket_new.html")]
-struct Blank {
+struct TicketFormPage {
     frame: Frame,
     project: String,
     statuses: Vec<Move>,
     repositories: Vec<String>,
-    form: Written,
+    form: TicketForm,
     fault: Option<Fault>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Written {
+pub(crate) struct TicketForm {
     project: String,
     key: String,
     title: String,
@@ -140,20 +144,27 @@ pub(crate) struct Written {
     once: String,
 }
 
-pub(crate) async fn blank(visit: Visit, asked: Result<Query<Asked>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn show_form(visit: Visit, asked: Result<Query<TicketPageQuery>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
-    let Some(project) = visit.project(asked.project).await? else { return Ok(NoProject::of(&visit, "board")) };
-    visit.must_work()?;
-    let form = Written { key: next_key(&visit, &project.id).await?, ..Written::default() };
-    written(&visit, &project, form, None).await
+    let Some(project) = visit.load_selected_project(asked.project).await? else {
+        return Ok(NoProject::of(&visit, "board"));
+    };
+    visit.check_may_work()?;
+    let form = TicketForm { key: suggest_key(&visit, &project.id).await?, ..TicketForm::default() };
+    render_form(&visit, &project, form, None).await
 }
 
-async fn written(visit: &Visit, project: &Project, form: Written, fault: Option<Fault>) -> Result<Response, Fault> {
+async fn render_form(
+    visit: &Visit,
+    project: &Project,
+    form: TicketForm,
+    fault: Option<Fault>,
+) -> Result<Response, Fault> {
     let own = &project.settings.statuses;
-    let known = visit.ctx.store.repositories(&project.id).await.map_err(Error::from)?;
+    let known = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let statuses = statuses_of(own, std::iter::empty());
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    let shown = Blank {
+    let shown = TicketFormPage {
         frame: visit.frame("Create ticket", "board", Some(&project.id)),
         project: project.id.to_string(),
         statuses: statuses
@@ -162,47 +173,47 @@ async fn written(visit: &Visit, project: &Project, form: Written, fault: Option<
             .collect(),
         repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
-        form: Written { once: once(), ..form },
+        form: TicketForm { once: new_form_key(), ..form },
         fault,
     };
-    Ok(page(status, &shown))
+    Ok(render_page(status, &shown))
 }
 
 /// Suggests the number after the tickets with the project's own prefix.
-async fn next_key(visit: &Visit, project: &ProjectId) -> Result<String, Fault> {
+async fn suggest_key(visit: &Visit, project: &ProjectId) -> Result<String, Fault> {
     let prefix = format!("{}-", project.as_str().to_uppercase());
-    let (keys, _) = visit.ctx.store.ticket_keys(project, None, 1_000).await.map_err(Error::from)?;
+    let (keys, _) = visit.ctx.store.list_ticket_keys(project, None, 1_000).await.map_err(Error::from)?;
     let numbers = keys.iter().filter_map(|key| key.as_str().strip_prefix(&prefix)?.parse::<u64>().ok());
     Ok(format!("{prefix}{}", numbers.max().unwrap_or(0).saturating_add(1)))
 }
 
-pub(crate) async fn create(visit: Visit, Form(form): Form<Written>) -> Result<Response, Fault> {
-    visit.must_work()?;
+pub(crate) async fn create(visit: Visit, Form(form): Form<TicketForm>) -> Result<Response, Fault> {
+    visit.check_may_work()?;
     let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.named(&id).await?;
-    match make(&visit, &project, &form).await {
-        Ok(said) => Ok(go(&format!("/board?project={}&said={said}", project.id))),
-        Err(fault) if fault.status.is_client_error() => written(&visit, &project, form, Some(fault)).await,
+    let project = visit.load_project(&id).await?;
+    match create_ticket(&visit, &project, &form).await {
+        Ok(said) => Ok(redirect(&format!("/board?project={}&said={said}", project.id))),
+        Err(fault) if fault.status.is_client_error() => render_form(&visit, &project, form, Some(fault)).await,
         Err(fault) => Err(fault),
     }
 }
 
-async fn make(visit: &Visit, project: &Project, form: &Written) -> Result<DeliveryId, Fault> {
+async fn create_ticket(visit: &Visit, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
     let wrong = |field: &str, fault: &str| {
         Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
     };
     let key = TicketKey::new(form.key.trim()).map_err(|bad| wrong("key", bad.0))?;
-    let repository = given(&form.repository).map(RepositoryName::new).transpose();
+    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
     let new = CreateTicket {
         project: project.id.clone(),
         key,
         title: form.title.trim().to_owned(),
         description: form.description.replace("\r\n", "\n"),
-        status: given(&form.status),
-        labels: form.labels.split(',').filter_map(given).collect(),
+        status: non_empty(&form.status),
+        labels: form.labels.split(',').filter_map(non_empty).collect(),
         repository: repository.map_err(|bad| wrong("repository", bad.0))?,
     };
-    limits::ticket(&new)?;
+    limits::check_ticket(&new)?;
     let text = TicketText {
         title: new.title,
         description: new.description,
@@ -211,14 +222,14 @@ async fn make(visit: &Visit, project: &Project, form: &Written) -> Result<Delive
         repository: new.repository,
     };
     let caller = visit.requester();
-    let request = given(&form.once).and_then(|once| EventId::new(once).ok());
+    let request = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
     let new = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Put {
+pub(crate) struct MoveForm {
     status: String,
     back: Option<String>,
     #[serde(default)]
@@ -226,24 +237,24 @@ pub(crate) struct Put {
 }
 
 /// Moves a ticket and redirects back with the decision. Two clicks on one button are one move.
-pub(crate) async fn put(
+pub(crate) async fn move_ticket(
     visit: Visit,
     key: Result<Path<TicketKey>, Problem>,
-    asked: Result<Query<In>, Problem>,
-    Form(to): Form<Put>,
+    asked: Result<Query<TicketQuery>, Problem>,
+    Form(to): Form<MoveForm>,
 ) -> Result<Response, Fault> {
-    let (Path(key), Query(In { project, key: other })) = (key?, asked?);
-    let key = ticket_named(key, other)?;
-    visit.must_work()?;
-    let project = visit.named(&project).await?;
+    let (Path(key), Query(TicketQuery { project, key: other })) = (key?, asked?);
+    let key = resolve_ticket_key(key, other)?;
+    visit.check_may_work()?;
+    let project = visit.load_project(&project).await?;
     let wanted = MoveTicket { status: to.status };
-    limits::put(&wanted)?;
+    limits::check_move(&wanted)?;
     let caller = visit.requester();
-    let request = given(&to.once).map(|once| EventId::for_button(&once, &key, &wanted.status));
-    let wanted = control::Move { project: project.id.clone(), key, status: wanted.status, caller, request };
-    let answer = control::put_ticket(&visit.ctx, wanted).await?;
+    let request = non_empty(&to.once).map(|once| EventId::for_button(&once, &key, &wanted.status));
+    let wanted = control::TicketMove { project: project.id.clone(), key, status: wanted.status, caller, request };
+    let answer = control::move_board_ticket(&visit.ctx, wanted).await?;
     let board = format!("/board?project={}", project.id);
     let back = to.back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
     let joint = if back.contains('?') { '&' } else { '?' };
-    Ok(go(&format!("{back}{joint}said={}", answer.delivery)))
+    Ok(redirect(&format!("{back}{joint}said={}", answer.delivery)))
 }

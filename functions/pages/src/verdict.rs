@@ -1,32 +1,32 @@
 //! Shows one line about a decision after a form was sent. Read from the ledger, so that reloading shows the same.
 
 use crate::fault::Fault;
-use crate::text::{self, Help, Text, line};
+use crate::text::{self, Help, SafeText, line};
 use crate::visit::Visit;
 use pullyard_control::Error;
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, ProjectId};
 
-pub(crate) struct Line {
+pub(crate) struct DecisionLine {
     pub(crate) tone: &'static str,
-    pub(crate) sentence: Text,
+    pub(crate) sentence: SafeText,
     pub(crate) help: Option<Help>,
     pub(crate) job: Option<String>,
 }
 
-pub(crate) async fn said(
+pub(crate) async fn load_decision_line(
     visit: &Visit,
     project: &ProjectId,
     entry: Option<&DeliveryId>,
-) -> Result<Option<Line>, Fault> {
+) -> Result<Option<DecisionLine>, Fault> {
     let Some(entry) = entry else { return Ok(None) };
-    let found = visit.ctx.store.delivery(entry).await.map_err(Error::from)?;
-    Ok(found.filter(|delivery| delivery.project == *project).map(|delivery| of(&delivery)))
+    let found = visit.ctx.store.load_delivery(entry).await.map_err(Error::from)?;
+    Ok(found.filter(|delivery| delivery.project == *project).map(|delivery| to_decision_line(&delivery)))
 }
 
-fn of(delivery: &Delivery) -> Line {
-    let moved = moved(delivery);
+fn to_decision_line(delivery: &Delivery) -> DecisionLine {
+    let moved = describe_move(delivery);
     let sentence = delivery.reason.sentence();
     let (tone, sentence, helps) = match (&delivery.reason, delivery.reason.verdict()) {
         (Reason::NotTriggerStatus { .. }, _) => ("wait", moved.unwrap_or(sentence), false),
@@ -42,10 +42,10 @@ fn of(delivery: &Delivery) -> Line {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.to_string()),
         _ => None,
     };
-    Line { tone, sentence: line(&sentence), help: helps.then(|| text::help(&delivery.reason.help())), job }
+    DecisionLine { tone, sentence: line(&sentence), help: helps.then(|| text::help(&delivery.reason.help())), job }
 }
 
-fn moved(delivery: &Delivery) -> Option<String> {
+fn describe_move(delivery: &Delivery) -> Option<String> {
     let (ticket, facts) = (delivery.ticket.as_ref()?, delivery.facts.as_ref()?);
     let before = facts.status_before.as_ref();
     before.is_some_and(|before| *before != facts.status).then(|| format!("{ticket} moved to {}.", facts.status))

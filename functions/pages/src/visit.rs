@@ -1,9 +1,9 @@
 //! A signed-in visitor of a page.
 
 use crate::fault::Fault;
-use crate::frame::{Frame, go, page};
-use crate::guard::came_from_elsewhere;
-use crate::text::{encoded, line};
+use crate::frame::{Frame, redirect, render_page};
+use crate::guard::is_cross_site;
+use crate::text::{line, percent_encode};
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -17,7 +17,7 @@ use pullyard_entry::Visitor;
 /// `Accept` header of the script's requests for changes only.
 pub(crate) const FRAGMENT: &str = "text/html; fragment";
 
-const PROJECTS: i32 = 100;
+const MAX_PROJECTS: i32 = 100;
 
 pub(crate) struct Visit {
     pub(crate) ctx: Context,
@@ -25,10 +25,10 @@ pub(crate) struct Visit {
     projects: Vec<ProjectId>,
 }
 
-/// Shown between a click on another site and our page, see [`crate::guard::came_from_elsewhere`].
+/// Shown between a click on another site and our page, see [`crate::guard::is_cross_site`].
 #[derive(Template)]
 #[template(path = "hop.html")]
-struct Hop {
+struct RedirectPage {
     to: String,
 }
 
@@ -36,34 +36,35 @@ impl FromRequestParts<Context> for Visit {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, ctx: &Context) -> Result<Self, Response> {
-        let visitor = Visitor::of(ctx, &parts.headers).await.map_err(|problem| Fault::from(problem).into_response())?;
-        let Some(visitor) = visitor else { return Err(stranger(parts)) };
+        let visitor =
+            Visitor::from_headers(ctx, &parts.headers).await.map_err(|problem| Fault::from(problem).into_response())?;
+        let Some(visitor) = visitor else { return Err(redirect_to_sign_in(parts)) };
         if !visitor.may_read() {
             return Err(Fault::not_allowed("read").into_response());
         }
-        let found = ctx.store.project_ids(None, PROJECTS).await;
+        let found = ctx.store.list_project_ids(None, MAX_PROJECTS).await;
         let (ids, _) = found.map_err(|error| Fault::from(Error::from(error)).into_response())?;
-        let projects = ids.into_iter().filter(|id| visitor.may_touch(id)).collect();
+        let projects = ids.into_iter().filter(|id| visitor.may_access(id)).collect();
         Ok(Self { ctx: ctx.clone(), visitor, projects })
     }
 }
 
 /// Redirects to the sign-in page and back. After a click on another site, first shows our own page to get the cookie.
-fn stranger(parts: &Parts) -> Response {
+fn redirect_to_sign_in(parts: &Parts) -> Response {
     if is_fragment(parts) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     if parts.method != Method::GET {
-        return go("/sign-in");
+        return redirect("/sign-in");
     }
     let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
     let hopped = parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "hop=1"));
-    if came_from_elsewhere(&parts.headers) && !hopped {
+    if is_cross_site(&parts.headers) && !hopped {
         let joint = if parts.uri.query().is_some() { '&' } else { '?' };
-        return page(StatusCode::OK, &Hop { to: format!("{wanted}{joint}hop=1") });
+        return render_page(StatusCode::OK, &RedirectPage { to: format!("{wanted}{joint}hop=1") });
     }
     let wanted = wanted.replace("?hop=1", "").replace("&hop=1", "");
-    go(&format!("/sign-in?to={}", encoded(&wanted)))
+    redirect(&format!("/sign-in?to={}", percent_encode(&wanted)))
 }
 
 pub(crate) fn is_fragment(parts: &Parts) -> bool {
@@ -81,16 +82,16 @@ impl Visit {
         }
     }
 
-    pub(crate) async fn project(&self, asked: Option<ProjectId>) -> Result<Option<Project>, Fault> {
+    pub(crate) async fn load_selected_project(&self, asked: Option<ProjectId>) -> Result<Option<Project>, Fault> {
         let Some(id) = asked.or_else(|| self.projects.first().cloned()) else { return Ok(None) };
-        self.named(&id).await.map(Some)
+        self.load_project(&id).await.map(Some)
     }
 
-    pub(crate) async fn named(&self, id: &ProjectId) -> Result<Project, Fault> {
-        if !self.visitor.may_touch(id) {
+    pub(crate) async fn load_project(&self, id: &ProjectId) -> Result<Project, Fault> {
+        if !self.visitor.may_access(id) {
             return Err(Fault::not_allowed(&format!("use the project {id}")));
         }
-        let found = self.ctx.store.project(id).await.map_err(Error::from)?;
+        let found = self.ctx.store.load_project(id).await.map_err(Error::from)?;
         found.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
     }
 
@@ -98,7 +99,7 @@ impl Visit {
         Requester { id: self.visitor.id.clone(), name: self.visitor.name.clone() }
     }
 
-    pub(crate) fn must_work(&self) -> Result<(), Fault> {
-        if self.visitor.may_work() { Ok(()) } else { Err(Fault::not_allowed("create jobs or move tickets")) }
+    pub(crate) fn check_may_work(&self) -> Result<(), Fault> {
+        if self.visitor.may_run_jobs() { Ok(()) } else { Err(Fault::not_allowed("create jobs or move tickets")) }
     }
 }

@@ -6,6 +6,6 @@ use pullyard_entry::metrics;
 /// Errors: a failed part, returned after the metrics of the whole round are written.
 pub async fn handle(ctx: &Context) -> Result<Report, Error> {
     let round = control::sweep(ctx).await;
-    metrics::swept(ctx, &round);
-    round.whole()
+    metrics::publish_sweep(ctx, &round);
+    round.into_result()
 }

@@ -6,9 +6,9 @@ use pullyard_control::{self as control, Context, Error};
 use pullyard_entry::invocation;
 
 pub async fn handle(ctx: &Context, event: TaskStateChange) -> Result<(), Error> {
-    let Some(stopped) = event.stopped() else {
+    let Some(stopped) = event.into_stopped() else {
         return Ok(());
     };
-    invocation::note("job", &stopped.job);
+    invocation::record_id("job", &stopped.job);
     control::task_stopped(ctx, &stopped).await
 }

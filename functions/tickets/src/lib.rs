@@ -9,14 +9,14 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::id::ProjectId;
-use pullyard_entry::strict::{self, Unread};
+use pullyard_entry::strict::{self, ReadError};
 use pullyard_entry::{Caller, Problem, http, invocation, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket as wire;
 
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new().route("/v1/tickets/events", post(ticket_event)).with_state(ctx.clone());
-    http::logged("tickets", &ctx, http::finished(routes))
+    http::with_logging("tickets", &ctx, http::with_fallbacks(routes))
 }
 
 /// `200` with any decision, including a refusal. An unreadable body is an error that the ledger records, too.
@@ -25,41 +25,47 @@ async fn ticket_event(
     caller: Caller<scope::Tickets>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = match strict::read(request.into_body(), strict::LARGEST).await {
+    let body = match strict::read(request.into_body(), strict::MAX_BODY_BYTES).await {
         Ok(body) => body,
         Err(unread) => {
-            if let Unread::TooLarge(most) = unread {
+            if let ReadError::TooLarge(most) = unread {
                 let size = format!("over {} KiB", most / 1024);
                 let reason = Reason::BodyTooLarge { size, limit: format!("{} KiB", most / 1024) };
-                note(&ctx, &caller, b"too large", reason).await?;
+                record_unreadable(&ctx, &caller, b"too large", reason).await?;
             }
             return Err(unread.into());
         }
     };
     let read = strict::parse::<wire::TicketEvent>(&body)
-        .and_then(|event| limits::event(&event, ctx.clock.now()).map(|()| event));
+        .and_then(|event| limits::check_event(&event, ctx.clock.now()).map(|()| event));
     let event = match read {
         Ok(event) => event,
         Err(fault) => {
             let pointer = if fault.pointer.is_empty() { "/".into() } else { fault.pointer.clone() };
-            note(&ctx, &caller, &body, Reason::BodyUnreadable { pointer, fault: fault.fault.clone() }).await?;
+            record_unreadable(&ctx, &caller, &body, Reason::BodyUnreadable { pointer, fault: fault.message.clone() })
+                .await?;
             return Err(fault.into());
         }
     };
-    caller.may_touch(&event.project)?;
-    invocation::note("project", &event.project);
-    invocation::note("ticket", &event.ticket.key);
-    let answer = control::move_ticket(&ctx, &domain_event(event)).await?;
-    invocation::note("delivery", &answer.delivery);
-    answer.job.iter().for_each(|job| invocation::note("job", job));
+    caller.authorize_project(&event.project)?;
+    invocation::record_id("project", &event.project);
+    invocation::record_id("ticket", &event.ticket.key);
+    let answer = control::move_ticket(&ctx, &to_domain_event(event)).await?;
+    invocation::record_id("delivery", &answer.delivery);
+    answer.job.iter().for_each(|job| invocation::record_id("job", job));
     Ok(axum::Json(Decision::new(answer.delivery, &answer.reason, answer.job)).into_response())
 }
 
-async fn note(ctx: &Context, caller: &Caller<scope::Tickets>, body: &[u8], reason: Reason) -> Result<(), Problem> {
+async fn record_unreadable(
+    ctx: &Context,
+    caller: &Caller<scope::Tickets>,
+    body: &[u8],
+    reason: Reason,
+) -> Result<(), Problem> {
     let named = serde_json::from_slice::<serde_json::Value>(body)
         .ok()
         .and_then(|body| ProjectId::new(body.get("project")?.as_str()?).ok())
-        .filter(|project| caller.may_touch(project).is_ok());
+        .filter(|project| caller.authorize_project(project).is_ok());
     // Without a readable project, the entry belongs to the project `unreadable`.
     let project = named.or_else(|| ProjectId::new("unreadable").ok());
     if let Some(project) = project {
@@ -68,7 +74,7 @@ async fn note(ctx: &Context, caller: &Caller<scope::Tickets>, body: &[u8], reaso
     Ok(())
 }
 
-fn domain_event(event: wire::TicketEvent) -> TicketEvent {
+fn to_domain_event(event: wire::TicketEvent) -> TicketEvent {
     let ticket = event.ticket;
     TicketEvent {
         source: Source::TicketTool,

@@ -8,80 +8,80 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use pullyard_control::Context;
-use pullyard_control::webhook::{Call, Received, receive};
+use pullyard_control::webhook::{WebhookOutcome, WebhookRequest, receive_webhook};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::project::ForgeKind;
-use pullyard_entry::strict::{self, Unread};
+use pullyard_entry::strict::{self, ReadError};
 use pullyard_entry::{Problem, http, invocation};
 use pullyard_protocol::decision::Decision;
 use serde_json::json;
 
 /// Lambda's limit is 6 MB with base64 and envelope, so GitHub's 25 MB never reach a function. Units: bytes.
-const LARGEST: usize = 5 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 5 * 1024 * 1024;
 
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
-        .route("/webhooks/github/{hook}", post(of_github))
-        .route("/webhooks/bitbucket/{hook}", post(of_bitbucket))
+        .route("/webhooks/github/{hook}", post(receive_github))
+        .route("/webhooks/bitbucket/{hook}", post(receive_bitbucket))
         .with_state(ctx.clone());
-    http::logged("webhook", &ctx, http::finished(routes))
+    http::with_logging("webhook", &ctx, http::with_fallbacks(routes))
 }
 
-struct Names {
+struct HeaderNames {
     event: &'static str,
     delivery: &'static str,
     signature: &'static str,
 }
 
-fn names(forge: ForgeKind) -> Names {
+fn header_names(forge: ForgeKind) -> HeaderNames {
     match forge {
         ForgeKind::GitHub => {
-            Names { event: "x-github-event", delivery: "x-github-delivery", signature: "x-hub-signature-256" }
+            HeaderNames { event: "x-github-event", delivery: "x-github-delivery", signature: "x-hub-signature-256" }
         }
         ForgeKind::Bitbucket => {
-            Names { event: "x-event-key", delivery: "x-request-uuid", signature: "x-hub-signature" }
+            HeaderNames { event: "x-event-key", delivery: "x-request-uuid", signature: "x-hub-signature" }
         }
     }
 }
 
-async fn of_github(
+async fn receive_github(
     State(ctx): State<Context>,
     Path(hook): Path<String>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    delivery(&ctx, ForgeKind::GitHub, &hook, &headers, request).await
+    handle_delivery(&ctx, ForgeKind::GitHub, &hook, &headers, request).await
 }
 
-async fn of_bitbucket(
+async fn receive_bitbucket(
     State(ctx): State<Context>,
     Path(hook): Path<String>,
     headers: HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    delivery(&ctx, ForgeKind::Bitbucket, &hook, &headers, request).await
+    handle_delivery(&ctx, ForgeKind::Bitbucket, &hook, &headers, request).await
 }
 
 /// `200` with any decision, `202` for a queued review. After an error, the forge can redeliver the failed delivery.
-async fn delivery(
+async fn handle_delivery(
     ctx: &Context,
     forge: ForgeKind,
     hook: &str,
     headers: &HeaderMap,
     request: Request,
 ) -> Result<Response, Problem> {
-    let body = match strict::read(request.into_body(), LARGEST).await {
+    let body = match strict::read(request.into_body(), MAX_BODY_BYTES).await {
         Ok(body) => body,
-        Err(Unread::TooLarge(most)) => {
+        Err(ReadError::TooLarge(most)) => {
             let limit = format!("{} MiB", most / (1024 * 1024));
             let reason = Reason::BodyTooLarge { size: format!("over {limit}"), limit };
-            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, &reason));
+            return Err(refusal_problem(StatusCode::PAYLOAD_TOO_LARGE, &reason));
         }
         Err(broken) => return Err(broken.into()),
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let names = names(forge);
-    let call = Call {
+    let names = header_names(forge);
+    let call = WebhookRequest {
         forge,
         hook,
         event: header(names.event).unwrap_or_default(),
@@ -89,14 +89,14 @@ async fn delivery(
         signature: header(names.signature),
         body: &body,
     };
-    Ok(match receive(ctx, &call).await? {
-        Received::UnknownHook => return Err(Problem::not_found("There is no such webhook.")),
-        Received::Unverified(reason) => return Err(refused(StatusCode::UNAUTHORIZED, &reason)),
-        Received::Unreadable { pointer, fault } => return Err(Problem::unreadable(pointer, &fault)),
-        Received::Pong => axum::Json(json!({ "status": "pong" })).into_response(),
-        Received::Decided(answer) => {
-            invocation::note("delivery", &answer.delivery);
-            answer.job.iter().for_each(|job| invocation::note("job", job));
+    Ok(match receive_webhook(ctx, &call).await? {
+        WebhookOutcome::UnknownHook => return Err(Problem::not_found("There is no such webhook.")),
+        WebhookOutcome::Unverified(reason) => return Err(refusal_problem(StatusCode::UNAUTHORIZED, &reason)),
+        WebhookOutcome::Unreadable { pointer, fault } => return Err(Problem::unreadable(pointer, &fault)),
+        WebhookOutcome::Pong => axum::Json(json!({ "status": "pong" })).into_response(),
+        WebhookOutcome::Decided(answer) => {
+            invocation::record_id("delivery", &answer.delivery);
+            answer.job.iter().for_each(|job| invocation::record_id("job", job));
             let status = match answer.reason {
                 Reason::Queued { .. } => StatusCode::ACCEPTED,
                 _ => StatusCode::OK,
@@ -107,6 +107,6 @@ async fn delivery(
     })
 }
 
-fn refused(status: StatusCode, reason: &Reason) -> Problem {
-    Problem::new(status, reason.code(), reason.sentence()).help(reason.help())
+fn refusal_problem(status: StatusCode, reason: &Reason) -> Problem {
+    Problem::new(status, reason.code(), reason.sentence()).with_help(reason.help())
 }

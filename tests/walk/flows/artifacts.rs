@@ -1,7 +1,7 @@
 //! Flows of artifacts: an attempt stores output and a checkpoint, receives an input, and the next attempt continues.
 
-use super::rests::{answered, patient};
-use super::{flow, prepared, tickets};
+use super::suspensions::{answer_question, limit_input_wait};
+use super::{flow, flow_after, tickets};
 use crate::walk::attempt;
 use crate::walk::http::post;
 use crate::walk::step::{Flow, Step};
@@ -11,26 +11,27 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 const BYTES: &[u8] = b"what another attempt can go on from";
-const PLACE: &str = "place";
+const UPLOAD: &str = "place";
 
 /// Reserves an artifact.
-fn offers(kind: &'static str, name: &'static str) -> Step {
+fn reserve_artifact(kind: &'static str, name: &'static str) -> Step {
     Step::call("it offers what it keeps", move |world| {
         let sha256: String = Sha256::digest(BYTES).iter().map(|byte| format!("{byte:02x}")).collect();
         let offer = json!({ "kind": kind, "name": name, "size_bytes": BYTES.len(), "sha256": sha256 });
-        let call = post(format!("{}/artifacts", world.noted("attempt")?), offer).by(&world.noted("lease")?);
-        Some(call.keeping(|world, place| world.note(PLACE, place.clone())).into())
+        let call =
+            post(format!("{}/artifacts", world.note_value("attempt")?), offer).token(&world.note_value("lease")?);
+        Some(call.on_answer(|world, place| world.note(UPLOAD, place.clone())).into())
     })
 }
 
 /// Uploads the bytes, unless the bucket has them.
-fn uploads() -> Step {
+fn upload() -> Step {
     Step::act("it uploads that", |world| {
         async {
-            let Some(place) = world.noted(PLACE) else { return false };
+            let Some(place) = world.note_value(UPLOAD) else { return false };
             let place: Value = serde_json::from_str(&place).unwrap();
             let Some(url) = place["put_url"].as_str() else { return true };
-            let mut call = world.ground.http.put(url).body(BYTES);
+            let mut call = world.clients.http.put(url).body(BYTES);
             for (name, value) in place["headers"].as_object().unwrap() {
                 call = call.header(name, value.as_str().unwrap());
             }
@@ -42,41 +43,47 @@ fn uploads() -> Step {
 }
 
 /// Confirms the upload.
-fn stored() -> Step {
+fn confirm_upload() -> Step {
     Step::call("it says that they are there", |world| {
-        let place: Value = serde_json::from_str(&world.noted(PLACE)?).unwrap();
-        let path = format!("{}/artifacts/{}/stored", world.noted("attempt")?, place["id"].as_str()?);
-        Some(post(path, json!({})).by(&world.noted("lease")?).into())
+        let place: Value = serde_json::from_str(&world.note_value(UPLOAD)?).unwrap();
+        let path = format!("{}/artifacts/{}/stored", world.note_value("attempt")?, place["id"].as_str()?);
+        Some(post(path, json!({})).token(&world.note_value("lease")?).into())
     })
 }
 
 /// A user sends an input while the agent works.
-fn said() -> Step {
+fn send_input() -> Step {
     let make = |world: &World| {
-        world.noted("lease")?;
-        let path = format!("/v1/jobs/{}/answer", world.noted("job")?);
-        Some(post(path, json!({ "text": "Mind the margins." })).with("idempotency-key", "key-2").into())
+        world.note_value("lease")?;
+        let path = format!("/v1/jobs/{}/answer", world.note_value("job")?);
+        Some(post(path, json!({ "text": "Mind the margins." })).header("idempotency-key", "key-2").into())
     };
     Step::call("somebody says something", make)
 }
 
-pub(in crate::walk) fn kept_told_and_gone_on() -> Flow {
-    let mut steps: Vec<_> = tickets::until_it_works().into_iter().map(Step::walked_elsewhere).collect();
-    steps.extend([attempt::tells_what_it_does(), offers("agent_output", "agent-output.jsonl"), uploads(), stored()]);
-    steps.extend([said(), Step::messages(), attempt::reads_what_was_said(), attempt::heard_it()]);
+pub(in crate::walk) fn artifacts_and_input() -> Flow {
+    let mut steps: Vec<_> = tickets::until_it_works().into_iter().map(Step::broken_elsewhere).collect();
+    steps.extend([
+        attempt::post_events(),
+        reserve_artifact("agent_output", "agent-output.jsonl"),
+        upload(),
+        confirm_upload(),
+    ]);
+    steps.extend([send_input(), Step::messages(), attempt::get_inputs(), attempt::ack_input()]);
     // The second upload is not confirmed: its runner dies first, and the next attempt looks for it.
-    steps.extend([offers("checkpoint", "checkpoint.bundle"), uploads()]);
-    let known = [attempt::asks_once_it_heard(), attempt::ends(), Step::messages(), answered(), Step::messages()];
-    steps.extend(known.into_iter().chain([attempt::begins(), attempt::claims()]).map(Step::walked_elsewhere));
-    steps.push(attempt::looks_for_a_checkpoint());
-    steps.extend([attempt::fails(), Step::messages()].map(Step::walked_elsewhere));
+    steps.extend([reserve_artifact("checkpoint", "checkpoint.bundle"), upload()]);
+    let known =
+        [attempt::ask_after_input(), attempt::stop_task(), Step::messages(), answer_question(), Step::messages()];
+    steps.extend(known.into_iter().chain([attempt::start_task(), attempt::claim()]).map(Step::broken_elsewhere));
+    steps.push(attempt::get_checkpoint());
+    steps.extend([attempt::finish_failed(), Step::messages()].map(Step::broken_elsewhere));
     let name = "an attempt keeps things, is told something, and another goes on";
-    prepared(name, &["failed"], |world| patient(world).boxed(), steps)
+    flow_after(name, &["failed"], |world| limit_input_wait(world).boxed(), steps)
 }
 
 /// An attempt pushes after it lost its job.
-pub(in crate::walk) fn late() -> Flow {
-    let mut steps: Vec<_> = tickets::until_its_task_died().into_iter().map(Step::walked_elsewhere).collect();
-    steps.extend([attempt::completes_late(), Step::messages()]);
+pub(in crate::walk) fn late_result() -> Flow {
+    let mut steps: Vec<_> = tickets::until_task_death().into_iter().map(Step::broken_elsewhere).collect();
+    steps.extend([attempt::finish_late(), Step::messages()]);
     flow("a result comes after its job was given up", &["failed"], steps)
 }

@@ -3,13 +3,13 @@
 use super::{flow, tickets};
 use crate::walk::attempt;
 use crate::walk::http::post;
-use crate::walk::step::{Flow, Step, Unrepeated};
+use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::{DISPATCH, DISPATCH_DEAD, EFFECTS_DEAD, World};
 use futures::FutureExt;
 use serde_json::json;
 
 /// The wake-up of the ticket's job is moved to the dead-letter queue.
-fn died() -> Step {
+fn bury_wake_up() -> Step {
     Step::act("its wake-up fails too often", |world| {
         async {
             let Some((event, receipt)) = world.raw.receive(world.aws.sqs(), DISPATCH).await else { return false };
@@ -22,7 +22,7 @@ fn died() -> Step {
     })
 }
 
-fn poison() -> Step {
+fn send_poison() -> Step {
     Step::act("a message can't be read by anybody", |world| {
         async {
             world.note("the poison", world.raw.send(world.aws.sqs(), EFFECTS_DEAD, "poison").await);
@@ -32,19 +32,19 @@ fn poison() -> Step {
     })
 }
 
-fn ordered(name: &'static str, order: &'static str, which: &'static str) -> Step {
+fn dlq_command(name: &'static str, order: &'static str, which: &'static str) -> Step {
     let make = move |world: &World| {
-        let these = json!({ "messages": [world.noted(which)?] });
+        let these = json!({ "messages": [world.note_value(which)?] });
         Some(post(format!("/v1/dlq/{order}"), these).into())
     };
-    Step::call(name, make).unrepeated(Unrepeated::Hides)
+    Step::call(name, make).without_repeat(WithoutRepeat::HidesMessage)
 }
 
-pub(in crate::walk) fn sent_back_and_dropped() -> Flow {
-    let mut steps = vec![tickets::told().walked_elsewhere(), died(), poison()];
-    steps.push(ordered("somebody sends its wake-up back", "redrive", "its letter"));
-    steps.push(ordered("somebody drops the other", "drop", "the poison"));
-    let known = [Step::messages(), attempt::begins(), attempt::claims(), attempt::fails(), Step::messages()];
-    steps.extend(known.map(Step::walked_elsewhere));
+pub(in crate::walk) fn redrive_and_drop() -> Flow {
+    let mut steps = vec![tickets::send_ticket_event().broken_elsewhere(), bury_wake_up(), send_poison()];
+    steps.push(dlq_command("somebody sends its wake-up back", "redrive", "its letter"));
+    steps.push(dlq_command("somebody drops the other", "drop", "the poison"));
+    let known = [Step::messages(), attempt::start_task(), attempt::claim(), attempt::finish_failed(), Step::messages()];
+    steps.extend(known.map(Step::broken_elsewhere));
     flow("dead letters are sent back and dropped", &["failed"], steps)
 }

@@ -1,6 +1,6 @@
 //! Flows of runner commands: drain and resume, removal during a job, and closing a breaker.
 
-use super::runners::{claims, registers, says, starts, with_runners};
+use super::runners::{claim, post_as_runner, register, start_process, with_runners};
 use super::tickets;
 use crate::walk::attempt;
 use crate::walk::http::{delete, post};
@@ -9,63 +9,73 @@ use crate::walk::world::World;
 use serde_json::json;
 use std::time::Duration;
 
-fn commanded(name: &'static str, what: &'static str) -> Step {
+fn runner_command(name: &'static str, what: &'static str) -> Step {
     Step::call(name, move |world| {
-        let path = format!("/v1/runners/{}/commands", world.noted("runner")?);
+        let path = format!("/v1/runners/{}/commands", world.note_value("runner")?);
         Some(post(path, json!({ "command": what })).into())
     })
 }
 
-fn beats(draining: bool) -> Step {
-    says("it is heard", "heartbeat", move |_| {
+fn heartbeat(draining: bool) -> Step {
+    post_as_runner("it is heard", "heartbeat", move |_| {
         Some(json!({ "instance": "instance-1", "active": [], "draining": draining }))
     })
 }
 
-pub(in crate::walk) fn drained_and_resumed() -> Flow {
+pub(in crate::walk) fn drain_and_resume() -> Flow {
     let steps = vec![
-        registers("instance-1"),
-        commanded("somebody drains it", "drain"),
-        beats(true),
-        commanded("somebody has it go on", "resume"),
-        beats(false),
-        commanded("somebody drains it once more", "drain"),
+        register("instance-1"),
+        runner_command("somebody drains it", "drain"),
+        heartbeat(true),
+        runner_command("somebody has it go on", "resume"),
+        heartbeat(false),
+        runner_command("somebody drains it once more", "drain"),
     ];
     with_runners("a runner drains, goes on and drains", &[], steps)
 }
 
 /// A repeat is refused, because the runner is gone.
-fn removed() -> Step {
-    let make = |world: &World| Some(delete(format!("/v1/runners/{}", world.noted("runner")?)).into());
-    Step::call("somebody removes the runner", make).or_refused("404")
+fn remove_runner() -> Step {
+    let make = |world: &World| Some(delete(format!("/v1/runners/{}", world.note_value("runner")?)).into());
+    Step::call("somebody removes the runner", make).refused_on_repeat("404")
 }
 
-pub(in crate::walk) fn removed_under_its_job() -> Flow {
-    let known = [tickets::told(), claims("instance-1", "claim-1"), starts("claim-1"), attempt::prepares()];
-    let mut steps = vec![Step::rounds(2), registers("instance-1").walked_elsewhere()];
-    steps.extend(known.map(Step::walked_elsewhere));
-    steps.extend([removed(), Step::sweep("the sweeper takes its job away"), Step::messages()]);
-    let again = [registers("instance-2"), claims("instance-2", "claim-2"), starts("claim-2")];
-    steps.extend(again.into_iter().chain([attempt::fails(), Step::messages()]).map(Step::walked_elsewhere));
+pub(in crate::walk) fn remove_during_job() -> Flow {
+    let known = [
+        tickets::send_ticket_event(),
+        claim("instance-1", "claim-1"),
+        start_process("claim-1"),
+        attempt::report_preparing(),
+    ];
+    let mut steps = vec![Step::sweeps(2), register("instance-1").broken_elsewhere()];
+    steps.extend(known.map(Step::broken_elsewhere));
+    steps.extend([remove_runner(), Step::sweep("the sweeper takes its job away"), Step::messages()]);
+    let again = [register("instance-2"), claim("instance-2", "claim-2"), start_process("claim-2")];
+    steps.extend(again.into_iter().chain([attempt::finish_failed(), Step::messages()]).map(Step::broken_elsewhere));
     with_runners("a runner is removed under its job", &["failed"], steps)
 }
 
 /// Closes the breaker of the runner's account.
-fn closed() -> Step {
+fn close_breaker() -> Step {
     Step::call("somebody has the model asked again", |world| {
-        let account = format!("runner/{}/command", world.noted("runner")?);
+        let account = format!("runner/{}/command", world.note_value("runner")?);
         Some(post("/v1/breakers/close", json!({ "account": account })).into())
     })
 }
 
-pub(in crate::walk) fn left_alone_and_asked_again() -> Flow {
-    let known = [tickets::told(), claims("instance-1", "claim-1"), starts("claim-1"), attempt::prepares()];
-    let mut steps = vec![registers("instance-1").walked_elsewhere()];
-    steps.extend(known.into_iter().chain([attempt::executes()]).map(Step::walked_elsewhere));
-    steps.extend([attempt::meets_trouble(), Step::messages(), closed()]);
+pub(in crate::walk) fn breaker_closed_by_user() -> Flow {
+    let known = [
+        tickets::send_ticket_event(),
+        claim("instance-1", "claim-1"),
+        start_process("claim-1"),
+        attempt::report_preparing(),
+    ];
+    let mut steps = vec![register("instance-1").broken_elsewhere()];
+    steps.extend(known.into_iter().chain([attempt::report_executing()]).map(Step::broken_elsewhere));
+    steps.extend([attempt::finish_overloaded(), Step::messages(), close_breaker()]);
     // The claim cache stays valid for a moment.
     steps.push(Step::wait(Duration::from_secs(10)));
-    let again = [claims("instance-1", "claim-2"), starts("claim-2"), attempt::fails(), Step::messages()];
-    steps.extend(again.map(Step::walked_elsewhere));
+    let again = [claim("instance-1", "claim-2"), start_process("claim-2"), attempt::finish_failed(), Step::messages()];
+    steps.extend(again.map(Step::broken_elsewhere));
     with_runners("a job waits for its model until somebody has it asked again", &["failed"], steps)
 }

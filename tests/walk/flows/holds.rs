@@ -3,28 +3,28 @@
 use super::{flow, tickets};
 use crate::walk::attempt;
 use crate::walk::http::post;
-use crate::walk::step::{Flow, Step, Unrepeated};
+use crate::walk::step::{Flow, Step, WithoutRepeat};
 use serde_json::json;
 
-fn held() -> Step {
+fn hold_project() -> Step {
     let hold = post("/v1/projects/acme/hold", json!({ "reason": "a freeze" }));
-    Step::request("somebody holds the project", hold).unrepeated(Unrepeated::AllOrNothing)
+    Step::request("somebody holds the project", hold).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
-fn released() -> Step {
+fn release_project() -> Step {
     let release = post("/v1/projects/acme/release", json!({}));
-    Step::request("somebody releases it", release).unrepeated(Unrepeated::AllOrNothing)
+    Step::request("somebody releases it", release).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
-pub(in crate::walk) fn released_and_started() -> Flow {
+pub(in crate::walk) fn hold_and_release() -> Flow {
     let steps = vec![
-        held(),
-        tickets::told(),
-        released(),
+        hold_project(),
+        tickets::send_ticket_event(),
+        release_project(),
         Step::messages(),
-        attempt::begins(),
-        attempt::claims(),
-        attempt::fails(),
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::finish_failed(),
         Step::messages(),
     ];
     flow("a held project's ticket starts when it is released", &["failed"], steps)

@@ -1,7 +1,7 @@
 //! A flow in which a refused delivery is replayed after the settings changed.
 
-use super::prepared;
-use super::reviews::{attempted, hooked, reviewed};
+use super::flow_after;
+use super::reviews::{deliver_review, start_attempt, with_hook};
 use crate::walk::attempt;
 use crate::walk::base;
 use crate::walk::http::post;
@@ -11,34 +11,42 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 
 /// A project with `revise_on_review` disabled.
-async fn deaf(world: &World) {
-    hooked(world).await;
-    base::settings(world, |settings| settings.revise_on_review = false).await;
-    let project = base::project(world).await;
+async fn with_revise_disabled(world: &World) {
+    with_hook(world).await;
+    base::change_settings(world, |settings| settings.revise_on_review = false).await;
+    let project = base::load_project(world).await;
     world.note("settings", serde_json::to_value(&project.settings).unwrap());
     world.note("revision", project.rev);
 }
 
 /// Conditional on the revision that was read, so that a repeat is refused.
-fn changed() -> Step {
+fn enable_revise() -> Step {
     let make = |world: &World| {
-        let mut settings: Value = serde_json::from_str(&world.noted("settings")?).unwrap();
+        let mut settings: Value = serde_json::from_str(&world.note_value("settings")?).unwrap();
         settings["revise_on_review"] = true.into();
         let call = post("/v1/projects/acme/settings", settings).put();
-        Some(call.with("if-match", world.noted("revision")?).into())
+        Some(call.header("if-match", world.note_value("revision")?).into())
     };
-    Step::call("somebody changes the settings", make).or_refused("412")
+    Step::call("somebody changes the settings", make).refused_on_repeat("412")
 }
 
-fn replayed() -> Step {
-    let make =
-        |world: &World| Some(post(format!("/v1/deliveries/{}/replay", world.noted("delivery")?), json!({})).into());
+fn replay_delivery() -> Step {
+    let make = |world: &World| {
+        Some(post(format!("/v1/deliveries/{}/replay", world.note_value("delivery")?), json!({})).into())
+    };
     Step::call("somebody has it decided again", make)
 }
 
-pub(in crate::walk) fn refused_and_replayed() -> Flow {
-    let mut steps =
-        vec![reviewed("a review is told", "review 1"), Step::messages(), changed(), replayed(), Step::messages()];
-    steps.extend(attempted().into_iter().chain([attempt::fails(), Step::messages()]).map(Step::walked_elsewhere));
-    prepared("a refused review is decided again", &["failed"], |world| deaf(world).boxed(), steps)
+pub(in crate::walk) fn replay_refused() -> Flow {
+    let mut steps = vec![
+        deliver_review("a review is told", "review 1"),
+        Step::messages(),
+        enable_revise(),
+        replay_delivery(),
+        Step::messages(),
+    ];
+    steps.extend(
+        start_attempt().into_iter().chain([attempt::finish_failed(), Step::messages()]).map(Step::broken_elsewhere),
+    );
+    flow_after("a refused review is decided again", &["failed"], |world| with_revise_disabled(world).boxed(), steps)
 }

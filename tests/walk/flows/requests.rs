@@ -3,41 +3,41 @@
 use super::{flow, tickets};
 use crate::walk::attempt;
 use crate::walk::http::{Request, post};
-use crate::walk::step::{Flow, Step, Unrepeated};
+use crate::walk::step::{Flow, Step, WithoutRepeat};
 use crate::walk::world::World;
 use serde_json::json;
 
-fn keyed(call: Request, key: &str) -> Request {
-    let call = call.with("idempotency-key", key);
-    call.keeping(|world, decision| world.note("job", decision["job"].clone()))
+fn with_key(call: Request, key: &str) -> Request {
+    let call = call.header("idempotency-key", key);
+    call.on_answer(|world, decision| world.note("job", decision["job"].clone()))
 }
 
-fn asked() -> Step {
+fn request_job() -> Step {
     let wish = json!({ "project": "acme", "prompt": "Do it." });
-    Step::request("somebody asks for a job", keyed(post("/v1/jobs", wish), "key-1"))
-        .unrepeated(Unrepeated::AllOrNothing)
+    Step::request("somebody asks for a job", with_key(post("/v1/jobs", wish), "key-1"))
+        .without_repeat(WithoutRepeat::AllOrNothing)
 }
 
-fn retried() -> Step {
+fn retry_job() -> Step {
     let make = |world: &World| {
-        let path = format!("/v1/jobs/{}/retry", world.noted("job")?);
-        Some(keyed(post(path, json!({})), "key-2").into())
+        let path = format!("/v1/jobs/{}/retry", world.note_value("job")?);
+        Some(with_key(post(path, json!({})), "key-2").into())
     };
     Step::call("somebody asks for it once more", make)
 }
 
-pub(in crate::walk) fn asked_retried_and_cancelled() -> Flow {
+pub(in crate::walk) fn request_retry_and_cancel() -> Flow {
     let steps = vec![
-        asked(),
+        request_job(),
         Step::messages(),
-        attempt::begins(),
-        attempt::claims(),
-        attempt::fails(),
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::finish_failed(),
         Step::messages(),
-        retried(),
+        retry_job(),
         Step::messages(),
-        attempt::begins(),
-        tickets::cancelled(),
+        attempt::start_task(),
+        tickets::cancel_job(),
         Step::messages(),
     ];
     flow("a job is asked for, fails, is retried and cancelled", &["failed", "cancelled"], steps)

@@ -4,98 +4,114 @@ use super::flow;
 use crate::story::TRIGGER;
 use crate::walk::attempt;
 use crate::walk::http::post;
-use crate::walk::step::{Call, Flow, From, Step, Unrepeated};
+use crate::walk::step::{Call, Flow, From, Step, WithoutRepeat};
 use crate::walk::world::World;
 use futures::FutureExt;
-use pullyard_emulator::ecs::Outcome;
+use pullyard_emulator::ecs::RunTaskOutcome;
 use serde_json::json;
 use std::time::Duration;
 
 /// The ticket tool reports a ticket in the trigger status.
-pub(super) fn told() -> Step {
+pub(super) fn send_ticket_event() -> Step {
     let event = json!({
         "event_id": "e1", "occurred_at": "2026-11-20T12:01:00Z", "project": "acme", "actor": "ana",
         "ticket": { "key": "APP-1", "title": "About APP-1", "description": "Do it.", "status": TRIGGER },
     });
-    let call = post("/v1/tickets/events", event).to("tickets");
-    let call = call.keeping(|world, decision| world.note("job", decision["job"].clone()));
-    Step::request("a ticket is told", call).unrepeated(Unrepeated::AllOrNothing)
+    let call = post("/v1/tickets/events", event).function("tickets");
+    let call = call.on_answer(|world, decision| world.note("job", decision["job"].clone()));
+    Step::request("a ticket is told", call).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
 /// The ticket tool sends an unreadable event, which is refused and recorded.
-fn told_badly() -> Step {
-    let unreadable = post("/v1/tickets/events", json!({ "project": "acme" })).to("tickets");
-    Step::request("something is told that can't be read", unreadable).refused("4")
+fn send_unreadable_event() -> Step {
+    let unreadable = post("/v1/tickets/events", json!({ "project": "acme" })).function("tickets");
+    Step::request("something is told that can't be read", unreadable).always_refused("4")
 }
 
 pub(in crate::walk) fn unreadable() -> Flow {
-    flow("what can't be read is written down", &[], vec![told_badly()])
+    flow("what can't be read is written down", &[], vec![send_unreadable_event()])
 }
 
-pub(super) fn cancelled() -> Step {
-    let make = |world: &World| Some(post(format!("/v1/jobs/{}/cancel", world.noted("job")?), json!({})).into());
-    Step::call("somebody cancels it", make).unrepeated(Unrepeated::AllOrNothing)
+pub(super) fn cancel_job() -> Step {
+    let make = |world: &World| Some(post(format!("/v1/jobs/{}/cancel", world.note_value("job")?), json!({})).into());
+    Step::call("somebody cancels it", make).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
-fn stopped() -> Step {
+fn task_stopped_event() -> Step {
     Step::call("its container died", |world| {
         let event = json!({
             "detail-type": "ECS Task State Change", "source": "aws.ecs",
             "detail": {
-                "taskArn": world.noted("task")?, "lastStatus": "STOPPED", "startedBy": world.noted("job")?,
+                "taskArn": world.note_value("task")?, "lastStatus": "STOPPED", "startedBy": world.note_value("job")?,
                 "stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited",
                 "containers": [{ "exitCode": 1 }],
             },
         });
-        Some(Call { function: "tasks", event, from: From::Aws, keep: |_, _| {} })
+        Some(Call { function: "tasks", event, from: From::Aws, on_answer: |_, _| {} })
     })
 }
 
 /// Steps until a task works on the ticket's job.
 pub(super) fn until_it_works() -> Vec<Step> {
-    vec![told(), Step::messages(), attempt::begins(), attempt::claims(), attempt::prepares(), attempt::executes()]
+    vec![
+        send_ticket_event(),
+        Step::messages(),
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::report_preparing(),
+        attempt::report_executing(),
+    ]
 }
 
-fn from_there(name: &'static str, ends: &'static [&'static str], more: Vec<Step>) -> Flow {
+fn flow_from_working_job(name: &'static str, ends: &'static [&'static str], more: Vec<Step>) -> Flow {
     flow(name, ends, until_it_works().into_iter().chain(more).collect())
 }
 
-pub(in crate::walk) fn completed() -> Flow {
-    let more =
-        vec![attempt::tells(), attempt::asks_for_its_token(), attempt::syncs(), attempt::completes(), Step::messages()];
-    from_there("a ticket's job completes", &["completed"], more)
+pub(in crate::walk) fn complete_job() -> Flow {
+    let more = vec![
+        attempt::post_no_events(),
+        attempt::get_credentials(),
+        attempt::report_syncing(),
+        attempt::finish_completed(),
+        Step::messages(),
+    ];
+    flow_from_working_job("a ticket's job completes", &["completed"], more)
 }
 
-pub(in crate::walk) fn failed() -> Flow {
-    from_there("a ticket's job fails", &["failed"], vec![attempt::fails(), Step::messages()])
+pub(in crate::walk) fn fail_job() -> Flow {
+    flow_from_working_job("a ticket's job fails", &["failed"], vec![attempt::finish_failed(), Step::messages()])
 }
 
-pub(in crate::walk) fn cancelled_while_it_works() -> Flow {
-    let more = vec![cancelled(), attempt::tells(), attempt::stops(), Step::messages()];
-    from_there("a job is cancelled while it works", &["cancelled"], more)
+pub(in crate::walk) fn cancel_working_job() -> Flow {
+    let more = vec![cancel_job(), attempt::post_no_events(), attempt::finish_cancelled(), Step::messages()];
+    flow_from_working_job("a job is cancelled while it works", &["cancelled"], more)
 }
 
-pub(in crate::walk) fn cancelled_before_it_is_claimed() -> Flow {
-    let steps = vec![told(), Step::messages(), attempt::begins(), cancelled(), Step::messages()];
+pub(in crate::walk) fn cancel_unclaimed_job() -> Flow {
+    let steps = vec![send_ticket_event(), Step::messages(), attempt::start_task(), cancel_job(), Step::messages()];
     flow("a job is cancelled before it is claimed", &["cancelled"], steps)
 }
 
 /// The same, until the task has died.
-pub(super) fn until_its_task_died() -> Vec<Step> {
-    let more =
-        [stopped(), Step::wait(Duration::from_secs(20)), Step::sweep("the sweeper goes round"), Step::messages()];
+pub(super) fn until_task_death() -> Vec<Step> {
+    let more = [
+        task_stopped_event(),
+        Step::wait(Duration::from_secs(20)),
+        Step::sweep("the sweeper goes round"),
+        Step::messages(),
+    ];
     until_it_works().into_iter().chain(more).collect()
 }
 
-pub(in crate::walk) fn died() -> Flow {
-    flow("a task dies under its job", &["failed"], until_its_task_died())
+pub(in crate::walk) fn task_death() -> Flow {
+    flow("a task dies under its job", &["failed"], until_task_death())
 }
 
-pub(in crate::walk) fn started_when_there_is_room() -> Flow {
+pub(in crate::walk) fn capacity_returns() -> Flow {
     let steps = vec![
-        told(),
+        send_ticket_event(),
         Step::act("there is no capacity", |world| {
-            world.aws.ecs().script(vec![Outcome::CapacityUnavailable]);
+            world.aws.ecs().queue_outcomes(vec![RunTaskOutcome::CapacityUnavailable]);
             async { true }.boxed()
         }),
         Step::messages(),
@@ -110,9 +126,9 @@ pub(in crate::walk) fn started_when_there_is_room() -> Flow {
         }),
         Step::sweep("the sweeper goes round"),
         Step::messages(),
-        attempt::begins(),
-        attempt::claims(),
-        attempt::fails(),
+        attempt::start_task(),
+        attempt::claim(),
+        attempt::finish_failed(),
         Step::messages(),
     ];
     flow("a task is started when there is room", &["failed"], steps)

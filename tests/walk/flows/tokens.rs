@@ -1,6 +1,6 @@
 //! Flows of API tokens that are created once per idempotency key, and revoked.
 
-use super::{flow, prepared};
+use super::{flow, flow_after};
 use crate::walk::base;
 use crate::walk::http::{delete, post};
 use crate::walk::step::{Flow, Step};
@@ -13,25 +13,25 @@ fn new() -> Value {
 }
 
 /// A repeat is refused with the token's id, because its text cannot be shown again.
-fn made() -> Step {
-    let make = post("/v1/tokens", new()).with("idempotency-key", "key-1");
-    Step::request("somebody makes a token", make).or_refused("409")
+fn create_token() -> Step {
+    let make = post("/v1/tokens", new()).header("idempotency-key", "key-1");
+    Step::request("somebody makes a token", make).refused_on_repeat("409")
 }
 
-pub(in crate::walk) fn made_once() -> Flow {
-    flow("a token is made", &[], vec![made()])
+pub(in crate::walk) fn token_creation() -> Flow {
+    flow("a token is made", &[], vec![create_token()])
 }
 
-async fn has_another(world: &World) {
-    let made = base::done(world, "/v1/tokens", new()).await;
+async fn with_second_token(world: &World) {
+    let made = base::post_ok(world, "/v1/tokens", new()).await;
     world.note("token", made["id"].clone());
 }
 
-fn revoked() -> Step {
-    let make = |world: &World| Some(delete(format!("/v1/tokens/{}", world.noted("token")?)).into());
+fn revoke_one_token() -> Step {
+    let make = |world: &World| Some(delete(format!("/v1/tokens/{}", world.note_value("token")?)).into());
     Step::call("somebody takes it back", make)
 }
 
-pub(in crate::walk) fn taken_back() -> Flow {
-    prepared("a token is taken back", &[], |world| has_another(world).boxed(), vec![revoked()])
+pub(in crate::walk) fn token_revocation() -> Flow {
+    flow_after("a token is taken back", &[], |world| with_second_token(world).boxed(), vec![revoke_one_token()])
 }

@@ -5,16 +5,16 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 /// Another test's child process may inherit the open script, whose start then fails with "text file busy".
-static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+static SCRIPT_LOCK: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 const SECRET: &str = "wJalrXUtnFEMI";
 
-async fn exported(body: &str, profile: Option<&str>) -> Result<Credentials, Error> {
-    exported_within(body, profile, EXPORT_TIMEOUT).await
+async fn export_with_script(body: &str, profile: Option<&str>) -> Result<Credentials, Error> {
+    export_with_script_within(body, profile, EXPORT_TIMEOUT).await
 }
 
-async fn exported_within(body: &str, profile: Option<&str>, timeout: Duration) -> Result<Credentials, Error> {
-    let _guard = ONE_AT_A_TIME.lock().await;
+async fn export_with_script_within(body: &str, profile: Option<&str>, timeout: Duration) -> Result<Credentials, Error> {
+    let _guard = SCRIPT_LOCK.lock().await;
     let folder = TempDir::new().unwrap();
     let program = folder.path().join("aws");
     std::fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
@@ -25,7 +25,7 @@ async fn exported_within(body: &str, profile: Option<&str>, timeout: Duration) -
 #[track_caller]
 fn check(result: Result<Credentials, Error>, reason: &str, help: &str) {
     let error = result.unwrap_err();
-    let Error::NotExported { reason: said, help: advice } = &error else { panic!("{error:?}") };
+    let Error::ExportFailed { reason: said, help: advice } = &error else { panic!("{error:?}") };
     assert!(said.contains(reason), "{said}");
     assert_eq!(advice, help);
     assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
@@ -38,13 +38,13 @@ async fn credentials_are_parsed_when_the_cli_exports_them() {
     );
     let script =
         format!("[ \"$*\" = 'configure export-credentials --format process --profile work' ] && echo '{answer}'");
-    let credentials = exported(&script, Some("work")).await.unwrap();
+    let credentials = export_with_script(&script, Some("work")).await.unwrap();
     assert_eq!((credentials.access_key_id(), credentials.session_token()), ("AKIA", Some("t")));
     assert_eq!(credentials.secret_access_key(), SECRET);
     assert!(!format!("{credentials:?}").contains(SECRET));
     let plain = format!(r#"{{"Version":1,"AccessKeyId":"AKIA","SecretAccessKey":"{SECRET}"}}"#);
     let script = format!("[ \"$*\" = 'configure export-credentials --format process' ] && echo '{plain}'");
-    assert_eq!(exported(&script, None).await.unwrap().session_token(), None);
+    assert_eq!(export_with_script(&script, None).await.unwrap().session_token(), None);
 }
 
 #[tokio::test]
@@ -80,9 +80,9 @@ async fn cli_error_names_its_cause_and_the_fix() {
         (&format!("custom-process: {SECRET}"), 255, "exported no credentials of the profile work", find),
     ] {
         let script = format!("echo '{stderr}' >&2; exit {code}");
-        check(exported(&script, Some("work")).await, reason, help);
+        check(export_with_script(&script, Some("work")).await, reason, help);
     }
-    check(exported(&format!("echo '{SECRET}'"), Some("work")).await, "exported no credentials", find);
+    check(export_with_script(&format!("echo '{SECRET}'"), Some("work")).await, "exported no credentials", find);
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn export_fails_when_the_cli_is_missing_or_silent() {
     let folder = TempDir::new().unwrap();
     let unfit = export(folder.path().as_os_str(), Some("work"), EXPORT_TIMEOUT).await;
     check(unfit, "the profile work needs the AWS CLI, which failed to start", install);
-    let silent = exported_within("exec sleep 60", Some("work"), Duration::from_millis(50)).await;
+    let silent = export_with_script_within("exec sleep 60", Some("work"), Duration::from_millis(50)).await;
     check(
         silent,
         "did not export credentials of the profile work within 0 s",

@@ -1,7 +1,7 @@
 //! Compares the agents in the image with those that projects use on Fargate.
 
 use super::label::REVISION;
-use super::{Finding, Labels, ModelNeed};
+use super::{Finding, ImageLabels, ModelRequirement};
 use crate::Stack;
 use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX};
 
@@ -9,7 +9,7 @@ use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX};
 const AGENTS: [(&str, &str, &str); 2] =
     [(CLAUDE_CODE, "pullyard.agent.claude_code", "--claude-code"), (CODEX, "pullyard.agent.codex", "--codex")];
 
-pub(super) fn compare(stack: &Stack, labels: &Labels, needs: &[ModelNeed]) -> Vec<Finding> {
+pub(super) fn compare_agent(stack: &Stack, labels: &ImageLabels, needs: &[ModelRequirement]) -> Vec<Finding> {
     let push = format!("infra/image/push --stack {}", stack.name);
     // The Dockerfile sets all labels. The label of an agent that is not installed is empty.
     let labelled =
@@ -59,20 +59,20 @@ mod tests {
     use crate::stack::sample;
     use pullyard_domain::agent::ModelSecrets;
 
-    const NEW: (&str, &str) = (REVISION, "abc");
+    const REVISION_LABEL: (&str, &str) = (REVISION, "abc");
 
-    fn labels(labels: &[(&str, &str)]) -> Labels {
-        Labels(labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    fn labels(labels: &[(&str, &str)]) -> ImageLabels {
+        ImageLabels(labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
-    fn need(agents: &[&str], on_fargate: bool) -> ModelNeed {
+    fn model_need(agents: &[&str], on_fargate: bool) -> ModelRequirement {
         let agents = agents.iter().map(|agent| (*agent).to_owned()).collect();
-        ModelNeed { project: "acme".into(), agents, secrets: ModelSecrets::default(), on_fargate }
+        ModelRequirement { project: "acme".into(), agents, secrets: ModelSecrets::default(), on_fargate }
     }
 
     #[track_caller]
-    fn check(image: &[(&str, &str)], need: ModelNeed, expected: &[(Verdict, &str, &str)]) {
-        let findings = compare(&sample(), &labels(image), &[need]);
+    fn check(image: &[(&str, &str)], need: ModelRequirement, expected: &[(Verdict, &str, &str)]) {
+        let findings = compare_agent(&sample(), &labels(image), &[need]);
         assert_eq!(findings.len(), expected.len(), "{findings:#?}");
         for (finding, (verdict, sentence, help)) in findings.iter().zip(expected) {
             assert_eq!((finding.verdict, finding.sentence.as_str()), (*verdict, *sentence));
@@ -82,19 +82,19 @@ mod tests {
 
     #[test]
     fn versions_are_shown_when_the_image_has_every_agent() {
-        let both = [NEW, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "0.63.0")];
-        let all = need(&[CLAUDE_CODE, CODEX, AUTO], true);
+        let both = [REVISION_LABEL, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "0.63.0")];
+        let all = model_need(&[CLAUDE_CODE, CODEX, AUTO], true);
         check(&both, all, &[(Verdict::Good, "The image has claude_code 2.1.197 and codex 0.63.0.", "")]);
-        check(&[NEW], need(&[], true), &[(Verdict::Good, "The image has no agent.", "")]);
-        check(&[NEW], need(&[CODEX], false), &[(Verdict::Good, "The image has no agent.", "")]);
+        check(&[REVISION_LABEL], model_need(&[], true), &[(Verdict::Good, "The image has no agent.", "")]);
+        check(&[REVISION_LABEL], model_need(&[CODEX], false), &[(Verdict::Good, "The image has no agent.", "")]);
     }
 
     #[test]
     fn agent_is_wrong_when_the_image_lacks_it() {
         let lacks = "Jobs of acme run codex on Fargate, but the image lacks it.";
-        let claude = [NEW, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "")];
+        let claude = [REVISION_LABEL, (AGENTS[0].1, "2.1.197"), (AGENTS[1].1, "")];
         let fix = "`infra/image/push --codex latest --stack py`";
-        check(&claude, need(&[AUTO, CLAUDE_CODE, CODEX], true), &[(Verdict::Wrong, lacks, fix)]);
+        check(&claude, model_need(&[AUTO, CLAUDE_CODE, CODEX], true), &[(Verdict::Wrong, lacks, fix)]);
         let expected = [
             (Verdict::Wrong, "Jobs of acme run an agent on Fargate, but the image has none.", "--claude-code latest"),
             (
@@ -103,13 +103,13 @@ mod tests {
                 "infra/image/push --claude-code latest",
             ),
         ];
-        check(&[NEW], need(&[AUTO, CLAUDE_CODE], true), &expected);
+        check(&[REVISION_LABEL], model_need(&[AUTO, CLAUDE_CODE], true), &expected);
     }
 
     #[test]
     fn image_of_an_older_push_is_a_warning() {
         let older = [("org.opencontainers.image.version", "0.1.0")];
         let sentence = "The image has no agent labels: an older version of infra/image/push built it.";
-        check(&older, need(&[CODEX], true), &[(Verdict::Warning, sentence, "infra/image/push --stack py")]);
+        check(&older, model_need(&[CODEX], true), &[(Verdict::Warning, sentence, "infra/image/push --stack py")]);
     }
 }

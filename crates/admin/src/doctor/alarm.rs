@@ -4,15 +4,15 @@ use super::Finding;
 use crate::aws::Service;
 use crate::{Aws, Error, Stack};
 
-pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     let topic = [("TopicArn".to_owned(), stack.alarm_topic.clone())];
-    let answer = aws.query(Service::Sns, "ListSubscriptionsByTopic", &topic).await?;
+    let answer = aws.call_query(Service::Sns, "ListSubscriptionsByTopic", &topic).await?;
     let result = answer.child("ListSubscriptionsByTopicResult").unwrap_or(&answer);
     let state = |arn: Option<&str>| arn.is_some_and(|arn| arn.starts_with("arn:"));
     // Deleted subscriptions stay listed for a while.
-    let listed = result.list("Subscriptions").filter(|one| one.text_of("SubscriptionArn") != Some("Deleted"));
+    let listed = result.members("Subscriptions").filter(|one| one.child_text("SubscriptionArn") != Some("Deleted"));
     let (sure, pending): (Vec<_>, Vec<_>) =
-        listed.partition(|subscription| state(subscription.text_of("SubscriptionArn")));
+        listed.partition(|subscription| state(subscription.child_text("SubscriptionArn")));
     let subscribe = format!(
         "Add a subscriber: `aws sns subscribe --topic-arn {} --protocol email --notification-endpoint ADDRESS`, and \
          confirm the e-mail.",
@@ -24,7 +24,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
             "alarms",
             format!(
                 "No one receives the alarms: {} has not confirmed the subscription.",
-                waiting.text_of("Endpoint").unwrap_or("the only subscriber")
+                waiting.child_text("Endpoint").unwrap_or("the only subscriber")
             ),
             "Open the e-mail from AWS Notifications and confirm it; check the spam folder, too.",
         ),

@@ -5,11 +5,11 @@ use crate::Aws;
 use std::time::Duration;
 
 /// AWS accepts five minutes; warn early.
-const SKEW: Duration = Duration::from_secs(30);
+const MAX_SKEW: Duration = Duration::from_secs(30);
 
-pub(super) fn look(aws: &Aws) -> Option<Finding> {
-    let apart = aws.clocks()?.apart();
-    Some(if apart > SKEW {
+pub(super) fn check(aws: &Aws) -> Option<Finding> {
+    let apart = aws.clock_sample()?.skew();
+    Some(if apart > MAX_SKEW {
         Finding::wrong(
             "clock",
             format!("The clocks of AWS and of this machine are {} s apart.", apart.as_secs()),

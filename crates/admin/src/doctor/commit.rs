@@ -9,7 +9,7 @@ const INSTALL: &str = "`cargo install --path crates/cli`";
 /// `None`: the part was not read, which another finding reports. Empty or `unknown`: the part names no commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Commits<'a> {
-    pub ours: &'a str,
+    pub client: &'a str,
     pub program: Option<&'a str>,
     pub image: Option<&'a str>,
 }
@@ -19,9 +19,9 @@ struct Reference<'a> {
     part: &'static str,
 }
 
-pub(super) fn compare(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
-    let (ours, templates) = (known(commits.ours), stack.commit.as_deref().and_then(known));
-    let program = commits.program.and_then(known);
+pub(super) fn compare_commits(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
+    let (ours, templates) = (known_commit(commits.client), stack.commit.as_deref().and_then(known_commit));
+    let program = commits.program.and_then(known_commit);
     let deployed = program.filter(|program| templates == Some(program));
     let Some(reference) = reference(ours, program, templates, deployed) else {
         return vec![Finding::warning(
@@ -31,10 +31,10 @@ pub(super) fn compare(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
         )];
     };
     let mut findings: Vec<Finding> = [
-        client(ours, deployed),
-        commits.program.and_then(|_| of_program(program, &reference)),
-        of_templates(templates, &reference),
-        commits.image.and_then(|image| of_image(known(image), &reference, &stack.name)),
+        check_client(ours, deployed),
+        commits.program.and_then(|_| check_program(program, &reference)),
+        check_templates(templates, &reference),
+        commits.image.and_then(|image| check_image(known_commit(image), &reference, &stack.name)),
     ]
     .into_iter()
     .flatten()
@@ -49,7 +49,7 @@ pub(super) fn compare(stack: &Stack, commits: &Commits<'_>) -> Vec<Finding> {
     findings
 }
 
-fn known(commit: &str) -> Option<&str> {
+fn known_commit(commit: &str) -> Option<&str> {
     Some(commit.trim()).filter(|commit| !commit.is_empty() && *commit != "unknown")
 }
 
@@ -74,7 +74,7 @@ fn reference<'a>(
 }
 
 /// An older client is common and harmless, so it is a warning.
-fn client(ours: Option<&str>, deployed: Option<&str>) -> Option<Finding> {
+fn check_client(ours: Option<&str>, deployed: Option<&str>) -> Option<Finding> {
     let Some(ours) = ours else {
         let help = format!("Install it from a clone: {INSTALL}.");
         return Some(Finding::warning("commit", "The commit of this program is unknown.", help));
@@ -89,26 +89,26 @@ fn client(ours: Option<&str>, deployed: Option<&str>) -> Option<Finding> {
     Some(Finding::warning("commit", sentence, help))
 }
 
-fn of_program(program: Option<&str>, reference: &Reference<'_>) -> Option<Finding> {
+fn check_program(program: Option<&str>, reference: &Reference<'_>) -> Option<Finding> {
     let help = format!("Deploy it: {DEPLOY}.");
     match program {
         None => Some(Finding::warning("commit", "The commit of the stack's program is unknown.", help)),
-        Some(program) => differs("The stack's program is", program, reference, help),
+        Some(program) => check_equal("The stack's program is", program, reference, help),
     }
 }
 
-fn of_templates(templates: Option<&str>, reference: &Reference<'_>) -> Option<Finding> {
+fn check_templates(templates: Option<&str>, reference: &Reference<'_>) -> Option<Finding> {
     let help = format!("Deploy them: {DEPLOY}.");
     match templates {
         None => {
             let sentence = "The commit of the templates is unknown: run infra/preflight before sam deploy.";
             Some(Finding::warning("commit", sentence, format!("`infra/preflight`, then {DEPLOY}.")))
         }
-        Some(templates) => differs("The stack's templates are", templates, reference, help),
+        Some(templates) => check_equal("The stack's templates are", templates, reference, help),
     }
 }
 
-fn of_image(image: Option<&str>, reference: &Reference<'_>, stack: &str) -> Option<Finding> {
+fn check_image(image: Option<&str>, reference: &Reference<'_>, stack: &str) -> Option<Finding> {
     let help = format!("Push it: `infra/image/push --stack {stack}`.");
     match image {
         None => Some(Finding::warning(
@@ -116,11 +116,11 @@ fn of_image(image: Option<&str>, reference: &Reference<'_>, stack: &str) -> Opti
             "The commit of the image is unknown: an older version of infra/image/push built it.",
             help,
         )),
-        Some(image) => differs("The image is", image, reference, help),
+        Some(image) => check_equal("The image is", image, reference, help),
     }
 }
 
-fn differs(subject: &str, commit: &str, reference: &Reference<'_>, help: String) -> Option<Finding> {
+fn check_equal(subject: &str, commit: &str, reference: &Reference<'_>, help: String) -> Option<Finding> {
     let Reference { commit: wanted, part } = reference;
     let sentence = || format!("{subject} from commit {}; {part} from {}.", short(commit), short(wanted));
     (commit != *wanted).then(|| Finding::wrong("commit", sentence(), help))
@@ -136,9 +136,9 @@ mod tests {
     const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
     const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
 
-    fn found(ours: &str, program: Option<&str>, templates: Option<&str>, image: Option<&str>) -> Vec<Finding> {
+    fn findings(ours: &str, program: Option<&str>, templates: Option<&str>, image: Option<&str>) -> Vec<Finding> {
         let stack = Stack { commit: templates.map(str::to_owned), ..sample() };
-        compare(&stack, &Commits { ours, program, image })
+        compare_commits(&stack, &Commits { client: ours, program, image })
     }
 
     #[track_caller]
@@ -153,19 +153,19 @@ mod tests {
     #[test]
     fn verdict_is_good_when_all_known_commits_agree() {
         let all = "Same commit, aaaaaaaaaaaa, for this program, the stack's program, its templates, the image.";
-        check(found(A, Some(A), Some(A), Some(A)), &[(Verdict::Good, all, "")]);
+        check(findings(A, Some(A), Some(A), Some(A)), &[(Verdict::Good, all, "")]);
         let some = "Same commit, aaaaaaaaaaaa, for this program, its templates.";
-        check(found(A, None, Some(A), None), &[(Verdict::Good, some, "")]);
+        check(findings(A, None, Some(A), None), &[(Verdict::Good, some, "")]);
     }
 
     #[test]
     fn part_of_another_commit_is_wrong_and_names_its_fix() {
         let program = "The stack's program is from commit bbbbbbbbbbbb; this program from aaaaaaaaaaaa.";
-        check(found(A, Some(B), Some(A), Some(A)), &[(Verdict::Wrong, program, DEPLOY)]);
+        check(findings(A, Some(B), Some(A), Some(A)), &[(Verdict::Wrong, program, DEPLOY)]);
         let templates = "The stack's templates are from commit bbbbbbbbbbbb; this program from aaaaaaaaaaaa.";
-        check(found(A, Some(A), Some(B), Some(A)), &[(Verdict::Wrong, templates, DEPLOY)]);
+        check(findings(A, Some(A), Some(B), Some(A)), &[(Verdict::Wrong, templates, DEPLOY)]);
         let image = "The image is from commit bbbbbbbbbbbb; the stack's program and templates from aaaaaaaaaaaa.";
-        check(found(A, Some(A), Some(A), Some(B)), &[(Verdict::Wrong, image, "`infra/image/push --stack py`")]);
+        check(findings(A, Some(A), Some(A), Some(B)), &[(Verdict::Wrong, image, "`infra/image/push --stack py`")]);
         let (image, templates) = (
             "The image is from commit bbbbbbbbbbbb; this program from aaaaaaaaaaaa.",
             "The stack's templates are from commit cccccccccccc; this program from aaaaaaaaaaaa.",
@@ -175,30 +175,30 @@ mod tests {
             (Verdict::Wrong, templates, DEPLOY),
             (Verdict::Wrong, image, "infra/image/push"),
         ];
-        check(found(A, Some(B), Some(C), Some(B)), &expected);
+        check(findings(A, Some(B), Some(C), Some(B)), &expected);
     }
 
     #[test]
     fn client_of_another_commit_is_a_warning_when_the_stack_agrees() {
         let client =
             "This program is from commit aaaaaaaaaaaa; the stack's program and templates are from bbbbbbbbbbbb.";
-        check(found(A, Some(B), Some(B), Some(B)), &[(Verdict::Warning, client, INSTALL)]);
+        check(findings(A, Some(B), Some(B), Some(B)), &[(Verdict::Warning, client, INSTALL)]);
     }
 
     #[test]
     fn part_without_a_commit_is_a_warning() {
         let templates = "The commit of the templates is unknown: run infra/preflight before sam deploy.";
         for absent in [None, Some(""), Some("unknown")] {
-            check(found(A, Some(A), absent, Some(A)), &[(Verdict::Warning, templates, "infra/preflight")]);
+            check(findings(A, Some(A), absent, Some(A)), &[(Verdict::Warning, templates, "infra/preflight")]);
         }
         let program = "The commit of the stack's program is unknown.";
-        check(found(A, Some(""), Some(A), None), &[(Verdict::Warning, program, DEPLOY)]);
+        check(findings(A, Some(""), Some(A), None), &[(Verdict::Warning, program, DEPLOY)]);
         let image = "The commit of the image is unknown: an older version of infra/image/push built it.";
-        check(found(A, Some(A), Some(A), Some("")), &[(Verdict::Warning, image, "infra/image/push")]);
+        check(findings(A, Some(A), Some(A), Some("")), &[(Verdict::Warning, image, "infra/image/push")]);
         let client = "The commit of this program is unknown.";
-        check(found("unknown", Some(A), Some(A), Some(A)), &[(Verdict::Warning, client, INSTALL)]);
+        check(findings("unknown", Some(A), Some(A), Some(A)), &[(Verdict::Warning, client, INSTALL)]);
         check(
-            found("unknown", Some(""), None, None),
+            findings("unknown", Some(""), None, None),
             &[(Verdict::Warning, "The commits of this program and of the stack are unknown.", INSTALL)],
         );
     }
@@ -213,6 +213,6 @@ mod tests {
                 DEPLOY,
             ),
         ];
-        check(found("unknown", Some(A), Some(B), None), &expected);
+        check(findings("unknown", Some(A), Some(B), None), &expected);
     }
 }

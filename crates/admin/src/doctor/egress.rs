@@ -8,9 +8,9 @@ use crate::{Aws, Error, Stack};
 const HELP: &str = "Add a route for 0.0.0.0/0 to an internet or NAT gateway, or deploy with other subnets. Without \
                     subnets, the stack creates its own.";
 
-pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let wanted = numbered("SubnetId", &stack.subnets);
-    let subnets = match aws.query(Service::Ec2, "DescribeSubnets", &wanted).await {
+pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+    let wanted = numbered_parameters("SubnetId", &stack.subnets);
+    let subnets = match aws.call_query(Service::Ec2, "DescribeSubnets", &wanted).await {
         Err(error) if error.code() == Some("InvalidSubnetID.NotFound") => {
             let sentence = format!(
                 "A subnet of tasks does not exist any more. The stack was deployed with {}.",
@@ -20,35 +20,35 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
         }
         subnets => subnets?,
     };
-    let vpc = subnets.list("subnetSet").find_map(|subnet| subnet.text_of("vpcId")).unwrap_or_default().to_owned();
+    let vpc = subnets.members("subnetSet").find_map(|subnet| subnet.child_text("vpcId")).unwrap_or_default().to_owned();
     let of_vpc = [("Filter.1.Name".to_owned(), "vpc-id".to_owned()), ("Filter.1.Value.1".to_owned(), vpc)];
-    let group = numbered("GroupId", std::slice::from_ref(&stack.security_group));
+    let group = numbered_parameters("GroupId", std::slice::from_ref(&stack.security_group));
     let (routes, groups) = tokio::try_join!(
-        aws.query(Service::Ec2, "DescribeRouteTables", &of_vpc),
-        aws.query(Service::Ec2, "DescribeSecurityGroups", &group),
+        aws.call_query(Service::Ec2, "DescribeRouteTables", &of_vpc),
+        aws.call_query(Service::Ec2, "DescribeSecurityGroups", &group),
     )?;
-    let tables: Vec<_> = routes.list("routeTableSet").collect();
+    let tables: Vec<_> = routes.members("routeTableSet").collect();
     let mut findings = Vec::new();
     for subnet in &stack.subnets {
-        let sentence = match table_of(subnet, &tables).map(way_out) {
-            Some(Way::Out) => continue,
-            Some(Way::Public(_)) if stack.public_ip => continue,
-            Some(Way::Public(gateway)) => {
+        let sentence = match route_table_of(subnet, &tables).map(internet_route) {
+            Some(InternetRoute::Direct) => continue,
+            Some(InternetRoute::InternetGateway(_)) if stack.public_ip => continue,
+            Some(InternetRoute::InternetGateway(gateway)) => {
                 let sentence = format!("{subnet} routes to {gateway}, but its tasks have no public address.");
                 let help = "Deploy with AssignPublicIp=true, or with subnets that have a NAT gateway.";
                 findings.push(Finding::wrong("egress", sentence, help));
                 continue;
             }
-            Some(Way::Broken(target)) => {
+            Some(InternetRoute::Blackhole(target)) => {
                 format!("The internet route of {subnet} leads to {target}, which does not exist any more.")
             }
-            Some(Way::None) | None => {
+            Some(InternetRoute::None) | None => {
                 format!("{subnet} has no route to the internet: its tasks can't reach a forge.")
             }
         };
         findings.push(Finding::wrong("egress", sentence, HELP));
     }
-    if !groups.list("securityGroupInfo").any(lets_out) {
+    if !groups.members("securityGroupInfo").any(allows_https) {
         findings.push(Finding::wrong(
             "egress",
             format!("The security group {} blocks outgoing HTTPS: tasks can't reach a forge.", stack.security_group),
@@ -66,51 +66,52 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     Ok(findings)
 }
 
-fn numbered(name: &str, values: &[String]) -> Vec<(String, String)> {
+fn numbered_parameters(name: &str, values: &[String]) -> Vec<(String, String)> {
     (1..).zip(values).map(|(n, value)| (format!("{name}.{n}"), value.clone())).collect()
 }
 
-fn table_of<'a>(subnet: &str, tables: &[&'a Element]) -> Option<&'a Element> {
-    let has = |table: &&&Element, which: &dyn Fn(&Element) -> bool| table.list("associationSet").any(which);
-    let own = tables.iter().find(|table| has(table, &|of| of.text_of("subnetId") == Some(subnet)));
-    own.or_else(|| tables.iter().find(|table| has(table, &|of| of.text_of("main") == Some("true")))).copied()
+fn route_table_of<'a>(subnet: &str, tables: &[&'a Element]) -> Option<&'a Element> {
+    let has = |table: &&&Element, which: &dyn Fn(&Element) -> bool| table.members("associationSet").any(which);
+    let own = tables.iter().find(|table| has(table, &|of| of.child_text("subnetId") == Some(subnet)));
+    own.or_else(|| tables.iter().find(|table| has(table, &|of| of.child_text("main") == Some("true")))).copied()
 }
 
-enum Way {
-    Out,
+enum InternetRoute {
+    Direct,
     /// An internet gateway serves only tasks with a public address.
-    Public(String),
-    Broken(String),
+    InternetGateway(String),
+    Blackhole(String),
     None,
 }
 
-fn way_out(table: &Element) -> Way {
-    let Some(route) = table.list("routeSet").find(|route| route.text_of("destinationCidrBlock") == Some("0.0.0.0/0"))
+fn internet_route(table: &Element) -> InternetRoute {
+    let Some(route) =
+        table.members("routeSet").find(|route| route.child_text("destinationCidrBlock") == Some("0.0.0.0/0"))
     else {
-        return Way::None;
+        return InternetRoute::None;
     };
-    if route.text_of("state") == Some("blackhole") {
+    if route.child_text("state") == Some("blackhole") {
         let targets = ["gatewayId", "natGatewayId", "transitGatewayId", "networkInterfaceId", "instanceId"];
-        let target = targets.iter().find_map(|target| route.text_of(target)).unwrap_or("something");
-        return Way::Broken(target.to_owned());
+        let target = targets.iter().find_map(|target| route.child_text(target)).unwrap_or("something");
+        return InternetRoute::Blackhole(target.to_owned());
     }
-    match route.text_of("gatewayId").filter(|gateway| gateway.starts_with("igw-")) {
-        Some(gateway) => Way::Public(gateway.to_owned()),
-        None => Way::Out,
+    match route.child_text("gatewayId").filter(|gateway| gateway.starts_with("igw-")) {
+        Some(gateway) => InternetRoute::InternetGateway(gateway.to_owned()),
+        None => InternetRoute::Direct,
     }
 }
 
 /// Requires HTTPS to any address, because forges and model providers publish no complete list.
-fn lets_out(group: &Element) -> bool {
-    group.list("ipPermissionsEgress").any(|rule| {
-        let port = |name: &str| rule.text_of(name).and_then(|port| port.parse::<i64>().ok());
-        let https = match rule.text_of("ipProtocol") {
+fn allows_https(group: &Element) -> bool {
+    group.members("ipPermissionsEgress").any(|rule| {
+        let port = |name: &str| rule.child_text(name).and_then(|port| port.parse::<i64>().ok());
+        let https = match rule.child_text("ipProtocol") {
             Some("-1") => true,
             Some("tcp" | "6") => {
                 port("fromPort").is_some_and(|from| from <= 443) && port("toPort").is_some_and(|to| to >= 443)
             }
             _ => false,
         };
-        https && rule.list("ipRanges").any(|range| range.text_of("cidrIp") == Some("0.0.0.0/0"))
+        https && rule.members("ipRanges").any(|range| range.child_text("cidrIp") == Some("0.0.0.0/0"))
     })
 }

@@ -6,12 +6,12 @@ use crate::{Aws, Error, Stack};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     // Task sizes usually share one image; query each image once.
     let mut images = BTreeMap::<String, Vec<&str>>::new();
     for (size, family) in &stack.task_definitions {
         let asked = json!({ "taskDefinition": family });
-        let answer = match aws.json(Service::Ecs, "DescribeTaskDefinition", &asked).await {
+        let answer = match aws.call_json(Service::Ecs, "DescribeTaskDefinition", &asked).await {
             Err(error) if error.code() == Some("ClientException") => {
                 let sentence = format!("There is no task definition {family} for {size} tasks.");
                 return Ok(vec![Finding::wrong("image", sentence, "Deploy the stack again to create it.")]);
@@ -24,7 +24,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     let mut findings = Vec::new();
     for (image, sizes) in images {
         let sizes = sizes.join(", ");
-        let Some((asked, tag)) = question(&image, &stack.repository_uri) else {
+        let Some((asked, tag)) = image_request(&image, &stack.repository_uri) else {
             let sentence = format!("{sizes} tasks run {image}, which is not in the stack's own repository.");
             findings.push(Finding::warning(
                 "image",
@@ -33,7 +33,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
             ));
             continue;
         };
-        let pushed = match aws.json(Service::Ecr, "DescribeImages", &asked).await {
+        let pushed = match aws.call_json(Service::Ecr, "DescribeImages", &asked).await {
             Err(error) if error.code() == Some("ImageNotFoundException") => false,
             answer => answer?["imageDetails"].as_array().is_some_and(|images| !images.is_empty()),
         };
@@ -50,7 +50,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
 }
 
 /// ECR's request for an image, and the image's tag or digest.
-pub(super) fn question(image: &str, repository_uri: &str) -> Option<(Value, String)> {
+pub(super) fn image_request(image: &str, repository_uri: &str) -> Option<(Value, String)> {
     let rest = image.strip_prefix(repository_uri)?;
     let (key, tag) = match (rest.strip_prefix('@'), rest.strip_prefix(':')) {
         (Some(digest), _) => ("imageDigest", digest),
@@ -71,12 +71,12 @@ mod tests {
     #[test]
     fn query_names_the_image_by_tag_or_digest() {
         let uri = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/py/runner";
-        let tag = |image: &str| question(image, uri).map(|(asked, tag)| (asked["imageIds"][0].clone(), tag));
+        let tag = |image: &str| image_request(image, uri).map(|(asked, tag)| (asked["imageIds"][0].clone(), tag));
         assert_eq!(tag(&format!("{uri}:1.2")), Some((json!({ "imageTag": "1.2" }), "1.2".into())));
         assert_eq!(tag(uri), Some((json!({ "imageTag": "latest" }), "latest".into())));
         assert_eq!(tag(&format!("{uri}@sha256:ab")), Some((json!({ "imageDigest": "sha256:ab" }), "sha256:ab".into())));
         assert_eq!((tag(&format!("{uri}-2:1")), tag("debian:12")), (None, None));
-        let (asked, _) = question(uri, uri).unwrap();
+        let (asked, _) = image_request(uri, uri).unwrap();
         assert_eq!((&asked["registryId"], &asked["repositoryName"]), (&json!("123456789012"), &json!("py/runner")));
     }
 }

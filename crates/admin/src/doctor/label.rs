@@ -1,7 +1,7 @@
 //! Reads the labels of the image that tasks run from ECR.
 
 use super::Finding;
-use super::image::question;
+use super::image::image_request;
 use crate::aws::Service;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::text::format_error_chain;
@@ -19,9 +19,9 @@ const MEDIA_TYPES: [&str; 4] = [
 ];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Labels(pub(super) BTreeMap<String, String>);
+pub struct ImageLabels(pub(super) BTreeMap<String, String>);
 
-impl Labels {
+impl ImageLabels {
     pub fn commit(&self) -> &str {
         self.get(REVISION)
     }
@@ -31,87 +31,90 @@ impl Labels {
     }
 }
 
-enum Fault {
-    Elsewhere,
+enum LabelError {
+    OtherRepository,
     NotPushed,
     NoArchitecture(String),
     Aws(Error),
 }
 
-impl From<Error> for Fault {
+impl From<Error> for LabelError {
     fn from(error: Error) -> Self {
         Self::Aws(error)
     }
 }
 
-pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Labels, Finding> {
+pub(super) async fn load_labels(aws: &Aws, stack: &Stack) -> Result<ImageLabels, Finding> {
     let image = stack.image.clone().unwrap_or_else(|| format!("{}:latest", stack.repository_uri));
-    read(aws, stack, &image).await.map_err(|fault| {
+    get_labels(aws, stack, &image).await.map_err(|fault| {
         let push = format!("Build and push it: `infra/image/push --stack {}`.", stack.name);
         let (reason, help) = match fault {
-            Fault::Elsewhere => {
+            LabelError::OtherRepository => {
                 ("it is not in the stack's repository".into(), "Check yourself which agents it has.".into())
             }
-            Fault::NotPushed => ("the repository has no such image".into(), push),
-            Fault::NoArchitecture(architecture) => (format!("it has no variant for {architecture}"), push),
-            Fault::Aws(error) if error.is_denied() => {
+            LabelError::NotPushed => ("the repository has no such image".into(), push),
+            LabelError::NoArchitecture(architecture) => (format!("it has no variant for {architecture}"), push),
+            LabelError::Aws(error) if error.is_denied() => {
                 let action = error.operation().unwrap_or_default().replacen("ECR ", "ecr:", 1);
                 let reason = format!("these credentials lack the permission {action}");
                 (reason, "Grant it to the caller; docs/operations.md lists the permissions of this command.".into())
             }
-            Fault::Aws(error) => (format!("failed to {}", format_error_chain(&error)), "Run the command again.".into()),
+            LabelError::Aws(error) => {
+                (format!("failed to {}", format_error_chain(&error)), "Run the command again.".into())
+            }
         };
         Finding::warning("labels", format!("Can't read the labels of the image {image}: {reason}."), help)
     })
 }
 
-async fn read(aws: &Aws, stack: &Stack, image: &str) -> Result<Labels, Fault> {
-    let (mut image, _) = question(image, &stack.repository_uri).ok_or(Fault::Elsewhere)?;
+async fn get_labels(aws: &Aws, stack: &Stack, image: &str) -> Result<ImageLabels, LabelError> {
+    let (mut image, _) = image_request(image, &stack.repository_uri).ok_or(LabelError::OtherRepository)?;
     image["acceptedMediaTypes"] = json!(MEDIA_TYPES);
     let mut manifest = get_manifest(aws, &image).await?;
     if let Some(index) = manifest["manifests"].as_array() {
         let architecture = stack.architecture.as_deref().unwrap_or("x86_64");
-        let digest = variant(index, architecture).ok_or_else(|| Fault::NoArchitecture(architecture.to_owned()))?;
+        let digest =
+            find_variant(index, architecture).ok_or_else(|| LabelError::NoArchitecture(architecture.to_owned()))?;
         image["imageIds"] = json!([{ "imageDigest": digest }]);
         manifest = get_manifest(aws, &image).await?;
     }
-    let digest = manifest["config"]["digest"].as_str().ok_or_else(|| unreadable("BatchGetImage"))?;
+    let digest = manifest["config"]["digest"].as_str().ok_or_else(|| unreadable_response("BatchGetImage"))?;
     let layer = json!({
         "registryId": image["registryId"], "repositoryName": image["repositoryName"], "layerDigest": digest,
     });
-    let answer = aws.json(Service::Ecr, "GetDownloadUrlForLayer", &layer).await?;
-    let url = answer["downloadUrl"].as_str().ok_or_else(|| unreadable("GetDownloadUrlForLayer"))?;
-    Ok(labels(&aws.get_json(Service::Ecr, url).await?))
+    let answer = aws.call_json(Service::Ecr, "GetDownloadUrlForLayer", &layer).await?;
+    let url = answer["downloadUrl"].as_str().ok_or_else(|| unreadable_response("GetDownloadUrlForLayer"))?;
+    Ok(parse_labels(&aws.get_json(Service::Ecr, url).await?))
 }
 
-async fn get_manifest(aws: &Aws, image: &Value) -> Result<Value, Fault> {
-    let answer = aws.json(Service::Ecr, "BatchGetImage", image).await?;
+async fn get_manifest(aws: &Aws, image: &Value) -> Result<Value, LabelError> {
+    let answer = aws.call_json(Service::Ecr, "BatchGetImage", image).await?;
     let Some(manifest) = answer["images"][0]["imageManifest"].as_str() else {
         let code = answer["failures"][0]["failureCode"].as_str();
         return Err(match code {
-            Some("ImageNotFound") => Fault::NotPushed,
-            _ => unreadable("BatchGetImage").into(),
+            Some("ImageNotFound") => LabelError::NotPushed,
+            _ => unreadable_response("BatchGetImage").into(),
         });
     };
-    Ok(serde_json::from_str(manifest).map_err(|_| unreadable("BatchGetImage"))?)
+    Ok(serde_json::from_str(manifest).map_err(|_| unreadable_response("BatchGetImage"))?)
 }
 
-fn unreadable(operation: &str) -> Error {
+fn unreadable_response(operation: &str) -> Error {
     Error::Unreadable { operation: operation.to_owned() }
 }
 
 /// Digest of the image for Lambda's name of an architecture. Attestations have the architecture `unknown`.
-fn variant<'a>(index: &'a [Value], architecture: &str) -> Option<&'a str> {
+fn find_variant<'a>(index: &'a [Value], architecture: &str) -> Option<&'a str> {
     let architecture = if architecture == "x86_64" { "amd64" } else { architecture };
     let fits = |entry: &&Value| entry["platform"]["architecture"] == architecture && entry["platform"]["os"] == "linux";
     index.iter().find(fits)?["digest"].as_str()
 }
 
 /// Without labels, Docker writes `null`.
-fn labels(config: &Value) -> Labels {
+fn parse_labels(config: &Value) -> ImageLabels {
     let labels = config["config"]["Labels"].as_object().into_iter().flatten();
     let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
-    Labels(labels.filter_map(text).collect())
+    ImageLabels(labels.filter_map(text).collect())
 }
 
 #[cfg(test)]
@@ -127,8 +130,8 @@ mod tests {
             entry("linux", "amd64", "sha256:amd64"),
             entry("linux", "arm64", "sha256:arm64"),
         ];
-        assert_eq!(variant(&index, "x86_64"), Some("sha256:amd64"));
-        assert_eq!(variant(&index, "arm64"), Some("sha256:arm64"));
-        assert_eq!(variant(&index[..3], "arm64"), None);
+        assert_eq!(find_variant(&index, "x86_64"), Some("sha256:amd64"));
+        assert_eq!(find_variant(&index, "arm64"), Some("sha256:arm64"));
+        assert_eq!(find_variant(&index[..3], "arm64"), None);
     }
 }

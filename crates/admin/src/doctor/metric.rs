@@ -10,18 +10,18 @@ pub(super) struct Statistic<'a> {
     pub(super) metric: &'a str,
     pub(super) dimensions: &'a [(String, String)],
     pub(super) statistic: &'a str,
-    pub(super) last: Duration,
+    pub(super) window: Duration,
     pub(super) period_secs: u64,
 }
 
 impl Statistic<'_> {
     /// Times and values, oldest first; empty without data.
-    pub(super) async fn of(&self, aws: &Aws) -> Result<Vec<(String, f64)>, Error> {
+    pub(super) async fn load(&self, aws: &Aws) -> Result<Vec<(String, f64)>, Error> {
         let now = aws.now();
         let mut parameters = vec![
             ("Namespace".to_owned(), self.namespace.to_owned()),
             ("MetricName".into(), self.metric.into()),
-            ("StartTime".into(), now.minus(self.last).to_string()),
+            ("StartTime".into(), now.minus(self.window).to_string()),
             ("EndTime".into(), now.plus(Duration::from_secs(60)).to_string()),
             ("Period".into(), self.period_secs.to_string()),
             ("Statistics.member.1".into(), self.statistic.into()),
@@ -30,12 +30,12 @@ impl Statistic<'_> {
             parameters.push((format!("Dimensions.member.{n}.Name"), name.clone()));
             parameters.push((format!("Dimensions.member.{n}.Value"), value.clone()));
         }
-        let answer = aws.query(Service::CloudWatch, "GetMetricStatistics", &parameters).await?;
+        let answer = aws.call_query(Service::CloudWatch, "GetMetricStatistics", &parameters).await?;
         let result = answer.child("GetMetricStatisticsResult").unwrap_or(&answer);
         let point = |point: &Element| {
-            Some((point.text_of("Timestamp")?.to_owned(), point.text_of(self.statistic)?.parse().ok()?))
+            Some((point.child_text("Timestamp")?.to_owned(), point.child_text(self.statistic)?.parse().ok()?))
         };
-        let mut points: Vec<(String, f64)> = result.list("Datapoints").filter_map(point).collect();
+        let mut points: Vec<(String, f64)> = result.members("Datapoints").filter_map(point).collect();
         points.sort_by(|one, other| one.0.cmp(&other.0));
         Ok(points)
     }

@@ -1,14 +1,14 @@
 //! Verifies that projects name the secrets for model keys, and that these have a value. Reads no value.
 
 use super::Finding;
-use super::secret::{State, restore, set_for_jobs, state};
+use super::secret::{SecretState, load_state, restore_help, set_help};
 use crate::{Aws, Error};
 use futures::future::join_all;
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, ModelSecrets};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]
-pub struct ModelNeed {
+pub struct ModelRequirement {
     pub project: String,
     pub agents: BTreeSet<String>,
     pub secrets: ModelSecrets,
@@ -16,7 +16,7 @@ pub struct ModelNeed {
     pub on_fargate: bool,
 }
 
-pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>, Error> {
+pub(super) async fn check(aws: &Aws, needs: &[ModelRequirement]) -> Result<Vec<Finding>, Error> {
     let (mut findings, mut named) = (Vec::new(), BTreeMap::new());
     for need in needs {
         for agent in &need.agents {
@@ -27,18 +27,19 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
                 .map(|(_, secret)| secret)
                 .collect();
             if fit.is_empty() && need.on_fargate {
-                findings.push(unnamed(&need.project, agent));
+                findings.push(missing_key(&need.project, agent));
             }
             named.extend(fit.into_iter().map(|secret| (secret, need.project.as_str())));
         }
     }
-    let looks = named.iter().map(async |(name, project)| Ok::<_, Error>((*name, *project, state(aws, name).await?)));
+    let looks =
+        named.iter().map(async |(name, project)| Ok::<_, Error>((*name, *project, load_state(aws, name).await?)));
     for seen in join_all(looks).await {
         let (name, project, state) = seen?;
-        let Some(what) = state.trouble() else { continue };
+        let Some(what) = state.problem() else { continue };
         let help = match state {
-            State::Deleted => restore(name),
-            _ => set_for_jobs(name, project, ""),
+            SecretState::Deleted => restore_help(name),
+            _ => set_help(name, project, ""),
         };
         let sentence = format!("The secret {name}, which {project} names for an agent's model, {what}.");
         findings.push(Finding::wrong("model", sentence, help));
@@ -53,7 +54,7 @@ pub(super) async fn look(aws: &Aws, needs: &[ModelNeed]) -> Result<Vec<Finding>,
     Ok(findings)
 }
 
-fn unnamed(project: &str, agent: &str) -> Finding {
+fn missing_key(project: &str, agent: &str) -> Finding {
     let (setting, name) = match agent {
         CODEX => ("openai_api_key", "openai"),
         _ => ("anthropic_api_key", "anthropic"),

@@ -11,17 +11,17 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Functions receive messages within seconds, so older messages are stuck.
-const OLD: Duration = Duration::from_secs(5 * 60);
+const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 /// More messages than this mean that the functions are too slow.
-const MANY: u64 = 1_000;
+const MAX_WAITING: u64 = 1_000;
 
-pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    for seen in join_all(stack.queues.iter().map(|queue| of_one(aws, stack, queue))).await {
+    for seen in join_all(stack.queues.iter().map(|queue| check_queue(aws, stack, queue))).await {
         findings.extend(seen?);
     }
-    if let Some(url) = &stack.undelivered {
-        findings.extend(undelivered(stack, messages(aws, url).await?));
+    if let Some(url) = &stack.undelivered_queue_url {
+        findings.extend(check_undelivered(stack, count_messages(aws, url).await?));
     }
     if findings.is_empty() {
         findings.push(Finding::good("queue", "No queue is backed up, and there are no dead letters."));
@@ -29,14 +29,17 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     Ok(findings)
 }
 
-async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>, Error> {
-    let (waiting, dead, oldest) =
-        tokio::try_join!(messages(aws, &queue.url), messages(aws, &queue.dead_letters), oldest(aws, &queue.url))?;
+async fn check_queue(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>, Error> {
+    let (waiting, dead, oldest) = tokio::try_join!(
+        count_messages(aws, &queue.url),
+        count_messages(aws, &queue.dead_letter_url),
+        oldest_message_age(aws, &queue.url)
+    )?;
     let mut findings = Vec::new();
     let name = queue.name;
-    let backed_up = match oldest.filter(|age| *age > OLD) {
+    let backed_up = match oldest.filter(|age| *age > MAX_AGE) {
         Some(age) if waiting > 0 => Some(format!("its oldest message is {} old", Span::from(age))),
-        _ if waiting >= MANY => Some(format!("{waiting} messages are waiting")),
+        _ if waiting >= MAX_WAITING => Some(format!("{waiting} messages are waiting")),
         _ => None,
     };
     if let Some(how) = backed_up {
@@ -62,7 +65,7 @@ async fn of_one(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Finding>,
     Ok(findings)
 }
 
-fn undelivered(stack: &Stack, events: u64) -> Option<Finding> {
+fn check_undelivered(stack: &Stack, events: u64) -> Option<Finding> {
     let Stack { name, .. } = stack;
     let what = match events {
         0 => return None,
@@ -79,25 +82,26 @@ fn undelivered(stack: &Stack, events: u64) -> Option<Finding> {
     ))
 }
 
-async fn messages(aws: &Aws, url: &str) -> Result<u64, Error> {
+async fn count_messages(aws: &Aws, url: &str) -> Result<u64, Error> {
     let name = "ApproximateNumberOfMessages";
-    let answer =
-        aws.json(Service::Sqs, "GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": [name] })).await?;
+    let answer = aws
+        .call_json(Service::Sqs, "GetQueueAttributes", &json!({ "QueueUrl": url, "AttributeNames": [name] }))
+        .await?;
     let count = answer["Attributes"][name].as_str().and_then(|count| count.parse().ok());
     count.ok_or(Error::Unreadable { operation: "GetQueueAttributes".into() })
 }
 
 /// Newest age of the last 15 minutes; `None` if the queue was empty.
-async fn oldest(aws: &Aws, url: &str) -> Result<Option<Duration>, Error> {
+async fn oldest_message_age(aws: &Aws, url: &str) -> Result<Option<Duration>, Error> {
     let name = url.rsplit('/').next().unwrap_or_default();
     let asked = Statistic {
         namespace: "AWS/SQS",
         metric: "ApproximateAgeOfOldestMessage",
         dimensions: &[("QueueName".into(), name.into())],
         statistic: "Maximum",
-        last: Duration::from_secs(15 * 60),
+        window: Duration::from_secs(15 * 60),
         period_secs: 60,
     };
-    let newest = asked.of(aws).await?.pop();
+    let newest = asked.load(aws).await?.pop();
     Ok(newest.and_then(|(_, secs)| Duration::try_from_secs_f64(secs).ok()))
 }

@@ -7,16 +7,16 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-pub(super) enum State {
+pub(super) enum SecretState {
     Set,
     Empty,
     Deleted,
     Missing,
 }
 
-impl State {
+impl SecretState {
     /// Completes a sentence after the secret's name; `None` for a secret with a value.
-    pub(super) fn trouble(&self) -> Option<&'static str> {
+    pub(super) fn problem(&self) -> Option<&'static str> {
         match self {
             Self::Set => None,
             Self::Empty => Some("has no value"),
@@ -26,12 +26,12 @@ impl State {
     }
 }
 
-pub(super) fn restore(name: &str) -> String {
+pub(super) fn restore_help(name: &str) -> String {
     format!("Restore it: `aws secretsmanager restore-secret --secret-id {name}`.")
 }
 
 /// Advice for a secret without a usable value. `from` names the value's source if the operator does not type it.
-pub(super) fn set_for_jobs(name: &str, project: &str, from: &str) -> String {
+pub(super) fn set_help(name: &str, project: &str, from: &str) -> String {
     match name.split_once("/job/") {
         Some((_, short)) => format!("Set it: `pullyard secrets set {short} --for-jobs{from}`."),
         None => format!(
@@ -40,19 +40,19 @@ pub(super) fn set_for_jobs(name: &str, project: &str, from: &str) -> String {
     }
 }
 
-pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<Vec<Finding>, Error> {
+pub(super) async fn check(aws: &Aws, stack: &Stack, others: &[String]) -> Result<Vec<Finding>, Error> {
     let mut names: BTreeSet<&str> = others.iter().map(String::as_str).collect();
     names.insert(&stack.key_secret);
-    let looks = names.iter().map(async |name| Ok::<_, Error>((*name, state(aws, name).await?)));
+    let looks = names.iter().map(async |name| Ok::<_, Error>((*name, load_state(aws, name).await?)));
     let mut findings = Vec::new();
     for seen in join_all(looks).await {
         let (name, state) = seen?;
-        let Some(what) = state.trouble() else { continue };
+        let Some(what) = state.problem() else { continue };
         let short = name.strip_prefix(&stack.user_secret_prefix);
         let help = match (state, short) {
-            (State::Deleted, _) => restore(name),
+            (SecretState::Deleted, _) => restore_help(name),
             (_, Some(short)) => format!("Set it: `pullyard secrets set {short}`."),
-            (State::Missing, None) => "Deploy the stack again to create this secret.".into(),
+            (SecretState::Missing, None) => "Deploy the stack again to create this secret.".into(),
             (_, None) => format!(
                 "Set it to 64 random hex digits: `openssl rand -hex 32 | tr -d '\\n' | aws \
                  secretsmanager put-secret-value --secret-id {name} --secret-string file:///dev/stdin`; running \
@@ -71,16 +71,16 @@ pub(super) async fn look(aws: &Aws, stack: &Stack, others: &[String]) -> Result<
     Ok(findings)
 }
 
-pub(super) async fn state(aws: &Aws, name: &str) -> Result<State, Error> {
-    let described = aws.json(Service::SecretsManager, "DescribeSecret", &json!({ "SecretId": name })).await;
+pub(super) async fn load_state(aws: &Aws, name: &str) -> Result<SecretState, Error> {
+    let described = aws.call_json(Service::SecretsManager, "DescribeSecret", &json!({ "SecretId": name })).await;
     let secret = match described {
-        Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(State::Missing),
+        Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(SecretState::Missing),
         described => described?,
     };
     if !secret["DeletedDate"].is_null() {
-        return Ok(State::Deleted);
+        return Ok(SecretState::Deleted);
     }
     let stages = secret["VersionIdsToStages"].as_object().into_iter().flat_map(|versions| versions.values());
     let current = stages.filter_map(Value::as_array).flatten().any(|stage| stage == "AWSCURRENT");
-    Ok(if current { State::Set } else { State::Empty })
+    Ok(if current { SecretState::Set } else { SecretState::Empty })
 }

@@ -2,7 +2,7 @@
 //! Reads the value with the operator's rights; no finding contains any part.
 
 use super::Finding;
-use super::secret::{State, restore, set_for_jobs, state};
+use super::secret::{SecretState, load_state, restore_help, set_help};
 use crate::aws::Service;
 use crate::{Aws, Error};
 use futures::future::join_all;
@@ -11,64 +11,64 @@ use serde_json::json;
 const BEGIN: &str = "-----BEGIN OPENSSH PRIVATE KEY-----";
 const END: &str = "-----END OPENSSH PRIVATE KEY-----";
 /// First bytes of OpenSSH's format, `openssh-key-v1` and a zero byte, in base64.
-const OPENSSH: &str = "b3BlbnNzaC1rZXktdjEA";
+const OPENSSH_PREFIX: &str = "b3BlbnNzaC1rZXktdjEA";
 /// Next bytes of an unencrypted key: the cipher `none` and the first byte of the next length.
-const PLAIN: &str = "AAAABG5vbmUA";
+const UNENCRYPTED_PREFIX: &str = "AAAABG5vbmUA";
 
 #[derive(Clone, Debug)]
-pub struct SigningNeed {
+pub struct SigningRequirement {
     pub project: String,
     pub secret: String,
 }
 
-enum Key {
-    Without(State),
-    Hidden,
-    Of(Form),
+enum KeyState {
+    Missing(SecretState),
+    AccessDenied,
+    Readable(KeyFormat),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Plain,
+enum KeyFormat {
+    Unencrypted,
     Encrypted,
     /// Without the public key, as other programs and older OpenSSH versions write it.
-    Foreign,
-    Other,
+    NotOpenSsh,
+    NotAKey,
 }
 
-impl Form {
-    fn of(value: &str) -> Self {
+impl KeyFormat {
+    fn parse(value: &str) -> Self {
         // The runner trims the value and uses Unix line ends, too.
         let value = value.trim();
         let Some(inner) = value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) else {
             let first = value.lines().next().unwrap_or_default().trim_end();
             let is_key = first.starts_with("-----BEGIN ") && first.ends_with("PRIVATE KEY-----") && first != BEGIN;
-            return if is_key { Self::Foreign } else { Self::Other };
+            return if is_key { Self::NotOpenSsh } else { Self::NotAKey };
         };
         let body: String = inner.split_ascii_whitespace().collect();
-        match body.strip_prefix(OPENSSH) {
-            None => Self::Other,
-            Some(rest) if rest.starts_with(PLAIN) => Self::Plain,
+        match body.strip_prefix(OPENSSH_PREFIX) {
+            None => Self::NotAKey,
+            Some(rest) if rest.starts_with(UNENCRYPTED_PREFIX) => Self::Unencrypted,
             Some(_) => Self::Encrypted,
         }
     }
 
-    fn trouble(self) -> Option<&'static str> {
+    fn problem(self) -> Option<&'static str> {
         match self {
-            Self::Plain => None,
+            Self::Unencrypted => None,
             Self::Encrypted => Some("contains a key with a passphrase"),
-            Self::Foreign => Some("contains a key that is not in OpenSSH format"),
-            Self::Other => Some("does not contain an SSH private key"),
+            Self::NotOpenSsh => Some("contains a key that is not in OpenSSH format"),
+            Self::NotAKey => Some("does not contain an SSH private key"),
         }
     }
 }
 
-pub(super) async fn look(aws: &Aws, needs: &[SigningNeed]) -> Result<Vec<Finding>, Error> {
-    let looks = needs.iter().map(|need| async move { Ok::<_, Error>((need, key(aws, &need.secret).await?)) });
+pub(super) async fn check(aws: &Aws, needs: &[SigningRequirement]) -> Result<Vec<Finding>, Error> {
+    let looks = needs.iter().map(|need| async move { Ok::<_, Error>((need, load_key(aws, &need.secret).await?)) });
     let mut findings = Vec::new();
     for seen in join_all(looks).await {
         let (need, key) = seen?;
-        findings.extend(said(need, key));
+        findings.extend(finding(need, key));
     }
     if findings.is_empty() {
         let sentence = match needs.is_empty() {
@@ -80,27 +80,27 @@ pub(super) async fn look(aws: &Aws, needs: &[SigningNeed]) -> Result<Vec<Finding
     Ok(findings)
 }
 
-async fn key(aws: &Aws, name: &str) -> Result<Key, Error> {
-    let state = state(aws, name).await?;
-    if state.trouble().is_some() {
-        return Ok(Key::Without(state));
+async fn load_key(aws: &Aws, name: &str) -> Result<KeyState, Error> {
+    let state = load_state(aws, name).await?;
+    if state.problem().is_some() {
+        return Ok(KeyState::Missing(state));
     }
-    match aws.json(Service::SecretsManager, "GetSecretValue", &json!({ "SecretId": name })).await {
-        Ok(secret) => Ok(Key::Of(Form::of(secret["SecretString"].as_str().unwrap_or_default()))),
-        Err(error) if error.is_denied() => Ok(Key::Hidden),
+    match aws.call_json(Service::SecretsManager, "GetSecretValue", &json!({ "SecretId": name })).await {
+        Ok(secret) => Ok(KeyState::Readable(KeyFormat::parse(secret["SecretString"].as_str().unwrap_or_default()))),
+        Err(error) if error.is_denied() => Ok(KeyState::AccessDenied),
         Err(error) => Err(error),
     }
 }
 
-fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
-    let SigningNeed { project, secret } = need;
+fn finding(need: &SigningRequirement, key: KeyState) -> Option<Finding> {
+    let SigningRequirement { project, secret } = need;
     let named = format!("The secret {secret}, the commit signing key of {project},");
-    let set = set_for_jobs(secret, project, " < key");
+    let set = set_help(secret, project, " < key");
     let form = match key {
-        Key::Without(state) => {
-            let what = state.trouble()?;
+        KeyState::Missing(state) => {
+            let what = state.problem()?;
             let help = match state {
-                State::Deleted => restore(secret),
+                SecretState::Deleted => restore_help(secret),
                 _ => format!(
                     "{set} To stop signing commits: `pullyard settings set commits.signing_secret=null --project \
                      {project}`."
@@ -108,18 +108,18 @@ fn said(need: &SigningNeed, key: Key) -> Option<Finding> {
             };
             return Some(Finding::wrong("signing", format!("{named} {what}."), help));
         }
-        Key::Hidden => {
+        KeyState::AccessDenied => {
             let sentence =
                 format!("{named} has a value, but these credentials may not read it, so its format is unknown.");
             let help = "Grant `secretsmanager:GetSecretValue` on it to the caller, or check that the first job's \
                         commit is signed.";
             return Some(Finding::warning("signing", sentence, help));
         }
-        Key::Of(form) => form,
+        KeyState::Readable(form) => form,
     };
-    let what = form.trouble()?;
+    let what = form.problem()?;
     let help = match form {
-        Form::Encrypted | Form::Foreign => {
+        KeyFormat::Encrypted | KeyFormat::NotOpenSsh => {
             format!("Convert a copy of it with `ssh-keygen -p -N '' -f key`. {set}")
         }
         _ => format!(
@@ -144,38 +144,54 @@ mod tests {
         let plain = armoured("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\nQyNTUxOQ");
         let encrypted = armoured("b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABB5Lk5khg\nQyNTUxOQ");
         for (value, form) in [
-            (plain.clone(), Form::Plain),
-            (plain.replace('\n', "\r\n"), Form::Plain),
-            (format!("\n {}", plain.trim_end()), Form::Plain),
-            (encrypted, Form::Encrypted),
-            (plain.replace("OPENSSH", "RSA"), Form::Foreign),
-            (plain.replace("OPENSSH ", ""), Form::Foreign),
-            (armoured("bm9uZQ"), Form::Other),
-            (plain.replace(END, ""), Form::Other),
-            (format!("ssh-ed25519 {OPENSSH}"), Form::Other),
-            (String::new(), Form::Other),
+            (plain.clone(), KeyFormat::Unencrypted),
+            (plain.replace('\n', "\r\n"), KeyFormat::Unencrypted),
+            (format!("\n {}", plain.trim_end()), KeyFormat::Unencrypted),
+            (encrypted, KeyFormat::Encrypted),
+            (plain.replace("OPENSSH", "RSA"), KeyFormat::NotOpenSsh),
+            (plain.replace("OPENSSH ", ""), KeyFormat::NotOpenSsh),
+            (armoured("bm9uZQ"), KeyFormat::NotAKey),
+            (plain.replace(END, ""), KeyFormat::NotAKey),
+            (format!("ssh-ed25519 {OPENSSH_PREFIX}"), KeyFormat::NotAKey),
+            (String::new(), KeyFormat::NotAKey),
         ] {
-            assert_eq!(Form::of(&value), form, "{value}");
+            assert_eq!(KeyFormat::parse(&value), form, "{value}");
         }
     }
 
     #[test]
     fn finding_about_a_signing_key_names_its_fix() {
-        let need = SigningNeed { project: "acme".into(), secret: "pullyard/job/signing".into() };
-        assert_eq!(said(&need, Key::Of(Form::Plain)), None);
+        let need = SigningRequirement { project: "acme".into(), secret: "pullyard/job/signing".into() };
+        assert_eq!(finding(&need, KeyState::Readable(KeyFormat::Unencrypted)), None);
         let named = "The secret pullyard/job/signing, the commit signing key of acme,";
         for (key, what, help) in [
-            (Key::Without(State::Missing), "does not exist.", "`pullyard secrets set signing --for-jobs < key`"),
             (
-                Key::Without(State::Deleted),
+                KeyState::Missing(SecretState::Missing),
+                "does not exist.",
+                "`pullyard secrets set signing --for-jobs < key`",
+            ),
+            (
+                KeyState::Missing(SecretState::Deleted),
                 "is marked for deletion.",
                 "restore-secret --secret-id pullyard/job/signing",
             ),
-            (Key::Of(Form::Encrypted), "contains a key with a passphrase.", "ssh-keygen -p -N '' -f key"),
-            (Key::Of(Form::Foreign), "contains a key that is not in OpenSSH format.", "ssh-keygen -p -N '' -f key"),
-            (Key::Of(Form::Other), "does not contain an SSH private key.", "ssh-keygen -t ed25519 -N '' -f key"),
+            (
+                KeyState::Readable(KeyFormat::Encrypted),
+                "contains a key with a passphrase.",
+                "ssh-keygen -p -N '' -f key",
+            ),
+            (
+                KeyState::Readable(KeyFormat::NotOpenSsh),
+                "contains a key that is not in OpenSSH format.",
+                "ssh-keygen -p -N '' -f key",
+            ),
+            (
+                KeyState::Readable(KeyFormat::NotAKey),
+                "does not contain an SSH private key.",
+                "ssh-keygen -t ed25519 -N '' -f key",
+            ),
         ] {
-            let finding = said(&need, key).unwrap();
+            let finding = finding(&need, key).unwrap();
             assert_eq!(finding.sentence, format!("{named} {what}"));
             assert!(finding.help.as_deref().unwrap().contains(help), "{finding:?}");
         }

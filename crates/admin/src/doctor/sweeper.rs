@@ -1,16 +1,16 @@
 //! Verifies that the sweeper runs; without it no lost work is repaired.
 
 use super::Finding;
-use crate::first_token::table;
+use crate::first_token::open_store;
 use crate::{Aws, Error, Stack};
 use pullyard_domain::text::Span;
 use std::time::Duration;
 
 /// The sweeper starts every minute and runs for less.
-const LATE: Duration = Duration::from_secs(5 * 60);
+const MAX_SILENCE: Duration = Duration::from_secs(5 * 60);
 
-pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let last = table(aws, stack).sweeps().await?.map(|sweeps| aws.now().since(sweeps.at));
+pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
+    let last = open_store(aws, stack).load_sweeper_state().await?.map(|sweeps| aws.now().since(sweeps.at));
     let mend = format!(
         "Check its errors with `aws logs tail /pullyard/{}/sweeper --since 1h`, and check that its schedule is \
          enabled. It catches up by itself.",
@@ -18,7 +18,7 @@ pub(super) async fn look(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error
     );
     Ok(vec![match last {
         None => Finding::wrong("sweeper", "The sweeper never ran.", mend),
-        Some(ago) if ago > LATE => {
+        Some(ago) if ago > MAX_SILENCE => {
             Finding::wrong("sweeper", format!("The sweeper is late: its last run was {} ago.", Span::from(ago)), mend)
         }
         Some(_) => Finding::good("sweeper", "The sweeper ran within the last 5 minutes."),

@@ -1,12 +1,12 @@
 //! `pullyard status` and `version`: shows the server, the token, counts of jobs, and versions.
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::session::Session;
-use super::table::{Cell, facts};
-use super::{budgets, hold, tokens, words};
+use super::table::{Cell, print_facts};
+use super::{budgets, format, hold, tokens};
 use pullyard_domain::job::JobStatus;
 use pullyard_protocol::version::{self, PROTOCOL};
-use pullyard_version::{COMMIT, LONG, VERSION, short};
+use pullyard_version::{COMMIT, LONG, VERSION, short_commit};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -19,49 +19,50 @@ use std::process::ExitCode;
 pub(crate) struct Status {}
 
 impl Status {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let server = session.api.version().await?;
         let token = session.api.own_token().await?;
         let (project, missing) = match session.project().await {
             Ok(project) => (Some(project), None),
             // Show server and token even without a project. A project that the user named must exist.
-            Err(fault) if session.named_none() => (None, Some(fault)),
+            Err(fault) if session.has_no_project() => (None, Some(fault)),
             Err(fault) => return Err(fault),
         };
         let mut counts = BTreeMap::<JobStatus, usize>::new();
         if let Some(project) = &project {
-            let newest = session.newest(project).await?;
-            session.known_if(newest.is_empty(), project).await?;
+            let newest = session.list_newest_jobs(project).await?;
+            session.ensure_project_exists(newest.is_empty(), project).await?;
             for job in newest {
                 *counts.entry(job.status).or_default() += 1;
             }
         }
         if session.screen.is_json() {
-            let jobs = counts.iter().map(|(status, count)| (words::wire(status), *count)).collect::<BTreeMap<_, _>>();
+            let jobs =
+                counts.iter().map(|(status, count)| (format::to_code(status), *count)).collect::<BTreeMap<_, _>>();
             let shown = json!({ "url": session.url, "server": server, "token": token, "project": project, "newest_jobs": jobs });
             session.screen.json(&shown)?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut lines = vec![
-            ("Server", Cell::same(&session.url)),
-            ("Version", Cell::same(release(&server))),
-            ("Project", Cell::maybe(project.as_ref().map(|id| id.as_str()))),
-            ("Token", Cell::same(&token.name)),
-            ("Scopes", Cell::same(tokens::scopes(&token))),
-            ("Expires", tokens::expires(&token, words::now())),
+            ("Server", Cell::text(&session.url)),
+            ("Version", Cell::text(release(&server))),
+            ("Project", Cell::optional(project.as_ref().map(|id| id.as_str()))),
+            ("Token", Cell::text(&token.name)),
+            ("Scopes", Cell::text(tokens::format_scopes(&token))),
+            ("Expires", tokens::expiry_cell(&token, format::now())),
         ];
         if let Some(project) = &project {
             let project = session.api.project(project).await?;
-            lines.extend(hold::words(&project).map(|words| ("Held by", Cell::same(words))));
-            lines.extend(budgets::words(&project.settings.budget).map(|words| ("Budget", Cell::same(words))));
+            lines.extend(hold::describe(&project).map(|words| ("Held by", Cell::text(words))));
+            lines.extend(budgets::describe(&project.settings.budget).map(|words| ("Budget", Cell::text(words))));
         }
         if counts.is_empty() && project.is_some() {
             lines.push(("Jobs", Cell::new("none yet", "0")));
         }
         let of = JobStatus::ALL.into_iter().filter_map(|status| Some((status, counts.get(&status)?)));
-        lines.extend(of.map(|(status, count)| (words::status_word(status), Cell::same(count.to_string()))));
-        facts(&session.screen, &lines)?;
-        if let Some(help) = missing.as_ref().and_then(Fault::what_to_do) {
+        lines.extend(of.map(|(status, count)| (format::status_word(status), Cell::text(count.to_string()))));
+        print_facts(&session.screen, &lines)?;
+        if let Some(help) = missing.as_ref().and_then(CliError::help_text) {
             session.screen.hint(help);
         }
         if counts.values().sum::<usize>() >= 200 {
@@ -79,9 +80,9 @@ impl Status {
 pub(crate) struct Version {}
 
 impl Version {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         if !session.screen.is_json() {
-            facts(&session.screen, &[("Client", Cell::new(format!("{LONG}, protocol {PROTOCOL}"), LONG))])?;
+            print_facts(&session.screen, &[("Client", Cell::new(format!("{LONG}, protocol {PROTOCOL}"), LONG))])?;
         }
         let server = session.api.version().await?;
         if session.screen.is_json() {
@@ -90,7 +91,7 @@ impl Version {
         } else {
             let release = release(&server);
             let shown = format!("{release}, protocol {}, at {}", server.protocol, session.url);
-            facts(&session.screen, &[("Server", Cell::new(shown, release))])?;
+            print_facts(&session.screen, &[("Server", Cell::new(shown, release))])?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -99,6 +100,6 @@ impl Version {
 fn release(server: &version::Version) -> String {
     match server.commit.as_str() {
         "" => server.version.clone(),
-        commit => format!("{} ({})", server.version, short(commit)),
+        commit => format!("{} ({})", server.version, short_commit(commit)),
     }
 }

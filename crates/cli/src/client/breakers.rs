@@ -1,9 +1,9 @@
 //! `pullyard breakers`: lists and closes the breakers of model accounts.
 
-use super::fault::Fault;
+use super::fault::CliError;
+use super::format;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
-use super::words;
 use clap::Subcommand;
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ enum Command {
 }
 
 impl Breakers {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(Command::List) {
             Command::List => list(session).await,
             Command::Close { account } => close(session, &account).await,
@@ -39,19 +39,19 @@ impl Breakers {
     }
 }
 
-async fn list(session: &Session) -> Result<ExitCode, Fault> {
+async fn list(session: &Session) -> Result<ExitCode, CliError> {
     let page = session.api.breakers().await?;
     if session.screen.is_json() {
         session.screen.json(&page)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let columns = [Column::Text("ACCOUNT"), Column::Whole("SHUT"), Column::Right("TIMES")];
+    let columns = [Column::Flexible("ACCOUNT"), Column::Fixed("SHUT"), Column::Right("TIMES")];
     let mut table = Table::new(columns);
     for breaker in &page.breakers {
         let cells = [
-            Cell::same(&breaker.account),
-            words::when(breaker.opened, words::now()),
-            Cell::same(breaker.times.to_string()),
+            Cell::text(&breaker.account),
+            format::time_cell(breaker.opened, format::now()),
+            Cell::text(breaker.times.to_string()),
         ];
         table.row_with(cells, &breaker.sentence);
     }
@@ -59,7 +59,7 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn close(session: &Session, account: &str) -> Result<ExitCode, Fault> {
+async fn close(session: &Session, account: &str) -> Result<ExitCode, CliError> {
     let answer = session.api.close_breaker(account).await?;
     if session.screen.is_json() {
         session.screen.json(&answer)?;
@@ -70,7 +70,7 @@ async fn close(session: &Session, account: &str) -> Result<ExitCode, Fault> {
     if answer.closed {
         return Ok(ExitCode::SUCCESS);
     }
-    let fault = Fault::not_found(format!("the account {} is not paused", answer.account))
-        .help("`pullyard breakers` lists paused accounts");
-    Ok(fault.after_the_answer(&session.screen))
+    let fault = CliError::not_found(format!("the account {} is not paused", answer.account))
+        .with_help("`pullyard breakers` lists paused accounts");
+    Ok(fault.print_and_exit(&session.screen))
 }

@@ -1,9 +1,9 @@
 //! `pullyard budgets`: shows and sets a project's daily limits, and shows today's usage.
 
-use super::fault::Fault;
+use super::fault::CliError;
+use super::format::format_count;
 use super::session::Session;
-use super::table::{Cell, facts};
-use super::words::count_of;
+use super::table::{Cell, print_facts};
 use clap::Subcommand;
 use pullyard_domain::budget::{Budget, format_usd};
 use pullyard_protocol::project::BudgetUse;
@@ -35,13 +35,13 @@ enum Command {
     #[group(required = true, multiple = true)]
     Set {
         /// Jobs per day.
-        #[arg(long, value_name = "N", value_parser = count)]
+        #[arg(long, value_name = "N", value_parser = parse_job_limit)]
         jobs_per_day: Option<Limit<u32>>,
         /// Dollars per day, spent and reserved.
-        #[arg(long, value_name = "USD", value_parser = limit_in_usd)]
+        #[arg(long, value_name = "USD", value_parser = parse_usd_limit)]
         usd_per_day: Option<Limit<u64>>,
         /// Dollars that each job reserves.
-        #[arg(long, value_name = "USD", value_parser = micros)]
+        #[arg(long, value_name = "USD", value_parser = parse_usd_micros)]
         usd_per_job: Option<u64>,
     },
 }
@@ -50,10 +50,10 @@ enum Command {
 struct Limit<T>(Option<T>);
 
 impl Budgets {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let id = session.project().await?;
         if let Some(Command::Set { jobs_per_day, usd_per_day, usd_per_job }) = self.command {
-            let mut project = session.api.told_project(&id).await?;
+            let mut project = session.api.get_raw_project(&id).await?;
             let budget = &mut project.settings["budget"];
             if let Some(Limit(limit)) = jobs_per_day {
                 budget["jobs_per_day"] = limit.into();
@@ -71,7 +71,7 @@ impl Budgets {
     }
 }
 
-fn show(session: &Session, used: &BudgetUse) -> Result<(), Fault> {
+fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(used);
     }
@@ -83,39 +83,39 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), Fault> {
     let per_job = format!("{} until it ends", format_usd(usd_micros_per_job));
     let spent = format!("{}, and reserved {}", format_usd(used.spent_usd_micros), format_usd(used.reserved_usd_micros));
     let mut lines = vec![
-        ("Project", Cell::same(used.project.as_str())),
+        ("Project", Cell::text(used.project.as_str())),
         ("Jobs", jobs),
         ("Dollars", dollars),
         ("A job reserves", Cell::new(per_job, usd_micros_per_job.to_string())),
     ];
     if used.budget.has_limit() {
-        lines.push(("Today (UTC)", Cell::same(&used.day)));
-        lines.push(("Jobs today", Cell::same(used.jobs.to_string())));
+        lines.push(("Today (UTC)", Cell::text(&used.day)));
+        lines.push(("Jobs today", Cell::text(used.jobs.to_string())));
         lines.push(("Spent today", Cell::new(spent, used.spent_usd_micros.to_string())));
     }
-    facts(&session.screen, &lines)
+    print_facts(&session.screen, &lines)
 }
 
-pub(super) fn words(budget: &Budget) -> Option<String> {
-    let jobs = budget.jobs_per_day.map(|most| count_of(most.into(), "job", "jobs"));
+pub(super) fn describe(budget: &Budget) -> Option<String> {
+    let jobs = budget.jobs_per_day.map(|most| format_count(most.into(), "job", "jobs"));
     let dollars = budget.usd_micros_per_day.map(format_usd);
     let limits = [jobs, dollars].into_iter().flatten().collect::<Vec<_>>().join(" and ");
     (!limits.is_empty()).then(|| format!("{limits} a day"))
 }
 
-fn count(text: &str) -> Result<Limit<u32>, String> {
+fn parse_job_limit(text: &str) -> Result<Limit<u32>, String> {
     if text == "none" {
         return Ok(Limit(None));
     }
     text.parse().map(|most| Limit(Some(most))).map_err(|_| "use a number of jobs, or none".into())
 }
 
-fn limit_in_usd(text: &str) -> Result<Limit<u64>, String> {
-    if text == "none" { Ok(Limit(None)) } else { micros(text).map(|most| Limit(Some(most))) }
+fn parse_usd_limit(text: &str) -> Result<Limit<u64>, String> {
+    if text == "none" { Ok(Limit(None)) } else { parse_usd_micros(text).map(|most| Limit(Some(most))) }
 }
 
 /// Parses dollars with up to six decimals, never through a float. Units: millionths of a US dollar.
-pub(crate) fn micros(text: &str) -> Result<u64, String> {
+pub(crate) fn parse_usd_micros(text: &str) -> Result<u64, String> {
     let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let read = || {
@@ -127,15 +127,15 @@ pub(crate) fn micros(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::micros;
+    use super::parse_usd_micros;
 
     #[test]
     fn dollars_are_parsed_to_the_millionth() {
         for (text, read) in [("50", 50_000_000), ("2.50", 2_500_000), ("0.000001", 1), ("0", 0)] {
-            assert_eq!(micros(text), Ok(read), "{text}");
+            assert_eq!(parse_usd_micros(text), Ok(read), "{text}");
         }
         for text in ["", ".", "1.", ".5", "-1", "1e3", "$5", "0.0000001", "99999999999999", "1,5"] {
-            assert!(micros(text).is_err(), "{text}");
+            assert!(parse_usd_micros(text).is_err(), "{text}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `pullyard completions`: prints a completion script for a shell.
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::screen::Screen;
 use clap_complete::Shell;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ pub(crate) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<ExitCode, Fault> {
+    pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<ExitCode, CliError> {
         let shell = match self.shell.as_str() {
             "bash" => Shell::Bash,
             "zsh" => Shell::Zsh,

@@ -1,6 +1,6 @@
 //! Stores the user's contexts (server, token, default project) in one file that only its owner can read.
 
-use super::fault::{Exit, Fault};
+use super::fault::{CliError, Exit};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -13,12 +13,12 @@ pub(crate) struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) current: Option<String>,
     #[serde(default)]
-    pub(crate) contexts: BTreeMap<String, Signed>,
+    pub(crate) contexts: BTreeMap<String, SavedContext>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Signed {
+pub(crate) struct SavedContext {
     pub(crate) url: String,
     pub(crate) token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,51 +28,51 @@ pub(crate) struct Signed {
 }
 
 impl Config {
-    pub(crate) fn load() -> Result<Self, Fault> {
-        let Some(path) = path() else { return Ok(Self::default()) };
+    pub(crate) fn load() -> Result<Self, CliError> {
+        let Some(path) = config_path() else { return Ok(Self::default()) };
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text).map_err(|error| {
                 // Omit the full error: it quotes the line, which may contain a token.
-                Fault::new(Exit::Failed, format!("can't parse {}: {}", path.display(), error.message()))
-                    .help("correct the file, or remove it and sign in again")
+                CliError::new(Exit::Failed, format!("can't parse {}: {}", path.display(), error.message()))
+                    .with_help("correct the file, or remove it and sign in again")
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Fault::new(Exit::Failed, format!("can't read {}: {error}", path.display()))),
+            Err(error) => Err(CliError::new(Exit::Failed, format!("can't read {}: {error}", path.display()))),
         }
     }
 
-    pub(crate) fn save(&self) -> Result<PathBuf, Fault> {
-        let path = path().ok_or_else(|| {
-            Fault::new(Exit::Failed, "no folder to save contexts in").help("set HOME or XDG_CONFIG_HOME")
+    pub(crate) fn save(&self) -> Result<PathBuf, CliError> {
+        let path = config_path().ok_or_else(|| {
+            CliError::new(Exit::Failed, "no folder to save contexts in").with_help("set HOME or XDG_CONFIG_HOME")
         })?;
         let text = toml::to_string(self)
-            .map_err(|error| Fault::new(Exit::Failed, format!("can't write the contexts: {error}")))?;
-        replace(&path, &text)
-            .map_err(|error| Fault::new(Exit::Failed, format!("can't write {}: {error}", path.display())))?;
+            .map_err(|error| CliError::new(Exit::Failed, format!("can't write the contexts: {error}")))?;
+        write_atomic(&path, &text)
+            .map_err(|error| CliError::new(Exit::Failed, format!("can't write {}: {error}", path.display())))?;
         Ok(path)
     }
 
-    pub(crate) fn named(&self, name: &str) -> Result<&Signed, Fault> {
+    pub(crate) fn context(&self, name: &str) -> Result<&SavedContext, CliError> {
         self.contexts.get(name).ok_or_else(|| {
-            Fault::not_found(format!("there is no context {name}")).help("`pullyard contexts` lists them")
+            CliError::not_found(format!("there is no context {name}")).with_help("`pullyard contexts` lists them")
         })
     }
 }
 
-pub(crate) fn keep_beside(name: &str, text: &str) -> io::Result<PathBuf> {
-    let path = path().ok_or(io::ErrorKind::NotFound)?.with_file_name(name);
-    replace(&path, text)?;
+pub(crate) fn write_sibling(name: &str, text: &str) -> io::Result<PathBuf> {
+    let path = config_path().ok_or(io::ErrorKind::NotFound)?.with_file_name(name);
+    write_atomic(&path, text)?;
     Ok(path)
 }
 
-fn path() -> Option<PathBuf> {
+fn config_path() -> Option<PathBuf> {
     let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
     let config = folder("XDG_CONFIG_HOME").or_else(|| Some(folder("HOME")?.join(".config")))?;
     Some(config.join("pullyard").join("config.toml"))
 }
 
 /// Writes a second file and renames it: the file is always complete, and only its owner can read it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+fn write_atomic(path: &Path, text: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
     // The process id, because two commands may write at once.

@@ -3,15 +3,15 @@
 mod list;
 mod simulate;
 
-use super::fault::{Exit, Fault};
+use super::fault::{CliError, Exit};
 use super::session::Session;
-use super::table::{Cell, facts};
-use super::{hooks, words};
+use super::table::{Cell, print_facts};
+use super::{format, hooks};
 use clap::Subcommand;
 use pullyard_domain::id::{DeliveryId, HookName};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::Delivery;
-use pullyard_protocol::hook::{RecoverHook, Recovered};
+use pullyard_protocol::hook::{RecoverAnswer, RecoverHook};
 use std::process::ExitCode;
 
 /// List incoming events and Pullyard's decision on each.
@@ -45,7 +45,7 @@ enum Command {
   pullyard deliveries recover --since 2026-11-20T08:00:00Z --hook acme-app")]
     Recover {
         /// Check everything again since this time.
-        #[arg(long, value_name = "TIME", value_parser = an_instant)]
+        #[arg(long, value_name = "TIME", value_parser = parse_timestamp)]
         since: Option<Timestamp>,
         /// Only this hook (default: all hooks).
         #[arg(long, value_name = "NAME")]
@@ -57,10 +57,10 @@ enum Command {
   pullyard deliveries simulate --set revise_on_review=true --since 30d")]
     Simulate {
         /// Setting and its value to try: revise_on_review, coalesce, held_by.
-        #[arg(long, required = true, value_name = "KEY=VALUE", value_parser = simulate::change)]
+        #[arg(long, required = true, value_name = "KEY=VALUE", value_parser = simulate::parse_change)]
         set: Vec<simulate::Change>,
         /// How far back, such as 7d; at most 30d, the retention of the ledger.
-        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = days)]
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = parse_days)]
         since: u64,
     },
     /// Show a delivery and the facts behind its decision.
@@ -74,10 +74,10 @@ enum Command {
 }
 
 impl Deliveries {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        if self.command.is_some() && self.list.asks_anything() {
-            return Err(Fault::usage("a flag of `deliveries list` precedes another command")
-                .help("write it after the command: `pullyard deliveries list --verdict refused`"));
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        if self.command.is_some() && self.list.has_flags() {
+            return Err(CliError::usage("a flag of `deliveries list` precedes another command")
+                .with_help("write it after the command: `pullyard deliveries list --verdict refused`"));
         }
         match self.command {
             Some(Command::Simulate { set, since }) => {
@@ -93,16 +93,16 @@ impl Deliveries {
     }
 }
 
-fn days(text: &str) -> Result<u64, String> {
+fn parse_days(text: &str) -> Result<u64, String> {
     let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
     days.filter(|days| (1..=30).contains(days)).ok_or_else(|| "write it as 7d, at most 30d".into())
 }
 
-fn an_instant(text: &str) -> Result<Timestamp, String> {
+fn parse_timestamp(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse(text).map_err(|_| "write it as 2026-11-20T08:00:00Z".into())
 }
 
-async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
+async fn replay(session: &Session, id: &DeliveryId) -> Result<(), CliError> {
     let decision = session.api.replay_delivery(id).await?;
     if session.screen.is_json() {
         return session.screen.json(&decision);
@@ -112,17 +112,17 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, Fault> {
+async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, CliError> {
     let wanted = match hook {
         Some(name) => vec![session.api.hook(&name).await?],
-        None => hooks::all(session).await?,
+        None => hooks::list_all(session).await?,
     };
     let (mut all, mut problems) = (Vec::new(), Vec::new());
     for hook in &wanted {
         let found = session.api.recover_hook(&hook.name, &RecoverHook { since }).await?;
         problems.extend(found.problems.clone());
         if !session.screen.is_json() {
-            session.screen.out(&recovered(&hook.name, &found))?;
+            session.screen.out(&format_recovered(&hook.name, &found))?;
         }
         all.push(found);
     }
@@ -133,12 +133,12 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     }
     Ok(match problems.first() {
         None => ExitCode::SUCCESS,
-        Some(first) => Fault::new(Exit::Failed, first.clone()).after_the_answer(&session.screen),
+        Some(first) => CliError::new(Exit::Failed, first.clone()).print_and_exit(&session.screen),
     })
 }
 
-fn recovered(name: &HookName, found: &Recovered) -> String {
-    let count = |count: usize, one, many| words::count_of(count as u64, one, many);
+fn format_recovered(name: &HookName, found: &RecoverAnswer) -> String {
+    let count = |count: usize, one, many| format::format_count(count as u64, one, many);
     let waiting = match found.waiting {
         0 => String::new(),
         more => format!("; {} to check in the next minutes", count(more, "repository", "repositories")),
@@ -151,27 +151,27 @@ fn recovered(name: &HookName, found: &Recovered) -> String {
     )
 }
 
-fn show(session: &Session, delivery: &Delivery) -> Result<(), Fault> {
+fn show(session: &Session, delivery: &Delivery) -> Result<(), CliError> {
     let screen = &session.screen;
     if screen.is_json() {
         return screen.json(delivery);
     }
     let lines = [
-        ("Delivery", Cell::same(delivery.id.as_str())),
-        ("Verdict", words::verdict(screen, delivery.verdict)),
-        ("Code", Cell::same(&delivery.code)),
-        ("Why", Cell::same(&delivery.sentence)),
-        ("Source", Cell::same(words::wire(&delivery.source))),
-        ("Event", Cell::same(delivery.event.as_str())),
-        ("Pull request", Cell::maybe(delivery.review.as_ref().map(|review| &review.pull_request))),
-        ("By", Cell::maybe(delivery.review.as_ref().map(|review| &review.author))),
-        ("Ticket", Cell::maybe(delivery.ticket.as_ref().map(|key| key.as_str()))),
-        ("Job", Cell::maybe(delivery.job.as_ref().map(|job| job.as_str()))),
-        ("When", words::when(delivery.at, words::now())),
-        ("Repeats", Cell::same(delivery.repeats.to_string())),
-        ("Facts", Cell::same(delivery.facts.to_string())),
+        ("Delivery", Cell::text(delivery.id.as_str())),
+        ("Verdict", format::verdict_cell(screen, delivery.verdict)),
+        ("Code", Cell::text(&delivery.code)),
+        ("Why", Cell::text(&delivery.sentence)),
+        ("Source", Cell::text(format::to_code(&delivery.source))),
+        ("Event", Cell::text(delivery.event.as_str())),
+        ("Pull request", Cell::optional(delivery.review.as_ref().map(|review| &review.pull_request))),
+        ("By", Cell::optional(delivery.review.as_ref().map(|review| &review.author))),
+        ("Ticket", Cell::optional(delivery.ticket.as_ref().map(|key| key.as_str()))),
+        ("Job", Cell::optional(delivery.job.as_ref().map(|job| job.as_str()))),
+        ("When", format::time_cell(delivery.at, format::now())),
+        ("Repeats", Cell::text(delivery.repeats.to_string())),
+        ("Facts", Cell::text(delivery.facts.to_string())),
     ];
-    facts(screen, &lines)?;
+    print_facts(screen, &lines)?;
     screen.hint(&delivery.help);
     Ok(())
 }

@@ -3,9 +3,9 @@
 mod project;
 mod stack;
 
-use super::fault::{Exit, Fault};
+use super::fault::{CliError, Exit};
 use super::session::Session;
-use super::{Global, integrations, words};
+use super::{Global, format, integrations};
 use crate::client::screen::{Colour, Screen};
 use crate::disk::free_bytes;
 use pullyard_admin::doctor::{Finding, Verdict};
@@ -18,11 +18,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::process::Command;
 
 /// Signatures and deadlines tolerate only a few minutes.
-const SKEW: Duration = Duration::from_secs(60);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// Minimum for worktrees. Units: bytes.
-const LITTLE_ROOM: u64 = 1 << 30;
-const ENDS_SOON: Duration = Duration::from_secs(7 * 86_400);
-const GIT_LIMIT: Duration = Duration::from_secs(10);
+const MIN_FREE_BYTES: u64 = 1 << 30;
+const EXPIRY_WARNING: Duration = Duration::from_secs(7 * 86_400);
+const GIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Find problems that keep tickets from becoming pull requests, and how to fix them.
 ///
@@ -52,20 +52,20 @@ pub(super) struct Account {
 }
 
 impl Doctor {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        show_all(&session.screen, &examine(session).await)
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        show_all(&session.screen, &run_checks(session).await)
     }
 
     pub(super) fn stack(&self) -> Option<&str> {
         self.account.stack.as_deref()
     }
 
-    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         stack::run(self.account, global, screen).await
     }
 }
 
-fn show_all(screen: &Screen, findings: &[Finding]) -> Result<ExitCode, Fault> {
+fn show_all(screen: &Screen, findings: &[Finding]) -> Result<ExitCode, CliError> {
     let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
     if screen.is_json() {
         screen.json(&findings)?;
@@ -83,28 +83,28 @@ fn show_all(screen: &Screen, findings: &[Finding]) -> Result<ExitCode, Fault> {
     Ok(if wrong == 0 { ExitCode::SUCCESS } else { Exit::Failed.into() })
 }
 
-fn show(screen: &Screen, finding: &Finding) -> Result<(), Fault> {
+fn show(screen: &Screen, finding: &Finding) -> Result<(), CliError> {
     let (shape, plain, colour) = match finding.verdict {
         Verdict::Good => ("✓", "ok", Colour::Green),
         Verdict::Warning => ("!", "!", Colour::Yellow),
         Verdict::Wrong => ("✕", "x", Colour::Red),
     };
     let shape = if screen.has_shapes() { shape } else { plain };
-    let shape = screen.painted(Some(colour), shape);
-    screen.out(&format!("{shape} {:<12} {}", finding.check, super::screen::tame(&finding.sentence)))?;
+    let shape = screen.paint(Some(colour), shape);
+    screen.out(&format!("{shape} {:<12} {}", finding.check, super::screen::sanitize(&finding.sentence)))?;
     match &finding.help {
-        Some(help) => screen.out(&format!("  {:<12} {}", "", super::screen::tame(help))),
+        Some(help) => screen.out(&format!("  {:<12} {}", "", super::screen::sanitize(help))),
         None => Ok(()),
     }
 }
 
 /// Runs the checks in the order from here to a pull request. Skips those that depend on a failed one.
-async fn examine(session: &Session) -> Vec<Finding> {
+async fn run_checks(session: &Session) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(data) = &session.data {
-        findings.push(git().await);
+        findings.push(check_git().await);
         findings.push(match free_bytes(data) {
-            Some(free) if free < LITTLE_ROOM => Finding::warning(
+            Some(free) if free < MIN_FREE_BYTES => Finding::warning(
                 "disk",
                 format!("{} MB are free where the data is.", free >> 20),
                 "Free some space: jobs fail when the disk is full.",
@@ -117,16 +117,16 @@ async fn examine(session: &Session) -> Vec<Finding> {
             ),
         });
     }
-    if !server(session, &mut findings).await {
+    if !check_server(session, &mut findings).await {
         return findings;
     }
-    let Some(all) = token(session, &mut findings).await else { return findings };
-    projects(session, &all, &mut findings).await;
+    let Some(all) = check_token(session, &mut findings).await else { return findings };
+    check_projects(session, &all, &mut findings).await;
     findings
 }
 
-async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Finding>) {
-    forges(session, findings).await;
+async fn check_projects(session: &Session, projects: &[Project], findings: &mut Vec<Finding>) {
+    check_forges(session, findings).await;
     if projects.is_empty() {
         findings.push(Finding::warning(
             "projects",
@@ -139,14 +139,14 @@ async fn projects(session: &Session, projects: &[Project], findings: &mut Vec<Fi
         false => Ok(Vec::new()),
     };
     for project in projects {
-        findings.push(project::repositories(session, project).await);
-        findings.extend(project::runners(&session.url, project, &runners));
+        findings.push(project::check_repositories(session, project).await);
+        findings.extend(project::check_runners(&session.url, project, &runners));
     }
 }
 
-async fn git() -> Finding {
+async fn check_git() -> Finding {
     let help = "Install git, version 2.38 or later.";
-    let asked = tokio::time::timeout(GIT_LIMIT, Command::new("git").arg("--version").output()).await;
+    let asked = tokio::time::timeout(GIT_TIMEOUT, Command::new("git").arg("--version").output()).await;
     match asked {
         Ok(Ok(said)) if said.status.success() => {
             Finding::good("git", format!("{} is installed.", String::from_utf8_lossy(&said.stdout).trim()))
@@ -155,13 +155,13 @@ async fn git() -> Finding {
     }
 }
 
-async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
+async fn check_server(session: &Session, findings: &mut Vec<Finding>) -> bool {
     let server = match session.api.version().await {
         Ok(server) => server,
         Err(error) => {
-            let fault = Fault::from(error);
+            let fault = CliError::from(error);
             let help = "Start it with `pullyard up`, or choose another server with --url or --context.";
-            findings.push(Finding::wrong("server", sentence(&fault), help));
+            findings.push(Finding::wrong("server", fault_sentence(&fault), help));
             return false;
         }
     };
@@ -181,7 +181,7 @@ async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
     if let Some(time) = server.time {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let apart = u64::try_from(time.millis()).map_or(u128::MAX, |time| u128::from(time).abs_diff(now));
-        if apart > SKEW.as_millis() {
+        if apart > MAX_CLOCK_SKEW.as_millis() {
             let sentence = format!("The clocks of the server and this machine differ by {} s.", apart / 1_000);
             findings.push(Finding::warning(
                 "clock",
@@ -195,11 +195,11 @@ async fn server(session: &Session, findings: &mut Vec<Finding>) -> bool {
     true
 }
 
-async fn token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Project>> {
-    let asked = async { Ok::<_, Fault>((session.api.own_token().await?, session.projects().await?)) };
+async fn check_token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Project>> {
+    let asked = async { Ok::<_, CliError>((session.api.own_token().await?, session.projects().await?)) };
     match asked.await {
         Ok((token, projects)) => {
-            findings.push(lasting(&token));
+            findings.push(check_token_expiry(&token));
             Some(projects)
         }
         Err(fault) => {
@@ -208,15 +208,15 @@ async fn token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Pro
             } else {
                 "Sign in with `pullyard login`, or set PULLYARD_TOKEN."
             };
-            findings.push(Finding::wrong("token", sentence(&fault), help));
+            findings.push(Finding::wrong("token", fault_sentence(&fault), help));
             None
         }
     }
 }
 
-fn lasting(token: &Token) -> Finding {
+fn check_token_expiry(token: &Token) -> Finding {
     let name = &token.name;
-    let Some(left) = token.expires_at.map(|at| at.since(words::now())) else {
+    let Some(left) = token.expires_at.map(|at| at.since(format::now())) else {
         return Finding::good("token", format!("The token {name} is valid and does not expire."));
     };
     let shown = match left.as_secs() {
@@ -224,25 +224,25 @@ fn lasting(token: &Token) -> Finding {
         secs if secs < 48 * 3_600 => format!("{} h", secs / 3_600),
         secs => format!("{} days", secs / 86_400),
     };
-    if left < ENDS_SOON {
+    if left < EXPIRY_WARNING {
         let help = "An admin creates the next one with `pullyard tokens create`; then run `pullyard login`.";
         return Finding::warning("token", format!("The token {name} is valid, but expires in {shown}."), help);
     }
     Finding::good("token", format!("The token {name} is valid and expires in {shown}."))
 }
 
-fn sentence(fault: &Fault) -> String {
-    sentence_of(&fault.words())
+fn fault_sentence(fault: &CliError) -> String {
+    to_sentence(&fault.message())
 }
 
-fn sentence_of(words: &str) -> String {
+fn to_sentence(words: &str) -> String {
     let mut letters = words.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     format!("{}.", first.chain(letters).collect::<String>())
 }
 
-async fn forges(session: &Session, findings: &mut Vec<Finding>) {
-    let forges = match integrations::all(session).await {
+async fn check_forges(session: &Session, findings: &mut Vec<Finding>) {
+    let forges = match integrations::list_all(session).await {
         Ok(forges) => forges,
         Err(_) => {
             let sentence = "The forges were not checked: this token is limited to some projects.";
@@ -259,7 +259,7 @@ async fn forges(session: &Session, findings: &mut Vec<Finding>) {
             Ok(tested) if tested.works => Finding::good("forge", tested.sentence),
             Ok(tested) => Finding::wrong("forge", tested.sentence, tested.help),
             Err(error) => {
-                let sentence = format!("{} was not tested: {}.", forge.id, Fault::from(error).words());
+                let sentence = format!("{} was not tested: {}.", forge.id, CliError::from(error).message());
                 Finding::warning("forge", sentence, "Run it with an admin token.")
             }
         });

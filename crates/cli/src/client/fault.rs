@@ -27,7 +27,7 @@ impl From<Exit> for ExitCode {
 }
 
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct CliError {
     exit: Exit,
     error: String,
     help: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Fault {
     unreachable: bool,
 }
 
-impl Fault {
+impl CliError {
     pub(crate) fn new(exit: Exit, error: impl Into<String>) -> Self {
         Self { exit, error: error.into(), help: None, problem: None, unreachable: false }
     }
@@ -48,20 +48,20 @@ impl Fault {
         Self::new(Exit::NotFound, error)
     }
 
-    pub(super) fn unread() -> Self {
+    pub(super) fn output_closed() -> Self {
         Self::new(Exit::Failed, "")
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    pub(super) fn what_to_do(&self) -> Option<&str> {
+    pub(super) fn help_text(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.error.clone()
     }
 
@@ -73,7 +73,7 @@ impl Fault {
         self.exit
     }
 
-    pub(super) fn document(self) -> Problem {
+    pub(super) fn into_problem(self) -> Problem {
         let (status, title, code) = match self.exit {
             Exit::Usage => (400, "Bad Request", "usage"),
             Exit::NotFound => (404, "Not Found", "not_found"),
@@ -93,25 +93,25 @@ impl Fault {
     }
 }
 
-impl From<Error> for Fault {
+impl From<Error> for CliError {
     fn from(error: Error) -> Self {
         match error {
             Error::Unreachable { url, reason } => {
                 let reason = reason.split(" (os error").next().unwrap_or(&reason).to_owned();
-                let error = format!("can't reach {url}: {}", lower_first(&reason));
+                let error = format!("can't reach {url}: {}", lowercase_first(&reason));
                 Self { unreachable: true, ..Self::new(Exit::Failed, error) }
-                    .help("start it with `pullyard up`, or set PULLYARD_URL")
+                    .with_help("start it with `pullyard up`, or set PULLYARD_URL")
             }
             Error::Unreadable { url, reason } => {
                 Self::new(Exit::Failed, format!("unexpected response from {url}: {reason}"))
-                    .help("check that it is a Pullyard server: `pullyard version`")
+                    .with_help("check that it is a Pullyard server: `pullyard version`")
             }
-            Error::Problem(problem) => problem_fault(problem),
+            Error::Problem(problem) => from_problem(problem),
         }
     }
 }
 
-fn problem_fault(problem: Box<Problem>) -> Fault {
+fn from_problem(problem: Box<Problem>) -> CliError {
     let exit = match problem.status {
         // A gateway's error is not an answer to the request.
         _ if problem.code == "gateway" => Exit::Failed,
@@ -130,20 +130,20 @@ fn problem_fault(problem: Box<Problem>) -> Fault {
         }
         401 => Some("sign in with `pullyard login`, or set PULLYARD_TOKEN".into()),
         412 => Some("it was changed meanwhile: check it, then repeat your change".into()),
-        404 if problem.help.is_none() => listed_by(&problem.detail),
-        _ => problem.help.as_deref().map(lower_first),
+        404 if problem.help.is_none() => listing_hint(&problem.detail),
+        _ => problem.help.as_deref().map(lowercase_first),
     };
-    let help = help.filter(|help: &String| !is_nothing(help));
-    let detail = lower_first(problem.detail.trim_end_matches('.'));
+    let help = help.filter(|help: &String| !is_nothing_to_do(help));
+    let detail = lowercase_first(problem.detail.trim_end_matches('.'));
     let error = if exit == Exit::NotFound || problem.code == "gateway" {
         detail
     } else {
         format!("{detail} ({})", problem.code)
     };
-    Fault { help, problem: Some(problem), ..Fault::new(exit, error) }
+    CliError { help, problem: Some(problem), ..CliError::new(exit, error) }
 }
 
-fn listed_by(detail: &str) -> Option<String> {
+fn listing_hint(detail: &str) -> Option<String> {
     let command = match detail.strip_prefix("There is no ")?.split(' ').next()? {
         "delivery" => "deliveries",
         "hook" => "hooks",
@@ -159,7 +159,7 @@ fn listed_by(detail: &str) -> Option<String> {
     Some(format!("`pullyard {command}` lists them"))
 }
 
-fn lower_first(sentence: &str) -> String {
+fn lowercase_first(sentence: &str) -> String {
     let word = sentence.split(' ').next().unwrap_or_default();
     let plain = [
         "A",
@@ -200,17 +200,17 @@ fn lower_first(sentence: &str) -> String {
     sentence.to_owned()
 }
 
-pub(super) const NOTHING: &str = "Nothing to do.";
+pub(super) const NOTHING_TO_DO: &str = "Nothing to do.";
 
-pub(super) fn is_nothing(help: &str) -> bool {
-    help.is_empty() || help.eq_ignore_ascii_case(NOTHING)
+pub(super) fn is_nothing_to_do(help: &str) -> bool {
+    help.is_empty() || help.eq_ignore_ascii_case(NOTHING_TO_DO)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn problem(status: u16, code: &str, detail: &str, help: Option<&str>) -> Fault {
+    fn problem(status: u16, code: &str, detail: &str, help: Option<&str>) -> CliError {
         let (kind, title, help) = ("about:blank".into(), "t".into(), help.map(str::to_owned));
         let (code, detail) = (code.into(), detail.into());
         Error::Problem(Box::new(Problem { kind, title, status, code, detail, help, pointer: None, recorded: None }))
@@ -255,12 +255,12 @@ mod tests {
     fn server_problem_becomes_a_line_with_code_and_help() {
         let fault = problem(409, "job_active", "The ticket has a job.", Some("Wait for it."));
         assert_eq!(
-            (fault.words().as_str(), fault.what_to_do()),
+            (fault.message().as_str(), fault.help_text()),
             ("the ticket has a job (job_active)", Some("wait for it."))
         );
         let missing = problem(404, "not_found", "GitHub has no such thing.", Some("Nothing to do."));
-        assert_eq!((missing.words().as_str(), missing.what_to_do()), ("GitHub has no such thing", None));
-        let help = |detail| problem(404, "not_found", detail, None).what_to_do().map(str::to_owned);
+        assert_eq!((missing.message().as_str(), missing.help_text()), ("GitHub has no such thing", None));
+        let help = |detail| problem(404, "not_found", detail, None).help_text().map(str::to_owned);
         assert_eq!(help("There is no ticket B-9.").as_deref(), Some("`pullyard tickets` lists them"));
         assert_eq!(help("There is no repository a/b.").as_deref(), Some("`pullyard repos` lists them"));
         assert_eq!(help("There is no such thing."), None);
@@ -269,20 +269,20 @@ mod tests {
             (412, "changed", "repeat your change"),
             (404, "gateway", "contexts"),
         ] {
-            let help = problem(status, code, "No.", Some("Else.")).what_to_do().map(str::to_owned);
+            let help = problem(status, code, "No.", Some("Else.")).help_text().map(str::to_owned);
             assert!(help.as_ref().is_some_and(|help| help.contains(says)), "{code}: {help:?}");
         }
     }
 
     #[test]
     fn json_output_has_the_server_problem_or_its_form() {
-        assert_eq!(problem(409, "job_active", "No.", None).document().code, "job_active");
+        assert_eq!(problem(409, "job_active", "No.", None).into_problem().code, "job_active");
         let unreachable =
             Error::Unreachable { url: "http://x".into(), reason: "Connection refused (os error 111)".into() };
-        let fault = Fault::from(unreachable);
-        assert_eq!(fault.words(), "can't reach http://x: connection refused");
-        let documents = [fault, Fault::usage("no"), Fault::not_found("no"), Fault::new(Exit::Failed, "no")];
-        let said = documents.map(|fault| fault.document()).map(|document| (document.status, document.code));
+        let fault = CliError::from(unreachable);
+        assert_eq!(fault.message(), "can't reach http://x: connection refused");
+        let documents = [fault, CliError::usage("no"), CliError::not_found("no"), CliError::new(Exit::Failed, "no")];
+        let said = documents.map(|fault| fault.into_problem()).map(|document| (document.status, document.code));
         let expected = [(503, "unreachable"), (400, "usage"), (404, "not_found"), (500, "failed")];
         assert_eq!(said, expected.map(|(status, code)| (status, code.to_owned())));
     }

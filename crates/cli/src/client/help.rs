@@ -1,6 +1,6 @@
 //! `pullyard help`: prints the help of a command or a topic.
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::screen::Screen;
 use std::process::ExitCode;
 
@@ -43,7 +43,7 @@ XDG_CONFIG_HOME   where contexts are saved, in pullyard/; ~/.config when not set
 A flag overrides a variable, and a variable overrides the context.";
 
 impl Help {
-    pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<ExitCode, Fault> {
+    pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<ExitCode, CliError> {
         let topic = match self.about.first().map(String::as_str) {
             Some("exit-codes") => Some(EXIT_CODES),
             Some("json") => Some(JSON),
@@ -58,8 +58,8 @@ impl Help {
         let mut command = &mut program;
         for name in &self.about {
             command = command.find_subcommand_mut(name).ok_or_else(|| {
-                Fault::usage(format!("there is no help for {}", self.about.join(" ")))
-                    .help("`pullyard --help` lists the commands; topics are exit-codes, json and environment")
+                CliError::usage(format!("there is no help for {}", self.about.join(" ")))
+                    .with_help("`pullyard --help` lists the commands; topics are exit-codes, json and environment")
             })?;
         }
         let text = command.render_long_help();

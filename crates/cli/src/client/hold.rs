@@ -1,6 +1,6 @@
 //! `pullyard hold` and `release`: stops and resumes new jobs in projects.
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::session::Session;
 use pullyard_domain::id::ProjectId;
 use pullyard_protocol::project::{HoldProject, Project};
@@ -34,27 +34,27 @@ pub(crate) struct Release {
 }
 
 impl Hold {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let request = HoldProject { reason: self.reason };
         let mut held = Vec::new();
-        for project in projects(session, self.all).await? {
-            held.push(session.api.hold(&project, &request).await?);
+        for project in selected_projects(session, self.all).await? {
+            held.push(session.api.hold_project(&project, &request).await?);
         }
         show(session, &held)
     }
 }
 
 impl Release {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let mut released = Vec::new();
-        for project in projects(session, self.all).await? {
-            released.push(session.api.release(&project).await?);
+        for project in selected_projects(session, self.all).await? {
+            released.push(session.api.release_project(&project).await?);
         }
         show(session, &released)
     }
 }
 
-async fn projects(session: &Session, all: bool) -> Result<Vec<ProjectId>, Fault> {
+async fn selected_projects(session: &Session, all: bool) -> Result<Vec<ProjectId>, CliError> {
     if !all {
         return Ok(vec![session.project().await?]);
     }
@@ -69,7 +69,7 @@ async fn projects(session: &Session, all: bool) -> Result<Vec<ProjectId>, Fault>
     }
 }
 
-fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, Fault> {
+fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, CliError> {
     if session.screen.is_json() {
         session.screen.json(&projects)?;
         return Ok(ExitCode::SUCCESS);
@@ -78,7 +78,7 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, Fault> {
         session.screen.out("No project is accessible with this token.")?;
     }
     for project in projects {
-        session.screen.out(&match words(project) {
+        session.screen.out(&match describe(project) {
             Some(words) => format!("{} is on hold ({words}).", project.id),
             None => format!("Released {}.", project.id),
         })?;
@@ -86,11 +86,11 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, Fault> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn words(project: &Project) -> Option<String> {
+pub(super) fn describe(project: &Project) -> Option<String> {
     let who = project.settings.held_by.as_ref()?;
     let words = match &project.settings.held_reason {
         Some(reason) => format!("{who}: {}", reason.trim_end_matches('.')),
         None => who.clone(),
     };
-    Some(super::screen::tame(&words))
+    Some(super::screen::sanitize(&words))
 }

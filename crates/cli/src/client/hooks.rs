@@ -1,10 +1,10 @@
 //! `pullyard hooks`: installs, verifies, repairs and removes webhooks at forges.
 
-use super::ask::confirm;
-use super::fault::Fault;
+use super::fault::CliError;
+use super::format;
+use super::prompt::confirm;
 use super::session::Session;
-use super::table::{Cell, Column, Table, facts};
-use super::words;
+use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::hook::subscribed_events;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
@@ -12,11 +12,11 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_protocol::hook::{Hook, HookCheck, InstallHook};
 use std::process::ExitCode;
 
-const MOST_OTHERS: usize = 50;
+const MAX_OTHER_PROJECTS: usize = 50;
 
 const DRIFT: u8 = 3;
 
-const NONE: &str = "No hook. Create one with `pullyard hooks install`; its help has examples.";
+const NO_HOOKS: &str = "No hook. Create one with `pullyard hooks install`; its help has examples.";
 
 /// Install, verify and repair the webhooks through which forges send reviews.
 #[derive(clap::Args)]
@@ -93,13 +93,13 @@ enum Command {
 }
 
 impl Hooks {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(Command::List) {
             Command::List => {
-                list(session, &all(session).await?)?;
+                list(session, &list_all(session).await?)?;
             }
-            Command::Verify { names } => return check(session, names, false).await,
-            Command::Repair { names } => return check(session, names, true).await,
+            Command::Verify { names } => return verify_or_repair(session, names, false).await,
+            Command::Repair { names } => return verify_or_repair(session, names, true).await,
             Command::Remove { name, yes, keep_at_forge } => {
                 confirm(&session.screen, yes, &format!("Delete the hook {name}?"))?;
                 let removed = session.api.remove_hook(&name, keep_at_forge).await?;
@@ -111,7 +111,7 @@ impl Hooks {
             }
             Command::Install { base_url, repo, org, app, integration, name, by_hand } => {
                 if name.is_some() && repo.len() > 1 {
-                    return Err(Fault::usage("--name needs exactly one --repo"));
+                    return Err(CliError::usage("--name needs exactly one --repo"));
                 }
                 warn_if_unreachable(session, &base_url, &integration).await?;
                 let project = session.project().await?;
@@ -128,7 +128,7 @@ impl Hooks {
                 };
                 let named = |words: &str| match &name {
                     Some(name) => Ok(name.clone()),
-                    None => name_of(words),
+                    None => derive_name(words),
                 };
                 let mut wanted = Vec::new();
                 for repository in repo {
@@ -136,11 +136,11 @@ impl Hooks {
                     wanted.push(InstallHook { repository: Some(repository), ..whole(name) });
                 }
                 if let Some(login) = org {
-                    let others = others(session, &project).await?;
+                    let others = list_other_projects(session, &project).await?;
                     wanted.push(InstallHook { organisation: Some(login.clone()), others, ..whole(named(&login)?) });
                 }
                 if app {
-                    let others = others(session, &project).await?;
+                    let others = list_other_projects(session, &project).await?;
                     let name = named(&format!("{integration}-app"))?;
                     wanted.push(InstallHook { app: true, others, ..whole(name) });
                 }
@@ -150,8 +150,8 @@ impl Hooks {
                 }
                 list(session, &made)?;
                 match by_hand {
-                    true => by_hand_words(session, &made),
-                    false => unheard_words(session, &made),
+                    true => hint_manual_setup(session, &made),
+                    false => hint_unverified(session, &made),
                 }
             }
         }
@@ -159,24 +159,25 @@ impl Hooks {
     }
 }
 
-pub(super) async fn others(session: &Session, home: &ProjectId) -> Result<Vec<ProjectId>, Fault> {
+pub(super) async fn list_other_projects(session: &Session, home: &ProjectId) -> Result<Vec<ProjectId>, CliError> {
     let all = session.projects().await?.into_iter().map(|project| project.id);
-    let others: Vec<ProjectId> = all.filter(|project| project != home).take(MOST_OTHERS + 1).collect();
-    if others.len() > MOST_OTHERS {
-        return Err(Fault::usage(format!("one hook can't serve more than {} projects", MOST_OTHERS + 1))
-            .help("create one for each repository, with --repo"));
+    let others: Vec<ProjectId> = all.filter(|project| project != home).take(MAX_OTHER_PROJECTS + 1).collect();
+    if others.len() > MAX_OTHER_PROJECTS {
+        return Err(CliError::usage(format!("one hook can't serve more than {} projects", MAX_OTHER_PROJECTS + 1))
+            .with_help("create one for each repository, with --repo"));
     }
     Ok(others)
 }
 
-fn name_of(words: &str) -> Result<HookName, Fault> {
+fn derive_name(words: &str) -> Result<HookName, CliError> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
     let name: String = words.chars().map(plain).take(40).collect();
-    HookName::new(name.trim_matches('-'))
-        .map_err(|bad| Fault::usage(format!("can't derive a name from {words}: {bad}")).help("choose one with --name"))
+    HookName::new(name.trim_matches('-')).map_err(|bad| {
+        CliError::usage(format!("can't derive a name from {words}: {bad}")).with_help("choose one with --name")
+    })
 }
 
-async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &IntegrationId) -> Result<(), Fault> {
+async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &IntegrationId) -> Result<(), CliError> {
     let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
     let host = host.split(['/', ':']).next().unwrap_or_default();
     let private = ["127.", "10.", "192.168.", "169.254."].iter().any(|start| host.starts_with(start))
@@ -194,13 +195,13 @@ async fn warn_if_unreachable(session: &Session, base_url: &str, integration: &In
     Ok(())
 }
 
-fn by_hand_words(session: &Session, hooks: &[Hook]) {
+fn hint_manual_setup(session: &Session, hooks: &[Hook]) {
     for hook in hooks {
-        session.screen.hint(&to_enter(hook));
+        session.screen.hint(&manual_setup_text(hook));
     }
 }
 
-fn to_enter(hook: &Hook) -> String {
+fn manual_setup_text(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
     let told = match hook.forge {
         Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", subscribed_events(kind).join(", ")),
@@ -212,8 +213,8 @@ fn to_enter(hook: &Hook) -> String {
     format!("at the forge enter {url}, {told}, and a secret that you set here with `pullyard secrets set {secret}`")
 }
 
-fn unheard_words(session: &Session, hooks: &[Hook]) {
-    for hook in hooks.iter().filter(|hook| !is_listed(hook) && hook.verified_at.is_none()) {
+fn hint_unverified(session: &Session, hooks: &[Hook]) {
+    for hook in hooks.iter().filter(|hook| !lists_deliveries(hook) && hook.verified_at.is_none()) {
         session.screen.hint(&format!(
             "Bitbucket has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; open pull \
              requests are also polled every five minutes",
@@ -222,11 +223,11 @@ fn unheard_words(session: &Session, hooks: &[Hook]) {
     }
 }
 
-pub(super) fn is_listed(hook: &Hook) -> bool {
+pub(super) fn lists_deliveries(hook: &Hook) -> bool {
     hook.forge.is_none_or(ForgeKind::supports_redelivery)
 }
 
-pub(super) async fn all(session: &Session) -> Result<Vec<Hook>, Fault> {
+pub(super) async fn list_all(session: &Session) -> Result<Vec<Hook>, CliError> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = session.api.hooks(after.as_deref()).await?;
@@ -238,36 +239,36 @@ pub(super) async fn all(session: &Session) -> Result<Vec<Hook>, Fault> {
     }
 }
 
-fn list(session: &Session, hooks: &[Hook]) -> Result<(), Fault> {
+fn list(session: &Session, hooks: &[Hook]) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(&hooks);
     }
     let columns = [
-        Column::Whole("HOOK"),
-        Column::Text("OF"),
-        Column::Whole("INTEGRATION"),
-        Column::Whole("VERIFIED"),
-        Column::Whole("REFUSED"),
-        Column::Text("ADDRESS"),
+        Column::Fixed("HOOK"),
+        Column::Flexible("OF"),
+        Column::Fixed("INTEGRATION"),
+        Column::Fixed("VERIFIED"),
+        Column::Fixed("REFUSED"),
+        Column::Flexible("ADDRESS"),
     ];
-    let (mut table, now) = (Table::new(columns), words::now());
+    let (mut table, now) = (Table::new(columns), format::now());
     for hook in hooks {
         let cells = [
-            Cell::same(hook.name.as_str()),
-            Cell::same(hook.kind.label()),
-            Cell::same(hook.integration.as_str()),
-            hook.verified_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now)),
-            Cell::same(hook.refused.to_string()),
-            Cell::maybe(hook.url.as_deref()),
+            Cell::text(hook.name.as_str()),
+            Cell::text(hook.kind.label()),
+            Cell::text(hook.integration.as_str()),
+            hook.verified_at.map_or_else(|| Cell::optional(None::<&str>), |at| format::time_cell(at, now)),
+            Cell::text(hook.refused.to_string()),
+            Cell::optional(hook.url.as_deref()),
         ];
         table.row(cells);
     }
-    table.show(&session.screen, NONE)
+    table.show(&session.screen, NO_HOOKS)
 }
 
-async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, Fault> {
+async fn verify_or_repair(session: &Session, names: Vec<HookName>, repair: bool) -> Result<ExitCode, CliError> {
     let names = match names.is_empty() {
-        true => all(session).await?.into_iter().map(|hook| hook.name).collect(),
+        true => list_all(session).await?.into_iter().map(|hook| hook.name).collect(),
         false => names,
     };
     let mut checks: Vec<HookCheck> = Vec::new();
@@ -281,10 +282,10 @@ async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<
         session.screen.json(&checks)?;
     } else {
         for check in &checks {
-            shown(session, check)?;
+            show_check(session, check)?;
         }
         if checks.is_empty() {
-            session.screen.note(NONE);
+            session.screen.note(NO_HOOKS);
         }
     }
     Ok(match checks.iter().all(|check| check.drifts.is_empty()) {
@@ -293,20 +294,20 @@ async fn check(session: &Session, names: Vec<HookName>, repair: bool) -> Result<
     })
 }
 
-fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
-    let (hook, now) = (&check.hook, words::now());
+fn show_check(session: &Session, check: &HookCheck) -> Result<(), CliError> {
+    let (hook, now) = (&check.hook, format::now());
     // Forges never return a hook's secret; only a valid delivery proves that it matches.
-    let verified = hook.verified_at.map_or_else(|| Cell::same("no delivery yet"), |at| words::when(at, now));
+    let verified = hook.verified_at.map_or_else(|| Cell::text("no delivery yet"), |at| format::time_cell(at, now));
     let state = match check.drifts.len() {
         0 => "OK".to_owned(),
-        faults => words::count_of(faults as u64, "problem", "problems"),
+        faults => format::format_count(faults as u64, "problem", "problems"),
     };
-    facts(
+    print_facts(
         &session.screen,
         &[
-            ("Hook", Cell::same(hook.name.as_str())),
-            ("Of", Cell::same(hook.kind.label())),
-            ("State", Cell::same(state)),
+            ("Hook", Cell::text(hook.name.as_str())),
+            ("Of", Cell::text(hook.kind.label())),
+            ("State", Cell::text(state)),
             ("Verified", verified),
         ],
     )?;
@@ -321,15 +322,15 @@ fn shown(session: &Session, check: &HookCheck) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::name_of;
+    use super::derive_name;
 
     #[test]
     fn hook_name_is_derived_from_the_repository_and_shortened() {
         for (words, name) in [("acme/app", "acme-app"), ("Acme/My_App.rs", "acme-my-app-rs"), ("-a/b-", "a-b")] {
-            assert_eq!(name_of(words).ok().as_ref().map(|name| name.as_str()), Some(name), "{words}");
+            assert_eq!(derive_name(words).ok().as_ref().map(|name| name.as_str()), Some(name), "{words}");
         }
-        let long = name_of(&format!("acme/{}", "a".repeat(60))).map(|name| name.as_str().len());
+        let long = derive_name(&format!("acme/{}", "a".repeat(60))).map(|name| name.as_str().len());
         assert_eq!(long.ok(), Some(40));
-        assert!(name_of("///").is_err());
+        assert!(derive_name("///").is_err());
     }
 }

@@ -5,29 +5,29 @@ mod loopback;
 mod manifest;
 mod stack;
 
-use super::fault::{Exit, Fault};
-use super::open::open;
+use super::fault::{CliError, Exit};
+use super::open::open_in_browser;
 use super::screen::Screen;
 use super::session::Session;
 use super::{Global, hooks, integrations};
 use axum::http::StatusCode;
 use loopback::{Loopback, Page};
-use manifest::{Manifest, Site};
+use manifest::{GitHubSite, Manifest};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::project::ForgeKind;
-use pullyard_forge::features::Workflows;
+use pullyard_forge::features::WorkflowPolicy;
 use pullyard_protocol::hook::InstallHook;
-use pullyard_protocol::integration::{Integration, MakeGitHubApp};
+use pullyard_protocol::integration::{CreateGitHubApp, Integration};
 use stack::StackSetUp;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::time::timeout;
 
-const LONGEST: Duration = Duration::from_secs(3_600);
+const BROWSER_TIMEOUT: Duration = Duration::from_secs(3_600);
 
-const BITBUCKET: &str = "https://bitbucket.org";
+const BITBUCKET_URL: &str = "https://bitbucket.org";
 
 /// Set up a deployed stack, or connect GitHub through an App of your own.
 ///
@@ -51,10 +51,10 @@ pub(crate) struct Init {
     #[command(flatten)]
     stack: StackSetUp,
     /// Organization that will own the App (default: you).
-    #[arg(long, value_name = "ORG", value_parser = manifest::account)]
+    #[arg(long, value_name = "ORG", value_parser = manifest::parse_account)]
     org: Option<String>,
     /// Name of the App, unique at GitHub; can be changed there later.
-    #[arg(long, value_name = "NAME", value_parser = manifest::name)]
+    #[arg(long, value_name = "NAME", value_parser = manifest::parse_name)]
     name: Option<String>,
     /// URL of GitHub or a GitHub Enterprise Server; with --stack also https://bitbucket.org.
     #[arg(long, value_name = "URL", default_value = "https://github.com")]
@@ -66,7 +66,7 @@ pub(crate) struct Init {
     #[arg(
         long,
         value_name = "ID",
-        default_value_ifs([("forge", BITBUCKET, "bitbucket"), ("forge", "https://bitbucket.org/", "bitbucket")]),
+        default_value_ifs([("forge", BITBUCKET_URL, "bitbucket"), ("forge", "https://bitbucket.org/", "bitbucket")]),
         default_value = "github"
     )]
     id: IntegrationId,
@@ -83,67 +83,67 @@ impl Init {
         self.stack.account.stack.as_deref()
     }
 
-    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+    pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         let (kind, api_url) = match self.forge.trim_end_matches('/') {
-            BITBUCKET => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()),
-            forge => (ForgeKind::GitHub, Site::parse(forge)?.api_url()),
+            BITBUCKET_URL => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()),
+            forge => (ForgeKind::GitHub, GitHubSite::parse(forge)?.api_url()),
         };
         let forge = stack::Forge { id: self.id, kind, api_url };
         self.stack.run(global, screen, forge, self.workflows).await
     }
 
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let site = Site::parse(&self.forge)?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let site = GitHubSite::parse(&self.forge)?;
         let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
-        let public = public.map(manifest::public).transpose()?;
-        self.must_be_free(session).await?;
+        let public = public.map(manifest::parse_public_url).transpose()?;
+        self.ensure_name_free(session).await?;
         // Check before GitHub creates anything: the App's hook needs a project.
         let hook = match &public {
-            Some(base_url) => self.hook(session, base_url).await?,
+            Some(base_url) => self.plan_hook(session, base_url).await?,
             None => None,
         };
 
         let loopback = Loopback::bind().await.map_err(|error| {
-            Fault::new(Exit::Failed, format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
+            CliError::new(Exit::Failed, format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
         })?;
         let manifest = Manifest {
             name: self.name.clone().unwrap_or_else(|| format!("Pullyard {:04x}", rand::random::<u16>())),
             home: session.url.clone(),
             hook: public.as_deref().map(|base| format!("{base}/webhooks/github/{}", self.id)),
             redirect: loopback.redirect(),
-            workflows: if self.workflows { Workflows::Change } else { Workflows::Keep },
+            workflows: if self.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid },
         };
-        let page = Page { action: site.new_app(self.org.as_deref(), loopback.state()), manifest: manifest.json() };
+        let page = Page { action: site.new_app_url(self.org.as_deref(), loopback.state()), manifest: manifest.json() };
         let mut waiting = loopback.serve(page);
         self.show_address(session, waiting.address())?;
 
-        let Ok(Some(callback)) = timeout(LONGEST, waiting.callback()).await else {
-            return Err(Fault::new(Exit::Failed, "the setup at GitHub was not finished within an hour")
-                .help("run it again; if GitHub has created an App, delete it there"));
+        let Ok(Some(callback)) = timeout(BROWSER_TIMEOUT, waiting.callback()).await else {
+            return Err(CliError::new(Exit::Failed, "the setup at GitHub was not finished within an hour")
+                .with_help("run it again; if GitHub has created an App, delete it there"));
         };
-        let request = MakeGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
-        let made = session.api.make_github_app(&request).await;
+        let request = CreateGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
+        let made = session.api.create_github_app(&request).await;
         // Answer the browser now: the server has stored the key or failed permanently.
         let (status, message) = match &made {
             Ok(made) => (StatusCode::OK, format!("The App is connected as {}. You can close this page.", made.id)),
             Err(_) => (StatusCode::BAD_GATEWAY, "Failed to connect the App. The terminal shows the reason.".to_owned()),
         };
         waiting.answer(callback, status, &message).await;
-        let made = made.map_err(|error| self.failed(&site, error))?;
+        let made = made.map_err(|error| self.creation_fault(&site, error))?;
         self.show(session, &site, &made)?;
         match (&public, hook) {
             (Some(base_url), Some(hook)) => {
                 session.api.install_hook(&hook).await.map_err(|error| {
-                    Fault::from(error).help(format!(
+                    CliError::from(error).with_help(format!(
                         "the App is connected; create its hook with `{}`",
-                        hooks_install(&self.id, base_url, Some(&hook.project))
+                        hooks_install_command(&self.id, base_url, Some(&hook.project))
                     ))
                 })?;
                 session.screen.note(&format!("the hook {} receives its deliveries", hook.name));
             }
             (Some(base_url), None) => session.screen.hint(&format!(
                 "then create a project and the App's hook: {}",
-                hooks_install(&self.id, base_url, None)
+                hooks_install_command(&self.id, base_url, None)
             )),
             (None, _) => session.screen.hint(
                 "GitHub can't reach this system, so the App's webhook is off; poll for reviews instead: \
@@ -153,17 +153,17 @@ impl Init {
         Ok(ExitCode::SUCCESS)
     }
 
-    async fn hook(&self, session: &Session, base_url: &str) -> Result<Option<InstallHook>, Fault> {
+    async fn plan_hook(&self, session: &Session, base_url: &str) -> Result<Option<InstallHook>, CliError> {
         let project = match session.project().await {
             Ok(project) => project,
             Err(fault) if fault.is_not_found() => return Ok(None),
             Err(fault) => return Err(fault),
         };
-        let name = HookName::new(self.id.as_str()).map_err(|bad| Fault::usage(bad.to_string()))?;
+        let name = HookName::new(self.id.as_str()).map_err(|bad| CliError::usage(bad.to_string()))?;
         Ok(Some(InstallHook {
             name,
             integration: self.id.clone(),
-            others: hooks::others(session, &project).await?,
+            others: hooks::list_other_projects(session, &project).await?,
             project,
             repository: None,
             organisation: None,
@@ -174,22 +174,22 @@ impl Init {
     }
 
     /// Fails if the name is taken, before GitHub creates an App that could not be connected.
-    async fn must_be_free(&self, session: &Session) -> Result<(), Fault> {
-        match session.api.integration(&self.id).await.map_err(Fault::from) {
-            Ok(there) => Err(Fault::new(Exit::Refused, format!("the integration {} already exists", there.id))
-                .help("choose another name with --id; `pullyard integrations` lists them")),
+    async fn ensure_name_free(&self, session: &Session) -> Result<(), CliError> {
+        match session.api.integration(&self.id).await.map_err(CliError::from) {
+            Ok(there) => Err(CliError::new(Exit::Refused, format!("the integration {} already exists", there.id))
+                .with_help("choose another name with --id; `pullyard integrations` lists them")),
             Err(fault) if fault.is_not_found() => Ok(()),
             Err(fault) => Err(fault),
         }
     }
 
-    fn show_address(&self, session: &Session, address: &str) -> Result<(), Fault> {
+    fn show_address(&self, session: &Session, address: &str) -> Result<(), CliError> {
         if session.screen.is_json() {
             session.screen.note(&format!("open {address} in a browser on this machine"));
             return Ok(());
         }
         session.screen.out(address)?;
-        let opened = !self.print && std::io::stdout().is_terminal() && open(address);
+        let opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(address);
         session.screen.hint(match opened {
             true => "opened in a browser; continue there, this command waits",
             false => "open it in a browser on this machine and continue there; this command waits",
@@ -198,27 +198,27 @@ impl Init {
     }
 
     /// GitHub accepts the code once and shows the key once. The help covers an App that exists after the failure.
-    fn failed(&self, site: &Site, error: pullyard_protocol::client::Error) -> Fault {
-        Fault::from(error).help(format!(
+    fn creation_fault(&self, site: &GitHubSite, error: pullyard_protocol::client::Error) -> CliError {
+        CliError::from(error).with_help(format!(
             "if GitHub has created the App, generate a private key on its page ({}), store it and a webhook secret with \
              `pullyard secrets set`, and connect it with `pullyard integrations add {} --app-id …`; or delete it \
              there and start again",
-            site.apps(self.org.as_deref()),
+            site.apps_url(self.org.as_deref()),
             self.id
         ))
     }
 
-    fn show(&self, session: &Session, site: &Site, made: &Integration) -> Result<(), Fault> {
+    fn show(&self, session: &Session, site: &GitHubSite, made: &Integration) -> Result<(), CliError> {
         integrations::show(session, made)?;
         if let Auth::App { slug, .. } = &made.auth {
-            session.screen.hint(&format!("install it on your repositories: {}", site.install(slug)));
+            session.screen.hint(&format!("install it on your repositories: {}", site.install_url(slug)));
         }
         session.screen.hint(&format!("then connect one: pullyard repos add OWNER/NAME --integration {} …", made.id));
         Ok(())
     }
 }
 
-fn hooks_install(id: &IntegrationId, base_url: &str, project: Option<&ProjectId>) -> String {
+fn hooks_install_command(id: &IntegrationId, base_url: &str, project: Option<&ProjectId>) -> String {
     let project = project.map(|project| format!(" --project {project}")).unwrap_or_default();
     format!("pullyard hooks install --app --integration {id} --name {id} --base-url {base_url}{project}")
 }

@@ -1,9 +1,9 @@
 //! `pullyard integrations`: connects, lists, tests and removes forges.
 
-use super::ask::confirm;
-use super::fault::Fault;
+use super::fault::CliError;
+use super::prompt::confirm;
 use super::session::Session;
-use super::table::{Cell, Column, Table, facts};
+use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::IntegrationId;
@@ -13,7 +13,7 @@ use pullyard_protocol::integration::{ConnectGitHubApp, CreateIntegration, Integr
 use std::process::ExitCode;
 
 /// Longer than any name that a user types. Units: characters.
-const LONGEST_TYPED: usize = 32;
+const MAX_TYPED_NAME_CHARS: usize = 32;
 
 /// Connect forges.
 #[derive(clap::Args)]
@@ -42,7 +42,7 @@ enum Command {
         /// Integration id.
         id: IntegrationId,
         /// Kind of forge: github or bitbucket (Bitbucket Cloud).
-        #[arg(long, value_name = "KIND", default_value = "github", value_parser = kind)]
+        #[arg(long, value_name = "KIND", default_value = "github", value_parser = parse_kind)]
         kind: ForgeKind,
         /// REST URL (default: https://api.github.com or https://api.bitbucket.org/2.0).
         #[arg(long, value_name = "URL")]
@@ -91,26 +91,26 @@ enum Command {
     },
 }
 
-fn kind(text: &str) -> Result<ForgeKind, String> {
+fn parse_kind(text: &str) -> Result<ForgeKind, String> {
     ForgeKind::from_code(text).ok_or_else(|| "use github or bitbucket".into())
 }
 
-fn address(kind: ForgeKind, api_url: Option<String>) -> String {
+fn api_url_or_default(kind: ForgeKind, api_url: Option<String>) -> String {
     api_url.unwrap_or_else(|| kind.default_api_url().to_owned())
 }
 
 impl Integrations {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let integration = match self.command.unwrap_or(Command::List) {
             Command::List => return list(session).await,
             Command::Test { id } => return test(session, &id).await,
             Command::Remove { id, yes } => return remove(session, &id, yes).await,
             Command::Add { id, kind, api_url, token_secret: Some(token_secret), .. } => {
-                let request = CreateIntegration { id, kind, api_url: address(kind, api_url), token_secret };
-                session.api.create_integration(&request).await.map_err(|error| not_connected(error, &request))?
+                let request = CreateIntegration { id, kind, api_url: api_url_or_default(kind, api_url), token_secret };
+                session.api.create_integration(&request).await.map_err(|error| connection_fault(error, &request))?
             }
             Command::Add { kind: ForgeKind::Bitbucket, .. } => {
-                return Err(Fault::usage("Bitbucket has no Apps of this kind").help("add --token-secret NAME"));
+                return Err(CliError::usage("Bitbucket has no Apps of this kind").with_help("add --token-secret NAME"));
             }
             Command::Add {
                 id,
@@ -121,11 +121,13 @@ impl Integrations {
                 webhook_secret: Some(webhook_secret),
                 ..
             } => {
-                let api_url = address(kind, api_url);
+                let api_url = api_url_or_default(kind, api_url);
                 let request = ConnectGitHubApp { id, api_url, app_id, key_secret, webhook_secret };
                 session.api.connect_github_app(&request).await?
             }
-            Command::Add { .. } => return Err(Fault::usage("give a --token-secret, or an --app-id with its secrets")),
+            Command::Add { .. } => {
+                return Err(CliError::usage("give a --token-secret, or an --app-id with its secrets"));
+            }
             Command::Show { id } => session.api.integration(&id).await?,
         };
         show(session, &integration)?;
@@ -133,11 +135,11 @@ impl Integrations {
     }
 }
 
-fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
+fn connection_fault(error: Error, request: &CreateIntegration) -> CliError {
     let secret = &request.token_secret;
     let help = match error.code() {
         // The value may be the token itself: do not print it.
-        Some("secret_missing" | "invalid") if !secret.contains('/') && secret.chars().count() > LONGEST_TYPED => Some(
+        Some("secret_missing" | "invalid") if !secret.contains('/') && secret.chars().count() > MAX_TYPED_NAME_CHARS => Some(
             "give the name of a secret, not the token: `pullyard secrets set NAME` stores the token and prints the name"
                 .to_owned(),
         ),
@@ -150,14 +152,14 @@ fn not_connected(error: Error, request: &CreateIntegration) -> Fault {
         )),
         _ => None,
     };
-    let fault = Fault::from(error);
+    let fault = CliError::from(error);
     match help {
-        Some(help) => fault.help(help),
+        Some(help) => fault.with_help(help),
         None => fault,
     }
 }
 
-pub(super) async fn all(session: &Session) -> Result<Vec<Integration>, Fault> {
+pub(super) async fn list_all(session: &Session) -> Result<Vec<Integration>, CliError> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
         let page = session.api.integrations(after.as_deref()).await?;
@@ -169,27 +171,27 @@ pub(super) async fn all(session: &Session) -> Result<Vec<Integration>, Fault> {
     }
 }
 
-async fn list(session: &Session) -> Result<ExitCode, Fault> {
-    let all = all(session).await?;
+async fn list(session: &Session) -> Result<ExitCode, CliError> {
+    let all = list_all(session).await?;
     if session.screen.is_json() {
         session.screen.json(&all)?;
         return Ok(ExitCode::SUCCESS);
     }
     let columns = [
-        Column::Whole("INTEGRATION"),
-        Column::Whole("KIND"),
-        Column::Text("ADDRESS"),
-        Column::Text("ACCOUNT"),
-        Column::Text("BY"),
+        Column::Fixed("INTEGRATION"),
+        Column::Fixed("KIND"),
+        Column::Flexible("ADDRESS"),
+        Column::Flexible("ACCOUNT"),
+        Column::Flexible("BY"),
     ];
     let mut table = Table::new(columns);
     for integration in &all {
         table.row([
-            Cell::same(integration.id.as_str()),
-            Cell::new(integration.kind.display_name(), super::words::wire(&integration.kind)),
-            Cell::same(&integration.api_url),
-            Cell::same(&integration.account.login),
-            Cell::same(by(&integration.auth)),
+            Cell::text(integration.id.as_str()),
+            Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind)),
+            Cell::text(&integration.api_url),
+            Cell::text(&integration.account.login),
+            Cell::text(describe_auth(&integration.auth)),
         ]);
     }
     table.show(
@@ -199,7 +201,7 @@ async fn list(session: &Session) -> Result<ExitCode, Fault> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn remove(session: &Session, id: &IntegrationId, yes: bool) -> Result<ExitCode, Fault> {
+async fn remove(session: &Session, id: &IntegrationId, yes: bool) -> Result<ExitCode, CliError> {
     confirm(&session.screen, yes, &format!("Remove the integration {id}?"))?;
     let removed = session.api.remove_integration(id).await?;
     if session.screen.is_json() {
@@ -215,7 +217,7 @@ async fn remove(session: &Session, id: &IntegrationId, yes: bool) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, Fault> {
+async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, CliError> {
     let tested = session.api.test_integration(id).await?;
     if session.screen.is_json() {
         session.screen.json(&tested)?;
@@ -228,32 +230,32 @@ async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, Fault> 
     Ok(if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn by(auth: &Auth) -> String {
+fn describe_auth(auth: &Auth) -> String {
     match auth {
         Auth::Token { secret } => format!("token in {secret}"),
         Auth::App { slug, .. } => format!("App {slug}"),
     }
 }
 
-pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), Fault> {
+pub(super) fn show(session: &Session, integration: &Integration) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(integration);
     }
     let mut lines = vec![
-        ("Integration", Cell::same(integration.id.as_str())),
-        ("Kind", Cell::new(integration.kind.display_name(), super::words::wire(&integration.kind))),
-        ("Address", Cell::same(&integration.api_url)),
-        ("Account", Cell::same(&integration.account.login)),
+        ("Integration", Cell::text(integration.id.as_str())),
+        ("Kind", Cell::new(integration.kind.display_name(), super::format::to_code(&integration.kind))),
+        ("Address", Cell::text(&integration.api_url)),
+        ("Account", Cell::text(&integration.account.login)),
     ];
     match &integration.auth {
-        Auth::Token { secret } => lines.push(("Token secret", Cell::same(secret))),
+        Auth::Token { secret } => lines.push(("Token secret", Cell::text(secret))),
         Auth::App { app_id, slug, key_secret, webhook_secret, .. } => lines.extend([
-            ("App", Cell::same(format!("{slug}, {app_id}"))),
-            ("Key secret", Cell::same(key_secret)),
-            ("Webhook secret", Cell::same(webhook_secret)),
+            ("App", Cell::text(format!("{slug}, {app_id}"))),
+            ("Key secret", Cell::text(key_secret)),
+            ("Webhook secret", Cell::text(webhook_secret)),
         ]),
     }
-    facts(&session.screen, &lines)
+    print_facts(&session.screen, &lines)
 }
 
 #[cfg(test)]
@@ -262,10 +264,12 @@ mod tests {
 
     #[test]
     fn default_api_url_follows_the_kind() {
-        let meant = |text: &str, api_url: Option<&str>| address(kind(text).unwrap(), api_url.map(str::to_owned));
+        let meant = |text: &str, api_url: Option<&str>| {
+            api_url_or_default(parse_kind(text).unwrap(), api_url.map(str::to_owned))
+        };
         assert_eq!(meant("github", None), "https://api.github.com");
         assert_eq!(meant("bitbucket", None), "https://api.bitbucket.org/2.0");
         assert_eq!(meant("bitbucket", Some("http://127.0.0.1:5/2.0")), "http://127.0.0.1:5/2.0");
-        assert!(kind("gitlab").is_err());
+        assert!(parse_kind("gitlab").is_err());
     }
 }

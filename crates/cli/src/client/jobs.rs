@@ -13,10 +13,10 @@ mod provenance;
 mod retry;
 mod show;
 
-pub(super) use create::decided;
-pub(super) use list::moment;
+pub(super) use create::print_decision;
+pub(super) use list::parse_time;
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::session::Session;
 use super::watch;
 use clap::Subcommand;
@@ -85,23 +85,23 @@ enum Command {
 }
 
 impl Jobs {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        if self.command.is_some() && self.list.asks_anything() {
-            return Err(Fault::usage("a flag of `jobs list` precedes another command")
-                .help("write it after the command: `pullyard jobs list --status failed`"));
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        if self.command.is_some() && self.list.has_flags() {
+            return Err(CliError::usage("a flag of `jobs list` precedes another command")
+                .with_help("write it after the command: `pullyard jobs list --status failed`"));
         }
         match self.command.unwrap_or(Command::List(self.list)) {
             Command::List(list) => list.run(session).await,
-            Command::Show { id } => show::show(session, &session.job(&id).await?).await,
+            Command::Show { id } => show::show(session, &session.resolve_job(&id).await?).await,
             Command::Create(create) => create.run(session).await,
-            Command::Watch { id } => watch::watch(session, &session.job(&id).await?).await,
+            Command::Watch { id } => watch::watch(session, &session.resolve_job(&id).await?).await,
             Command::Logs(logs) => logs.run(session).await,
             Command::Events(events) => events.run(session).await,
             Command::Artifacts(artifacts) => artifacts.run(session).await,
             Command::Diff(diff) => diff.run(session).await,
             Command::Checks(checks) => checks.run(session).await,
-            Command::Context { id } => provenance::context(session, &session.job(&id).await?).await,
-            Command::Provenance { id } => provenance::provenance(session, &session.job(&id).await?).await,
+            Command::Context { id } => provenance::context(session, &session.resolve_job(&id).await?).await,
+            Command::Provenance { id } => provenance::provenance(session, &session.resolve_job(&id).await?).await,
             Command::Cancel(cancel) => cancel.run(session).await,
             Command::Pause(pause) => pause.run(session).await,
             Command::Continue(go_on) => go_on.run(session).await,
@@ -112,24 +112,24 @@ impl Jobs {
     }
 }
 
-async fn known_attempt(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<(), Fault> {
+async fn ensure_attempt_exists(session: &Session, id: &JobId, attempt: Option<u32>) -> Result<(), CliError> {
     match attempt {
-        Some(attempt) => has_attempt(&session.api.job(id).await?, attempt),
+        Some(attempt) => check_attempt(&session.api.job(id).await?, attempt),
         None => Ok(()),
     }
 }
 
-fn has_attempt(job: &Job, attempt: u32) -> Result<(), Fault> {
+fn check_attempt(job: &Job, attempt: u32) -> Result<(), CliError> {
     let has = match job.attempt {
         has if attempt <= has => return Ok(()),
         0 => "it has none".to_owned(),
         1 => "it has attempt 1 only".to_owned(),
         last => format!("it has attempts 1 to {last}"),
     };
-    Err(Fault::not_found(format!("job {} has no attempt {attempt}; {has}", job.id.short())))
+    Err(CliError::not_found(format!("job {} has no attempt {attempt}; {has}", job.id.short())))
 }
 
-fn job_or_attempt(id: &JobId, attempt: Option<u32>) -> String {
+fn describe_subject(id: &JobId, attempt: Option<u32>) -> String {
     match attempt {
         Some(attempt) => format!("attempt {attempt} of job {}", id.short()),
         None => format!("job {}", id.short()),

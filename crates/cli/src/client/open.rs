@@ -1,7 +1,7 @@
 //! `pullyard open`: opens the pages in a browser, signed in.
 
-use super::config::keep_beside;
-use super::fault::Fault;
+use super::config::write_sibling;
+use super::fault::CliError;
 use super::session::Session;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -23,14 +23,14 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let link = session.api.sign_in_link().await?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let link = session.api.create_sign_in_link().await?;
         if session.screen.is_json() {
             session.screen.json(&json!({ "url": link.url, "expires_in_secs": link.expires_in_secs }))?;
             return Ok(ExitCode::SUCCESS);
         }
         session.screen.out(&link.url)?;
-        let opened = !self.print && std::io::stdout().is_terminal() && open(&link.url);
+        let opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(&link.url);
         let minutes = link.expires_in_secs / 60;
         session.screen.hint(&match opened {
             true => format!("opened in a browser; the link works once, for {minutes} minutes"),
@@ -42,14 +42,14 @@ impl Open {
 
 /// Opens the link with the desktop's program, if there is one. The program gets a local page that redirects: arguments
 /// are visible to all users, and the link signs its first user in.
-pub(crate) fn open(url: &str) -> bool {
-    let Ok(page) = keep_beside("sign-in.html", &leading_to(url)) else { return false };
+pub(crate) fn open_in_browser(url: &str) -> bool {
+    let Ok(page) = write_sibling("sign-in.html", &redirect_page(url)) else { return false };
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
     let quiet = || Stdio::null();
     Command::new(program).arg(page).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn().is_ok()
 }
 
-fn leading_to(url: &str) -> String {
+fn redirect_page(url: &str) -> String {
     let url = url.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;");
     format!(
         "<!doctype html><meta charset=\"utf-8\"><meta name=\"referrer\" content=\"no-referrer\">\
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn page_contains_only_the_escaped_link() {
-        let page = leading_to("http://127.0.0.1:7878/sign-in?code=pyc_a&b=\"><script>");
+        let page = redirect_page("http://127.0.0.1:7878/sign-in?code=pyc_a&b=\"><script>");
         assert_eq!(page.matches("http://127.0.0.1:7878/sign-in?code=pyc_a&amp;b=&quot;>&lt;script>").count(), 2);
         assert!(!page.contains("<script"));
     }

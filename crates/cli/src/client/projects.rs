@@ -1,8 +1,8 @@
 //! `pullyard projects`: lists, shows and creates projects.
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::session::Session;
-use super::table::{Cell, Column, Table, facts};
+use super::table::{Cell, Column, Table, print_facts};
 use super::{budgets, hold};
 use clap::Subcommand;
 use pullyard_domain::agent::PROJECT_CHOICES;
@@ -27,7 +27,7 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard projects list\n  pullyard projects list --json")]
     List {
         /// Continue after the page that printed this cursor.
-        #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+        #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
         after: Option<String>,
     },
     /// Show a project.
@@ -64,7 +64,7 @@ enum Command {
 }
 
 impl Projects {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(Command::List { after: None }) {
             Command::List { after } => list(session, after).await?,
             Command::Show { id } => {
@@ -87,22 +87,22 @@ impl Projects {
     }
 }
 
-async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
+async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.projects(after.as_deref()).await?;
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
     let columns = [
-        Column::Whole("PROJECT"),
-        Column::Text("NAME"),
-        Column::Whole("AUTO-CREATE"),
-        Column::Text("DEFAULT REPOSITORY"),
+        Column::Fixed("PROJECT"),
+        Column::Flexible("NAME"),
+        Column::Fixed("AUTO-CREATE"),
+        Column::Flexible("DEFAULT REPOSITORY"),
     ];
     let mut table = Table::new(columns);
     for Project { id, name, settings, .. } in &page.projects {
         let auto = Cell::new(if settings.auto_create { "on" } else { "off" }, settings.auto_create.to_string());
         let repository = settings.default_repository.as_ref().map(|name| name.as_str());
-        table.row([Cell::same(id.as_str()), Cell::same(name), auto, Cell::maybe(repository)]);
+        table.row([Cell::text(id.as_str()), Cell::text(name), auto, Cell::optional(repository)]);
     }
     table.show(&session.screen, "No project yet. Create one with `pullyard projects create ID`.")?;
     if let Some(next) = page.next {
@@ -111,23 +111,23 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn show(session: &Session, project: &Project) -> Result<(), Fault> {
+fn show(session: &Session, project: &Project) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(project);
     }
     let Settings { statuses, auto_create, default_repository, agent, model, budget, .. } = &project.settings;
     let flow = format!("{} starts jobs, then {}; back to {}", statuses.trigger, statuses.completion, statuses.todo);
     let lines = [
-        ("Project", Cell::same(project.id.as_str())),
-        ("Name", Cell::same(&project.name)),
+        ("Project", Cell::text(project.id.as_str())),
+        ("Name", Cell::text(&project.name)),
         ("Auto-create", Cell::new(if *auto_create { "on" } else { "off" }, auto_create.to_string())),
-        ("Statuses", Cell::same(flow)),
-        ("Default repository", Cell::maybe(default_repository.as_ref().map(|name| name.as_str()))),
-        ("Agent", Cell::maybe(agent.as_ref())),
-        ("Model", Cell::maybe(model.as_ref())),
-        ("Held by", Cell::maybe(hold::words(project).as_ref())),
-        ("Budget", Cell::maybe(budgets::words(budget).as_ref())),
-        ("Revision", Cell::same(project.revision.to_string())),
+        ("Statuses", Cell::text(flow)),
+        ("Default repository", Cell::optional(default_repository.as_ref().map(|name| name.as_str()))),
+        ("Agent", Cell::optional(agent.as_ref())),
+        ("Model", Cell::optional(model.as_ref())),
+        ("Held by", Cell::optional(hold::describe(project).as_ref())),
+        ("Budget", Cell::optional(budgets::describe(budget).as_ref())),
+        ("Revision", Cell::text(project.revision.to_string())),
     ];
-    facts(&session.screen, &lines)
+    print_facts(&session.screen, &lines)
 }

@@ -4,15 +4,15 @@ mod revise;
 
 pub(crate) use revise::Revise;
 
-use super::fault::{Exit, Fault};
-use super::screen::tame;
+use super::fault::{CliError, Exit};
+use super::format;
+use super::screen::sanitize;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
-use super::words;
 use clap::Subcommand;
 use pullyard_domain::id::{IntegrationId, TicketKey};
-use pullyard_protocol::pull::{
-    LinkPullRequest, PULL_REQUEST_NAMES, PullRequest, PullRequestName, PullRequestPage, PullRequestQuery,
+use pullyard_protocol::pull_request::{
+    LinkPullRequest, PULL_REQUEST_NAME_HELP, PullRequest, PullRequestName, PullRequestPage, PullRequestQuery,
 };
 use std::process::ExitCode;
 
@@ -40,7 +40,7 @@ enum Command {
   pullyard pulls list --json")]
 struct List {
     /// Continue after the page that printed this cursor.
-    #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+    #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
     after: Option<String>,
 }
 
@@ -51,7 +51,7 @@ struct List {
   pullyard link acme/app#7 DEMO-1")]
 pub(crate) struct Link {
     #[command(flatten)]
-    which: Which,
+    which: PullRequestArgs,
     /// Ticket key.
     #[arg(value_name = "KEY")]
     ticket: TicketKey,
@@ -64,12 +64,12 @@ pub(crate) struct Link {
   pullyard unlink acme/app#7")]
 pub(crate) struct Unlink {
     #[command(flatten)]
-    which: Which,
+    which: PullRequestArgs,
 }
 
 /// A pull request as it is named on a command line.
 #[derive(clap::Args)]
-pub(super) struct Which {
+pub(super) struct PullRequestArgs {
     /// URL, OWNER/NAME#7, or #7 in the default repository.
     #[arg(value_name = "PR")]
     pull_request: String,
@@ -78,21 +78,21 @@ pub(super) struct Which {
     integration: Option<IntegrationId>,
 }
 
-impl Which {
-    pub(super) async fn find(&self, session: &Session) -> Result<PullRequestQuery, Fault> {
-        find(session, &self.pull_request, self.integration.clone()).await
+impl PullRequestArgs {
+    pub(super) async fn resolve(&self, session: &Session) -> Result<PullRequestQuery, CliError> {
+        resolve_pull_request(session, &self.pull_request, self.integration.clone()).await
     }
 }
 
 impl Pulls {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let List { after } = match self.command {
             Some(Command::List(list)) => List { after: list.after.or(self.list.after) },
             None => self.list,
         };
         let project = session.project().await?;
         let page = session.api.pulls(&project, after.as_deref()).await?;
-        session.known_if(page.pulls.is_empty(), &project).await?;
+        session.ensure_project_exists(page.pulls.is_empty(), &project).await?;
         if session.screen.is_json() {
             session.screen.json(&page)?;
         } else {
@@ -102,22 +102,22 @@ impl Pulls {
     }
 }
 
-fn show(session: &Session, page: PullRequestPage) -> Result<(), Fault> {
+fn show(session: &Session, page: PullRequestPage) -> Result<(), CliError> {
     let columns = [
-        Column::Text("PULL REQUEST"),
-        Column::Text("TICKET"),
-        Column::Whole("JOB"),
-        Column::Whole("LAST REVISION"),
-        Column::Text("BRANCH"),
+        Column::Flexible("PULL REQUEST"),
+        Column::Flexible("TICKET"),
+        Column::Fixed("JOB"),
+        Column::Fixed("LAST REVISION"),
+        Column::Flexible("BRANCH"),
     ];
-    let (mut table, now) = (Table::new(columns), words::now());
+    let (mut table, now) = (Table::new(columns), format::now());
     for pull in &page.pulls {
         let cells = [
             Cell::new(&pull.label, &pull.url),
-            Cell::maybe(pull.ticket.as_ref().map(|key| key.as_str())),
-            pull.job.as_ref().map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
-            pull.revised.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now)),
-            Cell::same(&pull.branch),
+            Cell::optional(pull.ticket.as_ref().map(|key| key.as_str())),
+            pull.job.as_ref().map_or_else(|| Cell::optional(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
+            pull.revised.map_or_else(|| Cell::optional(None::<&str>), |at| format::time_cell(at, now)),
+            Cell::text(&pull.branch),
         ];
         table.row_with(cells, &pull.sentence);
     }
@@ -131,24 +131,24 @@ fn show(session: &Session, page: PullRequestPage) -> Result<(), Fault> {
 }
 
 impl Link {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let PullRequestQuery { project, repository, number, integration } = self.which.find(session).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let PullRequestQuery { project, repository, number, integration } = self.which.resolve(session).await?;
         let request = LinkPullRequest { project, repository, number, integration, ticket: self.ticket };
-        let linked = session.api.link(&request).await?;
+        let linked = session.api.link_pull_request(&request).await?;
         if session.screen.is_json() {
             session.screen.json(&linked)?;
         } else {
             session.screen.note(&format!("Linked {} to {}.", linked.label, request.ticket));
-            said(session, &linked)?;
+            print_state(session, &linked)?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 impl Unlink {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let which = self.which.find(session).await?;
-        let done = session.api.unlink(&which).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let which = self.which.resolve(session).await?;
+        let done = session.api.unlink_pull_request(&which).await?;
         if session.screen.is_json() {
             session.screen.json(&done)?;
             return Ok(ExitCode::SUCCESS);
@@ -162,23 +162,27 @@ impl Unlink {
     }
 }
 
-pub(super) async fn why(session: &Session, said_as: &str) -> Result<(), Fault> {
-    let pull = session.api.why_pull(&find(session, said_as, None).await?).await?;
+pub(super) async fn explain(session: &Session, said_as: &str) -> Result<(), CliError> {
+    let pull = session.api.explain_pull_request(&resolve_pull_request(session, said_as, None).await?).await?;
     if session.screen.is_json() {
         return session.screen.json(&pull);
     }
-    said(session, &pull)
+    print_state(session, &pull)
 }
 
-fn said(session: &Session, pull: &PullRequest) -> Result<(), Fault> {
-    session.screen.out(&tame(&pull.sentence))?;
+fn print_state(session: &Session, pull: &PullRequest) -> Result<(), CliError> {
+    session.screen.out(&sanitize(&pull.sentence))?;
     session.screen.hint(&pull.help);
     Ok(())
 }
 
 /// The host in a URL must match the repository's forge: another forge may have a repository of the same name.
-async fn find(session: &Session, text: &str, integration: Option<IntegrationId>) -> Result<PullRequestQuery, Fault> {
-    let unknown = || Fault::usage(format!("\"{text}\" is not a pull request")).help(PULL_REQUEST_NAMES);
+async fn resolve_pull_request(
+    session: &Session,
+    text: &str,
+    integration: Option<IntegrationId>,
+) -> Result<PullRequestQuery, CliError> {
+    let unknown = || CliError::usage(format!("\"{text}\" is not a pull request")).with_help(PULL_REQUEST_NAME_HELP);
     let name = PullRequestName::parse(text).ok_or_else(unknown)?;
     let project = session.project().await?;
     let number = name.number;
@@ -187,13 +191,13 @@ async fn find(session: &Session, text: &str, integration: Option<IntegrationId>)
         None => {
             let settings = session.api.project(&project).await?.settings;
             settings.default_repository.ok_or_else(|| {
-                Fault::usage(format!("{text} has no repository, and project {project} has no default repository"))
-                    .help("write OWNER/NAME#7")
+                CliError::usage(format!("{text} has no repository, and project {project} has no default repository"))
+                    .with_help("write OWNER/NAME#7")
             })?
         }
     };
     let Some(host) = &name.host else { return Ok(PullRequestQuery { project, repository, number, integration }) };
-    let connected = match session.api.repositories(&project).await.map_err(Fault::from) {
+    let connected = match session.api.repositories(&project).await.map_err(CliError::from) {
         Ok(found) => found.repositories,
         // The token may create jobs but not read. Let the server decide.
         Err(fault) if fault.exit() == Exit::NotAllowed => {
@@ -204,11 +208,11 @@ async fn find(session: &Session, text: &str, integration: Option<IntegrationId>)
     let is_meant = |name_of: &str| name_of.eq_ignore_ascii_case(repository.as_str());
     let meant = connected.into_iter().find(|found| {
         let ours = integration.as_ref().is_none_or(|wanted| *wanted == found.integration);
-        ours && is_meant(found.name.as_str()) && name.is_of(&found.clone_url)
+        ours && is_meant(found.name.as_str()) && name.has_host_of(&found.clone_url)
     });
     let meant = meant.ok_or_else(|| {
-        Fault::not_found(format!("{repository} on {host} is not connected to project {project}"))
-            .help("`pullyard repos list` lists connected repositories, `pullyard repos add` connects one")
+        CliError::not_found(format!("{repository} on {host} is not connected to project {project}"))
+            .with_help("`pullyard repos list` lists connected repositories, `pullyard repos add` connects one")
     })?;
     Ok(PullRequestQuery { project, repository: meant.name, number, integration: Some(meant.integration) })
 }

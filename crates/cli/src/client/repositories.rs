@@ -4,8 +4,8 @@ mod commands;
 mod local;
 mod test;
 
-use super::ask::confirm;
-use super::fault::Fault;
+use super::fault::CliError;
+use super::prompt::confirm;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
 use clap::Subcommand;
@@ -62,7 +62,7 @@ enum Command {
         #[arg(long, num_args = 1.., allow_hyphen_values = true, value_name = "COMMAND")]
         agent_command: Vec<String>,
         #[command(flatten)]
-        commands: commands::Commands,
+        commands: commands::CommandArgs,
     },
     Set(commands::Set),
     /// Choose how Pullyard learns of repository events: webhook, poll or both.
@@ -73,7 +73,7 @@ enum Command {
         /// Repository.
         name: RepositoryName,
         /// Way: webhook, poll or both.
-        #[arg(value_parser = ingress)]
+        #[arg(value_parser = parse_ingress)]
         ingress: Ingress,
     },
     /// Check which features work in a repository, and which permissions are missing.
@@ -105,7 +105,7 @@ enum Command {
     List,
 }
 
-fn ingress(text: &str) -> Result<Ingress, String> {
+fn parse_ingress(text: &str) -> Result<Ingress, String> {
     match text {
         "webhook" => Ok(Ingress::Webhook),
         "poll" => Ok(Ingress::Poll),
@@ -115,7 +115,7 @@ fn ingress(text: &str) -> Result<Ingress, String> {
 }
 
 impl Repos {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let project = session.project().await?;
         match self.command.unwrap_or(Command::List) {
             Command::List => {
@@ -135,7 +135,7 @@ impl Repos {
                     session.screen.note(&format!(
                         "Events of {} now arrive by {}",
                         set.repository,
-                        super::words::wire(&set.ingress)
+                        super::format::to_code(&set.ingress)
                     ));
                 }
             }
@@ -156,7 +156,7 @@ impl Repos {
                 }
             }
             Command::Set(set) => {
-                let made = set.made(session, &project).await?;
+                let made = set.apply(session, &project).await?;
                 if session.screen.is_json() {
                     session.screen.json(&made)?;
                 } else {
@@ -167,7 +167,7 @@ impl Repos {
                 let (name, integration) = match (path, name, integration) {
                     (Some(path), name, _) => local::link(session, &path, name)?,
                     (None, Some(name), Some(integration)) => (name, integration),
-                    (None, ..) => return Err(Fault::usage("give a repository and its --integration, or a --path")),
+                    (None, ..) => return Err(CliError::usage("give a repository and its --integration, or a --path")),
                 };
                 let unsaid = if agent_command.is_empty() { PROJECT } else { COMMAND };
                 let capability = agent.unwrap_or_else(|| unsaid.into());
@@ -176,7 +176,7 @@ impl Repos {
                     .api
                     .add_repository(
                         &project,
-                        &AddRepository { integration, name, agent, workflows, commands: commands.own() },
+                        &AddRepository { integration, name, agent, workflows, commands: commands.into_own_commands() },
                     )
                     .await?;
                 make_default_if_only(session, &project, &made.name).await?;
@@ -192,8 +192,8 @@ impl Repos {
 }
 
 /// Makes the first repository the project's default, unless a concurrent change has set one.
-async fn make_default_if_only(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), Fault> {
-    let mut before = session.api.told_project(project).await?;
+async fn make_default_if_only(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<(), CliError> {
+    let mut before = session.api.get_raw_project(project).await?;
     let default = &mut before.settings["default_repository"];
     if !default.is_null() || session.api.repositories(project).await?.repositories.len() != 1 {
         return Ok(());
@@ -201,36 +201,36 @@ async fn make_default_if_only(session: &Session, project: &ProjectId, name: &Rep
     *default = name.as_str().into();
     match session.api.set_settings(project, &before.settings, before.revision).await {
         Ok(_) => session.screen.note(&format!("{name} is now the default repository of {project}.")),
-        Err(error) if error.is_changed() => {}
+        Err(error) if error.is_precondition_failed() => {}
         Err(error) => return Err(error.into()),
     }
     Ok(())
 }
 
-fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngress]) -> Result<(), Fault> {
+fn show(session: &Session, repositories: &[Repository], looks: &[RepositoryIngress]) -> Result<(), CliError> {
     let columns = [
-        Column::Whole("REPOSITORY"),
-        Column::Whole("INTEGRATION"),
-        Column::Text("BRANCH"),
-        Column::Text("AGENT"),
-        Column::Text("CHECKS"),
+        Column::Fixed("REPOSITORY"),
+        Column::Fixed("INTEGRATION"),
+        Column::Flexible("BRANCH"),
+        Column::Flexible("AGENT"),
+        Column::Flexible("CHECKS"),
     ];
     let mut table = Table::new(columns);
     for repository in repositories {
         let look = looks.iter().find(|look| look.repository == repository.name);
         let cells = [
-            Cell::same(repository.name.as_str()),
-            Cell::same(repository.integration.as_str()),
-            Cell::same(&repository.default_branch),
-            Cell::same(works(&repository.agent)),
-            checks(repository.commands.checks.as_deref()),
+            Cell::text(repository.name.as_str()),
+            Cell::text(repository.integration.as_str()),
+            Cell::text(&repository.default_branch),
+            Cell::text(describe_agent(&repository.agent)),
+            checks_cell(repository.commands.checks.as_deref()),
         ];
-        table.row_with(cells, &look.map(trouble).unwrap_or_default());
+        table.row_with(cells, &look.map(ingress_problem).unwrap_or_default());
     }
     table.show(&session.screen, "No repository is connected. Add one with `pullyard repos add`; its help has examples.")
 }
 
-fn trouble(look: &RepositoryIngress) -> String {
+fn ingress_problem(look: &RepositoryIngress) -> String {
     match (&look.gone_at, &look.problem) {
         (Some(_), _) => "The forge reports this repository as deleted or hidden from Pullyard's account.".to_owned(),
         (None, Some(problem)) => format!("Failed to fetch changes from the forge: {problem}."),
@@ -238,12 +238,12 @@ fn trouble(look: &RepositoryIngress) -> String {
     }
 }
 
-fn checks(own: Option<&[String]>) -> Cell {
+fn checks_cell(own: Option<&[String]>) -> Cell {
     let own = own.map(|checks| if checks.is_empty() { "none".to_owned() } else { checks.join("; ") });
-    Cell::maybe(own)
+    Cell::optional(own)
 }
 
-fn works(agent: &Agent) -> String {
+fn describe_agent(agent: &Agent) -> String {
     match (agent.capability.as_str(), &agent.model) {
         (COMMAND, _) => agent.command.join(" "),
         (capability, Some(model)) => format!("{capability} {model}"),

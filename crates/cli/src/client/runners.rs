@@ -1,14 +1,14 @@
 //! `pullyard runners`: lists, shows, drains, resumes and deletes runners.
 
-use super::ask;
-use super::fault::Fault;
+use super::fault::CliError;
+use super::format::{now, time_cell, to_code};
+use super::prompt;
 use super::screen::{Colour, Screen};
 use super::session::Session;
-use super::table::{Cell, Column, Table, facts};
-use super::words::{now, when, wire};
+use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::runner::validate_name;
-use pullyard_protocol::fleet::{Runner, RunnerOrder, RunnerStatus};
+use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
 use std::process::ExitCode;
 
 /// List, show, drain and remove self-hosted runners.
@@ -71,11 +71,13 @@ impl Command {
 }
 
 impl Runners {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let command = self.command.unwrap_or(Command::List);
         if let Some(runner) = command.runner().filter(|runner| validate_name(runner).is_err()) {
             // Gateways decode paths, so no URL can contain such a name.
-            return Err(Fault::not_found(format!("there is no runner {runner}")).help("`pullyard runners` lists them"));
+            return Err(
+                CliError::not_found(format!("there is no runner {runner}")).with_help("`pullyard runners` lists them")
+            );
         }
         match command {
             Command::List => list(session).await?,
@@ -90,7 +92,7 @@ impl Runners {
             }
             Command::Delete { runner, yes } => {
                 let found = session.api.runner(&runner).await?;
-                ask::confirm(&session.screen, yes, &question(&found))?;
+                prompt::confirm(&session.screen, yes, &question(&found))?;
                 let removed = session.api.remove_runner(&runner).await?;
                 if session.screen.is_json() {
                     session.screen.json(&removed)?;
@@ -114,7 +116,7 @@ fn question(runner: &Runner) -> String {
     format!("Delete runner {}? {jobs}", runner.name)
 }
 
-fn look(status: RunnerStatus) -> (&'static str, &'static str, &'static str, Colour) {
+fn status_style(status: RunnerStatus) -> (&'static str, &'static str, &'static str, Colour) {
     match status {
         RunnerStatus::Online => ("●", "+", "Online", Colour::Green),
         RunnerStatus::Draining => ("◍", "*", "Draining", Colour::Yellow),
@@ -124,47 +126,47 @@ fn look(status: RunnerStatus) -> (&'static str, &'static str, &'static str, Colo
     }
 }
 
-fn status(screen: &Screen, status: RunnerStatus) -> Cell {
-    let (shape, plain, word, colour) = look(status);
+fn status_cell(screen: &Screen, status: RunnerStatus) -> Cell {
+    let (shape, plain, word, colour) = status_style(status);
     let shape = if screen.has_shapes() { shape } else { plain };
-    Cell::new(format!("{shape} {word}"), wire(&status)).coloured(colour)
+    Cell::new(format!("{shape} {word}"), to_code(&status)).with_colour(colour)
 }
 
-fn joined<'a>(words: impl IntoIterator<Item = &'a String>) -> Cell {
+fn joined_cell<'a>(words: impl IntoIterator<Item = &'a String>) -> Cell {
     let words = words.into_iter().map(String::as_str).collect::<Vec<_>>();
     let (shown, piped) = (words.join(", "), words.join(","));
-    if words.is_empty() { Cell::maybe(None::<&str>) } else { Cell::new(shown, piped) }
+    if words.is_empty() { Cell::optional(None::<&str>) } else { Cell::new(shown, piped) }
 }
 
-async fn list(session: &Session) -> Result<(), Fault> {
+async fn list(session: &Session) -> Result<(), CliError> {
     let list = session.api.runners().await?;
     if session.screen.is_json() {
         return session.screen.json(&list);
     }
-    listed(session, &list.runners)
+    show_list(session, &list.runners)
 }
 
-fn listed(session: &Session, runners: &[Runner]) -> Result<(), Fault> {
+fn show_list(session: &Session, runners: &[Runner]) -> Result<(), CliError> {
     let columns = [
-        Column::Whole("STATUS"),
-        Column::Whole("NAME"),
-        Column::Whole("SLOTS"),
-        Column::Text("CAPABILITIES"),
-        Column::Text("LABELS"),
-        Column::Whole("VERSION"),
-        Column::Whole("LAST SEEN"),
+        Column::Fixed("STATUS"),
+        Column::Fixed("NAME"),
+        Column::Fixed("SLOTS"),
+        Column::Flexible("CAPABILITIES"),
+        Column::Flexible("LABELS"),
+        Column::Fixed("VERSION"),
+        Column::Fixed("LAST SEEN"),
     ];
     let mut table = Table::new(columns);
     let now = now();
     for runner in runners {
         table.row([
-            status(&session.screen, runner.status),
-            Cell::same(&runner.name),
-            Cell::same(format!("{}/{}", runner.busy, runner.slots)),
-            joined(&runner.capabilities),
-            joined(&runner.labels),
-            Cell::same(&runner.version),
-            when(runner.heard, now),
+            status_cell(&session.screen, runner.status),
+            Cell::text(&runner.name),
+            Cell::text(format!("{}/{}", runner.busy, runner.slots)),
+            joined_cell(&runner.capabilities),
+            joined_cell(&runner.labels),
+            Cell::text(&runner.version),
+            time_cell(runner.heard, now),
         ]);
     }
     table.show(
@@ -173,7 +175,7 @@ fn listed(session: &Session, runners: &[Runner]) -> Result<(), Fault> {
     )
 }
 
-fn show(session: &Session, runner: &Runner) -> Result<(), Fault> {
+fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(runner);
     }
@@ -185,17 +187,17 @@ fn show(session: &Session, runner: &Runner) -> Result<(), Fault> {
         None => format!("requested by {} at {}, not acknowledged yet", drain.by, drain.at),
     });
     let lines = [
-        ("Runner", Cell::same(runner.id.as_str())),
-        ("Name", Cell::same(&runner.name)),
-        ("Status", status(&session.screen, runner.status)),
-        ("Slots", Cell::same(format!("{}/{}", runner.busy, runner.slots))),
-        ("Jobs", joined(&jobs)),
-        ("Capabilities", joined(&runner.capabilities)),
-        ("Labels", joined(&runner.labels)),
-        ("Projects", projects.map_or_else(|| Cell::new("all", ""), |projects| joined(&projects))),
-        ("Version", Cell::same(&runner.version)),
-        ("Heard", when(runner.heard, now)),
-        ("Drain", Cell::maybe(drain.as_ref())),
+        ("Runner", Cell::text(runner.id.as_str())),
+        ("Name", Cell::text(&runner.name)),
+        ("Status", status_cell(&session.screen, runner.status)),
+        ("Slots", Cell::text(format!("{}/{}", runner.busy, runner.slots))),
+        ("Jobs", joined_cell(&jobs)),
+        ("Capabilities", joined_cell(&runner.capabilities)),
+        ("Labels", joined_cell(&runner.labels)),
+        ("Projects", projects.map_or_else(|| Cell::new("all", ""), |projects| joined_cell(&projects))),
+        ("Version", Cell::text(&runner.version)),
+        ("Heard", time_cell(runner.heard, now)),
+        ("Drain", Cell::optional(drain.as_ref())),
     ];
-    facts(&session.screen, &lines)
+    print_facts(&session.screen, &lines)
 }

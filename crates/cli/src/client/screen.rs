@@ -1,13 +1,13 @@
 //! Writes data to stdout and messages to stderr.
 
 use super::Global;
-use super::fault::{Exit, Fault, is_nothing};
+use super::fault::{CliError, Exit, is_nothing_to_do};
 use clap::ColorChoice;
 use pullyard_domain::text::truncate;
 use serde::Serialize;
 use std::io::{self, BufRead, IsTerminal, Write};
 
-const WIDTH: usize = 80;
+const DEFAULT_WIDTH: usize = 80;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colour {
@@ -37,7 +37,7 @@ pub(crate) struct Screen {
     quiet: bool,
     width: Option<usize>,
     colour: bool,
-    colour_talk: bool,
+    colour_stderr: bool,
     shapes: bool,
 }
 
@@ -50,14 +50,14 @@ impl Screen {
             ColorChoice::Auto => terminal && unset("NO_COLOR"),
         };
         let terminal = io::stdout().is_terminal();
-        let size = || terminal_size::terminal_size().map_or(WIDTH, |(width, _)| usize::from(width.0));
+        let size = || terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0));
         Self {
             json: global.json,
             quiet: global.quiet,
             width: terminal.then(size),
             colour: coloured(terminal),
-            colour_talk: coloured(io::stderr().is_terminal()),
-            shapes: speaks_utf8(),
+            colour_stderr: coloured(io::stderr().is_terminal()),
+            shapes: locale_is_utf8(),
         }
     }
 
@@ -73,47 +73,47 @@ impl Screen {
         self.shapes
     }
 
-    pub(super) fn painted(&self, colour: Option<Colour>, text: &str) -> String {
+    pub(super) fn paint(&self, colour: Option<Colour>, text: &str) -> String {
         match colour {
             Some(colour) if self.colour => format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()),
             _ => text.to_owned(),
         }
     }
 
-    pub(crate) fn out(&self, line: &str) -> Result<(), Fault> {
+    pub(crate) fn out(&self, line: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Fault::unread(),
-            _ => Fault::new(Exit::Failed, format!("can't write the output: {error}")),
+            io::ErrorKind::BrokenPipe => CliError::output_closed(),
+            _ => CliError::new(Exit::Failed, format!("can't write the output: {error}")),
         })
     }
 
-    pub(crate) fn json(&self, body: &impl Serialize) -> Result<(), Fault> {
+    pub(crate) fn json(&self, body: &impl Serialize) -> Result<(), CliError> {
         let written =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
-        self.out(&written.map_err(|error| Fault::new(Exit::Failed, format!("can't write JSON: {error}")))?)
+        self.out(&written.map_err(|error| CliError::new(Exit::Failed, format!("can't write JSON: {error}")))?)
     }
 
-    pub(crate) fn agreed(&self, question: &str) -> Result<bool, Fault> {
+    pub(crate) fn confirm(&self, question: &str) -> Result<bool, CliError> {
         if self.json || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-            return Err(Fault::usage("this needs confirmation, but there is no terminal").help("add --yes"));
+            return Err(CliError::usage("this needs confirmation, but there is no terminal").with_help("add --yes"));
         }
         let mut err = io::stderr().lock();
-        let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't ask for confirmation: {error}"));
-        write!(err, "{} [y/N] ", tame(question)).and_then(|()| err.flush()).map_err(unread)?;
+        let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't ask for confirmation: {error}"));
+        write!(err, "{} [y/N] ", sanitize(question)).and_then(|()| err.flush()).map_err(unread)?;
         let mut said = String::new();
         io::stdin().lock().read_line(&mut said).map_err(unread)?;
         Ok(matches!(said.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
-    pub(super) fn clear(&self) -> Result<(), Fault> {
+    pub(super) fn clear(&self) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
-        write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| Fault::unread())
+        write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| CliError::output_closed())
     }
 
     pub(crate) fn note(&self, line: &str) {
         if !self.quiet {
-            talk(&tame(line));
+            write_stderr(&sanitize(line));
         }
     }
 
@@ -124,37 +124,37 @@ impl Screen {
     }
 
     pub(crate) fn error(&self, line: &str) {
-        talk(&format!("{} {}", self.talk_painted(Colour::Red, "error:"), tame(line)));
+        write_stderr(&format!("{} {}", self.paint_stderr(Colour::Red, "error:"), sanitize(line)));
     }
 
     pub(crate) fn warn(&self, line: &str) {
-        talk(&format!("{} {}", self.talk_painted(Colour::Yellow, "warning:"), tame(line)));
+        write_stderr(&format!("{} {}", self.paint_stderr(Colour::Yellow, "warning:"), sanitize(line)));
     }
 
     pub(crate) fn help(&self, line: &str) {
-        if is_nothing(line) {
+        if is_nothing_to_do(line) {
             return;
         }
-        talk(&format!("{} {}", self.talk_painted(Colour::Blue, "help:"), tame(line)));
+        write_stderr(&format!("{} {}", self.paint_stderr(Colour::Blue, "help:"), sanitize(line)));
     }
 
-    fn talk_painted(&self, colour: Colour, text: &str) -> String {
-        if self.colour_talk { format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()) } else { text.to_owned() }
+    fn paint_stderr(&self, colour: Colour, text: &str) -> String {
+        if self.colour_stderr { format!("\u{1b}[{}m{text}\u{1b}[0m", colour.code()) } else { text.to_owned() }
     }
 }
 
 /// Removes line breaks and everything that a terminal would interpret.
-pub(super) fn tame(text: &str) -> String {
+pub(super) fn sanitize(text: &str) -> String {
     truncate(text, usize::MAX)
 }
 
-fn talk(line: &str) {
+fn write_stderr(line: &str) {
     // Best effort: the reader may be gone.
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// As in POSIX, the first variable that is set decides.
-fn speaks_utf8() -> bool {
+fn locale_is_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     let locale = set.into_iter().flatten().next().unwrap_or_default().to_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")

@@ -1,9 +1,9 @@
 //! `pullyard secrets`: sets, rotates and lists secrets; never reads values.
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
-use super::{ask, words};
+use super::{format, prompt};
 use clap::Subcommand;
 use pullyard_domain::id::SecretName;
 use pullyard_domain::secret::{SecretKind, token_fault};
@@ -11,7 +11,7 @@ use pullyard_protocol::secret::{RotateSecret, SetSecret};
 use std::process::ExitCode;
 
 /// Limit of Secrets Manager. Units: bytes.
-const LARGEST: usize = 65_536;
+const MAX_SECRET_BYTES: usize = 65_536;
 
 /// Set secrets, such as a forge's token, and list their names.
 #[derive(clap::Args)]
@@ -51,7 +51,7 @@ enum Command {
         /// Name of the secret.
         name: SecretName,
         /// How long the old value stays valid: 24h, 30m, 90s; at most 7d.
-        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = a_time)]
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_overlap)]
         overlap: u64,
         /// Generate 32 random bytes instead of prompting.
         #[arg(long)]
@@ -61,13 +61,13 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard secrets list\n  pullyard secrets list --json")]
     List {
         /// Continue after the page that printed this cursor.
-        #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+        #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
         after: Option<String>,
     },
 }
 
 impl Secrets {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(Command::List { after: None }) {
             Command::Set { name, for_jobs } => {
                 set(session, &name, if for_jobs { SecretKind::Job } else { SecretKind::Forge }).await?;
@@ -79,9 +79,9 @@ impl Secrets {
     }
 }
 
-async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), Fault> {
-    let value = ask::hidden(&session.screen, &format!("the value of {name}"), LARGEST)?;
-    let warning = unlike_a_token(name, &value);
+async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(), CliError> {
+    let value = prompt::prompt_hidden(&session.screen, &format!("the value of {name}"), MAX_SECRET_BYTES)?;
+    let warning = token_warning(name, &value);
     let set = session.api.set_secret(name, &SetSecret { value, kind }).await?;
     if let Some(warning) = warning {
         session.screen.warn(&warning);
@@ -102,12 +102,12 @@ async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(
     Ok(())
 }
 
-async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generate: bool) -> Result<(), Fault> {
+async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generate: bool) -> Result<(), CliError> {
     let value = match generate {
         true => rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect(),
-        false => ask::hidden(&session.screen, &format!("the new value of {name}"), LARGEST)?,
+        false => prompt::prompt_hidden(&session.screen, &format!("the new value of {name}"), MAX_SECRET_BYTES)?,
     };
-    let warning = unlike_a_token(name, &value);
+    let warning = token_warning(name, &value);
     let rotated = session.api.rotate_secret(name, &RotateSecret { value, overlap_secs }).await?;
     if let Some(warning) = warning {
         session.screen.warn(&warning);
@@ -129,30 +129,30 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
 }
 
 /// Warns about a value that cannot be a token. Skips private keys, JSON and webhook secrets.
-fn unlike_a_token(name: &SecretName, value: &str) -> Option<String> {
+fn token_warning(name: &SecretName, value: &str) -> Option<String> {
     let has_lines = value.contains("-----BEGIN ") || value.trim_start().starts_with('{');
     let is_other = has_lines || name.as_str().starts_with("hook-");
     let flaw = token_fault(value).filter(|_| !is_other)?;
     Some(format!("the value of {name} {flaw}; if it is a token or a model's key, set it again without that"))
 }
 
-fn a_time(text: &str) -> Result<u64, String> {
+fn parse_overlap(text: &str) -> Result<u64, String> {
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
     let found =
         units.iter().find_map(|(unit, secs)| Some(text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs)));
     found.flatten().filter(|secs| *secs <= 7 * 86_400).ok_or_else(|| "write it as 24h, at most 7d".into())
 }
 
-async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
+async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.secrets(after.as_deref()).await?;
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
-    let mut table = Table::new([Column::Text("NAME"), Column::Whole("SET"), Column::Text("FULL NAME")]);
-    let now = words::now();
+    let mut table = Table::new([Column::Flexible("NAME"), Column::Fixed("SET"), Column::Flexible("FULL NAME")]);
+    let now = format::now();
     for secret in &page.secrets {
-        let set = secret.set_at.map_or_else(|| Cell::maybe(None::<&str>), |at| words::when(at, now));
-        table.row([Cell::same(secret.name.as_str()), set, Cell::same(&secret.secret)]);
+        let set = secret.set_at.map_or_else(|| Cell::optional(None::<&str>), |at| format::time_cell(at, now));
+        table.row([Cell::text(secret.name.as_str()), set, Cell::text(&secret.secret)]);
     }
     table.show(&session.screen, "No secret yet. Set one with `pullyard secrets set NAME`.")?;
     if let Some(next) = page.next {
@@ -163,12 +163,12 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{a_time, unlike_a_token};
+    use super::{parse_overlap, token_warning};
     use pullyard_domain::id::SecretName;
 
     #[test]
     fn unlikely_token_causes_a_warning_and_other_secrets_do_not() {
-        let said = |name: &str, value: &str| unlike_a_token(&SecretName::new(name).unwrap(), value);
+        let said = |name: &str, value: &str| token_warning(&SecretName::new(name).unwrap(), value);
         let warning = said("github", "ghp_planted one").unwrap();
         assert!(warning.starts_with("the value of github contains a space; "), "{warning}");
         assert!(!warning.contains("planted"), "{warning}");
@@ -185,10 +185,10 @@ mod tests {
         for (text, secs) in
             [("0s", 0), ("90s", 90), ("30m", 1_800), ("24h", 86_400), ("7d", 604_800), ("168h", 604_800)]
         {
-            assert_eq!(a_time(text), Ok(secs), "{text}");
+            assert_eq!(parse_overlap(text), Ok(secs), "{text}");
         }
         for text in ["", "s", "24", "8d", "169h", "604801s", "-1h", "1.5h", "99999999999999999d"] {
-            assert!(a_time(text).is_err(), "{text}");
+            assert!(parse_overlap(text).is_err(), "{text}");
         }
     }
 }

@@ -1,31 +1,31 @@
 //! Resolves the server, the token, the project and ids for a command.
 
 use super::Global;
-use super::config::{Config, Signed};
-use super::fault::{Exit, Fault};
+use super::config::{Config, SavedContext};
+use super::fault::{CliError, Exit};
 use super::screen::Screen;
 use pullyard_domain::id::{JobId, ProjectId};
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::Project;
 use std::path::PathBuf;
 
-pub(super) const LOCAL: &str = "http://127.0.0.1:7878";
+pub(super) const LOCAL_URL: &str = "http://127.0.0.1:7878";
 
 /// How far back a short id is searched. Units: pages of 50.
-const PAGES: usize = 4;
+const MAX_PAGES: usize = 4;
 
 pub(super) struct Session {
     pub(super) screen: Screen,
-    pub(super) api: Operator,
+    pub(super) api: ApiClient,
     pub(super) url: String,
     pub(super) data: Option<PathBuf>,
     pub(super) named_project: Option<String>,
     project: Option<String>,
 }
 
-struct Found {
-    api: Operator,
+struct Resolved {
+    api: ApiClient,
     url: String,
     data: Option<PathBuf>,
     project: Option<String>,
@@ -33,76 +33,76 @@ struct Found {
 
 impl Session {
     /// Flags and environment override the context. A context's token and project are only used for its own server.
-    pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, Fault)> {
-        match Self::found(global) {
-            Ok(Found { api, url, data, project }) => {
+    pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, CliError)> {
+        match Self::resolve(global) {
+            Ok(Resolved { api, url, data, project }) => {
                 Ok(Self { screen, api, url, data, named_project: global.project(), project })
             }
             Err(fault) => Err((screen, fault)),
         }
     }
 
-    pub(super) fn at(global: &Global, screen: Screen, url: &str) -> Result<Option<Self>, Fault> {
+    pub(super) fn at(global: &Global, screen: Screen, url: &str) -> Result<Option<Self>, CliError> {
         let config = Config::load()?;
         let context = global.context().and_then(|name| config.contexts.get(&name).cloned());
         let context = context.into_iter().chain(config.contexts.values().cloned()).find(|context| context.url == url);
         let Some(token) = global.token()?.or_else(|| context.as_ref().map(|context| context.token.clone())) else {
             return Ok(None);
         };
-        let api = Operator::new(url, &token)?;
+        let api = ApiClient::new(url, &token)?;
         let project = global.project().or_else(|| context.and_then(|context| context.project));
         Ok(Some(Self { screen, api, url: url.into(), data: None, named_project: global.project(), project }))
     }
 
-    pub(super) fn with(screen: Screen, url: &str, api: Operator, project: ProjectId) -> Self {
+    pub(super) fn with_api(screen: Screen, url: &str, api: ApiClient, project: ProjectId) -> Self {
         Self { screen, api, url: url.into(), data: None, named_project: None, project: Some(project.to_string()) }
     }
 
-    fn found(global: &Global) -> Result<Found, Fault> {
+    fn resolve(global: &Global) -> Result<Resolved, CliError> {
         let context = context(global)?;
         let named = global.url()?;
         let context = context.filter(|context| named.as_ref().is_none_or(|url| *url == context.url));
-        let url = named.or_else(|| context.as_ref().map(|context| context.url.clone())).unwrap_or(LOCAL.into());
+        let url = named.or_else(|| context.as_ref().map(|context| context.url.clone())).unwrap_or(LOCAL_URL.into());
         let token = match global.token()? {
             Some(token) => token,
             None => context.as_ref().map(|context| context.token.clone()).unwrap_or_default(),
         };
         let data = context.as_ref().and_then(|context| context.data.clone());
         let project = global.project().or_else(|| context.and_then(|context| context.project));
-        Ok(Found { api: Operator::new(&url, &token)?, url, data, project })
+        Ok(Resolved { api: ApiClient::new(&url, &token)?, url, data, project })
     }
 
-    pub(super) fn named_none(&self) -> bool {
+    pub(super) fn has_no_project(&self) -> bool {
         self.project.is_none()
     }
 
-    pub(super) async fn project(&self) -> Result<ProjectId, Fault> {
+    pub(super) async fn project(&self) -> Result<ProjectId, CliError> {
         if let Some(named) = &self.project {
-            return named.parse().map_err(|bad| Fault::usage(format!("{named} is not a project id: {bad}")));
+            return named.parse().map_err(|bad| CliError::usage(format!("{named} is not a project id: {bad}")));
         }
         let mut projects = self.projects().await?;
         match (projects.pop(), projects.len()) {
             (Some(only), 0) => Ok(only.id),
-            (None, _) => Err(Fault::not_found("there is no project yet, or the token has access to none")
-                .help("create one with `pullyard projects create ID`")),
+            (None, _) => Err(CliError::not_found("there is no project yet, or the token has access to none")
+                .with_help("create one with `pullyard projects create ID`")),
             (Some(last), more) => {
                 let names = projects.iter().take(5).map(|project| project.id.to_string()).collect::<Vec<_>>();
                 let rest = if more > 5 { ", …".into() } else { format!(", {}", last.id) };
-                Err(Fault::usage(format!("there are {} projects: {}{rest}", more + 1, names.join(", ")))
-                    .help("choose one with --project, or set PULLYARD_PROJECT"))
+                Err(CliError::usage(format!("there are {} projects: {}{rest}", more + 1, names.join(", ")))
+                    .with_help("choose one with --project, or set PULLYARD_PROJECT"))
             }
         }
     }
 
     /// Verifies the project behind an empty list, because its name may be mistyped.
-    pub(super) async fn known_if(&self, empty: bool, project: &ProjectId) -> Result<(), Fault> {
+    pub(super) async fn ensure_project_exists(&self, empty: bool, project: &ProjectId) -> Result<(), CliError> {
         if empty {
             self.api.project(project).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn projects(&self) -> Result<Vec<Project>, Fault> {
+    pub(super) async fn projects(&self) -> Result<Vec<Project>, CliError> {
         let (mut projects, mut after) = (Vec::new(), None);
         loop {
             let page = self.api.projects(after.as_deref()).await?;
@@ -114,9 +114,9 @@ impl Session {
         }
     }
 
-    pub(super) async fn newest(&self, project: &ProjectId) -> Result<Vec<Job>, Fault> {
+    pub(super) async fn list_newest_jobs(&self, project: &ProjectId) -> Result<Vec<Job>, CliError> {
         let (mut jobs, mut after) = (Vec::new(), None);
-        for _ in 0..PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.api.jobs(project, after.as_deref()).await?;
             jobs.extend(page.jobs);
             after = page.next;
@@ -127,19 +127,21 @@ impl Session {
         Ok(jobs)
     }
 
-    pub(super) async fn job(&self, said: &str) -> Result<JobId, Fault> {
+    pub(super) async fn resolve_job(&self, said: &str) -> Result<JobId, CliError> {
         if let Ok(job) = said.to_lowercase().parse() {
             return Ok(job);
         }
         if said.trim().is_empty() {
-            return Err(Fault::usage("the job id is empty").help("`pullyard jobs` lists them; @last is the newest"));
+            return Err(
+                CliError::usage("the job id is empty").with_help("`pullyard jobs` lists them; @last is the newest")
+            );
         }
         let project = self.project().await?;
         if said == "@last" {
             let newest = self.api.jobs(&project, None).await?.jobs.into_iter().next();
             let none = || {
-                Fault::not_found(format!("there is no job in project {project} yet"))
-                    .help("create one: `pullyard jobs create --prompt TEXT`")
+                CliError::not_found(format!("there is no job in project {project} yet"))
+                    .with_help("create one: `pullyard jobs create --prompt TEXT`")
             };
             return newest.map(|job| job.id).ok_or_else(none);
         }
@@ -148,32 +150,34 @@ impl Session {
             let id = id.as_str();
             !part.is_empty() && (id.ends_with(&part) || (part.starts_with("job_") && id.starts_with(&part)))
         };
-        let mut meant = self.newest(&project).await?.into_iter().map(|job| job.id).filter(is_meant);
+        let mut meant = self.list_newest_jobs(&project).await?.into_iter().map(|job| job.id).filter(is_meant);
         match (meant.next(), meant.next()) {
             (Some(job), None) => Ok(job),
-            (Some(one), Some(other)) => Err(Fault::usage(format!("{said} matches more than one job: {one}, {other}"))
-                .help("write more characters of the id")),
-            (None, _) => Err(Fault::not_found(format!("there is no job {said} in project {project}"))
-                .help("`pullyard jobs` lists them; short ids match only the newest 200")),
+            (Some(one), Some(other)) => {
+                Err(CliError::usage(format!("{said} matches more than one job: {one}, {other}"))
+                    .with_help("write more characters of the id"))
+            }
+            (None, _) => Err(CliError::not_found(format!("there is no job {said} in project {project}"))
+                .with_help("`pullyard jobs` lists them; short ids match only the newest 200")),
         }
     }
 }
 
-pub(crate) fn token(global: &Global) -> Result<String, Fault> {
+pub(crate) fn token(global: &Global) -> Result<String, CliError> {
     let token = match global.token()? {
         Some(token) => Some(token),
         None => context(global)?.map(|context| context.token),
     };
     token.ok_or_else(|| {
-        Fault::new(Exit::NotAllowed, "there is no API token")
-            .help("start `pullyard up`, sign in with `pullyard login`, or set PULLYARD_TOKEN")
+        CliError::new(Exit::NotAllowed, "there is no API token")
+            .with_help("start `pullyard up`, sign in with `pullyard login`, or set PULLYARD_TOKEN")
     })
 }
 
-fn context(global: &Global) -> Result<Option<Signed>, Fault> {
+fn context(global: &Global) -> Result<Option<SavedContext>, CliError> {
     let config = Config::load()?;
     match global.context().or_else(|| config.current.clone()) {
-        Some(name) => config.named(&name).cloned().map(Some),
+        Some(name) => config.context(&name).cloned().map(Some),
         None => Ok(None),
     }
 }

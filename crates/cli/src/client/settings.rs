@@ -1,10 +1,10 @@
 //! `pullyard settings`: shows settings and writes them as `KEY=VALUE`, over the revision that was read.
 
-use super::fault::Fault;
+use super::fault::CliError;
 use super::session::Session;
-use super::table::{Cell, facts};
+use super::table::{Cell, print_facts};
 use clap::Subcommand;
-use pullyard_protocol::project::{ToldProject, known_settings};
+use pullyard_protocol::project::{RawProject, parse_known_settings};
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -41,37 +41,37 @@ enum Command {
 }
 
 impl Settings {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let project = session.api.told_project(&session.project().await?).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let project = session.api.get_raw_project(&session.project().await?).await?;
         match self.command.unwrap_or(Command::Get { keys: Vec::new() }) {
             Command::Get { keys } => show(session, &project, &keys)?,
             Command::Set { changes, revision } => {
                 let mut settings = project.settings;
                 for change in &changes {
-                    settings = changed(settings, change)?;
+                    settings = apply_change(settings, change)?;
                 }
                 let revision = revision.unwrap_or(project.revision);
                 let made = session.api.set_settings(&project.id, &settings, revision).await?;
-                show(session, &made, &changes.iter().map(|change| key_of(change).to_owned()).collect::<Vec<_>>())?;
+                show(session, &made, &changes.iter().map(|change| change_key(change).to_owned()).collect::<Vec<_>>())?;
             }
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn key_of(change: &str) -> &str {
+fn change_key(change: &str) -> &str {
     change.split('=').next().unwrap_or_default()
 }
 
-fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
+fn apply_change(settings: Value, change: &str) -> Result<Value, CliError> {
     let Some((key, said)) = change.split_once('=') else {
-        return Err(Fault::usage(format!("missing value of {change}")).help(format!("write {change}=VALUE")));
+        return Err(CliError::usage(format!("missing value of {change}")).with_help(format!("write {change}=VALUE")));
     };
-    let pointer = pointer(key);
-    let Some(there) = settings.pointer(&pointer) else { return Err(unknown(&settings, key)) };
+    let pointer = to_pointer(key);
+    let Some(there) = settings.pointer(&pointer) else { return Err(unknown_setting(&settings, key)) };
     if there.is_object() {
-        return Err(Fault::usage(format!("{key} is a group of settings"))
-            .help(format!("`pullyard settings get {key}` lists them")));
+        return Err(CliError::usage(format!("{key} is a group of settings"))
+            .with_help(format!("`pullyard settings get {key}` lists them")));
     }
     let text = Value::String(said.to_owned());
     let json = serde_json::from_str::<Value>(said).ok();
@@ -86,28 +86,28 @@ fn changed(settings: Value, change: &str) -> Result<Value, Fault> {
         if let Some(place) = settings.pointer_mut(&pointer) {
             *place = value;
         }
-        match known_settings(settings.clone()) {
+        match parse_known_settings(settings.clone()) {
             Ok(_) => return Ok(settings),
             Err(error) => fault = error.to_string(),
         }
     }
-    Err(Fault::usage(format!("{key} can't be {said}: {fault}")))
+    Err(CliError::usage(format!("{key} can't be {said}: {fault}")))
 }
 
-fn pointer(key: &str) -> String {
+fn to_pointer(key: &str) -> String {
     format!("/{}", key.replace('.', "/"))
 }
 
-fn unknown(settings: &Value, key: &str) -> Fault {
-    let known = flat(settings, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
-    Fault::usage(format!("there is no setting {key}")).help(format!("use one of {known}"))
+fn unknown_setting(settings: &Value, key: &str) -> CliError {
+    let known = flatten(settings, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
+    CliError::usage(format!("there is no setting {key}")).with_help(format!("use one of {known}"))
 }
 
-fn flat(settings: &Value, under: &str) -> Vec<(String, String)> {
+fn flatten(settings: &Value, under: &str) -> Vec<(String, String)> {
     match settings {
         Value::Object(group) => {
             let inner = |(name, value): (&String, &Value)| {
-                flat(value, &if under.is_empty() { name.clone() } else { format!("{under}.{name}") })
+                flatten(value, &if under.is_empty() { name.clone() } else { format!("{under}.{name}") })
             };
             group.iter().flat_map(inner).collect()
         }
@@ -117,10 +117,10 @@ fn flat(settings: &Value, under: &str) -> Vec<(String, String)> {
     }
 }
 
-fn show(session: &Session, project: &ToldProject, keys: &[String]) -> Result<(), Fault> {
+fn show(session: &Session, project: &RawProject, keys: &[String]) -> Result<(), CliError> {
     let settings = &project.settings;
-    if let Some(key) = keys.iter().find(|key| settings.pointer(&pointer(key)).is_none()) {
-        return Err(unknown(settings, key));
+    if let Some(key) = keys.iter().find(|key| settings.pointer(&to_pointer(key)).is_none()) {
+        return Err(unknown_setting(settings, key));
     }
     if session.screen.is_json() {
         return session.screen.json(project);
@@ -130,8 +130,8 @@ fn show(session: &Session, project: &ToldProject, keys: &[String]) -> Result<(),
             |asked: &String| key == asked || key.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with('.'));
         keys.is_empty() || keys.iter().any(under)
     };
-    let lines = flat(settings, "").into_iter().filter(|(key, _)| wanted(key)).collect::<Vec<_>>();
+    let lines = flatten(settings, "").into_iter().filter(|(key, _)| wanted(key)).collect::<Vec<_>>();
     let cells =
-        lines.iter().map(|(key, value)| (key.as_str(), Cell::maybe(Some(value).filter(|value| !value.is_empty()))));
-    facts(&session.screen, &cells.collect::<Vec<_>>())
+        lines.iter().map(|(key, value)| (key.as_str(), Cell::optional(Some(value).filter(|value| !value.is_empty()))));
+    print_facts(&session.screen, &cells.collect::<Vec<_>>())
 }

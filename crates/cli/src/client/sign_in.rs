@@ -1,13 +1,13 @@
 //! `pullyard login`, `logout` and `contexts`: saves, removes and selects contexts.
 
-use super::config::{Config, Signed};
-use super::fault::{Exit, Fault};
+use super::config::{Config, SavedContext};
+use super::fault::{CliError, Exit};
 use super::screen::Screen;
-use super::session::LOCAL;
+use super::session::LOCAL_URL;
 use super::table::{Cell, Column, Table};
-use super::{Global, address, sendable};
+use super::{Global, parse_token, parse_url};
 use clap::Subcommand;
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::ApiClient;
 use serde_json::json;
 use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;
@@ -26,18 +26,18 @@ pub(crate) struct Login {
 }
 
 impl Login {
-    pub(super) async fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         let mut config = Config::load()?;
         let again = global.context().or_else(|| config.current.clone()).and_then(|name| config.contexts.get(&name));
         let url = match self.server {
-            Some(url) => address(&url)?,
-            None => global.url()?.or(again.map(|context| context.url.clone())).unwrap_or_else(|| LOCAL.into()),
+            Some(url) => parse_url(&url)?,
+            None => global.url()?.or(again.map(|context| context.url.clone())).unwrap_or_else(|| LOCAL_URL.into()),
         };
         let token = match global.token()? {
             Some(token) => token,
-            None => asked(screen, &url)?,
+            None => prompt_token(screen, &url)?,
         };
-        let seen = Operator::new(&url, &token)?.projects(None).await?;
+        let seen = ApiClient::new(&url, &token)?.projects(None).await?;
         let only = match (seen.projects.as_slice(), &seen.next) {
             ([only], None) => Some(only.id.to_string()),
             _ => None,
@@ -45,7 +45,9 @@ impl Login {
         let project = global.project().or(only);
         let host = url.split_once("://").map_or(url.as_str(), |(_, host)| host).to_owned();
         let name = global.context().unwrap_or(host);
-        config.contexts.insert(name.clone(), Signed { url: url.clone(), token, project: project.clone(), data: None });
+        config
+            .contexts
+            .insert(name.clone(), SavedContext { url: url.clone(), token, project: project.clone(), data: None });
         config.current = Some(name.clone());
         let file = config.save()?;
         if screen.is_json() {
@@ -56,11 +58,13 @@ impl Login {
     }
 }
 
-fn asked(screen: &Screen, url: &str) -> Result<String, Fault> {
-    let unread = |error: io::Error| Fault::new(Exit::Failed, format!("can't read the token: {error}"));
+fn prompt_token(screen: &Screen, url: &str) -> Result<String, CliError> {
+    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read the token: {error}"));
     let said = if io::stdin().is_terminal() {
         if screen.is_json() {
-            return Err(Fault::usage("--json never prompts").help("pass the token on stdin, or set PULLYARD_TOKEN"));
+            return Err(
+                CliError::usage("--json never prompts").with_help("pass the token on stdin, or set PULLYARD_TOKEN")
+            );
         }
         rpassword::prompt_password(format!("API token for {url}: ")).map_err(unread)?
     } else {
@@ -68,7 +72,7 @@ fn asked(screen: &Screen, url: &str) -> Result<String, Fault> {
         io::stdin().lock().read_line(&mut line).map_err(unread)?;
         line
     };
-    sendable(said.trim())
+    parse_token(said.trim())
 }
 
 /// Remove a saved context and its token.
@@ -79,7 +83,7 @@ fn asked(screen: &Screen, url: &str) -> Result<String, Fault> {
 pub(crate) struct Logout {}
 
 impl Logout {
-    pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+    pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         let mut config = Config::load()?;
         let Some(name) = global.context().or_else(|| config.current.clone()) else {
             if screen.is_json() {
@@ -88,7 +92,7 @@ impl Logout {
             screen.note("Not signed in.");
             return Ok(ExitCode::SUCCESS);
         };
-        config.named(&name)?;
+        config.context(&name)?;
         config.contexts.remove(&name);
         if config.current.as_deref() == Some(name.as_str()) {
             config.current = None;
@@ -126,12 +130,12 @@ enum ContextsCommand {
 }
 
 impl Contexts {
-    pub(super) fn run(self, screen: &Screen) -> Result<ExitCode, Fault> {
+    pub(super) fn run(self, screen: &Screen) -> Result<ExitCode, CliError> {
         let mut config = Config::load()?;
         match self.command {
             None => list(screen, &config)?,
             Some(ContextsCommand::Use { name }) => {
-                let Signed { url, project, .. } = config.named(&name)?.clone();
+                let SavedContext { url, project, .. } = config.context(&name)?.clone();
                 config.current = Some(name.clone());
                 config.save()?;
                 if screen.is_json() {
@@ -144,21 +148,21 @@ impl Contexts {
     }
 }
 
-fn list(screen: &Screen, config: &Config) -> Result<(), Fault> {
+fn list(screen: &Screen, config: &Config) -> Result<(), CliError> {
     let is_current = |name: &String| config.current.as_ref() == Some(name);
     if screen.is_json() {
-        let shown = |(name, context): (&String, &Signed)| json!({ "name": name, "url": context.url, "project": context.project, "current": is_current(name) });
+        let shown = |(name, context): (&String, &SavedContext)| json!({ "name": name, "url": context.url, "project": context.project, "current": is_current(name) });
         return screen.json(&config.contexts.iter().map(shown).collect::<Vec<_>>());
     }
     let mut table =
-        Table::new([Column::Whole(""), Column::Whole("NAME"), Column::Text("URL"), Column::Whole("PROJECT")]);
+        Table::new([Column::Fixed(""), Column::Fixed("NAME"), Column::Flexible("URL"), Column::Fixed("PROJECT")]);
     for (name, context) in &config.contexts {
         let mark = if is_current(name) { "*" } else { "" };
         table.row([
-            Cell::same(mark),
-            Cell::same(name),
-            Cell::same(&context.url),
-            Cell::maybe(context.project.as_ref()),
+            Cell::text(mark),
+            Cell::text(name),
+            Cell::text(&context.url),
+            Cell::optional(context.project.as_ref()),
         ]);
     }
     table.show(screen, "No context is saved. Create one with `pullyard login URL`.")

@@ -1,23 +1,23 @@
 //! Prints tables and fact lists: cut to a terminal's width, or whole and tab-separated for programs.
 
-use super::fault::Fault;
-use super::screen::{Colour, Screen, tame};
+use super::fault::CliError;
+use super::screen::{Colour, Screen, sanitize};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-const LEAST: usize = 8;
+const MIN_TEXT_WIDTH: usize = 8;
 const GAP: &str = "  ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
-    Whole(&'static str),
+    Fixed(&'static str),
     Right(&'static str),
-    Text(&'static str),
+    Flexible(&'static str),
 }
 
 impl Column {
     fn head(self) -> &'static str {
         match self {
-            Self::Whole(head) | Self::Right(head) | Self::Text(head) => head,
+            Self::Fixed(head) | Self::Right(head) | Self::Flexible(head) => head,
         }
     }
 }
@@ -29,20 +29,20 @@ pub(super) struct Cell {
 }
 
 impl Cell {
-    pub(super) fn same(text: impl AsRef<str>) -> Self {
-        let text = tame(text.as_ref());
+    pub(super) fn text(text: impl AsRef<str>) -> Self {
+        let text = sanitize(text.as_ref());
         Self { shown: text.clone(), piped: text, colour: None }
     }
 
-    pub(super) fn maybe(text: Option<impl AsRef<str>>) -> Self {
-        text.map_or_else(|| Self { shown: "-".into(), piped: String::new(), colour: None }, Self::same)
+    pub(super) fn optional(text: Option<impl AsRef<str>>) -> Self {
+        text.map_or_else(|| Self { shown: "-".into(), piped: String::new(), colour: None }, Self::text)
     }
 
     pub(super) fn new(shown: impl AsRef<str>, piped: impl AsRef<str>) -> Self {
-        Self { shown: tame(shown.as_ref()), piped: tame(piped.as_ref()), colour: None }
+        Self { shown: sanitize(shown.as_ref()), piped: sanitize(piped.as_ref()), colour: None }
     }
 
-    pub(super) fn coloured(mut self, colour: Colour) -> Self {
+    pub(super) fn with_colour(mut self, colour: Colour) -> Self {
         self.colour = Some(colour);
         self
     }
@@ -70,10 +70,10 @@ impl Table {
     }
 
     pub(super) fn row_with(&mut self, cells: impl Into<Vec<Cell>>, sentence: &str) {
-        self.rows.push((cells.into(), tame(sentence)));
+        self.rows.push((cells.into(), sanitize(sentence)));
     }
 
-    pub(super) fn show(&self, screen: &Screen, empty: &str) -> Result<(), Fault> {
+    pub(super) fn show(&self, screen: &Screen, empty: &str) -> Result<(), CliError> {
         if self.rows.is_empty() {
             screen.note(empty);
         }
@@ -95,14 +95,14 @@ impl Table {
     fn lines(&self, screen: &Screen, width: usize) -> Vec<String> {
         let widths = self.widths(width);
         let heads = self.columns.iter().map(|column| column.head().to_owned()).collect::<Vec<_>>();
-        let mut lines = vec![screen.painted(Some(Colour::Muted), &self.line(&widths, &heads, |_, text| text))];
+        let mut lines = vec![screen.paint(Some(Colour::Muted), &self.line(&widths, &heads, |_, text| text))];
         for (cells, under) in &self.rows {
             let shown = cells.iter().map(|cell| cell.shown.clone()).collect::<Vec<_>>();
-            let paint = |at: usize, text: String| screen.painted(cells.get(at).and_then(|cell| cell.colour), &text);
+            let paint = |at: usize, text: String| screen.paint(cells.get(at).and_then(|cell| cell.colour), &text);
             lines.push(self.line(&widths, &shown, paint));
             if !under.is_empty() {
-                let under = cut(under, width.saturating_sub(2));
-                lines.push(format!("  {}", screen.painted(Some(Colour::Muted), &under)));
+                let under = truncate(under, width.saturating_sub(2));
+                lines.push(format!("  {}", screen.paint(Some(Colour::Muted), &under)));
             }
         }
         lines
@@ -111,7 +111,7 @@ impl Table {
     fn line(&self, widths: &[usize], texts: &[String], paint: impl Fn(usize, String) -> String) -> String {
         let last = self.columns.len().saturating_sub(1);
         let fields = self.columns.iter().zip(widths).zip(texts).enumerate().map(|(at, ((column, width), text))| {
-            let text = cut(text, *width);
+            let text = truncate(text, *width);
             let blank = " ".repeat(width.saturating_sub(text.width()));
             match column {
                 Column::Right(_) => format!("{blank}{}", paint(at, text)),
@@ -132,7 +132,8 @@ impl Table {
         let gaps = GAP.len() * widths.len().saturating_sub(1);
         while widths.iter().sum::<usize>() + gaps > width {
             let texts = widths.iter_mut().zip(&self.columns);
-            let cuttable = texts.filter(|(width, column)| matches!(column, Column::Text(_)) && **width > LEAST);
+            let cuttable =
+                texts.filter(|(width, column)| matches!(column, Column::Flexible(_)) && **width > MIN_TEXT_WIDTH);
             let Some((widest, _)) = cuttable.max_by_key(|(width, _)| **width) else { break };
             *widest -= 1;
         }
@@ -140,7 +141,7 @@ impl Table {
     }
 }
 
-pub(super) fn cut(text: &str, width: usize) -> String {
+pub(super) fn truncate(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -155,14 +156,14 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     cut
 }
 
-pub(super) fn facts(screen: &Screen, facts: &[(&str, Cell)]) -> Result<(), Fault> {
+pub(super) fn print_facts(screen: &Screen, facts: &[(&str, Cell)]) -> Result<(), CliError> {
     let widest = facts.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
     for (name, cell) in facts {
         match screen.width() {
             None => screen.out(&format!("{}\t{}", name.to_lowercase().replace([' ', '-'], "_"), cell.piped))?,
             Some(_) => {
-                let name = screen.painted(Some(Colour::Muted), &format!("{name:widest$}"));
-                screen.out(&format!("{name}{GAP}{}", screen.painted(cell.colour, &cell.shown)))?;
+                let name = screen.paint(Some(Colour::Muted), &format!("{name:widest$}"));
+                screen.out(&format!("{name}{GAP}{}", screen.paint(cell.colour, &cell.shown)))?;
             }
         }
     }
@@ -185,23 +186,24 @@ mod tests {
             ("漢字漢字", 6, "漢字…"),
             ("", 0, ""),
         ] {
-            assert_eq!(cut(text, width), shown, "{text} {width}");
+            assert_eq!(truncate(text, width), shown, "{text} {width}");
         }
     }
 
     #[test]
     fn widest_text_column_shrinks_first_and_whole_ones_never() {
-        let mut table = Table::new([Column::Whole("ID"), Column::Text("A"), Column::Text("B"), Column::Right("N")]);
-        table.row(["0123456789", &"a".repeat(30), &"b".repeat(20), "12345"].map(Cell::same));
+        let mut table =
+            Table::new([Column::Fixed("ID"), Column::Flexible("A"), Column::Flexible("B"), Column::Right("N")]);
+        table.row(["0123456789", &"a".repeat(30), &"b".repeat(20), "12345"].map(Cell::text));
         // Three gaps of two columns.
         for (width, expected) in [
             (71, [10, 30, 20, 5]),
             (70, [10, 29, 20, 5]),
             (61, [10, 20, 20, 5]),
             (57, [10, 18, 18, 5]),
-            // A text column never shrinks below `LEAST`.
-            (37, [10, LEAST, LEAST, 5]),
-            (1, [10, LEAST, LEAST, 5]),
+            // A text column never shrinks below `MIN_TEXT_WIDTH`.
+            (37, [10, MIN_TEXT_WIDTH, MIN_TEXT_WIDTH, 5]),
+            (1, [10, MIN_TEXT_WIDTH, MIN_TEXT_WIDTH, 5]),
         ] {
             assert_eq!(table.widths(width), expected, "{width}");
         }
@@ -209,9 +211,9 @@ mod tests {
 
     #[test]
     fn piped_row_has_all_fields_and_no_line_breaks() {
-        let mut table = Table::new([Column::Text("A"), Column::Text("B")]);
-        table.row([Cell::same("one\ntwo\tthree"), Cell::maybe(None::<&str>)]);
-        table.row_with([Cell::new("shown", "piped"), Cell::same("x")], "So it is.");
+        let mut table = Table::new([Column::Flexible("A"), Column::Flexible("B")]);
+        table.row([Cell::text("one\ntwo\tthree"), Cell::optional(None::<&str>)]);
+        table.row_with([Cell::new("shown", "piped"), Cell::text("x")], "So it is.");
         let rows: Vec<String> = table.rows.iter().map(|(cells, under)| table.piped(cells, under)).collect();
         assert_eq!(rows, ["one two three\t\t", "piped\tx\tSo it is."]);
     }

@@ -1,9 +1,9 @@
 //! `pullyard tickets`: lists, shows, creates, edits and moves tickets.
 
-use super::fault::{Exit, Fault};
+use super::fault::{CliError, Exit};
+use super::format;
 use super::session::Session;
-use super::table::{Cell, Column, Table, facts};
-use super::words;
+use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
@@ -28,7 +28,7 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard tickets list\n  pullyard tickets list --project acme --json")]
     List {
         /// Continue after the page that printed this cursor.
-        #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+        #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
         after: Option<String>,
     },
     /// Show a ticket.
@@ -95,12 +95,12 @@ enum Command {
 }
 
 impl Tickets {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let project = session.project().await?;
         match self.command.unwrap_or(Command::List { after: None }) {
             Command::List { after } => {
                 let page = session.api.tickets(&project, after.as_deref()).await?;
-                session.known_if(page.tickets.is_empty(), &project).await?;
+                session.ensure_project_exists(page.tickets.is_empty(), &project).await?;
                 if session.screen.is_json() {
                     session.screen.json(&page)?;
                 } else {
@@ -118,34 +118,38 @@ impl Tickets {
             Command::Create { key, title, description, status, repository, label } => {
                 let labels = label.into_iter().collect();
                 let request = CreateTicket { project, key, title, description, status, labels, repository };
-                answered(session, &session.api.create_ticket(&request, Some(&words::own_key())).await?, Done::Written)
+                print_answer(
+                    session,
+                    &session.api.create_ticket(&request, Some(&format::new_idempotency_key())).await?,
+                    Change::Written,
+                )
             }
             Command::Edit { key, title, description, repository, label } => {
                 let labels = (!label.is_empty()).then(|| label.into_iter().collect());
                 let edit = EditTicket { title, description, labels, repository };
-                answered(
+                print_answer(
                     session,
-                    &session.api.edit_ticket(&project, &key, &edit, Some(&words::own_key())).await?,
-                    Done::Edited,
+                    &session.api.edit_ticket(&project, &key, &edit, Some(&format::new_idempotency_key())).await?,
+                    Change::Edited,
                 )
             }
-            Command::Move { key, status } => answered(
+            Command::Move { key, status } => print_answer(
                 session,
-                &session.api.move_ticket(&project, &key, &status, Some(&words::own_key())).await?,
-                Done::Moved,
+                &session.api.move_ticket(&project, &key, &status, Some(&format::new_idempotency_key())).await?,
+                Change::Moved,
             ),
         }
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Done {
+enum Change {
     Written,
     Edited,
     Moved,
 }
 
-impl Done {
+impl Change {
     fn words(self) -> &'static str {
         match self {
             Self::Written => "Created",
@@ -156,13 +160,13 @@ impl Done {
 }
 
 /// A refusal concerns only the job; the ticket was changed. An edit requests no job.
-fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<ExitCode, Fault> {
+fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Result<ExitCode, CliError> {
     let TicketAnswer { ticket, decision } = answer;
     let screen = &session.screen;
     if screen.is_json() {
         screen.json(answer)?;
     }
-    if done != Done::Edited && matches!(decision.verdict, Verdict::Refused | Verdict::Invalid) {
+    if done != Change::Edited && matches!(decision.verdict, Verdict::Refused | Verdict::Invalid) {
         let sentence = decision.sentence.trim_end_matches('.');
         let all_the_same = match decision.code.as_str() {
             "status_unchanged" => String::new(),
@@ -175,7 +179,7 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
     if !screen.is_json() {
         match screen.width() {
             Some(_) => {
-                screen.out(&super::screen::tame(&format!("{}. {}", done_to(ticket, done), decision.sentence)))?
+                screen.out(&super::screen::sanitize(&format!("{}. {}", done_to(ticket, done), decision.sentence)))?
             }
             None => screen.out(&piped(ticket, decision))?,
         }
@@ -186,8 +190,8 @@ fn answered(session: &Session, answer: &TicketAnswer, done: Done) -> Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-fn done_to(ticket: &Ticket, done: Done) -> String {
-    let preposition = if done == Done::Moved { "to" } else { "in" };
+fn done_to(ticket: &Ticket, done: Change) -> String {
+    let preposition = if done == Change::Moved { "to" } else { "in" };
     format!("{} {} {preposition} {}", done.words(), ticket.key, ticket.status)
 }
 
@@ -195,27 +199,27 @@ fn piped(ticket: &Ticket, decision: &Decision) -> String {
     let job = decision.job.as_ref().map(|job| job.as_str()).unwrap_or_default();
     let fields =
         [ticket.key.as_str(), &ticket.status, decision.verdict.as_str(), &decision.code, job, &decision.sentence];
-    fields.map(super::screen::tame).join("\t")
+    fields.map(super::screen::sanitize).join("\t")
 }
 
-fn list(session: &Session, tickets: &[Ticket]) -> Result<(), Fault> {
+fn list(session: &Session, tickets: &[Ticket]) -> Result<(), CliError> {
     let columns = [
-        Column::Text("STATUS"),
-        Column::Whole("TICKET"),
-        Column::Text("TITLE"),
-        Column::Whole("JOB"),
-        Column::Text("BADGES"),
-        Column::Whole("PULL REQUEST"),
+        Column::Flexible("STATUS"),
+        Column::Fixed("TICKET"),
+        Column::Flexible("TITLE"),
+        Column::Fixed("JOB"),
+        Column::Flexible("BADGES"),
+        Column::Fixed("PULL REQUEST"),
     ];
     let mut table = Table::new(columns);
     for ticket in tickets {
         let job = ticket.active_job.as_ref().or(ticket.last_job.as_ref());
         table.row([
-            Cell::same(&ticket.status),
-            Cell::same(ticket.key.as_str()),
-            Cell::same(&ticket.title),
-            job.map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
-            Cell::maybe(Some(ticket.badges.join(", ")).filter(|badges| !badges.is_empty())),
+            Cell::text(&ticket.status),
+            Cell::text(ticket.key.as_str()),
+            Cell::text(&ticket.title),
+            job.map_or_else(|| Cell::optional(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
+            Cell::optional(Some(ticket.badges.join(", ")).filter(|badges| !badges.is_empty())),
             pull_request(ticket),
         ]);
     }
@@ -223,7 +227,7 @@ fn list(session: &Session, tickets: &[Ticket]) -> Result<(), Fault> {
 }
 
 fn pull_request(ticket: &Ticket) -> Cell {
-    let Some(url) = &ticket.pull_request else { return Cell::maybe(None::<&str>) };
+    let Some(url) = &ticket.pull_request else { return Cell::optional(None::<&str>) };
     let number = url.rsplit('/').next().unwrap_or_default();
     match ticket.pull_request_state {
         Some(state @ (PullRequestState::Merged | PullRequestState::Closed)) => {
@@ -233,35 +237,35 @@ fn pull_request(ticket: &Ticket) -> Cell {
     }
 }
 
-fn show(session: &Session, ticket: &Ticket) -> Result<(), Fault> {
+fn show(session: &Session, ticket: &Ticket) -> Result<(), CliError> {
     let screen = &session.screen;
     if screen.is_json() {
         return screen.json(ticket);
     }
-    let list = |words: Vec<&str>| Cell::maybe(Some(words.join(", ")).filter(|words| !words.is_empty()));
+    let list = |words: Vec<&str>| Cell::optional(Some(words.join(", ")).filter(|words| !words.is_empty()));
     let mut lines = vec![
-        ("Ticket", Cell::same(ticket.key.as_str())),
-        ("Title", Cell::same(&ticket.title)),
-        ("Status", Cell::same(&ticket.status)),
-        ("Waits", Cell::maybe(ticket.waits.as_ref().map(|waits| &waits.sentence))),
+        ("Ticket", Cell::text(ticket.key.as_str())),
+        ("Title", Cell::text(&ticket.title)),
+        ("Status", Cell::text(&ticket.status)),
+        ("Waits", Cell::optional(ticket.waits.as_ref().map(|waits| &waits.sentence))),
         ("Badges", list(ticket.badges.iter().map(String::as_str).collect())),
         ("Labels", list(ticket.labels.iter().map(String::as_str).collect())),
-        ("Repository", Cell::maybe(ticket.repository.as_ref().map(|name| name.as_str()))),
-        ("Active job", Cell::maybe(ticket.active_job.as_ref().map(|job| job.as_str()))),
-        ("Last job", Cell::maybe(ticket.last_job.as_ref().map(|job| job.as_str()))),
-        ("Pull request", Cell::maybe(ticket.pull_request.as_ref())),
-        ("Pull request state", Cell::maybe(ticket.pull_request_state.map(PullRequestState::display_name))),
-        ("Page", Cell::maybe(ticket.url.as_ref())),
+        ("Repository", Cell::optional(ticket.repository.as_ref().map(|name| name.as_str()))),
+        ("Active job", Cell::optional(ticket.active_job.as_ref().map(|job| job.as_str()))),
+        ("Last job", Cell::optional(ticket.last_job.as_ref().map(|job| job.as_str()))),
+        ("Pull request", Cell::optional(ticket.pull_request.as_ref())),
+        ("Pull request state", Cell::optional(ticket.pull_request_state.map(PullRequestState::display_name))),
+        ("Page", Cell::optional(ticket.url.as_ref())),
     ];
     if screen.width().is_none() {
-        lines.push(("Description", Cell::same(&ticket.description)));
-        return facts(screen, &lines);
+        lines.push(("Description", Cell::text(&ticket.description)));
+        return print_facts(screen, &lines);
     }
-    facts(screen, &lines)?;
+    print_facts(screen, &lines)?;
     if !ticket.description.is_empty() {
         screen.out("")?;
     }
-    ticket.description.lines().try_for_each(|line| screen.out(&super::screen::tame(line)))
+    ticket.description.lines().try_for_each(|line| screen.out(&super::screen::sanitize(line)))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! `pullyard tokens`: creates, lists and revokes tokens.
 
-use super::fault::{Exit, Fault};
+use super::fault::{CliError, Exit};
 use super::screen::Colour;
 use super::session::Session;
 use super::table::{Cell, Column, Table};
-use super::{ask, words};
+use super::{format, prompt};
 use clap::Subcommand;
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
@@ -36,7 +36,7 @@ enum Command {
     #[command(after_help = "Examples:\n  pullyard tokens list\n  pullyard tokens list --json")]
     List {
         /// Continue after the page that printed this cursor.
-        #[arg(long, value_name = "CURSOR", value_parser = super::cursor)]
+        #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
         after: Option<String>,
     },
     /// Revoke a token, effective immediately.
@@ -59,10 +59,10 @@ struct Create {
     #[arg(long)]
     name: String,
     /// Kind of token: api for people and programs, runner for runners.
-    #[arg(long, value_name = "api|runner", value_parser = coded::<TokenKind>)]
+    #[arg(long, value_name = "api|runner", value_parser = parse_code::<TokenKind>)]
     kind: TokenKind,
     /// Scopes: read, tickets, jobs, admin; only with --kind api.
-    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = coded::<Scope>, required_if_eq("kind", "api"))]
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = parse_code::<Scope>, required_if_eq("kind", "api"))]
     scopes: Vec<Scope>,
     /// Limit the token to these projects.
     #[arg(long, value_name = "ID", value_delimiter = ',', conflicts_with = "all_projects")]
@@ -74,12 +74,12 @@ struct Create {
     #[arg(long, value_name = "NAME")]
     runner: Option<String>,
     /// Lifetime, such as 90d, 12h or 30m (default: until revoked).
-    #[arg(long, value_name = "LENGTH", value_parser = length)]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_duration)]
     expires: Option<u64>,
 }
 
 impl Tokens {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         match self.command.unwrap_or(Command::List { after: None }) {
             Command::Create(new) => create(session, *new).await?,
             Command::List { after } => list(session, after).await?,
@@ -89,11 +89,11 @@ impl Tokens {
     }
 }
 
-fn coded<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+fn parse_code<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|error| error.to_string())
 }
 
-fn length(text: &str) -> Result<u64, String> {
+fn parse_duration(text: &str) -> Result<u64, String> {
     let bad = || "write it as 90d, 12h or 30m".to_owned();
     let unit = text.chars().last().ok_or_else(bad)?;
     let secs = match unit {
@@ -106,12 +106,12 @@ fn length(text: &str) -> Result<u64, String> {
     count.and_then(|count| count.checked_mul(secs)).ok_or_else(bad)
 }
 
-async fn create(session: &Session, new: Create) -> Result<(), Fault> {
+async fn create(session: &Session, new: Create) -> Result<(), CliError> {
     let projects: BTreeSet<ProjectId> = match (&session.named_project, new.all_projects, new.projects.is_empty()) {
         (_, true, _) | (None, false, true) => BTreeSet::new(),
         (_, false, false) => new.projects.into_iter().collect(),
         (Some(named), false, true) => {
-            let bad = |bad| Fault::usage(format!("{named} is not a project id: {bad}"));
+            let bad = |bad| CliError::usage(format!("{named} is not a project id: {bad}"));
             [named.parse::<ProjectId>().map_err(bad)?].into()
         }
     };
@@ -129,7 +129,7 @@ async fn create(session: &Session, new: Create) -> Result<(), Fault> {
     }
     session.screen.out(&made.token)?;
     let about = &made.about;
-    let of = about.projects.as_ref().map_or("all projects".to_owned(), names);
+    let of = about.projects.as_ref().map_or("all projects".to_owned(), join);
     let until = about.expires_at.map_or("until it is revoked".to_owned(), |at| format!("until {at}"));
     session.screen.note(&format!(
         "Created token {} ({}) for {of}, {until}. Save it now: it is shown only once.",
@@ -138,67 +138,67 @@ async fn create(session: &Session, new: Create) -> Result<(), Fault> {
     Ok(())
 }
 
-fn names<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
+fn join<T: ToString>(all: impl IntoIterator<Item = T>) -> String {
     all.into_iter().map(|one| one.to_string()).collect::<Vec<_>>().join(", ")
 }
 
-pub(super) fn scopes(token: &Token) -> String {
+pub(super) fn format_scopes(token: &Token) -> String {
     match token.kind {
         TokenKind::Runner => "runner".into(),
-        TokenKind::Api => names(token.scopes.iter().map(words::wire)),
+        TokenKind::Api => join(token.scopes.iter().map(format::to_code)),
     }
 }
 
-pub(super) fn expires(token: &Token, now: Timestamp) -> Cell {
+pub(super) fn expiry_cell(token: &Token, now: Timestamp) -> Cell {
     let Some(at) = token.expires_at else { return Cell::new("never", "") };
     let shown = match at.since(now).as_secs() {
-        0 => words::when(at, now),
+        0 => format::time_cell(at, now),
         secs if secs < 3_600 => Cell::new(format!("in {} min", secs / 60 + 1), at.to_string()),
         secs if secs < 48 * 3_600 => Cell::new(format!("in {} h", secs / 3_600), at.to_string()),
         secs => Cell::new(format!("in {} d", secs / 86_400), at.to_string()),
     };
-    if at.since(now).as_secs() < 7 * 86_400 { shown.coloured(Colour::Yellow) } else { shown }
+    if at.since(now).as_secs() < 7 * 86_400 { shown.with_colour(Colour::Yellow) } else { shown }
 }
 
-fn state(token: &Token) -> Cell {
+fn state_cell(token: &Token) -> Cell {
     match token.state {
-        TokenState::Active => Cell::new("Active", "active").coloured(Colour::Green),
-        TokenState::Expired => Cell::new("Expired", "expired").coloured(Colour::Yellow),
-        TokenState::Revoked => Cell::new("Revoked", "revoked").coloured(Colour::Muted),
+        TokenState::Active => Cell::new("Active", "active").with_colour(Colour::Green),
+        TokenState::Expired => Cell::new("Expired", "expired").with_colour(Colour::Yellow),
+        TokenState::Revoked => Cell::new("Revoked", "revoked").with_colour(Colour::Muted),
     }
 }
 
-async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
+async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {
     let page = session.api.tokens(after.as_deref()).await?;
     if session.screen.is_json() {
         return session.screen.json(&page);
     }
     let columns = [
-        Column::Text("NAME"),
-        Column::Whole("TOKEN"),
-        Column::Text("FOR"),
-        Column::Text("SCOPES"),
-        Column::Whole("LAST USED"),
-        Column::Whole("EXPIRES"),
-        Column::Whole("STATE"),
-        Column::Whole("ID"),
+        Column::Flexible("NAME"),
+        Column::Fixed("TOKEN"),
+        Column::Flexible("FOR"),
+        Column::Flexible("SCOPES"),
+        Column::Fixed("LAST USED"),
+        Column::Fixed("EXPIRES"),
+        Column::Fixed("STATE"),
+        Column::Fixed("ID"),
     ];
-    let (mut table, now) = (Table::new(columns), words::now());
+    let (mut table, now) = (Table::new(columns), format::now());
     let dots = if session.screen.has_shapes() { "…" } else { "..." };
     for token in &page.tokens {
-        let used = token.last_used.map_or_else(|| Cell::new("never", ""), |at| words::when(at, now));
-        let projects = token.projects.as_ref().map(names);
+        let used = token.last_used.map_or_else(|| Cell::new("never", ""), |at| format::time_cell(at, now));
+        let projects = token.projects.as_ref().map(join);
         let whom = [token.runner.as_ref().map(|name| format!("runner {name}")), projects].into_iter().flatten();
         let whom = Some(whom.collect::<Vec<_>>().join(", ")).filter(|whom| !whom.is_empty());
         table.row([
-            Cell::same(&token.name),
+            Cell::text(&token.name),
             Cell::new(format!("{}{dots}", token.prefix), &token.prefix),
-            Cell::maybe(whom),
-            Cell::same(scopes(token)),
+            Cell::optional(whom),
+            Cell::text(format_scopes(token)),
             used,
-            expires(token, now),
-            state(token),
-            Cell::same(token.id.as_str()),
+            expiry_cell(token, now),
+            state_cell(token),
+            Cell::text(token.id.as_str()),
         ]);
     }
     table.show(&session.screen, "No token.")?;
@@ -208,15 +208,15 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), Fault> {
-    let token = meant(session, which).await?;
+async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), CliError> {
+    let token = find_token(session, which).await?;
     let shown = format!("{} ({}…)", token.name, token.prefix);
     let stops = match (token.kind, &token.runner) {
         (TokenKind::Runner, Some(runner)) => format!("Runner {runner} can no longer claim jobs with it."),
         (TokenKind::Runner, None) => "Runners can no longer claim jobs with it.".into(),
         (TokenKind::Api, _) => "Requests with it will be refused.".into(),
     };
-    ask::confirm(&session.screen, yes, &format!("Revoke token {shown}? {stops}"))?;
+    prompt::confirm(&session.screen, yes, &format!("Revoke token {shown}? {stops}"))?;
     let own = session.api.own_token().await?.id == token.id;
     let revoked = match session.api.revoke_token(&token.id).await {
         // The first answer was lost, and the retry used the revoked token.
@@ -233,7 +233,7 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), Fault> 
     Ok(())
 }
 
-async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
+async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
     let said = which.trim_end_matches(['…', '.']);
     let is_id = said.parse::<TokenId>().is_ok();
     let matches = |token: &Token| match is_id {
@@ -259,28 +259,28 @@ async fn meant(session: &Session, which: &str) -> Result<Token, Fault> {
     let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
     match found.into_iter().next() {
         Some(token) if !more => Ok(token),
-        Some(token) => Err(Fault::usage(format!("{which} matches more than one token, including {}", token.id))
-            .help("use its id; `pullyard tokens list` shows ids")),
+        Some(token) => Err(CliError::usage(format!("{which} matches more than one token, including {}", token.id))
+            .with_help("use its id; `pullyard tokens list` shows ids")),
         None => {
             // The input may be a whole token: do not print it.
             let which = if which.len() > 40 { "of that name" } else { which };
-            Err(Fault::new(Exit::NotFound, format!("there is no token {which}"))
-                .help("`pullyard tokens list` lists them"))
+            Err(CliError::new(Exit::NotFound, format!("there is no token {which}"))
+                .with_help("`pullyard tokens list` lists them"))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::length;
+    use super::parse_duration;
 
     #[test]
     fn lifetime_is_a_whole_number_of_days_hours_or_minutes() {
         for (text, secs) in [("90d", 7_776_000), ("12h", 43_200), ("30m", 1_800), ("1m", 60)] {
-            assert_eq!(length(text), Ok(secs), "{text}");
+            assert_eq!(parse_duration(text), Ok(secs), "{text}");
         }
         for text in ["", "d", "0d", "-1d", "1.5h", "90", "90s", "90D", "1 d", "999999999999999999d", "9ü"] {
-            assert!(length(text).is_err(), "{text}");
+            assert!(parse_duration(text).is_err(), "{text}");
         }
     }
 }

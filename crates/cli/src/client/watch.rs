@@ -1,27 +1,27 @@
 //! `pullyard jobs watch`: prints a job's events as they arrive, until the job ends.
 
-use super::fault::{Exit, Fault};
-use super::screen::{Colour, Screen, tame};
+use super::conversation::Conversation;
+use super::fault::{CliError, Exit};
+use super::format;
+use super::screen::{Colour, Screen, sanitize};
 use super::session::Session;
-use super::table::cut;
-use super::talk::Talk;
-use super::words;
+use super::table::truncate;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::time::Timestamp;
-use pullyard_protocol::event::{EventKind, SeenEvent};
+use pullyard_protocol::event::{EventKind, EventRecord};
 use pullyard_protocol::job::Job;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Polls as often as a watched runner sends events, and less often while the runner is silent.
-pub(super) fn look_again(heard: bool) -> Duration {
+pub(super) fn poll_interval(heard: bool) -> Duration {
     Duration::from_millis(if heard { 500 } else { 1_000 })
 }
 
-const SAY_WHY_AFTER: Duration = Duration::from_secs(2);
+const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
 
-pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
+pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, CliError> {
     tokio::select! {
         ended = follow(session, job, None) => ended,
         _ = tokio::signal::ctrl_c() => {
@@ -31,63 +31,63 @@ pub(super) async fn watch(session: &Session, job: &JobId) -> Result<ExitCode, Fa
     }
 }
 
-pub(super) async fn talk(session: &Session, job: &JobId) -> Result<ExitCode, Fault> {
-    follow(session, job, Some(Talk::begin(&session.screen))).await
+pub(super) async fn watch_with_input(session: &Session, job: &JobId) -> Result<ExitCode, CliError> {
+    follow(session, job, Some(Conversation::start(&session.screen))).await
 }
 
-async fn follow(session: &Session, id: &JobId, mut talk: Option<Talk>) -> Result<ExitCode, Fault> {
+async fn follow(session: &Session, id: &JobId, mut talk: Option<Conversation>) -> Result<ExitCode, CliError> {
     let screen = &session.screen;
-    let (mut cursor, mut told) = (None, Told::default());
+    let (mut cursor, mut told) = (None, StatePrinter::default());
     loop {
         let job = session.api.job(id).await?;
         let is_asked = talk.is_some() && job.status == JobStatus::AwaitingInput;
         if !job.status.is_terminal() && !is_asked {
-            told.tell(session, &job).await?;
+            told.print_change(session, &job).await?;
         }
         let page = session.api.events(id, cursor.as_deref()).await?;
         if !screen.is_json() {
-            page.events.iter().try_for_each(|event| screen.out(&line(screen, event, job.created)))?;
+            page.events.iter().try_for_each(|event| screen.out(&format_event(screen, event, job.created)))?;
         }
         let heard = !page.events.is_empty();
         cursor = Some(page.cursor);
         if page.end {
-            return ended(screen, &session.api.job(id).await?);
+            return print_end(screen, &session.api.job(id).await?);
         }
         match &mut talk {
             Some(talk) => {
-                talk.show(screen, &job)?;
-                talk.listen(session, id, look_again(heard)).await;
+                talk.show_question(screen, &job)?;
+                talk.send_input(session, id, poll_interval(heard)).await;
             }
-            None => tokio::time::sleep(look_again(heard)).await,
+            None => tokio::time::sleep(poll_interval(heard)).await,
         }
     }
 }
 
 #[derive(Default)]
-struct Told {
+struct StatePrinter {
     state: String,
     since: Option<Instant>,
-    why: bool,
+    explained: bool,
 }
 
-impl Told {
-    async fn tell(&mut self, session: &Session, job: &Job) -> Result<(), Fault> {
-        let state = state(job);
+impl StatePrinter {
+    async fn print_change(&mut self, session: &Session, job: &Job) -> Result<(), CliError> {
+        let state = describe_state(job);
         if state != self.state {
             session.screen.note(&state);
-            *self = Self { state, since: Some(Instant::now()), why: false };
+            *self = Self { state, since: Some(Instant::now()), explained: false };
         }
-        let lasts = self.since.is_some_and(|since| since.elapsed() >= SAY_WHY_AFTER);
-        if lasts && !self.why && (job.waits.is_some() || job.cancel.is_some()) {
-            self.why = true;
-            session.screen.note(&session.api.why(&job.id).await?.sentence);
+        let lasts = self.since.is_some_and(|since| since.elapsed() >= EXPLAIN_AFTER);
+        if lasts && !self.explained && (job.waits.is_some() || job.cancel.is_some()) {
+            self.explained = true;
+            session.screen.note(&session.api.explain_job(&job.id).await?.sentence);
         }
         Ok(())
     }
 }
 
-fn state(job: &Job) -> String {
-    let word = words::status_word(job.status);
+fn describe_state(job: &Job) -> String {
+    let word = format::status_word(job.status);
     match &job.waits {
         // Print the code: the sentence counts seconds and would repeat.
         Some(waits) if job.attempt == 0 => format!("{word}: {}", waits.code.replace('_', " ")),
@@ -97,59 +97,63 @@ fn state(job: &Job) -> String {
     }
 }
 
-fn ended(screen: &Screen, job: &Job) -> Result<ExitCode, Fault> {
+fn print_end(screen: &Screen, job: &Job) -> Result<ExitCode, CliError> {
     if screen.is_json() {
         screen.json(job)?;
     }
-    let exit = said_of_end(screen, job);
+    let exit = print_outcome(screen, job);
     if let Some(made) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
-        screen.out(&tame(&made.url))?;
+        screen.out(&sanitize(&made.url))?;
     }
     Ok(exit)
 }
 
-pub(super) fn said_of_end(screen: &Screen, job: &Job) -> ExitCode {
-    let took = words::length(job.ended.unwrap_or(job.created).since(job.created));
+pub(super) fn print_outcome(screen: &Screen, job: &Job) -> ExitCode {
+    let took = format::format_duration(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == JobStatus::Completed {
         if let Some(made) = &job.result {
-            screen.note(&format!("Completed in {took}: pull request #{}, {}", made.number, words::files(made.files)));
+            screen.note(&format!(
+                "Completed in {took}: pull request #{}, {}",
+                made.number,
+                format::format_files(made.files)
+            ));
         }
         return ExitCode::SUCCESS;
     }
-    let word = words::status_word(job.status).to_lowercase();
+    let word = format::status_word(job.status).to_lowercase();
     match &job.failure {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
             let fault = failure.class.map(|class| format!("; cause: {}", class.label())).unwrap_or_default();
             screen.error(&format!("job {} {word} after {took}: {sentence} ({}){fault}", job.id.short(), failure.code));
-            told_to_look(screen, job);
-            screen.help(&words::about_job(&failure.help, &job.id));
+            hint_unreported_push(screen, job);
+            screen.help(&format::with_job_id(&failure.help, &job.id));
         }
         None => {
             let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
             screen.error(&format!("job {} was {word}{by} after {took}", job.id.short()));
-            told_to_look(screen, job);
+            hint_unreported_push(screen, job);
             screen.help(&format!("retry it with `pullyard jobs retry {}`", job.id.short()));
         }
     }
     Exit::Ended.into()
 }
 
-fn told_to_look(screen: &Screen, job: &Job) {
+fn hint_unreported_push(screen: &Screen, job: &Job) {
     if job.untold_push.is_some() {
         let why = job.id.short();
         screen.help(&format!("check the forge first: an earlier attempt may have pushed; `pullyard why {why}`"));
     }
 }
 
-pub(super) fn line(screen: &Screen, seen: &SeenEvent, since: Timestamp) -> String {
+pub(super) fn format_event(screen: &Screen, seen: &EventRecord, since: Timestamp) -> String {
     let event = &seen.event;
-    let kind = words::wire(&event.kind);
-    let said = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| tame(text));
+    let kind = format::to_code(&event.kind);
+    let said = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| sanitize(text));
     let mut text = said.collect::<Vec<_>>().join(" ");
     if let (true, Some(data)) = (text.is_empty(), &event.data) {
         let used = event.usage().and_then(|usage| usage.to_sentence());
-        text = used.unwrap_or_else(|| tame(&data.to_string()));
+        text = used.unwrap_or_else(|| sanitize(&data.to_string()));
     }
     let Some(width) = screen.width() else {
         return format!("{}\t{}.{}\t{kind}\t{text}", seen.at, seen.attempt, event.seq);
@@ -161,6 +165,10 @@ pub(super) fn line(screen: &Screen, seen: &SeenEvent, since: Timestamp) -> Strin
         EventKind::Log | EventKind::Raw | EventKind::Usage => Some(Colour::Muted),
         _ => None,
     };
-    let word = screen.painted(colour, &format!("{:>11}", kind.replace('_', " ")));
-    format!("{:>7}  {word}  {}", words::length(seen.at.since(since)), cut(&text, width.saturating_sub(22)))
+    let word = screen.paint(colour, &format!("{:>11}", kind.replace('_', " ")));
+    format!(
+        "{:>7}  {word}  {}",
+        format::format_duration(seen.at.since(since)),
+        truncate(&text, width.saturating_sub(22))
+    )
 }

@@ -1,22 +1,22 @@
 //! `pullyard why`: explains a job, a ticket, a pull request or a delivery in one sentence.
 
-use super::fault::Fault;
-use super::fault::NOTHING;
+use super::fault::CliError;
+use super::fault::NOTHING_TO_DO;
+use super::format;
 use super::pulls;
-use super::screen::tame;
+use super::screen::sanitize;
 use super::session::Session;
-use super::words;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
 use pullyard_protocol::delivery::{Delivery, DeliveryQuery};
 use pullyard_protocol::job::Job;
-use pullyard_protocol::pull::PullRequestName;
+use pullyard_protocol::pull_request::PullRequestName;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
 use std::process::ExitCode;
 
 /// How far back a ticket's deliveries are searched. Units: pages, each of 500 searched deliveries.
-const PAGES: usize = 4;
+const MAX_PAGES: usize = 4;
 
 /// Explain the state of a job, ticket, pull request or delivery in one sentence.
 #[derive(clap::Args)]
@@ -31,65 +31,65 @@ pub(crate) struct Why {
 }
 
 impl Why {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let what = self.what.as_str();
         if let Ok(delivery) = what.parse::<DeliveryId>() {
-            delivery_said(session, "", &session.api.delivery(&delivery).await?)?;
+            explain_delivery(session, "", &session.api.delivery(&delivery).await?)?;
         } else if PullRequestName::parse(what).is_some_and(|name| name.host.is_some()) {
-            pulls::why(session, what).await?;
+            pulls::explain(session, what).await?;
         } else if what == "@last" || what.to_lowercase().starts_with("job_") {
-            job(session, "", &session.job(what).await?).await?;
+            explain_job(session, "", &session.resolve_job(what).await?).await?;
         } else {
-            ticket_or_job(session, what).await?;
+            explain_ticket_or_job(session, what).await?;
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// Tries the ticket first, because a ticket's key may have any form.
-async fn ticket_or_job(session: &Session, what: &str) -> Result<(), Fault> {
+async fn explain_ticket_or_job(session: &Session, what: &str) -> Result<(), CliError> {
     let project = session.project().await?;
     if let Ok(key) = what.parse::<TicketKey>() {
-        match session.api.ticket(&project, &key).await.map_err(Fault::from) {
-            Ok(found) => return ticket(session, &project, &found).await,
+        match session.api.ticket(&project, &key).await.map_err(CliError::from) {
+            Ok(found) => return explain_ticket(session, &project, &found).await,
             Err(fault) if fault.is_not_found() => {}
             Err(fault) => return Err(fault),
         }
     }
-    if PullRequestName::is_plain(what) {
-        return pulls::why(session, what).await;
+    if PullRequestName::is_unambiguous(what) {
+        return pulls::explain(session, what).await;
     }
-    match session.job(what).await {
-        Ok(id) => job(session, "", &id).await,
-        Err(fault) if fault.is_not_found() => Err(Fault::not_found(format!(
+    match session.resolve_job(what).await {
+        Ok(id) => explain_job(session, "", &id).await,
+        Err(fault) if fault.is_not_found() => Err(CliError::not_found(format!(
             "there is no ticket, job, pull request or delivery {what} in project {project}"
         ))
-        .help("`pullyard tickets list`, `pullyard jobs` and `pullyard deliveries` list them")),
+        .with_help("`pullyard tickets list`, `pullyard jobs` and `pullyard deliveries` list them")),
         Err(fault) => Err(fault),
     }
 }
 
-async fn job(session: &Session, before: &str, id: &JobId) -> Result<(), Fault> {
-    let why = session.api.why(id).await?;
-    say(session, &format!("{before}{}", why.sentence), &words::about_job(&why.help, id), &why)
+async fn explain_job(session: &Session, before: &str, id: &JobId) -> Result<(), CliError> {
+    let why = session.api.explain_job(id).await?;
+    print_explanation(session, &format!("{before}{}", why.sentence), &format::with_job_id(&why.help, id), &why)
 }
 
 /// Explains the first that applies: the active job, the wait, a later refusal, the last job, the last decision.
-async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Result<(), Fault> {
+async fn explain_ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Result<(), CliError> {
     if let Some(active) = &ticket.active_job {
-        return job(session, &format!("Job {}: ", active.short()), active).await;
+        return explain_job(session, &format!("Job {}: ", active.short()), active).await;
     }
     if let Some(waits) = &ticket.waits {
-        return say(session, &format!("{} waits: {}", ticket.key, waits.sentence), &waits.help, ticket);
+        return print_explanation(session, &format!("{} waits: {}", ticket.key, waits.sentence), &waits.help, ticket);
     }
-    let newest = newest_about(session, project, &ticket.key, None).await?;
-    let Some(last) = last_made(session, project, ticket, newest.as_ref()).await? else {
+    let newest = newest_delivery(session, project, &ticket.key, None).await?;
+    let Some(last) = last_job(session, project, ticket, newest.as_ref()).await? else {
         return match newest {
-            Some(delivery) => no_job(session, ticket, &delivery),
-            None => say(
+            Some(delivery) => explain_no_job(session, ticket, &delivery),
+            None => print_explanation(
                 session,
                 &format!("No event of the last 30 days requested a job for {}.", ticket.key),
-                NOTHING,
+                NOTHING_TO_DO,
                 ticket,
             ),
         };
@@ -98,22 +98,22 @@ async fn ticket(session: &Session, project: &ProjectId, ticket: &Ticket) -> Resu
     if let Some(delivery) = newest.filter(refused)
         && last.ended.is_some_and(|ended| delivery.at > ended)
     {
-        return no_job(session, ticket, &delivery);
+        return explain_no_job(session, ticket, &delivery);
     }
-    job(session, &format!("Job {}: ", last.id.short()), &last.id).await
+    explain_job(session, &format!("Job {}: ", last.id.short()), &last.id).await
 }
 
-async fn last_made(
+async fn last_job(
     session: &Session,
     project: &ProjectId,
     ticket: &Ticket,
     newest: Option<&Delivery>,
-) -> Result<Option<Job>, Fault> {
+) -> Result<Option<Job>, CliError> {
     let made = match newest {
         None => None,
         Some(newest) if newest.verdict == Verdict::Accepted => newest.job.clone(),
         Some(_) => {
-            newest_about(session, project, &ticket.key, Some(Verdict::Accepted)).await?.and_then(|made| made.job)
+            newest_delivery(session, project, &ticket.key, Some(Verdict::Accepted)).await?.and_then(|made| made.job)
         }
     };
     let made = made.filter(|made| ticket.last_job.as_ref() != Some(made));
@@ -127,24 +127,24 @@ async fn last_made(
     Ok(last)
 }
 
-fn no_job(session: &Session, ticket: &Ticket, delivery: &Delivery) -> Result<(), Fault> {
+fn explain_no_job(session: &Session, ticket: &Ticket, delivery: &Delivery) -> Result<(), CliError> {
     let asked = match &delivery.review {
         Some(subject) if subject.review.is_some() => format!("the last request to revise {}", subject.pull_request),
         _ => ticket.key.to_string(),
     };
-    delivery_said(session, &format!("No job was started for {asked}: "), delivery)
+    explain_delivery(session, &format!("No job was started for {asked}: "), delivery)
 }
 
-async fn newest_about(
+async fn newest_delivery(
     session: &Session,
     project: &ProjectId,
     key: &TicketKey,
     verdict: Option<Verdict>,
-) -> Result<Option<Delivery>, Fault> {
+) -> Result<Option<Delivery>, CliError> {
     let verdicts = verdict.into_iter().collect();
     let mut query = DeliveryQuery { ticket: Some(key.clone()), verdicts, limit: Some(1), ..DeliveryQuery::default() };
-    for _ in 0..PAGES {
-        let page = session.api.deliveries_asked(project, &query).await?;
+    for _ in 0..MAX_PAGES {
+        let page = session.api.list_deliveries_filtered(project, &query).await?;
         if let Some(found) = page.deliveries.into_iter().next() {
             return Ok(Some(found));
         }
@@ -156,15 +156,15 @@ async fn newest_about(
     Ok(None)
 }
 
-fn delivery_said(session: &Session, before: &str, delivery: &Delivery) -> Result<(), Fault> {
-    say(session, &format!("{before}{}", delivery.sentence), &delivery.help, delivery)
+fn explain_delivery(session: &Session, before: &str, delivery: &Delivery) -> Result<(), CliError> {
+    print_explanation(session, &format!("{before}{}", delivery.sentence), &delivery.help, delivery)
 }
 
-fn say(session: &Session, sentence: &str, help: &str, body: &impl Serialize) -> Result<(), Fault> {
+fn print_explanation(session: &Session, sentence: &str, help: &str, body: &impl Serialize) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(body);
     }
-    session.screen.out(&tame(sentence))?;
+    session.screen.out(&sanitize(sentence))?;
     session.screen.hint(help);
     Ok(())
 }

@@ -3,17 +3,17 @@
 use pullyard_domain::agent::{self, Agent};
 use std::time::Duration;
 
-pub(super) const SCRIPTED: &str = agent::COMMAND;
+pub(super) const SCRIPTED_AGENT: &str = agent::COMMAND;
 
 #[derive(Clone, Debug)]
-pub(super) struct Cast {
+pub(super) struct AgentChoice {
     pub(super) agent: String,
     pub(super) model: Option<String>,
 }
 
-impl Cast {
+impl AgentChoice {
     pub(super) fn is_ai(&self) -> bool {
-        self.agent != SCRIPTED
+        self.agent != SCRIPTED_AGENT
     }
 
     pub(super) fn agent(&self) -> Agent {
@@ -29,7 +29,7 @@ impl Cast {
         }
     }
 
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         Duration::from_secs(if self.is_ai() { 900 } else { 120 })
     }
 }

@@ -4,12 +4,12 @@ use super::agent::REPOSITORY;
 use super::screen::Screen;
 use anyhow::{Context as _, ensure};
 use pullyard_domain::id::{JobId, TicketKey};
-use pullyard_local::Local;
+use pullyard_local::LocalSystem;
 use pullyard_protocol::job::JobResult;
 use std::path::Path;
 use tokio::process::Command;
 
-pub(super) struct Expected {
+pub(super) struct ExpectedResult {
     pub(super) ticket: TicketKey,
     pub(super) job: JobId,
     pub(super) result: JobResult,
@@ -18,7 +18,7 @@ pub(super) struct Expected {
     pub(super) commits: u32,
 }
 
-pub(super) async fn check(local: &Local, screen: &mut Screen, claims: &[Expected]) -> anyhow::Result<()> {
+pub(super) async fn check(local: &LocalSystem, screen: &mut Screen, claims: &[ExpectedResult]) -> anyhow::Result<()> {
     let repository = local.forge().repository(REPOSITORY).await.context("the forge lost its repository")?;
     let folder = tempfile::Builder::new().prefix("pullyard-look-").tempdir()?;
     let clone = folder.path().join("clone");

@@ -1,22 +1,26 @@
 //! The demo's second half: a review leads to another commit, the next review is held, the pull request is merged.
 
 use super::agent::REPOSITORY;
-use super::evidence::Expected;
-use super::story::{LOOK_EVERY, Teller};
+use super::evidence::ExpectedResult;
+use super::story::{DemoRun, POLL_INTERVAL};
 use anyhow::{Context as _, ensure};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_local::{AccountKind, Local, Remark, Role, User};
+use pullyard_local::{AccountKind, LineComment, LocalSystem, Role, User};
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::job::Job;
-use pullyard_protocol::pull::{PullRequest, PullRequestQuery};
+use pullyard_protocol::pull_request::{PullRequest, PullRequestQuery};
 use std::time::Instant;
 
 const REVIEWER: &str = "rita";
 
-impl Teller<'_> {
-    pub(super) async fn set_up_reviews(&mut self, local: &Local, integration: &IntegrationId) -> anyhow::Result<()> {
+impl DemoRun<'_> {
+    pub(super) async fn set_up_reviews(
+        &mut self,
+        local: &LocalSystem,
+        integration: &IntegrationId,
+    ) -> anyhow::Result<()> {
         let token = format!("demo-{:032x}", rand::random::<u128>());
         let reviewer = User { login: REVIEWER.into(), id: 7_001, token };
         local.forge().add_user(reviewer, AccountKind::User).await?;
@@ -37,18 +41,14 @@ impl Teller<'_> {
         Ok(())
     }
 
-    pub(super) async fn a_review_becomes_a_commit(
-        &mut self,
-        local: &Local,
-        first: &mut Expected,
-    ) -> anyhow::Result<()> {
+    pub(super) async fn play_review(&mut self, local: &LocalSystem, first: &mut ExpectedResult) -> anyhow::Result<()> {
         let number = first.result.number;
         let wanted = "In `greeting.txt` replace `Bonjour` with `Bonsoir`";
         self.screen.ticket(first.ticket.as_str(), "A reviewer requests changes");
-        let remark = Remark { path: "greeting.txt", line: 1, words: wanted };
+        let remark = LineComment { path: "greeting.txt", line: 1, body: wanted };
         local.forge().request_changes(REPOSITORY, number, REVIEWER, "We open in the evening.", &[remark]).await?;
         self.screen.step("Review", &format!("{REVIEWER} requests changes on #{number}: {wanted}"));
-        let job = self.revision(first).await?;
+        let job = self.wait_for_revision(first).await?;
         self.screen.step("Accepted", &format!("by the webhook: job {} revises #{number}", job.id.short()));
         let job = self.follow(&job.id).await?;
         let failure = job.failure.as_ref().map(|failure| failure.sentence.clone()).unwrap_or_default();
@@ -56,7 +56,7 @@ impl Teller<'_> {
         let result = job.result.context("a completed job has no result")?;
         ensure!(result.number == number, "the revision went to #{}", result.number);
 
-        let seen = local.forge().look(REPOSITORY, number).await?.context("the pull request is gone")?;
+        let seen = local.forge().pull_snapshot(REPOSITORY, number).await?.context("the pull request is gone")?;
         ensure!(seen.head == result.head && seen.head != first.result.head, "the branch is at {}", seen.head);
         let head = seen.head.get(..7).unwrap_or_default().to_owned();
         self.screen.step("Completed", &format!("one commit more on {}: {head}", result.branch));
@@ -67,46 +67,46 @@ impl Teller<'_> {
         let words = words.lines().next().unwrap_or_default();
         ensure!(words.contains(&head), "the answer does not name the commit: {words}");
         self.screen.step("Answered", &format!("in the comment's thread, by {who}: {words}"));
-        ensure!(seen.requested == [REVIEWER], "{:?} are asked for a review", seen.requested);
+        ensure!(seen.requested_reviewers == [REVIEWER], "{:?} are asked for a review", seen.requested_reviewers);
         self.screen.step("Asked", &format!("{REVIEWER} to review again"));
-        self.screen.revised(first.ticket.as_str(), job.id.as_str(), &result.head);
+        self.screen.record_revision(first.ticket.as_str(), job.id.as_str(), &result.head);
         first.line = "Bonsoir, and welcome to the shop.";
         first.commits = 2;
         first.job = job.id;
         first.result = result;
-        self.a_second_review_waits(local, first).await
+        self.play_held_review(local, first).await
     }
 
-    async fn a_second_review_waits(&mut self, local: &Local, first: &Expected) -> anyhow::Result<()> {
+    async fn play_held_review(&mut self, local: &LocalSystem, first: &ExpectedResult) -> anyhow::Result<()> {
         let number = first.result.number;
         let words = "One more thing: please say it twice.";
         local.forge().request_changes(REPOSITORY, number, REVIEWER, words, &[]).await?;
         self.screen.step("Review", &format!("{REVIEWER} requests changes again, within the hour: {words}"));
-        let held = self.pull_when(first, "holds the review", |pull| pull.held_until.is_some()).await?;
+        let held = self.wait_for_pull_request(first, "holds the review", |pull| pull.held_until.is_some()).await?;
         self.screen.step("Held", &held.sentence);
         let started = Instant::now();
         loop {
-            let seen = local.forge().look(REPOSITORY, number).await?.context("the pull request is gone")?;
+            let seen = local.forge().pull_snapshot(REPOSITORY, number).await?.context("the pull request is gone")?;
             if let Some((name, state, sentence)) = seen.statuses.iter().find(|(_, state, _)| state == "pending") {
                 self.screen.step("Status", &format!("beside the commit, {name} ({state}): {sentence}"));
                 return Ok(());
             }
             ensure!(
-                started.elapsed() < self.cast.patience(),
+                started.elapsed() < self.agent_choice.timeout(),
                 "nothing is said on the pull request: {:?}",
                 seen.statuses
             );
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    pub(super) async fn it_is_merged(&mut self, local: &Local, first: &Expected) -> anyhow::Result<()> {
+    pub(super) async fn play_merge(&mut self, local: &LocalSystem, first: &ExpectedResult) -> anyhow::Result<()> {
         let number = first.result.number;
         self.screen.ticket(first.ticket.as_str(), "The pull request is merged");
         local.forge().merge(REPOSITORY, number, REVIEWER).await?;
         self.screen.step("Merged", &format!("#{number}, by {REVIEWER}"));
         let over = |pull: &PullRequest| pull.state == PullRequestState::Merged && pull.held_until.is_none();
-        let pull = self.pull_when(first, "ends with its pull request", over).await?;
+        let pull = self.wait_for_pull_request(first, "ends with its pull request", over).await?;
         self.screen.step("Refused", &format!("the waiting review: {}", pull.sentence));
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let revisions = jobs.iter().filter(|job| job.kind == JobKind::Revise).count();
@@ -114,7 +114,7 @@ impl Teller<'_> {
         Ok(())
     }
 
-    async fn revision(&mut self, of: &Expected) -> anyhow::Result<Job> {
+    async fn wait_for_revision(&mut self, of: &ExpectedResult) -> anyhow::Result<Job> {
         let started = Instant::now();
         loop {
             let jobs = self.api.jobs(&self.project, None).await?.jobs;
@@ -122,14 +122,14 @@ impl Teller<'_> {
             if let Some(job) = jobs.into_iter().find(ours) {
                 return Ok(job);
             }
-            ensure!(started.elapsed() < self.cast.patience(), "the review never started a job");
-            tokio::time::sleep(LOOK_EVERY).await;
+            ensure!(started.elapsed() < self.agent_choice.timeout(), "the review never started a job");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn pull_when(
+    async fn wait_for_pull_request(
         &mut self,
-        of: &Expected,
+        of: &ExpectedResult,
         what: &str,
         good: impl Fn(&PullRequest) -> bool,
     ) -> anyhow::Result<PullRequest> {
@@ -141,12 +141,12 @@ impl Teller<'_> {
         };
         let started = Instant::now();
         loop {
-            let pull = self.api.why_pull(&which).await?;
+            let pull = self.api.explain_pull_request(&which).await?;
             if good(&pull) {
                 return Ok(pull);
             }
-            ensure!(started.elapsed() < self.cast.patience(), "{} never {what}: {}", pull.label, pull.sentence);
-            tokio::time::sleep(LOOK_EVERY).await;
+            ensure!(started.elapsed() < self.agent_choice.timeout(), "{} never {what}: {}", pull.label, pull.sentence);
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

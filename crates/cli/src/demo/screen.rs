@@ -38,7 +38,7 @@ impl Screen {
         }
     }
 
-    fn painted(&self, colour: &str, text: &str) -> String {
+    fn paint(&self, colour: &str, text: &str) -> String {
         if self.colour { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
@@ -50,12 +50,12 @@ impl Screen {
     pub(super) fn ticket(&mut self, key: &str, title: &str) {
         self.ticket = Some(key.to_owned());
         self.line("");
-        self.line(&self.painted("1", &format!("{key}  {title}")));
+        self.line(&self.paint("1", &format!("{key}  {title}")));
     }
 
     pub(super) fn step(&mut self, what: &str, detail: &str) {
         let at = self.since.elapsed();
-        let verb = self.painted(if what == "Failed" { "31" } else { "32" }, &format!("{what:>11}"));
+        let verb = self.paint(if what == "Failed" { "31" } else { "32" }, &format!("{what:>11}"));
         self.line(&format!("{:6.1} s {verb}  {detail}", at.as_secs_f64()));
         self.steps.push(Step {
             at_ms: at.as_millis(),
@@ -68,8 +68,8 @@ impl Screen {
     pub(super) fn block(&self, text: &str) {
         for line in text.lines() {
             let painted = match line.chars().next() {
-                Some('+') => self.painted("32", line),
-                Some('-') => self.painted("31", line),
+                Some('+') => self.paint("32", line),
+                Some('-') => self.paint("31", line),
                 _ => line.to_owned(),
             };
             self.line(&format!("{:22}{painted}", ""));
@@ -81,14 +81,14 @@ impl Screen {
         self.ticket = None;
     }
 
-    pub(super) fn revised(&mut self, key: &str, job: &str, head: &str) {
+    pub(super) fn record_revision(&mut self, key: &str, job: &str, head: &str) {
         for ticket in self.tickets.iter_mut().filter(|ticket| ticket["key"] == key) {
             ticket["job"] = job.into();
             ticket["head"] = head.into();
         }
     }
 
-    pub(super) fn failed(&mut self, why: &str) {
+    pub(super) fn print_failure(&mut self, why: &str) {
         self.step("Failed", why);
     }
 
@@ -125,7 +125,7 @@ impl Screen {
         }
     }
 
-    pub(super) fn stays(&self, api: &str, forge: &str, folder: &Path) {
+    pub(super) fn print_running(&self, api: &str, forge: &str, folder: &Path) {
         self.line("");
         self.line(&format!("Still running until Ctrl-C: pull requests {forge}/acme/shop, API {api}/v1"));
         let keys = folder.join("keys.json");

@@ -1,7 +1,7 @@
 //! Runs the demo's three tickets through the public API.
 
-use super::agent::{Cast, FILES, REPOSITORY};
-use super::evidence::Expected;
+use super::agent::{AgentChoice, FILES, REPOSITORY};
+use super::evidence::ExpectedResult;
 use super::screen::Screen;
 use anyhow::{Context as _, bail, ensure};
 use pullyard_domain::checks::CommandOverrides;
@@ -10,10 +10,10 @@ use pullyard_domain::id::{EventId, IntegrationId, JobId, ProjectId, RepositoryNa
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::{ForgeKind, Settings};
 use pullyard_domain::time::Timestamp;
-use pullyard_local::Local;
-use pullyard_protocol::client::Operator;
+use pullyard_local::LocalSystem;
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::event::{EventKind, SeenEvent};
+use pullyard_protocol::event::{EventKind, EventRecord};
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
@@ -26,36 +26,40 @@ const TRIGGER: &str = "AI Processing";
 const REVIEW: &str = "In Review";
 const BADGE: &str = "AI Failed";
 
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(150);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
-pub(super) struct Teller<'a> {
-    pub(super) api: Operator,
+pub(super) struct DemoRun<'a> {
+    pub(super) api: ApiClient,
     pub(super) project: ProjectId,
     pub(super) screen: &'a mut Screen,
-    pub(super) cast: Cast,
+    pub(super) agent_choice: AgentChoice,
 }
 
-impl<'a> Teller<'a> {
-    pub(super) fn new(local: &Local, screen: &'a mut Screen, cast: Cast) -> anyhow::Result<Self> {
-        let api = Operator::new(local.api_url(), local.admin_token())?;
-        Ok(Self { api, project: ProjectId::new("demo")?, screen, cast })
+impl<'a> DemoRun<'a> {
+    pub(super) fn new(local: &LocalSystem, screen: &'a mut Screen, cast: AgentChoice) -> anyhow::Result<Self> {
+        let api = ApiClient::new(local.api_url(), local.admin_token())?;
+        Ok(Self { api, project: ProjectId::new("demo")?, screen, agent_choice: cast })
     }
 }
 
-pub(super) async fn tell(local: &Local, screen: &mut Screen, cast: Cast) -> anyhow::Result<Vec<Expected>> {
+pub(super) async fn run_story(
+    local: &LocalSystem,
+    screen: &mut Screen,
+    cast: AgentChoice,
+) -> anyhow::Result<Vec<ExpectedResult>> {
     let is_ai = cast.is_ai();
-    let mut teller = Teller::new(local, screen, cast)?;
+    let mut teller = DemoRun::new(local, screen, cast)?;
     teller.set_up(local).await?;
-    let mut first = teller.a_ticket_becomes_a_pull_request().await?;
+    let mut first = teller.play_ticket().await?;
     // An AI may find the right file despite the wrong name in the ticket.
-    let second = if is_ai { None } else { Some(teller.a_failure_is_mended().await?) };
-    let third = teller.an_edit_starts_nothing().await?;
-    teller.a_review_becomes_a_commit(local, &mut first).await?;
+    let second = if is_ai { None } else { Some(teller.play_failure().await?) };
+    let third = teller.play_edit().await?;
+    teller.play_review(local, &mut first).await?;
     Ok([Some(first), second, Some(third)].into_iter().flatten().collect())
 }
 
-impl Teller<'_> {
-    async fn set_up(&mut self, local: &Local) -> anyhow::Result<()> {
+impl DemoRun<'_> {
+    async fn set_up(&mut self, local: &LocalSystem) -> anyhow::Result<()> {
         local.forge().create_repository(REPOSITORY, "main", &FILES).await?;
         let integration = IntegrationId::new("demo-forge")?;
         let connected = self
@@ -75,8 +79,8 @@ impl Teller<'_> {
         };
         let create = CreateProject { id: self.project.clone(), name: "Demo".into(), settings };
         self.api.create_project(&create).await?;
-        let agent = self.cast.agent();
-        let works = if self.cast.is_ai() { self.cast.agent.clone() } else { "./agent.sh".into() };
+        let agent = self.agent_choice.agent();
+        let works = if self.agent_choice.is_ai() { self.agent_choice.agent.clone() } else { "./agent.sh".into() };
         let add = AddRepository {
             integration,
             name: RepositoryName::new(REPOSITORY)?,
@@ -90,18 +94,19 @@ impl Teller<'_> {
         self.set_up_reviews(local, &connected.id).await
     }
 
-    async fn a_ticket_becomes_a_pull_request(&mut self) -> anyhow::Result<Expected> {
+    async fn play_ticket(&mut self) -> anyhow::Result<ExpectedResult> {
         let key = TicketKey::new("DEMO-1")?;
         let title = "Greet in French";
-        self.write(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`").await?;
-        let job = self.accepted(&key).await?;
-        self.completes(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
+        self.create_ticket(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`").await?;
+        let job = self.start_job(&key).await?;
+        self.expect_completed(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
     }
 
-    async fn a_failure_is_mended(&mut self) -> anyhow::Result<Expected> {
+    async fn play_failure(&mut self) -> anyhow::Result<ExpectedResult> {
         let key = TicketKey::new("DEMO-2")?;
-        self.write(&key, "Say goodbye in French", "In `goodbye.txt` replace `Goodbye` with `Au revoir`").await?;
-        let first = self.accepted(&key).await?;
+        self.create_ticket(&key, "Say goodbye in French", "In `goodbye.txt` replace `Goodbye` with `Au revoir`")
+            .await?;
+        let first = self.start_job(&key).await?;
         let failed = self.follow(&first).await?;
         let failure = failed.failure.context("a failed job has no failure")?;
         ensure!(
@@ -110,8 +115,9 @@ impl Teller<'_> {
             failed.status
         );
         self.screen.step("Failed", &failure.sentence);
-        let back =
-            self.ticket_when(&key, "goes back to Todo", |ticket| ticket.synced && ticket.active_job.is_none()).await?;
+        let back = self
+            .wait_for_ticket(&key, "goes back to Todo", |ticket| ticket.synced && ticket.active_job.is_none())
+            .await?;
         ensure!(back.status == TODO, "the ticket is in {}", back.status);
         ensure!(back.badges == [BADGE], "the ticket shows {:?}", back.badges);
         self.screen.step("Ticket", &format!("back in {TODO}, marked \"{BADGE}\""));
@@ -120,15 +126,15 @@ impl Teller<'_> {
         let edit = EditTicket { description: Some(correct.into()), ..EditTicket::default() };
         self.api.edit_ticket(&self.project, &key, &edit, None).await?;
         self.screen.step("Edited", correct);
-        let second = self.accepted(&key).await?;
+        let second = self.start_job(&key).await?;
         ensure!(second != first, "the second entry got the first job");
-        let cleared = self.ticket_when(&key, "loses its badge", |ticket| ticket.synced).await?;
+        let cleared = self.wait_for_ticket(&key, "loses its badge", |ticket| ticket.synced).await?;
         ensure!(cleared.badges.is_empty(), "the ticket still shows {:?}", cleared.badges);
         self.screen.step("Ticket", &format!("\"{BADGE}\" is gone"));
-        self.completes(&key, &second, "farewell.txt", "Au revoir, see you soon.").await
+        self.expect_completed(&key, &second, "farewell.txt", "Au revoir, see you soon.").await
     }
 
-    async fn an_edit_starts_nothing(&mut self) -> anyhow::Result<Expected> {
+    async fn play_edit(&mut self) -> anyhow::Result<ExpectedResult> {
         let key = TicketKey::new("DEMO-3")?;
         let title = "Name the shop";
         self.screen.ticket(key.as_str(), title);
@@ -137,23 +143,24 @@ impl Teller<'_> {
         // Whole seconds, as some tools send: both events get the same time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
-        let told = self.tell_event(at, &key, "tool-1", title, description).await?;
+        let told = self.send_event(at, &key, "tool-1", title, description).await?;
         self.screen.step("Received", &format!("from the ticket tool: it is in {TRIGGER}"));
         ensure!(told.verdict == Verdict::Accepted, "the decision is {}", told.code);
         self.screen.step("Accepted", &told.sentence);
         let job = told.job.context("an accepted event has no job")?;
 
-        let edited = self.tell_event(at, &key, "tool-2", "Name the shop properly", description).await?;
+        let edited = self.send_event(at, &key, "tool-2", "Name the shop properly", description).await?;
         self.screen.step("Edited", &format!("by the ticket tool, while it is in {TRIGGER}"));
         ensure!(edited.code == "status_unchanged", "the decision is {}", edited.code);
         self.screen.step("Refused", &edited.sentence);
-        let again = self.tell_event(at, &key, "tool-1", title, description).await?;
+        let again = self.send_event(at, &key, "tool-1", title, description).await?;
         ensure!(again.verdict == Verdict::Duplicate, "the decision is {}", again.code);
         self.screen.step("Repeated", &format!("the first call once more: {}", again.sentence));
         let kept = self.api.delivery(&edited.delivery).await?;
         ensure!(kept.code == edited.code, "the ledger says {}", kept.code);
 
-        let expected = self.completes(&key, &job, "README.md", "The Acme shop that greets its customers.").await?;
+        let expected =
+            self.expect_completed(&key, &job, "README.md", "The Acme shop that greets its customers.").await?;
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let made = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
         ensure!(made == 1, "the ticket has {made} jobs");
@@ -161,7 +168,7 @@ impl Teller<'_> {
         Ok(expected)
     }
 
-    async fn tell_event(
+    async fn send_event(
         &mut self,
         at: Timestamp,
         key: &TicketKey,
@@ -185,10 +192,10 @@ impl Teller<'_> {
                 repository: None,
             },
         };
-        Ok(self.api.ticket_event(&event).await?)
+        Ok(self.api.send_ticket_event(&event).await?)
     }
 
-    async fn write(&mut self, key: &TicketKey, title: &str, description: &str) -> anyhow::Result<()> {
+    async fn create_ticket(&mut self, key: &TicketKey, title: &str, description: &str) -> anyhow::Result<()> {
         self.screen.ticket(key.as_str(), title);
         let create = CreateTicket {
             project: self.project.clone(),
@@ -204,7 +211,7 @@ impl Teller<'_> {
         Ok(())
     }
 
-    async fn accepted(&mut self, key: &TicketKey) -> anyhow::Result<JobId> {
+    async fn start_job(&mut self, key: &TicketKey) -> anyhow::Result<JobId> {
         let moved = self.api.move_ticket(&self.project, key, TRIGGER, None).await?;
         self.screen.step("Moved", &format!("{TODO} → {TRIGGER}"));
         ensure!(
@@ -217,13 +224,13 @@ impl Teller<'_> {
         moved.decision.job.context("an accepted move has no job")
     }
 
-    async fn completes(
+    async fn expect_completed(
         &mut self,
         key: &TicketKey,
         job: &JobId,
         file: &'static str,
         line: &'static str,
-    ) -> anyhow::Result<Expected> {
+    ) -> anyhow::Result<ExpectedResult> {
         let job = self.follow(job).await?;
         let Some(result) = job.result.filter(|_| job.status == JobStatus::Completed) else {
             bail!(
@@ -235,7 +242,8 @@ impl Teller<'_> {
         let changed = format!("{} file, +{} −{}", result.files, result.insertions, result.deletions);
         self.screen.step("Completed", &format!("pull request #{}, {changed}", result.number));
         self.screen.step("Opened", &result.url);
-        let ticket = self.ticket_when(key, "goes on", |ticket| ticket.synced && ticket.active_job.is_none()).await?;
+        let ticket =
+            self.wait_for_ticket(key, "goes on", |ticket| ticket.synced && ticket.active_job.is_none()).await?;
         ensure!(ticket.status == REVIEW, "the ticket is in {}", ticket.status);
         ensure!(ticket.pull_request.as_ref() == Some(&result.url), "the ticket links {:?}", ticket.pull_request);
         ensure!(ticket.badges.is_empty(), "the ticket shows {:?}", ticket.badges);
@@ -248,7 +256,7 @@ impl Teller<'_> {
             "branch": result.branch,
             "head": result.head,
         }));
-        Ok(Expected { ticket: key.clone(), job: job.id, result, file, line, commits: 1 })
+        Ok(ExpectedResult { ticket: key.clone(), job: job.id, result, file, line, commits: 1 })
     }
 
     pub(super) async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
@@ -274,17 +282,17 @@ impl Teller<'_> {
                 said = Some(waits);
             }
             ensure!(
-                started.elapsed() < self.cast.patience(),
+                started.elapsed() < self.agent_choice.timeout(),
                 "the job {} is still {} after {} s",
                 id.short(),
                 job.status.label(),
-                self.cast.patience().as_secs()
+                self.agent_choice.timeout().as_secs()
             );
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    fn show(&mut self, seen: &SeenEvent) {
+    fn show(&mut self, seen: &EventRecord) {
         let event = &seen.event;
         let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
         let (what, detail) = match (event.kind, event.name.as_deref()) {
@@ -302,7 +310,7 @@ impl Teller<'_> {
         self.screen.step(what, detail);
     }
 
-    async fn ticket_when(
+    async fn wait_for_ticket(
         &mut self,
         key: &TicketKey,
         what: &str,
@@ -314,8 +322,8 @@ impl Teller<'_> {
             if good(&ticket) {
                 return Ok(ticket);
             }
-            ensure!(started.elapsed() < self.cast.patience(), "{key} never {what}");
-            tokio::time::sleep(LOOK_EVERY).await;
+            ensure!(started.elapsed() < self.agent_choice.timeout(), "{key} never {what}");
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `pullyard events sign`: signs an API Gateway event.
 
-use crate::client::{Exit, Fault, Global, Screen, token};
+use crate::client::{CliError, Exit, Global, Screen, token};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use pullyard_domain::project::ForgeKind;
@@ -36,33 +36,33 @@ pub(crate) struct Sign {
 }
 
 impl Sign {
-    pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<(), Fault> {
+    pub(super) fn run(self, global: &Global, screen: &Screen) -> Result<(), CliError> {
         let event = read(&self.file)?;
         let mut event: Value = serde_json::from_slice(&event)
-            .map_err(|error| Fault::usage(format!("{} is not JSON: {error}", self.file.display())))?;
-        let (header, value) = match self.forge.or_else(|| forge_of(&event)) {
-            Some(forge) => (signature_header(forge), self.secret()?.sign(&body_of(&event)?)),
+            .map_err(|error| CliError::usage(format!("{} is not JSON: {error}", self.file.display())))?;
+        let (header, value) = match self.forge.or_else(|| detect_forge(&event)) {
+            Some(forge) => (signature_header(forge), self.secret()?.sign(&decode_body(&event)?)),
             None => ("authorization", format!("Bearer {}", token(global)?)),
         };
         set_header(&mut event, header, value)?;
         let Some(out) = self.out else { return screen.out(&format!("{event:#}")) };
         fs::write(&out, format!("{event:#}\n"))
-            .map_err(|error| Fault::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))
+            .map_err(|error| CliError::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))
     }
 
-    fn secret(&self) -> Result<Secret, Fault> {
+    fn secret(&self) -> Result<Secret, CliError> {
         let secret = match (&self.secret_env, &self.secret_file) {
             (Some(name), _) => std::env::var_os(name)
                 .map(|value| value.to_string_lossy().into_owned().into_bytes())
-                .ok_or_else(|| Fault::usage(format!("the variable {name} is not set")))?,
-            (None, Some(file)) => without_line_end(read(file)?),
+                .ok_or_else(|| CliError::usage(format!("the variable {name} is not set")))?,
+            (None, Some(file)) => trim_line_end(read(file)?),
             (None, None) => {
-                return Err(Fault::usage("the secret of the webhook is missing, and the API returns no secrets")
-                    .help("give its variable with --secret-env, or its file with --secret-file"));
+                return Err(CliError::usage("the secret of the webhook is missing, and the API returns no secrets")
+                    .with_help("give its variable with --secret-env, or its file with --secret-file"));
             }
         };
         if secret.is_empty() {
-            return Err(Fault::usage("the secret of the webhook is empty"));
+            return Err(CliError::usage("the secret of the webhook is empty"));
         }
         Ok(Secret::new(secret))
     }
@@ -73,7 +73,7 @@ fn parse_forge(text: &str) -> Result<ForgeKind, String> {
     forges.into_iter().find(|forge| forge.code() == text).ok_or_else(|| "use github or bitbucket".into())
 }
 
-fn forge_of(event: &Value) -> Option<ForgeKind> {
+fn detect_forge(event: &Value) -> Option<ForgeKind> {
     let path = event["rawPath"].as_str().unwrap_or_default();
     let (_, hook) = path.split_once("/webhooks/")?;
     parse_forge(hook.split('/').next().unwrap_or_default()).ok()
@@ -86,31 +86,31 @@ fn signature_header(forge: ForgeKind) -> &'static str {
     }
 }
 
-fn body_of(event: &Value) -> Result<Vec<u8>, Fault> {
+fn decode_body(event: &Value) -> Result<Vec<u8>, CliError> {
     let body = event["body"].as_str().unwrap_or_default();
     if event["isBase64Encoded"] != Value::Bool(true) {
         return Ok(body.as_bytes().to_vec());
     }
-    BASE64.decode(body).map_err(|error| Fault::usage(format!("the event's body is not base64: {error}")))
+    BASE64.decode(body).map_err(|error| CliError::usage(format!("the event's body is not base64: {error}")))
 }
 
 /// Ignores case: API Gateway lower-cases header names, but events written by hand may not.
-fn set_header(event: &mut Value, name: &str, value: String) -> Result<(), Fault> {
+fn set_header(event: &mut Value, name: &str, value: String) -> Result<(), CliError> {
     let headers = event.get_mut("headers").and_then(Value::as_object_mut);
     let headers = headers.ok_or_else(|| {
-        Fault::usage("the event has no headers")
-            .help("sign an event of API Gateway, such as events/webhook.review.json")
+        CliError::usage("the event has no headers")
+            .with_help("sign an event of API Gateway, such as events/webhook.review.json")
     })?;
     headers.retain(|header, _| !header.eq_ignore_ascii_case(name));
     headers.insert(name.to_owned(), Value::String(value));
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Fault> {
-    fs::read(path).map_err(|error| Fault::usage(format!("cannot read {}: {error}", path.display())))
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    fs::read(path).map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))
 }
 
-fn without_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
+fn trim_line_end(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.ends_with(b"\n") {
         bytes.pop();
         if bytes.ends_with(b"\r") {
@@ -135,10 +135,10 @@ mod tests {
             (json!(null), json!(null), b""),
         ] {
             let event = json!({ "body": body, "isBase64Encoded": encoded });
-            let signature = secret.sign(&body_of(&event).unwrap());
+            let signature = secret.sign(&decode_body(&event).unwrap());
             assert_eq!(verify(std::slice::from_ref(&secret), bytes, Some(&signature)), Ok(0), "{event}");
         }
-        assert!(body_of(&json!({ "body": "{}", "isBase64Encoded": true })).is_err());
+        assert!(decode_body(&json!({ "body": "{}", "isBase64Encoded": true })).is_err());
     }
 
     #[test]
@@ -149,9 +149,9 @@ mod tests {
             ("/webhooks/other/acme", None),
             ("/v1/tickets/events", None),
         ] {
-            assert_eq!(forge_of(&json!({ "rawPath": path })), forge, "{path}");
+            assert_eq!(detect_forge(&json!({ "rawPath": path })), forge, "{path}");
         }
-        assert_eq!(forge_of(&json!([])), None);
+        assert_eq!(detect_forge(&json!([])), None);
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn secret_file_loses_one_line_end() {
         for (file, secret) in [("s", "s"), ("s\n", "s"), ("s\r\n", "s"), ("s\n\n", "s\n"), ("\n", "")] {
-            assert_eq!(without_line_end(file.into()), secret.as_bytes(), "{file:?}");
+            assert_eq!(trim_line_end(file.into()), secret.as_bytes(), "{file:?}");
         }
     }
 }

@@ -1,50 +1,54 @@
 //! Saves a context, so that the user's commands use the system that just started.
 
-use crate::client::{Config, Signed};
-use pullyard_local::Local;
+use crate::client::{Config, SavedContext};
+use pullyard_local::LocalSystem;
 use std::path::Path;
 
 const NAME: &str = "local";
 
-pub(super) enum Saved {
+pub(super) enum SaveOutcome {
     Current(String),
-    Beside(String),
-    Not(String),
+    NotCurrent(String),
+    Failed(String),
 }
 
-pub(super) fn save(local: &Local, data: &Path, name: Option<String>) -> Saved {
+pub(super) fn save(local: &LocalSystem, data: &Path, name: Option<String>) -> SaveOutcome {
     let name = name.unwrap_or_else(|| NAME.into());
     let mut config = match Config::load() {
         Ok(config) => config,
-        Err(fault) => return Saved::Not(fault.words()),
+        Err(fault) => return SaveOutcome::Failed(fault.message()),
     };
     let project = config.contexts.get(&name).and_then(|before| before.project.clone());
-    let context =
-        Signed { url: local.api_url().into(), token: local.admin_token().into(), project, data: Some(data.to_owned()) };
+    let context = SavedContext {
+        url: local.api_url().into(),
+        token: local.admin_token().into(),
+        project,
+        data: Some(data.to_owned()),
+    };
     config.contexts.insert(name.clone(), context);
     let current = config.current.get_or_insert_with(|| name.clone()) == &name;
     match config.save() {
-        Ok(_) if current => Saved::Current(name),
-        Ok(_) => Saved::Beside(name),
-        Err(fault) => Saved::Not(fault.words()),
+        Ok(_) if current => SaveOutcome::Current(name),
+        Ok(_) => SaveOutcome::NotCurrent(name),
+        Err(fault) => SaveOutcome::Failed(fault.message()),
     }
 }
 
-impl Saved {
+impl SaveOutcome {
     pub(super) fn name(&self) -> Option<&str> {
         match self {
-            Self::Current(name) | Self::Beside(name) => Some(name),
-            Self::Not(_) => None,
+            Self::Current(name) | Self::NotCurrent(name) => Some(name),
+            Self::Failed(_) => None,
         }
     }
 
-    pub(super) fn words(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match self {
             Self::Current(name) => format!("context {name}: all pullyard commands now use it"),
-            Self::Beside(name) => {
+            Self::NotCurrent(name) => {
                 format!("context {name}; another one is current: `pullyard contexts use {name}`, or --context {name}")
             }
-            Self::Not(why) => format!("no context was saved ({why}); the token is in keys.json of the data folder"),
+            Self::Failed(why) => format!("no context was saved ({why}); the token is in keys.json of the data folder"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Explains why `up` did not start.
 
-use crate::client::{Exit, Fault};
+use crate::client::{CliError, Exit};
 use crate::disk::free_bytes;
 use pullyard_domain::text::format_error_chain;
 use pullyard_local::{Addresses, Error};
@@ -8,38 +8,38 @@ use std::io;
 use std::path::Path;
 
 /// Units: bytes.
-const FULL: u64 = 4 << 20;
+const MIN_FREE_BYTES: u64 = 4 << 20;
 
-pub(super) fn of_start(error: Error, data: &Path) -> Fault {
-    let failed = |words: String| Fault::new(Exit::Failed, words);
+pub(super) fn start_fault(error: Error, data: &Path) -> CliError {
+    let failed = |words: String| CliError::new(Exit::Failed, words);
     let full = |source: &io::Error| source.kind() == io::ErrorKind::StorageFull;
     match &error {
         Error::InUse { data, holder } => {
             failed(format!("another `pullyard up` already uses {} ({holder})", data.display()))
-                .help("use that one, or choose another folder with --data")
+                .with_help("use that one, or choose another folder with --data")
         }
         Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse && is_forge(address, data) => {
             failed(format!("{address} is taken by another program"))
-                .help("stop that program: addresses.json of this folder assigns that address to its repositories")
+                .with_help("stop that program: addresses.json of this folder assigns that address to its repositories")
         }
         Error::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
             failed(format!("{address} is taken by another program"))
-                .help("stop that program, or choose another address with --listen 127.0.0.1:PORT")
+                .with_help("stop that program, or choose another address with --listen 127.0.0.1:PORT")
         }
-        Error::Data { source, .. } if full(source) => disk_full(data),
-        _ if free_bytes(data).is_some_and(|free| free < FULL) => disk_full(data),
+        Error::Data { source, .. } if full(source) => disk_full_fault(data),
+        _ if free_bytes(data).is_some_and(|free| free < MIN_FREE_BYTES) => disk_full_fault(data),
         _ => failed(format!("failed to {}", format_error_chain(&error))),
     }
 }
 
 /// The forge's address cannot change, because clones and pull requests contain it.
 fn is_forge(address: &str, data: &Path) -> bool {
-    matches!(Addresses::last(data), Ok(Some(last)) if last.forge == address)
+    matches!(Addresses::load(data), Ok(Some(last)) if last.forge == address)
 }
 
-pub(super) fn disk_full(data: &Path) -> Fault {
-    Fault::new(Exit::Failed, format!("the disk of {} is full", data.display()))
-        .help("free some space, then start again; nothing is lost")
+pub(super) fn disk_full_fault(data: &Path) -> CliError {
+    CliError::new(Exit::Failed, format!("the disk of {} is full", data.display()))
+        .with_help("free some space, then start again; nothing is lost")
 }
 
 #[cfg(test)]
@@ -47,22 +47,22 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    fn said(error: Error) -> String {
-        of_start(error, Path::new("/")).words()
+    fn error_text(error: Error) -> String {
+        start_fault(error, Path::new("/")).message()
     }
 
     #[test]
     fn each_start_error_has_its_message() {
         let path = PathBuf::from("/data/keys.json");
         let full = io::Error::from(io::ErrorKind::StorageFull);
-        assert_eq!(said(Error::Data { path: path.clone(), source: full }), "the disk of / is full");
+        assert_eq!(error_text(Error::Data { path: path.clone(), source: full }), "the disk of / is full");
         let taken = io::Error::from(io::ErrorKind::AddrInUse);
         let listen = Error::Listen { address: "127.0.0.1:7878".into(), source: taken };
-        assert_eq!(said(listen), "127.0.0.1:7878 is taken by another program");
+        assert_eq!(error_text(listen), "127.0.0.1:7878 is taken by another program");
         let used = Error::InUse { data: "/data".into(), holder: "process 7".into() };
-        assert_eq!(said(used), "another `pullyard up` already uses /data (process 7)");
+        assert_eq!(error_text(used), "another `pullyard up` already uses /data (process 7)");
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        let other = said(Error::Data { path, source: denied });
+        let other = error_text(Error::Data { path, source: denied });
         assert!(other.starts_with("failed to use the data folder /data/keys.json: "), "{other}");
     }
 }

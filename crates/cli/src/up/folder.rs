@@ -1,18 +1,18 @@
 //! Prepares the data folder: private, and never committed by accident.
 
-use super::faults::disk_full;
-use crate::client::{Exit, Fault};
+use super::faults::disk_full_fault;
+use crate::client::{CliError, Exit};
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::path::{Path, PathBuf};
 
-pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
+pub(super) fn prepare(folder: &Path) -> Result<PathBuf, CliError> {
     let failed = |error: io::Error| {
         if error.kind() == io::ErrorKind::StorageFull {
-            return disk_full(folder);
+            return disk_full_fault(folder);
         }
-        Fault::new(Exit::Failed, format!("can't use the data folder {}: {error}", folder.display()))
-            .help("choose another one with --data")
+        CliError::new(Exit::Failed, format!("can't use the data folder {}: {error}", folder.display()))
+            .with_help("choose another one with --data")
     };
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -28,9 +28,9 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, Fault> {
     Ok(whole)
 }
 
-pub(super) fn inner(data: &Path, name: &str) -> Result<PathBuf, Fault> {
+pub(super) fn create_subfolder(data: &Path, name: &str) -> Result<PathBuf, CliError> {
     let path = data.join(name);
     fs::create_dir_all(&path)
-        .map_err(|error| Fault::new(Exit::Failed, format!("can't create {}: {error}", path.display())))?;
+        .map_err(|error| CliError::new(Exit::Failed, format!("can't create {}: {error}", path.display())))?;
     Ok(path)
 }

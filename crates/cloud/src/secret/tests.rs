@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-fn body(read: &[u8]) -> Option<Value> {
+fn parse_json_body(read: &[u8]) -> Option<Value> {
     let text = String::from_utf8_lossy(read);
     let (head, body) = text.split_once("\r\n\r\n")?;
     let length = head
@@ -15,12 +15,12 @@ fn body(read: &[u8]) -> Option<Value> {
     (body.len() == length.unwrap_or(0)).then(|| serde_json::from_str(body).unwrap())
 }
 
-async fn asked(kms_key: Option<&str>) -> Value {
+async fn create_request(kms_key: Option<&str>) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let wire = Wire::default();
     let none = json!({ "__type": "ResourceNotFoundException", "Message": "none" });
-    wire.next("PutSecretValue", Fault::Refused(400, none));
+    wire.fail_next("PutSecretValue", Fault::Refused(400, none));
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("local"))
@@ -28,13 +28,13 @@ async fn asked(kms_key: Option<&str>) -> Value {
         .retry_config(aws_config::retry::RetryConfig::disabled())
         .http_client(wire)
         .build();
-    let secrets = Secrets::new(&config, Some(&url)).encrypted_by(kms_key.map(str::to_owned));
+    let secrets = Secrets::new(&config, Some(&url)).with_kms_key(kms_key.map(str::to_owned));
     let answering = async {
         let (mut socket, _) = listener.accept().await.unwrap();
         let mut read = Vec::new();
         let asked = loop {
             assert!(socket.read_buf(&mut read).await.unwrap() > 0, "the connection closed early");
-            if let Some(asked) = body(&read) {
+            if let Some(asked) = parse_json_body(&read) {
                 break asked;
             }
         };
@@ -50,7 +50,7 @@ async fn asked(kms_key: Option<&str>) -> Value {
 #[tokio::test]
 async fn secret_is_created_with_the_configured_kms_key_or_none() {
     let key = "arn:aws:kms:us-east-1:123456789012:key/1";
-    let asked_with = asked(Some(key)).await;
+    let asked_with = create_request(Some(key)).await;
     assert_eq!((&asked_with["Name"], &asked_with["KmsKeyId"]), (&json!("t/user/s"), &json!(key)));
-    assert_eq!(asked(None).await["KmsKeyId"], Value::Null);
+    assert_eq!(create_request(None).await["KmsKeyId"], Value::Null);
 }

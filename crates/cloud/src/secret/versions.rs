@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A signature that matches no version may cause an earlier fetch.
-const KEPT_FOR: Duration = Duration::from_secs(300);
+const CACHE_TTL: Duration = Duration::from_secs(300);
 
 /// Limits the fetches that wrong signatures cause, because anyone can send them.
-const REFETCHED_EVERY: Duration = Duration::from_secs(10);
+const REFETCH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Limits lookups of a missing secret, which anyone can cause. Short, because an operator may just have set it.
-const ABSENT_FOR: Duration = Duration::from_secs(10);
+const ABSENT_TTL: Duration = Duration::from_secs(10);
 
 const READ: &str = "read a version of a secret";
 
@@ -38,9 +38,9 @@ pub struct Versions {
     pub previous: Option<Version>,
 }
 
-pub(super) struct KeptVersions {
+pub(super) struct CachedVersions {
     since: Duration,
-    refetched: Option<Refetch>,
+    last_refetch: Option<Refetch>,
     versions: Versions,
 }
 
@@ -48,18 +48,18 @@ pub(super) struct KeptVersions {
 struct Refetch {
     at: Duration,
     /// False if the service did not respond, so newer versions may exist.
-    answered: bool,
+    succeeded: bool,
 }
 
 impl Secrets {
     /// Returns versions that are at most five minutes old. Errors: `NoSecret` when the secret is missing or empty, or
     /// was within the last ten seconds: anyone can cause lookups, and each one costs money.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
-        let fresh = |kept: &KeptVersions| (self.age(kept.since) < KEPT_FOR).then(|| kept.versions.clone());
+        let fresh = |kept: &CachedVersions| (self.age(kept.since) < CACHE_TTL).then(|| kept.versions.clone());
         if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
             return Ok(versions);
         }
-        let is_absent = |since: &Duration| self.age(*since) < ABSENT_FOR;
+        let is_absent = |since: &Duration| self.age(*since) < ABSENT_TTL;
         if self.lock_absent().get(name).is_some_and(is_absent) {
             return Err(Error::NoSecret { name: name.into() });
         }
@@ -67,49 +67,49 @@ impl Secrets {
     }
 
     /// Always fetches. Errors: `NoSecret` when the secret is missing or empty.
-    pub async fn fresh_versions(&self, name: &str) -> Result<Versions, Error> {
+    pub async fn load_versions(&self, name: &str) -> Result<Versions, Error> {
         self.fetch_versions(name, None).await
     }
 
     /// Returns versions newer than `unfit`, which did not match a signature. `None` if a fetch in the last ten seconds
     /// found none. Callers wait for one fetch, so that all deliveries with a rotated secret are accepted.
     /// Errors: `NoSecret` when the secret is missing or empty; `Unavailable` for ten seconds after a failed fetch.
-    pub async fn refetched_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
-        let _turn = self.refetching.lock().await;
-        let now = (self.steady)();
+    pub async fn refetch_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
+        let _turn = self.refetch_lock.lock().await;
+        let now = (self.clock)();
         if let Some(kept) = self.lock_versions().get_mut(name) {
             if kept.versions != *unfit {
                 return Ok(Some(kept.versions.clone()));
             }
-            match kept.refetched.filter(|last| now.saturating_sub(last.at) < REFETCHED_EVERY) {
-                Some(Refetch { answered: true, .. }) => return Ok(None),
-                Some(Refetch { answered: false, .. }) => {
+            match kept.last_refetch.filter(|last| now.saturating_sub(last.at) < REFETCH_INTERVAL) {
+                Some(Refetch { succeeded: true, .. }) => return Ok(None),
+                Some(Refetch { succeeded: false, .. }) => {
                     let reason = "it failed within the last ten seconds".to_owned();
                     return Err(Error::Unavailable { operation: READ, reason });
                 }
                 None => {}
             }
             // Set before the call, so that the limit also applies when the service does not respond.
-            kept.refetched = Some(Refetch { at: now, answered: false });
+            kept.last_refetch = Some(Refetch { at: now, succeeded: false });
         }
-        self.fetch_versions(name, Some(Refetch { at: now, answered: true })).await.map(Some)
+        self.fetch_versions(name, Some(Refetch { at: now, succeeded: true })).await.map(Some)
     }
 
     async fn fetch_versions(&self, name: &str, refetched: Option<Refetch>) -> Result<Versions, Error> {
-        let since = (self.steady)();
-        let Some(current) = self.staged(name, "AWSCURRENT").await? else {
+        let since = (self.clock)();
+        let Some(current) = self.get_version(name, "AWSCURRENT").await? else {
             self.lock_absent().insert(name.to_owned(), since);
             return Err(Error::NoSecret { name: name.into() });
         };
-        let previous = self.staged(name, "AWSPREVIOUS").await?;
+        let previous = self.get_version(name, "AWSPREVIOUS").await?;
         let versions = Versions { current, previous };
-        let kept = KeptVersions { since, refetched, versions: versions.clone() };
+        let kept = CachedVersions { since, last_refetch: refetched, versions: versions.clone() };
         self.lock_versions().insert(name.to_owned(), kept);
         self.lock_absent().remove(name);
         Ok(versions)
     }
 
-    async fn staged(&self, name: &str, stage: &str) -> Result<Option<Version>, Error> {
+    async fn get_version(&self, name: &str, stage: &str) -> Result<Option<Version>, Error> {
         match self.client.get_secret_value().secret_id(name).version_stage(stage).send().await {
             Ok(answer) => Ok(answer
                 .secret_string
@@ -131,7 +131,7 @@ impl Secrets {
         self.absent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn lock_versions(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, KeptVersions>> {
+    fn lock_versions(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<String, CachedVersions>> {
         self.versions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

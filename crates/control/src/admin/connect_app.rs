@@ -1,7 +1,7 @@
 //! Connects a forge as a GitHub App: a new one from a manifest, or an existing one.
 
-use crate::admin::projects::{usable, was_no_other};
-use crate::admin::secrets::{may_name, set_secret};
+use crate::admin::projects::{check_former_name, parse_api_url};
+use crate::admin::secrets::{check_secret_kind, set_secret};
 use crate::forge::endpoint;
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
@@ -21,19 +21,24 @@ pub struct ExistingApp {
 /// Creates a GitHub App from a manifest's code, and connects it.
 ///
 /// Writes: two secrets named by the App, first, because GitHub shows them only once; INTEGRATION, if absent.
-/// Not repeatable: the code works once. After a later failure call [`connect_app`] with the stored key.
-/// Errors: `Forge`; `Taken`; `Invalid` for an App without a webhook secret, or another forge's former name.
-pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &str) -> Result<Integration, Error> {
-    let api_url = usable(api_url)?;
+/// Not repeatable: the code works once. After a later failure call [`connect_github_app`] with the stored key.
+/// Errors: `Forge`; `NameTaken`; `Invalid` for an App without a webhook secret, or another forge's former name.
+pub async fn create_github_app(
+    ctx: &Context,
+    id: IntegrationId,
+    api_url: &str,
+    code: &str,
+) -> Result<Integration, Error> {
+    let api_url = parse_api_url(api_url)?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if code.is_empty() || code.len() > 200 || !code.bytes().all(plain) {
         return Err(Error::Invalid { pointer: "/code", fault: "this is not a manifest code".into() });
     }
     // Check the name while the code is unused, so that the user can still choose another name.
-    if ctx.store.integration(&id).await?.is_some() {
-        return Err(Error::Taken { what: "integration", name: id.to_string() });
+    if ctx.store.load_integration(&id).await?.is_some() {
+        return Err(Error::NameTaken { what: "integration", name: id.to_string() });
     }
-    was_no_other(ctx, &id, &api_url).await?;
+    check_former_name(ctx, &id, &api_url).await?;
     let made = convert_manifest(&endpoint(ctx, &api_url), code).await?;
     let (app_id, page) = (made.id, &made.html_url);
     // A secret's name contains the App's id, so no other App's key is replaced.
@@ -52,35 +57,35 @@ pub async fn make_app(ctx: &Context, id: IntegrationId, api_url: &str, code: &st
     };
     let webhook = set_secret(ctx, SecretKind::Forge, &named("webhook")?, &webhook_secret).await?;
     let app = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
-    connect_app(ctx, id, &api_url, app).await
+    connect_github_app(ctx, id, &api_url, app).await
 }
 
 /// Idempotent: connecting the same integration again returns it.
-/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for another App's key, or another forge's former name.
-pub async fn connect_app(
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `NameTaken`; `Invalid` for another App's key, or another forge's former name.
+pub async fn connect_github_app(
     ctx: &Context,
     id: IntegrationId,
     api_url: &str,
     existing: ExistingApp,
 ) -> Result<Integration, Error> {
-    let api_url = usable(api_url)?;
+    let api_url = parse_api_url(api_url)?;
     let ExistingApp { app_id, key_secret, webhook_secret } = existing;
     for (secret, pointer) in [(&key_secret, "/key_secret"), (&webhook_secret, "/webhook_secret")] {
-        may_name(ctx, SecretKind::Forge, secret, pointer)?;
+        check_secret_kind(ctx, SecretKind::Forge, secret, pointer)?;
     }
-    if let Some(there) = ctx.store.integration(&id).await?
+    if let Some(there) = ctx.store.load_integration(&id).await?
         && !matches!(there.auth, Auth::App { app_id: known, .. } if known == app_id)
     {
-        return Err(Error::Taken { what: "integration", name: id.to_string() });
+        return Err(Error::NameTaken { what: "integration", name: id.to_string() });
     }
-    was_no_other(ctx, &id, &api_url).await?;
+    check_former_name(ctx, &id, &api_url).await?;
     let (key, _) = tokio::try_join!(ctx.secrets.get(&key_secret), ctx.secrets.get(&webhook_secret))?;
     let github = GitHubApp::new(endpoint(ctx, &api_url), app_id.to_string(), &key)?;
     let app = github.app().await?;
     if app.id != app_id {
         return Err(Error::Invalid { pointer: "/app_id", fault: format!("the key belongs to the App {}", app.id) });
     }
-    let bot = github.bot(&app.slug).await?;
+    let bot = github.bot_account(&app.slug).await?;
     let integration = Integration {
         id,
         kind: ForgeKind::GitHub,
@@ -91,8 +96,8 @@ pub async fn connect_app(
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);
     }
-    match ctx.store.integration(&integration.id).await? {
+    match ctx.store.load_integration(&integration.id).await? {
         Some(there) if there == integration => Ok(there),
-        _ => Err(Error::Taken { what: "integration", name: integration.id.to_string() }),
+        _ => Err(Error::NameTaken { what: "integration", name: integration.id.to_string() }),
     }
 }

@@ -9,20 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// A token this close to its expiry is not handed out, so that started work can finish.
-const MARGIN: Duration = Duration::from_secs(300);
+const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 /// Number of repositories above which unused entries are dropped.
-const MOST: usize = 1_000;
+const MAX_ENTRIES: usize = 1_000;
 
 /// Integration, App issuer, repository id. The issuer changes if an integration is reconnected as another App.
-pub(crate) type Of = (IntegrationId, Option<String>, u64);
-type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+pub(crate) type CacheKey = (IntegrationId, Option<String>, u64);
+type CacheEntry = Arc<tokio::sync::Mutex<Option<CachedToken>>>;
 
 #[derive(Clone, Default)]
-pub struct ForgeTokens(Arc<Mutex<HashMap<Of, Slot>>>);
+pub struct ForgeTokens(Arc<Mutex<HashMap<CacheKey, CacheEntry>>>);
 
-struct Kept {
+struct CachedToken {
     token: Token,
-    until: Timestamp,
+    usable_until: Timestamp,
 }
 
 impl std::fmt::Debug for ForgeTokens {
@@ -34,27 +34,27 @@ impl std::fmt::Debug for ForgeTokens {
 impl ForgeTokens {
     pub(crate) async fn get(
         &self,
-        of: Of,
+        of: CacheKey,
         clock: &Clock,
         mint: impl AsyncFnOnce() -> Result<InstallationToken, Error>,
     ) -> Result<Token, Error> {
-        let slot = self.slot(of);
+        let slot = self.entry(of);
         // One caller mints a token; concurrent callers wait here for it.
         let mut kept = slot.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| clock.now() < kept.until) {
+        if let Some(kept) = kept.as_ref().filter(|kept| clock.now() < kept.usable_until) {
             return Ok(kept.token.clone());
         }
         let asked_at = clock.now();
         let minted = mint().await?;
-        let until = asked_at.plus(minted.expires_in.saturating_sub(MARGIN));
-        *kept = Some(Kept { token: minted.token.clone(), until });
+        let until = asked_at.plus(minted.expires_in.saturating_sub(EXPIRY_MARGIN));
+        *kept = Some(CachedToken { token: minted.token.clone(), usable_until: until });
         Ok(minted.token)
     }
 
-    fn slot(&self, of: Of) -> Slot {
+    fn entry(&self, of: CacheKey) -> CacheEntry {
         // Every insert is complete, so the map behind a poisoned lock is valid.
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.len() >= MOST {
+        if slots.len() >= MAX_ENTRIES {
             slots.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
         slots.entry(of).or_default().clone()
@@ -69,12 +69,12 @@ mod tests {
     struct World {
         tokens: ForgeTokens,
         clock: Clock,
-        minted: AtomicU32,
+        created: AtomicU32,
     }
 
     impl World {
         fn new() -> Self {
-            Self { tokens: ForgeTokens::default(), clock: Clock::default(), minted: AtomicU32::new(0) }
+            Self { tokens: ForgeTokens::default(), clock: Clock::default(), created: AtomicU32::new(0) }
         }
 
         async fn get(&self, repository: u64) -> String {
@@ -84,7 +84,7 @@ mod tests {
         async fn get_as(&self, app: &str, repository: u64) -> String {
             let of = (IntegrationId::new("gh1").unwrap(), Some(app.to_owned()), repository);
             let mint = async || {
-                let number = self.minted.fetch_add(1, Ordering::SeqCst);
+                let number = self.created.fetch_add(1, Ordering::SeqCst);
                 // Lets concurrent calls run before the token exists.
                 tokio::task::yield_now().await;
                 Ok(InstallationToken {
@@ -121,7 +121,7 @@ mod tests {
     async fn failed_token_creation_is_not_cached() {
         let world = World::new();
         let of = (IntegrationId::new("gh1").unwrap(), Some("7".to_owned()), 1);
-        let failed = world.tokens.get(of, &world.clock, async || Err(Error::BadProof)).await;
+        let failed = world.tokens.get(of, &world.clock, async || Err(Error::InvalidToken)).await;
         assert!(failed.is_err());
         assert_eq!(world.get(1).await, "ghs_0");
     }

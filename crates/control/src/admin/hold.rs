@@ -1,7 +1,7 @@
 //! Holds and releases a project. A held project starts no jobs, and its ticket entries wait.
 
 use crate::context::Hint;
-use crate::facts::today;
+use crate::facts::load_usage_today;
 use crate::{Context, Error};
 use pullyard_domain::budget::DailyUsage;
 use pullyard_domain::id::ProjectId;
@@ -10,38 +10,38 @@ use pullyard_store::{WorkKey, Write};
 use std::time::Duration;
 
 /// Limit of tickets woken at once, oldest entry first. The sweeper wakes more a minute later.
-const AT_ONCE: i32 = 100;
+const MAX_WAKES: i32 = 100;
 
 /// Time limit for waking tickets. If the queue is unreachable, each message takes seconds.
-pub(crate) const WAKES_FOR: Duration = Duration::from_secs(3);
+pub(crate) const WAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Writes: PROJECT if `rev` is unchanged.
 /// Idempotent: a held project keeps the first requester's name and reason.
 /// Errors: `NotFound`; `Invalid`; `Contended`.
 pub async fn hold_project(ctx: &Context, id: &ProjectId, by: &str, reason: &str) -> Result<Project, Error> {
-    change(ctx, id, |settings| settings.hold(by, reason)).await
+    update_settings(ctx, id, |settings| settings.hold(by, reason)).await
 }
 
 /// Writes: PROJECT if `rev` is unchanged; then hints, which the sweeper repeats if they are lost.
 /// Idempotent: a project that is not held does not change.
 /// Errors: `NotFound`; `Contended`.
 pub async fn release_project(ctx: &Context, id: &ProjectId) -> Result<Project, Error> {
-    let released = change(ctx, id, Settings::release).await?;
-    wake_held(ctx, &released).await;
+    let released = update_settings(ctx, id, Settings::release).await?;
+    wake_held_tickets(ctx, &released).await;
     Ok(released)
 }
 
-pub async fn budget_of(ctx: &Context, id: &ProjectId) -> Result<(Project, DailyUsage), Error> {
-    let found = ctx.store.project(id).await?;
+pub async fn load_budget(ctx: &Context, id: &ProjectId) -> Result<(Project, DailyUsage), Error> {
+    let found = ctx.store.load_project(id).await?;
     let project = found.ok_or_else(|| Error::NotFound { what: "project", name: id.to_string() })?;
-    let today = today(ctx, Some(&project), ctx.clock.now()).await?;
+    let today = load_usage_today(ctx, Some(&project), ctx.clock.now()).await?;
     Ok((project, today))
 }
 
-async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings) -> Result<Project, Error> {
-    let mut rounds = ctx.rounds(id);
+async fn update_settings(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings) -> Result<Project, Error> {
+    let mut rounds = ctx.retries(id);
     loop {
-        let Some(project) = ctx.store.project(id).await? else {
+        let Some(project) = ctx.store.load_project(id).await? else {
             return Err(Error::NotFound { what: "project", name: id.to_string() });
         };
         let settings = to(project.settings.clone());
@@ -54,13 +54,13 @@ async fn change(ctx: &Context, id: &ProjectId, to: impl Fn(Settings) -> Settings
             tracing::info!(project = %id, held_by = changed.settings.held_by, "project hold changed");
             return Ok(Project { rev: changed.rev + 1, ..changed });
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
-    ctx.hints(async {
-        if let Err(error) = take_up_held(ctx, project).await {
+pub(crate) async fn wake_held_tickets(ctx: &Context, project: &Project) {
+    ctx.send_hints(async {
+        if let Err(error) = wake_within_budget(ctx, project).await {
             tracing::warn!(project = %project.id, error = %error, "held entries not started; the sweeper will start them");
         }
     })
@@ -68,19 +68,19 @@ pub(crate) async fn wake_held(ctx: &Context, project: &Project) {
 }
 
 /// Wakes tickets that wait for this project, unless it is held. Returns their number.
-pub(crate) async fn take_up_held(ctx: &Context, project: &Project) -> Result<u32, Error> {
+pub(crate) async fn wake_within_budget(ctx: &Context, project: &Project) -> Result<u32, Error> {
     if project.settings.held_by.is_some() {
         return Ok(0);
     }
-    let waiting = ctx.store.held(&project.id, AT_ONCE).await?;
+    let waiting = ctx.store.list_held_tickets(&project.id, MAX_WAKES).await?;
     if waiting.is_empty() {
         return Ok(0);
     }
     // Wake only as many as the budget allows, so that the oldest entries get it.
-    let room = project.settings.budget.remaining_jobs(&today(ctx, Some(project), ctx.clock.now()).await?);
-    let (mut woken, began) = (0, ctx.clock.steady());
+    let room = project.settings.budget.remaining_jobs(&load_usage_today(ctx, Some(project), ctx.clock.now()).await?);
+    let (mut woken, began) = (0, ctx.clock.monotonic());
     for key in waiting.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)) {
-        if ctx.clock.steady().saturating_sub(began) >= WAKES_FOR {
+        if ctx.clock.monotonic().saturating_sub(began) >= WAKE_TIMEOUT {
             break;
         }
         if let WorkKey::Ticket(project, ticket) = key

@@ -1,9 +1,9 @@
 //! Creates and changes projects, and connects repositories and forges.
 
-use crate::admin::hold::wake_held;
-use crate::admin::secrets::may_name;
-use crate::forge::{account_of, forge_at, forge_for_new, token_in};
-use crate::review::back;
+use crate::admin::hold::wake_held_tickets;
+use crate::admin::secrets::check_secret_kind;
+use crate::forge::{forge_client_by_name, forge_client_with_secret, get_account, load_token_or_flaw};
+use crate::review::clear_gone;
 use crate::{Context, Error};
 use pullyard_domain::agent::{Agent, ModelKey};
 use pullyard_domain::auth::Auth;
@@ -16,43 +16,43 @@ use pullyard_domain::secret::SecretKind;
 use pullyard_store::Write;
 
 /// Idempotent: creating the same project again returns it.
-/// Errors: `Invalid` settings; `Taken` if a different project has the id.
+/// Errors: `Invalid` settings; `NameTaken` if a different project has the id.
 pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings: Settings) -> Result<Project, Error> {
     let settings = settings.normalize();
-    check(ctx, &settings)?;
+    check_settings(ctx, &settings)?;
     let project = Project { id, name, settings, rev: 0 };
     if ctx.store.put_project(&project).await? == Write::Applied {
         return Ok(Project { rev: 1, ..project });
     }
-    match ctx.store.project(&project.id).await? {
+    match ctx.store.load_project(&project.id).await? {
         Some(there) if there.name == project.name && there.settings == project.settings => Ok(there),
-        _ => Err(Error::Taken { what: "project", name: project.id.to_string() }),
+        _ => Err(Error::NameTaken { what: "project", name: project.id.to_string() }),
     }
 }
 
-/// Errors: `Invalid`; `NotFound`; `ChangedMeanwhile`.
+/// Errors: `Invalid`; `NotFound`; `RevisionMismatch`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.normalize();
-    check(ctx, &settings)?;
-    let Some(project) = ctx.store.project(id).await? else {
+    check_settings(ctx, &settings)?;
+    let Some(project) = ctx.store.load_project(id).await? else {
         return Err(Error::NotFound { what: "project", name: id.to_string() });
     };
     if project.rev != revision {
-        return Err(Error::ChangedMeanwhile { revision: project.rev });
+        return Err(Error::RevisionMismatch { revision: project.rev });
     }
-    validate_change(&project.settings, &settings).map_err(refused)?;
+    validate_change(&project.settings, &settings).map_err(setting_error)?;
     let changed = Project { settings, ..project };
     match ctx.store.put_project(&changed).await? {
         Write::Applied => {
-            wake_held(ctx, &changed).await;
+            wake_held_tickets(ctx, &changed).await;
             Ok(Project { rev: revision + 1, ..changed })
         }
-        Write::Stale => Err(Error::ChangedMeanwhile { revision: revision + 1 }),
+        Write::Stale => Err(Error::RevisionMismatch { revision: revision + 1 }),
     }
 }
 
 /// Idempotent: connecting the same integration again returns it.
-/// Errors: `Forge`; `Cloud` with `NoSecret`; `Taken`; `Invalid` for a malformed token, or another forge's former name.
+/// Errors: `Forge`; `Cloud` with `NoSecret`; `NameTaken`; `Invalid` for a malformed token, or another forge's former name.
 pub async fn connect_forge(
     ctx: &Context,
     id: IntegrationId,
@@ -60,29 +60,29 @@ pub async fn connect_forge(
     api_url: &str,
     token_secret: String,
 ) -> Result<Integration, Error> {
-    let api_url = usable(api_url)?;
+    let api_url = parse_api_url(api_url)?;
     // The secret's value is sent to this address.
-    may_name(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
-    was_no_other(ctx, &id, &api_url).await?;
-    if let Err(flaw) = token_in(ctx, &token_secret).await? {
+    check_secret_kind(ctx, SecretKind::Forge, &token_secret, "/token_secret")?;
+    check_former_name(ctx, &id, &api_url).await?;
+    if let Err(flaw) = load_token_or_flaw(ctx, &token_secret).await? {
         let name = token_secret.rsplit('/').next().unwrap_or_default();
         let fault = format!("{flaw}; set the token again with `pullyard secrets set {name}`");
         return Err(Error::Invalid { pointer: "/token_secret", fault });
     }
-    let account = account_of(&forge_at(ctx, kind, &api_url, &token_secret).await?).await?;
+    let account = get_account(&forge_client_with_secret(ctx, kind, &api_url, &token_secret).await?).await?;
     let integration = Integration { id, kind, api_url, auth: Auth::Token { secret: token_secret }, account };
     if ctx.store.put_integration(&integration).await? == Write::Applied {
         return Ok(integration);
     }
-    match ctx.store.integration(&integration.id).await? {
+    match ctx.store.load_integration(&integration.id).await? {
         Some(there) if there == integration => Ok(there),
-        _ => Err(Error::Taken { what: "integration", name: integration.id.to_string() }),
+        _ => Err(Error::NameTaken { what: "integration", name: integration.id.to_string() }),
     }
 }
 
 /// Refuses a name under which another forge was connected before.
-pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
-    let former = ctx.store.former_address(id).await?;
+pub(crate) async fn check_former_name(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
+    let former = ctx.store.load_former_url(id).await?;
     match reused_name_fault(id, former.as_deref(), api_url) {
         Some(fault) => Err(Error::Invalid { pointer: "/id", fault }),
         None => Ok(()),
@@ -90,34 +90,36 @@ pub(crate) async fn was_no_other(ctx: &Context, id: &IntegrationId, api_url: &st
 }
 
 #[derive(Clone, Debug)]
-pub struct RepositoryWork {
+pub struct RepositorySettings {
     pub agent: Agent,
     pub workflows: bool,
     pub commands: CommandOverrides,
 }
 
 /// Idempotent: adding the same repository again replaces its settings.
-/// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `Taken`.
+/// Errors: `Forge`; `NotFound` (project, integration); `Invalid`; `NameTaken`.
 pub async fn add_repository(
     ctx: &Context,
     project: &ProjectId,
     integration: &IntegrationId,
     name: &RepositoryName,
-    works: RepositoryWork,
+    works: RepositorySettings,
 ) -> Result<Repository, Error> {
-    let Some(Project { settings, .. }) = ctx.store.project(project).await? else {
+    let Some(Project { settings, .. }) = ctx.store.load_project(project).await? else {
         return Err(Error::NotFound { what: "project", name: project.to_string() });
     };
-    let Some(integration) = ctx.store.integration(integration).await? else {
+    let Some(integration) = ctx.store.load_integration(integration).await? else {
         return Err(Error::NotFound { what: "integration", name: integration.to_string() });
     };
-    let RepositoryWork { agent, workflows, commands } = works;
-    let refused = |(field, fault)| Error::Invalid { pointer: of_commands(field), fault };
+    let RepositorySettings { agent, workflows, commands } = works;
+    let refused = |(field, fault)| Error::Invalid { pointer: commands_pointer(field), fault };
     commands.check(settings.command_policy).map_err(refused)?;
-    agent.check_for_repository().map_err(|bad| Error::Invalid { pointer: of_agent(bad.field), fault: bad.message })?;
+    agent
+        .check_for_repository()
+        .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
     let asked = ctx.clock.now();
-    let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
-    if !may_clone_from(&integration.api_url, &found.clone_url) {
+    let found = forge_client_by_name(ctx, &integration, name).await?.repository(name.as_str()).await?;
+    if !is_same_forge_host(&integration.api_url, &found.clone_url) {
         return Err(Error::Invalid {
             pointer: "/name",
             fault: format!("the forge's clone URL is on another host, {}", found.clone_url),
@@ -135,25 +137,25 @@ pub async fn add_repository(
         workflows,
         commands,
     };
-    let mut rounds = ctx.rounds(&repository.name);
+    let mut rounds = ctx.retries(&repository.name);
     loop {
-        let known = ctx.store.poll(project, &repository.integration, repository.id).await?;
+        let known = ctx.store.load_poll(project, &repository.integration, repository.id).await?;
         let new = known.is_none().then(|| Poll::new(&repository, ctx.clock.now()));
         if ctx.store.put_repository(&repository, new.as_ref()).await? == Write::Applied {
             // The forge just returned the repository. If it was marked as gone, poll it again.
-            back(ctx, &repository, asked).await?;
+            clear_gone(ctx, &repository, asked).await?;
             return Ok(repository);
         }
-        let named = ctx.store.repository_named(project, &repository.name).await?;
+        let named = ctx.store.load_repository_by_name(project, &repository.name).await?;
         if named.is_some_and(|other| (other.integration, other.id) != (repository.integration.clone(), repository.id)) {
-            return Err(Error::Taken { what: "repository", name: repository.name.to_string() });
+            return Err(Error::NameTaken { what: "repository", name: repository.name.to_string() });
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 /// Validates an API address that will receive tokens, and strips the trailing slash.
-pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
+pub(crate) fn parse_api_url(api_url: &str) -> Result<String, Error> {
     let api_url = api_url.trim_end_matches('/').to_owned();
     if !(api_url.starts_with("https://") || api_url.starts_with("http://127.0.0.1:")) {
         return Err(Error::Invalid { pointer: "/api_url", fault: "use https; plain http only to 127.0.0.1".into() });
@@ -165,12 +167,12 @@ pub(crate) fn usable(api_url: &str) -> Result<String, Error> {
     Ok(api_url)
 }
 
-fn refused(bad: SettingFault) -> Error {
+fn setting_error(bad: SettingFault) -> Error {
     Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() }
 }
 
-fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
-    settings.validate().map_err(refused)?;
+fn check_settings(ctx: &Context, settings: &Settings) -> Result<(), Error> {
+    settings.validate().map_err(setting_error)?;
     // Runners receive the values of these secrets.
     settings.model_secrets.iter().try_for_each(|(key, secret)| {
         let pointer = match key {
@@ -179,19 +181,19 @@ fn check(ctx: &Context, settings: &Settings) -> Result<(), Error> {
             ModelKey::OpenaiApiKey => "/model_secrets/openai_api_key",
             ModelKey::CodexAuth => "/model_secrets/codex_auth",
         };
-        may_name(ctx, SecretKind::Job, secret, pointer)
+        check_secret_kind(ctx, SecretKind::Job, secret, pointer)
     })?;
     match &settings.commits.signing_secret {
-        Some(secret) => may_name(ctx, SecretKind::Job, secret, "/commits/signing_secret"),
+        Some(secret) => check_secret_kind(ctx, SecretKind::Job, secret, "/commits/signing_secret"),
         None => Ok(()),
     }
 }
 
-fn of_commands(field: &str) -> &'static str {
+fn commands_pointer(field: &str) -> &'static str {
     if field == "setup" { "/commands/setup" } else { "/commands/checks" }
 }
 
-fn of_agent(field: &str) -> &'static str {
+fn agent_pointer(field: &str) -> &'static str {
     match field {
         "command" => "/agent/command",
         "model" => "/agent/model",
@@ -200,7 +202,7 @@ fn of_agent(field: &str) -> &'static str {
 }
 
 /// Git sends the forge's token to the clone URL. It must have the forge's own host and the scheme of its API.
-fn may_clone_from(api_url: &str, clone_url: &str) -> bool {
+fn is_same_forge_host(api_url: &str, clone_url: &str) -> bool {
     let parts = |url: &str| {
         let (scheme, rest) = url.split_once("://")?;
         Some((scheme.to_owned(), rest.split('/').next()?.to_owned()))
@@ -211,11 +213,12 @@ fn may_clone_from(api_url: &str, clone_url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{may_clone_from, usable};
+    use super::{is_same_forge_host, parse_api_url};
 
     #[test]
     fn api_url_may_be_plain_http_on_loopback_only() {
-        let check = |url: &str, expected: Option<&str>| assert_eq!(usable(url).ok().as_deref(), expected, "{url}");
+        let check =
+            |url: &str, expected: Option<&str>| assert_eq!(parse_api_url(url).ok().as_deref(), expected, "{url}");
         check("https://api.github.com/", Some("https://api.github.com"));
         check("http://127.0.0.1:5/api/v3", Some("http://127.0.0.1:5/api/v3"));
         check("http://127.0.0.1.evil.example/api/v3", None);
@@ -228,7 +231,7 @@ mod tests {
 
     #[test]
     fn clone_url_must_be_on_the_forge_host() {
-        let check = |api, clone, expected| assert_eq!(may_clone_from(api, clone), expected, "{clone}");
+        let check = |api, clone, expected| assert_eq!(is_same_forge_host(api, clone), expected, "{clone}");
         check("https://api.github.com", "https://github.com/acme/app.git", true);
         check("https://git.acme.example/api/v3", "https://git.acme.example/acme/app.git", true);
         check("http://127.0.0.1:5/api/v3", "http://127.0.0.1:5/acme/app.git", true);

@@ -6,19 +6,19 @@ use std::time::Duration;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    pub swept: Option<Duration>,
+    pub sweep_age: Option<Duration>,
     pub gauges: Option<Gauges>,
 }
 
-pub async fn readiness(ctx: &Context) -> Result<SweeperGauges, Error> {
-    let last = ctx.store.sweeps().await.inspect_err(|error| {
+pub async fn check_readiness(ctx: &Context) -> Result<SweeperGauges, Error> {
+    let last = ctx.store.load_sweeper_state().await.inspect_err(|error| {
         tracing::warn!(error = %error, "table read failed");
     })?;
     Ok(sweeper_state(last.map(|last| last.at), ctx.clock.now()))
 }
 
-pub async fn snapshot(ctx: &Context) -> Result<Snapshot, Error> {
-    let last = ctx.store.sweeps().await?;
+pub async fn load_snapshot(ctx: &Context) -> Result<Snapshot, Error> {
+    let last = ctx.store.load_sweeper_state().await?;
     let swept = last.as_ref().map(|last| ctx.clock.now().since(last.at));
-    Ok(Snapshot { swept, gauges: last.and_then(|last| last.gauges) })
+    Ok(Snapshot { sweep_age: swept, gauges: last.and_then(|last| last.gauges) })
 }

@@ -6,10 +6,10 @@ use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::job::Job;
 
-pub(crate) const TOGETHER: i32 = 100;
+pub(crate) const PAGE_SIZE: i32 = 100;
 
 /// Checks about `most` of the project's newest jobs. An older suspended job is missed and can still continue.
-pub(crate) async fn kept_by_newest_jobs(
+pub(crate) async fn find_use_by_jobs(
     ctx: &Context,
     project: &ProjectId,
     most: usize,
@@ -17,9 +17,9 @@ pub(crate) async fn kept_by_newest_jobs(
 ) -> Result<Option<Denial>, Error> {
     let (mut after, mut looked_at): (Option<String>, usize) = (None, 0);
     loop {
-        let (ids, older) = ctx.store.job_ids(project, after.as_deref(), TOGETHER).await?;
+        let (ids, older) = ctx.store.list_job_ids(project, after.as_deref(), PAGE_SIZE).await?;
         looked_at += ids.len();
-        let jobs = ctx.store.jobs(&ids).await?;
+        let jobs = ctx.store.load_jobs(&ids).await?;
         let denial = jobs.iter().find_map(&keeps);
         if denial.is_some() || older.is_none() || looked_at >= most {
             return Ok(denial);
@@ -28,15 +28,15 @@ pub(crate) async fn kept_by_newest_jobs(
     }
 }
 
-pub(crate) async fn kept_by_hooks(
+pub(crate) async fn find_use_by_hooks(
     ctx: &Context,
     keeps: impl Fn(&Webhook) -> Option<Denial>,
 ) -> Result<Option<Denial>, Error> {
     let mut after: Option<String> = None;
     loop {
-        let (names, next) = ctx.store.hook_names(after.as_deref(), TOGETHER).await?;
+        let (names, next) = ctx.store.list_hook_names(after.as_deref(), PAGE_SIZE).await?;
         for name in names {
-            let hook = ctx.store.hook(&name).await?;
+            let hook = ctx.store.load_hook(&name).await?;
             if let Some(denial) = hook.as_ref().and_then(&keeps) {
                 return Ok(Some(denial));
             }

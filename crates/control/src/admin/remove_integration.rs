@@ -1,7 +1,7 @@
 //! Disconnects a forge. The checks are best effort: after a concurrent write, reconnecting the forge under its name
 //! repairs everything, and no other forge can get that name.
 
-use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs};
+use crate::admin::removal::{PAGE_SIZE, find_use_by_hooks, find_use_by_jobs};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{IntegrationId, ProjectId};
@@ -16,36 +16,36 @@ const MOST_JOBS: usize = 200;
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound`; `Contended`; `Denied` while a repository, hook or active job uses the forge or is unreadable.
 pub async fn remove_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
-    let mut rounds = ctx.rounds(id);
+    let mut rounds = ctx.retries(id);
     loop {
-        let Some(integration) = ctx.store.integration(id).await? else {
+        let Some(integration) = ctx.store.load_integration(id).await? else {
             return Err(Error::NotFound { what: "integration", name: id.to_string() });
         };
-        if let Some(denial) = kept(ctx, id).await? {
+        if let Some(denial) = find_use(ctx, id).await? {
             return Err(Error::Denied(denial));
         }
         if ctx.store.remove_integration(&integration).await? == Write::Applied {
             tracing::info!(integration = %id, "forge disconnected");
             return Ok(integration);
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 /// Returns a use of the forge. Repositories come first, because removing them removes most other uses.
-async fn kept(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Error> {
-    let projects = projects(ctx).await?;
+async fn find_use(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Error> {
+    let projects = list_project_ids(ctx).await?;
     for project in &projects {
-        let all = ctx.store.repositories(project).await?;
+        let all = ctx.store.list_repositories(project).await?;
         if let Some(denial) = all.iter().find_map(|repository| deny_disconnect_for_repository(forge, repository)) {
             return Ok(Some(denial));
         }
     }
-    if let Some(denial) = kept_by_hooks(ctx, |hook| deny_disconnect_for_hook(forge, hook)).await? {
+    if let Some(denial) = find_use_by_hooks(ctx, |hook| deny_disconnect_for_hook(forge, hook)).await? {
         return Ok(Some(denial));
     }
     for project in &projects {
-        let by_job = kept_by_newest_jobs(ctx, project, MOST_JOBS, |job| deny_disconnect_for_job(forge, job));
+        let by_job = find_use_by_jobs(ctx, project, MOST_JOBS, |job| deny_disconnect_for_job(forge, job));
         if let Some(denial) = by_job.await? {
             return Ok(Some(denial));
         }
@@ -53,10 +53,10 @@ async fn kept(ctx: &Context, forge: &IntegrationId) -> Result<Option<Denial>, Er
     Ok(None)
 }
 
-async fn projects(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
+async fn list_project_ids(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
     let (mut all, mut after) = (Vec::new(), None::<String>);
     loop {
-        let (ids, next) = ctx.store.project_ids(after.as_deref(), TOGETHER).await?;
+        let (ids, next) = ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await?;
         all.extend(ids);
         if next.is_none() {
             return Ok(all);

@@ -1,6 +1,6 @@
 //! Removes a repository from its project. The checks are best effort: a job continues with its frozen context.
 
-use crate::admin::removal::{TOGETHER, kept_by_hooks, kept_by_newest_jobs};
+use crate::admin::removal::{PAGE_SIZE, find_use_by_hooks, find_use_by_jobs};
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{ProjectId, RepositoryName};
@@ -9,7 +9,7 @@ use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::removal::{
     clear_default_repository, deny_for_active_job, deny_for_hook, deny_for_open_pull_request,
 };
-use pullyard_store::{Removal, Write};
+use pullyard_store::{RepositoryRemoval, Write};
 use std::collections::BTreeSet;
 
 const MOST_JOBS: usize = 2_000;
@@ -29,55 +29,59 @@ pub async fn remove_repository(
     project: &ProjectId,
     name: &RepositoryName,
 ) -> Result<RemovedRepository, Error> {
-    let mut rounds = ctx.rounds(name);
+    let mut rounds = ctx.retries(name);
     loop {
-        let Some(repository) = ctx.store.repository_named(project, name).await? else {
-            return Err(match ctx.store.project(project).await? {
+        let Some(repository) = ctx.store.load_repository_by_name(project, name).await? else {
+            return Err(match ctx.store.load_project(project).await? {
                 Some(_) => Error::NotFound { what: "repository", name: name.to_string() },
                 None => Error::NotFound { what: "project", name: project.to_string() },
             });
         };
-        if let Some(denial) = kept(ctx, &repository).await? {
+        if let Some(denial) = find_use(ctx, &repository).await? {
             return Err(Error::Denied(denial));
         }
         // Load the settings last: the checks take long, and the write checks only settings that name the repository.
         let (names, poll, stored) = tokio::try_join!(
-            ctx.store.repository_names(&repository),
-            ctx.store.poll(project, &repository.integration, repository.id),
-            ctx.store.project(project),
+            ctx.store.list_repository_names(&repository),
+            ctx.store.load_poll(project, &repository.integration, repository.id),
+            ctx.store.load_project(project),
         )?;
         let changed = stored.and_then(|stored| {
             let settings = clear_default_repository(&stored.settings, &names)?;
             Some(Project { settings, ..stored })
         });
-        let removal =
-            Removal { repository: &repository, names: &names, poll: poll.as_ref(), project: changed.as_ref() };
+        let removal = RepositoryRemoval {
+            repository: &repository,
+            names: &names,
+            poll: poll.as_ref(),
+            project: changed.as_ref(),
+        };
         if ctx.store.remove_repository(&removal).await? == Write::Applied {
             tracing::info!(project = %project, repository = %repository.name, "repository removed");
             return Ok(RemovedRepository { was_default: changed.is_some(), repository });
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-async fn kept(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
-    let by_job = kept_by_newest_jobs(ctx, &repository.project, MOST_JOBS, |job| deny_for_active_job(repository, job));
+async fn find_use(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
+    let by_job = find_use_by_jobs(ctx, &repository.project, MOST_JOBS, |job| deny_for_active_job(repository, job));
     if let Some(denial) = by_job.await? {
         return Ok(Some(denial));
     }
-    if let Some(denial) = pull_request_of(ctx, repository).await? {
+    if let Some(denial) = find_use_by_pull_requests(ctx, repository).await? {
         return Ok(Some(denial));
     }
-    kept_by_hooks(ctx, |hook| deny_for_hook(repository, hook)).await
+    find_use_by_hooks(ctx, |hook| deny_for_hook(repository, hook)).await
 }
 
-async fn pull_request_of(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
+async fn find_use_by_pull_requests(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
     let mut after: Option<String> = None;
     loop {
-        let (open, next) = ctx.store.open_pull_requests(&repository.project, after.as_deref(), TOGETHER).await?;
+        let (open, next) = ctx.store.list_open_pull_requests(&repository.project, after.as_deref(), PAGE_SIZE).await?;
         let is_its = |id: &PullRequestId| id.integration == repository.integration && id.repository == repository.id;
         let ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).filter(is_its).collect();
-        for linked in ctx.store.pull_requests(&ids).await? {
+        for linked in ctx.store.load_pull_requests(&ids).await? {
             if let Some(denial) = deny_for_open_pull_request(repository, &linked?) {
                 return Ok(Some(denial));
             }

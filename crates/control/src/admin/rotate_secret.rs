@@ -1,6 +1,6 @@
 //! Rotates a secret: the previous value stays valid for a while.
 
-use crate::admin::secrets::{UserSecret, whole_name};
+use crate::admin::secrets::{UserSecret, full_secret_name};
 use crate::{Context, Error};
 use pullyard_cloud::{Version, Versions};
 use pullyard_domain::id::SecretName;
@@ -9,7 +9,7 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::{Rotation, Write};
 use std::time::Duration;
 
-const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3_600);
+const MAX_OVERLAP: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// Records the accepted version before writing the new value, so that a crash cannot make an older value valid.
 ///
@@ -21,18 +21,18 @@ pub async fn rotate_secret(
     value: &str,
     overlap: Duration,
 ) -> Result<(UserSecret, Option<Timestamp>), Error> {
-    let secret = whole_name(ctx, SecretKind::Forge, name, value)?;
-    if overlap > LONGEST_OVERLAP {
+    let secret = full_secret_name(ctx, SecretKind::Forge, name, value)?;
+    if overlap > MAX_OVERLAP {
         return Err(Error::Invalid { pointer: "/overlap_secs", fault: "use at most seven days".into() });
     }
     let now = ctx.clock.now();
     let shown = UserSecret { kind: SecretKind::Forge, name: name.clone(), secret: secret.clone(), set_at: Some(now) };
-    let mut rounds = ctx.rounds(name);
+    let mut rounds = ctx.retries(name);
     loop {
-        let versions = ctx.secrets.fresh_versions(&secret).await?;
-        let stored = ctx.store.rotation(&secret).await?;
+        let versions = ctx.secrets.load_versions(&secret).await?;
+        let stored = ctx.store.load_rotation(&secret).await?;
         if *versions.current.value == *value {
-            return Ok((shown, until_of(stored.as_ref(), &versions, now)));
+            return Ok((shown, valid_until(stored.as_ref(), &versions, now)));
         }
         let until = now.plus(overlap);
         let rotation = Rotation {
@@ -42,7 +42,7 @@ pub async fn rotate_secret(
             rev: stored.map_or(0, |stored| stored.rev),
         };
         if ctx.store.put_rotation(&rotation).await? == Write::Stale {
-            rounds.again().await?;
+            rounds.backoff().await?;
             continue;
         }
         ctx.secrets.put(&secret, value).await?;
@@ -51,24 +51,26 @@ pub async fn rotate_secret(
     }
 }
 
-pub async fn counts_until(ctx: &Context, secret: &str) -> Result<Option<Timestamp>, Error> {
+pub async fn previous_valid_until(ctx: &Context, secret: &str) -> Result<Option<Timestamp>, Error> {
     let now = ctx.clock.now();
-    let Some(stored) = ctx.store.rotation(secret).await?.filter(|stored| stored.until > now) else { return Ok(None) };
+    let Some(stored) = ctx.store.load_rotation(secret).await?.filter(|stored| stored.until > now) else {
+        return Ok(None);
+    };
     let versions = ctx.secrets.versions(secret).await?;
-    Ok(until_of(Some(&stored), &versions, now))
+    Ok(valid_until(Some(&stored), &versions, now))
 }
 
-fn until_of(stored: Option<&Rotation>, versions: &Versions, now: Timestamp) -> Option<Timestamp> {
+fn valid_until(stored: Option<&Rotation>, versions: &Versions, now: Timestamp) -> Option<Timestamp> {
     let previous = versions.previous.as_ref()?;
     stored.filter(|stored| stored.previous == previous.id && stored.until > now).map(|stored| stored.until)
 }
 
-pub(crate) async fn accepted_previous(
+pub(crate) async fn previous_version(
     ctx: &Context,
     secret: &str,
     versions: &Versions,
 ) -> Result<Option<Version>, Error> {
     let Some(previous) = &versions.previous else { return Ok(None) };
-    let stored = ctx.store.rotation(secret).await?;
-    Ok(until_of(stored.as_ref(), versions, ctx.clock.now()).map(|_| previous.clone()))
+    let stored = ctx.store.load_rotation(secret).await?;
+    Ok(valid_until(stored.as_ref(), versions, ctx.clock.now()).map(|_| previous.clone()))
 }

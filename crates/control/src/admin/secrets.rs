@@ -8,7 +8,7 @@ use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 
 /// Limit of Secrets Manager. Units: bytes.
-const LARGEST: usize = 65_536;
+const MAX_VALUE_BYTES: usize = 65_536;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserSecret {
@@ -21,14 +21,19 @@ pub struct UserSecret {
 /// Idempotent: by the value.
 /// Errors: `Invalid` for a value that cannot be stored; `Cloud`.
 pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<UserSecret, Error> {
-    let secret = whole_name(ctx, kind, name, value)?;
+    let secret = full_secret_name(ctx, kind, name, value)?;
     ctx.secrets.put(&secret, value).await?;
     tracing::info!(secret, "secret set");
     Ok(UserSecret { kind, name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
 }
 
-pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, value: &str) -> Result<String, Error> {
-    if value.is_empty() || value.len() > LARGEST {
+pub(crate) fn full_secret_name(
+    ctx: &Context,
+    kind: SecretKind,
+    name: &SecretName,
+    value: &str,
+) -> Result<String, Error> {
+    if value.is_empty() || value.len() > MAX_VALUE_BYTES {
         return Err(Error::Invalid { pointer: "/value", fault: "use 1 to 65536 bytes".into() });
     }
     let secret = ctx.secret_name(kind, name);
@@ -39,7 +44,12 @@ pub(crate) fn whole_name(ctx: &Context, kind: SecretKind, name: &SecretName, val
 }
 
 /// Allows only users' secrets of this kind, because the value goes to an address that the user chooses or to jobs.
-pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &'static str) -> Result<(), Error> {
+pub(crate) fn check_secret_kind(
+    ctx: &Context,
+    kind: SecretKind,
+    secret: &str,
+    pointer: &'static str,
+) -> Result<(), Error> {
     let prefix = format!("{}{}", ctx.secret_root, kind.path_prefix());
     if secret == ctx.key_secret || !secret.starts_with(&prefix) {
         let of_jobs = if kind == SecretKind::Job { " for jobs (`pullyard secrets set NAME --for-jobs`)" } else { "" };
@@ -52,7 +62,7 @@ pub(crate) fn may_name(ctx: &Context, kind: SecretKind, secret: &str, pointer: &
 }
 
 /// Returns a page of users' secrets and the next cursor. An empty page need not be the last.
-pub async fn secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
+pub async fn list_secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<UserSecret>, Option<String>), Error> {
     // Encoded, because Secrets Manager's cursors are not URL-safe.
     let read = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
     let after = after.map(|cursor| read(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;

@@ -1,17 +1,19 @@
 //! Tests which features work in a repository with our credentials.
 
-use crate::forge::{app_of, forge_of};
+use crate::forge::{app_client, forge_client};
 use crate::{Context, Error};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::text::format_error_chain;
-use pullyard_forge::features::{BITBUCKET, BitbucketPulls, GitHubAccess, TABLE, Workflows, judge, judge_on_bitbucket};
-pub use pullyard_forge::features::{Feature, Need, Row, Verdict};
+use pullyard_forge::features::{
+    BITBUCKET_FEATURES, BitbucketPulls, GITHUB_FEATURES, GitHubAccess, WorkflowPolicy, check_bitbucket, check_github,
+};
+pub use pullyard_forge::features::{Feature, FeatureRow, FeatureStatus, Need};
 use pullyard_forge::{Error as Refusal, Forge};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RepositoryTested {
-    Seen(Vec<(&'static Row, Verdict)>),
-    Unseen {
+pub enum RepositoryTestResult {
+    Features(Vec<(&'static FeatureRow, FeatureStatus)>),
+    Refused {
         /// Completes "failed to …".
         why: String,
         help: String,
@@ -23,38 +25,38 @@ pub async fn test_repository(
     ctx: &Context,
     project: &ProjectId,
     name: &RepositoryName,
-) -> Result<RepositoryTested, Error> {
-    let Some(repository) = ctx.store.repository_named(project, name).await? else {
+) -> Result<RepositoryTestResult, Error> {
+    let Some(repository) = ctx.store.load_repository_by_name(project, name).await? else {
         return Err(Error::NotFound { what: "repository", name: name.to_string() });
     };
-    let integration = ctx.store.integration(&repository.integration).await?;
+    let integration = ctx.store.load_integration(&repository.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("the integration of {name} does not exist any more")))?;
-    let workflows = if repository.workflows { Workflows::Change } else { Workflows::Keep };
+    let workflows = if repository.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
     let seen = async {
-        if let Some(app) = app_of(ctx, &integration).await? {
-            let installation = app.installation_of(repository.name.as_str()).await?;
+        if let Some(app) = app_client(ctx, &integration).await? {
+            let installation = app.get_installation(repository.name.as_str()).await?;
             if installation.suspended {
                 let what = name.to_string();
                 let message = "the App's installation is suspended".to_owned();
                 return Err(Refusal::Forbidden { what, message }.into());
             }
-            return Ok(judged(&GitHubAccess::App(installation.permissions), workflows));
+            return Ok(judge_features(&GitHubAccess::App(installation.permissions), workflows));
         }
-        match forge_of(ctx, &integration, &repository).await? {
+        match forge_client(ctx, &integration, &repository).await? {
             Forge::GitHub(github) => {
                 let token = github.access(repository.name.as_str()).await?;
-                Ok::<_, Error>(judged(&GitHubAccess::Token(token), workflows))
+                Ok::<_, Error>(judge_features(&GitHubAccess::Token(token), workflows))
             }
             forge @ Forge::Bitbucket(_) => {
-                let seen = pulls_seen(&forge, repository.name.as_str()).await?;
-                Ok(BITBUCKET.iter().map(|row| (row, judge_on_bitbucket(row, seen))).collect())
+                let seen = get_pull_request_access(&forge, repository.name.as_str()).await?;
+                Ok(BITBUCKET_FEATURES.iter().map(|row| (row, check_bitbucket(row, seen))).collect())
             }
         }
     };
     let install = integration.auth.issuer().is_some();
     match seen.await {
-        Ok(rows) => Ok(RepositoryTested::Seen(rows)),
+        Ok(rows) => Ok(RepositoryTestResult::Features(rows)),
         Err(Error::Forge(error)) if error.is_transient() => Err(error.into()),
         Err(Error::Forge(error)) => {
             let help = match (&error, install) {
@@ -65,18 +67,18 @@ pub async fn test_repository(
                 }
                 _ => format!("Test it with `pullyard integrations test {}`.", integration.id),
             };
-            Ok(RepositoryTested::Unseen { why: format_error_chain(&error), help })
+            Ok(RepositoryTestResult::Refused { why: format_error_chain(&error), help })
         }
         Err(error) => Err(error),
     }
 }
 
-fn judged(access: &GitHubAccess, workflows: Workflows) -> Vec<(&'static Row, Verdict)> {
-    TABLE.iter().map(|row| (row, judge(row, access, workflows))).collect()
+fn judge_features(access: &GitHubAccess, workflows: WorkflowPolicy) -> Vec<(&'static FeatureRow, FeatureStatus)> {
+    GITHUB_FEATURES.iter().map(|row| (row, check_github(row, access, workflows))).collect()
 }
 
 /// Checks that pull requests are readable. Bitbucket does not show a token's write permissions.
-async fn pulls_seen(forge: &Forge, name: &str) -> Result<BitbucketPulls, Refusal> {
+async fn get_pull_request_access(forge: &Forge, name: &str) -> Result<BitbucketPulls, Refusal> {
     forge.repository(name).await?;
     match forge.pull_requests(name, 1).await {
         Ok(_) => Ok(BitbucketPulls::Readable),

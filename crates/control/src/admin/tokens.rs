@@ -8,15 +8,15 @@ use pullyard_domain::token::{NewToken, VISIBLE_CHARS};
 use pullyard_store::{Request, Token, Write};
 use sha2::{Digest, Sha256};
 
-pub struct MadeToken {
+pub struct CreatedToken {
     /// The token itself: never log it.
     pub text: String,
-    pub stored: Token,
+    pub record: Token,
 }
 
-impl std::fmt::Debug for MadeToken {
+impl std::fmt::Debug for CreatedToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MadeToken").field("stored", &self.stored).finish_non_exhaustive()
+        f.debug_struct("MadeToken").field("stored", &self.record).finish_non_exhaustive()
     }
 }
 
@@ -24,49 +24,50 @@ pub fn token_hash(text: &str) -> String {
     hex(&Sha256::digest(text.as_bytes()))
 }
 
-/// Idempotent: with a key, by caller and key, for 24 hours; a token is shown only once, so a repeat is `TokenShown`.
-/// Errors: `Invalid`; `NotFound` (project); `TokenShown`; `KeyReused`; `Contended`.
+/// Idempotent: with a key, by caller and key, for 24 hours; a token is shown only once, so a repeat is `TokenAlreadyShown`.
+/// Errors: `Invalid`; `NotFound` (project); `TokenAlreadyShown`; `KeyReused`; `Contended`.
 pub async fn create_token(
     ctx: &Context,
     new: NewToken,
     caller: &Requester,
     key: Option<EventId>,
-) -> Result<MadeToken, Error> {
+) -> Result<CreatedToken, Error> {
     new.validate().map_err(|bad| Error::Invalid { pointer: bad.pointer, fault: bad.fault.into() })?;
     let now = ctx.clock.now();
-    let request = key.map(|key| Request { caller: keys_of(caller), key, content: content_of(&new), at: now });
+    let request =
+        key.map(|key| Request { caller: idempotency_scope(caller), key, content: hash_request(&new), at: now });
     refuse_repeat(ctx, request.as_ref(), now).await?;
     for project in new.projects.iter().flatten() {
-        if ctx.store.project(project).await?.is_none() {
+        if ctx.store.load_project(project).await?.is_none() {
             return Err(Error::NotFound { what: "project", name: project.to_string() });
         }
     }
-    let mut rounds = ctx.rounds("the tokens");
+    let mut rounds = ctx.retries("the tokens");
     loop {
-        let made = made(&new, caller, now);
-        if ctx.store.create_token(&made.stored, request.as_ref()).await? == Write::Applied {
-            tracing::info!(token = %made.stored.id(), name = new.name, caller = caller.name, "token created");
+        let made = generate_token(&new, caller, now);
+        if ctx.store.create_token(&made.record, request.as_ref()).await? == Write::Applied {
+            tracing::info!(token = %made.record.id(), name = new.name, caller = caller.name, "token created");
             return Ok(made);
         }
         refuse_repeat(ctx, request.as_ref(), now).await?;
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-fn keys_of(caller: &Requester) -> String {
+fn idempotency_scope(caller: &Requester) -> String {
     format!("{} tokens", caller.id)
 }
 
 async fn refuse_repeat(ctx: &Context, request: Option<&Request>, now: Timestamp) -> Result<(), Error> {
     let Some(request) = request else { return Ok(()) };
-    match ctx.store.token_request(&request.caller, &request.key, now).await? {
+    match ctx.store.load_token_request(&request.caller, &request.key, now).await? {
         None => Ok(()),
-        Some((content, token)) if content == request.content => Err(Error::TokenShown { token }),
+        Some((content, token)) if content == request.content => Err(Error::TokenAlreadyShown { token }),
         Some(_) => Err(Error::KeyReused),
     }
 }
 
-fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
+fn generate_token(new: &NewToken, caller: &Requester, now: Timestamp) -> CreatedToken {
     // The thread's generator is cryptographic and seeded by the operating system.
     let text = format!("{}{}", new.kind.prefix(), hex(&rand::random::<[u8; 32]>()));
     let stored = Token {
@@ -83,15 +84,19 @@ fn made(new: &NewToken, caller: &Requester, now: Timestamp) -> MadeToken {
         created_by: Some(caller.name.clone()),
         last_used: None,
     };
-    MadeToken { text, stored }
+    CreatedToken { text, record: stored }
 }
 
 /// Returns a page of all tokens, newest first, and the next cursor. Includes revoked and expired ones.
-pub async fn tokens(ctx: &Context, after: Option<&str>, limit: i32) -> Result<(Vec<Token>, Option<String>), Error> {
-    let (hashes, next) = ctx.store.token_hashes(after, limit).await?;
+pub async fn list_tokens(
+    ctx: &Context,
+    after: Option<&str>,
+    limit: i32,
+) -> Result<(Vec<Token>, Option<String>), Error> {
+    let (hashes, next) = ctx.store.list_token_hashes(after, limit).await?;
     let mut tokens = Vec::with_capacity(hashes.len());
     for hash in hashes {
-        tokens.extend(ctx.store.token(&hash).await?);
+        tokens.extend(ctx.store.load_token(&hash).await?);
     }
     Ok((tokens, next))
 }
@@ -100,7 +105,7 @@ pub async fn tokens(ctx: &Context, after: Option<&str>, limit: i32) -> Result<(V
 /// Errors: `NotFound`.
 pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Result<Token, Error> {
     let missing = || Error::NotFound { what: "token", name: id.to_string() };
-    let token = ctx.store.token_with_id(id).await?.ok_or_else(missing)?;
+    let token = ctx.store.load_token_by_id(id).await?.ok_or_else(missing)?;
     if !token.revoked {
         if ctx.store.revoke_token(&token.hash).await? == Write::Stale {
             return Err(missing());
@@ -110,7 +115,7 @@ pub async fn revoke_token(ctx: &Context, id: &TokenId, caller: &Requester) -> Re
     Ok(Token { revoked: true, ..token })
 }
 
-fn content_of(new: &NewToken) -> String {
+fn hash_request(new: &NewToken) -> String {
     hex(&Sha256::digest(serde_json::to_vec(new).unwrap_or_default()))
 }
 

@@ -1,6 +1,6 @@
 //! Opens the breaker of a model account, before its job is written: a missing breaker would cost another attempt.
 
-use crate::tally::Count;
+use crate::counters::Counter;
 use crate::{Context, Error};
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerId};
 use pullyard_domain::id::RunnerId;
@@ -8,18 +8,18 @@ use pullyard_domain::job::Job;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
-pub(crate) async fn capability_of(ctx: &Context, job: &Job) -> Result<String, Error> {
+pub(crate) async fn load_capability(ctx: &Context, job: &Job) -> Result<String, Error> {
     if let Some(capability) = &job.policy.model_of {
         return Ok(capability.clone());
     }
-    let context = ctx.store.context(&job.id, &job.context).await?;
+    let context = ctx.store.load_context(&job.id, &job.context).await?;
     let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
     Ok(context.repository.agent.capability)
 }
 
 /// Writes: see `Store::put_breaker`.
 /// Idempotent: by job and attempt.
-pub(crate) async fn shut(
+pub(crate) async fn open_breaker(
     ctx: &Context,
     job: &Job,
     capability: &str,
@@ -32,15 +32,15 @@ pub(crate) async fn shut(
     };
     let id = BreakerId { account, capability: capability.to_owned() };
     let by = AttemptRef { job: job.id.clone(), attempt: job.attempt };
-    let mut rounds = ctx.rounds(&id);
+    let mut rounds = ctx.retries(&id);
     loop {
-        let before = ctx.store.breaker(&id).await?;
+        let before = ctx.store.load_breaker(&id).await?;
         let now = ctx.clock.now();
         match (Breaker::record_fault(before.as_ref(), &id, trouble, &by, now), before) {
             (Some(next), before) => {
                 if ctx.store.put_breaker(&next, before.as_ref()).await? == Write::Applied {
                     if before.is_none_or(|before| before.opened != next.opened) {
-                        ctx.tally().add(Count::ModelLeftAlone);
+                        ctx.counters().add(Counter::BreakerOpened);
                     }
                     tracing::warn!(
                         job.id = %job.id, attempt = job.attempt, account = %id, cause = ?next.cause, times = next.times,
@@ -48,7 +48,7 @@ pub(crate) async fn shut(
                     );
                     return Ok(next.until);
                 }
-                rounds.again().await?;
+                rounds.backoff().await?;
             }
             (None, Some(stands)) => return Ok(stands.until),
             (None, None) => return Ok(trouble.blocked_until(1, now)),

@@ -1,20 +1,20 @@
 //! Finds the checkpoint from which an attempt resumes.
 
 use super::load_trusted;
-use crate::jobs::artifacts::checkpoint_of;
+use crate::jobs::artifacts::find_uploaded_checkpoint;
 use crate::{Context, Error};
 use pullyard_domain::artifact::{Artifact, MissingReason};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Fence, resumes_work_of};
 
 /// Limit of retries followed. A job whose agent never ran does not count: it may have failed without this checkpoint.
-const MOST_RETRIES: usize = 3;
-const MOST_JOBS: usize = 50;
+const MAX_RETRIES: usize = 3;
+const MAX_JOBS: usize = 50;
 
 #[derive(Clone, Debug)]
-pub struct Left {
+pub struct CheckpointLookup {
     pub checkpoint: Option<Checkpoint>,
-    pub missing: Option<Missing>,
+    pub missing: Option<MissingCheckpoint>,
 }
 
 #[derive(Clone, Debug)]
@@ -27,43 +27,46 @@ pub struct Checkpoint {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingCheckpoint {
     pub job: JobId,
     pub attempt: u32,
-    pub why: MissingReason,
+    pub reason: MissingReason,
 }
 
 /// Returns the newest downloadable checkpoint of an earlier attempt or retried job, and a newer one as missing.
 /// Errors: `LeaseLost`.
-pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
+pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointLookup, Error> {
     let (mut of, now) = (load_trusted(ctx, fence).await?, ctx.clock.now());
     let (mut back, mut missing) = (0, None);
-    for _ in 0..MOST_JOBS {
-        for kept in ctx.store.all_artifacts(&of.id).await?.into_iter().rev() {
+    for _ in 0..MAX_JOBS {
+        for kept in ctx.store.list_artifacts(&of.id).await?.into_iter().rev() {
             let is_earlier = of.id != fence.job || kept.attempt < fence.attempt;
             if !is_earlier || kept.checkpoints().next().is_none() {
                 continue;
             }
             let (job, attempt) = (of.id.clone(), kept.attempt);
-            let lost = |why| Missing { job: job.clone(), attempt, why };
+            let lost = |why| MissingCheckpoint { job: job.clone(), attempt, reason: why };
             if kept.is_expired(now) {
                 missing.get_or_insert_with(|| lost(MissingReason::Expired));
                 continue;
             }
-            if back > MOST_RETRIES {
+            if back > MAX_RETRIES {
                 missing.get_or_insert_with(|| lost(MissingReason::TooFarBack));
-                return Ok(Left { checkpoint: None, missing });
+                return Ok(CheckpointLookup { checkpoint: None, missing });
             }
-            let (found, is_missing) = checkpoint_of(ctx, &kept).await?;
+            let (found, is_missing) = find_uploaded_checkpoint(ctx, &kept).await?;
             if is_missing {
                 missing.get_or_insert_with(|| lost(MissingReason::NotUploaded));
             }
             if let Some((artifact, address)) = found {
-                return Ok(Left { checkpoint: Some(Checkpoint { job, attempt, artifact, address }), missing });
+                return Ok(CheckpointLookup {
+                    checkpoint: Some(Checkpoint { job, attempt, artifact, address }),
+                    missing,
+                });
             }
         }
         let Some(before) = &of.retry_of else { break };
-        match ctx.store.job(before).await? {
+        match ctx.store.load_job(before).await? {
             Some(before) if resumes_work_of(&of, &before) => {
                 back += usize::from(before.worked);
                 of = before;
@@ -71,5 +74,5 @@ pub async fn checkpoint(ctx: &Context, fence: &Fence) -> Result<Left, Error> {
             _ => break,
         }
     }
-    Ok(Left { checkpoint: None, missing })
+    Ok(CheckpointLookup { checkpoint: None, missing })
 }

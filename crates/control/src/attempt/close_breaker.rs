@@ -4,9 +4,9 @@ use crate::{Context, Error};
 use pullyard_domain::breaker::{Breaker, BreakerId};
 use pullyard_store::Write;
 
-pub async fn breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
+pub async fn list_open_breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
     let now = ctx.clock.now();
-    let mut standing = ctx.store.breakers().await?;
+    let mut standing = ctx.store.list_breakers().await?;
     standing.retain(|breaker| !breaker.is_over(now));
     Ok(standing)
 }
@@ -16,13 +16,13 @@ pub async fn breakers(ctx: &Context) -> Result<Vec<Breaker>, Error> {
 /// Writes: BREAKER deleted if unchanged since the read.
 /// Idempotent: by the account; a missing breaker is no error.
 pub async fn close_breaker(ctx: &Context, id: &BreakerId, who: &str) -> Result<bool, Error> {
-    let mut rounds = ctx.rounds(id);
-    while let Some(breaker) = ctx.store.breaker(id).await? {
+    let mut rounds = ctx.retries(id);
+    while let Some(breaker) = ctx.store.load_breaker(id).await? {
         if ctx.store.close_breaker(&breaker).await? == Write::Applied {
             tracing::info!(account = %id, who, "breaker closed by a user");
             return Ok(!breaker.is_over(ctx.clock.now()));
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
     Ok(false)
 }

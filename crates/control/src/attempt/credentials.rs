@@ -1,14 +1,14 @@
 //! Hands out the credentials of an attempt while it holds its job. An App's token is minted per call and never stored.
 
 use super::load_trusted;
-use crate::forge::{endpoint, mint};
+use crate::forge::{endpoint, mint_installation_token};
 use crate::{Context, Error};
 use pullyard_domain::agent::ModelKey;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::job::{Fence, Job};
 use pullyard_domain::project::{Integration, Project, Repository};
-use pullyard_forge::features::{Workflows, of_attempt};
-use pullyard_forge::{InstallationToken, Only, revoke_installation_token};
+use pullyard_forge::features::{WorkflowPolicy, attempt_permissions};
+use pullyard_forge::{InstallationToken, RepositorySelector, revoke_installation_token};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,29 +27,29 @@ impl std::fmt::Debug for Credentials {
 }
 
 /// Errors: `LeaseLost`; `Forge`; for a missing secret `NoModelSecret`, `NoSigningSecret` or `Cloud` with `NoSecret`.
-pub async fn credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
+pub async fn issue_credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
     let job = load_trusted(ctx, fence).await?;
-    let integration = ctx.store.integration(&job.integration).await?;
+    let integration = ctx.store.load_integration(&job.integration).await?;
     let integration = integration
         .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?;
-    let project = of_project(ctx, &job).await?;
-    let model = of_model(ctx, &job, project.as_ref()).await?;
-    let signing_key = of_commits(ctx, &job, project.as_ref()).await?;
+    let project = load_project_for_secrets(ctx, &job).await?;
+    let model = load_model_secrets(ctx, &job, project.as_ref()).await?;
+    let signing_key = load_signing_key(ctx, &job, project.as_ref()).await?;
     let (forge_token, expires_in) = match &integration.auth {
         Auth::Token { secret } => (ctx.secrets.get(secret).await?, None),
-        Auth::App { .. } => minted(ctx, fence, &job, &integration).await?,
+        Auth::App { .. } => mint_forge_token(ctx, fence, &job, &integration).await?,
     };
     Ok(Credentials { forge_token, expires_in, model, signing_key })
 }
 
-async fn of_project(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
+async fn load_project_for_secrets(ctx: &Context, job: &Job) -> Result<Option<Project>, Error> {
     if job.adopts.is_some() || job.policy.model_of.is_none() && !job.policy.signs {
         return Ok(None);
     }
-    Ok(ctx.store.project(&job.project).await?)
+    Ok(ctx.store.load_project(&job.project).await?)
 }
 
-async fn of_commits(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Option<Arc<str>>, Error> {
+async fn load_signing_key(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Option<Arc<str>>, Error> {
     let named =
         project.filter(|_| job.policy.signs).and_then(|project| project.settings.commits.signing_secret.as_ref());
     let Some(secret) = named else { return Ok(None) };
@@ -60,7 +60,11 @@ async fn of_commits(ctx: &Context, job: &Job, project: Option<&Project>) -> Resu
     }
 }
 
-async fn of_model(ctx: &Context, job: &Job, project: Option<&Project>) -> Result<Vec<(ModelKey, Arc<str>)>, Error> {
+async fn load_model_secrets(
+    ctx: &Context,
+    job: &Job,
+    project: Option<&Project>,
+) -> Result<Vec<(ModelKey, Arc<str>)>, Error> {
     let (Some(capability), Some(project)) = (&job.policy.model_of, project) else {
         return Ok(Vec::new());
     };
@@ -78,23 +82,23 @@ async fn of_model(ctx: &Context, job: &Job, project: Option<&Project>) -> Result
     Ok(model)
 }
 
-async fn minted(
+async fn mint_forge_token(
     ctx: &Context,
     fence: &Fence,
     job: &Job,
     integration: &Integration,
 ) -> Result<(Arc<str>, Option<Duration>), Error> {
-    let repository = match ctx.store.repository(&job.project, &job.integration, job.repository).await? {
+    let repository = match ctx.store.load_repository(&job.project, &job.integration, job.repository).await? {
         Some(repository) => Some(repository),
         // The repository was removed while the job was created; use the job's frozen copy.
-        None => ctx.store.context(&job.id, &job.context).await?.map(|context| context.repository),
+        None => ctx.store.load_context(&job.id, &job.context).await?.map(|context| context.repository),
     };
     let Repository { name, workflows, .. } = repository
         .ok_or_else(|| Error::Inconsistent(format!("the repository of {} does not exist any more", job.id)))?;
-    let workflows = if workflows { Workflows::Change } else { Workflows::Keep };
-    let only = Only::Id(job.repository);
+    let workflows = if workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
+    let only = RepositorySelector::Id(job.repository);
     let InstallationToken { token, expires_in } =
-        mint(ctx, integration, &name, only, |_| of_attempt(workflows)).await?;
+        mint_installation_token(ctx, integration, &name, only, |_| attempt_permissions(workflows)).await?;
     // If the attempt lost its job during the mint, its runner must not receive the token.
     if let Err(lost) = load_trusted(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {

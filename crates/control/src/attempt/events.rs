@@ -3,15 +3,15 @@
 use super::load_held;
 use crate::{Context, Error};
 use pullyard_domain::job::{DesiredState, Fence, TransitionRefusal};
-use pullyard_store::{Batch, Write};
+use pullyard_store::{EventBatch, Write};
 use serde::Serialize;
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heard {
-    pub next: u64,
+pub struct EventsAck {
+    pub next_seq: u64,
     pub want: DesiredState,
-    pub watched: bool,
+    pub is_watched: bool,
     pub send_every: Duration,
     pub inputs: u32,
 }
@@ -26,39 +26,39 @@ pub async fn record_events<E: Serialize>(
     fence: &Fence,
     (first, events): (u64, &[E]),
     inputs: Option<u32>,
-) -> Result<Heard, Error> {
+) -> Result<EventsAck, Error> {
     let job = load_held(ctx, fence).await?;
     if !events.is_empty() {
-        let batch = Batch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
-        ctx.store.store_events(&batch).await?;
+        let batch = EventBatch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
+        ctx.store.create_event_batch(&batch).await?;
     }
     if let Some(inputs) = inputs.filter(|inputs| *inputs > job.heard) {
-        note_heard(ctx, fence, inputs).await?;
+        acknowledge_inputs(ctx, fence, inputs).await?;
     }
     let now = ctx.clock.now();
-    Ok(Heard {
-        next: first + events.len() as u64,
+    Ok(EventsAck {
+        next_seq: first + events.len() as u64,
         want: job.want,
         inputs: job.inputs,
-        watched: job.is_watched(now),
+        is_watched: job.is_watched(now),
         send_every: job.send_interval(now),
     })
 }
 
-async fn note_heard(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Error> {
-    let mut rounds = ctx.rounds(&fence.job);
+async fn acknowledge_inputs(ctx: &Context, fence: &Fence, inputs: u32) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&fence.job);
     loop {
-        let Some(job) = ctx.store.job(&fence.job).await? else {
+        let Some(job) = ctx.store.load_job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         let next = match job.acknowledge_inputs(fence, inputs) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(()),
-            Err(refusal) => return Err(Error::refused(refusal, ctx.clock.now())),
+            Err(refusal) => return Err(Error::from_refusal(refusal, ctx.clock.now())),
         };
         if ctx.store.update_job(&next).await? == Write::Applied {
             return Ok(());
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }

@@ -1,8 +1,8 @@
 //! Finishes an attempt when its runner reports the outcome.
 
-use crate::attempt::breaker::{capability_of, shut};
-use crate::jobs::ending::{Took, pull_request_of, write_told_end};
-use crate::jobs::requeue::write_told_requeue;
+use crate::attempt::breaker::{load_capability, open_breaker};
+use crate::jobs::finish_job::{AttemptUsage, load_linked_pull_request, write_end_with_usage};
+use crate::jobs::requeue::write_requeue_with_usage;
 use crate::{Context, Error};
 use pullyard_domain::breaker::AccountFault;
 use pullyard_domain::failure::Failure;
@@ -10,7 +10,7 @@ use pullyard_domain::id::FinishId;
 use pullyard_domain::job::{AgentReport, End, Fence, Job, JobStatus, ModelFaultReport, TransitionRefusal};
 use pullyard_domain::outcome::pull_request_link;
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Proof, Write};
+use pullyard_store::{RunnerCondition, Write};
 
 #[derive(Clone, Debug)]
 pub struct Finish {
@@ -26,20 +26,20 @@ pub struct Finish {
 /// Idempotent: by the finish's id.
 /// Errors: `LeaseLost` if the attempt no longer holds the job. A late result is still stored (`recorded`) and its pull
 /// request linked; without the link, every later review would be refused.
-pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<JobStatus, Error> {
-    let mut rounds = ctx.rounds(&fence.job);
+pub async fn finish_attempt(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<JobStatus, Error> {
+    let mut rounds = ctx.retries(&fence.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&fence.job).await? else {
+        let Some(job) = ctx.store.load_job(&fence.job).await? else {
             return Err(Error::LeaseLost { recorded: false });
         };
         // An adopting job needs no model. An older runner starts its agent without a key; ignore that failure.
         let asks_its_model = job.adopts.is_none() && job.check_fence(fence).is_ok();
-        if let Some((failure, trouble)) = trouble_of(&finish.end).filter(|_| asks_its_model) {
-            match waits(ctx, &job, fence, finish, (failure, &trouble)).await? {
+        if let Some((failure, trouble)) = model_trouble(&finish.end).filter(|_| asks_its_model) {
+            match wait_for_model(ctx, &job, fence, finish, (failure, &trouble)).await? {
                 Some(status) => return Ok(status),
                 None => {
-                    rounds.again().await?;
+                    rounds.backoff().await?;
                     continue;
                 }
             }
@@ -48,19 +48,19 @@ pub async fn finish(ctx: &Context, fence: &Fence, finish: &Finish) -> Result<Job
             Ok(ended) => ended.with_cost(finish.spent_usd_micros.unwrap_or(0)),
             Err(TransitionRefusal::AlreadyDone) => return Ok(job.status),
             Err(TransitionRefusal::LeaseLost) => {
-                return Err(Error::LeaseLost { recorded: keep_late_result(ctx, &job, fence, &finish.end).await? });
+                return Err(Error::LeaseLost { recorded: store_late_result(ctx, &job, fence, &finish.end).await? });
             }
-            Err(refusal) => return Err(Error::refused(refusal, now)),
+            Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
-        let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
-        if write_told_end(ctx, &job, &ended, took, Proof::Nothing, now).await? == Write::Applied {
+        let took = AttemptUsage { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
+        if write_end_with_usage(ctx, &job, &ended, took, RunnerCondition::Exists, now).await? == Write::Applied {
             return Ok(ended.status);
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-fn trouble_of(end: &End) -> Option<(&Failure, AccountFault)> {
+fn model_trouble(end: &End) -> Option<(&Failure, AccountFault)> {
     match end {
         End::Failed(failure, None) => AccountFault::from_failure(failure).map(|trouble| (failure, trouble)),
         End::Completed(_) | End::Failed(..) | End::Cancelled => None,
@@ -69,7 +69,7 @@ fn trouble_of(end: &End) -> Option<(&Failure, AccountFault)> {
 
 /// Opens the breaker, then requeues the job, or ends it if it has waited too long. Returns `None` if the job changed.
 /// Idempotent: a repeat finds the breaker opened by this attempt, and the job requeued by this finish.
-async fn waits(
+async fn wait_for_model(
     ctx: &Context,
     job: &Job,
     fence: &Fence,
@@ -77,8 +77,8 @@ async fn waits(
     (failure, trouble): (&Failure, &AccountFault),
 ) -> Result<Option<JobStatus>, Error> {
     let runner = job.run.as_ref().and_then(|run| run.runner.as_ref());
-    let capability = capability_of(ctx, job).await?;
-    let until = shut(ctx, job, &capability, runner, trouble).await?;
+    let capability = load_capability(ctx, job).await?;
+    let until = open_breaker(ctx, job, &capability, runner, trouble).await?;
     let met = ModelFaultReport {
         finish: finish.id.clone(),
         failure: failure.clone(),
@@ -88,37 +88,38 @@ async fn waits(
         session: finish.work.as_ref().map(|work| (work.agent.clone(), work.session.clone())),
     };
     let now = ctx.clock.now();
-    let next = job.requeue_for_model(fence, &met, now).map_err(|refusal| Error::refused(refusal, now))?;
+    let next = job.requeue_for_model(fence, &met, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
     let next = next.with_cost(finish.spent_usd_micros.unwrap_or(0));
-    let took = Took { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
-    let written = write_told_requeue(ctx, job, &next, (failure.clone(), took), Proof::Nothing, now).await?;
+    let took = AttemptUsage { work: finish.work.as_ref(), spent_usd_micros: finish.spent_usd_micros };
+    let written =
+        write_requeue_with_usage(ctx, job, &next, (failure.clone(), took), RunnerCondition::Exists, now).await?;
     if written == Write::Stale {
         return Ok(None);
     }
     Ok(Some(next.status))
 }
 
-async fn keep_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {
+async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -> Result<bool, Error> {
     let (End::Completed(result) | End::Failed(_, Some(result))) = end else {
         return Ok(false);
     };
     let noted = ctx.store.note_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
-    link(ctx, &Job { result: Some(result.clone()), ..job.clone() }).await?;
+    link_late_pull_request(ctx, &Job { result: Some(result.clone()), ..job.clone() }).await?;
     tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "late result recorded");
     Ok(noted)
 }
 
 /// Links a late result's pull request and shows it on the ticket, so that the next job continues it. One write, because
 /// the runner may not report again.
-async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
-    let mut rounds = ctx.rounds(&job.id);
-    while let Some(pull_request) = pull_request_of(ctx, job).await? {
-        let (is_linked, ticket) = (pull_request.rev > 0, showing(ctx, job).await?);
+async fn link_late_pull_request(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&job.id);
+    while let Some(pull_request) = load_linked_pull_request(ctx, job).await? {
+        let (is_linked, ticket) = (pull_request.rev > 0, ticket_with_link(ctx, job).await?);
         let written = match &ticket {
             Some(ticket) if is_linked => ctx.store.update_ticket(ticket).await?,
             Some(ticket) => ctx.store.link_pull_request(&pull_request, ticket).await?,
             None if is_linked => break,
-            None => ctx.store.link_if_unlinked(&pull_request).await?,
+            None => ctx.store.link_if_absent(&pull_request).await?,
         };
         if written == Write::Applied {
             if let Some(ticket) = ticket {
@@ -126,14 +127,14 @@ async fn link(ctx: &Context, job: &Job) -> Result<(), Error> {
             }
             break;
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
     Ok(())
 }
 
-async fn showing(ctx: &Context, job: &Job) -> Result<Option<Ticket>, Error> {
+async fn ticket_with_link(ctx: &Context, job: &Job) -> Result<Option<Ticket>, Error> {
     let (Some(key), Some(link)) = (&job.ticket, pull_request_link(job)) else { return Ok(None) };
-    let ticket = ctx.store.ticket(&job.project, key).await?.filter(|ticket| ticket.pull_request.is_none());
+    let ticket = ctx.store.load_ticket(&job.project, key).await?.filter(|ticket| ticket.pull_request.is_none());
     Ok(ticket.map(|mut ticket| {
         // Keep a pending status change, but do not request a synced one again.
         let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());

@@ -5,7 +5,7 @@ use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Input};
 
 /// Errors: `LeaseLost`.
-pub async fn inputs(ctx: &Context, fence: &Fence, after: u32) -> Result<Vec<Input>, Error> {
+pub async fn list_inputs(ctx: &Context, fence: &Fence, after: u32) -> Result<Vec<Input>, Error> {
     load_trusted(ctx, fence).await?;
-    Ok(ctx.store.inputs(&fence.job, after).await?)
+    Ok(ctx.store.list_inputs(&fence.job, after).await?)
 }

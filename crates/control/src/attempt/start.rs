@@ -1,7 +1,7 @@
 //! Claims an attempt for a task and returns its assignment.
 
-use crate::admin::proof::Bootstrap;
-use crate::runner::trusted;
+use crate::admin::signed_tokens::Bootstrap;
+use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_domain::id::{ClaimId, InstanceId, JobId};
 use pullyard_domain::job::{Claim, Fence, Input, Job, JobKind, TransitionRefusal};
@@ -10,7 +10,7 @@ use pullyard_domain::prompt;
 use pullyard_domain::published::UNKNOWN_ISOLATION;
 use pullyard_store::Write;
 
-const MOST_RETRIES: usize = 50;
+const MAX_RETRIES: usize = 50;
 
 #[derive(Clone)]
 pub struct Assignment {
@@ -21,7 +21,7 @@ pub struct Assignment {
     pub isolation: String,
     pub inputs: Vec<Input>,
     /// Earlier jobs that may have answered the review comments of this retry.
-    pub retries: Vec<JobId>,
+    pub retried_jobs: Vec<JobId>,
     pub lease: String,
 }
 
@@ -34,8 +34,8 @@ impl std::fmt::Debug for Assignment {
 }
 
 /// Idempotent: by `claim`; a repeat returns the same assignment and lease.
-/// Errors: `LeaseLost` if another task was faster; `WrongStatus`; `Unwanted`.
-pub async fn start(
+/// Errors: `LeaseLost` if another task was faster; `WrongStatus`; `StopRequested`.
+pub async fn start_attempt(
     ctx: &Context,
     bootstrap: &Bootstrap,
     claim: ClaimId,
@@ -43,10 +43,10 @@ pub async fn start(
     task: Option<String>,
 ) -> Result<Assignment, Error> {
     let mut claim = Claim { attempt: bootstrap.attempt, claim, instance, runner: None, task };
-    let mut rounds = ctx.rounds(&bootstrap.job);
+    let mut rounds = ctx.retries(&bootstrap.job);
     let job = loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&bootstrap.job).await? else {
+        let Some(job) = ctx.store.load_job(&bootstrap.job).await? else {
             return Err(Error::NotFound { what: "job", name: bootstrap.job.to_string() });
         };
         if claim.task.is_none() && job.dispatch.number == bootstrap.dispatch {
@@ -54,20 +54,20 @@ pub async fn start(
             claim.task.clone_from(&job.dispatch.task);
         }
         match job.claim(&claim, now) {
-            Ok(next) if ctx.store.claim(&next).await? == Write::Applied => break next,
-            Ok(_) => rounds.again().await?,
+            Ok(next) if ctx.store.claim_job(&next).await? == Write::Applied => break next,
+            Ok(_) => rounds.backoff().await?,
             Err(TransitionRefusal::AlreadyDone) => break job,
-            Err(refusal) => return Err(Error::refused(refusal, now)),
+            Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         }
     };
     if let Some(run) = &job.run {
-        trusted(ctx, run).await?;
+        check_runner_trust(ctx, run).await?;
     }
     tracing::info!(job.id = %job.id, attempt = job.attempt, "job claimed");
     let (context, integration) =
-        tokio::try_join!(ctx.store.context(&job.id, &job.context), ctx.store.integration(&job.integration))?;
-    let inputs = if job.inputs > 0 { ctx.store.inputs(&job.id, 0).await? } else { Vec::new() };
-    let retries = earlier(ctx, &job).await?;
+        tokio::try_join!(ctx.store.load_context(&job.id, &job.context), ctx.store.load_integration(&job.integration))?;
+    let inputs = if job.inputs > 0 { ctx.store.list_inputs(&job.id, 0).await? } else { Vec::new() };
+    let retries = list_retried_jobs(ctx, &job).await?;
     let fence = Fence { job: job.id.clone(), attempt: job.attempt, claim: claim.claim };
     Ok(Assignment {
         context: context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?,
@@ -78,17 +78,17 @@ pub async fn start(
             _ => ctx.task_isolation.clone(),
         },
         inputs,
-        retries,
-        lease: ctx.keys().await?.lease(&fence)?,
+        retried_jobs: retries,
+        lease: ctx.load_signing_key().await?.sign_lease(&fence)?,
         job,
     })
 }
 
-async fn earlier(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
+async fn list_retried_jobs(ctx: &Context, job: &Job) -> Result<Vec<JobId>, Error> {
     let mut all = Vec::new();
     let mut next = job.retry_of.clone().filter(|_| job.kind == JobKind::Revise);
-    while let Some(of) = next.take().filter(|_| all.len() < MOST_RETRIES) {
-        let earlier = ctx.store.job(&of).await?;
+    while let Some(of) = next.take().filter(|_| all.len() < MAX_RETRIES) {
+        let earlier = ctx.store.load_job(&of).await?;
         next = earlier.filter(|earlier| earlier.kind == JobKind::Revise).and_then(|earlier| earlier.retry_of);
         all.push(of);
     }

@@ -1,21 +1,25 @@
 //! Reports settings of an App that its hook needs, but that only GitHub's settings page can change.
 
 use super::drift::{Drift, drift};
-use crate::forge::app_of;
+use crate::forge::app_client;
 use crate::{Context, Error};
 use pullyard_domain::hook::{Webhook, WebhookScope, subscribed_events};
 use pullyard_domain::project::{ForgeKind, Integration};
-use pullyard_forge::features::{lacking, least_of_app};
+use pullyard_forge::features::{minimum_app_permissions, missing_permissions};
 use pullyard_forge::{App, GitHubApp};
 
-pub(super) async fn of(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<Option<GitHubApp>, Error> {
+pub(super) async fn load_app_of_hook(
+    ctx: &Context,
+    integration: &Integration,
+    hook: &Webhook,
+) -> Result<Option<GitHubApp>, Error> {
     match hook.kind {
-        WebhookScope::App {} => app_of(ctx, integration).await,
+        WebhookScope::App {} => app_client(ctx, integration).await,
         WebhookScope::Organisation { .. } | WebhookScope::Repository { .. } => Ok(None),
     }
 }
 
-pub(super) fn of_settings(app: &App) -> Vec<Drift> {
+pub(super) fn settings_drifts(app: &App) -> Vec<Drift> {
     let page = format!("{}/permissions", app.settings_url);
     let mut drifts = Vec::new();
     let wanted = subscribed_events(ForgeKind::GitHub).iter().copied();
@@ -24,7 +28,7 @@ pub(super) fn of_settings(app: &App) -> Vec<Drift> {
         let sentence = format!("It does not send {} events; select them at {page}.", deaf.join(", "));
         drifts.push(drift("events", sentence, false));
     }
-    let lacks = lacking(&app.permissions, &least_of_app());
+    let lacks = missing_permissions(&app.permissions, &minimum_app_permissions());
     if !lacks.is_empty() {
         let sentence = format!(
             "The App lacks the permission {}; add it at {page}, then accept it where the App is installed.",
@@ -35,17 +39,17 @@ pub(super) fn of_settings(app: &App) -> Vec<Drift> {
     drifts
 }
 
-pub(super) fn missing(app: &App) -> Drift {
+pub(super) fn missing_hook_drift(app: &App) -> Drift {
     drift("missing", format!("The App has no webhook; switch it on at {}.", app.settings_url), false)
 }
 
 /// The API does not show whether an App's hook is active. A hook without any delivery may be inactive.
-pub(super) fn silent(app: &App) -> Drift {
+pub(super) fn no_deliveries_drift(app: &App) -> Drift {
     let sentence = format!("No deliveries yet; check at {} that its webhook is active.", app.settings_url);
     drift("silent", sentence, false)
 }
 
-pub(super) async fn has_none(app: &GitHubApp) -> Result<Error, Error> {
+pub(super) async fn missing_hook_error(app: &GitHubApp) -> Result<Error, Error> {
     let page = app.app().await?.settings_url;
     let fault = format!("the App has no webhook; switch it on at {page}, then install it here again");
     Ok(Error::Invalid { pointer: "/app", fault })

@@ -2,10 +2,10 @@
 
 use super::app;
 use super::drift::{Drift, drift};
-use super::install::{integration_of, scope_of, tell};
-use crate::admin::rotate_secret::counts_until;
-use crate::error::said;
-use crate::forge::forge_of_hook;
+use super::install::{load_hook_scope, load_integration, sync_forge_hook};
+use crate::admin::rotate_secret::previous_valid_until;
+use crate::error::format_for_table;
+use crate::forge::forge_client_for_hook;
 use crate::{Context, Error};
 use pullyard_domain::hook::{Webhook, subscribed_events};
 use pullyard_domain::id::HookName;
@@ -13,66 +13,66 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_domain::secret::SecretKind;
 use pullyard_domain::time::Timestamp;
 use pullyard_forge::Delivery;
-use pullyard_store::{HookHeard, Write};
+use pullyard_store::{HookStats, Write};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookView {
     pub hook: Webhook,
-    pub heard: HookHeard,
+    pub delivery_counts: HookStats,
     /// Until this time the previous secret is accepted, too.
     pub old_secret_until: Option<Timestamp>,
 }
 
-pub async fn view(ctx: &Context, hook: Webhook) -> Result<HookView, Error> {
-    let heard = ctx.store.hook_heard(&hook).await?;
+pub async fn load_hook_view(ctx: &Context, hook: Webhook) -> Result<HookView, Error> {
+    let heard = ctx.store.load_hook_stats(&hook).await?;
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
-    let old_secret_until = match counts_until(ctx, &secret).await {
+    let old_secret_until = match previous_valid_until(ctx, &secret).await {
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { .. })) => None,
         until => until?,
     };
-    Ok(HookView { hook, heard, old_secret_until })
+    Ok(HookView { hook, delivery_counts: heard, old_secret_until })
 }
 
 /// Errors: `NotFound`, `Store`. Any other failure is reported as a drift.
 pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
-    let hook = ctx.store.hook(name).await?;
+    let hook = ctx.store.load_hook(name).await?;
     let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
-    let view = view(ctx, hook).await?;
-    let mut drifts = match at_forge(ctx, &view).await {
+    let view = load_hook_view(ctx, hook).await?;
+    let mut drifts = match compare_at_forge(ctx, &view).await {
         Ok(drifts) => drifts,
         Err(Error::Store(error)) => return Err(error.into()),
-        Err(error) => vec![drift("unreadable", format!("Pullyard {} at the forge.", said(&error)), false)],
+        Err(error) => vec![drift("unreadable", format!("Pullyard {} at the forge.", format_for_table(&error)), false)],
     };
-    drifts.extend(here(&view));
+    drifts.extend(signature_drift(&view));
     Ok((view, drifts))
 }
 
 /// Idempotent: a repeat sends the same settings.
 /// Errors: `NotFound`, `Forge`, `Contended`; `Invalid` for a secret that the forge does not accept.
 pub async fn repair_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Vec<Drift>), Error> {
-    let mut rounds = ctx.rounds(name);
+    let mut rounds = ctx.retries(name);
     loop {
-        let hook = ctx.store.hook(name).await?;
+        let hook = ctx.store.load_hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
-        let integration = integration_of(ctx, &hook.integration).await?;
+        let integration = load_integration(ctx, &hook.integration).await?;
         let hook = Webhook { forge: integration.kind, ..hook };
-        let forge_id = tell(ctx, &integration, &hook).await?;
+        let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
         if ctx.store.put_hook(&Webhook { forge_id, ..hook }).await? == Write::Applied {
             return verify_hook(ctx, name).await;
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
+async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     let hook = &view.hook;
-    let integration = integration_of(ctx, &hook.integration).await?;
-    let forge = forge_of_hook(ctx, &integration, hook).await?;
-    let scope = scope_of(ctx, hook).await?;
-    let there = forge.hooks(&scope).await?.found;
+    let integration = load_integration(ctx, &hook.integration).await?;
+    let forge = forge_client_for_hook(ctx, &integration, hook).await?;
+    let scope = load_hook_scope(ctx, hook).await?;
+    let there = forge.hooks(&scope).await?.items;
     let url = hook.url();
-    let settings = match app::of(ctx, &integration, hook).await? {
+    let settings = match app::load_app_of_hook(ctx, &integration, hook).await? {
         Some(app) => Some(app.app().await?),
         None => None,
     };
@@ -86,7 +86,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     };
     let Some(one) = one else {
         let none = || drift("missing", format!("{} has no such hook.", hook.kind.label()), true);
-        return Ok(vec![settings.as_ref().map_or_else(none, app::missing)]);
+        return Ok(vec![settings.as_ref().map_or_else(none, app::missing_hook_drift)]);
     };
     let mut drifts = Vec::new();
     if url.as_ref() != Some(&one.url) {
@@ -94,8 +94,8 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
         drifts.push(drift("url", format!("It calls {calls} instead of Pullyard."), true));
     }
     match &settings {
-        Some(app) => drifts.extend(app::of_settings(app)),
-        None => drifts.extend(subscription(integration.kind, one)),
+        Some(app) => drifts.extend(app::settings_drifts(app)),
+        None => drifts.extend(subscription_drifts(integration.kind, one)),
     }
     if !one.has_secret {
         drifts.push(drift("no_secret", "It has no secret, so all its deliveries are rejected.", true));
@@ -115,9 +115,9 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     }
     match forge.deliveries(&scope, one.id).await {
         Ok(newest) => {
-            let never = newest.is_empty() && view.heard.verified_at.is_none();
-            drifts.extend(settings.as_ref().filter(|_| never).map(app::silent));
-            drifts.extend(failing(&newest));
+            let never = newest.is_empty() && view.delivery_counts.verified_at.is_none();
+            drifts.extend(settings.as_ref().filter(|_| never).map(app::no_deliveries_drift));
+            drifts.extend(failing_deliveries_drift(&newest));
         }
         Err(error) => {
             drifts.push(drift("deliveries", format!("Can't list its deliveries: failed to {error}."), false));
@@ -126,7 +126,7 @@ async fn at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, Error> {
     Ok(drifts)
 }
 
-fn subscription(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
+fn subscription_drifts(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
     let mut drifts = Vec::new();
     if !one.active {
         drifts.push(drift("disabled", "It is disabled.", true));
@@ -144,9 +144,9 @@ fn subscription(kind: ForgeKind, one: &pullyard_forge::Hook) -> Vec<Drift> {
     drifts
 }
 
-fn failing(newest: &[Delivery]) -> Option<Drift> {
-    let last = newest.first().filter(|last| !last.arrived())?;
-    let failed = newest.iter().take_while(|delivery| !delivery.arrived()).count();
+fn failing_deliveries_drift(newest: &[Delivery]) -> Option<Drift> {
+    let last = newest.first().filter(|last| !last.is_success())?;
+    let failed = newest.iter().take_while(|delivery| !delivery.is_success()).count();
     let code = match last.status_code {
         0 => "no answer".to_owned(),
         code => code.to_string(),
@@ -158,8 +158,8 @@ fn failing(newest: &[Delivery]) -> Option<Drift> {
     ))
 }
 
-fn here(view: &HookView) -> Option<Drift> {
-    let heard = &view.heard;
+fn signature_drift(view: &HookView) -> Option<Drift> {
+    let heard = &view.delivery_counts;
     let wrong = heard.refused_at.is_some_and(|at| heard.verified_at.is_none_or(|good| at > good));
     wrong.then(|| {
         let sentence = "The newest signatures were wrong: the forge has another secret.";

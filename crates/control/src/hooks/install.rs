@@ -1,7 +1,7 @@
 //! Installs and removes a hook, in the table and at its forge.
 
 use super::app;
-use crate::forge::{forge_for_new, forge_of_hook, repository_of_hook};
+use crate::forge::{forge_client_by_name, forge_client_for_hook, load_repository_of_hook};
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::hook::{
@@ -27,28 +27,28 @@ pub struct NewHook {
     pub name: HookName,
     pub integration: IntegrationId,
     /// The project for events that belong to no repository.
-    pub home: ProjectId,
+    pub main_project: ProjectId,
     pub others: Vec<ProjectId>,
     pub target: Target,
     /// The webhook function's address as the forge reaches it.
     pub base_url: String,
     /// Only the table is written, because a user creates the hook at the forge.
-    pub by_hand: bool,
+    pub is_manual: bool,
 }
 
 /// Installs a hook: stores it, then creates it at the forge, or updates an existing one with the same address.
 ///
 /// Idempotent: by name; a repeat repairs differences at the forge. A stale concurrent install updates the forge again.
-/// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `Taken` if the name belongs to another hook;
+/// Errors: `NotFound` (project, integration); `Forge`; `Contended`; `NameTaken` if the name belongs to another hook;
 /// `Invalid` for an App's hook at a forge without Apps, or a secret that the forge does not accept.
 pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error> {
-    for project in std::iter::once(&new.home).chain(&new.others) {
-        if ctx.store.project(project).await?.is_none() {
+    for project in std::iter::once(&new.main_project).chain(&new.others) {
+        if ctx.store.load_project(project).await?.is_none() {
             return Err(Error::NotFound { what: "project", name: project.to_string() });
         }
     }
-    let base_url = address(&new.base_url)?;
-    let integration = integration_of(ctx, &new.integration).await?;
+    let base_url = parse_base_url(&new.base_url)?;
+    let integration = load_integration(ctx, &new.integration).await?;
     let kind = match &new.target {
         Target::App => match app_webhook_refusal(integration.kind, &integration.id) {
             Some(fault) => return Err(Error::Invalid { pointer: "/app", fault }),
@@ -56,61 +56,68 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
         },
         Target::Organisation(login) => WebhookScope::Organisation { login: login.clone() },
         Target::Repository(name) => {
-            let found = forge_for_new(ctx, &integration, name).await?.repository(name.as_str()).await?;
+            let found = forge_client_by_name(ctx, &integration, name).await?.repository(name.as_str()).await?;
             let name = RepositoryName::new(found.full_name)
                 .map_err(|bad| Error::Invalid { pointer: "/repository", fault: bad.to_string() })?;
             WebhookScope::Repository { name, id: found.id }
         }
     };
-    let mut rounds = ctx.rounds(&new.name);
+    let mut rounds = ctx.retries(&new.name);
     loop {
-        let known = ctx.store.hook(&new.name).await?;
-        if known.as_ref().is_some_and(|known| known.integration != new.integration || !same(&known.kind, &kind)) {
-            return Err(Error::Taken { what: "hook", name: new.name.to_string() });
+        let known = ctx.store.load_hook(&new.name).await?;
+        if known
+            .as_ref()
+            .is_some_and(|known| known.integration != new.integration || !is_same_target(&known.kind, &kind))
+        {
+            return Err(Error::NameTaken { what: "hook", name: new.name.to_string() });
         }
         let hook = Webhook {
-            home: new.home.clone(),
+            home: new.main_project.clone(),
             others: new.others.clone(),
             base_url: Some(base_url.clone()),
             kind: kind.clone(),
             forge: integration.kind,
-            ..known.clone().map_or_else(|| made(ctx, new, kind.clone(), &integration), Ok)?
+            ..known.clone().map_or_else(|| new_hook(ctx, new, kind.clone(), &integration), Ok)?
         };
-        has_room_for(ctx, integration.kind, &hook.secret).await?;
+        check_secret_length(ctx, integration.kind, &hook.secret).await?;
         if known.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
-            rounds.again().await?;
+            rounds.backoff().await?;
             continue;
         }
         let hook = Webhook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
-        have_secret(ctx, &hook).await?;
-        if new.by_hand {
+        ensure_secret(ctx, &hook).await?;
+        if new.is_manual {
             return Ok(hook);
         }
-        let forge_id = tell(ctx, &integration, &hook).await?;
+        let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
         let told = Webhook { forge_id, ..hook };
         // Write even if unchanged: a concurrent install is then stale and updates the forge again.
         if ctx.store.put_hook(&told).await? == Write::Applied {
             tracing::info!(hook = %told.name, of = told.kind.label(), "hook installed");
             return Ok(Webhook { rev: told.rev + 1, ..told });
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 /// Creates the hook at the forge, or updates the one with our address. An App's hook exists already.
 /// Errors: `Forge`; `Invalid` for an App without a hook, or a secret that the forge does not accept.
-pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<Option<u64>, Error> {
-    let forge = forge_of_hook(ctx, integration, hook).await?;
-    let scope = scope_of(ctx, hook).await?;
-    let settings = settings_of(ctx, integration, hook).await?;
-    if let Some(app) = app::of(ctx, integration, hook).await? {
+pub(super) async fn sync_forge_hook(
+    ctx: &Context,
+    integration: &Integration,
+    hook: &Webhook,
+) -> Result<Option<u64>, Error> {
+    let forge = forge_client_for_hook(ctx, integration, hook).await?;
+    let scope = load_hook_scope(ctx, hook).await?;
+    let settings = load_hook_settings(ctx, integration, hook).await?;
+    if let Some(app) = app::load_app_of_hook(ctx, integration, hook).await? {
         return match forge.edit_hook(&scope, 0, &settings).await {
             Ok(_) => Ok(hook.forge_id),
-            Err(pullyard_forge::Error::NotFound { .. }) => Err(app::has_none(&app).await?),
+            Err(pullyard_forge::Error::NotFound { .. }) => Err(app::missing_hook_error(&app).await?),
             Err(error) => Err(error.into()),
         };
     }
-    let there = forge.hooks(&scope).await?.found;
+    let there = forge.hooks(&scope).await?.items;
     let ours = there.iter().find(|one| one.url == settings.url);
     let ours = ours.or_else(|| there.iter().find(|one| Some(one.id) == hook.forge_id));
     let told = match ours {
@@ -125,20 +132,20 @@ pub(super) async fn tell(ctx: &Context, integration: &Integration, hook: &Webhoo
 /// Idempotent: a hook that is missing at the forge is no error.
 /// Errors: `NotFound`; `Contended`; `Forge`, unless `keep_at_forge`.
 pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) -> Result<(), Error> {
-    let mut rounds = ctx.rounds(name);
+    let mut rounds = ctx.retries(name);
     loop {
-        let hook = ctx.store.hook(name).await?;
+        let hook = ctx.store.load_hook(name).await?;
         let hook = hook.ok_or_else(|| Error::NotFound { what: "hook", name: name.to_string() })?;
         // The API cannot delete an App's hook.
         let is_deletable = !matches!(hook.kind, WebhookScope::App {});
         if is_deletable && !keep_at_forge {
-            let integration = integration_of(ctx, &hook.integration).await?;
-            let scope = scope_of(ctx, &hook).await?;
-            let forge = forge_of_hook(ctx, &integration, &hook).await?;
+            let integration = load_integration(ctx, &hook.integration).await?;
+            let scope = load_hook_scope(ctx, &hook).await?;
+            let forge = forge_client_for_hook(ctx, &integration, &hook).await?;
             if let Some(id) = hook.forge_id {
                 forge.delete_hook(&scope, id).await?;
             }
-            match by_address(&forge, &scope, &hook).await {
+            match find_hook_to_delete(&forge, &scope, &hook).await {
                 Ok(Some(id)) => forge.delete_hook(&scope, id).await?,
                 Ok(None) => {}
                 Err(_) if hook.forge_id.is_some() => {}
@@ -149,21 +156,25 @@ pub async fn remove_hook(ctx: &Context, name: &HookName, keep_at_forge: bool) ->
             tracing::info!(hook = %name, "hook removed");
             return Ok(());
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 /// Returns the forge's id of the hook with our address: an active one if possible, then the oldest.
-async fn at_address(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, pullyard_forge::Error> {
+async fn find_hook_by_url(
+    forge: &Forge,
+    scope: &HookScope,
+    hook: &Webhook,
+) -> Result<Option<u64>, pullyard_forge::Error> {
     let Some(url) = hook.url() else { return Ok(None) };
-    let there = forge.hooks(scope).await?.found;
+    let there = forge.hooks(scope).await?.items;
     let ours = there.iter().filter(|one| one.url == url);
     Ok(ours.min_by_key(|one| (!one.active, one.id)).map(|one| one.id))
 }
 
-/// Like `at_address`, but a deleted repository has no hooks.
-async fn by_address(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, Error> {
-    match (at_address(forge, scope, hook).await, scope) {
+/// Like `find_hook_by_url`, but a deleted repository has no hooks.
+async fn find_hook_to_delete(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<Option<u64>, Error> {
+    match (find_hook_by_url(forge, scope, hook).await, scope) {
         (Ok(id), _) => Ok(id),
         // A 404 may also mean that the token may not list hooks. Reading the repository distinguishes the two.
         (Err(error @ NotFound { .. }), HookScope::Repository(name)) => match forge.repository(name).await {
@@ -174,14 +185,14 @@ async fn by_address(forge: &Forge, scope: &HookScope, hook: &Webhook) -> Result<
     }
 }
 
-pub(super) async fn integration_of(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
-    let found = ctx.store.integration(id).await?;
+pub(super) async fn load_integration(ctx: &Context, id: &IntegrationId) -> Result<Integration, Error> {
+    let found = ctx.store.load_integration(id).await?;
     found.ok_or_else(|| Error::NotFound { what: "integration", name: id.to_string() })
 }
 
-async fn settings_of(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<HookSettings, Error> {
+async fn load_hook_settings(ctx: &Context, integration: &Integration, hook: &Webhook) -> Result<HookSettings, Error> {
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
-    let versions = ctx.secrets.fresh_versions(&secret).await?;
+    let versions = ctx.secrets.load_versions(&secret).await?;
     let url = hook.url().ok_or(Error::Invalid { pointer: "/base_url", fault: "the webhook has no URL yet".into() })?;
     if let Some(fault) = secret_fault(integration.kind, &hook.secret, &versions.current.value) {
         return Err(Error::Invalid { pointer: "/name", fault });
@@ -191,7 +202,7 @@ async fn settings_of(ctx: &Context, integration: &Integration, hook: &Webhook) -
     Ok(HookSettings { url, secret, events, active: true })
 }
 
-fn made(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Integration) -> Result<Webhook, Error> {
+fn new_hook(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Integration) -> Result<Webhook, Error> {
     let secret = match (&kind, &integration.auth) {
         (WebhookScope::App {}, Auth::App { webhook_secret, .. }) => {
             // The forge created this secret with the App, and signs with it.
@@ -208,7 +219,7 @@ fn made(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Integrat
         name: new.name.clone(),
         integration: new.integration.clone(),
         forge: integration.kind,
-        home: new.home.clone(),
+        home: new.main_project.clone(),
         others: new.others.clone(),
         kind,
         secret,
@@ -219,30 +230,30 @@ fn made(ctx: &Context, new: &NewHook, kind: WebhookScope, integration: &Integrat
     })
 }
 
-pub(super) async fn scope_of(ctx: &Context, hook: &Webhook) -> Result<HookScope, Error> {
+pub(super) async fn load_hook_scope(ctx: &Context, hook: &Webhook) -> Result<HookScope, Error> {
     Ok(match &hook.kind {
         WebhookScope::App {} => HookScope::App,
         WebhookScope::Organisation { login } => HookScope::Organisation(login.clone()),
         WebhookScope::Repository { name, id } => {
-            let known = repository_of_hook(ctx, hook, *id).await?;
+            let known = load_repository_of_hook(ctx, hook, *id).await?;
             HookScope::Repository(known.map_or_else(|| name.to_string(), |known| known.name.to_string()))
         }
     })
 }
 
 /// A renamed repository has the same id.
-fn same(one: &WebhookScope, other: &WebhookScope) -> bool {
+fn is_same_target(one: &WebhookScope, other: &WebhookScope) -> bool {
     match (one, other) {
         (WebhookScope::Repository { id: one, .. }, WebhookScope::Repository { id: other, .. }) => one == other,
         _ => one == other,
     }
 }
 
-async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
+async fn check_secret_length(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Result<(), Error> {
     if max_secret_chars(kind).is_none() {
         return Ok(());
     }
-    match ctx.secrets.fresh_versions(&ctx.secret_name(SecretKind::Forge, secret)).await {
+    match ctx.secrets.load_versions(&ctx.secret_name(SecretKind::Forge, secret)).await {
         Ok(versions) => match secret_fault(kind, secret, &versions.current.value) {
             Some(fault) => Err(Error::Invalid { pointer: "/name", fault }),
             None => Ok(()),
@@ -253,9 +264,9 @@ async fn has_room_for(ctx: &Context, kind: ForgeKind, secret: &SecretName) -> Re
 }
 
 /// Creates the hook's secret if absent; never replaces one.
-async fn have_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
+async fn ensure_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
     let name = ctx.secret_name(SecretKind::Forge, &hook.secret);
-    match ctx.secrets.fresh_versions(&name).await {
+    match ctx.secrets.load_versions(&name).await {
         Ok(_) => Ok(()),
         Err(pullyard_cloud::Error::NoSecret { .. }) => {
             let value: [u8; 32] = rand::random();
@@ -266,7 +277,7 @@ async fn have_secret(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
     }
 }
 
-fn address(url: &str) -> Result<String, Error> {
+fn parse_base_url(url: &str) -> Result<String, Error> {
     let bad = |fault: &str| Err(Error::Invalid { pointer: "/base_url", fault: fault.into() });
     let Some(host) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
         return bad("write it as https://HOST");

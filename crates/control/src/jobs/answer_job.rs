@@ -1,12 +1,12 @@
 //! Stores an input for a job's agent, such as the answer to its question.
 
 use crate::jobs::create_job::Requester;
-use crate::jobs::rest::write_rest;
+use crate::jobs::suspension::write_suspension;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::{AttemptEnd, Job};
-use pullyard_store::{Proof, Write};
+use pullyard_store::{RunnerCondition, Write};
 
 /// Stores an input of a job. A waiting or paused job becomes Ready; a running agent reads it as soon as it can.
 ///
@@ -21,14 +21,14 @@ pub async fn answer_job(
 ) -> Result<Job, Error> {
     // Without a key from the caller, a generated one lets a later round recognise its own write.
     let key = format!("{}#{}", caller.id, key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string()));
-    let mut rounds = ctx.rounds(id);
+    let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(id).await? else {
+        let Some(job) = ctx.store.load_job(id).await? else {
             return Err(Error::NotFound { what: "job", name: id.to_string() });
         };
         let input = job.new_input(&caller.name, text, Some(key.clone()), now);
-        let said = ctx.store.inputs(id, 0).await?;
+        let said = ctx.store.list_inputs(id, 0).await?;
         if let Some(known) = said.iter().find(|known| known.key.as_ref() == Some(&key)) {
             return if known.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
         }
@@ -36,14 +36,14 @@ pub async fn answer_job(
             Ok(next) => next,
             Err(refusal) => {
                 let denial = Denial::for_continue(&job, &refusal);
-                return Err(denial.map_or_else(|| Error::refused(refusal, now), Error::Denied));
+                return Err(denial.map_or_else(|| Error::from_refusal(refusal, now), Error::Denied));
             }
         };
         let words = (AttemptEnd::Paused {}, Some(&input));
-        if write_rest(ctx, &job, &next, words, Proof::Nothing, now).await? == Write::Applied {
+        if write_suspension(ctx, &job, &next, words, RunnerCondition::Exists, now).await? == Write::Applied {
             tracing::info!(job.id = %id, caller = caller.name, input = input.seq, "input added to job");
             return Ok(next);
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }

@@ -2,7 +2,7 @@
 //! next reader checks the bucket.
 
 use crate::attempt::load_held;
-use crate::runner::trusted;
+use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
 use pullyard_domain::artifact::{Artifact, ArtifactRefusal, ArtifactReservation, Artifacts, NewArtifact, object_key};
@@ -12,7 +12,7 @@ use pullyard_domain::prompt;
 use pullyard_store::Write;
 
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct ArtifactUpload {
     pub id: ArtifactId,
     pub upload: Option<Upload>,
 }
@@ -22,15 +22,15 @@ pub struct Place {
 ///
 /// Idempotent: by kind and name; a repeat gets a new address until the object is stored.
 /// Errors: `LeaseLost`; `Artifact` if a limit is reached or another artifact has the name.
-pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact) -> Result<Place, Error> {
+pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact) -> Result<ArtifactUpload, Error> {
     let job = load_held(ctx, fence).await?;
     if let Some(run) = &job.run {
-        trusted(ctx, run).await?;
+        check_runner_trust(ctx, run).await?;
     }
-    let mut rounds = ctx.rounds(&fence.job);
+    let mut rounds = ctx.retries(&fence.job);
     let artifact = loop {
         let now = ctx.clock.now();
-        let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?;
+        let kept = ctx.store.load_artifacts(&fence.job, fence.attempt).await?;
         let kept = kept.unwrap_or_else(|| Artifacts::empty(fence.job.clone(), fence.attempt, now));
         match kept.reserve(offer, now) {
             Ok(ArtifactReservation::Existing(before)) => break before,
@@ -38,7 +38,7 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact)
                 if ctx.store.put_artifacts(&next).await? == Write::Applied {
                     break made;
                 }
-                rounds.again().await?;
+                rounds.backoff().await?;
             }
             Err(refusal) => return Err(Error::Artifact(refusal)),
         }
@@ -47,44 +47,45 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact)
         None
     } else {
         let key = object_key(&fence.job, fence.attempt, &artifact.id);
-        Some(ctx.objects.upload(&key, &artifact).await?)
+        Some(ctx.objects.presign_upload(&key, &artifact).await?)
     };
-    Ok(Place { id: artifact.id, upload })
+    Ok(ArtifactUpload { id: artifact.id, upload })
 }
 
 /// Idempotent: by the artifact.
 /// Errors: `LeaseLost`; `NotFound` if the id was not reserved; `Artifact` if the object is missing.
-pub async fn artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
+pub async fn mark_artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
     load_held(ctx, fence).await?;
-    let kept = ctx.store.artifacts(&fence.job, fence.attempt).await?.ok_or_else(|| missing(id))?;
-    look(ctx, kept, id).await.map(drop)
+    let kept = ctx.store.load_artifacts(&fence.job, fence.attempt).await?.ok_or_else(|| artifact_not_found(id))?;
+    verify_uploaded(ctx, kept, id).await.map(drop)
 }
 
-pub async fn artifacts_of(ctx: &Context, job: &JobId) -> Result<Vec<(u32, Artifact)>, Error> {
-    let kept = kept_by(ctx, job).await?;
+pub async fn list_artifacts(ctx: &Context, job: &JobId) -> Result<Vec<(u32, Artifact)>, Error> {
+    let kept = list_unexpired_artifacts(ctx, job).await?;
     Ok(kept.into_iter().flat_map(|kept| kept.kept.into_iter().map(move |one| (kept.attempt, one))).collect())
 }
 
 /// Errors: `NotFound`; `Artifact` if the object was never uploaded.
-pub async fn artifact_address(ctx: &Context, job: &JobId, id: &ArtifactId) -> Result<String, Error> {
-    let kept = kept_by(ctx, job).await?.into_iter().find(|kept| kept.find(id).is_some());
-    let kept = kept.ok_or_else(|| missing(id))?;
+pub async fn artifact_url(ctx: &Context, job: &JobId, id: &ArtifactId) -> Result<String, Error> {
+    let kept = list_unexpired_artifacts(ctx, job).await?.into_iter().find(|kept| kept.find(id).is_some());
+    let kept = kept.ok_or_else(|| artifact_not_found(id))?;
     let key = object_key(job, kept.attempt, id);
-    let artifact = look(ctx, kept, id).await?;
-    Ok(ctx.objects.download(&key, &artifact).await?)
+    let artifact = verify_uploaded(ctx, kept, id).await?;
+    Ok(ctx.objects.presign_download(&key, &artifact).await?)
 }
 
 /// Returns the newest uploaded checkpoint with its address, and whether a newer one was never uploaded.
-pub(crate) async fn checkpoint_of(
+pub(crate) async fn find_uploaded_checkpoint(
     ctx: &Context,
     kept: &Artifacts,
 ) -> Result<(Option<(Artifact, String)>, bool), Error> {
     let ids: Vec<ArtifactId> = kept.checkpoints().map(|one| one.id.clone()).collect();
     let mut is_missing = false;
     for id in ids {
-        match look(ctx, kept.clone(), &id).await {
+        match verify_uploaded(ctx, kept.clone(), &id).await {
             Ok(artifact) => {
-                let address = ctx.objects.download(&object_key(&kept.job, kept.attempt, &id), &artifact).await?;
+                let address =
+                    ctx.objects.presign_download(&object_key(&kept.job, kept.attempt, &id), &artifact).await?;
                 return Ok((Some((artifact, address)), is_missing));
             }
             Err(Error::Artifact(ArtifactRefusal::Missing)) => is_missing = true,
@@ -94,29 +95,29 @@ pub(crate) async fn checkpoint_of(
     Ok((None, is_missing))
 }
 
-pub async fn attempts_of(ctx: &Context, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
-    Ok(ctx.store.attempts(job).await?)
+pub async fn list_attempts(ctx: &Context, job: &JobId) -> Result<Vec<AttemptRecord>, Error> {
+    Ok(ctx.store.list_attempts(job).await?)
 }
 
-pub async fn context_of(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
-    Ok(ctx.store.context(&job.id, &job.context).await?)
+pub async fn load_context(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
+    Ok(ctx.store.load_context(&job.id, &job.context).await?)
 }
 
-fn missing(id: &ArtifactId) -> Error {
+fn artifact_not_found(id: &ArtifactId) -> Error {
     Error::NotFound { what: "artifact", name: id.to_string() }
 }
 
 /// Omits expired rows that DynamoDB has not deleted yet, because the bucket may have deleted their objects.
-async fn kept_by(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
+async fn list_unexpired_artifacts(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
     let now = ctx.clock.now();
-    let mut all = ctx.store.all_artifacts(job).await?;
+    let mut all = ctx.store.list_artifacts(job).await?;
     all.retain(|kept| !kept.is_expired(now));
     Ok(all)
 }
 
-async fn look(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) -> Result<Artifact, Error> {
+async fn verify_uploaded(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) -> Result<Artifact, Error> {
     let (job, attempt) = (kept.job.clone(), kept.attempt);
-    let artifact = kept.find(id).cloned().ok_or_else(|| missing(id))?;
+    let artifact = kept.find(id).cloned().ok_or_else(|| artifact_not_found(id))?;
     if artifact.stored {
         return Ok(artifact);
     }
@@ -124,13 +125,13 @@ async fn look(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) -> Result<Art
     if size != Some(artifact.size_bytes) {
         return Err(Error::Artifact(ArtifactRefusal::Missing));
     }
-    let mut rounds = ctx.rounds(&job);
+    let mut rounds = ctx.retries(&job);
     while let Some(next) = kept.mark_stored(id) {
         if ctx.store.put_artifacts(&next).await? == Write::Applied {
             break;
         }
-        rounds.again().await?;
-        kept = ctx.store.artifacts(&job, attempt).await?.ok_or_else(|| missing(id))?;
+        rounds.backoff().await?;
+        kept = ctx.store.load_artifacts(&job, attempt).await?.ok_or_else(|| artifact_not_found(id))?;
     }
     Ok(artifact)
 }

@@ -1,31 +1,31 @@
 //! Cancels a job.
 
-use crate::jobs::ending::write_end;
+use crate::jobs::finish_job::write_end;
 use crate::{Context, Error};
 use pullyard_domain::denial::Denial;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Cancel, Job, TransitionRefusal};
-use pullyard_store::{Proof, Write};
+use pullyard_store::{RunnerCondition, Write};
 
 /// Cancels a job. Without an attempt it ends at once; otherwise its runner stops it, or the sweeper after a time limit.
 ///
 /// Idempotent: a job that is cancelled, or being cancelled, keeps the first requester's name.
 /// Errors: `NotFound`; `Contended`; `Denied` if the job ended otherwise.
 pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str>) -> Result<Job, Error> {
-    let mut rounds = ctx.rounds(id);
+    let mut rounds = ctx.retries(id);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(id).await? else {
+        let Some(job) = ctx.store.load_job(id).await? else {
             return Err(Error::NotFound { what: "job", name: id.to_string() });
         };
         let next = match job.cancel(Cancel::new(by, reason, now), now) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(job),
             Err(TransitionRefusal::WrongStatus(_)) => return Err(Error::Denied(Denial::too_late(&job))),
-            Err(refusal) => return Err(Error::refused(refusal, now)),
+            Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
         let written = if next.status.is_terminal() {
-            write_end(ctx, &job, &next, Proof::Nothing, now).await?
+            write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?
         } else {
             ctx.store.update_job(&next).await?
         };
@@ -33,6 +33,6 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
             tracing::info!(job.id = %id, caller = by, status = next.status.label(), "job cancel requested");
             return Ok(next);
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }

@@ -1,7 +1,7 @@
 //! Creates a job at a user's request: for a ticket, from a prompt, or both.
 
-use crate::facts::{repository_fact, repository_of_retry, today};
-use crate::jobs::new_job::{NewJob, make};
+use crate::facts::{load_repository_fact, load_repository_of_retry, load_usage_today};
+use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::tickets::move_ticket::Answer;
 use crate::{Clock, Context, Error};
 use pullyard_domain::budget::DailyUsage;
@@ -28,12 +28,12 @@ pub struct JobRequest {
     pub agent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "by_id")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_job_id")]
     pub retry_of: Option<Job>,
 }
 
 /// Serializes only the id, so that changes of the stored job do not change the hash of the request.
-fn by_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
+fn serialize_job_id<S: Serializer>(job: &Option<Job>, to: S) -> Result<S::Ok, S::Error> {
     job.as_ref().map(|job| &job.id).serialize(to)
 }
 
@@ -53,30 +53,30 @@ pub async fn create_job(
     key: Option<EventId>,
 ) -> Result<Answer, Error> {
     let now = ctx.clock.now();
-    let key = key.map(|key| Request { caller: caller.id.clone(), key, content: content_of(request), at: now });
-    check(request)?;
+    let key = key.map(|key| Request { caller: caller.id.clone(), key, content: hash_request(request), at: now });
+    check_base_branch(request)?;
     let id = new_job_id(&ctx.clock);
-    let mut rounds = ctx.rounds(&id);
+    let mut rounds = ctx.retries(&id);
     loop {
-        if let Some(first) = repeat(ctx, key.as_ref(), now).await? {
+        if let Some(first) = find_first_answer(ctx, key.as_ref(), now).await? {
             return Ok(first);
         }
-        if let Some(answer) = decide_once(ctx, request, caller, &id, key.as_ref()).await? {
+        if let Some(answer) = decide_request_once(ctx, request, caller, &id, key.as_ref()).await? {
             // The guard may have refused because of the job that a concurrent call with this key created.
             let made = answer.job.as_ref() == Some(&id);
-            let first = if made { None } else { repeat(ctx, key.as_ref(), now).await? };
+            let first = if made { None } else { find_first_answer(ctx, key.as_ref(), now).await? };
             return Ok(first.unwrap_or(answer));
         }
         // A write whose answer was lost looks like stale facts, so check whether it was applied.
-        if ctx.store.job(&id).await?.is_some() {
+        if ctx.store.load_job(&id).await?.is_some() {
             let reason = Reason::Accepted { job: id.clone() };
             return Ok(Answer { delivery: DeliveryId::for_request(&id), reason, job: Some(id) });
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-fn check(request: &JobRequest) -> Result<(), Error> {
+fn check_base_branch(request: &JobRequest) -> Result<(), Error> {
     let good = |base: &String| {
         (1..=200).contains(&base.len())
             && !base.starts_with('-')
@@ -89,11 +89,11 @@ fn check(request: &JobRequest) -> Result<(), Error> {
     }
 }
 
-fn chosen(field: &str) -> &'static str {
+fn agent_pointer(field: &str) -> &'static str {
     if field == "model" { "/model" } else { "/agent" }
 }
 
-async fn decide_once(
+async fn decide_request_once(
     ctx: &Context,
     request: &JobRequest,
     caller: &Requester,
@@ -101,27 +101,29 @@ async fn decide_once(
     key: Option<&Request>,
 ) -> Result<Option<Answer>, Error> {
     let now = ctx.clock.now();
-    let Some(project) = ctx.store.project(&request.project).await? else {
+    let Some(project) = ctx.store.load_project(&request.project).await? else {
         return Err(Error::NotFound { what: "project", name: request.project.to_string() });
     };
     let ticket = match &request.ticket {
         None => None,
         Some(key) => {
-            let (ticket, text) =
-                tokio::try_join!(ctx.store.ticket(&project.id, key), ctx.store.ticket_text(&project.id, key))?;
+            let (ticket, text) = tokio::try_join!(
+                ctx.store.load_ticket(&project.id, key),
+                ctx.store.load_ticket_text(&project.id, key)
+            )?;
             let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
             Some((ticket, text.map(|stored| stored.text).unwrap_or_default()))
         }
     };
     let named = request.repository.as_ref().or_else(|| ticket.as_ref().and_then(|(_, text)| text.repository.as_ref()));
     let fact = match &request.retry_of {
-        Some(of) => repository_of_retry(ctx, &project, of, named).await?,
-        None => repository_fact(ctx, &project, named).await?,
+        Some(of) => load_repository_of_retry(ctx, &project, of, named).await?,
+        None => load_repository_fact(ctx, &project, named).await?,
     };
-    let today = today(ctx, Some(&project), now).await?;
+    let today = load_usage_today(ctx, Some(&project), now).await?;
     let refusal = match &ticket {
         Some((ticket, _)) => decide_request(&project, ticket, &fact, &today),
-        None => without_ticket(&project, &fact, &today, request)?,
+        None => decide_without_ticket(&project, &fact, &today, request)?,
     };
     let reason = refusal.unwrap_or_else(|| Reason::Accepted { job: id.clone() });
     let delivery = Delivery {
@@ -142,7 +144,7 @@ async fn decide_once(
             repository.agent = repository
                 .agent
                 .with_job_choice(request.agent.as_deref(), request.model.as_deref())
-                .map_err(|bad| Error::Invalid { pointer: chosen(bad.field), fault: bad.message })?;
+                .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
             let new = NewJob {
                 id: id.clone(),
                 project: &project,
@@ -153,14 +155,14 @@ async fn decide_once(
                 retry_of: request.retry_of.as_ref(),
                 now,
             };
-            make(ctx, new, &delivery, key).await?
+            write_new_job(ctx, new, &delivery, key).await?
         }
-        _ => ctx.store.record(&delivery).await?,
+        _ => ctx.store.record_delivery(&delivery).await?,
     };
     Ok(match written {
         Write::Stale => None,
         Write::Applied => {
-            ctx.tally().decided(&reason);
+            ctx.counters().count_decision(&reason);
             tracing::info!(project = %project.id, caller = caller.name, decision.reason = reason.code(), delivery = %delivery.id, "job request decided");
             let job = match &reason {
                 Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
@@ -171,7 +173,7 @@ async fn decide_once(
     })
 }
 
-fn without_ticket(
+fn decide_without_ticket(
     project: &pullyard_domain::project::Project,
     fact: &RepositoryFact,
     today: &DailyUsage,
@@ -195,9 +197,9 @@ fn without_ticket(
     }
 }
 
-async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<Option<Answer>, Error> {
+async fn find_first_answer(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<Option<Answer>, Error> {
     let Some(key) = key else { return Ok(None) };
-    let Some((content, job)) = ctx.store.request(&key.caller, &key.key, now).await? else {
+    let Some((content, job)) = ctx.store.load_job_request(&key.caller, &key.key, now).await? else {
         return Ok(None);
     };
     if content != key.content {
@@ -208,7 +210,7 @@ async fn repeat(ctx: &Context, key: Option<&Request>, now: Timestamp) -> Result<
 }
 
 /// Hash of a request. A key with other content is refused.
-pub(crate) fn content_of(asked: &impl Serialize) -> String {
+pub(crate) fn hash_request(asked: &impl Serialize) -> String {
     let json = serde_json::to_vec(asked).unwrap_or_default();
     Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,9 +1,9 @@
 //! Starts a task for a Ready job, and stops the tasks of a cancelled one. No other module calls ECS for tasks.
 
-use crate::admin::proof::Bootstrap;
-use crate::tally::Count;
+use crate::admin::signed_tokens::Bootstrap;
+use crate::counters::Counter;
 use crate::{Context, Error};
-use pullyard_cloud::{Start, Started, trace};
+use pullyard_cloud::{StartOutcome, TaskStart, trace};
 use pullyard_domain::breaker::{breaker_ids, longest_delay};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DispatchFault, Job, JobStatus, Placement, START_TIMEOUT, TransitionRefusal};
@@ -11,82 +11,82 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dispatched {
+pub enum DispatchOutcome {
     Started,
-    PutOff,
+    Postponed,
     Stopped,
     Nothing,
 }
 
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
 /// Idempotent: by that number; stopping a task is repeatable.
-pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<Dispatched, Error> {
-    let mut rounds = ctx.rounds(job);
+pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Error> {
+    let mut rounds = ctx.retries(job);
     let begun = loop {
-        let Some(job) = ctx.store.job(job).await? else {
+        let Some(job) = ctx.store.load_job(job).await? else {
             return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
         if job.may_have_orphaned_task() {
-            stop_left(ctx, &job).await?;
-            return Ok(Dispatched::Stopped);
+            stop_leftover_tasks(ctx, &job).await?;
+            return Ok(DispatchOutcome::Stopped);
         }
-        let next = match begin(&job, ctx.clock.now()) {
-            Begin::Nothing => return Ok(Dispatched::Nothing),
-            Begin::Repeat => break job,
-            Begin::Write(next) if next.dispatch.starting => match may_start(ctx, &job).await? {
-                MayStart::Waits(Some(waits)) => *waits,
-                MayStart::Waits(None) => return Ok(Dispatched::PutOff),
-                MayStart::Now => {
+        let next = match next_start_step(&job, ctx.clock.now()) {
+            StartStep::Nothing => return Ok(DispatchOutcome::Nothing),
+            StartStep::Repeat => break job,
+            StartStep::Write(next) if next.dispatch.starting => match check_breaker(ctx, &job).await? {
+                StartPermission::Blocked(Some(waits)) => *waits,
+                StartPermission::Blocked(None) => return Ok(DispatchOutcome::Postponed),
+                StartPermission::Now => {
                     let mut next = *next;
                     // Stored with the start, so that a repeated RunTask has the same parameters.
-                    next.dispatch.trace = trace::current();
+                    next.dispatch.trace = trace::current_trace();
                     next
                 }
             },
-            Begin::Write(mut next) => {
-                next.dispatch.trace = trace::current();
+            StartStep::Write(mut next) => {
+                next.dispatch.trace = trace::current_trace();
                 *next
             }
         };
         match ctx.store.update_job(&next).await? {
             Write::Applied if next.is_waiting_for_model(ctx.clock.now()) && !next.dispatch.starting => {
                 tracing::info!(job.id = %next.id, "job waits for its model account's breaker");
-                return Ok(Dispatched::PutOff);
+                return Ok(DispatchOutcome::Postponed);
             }
             // A start got no answer and was given up. The next one is due later.
             Write::Applied if !next.dispatch.starting => {
-                ctx.tally().add(Count::TaskStartFailed);
-                return Ok(Dispatched::PutOff);
+                ctx.counters().add(Counter::TaskStartFailed);
+                return Ok(DispatchOutcome::Postponed);
             }
             Write::Applied => break Job { rev: next.rev + 1, ..next },
-            Write::Stale => rounds.again().await?,
+            Write::Stale => rounds.backoff().await?,
         }
     };
-    ask(ctx, &begun).await
+    run_task(ctx, &begun).await
 }
 
-enum MayStart {
+enum StartPermission {
     Now,
     /// The breaker of the job's model is open. `None` if the job has recorded that.
-    Waits(Option<Box<Job>>),
+    Blocked(Option<Box<Job>>),
 }
 
 /// Checks the breaker of the job's model. Only a project that names the account can have one.
-async fn may_start(ctx: &Context, job: &Job) -> Result<MayStart, Error> {
+async fn check_breaker(ctx: &Context, job: &Job) -> Result<StartPermission, Error> {
     let capability = job.policy.model_of.as_ref().filter(|_| job.adopts.is_none());
-    let Some(capability) = capability else { return Ok(MayStart::Now) };
+    let Some(capability) = capability else { return Ok(StartPermission::Now) };
     let ids = breaker_ids(job.policy.key_owner(), capability, &job.project, None).into_iter().collect();
-    let breakers = ctx.store.breakers_among(&ids).await?;
+    let breakers = ctx.store.load_breakers(&ids).await?;
     let now = ctx.clock.now();
     Ok(match longest_delay(&breakers, &job.id, now) {
         Some((breaker, until)) => {
-            MayStart::Waits(job.delay_for_model(breaker.cause, capability, until, now).ok().map(Box::new))
+            StartPermission::Blocked(job.delay_for_model(breaker.cause, capability, until, now).ok().map(Box::new))
         }
-        None => MayStart::Now,
+        None => StartPermission::Now,
     })
 }
 
-enum Begin {
+enum StartStep {
     Nothing,
     /// A start was stored, but RunTask may not have been called.
     Repeat,
@@ -94,31 +94,31 @@ enum Begin {
     Write(Box<Job>),
 }
 
-fn begin(job: &Job, now: Timestamp) -> Begin {
+fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
     if job.status != JobStatus::Ready || job.place != Placement::Fargate || job.start_failure().is_some() {
-        return Begin::Nothing;
+        return StartStep::Nothing;
     }
     let due = job.dispatch.due <= now;
     if job.dispatch.starting {
         return match (due, &job.dispatch.task) {
-            (false, Some(_)) => Begin::Nothing,
-            (false, None) => Begin::Repeat,
+            (false, Some(_)) => StartStep::Nothing,
+            (false, None) => StartStep::Repeat,
             (true, _) => {
                 let silent = DispatchFault::Silent { times: 1 };
                 job.record_start_fault(job.attempt + 1, job.dispatch.number, silent, now)
-                    .map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
+                    .map_or(StartStep::Nothing, |next| StartStep::Write(Box::new(next)))
             }
         };
     }
     let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.is_waiting_for_model(now);
     if fresh || due {
-        job.begin_dispatch(now).map_or(Begin::Nothing, |next| Begin::Write(Box::new(next)))
+        job.begin_dispatch(now).map_or(StartStep::Nothing, |next| StartStep::Write(Box::new(next)))
     } else {
-        Begin::Nothing
+        StartStep::Nothing
     }
 }
 
-async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
+async fn run_task(ctx: &Context, job: &Job) -> Result<DispatchOutcome, Error> {
     let (attempt, number) = (job.attempt + 1, job.dispatch.number);
     let bootstrap = Bootstrap {
         job: job.id.clone(),
@@ -127,8 +127,8 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
         // Stored values only, so that a repeated RunTask has the same parameters.
         expires: job.dispatch.due.plus(START_TIMEOUT),
     };
-    let token = ctx.keys().await?.bootstrap(&bootstrap)?;
-    let mut start = Start {
+    let token = ctx.load_signing_key().await?.sign_bootstrap(&bootstrap)?;
+    let mut start = TaskStart {
         job: &job.id,
         attempt,
         dispatch: number,
@@ -146,25 +146,25 @@ async fn ask(ctx: &Context, job: &Job) -> Result<Dispatched, Error> {
     let started = ctx.tasks.run(&start).await?;
     tracing::info!(job.id = %job.id, attempt, dispatch = number, started = ?started, "task requested");
     let (fault, answer) = match started {
-        Started::Task { arn } => {
-            ctx.tally().add(Count::TaskStarted);
-            name(ctx, job, attempt, number, &arn).await;
-            return Ok(Dispatched::Started);
+        StartOutcome::Task { arn } => {
+            ctx.counters().add(Counter::TaskStarted);
+            store_task_arn(ctx, job, attempt, number, &arn).await;
+            return Ok(DispatchOutcome::Started);
         }
-        Started::NoCapacity => (DispatchFault::Capacity { since: now, times: 1 }, Dispatched::PutOff),
-        Started::Throttled => (DispatchFault::Throttled { times: 1 }, Dispatched::PutOff),
-        Started::Refused { reason } => {
+        StartOutcome::NoCapacity => (DispatchFault::Capacity { since: now, times: 1 }, DispatchOutcome::Postponed),
+        StartOutcome::Throttled => (DispatchFault::Throttled { times: 1 }, DispatchOutcome::Postponed),
+        StartOutcome::Refused { reason } => {
             tracing::error!(job.id = %job.id, reason, "ECS refused the task");
-            (DispatchFault::Refused { reason, times: 1 }, Dispatched::PutOff)
+            (DispatchFault::Refused { reason, times: 1 }, DispatchOutcome::Postponed)
         }
     };
-    ctx.tally().add(Count::TaskStartFailed);
-    put_off(ctx, &job.id, attempt, number, fault).await?;
+    ctx.counters().add(Counter::TaskStartFailed);
+    record_start_failure(ctx, &job.id, attempt, number, fault).await?;
     Ok(answer)
 }
 
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.
-async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
+async fn store_task_arn(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
     let to = |job: &Job| job.set_task(attempt, number, arn);
     // Usually the job has not changed since the start. A later cancel then finds the ARN.
     if let Ok(next) = to(begun)
@@ -172,7 +172,7 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
     {
         return;
     }
-    if let Err(error) = change(ctx, &begun.id, to).await {
+    if let Err(error) = update_job(ctx, &begun.id, to).await {
         tracing::warn!(job.id = %begun.id, error = %error, "task name not stored");
     }
     stop_if_cancelled(ctx, &begun.id, arn).await;
@@ -180,17 +180,17 @@ async fn name(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) 
 
 /// Stops the task of a job that was cancelled during RunTask, before the ARN was known.
 async fn stop_if_cancelled(ctx: &Context, job: &JobId, arn: &str) {
-    let cancelled = matches!(ctx.store.job(job).await, Ok(Some(job)) if job.status == JobStatus::Cancelled);
+    let cancelled = matches!(ctx.store.load_job(job).await, Ok(Some(job)) if job.status == JobStatus::Cancelled);
     if cancelled && let Err(error) = ctx.tasks.stop(arn, "its job was cancelled").await {
         tracing::warn!(job.id = %job, error = %error, "task of a cancelled job not stopped; its claim will be refused");
     }
 }
 
 /// Errors: a task was not stopped; the message is retried. Such a task is refused at its next call and exits.
-async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
+async fn stop_leftover_tasks(ctx: &Context, job: &Job) -> Result<(), Error> {
     let mut tasks = job.last_tasks().map(str::to_owned).collect::<Vec<_>>();
     if tasks.is_empty() {
-        tasks = ctx.tasks.of(&job.id).await?;
+        tasks = ctx.tasks.list(&job.id).await?;
     }
     let mut stopped = Ok(());
     for task in &tasks {
@@ -200,18 +200,28 @@ async fn stop_left(ctx: &Context, job: &Job) -> Result<(), Error> {
     Ok(stopped?)
 }
 
-async fn put_off(ctx: &Context, job: &JobId, attempt: u32, number: u32, fault: DispatchFault) -> Result<(), Error> {
+async fn record_start_failure(
+    ctx: &Context,
+    job: &JobId,
+    attempt: u32,
+    number: u32,
+    fault: DispatchFault,
+) -> Result<(), Error> {
     let now = ctx.clock.now();
-    change(ctx, job, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await
+    update_job(ctx, job, |job| job.record_start_fault(attempt, number, fault.clone(), now)).await
 }
 
-async fn change(ctx: &Context, job: &JobId, to: impl Fn(&Job) -> Result<Job, TransitionRefusal>) -> Result<(), Error> {
-    let mut rounds = ctx.rounds(job);
-    while let Some(stored) = ctx.store.job(job).await? {
+async fn update_job(
+    ctx: &Context,
+    job: &JobId,
+    to: impl Fn(&Job) -> Result<Job, TransitionRefusal>,
+) -> Result<(), Error> {
+    let mut rounds = ctx.retries(job);
+    while let Some(stored) = ctx.store.load_job(job).await? {
         match to(&stored) {
             Err(_) => break,
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => break,
-            Ok(_) => rounds.again().await?,
+            Ok(_) => rounds.backoff().await?,
         }
     }
     Ok(())

@@ -1,22 +1,22 @@
 //! Lists a project's jobs by filter, page by page.
 
-use crate::jobs::views::{JobView, view};
-use crate::runner::Waits;
+use crate::jobs::views::{JobView, load_view};
+use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
 
-const MOST_LOOKED_AT: usize = 500;
+const MAX_JOBS_READ: usize = 500;
 
-const TOGETHER: usize = 100;
+const PAGE_SIZE: usize = 100;
 
 #[derive(Clone, Debug)]
 pub struct JobList {
     pub jobs: Vec<JobView>,
     pub next: Option<String>,
     /// Creation time of the oldest job read. This page has all matches back to it.
-    pub looked_back_to: Option<Timestamp>,
+    pub oldest_read: Option<Timestamp>,
 }
 
 /// Reads at most 500 jobs, then returns how far back it read and a cursor.
@@ -28,17 +28,17 @@ pub async fn list_jobs(
     after: Option<&str>,
     limit: usize,
 ) -> Result<JobList, Error> {
-    let together = if filter.is_time_range_only() { limit } else { TOGETHER };
+    let together = if filter.is_time_range_only() { limit } else { PAGE_SIZE };
     let (mut jobs, mut next, mut looked_back_to) = (Vec::new(), after.map(str::to_owned), None);
     let mut looked_at = 0;
-    let mut waits = Waits::default();
-    while jobs.len() < limit && looked_at < MOST_LOOKED_AT {
-        let page = together.min(MOST_LOOKED_AT - looked_at);
+    let mut waits = WaitExplainer::default();
+    while jobs.len() < limit && looked_at < MAX_JOBS_READ {
+        let page = together.min(MAX_JOBS_READ - looked_at);
         let (since, until) = (filter.since, filter.until);
-        let (ids, older) = ctx.store.job_ids_between(project, since, until, next.as_deref(), page).await?;
+        let (ids, older) = ctx.store.list_job_ids_between(project, since, until, next.as_deref(), page).await?;
         looked_at += page;
         next = older;
-        let found = ctx.store.jobs(&ids).await?;
+        let found = ctx.store.load_jobs(&ids).await?;
         let last = found.len();
         for (number, job) in found.into_iter().enumerate() {
             looked_back_to = Some(job.created);
@@ -46,7 +46,7 @@ pub async fn list_jobs(
                 continue;
             }
             let cursor = ctx.store.cursor_after(&job);
-            jobs.push(view(ctx, job, &mut waits).await?);
+            jobs.push(load_view(ctx, job, &mut waits).await?);
             if jobs.len() == limit {
                 if number + 1 < last {
                     next = Some(cursor);
@@ -58,5 +58,5 @@ pub async fn list_jobs(
             break;
         }
     }
-    Ok(JobList { jobs, next, looked_back_to })
+    Ok(JobList { jobs, next, oldest_read: looked_back_to })
 }

@@ -16,7 +16,7 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Request, Trigger, Write, Written};
+use pullyard_store::{JobCreation, Request, TicketCreation, Write};
 
 pub(crate) struct NewJob<'a> {
     pub(crate) id: JobId,
@@ -29,7 +29,7 @@ pub(crate) struct NewJob<'a> {
     pub(crate) now: Timestamp,
 }
 
-struct Prepared {
+struct PlannedJob {
     job: Job,
     ticket: Option<Ticket>,
     pull_request: Option<PullRequest>,
@@ -39,16 +39,16 @@ struct Prepared {
 ///
 /// Writes: the context, which stays unused if the job is not created; then see `Store::trigger`.
 /// Idempotent: by the job's id.
-pub(crate) async fn make(
+pub(crate) async fn write_new_job(
     ctx: &Context,
     new: NewJob<'_>,
     entry: &Delivery,
     request: Option<&Request>,
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
-    let made = prepare(ctx, new).await?;
+    let made = plan_job(ctx, new).await?;
     let charge = budget.charge(&made.job);
-    let trigger = Trigger {
+    let trigger = JobCreation {
         job: &made.job,
         ticket: made.ticket.as_ref(),
         pull_request: made.pull_request.as_ref(),
@@ -56,16 +56,16 @@ pub(crate) async fn make(
         charge: charge.as_ref(),
         request,
     };
-    let written = ctx.store.trigger(&trigger).await?;
+    let written = ctx.store.create_job(&trigger).await?;
     if written == Write::Applied {
-        announce(ctx, &made).await;
+        send_new_job_hints(ctx, &made).await;
     }
     Ok(written)
 }
 
 /// Writes: the context, as above; then see `Store::create_ticket`.
 /// Idempotent: by the ticket's key.
-pub(crate) async fn make_with_ticket(
+pub(crate) async fn write_new_ticket_and_job(
     ctx: &Context,
     new: NewJob<'_>,
     delivery: &Delivery,
@@ -73,20 +73,20 @@ pub(crate) async fn make_with_ticket(
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
     let text = new.ticket.map(|(_, text)| text);
-    let made = prepare(ctx, new).await?;
+    let made = plan_job(ctx, new).await?;
     let charge = budget.charge(&made.job);
     let (Some(ticket), Some(text)) = (&made.ticket, text) else {
         return Err(Error::Inconsistent("a new ticket's job has no ticket".into()));
     };
-    let new = Written { ticket, text, delivery, job: Some(&made.job), charge: charge.as_ref(), request };
+    let new = TicketCreation { ticket, text, delivery, job: Some(&made.job), charge: charge.as_ref(), request };
     let written = ctx.store.create_ticket(&new).await?;
     if written == Write::Applied {
-        announce(ctx, &made).await;
+        send_new_job_hints(ctx, &made).await;
     }
     Ok(written)
 }
 
-async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
+async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     let labels = new.ticket.map(|(_, text)| text.runner_labels()).unwrap_or_default();
     let mut plan = JobPlan {
         id: new.id.clone(),
@@ -98,7 +98,7 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
         now: new.now,
     };
     let again = match (new.retry_of, new.ticket) {
-        (Some(of), Some((ticket, _))) => revised_again(ctx, of, &plan, ticket).await?,
+        (Some(of), Some((ticket, _))) => plan_revision_retry(ctx, of, &plan, ticket).await?,
         _ => None,
     };
     let prepared = match again {
@@ -115,7 +115,7 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
                 commands: JobCommands::from_settings(&new.project.settings, new.repository),
                 author: Author::from_settings(&new.project.settings),
             };
-            plan.context = ctx.store.freeze_context(&new.id, &context).await?;
+            plan.context = ctx.store.create_context(&new.id, &context).await?;
             let (mut job, ticket) = match new.ticket {
                 Some((ticket, _)) => {
                     let (job, ticket) = plan_for_ticket(&plan, ticket);
@@ -123,16 +123,16 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
                 }
                 None => (plan_without_ticket(&plan), None),
             };
-            if review::has_unanswered(ctx, &job).await? {
+            if review::has_unanswered_reviews(ctx, &job).await? {
                 job = job.await_reviews(new.now);
             }
-            Prepared { job, ticket, pull_request: None }
+            PlannedJob { job, ticket, pull_request: None }
         }
     };
     let prepared = match new.retry_of {
         Some(of) => {
             let (job, ticket) = to_retry(of, &new.project.settings, prepared.job, prepared.ticket);
-            Prepared { job, ticket, ..prepared }
+            PlannedJob { job, ticket, ..prepared }
         }
         None => prepared,
     };
@@ -142,21 +142,21 @@ async fn prepare(ctx: &Context, new: NewJob<'_>) -> Result<Prepared, Error> {
             labels,
             key: prepared.job.policy.key_owner(),
         };
-        ctx.store.note_class(&prepared.job.project, &prepared.job.class, &needs).await?;
+        ctx.store.create_class(&prepared.job.project, &prepared.job.class, &needs).await?;
     }
     Ok(prepared)
 }
 
 /// Plans the retry of a revision as a revision while its pull request is open. Reuses the frozen review texts.
-async fn revised_again(
+async fn plan_revision_retry(
     ctx: &Context,
     of: &Job,
     plan: &JobPlan<'_>,
     ticket: &Ticket,
-) -> Result<Option<Prepared>, Error> {
+) -> Result<Option<PlannedJob>, Error> {
     let (Some(id), Some(revises)) = (of.pull_request(), &of.revises) else { return Ok(None) };
     let Some(review) = &revises.review else { return Ok(None) };
-    let linked = ctx.store.pull_request(&id).await?;
+    let linked = ctx.store.load_pull_request(&id).await?;
     let place = plan.repository;
     let open = |linked: &PullRequest| {
         linked.state == PullRequestState::Open
@@ -167,26 +167,26 @@ async fn revised_again(
     };
     let Some(linked) = linked.filter(open) else { return Ok(None) };
     let (mut job, mut ticket, pull_request) = plan_revision(plan, ticket, &linked, RevisionPlan { review, head: None });
-    if let Some(context) = ctx.store.context(&of.id, &of.context).await? {
+    if let Some(context) = ctx.store.load_context(&of.id, &of.context).await? {
         // Only the review texts stay frozen, because another repository may have this repository's old name.
         let (commands, author) =
             (JobCommands::from_settings(plan.settings, plan.repository), Author::from_settings(plan.settings));
         let repository = Repository { agent: context.repository.agent, ..plan.repository.clone() };
         let context = prompt::Context { commands, author, repository, ..context };
-        let frozen = ctx.store.freeze_context(&job.id, &context).await?;
-        job = job.admit(frozen, &linked.head, plan.now).map_err(|refusal| Error::refused(refusal, plan.now))?;
+        let frozen = ctx.store.create_context(&job.id, &context).await?;
+        job = job.admit(frozen, &linked.head, plan.now).map_err(|refusal| Error::from_refusal(refusal, plan.now))?;
     }
     ticket.request_state(None, None, None);
-    Ok(Some(Prepared { job, ticket: Some(ticket), pull_request: Some(pull_request) }))
+    Ok(Some(PlannedJob { job, ticket: Some(ticket), pull_request: Some(pull_request) }))
 }
 
 /// Sends the hints of a new job. A lost hint delays it by a minute.
-async fn announce(ctx: &Context, made: &Prepared) {
+async fn send_new_job_hints(ctx: &Context, made: &PlannedJob) {
     let job = &made.job;
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "job created");
-    ctx.hints(async {
+    ctx.send_hints(async {
         if job.status == JobStatus::Pending {
-            ctx.admit_job(&job.id).await;
+            ctx.wake_review_freeze(&job.id).await;
         } else if job.place == Placement::Fargate {
             ctx.wake_job(&job.id).await;
         }

@@ -12,13 +12,13 @@ use pullyard_domain::job::{Job, check_retryable};
 /// Idempotent: with a key, like `create_job`.
 /// Errors: `NotFound` (job, ticket), `KeyReused`, `Contended`; `Denied` if the job has not failed.
 pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Option<EventId>) -> Result<Answer, Error> {
-    let Some(job) = ctx.store.job(of).await? else {
+    let Some(job) = ctx.store.load_job(of).await? else {
         return Err(Error::NotFound { what: "job", name: of.to_string() });
     };
     if check_retryable(&job).is_err() {
         return Err(Error::Denied(Denial::not_retryable(&job)));
     }
-    let request = match ctx.store.context(&job.id, &job.context).await? {
+    let request = match ctx.store.load_context(&job.id, &job.context).await? {
         Some(context) => JobRequest {
             project: job.project.clone(),
             ticket: job.ticket.clone(),
@@ -45,11 +45,11 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
 
 /// Finds the repository's name for a job without a context, if necessary through its pull request.
 async fn repository_name(ctx: &Context, job: &Job) -> Result<RepositoryName, Error> {
-    if let Some(known) = ctx.store.repository(&job.project, &job.integration, job.repository).await? {
+    if let Some(known) = ctx.store.load_repository(&job.project, &job.integration, job.repository).await? {
         return Ok(known.name);
     }
     let linked = match job.pull_request() {
-        Some(id) => ctx.store.pull_request(&id).await?,
+        Some(id) => ctx.store.load_pull_request(&id).await?,
         None => None,
     };
     let name = linked.and_then(|linked| linked.repository_name);

@@ -1,6 +1,6 @@
 //! Handles the event that an ECS task stopped.
 
-use crate::tally::Count;
+use crate::counters::Counter;
 use crate::{Context, Error};
 use pullyard_domain::job::TransitionRefusal;
 use pullyard_domain::task_stopped::TaskStop;
@@ -9,10 +9,10 @@ use pullyard_store::Write;
 /// Restarts a job whose task stopped before its claim. A job that was claimed gets a little time for a late finish.
 /// Idempotent: by the task.
 pub async fn task_stopped(ctx: &Context, stopped: &TaskStop) -> Result<(), Error> {
-    let mut rounds = ctx.rounds(&stopped.job);
+    let mut rounds = ctx.retries(&stopped.job);
     loop {
         let now = ctx.clock.now();
-        let Some(job) = ctx.store.job(&stopped.job).await? else {
+        let Some(job) = ctx.store.load_job(&stopped.job).await? else {
             return Ok(());
         };
         if job.status.is_terminal() {
@@ -23,7 +23,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStop) -> Result<(), Error
         match job.record_task_stop(stopped, now) {
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
                 if unclaimed {
-                    ctx.tally().add(Count::TaskStartFailed);
+                    ctx.counters().add(Counter::TaskStartFailed);
                     tracing::warn!(job.id = %job.id, task = %stopped.arn, reason = %stopped.reason, "task stopped before its claim");
                 } else {
                     tracing::warn!(job.id = %job.id, attempt = job.attempt, task = %stopped.arn, reason = %stopped.reason, "task stopped while it held its job");
@@ -31,9 +31,9 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStop) -> Result<(), Error
                 return Ok(());
             }
             // The task may have claimed concurrently. Retry, because no other event reports this death.
-            Ok(_) => rounds.again().await?,
+            Ok(_) => rounds.backoff().await?,
             Err(TransitionRefusal::LeaseLost | TransitionRefusal::AlreadyDone) => return Ok(()),
-            Err(refusal) => return Err(Error::refused(refusal, now)),
+            Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         }
     }
 }

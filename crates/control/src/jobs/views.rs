@@ -1,7 +1,7 @@
 //! Views of jobs and tickets, composed of several items.
 
 use crate::corrupt::skip_corrupt;
-use crate::runner::Waits;
+use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{JobId, ProjectId, RepositoryName, TicketKey};
@@ -39,7 +39,7 @@ pub struct TicketView {
 }
 
 impl TicketView {
-    fn shows(&self) -> Option<&PullRequestId> {
+    fn linked_pull_request(&self) -> Option<&PullRequestId> {
         self.ticket.shown.pull_request.as_ref().map(|link| &link.id)
     }
 }
@@ -51,86 +51,87 @@ pub struct JobEvents<E> {
     /// Attempt and number of the last event; the cursor of the next page.
     pub cursor: (u32, u64),
     /// The job has ended, and this page reaches its last event.
-    pub end: bool,
+    pub is_complete: bool,
 }
 
 pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
-    let Some(job) = ctx.store.job(id).await? else {
+    let Some(job) = ctx.store.load_job(id).await? else {
         return Err(Error::NotFound { what: "job", name: id.to_string() });
     };
-    view(ctx, job, &mut Waits::default()).await
+    load_view(ctx, job, &mut WaitExplainer::default()).await
 }
 
-pub(crate) async fn view(ctx: &Context, job: Job, waits: &mut Waits) -> Result<JobView, Error> {
+pub(crate) async fn load_view(ctx: &Context, job: Job, waits: &mut WaitExplainer) -> Result<JobView, Error> {
     let now = ctx.clock.now();
-    let context = ctx.store.context(&job.id, &job.context).await?;
+    let context = ctx.store.load_context(&job.id, &job.context).await?;
     let (title, repository) = match &context {
         Some(context) => (context.title(), Some(context.repository_name().clone())),
-        None => unread(ctx, &job).await?,
+        None => load_title_and_repository(ctx, &job).await?,
     };
     Ok(JobView {
         title,
-        revises: revised(ctx, &job, repository.as_ref()).await?,
+        revises: load_revised_pull_request(ctx, &job, repository.as_ref()).await?,
         repository,
-        waits: waits.of(ctx, &job, now).await?,
+        waits: waits.explain(ctx, &job, now).await?,
         now,
         job,
     })
 }
 
 /// The last known state of a job's pull request. `None` if it is unreadable or now belongs to another project.
-pub async fn state_of_made(ctx: &Context, job: &Job) -> Result<Option<PullRequestState>, Error> {
+pub async fn load_pull_request_state(ctx: &Context, job: &Job) -> Result<Option<PullRequestState>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
     let (integration, repository) = (job.integration.clone(), job.repository);
     let id = PullRequestId { integration, repository, number: result.number };
-    let linked = skip_corrupt(ctx, ctx.store.pull_request(&id).await)?.flatten();
+    let linked = skip_corrupt(ctx, ctx.store.load_pull_request(&id).await)?.flatten();
     Ok(linked.filter(|linked| linked.project == job.project).map(|linked| linked.state))
 }
 
-async fn unread(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {
+async fn load_title_and_repository(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {
     let text = match &job.ticket {
-        Some(key) => ctx.store.ticket_text(&job.project, key).await?,
+        Some(key) => ctx.store.load_ticket_text(&job.project, key).await?,
         None => None,
     };
-    let repository = ctx.store.repository(&job.project, &job.integration, job.repository).await?;
+    let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
     Ok((text.map(|stored| stored.text.title).unwrap_or_default(), repository.map(|repository| repository.name)))
 }
 
-async fn revised(
+async fn load_revised_pull_request(
     ctx: &Context,
     job: &Job,
     repository: Option<&RepositoryName>,
 ) -> Result<Option<RevisedPullRequest>, Error> {
     let Some(id) = job.pull_request() else { return Ok(None) };
-    let linked = ctx.store.pull_request(&id).await?;
+    let linked = ctx.store.load_pull_request(&id).await?;
     let url = linked.map(|linked| linked.url).unwrap_or_default();
     Ok(Some(RevisedPullRequest { number: id.number, label: pull_request_label(repository, id.number), url }))
 }
 
 pub async fn ticket_view(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
-    let mut view = [with_text(ctx, project, key).await?];
+    let mut view = [load_ticket_with_text(ctx, project, key).await?];
     add_states(ctx, &mut view).await?;
     let [view] = view;
     Ok(view)
 }
 
-async fn with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
-    let (ticket, text) = tokio::try_join!(ctx.store.ticket(project, key), ctx.store.ticket_text(project, key))?;
+async fn load_ticket_with_text(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<TicketView, Error> {
+    let (ticket, text) =
+        tokio::try_join!(ctx.store.load_ticket(project, key), ctx.store.load_ticket_text(project, key))?;
     let ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
-    let project = if ticket.held { ctx.store.project(project).await? } else { None };
+    let project = if ticket.held { ctx.store.load_project(project).await? } else { None };
     let waits = project.and_then(|project| ticket.wait_reason(&project, ctx.clock.now()));
     Ok(TicketView { ticket, text: text.map(|stored| stored.text).unwrap_or_default(), waits, pull_request: None })
 }
 
 /// Skips pull requests that are unreadable or now belong to another project.
 async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
-    let ids: BTreeSet<_> = views.iter().filter_map(TicketView::shows).cloned().collect();
+    let ids: BTreeSet<_> = views.iter().filter_map(TicketView::linked_pull_request).cloned().collect();
     let mut known = BTreeMap::new();
-    for linked in ctx.store.pull_requests(&ids).await? {
+    for linked in ctx.store.load_pull_requests(&ids).await? {
         known.extend(skip_corrupt(ctx, linked)?.map(|linked| (linked.id.clone(), linked)));
     }
     for view in views {
-        let linked = view.shows().and_then(|id| known.get(id));
+        let linked = view.linked_pull_request().and_then(|id| known.get(id));
         view.pull_request = linked.filter(|linked| linked.project == view.ticket.project).map(|linked| linked.state);
     }
     Ok(())
@@ -142,10 +143,10 @@ pub async fn ticket_views(
     after: Option<&str>,
     limit: i32,
 ) -> Result<(Vec<TicketView>, Option<String>), Error> {
-    let (keys, next) = ctx.store.ticket_keys(project, after, limit).await?;
+    let (keys, next) = ctx.store.list_ticket_keys(project, after, limit).await?;
     let mut views = Vec::with_capacity(keys.len());
     for key in keys {
-        match with_text(ctx, project, &key).await {
+        match load_ticket_with_text(ctx, project, &key).await {
             Ok(view) => views.push(view),
             // The index may lag behind a deletion.
             Err(Error::NotFound { .. }) => {}
@@ -156,24 +157,24 @@ pub async fn ticket_views(
     Ok((views, next))
 }
 
-const BATCHES: i32 = 20;
+const MAX_BATCHES: i32 = 20;
 
 /// Events after `cursor` (attempt, number). While the attempt runs, the list ends before a missing batch.
-pub async fn events_of<E: DeserializeOwned>(
+pub async fn list_events<E: DeserializeOwned>(
     ctx: &Context,
     id: &JobId,
     cursor: (u32, u64),
 ) -> Result<JobEvents<E>, Error> {
-    let Some(job) = ctx.store.job(id).await? else {
+    let Some(job) = ctx.store.load_job(id).await? else {
         return Err(Error::NotFound { what: "job", name: id.to_string() });
     };
-    note_watched(ctx, &job).await;
+    mark_watched(ctx, &job).await;
     let (mut attempt, mut seq) = (cursor.0.max(1), cursor.1);
     let mut events = Vec::new();
     loop {
         let running = attempt == job.attempt && job.status.is_active();
-        let batches = ctx.store.event_batches::<E>(id, attempt, seq, BATCHES).await?;
-        let full = i32::try_from(batches.len()).is_ok_and(|len| len >= BATCHES);
+        let batches = ctx.store.list_event_batches::<E>(id, attempt, seq, MAX_BATCHES).await?;
+        let full = i32::try_from(batches.len()).is_ok_and(|len| len >= MAX_BATCHES);
         for batch in batches {
             if running && batch.first > seq + 1 {
                 break;
@@ -186,14 +187,14 @@ pub async fn events_of<E: DeserializeOwned>(
         }
         if full || attempt >= job.attempt {
             let end = job.status.is_terminal() && !full;
-            return Ok(JobEvents { events, cursor: (attempt, seq), end });
+            return Ok(JobEvents { events, cursor: (attempt, seq), is_complete: end });
         }
         (attempt, seq) = (attempt + 1, 0);
     }
 }
 
 /// Marks the job as watched, so that its runner sends events sooner. Best effort; the next page repeats it.
-async fn note_watched(ctx: &Context, job: &Job) {
+async fn mark_watched(ctx: &Context, job: &Job) {
     let Some(until) = job.renew_watch(ctx.clock.now()) else { return };
     if let Err(error) = ctx.store.note_watched(&job.id, until).await {
         tracing::warn!(job.id = %job.id, error = %error, "viewer of a job not recorded: {error}");

@@ -1,10 +1,10 @@
 //! Polls one repository: compares its linked pull requests with the forge.
 
 use crate::corrupt::skip_corrupt;
-use crate::error::said;
-use crate::forge::{forge_of, too_slow};
-use crate::review::translate::{comment_event, review_event, seen};
-use crate::review::{Reach, decide_review, name_learnt, pull_request_changed};
+use crate::error::format_for_table;
+use crate::forge::{forge_client, timeout_error};
+use crate::review::translate::{comment_event, review_event, to_seen_pull_request};
+use crate::review::{ProjectScope, decide_review, record_pull_request_change, update_repository_name};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -15,26 +15,26 @@ use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{RequestedAction, ReviewEvent};
 use pullyard_domain::time::Timestamp;
-use pullyard_forge::{PullRequest as Told, Review, ReviewState};
+use pullyard_forge::{PullRequest as WebhookEvent, Review, ReviewState};
 use pullyard_store::Error as StoreError;
 use std::time::Duration;
 
 /// Limits for reading the forge's list: the number of pages, and the time after which no further page is read.
-const MOST_PAGES: u32 = 5;
-const PAGES_WITHIN: Duration = Duration::from_secs(5);
+const MAX_PAGES: u32 = 5;
+const LIST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time limits of a round and of one pull request. The function is stopped after a minute, and the rest is repeated.
-const ROUND: Duration = Duration::from_secs(15);
-const ONE: Duration = Duration::from_secs(15);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(15);
+const PULL_REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Allowed difference between the forge's clock and ours, or between a review and the link of its pull request.
-const APART: Duration = Duration::from_secs(600);
+const CLOCK_SKEW: Duration = Duration::from_secs(600);
 
-const PASSED_OVER: &str = "more pull requests changed than one poll reads; the next full comparison finds skipped \
+const LIST_TRUNCATED: &str = "more pull requests changed than one poll reads; the next full comparison finds skipped \
                            reviews, but not reopened pull requests";
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct PollCounts {
     pub(super) pull_requests: usize,
     pub(super) reviews: usize,
     pub(super) problem: Option<String>,
@@ -44,24 +44,24 @@ struct Round<'a> {
     ctx: &'a Context,
     integration: &'a Integration,
     repository: &'a Repository,
-    reach: Reach,
+    scope: ProjectScope,
     started: Timestamp,
     /// Earlier rounds have seen reviews from before this time.
     since: Timestamp,
-    found: Found,
-    look: PollProgress,
+    counts: PollCounts,
+    progress: PollProgress,
     compared: Vec<u64>,
 }
 
 /// Compares changed pull requests. If due, then compares all open ones, from where the last round stopped.
-pub(super) async fn look(
+pub(super) async fn run_round(
     ctx: &Context,
     integration: &Integration,
     poll: &Poll,
-) -> Result<(Found, PollProgress), Error> {
+) -> Result<(PollCounts, PollProgress), Error> {
     let known = &poll.look;
-    let repository = ctx.store.repository(&poll.project, &poll.integration, poll.repository).await?;
-    let Some(repository) = repository else { return Ok((Found::default(), known.clone())) };
+    let repository = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await?;
+    let Some(repository) = repository else { return Ok((PollCounts::default(), known.clone())) };
     let started = ctx.clock.now();
     let is_full = known.is_full_due(integration.kind, started);
     let seen = known.since.unwrap_or(started);
@@ -69,11 +69,11 @@ pub(super) async fn look(
         ctx,
         integration,
         repository: &repository,
-        reach: Reach::of(poll.project.clone()),
+        scope: ProjectScope::single(poll.project.clone()),
         started,
-        since: seen.minus(APART),
-        found: Found::default(),
-        look: PollProgress {
+        since: seen.minus(CLOCK_SKEW),
+        counts: PollCounts::default(),
+        progress: PollProgress {
             since: Some(seen),
             began: known.began.or(is_full.then_some(started)),
             problem: known.problem.clone().filter(|_| known.began.is_some()),
@@ -86,16 +86,16 @@ pub(super) async fn look(
     if is_full {
         round.compare_open().await?;
     }
-    Ok((round.found, round.look))
+    Ok((round.counts, round.progress))
 }
 
 impl Round<'_> {
     fn is_over(&self) -> bool {
-        self.ctx.clock.now().since(self.started) >= ROUND
+        self.ctx.clock.now().since(self.started) >= ROUND_TIMEOUT
     }
 
     fn is_full(&self) -> bool {
-        self.found.pull_requests >= usize::from(max_compared_per_poll(self.integration.kind))
+        self.counts.pull_requests >= usize::from(max_compared_per_poll(self.integration.kind))
     }
 
     fn id(&self, number: u64) -> PullRequestId {
@@ -104,60 +104,60 @@ impl Round<'_> {
 
     /// Adds the changed pull requests in the forge's list to those to compare.
     async fn list_changed(&mut self) -> Result<(), Error> {
-        let since = self.look.listed.or(self.look.since).unwrap_or(self.started).minus(APART);
+        let since = self.progress.listed.or(self.progress.since).unwrap_or(self.started).minus(CLOCK_SKEW);
         let mut numbers = Vec::new();
-        let listed = in_time(self.integration, self.changed_since(since, &mut numbers)).await;
+        let listed = with_timeout(self.integration, self.list_changed_since(since, &mut numbers)).await;
         // Use the numbers of a list that failed midway, too. The next round reads the whole list again.
         let mut has_room = true;
         for number in numbers {
-            if !self.look.changed.contains(&number) {
-                has_room = self.look.changed.len() < MAX_CHANGED;
+            if !self.progress.changed.contains(&number) {
+                has_room = self.progress.changed.len() < MAX_CHANGED;
                 if !has_room {
                     break;
                 }
-                self.look.changed.push(number);
+                self.progress.changed.push(number);
             }
         }
         match listed {
             Ok(is_cut) => {
                 if has_room {
-                    self.look.listed = Some(self.started);
+                    self.progress.listed = Some(self.started);
                 }
                 if is_cut {
                     tracing::warn!(repository = %self.repository.name, "older changed pull requests skipped");
-                    self.look.problem = Some(PASSED_OVER.to_owned());
+                    self.progress.problem = Some(LIST_TRUNCATED.to_owned());
                 }
             }
             Err(error) => {
-                let error = problem_of(error)?;
+                let error = as_problem(error)?;
                 tracing::warn!(repository = %self.repository.name, error = %error, "forge did not list pull requests");
-                self.look.problem = Some(said(&error));
+                self.progress.problem = Some(format_for_table(&error));
             }
         }
         Ok(())
     }
 
     /// Collects linked pull requests that changed after `since`, newest first. Returns whether older ones were skipped.
-    async fn changed_since(&self, since: Timestamp, numbers: &mut Vec<u64>) -> Result<bool, Error> {
-        let forge = forge_of(self.ctx, self.integration, self.repository).await?;
+    async fn list_changed_since(&self, since: Timestamp, numbers: &mut Vec<u64>) -> Result<bool, Error> {
+        let forge = forge_client(self.ctx, self.integration, self.repository).await?;
         let began = self.ctx.clock.now();
-        for page in 1..=MOST_PAGES {
+        for page in 1..=MAX_PAGES {
             // Treat a cut list as read, because a slow list would be as slow the next time.
-            if page > 1 && self.ctx.clock.now().since(began) >= PAGES_WITHIN {
+            if page > 1 && self.ctx.clock.now().since(began) >= LIST_TIMEOUT {
                 break;
             }
             let listed = forge.pull_requests(self.repository.name.as_str(), page).await?;
-            if let Some(first) = listed.found.first().filter(|_| page == 1) {
-                self.name_in(first).await?;
+            if let Some(first) = listed.items.first().filter(|_| page == 1) {
+                self.current_name(first).await?;
             }
-            for told in listed.found {
+            for told in listed.items {
                 if Timestamp::from_millis(told.updated_at.millis()) < since {
                     return Ok(false);
                 }
-                let linked = self.ctx.store.pull_request(&self.id(told.number)).await;
+                let linked = self.ctx.store.load_pull_request(&self.id(told.number)).await;
                 // An item that cannot be parsed is compared, so that the round reports it.
                 let is_linked =
-                    |linked: Option<PullRequest>| linked.is_some_and(|linked| self.reach.includes(&linked.project));
+                    |linked: Option<PullRequest>| linked.is_some_and(|linked| self.scope.includes(&linked.project));
                 if skip_corrupt(self.ctx, linked)?.is_none_or(is_linked) {
                     numbers.push(told.number);
                 }
@@ -171,7 +171,7 @@ impl Round<'_> {
 
     /// Compares the listed pull requests. Failed and undecided ones go to the end of the next round's list.
     async fn compare_changed(&mut self) -> Result<(), Error> {
-        let mut left = std::mem::take(&mut self.look.changed).into_iter();
+        let mut left = std::mem::take(&mut self.progress.changed).into_iter();
         let mut again = Vec::new();
         // Compare at least one, even if reading the list took all the time.
         while self.compared.is_empty() || !(self.is_over() || self.is_full()) {
@@ -180,7 +180,7 @@ impl Round<'_> {
                 again.push(number);
             }
         }
-        self.look.changed = left.chain(again).collect();
+        self.progress.changed = left.chain(again).collect();
         Ok(())
     }
 
@@ -191,65 +191,67 @@ impl Round<'_> {
             if self.is_over() || self.is_full() {
                 return Ok(());
             }
-            let after = self.look.after.as_deref();
-            let (ids, next) = self.ctx.store.open_pull_requests(&self.repository.project, after, page).await?;
+            let after = self.progress.after.as_deref();
+            let (ids, next) = self.ctx.store.list_open_pull_requests(&self.repository.project, after, page).await?;
             let last = ids.len();
             for (nth, (id, row)) in (1..).zip(ids) {
                 if id == self.id(id.number) && !self.compared.contains(&id.number) {
                     self.compare(id.number).await?;
                     if self.is_over() && (nth < last || next.is_some()) {
-                        self.look.after = Some(row);
+                        self.progress.after = Some(row);
                         return Ok(());
                     }
                 }
             }
-            self.look.after = next;
-            if self.look.after.is_none() {
+            self.progress.after = next;
+            if self.progress.after.is_none() {
                 break;
             }
         }
-        let began = self.look.began.take();
-        if self.look.problem.is_none() && self.look.changed.is_empty() {
-            self.look.since = began;
+        let began = self.progress.began.take();
+        if self.progress.problem.is_none() && self.progress.changed.is_empty() {
+            self.progress.since = began;
         }
         Ok(())
     }
 
     /// Returns whether the pull request needs no further comparison.
     async fn compare(&mut self, number: u64) -> Result<bool, Error> {
-        self.found.pull_requests += 1;
+        self.counts.pull_requests += 1;
         self.compared.push(number);
-        match in_time(self.integration, Box::pin(self.compared(&self.id(number)))).await {
+        match with_timeout(self.integration, Box::pin(self.compare_reviews(&self.id(number)))).await {
             Ok(compared) => {
-                self.found.reviews += compared.reviews;
+                self.counts.reviews += compared.reviews;
                 let is_done = compared.undecided.is_none();
-                self.look.problem = compared.undecided.or(self.look.problem.take());
+                self.progress.problem = compared.undecided.or(self.progress.problem.take());
                 Ok(is_done)
             }
             Err(error) => {
-                let error = problem_of(error)?;
+                let error = as_problem(error)?;
                 tracing::warn!(pull_request = %self.id(number), error = %error, "pull request comparison failed");
-                self.look.problem = Some(said(&error));
+                self.progress.problem = Some(format_for_table(&error));
                 Ok(false)
             }
         }
     }
 
-    async fn compared(&self, id: &PullRequestId) -> Result<Compared, Error> {
-        let mut compared = Compared::default();
-        let linked = self.ctx.store.pull_request(id).await?.filter(|linked| self.reach.includes(&linked.project));
+    async fn compare_reviews(&self, id: &PullRequestId) -> Result<Comparison, Error> {
+        let mut compared = Comparison::default();
+        let linked = self.ctx.store.load_pull_request(id).await?.filter(|linked| self.scope.includes(&linked.project));
         let Some(linked) = linked else { return Ok(compared) };
-        let forge = forge_of(self.ctx, self.integration, self.repository).await?;
+        let forge = forge_client(self.ctx, self.integration, self.repository).await?;
         let told = forge.pull_request(self.repository.name.as_str(), id.number).await?;
-        let name = self.name_in(&told).await?;
-        let now = seen(id.integration.clone(), id.repository, name.clone(), &told);
-        pull_request_changed(self.ctx, &self.reach, &now).await?;
+        let name = self.current_name(&told).await?;
+        let now = to_seen_pull_request(id.integration.clone(), id.repository, name.clone(), &told);
+        record_pull_request_change(self.ctx, &self.scope, &now).await?;
         if now.state != PullRequestState::Open {
             return Ok(compared);
         }
-        let reviews = forge.reviews(name.as_str(), id.number).await?.found;
+        let reviews = forge.reviews(name.as_str(), id.number).await?.items;
         // A review without this time is not submitted yet.
-        for review in standing(self.integration.kind, &reviews).filter(|review| review.submitted_at.is_some()) {
+        for review in
+            active_change_requests(self.integration.kind, &reviews).filter(|review| review.submitted_at.is_some())
+        {
             let event = review_event(
                 Source::Poll,
                 None,
@@ -261,7 +263,7 @@ impl Round<'_> {
             self.decide_missed(&linked, &event, &mut compared).await?;
         }
         // Last, so that a failure to list comments does not block reviews.
-        for comment in forge.issue_comments(name.as_str(), id.number).await?.found {
+        for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
             let Some(event) = comment_event(&comment, now.clone()) else { continue };
             self.decide_missed(&linked, &event, &mut compared).await?;
         }
@@ -273,12 +275,12 @@ impl Round<'_> {
         &self,
         linked: &PullRequest,
         event: &ReviewEvent,
-        compared: &mut Compared,
+        compared: &mut Comparison,
     ) -> Result<(), Error> {
         if event.submitted_at < self.since {
             return Ok(());
         }
-        let first = self.ctx.store.delivery(&event.ledger_id(&linked.project)).await?;
+        let first = self.ctx.store.load_delivery(&event.ledger_id(&linked.project)).await?;
         let first = first.as_ref().map(|first| &first.reason);
         let is_known = match linked.ticket {
             Some(_) => is_decided_for_linked(first),
@@ -287,7 +289,7 @@ impl Round<'_> {
         if is_known {
             return Ok(());
         }
-        let answer = Box::pin(decide_review(self.ctx, &self.reach, event)).await?;
+        let answer = Box::pin(decide_review(self.ctx, &self.scope, event)).await?;
         match answer.reason {
             reason if should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
                 compared.undecided = Some(reason.sentence());
@@ -299,21 +301,21 @@ impl Round<'_> {
     }
 
     /// Returns the repository's name from the forge's answer. Stores a new name.
-    /// Errors: `Taken` if another repository now has the stored name, so that the answer is about that one.
-    async fn name_in(&self, told: &Told) -> Result<RepositoryName, Error> {
+    /// Errors: `NameTaken` if another repository now has the stored name, so that the answer is about that one.
+    async fn current_name(&self, told: &WebhookEvent) -> Result<RepositoryName, Error> {
         let known = self.repository;
         let Some(base) = &told.base_repository else { return Ok(known.name.clone()) };
         if base.id != known.id {
-            return Err(Error::Taken { what: "repository", name: known.name.to_string() });
+            return Err(Error::NameTaken { what: "repository", name: known.name.to_string() });
         }
         let Some(name) = &base.full_name else { return Ok(known.name.clone()) };
-        name_learnt(self.ctx, &self.reach, self.integration, known, name).await?;
+        update_repository_name(self.ctx, &self.scope, self.integration, known, name).await?;
         RepositoryName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))
     }
 }
 
 #[derive(Default)]
-struct Compared {
+struct Comparison {
     reviews: usize,
     /// Why a review or comment is undecided: the forge did not return its author's permission.
     undecided: Option<String>,
@@ -321,7 +323,7 @@ struct Compared {
 
 /// Returns an error after which the round continues. Contention and an unreadable item affect one pull request only.
 /// Errors: any other `Store` error.
-pub(super) fn problem_of(error: Error) -> Result<Error, Error> {
+pub(super) fn as_problem(error: Error) -> Result<Error, Error> {
     match error {
         Error::Store(error) if !matches!(error, StoreError::Contended { .. } | StoreError::Corrupt { .. }) => {
             Err(error.into())
@@ -331,16 +333,16 @@ pub(super) fn problem_of(error: Error) -> Result<Error, Error> {
 }
 
 /// Stops a step that takes too long, so that an unresponsive forge does not use up the round.
-async fn in_time<T>(integration: &Integration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(ONE, step).await {
+async fn with_timeout<T>(integration: &Integration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(PULL_REQUEST_TIMEOUT, step).await {
         Ok(done) => done,
-        Err(_) => Err(too_slow(integration, ONE)),
+        Err(_) => Err(timeout_error(integration, PULL_REQUEST_TIMEOUT)),
     }
 }
 
 /// Returns the reviews that still request changes. A later approval by the same user withdraws earlier requests. If the
 /// forge has one request per user, only the last one counts.
-fn standing(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
+fn active_change_requests(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<Item = &Review> {
     let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
     let overrules = move |state: ReviewState| match state {
         ReviewState::Approved => true,

@@ -1,9 +1,9 @@
 //! Decides a review: creates its job, stores it to wait, or records the refusal.
 
-use super::changed::pull_request_changed;
-use super::facts::{Loaded, Reach, job_of, load, project_of};
-use super::permission::ask_now;
-use super::start::{announce_revision, plan};
+use super::facts::{LoadedFacts, ProjectScope, answered_job, load_facts, load_project_id};
+use super::permission::get_permission_or_unknown;
+use super::plan_review_job::{plan_review_job, send_revision_hints};
+use super::pull_request_changed::record_pull_request_change;
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -15,32 +15,36 @@ use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, 
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wakeup::QueuedReview;
-use pullyard_store::{TriggerReview, WaitsForJob, Write};
+use pullyard_store::{ReviewTrigger, ReviewWait, Write};
 
 /// Idempotent: by the review's id, across all sources; a repeat gets the first answer.
 /// Errors: `Contended` if concurrent writers kept changing the ticket. The review is then not stored; try again.
-pub async fn decide_review(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
-    let mut rounds = ctx.rounds(&event.pull_request.id);
+pub async fn decide_review(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
+    let mut rounds = ctx.retries(&event.pull_request.id);
     // Boxed, as below: otherwise all these futures are on the caller's stack.
-    let mut loaded = Box::pin(load(ctx, reach, event, vouched(event))).await?;
+    let mut loaded = Box::pin(load_facts(ctx, reach, event, requester_permission(event))).await?;
     loop {
-        if tells_news(&loaded, event) {
+        if has_state_change(&loaded, event) {
             // First, because the stored state decides about waiting reviews, and this change may not be reported again.
-            Box::pin(pull_request_changed(ctx, reach, &event.pull_request)).await?;
-            loaded = Box::pin(load(ctx, reach, event, loaded.facts.permission)).await?;
+            Box::pin(record_pull_request_change(ctx, reach, &event.pull_request)).await?;
+            loaded = Box::pin(load_facts(ctx, reach, event, loaded.facts.permission)).await?;
         }
-        let decision = Box::pin(decided(ctx, event, &mut loaded)).await?;
+        let decision = Box::pin(decide_with_permission(ctx, event, &mut loaded)).await?;
         if let Some(answer) = Box::pin(apply(ctx, event, &loaded, decision)).await? {
-            ctx.tally().decided(&answer.reason);
+            ctx.counters().count_decision(&answer.reason);
             return Ok(answer);
         }
-        rounds.again().await?;
-        loaded = Box::pin(load(ctx, reach, event, loaded.facts.permission)).await?;
+        rounds.backoff().await?;
+        loaded = Box::pin(load_facts(ctx, reach, event, loaded.facts.permission)).await?;
     }
 }
 
 /// Decides from loaded facts. Requests the author's permission from the forge at most once, when its guard is reached.
-async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Result<Decision, Error> {
+async fn decide_with_permission(
+    ctx: &Context,
+    event: &ReviewEvent,
+    loaded: &mut LoadedFacts,
+) -> Result<Decision, Error> {
     let own = || JobId::for_review(&event.pull_request.id, &event.review);
     let job = loaded.review.as_ref().map_or_else(own, Review::next_job_id);
     loop {
@@ -52,7 +56,8 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
                 };
                 // The other facts are not reloaded, because the write is refused if they changed.
                 let number = event.pull_request.id.number;
-                let asked = ask_now(ctx, &loaded.integration, repository, number, &event.author).await;
+                let asked =
+                    get_permission_or_unknown(ctx, &loaded.integration, repository, number, &event.author).await;
                 loaded.facts.permission = Some(asked);
             }
         }
@@ -60,7 +65,7 @@ async fn decided(ctx: &Context, event: &ReviewEvent, loaded: &mut Loaded) -> Res
 }
 
 /// Whether the event has a change of the pull request's state that is not recorded yet.
-fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
+fn has_state_change(loaded: &LoadedFacts, event: &ReviewEvent) -> bool {
     let seen = &event.pull_request;
     loaded.pull_request.as_ref().is_some_and(|linked| {
         linked
@@ -70,10 +75,10 @@ fn tells_news(loaded: &Loaded, event: &ReviewEvent) -> bool {
 }
 
 /// Like `decide_review`, for a caller that cannot retry: a contended review is queued, and the answer is `Queued`.
-pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) -> Result<Answer, Error> {
+pub async fn decide_or_queue(ctx: &Context, reach: &ProjectScope, event: &ReviewEvent) -> Result<Answer, Error> {
     match decide_review(ctx, reach, event).await {
         Err(error) if is_contended(&error) => {
-            let mut projects = vec![reach.home.clone()];
+            let mut projects = vec![reach.main_project.clone()];
             projects.extend(reach.others.iter().cloned());
             ctx.wakeups
                 .queue_review(&QueuedReview { hook: reach.hook.clone(), projects, event: event.clone() })
@@ -82,7 +87,7 @@ pub async fn decide_or_queue(ctx: &Context, reach: &Reach, event: &ReviewEvent) 
                 Some(&event.pull_request.repository),
                 event.pull_request.id.number,
             );
-            let project = project_of(ctx, reach, &event.pull_request).await?;
+            let project = load_project_id(ctx, reach, &event.pull_request).await?;
             Ok(Answer { delivery: event.ledger_id(&project), reason: Reason::Queued { pr }, job: None })
         }
         decided => decided,
@@ -94,21 +99,23 @@ fn is_contended(error: &Error) -> bool {
 }
 
 /// The API token authorises a user of our own API.
-fn vouched(event: &ReviewEvent) -> Option<Permission> {
+fn requester_permission(event: &ReviewEvent) -> Option<Permission> {
     (event.source == Source::Person).then_some(Permission::Write)
 }
 
 async fn apply(
     ctx: &Context,
     event: &ReviewEvent,
-    loaded: &Loaded,
+    loaded: &LoadedFacts,
     decision: Decision,
 ) -> Result<Option<Answer>, Error> {
     let now = loaded.facts.now;
     let delivery = delivery_of(event, loaded, &decision.reason);
     let written = match decision.follow {
         Follow::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
-        Follow::Defer { opens_at, held } => remember(ctx, event, loaded, &delivery, Wait { opens_at, held }).await?,
+        Follow::Defer { opens_at, held } => {
+            store_waiting_review(ctx, event, loaded, &delivery, WaitCondition { opens_at, held }).await?
+        }
         Follow::Record => Write::Applied,
     };
     if written == Write::Stale {
@@ -116,29 +123,29 @@ async fn apply(
     }
     let remembered = matches!(decision.follow, Follow::Defer { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
-        let answered = match &loaded.first {
+        let answered = match &loaded.first_delivery {
             Some(first) => {
                 ctx.store.note_repeat(&first.id, now).await?;
                 first.id.clone()
             }
             None => delivery.id,
         };
-        return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: job_of(loaded) }));
+        return Ok(Some(Answer { delivery: answered, reason: decision.reason, job: answered_job(loaded) }));
     }
-    let is_for_people = is_for_people(&decision.reason);
+    let is_for_people = is_shown_to_users(&decision.reason);
     if !remembered {
         // Show the refusal first: once it is in the ledger, no later round returns to it.
-        if is_for_people && tell_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
+        if is_for_people && post_refusal(ctx, loaded, &decision.reason).await? == Write::Stale {
             return Ok(None);
         }
         // Stale: another process decided the review finally. A waiting review already has its entry.
-        if ctx.store.record(&delivery).await? == Write::Stale {
+        if ctx.store.record_delivery(&delivery).await? == Write::Stale {
             return Ok(None);
         }
     }
-    said(event, loaded, &decision.reason);
+    log_decision(event, loaded, &decision.reason);
     if remembered && is_for_people {
-        tell(ctx, loaded, &decision.reason).await;
+        post_note(ctx, loaded, &decision.reason).await;
     }
     let job = match &decision.reason {
         Reason::JobActive { job, .. } | Reason::HeldForJob { job } => Some(job.clone()),
@@ -150,7 +157,7 @@ async fn apply(
 async fn trigger(
     ctx: &Context,
     event: &ReviewEvent,
-    loaded: &Loaded,
+    loaded: &LoadedFacts,
     decision: Decision,
     delivery: &Delivery,
 ) -> Result<Option<Answer>, Error> {
@@ -168,15 +175,16 @@ async fn trigger(
     {
         linked = heard;
     }
-    named(&mut linked, event);
-    let planned = plan(ctx, id, project, repository, ticket, &linked, &event.review, loaded.facts.now).await?;
+    set_display_fields(&mut linked, event);
+    let planned =
+        plan_review_job(ctx, id, project, repository, ticket, &linked, &event.review, loaded.facts.now).await?;
     let (job, ticket, pull_request) = planned;
     let state = ReviewState::Started { job: id.clone() };
     let review = Review::from_event(event, &project.id, &ticket.key, state, loaded.facts.now)
         .next_version(loaded.review.as_ref());
     let written = ctx
         .store
-        .trigger_review(&TriggerReview {
+        .create_review_job(&ReviewTrigger {
             job: &job,
             ticket: &ticket,
             pull_request: &pull_request,
@@ -188,12 +196,12 @@ async fn trigger(
     if written == Write::Stale {
         return Ok(None);
     }
-    said(event, loaded, &decision.reason);
-    announce_revision(ctx, &job, &pull_request).await;
+    log_decision(event, loaded, &decision.reason);
+    send_revision_hints(ctx, &job, &pull_request).await;
     Ok(Some(Answer { delivery: delivery.id.clone(), reason: decision.reason, job: Some(job.id) }))
 }
 
-pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
+pub(super) fn set_display_fields(linked: &mut PullRequest, event: &ReviewEvent) {
     linked.repository_name = Some(event.pull_request.repository.clone());
     if linked.url.is_empty() {
         linked.url.clone_from(&event.pull_request.url);
@@ -204,18 +212,18 @@ pub(super) fn named(linked: &mut PullRequest, event: &ReviewEvent) {
 }
 
 #[derive(Clone, Copy)]
-struct Wait {
+struct WaitCondition {
     opens_at: Timestamp,
     held: bool,
 }
 
 /// One write with the mark on the ticket: a review without a mark would never be settled after a crash.
-async fn remember(
+async fn store_waiting_review(
     ctx: &Context,
     event: &ReviewEvent,
-    loaded: &Loaded,
+    loaded: &LoadedFacts,
     delivery: &Delivery,
-    wait: Wait,
+    wait: WaitCondition,
 ) -> Result<Write, Error> {
     let (Some(project), Some(ticket), Some(pull_request)) = (&loaded.project, &loaded.ticket, &loaded.pull_request)
     else {
@@ -239,14 +247,14 @@ async fn remember(
         // A request may shorten the wait of other reviews, so it needs the condition on the ticket.
         match ticket.active_job.as_ref().filter(|_| !is_request) {
             Some(job) => {
-                let wait = WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at };
+                let wait = ReviewWait { review, from: None, delivery: Some(delivery), job, opens_at };
                 match ctx.store.wait_for_job(&wait).await? {
                     Write::Applied => Write::Applied,
                     // The job ended, or an older version wrote the ticket: write over the revision that was read.
-                    Write::Stale => ctx.store.remember_review(review, delivery, &marked).await?,
+                    Write::Stale => ctx.store.create_deferred_review(review, delivery, &marked).await?,
                 }
             }
-            None => ctx.store.remember_review(review, delivery, &marked).await?,
+            None => ctx.store.create_deferred_review(review, delivery, &marked).await?,
         }
     };
     if written == Write::Applied && ticket.active_job.is_none() && !wait.held && opens_at <= ctx.clock.now() {
@@ -256,7 +264,7 @@ async fn remember(
 }
 
 /// Strangers, our own comments and irrelevant events get no visible answer.
-fn is_for_people(reason: &Reason) -> bool {
+fn is_shown_to_users(reason: &Reason) -> bool {
     matches!(
         reason,
         Reason::RetriggerDisabled { .. }
@@ -274,7 +282,7 @@ fn is_for_people(reason: &Reason) -> bool {
 
 /// Stores a refusal to be shown on the pull request. `Stale` means that the pull request changed, so decide again.
 /// Idempotent: the same refusal is not stored twice.
-async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result<Write, Error> {
+async fn post_refusal(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) -> Result<Write, Error> {
     let Some(known) = &loaded.pull_request else { return Ok(Write::Applied) };
     let mut linked = known.clone();
     linked.repository_name = Some(loaded.facts.repository.clone());
@@ -289,10 +297,10 @@ async fn tell_refusal(ctx: &Context, loaded: &Loaded, reason: &Reason) -> Result
 }
 
 /// Best effort: the ledger has the answer, and the final one is shown later.
-async fn tell(ctx: &Context, loaded: &Loaded, reason: &Reason) {
+async fn post_note(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) {
     let Some(id) = loaded.pull_request.as_ref().map(|linked| &linked.id) else { return };
     for _ in 0..3 {
-        let told = match ctx.store.pull_request(id).await {
+        let told = match ctx.store.load_pull_request(id).await {
             Ok(Some(mut linked)) => {
                 linked.repository_name = Some(loaded.facts.repository.clone());
                 linked.set_note(Note::Decision { reason: reason.clone().clipped() });
@@ -315,7 +323,7 @@ async fn tell(ctx: &Context, loaded: &Loaded, reason: &Reason) {
     }
 }
 
-fn said(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) {
+fn log_decision(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) {
     tracing::info!(
         project = %loaded.facts.project,
         pull_request = %event.pull_request.id,
@@ -326,9 +334,9 @@ fn said(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) {
     );
 }
 
-fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Delivery {
+fn delivery_of(event: &ReviewEvent, loaded: &LoadedFacts, reason: &Reason) -> Delivery {
     let now = loaded.facts.now;
-    let (at, mut seen) = loaded.first.as_ref().map_or((now, Vec::new()), |first| {
+    let (at, mut seen) = loaded.first_delivery.as_ref().map_or((now, Vec::new()), |first| {
         let mut seen = first.seen.clone();
         seen.push(now);
         (first.at, seen)
@@ -346,7 +354,7 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
         id: event.ledger_id(&loaded.facts.project),
         project: loaded.facts.project.clone(),
         source: event.source,
-        event: event.delivery.clone().unwrap_or_else(|| told_as(event)),
+        event: event.delivery.clone().unwrap_or_else(|| event_id(event)),
         ticket: loaded.ticket.as_ref().map(|ticket| ticket.key.clone()),
         at,
         reason: reason.clone().clipped(),
@@ -370,6 +378,6 @@ fn delivery_of(event: &ReviewEvent, loaded: &Loaded, reason: &Reason) -> Deliver
     }
 }
 
-fn told_as(event: &ReviewEvent) -> EventId {
+fn event_id(event: &ReviewEvent) -> EventId {
     EventId::new(event.review.as_str()).unwrap_or_else(|_| unreachable!("a review's id is plain text"))
 }

@@ -7,24 +7,24 @@ use pullyard_domain::listing::DeliveryFilter;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-const KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+const RETENTION: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
-const MOST_LOOKED_AT: usize = 500;
+const MAX_DELIVERIES_READ: usize = 500;
 
-const TOGETHER: usize = 100;
+const PAGE_SIZE: usize = 100;
 
 #[derive(Clone, Debug)]
 pub struct DeliveryList {
     pub deliveries: Vec<Delivery>,
     pub next: Option<String>,
     /// Time of the oldest entry read. This page has all matches back to it.
-    pub looked_back_to: Option<Timestamp>,
+    pub oldest_read: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
+struct ListPosition {
     day: Timestamp,
     after: Option<String>,
 }
@@ -39,33 +39,33 @@ pub async fn list_deliveries(
     limit: usize,
 ) -> Result<DeliveryList, Error> {
     let now = ctx.clock.now();
-    let kept = now.minus(KEPT);
-    let oldest = start_of(filter.since.map_or(kept, |since| since.max(kept)));
+    let kept = now.minus(RETENTION);
+    let oldest = start_of_day(filter.since.map_or(kept, |since| since.max(kept)));
     // Another process's clock may be a little ahead.
     let newest = now.plus(Duration::from_secs(60));
-    let newest = start_of(filter.until.map_or(newest, |until| until.min(newest)));
+    let newest = start_of_day(filter.until.map_or(newest, |until| until.min(newest)));
     let mut place = match after {
-        None => Place { day: newest, after: None },
+        None => ListPosition { day: newest, after: None },
         Some(cursor) => {
-            let place = Place::read(cursor).filter(|place| place.day <= newest);
+            let place = ListPosition::parse(cursor).filter(|place| place.day <= newest);
             place.ok_or(pullyard_store::Error::BadCursor)?
         }
     };
-    let together = if filter.is_time_range_only() { limit } else { TOGETHER };
-    let mut list = DeliveryList { deliveries: Vec::new(), next: None, looked_back_to: None };
+    let together = if filter.is_time_range_only() { limit } else { PAGE_SIZE };
+    let mut list = DeliveryList { deliveries: Vec::new(), next: None, oldest_read: None };
     let mut looked_at = 0;
     while place.day >= oldest {
-        if list.deliveries.len() == limit || looked_at >= MOST_LOOKED_AT {
-            list.next = next_of(ctx, project, place, oldest).await?;
+        if list.deliveries.len() == limit || looked_at >= MAX_DELIVERIES_READ {
+            list.next = next_cursor(ctx, project, place, oldest).await?;
             return Ok(list);
         }
-        let page = together.min(MOST_LOOKED_AT - looked_at);
-        let (found, older) = day(ctx, project, &place, page).await?;
+        let page = together.min(MAX_DELIVERIES_READ - looked_at);
+        let (found, older) = list_day(ctx, project, &place, page).await?;
         looked_at += found.len();
         let last = found.len();
         let mut cut = None;
         for (number, delivery) in found.into_iter().enumerate() {
-            list.looked_back_to = Some(delivery.at);
+            list.oldest_read = Some(delivery.at);
             if !filter.matches(&delivery) {
                 continue;
             }
@@ -78,63 +78,63 @@ pub async fn list_deliveries(
             }
         }
         place = match cut.or(older) {
-            Some(after) => Place { after: Some(after), ..place },
-            None => place.day_before(),
+            Some(after) => ListPosition { after: Some(after), ..place },
+            None => place.previous_day(),
         };
     }
     Ok(list)
 }
 
-async fn day(
+async fn list_day(
     ctx: &Context,
     project: &ProjectId,
-    place: &Place,
+    place: &ListPosition,
     limit: usize,
 ) -> Result<(Vec<Delivery>, Option<String>), Error> {
     let limit = i32::try_from(limit).unwrap_or(i32::MAX);
-    let (ids, older) = ctx.store.delivery_ids(project, &place.day.day(), place.after.as_deref(), limit).await?;
-    Ok((ctx.store.deliveries(&ids).await?, older))
+    let (ids, older) = ctx.store.list_delivery_ids(project, &place.day.day(), place.after.as_deref(), limit).await?;
+    Ok((ctx.store.load_deliveries(&ids).await?, older))
 }
 
 /// The cursor of this place, or of the next older one with an entry, so that no page is empty.
-async fn next_of(
+async fn next_cursor(
     ctx: &Context,
     project: &ProjectId,
-    mut place: Place,
+    mut place: ListPosition,
     oldest: Timestamp,
 ) -> Result<Option<String>, Error> {
     while place.day >= oldest {
-        let (ids, _) = ctx.store.delivery_ids(project, &place.day.day(), place.after.as_deref(), 1).await?;
+        let (ids, _) = ctx.store.list_delivery_ids(project, &place.day.day(), place.after.as_deref(), 1).await?;
         if !ids.is_empty() {
-            return Ok(Some(place.cursor()));
+            return Ok(Some(place.to_cursor()));
         }
-        place = place.day_before();
+        place = place.previous_day();
     }
     Ok(None)
 }
 
-fn start_of(at: Timestamp) -> Timestamp {
+fn start_of_day(at: Timestamp) -> Timestamp {
     let day = i64::try_from(DAY.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(at.millis() - at.millis().rem_euclid(day))
 }
 
-impl Place {
-    fn day_before(&self) -> Self {
+impl ListPosition {
+    fn previous_day(&self) -> Self {
         Self { day: self.day.minus(DAY), after: None }
     }
 
     /// `20261120`, then the cursor within the day.
-    fn cursor(&self) -> String {
+    fn to_cursor(&self) -> String {
         format!("{}{}", self.day.day().replace('-', ""), self.after.as_deref().unwrap_or_default())
     }
 
-    fn read(cursor: &str) -> Option<Self> {
+    fn parse(cursor: &str) -> Option<Self> {
         let (day, after) = cursor.split_at_checked(8)?;
         let (year, rest) = day.split_at_checked(4)?;
         let (month, date) = rest.split_at_checked(2)?;
         let start = Timestamp::parse(&format!("{year}-{month}-{date}T00:00:00Z")).ok()?;
         let place = Self { day: start, after: (!after.is_empty()).then(|| after.to_owned()) };
-        (place.cursor() == cursor).then_some(place)
+        (place.to_cursor() == cursor).then_some(place)
     }
 }
 
@@ -146,12 +146,12 @@ mod tests {
     fn cursor_round_trips_and_rejects_malformed_text() {
         let day = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
         for after in [None, Some("MDAx-_".to_owned())] {
-            let place = Place { day, after };
-            assert_eq!(Place::read(&place.cursor()), Some(place));
+            let place = ListPosition { day, after };
+            assert_eq!(ListPosition::parse(&place.to_cursor()), Some(place));
         }
-        assert_eq!(start_of(Timestamp::parse("2026-11-20T23:59:59.999Z").unwrap()), day);
+        assert_eq!(start_of_day(Timestamp::parse("2026-11-20T23:59:59.999Z").unwrap()), day);
         for bad in ["", "x", "2026112", "20261320", "20260230", "2026-11-", "２０261120", "+0261120"] {
-            assert_eq!(Place::read(bad), None, "{bad}");
+            assert_eq!(ListPosition::parse(bad), None, "{bad}");
         }
     }
 }

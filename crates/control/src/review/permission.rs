@@ -1,6 +1,6 @@
 //! Checks at the forge whether an account may start jobs for a repository, and caches the answer.
 
-use crate::forge::forge_of;
+use crate::forge::forge_client;
 use crate::{Context, Error};
 use pullyard_domain::id::IntegrationId;
 use pullyard_domain::project::{ForgeKind, Integration, Repository};
@@ -12,23 +12,23 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-const BELIEVED: Duration = Duration::from_secs(600);
+const CACHE_TTL: Duration = Duration::from_secs(600);
 
-const MOST: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 /// Integration, repository, pull request (only where the answer depends on it), account.
-type Question = (IntegrationId, u64, Option<u64>, u64);
+type CacheKey = (IntegrationId, u64, Option<u64>, u64);
 
-type Slot = Arc<Mutex<Option<(Permission, Timestamp)>>>;
+type CacheEntry = Arc<Mutex<Option<(Permission, Timestamp)>>>;
 
 #[derive(Debug, Default)]
-pub struct Permissions {
-    known: Mutex<HashMap<Question, Slot>>,
+pub struct PermissionCache {
+    entries: Mutex<HashMap<CacheKey, CacheEntry>>,
 }
 
 /// Takes a few seconds at most. Caches answers, but not failures.
 /// Errors: `Forge` if it did not answer; `Cloud` if its token could not be read.
-pub(super) async fn ask(
+pub(super) async fn get_permission(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,
@@ -42,8 +42,8 @@ pub(super) async fn ask(
     };
     let question = (integration.id.clone(), repository.id, of, author.id);
     let slot = {
-        let mut known = ctx.permissions().known.lock().await;
-        if known.len() >= MOST {
+        let mut known = ctx.permissions().entries.lock().await;
+        if known.len() >= MAX_ENTRIES {
             known.clear();
         }
         known.entry(question).or_default().clone()
@@ -52,11 +52,11 @@ pub(super) async fn ask(
     let mut answer = slot.lock().await;
     let now = ctx.clock.now();
     if let Some((permission, at)) = *answer
-        && now.since(at) < BELIEVED
+        && now.since(at) < CACHE_TTL
     {
         return Ok(permission);
     }
-    let forge = forge_of(ctx, integration, repository).await?;
+    let forge = forge_client(ctx, integration, repository).await?;
     let account = Actor { id: author.id, login: author.login.clone(), is_bot: author.bot };
     let access = forge.permission(repository.name.as_str(), number, &account).await?;
     // Since the review, the login may have been assigned to another account.
@@ -69,14 +69,14 @@ pub(super) async fn ask(
     Ok(permission)
 }
 
-pub(super) async fn ask_now(
+pub(super) async fn get_permission_or_unknown(
     ctx: &Context,
     integration: &Integration,
     repository: &Repository,
     number: u64,
     author: &Author,
 ) -> Permission {
-    match ask(ctx, integration, repository, number, author).await {
+    match get_permission(ctx, integration, repository, number, author).await {
         Ok(permission) => permission,
         Err(error) => {
             tracing::warn!(integration = %integration.id, repository = %repository.name, error = %error, "forge did not return an author's permission");

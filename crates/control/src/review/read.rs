@@ -13,19 +13,19 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// An update this soon after submission comes from the forge and is not an edit.
-const SAME: Duration = Duration::from_secs(2);
+const UPDATE_TOLERANCE: Duration = Duration::from_secs(2);
 
-pub(super) enum Unread {
+pub(super) enum ReadError {
     Closed(PullRequestState),
     Dismissed,
     /// All reviews are empty. On Bitbucket the text may follow the verdict. An agent without instructions wastes money.
-    Silent {
-        asked: Timestamp,
+    Empty {
+        submitted_at: Timestamp,
     },
     Forge(forge::Error),
 }
 
-impl From<forge::Error> for Unread {
+impl From<forge::Error> for ReadError {
     fn from(error: forge::Error) -> Self {
         Self::Forge(error)
     }
@@ -35,11 +35,11 @@ pub(super) async fn read_pull_request(
     forge: &Forge,
     repository: &str,
     number: u64,
-) -> Result<forge::PullRequest, Unread> {
+) -> Result<forge::PullRequest, ReadError> {
     let pull = forge.pull_request(repository, number).await?;
     match state_of(pull.state) {
         PullRequestState::Open => Ok(pull),
-        state => Err(Unread::Closed(state)),
+        state => Err(ReadError::Closed(state)),
     }
 }
 
@@ -50,10 +50,10 @@ pub(super) async fn read_unanswered(
     number: u64,
     known: &[Review],
     unfinished: &BTreeSet<JobId>,
-) -> Result<Vec<forge::Review>, Unread> {
+) -> Result<Vec<forge::Review>, ReadError> {
     let listed = forge.reviews(repository, number).await?;
     let asks = |review: &forge::Review| review.state == forge::ReviewState::ChangesRequested;
-    Ok(listed.found.into_iter().filter(|review| asks(review) && !is_taken(review.id, known, unfinished)).collect())
+    Ok(listed.items.into_iter().filter(|review| asks(review) && !is_assigned(review.id, known, unfinished)).collect())
 }
 
 /// Reads the `covered` reviews with all comments. Omits dismissed reviews and comments that an earlier agent received.
@@ -63,7 +63,7 @@ pub(super) async fn read_reviews(
     pull: forge::PullRequest,
     covered: &[Review],
     before: &KnownComments,
-) -> Result<ReviewContext, Unread> {
+) -> Result<ReviewContext, ReadError> {
     let number = pull.number;
     let told = covered.iter().filter(|review| review.request.is_none());
     let told: Vec<(u64, bool)> = told.filter_map(|review| Some((forge_id(review)?, review.edited))).collect();
@@ -71,29 +71,29 @@ pub(super) async fn read_reviews(
     let mut cut = Omitted::default();
     for (id, edited) in &told {
         let review =
-            forge.review(repository, number, *id).await?.without(|comment, text| before.contains(comment, text));
+            forge.review(repository, number, *id).await?.filter_parts(|comment, text| before.contains(comment, text));
         if review.state == forge::ReviewState::Dismissed {
             continue;
         }
         let mut comments = forge.review_comments(repository, number, *id).await?;
-        comments.found.retain(|comment| !before.contains(comment.id, &comment.body));
-        cut.comments += u32::from(comments.more);
-        let frozen = frozen(review, comments.found);
+        comments.items.retain(|comment| !before.contains(comment.id, &comment.body));
+        cut.comments += u32::from(comments.truncated);
+        let frozen = to_frozen_review(review, comments.items);
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
     // A user's request is an instruction in itself.
     if !told.is_empty() && covered.iter().all(|review| review.request.is_none()) {
         if reviews.is_empty() {
-            return Err(Unread::Dismissed);
+            return Err(ReadError::Dismissed);
         }
         if let Some(asked) = reviews.iter().map(|review| review.submitted_at).max()
-            && reviews.iter().all(says_nothing)
+            && reviews.iter().all(is_empty_review)
             && cut.comments == 0
         {
-            return Err(Unread::Silent { asked });
+            return Err(ReadError::Empty { submitted_at: asked });
         }
     }
-    thread(&mut reviews);
+    resolve_threads(&mut reviews);
     Ok(ReviewContext {
         pull_request: ReviewedPullRequest {
             number,
@@ -108,7 +108,7 @@ pub(super) async fn read_reviews(
     })
 }
 
-fn says_nothing(review: &FrozenReview) -> bool {
+fn is_empty_review(review: &FrozenReview) -> bool {
     review.summary.trim().is_empty() && review.comments.is_empty()
 }
 
@@ -116,7 +116,7 @@ fn forge_id(review: &Review) -> Option<u64> {
     review.id.as_str().parse().ok()
 }
 
-fn is_taken(id: u64, all: &[Review], unfinished: &BTreeSet<JobId>) -> bool {
+fn is_assigned(id: u64, all: &[Review], unfinished: &BTreeSet<JobId>) -> bool {
     let of = all.iter().find(|review| forge_id(review) == Some(id));
     of.is_some_and(|review| match &review.state {
         ReviewState::Refused { .. } => false,
@@ -141,10 +141,10 @@ fn login(actor: Option<&forge::Actor>) -> String {
     actor.map_or_else(|| "a deleted account".into(), |actor| actor.login.clone())
 }
 
-fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
+fn to_frozen_review(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
     let submitted_at = review.submitted_at.map_or(Timestamp::from_millis(0), time_of);
     // Edits of a review are visible in webhooks only; edits of comments always are.
-    let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(SAME);
+    let changed = |at: forge::Time, since: Timestamp| time_of(at) > since.plus(UPDATE_TOLERANCE);
     FrozenReview {
         id: review.id,
         author: login(review.author.as_ref()),
@@ -184,7 +184,7 @@ fn frozen(review: forge::Review, comments: Vec<ReviewComment>) -> FrozenReview {
 }
 
 /// Replies to replies belong to the thread of the first comment.
-fn thread(reviews: &mut [FrozenReview]) {
+fn resolve_threads(reviews: &mut [FrozenReview]) {
     let parents: HashMap<u64, u64> =
         reviews.iter().flat_map(|review| &review.comments).map(|comment| (comment.id, comment.thread)).collect();
     for comment in reviews.iter_mut().flat_map(|review| &mut review.comments) {

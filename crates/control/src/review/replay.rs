@@ -1,8 +1,8 @@
 //! Decides a delivery again at a user's request, with the forge's current data.
 
-use crate::forge::forge_of;
-use crate::review::translate::{asked, review_event, seen};
-use crate::review::{Reach, decide_review};
+use crate::forge::forge_client;
+use crate::review::translate::{parse_command, review_event, to_seen_pull_request};
+use crate::review::{ProjectScope, decide_review};
 use crate::tickets::move_ticket::{Answer, move_ticket};
 use crate::{Context, Error};
 use pullyard_domain::delivery::{Delivery, ReviewSubject};
@@ -15,13 +15,13 @@ use pullyard_forge::{Forge, ReviewState};
 
 /// Idempotent: a final answer stays, as with a redelivery.
 /// Errors: `NotFound`; `Invalid` for a delivery without stored content; `Forge`; `Contended`.
-pub async fn replay(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
-    let delivery = ctx.store.delivery(id).await?;
+pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
+    let delivery = ctx.store.load_delivery(id).await?;
     let delivery = delivery.ok_or_else(|| Error::NotFound { what: "delivery", name: id.to_string() })?;
     match (&delivery.review, &delivery.facts, &delivery.ticket) {
         (Some(subject), _, _) => {
-            let event = told_again(ctx, &delivery, subject).await?;
-            Box::pin(decide_review(ctx, &Reach::of(delivery.project.clone()), &event)).await
+            let event = reload_event(ctx, &delivery, subject).await?;
+            Box::pin(decide_review(ctx, &ProjectScope::single(delivery.project.clone()), &event)).await
         }
         (None, Some(facts), Some(key)) => {
             let event = TicketEvent {
@@ -38,40 +38,41 @@ pub async fn replay(ctx: &Context, id: &DeliveryId) -> Result<Answer, Error> {
             };
             Box::pin(move_ticket(ctx, &event)).await
         }
-        _ => Err(nothing_kept("its content is not stored; send it again from the forge")),
+        _ => Err(not_replayable("its content is not stored; send it again from the forge")),
     }
 }
 
-fn nothing_kept(fault: &str) -> Error {
+fn not_replayable(fault: &str) -> Error {
     Error::Invalid { pointer: "/delivery", fault: fault.into() }
 }
 
-async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject) -> Result<ReviewEvent, Error> {
+async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject) -> Result<ReviewEvent, Error> {
     let id = &subject.pull_request;
     let Some(review) = &subject.review else {
-        return Err(nothing_kept("it concerns only the pull request itself; the next poll finds that"));
+        return Err(not_replayable("it concerns only the pull request itself; the next poll finds that"));
     };
-    let integration = ctx.store.integration(&id.integration).await?;
+    let integration = ctx.store.load_integration(&id.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
-    let connected = ctx.store.repository(&delivery.project, &id.integration, id.repository).await?;
-    let connected = connected.ok_or_else(|| nothing_kept("its repository is no longer connected"))?;
-    let (name, forge) = (connected.name.clone(), forge_of(ctx, &integration, &connected).await?);
+    let connected = ctx.store.load_repository(&delivery.project, &id.integration, id.repository).await?;
+    let connected = connected.ok_or_else(|| not_replayable("its repository is no longer connected"))?;
+    let (name, forge) = (connected.name.clone(), forge_client(ctx, &integration, &connected).await?);
     let pull_request = forge.pull_request(name.as_str(), id.number).await?;
-    let now = seen(id.integration.clone(), id.repository, name.clone(), &pull_request);
+    let now = to_seen_pull_request(id.integration.clone(), id.repository, name.clone(), &pull_request);
     let called = Some(delivery.event.clone());
     if let Ok(number) = review.as_str().parse::<u64>() {
         let review = forge.review(name.as_str(), id.number, number).await?;
         let asks = match review.state {
             ReviewState::ChangesRequested => RequestedAction::Changes {},
-            _ => return Err(nothing_kept("the review no longer requests changes")),
+            _ => return Err(not_replayable("the review no longer requests changes")),
         };
         return Ok(review_event(delivery.source, called, asks, &review, now, ctx.clock.now()));
     }
     let Some(comment) = review.as_str().strip_prefix("comment-").and_then(|id| id.parse::<u64>().ok()) else {
-        return Err(nothing_kept("the forge does not store such requests; use `pullyard revise`"));
+        return Err(not_replayable("the forge does not store such requests; use `pullyard revise`"));
     };
-    let Commented { author, submitted_at, message, marked } = commented(&forge, &name, id.number, comment).await?;
+    let CommentRequest { author, submitted_at, message, has_marker: marked } =
+        get_comment_request(&forge, &name, id.number, comment).await?;
     Ok(ReviewEvent {
         source: delivery.source,
         delivery: called,
@@ -84,21 +85,27 @@ async fn told_again(ctx: &Context, delivery: &Delivery, subject: &ReviewSubject)
     })
 }
 
-struct Commented {
+struct CommentRequest {
     author: Author,
     submitted_at: Timestamp,
     message: Option<String>,
-    marked: bool,
+    has_marker: bool,
 }
 
-async fn commented(forge: &Forge, name: &RepositoryName, number: u64, comment: u64) -> Result<Commented, Error> {
-    let all = forge.issue_comments(name.as_str(), number).await?.found;
+async fn get_comment_request(
+    forge: &Forge,
+    name: &RepositoryName,
+    number: u64,
+    comment: u64,
+) -> Result<CommentRequest, Error> {
+    let all = forge.issue_comments(name.as_str(), number).await?.items;
     let found = all.into_iter().find(|one| one.id == comment);
-    let found = found.ok_or_else(|| nothing_kept("the comment was deleted"))?;
-    let message = asked(&found.body).ok_or_else(|| nothing_kept("the comment no longer requests a revision"))?;
-    let author = found.author.ok_or_else(|| nothing_kept("the comment's author no longer has an account"))?;
+    let found = found.ok_or_else(|| not_replayable("the comment was deleted"))?;
+    let message =
+        parse_command(&found.body).ok_or_else(|| not_replayable("the comment no longer requests a revision"))?;
+    let author = found.author.ok_or_else(|| not_replayable("the comment's author no longer has an account"))?;
     let author = Author { id: author.id, login: author.login, bot: author.is_bot };
     let message = (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect());
     let (submitted_at, marked) = (Timestamp::from_millis(found.created_at.millis()), Marker::is_present(&found.body));
-    Ok(Commented { author, submitted_at, message, marked })
+    Ok(CommentRequest { author, submitted_at, message, has_marker: marked })
 }

@@ -1,7 +1,7 @@
 //! Records that a repository was renamed, transferred or deleted. Its id does not change, so every link stays valid.
 
-use super::facts::Reach;
-use crate::forge::forge_of;
+use super::facts::ProjectScope;
+use crate::forge::forge_client;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::hook::Poll;
@@ -15,30 +15,30 @@ use pullyard_store::Write;
 ///
 /// Idempotent: a recorded state stays; a deletion has the time of its latest report.
 /// Errors: `Forge` if it does not answer; the delivery is then requested again.
-pub(crate) async fn repository_changed(
+pub(crate) async fn record_repository_change(
     ctx: &Context,
-    reach: &Reach,
+    reach: &ProjectScope,
     integration: &IntegrationId,
     event: &RepositoryEvent,
 ) -> Result<Reason, Error> {
     let id = event.repository.id;
     let (mut connected, mut said) = (false, "renamed");
-    for project in std::iter::once(&reach.home).chain(&reach.others) {
-        let Some(known) = ctx.store.repository(project, integration, id).await? else { continue };
+    for project in std::iter::once(&reach.main_project).chain(&reach.others) {
+        let Some(known) = ctx.store.load_repository(project, integration, id).await? else { continue };
         connected = true;
         match event.change {
             RepositoryChange::Deleted => {
                 said = "deleted";
-                gone(ctx, &known, ctx.clock.now()).await?;
+                mark_gone(ctx, &known, ctx.clock.now()).await?;
             }
             // The event does not prove a deletion, so check with the forge.
-            RepositoryChange::PerhapsDeleted => {
+            RepositoryChange::MaybeDeleted => {
                 said = "deleted";
-                rename(ctx, known, &event.repository.full_name).await?;
+                refresh_repository(ctx, known, &event.repository.full_name).await?;
             }
             RepositoryChange::Renamed { .. } | RepositoryChange::Transferred => {
                 said = if event.change == RepositoryChange::Transferred { "transferred" } else { "renamed" };
-                rename(ctx, known, &event.repository.full_name).await?;
+                refresh_repository(ctx, known, &event.repository.full_name).await?;
             }
         }
     }
@@ -49,18 +49,18 @@ pub(crate) async fn repository_changed(
     })
 }
 
-async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Error> {
-    let integration = ctx.store.integration(&known.integration).await?;
+async fn refresh_repository(ctx: &Context, known: Repository, told: &str) -> Result<(), Error> {
+    let integration = ctx.store.load_integration(&known.integration).await?;
     let integration =
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: known.integration.to_string() })?;
-    let forge = forge_of(ctx, &integration, &known).await?;
+    let forge = forge_client(ctx, &integration, &known).await?;
     let asked = ctx.clock.now();
     let found = match forge.repository(told).await {
         // Without redirects, the event's name may be unknown. If another repository has the stored name, ours is gone.
         Err(pullyard_forge::Error::NotFound { .. }) if known.name.as_str() != told => {
             match forge.repository(known.name.as_str()).await {
                 Ok(found) if found.id != known.id => {
-                    return gone(ctx, &known, asked).await;
+                    return mark_gone(ctx, &known, asked).await;
                 }
                 found => found,
             }
@@ -71,24 +71,24 @@ async fn rename(ctx: &Context, known: Repository, told: &str) -> Result<(), Erro
         Ok(found) => found,
         // Transferred out of our reach, or deleted: keep the stored data for display.
         Err(pullyard_forge::Error::NotFound { .. }) => {
-            return gone(ctx, &known, asked).await;
+            return mark_gone(ctx, &known, asked).await;
         }
         Err(error) => return Err(error.into()),
     };
     if found.id != known.id {
         return Ok(());
     }
-    take_name(ctx, known.clone(), &found).await?;
-    back(ctx, &known, asked).await
+    store_repository_name(ctx, known.clone(), &found).await?;
+    clear_gone(ctx, &known, asked).await
 }
 
 /// Stores a new name from a forge's answer, because the rename event may be lost and the old name may be reused.
 ///
 /// Idempotent: a recorded name stays.
 /// Errors: `Forge`, also for a 404 under the new name: only an event reports a deletion. The next poll tries again.
-pub(crate) async fn name_learnt(
+pub(crate) async fn update_repository_name(
     ctx: &Context,
-    reach: &Reach,
+    reach: &ProjectScope,
     integration: &Integration,
     known: &Repository,
     told: &str,
@@ -96,28 +96,32 @@ pub(crate) async fn name_learnt(
     if known.name.as_str() == told {
         return Ok(());
     }
-    let found = forge_of(ctx, integration, known).await?.repository(told).await?;
+    let found = forge_client(ctx, integration, known).await?.repository(told).await?;
     if found.id != known.id {
         return Ok(());
     }
-    for project in reach.all() {
-        if let Some(there) = ctx.store.repository(project, &integration.id, known.id).await? {
-            take_name(ctx, there, &found).await?;
+    for project in reach.projects() {
+        if let Some(there) = ctx.store.load_repository(project, &integration.id, known.id).await? {
+            store_repository_name(ctx, there, &found).await?;
         }
     }
     Ok(())
 }
 
-async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Repository) -> Result<(), Error> {
+async fn store_repository_name(
+    ctx: &Context,
+    known: Repository,
+    found: &pullyard_forge::Repository,
+) -> Result<(), Error> {
     let name = RepositoryName::new(&found.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
-    let mut rounds = ctx.rounds(&name);
+    let mut rounds = ctx.retries(&name);
     let mut known = known;
     loop {
         let next = Repository {
             name: name.clone(),
             default_branch: found.default_branch.clone(),
             // Only on the same host, because git sends our token there.
-            clone_url: match same_host(&known.clone_url, &found.clone_url) {
+            clone_url: match is_same_host(&known.clone_url, &found.clone_url) {
                 true => found.clone_url.clone(),
                 false => known.clone_url.clone(),
             },
@@ -130,8 +134,8 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
             tracing::info!(project = %next.project, from = %known.name, repository = %next.name, "repository renamed");
             return Ok(());
         }
-        rounds.again().await?;
-        match ctx.store.repository(&known.project, &known.integration, known.id).await? {
+        rounds.backoff().await?;
+        match ctx.store.load_repository(&known.project, &known.integration, known.id).await? {
             Some(again) => known = again,
             None => return Ok(()),
         }
@@ -139,35 +143,35 @@ async fn take_name(ctx: &Context, known: Repository, found: &pullyard_forge::Rep
 }
 
 /// Marks a repository as gone. It stays connected, because old jobs refer to it.
-async fn gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Result<(), Error> {
+async fn mark_gone(ctx: &Context, repository: &Repository, since: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
-    let mut rounds = ctx.rounds(id);
+    let mut rounds = ctx.retries(id);
     loop {
-        let known = ctx.store.poll(project, integration, *id).await?;
+        let known = ctx.store.load_poll(project, integration, *id).await?;
         let poll = known.unwrap_or_else(|| Poll::new(repository, since));
         let Some(poll) = poll.mark_gone(since) else { return Ok(()) };
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 /// Clears the mark after the forge returned the repository, unless the mark is newer than the request (`asked`).
-pub(crate) async fn back(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
+pub(crate) async fn clear_gone(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
-    let mut rounds = ctx.rounds(id);
+    let mut rounds = ctx.retries(id);
     loop {
-        let known = ctx.store.poll(project, integration, *id).await?;
+        let known = ctx.store.load_poll(project, integration, *id).await?;
         let Some(poll) = known.and_then(|known| known.mark_present(asked, ctx.clock.now())) else { return Ok(()) };
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-fn same_host(one: &str, other: &str) -> bool {
+fn is_same_host(one: &str, other: &str) -> bool {
     let host = |url: &str| {
         let (scheme, rest) = url.split_once("://")?;
         Some((scheme.to_owned(), rest.split('/').next()?.to_owned()))

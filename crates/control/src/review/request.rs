@@ -1,9 +1,9 @@
 //! Requests a revision by hand, and links pull requests to tickets.
 
 use super::decide::decide_review;
-use super::facts::Reach;
+use super::facts::ProjectScope;
 use super::read::{state_of, time_of};
-use crate::forge::forge_of;
+use crate::forge::forge_client;
 use crate::tickets::move_ticket::Answer;
 use crate::{Context, Error, Requester};
 use pullyard_domain::delivery::Source;
@@ -17,7 +17,7 @@ use pullyard_store::Write;
 use sha2::{Digest, Sha256};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct PullRequestRef {
     pub project: ProjectId,
     pub repository: RepositoryName,
     pub number: u64,
@@ -28,12 +28,12 @@ pub struct Named {
 /// Errors: `NotFound` (project, repository, pull request), `Forge`, `Contended`.
 pub async fn request_revision(
     ctx: &Context,
-    named: &Named,
+    named: &PullRequestRef,
     message: Option<String>,
     caller: &Requester,
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
-    let Looked { seen, .. } = look_at(ctx, named).await?;
+    let LoadedPullRequest { pull_request: seen, .. } = load_pull_request(ctx, named).await?;
     let review = request_id(caller, key);
     let event = ReviewEvent {
         source: Source::Person,
@@ -47,7 +47,7 @@ pub async fn request_revision(
         marked: false,
         pull_request: seen,
     };
-    decide_review(ctx, &Reach::of(named.project.clone()), &event).await
+    decide_review(ctx, &ProjectScope::single(named.project.clone()), &event).await
 }
 
 fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
@@ -68,8 +68,8 @@ fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
 /// Idempotent: an existing link stays.
 /// Errors: `NotFound` (project, repository, ticket, pull request); `Forge`; `Contended`; `Denied` if it is linked to
 /// another ticket; `Invalid` if it was closed, merged or comes from a fork.
-pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullRequest, Error> {
-    let Looked { repository, seen, from_fork, .. } = look_at(ctx, named).await?;
+pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &TicketKey) -> Result<PullRequest, Error> {
+    let LoadedPullRequest { repository, pull_request: seen, from_fork, .. } = load_pull_request(ctx, named).await?;
     if from_fork {
         // Jobs cannot push to a fork, and its text is untrusted.
         let fault =
@@ -80,10 +80,10 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
         let fault = format!("{}#{} is {}", seen.repository, seen.id.number, seen.state.display_name());
         return Err(Error::Invalid { pointer: "/number", fault });
     }
-    let mut rounds = ctx.rounds(&seen.id);
+    let mut rounds = ctx.retries(&seen.id);
     loop {
         let (stored, ticket) =
-            tokio::try_join!(ctx.store.pull_request(&seen.id), ctx.store.ticket(&named.project, key))?;
+            tokio::try_join!(ctx.store.load_pull_request(&seen.id), ctx.store.load_ticket(&named.project, key))?;
         let mut ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
         if let Some(stored) = &stored
             && let Some(other) = &stored.ticket
@@ -117,21 +117,21 @@ pub async fn link(ctx: &Context, named: &Named, key: &TicketKey) -> Result<PullR
             ctx.wake_ticket(&named.project, key).await;
             return Ok(linked);
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 /// Idempotent: a pull request without a link does not change.
 /// Errors: `NotFound` (project, repository), `Contended`.
-pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, Error> {
-    let repository = repository_of(ctx, named).await?;
+pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<Option<TicketKey>, Error> {
+    let repository = load_repository(ctx, named).await?;
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
-    let mut rounds = ctx.rounds(&id);
+    let mut rounds = ctx.retries(&id);
     loop {
-        let stored = ctx.store.pull_request(&id).await?.filter(|stored| stored.project == named.project);
+        let stored = ctx.store.load_pull_request(&id).await?.filter(|stored| stored.project == named.project);
         let Some(mut linked) = stored else { return Ok(None) };
         let Some(key) = linked.ticket.take() else { return Ok(None) };
-        let ticket = ctx.store.ticket(&named.project, &key).await?;
+        let ticket = ctx.store.load_ticket(&named.project, &key).await?;
         let written = match ticket {
             Some(mut ticket) => {
                 if ticket.pull_request.as_ref().is_some_and(|shown| shown.id == id) {
@@ -146,32 +146,32 @@ pub async fn unlink(ctx: &Context, named: &Named) -> Result<Option<TicketKey>, E
             ctx.wake_ticket(&named.project, &key).await;
             return Ok(Some(key));
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-pub async fn repository_of(ctx: &Context, named: &Named) -> Result<Repository, Error> {
-    if ctx.store.project(&named.project).await?.is_none() {
+pub async fn load_repository(ctx: &Context, named: &PullRequestRef) -> Result<Repository, Error> {
+    if ctx.store.load_project(&named.project).await?.is_none() {
         return Err(Error::NotFound { what: "project", name: named.project.to_string() });
     }
-    let found = ctx.store.repository_named(&named.project, &named.repository).await?;
+    let found = ctx.store.load_repository_by_name(&named.project, &named.repository).await?;
     found
         .filter(|found| named.integration.as_ref().is_none_or(|wanted| found.integration == *wanted))
         .ok_or_else(|| Error::NotFound { what: "repository", name: named.repository.to_string() })
 }
 
-struct Looked {
+struct LoadedPullRequest {
     repository: Repository,
-    seen: PullRequestSnapshot,
+    pull_request: PullRequestSnapshot,
     from_fork: bool,
 }
 
-async fn look_at(ctx: &Context, named: &Named) -> Result<Looked, Error> {
-    let repository = repository_of(ctx, named).await?;
-    let Some(integration) = ctx.store.integration(&repository.integration).await? else {
+async fn load_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<LoadedPullRequest, Error> {
+    let repository = load_repository(ctx, named).await?;
+    let Some(integration) = ctx.store.load_integration(&repository.integration).await? else {
         return Err(Error::NotFound { what: "integration", name: repository.integration.to_string() });
     };
-    let forge = forge_of(ctx, &integration, &repository).await?;
+    let forge = forge_client(ctx, &integration, &repository).await?;
     let pull = match forge.pull_request(repository.name.as_str(), named.number).await {
         Ok(pull) => pull,
         Err(pullyard_forge::Error::NotFound { .. }) => {
@@ -194,5 +194,5 @@ async fn look_at(ctx: &Context, named: &Named) -> Result<Looked, Error> {
         url: pull.url,
         updated_at: time_of(pull.updated_at),
     };
-    Ok(Looked { repository, seen, from_fork })
+    Ok(LoadedPullRequest { repository, pull_request: seen, from_fork })
 }

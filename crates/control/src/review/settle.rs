@@ -1,9 +1,9 @@
 //! Settles waiting reviews once their ticket is free: one job for all, a longer wait, or a refusal.
 
 use super::facts::ticket_facts;
-use super::start::{announce_revision, plan};
-use crate::facts::today;
-use crate::tickets::settle_ticket::Done;
+use super::plan_review_job::{plan_review_job, send_revision_hints};
+use crate::facts::load_usage_today;
+use crate::tickets::settle_ticket::StepResult;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::DeliveryId;
@@ -16,7 +16,7 @@ use pullyard_domain::review::settle::{
 use pullyard_domain::review::{Permission, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Conclusion, TriggerReview, Write};
+use pullyard_store::{Conclusion, ReviewTrigger, Write};
 
 /// Idempotent: changes only waiting reviews, over the ticket's revision. A new waiting review raises the revision.
 pub(crate) async fn settle_reviews(
@@ -24,12 +24,12 @@ pub(crate) async fn settle_reviews(
     project: &Project,
     ticket: &Ticket,
     id: &PullRequestId,
-) -> Result<Done, Error> {
-    let (reviews, linked) = tokio::try_join!(ctx.store.reviews(id), ctx.store.pull_request(id))?;
+) -> Result<StepResult, Error> {
+    let (reviews, linked) = tokio::try_join!(ctx.store.list_reviews(id), ctx.store.load_pull_request(id))?;
     let is_ours = |review: &Review| review.project == ticket.project && review.ticket == ticket.key;
     let at_stake = reviews_to_settle(&reviews, is_ours);
-    let Some(facts) = facts_of(ctx, project, ticket, linked.as_ref(), id, &at_stake).await? else {
-        return Ok(Done::of(ctx.store.update_ticket(&ticket.clear_deferred(id)).await?));
+    let Some(facts) = load_facts(ctx, project, ticket, linked.as_ref(), id, &at_stake).await? else {
+        return Ok(StepResult::from_write(ctx.store.update_ticket(&ticket.clear_deferred(id)).await?));
     };
     let written = match settle(&facts, &at_stake) {
         Settlement::Nothing => ctx.store.update_ticket(&ticket.clear_deferred(id)).await?,
@@ -43,10 +43,10 @@ pub(crate) async fn settle_reviews(
         Settlement::Hold => {
             let held = Ticket { held: true, ..ticket.clone() };
             return Ok(match ticket.held {
-                true => Done::Waits,
+                true => StepResult::Waiting,
                 false => match ctx.store.update_ticket(&held).await? {
-                    Write::Applied => Done::Waits,
-                    Write::Stale => Done::Stale,
+                    Write::Applied => StepResult::Waiting,
+                    Write::Stale => StepResult::Stale,
                 },
             });
         }
@@ -55,25 +55,25 @@ pub(crate) async fn settle_reviews(
                 return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
             };
             let others: Vec<&Review> = at_stake.iter().copied().filter(|review| others.contains(&review.id)).collect();
-            if refuse(ctx, linked, newest, &others, &reason, facts.now).await? == Write::Stale {
-                return Ok(Done::Stale);
+            if refuse_reviews(ctx, linked, newest, &others, &reason, facts.now).await? == Write::Stale {
+                return Ok(StepResult::Stale);
             }
             ctx.store.update_ticket(&ticket.clear_deferred(id)).await?
         }
         Settlement::Start { review, job } => {
-            let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
+            let repository = ctx.store.load_repository(&project.id, &id.integration, id.repository).await?;
             let (Some(linked), Some(repository)) = (linked, repository) else {
                 return Err(Error::Inconsistent(format!("{id} was to be revised without its repository")));
             };
             let free = ticket.clear_deferred(id);
             let (job, taken, linked) =
-                plan(ctx, &job, project, &repository, &free, &linked, &review, facts.now).await?;
+                plan_review_job(ctx, &job, project, &repository, &free, &linked, &review, facts.now).await?;
             let Some(waited) = at_stake.into_iter().find(|waited| waited.id == review) else {
                 return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
             };
             let review = Review { state: ReviewState::Started { job: job.id.clone() }, ..waited.clone() };
             let charge = project.settings.budget.charge(&job);
-            let trigger = TriggerReview {
+            let trigger = ReviewTrigger {
                 job: &job,
                 ticket: &taken,
                 pull_request: &linked,
@@ -81,18 +81,18 @@ pub(crate) async fn settle_reviews(
                 delivery: None,
                 charge: charge.as_ref(),
             };
-            let written = ctx.store.trigger_review(&trigger).await?;
+            let written = ctx.store.create_review_job(&trigger).await?;
             if written == Write::Applied {
-                announce_revision(ctx, &job, &linked).await;
+                send_revision_hints(ctx, &job, &linked).await;
             }
             written
         }
     };
-    Ok(Done::of(written))
+    Ok(StepResult::from_write(written))
 }
 
 /// Refuses waiting reviews. After a crash, the other reviews still wait, and the ticket still has its mark.
-async fn refuse(
+async fn refuse_reviews(
     ctx: &Context,
     linked: Option<PullRequest>,
     newest: &Review,
@@ -105,17 +105,17 @@ async fn refuse(
     // Ledger and pull request first: once the reviews are refused, no later round returns to them.
     for review in others.iter().chain([&newest]) {
         ctx.store
-            .conclude(
+            .conclude_review(
                 &DeliveryId::for_review(&review.project, id, &review.id),
                 &Conclusion::Refused(reason.clone().clipped()),
             )
             .await?;
     }
     if let Some(linked) = linked {
-        tell(ctx, linked, reason).await?;
+        post_refusal(ctx, linked, reason).await?;
     }
     for some in others.chunks(MAX_ABSORBED) {
-        if ctx.store.refuse_with(newest, some, &state).await? == Write::Stale {
+        if ctx.store.refuse_absorbed_reviews(newest, some, &state).await? == Write::Stale {
             return Ok(Write::Stale);
         }
     }
@@ -126,7 +126,7 @@ async fn refuse(
     Ok(written)
 }
 
-async fn facts_of(
+async fn load_facts(
     ctx: &Context,
     project: &Project,
     ticket: &Ticket,
@@ -137,7 +137,7 @@ async fn facts_of(
     let waiting: Vec<&Review> =
         at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
     let Some(newest) = newest_review(&waiting) else { return Ok(None) };
-    let repository = ctx.store.repository(&project.id, &id.integration, id.repository).await?;
+    let repository = ctx.store.load_repository(&project.id, &id.integration, id.repository).await?;
     let ours = linked.filter(|linked| linked.project == project.id && linked.ticket.as_ref() == Some(&ticket.key));
     let name = repository.as_ref().map(|repository| repository.name.clone());
     let name = name.or_else(|| linked.and_then(|linked| linked.repository_name.clone()));
@@ -163,13 +163,13 @@ async fn facts_of(
         permission: Some(Permission::Write),
         ticket: ticket_facts(Some(project), Some(ticket), ours),
         revised: linked.and_then(|linked| linked.revised.clone()),
-        today: today(ctx, Some(project), now).await?,
+        today: load_usage_today(ctx, Some(project), now).await?,
     }))
 }
 
 /// Shows the refusal on the pull request, unless its note is newer than in `seen`.
-async fn tell(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), Error> {
-    let mut rounds = ctx.rounds(&seen.id);
+async fn post_refusal(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&seen.id);
     let version = seen.note_version;
     let mut linked = seen;
     loop {
@@ -179,8 +179,8 @@ async fn tell(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), E
             return Ok(());
         }
         // Usually a concurrent write marked the earlier note as shown.
-        rounds.again().await?;
-        match ctx.store.pull_request(&linked.id).await? {
+        rounds.backoff().await?;
+        match ctx.store.load_pull_request(&linked.id).await? {
             Some(again) if again.note_version == version => linked = again,
             _ => return Ok(()),
         }

@@ -1,9 +1,9 @@
 //! Reads the reviews of a job from its forge. A job requested by a user also takes over unanswered reviews and
 //! requests. The job of a Bitbucket review takes over its author's earlier reviews.
 
-use super::owed::{readable_job, unfinished};
-use super::permission::ask;
-use super::read::{Unread, read_pull_request, read_reviews, read_unanswered, time_of};
+use super::permission::get_permission;
+use super::read::{ReadError, read_pull_request, read_reviews, read_unanswered, time_of};
+use super::reviews_for_job::{list_unfinished_jobs, readable_job};
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::id::{JobId, ReviewId};
@@ -16,53 +16,53 @@ use pullyard_domain::review::{
     Author, Permission, Review, ReviewState, UnansweredScope, absorbed_reviews, jobs_of_earlier_requests,
     unanswered_requests, unanswered_scope,
 };
-use pullyard_forge::{Forge, Meaning};
+use pullyard_forge::{ErrorKind, Forge};
 use pullyard_store::Write;
 
-pub(super) struct Source<'a> {
+pub(super) struct ReviewSource<'a> {
     pub(super) ctx: &'a Context,
     pub(super) job: &'a Job,
-    pub(super) first: &'a JobId,
+    pub(super) owner_job: &'a JobId,
     pub(super) integration: &'a Integration,
     pub(super) forge: &'a Forge,
     pub(super) repository: &'a Repository,
 }
 
-pub(super) enum Stopped {
-    Unread(Unread),
-    Ours(Error),
+pub(super) enum SourceError {
+    Review(ReadError),
+    Internal(Error),
 }
 
-impl From<Unread> for Stopped {
-    fn from(unread: Unread) -> Self {
-        Self::Unread(unread)
+impl From<ReadError> for SourceError {
+    fn from(unread: ReadError) -> Self {
+        Self::Review(unread)
     }
 }
 
-impl From<Error> for Stopped {
+impl From<Error> for SourceError {
     fn from(error: Error) -> Self {
         match error {
-            Error::Forge(error) => Self::Unread(Unread::Forge(error)),
-            error => Self::Ours(error),
+            Error::Forge(error) => Self::Review(ReadError::Forge(error)),
+            error => Self::Internal(error),
         }
     }
 }
 
-impl Source<'_> {
+impl ReviewSource<'_> {
     pub(super) async fn read(
         &self,
         id: &PullRequestId,
         covered: &mut Vec<Review>,
         all: &[Review],
-    ) -> Result<ReviewContext, Stopped> {
+    ) -> Result<ReviewContext, SourceError> {
         let name = self.repository.name.as_str();
         let pull = read_pull_request(self.forge, name, id.number).await?;
         let takes = unanswered_scope(self.integration.kind, covered);
         // Also if the job took some before, because an earlier process may have crashed in between.
         if self.job.kind == JobKind::Revise && takes != UnansweredScope::None {
-            let mut unfinished = unfinished(self.ctx, self.job, self.first, all).await?;
+            let mut unfinished = list_unfinished_jobs(self.ctx, self.job, self.owner_job, all).await?;
             if takes == UnansweredScope::Earlier {
-                unfinished.extend(self.unheard(covered, all).await?);
+                unfinished.extend(self.list_unread_jobs(covered, all).await?);
             }
             let mut found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
             let own: &[Review] = covered;
@@ -70,26 +70,26 @@ impl Source<'_> {
                 takes.includes(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))
             });
             // Check all permissions before taking any review, because the forge may fail in between.
-            let mut admitted = self.admitted(id, found, all).await?;
+            let mut admitted = self.permitted_reviews(id, found, all).await?;
             if let Some(key) = self.job.ticket.as_ref().filter(|_| takes == UnansweredScope::All) {
                 let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
-                admitted.extend(requests.into_iter().map(|request| request.assign_to(self.first)));
+                admitted.extend(requests.into_iter().map(|request| request.assign_to(self.owner_job)));
             }
             let mut taken = Vec::with_capacity(admitted.len());
             for review in admitted {
-                taken.extend(self.take(review, all).await?);
+                taken.extend(self.assign_review(review, all).await?);
             }
             covered.extend(absorbed_reviews(&taken, all).into_iter().cloned());
             covered.extend(taken);
             // In the order of a restart: the newest request last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
-        let before = self.told_before(covered, all).await?;
+        let before = self.load_handled_comments(covered, all).await?;
         Ok(read_reviews(self.forge, name, pull, covered, &before).await?)
     }
 
     /// Lists the jobs of these authors' earlier requests that were cancelled before an agent read them.
-    async fn unheard(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
+    async fn list_unread_jobs(&self, covered: &[Review], all: &[Review]) -> Result<Vec<JobId>, Error> {
         let mut unheard = Vec::new();
         for id in jobs_of_earlier_requests(self.integration.kind, covered, all) {
             unheard.extend(readable_job(self.ctx, id).await?.filter(is_withdrawn_unread).map(|job| job.id));
@@ -98,11 +98,11 @@ impl Source<'_> {
     }
 
     /// Collects the comments that completed jobs of these authors' earlier requests handled.
-    async fn told_before(&self, covered: &[Review], all: &[Review]) -> Result<KnownComments, Error> {
+    async fn load_handled_comments(&self, covered: &[Review], all: &[Review]) -> Result<KnownComments, Error> {
         let mut told = KnownComments::default();
         for id in jobs_of_earlier_requests(self.integration.kind, covered, all) {
             let Some(job) = readable_job(self.ctx, id).await?.filter(has_handled_reviews) else { continue };
-            let context = skip_corrupt(self.ctx, self.ctx.store.context(&job.id, &job.context).await)?;
+            let context = skip_corrupt(self.ctx, self.ctx.store.load_context(&job.id, &job.context).await)?;
             if let Some(review) = context.flatten().and_then(|context| context.review) {
                 told.add(&review);
             }
@@ -111,7 +111,7 @@ impl Source<'_> {
     }
 
     /// Assigns reviews to this job if their authors may start jobs. Stored reviews passed that check before.
-    async fn admitted(
+    async fn permitted_reviews(
         &self,
         id: &PullRequestId,
         found: Vec<pullyard_forge::Review>,
@@ -124,8 +124,8 @@ impl Source<'_> {
                 .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
             let (project, ticket) = (self.job.project.clone(), key.clone());
             if let Some(known) = all.iter().find(|known| known.id == name) {
-                admitted.push(Review { project, ticket, ..known.assign_to(self.first) });
-            } else if let Some(author) = self.permitted(id.number, &review).await? {
+                admitted.push(Review { project, ticket, ..known.assign_to(self.owner_job) });
+            } else if let Some(author) = self.permitted_author(id.number, &review).await? {
                 admitted.push(Review {
                     pull_request: id.clone(),
                     id: name,
@@ -137,7 +137,7 @@ impl Source<'_> {
                     at: self.ctx.clock.now(),
                     version: 0,
                     // The first of the retries owns them, because a failed retry would lose them.
-                    state: ReviewState::Started { job: self.first.clone() },
+                    state: ReviewState::Started { job: self.owner_job.clone() },
                     edited: false,
                     had: None,
                 });
@@ -147,13 +147,13 @@ impl Source<'_> {
     }
 
     /// Errors: the forge does not answer now. A lasting refusal skips this review only.
-    async fn permitted(&self, number: u64, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
+    async fn permitted_author(&self, number: u64, review: &pullyard_forge::Review) -> Result<Option<Author>, Error> {
         let Some(author) = &review.author else { return Ok(None) };
         let author = Author { id: author.id, login: author.login.clone(), bot: author.is_bot };
         if author.id == self.integration.account.id && (author.bot || Marker::is_present(&review.body)) {
             return Ok(None);
         }
-        match ask(self.ctx, self.integration, self.repository, number, &author).await {
+        match get_permission(self.ctx, self.integration, self.repository, number, &author).await {
             Ok(permission) => Ok((permission == Permission::Write).then_some(author)),
             Err(Error::Forge(error)) if is_lasting(&error) => {
                 tracing::warn!(job.id = %self.job.id, review = review.id, error = %error, "review omitted: its author's permission is unknown");
@@ -163,13 +163,13 @@ impl Source<'_> {
         }
     }
 
-    async fn take(&self, review: Review, all: &[Review]) -> Result<Option<Review>, Error> {
+    async fn assign_review(&self, review: Review, all: &[Review]) -> Result<Option<Review>, Error> {
         let from = all.iter().find(|known| known.id == review.id).and_then(Review::started_job);
-        let written = self.ctx.store.take_review(&review, from).await?;
+        let written = self.ctx.store.assign_review(&review, from).await?;
         Ok((written == Write::Applied).then_some(review))
     }
 }
 
 fn is_lasting(error: &pullyard_forge::Error) -> bool {
-    matches!(error.meaning(), Meaning::Missing | Meaning::Denied | Meaning::Refused)
+    matches!(error.kind(), ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused)
 }

@@ -16,16 +16,16 @@ use pullyard_forge::{Actor, Comment, PullRequest, Review, ReviewState};
 use sha2::{Digest, Sha256};
 
 /// The label that requests a revision. Bitbucket has no labels.
-const LABEL: &str = "pullyard:revise";
+const REVISE_LABEL: &str = "pullyard:revise";
 
-const COMMAND: [&str; 2] = ["/pullyard", "revise"];
+const REVISE_COMMAND: [&str; 2] = ["/pullyard", "revise"];
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Told {
+pub(crate) enum WebhookEvent {
     /// A review or request with all data for a decision.
     Review(Box<ReviewEvent>),
     /// A request whose pull request must be read first.
-    Comment(Box<Command>),
+    Comment(Box<ReviseComment>),
     /// An edit of a review. A ledger entry of its own keeps it from replacing the review's entry.
     Edited {
         pull_request: PullRequestId,
@@ -37,53 +37,63 @@ pub(crate) enum Told {
     },
     Repository(RepositoryEvent),
     Ping,
-    Nothing {
+    Ignored {
         event: String,
     },
 }
 
-impl Told {
+impl WebhookEvent {
     /// Uses the forge's own event name, which users find there. Only Bitbucket's header `name` contains the action.
-    pub(crate) fn named(self, forge: ForgeKind, name: &str) -> Self {
+    pub(crate) fn with_forge_event_name(self, forge: ForgeKind, name: &str) -> Self {
         match (forge, self) {
             (ForgeKind::Bitbucket, Self::PullRequest { seen, .. }) => {
                 Self::PullRequest { seen, event: name.to_owned() }
             }
-            (ForgeKind::Bitbucket, Self::Nothing { .. }) => Self::Nothing { event: name.to_owned() },
+            (ForgeKind::Bitbucket, Self::Ignored { .. }) => Self::Ignored { event: name.to_owned() },
             (_, told) => told,
         }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Command {
+pub(crate) struct ReviseComment {
     pub(crate) review: ReviewId,
     pub(crate) repository: u64,
     pub(crate) repository_name: RepositoryName,
     pub(crate) number: u64,
     pub(crate) author: Author,
-    pub(crate) at: Timestamp,
-    pub(crate) marked: bool,
+    pub(crate) created_at: Timestamp,
+    pub(crate) has_marker: bool,
     pub(crate) message: Option<String>,
 }
 
-impl Command {
-    pub(crate) fn on(self, hook: &Webhook, delivery: Option<EventId>, pull_request: &PullRequest) -> ReviewEvent {
+impl ReviseComment {
+    pub(crate) fn with_pull_request(
+        self,
+        hook: &Webhook,
+        delivery: Option<EventId>,
+        pull_request: &PullRequest,
+    ) -> ReviewEvent {
         ReviewEvent {
             source: Source::Webhook,
             delivery,
             review: self.review,
             asks: RequestedAction::Revision { message: self.message },
             author: self.author,
-            submitted_at: self.at,
-            marked: self.marked,
-            pull_request: seen(hook.integration.clone(), self.repository, self.repository_name, pull_request),
+            submitted_at: self.created_at,
+            marked: self.has_marker,
+            pull_request: to_seen_pull_request(
+                hook.integration.clone(),
+                self.repository,
+                self.repository_name,
+                pull_request,
+            ),
         }
     }
 }
 
 /// Returns the repository of a delivery, or `None` if it concerns several.
-pub(crate) fn repository_of(event: &Event) -> Option<(u64, &str)> {
+pub(crate) fn event_repository(event: &Event) -> Option<(u64, &str)> {
     let named = match event {
         Event::Review(event) => &event.repository,
         Event::PullRequest(event) => &event.repository,
@@ -101,29 +111,36 @@ pub(crate) fn translate(
     delivery: Option<EventId>,
     event: Event,
     now: Timestamp,
-) -> Result<Told, InvalidId> {
+) -> Result<WebhookEvent, InvalidId> {
     Ok(match event {
-        Event::Ping { .. } => Told::Ping,
+        Event::Ping { .. } => WebhookEvent::Ping,
         Event::Review(event) => {
             let name = RepositoryName::new(event.repository.full_name)?;
-            let seen = seen(hook.integration.clone(), event.repository.id, name, &event.pull_request);
+            let seen = to_seen_pull_request(hook.integration.clone(), event.repository.id, name, &event.pull_request);
             match (event.action, event.review.state) {
                 (ReviewAction::Submitted, ReviewState::ChangesRequested) => {
                     let asks = RequestedAction::Changes {};
-                    Told::Review(Box::new(review_event(Source::Webhook, delivery, asks, &event.review, seen, now)))
+                    WebhookEvent::Review(Box::new(review_event(
+                        Source::Webhook,
+                        delivery,
+                        asks,
+                        &event.review,
+                        seen,
+                        now,
+                    )))
                 }
                 (ReviewAction::Edited, ReviewState::ChangesRequested) => {
-                    Told::Edited { pull_request: seen.id, review: ReviewId::new(event.review.id.to_string())? }
+                    WebhookEvent::Edited { pull_request: seen.id, review: ReviewId::new(event.review.id.to_string())? }
                 }
-                (action, state) => Told::Nothing { event: review_words(action, state) },
+                (action, state) => WebhookEvent::Ignored { event: describe_review(action, state) },
             }
         }
-        Event::PullRequest(event) => pull_request(hook, delivery, *event)?,
-        Event::Comment(event) => comment(*event)?,
-        Event::Repository(event) => Told::Repository(event),
-        Event::Installation(_) => Told::Nothing { event: "installation".into() },
-        Event::Ignored { event, action: None } => Told::Nothing { event },
-        Event::Ignored { event, action: Some(action) } => Told::Nothing { event: format!("{event}.{action}") },
+        Event::PullRequest(event) => translate_pull_request(hook, delivery, *event)?,
+        Event::Comment(event) => translate_comment(*event)?,
+        Event::Repository(event) => WebhookEvent::Repository(event),
+        Event::Installation(_) => WebhookEvent::Ignored { event: "installation".into() },
+        Event::Ignored { event, action: None } => WebhookEvent::Ignored { event },
+        Event::Ignored { event, action: Some(action) } => WebhookEvent::Ignored { event: format!("{event}.{action}") },
     })
 }
 
@@ -140,7 +157,7 @@ pub(crate) fn review_event(
         delivery,
         review: ReviewId::new(review.id.to_string()).unwrap_or_else(|_| unreachable!("a number is plain text")),
         asks,
-        author: author(review.author.as_ref()),
+        author: to_author(review.author.as_ref()),
         submitted_at: review.submitted_at.or(review.updated_at).map_or(now, time_of),
         marked: Marker::is_present(&review.body),
         pull_request,
@@ -150,24 +167,24 @@ pub(crate) fn review_event(
 /// Returns the event of a comment read from the forge. Its id is the webhook's, so that both create one job. `None` if
 /// the comment is no command, or its author's account is deleted.
 pub(crate) fn comment_event(comment: &Comment, pull_request: PullRequestSnapshot) -> Option<ReviewEvent> {
-    let (message, author) = (asked(&comment.body)?, comment.author.as_ref()?);
+    let (message, author) = (parse_command(&comment.body)?, comment.author.as_ref()?);
     Some(ReviewEvent {
         source: Source::Poll,
         delivery: None,
         review: ReviewId::new(format!("comment-{}", comment.id)).ok()?,
-        asks: RequestedAction::Revision { message: clipped_message(&message) },
-        author: self::author(Some(author)),
+        asks: RequestedAction::Revision { message: clip_message(&message) },
+        author: self::to_author(Some(author)),
         submitted_at: time_of(comment.created_at),
         marked: Marker::is_present(&comment.body),
         pull_request,
     })
 }
 
-fn clipped_message(message: &str) -> Option<String> {
+fn clip_message(message: &str) -> Option<String> {
     (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect())
 }
 
-pub(crate) fn seen(
+pub(crate) fn to_seen_pull_request(
     integration: pullyard_domain::id::IntegrationId,
     repository: u64,
     name: RepositoryName,
@@ -184,17 +201,22 @@ pub(crate) fn seen(
     }
 }
 
-fn pull_request(hook: &Webhook, delivery: Option<EventId>, event: PullRequestEvent) -> Result<Told, InvalidId> {
+fn translate_pull_request(
+    hook: &Webhook,
+    delivery: Option<EventId>,
+    event: PullRequestEvent,
+) -> Result<WebhookEvent, InvalidId> {
     let name = RepositoryName::new(event.repository.full_name)?;
-    let seen = seen(hook.integration.clone(), event.repository.id, name, &event.pull_request);
-    let news = |event: &str, seen| Told::PullRequest { seen: Box::new(seen), event: format!("pull_request.{event}") };
+    let seen = to_seen_pull_request(hook.integration.clone(), event.repository.id, name, &event.pull_request);
+    let news =
+        |event: &str, seen| WebhookEvent::PullRequest { seen: Box::new(seen), event: format!("pull_request.{event}") };
     Ok(match event.action {
         PullRequestAction::Closed { merged: true } => news("closed by a merge", seen),
         PullRequestAction::Closed { merged: false } => news("closed", seen),
         PullRequestAction::Reopened => news("reopened", seen),
         PullRequestAction::Synchronize { .. } => news("synchronize", seen),
-        PullRequestAction::Labeled { label } if label == LABEL => {
-            let author = author(event.sender.as_ref());
+        PullRequestAction::Labeled { label } if label == REVISE_LABEL => {
+            let author = to_author(event.sender.as_ref());
             // The body has no id for an added label, so its time and author identify it.
             let mut hash = Sha256::new();
             for part in [seen.id.to_string(), author.id.to_string(), seen.updated_at.millis().to_string()] {
@@ -202,7 +224,7 @@ fn pull_request(hook: &Webhook, delivery: Option<EventId>, event: PullRequestEve
                 hash.update(part.as_bytes());
             }
             let short: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-            Told::Review(Box::new(ReviewEvent {
+            WebhookEvent::Review(Box::new(ReviewEvent {
                 source: Source::Webhook,
                 delivery,
                 review: ReviewId::new(format!("label-{short}"))?,
@@ -213,41 +235,42 @@ fn pull_request(hook: &Webhook, delivery: Option<EventId>, event: PullRequestEve
                 pull_request: seen,
             }))
         }
-        PullRequestAction::Labeled { .. } => Told::Nothing { event: "pull_request.labeled".into() },
-        PullRequestAction::Opened => Told::Nothing { event: "pull_request.opened".into() },
-        PullRequestAction::Edited => Told::Nothing { event: "pull_request.edited".into() },
-        PullRequestAction::Other(action) => Told::Nothing { event: format!("pull_request.{action}") },
+        PullRequestAction::Labeled { .. } => WebhookEvent::Ignored { event: "pull_request.labeled".into() },
+        PullRequestAction::Opened => WebhookEvent::Ignored { event: "pull_request.opened".into() },
+        PullRequestAction::Edited => WebhookEvent::Ignored { event: "pull_request.edited".into() },
+        PullRequestAction::Other(action) => WebhookEvent::Ignored { event: format!("pull_request.{action}") },
     })
 }
 
-fn comment(event: CommentEvent) -> Result<Told, InvalidId> {
-    let asked =
-        (event.action == CommentAction::Created && event.is_pull_request).then(|| asked(&event.comment.body)).flatten();
+fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
+    let asked = (event.action == CommentAction::Created && event.is_pull_request)
+        .then(|| parse_command(&event.comment.body))
+        .flatten();
     let Some(message) = asked else {
         let action = match event.action {
             CommentAction::Created => "created",
             CommentAction::Edited => "edited",
             CommentAction::Deleted => "deleted",
         };
-        return Ok(Told::Nothing { event: format!("issue_comment.{action}") });
+        return Ok(WebhookEvent::Ignored { event: format!("issue_comment.{action}") });
     };
-    Ok(Told::Comment(Box::new(Command {
+    Ok(WebhookEvent::Comment(Box::new(ReviseComment {
         review: ReviewId::new(format!("comment-{}", event.comment.id))?,
         repository: event.repository.id,
         repository_name: RepositoryName::new(event.repository.full_name)?,
         number: event.number,
-        author: author(event.comment.author.as_ref().or(Some(&event.sender))),
-        at: time_of(event.comment.created_at),
-        marked: Marker::is_present(&event.comment.body),
-        message: clipped_message(&message),
+        author: to_author(event.comment.author.as_ref().or(Some(&event.sender))),
+        created_at: time_of(event.comment.created_at),
+        has_marker: Marker::is_present(&event.comment.body),
+        message: clip_message(&message),
     })))
 }
 
 /// Returns the text after the command, or `None` if the comment is no command.
-pub(crate) fn asked(body: &str) -> Option<String> {
+pub(crate) fn parse_command(body: &str) -> Option<String> {
     let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
     let mut words = first.split_whitespace();
-    let is_command = COMMAND.iter().all(|word| words.next() == Some(word));
+    let is_command = REVISE_COMMAND.iter().all(|word| words.next() == Some(word));
     if !is_command || first.starts_with(char::is_whitespace) {
         return None;
     }
@@ -255,7 +278,7 @@ pub(crate) fn asked(body: &str) -> Option<String> {
     Some(format!("{}\n{}", told.join(" "), rest.trim_end()).trim().to_owned())
 }
 
-fn author(actor: Option<&Actor>) -> Author {
+fn to_author(actor: Option<&Actor>) -> Author {
     // GitHub shows deleted accounts under this name, which no account can have.
     actor.map_or_else(
         || Author { id: 0, login: "ghost".into(), bot: false },
@@ -263,7 +286,7 @@ fn author(actor: Option<&Actor>) -> Author {
     )
 }
 
-fn review_words(action: ReviewAction, state: ReviewState) -> String {
+fn describe_review(action: ReviewAction, state: ReviewState) -> String {
     let action = match action {
         ReviewAction::Submitted => "submitted",
         ReviewAction::Edited => "edited",
@@ -281,11 +304,12 @@ fn review_words(action: ReviewAction, state: ReviewState) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::asked;
+    use super::parse_command;
 
     #[test]
     fn only_the_first_line_makes_a_comment_a_command() {
-        let check = |body: &str, expected: Option<&str>| assert_eq!(asked(body).as_deref(), expected, "{body:?}");
+        let check =
+            |body: &str, expected: Option<&str>| assert_eq!(parse_command(body).as_deref(), expected, "{body:?}");
         check("/pullyard revise", Some(""));
         check("/pullyard  revise use tabs\r\nand tests\n", Some("use tabs\nand tests"));
         check("/pullyard revise\n\nuse tabs", Some("use tabs"));

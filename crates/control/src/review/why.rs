@@ -1,8 +1,8 @@
 //! Explains the state of a pull request's reviews in one sentence.
 
-use super::facts::{Reach, load};
-use super::request::{Named, repository_of};
-use crate::runner::Waits;
+use super::facts::{ProjectScope, load_facts};
+use super::request::{PullRequestRef, load_repository};
+use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
@@ -24,52 +24,53 @@ pub struct PullRequestView {
 }
 
 /// Errors: `NotFound` (project, repository). An unlinked pull request is no error.
-pub async fn pull_request_view(ctx: &Context, named: &Named) -> Result<PullRequestView, Error> {
-    let repository = repository_of(ctx, named).await?;
+pub async fn pull_request_view(ctx: &Context, named: &PullRequestRef) -> Result<PullRequestView, Error> {
+    let repository = load_repository(ctx, named).await?;
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: named.number };
-    let linked = ctx.store.pull_request(&id).await?.filter(|linked| linked.project == named.project);
+    let linked = ctx.store.load_pull_request(&id).await?.filter(|linked| linked.project == named.project);
     let mut linked = linked.unwrap_or_else(|| PullRequest::new(id, named.project.clone(), None, None));
     linked.repository_name = Some(repository.name);
-    view(ctx, linked).await
+    load_view(ctx, linked).await
 }
 
-pub async fn pull_request_of(ctx: &Context, ticket: &Ticket) -> Result<Option<PullRequestView>, Error> {
+pub async fn load_pull_request_of_ticket(ctx: &Context, ticket: &Ticket) -> Result<Option<PullRequestView>, Error> {
     let Some(link) = &ticket.pull_request else { return Ok(None) };
-    let linked = ctx.store.pull_request(&link.id).await?;
+    let linked = ctx.store.load_pull_request(&link.id).await?;
     let ours = linked.filter(|linked| linked.project == ticket.project && linked.ticket.as_ref() == Some(&ticket.key));
     let Some(mut linked) = ours else { return Ok(None) };
     if linked.repository_name.is_none() {
-        let repository = ctx.store.repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
+        let repository =
+            ctx.store.load_repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
         linked.repository_name = repository.map(|repository| repository.name);
     }
     if linked.repository_name.is_none() {
         return Ok(None);
     }
-    view(ctx, linked).await.map(Some)
+    load_view(ctx, linked).await.map(Some)
 }
 
-pub async fn pull_request_views(
+pub async fn list_pull_request_views(
     ctx: &Context,
     project: &ProjectId,
     after: Option<&str>,
     limit: i32,
 ) -> Result<(Vec<PullRequestView>, Option<String>), Error> {
-    let (ids, next) = ctx.store.open_pull_requests(project, after, limit).await?;
+    let (ids, next) = ctx.store.list_open_pull_requests(project, after, limit).await?;
     let mut views = Vec::with_capacity(ids.len());
     for (id, _) in ids {
-        let linked = ctx.store.pull_request(&id).await?;
+        let linked = ctx.store.load_pull_request(&id).await?;
         // The index also contains pull requests without a ticket.
         if let Some(linked) = linked.filter(|linked| linked.ticket.is_some()) {
-            views.push(view(ctx, linked).await?);
+            views.push(load_view(ctx, linked).await?);
         }
     }
     Ok((views, next))
 }
 
-async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Error> {
+async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Error> {
     let now = ctx.clock.now();
     let ticket = match &linked.ticket {
-        Some(key) => ctx.store.ticket(&linked.project, key).await?,
+        Some(key) => ctx.store.load_ticket(&linked.project, key).await?,
         None => None,
     };
     let deferred_until = ticket.as_ref().and_then(|ticket| ticket.deferred.get(&linked.id.to_string()).copied());
@@ -79,15 +80,15 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
         _ => None,
     };
     let job = match active.or(shown.filter(|_| deferred_until.is_none())) {
-        Some(job) => ctx.store.job(&job).await?,
+        Some(job) => ctx.store.load_job(&job).await?,
         None => None,
     };
     let (sentence, help) = if linked.state != PullRequestState::Open || linked.ticket.is_none() {
-        hypothetical(ctx, &linked).await?
+        explain_next_review(ctx, &linked).await?
     } else if let Some(job) = job.as_ref().filter(|job| !job.status.is_terminal()) {
-        let wait = Waits::default().of(ctx, job, now).await?;
+        let wait = WaitExplainer::default().explain(ctx, job, now).await?;
         let (sentence, help) = explain_job(job, wait.as_ref(), None, now);
-        (format!("Job {} works on {}: {}", job.id.short(), linked.label(), lower(&sentence)), help)
+        (format!("Job {} works on {}: {}", job.id.short(), linked.label(), lowercase_first(&sentence)), help)
     } else if let Some(until) = deferred_until {
         let left = Span::from(until.since(now));
         (
@@ -97,7 +98,7 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
     } else {
         match &linked.note {
             Some(Note::Decision { reason }) => (reason.sentence(), reason.help()),
-            _ => hypothetical(ctx, &linked).await?,
+            _ => explain_next_review(ctx, &linked).await?,
         }
     };
     let job = job.map(|job| job.id);
@@ -105,8 +106,8 @@ async fn view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView, Err
 }
 
 /// Explains how a permitted reviewer's request for changes would be decided now.
-async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
-    let repository = ctx.store.repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
+async fn explain_next_review(ctx: &Context, linked: &PullRequest) -> Result<(String, String), Error> {
+    let repository = ctx.store.load_repository(&linked.project, &linked.id.integration, linked.id.repository).await?;
     let name = linked.repository_name.clone().or(repository.map(|repository| repository.name));
     let Some(name) = name else {
         return Err(Error::NotFound { what: "repository", name: linked.id.repository.to_string() });
@@ -130,7 +131,8 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
             updated_at: linked.updated_at.unwrap_or_else(|| Timestamp::from_millis(0)),
         },
     };
-    let loaded = load(ctx, &Reach::of(linked.project.clone()), &event, Some(Permission::Write)).await?;
+    let loaded =
+        load_facts(ctx, &ProjectScope::single(linked.project.clone()), &event, Some(Permission::Write)).await?;
     Ok(match decide(&loaded.facts, JobId::for_review(&linked.id, &event.review)) {
         // Rephrased, because the reason's sentence is about an existing review.
         DecisionStep::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
@@ -156,7 +158,7 @@ async fn hypothetical(ctx: &Context, linked: &PullRequest) -> Result<(String, St
     })
 }
 
-fn lower(sentence: &str) -> String {
+fn lowercase_first(sentence: &str) -> String {
     let mut rest = sentence.chars();
     rest.next().map_or_else(String::new, |first| first.to_lowercase().chain(rest).collect())
 }

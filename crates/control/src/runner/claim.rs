@@ -1,8 +1,8 @@
 //! Claims a job for a self-hosted runner.
 
-use super::waiting::{Seeker, classes_of};
-use super::{RunnerToken, own_member};
-use crate::admin::proof::Bootstrap;
+use super::candidates::{CandidateSearch, list_matching_classes};
+use super::{RunnerToken, load_own_member};
+use crate::admin::signed_tokens::Bootstrap;
 use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
@@ -12,13 +12,13 @@ use pullyard_domain::runner::{NoClaim, Runner};
 use pullyard_store::Write;
 
 #[derive(Clone)]
-pub struct Claimed {
+pub struct ClaimResult {
     pub job: Job,
     /// A token that `run-job` exchanges for the assignment.
     pub bootstrap: String,
 }
 
-impl std::fmt::Debug for Claimed {
+impl std::fmt::Debug for ClaimResult {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Omit the bootstrap token, which must not reach a log.
         let (job, attempt) = (&self.job.id, self.job.attempt);
@@ -27,39 +27,41 @@ impl std::fmt::Debug for Claimed {
 }
 
 #[derive(Clone, Debug)]
-pub enum Answer {
-    Job(Box<Claimed>),
-    Nothing,
+pub enum ClaimAnswer {
+    Job(Box<ClaimResult>),
+    NoJob,
     /// This claim got a job before, and the runner no longer holds it.
-    Spent,
+    ClaimUsed,
 }
 
 /// Claims a Ready job for a runner: adopting jobs first, then the oldest; after a lost race, a random old one.
 ///
 /// Idempotent: by `claim`; a repeat returns the same job, and never a second one.
 /// Errors: `NotFound`; `Runner` if another process has replaced this one, or the runner is being removed.
-pub async fn claim(
+pub async fn claim_job(
     ctx: &Context,
     token: &RunnerToken,
     id: &RunnerId,
     instance: &InstanceId,
     claim: &ClaimId,
-) -> Result<Answer, Error> {
+) -> Result<ClaimAnswer, Error> {
     let mut seeker = None;
     loop {
-        let Member { runner, profile } = own_member(ctx, token, id).await?;
-        if let Some(job) = claimed_before(ctx, &runner, instance, claim).await? {
-            return handed_out(ctx, job).await;
+        let Member { runner, profile } = load_own_member(ctx, token, id).await?;
+        if let Some(job) = find_earlier_claim(ctx, &runner, instance, claim).await? {
+            return answer_with_bootstrap(ctx, job).await;
         }
         if let Some(closed) = runner.check_claim(instance, claim, ctx.clock.now()).map_err(Error::Runner)? {
             tracing::debug!(runner = %id, why = ?closed, "runner gets no job");
-            return Ok(if closed == NoClaim::AlreadyClaimed { Answer::Spent } else { Answer::Nothing });
+            return Ok(if closed == NoClaim::AlreadyClaimed { ClaimAnswer::ClaimUsed } else { ClaimAnswer::NoJob });
         }
         let seeker = match &mut seeker {
             Some(seeker) => seeker,
-            None => seeker.insert(Seeker::new(ctx, claim, id, classes_of(ctx, token, &profile).await?)),
+            None => {
+                seeker.insert(CandidateSearch::new(ctx, claim, id, list_matching_classes(ctx, token, &profile).await?))
+            }
         };
-        let Some(job) = seeker.next().await? else { return Ok(Answer::Nothing) };
+        let Some(job) = seeker.next().await? else { return Ok(ClaimAnswer::NoJob) };
         let asked = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
@@ -68,14 +70,14 @@ pub async fn claim(
             task: None,
         };
         let Ok(job) = job.claim(&asked, ctx.clock.now()) else { continue };
-        if ctx.store.claim(&job).await? == Write::Applied {
+        if ctx.store.claim_job(&job).await? == Write::Applied {
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "runner claimed a job");
-            return handed_out(ctx, job).await;
+            return answer_with_bootstrap(ctx, job).await;
         }
     }
 }
 
-async fn claimed_before(
+async fn find_earlier_claim(
     ctx: &Context,
     runner: &Runner,
     instance: &InstanceId,
@@ -84,10 +86,10 @@ async fn claimed_before(
     let Some((job, slot)) = runner.slot_of_claim(claim).filter(|_| runner.instance == *instance) else {
         return Ok(None);
     };
-    Ok(ctx.store.job(job).await?.filter(|job| slot_holds_job(job, runner, slot)))
+    Ok(ctx.store.load_job(job).await?.filter(|job| slot_holds_job(job, runner, slot)))
 }
 
-async fn handed_out(ctx: &Context, job: Job) -> Result<Answer, Error> {
+async fn answer_with_bootstrap(ctx: &Context, job: Job) -> Result<ClaimAnswer, Error> {
     let bootstrap = Bootstrap {
         job: job.id.clone(),
         attempt: job.attempt,
@@ -95,5 +97,8 @@ async fn handed_out(ctx: &Context, job: Job) -> Result<Answer, Error> {
         // Counted from each answer, so that a repeated claim has the full time.
         expires: ctx.clock.now().plus(START_TIMEOUT),
     };
-    Ok(Answer::Job(Box::new(Claimed { bootstrap: ctx.keys().await?.bootstrap(&bootstrap)?, job })))
+    Ok(ClaimAnswer::Job(Box::new(ClaimResult {
+        bootstrap: ctx.load_signing_key().await?.sign_bootstrap(&bootstrap)?,
+        job,
+    })))
 }

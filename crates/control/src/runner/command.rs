@@ -6,7 +6,7 @@ use pullyard_domain::runner::{Drain, Presence, Refusal, Runner};
 use pullyard_store::Write;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum RunnerCommand {
     /// Finish the current jobs and claim none.
     Drain {
         by: String,
@@ -16,25 +16,25 @@ pub enum Command {
 
 /// Idempotent: a drain stays as first requested.
 /// Errors: `NotFound`; `Runner` if the runner is being removed.
-pub async fn command(ctx: &Context, id: &RunnerId, command: &Command) -> Result<Runner, Error> {
-    let mut rounds = ctx.rounds(id);
+pub async fn command_runner(ctx: &Context, id: &RunnerId, command: &RunnerCommand) -> Result<Runner, Error> {
+    let mut rounds = ctx.retries(id);
     loop {
-        let Some(runner) = ctx.store.runner(id).await? else {
+        let Some(runner) = ctx.store.load_runner(id).await? else {
             return Err(Error::NotFound { what: "runner", name: id.to_string() });
         };
         if runner.status == Presence::Deleting {
             return Err(Error::Runner(Refusal::Deleting { name: runner.name }));
         }
         let drain = match command {
-            Command::Drain { .. } if runner.drain.is_some() => return Ok(runner),
-            Command::Resume if runner.drain.is_none() => return Ok(runner),
-            Command::Drain { by } => Some(Drain { by: by.clone(), at: ctx.clock.now(), acknowledged: None }),
-            Command::Resume => None,
+            RunnerCommand::Drain { .. } if runner.drain.is_some() => return Ok(runner),
+            RunnerCommand::Resume if runner.drain.is_none() => return Ok(runner),
+            RunnerCommand::Drain { by } => Some(Drain { by: by.clone(), at: ctx.clock.now(), acknowledged: None }),
+            RunnerCommand::Resume => None,
         };
         if ctx.store.set_drain(&runner, drain.as_ref()).await? == Write::Applied {
             tracing::info!(runner = %id, name = %runner.name, drain = drain.is_some(), "runner command stored");
             return Ok(Runner { drain, ..runner });
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }

@@ -4,7 +4,7 @@ use super::RunnerToken;
 use crate::{Context, Error};
 use pullyard_domain::id::{InstanceId, JobId, RunnerId};
 use pullyard_domain::runner::{MAX_SLOTS, Profile, Refusal, Runner, RunnerRegistration, validate_name};
-use pullyard_store::{Registered, Write};
+use pullyard_store::{RegistrationWrite, Write};
 use std::collections::BTreeSet;
 
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Registration {
     pub version: String,
     pub slots: u32,
     /// Jobs that outlived an earlier process.
-    pub active: BTreeSet<JobId>,
+    pub active_jobs: BTreeSet<JobId>,
 }
 
 impl Registration {
@@ -37,7 +37,7 @@ impl Registration {
 
 /// Idempotent: by the process; a repeat updates its active jobs and profile.
 /// Errors: `Invalid`; `Runner` if another process is alive, the name is taken, or the runner is being removed.
-pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
+pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registration) -> Result<Runner, Error> {
     new.check()?;
     let id = RunnerId::for_registration(&token.hash, &new.name);
     let profile = Profile {
@@ -48,10 +48,10 @@ pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) ->
         version: new.version.clone(),
         projects: token.projects.clone(),
     };
-    let mut rounds = ctx.rounds(&id);
+    let mut rounds = ctx.retries(&id);
     loop {
         let now = ctx.clock.now();
-        let (seen, owner) = tokio::try_join!(ctx.store.runner(&id), ctx.store.runner_named(&new.name))?;
+        let (seen, owner) = tokio::try_join!(ctx.store.load_runner(&id), ctx.store.load_runner_id(&new.name))?;
         if owner.is_some_and(|owner| owner != id) {
             return Err(Error::Runner(Refusal::NameTaken { name: new.name.clone() }));
         }
@@ -61,14 +61,14 @@ pub async fn register(ctx: &Context, token: &RunnerToken, new: &Registration) ->
             token: token.hash.clone(),
             instance: new.instance.clone(),
             max_slots: new.slots,
-            active_jobs: new.active.clone(),
+            active_jobs: new.active_jobs.clone(),
         };
         let runner = Runner::register(seen.as_ref(), introduction, now).map_err(Error::Runner)?;
-        let registered = Registered { runner: &runner, profile: &profile, seen: seen.as_ref() };
-        if ctx.store.register(&registered).await? == Write::Applied {
+        let registered = RegistrationWrite { runner: &runner, profile: &profile, seen: seen.as_ref() };
+        if ctx.store.register_runner(&registered).await? == Write::Applied {
             tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "runner registered");
             return Ok(runner);
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }

@@ -6,30 +6,30 @@ use pullyard_domain::runner::Presence;
 use pullyard_store::Write;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
-    Gone,
-    Begun,
+pub enum RemovalState {
+    Removed,
+    InProgress,
 }
 
 /// Removes a runner, at once if it has no job. Otherwise the sweeper takes its jobs away first.
 /// Idempotent: a repeat continues the removal; afterwards the runner is `NotFound`.
-pub async fn remove(ctx: &Context, id: &RunnerId) -> Result<Removed, Error> {
-    let mut rounds = ctx.rounds(id);
+pub async fn remove_runner(ctx: &Context, id: &RunnerId) -> Result<RemovalState, Error> {
+    let mut rounds = ctx.retries(id);
     loop {
-        let Some(runner) = ctx.store.runner(id).await? else {
+        let Some(runner) = ctx.store.load_runner(id).await? else {
             return Err(Error::NotFound { what: "runner", name: id.to_string() });
         };
         if runner.status != Presence::Deleting {
             if ctx.store.begin_removal(&runner).await? == Write::Stale {
-                rounds.again().await?;
+                rounds.backoff().await?;
                 continue;
             }
             tracing::info!(runner = %id, name = %runner.name, "runner removal started");
         }
         // Refused while the runner has a slot; the sweeper removes it after the last one.
-        return Ok(match ctx.store.remove_runner(&runner).await? {
-            Write::Applied => Removed::Gone,
-            Write::Stale => Removed::Begun,
+        return Ok(match ctx.store.delete_runner(&runner).await? {
+            Write::Applied => RemovalState::Removed,
+            Write::Stale => RemovalState::InProgress,
         });
     }
 }

@@ -1,17 +1,18 @@
 //! Checks that a runner may still work when its attempt requests something.
 
-use super::token_state;
+use super::load_token_state;
 use crate::{Context, Error};
 use pullyard_domain::job::ActiveAttempt;
 use pullyard_domain::runner::Presence;
 use pullyard_domain::runner::sweep::TokenState;
 
 /// The lease is lost once the runner is removed or its token revoked, even before the sweeper ends the attempt.
-pub(crate) async fn trusted(ctx: &Context, run: &ActiveAttempt) -> Result<(), Error> {
+pub(crate) async fn check_runner_trust(ctx: &Context, run: &ActiveAttempt) -> Result<(), Error> {
     let Some(id) = &run.runner else { return Ok(()) };
     let lost = || Error::LeaseLost { recorded: false };
-    let runner = ctx.store.runner(id).await?.filter(|runner| runner.status != Presence::Deleting).ok_or_else(lost)?;
-    match token_state(ctx, &runner.token).await? {
+    let runner =
+        ctx.store.load_runner(id).await?.filter(|runner| runner.status != Presence::Deleting).ok_or_else(lost)?;
+    match load_token_state(ctx, &runner.token).await? {
         TokenState::Valid => Ok(()),
         TokenState::Invalid => Err(lost()),
     }

@@ -13,17 +13,17 @@ use pullyard_domain::wait::Wait;
 use pullyard_domain::why;
 use std::collections::BTreeMap;
 
-const AHEAD: i32 = 200;
+const MAX_AHEAD: i32 = 200;
 
 /// All runners by name, without those that this version cannot parse.
-pub async fn runners(ctx: &Context) -> Result<Vec<Member>, Error> {
+pub async fn list_runners(ctx: &Context) -> Result<Vec<Member>, Error> {
     let mut runners = Vec::<Runner>::new();
-    for runner in ctx.store.runners().await? {
+    for runner in ctx.store.list_runners().await? {
         runners.extend(skip_corrupt(ctx, runner)?);
     }
     let ids = runners.iter().map(|runner| runner.id.clone()).collect::<Vec<_>>();
     let mut profiles = BTreeMap::<RunnerId, Profile>::new();
-    for profile in ctx.store.runner_profiles(&ids).await? {
+    for profile in ctx.store.load_runner_profiles(&ids).await? {
         profiles.extend(skip_corrupt(ctx, profile)?.map(|profile| (profile.id.clone(), profile)));
     }
     let member = |runner: Runner| Some(Member { profile: profiles.remove(&runner.id)?, runner });
@@ -33,42 +33,42 @@ pub async fn runners(ctx: &Context) -> Result<Vec<Member>, Error> {
 }
 
 /// Finds a runner by id or name, with a strong read.
-pub async fn runner(ctx: &Context, said: &str) -> Result<Member, Error> {
+pub async fn load_runner(ctx: &Context, said: &str) -> Result<Member, Error> {
     let missing = || Error::NotFound { what: "runner", name: said.to_owned() };
     let by_id = RunnerId::new(said).ok();
     let named = match by_id {
         Some(id) => Some(id),
-        None if pullyard_domain::runner::validate_name(said).is_ok() => ctx.store.runner_named(said).await?,
+        None if pullyard_domain::runner::validate_name(said).is_ok() => ctx.store.load_runner_id(said).await?,
         None => None,
     };
     let id = named.ok_or_else(missing)?;
-    ctx.store.member(&id).await?.ok_or_else(missing)
+    ctx.store.load_member(&id).await?.ok_or_else(missing)
 }
 
 /// Explains what jobs wait for. Reads the runners at most once for all jobs.
 #[derive(Default)]
-pub(crate) struct Waits {
+pub(crate) struct WaitExplainer {
     members: Option<Vec<Member>>,
     breakers: Option<Vec<Breaker>>,
     needs: BTreeMap<ClassId, Option<ClassRequirements>>,
     orders: BTreeMap<ClassId, Vec<(i64, pullyard_domain::id::JobId)>>,
 }
 
-impl Waits {
-    pub(crate) async fn of(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
+impl WaitExplainer {
+    pub(crate) async fn explain(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
         if job.status != JobStatus::Ready || job.place != Placement::Runners {
             return Ok(why::wait_reason(job, None, now));
         }
         if self.members.is_none() {
-            self.members = Some(runners(ctx).await?);
+            self.members = Some(list_runners(ctx).await?);
         }
         if self.breakers.is_none() {
-            self.breakers = Some(ctx.store.breakers().await?);
+            self.breakers = Some(ctx.store.list_breakers().await?);
         }
         if !self.needs.contains_key(&job.class) {
-            let needs = ctx.store.class(&job.project, &job.class).await?;
+            let needs = ctx.store.load_class(&job.project, &job.class).await?;
             self.needs.insert(job.class.clone(), needs);
-            let rows = ctx.store.ready(&job.class, AHEAD).await?;
+            let rows = ctx.store.list_ready_jobs(&job.class, MAX_AHEAD).await?;
             self.orders.insert(job.class.clone(), rows.into_iter().map(|row| (row.order, row.job)).collect());
         }
         let (Some(members), Some(Some(needs))) = (&self.members, self.needs.get(&job.class)) else {

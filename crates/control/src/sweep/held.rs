@@ -1,26 +1,26 @@
 //! Wakes entries that wait for their project, after a lost wake-up, a raised or refunded budget, or midnight.
 
-use super::projects::all_in_turn;
+use super::deadlines::RoundTimer;
+use super::projects::list_projects_rotated;
 use super::report::Report;
-use super::time::Time;
-use crate::admin::hold::take_up_held;
+use crate::admin::hold::wake_within_budget;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::ProjectId;
 
 /// Entries counted per project. A read costs at least half a unit, which covers as many.
-const COUNTED: i32 = 30;
+const MAX_COUNTED: i32 = 30;
 
 pub(super) async fn sweep_held(
     ctx: &Context,
-    time: &Time<'_>,
+    time: &RoundTimer<'_>,
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
     let until = time.limits.held;
-    for id in all_in_turn(ctx, time, until).await? {
-        time.still(until, "start held entries")?;
-        match time.one("start held entries of a project", look(ctx, &id, gauges)).await {
+    for id in list_projects_rotated(ctx, time, until).await? {
+        time.check(until, "start held entries")?;
+        match time.run("start held entries of a project", wake_project(ctx, &id, gauges)).await {
             Ok(woken) => report.tickets += woken,
             Err(error) => {
                 report.failed += 1;
@@ -32,15 +32,15 @@ pub(super) async fn sweep_held(
     Ok(())
 }
 
-async fn look(ctx: &Context, id: &ProjectId, gauges: &mut Gauges) -> Result<u32, Error> {
-    let held = ctx.store.held(id, COUNTED).await?;
+async fn wake_project(ctx: &Context, id: &ProjectId, gauges: &mut Gauges) -> Result<u32, Error> {
+    let held = ctx.store.list_held_tickets(id, MAX_COUNTED).await?;
     if held.is_empty() {
         return Ok(0);
     }
-    gauges.more |= i32::try_from(held.len()).is_ok_and(|len| len >= COUNTED);
+    gauges.more |= i32::try_from(held.len()).is_ok_and(|len| len >= MAX_COUNTED);
     gauges.add_held(id, u32::try_from(held.len()).unwrap_or(u32::MAX));
-    match ctx.store.project(id).await? {
-        Some(project) => take_up_held(ctx, &project).await,
+    match ctx.store.load_project(id).await? {
+        Some(project) => wake_within_budget(ctx, &project).await,
         None => Ok(0),
     }
 }

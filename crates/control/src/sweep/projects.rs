@@ -1,31 +1,35 @@
 //! Lists all projects, starting with another one each minute, so that each gets its turn when time is short.
 
-use super::time::Time;
+use super::deadlines::RoundTimer;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-const PAGE: i32 = 100;
+const PAGE_SIZE: i32 = 100;
 
-pub(super) async fn all_in_turn(ctx: &Context, time: &Time<'_>, until: Duration) -> Result<Vec<ProjectId>, Error> {
+pub(super) async fn list_projects_rotated(
+    ctx: &Context,
+    time: &RoundTimer<'_>,
+    until: Duration,
+) -> Result<Vec<ProjectId>, Error> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
-        let page = ctx.store.project_ids(after.as_deref(), PAGE);
-        let (ids, next) = time.before(until, "read the projects", page).await?;
+        let page = ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE);
+        let (ids, next) = time.run_before(until, "read the projects", page).await?;
         all.extend(ids);
         after = next;
         if after.is_none() {
             break;
         }
     }
-    let first = first_of(all.len(), ctx.clock.now());
+    let first = first_index(all.len(), ctx.clock.now());
     all.rotate_left(first);
     Ok(all)
 }
 
 /// The first index of this minute. Multiples of the golden ratio spread evenly over any count.
-fn first_of(count: usize, now: Timestamp) -> usize {
+fn first_index(count: usize, now: Timestamp) -> usize {
     let minute = u64::try_from(now.millis() / 60_000).unwrap_or_default();
     let share = u128::from(minute.wrapping_mul(0x9E37_79B9_7F4A_7C15));
     let count = u128::try_from(count).unwrap_or_default();
@@ -42,13 +46,13 @@ mod tests {
             let mut seen = vec![false; count];
             for minute in 0..4 * count.div_ceil(reached) {
                 let now = Timestamp::from_millis(29_000_000 * 60_000 + i64::try_from(minute).unwrap() * 60_000);
-                let first = first_of(count, now);
+                let first = first_index(count, now);
                 for nth in 0..reached {
                     seen[(first + nth) % count] = true;
                 }
             }
             assert!(seen.iter().all(|seen| *seen), "{reached} of {count}");
         }
-        assert_eq!(first_of(0, Timestamp::from_millis(0)), 0);
+        assert_eq!(first_index(0, Timestamp::from_millis(0)), 0);
     }
 }

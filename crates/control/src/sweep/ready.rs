@@ -1,10 +1,10 @@
 //! Sweeps the Ready jobs of runners that are unclaimed or misplaced. Without a due time, they are listed by class.
 
-use super::projects::all_in_turn;
+use super::deadlines::RoundTimer;
+use super::projects::list_projects_rotated;
 use super::report::Report;
-use super::time::Time;
-use crate::jobs::ending::write_end;
-use crate::runner::Waits;
+use crate::jobs::finish_job::write_end;
+use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{ClassId, JobId, ProjectId};
@@ -14,25 +14,25 @@ use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::sweep::{WaitingStep, next_waiting_step, required_place};
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
-use pullyard_store::{Error as StoreError, Proof, Write};
+use pullyard_store::{Error as StoreError, RunnerCondition, Write};
 
-const HEADS: usize = 25;
+const MAX_JOBS_SWEPT: usize = 25;
 /// Jobs counted per class. A read costs at least half a unit, which covers as many.
-const COUNTED: i32 = 40;
+const MAX_COUNTED: i32 = 40;
 
 pub(super) async fn sweep_ready(
     ctx: &Context,
-    time: &Time<'_>,
+    time: &RoundTimer<'_>,
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
     let until = time.limits.ready;
-    let mut waits = Waits::default();
-    for id in all_in_turn(ctx, time, until).await? {
-        time.still(until, "sweep the waiting jobs of runners")?;
-        match of_project(ctx, time, &id, gauges, &mut waits, report).await {
+    let mut waits = WaitExplainer::default();
+    for id in list_projects_rotated(ctx, time, until).await? {
+        time.check(until, "sweep the waiting jobs of runners")?;
+        match sweep_project(ctx, time, &id, gauges, &mut waits, report).await {
             Ok(()) => {}
-            Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
+            Err(error @ Error::Timeout { .. }) if time.is_past(until) => return Err(error),
             Err(error) => {
                 report.failed += 1;
                 gauges.more = true;
@@ -43,22 +43,24 @@ pub(super) async fn sweep_ready(
     Ok(())
 }
 
-async fn of_project(
+async fn sweep_project(
     ctx: &Context,
-    time: &Time<'_>,
+    time: &RoundTimer<'_>,
     id: &ProjectId,
     gauges: &mut Gauges,
-    waits: &mut Waits,
+    waits: &mut WaitExplainer,
     report: &mut Report,
 ) -> Result<(), Error> {
     // Read once for all jobs of the project; the next round sees changes.
     let until = time.limits.ready;
-    let Some(project) = time.before(until, "read a project", ctx.store.project(id)).await? else { return Ok(()) };
-    for class in time.before(until, "read the classes of a project", ctx.store.classes(&project.id)).await? {
-        time.still(until, "sweep the waiting jobs of a project")?;
-        match of_class(ctx, time, &project, class, gauges, waits, report).await {
+    let Some(project) = time.run_before(until, "read a project", ctx.store.load_project(id)).await? else {
+        return Ok(());
+    };
+    for class in time.run_before(until, "read the classes of a project", ctx.store.list_classes(&project.id)).await? {
+        time.check(until, "sweep the waiting jobs of a project")?;
+        match sweep_class(ctx, time, &project, class, gauges, waits, report).await {
             Ok(()) => {}
-            Err(error @ Error::TooSlow { .. }) if time.is_over(until) => return Err(error),
+            Err(error @ Error::Timeout { .. }) if time.is_past(until) => return Err(error),
             Err(error) => {
                 report.failed += 1;
                 gauges.more = true;
@@ -69,23 +71,25 @@ async fn of_project(
     Ok(())
 }
 
-async fn of_class(
+async fn sweep_class(
     ctx: &Context,
-    time: &Time<'_>,
+    time: &RoundTimer<'_>,
     project: &Project,
     class: Result<(ClassId, ClassRequirements), StoreError>,
     gauges: &mut Gauges,
-    waits: &mut Waits,
+    waits: &mut WaitExplainer,
     report: &mut Report,
 ) -> Result<(), Error> {
     let (class, _) = class?;
     let until = time.limits.ready;
-    let rows = time.before(until, "read the waiting jobs of a class", ctx.store.ready(&class, COUNTED)).await?;
-    gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= COUNTED);
+    let rows = time
+        .run_before(until, "read the waiting jobs of a class", ctx.store.list_ready_jobs(&class, MAX_COUNTED))
+        .await?;
+    gauges.more |= i32::try_from(rows.len()).is_ok_and(|len| len >= MAX_COUNTED);
     let mut oldest = None;
-    for row in rows.iter().take(HEADS) {
-        time.still(until, "sweep the waiting jobs of a class")?;
-        match time.one("sweep a waiting job", look(ctx, project, &row.job, waits, report)).await {
+    for row in rows.iter().take(MAX_JOBS_SWEPT) {
+        time.check(until, "sweep the waiting jobs of a class")?;
+        match time.run("sweep a waiting job", sweep_ready_job(ctx, project, &row.job, waits, report)).await {
             Ok(since) => oldest = [oldest, since].into_iter().flatten().min(),
             Err(error) => {
                 report.failed += 1;
@@ -97,30 +101,32 @@ async fn of_class(
     Ok(())
 }
 
-async fn look(
+async fn sweep_ready_job(
     ctx: &Context,
     project: &Project,
     id: &JobId,
-    waits: &mut Waits,
+    waits: &mut WaitExplainer,
     report: &mut Report,
 ) -> Result<Option<Timestamp>, Error> {
-    let Some(job) = ctx.store.job(id).await? else { return Ok(None) };
-    report.looked_at += 1;
+    let Some(job) = ctx.store.load_job(id).await? else { return Ok(None) };
+    report.checked += 1;
     let now = ctx.clock.now();
     let compute = project.settings.compute;
     // Only giving up needs the reason, which requires reading the runners.
     let why = match next_waiting_step(&job, compute, "", now) {
-        WaitingStep::Fail(_) => waits.of(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default(),
+        WaitingStep::Fail(_) => {
+            waits.explain(ctx, &job, now).await?.map(|wait: Wait| wait.sentence()).unwrap_or_default()
+        }
         _ => String::new(),
     };
     match next_waiting_step(&job, compute, &why, now) {
         WaitingStep::Nothing => {}
         WaitingStep::Move(place) => {
-            place_anew(ctx, &job, place).await?;
+            move_job(ctx, &job, place).await?;
         }
         WaitingStep::Fail(failure) => {
-            let next = job.fail(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
-            let written = write_end(ctx, &job, &next, Proof::Nothing, now).await?;
+            let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
+            let written = write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?;
             report.ended += u32::from(written == Write::Applied);
             return Ok(None);
         }
@@ -129,20 +135,20 @@ async fn look(
 }
 
 /// Writes: JOB if `rev` is unchanged; CLASS first, if the job moves to runners.
-pub(super) async fn replace(ctx: &Context, job: &Job) -> Result<bool, Error> {
-    let Some(project) = ctx.store.project(&job.project).await? else { return Ok(false) };
+pub(super) async fn move_if_misplaced(ctx: &Context, job: &Job) -> Result<bool, Error> {
+    let Some(project) = ctx.store.load_project(&job.project).await? else { return Ok(false) };
     match required_place(job, project.settings.compute, ctx.clock.now()) {
         None => Ok(false),
-        Some(place) => place_anew(ctx, job, place).await,
+        Some(place) => move_job(ctx, job, place).await,
     }
 }
 
-async fn place_anew(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Error> {
+async fn move_job(ctx: &Context, job: &Job, place: Placement) -> Result<bool, Error> {
     let now = ctx.clock.now();
     let Ok(mut next) = job.move_to(place, now) else { return Ok(false) };
     if place == Placement::Runners {
         // The class of a job planned for Fargate may lack labels.
-        let context = ctx.store.context(&job.id, &job.context).await?;
+        let context = ctx.store.load_context(&job.id, &job.context).await?;
         let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
         let labels = context.ticket.as_ref().map(|(_, text)| text.runner_labels()).unwrap_or_default();
         let needs = ClassRequirements {
@@ -151,8 +157,8 @@ async fn place_anew(ctx: &Context, job: &Job, place: Placement) -> Result<bool, 
             key: job.policy.key_owner(),
         };
         next.class = ClassId::for_key(job.project.as_str(), &needs.capability, &needs.labels, needs.key);
-        if ctx.store.class(&next.project, &next.class).await?.is_none() {
-            ctx.store.note_class(&next.project, &next.class, &needs).await?;
+        if ctx.store.load_class(&next.project, &next.class).await?.is_none() {
+            ctx.store.create_class(&next.project, &next.class, &needs).await?;
         }
     }
     let moved = ctx.store.update_job(&next).await? == Write::Applied;

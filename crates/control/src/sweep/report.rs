@@ -5,7 +5,7 @@ use pullyard_domain::gauges::Gauges;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    pub looked_at: u32,
+    pub checked: u32,
     pub started: u32,
     pub requeued: u32,
     pub ended: u32,
@@ -13,52 +13,52 @@ pub struct Report {
     pub admitted: u32,
     pub pull_requests: u32,
     /// Repositories sent to be polled.
-    pub looks: u32,
+    pub polls: u32,
     /// Items without work: the index lagged, or another process was faster.
-    pub nothing: u32,
+    pub unchanged: u32,
     pub failed: u32,
     pub offline: u32,
-    pub more: bool,
+    pub has_more: bool,
     pub gauges: Option<Gauges>,
 }
 
 impl Report {
     pub(super) fn add(&mut self, part: Self) {
         let Self {
-            looked_at,
+            checked: looked_at,
             started,
             requeued,
             ended,
             tickets,
             admitted,
             pull_requests,
-            looks,
-            nothing,
+            polls: looks,
+            unchanged: nothing,
             failed,
             offline,
-            more,
+            has_more: more,
             gauges,
         } = part;
         for (sum, count) in [
-            (&mut self.looked_at, looked_at),
+            (&mut self.checked, looked_at),
             (&mut self.started, started),
             (&mut self.requeued, requeued),
             (&mut self.ended, ended),
             (&mut self.tickets, tickets),
             (&mut self.admitted, admitted),
             (&mut self.pull_requests, pull_requests),
-            (&mut self.looks, looks),
-            (&mut self.nothing, nothing),
+            (&mut self.polls, looks),
+            (&mut self.unchanged, nothing),
             (&mut self.failed, failed),
             (&mut self.offline, offline),
         ] {
             *sum = sum.saturating_add(count);
         }
-        self.more |= more;
+        self.has_more |= more;
         self.gauges = gauges.or(self.gauges.take());
     }
 
-    pub fn healed(&self) -> u32 {
+    pub fn repaired(&self) -> u32 {
         [self.started, self.requeued, self.ended, self.tickets, self.admitted, self.pull_requests, self.offline]
             .iter()
             .fold(0, |sum, count| sum.saturating_add(*count))
@@ -67,16 +67,16 @@ impl Report {
 
 #[derive(Debug)]
 #[must_use]
-pub struct Round {
+pub struct SweepResult {
     pub report: Report,
     /// The table has the note of this round or a later one, which proves that the sweeper is alive.
-    pub noted: bool,
-    pub fault: Option<Error>,
+    pub is_recorded: bool,
+    pub error: Option<Error>,
 }
 
-impl Round {
-    pub fn whole(self) -> Result<Report, Error> {
-        match self.fault {
+impl SweepResult {
+    pub fn into_result(self) -> Result<Report, Error> {
+        match self.error {
             None => Ok(self.report),
             Some(fault) => Err(fault),
         }
@@ -85,13 +85,13 @@ impl Round {
 
 /// Collects failures of parts that all run. Returns the first and logs the others.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(super) struct Failures {
     first: Option<Error>,
     count: u32,
 }
 
-impl Faults {
-    pub(super) fn note<T>(&mut self, part: Result<T, Error>) {
+impl Failures {
+    pub(super) fn record<T>(&mut self, part: Result<T, Error>) {
         if let Err(error) = part {
             self.count = self.count.saturating_add(1);
             if self.first.is_some() {
@@ -106,11 +106,11 @@ impl Faults {
         self.count
     }
 
-    pub(super) fn none(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    pub(super) fn told(self) -> Result<(), Error> {
+    pub(super) fn into_result(self) -> Result<(), Error> {
         self.first.map_or(Ok(()), Err)
     }
 }
@@ -122,18 +122,18 @@ mod tests {
     /// A report of `n` equal rounds. Powers of two identify each field in a sum.
     fn rounds(n: u32) -> Report {
         Report {
-            looked_at: n,
+            checked: n,
             started: 2 * n,
             requeued: 4 * n,
             ended: 8 * n,
             tickets: 16 * n,
             admitted: 32 * n,
             pull_requests: 64 * n,
-            looks: 128 * n,
-            nothing: 256 * n,
+            polls: 128 * n,
+            unchanged: 256 * n,
             failed: 512 * n,
             offline: 1_024 * n,
-            more: true,
+            has_more: true,
             gauges: None,
         }
     }
@@ -144,29 +144,29 @@ mod tests {
         whole.add(rounds(1));
         assert_eq!(whole, rounds(1));
         let gauges = Some(Gauges { waiting: 3, ..Gauges::default() });
-        whole.add(Report { more: false, gauges: gauges.clone(), ..rounds(1) });
+        whole.add(Report { has_more: false, gauges: gauges.clone(), ..rounds(1) });
         whole.add(Report::default());
         assert_eq!(whole, Report { gauges, ..rounds(2) });
     }
 
     #[test]
     fn healed_counts_only_repaired_items() {
-        assert_eq!(rounds(1).healed(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
+        assert_eq!(rounds(1).repaired(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
     }
 
     #[test]
     fn first_failure_is_returned_and_all_are_counted() {
         let failed = |what: &str| Err::<(), _>(Error::Inconsistent(what.into()));
-        let mut faults = Faults::default();
-        faults.note(Ok(()));
-        assert!(faults.none());
+        let mut faults = Failures::default();
+        faults.record(Ok(()));
+        assert!(faults.is_empty());
         for part in [failed("one"), Ok(()), failed("two")] {
-            faults.note(part);
-            assert!(!faults.none());
+            faults.record(part);
+            assert!(!faults.is_empty());
         }
         assert_eq!(faults.count(), 2);
-        let told = faults.told().unwrap_err();
+        let told = faults.into_result().unwrap_err();
         assert!(matches!(&told, Error::Inconsistent(what) if what == "one"), "{told}");
-        assert!(Faults::default().told().is_ok());
+        assert!(Failures::default().into_result().is_ok());
     }
 }

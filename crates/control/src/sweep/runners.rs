@@ -1,10 +1,10 @@
 //! Sweeps all self-hosted runners: sets silent ones Offline, takes away jobs without a process, finishes removals.
 
-use super::report::{Faults, Report};
-use super::time::Time;
-use crate::jobs::ending::write_end;
+use super::deadlines::RoundTimer;
+use super::report::{Failures, Report};
+use crate::jobs::finish_job::write_end;
 use crate::jobs::requeue::write_requeue;
-use crate::runner::token_state;
+use crate::runner::load_token_state;
 use crate::{Context, Error};
 use futures::StreamExt as _;
 use pullyard_domain::gauges::Gauges;
@@ -13,32 +13,32 @@ use pullyard_domain::runner::sweep::{self, LossReason, RunnerStep, TokenState};
 use pullyard_domain::runner::{Runner, Slot};
 use pullyard_domain::sweep::{JobStep, step_after_runner_loss};
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Proof, Store, Write};
+use pullyard_store::{RunnerCondition, Store, Write};
 use std::collections::HashMap;
 use tokio::sync::Mutex;
 
 /// Concurrency: each of a thousand runners may need a few calls of some milliseconds in one round.
-const AT_ONCE: usize = 16;
+const CONCURRENCY: usize = 16;
 
 /// Steps of one runner in one round: Offline, loss of its jobs, removal.
-const STEPS: usize = 3;
+const MAX_STEPS: usize = 3;
 
 /// Checks every runner, as time permits. Silence before `since` does not count, as the sweeper may have been down.
 pub(super) async fn sweep_runners(
     ctx: &Context,
-    time: &Time<'_>,
+    time: &RoundTimer<'_>,
     since: Timestamp,
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let (mut runners, mut faults) = (Vec::new(), Faults::default());
+    let (mut runners, mut faults) = (Vec::new(), Failures::default());
     for shard in Store::runner_shards() {
-        let read = time.before(time.limits.runners, "read the runners", ctx.store.runners_of(shard)).await;
+        let read = time.run_before(time.limits.runners, "read the runners", ctx.store.list_shard_runners(shard)).await;
         let some = match read {
             Ok(some) => some,
             Err(error) => {
-                faults.note(Err::<(), _>(error));
-                if time.is_over(time.limits.runners) {
+                faults.record(Err::<(), _>(error));
+                if time.is_past(time.limits.runners) {
                     break;
                 }
                 continue;
@@ -58,44 +58,44 @@ pub(super) async fn sweep_runners(
             }
         }
     }
-    let storm = sweep::is_storm(&runners, faults.none(), since, ctx.clock.now());
+    let storm = sweep::is_storm(&runners, faults.is_empty(), since, ctx.clock.now());
     let tokens = Mutex::default();
     let swept = futures::stream::iter(runners).map(async |runner| {
         let (id, mut report) = (runner.id.clone(), Report::default());
-        if time.is_over(time.limits.runners) {
-            report.more = true;
+        if time.is_past(time.limits.runners) {
+            report.has_more = true;
             return report;
         }
-        let seen_to = time.one("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
+        let seen_to = time.run("sweep a runner", sweep_runner(ctx, runner, storm, &tokens, &mut report)).await;
         if let Err(error) = seen_to {
             report.failed += 1;
             tracing::error!(runner = %id, error = %error, "sweep of a runner failed");
         }
         report
     });
-    let mut swept = std::pin::pin!(swept.buffer_unordered(AT_ONCE));
+    let mut swept = std::pin::pin!(swept.buffer_unordered(CONCURRENCY));
     while let Some(one) = swept.next().await {
         report.add(one);
     }
-    faults.told()
+    faults.into_result()
 }
 
-type Tokens = Mutex<HashMap<String, TokenState>>;
+type TokenCache = Mutex<HashMap<String, TokenState>>;
 
 async fn sweep_runner(
     ctx: &Context,
     mut runner: Runner,
     storm: bool,
-    tokens: &Tokens,
+    tokens: &TokenCache,
     report: &mut Report,
 ) -> Result<(), Error> {
-    for _ in 0..STEPS {
-        let token = token_of(ctx, &runner, tokens).await?;
+    for _ in 0..MAX_STEPS {
+        let token = load_token(ctx, &runner, tokens).await?;
         let now = ctx.clock.now();
         match sweep::next_step(&runner, token, storm, now) {
             RunnerStep::Nothing => return Ok(()),
             RunnerStep::MarkOffline(offline) => {
-                if ctx.store.take_offline(&runner, &offline).await? == Write::Stale {
+                if ctx.store.mark_offline(&runner, &offline).await? == Write::Stale {
                     return Ok(());
                 }
                 report.offline += 1;
@@ -105,22 +105,22 @@ async fn sweep_runner(
                 }
             }
             RunnerStep::EndJobs(loss, jobs) => {
-                let mut faults = Faults::default();
+                let mut faults = Failures::default();
                 for (job, slot) in jobs {
-                    faults.note(lose(ctx, &runner, loss, &job, &slot, report).await);
+                    faults.record(take_job_away(ctx, &runner, loss, &job, &slot, report).await);
                 }
-                faults.told()?;
+                faults.into_result()?;
             }
             RunnerStep::DeleteUnused => {
                 ctx.store.begin_removal(&runner).await?;
             }
             RunnerStep::Remove => {
-                ctx.store.remove_runner(&runner).await?;
+                ctx.store.delete_runner(&runner).await?;
                 tracing::info!(runner = %runner.id, name = %runner.name, "runner removed");
                 return Ok(());
             }
         }
-        match ctx.store.runner(&runner.id).await? {
+        match ctx.store.load_runner(&runner.id).await? {
             Some(next) if next != runner => runner = next,
             _ => return Ok(()),
         }
@@ -129,7 +129,7 @@ async fn sweep_runner(
 }
 
 /// Reads each token once per round. Runners without jobs need no token.
-async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<TokenState, Error> {
+async fn load_token(ctx: &Context, runner: &Runner, tokens: &TokenCache) -> Result<TokenState, Error> {
     if runner.slots.is_empty() {
         return Ok(TokenState::Valid);
     }
@@ -138,13 +138,13 @@ async fn token_of(ctx: &Context, runner: &Runner, tokens: &Tokens) -> Result<Tok
     if let Some(known) = tokens.get(&runner.token) {
         return Ok(*known);
     }
-    let token = token_state(ctx, &runner.token).await?;
+    let token = load_token_state(ctx, &runner.token).await?;
     tokens.insert(runner.token.clone(), token);
     Ok(token)
 }
 
 /// Takes one job from a runner, unless the runner may be pushing or has just sent a heartbeat.
-async fn lose(
+async fn take_job_away(
     ctx: &Context,
     runner: &Runner,
     loss: LossReason,
@@ -153,34 +153,34 @@ async fn lose(
     report: &mut Report,
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
-    let job = ctx.store.job(id).await?;
+    let job = ctx.store.load_job(id).await?;
     let Some(job) = job.filter(|job| sweep::slot_holds_job(job, runner, slot)) else {
         // A slot without its job. No transaction of ours causes this, but repair it.
-        if ctx.store.drop_slot(runner, id, slot).await? == Write::Applied {
+        if ctx.store.remove_slot(runner, id, slot).await? == Write::Applied {
             tracing::warn!(job.id = %id, runner = %runner.id, "stale slot emptied");
         }
         return Ok(());
     };
     let proof = match loss {
-        LossReason::Silent => Proof::Offline { epoch: runner.epoch },
-        LossReason::NoProcess => Proof::HeardLast { epoch: runner.epoch, at: runner.last_heartbeat },
+        LossReason::Silent => RunnerCondition::Offline { epoch: runner.epoch },
+        LossReason::NoProcess => RunnerCondition::LastHeartbeat { epoch: runner.epoch, at: runner.last_heartbeat },
         // No later heartbeat changes this.
-        LossReason::Deleted | LossReason::TokenInvalid => Proof::Nothing,
+        LossReason::Deleted | LossReason::TokenInvalid => RunnerCondition::Exists,
     };
     // Stale is harmless: the job ended, or the runner sent a heartbeat. The next round judges again.
     match step_after_runner_loss(&job, loss.failure(runner, now), now) {
         JobStep::Requeue(failure) => {
-            let next = job.requeue(now).map_err(|refusal| Error::refused(refusal, now))?;
+            let next = job.requeue(now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let written = write_requeue(ctx, &job, &next, failure, proof, now).await?;
             report.requeued += u32::from(written == Write::Applied);
         }
         JobStep::Adopt(loss) => {
-            let next = job.requeue_to_adopt(loss.clone(), now).map_err(|refusal| Error::refused(refusal, now))?;
+            let next = job.requeue_to_adopt(loss.clone(), now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let written = write_requeue(ctx, &job, &next, loss, proof, now).await?;
             report.requeued += u32::from(written == Write::Applied);
         }
         JobStep::Fail(failure) => {
-            let next = job.fail(failure, now).map_err(|refusal| Error::refused(refusal, now))?;
+            let next = job.fail(failure, now).map_err(|refusal| Error::from_refusal(refusal, now))?;
             let written = write_end(ctx, &job, &next, proof, now).await?;
             report.ended += u32::from(written == Write::Applied);
         }

@@ -1,9 +1,9 @@
 //! The built-in board: creates, edits and moves tickets, as ticket events of source `Board`.
 
-use crate::facts::facts_of;
-use crate::jobs::create_job::{Requester, content_of};
-use crate::jobs::new_job::make_with_ticket;
-use crate::tickets::move_ticket::{Answer, answered, delivery_of, job_of, move_ticket};
+use crate::facts::load_facts;
+use crate::jobs::create_job::{Requester, hash_request};
+use crate::jobs::new_job::write_new_ticket_and_job;
+use crate::tickets::move_ticket::{Answer, log_answer, move_ticket, new_delivery, plan_new_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -13,7 +13,7 @@ use pullyard_domain::guard::{self, FollowUp};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Edited, Request, Write, Written};
+use pullyard_store::{Request, TextEdit, TicketCreation, Write};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,24 +29,24 @@ pub struct NewTicket {
 }
 
 #[derive(Clone, Debug)]
-pub struct Edit {
+pub struct TicketEdit {
     pub project: ProjectId,
     pub key: TicketKey,
-    pub changes: Changes,
+    pub changes: TextChanges,
     pub caller: Requester,
     pub request: Option<EventId>,
 }
 
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Changes {
+pub struct TextChanges {
     pub title: Option<String>,
     pub description: Option<String>,
     pub labels: Option<BTreeSet<String>>,
     pub repository: Option<RepositoryName>,
 }
 
-impl Changes {
-    fn on(&self, text: TicketText) -> TicketText {
+impl TextChanges {
+    fn apply_to(&self, text: TicketText) -> TicketText {
         let Self { title, description, labels, repository } = self.clone();
         TicketText {
             title: title.unwrap_or(text.title),
@@ -61,23 +61,23 @@ impl Changes {
 /// Creates a ticket on the board, in one write with ledger entry and job.
 ///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and the first job, and
-/// moves nothing. Without a key, by the ticket's key: a repeat is `Taken`.
-/// Errors: `NotFound` (project); `Taken`; `KeyReused`; `Contended`.
+/// moves nothing. Without a key, by the ticket's key: a repeat is `NameTaken`.
+/// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Contended`.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
     let NewTicket { project, key, text, status, caller, request } = new;
     let request = request.map(|own| Request {
         caller: format!("{} new tickets of {project}", caller.id),
         key: own,
-        content: content_of(&(&key, &text, &status)),
+        content: hash_request(&(&key, &text, &status)),
         at: ctx.clock.now(),
     });
     let id = new_event_id();
-    let mut rounds = ctx.rounds(&key);
+    let mut rounds = ctx.retries(&key);
     loop {
-        if let Some(first) = repeat(ctx, request.as_ref()).await? {
+        if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
         }
-        let Some(stored) = ctx.store.project(&project).await? else {
+        let Some(stored) = ctx.store.load_project(&project).await? else {
             return Err(Error::NotFound { what: "project", name: project.to_string() });
         };
         let event = TicketEvent {
@@ -91,17 +91,17 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             status: status.clone().unwrap_or(stored.settings.statuses.todo),
             text: Some(text.clone()),
         };
-        let (facts, text) = facts_of(ctx, &event).await?;
+        let (facts, text) = load_facts(ctx, &event).await?;
         if let Some(first) = &facts.first_decision {
-            return Ok(own(&event, first));
+            return Ok(stored_answer(&event, first));
         }
         if facts.ticket.is_some() {
             // A concurrent call with the same key may have created it after the first lookup.
-            let taken = || Error::Taken { what: "ticket", name: key.to_string() };
-            return repeat(ctx, request.as_ref()).await?.ok_or_else(taken);
+            let taken = || Error::NameTaken { what: "ticket", name: key.to_string() };
+            return find_first_answer(ctx, request.as_ref()).await?.ok_or_else(taken);
         }
         let decision = guard::decide(&event, &facts);
-        let delivery = delivery_of(&event, &facts, &decision.reason);
+        let delivery = new_delivery(&event, &facts, &decision.reason);
         let ticket = Ticket::new(
             project.clone(),
             key.clone(),
@@ -112,26 +112,26 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         let written = match decision.follow_up {
             FollowUp::CreateJob => {
                 let ticket = Ticket { last_entry: Some(event.entry()), ..ticket };
-                let job = job_of(&facts, &text, &ticket, &delivery)?;
-                make_with_ticket(ctx, job, &delivery, request.as_ref()).await?
+                let job = plan_new_job(&facts, &text, &ticket, &delivery)?;
+                write_new_ticket_and_job(ctx, job, &delivery, request.as_ref()).await?
             }
             follow => {
                 let ticket = if follow == FollowUp::HoldEntry { ticket.hold_entry(event.entry()) } else { ticket };
                 let (ticket, text, delivery, request) = (&ticket, &text, &delivery, request.as_ref());
-                let written = Written { ticket, text, delivery, job: None, charge: None, request };
+                let written = TicketCreation { ticket, text, delivery, job: None, charge: None, request };
                 ctx.store.create_ticket(&written).await?
             }
         };
         if written == Write::Applied {
-            ctx.tally().decided(&decision.reason);
-            return Ok(answered(&event, delivery, decision.reason));
+            ctx.counters().count_decision(&decision.reason);
+            return Ok(log_answer(&event, delivery, decision.reason));
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Move {
+pub struct TicketMove {
     pub project: ProjectId,
     pub key: TicketKey,
     pub status: String,
@@ -143,13 +143,13 @@ pub struct Move {
 /// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
 /// newer event. Without a key each call is a new move.
 /// Errors: `NotFound` (ticket); `KeyReused`.
-pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
-    let Move { project, key, status, caller, request } = wanted;
-    let ticket = existing(ctx, &project, &key).await?;
+pub async fn move_board_ticket(ctx: &Context, wanted: TicketMove) -> Result<Answer, Error> {
+    let TicketMove { project, key, status, caller, request } = wanted;
+    let ticket = load_ticket(ctx, &project, &key).await?;
     let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
-    let mut moved = event(&ticket, ctx.clock.now(), status, None, caller.name);
+    let mut moved = new_board_event(&ticket, ctx.clock.now(), status, None, caller.name);
     if let Some(event) = named {
-        let first = ctx.store.delivery(&DeliveryId::for_ticket_event(&project, &event)).await?;
+        let first = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&project, &event)).await?;
         moved.event = event;
         if let Some(first) = first {
             let same = first.facts.as_ref().filter(|facts| facts.status == moved.status);
@@ -170,35 +170,35 @@ pub async fn put_ticket(ctx: &Context, wanted: Move) -> Result<Answer, Error> {
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and changes nothing.
 /// Without a key each call is a new edit.
 /// Errors: `NotFound` (ticket); `KeyReused`; `Contended`, with nothing stored.
-pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
-    let Edit { project, key, changes, caller, request } = wanted;
+pub async fn edit_ticket(ctx: &Context, wanted: TicketEdit) -> Result<Answer, Error> {
+    let TicketEdit { project, key, changes, caller, request } = wanted;
     let request = request.map(|own| Request {
         caller: format!("{} edits of {project}", caller.id),
         key: own,
-        content: content_of(&(&key, &changes)),
+        content: hash_request(&(&key, &changes)),
         at: ctx.clock.now(),
     });
     let id = new_event_id();
-    let mut rounds = ctx.rounds(&key);
+    let mut rounds = ctx.retries(&key);
     loop {
-        if let Some(first) = repeat(ctx, request.as_ref()).await? {
+        if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
         }
-        let ticket = existing(ctx, &project, &key).await?;
-        let seen = ctx.store.ticket_text(&project, &key).await?;
-        let text = changes.on(seen.as_ref().map(|seen| seen.text.clone()).unwrap_or_default());
+        let ticket = load_ticket(ctx, &project, &key).await?;
+        let seen = ctx.store.load_ticket_text(&project, &key).await?;
+        let text = changes.apply_to(seen.as_ref().map(|seen| seen.text.clone()).unwrap_or_default());
         let status = ticket.status.clone();
-        let event = event(&ticket, ctx.clock.now(), status, Some(text), caller.name.clone());
+        let event = new_board_event(&ticket, ctx.clock.now(), status, Some(text), caller.name.clone());
         let event = TicketEvent { event: id.clone(), ..event };
-        let (facts, text) = facts_of(ctx, &event).await?;
+        let (facts, text) = load_facts(ctx, &event).await?;
         if let Some(first) = &facts.first_decision {
-            return Ok(own(&event, first));
+            return Ok(stored_answer(&event, first));
         }
         let decision = guard::decide(&event, &facts);
         // A concurrent move between the two reads could make this a trigger, but an edit never starts a job.
         if decision.follow_up != FollowUp::CreateJob {
-            let delivery = delivery_of(&event, &facts, &decision.reason);
-            let edited = Edited {
+            let delivery = new_delivery(&event, &facts, &decision.reason);
+            let edited = TextEdit {
                 project: &project,
                 ticket: &key,
                 text: &text,
@@ -207,29 +207,29 @@ pub async fn edit_ticket(ctx: &Context, wanted: Edit) -> Result<Answer, Error> {
                 request: request.as_ref(),
             };
             if ctx.store.replace_text(&edited).await? == Write::Applied {
-                return Ok(answered(&event, delivery, decision.reason));
+                return Ok(log_answer(&event, delivery, decision.reason));
             }
         }
-        rounds.again().await?;
+        rounds.backoff().await?;
     }
 }
 
-async fn repeat(ctx: &Context, request: Option<&Request>) -> Result<Option<Answer>, Error> {
+async fn find_first_answer(ctx: &Context, request: Option<&Request>) -> Result<Option<Answer>, Error> {
     let Some(request) = request else { return Ok(None) };
-    let Some((content, id)) = ctx.store.ticket_request(&request.caller, &request.key, request.at).await? else {
+    let Some((content, id)) = ctx.store.load_ticket_request(&request.caller, &request.key, request.at).await? else {
         return Ok(None);
     };
     if content != request.content {
         return Err(Error::KeyReused);
     }
     let lost = || Error::Inconsistent(format!("the ledger has no entry {id} of a request that it answered"));
-    let first = ctx.store.delivery(&id).await?.ok_or_else(lost)?;
+    let first = ctx.store.load_delivery(&id).await?.ok_or_else(lost)?;
     let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
     Ok(Some(Answer { delivery: first.id, reason, job: first.job }))
 }
 
 /// Returns the answer stored by an earlier round of this call, whose event id is unique and whose write looked stale.
-fn own(event: &TicketEvent, stored: &FirstDecision) -> Answer {
+fn stored_answer(event: &TicketEvent, stored: &FirstDecision) -> Answer {
     let job = match &stored.reason {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.clone()),
         _ => None,
@@ -237,14 +237,20 @@ fn own(event: &TicketEvent, stored: &FirstDecision) -> Answer {
     Answer { delivery: DeliveryId::for_ticket_event(&event.project, &event.event), reason: stored.reason.clone(), job }
 }
 
-async fn existing(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
-    let found = ctx.store.ticket(project, key).await?;
+async fn load_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
+    let found = ctx.store.load_ticket(project, key).await?;
     found.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
 }
 
 /// Creates a board event, later than the ticket's last event even if a tool's clock is ahead. Otherwise a repeat that
 /// completes an older move could pass for the newest event.
-fn event(ticket: &Ticket, now: Timestamp, status: String, text: Option<TicketText>, actor: String) -> TicketEvent {
+fn new_board_event(
+    ticket: &Ticket,
+    now: Timestamp,
+    status: String,
+    text: Option<TicketText>,
+    actor: String,
+) -> TicketEvent {
     TicketEvent {
         source: Source::Board,
         project: ticket.project.clone(),

@@ -1,8 +1,8 @@
 //! Reads the board, and the jobs of one ticket.
 
 use crate::jobs::list_jobs::list_jobs;
-use crate::jobs::views::{JobView, TicketView, job_view, ticket_views, view};
-use crate::runner::Waits;
+use crate::jobs::views::{JobView, TicketView, job_view, load_view, ticket_views};
+use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::id::ProjectId;
 use pullyard_domain::listing::JobFilter;
@@ -22,7 +22,7 @@ pub struct BoardView {
     pub now: Timestamp,
 }
 
-pub async fn board_view(
+pub async fn load_board(
     ctx: &Context,
     project: &ProjectId,
     after: Option<&str>,
@@ -30,14 +30,14 @@ pub async fn board_view(
 ) -> Result<BoardView, Error> {
     let (views, next) = ticket_views(ctx, project, after, limit).await?;
     let mut cards = Vec::with_capacity(views.len());
-    let mut waits = Waits::default();
+    let mut waits = WaitExplainer::default();
     for ticket in views {
         let job = match &ticket.ticket.active_job {
-            Some(id) => ctx.store.job(id).await?,
+            Some(id) => ctx.store.load_job(id).await?,
             None => None,
         };
         let job = match job {
-            Some(job) => Some(view(ctx, job, &mut waits).await?),
+            Some(job) => Some(load_view(ctx, job, &mut waits).await?),
             None => None,
         };
         cards.push(Card { view: ticket, job });
@@ -45,12 +45,12 @@ pub async fn board_view(
     Ok(BoardView { cards, next, now: ctx.clock.now() })
 }
 
-const SHOWN: usize = 20;
+const MAX_JOBS: usize = 20;
 
 /// Lists a ticket's jobs: those among the project's newest 500, the active one and the last ended one.
-pub async fn jobs_of_ticket(ctx: &Context, ticket: &Ticket) -> Result<Vec<JobView>, Error> {
+pub async fn list_jobs_of_ticket(ctx: &Context, ticket: &Ticket) -> Result<Vec<JobView>, Error> {
     let mine = JobFilter { ticket: Some(ticket.key.clone()), ..JobFilter::default() };
-    let mut views = list_jobs(ctx, &ticket.project, &mine, None, SHOWN).await?.jobs;
+    let mut views = list_jobs(ctx, &ticket.project, &mine, None, MAX_JOBS).await?.jobs;
     for id in [ticket.active_job.as_ref(), ticket.last_job.as_ref().map(|last| &last.id)].into_iter().flatten() {
         if views.iter().any(|view| view.job.id == *id) {
             continue;

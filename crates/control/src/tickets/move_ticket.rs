@@ -1,7 +1,7 @@
 //! Handles a ticket event: decides whether it starts a job, and writes the decision.
 
-use crate::facts::facts_of;
-use crate::jobs::new_job::{NewJob, make};
+use crate::facts::load_facts;
+use crate::jobs::new_job::{NewJob, write_new_job};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MAX_REPEATS};
@@ -25,8 +25,8 @@ pub struct Answer {
 /// Errors: `Contended` if the ticket changed during every round. No job exists then, and the same call may be repeated.
 /// The event's text, an unused context and a ledger entry that is not final may exist.
 pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, Error> {
-    let mut rounds = ctx.rounds(&event.key);
-    let (mut facts, mut text) = facts_of(ctx, event).await?;
+    let mut rounds = ctx.retries(&event.key);
+    let (mut facts, mut text) = load_facts(ctx, event).await?;
     // Only an answer found by this first read is older than the call. Later rounds may find the call's own.
     let came_again = facts.first_decision.is_some().then_some(facts.now);
     loop {
@@ -38,11 +38,11 @@ pub async fn move_ticket(ctx: &Context, event: &TicketEvent) -> Result<Answer, E
         let decision = guard::decide(event, &facts);
         // Boxed: otherwise the future of a whole trigger is on the caller's stack.
         if let Some(answer) = Box::pin(apply(ctx, event, &facts, &text, decision)).await? {
-            ctx.tally().decided(&answer.reason);
+            ctx.counters().count_decision(&answer.reason);
             return Ok(answer);
         }
-        rounds.again().await?;
-        (facts, text) = facts_of(ctx, event).await?;
+        rounds.backoff().await?;
+        (facts, text) = load_facts(ctx, event).await?;
     }
 }
 
@@ -53,28 +53,28 @@ async fn apply(
     text: &TicketText,
     decision: Decision,
 ) -> Result<Option<Answer>, Error> {
-    let delivery = delivery_of(event, facts, &decision.reason);
+    let delivery = new_delivery(event, facts, &decision.reason);
     if let Reason::Repeat { .. } = decision.reason {
         ctx.store.note_repeat(&delivery.id, facts.now).await?;
-        let first = ctx.store.delivery(&delivery.id).await?.map(|first| first.job);
+        let first = ctx.store.load_delivery(&delivery.id).await?.map(|first| first.job);
         // The job's id can be derived even after the ledger entry expired.
         let first = first.unwrap_or_else(|| Some(JobId::for_entry(&event.project, &event.key, &event.entry())));
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let written = match decision.follow_up {
-        FollowUp::Nothing => ctx.store.record(&delivery).await?,
+        FollowUp::Nothing => ctx.store.record_delivery(&delivery).await?,
         FollowUp::UpdateTicket => {
             // The ledger first: its facts hold the previous status for a repeated decision.
-            let written = ctx.store.record(&delivery).await?;
+            let written = ctx.store.record_delivery(&delivery).await?;
             if written == Write::Applied {
                 ctx.store.store_text(event).await?;
             }
             match (written, &decision.reason) {
                 (Write::Stale, _) => Write::Stale,
                 // The decision holds only while the ticket still has that status.
-                (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.snapshot_unchanged(event).await?,
+                (Write::Applied, Reason::StatusUnchanged { .. }) => ctx.store.confirm_status(event).await?,
                 (Write::Applied, _) => {
-                    ctx.store.snapshot(event).await?;
+                    ctx.store.update_snapshot(event).await?;
                     if facts.ticket.as_ref().is_some_and(|ticket| ticket.held) {
                         // The ticket may have left the status of its queued entry. A release would notice that, too.
                         ctx.wake_ticket(&event.project, &event.key).await;
@@ -86,23 +86,23 @@ async fn apply(
         // The text first, so that a crash leaves no entry without its text.
         FollowUp::QueueEntry => {
             ctx.store.store_text(event).await?;
-            let again = Ticket { again: Some(event.entry()), held: false, ..seen(event, facts) };
-            ctx.store.record_with_ticket(&delivery, &again).await?
+            let again = Ticket { again: Some(event.entry()), held: false, ..ticket_after(event, facts) };
+            ctx.store.record_delivery_and_ticket(&delivery, &again).await?
         }
         FollowUp::HoldEntry => {
             ctx.store.store_text(event).await?;
-            let waiting = seen(event, facts).hold_entry(event.entry());
-            ctx.store.record_with_ticket(&delivery, &waiting).await?
+            let waiting = ticket_after(event, facts).hold_entry(event.entry());
+            ctx.store.record_delivery_and_ticket(&delivery, &waiting).await?
         }
-        FollowUp::CreateJob => enter(ctx, event, facts, text, &delivery).await?,
+        FollowUp::CreateJob => create_job_for_entry(ctx, event, facts, text, &delivery).await?,
     };
     Ok(match written {
         Write::Stale => None,
-        Write::Applied => Some(answered(event, delivery, decision.reason)),
+        Write::Applied => Some(log_answer(event, delivery, decision.reason)),
     })
 }
 
-async fn enter(
+async fn create_job_for_entry(
     ctx: &Context,
     event: &TicketEvent,
     facts: &Facts,
@@ -110,11 +110,11 @@ async fn enter(
     entry: &Delivery,
 ) -> Result<Write, Error> {
     ctx.store.store_text(event).await?;
-    let ticket = Ticket { last_entry: Some(event.entry()), ..seen(event, facts) };
-    trigger(ctx, facts, text, ticket, entry).await
+    let ticket = Ticket { last_entry: Some(event.entry()), ..ticket_after(event, facts) };
+    create_triggered_job(ctx, facts, text, ticket, entry).await
 }
 
-pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) -> Answer {
+pub(crate) fn log_answer(event: &TicketEvent, delivery: Delivery, reason: Reason) -> Answer {
     tracing::info!(
         project = %event.project,
         ticket = %event.key,
@@ -122,22 +122,22 @@ pub(crate) fn answered(event: &TicketEvent, delivery: Delivery, reason: Reason) 
         delivery = %delivery.id,
         "ticket event decided"
     );
-    let job = delivery.job.or_else(|| in_the_way(&reason));
+    let job = delivery.job.or_else(|| blocking_job(&reason));
     Answer { delivery: delivery.id, reason, job }
 }
 
 /// Creates the job of an accepted entry, with its ticket's lock and ledger entry, in one transaction.
-pub(crate) async fn trigger(
+pub(crate) async fn create_triggered_job(
     ctx: &Context,
     facts: &Facts,
     text: &TicketText,
     ticket: Ticket,
     entry: &Delivery,
 ) -> Result<Write, Error> {
-    make(ctx, job_of(facts, text, &ticket, entry)?, entry, None).await
+    write_new_job(ctx, plan_new_job(facts, text, &ticket, entry)?, entry, None).await
 }
 
-pub(crate) fn job_of<'a>(
+pub(crate) fn plan_new_job<'a>(
     facts: &'a Facts,
     text: &'a TicketText,
     ticket: &'a Ticket,
@@ -160,7 +160,7 @@ pub(crate) fn job_of<'a>(
     })
 }
 
-fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
+fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {
     let mut ticket = facts.ticket.clone().unwrap_or_else(|| {
         Ticket::new(event.project.clone(), event.key.clone(), event.status.clone(), event.occurred_at, None)
     });
@@ -171,7 +171,7 @@ fn seen(event: &TicketEvent, facts: &Facts) -> Ticket {
     ticket
 }
 
-pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
+pub(crate) fn new_delivery(event: &TicketEvent, facts: &Facts, reason: &Reason) -> Delivery {
     // A repeated decision keeps the first arrival time.
     let (at, mut seen) =
         facts.first_decision.as_ref().map_or((facts.now, Vec::new()), |first| (first.at, first.repeats.clone()));
@@ -194,7 +194,7 @@ pub(crate) fn delivery_of(event: &TicketEvent, facts: &Facts, reason: &Reason) -
     }
 }
 
-fn in_the_way(reason: &Reason) -> Option<JobId> {
+fn blocking_job(reason: &Reason) -> Option<JobId> {
     match reason {
         Reason::JobActive { job, .. } => Some(job.clone()),
         _ => None,

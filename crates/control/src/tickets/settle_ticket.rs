@@ -1,9 +1,9 @@
 //! Settles a ticket: writes its state to the ticket tool, then decides queued entries and reviews.
 
-use crate::facts::facts_of;
+use crate::facts::load_facts;
 use crate::review::settle_reviews;
-use crate::sweep::put_off::put_off;
-use crate::tickets::move_ticket::{delivery_of, trigger};
+use crate::sweep::postpone::postpone;
+use crate::tickets::move_ticket::{create_triggered_job, new_delivery};
 use crate::{Context, Error};
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::TicketEvent;
@@ -14,34 +14,34 @@ use pullyard_domain::ticket::{Entry, SettleStep, Ticket};
 use pullyard_store::{WorkKey, Write};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settled {
+pub struct SettleResult {
     pub written_back: bool,
-    pub entered: bool,
-    pub reviewed: bool,
+    pub has_decided_entry: bool,
+    pub has_settled_reviews: bool,
 }
 
 /// Reads the ticket and not the message, so that duplicate and late wake-ups are harmless.
 ///
 /// Idempotent: by the ticket's revision.
 /// Errors: after any error but `Contended`, the ticket is put off, longer each time.
-pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
-    match settle(ctx, project, key).await {
+pub async fn settle_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<SettleResult, Error> {
+    match settle_steps(ctx, project, key).await {
         Err(error) if !matches!(error, Error::Contended { .. }) => {
-            put_off(ctx, &WorkKey::Ticket(project.clone(), key.clone()), Some(&error)).await;
+            postpone(ctx, &WorkKey::Ticket(project.clone(), key.clone()), Some(&error)).await;
             Err(error)
         }
         settled => settled,
     }
 }
 
-async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Settled, Error> {
-    let mut settled = Settled::default();
+async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<SettleResult, Error> {
+    let mut settled = SettleResult::default();
     // Terminates: each step leaves less to do, and each has bounded rounds.
     while let Some(step) = next_step(ctx, project, key).await? {
         match step {
             SettleStep::WriteBack(_) => settled.written_back = true,
-            SettleStep::DecideEntry(_) | SettleStep::DropEntry(_) => settled.entered = true,
-            SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) => settled.reviewed = true,
+            SettleStep::DecideEntry(_) | SettleStep::DropEntry(_) => settled.has_decided_entry = true,
+            SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) => settled.has_settled_reviews = true,
             SettleStep::Nothing => break,
         }
     }
@@ -49,12 +49,12 @@ async fn settle(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<S
 }
 
 async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<SettleStep>, Error> {
-    let mut rounds = ctx.rounds(key);
+    let mut rounds = ctx.retries(key);
     loop {
-        let Some(ticket) = ctx.store.ticket(project, key).await? else {
+        let Some(ticket) = ctx.store.load_ticket(project, key).await? else {
             return Ok(None);
         };
-        let Some(stored) = ctx.store.project(project).await? else {
+        let Some(stored) = ctx.store.load_project(project).await? else {
             return Err(Error::Inconsistent(format!("the ticket {key} has no project {project}")));
         };
         let step = ticket.next_settle_step(&stored.settings, ctx.clock.now());
@@ -62,40 +62,45 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
             SettleStep::Nothing => return Ok(None),
             SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
             SettleStep::WriteBack(next) | SettleStep::DropEntry(next) | SettleStep::DropInvalidMark(next) => {
-                Done::of(ctx.store.update_ticket(next).await?)
+                StepResult::from_write(ctx.store.update_ticket(next).await?)
             }
-            SettleStep::DecideEntry(entry) => enter(ctx, &ticket, entry, &stored.settings).await?,
+            SettleStep::DecideEntry(entry) => decide_queued_entry(ctx, &ticket, entry, &stored.settings).await?,
         };
         match done {
-            Done::Step => {
+            StepResult::Applied => {
                 tracing::info!(project = %project, ticket = %key, version = ticket.wanted.version, "ticket settled");
                 return Ok(Some(step));
             }
-            Done::Waits => return Ok(None),
-            Done::Stale => rounds.again().await?,
+            StepResult::Waiting => return Ok(None),
+            StepResult::Stale => rounds.backoff().await?,
         }
     }
 }
 
-pub(crate) enum Done {
-    Step,
-    Waits,
+pub(crate) enum StepResult {
+    Applied,
+    Waiting,
     Stale,
 }
 
-impl Done {
-    pub(crate) fn of(written: Write) -> Self {
+impl StepResult {
+    pub(crate) fn from_write(written: Write) -> Self {
         match written {
-            Write::Applied => Self::Step,
+            Write::Applied => Self::Applied,
             Write::Stale => Self::Stale,
         }
     }
 }
 
 /// Decides the entry that was queued during the last job or a hold.
-async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Settings) -> Result<Done, Error> {
+async fn decide_queued_entry(
+    ctx: &Context,
+    ticket: &Ticket,
+    entry: &Entry,
+    settings: &Settings,
+) -> Result<StepResult, Error> {
     // The ledger has the source; the queued entry has only the parts of the job's id.
-    let told = ctx.store.delivery(&DeliveryId::for_ticket_event(&ticket.project, &entry.event)).await?;
+    let told = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&ticket.project, &entry.event)).await?;
     let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
     let event = TicketEvent {
         source,
@@ -108,36 +113,36 @@ async fn enter(ctx: &Context, ticket: &Ticket, entry: &Entry, settings: &Setting
         status: ticket.status.clone(),
         text: None,
     };
-    let (facts, text) = facts_of(ctx, &event).await?;
+    let (facts, text) = load_facts(ctx, &event).await?;
     if facts.ticket.as_ref().is_none_or(|now| now.rev != ticket.rev) {
         // Not every decision is verified by a write of the ticket. An outdated one could record that an entry waits.
-        return Ok(Done::Stale);
+        return Ok(StepResult::Stale);
     }
     let decision = decide_again(&event, &facts);
-    let delivery = delivery_of(&event, &facts, &decision.reason);
+    let delivery = new_delivery(&event, &facts, &decision.reason);
     // Keep the status and text, which may be newer than the entry.
     let entered = Ticket { last_entry: Some(entry.clone()), ..ticket.clone() };
     let written = match decision.follow_up {
-        FollowUp::CreateJob => trigger(ctx, &facts, &text, entered, &delivery).await?,
+        FollowUp::CreateJob => create_triggered_job(ctx, &facts, &text, entered, &delivery).await?,
         // The entry keeps waiting; record a changed reason.
         FollowUp::Nothing => {
             if facts.first_decision.as_ref().is_none_or(|first| first.reason != decision.reason) {
-                ctx.store.record(&delivery).await?;
+                ctx.store.record_delivery(&delivery).await?;
             }
-            return Ok(Done::Waits);
+            return Ok(StepResult::Waiting);
         }
         FollowUp::HoldEntry => {
-            ctx.store.record(&delivery).await?;
+            ctx.store.record_delivery(&delivery).await?;
             let waiting = ticket.clone().hold_entry(entry.clone());
             return Ok(match ctx.store.update_ticket(&waiting).await? {
-                Write::Applied => Done::Waits,
-                Write::Stale => Done::Stale,
+                Write::Applied => StepResult::Waiting,
+                Write::Stale => StepResult::Stale,
             });
         }
         _ => {
-            ctx.store.record(&delivery).await?;
+            ctx.store.record_delivery(&delivery).await?;
             ctx.store.update_ticket(&ticket.drop_entry(settings)).await?
         }
     };
-    Ok(Done::of(written))
+    Ok(StepResult::from_write(written))
 }

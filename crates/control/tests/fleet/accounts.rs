@@ -1,8 +1,8 @@
 //! Account limits that attempts report: which breaker opens, for how long, and which usage is stored.
 
-use crate::world::{World, applied, pushed};
-use pullyard_control::attempt::{Finish, finish, progress};
-use pullyard_control::{Clock, Count, Error, pause_job};
+use crate::world::{World, assert_applied, job_result};
+use pullyard_control::attempt::{Finish, finish_attempt, set_phase};
+use pullyard_control::{Clock, Counter, Error, pause_job};
 use pullyard_domain::breaker::{Account, KeyOwner, START_SPREAD};
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClassId, FinishId, JobId};
@@ -18,30 +18,30 @@ use std::time::Duration;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-fn on(compute: Compute) -> Settings {
+fn settings_on(compute: Compute) -> Settings {
     Settings { compute, ..Settings::default() }
 }
 
 /// Claims the job's next attempt, for a runner or a task, and advances it to this status.
-async fn works(world: &World, job: &JobId, runner: Option<&Runner>, last: JobStatus) -> Fence {
-    let fence = world.claimed(job, runner).await;
+async fn advance_to(world: &World, job: &JobId, runner: Option<&Runner>, last: JobStatus) -> Fence {
+    let fence = world.claim(job, runner).await;
     for phase in
         [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing].into_iter().filter(|phase| *phase <= last)
     {
-        progress(&world.ctx, &fence, phase, None).await.unwrap();
+        set_phase(&world.ctx, &fence, phase, None).await.unwrap();
     }
     fence
 }
 
-fn says(id: &str, end: End) -> Finish {
+fn finish_with(id: &str, end: End) -> Finish {
     Finish { id: FinishId::new(id).unwrap(), end, spent_usd_micros: None, work: None }
 }
 
-fn limited(ends: Timestamp) -> Failure {
+fn quota_failure(ends: Timestamp) -> Failure {
     Failure::AgentQuota { time: Until(Some(ends)) }
 }
 
-fn work() -> AgentReport {
+fn usage() -> AgentReport {
     AgentReport {
         agent: "command".into(),
         version: None,
@@ -66,34 +66,35 @@ fn work() -> AgentReport {
 async fn usage_is_stored_when_a_pause_meets_an_account_limit() {
     let world = World::begin().await;
     let ctx = &world.ctx;
-    let job = world.job(&on(Compute::Fargate)).await;
-    let fence = works(&world, &job.id, None, JobStatus::Executing).await;
+    let job = world.job(&settings_on(Compute::Fargate)).await;
+    let fence = advance_to(&world, &job.id, None, JobStatus::Executing).await;
     pause_job(ctx, &job.id, "ana").await.unwrap();
-    let met = limited(ctx.clock.now().plus(HOUR));
-    let said = Finish { spent_usd_micros: Some(1_500), work: Some(work()), ..says("f1", End::Failed(met, None)) };
-    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Paused);
-    assert_eq!(world.stored(&job.id).await.spent_usd_micros, 1_500);
-    let attempt = ctx.store.attempt(&job.id, 1).await.unwrap().unwrap();
+    let met = quota_failure(ctx.clock.now().plus(HOUR));
+    let said =
+        Finish { spent_usd_micros: Some(1_500), work: Some(usage()), ..finish_with("f1", End::Failed(met, None)) };
+    assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Paused);
+    assert_eq!(world.load_job(&job.id).await.spent_usd_micros, 1_500);
+    let attempt = ctx.store.load_attempt(&job.id, 1).await.unwrap().unwrap();
     assert!(matches!(attempt.ended, AttemptEnd::Requeued { failure: Failure::AgentQuota { .. } }), "{attempt:?}");
-    assert_eq!((attempt.work, attempt.spent_usd_micros), (Some(work()), Some(1_500)));
+    assert_eq!((attempt.work, attempt.spent_usd_micros), (Some(usage()), Some(1_500)));
 }
 
 #[tokio::test]
 async fn unshared_account_opens_no_breaker_and_backs_off() {
     let world = World::begin().await;
     let ctx = &world.ctx;
-    let job = world.job(&on(Compute::Fargate)).await;
+    let job = world.job(&settings_on(Compute::Fargate)).await;
     for (times, secs) in [(1, 300), (2, 600), (3, 1_200)] {
-        let fence = works(&world, &job.id, None, JobStatus::Executing).await;
-        let said = says(&format!("f{times}"), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
+        let fence = advance_to(&world, &job.id, None, JobStatus::Executing).await;
+        let said = finish_with(&format!("f{times}"), End::Failed(Failure::AgentOverloaded { n: 3 }, None));
         let least = ctx.clock.now().plus(Duration::from_secs(secs));
-        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
+        assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
         let most = ctx.clock.now().plus(Duration::from_secs(secs));
-        let waits = world.stored(&job.id).await.model.unwrap();
+        let waits = world.load_job(&job.id).await.model.unwrap();
         assert!(least <= waits.until && waits.until <= most, "{times}: {waits:?}");
         assert_eq!(waits.times, times);
     }
-    assert!(ctx.store.breakers().await.unwrap().is_empty(), "no other job shares the account");
+    assert!(ctx.store.list_breakers().await.unwrap().is_empty(), "no other job shares the account");
 }
 
 #[tokio::test]
@@ -101,18 +102,18 @@ async fn open_breaker_is_counted_once_for_all_attempts() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 2).await.remove(0);
-    let job = world.job(&on(Compute::Runners)).await;
+    let job = world.job(&settings_on(Compute::Runners)).await;
     let ends = [1u32, 2].map(|hours| ctx.clock.now().plus(hours * HOUR));
     for (at, id) in ends.into_iter().zip(["f1", "f2"]) {
-        let fence = works(&world, &job.id, Some(&runner), JobStatus::Executing).await;
-        let said = says(id, End::Failed(limited(at), None));
-        assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
+        let fence = advance_to(&world, &job.id, Some(&runner), JobStatus::Executing).await;
+        let said = finish_with(id, End::Failed(quota_failure(at), None));
+        assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Ready);
     }
-    let shut = ctx.store.breakers().await.unwrap();
+    let shut = ctx.store.list_breakers().await.unwrap();
     assert_eq!(shut.iter().map(|breaker| breaker.until).collect::<Vec<_>>(), [ends[1]]);
-    let counted = ctx.tally().take();
+    let counted = ctx.counters().take();
     let count = |what| counted.iter().find(|(counted, _)| *counted == what).map_or(0, |(_, count)| *count);
-    assert_eq!((count(Count::ModelLeftAlone), count(Count::JobRequeued)), (1, 2));
+    assert_eq!((count(Counter::BreakerOpened), count(Counter::JobRequeued)), (1, 2));
 }
 
 #[tokio::test]
@@ -120,17 +121,17 @@ async fn finish_of_a_lost_attempt_opens_no_breaker() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 1).await;
-    let job = world.job(&on(Compute::Runners)).await;
-    let lost = works(&world, &job.id, Some(&runners[0]), JobStatus::Executing).await;
-    let back = world.stored(&job.id).await.requeue(ctx.clock.now()).unwrap();
-    applied(ctx.store.update_job(&back).await);
-    works(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
-    let before = world.stored(&job.id).await;
-    let met = limited(ctx.clock.now().plus(HOUR));
-    let told = finish(ctx, &lost, &says("f1", End::Failed(met, None))).await;
+    let job = world.job(&settings_on(Compute::Runners)).await;
+    let lost = advance_to(&world, &job.id, Some(&runners[0]), JobStatus::Executing).await;
+    let back = world.load_job(&job.id).await.requeue(ctx.clock.now()).unwrap();
+    assert_applied(ctx.store.update_job(&back).await);
+    advance_to(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
+    let before = world.load_job(&job.id).await;
+    let met = quota_failure(ctx.clock.now().plus(HOUR));
+    let told = finish_attempt(ctx, &lost, &finish_with("f1", End::Failed(met, None))).await;
     assert!(matches!(told, Err(Error::LeaseLost { .. })), "{told:?}");
-    assert!(ctx.store.breakers().await.unwrap().is_empty(), "the lost attempt opens no breaker");
-    assert_eq!(world.stored(&job.id).await, before);
+    assert!(ctx.store.list_breakers().await.unwrap().is_empty(), "the lost attempt opens no breaker");
+    assert_eq!(world.load_job(&job.id).await, before);
 }
 
 #[tokio::test]
@@ -138,33 +139,33 @@ async fn pushed_result_survives_an_account_limit() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
-    let job = world.job(&on(Compute::Runners)).await;
-    let fence = works(&world, &job.id, Some(&runner), JobStatus::Syncing).await;
-    let result = pushed(&job);
-    let met = limited(ctx.clock.now().plus(HOUR));
-    let said = says("f1", End::Failed(met.clone(), Some(result.clone())));
-    assert_eq!(finish(ctx, &fence, &said).await.unwrap(), JobStatus::Failed);
-    let ended = world.stored(&job.id).await;
+    let job = world.job(&settings_on(Compute::Runners)).await;
+    let fence = advance_to(&world, &job.id, Some(&runner), JobStatus::Syncing).await;
+    let result = job_result(&job);
+    let met = quota_failure(ctx.clock.now().plus(HOUR));
+    let said = finish_with("f1", End::Failed(met.clone(), Some(result.clone())));
+    assert_eq!(finish_attempt(ctx, &fence, &said).await.unwrap(), JobStatus::Failed);
+    let ended = world.load_job(&job.id).await;
     assert_eq!((ended.failure, ended.result), (Some(met), Some(result)));
-    assert!(ctx.store.breakers().await.unwrap().is_empty());
+    assert!(ctx.store.list_breakers().await.unwrap().is_empty());
 }
 
-fn lost() -> Failure {
+fn crash_failure() -> Failure {
     Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
 /// A job that is Ready again one hour after its claim, only to adopt a commit.
-async fn adopting(world: &World, runner: &Runner) -> Job {
-    let job = world.job(&on(Compute::Runners)).await;
-    lost_as_it_pushed(world, runner, &job.id).await
+async fn adopting_job(world: &World, runner: &Runner) -> Job {
+    let job = world.job(&settings_on(Compute::Runners)).await;
+    requeue_to_adopt(world, runner, &job.id).await
 }
 
-async fn lost_as_it_pushed(world: &World, runner: &Runner, job: &JobId) -> Job {
-    works(world, job, Some(runner), JobStatus::Syncing).await;
+async fn requeue_to_adopt(world: &World, runner: &Runner, job: &JobId) -> Job {
+    advance_to(world, job, Some(runner), JobStatus::Syncing).await;
     world.ctx.clock.advance(HOUR);
-    let back = world.stored(job).await.requeue_to_adopt(lost(), world.ctx.clock.now()).unwrap();
-    applied(world.ctx.store.update_job(&back).await);
-    world.stored(job).await
+    let back = world.load_job(job).await.requeue_to_adopt(crash_failure(), world.ctx.clock.now()).unwrap();
+    assert_applied(world.ctx.store.update_job(&back).await);
+    world.load_job(job).await
 }
 
 /// The attempt gets no key, but the agent of an old runner may still call the model.
@@ -173,12 +174,15 @@ async fn account_limit_of_an_adopting_attempt_opens_no_breaker() {
     let world = World::begin().await;
     let ctx = &world.ctx;
     let runners = world.runners(2, 1, 1).await;
-    let job = adopting(&world, &runners[0]).await;
-    let fence = works(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
-    let met = limited(ctx.clock.now().plus(HOUR));
-    assert_eq!(finish(ctx, &fence, &says("f2", End::Failed(met, None))).await.unwrap(), JobStatus::Failed);
-    assert_eq!(world.stored(&job.id).await.failure, Some(lost()));
-    assert!(ctx.store.breakers().await.unwrap().is_empty());
+    let job = adopting_job(&world, &runners[0]).await;
+    let fence = advance_to(&world, &job.id, Some(&runners[1]), JobStatus::Executing).await;
+    let met = quota_failure(ctx.clock.now().plus(HOUR));
+    assert_eq!(
+        finish_attempt(ctx, &fence, &finish_with("f2", End::Failed(met, None))).await.unwrap(),
+        JobStatus::Failed
+    );
+    assert_eq!(world.load_job(&job.id).await.failure, Some(crash_failure()));
+    assert!(ctx.store.list_breakers().await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -188,7 +192,7 @@ async fn adopting_job_is_claimed_while_its_breaker_is_open() {
     let runner = &runners[1];
     // More jobs of one class than a claim reads at first.
     let waiting = world.jobs("waits", 20, 1).await;
-    let job = lost_as_it_pushed(&world, &runners[0], &waiting[19].id).await;
+    let job = requeue_to_adopt(&world, &runners[0], &waiting[19].id).await;
     world.limit(Account::Runner(runner.id.clone())).await;
     world.beats(runner, BTreeSet::new()).await;
     assert_eq!(world.takes(runner, "k1").await.unwrap(), Some(job.id), "an adopting job needs no model");
@@ -198,15 +202,15 @@ async fn adopting_job_is_claimed_while_its_breaker_is_open() {
 #[tokio::test]
 async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
     let start = Timestamp::from_millis(1_900_000_000_000);
-    let clock = Clock::standing(start, |_| Box::pin(tokio::task::yield_now()));
-    let world = World::with(Wire::default(), clock).await;
+    let clock = Clock::simulated(start, |_| Box::pin(tokio::task::yield_now()));
+    let world = World::with_clock(Wire::default(), clock).await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 12).await.remove(0);
     let jobs = world.jobs("waits", 10, 1).await;
     let breaker = world.limit(Account::Runner(runner.id.clone())).await;
     // Each heartbeat names the jobs that the runner holds.
     let beats = async || {
-        let held = ctx.store.runner(&runner.id).await.unwrap().unwrap().slots;
+        let held = ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots;
         world.beats(&runner, held.into_keys().collect()).await;
     };
     let mut times: Vec<_> = jobs.iter().map(|job| (breaker.starts_at(&job.id), job.id.clone())).collect();
@@ -231,11 +235,11 @@ async fn job_with_project_key_waits_for_the_project_breaker() {
     let runner = world.runners(1, 1, 1).await.remove(0);
     let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Project };
     let class = ClassId::for_key(world.project.as_str(), &needs.capability, &needs.labels, needs.key);
-    ctx.store.note_class(&world.project, &class, &needs).await.unwrap();
-    let job = world.job(&on(Compute::Runners)).await;
+    ctx.store.create_class(&world.project, &class, &needs).await.unwrap();
+    let job = world.job(&settings_on(Compute::Runners)).await;
     let policy = JobPolicy { model_of: Some("command".into()), ..job.policy.clone() };
     let job = Job { class, policy, ..job };
-    applied(ctx.store.update_job(&job).await);
+    assert_applied(ctx.store.update_job(&job).await);
     world.limit(Account::Project(world.project.clone())).await;
     assert_eq!(world.takes(&runner, "k1").await.unwrap(), None);
     ctx.clock.advance(Duration::from_secs(300) + START_SPREAD);

@@ -1,14 +1,14 @@
 //! The pull request of a completed job.
 
-use crate::world::{World, applied, pushed};
-use pullyard_control::attempt::{Finish, finish};
-use pullyard_control::review::pull_request_views;
-use pullyard_control::{Move, Requester, put_ticket};
+use crate::world::{World, assert_applied, job_result};
+use pullyard_control::attempt::{Finish, finish_attempt};
+use pullyard_control::review::list_pull_request_views;
+use pullyard_control::{Requester, TicketMove, move_board_ticket};
 use pullyard_domain::id::{FinishId, TicketKey};
 use pullyard_domain::job::{End, Fence, Job, JobStatus};
 use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
-use pullyard_store::Removal;
+use pullyard_store::RepositoryRemoval;
 
 /// A ticket's job in Syncing.
 async fn syncing(world: &World) -> (Job, Fence) {
@@ -16,24 +16,24 @@ async fn syncing(world: &World) -> (Job, Fence) {
     let default_repository = Some(world.repository().name);
     // On runners, so that no wake-up is sent.
     let compute = Compute::Runners;
-    world.set(Settings { auto_create: true, default_repository, compute, ..Settings::default() }).await;
+    world.set_settings(Settings { auto_create: true, default_repository, compute, ..Settings::default() }).await;
     let key = TicketKey::new("APP-1").unwrap();
-    world.write(&key).await;
+    world.create_ticket(&key).await;
     let caller = Requester { id: "ana".into(), name: "ana".into() };
-    let put = Move { project: world.project.clone(), key, status: "AI Processing".into(), caller, request: None };
-    let id = put_ticket(&world.ctx, put).await.unwrap().job.unwrap();
-    let fence = world.claimed(&id, None).await;
+    let put = TicketMove { project: world.project.clone(), key, status: "AI Processing".into(), caller, request: None };
+    let id = move_board_ticket(&world.ctx, put).await.unwrap().job.unwrap();
+    let fence = world.claim(&id, None).await;
     for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-        let next = world.stored(&id).await.advance(&fence, phase, world.ctx.clock.now()).unwrap();
-        applied(world.ctx.store.update_job(&next).await);
+        let next = world.load_job(&id).await.advance(&fence, phase, world.ctx.clock.now()).unwrap();
+        assert_applied(world.ctx.store.update_job(&next).await);
     }
-    (world.stored(&id).await, fence)
+    (world.load_job(&id).await, fence)
 }
 
 async fn completes(world: &World, job: &Job, fence: &Fence) {
     let id = FinishId::new("f1").unwrap();
-    let said = Finish { id, end: End::Completed(pushed(job)), spent_usd_micros: None, work: None };
-    assert_eq!(finish(&world.ctx, fence, &said).await.unwrap(), JobStatus::Completed);
+    let said = Finish { id, end: End::Completed(job_result(job)), spent_usd_micros: None, work: None };
+    assert_eq!(finish_attempt(&world.ctx, fence, &said).await.unwrap(), JobStatus::Completed);
 }
 
 #[tokio::test]
@@ -42,10 +42,10 @@ async fn pull_request_of_a_removed_repository_is_listed_by_name() {
     let (job, fence) = syncing(&world).await;
     let repository = world.repository();
     let names = [repository.name.clone()];
-    let removal = Removal { repository: &repository, names: &names, poll: None, project: None };
-    applied(world.ctx.store.remove_repository(&removal).await);
+    let removal = RepositoryRemoval { repository: &repository, names: &names, poll: None, project: None };
+    assert_applied(world.ctx.store.remove_repository(&removal).await);
     completes(&world, &job, &fence).await;
-    let (listed, _) = pull_request_views(&world.ctx, &world.project, None, 10).await.unwrap();
+    let (listed, _) = list_pull_request_views(&world.ctx, &world.project, None, 10).await.unwrap();
     let said: Vec<(String, &str)> =
         listed.iter().map(|view| (view.pull_request.label(), view.sentence.as_str())).collect();
     assert_eq!(said, [("acme/app#7".to_owned(), "acme/app is not connected to acme.")]);
@@ -60,8 +60,8 @@ async fn pull_request_of_another_ticket_is_not_relinked() {
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
     let other = Some(TicketKey::new("APP-2").unwrap());
     let linked = PullRequest::new(id.clone(), world.project.clone(), other, None);
-    applied(store.update_pull_request(&linked).await);
-    let before = store.pull_request(&id).await.unwrap();
+    assert_applied(store.update_pull_request(&linked).await);
+    let before = store.load_pull_request(&id).await.unwrap();
     completes(&world, &job, &fence).await;
-    assert_eq!(store.pull_request(&id).await.unwrap(), before);
+    assert_eq!(store.load_pull_request(&id).await.unwrap(), before);
 }

@@ -1,7 +1,7 @@
 //! Interrupted or contended ticket events, and their repeats.
 
 use crate::world::World;
-use pullyard_control::{Answer, Error, Move, Requester, move_ticket, put_ticket};
+use pullyard_control::{Answer, Error, Requester, TicketMove, move_board_ticket, move_ticket};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::event::{TicketEvent, TicketText};
@@ -24,7 +24,7 @@ struct Board {
 impl Board {
     async fn begin() -> Self {
         let wire = Wire::default();
-        let world = World::before(wire.clone()).await;
+        let world = World::with_client(wire.clone()).await;
         world.connect().await;
         let board = Self { world, wire, key: TicketKey::new("APP-1").unwrap() };
         board.settings(Settings::default()).await;
@@ -34,11 +34,11 @@ impl Board {
 
     /// On runners, so that no wake-up is sent.
     async fn settings(&self, settings: Settings) {
-        self.world.set(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
+        self.world.set_settings(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
     }
 
     /// An event of a ticket tool, `secs` after the first one.
-    fn told(&self, event: &str, status: &str, secs: u64) -> TicketEvent {
+    fn event(&self, event: &str, status: &str, secs: u64) -> TicketEvent {
         let repository = Some(RepositoryName::new("acme/app").unwrap());
         TicketEvent {
             source: Source::TicketTool,
@@ -53,55 +53,55 @@ impl Board {
         }
     }
 
-    async fn tell(&self, event: &TicketEvent) -> Result<Answer, Error> {
+    async fn send(&self, event: &TicketEvent) -> Result<Answer, Error> {
         move_ticket(&self.world.ctx, event).await
     }
 
-    async fn put(&self, request: &str, status: &str) -> Result<Answer, Error> {
+    async fn move_ticket(&self, request: &str, status: &str) -> Result<Answer, Error> {
         let caller = Requester { id: "ana".into(), name: "ana".into() };
         let request = Some(EventId::new(request).unwrap());
         let (project, key) = (self.world.project.clone(), self.key.clone());
-        put_ticket(&self.world.ctx, Move { project, key, status: status.into(), caller, request }).await
+        move_board_ticket(&self.world.ctx, TicketMove { project, key, status: status.into(), caller, request }).await
     }
 
-    async fn written(&self) {
-        self.world.write(&self.key).await;
+    async fn create_ticket(&self) {
+        self.world.create_ticket(&self.key).await;
     }
 
     async fn status(&self) -> String {
-        self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap().status
+        self.world.ctx.store.load_ticket(&self.world.project, &self.key).await.unwrap().unwrap().status
     }
 
     async fn title(&self) -> String {
-        self.world.ctx.store.ticket_text(&self.world.project, &self.key).await.unwrap().unwrap().text.title
+        self.world.ctx.store.load_ticket_text(&self.world.project, &self.key).await.unwrap().unwrap().text.title
     }
 
-    async fn recorded(&self, event: &TicketEvent) -> Option<Reason> {
+    async fn ledger_reason(&self, event: &TicketEvent) -> Option<Reason> {
         let id = DeliveryId::for_ticket_event(&event.project, &event.event);
-        self.world.ctx.store.delivery(&id).await.unwrap().map(|entry| entry.reason)
+        self.world.ctx.store.load_delivery(&id).await.unwrap().map(|entry| entry.reason)
     }
 }
 
-fn contended(answer: Result<Answer, Error>) {
+fn assert_contended(answer: Result<Answer, Error>) {
     assert!(matches!(answer, Err(Error::Contended { .. })), "{answer:?}");
 }
 
 #[tokio::test]
 async fn contended_entry_creates_its_job_when_repeated() {
     let board = Board::begin().await;
-    let entered = board.told("e1", TRIGGER, 0);
+    let entered = board.event("e1", TRIGGER, 0);
     for _ in 0..5 {
-        board.wire.next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
+        board.wire.fail_next("TransactWriteItems", Fault::cancelled(&["None", "ConditionalCheckFailed", "None"]));
     }
-    contended(board.tell(&entered).await);
-    assert_eq!(board.wire.calls("TransactWriteItems"), 5, "five attempts at most");
+    assert_contended(board.send(&entered).await);
+    assert_eq!(board.wire.take_call_count("TransactWriteItems"), 5, "five attempts at most");
     // Only the ticket's text was stored.
     assert_eq!(board.title().await, "e1");
-    assert_eq!(board.recorded(&entered).await, None);
-    assert_eq!(board.world.ctx.store.ticket(&board.world.project, &board.key).await.unwrap(), None);
-    let made = board.tell(&entered).await.unwrap();
+    assert_eq!(board.ledger_reason(&entered).await, None);
+    assert_eq!(board.world.ctx.store.load_ticket(&board.world.project, &board.key).await.unwrap(), None);
+    let made = board.send(&entered).await.unwrap();
     assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
-    let again = board.tell(&entered).await.unwrap();
+    let again = board.send(&entered).await.unwrap();
     assert!(matches!(again.reason, Reason::Repeat { .. }), "{again:?}");
     assert_eq!(again.job, made.job);
 }
@@ -110,20 +110,20 @@ async fn contended_entry_creates_its_job_when_repeated() {
 #[tokio::test]
 async fn refused_entry_retains_its_first_time_when_accepted_later() {
     let board = Board::begin().await;
-    let entered = board.told("e1", TRIGGER, 0);
-    board.world.set(Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    board.wire.next("PutItem", Fault::StopAfter);
-    assert!(board.wire.live(board.tell(&entered)).await.is_none(), "no crash after the ledger write");
+    let entered = board.event("e1", TRIGGER, 0);
+    board.world.set_settings(Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    board.wire.fail_next("PutItem", Fault::StopAfter);
+    assert!(board.wire.run_until_stopped(board.send(&entered)).await.is_none(), "no crash after the ledger write");
     let id = DeliveryId::for_ticket_event(&entered.project, &entered.event);
     let store = &board.world.ctx.store;
-    let first = store.delivery(&id).await.unwrap().unwrap();
+    let first = store.load_delivery(&id).await.unwrap().unwrap();
     assert!(matches!(first.reason, Reason::AutoCreateOff { .. }), "{first:?}");
-    assert_eq!(store.ticket(&board.world.project, &board.key).await.unwrap(), None);
+    assert_eq!(store.load_ticket(&board.world.project, &board.key).await.unwrap(), None);
     board.settings(Settings::default()).await;
     board.world.ctx.clock.advance(Duration::from_secs(60));
-    let made = board.tell(&entered).await.unwrap();
+    let made = board.send(&entered).await.unwrap();
     assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
-    let entry = store.delivery(&id).await.unwrap().unwrap();
+    let entry = store.load_delivery(&id).await.unwrap().unwrap();
     assert_eq!((entry.reason, entry.at, entry.seen.len()), (made.reason, first.at, 1));
 }
 
@@ -131,93 +131,96 @@ async fn refused_entry_retains_its_first_time_when_accepted_later() {
 async fn contended_event_is_decided_again_when_repeated() {
     let board = Board::begin().await;
     board.settings(Settings { held_by: Some("ana".into()), ..Settings::default() }).await;
-    board.tell(&board.told("e1", TRIGGER, 0)).await.unwrap();
+    board.send(&board.event("e1", TRIGGER, 0)).await.unwrap();
     board.settings(Settings::default()).await;
-    let edited = board.told("e3", TRIGGER, 20);
+    let edited = board.event("e3", TRIGGER, 20);
     for _ in 0..5 {
-        board.wire.next("UpdateItem", Fault::error(400, "ConditionalCheckFailedException"));
+        board.wire.fail_next("UpdateItem", Fault::error(400, "ConditionalCheckFailedException"));
     }
-    contended(board.tell(&edited).await);
-    let recorded = board.recorded(&edited).await;
+    assert_contended(board.send(&edited).await);
+    let recorded = board.ledger_reason(&edited).await;
     assert!(matches!(recorded, Some(Reason::StatusUnchanged { .. })), "{recorded:?}");
     // The earlier event arrives late, so the contended one is an entry.
-    board.tell(&board.told("e2", TODO, 10)).await.unwrap();
+    board.send(&board.event("e2", TODO, 10)).await.unwrap();
     assert_eq!((board.status().await.as_str(), board.title().await.as_str()), (TODO, "e3"), "the newest text stays");
-    let made = board.tell(&edited).await.unwrap();
+    let made = board.send(&edited).await.unwrap();
     assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
-    assert_eq!(board.recorded(&edited).await, Some(made.reason));
+    assert_eq!(board.ledger_reason(&edited).await, Some(made.reason));
 }
 
 #[tokio::test]
 async fn interrupted_move_is_completed_only_by_its_first_repeat() {
     let board = Board::begin().await;
-    board.written().await;
-    board.wire.next("UpdateItem", Fault::StopBefore);
-    assert!(board.wire.live(board.put("k1", REVIEW)).await.is_none(), "no crash after the ledger write");
+    board.create_ticket().await;
+    board.wire.fail_next("UpdateItem", Fault::StopBefore);
+    assert!(
+        board.wire.run_until_stopped(board.move_ticket("k1", REVIEW)).await.is_none(),
+        "no crash after the ledger write"
+    );
     assert_eq!(board.status().await, TODO);
-    let made = board.put("k1", REVIEW).await.unwrap();
+    let made = board.move_ticket("k1", REVIEW).await.unwrap();
     assert!(matches!(made.reason, Reason::NotTriggerStatus { .. }), "{made:?}");
     assert_eq!(board.status().await, REVIEW);
-    board.put("k2", TODO).await.unwrap();
-    let again = board.put("k1", REVIEW).await.unwrap();
+    board.move_ticket("k2", TODO).await.unwrap();
+    let again = board.move_ticket("k1", REVIEW).await.unwrap();
     assert!(matches!(again.reason, Reason::Repeat { .. }), "{again:?}");
     assert_eq!(board.status().await, TODO, "a repeat moves nothing");
-    assert!(matches!(board.put("k1", TRIGGER).await, Err(Error::KeyReused)));
+    assert!(matches!(board.move_ticket("k1", TRIGGER).await, Err(Error::KeyReused)));
 }
 
 /// The condition of a waiting entry.
 #[derive(Clone, Copy, Debug)]
-enum Until {
+enum WaitFor {
     /// The project is released.
-    Released,
+    Release,
     /// The earlier entry's job ends.
-    Free,
+    JobEnd,
 }
 
 impl Board {
     /// Prepares a new ticket and returns its unsent event.
-    async fn entering(&mut self, until: Until, number: usize) -> TicketEvent {
+    async fn prepare_entry(&mut self, until: WaitFor, number: usize) -> TicketEvent {
         self.key = TicketKey::new(format!("APP-{number}")).unwrap();
-        let event = |board: &Self, at: u64, status| board.told(&format!("e{number}-{at}"), status, at);
-        if let Until::Free = until {
-            let made = self.tell(&event(self, 1, TRIGGER)).await.unwrap();
+        let event = |board: &Self, at: u64, status| board.event(&format!("e{number}-{at}"), status, at);
+        if let WaitFor::JobEnd = until {
+            let made = self.send(&event(self, 1, TRIGGER)).await.unwrap();
             assert!(matches!(made.reason, Reason::Accepted { .. }), "{made:?}");
         }
-        self.tell(&event(self, 2, TODO)).await.unwrap();
+        self.send(&event(self, 2, TODO)).await.unwrap();
         event(self, 3, TRIGGER)
     }
 
-    async fn waits(&self, entered: &TicketEvent) -> bool {
-        let ticket = self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap();
+    async fn is_waiting(&self, entered: &TicketEvent) -> bool {
+        let ticket = self.world.ctx.store.load_ticket(&self.world.project, &self.key).await.unwrap().unwrap();
         ticket.again == Some(entered.entry())
     }
 
-    async fn check_that_it_waits_whole_or_not_at_all(&mut self, until: Until, code: &str) {
-        let whole = self.entering(until, 0).await;
+    async fn check_waits_atomically(&mut self, until: WaitFor, code: &str) {
+        let whole = self.prepare_entry(until, 0).await;
         self.wire.restart(None);
-        self.tell(&whole).await.unwrap();
+        self.send(&whole).await.unwrap();
         let points = self.wire.points();
         let (mut number, mut left) = (0, 0);
         for (at, point) in points.iter().enumerate() {
             for fault in [Fault::StopBefore, Fault::StopAfter] {
                 let what = format!("{until:?}, {fault} at {at}, {}", point.operation);
                 number += 1;
-                let entered = self.entering(until, number).await;
+                let entered = self.prepare_entry(until, number).await;
                 self.wire.restart(Some((at, fault)));
-                assert!(self.wire.live(self.tell(&entered)).await.is_none(), "{what}: no crash");
+                assert!(self.wire.run_until_stopped(self.send(&entered)).await.is_none(), "{what}: no crash");
                 self.wire.restart(None);
                 // Without a repeat, the ledger must match the stored ticket.
-                let waits = self.waits(&entered).await;
-                let recorded = self.recorded(&entered).await;
+                let waits = self.is_waiting(&entered).await;
+                let recorded = self.ledger_reason(&entered).await;
                 assert_eq!(recorded.map(|reason| reason.code()), waits.then_some(code), "{what}");
                 if waits {
                     assert_eq!(self.title().await, entered.event.as_str(), "{what}: the job's text");
                     left += 1;
                 }
                 // A repeat leaves one waiting entry.
-                let again = self.tell(&entered).await.unwrap();
-                assert_eq!((again.reason.code(), self.waits(&entered).await), (code, true), "{what}");
-                assert_eq!(self.recorded(&entered).await.map(|reason| reason.code()), Some(code), "{what}");
+                let again = self.send(&entered).await.unwrap();
+                assert_eq!((again.reason.code(), self.is_waiting(&entered).await), (code, true), "{what}");
+                assert_eq!(self.ledger_reason(&entered).await.map(|reason| reason.code()), Some(code), "{what}");
             }
         }
         assert!(left > 0, "no crash left a waiting entry");
@@ -228,11 +231,11 @@ impl Board {
 async fn entry_into_a_held_project_waits_atomically_after_a_crash() {
     let mut board = Board::begin().await;
     board.settings(Settings { held_by: Some("ana".into()), ..Settings::default() }).await;
-    board.check_that_it_waits_whole_or_not_at_all(Until::Released, "project_held").await;
+    board.check_waits_atomically(WaitFor::Release, "project_held").await;
 }
 
 #[tokio::test]
 async fn entry_during_a_job_waits_atomically_after_a_crash() {
     let mut board = Board::begin().await;
-    board.check_that_it_waits_whole_or_not_at_all(Until::Free, "job_active").await;
+    board.check_waits_atomically(WaitFor::JobEnd, "job_active").await;
 }

@@ -8,22 +8,22 @@
 )]
 
 mod accounts;
+mod artifacts;
 mod board;
 mod claims;
+mod delayed_call;
+mod dispatch;
 mod ends;
 mod entries;
-mod held;
-mod kept;
-mod looks;
-mod orders;
+mod leases;
+mod polling;
 mod removals;
+mod requeues;
 mod reviews;
 mod rounds;
+mod runner_commands;
 mod search;
 mod settles;
 mod slow;
-mod starts;
 mod sweep;
-mod taken;
-mod trust;
 mod world;

@@ -1,6 +1,6 @@
 //! Removal of repositories and integrations in use, beyond the first page of the list.
 
-use crate::world::{World, applied};
+use crate::world::{World, assert_applied};
 use pullyard_control::{Error, cancel_job, create_project, remove_integration, remove_repository};
 use pullyard_domain::hook::{Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, ProjectId, RepositoryName, TicketKey};
@@ -30,10 +30,10 @@ async fn repository_removal_checks_all_pages_of_its_users() {
     let (ctx, store, project) = (&world.ctx, &world.ctx.store, &world.project);
     let name = RepositoryName::new("acme/site").unwrap();
     let site = Repository { id: OTHER, name: name.clone(), ..world.repository() };
-    applied(store.put_repository(&site, None).await);
+    assert_applied(store.put_repository(&site, None).await);
 
     let old = world.jobs("old", 1, 1).await.remove(0);
-    applied(store.update_job(&Job { repository: OTHER, ..old.clone() }).await);
+    assert_applied(store.update_job(&Job { repository: OTHER, ..old.clone() }).await);
     ctx.clock.advance(Duration::from_secs(1));
     world.jobs("new", usize::try_from(PAGE).unwrap(), 1).await;
     let integration = &site.integration;
@@ -42,24 +42,24 @@ async fn repository_removal_checks_all_pages_of_its_users() {
         PullRequest::new(id, project.clone(), ticket, None)
     };
     for number in 1..=PAGE {
-        applied(store.update_pull_request(&pull(world.repository().id, number, None)).await);
+        assert_applied(store.update_pull_request(&pull(world.repository().id, number, None)).await);
         let name = HookName::new(format!("a-{number}")).unwrap();
-        applied(store.put_hook(&Webhook { name, ..world.hook() }).await);
+        assert_applied(store.put_hook(&Webhook { name, ..world.hook() }).await);
     }
     let open = pull(OTHER, 1, Some(TicketKey::new("APP-1").unwrap()));
-    applied(store.update_pull_request(&open).await);
+    assert_applied(store.update_pull_request(&open).await);
     let kind = WebhookScope::Repository { name: name.clone(), id: OTHER };
     let hook = Webhook { name: HookName::new("z").unwrap(), kind, ..world.hook() };
-    applied(store.put_hook(&hook).await);
+    assert_applied(store.put_hook(&hook).await);
 
     assert_eq!(code(remove_repository(ctx, project, &name).await), "job_in_repository");
     cancel_job(ctx, &old.id, "ana", None).await.unwrap();
     assert_eq!(code(remove_repository(ctx, project, &name).await), "pull_request_open");
-    let linked = store.pull_request(&open.id).await.unwrap().unwrap();
-    applied(store.update_pull_request(&PullRequest { ticket: None, ..linked }).await);
+    let linked = store.load_pull_request(&open.id).await.unwrap().unwrap();
+    assert_applied(store.update_pull_request(&PullRequest { ticket: None, ..linked }).await);
     assert_eq!(code(remove_repository(ctx, project, &name).await), "hook_of_repository");
-    let hook = store.hook(&hook.name).await.unwrap().unwrap();
-    applied(store.delete_hook(&hook).await);
+    let hook = store.load_hook(&hook.name).await.unwrap().unwrap();
+    assert_applied(store.delete_hook(&hook).await);
     assert_eq!(remove_repository(ctx, project, &name).await.unwrap().repository.id, OTHER);
 }
 
@@ -74,7 +74,7 @@ async fn integration_removal_checks_all_pages_of_projects() {
         create_project(ctx, later(number), "Later".into(), Settings::default()).await.unwrap();
     }
     let last = Repository { project: later(PAGE), ..repository };
-    applied(ctx.store.put_repository(&last, None).await);
+    assert_applied(ctx.store.put_repository(&last, None).await);
     assert_eq!(code(remove_integration(ctx, &last.integration).await), "repository_of_integration");
     remove_repository(ctx, &last.project, &last.name).await.unwrap();
     assert_eq!(remove_integration(ctx, &last.integration).await.unwrap().id, last.integration);

@@ -1,7 +1,9 @@
 //! Reviews of a linked pull request by an authorized author; no test calls a forge.
 
-use crate::world::{World, applied};
-use pullyard_control::review::{Admitted, Changed, Reach, admit_job, decide_review, pull_request_changed};
+use crate::world::{World, assert_applied};
+use pullyard_control::review::{
+    FreezeOutcome, ProjectScope, PullRequestChange, decide_review, freeze_reviews, record_pull_request_change,
+};
 use pullyard_control::{Answer, Requester, cancel_job, retry_job, settle_ticket, ticket_view};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
@@ -18,19 +20,19 @@ use std::time::Duration;
 
 const NUMBER: u64 = 7;
 
-struct Desk {
+struct ReviewWorld {
     world: World,
     id: PullRequestId,
     key: TicketKey,
 }
 
-impl Desk {
-    async fn over(world: World) -> Self {
+impl ReviewWorld {
+    async fn new(world: World) -> Self {
         world.connect().await;
         let (ctx, repository) = (&world.ctx, world.repository());
-        world.set(Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() }).await;
+        world.set_settings(Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() }).await;
         let key = TicketKey::new("APP-1").unwrap();
-        world.write(&key).await;
+        world.create_ticket(&key).await;
         let id = PullRequestId { integration: repository.integration, repository: repository.id, number: NUMBER };
         let linked = PullRequest {
             url: "https://forge.example/acme/app/pull/7".into(),
@@ -38,25 +40,25 @@ impl Desk {
             head: "a".repeat(40),
             ..PullRequest::new(id.clone(), world.project.clone(), Some(key.clone()), None)
         };
-        applied(ctx.store.update_pull_request(&linked).await);
+        assert_applied(ctx.store.update_pull_request(&linked).await);
         Self { world, id, key }
     }
 
     async fn ticket(&self) -> Ticket {
-        self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap()
+        self.world.ctx.store.load_ticket(&self.world.project, &self.key).await.unwrap().unwrap()
     }
 
     /// Makes this the ticket's active job.
-    async fn works(&self, job: &JobId) {
+    async fn set_active_job(&self, job: &JobId) {
         let ticket = Ticket { active_job: Some(job.clone()), ..self.ticket().await };
-        applied(self.world.ctx.store.update_ticket(&ticket).await);
+        assert_applied(self.world.ctx.store.update_ticket(&ticket).await);
     }
 
     /// Ends the ticket's job with this outcome.
-    async fn ends(&self, job: &JobId, outcome: LastOutcome) {
+    async fn end_job(&self, job: &JobId, outcome: LastOutcome) {
         let last_job = Some(LastJob { id: job.clone(), outcome });
         let ticket = Ticket { active_job: None, last_job, ..self.ticket().await };
-        applied(self.world.ctx.store.update_ticket(&ticket).await);
+        assert_applied(self.world.ctx.store.update_ticket(&ticket).await);
     }
 
     fn job(&self, name: &str) -> JobId {
@@ -64,7 +66,7 @@ impl Desk {
     }
 
     /// The pull request as the forge reports it, `secs` after its creation.
-    fn seen(&self, state: PullRequestState, secs: u64) -> PullRequestSnapshot {
+    fn pull_request_at(&self, state: PullRequestState, secs: u64) -> PullRequestSnapshot {
         PullRequestSnapshot {
             id: self.id.clone(),
             repository: self.world.repository().name,
@@ -76,7 +78,7 @@ impl Desk {
         }
     }
 
-    async fn reviewed(&self, review: &str, seen: PullRequestSnapshot) -> Answer {
+    async fn review(&self, review: &str, seen: PullRequestSnapshot) -> Answer {
         let event = ReviewEvent {
             source: Source::Person,
             delivery: None,
@@ -90,57 +92,57 @@ impl Desk {
         decide_review(&self.world.ctx, &self.reach(), &event).await.unwrap()
     }
 
-    fn reach(&self) -> Reach {
-        Reach::of(self.world.project.clone())
+    fn reach(&self) -> ProjectScope {
+        ProjectScope::single(self.world.project.clone())
     }
 
-    async fn hears(&self, seen: &PullRequestSnapshot) -> Changed {
-        pull_request_changed(&self.world.ctx, &self.reach(), seen).await.unwrap()
+    async fn receive(&self, seen: &PullRequestSnapshot) -> PullRequestChange {
+        record_pull_request_change(&self.world.ctx, &self.reach(), seen).await.unwrap()
     }
 
-    async fn settles(&self) {
+    async fn settle(&self) {
         settle_ticket(&self.world.ctx, &self.world.project, &self.key).await.unwrap();
     }
 
     async fn state(&self, review: &str) -> ReviewState {
         let review = ReviewId::new(review).unwrap();
-        self.world.ctx.store.review(&self.id, &review).await.unwrap().unwrap().state
+        self.world.ctx.store.load_review(&self.id, &review).await.unwrap().unwrap().state
     }
 
-    async fn recorded(&self, review: &str) -> Delivery {
+    async fn ledger_entry(&self, review: &str) -> Delivery {
         let entry = DeliveryId::for_review(&self.world.project, &self.id, &ReviewId::new(review).unwrap());
-        self.world.ctx.store.delivery(&entry).await.unwrap().unwrap()
+        self.world.ctx.store.load_delivery(&entry).await.unwrap().unwrap()
     }
 }
 
 /// The first ledger entry is found by the conditional write alone.
 #[tokio::test]
 async fn refused_review_accepted_later_counts_as_seen_twice() {
-    let desk = Desk::over(World::begin().await).await;
+    let desk = ReviewWorld::new(World::begin().await).await;
     let settings = Settings { revise_on_review: true, compute: Compute::Runners, ..Settings::default() };
-    desk.world.set(Settings { coalesce: false, ..settings }).await;
+    desk.world.set_settings(Settings { coalesce: false, ..settings }).await;
     let other = desk.job("other");
-    desk.works(&other).await;
-    let refused = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    desk.set_active_job(&other).await;
+    let refused = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await;
     assert!(matches!(refused.reason, Reason::JobActive { .. }), "{refused:?}");
-    let first = desk.recorded("80").await;
-    desk.ends(&other, LastOutcome::Completed).await;
-    let accepted = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    let first = desk.ledger_entry("80").await;
+    desk.end_job(&other, LastOutcome::Completed).await;
+    let accepted = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await;
     assert!(matches!(accepted.reason, Reason::Accepted { .. }), "{accepted:?}");
-    let entry = desk.recorded("80").await;
+    let entry = desk.ledger_entry("80").await;
     assert_eq!((entry.at, entry.seen.len()), (first.at, 1), "{entry:?}");
     assert_eq!(entry.job, accepted.job);
 }
 
 #[tokio::test]
 async fn late_review_does_not_reopen_a_closed_pull_request() {
-    let desk = Desk::over(World::begin().await).await;
-    assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);
-    let late = desk.reviewed("80", desk.seen(PullRequestState::Open, 50)).await;
+    let desk = ReviewWorld::new(World::begin().await).await;
+    assert_eq!(desk.receive(&desk.pull_request_at(PullRequestState::Closed, 100)).await, PullRequestChange::Recorded);
+    let late = desk.review("80", desk.pull_request_at(PullRequestState::Open, 50)).await;
     assert!(matches!(late.reason, Reason::PullRequestClosed { .. }), "{late:?}");
     assert_eq!(desk.ticket().await.active_job, None);
     // The older closed state does not close a reopened pull request either.
-    let newer = desk.reviewed("81", desk.seen(PullRequestState::Open, 150)).await;
+    let newer = desk.review("81", desk.pull_request_at(PullRequestState::Open, 150)).await;
     assert!(matches!(newer.reason, Reason::Accepted { .. }), "{newer:?}");
     assert_eq!(desk.ticket().await.active_job, newer.job);
 }
@@ -148,58 +150,58 @@ async fn late_review_does_not_reopen_a_closed_pull_request() {
 /// Only the review reports that the pull request was reopened.
 #[tokio::test]
 async fn waiting_review_survives_an_older_closed_state() {
-    let desk = Desk::over(World::begin().await).await;
+    let desk = ReviewWorld::new(World::begin().await).await;
     let first = desk.job("first");
-    desk.works(&first).await;
-    assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 50)).await, Changed::Noted);
-    let waits = desk.reviewed("80", desk.seen(PullRequestState::Open, 100)).await;
+    desk.set_active_job(&first).await;
+    assert_eq!(desk.receive(&desk.pull_request_at(PullRequestState::Closed, 50)).await, PullRequestChange::Recorded);
+    let waits = desk.review("80", desk.pull_request_at(PullRequestState::Open, 100)).await;
     assert_eq!(waits.reason, Reason::HeldForJob { job: first.clone() });
-    desk.ends(&first, LastOutcome::Completed).await;
-    desk.settles().await;
+    desk.end_job(&first, LastOutcome::Completed).await;
+    desk.settle().await;
     let state = desk.state("80").await;
     assert!(matches!(state, ReviewState::Started { .. }), "{state:?}");
 }
 
 /// Two waiting reviews, and the job that covers both and has not been admitted.
-async fn waited(desk: &Desk) -> JobId {
+async fn waiting_reviews(desk: &ReviewWorld) -> JobId {
     let first = desk.job("first");
-    desk.works(&first).await;
+    desk.set_active_job(&first).await;
     for (review, secs) in [("80", 1), ("81", 2)] {
-        desk.reviewed(review, desk.seen(PullRequestState::Open, secs)).await;
+        desk.review(review, desk.pull_request_at(PullRequestState::Open, secs)).await;
     }
-    desk.ends(&first, LastOutcome::Completed).await;
-    desk.settles().await;
+    desk.end_job(&first, LastOutcome::Completed).await;
+    desk.settle().await;
     let ReviewState::Started { job } = desk.state("81").await else { panic!("the review has no job") };
     assert!(matches!(desk.state("80").await, ReviewState::Absorbed { .. }));
-    assert_eq!(named(desk).await, [None, None], "the job is named at admission");
+    assert_eq!(ledger_jobs(desk).await, [None, None], "the job is named at admission");
     job
 }
 
 /// The jobs in the ledger entries of both reviews.
-async fn named(desk: &Desk) -> [Option<JobId>; 2] {
-    [desk.recorded("80").await.job, desk.recorded("81").await.job]
+async fn ledger_jobs(desk: &ReviewWorld) -> [Option<JobId>; 2] {
+    [desk.ledger_entry("80").await.job, desk.ledger_entry("81").await.job]
 }
 
 #[tokio::test]
 async fn waiting_review_names_its_job_cancelled_at_admission() {
-    let desk = Desk::over(World::begin().await).await;
-    let job = waited(&desk).await;
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let job = waiting_reviews(&desk).await;
     // The job was not informed of the closed pull request.
     let store = &desk.world.ctx.store;
-    let linked = store.pull_request(&desk.id).await.unwrap().unwrap();
-    applied(store.update_pull_request(&PullRequest { state: PullRequestState::Closed, ..linked }).await);
-    assert_eq!(admit_job(&desk.world.ctx, &job).await.unwrap(), Admitted::Ended);
-    assert_eq!(desk.world.stored(&job).await.status, JobStatus::Cancelled);
-    assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
+    let linked = store.load_pull_request(&desk.id).await.unwrap().unwrap();
+    assert_applied(store.update_pull_request(&PullRequest { state: PullRequestState::Closed, ..linked }).await);
+    assert_eq!(freeze_reviews(&desk.world.ctx, &job).await.unwrap(), FreezeOutcome::Ended);
+    assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
+    assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)]);
 }
 
 #[tokio::test]
 async fn waiting_review_names_its_job_when_the_pull_request_closes() {
-    let desk = Desk::over(World::begin().await).await;
-    let job = waited(&desk).await;
-    assert_eq!(desk.hears(&desk.seen(PullRequestState::Closed, 100)).await, Changed::Noted);
-    assert_eq!(desk.world.stored(&job).await.status, JobStatus::Cancelled);
-    assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let job = waiting_reviews(&desk).await;
+    assert_eq!(desk.receive(&desk.pull_request_at(PullRequestState::Closed, 100)).await, PullRequestChange::Recorded);
+    assert_eq!(desk.world.load_job(&job).await.status, JobStatus::Cancelled);
+    assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)]);
 }
 
 /// An ended job is never visited again, so its reviews must name it before its end.
@@ -207,8 +209,8 @@ async fn waiting_review_names_its_job_when_the_pull_request_closes() {
 async fn waiting_review_names_its_job_after_a_crash_in_cancel() {
     let begin = async || {
         let wire = Wire::default();
-        let desk = Desk::over(World::before(wire.clone()).await).await;
-        let job = waited(&desk).await;
+        let desk = ReviewWorld::new(World::with_client(wire.clone()).await).await;
+        let job = waiting_reviews(&desk).await;
         wire.restart(None);
         (desk, wire, job)
     };
@@ -216,21 +218,24 @@ async fn waiting_review_names_its_job_after_a_crash_in_cancel() {
     let ended = cancel_job(&desk.world.ctx, &job, "ana", None).await.unwrap();
     assert_eq!(ended.status, JobStatus::Cancelled);
     let (points, mut cancelled) = (wire.points(), 0);
-    assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)]);
+    assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)]);
     for (at, point) in points.iter().enumerate() {
         for fault in [Fault::StopBefore, Fault::StopAfter] {
             let what = format!("{fault} at {at}, {}", point.operation);
             let (desk, wire, job) = begin().await;
             wire.restart(Some((at, fault)));
-            assert!(wire.live(cancel_job(&desk.world.ctx, &job, "ana", None)).await.is_none(), "{what}: no crash");
+            assert!(
+                wire.run_until_stopped(cancel_job(&desk.world.ctx, &job, "ana", None)).await.is_none(),
+                "{what}: no crash"
+            );
             wire.restart(None);
-            match desk.world.stored(&job).await.status {
+            match desk.world.load_job(&job).await.status {
                 // The admission or a repeated cancel names the job.
                 JobStatus::Pending => continue,
                 status => assert_eq!(status, JobStatus::Cancelled, "{what}"),
             }
             cancelled += 1;
-            assert_eq!(named(&desk).await, [Some(job.clone()), Some(job)], "{what}");
+            assert_eq!(ledger_jobs(&desk).await, [Some(job.clone()), Some(job)], "{what}");
         }
     }
     assert!(cancelled > 0, "no crash after the cancel");
@@ -242,63 +247,65 @@ async fn rate_limited_forge_is_not_called_by_a_repeated_message() {
     let ctx = &world.ctx;
     let now = ctx.clock.now();
     let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    applied(ctx.store.update_job(&job.clone().await_reviews(now)).await);
+    assert_applied(ctx.store.update_job(&job.clone().await_reviews(now)).await);
     let asked = ContextFault::RateLimited { until: now.plus(Duration::from_secs(600)) };
-    let waits = world.stored(&job.id).await.record_context_fault(asked, now).unwrap();
-    applied(ctx.store.update_job(&waits).await);
-    let before = world.stored(&job.id).await;
-    assert_eq!(admit_job(ctx, &job.id).await.unwrap(), Admitted::Nothing);
-    assert_eq!(world.stored(&job.id).await, before);
+    let waits = world.load_job(&job.id).await.record_context_fault(asked, now).unwrap();
+    assert_applied(ctx.store.update_job(&waits).await);
+    let before = world.load_job(&job.id).await;
+    assert_eq!(freeze_reviews(ctx, &job.id).await.unwrap(), FreezeOutcome::NotPending);
+    assert_eq!(world.load_job(&job.id).await, before);
 }
 
 #[tokio::test]
 async fn failing_admission_backs_off() {
     let wire = Wire::default();
-    let desk = Desk::over(World::before(wire.clone()).await).await;
-    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
+    let desk = ReviewWorld::new(World::with_client(wire.clone()).await).await;
+    let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();
     let ctx = &desk.world.ctx;
     for (times, rest) in [(1, 60), (2, 120)] {
         let rest = Duration::from_secs(rest);
         let least = ctx.clock.now().plus(rest);
-        wire.next("GetItem", Fault::error(400, "AccessDenied"));
-        assert!(admit_job(ctx, &job).await.is_err());
+        wire.fail_next("GetItem", Fault::error(400, "AccessDenied"));
+        assert!(freeze_reviews(ctx, &job).await.is_err());
         // A repeated message finds nothing due.
-        assert_eq!(admit_job(ctx, &job).await.unwrap(), Admitted::Nothing);
+        assert_eq!(freeze_reviews(ctx, &job).await.unwrap(), FreezeOutcome::NotPending);
         let most = ctx.clock.now().plus(rest);
-        let put_off = desk.world.stored(&job).await;
+        let put_off = desk.world.load_job(&job).await;
         assert_eq!((put_off.status, put_off.tries), (JobStatus::Pending, times));
         let not_before = put_off.not_before.unwrap();
         assert!(least <= not_before && not_before <= most, "{not_before}: {least} to {most}");
         assert_eq!(due::job(&put_off), Some(Due::At(not_before)), "the sweeper waits until then");
         ctx.clock.advance(rest);
     }
-    assert_ne!(admit_job(ctx, &job).await.unwrap(), Admitted::Nothing);
+    assert_ne!(freeze_reviews(ctx, &job).await.unwrap(), FreezeOutcome::NotPending);
 }
 
 #[tokio::test]
 async fn closing_a_pr_cancels_only_the_job_that_revises_it() {
-    let desk = Desk::over(World::begin().await).await;
+    let desk = ReviewWorld::new(World::begin().await).await;
     let job = desk.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
-    desk.works(&job.id).await;
-    let closed = desk.seen(PullRequestState::Closed, 100);
-    assert_eq!(desk.hears(&closed).await, Changed::Noted);
-    assert_eq!(desk.world.stored(&job.id).await.status, JobStatus::Ready, "the ticket's job continues");
+    desk.set_active_job(&job.id).await;
+    let closed = desk.pull_request_at(PullRequestState::Closed, 100);
+    assert_eq!(desk.receive(&closed).await, PullRequestChange::Recorded);
+    assert_eq!(desk.world.load_job(&job.id).await.status, JobStatus::Ready, "the ticket's job continues");
     for (number, status) in [(NUMBER + 1, JobStatus::Ready), (NUMBER, JobStatus::Cancelled)] {
         let revises =
             RevisedPullRequest { number, branch: "pullyard/app-1".into(), head: "a".repeat(40), review: None };
-        let job = Job { kind: JobKind::Revise, revises: Some(revises), ..desk.world.stored(&job.id).await };
-        applied(desk.world.ctx.store.update_job(&job).await);
+        let job = Job { kind: JobKind::Revise, revises: Some(revises), ..desk.world.load_job(&job.id).await };
+        assert_applied(desk.world.ctx.store.update_job(&job).await);
         // The event is repeated, because the first receiver may have crashed before this step.
-        assert_eq!(desk.hears(&closed).await, Changed::Nothing);
-        assert_eq!(desk.world.stored(&job.id).await.status, status, "#{number}");
+        assert_eq!(desk.receive(&closed).await, PullRequestChange::Unchanged);
+        assert_eq!(desk.world.load_job(&job.id).await.status, status, "#{number}");
     }
 }
 
 /// A project that starts no jobs for reviews.
-async fn refusing() -> (Desk, Wire) {
+async fn world_without_reviews() -> (ReviewWorld, Wire) {
     let wire = Wire::default();
-    let desk = Desk::over(World::before(wire.clone()).await).await;
-    desk.world.set(Settings { revise_on_review: false, compute: Compute::Runners, ..Settings::default() }).await;
+    let desk = ReviewWorld::new(World::with_client(wire.clone()).await).await;
+    desk.world
+        .set_settings(Settings { revise_on_review: false, compute: Compute::Runners, ..Settings::default() })
+        .await;
     wire.restart(None);
     (desk, wire)
 }
@@ -306,33 +313,33 @@ async fn refusing() -> (Desk, Wire) {
 /// Polling does not decide a recorded review again, and the forge may not list its deliveries.
 #[tokio::test]
 async fn recorded_refusal_is_noted_after_a_crash() {
-    let reason = |desk: &Desk| Reason::RetriggerDisabled { project: desk.world.project.clone() };
-    let told = async |desk: &Desk| {
-        let linked = desk.world.ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
+    let reason = |desk: &ReviewWorld| Reason::RetriggerDisabled { project: desk.world.project.clone() };
+    let told = async |desk: &ReviewWorld| {
+        let linked = desk.world.ctx.store.load_pull_request(&desk.id).await.unwrap().unwrap();
         let is_told = linked.note == Some(Note::Decision { reason: reason(desk) }) && linked.is_note_outdated();
         (is_told, linked.note_version)
     };
-    let (desk, wire) = refusing().await;
-    let answer = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await;
+    let (desk, wire) = world_without_reviews().await;
+    let answer = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await;
     let points = wire.points();
     assert_eq!((answer.reason, told(&desk).await), (reason(&desk), (true, 1)));
     let mut recorded = 0;
     for (at, point) in points.iter().enumerate() {
         for fault in [Fault::StopBefore, Fault::StopAfter] {
             let what = format!("{fault} at {at}, {}", point.operation);
-            let (desk, wire) = refusing().await;
-            let seen = desk.seen(PullRequestState::Open, 1);
+            let (desk, wire) = world_without_reviews().await;
+            let seen = desk.pull_request_at(PullRequestState::Open, 1);
             wire.restart(Some((at, fault)));
-            assert!(wire.live(desk.reviewed("80", seen.clone())).await.is_none(), "{what}: no crash");
+            assert!(wire.run_until_stopped(desk.review("80", seen.clone())).await.is_none(), "{what}: no crash");
             wire.restart(None);
             let entry = DeliveryId::for_review(&desk.world.project, &desk.id, &ReviewId::new("80").unwrap());
-            if desk.world.ctx.store.delivery(&entry).await.unwrap().is_some() {
+            if desk.world.ctx.store.load_delivery(&entry).await.unwrap().is_some() {
                 recorded += 1;
                 assert_eq!(told(&desk).await, (true, 1), "{what}");
             }
             // A repeat gives the same answer and no second note.
-            assert_eq!(desk.reviewed("80", seen).await.reason, reason(&desk), "{what}");
-            assert_eq!((told(&desk).await, desk.recorded("80").await.reason), ((true, 1), reason(&desk)), "{what}");
+            assert_eq!(desk.review("80", seen).await.reason, reason(&desk), "{what}");
+            assert_eq!((told(&desk).await, desk.ledger_entry("80").await.reason), ((true, 1), reason(&desk)), "{what}");
         }
     }
     assert!(recorded > 0, "no crash after the ledger write");
@@ -340,30 +347,30 @@ async fn recorded_refusal_is_noted_after_a_crash() {
 
 #[tokio::test]
 async fn ticket_hides_a_pull_request_of_another_project() {
-    let desk = Desk::over(World::begin().await).await;
+    let desk = ReviewWorld::new(World::begin().await).await;
     let (ctx, project) = (&desk.world.ctx, &desk.world.project);
-    let linked = ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
+    let linked = ctx.store.load_pull_request(&desk.id).await.unwrap().unwrap();
     let link = PullRequestLink { id: desk.id.clone(), url: linked.url.clone(), branch: linked.branch.clone() };
     let mut ticket = desk.ticket().await;
     ticket.request_state(None, None, Some(link));
-    applied(ctx.store.update_ticket(&ticket.mark_synced(&Settings::default())).await);
+    assert_applied(ctx.store.update_ticket(&ticket.mark_synced(&Settings::default())).await);
     let says = async || ticket_view(ctx, project, &desk.key).await.unwrap().pull_request;
     assert_eq!(says().await, Some(PullRequestState::Open));
     let taken = PullRequest { project: ProjectId::new("other").unwrap(), ticket: None, ..linked };
-    applied(ctx.store.update_pull_request(&taken).await);
+    assert_applied(ctx.store.update_pull_request(&taken).await);
     assert_eq!(says().await, None);
 }
 
 /// The kind of a retried revision whose pull request changed in between.
-async fn retried(change: fn(PullRequest) -> PullRequest) -> JobKind {
-    let desk = Desk::over(World::begin().await).await;
-    let job = desk.reviewed("80", desk.seen(PullRequestState::Open, 1)).await.job.unwrap();
+async fn kind_of_retry(change: fn(PullRequest) -> PullRequest) -> JobKind {
+    let desk = ReviewWorld::new(World::begin().await).await;
+    let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();
     let (ctx, caller) = (&desk.world.ctx, Requester { id: "t1".into(), name: "ana".into() });
     cancel_job(ctx, &job, "ana", None).await.unwrap();
-    let linked = ctx.store.pull_request(&desk.id).await.unwrap().unwrap();
-    applied(ctx.store.update_pull_request(&change(linked)).await);
+    let linked = ctx.store.load_pull_request(&desk.id).await.unwrap().unwrap();
+    assert_applied(ctx.store.update_pull_request(&change(linked)).await);
     let again = retry_job(ctx, &job, &caller, None).await.unwrap().job.unwrap();
-    let again = desk.world.stored(&again).await;
+    let again = desk.world.load_job(&again).await;
     assert_eq!(again.retry_of, Some(job));
     assert_eq!(again.revises.is_some(), again.kind == JobKind::Revise, "{again:?}");
     again.kind
@@ -371,7 +378,7 @@ async fn retried(change: fn(PullRequest) -> PullRequest) -> JobKind {
 
 #[tokio::test]
 async fn retry_revises_only_an_open_pull_request_of_its_ticket() {
-    assert_eq!(retried(|linked| linked).await, JobKind::Revise);
+    assert_eq!(kind_of_retry(|linked| linked).await, JobKind::Revise);
     let begin_anew: [fn(PullRequest) -> PullRequest; 5] = [
         |linked| PullRequest { state: PullRequestState::Closed, ..linked },
         |linked| PullRequest { state: PullRequestState::Merged, ..linked },
@@ -380,6 +387,6 @@ async fn retry_revises_only_an_open_pull_request_of_its_ticket() {
         |linked| PullRequest { project: ProjectId::new("other").unwrap(), ..linked },
     ];
     for change in begin_anew {
-        assert_eq!(retried(change).await, JobKind::Implement);
+        assert_eq!(kind_of_retry(change).await, JobKind::Implement);
     }
 }

@@ -1,7 +1,7 @@
 //! One round of the sweeper: its work, its counts, and its partial failures.
 
-use crate::world::{World, applied};
-use pullyard_control::{Report, sweep, sweep_by_hand};
+use crate::world::{World, assert_applied};
+use pullyard_control::{Report, sweep, sweep_on_demand};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::due::{SHARDS, shard};
 use pullyard_domain::hook::Poll;
@@ -19,17 +19,17 @@ use std::time::Duration;
 const INDEX: Range<usize> = 1 + SHARDS as usize..1 + 2 * SHARDS as usize;
 
 /// A world whose wake-ups are refused.
-async fn unheard() -> World {
+async fn world_refusing_wake_ups() -> World {
     let wire = Wire::default();
-    wire.always("SendMessage", Fault::error(400, "AccessDenied"));
-    World::before(wire).await
+    wire.fail_always("SendMessage", Fault::error(400, "AccessDenied"));
+    World::with_client(wire).await
 }
 
 /// A world whose wake-ups are accepted and never received.
-async fn heard() -> (World, Wire) {
+async fn world_accepting_wake_ups() -> (World, Wire) {
     let wire = Wire::default();
-    wire.always("SendMessage", Fault::Refused(200, json!({ "MessageId": "m1" })));
-    (World::before(wire.clone()).await, wire)
+    wire.fail_always("SendMessage", Fault::Refused(200, json!({ "MessageId": "m1" })));
+    (World::with_client(wire.clone()).await, wire)
 }
 
 #[tokio::test]
@@ -39,8 +39,8 @@ async fn gauges_are_counted_once_a_minute_and_retained() {
     let mut counts = Vec::new();
     for secs in [0, 20, 41] {
         world.ctx.clock.advance(Duration::from_secs(secs));
-        counts.push(sweep(&world.ctx).await.whole().unwrap().gauges.is_some());
-        let kept = world.ctx.store.sweeps().await.unwrap().unwrap().gauges.unwrap();
+        counts.push(sweep(&world.ctx).await.into_result().unwrap().gauges.is_some());
+        let kept = world.ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges.unwrap();
         assert_eq!(kept.waiting, 1, "after another {secs} s");
     }
     assert_eq!(counts, [true, false, true]);
@@ -50,17 +50,17 @@ async fn gauges_are_counted_once_a_minute_and_retained() {
 #[tokio::test]
 async fn partial_manual_sweep_is_counted_by_the_next_round() {
     let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
+    let world = World::with_client(wire.clone()).await;
     let ctx = &world.ctx;
     for by_hand in [true, false] {
         ctx.clock.advance(Duration::from_secs(61));
-        assert!(sweep(ctx).await.whole().unwrap().gauges.is_some());
+        assert!(sweep(ctx).await.into_result().unwrap().gauges.is_some());
         ctx.clock.advance(Duration::from_secs(61));
         wire.restart(Some((INDEX.start, Fault::error(400, "AccessDenied"))));
-        let cut = if by_hand { sweep_by_hand(ctx).await } else { sweep(ctx).await };
-        assert!(cut.noted && cut.fault.is_some(), "{cut:?}");
+        let cut = if by_hand { sweep_on_demand(ctx).await } else { sweep(ctx).await };
+        assert!(cut.is_recorded && cut.error.is_some(), "{cut:?}");
         ctx.clock.advance(Duration::from_secs(10));
-        let next = sweep(ctx).await.whole().unwrap();
+        let next = sweep(ctx).await.into_result().unwrap();
         assert_eq!(next.gauges.is_some(), by_hand, "{next:?}");
     }
 }
@@ -71,11 +71,11 @@ async fn gauges_distinguish_waiting_and_running_fargate_jobs() {
     let (ctx, now) = (&world.ctx, world.ctx.clock.now());
     // More jobs than a round reads.
     for job in world.jobs("many", 12, 1).await {
-        applied(ctx.store.update_job(&job.move_to(Placement::Fargate, now).unwrap()).await);
-        world.claimed(&job.id, None).await;
+        assert_applied(ctx.store.update_job(&job.move_to(Placement::Fargate, now).unwrap()).await);
+        world.claim(&job.id, None).await;
     }
     let waits = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
-    let gauges = sweep(ctx).await.whole().unwrap().gauges.expect("complete gauges");
+    let gauges = sweep(ctx).await.into_result().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.oldest, gauges.running), (1, Some(waits.ready_since), 12));
 }
 
@@ -85,30 +85,30 @@ async fn sweep_empties_a_slot_whose_job_was_requeued() {
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
-    world.claimed(&job.id, Some(&runner)).await;
+    world.claim(&job.id, Some(&runner)).await;
     // Without the transaction that would have emptied the slot.
-    let back = world.stored(&job.id).await.requeue(ctx.clock.now()).unwrap();
-    applied(ctx.store.update_job(&back).await);
-    let stored = async || ctx.store.runner(&runner.id).await.unwrap().unwrap();
+    let back = world.load_job(&job.id).await.requeue(ctx.clock.now()).unwrap();
+    assert_applied(ctx.store.update_job(&back).await);
+    let stored = async || ctx.store.load_runner(&runner.id).await.unwrap().unwrap();
     assert_eq!(stored().await.slots.len(), 1);
     ctx.clock.advance(Duration::from_secs(70));
     world.beats(&runner, BTreeSet::new()).await;
-    let report = sweep(ctx).await.whole().unwrap();
+    let report = sweep(ctx).await.into_result().unwrap();
     assert_eq!((report.ended, report.requeued, report.failed), (0, 0, 0), "{report:?}");
     assert_eq!(stored().await.slots.len(), 0, "the slot is free");
-    let left = world.stored(&job.id).await;
+    let left = world.load_job(&job.id).await;
     assert_eq!((left.status, left.requeues), (JobStatus::Ready, 1));
 }
 
 #[tokio::test]
 async fn woken_entries_are_limited_by_budget_and_hold() {
-    let (world, _) = heard().await;
+    let (world, _) = world_accepting_wake_ups().await;
     let ctx = &world.ctx;
     world.entries_that_wait(5).await;
     let woken = async |settings: Settings| {
-        world.set(settings).await;
+        world.set_settings(settings).await;
         ctx.clock.advance(Duration::from_secs(61));
-        sweep(ctx).await.whole().unwrap().tickets
+        sweep(ctx).await.into_result().unwrap().tickets
     };
     let runners = || Settings { compute: Compute::Runners, ..Settings::default() };
     let two_a_day = Settings { budget: Budget { jobs_per_day: Some(2), ..Budget::default() }, ..runners() };
@@ -119,60 +119,60 @@ async fn woken_entries_are_limited_by_budget_and_hold() {
 
 #[tokio::test]
 async fn lost_entry_wake_up_is_not_counted_until_repeated() {
-    let (world, wire) = heard().await;
+    let (world, wire) = world_accepting_wake_ups().await;
     world.entries_that_wait(3).await;
     let round = async || {
         world.ctx.clock.advance(Duration::from_secs(61));
-        let report = sweep(&world.ctx).await.whole().unwrap();
-        (report.tickets, report.healed())
+        let report = sweep(&world.ctx).await.into_result().unwrap();
+        (report.tickets, report.repaired())
     };
-    wire.next("SendMessage", Fault::error(400, "AccessDenied"));
+    wire.fail_next("SendMessage", Fault::error(400, "AccessDenied"));
     assert_eq!(round().await, (2, 2));
     assert_eq!(round().await, (3, 3));
 }
 
 /// `not_before` and `tries` after a failed wake-up.
-type PutOff = (Option<Timestamp>, u32);
+type BackOff = (Option<Timestamp>, u32);
 
 /// Stores a due poll and a pull request with a due note.
-async fn due(world: &World) -> (Poll, PullRequest) {
+async fn store_due_items(world: &World) -> (Poll, PullRequest) {
     let (ctx, repository) = (&world.ctx, world.repository());
     let now = ctx.clock.now();
     let poll = Poll { next: now, ..Poll::new(&repository, now) };
-    applied(ctx.store.put_poll(&poll).await);
+    assert_applied(ctx.store.put_poll(&poll).await);
     let id = PullRequestId { integration: repository.integration, repository: repository.id, number: 7 };
     let mut linked = PullRequest::new(id, world.project.clone(), None, None);
     linked.set_note(Note::Decision { reason: pullyard_domain::decision::Reason::EditedReview {} });
-    applied(ctx.store.link_if_unlinked(&linked).await);
+    assert_applied(ctx.store.link_if_absent(&linked).await);
     (poll, linked)
 }
 
 #[tokio::test]
 async fn failing_poll_and_note_wake_ups_back_off() {
-    let world = unheard().await;
+    let world = world_refusing_wake_ups().await;
     let ctx = &world.ctx;
-    let (poll, linked) = due(&world).await;
-    let put_off = async || -> [PutOff; 2] {
-        let poll = ctx.store.poll(&poll.project, &poll.integration, poll.repository).await.unwrap().unwrap();
-        let linked = ctx.store.pull_request(&linked.id).await.unwrap().unwrap();
+    let (poll, linked) = store_due_items(&world).await;
+    let put_off = async || -> [BackOff; 2] {
+        let poll = ctx.store.load_poll(&poll.project, &poll.integration, poll.repository).await.unwrap().unwrap();
+        let linked = ctx.store.load_pull_request(&linked.id).await.unwrap().unwrap();
         [(poll.not_before, poll.tries), (linked.not_before, linked.tries)]
     };
     for (times, secs) in [(1, 60), (2, 120)] {
         let rest = Duration::from_secs(secs);
         let least = ctx.clock.now().plus(rest);
-        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 2);
+        assert_eq!(sweep(ctx).await.into_result().unwrap().failed, 2);
         let most = ctx.clock.now().plus(rest);
         for (not_before, tries) in put_off().await {
             assert!(not_before.is_some_and(|at| least <= at && at <= most), "{not_before:?}: {least} to {most}");
             assert_eq!(tries, times);
         }
-        assert_eq!(sweep(ctx).await.whole().unwrap().failed, 0, "both are put off");
+        assert_eq!(sweep(ctx).await.into_result().unwrap().failed, 0, "both are put off");
         ctx.clock.advance(rest);
     }
 }
 
 /// Counts of a round: failures, waiting jobs, held entries, and whether the count is incomplete.
-fn counted(report: &Report) -> (u32, u32, u32, bool) {
+fn counts(report: &Report) -> (u32, u32, u32, bool) {
     let gauges = report.gauges.as_ref().unwrap();
     (report.failed, gauges.waiting, gauges.held, gauges.more)
 }
@@ -180,12 +180,12 @@ fn counted(report: &Report) -> (u32, u32, u32, bool) {
 #[tokio::test]
 async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
     let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
+    let world = World::with_client(wire.clone()).await;
     let ctx = &world.ctx;
     // Two classes with one job each, and a waiting entry.
     world.jobs("one", 2, 2).await;
     let settings = Settings { compute: Compute::Runners, ..Settings::default() };
-    world.set(settings.hold("ana", "a freeze")).await;
+    world.set_settings(settings.hold("ana", "a freeze")).await;
     world.entries_that_wait(1).await;
     let round = async |refused: Option<usize>| {
         ctx.clock.advance(Duration::from_secs(61));
@@ -193,11 +193,11 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
         let swept = sweep(ctx).await;
         (swept, wire.points())
     };
-    let kept = async || ctx.store.sweeps().await.unwrap().unwrap().gauges.unwrap();
+    let kept = async || ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges.unwrap();
     let (swept, whole) = round(None).await;
-    assert_eq!(counted(&swept.whole().unwrap()), (0, 2, 1, false));
+    assert_eq!(counts(&swept.into_result().unwrap()), (0, 2, 1, false));
     let (note, end) = (0, whole.len() - 1);
-    let mut counts = BTreeMap::<_, usize>::new();
+    let mut by_counts = BTreeMap::<_, usize>::new();
     for at in 0..whole.len() {
         // A complete round before each, whose gauges stay valid for five minutes.
         let _whole = round(None).await;
@@ -209,17 +209,17 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
             assert_eq!(points, whole, "no call depends on a shard or on the last note");
         }
         assert_eq!(swept.report.failed, 1, "{at} of {whole:?}: one failure");
-        assert_eq!(swept.noted, at != end, "{at} of {whole:?}");
+        assert_eq!(swept.is_recorded, at != end, "{at} of {whole:?}");
         // An incomplete count leaves the earlier gauges. The note of the last round is not part of the count.
         let fresh = swept.report.gauges.clone();
-        assert_eq!(fresh.is_some(), swept.fault.is_none() || [note, end].contains(&at), "{at} of {whole:?}");
-        assert_eq!(kept().await, fresh.filter(|_| swept.noted).unwrap_or(before), "{at} of {whole:?}");
-        match &swept.fault {
-            None => *counts.entry(counted(&swept.report)).or_default() += 1,
+        assert_eq!(fresh.is_some(), swept.error.is_none() || [note, end].contains(&at), "{at} of {whole:?}");
+        assert_eq!(kept().await, fresh.filter(|_| swept.is_recorded).unwrap_or(before), "{at} of {whole:?}");
+        match &swept.error {
+            None => *by_counts.entry(counts(&swept.report)).or_default() += 1,
             Some(error) => {
                 assert!(error.to_string().contains("AccessDenied"), "{at} of {whole:?}: {error}");
                 if [note, end].contains(&at) {
-                    assert_eq!(counted(&swept.report), (1, 2, 1, false), "{at} of {whole:?}");
+                    assert_eq!(counts(&swept.report), (1, 2, 1, false), "{at} of {whole:?}");
                 }
             }
         }
@@ -236,25 +236,29 @@ async fn any_refused_call_leaves_the_rest_of_the_round_intact() {
         // The check whether the project may start jobs.
         ((1, 2, 1, true), 1),
     ];
-    assert_eq!(counts, BTreeMap::from(expected));
+    assert_eq!(by_counts, BTreeMap::from(expected));
 }
 
 #[tokio::test]
 async fn partial_round_retains_gauges_then_reports_a_part() {
     let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
+    let world = World::with_client(wire.clone()).await;
     let ctx = &world.ctx;
     world.jobs("one", 2, 1).await;
-    let before = sweep(ctx).await.whole().unwrap().gauges;
+    let before = sweep(ctx).await.into_result().unwrap().gauges;
     assert!(before.is_some());
     let round = async |secs: u64| {
         ctx.clock.advance(Duration::from_secs(secs));
         // Refuse the note of the last round and one shard of the index.
-        wire.next("GetItem", Fault::error(400, "AccessDenied"));
+        wire.fail_next("GetItem", Fault::error(400, "AccessDenied"));
         wire.restart(Some((INDEX.start, Fault::error(400, "AccessDenied"))));
         let swept = sweep(ctx).await;
-        assert_eq!((swept.report.failed, swept.noted, swept.report.gauges), (2, true, None), "after another {secs} s");
-        ctx.store.sweeps().await.unwrap().unwrap().gauges
+        assert_eq!(
+            (swept.report.failed, swept.is_recorded, swept.report.gauges),
+            (2, true, None),
+            "after another {secs} s"
+        );
+        ctx.store.load_sweeper_state().await.unwrap().unwrap().gauges
     };
     assert_eq!(round(61).await, before, "the complete count is one minute old");
     let part = round(300).await.unwrap();
@@ -265,13 +269,13 @@ async fn partial_round_retains_gauges_then_reports_a_part() {
 #[tokio::test]
 async fn unreadable_job_marks_the_count_as_incomplete() {
     let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
+    let world = World::with_client(wire.clone()).await;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
-    world.claimed(&job.id, None).await;
+    world.claim(&job.id, None).await;
     let round = async |refused: Option<usize>| {
         world.ctx.clock.advance(Duration::from_secs(61));
         wire.restart(refused.map(|at| (at, Fault::error(400, "AccessDenied"))));
-        let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.unwrap();
+        let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.unwrap();
         (gauges.running, gauges.more)
     };
     assert_eq!(round(None).await, (1, false));
@@ -283,7 +287,7 @@ async fn unreadable_job_marks_the_count_as_incomplete() {
 #[tokio::test]
 async fn failed_requeue_does_not_block_other_jobs_of_a_runner() {
     let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
+    let world = World::with_client(wire.clone()).await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 2).await.remove(0);
     world.jobs("one", 2, 1).await;
@@ -293,28 +297,28 @@ async fn failed_requeue_does_not_block_other_jobs_of_a_runner() {
     // The runner is alive but names neither job.
     ctx.clock.advance(Duration::from_secs(70));
     world.beats(&runner, BTreeSet::new()).await;
-    wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
+    wire.fail_next("TransactWriteItems", Fault::error(400, "AccessDenied"));
     for (failed, left) in [(1, 1), (0, 0)] {
-        let report = sweep(ctx).await.whole().unwrap();
+        let report = sweep(ctx).await.into_result().unwrap();
         assert_eq!((report.failed, report.requeued + report.ended), (failed, 1), "{report:?}");
-        assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().slots.len(), left);
+        assert_eq!(ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots.len(), left);
     }
 }
 
 #[tokio::test]
 async fn silent_runner_has_one_more_window_after_a_partial_round() {
     let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
+    let world = World::with_client(wire.clone()).await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
-    world.claimed(&job.id, Some(&runner)).await;
+    world.claim(&job.id, Some(&runner)).await;
     // A round reads the note of the last round, then the runners shard by shard.
     let other = 1 + usize::from((shard(runner.id.as_str()) + 1) % SHARDS);
     for (minute, lost) in [(0, (0, 0)), (1, (0, 0)), (2, (1, 0)), (3, (0, 0)), (4, (0, 1))] {
         wire.restart((minute == 2).then(|| (other, Fault::error(400, "AccessDenied"))));
         let swept = sweep(ctx).await;
-        assert_eq!(swept.fault.is_some(), minute == 2);
+        assert_eq!(swept.error.is_some(), minute == 2);
         let report = swept.report;
         assert_eq!((report.offline, report.requeued + report.ended), lost, "minute {minute}: {report:?}");
         ctx.clock.advance(Duration::from_secs(60));

@@ -1,6 +1,6 @@
 //! Which waiting job a claim finds.
 
-use crate::world::{World, applied};
+use crate::world::{World, assert_applied};
 use futures::future::join_all;
 use pullyard_domain::breaker::Account;
 use pullyard_domain::id::{ClaimId, JobId};
@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn claim_finds_jobs_behind_those_just_claimed() {
-    let lag = Lag::still();
-    let world = World::before(lag.client()).await;
+    let lag = Lag::frozen();
+    let world = World::with_client(lag.client()).await;
     let ctx = &world.ctx;
     let runners = world.runners(3, 1, 12).await;
     let jobs = world.jobs("behind", 20, 1).await;
@@ -26,7 +26,7 @@ async fn claim_finds_jobs_behind_those_just_claimed() {
             runner: Some(runner.id.clone()),
             task: None,
         };
-        applied(ctx.store.claim(&job.claim(&asked, ctx.clock.now()).unwrap()).await);
+        assert_applied(ctx.store.claim_job(&job.claim(&asked, ctx.clock.now()).unwrap()).await);
     }
     let [_, _, runner] = &runners[..] else { panic!("three runners") };
     for number in 0..left.len() {
@@ -49,12 +49,12 @@ async fn claim_behind_an_open_breaker_costs_no_extra_calls() {
     let few = calls("few", false).await;
     world.jobs("many", 20, 1).await;
     assert_eq!(calls("many", false).await, few);
-    applied(world.ctx.store.close_breaker(&shut).await);
+    assert_applied(world.ctx.store.close_breaker(&shut).await);
     calls("again", true).await;
 }
 
 /// The remaining jobs in claim order, which is by id for jobs of one moment.
-fn left(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
+fn remaining_jobs(jobs: &[Job], taken: Option<&JobId>) -> Vec<JobId> {
     let mut left: Vec<_> = jobs.iter().map(|job| job.id.clone()).filter(|id| Some(id) != taken).collect();
     left.sort();
     assert_eq!(left.len() + 1, jobs.len(), "no job was taken: {taken:?}");
@@ -81,7 +81,7 @@ async fn concurrent_claims_take_each_job_once() {
     }
     assert_eq!(taken.iter().collect::<BTreeSet<_>>().len(), jobs.len());
     for job in &jobs {
-        assert!(world.stored(&job.id).await.run.is_some(), "{} was not claimed", job.id);
+        assert!(world.load_job(&job.id).await.run.is_some(), "{} was not claimed", job.id);
     }
 }
 
@@ -96,7 +96,7 @@ async fn job_blocked_for_one_runner_is_left_for_another() {
     let shut = world.limit(Account::Runner(barred.id.clone())).await;
     assert_eq!(world.takes(barred, "k1").await.unwrap(), None);
     let second = world.takes(able, "k2").await.unwrap();
-    applied(ctx.store.close_breaker(&shut).await);
+    assert_applied(ctx.store.close_breaker(&shut).await);
     let third = world.takes(barred, "k2").await.unwrap();
     let once: BTreeSet<_> = [first, second, third].into_iter().flatten().collect();
     assert_eq!(once.len(), 3, "every job was claimed");
@@ -105,15 +105,15 @@ async fn job_blocked_for_one_runner_is_left_for_another() {
 #[tokio::test]
 async fn job_of_a_failed_claim_is_claimed_next() {
     let wire = Wire::default();
-    let world = World::before(wire.clone()).await;
+    let world = World::with_client(wire.clone()).await;
     let runner = world.runners(1, 1, 4).await.remove(0);
     let jobs = world.jobs("each", 2, 1).await;
     let first = world.takes(&runner, "k1").await.unwrap();
-    let next = left(&jobs, first.as_ref()).remove(0);
-    wire.next("TransactWriteItems", Fault::StopBefore);
-    let cut = wire.live(world.takes(&runner, "k2")).await;
+    let next = remaining_jobs(&jobs, first.as_ref()).remove(0);
+    wire.fail_next("TransactWriteItems", Fault::StopBefore);
+    let cut = wire.run_until_stopped(world.takes(&runner, "k2")).await;
     assert!(cut.is_none(), "{cut:?}");
-    wire.next("TransactWriteItems", Fault::error(400, "AccessDenied"));
+    wire.fail_next("TransactWriteItems", Fault::error(400, "AccessDenied"));
     let failed = world.takes(&runner, "k3").await;
     assert!(failed.is_err(), "{failed:?}");
     assert_eq!(world.takes(&runner, "k4").await.unwrap(), Some(next));

@@ -1,7 +1,7 @@
 //! Settling a ticket: waiting entries are decided, and late results are shown.
 
-use crate::world::{World, applied, pushed};
-use pullyard_control::attempt::{Finish, finish};
+use crate::world::{World, assert_applied, job_result};
+use pullyard_control::attempt::{Finish, finish_attempt};
 use pullyard_control::{Error, settle_ticket};
 use pullyard_domain::budget::Budget;
 use pullyard_domain::decision::Reason;
@@ -24,26 +24,26 @@ struct Board {
 impl Board {
     async fn begin() -> Self {
         let wire = Wire::default();
-        let world = World::before(wire.clone()).await;
+        let world = World::with_client(wire.clone()).await;
         let key = TicketKey::new("APP-1").unwrap();
-        world.write(&key).await;
+        world.create_ticket(&key).await;
         wire.restart(None);
         Self { world, wire, key }
     }
 
     async fn settings(&self, settings: Settings) {
-        self.world.set(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
+        self.world.set_settings(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
     }
 
     async fn ticket(&self) -> Ticket {
-        self.world.ctx.store.ticket(&self.world.project, &self.key).await.unwrap().unwrap()
+        self.world.ctx.store.load_ticket(&self.world.project, &self.key).await.unwrap().unwrap()
     }
 
-    async fn becomes(&self, ticket: &Ticket) {
-        applied(self.world.ctx.store.update_ticket(ticket).await);
+    async fn store_ticket(&self, ticket: &Ticket) {
+        assert_applied(self.world.ctx.store.update_ticket(ticket).await);
     }
 
-    async fn settles(&self) -> Result<(), Error> {
+    async fn settle(&self) -> Result<(), Error> {
         settle_ticket(&self.world.ctx, &self.world.project, &self.key).await.map(|_| ())
     }
 }
@@ -53,22 +53,22 @@ async fn ledger_has_the_current_reason_of_a_waiting_entry() {
     let board = Board::begin().await;
     let event = EventId::new("e1").unwrap();
     let waits = Ticket { status: TRIGGER.into(), ..board.ticket().await };
-    board.becomes(&waits.hold_entry(Entry { at: board.world.ctx.clock.now(), event: event.clone() })).await;
+    board.store_ticket(&waits.hold_entry(Entry { at: board.world.ctx.clock.now(), event: event.clone() })).await;
     let recorded = async || -> Option<Delivery> {
         let id = DeliveryId::for_ticket_event(&board.world.project, &event);
-        board.world.ctx.store.delivery(&id).await.unwrap()
+        board.world.ctx.store.load_delivery(&id).await.unwrap()
     };
     board.settings(Settings::default().hold("ana", "a freeze")).await;
-    board.settles().await.unwrap();
+    board.settle().await.unwrap();
     assert!(matches!(recorded().await.unwrap().reason, Reason::ProjectHeld { .. }));
     let spent = Budget { jobs_per_day: Some(0), ..Budget::default() };
     board.settings(Settings { budget: spent, ..Settings::default() }).await;
-    board.settles().await.unwrap();
+    board.settle().await.unwrap();
     assert!(matches!(recorded().await.unwrap().reason, Reason::BudgetExhausted { .. }));
     assert!(board.ticket().await.held, "the entry still waits");
     // The sweeper settles a waiting entry in every round.
     board.wire.restart(None);
-    board.settles().await.unwrap();
+    board.settle().await.unwrap();
     let writes = ["PutItem", "UpdateItem", "TransactWriteItems"];
     let points = board.wire.points();
     let written: Vec<_> = points.iter().filter(|point| writes.contains(&point.operation.as_str())).collect();
@@ -80,15 +80,15 @@ async fn contended_settle_does_not_back_off() {
     let board = Board::begin().await;
     let mut ticket = board.ticket().await;
     ticket.request_state(Some(StatusMove { expected: ticket.status.clone(), to: Target::Completion }), None, None);
-    board.becomes(&ticket).await;
+    board.store_ticket(&ticket).await;
     for _ in 0..5 {
-        board.wire.next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
+        board.wire.fail_next("PutItem", Fault::error(400, "ConditionalCheckFailedException"));
     }
-    let contended = board.settles().await;
+    let contended = board.settle().await;
     assert!(matches!(contended, Err(Error::Contended { .. })), "{contended:?}");
     let left = board.ticket().await;
     assert_eq!((left.tries, left.not_before), (0, None));
-    board.settles().await.unwrap();
+    board.settle().await.unwrap();
     assert_eq!(board.ticket().await.status, "In Review");
 }
 
@@ -103,11 +103,11 @@ async fn late_result_shows_its_pull_request_without_a_move() {
         synced_version: 1,
         ..board.ticket().await
     };
-    board.becomes(&again).await;
-    let (fence, said, _) = board.late().await;
-    let late = finish(&board.world.ctx, &fence, &said).await;
+    board.store_ticket(&again).await;
+    let (fence, said, _) = board.late_finish().await;
+    let late = finish_attempt(&board.world.ctx, &fence, &said).await;
     assert!(matches!(late, Err(Error::LeaseLost { .. })), "{late:?}");
-    board.settles().await.unwrap();
+    board.settle().await.unwrap();
     let ticket = board.ticket().await;
     assert_eq!(ticket.pull_request.as_ref().map(|link| link.id.number), Some(7));
     assert_eq!((ticket.shown.pull_request, ticket.status.as_str()), (ticket.pull_request, TRIGGER));
@@ -115,11 +115,11 @@ async fn late_result_shows_its_pull_request_without_a_move() {
 
 impl Board {
     /// The completed finish of an attempt that lost its job.
-    async fn late(&self) -> (Fence, Finish, PullRequestId) {
+    async fn late_finish(&self) -> (Fence, Finish, PullRequestId) {
         let job = self.world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
         let job = Job { ticket: Some(self.key.clone()), ..job };
-        applied(self.world.ctx.store.update_job(&job).await);
-        let (result, id) = (pushed(&job), FinishId::new("f1").unwrap());
+        assert_applied(self.world.ctx.store.update_job(&job).await);
+        let (result, id) = (job_result(&job), FinishId::new("f1").unwrap());
         let pull_request = result.pull_request(&job.integration, job.repository);
         let fence = Fence { job: job.id, attempt: 1, claim: ClaimId::new("c1").unwrap() };
         self.wire.restart(None);
@@ -131,19 +131,22 @@ impl Board {
 #[tokio::test]
 async fn late_result_is_linked_atomically_after_a_crash() {
     let board = Board::begin().await;
-    let (fence, said, _) = board.late().await;
-    let late = finish(&board.world.ctx, &fence, &said).await;
+    let (fence, said, _) = board.late_finish().await;
+    let late = finish_attempt(&board.world.ctx, &fence, &said).await;
     assert!(matches!(late, Err(Error::LeaseLost { .. })), "{late:?}");
     let (points, mut linked) = (board.wire.points(), 0);
     for (at, point) in points.iter().enumerate() {
         for fault in [Fault::StopBefore, Fault::StopAfter] {
             let what = format!("{fault} at {at}, {}", point.operation);
             let board = Board::begin().await;
-            let (fence, said, id) = board.late().await;
+            let (fence, said, id) = board.late_finish().await;
             board.wire.restart(Some((at, fault)));
-            assert!(board.wire.live(finish(&board.world.ctx, &fence, &said)).await.is_none(), "{what}: no crash");
+            assert!(
+                board.wire.run_until_stopped(finish_attempt(&board.world.ctx, &fence, &said)).await.is_none(),
+                "{what}: no crash"
+            );
             board.wire.restart(None);
-            let is_linked = board.world.ctx.store.pull_request(&id).await.unwrap().is_some();
+            let is_linked = board.world.ctx.store.load_pull_request(&id).await.unwrap().is_some();
             assert_eq!(board.ticket().await.pull_request.is_some(), is_linked, "{what}");
             linked += u32::from(is_linked);
         }

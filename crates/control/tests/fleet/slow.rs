@@ -1,12 +1,12 @@
 //! Rounds of the sweeper with slow or hanging calls.
 
-use crate::world::{World, applied};
+use crate::world::{World, assert_applied};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use pullyard_control::{Clock, Count, hold_project, release_project, sweep};
+use pullyard_control::{Clock, Counter, hold_project, release_project, sweep};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::Presence;
@@ -16,19 +16,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// The time until a message is refused: the limit of one attempt.
-const SEND: Duration = Duration::from_secs(5);
+const MESSAGE_TIME: Duration = Duration::from_secs(5);
 
 /// The sweeper's interval.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Advances the clock by `SEND` for each message, which is then refused.
+/// Advances the clock by `MESSAGE_TIME` for each message, which is then refused.
 #[derive(Clone, Debug)]
-struct Slow {
+struct SlowClient {
     wire: Wire,
     clock: Arc<OnceLock<Clock>>,
 }
 
-impl HttpClient for Slow {
+impl HttpClient for SlowClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
         let inner = self.wire.http_connector(settings, components);
         SharedHttpConnector::new(SlowConnector { clock: Arc::clone(&self.clock), inner })
@@ -45,28 +45,28 @@ impl HttpConnector for SlowConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let sends = request.headers().get("x-amz-target").is_some_and(|target| target.ends_with(".SendMessage"));
         if let Some(clock) = self.clock.get().filter(|_| sends) {
-            clock.advance(SEND);
+            clock.advance(MESSAGE_TIME);
         }
         self.inner.call(request)
     }
 }
 
-async fn slow() -> World {
-    let slow = Slow { wire: Wire::default(), clock: Arc::default() };
-    slow.wire.always("SendMessage", Fault::error(400, "AccessDenied"));
+async fn world_with_slow_messages() -> World {
+    let slow = SlowClient { wire: Wire::default(), clock: Arc::default() };
+    slow.wire.fail_always("SendMessage", Fault::error(400, "AccessDenied"));
     let clock = Arc::clone(&slow.clock);
-    let world = World::before(slow).await;
+    let world = World::with_client(slow).await;
     clock.set(world.ctx.clock.clone()).unwrap();
     world
 }
 
 /// Stores `count` polls due at this time.
-async fn due(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
+async fn store_due_polls(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
     let ids: Vec<u64> = (1..=count).collect();
     for id in &ids {
         let repository = Repository { id: *id, ..world.repository() };
         let poll = Poll { next: at, ..Poll::new(&repository, at) };
-        applied(world.ctx.store.put_poll(&poll).await);
+        assert_applied(world.ctx.store.put_poll(&poll).await);
     }
     ids
 }
@@ -75,7 +75,7 @@ async fn due(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
 async fn tries(world: &World, repositories: &[u64]) -> Vec<u32> {
     let mut tries = Vec::new();
     for id in repositories {
-        let poll = world.ctx.store.poll(&world.project, &world.repository().integration, *id).await.unwrap();
+        let poll = world.ctx.store.load_poll(&world.project, &world.repository().integration, *id).await.unwrap();
         tries.push(poll.unwrap().tries);
     }
     tries
@@ -83,25 +83,25 @@ async fn tries(world: &World, repositories: &[u64]) -> Vec<u32> {
 
 #[tokio::test]
 async fn slow_messages_leave_work_to_later_rounds() {
-    let world = slow().await;
+    let world = world_with_slow_messages().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
-    let repositories = due(&world, 20, ctx.clock.now()).await;
+    let repositories = store_due_polls(&world, 20, ctx.clock.now()).await;
     ctx.clock.advance(MINUTE * 2);
     let mut rounds = 0;
     loop {
-        let (began, now) = (ctx.clock.steady(), ctx.clock.now());
+        let (began, now) = (ctx.clock.monotonic(), ctx.clock.now());
         let round = sweep(ctx).await;
-        let took = ctx.clock.steady() - began;
-        assert!(round.noted && took < MINUTE, "it took {took:?}");
-        let noted = ctx.store.sweeps().await.unwrap().unwrap().at;
-        assert!(noted.since(now) < SEND, "the note has the round's start: {now}, {noted}");
-        let report = round.whole().unwrap();
-        assert!(report.failed == report.looked_at && report.gauges.is_some(), "incomplete gauges: {report:?}");
+        let took = ctx.clock.monotonic() - began;
+        assert!(round.is_recorded && took < MINUTE, "it took {took:?}");
+        let noted = ctx.store.load_sweeper_state().await.unwrap().unwrap().at;
+        assert!(noted.since(now) < MESSAGE_TIME, "the note has the round's start: {now}, {noted}");
+        let report = round.into_result().unwrap();
+        assert!(report.failed == report.checked && report.gauges.is_some(), "incomplete gauges: {report:?}");
         assert_eq!(report.offline, u32::from(rounds == 0), "{report:?}");
         if rounds == 0 {
-            assert!(report.more && report.looked_at < 20, "{report:?}");
-            assert_eq!(ctx.store.runner(&runner.id).await.unwrap().unwrap().status, Presence::Offline);
+            assert!(report.has_more && report.checked < 20, "{report:?}");
+            assert_eq!(ctx.store.load_runner(&runner.id).await.unwrap().unwrap().status, Presence::Offline);
         }
         rounds += 1;
         ctx.clock.advance(MINUTE.saturating_sub(took));
@@ -116,43 +116,43 @@ async fn slow_messages_leave_work_to_later_rounds() {
 
 #[tokio::test]
 async fn silent_runner_loses_its_job_despite_slow_rounds() {
-    let world = slow().await;
+    let world = world_with_slow_messages().await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 1).await.remove(0);
     let job = world.jobs("one", 1, 1).await.remove(0);
-    world.claimed(&job.id, Some(&runner)).await;
-    due(&world, 20, ctx.clock.now().plus(MINUTE / 2)).await;
+    world.claim(&job.id, Some(&runner)).await;
+    store_due_polls(&world, 20, ctx.clock.now().plus(MINUTE / 2)).await;
     for (minute, lost) in [(0, 0), (1, 0), (2, 1)] {
-        let began = ctx.clock.steady();
-        let report = sweep(ctx).await.whole().unwrap();
+        let began = ctx.clock.monotonic();
+        let report = sweep(ctx).await.into_result().unwrap();
         assert_eq!((report.offline, report.requeued + report.ended), (lost, lost), "minute {minute}: {report:?}");
-        ctx.clock.advance(MINUTE.saturating_sub(ctx.clock.steady() - began));
+        ctx.clock.advance(MINUTE.saturating_sub(ctx.clock.monotonic() - began));
     }
 }
 
 #[tokio::test]
 async fn waiting_entries_are_woken_within_the_time_limit() {
-    let world = slow().await;
+    let world = world_with_slow_messages().await;
     let ctx = &world.ctx;
     world.entries_that_wait(30).await;
-    let began = ctx.clock.steady();
+    let began = ctx.clock.monotonic();
     let round = sweep(ctx).await;
-    let took = ctx.clock.steady() - began;
-    assert!(round.noted && SEND <= took && took < MINUTE, "only some are tried: it took {took:?}");
-    assert_eq!(round.whole().unwrap().tickets, 0, "all messages were refused");
+    let took = ctx.clock.monotonic() - began;
+    assert!(round.is_recorded && MESSAGE_TIME <= took && took < MINUTE, "only some are tried: it took {took:?}");
+    assert_eq!(round.into_result().unwrap().tickets, 0, "all messages were refused");
 }
 
 #[tokio::test]
 async fn hanging_message_does_not_block_the_round() {
     let wire = Wire::default();
-    wire.next("SendMessage", Fault::StopBefore);
-    wire.always("SendMessage", Fault::error(400, "AccessDenied"));
-    let world = World::before(wire).await;
-    let repositories = due(&world, 2, world.ctx.clock.now()).await;
+    wire.fail_next("SendMessage", Fault::StopBefore);
+    wire.fail_always("SendMessage", Fault::error(400, "AccessDenied"));
+    let world = World::with_client(wire).await;
+    let repositories = store_due_polls(&world, 2, world.ctx.clock.now()).await;
     let began = Instant::now();
     let round = sweep(&world.ctx).await;
-    assert!(round.noted && began.elapsed() < MINUTE, "it took {:?}", began.elapsed());
-    assert_eq!((round.report.looked_at, round.report.failed), (2, 2), "{:?}", round.report);
+    assert!(round.is_recorded && began.elapsed() < MINUTE, "it took {:?}", began.elapsed());
+    assert_eq!((round.report.checked, round.report.failed), (2, 2), "{:?}", round.report);
     assert_eq!(tries(&world, &repositories).await, [1, 1], "both are put off");
 }
 
@@ -160,14 +160,18 @@ async fn hanging_message_does_not_block_the_round() {
 #[tokio::test]
 async fn release_returns_while_wake_ups_hang() {
     let wire = Wire::default();
-    wire.always("SendMessage", Fault::StopBefore);
-    let world = World::before(wire).await;
+    wire.fail_always("SendMessage", Fault::StopBefore);
+    let world = World::with_client(wire).await;
     let ctx = &world.ctx;
     hold_project(ctx, &world.project, "ana", "a reason").await.unwrap();
     world.entries_that_wait(3).await;
     let released = tokio::time::timeout(MINUTE / 2, release_project(ctx, &world.project)).await.unwrap().unwrap();
     assert_eq!(released.settings.held_by, None);
-    let lost = ctx.tally().take().into_iter().find(|(what, _)| *what == Count::WakeupLost).map(|(_, count)| count);
+    let lost = ctx.counters().take().into_iter().find(|(what, _)| *what == Counter::WakeupLost).map(|(_, count)| count);
     assert!(lost >= Some(1), "{lost:?}");
-    assert_eq!(ctx.store.held(&world.project, 10).await.unwrap().len(), 3, "the entries wait for the sweeper");
+    assert_eq!(
+        ctx.store.list_held_tickets(&world.project, 10).await.unwrap().len(),
+        3,
+        "the entries wait for the sweeper"
+    );
 }

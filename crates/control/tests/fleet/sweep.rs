@@ -1,6 +1,6 @@
 //! Gauges and moved jobs in a round, and a measurement over ten thousand runners.
 
-use crate::world::{World, applied};
+use crate::world::{World, assert_applied};
 use futures::StreamExt as _;
 use pullyard_control::{create_project, sweep};
 use pullyard_domain::breaker::KeyOwner;
@@ -25,7 +25,7 @@ async fn gauges_name_the_oldest_of_several_jobs() {
         jobs.extend(world.jobs(what, 1, 1).await);
         world.ctx.clock.advance(Duration::from_secs(30));
     }
-    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
+    let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.oldest), (3, Some(jobs[0].ready_since)));
 }
 
@@ -35,9 +35,9 @@ async fn job_moved_to_runners_is_claimed_by_matching_labels() {
     // The job's creation precedes the project's move to runners.
     let before = Settings { compute: Compute::Fargate, ..Settings::default() };
     let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
-    let job = world.job_about(&before, Some(TicketText { labels, ..TicketText::default() })).await;
+    let job = world.job_with_text(&before, Some(TicketText { labels, ..TicketText::default() })).await;
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
+    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().started, 1);
     let runners = world.runners(2, 2, 1).await;
     assert_eq!(world.takes(&runners[1], "k1").await.unwrap(), None);
     assert_eq!(world.takes(&runners[0], "k1").await.unwrap(), Some(job.id), "its labels match");
@@ -49,15 +49,15 @@ async fn job_moved_to_runners_takes_labels_from_its_context() {
     let world = World::begin().await;
     let before = Settings { compute: Compute::Fargate, ..Settings::default() };
     let labels = BTreeSet::from(["runner:kind-0".to_owned()]);
-    let job = world.job_about(&before, Some(TicketText { labels, ..TicketText::default() })).await;
+    let job = world.job_with_text(&before, Some(TicketText { labels, ..TicketText::default() })).await;
     let capability = world.repository().agent.capability;
     let class = ClassId::for_key(world.project.as_str(), &capability, &BTreeSet::new(), job.policy.key_owner());
     assert_ne!(class, job.class);
-    applied(world.ctx.store.update_job(&Job { class, ..job.clone() }).await);
+    assert_applied(world.ctx.store.update_job(&Job { class, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
-    assert_eq!(world.stored(&job.id).await.class, job.class);
-    let needs = world.ctx.store.class(&world.project, &job.class).await.unwrap().unwrap();
+    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().started, 1);
+    assert_eq!(world.load_job(&job.id).await.class, job.class);
+    let needs = world.ctx.store.load_class(&world.project, &job.class).await.unwrap().unwrap();
     assert_eq!(needs.labels, BTreeSet::from(["kind-0".to_owned()]));
 }
 
@@ -66,11 +66,11 @@ async fn job_moved_to_runners_retains_its_project_key() {
     let world = World::begin().await;
     let job = world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await;
     let policy = JobPolicy { model_of: Some("command".into()), ..job.policy.clone() };
-    applied(world.ctx.store.update_job(&Job { policy, ..job.clone() }).await);
+    assert_applied(world.ctx.store.update_job(&Job { policy, ..job.clone() }).await);
     world.ctx.clock.advance(Duration::from_secs(120));
-    assert_eq!(sweep(&world.ctx).await.whole().unwrap().started, 1);
-    let class = world.stored(&job.id).await.class;
-    let needs = world.ctx.store.class(&world.project, &class).await.unwrap().unwrap();
+    assert_eq!(sweep(&world.ctx).await.into_result().unwrap().started, 1);
+    let class = world.load_job(&job.id).await.class;
+    let needs = world.ctx.store.load_class(&world.project, &class).await.unwrap().unwrap();
     assert_eq!(needs.key, KeyOwner::Project, "the class has the project's key");
 }
 
@@ -84,7 +84,7 @@ async fn project_on_the_second_page_is_swept_and_claimed() {
     }
     world.jobs("one", 1, 1).await;
     world.entries_that_wait(1).await;
-    let gauges = sweep(&world.ctx).await.whole().unwrap().gauges.expect("complete gauges");
+    let gauges = sweep(&world.ctx).await.into_result().unwrap().gauges.expect("complete gauges");
     assert_eq!((gauges.waiting, gauges.held), (1, 1));
     let runner = world.runners(1, 1, 1).await.remove(0);
     assert!(world.takes(&runner, "k1").await.unwrap().is_some());
@@ -101,13 +101,13 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
     let round = async |what: &str| {
         world.meter.restart();
         let since = Instant::now();
-        let report = sweep(&world.ctx).await.whole().unwrap();
+        let report = sweep(&world.ctx).await.into_result().unwrap();
         let (took, units) = (since.elapsed(), world.meter.units());
         println!(
             "| {what} | {:.2} s | {} | {} | {} offline, {} jobs taken away |",
             took.as_secs_f64(),
             units.read,
-            units.written,
+            units.write,
             report.offline,
             report.ended + report.requeued
         );
@@ -118,14 +118,14 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
     let pass = async |secs: &[u64]| {
         for (at, secs) in secs.iter().enumerate() {
             if at > 0 {
-                sweep(&world.ctx).await.whole().unwrap();
+                sweep(&world.ctx).await.into_result().unwrap();
             }
             world.ctx.clock.advance(Duration::from_secs(*secs));
         }
     };
     round("nobody is silent").await;
     pass(&[30, 30]).await;
-    live(world, rest).await;
+    send_heartbeats(world, rest).await;
     pass(&[10, 30]).await;
     let report = round("a thousand without a job fall silent").await;
     assert_eq!(report.offline, 1_000, "{report:?}");
@@ -136,13 +136,13 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
         assert!(world.takes(runner, &format!("claim-{number}")).await.unwrap().is_some());
     });
     claimed.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
-    live(world, heard).await;
+    send_heartbeats(world, heard).await;
     pass(&[10, 45]).await;
     let report = round("a thousand with a job fall silent").await;
     assert_eq!((report.offline, report.ended + report.requeued), (1_000, 1_000), "{report:?}");
 }
 
-async fn live(world: &World, runners: &[Runner]) {
+async fn send_heartbeats(world: &World, runners: &[Runner]) {
     let beats = futures::stream::iter(runners).map(async |runner| world.beats(runner, BTreeSet::new()).await);
     beats.buffer_unordered(AT_ONCE).collect::<Vec<()>>().await;
 }

@@ -7,10 +7,10 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::HttpClient;
 use futures::StreamExt as _;
-use pullyard_cloud::{DeadLetters, Definitions, Lane, Objects, Secrets, Tasks, Wakeups};
-use pullyard_control::runner::{Answer, Registration, RunnerToken, claim, heartbeat, register};
+use pullyard_cloud::{DeadLetters, Objects, QueuePair, Secrets, TaskDefinitions, Tasks, Wakeups};
+use pullyard_control::runner::{ClaimAnswer, Registration, RunnerToken, claim_job, record_heartbeat, register_runner};
 use pullyard_control::{
-    Clock, Connections, Context, Error, ForgeTokens, NewTicket, Parts, Requester, create_project, create_ticket,
+    Clock, Connections, Context, ContextParts, Error, ForgeTokens, NewTicket, Requester, create_project, create_ticket,
 };
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
@@ -28,7 +28,7 @@ use pullyard_domain::runner::{Heartbeat, Runner};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::{Entry, Ticket};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_store::{Store, Token, TokenKind, Trigger, Write};
+use pullyard_store::{JobCreation, Store, Token, TokenKind, Write};
 use pullyard_testkit::Meter;
 use pullyard_testkit::Wire;
 use std::collections::BTreeSet;
@@ -51,7 +51,7 @@ pub(crate) struct World {
 }
 
 /// A job's result: pull request 7.
-pub(crate) fn pushed(job: &Job) -> JobResult {
+pub(crate) fn job_result(job: &Job) -> JobResult {
     JobResult {
         branch: job.branch.clone(),
         head: "a".repeat(40),
@@ -84,13 +84,13 @@ impl World {
     }
 
     /// Replaces the project's settings.
-    pub(crate) async fn set(&self, settings: Settings) {
-        let project = self.ctx.store.project(&self.project).await.unwrap().unwrap();
-        applied(self.ctx.store.put_project(&Project { settings, ..project }).await);
+    pub(crate) async fn set_settings(&self, settings: Settings) {
+        let project = self.ctx.store.load_project(&self.project).await.unwrap().unwrap();
+        assert_applied(self.ctx.store.put_project(&Project { settings, ..project }).await);
     }
 
     /// Creates a ticket on the board.
-    pub(crate) async fn write(&self, key: &TicketKey) {
+    pub(crate) async fn create_ticket(&self, key: &TicketKey) {
         let caller = Requester { id: "t1".into(), name: "ana".into() };
         let text = TicketText { title: "A title".into(), ..TicketText::default() };
         let (project, key) = (self.project.clone(), key.clone());
@@ -99,19 +99,19 @@ impl World {
     }
 
     pub(crate) async fn begin() -> Self {
-        Self::before(Wire::default()).await
+        Self::with_client(Wire::default()).await
     }
 
     /// Sends every call to AWS through this client.
-    pub(crate) async fn before(client: impl HttpClient + 'static) -> Self {
-        Self::with(client, Clock::default()).await
+    pub(crate) async fn with_client(client: impl HttpClient + 'static) -> Self {
+        Self::with_clock(client, Clock::default()).await
     }
 
-    /// Like `before`, with a clock.
-    pub(crate) async fn with(client: impl HttpClient + 'static, clock: Clock) -> Self {
+    /// Like `with_client`, with a clock.
+    pub(crate) async fn with_clock(client: impl HttpClient + 'static, clock: Clock) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
-        let meter = Meter::before(client);
+        let meter = Meter::wrap(client);
         let sdk = sdk(&meter);
         let at = aws.endpoints();
         let store = Store::new(&sdk, Some(&at.dynamodb), TABLE);
@@ -119,14 +119,14 @@ impl World {
         let secrets = Secrets::new(&sdk, Some(&at.secretsmanager));
         secrets.put(KEY, &"k".repeat(64)).await.unwrap();
         let queue = format!("{}/000000000000/nobody", at.sqs);
-        let lane = || Lane { queue_url: queue.clone(), dead_url: None };
+        let lane = || QueuePair { queue_url: queue.clone(), dead_url: None };
         let families = ["s", "m", "l"].map(str::to_owned);
         let [small, medium, large] = families;
-        let ctx = Context::new(Parts {
+        let ctx = Context::new(ContextParts {
             store,
             wakeups: Wakeups::new(&sdk, Some(&at.sqs), queue.clone(), queue.clone()),
             dead_letters: DeadLetters::new(&sdk, Some(&at.sqs), lane(), lane()),
-            tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, Definitions { small, medium, large }, "runner", None),
+            tasks: Tasks::new(&sdk, Some(&at.ecs), TABLE, TaskDefinitions { small, medium, large }, "runner", None),
             secrets,
             objects: Objects::new(&sdk, None, "nobody"),
             forges: Connections::default(),
@@ -142,7 +142,7 @@ impl World {
         let settings = Settings { compute: Compute::Runners, ..Settings::default() };
         create_project(&ctx, project.clone(), "Acme".into(), settings).await.unwrap();
         let hash = "a".repeat(64);
-        applied(ctx.store.put_token(&token(&hash)).await);
+        assert_applied(ctx.store.put_token(&token(&hash)).await);
         Self { ctx, meter, token: RunnerToken { hash, projects: None }, project, _aws: aws }
     }
 
@@ -156,9 +156,9 @@ impl World {
                 labels: BTreeSet::from([kind(number % kinds)]),
                 version: "0.1.0".into(),
                 slots,
-                active: BTreeSet::new(),
+                active_jobs: BTreeSet::new(),
             };
-            register(&self.ctx, &self.token, &new).await.unwrap()
+            register_runner(&self.ctx, &self.token, &new).await.unwrap()
         });
         each.buffered(AT_ONCE).collect().await
     }
@@ -172,17 +172,18 @@ impl World {
                 labels: BTreeSet::from([kind(number)]),
                 key: KeyOwner::Runner,
             };
-            self.ctx.store.note_class(&self.project, &job.class, &needs).await.unwrap();
+            self.ctx.store.create_class(&self.project, &job.class, &needs).await.unwrap();
         }
-        let each = futures::stream::iter(0..count).map(async |number| self.made(&self.plan(what, number, kinds)).await);
+        let each =
+            futures::stream::iter(0..count).map(async |number| self.store_job(&self.plan(what, number, kinds)).await);
         each.buffered(AT_ONCE).collect().await
     }
 
     /// Connects the repository of all jobs, to a forge that does not exist.
     pub(crate) async fn connect(&self) {
         self.ctx.secrets.put(FORGE, "a token").await.unwrap();
-        applied(self.ctx.store.put_integration(&self.integration()).await);
-        applied(self.ctx.store.put_repository(&self.repository(), None).await);
+        assert_applied(self.ctx.store.put_integration(&self.integration()).await);
+        assert_applied(self.ctx.store.put_repository(&self.repository(), None).await);
     }
 
     pub(crate) fn integration(&self) -> Integration {
@@ -197,11 +198,11 @@ impl World {
 
     /// A Ready job with these settings.
     pub(crate) async fn job(&self, settings: &Settings) -> Job {
-        self.job_about(settings, None).await
+        self.job_with_text(settings, None).await
     }
 
     /// Like `job`, with a ticket's text.
-    pub(crate) async fn job_about(&self, settings: &Settings, text: Option<TicketText>) -> Job {
+    pub(crate) async fn job_with_text(&self, settings: &Settings, text: Option<TicketText>) -> Job {
         let repository = self.repository();
         let labels = text.as_ref().map(TicketText::runner_labels).unwrap_or_default();
         let context = prompt::Context {
@@ -216,7 +217,7 @@ impl World {
             author: None,
         };
         let id = JobId::for_request(&self.project, "one", "1");
-        let context = self.ctx.store.freeze_context(&id, &context).await.unwrap();
+        let context = self.ctx.store.create_context(&id, &context).await.unwrap();
         let job = plan_without_ticket(&JobPlan {
             id,
             project: &self.project,
@@ -226,19 +227,19 @@ impl World {
             labels: &labels,
             now: self.ctx.clock.now(),
         });
-        self.made(&job).await
+        self.store_job(&job).await
     }
 
     /// Stores a job without a charge and reads it back.
-    async fn made(&self, job: &Job) -> Job {
-        let alone = Trigger { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
-        applied(self.ctx.store.trigger(&alone).await);
-        self.stored(&job.id).await
+    async fn store_job(&self, job: &Job) -> Job {
+        let alone = JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
+        assert_applied(self.ctx.store.create_job(&alone).await);
+        self.load_job(&job.id).await
     }
 
     /// Claims the job's next attempt, for this runner or for a task.
-    pub(crate) async fn claimed(&self, job: &JobId, runner: Option<&Runner>) -> Fence {
-        let job = self.stored(job).await;
+    pub(crate) async fn claim(&self, job: &JobId, runner: Option<&Runner>) -> Fence {
+        let job = self.load_job(job).await;
         let attempt = job.attempt + 1;
         let claim = Claim {
             attempt,
@@ -247,16 +248,16 @@ impl World {
             runner: runner.map(|runner| runner.id.clone()),
             task: None,
         };
-        applied(self.ctx.store.claim(&job.claim(&claim, self.ctx.clock.now()).unwrap()).await);
+        assert_applied(self.ctx.store.claim_job(&job.claim(&claim, self.ctx.clock.now()).unwrap()).await);
         Fence { job: job.id, attempt, claim: claim.claim }
     }
 
     /// Calls the claim of this id for the runner.
     pub(crate) async fn takes(&self, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
         let id = ClaimId::new(id).unwrap();
-        match claim(&self.ctx, &self.token, &runner.id, &runner.instance, &id).await? {
-            Answer::Job(claimed) => Ok(Some(claimed.job.id)),
-            Answer::Nothing | Answer::Spent => Ok(None),
+        match claim_job(&self.ctx, &self.token, &runner.id, &runner.instance, &id).await? {
+            ClaimAnswer::Job(claimed) => Ok(Some(claimed.job.id)),
+            ClaimAnswer::NoJob | ClaimAnswer::ClaimUsed => Ok(None),
         }
     }
 
@@ -264,7 +265,7 @@ impl World {
     pub(crate) async fn beats(&self, runner: &Runner, active_jobs: BTreeSet<JobId>) {
         let instance = runner.instance.clone();
         let said = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false };
-        heartbeat(&self.ctx, &self.token, &runner.id, &said).await.unwrap();
+        record_heartbeat(&self.ctx, &self.token, &runner.id, &said).await.unwrap();
     }
 
     /// Opens the breaker of this account, as another job's attempt.
@@ -273,8 +274,8 @@ impl World {
         let limit = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
         let by = AttemptRef { job: JobId::for_request(&self.project, "other", "1"), attempt: 1 };
         let opened = Breaker::record_fault(None, &id, &limit, &by, self.ctx.clock.now()).unwrap();
-        applied(self.ctx.store.put_breaker(&opened, None).await);
-        self.ctx.store.breaker(&id).await.unwrap().unwrap()
+        assert_applied(self.ctx.store.put_breaker(&opened, None).await);
+        self.ctx.store.load_breaker(&id).await.unwrap().unwrap()
     }
 
     /// Stores `count` entries that wait for their project.
@@ -284,12 +285,12 @@ impl World {
             let key = TicketKey::new(format!("APP-{number}")).unwrap();
             let ticket = Ticket::new(self.project.clone(), key, "AI Processing".into(), now, None);
             let entry = Entry { at: now, event: EventId::new(format!("e{number}")).unwrap() };
-            applied(self.ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
+            assert_applied(self.ctx.store.update_ticket(&ticket.hold_entry(entry)).await);
         }
     }
 
-    pub(crate) async fn stored(&self, job: &JobId) -> Job {
-        self.ctx.store.job(job).await.unwrap().unwrap()
+    pub(crate) async fn load_job(&self, job: &JobId) -> Job {
+        self.ctx.store.load_job(job).await.unwrap().unwrap()
     }
 
     pub(crate) fn repository(&self) -> Repository {
@@ -324,7 +325,7 @@ fn kind(number: usize) -> String {
     format!("kind-{number}")
 }
 
-pub(crate) fn applied(write: Result<Write, pullyard_store::Error>) {
+pub(crate) fn assert_applied(write: Result<Write, pullyard_store::Error>) {
     assert_eq!(write.unwrap(), Write::Applied);
 }
 

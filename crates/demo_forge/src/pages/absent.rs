@@ -7,25 +7,25 @@ use axum::{
 
 use crate::Error;
 
-pub enum Absent {
+pub enum PageError {
     NotFound,
-    Foreign,
+    CrossOrigin,
     Refused(String),
     TooLarge,
     Failed,
 }
 
-impl From<Error> for Absent {
+impl From<Error> for PageError {
     fn from(error: Error) -> Self {
         tracing::warn!(error = %error, "the demo forge has no page: failed to {error}");
         Self::Failed
     }
 }
 
-impl IntoResponse for Absent {
+impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let (status, words) = match self {
-            Self::Foreign => (StatusCode::FORBIDDEN, "This form was sent from elsewhere.\n"),
+            Self::CrossOrigin => (StatusCode::FORBIDDEN, "This form was sent from elsewhere.\n"),
             Self::Refused(words) => return (StatusCode::UNPROCESSABLE_ENTITY, words).into_response(),
             Self::NotFound => (StatusCode::NOT_FOUND, "Not found.\n"),
             Self::TooLarge => (StatusCode::NOT_ACCEPTABLE, "The change is too large to show.\n"),

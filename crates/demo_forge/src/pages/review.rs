@@ -10,17 +10,17 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::Absent;
+use super::PageError;
 use crate::{
     access::{self, Actor},
     record::Side,
-    reviews::{self, At, NewComment, NewReview, Objection, Verdict},
+    reviews::{self, CommentPosition, NewComment, NewReview, Rejection, Verdict},
     role::Role,
     shared::Shared,
 };
 
 #[derive(Deserialize)]
-pub(super) struct Filled {
+pub(super) struct ReviewForm {
     user: String,
     event: String,
     body: String,
@@ -30,7 +30,7 @@ pub(super) struct Filled {
 }
 
 /// CSRF protection: browsers send the origin of the form's page.
-pub fn is_own(shared: &Shared, headers: &HeaderMap) -> bool {
+pub fn is_same_origin(shared: &Shared, headers: &HeaderMap) -> bool {
     let origin = headers.get(header::ORIGIN);
     let Some(origin) = origin else { return true };
     let port = shared.url.rsplit(':').next().unwrap_or_default();
@@ -42,37 +42,37 @@ pub(super) async fn submit(
     State(shared): State<Arc<Shared>>,
     Path((owner, name, number)): Path<(String, String, String)>,
     headers: HeaderMap,
-    Form(filled): Form<Filled>,
-) -> Result<Redirect, Absent> {
-    if !is_own(&shared, &headers) {
-        return Err(Absent::Foreign);
+    Form(filled): Form<ReviewForm>,
+) -> Result<Redirect, PageError> {
+    if !is_same_origin(&shared, &headers) {
+        return Err(PageError::CrossOrigin);
     }
-    let number = number.parse().map_err(|_| Absent::NotFound)?;
-    let entry = shared.repositories.find(&owner, &name).await.ok_or(Absent::NotFound)?;
-    let member = shared.users.by_login(&filled.user).ok_or(Absent::NotFound)?;
+    let number = number.parse().map_err(|_| PageError::NotFound)?;
+    let entry = shared.repositories.find(&owner, &name).await.ok_or(PageError::NotFound)?;
+    let member = shared.users.by_login(&filled.user).ok_or(PageError::NotFound)?;
     if access::role_of(&entry, &member).await < Role::Read {
-        return Err(Absent::NotFound);
+        return Err(PageError::NotFound);
     }
-    let verdict = Verdict::parse(&filled.event).ok_or(Absent::NotFound)?;
+    let verdict = Verdict::parse(&filled.event).ok_or(PageError::NotFound)?;
     let mut comments = Vec::new();
     if !filled.path.trim().is_empty() || !filled.comment.trim().is_empty() {
         let line = filled.line.trim().parse();
-        let line = line.map_err(|_| Absent::Refused("A comment on a line needs the line's number.\n".to_owned()))?;
-        let (path, body) = (filled.path.trim().to_owned(), unix(&filled.comment));
-        comments.push(NewComment { path, body, at: At::Line(Side::Right, line), start_line: None });
+        let line = line.map_err(|_| PageError::Refused("A comment on a line needs the line's number.\n".to_owned()))?;
+        let (path, body) = (filled.path.trim().to_owned(), normalize_newlines(&filled.comment));
+        comments.push(NewComment { path, body, position: CommentPosition::Line(Side::Right, line), start_line: None });
     }
-    let new = NewReview { verdict: Some(verdict), body: unix(&filled.body), commit: None, comments };
-    let given = reviews::give(&shared, &entry, &Actor::of(&member), number, new).await;
+    let new = NewReview { verdict: Some(verdict), body: normalize_newlines(&filled.body), commit: None, comments };
+    let given = reviews::create_review(&shared, &entry, &Actor::from_member(&member), number, new).await;
     given.map_err(|objection| match objection {
-        Objection::Unprocessable(words) => Absent::Refused(format!("{words}\n")),
-        Objection::Forbidden(words) => Absent::Refused(format!("{words}\n")),
-        Objection::NotFound => Absent::NotFound,
-        Objection::Broken(error) => error.into(),
+        Rejection::Unprocessable(words) => PageError::Refused(format!("{words}\n")),
+        Rejection::Forbidden(words) => PageError::Refused(format!("{words}\n")),
+        Rejection::NotFound => PageError::NotFound,
+        Rejection::Internal(error) => error.into(),
     })?;
     Ok(Redirect::to(&format!("/{}/pull/{number}", entry.full_name())))
 }
 
 /// Removes the carriage returns that browsers send.
-fn unix(text: &str) -> String {
+fn normalize_newlines(text: &str) -> String {
     text.trim().replace("\r\n", "\n")
 }

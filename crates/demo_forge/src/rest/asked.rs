@@ -3,4 +3,4 @@
 use axum::http::Uri;
 
 #[derive(Clone)]
-pub struct Asked(pub Uri);
+pub struct OriginalUri(pub Uri);

@@ -7,99 +7,101 @@ use axum::{
     http::{Method, request::Parts},
 };
 
-use super::{asked::Asked, refusal::Refusal};
+use super::{asked::OriginalUri, refusal::ApiError};
 use crate::{
-    access::{Actor, Allowed, May, Need},
+    access::{AccessDecision, Actor, Authority, Requirement},
     names,
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
     users::Credentials,
 };
 
 pub struct Caller {
-    who: Who,
+    identity: Identity,
     /// Method and path are stored for redirects.
-    method_is_get: bool,
+    is_get: bool,
     path: String,
 }
 
-enum Who {
-    Nobody,
+enum Identity {
+    Anonymous,
     Actor(Box<Actor>),
     App(u64),
 }
 
 impl FromRequestParts<Arc<Shared>> for Caller {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
-        let who = match shared.users.by_bearer(&parts.headers) {
-            Credentials::Of(member) => Who::Actor(Box::new(Actor::of(&member))),
-            Credentials::Missing => Who::Nobody,
-            Credentials::Other(token) => {
-                if let Some(actor) = shared.extension.actor(shared, &token).await {
-                    Who::Actor(Box::new(actor))
+        let who = match shared.users.authenticate_bearer(&parts.headers) {
+            Credentials::Member(member) => Identity::Actor(Box::new(Actor::from_member(&member))),
+            Credentials::Missing => Identity::Anonymous,
+            Credentials::UnknownToken(token) => {
+                if let Some(actor) = shared.extension.authenticate_token(shared, &token).await {
+                    Identity::Actor(Box::new(actor))
                 } else {
-                    Who::App(shared.extension.app(shared, &token).await.map_err(Refusal::unauthorized)?)
+                    Identity::App(
+                        shared.extension.authenticate_app(shared, &token).await.map_err(ApiError::unauthorized)?,
+                    )
                 }
             }
         };
-        let uri = parts.extensions.get::<Asked>().map_or(&parts.uri, |asked| &asked.0);
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |asked| &asked.0);
         let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
-        Ok(Self { who, method_is_get: parts.method == Method::GET, path })
+        Ok(Self { identity: who, is_get: parts.method == Method::GET, path })
     }
 }
 
 impl Caller {
-    pub fn actor(self) -> Result<Actor, Refusal> {
-        match self.who {
-            Who::Actor(actor) => Ok(*actor),
-            Who::Nobody => Err(Refusal::requires_authentication()),
-            Who::App(_) => Err(Refusal::not_accessible()),
+    pub fn actor(self) -> Result<Actor, ApiError> {
+        match self.identity {
+            Identity::Actor(actor) => Ok(*actor),
+            Identity::Anonymous => Err(ApiError::requires_authentication()),
+            Identity::App(_) => Err(ApiError::not_accessible()),
         }
     }
 
-    pub fn user(self) -> Result<Actor, Refusal> {
+    pub fn user(self) -> Result<Actor, ApiError> {
         let actor = self.actor()?;
-        if matches!(actor.may, May::Granted(_)) { Err(Refusal::not_accessible()) } else { Ok(actor) }
+        if matches!(actor.authority, Authority::App(_)) { Err(ApiError::not_accessible()) } else { Ok(actor) }
     }
 
-    pub fn app(self) -> Result<u64, Refusal> {
-        match self.who {
-            Who::App(app) => Ok(app),
-            Who::Nobody => Err(Refusal::requires_authentication()),
-            Who::Actor(_) => Err(Refusal::unauthorized("A JSON web token could not be decoded".to_owned())),
+    pub fn app(self) -> Result<u64, ApiError> {
+        match self.identity {
+            Identity::App(app) => Ok(app),
+            Identity::Anonymous => Err(ApiError::requires_authentication()),
+            Identity::Actor(_) => Err(ApiError::unauthorized("A JSON web token could not be decoded".to_owned())),
         }
     }
 
     /// Repositories are private, so the response without a token is 404, as on GitHub.
-    pub async fn repository(
+    pub async fn authorize(
         self,
         shared: &Shared,
         (owner, name): (&str, &str),
-        need: Need,
-    ) -> Result<(Actor, Arc<Entry>), Refusal> {
-        let Who::Actor(actor) = self.who else { return Err(Refusal::not_found()) };
+        need: Requirement,
+    ) -> Result<(Actor, Arc<RepositoryEntry>), ApiError> {
+        let Identity::Actor(actor) = self.identity else { return Err(ApiError::not_found()) };
         let Some(entry) = shared.repositories.find(owner, name).await else {
             let key = names::lookup_key(owner, name);
             let moved = shared.state.read(|state| state.moved.get(&key).copied()).await;
             let Some(entry) = shared.repositories.by_id(moved.unwrap_or(0)).await else {
-                return Err(Refusal::not_found());
+                return Err(ApiError::not_found());
             };
-            if actor.may(&entry, Need::METADATA).await != Allowed::Yes {
-                return Err(Refusal::not_found());
+            if actor.check(&entry, Requirement::METADATA).await != AccessDecision::Yes {
+                return Err(ApiError::not_found());
             }
             let rest = self.path.strip_prefix(&format!("/api/v3/repos/{owner}/{name}")).unwrap_or_default();
             let url = format!("{}/api/v3/repositories/{}{rest}", shared.url, entry.id);
-            return Err(Refusal::moved(url, self.method_is_get));
+            return Err(ApiError::moved(url, self.is_get));
         };
-        match actor.may(&entry, need).await {
-            Allowed::Yes => Ok((*actor, entry)),
-            Allowed::Hidden => Err(Refusal::not_found()),
-            Allowed::No if matches!(actor.may, May::Granted(_)) => Err(Refusal::not_accessible()),
+        match actor.check(&entry, need).await {
+            AccessDecision::Yes => Ok((*actor, entry)),
+            AccessDecision::Hidden => Err(ApiError::not_found()),
+            AccessDecision::No if matches!(actor.authority, Authority::App(_)) => Err(ApiError::not_accessible()),
             // Only administrators may know about hooks.
-            Allowed::No if need.permission == Need::HOOKS_READ.permission => Err(Refusal::not_found()),
-            Allowed::No => Err(Refusal::role_too_low(need.role)),
+            AccessDecision::No if need.permission == Requirement::HOOKS_READ.permission => Err(ApiError::not_found()),
+            AccessDecision::No => Err(ApiError::role_too_low(need.role)),
         }
     }
 }

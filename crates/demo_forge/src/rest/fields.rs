@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::refusal::{Fault, Refusal};
+use super::refusal::{ApiError, ErrorDetail};
 
 const MAX_TITLE_CHARACTERS: usize = 256;
 const MAX_BODY_CHARACTERS: usize = 65_536;
@@ -10,43 +10,45 @@ const MAX_BODY_CHARACTERS: usize = 65_536;
 pub struct Fields(Map<String, Value>);
 
 impl Fields {
-    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         if body.is_empty() {
             return Ok(Self(Map::new()));
         }
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
-            Ok(_) => Err(Refusal::invalid_request("The body is not an object.")),
-            Err(_) => Err(Refusal::unreadable_json()),
+            Ok(_) => Err(ApiError::invalid_request("The body is not an object.")),
+            Err(_) => Err(ApiError::unreadable_json()),
         }
     }
 
     /// Returns `None` for a missing field, `Some(None)` for null.
-    pub fn text(&self, name: &str) -> Result<Option<Option<String>>, Refusal> {
+    pub fn text(&self, name: &str) -> Result<Option<Option<String>>, ApiError> {
         match self.0.get(name) {
             None => Ok(None),
             Some(Value::Null) => Ok(Some(None)),
             Some(Value::String(text)) => Ok(Some(Some(text.clone()))),
-            Some(other) => Err(Refusal::invalid_request(&format!("For 'properties/{name}', {other} is not a string."))),
+            Some(other) => {
+                Err(ApiError::invalid_request(&format!("For 'properties/{name}', {other} is not a string.")))
+            }
         }
     }
 
-    pub fn required(&self, name: &str) -> Result<String, Refusal> {
-        self.text(name)?.flatten().ok_or_else(|| Refusal::invalid_request(&format!("\"{name}\" wasn't supplied.")))
+    pub fn required(&self, name: &str) -> Result<String, ApiError> {
+        self.text(name)?.flatten().ok_or_else(|| ApiError::invalid_request(&format!("\"{name}\" wasn't supplied.")))
     }
 
-    pub fn number(&self, name: &str) -> Result<Option<u64>, Refusal> {
+    pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => value.as_u64().map(Some).ok_or_else(|| {
-                Refusal::invalid_request(&format!("For 'properties/{name}', {value} is not an integer."))
+                ApiError::invalid_request(&format!("For 'properties/{name}', {value} is not an integer."))
             }),
         }
     }
 
-    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, Refusal> {
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, ApiError> {
         let wrong = |value: &Value| {
-            Refusal::invalid_request(&format!("For 'properties/{name}', {value} is not an array of strings."))
+            ApiError::invalid_request(&format!("For 'properties/{name}', {value} is not an array of strings."))
         };
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -58,8 +60,8 @@ impl Fields {
         }
     }
 
-    pub fn objects(&self, name: &str) -> Result<Vec<Self>, Refusal> {
-        let wrong = || Refusal::invalid_request(&format!("For 'properties/{name}', an array of objects is expected."));
+    pub fn objects(&self, name: &str) -> Result<Vec<Self>, ApiError> {
+        let wrong = || ApiError::invalid_request(&format!("For 'properties/{name}', an array of objects is expected."));
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Array(list)) => {
@@ -70,12 +72,12 @@ impl Fields {
         }
     }
 
-    pub fn object(&self, name: &str) -> Result<Self, Refusal> {
+    pub fn object(&self, name: &str) -> Result<Self, ApiError> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(Self(Map::new())),
             Some(Value::Object(fields)) => Ok(Self(fields.clone())),
             Some(other) => {
-                Err(Refusal::invalid_request(&format!("For 'properties/{name}', {other} is not an object.")))
+                Err(ApiError::invalid_request(&format!("For 'properties/{name}', {other} is not an object.")))
             }
         }
     }
@@ -84,31 +86,31 @@ impl Fields {
         self.0.get(name)
     }
 
-    pub fn flag(&self, name: &str) -> Result<bool, Refusal> {
+    pub fn flag(&self, name: &str) -> Result<bool, ApiError> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
             Some(other) => {
-                Err(Refusal::invalid_request(&format!("For 'properties/{name}', {other} is not a boolean.")))
+                Err(ApiError::invalid_request(&format!("For 'properties/{name}', {other} is not a boolean.")))
             }
         }
     }
 }
 
-pub fn check_words(title: Option<&str>, body: Option<&str>) -> Result<(), Refusal> {
+pub fn check_lengths(title: Option<&str>, body: Option<&str>) -> Result<(), ApiError> {
     let mut faults = Vec::new();
     if let Some(title) = title {
         if title.trim().is_empty() {
-            faults.push(Fault::of_field("title", "missing_field"));
+            faults.push(ErrorDetail::of_field("title", "missing_field"));
         }
         if title.chars().count() > MAX_TITLE_CHARACTERS {
             let message = format!("title is too long (maximum is {MAX_TITLE_CHARACTERS} characters)");
-            faults.push(Fault::about("title", message));
+            faults.push(ErrorDetail::custom_for_field("title", message));
         }
     }
     if body.is_some_and(|body| body.chars().count() > MAX_BODY_CHARACTERS) {
         let message = format!("body is too long (maximum is {MAX_BODY_CHARACTERS} characters)");
-        faults.push(Fault::about("body", message));
+        faults.push(ErrorDetail::custom_for_field("body", message));
     }
-    if faults.is_empty() { Ok(()) } else { Err(Refusal::validation_failed(faults)) }
+    if faults.is_empty() { Ok(()) } else { Err(ApiError::validation_failed(faults)) }
 }

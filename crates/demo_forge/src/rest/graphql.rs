@@ -8,52 +8,52 @@ use std::sync::Arc;
 use axum::{Json, body::Bytes, extract::State};
 use serde_json::{Map, Value, json};
 
-use super::{caller::Caller, fields::Fields, refusal::Refusal};
+use super::{caller::Caller, fields::Fields, refusal::ApiError};
 use crate::{
-    access::{Actor, Allowed, May, Need},
-    answers, names,
-    pulls::{self, Touched},
+    access::{AccessDecision, Actor, Authority, Requirement},
+    names,
+    pulls::{self, UpdateOutcome},
     record::{LineCommentRecord, PullRecord, ReviewState},
-    replies,
-    repositories::Entry,
-    reviews::Objection,
+    render, replies,
+    repositories::RepositoryEntry,
+    reviews::Rejection,
     role::Role,
     shared::Shared,
 };
 
 const PAGE: usize = 100;
 
-struct Failure {
+struct FieldError {
     kind: &'static str,
     message: String,
 }
 
-impl Failure {
+impl FieldError {
     fn not_found(id: &str) -> Self {
         Self { kind: "NOT_FOUND", message: format!("Could not resolve to a node with the global id of '{id}'") }
     }
 
     fn forbidden(actor: &Actor, field: &str) -> Self {
-        let message = match actor.may {
-            May::Granted(_) => "Resource not accessible by integration".to_owned(),
+        let message = match actor.authority {
+            Authority::App(_) => "Resource not accessible by integration".to_owned(),
             _ => format!("{} does not have the correct permissions to execute `{field}`", actor.account.login),
         };
         Self { kind: "FORBIDDEN", message }
     }
 }
 
-impl From<crate::Error> for Failure {
+impl From<crate::Error> for FieldError {
     fn from(error: crate::Error) -> Self {
         tracing::warn!(error = %error, "GraphQL operation failed");
         Self { kind: "INTERNAL", message: "Something went wrong while executing your query.".to_owned() }
     }
 }
 
-pub(crate) async fn answer(
+pub(crate) async fn handle(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ApiError> {
     let actor = caller.actor()?;
     let fields = Fields::parse(&body)?;
     let query = fields.required("query")?;
@@ -69,11 +69,11 @@ pub(crate) async fn answer(
         ("repository", threads(&shared, &actor, &variables).await)
     } else {
         let known = "reviewThreads, addPullRequestReviewThreadReply and resolveReviewThread";
-        return Err(Refusal::unsupported(format!("The demo forge knows the GraphQL fields {known} only")));
+        return Err(ApiError::unsupported(format!("The demo forge knows the GraphQL fields {known} only")));
     };
     Ok(Json(match outcome {
         Ok(found) => json!({ "data": { field: found } }),
-        Err(Failure { kind, message }) => json!({
+        Err(FieldError { kind, message }) => json!({
             "data": { field: null },
             "errors": [{
                 "type": kind, "path": [field], "locations": [{ "line": 1, "column": 1 }], "message": message,
@@ -86,9 +86,9 @@ fn text<'a>(variables: &'a Map<String, Value>, name: &str) -> &'a str {
     variables.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
-async fn threads(shared: &Shared, actor: &Actor, variables: &Map<String, Value>) -> Result<Value, Failure> {
+async fn threads(shared: &Shared, actor: &Actor, variables: &Map<String, Value>) -> Result<Value, FieldError> {
     let (owner, name) = (text(variables, "owner"), text(variables, "name"));
-    let hidden = || Failure {
+    let hidden = || FieldError {
         kind: "NOT_FOUND",
         message: format!("Could not resolve to a Repository with the name '{owner}/{name}'."),
     };
@@ -102,15 +102,15 @@ async fn threads(shared: &Shared, actor: &Actor, variables: &Map<String, Value>)
         }
     };
     let entry = entry.ok_or_else(hidden)?;
-    match actor.may(&entry, Need::PULLS_READ).await {
-        Allowed::Yes => {}
-        Allowed::No => return Err(Failure::forbidden(actor, "repository")),
-        Allowed::Hidden => return Err(hidden()),
+    match actor.check(&entry, Requirement::PULLS_READ).await {
+        AccessDecision::Yes => {}
+        AccessDecision::No => return Err(FieldError::forbidden(actor, "repository")),
+        AccessDecision::Hidden => return Err(hidden()),
     }
     let number = variables.get("number").and_then(Value::as_u64).unwrap_or(0);
     let pull = entry.record.lock().await.pulls.iter().find(|pull| pull.number == number).cloned();
     let message = format!("Could not resolve to a PullRequest with the number of {number}.");
-    let pull = pull.ok_or(Failure { kind: "NOT_FOUND", message })?;
+    let pull = pull.ok_or(FieldError { kind: "NOT_FOUND", message })?;
     let pending = |comment: &LineCommentRecord| {
         pull.reviews.iter().any(|review| review.id == comment.review && review.state == ReviewState::Pending)
     };
@@ -129,12 +129,12 @@ fn page(nodes: Vec<Value>, after: &str) -> Value {
     })
 }
 
-fn comment_node(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: &LineCommentRecord) -> Value {
-    let url = &answers::line_comment(shared, entry, pull.number, comment)["html_url"];
+fn comment_node(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord, comment: &LineCommentRecord) -> Value {
+    let url = &render::line_comment(shared, entry, pull.number, comment)["html_url"];
     json!({ "fullDatabaseId": comment.id.to_string(), "url": url })
 }
 
-fn thread_node(shared: &Shared, entry: &Entry, pull: &PullRecord, first: &LineCommentRecord) -> Value {
+fn thread_node(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord, first: &LineCommentRecord) -> Value {
     let comments = pull.comments.iter().filter(|comment| comment.thread() == first.id);
     json!({
         "id": format!("PRRT_{}", first.id),
@@ -146,11 +146,11 @@ fn thread_node(shared: &Shared, entry: &Entry, pull: &PullRecord, first: &LineCo
     })
 }
 
-async fn thread(
+async fn find_thread(
     shared: &Shared,
     actor: &Actor,
     id: &str,
-) -> Result<(Arc<Entry>, PullRecord, LineCommentRecord), Failure> {
+) -> Result<(Arc<RepositoryEntry>, PullRecord, LineCommentRecord), FieldError> {
     let number: Option<u64> = id.strip_prefix("PRRT_").and_then(|number| number.parse().ok());
     for entry in shared.repositories.all().await {
         let pulls = entry.record.lock().await.pulls.clone();
@@ -158,51 +158,51 @@ async fn thread(
             let first =
                 pull.comments.iter().find(|comment| Some(comment.id) == number && comment.in_reply_to.is_none());
             if let Some(first) = first.cloned()
-                && actor.may(&entry, Need::PULLS_READ).await == Allowed::Yes
+                && actor.check(&entry, Requirement::PULLS_READ).await == AccessDecision::Yes
             {
                 return Ok((entry, pull, first));
             }
         }
     }
-    Err(Failure::not_found(id))
+    Err(FieldError::not_found(id))
 }
 
-async fn reply(shared: &Arc<Shared>, actor: &Actor, variables: &Map<String, Value>) -> Result<Value, Failure> {
+async fn reply(shared: &Arc<Shared>, actor: &Actor, variables: &Map<String, Value>) -> Result<Value, FieldError> {
     let (id, body) = (text(variables, "thread"), text(variables, "body"));
-    let (entry, pull, first) = thread(shared, actor, id).await?;
-    if actor.may(&entry, Need::PULLS_WRITE).await != Allowed::Yes {
-        return Err(Failure::forbidden(actor, "AddPullRequestReviewThreadReply"));
+    let (entry, pull, first) = find_thread(shared, actor, id).await?;
+    if actor.check(&entry, Requirement::PULLS_WRITE).await != AccessDecision::Yes {
+        return Err(FieldError::forbidden(actor, "AddPullRequestReviewThreadReply"));
     }
     if body.trim().is_empty() {
-        return Err(Failure { kind: "UNPROCESSABLE", message: "Body can't be blank".to_owned() });
+        return Err(FieldError { kind: "UNPROCESSABLE", message: "Body can't be blank".to_owned() });
     }
-    let replied = replies::in_thread(shared, &entry, actor, (pull.number, first.id), body.to_owned()).await;
+    let replied = replies::create_reply(shared, &entry, actor, (pull.number, first.id), body.to_owned()).await;
     let (comment, pull) = replied.map_err(|objection| match objection {
-        Objection::Unprocessable(message) => Failure { kind: "UNPROCESSABLE", message },
-        Objection::Forbidden(message) => Failure { kind: "FORBIDDEN", message: message.to_owned() },
-        Objection::NotFound => Failure::not_found(id),
-        Objection::Broken(error) => error.into(),
+        Rejection::Unprocessable(message) => FieldError { kind: "UNPROCESSABLE", message },
+        Rejection::Forbidden(message) => FieldError { kind: "FORBIDDEN", message: message.to_owned() },
+        Rejection::NotFound => FieldError::not_found(id),
+        Rejection::Internal(error) => error.into(),
     })?;
     Ok(json!({ "comment": comment_node(shared, &entry, &pull.record, &comment) }))
 }
 
 /// GitHub requires permission to write contents as well, except of the pull request's author.
-async fn resolve(shared: &Arc<Shared>, actor: &Actor, variables: &Map<String, Value>) -> Result<Value, Failure> {
+async fn resolve(shared: &Arc<Shared>, actor: &Actor, variables: &Map<String, Value>) -> Result<Value, FieldError> {
     let id = text(variables, "thread");
-    let (entry, pull, first) = thread(shared, actor, id).await?;
-    let needs = [Need { role: Role::Write, ..Need::PULLS_WRITE }, Need::CONTENTS_WRITE];
-    let mut allowed = pull.author_id == actor.account.id && matches!(actor.may, May::ByRole);
+    let (entry, pull, first) = find_thread(shared, actor, id).await?;
+    let needs = [Requirement { role: Role::Write, ..Requirement::PULLS_WRITE }, Requirement::CONTENTS_WRITE];
+    let mut allowed = pull.author_id == actor.account.id && matches!(actor.authority, Authority::ByRole);
     if !allowed {
-        allowed =
-            actor.may(&entry, needs[0]).await == Allowed::Yes && actor.may(&entry, needs[1]).await == Allowed::Yes;
+        allowed = actor.check(&entry, needs[0]).await == AccessDecision::Yes
+            && actor.check(&entry, needs[1]).await == AccessDecision::Yes;
     }
     if !allowed {
-        return Err(Failure::forbidden(actor, "ResolveReviewThread"));
+        return Err(FieldError::forbidden(actor, "ResolveReviewThread"));
     }
-    let changed = pulls::touch(shared, &entry, pull.number, |pull| {
+    let changed = pulls::update_record(shared, &entry, pull.number, |pull| {
         pull.resolved.entry(first.id).or_insert_with(|| actor.account.clone());
-        Ok::<_, Failure>(())
+        Ok::<_, FieldError>(())
     });
-    let Touched::Done((), pull) = changed.await? else { return Err(Failure::not_found(id)) };
+    let UpdateOutcome::Updated((), pull) = changed.await? else { return Err(FieldError::not_found(id)) };
     Ok(json!({ "thread": thread_node(shared, &entry, &pull.record, &first) }))
 }

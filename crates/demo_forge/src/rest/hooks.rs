@@ -11,43 +11,43 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{caller::Caller, fields::Fields, paging::Paging, pull_requests::parse, refusal::Refusal};
+use super::{caller::Caller, fields::Fields, paging::Paging, pull_requests::parse_number, refusal::ApiError};
 use crate::{
-    access::{Allowed, Need},
-    answers,
+    access::{AccessDecision, Requirement},
     deliveries::DeliveryRecord,
     hooks::{self, Settings, Target},
+    render,
     shared::Shared,
-    state::{Face, HookRecord, TargetKind},
+    state::{ApiKind, HookRecord, TargetKind},
 };
 
-pub struct Place {
+pub struct HookPath {
     pub target: Target,
     pub hook: Option<u64>,
     delivery: Option<u64>,
 }
 
-impl FromRequestParts<Arc<Shared>> for Place {
-    type Rejection = Refusal;
+impl FromRequestParts<Arc<Shared>> for HookPath {
+    type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
         let caller = Caller::from_request_parts(parts, shared).await?;
-        let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| Refusal::not_found())?;
+        let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| ApiError::not_found())?;
         let params: BTreeMap<String, String> =
             params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let number = |name: &str| params.get(name).map(|text| parse(text)).transpose();
+        let number = |name: &str| params.get(name).map(|text| parse_number(text)).transpose();
         let (hook, delivery) = (number("hook")?, number("delivery")?);
-        let need = if parts.method == Method::GET { Need::HOOKS_READ } else { Need::HOOKS_WRITE };
+        let need = if parts.method == Method::GET { Requirement::HOOKS_READ } else { Requirement::HOOKS_WRITE };
         let target = match (params.get("owner"), params.get("name"), params.get("org")) {
             (Some(owner), Some(name), _) => {
-                let (_, entry) = caller.repository(shared, (owner, name), need).await?;
-                Target { face: Face::GitHub, kind: TargetKind::Repository, id: entry.id }
+                let (_, entry) = caller.authorize(shared, (owner, name), need).await?;
+                Target { api: ApiKind::GitHub, kind: TargetKind::Repository, id: entry.id }
             }
             (_, _, Some(org)) => organization(shared, caller, org, need).await?,
             _ => {
                 let app = caller.app()?;
-                let target = Target { face: Face::GitHub, kind: TargetKind::Integration, id: app };
-                let own = hooks::of(shared, target).await.into_iter().next().ok_or_else(Refusal::not_found)?;
+                let target = Target { api: ApiKind::GitHub, kind: TargetKind::Integration, id: app };
+                let own = hooks::list(shared, target).await.into_iter().next().ok_or_else(ApiError::not_found)?;
                 return Ok(Self { target, hook: Some(own.id), delivery });
             }
         };
@@ -56,31 +56,31 @@ impl FromRequestParts<Arc<Shared>> for Place {
 }
 
 /// Requires the permission in every repository of the organisation.
-async fn organization(shared: &Shared, caller: Caller, org: &str, need: Need) -> Result<Target, Refusal> {
+async fn organization(shared: &Shared, caller: Caller, org: &str, need: Requirement) -> Result<Target, ApiError> {
     let actor = caller.actor()?;
     let all = shared.repositories.all().await;
     let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(org)).collect();
     for entry in &own {
-        if actor.may(entry, need).await != Allowed::Yes {
-            return Err(Refusal::not_found());
+        if actor.check(entry, need).await != AccessDecision::Yes {
+            return Err(ApiError::not_found());
         }
     }
     if own.is_empty() || shared.users.by_login(org).is_some() {
-        return Err(Refusal::not_found());
+        return Err(ApiError::not_found());
     }
-    Ok(Target { face: Face::GitHub, kind: TargetKind::Organization, id: answers::owner(shared, org).id })
+    Ok(Target { api: ApiKind::GitHub, kind: TargetKind::Organization, id: render::owner(shared, org).id })
 }
 
-impl Place {
-    pub async fn hook(&self, shared: &Shared) -> Result<HookRecord, Refusal> {
+impl HookPath {
+    pub async fn hook(&self, shared: &Shared) -> Result<HookRecord, ApiError> {
         Ok(hooks::find(shared, self.target, self.hook.unwrap_or(0)).await?)
     }
 
-    async fn delivery(&self, shared: &Shared) -> Result<(HookRecord, Arc<DeliveryRecord>), Refusal> {
+    async fn delivery(&self, shared: &Shared) -> Result<(HookRecord, Arc<DeliveryRecord>), ApiError> {
         let hook = self.hook(shared).await?;
-        let kept = shared.deliveries.of(hook.id, shared.clock.unix_secs());
+        let kept = shared.deliveries.list(hook.id, shared.clock.unix_secs());
         let found = kept.into_iter().find(|delivery| Some(delivery.id) == self.delivery);
-        Ok((hook, found.ok_or_else(Refusal::not_found)?))
+        Ok((hook, found.ok_or_else(ApiError::not_found)?))
     }
 }
 
@@ -92,7 +92,7 @@ pub fn insecure_ssl(config: &Fields) -> Option<String> {
     }
 }
 
-fn settings(body: &[u8]) -> Result<Settings, Refusal> {
+fn parse_settings(body: &[u8]) -> Result<Settings, ApiError> {
     let fields = Fields::parse(body)?;
     let config = fields.object("config")?;
     let active = match fields.get("active") {
@@ -113,42 +113,42 @@ fn settings(body: &[u8]) -> Result<Settings, Refusal> {
     })
 }
 
-pub async fn list(State(shared): State<Arc<Shared>>, place: Place, paging: Paging) -> Result<Response, Refusal> {
-    let (headers, found) = paging.cut(&shared, hooks::of(&shared, place.target).await);
+pub async fn list(State(shared): State<Arc<Shared>>, place: HookPath, paging: Paging) -> Result<Response, ApiError> {
+    let (headers, found) = paging.page(&shared, hooks::list(&shared, place.target).await);
     let mut shown = Vec::new();
     for hook in &found {
-        shown.push(hooks::shown(&shared, hook).await);
+        shown.push(hooks::render(&shared, hook).await);
     }
     Ok((headers, Json(shown)).into_response())
 }
 
-pub async fn create(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Response, Refusal> {
-    let hook = hooks::create(&shared, place.target, settings(&body)?).await?;
-    Ok((StatusCode::CREATED, Json(hooks::shown(&shared, &hook).await)).into_response())
+pub async fn create(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Response, ApiError> {
+    let hook = hooks::create(&shared, place.target, parse_settings(&body)?).await?;
+    Ok((StatusCode::CREATED, Json(hooks::render(&shared, &hook).await)).into_response())
 }
 
-pub async fn show(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+pub async fn show(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Json<Value>, ApiError> {
     let hook = place.hook(&shared).await?;
-    Ok(Json(hooks::shown(&shared, &hook).await))
+    Ok(Json(hooks::render(&shared, &hook).await))
 }
 
-pub async fn change(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Json<Value>, Refusal> {
-    let hook = hooks::change(&shared, place.target, place.hook.unwrap_or(0), settings(&body)?).await?;
-    Ok(Json(hooks::shown(&shared, &hook).await))
+pub async fn change(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Json<Value>, ApiError> {
+    let hook = hooks::update(&shared, place.target, place.hook.unwrap_or(0), parse_settings(&body)?).await?;
+    Ok(Json(hooks::render(&shared, &hook).await))
 }
 
-pub async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+pub async fn delete(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<StatusCode, ApiError> {
     hooks::delete(&shared, place.target, place.hook.unwrap_or(0)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub async fn ping(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+pub async fn ping(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<StatusCode, ApiError> {
     let hook = place.hook(&shared).await?;
     hooks::ping(&shared, &hook).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn item(delivery: &DeliveryRecord) -> Value {
+fn render_delivery(delivery: &DeliveryRecord) -> Value {
     json!({
         "id": delivery.id,
         "guid": delivery.guid,
@@ -166,7 +166,7 @@ fn item(delivery: &DeliveryRecord) -> Value {
 }
 
 /// As on GitHub, `status=failure` means 400 to 599; neither filter matches deliveries without a response.
-fn fits(wanted: Option<&str>, delivery: &DeliveryRecord) -> bool {
+fn matches_filter(wanted: Option<&str>, delivery: &DeliveryRecord) -> bool {
     match wanted {
         Some("success") => (200..400).contains(&delivery.status_code),
         Some("failure") => (400..600).contains(&delivery.status_code),
@@ -181,28 +181,28 @@ pub struct Filter {
 
 pub async fn deliveries(
     State(shared): State<Arc<Shared>>,
-    place: Place,
+    place: HookPath,
     axum::extract::Query(filter): axum::extract::Query<Filter>,
     paging: Paging,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let hook = place.hook(&shared).await?;
-    let mut kept = shared.deliveries.of(hook.id, shared.clock.unix_secs());
-    kept.retain(|delivery| fits(filter.status.as_deref(), delivery));
-    let (headers, kept) = paging.cut_at_cursor(&shared, kept, |delivery| delivery.id);
-    let shown: Vec<Value> = kept.iter().map(|delivery| item(delivery)).collect();
+    let mut kept = shared.deliveries.list(hook.id, shared.clock.unix_secs());
+    kept.retain(|delivery| matches_filter(filter.status.as_deref(), delivery));
+    let (headers, kept) = paging.cursor_page(&shared, kept, |delivery| delivery.id);
+    let shown: Vec<Value> = kept.iter().map(|delivery| render_delivery(delivery)).collect();
     Ok((headers, Json(shown)).into_response())
 }
 
-pub async fn delivery(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+pub async fn delivery(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Json<Value>, ApiError> {
     let (_, delivery) = place.delivery(&shared).await?;
-    let mut shown = item(&delivery);
+    let mut shown = render_delivery(&delivery);
     shown["url"] = json!(delivery.url);
     shown["request"] = json!({ "headers": delivery.sent_headers, "payload": delivery.payload });
     shown["response"] = json!({ "headers": delivery.received_headers, "payload": delivery.received });
     Ok(Json(shown))
 }
 
-pub async fn again(State(shared): State<Arc<Shared>>, place: Place) -> Result<Response, Refusal> {
+pub async fn redeliver(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Response, ApiError> {
     let (hook, delivery) = place.delivery(&shared).await?;
     hooks::redeliver(&shared, &hook, &delivery)?;
     Ok((StatusCode::ACCEPTED, Json(json!({}))).into_response())

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::asked::Asked;
+use super::asked::OriginalUri;
 use crate::shared::Shared;
 
 const DEFAULT_PER_PAGE: usize = 30;
@@ -18,7 +18,7 @@ pub struct Paging {
     per_page: usize,
     page: usize,
     path: String,
-    others: Vec<String>,
+    other_params: Vec<String>,
     pub cursor: Option<String>,
 }
 
@@ -26,16 +26,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let uri = parts.extensions.get::<Asked>().map_or(&parts.uri, |asked| &asked.0);
-        let mut paging =
-            Self { per_page: DEFAULT_PER_PAGE, page: 1, path: uri.path().to_owned(), others: Vec::new(), cursor: None };
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |asked| &asked.0);
+        let mut paging = Self {
+            per_page: DEFAULT_PER_PAGE,
+            page: 1,
+            path: uri.path().to_owned(),
+            other_params: Vec::new(),
+            cursor: None,
+        };
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "per_page" => paging.per_page = value.parse().unwrap_or(DEFAULT_PER_PAGE).clamp(1, MAX_PER_PAGE),
                 "page" => paging.page = value.parse().unwrap_or(1).max(1),
                 "cursor" => paging.cursor = Some(value.to_owned()),
-                _ => paging.others.push(pair.to_owned()),
+                _ => paging.other_params.push(pair.to_owned()),
             }
         }
         Ok(paging)
@@ -43,7 +48,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 }
 
 impl Paging {
-    pub fn cut<T>(&self, shared: &Shared, all: Vec<T>) -> (HeaderMap, Vec<T>) {
+    pub fn page<T>(&self, shared: &Shared, all: Vec<T>) -> (HeaderMap, Vec<T>) {
         let last = all.len().div_ceil(self.per_page).max(1);
         let mut links = Vec::new();
         if self.page > 1 {
@@ -59,7 +64,7 @@ impl Paging {
     }
 
     /// Paginates a list ordered by descending `id`, to which newer entries may be added between pages.
-    pub fn cut_at_cursor<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
+    pub fn cursor_page<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
         let below = self.cursor.as_deref().and_then(|cursor| cursor.strip_prefix("v1_")?.parse().ok());
         let mut left: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();
         let more = left.len() > self.per_page;
@@ -71,7 +76,7 @@ impl Paging {
     fn headers(&self, shared: &Shared, links: impl IntoIterator<Item = (&'static str, String)>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         let link = |(rel, place): (&str, String)| {
-            let mut query = self.others.clone();
+            let mut query = self.other_params.clone();
             query.extend([format!("per_page={}", self.per_page), place]);
             format!("<{}{}?{}>; rel=\"{rel}\"", shared.url, self.path, query.join("&"))
         };
@@ -84,8 +89,8 @@ impl Paging {
         headers
     }
 
-    pub fn answer(&self, shared: &Shared, all: Vec<Value>) -> Response {
-        let (headers, shown) = self.cut(shared, all);
+    pub fn respond(&self, shared: &Shared, all: Vec<Value>) -> Response {
+        let (headers, shown) = self.page(shared, all);
         (headers, Json(shown)).into_response()
     }
 }

@@ -16,47 +16,47 @@ use super::{
     caller::Caller,
     fields::{self, Fields},
     paging::Paging,
-    refusal::{Fault, Refusal},
+    refusal::{ApiError, ErrorDetail},
 };
 use crate::{
-    access::Need,
-    answers,
-    merging::{self, Merging, Method, Wish},
-    pulls::{self, Change, Outcome, Proposal},
+    access::Requirement,
+    merge::{self, MergeOutcome, MergeRequest, Method},
+    pulls::{self, NewPull, Outcome, PullUpdate},
     record::{Pull, PullState},
+    render,
     shared::Shared,
 };
 
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct ListFilter {
     head: Option<String>,
     base: Option<String>,
     state: Option<String>,
     direction: Option<String>,
 }
 
-impl Wanted {
-    pub(super) fn state(&self) -> Result<Option<PullState>, Refusal> {
+impl ListFilter {
+    pub(super) fn state(&self) -> Result<Option<PullState>, ApiError> {
         match self.state.as_deref() {
             None | Some("open") => Ok(Some(PullState::Open)),
             Some("closed") => Ok(Some(PullState::Closed)),
             Some("all") => Ok(None),
-            Some(_) => Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")])),
+            Some(_) => Err(ApiError::validation_failed(vec![ErrorDetail::of_field("state", "invalid")])),
         }
     }
 }
 
 pub(super) type Repository = Path<(String, String)>;
-pub(super) type Numbered = Path<(String, String, String)>;
+pub(super) type PullPath = Path<(String, String, String)>;
 
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((owner, name)): Repository,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<ListFilter>,
     paging: Paging,
-) -> Result<Response, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
+) -> Result<Response, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_READ).await?;
     let state = wanted.state()?;
     let owner = entry.owner();
     // Like GitHub, ignore a head without an owner and list everything, because clients must handle this.
@@ -71,10 +71,10 @@ pub(crate) async fn list(
     if wanted.direction.as_deref() == Some("asc") {
         found.reverse();
     }
-    let (headers, found) = paging.cut(&shared, found);
+    let (headers, found) = paging.page(&shared, found);
     let mut shown = Vec::new();
     for pull in &found {
-        shown.push(answers::reduced_pull(&shared, &entry, pull).await);
+        shown.push(render::reduced_pull(&shared, &entry, pull).await);
     }
     Ok((headers, Json(shown)).into_response())
 }
@@ -84,60 +84,60 @@ pub(crate) async fn create(
     caller: Caller,
     Path((owner, name)): Repository,
     body: Bytes,
-) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_OPEN).await?;
+) -> Result<Response, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_OPEN).await?;
     let fields = Fields::parse(&body)?;
-    let proposal = Proposal {
+    let proposal = NewPull {
         head: fields.required("head")?,
         base: fields.required("base")?,
         title: fields.text("title")?.flatten().unwrap_or_default(),
         body: fields.text("body")?.flatten(),
         draft: fields.flag("draft")?,
     };
-    fields::check_words(Some(&proposal.title), proposal.body.as_deref())?;
-    let pull = stored(pulls::open(&shared, &entry, &actor, proposal).await?)?;
-    Ok((StatusCode::CREATED, Json(answers::full_pull(&shared, &entry, &pull).await)).into_response())
+    fields::check_lengths(Some(&proposal.title), proposal.body.as_deref())?;
+    let pull = into_pull(pulls::open(&shared, &entry, &actor, proposal).await?)?;
+    Ok((StatusCode::CREATED, Json(render::full_pull(&shared, &entry, &pull).await)).into_response())
 }
 
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, number)): Numbered,
-) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let pull = pulls::find(&shared, &entry, parse(&number)?).await?.ok_or_else(Refusal::not_found)?;
-    Ok(Json(answers::full_pull(&shared, &entry, &pull).await))
+    Path((owner, name, number)): PullPath,
+) -> Result<Json<Value>, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?;
+    Ok(Json(render::full_pull(&shared, &entry, &pull).await))
 }
 
 pub(crate) async fn update(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, number)): Numbered,
+    Path((owner, name, number)): PullPath,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_CHANGE).await?;
-    let number = parse(&number)?;
+) -> Result<Json<Value>, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_CHANGE).await?;
+    let number = parse_number(&number)?;
     let fields = Fields::parse(&body)?;
     let state = match fields.text("state")?.flatten().as_deref() {
         None => None,
         Some("closed") => Some(PullState::Closed),
         Some("open") => Some(PullState::Open),
         Some(_) => {
-            return Err(Refusal::validation_failed(vec![Fault::of_field("state", "invalid")]));
+            return Err(ApiError::validation_failed(vec![ErrorDetail::of_field("state", "invalid")]));
         }
     };
-    let change = Change { title: fields.text("title")?.flatten(), body: fields.text("body")?, state };
-    fields::check_words(change.title.as_deref(), change.body.as_ref().and_then(Option::as_deref))?;
-    let pull = stored(pulls::change(&shared, &entry, &actor, number, change).await?)?;
-    Ok(Json(answers::full_pull(&shared, &entry, &pull).await))
+    let change = PullUpdate { title: fields.text("title")?.flatten(), body: fields.text("body")?, state };
+    fields::check_lengths(change.title.as_deref(), change.body.as_ref().and_then(Option::as_deref))?;
+    let pull = into_pull(pulls::update(&shared, &entry, &actor, number, change).await?)?;
+    Ok(Json(render::full_pull(&shared, &entry, &pull).await))
 }
 
-fn stored(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
+fn into_pull(outcome: Outcome) -> Result<Box<Pull>, ApiError> {
     match outcome {
         Outcome::Stored(pull) => Ok(pull),
-        Outcome::Missing => Err(Refusal::not_found()),
+        Outcome::Missing => Err(ApiError::not_found()),
         Outcome::Refused(objections) => {
-            Err(Refusal::validation_failed(objections.into_iter().map(Fault::from).collect()))
+            Err(ApiError::validation_failed(objections.into_iter().map(ErrorDetail::from).collect()))
         }
     }
 }
@@ -145,68 +145,68 @@ fn stored(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
 pub(crate) async fn merge(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, number)): Numbered,
+    Path((owner, name, number)): PullPath,
     body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::CONTENTS_WRITE).await?;
+) -> Result<Json<Value>, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_WRITE).await?;
     let fields = Fields::parse(&body)?;
     let method = match fields.text("merge_method")?.flatten().as_deref() {
         None | Some("merge") => Method::Merge,
         Some("squash") => Method::Squash,
-        Some(_) => return Err(Refusal::not_allowed("Rebase merges are not allowed on this repository.")),
+        Some(_) => return Err(ApiError::not_allowed("Rebase merges are not allowed on this repository.")),
     };
-    let wish = Wish {
+    let wish = MergeRequest {
         method,
         title: fields.text("commit_title")?.flatten(),
         message: fields.text("commit_message")?.flatten(),
         sha: fields.text("sha")?.flatten(),
     };
-    match merging::merge(&shared, &entry, &actor, parse(&number)?, wish).await? {
-        Merging::Done { sha } => {
+    match merge::merge(&shared, &entry, &actor, parse_number(&number)?, wish).await? {
+        MergeOutcome::Merged { sha } => {
             Ok(Json(json!({ "sha": sha, "merged": true, "message": "Pull Request successfully merged" })))
         }
-        Merging::Missing => Err(Refusal::not_found()),
-        Merging::NotMergeable(words) => Err(Refusal::not_allowed(words)),
-        Merging::Moved(words) => Err(Refusal::conflict(words)),
+        MergeOutcome::Missing => Err(ApiError::not_found()),
+        MergeOutcome::NotMergeable(words) => Err(ApiError::not_allowed(words)),
+        MergeOutcome::Moved(words) => Err(ApiError::conflict(words)),
     }
 }
 
 pub(crate) async fn is_merged(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, number)): Numbered,
-) -> Result<StatusCode, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::CONTENTS_READ).await?;
-    let pull = pulls::find(&shared, &entry, parse(&number)?).await?;
+    Path((owner, name, number)): PullPath,
+) -> Result<StatusCode, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse_number(&number)?).await?;
     let merged = pull.is_some_and(|pull| pull.record.merged.is_some());
-    if merged { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::not_found()) }
+    if merged { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::not_found()) }
 }
 
 pub(crate) async fn commits(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, number)): Numbered,
+    Path((owner, name, number)): PullPath,
     paging: Paging,
-) -> Result<Response, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let pull = pulls::find(&shared, &entry, parse(&number)?).await?.ok_or_else(Refusal::not_found)?;
-    let commits = shared.git.commits_in_full(&entry.git_dir(), &pull.base_sha, &pull.head_sha).await?;
-    Ok(paging.answer(&shared, commits.iter().map(|commit| answers::commit(&shared, &entry, commit)).collect()))
+) -> Result<Response, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?;
+    let commits = shared.git.list_commits(&entry.git_dir(), &pull.base_sha, &pull.head_sha).await?;
+    Ok(paging.respond(&shared, commits.iter().map(|commit| render::commit(&shared, &entry, commit)).collect()))
 }
 
 pub(crate) async fn files(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, number)): Numbered,
+    Path((owner, name, number)): PullPath,
     paging: Paging,
-) -> Result<Response, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::PULLS_READ).await?;
-    let pull = pulls::find(&shared, &entry, parse(&number)?).await?.ok_or_else(Refusal::not_found)?;
+) -> Result<Response, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_READ).await?;
+    let pull = pulls::find(&shared, &entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?;
     let files = shared.git.changed_files(&entry.git_dir(), &pull.base_sha, &pull.head_sha).await?;
-    let shown = files.iter().map(|file| answers::changed_file(&shared, &entry, &pull.head_sha, file)).collect();
-    Ok(paging.answer(&shared, shown))
+    let shown = files.iter().map(|file| render::changed_file(&shared, &entry, &pull.head_sha, file)).collect();
+    Ok(paging.respond(&shared, shown))
 }
 
-pub(super) fn parse(number: &str) -> Result<u64, Refusal> {
-    number.parse().map_err(|_| Refusal::not_found())
+pub(super) fn parse_number(number: &str) -> Result<u64, ApiError> {
+    number.parse().map_err(|_| ApiError::not_found())
 }

@@ -8,10 +8,10 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Error, hooks, pulls::Objection, reviews, role::Role};
+use crate::{Error, hooks, pulls::Rejection, reviews, role::Role};
 
 #[derive(Debug, Default, Serialize)]
-pub struct Fault {
+pub struct ErrorDetail {
     resource: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
@@ -20,12 +20,12 @@ pub struct Fault {
     message: Option<String>,
 }
 
-impl Fault {
+impl ErrorDetail {
     pub fn of_field(field: &'static str, code: &'static str) -> Self {
         Self { resource: "PullRequest", field: Some(field), code, message: None }
     }
 
-    pub fn of(resource: &'static str, field: &'static str, message: String) -> Self {
+    pub fn for_resource(resource: &'static str, field: &'static str, message: String) -> Self {
         Self { resource, field: Some(field), code: "custom", message: Some(message) }
     }
 
@@ -33,22 +33,22 @@ impl Fault {
         Self { resource: "PullRequest", field: None, code: "custom", message: Some(message) }
     }
 
-    pub fn about(field: &'static str, message: String) -> Self {
+    pub fn custom_for_field(field: &'static str, message: String) -> Self {
         Self { field: Some(field), ..Self::custom(message) }
     }
 }
 
-impl From<Objection> for Fault {
-    fn from(objection: Objection) -> Self {
+impl From<Rejection> for ErrorDetail {
+    fn from(objection: Rejection) -> Self {
         match objection {
-            Objection::HeadUnknown => Self::of_field("head", "invalid"),
-            Objection::BaseUnknown => Self::of_field("base", "invalid"),
-            Objection::AlreadyOpen { owner, branch } => {
+            Rejection::HeadUnknown => Self::of_field("head", "invalid"),
+            Rejection::BaseUnknown => Self::of_field("base", "invalid"),
+            Rejection::AlreadyOpen { owner, branch } => {
                 Self::custom(format!("A pull request already exists for {owner}:{branch}."))
             }
-            Objection::StateStays(reason) => Self::about("state", reason),
-            Objection::NoCommits { base, head } => Self::custom(format!("No commits between {base} and {head}")),
-            Objection::NoCommonHistory { base, head } => {
+            Rejection::CannotReopen(reason) => Self::custom_for_field("state", reason),
+            Rejection::NoCommits { base, head } => Self::custom(format!("No commits between {base} and {head}")),
+            Rejection::NoCommonHistory { base, head } => {
                 Self::custom(format!("The {head} branch has no history in common with {base}"))
             }
         }
@@ -56,14 +56,14 @@ impl From<Objection> for Fault {
 }
 
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ApiError {
     status: StatusCode,
     message: String,
     errors: Vec<Value>,
     location: Option<String>,
 }
 
-impl Refusal {
+impl ApiError {
     fn plain(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status, message: message.into(), errors: Vec::new(), location: None }
     }
@@ -88,7 +88,7 @@ impl Refusal {
         Self::plain(StatusCode::UNPROCESSABLE_ENTITY, format!("Invalid request.\n\n{what}"))
     }
 
-    pub fn validation_failed(faults: Vec<Fault>) -> Self {
+    pub fn validation_failed(faults: Vec<ErrorDetail>) -> Self {
         let errors = faults.iter().map(|fault| json!(fault)).collect();
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed") }
     }
@@ -142,42 +142,42 @@ impl Refusal {
     }
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         tracing::warn!(error = %error, "the demo forge could not answer: failed to {error}");
         Self::plain(StatusCode::INTERNAL_SERVER_ERROR, "Server Error")
     }
 }
 
-impl From<reviews::Objection> for Refusal {
-    fn from(objection: reviews::Objection) -> Self {
+impl From<reviews::Rejection> for ApiError {
+    fn from(objection: reviews::Rejection) -> Self {
         match objection {
-            reviews::Objection::Unprocessable(sentence) => Self::unprocessable(sentence),
-            reviews::Objection::Forbidden(words) => Self::forbidden(words),
-            reviews::Objection::NotFound => Self::not_found(),
-            reviews::Objection::Broken(error) => error.into(),
+            reviews::Rejection::Unprocessable(sentence) => Self::unprocessable(sentence),
+            reviews::Rejection::Forbidden(words) => Self::forbidden(words),
+            reviews::Rejection::NotFound => Self::not_found(),
+            reviews::Rejection::Internal(error) => error.into(),
         }
     }
 }
 
-impl From<hooks::Objection> for Refusal {
-    fn from(objection: hooks::Objection) -> Self {
+impl From<hooks::Rejection> for ApiError {
+    fn from(objection: hooks::Rejection) -> Self {
         match objection {
-            hooks::Objection::Invalid(field, message) => {
-                Self::validation_failed(vec![Fault::of("Hook", field, message)])
+            hooks::Rejection::Invalid(field, message) => {
+                Self::validation_failed(vec![ErrorDetail::for_resource("Hook", field, message)])
             }
-            hooks::Objection::Exists => {
+            hooks::Rejection::Exists => {
                 let message = "Hook already exists on this repository".to_owned();
-                let fault = Fault { resource: "Hook", ..Fault::custom(message) };
+                let fault = ErrorDetail { resource: "Hook", ..ErrorDetail::custom(message) };
                 Self::validation_failed(vec![fault])
             }
-            hooks::Objection::NotFound => Self::not_found(),
-            hooks::Objection::Broken(error) => error.into(),
+            hooks::Rejection::NotFound => Self::not_found(),
+            hooks::Rejection::Internal(error) => error.into(),
         }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut body = json!({
             "message": self.message,

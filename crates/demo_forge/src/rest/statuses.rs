@@ -15,11 +15,12 @@ use super::{
     caller::Caller,
     fields::Fields,
     paging::Paging,
-    pull_requests::Numbered,
-    refusal::{Fault, Refusal},
+    pull_requests::PullPath,
+    refusal::{ApiError, ErrorDetail},
 };
 use crate::{
-    access::Need, answers, git_questions::is_object_id, record::StatusRecord, repositories::Entry, shared::Shared,
+    access::Requirement, git_queries::is_object_id, record::StatusRecord, render, repositories::RepositoryEntry,
+    shared::Shared,
 };
 
 const MAX_PER_CONTEXT: usize = 1_000;
@@ -27,23 +28,23 @@ const MAX_PER_CONTEXT: usize = 1_000;
 pub(crate) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, sha)): Numbered,
+    Path((owner, name, sha)): PullPath,
     body: Bytes,
-) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_WRITE).await?;
+) -> Result<Response, ApiError> {
+    let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_WRITE).await?;
     let fields = Fields::parse(&body)?;
     let state = fields.required("state")?;
     if !["error", "failure", "pending", "success"].contains(&state.as_str()) {
         let message = "State is not included in the list".to_owned();
-        return Err(Refusal::validation_failed(vec![Fault::of("Status", "state", message)]));
+        return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "state", message)]));
     }
     let description = fields.text("description")?.flatten();
     if description.as_ref().is_some_and(|words| words.chars().count() > 140) {
         let message = "description is too long (maximum is 140 characters)".to_owned();
-        return Err(Refusal::validation_failed(vec![Fault::of("Status", "description", message)]));
+        return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "description", message)]));
     }
     if !shared.git.is_commit(&entry.git_dir(), &sha).await? {
-        return Err(Refusal::unsupported(format!("No commit found for SHA: {sha}")));
+        return Err(ApiError::unsupported(format!("No commit found for SHA: {sha}")));
     }
     let status = StatusRecord {
         id: shared.ids.next()?,
@@ -61,44 +62,44 @@ pub(crate) async fn create(
     let same = |known: &&StatusRecord| (&known.sha, &known.context) == (&status.sha, &status.context);
     if record.statuses.iter().filter(same).count() >= MAX_PER_CONTEXT {
         let message = "This SHA and context has reached the maximum number of statuses.".to_owned();
-        return Err(Refusal::validation_failed(vec![Fault::custom(message)]));
+        return Err(ApiError::validation_failed(vec![ErrorDetail::custom(message)]));
     }
     let mut changed = record.clone();
     changed.statuses.push(status.clone());
-    entry.replace(&mut record, changed).await?;
-    Ok((StatusCode::CREATED, Json(answers::status(&shared, &entry, &status))).into_response())
+    entry.save(&mut record, changed).await?;
+    Ok((StatusCode::CREATED, Json(render::status(&shared, &entry, &status))).into_response())
 }
 
-async fn resolve(shared: &Shared, entry: &Entry, name: &str) -> Result<String, Refusal> {
+async fn resolve_commit(shared: &Shared, entry: &RepositoryEntry, name: &str) -> Result<String, ApiError> {
     let git_dir = entry.git_dir();
     if is_object_id(name) && shared.git.is_commit(&git_dir, name).await? {
         return Ok(name.to_ascii_lowercase());
     }
     let name = name.strip_prefix("heads/").unwrap_or(name);
     let branches = shared.git.branches(&git_dir).await?;
-    branches.get(name).cloned().ok_or_else(|| Refusal::unsupported(format!("No commit found for SHA: {name}")))
+    branches.get(name).cloned().ok_or_else(|| ApiError::unsupported(format!("No commit found for SHA: {name}")))
 }
 
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, named)): Numbered,
+    Path((owner, name, named)): PullPath,
     paging: Paging,
-) -> Result<Response, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_READ).await?;
-    let sha = resolve(&shared, &entry, &named).await?;
+) -> Result<Response, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_READ).await?;
+    let sha = resolve_commit(&shared, &entry, &named).await?;
     let record = entry.record.lock().await;
     let newest_first = record.statuses.iter().rev().filter(|status| status.sha == sha);
-    Ok(paging.answer(&shared, newest_first.map(|status| answers::status(&shared, &entry, status)).collect()))
+    Ok(paging.respond(&shared, newest_first.map(|status| render::status(&shared, &entry, status)).collect()))
 }
 
 pub(crate) async fn combined(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((owner, name, named)): Numbered,
-) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&owner, &name), Need::STATUSES_READ).await?;
-    let sha = resolve(&shared, &entry, &named).await?;
+    Path((owner, name, named)): PullPath,
+) -> Result<Json<Value>, ApiError> {
+    let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::STATUSES_READ).await?;
+    let sha = resolve_commit(&shared, &entry, &named).await?;
     let record = entry.record.lock().await;
-    Ok(Json(answers::combined_status(&shared, &entry, &sha, &record.newest_statuses(&sha))))
+    Ok(Json(render::combined_status(&shared, &entry, &sha, &record.newest_statuses(&sha))))
 }

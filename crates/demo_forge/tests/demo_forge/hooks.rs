@@ -5,35 +5,35 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    listener::{Heard, Listener},
-    world::{ANN, Answer, BOT, RON, World},
+    listener::{Listener, Received},
+    world::{ANN, BOT, RON, Response, World},
 };
 
 const SECRET: &str = "hush";
 
-async fn hook(world: &World, path: &str, url: &str, events: &[&str]) -> Answer {
+async fn hook(world: &World, path: &str, url: &str, events: &[&str]) -> Response {
     let config = json!({ "url": url, "content_type": "json", "secret": SECRET });
     let answer = world.post(BOT, path, json!({ "config": config, "events": events })).await;
     assert_eq!(answer.status, 201, "{}", answer.errors());
-    world.forge.deliveries_settled().await;
+    world.forge.wait_for_deliveries().await;
     answer
 }
 
-fn signed(heard: &Heard) -> bool {
+fn is_signed(heard: &Received) -> bool {
     heard.is_signed_with(SECRET)
 }
 
-async fn listening(events: &[&str]) -> (World, Listener, String) {
+async fn with_hook(events: &[&str]) -> (World, Listener, String) {
     let (world, listener) = (World::new().await, Listener::start().await);
     let hook = hook(&world, "hooks", &listener.url, events).await;
-    assert_eq!(listener.heard().len(), 1, "the ping");
+    assert_eq!(listener.take_received().len(), 1, "the ping");
     let path = format!("hooks/{}", hook.body["id"]);
     (world, listener, path)
 }
 
-async fn whats(world: &World, listener: &Listener) -> Vec<String> {
-    world.forge.deliveries_settled().await;
-    listener.heard().iter().map(Heard::what).collect()
+async fn received_events(world: &World, listener: &Listener) -> Vec<String> {
+    world.forge.wait_for_deliveries().await;
+    listener.take_received().iter().map(Received::event).collect()
 }
 
 #[tokio::test]
@@ -41,8 +41,8 @@ async fn new_hook_gets_a_signed_ping_and_hides_its_secret() {
     let (world, listener) = (World::new().await, Listener::start().await);
     let made = hook(&world, "hooks", &listener.url, &["pull_request_review"]).await;
     assert_eq!(made.body["config"]["secret"], json!("********"));
-    let heard = listener.heard();
-    assert_eq!((heard.len(), heard[0].what(), signed(&heard[0])), (1, "ping -".to_owned(), true));
+    let heard = listener.take_received();
+    assert_eq!((heard.len(), heard[0].event(), is_signed(&heard[0])), (1, "ping -".to_owned(), true));
     assert_eq!(heard[0].body["hook_id"], made.body["id"]);
     assert_eq!(heard[0].header("x-github-hook-id"), made.body["id"].to_string());
     assert_eq!(heard[0].header("x-github-hook-installation-target-type"), "repository");
@@ -60,13 +60,13 @@ async fn new_hook_gets_a_signed_ping_and_hides_its_secret() {
 
 #[tokio::test]
 async fn review_and_its_comments_are_delivered() {
-    let (world, listener, _) = listening(&["pull_request_review", "pull_request_review_comment"]).await;
+    let (world, listener, _) = with_hook(&["pull_request_review", "pull_request_review_comment"]).await;
     let id = world.request_changes(RON, "").await;
-    world.forge.deliveries_settled().await;
-    let heard = listener.heard();
-    let told: Vec<_> = heard.iter().map(Heard::what).collect();
+    world.forge.wait_for_deliveries().await;
+    let heard = listener.take_received();
+    let told: Vec<_> = heard.iter().map(Received::event).collect();
     assert_eq!(told, ["pull_request_review submitted", "pull_request_review_comment created"]);
-    assert!(heard.iter().all(signed));
+    assert!(heard.iter().all(is_signed));
     let review = &heard[0].body["review"];
     assert_eq!(
         (&review["id"], &review["state"], &review["body"]),
@@ -77,42 +77,45 @@ async fn review_and_its_comments_are_delivered() {
     let path = format!("pulls/1/reviews/{id}");
     world.put(RON, &path, json!({ "body": "No." })).await;
     world.put(ANN, &format!("{path}/dismissals"), json!({ "message": "x" })).await;
-    assert_eq!(whats(&world, &listener).await, ["pull_request_review dismissed", "pull_request_review edited"]);
+    assert_eq!(
+        received_events(&world, &listener).await,
+        ["pull_request_review dismissed", "pull_request_review edited"]
+    );
 }
 
 #[tokio::test]
 async fn pull_request_and_repository_events_are_delivered() {
-    let (world, listener, _) = listening(&["*"]).await;
+    let (world, listener, _) = with_hook(&["*"]).await;
     world.push(&[(10, "again")]).await;
-    assert_eq!(whats(&world, &listener).await, ["pull_request synchronize"]);
+    assert_eq!(received_events(&world, &listener).await, ["pull_request synchronize"]);
     world.patch(BOT, "pulls/1", json!({ "title": "Other", "state": "closed" })).await;
-    assert_eq!(whats(&world, &listener).await, ["pull_request closed", "pull_request edited"]);
+    assert_eq!(received_events(&world, &listener).await, ["pull_request closed", "pull_request edited"]);
     world.patch(BOT, "pulls/1", json!({ "state": "open" })).await;
     world.post(ANN, "issues/1/labels", json!({ "labels": ["revise"] })).await;
     world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
     assert_eq!(
-        whats(&world, &listener).await,
+        received_events(&world, &listener).await,
         ["issue_comment created", "pull_request labeled", "pull_request reopened"]
     );
     world.put(ANN, "pulls/1/merge", json!({})).await;
-    world.forge.deliveries_settled().await;
-    let heard = listener.heard();
+    world.forge.wait_for_deliveries().await;
+    let heard = listener.take_received();
     assert_eq!(
-        (heard.len(), heard[0].what(), &heard[0].body["pull_request"]["merged"]),
+        (heard.len(), heard[0].event(), &heard[0].body["pull_request"]["merged"]),
         (1, "pull_request closed".into(), &json!(true))
     );
     world.forge.rename_repository("acme/app", "acme/next", BOT).await.unwrap();
     world.forge.rename_repository("acme/next", "other/next", BOT).await.unwrap();
-    assert_eq!(whats(&world, &listener).await, ["repository renamed", "repository transferred"]);
+    assert_eq!(received_events(&world, &listener).await, ["repository renamed", "repository transferred"]);
 }
 
 #[tokio::test]
 async fn failed_delivery_is_redelivered_on_request_with_its_guid() {
-    let (world, listener, hook) = listening(&["pull_request_review"]).await;
+    let (world, listener, hook) = with_hook(&["pull_request_review"]).await;
     listener.answer(503);
     world.request_changes(RON, "No.").await;
-    world.forge.deliveries_settled().await;
-    let sent = listener.heard();
+    world.forge.wait_for_deliveries().await;
+    let sent = listener.take_received();
     assert_eq!(sent.len(), 1, "it is sent once");
     let failed = world.get(BOT, &format!("{hook}/deliveries?status=failure")).await.body;
     assert_eq!((failed.as_array().unwrap().len(), &failed[0]["status_code"]), (1, &json!(503)));
@@ -121,10 +124,10 @@ async fn failed_delivery_is_redelivered_on_request_with_its_guid() {
     assert_eq!(whole["request"]["payload"], sent[0].body);
     listener.answer(200);
     assert_eq!(world.post(BOT, &format!("{path}/attempts"), json!({})).await.status, 202);
-    world.forge.deliveries_settled().await;
-    let again = listener.heard();
+    world.forge.wait_for_deliveries().await;
+    let again = listener.take_received();
     assert_eq!(again[0].header("x-github-delivery"), sent[0].header("x-github-delivery"));
-    assert_eq!((again[0].raw == sent[0].raw, signed(&again[0])), (true, true));
+    assert_eq!((again[0].raw == sent[0].raw, is_signed(&again[0])), (true, true));
     let newest = world.get(BOT, &format!("{hook}/deliveries")).await.body[0].clone();
     assert_eq!(
         (&newest["redelivery"], &newest["guid"], &newest["status"]),
@@ -134,12 +137,12 @@ async fn failed_delivery_is_redelivered_on_request_with_its_guid() {
 
 #[tokio::test]
 async fn deliveries_are_paged_persisted_and_expire_after_3_days() {
-    let (world, _listener, hook) = listening(&["issue_comment"]).await;
+    let (world, _listener, hook) = with_hook(&["issue_comment"]).await;
     for _ in 0..6 {
         world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
     }
-    world.forge.deliveries_settled().await;
-    let world = world.restarted().await;
+    world.forge.wait_for_deliveries().await;
+    let world = world.restart().await;
     let (mut next, mut ids) = (Some(format!("{hook}/deliveries?per_page=3")), Vec::new());
     while let Some(path) = next {
         let page = world.get(BOT, &path).await;
@@ -147,7 +150,7 @@ async fn deliveries_are_paged_persisted_and_expire_after_3_days() {
         next = page.next();
         // A delivery between two pages does not shift them.
         world.post(BOT, &format!("{hook}/pings"), json!({})).await;
-        world.forge.deliveries_settled().await;
+        world.forge.wait_for_deliveries().await;
     }
     assert_eq!(ids.len(), 7);
     assert!(ids.is_sorted_by(|one, other| one > other));
@@ -165,13 +168,13 @@ async fn hooks_are_delivered_to_loopback_only() {
 
 #[tokio::test]
 async fn hook_is_edited_deactivated_and_deleted() {
-    let (world, listener, hook) = listening(&["issue_comment"]).await;
+    let (world, listener, hook) = with_hook(&["issue_comment"]).await;
     let changed = world.patch(BOT, &hook, json!({ "active": false, "add_events": ["pull_request"] })).await;
     assert_eq!((changed.status, &changed.body["active"]), (200, &json!(false)));
     assert_eq!(changed.body["events"], json!(["issue_comment", "pull_request"]));
     assert_eq!(changed.body["config"]["secret"], json!("********"), "the secret stays");
     world.post(RON, "issues/1/comments", json!({ "body": "Hi" })).await;
-    assert!(whats(&world, &listener).await.is_empty());
+    assert!(received_events(&world, &listener).await.is_empty());
     assert_eq!(world.delete(BOT, &hook).await.status, 204);
     assert_eq!(world.get(BOT, &hook).await.status, 404);
 }

@@ -16,18 +16,18 @@ use tokio::net::TcpListener;
 #[derive(Clone)]
 pub(crate) struct Listener {
     pub(crate) url: String,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    received: Arc<Mutex<Vec<Received>>>,
     status: Arc<Mutex<u16>>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Heard {
+pub(crate) struct Received {
     pub(crate) headers: HeaderMap,
     pub(crate) raw: Bytes,
     pub(crate) body: Value,
 }
 
-impl Heard {
+impl Received {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
@@ -40,7 +40,7 @@ impl Heard {
     }
 
     /// Event and action.
-    pub(crate) fn what(&self) -> String {
+    pub(crate) fn event(&self) -> String {
         format!("{} {}", self.header("x-github-event"), self.body["action"].as_str().unwrap_or("-"))
     }
 }
@@ -49,8 +49,8 @@ impl Listener {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let own = Self { url, heard: Arc::default(), status: Arc::new(Mutex::new(200)) };
-        let routes = Router::new().fallback(hear).with_state(own.clone());
+        let own = Self { url, received: Arc::default(), status: Arc::new(Mutex::new(200)) };
+        let routes = Router::new().fallback(receive).with_state(own.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         own
     }
@@ -60,15 +60,15 @@ impl Listener {
     }
 
     /// The deliveries since the last call, sorted by event.
-    pub(crate) fn heard(&self) -> Vec<Heard> {
-        let mut heard = std::mem::take(&mut *self.heard.lock().unwrap());
-        heard.sort_by_key(Heard::what);
+    pub(crate) fn take_received(&self) -> Vec<Received> {
+        let mut heard = std::mem::take(&mut *self.received.lock().unwrap());
+        heard.sort_by_key(Received::event);
         heard
     }
 }
 
-async fn hear(State(own): State<Listener>, headers: HeaderMap, raw: Bytes) -> StatusCode {
+async fn receive(State(own): State<Listener>, headers: HeaderMap, raw: Bytes) -> StatusCode {
     let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
-    own.heard.lock().unwrap().push(Heard { headers, raw, body });
+    own.received.lock().unwrap().push(Received { headers, raw, body });
     StatusCode::from_u16(*own.status.lock().unwrap()).unwrap()
 }

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "clippy.toml allows it in tests, not in what they share")]
 
-mod around;
+mod access_and_comments;
 mod hooks;
 mod listener;
 mod pages;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::world::{ANN, BOT, RON, World};
 
-const FILLED: &str =
+const FORM_BODY: &str =
     "user=ron&event=REQUEST_CHANGES&body=No%21%0D%0ASorry.&path=change.txt&line=10&comment=%3Cb%3EWhy%3F";
 
 async fn submit(world: &World, body: &str, origin: Option<&str>) -> reqwest::Response {
@@ -31,7 +31,7 @@ async fn form_creates_a_review_that_the_page_shows() {
     assert!(before.contains("Review requested from ann") && before.contains("<option value=\"ron\">"), "{before}");
     assert!(!before.contains("<option value=\"eve\">"), "an account without a role can't review");
     let url = world.forge.url();
-    let answer = submit(&world, FILLED, Some(&url)).await;
+    let answer = submit(&world, FORM_BODY, Some(&url)).await;
     assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/acme/app/pull/1"));
     let review = world.get(BOT, "pulls/1/reviews").await.body[0].clone();
     assert_eq!((&review["state"], &review["body"]), (&json!("CHANGES_REQUESTED"), &json!("No!\nSorry.")));
@@ -60,12 +60,12 @@ async fn html_comment_on_its_own_line_is_hidden() {
 async fn form_from_another_origin_is_rejected() {
     let world = World::new().await;
     for origin in ["http://elsewhere", "null", "http://127.0.0.1:1"] {
-        assert_eq!(submit(&world, FILLED, Some(origin)).await.status().as_u16(), 403, "{origin}");
+        assert_eq!(submit(&world, FORM_BODY, Some(origin)).await.status().as_u16(), 403, "{origin}");
     }
     assert_eq!(world.get(BOT, "pulls/1/reviews").await.body, json!([]));
-    let eve = FILLED.replace("ron", "eve");
+    let eve = FORM_BODY.replace("ron", "eve");
     assert_eq!(submit(&world, &eve, None).await.status().as_u16(), 404);
-    let off = FILLED.replace("line=10", "line=29");
+    let off = FORM_BODY.replace("line=10", "line=29");
     assert_eq!(submit(&world, &off, None).await.status().as_u16(), 422);
     assert_eq!(world.get(RON, "pulls/1/reviews").await.body, json!([]));
 }

@@ -72,7 +72,7 @@ async fn old_repository_name_redirects_in_rest_and_git() {
     assert_eq!(world.get(EVE, "pulls/1").await.status, 404, "no redirect for outsiders");
     let moved = json!({ "new_owner": "other", "new_name": "app" });
     assert_eq!(world.post(BOT, "/repos/acme/next/transfer", moved).await.status, 202);
-    let world = world.restarted().await;
+    let world = world.restart().await;
     assert_eq!(world.get(RON, "pulls/1").await.status, 301);
     let info = format!("{}/acme/app.git/info/refs?service=git-upload-pack", world.forge.url());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -23,13 +23,13 @@ pub(crate) struct World {
     pub(crate) dir: TempDir,
 }
 
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn next(&self) -> Option<String> {
         let link = self.headers.get("link")?.to_str().unwrap();
         let next = link.split(", ").find(|part| part.ends_with("rel=\"next\""))?;
@@ -75,7 +75,7 @@ impl World {
     }
 
     /// Starts a new forge on the same folder.
-    pub(crate) async fn restarted(self) -> Self {
+    pub(crate) async fn restart(self) -> Self {
         self.forge.shutdown().await;
         let forge = start(&self.dir).await;
         Self { forge, dir: self.dir }
@@ -85,7 +85,7 @@ impl World {
         self.forge.commit(REPOSITORY, "job", BOT, &[("change.txt", &lines(changed), false)]).await.unwrap()
     }
 
-    pub(crate) async fn call(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn call(&self, who: &str, method: Method, path: &str, body: Option<Value>) -> Response {
         let url = match path.strip_prefix('/') {
             Some(path) => format!("{}/{path}", self.forge.api_url()),
             None if path.starts_with("http") => path.to_owned(),
@@ -100,26 +100,26 @@ impl World {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let text = answer.text().await.unwrap();
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Answer { status, headers, body }
+        Response { status, headers, body }
     }
 
-    pub(crate) async fn get(&self, who: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, who: &str, path: &str) -> Response {
         self.call(who, Method::GET, path, None).await
     }
 
-    pub(crate) async fn post(&self, who: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, who: &str, path: &str, body: Value) -> Response {
         self.call(who, Method::POST, path, Some(body)).await
     }
 
-    pub(crate) async fn patch(&self, who: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn patch(&self, who: &str, path: &str, body: Value) -> Response {
         self.call(who, Method::PATCH, path, Some(body)).await
     }
 
-    pub(crate) async fn put(&self, who: &str, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, who: &str, path: &str, body: Value) -> Response {
         self.call(who, Method::PUT, path, Some(body)).await
     }
 
-    pub(crate) async fn delete(&self, who: &str, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, who: &str, path: &str) -> Response {
         self.call(who, Method::DELETE, path, None).await
     }
 

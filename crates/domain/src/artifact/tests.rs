@@ -6,7 +6,7 @@ fn now() -> Timestamp {
     Timestamp::from_millis(1_000)
 }
 
-fn nothing() -> Artifacts {
+fn empty_artifacts() -> Artifacts {
     Artifacts::empty(JobId::new(format!("job_{}", "a".repeat(26))).unwrap(), 1, now())
 }
 
@@ -15,7 +15,7 @@ fn offer(kind: ArtifactKind, name: &str, size_bytes: u64) -> NewArtifact {
     NewArtifact { kind, name: ArtifactName::new(name).unwrap(), size_bytes, sha256 }
 }
 
-fn with(artifacts: &Artifacts, offer: &NewArtifact) -> Artifacts {
+fn reserve(artifacts: &Artifacts, offer: &NewArtifact) -> Artifacts {
     match artifacts.reserve(offer, now()) {
         Ok(ArtifactReservation::New(next, made)) => {
             assert_eq!(next.kept.last(), Some(&made));
@@ -28,49 +28,49 @@ fn with(artifacts: &Artifacts, offer: &NewArtifact) -> Artifacts {
 #[test]
 fn repeated_offer_is_idempotent_and_other_content_is_refused() {
     let patch = offer(ArtifactKind::Patch, "patch.diff", 12);
-    let one = with(&nothing(), &patch);
+    let one = reserve(&empty_artifacts(), &patch);
     assert_eq!(one.reserve(&patch, now()), Ok(ArtifactReservation::Existing(one.kept[0].clone())));
     let larger = NewArtifact { size_bytes: 13, ..patch.clone() };
     let other = NewArtifact { sha256: Sha256Hex::new("1".repeat(64)).unwrap(), ..patch.clone() };
     assert_eq!(one.reserve(&larger, now()), Err(ArtifactRefusal::Conflict));
     assert_eq!(one.reserve(&other, now()), Err(ArtifactRefusal::Conflict));
     // The same name with another kind is another artifact.
-    assert_eq!(with(&one, &offer(ArtifactKind::CheckOutput, "patch.diff", 12)).kept.len(), 2);
+    assert_eq!(reserve(&one, &offer(ArtifactKind::CheckOutput, "patch.diff", 12)).kept.len(), 2);
 }
 
 #[test]
 fn size_limits_are_exact_to_the_byte() {
     let whole = offer(ArtifactKind::AgentOutput, "a", MAX_SIZE_BYTES);
     let above = offer(ArtifactKind::AgentOutput, "a", MAX_SIZE_BYTES + 1);
-    assert_eq!(nothing().reserve(&above, now()), Err(ArtifactRefusal::TooLarge));
-    let mut all = with(&nothing(), &whole);
+    assert_eq!(empty_artifacts().reserve(&above, now()), Err(ArtifactRefusal::TooLarge));
+    let mut all = reserve(&empty_artifacts(), &whole);
     for name in ["b", "c", "d"] {
-        all = with(&all, &offer(ArtifactKind::AgentOutput, name, MAX_SIZE_BYTES));
+        all = reserve(&all, &offer(ArtifactKind::AgentOutput, name, MAX_SIZE_BYTES));
     }
     assert_eq!(all.size_bytes(), MAX_TOTAL_BYTES);
     assert_eq!(all.reserve(&offer(ArtifactKind::Patch, "e", 1), now()), Err(ArtifactRefusal::TotalTooLarge));
-    assert_eq!(with(&all, &offer(ArtifactKind::Patch, "e", 0)).kept.len(), 5);
+    assert_eq!(reserve(&all, &offer(ArtifactKind::Patch, "e", 0)).kept.len(), 5);
     // A repeat does not count again.
     assert!(matches!(all.reserve(&whole, now()), Ok(ArtifactReservation::Existing(_))));
 }
 
 #[test]
 fn attempt_has_at_most_fifty_artifacts() {
-    let mut all = nothing();
+    let mut all = empty_artifacts();
     for number in 0..MAX_COUNT {
-        all = with(&all, &offer(ArtifactKind::CheckOutput, &format!("check-{number}"), 1));
+        all = reserve(&all, &offer(ArtifactKind::CheckOutput, &format!("check-{number}"), 1));
     }
     assert_eq!(all.reserve(&offer(ArtifactKind::Patch, "patch.diff", 1), now()), Err(ArtifactRefusal::TooMany));
 }
 
 #[test]
 fn object_is_marked_stored_once() {
-    let one = with(&nothing(), &offer(ArtifactKind::Patch, "patch.diff", 12));
+    let one = reserve(&empty_artifacts(), &offer(ArtifactKind::Patch, "patch.diff", 12));
     let id = one.kept[0].id.clone();
     let seen = one.mark_stored(&id).unwrap();
     assert!(seen.kept[0].stored);
     assert_eq!(seen.mark_stored(&id), None);
-    assert_eq!(nothing().mark_stored(&id), None);
+    assert_eq!(empty_artifacts().mark_stored(&id), None);
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn kinds_serialize_to_their_names() {
 
 #[test]
 fn newest_checkpoint_is_listed_first() {
-    let mut all = nothing();
+    let mut all = empty_artifacts();
     for (kind, name) in [
         (ArtifactKind::Checkpoint, "checkpoint.tar.zst"),
         (ArtifactKind::Patch, "changes.patch"),
         (ArtifactKind::Checkpoint, "checkpoint-2.tar.zst"),
     ] {
-        all = with(&all, &offer(kind, name, 12));
+        all = reserve(&all, &offer(kind, name, 12));
     }
     let names: Vec<_> = all.checkpoints().map(|one| one.name.as_str()).collect();
     assert_eq!(names, ["checkpoint-2.tar.zst", "checkpoint.tar.zst"]);
@@ -107,7 +107,7 @@ fn newest_checkpoint_is_listed_first() {
 #[test]
 fn reservation_updates_the_time_of_the_list() {
     let later = Timestamp::from_millis(9_000);
-    let one = with(&nothing(), &offer(ArtifactKind::Patch, "patch.diff", 12));
+    let one = reserve(&empty_artifacts(), &offer(ArtifactKind::Patch, "patch.diff", 12));
     let Ok(ArtifactReservation::New(two, made)) = one.reserve(&offer(ArtifactKind::AgentOutput, "a", 12), later) else {
         panic!("no reservation")
     };

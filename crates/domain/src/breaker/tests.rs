@@ -3,44 +3,47 @@ use crate::story::{at, job_id, just_before, project_id};
 use crate::text::{Span, Until};
 use std::collections::BTreeSet;
 
-fn kite() -> RunnerId {
+fn runner_id() -> RunnerId {
     RunnerId::for_registration("token", "kite")
 }
 
-fn id() -> BreakerId {
+fn breaker_id() -> BreakerId {
     BreakerId { account: Account::Project(project_id()), capability: CLAUDE_CODE.into() }
 }
 
-fn by(job: &str, attempt: u32) -> AttemptRef {
+fn opened_by(job: &str, attempt: u32) -> AttemptRef {
     AttemptRef { job: job_id(job), attempt }
 }
 
-fn limit(ends: Option<u64>) -> AccountFault {
+fn limit_reached(ends: Option<u64>) -> AccountFault {
     AccountFault { cause: BreakerCause::LimitReached, ends_at: ends.map(at) }
 }
 
-fn failing() -> AccountFault {
+fn provider_unavailable() -> AccountFault {
     AccountFault { cause: BreakerCause::ProviderUnavailable, ends_at: None }
 }
 
 /// A breaker that attempt 1 of job `a` opened at 0 s for an hour.
-fn open() -> Breaker {
-    Breaker::record_fault(None, &id(), &limit(Some(3_600)), &by("a", 1), at(0)).unwrap()
+fn open_breaker() -> Breaker {
+    Breaker::record_fault(None, &breaker_id(), &limit_reached(Some(3_600)), &opened_by("a", 1), at(0)).unwrap()
 }
 
 #[test]
 fn only_account_failures_open_a_breaker() {
     let end = Some(at(60));
-    assert_eq!(AccountFault::from_failure(&Failure::AgentQuota { time: Until(end) }), Some(limit(Some(60))));
-    assert_eq!(AccountFault::from_failure(&Failure::AgentOverloaded { n: 3 }), Some(failing()));
-    assert_eq!(AccountFault::from_failure(&Failure::AgentUnreachable { reason: "refused".into() }), Some(failing()));
-    for other in [Failure::NoChanges {}, Failure::AgentBilling {}, Failure::AgentRefused {}, stalled()] {
+    assert_eq!(AccountFault::from_failure(&Failure::AgentQuota { time: Until(end) }), Some(limit_reached(Some(60))));
+    assert_eq!(AccountFault::from_failure(&Failure::AgentOverloaded { n: 3 }), Some(provider_unavailable()));
+    assert_eq!(
+        AccountFault::from_failure(&Failure::AgentUnreachable { reason: "refused".into() }),
+        Some(provider_unavailable())
+    );
+    for other in [Failure::NoChanges {}, Failure::AgentBilling {}, Failure::AgentRefused {}, provider_stalled()] {
         assert_eq!(AccountFault::from_failure(&other), None, "{other:?}");
     }
 }
 
 /// The failure of an agent that was stopped because it only retried its model.
-fn stalled() -> Failure {
+fn provider_stalled() -> Failure {
     Failure::ProviderStalled { limit: Span(900), event: "api_retry".into() }
 }
 
@@ -50,37 +53,37 @@ fn breaker_duration_follows_the_reported_end_or_backs_off() {
         let secs = |times| trouble.blocked_until(times, at(100)).since(at(100)).as_secs();
         assert_eq!([secs(1), secs(2), secs(3), secs(9)], expected, "{trouble:?}");
     };
-    check(limit(Some(1_000)), [900, 900, 900, 3_600]);
+    check(limit_reached(Some(1_000)), [900, 900, 900, 3_600]);
     // An end in the past still opens the breaker; otherwise a wrong clock would cause a retry loop.
-    check(limit(Some(50)), [60, 120, 240, 3_600]);
-    check(limit(Some(9_000_000)), [86_400; 4]);
-    check(limit(None), [300, 600, 1_200, 3_600]);
-    check(failing(), [300, 600, 1_200, 3_600]);
+    check(limit_reached(Some(50)), [60, 120, 240, 3_600]);
+    check(limit_reached(Some(9_000_000)), [86_400; 4]);
+    check(limit_reached(None), [300, 600, 1_200, 3_600]);
+    check(provider_unavailable(), [300, 600, 1_200, 3_600]);
 }
 
 #[test]
 fn limit_blames_the_key_and_an_outage_blames_the_runner() {
-    let (project, kite) = (project_id(), kite());
+    let (project, kite) = (project_id(), runner_id());
     let check = |trouble: AccountFault, key, runner, expected: Option<Account>| {
         assert_eq!(trouble.account(key, &project, runner), expected, "{trouble:?} {key:?} {runner:?}");
     };
     let (of_project, of_kite) = (Some(Account::Project(project.clone())), Some(Account::Runner(kite.clone())));
-    check(limit(None), KeyOwner::Project, Some(&kite), of_project.clone());
-    check(limit(None), KeyOwner::Project, None, of_project.clone());
-    check(failing(), KeyOwner::Project, None, of_project);
-    check(failing(), KeyOwner::Project, Some(&kite), of_kite.clone());
-    check(limit(None), KeyOwner::Runner, Some(&kite), of_kite.clone());
-    check(failing(), KeyOwner::Runner, Some(&kite), of_kite);
-    check(limit(None), KeyOwner::Runner, None, None);
+    check(limit_reached(None), KeyOwner::Project, Some(&kite), of_project.clone());
+    check(limit_reached(None), KeyOwner::Project, None, of_project.clone());
+    check(provider_unavailable(), KeyOwner::Project, None, of_project);
+    check(provider_unavailable(), KeyOwner::Project, Some(&kite), of_kite.clone());
+    check(limit_reached(None), KeyOwner::Runner, Some(&kite), of_kite.clone());
+    check(provider_unavailable(), KeyOwner::Runner, Some(&kite), of_kite);
+    check(limit_reached(None), KeyOwner::Runner, None, None);
 }
 
 #[test]
 fn breakers_to_check_include_every_blamed_account() {
-    let (project, kite) = (project_id(), kite());
+    let (project, kite) = (project_id(), runner_id());
     for key in [KeyOwner::Runner, KeyOwner::Project] {
         for runner in [None, Some(&kite)] {
             let asked = breaker_ids(key, CODEX, &project, runner);
-            for trouble in [limit(None), failing()] {
+            for trouble in [limit_reached(None), provider_unavailable()] {
                 let blamed = trouble.account(key, &project, runner);
                 assert!(
                     blamed.is_none_or(|account| asked.iter().any(|id| id.account == account)),
@@ -99,11 +102,11 @@ fn breakers_to_check_include_every_blamed_account() {
 
 #[test]
 fn breaker_id_parses_from_its_display_form() {
-    for account in [Account::Project(project_id()), Account::Runner(kite())] {
+    for account in [Account::Project(project_id()), Account::Runner(runner_id())] {
         let id = BreakerId { account, capability: CODEX.into() };
         assert_eq!(id.to_string().parse(), Ok(id));
     }
-    assert_eq!(id().to_string(), "project/acme/claude_code");
+    assert_eq!(breaker_id().to_string(), "project/acme/claude_code");
     for bad in ["", "project/acme", "project/acme/a/b", "team/acme/codex", "runner/kite/codex", "project/acme/A"] {
         assert!(bad.parse::<BreakerId>().is_err(), "{bad}");
     }
@@ -114,7 +117,7 @@ fn breaker_id_parses_from_its_display_form() {
 
 #[test]
 fn jobs_resume_one_by_one_within_the_spread() {
-    let open = open();
+    let open = open_breaker();
     let times: BTreeSet<_> = (0..200).map(|n| open.starts_at(&job_id(&n.to_string()))).collect();
     assert!(times.len() > 100, "{} different times", times.len());
     let last = open.until.plus(START_SPREAD);
@@ -127,7 +130,7 @@ fn jobs_resume_one_by_one_within_the_spread() {
 
 #[test]
 fn job_has_one_stable_reopening_time() {
-    let (open, job) = (open(), job_id("b"));
+    let (open, job) = (open_breaker(), job_id("b"));
     let time = open.starts_at(&job);
     assert_eq!(open.starts_at(&job), time);
     assert_eq!(longest_delay([&open], &job, just_before(time)), Some((&open, time)));
@@ -136,41 +139,49 @@ fn job_has_one_stable_reopening_time() {
 
 #[test]
 fn report_during_an_open_breaker_only_extends_its_end() {
-    let open = open();
-    let again = |trouble, by, now| Breaker::record_fault(Some(&open), &id(), &trouble, &by, at(now));
-    assert_eq!(again(limit(Some(3_600)), by("b", 1), 60), None);
-    assert_eq!(again(failing(), by("b", 1), 60), None);
-    assert_eq!(again(limit(Some(9_000)), by("a", 1), 60), None, "a repeat of the first report");
-    let later = again(limit(Some(7_200)), by("b", 1), 60).unwrap();
+    let open = open_breaker();
+    let again = |trouble, by, now| Breaker::record_fault(Some(&open), &breaker_id(), &trouble, &by, at(now));
+    assert_eq!(again(limit_reached(Some(3_600)), opened_by("b", 1), 60), None);
+    assert_eq!(again(provider_unavailable(), opened_by("b", 1), 60), None);
+    assert_eq!(again(limit_reached(Some(9_000)), opened_by("a", 1), 60), None, "a repeat of the first report");
+    let later = again(limit_reached(Some(7_200)), opened_by("b", 1), 60).unwrap();
     assert_eq!((later.until, later.times, later.opened), (at(7_200), 1, at(0)));
 }
 
 #[test]
 fn longest_report_sets_the_cause_and_is_idempotent() {
-    let short = Breaker::record_fault(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
-    let longer = Breaker::record_fault(Some(&short), &id(), &failing(), &by("b", 1), at(60)).unwrap();
-    let expected = Breaker { until: at(360), cause: BreakerCause::ProviderUnavailable, by: by("b", 1), ..short };
+    let short = Breaker::record_fault(None, &breaker_id(), &limit_reached(None), &opened_by("a", 1), at(0)).unwrap();
+    let longer =
+        Breaker::record_fault(Some(&short), &breaker_id(), &provider_unavailable(), &opened_by("b", 1), at(60))
+            .unwrap();
+    let expected = Breaker { until: at(360), cause: BreakerCause::ProviderUnavailable, by: opened_by("b", 1), ..short };
     assert_eq!(longer, expected);
-    assert_eq!(Breaker::record_fault(Some(&longer), &id(), &limit(Some(9_000)), &by("b", 1), at(61)), None);
+    assert_eq!(
+        Breaker::record_fault(Some(&longer), &breaker_id(), &limit_reached(Some(9_000)), &opened_by("b", 1), at(61)),
+        None
+    );
 }
 
 #[test]
 fn failure_within_an_hour_of_the_end_raises_the_count() {
-    let short = Breaker::record_fault(None, &id(), &limit(None), &by("a", 1), at(0)).unwrap();
+    let short = Breaker::record_fault(None, &breaker_id(), &limit_reached(None), &opened_by("a", 1), at(0)).unwrap();
     assert_eq!(short.until, at(300));
-    let next = |now| Breaker::record_fault(Some(&short), &id(), &failing(), &by("b", 1), now).unwrap();
+    let next = |now| {
+        Breaker::record_fault(Some(&short), &breaker_id(), &provider_unavailable(), &opened_by("b", 1), now).unwrap()
+    };
     let forgotten = short.until.plus(Duration::from_secs(3_600));
     let times = [just_before(short.until), short.until, just_before(forgotten), forgotten].map(|now| next(now).times);
     assert_eq!(times, [1, 2, 2, 1]);
     assert_eq!(short.expires_at(), forgotten, "the table may delete it");
     let stored = Breaker { rev: 4, ..short };
-    let again = Breaker::record_fault(Some(&stored), &id(), &limit(None), &by("b", 1), at(310)).unwrap();
+    let again =
+        Breaker::record_fault(Some(&stored), &breaker_id(), &limit_reached(None), &opened_by("b", 1), at(310)).unwrap();
     assert_eq!((again.until, again.rev), (at(910), 4), "replaces the revision that was read");
 }
 
 #[test]
 fn longest_of_several_breakers_holds_a_job_back() {
-    let (open, job) = (open(), job_id("c"));
+    let (open, job) = (open_breaker(), job_id("c"));
     let later = Breaker { until: at(5_000), ..open.clone() };
     assert_eq!(longest_delay([], &job, at(10)), None);
     let (first, last) = (open.starts_at(&job), later.starts_at(&job));
@@ -183,7 +194,7 @@ fn longest_of_several_breakers_holds_a_job_back() {
 
 #[test]
 fn wait_sentence_names_the_account_or_provider() {
-    let open = open();
+    let open = open_breaker();
     assert_eq!(
         open.wait_reason(at(3_600)).sentence(),
         "The model account's limit is used up until 2026-11-20 07:00 UTC."

@@ -2,7 +2,7 @@ use super::*;
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::job::{End, JobStatus};
-use crate::story::{self, active, at, finished, project_id, ready};
+use crate::story::{self, active, at, finish, project_id, ready};
 
 const DOLLAR: u64 = 1_000_000;
 
@@ -55,7 +55,7 @@ fn budget_without_limits_refuses_and_reserves_nothing() {
 
 #[test]
 fn charge_condition_agrees_with_the_guard() {
-    let job = reserving();
+    let job = job_with_reservation();
     let charge = budget().charge(&job).unwrap();
     for jobs in 0..4 {
         for taken in [0, 5, 6, 7, 10].map(|dollars| dollars * DOLLAR).into_iter().chain([6 * DOLLAR + 1]) {
@@ -88,7 +88,7 @@ fn budget_day_is_a_utc_day() {
     assert!(matches!(reason, Some(Reason::BudgetExhausted { time, .. }) if time == day.end()));
 }
 
-fn reserving() -> Job {
+fn job_with_reservation() -> Job {
     Job { reserved: budget().reserve(at(0)), ..ready() }
 }
 
@@ -101,24 +101,25 @@ fn check_returned(job: &Job, jobs: u32, spent: u64) {
 
 #[test]
 fn reservation_is_returned_when_the_job_ends() {
-    let working = Job { reserved: reserving().reserved, ..active(JobStatus::Executing) };
-    for job in [&reserving(), &working, &working.requeue(at(250)).unwrap()] {
+    let working = Job { reserved: job_with_reservation().reserved, ..active(JobStatus::Executing) };
+    for job in [&job_with_reservation(), &working, &working.requeue(at(250)).unwrap()] {
         assert_eq!(job.refund(), None, "{:?}", job.status);
     }
-    let failed = finished(&working, End::Failed(story::no_changes(), None));
+    let failed = finish(&working, End::Failed(story::no_changes(), None));
     check_returned(&failed, 0, 0);
     check_returned(&failed.with_cost(3 * DOLLAR), 0, 3 * DOLLAR);
     // Spending above the reservation still counts.
-    check_returned(&finished(&working, End::Cancelled).with_cost(9 * DOLLAR), 0, 9 * DOLLAR);
+    check_returned(&finish(&working, End::Cancelled).with_cost(9 * DOLLAR), 0, 9 * DOLLAR);
 }
 
 #[test]
 fn job_without_agent_work_returns_its_daily_place() {
     let why = "nobody is there".into();
-    let given_up = reserving().fail(Failure::NeverClaimed { limit: crate::text::Span(60), why }, at(9)).unwrap();
+    let given_up =
+        job_with_reservation().fail(Failure::NeverClaimed { limit: crate::text::Span(60), why }, at(9)).unwrap();
     check_returned(&given_up, 1, 0);
-    let preparing = Job { reserved: reserving().reserved, ..active(JobStatus::Preparing) };
-    check_returned(&finished(&preparing, End::Failed(story::crashed(), None)), 1, 0);
+    let preparing = Job { reserved: job_with_reservation().reserved, ..active(JobStatus::Preparing) };
+    check_returned(&finish(&preparing, End::Failed(story::runner_crashed(), None)), 1, 0);
 }
 
 #[test]

@@ -11,22 +11,22 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Code, sentence and help of one row.
-type Said = (&'static str, String, String);
+type RowText = (&'static str, String, String);
 
-fn of_reason(reason: &Reason) -> Said {
+fn reason_text(reason: &Reason) -> RowText {
     (reason.code(), reason.sentence(), reason.help())
 }
 
-fn of_wait(wait: &Wait) -> Said {
+fn wait_text(wait: &Wait) -> RowText {
     (wait.code(), wait.sentence(), wait.help())
 }
 
-fn of_failure(failure: &Failure) -> Said {
+fn failure_text(failure: &Failure) -> RowText {
     (failure.code(), failure.sentence(), failure.help())
 }
 
 #[track_caller]
-fn check((code, sentence, help): Said) {
+fn check((code, sentence, help): RowText) {
     assert!(code.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
     for text in [&sentence, &help] {
         assert!(text.chars().count() <= 140, "{code} is too long: {text}");
@@ -37,9 +37,9 @@ fn check((code, sentence, help): Said) {
 
 #[test]
 fn every_row_has_a_short_sentence_and_help() {
-    let reasons = Reason::samples().iter().map(of_reason).collect::<Vec<_>>();
-    let waits = Wait::samples().iter().map(of_wait).collect::<Vec<_>>();
-    let failures = Failure::samples().iter().map(of_failure).collect::<Vec<_>>();
+    let reasons = Reason::samples().iter().map(reason_text).collect::<Vec<_>>();
+    let waits = Wait::samples().iter().map(wait_text).collect::<Vec<_>>();
+    let failures = Failure::samples().iter().map(failure_text).collect::<Vec<_>>();
     for said in [reasons, waits, failures].into_iter().flatten() {
         assert!(!said.1.contains(['{', '}']) && !said.2.contains(['{', '}']), "unfilled fact: {said:?}");
         check(said);
@@ -110,7 +110,7 @@ fn branch_protected_quotes_the_forge_and_parses_without_it() {
 }
 
 /// Text that a request body, a ticket tool, an agent or AWS may contain.
-fn hostile() -> impl Strategy<Value = String> {
+fn hostile_text() -> impl Strategy<Value = String> {
     prop_oneof![
         any::<String>(),
         "[\\PC\\n\\r\\t\\x00-\\x1f\\x7f-\\u{9f}\u{202e}]{0,300}",
@@ -163,24 +163,24 @@ proptest! {
 
     #[test]
     fn hostile_facts_keep_sentences_well_formed(
-        text in hostile(), n in prop_oneof![0..9u64, any::<u64>(), Just(u64::MAX)],
+        text in hostile_text(), n in prop_oneof![0..9u64, any::<u64>(), Just(u64::MAX)],
     ) {
         for reason in hostile_rows(Reason::samples(), &text, n) {
-            check(of_reason(&reason));
-            check(of_reason(&reason.clipped()));
+            check(reason_text(&reason));
+            check(reason_text(&reason.clipped()));
         }
         for failure in hostile_rows(Failure::samples(), &text, n) {
-            check(of_failure(&failure));
-            check(of_failure(&failure.clipped()));
+            check(failure_text(&failure));
+            check(failure_text(&failure.clipped()));
         }
         for wait in hostile_rows(Wait::samples(), &text, n) {
-            check(of_wait(&wait));
-            check(of_wait(&wait.clipped()));
+            check(wait_text(&wait));
+            check(wait_text(&wait.clipped()));
         }
     }
 
     #[test]
-    fn clipped_codes_are_small_and_clipping_is_idempotent(text in hostile()) {
+    fn clipped_codes_are_small_and_clipping_is_idempotent(text in hostile_text()) {
         for failure in hostile_rows(Failure::samples(), &text, 3) {
             let cut = failure.clipped();
             prop_assert_eq!(cut.clone().clipped(), cut.clone());
@@ -194,7 +194,7 @@ proptest! {
     }
 
     #[test]
-    fn clipped_text_is_printable_and_within_its_limit(text in hostile(), most in 1..300usize) {
+    fn clipped_text_is_printable_and_within_its_limit(text in hostile_text(), most in 1..300usize) {
         let said = truncate(&text, most);
         prop_assert!(said.chars().count() <= most && !said.contains(char::is_control));
         let hides = said.contains(['\u{202e}', '\u{200b}', '\u{2028}', '\u{feff}']);

@@ -3,8 +3,8 @@ use crate::failure::Failure;
 use crate::hook::Ingress;
 use crate::pull_request::Note;
 use crate::story::{
-    TRIGGER, active, asking, at, crashed, entry, job_id, linked, no_changes, planned, project_id, pull_request_id,
-    ready, repository, settings, ticket_in,
+    TRIGGER, active, at, awaiting_input_job, entry, job_id, linked_pull_request, no_changes, plan_job, project_id,
+    pull_request_id, ready, repository, runner_crashed, settings, ticket_in,
 };
 use crate::ticket::Badge;
 
@@ -23,7 +23,7 @@ fn ready_job_on_runners_is_ordered_by_age() {
 #[test]
 fn adopting_jobs_are_ordered_before_all_others() {
     let made = |secs| Job { place: Placement::Runners, created: at(secs), ..ready() };
-    let adopts = |secs| Job { adopts: Some(crashed()), ..made(secs) };
+    let adopts = |secs| Job { adopts: Some(runner_crashed()), ..made(secs) };
     let order = |offered: &Job| match job(offered) {
         Some(Due::Ready { order, class }) => {
             assert_eq!(class, offered.class, "it stays in its class");
@@ -46,7 +46,7 @@ fn not_before_delays_the_due_time() {
 
 #[test]
 fn suspended_job_is_due_after_the_limit_of_its_project() {
-    let mut short = asking();
+    let mut short = awaiting_input_job();
     short.policy.input_secs = Some(600);
     check(&short, Some(at(850)));
     // A job without its question is still due.
@@ -99,7 +99,7 @@ fn items_spread_over_all_shards_and_never_move() {
 
 #[test]
 fn crash_is_a_platform_failure_and_no_changes_is_not() {
-    assert!(crashed().is_platform() && !no_changes().is_platform());
+    assert!(runner_crashed().is_platform() && !no_changes().is_platform());
     assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 12);
 }
 
@@ -113,7 +113,7 @@ fn held_entry_is_due_in_the_row_of_its_project() {
     let mut unsynced = waiting.clone();
     unsynced.wanted.version += 1;
     assert_eq!(ticket(&unsynced), Some(Due::At(Timestamp::from_millis(0))));
-    let (_, locked) = planned(&settings(), job_id("j"), &waiting, at(0));
+    let (_, locked) = plan_job(&settings(), job_id("j"), &waiting, at(0));
     assert_eq!((ticket(&locked), locked.held), (None, false));
     assert_eq!(ticket(&waiting.drop_entry(&settings())), None);
 }
@@ -138,7 +138,7 @@ fn entry_is_due_at_once_despite_deferred_reviews() {
 
 #[test]
 fn pull_request_is_due_until_its_note_is_written() {
-    let mut told = linked();
+    let mut told = linked_pull_request();
     assert_eq!(pull_request(&told), None);
     told.set_note(Note::job_created(job_id("j")));
     assert_eq!(pull_request(&told), Some(Due::At(Timestamp::from_millis(0))));

@@ -3,10 +3,10 @@ use crate::id::ProjectId;
 use crate::job::Placement;
 use crate::key_of::KeyOwner;
 use crate::runner::Drain;
-use crate::story::{at, crashed, job_id, project_id, ready, runner, slot};
+use crate::story::{at, job_id, project_id, ready, runner, runner_crashed, slot};
 use std::collections::BTreeSet;
 
-fn words(words: &str) -> BTreeSet<String> {
+fn word_set(words: &str) -> BTreeSet<String> {
     words.split_whitespace().map(str::to_owned).collect()
 }
 
@@ -16,25 +16,25 @@ fn member(name: &str, capabilities: &str, labels: &str) -> Member {
     let profile = Profile {
         id: runner.id.clone(),
         name: name.into(),
-        capabilities: words(capabilities),
-        labels: words(labels),
+        capabilities: word_set(capabilities),
+        labels: word_set(labels),
         version: "0.1.0".into(),
         projects: Some(BTreeSet::from([project_id()])),
     };
     Member { runner, profile }
 }
 
-fn busy(mut member: Member) -> Member {
+fn with_busy_slots(mut member: Member) -> Member {
     member.runner.slots = ["a", "b"].map(|name| (job_id(name), slot(name, 1))).into();
     member
 }
 
-fn draining(mut member: Member) -> Member {
+fn with_drain(mut member: Member) -> Member {
     member.runner.drain = Some(Drain { by: "ana".into(), at: at(1), acknowledged: None });
     member
 }
 
-fn silent(mut member: Member) -> Member {
+fn with_old_heartbeat(mut member: Member) -> Member {
     member.runner.last_heartbeat = at(700);
     member
 }
@@ -47,7 +47,7 @@ fn check(members: &[Member], expected: Wait) {
 
 #[track_caller]
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
-    let needs = ClassRequirements { capability: "command".into(), labels: words(labels), key: KeyOwner::Runner };
+    let needs = ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
     let fleet = Fleet { members, needs: &needs, jobs_ahead: 4, breakers: &[] };
     let job = Job { place: Placement::Runners, ready_since: at(960), ..ready() };
     assert_eq!(crate::why::wait_reason(&job, Some(&fleet), at(1_000)), Some(expected));
@@ -58,12 +58,18 @@ fn first_obstacle_is_the_wait() {
     let project = project_id();
     let good = || member("kite", "command", "gpu");
     check(&[], Wait::NoRunner { project: project.clone() });
-    check(&[silent(good()), silent(member("gull", "codex", ""))], Wait::NoOnlineRunner { project, ago: Span(300) });
-    check(&[member("gull", "codex", "gpu"), silent(good())], Wait::NoCapability { capability: "command".into(), n: 1 });
+    check(
+        &[with_old_heartbeat(good()), with_old_heartbeat(member("gull", "codex", ""))],
+        Wait::NoOnlineRunner { project, ago: Span(300) },
+    );
+    check(
+        &[member("gull", "codex", "gpu"), with_old_heartbeat(good())],
+        Wait::NoCapability { capability: "command".into(), n: 1 },
+    );
     check(&[member("gull", "command", "eu")], Wait::NoLabel { label: "gpu".into() });
-    check(&[draining(good()), member("gull", "codex", "gpu")], Wait::RunnersPaused { n: 1, name: "kite".into() });
-    check(&[busy(good()), draining(good())], Wait::SlotsBusy { total: 2, n: 1, m: 4 });
-    check(&[busy(good()), good()], Wait::StartingNow { ago: Span(40) });
+    check(&[with_drain(good()), member("gull", "codex", "gpu")], Wait::RunnersPaused { n: 1, name: "kite".into() });
+    check(&[with_busy_slots(good()), with_drain(good())], Wait::SlotsBusy { total: 2, n: 1, m: 4 });
+    check(&[with_busy_slots(good()), good()], Wait::StartingNow { ago: Span(40) });
 }
 
 #[test]
@@ -71,8 +77,8 @@ fn wait_counts_all_runners_with_the_obstacle() {
     let good = |name| member(name, "command", "gpu");
     let other = |name| member(name, "codex", "gpu");
     check(&[other("kite"), other("gull")], Wait::NoCapability { capability: "command".into(), n: 2 });
-    check(&[draining(good("kite")), draining(good("gull"))], Wait::RunnersPaused { n: 2, name: "kite".into() });
-    check(&[busy(good("kite")), busy(good("gull"))], Wait::SlotsBusy { total: 4, n: 2, m: 4 });
+    check(&[with_drain(good("kite")), with_drain(good("gull"))], Wait::RunnersPaused { n: 2, name: "kite".into() });
+    check(&[with_busy_slots(good("kite")), with_busy_slots(good("gull"))], Wait::SlotsBusy { total: 4, n: 2, m: 4 });
 }
 
 #[test]
@@ -114,11 +120,11 @@ fn job_waits_when_breakers_block_all_available_runners() {
     assert_eq!(wait(&members, std::slice::from_ref(&kite)), Some(Wait::StartingNow { ago: Span(40) }));
     let both = [kite.clone(), gull];
     assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: both[1].starts_at(&job.id) }));
-    let with_one_busy = [members[0].clone(), busy(members[1].clone())];
+    let with_one_busy = [members[0].clone(), with_busy_slots(members[1].clone())];
     let until = kite.starts_at(&job.id);
     assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: until }));
     // An adopting job needs no model.
-    let adopts = Job { adopts: Some(crashed()), ..job.clone() };
+    let adopts = Job { adopts: Some(runner_crashed()), ..job.clone() };
     let fleet = Fleet { members: &members, needs: &needs, jobs_ahead: 0, breakers: &both };
     assert_eq!(crate::why::wait_reason(&adopts, Some(&fleet), at(1_000)), Some(Wait::StartingNow { ago: Span(40) }));
 }

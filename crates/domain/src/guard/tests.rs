@@ -1,4 +1,4 @@
-mod later;
+mod later_guards;
 mod repeats;
 
 use super::*;
@@ -22,21 +22,21 @@ impl Case {
         case
     }
 
-    fn ticket(&mut self) -> &mut Ticket {
+    fn ticket_mut(&mut self) -> &mut Ticket {
         self.facts.ticket.as_mut().unwrap()
     }
 
-    fn settings(&mut self) -> &mut crate::project::Settings {
+    fn settings_mut(&mut self) -> &mut crate::project::Settings {
         &mut self.facts.project.as_mut().unwrap().settings
     }
 }
 
 /// A known ticket moves from Todo to the trigger status, and every guard passes.
-fn entering() -> Case {
+fn accepted_entry() -> Case {
     Case { event: event("e1", TRIGGER, 500), facts: facts(Some(ticket_in(TODO))) }
 }
 
-fn first(reason: Reason, status_before: Option<&str>) -> Option<FirstDecision> {
+fn first_answer(reason: Reason, status_before: Option<&str>) -> Option<FirstDecision> {
     Some(FirstDecision {
         reason,
         status_before: status_before.map(str::to_owned),
@@ -45,17 +45,17 @@ fn first(reason: Reason, status_before: Option<&str>) -> Option<FirstDecision> {
     })
 }
 
-fn auto_create_was_off() -> Reason {
+fn auto_create_off() -> Reason {
     Reason::AutoCreateOff { project: project_id() }
 }
 
 /// Entry `e1` was refused because auto-create was off. Its snapshot is stored, and auto-create is on now.
-fn redelivered() -> Case {
-    entering().with(|case| {
-        case.facts.first_decision = first(auto_create_was_off(), Some(TODO));
-        case.ticket().status = TRIGGER.into();
-        case.ticket().seen_at = at(500);
-        case.ticket().seen_event = Some(event_id("e1"));
+fn redelivery() -> Case {
+    accepted_entry().with(|case| {
+        case.facts.first_decision = first_answer(auto_create_off(), Some(TODO));
+        case.ticket_mut().status = TRIGGER.into();
+        case.ticket_mut().seen_at = at(500);
+        case.ticket_mut().seen_event = Some(event_id("e1"));
     })
 }
 
@@ -70,16 +70,16 @@ type Change = fn(&mut Case);
 const CONDITIONS: [(&str, Change); 12] = [
     ("not_trigger_status", |case| case.event.status = DOING.into()),
     ("repeat", |case| {
-        case.facts.first_decision = first(Reason::Accepted { job: job_id("j0") }, None);
+        case.facts.first_decision = first_answer(Reason::Accepted { job: job_id("j0") }, None);
     }),
-    ("stale_event", |case| case.ticket().seen_at = at(501)),
-    ("echo", |case| case.ticket().written = Some(case.event.status.clone())),
-    ("status_unchanged", |case| case.ticket().status = case.event.status.clone()),
-    ("auto_create_off", |case| case.settings().auto_create = false),
-    ("job_active", |case| case.ticket().active_job = Some(job_id("j0"))),
-    ("project_held", |case| case.settings().held_by = Some("ann".into())),
+    ("stale_event", |case| case.ticket_mut().seen_at = at(501)),
+    ("echo", |case| case.ticket_mut().written = Some(case.event.status.clone())),
+    ("status_unchanged", |case| case.ticket_mut().status = case.event.status.clone()),
+    ("auto_create_off", |case| case.settings_mut().auto_create = false),
+    ("job_active", |case| case.ticket_mut().active_job = Some(job_id("j0"))),
+    ("project_held", |case| case.settings_mut().held_by = Some("ann".into())),
     ("budget_exhausted", |case| {
-        case.settings().budget.jobs_per_day = Some(3);
+        case.settings_mut().budget.jobs_per_day = Some(3);
         case.facts.usage.jobs = 3;
     }),
     ("ticket_without_repository", |case| {
@@ -91,11 +91,11 @@ const CONDITIONS: [(&str, Change); 12] = [
     ("unknown_project", |case| case.facts.project = None),
 ];
 
-fn names() -> Vec<&'static str> {
+fn guard_names() -> Vec<&'static str> {
     TICKET_GUARDS.iter().map(|(name, _)| *name).collect()
 }
 
-fn fires(name: &str, case: &Case) -> bool {
+fn refuses(name: &str, case: &Case) -> bool {
     let (_, guard) = TICKET_GUARDS.iter().find(|(guard, _)| *guard == name).unwrap();
     guard(&case.event, &case.facts).is_some()
 }
@@ -111,7 +111,7 @@ fn check(case: &Case, code: &str, follow: FollowUp) {
 fn check_alone(case: &Case, reason: Reason, follow: FollowUp) {
     let decision = decide(&case.event, &case.facts);
     assert_eq!(decision, Decision { reason, follow_up: follow });
-    let firing: Vec<_> = names().into_iter().filter(|name| fires(name, case)).collect();
+    let firing: Vec<_> = guard_names().into_iter().filter(|name| refuses(name, case)).collect();
     assert_eq!(firing, [decision.reason.code()], "another guard refused too");
 }
 
@@ -123,14 +123,14 @@ fn check_accepted(case: &Case) {
 #[test]
 fn guards_are_in_the_published_order() {
     assert_eq!(
-        names().join(" "),
+        guard_names().join(" "),
         "unknown_project repeat stale_event echo not_trigger_status status_unchanged auto_create_off job_active project_held budget_exhausted ticket_without_repository repository_not_integrated",
     );
 }
 
 #[test]
 fn entry_that_passes_all_guards_gets_its_job() {
-    let case = entering();
+    let case = accepted_entry();
     let job = JobId::for_entry(&project_id(), &key(), &entry("e1", 500));
     assert_eq!(
         decide(&case.event, &case.facts),
@@ -146,8 +146,8 @@ fn first_of_any_set_of_conditions_decides() {
         if has("ticket_without_repository") && has("repository_not_integrated") {
             continue;
         }
-        let case = picked.iter().fold(entering(), |case, (_, change)| case.with(change));
-        let expected = names().into_iter().find(|name| has(name)).unwrap();
+        let case = picked.iter().fold(accepted_entry(), |case, (_, change)| case.with(change));
+        let expected = guard_names().into_iter().find(|name| has(name)).unwrap();
         assert_eq!(
             decide(&case.event, &case.facts).reason.code(),
             expected,
@@ -168,33 +168,33 @@ fn each_guard_refuses_with_its_reason_and_effect() {
         (Reason::AutoCreateOff { project: project.clone() }, UpdateTicket),
         (Reason::JobActive { ticket: ticket.clone(), job: job_id("j0") }, QueueEntry),
         (Reason::ProjectHeld { project: project.clone(), who: "ann".into() }, HoldEntry),
-        (no_job_left(), HoldEntry),
+        (job_budget_exhausted(), HoldEntry),
         (Reason::TicketWithoutRepository { ticket }, UpdateTicket),
         (Reason::RepositoryNotIntegrated { repo: other_repository(), project }, UpdateTicket),
     ] {
         let (_, change) = CONDITIONS.iter().find(|(name, _)| *name == reason.code()).unwrap();
-        check_alone(&entering().with(change), reason, follow);
+        check_alone(&accepted_entry().with(change), reason, follow);
     }
-    check_accepted(&entering().with(|case| case.facts.ticket = None));
+    check_accepted(&accepted_entry().with(|case| case.facts.ticket = None));
 }
 
 #[test]
 fn only_the_trigger_status_starts_jobs() {
-    let to = |status: &str| entering().with(|case| case.event.status = status.into());
+    let to = |status: &str| accepted_entry().with(|case| case.event.status = status.into());
     check(&to("ai processing"), "not_trigger_status", FollowUp::UpdateTicket);
     check_accepted(&to(TRIGGER));
-    check_accepted(&to(DOING).with(|case| case.settings().statuses.trigger = DOING.into()));
+    check_accepted(&to(DOING).with(|case| case.settings_mut().statuses.trigger = DOING.into()));
 }
 
 /// An entry on a day with this many of three allowed jobs.
 fn with_jobs_today(jobs: u32) -> Case {
-    entering().with(|case| {
-        case.settings().budget.jobs_per_day = Some(3);
+    accepted_entry().with(|case| {
+        case.settings_mut().budget.jobs_per_day = Some(3);
         case.facts.usage.jobs = jobs;
     })
 }
 
-fn no_job_left() -> Reason {
+fn job_budget_exhausted() -> Reason {
     let (used, limit) = ("3".into(), "3 jobs".into());
     Reason::BudgetExhausted { project: project_id(), used, limit, time: with_jobs_today(3).facts.usage.day.end() }
 }
@@ -202,7 +202,7 @@ fn no_job_left() -> Reason {
 #[test]
 fn entry_waits_when_the_daily_jobs_are_used_up() {
     check_accepted(&with_jobs_today(2));
-    check_accepted(&with_jobs_today(3).with(|case| case.settings().budget.jobs_per_day = None));
+    check_accepted(&with_jobs_today(3).with(|case| case.settings_mut().budget.jobs_per_day = None));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn waiting_entry_is_stored_again_only_when_newer() {
     };
     check(&wait("e1"), "budget_exhausted", FollowUp::Nothing);
     check(&wait("e0"), "budget_exhausted", FollowUp::HoldEntry);
-    let held = |name| wait(name).with(|case| case.settings().held_by = Some("ann".into()));
+    let held = |name| wait(name).with(|case| case.settings_mut().held_by = Some("ann".into()));
     check(&held("e1"), "project_held", FollowUp::Nothing);
     check(&held("e0"), "project_held", FollowUp::HoldEntry);
     // The waiting entry starts once every guard passes.
@@ -226,9 +226,9 @@ fn waiting_entry_is_stored_again_only_when_newer() {
 
 #[test]
 fn record_has_the_facts_of_the_decision() {
-    let case = redelivered().with(|case| {
-        case.ticket().active_job = Some(job_id("j0"));
-        case.settings().held_by = Some("ann".into());
+    let case = redelivery().with(|case| {
+        case.ticket_mut().active_job = Some(job_id("j0"));
+        case.settings_mut().held_by = Some("ann".into());
         case.event.previous_status = Some(DOING.into());
     });
     assert_eq!(

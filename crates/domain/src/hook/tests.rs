@@ -1,5 +1,5 @@
 mod forges;
-mod looks;
+mod polls;
 
 use super::*;
 use crate::decision::Reason;
@@ -41,13 +41,13 @@ fn missing_ticket_is_no_answer_once_one_is_linked() {
     assert!(is_decided_for_linked(Some(&Reason::OwnReview {})) && !is_decided_for_linked(None));
 }
 
-fn of_a_repository() -> Webhook {
+fn repository_hook() -> Webhook {
     Webhook { base_url: Some("https://pullyard.example/".into()), ..crate::story::hook() }
 }
 
 #[test]
 fn hook_path_names_the_forge_and_github_is_the_default() {
-    let of = |forge| Webhook { forge, ..of_a_repository() };
+    let of = |forge| Webhook { forge, ..repository_hook() };
     for (forge, path, stored) in [
         (ForgeKind::GitHub, "/webhooks/github/acme", serde_json::Value::Null),
         (ForgeKind::Bitbucket, "/webhooks/bitbucket/acme", "bitbucket".into()),
@@ -61,7 +61,7 @@ fn hook_path_names_the_forge_and_github_is_the_default() {
 
 #[test]
 fn repository_hook_covers_only_its_repository() {
-    let mut hook = of_a_repository();
+    let mut hook = repository_hook();
     assert!(hook.covers_repository(99) && !hook.covers_repository(10));
     assert_eq!(hook.url().as_deref(), Some("https://pullyard.example/webhooks/github/acme"));
     hook.kind = WebhookScope::App {};
@@ -72,26 +72,26 @@ fn repository_hook_covers_only_its_repository() {
     assert_eq!(hook.projects().map(ProjectId::as_str).collect::<Vec<_>>(), ["acme", "neighbour"]);
 }
 
-fn polled(gone_at: Option<i64>) -> Poll {
+fn poll(gone_at: Option<i64>) -> Poll {
     Poll { gone_at: gone_at.map(at), next: at(0), rev: 3, ..Poll::new(&crate::story::repository(), at(0)) }
 }
 
 #[test]
 fn deletion_noted_during_a_poll_survives_its_answer() {
     for before in [None, Some(1), Some(5)] {
-        let gone = polled(before).mark_gone(at(6)).unwrap();
-        assert_eq!(gone, polled(Some(6)), "{before:?}");
+        let gone = poll(before).mark_gone(at(6)).unwrap();
+        assert_eq!(gone, poll(Some(6)), "{before:?}");
         assert_eq!(gone.mark_present(at(5), at(9)), None, "{before:?}");
     }
-    assert_eq!(polled(Some(6)).mark_gone(at(6)), None);
-    assert_eq!(polled(Some(7)).mark_gone(at(6)), None);
+    assert_eq!(poll(Some(6)).mark_gone(at(6)), None);
+    assert_eq!(poll(Some(7)).mark_gone(at(6)), None);
 }
 
 #[test]
 fn poll_clears_only_deletions_noted_before_it_asked() {
-    let there = Poll { next: at(9), ..polled(None) };
+    let there = Poll { next: at(9), ..poll(None) };
     let check = |gone_at: Option<i64>, expected: Option<&Poll>| {
-        assert_eq!(polled(gone_at).mark_present(at(5), at(9)).as_ref(), expected, "{gone_at:?}");
+        assert_eq!(poll(gone_at).mark_present(at(5), at(9)).as_ref(), expected, "{gone_at:?}");
     };
     check(None, None);
     check(Some(4), Some(&there));

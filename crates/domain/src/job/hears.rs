@@ -56,15 +56,15 @@ impl JobStatus {
 mod tests {
     use super::*;
     use crate::job::{DesiredState, Suspension};
-    use crate::story::{active, at, crashed, fence, yielded};
+    use crate::story::{active, at, fence, runner_crashed, suspend_report};
 
-    fn told(inputs: u32) -> Job {
+    fn job_with_inputs(inputs: u32) -> Job {
         (0..inputs).fold(active(JobStatus::Executing), |job, _| job.resume_with_input(at(240)).unwrap())
     }
 
     #[test]
     fn acknowledged_inputs_are_clamped_and_never_decrease() {
-        let job = told(2);
+        let job = job_with_inputs(2);
         let fence = fence(&job, 1, "c1");
         let one = job.acknowledge_inputs(&fence, 1).unwrap();
         assert_eq!(
@@ -81,9 +81,9 @@ mod tests {
 
     #[test]
     fn attempt_without_its_lease_acknowledges_nothing() {
-        let job = told(1);
+        let job = job_with_inputs(1);
         assert_eq!(job.acknowledge_inputs(&fence(&job, 1, "other"), 1), Err(TransitionRefusal::LeaseLost));
-        let gone = job.suspend(&fence(&job, 1, "c1"), &yielded(Suspension::Pause, 1), at(250)).unwrap();
+        let gone = job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 1), at(250)).unwrap();
         assert_eq!(
             (gone.heard, gone.acknowledge_inputs(&fence(&job, 1, "c1"), 1)),
             (1, Err(TransitionRefusal::LeaseLost))
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn push_is_refused_before_all_inputs_are_read() {
-        let job = told(1);
+        let job = job_with_inputs(1);
         let fence = fence(&job, 1, "c1");
         assert_eq!(job.begin_push(&fence, 0, at(250)), Err(TransitionRefusal::NewerInput));
         let pushing = job.begin_push(&fence, 1, at(250)).unwrap();
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn cancel_precedes_unread_inputs() {
-        let job = Job { want: DesiredState::Cancel, ..told(1) };
+        let job = Job { want: DesiredState::Cancel, ..job_with_inputs(1) };
         assert_eq!(job.begin_push(&fence(&job, 1, "c1"), 0, at(250)), Err(TransitionRefusal::StopRequested));
     }
 
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn delivery_hint_of_an_adopting_job_names_no_agent() {
-        let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(400)).unwrap();
+        let adopting = active(JobStatus::Syncing).requeue_to_adopt(runner_crashed(), at(400)).unwrap();
         assert!(adopting.delivery_hint().unwrap().starts_with("No agent works on this job"));
-        let ended = adopting.fail(crashed(), at(500)).unwrap();
+        let ended = adopting.fail(runner_crashed(), at(500)).unwrap();
         assert_eq!(ended.delivery_hint(), None);
         let working = active(JobStatus::Executing);
         assert_eq!(working.delivery_hint(), JobStatus::Executing.delivery_hint(false));

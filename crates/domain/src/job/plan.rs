@@ -206,7 +206,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn name(key: &str) -> String {
+    fn branch_of(key: &str) -> String {
         branch_name(&ProjectId::new("acme").unwrap(), &TicketKey::new(key).unwrap(), 1)
     }
 
@@ -223,22 +223,22 @@ mod tests {
 
     #[test]
     fn usual_keys_become_plain_branch_names() {
-        assert_eq!(name("APP-17"), "pullyard/acme/app-17-1");
+        assert_eq!(branch_of("APP-17"), "pullyard/acme/app-17-1");
     }
 
     #[test]
     fn similar_keys_get_distinct_branches() {
-        assert_ne!(name("A#1"), name("A-1"));
-        assert_ne!(name("a-1"), name("A-1"));
-        assert_ne!(name("A#1"), name("A/1"));
-        assert_ne!(name("日本"), name("中国"));
+        assert_ne!(branch_of("A#1"), branch_of("A-1"));
+        assert_ne!(branch_of("a-1"), branch_of("A-1"));
+        assert_ne!(branch_of("A#1"), branch_of("A/1"));
+        assert_ne!(branch_of("日本"), branch_of("中国"));
     }
 
     proptest! {
         #[test]
         fn every_branch_is_a_valid_ref(key in "[^\\p{Cc}]{1,64}") {
             prop_assume!(TicketKey::new(key.clone()).is_ok());
-            let name = name(&key);
+            let name = branch_of(&key);
             prop_assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '/')));
             prop_assert!(!name.contains("//") && !name.contains("/-") && name.len() <= 120);
         }

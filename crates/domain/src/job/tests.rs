@@ -1,82 +1,82 @@
-mod adopts;
+mod adoption;
+mod back_off;
 mod plans;
-mod put_off;
 mod starts;
 
-mod paper;
+mod states_page;
 
 use super::*;
 use crate::story::{
-    active, asking, asks, at, claim, crashed, fence, finish_id, finished, just_before, no_changes, paused, pending,
-    ready, result, yielded,
+    active, at, awaiting_input_job, claim, fence, finish, finish_id, just_before, no_changes, paused, pending,
+    question, ready, result, runner_crashed, suspend_report,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 type Outcome = Result<Job, TransitionRefusal>;
-type Way = fn(&Job, Timestamp) -> Outcome;
+type Transition = fn(&Job, Timestamp) -> Outcome;
 
 /// Every transition, tried by attempt 1 with claim `c1`; a claim is tried by a new runner.
-const WAYS: [(&str, Way); 21] = [
+const TRANSITIONS: [(&str, Transition); 21] = [
     ("dispatched", |job, now| job.begin_dispatch(now)),
     ("start_named", |job, _| job.set_task(job.attempt + 1, job.dispatch.number, "task-9")),
     ("start_failed", |job, now| {
         job.record_start_fault(job.attempt + 1, job.dispatch.number, DispatchFault::Throttled { times: 1 }, now)
     }),
     ("claimed", |job, now| job.claim(&claim(job.attempt + 1, "c2"), now)),
-    ("pending", |job, now| to(job, JobStatus::Pending, now)),
-    ("ready", |job, now| to(job, JobStatus::Ready, now)),
-    ("preparing", |job, now| to(job, JobStatus::Preparing, now)),
-    ("executing", |job, now| to(job, JobStatus::Executing, now)),
-    ("syncing", |job, now| to(job, JobStatus::Syncing, now)),
-    ("completed", |job, now| by_runner(job, End::Completed(result()), now)),
-    ("failed", |job, now| by_runner(job, End::Failed(no_changes(), None), now)),
-    ("cancelled", |job, now| by_runner(job, End::Cancelled, now)),
-    ("given_up", |job, now| job.fail(crashed(), now)),
+    ("pending", |job, now| progress_to(job, JobStatus::Pending, now)),
+    ("ready", |job, now| progress_to(job, JobStatus::Ready, now)),
+    ("preparing", |job, now| progress_to(job, JobStatus::Preparing, now)),
+    ("executing", |job, now| progress_to(job, JobStatus::Executing, now)),
+    ("syncing", |job, now| progress_to(job, JobStatus::Syncing, now)),
+    ("completed", |job, now| finish_by_runner(job, End::Completed(result()), now)),
+    ("failed", |job, now| finish_by_runner(job, End::Failed(no_changes(), None), now)),
+    ("cancelled", |job, now| finish_by_runner(job, End::Cancelled, now)),
+    ("given_up", |job, now| job.fail(runner_crashed(), now)),
     ("requeued", |job, now| job.requeue(now)),
-    ("to_adopt", |job, now| job.requeue_to_adopt(crashed(), now)),
-    ("died", |job, now| job.record_container_stop("task-c1", crashed(), now)),
-    ("paused", |job, now| to(job, JobStatus::Paused, now)),
+    ("to_adopt", |job, now| job.requeue_to_adopt(runner_crashed(), now)),
+    ("died", |job, now| job.record_container_stop("task-c1", runner_crashed(), now)),
+    ("paused", |job, now| progress_to(job, JobStatus::Paused, now)),
     ("admitted", |job, now| job.admit("c0ffee".into(), "9f3", now)),
-    ("asks", |job, now| job.suspend(&fence(job, 1, "c1"), &yielded(asks(), 0), now)),
-    ("yields", |job, now| job.suspend(&fence(job, 1, "c1"), &yielded(Suspension::Pause, 0), now)),
+    ("asks", |job, now| job.suspend(&fence(job, 1, "c1"), &suspend_report(question(), 0), now)),
+    ("yields", |job, now| job.suspend(&fence(job, 1, "c1"), &suspend_report(Suspension::Pause, 0), now)),
     ("unread", |job, now| job.record_context_fault(ContextFault::Away { reason: "502".into() }, now)),
 ];
 
-fn to(job: &Job, status: JobStatus, now: Timestamp) -> Outcome {
+fn progress_to(job: &Job, status: JobStatus, now: Timestamp) -> Outcome {
     job.advance(&fence(job, 1, "c1"), status, now)
 }
 
-fn by_runner(job: &Job, end: End, now: Timestamp) -> Outcome {
+fn finish_by_runner(job: &Job, end: End, now: Timestamp) -> Outcome {
     job.finish(&fence(job, 1, "c1"), &finish_id("f2"), end, now)
 }
 
-fn starting() -> Job {
+fn job_with_start() -> Job {
     ready().begin_dispatch(at(10)).unwrap()
 }
 
 /// A job in every status, with the time of the try. Syncing appears twice: during and after its push window.
-fn places() -> Vec<(&'static str, Job, Timestamp)> {
+fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
     let syncing = || active(JobStatus::Syncing);
     vec![
         ("Pending", pending(), at(900)),
         ("Ready", ready(), at(900)),
-        ("Ready, starting", starting(), at(900)),
+        ("Ready, starting", job_with_start(), at(900)),
         ("Claimed", active(JobStatus::Claimed), at(900)),
         ("Preparing", active(JobStatus::Preparing), at(900)),
         ("Executing", active(JobStatus::Executing), at(900)),
         ("Syncing, pushing", syncing(), at(210)),
         ("Syncing, overdue", syncing(), at(900)),
-        ("AwaitingInput", asking(), at(900)),
+        ("AwaitingInput", awaiting_input_job(), at(900)),
         ("Paused", paused(), at(900)),
-        ("Completed", finished(&syncing(), End::Completed(result())), at(900)),
-        ("Failed", finished(&syncing(), End::Failed(no_changes(), None)), at(900)),
-        ("Cancelled", finished(&syncing(), End::Cancelled), at(900)),
+        ("Completed", finish(&syncing(), End::Completed(result())), at(900)),
+        ("Failed", finish(&syncing(), End::Failed(no_changes(), None)), at(900)),
+        ("Cancelled", finish(&syncing(), End::Cancelled), at(900)),
     ]
 }
 
-fn cell(from: &Job, outcome: &Outcome) -> String {
+fn outcome_cell(from: &Job, outcome: &Outcome) -> String {
     match outcome {
         Ok(next) if next.status == from.status => "stays".into(),
         Ok(next) => format!("{:?}", next.status),
@@ -95,8 +95,8 @@ fn cell(from: &Job, outcome: &Outcome) -> String {
 
 #[test]
 fn job_on_runners_gets_no_task() {
-    let job = Job { place: Placement::Runners, ..starting() };
-    for (name, way) in &WAYS[..3] {
+    let job = Job { place: Placement::Runners, ..job_with_start() };
+    for (name, way) in &TRANSITIONS[..3] {
         assert_eq!(way(&job, at(20)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)), "{name}");
     }
     assert!(job.claim(&claim(1, "c1"), at(20)).is_ok());
@@ -154,7 +154,7 @@ fn only_the_holding_attempt_and_claim_move_a_job() {
 fn attempt_holds_nothing_after_a_requeue_or_an_end() {
     let lost = Err(TransitionRefusal::LeaseLost);
     let held = active(JobStatus::Executing);
-    for gone in [held.requeue(at(210)).unwrap(), held.fail(crashed(), at(210)).unwrap()] {
+    for gone in [held.requeue(at(210)).unwrap(), held.fail(runner_crashed(), at(210)).unwrap()] {
         check_fence(&gone, &fence(&gone, 1, "c1"), &lost);
     }
 }
@@ -176,11 +176,11 @@ fn cancelled_job_cannot_be_claimed_or_begin_a_push() {
     assert_eq!(stopped(ready()).claim(&claim(1, "c1"), at(100)), Err(TransitionRefusal::StopRequested));
     let held = stopped(active(JobStatus::Claimed));
     assert_eq!(held.claim(&claim(1, "c1"), at(210)), Err(TransitionRefusal::AlreadyDone), "a repeat");
-    assert!(to(&held, JobStatus::Preparing, at(210)).is_ok());
+    assert!(progress_to(&held, JobStatus::Preparing, at(210)).is_ok());
     let executing = stopped(active(JobStatus::Executing));
-    assert_eq!(to(&executing, JobStatus::Syncing, at(210)), Err(TransitionRefusal::StopRequested));
+    assert_eq!(progress_to(&executing, JobStatus::Syncing, at(210)), Err(TransitionRefusal::StopRequested));
     // A push that began before the cancel still completes the job.
-    let pushed = by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), at(210)).unwrap();
+    let pushed = finish_by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), at(210)).unwrap();
     assert_eq!(pushed.status, JobStatus::Completed);
 }
 
@@ -192,20 +192,20 @@ fn repeats_are_distinguished_from_new_calls() {
         assert_eq!(way(&way(job).unwrap()), Err(refusal));
     }
     check(|job| job.begin_dispatch(at(10)), &ready(), AlreadyDone);
-    check(|job| job.set_task(1, 1, "task-9"), &starting(), AlreadyDone);
-    check(|job| job.claim(&claim(1, "c1"), at(100)), &starting(), AlreadyDone);
-    check(|job| to(job, JobStatus::Preparing, at(200)), &active(JobStatus::Claimed), AlreadyDone);
-    check(|job| to(job, JobStatus::Executing, at(200)), &active(JobStatus::Preparing), AlreadyDone);
-    check(|job| to(job, JobStatus::Syncing, at(200)), &active(JobStatus::Executing), AlreadyDone);
-    check(|job| by_runner(job, End::Completed(result()), at(210)), &active(JobStatus::Syncing), AlreadyDone);
-    check(|job| by_runner(job, End::Cancelled, at(210)), &active(JobStatus::Claimed), AlreadyDone);
-    let stopped = |job: &Job| job.record_container_stop("task-c1", crashed(), at(210));
+    check(|job| job.set_task(1, 1, "task-9"), &job_with_start(), AlreadyDone);
+    check(|job| job.claim(&claim(1, "c1"), at(100)), &job_with_start(), AlreadyDone);
+    check(|job| progress_to(job, JobStatus::Preparing, at(200)), &active(JobStatus::Claimed), AlreadyDone);
+    check(|job| progress_to(job, JobStatus::Executing, at(200)), &active(JobStatus::Preparing), AlreadyDone);
+    check(|job| progress_to(job, JobStatus::Syncing, at(200)), &active(JobStatus::Executing), AlreadyDone);
+    check(|job| finish_by_runner(job, End::Completed(result()), at(210)), &active(JobStatus::Syncing), AlreadyDone);
+    check(|job| finish_by_runner(job, End::Cancelled, at(210)), &active(JobStatus::Claimed), AlreadyDone);
+    let stopped = |job: &Job| job.record_container_stop("task-c1", runner_crashed(), at(210));
     check(stopped, &active(JobStatus::Claimed), AlreadyDone);
     // These calls carry no id, so a repeat is refused for the new status.
-    check(|job| job.fail(crashed(), at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Failed));
+    check(|job| job.fail(runner_crashed(), at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Failed));
     check(|job| job.requeue(at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Ready));
     let silent = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, at(20));
-    check(silent, &starting(), LeaseLost);
+    check(silent, &job_with_start(), LeaseLost);
 }
 
 #[test]
@@ -216,20 +216,20 @@ fn claim_is_a_repeat_while_it_holds_the_job() {
         assert_eq!(claimed(2), Err(TransitionRefusal::WrongStatus(status)), "{status:?}: another attempt");
     }
     // After the job's end, a repeat must not make the runner work.
-    let over = active(JobStatus::Claimed).fail(crashed(), at(210)).unwrap();
+    let over = active(JobStatus::Claimed).fail(runner_crashed(), at(210)).unwrap();
     assert_eq!(over.claim(&claim(1, "c1"), at(220)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn repeated_finish_is_known_by_its_id_and_attempt() {
-    let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
+    let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
     let again =
         |attempt, finish| done.finish(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, at(400));
     assert_eq!(again(1, "f1"), Err(TransitionRefusal::AlreadyDone));
     assert_eq!(again(1, "f2"), Err(TransitionRefusal::LeaseLost));
     assert_eq!(again(2, "f1"), Err(TransitionRefusal::LeaseLost));
-    let by_sweeper = active(JobStatus::Claimed).fail(crashed(), at(210)).unwrap();
-    assert_eq!(by_runner(&by_sweeper, End::Cancelled, at(220)), Err(TransitionRefusal::LeaseLost));
+    let by_sweeper = active(JobStatus::Claimed).fail(runner_crashed(), at(210)).unwrap();
+    assert_eq!(finish_by_runner(&by_sweeper, End::Cancelled, at(220)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
@@ -238,21 +238,21 @@ fn only_its_runner_ends_a_job_before_push_until() {
     let until = at(200).plus(PUSH_WINDOW);
     assert_eq!(pushing.push_until, Some(until));
     for early in [at(200), just_before(until)] {
-        assert_eq!(pushing.fail(crashed(), early), Err(TransitionRefusal::NotBefore(until)));
+        assert_eq!(pushing.fail(runner_crashed(), early), Err(TransitionRefusal::NotBefore(until)));
         assert_eq!(pushing.requeue(early), Err(TransitionRefusal::NotBefore(until)));
-        assert_eq!(pushing.requeue_to_adopt(crashed(), early), Err(TransitionRefusal::NotBefore(until)));
+        assert_eq!(pushing.requeue_to_adopt(runner_crashed(), early), Err(TransitionRefusal::NotBefore(until)));
     }
-    assert_eq!(pushing.fail(crashed(), until).unwrap().status, JobStatus::Failed);
+    assert_eq!(pushing.fail(runner_crashed(), until).unwrap().status, JobStatus::Failed);
     assert_eq!(pushing.requeue(until).unwrap().status, JobStatus::Ready);
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
-        let ended = by_runner(&pushing, end, at(200)).unwrap();
+        let ended = finish_by_runner(&pushing, end, at(200)).unwrap();
         assert!(ended.status.is_terminal() && ended.push_until.is_none());
     }
 }
 
 #[test]
 fn claim_holds_the_job_and_clears_start_faults() {
-    let faulty = starting().record_start_fault(1, 1, DispatchFault::Throttled { times: 1 }, at(20)).unwrap();
+    let faulty = job_with_start().record_start_fault(1, 1, DispatchFault::Throttled { times: 1 }, at(20)).unwrap();
     let job = faulty.begin_dispatch(at(30)).unwrap().claim(&claim(1, "c1"), at(40)).unwrap();
     assert_eq!(job.dispatch.fault, None);
     assert!(!job.dispatch.starting);
@@ -272,7 +272,7 @@ fn job_counts_as_worked_from_executing_on() {
 
 #[test]
 fn requeue_clears_all_attempt_state_but_the_number() {
-    let mut job = active(JobStatus::Syncing).record_container_stop("task-c1", crashed(), at(210)).unwrap();
+    let mut job = active(JobStatus::Syncing).record_container_stop("task-c1", runner_crashed(), at(210)).unwrap();
     job.tries = 3;
     job.not_before = Some(at(300));
     let back = job.requeue(at(400)).unwrap();
@@ -302,24 +302,25 @@ fn requeue_clears_all_attempt_state_but_the_number() {
 
 #[test]
 fn end_records_attempt_time_and_outcome() {
-    let pushed = by_runner(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())), at(210)).unwrap();
+    let pushed =
+        finish_by_runner(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())), at(210)).unwrap();
     assert_eq!((pushed.status, pushed.ended_at), (JobStatus::Failed, Some(at(210))));
     assert_eq!((pushed.failure.clone(), pushed.result.clone()), (Some(no_changes()), Some(result())));
     let finish = Some(finish_id("f2"));
     assert_eq!(pushed.ended_by, Some(LastReport { attempt: 1, finish }));
     assert_eq!(pushed.attempt_end(), AttemptEnd::Failed { failure: no_changes() });
 
-    let done = by_runner(&active(JobStatus::Syncing), End::Completed(result()), at(210)).unwrap();
+    let done = finish_by_runner(&active(JobStatus::Syncing), End::Completed(result()), at(210)).unwrap();
     assert_eq!((done.failure.clone(), done.result.clone()), (None, Some(result())));
     assert_eq!(done.attempt_end(), AttemptEnd::Completed {});
 
-    let stopped = by_runner(&active(JobStatus::Executing), End::Cancelled, at(210)).unwrap();
+    let stopped = finish_by_runner(&active(JobStatus::Executing), End::Cancelled, at(210)).unwrap();
     assert_eq!((stopped.failure.clone(), stopped.result.clone()), (None, None));
     assert_eq!(stopped.attempt_end(), AttemptEnd::Cancelled {});
 
-    let unclaimed = ready().fail(crashed(), at(210)).unwrap();
+    let unclaimed = ready().fail(runner_crashed(), at(210)).unwrap();
     assert_eq!(unclaimed.ended_by, Some(LastReport { attempt: 0, finish: None }));
-    assert_eq!((unclaimed.failure, unclaimed.result), (Some(crashed()), None));
+    assert_eq!((unclaimed.failure, unclaimed.result), (Some(runner_crashed()), None));
 }
 
 #[test]
@@ -327,29 +328,29 @@ fn stored_failures_are_clipped() {
     let long = || crate::failure::Failure::Unknown { last_words: "x".repeat(9_000) };
     let stored = |job: Job| serde_json::to_string(&job).unwrap().len();
     let small = stored(active(JobStatus::Syncing)) + 500;
-    assert!(stored(by_runner(&active(JobStatus::Syncing), End::Failed(long(), None), at(210)).unwrap()) < small);
+    assert!(stored(finish_by_runner(&active(JobStatus::Syncing), End::Failed(long(), None), at(210)).unwrap()) < small);
     assert!(stored(ready().fail(long(), at(210)).unwrap()) < small);
     assert!(stored(active(JobStatus::Claimed).record_container_stop("task-c1", long(), at(210)).unwrap()) < small);
     let refused = DispatchFault::Refused { reason: "x".repeat(9_000), times: 1 };
-    assert!(stored(starting().record_start_fault(1, 1, refused, at(20)).unwrap()) < small);
+    assert!(stored(job_with_start().record_start_fault(1, 1, refused, at(20)).unwrap()) < small);
     let died = DispatchFault::Died { reason: "x".repeat(9_000), times: 1 };
-    assert!(stored(starting().record_start_fault(1, 1, died, at(20)).unwrap()) < small);
+    assert!(stored(job_with_start().record_start_fault(1, 1, died, at(20)).unwrap()) < small);
 }
 
 #[test]
 fn task_death_is_recorded_only_for_the_holding_task() {
     let held = active(JobStatus::Executing);
-    assert_eq!(held.record_container_stop("task-other", crashed(), at(210)), Err(TransitionRefusal::LeaseLost));
-    let noted = held.record_container_stop("task-c1", crashed(), at(210)).unwrap();
+    assert_eq!(held.record_container_stop("task-other", runner_crashed(), at(210)), Err(TransitionRefusal::LeaseLost));
+    let noted = held.record_container_stop("task-c1", runner_crashed(), at(210)).unwrap();
     let died = noted.run.clone().unwrap().died.unwrap();
-    assert_eq!((died.at, died.failure), (at(210), crashed()));
+    assert_eq!((died.at, died.failure), (at(210), runner_crashed()));
     // A finish of the runner may still arrive and takes precedence.
-    assert_eq!(by_runner(&noted, End::Failed(no_changes(), None), at(211)).unwrap().failure, Some(no_changes()));
+    assert_eq!(finish_by_runner(&noted, End::Failed(no_changes(), None), at(211)).unwrap().failure, Some(no_changes()));
 }
 
-const SILENT: DispatchFault = DispatchFault::Silent { times: 1 };
-const THROTTLED: DispatchFault = DispatchFault::Throttled { times: 1 };
-const INTERRUPTED: DispatchFault = DispatchFault::Interrupted { times: 1 };
+const SILENT_START: DispatchFault = DispatchFault::Silent { times: 1 };
+const THROTTLED_START: DispatchFault = DispatchFault::Throttled { times: 1 };
+const INTERRUPTED_START: DispatchFault = DispatchFault::Interrupted { times: 1 };
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
@@ -370,7 +371,7 @@ proptest! {
             let held = fence(&job, job.attempt, "c");
             let next = match way {
                 0 | 1 => job.begin_dispatch(now),
-                2 => job.record_start_fault(n, d, THROTTLED, now),
+                2 => job.record_start_fault(n, d, THROTTLED_START, now),
                 3 => job.claim(&claim(n, "c"), now),
                 4 => job.advance(&held, JobStatus::Preparing, now),
                 5 => job.requeue(now),

@@ -9,11 +9,11 @@
 //! | Claimed … Executing | Ready | requeue after a platform fault |
 //! | Claimed … Syncing | Ready | the runner yields for a pause that was withdrawn |
 //! | Executing | Ready | the runner: the agent's model is unavailable ([`Job::waits_for_model`]) |
-//! | Executing | AwaitingInput | the runner: the agent asked a question ([`Job::yielded`]) |
+//! | Executing | AwaitingInput | the runner: the agent asked a question ([`Job::suspend_report`]) |
 //! | Claimed … Executing | Paused | a requeue of a job with a requested pause |
 //! | Claimed … Syncing | Paused | the runner yields for a pause, before it pushes |
 //! | Ready | Paused | a user ([`Job::paused`]) |
-//! | AwaitingInput, Paused | Ready | a user's input ([`Job::told`]); Paused also when it is continued |
+//! | AwaitingInput, Paused | Ready | a user's input ([`Job::job_with_inputs`]); Paused also when it is continued |
 //! | AwaitingInput, Paused | Failed, Cancelled | no answer or continue in time ([`Job::expired`]) |
 //! | Syncing | Ready | requeue after a platform fault, once its runner may no longer push |
 //! | Claimed … Syncing | Ready | once after a possible push, only to adopt it ([`Job::requeue_to_adopt`]) |

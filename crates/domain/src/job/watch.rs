@@ -34,7 +34,7 @@ mod tests {
     use crate::job::JobStatus;
     use crate::story;
 
-    fn executing() -> Job {
+    fn executing_job() -> Job {
         Job { status: JobStatus::Executing, ..story::job_and_ticket().0 }
     }
 
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn watch_is_stored_once_and_renewed_near_its_end() {
-        let job = executing();
+        let job = executing_job();
         assert_eq!(job.renew_watch(at(100)), Some(at(130)));
         let job = Job { watched_until: Some(at(130)), ..job };
         assert_eq!(job.renew_watch(at(119)), None);
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn events_are_sent_faster_while_the_job_is_watched() {
-        let job = Job { watched_until: Some(at(130)), ..executing() };
+        let job = Job { watched_until: Some(at(130)), ..executing_job() };
         assert_eq!((job.is_watched(at(129)), job.send_interval(at(129))), (true, WATCHED_INTERVAL));
         assert_eq!((job.is_watched(at(130)), job.send_interval(at(130))), (false, UNWATCHED_INTERVAL));
     }

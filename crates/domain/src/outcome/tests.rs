@@ -3,42 +3,42 @@ use crate::job::{Cancel, End, to_retry};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, asking, at, crashed, entry, finished, job_and_ticket, job_id, linked, no_changes,
-    pull_request_id, ready, result, revision, ticket_in, worked_to,
+    REVIEW, TODO, TRIGGER, active, advance_to, at, awaiting_input_job, entry, finish, job_and_ticket, job_id,
+    linked_pull_request, no_changes, pull_request_id, ready, result, revision, runner_crashed, ticket_in,
 };
 use crate::ticket::DesiredState;
 
-fn completed() -> Job {
-    finished(&active(JobStatus::Syncing), End::Completed(result()))
+fn completed_job() -> Job {
+    finish(&active(JobStatus::Syncing), End::Completed(result()))
 }
 
-fn failed(in_status: JobStatus) -> Job {
-    finished(&active(in_status), End::Failed(no_changes(), None))
+fn failed_job(in_status: JobStatus) -> Job {
+    finish(&active(in_status), End::Failed(no_changes(), None))
 }
 
-fn failed_after_the_push() -> Job {
-    finished(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())))
+fn failed_job_with_result() -> Job {
+    finish(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())))
 }
 
-fn cancelled(in_status: JobStatus) -> Job {
-    finished(&active(in_status), End::Cancelled)
+fn cancelled_job(in_status: JobStatus) -> Job {
+    finish(&active(in_status), End::Cancelled)
 }
 
-fn never_started() -> Job {
-    ready().fail(crashed(), at(900)).unwrap()
+fn unstarted_job() -> Job {
+    ready().fail(runner_crashed(), at(900)).unwrap()
 }
 
 /// The ticket that the jobs above lock.
-fn locked() -> Ticket {
+fn locked_ticket() -> Ticket {
     job_and_ticket().1
 }
 
-fn entered_again() -> Ticket {
-    Ticket { again: Some(entry("e2", 150)), ..locked() }
+fn ticket_with_second_entry() -> Ticket {
+    Ticket { again: Some(entry("e2", 150)), ..locked_ticket() }
 }
 
 /// One line with the changes that users and later decisions see.
-fn words(before: &Ticket, after: &Ticket) -> String {
+fn describe_changes(before: &Ticket, after: &Ticket) -> String {
     let moved = match &after.wanted.status {
         None => "stays".to_owned(),
         Some(wanted) => format!("{:?} from {}", wanted.to, wanted.expected),
@@ -57,7 +57,7 @@ fn words(before: &Ticket, after: &Ticket) -> String {
 #[track_caller]
 fn check(ended: &Job, before: &Ticket, expected: &str) {
     let after = ticket_after_job(ended, before);
-    assert_eq!(words(before, &after), expected);
+    assert_eq!(describe_changes(before, &after), expected);
     assert_eq!((&after.active_job, &after.found_in), (&None, &None), "the ticket is unlocked");
     if after.last_job != before.last_job {
         assert_eq!(after.last_job.unwrap().id, ended.id);
@@ -68,38 +68,38 @@ fn check(ended: &Job, before: &Ticket, expected: &str) {
 #[test]
 fn each_end_moves_marks_and_links_the_ticket() {
     for (ended, expected) in [
-        (completed(), "Completion from AI Processing; no badge; Completed; link; once; +1"),
-        (failed(JobStatus::Executing), "Todo from AI Processing; AI Failed; Failed; no link; once; +1"),
-        (failed(JobStatus::Syncing), "Todo from AI Processing; AI Failed; Failed; no link; once; +1"),
-        (failed_after_the_push(), "Todo from AI Processing; AI Failed; Failed; link; once; +1"),
-        (failed(JobStatus::Preparing), "Todo from AI Processing; AI Failed; not the last job; no link; once; +1"),
-        (never_started(), "Todo from AI Processing; AI Failed; not the last job; no link; once; +1"),
-        (cancelled(JobStatus::Executing), "Todo from AI Processing; no badge; Cancelled; no link; once; +1"),
-        (cancelled(JobStatus::Claimed), "Todo from AI Processing; no badge; not the last job; no link; once; +1"),
+        (completed_job(), "Completion from AI Processing; no badge; Completed; link; once; +1"),
+        (failed_job(JobStatus::Executing), "Todo from AI Processing; AI Failed; Failed; no link; once; +1"),
+        (failed_job(JobStatus::Syncing), "Todo from AI Processing; AI Failed; Failed; no link; once; +1"),
+        (failed_job_with_result(), "Todo from AI Processing; AI Failed; Failed; link; once; +1"),
+        (failed_job(JobStatus::Preparing), "Todo from AI Processing; AI Failed; not the last job; no link; once; +1"),
+        (unstarted_job(), "Todo from AI Processing; AI Failed; not the last job; no link; once; +1"),
+        (cancelled_job(JobStatus::Executing), "Todo from AI Processing; no badge; Cancelled; no link; once; +1"),
+        (cancelled_job(JobStatus::Claimed), "Todo from AI Processing; no badge; not the last job; no link; once; +1"),
     ] {
-        check(&ended, &locked(), expected);
+        check(&ended, &locked_ticket(), expected);
     }
 }
 
 #[test]
 fn reentered_ticket_stays_unless_the_job_completed() {
-    let ticket = entered_again();
-    check(&completed(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
-    check(&failed(JobStatus::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
-    check(&failed_after_the_push(), &ticket, "stays; no badge; Failed; link; again; +1");
-    check(&failed(JobStatus::Preparing), &ticket, "stays; no badge; not the last job; no link; again; +0");
-    check(&never_started(), &ticket, "stays; no badge; not the last job; no link; again; +0");
-    check(&cancelled(JobStatus::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
-    check(&cancelled(JobStatus::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");
+    let ticket = ticket_with_second_entry();
+    check(&completed_job(), &ticket, "Completion from AI Processing; no badge; Completed; link; once; +1");
+    check(&failed_job(JobStatus::Executing), &ticket, "stays; no badge; Failed; no link; again; +0");
+    check(&failed_job_with_result(), &ticket, "stays; no badge; Failed; link; again; +1");
+    check(&failed_job(JobStatus::Preparing), &ticket, "stays; no badge; not the last job; no link; again; +0");
+    check(&unstarted_job(), &ticket, "stays; no badge; not the last job; no link; again; +0");
+    check(&cancelled_job(JobStatus::Executing), &ticket, "stays; no badge; Cancelled; no link; again; +0");
+    check(&cancelled_job(JobStatus::Claimed), &ticket, "stays; no badge; not the last job; no link; again; +0");
 }
 
 #[test]
 fn ticket_moves_only_from_the_status_its_job_found() {
-    let ticket = Ticket { status: REVIEW.into(), found_in: Some(TODO.into()), ..locked() };
-    check(&completed(), &ticket, "Completion from Todo; no badge; Completed; link; once; +1");
-    let unknown = Ticket { found_in: None, ..locked() };
-    check(&completed(), &unknown, "stays; no badge; Completed; link; once; +1");
-    check(&failed(JobStatus::Executing), &unknown, "stays; AI Failed; Failed; no link; once; +1");
+    let ticket = Ticket { status: REVIEW.into(), found_in: Some(TODO.into()), ..locked_ticket() };
+    check(&completed_job(), &ticket, "Completion from Todo; no badge; Completed; link; once; +1");
+    let unknown = Ticket { found_in: None, ..locked_ticket() };
+    check(&completed_job(), &unknown, "stays; no badge; Completed; link; once; +1");
+    check(&failed_job(JobStatus::Executing), &unknown, "stays; AI Failed; Failed; no link; once; +1");
 }
 
 #[test]
@@ -110,21 +110,22 @@ fn link_names_the_pull_request_by_forge_ids() {
         branch: "pullyard/acme/app-17-1".into(),
     };
     assert_eq!((link.id.integration.as_str(), link.id.repository, link.id.number), ("gh1", 99, 231));
-    assert_eq!(pull_request_link(&completed()), Some(link.clone()));
-    assert_eq!(ticket_after_job(&failed_after_the_push(), &locked()).pull_request, Some(link.clone()));
-    assert_eq!(pull_request_link(&failed(JobStatus::Executing)), None);
-    let linked = Ticket { pull_request: Some(link), ..locked() };
-    check(&failed(JobStatus::Executing), &linked, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
-    assert!(ticket_after_job(&failed(JobStatus::Executing), &linked).pull_request.is_some());
+    assert_eq!(pull_request_link(&completed_job()), Some(link.clone()));
+    assert_eq!(ticket_after_job(&failed_job_with_result(), &locked_ticket()).pull_request, Some(link.clone()));
+    assert_eq!(pull_request_link(&failed_job(JobStatus::Executing)), None);
+    let linked = Ticket { pull_request: Some(link), ..locked_ticket() };
+    check(&failed_job(JobStatus::Executing), &linked, "Todo from AI Processing; AI Failed; Failed; no link; once; +1");
+    assert!(ticket_after_job(&failed_job(JobStatus::Executing), &linked).pull_request.is_some());
 }
 
 #[test]
 fn version_rises_only_on_a_change() {
-    let link = pull_request_link(&completed());
+    let link = pull_request_link(&completed_job());
     let to = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
     let badge = Some(Badge::AiFailed);
     let wanted = DesiredState { version: 7, status: Some(to.clone()), badge };
-    let mut synced = Ticket { wanted: wanted.clone(), synced_version: 7, pull_request: link.clone(), ..locked() };
+    let mut synced =
+        Ticket { wanted: wanted.clone(), synced_version: 7, pull_request: link.clone(), ..locked_ticket() };
     let check = |ticket: &Ticket, status, badge, link, expected: DesiredState| {
         let mut after = ticket.clone();
         after.request_state(status, badge, link);
@@ -144,7 +145,7 @@ fn version_rises_only_on_a_change() {
 
 #[test]
 fn failure_with_a_forgotten_second_entry_gets_its_badge() {
-    let after = ticket_after_job(&failed(JobStatus::Executing), &entered_again());
+    let after = ticket_after_job(&failed_job(JobStatus::Executing), &ticket_with_second_entry());
     assert_eq!((after.wanted.badge, &after.wanted.status), (None, &None));
     let forgotten = after.drop_entry(&crate::story::settings());
     assert_eq!((forgotten.wanted.badge, forgotten.owed, &forgotten.again), (Some(Badge::AiFailed), None, &None));
@@ -154,23 +155,23 @@ fn failure_with_a_forgotten_second_entry_gets_its_badge() {
 
 #[test]
 fn cancelled_or_marked_job_owes_no_badge() {
-    let after = ticket_after_job(&cancelled(JobStatus::Executing), &entered_again());
+    let after = ticket_after_job(&cancelled_job(JobStatus::Executing), &ticket_with_second_entry());
     assert_eq!(after.drop_entry(&crate::story::settings()).wanted.badge, None);
-    assert_eq!(ticket_after_job(&failed(JobStatus::Executing), &locked()).owed, None);
+    assert_eq!(ticket_after_job(&failed_job(JobStatus::Executing), &locked_ticket()).owed, None);
 }
 
 #[test]
 fn pending_move_survives_a_suspension_and_is_written_once() {
     let to = Some(StatusMove { to: Target::Todo, expected: REVIEW.into() });
-    let mut behind = locked();
+    let mut behind = locked_ticket();
     behind.request_state(to.clone(), None, None);
-    let waiting = update_waiting_badge(&asking(), &behind).unwrap();
+    let waiting = update_waiting_badge(&awaiting_input_job(), &behind).unwrap();
     assert_eq!(
         waiting.wanted,
         DesiredState { version: behind.wanted.version + 1, status: to, badge: Some(Badge::AiWaiting) }
     );
     let written = Ticket { synced_version: behind.wanted.version, ..behind };
-    assert_eq!(update_waiting_badge(&asking(), &written).unwrap().wanted.status, None);
+    assert_eq!(update_waiting_badge(&awaiting_input_job(), &written).unwrap().wanted.status, None);
 }
 
 #[test]
@@ -182,10 +183,10 @@ fn completion_answers_an_entry_made_during_the_job() {
             seen_event: Some(again.event.clone()),
             again: Some(again),
             found_in: Some(TODO.into()),
-            ..locked()
+            ..locked_ticket()
         }
     };
-    let expected = |ticket: &Ticket| ticket_after_job(&completed(), ticket).wanted.status.map(|to| to.expected);
+    let expected = |ticket: &Ticket| ticket_after_job(&completed_job(), ticket).wanted.status.map(|to| to.expected);
     assert_eq!(expected(&moved(TRIGGER)).as_deref(), Some(TRIGGER));
     let since = Ticket { status: "Blocked".into(), seen_event: None, ..moved(TRIGGER) };
     assert_eq!(expected(&since).as_deref(), Some(TODO), "a later move wins");
@@ -193,35 +194,35 @@ fn completion_answers_an_entry_made_during_the_job() {
 
 #[test]
 fn end_of_a_job_clears_the_tickets_back_off() {
-    let put_off = Ticket { tries: 3, not_before: Some(at(9_000)), ..locked() };
-    let after = ticket_after_job(&completed(), &put_off);
+    let put_off = Ticket { tries: 3, not_before: Some(at(9_000)), ..locked_ticket() };
+    let after = ticket_after_job(&completed_job(), &put_off);
     assert_eq!((after.tries, after.not_before), (0, None));
 }
 
 /// A revision created at 0 s and ended by `end` at 300 s, with its ticket and pull request.
-fn revised(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {
+fn end_revision(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {
     let before =
         Ticket { last_job: Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed }), ..ticket_in(REVIEW) };
-    let (job, ticket, pull_request) = revision("r1", &before, &linked(), at(0));
+    let (job, ticket, pull_request) = revision("r1", &before, &linked_pull_request(), at(0));
     let ended = end(&job);
     (ended.clone(), ticket_after_job(&ended, &ticket), pull_request_after_revision(&ended, &pull_request))
 }
 
-fn runs(job: &Job, status: JobStatus) -> Job {
-    worked_to(&job.admit("c0ffee".into(), "9f3", at(50)).unwrap(), status)
+fn advance_revision(job: &Job, status: JobStatus) -> Job {
+    advance_to(&job.admit("c0ffee".into(), "9f3", at(50)).unwrap(), status)
 }
 
-fn unreadable(job: &Job) -> Job {
+fn fail_context(job: &Job) -> Job {
     job.fail(job.context_failure(3), at(300)).unwrap()
 }
 
-fn pull_request_closed(job: &Job) -> Job {
+fn cancel_for_closed_pull_request(job: &Job) -> Job {
     job.cancel(Cancel::automatic("#231 was closed", at(300)), at(300)).unwrap()
 }
 
 #[test]
 fn revision_that_never_worked_releases_the_hour() {
-    let (_, ticket, pull_request) = revised(unreadable);
+    let (_, ticket, pull_request) = end_revision(fail_context);
     assert_eq!(pull_request.revised, None);
     assert_eq!((ticket.status.as_str(), &ticket.active_job, ticket.is_unsynced()), (REVIEW, &None, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"), "the earlier job is still the last");
@@ -230,7 +231,7 @@ fn revision_that_never_worked_releases_the_hour() {
 #[test]
 fn revision_that_worked_keeps_the_hour() {
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
-        let (job, ticket, pull_request) = revised(|job| finished(&runs(job, JobStatus::Syncing), end));
+        let (job, ticket, pull_request) = end_revision(|job| finish(&advance_revision(job, JobStatus::Syncing), end));
         assert_eq!(pull_request.next_revision_at(), Some(at(3_600)));
         assert_eq!(ticket.last_job.unwrap().id, job.id);
     }
@@ -238,36 +239,38 @@ fn revision_that_worked_keeps_the_hour() {
 
 #[test]
 fn revision_releases_only_its_own_hour() {
-    let mut before = linked();
+    let mut before = linked_pull_request();
     before.revised = Some(LastRevision { at: at(0), job: job_id("j0"), earlier: None });
     // A user's request may start within that hour.
     let (job, _, pull_request) = revision("request-1", &ticket_in(REVIEW), &before, at(100));
     assert_eq!(pull_request.next_revision_at(), Some(at(3_700)));
-    let after = pull_request_after_revision(&unreadable(&job), &pull_request);
+    let after = pull_request_after_revision(&fail_context(&job), &pull_request);
     assert_eq!(after.revised, before.revised);
-    let worked = finished(&runs(&job, JobStatus::Executing), End::Cancelled);
+    let worked = finish(&advance_revision(&job, JobStatus::Executing), End::Cancelled);
     assert_eq!(pull_request_after_revision(&worked, &pull_request).next_revision_at(), Some(at(3_700)));
 }
 
 #[test]
 fn hour_of_another_job_is_not_released() {
-    let (job, _, pull_request) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
+    let (job, _, pull_request) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0));
     let newer = LastRevision { at: at(200), job: job_id("j2"), earlier: None };
     let newer = PullRequest { revised: Some(newer.clone()), ..pull_request };
-    assert_eq!(pull_request_after_revision(&unreadable(&job), &newer).revised, newer.revised);
+    assert_eq!(pull_request_after_revision(&fail_context(&job), &newer).revised, newer.revised);
 }
 
 #[test]
 fn deferred_reviews_are_due_when_the_job_does_not_complete() {
     let waiting = |job: &Job, ticket: Ticket| {
-        let others = ticket.schedule_review(&pull_request_id(9), at(9_000)).schedule_review(&linked().id, at(3_600));
+        let others = ticket
+            .schedule_review(&pull_request_id(9), at(9_000))
+            .schedule_review(&linked_pull_request().id, at(3_600));
         let deferred = ticket_after_job(job, &others).deferred;
-        (deferred[&linked().id.to_string()], deferred[&pull_request_id(9).to_string()])
+        (deferred[&linked_pull_request().id.to_string()], deferred[&pull_request_id(9).to_string()])
     };
-    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
-    let worked = |end| finished(&runs(&job, JobStatus::Syncing), end);
+    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0));
+    let worked = |end| finish(&advance_revision(&job, JobStatus::Syncing), end);
     let failed = worked(End::Failed(no_changes(), None));
-    for ended in [unreadable(&job), pull_request_closed(&job), failed, worked(End::Cancelled)] {
+    for ended in [fail_context(&job), cancel_for_closed_pull_request(&job), failed, worked(End::Cancelled)] {
         assert_eq!(waiting(&ended, ticket.clone()), (at(300), at(300)), "{:?}", ended.status);
     }
     assert_eq!(waiting(&worked(End::Completed(result())), ticket), (at(3_600), at(9_000)), "its hour remains");
@@ -275,22 +278,22 @@ fn deferred_reviews_are_due_when_the_job_does_not_complete() {
 
 #[test]
 fn deferred_reviews_keep_earlier_times_after_a_failure() {
-    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked(), at(0));
+    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0));
     let waits = ticket.schedule_review(&pull_request_id(8), at(100));
-    let after = ticket_after_job(&finished(&runs(&job, JobStatus::Executing), End::Cancelled), &waits);
+    let after = ticket_after_job(&finish(&advance_revision(&job, JobStatus::Executing), End::Cancelled), &waits);
     assert_eq!(after.deferred[&pull_request_id(8).to_string()], at(100));
 }
 
 #[test]
 fn revision_of_a_closed_pull_request_leaves_the_ticket() {
-    let (_, ticket, pull_request) = revised(pull_request_closed);
+    let (_, ticket, pull_request) = end_revision(cancel_for_closed_pull_request);
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
     assert_eq!(pull_request.revised, None);
     // The same for a revision whose agent worked, after its runner stopped.
-    let (_, ticket, pull_request) = revised(|job| {
-        let stops = pull_request_closed(&runs(job, JobStatus::Executing));
-        finished(&stops, End::Cancelled)
+    let (_, ticket, pull_request) = end_revision(|job| {
+        let stops = cancel_for_closed_pull_request(&advance_revision(job, JobStatus::Executing));
+        finish(&stops, End::Cancelled)
     });
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
@@ -299,12 +302,12 @@ fn revision_of_a_closed_pull_request_leaves_the_ticket() {
 
 #[test]
 fn retried_revision_always_leaves_the_trigger_status() {
-    let (first, before, _) = revised(unreadable);
-    let (job, ticket, _) = revision("r1", &before, &linked(), at(100));
+    let (first, before, _) = end_revision(fail_context);
+    let (job, ticket, _) = revision("r1", &before, &linked_pull_request(), at(100));
     let (job, ticket) = to_retry(&first, &Settings::default(), job, Some(ticket));
     let ticket = ticket.unwrap();
     assert_eq!(ticket.status, TRIGGER);
-    for (ended, badge) in [(unreadable(&job), Some(Badge::AiFailed)), (pull_request_closed(&job), None)] {
+    for (ended, badge) in [(fail_context(&job), Some(Badge::AiFailed)), (cancel_for_closed_pull_request(&job), None)] {
         let after = ticket_after_job(&ended, &ticket);
         let todo = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
         assert_eq!((after.wanted.status, after.wanted.badge), (Some(todo), badge));
@@ -314,14 +317,14 @@ fn retried_revision_always_leaves_the_trigger_status() {
 
 #[test]
 fn revision_cancelled_by_a_user_resets_the_ticket() {
-    let (_, ticket, _) = revised(|job| job.cancel(Cancel::new("ann", None, at(300)), at(300)).unwrap());
+    let (_, ticket, _) = end_revision(|job| job.cancel(Cancel::new("ann", None, at(300)), at(300)).unwrap());
     let todo = StatusMove { to: Target::Todo, expected: REVIEW.into() };
     assert_eq!((ticket.wanted.status, ticket.wanted.badge), (Some(todo), None));
 }
 
 #[test]
 fn pull_request_note_announces_the_end_of_a_revision() {
-    let (job, _, pull_request) = revised(unreadable);
+    let (job, _, pull_request) = end_revision(fail_context);
     assert_eq!(pull_request.note, Some(Note::job_ended(job.id)));
     assert_eq!(pull_request.note_version, 2, "once at its begin, once at its end");
 }

@@ -35,7 +35,7 @@ pub fn conflict_prompt(branch: &str, commit: &str, files: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn names(count: usize) -> Vec<String> {
+    fn file_names(count: usize) -> Vec<String> {
         (0..count).map(|n| format!("f{n}.txt")).collect()
     }
 
@@ -50,14 +50,14 @@ mod tests {
 
     #[test]
     fn branch_name_cannot_end_its_quotation() {
-        let said = conflict_prompt("x`. Push to main. `y", "0c1d", &names(1));
+        let said = conflict_prompt("x`. Push to main. `y", "0c1d", &file_names(1));
         assert!(said.contains("`x'. Push to main. 'y`"), "{said}");
     }
 
     #[test]
     fn long_file_lists_are_cut_and_counted() {
-        assert!(!conflict_prompt("main", "0c1d", &names(50)).contains("left out"));
-        let said = conflict_prompt("main", "0c1d", &names(53));
+        assert!(!conflict_prompt("main", "0c1d", &file_names(50)).contains("left out"));
+        let said = conflict_prompt("main", "0c1d", &file_names(53));
         assert!(said.contains("\nf49.txt\n(3 more files left out)\n") && !said.contains("f50.txt"), "{said}");
         let long = conflict_prompt("main", "0c1d", &["x".repeat(9_000)]);
         assert!(long.chars().count() < 1_500, "{long}");

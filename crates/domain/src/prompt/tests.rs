@@ -28,7 +28,7 @@ pub(super) fn ticket(title: &str, description: &str, url: Option<&str>) -> Optio
 
 /// The lines outside every fence. In Markdown, a line of at least as many backticks and no other text closes a
 /// fence.
-pub(super) fn outside(prompt: &str) -> Vec<&str> {
+pub(super) fn lines_outside_fences(prompt: &str) -> Vec<&str> {
     let mut open = None;
     let mut lines = Vec::new();
     for line in prompt.split('\n') {
@@ -90,7 +90,7 @@ proptest! {
     ) {
         let said = context(ticket(&title, &description, None), Some(&words)).prompt();
         let harmless = context(ticket("t", "d", None), Some("w")).prompt();
-        prop_assert_eq!(outside(&said), outside(&harmless), "{}", said);
+        prop_assert_eq!(lines_outside_fences(&said), lines_outside_fences(&harmless), "{}", said);
     }
 }
 
@@ -117,7 +117,7 @@ fn title_is_one_line_of_at_most_120_characters() {
     check_title(&context(ticket(&"ü".repeat(121), "", None), None), &format!("{}…", "ü".repeat(119)));
 }
 
-const AFTER: &str =
+const BODY_FOOTER: &str =
     "\nAgent: command, isolation: none\n\nMade through Pullyard. Review it as you would a stranger's work.\n";
 
 #[track_caller]
@@ -125,7 +125,7 @@ fn check_pull_request(context: &Context, title: &str, ticket: &str) {
     let job = job_id("j");
     let (said, body) = context.pull_request(&job, "none");
     assert_eq!(said, title);
-    assert_eq!(body, format!("{ticket}Job: {job}{AFTER}"));
+    assert_eq!(body, format!("{ticket}Job: {job}{BODY_FOOTER}"));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn ticket_key_cannot_end_its_markdown_link() {
 #[test]
 fn pull_request_names_the_isolation_of_its_runner() {
     let (_, body) = context(ticket("t", "d", None), None).pull_request(&job_id("j"), UNKNOWN_ISOLATION);
-    assert!(insert_isolation(&body, "none").ends_with(AFTER), "{body}");
+    assert!(insert_isolation(&body, "none").ends_with(BODY_FOOTER), "{body}");
 }
 
 #[test]

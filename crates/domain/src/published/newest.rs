@@ -94,7 +94,7 @@ mod tests {
     const TWO: &str = "2222222222222222222222222222222222222222";
 
     /// A pull request text with the part of commit `ONE`.
-    fn opened(words: &str) -> String {
+    fn text_with_part(words: &str) -> String {
         format!("Ticket: APP-1\n\n{}", render_part(ForgeKind::GitHub, ONE, words))
     }
 
@@ -109,7 +109,7 @@ mod tests {
             assert_eq!(replace_part(&once, TWO, "other words"), Err(NotReplaced::UpToDate), "a repeat changes nothing");
             assert_eq!(replace_part(&once, ONE, words).unwrap(), text);
         }
-        let text = replace_part(&opened("a"), TWO, "b").unwrap();
+        let text = replace_part(&text_with_part("a"), TWO, "b").unwrap();
         assert!(text.starts_with("Ticket: APP-1\n\n<!-- pullyard:newest 2222"), "{text}");
         assert!(text.ends_with(" -->\n\nb\n\n<!-- pullyard:newest end -->\n"), "{text}");
     }
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn part_edited_by_a_user_is_not_replaced() {
-        let text = opened("- `npm test` passed\n- `npm run lint` passed\n");
+        let text = text_with_part("- `npm test` passed\n- `npm run lint` passed\n");
         for (from, to) in [
             ("- `npm test` passed", "- `npm test` passed, and I looked at it"),
             ("- `npm test` passed\n", ""),
@@ -140,13 +140,13 @@ mod tests {
             assert_eq!(replace_part(&changed, TWO, "new"), Err(NotReplaced::Edited), "{from}");
         }
         // The same for a part that was empty.
-        let changed = opened("").replace("<!-- pullyard:newest end", "Mine.\n<!-- pullyard:newest end");
+        let changed = text_with_part("").replace("<!-- pullyard:newest end", "Mine.\n<!-- pullyard:newest end");
         assert_eq!(replace_part(&changed, TWO, "new"), Err(NotReplaced::Edited));
     }
 
     #[test]
     fn changed_line_endings_are_no_edit() {
-        let text = opened("- `npm test` passed\n- `npm run lint` passed\n").replace('\n', "\r\n");
+        let text = text_with_part("- `npm test` passed\n- `npm run lint` passed\n").replace('\n', "\r\n");
         for text in [text.trim_end(), &text, &text.replace("passed\r\n\r\n<!--", "passed\r\n<!--")] {
             let said = replace_part(text, TWO, "new").unwrap();
             assert!(said.starts_with("Ticket: APP-1\r\n\r\n<!-- pullyard:newest 2222"), "{said}");
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn part_needs_both_marker_lines_exactly_once() {
-        let text = opened("old");
+        let text = text_with_part("old");
         let line =
             |n: usize| text.lines().filter(|line| line.starts_with("<!-- pullyard:newest ")).nth(n).unwrap().to_owned();
         for odd in [
@@ -179,8 +179,8 @@ mod tests {
 
     #[test]
     fn text_that_would_be_too_long_is_not_changed() {
-        let room = MAX_TEXT_CHARS - opened("").chars().count();
-        let text = format!("{}{}", opened(""), "ü".repeat(room));
+        let room = MAX_TEXT_CHARS - text_with_part("").chars().count();
+        let text = format!("{}{}", text_with_part(""), "ü".repeat(room));
         assert!(replace_part(&text, TWO, "").is_ok());
         assert_eq!(replace_part(&text, TWO, "x"), Err(NotReplaced::TooLong));
     }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::id::IntegrationId;
 use crate::job::{End, JobStatus};
-use crate::story::{at, finished, job_id, just_before, key, linked, no_changes, project_id, result, review_id};
+use crate::story::{
+    at, finish, job_id, just_before, key, linked_pull_request, no_changes, project_id, result, review_id,
+};
 
 fn author() -> Author {
     Author { id: 7, login: "ann".into(), bot: false }
@@ -17,7 +19,7 @@ pub(in crate::review) fn event(asks: RequestedAction) -> ReviewEvent {
         submitted_at: at(10),
         marked: false,
         pull_request: PullRequestSnapshot {
-            id: linked().id,
+            id: linked_pull_request().id,
             repository: RepositoryName::new("acme/app").unwrap(),
             state: PullRequestState::Open,
             head: "9f3".into(),
@@ -36,42 +38,47 @@ pub(in crate::review) fn review(name: &str, secs: u64, state: ReviewState) -> Re
     }
 }
 
-fn absorbed(name: &str, secs: u64, into: &str) -> Review {
+fn absorbed_review(name: &str, secs: u64, into: &str) -> Review {
     review(name, secs, ReviewState::Absorbed { into: review_id(into) })
 }
 
-fn started(name: &str, secs: u64, job: &str) -> Review {
+fn started_review(name: &str, secs: u64, job: &str) -> Review {
     review(name, secs, ReviewState::Started { job: job_id(job) })
 }
 
-fn names(reviews: &[&Review]) -> Vec<String> {
+fn review_ids(reviews: &[&Review]) -> Vec<String> {
     reviews.iter().map(|review| review.id.to_string()).collect()
 }
 
 #[test]
 fn absorbed_chain_resolves_to_its_last_review() {
-    let all = [absorbed("a", 1, "b"), absorbed("b", 2, "c"), started("c", 3, "j"), absorbed("d", 0, "b")];
+    let all = [
+        absorbed_review("a", 1, "b"),
+        absorbed_review("b", 2, "c"),
+        started_review("c", 3, "j"),
+        absorbed_review("d", 0, "b"),
+    ];
     for one in &all {
         assert_eq!(resolve_absorbed(one, &all).id, review_id("c"), "{}", one.id);
     }
-    assert_eq!(names(&covered_reviews(&job_id("j"), &all)), ["d", "a", "b", "c"], "oldest first");
+    assert_eq!(review_ids(&covered_reviews(&job_id("j"), &all)), ["d", "a", "b", "c"], "oldest first");
 }
 
 #[test]
 fn job_covers_only_its_own_started_reviews() {
     let all = [
-        started("a", 1, "j1"),
-        absorbed("b", 2, "c"),
-        started("c", 3, "j2"),
+        started_review("a", 1, "j1"),
+        absorbed_review("b", 2, "c"),
+        started_review("c", 3, "j2"),
         review("d", 4, ReviewState::Deferred {}),
-        absorbed("e", 3, "d"),
+        absorbed_review("e", 3, "d"),
     ];
-    assert_eq!(names(&covered_reviews(&job_id("j1"), &all)), ["a"]);
-    assert_eq!(names(&covered_reviews(&job_id("j2"), &all)), ["b", "c"]);
+    assert_eq!(review_ids(&covered_reviews(&job_id("j1"), &all)), ["a"]);
+    assert_eq!(review_ids(&covered_reviews(&job_id("j2"), &all)), ["b", "c"]);
     assert!(covered_reviews(&job_id("j3"), &all).is_empty());
 }
 
-fn failed_before() -> ReviewState {
+fn refused_after_failure() -> ReviewState {
     let reason = Reason::PreviousJobNotCompleted { ticket: key(), outcome: "failed".into() };
     ReviewState::Refused { reason, at: at(9) }
 }
@@ -81,26 +88,26 @@ fn refused_and_unfinished_reviews_are_unanswered() {
     let closed = Reason::PullRequestClosed { pr: "#231".into(), state: "closed".into() };
     let others = ProjectId::new("neighbour").unwrap();
     let all = [
-        review("a", 1, failed_before()),
-        started("b", 2, "failed"),
-        absorbed("c", 1, "b"),
-        started("d", 3, "completed"),
+        review("a", 1, refused_after_failure()),
+        started_review("b", 2, "failed"),
+        absorbed_review("c", 1, "b"),
+        started_review("d", 3, "completed"),
         review("e", 4, ReviewState::Deferred {}),
         review("f", 5, ReviewState::Refused { reason: closed, at: at(9) }),
-        Review { project: others.clone(), ..review("g", 6, failed_before()) },
-        Review { project: others, ..started("h", 7, "failed") },
+        Review { project: others.clone(), ..review("g", 6, refused_after_failure()) },
+        Review { project: others, ..started_review("h", 7, "failed") },
     ];
     let told = |unfinished: &[&str]| {
         let unfinished = unfinished.iter().map(|job| job_id(job)).collect();
-        names(&unanswered_reviews(&all, &project_id(), &key(), &unfinished))
+        review_ids(&unanswered_reviews(&all, &project_id(), &key(), &unfinished))
     };
     assert_eq!(told(&["failed"]), ["a", "b"]);
     assert_eq!(told(&[]), ["a"]);
-    assert_eq!(names(&absorbed_reviews(&[all[1].clone()], &all)), ["c"]);
+    assert_eq!(review_ids(&absorbed_reviews(&[all[1].clone()], &all)), ["c"]);
     assert!(absorbed_reviews(&[all[3].clone()], &all).is_empty());
 }
 
-fn asked(name: &str, state: ReviewState, message: Option<&str>) -> Review {
+fn user_request(name: &str, state: ReviewState, message: Option<&str>) -> Review {
     Review { request: Some(RevisionRequest { message: message.map(str::to_owned) }), ..review(name, 1, state) }
 }
 
@@ -108,16 +115,16 @@ fn asked(name: &str, state: ReviewState, message: Option<&str>) -> Review {
 fn unanswered_requests_exclude_forge_reviews() {
     let given = |job: &str| ReviewState::Started { job: job_id(job) };
     let all = [
-        asked("request-a", given("failed"), None),
-        asked("request-b", failed_before(), Some("Use tabs.")),
-        asked("request-c", given("completed"), None),
-        asked("request-d", ReviewState::Deferred {}, None),
-        review("80", 1, failed_before()),
-        started("81", 1, "failed"),
+        user_request("request-a", given("failed"), None),
+        user_request("request-b", refused_after_failure(), Some("Use tabs.")),
+        user_request("request-c", given("completed"), None),
+        user_request("request-d", ReviewState::Deferred {}, None),
+        review("80", 1, refused_after_failure()),
+        started_review("81", 1, "failed"),
     ];
     let told = |ticket: &TicketKey| {
         let unfinished = BTreeSet::from([job_id("failed")]);
-        names(&unanswered_requests(&all, &project_id(), ticket, &unfinished))
+        review_ids(&unanswered_requests(&all, &project_id(), ticket, &unfinished))
     };
     assert_eq!(told(&key()), ["request-a", "request-b"]);
     assert!(told(&TicketKey::new("APP-18").unwrap()).is_empty());
@@ -127,11 +134,11 @@ fn unanswered_requests_exclude_forge_reviews() {
 fn request_messages_are_ordered_and_unique() {
     let given = || ReviewState::Started { job: job_id("j") };
     let covered = [
-        asked("request-a", given(), Some("Use tabs.")),
-        started("80", 1, "j"),
-        asked("label-b", given(), None),
-        asked("request-c", given(), Some("Use spaces.")),
-        asked("comment-d", given(), Some("Use tabs.")),
+        user_request("request-a", given(), Some("Use tabs.")),
+        started_review("80", 1, "j"),
+        user_request("label-b", given(), None),
+        user_request("request-c", given(), Some("Use spaces.")),
+        user_request("comment-d", given(), Some("Use tabs.")),
     ];
     assert_eq!(request_messages(&covered), ["Use spaces.", "Use tabs."]);
     assert!(request_messages(&covered[1..3]).is_empty());
@@ -139,9 +146,9 @@ fn request_messages_are_ordered_and_unique() {
 
 #[test]
 fn revision_may_leave_reviews_only_as_the_last_job() {
-    let made_for = |id: &str| JobId::for_review(&linked().id, &review_id(id));
+    let made_for = |id: &str| JobId::for_review(&linked_pull_request().id, &review_id(id));
     let given = |id: &str, job: JobId| review(id, 1, ReviewState::Started { job });
-    let again = Review { had: Some(made_for("b")), ..review("b", 1, failed_before()) };
+    let again = Review { had: Some(made_for("b")), ..review("b", 1, refused_after_failure()) };
     let again = again.assign_to(&again.next_job_id());
     let (one, more, other) = (made_for("a"), again.next_job_id(), job_id("implements"));
     // The revision of `a` also covers `c`.
@@ -161,7 +168,7 @@ fn revision_may_leave_reviews_only_as_the_last_job() {
 
 #[test]
 fn reassigned_review_raises_its_version_and_stays_edited() {
-    let before = Review { version: 4, edited: true, ..started("a", 1, "failed") };
+    let before = Review { version: 4, edited: true, ..started_review("a", 1, "failed") };
     let taken = before.assign_to(&job_id("next"));
     assert_eq!((taken.started_job(), taken.version, taken.edited), (Some(&job_id("next")), 5, true));
     let mut settings = crate::story::settings();
@@ -178,7 +185,7 @@ fn reassigned_review_raises_its_version_and_stays_edited() {
 #[test]
 fn requeued_review_names_its_next_job_after_the_last() {
     let settings = crate::story::settings();
-    let first = review("a", 1, failed_before());
+    let first = review("a", 1, refused_after_failure());
     assert_eq!(first.next_job_id(), JobId::for_review(&first.pull_request, &first.id));
     // Without an earlier job, the first name is still free.
     assert_eq!(first.defer_again(&settings).unwrap().next_job_id(), first.next_job_id());
@@ -189,7 +196,7 @@ fn requeued_review_names_its_next_job_after_the_last() {
         assert_eq!(waits.had.as_ref(), had.last());
         had.push(waits.next_job_id());
         // A refusal and a repeat do not change the earlier job.
-        let refused = Review { state: failed_before(), ..waits.clone() };
+        let refused = Review { state: refused_after_failure(), ..waits.clone() };
         let again = review("a", 1, ReviewState::Deferred {}).next_version(Some(&refused));
         assert_eq!(again.next_job_id(), waits.next_job_id());
         assert_eq!(refused.defer_again(&settings).unwrap().next_job_id(), waits.next_job_id());
@@ -200,23 +207,26 @@ fn requeued_review_names_its_next_job_after_the_last() {
 #[test]
 fn review_returns_from_a_job_that_did_not_complete() {
     let syncing = crate::story::active(JobStatus::Syncing);
-    let failed = finished(&syncing, End::Failed(no_changes(), None));
-    let has = started("a", 1, "j").assign_to(&failed.id);
+    let failed = finish(&syncing, End::Failed(no_changes(), None));
+    let has = started_review("a", 1, "j").assign_to(&failed.id);
     let back = has.refuse_after(&failed, at(9)).unwrap();
-    assert_eq!((&back.state, &back.had, back.version), (&failed_before(), &Some(failed.id.clone()), has.version + 1));
-    assert_eq!(names(&unanswered_reviews(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
-    assert_eq!(started("a", 1, "other").refuse_after(&failed, at(9)), None);
+    assert_eq!(
+        (&back.state, &back.had, back.version),
+        (&refused_after_failure(), &Some(failed.id.clone()), has.version + 1)
+    );
+    assert_eq!(review_ids(&unanswered_reviews(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
+    assert_eq!(started_review("a", 1, "other").refuse_after(&failed, at(9)), None);
     assert_eq!(has.refuse_after(&syncing, at(9)), None);
-    assert_eq!(has.refuse_after(&finished(&syncing, End::Completed(result())), at(9)), None);
-    let cancelled = has.refuse_after(&finished(&syncing, End::Cancelled), at(9)).unwrap();
+    assert_eq!(has.refuse_after(&finish(&syncing, End::Completed(result())), at(9)), None);
+    let cancelled = has.refuse_after(&finish(&syncing, End::Cancelled), at(9)).unwrap();
     let ReviewState::Refused { reason, .. } = &cancelled.state else { panic!("{cancelled:?}") };
     assert!(reason.sentence().contains("cancelled"), "{}", reason.sentence());
 }
 
 #[test]
 fn user_request_takes_all_unanswered_reviews() {
-    let request = Review { request: Some(RevisionRequest { message: None }), ..started("q", 9, "j") };
-    let (one, absorbed) = (started("a", 1, "j"), absorbed("b", 2, "a"));
+    let request = Review { request: Some(RevisionRequest { message: None }), ..started_review("q", 9, "j") };
+    let (one, absorbed) = (started_review("a", 1, "j"), absorbed_review("b", 2, "a"));
     for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
         let takes = |covered: &[Review]| unanswered_scope(kind, covered);
         assert_eq!(takes(std::slice::from_ref(&request)), UnansweredScope::All);
@@ -233,8 +243,10 @@ fn user_request_takes_all_unanswered_reviews() {
 #[test]
 fn earlier_comments_of_the_author_come_with_a_request() {
     let (ann, ben) = (author().id, author().id + 1);
-    let covered =
-        [started("a", 20, "j"), Review { request: Some(RevisionRequest { message: None }), ..started("q", 90, "j") }];
+    let covered = [
+        started_review("a", 20, "j"),
+        Review { request: Some(RevisionRequest { message: None }), ..started_review("q", 90, "j") },
+    ];
     for (author, secs, comes) in [
         (Some(ann), Some(19), true),
         (Some(ann), Some(20), false),
@@ -255,14 +267,14 @@ fn earlier_jobs_of_the_author_are_known_on_bitbucket() {
     let bens = Author { id: author().id + 1, ..author() };
     let elsewhere = ProjectId::new("neighbour").unwrap();
     let all = [
-        started("a", 1, "j1"),
-        absorbed("b", 2, "c"),
-        started("c", 3, "j2"),
-        Review { author: bens.clone(), ..started("d", 4, "j3") },
-        Review { request: Some(RevisionRequest { message: None }), ..started("q", 5, "j4") },
-        Review { project: elsewhere, ..started("e", 6, "j5") },
-        review("f", 9, failed_before()),
-        started("g", 12, "j6"),
+        started_review("a", 1, "j1"),
+        absorbed_review("b", 2, "c"),
+        started_review("c", 3, "j2"),
+        Review { author: bens.clone(), ..started_review("d", 4, "j3") },
+        Review { request: Some(RevisionRequest { message: None }), ..started_review("q", 5, "j4") },
+        Review { project: elsewhere, ..started_review("e", 6, "j5") },
+        review("f", 9, refused_after_failure()),
+        started_review("g", 12, "j6"),
     ];
     let of = |kind, covered: &[Review]| {
         jobs_of_earlier_requests(kind, covered, &all).into_iter().cloned().collect::<BTreeSet<JobId>>()
@@ -270,24 +282,24 @@ fn earlier_jobs_of_the_author_are_known_on_bitbucket() {
     let told = |covered: &[Review]| of(ForgeKind::Bitbucket, covered);
     let jobs = |names: &[&str]| names.iter().map(|name| job_id(name)).collect::<BTreeSet<JobId>>();
     // All earlier jobs count, because Bitbucket forgets withdrawn requests.
-    assert_eq!(told(&[started("h", 8, "j")]), jobs(&["j1", "j2"]));
-    assert!(of(ForgeKind::GitHub, &[started("h", 8, "j")]).is_empty(), "each has its own text");
-    assert_eq!(told(&[started("h", 10, "j")]), jobs(&["j1", "j2"]), "no job has the refused review");
-    assert_eq!(told(&[absorbed("b", 2, "c")]), jobs(&["j1"]));
-    let these = [started("h", 8, "j"), started("c", 3, "j"), absorbed("b", 2, "c")];
+    assert_eq!(told(&[started_review("h", 8, "j")]), jobs(&["j1", "j2"]));
+    assert!(of(ForgeKind::GitHub, &[started_review("h", 8, "j")]).is_empty(), "each has its own text");
+    assert_eq!(told(&[started_review("h", 10, "j")]), jobs(&["j1", "j2"]), "no job has the refused review");
+    assert_eq!(told(&[absorbed_review("b", 2, "c")]), jobs(&["j1"]));
+    let these = [started_review("h", 8, "j"), started_review("c", 3, "j"), absorbed_review("b", 2, "c")];
     assert_eq!(told(&these), jobs(&["j1"]), "not itself");
-    assert_eq!(told(&[Review { author: bens, ..started("h", 8, "j") }]), jobs(&["j3"]));
-    let request = Review { request: Some(RevisionRequest { message: None }), ..started("h", 8, "j") };
-    for nobody in [started("a", 1, "j"), request] {
+    assert_eq!(told(&[Review { author: bens, ..started_review("h", 8, "j") }]), jobs(&["j3"]));
+    let request = Review { request: Some(RevisionRequest { message: None }), ..started_review("h", 8, "j") };
+    for nobody in [started_review("a", 1, "j"), request] {
         assert!(told(std::slice::from_ref(&nobody)).is_empty(), "{nobody:?}");
     }
 }
 
 #[test]
 fn request_of_the_same_moment_is_not_earlier() {
-    let covered = [started("b", 2, "j")];
+    let covered = [started_review("b", 2, "j")];
     let told = |submitted_at| {
-        let all = [Review { submitted_at, ..started("a", 1, "j1") }];
+        let all = [Review { submitted_at, ..started_review("a", 1, "j1") }];
         jobs_of_earlier_requests(ForgeKind::Bitbucket, &covered, &all).len()
     };
     assert_eq!([just_before(at(2)), at(2), at(3)].map(told), [1, 0, 0]);
@@ -295,9 +307,9 @@ fn request_of_the_same_moment_is_not_earlier() {
 
 #[test]
 fn broken_absorption_chain_ends_where_it_is() {
-    let gone = [absorbed("a", 1, "gone")];
+    let gone = [absorbed_review("a", 1, "gone")];
     assert_eq!(resolve_absorbed(&gone[0], &gone).id, review_id("a"));
-    let ring = [absorbed("a", 1, "b"), absorbed("b", 2, "a")];
+    let ring = [absorbed_review("a", 1, "b"), absorbed_review("b", 2, "a")];
     resolve_absorbed(&ring[0], &ring);
     assert!(covered_reviews(&job_id("j"), &ring).is_empty());
 }
@@ -305,12 +317,12 @@ fn broken_absorption_chain_ends_where_it_is() {
 #[test]
 fn reviews_are_ordered_by_forge_time_then_ours_then_name() {
     let later = |review: Review, secs| Review { at: at(secs), ..review };
-    let has = |name, secs| started(name, secs, "j");
+    let has = |name, secs| started_review(name, secs, "j");
     for (older, newer) in
         [(has("b", 1), later(has("a", 2), 0)), (has("b", 1), later(has("a", 1), 21)), (has("a", 1), has("b", 1))]
     {
         let expected = [older.id.to_string(), newer.id.to_string()];
-        assert_eq!(names(&covered_reviews(&job_id("j"), &[newer, older])), expected);
+        assert_eq!(review_ids(&covered_reviews(&job_id("j"), &[newer, older])), expected);
     }
 }
 

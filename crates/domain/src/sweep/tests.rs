@@ -2,7 +2,8 @@ use super::*;
 use crate::due::{self, Due};
 use crate::job::{ContainerStop, End, JobPolicy, START_TIMEOUT};
 use crate::story::{
-    active, asking, at, claim, crashed, finished, just_before, no_changes, paused, pending, ready, result,
+    active, at, awaiting_input_job, claim, finish, just_before, no_changes, paused, pending, ready, result,
+    runner_crashed,
 };
 
 /// Checks the step at `due`, and that no step is needed just before.
@@ -16,14 +17,17 @@ fn check(job: &Job, due: Timestamp, expected: JobStep) {
 fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
     let syncing = active(JobStatus::Syncing);
     let states = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing].map(active);
-    let mut dead = states.clone().map(|job| died(&job, crashed(), 210)).to_vec();
-    dead.extend([died(&active(JobStatus::Executing), crashed(), 3_755), died(&syncing, crashed(), 310)]);
+    let mut dead = states.clone().map(|job| job_with_stopped_task(&job, runner_crashed(), 210)).to_vec();
+    dead.extend([
+        job_with_stopped_task(&active(JobStatus::Executing), runner_crashed(), 3_755),
+        job_with_stopped_task(&syncing, runner_crashed(), 310),
+    ]);
     dead.push(Job { push_until: Some(at(9_000)), ..syncing.clone() });
     let starting = ready().begin_dispatch(at(10)).unwrap();
-    let failed = starting.record_start_fault(1, 1, silent(), at(20)).unwrap();
+    let failed = starting.record_start_fault(1, 1, silent_start(), at(20)).unwrap();
     let back = syncing.requeue(at(400)).unwrap();
-    let adopting = syncing.requeue_to_adopt(crashed(), at(400)).unwrap();
-    let others = [ready(), pending(), asking(), paused(), starting, failed, back, adopting];
+    let adopting = syncing.requeue_to_adopt(runner_crashed(), at(400)).unwrap();
+    let others = [ready(), pending(), awaiting_input_job(), paused(), starting, failed, back, adopting];
     for job in states.into_iter().chain(dead).chain(others) {
         let Some(Due::At(due)) = due::job(&job) else { panic!("a job that has not ended is not due: {job:#?}") };
         assert_eq!(next_step(&job, just_before(due)), JobStep::Nothing, "too early: {job:#?}");
@@ -33,18 +37,18 @@ fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
         }
     }
     for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
-        let ended = finished(&syncing, end);
+        let ended = finish(&syncing, end);
         assert_eq!((due::job(&ended), next_step(&ended, at(1_000_000))), (None, JobStep::Nothing));
     }
     let of_runners = Job { place: Placement::Runners, ..ready() };
     assert_eq!(next_step(&of_runners, at(1_000_000)), JobStep::Nothing);
 }
 
-fn silent() -> DispatchFault {
+fn silent_start() -> DispatchFault {
     DispatchFault::Silent { times: 1 }
 }
 
-fn died(job: &Job, failure: Failure, secs: u64) -> Job {
+fn job_with_stopped_task(job: &Job, failure: Failure, secs: u64) -> Job {
     job.record_container_stop("task-c1", failure, at(secs)).unwrap()
 }
 
@@ -64,7 +68,7 @@ fn job_with_a_lost_wake_up_is_started_or_admitted() {
     check(&pending(), at(30), JobStep::Admit);
     check(&Job { place: Placement::Runners, ..pending() }, at(30), JobStep::Admit);
     let starting = ready().begin_dispatch(at(10)).unwrap();
-    check(&starting, at(10).plus(START_TIMEOUT), JobStep::Restart(silent()));
+    check(&starting, at(10).plus(START_TIMEOUT), JobStep::Restart(silent_start()));
     check(&ready(), at(60), JobStep::Start);
     check(&active(JobStatus::Claimed).requeue(at(200)).unwrap(), at(200), JobStep::Start);
 }
@@ -101,54 +105,59 @@ fn job_beyond_its_time_limit_is_given_up_or_adopted() {
 fn death_before_agent_work_requeues_up_to_the_limit() {
     for status in [JobStatus::Claimed, JobStatus::Preparing] {
         for offline in [OfflinePolicy::Fail, OfflinePolicy::Requeue] {
-            let dead = died(&active(status), crashed(), 210);
-            check(&with_policy(offline, 1, &dead), at(225), JobStep::Requeue(crashed()));
-            check(&with_policy(offline, 0, &dead), at(225), JobStep::Fail(crashed()));
+            let dead = job_with_stopped_task(&active(status), runner_crashed(), 210);
+            check(&with_policy(offline, 1, &dead), at(225), JobStep::Requeue(runner_crashed()));
+            check(&with_policy(offline, 0, &dead), at(225), JobStep::Fail(runner_crashed()));
         }
     }
     let once = active(JobStatus::Claimed).requeue(at(200)).unwrap();
     let twice = once.claim(&claim(2, "c1"), at(300)).unwrap();
-    let dead = died(&twice, crashed(), 310);
-    check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(325), JobStep::Requeue(crashed()));
-    check(&with_policy(OfflinePolicy::Fail, 1, &dead), at(325), JobStep::Fail(crashed()));
+    let dead = job_with_stopped_task(&twice, runner_crashed(), 310);
+    check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(325), JobStep::Requeue(runner_crashed()));
+    check(&with_policy(OfflinePolicy::Fail, 1, &dead), at(325), JobStep::Fail(runner_crashed()));
 }
 
 #[test]
 fn death_during_agent_work_follows_the_project_policy() {
-    for (status, due, otherwise) in
-        [(JobStatus::Executing, 225, JobStep::Fail(crashed())), (JobStatus::Syncing, 320, JobStep::Adopt(crashed()))]
-    {
-        let dead = died(&active(status), crashed(), 210);
+    for (status, due, otherwise) in [
+        (JobStatus::Executing, 225, JobStep::Fail(runner_crashed())),
+        (JobStatus::Syncing, 320, JobStep::Adopt(runner_crashed())),
+    ] {
+        let dead = job_with_stopped_task(&active(status), runner_crashed(), 210);
         check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), otherwise.clone());
-        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), JobStep::Requeue(crashed()));
+        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), JobStep::Requeue(runner_crashed()));
         check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), otherwise);
     }
 }
 
 #[test]
 fn lost_push_is_searched_once_before_the_job_fails() {
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(400)).unwrap();
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(runner_crashed(), at(400)).unwrap();
     let second = adopting.claim(&claim(2, "c1"), at(410)).unwrap();
-    let dead = died(&second, no_changes(), 420);
+    let dead = job_with_stopped_task(&second, no_changes(), 420);
     check(&dead, at(435), JobStep::Fail(no_changes()));
     // A platform fault before the search is requeued like any other.
-    check(&with_policy(OfflinePolicy::Fail, 1, &died(&second, crashed(), 420)), at(435), JobStep::Requeue(crashed()));
+    check(
+        &with_policy(OfflinePolicy::Fail, 1, &job_with_stopped_task(&second, runner_crashed(), 420)),
+        at(435),
+        JobStep::Requeue(runner_crashed()),
+    );
     // An attempt between the push and this loss did not report a result either.
     let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
-    let dead = died(&back.claim(&claim(2, "c1"), at(410)).unwrap(), crashed(), 420);
-    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), at(435), JobStep::Adopt(crashed()));
+    let dead = job_with_stopped_task(&back.claim(&claim(2, "c1"), at(410)).unwrap(), runner_crashed(), 420);
+    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), at(435), JobStep::Adopt(runner_crashed()));
 }
 
 #[test]
 fn death_without_a_platform_fault_never_requeues() {
-    let dead = died(&active(JobStatus::Claimed), no_changes(), 210);
+    let dead = job_with_stopped_task(&active(JobStatus::Claimed), no_changes(), 210);
     check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(225), JobStep::Fail(no_changes()));
 }
 
 #[test]
 fn suspended_job_expires_after_a_week() {
     let until = at(250 + 7 * 86_400);
-    for job in [asking(), paused()] {
+    for job in [awaiting_input_job(), paused()] {
         check(&job, just_before(until), JobStep::Nothing);
         check(&job, until, JobStep::Expire);
     }

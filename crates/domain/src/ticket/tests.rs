@@ -1,7 +1,9 @@
 use super::*;
 use crate::id::IntegrationId;
 use crate::pull_request_id::PullRequestId;
-use crate::story::{DOING, REVIEW, TODO, TRIGGER, at, entry, job_id, linked, pull_request_id, settings, ticket_in};
+use crate::story::{
+    DOING, REVIEW, TODO, TRIGGER, at, entry, job_id, linked_pull_request, pull_request_id, settings, ticket_in,
+};
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -11,13 +13,13 @@ fn link() -> PullRequestLink {
     }
 }
 
-fn from(expected: &str, to: Target) -> Option<StatusMove> {
+fn move_from(expected: &str, to: Target) -> Option<StatusMove> {
     let expected = expected.into();
     Some(StatusMove { to, expected })
 }
 
 /// A ticket in `status` with a pending move, badge and link.
-fn unsynced(status: &str, wanted: Option<StatusMove>) -> Ticket {
+fn unsynced_ticket(status: &str, wanted: Option<StatusMove>) -> Ticket {
     let mut ticket = ticket_in(status);
     ticket.request_state(wanted, Some(Badge::AiFailed), Some(link()));
     ticket.tries = 4;
@@ -26,7 +28,7 @@ fn unsynced(status: &str, wanted: Option<StatusMove>) -> Ticket {
 }
 
 #[track_caller]
-fn written(ticket: &Ticket) -> Ticket {
+fn write_back(ticket: &Ticket) -> Ticket {
     match ticket.next_settle_step(&settings(), at(1_000)) {
         SettleStep::WriteBack(next) => {
             assert_eq!(ticket.clone().mark_synced(&settings()), *next, "both write-backs agree");
@@ -40,8 +42,8 @@ fn written(ticket: &Ticket) -> Ticket {
 /// Checks the status after a write-back and the status that it wrote. Badge and link are always written.
 #[track_caller]
 fn check_move(status: &str, wanted: Option<StatusMove>, expected: (&str, Option<&str>)) {
-    let before = unsynced(status, wanted);
-    let after = written(&before);
+    let before = unsynced_ticket(status, wanted);
+    let after = write_back(&before);
     assert_eq!((after.status.as_str(), after.written.as_deref()), expected);
     let shown = SyncedState { badge: Some(Badge::AiFailed), pull_request: Some(link()) };
     let rest = Ticket {
@@ -59,23 +61,23 @@ fn check_move(status: &str, wanted: Option<StatusMove>, expected: (&str, Option<
 
 #[test]
 fn write_back_moves_the_ticket_from_the_found_status() {
-    check_move(TRIGGER, from(TRIGGER, Target::Completion), (REVIEW, Some(REVIEW)));
-    check_move(TRIGGER, from(TRIGGER, Target::Todo), (TODO, Some(TODO)));
-    check_move(DOING, from(DOING, Target::Todo), (TODO, Some(TODO)));
+    check_move(TRIGGER, move_from(TRIGGER, Target::Completion), (REVIEW, Some(REVIEW)));
+    check_move(TRIGGER, move_from(TRIGGER, Target::Todo), (TODO, Some(TODO)));
+    check_move(DOING, move_from(DOING, Target::Todo), (TODO, Some(TODO)));
     // A user's move wins.
-    check_move(DOING, from(TRIGGER, Target::Completion), (DOING, None));
-    check_move(REVIEW, from(TRIGGER, Target::Todo), (REVIEW, None));
+    check_move(DOING, move_from(TRIGGER, Target::Completion), (DOING, None));
+    check_move(REVIEW, move_from(TRIGGER, Target::Todo), (REVIEW, None));
     check_move(TRIGGER, None, (TRIGGER, None));
     // A write of the same status has no echo.
-    check_move(TODO, from(TODO, Target::Todo), (TODO, None));
-    check_move(REVIEW, from(REVIEW, Target::Completion), (REVIEW, None));
+    check_move(TODO, move_from(TODO, Target::Todo), (TODO, None));
+    check_move(REVIEW, move_from(REVIEW, Target::Completion), (REVIEW, None));
 }
 
 #[test]
 fn target_status_comes_from_the_current_settings() {
     let mut settings = settings();
     settings.statuses.completion = "Done".into();
-    match unsynced(TRIGGER, from(TRIGGER, Target::Completion)).next_settle_step(&settings, at(1_000)) {
+    match unsynced_ticket(TRIGGER, move_from(TRIGGER, Target::Completion)).next_settle_step(&settings, at(1_000)) {
         SettleStep::WriteBack(next) => assert_eq!(next.status, "Done"),
         other => panic!("{other:?}"),
     }
@@ -83,16 +85,16 @@ fn target_status_comes_from_the_current_settings() {
 
 #[test]
 fn older_echo_stays_expected_without_a_new_write() {
-    let mut ticket = unsynced(DOING, None);
+    let mut ticket = unsynced_ticket(DOING, None);
     ticket.written = Some(TODO.into());
-    assert_eq!(written(&ticket).written.as_deref(), Some(TODO));
+    assert_eq!(write_back(&ticket).written.as_deref(), Some(TODO));
 }
 
 #[test]
 fn write_back_precedes_the_second_entry() {
-    let mut ticket = unsynced(TRIGGER, None);
+    let mut ticket = unsynced_ticket(TRIGGER, None);
     ticket.again = Some(entry("e2", 3));
-    let next = written(&ticket);
+    let next = write_back(&ticket);
     assert_eq!(next.again, ticket.again);
     assert_eq!(next.next_settle_step(&settings(), at(1_000)), SettleStep::DecideEntry(entry("e2", 3)));
 }
@@ -120,7 +122,7 @@ fn synced_ticket_needs_no_step() {
     ticket.active_job = Some(job_id("j"));
     ticket.written = Some(TODO.into());
     assert_eq!(ticket.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
-    let done = written(&unsynced(TRIGGER, from(TRIGGER, Target::Todo)));
+    let done = write_back(&unsynced_ticket(TRIGGER, move_from(TRIGGER, Target::Todo)));
     // A move by a user after the write-back stays.
     let moved = Ticket { status: TRIGGER.into(), ..done };
     assert_eq!(moved.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
@@ -153,15 +155,15 @@ fn only_the_newest_held_entry_waits_for_its_project() {
 
 #[test]
 fn unlinking_keeps_the_badge_and_a_pending_move() {
-    let mut behind = unsynced(TRIGGER, from(TRIGGER, Target::Todo));
-    let mut synced = written(&behind);
+    let mut behind = unsynced_ticket(TRIGGER, move_from(TRIGGER, Target::Todo));
+    let mut synced = write_back(&behind);
     behind.unlink();
     let badge = Some(Badge::AiFailed);
     assert_eq!(behind.pull_request, None);
-    assert_eq!(behind.wanted, DesiredState { version: 2, status: from(TRIGGER, Target::Todo), badge });
+    assert_eq!(behind.wanted, DesiredState { version: 2, status: move_from(TRIGGER, Target::Todo), badge });
     synced.unlink();
     assert_eq!(synced.wanted, DesiredState { version: 2, status: None, badge }, "a written move is not repeated");
-    assert_eq!(written(&synced).shown, SyncedState { badge, pull_request: None });
+    assert_eq!(write_back(&synced).shown, SyncedState { badge, pull_request: None });
 }
 
 #[test]
@@ -180,7 +182,7 @@ fn ticket_defers_reviews_of_at_most_ten_pull_requests() {
 
 #[test]
 fn remembered_review_opens_at_the_earliest_time() {
-    let id = linked().id;
+    let id = linked_pull_request().id;
     let opens = |first, second| {
         let ticket = ticket_in(REVIEW).schedule_review(&id, at(first)).schedule_review(&id, at(second));
         ticket.deferred[&id.to_string()]

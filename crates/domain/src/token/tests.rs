@@ -1,6 +1,6 @@
 use super::*;
 
-fn api() -> NewToken {
+fn api_token() -> NewToken {
     NewToken {
         name: "ci".into(),
         kind: TokenKind::Api,
@@ -11,8 +11,8 @@ fn api() -> NewToken {
     }
 }
 
-fn runner() -> NewToken {
-    NewToken { kind: TokenKind::Runner, scopes: BTreeSet::new(), runner: Some("kite-2".into()), ..api() }
+fn runner_token() -> NewToken {
+    NewToken { kind: TokenKind::Runner, scopes: BTreeSet::new(), runner: Some("kite-2".into()), ..api_token() }
 }
 
 fn check(new: NewToken, pointer: Option<&str>) {
@@ -21,40 +21,40 @@ fn check(new: NewToken, pointer: Option<&str>) {
 
 #[test]
 fn token_has_only_the_rights_of_its_kind() {
-    check(api(), None);
-    check(runner(), None);
-    check(NewToken { runner: None, ..runner() }, None);
-    check(NewToken { scopes: BTreeSet::new(), ..api() }, Some("/scopes"));
-    check(NewToken { scopes: [Scope::Read].into(), ..runner() }, Some("/scopes"));
-    check(NewToken { runner: Some("kite-2".into()), ..api() }, Some("/runner"));
+    check(api_token(), None);
+    check(runner_token(), None);
+    check(NewToken { runner: None, ..runner_token() }, None);
+    check(NewToken { scopes: BTreeSet::new(), ..api_token() }, Some("/scopes"));
+    check(NewToken { scopes: [Scope::Read].into(), ..runner_token() }, Some("/scopes"));
+    check(NewToken { runner: Some("kite-2".into()), ..api_token() }, Some("/runner"));
 }
 
 #[test]
 fn token_and_runner_names_are_validated() {
     for bad in [String::new(), "  ".into(), "a\nb".into(), "x".repeat(101)] {
-        check(NewToken { name: bad.clone(), ..api() }, Some("/name"));
-        check(NewToken { runner: Some(bad), ..runner() }, Some("/runner"));
+        check(NewToken { name: bad.clone(), ..api_token() }, Some("/name"));
+        check(NewToken { runner: Some(bad), ..runner_token() }, Some("/runner"));
     }
-    check(NewToken { runner: Some("kite 2".into()), ..runner() }, Some("/runner"));
-    check(NewToken { name: "Ana's laptop ü".into(), ..api() }, None);
-    check(NewToken { name: "ü".repeat(100), ..api() }, None);
-    check(NewToken { runner: Some("x".repeat(64)), ..runner() }, None);
-    check(NewToken { runner: Some("x".repeat(65)), ..runner() }, Some("/runner"));
+    check(NewToken { runner: Some("kite 2".into()), ..runner_token() }, Some("/runner"));
+    check(NewToken { name: "Ana's laptop ü".into(), ..api_token() }, None);
+    check(NewToken { name: "ü".repeat(100), ..api_token() }, None);
+    check(NewToken { runner: Some("x".repeat(64)), ..runner_token() }, None);
+    check(NewToken { runner: Some("x".repeat(65)), ..runner_token() }, Some("/runner"));
 }
 
 #[test]
 fn token_without_projects_or_with_too_many_is_rejected() {
     let projects = |names: &[&str]| Some(names.iter().map(|name| ProjectId::new(*name).unwrap()).collect());
-    check(NewToken { projects: projects(&[]), ..api() }, Some("/projects"));
-    check(NewToken { projects: projects(&["acme"]), ..api() }, None);
+    check(NewToken { projects: projects(&[]), ..api_token() }, Some("/projects"));
+    check(NewToken { projects: projects(&["acme"]), ..api_token() }, None);
     let many = |count: usize| Some((0..count).map(|n| ProjectId::new(format!("p{n}")).unwrap()).collect());
-    check(NewToken { projects: many(50), ..api() }, None);
-    check(NewToken { projects: many(51), ..api() }, Some("/projects"));
+    check(NewToken { projects: many(50), ..api_token() }, None);
+    check(NewToken { projects: many(51), ..api_token() }, Some("/projects"));
 }
 
 #[test]
 fn token_expiry_is_between_a_minute_and_ten_years() {
-    let ends = |secs| NewToken { expires_in: Some(Duration::from_secs(secs)), ..api() };
+    let ends = |secs| NewToken { expires_in: Some(Duration::from_secs(secs)), ..api_token() };
     check(ends(0), Some("/expires_in_secs"));
     check(ends(59), Some("/expires_in_secs"));
     check(ends(60), None);

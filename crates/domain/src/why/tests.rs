@@ -1,7 +1,7 @@
 use super::*;
 use crate::failure::Failure;
 use crate::job::{ContinuedPullRequest, End, JobResult};
-use crate::story::{active, at, claim, crashed, fence, finished, pending, ready, result};
+use crate::story::{active, at, claim, fence, finish, pending, ready, result, runner_crashed};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
@@ -11,7 +11,7 @@ fn check(job: &Job, sentence: &str, help: &str) {
     );
 }
 
-fn failed_start(fault: DispatchFault) -> Job {
+fn job_with_failed_start(fault: DispatchFault) -> Job {
     ready().begin_dispatch(at(10)).unwrap().record_start_fault(1, 1, fault, at(60)).unwrap()
 }
 
@@ -20,14 +20,14 @@ fn ready_job_names_what_its_start_waits_for() {
     let code = |job: &Job| wait_reason(job, None, at(400)).unwrap().code();
     assert_eq!(wait_reason(&ready(), None, at(400)), Some(Wait::StartingNow { ago: Span(400) }));
     assert_eq!(code(&ready().begin_dispatch(at(10)).unwrap()), "task_starting");
-    assert_eq!(code(&failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
-    assert_eq!(code(&failed_start(DispatchFault::Interrupted { times: 1 })), "spot_interrupted");
-    assert_eq!(code(&failed_start(DispatchFault::Silent { times: 1 })), "start_failed");
+    assert_eq!(code(&job_with_failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
+    assert_eq!(code(&job_with_failed_start(DispatchFault::Interrupted { times: 1 })), "spot_interrupted");
+    assert_eq!(code(&job_with_failed_start(DispatchFault::Silent { times: 1 })), "start_failed");
     let reason = "no role".to_owned();
-    let refused = failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });
+    let refused = job_with_failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });
     let next = at(65);
     assert_eq!(wait_reason(&refused, None, at(400)), Some(Wait::StartFailed { reason, next }));
-    let capacity = failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
+    let capacity = job_with_failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
     assert_eq!(wait_reason(&capacity, None, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
     // A container that died had started, so the sentence names no refusal.
     for fault in [
@@ -35,7 +35,7 @@ fn ready_job_names_what_its_start_waits_for() {
         DispatchFault::Silent { times: 1 },
         DispatchFault::Refused { reason: "no role".into(), times: 1 },
     ] {
-        let says = wait_reason(&failed_start(fault), None, at(400)).unwrap().sentence();
+        let says = wait_reason(&job_with_failed_start(fault), None, at(400)).unwrap().sentence();
         assert!(says.starts_with("No container claimed the job ("), "{says}");
     }
     // The sentence fits a job on Fargate, which no runner claims.
@@ -62,7 +62,7 @@ fn pending_job_names_the_next_read_of_its_reviews() {
 
 #[test]
 fn adopting_job_names_its_search_and_its_wait() {
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crashed(), at(390)).unwrap();
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(runner_crashed(), at(390)).unwrap();
     let looks = "A runner must first check whether the lost attempt pushed its work.";
     check(
         &adopting,
@@ -81,7 +81,7 @@ fn adopting_job_names_its_search_and_its_wait() {
                 the job's Spot capacity.";
     check(&unlooked, says, &format!("Check the forge for the branch `{}`. {retries}", unlooked.branch));
     let cancelled = adopting.cancel(Cancel::new("ann", None, at(395)), at(395)).unwrap();
-    for job in [cancelled, held.fail(crashed(), at(398)).unwrap()] {
+    for job in [cancelled, held.fail(runner_crashed(), at(398)).unwrap()] {
         assert_eq!(unresolved_push_note(&job).as_deref(), Some("An earlier attempt may have pushed."), "{job:?}");
     }
     // If the attempt found a push and was lost too, the sentence names only the second loss.
@@ -101,14 +101,14 @@ fn job_cancelled_during_a_lost_push_may_have_pushed() {
     let look = format!("Check the forge for the branch `{}`.", cancelled.branch);
     check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
     // A runner that reports its end would report the push too.
-    check(&finished(&told, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
+    check(&finish(&told, End::Cancelled), "Cancelled by ann.", "Nothing to do.");
 }
 
 #[test]
 fn help_names_the_branch_and_the_continued_pull_request() {
     let continues = Some(ContinuedPullRequest { number: 7, branch: "feature/greet".into() });
     let pushed = Job { continues, ..active(JobStatus::Syncing) };
-    let adopting = pushed.requeue_to_adopt(crashed(), at(390)).unwrap();
+    let adopting = pushed.requeue_to_adopt(runner_crashed(), at(390)).unwrap();
     let unlooked = adopting.fail(Failure::SpotInterrupted {}, at(398)).unwrap();
     let (_, help) = explain_job(&unlooked, None, None, at(400));
     let look = format!("Check the forge for the branch `{}` and at pull request #7. Read the ", unlooked.branch);
@@ -118,7 +118,7 @@ fn help_names_the_branch_and_the_continued_pull_request() {
 #[test]
 fn merged_or_closed_pull_request_needs_no_review() {
     use PullRequestState::{Closed, Merged, Open};
-    let completed = finished(&active(JobStatus::Syncing), End::Completed(result()));
+    let completed = finish(&active(JobStatus::Syncing), End::Completed(result()));
     let is = "The job completed with pull request #231: 2 files changed.";
     for (made, sentence, help) in [
         (None, is.to_owned(), "Review it."),
@@ -128,11 +128,11 @@ fn merged_or_closed_pull_request_needs_no_review() {
     ] {
         assert_eq!(explain_job(&completed, None, made, at(400)), (sentence, help.to_owned()), "{made:?}");
     }
-    let failed = finished(&active(JobStatus::Syncing), End::Failed(crashed(), Some(result())));
+    let failed = finish(&active(JobStatus::Syncing), End::Failed(runner_crashed(), Some(result())));
     let says = explain_job(&failed, None, Some(Merged), at(400));
     assert_eq!(says, ("The runner failed with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));
     // A job without a pull request does not mention it.
-    let cancelled = finished(&active(JobStatus::Syncing), End::Cancelled);
+    let cancelled = finish(&active(JobStatus::Syncing), End::Cancelled);
     assert_eq!(explain_job(&cancelled, None, Some(Merged), at(400)), explain_job(&cancelled, None, None, at(400)));
 }
 
@@ -143,17 +143,17 @@ fn running_or_ended_job_names_its_state() {
     check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
     let syncing = active(JobStatus::Syncing);
     check(
-        &finished(&syncing, End::Completed(result())),
+        &finish(&syncing, End::Completed(result())),
         "The job completed with pull request #231: 2 files changed.",
         "Review it.",
     );
     let small = JobResult { files: 1, ..result() };
     check(
-        &finished(&syncing, End::Completed(small)),
+        &finish(&syncing, End::Completed(small)),
         "The job completed with pull request #231: 1 file changed.",
         "Review it.",
     );
-    check(&finished(&syncing, End::Cancelled), "The job was cancelled.", "Nothing to do.");
-    let failed = job.fail(crashed(), at(300)).unwrap();
+    check(&finish(&syncing, End::Cancelled), "The job was cancelled.", "Nothing to do.");
+    let failed = job.fail(runner_crashed(), at(300)).unwrap();
     check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
 }

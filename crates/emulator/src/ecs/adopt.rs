@@ -6,35 +6,35 @@ use std::sync::Arc;
 
 use super::names::task_arn;
 use super::process::{self, Process};
-use super::record::{Record, Status, StopCode};
-use super::tasks::{Task, Tasks};
+use super::record::{Status, StopCode, TaskRecord};
+use super::tasks::{Task, TaskRegistry};
 use super::{disk, lifecycle, run};
 
-const RESTARTED: &str = "The host of the task was restarted.";
+const RESTART_REASON: &str = "The host of the task was restarted.";
 
 /// Adopts every task in a folder; logs and skips unreadable ones.
 ///
 /// Idempotent: a running or stopped task does not change.
-pub(super) async fn everything(tasks: &Arc<Tasks>, folder: &Path) -> io::Result<()> {
+pub(super) async fn adopt_tasks(tasks: &Arc<TaskRegistry>, folder: &Path) -> io::Result<()> {
     let mut records = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let folder = entry?.path();
-        match read(&folder) {
+        match load_record(&folder) {
             Ok((id, record)) => records.push((folder, id, record)),
             // Omit the content: it may contain secrets.
             Err(error) => tracing::warn!(folder = %folder.display(), %error, "ECS task not readopted"),
         }
     }
-    // Sort by creation time: `remember` must see the tasks of a client token in that order.
+    // Sort by creation time: `restore_token` must see the tasks of a client token in that order.
     records.sort_by(|(_, _, one), (_, _, other)| one.task.created_at.total_cmp(&other.task.created_at));
     for (folder, id, record) in records {
-        take_up(tasks, folder, id, record).await;
+        adopt_task(tasks, folder, id, record).await;
     }
     Ok(())
 }
 
-fn read(folder: &Path) -> io::Result<(String, Record)> {
-    let record: Record = serde_json::from_slice(&disk::load(folder)?).map_err(|error| {
+fn load_record(folder: &Path) -> io::Result<(String, TaskRecord)> {
+    let record: TaskRecord = serde_json::from_slice(&disk::load_task(folder)?).map_err(|error| {
         let place = format!("line {}, column {}", error.line(), error.column());
         io::Error::new(io::ErrorKind::InvalidData, format!("no state of a task: {place}"))
     })?;
@@ -45,7 +45,7 @@ fn read(folder: &Path) -> io::Result<(String, Record)> {
     Ok((id.to_owned(), record))
 }
 
-async fn take_up(tasks: &Arc<Tasks>, folder: PathBuf, id: String, record: Record) {
+async fn adopt_task(tasks: &Arc<TaskRegistry>, folder: PathBuf, id: String, record: TaskRecord) {
     let (last, desired) = (record.task.last_status, record.task.desired_status);
     let process = record.process.clone();
     let task = Arc::new(Task {
@@ -55,12 +55,12 @@ async fn take_up(tasks: &Arc<Tasks>, folder: PathBuf, id: String, record: Record
         folder,
         // Only a start needs it, and an adopted task is never started again.
         environment: Vec::new(),
-        starts: true,
-        stop: tasks.closing.child_token(),
+        can_start: true,
+        stop: tasks.shutdown.child_token(),
         record: tokio::sync::Mutex::new(record),
     });
     tasks.insert(Arc::clone(&task));
-    run::remember(tasks, &task).await;
+    run::restore_token(tasks, &task).await;
     if last == Status::Stopped {
         return;
     }
@@ -70,18 +70,18 @@ async fn take_up(tasks: &Arc<Tasks>, folder: PathBuf, id: String, record: Record
     }
     match process.and_then(|mark| Process::adopt(mark, &task.id)) {
         Some(process) => {
-            let life = lifecycle::follow(Arc::clone(tasks), Arc::clone(&task), process);
-            tasks.lives.spawn(life);
+            let life = lifecycle::follow_process(Arc::clone(tasks), Arc::clone(&task), process);
+            tasks.background.spawn(life);
         }
         None => {
             // Kill remaining processes before recording the stop. A crash between a spawn and its record leaves a
             // process that the record does not contain.
-            process::kill_remains(&task.id).await;
+            process::kill_orphans(&task.id).await;
             let code = match last {
                 Status::Running => StopCode::EssentialContainerExited,
                 _ => StopCode::TaskFailedToStart,
             };
-            task.change(&tasks.events, |record| record.task.end(code, RESTARTED)).await;
+            task.update(&tasks.events, |record| record.task.end(code, RESTART_REASON)).await;
         }
     }
 }

@@ -3,13 +3,13 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::failure::Failure;
+use super::failure::ApiError;
 use super::names::{cluster_name, last_segment, task_arn};
 use super::record::Status;
-use super::tasks::Tasks;
+use super::tasks::TaskRegistry;
 
 /// ECS's limit of tasks per call.
-const MOST: usize = 100;
+const MAX_TASKS: usize = 100;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct DescribeRequest {
@@ -19,13 +19,13 @@ pub(super) struct DescribeRequest {
 }
 
 /// Answers DescribeTasks; a missing task is a `MISSING` failure in a 200 response.
-pub(super) async fn describe(tasks: &Tasks, request: DescribeRequest) -> Result<Value, Failure> {
+pub(super) async fn describe_tasks(tasks: &TaskRegistry, request: DescribeRequest) -> Result<Value, ApiError> {
     let cluster = cluster_name(request.cluster.as_deref())?;
     if request.tasks.is_empty() {
-        return Err(Failure::invalid_parameter("Tasks cannot be empty."));
+        return Err(ApiError::invalid_parameter("Tasks cannot be empty."));
     }
-    if request.tasks.len() > MOST {
-        return Err(Failure::invalid_parameter("Tasks cannot have more than 100 elements."));
+    if request.tasks.len() > MAX_TASKS {
+        return Err(ApiError::invalid_parameter("Tasks cannot have more than 100 elements."));
     }
     let mut found = Vec::new();
     let mut failures = Vec::new();
@@ -53,18 +53,18 @@ pub(super) struct ListRequest {
 }
 
 /// Answers ListTasks, ordered by id; `desiredStatus` defaults to RUNNING.
-pub(super) async fn list(tasks: &Tasks, request: ListRequest) -> Result<Value, Failure> {
+pub(super) async fn list_tasks(tasks: &TaskRegistry, request: ListRequest) -> Result<Value, ApiError> {
     let cluster = cluster_name(request.cluster.as_deref())?;
     let wanted = match request.desired_status.as_deref() {
         None | Some("RUNNING") => Status::Running,
         // ECS accepts PENDING and finds no task: no task has this desired status.
         Some("PENDING") => Status::Pending,
         Some("STOPPED") => Status::Stopped,
-        Some(_) => return Err(Failure::invalid_parameter("Invalid desiredStatus.")),
+        Some(_) => return Err(ApiError::invalid_parameter("Invalid desiredStatus.")),
     };
-    let page = request.max_results.unwrap_or(MOST);
-    if !(1..=MOST).contains(&page) {
-        return Err(Failure::invalid_parameter("maxResults must be between 1 and 100."));
+    let page = request.max_results.unwrap_or(MAX_TASKS);
+    if !(1..=MAX_TASKS).contains(&page) {
+        return Err(ApiError::invalid_parameter("maxResults must be between 1 and 100."));
     }
     let mut arns = Vec::new();
     let mut next_token = None;

@@ -6,18 +6,18 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 /// Creates a task's folder for its owner only, because overrides contain secrets.
-pub(super) fn make(folder: &Path) -> io::Result<()> {
+pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-pub(super) fn load(folder: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn load_task(folder: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(folder.join("task.json"))
 }
 
 /// Replaces `<folder>/task.json`; after a crash the old or the new state is complete.
 ///
 /// Writes: a temporary file, synced and renamed. The folder is synced to make the rename durable.
-pub(super) fn save(folder: &Path, json: &[u8]) -> io::Result<()> {
+pub(super) fn save_task(folder: &Path, json: &[u8]) -> io::Result<()> {
     let temporary = folder.join("task.json.new");
     let mut file = File::create(&temporary)?;
     file.write_all(json)?;

@@ -1,4 +1,4 @@
-//! Publishes "ECS Task State Change" events to subscribers; `lambda::events` delivers them to functions.
+//! Publishes "ECS Task State Change" events to subscribers; `lambda::subscribe` delivers them to functions.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::record::Description;
-use crate::moment::{Moment, random_uuid};
+use super::record::TaskDescription;
+use crate::timestamp::{Timestamp, random_uuid};
 use crate::{ACCOUNT, REGION};
 
 #[derive(Debug, Default)]
 pub(super) struct Events {
     subscribers: Mutex<Vec<UnboundedSender<Value>>>,
-    lost: AtomicBool,
+    drop_events: AtomicBool,
 }
 
 impl Events {
@@ -23,14 +23,14 @@ impl Events {
         receiver
     }
 
-    pub(super) fn lose(&self, lost: bool) {
-        self.lost.store(lost, Ordering::Relaxed);
+    pub(super) fn set_drop_events(&self, lost: bool) {
+        self.drop_events.store(lost, Ordering::Relaxed);
     }
 
     /// Sends the event to every subscriber and removes closed ones.
-    /// Returns whether a subscriber remains; an event dropped by `lose` counts as delivered.
-    pub(super) fn publish(&self, task: &Description) -> bool {
-        if self.lost.load(Ordering::Relaxed) {
+    /// Returns whether a subscriber remains; an event dropped by `set_drop_events` counts as delivered.
+    pub(super) fn publish(&self, task: &TaskDescription) -> bool {
+        if self.drop_events.load(Ordering::Relaxed) {
             return true;
         }
         let event = envelope(task);
@@ -40,14 +40,14 @@ impl Events {
     }
 }
 
-fn envelope(task: &Description) -> Value {
+fn envelope(task: &TaskDescription) -> Value {
     json!({
         "version": "0",
         "id": random_uuid(),
         "detail-type": "ECS Task State Change",
         "source": "aws.ecs",
         "account": ACCOUNT,
-        "time": Moment::now().rfc3339(),
+        "time": Timestamp::now().rfc3339(),
         "region": REGION,
         "resources": [task.task_arn],
         "detail": task.to_detail(),

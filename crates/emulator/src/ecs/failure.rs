@@ -3,14 +3,14 @@
 use serde::de::DeserializeOwned;
 
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum ApiError {
     /// An exception of the API.
     Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
     /// Closes the connection without a response.
-    AnswerLost,
+    DropResponse,
 }
 
-impl Failure {
+impl ApiError {
     pub(super) fn exception(kind: &'static str, message: impl Into<String>) -> Self {
         Self::Exception { kind, message: message.into(), resource_ids: Vec::new() }
     }
@@ -24,6 +24,6 @@ impl Failure {
     }
 }
 
-pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| Failure::exception("SerializationException", error.to_string()))
+pub(super) fn parse_request<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::exception("SerializationException", error.to_string()))
 }

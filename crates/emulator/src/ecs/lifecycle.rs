@@ -3,33 +3,33 @@
 use std::sync::Arc;
 
 use super::process::Process;
-use super::record::{Record, Status, StopCode};
-use super::tasks::{Task, Tasks};
-use crate::moment::Moment;
+use super::record::{Status, StopCode, TaskRecord};
+use super::tasks::{Task, TaskRegistry};
+use crate::timestamp::Timestamp;
 
-pub(super) const SHUTDOWN: &str = "The embedded ECS shut down";
+pub(super) const SHUTDOWN_REASON: &str = "The embedded ECS shut down";
 
 /// Runs a task recorded as PROVISIONING until it stops.
-pub(super) async fn live(tasks: Arc<Tasks>, task: Arc<Task>) {
-    match pause(&tasks, &task).await {
-        Pause::Over => {}
-        Pause::Stopped => return end(&tasks, &task, None).await,
-        Pause::Abandoned => return,
+pub(super) async fn run_task(tasks: Arc<TaskRegistry>, task: Arc<Task>) {
+    match wait_transition(&tasks, &task).await {
+        WaitResult::Elapsed => {}
+        WaitResult::Stopped => return end_task(&tasks, &task, None).await,
+        WaitResult::Detached => return,
     }
-    task.change(&tasks.events, |record| record.task.enter(Status::Pending)).await;
-    let starts = if task.starts { pause(&tasks, &task).await } else { stuck(&tasks, &task).await };
+    task.update(&tasks.events, |record| record.task.set_status(Status::Pending)).await;
+    let starts = if task.can_start { wait_transition(&tasks, &task).await } else { wait_for_stop(&tasks, &task).await };
     match starts {
-        Pause::Over => {}
-        Pause::Stopped => return end(&tasks, &task, None).await,
-        Pause::Abandoned => return,
+        WaitResult::Elapsed => {}
+        WaitResult::Stopped => return end_task(&tasks, &task, None).await,
+        WaitResult::Detached => return,
     }
-    if let Some(process) = start(&tasks, &task).await {
-        follow(tasks, task, process).await;
+    if let Some(process) = start_process(&tasks, &task).await {
+        follow_process(tasks, task, process).await;
     }
 }
 
 /// Follows a task recorded as RUNNING until it stops.
-pub(super) async fn follow(tasks: Arc<Tasks>, task: Arc<Task>, mut process: Process) {
+pub(super) async fn follow_process(tasks: Arc<TaskRegistry>, task: Arc<Task>, mut process: Process) {
     let ending = async {
         tokio::select! {
             ended = process.wait() => ended,
@@ -38,60 +38,60 @@ pub(super) async fn follow(tasks: Arc<Tasks>, task: Arc<Task>, mut process: Proc
     };
     let ended = tokio::select! {
         biased;
-        () = tasks.abandoned.cancelled() => None,
+        () = tasks.detach.cancelled() => None,
         ended = ending => Some(ended),
     };
     match ended {
-        None => process.leave(),
-        Some(Ok(code)) => end(&tasks, &task, code).await,
+        None => process.release(),
+        Some(Ok(code)) => end_task(&tasks, &task, code).await,
         Some(Err(error)) => {
             tracing::error!(task = task.id, %error, "exit of an ECS task unknown");
-            end(&tasks, &task, None).await;
+            end_task(&tasks, &task, None).await;
         }
     }
 }
 
-enum Pause {
-    Over,
+enum WaitResult {
+    Elapsed,
     Stopped,
-    Abandoned,
+    Detached,
 }
 
-async fn pause(tasks: &Tasks, task: &Task) -> Pause {
+async fn wait_transition(tasks: &TaskRegistry, task: &Task) -> WaitResult {
     tokio::select! {
         biased;
-        () = tasks.abandoned.cancelled() => Pause::Abandoned,
-        () = task.stop.cancelled() => Pause::Stopped,
-        () = tokio::time::sleep(tasks.options.transition) => Pause::Over,
+        () = tasks.detach.cancelled() => WaitResult::Detached,
+        () = task.stop.cancelled() => WaitResult::Stopped,
+        () = tokio::time::sleep(tasks.options.transition_delay) => WaitResult::Elapsed,
     }
 }
 
 /// Waits for a stop without starting the task.
-async fn stuck(tasks: &Tasks, task: &Task) -> Pause {
+async fn wait_for_stop(tasks: &TaskRegistry, task: &Task) -> WaitResult {
     tokio::select! {
         biased;
-        () = tasks.abandoned.cancelled() => Pause::Abandoned,
-        () = task.stop.cancelled() => Pause::Stopped,
+        () = tasks.detach.cancelled() => WaitResult::Detached,
+        () = task.stop.cancelled() => WaitResult::Stopped,
     }
 }
 
 /// Starts the child and records it as RUNNING, or ends the task if it cannot start or must not.
 /// The record stays locked, so that a stop comes before or after the start. A child that queries the metadata endpoint
 /// waits until it is recorded as running.
-async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
+async fn start_process(tasks: &TaskRegistry, task: &Task) -> Option<Process> {
     let mut record = task.record.lock().await;
     if record.task.desired_status == Status::Stopped {
-        task.change_locked(&mut record, &tasks.events, |record| ended(task, record, None)).await;
+        task.update_locked(&mut record, &tasks.events, |record| record_end(task, record, None)).await;
         return None;
     }
     let uri = format!("{}/v4/{}", tasks.url, task.id);
     match Process::spawn(&record.command, &task.environment, &uri, &task.folder) {
         Ok(process) => {
-            let mark = process.mark();
-            task.change_locked(&mut record, &tasks.events, |record| {
+            let mark = process.identity();
+            task.update_locked(&mut record, &tasks.events, |record| {
                 record.process = Some(mark);
-                record.task.started_at = Some(Moment::now().epoch_secs());
-                record.task.enter(Status::Running);
+                record.task.started_at = Some(Timestamp::now().epoch_secs());
+                record.task.set_status(Status::Running);
             })
             .await;
             Some(process)
@@ -99,7 +99,7 @@ async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
         Err(error) => {
             let program = record.command.first().map_or("", String::as_str);
             let reason = format!("CannotStartContainerError: exec: {program:?}: {error}");
-            task.change_locked(&mut record, &tasks.events, |record| {
+            task.update_locked(&mut record, &tasks.events, |record| {
                 for container in &mut record.task.containers {
                     container.reason = Some(reason.clone());
                 }
@@ -111,17 +111,17 @@ async fn start(tasks: &Tasks, task: &Task) -> Option<Process> {
     }
 }
 
-async fn end(tasks: &Tasks, task: &Task, exit_code: Option<i32>) {
-    task.change(&tasks.events, |record| ended(task, record, exit_code)).await;
+async fn end_task(tasks: &TaskRegistry, task: &Task, exit_code: Option<i32>) {
+    task.update(&tasks.events, |record| record_end(task, record, exit_code)).await;
 }
 
-fn ended(task: &Task, record: &mut Record, exit_code: Option<i32>) {
+fn record_end(task: &Task, record: &mut TaskRecord, exit_code: Option<i32>) {
     for container in &mut record.task.containers {
         container.exit_code = exit_code;
     }
     // StopTask has recorded its own cause already; otherwise only a shutdown cancels.
     if task.stop.is_cancelled() {
-        record.task.end(StopCode::UserInitiated, SHUTDOWN);
+        record.task.end(StopCode::UserInitiated, SHUTDOWN_REASON);
     } else {
         let reason = match exit_code {
             Some(_) => "Essential container in task exited",

@@ -7,13 +7,16 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::record::Record;
-use super::tasks::Tasks;
+use super::record::TaskRecord;
+use super::tasks::TaskRegistry;
 
-pub(super) async fn task(State(tasks): State<Arc<Tasks>>, Path(id): Path<String>) -> Result<Json<Value>, StatusCode> {
+pub(super) async fn get_task(
+    State(tasks): State<Arc<TaskRegistry>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, StatusCode> {
     let task = tasks.by_id(&id).ok_or(StatusCode::NOT_FOUND)?;
     let record = task.record.lock().await;
-    let containers = of_containers(&record);
+    let containers = containers_json(&record);
     Ok(Json(json!({
         "Cluster": record.task.cluster_arn,
         "TaskARN": record.task.task_arn,
@@ -26,16 +29,16 @@ pub(super) async fn task(State(tasks): State<Arc<Tasks>>, Path(id): Path<String>
     })))
 }
 
-pub(super) async fn container(
-    State(tasks): State<Arc<Tasks>>,
+pub(super) async fn get_container(
+    State(tasks): State<Arc<TaskRegistry>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, StatusCode> {
     let task = tasks.by_id(&id).ok_or(StatusCode::NOT_FOUND)?;
     let record = task.record.lock().await;
-    of_containers(&record).into_iter().next().map(Json).ok_or(StatusCode::NOT_FOUND)
+    containers_json(&record).into_iter().next().map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
-fn of_containers(record: &Record) -> Vec<Value> {
+fn containers_json(record: &TaskRecord) -> Vec<Value> {
     record
         .task
         .containers

@@ -8,13 +8,13 @@ mod describe;
 mod disk;
 mod event;
 mod failure;
-mod forget;
 mod lifecycle;
 mod metadata;
 mod names;
 mod process;
 mod protocol;
 mod record;
+mod retention;
 mod run;
 mod script;
 mod stop;
@@ -29,34 +29,34 @@ use axum::routing::{get, post};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-pub use script::Outcome;
+pub use script::RunTaskOutcome;
 
 use crate::Error;
 use crate::server::{self, Server};
-use tasks::Tasks;
+use tasks::TaskRegistry;
 
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Parent of the folders `tasks/<task id>`.
-    pub dir: PathBuf,
+    pub data_dir: PathBuf,
     pub definitions: Vec<TaskDefinition>,
     /// Time that a task spends in each of PROVISIONING and PENDING.
-    pub transition: Duration,
+    pub transition_delay: Duration,
     /// Time between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
     /// Time after which a stopped task and its logs are deleted.
-    pub forget_after: Duration,
+    pub retention: Duration,
 }
 
 impl Options {
     #[must_use]
     pub fn new(dir: PathBuf, definitions: Vec<TaskDefinition>) -> Self {
         Self {
-            dir,
+            data_dir: dir,
             definitions,
-            transition: Duration::from_millis(20),
+            transition_delay: Duration::from_millis(20),
             stop_timeout: Duration::from_secs(3),
-            forget_after: Duration::from_secs(24 * 3_600),
+            retention: Duration::from_secs(24 * 3_600),
         }
     }
 }
@@ -75,7 +75,7 @@ pub struct TaskDefinition {
 #[derive(Debug)]
 pub struct Ecs {
     url: String,
-    tasks: Arc<Tasks>,
+    tasks: Arc<TaskRegistry>,
     server: Server,
 }
 
@@ -88,20 +88,20 @@ impl Ecs {
     }
 
     pub(crate) async fn start_on(options: Options, port: Option<u16>) -> Result<Self, Error> {
-        let folder = options.dir.join("tasks");
+        let folder = options.data_dir.join("tasks");
         let unusable = |source| Error::Folder { path: folder.clone(), source };
         std::fs::create_dir_all(&folder).map_err(unusable)?;
         let (listener, address) = server::bind("ECS", port).await?;
         let url = format!("http://{address}");
-        let tasks = Arc::new(Tasks::new(options, url.clone()));
-        adopt::everything(&tasks, &folder).await.map_err(unusable)?;
-        tasks.lives.spawn(forget::now_and_then(Arc::clone(&tasks)));
+        let tasks = Arc::new(TaskRegistry::new(options, url.clone()));
+        adopt::adopt_tasks(&tasks, &folder).await.map_err(unusable)?;
+        tasks.background.spawn(retention::run_sweeper(Arc::clone(&tasks)));
         let router = Router::new()
-            .route("/", post(protocol::answer))
-            .route("/v4/{task}", get(metadata::container))
-            .route("/v4/{task}/task", get(metadata::task))
+            .route("/", post(protocol::handle))
+            .route("/v4/{task}", get(metadata::get_container))
+            .route("/v4/{task}/task", get(metadata::get_task))
             .with_state(Arc::clone(&tasks));
-        Ok(Self { url, tasks, server: Server::router(listener, router) })
+        Ok(Self { url, tasks, server: Server::serve_router(listener, router) })
     }
 
     #[must_use]
@@ -112,30 +112,30 @@ impl Ecs {
     /// Subscribes to future state changes, as complete EventBridge envelopes.
     /// Unannounced ends, also of an earlier process, are sent again to all subscribers: delivery is at least once.
     #[must_use]
-    pub fn events(&self) -> UnboundedReceiver<Value> {
+    pub fn subscribe(&self) -> UnboundedReceiver<Value> {
         let receiver = self.tasks.events.subscribe();
         let tasks = Arc::clone(&self.tasks);
         let announce = async move {
             for task in tasks.list() {
-                task.announce(&tasks.events).await;
+                task.publish_end(&tasks.events).await;
             }
         };
-        self.tasks.lives.spawn_on(announce, &self.tasks.runtime);
+        self.tasks.background.spawn_on(announce, &self.tasks.runtime);
         receiver
     }
 
     /// Queues outcomes for the next RunTask calls, one per call.
-    pub fn script(&self, outcomes: Vec<Outcome>) {
+    pub fn queue_outcomes(&self, outcomes: Vec<RunTaskOutcome>) {
         self.tasks.script.extend(outcomes);
     }
 
     /// Starts or stops dropping all state changes.
-    pub fn lose_events(&self, lost: bool) {
-        self.tasks.events.lose(lost);
+    pub fn set_drop_events(&self, lost: bool) {
+        self.tasks.events.set_drop_events(lost);
     }
 
     /// The number of tasks that have not stopped.
-    pub async fn running(&self) -> usize {
+    pub async fn count_running(&self) -> usize {
         let mut running = 0;
         for task in self.tasks.list() {
             running += usize::from(task.record.lock().await.task.last_status != record::Status::Stopped);
@@ -145,20 +145,20 @@ impl Ecs {
 
     /// Stops every task like StopTask, waits for their ends, then closes the port.
     pub async fn shutdown(mut self) {
-        stop::everything(&self.tasks).await;
+        stop::stop_all(&self.tasks).await;
         self.server.stop().await;
     }
 
     /// Closes the port and leaves every task running, as a crash of the host would.
-    pub async fn abandon(mut self) {
+    pub async fn detach(mut self) {
         self.server.stop().await;
-        stop::following(&self.tasks).await;
+        stop::detach_all(&self.tasks).await;
     }
 }
 
 impl Drop for Ecs {
     /// Also stops the tasks without `shutdown`, but does not wait for their ends.
     fn drop(&mut self) {
-        self.tasks.closing.cancel();
+        self.tasks.shutdown.cancel();
     }
 }

@@ -1,14 +1,14 @@
 //! Names and ARNs of clusters and tasks.
 
-use super::failure::Failure;
+use super::failure::ApiError;
 use crate::{ACCOUNT, REGION};
 
 /// Returns the cluster's short name, or `default` without one.
-pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, Failure> {
+pub(super) fn cluster_name(cluster: Option<&str>) -> Result<String, ApiError> {
     let name = last_segment(cluster.unwrap_or("default"));
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if name.is_empty() || name.len() > 255 || !name.chars().all(allowed) {
-        return Err(Failure::invalid_parameter("Invalid cluster name."));
+        return Err(ApiError::invalid_parameter("Invalid cluster name."));
     }
     Ok(name.to_owned())
 }

@@ -13,26 +13,26 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::names::last_segment;
-use super::record::ProcessMark;
+use super::record::ProcessIdentity;
 
-const INHERITED: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
+const INHERITED_VARIABLES: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"];
 
 /// Interval at which a running task is checked for new members.
 /// A process escapes if it leaves the group, clears its environment and loses its parent between two checks.
-const LOOK: Duration = Duration::from_secs(1);
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Poll interval for the end of an adopted process.
-const POLL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Variable in every process of a task; its value ends with the task's id.
-pub(super) const METADATA_URI: &str = "ECS_CONTAINER_METADATA_URI_V4";
+pub(super) const METADATA_URI_VARIABLE: &str = "ECS_CONTAINER_METADATA_URI_V4";
 
 #[derive(Debug)]
 pub(super) struct Process {
     leader: Leader,
     group: Pid,
-    members: Members,
-    over: bool,
+    members: ProcessTree,
+    released: bool,
 }
 
 /// The process whose end is the end of the task.
@@ -40,7 +40,7 @@ pub(super) struct Process {
 enum Leader {
     Child(Child),
     /// Started by an earlier emulator process: it can be polled, but not waited for.
-    Adopted(ProcessMark),
+    Adopted(ProcessIdentity),
 }
 
 impl Leader {
@@ -49,8 +49,8 @@ impl Leader {
         match self {
             Self::Child(child) => child.wait().await.map(|status| Some(exit_code(status))),
             Self::Adopted(mark) => {
-                while living(mark).is_some() {
-                    tokio::time::sleep(POLL).await;
+                while find_process(mark).is_some() {
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 Ok(None)
             }
@@ -71,14 +71,14 @@ impl Process {
         };
         let mut starting = Command::new(program);
         starting.args(arguments).env_clear();
-        for name in INHERITED {
+        for name in INHERITED_VARIABLES {
             if let Some(value) = std::env::var_os(name) {
                 starting.env(name, value);
             }
         }
         starting
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            .env(METADATA_URI, metadata_uri)
+            .env(METADATA_URI_VARIABLE, metadata_uri)
             .stdin(Stdio::null())
             // Use files, not pipes: a task that outlives its parent must still be able to print.
             .stdout(File::create(folder.join("stdout.log"))?)
@@ -93,44 +93,49 @@ impl Process {
         Ok(Self {
             leader: Leader::Child(child),
             group,
-            members: Members::of(Some(group), last_segment(metadata_uri)),
-            over: false,
+            members: ProcessTree::new(Some(group), last_segment(metadata_uri)),
+            released: false,
         })
     }
 
     /// Adopts a process of an earlier emulator process if `mark` still matches.
-    pub(super) fn adopt(mark: ProcessMark, task: &str) -> Option<Self> {
-        let group = living(&mark)?;
-        Some(Self { leader: Leader::Adopted(mark), group, members: Members::of(Some(group), task), over: false })
+    pub(super) fn adopt(mark: ProcessIdentity, task: &str) -> Option<Self> {
+        let group = find_process(&mark)?;
+        Some(Self {
+            leader: Leader::Adopted(mark),
+            group,
+            members: ProcessTree::new(Some(group), task),
+            released: false,
+        })
     }
 
     /// Drops the handle without killing the process.
-    pub(super) fn leave(mut self) {
-        self.over = true;
+    pub(super) fn release(mut self) {
+        self.released = true;
     }
 
     /// Identifies the child after a restart of the parent.
-    pub(super) fn mark(&self) -> ProcessMark {
-        ProcessMark { pid: self.group.as_raw().unsigned_abs(), start_mark: start_mark(self.group) }
+    pub(super) fn identity(&self) -> ProcessIdentity {
+        ProcessIdentity { pid: self.group.as_raw().unsigned_abs(), start_mark: start_identity(self.group) }
     }
 
     /// Waits for the end, kills remaining members and returns the exit code, if known.
     pub(super) async fn wait(&mut self) -> io::Result<Option<i32>> {
-        let mut looks = tokio::time::interval(LOOK);
+        let mut looks = tokio::time::interval(SCAN_INTERVAL);
         let code = loop {
             tokio::select! {
                 code = self.leader.wait() => break code?,
-                _ = looks.tick() => self.members.look(),
+                _ = looks.tick() => self.members.scan(),
             }
         };
-        self.over = true;
+        self.released = true;
         self.members.kill().await;
         Ok(code)
     }
 
     /// Sends SIGTERM to the group, then SIGKILL to every member after the timeout. Returns the exit code.
     pub(super) async fn terminate(&mut self, timeout: Duration) -> io::Result<Option<i32>> {
-        self.members.look();
+        self.members.scan();
         signal_group(self.group, Signal::SIGTERM);
         if let Ok(ended) = tokio::time::timeout(timeout, self.wait()).await {
             return ended;
@@ -142,26 +147,26 @@ impl Process {
 
 /// Kills the remaining processes of a task whose process ended or was never recorded.
 /// They are found only by the metadata URI, because the group id may have been reused.
-pub(super) async fn kill_remains(task: &str) {
-    Members::of(None, task).kill().await;
+pub(super) async fn kill_orphans(task: &str) {
+    ProcessTree::new(None, task).kill().await;
 }
 
 #[derive(Debug)]
-struct Members {
+struct ProcessTree {
     group: Option<Pid>,
     /// The task's id; members have it in their metadata URI.
     task: String,
     /// Members at the last check: once the leader is dead, its descendants cannot be found through it.
-    known: Vec<Member>,
+    members: Vec<Member>,
 }
 
-impl Members {
-    fn of(group: Option<Pid>, task: &str) -> Self {
-        Self { group, task: task.to_owned(), known: Vec::new() }
+impl ProcessTree {
+    fn new(group: Option<Pid>, task: &str) -> Self {
+        Self { group, task: task.to_owned(), members: Vec::new() }
     }
 
-    fn look(&mut self) {
-        self.known = self.living();
+    fn scan(&mut self) {
+        self.members = self.list_living();
     }
 
     /// Sends SIGKILL to the group and to members with their own group or session.
@@ -169,15 +174,15 @@ impl Members {
     async fn kill(&mut self) {
         for _ in 0..100 {
             // Look before killing the group: the leader still shows its children.
-            self.look();
-            for member in &self.known {
+            self.scan();
+            for member in &self.members {
                 // The process may have ended already.
                 let _gone = kill(member.pid, Signal::SIGKILL);
             }
             if let Some(group) = self.group {
                 signal_group(group, Signal::SIGKILL);
             }
-            if self.known.is_empty() {
+            if self.members.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -187,21 +192,21 @@ impl Members {
 
     /// Returns the living known members, the group, processes with the task's URI, and their descendants.
     /// Without `/proc` the list is empty.
-    fn living(&self) -> Vec<Member> {
+    fn list_living(&self) -> Vec<Member> {
         let Ok(table) = std::fs::read_dir("/proc") else {
             return Vec::new();
         };
-        let mut unknown: Vec<Entry> = table
+        let mut unknown: Vec<ProcessEntry> = table
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-            .filter_map(|pid| Entry::read(pid, &self.task))
+            .filter_map(|pid| ProcessEntry::read(pid, &self.task))
             .collect();
         let mut found: Vec<Member> = Vec::new();
         loop {
             let before = found.len();
             unknown.retain(|entry| {
-                let is_member = entry.marked
+                let is_member = entry.has_metadata_uri
                     || self.group.is_some_and(|group| group.as_raw() == entry.group)
-                    || self.known.contains(&entry.member)
+                    || self.members.contains(&entry.member)
                     || found.iter().any(|parent| parent.pid.as_raw() == entry.parent);
                 if is_member {
                     found.push(entry.member.clone());
@@ -216,9 +221,9 @@ impl Members {
 }
 
 impl Drop for Process {
-    /// Kills the group of a process that neither ended nor was released by `leave`.
+    /// Kills the group of a process that neither ended nor was released by `release`.
     fn drop(&mut self) {
-        if !self.over {
+        if !self.released {
             signal_group(self.group, Signal::SIGKILL);
         }
     }
@@ -238,7 +243,7 @@ fn exit_code(status: ExitStatus) -> i32 {
 }
 
 /// Boot id and start time, which identify one process together with the pid. Linux only.
-fn start_mark(pid: Pid) -> Option<String> {
+fn start_identity(pid: Pid) -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = Stat::read(pid.as_raw())?;
     Some(format!("{}/{}", boot.trim(), stat.start))
@@ -246,12 +251,12 @@ fn start_mark(pid: Pid) -> Option<String> {
 
 /// Returns the group of a marked process if that process lives.
 /// A mark without a start time counts as dead, because a later process may have its pid.
-fn living(mark: &ProcessMark) -> Option<Pid> {
+fn find_process(mark: &ProcessIdentity) -> Option<Pid> {
     let pid = i32::try_from(mark.pid).ok()?;
     let stat = Stat::read(pid)?;
     let pid = Pid::from_raw(pid);
-    let same = mark.start_mark.is_some() && mark.start_mark == start_mark(pid);
-    (same && !stat.is_over()).then_some(pid)
+    let same = mark.start_mark.is_some() && mark.start_mark == start_identity(pid);
+    (same && !stat.is_dead()).then_some(pid)
 }
 
 /// A process, identified even if its pid is reused.
@@ -261,18 +266,18 @@ struct Member {
     start: String,
 }
 
-struct Entry {
+struct ProcessEntry {
     member: Member,
     parent: i32,
     group: i32,
-    marked: bool,
+    has_metadata_uri: bool,
 }
 
-impl Entry {
+impl ProcessEntry {
     /// Reads a living process; dead ones need no kill.
     fn read(pid: i32, task: &str) -> Option<Self> {
         let stat = Stat::read(pid)?;
-        if stat.is_over() {
+        if stat.is_dead() {
             return None;
         }
         // The environment of other users' processes is unreadable; they are not members.
@@ -281,15 +286,15 @@ impl Entry {
             member: Member { pid: Pid::from_raw(pid), start: stat.start },
             parent: stat.parent,
             group: stat.group,
-            marked: environ.split(|byte| *byte == 0).any(|pair| is_mark(pair, task)),
+            has_metadata_uri: environ.split(|byte| *byte == 0).any(|pair| is_metadata_uri(pair, task)),
         })
     }
 }
 
 /// Whether a variable is the task's metadata URI. Compares only the id: the port changes with a restart.
-fn is_mark(pair: &[u8], task: &str) -> bool {
+fn is_metadata_uri(pair: &[u8], task: &str) -> bool {
     let text = std::str::from_utf8(pair).unwrap_or_default();
-    let uri = text.strip_prefix(METADATA_URI).and_then(|rest| rest.strip_prefix('='));
+    let uri = text.strip_prefix(METADATA_URI_VARIABLE).and_then(|rest| rest.strip_prefix('='));
     uri.is_some_and(|uri| last_segment(uri) == task)
 }
 
@@ -316,7 +321,7 @@ impl Stat {
     }
 
     /// Whether the process is dead, reaped or not.
-    fn is_over(&self) -> bool {
+    fn is_dead(&self) -> bool {
         matches!(self.state.as_str(), "Z" | "X")
     }
 }
@@ -334,11 +339,12 @@ mod tests {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         // Wait for the unmarked child: before it clears its environment, the mark alone would identify it.
         let seen = loop {
-            process.members.look();
+            process.members.scan();
             let printed = std::fs::read_to_string(folder.path().join("stdout.log")).unwrap();
             let member = |member: &&Member| printed == format!("{}\n", member.pid);
-            if let Some(member) = process.members.known.iter().find(member)
-                && Entry::read(member.pid.as_raw(), &process.members.task).is_some_and(|entry| !entry.marked)
+            if let Some(member) = process.members.members.iter().find(member)
+                && ProcessEntry::read(member.pid.as_raw(), &process.members.task)
+                    .is_some_and(|entry| !entry.has_metadata_uri)
             {
                 break member.clone();
             }
@@ -347,6 +353,6 @@ mod tests {
         };
         kill(process.group, Signal::SIGKILL).unwrap();
         assert_eq!(process.wait().await.unwrap(), Some(137));
-        assert!(Entry::read(seen.pid.as_raw(), "").is_none());
+        assert!(ProcessEntry::read(seen.pid.as_raw(), "").is_none());
     }
 }

@@ -9,21 +9,21 @@ use axum::response::Response;
 use http_body_util::{Full, Limited};
 use serde_json::{Value, json};
 
-use super::failure::{Failure, parse};
-use super::tasks::Tasks;
+use super::failure::{ApiError, parse_request};
+use super::tasks::TaskRegistry;
 use super::{describe, run, stop};
-use crate::moment::random_uuid;
+use crate::timestamp::random_uuid;
 
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 
-pub(super) async fn answer(State(tasks): State<Arc<Tasks>>, headers: HeaderMap, body: Bytes) -> Response {
+pub(super) async fn handle(State(tasks): State<Arc<TaskRegistry>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default().to_owned();
     // Spawned: the call completes even if the client disconnects.
-    let called = tokio::spawn(async move { call(&tasks, &target, &body).await }).await;
+    let called = tokio::spawn(async move { dispatch(&tasks, &target, &body).await }).await;
     match called {
         Ok(Ok(answer)) => respond(StatusCode::OK, &answer),
-        Ok(Err(Failure::AnswerLost)) => lost(),
-        Ok(Err(Failure::Exception { kind, message, resource_ids })) => {
+        Ok(Err(ApiError::DropResponse)) => dropped_response(),
+        Ok(Err(ApiError::Exception { kind, message, resource_ids })) => {
             let status = match kind {
                 "ServerException" => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
@@ -41,13 +41,13 @@ pub(super) async fn answer(State(tasks): State<Arc<Tasks>>, headers: HeaderMap, 
     }
 }
 
-async fn call(tasks: &Arc<Tasks>, target: &str, body: &[u8]) -> Result<Value, Failure> {
+async fn dispatch(tasks: &Arc<TaskRegistry>, target: &str, body: &[u8]) -> Result<Value, ApiError> {
     match target.strip_prefix(PREFIX) {
-        Some("RunTask") => run::answer(tasks, body).await,
-        Some("StopTask") => stop::answer(tasks, parse(body)?).await,
-        Some("DescribeTasks") => describe::describe(tasks, parse(body)?).await,
-        Some("ListTasks") => describe::list(tasks, parse(body)?).await,
-        _ => Err(Failure::exception("UnknownOperationException", format!("Unknown operation {target:?}"))),
+        Some("RunTask") => run::run_task(tasks, body).await,
+        Some("StopTask") => stop::stop_task(tasks, parse_request(body)?).await,
+        Some("DescribeTasks") => describe::describe_tasks(tasks, parse_request(body)?).await,
+        Some("ListTasks") => describe::list_tasks(tasks, parse_request(body)?).await,
+        _ => Err(ApiError::exception("UnknownOperationException", format!("Unknown operation {target:?}"))),
     }
 }
 
@@ -63,7 +63,7 @@ fn respond(status: StatusCode, answer: &Value) -> Response {
 }
 
 /// A body that fails at its first frame, so that hyper closes the connection before it sends the head.
-fn lost() -> Response {
+fn dropped_response() -> Response {
     let too_long = Full::new(Bytes::from_static(b"lost"));
     Response::new(Body::new(Limited::new(too_long, 1)))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::moment::{Moment, rfc3339_of};
+use crate::timestamp::{Timestamp, rfc3339_from_epoch_secs};
 
 /// The emulated statuses in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ pub(super) enum StopCode {
 /// A task in the form of DescribeTasks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Description {
+pub(super) struct TaskDescription {
     pub(super) task_arn: String,
     pub(super) cluster_arn: String,
     pub(super) task_definition_arn: String,
@@ -81,7 +81,7 @@ pub(super) struct Container {
 /// Identifies a process after a restart of the parent, even if its pid is reused.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ProcessMark {
+pub(super) struct ProcessIdentity {
     pub(super) pid: u32,
     /// Boot id and start time in ticks; absent where the system does not provide them.
     pub(super) start_mark: Option<String>,
@@ -90,22 +90,22 @@ pub(super) struct ProcessMark {
 /// The content of `task.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Record {
-    pub(super) task: Description,
+pub(super) struct TaskRecord {
+    pub(super) task: TaskDescription,
     pub(super) family: String,
     pub(super) cluster: String,
     pub(super) client_token: Option<String>,
     /// The request that used the token, to distinguish a repetition from another request.
     pub(super) request: Option<Value>,
     pub(super) command: Vec<String>,
-    pub(super) process: Option<ProcessMark>,
+    pub(super) process: Option<ProcessIdentity>,
     /// Whether a subscriber received the stop event; until then it is announced to each new subscriber.
     #[serde(default)]
     pub(super) announced: bool,
 }
 
-impl Description {
-    pub(super) fn enter(&mut self, status: Status) {
+impl TaskDescription {
+    pub(super) fn set_status(&mut self, status: Status) {
         self.last_status = status;
         for container in &mut self.containers {
             container.last_status = status;
@@ -114,9 +114,9 @@ impl Description {
 
     /// Ends the task, but retains a cause that was recorded before, such as StopTask.
     pub(super) fn end(&mut self, code: StopCode, reason: &str) {
-        self.enter(Status::Stopped);
+        self.set_status(Status::Stopped);
         self.desired_status = Status::Stopped;
-        let now = Moment::now().epoch_secs();
+        let now = Timestamp::now().epoch_secs();
         self.stopping_at.get_or_insert(now);
         self.stopped_at = Some(now);
         self.stop_code.get_or_insert(code);
@@ -135,10 +135,10 @@ impl Description {
         };
         for name in ["createdAt", "startedAt", "stoppingAt", "stoppedAt"] {
             if let Some(secs) = detail.get(name).and_then(Value::as_f64) {
-                detail.insert(name.to_owned(), Value::String(rfc3339_of(secs)));
+                detail.insert(name.to_owned(), Value::String(rfc3339_from_epoch_secs(secs)));
             }
         }
-        detail.insert("updatedAt".to_owned(), Value::String(rfc3339_of(Moment::now().epoch_secs())));
+        detail.insert("updatedAt".to_owned(), Value::String(rfc3339_from_epoch_secs(Timestamp::now().epoch_secs())));
         Value::Object(detail)
     }
 }

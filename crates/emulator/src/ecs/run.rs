@@ -5,13 +5,13 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::failure::{Failure, parse};
+use super::failure::{ApiError, parse_request};
 use super::names::{cluster_name, last_segment, task_arn};
-use super::record::{Container, Description, Record, Status};
-use super::script::Outcome;
-use super::tasks::{Task, Tasks, Used};
+use super::record::{Container, Status, TaskDescription, TaskRecord};
+use super::script::RunTaskOutcome;
+use super::tasks::{Task, TaskRegistry, TokenUse};
 use super::{TaskDefinition, disk, lifecycle};
-use crate::moment::{Moment, random_hex};
+use crate::timestamp::{Timestamp, random_hex};
 use crate::{ACCOUNT, REGION};
 
 #[derive(Debug, Default, Deserialize)]
@@ -47,31 +47,34 @@ struct ContainerOverride {
     name: Option<String>,
     command: Option<Vec<String>>,
     #[serde(default)]
-    environment: Vec<Variable>,
+    environment: Vec<EnvironmentVariable>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Variable {
+struct EnvironmentVariable {
     name: String,
     #[serde(default)]
     value: String,
 }
 
 /// Idempotent: by `clientToken`; the same token with other parameters fails with ConflictException.
-pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Failure> {
-    let whole: Value = parse(body)?;
-    let request: Request = parse(body)?;
+pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<Value, ApiError> {
+    let whole: Value = parse_request(body)?;
+    let request: Request = parse_request(body)?;
     let outcome = tasks.script.next();
-    if let Some(refusal) = refusal(outcome) {
+    if let Some(refusal) = scripted_response(outcome) {
         return refusal;
     }
-    let plan = Plan { starts: outcome != Outcome::NeverStarts, ..Plan::of(tasks, &request)? };
-    let started = match request.client_token {
-        Some(token) => once(tasks, plan, token, whole).await?,
-        None => start(tasks, plan, None).await?,
+    let plan = ValidatedRequest {
+        can_start: outcome != RunTaskOutcome::StaysPending,
+        ..ValidatedRequest::validate(tasks, &request)?
     };
-    if outcome == Outcome::AnswerLost {
-        return Err(Failure::AnswerLost);
+    let started = match request.client_token {
+        Some(token) => start_idempotent(tasks, plan, token, whole).await?,
+        None => start_tasks(tasks, plan, None).await?,
+    };
+    if outcome == RunTaskOutcome::ResponseLost {
+        return Err(ApiError::DropResponse);
     }
     let mut descriptions = Vec::new();
     for task in started {
@@ -80,23 +83,28 @@ pub(super) async fn answer(tasks: &Arc<Tasks>, body: &[u8]) -> Result<Value, Fai
     Ok(json!({ "tasks": descriptions, "failures": [] }))
 }
 
-fn refusal(outcome: Outcome) -> Option<Result<Value, Failure>> {
+fn scripted_response(outcome: RunTaskOutcome) -> Option<Result<Value, ApiError>> {
     let failure = |reason: &str| Some(Ok(json!({ "tasks": [], "failures": [{ "reason": reason }] })));
     match outcome {
-        Outcome::Start | Outcome::AnswerLost | Outcome::NeverStarts => None,
-        Outcome::Failure(reason) => failure(reason),
-        Outcome::Exception(kind, message) => Some(Err(Failure::exception(kind, message))),
-        Outcome::ResourceMemory => failure("RESOURCE:MEMORY"),
-        Outcome::CapacityUnavailable => {
+        RunTaskOutcome::Start | RunTaskOutcome::ResponseLost | RunTaskOutcome::StaysPending => None,
+        RunTaskOutcome::Failure(reason) => failure(reason),
+        RunTaskOutcome::Exception(kind, message) => Some(Err(ApiError::exception(kind, message))),
+        RunTaskOutcome::ResourceMemory => failure("RESOURCE:MEMORY"),
+        RunTaskOutcome::CapacityUnavailable => {
             failure("Capacity is unavailable at this time. Please try again later or in a different availability zone")
         }
-        Outcome::Throttled => Some(Err(Failure::exception("ThrottlingException", "Rate exceeded"))),
-        Outcome::RateExceeded => Some(Err(Failure::invalid_parameter("Rate exceeded"))),
+        RunTaskOutcome::Throttled => Some(Err(ApiError::exception("ThrottlingException", "Rate exceeded"))),
+        RunTaskOutcome::RateExceeded => Some(Err(ApiError::invalid_parameter("Rate exceeded"))),
     }
 }
 
 /// Starts tasks under a token, or returns the tasks started under it before.
-async fn once(tasks: &Arc<Tasks>, plan: Plan, token: String, mut request: Value) -> Result<Vec<Arc<Task>>, Failure> {
+async fn start_idempotent(
+    tasks: &Arc<TaskRegistry>,
+    plan: ValidatedRequest,
+    token: String,
+    mut request: Value,
+) -> Result<Vec<Arc<Task>>, ApiError> {
     // A request without a cluster equals a request that names the default.
     if let Some(fields) = request.as_object_mut() {
         fields.insert("cluster".to_owned(), Value::String(plan.cluster.clone()));
@@ -106,30 +114,31 @@ async fn once(tasks: &Arc<Tasks>, plan: Plan, token: String, mut request: Value)
         if used.request == request {
             return Ok(used.tasks.clone());
         }
-        return Err(Failure::Exception {
+        return Err(ApiError::Exception {
             kind: "ConflictException",
             message: "The clientToken was already used with other parameters.".to_owned(),
             resource_ids: used.tasks.iter().map(|task| task_arn(&task.cluster, &task.id)).collect(),
         });
     }
-    let started = start(tasks, plan, Some((&token, &request))).await?;
-    let used = Used { request, tasks: started.clone() };
+    let started = start_tasks(tasks, plan, Some((&token, &request))).await?;
+    let used = TokenUse { request, tasks: started.clone() };
     tokens.insert(token, used);
     Ok(started)
 }
 
 /// Restores the client token of an adopted task. Must be called in the order of the tasks' starts.
-pub(super) async fn remember(tasks: &Tasks, task: &Arc<Task>) {
+pub(super) async fn restore_token(tasks: &TaskRegistry, task: &Arc<Task>) {
     let record = task.record.lock().await;
     if let (Some(token), Some(request)) = (&record.client_token, &record.request) {
         let mut tokens = tasks.tokens.lock().await;
-        let used = tokens.entry(token.clone()).or_insert_with(|| Used { request: request.clone(), tasks: Vec::new() });
+        let used =
+            tokens.entry(token.clone()).or_insert_with(|| TokenUse { request: request.clone(), tasks: Vec::new() });
         used.tasks.push(Arc::clone(task));
     }
 }
 
 /// A request that passed every check.
-struct Plan {
+struct ValidatedRequest {
     cluster: String,
     definition: TaskDefinition,
     count: i64,
@@ -140,33 +149,33 @@ struct Plan {
     overrides: Value,
     command: Vec<String>,
     environment: Vec<(String, String)>,
-    starts: bool,
+    can_start: bool,
 }
 
-impl Plan {
-    fn of(tasks: &Tasks, request: &Request) -> Result<Self, Failure> {
+impl ValidatedRequest {
+    fn validate(tasks: &TaskRegistry, request: &Request) -> Result<Self, ApiError> {
         let cluster = cluster_name(request.cluster.as_deref())?;
         check_length("startedBy", request.started_by.as_deref(), 128)?;
         check_length("clientToken", request.client_token.as_deref(), 64)?;
         let count = request.count.unwrap_or(1);
         if !(1..=10).contains(&count) {
-            return Err(Failure::invalid_parameter("Count should be between 1 and 10."));
+            return Err(ApiError::invalid_parameter("Count should be between 1 and 10."));
         }
         let raw = request.overrides.clone().unwrap_or_else(|| json!({}));
         if raw.to_string().chars().count() > 8192 {
-            return Err(Failure::invalid_parameter(
+            return Err(ApiError::invalid_parameter(
                 "The overrides may have at most 8192 characters, JSON formatting included.",
             ));
         }
-        let capacity_provider = capacity_provider(request)?;
-        let definition = definition(tasks, request.task_definition.as_deref())?;
+        let capacity_provider = validate_capacity_provider(request)?;
+        let definition = find_definition(tasks, request.task_definition.as_deref())?;
         let overrides: Overrides = serde_json::from_value(raw.clone())
-            .map_err(|error| Failure::exception("SerializationException", error.to_string()))?;
+            .map_err(|error| ApiError::exception("SerializationException", error.to_string()))?;
         let mut command = definition.command.clone();
         let mut environment = definition.environment.clone();
         for container in overrides.container_overrides {
             if container.name.as_deref() != Some(definition.container.as_str()) {
-                return Err(Failure::invalid_parameter(format!(
+                return Err(ApiError::invalid_parameter(format!(
                     "Override for container named {} is not a container in the TaskDefinition.",
                     container.name.unwrap_or_default()
                 )));
@@ -182,36 +191,36 @@ impl Plan {
             group: request.group.clone().unwrap_or_else(|| format!("family:{}", definition.family)),
             launch_type: request.launch_type.clone().unwrap_or_else(|| "FARGATE".to_owned()),
             capacity_provider,
-            overrides: echoed(raw),
+            overrides: with_default_lists(raw),
             command,
             environment,
             definition: definition.clone(),
-            starts: true,
+            can_start: true,
         })
     }
 }
 
 /// Returns the strategy's provider. Several providers would need weights, which are not emulated.
-fn capacity_provider(request: &Request) -> Result<Option<String>, Failure> {
+fn validate_capacity_provider(request: &Request) -> Result<Option<String>, ApiError> {
     let [of] = request.capacity_provider_strategy.as_slice() else {
         return match request.capacity_provider_strategy.len() {
             0 => Ok(None),
-            _ => Err(Failure::invalid_parameter("More than one capacity provider is not emulated.")),
+            _ => Err(ApiError::invalid_parameter("More than one capacity provider is not emulated.")),
         };
     };
     if request.launch_type.is_some() {
-        return Err(Failure::invalid_parameter(
+        return Err(ApiError::invalid_parameter(
             "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
         ));
     }
     match of.capacity_provider.as_str() {
         "FARGATE" | "FARGATE_SPOT" => Ok(Some(of.capacity_provider.clone())),
-        _ => Err(Failure::invalid_parameter("The specified capacity provider was not found.")),
+        _ => Err(ApiError::invalid_parameter("The specified capacity provider was not found.")),
     }
 }
 
 /// Adds the lists that a described task always has.
-fn echoed(mut overrides: Value) -> Value {
+fn with_default_lists(mut overrides: Value) -> Value {
     if let Some(fields) = overrides.as_object_mut() {
         fields.entry("containerOverrides").or_insert_with(|| json!([]));
         fields.entry("inferenceAcceleratorOverrides").or_insert_with(|| json!([]));
@@ -219,19 +228,19 @@ fn echoed(mut overrides: Value) -> Value {
     overrides
 }
 
-fn check_length(name: &str, text: Option<&str>, most: usize) -> Result<(), Failure> {
+fn check_length(name: &str, text: Option<&str>, most: usize) -> Result<(), ApiError> {
     match text {
         Some(text) if text.chars().count() > most => {
-            Err(Failure::invalid_parameter(format!("{name} must be at most {most} characters long.")))
+            Err(ApiError::invalid_parameter(format!("{name} must be at most {most} characters long.")))
         }
         _ => Ok(()),
     }
 }
 
-fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefinition, Failure> {
+fn find_definition<'a>(tasks: &'a TaskRegistry, wanted: Option<&str>) -> Result<&'a TaskDefinition, ApiError> {
     let wanted = wanted.unwrap_or_default();
     if wanted.is_empty() {
-        return Err(Failure::client("TaskDefinition can not be blank."));
+        return Err(ApiError::client("TaskDefinition can not be blank."));
     }
     let name = last_segment(wanted);
     let (family, revision) = name.split_once(':').unwrap_or((name, "1"));
@@ -240,35 +249,39 @@ fn definition<'a>(tasks: &'a Tasks, wanted: Option<&str>) -> Result<&'a TaskDefi
         .definitions
         .iter()
         .find(|definition| definition.family == family && revision == "1")
-        .ok_or_else(|| Failure::client("TaskDefinition not found."))
+        .ok_or_else(|| ApiError::client("TaskDefinition not found."))
 }
 
-type Call<'a> = (&'a str, &'a Value);
+type TokenRequest<'a> = (&'a str, &'a Value);
 
-async fn start(tasks: &Arc<Tasks>, plan: Plan, call: Option<Call<'_>>) -> Result<Vec<Arc<Task>>, Failure> {
+async fn start_tasks(
+    tasks: &Arc<TaskRegistry>,
+    plan: ValidatedRequest,
+    call: Option<TokenRequest<'_>>,
+) -> Result<Vec<Arc<Task>>, ApiError> {
     let mut started = Vec::new();
     for _ in 0..plan.count {
-        let task = Arc::new(birth(tasks, &plan, call));
+        let task = Arc::new(new_task(tasks, &plan, call));
         let record = task.record.lock().await;
-        let made = disk::make(&task.folder).is_ok();
+        let made = disk::create_folder(&task.folder).is_ok();
         // Save the task before it runs and before the response.
         if !made || !task.save(&record).await {
-            return Err(Failure::exception("ServerException", "The task could not be recorded."));
+            return Err(ApiError::exception("ServerException", "The task could not be recorded."));
         }
         tasks.events.publish(&record.task);
         drop(record);
         tasks.insert(Arc::clone(&task));
-        tasks.lives.spawn(lifecycle::live(Arc::clone(tasks), Arc::clone(&task)));
+        tasks.background.spawn(lifecycle::run_task(Arc::clone(tasks), Arc::clone(&task)));
         started.push(task);
     }
     Ok(started)
 }
 
-fn birth(tasks: &Tasks, plan: &Plan, call: Option<Call<'_>>) -> Task {
+fn new_task(tasks: &TaskRegistry, plan: &ValidatedRequest, call: Option<TokenRequest<'_>>) -> Task {
     let id = random_hex();
     let arn = task_arn(&plan.cluster, &id);
     let family = &plan.definition.family;
-    let description = Description {
+    let description = TaskDescription {
         task_arn: arn.clone(),
         cluster_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{}", plan.cluster),
         task_definition_arn: format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{family}:1"),
@@ -290,7 +303,7 @@ fn birth(tasks: &Tasks, plan: &Plan, call: Option<Call<'_>>) -> Task {
         desired_status: Status::Running,
         stop_code: None,
         stopped_reason: None,
-        created_at: Moment::now().epoch_secs(),
+        created_at: Timestamp::now().epoch_secs(),
         started_at: None,
         stopping_at: None,
         stopped_at: None,
@@ -299,13 +312,13 @@ fn birth(tasks: &Tasks, plan: &Plan, call: Option<Call<'_>>) -> Task {
         version: 1,
     };
     Task {
-        folder: tasks.options.dir.join("tasks").join(&id),
+        folder: tasks.options.data_dir.join("tasks").join(&id),
         cluster: plan.cluster.clone(),
         family: family.clone(),
         environment: plan.environment.clone(),
-        starts: plan.starts,
-        stop: tasks.closing.child_token(),
-        record: tokio::sync::Mutex::new(Record {
+        can_start: plan.can_start,
+        stop: tasks.shutdown.child_token(),
+        record: tokio::sync::Mutex::new(TaskRecord {
             task: description,
             family: family.clone(),
             cluster: plan.cluster.clone(),

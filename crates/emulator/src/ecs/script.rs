@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RunTaskOutcome {
     Start,
     /// 200 with the failure `RESOURCE:MEMORY`.
     ResourceMemory,
@@ -18,20 +18,20 @@ pub enum Outcome {
     /// An error with this code and message.
     Exception(&'static str, &'static str),
     /// The task is created but stays PENDING until it is stopped.
-    NeverStarts,
+    StaysPending,
     /// The task starts, but the connection closes without a response.
-    AnswerLost,
+    ResponseLost,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Script(Mutex<VecDeque<Outcome>>);
+pub(super) struct Script(Mutex<VecDeque<RunTaskOutcome>>);
 
 impl Script {
-    pub(super) fn extend(&self, outcomes: Vec<Outcome>) {
+    pub(super) fn extend(&self, outcomes: Vec<RunTaskOutcome>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(outcomes);
     }
 
-    pub(super) fn next(&self) -> Outcome {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(Outcome::Start)
+    pub(super) fn next(&self) -> RunTaskOutcome {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front().unwrap_or(RunTaskOutcome::Start)
     }
 }

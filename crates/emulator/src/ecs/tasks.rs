@@ -11,12 +11,12 @@ use tokio_util::task::TaskTracker;
 
 use super::event::Events;
 use super::names::{last_segment, task_arn};
-use super::record::{Description, Record, Status};
+use super::record::{Status, TaskDescription, TaskRecord};
 use super::script::Script;
 use super::{Options, disk};
 
 #[derive(Debug)]
-pub(super) struct Tasks {
+pub(super) struct TaskRegistry {
     pub(super) options: Options,
     pub(super) url: String,
     pub(super) events: Events,
@@ -24,13 +24,13 @@ pub(super) struct Tasks {
     /// The runtime for background work; `Ecs::events` may be called outside of a runtime.
     pub(super) runtime: Handle,
     /// Tracks background work, so that a shutdown can wait for it.
-    pub(super) lives: TaskTracker,
-    pub(super) closing: CancellationToken,
+    pub(super) background: TaskTracker,
+    pub(super) shutdown: CancellationToken,
     /// Cancelled when the emulator stops but the tasks continue.
-    pub(super) abandoned: CancellationToken,
+    pub(super) detach: CancellationToken,
     /// Locked during a RunTask with a token, so that two calls with the same token cannot both start.
     pub(super) tokens: tokio::sync::Mutex<Tokens>,
-    all: Mutex<BTreeMap<String, Arc<Task>>>,
+    tasks: Mutex<BTreeMap<String, Arc<Task>>>,
 }
 
 #[derive(Debug)]
@@ -41,14 +41,14 @@ pub(super) struct Task {
     pub(super) folder: PathBuf,
     /// Variables of the child in addition to the inherited ones.
     pub(super) environment: Vec<(String, String)>,
-    pub(super) starts: bool,
+    pub(super) can_start: bool,
     /// Cancelled when the task must stop.
     pub(super) stop: CancellationToken,
     /// Locked until a change is saved and published, so that versions arrive in order.
-    pub(super) record: tokio::sync::Mutex<Record>,
+    pub(super) record: tokio::sync::Mutex<TaskRecord>,
 }
 
-impl Tasks {
+impl TaskRegistry {
     pub(super) fn new(options: Options, url: String) -> Self {
         Self {
             options,
@@ -56,20 +56,20 @@ impl Tasks {
             events: Events::default(),
             script: Script::default(),
             runtime: Handle::current(),
-            lives: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            abandoned: CancellationToken::new(),
+            background: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+            detach: CancellationToken::new(),
             tokens: tokio::sync::Mutex::default(),
-            all: Mutex::default(),
+            tasks: Mutex::default(),
         }
     }
 
     pub(super) fn insert(&self, task: Arc<Task>) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id.clone(), task);
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).insert(task.id.clone(), task);
     }
 
     pub(super) fn remove(&self, id: &str) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     pub(super) fn find(&self, cluster: &str, id_or_arn: &str) -> Option<Arc<Task>> {
@@ -79,50 +79,50 @@ impl Tasks {
     }
 
     pub(super) fn by_id(&self, id: &str) -> Option<Arc<Task>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
     }
 
     pub(super) fn list(&self) -> Vec<Arc<Task>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 }
 
 impl Task {
-    pub(super) async fn describe(&self) -> Description {
+    pub(super) async fn describe(&self) -> TaskDescription {
         self.record.lock().await.task.clone()
     }
 
     /// Changes the state, raises its version, saves and publishes it.
     ///
     /// Writes: `task.json`. A failed write is logged and the task continues, because its child already runs.
-    pub(super) async fn change(&self, events: &Events, change: impl FnOnce(&mut Record)) -> Description {
+    pub(super) async fn update(&self, events: &Events, change: impl FnOnce(&mut TaskRecord)) -> TaskDescription {
         let mut record = self.record.lock().await;
-        self.change_locked(&mut record, events, change).await
+        self.update_locked(&mut record, events, change).await
     }
 
-    pub(super) async fn change_locked(
+    pub(super) async fn update_locked(
         &self,
-        record: &mut Record,
+        record: &mut TaskRecord,
         events: &Events,
-        change: impl FnOnce(&mut Record),
-    ) -> Description {
+        change: impl FnOnce(&mut TaskRecord),
+    ) -> TaskDescription {
         change(record);
         record.task.version += 1;
         self.save(record).await;
-        self.tell(record, events).await;
+        self.publish(record, events).await;
         record.task.clone()
     }
 
     /// Publishes the task's end unless a subscriber received it before.
-    pub(super) async fn announce(&self, events: &Events) {
+    pub(super) async fn publish_end(&self, events: &Events) {
         let mut record = self.record.lock().await;
         if record.task.last_status == Status::Stopped && !record.announced {
-            self.tell(&mut record, events).await;
+            self.publish(&mut record, events).await;
         }
     }
 
     /// Publishes the state and records whether its end was delivered.
-    async fn tell(&self, record: &mut Record, events: &Events) {
+    async fn publish(&self, record: &mut TaskRecord, events: &Events) {
         let told = events.publish(&record.task);
         if told && record.task.last_status == Status::Stopped {
             record.announced = true;
@@ -131,11 +131,11 @@ impl Task {
     }
 
     /// Saves the state and returns whether that succeeded.
-    pub(super) async fn save(&self, record: &Record) -> bool {
+    pub(super) async fn save(&self, record: &TaskRecord) -> bool {
         let folder = self.folder.clone();
         let json = serde_json::to_vec_pretty(record).unwrap_or_default();
         // A sync takes milliseconds; do not block a thread that serves requests.
-        let saved = tokio::task::spawn_blocking(move || disk::save(&folder, &json)).await;
+        let saved = tokio::task::spawn_blocking(move || disk::save_task(&folder, &json)).await;
         match saved {
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
@@ -148,17 +148,17 @@ impl Task {
 }
 
 /// The request of each client token, kept as long as one of its tasks.
-pub(super) type Tokens = HashMap<String, Used>;
+pub(super) type Tokens = HashMap<String, TokenUse>;
 
 #[derive(Debug)]
-pub(super) struct Used {
+pub(super) struct TokenUse {
     pub(super) request: Value,
     pub(super) tasks: Vec<Arc<Task>>,
 }
 
-impl Used {
+impl TokenUse {
     /// Removes a deleted task; returns false if no task is left.
-    pub(super) fn lose(&mut self, id: &str) -> bool {
+    pub(super) fn remove_task(&mut self, id: &str) -> bool {
         self.tasks.retain(|task| task.id != id);
         !self.tasks.is_empty()
     }

@@ -59,7 +59,7 @@ pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) ->
 impl EventSource {
     #[must_use]
     pub fn invocations(&self) -> u64 {
-        self.invoker.started()
+        self.invoker.invocations()
     }
 
     /// Stops polling and waits for running invocations and their deletes.
@@ -118,10 +118,10 @@ impl Poller {
 
     async fn deliver(&self, messages: Vec<Value>) {
         let source = queue_arn(&self.queue_url);
-        let records: Vec<Value> = messages.iter().map(|message| record(message, &source)).collect();
+        let records: Vec<Value> = messages.iter().map(|message| to_record(message, &source)).collect();
         let answered = self.invoker.invoke(json!({ "Records": records })).await;
         let done = match &answered {
-            Ok(response) => done(&records, response),
+            Ok(response) => deletable_records(&records, response),
             Err(error) => {
                 tracing::warn!(error, queue = self.queue_url, "invocation for an SQS batch failed");
                 Vec::new()
@@ -145,7 +145,7 @@ fn queue_arn(queue_url: &str) -> String {
 }
 
 /// Converts a received message to a record of the event: the same fields in another spelling.
-fn record(message: &Value, source: &str) -> Value {
+fn to_record(message: &Value, source: &str) -> Value {
     let mut attributes = Map::new();
     if let Some(Value::Object(given)) = message.get("MessageAttributes") {
         for (name, attribute) in given {
@@ -182,7 +182,7 @@ fn record(message: &Value, source: &str) -> Value {
 /// Returns the records to delete after a response.
 /// Without reported failures, all records are deleted. An invalid report fails the whole batch, as on AWS. In a FIFO
 /// queue, records after a failure in the same group are retained to preserve the order.
-fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
+fn deletable_records<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
     let reported = match response.get("batchItemFailures") {
         None | Some(Value::Null) => return records.iter().collect(),
         Some(Value::Array(failures)) => failures,
@@ -192,7 +192,7 @@ fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
     for failure in reported {
         let id = failure.get("itemIdentifier").and_then(Value::as_str);
         match id {
-            Some(id) if records.iter().any(|record| text(record, "messageId") == id) => {
+            Some(id) if records.iter().any(|record| text_field(record, "messageId") == id) => {
                 failed.insert(id);
             }
             _ => {
@@ -205,9 +205,10 @@ fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
     records
         .iter()
         .filter(|record| {
-            let fifo = text(record, "eventSourceARN").ends_with(".fifo");
+            let fifo = text_field(record, "eventSourceARN").ends_with(".fifo");
             let group = record.pointer("/attributes/MessageGroupId").and_then(Value::as_str).filter(|_| fifo);
-            let kept = failed.contains(text(record, "messageId")) || group.is_some_and(|group| blocked.contains(group));
+            let kept =
+                failed.contains(text_field(record, "messageId")) || group.is_some_and(|group| blocked.contains(group));
             if let (true, Some(group)) = (kept, group) {
                 blocked.insert(group);
             }
@@ -216,7 +217,7 @@ fn done<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {
         .collect()
 }
 
-fn text<'a>(record: &'a Value, name: &str) -> &'a str {
+fn text_field<'a>(record: &'a Value, name: &str) -> &'a str {
     record.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
@@ -229,10 +230,11 @@ mod tests {
             let message = json!({
                 "MessageId": id, "Body": "", "Attributes": { "MessageGroupId": group },
             });
-            record(&message, &queue_arn(queue))
+            to_record(&message, &queue_arn(queue))
         };
         let records = [message("1", "a"), message("2", "b"), message("3", "a"), message("4", "b")];
-        let done: Vec<_> = done(&records, &response).into_iter().map(|record| text(record, "messageId")).collect();
+        let done: Vec<_> =
+            deletable_records(&records, &response).into_iter().map(|record| text_field(record, "messageId")).collect();
         assert_eq!(done, expected, "{queue} {response}");
     }
 

@@ -12,9 +12,9 @@ use super::invoke::Invoker;
 use super::trigger::Background;
 
 /// Attempts per event before it is dropped; EventBridge retries for a day.
-const TRIES: u32 = 6;
+const MAX_ATTEMPTS: u32 = 6;
 /// Pause after the first failure; doubles with each further failure.
-const PAUSE: Duration = Duration::from_millis(50);
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub struct Rule {
@@ -50,22 +50,22 @@ pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule
 impl Rule {
     #[must_use]
     pub fn invocations(&self) -> u64 {
-        self.invoker.started()
+        self.invoker.invocations()
     }
 
     /// Stops delivery and waits for the running invocation.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
-        self.invoker.idle().await;
+        self.invoker.wait_idle().await;
     }
 }
 
 async fn deliver(invoker: &Invoker, event: Value, stop: &CancellationToken) {
-    let mut pause = PAUSE;
-    for attempt in 1..=TRIES {
+    let mut pause = FIRST_BACKOFF;
+    for attempt in 1..=MAX_ATTEMPTS {
         match invoker.invoke(event.clone()).await {
             Ok(_) => return,
-            Err(error) if attempt == TRIES => {
+            Err(error) if attempt == MAX_ATTEMPTS => {
                 tracing::error!(error, attempt, "EventBridge event dropped after its last try");
             }
             Err(error) => {

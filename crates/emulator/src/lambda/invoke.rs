@@ -11,34 +11,34 @@ use super::Function;
 
 pub(super) struct Invoker {
     function: Function,
-    started: AtomicU64,
+    invocations: AtomicU64,
     running: TaskTracker,
 }
 
 impl fmt::Debug for Invoker {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Invoker").field("started", &self.started).finish_non_exhaustive()
+        out.debug_struct("Invoker").field("started", &self.invocations).finish_non_exhaustive()
     }
 }
 
 impl Invoker {
     pub(super) fn new(function: Function) -> Self {
-        Self { function, started: AtomicU64::new(0), running: TaskTracker::new() }
+        Self { function, invocations: AtomicU64::new(0), running: TaskTracker::new() }
     }
 
     pub(super) async fn invoke(&self, event: Value) -> Result<Value, String> {
-        self.started.fetch_add(1, Ordering::SeqCst);
+        self.invocations.fetch_add(1, Ordering::SeqCst);
         let function = Function::clone(&self.function);
         let running = self.running.spawn(async move { function(event).await });
         running.await.unwrap_or_else(|_| Err("the function panicked".to_owned()))
     }
 
-    pub(super) fn started(&self) -> u64 {
-        self.started.load(Ordering::SeqCst)
+    pub(super) fn invocations(&self) -> u64 {
+        self.invocations.load(Ordering::SeqCst)
     }
 
     /// Waits until no invocation is running.
-    pub(super) async fn idle(&self) {
+    pub(super) async fn wait_idle(&self) {
         self.running.close();
         self.running.wait().await;
     }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::Function;
 use super::invoke::Invoker;
 use super::trigger::Background;
-use crate::moment::{Moment, random_uuid};
+use crate::timestamp::{Timestamp, random_uuid};
 use crate::{ACCOUNT, REGION};
 
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub fn every(period: Duration, function: Function) -> Schedule {
                     () = stop.cancelled() => return,
                     _ = ticks.tick() => {}
                 }
-                if let Err(error) = ticking.invoke(event()).await {
+                if let Err(error) = ticking.invoke(scheduled_event()).await {
                     tracing::warn!(error, "scheduled invocation failed");
                 }
             }
@@ -50,30 +50,30 @@ pub fn every(period: Duration, function: Function) -> Schedule {
 
 impl Schedule {
     /// Invokes the function now, independently of the schedule, and returns its response.
-    pub async fn fire(&self) -> Result<Value, String> {
-        self.invoker.invoke(event()).await
+    pub async fn invoke_now(&self) -> Result<Value, String> {
+        self.invoker.invoke(scheduled_event()).await
     }
 
     #[must_use]
     pub fn invocations(&self) -> u64 {
-        self.invoker.started()
+        self.invoker.invocations()
     }
 
     /// Stops the schedule and waits for running invocations.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
-        self.invoker.idle().await;
+        self.invoker.wait_idle().await;
     }
 }
 
-fn event() -> Value {
+fn scheduled_event() -> Value {
     json!({
         "version": "0",
         "id": random_uuid(),
         "detail-type": "Scheduled Event",
         "source": "aws.scheduler",
         "account": ACCOUNT,
-        "time": Moment::now().rfc3339(),
+        "time": Timestamp::now().rfc3339(),
         "region": REGION,
         "resources": [format!("arn:aws:scheduler:{REGION}:{ACCOUNT}:schedule/default/local")],
         "detail": "{}",

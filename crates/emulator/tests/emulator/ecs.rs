@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 use std::time::Duration;
 
-use crate::support::{World, client, soon, world, world_of};
+use crate::support::{World, client, within_limit, world, world_with_options};
 
 #[tokio::test]
 async fn task_reports_its_exit_code_and_a_signal_as_128_and_more() {
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)] {
         let world = world(script).await;
         let arn = world.run().await;
-        let task = world.reach(&arn, "STOPPED").await;
+        let task = world.wait_for_status(&arn, "STOPPED").await;
         assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
         assert_eq!(task["containers"][0]["exitCode"], code, "{task}");
         assert_eq!(task["desiredStatus"], "STOPPED");
@@ -22,9 +22,9 @@ async fn task_reports_its_exit_code_and_a_signal_as_128_and_more() {
 
 #[tokio::test]
 async fn missing_program_fails_to_start_with_a_reason() {
-    let world = world_of(&["/no/such/program"], |_| {}).await;
+    let world = world_with_options(&["/no/such/program"], |_| {}).await;
     let arn = world.run().await;
-    let task = world.reach(&arn, "STOPPED").await;
+    let task = world.wait_for_status(&arn, "STOPPED").await;
     assert_eq!(task["stopCode"], "TaskFailedToStart", "{task}");
     let reason = task["stoppedReason"].as_str().unwrap();
     assert!(reason.starts_with("CannotStartContainerError"), "{reason}");
@@ -35,11 +35,11 @@ async fn missing_program_fails_to_start_with_a_reason() {
 
 #[tokio::test]
 async fn each_status_has_an_event_with_a_rising_version() {
-    let world = world_of(&["/bin/sh", "-c", "exit 3"], |options| {
-        options.transition = Duration::from_millis(100);
+    let world = world_with_options(&["/bin/sh", "-c", "exit 3"], |options| {
+        options.transition_delay = Duration::from_millis(100);
     })
     .await;
-    let mut events = world.aws.ecs().events();
+    let mut events = world.aws.ecs().subscribe();
     let request = json!({ "taskDefinition": "job:1", "startedBy": "me", "group": "g", "cluster": "c" });
     let (_, answer) = world.ecs("RunTask", request).await;
     let first = answer["tasks"][0].clone();
@@ -48,7 +48,7 @@ async fn each_status_has_an_event_with_a_rising_version() {
     let mut statuses = Vec::new();
     let mut version = 0;
     while statuses.last().is_none_or(|last| last != "STOPPED") {
-        let event = soon("the next event", events.recv()).await.unwrap();
+        let event = within_limit("the next event", events.recv()).await.unwrap();
         let detail = &event["detail"];
         assert_eq!(event["source"], "aws.ecs");
         assert_eq!(event["detail-type"], "ECS Task State Change");
@@ -79,12 +79,12 @@ async fn task_environment_has_definition_and_overrides_only() {
     let echoed = &task["overrides"]["containerOverrides"][0]["environment"][0]["name"];
     assert_eq!(echoed, "GIVEN", "{task}");
     let arn = task["taskArn"].as_str().unwrap();
-    assert_eq!(world.line(arn, "FROM=").await, "definition");
-    assert_eq!(world.line(arn, "GIVEN=").await, "by the call");
-    let uri = world.line(arn, "ECS_CONTAINER_METADATA_URI_V4=").await;
+    assert_eq!(world.wait_for_line(arn, "FROM=").await, "definition");
+    assert_eq!(world.wait_for_line(arn, "GIVEN=").await, "by the call");
+    let uri = world.wait_for_line(arn, "ECS_CONTAINER_METADATA_URI_V4=").await;
     // Cargo sets this variable for the test process.
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
-    assert!(!world.printed(arn).contains("CARGO"));
+    assert!(!world.stdout(arn).contains("CARGO"));
     let answer = client().get(format!("{uri}/task")).send().await.unwrap();
     let me: Value = answer.json().await.unwrap();
     assert_eq!(me["TaskARN"], arn);

@@ -11,71 +11,71 @@ use tokio::process::Command;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::ecs_stop::STUBBORN;
-use crate::support::{World, dead, soon, until, world, world_of};
+use crate::support::{World, is_dead, wait_until, within_limit, world, world_with_options};
 
 const RESTARTED: &str = "The host of the task was restarted.";
 
-fn kill_now(pid: &str) {
+fn kill_process(pid: &str) {
     kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
 }
 
 /// Starts one task and returns the world, the task's ARN and its pid.
-async fn running() -> (World, String, String) {
+async fn world_with_running_task() -> (World, String, String) {
     let world = world("echo pid $$; exec sleep 1000").await;
     let arn = world.run().await;
-    world.reach(&arn, "RUNNING").await;
-    let pid = world.line(&arn, "pid ").await;
+    world.wait_for_status(&arn, "RUNNING").await;
+    let pid = world.wait_for_line(&arn, "pid ").await;
     (world, arn, pid)
 }
 
-async fn next(events: &mut UnboundedReceiver<Value>) -> Value {
-    let event = soon("the next event", events.recv()).await.unwrap();
+async fn next_event(events: &mut UnboundedReceiver<Value>) -> Value {
+    let event = within_limit("the next event", events.recv()).await.unwrap();
     event["detail"].clone()
 }
 
 #[tokio::test]
 async fn running_task_is_adopted_and_its_end_sent_once() {
-    let (world, arn, pid) = running().await;
+    let (world, arn, pid) = world_with_running_task().await;
     let before = world.describe(&arn).await;
     let world = world.crash().await.start().await;
-    assert!(!dead(&pid));
+    assert!(!is_dead(&pid));
     assert_eq!(world.describe(&arn).await, before);
-    let mut events = world.aws.ecs().events();
-    kill_now(&pid);
-    let task = world.reach(&arn, "STOPPED").await;
+    let mut events = world.aws.ecs().subscribe();
+    kill_process(&pid);
+    let task = world.wait_for_status(&arn, "STOPPED").await;
     assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
     let reason = task["stoppedReason"].as_str().unwrap();
     assert!(reason.contains("exit code is unknown"), "{reason}");
     assert!(task["containers"][0].get("exitCode").is_none(), "{task}");
     world.shutdown().await;
-    let detail = next(&mut events).await;
+    let detail = next_event(&mut events).await;
     assert_eq!((&detail["taskArn"], &detail["lastStatus"]), (&task["taskArn"], &json!("STOPPED")));
     assert!(events.try_recv().is_err());
 }
 
 #[tokio::test]
 async fn stopped_task_is_deleted_only_after_its_event_was_sent() {
-    let world = world_of(&["true"], |tasks| tasks.forget_after = Duration::ZERO).await;
+    let world = world_with_options(&["true"], |tasks| tasks.retention = Duration::ZERO).await;
     let untold = world.run().await;
-    world.reach(&untold, "STOPPED").await;
+    world.wait_for_status(&untold, "STOPPED").await;
     let world = world.crash().await.start().await;
     assert_eq!(world.describe(&untold).await["lastStatus"], "STOPPED", "its event was not sent");
-    let mut events = world.aws.ecs().events();
-    while next(&mut events).await["lastStatus"] != "STOPPED" {}
+    let mut events = world.aws.ecs().subscribe();
+    while next_event(&mut events).await["lastStatus"] != "STOPPED" {}
     let folder = world.task_folder(&untold);
     let world = world.crash().await.start().await;
-    until("the task is deleted", || async { world.describe(&untold).await.is_null().then_some(()) }).await;
+    wait_until("the task is deleted", || async { world.describe(&untold).await.is_null().then_some(()) }).await;
     assert!(!folder.exists());
     world.shutdown().await;
 }
 
 #[tokio::test]
 async fn end_during_downtime_is_sent_to_the_first_subscriber() {
-    let (world, arn, pid) = running().await;
+    let (world, arn, pid) = world_with_running_task().await;
     let before = world.describe(&arn).await;
     let remains = world.crash().await;
-    kill_now(&pid);
-    until("the task is dead", || async { dead(&pid).then_some(()) }).await;
+    kill_process(&pid);
+    wait_until("the task is dead", || async { is_dead(&pid).then_some(()) }).await;
     let world = remains.start().await;
     let task = world.describe(&arn).await;
     assert_eq!(task["lastStatus"], "STOPPED");
@@ -84,12 +84,12 @@ async fn end_during_downtime_is_sent_to_the_first_subscriber() {
     assert_eq!(task["version"].as_u64().unwrap(), before["version"].as_u64().unwrap() + 1);
     assert!(task["stoppedAt"].as_f64().unwrap() >= task["startedAt"].as_f64().unwrap());
     assert!(task["containers"][0].get("exitCode").is_none());
-    drop(world.aws.ecs().events());
-    let mut events = world.aws.ecs().events();
-    let detail = next(&mut events).await;
+    drop(world.aws.ecs().subscribe());
+    let mut events = world.aws.ecs().subscribe();
+    let detail = next_event(&mut events).await;
     assert_eq!((&detail["taskArn"], &detail["lastStatus"]), (&task["taskArn"], &json!("STOPPED")));
     let world = world.shutdown().await.start().await;
-    let mut events = world.aws.ecs().events();
+    let mut events = world.aws.ecs().subscribe();
     assert_eq!(world.describe(&arn).await, task);
     world.shutdown().await;
     assert!(events.try_recv().is_err(), "sent again");
@@ -97,8 +97,8 @@ async fn end_during_downtime_is_sent_to_the_first_subscriber() {
 
 #[tokio::test]
 async fn task_not_started_before_a_crash_fails_to_start() {
-    let world = world_of(&["/bin/sh", "-c", "echo started"], |options| {
-        options.transition = Duration::from_secs(600);
+    let world = world_with_options(&["/bin/sh", "-c", "echo started"], |options| {
+        options.transition_delay = Duration::from_secs(600);
     })
     .await;
     let arn = world.run().await;
@@ -110,8 +110,8 @@ async fn task_not_started_before_a_crash_fails_to_start() {
     assert_eq!(task["version"], 2);
     assert!(task.get("startedAt").is_none());
     assert!(!world.task_folder(&arn).join("stdout.log").exists());
-    let mut events = world.aws.ecs().events();
-    assert_eq!(next(&mut events).await["stopCode"], "TaskFailedToStart");
+    let mut events = world.aws.ecs().subscribe();
+    assert_eq!(next_event(&mut events).await["stopCode"], "TaskFailedToStart");
     world.shutdown().await;
 }
 
@@ -143,55 +143,55 @@ async fn client_token_finds_its_tasks_after_each_restart() {
 
 #[tokio::test]
 async fn stop_kills_an_adopted_task_and_its_children() {
-    let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
+    let world = world_with_options(&["/bin/sh", "-c", STUBBORN], |options| {
         options.stop_timeout = Duration::from_millis(300);
     })
     .await;
     let arn = world.run().await;
-    let mut pids = vec![world.line(&arn, "leader ").await];
+    let mut pids = vec![world.wait_for_line(&arn, "leader ").await];
     for name in ["child ", "session ", "bare "] {
-        pids.push(world.line(&arn, name).await);
+        pids.push(world.wait_for_line(&arn, name).await);
     }
     let world = world.crash().await.start().await;
-    assert!(pids.iter().all(|pid| !dead(pid)));
+    assert!(pids.iter().all(|pid| !is_dead(pid)));
     world.ecs("StopTask", json!({ "task": arn, "reason": "enough" })).await;
-    let task = world.reach(&arn, "STOPPED").await;
+    let task = world.wait_for_status(&arn, "STOPPED").await;
     assert_eq!((&task["stopCode"], &task["stoppedReason"]), (&json!("UserInitiated"), &json!("enough")));
     assert!(task["containers"][0].get("exitCode").is_none());
-    assert!(pids.iter().all(|pid| dead(pid)), "{pids:?}");
+    assert!(pids.iter().all(|pid| is_dead(pid)), "{pids:?}");
     world.shutdown().await;
 }
 
 #[tokio::test]
 async fn interrupted_stop_continues_after_a_crash() {
-    let world = world_of(&["/bin/sh", "-c", STUBBORN], |options| {
+    let world = world_with_options(&["/bin/sh", "-c", STUBBORN], |options| {
         options.stop_timeout = Duration::from_secs(600);
     })
     .await;
     let arn = world.run().await;
-    let leader = world.line(&arn, "leader ").await;
+    let leader = world.wait_for_line(&arn, "leader ").await;
     world.ecs("StopTask", json!({ "task": arn, "reason": "enough" })).await;
-    let mut remains = soon("the crash", world.crash()).await;
-    assert!(!dead(&leader));
+    let mut remains = within_limit("the crash", world.crash()).await;
+    assert!(!is_dead(&leader));
     remains.tasks.stop_timeout = Duration::from_millis(300);
     let world = remains.start().await;
-    let task = world.reach(&arn, "STOPPED").await;
+    let task = world.wait_for_status(&arn, "STOPPED").await;
     assert_eq!((&task["stopCode"], &task["stoppedReason"]), (&json!("UserInitiated"), &json!("enough")));
-    assert!(dead(&leader));
+    assert!(is_dead(&leader));
     world.shutdown().await;
 }
 
 #[tokio::test]
 async fn shutdown_kills_an_adopted_task() {
-    let (world, _, pid) = running().await;
+    let (world, _, pid) = world_with_running_task().await;
     let world = world.crash().await.start().await;
     world.shutdown().await;
-    assert!(dead(&pid));
+    assert!(is_dead(&pid));
 }
 
 #[tokio::test]
 async fn process_with_a_reused_pid_is_not_adopted_or_killed() {
-    let (world, arn, pid) = running().await;
+    let (world, arn, pid) = world_with_running_task().await;
     let remains = world.crash().await;
     let mut stranger = Command::new("sleep");
     // Detach the test's output, which the process would otherwise hold open after a failure.
@@ -209,9 +209,9 @@ async fn process_with_a_reused_pid_is_not_adopted_or_killed() {
     let task = world.describe(&arn).await;
     assert_eq!((&task["lastStatus"], &task["stoppedReason"]), (&json!("STOPPED"), &json!(RESTARTED)));
     // The task's own process is killed because its environment has the task's mark.
-    assert!(dead(&pid));
+    assert!(is_dead(&pid));
     world.shutdown().await;
-    assert!(!dead(&other.to_string()));
+    assert!(!is_dead(&other.to_string()));
     stranger.kill().await.unwrap();
 }
 
@@ -219,20 +219,20 @@ async fn process_with_a_reused_pid_is_not_adopted_or_killed() {
 async fn orphaned_process_is_killed_at_the_restart() {
     let world = world("setsid sleep 1000 & echo orphan $!; echo pid $$; wait").await;
     let arn = world.run().await;
-    let pid = world.line(&arn, "pid ").await;
-    let orphan = world.line(&arn, "orphan ").await;
+    let pid = world.wait_for_line(&arn, "pid ").await;
+    let orphan = world.wait_for_line(&arn, "orphan ").await;
     let remains = world.crash().await;
-    kill_now(&pid);
-    until("the task is dead", || async { dead(&pid).then_some(()) }).await;
-    assert!(!dead(&orphan));
+    kill_process(&pid);
+    wait_until("the task is dead", || async { is_dead(&pid).then_some(()) }).await;
+    assert!(!is_dead(&orphan));
     let world = remains.start().await;
-    assert!(dead(&orphan));
+    assert!(is_dead(&orphan));
     world.shutdown().await;
 }
 
 #[tokio::test]
 async fn task_folder_has_mode_0700() {
-    let (world, arn, _) = running().await;
+    let (world, arn, _) = world_with_running_task().await;
     let mode = std::fs::metadata(world.task_folder(&arn)).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     world.shutdown().await;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use pullyard_emulator::lambda::event_source::{self, Options};
 use serde_json::{Value, json};
 
-use crate::support::{World, function, until, world};
+use crate::support::{World, function, wait_until, world};
 
 /// All handled records, in order.
 type Log = Arc<Mutex<Vec<Value>>>;
@@ -24,8 +24,8 @@ fn bodies(log: &Log) -> Vec<String> {
 }
 
 /// Makes the first failed message visible, as its visibility timeout would.
-async fn release(world: &World, queue: &str, failed: &Log) {
-    let record = until("a record has failed", || async { failed.lock().unwrap().first().cloned() }).await;
+async fn make_visible(world: &World, queue: &str, failed: &Log) {
+    let record = wait_until("a record has failed", || async { failed.lock().unwrap().first().cloned() }).await;
     let request = json!({
         "QueueUrl": queue, "ReceiptHandle": record["receiptHandle"], "VisibilityTimeout": 0,
     });
@@ -62,8 +62,8 @@ async fn only_failed_records_are_redelivered() {
         async move { Ok(json!({ "batchItemFailures": failures })) }
     });
     let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), partial);
-    release(&world, &queue, &failed).await;
-    world.drained(&queue).await;
+    make_visible(&world, &queue, &failed).await;
+    world.wait_until_empty(&queue).await;
     let handled = bodies(&log);
     assert_eq!(handled.iter().filter(|body| *body == "good").count(), 1, "{handled:?}");
     assert_eq!(handled.iter().filter(|body| *body == "bad").count(), 2, "{handled:?}");
@@ -103,7 +103,7 @@ async fn message_that_always_fails_reaches_the_dead_letter_queue() {
         async { Err("always".to_owned()) }
     });
     let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), failing);
-    let found = until("the dead-letter queue has the message", || async {
+    let found = wait_until("the dead-letter queue has the message", || async {
         let request = json!({ "QueueUrl": dead, "WaitTimeSeconds": 1 });
         let answer = world.aws.sqs().call("ReceiveMessage", &request).await.unwrap();
         answer["Messages"].get(0).cloned()
@@ -135,7 +135,7 @@ async fn shutdown_finishes_concurrent_invocations() {
     for body in ["1", "2", "3"] {
         send(&world, &queue, body).await;
     }
-    until("two invocations run", || async { (source.invocations() == 2).then_some(()) }).await;
+    wait_until("two invocations run", || async { (source.invocations() == 2).then_some(()) }).await;
     let stopping = tokio::spawn(source.shutdown());
     // The shutdown begins first, so that the third message is not started.
     tokio::task::yield_now().await;

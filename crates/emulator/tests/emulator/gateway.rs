@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 
 use crate::support::{client, function};
 
-fn any(prefix: &str, function: Function) -> Route {
+fn prefix_route(prefix: &str, function: Function) -> Route {
     Route { method: None, prefix: prefix.to_owned(), exact: false, function }
 }
 
@@ -23,7 +23,7 @@ async fn serve(routes: Vec<Route>) -> (Gateway, String) {
 }
 
 /// A function that records events and responds with its name.
-fn named(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
+fn recording_function(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&events);
     let function = function(move |event| {
@@ -41,8 +41,8 @@ async fn check_message(response: reqwest::Response, status: u16, message: &str) 
 
 #[tokio::test]
 async fn text_request_becomes_a_complete_event() {
-    let (function, events) = named("ok");
-    let (gateway, url) = serve(vec![any("/", function)]).await;
+    let (function, events) = recording_function("ok");
+    let (gateway, url) = serve(vec![prefix_route("/", function)]).await;
     let response = client()
         .post(format!("{url}/a/b%20c?x=1&x=2&y=%C3%A9"))
         .header("X-Twice", "one")
@@ -96,7 +96,7 @@ async fn binary_body_is_unchanged_in_both_directions() {
             "isBase64Encoded": true,
         }))
     });
-    let (gateway, url) = serve(vec![any("/", echo)]).await;
+    let (gateway, url) = serve(vec![prefix_route("/", echo)]).await;
     let response = client().put(&url).body(bytes.clone()).send().await.unwrap();
     assert_eq!(response.status(), 201);
     assert_eq!(response.headers()["content-type"], "application/x-any");
@@ -113,10 +113,11 @@ async fn binary_body_is_unchanged_in_both_directions() {
 
 #[tokio::test]
 async fn longest_prefix_wins_and_invocations_are_counted() {
-    let ((root, _), (api, _), (hook, _)) = (named("root"), named("api"), named("hook"));
+    let ((root, _), (api, _), (hook, _)) =
+        (recording_function("root"), recording_function("api"), recording_function("hook"));
     let routes = vec![
-        any("/api", api),
-        any("/", root),
+        prefix_route("/api", api),
+        prefix_route("/", root),
         Route { method: Some(Method::POST), prefix: "/api".to_owned(), exact: true, function: hook },
     ];
     let (gateway, url) = serve(routes).await;
@@ -139,8 +140,8 @@ async fn longest_prefix_wins_and_invocations_are_counted() {
 
 #[tokio::test]
 async fn path_without_a_route_is_not_found() {
-    let (function, events) = named("ok");
-    let (gateway, url) = serve(vec![any("/api", function)]).await;
+    let (function, events) = recording_function("ok");
+    let (gateway, url) = serve(vec![prefix_route("/api", function)]).await;
     let response = client().get(format!("{url}/other")).send().await.unwrap();
     check_message(response, 404, "Not Found").await;
     assert_eq!(gateway.invocations(), 0);
@@ -150,8 +151,8 @@ async fn path_without_a_route_is_not_found() {
 
 #[tokio::test]
 async fn request_body_is_limited_to_ten_mebibytes() {
-    let (function, events) = named("ok");
-    let (gateway, url) = serve(vec![any("/", function)]).await;
+    let (function, events) = recording_function("ok");
+    let (gateway, url) = serve(vec![prefix_route("/", function)]).await;
     let limit = 10 * 1024 * 1024;
     let response = client().post(&url).body(vec![b'a'; limit]).send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -164,10 +165,10 @@ async fn request_body_is_limited_to_ten_mebibytes() {
 #[tokio::test]
 async fn error_panic_or_invalid_status_is_an_internal_error() {
     let routes = vec![
-        any("/error", function(|_| async { Err("no".to_owned()) })),
-        any("/panic", function(|_| async { panic!("on purpose") })),
-        any("/status", function(|_| async { Ok(json!({ "statusCode": "x" })) })),
-        any("/bare", function(|_| async { Ok(json!({ "a": 1 })) })),
+        prefix_route("/error", function(|_| async { Err("no".to_owned()) })),
+        prefix_route("/panic", function(|_| async { panic!("on purpose") })),
+        prefix_route("/status", function(|_| async { Ok(json!({ "statusCode": "x" })) })),
+        prefix_route("/bare", function(|_| async { Ok(json!({ "a": 1 })) })),
     ];
     let (gateway, url) = serve(routes).await;
     for path in ["error", "panic", "status"] {
@@ -197,7 +198,7 @@ async fn slow_function_returns_503_and_keeps_running() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let timeout = Duration::from_millis(50);
-    let gateway = gateway::serve_with_timeout(listener, vec![any("/", slow)], timeout);
+    let gateway = gateway::serve_with_timeout(listener, vec![prefix_route("/", slow)], timeout);
     let response = client().get(&url).send().await.unwrap();
     check_message(response, 503, "Service Unavailable").await;
     assert!(!*ended.lock().unwrap());

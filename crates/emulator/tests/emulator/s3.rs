@@ -22,18 +22,18 @@ struct Bucket {
 }
 
 async fn bucket() -> Bucket {
-    in_folder(TempDir::new().unwrap()).await
+    bucket_in_folder(TempDir::new().unwrap()).await
 }
 
-async fn in_folder(folder: TempDir) -> Bucket {
+async fn bucket_in_folder(folder: TempDir) -> Bucket {
     let tasks = ecs::Options::new(folder.path().join("ecs"), Vec::new());
     let aws = Aws::start(Options { data: Some(folder.path().join("data")), tasks }).await.unwrap();
-    aws.s3().make("bucket", None).unwrap();
+    aws.s3().create("bucket", None).unwrap();
     Bucket { aws, folder }
 }
 
 /// Signs with AWS's own signer, which is independent of the emulator's verifier.
-fn signed_by(secret: &str, method: &str, url: &str, headers: &[(&str, &str)], age: Duration) -> String {
+fn presign(secret: &str, method: &str, url: &str, headers: &[(&str, &str)], age: Duration) -> String {
     let identity = Credentials::new(ACCESS_KEY_ID, secret, None, None, "test").into();
     let mut settings = SigningSettings::default();
     settings.signature_location = SignatureLocation::QueryParams;
@@ -58,21 +58,21 @@ fn signed_by(secret: &str, method: &str, url: &str, headers: &[(&str, &str)], ag
 }
 
 impl Bucket {
-    fn signed(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    fn presign(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> String {
         let url = format!("{}/{path}", self.aws.endpoints().s3);
-        signed_by(SECRET_ACCESS_KEY, method, &url, headers, Duration::ZERO)
+        presign(SECRET_ACCESS_KEY, method, &url, headers, Duration::ZERO)
     }
 
     async fn put(&self, path: &str, checksum: &str, body: &str) -> Response {
         let length = body.len().to_string();
         let headers = [("content-length", length.as_str()), ("x-amz-checksum-sha256", checksum)];
-        let url = self.signed("PUT", path, &headers);
+        let url = self.presign("PUT", path, &headers);
         let sent = headers.into_iter().fold(Client::new().put(url), |sent, (name, value)| sent.header(name, value));
         sent.body(body.to_owned()).send().await.unwrap()
     }
 
     async fn get(&self, path: &str) -> Response {
-        Client::new().get(self.signed("GET", path, &[])).send().await.unwrap()
+        Client::new().get(self.presign("GET", path, &[])).send().await.unwrap()
     }
 }
 
@@ -87,7 +87,7 @@ async fn signed_upload_is_stored_and_returned() {
     let bucket = bucket().await;
     check(bucket.put("bucket/a/b", HELLO, "hello").await, 200, "").await;
     check(bucket.get("bucket/a/b").await, 200, "hello").await;
-    let answer = Client::new().head(bucket.signed("HEAD", "bucket/a/b", &[])).send().await.unwrap();
+    let answer = Client::new().head(bucket.presign("HEAD", "bucket/a/b", &[])).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), &answer.headers()["content-length"]), (200, &"5".parse().unwrap()));
     let named = "bucket/a/b?response-content-disposition=attachment%3B%20filename%3D%22x.txt%22&x-app=one";
     let answer = bucket.get(named).await;
@@ -102,10 +102,10 @@ async fn content_that_differs_from_the_signature_is_rejected() {
     let bucket = bucket().await;
     check(bucket.put("bucket/a", HELLO, "jello").await, 400, "BadDigest").await;
     // The size differs from the signed size.
-    let url = bucket.signed("PUT", "bucket/a", &[("content-length", "5")]);
+    let url = bucket.presign("PUT", "bucket/a", &[("content-length", "5")]);
     let answer = Client::new().put(url).body("hello there").send().await.unwrap();
     check(answer, 403, "SignatureDoesNotMatch").await;
-    assert!(!bucket.aws.s3().has("bucket", "a"));
+    assert!(!bucket.aws.s3().has_object("bucket", "a"));
 }
 
 #[tokio::test]
@@ -115,10 +115,10 @@ async fn presigned_url_is_limited_to_its_request_and_lifetime() {
     let get = |url: String| async move { Client::new().get(url).send().await.unwrap() };
     let at = format!("{}/bucket/a", bucket.aws.endpoints().s3);
     check(get(at.clone()).await, 403, "AccessDenied").await;
-    check(get(signed_by("other", "GET", &at, &[], Duration::ZERO)).await, 403, "SignatureDoesNotMatch").await;
-    let old = signed_by(SECRET_ACCESS_KEY, "GET", &at, &[], Duration::from_secs(61));
+    check(get(presign("other", "GET", &at, &[], Duration::ZERO)).await, 403, "SignatureDoesNotMatch").await;
+    let old = presign(SECRET_ACCESS_KEY, "GET", &at, &[], Duration::from_secs(61));
     check(get(old).await, 403, "expired").await;
-    let signed = bucket.signed("GET", "bucket/a", &[]);
+    let signed = bucket.presign("GET", "bucket/a", &[]);
     check(get(signed.replace("/bucket/a", "/bucket/b")).await, 403, "SignatureDoesNotMatch").await;
     check(Client::new().request(Method::PUT, &signed).body("x").send().await.unwrap(), 403, "Signature").await;
     let twice = Client::new().get(&signed).bearer_auth("token").send().await.unwrap();
@@ -130,9 +130,9 @@ async fn presigned_url_is_limited_to_its_request_and_lifetime() {
 async fn objects_survive_a_restart_and_partial_uploads_do_not() {
     let first = bucket().await;
     check(first.put("bucket/a", HELLO, "hello").await, 200, "").await;
-    first.aws.s3().order(Fault::CutUpload);
+    first.aws.s3().inject_fault(Fault::CutUpload);
     let length = [("content-length", "5")];
-    let url = first.signed("PUT", "bucket/b", &length);
+    let url = first.presign("PUT", "bucket/b", &length);
     let cut = Client::new().put(url).header("content-length", "5").body("hello").send().await;
     let cut = match cut {
         Err(_) => true,
@@ -141,7 +141,7 @@ async fn objects_survive_a_restart_and_partial_uploads_do_not() {
     assert!(cut, "the connection was not cut");
     let Bucket { aws, folder } = first;
     aws.shutdown().await;
-    let second = in_folder(folder).await;
+    let second = bucket_in_folder(folder).await;
     check(second.get("bucket/a").await, 200, "hello").await;
-    assert!(!second.aws.s3().has("bucket", "b"));
+    assert!(!second.aws.s3().has_object("bucket", "b"));
 }

@@ -4,7 +4,7 @@ use pullyard_emulator::{Aws, Endpoints, Options, ecs};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{call, until, world};
+use crate::support::{call, wait_until, world};
 
 #[tokio::test]
 async fn each_service_responds_over_http() {
@@ -100,7 +100,7 @@ async fn only_expired_items_are_deleted_after_a_restart() {
 
     let aws = Aws::start(options()).await.unwrap();
     let dynamodb = aws.endpoints().dynamodb.clone();
-    let left = until("the expired item is gone", || async {
+    let left = wait_until("the expired item is gone", || async {
         let (_, got) = call(&dynamodb, "DynamoDB_20120810.Scan", &json!({ "TableName": "table" })).await;
         (got["Count"] == 1).then_some(got)
     });
@@ -137,7 +137,7 @@ async fn secrets_survive_a_crash_in_a_private_file() {
     let before = dates(ask(&aws, "ListSecrets", list.clone()).await);
     assert_eq!(before.len(), 1);
     // No orderly shutdown, as after a crash.
-    aws.abandon().await;
+    aws.detach().await;
 
     let aws = Aws::start(options()).await.unwrap();
     for (name, value) in [("a/one", "second"), ("b/three", "kept")] {

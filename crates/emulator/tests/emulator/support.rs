@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// Much longer than any wait takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 /// dynoxide requires a signature but does not verify it.
 const AUTHORIZATION: &str = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/any/aws4_request, \
@@ -26,12 +26,12 @@ pub(crate) struct World {
 }
 
 /// The files of an ended AWS.
-pub(crate) struct Remains {
+pub(crate) struct StoppedWorld {
     pub(crate) folder: TempDir,
     pub(crate) tasks: ecs::Options,
 }
 
-impl Remains {
+impl StoppedWorld {
     pub(crate) async fn start(self) -> World {
         let Self { folder, tasks } = self;
         let aws = Aws::start(Options { data: None, tasks: tasks.clone() }).await.unwrap();
@@ -39,24 +39,24 @@ impl Remains {
     }
 
     pub(crate) fn edit(&self, arn: &str, change: impl FnOnce(&mut Value)) {
-        let file = folder_of(&self.folder, arn).join("task.json");
+        let file = task_dir(&self.folder, arn).join("task.json");
         let mut state = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         change(&mut state);
         std::fs::write(file, state.to_string()).unwrap();
     }
 }
 
-fn folder_of(folder: &TempDir, arn: &str) -> PathBuf {
+fn task_dir(folder: &TempDir, arn: &str) -> PathBuf {
     let id = arn.rsplit('/').next().unwrap();
     folder.path().join("tasks").join(id)
 }
 
 /// Starts an AWS with one task definition, `job`, whose container `main` runs a shell script.
 pub(crate) async fn world(script: &str) -> World {
-    world_of(&["/bin/sh", "-c", script], |_| {}).await
+    world_with_options(&["/bin/sh", "-c", script], |_| {}).await
 }
 
-pub(crate) async fn world_of(command: &[&str], adjust: impl FnOnce(&mut ecs::Options)) -> World {
+pub(crate) async fn world_with_options(command: &[&str], adjust: impl FnOnce(&mut ecs::Options)) -> World {
     let folder = TempDir::new().unwrap();
     let definition = TaskDefinition {
         family: "job".to_owned(),
@@ -66,7 +66,7 @@ pub(crate) async fn world_of(command: &[&str], adjust: impl FnOnce(&mut ecs::Opt
     };
     let mut tasks = ecs::Options::new(folder.path().to_owned(), vec![definition]);
     adjust(&mut tasks);
-    Remains { folder, tasks }.start().await
+    StoppedWorld { folder, tasks }.start().await
 }
 
 pub(crate) async fn call(url: &str, target: &str, body: &Value) -> (u16, Value) {
@@ -114,22 +114,22 @@ impl World {
     }
 
     /// Waits until the task has this status and describes it.
-    pub(crate) async fn reach(&self, arn: &str, status: &str) -> Value {
-        until(&format!("{arn} is {status}"), || async {
+    pub(crate) async fn wait_for_status(&self, arn: &str, status: &str) -> Value {
+        wait_until(&format!("{arn} is {status}"), || async {
             let task = self.describe(arn).await;
             (task["lastStatus"] == status).then_some(task)
         })
         .await
     }
 
-    pub(crate) fn printed(&self, arn: &str) -> String {
+    pub(crate) fn stdout(&self, arn: &str) -> String {
         std::fs::read_to_string(self.task_folder(arn).join("stdout.log")).unwrap_or_default()
     }
 
     /// Waits for an output line with this prefix and returns the rest of the line.
-    pub(crate) async fn line(&self, arn: &str, start: &str) -> String {
-        until(&format!("{arn} prints {start}"), || async {
-            let printed = self.printed(arn);
+    pub(crate) async fn wait_for_line(&self, arn: &str, start: &str) -> String {
+        wait_until(&format!("{arn} prints {start}"), || async {
+            let printed = self.stdout(arn);
             // The last line may still be incomplete.
             let (whole, _) = printed.rsplit_once('\n')?;
             whole.lines().find_map(|line| line.strip_prefix(start)).map(str::to_owned)
@@ -138,19 +138,19 @@ impl World {
     }
 
     pub(crate) fn task_folder(&self, arn: &str) -> PathBuf {
-        folder_of(&self.folder, arn)
+        task_dir(&self.folder, arn)
     }
 
     /// Ends without stopping the tasks, like a killed process.
-    pub(crate) async fn crash(self) -> Remains {
-        self.aws.abandon().await;
-        Remains { folder: self.folder, tasks: self.tasks }
+    pub(crate) async fn crash(self) -> StoppedWorld {
+        self.aws.detach().await;
+        StoppedWorld { folder: self.folder, tasks: self.tasks }
     }
 
     /// Stops all tasks and ends.
-    pub(crate) async fn shutdown(self) -> Remains {
+    pub(crate) async fn shutdown(self) -> StoppedWorld {
         self.aws.shutdown().await;
-        Remains { folder: self.folder, tasks: self.tasks }
+        StoppedWorld { folder: self.folder, tasks: self.tasks }
     }
 
     pub(crate) async fn queue(&self, name: &str, attributes: Value) -> String {
@@ -160,9 +160,9 @@ impl World {
     }
 
     /// Waits until the queue has no visible and no invisible message.
-    pub(crate) async fn drained(&self, queue: &str) {
+    pub(crate) async fn wait_until_empty(&self, queue: &str) {
         let request = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
-        until("the queue is empty", || async {
+        wait_until("the queue is empty", || async {
             let answer = self.aws.sqs().call("GetQueueAttributes", &request).await.unwrap();
             let visible = &answer["Attributes"]["ApproximateNumberOfMessages"];
             let hidden = &answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"];
@@ -172,12 +172,12 @@ impl World {
     }
 }
 
-/// Polls until the closure returns a value; panics after `PATIENCE`.
-pub(crate) async fn until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+/// Polls until the closure returns a value; panics after `WAIT_LIMIT`.
+pub(crate) async fn wait_until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + WAIT_LIMIT;
     loop {
         if let Some(answer) = ask().await {
             return answer;
@@ -187,9 +187,9 @@ where
     }
 }
 
-/// Awaits a future for at most `PATIENCE`.
-pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(PATIENCE, coming).await {
+/// Awaits a future for at most `WAIT_LIMIT`.
+pub(crate) async fn within_limit<T>(what: &str, coming: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(WAIT_LIMIT, coming).await {
         Ok(come) => come,
         Err(_) => panic!("never: {what}"),
     }
@@ -203,7 +203,7 @@ where
 }
 
 /// Whether a process has ended; a zombie counts as ended.
-pub(crate) fn dead(pid: &str) -> bool {
+pub(crate) fn is_dead(pid: &str) -> bool {
     match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
         Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with('Z')),
         Err(_) => true,

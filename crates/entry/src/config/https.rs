@@ -11,37 +11,37 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 pub(super) fn client() -> SharedHttpClient {
     let tls = || Provider::Rustls(CryptoMode::AwsLc);
     // Built during initialization, because Lambda assigns more CPU then than during an event.
-    let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_WITHIN).build();
+    let settings = HttpConnectorSettings::builder().connect_timeout(super::CONNECT_TIMEOUT).build();
     let connector = Connector::builder().connector_settings(settings).tls_provider(tls()).build();
-    SharedHttpClient::new(OneForAll {
+    SharedHttpClient::new(SharedConnectorClient {
         connector: SharedHttpConnector::new(connector),
-        others: Builder::new().tls_provider(tls()).build_https(),
+        fallback: Builder::new().tls_provider(tls()).build_https(),
     })
 }
 
 /// Keeps the trait's empty validation, because the connector is already built.
 #[derive(Debug)]
-struct OneForAll {
+struct SharedConnectorClient {
     connector: SharedHttpConnector,
     /// For settings with other limits, such as those of credential providers outside Lambda.
-    others: SharedHttpClient,
+    fallback: SharedHttpClient,
 }
 
-impl HttpClient for OneForAll {
+impl HttpClient for SharedConnectorClient {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let ours = settings.connect_timeout() == Some(super::CONNECT_WITHIN) && settings.read_timeout().is_none();
-        if ours { self.connector.clone() } else { self.others.http_connector(settings, components) }
+        let ours = settings.connect_timeout() == Some(super::CONNECT_TIMEOUT) && settings.read_timeout().is_none();
+        if ours { self.connector.clone() } else { self.fallback.http_connector(settings, components) }
     }
 
     fn connector_metadata(&self) -> Option<ConnectorMetadata> {
-        self.others.connector_metadata()
+        self.fallback.connector_metadata()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, bounded};
+    use crate::config::{Config, with_timeouts};
     use aws_config::timeout::TimeoutConfig;
     use aws_config::{BehaviorVersion, Region};
     use aws_credential_types::Credentials;
@@ -58,45 +58,45 @@ mod tests {
     use std::time::Duration;
 
     #[derive(Clone, Debug, Default)]
-    struct Counting(Arc<AtomicU32>);
+    struct CallCounter(Arc<AtomicU32>);
 
-    impl Counting {
-        fn count(&self) {
+    impl CallCounter {
+        fn increment(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
 
-        fn counted(&self) -> u32 {
+        fn total(&self) -> u32 {
             self.0.load(Ordering::SeqCst)
         }
     }
 
-    impl HttpConnector for Counting {
+    impl HttpConnector for CallCounter {
         fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-            self.count();
+            self.increment();
             // A user error, so that the SDK does not retry.
             HttpConnectorFuture::ready(Err(ConnectorError::user("there is no network".into())))
         }
     }
 
-    impl HttpClient for Counting {
+    impl HttpClient for CallCounter {
         fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-            self.count();
+            self.increment();
             SharedHttpConnector::new(self.clone())
         }
 
         fn validate_base_client_config(&self, _: &RuntimeComponentsBuilder, _: &ConfigBag) -> Result<(), BoxError> {
-            self.count();
+            self.increment();
             Ok(())
         }
     }
 
     async fn check(limits: Option<TimeoutConfig>) -> (u32, u32) {
-        let (connector, others) = (Counting::default(), Counting::default());
-        let https = OneForAll {
+        let (connector, others) = (CallCounter::default(), CallCounter::default());
+        let https = SharedConnectorClient {
             connector: SharedHttpConnector::new(connector.clone()),
-            others: SharedHttpClient::new(others.clone()),
+            fallback: SharedHttpClient::new(others.clone()),
         };
-        let loader = bounded(aws_config::defaults(BehaviorVersion::latest()))
+        let loader = with_timeouts(aws_config::defaults(BehaviorVersion::latest()))
             .http_client(https)
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("key", "secret", None, None, "test"));
@@ -110,10 +110,10 @@ mod tests {
             name if name.ends_with("_ENDPOINT") => None,
             _ => Some("x".to_owned()),
         };
-        let ctx = Config::read(told).unwrap().context(&sdk, Clock::default());
-        ctx.store.project(&ProjectId::new("acme").unwrap()).await.unwrap_err();
+        let ctx = Config::from_vars(told).unwrap().context(&sdk, Clock::default());
+        ctx.store.load_project(&ProjectId::new("acme").unwrap()).await.unwrap_err();
         ctx.secrets.get("key").await.unwrap_err();
-        (connector.counted(), others.counted())
+        (connector.total(), others.total())
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ pub struct Variable {
     /// The default, or `off` with its effect; `None` for a required variable.
     pub default: Option<&'static str>,
     pub used_by: &'static str,
-    pub says: &'static str,
+    pub description: &'static str,
 }
 
 const fn variable(
@@ -17,7 +17,7 @@ const fn variable(
     used_by: &'static str,
     says: &'static str,
 ) -> Variable {
-    Variable { name, unit, default, used_by, says }
+    Variable { name, unit, default, used_by, description: says }
 }
 
 const ALL_FUNCTIONS: &str = "all";

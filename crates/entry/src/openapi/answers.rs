@@ -1,6 +1,6 @@
 //! OpenAPI responses for each kind of answer, and the answers with a status of their own.
 
-use super::{media, problem_schema};
+use super::{media_type, problem_schema};
 use crate::Problem;
 use aide::OperationOutput;
 use aide::generate::GenContext;
@@ -12,20 +12,20 @@ use pullyard_protocol as protocol;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-type Answers = Vec<(Option<u16>, Response)>;
+type Responses = Vec<(Option<u16>, Response)>;
 
 pub(super) fn problem(description: String) -> Response {
-    let content = [("application/problem+json".to_owned(), media(problem_schema()))].into_iter().collect();
+    let content = [("application/problem+json".to_owned(), media_type(problem_schema()))].into_iter().collect();
     Response { description, content, ..Response::default() }
 }
 
-pub(super) fn problems<const N: usize>(all: [(u16, String); N]) -> Answers {
+pub(super) fn problems<const N: usize>(all: [(u16, String); N]) -> Responses {
     all.into_iter().map(|(status, description)| (Some(status), problem(description))).collect()
 }
 
-fn answer<T: JsonSchema>(ctx: &mut GenContext, description: &str) -> Response {
+fn json_response<T: JsonSchema>(ctx: &mut GenContext, description: &str) -> Response {
     let schema = ctx.schema.subschema_for::<T>();
-    let content = [("application/json".to_owned(), media(schema))].into_iter().collect();
+    let content = [("application/json".to_owned(), media_type(schema))].into_iter().collect();
     Response { description: description.to_owned(), content, ..Response::default() }
 }
 
@@ -33,7 +33,7 @@ fn answer<T: JsonSchema>(ctx: &mut GenContext, description: &str) -> Response {
 impl OperationOutput for Problem {
     type Inner = protocol::Problem;
 
-    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([(503, "Temporarily unavailable; try again. `contended`, `unavailable`.".to_owned())])
     }
 }
@@ -43,35 +43,35 @@ pub struct Created<T>(pub T);
 
 /// `201` that no cache may store.
 #[derive(Clone, Copy, Debug)]
-pub struct Unkept<T>(pub T);
+pub struct CreatedNoStore<T>(pub T);
 
 /// `201` for a new item, `200` for a repeated request.
 #[derive(Clone, Copy, Debug)]
-pub enum Made<T> {
-    Now(T),
-    Before(T),
+pub enum CreatedOrExisting<T> {
+    Created(T),
+    Existing(T),
 }
 
 /// `200` when it is done, `202` when it will be done.
 #[derive(Clone, Copy, Debug)]
 pub enum Accepted<T> {
     Done(T),
-    Soon(T),
+    Pending(T),
 }
 
 /// `201` for a new item, `200` for a repeated request, `202` if a later item will include it.
 #[derive(Clone, Copy, Debug)]
-pub enum Asked<T> {
-    Now(T),
-    Before(T),
-    Later(T),
+pub enum RequestOutcome<T> {
+    Created(T),
+    Existing(T),
+    Deferred(T),
 }
 
 /// `302` to a URL that expires soon.
 #[derive(Clone, Debug)]
-pub struct SentOn(pub String);
+pub struct TemporaryRedirect(pub String);
 
-impl IntoResponse for SentOn {
+impl IntoResponse for TemporaryRedirect {
     fn into_response(self) -> axum::response::Response {
         // The URL is a credential, so no cache may store it.
         let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
@@ -82,10 +82,10 @@ impl IntoResponse for SentOn {
     }
 }
 
-impl OperationOutput for SentOn {
+impl OperationOutput for TemporaryRedirect {
     type Inner = ();
 
-    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         let description = "`Location` is valid for five minutes and needs no credential.".to_owned();
         vec![(Some(302), Response { description, ..Response::default() })]
     }
@@ -103,35 +103,35 @@ macro_rules! answers {
         impl<T: JsonSchema> OperationOutput for $Kind<T> {
             type Inner = T;
 
-            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Answers {
-                vec![$((Some($status), answer::<T>(ctx, $said))),+]
+            fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Responses {
+                vec![$((Some($status), json_response::<T>(ctx, $said))),+]
             }
         }
     )*};
 }
 
-fn with<T: Serialize>(status: StatusCode, body: T) -> axum::response::Response {
+fn respond<T: Serialize>(status: StatusCode, body: T) -> axum::response::Response {
     (status, Json(body)).into_response()
 }
 
 answers! {
-    Created: (201, "Created."); |Self(it)| with(StatusCode::CREATED, it);
-    Unkept: (201, "Created; shown only this once."); |Self(it)| {
+    Created: (201, "Created."); |Self(it)| respond(StatusCode::CREATED, it);
+    CreatedNoStore: (201, "Created; shown only this once."); |Self(it)| {
         let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         (StatusCode::CREATED, unkept, Json(it)).into_response()
     };
-    Made: (201, "Created."), (200, "An earlier equal request created it."); |made| match made {
-        Self::Now(it) => with(StatusCode::CREATED, it),
-        Self::Before(it) => with(StatusCode::OK, it),
+    CreatedOrExisting: (201, "Created."), (200, "An earlier equal request created it."); |made| match made {
+        Self::Created(it) => respond(StatusCode::CREATED, it),
+        Self::Existing(it) => respond(StatusCode::OK, it),
     };
-    Asked: (201, "Created."), (200, "An earlier equal request created it."),
+    RequestOutcome: (201, "Created."), (200, "An earlier equal request created it."),
         (202, "It waits for a later job."); |asked| match asked {
-        Self::Now(it) => with(StatusCode::CREATED, it),
-        Self::Before(it) => with(StatusCode::OK, it),
-        Self::Later(it) => with(StatusCode::ACCEPTED, it),
+        Self::Created(it) => respond(StatusCode::CREATED, it),
+        Self::Existing(it) => respond(StatusCode::OK, it),
+        Self::Deferred(it) => respond(StatusCode::ACCEPTED, it),
     };
     Accepted: (200, "Done."), (202, "Accepted; it will be done."); |accepted| match accepted {
-        Self::Done(it) => with(StatusCode::OK, it),
-        Self::Soon(it) => with(StatusCode::ACCEPTED, it),
+        Self::Done(it) => respond(StatusCode::OK, it),
+        Self::Pending(it) => respond(StatusCode::ACCEPTED, it),
     };
 }

@@ -1,9 +1,11 @@
 //! OpenAPI parameters, credentials and early errors for each kind of handler argument.
 
 use super::answers::problems;
-use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media, parameter_data};
-use crate::auth::scope::Needed;
-use crate::{Caller, Key, Leased, Path, Query, Revision, RunnerCaller, SignedIn, Starting, Strict};
+use super::{API_TOKEN, BOOTSTRAP, LEASE, RUNNER_TOKEN, media_type, parameter_data};
+use crate::auth::scope::RequiredScope;
+use crate::{
+    BootstrapCaller, Caller, IdempotencyKey, LeaseCaller, Path, Query, Revision, RunnerCaller, StrictJson, TokenCaller,
+};
 use aide::OperationInput;
 use aide::generate::GenContext;
 use aide::openapi::{HeaderStyle, Operation, Parameter, RequestBody, Response};
@@ -12,19 +14,19 @@ use pullyard_domain::id::EventId;
 use pullyard_protocol::version;
 use schemars::{JsonSchema, Schema, json_schema};
 
-type Answers = Vec<(Option<u16>, Response)>;
+type Responses = Vec<(Option<u16>, Response)>;
 
 const UNREADABLE: &str =
     "A parameter or the body is invalid; `pointer` locates the field. `bad_parameter`, `body_unreadable`.";
 
-impl<T: JsonSchema, const MOST: usize> OperationInput for Strict<T, MOST> {
+impl<T: JsonSchema, const MOST: usize> OperationInput for StrictJson<T, MOST> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         let schema = ctx.schema.subschema_for::<T>();
-        let content = [("application/json".to_owned(), media(schema))].into_iter().collect();
+        let content = [("application/json".to_owned(), media_type(schema))].into_iter().collect();
         set_body(ctx, operation, RequestBody { content, required: true, ..RequestBody::default() });
     }
 
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         let too_large = format!("The body is larger than {} KiB. `body_too_large`.", MOST / 1024);
         problems([(400, UNREADABLE.to_owned()), (413, too_large)])
     }
@@ -37,26 +39,26 @@ impl<T: JsonSchema> OperationInput for Query<T> {
         add_parameters(ctx, operation, parameters);
     }
 
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([(400, UNREADABLE.to_owned())])
     }
 }
 
-/// [`described`](super::described) adds the parameters from the route.
+/// [`build_document`](super::described) adds the parameters from the route.
 impl<T> OperationInput for Path<T> {
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([(404, "Not found, or not visible to this credential. `not_found`.".to_owned())])
     }
 }
 
-impl OperationInput for Key {
+impl OperationInput for IdempotencyKey {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         let schema = ctx.schema.subschema_for::<EventId>();
         let said = "A key that you choose per request; a repeat with the same key has no further effect.";
         add_parameters(ctx, operation, [header("Idempotency-Key", said, false, schema)]);
     }
 
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([(400, UNREADABLE.to_owned())])
     }
 }
@@ -68,7 +70,7 @@ impl OperationInput for Revision {
         add_parameters(ctx, operation, [header("If-Match", said, true, schema)]);
     }
 
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([(428, "The revision that you read is missing. `revision_missing`.".to_owned())])
     }
 }
@@ -78,7 +80,7 @@ fn header(name: &str, description: &str, required: bool, schema: Schema) -> Para
     Parameter::Header { parameter_data, style: HeaderStyle::Simple }
 }
 
-fn secured(operation: &mut Operation, scheme: &str, said: Option<String>) {
+fn require_credential(operation: &mut Operation, scheme: &str, said: Option<String>) {
     operation.security.push([(scheme.to_owned(), Vec::new())].into_iter().collect());
     operation.description = said;
 }
@@ -87,22 +89,22 @@ fn unauthorized() -> (u16, String) {
     (401, "The credential is missing, wrong, expired or revoked. `not_signed_in`.".to_owned())
 }
 
-impl<S: Needed> OperationInput for Caller<S> {
+impl<S: RequiredScope> OperationInput for Caller<S> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
-        secured(operation, API_TOKEN, Some(format!("For tokens that may {}.", S::WORDS)));
+        require_credential(operation, API_TOKEN, Some(format!("For tokens that may {}.", S::DESCRIPTION)));
     }
 
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([unauthorized(), (403, "The token lacks the scope or the project. `not_allowed`.".to_owned())])
     }
 }
 
-impl OperationInput for SignedIn {
+impl OperationInput for TokenCaller {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
-        secured(operation, API_TOKEN, Some("For every API token.".into()));
+        require_credential(operation, API_TOKEN, Some("For every API token.".into()));
     }
 
-    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+    fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
         problems([unauthorized()])
     }
 }
@@ -111,13 +113,13 @@ macro_rules! of_runners {
     ($($Credential:ty = $scheme:expr;)*) => {$(
         impl OperationInput for $Credential {
             fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
-                secured(operation, $scheme, None);
+                require_credential(operation, $scheme, None);
                 let schema = json_schema!({ "type": "string", "enum": [version::PROTOCOL.to_string()] });
                 let said = "The runner's protocol version.";
                 add_parameters(ctx, operation, [header("Pullyard-Version", said, false, schema)]);
             }
 
-            fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Answers {
+            fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
                 let too_old = "The runner's protocol version is too old. `runner_too_old`.";
                 problems([unauthorized(), (426, too_old.to_owned())])
             }
@@ -127,6 +129,6 @@ macro_rules! of_runners {
 
 of_runners! {
     RunnerCaller = RUNNER_TOKEN;
-    Starting = BOOTSTRAP;
-    Leased = LEASE;
+    BootstrapCaller = BOOTSTRAP;
+    LeaseCaller = LEASE;
 }

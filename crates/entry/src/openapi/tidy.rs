@@ -2,23 +2,23 @@
 
 use serde_json::{Map, Value};
 
-pub(super) fn tidy(document: &mut Value) {
+pub(super) fn normalize(document: &mut Value) {
     match document {
         Value::Object(object) => {
             if object.contains_key("in") && object.contains_key("schema") {
-                unnull(object);
+                remove_null(object);
             }
             if object.get("type").is_some() {
-                of_schema(object);
+                normalize_schema(object);
             }
-            object.values_mut().for_each(tidy);
+            object.values_mut().for_each(normalize);
         }
-        Value::Array(all) => all.iter_mut().for_each(tidy),
+        Value::Array(all) => all.iter_mut().for_each(normalize),
         _ => {}
     }
 }
 
-fn of_schema(schema: &mut Map<String, Value>) {
+fn normalize_schema(schema: &mut Map<String, Value>) {
     // The API accepts duplicates in a set and counts them once.
     schema.remove("uniqueItems");
     let most = match schema.get("format").and_then(Value::as_str) {
@@ -33,7 +33,7 @@ fn of_schema(schema: &mut Map<String, Value>) {
 }
 
 /// An optional query parameter may be absent but never null.
-fn unnull(parameter: &mut Map<String, Value>) {
+fn remove_null(parameter: &mut Map<String, Value>) {
     let Some(Value::Object(schema)) = parameter.get_mut("schema") else { return };
     // The parameter already has the description.
     schema.remove("description");

@@ -1,6 +1,6 @@
 //! Writes log lines. An event's own fields override those of its spans, and inner spans override outer ones.
 
-use super::Times;
+use super::Timestamps;
 use crate::metrics;
 use serde_json::{Map, Value};
 use std::fmt::Debug;
@@ -14,20 +14,20 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 #[derive(Debug)]
-pub struct Lines<W> {
-    to: W,
-    times: Times,
+pub struct JsonLines<W> {
+    writer: W,
+    timestamps: Timestamps,
 }
 
 struct Fields(Map<String, Value>);
 
-impl<W> Lines<W> {
-    pub fn new(to: W, times: Times) -> Self {
-        Self { to, times }
+impl<W> JsonLines<W> {
+    pub fn new(to: W, times: Timestamps) -> Self {
+        Self { writer: to, timestamps: times }
     }
 }
 
-impl<S, W> Layer<S> for Lines<W>
+impl<S, W> Layer<S> for JsonLines<W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + 'static,
@@ -36,7 +36,7 @@ where
         // Record only our spans. Libraries use our field names for other values, which were never checked for secrets.
         if let Some(span) = ctx.span(id).filter(|span| span.metadata().target().starts_with("pullyard")) {
             let mut fields = Map::new();
-            attributes.record(&mut Taking(&mut fields));
+            attributes.record(&mut FieldVisitor(&mut fields));
             span.extensions_mut().insert(Fields(fields));
         }
     }
@@ -45,24 +45,24 @@ where
         if let Some(span) = ctx.span(id)
             && let Some(Fields(fields)) = span.extensions_mut().get_mut()
         {
-            values.record(&mut Taking(fields));
+            values.record(&mut FieldVisitor(fields));
         }
     }
 
     fn on_event(&self, event: &Event<'_>, ctx: Context<'_, S>) {
         let mut own = Map::new();
-        event.record(&mut Taking(&mut own));
+        event.record(&mut FieldVisitor(&mut own));
         let mut line = match own.remove(metrics::FIELD) {
             Some(Value::String(metrics)) if event.metadata().target() == metrics::TARGET => metrics,
             _ => Value::Object(self.line(event, own, &ctx)).to_string(),
         };
         line.push('\n');
         // A failed write of the log cannot be reported anywhere.
-        let _ = self.to.make_writer_for(event.metadata()).write_all(line.as_bytes());
+        let _ = self.writer.make_writer_for(event.metadata()).write_all(line.as_bytes());
     }
 }
 
-impl<W> Lines<W> {
+impl<W> JsonLines<W> {
     fn line<S>(&self, event: &Event<'_>, own: Map<String, Value>, ctx: &Context<'_, S>) -> Map<String, Value>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
@@ -77,7 +77,7 @@ impl<W> Lines<W> {
         let metadata = event.metadata();
         line.insert("level".into(), metadata.level().as_str().into());
         line.insert("target".into(), metadata.target().into());
-        if self.times == Times::Written {
+        if self.timestamps == Timestamps::Include {
             line.insert("timestamp".into(), now().into());
         }
         line
@@ -90,7 +90,7 @@ fn now() -> String {
 }
 
 /// One name per meaning, without characters that a query must quote.
-fn named(field: &Field) -> String {
+fn field_name(field: &Field) -> String {
     match field.name() {
         "job.id" => "job".into(),
         "message.id" => "message_id".into(),
@@ -100,15 +100,15 @@ fn named(field: &Field) -> String {
     }
 }
 
-struct Taking<'a>(&'a mut Map<String, Value>);
+struct FieldVisitor<'a>(&'a mut Map<String, Value>);
 
-impl Taking<'_> {
+impl FieldVisitor<'_> {
     fn set(&mut self, field: &Field, value: impl Into<Value>) {
-        self.0.insert(named(field), value.into());
+        self.0.insert(field_name(field), value.into());
     }
 }
 
-impl Visit for Taking<'_> {
+impl Visit for FieldVisitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         // Paths supply the attempt as text, other callers as a number.
         match value.parse::<u32>() {

@@ -15,11 +15,12 @@ use base64::{
 use pullyard_demo_forge::{
     Error,
     access::Level,
-    answers, clock,
+    clock,
     hooks::{self, Settings, Target},
+    render,
     shared::Shared,
-    state::{Face, TargetKind},
-    users::{AccountKind, Member, Reach, User},
+    state::{ApiKind, TargetKind},
+    users::{AccountKind, Member, MemberScope, User},
 };
 use serde_json::{Value, json};
 
@@ -32,38 +33,38 @@ const MAX_REPOSITORIES: usize = 500;
 const PKCS8_HEAD: usize = 26;
 
 /// A refusal, with GitHub's message.
-pub(crate) enum Objection {
+pub(crate) enum Rejection {
     NotFound,
     Unprocessable(String),
-    Broken(Error),
+    Failed(Error),
 }
 
-impl From<Error> for Objection {
+impl From<Error> for Rejection {
     fn from(error: Error) -> Self {
-        Self::Broken(error)
+        Self::Failed(error)
     }
 }
 
-fn unprocessable<T>(words: &str) -> Result<T, Objection> {
-    Err(Objection::Unprocessable(words.to_owned()))
+fn unprocessable<T>(words: &str) -> Result<T, Rejection> {
+    Err(Rejection::Unprocessable(words.to_owned()))
 }
 
-fn random(bytes: usize) -> String {
+fn random_base64(bytes: usize) -> String {
     let random: Vec<u8> = (0..bytes).map(|_| rand::random()).collect();
     BASE64_URL_SAFE_NO_PAD.encode(random)
 }
 
-fn hex(bytes: usize) -> String {
+fn random_hex(bytes: usize) -> String {
     let random: Vec<u8> = (0..bytes).map(|_| rand::random()).collect();
     data_encoding::HEXLOWER.encode(&random)
 }
 
 /// Stores a manifest and returns its code.
-pub(crate) async fn propose(shared: &Shared, manifest: Value, owner: &str) -> Result<String, Error> {
-    let code = hex(20);
+pub(crate) async fn store_manifest(shared: &Shared, manifest: Value, owner: &str) -> Result<String, Error> {
+    let code = random_hex(20);
     let now = shared.clock.unix_secs();
     let record = CodeRecord { manifest, owner: owner.to_owned(), expires_at: now + CODE_SECS };
-    let kept = records(shared).await?.change(|state| {
+    let kept = records(shared).await?.update(|state| {
         state.codes.retain(|_, known| known.expires_at > now);
         state.codes.insert(code.clone(), record);
         Ok(())
@@ -75,12 +76,12 @@ pub(crate) async fn propose(shared: &Shared, manifest: Value, owner: &str) -> Re
 /// Creates the App of a code and returns it with its secrets, which are shown only once.
 ///
 /// Writes: the App; removes the code.
-pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, Objection> {
+pub(crate) async fn convert_manifest(shared: &Arc<Shared>, code: &str) -> Result<Value, Rejection> {
     let (id, bot_id, now) = (small_id(), shared.ids.next()?, shared.clock.unix_secs());
     let (public_key, pem) = key_pair()?;
-    let client_id = format!("Iv23li{}", hex(7));
-    let made = records(shared).await?.change(|state| {
-        let code = state.codes.remove(code).filter(|code| code.expires_at > now).ok_or(Objection::NotFound)?;
+    let client_id = format!("Iv23li{}", random_hex(7));
+    let made = records(shared).await?.update(|state| {
+        let code = state.codes.remove(code).filter(|code| code.expires_at > now).ok_or(Rejection::NotFound)?;
         let text = |name: &str| code.manifest.get(name).and_then(Value::as_str).map(str::to_owned);
         let name = text("name").unwrap_or_else(|| "app".to_owned());
         let slug = slug(&name);
@@ -97,16 +98,16 @@ pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, O
             owner: code.owner,
             public_key,
             permissions: serde_json::from_value(permissions).unwrap_or_default(),
-            events: texts(code.manifest.get("default_events")),
+            events: strings(code.manifest.get("default_events")),
         };
         let bot = User { login: format!("{slug}[bot]"), id: bot_id, token: String::new() };
-        let bot = Member { user: bot, kind: AccountKind::Bot, reach: Reach::ByRole };
+        let bot = Member { user: bot, kind: AccountKind::Bot, reach: MemberScope::ByRole };
         state.apps.push(app.clone());
         Ok((app, bot, code.manifest))
     });
     let (app, bot, manifest) = made.await?;
     shared.put_member(bot).await?;
-    let webhook_secret = hex(20);
+    let webhook_secret = random_hex(20);
     let hook = manifest.get("hook_attributes");
     if let Some(url) = hook.and_then(|hook| hook.get("url")).and_then(Value::as_str) {
         let settings = Settings {
@@ -117,13 +118,13 @@ pub(crate) async fn convert(shared: &Arc<Shared>, code: &str) -> Result<Value, O
             active: hook.and_then(|hook| hook.get("active")).and_then(Value::as_bool),
             ..Settings::default()
         };
-        let target = Target { face: Face::GitHub, kind: TargetKind::Integration, id: app.id };
-        if let Err(hooks::Objection::Broken(error)) = hooks::create(shared, target, settings).await {
+        let target = Target { api: ApiKind::GitHub, kind: TargetKind::Integration, id: app.id };
+        if let Err(hooks::Rejection::Internal(error)) = hooks::create(shared, target, settings).await {
             return Err(error.into());
         }
     }
-    let mut answer = app_shown(shared, &app);
-    answer["client_secret"] = json!(hex(20));
+    let mut answer = app_json(shared, &app);
+    answer["client_secret"] = json!(random_hex(20));
     answer["webhook_secret"] = json!(webhook_secret);
     answer["pem"] = json!(pem);
     Ok(answer)
@@ -134,7 +135,7 @@ fn small_id() -> u64 {
     1_000_000 + u64::from(rand::random::<u32>() % 8_000_000)
 }
 
-fn texts(list: Option<&Value>) -> Vec<String> {
+fn strings(list: Option<&Value>) -> Vec<String> {
     let list = list.and_then(Value::as_array);
     list.into_iter().flatten().filter_map(|text| text.as_str().map(str::to_owned)).collect()
 }
@@ -165,7 +166,7 @@ fn key_pair() -> Result<(Vec<u8>, String), Error> {
 }
 
 fn key_missing() -> Error {
-    Error::NotDone { what: "make a key pair", reason: "the crypto library failed".to_owned() }
+    Error::Refused { what: "make a key pair", reason: "the crypto library failed".to_owned() }
 }
 
 /// Installs an App for the given repositories of an owner, or for all.
@@ -176,10 +177,10 @@ pub(crate) async fn install(
     slug: &str,
     owner: &str,
     repositories: Option<Vec<u64>>,
-) -> Result<u64, Objection> {
+) -> Result<u64, Rejection> {
     let id = shared.ids.next()?;
-    let done = records(shared).await?.change(|state| {
-        let app = state.apps.iter().find(|app| app.slug == slug).ok_or(Objection::NotFound)?.id;
+    let done = records(shared).await?.update(|state| {
+        let app = state.apps.iter().find(|app| app.slug == slug).ok_or(Rejection::NotFound)?.id;
         let same = |known: &&mut InstallationRecord| known.app == app && known.owner.eq_ignore_ascii_case(owner);
         if let Some(known) = state.installations.iter_mut().find(same) {
             known.repositories = repositories;
@@ -192,22 +193,28 @@ pub(crate) async fn install(
     done.await
 }
 
-pub(crate) async fn of(shared: &Shared, app: u64) -> Vec<InstallationRecord> {
+pub(crate) async fn installations_of(shared: &Shared, app: u64) -> Vec<InstallationRecord> {
     let Ok(records) = records(shared).await else { return Vec::new() };
     records.read(|state| state.installations.iter().filter(|known| known.app == app).cloned().collect()).await
 }
 
 /// The requested scope of a token. `None` requests everything that was granted.
 #[derive(Default)]
-pub(crate) struct Wish {
+pub(crate) struct TokenRequest {
     pub(crate) ids: Option<Vec<u64>>,
     pub(crate) names: Option<Vec<String>>,
     pub(crate) permissions: Option<BTreeMap<String, String>>,
 }
 
 /// Issues a token that expires after one hour and has only the requested repositories and permissions.
-pub(crate) async fn mint(shared: &Shared, app: &AppRecord, id: u64, wish: Wish) -> Result<Value, Objection> {
-    let installation = of(shared, app.id).await.into_iter().find(|known| known.id == id).ok_or(Objection::NotFound)?;
+pub(crate) async fn create_token(
+    shared: &Shared,
+    app: &AppRecord,
+    id: u64,
+    wish: TokenRequest,
+) -> Result<Value, Rejection> {
+    let installation =
+        installations_of(shared, app.id).await.into_iter().find(|known| known.id == id).ok_or(Rejection::NotFound)?;
     let permissions = wish.permissions.unwrap_or_else(|| app.permissions.clone());
     let whole = Grant {
         installation: id,
@@ -252,15 +259,22 @@ pub(crate) async fn mint(shared: &Shared, app: &AppRecord, id: u64, wish: Wish) 
         within
             .iter()
             .filter(|entry| wanted.contains(&entry.id))
-            .map(|entry| answers::repository(shared, entry))
+            .map(|entry| render::repository(shared, entry))
             .collect()
     });
     let now = shared.clock.unix_secs();
     // As long as GitHub's present tokens, with dots and dashes.
-    let token = format!("ghs_{}_{}.{}-{}.{}", app.id, random(27), random(150), random(16), random(190));
+    let token = format!(
+        "ghs_{}_{}.{}-{}.{}",
+        app.id,
+        random_base64(27),
+        random_base64(150),
+        random_base64(16),
+        random_base64(190)
+    );
     let grant = Grant { repositories: repositories.or(installation.repositories), permissions, ..whole };
     let record = TokenRecord { token: token.clone(), app: app.id, grant: grant.clone(), expires_at: now + TOKEN_SECS };
-    let kept = records(shared).await?.change(|state| {
+    let kept = records(shared).await?.update(|state| {
         state.tokens.retain(|known| known.expires_at > now);
         state.tokens.push(record);
         Ok::<_, Error>(())
@@ -268,7 +282,7 @@ pub(crate) async fn mint(shared: &Shared, app: &AppRecord, id: u64, wish: Wish) 
     kept.await?;
     let mut answer = json!({
         "token": token,
-        "expires_at": clock::at(now + TOKEN_SECS),
+        "expires_at": clock::format_unix_secs(now + TOKEN_SECS),
         "permissions": grant.permissions,
         "repository_selection": if grant.repositories.is_some() { "selected" } else { "all" },
     });
@@ -278,12 +292,12 @@ pub(crate) async fn mint(shared: &Shared, app: &AppRecord, id: u64, wish: Wish) 
     Ok(answer)
 }
 
-pub(crate) fn app_shown(shared: &Shared, app: &AppRecord) -> Value {
+pub(crate) fn app_json(shared: &Shared, app: &AppRecord) -> Value {
     json!({
         "id": app.id,
         "slug": app.slug,
         "client_id": app.client_id,
-        "owner": answers::account(shared, &answers::owner(shared, &app.owner)),
+        "owner": render::account(shared, &render::owner(shared, &app.owner)),
         "name": app.name,
         "html_url": format!("{}/apps/{}", shared.url, app.slug),
         "permissions": app.permissions,
@@ -291,7 +305,7 @@ pub(crate) fn app_shown(shared: &Shared, app: &AppRecord) -> Value {
     })
 }
 
-pub(crate) fn installation_shown(shared: &Shared, app: &AppRecord, installation: &InstallationRecord) -> Value {
+pub(crate) fn installation_json(shared: &Shared, app: &AppRecord, installation: &InstallationRecord) -> Value {
     json!({
         "id": installation.id,
         "html_url": format!("{}/settings/installations/{}", shared.url, installation.id),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Form, Router, extract::State, response::Redirect, routing::post};
-use pullyard_demo_forge::{pages::Absent, shared::Shared};
+use pullyard_demo_forge::{pages::PageError, shared::Shared};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -14,17 +14,17 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 }
 
 #[derive(Deserialize)]
-struct Proposed {
+struct ManifestForm {
     manifest: String,
     owner: String,
 }
 
-async fn confirm(State(shared): State<Arc<Shared>>, Form(proposed): Form<Proposed>) -> Result<Redirect, Absent> {
+async fn confirm(State(shared): State<Arc<Shared>>, Form(proposed): Form<ManifestForm>) -> Result<Redirect, PageError> {
     let manifest: Value = serde_json::from_str(&proposed.manifest).unwrap_or_default();
     let back = manifest.get("redirect_url").and_then(Value::as_str).unwrap_or_default();
     let mut back =
-        reqwest::Url::parse(back).map_err(|_| Absent::Refused("redirect_url is no address.\n".to_owned()))?;
-    let code = installations::propose(&shared, manifest, &proposed.owner).await?;
+        reqwest::Url::parse(back).map_err(|_| PageError::Refused("redirect_url is no address.\n".to_owned()))?;
+    let code = installations::store_manifest(&shared, manifest, &proposed.owner).await?;
     back.query_pairs_mut().append_pair("code", &code);
     Ok(Redirect::to(back.as_str()))
 }

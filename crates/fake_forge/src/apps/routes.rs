@@ -16,8 +16,8 @@ use pullyard_demo_forge::{
     rest::{
         caller::Caller,
         fields::Fields,
-        hooks::{Place, deliveries, insecure_ssl},
-        refusal::Refusal,
+        hooks::{HookPath, deliveries, insecure_ssl},
+        refusal::ApiError,
     },
     shared::Shared,
     users::Credentials,
@@ -26,7 +26,7 @@ use serde_json::Value;
 
 use super::{
     find,
-    installations::{self, Objection, Wish},
+    installations::{self, Rejection, TokenRequest},
     records,
 };
 
@@ -35,46 +35,46 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/app-manifests/{code}/conversions", post(convert))
         .route("/app", get(app))
         .route("/app/installations/{id}/access_tokens", post(mint))
-        .route("/repos/{owner}/{name}/installation", get(of_repository))
+        .route("/repos/{owner}/{name}/installation", get(repository_installation))
         .route("/installation/token", axum::routing::delete(revoke))
         .route("/app/hook/config", get(config).patch(change_config))
         .route("/app/hook/deliveries", get(deliveries))
 }
 
-fn parse(id: &str) -> Result<u64, Refusal> {
-    id.parse().map_err(|_| Refusal::not_found())
+fn parse(id: &str) -> Result<u64, ApiError> {
+    id.parse().map_err(|_| ApiError::not_found())
 }
 
-impl From<Objection> for Refusal {
-    fn from(objection: Objection) -> Self {
+impl From<Rejection> for ApiError {
+    fn from(objection: Rejection) -> Self {
         match objection {
-            Objection::NotFound => Self::not_found(),
-            Objection::Unprocessable(words) => Self::unsupported(words),
-            Objection::Broken(error) => error.into(),
+            Rejection::NotFound => Self::not_found(),
+            Rejection::Unprocessable(words) => Self::unsupported(words),
+            Rejection::Failed(error) => error.into(),
         }
     }
 }
 
 /// Needs no credential except the code.
-async fn convert(State(shared): State<Arc<Shared>>, Path(code): Path<String>) -> Result<Response, Refusal> {
-    let app = installations::convert(&shared, &code).await?;
+async fn convert(State(shared): State<Arc<Shared>>, Path(code): Path<String>) -> Result<Response, ApiError> {
+    let app = installations::convert_manifest(&shared, &code).await?;
     Ok((StatusCode::CREATED, Json(app)).into_response())
 }
 
-async fn app(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
+async fn app(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, ApiError> {
     let app = find(&shared, caller.app()?).await?;
-    Ok(Json(installations::app_shown(&shared, &app)))
+    Ok(Json(installations::app_json(&shared, &app)))
 }
 
-async fn of_repository(
+async fn repository_installation(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((owner, name)): Path<(String, String)>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Value>, ApiError> {
     let app = find(&shared, caller.app()?).await?;
-    let entry = shared.repositories.find(&owner, &name).await.ok_or_else(Refusal::not_found)?;
-    let found = installations::of(&shared, app.id).await.into_iter().find(|one| one.reaches(&entry));
-    Ok(Json(installations::installation_shown(&shared, &app, &found.ok_or_else(Refusal::not_found)?)))
+    let entry = shared.repositories.find(&owner, &name).await.ok_or_else(ApiError::not_found)?;
+    let found = installations::installations_of(&shared, app.id).await.into_iter().find(|one| one.reaches(&entry));
+    Ok(Json(installations::installation_json(&shared, &app, &found.ok_or_else(ApiError::not_found)?)))
 }
 
 async fn mint(
@@ -82,10 +82,10 @@ async fn mint(
     caller: Caller,
     Path(id): Path<String>,
     body: Bytes,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let app = find(&shared, caller.app()?).await?;
     let fields = Fields::parse(&body)?;
-    let wrong = |name: &str| Refusal::invalid_request(&format!("For 'properties/{name}', another type is expected."));
+    let wrong = |name: &str| ApiError::invalid_request(&format!("For 'properties/{name}', another type is expected."));
     let object = |name: &'static str| match fields.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(value) => serde_json::from_value(value.clone()).map(Some).map_err(|_| wrong(name)),
@@ -94,16 +94,18 @@ async fn mint(
         None | Some(Value::Null) => None,
         Some(value) => Some(serde_json::from_value(value.clone()).map_err(|_| wrong("repository_ids"))?),
     };
-    let wish = Wish { ids, names: fields.texts("repositories")?, permissions: object("permissions")? };
-    let token = installations::mint(&shared, &app, parse(&id)?, wish).await?;
+    let wish = TokenRequest { ids, names: fields.texts("repositories")?, permissions: object("permissions")? };
+    let token = installations::create_token(&shared, &app, parse(&id)?, wish).await?;
     Ok((StatusCode::CREATED, Json(token)).into_response())
 }
 
 /// Revokes the calling token.
-async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, headers: HeaderMap) -> Result<StatusCode, Refusal> {
+async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, headers: HeaderMap) -> Result<StatusCode, ApiError> {
     caller.actor()?;
-    let Credentials::Other(token) = shared.users.by_bearer(&headers) else { return Err(Refusal::not_accessible()) };
-    let ended = records(&shared).await?.change(|state| {
+    let Credentials::UnknownToken(token) = shared.users.authenticate_bearer(&headers) else {
+        return Err(ApiError::not_accessible());
+    };
+    let ended = records(&shared).await?.update(|state| {
         state.tokens.retain(|known| known.token != token);
         Ok::<_, Error>(())
     });
@@ -112,12 +114,16 @@ async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, headers: Head
 }
 
 /// The API shows and edits only the configuration of an App's hook.
-async fn config(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
-    Ok(Json(hooks::config_shown(&place.hook(&shared).await?)))
+async fn config(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Json<Value>, ApiError> {
+    Ok(Json(hooks::render_config(&place.hook(&shared).await?)))
 }
 
 /// Omitted fields keep their value, the secret too.
-async fn change_config(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Json<Value>, Refusal> {
+async fn change_config(
+    State(shared): State<Arc<Shared>>,
+    place: HookPath,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
     let fields = Fields::parse(&body)?;
     let settings = Settings {
         url: fields.text("url")?.flatten(),
@@ -126,6 +132,6 @@ async fn change_config(State(shared): State<Arc<Shared>>, place: Place, body: By
         insecure_ssl: insecure_ssl(&fields),
         ..Settings::default()
     };
-    let hook = hooks::change(&shared, place.target, place.hook.unwrap_or(0), settings).await?;
-    Ok(Json(hooks::config_shown(&hook)))
+    let hook = hooks::update(&shared, place.target, place.hook.unwrap_or(0), settings).await?;
+    Ok(Json(hooks::render_config(&hook)))
 }

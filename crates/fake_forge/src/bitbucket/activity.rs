@@ -12,28 +12,28 @@ use serde_json::{Value, json};
 use super::{
     answers::{account, time},
     caller::Caller,
-    comments, listed,
+    comments,
     paging::Paging,
-    pull_answers, pull_requests,
+    pull_answers, pull_request_filter, pull_requests,
     refusal::Refusal,
-    repositories::Part,
+    repositories::ItemPath,
 };
 use pullyard_demo_forge::{
-    access::Need,
+    access::Requirement,
     record::{Pull, ReviewState},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
 };
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number)): Part,
+    Path((workspace, slug, number)): ItemPath,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_READ).await?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
     let pull = pull_requests::find(&shared, &entry, &number).await?;
-    let Json(mut page) = paging.answer(&shared, of(&shared, &entry, &pull, actor.account.id));
+    let Json(mut page) = paging.answer(&shared, activity_of(&shared, &entry, &pull, actor.account.id));
     // Bitbucket's activity pages have no size and no page number.
     if let Some(fields) = page.as_object_mut() {
         for name in ["size", "page"] {
@@ -43,17 +43,17 @@ pub(super) async fn list(
     Ok(Json(page))
 }
 
-fn of(shared: &Shared, entry: &Entry, pull: &Pull, viewer: u64) -> Vec<Value> {
+fn activity_of(shared: &Shared, entry: &RepositoryEntry, pull: &Pull, viewer: u64) -> Vec<Value> {
     let record = &pull.record;
-    let about = comments::about(shared, entry, record);
+    let about = comments::short_pull_json(shared, entry, record);
     let shown = pull_answers::short_pull(shared, entry, pull);
     let update = |at: &str, state: &str| {
         let update = json!({ "date": time(at), "state": state, "source": shown["source"] });
         (time(at), json!({ "pull_request": about, "update": update }))
     };
     let mut all = vec![update(&record.created_at, "OPEN")];
-    for comment in comments::of(record, Some(viewer)).iter().filter(|comment| !comment.deleted) {
-        let told = comments::shown(shared, entry, record, comment);
+    for comment in comments::comments_of(record, Some(viewer)).iter().filter(|comment| !comment.deleted) {
+        let told = comments::comment_json(shared, entry, record, comment);
         all.push((time(comment.created_at), json!({ "pull_request": about, "comment": told })));
     }
     for review in &record.reviews {
@@ -63,7 +63,7 @@ fn of(shared: &Shared, entry: &Entry, pull: &Pull, viewer: u64) -> Vec<Value> {
         all.push((time(at), json!({ "pull_request": about, name: told })));
     }
     if let Some(at) = &record.closed_at {
-        all.push(update(at, listed::state(record)));
+        all.push(update(at, pull_request_filter::state(record)));
     }
     // Times of one format sort as text; the sort is stable for equal times.
     all.sort_by_cached_key(|(at, _)| at.clone());

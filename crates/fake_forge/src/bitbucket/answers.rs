@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::uuid;
 use pullyard_demo_forge::{
-    git_questions::Commit,
-    repositories::Entry,
+    git_queries::Commit,
+    repositories::RepositoryEntry,
     shared::Shared,
     users::{Account, AccountKind},
 };
@@ -48,7 +48,7 @@ pub(super) fn account(shared: &Shared, account: &Account) -> Value {
 }
 
 /// A repository inside another object.
-pub(super) fn short_repository(entry: &Entry) -> Value {
+pub(super) fn short_repository(entry: &RepositoryEntry) -> Value {
     json!({
         "type": "repository",
         "uuid": uuid::of_repository(entry.id),
@@ -58,7 +58,7 @@ pub(super) fn short_repository(entry: &Entry) -> Value {
 }
 
 /// A repository as its own route returns it to this account.
-pub(super) fn repository(shared: &Shared, entry: &Entry, asked_by: &Account) -> Value {
+pub(super) fn repository(shared: &Shared, entry: &RepositoryEntry, asked_by: &Account) -> Value {
     let full_name = entry.full_name();
     let host = shared.url.strip_prefix("http://").unwrap_or(&shared.url);
     // App accounts contain `[` and `]`.

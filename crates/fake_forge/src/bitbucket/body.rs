@@ -4,7 +4,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use super::refusal::Refusal;
 
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal::bad_request(&format!("Bad request: {error}")))
 }
 
@@ -14,6 +14,6 @@ pub(super) struct Content {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Named {
+pub(super) struct AccountRef {
     pub(super) uuid: Option<String>,
 }

@@ -6,10 +6,10 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::{refusal::Refusal, uuid};
 use pullyard_demo_forge::{
-    access::{Actor, Allowed, Need},
-    repositories::Entry,
+    access::{AccessDecision, Actor, Requirement},
+    repositories::RepositoryEntry,
     shared::Shared,
-    users::{Credentials, password},
+    users::{Credentials, basic_password},
 };
 
 /// An authenticated or anonymous caller.
@@ -19,13 +19,13 @@ impl FromRequestParts<Arc<Shared>> for Caller {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
-        let credentials = shared.users.identify(&parts.headers, |scheme, value| {
-            if scheme.eq_ignore_ascii_case("bearer") { Some(value.to_owned()) } else { password(scheme, value) }
+        let credentials = shared.users.authenticate(&parts.headers, |scheme, value| {
+            if scheme.eq_ignore_ascii_case("bearer") { Some(value.to_owned()) } else { basic_password(scheme, value) }
         });
         match credentials {
-            Credentials::Of(member) => Ok(Self(Some(Actor::of(&member)))),
+            Credentials::Member(member) => Ok(Self(Some(Actor::from_member(&member)))),
             Credentials::Missing => Ok(Self(None)),
-            Credentials::Other(_) => Err(Refusal::unauthorized()),
+            Credentials::UnknownToken(_) => Err(Refusal::unauthorized()),
         }
     }
 }
@@ -40,20 +40,20 @@ impl Caller {
         self,
         shared: &Shared,
         (workspace, slug): (&str, &str),
-        need: Need,
-    ) -> Result<(Actor, Arc<Entry>), Refusal> {
+        need: Requirement,
+    ) -> Result<(Actor, Arc<RepositoryEntry>), Refusal> {
         let actor = self.0.ok_or_else(Refusal::no_repository)?;
         let entry = find(shared, workspace, slug).await.ok_or_else(Refusal::no_repository)?;
-        match actor.may(&entry, need).await {
-            Allowed::Yes => Ok((actor, entry)),
-            Allowed::Hidden => Err(Refusal::no_repository()),
-            Allowed::No => Err(Refusal::lacks(need)),
+        match actor.check(&entry, need).await {
+            AccessDecision::Yes => Ok((actor, entry)),
+            AccessDecision::Hidden => Err(Refusal::no_repository()),
+            AccessDecision::No => Err(Refusal::missing_permission(need)),
         }
     }
 }
 
 /// Finds by slug or by UUID; Bitbucket ignores the workspace for a UUID. Old names are not redirected.
-async fn find(shared: &Shared, workspace: &str, slug: &str) -> Option<Arc<Entry>> {
+async fn find(shared: &Shared, workspace: &str, slug: &str) -> Option<Arc<RepositoryEntry>> {
     if !slug.starts_with('{') {
         return shared.repositories.find(workspace, slug).await;
     }

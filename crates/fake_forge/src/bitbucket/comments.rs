@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::answers::{account, content, link, time};
 use pullyard_demo_forge::{
     record::{LineCommentRecord, PullRecord, ReviewState, Side},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
     users::Account,
 };
@@ -25,7 +25,7 @@ pub(super) struct Comment<'a> {
 }
 
 /// The comments that an account sees, oldest first; `None` sees the public ones.
-pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
+pub(super) fn comments_of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     let is_pending =
         |review: u64| pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending);
     let notes = pull.notes.iter().map(|note| Comment {
@@ -80,13 +80,13 @@ pub(super) fn of(pull: &PullRecord, viewer: Option<u64>) -> Vec<Comment<'_>> {
     all
 }
 
-pub(super) fn page(shared: &Shared, entry: &Entry, pull: &PullRecord) -> String {
+pub(super) fn page_url(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> String {
     format!("{}/{}/pull-requests/{}", shared.url, entry.full_name(), pull.number)
 }
 
 /// A pull request inside another object.
-pub(super) fn about(shared: &Shared, entry: &Entry, pull: &PullRecord) -> Value {
-    let html = link(page(shared, entry, pull));
+pub(super) fn short_pull_json(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> Value {
+    let html = link(page_url(shared, entry, pull));
     json!({ "type": "pullrequest", "id": pull.number, "title": pull.title, "links": { "html": html } })
 }
 
@@ -94,8 +94,13 @@ pub(super) fn resolution(shared: &Shared, by: &Account) -> Value {
     json!({ "type": "comment_resolution", "user": account(shared, by) })
 }
 
-pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: &Comment<'_>) -> Value {
-    let html = page(shared, entry, pull);
+pub(super) fn comment_json(
+    shared: &Shared,
+    entry: &RepositoryEntry,
+    pull: &PullRecord,
+    comment: &Comment<'_>,
+) -> Value {
+    let html = page_url(shared, entry, pull);
     let mut shown = json!({
         "type": "pullrequest_comment",
         "id": comment.id,
@@ -105,7 +110,7 @@ pub(super) fn shown(shared: &Shared, entry: &Entry, pull: &PullRecord, comment: 
         "updated_on": time(comment.updated_at),
         "deleted": comment.deleted,
         "pending": comment.pending,
-        "pullrequest": about(shared, entry, pull),
+        "pullrequest": short_pull_json(shared, entry, pull),
         "links": { "html": link(format!("{html}#comment-{}", comment.id)) },
     });
     // Bitbucket omits these fields where they have no value.

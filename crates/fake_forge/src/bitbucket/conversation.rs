@@ -14,72 +14,79 @@ use serde_json::Value;
 
 use super::{
     caller::Caller,
+    comment_bodies::{self, CommentRequest},
     comments,
     paging::Paging,
     pull_requests,
     refusal::Refusal,
     replies,
-    repositories::Part,
-    sent::{self, New},
+    repositories::ItemPath,
 };
 use pullyard_demo_forge::{
-    access::Need,
-    notes,
+    access::Requirement,
+    issue_comments,
     record::PullRecord,
-    repositories::Entry,
-    reviews::{self, Objection},
+    repositories::RepositoryEntry,
+    reviews::{self, Rejection},
     shared::Shared,
 };
 
-pub(super) type One = Path<(String, String, String, String)>;
+pub(super) type CommentPath = Path<(String, String, String, String)>;
 
-fn told(shared: &Shared, entry: &Entry, pull: &PullRecord, viewer: u64, id: u64) -> Result<Json<Value>, Refusal> {
-    let all = comments::of(pull, Some(viewer));
+fn comment_response(
+    shared: &Shared,
+    entry: &RepositoryEntry,
+    pull: &PullRecord,
+    viewer: u64,
+    id: u64,
+) -> Result<Json<Value>, Refusal> {
+    let all = comments::comments_of(pull, Some(viewer));
     let comment = all.iter().find(|comment| comment.id == id).ok_or_else(Refusal::no_comment)?;
-    Ok(Json(comments::shown(shared, entry, pull, comment)))
+    Ok(Json(comments::comment_json(shared, entry, pull, comment)))
 }
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number)): Part,
+    Path((workspace, slug, number)): ItemPath,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_READ).await?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
     let pull = pull_requests::find(&shared, &entry, &number).await?.record;
-    let all = comments::of(&pull, Some(actor.account.id));
-    Ok(paging.answer(&shared, all.iter().map(|comment| comments::shown(&shared, &entry, &pull, comment)).collect()))
+    let all = comments::comments_of(&pull, Some(actor.account.id));
+    Ok(paging
+        .answer(&shared, all.iter().map(|comment| comments::comment_json(&shared, &entry, &pull, comment)).collect()))
 }
 
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number)): Part,
+    Path((workspace, slug, number)): ItemPath,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_WRITE).await?;
-    let new = sent::new(&body)?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
+    let new = comment_bodies::parse_new_comment(&body)?;
     let pull = pull_requests::find(&shared, &entry, &number).await?;
     let number = pull.record.number;
     let (id, pull) = match new {
-        New::OnTheWhole(words) => {
-            let (note, pull) = notes::write(&shared, &entry, &actor, number, words).await?;
+        CommentRequest::General(words) => {
+            let (note, pull) = issue_comments::create(&shared, &entry, &actor, number, words).await?;
             (note.id, pull)
         }
-        New::OnALine(comment) => {
+        CommentRequest::OnLine(comment) => {
             let at = (number, pull.head_sha);
-            let (comment, pull) = reviews::comment(&shared, &entry, &actor, at, comment).await?;
+            let (comment, pull) = reviews::create_comment(&shared, &entry, &actor, at, comment).await?;
             (comment.id, pull)
         }
-        New::Answer { parent, words } => {
-            let answered = replies::to_any(&shared, &entry, &actor, (number, parent), words).await;
+        CommentRequest::Reply { parent, words } => {
+            let answered = replies::create_reply(&shared, &entry, &actor, (number, parent), words).await;
             answered.map_err(|objection| match objection {
-                Objection::NotFound => Refusal::field("parent", "The comment does not exist."),
+                Rejection::NotFound => Refusal::field("parent", "The comment does not exist."),
                 other => other.into(),
             })?
         }
     };
-    let told = told(&shared, &entry, &pull.record, actor.account.id, id)?;
+    let told = comment_response(&shared, &entry, &pull.record, actor.account.id, id)?;
     Ok((StatusCode::CREATED, told).into_response())
 }
 
@@ -87,21 +94,21 @@ pub(super) async fn create(
 pub(super) async fn edit(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number, id)): One,
+    Path((workspace, slug, number, id)): CommentPath,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_WRITE).await?;
-    let words = sent::reworded(&body)?;
-    let (pull, id) = (pull_requests::find(&shared, &entry, &number).await?.record, parse(&id)?);
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
+    let words = comment_bodies::parse_edited_text(&body)?;
+    let (pull, id) = (pull_requests::find(&shared, &entry, &number).await?.record, parse_comment_id(&id)?);
     let viewer = actor.account.id;
     // A deleted comment is found and stays deleted.
     if pull.deleted.iter().any(|trace| trace.id == id) {
-        return told(&shared, &entry, &pull, viewer, id);
+        return comment_response(&shared, &entry, &pull, viewer, id);
     }
-    let (_, pull) = notes::reword(&shared, &entry, &actor, (pull.number, id), words).await?;
-    told(&shared, &entry, &pull.record, viewer, id)
+    let (_, pull) = issue_comments::edit_note(&shared, &entry, &actor, (pull.number, id), words).await?;
+    comment_response(&shared, &entry, &pull.record, viewer, id)
 }
 
-pub(super) fn parse(id: &str) -> Result<u64, Refusal> {
+pub(super) fn parse_comment_id(id: &str) -> Result<u64, Refusal> {
     id.parse().map_err(|_| Refusal::no_comment())
 }

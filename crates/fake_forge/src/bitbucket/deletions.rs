@@ -9,79 +9,79 @@ use pullyard_demo_forge::{
     access::Actor,
     events, pulls,
     record::{DeletedRecord, LineCommentRecord},
-    repositories::Entry,
-    reviews::{Objection, touched},
+    repositories::RepositoryEntry,
+    reviews::{Rejection, into_updated},
     shared::Shared,
 };
 
 pub(crate) async fn delete(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, id): (u64, u64),
-) -> Result<(), Objection> {
-    let pull = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?.record;
+) -> Result<(), Rejection> {
+    let pull = pulls::find(shared, entry, number).await?.ok_or(Rejection::NotFound)?.record;
     if pull.notes.iter().any(|note| note.id == id) {
-        return on_the_whole(shared, entry, actor, (number, id)).await;
+        return delete_note(shared, entry, actor, (number, id)).await;
     }
-    on_a_line(shared, entry, actor, (number, id)).await
+    delete_line_comment(shared, entry, actor, (number, id)).await
 }
 
-fn check_own(author: u64, actor: &Actor) -> Result<(), Objection> {
+fn check_own(author: u64, actor: &Actor) -> Result<(), Rejection> {
     match author == actor.account.id {
         true => Ok(()),
-        false => Err(Objection::Forbidden("You can only delete your own comments")),
+        false => Err(Rejection::Forbidden("You can only delete your own comments")),
     }
 }
 
-async fn on_the_whole(
+async fn delete_note(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, id): (u64, u64),
-) -> Result<(), Objection> {
-    let changed = pulls::touch(shared, entry, number, |pull| {
-        let note = pull.notes.iter().find(|note| note.id == id).cloned().ok_or(Objection::NotFound)?;
+) -> Result<(), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let note = pull.notes.iter().find(|note| note.id == id).cloned().ok_or(Rejection::NotFound)?;
         check_own(note.author.id, actor)?;
         let deleted = DeletedRecord {
             id,
             parent: pull.parents.get(&id).copied(),
             author: note.author.clone(),
             created_at: note.created_at.clone(),
-            updated_at: shared.clock.moment(),
+            updated_at: shared.clock.now_unique(),
             line: None,
         };
         pull.notes.retain(|known| known.id != id);
         pull.deleted.push(deleted);
-        Ok::<_, Objection>(note)
+        Ok::<_, Rejection>(note)
     });
-    let (note, pull) = touched(changed.await?)?;
-    events::note(shared, entry, actor, &pull, &note, ("deleted", json!({}))).await;
+    let (note, pull) = into_updated(changed.await?)?;
+    events::publish_issue_comment(shared, entry, actor, &pull, &note, ("deleted", json!({}))).await;
     Ok(())
 }
 
-async fn on_a_line(
+async fn delete_line_comment(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, id): (u64, u64),
-) -> Result<(), Objection> {
-    let changed = pulls::touch(shared, entry, number, |pull| {
-        let comment = pull.comments.iter().find(|comment| comment.id == id).cloned().ok_or(Objection::NotFound)?;
+) -> Result<(), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let comment = pull.comments.iter().find(|comment| comment.id == id).cloned().ok_or(Rejection::NotFound)?;
         check_own(comment.author.id, actor)?;
         let deleted = DeletedRecord {
             id,
             parent: pull.parents.get(&id).copied().or(comment.in_reply_to),
             author: comment.author.clone(),
             created_at: comment.created_at.clone(),
-            updated_at: shared.clock.moment(),
+            updated_at: shared.clock.now_unique(),
             line: Some(LineCommentRecord { body: String::new(), ..comment.clone() }),
         };
         pull.comments.retain(|known| known.id != id);
         pull.deleted.push(deleted);
-        Ok::<_, Objection>(comment)
+        Ok::<_, Rejection>(comment)
     });
-    let (comment, pull) = touched(changed.await?)?;
-    events::line_comment(shared, entry, actor, &pull, &comment, ("deleted", json!({}))).await;
+    let (comment, pull) = into_updated(changed.await?)?;
+    events::publish_line_comment(shared, entry, actor, &pull, &comment, ("deleted", json!({}))).await;
     Ok(())
 }

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use super::{body, caller::Caller, paging::Paging, refusal::Refusal, uuid};
 use pullyard_demo_forge::{
-    access::{Allowed, Need},
-    answers::owner,
-    deliveries::{DeliveryHeaders, Parcel},
+    access::{AccessDecision, Requirement},
+    deliveries::{DeliveryHeaders, NewDelivery},
     hooks::{self, Settings, Target},
+    render::owner,
     shared::Shared,
-    state::{Face, HookRecord, TargetKind},
+    state::{ApiKind, HookRecord, TargetKind},
     users::Account,
 };
 
@@ -45,13 +45,13 @@ const EVENTS: &[&str] = &[
 const MAX_SECRET_CHARACTERS: usize = 128;
 
 /// The repository or workspace of a hook request, after authorization.
-pub(super) struct Place {
+pub(super) struct HookScope {
     target: Target,
     /// The hook's UUID in the path.
     uid: Option<String>,
 }
 
-impl FromRequestParts<Arc<Shared>> for Place {
+impl FromRequestParts<Arc<Shared>> for HookScope {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
@@ -60,44 +60,44 @@ impl FromRequestParts<Arc<Shared>> for Place {
         let mut params: BTreeMap<String, String> =
             params.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let need = match parts.method {
-            Method::GET => Need::HOOKS_READ,
-            Method::DELETE => Need::HOOKS_DELETE,
-            _ => Need::HOOKS_WRITE,
+            Method::GET => Requirement::HOOKS_READ,
+            Method::DELETE => Requirement::HOOKS_DELETE,
+            _ => Requirement::HOOKS_WRITE,
         };
         let (uid, slug) = (params.remove("uid"), params.remove("slug"));
         let name = params.remove("workspace").unwrap_or_default();
         if let Some(slug) = slug {
             let (_, entry) = caller.repository(shared, (&name, &slug), need).await?;
-            let target = Target { face: Face::Bitbucket, kind: TargetKind::Repository, id: entry.id };
+            let target = Target { api: ApiKind::Bitbucket, kind: TargetKind::Repository, id: entry.id };
             return Ok(Self { target, uid });
         }
         let workspace = workspace(shared, caller, &name, need).await?;
-        let target = Target { face: Face::Bitbucket, kind: TargetKind::Organization, id: workspace.id };
+        let target = Target { api: ApiKind::Bitbucket, kind: TargetKind::Organization, id: workspace.id };
         Ok(Self { target, uid })
     }
 }
 
 /// Finds the workspace and checks the caller's permission in all its repositories.
-async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Need) -> Result<Account, Refusal> {
+async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Requirement) -> Result<Account, Refusal> {
     let actor = caller.actor()?;
     let all = shared.repositories.all().await;
     let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(name)).collect();
     let mut of = None;
     for entry in own {
-        match actor.may(entry, need).await {
-            Allowed::Yes => of = Some(owner(shared, &entry.owner())),
-            Allowed::No => return Err(Refusal::lacks(need)),
-            Allowed::Hidden => return Err(Refusal::no_workspace(name)),
+        match actor.check(entry, need).await {
+            AccessDecision::Yes => of = Some(owner(shared, &entry.owner())),
+            AccessDecision::No => return Err(Refusal::missing_permission(need)),
+            AccessDecision::Hidden => return Err(Refusal::no_workspace(name)),
         }
     }
     of.ok_or_else(|| Refusal::no_workspace(name))
 }
 
-impl Place {
+impl HookScope {
     /// Finds the hook by UUID, with or without braces.
     async fn hook(&self, shared: &Shared) -> Result<HookRecord, Refusal> {
         let wanted = self.uid.as_deref().unwrap_or_default().trim_matches(['{', '}']).to_ascii_lowercase();
-        let all = hooks::of(shared, self.target).await;
+        let all = hooks::list(shared, self.target).await;
         let found = all.into_iter().find(|hook| uuid::of_hook(hook.id).trim_matches(['{', '}']) == wanted);
         found.ok_or_else(Refusal::no_hook)
     }
@@ -119,22 +119,22 @@ fn shown(hook: &HookRecord) -> Value {
 
 /// Settings in a create or edit request. Omitted fields keep their value.
 #[derive(Deserialize)]
-struct Sent {
+struct HookBody {
     description: Option<String>,
     url: Option<String>,
     active: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "deserialize_nullable")]
     secret: Option<Option<String>>,
     events: Option<Vec<String>>,
     skip_cert_verification: Option<bool>,
 }
 
 /// Distinguishes null, which removes the secret, from an omitted field.
-fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn deserialize_nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(deserializer).map(Some)
 }
 
-impl Sent {
+impl HookBody {
     fn settings(self) -> Result<Settings, Refusal> {
         if let Some(Some(secret)) = &self.secret {
             let length = secret.chars().count();
@@ -165,15 +165,19 @@ impl Sent {
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
-    place: Place,
+    place: HookScope,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let all = hooks::of(&shared, place.target).await;
+    let all = hooks::list(&shared, place.target).await;
     Ok(paging.answer(&shared, all.iter().map(shown).collect()))
 }
 
-pub(super) async fn create(State(shared): State<Arc<Shared>>, place: Place, body: Bytes) -> Result<Response, Refusal> {
-    let sent: Sent = body::read(&body)?;
+pub(super) async fn create(
+    State(shared): State<Arc<Shared>>,
+    place: HookScope,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let sent: HookBody = body::parse(&body)?;
     if sent.url.is_none() {
         return Err(Refusal::missing("url"));
     }
@@ -184,28 +188,28 @@ pub(super) async fn create(State(shared): State<Arc<Shared>>, place: Place, body
     Ok((StatusCode::CREATED, Json(shown(&hook))).into_response())
 }
 
-pub(super) async fn show(State(shared): State<Arc<Shared>>, place: Place) -> Result<Json<Value>, Refusal> {
+pub(super) async fn show(State(shared): State<Arc<Shared>>, place: HookScope) -> Result<Json<Value>, Refusal> {
     Ok(Json(shown(&place.hook(&shared).await?)))
 }
 
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
-    place: Place,
+    place: HookScope,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let id = place.hook(&shared).await?.id;
-    let settings = body::read::<Sent>(&body)?.settings()?;
-    Ok(Json(shown(&hooks::change(&shared, place.target, id, settings).await?)))
+    let settings = body::parse::<HookBody>(&body)?.settings()?;
+    Ok(Json(shown(&hooks::update(&shared, place.target, id, settings).await?)))
 }
 
-pub(super) async fn delete(State(shared): State<Arc<Shared>>, place: Place) -> Result<StatusCode, Refusal> {
+pub(super) async fn delete(State(shared): State<Arc<Shared>>, place: HookScope) -> Result<StatusCode, Refusal> {
     let id = place.hook(&shared).await?.id;
     hooks::delete(&shared, place.target, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Always attempt 1. Bitbucket retries a failed delivery twice; the forge does not.
-pub(crate) fn delivery_headers(hook: &HookRecord, parcel: &Parcel) -> DeliveryHeaders {
+pub(crate) fn delivery_headers(hook: &HookRecord, parcel: &NewDelivery) -> DeliveryHeaders {
     let headers = BTreeMap::from([
         ("Accept", "*/*".to_owned()),
         ("Content-Type", "application/json".to_owned()),

@@ -4,7 +4,7 @@ use axum::{Json, extract::FromRequestParts, http::request::Parts};
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use pullyard_demo_forge::{rest::asked::Asked, shared::Shared};
+use pullyard_demo_forge::{rest::asked::OriginalUri, shared::Shared};
 
 const DEFAULT_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 100;
@@ -14,32 +14,33 @@ pub(crate) struct Paging {
     page: usize,
     path: String,
     /// Other query parameters, unchanged.
-    others: Vec<String>,
+    other_parameters: Vec<String>,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Paging {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let uri = parts.extensions.get::<Asked>().map_or(&parts.uri, |asked| &asked.0);
-        let mut paging = Self { length: DEFAULT_LENGTH, page: 1, path: uri.path().to_owned(), others: Vec::new() };
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |asked| &asked.0);
+        let mut paging =
+            Self { length: DEFAULT_LENGTH, page: 1, path: uri.path().to_owned(), other_parameters: Vec::new() };
         for pair in uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let number = || value.parse().ok().filter(|number: &usize| *number > 0);
             match name {
                 "pagelen" => paging.length = number().ok_or_else(|| Refusal::bad_request("Invalid pagelen"))?,
                 "page" => paging.page = number().ok_or_else(|| Refusal::bad_request("Invalid page"))?,
-                _ => paging.others.push(pair.to_owned()),
+                _ => paging.other_parameters.push(pair.to_owned()),
             }
         }
-        paging.at_most(MAX_LENGTH)?;
+        paging.check_length(MAX_LENGTH)?;
         Ok(paging)
     }
 }
 
 impl Paging {
     /// Rejects longer pages; some lists have a lower limit than `MAX_LENGTH`.
-    pub(super) fn at_most(&self, length: usize) -> Result<(), Refusal> {
+    pub(super) fn check_length(&self, length: usize) -> Result<(), Refusal> {
         if self.length > length { Err(Refusal::bad_request("Invalid pagelen")) } else { Ok(()) }
     }
 
@@ -55,7 +56,7 @@ impl Paging {
     }
 
     fn address(&self, shared: &Shared, page: usize) -> String {
-        let mut query = self.others.clone();
+        let mut query = self.other_parameters.clone();
         query.extend([format!("pagelen={}", self.length), format!("page={page}")]);
         format!("{}{}?{}", shared.url, self.path, query.join("&"))
     }

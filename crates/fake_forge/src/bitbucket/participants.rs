@@ -25,7 +25,7 @@ pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
 /// The reviewers, then the other participants by their first activity.
 pub(super) fn all(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     let mut people = reviewers(shared, pull);
-    let said = comments::of(pull, None).into_iter().map(|comment| (time(comment.created_at), comment.author));
+    let said = comments::comments_of(pull, None).into_iter().map(|comment| (time(comment.created_at), comment.author));
     let reviewed =
         pull.reviews.iter().filter_map(|review| Some((time(review.submitted_at.as_deref()?), &review.author)));
     let mut others: Vec<(String, &Account)> = said.chain(reviewed).collect();
@@ -41,7 +41,7 @@ pub(super) fn all(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
 
 pub(super) fn one(shared: &Shared, pull: &PullRecord, person: &Account) -> Value {
     let is_reviewer = pull.answered.contains(&person.id) || pull.requested.contains(&person.id);
-    let state = match pull.verdict_of(person.id).map(|review| review.state) {
+    let state = match pull.current_verdict(person.id).map(|review| review.state) {
         Some(ReviewState::Approved) => Some("approved"),
         Some(ReviewState::ChangesRequested) => Some("changes_requested"),
         _ => None,

@@ -14,27 +14,27 @@ use super::{
     caller::Caller,
     paging::Paging,
     refusal::Refusal,
-    repositories::Repository,
+    repositories::RepositoryPath,
     uuid,
 };
 use pullyard_demo_forge::{
-    access::{self, Allowed, Need},
+    access::{self, AccessDecision, Requirement},
     role::Role,
     shared::Shared,
 };
 
-pub(super) async fn of_repository(
+pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug)): Repository,
+    Path((workspace, slug)): RepositoryPath,
     Query(asked): Query<Vec<(String, String)>>,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::METADATA).await?;
-    if actor.may(&entry, Need::ADMINISTRATION).await != Allowed::Yes {
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::METADATA).await?;
+    if actor.check(&entry, Requirement::ADMINISTRATION).await != AccessDecision::Yes {
         return Err(Refusal::forbidden("Your account is not an administrator of this repository."));
     }
-    let wanted = wanted(&asked)?;
+    let wanted = parse_account_filter(&asked)?;
     let mut permissions = Vec::new();
     for member in shared.users.all() {
         let role = access::role_of(&entry, &member).await;
@@ -52,7 +52,7 @@ pub(super) async fn of_repository(
 }
 
 /// The requested account's UUID, if any.
-fn wanted(asked: &[(String, String)]) -> Result<Option<String>, Refusal> {
+fn parse_account_filter(asked: &[(String, String)]) -> Result<Option<String>, Refusal> {
     let mut wanted = None;
     for (name, value) in asked {
         match name.as_str() {

@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use super::{
     answers::{account, content, link, short_hash, short_repository, time},
-    comments, listed, participants, uuid,
+    comments, participants, pull_request_filter, uuid,
 };
 use pullyard_demo_forge::{
     record::{Pull, PullRecord},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
     users::{Account, AccountKind},
 };
@@ -18,9 +18,9 @@ fn author(pull: &PullRecord) -> Account {
 }
 
 /// A pull request in a list: without reviewers and participants.
-pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
+pub(super) fn short_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
     let record = &pull.record;
-    let html = comments::page(shared, entry, record);
+    let html = comments::page_url(shared, entry, record);
     let description = record.body.as_deref().unwrap_or_default();
     let end = |branch: &str, sha: &str| {
         json!({
@@ -40,7 +40,7 @@ pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
         "title": record.title,
         "description": description,
         "summary": content(description),
-        "state": listed::state(record),
+        "state": pull_request_filter::state(record),
         "draft": record.draft,
         "author": account(shared, &author(record)),
         "source": source,
@@ -53,7 +53,7 @@ pub(super) fn short_pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
 }
 
 /// A pull request as its own route returns it.
-pub(super) fn pull(shared: &Shared, entry: &Entry, pull: &Pull) -> Value {
+pub(super) fn pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
     let reviewers = participants::reviewers(shared, &pull.record);
     let mut shown = short_pull(shared, entry, pull);
     shown["reviewers"] = reviewers.iter().map(|reviewer| account(shared, reviewer)).collect();

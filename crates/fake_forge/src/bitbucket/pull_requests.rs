@@ -13,21 +13,21 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    body::{self, Named},
+    body::{self, AccountRef},
     caller::Caller,
-    listed::Wanted,
     paging::Paging,
     pull_answers,
+    pull_request_filter::PullRequestFilter,
     refusal::Refusal,
-    repositories::{Part, Repository},
+    repositories::{ItemPath, RepositoryPath},
     uuid,
 };
 use pullyard_demo_forge::{
-    access::{Actor, Need},
-    merging::{self, Merging, Method, Wish},
-    pulls::{self, Change, Objection, Outcome, Proposal, Touched},
+    access::{Actor, Requirement},
+    merge::{self, MergeOutcome, MergeRequest, Method},
+    pulls::{self, NewPull, Outcome, PullUpdate, Rejection, UpdateOutcome},
     record::{Pull, PullState},
-    repositories::Entry,
+    repositories::RepositoryEntry,
     shared::Shared,
 };
 
@@ -37,12 +37,12 @@ const MAX_PAGE: usize = 50;
 
 /// The body of a create or edit request.
 #[derive(Deserialize)]
-struct Sent {
+struct PullRequestBody {
     title: Option<String>,
     description: Option<String>,
     source: Option<End>,
     destination: Option<End>,
-    reviewers: Option<Vec<Named>>,
+    reviewers: Option<Vec<AccountRef>>,
     draft: Option<bool>,
 }
 
@@ -56,9 +56,9 @@ struct Branch {
     name: Option<String>,
 }
 
-impl Sent {
+impl PullRequestBody {
     fn read(body: &[u8]) -> Result<Self, Refusal> {
-        let sent: Self = body::read(body)?;
+        let sent: Self = body::parse(body)?;
         if let Some(title) = &sent.title {
             if title.trim().is_empty() {
                 return Err(Refusal::field("title", "This field is required."));
@@ -79,30 +79,30 @@ fn branch_of(end: Option<End>) -> Option<String> {
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug)): Repository,
+    Path((workspace, slug)): RepositoryPath,
     Query(asked): Query<Vec<(String, String)>>,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_READ).await?;
-    paging.at_most(MAX_PAGE)?;
-    let wanted = Wanted::parse(&asked)?;
-    let found = wanted.pick(pulls::list(&shared, &entry).await?);
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
+    paging.check_length(MAX_PAGE)?;
+    let wanted = PullRequestFilter::parse(&asked)?;
+    let found = wanted.apply(pulls::list(&shared, &entry).await?);
     Ok(paging.answer(&shared, found.iter().map(|pull| pull_answers::short_pull(&shared, &entry, pull)).collect()))
 }
 
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug)): Repository,
+    Path((workspace, slug)): RepositoryPath,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_OPEN).await?;
-    let Sent { title, description, source, destination, reviewers, draft } = Sent::read(&body)?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_OPEN).await?;
+    let PullRequestBody { title, description, source, destination, reviewers, draft } = PullRequestBody::read(&body)?;
     let title = title.ok_or_else(|| Refusal::missing("title"))?;
     let head = branch_of(source).ok_or_else(|| Refusal::missing("source"))?;
     let base = branch_of(destination).unwrap_or_else(|| entry.default_branch.clone());
-    let asked = accounts(&shared, actor.account.id, reviewers.unwrap_or_default())?;
-    let proposal = Proposal {
+    let asked = resolve_reviewers(&shared, actor.account.id, reviewers.unwrap_or_default())?;
+    let proposal = NewPull {
         title: title.clone(),
         body: description.clone(),
         head: head.clone(),
@@ -113,26 +113,26 @@ pub(super) async fn create(
         Outcome::Stored(pull) => pull,
         Outcome::Missing => return Err(Refusal::no_pull_request()),
         Outcome::Refused(objections) if objections.iter().any(is_already_open) => {
-            let change = Change { title: Some(title), body: description.map(Some), state: None };
-            brought_up_to_date(&shared, &entry, &actor, (&head, &base), change).await?
+            let change = PullUpdate { title: Some(title), body: description.map(Some), state: None };
+            update_open_pull_request(&shared, &entry, &actor, (&head, &base), change).await?
         }
-        Outcome::Refused(objections) => return Err(refused(&objections, &head, &base)),
+        Outcome::Refused(objections) => return Err(refusal(&objections, &head, &base)),
     };
-    let pull = if asked.is_empty() { pull } else { ask(&shared, &entry, pull.record.number, asked).await? };
+    let pull = if asked.is_empty() { pull } else { set_reviewers(&shared, &entry, pull.record.number, asked).await? };
     Ok((StatusCode::CREATED, Json(pull_answers::pull(&shared, &entry, &pull))).into_response())
 }
 
-fn is_already_open(objection: &Objection) -> bool {
-    matches!(objection, Objection::AlreadyOpen { .. })
+fn is_already_open(objection: &Rejection) -> bool {
+    matches!(objection, Rejection::AlreadyOpen { .. })
 }
 
 /// Updates the already open pull request, as Bitbucket does for a repeated creation.
-async fn brought_up_to_date(
+async fn update_open_pull_request(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (head, base): (&str, &str),
-    change: Change,
+    change: PullUpdate,
 ) -> Result<Box<Pull>, Refusal> {
     let all = pulls::list(shared, entry).await?;
     let open = |pull: &&Pull| {
@@ -140,31 +140,31 @@ async fn brought_up_to_date(
         record.state == PullState::Open && record.head == head && record.base == base
     };
     let number = all.iter().find(open).ok_or_else(Refusal::no_pull_request)?.record.number;
-    stored(pulls::change(shared, entry, actor, number, change).await?)
+    pull_or_refusal(pulls::update(shared, entry, actor, number, change).await?)
 }
 
-fn refused(objections: &[Objection], head: &str, base: &str) -> Refusal {
+fn refusal(objections: &[Rejection], head: &str, base: &str) -> Refusal {
     match objections.first() {
-        Some(Objection::HeadUnknown) => Refusal::field("source", &format!("branch not found: {head}")),
-        Some(Objection::BaseUnknown) => Refusal::field("destination", &format!("branch not found: {base}")),
-        Some(Objection::StateStays(reason)) => Refusal::bad_request(reason),
+        Some(Rejection::HeadUnknown) => Refusal::field("source", &format!("branch not found: {head}")),
+        Some(Rejection::BaseUnknown) => Refusal::field("destination", &format!("branch not found: {base}")),
+        Some(Rejection::CannotReopen(reason)) => Refusal::bad_request(reason),
         _ => Refusal::bad_request("There are no changes to be pulled"),
     }
 }
 
-fn stored(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
+fn pull_or_refusal(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
     match outcome {
         Outcome::Stored(pull) => Ok(pull),
         Outcome::Missing => Err(Refusal::no_pull_request()),
-        Outcome::Refused(objections) => Err(refused(&objections, "", "")),
+        Outcome::Refused(objections) => Err(refusal(&objections, "", "")),
     }
 }
 
 /// Resolves reviewers by UUID, without duplicates. The author is refused.
-fn accounts(shared: &Shared, author: u64, named: Vec<Named>) -> Result<Vec<u64>, Refusal> {
+fn resolve_reviewers(shared: &Shared, author: u64, named: Vec<AccountRef>) -> Result<Vec<u64>, Refusal> {
     let all = shared.users.all();
     let mut ids = Vec::new();
-    for Named { uuid } in named {
+    for AccountRef { uuid } in named {
         let wanted = uuid.unwrap_or_default().to_ascii_lowercase();
         let member = all.iter().find(|member| uuid::of_account(member.user.id) == wanted);
         let user = &member.ok_or_else(|| Refusal::field("reviewers", "Malformed reviewers list"))?.user;
@@ -180,20 +180,25 @@ fn accounts(shared: &Shared, author: u64, named: Vec<Named>) -> Result<Vec<u64>,
 }
 
 /// Replaces the list of reviewers.
-async fn ask(shared: &Shared, entry: &Entry, number: u64, ids: Vec<u64>) -> Result<Box<Pull>, Refusal> {
-    let changed = pulls::touch(shared, entry, number, |pull| {
+async fn set_reviewers(
+    shared: &Shared,
+    entry: &RepositoryEntry,
+    number: u64,
+    ids: Vec<u64>,
+) -> Result<Box<Pull>, Refusal> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
         let has_answered =
             |id: &u64| pull.reviews.iter().any(|review| review.author.id == *id && review.verdict().is_some());
         (pull.answered, pull.requested) = ids.into_iter().partition(has_answered);
         Ok::<_, Refusal>(())
     });
     match changed.await? {
-        Touched::Done((), pull) => Ok(pull),
-        Touched::Missing => Err(Refusal::no_pull_request()),
+        UpdateOutcome::Updated((), pull) => Ok(pull),
+        UpdateOutcome::Missing => Err(Refusal::no_pull_request()),
     }
 }
 
-pub(super) async fn find(shared: &Shared, entry: &Entry, number: &str) -> Result<Pull, Refusal> {
+pub(super) async fn find(shared: &Shared, entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {
     let number: u64 = number.parse().map_err(|_| Refusal::no_pull_request())?;
     pulls::find(shared, entry, number).await?.ok_or_else(Refusal::no_pull_request)
 }
@@ -201,9 +206,9 @@ pub(super) async fn find(shared: &Shared, entry: &Entry, number: &str) -> Result
 pub(super) async fn show(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number)): Part,
+    Path((workspace, slug, number)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_READ).await?;
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_READ).await?;
     let pull = find(&shared, &entry, &number).await?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
@@ -212,23 +217,23 @@ pub(super) async fn show(
 pub(super) async fn update(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number)): Part,
+    Path((workspace, slug, number)): ItemPath,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_CHANGE).await?;
-    let sent = Sent::read(&body)?;
-    let pull = open(&shared, &entry, &number).await?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_CHANGE).await?;
+    let sent = PullRequestBody::read(&body)?;
+    let pull = find_open(&shared, &entry, &number).await?;
     let record = &pull.record;
-    let asked = accounts(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
+    let asked = resolve_reviewers(&shared, record.author_id, sent.reviewers.unwrap_or_default())?;
     let title = sent.title.ok_or_else(|| Refusal::field("title", "This field is required."))?;
-    let change = Change { title: Some(title), body: Some(sent.description), state: None };
-    stored(pulls::change(&shared, &entry, &actor, record.number, change).await?)?;
-    let pull = ask(&shared, &entry, record.number, asked).await?;
+    let change = PullUpdate { title: Some(title), body: Some(sent.description), state: None };
+    pull_or_refusal(pulls::update(&shared, &entry, &actor, record.number, change).await?)?;
+    let pull = set_reviewers(&shared, &entry, record.number, asked).await?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
 /// An open pull request, or the refusal of a closed one.
-async fn open(shared: &Shared, entry: &Entry, number: &str) -> Result<Pull, Refusal> {
+async fn find_open(shared: &Shared, entry: &RepositoryEntry, number: &str) -> Result<Pull, Refusal> {
     let pull = find(shared, entry, number).await?;
     match pull.record.state {
         PullState::Open => Ok(pull),
@@ -239,28 +244,28 @@ async fn open(shared: &Shared, entry: &Entry, number: &str) -> Result<Pull, Refu
 pub(super) async fn decline(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number)): Part,
+    Path((workspace, slug, number)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_OPEN).await?;
-    let number = open(&shared, &entry, &number).await?.record.number;
-    let change = Change { title: None, body: None, state: Some(PullState::Closed) };
-    let pull = stored(pulls::change(&shared, &entry, &actor, number, change).await?)?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_OPEN).await?;
+    let number = find_open(&shared, &entry, &number).await?.record.number;
+    let change = PullUpdate { title: None, body: None, state: Some(PullState::Closed) };
+    let pull = pull_or_refusal(pulls::update(&shared, &entry, &actor, number, change).await?)?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))
 }
 
 pub(super) async fn merge(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number)): Part,
+    Path((workspace, slug, number)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::CONTENTS_WRITE).await?;
-    let number = open(&shared, &entry, &number).await?.record.number;
-    let wish = Wish { method: Method::Merge, title: None, message: None, sha: None };
-    match merging::merge(&shared, &entry, &actor, number, wish).await? {
-        Merging::Done { .. } => {}
-        Merging::Missing => return Err(Refusal::no_pull_request()),
-        Merging::NotMergeable(words) => return Err(Refusal::bad_request(words)),
-        Merging::Moved(words) => return Err(Refusal::conflict(words)),
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_WRITE).await?;
+    let number = find_open(&shared, &entry, &number).await?.record.number;
+    let wish = MergeRequest { method: Method::Merge, title: None, message: None, sha: None };
+    match merge::merge(&shared, &entry, &actor, number, wish).await? {
+        MergeOutcome::Merged { .. } => {}
+        MergeOutcome::Missing => return Err(Refusal::no_pull_request()),
+        MergeOutcome::NotMergeable(words) => return Err(Refusal::bad_request(words)),
+        MergeOutcome::Moved(words) => return Err(Refusal::conflict(words)),
     }
     let pull = pulls::find(&shared, &entry, number).await?.ok_or_else(Refusal::no_pull_request)?;
     Ok(Json(pull_answers::pull(&shared, &entry, &pull)))

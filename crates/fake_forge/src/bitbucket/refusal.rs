@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use pullyard_demo_forge::{
     Error,
-    access::{Level, Need},
+    access::{Level, Requirement},
     hooks, reviews,
 };
 
@@ -88,7 +88,7 @@ impl Refusal {
     }
 
     /// The token lacks a scope. The forge's tokens have roles, so the refusal names the scope that matches the need.
-    pub(super) fn lacks(need: Need) -> Self {
+    pub(super) fn missing_permission(need: Requirement) -> Self {
         let subject = match need.permission {
             "pull_requests" => "pullrequest",
             "repository_hooks" => "webhook",
@@ -144,24 +144,24 @@ impl From<Error> for Refusal {
     }
 }
 
-impl From<reviews::Objection> for Refusal {
-    fn from(objection: reviews::Objection) -> Self {
+impl From<reviews::Rejection> for Refusal {
+    fn from(objection: reviews::Rejection) -> Self {
         match objection {
-            reviews::Objection::Unprocessable(sentence) => Self::bad_request(&sentence),
-            reviews::Objection::Forbidden(_) => Self::forbidden("You do not have permission to edit this comment."),
-            reviews::Objection::NotFound => Self::no_comment(),
-            reviews::Objection::Broken(error) => error.into(),
+            reviews::Rejection::Unprocessable(sentence) => Self::bad_request(&sentence),
+            reviews::Rejection::Forbidden(_) => Self::forbidden("You do not have permission to edit this comment."),
+            reviews::Rejection::NotFound => Self::no_comment(),
+            reviews::Rejection::Internal(error) => error.into(),
         }
     }
 }
 
-impl From<hooks::Objection> for Refusal {
-    fn from(objection: hooks::Objection) -> Self {
+impl From<hooks::Rejection> for Refusal {
+    fn from(objection: hooks::Rejection) -> Self {
         match objection {
-            hooks::Objection::Invalid(field, words) => Self::field(field, &words),
-            hooks::Objection::Exists => Self::conflict("There is such a webhook already."),
-            hooks::Objection::NotFound => Self::no_hook(),
-            hooks::Objection::Broken(error) => error.into(),
+            hooks::Rejection::Invalid(field, words) => Self::field(field, &words),
+            hooks::Rejection::Exists => Self::conflict("There is such a webhook already."),
+            hooks::Rejection::NotFound => Self::no_hook(),
+            hooks::Rejection::Internal(error) => error.into(),
         }
     }
 }

@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use pullyard_demo_forge::{
     access::Actor,
-    notes,
+    issue_comments,
     pulls::{self},
     record::{LineCommentRecord, Pull, ReviewRecord},
-    replies::on_a_line,
-    repositories::Entry,
-    reviews::Objection,
+    replies::create_line_reply,
+    repositories::RepositoryEntry,
+    reviews::Rejection,
     shared::Shared,
 };
 
 /// Creates a reply and returns its id.
-pub(crate) async fn to_any(
+pub(crate) async fn create_reply(
     shared: &Arc<Shared>,
-    entry: &Entry,
+    entry: &RepositoryEntry,
     actor: &Actor,
     (number, parent): (u64, u64),
     body: String,
-) -> Result<(u64, Box<Pull>), Objection> {
-    let record = pulls::find(shared, entry, number).await?.ok_or(Objection::NotFound)?.record;
+) -> Result<(u64, Box<Pull>), Rejection> {
+    let record = pulls::find(shared, entry, number).await?.ok_or(Rejection::NotFound)?.record;
     let thread = record.comments.iter().find(|comment| comment.id == parent).map(LineCommentRecord::thread);
     if let Some(thread) = thread {
         let of = (number, thread, Some(parent));
-        let (comment, pull) = on_a_line(shared, entry, actor, of, body).await?;
+        let (comment, pull) = create_line_reply(shared, entry, actor, of, body).await?;
         return Ok((comment.id, pull));
     }
     // A review body is a comment in Bitbucket's API.
@@ -33,8 +33,8 @@ pub(crate) async fn to_any(
     let is_there = record.notes.iter().any(|note| note.id == parent)
         || record.reviews.iter().any(|review| review.id == parent && is_summary(review));
     if !is_there {
-        return Err(Objection::NotFound);
+        return Err(Rejection::NotFound);
     }
-    let (note, pull) = notes::write_below(shared, entry, actor, (number, Some(parent)), body).await?;
+    let (note, pull) = issue_comments::create_reply(shared, entry, actor, (number, Some(parent)), body).await?;
     Ok((note.id, pull))
 }

@@ -9,10 +9,10 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{answers, caller::Caller, refusal::Refusal};
-use pullyard_demo_forge::{access::Need, shared::Shared, users::AccountKind};
+use pullyard_demo_forge::{access::Requirement, shared::Shared, users::AccountKind};
 
-pub(super) type Repository = Path<(String, String)>;
-pub(super) type Part = Path<(String, String, String)>;
+pub(super) type RepositoryPath = Path<(String, String)>;
+pub(super) type ItemPath = Path<(String, String, String)>;
 
 pub(super) async fn own_account(State(shared): State<Arc<Shared>>, caller: Caller) -> Result<Json<Value>, Refusal> {
     let account = caller.actor()?.account;
@@ -26,18 +26,18 @@ pub(super) async fn own_account(State(shared): State<Arc<Shared>>, caller: Calle
 pub(super) async fn repository(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug)): Repository,
+    Path((workspace, slug)): RepositoryPath,
 ) -> Result<Json<Value>, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::METADATA).await?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::METADATA).await?;
     Ok(Json(answers::repository(&shared, &entry, &actor.account)))
 }
 
 pub(super) async fn branch(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, name)): Part,
+    Path((workspace, slug, name)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::CONTENTS_READ).await?;
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_READ).await?;
     let git_dir = entry.git_dir();
     let branches = shared.git.branches(&git_dir).await?;
     let sha = branches.get(&name).ok_or_else(|| Refusal::no_branch(&name))?;
@@ -50,12 +50,12 @@ pub(super) async fn branch(
 pub(super) async fn commit(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, named)): Part,
+    Path((workspace, slug, named)): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::CONTENTS_READ).await?;
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::CONTENTS_READ).await?;
     let git_dir = entry.git_dir();
     let missing = || Refusal::no_commit(&named);
-    let sha = shared.git.whole_id(&git_dir, &named).await?.ok_or_else(missing)?;
+    let sha = shared.git.resolve_commit(&git_dir, &named).await?.ok_or_else(missing)?;
     let commit = shared.git.commit(&git_dir, &sha).await?.ok_or_else(missing)?;
     Ok(Json(answers::commit(&commit)))
 }

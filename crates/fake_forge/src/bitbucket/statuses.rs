@@ -12,8 +12,8 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{body, caller::Caller, paging::Paging, refusal::Refusal, repositories::Part};
-use pullyard_demo_forge::{access::Need, record::StatusRecord, repositories::Entry, shared::Shared};
+use super::{body, caller::Caller, paging::Paging, refusal::Refusal, repositories::ItemPath};
+use pullyard_demo_forge::{access::Requirement, record::StatusRecord, repositories::RepositoryEntry, shared::Shared};
 
 const MAX_KEY_CHARACTERS: usize = 40;
 
@@ -22,7 +22,7 @@ const STATES: [(&str, &str); 4] =
     [("INPROGRESS", "pending"), ("SUCCESSFUL", "success"), ("FAILED", "failure"), ("STOPPED", "error")];
 
 #[derive(Deserialize)]
-struct New {
+struct StatusBody {
     key: Option<String>,
     state: Option<String>,
     name: Option<String>,
@@ -31,7 +31,7 @@ struct New {
     refname: Option<String>,
 }
 
-fn shown(status: &StatusRecord) -> Value {
+fn status_json(status: &StatusRecord) -> Value {
     let state = STATES.iter().find(|(_, kept)| *kept == status.state).map_or("INPROGRESS", |(state, _)| *state);
     json!({
         "type": "build",
@@ -45,29 +45,29 @@ fn shown(status: &StatusRecord) -> Value {
     })
 }
 
-async fn whole_id(shared: &Shared, entry: &Entry, named: &str) -> Result<String, Refusal> {
-    let found = shared.git.whole_id(&entry.git_dir(), named).await?;
+async fn full_commit_id(shared: &Shared, entry: &RepositoryEntry, named: &str) -> Result<String, Refusal> {
+    let found = shared.git.resolve_commit(&entry.git_dir(), named).await?;
     found.ok_or_else(|| Refusal::no_commit(named))
 }
 
 pub(super) async fn create(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, commit)): Part,
+    Path((workspace, slug, commit)): ItemPath,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::STATUSES_WRITE).await?;
-    let New { key, state, name, url, description, refname } = body::read(&body)?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::STATUSES_WRITE).await?;
+    let StatusBody { key, state, name, url, description, refname } = body::parse(&body)?;
     let key = key.filter(|key| !key.is_empty()).ok_or_else(|| Refusal::missing("key"))?;
     let length = key.chars().count();
     if length > MAX_KEY_CHARACTERS {
         let words = format!("Ensure this value has at most {MAX_KEY_CHARACTERS} characters (it has {length}).");
         return Err(Refusal::field("key", &words));
     }
-    let state = kept_state(&state.ok_or_else(|| Refusal::missing("state"))?)?;
+    let state = github_state(&state.ok_or_else(|| Refusal::missing("state"))?)?;
     let url = url.ok_or_else(|| Refusal::missing("url"))?;
     check_url(&url)?;
-    let sha = whole_id(&shared, &entry, &commit).await?;
+    let sha = full_commit_id(&shared, &entry, &commit).await?;
     let status = StatusRecord {
         id: shared.ids.next()?,
         sha,
@@ -81,32 +81,32 @@ pub(super) async fn create(
         refname,
     };
     replace(&entry, &status).await?;
-    Ok((StatusCode::CREATED, Json(shown(&status))).into_response())
+    Ok((StatusCode::CREATED, Json(status_json(&status))).into_response())
 }
 
 pub(super) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, commit)): Part,
+    Path((workspace, slug, commit)): ItemPath,
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
-    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Need::STATUSES_READ).await?;
-    let sha = whole_id(&shared, &entry, &commit).await?;
+    let (_, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::STATUSES_READ).await?;
+    let sha = full_commit_id(&shared, &entry, &commit).await?;
     let record = entry.record.lock().await;
     let newest = record.newest_statuses(&sha).into_iter();
-    Ok(paging.answer(&shared, newest.map(shown).collect()))
+    Ok(paging.answer(&shared, newest.map(status_json).collect()))
 }
 
 /// Writes: the repository's record, without earlier statuses of this key.
-async fn replace(entry: &Entry, status: &StatusRecord) -> Result<(), Refusal> {
+async fn replace(entry: &RepositoryEntry, status: &StatusRecord) -> Result<(), Refusal> {
     let mut record = entry.record.lock().await;
     let mut changed = record.clone();
     changed.statuses.retain(|known| (&known.sha, &known.context) != (&status.sha, &status.context));
     changed.statuses.push(status.clone());
-    Ok(entry.replace(&mut record, changed).await?)
+    Ok(entry.save(&mut record, changed).await?)
 }
 
-fn kept_state(state: &str) -> Result<String, Refusal> {
+fn github_state(state: &str) -> Result<String, Refusal> {
     let kept = STATES.iter().find(|(known, _)| *known == state).map(|(_, kept)| (*kept).to_owned());
     kept.ok_or_else(|| Refusal::field("state", &format!("\"{state}\" is not a valid choice.")))
 }

@@ -9,22 +9,22 @@ use axum::{
 
 use super::{
     caller::Caller,
-    conversation::{One, parse},
+    conversation::{CommentPath, parse_comment_id},
     deletions, pull_requests,
     refusal::Refusal,
 };
-use pullyard_demo_forge::{access::Need, reviews::Objection, shared::Shared};
+use pullyard_demo_forge::{access::Requirement, reviews::Rejection, shared::Shared};
 
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path((workspace, slug, number, id)): One,
+    Path((workspace, slug, number, id)): CommentPath,
 ) -> Result<StatusCode, Refusal> {
-    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Need::PULLS_WRITE).await?;
+    let (actor, entry) = caller.repository(&shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
     let number = pull_requests::find(&shared, &entry, &number).await?.record.number;
-    match deletions::delete(&shared, &entry, &actor, (number, parse(&id)?)).await {
+    match deletions::delete(&shared, &entry, &actor, (number, parse_comment_id(&id)?)).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(Objection::Forbidden(_)) => Err(Refusal::forbidden("You do not have permission to delete this comment.")),
+        Err(Rejection::Forbidden(_)) => Err(Refusal::forbidden("You do not have permission to delete this comment.")),
         Err(other) => Err(other.into()),
     }
 }

@@ -3,19 +3,19 @@
 use sha2::{Digest as _, Sha256};
 
 pub(super) fn of_repository(id: u64) -> String {
-    braced("repository", id)
+    derive_uuid("repository", id)
 }
 
 pub(super) fn of_account(id: u64) -> String {
-    braced("account", id)
+    derive_uuid("account", id)
 }
 
 pub(super) fn of_hook(id: u64) -> String {
-    braced("hook", id)
+    derive_uuid("hook", id)
 }
 
 /// UUID version 8, which allows custom bits, in braces as on Bitbucket.
-fn braced(kind: &str, id: u64) -> String {
+fn derive_uuid(kind: &str, id: u64) -> String {
     let digest = Sha256::digest(format!("{kind}:{id}"));
     let bits = digest.iter().take(16).fold(0_u128, |bits, byte| (bits << 8) | u128::from(*byte));
     let bits = (bits & !(0xf_u128 << 76)) | (0x8_u128 << 76);

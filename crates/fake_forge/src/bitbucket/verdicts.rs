@@ -10,66 +10,66 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{caller::Caller, participants, pull_requests, refusal::Refusal, repositories::Part};
+use super::{caller::Caller, participants, pull_requests, refusal::Refusal, repositories::ItemPath};
 use pullyard_demo_forge::{
-    access::{Actor, Need},
+    access::{Actor, Requirement},
     events,
-    pulls::{self, Touched},
+    pulls::{self, UpdateOutcome},
     record::{Pull, PullRecord, PullState, ReviewRecord},
-    repositories::Entry,
-    reviews::{Verdict, announce},
+    repositories::RepositoryEntry,
+    reviews::{Verdict, publish},
     shared::Shared,
 };
 
-type Named = (String, String, String);
+type PullRequestPath = (String, String, String);
 
 pub(super) async fn approve(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path(named): Part,
+    Path(named): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
-    give(&shared, caller, named, Verdict::Approve).await
+    give_verdict(&shared, caller, named, Verdict::Approve).await
 }
 
 pub(super) async fn unapprove(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path(named): Part,
+    Path(named): ItemPath,
 ) -> Result<StatusCode, Refusal> {
-    withdraw(&shared, caller, named, Verdict::Approve).await
+    withdraw_verdict(&shared, caller, named, Verdict::Approve).await
 }
 
 pub(super) async fn request_changes(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path(named): Part,
+    Path(named): ItemPath,
 ) -> Result<Json<Value>, Refusal> {
-    give(&shared, caller, named, Verdict::RequestChanges).await
+    give_verdict(&shared, caller, named, Verdict::RequestChanges).await
 }
 
 pub(super) async fn withdraw_request(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
-    Path(named): Part,
+    Path(named): ItemPath,
 ) -> Result<StatusCode, Refusal> {
-    withdraw(&shared, caller, named, Verdict::RequestChanges).await
+    withdraw_verdict(&shared, caller, named, Verdict::RequestChanges).await
 }
 
 /// Authorizes the caller and finds the pull request.
-async fn asked(
+async fn authorize(
     shared: &Shared,
     caller: Caller,
-    (workspace, slug, number): Named,
-) -> Result<(Actor, Arc<Entry>, Pull), Refusal> {
-    let (actor, entry) = caller.repository(shared, (&workspace, &slug), Need::PULLS_WRITE).await?;
+    (workspace, slug, number): PullRequestPath,
+) -> Result<(Actor, Arc<RepositoryEntry>, Pull), Refusal> {
+    let (actor, entry) = caller.repository(shared, (&workspace, &slug), Requirement::PULLS_WRITE).await?;
     let pull = pull_requests::find(shared, &entry, &number).await?;
     Ok((actor, entry, pull))
 }
 
-fn done<T>(touched: Touched<T>) -> Result<(T, Box<Pull>), Refusal> {
+fn touched_or_missing<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), Refusal> {
     match touched {
-        Touched::Done(value, pull) => Ok((value, pull)),
-        Touched::Missing => Err(Refusal::no_pull_request()),
+        UpdateOutcome::Updated(value, pull) => Ok((value, pull)),
+        UpdateOutcome::Missing => Err(Refusal::no_pull_request()),
     }
 }
 
@@ -81,7 +81,7 @@ fn check_open(pull: &PullRecord) -> Result<(), Refusal> {
 }
 
 fn is_given(pull: &PullRecord, actor: &Actor, verdict: Verdict) -> bool {
-    pull.verdict_of(actor.account.id).is_some_and(|review| review.state == verdict.state())
+    pull.current_verdict(actor.account.id).is_some_and(|review| review.state == verdict.state())
 }
 
 fn named(verdict: Verdict) -> &'static str {
@@ -94,10 +94,15 @@ fn named(verdict: Verdict) -> &'static str {
 /// Gives a verdict, which replaces the account's earlier one.
 /// Observed on Bitbucket: a second approval is a conflict. Assumed: a second change request is one too, and withdrawing
 /// an absent verdict is 404. Documented: a verdict on a merged pull request is 400.
-async fn give(shared: &Arc<Shared>, caller: Caller, path: Named, verdict: Verdict) -> Result<Json<Value>, Refusal> {
-    let (actor, entry, Pull { record, head_sha, .. }) = asked(shared, caller, path).await?;
+async fn give_verdict(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    path: PullRequestPath,
+    verdict: Verdict,
+) -> Result<Json<Value>, Refusal> {
+    let (actor, entry, Pull { record, head_sha, .. }) = authorize(shared, caller, path).await?;
     let id = shared.ids.next()?;
-    let changed = pulls::touch(shared, &entry, record.number, |pull| {
+    let changed = pulls::update_record(shared, &entry, record.number, |pull| {
         check_open(pull)?;
         if pull.author_id == actor.account.id {
             let words = "the demo forge takes no verdict of whoever opened the pull request";
@@ -106,7 +111,7 @@ async fn give(shared: &Arc<Shared>, caller: Caller, path: Named, verdict: Verdic
         if is_given(pull, &actor, verdict) {
             return Err(Refusal::conflict(&format!("You already {} this pull request.", named(verdict))));
         }
-        let now = shared.clock.moment();
+        let now = shared.clock.now_unique();
         let review = ReviewRecord {
             id,
             author: actor.account.clone(),
@@ -118,22 +123,27 @@ async fn give(shared: &Arc<Shared>, caller: Caller, path: Named, verdict: Verdic
             dismissed: None,
         };
         pull.reviews.push(review.clone());
-        pull.take_answer(actor.account.id);
+        pull.complete_review_request(actor.account.id);
         Ok(review)
     });
-    let (review, pull) = done(changed.await?)?;
-    announce(shared, &entry, &actor, &pull, &review).await;
+    let (review, pull) = touched_or_missing(changed.await?)?;
+    publish(shared, &entry, &actor, &pull, &review).await;
     Ok(Json(participants::one(shared, &pull.record, &actor.account)))
 }
 
-async fn withdraw(shared: &Arc<Shared>, caller: Caller, path: Named, verdict: Verdict) -> Result<StatusCode, Refusal> {
-    let (actor, entry, pull) = asked(shared, caller, path).await?;
-    let changed = pulls::touch(shared, &entry, pull.record.number, |pull| {
+async fn withdraw_verdict(
+    shared: &Arc<Shared>,
+    caller: Caller,
+    path: PullRequestPath,
+    verdict: Verdict,
+) -> Result<StatusCode, Refusal> {
+    let (actor, entry, pull) = authorize(shared, caller, path).await?;
+    let changed = pulls::update_record(shared, &entry, pull.record.number, |pull| {
         check_open(pull)?;
         if !is_given(pull, &actor, verdict) {
             return Err(Refusal::not_found(&format!("You haven't {} this pull request.", named(verdict))));
         }
-        let now = shared.clock.moment();
+        let now = shared.clock.now_unique();
         let mut dismissed = Vec::new();
         // Through GitHub's API an account may give the same verdict several times.
         let given =
@@ -144,9 +154,9 @@ async fn withdraw(shared: &Arc<Shared>, caller: Caller, path: Named, verdict: Ve
         }
         Ok(dismissed)
     });
-    let (dismissed, pull) = done(changed.await?)?;
+    let (dismissed, pull) = touched_or_missing(changed.await?)?;
     for review in &dismissed {
-        events::review(shared, &entry, &actor, &pull, review, ("dismissed", json!({}))).await;
+        events::publish_review(shared, &entry, &actor, &pull, review, ("dismissed", json!({}))).await;
     }
     Ok(StatusCode::NO_CONTENT)
 }

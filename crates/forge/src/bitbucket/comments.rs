@@ -8,45 +8,45 @@ use serde_json::{Value, json};
 
 use super::{
     Bitbucket,
-    answers::{AccountAnswer, PageLinkAnswer},
+    responses::{AccountResponse, PageLinkResponse},
 };
-use crate::{Comment, Error, Listed, Time, call::Tries, names::RepositoryName};
+use crate::{Comment, Error, Listing, Time, http_client::RetryPolicy, names::RepositoryName};
 
 const PER_PAGE: &str = "100";
 
 #[derive(Deserialize)]
-pub(super) struct CommentAnswer {
+pub(super) struct CommentResponse {
     pub(super) id: u64,
     pub(super) created_on: Time,
     pub(super) updated_on: Option<Time>,
-    content: Option<ContentAnswer>,
-    pub(super) user: Option<AccountAnswer>,
+    content: Option<ContentResponse>,
+    pub(super) user: Option<AccountResponse>,
     /// Deleted comments with replies are still listed.
     #[serde(default)]
     deleted: bool,
     /// Part of an unsubmitted review; visible only to its author.
     #[serde(default)]
     pending: bool,
-    parent: Option<ParentAnswer>,
+    parent: Option<ParentResponse>,
     /// Position on a line or a file; `None` for a comment on the whole pull request.
-    inline: Option<InlineAnswer>,
+    inline: Option<InlineResponse>,
     resolution: Option<IgnoredAny>,
     #[serde(default)]
-    pub(super) links: PageLinkAnswer,
+    pub(super) links: PageLinkResponse,
 }
 
 #[derive(Deserialize)]
-struct ContentAnswer {
+struct ContentResponse {
     raw: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct ParentAnswer {
+struct ParentResponse {
     id: u64,
 }
 
 #[derive(Clone, Deserialize)]
-pub(super) struct InlineAnswer {
+pub(super) struct InlineResponse {
     #[serde(default)]
     pub(super) path: String,
     /// The only or last line before the change.
@@ -58,8 +58,8 @@ pub(super) struct InlineAnswer {
     pub(super) outdated: Option<bool>,
 }
 
-impl CommentAnswer {
-    pub(super) fn is_there(&self) -> bool {
+impl CommentResponse {
+    pub(super) fn is_visible(&self) -> bool {
         !self.deleted && !self.pending
     }
 
@@ -68,12 +68,12 @@ impl CommentAnswer {
     }
 }
 
-impl From<CommentAnswer> for Comment {
-    fn from(answer: CommentAnswer) -> Self {
+impl From<CommentResponse> for Comment {
+    fn from(answer: CommentResponse) -> Self {
         Self {
             id: answer.id,
             body: answer.text().to_owned(),
-            author: answer.user.as_ref().and_then(AccountAnswer::actor),
+            author: answer.user.as_ref().and_then(AccountResponse::actor),
             created_at: answer.created_on,
             updated_at: answer.updated_on.unwrap_or(answer.created_on),
             url: answer.links.url(),
@@ -81,17 +81,17 @@ impl From<CommentAnswer> for Comment {
     }
 }
 
-pub(super) struct Beginning {
+pub(super) struct ThreadStart {
     pub(super) id: u64,
     /// Position of the thread; `None` for the whole pull request.
-    pub(super) inline: Option<InlineAnswer>,
+    pub(super) inline: Option<InlineResponse>,
     pub(super) resolved: bool,
 }
 
 /// Maps comment ids to the first comments of their threads. A reply may answer a reply and may omit the position.
-pub(super) fn beginnings(all: &[CommentAnswer]) -> HashMap<u64, Beginning> {
-    let by_id: HashMap<u64, &CommentAnswer> = all.iter().map(|comment| (comment.id, comment)).collect();
-    let beginning = |comment: &CommentAnswer| {
+pub(super) fn thread_starts(all: &[CommentResponse]) -> HashMap<u64, ThreadStart> {
+    let by_id: HashMap<u64, &CommentResponse> = all.iter().map(|comment| (comment.id, comment)).collect();
+    let beginning = |comment: &CommentResponse| {
         let (mut id, mut inline) = (comment.id, comment.inline.as_ref());
         let (mut resolved, mut parent) = (comment.resolution.is_some(), comment.parent.as_ref());
         // The number of comments limits the loop in case parents form a cycle.
@@ -104,7 +104,7 @@ pub(super) fn beginnings(all: &[CommentAnswer]) -> HashMap<u64, Beginning> {
             resolved |= above.is_some_and(|above| above.resolution.is_some());
             parent = above.and_then(|above| above.parent.as_ref());
         }
-        Beginning { id, inline: inline.cloned(), resolved }
+        ThreadStart { id, inline: inline.cloned(), resolved }
     };
     all.iter().map(|comment| (comment.id, beginning(comment))).collect()
 }
@@ -112,34 +112,35 @@ pub(super) fn beginnings(all: &[CommentAnswer]) -> HashMap<u64, Beginning> {
 impl Bitbucket {
     /// Lists all comments, oldest first.
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
-    pub(super) async fn all_comments(&self, full_name: &str, number: u64) -> Result<Listed<CommentAnswer>, Error> {
-        let address = self.comments_address(full_name, number)?;
+    pub(super) async fn all_comments(&self, full_name: &str, number: u64) -> Result<Listing<CommentResponse>, Error> {
+        let address = self.comments_url(full_name, number)?;
         let what = format!("the comments of pull request {number} of {full_name}");
         self.client.list(address, &what, PER_PAGE).await
     }
 
-    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
+    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
         let all = self.all_comments(full_name, number).await?;
-        let beginnings = beginnings(&all.found);
-        let is_below = |comment: &CommentAnswer| {
+        let beginnings = thread_starts(&all.items);
+        let is_below = |comment: &CommentResponse| {
             let is_on_a_line = beginnings.get(&comment.id).is_some_and(|beginning| beginning.inline.is_some());
-            comment.is_there() && !is_on_a_line
+            comment.is_visible() && !is_on_a_line
         };
         Ok(all.filter_map(|comment| is_below(&comment).then(|| comment.into())))
     }
 
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
-        let address = self.comments_address(full_name, number)?;
+        let address = self.comments_url(full_name, number)?;
         let what = format!("pull request {number} of {full_name}");
-        let answer: CommentAnswer = self.client.post(address, &what, &written(body)).await?;
+        let answer: CommentResponse = self.client.post(address, &what, &comment_body(body)).await?;
         Ok(answer.into())
     }
 
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         let segments = ["pullrequests", &number.to_string(), "comments", &comment.to_string()];
-        let address = self.address(RepositoryName::parse(full_name)?, &segments);
+        let address = self.url(RepositoryName::parse(full_name)?, &segments);
         let what = format!("comment {comment} of pull request {number} of {full_name}");
-        let answer: CommentAnswer = self.client.send(Method::PUT, address, &what, &written(body), Tries::Three).await?;
+        let answer: CommentResponse =
+            self.client.send(Method::PUT, address, &what, &comment_body(body), RetryPolicy::Retry).await?;
         // Bitbucket returns deleted comments and accepts edits of them.
         match answer.deleted {
             true => Err(Error::NotFound { what, message: "it was deleted".to_owned() }),
@@ -147,12 +148,12 @@ impl Bitbucket {
         }
     }
 
-    pub(super) fn comments_address(&self, full_name: &str, number: u64) -> Result<Url, Error> {
+    pub(super) fn comments_url(&self, full_name: &str, number: u64) -> Result<Url, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        Ok(self.address(repository, &["pullrequests", &number.to_string(), "comments"]))
+        Ok(self.url(repository, &["pullrequests", &number.to_string(), "comments"]))
     }
 }
 
-pub(super) fn written(text: &str) -> Value {
+pub(super) fn comment_body(text: &str) -> Value {
     json!({ "content": { "raw": text } })
 }

@@ -4,10 +4,10 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Bitbucket, id_of};
+use super::{Bitbucket, uuid_to_id};
 use crate::{
-    Error, Hook, HookScope, HookSettings, Listed,
-    call::Tries,
+    Error, Hook, HookScope, HookSettings, Listing,
+    http_client::RetryPolicy,
     names::{RepositoryName, account_name},
 };
 
@@ -16,7 +16,7 @@ const PER_PAGE: &str = "100";
 const DESCRIPTION: &str = "Pullyard";
 
 #[derive(Deserialize)]
-struct HookAnswer {
+struct HookResponse {
     uuid: String,
     url: Option<String>,
     description: Option<String>,
@@ -29,10 +29,10 @@ struct HookAnswer {
     skip_cert_verification: Option<bool>,
 }
 
-impl From<HookAnswer> for Hook {
-    fn from(answer: HookAnswer) -> Self {
+impl From<HookResponse> for Hook {
+    fn from(answer: HookResponse) -> Self {
         Self {
-            id: id_of(&answer.uuid),
+            id: uuid_to_id(&answer.uuid),
             url: answer.url.unwrap_or_default(),
             events: answer.events,
             active: answer.active,
@@ -44,13 +44,13 @@ impl From<HookAnswer> for Hook {
     }
 }
 
-enum Place<'a> {
+enum HookOwner<'a> {
     Repository(RepositoryName<'a>),
     Workspace(&'a str),
 }
 
-impl<'a> Place<'a> {
-    fn of(scope: &'a HookScope) -> Result<Self, Error> {
+impl<'a> HookOwner<'a> {
+    fn from_scope(scope: &'a HookScope) -> Result<Self, Error> {
         match scope {
             HookScope::Repository(full_name) => Ok(Self::Repository(RepositoryName::parse(full_name)?)),
             HookScope::Organisation(name) => Ok(Self::Workspace(account_name(name)?)),
@@ -58,7 +58,7 @@ impl<'a> Place<'a> {
         }
     }
 
-    fn what(&self) -> String {
+    fn description(&self) -> String {
         match self {
             Self::Repository(RepositoryName { owner, name }) => format!("the hooks of {owner}/{name}"),
             Self::Workspace(name) => format!("the hooks of {name}"),
@@ -67,46 +67,47 @@ impl<'a> Place<'a> {
 }
 
 impl Bitbucket {
-    fn hook_address(&self, place: &Place<'_>, uuid: Option<&str>) -> Url {
+    fn hook_url(&self, place: &HookOwner<'_>, uuid: Option<&str>) -> Url {
         let mut segments = match place {
-            Place::Repository(RepositoryName { owner, name }) => vec!["repositories", owner, name, "hooks"],
-            Place::Workspace(name) => vec!["workspaces", name, "hooks"],
+            HookOwner::Repository(RepositoryName { owner, name }) => vec!["repositories", owner, name, "hooks"],
+            HookOwner::Workspace(name) => vec!["workspaces", name, "hooks"],
         };
         segments.extend(uuid);
-        self.client.address(&segments)
+        self.client.url(&segments)
     }
 
-    async fn all_hooks(&self, place: &Place<'_>) -> Result<Listed<HookAnswer>, Error> {
-        self.client.list(self.hook_address(place, None), &place.what(), PER_PAGE).await
+    async fn all_hooks(&self, place: &HookOwner<'_>) -> Result<Listing<HookResponse>, Error> {
+        self.client.list(self.hook_url(place, None), &place.description(), PER_PAGE).await
     }
 
     /// Searches the list, because the API requires the UUID and we store its hash.
-    async fn hook(&self, place: &Place<'_>, hook: u64) -> Result<HookAnswer, Error> {
-        let all = self.all_hooks(place).await?.found;
-        all.into_iter()
-            .find(|one| id_of(&one.uuid) == hook)
-            .ok_or_else(|| Error::NotFound { what: place.what(), message: format!("no webhook has the id {hook}") })
+    async fn find_hook(&self, place: &HookOwner<'_>, hook: u64) -> Result<HookResponse, Error> {
+        let all = self.all_hooks(place).await?.items;
+        all.into_iter().find(|one| uuid_to_id(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
+            what: place.description(),
+            message: format!("no webhook has the id {hook}"),
+        })
     }
 
-    pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
-        let all = self.all_hooks(&Place::of(scope)?).await?;
+    pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
+        let all = self.all_hooks(&HookOwner::from_scope(scope)?).await?;
         Ok(all.filter_map(|answer| Some(answer.into())))
     }
 
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = Place::of(scope)?;
-        let body = whole(settings)?;
-        let answer: HookAnswer = self.client.post(self.hook_address(&place, None), &place.what(), &body).await?;
+        let place = HookOwner::from_scope(scope)?;
+        let body = to_body(settings)?;
+        let answer: HookResponse = self.client.post(self.hook_url(&place, None), &place.description(), &body).await?;
         Ok(answer.into())
     }
 
     /// Preserves the description of the webhook.
     /// Source: `PUT /repositories/{workspace}/{repo_slug}/hooks/{uid}`, `PUT /workspaces/{workspace}/hooks/{uid}`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = Place::of(scope)?;
+        let place = HookOwner::from_scope(scope)?;
         // Validate the secret before the first call.
-        let mut body = whole(settings)?;
-        let there = self.hook(&place, hook).await?;
+        let mut body = to_body(settings)?;
+        let there = self.find_hook(&place, hook).await?;
         if let Some(description) = there.description.filter(|description| !description.trim().is_empty()) {
             body["description"] = description.into();
         }
@@ -114,29 +115,34 @@ impl Bitbucket {
         if there.skip_cert_verification.is_some() {
             body["skip_cert_verification"] = false.into();
         }
-        let address = self.hook_address(&place, Some(&there.uuid));
-        let answer: HookAnswer = self.client.send(Method::PUT, address, &place.what(), &body, Tries::Three).await?;
+        let address = self.hook_url(&place, Some(&there.uuid));
+        let answer: HookResponse =
+            self.client.send(Method::PUT, address, &place.description(), &body, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
-        let place = Place::of(scope)?;
-        let there = match self.hook(&place, hook).await {
+        let place = HookOwner::from_scope(scope)?;
+        let there = match self.find_hook(&place, hook).await {
             Ok(there) => there,
             Err(Error::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let address = self.hook_address(&place, Some(&there.uuid));
-        match self.client.order(Method::DELETE, address, &place.what(), Tries::Three).await {
+        let address = self.hook_url(&place, Some(&there.uuid));
+        match self
+            .client
+            .send_ignoring_response(Method::DELETE, address, &place.description(), RetryPolicy::Retry)
+            .await
+        {
             Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
     }
 }
 
-fn whole(settings: &HookSettings) -> Result<Value, Error> {
+fn to_body(settings: &HookSettings) -> Result<Value, Error> {
     let refused = || Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() };
-    let secret = settings.secret.text().ok_or_else(refused)?;
+    let secret = settings.secret.as_str().ok_or_else(refused)?;
     Ok(json!({
         "description": DESCRIPTION,
         "url": settings.url,

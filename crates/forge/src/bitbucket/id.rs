@@ -5,30 +5,30 @@ use sha2::{Digest as _, Sha256};
 use crate::Time;
 
 /// Largest integer that every JSON parser reads exactly.
-const LARGEST: u64 = (1 << 53) - 1;
+const MAX_ID: u64 = (1 << 53) - 1;
 
 /// The first eight bytes of the SHA-256 of the normalised UUID, reduced below 2^53.
-pub(crate) fn id_of(uuid: &str) -> u64 {
-    number(Sha256::digest(plain(uuid).as_bytes()).iter())
+pub(crate) fn uuid_to_id(uuid: &str) -> u64 {
+    hash_to_id(Sha256::digest(normalize_uuid(uuid).as_bytes()).iter())
 }
 
 /// Derives the id of a verdict, which Bitbucket does not number. Webhooks and the activity yield the same id.
 /// Unique within the pull request; below 2^53.
 pub(crate) fn review_id(pull_request: u64, account_uuid: &str, date: Time) -> u64 {
     let mut hash = Sha256::new();
-    for part in [pull_request.to_string(), plain(account_uuid), date.millis().to_string()] {
+    for part in [pull_request.to_string(), normalize_uuid(account_uuid), date.millis().to_string()] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part.as_bytes());
     }
-    number(hash.finalize().iter())
+    hash_to_id(hash.finalize().iter())
 }
 
-fn plain(uuid: &str) -> String {
+fn normalize_uuid(uuid: &str) -> String {
     uuid.trim().trim_start_matches('{').trim_end_matches('}').to_ascii_lowercase()
 }
 
-fn number<'a>(hash: impl Iterator<Item = &'a u8>) -> u64 {
-    hash.take(8).fold(0_u64, |id, byte| (id << 8) | u64::from(*byte)) & LARGEST
+fn hash_to_id<'a>(hash: impl Iterator<Item = &'a u8>) -> u64 {
+    hash.take(8).fold(0_u64, |id, byte| (id << 8) | u64::from(*byte)) & MAX_ID
 }
 
 #[cfg(test)]
@@ -41,15 +41,15 @@ mod tests {
         for written in
             [uuid.to_owned(), format!("{{{uuid}}}"), uuid.to_uppercase(), format!("{{{}}}", uuid.to_uppercase())]
         {
-            assert_eq!(id_of(&written), 5_113_867_703_429_015, "{written}");
+            assert_eq!(uuid_to_id(&written), 5_113_867_703_429_015, "{written}");
         }
-        assert_ne!(id_of("1fef5fec-1660-40e2-ac86-735082b94b75"), id_of(uuid));
+        assert_ne!(uuid_to_id("1fef5fec-1660-40e2-ac86-735082b94b75"), uuid_to_id(uuid));
     }
 
     #[test]
     fn ids_stay_below_2_to_the_53() {
         for n in 0..1_000 {
-            assert!(id_of(&format!("{{{n:032x}}}")) < 1 << 53);
+            assert!(uuid_to_id(&format!("{{{n:032x}}}")) < 1 << 53);
             assert!(review_id(n, "{1}", Time::from_millis(1)) < 1 << 53);
         }
     }

@@ -4,10 +4,10 @@ use reqwest::Url;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Client;
-use crate::{Error, Listed, call::Tries, listed::MAX_PAGES};
+use crate::{Error, Listing, http_client::RetryPolicy, page::MAX_PAGES};
 
 #[derive(Deserialize)]
-pub(super) struct PageAnswer<T> {
+pub(super) struct PageResponse<T> {
     pub(super) values: Vec<T>,
     pub(super) next: Option<String>,
 }
@@ -19,34 +19,34 @@ impl Client {
         mut address: Url,
         what: &str,
         per_page: &str,
-    ) -> Result<Listed<T>, Error> {
+    ) -> Result<Listing<T>, Error> {
         address.query_pairs_mut().append_pair("pagelen", per_page);
-        self.pages(address, what, Tries::Three).await
+        self.pages(address, what, RetryPolicy::Retry).await
     }
 
     pub(super) async fn pages<T: DeserializeOwned>(
         &self,
         mut address: Url,
         what: &str,
-        tries: Tries,
-    ) -> Result<Listed<T>, Error> {
+        tries: RetryPolicy,
+    ) -> Result<Listing<T>, Error> {
         let mut found = Vec::new();
         for _ in 0..MAX_PAGES {
-            let page: PageAnswer<T> = self.get(address, what, tries).await?;
+            let page: PageResponse<T> = self.get(address, what, tries).await?;
             found.extend(page.values);
             let Some(next) = page.next else {
-                return Ok(Listed { found, more: false });
+                return Ok(Listing { items: found, truncated: false });
             };
-            address = self.here(&next)?;
+            address = self.check_same_origin(&next)?;
         }
-        Ok(Listed { found, more: true })
+        Ok(Listing { items: found, truncated: true })
     }
 
     /// Rejects URLs outside this API, so that the token is never sent to another host.
-    fn here(&self, address: &str) -> Result<Url, Error> {
+    fn check_same_origin(&self, address: &str) -> Result<Url, Error> {
         let address: Option<Url> = address.parse().ok();
         let is_nobodys = |address: &Url| address.username().is_empty() && address.password().is_none();
         let is_ours = |address: &Url| address.origin() == self.api_url.origin() && is_nobodys(address);
-        address.filter(is_ours).ok_or_else(|| self.not_understood("its next page is on another host"))
+        address.filter(is_ours).ok_or_else(|| self.unexpected_response("its next page is on another host"))
     }
 }

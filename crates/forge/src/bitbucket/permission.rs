@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-use super::{Bitbucket, answers::AccountAnswer, is_for_nobody, quoted};
-use crate::{Access, Actor, Error, Listed, Permission, call::Tries, names::RepositoryName};
+use super::{Bitbucket, is_token_kind_refused, quote, responses::AccountResponse};
+use crate::{Access, Actor, Error, Listing, Permission, http_client::RetryPolicy, names::RepositoryName};
 
 #[derive(Deserialize)]
-struct PermissionAnswer {
+struct PermissionResponse {
     permission: String,
-    user: Option<AccountAnswer>,
+    user: Option<AccountResponse>,
 }
 
 impl Bitbucket {
@@ -17,24 +17,25 @@ impl Bitbucket {
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let what = format!("what {} may do in {full_name}", account.login);
-        let people = self.people(full_name, number, &what, Tries::Short).await?;
+        let people = self.get_participants(full_name, number, &what, RetryPolicy::Short).await?;
         let uuid = people.uuid_of(account.id).ok_or_else(|| Error::NotFound {
             what: what.clone(),
             message: format!("the account does not take part in pull request {number}"),
         })?;
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
-        let mut address = self.client.address(&segments);
-        address.query_pairs_mut().append_pair("q", &format!("user.uuid={}", quoted(uuid)));
-        let asked: Result<Listed<PermissionAnswer>, Error> = self.client.pages(address, &what, Tries::Short).await;
+        let mut address = self.client.url(&segments);
+        address.query_pairs_mut().append_pair("q", &format!("user.uuid={}", quote(uuid)));
+        let asked: Result<Listing<PermissionResponse>, Error> =
+            self.client.pages(address, &what, RetryPolicy::Short).await;
         let (permission, role) = match asked {
-            Ok(all) => match strongest(&all.found, account.id) {
+            Ok(all) => match strongest_permission(&all.items, account.id) {
                 // Unread pages may grant more.
-                (permission, _) if all.more && permission < Permission::Write => {
-                    return Err(self.client.not_understood("the list of permissions does not end"));
+                (permission, _) if all.truncated && permission < Permission::Write => {
+                    return Err(self.client.unexpected_response("the list of permissions does not end"));
                 }
                 found => found,
             },
-            Err(error) if is_for_administrators(&error) => match people.is_reviewer(account.id) {
+            Err(error) if requires_administrator(&error) => match people.is_reviewer(account.id) {
                 // Only accounts with write permission can add reviewers.
                 true => (Permission::Write, "reviewer".to_owned()),
                 false => (Permission::Read, "participant".to_owned()),
@@ -45,18 +46,18 @@ impl Bitbucket {
     }
 }
 
-fn is_for_administrators(error: &Error) -> bool {
+fn requires_administrator(error: &Error) -> bool {
     match error {
         Error::Forbidden { .. } | Error::NotFound { .. } => true,
-        Error::Denied { message, .. } => is_for_nobody(message),
+        Error::Denied { message, .. } => is_token_kind_refused(message),
         _ => false,
     }
 }
 
 /// Returns the strongest permission; the list omits accounts without one.
-fn strongest(all: &[PermissionAnswer], account: u64) -> (Permission, String) {
-    let is_theirs = |known: &&PermissionAnswer| known.user.as_ref().and_then(AccountAnswer::id) == Some(account);
-    let read = |known: &PermissionAnswer| {
+fn strongest_permission(all: &[PermissionResponse], account: u64) -> (Permission, String) {
+    let is_theirs = |known: &&PermissionResponse| known.user.as_ref().and_then(AccountResponse::id) == Some(account);
+    let read = |known: &PermissionResponse| {
         let permission = match known.permission.as_str() {
             "admin" => Permission::Admin,
             "write" => Permission::Write,

@@ -6,36 +6,36 @@ use serde_json::json;
 
 use super::{
     Bitbucket,
-    answers::{CommitAnswer, PullRequestAnswer},
-    pages::PageAnswer,
+    pages::PageResponse,
+    responses::{CommitResponse, PullRequestResponse},
 };
-use crate::{Error, Page, PullRequest, call::Tries, names::RepositoryName};
+use crate::{Error, Page, PullRequest, http_client::RetryPolicy, names::RepositoryName};
 
 pub(super) const PER_PAGE: &str = "50";
 
-const WHOLE: usize = 40;
+const FULL_HASH_LENGTH: usize = 40;
 
 /// Fields that a PUT replaces together.
 #[derive(Deserialize)]
-struct WrittenAnswer {
+struct EditableFieldsResponse {
     title: String,
     description: Option<String>,
-    summary: Option<SummaryAnswer>,
+    summary: Option<SummaryResponse>,
     #[serde(default)]
     close_source_branch: bool,
     #[serde(default)]
     draft: bool,
     #[serde(default)]
-    reviewers: Vec<ReviewerAnswer>,
+    reviewers: Vec<ReviewerResponse>,
 }
 
 #[derive(Deserialize)]
-struct SummaryAnswer {
+struct SummaryResponse {
     raw: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct ReviewerAnswer {
+struct ReviewerResponse {
     /// Required: a PUT would remove a reviewer without a UUID, so parsing must fail.
     uuid: String,
 }
@@ -45,14 +45,14 @@ impl Bitbucket {
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}` and `/commit/{commit}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        let address = self.address(repository, &["pullrequests", &number.to_string()]);
+        let address = self.url(repository, &["pullrequests", &number.to_string()]);
         let what = format!("pull request {number} of {full_name}");
-        let answer: PullRequestAnswer = self.client.get(address, &what, Tries::Three).await?;
+        let answer: PullRequestResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         let mut pull = PullRequest::from(answer);
-        let is_short = !pull.head_sha.is_empty() && pull.head_sha.len() < WHOLE;
+        let is_short = !pull.head_sha.is_empty() && pull.head_sha.len() < FULL_HASH_LENGTH;
         if is_short && pull.head_sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            let address = self.address(repository, &["commit", &pull.head_sha]);
-            match self.client.get::<CommitAnswer>(address, &what, Tries::Three).await {
+            let address = self.url(repository, &["commit", &pull.head_sha]);
+            match self.client.get::<CommitResponse>(address, &what, RetryPolicy::Retry).await {
                 Ok(commit) if commit.hash.starts_with(&pull.head_sha) => pull.head_sha = commit.hash,
                 // The commit is in a fork, or its branch was deleted.
                 Ok(_) | Err(Error::NotFound { .. }) => {}
@@ -63,16 +63,16 @@ impl Bitbucket {
     }
 
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
-        let written = self.written(full_name, number).await?;
+        let written = self.get_editable_fields(full_name, number).await?;
         let text = written.description.or_else(|| written.summary?.raw);
         Ok(text.unwrap_or_default())
     }
 
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
-        let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
+        let address = self.url(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
         let what = format!("the text of pull request {number} of {full_name}");
         // A PUT without reviewers removes them.
-        let now = self.written(full_name, number).await?;
+        let now = self.get_editable_fields(full_name, number).await?;
         let reviewers: Vec<_> = now.reviewers.iter().map(|reviewer| json!({ "uuid": reviewer.uuid })).collect();
         let body = json!({
             "title": now.title,
@@ -82,27 +82,27 @@ impl Bitbucket {
             "draft": now.draft,
         });
         // No retry: the text may have changed, so the caller must read it again first.
-        self.client.send::<IgnoredAny>(Method::PUT, address, &what, &body, Tries::One).await?;
+        self.client.send::<IgnoredAny>(Method::PUT, address, &what, &body, RetryPolicy::Once).await?;
         Ok(())
     }
 
-    async fn written(&self, full_name: &str, number: u64) -> Result<WrittenAnswer, Error> {
-        let address = self.address(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
+    async fn get_editable_fields(&self, full_name: &str, number: u64) -> Result<EditableFieldsResponse, Error> {
+        let address = self.url(RepositoryName::parse(full_name)?, &["pullrequests", &number.to_string()]);
         let what = format!("pull request {number} of {full_name}");
-        self.client.get(address, &what, Tries::Three).await
+        self.client.get(address, &what, RetryPolicy::Retry).await
     }
 
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let page = page.max(1);
-        let mut address = self.address(RepositoryName::parse(full_name)?, &["pullrequests"]);
+        let mut address = self.url(RepositoryName::parse(full_name)?, &["pullrequests"]);
         address
             .query_pairs_mut()
             .extend_pairs(["OPEN", "MERGED", "DECLINED", "SUPERSEDED"].map(|state| ("state", state)))
             .append_pair("sort", "-updated_on")
             .append_pair("pagelen", PER_PAGE)
             .append_pair("page", &page.to_string());
-        let answer: PageAnswer<PullRequestAnswer> = self.client.get(address, full_name, Tries::Three).await?;
+        let answer: PageResponse<PullRequestResponse> = self.client.get(address, full_name, RetryPolicy::Retry).await?;
         let found = answer.values.into_iter().map(PullRequest::from).collect();
-        Ok(Page { found, next: answer.next.map(|_| page.saturating_add(1)) })
+        Ok(Page { items: found, next: answer.next.map(|_| page.saturating_add(1)) })
     }
 }

@@ -8,78 +8,78 @@ use serde::Deserialize;
 
 use super::{
     Bitbucket,
-    answers::{AccountAnswer, CommitAnswer},
-    comments::{Beginning, CommentAnswer, beginnings},
-    people::{PeopleAnswer, Verdict},
+    comments::{CommentResponse, ThreadStart, thread_starts},
+    participants::{ParticipantsResponse, Verdict},
     pull_requests::PER_PAGE,
+    responses::{AccountResponse, CommitResponse},
     review_id,
-    threads::on_lines,
+    threads::line_comments,
 };
 use crate::{
-    Actor, Error, Listed, Part, Review, ReviewComment, ReviewState, Time, call::Tries, names::RepositoryName,
-    review::body_of,
+    Actor, Error, Listing, Review, ReviewComment, ReviewState, SummaryPart, Time, http_client::RetryPolicy,
+    names::RepositoryName, review::join_parts,
 };
 
 /// Starts the last line of our comments. Without it, our comments would count as the review of our token's account.
-const MARK: &str = "[//]: # (pullyard:";
+const OWN_COMMENT_PREFIX: &str = "[//]: # (pullyard:";
 
 #[derive(Deserialize)]
-struct ActivityAnswer {
-    changes_requested: Option<SaidAnswer>,
-    approval: Option<SaidAnswer>,
-    update: Option<UpdateAnswer>,
+struct ActivityResponse {
+    changes_requested: Option<VerdictResponse>,
+    approval: Option<VerdictResponse>,
+    update: Option<UpdateResponse>,
 }
 
 #[derive(Deserialize)]
-struct UpdateAnswer {
+struct UpdateResponse {
     date: Option<Time>,
-    source: Option<SourceAnswer>,
+    source: Option<SourceResponse>,
 }
 
 #[derive(Deserialize)]
-struct SourceAnswer {
-    commit: Option<CommitAnswer>,
+struct SourceResponse {
+    commit: Option<CommitResponse>,
 }
 
-impl UpdateAnswer {
+impl UpdateResponse {
     fn head(&self) -> Option<(Time, &str)> {
         Some((self.date?, self.source.as_ref()?.commit.as_ref()?.hash.as_str()))
     }
 }
 
 #[derive(Deserialize)]
-struct SaidAnswer {
+struct VerdictResponse {
     date: Option<Time>,
-    user: Option<AccountAnswer>,
+    user: Option<AccountResponse>,
 }
 
-struct Said {
+struct VerdictEntry {
     id: u64,
     verdict: Verdict,
     author: Actor,
     at: Time,
 }
 
-impl Said {
+impl VerdictEntry {
     /// Returns `None` without a time or a UUID (deleted account), because the verdict has no stable id.
-    fn read(number: u64, verdict: Verdict, answer: SaidAnswer) -> Option<Self> {
+    fn from_response(number: u64, verdict: Verdict, answer: VerdictResponse) -> Option<Self> {
         let (at, user) = (answer.date?, answer.user?);
         Some(Self { id: review_id(number, user.uuid.as_deref()?, at), verdict, author: user.actor()?, at })
     }
 
-    fn review(&self, history: &History, people: &PeopleAnswer, parts: Vec<Part>) -> Review {
+    fn to_review(&self, history: &History, people: &ParticipantsResponse, parts: Vec<SummaryPart>) -> Review {
         let holds = match people.verdict_of(self.author.id) {
             Some(now) => now == self.verdict,
-            None => self.may_have_been_taken_away(history),
+            None => self.may_be_reset_by_push(history),
         };
         Review {
             id: self.id,
             state: match self.verdict {
                 _ if !holds => ReviewState::Dismissed,
-                Verdict::AsksForChanges => ReviewState::ChangesRequested,
-                Verdict::Approves => ReviewState::Approved,
+                Verdict::ChangesRequested => ReviewState::ChangesRequested,
+                Verdict::Approved => ReviewState::Approved,
             },
-            body: body_of(&parts),
+            body: join_parts(&parts),
             parts,
             commit: None,
             submitted_at: Some(self.at),
@@ -93,35 +93,35 @@ impl Said {
     /// Whether a push may have reset the request: a push followed, and the author has not approved since.
     /// A request withdrawn after a push also counts, because extra work is better than a lost request.
     /// The author's last request decides for earlier ones, because Bitbucket stores one verdict per account.
-    fn may_have_been_taken_away(&self, history: &History) -> bool {
-        let is_theirs = |other: &&Said| other.author.id == self.author.id;
-        let theirs = || history.said.iter().filter(is_theirs);
-        let approved = |other: &Said| other.verdict == Verdict::Approves && other.at > self.at;
-        let asked = theirs().filter(|other| other.verdict == Verdict::AsksForChanges).map(|other| other.at).max();
-        self.verdict == Verdict::AsksForChanges && history.pushed > asked && !theirs().any(approved)
+    fn may_be_reset_by_push(&self, history: &History) -> bool {
+        let is_theirs = |other: &&VerdictEntry| other.author.id == self.author.id;
+        let theirs = || history.verdicts.iter().filter(is_theirs);
+        let approved = |other: &VerdictEntry| other.verdict == Verdict::Approved && other.at > self.at;
+        let asked = theirs().filter(|other| other.verdict == Verdict::ChangesRequested).map(|other| other.at).max();
+        self.verdict == Verdict::ChangesRequested && history.last_push > asked && !theirs().any(approved)
     }
 }
 
 struct History {
-    said: Vec<Said>,
+    verdicts: Vec<VerdictEntry>,
     /// Time of the last change of the head commit in the activity.
-    pushed: Option<Time>,
-    more: bool,
+    last_push: Option<Time>,
+    truncated: bool,
 }
 
 impl History {
     /// Whether the activity lacks a participant's change request. It lags behind webhooks.
-    fn is_behind(&self, people: &PeopleAnswer) -> bool {
+    fn lacks_change_request(&self, people: &ParticipantsResponse) -> bool {
         let is_told = |account: u64| {
-            self.said.iter().any(|said| said.verdict == Verdict::AsksForChanges && said.author.id == account)
+            self.verdicts.iter().any(|said| said.verdict == Verdict::ChangesRequested && said.author.id == account)
         };
-        people.asking().any(|account| !is_told(account))
+        people.change_requesters().any(|account| !is_told(account))
     }
 }
 
-fn pushed(activity: &[ActivityAnswer]) -> Option<Time> {
+fn last_push(activity: &[ActivityResponse]) -> Option<Time> {
     let mut heads: Vec<(Time, &str)> =
-        activity.iter().filter_map(|entry| entry.update.as_ref().and_then(UpdateAnswer::head)).collect();
+        activity.iter().filter_map(|entry| entry.update.as_ref().and_then(UpdateResponse::head)).collect();
     heads.sort_unstable();
     let moved = |pair: &[(Time, &str)]| match pair {
         [(_, before), (at, after)] if before != after => Some(*at),
@@ -130,32 +130,35 @@ fn pushed(activity: &[ActivityAnswer]) -> Option<Time> {
     heads.windows(2).filter_map(moved).next_back()
 }
 
-fn said(number: u64, activity: Vec<ActivityAnswer>) -> Vec<Said> {
-    let read = |entry: ActivityAnswer| {
-        let asks = entry.changes_requested.and_then(|asks| Said::read(number, Verdict::AsksForChanges, asks));
-        let approves = entry.approval.and_then(|approves| Said::read(number, Verdict::Approves, approves));
+fn parse_verdicts(number: u64, activity: Vec<ActivityResponse>) -> Vec<VerdictEntry> {
+    let read = |entry: ActivityResponse| {
+        let asks = entry
+            .changes_requested
+            .and_then(|asks| VerdictEntry::from_response(number, Verdict::ChangesRequested, asks));
+        let approves =
+            entry.approval.and_then(|approves| VerdictEntry::from_response(number, Verdict::Approved, approves));
         asks.into_iter().chain(approves)
     };
-    let mut found: Vec<Said> = activity.into_iter().flat_map(read).collect();
+    let mut found: Vec<VerdictEntry> = activity.into_iter().flat_map(read).collect();
     found.sort_by_key(|said| (said.at, said.id));
     // New entries shift the list between pages, so an entry may appear on two pages.
     found.dedup_by_key(|said| said.id);
     found
 }
 
-struct Window {
+struct CommentWindow {
     author: u64,
     after: Option<Time>,
     until: Option<Time>,
 }
 
-impl Window {
+impl CommentWindow {
     /// Returns `None` for an approval, which has no comments.
-    fn of(one: &Said, all: &[Said]) -> Option<Self> {
-        if one.verdict != Verdict::AsksForChanges {
+    fn of(one: &VerdictEntry, all: &[VerdictEntry]) -> Option<Self> {
+        if one.verdict != Verdict::ChangesRequested {
             return None;
         }
-        let is_alike = |other: &&Said| other.verdict == one.verdict && other.author.id == one.author.id;
+        let is_alike = |other: &&VerdictEntry| other.verdict == one.verdict && other.author.id == one.author.id;
         let times = || all.iter().filter(is_alike).map(|other| other.at);
         let after = times().filter(|at| *at < one.at).max();
         let until = times().any(|at| at > one.at).then_some(one.at);
@@ -163,40 +166,41 @@ impl Window {
     }
 
     /// Whether the comment exists, is unresolved, belongs to the request and was not written by us.
-    fn has(&self, comment: &CommentAnswer, beginning: &Beginning) -> bool {
+    fn contains(&self, comment: &CommentResponse, beginning: &ThreadStart) -> bool {
         let at = comment.created_on;
-        comment.is_there()
+        comment.is_visible()
             && !beginning.resolved
-            && comment.user.as_ref().and_then(AccountAnswer::id) == Some(self.author)
+            && comment.user.as_ref().and_then(AccountResponse::id) == Some(self.author)
             && self.after.is_none_or(|after| at > after)
             && self.until.is_none_or(|until| at <= until)
-            && !is_marked(comment.text())
+            && !is_own_comment(comment.text())
     }
 
-    fn words(&self, all: &[CommentAnswer]) -> Vec<Part> {
-        let beginnings = beginnings(all);
-        let is_said = |comment: &&CommentAnswer| {
+    fn summary_parts(&self, all: &[CommentResponse]) -> Vec<SummaryPart> {
+        let beginnings = thread_starts(all);
+        let is_said = |comment: &&CommentResponse| {
             let beginning = beginnings.get(&comment.id);
-            beginning.is_some_and(|beginning| beginning.inline.is_none() && self.has(comment, beginning))
+            beginning.is_some_and(|beginning| beginning.inline.is_none() && self.contains(comment, beginning))
         };
-        let mut said: Vec<&CommentAnswer> = all.iter().filter(is_said).collect();
+        let mut said: Vec<&CommentResponse> = all.iter().filter(is_said).collect();
         said.sort_by_key(|comment| (comment.created_on, comment.id));
-        let part = |comment: &CommentAnswer| Part { comment: comment.id, text: comment.text().trim().to_owned() };
+        let part =
+            |comment: &CommentResponse| SummaryPart { comment: comment.id, text: comment.text().trim().to_owned() };
         said.into_iter().map(part).filter(|part| !part.text.is_empty()).collect()
     }
 }
 
-fn is_marked(text: &str) -> bool {
+fn is_own_comment(text: &str) -> bool {
     let last = text.trim_end().lines().next_back().unwrap_or_default();
-    last.starts_with(MARK) && last.ends_with(')')
+    last.starts_with(OWN_COMMENT_PREFIX) && last.ends_with(')')
 }
 
-fn missing(what: &str) -> Error {
+fn not_found(what: &str) -> Error {
     Error::NotFound { what: what.to_owned(), message: "the activity has no review with this id".to_owned() }
 }
 
 /// Represents a verdict known from a webhook but missing in the complete activity: Bitbucket removes withdrawn ones.
-fn forgotten(id: u64) -> Review {
+fn withdrawn_review(id: u64) -> Review {
     Review {
         id,
         state: ReviewState::Dismissed,
@@ -212,37 +216,37 @@ fn forgotten(id: u64) -> Review {
 }
 
 impl Bitbucket {
-    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
+    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listing<Review>, Error> {
         let what = format!("the reviews of pull request {number} of {full_name}");
         // Read the activity before the participants: a verdict given in between is then missing instead of `Dismissed`.
-        let history = self.history(full_name, number, &what).await?;
-        if history.said.is_empty() {
-            return Ok(Listed { found: Vec::new(), more: history.more });
+        let history = self.get_history(full_name, number, &what).await?;
+        if history.verdicts.is_empty() {
+            return Ok(Listing { items: Vec::new(), truncated: history.truncated });
         }
-        let people = self.people(full_name, number, &what, Tries::Three).await?;
-        let found = history.said.iter().map(|said| said.review(&history, &people, Vec::new())).collect();
-        Ok(Listed { found, more: history.more })
+        let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+        let found = history.verdicts.iter().map(|said| said.to_review(&history, &people, Vec::new())).collect();
+        Ok(Listing { items: found, truncated: history.truncated })
     }
 
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let what = format!("review {review} of pull request {number} of {full_name}");
-        let history = self.history(full_name, number, &what).await?;
-        let Some(one) = history.said.iter().find(|said| said.id == review) else {
-            if history.more {
-                return Err(missing(&what));
+        let history = self.get_history(full_name, number, &what).await?;
+        let Some(one) = history.verdicts.iter().find(|said| said.id == review) else {
+            if history.truncated {
+                return Err(not_found(&what));
             }
-            let people = self.people(full_name, number, &what, Tries::Three).await?;
-            return match history.is_behind(&people) {
-                true => Err(self.client.not_understood("the activity does not show a request for changes yet")),
-                false => Ok(forgotten(review)),
+            let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+            return match history.lacks_change_request(&people) {
+                true => Err(self.client.unexpected_response("the activity does not show a request for changes yet")),
+                false => Ok(withdrawn_review(review)),
             };
         };
-        let people = self.people(full_name, number, &what, Tries::Three).await?;
-        let words = match Window::of(one, &history.said) {
-            Some(window) => window.words(&self.all_comments(full_name, number).await?.found),
+        let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+        let words = match CommentWindow::of(one, &history.verdicts) {
+            Some(window) => window.summary_parts(&self.all_comments(full_name, number).await?.items),
             None => Vec::new(),
         };
-        Ok(one.review(&history, &people, words))
+        Ok(one.to_review(&history, &people, words))
     }
 
     pub async fn review_comments(
@@ -250,26 +254,30 @@ impl Bitbucket {
         full_name: &str,
         number: u64,
         review: u64,
-    ) -> Result<Listed<ReviewComment>, Error> {
+    ) -> Result<Listing<ReviewComment>, Error> {
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
-        let history = self.history(full_name, number, &what).await?;
-        let one = history.said.iter().find(|said| said.id == review).ok_or_else(|| missing(&what))?;
-        let Some(window) = Window::of(one, &history.said) else {
-            return Ok(Listed { found: Vec::new(), more: false });
+        let history = self.get_history(full_name, number, &what).await?;
+        let one = history.verdicts.iter().find(|said| said.id == review).ok_or_else(|| not_found(&what))?;
+        let Some(window) = CommentWindow::of(one, &history.verdicts) else {
+            return Ok(Listing { items: Vec::new(), truncated: false });
         };
         let all = self.all_comments(full_name, number).await?;
-        let found = on_lines(&all.found, Some(review), |comment, beginning| window.has(comment, beginning));
+        let found = line_comments(&all.items, Some(review), |comment, beginning| window.contains(comment, beginning));
         // If the activity was cut before the previous request, these may include its comments.
-        Ok(Listed { found, more: all.more || (history.more && window.after.is_none()) })
+        Ok(Listing { items: found, truncated: all.truncated || (history.truncated && window.after.is_none()) })
     }
 
     /// Reads the activity, newest first; a long one is cut at its oldest entries.
     /// Source: `GET /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/activity`.
-    async fn history(&self, full_name: &str, number: u64, what: &str) -> Result<History, Error> {
+    async fn get_history(&self, full_name: &str, number: u64, what: &str) -> Result<History, Error> {
         let repository = RepositoryName::parse(full_name)?;
-        let address = self.address(repository, &["pullrequests", &number.to_string(), "activity"]);
-        let activity: Listed<ActivityAnswer> = self.client.list(address, what, PER_PAGE).await?;
-        let pushed = pushed(&activity.found);
-        Ok(History { said: said(number, activity.found), pushed, more: activity.more })
+        let address = self.url(repository, &["pullrequests", &number.to_string(), "activity"]);
+        let activity: Listing<ActivityResponse> = self.client.list(address, what, PER_PAGE).await?;
+        let pushed = last_push(&activity.items);
+        Ok(History {
+            verdicts: parse_verdicts(number, activity.items),
+            last_push: pushed,
+            truncated: activity.truncated,
+        })
     }
 }

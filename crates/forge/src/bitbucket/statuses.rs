@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Bitbucket;
 use crate::{
     CommitState, CommitStatus, Error,
-    call::Tries,
+    http_client::RetryPolicy,
     names::{RepositoryName, commit_name},
 };
 
@@ -25,7 +25,7 @@ impl Bitbucket {
                 CommitState::Failure => "FAILED",
                 CommitState::Error => "STOPPED",
             },
-            "description": status.shortened(),
+            "description": status.short_description(),
             // Bitbucket requires a URL.
             "url": status.target_url.clone().unwrap_or_else(|| format!("https://bitbucket.org/{full_name}/commits/{sha}")),
         });
@@ -33,9 +33,9 @@ impl Bitbucket {
         if let Some(branch) = &status.branch {
             body["refname"] = json!(branch);
         }
-        let address = self.address(repository, &["commit", sha, "statuses", "build"]);
+        let address = self.url(repository, &["commit", sha, "statuses", "build"]);
         // Retrying is safe: setting the same status twice has no effect.
-        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
+        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(())
     }
 }

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::{Bitbucket, id::id_of};
+use super::{Bitbucket, id::uuid_to_id};
 use crate::{
-    BaseRepository, CommitState, CommitStatus, Connections, Endpoint, Error, Exchange, Exchanged, Forge, Meaning,
-    NewPullRequest, PullRequestState, Token,
+    BaseRepository, CommitState, CommitStatus, Connections, Endpoint, Error, ErrorKind, Exchange, ExchangeResult,
+    Forge, NewPullRequest, PullRequestState, Token,
 };
 
 const API: &str = "http://bitbucket.simulated/2.0";
@@ -21,35 +21,35 @@ const HASH: &str = "0123456789abcdef0123456789abcdef01234567";
 const HERE: &str = "{1fef5fec-1660-40e2-ac86-735082b94b74}";
 const ANN: &str = "{aaaaaaaa-1660-40e2-ac86-735082b94b74}";
 
-struct Played {
+struct ScriptedForge {
     forge: Forge,
-    asked: Arc<Mutex<Vec<Exchange>>>,
+    exchanges: Arc<Mutex<Vec<Exchange>>>,
     pauses: Arc<Mutex<usize>>,
 }
 
-impl Played {
+impl ScriptedForge {
     fn requests(&self) -> Vec<String> {
-        let asked = self.asked.lock().unwrap();
-        let below = |exchange: &Exchange| exchange.address.strip_prefix(API).unwrap().to_owned();
+        let asked = self.exchanges.lock().unwrap();
+        let below = |exchange: &Exchange| exchange.url.strip_prefix(API).unwrap().to_owned();
         asked.iter().map(|exchange| format!("{} {}", exchange.method, below(exchange))).collect()
     }
 
-    fn sent(&self) -> Value {
-        serde_json::from_slice(&self.asked.lock().unwrap().last().unwrap().body).unwrap()
+    fn last_body(&self) -> Value {
+        serde_json::from_slice(&self.exchanges.lock().unwrap().last().unwrap().body).unwrap()
     }
 }
 
 /// Answers one request each; `None` breaks the connection.
-fn play(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> Played {
-    play_with("ATCTT3x", answers)
+fn scripted(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> ScriptedForge {
+    scripted_with_token("ATCTT3x", answers)
 }
 
-fn play_with(token: &str, answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> Played {
+fn scripted_with_token(token: &str, answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> ScriptedForge {
     let written = |answer: Option<(u16, Value)>| answer.map(|(status, body)| (status, body.to_string().into_bytes()));
-    let answers: Vec<Exchanged> = answers.into_iter().map(written).collect();
+    let answers: Vec<ExchangeResult> = answers.into_iter().map(written).collect();
     let (answers, asked, pauses) = (Mutex::new(answers), Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
     let (notes, waits) = (asked.clone(), pauses.clone());
-    let connections = Connections::standing_in(
+    let connections = Connections::with_stand_in(
         move |exchange| {
             notes.lock().unwrap().push(exchange);
             let answer = answers.lock().unwrap().remove(0);
@@ -62,14 +62,14 @@ fn play_with(token: &str, answers: impl IntoIterator<Item = Option<(u16, Value)>
     );
     let endpoint = Endpoint { api_url: API.into(), connections };
     let forge = Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(token)).unwrap());
-    Played { forge, asked, pauses }
+    ScriptedForge { forge, exchanges: asked, pauses }
 }
 
 fn ok(body: Value) -> Option<(u16, Value)> {
     Some((200, body))
 }
 
-fn no(status: u16, message: &str) -> Option<(u16, Value)> {
+fn error_response(status: u16, message: &str) -> Option<(u16, Value)> {
     Some((status, json!({ "type": "error", "error": { "message": message } })))
 }
 
@@ -120,7 +120,7 @@ fn comment(id: u64, fields: Value) -> Value {
     comment
 }
 
-fn proposal() -> NewPullRequest {
+fn new_pull_request() -> NewPullRequest {
     NewPullRequest {
         title: "T".to_owned(),
         body: "What and why.".to_owned(),
@@ -132,9 +132,11 @@ fn proposal() -> NewPullRequest {
 
 #[tokio::test]
 async fn account_errors_name_the_missing_scope_or_token_form() {
-    let refused = async |status, message| play([no(status, message)]).forge.account().await.unwrap_err();
+    let refused =
+        async |status, message| scripted([error_response(status, message)]).forge.account().await.unwrap_err();
     let scopes = "Your credentials lack one or more required privilege scopes.";
-    let somebodys = play_with("ann@acme.example:ATATT3x", [no(403, scopes)]).forge.account().await;
+    let somebodys =
+        scripted_with_token("ann@acme.example:ATATT3x", [error_response(403, scopes)]).forge.account().await;
     let lacks = somebodys.unwrap_err();
     // `Forbidden` would mean a valid access token.
     assert!(matches!(lacks, Error::Denied { .. }), "{lacks:?}");
@@ -143,7 +145,7 @@ async fn account_errors_name_the_missing_scope_or_token_form() {
     // Each scope once, where Bitbucket's own message names it.
     let detail = json!({ "required": ["read:user:bitbucket"], "granted": ["read:repository:bitbucket"] });
     let told = Some((403, json!({ "error": { "message": scopes, "detail": detail } })));
-    let lacks = play_with("ann@acme.example:ATATT3x", [told]).forge.account().await.unwrap_err();
+    let lacks = scripted_with_token("ann@acme.example:ATATT3x", [told]).forge.account().await.unwrap_err();
     assert_eq!(format!("{lacks}").matches("read:user:bitbucket").count(), 1, "{lacks}");
     let unknown = refused(401, "Token is invalid, expired, or not supported for this endpoint.").await;
     assert!(matches!(unknown, Error::Denied { .. }), "{unknown:?}");
@@ -153,15 +155,15 @@ async fn account_errors_name_the_missing_scope_or_token_form() {
         let untold = refused(status, "This API is not accessible by this authentication mechanism").await;
         assert!(matches!(untold, Error::Forbidden { .. }) && !format!("{untold}").contains("E-MAIL"), "{untold:?}");
     }
-    let nobody = play([ok(json!({ "type": "user", "display_name": "Former user" }))]).forge.account().await;
+    let nobody = scripted([ok(json!({ "type": "user", "display_name": "Former user" }))]).forge.account().await;
     assert!(matches!(nobody, Err(Error::Unexpected { .. })), "{nobody:?}");
 }
 
 #[tokio::test]
 async fn repository_clone_url_has_no_user() {
-    let played = play([ok(repository())]);
+    let played = scripted([ok(repository())]);
     let found = played.forge.repository(REPOSITORY).await.unwrap();
-    assert_eq!((found.id, found.full_name.as_str(), found.private), (id_of(HERE), REPOSITORY, true));
+    assert_eq!((found.id, found.full_name.as_str(), found.private), (uuid_to_id(HERE), REPOSITORY, true));
     assert_eq!(found.clone_url, "https://bitbucket.org/acme/app.git");
     assert_eq!(found.html_url, "https://bitbucket.org/acme/app");
     assert_eq!(found.default_branch, "main");
@@ -172,28 +174,28 @@ async fn repository_clone_url_has_no_user() {
 async fn repository_without_main_branch_or_https_url_is_an_error() {
     let mut empty = repository();
     empty["mainbranch"] = Value::Null;
-    let error = play([ok(empty)]).forge.repository(REPOSITORY).await.unwrap_err();
+    let error = scripted([ok(empty)]).forge.repository(REPOSITORY).await.unwrap_err();
     assert_eq!(error.to_string(), "find the main branch of acme/app");
     let mut closed = repository();
     closed["links"]["clone"] = json!([]);
-    let error = play([ok(closed)]).forge.repository(REPOSITORY).await.unwrap_err();
+    let error = scripted([ok(closed)]).forge.repository(REPOSITORY).await.unwrap_err();
     assert!(error.to_string().ends_with("the repository can't be cloned by HTTPS"), "{error}");
 }
 
 #[tokio::test]
 async fn missing_branch_differs_from_missing_repository() {
-    let played = play([ok(json!({ "name": "a/b", "target": { "hash": HASH } }))]);
+    let played = scripted([ok(json!({ "name": "a/b", "target": { "hash": HASH } }))]);
     assert_eq!(played.forge.branch(REPOSITORY, "a/b").await.unwrap().unwrap().sha, HASH);
     assert_eq!(played.requests(), ["GET /repositories/acme/app/refs/branches/a%2Fb"]);
 
-    let missing = || no(404, "Branch \"x\" not found");
-    let played = play([missing(), ok(repository())]);
+    let missing = || error_response(404, "Branch \"x\" not found");
+    let played = scripted([missing(), ok(repository())]);
     assert_eq!(played.forge.branch(REPOSITORY, "x").await, Ok(None));
     assert_eq!(played.requests()[1], "GET /repositories/acme/app");
-    let error = play([missing(), no(404, "no")]).forge.branch(REPOSITORY, "x").await.unwrap_err();
-    assert_eq!(error.meaning(), Meaning::Missing);
+    let error = scripted([missing(), error_response(404, "no")]).forge.branch(REPOSITORY, "x").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Missing);
     for name in ["", ".", ".."] {
-        assert_eq!(play([]).forge.branch(REPOSITORY, name).await, Ok(None), "{name:?}");
+        assert_eq!(scripted([]).forge.branch(REPOSITORY, name).await, Ok(None), "{name:?}");
     }
 }
 
@@ -205,31 +207,31 @@ async fn open_pull_request_is_the_newest_not_from_a_fork() {
     gone["source"]["repository"] = Value::Null;
     let mut other = pull(7, "OPEN");
     other["source"]["branch"]["name"] = json!("job-2");
-    let played = play([page(json!([fork, gone, other, pull(3, "OPEN"), pull(5, "OPEN")]))]);
+    let played = scripted([page(json!([fork, gone, other, pull(3, "OPEN"), pull(5, "OPEN")]))]);
     let found = played.forge.open_pull_request(REPOSITORY, "job").await.unwrap().unwrap();
     assert_eq!((found.number, found.head_branch.as_str(), found.base_branch.as_str()), (5, "job", "main"));
     assert_eq!(found.url, "https://bitbucket.org/acme/app/pull-requests/5");
-    assert_eq!(found.head_repository, Some(id_of(HERE)));
-    let base = BaseRepository { id: id_of(HERE), full_name: Some(REPOSITORY.to_owned()) };
+    assert_eq!(found.head_repository, Some(uuid_to_id(HERE)));
+    let base = BaseRepository { id: uuid_to_id(HERE), full_name: Some(REPOSITORY.to_owned()) };
     assert_eq!((found.base_repository, found.draft), (Some(base), true));
     assert_eq!(
         played.requests(),
         ["GET /repositories/acme/app/pullrequests?q=source.branch.name%3D%22job%22+AND+state%3D%22OPEN%22\
           &sort=-updated_on&pagelen=50"]
     );
-    let played = play([page(json!([]))]);
+    let played = scripted([page(json!([]))]);
     assert_eq!(played.forge.open_pull_request(REPOSITORY, r#"a"b"#).await, Ok(None));
     assert!(played.requests()[0].contains("name%3D%22a%5C%22b%22+AND"), "{:?}", played.requests());
 }
 
 #[tokio::test]
 async fn creating_a_pull_request_sends_text_and_branches() {
-    let played = play([page(json!([])), Some((201, pull(7, "OPEN")))]);
-    let made = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap();
+    let played = scripted([page(json!([])), Some((201, pull(7, "OPEN")))]);
+    let made = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap();
     assert_eq!((made.number, made.state), (7, PullRequestState::Open));
     assert_eq!(played.requests()[1], "POST /repositories/acme/app/pullrequests");
     assert_eq!(
-        played.sent(),
+        played.last_body(),
         json!({
             "title": "T", "description": "What and why.", "draft": false,
             "source": { "branch": { "name": "job" } }, "destination": { "branch": { "name": "main" } },
@@ -239,18 +241,18 @@ async fn creating_a_pull_request_sends_text_and_branches() {
 
 #[tokio::test]
 async fn pull_request_is_found_after_a_lost_response() {
-    let played = play([page(json!([])), None, page(json!([pull(7, "OPEN")]))]);
-    let found = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap();
+    let played = scripted([page(json!([])), None, page(json!([pull(7, "OPEN")]))]);
+    let found = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap();
     assert_eq!((found.number, played.requests().len(), *played.pauses.lock().unwrap()), (7, 3, 1));
 }
 
 #[tokio::test]
 async fn refused_creation_returns_the_existing_pull_request() {
-    let refused = || no(400, "There are no changes to be pulled");
-    let played = play([page(json!([])), refused(), page(json!([pull(7, "OPEN")]))]);
-    assert_eq!(played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap().number, 7);
-    let played = play([page(json!([])), refused(), page(json!([]))]);
-    let error = played.forge.find_or_create_pull_request(REPOSITORY, &proposal()).await.unwrap_err();
+    let refused = || error_response(400, "There are no changes to be pulled");
+    let played = scripted([page(json!([])), refused(), page(json!([pull(7, "OPEN")]))]);
+    assert_eq!(played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap().number, 7);
+    let played = scripted([page(json!([])), refused(), page(json!([]))]);
+    let error = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap_err();
     assert_eq!(error, Error::Refused { reason: "there are no changes to be pulled".to_owned() });
 }
 
@@ -262,11 +264,11 @@ async fn bitbucket_states_map_to_open_closed_or_merged() {
         ("DECLINED", PullRequestState::Closed),
         ("SUPERSEDED", PullRequestState::Closed),
     ] {
-        let played = play([ok(pull(7, state)), ok(json!({ "hash": HASH }))]);
+        let played = scripted([ok(pull(7, state)), ok(json!({ "hash": HASH }))]);
         let found = played.forge.pull_request(REPOSITORY, 7).await.unwrap();
         assert_eq!((found.state, found.head_sha.as_str()), (expected, HASH), "{state}");
         let author = found.author.unwrap();
-        assert_eq!((author.id, author.login.as_str(), author.is_bot), (id_of(ANN), "ann", false));
+        assert_eq!((author.id, author.login.as_str(), author.is_bot), (uuid_to_id(ANN), "ann", false));
         let requests = ["GET /repositories/acme/app/pullrequests/7", "GET /repositories/acme/app/commit/0123456789ab"];
         assert_eq!(played.requests(), requests);
     }
@@ -274,36 +276,36 @@ async fn bitbucket_states_map_to_open_closed_or_merged() {
 
 #[tokio::test]
 async fn unknown_head_commit_keeps_its_short_hash() {
-    for answer in [no(404, "Commit not found"), ok(json!({ "hash": "f".repeat(40) }))] {
-        let found = play([ok(pull(7, "OPEN")), answer]).forge.pull_request(REPOSITORY, 7).await.unwrap();
+    for answer in [error_response(404, "Commit not found"), ok(json!({ "hash": "f".repeat(40) }))] {
+        let found = scripted([ok(pull(7, "OPEN")), answer]).forge.pull_request(REPOSITORY, 7).await.unwrap();
         assert_eq!(found.head_sha, HASH[..12]);
     }
     let mut gone = pull(7, "DECLINED");
     gone["source"]["commit"] = Value::Null;
-    let found = play([ok(gone)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
+    let found = scripted([ok(gone)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
     assert_eq!(found.head_sha, "");
 }
 
 #[tokio::test]
 async fn editing_text_preserves_title_reviewers_and_flags() {
-    let played = play([ok(pull(7, "OPEN"))]);
+    let played = scripted([ok(pull(7, "OPEN"))]);
     assert_eq!(played.forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "What and why.");
     let mut summed = pull(7, "OPEN");
     summed["description"] = Value::Null;
     summed["summary"] = json!({ "raw": "Summed." });
-    assert_eq!(play([ok(summed)]).forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "Summed.");
+    assert_eq!(scripted([ok(summed)]).forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "Summed.");
 
-    let played = play([ok(pull(7, "OPEN")), ok(pull(7, "OPEN"))]);
+    let played = scripted([ok(pull(7, "OPEN")), ok(pull(7, "OPEN"))]);
     played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap();
     assert_eq!(played.requests()[1], "PUT /repositories/acme/app/pullrequests/7");
     assert_eq!(
-        played.sent(),
+        played.last_body(),
         json!({
             "title": "T", "description": "New.", "reviewers": [{ "uuid": ANN }], "close_source_branch": true,
             "draft": true,
         })
     );
-    let played = play([ok(pull(7, "OPEN")), None]);
+    let played = scripted([ok(pull(7, "OPEN")), None]);
     assert!(played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 2);
 }
@@ -311,9 +313,9 @@ async fn editing_text_preserves_title_reviewers_and_flags() {
 #[tokio::test]
 async fn pull_requests_of_all_states_are_paged() {
     let next = format!("{API}/repositories/acme/app/pullrequests?page=3");
-    let played = play([ok(json!({ "values": [pull(7, "OPEN")], "next": next })), page(json!([]))]);
+    let played = scripted([ok(json!({ "values": [pull(7, "OPEN")], "next": next })), page(json!([]))]);
     let listed = played.forge.pull_requests(REPOSITORY, 2).await.unwrap();
-    assert_eq!((listed.found.len(), listed.next), (1, Some(3)));
+    assert_eq!((listed.items.len(), listed.next), (1, Some(3)));
     assert_eq!(played.forge.pull_requests(REPOSITORY, 0).await.unwrap().next, None);
     let address = "GET /repositories/acme/app/pullrequests?state=OPEN&state=MERGED&state=DECLINED&state=SUPERSEDED\
                    &sort=-updated_on&pagelen=50&page=";
@@ -338,23 +340,23 @@ fn conversation() -> Value {
 
 #[tokio::test]
 async fn issue_comments_exclude_line_comments() {
-    let played = play([page(conversation())]);
-    let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap().found;
+    let played = scripted([page(conversation())]);
+    let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
     assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
     assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [7, 8]);
     let author = found[0].author.as_ref().map(|author| author.id);
-    assert_eq!((found[0].body.as_str(), author), ("words 7", Some(id_of(ANN))));
+    assert_eq!((found[0].body.as_str(), author), ("words 7", Some(uuid_to_id(ANN))));
 
-    let played = play([
+    let played = scripted([
         Some((201, comment(12, json!({})))),
         ok(comment(12, json!({}))),
         ok(comment(12, json!({ "deleted": true }))),
     ]);
     assert_eq!(played.forge.create_comment(REPOSITORY, 7, "Hello.").await.unwrap().id, 12);
-    assert_eq!(played.sent(), json!({ "content": { "raw": "Hello." } }));
+    assert_eq!(played.last_body(), json!({ "content": { "raw": "Hello." } }));
     assert_eq!(played.forge.edit_comment(REPOSITORY, 7, 12, "Bye.").await.unwrap().id, 12);
     let deleted = played.forge.edit_comment(REPOSITORY, 7, 12, "Bye.").await.unwrap_err();
-    assert_eq!(deleted.meaning(), Meaning::Missing);
+    assert_eq!(deleted.kind(), ErrorKind::Missing);
     let comments = "/repositories/acme/app/pullrequests/7/comments";
     assert_eq!(played.requests()[..2], [format!("POST {comments}"), format!("PUT {comments}/12")]);
 }
@@ -365,20 +367,20 @@ async fn reply_to_a_deleted_line_comment_is_no_issue_comment() {
     let gone = comment(1, json!({ "deleted": true, "inline": inline }));
     let untold = comment(3, json!({ "parent": { "id": 99 } }));
     let all = json!([gone, comment(2, json!({ "parent": { "id": 1 } })), untold]);
-    let found = play([page(all)]).forge.issue_comments(REPOSITORY, 7).await.unwrap().found;
+    let found = scripted([page(all)]).forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
     assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [3]);
 }
 
 #[tokio::test]
 async fn circular_issue_comments_are_listed() {
     let answers = |id: u64, other: u64| comment(id, json!({ "parent": { "id": other } }));
-    let played = play([page(json!([answers(1, 2), answers(2, 1), answers(3, 3)]))]);
-    assert_eq!(played.forge.issue_comments(REPOSITORY, 7).await.unwrap().found.len(), 3);
+    let played = scripted([page(json!([answers(1, 2), answers(2, 1), answers(3, 3)]))]);
+    assert_eq!(played.forge.issue_comments(REPOSITORY, 7).await.unwrap().items.len(), 3);
 }
 
 #[tokio::test]
 async fn comment_creation_is_not_retried() {
-    let played = play([no(502, "away")]);
+    let played = scripted([error_response(502, "away")]);
     assert!(played.forge.create_comment(REPOSITORY, 7, "Hello.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 1);
 }
@@ -387,19 +389,19 @@ async fn comment_creation_is_not_retried() {
 async fn next_page_on_another_host_is_rejected() {
     let next = |host: &str| format!("http://{host}/2.0/elsewhere?page=2");
     let first = |host: &str| ok(json!({ "values": [comment(1, json!({}))], "next": next(host) }));
-    let played = play([first("bitbucket.simulated"), page(json!([comment(2, json!({}))]))]);
+    let played = scripted([first("bitbucket.simulated"), page(json!([comment(2, json!({}))]))]);
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap();
-    assert_eq!((found.found.len(), found.more), (2, false));
+    assert_eq!((found.items.len(), found.truncated), (2, false));
     assert_eq!(played.requests()[1], "GET /elsewhere?page=2");
     for host in ["elsewhere.simulated", "bitbucket.simulated:81", "x@bitbucket.simulated", ":p@bitbucket.simulated"] {
-        let played = play([first(host)]);
+        let played = scripted([first(host)]);
         let error = played.forge.issue_comments(REPOSITORY, 7).await.unwrap_err();
         assert!(error.to_string().ends_with("its next page is on another host"), "{error}");
         assert_eq!(played.requests().len(), 1);
     }
-    let played = play((0..10).map(|_| first("bitbucket.simulated")));
+    let played = scripted((0..10).map(|_| first("bitbucket.simulated")));
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap();
-    assert_eq!((found.found.len(), found.more), (10, true));
+    assert_eq!((found.items.len(), found.truncated), (10, true));
 }
 
 #[tokio::test]
@@ -417,10 +419,10 @@ async fn status_is_sent_with_key_and_url_and_retried() {
             target_url: None,
             branch: Some("job".to_owned()),
         };
-        let played = play([no(503, "away"), Some((201, json!({ "type": "build" })))]);
+        let played = scripted([error_response(503, "away"), Some((201, json!({ "type": "build" })))]);
         played.forge.set_status(REPOSITORY, HASH, &status).await.unwrap();
         assert_eq!(
-            played.sent(),
+            played.last_body(),
             json!({
                 "key": "pullyard", "name": "pullyard", "state": word, "description": "Revised as asked.",
                 "url": format!("https://bitbucket.org/acme/app/commits/{HASH}"), "refname": "job",
@@ -428,38 +430,39 @@ async fn status_is_sent_with_key_and_url_and_retried() {
         );
         let request = format!("POST /repositories/acme/app/commit/{HASH}/statuses/build");
         assert_eq!(played.requests(), [request.clone(), request]);
-        let elsewhere = play([]).forge.set_status(REPOSITORY, "../x", &status).await.unwrap_err();
-        assert_eq!(elsewhere.meaning(), Meaning::Missing);
+        let elsewhere = scripted([]).forge.set_status(REPOSITORY, "../x", &status).await.unwrap_err();
+        assert_eq!(elsewhere.kind(), ErrorKind::Missing);
     }
 }
 
 #[tokio::test]
 async fn each_error_status_has_its_meaning() {
     for (status, meaning) in [
-        (400, Meaning::Refused),
-        (401, Meaning::Denied),
-        (403, Meaning::Denied),
-        (404, Meaning::Missing),
-        (409, Meaning::Refused),
-        (410, Meaning::Missing),
-        (500, Meaning::Unavailable),
-        (405, Meaning::Unknown),
+        (400, ErrorKind::Refused),
+        (401, ErrorKind::Denied),
+        (403, ErrorKind::Denied),
+        (404, ErrorKind::Missing),
+        (409, ErrorKind::Refused),
+        (410, ErrorKind::Missing),
+        (500, ErrorKind::Unavailable),
+        (405, ErrorKind::Unknown),
     ] {
-        let error = play([no(status, "No.")]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
-        assert_eq!((error.meaning(), error.is_transient()), (meaning, status == 500), "{status}: {error:?}");
+        let error =
+            scripted([error_response(status, "No.")]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
+        assert_eq!((error.kind(), error.is_transient()), (meaning, status == 500), "{status}: {error:?}");
     }
-    let limited = play([no(429, "Rate limit for this resource has been exceeded")]);
+    let limited = scripted([error_response(429, "Rate limit for this resource has been exceeded")]);
     let error = limited.forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
     assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
-    for echoed in [no(400, "who is ATCTT3x?"), no(403, "who is ATCTT3x?")] {
-        let error = play([echoed]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
+    for echoed in [error_response(400, "who is ATCTT3x?"), error_response(403, "who is ATCTT3x?")] {
+        let error = scripted([echoed]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("ATCTT3x"), "{error:?}");
     }
 }
 
 #[tokio::test]
 async fn requesting_reviewers_sends_nothing() {
-    let played = play([]);
+    let played = scripted([]);
     played.forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
     assert!(played.requests().is_empty());
 }

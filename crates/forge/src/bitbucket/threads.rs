@@ -6,17 +6,17 @@ use serde_json::json;
 
 use super::{
     Bitbucket,
-    answers::AccountAnswer,
-    comments::{Beginning, CommentAnswer, InlineAnswer, beginnings, written},
+    comments::{CommentResponse, InlineResponse, ThreadStart, comment_body, thread_starts},
+    responses::AccountResponse,
 };
-use crate::{Error, Lines, Listed, Reply, ReviewComment, Side, Thread};
+use crate::{Error, Lines, Listing, Reply, ReviewComment, Side, Thread};
 
-impl InlineAnswer {
+impl InlineResponse {
     fn is_outdated(&self) -> bool {
         self.outdated == Some(true)
     }
 
-    fn place(&self) -> (Side, Lines) {
+    fn position(&self) -> (Side, Lines) {
         let (side, start, end) = match (self.to, self.from) {
             (Some(to), _) => (Side::Right, self.start_to, to),
             (None, Some(from)) => (Side::Left, self.start_from, from),
@@ -30,9 +30,9 @@ impl InlineAnswer {
     }
 }
 
-impl CommentAnswer {
-    fn on_a_line(&self, thread: u64, inline: &InlineAnswer, review: Option<u64>) -> ReviewComment {
-        let (side, lines) = inline.place();
+impl CommentResponse {
+    fn to_review_comment(&self, thread: u64, inline: &InlineResponse, review: Option<u64>) -> ReviewComment {
+        let (side, lines) = inline.position();
         ReviewComment {
             id: self.id,
             review,
@@ -40,7 +40,7 @@ impl CommentAnswer {
             path: inline.path.clone(),
             lines,
             side,
-            author: self.user.as_ref().and_then(AccountAnswer::actor),
+            author: self.user.as_ref().and_then(AccountResponse::actor),
             body: self.text().to_owned(),
             created_at: self.created_on,
             updated_at: self.updated_on.unwrap_or(self.created_on),
@@ -52,25 +52,25 @@ impl CommentAnswer {
     }
 }
 
-pub(super) fn on_lines(
-    all: &[CommentAnswer],
+pub(super) fn line_comments(
+    all: &[CommentResponse],
     review: Option<u64>,
-    is_meant: impl Fn(&CommentAnswer, &Beginning) -> bool,
+    is_meant: impl Fn(&CommentResponse, &ThreadStart) -> bool,
 ) -> Vec<ReviewComment> {
-    let beginnings = beginnings(all);
-    let read = |comment: &CommentAnswer| {
+    let beginnings = thread_starts(all);
+    let read = |comment: &CommentResponse| {
         let beginning = beginnings.get(&comment.id)?;
         let inline = beginning.inline.as_ref()?;
-        is_meant(comment, beginning).then(|| comment.on_a_line(beginning.id, inline, review))
+        is_meant(comment, beginning).then(|| comment.to_review_comment(beginning.id, inline, review))
     };
-    all.iter().filter(|comment| comment.is_there()).filter_map(read).collect()
+    all.iter().filter(|comment| comment.is_visible()).filter_map(read).collect()
 }
 
-fn threads(all: &[CommentAnswer], name_of: impl Fn(u64) -> String, more: bool) -> Vec<Thread> {
-    let beginnings = beginnings(all);
+fn threads(all: &[CommentResponse], name_of: impl Fn(u64) -> String, more: bool) -> Vec<Thread> {
+    let beginnings = thread_starts(all);
     let mut found: BTreeMap<u64, Thread> = BTreeMap::new();
-    for comment in all.iter().filter(|comment| comment.is_there()) {
-        let Some(Beginning { id, inline: Some(inline), resolved }) = beginnings.get(&comment.id) else { continue };
+    for comment in all.iter().filter(|comment| comment.is_visible()) {
+        let Some(ThreadStart { id, inline: Some(inline), resolved }) = beginnings.get(&comment.id) else { continue };
         let thread = found.entry(*id).or_insert_with(|| Thread {
             // Reply to the first existing comment: Bitbucket does not document replies to a deleted one.
             id: name_of(comment.id),
@@ -90,15 +90,15 @@ fn threads(all: &[CommentAnswer], name_of: impl Fn(u64) -> String, more: bool) -
 }
 
 impl Bitbucket {
-    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
-        let Listed { found, more } = self.all_comments(full_name, number).await?;
-        Ok(Listed { found: on_lines(&found, None, |_, _| true), more })
+    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewComment>, Error> {
+        let Listing { items: found, truncated: more } = self.all_comments(full_name, number).await?;
+        Ok(Listing { items: line_comments(&found, None, |_, _| true), truncated: more })
     }
 
-    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
-        let Listed { found, more } = self.all_comments(full_name, number).await?;
+    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
+        let Listing { items: found, truncated: more } = self.all_comments(full_name, number).await?;
         let name_of = |comment: u64| format!("{full_name}/{number}/{comment}");
-        Ok(Listed { found: threads(&found, name_of, more), more })
+        Ok(Listing { items: threads(&found, name_of, more), truncated: more })
     }
 
     /// A thread id is `WORKSPACE/SLUG/PULL-REQUEST/FIRST-COMMENT`.
@@ -111,10 +111,10 @@ impl Bitbucket {
         };
         let missing = || Error::NotFound { what: "the thread".to_owned(), message: "no thread has this id".to_owned() };
         let (full_name, number, comment) = parts().ok_or_else(missing)?;
-        let mut said = written(body);
+        let mut said = comment_body(body);
         said["parent"] = json!({ "id": comment });
-        let address = self.comments_address(full_name, number)?;
-        let answer: CommentAnswer = self.client.post(address, "the thread", &said).await?;
+        let address = self.comments_url(full_name, number)?;
+        let answer: CommentResponse = self.client.post(address, "the thread", &said).await?;
         Ok(Reply { id: answer.id, url: answer.links.url() })
     }
 }

@@ -1,11 +1,11 @@
 //! Selects the permissions of an App and of tokens.
 
-use super::{Feature, Level, Need, Row, TABLE};
+use super::{Feature, FeatureRow, GITHUB_FEATURES, Level, Need};
 use crate::Permissions;
 use std::collections::BTreeMap;
 
 /// Events that an App subscribes to. `installation` and `installation_repositories` arrive without a subscription.
-pub const EVENTS: [&str; 7] = [
+pub const APP_EVENTS: [&str; 7] = [
     "issue_comment",
     "issues",
     "pull_request",
@@ -16,56 +16,56 @@ pub const EVENTS: [&str; 7] = [
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Workflows {
-    Change,
+pub enum WorkflowPolicy {
+    Allow,
     /// The forge refuses pushes that change workflows.
-    Keep,
+    Forbid,
 }
 
-pub fn of_app(workflows: Workflows) -> Permissions {
-    collect(TABLE.iter().filter(|row| match row.need {
+pub fn app_permissions(workflows: WorkflowPolicy) -> Permissions {
+    collect(GITHUB_FEATURES.iter().filter(|row| match row.need {
         Need::Always | Need::Optional => true,
-        Need::OfRepository => workflows == Workflows::Change,
-        Need::OfTokens => false,
+        Need::ByRepository => workflows == WorkflowPolicy::Allow,
+        Need::TokensOnly => false,
     }))
 }
 
 /// Minimum for an App: the permissions of every job, and reading comments.
-pub fn least_of_app() -> Permissions {
-    let mut least = collect(TABLE.iter().filter(|row| row.need == Need::Always));
+pub fn minimum_app_permissions() -> Permissions {
+    let mut least = collect(GITHUB_FEATURES.iter().filter(|row| row.need == Need::Always));
     least.insert("issues".into(), Level::Read.code().into());
     least
 }
 
 /// Permissions of an attempt's token: only those of its runner.
-pub fn of_attempt(workflows: Workflows) -> Permissions {
-    collect(TABLE.iter().filter(|row| match row.feature {
+pub fn attempt_permissions(workflows: WorkflowPolicy) -> Permissions {
+    collect(GITHUB_FEATURES.iter().filter(|row| match row.feature {
         Feature::Push | Feature::PullRequests => true,
-        Feature::Workflows => workflows == Workflows::Change,
+        Feature::Workflows => workflows == WorkflowPolicy::Allow,
         _ => false,
     }))
 }
 
 /// Granted permissions for the control plane's own token; never includes pushing.
-pub fn of_control(granted: &Permissions) -> Permissions {
+pub fn control_permissions(granted: &Permissions) -> Permissions {
     let wanted = [("metadata", Level::Read), ("contents", Level::Read), ("pull_requests", Level::Write)];
     let more = [("issues", Level::Write), ("statuses", Level::Write), ("repository_hooks", Level::Write)];
     let wanted = wanted.into_iter().chain(more);
     wanted
         .filter_map(|(name, level)| {
-            let level = if has(granted, (name, level)) { level } else { Level::Read };
-            has(granted, (name, level)).then(|| (name.to_owned(), level.code().to_owned()))
+            let level = if is_granted(granted, (name, level)) { level } else { Level::Read };
+            is_granted(granted, (name, level)).then(|| (name.to_owned(), level.code().to_owned()))
         })
         .collect()
 }
 
-pub fn lacking(granted: &Permissions, wanted: &Permissions) -> Vec<String> {
+pub fn missing_permissions(granted: &Permissions, wanted: &Permissions) -> Vec<String> {
     let level = |code: &str| if code == "read" { Level::Read } else { Level::Write };
-    let lacking = wanted.iter().filter(|(name, code)| !has(granted, (name, level(code))));
+    let lacking = wanted.iter().filter(|(name, code)| !is_granted(granted, (name, level(code))));
     lacking.map(|(name, code)| format!("{name}: {code}")).collect()
 }
 
-pub(super) fn collect<'a>(rows: impl Iterator<Item = &'a Row>) -> Permissions {
+pub(super) fn collect<'a>(rows: impl Iterator<Item = &'a FeatureRow>) -> Permissions {
     let mut all = BTreeMap::new();
     for (name, level) in rows.flat_map(|row| row.permissions) {
         let known = all.entry((*name).to_owned()).or_insert(*level);
@@ -74,7 +74,7 @@ pub(super) fn collect<'a>(rows: impl Iterator<Item = &'a Row>) -> Permissions {
     all.into_iter().map(|(name, level)| (name, level.code().to_owned())).collect()
 }
 
-fn has(granted: &Permissions, (name, level): (&str, Level)) -> bool {
+fn is_granted(granted: &Permissions, (name, level): (&str, Level)) -> bool {
     match granted.get(name).map(String::as_str) {
         Some("write" | "admin") => true,
         Some("read") => level == Level::Read,

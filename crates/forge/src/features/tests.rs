@@ -1,14 +1,14 @@
 //! Which features work with the permissions of an App or a token.
 
 use super::*;
-use crate::{Permissions, Right, TokenAccess};
+use crate::{Permissions, TokenAccess, TokenPermission};
 
-fn granted(pairs: &[(&str, &str)]) -> Permissions {
+fn permissions(pairs: &[(&str, &str)]) -> Permissions {
     pairs.iter().map(|(name, level)| ((*name).to_owned(), (*level).to_owned())).collect()
 }
 
-fn row(feature: Feature) -> &'static Row {
-    TABLE.iter().find(|row| row.feature == feature).unwrap()
+fn row(feature: Feature) -> &'static FeatureRow {
+    GITHUB_FEATURES.iter().find(|row| row.feature == feature).unwrap()
 }
 
 fn token(role: &str) -> TokenAccess {
@@ -17,74 +17,76 @@ fn token(role: &str) -> TokenAccess {
         private: true,
         account_may_push: role != "reader",
         account_may_administer: role == "admin",
-        unreadable: Vec::new(),
+        missing: Vec::new(),
     }
 }
 
 #[track_caller]
 fn check(feature: Feature, seen: &GitHubAccess, expected: &str) {
-    let said = match judge(row(feature), seen, Workflows::Change) {
-        Verdict::Works => "works".to_owned(),
-        Verdict::Missing(what) => format!("missing: {what}"),
-        Verdict::Untold(what) => format!("untold: {what}"),
-        Verdict::Needless(why) => format!("needless: {why}"),
+    let said = match check_github(row(feature), seen, WorkflowPolicy::Allow) {
+        FeatureStatus::Works => "works".to_owned(),
+        FeatureStatus::Missing(what) => format!("missing: {what}"),
+        FeatureStatus::Unknown(what) => format!("untold: {what}"),
+        FeatureStatus::NotNeeded(why) => format!("needless: {why}"),
     };
     assert_eq!(said, expected, "{feature:?}");
 }
 
 #[test]
 fn bitbucket_reports_missing_reads_but_no_write_rights() {
-    let said = |pulls| BITBUCKET.each_ref().map(|row| judge_on_bitbucket(row, pulls));
+    let said = |pulls| BITBUCKET_FEATURES.each_ref().map(|row| check_bitbucket(row, pulls));
     let pulls = "read:pullrequest and write:pullrequest";
-    let push = Verdict::Untold("it needs read:repository and write:repository".into());
-    let untold = Verdict::Untold(format!("it needs {pulls}"));
-    assert_eq!(said(BitbucketPulls::Readable), [Verdict::Works, push.clone(), untold]);
-    let missing = Verdict::Missing(format!("give the token {pulls}"));
-    assert_eq!(said(BitbucketPulls::Hidden), [Verdict::Works, push, missing]);
+    let push = FeatureStatus::Unknown("it needs read:repository and write:repository".into());
+    let untold = FeatureStatus::Unknown(format!("it needs {pulls}"));
+    assert_eq!(said(BitbucketPulls::Readable), [FeatureStatus::Works, push.clone(), untold]);
+    let missing = FeatureStatus::Missing(format!("give the token {pulls}"));
+    assert_eq!(said(BitbucketPulls::Hidden), [FeatureStatus::Works, push, missing]);
 }
 
 #[test]
 fn attempt_token_has_contents_and_pull_requests_only() {
-    let least = granted(&[("contents", "write"), ("pull_requests", "write")]);
-    assert_eq!(of_attempt(Workflows::Keep), least);
-    let more = granted(&[("contents", "write"), ("pull_requests", "write"), ("workflows", "write")]);
-    assert_eq!(of_attempt(Workflows::Change), more);
+    let least = permissions(&[("contents", "write"), ("pull_requests", "write")]);
+    assert_eq!(attempt_permissions(WorkflowPolicy::Forbid), least);
+    let more = permissions(&[("contents", "write"), ("pull_requests", "write"), ("workflows", "write")]);
+    assert_eq!(attempt_permissions(WorkflowPolicy::Allow), more);
 }
 
 #[test]
 fn control_token_cannot_push_and_stays_within_the_grant() {
-    let all = of_app(Workflows::Change);
-    let own = of_control(&all);
+    let all = app_permissions(WorkflowPolicy::Allow);
+    let own = control_permissions(&all);
     assert_eq!(own["contents"], "read");
     assert!(!own.contains_key("workflows"));
-    assert_eq!(of_control(&granted(&[("metadata", "read"), ("issues", "read"), ("administration", "write")])), {
-        granted(&[("metadata", "read"), ("issues", "read")])
-    });
-    assert!(lacking(&all, &own).is_empty());
+    assert_eq!(
+        control_permissions(&permissions(&[("metadata", "read"), ("issues", "read"), ("administration", "write")])),
+        { permissions(&[("metadata", "read"), ("issues", "read")]) }
+    );
+    assert!(missing_permissions(&all, &own).is_empty());
 }
 
 #[test]
 fn app_with_manifest_permissions_has_every_feature() {
-    let seen = GitHubAccess::App(of_app(Workflows::Change));
-    for row in &TABLE {
-        let verdict = judge(row, &seen, Workflows::Change);
-        assert!(matches!(verdict, Verdict::Works | Verdict::Needless(_)), "{row:?} {verdict:?}");
+    let seen = GitHubAccess::App(app_permissions(WorkflowPolicy::Allow));
+    for row in &GITHUB_FEATURES {
+        let verdict = check_github(row, &seen, WorkflowPolicy::Allow);
+        assert!(matches!(verdict, FeatureStatus::Works | FeatureStatus::NotNeeded(_)), "{row:?} {verdict:?}");
     }
 }
 
 #[test]
 fn app_requests_workflows_on_demand_and_never_hooks() {
-    let (keep, change) = (of_app(Workflows::Keep), of_app(Workflows::Change));
-    assert_eq!(lacking(&keep, &change), ["workflows: write"]);
+    let (keep, change) = (app_permissions(WorkflowPolicy::Forbid), app_permissions(WorkflowPolicy::Allow));
+    assert_eq!(missing_permissions(&keep, &change), ["workflows: write"]);
     assert!(!change.contains_key("repository_hooks"));
     let least = [("contents", "write"), ("issues", "read"), ("metadata", "read"), ("pull_requests", "write")];
-    assert_eq!(least_of_app(), granted(&least));
+    assert_eq!(minimum_app_permissions(), permissions(&least));
 }
 
 #[test]
 fn missing_app_permission_is_named() {
-    let seen = GitHubAccess::App(granted(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
-    check(Feature::Look, &seen, "works");
+    let seen =
+        GitHubAccess::App(permissions(&[("metadata", "read"), ("contents", "read"), ("pull_requests", "write")]));
+    check(Feature::ReadRepository, &seen, "works");
     check(Feature::PullRequests, &seen, "works");
     check(Feature::Threads, &seen, "missing: grant the App contents: write, and accept it where it is installed");
     check(Feature::Hooks, &seen, "needless: the App's own webhook receives its events");
@@ -101,7 +103,7 @@ fn classic_token_is_judged_by_scopes_and_account_role() {
     check(Feature::Push, &seen(&["public_repo"], true, "writer"), "missing: give the token the scope repo");
     check(Feature::Workflows, &seen(&["repo"], true, "admin"), "missing: give the token the scope workflow");
     let reader = seen(&["repo"], true, "reader");
-    check(Feature::Look, &reader, "works");
+    check(Feature::ReadRepository, &reader, "works");
     check(Feature::Push, &reader, "missing: give the token's account the role write in the repository");
     let writer = seen(&["repo"], true, "writer");
     check(Feature::Hooks, &writer, "missing: give the token's account the role admin in the repository");
@@ -109,8 +111,8 @@ fn classic_token_is_judged_by_scopes_and_account_role() {
 
 #[test]
 fn fine_grained_token_is_judged_by_refused_reads() {
-    let seen = GitHubAccess::Token(TokenAccess { unreadable: vec![Right::Issues], ..token("admin") });
-    check(Feature::Look, &seen, "works");
+    let seen = GitHubAccess::Token(TokenAccess { missing: vec![TokenPermission::Issues], ..token("admin") });
+    check(Feature::ReadRepository, &seen, "works");
     check(Feature::Comments, &seen, "missing: give the token issues: write");
     check(Feature::Push, &seen, "untold: it needs contents: write");
 }
@@ -118,27 +120,27 @@ fn fine_grained_token_is_judged_by_refused_reads() {
 #[test]
 fn workflows_are_needless_without_the_repository_setting() {
     let seen = GitHubAccess::App(Permissions::new());
-    let verdict = judge(row(Feature::Workflows), &seen, Workflows::Keep);
-    assert_eq!(verdict, Verdict::Needless("the repository is connected without --workflows"));
+    let verdict = check_github(row(Feature::Workflows), &seen, WorkflowPolicy::Forbid);
+    assert_eq!(verdict, FeatureStatus::NotNeeded("the repository is connected without --workflows"));
 }
 
 #[test]
 fn documented_feature_table_matches_the_code() {
     let page = include_str!("../../../../docs/forges.md");
-    let rows = TABLE.iter().map(|row| {
+    let rows = GITHUB_FEATURES.iter().map(|row| {
         let permissions = row.permissions.iter().map(|(name, level)| format!("`{name}: {}`", level.code()));
         let who = match row.need {
             Need::Always => "always",
-            Need::OfRepository => "repositories connected with `--workflows`",
+            Need::ByRepository => "repositories connected with `--workflows`",
             Need::Optional => "optional",
-            Need::OfTokens => "`hooks install` with a token; an App has its own webhook",
+            Need::TokensOnly => "`hooks install` with a token; an App has its own webhook",
         };
         let permissions = permissions.collect::<Vec<_>>().join(", ");
-        format!("| {} | {permissions} | `{}` | {who} |\n", row.words, row.scope)
+        format!("| {} | {permissions} | `{}` | {who} |\n", row.description, row.scope)
     });
     let table = rows.collect::<String>();
     assert!(page.contains(&table), "put this into docs/forges.md:\n{table}");
-    for event in EVENTS {
+    for event in APP_EVENTS {
         assert!(page.contains(&format!("`{event}`")), "docs/forges.md does not name {event}");
     }
 }

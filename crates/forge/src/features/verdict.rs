@@ -1,7 +1,7 @@
 //! Decides whether a feature works in a repository.
 
-use super::grants::{Workflows, collect, lacking};
-use super::{Feature, Need, Row};
+use super::grants::{WorkflowPolicy, collect, missing_permissions};
+use super::{Feature, FeatureRow, Need};
 use crate::{Permissions, TokenAccess};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,54 +18,57 @@ enum Role {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum FeatureStatus {
     Works,
     Missing(String),
     /// Only a write could verify it; contains the permissions that the feature needs.
-    Untold(String),
-    Needless(&'static str),
+    Unknown(String),
+    NotNeeded(&'static str),
 }
 
-pub fn judge(row: &Row, access: &GitHubAccess, workflows: Workflows) -> Verdict {
-    if row.need == Need::OfRepository && workflows == Workflows::Keep {
-        return Verdict::Needless("the repository is connected without --workflows");
+pub fn check_github(row: &FeatureRow, access: &GitHubAccess, workflows: WorkflowPolicy) -> FeatureStatus {
+    if row.need == Need::ByRepository && workflows == WorkflowPolicy::Forbid {
+        return FeatureStatus::NotNeeded("the repository is connected without --workflows");
     }
     match access {
-        GitHubAccess::App(_) if row.need == Need::OfTokens => {
-            Verdict::Needless("the App's own webhook receives its events")
+        GitHubAccess::App(_) if row.need == Need::TokensOnly => {
+            FeatureStatus::NotNeeded("the App's own webhook receives its events")
         }
         GitHubAccess::App(granted) => {
-            let lacking = lacking(granted, &collect(std::iter::once(row)));
+            let lacking = missing_permissions(granted, &collect(std::iter::once(row)));
             if lacking.is_empty() {
-                return Verdict::Works;
+                return FeatureStatus::Works;
             }
-            Verdict::Missing(format!("grant the App {}, and accept it where it is installed", lacking.join(" and ")))
+            FeatureStatus::Missing(format!(
+                "grant the App {}, and accept it where it is installed",
+                lacking.join(" and ")
+            ))
         }
-        GitHubAccess::Token(token) => judge_token(row, token),
+        GitHubAccess::Token(token) => check_token(row, token),
     }
 }
 
-fn judge_token(row: &Row, token: &TokenAccess) -> Verdict {
+fn check_token(row: &FeatureRow, token: &TokenAccess) -> FeatureStatus {
     let needed = needed_role(row);
     if role_of(token) < needed {
         let role = if needed == Role::Admin { "admin" } else { "write" };
-        return Verdict::Missing(format!("give the token's account the role {role} in the repository"));
+        return FeatureStatus::Missing(format!("give the token's account the role {role} in the repository"));
     }
     if let Some(scopes) = &token.scopes {
         return match covers(scopes, row.scope, token.private) {
-            true => Verdict::Works,
-            false => Verdict::Missing(format!("give the token the scope {}", row.scope)),
+            true => FeatureStatus::Works,
+            false => FeatureStatus::Missing(format!("give the token the scope {}", row.scope)),
         };
     }
-    if row.feature == Feature::Look {
-        return Verdict::Works;
+    if row.feature == Feature::ReadRepository {
+        return FeatureStatus::Works;
     }
     let needs = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code()));
     let needs = needs.collect::<Vec<_>>().join(" and ");
-    let refused = |(name, _): &(&str, _)| token.unreadable.iter().any(|right| right.permission() == *name);
+    let refused = |(name, _): &(&str, _)| token.missing.iter().any(|right| right.permission() == *name);
     match row.permissions.iter().any(refused) {
-        true => Verdict::Missing(format!("give the token {needs}")),
-        false => Verdict::Untold(format!("it needs {needs}")),
+        true => FeatureStatus::Missing(format!("give the token {needs}")),
+        false => FeatureStatus::Unknown(format!("it needs {needs}")),
     }
 }
 
@@ -77,13 +80,13 @@ pub enum BitbucketPulls {
 }
 
 /// Bitbucket cannot list a token's scopes, so a missing write scope shows only at a write.
-pub fn judge_on_bitbucket(row: &Row, pulls: BitbucketPulls) -> Verdict {
+pub fn check_bitbucket(row: &FeatureRow, pulls: BitbucketPulls) -> FeatureStatus {
     let needs = row.permissions.iter().map(|(name, level)| format!("{}:{name}", level.code()));
     let needs = needs.collect::<Vec<_>>().join(" and ");
     match (row.feature, pulls) {
-        (Feature::Look, _) => Verdict::Works,
-        (Feature::PullRequests, BitbucketPulls::Hidden) => Verdict::Missing(format!("give the token {needs}")),
-        _ => Verdict::Untold(format!("it needs {needs}")),
+        (Feature::ReadRepository, _) => FeatureStatus::Works,
+        (Feature::PullRequests, BitbucketPulls::Hidden) => FeatureStatus::Missing(format!("give the token {needs}")),
+        _ => FeatureStatus::Unknown(format!("it needs {needs}")),
     }
 }
 
@@ -95,9 +98,9 @@ fn role_of(token: &TokenAccess) -> Role {
     }
 }
 
-fn needed_role(row: &Row) -> Role {
+fn needed_role(row: &FeatureRow) -> Role {
     match row.feature {
-        Feature::Look => Role::Reader,
+        Feature::ReadRepository => Role::Reader,
         Feature::Hooks => Role::Admin,
         _ => Role::Writer,
     }

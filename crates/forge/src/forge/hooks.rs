@@ -1,6 +1,6 @@
 //! Manages webhooks of a forge and lists their deliveries.
 
-use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listed};
+use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listing};
 
 use super::{Forge, unsupported};
 
@@ -10,7 +10,7 @@ const DELIVERIES: &str = "list deliveries";
 impl Forge {
     /// Lists webhooks of a repository, an organisation (on Bitbucket a workspace) or an App.
     /// Errors: `NotFound`, also if the token may not list them; `Unsupported` for an App on Bitbucket.
-    pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
+    pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
         match self {
             Self::GitHub(github) => github.hooks(scope).await,
             Self::Bitbucket(bitbucket) => bitbucket.hooks(scope).await,

@@ -1,7 +1,7 @@
 //! Calls for pull requests, reviews, comments and commit statuses.
 
 use crate::{
-    Access, Actor, Comment, CommitStatus, Error, Listed, Page, PullRequest, Reply, Review, ReviewComment, Thread,
+    Access, Actor, Comment, CommitStatus, Error, Listing, Page, PullRequest, Reply, Review, ReviewComment, Thread,
 };
 
 use super::Forge;
@@ -55,7 +55,7 @@ impl Forge {
     /// Lists reviews, oldest first, without unknown verdicts.
     /// On Bitbucket a long activity is cut at its oldest entries, and deleted accounts are omitted. Withdrawn or
     /// replaced verdicts are `Dismissed`. Bodies are empty; call `review` for the body.
-    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
+    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listing<Review>, Error> {
         match self {
             Self::GitHub(github) => github.reviews(full_name, number).await,
             Self::Bitbucket(bitbucket) => bitbucket.reviews(full_name, number).await,
@@ -78,7 +78,7 @@ impl Forge {
         full_name: &str,
         number: u64,
         review: u64,
-    ) -> Result<Listed<ReviewComment>, Error> {
+    ) -> Result<Listing<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.review_comments(full_name, number, review).await,
             Self::Bitbucket(bitbucket) => bitbucket.review_comments(full_name, number, review).await,
@@ -86,14 +86,14 @@ impl Forge {
     }
 
     /// All comments on lines, oldest first; Bitbucket does not return their reviews.
-    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
+    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewComment>, Error> {
         match self {
             Self::GitHub(github) => github.comments(full_name, number).await,
             Self::Bitbucket(bitbucket) => bitbucket.comments(full_name, number).await,
         }
     }
 
-    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
+    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
         match self {
             Self::GitHub(github) => github.threads(full_name, number).await,
             Self::Bitbucket(bitbucket) => bitbucket.threads(full_name, number).await,
@@ -110,7 +110,7 @@ impl Forge {
     }
 
     /// Comments on an issue or a whole pull request, oldest first, without those on lines.
-    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
+    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
         match self {
             Self::GitHub(github) => github.issue_comments(full_name, number).await,
             Self::Bitbucket(bitbucket) => bitbucket.issue_comments(full_name, number).await,

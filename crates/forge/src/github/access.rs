@@ -2,22 +2,22 @@
 
 use serde::Deserialize;
 
-use super::{GitHub, client::Tries};
+use super::{GitHub, client::RetryPolicy};
 use crate::{
     Access, Error, Permission,
     names::{RepositoryName, account_name},
 };
 
 #[derive(Deserialize)]
-struct AccessAnswer {
+struct AccessResponse {
     permission: String,
     #[serde(default)]
     role_name: String,
-    user: Option<IdAnswer>,
+    user: Option<IdResponse>,
 }
 
 #[derive(Deserialize)]
-struct IdAnswer {
+struct IdResponse {
     id: u64,
 }
 
@@ -27,7 +27,7 @@ impl GitHub {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let segments = ["repos", owner, name, "collaborators", account_name(login)?, "permission"];
         let what = format!("what {login} may do in {full_name}");
-        let answer: AccessAnswer = self.client.get(self.client.address(&segments), &what, Tries::Short).await?;
+        let answer: AccessResponse = self.client.get(self.client.url(&segments), &what, RetryPolicy::Short).await?;
         let permission = match answer.permission.as_str() {
             "admin" => Permission::Admin,
             "write" => Permission::Write,

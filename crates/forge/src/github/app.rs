@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::{
     app_key::AppKey,
-    client::{Client, Tries},
-    credential::seconds_now,
+    client::{Client, RetryPolicy},
+    credential::unix_secs_now,
 };
 use crate::{Account, Endpoint, Error, Token, names::RepositoryName};
 
@@ -17,7 +17,7 @@ use crate::{Account, Endpoint, Error, Token, names::RepositoryName};
 pub type Permissions = BTreeMap<String, String>;
 
 /// GitHub's lifetime limit for an installation token.
-const LONGEST_LIFE: Duration = Duration::from_secs(3_600);
+const MAX_TOKEN_LIFETIME: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug)]
 pub struct GitHubApp {
@@ -27,7 +27,7 @@ pub struct GitHubApp {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Only<'a> {
+pub enum RepositorySelector<'a> {
     Id(u64),
     Name(&'a str),
 }
@@ -64,14 +64,14 @@ pub struct InstallationToken {
 }
 
 /// A new App; GitHub returns its secrets only once.
-pub struct ConvertedApp {
+pub struct CreatedApp {
     pub id: u64,
     pub html_url: String,
     pub pem: String,
     pub webhook_secret: Option<String>,
 }
 
-impl std::fmt::Debug for ConvertedApp {
+impl std::fmt::Debug for CreatedApp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConvertedApp").field("id", &self.id).finish_non_exhaustive()
     }
@@ -87,17 +87,17 @@ impl GitHubApp {
     /// Source: `GET /app`. Errors: `Denied` if the key does not belong to the App.
     pub async fn app(&self) -> Result<App, Error> {
         let client = self.client()?;
-        let answer: AppAnswer = client.get(client.address(&["app"]), "the App", Tries::Three).await?;
+        let answer: AppResponse = client.get(client.url(&["app"]), "the App", RetryPolicy::Retry).await?;
         answer.app(&client)
     }
 
     /// Source: `GET /repos/{o}/{r}/installation`. Errors: `NotFound` if the App is not installed there.
-    pub async fn installation_of(&self, full_name: &str) -> Result<Installation, Error> {
+    pub async fn get_installation(&self, full_name: &str) -> Result<Installation, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let client = self.client()?;
-        let address = client.address(&["repos", owner, name, "installation"]);
+        let address = client.url(&["repos", owner, name, "installation"]);
         let what = format!("an installation of the App on {full_name}");
-        let answer: InstallationAnswer = client.get(address, &what, Tries::Three).await?;
+        let answer: InstallationResponse = client.get(address, &what, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
@@ -107,30 +107,33 @@ impl GitHubApp {
     pub async fn installation_token(
         &self,
         installation: u64,
-        only: Only<'_>,
+        only: RepositorySelector<'_>,
         permissions: &Permissions,
     ) -> Result<InstallationToken, Error> {
         let client = self.client()?;
-        let address = client.address(&["app", "installations", &installation.to_string(), "access_tokens"]);
-        let asked_at = seconds_now();
+        let address = client.url(&["app", "installations", &installation.to_string(), "access_tokens"]);
+        let asked_at = unix_secs_now();
         let body = match only {
-            Only::Id(id) => json!({ "repository_ids": [id], "permissions": permissions }),
+            RepositorySelector::Id(id) => json!({ "repository_ids": [id], "permissions": permissions }),
             // GitHub expects the name without its owner.
-            Only::Name(name) => {
+            RepositorySelector::Name(name) => {
                 json!({ "repositories": [RepositoryName::parse(name)?.name], "permissions": permissions })
             }
         };
         // No retry here: a token whose response was lost expires by itself.
-        let answer: TokenAnswer = client.post(address, "a token of the App's installation", &body).await?;
-        Ok(InstallationToken { expires_in: life(&answer.expires_at, asked_at)?, token: Token::new(answer.token) })
+        let answer: TokenResponse = client.post(address, "a token of the App's installation", &body).await?;
+        Ok(InstallationToken {
+            expires_in: token_lifetime(&answer.expires_at, asked_at)?,
+            token: Token::new(answer.token),
+        })
     }
 
     /// The App's account, `SLUG[bot]`. Source: `GET /users/{username}`.
-    pub async fn bot(&self, slug: &str) -> Result<Account, Error> {
+    pub async fn bot_account(&self, slug: &str) -> Result<Account, Error> {
         let login = format!("{slug}[bot]");
         let ask = async |client: Client| -> Result<Account, Error> {
-            let address = client.address(&["users", &login]);
-            let answer: super::answers::AccountAnswer = client.get(address, &login, Tries::Three).await?;
+            let address = client.url(&["users", &login]);
+            let answer: super::responses::AccountResponse = client.get(address, &login, RetryPolicy::Retry).await?;
             Ok(answer.into())
         };
         // Try anonymously first. github.com limits anonymous calls by IP address, and private servers refuse them.
@@ -143,33 +146,35 @@ impl GitHubApp {
     }
 
     pub(super) fn client(&self) -> Result<Client, Error> {
-        Client::of_app(&self.endpoint, &self.issuer, &self.key)
+        Client::for_app(&self.endpoint, &self.issuer, &self.key)
     }
 }
 
 /// Exchanges a manifest's code for the new App; a code works once, within an hour.
 /// Source: `POST /app-manifests/{code}/conversions`. Errors: `NotFound` for a used or expired code.
-pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<ConvertedApp, Error> {
+pub async fn convert_manifest(endpoint: &Endpoint, code: &str) -> Result<CreatedApp, Error> {
     let client = Client::anonymous(endpoint)?;
-    let address = client.address(&["app-manifests", code, "conversions"]);
-    let answer: ConversionAnswer = client.order_one(Method::POST, address, "the new App by its code").await?;
-    let ConversionAnswer { id, html_url, pem, webhook_secret } = answer;
-    Ok(ConvertedApp { id, html_url, pem, webhook_secret: webhook_secret.filter(|secret| !secret.is_empty()) })
+    let address = client.url(&["app-manifests", code, "conversions"]);
+    let answer: ConversionResponse = client.send_without_body(Method::POST, address, "the new App by its code").await?;
+    let ConversionResponse { id, html_url, pem, webhook_secret } = answer;
+    Ok(CreatedApp { id, html_url, pem, webhook_secret: webhook_secret.filter(|secret| !secret.is_empty()) })
 }
 
 /// Source: `DELETE /installation/token`.
 pub async fn revoke_installation_token(endpoint: &Endpoint, token: Token) -> Result<(), Error> {
     let client = Client::new(endpoint, token)?;
-    client.order(Method::DELETE, client.address(&["installation", "token"]), "the token", Tries::One).await
+    client
+        .send_ignoring_response(Method::DELETE, client.url(&["installation", "token"]), "the token", RetryPolicy::Once)
+        .await
 }
 
 #[derive(Deserialize)]
-struct AppAnswer {
+struct AppResponse {
     id: u64,
     client_id: Option<String>,
     slug: Option<String>,
     html_url: String,
-    owner: Option<OwnerAnswer>,
+    owner: Option<OwnerResponse>,
     #[serde(default)]
     permissions: Permissions,
     #[serde(default)]
@@ -177,39 +182,39 @@ struct AppAnswer {
 }
 
 #[derive(Deserialize)]
-struct OwnerAnswer {
+struct OwnerResponse {
     login: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
 }
 
-fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerAnswer>) -> String {
+fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerResponse>) -> String {
     let shown = [format!("/apps/{slug}"), format!("/github-apps/{slug}")];
     let Some(site) = shown.iter().find_map(|path| html_url.strip_suffix(path.as_str())) else {
         return html_url.to_owned();
     };
     match owner {
-        Some(OwnerAnswer { login: Some(login), kind: Some(kind) }) if kind == "Organization" => {
+        Some(OwnerResponse { login: Some(login), kind: Some(kind) }) if kind == "Organization" => {
             format!("{site}/organizations/{login}/settings/apps/{slug}")
         }
-        Some(OwnerAnswer { login: Some(_), .. }) => format!("{site}/settings/apps/{slug}"),
-        Some(OwnerAnswer { login: None, .. }) | None => html_url.to_owned(),
+        Some(OwnerResponse { login: Some(_), .. }) => format!("{site}/settings/apps/{slug}"),
+        Some(OwnerResponse { login: None, .. }) | None => html_url.to_owned(),
     }
 }
 
-impl AppAnswer {
+impl AppResponse {
     fn app(self, client: &Client) -> Result<App, Error> {
         let Self { id, client_id, slug, html_url, owner, permissions, events } = self;
         // GitHub's schema allows a missing slug.
         let slug = slug.filter(|slug| !slug.is_empty());
-        let slug = slug.ok_or_else(|| client.not_understood("the App has no slug"))?;
+        let slug = slug.ok_or_else(|| client.unexpected_response("the App has no slug"))?;
         let settings_url = settings_url(&html_url, &slug, owner);
         Ok(App { id, client_id, slug, html_url, permissions, events, settings_url })
     }
 }
 
 #[derive(Deserialize)]
-struct InstallationAnswer {
+struct InstallationResponse {
     id: u64,
     #[serde(default)]
     permissions: Permissions,
@@ -218,21 +223,21 @@ struct InstallationAnswer {
     html_url: String,
 }
 
-impl From<InstallationAnswer> for Installation {
-    fn from(answer: InstallationAnswer) -> Self {
-        let InstallationAnswer { id, permissions, suspended_at, html_url } = answer;
+impl From<InstallationResponse> for Installation {
+    fn from(answer: InstallationResponse) -> Self {
+        let InstallationResponse { id, permissions, suspended_at, html_url } = answer;
         Self { id, permissions, suspended: suspended_at.is_some(), html_url }
     }
 }
 
 #[derive(Deserialize)]
-struct TokenAnswer {
+struct TokenResponse {
     token: String,
     expires_at: String,
 }
 
 #[derive(Deserialize)]
-struct ConversionAnswer {
+struct ConversionResponse {
     // Keep required fields to a minimum: GitHub returns the key once, and a parse error would lose it.
     id: u64,
     #[serde(default)]
@@ -242,12 +247,12 @@ struct ConversionAnswer {
 }
 
 /// Returns the lifetime, clamped to GitHub's limit because clocks may differ.
-fn life(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
+fn token_lifetime(expires_at: &str, asked_at: u64) -> Result<Duration, Error> {
     let instant = time::OffsetDateTime::parse(expires_at, &time::format_description::well_known::Rfc3339);
     let instant = instant
         .map_err(|_| Error::Unexpected { status: 201, message: "the token's expiry is not a time".to_owned() })?;
     let ends_at = u64::try_from(instant.unix_timestamp()).unwrap_or_default();
-    Ok(Duration::from_secs(ends_at.saturating_sub(asked_at)).min(LONGEST_LIFE))
+    Ok(Duration::from_secs(ends_at.saturating_sub(asked_at)).min(MAX_TOKEN_LIFETIME))
 }
 
 #[cfg(test)]
@@ -258,7 +263,7 @@ mod tests {
     fn app_settings_url_depends_on_the_owner() {
         let check = |html_url: &str, owner: Option<(Option<&str>, Option<&str>)>, expected: &str| {
             let text = |text: Option<&str>| text.map(str::to_owned);
-            let owner = owner.map(|(login, kind)| OwnerAnswer { login: text(login), kind: text(kind) });
+            let owner = owner.map(|(login, kind)| OwnerResponse { login: text(login), kind: text(kind) });
             assert_eq!(settings_url(html_url, "yard", owner), expected);
         };
         let organization = Some((Some("acme"), Some("Organization")));
@@ -281,12 +286,12 @@ mod tests {
     #[test]
     fn token_lifetime_is_at_most_one_hour() {
         let check = |text: &str, expected: u64| {
-            assert_eq!(life(text, 1_767_225_600).unwrap(), Duration::from_secs(expected), "{text}");
+            assert_eq!(token_lifetime(text, 1_767_225_600).unwrap(), Duration::from_secs(expected), "{text}");
         };
         check("2026-01-01T01:00:00Z", 3_600);
         check("2026-01-01T00:50:00Z", 3_000);
         check("2026-01-01T02:30:00+01:00", 3_600);
         check("2025-12-31T23:00:00Z", 0);
-        assert!(life("tomorrow", 0).is_err());
+        assert!(token_lifetime("tomorrow", 0).is_err());
     }
 }

@@ -10,9 +10,9 @@ use serde_json::json;
 use crate::{Error, Token};
 
 /// Tolerated clock difference between us and GitHub. Units: seconds.
-const SKEW: u64 = 60;
+const CLOCK_SKEW_SECS: u64 = 60;
 /// Lifetime of a JWT; GitHub's limit is ten minutes. Units: seconds.
-const LIFE: u64 = 540;
+const JWT_LIFETIME_SECS: u64 = 540;
 
 #[derive(Clone)]
 pub(super) struct AppKey(Arc<KeyPair>);
@@ -40,8 +40,8 @@ impl AppKey {
     pub(super) fn jwt(&self, issuer: &str, now: u64, id: u128) -> Result<Token, Error> {
         let head = json!({ "alg": "RS256", "typ": "JWT" });
         // GitHub documents the App's id as a number, but accepts both kinds of issuer as text.
-        let issued_at = now.saturating_sub(SKEW);
-        let claims = json!({ "iat": issued_at, "exp": issued_at + LIFE, "iss": issuer, "jti": format!("{id:032x}") });
+        let issued_at = now.saturating_sub(CLOCK_SKEW_SECS);
+        let claims = json!({ "iat": issued_at, "exp": issued_at + JWT_LIFETIME_SECS, "iss": issuer, "jti": format!("{id:032x}") });
         let part = |value: &serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", part(&head), part(&claims));
         let mut signature = vec![0; self.0.public_modulus_len()];

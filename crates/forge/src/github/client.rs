@@ -9,24 +9,24 @@ use serde::de::DeserializeOwned;
 use super::{
     app_key::AppKey,
     credential::{Credential, bearer},
-    graphql, pages, refusal,
+    error_body, graphql, pages,
 };
-pub(super) use crate::call::Tries;
+pub(super) use crate::http_client::RetryPolicy;
 use crate::{
-    Endpoint, Error, Listed, Token,
-    call::{self, Caller, Proof, rest, written},
-    listed::MAX_PAGES,
+    Endpoint, Error, Listing, Token,
+    http_client::{self, Authorization, ForgeApi, retry_after, to_json},
+    page::MAX_PAGES,
 };
 
-pub(super) type Client = call::Client<Credential>;
+pub(super) type Client = http_client::Client<Credential>;
 
 const API_VERSION: HeaderName = HeaderName::from_static("x-github-api-version");
 
-impl Caller for Credential {
-    fn proof(&self) -> Result<Proof, Error> {
-        Ok(match self.next()? {
-            Some(token) => Proof { header: Some(bearer(&token)?), secrets: vec![token] },
-            None => Proof::default(),
+impl ForgeApi for Credential {
+    fn authorization(&self) -> Result<Authorization, Error> {
+        Ok(match self.next_token()? {
+            Some(token) => Authorization { header: Some(bearer(&token)?), secrets: vec![token] },
+            None => Authorization::default(),
         })
     }
 
@@ -37,12 +37,12 @@ impl Caller for Credential {
         ])
     }
 
-    fn message(body: &[u8]) -> String {
-        refusal::message(body)
+    fn parse_message(body: &[u8]) -> String {
+        error_body::parse_message(body)
     }
 
-    fn reason(status: StatusCode, body: &[u8]) -> Option<String> {
-        (status == StatusCode::UNPROCESSABLE_ENTITY).then(|| refusal::reason(body))
+    fn parse_reason(status: StatusCode, body: &[u8]) -> Option<String> {
+        (status == StatusCode::UNPROCESSABLE_ENTITY).then(|| error_body::parse_reason(body))
     }
 }
 
@@ -52,12 +52,12 @@ impl Client {
         Self::build(endpoint, Credential::Token(token))
     }
 
-    pub(super) fn of_app(endpoint: &Endpoint, issuer: &str, key: &AppKey) -> Result<Self, Error> {
+    pub(super) fn for_app(endpoint: &Endpoint, issuer: &str, key: &AppKey) -> Result<Self, Error> {
         Self::build(endpoint, Credential::App { issuer: issuer.to_owned(), key: key.clone() })
     }
 
     pub(super) fn anonymous(endpoint: &Endpoint) -> Result<Self, Error> {
-        Self::build(endpoint, Credential::Nobody)
+        Self::build(endpoint, Credential::Anonymous)
     }
 
     /// Returns a page of a list and the URL of the next one.
@@ -66,11 +66,11 @@ impl Client {
         address: &Url,
         what: &str,
     ) -> Result<(T, Option<Url>), Error> {
-        let answer = self.call(Method::GET, address, None, what, Tries::Three).await?;
-        Ok((self.read(&answer)?, pages::next(&answer.headers)))
+        let answer = self.call(Method::GET, address, None, what, RetryPolicy::Retry).await?;
+        Ok((self.parse(&answer)?, pages::parse_next_link(&answer.headers)))
     }
 
-    pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listed<T>, Error> {
+    pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listing<T>, Error> {
         let mut found = Vec::new();
         for page in 1..=MAX_PAGES {
             let mut address = address.clone();
@@ -79,10 +79,10 @@ impl Client {
             let (items, next): (Vec<T>, _) = self.get_page(&address, what).await?;
             found.extend(items);
             if next.is_none() {
-                return Ok(Listed { found, more: false });
+                return Ok(Listing { items: found, truncated: false });
             }
         }
-        Ok(Listed { found, more: true })
+        Ok(Listing { items: found, truncated: true })
     }
 
     /// GraphQL reports errors with status 200; any error fails the call.
@@ -91,12 +91,12 @@ impl Client {
         query: &str,
         variables: &serde_json::Value,
         what: &str,
-        tries: Tries,
+        tries: RetryPolicy,
     ) -> Result<T, Error> {
-        let body = written(&serde_json::json!({ "query": query, "variables": variables }))?;
-        let address = graphql::address(&self.api_url);
+        let body = to_json(&serde_json::json!({ "query": query, "variables": variables }))?;
+        let address = graphql::graphql_url(&self.api_url);
         let answer = self.call(Method::POST, &address, Some(body), what, tries).await?;
-        let said: graphql::Said<T> = self.read(&answer)?;
-        said.data_or_fault(what, &self.host, || rest(&answer.headers), |words| answer.redact(words))
+        let said: graphql::GraphQlResponse<T> = self.parse(&answer)?;
+        said.into_data(what, &self.host, || retry_after(&answer.headers), |words| answer.redact(words))
     }
 }

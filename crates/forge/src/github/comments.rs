@@ -4,21 +4,21 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{GitHub, answers::ActorAnswer, client::Tries};
-use crate::{Actor, Comment, Error, Listed, Time, names::RepositoryName};
+use super::{GitHub, client::RetryPolicy, responses::ActorResponse};
+use crate::{Actor, Comment, Error, Listing, Time, names::RepositoryName};
 
 #[derive(Deserialize)]
-struct CommentAnswer {
+struct CommentResponse {
     id: u64,
     body: Option<String>,
-    user: Option<ActorAnswer>,
+    user: Option<ActorResponse>,
     created_at: Time,
     updated_at: Time,
     html_url: String,
 }
 
-impl From<CommentAnswer> for Comment {
-    fn from(answer: CommentAnswer) -> Self {
+impl From<CommentResponse> for Comment {
+    fn from(answer: CommentResponse) -> Self {
         Self {
             id: answer.id,
             body: answer.body.unwrap_or_default(),
@@ -32,30 +32,31 @@ impl From<CommentAnswer> for Comment {
 
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/issues/{issue_number}/comments`.
-    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listed<Comment>, Error> {
+    pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
+        let address = self.client.url(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
         let what = format!("the comments of {number} of {full_name}");
-        let answers: Listed<CommentAnswer> = self.client.list(address, &what).await?;
+        let answers: Listing<CommentResponse> = self.client.list(address, &what).await?;
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
     /// Source: `POST /repos/{owner}/{repo}/issues/{issue_number}/comments`.
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
+        let address = self.client.url(&["repos", owner, name, "issues", &number.to_string(), "comments"]);
         let what = format!("{number} of {full_name}");
-        let answer: CommentAnswer = self.client.post(address, &what, &json!({ "body": body })).await?;
+        let answer: CommentResponse = self.client.post(address, &what, &json!({ "body": body })).await?;
         Ok(answer.into())
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}`.
     pub async fn edit_comment(&self, full_name: &str, comment: u64, body: &str) -> Result<Comment, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "issues", "comments", &comment.to_string()]);
+        let address = self.client.url(&["repos", owner, name, "issues", "comments", &comment.to_string()]);
         let what = format!("comment {comment} of {full_name}");
         let body = json!({ "body": body });
-        let answer: CommentAnswer = self.client.send(Method::PATCH, address, &what, &body, Tries::Three).await?;
+        let answer: CommentResponse =
+            self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 }

@@ -9,7 +9,7 @@ use crate::{Error, Token};
 
 #[derive(Clone)]
 pub(super) enum Credential {
-    Nobody,
+    Anonymous,
     Token(Token),
     /// A new JWT per request, so that none is reused or expired.
     App {
@@ -19,11 +19,11 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    pub(super) fn next(&self) -> Result<Option<Token>, Error> {
+    pub(super) fn next_token(&self) -> Result<Option<Token>, Error> {
         Ok(match self {
-            Self::Nobody => None,
+            Self::Anonymous => None,
             Self::Token(token) => Some(token.clone()),
-            Self::App { issuer, key } => Some(key.jwt(issuer, seconds_now(), rand::random())?),
+            Self::App { issuer, key } => Some(key.jwt(issuer, unix_secs_now(), rand::random())?),
         })
     }
 }
@@ -34,6 +34,6 @@ pub(super) fn bearer(token: &Token) -> Result<HeaderValue, Error> {
     })
 }
 
-pub(super) fn seconds_now() -> u64 {
+pub(super) fn unix_secs_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

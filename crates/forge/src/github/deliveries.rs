@@ -2,11 +2,11 @@
 
 use serde::Deserialize;
 
-use super::{GitHub, hooks::Place, pages};
+use super::{GitHub, hooks::HookOwner, pages};
 use crate::{Delivery, Error, HookScope};
 
 #[derive(Deserialize)]
-struct DeliveryAnswer {
+struct DeliveryResponse {
     #[serde(default)]
     status: String,
     #[serde(default)]
@@ -14,8 +14,8 @@ struct DeliveryAnswer {
     event: String,
 }
 
-impl From<DeliveryAnswer> for Delivery {
-    fn from(answer: DeliveryAnswer) -> Self {
+impl From<DeliveryResponse> for Delivery {
+    fn from(answer: DeliveryResponse) -> Self {
         Self { status: answer.status, status_code: answer.status_code, event: answer.event }
     }
 }
@@ -24,11 +24,11 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries`, `GET /orgs/{org}/hooks/{hook_id}/deliveries`,
     /// `GET /app/hook/deliveries`.
     pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
-        let place = Place::of(scope)?;
-        let mut address = self.hook_address(&place, Some(hook), &["deliveries"]);
+        let place = HookOwner::from_scope(scope)?;
+        let mut address = self.hook_url(&place, Some(hook), &["deliveries"]);
         // Do not use the failure filter: it omits deliveries without a response.
         address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE);
-        let (answers, _): (Vec<DeliveryAnswer>, _) = self.client.get_page(&address, &place.what()).await?;
+        let (answers, _): (Vec<DeliveryResponse>, _) = self.client.get_page(&address, &place.description()).await?;
         Ok(answers.into_iter().map(Delivery::from).collect())
     }
 }

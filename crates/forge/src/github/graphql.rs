@@ -5,10 +5,10 @@ use std::time::Duration;
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::{Error, words::in_sentence};
+use crate::{Error, message::to_sentence_part};
 
 /// `/graphql` on github.com, `/api/graphql` on GitHub Enterprise Server.
-pub(super) fn address(api_url: &Url) -> Url {
+pub(super) fn graphql_url(api_url: &Url) -> Url {
     let mut address = api_url.clone();
     let path = api_url.path().trim_end_matches('/');
     let path = path.strip_suffix("/v3").unwrap_or(path);
@@ -17,22 +17,22 @@ pub(super) fn address(api_url: &Url) -> Url {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Said<T> {
+pub(super) struct GraphQlResponse<T> {
     data: Option<T>,
     #[serde(default)]
-    errors: Vec<Fault>,
+    errors: Vec<GraphQlError>,
 }
 
 #[derive(Deserialize)]
-struct Fault {
+struct GraphQlError {
     #[serde(rename = "type", default)]
     kind: Option<String>,
     #[serde(default)]
     message: String,
 }
 
-impl<T> Said<T> {
-    pub(super) fn data_or_fault(
+impl<T> GraphQlResponse<T> {
+    pub(super) fn into_data(
         self,
         what: &str,
         host: &str,
@@ -45,7 +45,7 @@ impl<T> Said<T> {
                 message: "the response has no data and no errors".to_owned(),
             });
         };
-        let (what, message) = (what.to_owned(), redact(&in_sentence(&fault.message)));
+        let (what, message) = (what.to_owned(), redact(&to_sentence_part(&fault.message)));
         Err(match fault.kind.as_deref() {
             Some("NOT_FOUND") => Error::NotFound { what, message },
             Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { what, message },
@@ -69,7 +69,7 @@ mod tests {
             ("https://forge.example/api/v3", "https://forge.example/api/graphql"),
             ("https://forge.example/api/v3/", "https://forge.example/api/graphql"),
         ] {
-            assert_eq!(address(&api.parse().unwrap()).as_str(), expected);
+            assert_eq!(graphql_url(&api.parse().unwrap()).as_str(), expected);
         }
     }
 }

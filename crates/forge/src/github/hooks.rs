@@ -4,23 +4,23 @@ use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{GitHub, client::Tries};
+use super::{GitHub, client::RetryPolicy};
 use crate::{
-    Error, Hook, HookScope, HookSettings, Listed,
+    Error, Hook, HookScope, HookSettings, Listing,
     names::{RepositoryName, account_name},
 };
 
 #[derive(Deserialize)]
-struct HookAnswer {
+struct HookResponse {
     id: u64,
     active: bool,
     events: Vec<String>,
-    config: ConfigAnswer,
-    last_response: Option<LastAnswer>,
+    config: ConfigResponse,
+    last_response: Option<LastResponse>,
 }
 
 #[derive(Deserialize)]
-struct ConfigAnswer {
+struct ConfigResponse {
     #[serde(default)]
     url: String,
     #[serde(default)]
@@ -30,19 +30,19 @@ struct ConfigAnswer {
 }
 
 #[derive(Deserialize)]
-struct LastAnswer {
+struct LastResponse {
     code: Option<u16>,
 }
 
-impl From<HookAnswer> for Hook {
-    fn from(answer: HookAnswer) -> Self {
+impl From<HookResponse> for Hook {
+    fn from(answer: HookResponse) -> Self {
         let last_code = answer.last_response.and_then(|last| last.code);
         Self { id: answer.id, active: answer.active, events: answer.events, last_code, ..answer.config.into() }
     }
 }
 
-impl From<ConfigAnswer> for Hook {
-    fn from(config: ConfigAnswer) -> Self {
+impl From<ConfigResponse> for Hook {
+    fn from(config: ConfigResponse) -> Self {
         Self {
             id: 0,
             events: Vec::new(),
@@ -58,14 +58,14 @@ impl From<ConfigAnswer> for Hook {
     }
 }
 
-pub(super) enum Place<'a> {
+pub(super) enum HookOwner<'a> {
     Repository(RepositoryName<'a>),
     Organisation(&'a str),
     App,
 }
 
-impl<'a> Place<'a> {
-    pub(super) fn of(scope: &'a HookScope) -> Result<Self, Error> {
+impl<'a> HookOwner<'a> {
+    pub(super) fn from_scope(scope: &'a HookScope) -> Result<Self, Error> {
         Ok(match scope {
             HookScope::Repository(full_name) => Self::Repository(RepositoryName::parse(full_name)?),
             HookScope::Organisation(name) => Self::Organisation(account_name(name)?),
@@ -73,7 +73,7 @@ impl<'a> Place<'a> {
         })
     }
 
-    pub(super) fn what(&self) -> String {
+    pub(super) fn description(&self) -> String {
         match self {
             Self::Repository(RepositoryName { owner, name }) => format!("the hooks of {owner}/{name}"),
             Self::Organisation(name) => format!("the hooks of {name}"),
@@ -83,66 +83,74 @@ impl<'a> Place<'a> {
 }
 
 impl GitHub {
-    pub(super) fn hook_address(&self, place: &Place<'_>, hook: Option<u64>, rest: &[&str]) -> Url {
+    pub(super) fn hook_url(&self, place: &HookOwner<'_>, hook: Option<u64>, rest: &[&str]) -> Url {
         let id = hook.map(|hook| hook.to_string());
         let mut segments = match place {
-            Place::Repository(RepositoryName { owner, name }) => vec!["repos", owner, name, "hooks"],
-            Place::Organisation(name) => vec!["orgs", name, "hooks"],
-            Place::App => vec!["app", "hook"],
+            HookOwner::Repository(RepositoryName { owner, name }) => vec!["repos", owner, name, "hooks"],
+            HookOwner::Organisation(name) => vec!["orgs", name, "hooks"],
+            HookOwner::App => vec!["app", "hook"],
         };
-        segments.extend(id.as_deref().filter(|_| !matches!(place, Place::App)));
+        segments.extend(id.as_deref().filter(|_| !matches!(place, HookOwner::App)));
         segments.extend(rest);
-        self.client.address(&segments)
+        self.client.url(&segments)
     }
 
     /// Source: `GET /repos/{owner}/{repo}/hooks`, `GET /orgs/{org}/hooks`, `GET /app/hook/config`.
-    pub async fn hooks(&self, scope: &HookScope) -> Result<Listed<Hook>, Error> {
-        let place = Place::of(scope)?;
-        if let Place::App = place {
-            let address = self.hook_address(&place, None, &["config"]);
-            let found = match self.client.get::<ConfigAnswer>(address, &place.what(), Tries::Three).await {
+    pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
+        let place = HookOwner::from_scope(scope)?;
+        if let HookOwner::App = place {
+            let address = self.hook_url(&place, None, &["config"]);
+            let found = match self.client.get::<ConfigResponse>(address, &place.description(), RetryPolicy::Retry).await
+            {
                 Ok(config) => vec![config.into()],
                 // The App was created without a webhook.
                 Err(Error::NotFound { .. }) => Vec::new(),
                 Err(error) => return Err(error),
             };
-            return Ok(Listed { found, more: false });
+            return Ok(Listing { items: found, truncated: false });
         }
-        let answers: Listed<HookAnswer> = self.client.list(self.hook_address(&place, None, &[]), &place.what()).await?;
+        let answers: Listing<HookResponse> =
+            self.client.list(self.hook_url(&place, None, &[]), &place.description()).await?;
         Ok(answers.filter_map(|answer| Some(answer.into())))
     }
 
     /// Source: `POST /repos/{owner}/{repo}/hooks`, `POST /orgs/{org}/hooks`.
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = made_by_us(scope, "made")?;
-        let mut body = whole(settings)?;
+        let place = reject_app(scope, "made")?;
+        let mut body = to_body(settings)?;
         body["name"] = "web".into();
-        let answer: HookAnswer = self.client.post(self.hook_address(&place, None, &[]), &place.what(), &body).await?;
+        let answer: HookResponse =
+            self.client.post(self.hook_url(&place, None, &[]), &place.description(), &body).await?;
         Ok(answer.into())
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`, `PATCH /orgs/{org}/hooks/{hook_id}`,
     /// `PATCH /app/hook/config`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = Place::of(scope)?;
-        let what = place.what();
-        if let Place::App = place {
-            let address = self.hook_address(&place, None, &["config"]);
-            let body = config(settings)?;
-            let answer: ConfigAnswer = self.client.send(Method::PATCH, address, &what, &body, Tries::Three).await?;
+        let place = HookOwner::from_scope(scope)?;
+        let what = place.description();
+        if let HookOwner::App = place {
+            let address = self.hook_url(&place, None, &["config"]);
+            let body = to_config(settings)?;
+            let answer: ConfigResponse =
+                self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
             return Ok(answer.into());
         }
-        let address = self.hook_address(&place, Some(hook), &[]);
-        let body = whole(settings)?;
-        let answer: HookAnswer = self.client.send(Method::PATCH, address, &what, &body, Tries::Three).await?;
+        let address = self.hook_url(&place, Some(hook), &[]);
+        let body = to_body(settings)?;
+        let answer: HookResponse = self.client.send(Method::PATCH, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
     /// Source: `DELETE /repos/{owner}/{repo}/hooks/{hook_id}`, `DELETE /orgs/{org}/hooks/{hook_id}`.
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
-        let place = made_by_us(scope, "deleted")?;
-        let address = self.hook_address(&place, Some(hook), &[]);
-        match self.client.order(Method::DELETE, address, &place.what(), Tries::Three).await {
+        let place = reject_app(scope, "deleted")?;
+        let address = self.hook_url(&place, Some(hook), &[]);
+        match self
+            .client
+            .send_ignoring_response(Method::DELETE, address, &place.description(), RetryPolicy::Retry)
+            .await
+        {
             Err(Error::NotFound { .. }) | Ok(()) => Ok(()),
             Err(error) => Err(error),
         }
@@ -150,21 +158,23 @@ impl GitHub {
 }
 
 /// GitHub's API cannot create or delete an App's webhook.
-fn made_by_us<'a>(scope: &'a HookScope, done: &str) -> Result<Place<'a>, Error> {
-    match Place::of(scope)? {
-        Place::App => Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") }),
+fn reject_app<'a>(scope: &'a HookScope, done: &str) -> Result<HookOwner<'a>, Error> {
+    match HookOwner::from_scope(scope)? {
+        HookOwner::App => {
+            Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") })
+        }
         place => Ok(place),
     }
 }
 
-fn config(settings: &HookSettings) -> Result<Value, Error> {
+fn to_config(settings: &HookSettings) -> Result<Value, Error> {
     let secret = settings
         .secret
-        .text()
+        .as_str()
         .ok_or_else(|| Error::Settings { reason: "the webhook's secret is empty or not text".to_owned() })?;
     Ok(json!({ "url": settings.url, "content_type": "json", "insecure_ssl": "0", "secret": secret }))
 }
 
-fn whole(settings: &HookSettings) -> Result<Value, Error> {
-    Ok(json!({ "config": config(settings)?, "events": settings.events, "active": settings.active }))
+fn to_body(settings: &HookSettings) -> Result<Value, Error> {
+    Ok(json!({ "config": to_config(settings)?, "events": settings.events, "active": settings.active }))
 }

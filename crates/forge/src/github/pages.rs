@@ -7,7 +7,7 @@ use reqwest::{
 
 pub(super) const PER_PAGE: &str = "100";
 
-pub(super) fn next(headers: &HeaderMap) -> Option<Url> {
+pub(super) fn parse_next_link(headers: &HeaderMap) -> Option<Url> {
     let links = headers.get_all(LINK).iter().filter_map(|links| links.to_str().ok());
     links.flat_map(|links| links.split(',')).find_map(|link| {
         let (address, meaning) = link.trim().strip_prefix('<')?.split_once('>')?;
@@ -22,7 +22,7 @@ mod tests {
 
     fn check(links: &[&str], expected: Option<&str>) {
         let headers = links.iter().map(|links| (LINK, links.parse().unwrap())).collect();
-        assert_eq!(next(&headers).as_ref().map(Url::as_str), expected, "{links:?}");
+        assert_eq!(parse_next_link(&headers).as_ref().map(Url::as_str), expected, "{links:?}");
     }
 
     #[test]

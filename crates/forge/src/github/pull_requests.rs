@@ -4,11 +4,11 @@ use reqwest::Method;
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::json;
 
-use super::{GitHub, answers::PullRequestAnswer, client::Tries, pages};
+use super::{GitHub, client::RetryPolicy, pages, responses::PullRequestResponse};
 use crate::{Error, Page, PullRequest, names::RepositoryName};
 
 #[derive(Deserialize)]
-struct TextAnswer {
+struct TextResponse {
     body: Option<String>,
 }
 
@@ -16,29 +16,29 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request(&self, full_name: &str, number: u64) -> Result<PullRequest, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
+        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string()]);
         let what = format!("pull request {number} of {full_name}");
-        let answer: PullRequestAnswer = self.client.get(address, &what, Tries::Three).await?;
+        let answer: PullRequestResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         Ok(answer.into())
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn pull_request_text(&self, full_name: &str, number: u64) -> Result<String, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
+        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string()]);
         let what = format!("pull request {number} of {full_name}");
-        let answer: TextAnswer = self.client.get(address, &what, Tries::Three).await?;
+        let answer: TextResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         Ok(answer.body.unwrap_or_default())
     }
 
     /// Source: `PATCH /repos/{owner}/{repo}/pulls/{pull_number}`.
     pub async fn edit_pull_request_text(&self, full_name: &str, number: u64, text: &str) -> Result<(), Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string()]);
+        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string()]);
         let what = format!("the text of pull request {number} of {full_name}");
         let body = json!({ "body": text });
         // No retry: the text may have changed, so the caller must read it again first.
-        self.client.send::<IgnoredAny>(Method::PATCH, address, &what, &body, Tries::One).await?;
+        self.client.send::<IgnoredAny>(Method::PATCH, address, &what, &body, RetryPolicy::Once).await?;
         Ok(())
     }
 
@@ -46,7 +46,7 @@ impl GitHub {
     pub async fn pull_requests(&self, full_name: &str, page: u32) -> Result<Page<PullRequest, u32>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let page = page.max(1);
-        let mut address = self.client.address(&["repos", owner, name, "pulls"]);
+        let mut address = self.client.url(&["repos", owner, name, "pulls"]);
         address
             .query_pairs_mut()
             .append_pair("state", "all")
@@ -54,9 +54,9 @@ impl GitHub {
             .append_pair("direction", "desc")
             .append_pair("per_page", pages::PER_PAGE)
             .append_pair("page", &page.to_string());
-        let (answers, next): (Vec<PullRequestAnswer>, _) = self.client.get_page(&address, full_name).await?;
+        let (answers, next): (Vec<PullRequestResponse>, _) = self.client.get_page(&address, full_name).await?;
         let found = answers.into_iter().map(PullRequest::from).collect();
-        Ok(Page { found, next: next.map(|_| page.saturating_add(1)) })
+        Ok(Page { items: found, next: next.map(|_| page.saturating_add(1)) })
     }
 
     /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers`.
@@ -66,8 +66,8 @@ impl GitHub {
         let what = format!("pull request {number} of {full_name}");
         let body = json!({ "reviewers": logins });
         // Retrying is safe: requesting a reviewer twice has no effect.
-        let address = self.client.address(&segments);
-        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
+        let address = self.client.url(&segments);
+        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(())
     }
 }

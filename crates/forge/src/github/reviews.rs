@@ -2,28 +2,28 @@
 
 use super::{
     GitHub,
-    client::Tries,
-    review_answers::{ReviewAnswer, ReviewCommentAnswer},
+    client::RetryPolicy,
+    review_responses::{ReviewCommentResponse, ReviewResponse},
 };
-use crate::{Error, Listed, Review, ReviewComment, names::RepositoryName};
+use crate::{Error, Listing, Review, ReviewComment, names::RepositoryName};
 
 impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews`.
-    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listed<Review>, Error> {
+    pub async fn reviews(&self, full_name: &str, number: u64) -> Result<Listing<Review>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string(), "reviews"]);
+        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string(), "reviews"]);
         let what = format!("the reviews of pull request {number} of {full_name}");
-        let answers: Listed<ReviewAnswer> = self.client.list(address, &what).await?;
-        Ok(answers.filter_map(ReviewAnswer::into_review))
+        let answers: Listing<ReviewResponse> = self.client.list(address, &what).await?;
+        Ok(answers.filter_map(ReviewResponse::into_review))
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/reviews/{review_id}`.
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let (number, review) = (number.to_string(), review.to_string());
-        let address = self.client.address(&["repos", owner, name, "pulls", &number, "reviews", &review]);
+        let address = self.client.url(&["repos", owner, name, "pulls", &number, "reviews", &review]);
         let what = format!("review {review} of pull request {number} of {full_name}");
-        let answer: ReviewAnswer = self.client.get(address, &what, Tries::Three).await?;
+        let answer: ReviewResponse = self.client.get(address, &what, RetryPolicy::Retry).await?;
         answer
             .into_review()
             .ok_or_else(|| Error::Unexpected { status: 200, message: "the review has an unknown verdict".to_owned() })
@@ -35,18 +35,18 @@ impl GitHub {
         full_name: &str,
         number: u64,
         review: u64,
-    ) -> Result<Listed<ReviewComment>, Error> {
+    ) -> Result<Listing<ReviewComment>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let (number_text, review_text) = (number.to_string(), review.to_string());
         let segments = ["repos", owner, name, "pulls", &number_text, "reviews", &review_text, "comments"];
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
-        let mut answers: Listed<ReviewCommentAnswer> = self.client.list(self.client.address(&segments), &what).await?;
+        let mut answers: Listing<ReviewCommentResponse> = self.client.list(self.client.url(&segments), &what).await?;
         // Line fields are optional in this list. If some are missing, read them from the pull request's list of
         // comments.
-        if answers.found.iter().any(|answer| !answer.is_placed()) {
-            let mut placed = self.comment_answers(full_name, number).await?.found;
-            placed.retain(|answer| answer.review() == Some(review) && answer.is_placed());
-            for answer in &mut answers.found {
+        if answers.items.iter().any(|answer| !answer.has_position()) {
+            let mut placed = self.list_comments(full_name, number).await?.items;
+            placed.retain(|answer| answer.review() == Some(review) && answer.has_position());
+            for answer in &mut answers.items {
                 if let Some(at) = placed.iter().position(|other| other.id() == answer.id()) {
                     *answer = placed.swap_remove(at);
                 }
@@ -56,13 +56,13 @@ impl GitHub {
     }
 
     /// Source: `GET /repos/{owner}/{repo}/pulls/{pull_number}/comments`.
-    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listed<ReviewComment>, Error> {
-        Ok(self.comment_answers(full_name, number).await?.filter_map(|answer| Some(answer.into())))
+    pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewComment>, Error> {
+        Ok(self.list_comments(full_name, number).await?.filter_map(|answer| Some(answer.into())))
     }
 
-    async fn comment_answers(&self, full_name: &str, number: u64) -> Result<Listed<ReviewCommentAnswer>, Error> {
+    async fn list_comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewCommentResponse>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name, "pulls", &number.to_string(), "comments"]);
+        let address = self.client.url(&["repos", owner, name, "pulls", &number.to_string(), "comments"]);
         let what = format!("the comments on lines of pull request {number} of {full_name}");
         self.client.list(address, &what).await
     }

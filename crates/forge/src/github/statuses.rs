@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::{GitHub, client::Tries};
+use super::{GitHub, client::RetryPolicy};
 use crate::{
     CommitState, CommitStatus, Error,
     names::{RepositoryName, commit_name},
@@ -24,14 +24,14 @@ impl GitHub {
                 CommitState::Error => "error",
             },
             "context": status.context,
-            "description": status.shortened(),
+            "description": status.short_description(),
         });
         if let Some(url) = &status.target_url {
             body["target_url"] = url.as_str().into();
         }
-        let address = self.client.address(&["repos", owner, name, "statuses", sha]);
+        let address = self.client.url(&["repos", owner, name, "statuses", sha]);
         // Retrying is safe: setting the same status twice has no effect.
-        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, Tries::Three).await?;
+        self.client.send::<IgnoredAny>(Method::POST, address, &what, &body, RetryPolicy::Retry).await?;
         Ok(())
     }
 }

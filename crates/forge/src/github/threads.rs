@@ -3,8 +3,8 @@
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, json};
 
-use super::{GitHub, client::Tries};
-use crate::{Error, Listed, Reply, Thread, listed::MAX_PAGES, names::RepositoryName};
+use super::{GitHub, client::RetryPolicy};
+use crate::{Error, Listing, Reply, Thread, names::RepositoryName, page::MAX_PAGES};
 
 const THREADS: &str = "query($owner: String!, $name: String!, $number: Int!, $after: String) { \
     repository(owner: $owner, name: $name) { pullRequest(number: $number) { \
@@ -17,7 +17,7 @@ const REPLY: &str = "mutation($thread: ID!, $body: String!) { \
     comment { fullDatabaseId url } } }";
 
 #[derive(Deserialize)]
-struct ThreadsAnswer {
+struct ThreadsResponse {
     repository: Option<RepositoryPart>,
 }
 
@@ -61,14 +61,14 @@ struct ThreadPart {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct CommentPart {
-    #[serde(deserialize_with = "big")]
+    #[serde(deserialize_with = "parse_database_id")]
     full_database_id: u64,
     #[serde(default)]
     url: String,
 }
 
 /// Parses a number in a string; the older `databaseId` has 32 bits and overflows.
-fn big<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+fn parse_database_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let value = Value::deserialize(deserializer)?;
     let id = value.as_u64().or_else(|| value.as_str()?.parse().ok());
     id.ok_or_else(|| de::Error::custom("an id is not a whole number"))
@@ -76,7 +76,7 @@ fn big<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ReplyAnswer {
+struct ReplyResponse {
     add_pull_request_review_thread_reply: Option<ReplyPart>,
 }
 
@@ -101,7 +101,7 @@ impl From<ThreadPart> for Thread {
 
 impl GitHub {
     /// Source: GraphQL `pullRequest.reviewThreads`.
-    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listed<Thread>, Error> {
+    pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let what = format!("the threads of pull request {number} of {full_name}");
         let missing = || Error::NotFound { what: what.clone(), message: "there is no such pull request".to_owned() };
@@ -109,22 +109,22 @@ impl GitHub {
         let mut after = None;
         for _ in 0..MAX_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": number, "after": after });
-            let answer: ThreadsAnswer = self.client.graphql(THREADS, &variables, &what, Tries::Three).await?;
+            let answer: ThreadsResponse = self.client.graphql(THREADS, &variables, &what, RetryPolicy::Retry).await?;
             let pull_request = answer.repository.and_then(|repository| repository.pull_request);
             let threads = pull_request.ok_or_else(missing)?.review_threads;
             found.extend(threads.nodes.into_iter().flatten().map(Thread::from));
             after = threads.page_info.end_cursor.filter(|_| threads.page_info.has_next_page);
             if after.is_none() {
-                return Ok(Listed { found, more: threads.page_info.has_next_page });
+                return Ok(Listing { items: found, truncated: threads.page_info.has_next_page });
             }
         }
-        Ok(Listed { found, more: true })
+        Ok(Listing { items: found, truncated: true })
     }
 
     /// Source: GraphQL `addPullRequestReviewThreadReply`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         let variables = json!({ "thread": thread, "body": body });
-        let answer: ReplyAnswer = self.client.graphql(REPLY, &variables, "the thread", Tries::One).await?;
+        let answer: ReplyResponse = self.client.graphql(REPLY, &variables, "the thread", RetryPolicy::Once).await?;
         let comment = answer.add_pull_request_review_thread_reply.and_then(|reply| reply.comment);
         match comment {
             Some(comment) => Ok(Reply { id: comment.full_database_id, url: comment.url }),

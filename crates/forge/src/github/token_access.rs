@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{GitHub, client::Tries};
+use super::{GitHub, client::RetryPolicy};
 use crate::{Error, names::RepositoryName};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,11 +14,11 @@ pub struct TokenAccess {
     pub account_may_push: bool,
     /// The permission of the account; the token may have less.
     pub account_may_administer: bool,
-    pub unreadable: Vec<Right>,
+    pub missing: Vec<TokenPermission>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Right {
+pub enum TokenPermission {
     Contents,
     PullRequests,
     Issues,
@@ -26,7 +26,7 @@ pub enum Right {
     Hooks,
 }
 
-impl Right {
+impl TokenPermission {
     pub(crate) fn permission(self) -> &'static str {
         match self {
             Self::Contents => "contents",
@@ -39,16 +39,16 @@ impl Right {
 }
 
 #[derive(Deserialize)]
-struct RepositoryAnswer {
+struct RepositoryResponse {
     default_branch: String,
     private: bool,
     has_issues: Option<bool>,
     #[serde(default)]
-    permissions: RoleAnswer,
+    permissions: RoleResponse,
 }
 
 #[derive(Default, Deserialize)]
-struct RoleAnswer {
+struct RoleResponse {
     #[serde(default)]
     push: bool,
     #[serde(default)]
@@ -60,30 +60,30 @@ impl GitHub {
     /// Errors: `NotFound` for a repository hidden from the token.
     pub async fn access(&self, full_name: &str) -> Result<TokenAccess, Error> {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
-        let address = self.client.address(&["repos", owner, name]);
+        let address = self.client.url(&["repos", owner, name]);
         let (answer, headers) =
-            self.client.get_with_headers::<RepositoryAnswer>(address, full_name, Tries::Three).await?;
+            self.client.get_with_headers::<RepositoryResponse>(address, full_name, RetryPolicy::Retry).await?;
         let scopes = headers.get("x-oauth-scopes").and_then(|scopes| scopes.to_str().ok()).map(|scopes| {
             scopes.split(',').map(|scope| scope.trim().to_owned()).filter(|scope| !scope.is_empty()).collect()
         });
         let branch = answer.default_branch.as_str();
-        let lists: [(Right, &[&str]); 5] = [
-            (Right::Contents, &["branches"]),
-            (Right::PullRequests, &["pulls"]),
-            (Right::Issues, &["issues"]),
-            (Right::Statuses, &["commits", branch, "statuses"]),
-            (Right::Hooks, &["hooks"]),
+        let lists: [(TokenPermission, &[&str]); 5] = [
+            (TokenPermission::Contents, &["branches"]),
+            (TokenPermission::PullRequests, &["pulls"]),
+            (TokenPermission::Issues, &["issues"]),
+            (TokenPermission::Statuses, &["commits", branch, "statuses"]),
+            (TokenPermission::Hooks, &["hooks"]),
         ];
         let mut unreadable = Vec::new();
         for (right, path) in lists {
             // No token can read disabled issues.
-            if right == Right::Issues && answer.has_issues == Some(false) {
+            if right == TokenPermission::Issues && answer.has_issues == Some(false) {
                 continue;
             }
             let segments = [&["repos", owner, name][..], path].concat();
-            let mut address = self.client.address(&segments);
+            let mut address = self.client.url(&segments);
             address.query_pairs_mut().append_pair("per_page", "1");
-            match self.client.get::<serde::de::IgnoredAny>(address, full_name, Tries::Three).await {
+            match self.client.get::<serde::de::IgnoredAny>(address, full_name, RetryPolicy::Retry).await {
                 Ok(_) => {}
                 Err(Error::Forbidden { .. } | Error::NotFound { .. }) => unreadable.push(right),
                 // The repository is empty; this does not depend on the token.
@@ -96,7 +96,7 @@ impl GitHub {
             private: answer.private,
             account_may_push: answer.permissions.push,
             account_may_administer: answer.permissions.admin,
-            unreadable,
+            missing: unreadable,
         })
     }
 }

@@ -6,43 +6,43 @@ use super::{
         RepositoryName, ReviewAction, ReviewEvent,
     },
     shape,
-    value::{At, Unreadable, owned, text_or_nothing},
+    value::{JsonCursor, ParseError, optional_string_field, string_field},
 };
 use crate::{
     Actor, Comment, PullRequest, PullRequestState, Review, ReviewState,
-    bitbucket::{id_of, review_id},
+    bitbucket::{review_id, uuid_to_id},
 };
 
-pub(super) fn said(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
+pub(super) fn parse_event(event: &str, body: &JsonCursor<'_>) -> Result<Event, ParseError> {
     let said = match event {
-        "pullrequest:changes_request_created" => Some(review(event, body, ReviewAction::Submitted)?),
-        "pullrequest:changes_request_removed" => Some(review(event, body, ReviewAction::Dismissed)?),
-        "pullrequest:comment_created" => comment(event, body)?,
+        "pullrequest:changes_request_created" => Some(parse_review(event, body, ReviewAction::Submitted)?),
+        "pullrequest:changes_request_removed" => Some(parse_review(event, body, ReviewAction::Dismissed)?),
+        "pullrequest:comment_created" => parse_comment(event, body)?,
         "pullrequest:created"
         | "pullrequest:fulfilled"
         | "pullrequest:push"
         | "pullrequest:rejected"
-        | "pullrequest:updated" => Some(pull_request(event, body)?),
-        "repo:deleted" => Some(repository(event, body, RepositoryChange::PerhapsDeleted)?),
-        "repo:transfer" => Some(repository(event, body, RepositoryChange::Transferred)?),
-        "repo:updated" => updated(event, body)?,
+        | "pullrequest:updated" => Some(parse_pull_request_event(event, body)?),
+        "repo:deleted" => Some(parse_repository_event(event, body, RepositoryChange::MaybeDeleted)?),
+        "repo:transfer" => Some(parse_repository_event(event, body, RepositoryChange::Transferred)?),
+        "repo:updated" => parse_rename(event, body)?,
         _ => None,
     };
     Ok(said.unwrap_or_else(|| Event::Ignored { event: event.to_owned(), action: None }))
 }
 
 /// The verdict has no text: its comments arrive as separate events.
-fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unreadable> {
-    shape::about_at_bitbucket(body, event, &["changes_request", "pullrequest"])?;
+fn parse_review(event: &str, body: &JsonCursor<'_>, action: ReviewAction) -> Result<Event, ParseError> {
+    shape::check_bitbucket_subjects(body, event, &["changes_request", "pullrequest"])?;
     let (request, at) = (body.field("changes_request")?, body.field("pullrequest")?);
-    let pull_request = the_pull_request(&at)?;
+    let pull_request = parse_pull_request(&at)?;
     let date = request.field("date")?.time()?;
-    let uuid = match request.maybe("user")? {
-        Some(user) => uuid_of(&user)?,
+    let uuid = match request.optional_field("user")? {
+        Some(user) => parse_uuid(&user)?,
         None => None,
     };
     let state = match action {
-        ReviewAction::Submitted if still_asks(&at, uuid)? => ReviewState::ChangesRequested,
+        ReviewAction::Submitted if is_change_request_current(&at, uuid)? => ReviewState::ChangesRequested,
         _ => ReviewState::Dismissed,
     };
     let review = Review {
@@ -55,67 +55,67 @@ fn review(event: &str, body: &At<'_>, action: ReviewAction) -> Result<Event, Unr
         submitted_at: Some(date),
         updated_at: None,
         url: pull_request.url.clone(),
-        author: actor_if_any(&request, "user")?,
+        author: parse_optional_actor(&request, "user")?,
         author_association: String::new(),
     };
     Ok(Event::Review(Box::new(ReviewEvent {
         action,
         review,
         pull_request,
-        repository: the_repository(body)?,
-        sender: sender(body)?,
+        repository: parse_repository(body)?,
+        sender: parse_sender(body)?,
         installation: None,
     })))
 }
 
 /// Whether the participants in the same body confirm the request. A withdrawn request differs only in the event's name,
 /// which is not signed.
-fn still_asks(pull_request: &At<'_>, uuid: Option<&str>) -> Result<bool, Unreadable> {
-    let (Some(people), Some(uuid)) = (pull_request.maybe("participants")?, uuid) else { return Ok(true) };
-    for person in people.each()? {
-        let Some(user) = person.maybe("user")? else { continue };
-        if uuid_of(&user)?.is_some_and(|other| id_of(other) == id_of(uuid)) {
-            return Ok(text_or_nothing(&person, "state")? == "changes_requested");
+fn is_change_request_current(pull_request: &JsonCursor<'_>, uuid: Option<&str>) -> Result<bool, ParseError> {
+    let (Some(people), Some(uuid)) = (pull_request.optional_field("participants")?, uuid) else { return Ok(true) };
+    for person in people.elements()? {
+        let Some(user) = person.optional_field("user")? else { continue };
+        if parse_uuid(&user)?.is_some_and(|other| uuid_to_id(other) == uuid_to_id(uuid)) {
+            return Ok(optional_string_field(&person, "state")? == "changes_requested");
         }
     }
     Ok(true)
 }
 
 /// An edited comment has the same fields and id, so it causes no second decision.
-fn comment(event: &str, body: &At<'_>) -> Result<Option<Event>, Unreadable> {
-    shape::about_at_bitbucket(body, event, &["comment", "pullrequest"])?;
+fn parse_comment(event: &str, body: &JsonCursor<'_>) -> Result<Option<Event>, ParseError> {
+    shape::check_bitbucket_subjects(body, event, &["comment", "pullrequest"])?;
     let (at, pull_request) = (body.field("comment")?, body.field("pullrequest")?);
-    if flag(&at, "deleted")? || flag(&at, "pending")? {
+    if parse_flag(&at, "deleted")? || parse_flag(&at, "pending")? {
         return Ok(None);
     }
     let comment = Comment {
         id: at.field("id")?.id()?,
-        body: text_or_nothing(&at.field("content")?, "raw")?,
-        author: actor_if_any(&at, "user")?,
+        body: optional_string_field(&at.field("content")?, "raw")?,
+        author: parse_optional_actor(&at, "user")?,
         created_at: at.field("created_on")?.time()?,
         updated_at: at.field("updated_on")?.time()?,
-        url: page(&at)?,
+        url: parse_page_url(&at)?,
     };
     Ok(Some(Event::Comment(Box::new(CommentEvent {
         action: CommentAction::Created,
         comment,
         number: pull_request.field("id")?.id()?,
         is_pull_request: true,
-        repository: the_repository(body)?,
-        sender: sender(body)?,
+        repository: parse_repository(body)?,
+        sender: parse_sender(body)?,
         installation: None,
     }))))
 }
 
-fn pull_request(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
-    shape::about_at_bitbucket(body, event, &["pullrequest"])?;
+fn parse_pull_request_event(event: &str, body: &JsonCursor<'_>) -> Result<Event, ParseError> {
+    shape::check_bitbucket_subjects(body, event, &["pullrequest"])?;
     let at = body.field("pullrequest")?;
-    let pull_request = the_pull_request(&at)?;
+    let pull_request = parse_pull_request(&at)?;
     let action = match (event, pull_request.state) {
         ("pullrequest:fulfilled", PullRequestState::Merged) => PullRequestAction::Closed { merged: true },
         ("pullrequest:rejected", PullRequestState::Closed) => PullRequestAction::Closed { merged: false },
         ("pullrequest:fulfilled" | "pullrequest:rejected", _) => {
-            return Err(at.field("state")?.fault(format!("it does not match the event {event}")));
+            return Err(at.field("state")?.error(format!("it does not match the event {event}")));
         }
         ("pullrequest:created", _) => PullRequestAction::Opened,
         ("pullrequest:push", _) => {
@@ -126,26 +126,26 @@ fn pull_request(event: &str, body: &At<'_>) -> Result<Event, Unreadable> {
     Ok(Event::PullRequest(Box::new(PullRequestEvent {
         action,
         pull_request,
-        repository: the_repository(body)?,
-        sender: actor_if_any(body, "actor")?,
+        repository: parse_repository(body)?,
+        sender: parse_optional_actor(body, "actor")?,
         installation: None,
     })))
 }
 
-fn repository(event: &str, body: &At<'_>, change: RepositoryChange) -> Result<Event, Unreadable> {
-    shape::about_at_bitbucket(body, event, &[])?;
+fn parse_repository_event(event: &str, body: &JsonCursor<'_>, change: RepositoryChange) -> Result<Event, ParseError> {
+    shape::check_bitbucket_subjects(body, event, &[])?;
     Ok(Event::Repository(RepositoryEvent {
         change,
-        repository: the_repository(body)?,
-        sender: sender(body)?,
+        repository: parse_repository(body)?,
+        sender: parse_sender(body)?,
         installation: None,
     }))
 }
 
-fn updated(event: &str, body: &At<'_>) -> Result<Option<Event>, Unreadable> {
-    shape::about_at_bitbucket(body, event, &["changes"])?;
+fn parse_rename(event: &str, body: &JsonCursor<'_>) -> Result<Option<Event>, ParseError> {
+    shape::check_bitbucket_subjects(body, event, &["changes"])?;
     let changes = body.field("changes")?;
-    let old = |name: &str| changes.maybe(name)?.map(|change| owned(&change, "old")).transpose();
+    let old = |name: &str| changes.optional_field(name)?.map(|change| string_field(&change, "old")).transpose();
     let from = match old("full_name")? {
         Some(whole) => Some(whole.rsplit('/').next().unwrap_or_default().to_owned()),
         None => old("name")?,
@@ -153,78 +153,78 @@ fn updated(event: &str, body: &At<'_>) -> Result<Option<Event>, Unreadable> {
     let Some(from) = from else { return Ok(None) };
     Ok(Some(Event::Repository(RepositoryEvent {
         change: RepositoryChange::Renamed { from },
-        repository: the_repository(body)?,
-        sender: sender(body)?,
+        repository: parse_repository(body)?,
+        sender: parse_sender(body)?,
         installation: None,
     })))
 }
 
-fn the_pull_request(at: &At<'_>) -> Result<PullRequest, Unreadable> {
+fn parse_pull_request(at: &JsonCursor<'_>) -> Result<PullRequest, ParseError> {
     let (source, destination, state) = (at.field("source")?, at.field("destination")?, at.field("state")?);
-    let commit = source.maybe("commit")?;
-    let repository = source.maybe("repository")?;
+    let commit = source.optional_field("commit")?;
+    let repository = source.optional_field("repository")?;
     Ok(PullRequest {
         number: at.field("id")?.id()?,
-        url: page(at)?,
-        head_sha: commit.map(|commit| owned(&commit, "hash")).transpose()?.unwrap_or_default(),
-        head_branch: owned(&source.field("branch")?, "name")?,
+        url: parse_page_url(at)?,
+        head_sha: commit.map(|commit| string_field(&commit, "hash")).transpose()?.unwrap_or_default(),
+        head_branch: string_field(&source.field("branch")?, "name")?,
         head_repository: repository.map(|repository| id(&repository)).transpose()?,
-        base_branch: owned(&destination.field("branch")?, "name")?,
+        base_branch: string_field(&destination.field("branch")?, "name")?,
         base_repository: None,
         state: match state.text()? {
             "OPEN" => PullRequestState::Open,
             "MERGED" => PullRequestState::Merged,
             "DECLINED" | "SUPERSEDED" => PullRequestState::Closed,
-            _ => return Err(state.fault("it is not a state of a pull request")),
+            _ => return Err(state.error("it is not a state of a pull request")),
         },
-        draft: flag(at, "draft")?,
-        title: owned(at, "title")?,
-        author: actor_if_any(at, "author")?,
+        draft: parse_flag(at, "draft")?,
+        title: string_field(at, "title")?,
+        author: parse_optional_actor(at, "author")?,
         updated_at: at.field("updated_on")?.time()?,
     })
 }
 
-fn the_repository(body: &At<'_>) -> Result<RepositoryName, Unreadable> {
+fn parse_repository(body: &JsonCursor<'_>) -> Result<RepositoryName, ParseError> {
     let at = body.field("repository")?;
-    Ok(RepositoryName { id: id(&at)?, full_name: owned(&at, "full_name")? })
+    Ok(RepositoryName { id: id(&at)?, full_name: string_field(&at, "full_name")? })
 }
 
-fn id(at: &At<'_>) -> Result<u64, Unreadable> {
-    Ok(id_of(at.field("uuid")?.text()?))
+fn id(at: &JsonCursor<'_>) -> Result<u64, ParseError> {
+    Ok(uuid_to_id(at.field("uuid")?.text()?))
 }
 
-fn sender(body: &At<'_>) -> Result<Actor, Unreadable> {
+fn parse_sender(body: &JsonCursor<'_>) -> Result<Actor, ParseError> {
     let at = body.field("actor")?;
-    the_actor(&at, at.field("uuid")?.text()?)
+    parse_actor(&at, at.field("uuid")?.text()?)
 }
 
-fn actor_if_any(at: &At<'_>, name: &str) -> Result<Option<Actor>, Unreadable> {
-    let Some(account) = at.maybe(name)? else { return Ok(None) };
-    let Some(uuid) = uuid_of(&account)? else { return Ok(None) };
-    the_actor(&account, uuid).map(Some)
+fn parse_optional_actor(at: &JsonCursor<'_>, name: &str) -> Result<Option<Actor>, ParseError> {
+    let Some(account) = at.optional_field(name)? else { return Ok(None) };
+    let Some(uuid) = parse_uuid(&account)? else { return Ok(None) };
+    parse_actor(&account, uuid).map(Some)
 }
 
-fn uuid_of<'a>(account: &At<'a>) -> Result<Option<&'a str>, Unreadable> {
-    account.maybe("uuid")?.map(|uuid| uuid.text()).transpose()
+fn parse_uuid<'a>(account: &JsonCursor<'a>) -> Result<Option<&'a str>, ParseError> {
+    account.optional_field("uuid")?.map(|uuid| uuid.text()).transpose()
 }
 
-fn the_actor(account: &At<'_>, uuid: &str) -> Result<Actor, Unreadable> {
+fn parse_actor(account: &JsonCursor<'_>, uuid: &str) -> Result<Actor, ParseError> {
     let mut login = uuid.to_owned();
     for name in ["nickname", "display_name"] {
-        let word = text_or_nothing(account, name)?;
+        let word = optional_string_field(account, name)?;
         if !word.trim().is_empty() {
             login = word;
             break;
         }
     }
-    Ok(Actor { id: id_of(uuid), login, is_bot: text_or_nothing(account, "type")? == "app_user" })
+    Ok(Actor { id: uuid_to_id(uuid), login, is_bot: optional_string_field(account, "type")? == "app_user" })
 }
 
-fn page(at: &At<'_>) -> Result<String, Unreadable> {
-    let Some(links) = at.maybe("links")? else { return Ok(String::new()) };
-    links.maybe("html")?.map_or_else(|| Ok(String::new()), |html| owned(&html, "href"))
+fn parse_page_url(at: &JsonCursor<'_>) -> Result<String, ParseError> {
+    let Some(links) = at.optional_field("links")? else { return Ok(String::new()) };
+    links.optional_field("html")?.map_or_else(|| Ok(String::new()), |html| string_field(&html, "href"))
 }
 
-fn flag(at: &At<'_>, name: &str) -> Result<bool, Unreadable> {
-    at.maybe(name)?.map_or(Ok(false), |flag| flag.flag())
+fn parse_flag(at: &JsonCursor<'_>, name: &str) -> Result<bool, ParseError> {
+    at.optional_field(name)?.map_or(Ok(false), |flag| flag.flag())
 }

@@ -110,7 +110,7 @@ pub enum RepositoryChange {
     Transferred,
     Deleted,
     /// The signed body does not confirm the event, so the forge must be queried.
-    PerhapsDeleted,
+    MaybeDeleted,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

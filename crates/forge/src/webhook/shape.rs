@@ -2,10 +2,10 @@
 //! Headers are not signed: without this check, a signed body could be replayed as another event. For example, a deleted
 //! star could count as a deleted repository.
 
-use super::value::{At, Unreadable};
+use super::value::{JsonCursor, ParseError};
 
 /// Subjects of GitHub events that share a field with an event we parse.
-const SUBJECTS: [&str; 12] = [
+const GITHUB_SUBJECTS: [&str; 12] = [
     "alert",
     "commit",
     "comment",
@@ -21,7 +21,7 @@ const SUBJECTS: [&str; 12] = [
 ];
 
 /// Subjects of Bitbucket events. `changes` is included because two events differ in no other field.
-const AT_BITBUCKET: [&str; 9] =
+const BITBUCKET_SUBJECTS: [&str; 9] =
     ["approval", "changes", "changes_request", "comment", "commit_status", "fork", "issue", "pullrequest", "push"];
 
 const ENVELOPE: [&str; 7] = ["action", "changes", "repository", "sender", "organization", "installation", "enterprise"];
@@ -39,46 +39,50 @@ const INSTALLATION: [&str; 9] = [
 ];
 
 /// Requires exactly these subjects. Other fields are ignored, because forges add some.
-pub(super) fn about(body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
-    only_of(&SUBJECTS, body, event, subjects)
+pub(super) fn check_github_subjects(body: &JsonCursor<'_>, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
+    check_subjects(&GITHUB_SUBJECTS, body, event, subjects)
 }
 
-pub(super) fn about_at_bitbucket(body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
-    only_of(&AT_BITBUCKET, body, event, subjects)
+pub(super) fn check_bitbucket_subjects(
+    body: &JsonCursor<'_>,
+    event: &str,
+    subjects: &[&str],
+) -> Result<(), ParseError> {
+    check_subjects(&BITBUCKET_SUBJECTS, body, event, subjects)
 }
 
-fn only_of(all: &[&str], body: &At<'_>, event: &str, subjects: &[&str]) -> Result<(), Unreadable> {
+fn check_subjects(all: &[&str], body: &JsonCursor<'_>, event: &str, subjects: &[&str]) -> Result<(), ParseError> {
     for subject in subjects {
         body.field(subject)?;
     }
-    match body.names().find(|name| all.contains(name) && !subjects.contains(name)) {
-        Some(other) => Err(foreign(body, event, other)),
+    match body.field_names().find(|name| all.contains(name) && !subjects.contains(name)) {
+        Some(other) => Err(unexpected_field(body, event, other)),
         None => Ok(()),
     }
 }
 
 /// Allows only the listed fields, because repository events have no other distinguishing subject.
-pub(super) fn about_a_repository(body: &At<'_>) -> Result<(), Unreadable> {
-    only(body, "repository", &ENVELOPE)
+pub(super) fn check_repository_fields(body: &JsonCursor<'_>) -> Result<(), ParseError> {
+    check_fields(body, "repository", &ENVELOPE)
 }
 
-pub(super) fn about_an_installation(body: &At<'_>, event: &str, lists: &[&str]) -> Result<(), Unreadable> {
+pub(super) fn check_installation_fields(body: &JsonCursor<'_>, event: &str, lists: &[&str]) -> Result<(), ParseError> {
     for list in lists {
         body.field(list)?;
     }
-    only(body, event, &[&INSTALLATION[..], lists].concat())
+    check_fields(body, event, &[&INSTALLATION[..], lists].concat())
 }
 
-fn only(body: &At<'_>, event: &str, listed: &[&str]) -> Result<(), Unreadable> {
-    match body.names().find(|name| !listed.contains(name)) {
-        Some(other) => Err(foreign(body, event, other)),
+fn check_fields(body: &JsonCursor<'_>, event: &str, listed: &[&str]) -> Result<(), ParseError> {
+    match body.field_names().find(|name| !listed.contains(name)) {
+        Some(other) => Err(unexpected_field(body, event, other)),
         None => Ok(()),
     }
 }
 
-fn foreign(body: &At<'_>, event: &str, field: &str) -> Unreadable {
+fn unexpected_field(body: &JsonCursor<'_>, event: &str, field: &str) -> ParseError {
     // The name comes from the body, so repeat it only if it is plain.
     let plain = field.len() <= 40 && field.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     let field = if plain { format!("the field {field}") } else { "a field".to_owned() };
-    body.fault(format!("it has {field}, which a {event} event never has"))
+    body.error(format!("it has {field}, which a {event} event never has"))
 }

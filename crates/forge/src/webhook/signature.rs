@@ -15,17 +15,17 @@ impl Secret {
         Self(secret.into())
     }
 
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub(crate) fn as_str(&self) -> Option<&str> {
         std::str::from_utf8(&self.0).ok().filter(|secret| !secret.is_empty())
     }
 
     /// Uses the format of GitHub's `X-Hub-Signature-256` and Bitbucket's `X-Hub-Signature`.
     pub fn sign(&self, body: &[u8]) -> String {
-        let code = self.code(body).finalize().into_bytes();
+        let code = self.hmac(body).finalize().into_bytes();
         format!("{PREFIX}{}", data_encoding::HEXLOWER.encode(&code))
     }
 
-    fn code(&self, body: &[u8]) -> Hmac<Sha256> {
+    fn hmac(&self, body: &[u8]) -> Hmac<Sha256> {
         let mut code = match Hmac::<Sha256>::new_from_slice(&self.0) {
             Ok(code) => code,
             Err(_) => unreachable!("HMAC takes keys of any length"),
@@ -42,7 +42,7 @@ impl fmt::Debug for Secret {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureFault {
+pub enum SignatureError {
     #[error("find a signature: set a secret for the webhook at the forge")]
     Missing,
     #[error("parse the signature: it must be sha256= and 64 hexadecimal digits")]
@@ -55,19 +55,19 @@ const PREFIX: &str = "sha256=";
 
 /// Returns the index of the matching secret; an empty secret never matches.
 /// Tries every secret in constant time, so that timing reveals no information.
-pub fn verify(secrets: &[Secret], body: &[u8], signature: Option<&str>) -> Result<usize, SignatureFault> {
-    let signature = signature.filter(|signature| !signature.is_empty()).ok_or(SignatureFault::Missing)?;
-    let digits = signature.strip_prefix(PREFIX).ok_or(SignatureFault::Malformed)?;
-    let claimed = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| SignatureFault::Malformed)?;
+pub fn verify(secrets: &[Secret], body: &[u8], signature: Option<&str>) -> Result<usize, SignatureError> {
+    let signature = signature.filter(|signature| !signature.is_empty()).ok_or(SignatureError::Missing)?;
+    let digits = signature.strip_prefix(PREFIX).ok_or(SignatureError::Malformed)?;
+    let claimed = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).map_err(|_| SignatureError::Malformed)?;
     if claimed.len() != 32 {
-        return Err(SignatureFault::Malformed);
+        return Err(SignatureError::Malformed);
     }
     let mut fits = None;
     for (index, secret) in secrets.iter().enumerate() {
-        let same = secret.code(body).verify_slice(&claimed).is_ok();
+        let same = secret.hmac(body).verify_slice(&claimed).is_ok();
         if same && fits.is_none() && !secret.0.is_empty() {
             fits = Some(index);
         }
     }
-    fits.ok_or(SignatureFault::Wrong)
+    fits.ok_or(SignatureError::Wrong)
 }

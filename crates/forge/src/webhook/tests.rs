@@ -7,9 +7,9 @@ mod signatures;
 
 use std::{fs, path::PathBuf};
 
-use super::{Event, Language::GitHub, parse};
+use super::{Event, WebhookSource::GitHub, parse};
 
-const READ: [&str; 7] = [
+const SUPPORTED_EVENTS: [&str; 7] = [
     "installation",
     "installation_repositories",
     "issue_comment",
@@ -26,13 +26,13 @@ struct Sample {
 }
 
 /// Generated from GitHub's schema by `.ci/octokit.py`.
-fn ours() -> Vec<Sample> {
+fn github_samples() -> Vec<Sample> {
     samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/webhooks")))
 }
 
 /// GitHub's published bodies where `.ci/octokit` has stored them, else ours.
-fn all() -> Vec<Sample> {
-    let mut found = ours();
+fn all_github_samples() -> Vec<Sample> {
+    let mut found = github_samples();
     if let Some(folder) = std::env::var_os("PULLYARD_WEBHOOK_EXAMPLES") {
         let others = samples(PathBuf::from(folder));
         println!("{} published and described bodies", others.len());
@@ -58,7 +58,7 @@ fn samples(folder: PathBuf) -> Vec<Sample> {
 }
 
 /// Bodies from Bitbucket's documentation: `EVENT.CASE.json`, with a period for the event's colon.
-fn bitbuckets() -> Vec<Sample> {
+fn bitbucket_samples() -> Vec<Sample> {
     let mut found = samples(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bitbucket_webhooks")));
     for sample in &mut found {
         sample.event = sample.name.split('.').take(2).collect::<Vec<_>>().join(":");
@@ -66,11 +66,11 @@ fn bitbuckets() -> Vec<Sample> {
     found
 }
 
-fn ours_named(name: &str) -> Sample {
-    ours().into_iter().find(|sample| sample.name == format!("{name}.json")).unwrap()
+fn github_sample(name: &str) -> Sample {
+    github_samples().into_iter().find(|sample| sample.name == format!("{name}.json")).unwrap()
 }
 
-fn read(name: &str) -> Event {
-    let sample = ours_named(name);
+fn parse_sample(name: &str) -> Event {
+    let sample = github_sample(name);
     parse(GitHub, &sample.event, &sample.body).unwrap()
 }

@@ -6,26 +6,26 @@ use crate::Time;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("read the body at {pointer:?}: {fault}")]
-pub struct Unreadable {
+pub struct ParseError {
     pub pointer: String,
     pub fault: String,
 }
 
-pub(super) struct At<'a> {
+pub(super) struct JsonCursor<'a> {
     value: &'a Value,
     pointer: String,
 }
 
-impl<'a> At<'a> {
-    pub(super) fn top(value: &'a Value) -> Self {
+impl<'a> JsonCursor<'a> {
+    pub(super) fn root(value: &'a Value) -> Self {
         Self { value, pointer: String::new() }
     }
 
-    pub(super) fn fault(&self, fault: impl Into<String>) -> Unreadable {
-        Unreadable { pointer: self.pointer.clone(), fault: fault.into() }
+    pub(super) fn error(&self, fault: impl Into<String>) -> ParseError {
+        ParseError { pointer: self.pointer.clone(), fault: fault.into() }
     }
 
-    fn not(&self, wanted: &str) -> Unreadable {
+    fn type_error(&self, wanted: &str) -> ParseError {
         let is = match self.value {
             Value::Null => "null",
             Value::Bool(_) => "a boolean",
@@ -36,60 +36,60 @@ impl<'a> At<'a> {
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        self.fault(format!("it is {is}, not {wanted}"))
+        self.error(format!("it is {is}, not {wanted}"))
     }
 
-    fn below(&self, name: &str, value: &'a Value) -> Self {
+    fn child(&self, name: &str, value: &'a Value) -> Self {
         Self { value, pointer: format!("{}/{name}", self.pointer) }
     }
 
-    fn object(&self) -> Result<&'a Map<String, Value>, Unreadable> {
-        self.value.as_object().ok_or_else(|| self.not("an object"))
+    fn object(&self) -> Result<&'a Map<String, Value>, ParseError> {
+        self.value.as_object().ok_or_else(|| self.type_error("an object"))
     }
 
-    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
+    pub(super) fn field_names(&self) -> impl Iterator<Item = &'a str> {
         self.value.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
     }
 
-    pub(super) fn field(&self, name: &str) -> Result<Self, Unreadable> {
-        let value = self.object()?.get(name).ok_or_else(|| Unreadable {
+    pub(super) fn field(&self, name: &str) -> Result<Self, ParseError> {
+        let value = self.object()?.get(name).ok_or_else(|| ParseError {
             pointer: format!("{}/{name}", self.pointer),
             fault: "it is missing".to_owned(),
         })?;
-        Ok(self.below(name, value))
+        Ok(self.child(name, value))
     }
 
-    pub(super) fn maybe(&self, name: &str) -> Result<Option<Self>, Unreadable> {
+    pub(super) fn optional_field(&self, name: &str) -> Result<Option<Self>, ParseError> {
         let value = self.object()?.get(name).filter(|value| !value.is_null());
-        Ok(value.map(|value| self.below(name, value)))
+        Ok(value.map(|value| self.child(name, value)))
     }
 
-    pub(super) fn each(&self) -> Result<Vec<Self>, Unreadable> {
-        let list = self.value.as_array().ok_or_else(|| self.not("a list"))?;
-        Ok(list.iter().enumerate().map(|(index, value)| self.below(&index.to_string(), value)).collect())
+    pub(super) fn elements(&self) -> Result<Vec<Self>, ParseError> {
+        let list = self.value.as_array().ok_or_else(|| self.type_error("a list"))?;
+        Ok(list.iter().enumerate().map(|(index, value)| self.child(&index.to_string(), value)).collect())
     }
 
-    pub(super) fn text(&self) -> Result<&'a str, Unreadable> {
-        self.value.as_str().ok_or_else(|| self.not("a text"))
+    pub(super) fn text(&self) -> Result<&'a str, ParseError> {
+        self.value.as_str().ok_or_else(|| self.type_error("a text"))
     }
 
-    pub(super) fn id(&self) -> Result<u64, Unreadable> {
-        self.value.as_u64().ok_or_else(|| self.not("a whole number"))
+    pub(super) fn id(&self) -> Result<u64, ParseError> {
+        self.value.as_u64().ok_or_else(|| self.type_error("a whole number"))
     }
 
-    pub(super) fn flag(&self) -> Result<bool, Unreadable> {
-        self.value.as_bool().ok_or_else(|| self.not("a boolean"))
+    pub(super) fn flag(&self) -> Result<bool, ParseError> {
+        self.value.as_bool().ok_or_else(|| self.type_error("a boolean"))
     }
 
-    pub(super) fn time(&self) -> Result<Time, Unreadable> {
-        Time::parse(self.text()?).ok_or_else(|| self.not("a time as RFC 3339 text"))
+    pub(super) fn time(&self) -> Result<Time, ParseError> {
+        Time::parse(self.text()?).ok_or_else(|| self.type_error("a time as RFC 3339 text"))
     }
 }
 
-pub(super) fn owned(at: &At<'_>, name: &str) -> Result<String, Unreadable> {
+pub(super) fn string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, ParseError> {
     Ok(at.field(name)?.text()?.to_owned())
 }
 
-pub(super) fn text_or_nothing(at: &At<'_>, name: &str) -> Result<String, Unreadable> {
-    Ok(at.maybe(name)?.map_or(Ok(""), |text| text.text())?.to_owned())
+pub(super) fn optional_string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, ParseError> {
+    Ok(at.optional_field(name)?.map_or(Ok(""), |text| text.text())?.to_owned())
 }

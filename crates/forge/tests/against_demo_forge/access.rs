@@ -1,26 +1,28 @@
 //! Access checks of a token.
 
-use pullyard_forge::{Endpoint, Error, GitHub, Right, Token};
+use pullyard_forge::{Endpoint, Error, GitHub, Token, TokenPermission};
 use serde_json::json;
 
 use crate::{
-    scripted::{Line, Scripted},
+    scripted::{ScriptLine, Scripted},
     world::TOKEN,
 };
 
 const CLASSIC: &[(&str, &str)] = &[("x-oauth-scopes", "repo, workflow")];
 
-fn repository(headers: &'static [(&'static str, &'static str)], push: bool, admin: bool) -> Line {
+fn repository(headers: &'static [(&'static str, &'static str)], push: bool, admin: bool) -> ScriptLine {
     let body = json!({ "default_branch": "main", "private": true, "permissions": { "push": push, "admin": admin } });
     (200, headers, body.to_string())
 }
 
-fn list(status: u16) -> Line {
+fn list(status: u16) -> ScriptLine {
     let body = if status == 200 { json!([]) } else { json!({ "message": "Resource not accessible" }) };
     (status, &[], body.to_string())
 }
 
-async fn access(lines: impl IntoIterator<Item = Line>) -> (Result<pullyard_forge::TokenAccess, Error>, Vec<String>) {
+async fn access(
+    lines: impl IntoIterator<Item = ScriptLine>,
+) -> (Result<pullyard_forge::TokenAccess, Error>, Vec<String>) {
     let scripted = Scripted::start(lines).await;
     let github = GitHub::new(Endpoint::new(scripted.url.clone()), Token::new(TOKEN)).unwrap();
     let access = github.access("acme/app").await;
@@ -34,7 +36,7 @@ async fn classic_token_reports_its_scopes() {
     let access = access.unwrap();
     assert_eq!(access.scopes, Some(vec!["repo".to_owned(), "workflow".to_owned()]));
     assert!(access.account_may_push && !access.account_may_administer && access.private);
-    assert_eq!(access.unreadable, [Right::Hooks]);
+    assert_eq!(access.missing, [TokenPermission::Hooks]);
     assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
 }
 
@@ -42,7 +44,7 @@ async fn classic_token_reports_its_scopes() {
 async fn fine_grained_token_reports_refused_reads() {
     let lines = [repository(&[], true, true), list(200), list(403), list(200), list(409), list(404)];
     let access = access(lines).await.0.unwrap();
-    assert_eq!((access.scopes, access.unreadable), (None, vec![Right::PullRequests, Right::Hooks]));
+    assert_eq!((access.scopes, access.missing), (None, vec![TokenPermission::PullRequests, TokenPermission::Hooks]));
 }
 
 #[tokio::test]
@@ -55,7 +57,7 @@ async fn disabled_issues_and_empty_repository_are_not_missing_rights() {
     let lines = [without_issues, list(409), list(200), list(422), list(200)];
     let (access, requests) = access(lines).await;
     let access = access.unwrap();
-    assert_eq!((access.scopes, access.unreadable), (Some(Vec::new()), Vec::new()));
+    assert_eq!((access.scopes, access.missing), (Some(Vec::new()), Vec::new()));
     assert!(!access.account_may_push && access.account_may_administer);
     assert!(requests.len() == 5 && requests.iter().all(|request| !request.contains("/issues")), "{requests:?}");
     assert!(requests[1..].iter().all(|request| request.ends_with("?per_page=1")), "{requests:?}");

@@ -22,13 +22,13 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use pullyard_forge::{
-    Endpoint, Error, Forge, GitHub, GitHubApp, HookScope, Only, Permissions, Token, convert_manifest,
+    Endpoint, Error, Forge, GitHub, GitHubApp, HookScope, Permissions, RepositorySelector, Token, convert_manifest,
     revoke_installation_token,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::exchanges::{self, By};
+use crate::exchanges::{self, Source};
 
 /// GitHub's present format: the App's id, then a JWT with dots and dashes.
 fn long_token() -> String {
@@ -50,22 +50,22 @@ fn keys() -> (KeyPair, String, String) {
     (pair, pkcs8, pkcs1)
 }
 
-type Seen = (String, Option<String>, Value);
+type RecordedCall = (String, Option<String>, Value);
 
 type Answers = dyn Fn(&Method, &str) -> (u16, Value) + Send + Sync;
 
 #[derive(Clone)]
-struct Stage {
+struct FakeGitHub {
     url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    calls: Arc<Mutex<Vec<RecordedCall>>>,
     answers: Arc<Answers>,
 }
 
-impl Stage {
+impl FakeGitHub {
     async fn start(answers: impl Fn(&Method, &str) -> (u16, Value) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let stage = Self { url, seen: Arc::default(), answers: Arc::new(answers) };
+        let stage = Self { url, calls: Arc::default(), answers: Arc::new(answers) };
         let routes = Router::new().fallback(answer).with_state(stage.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         stage
@@ -75,35 +75,42 @@ impl Stage {
         Endpoint::new(self.url.clone())
     }
 
-    fn seen(&self) -> Vec<(String, Option<String>, Value)> {
-        self.seen.lock().unwrap().clone()
+    fn calls(&self) -> Vec<(String, Option<String>, Value)> {
+        self.calls.lock().unwrap().clone()
     }
 }
 
-async fn answer(State(stage): State<Stage>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+async fn answer(
+    State(stage): State<FakeGitHub>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let bearer = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
     let asked = serde_json::from_slice(&body).unwrap_or_default();
-    stage.seen.lock().unwrap().push((format!("{method} {uri}"), bearer, asked));
+    stage.calls.lock().unwrap().push((format!("{method} {uri}"), bearer, asked));
     let (status, answer) = (stage.answers)(&method, uri.path());
-    exchanges::note(By::Script, &method, &uri, &body, status, answer.to_string().as_bytes());
+    exchanges::record(Source::Script, &method, &uri, &body, status, answer.to_string().as_bytes());
     let status = StatusCode::from_u16(status).unwrap();
     if answer.is_null() { status.into_response() } else { (status, Json(answer)).into_response() }
 }
 
-fn granted() -> Value {
+fn permissions() -> Value {
     json!({ "metadata": "read", "contents": "write", "pull_requests": "write" })
 }
 
 fn github(_: &Method, path: &str) -> (u16, Value) {
     match path {
-        "/app" => {
-            (200, json!({ "id": 7, "slug": "pullyard-acme", "html_url": "https://g/apps/p", "permissions": granted() }))
-        }
+        "/app" => (
+            200,
+            json!({ "id": 7, "slug": "pullyard-acme", "html_url": "https://g/apps/p", "permissions": permissions() }),
+        ),
         "/repos/acme/app/installation" => {
-            (200, json!({ "id": 5, "permissions": granted(), "suspended_at": null, "html_url": "https://g/i/5" }))
+            (200, json!({ "id": 5, "permissions": permissions(), "suspended_at": null, "html_url": "https://g/i/5" }))
         }
         "/app/installations/5/access_tokens" => {
-            (201, json!({ "token": long_token(), "expires_at": "2999-01-01T00:00:00Z", "permissions": granted() }))
+            (201, json!({ "token": long_token(), "expires_at": "2999-01-01T00:00:00Z", "permissions": permissions() }))
         }
         "/users/pullyard-acme[bot]" | "/users/pullyard-acme%5Bbot%5D" => {
             (200, json!({ "id": u64::MAX, "login": "pullyard-acme[bot]" }))
@@ -116,13 +123,13 @@ fn github(_: &Method, path: &str) -> (u16, Value) {
 #[tokio::test]
 async fn jwt_is_signed_short_lived_and_unique() {
     let (pair, pkcs8, pkcs1) = keys();
-    let stage = Stage::start(github).await;
+    let stage = FakeGitHub::start(github).await;
     for pem in [pkcs8, pkcs1] {
         let app = GitHubApp::new(stage.endpoint(), "Iv23abc", &pem).unwrap();
         assert_eq!(app.app().await.unwrap().slug, "pullyard-acme");
     }
     let mut ids = Vec::new();
-    for (_, bearer, _) in stage.seen() {
+    for (_, bearer, _) in stage.calls() {
         let jwt = bearer.unwrap().strip_prefix("Bearer ").unwrap().to_owned();
         let (signed, signature) = jwt.rsplit_once('.').unwrap();
         let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
@@ -144,7 +151,7 @@ async fn jwt_is_signed_short_lived_and_unique() {
 #[tokio::test]
 async fn each_app_request_and_retry_has_its_own_jwt() {
     let tried = Mutex::new(0);
-    let stage = Stage::start(move |_, path| {
+    let stage = FakeGitHub::start(move |_, path| {
         let mut tried = tried.lock().unwrap();
         *tried += 1;
         match (path, *tried) {
@@ -158,9 +165,9 @@ async fn each_app_request_and_retry_has_its_own_jwt() {
     .await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
     let forge = Forge::GitHub(GitHub::as_app(&app).unwrap());
-    assert_eq!(forge.hooks(&HookScope::App).await.unwrap().found[0].url, "https://h");
+    assert_eq!(forge.hooks(&HookScope::App).await.unwrap().items[0].url, "https://h");
     forge.deliveries(&HookScope::App, 0).await.unwrap_err();
-    let asked = stage.seen();
+    let asked = stage.calls();
     let jwts: BTreeSet<_> = asked.iter().map(|(_, bearer, _)| bearer.clone().unwrap()).collect();
     assert_eq!((asked.len(), jwts.len()), (3, 3), "each request has its own JWT, also a retry");
 }
@@ -186,19 +193,19 @@ async fn echoed_jwt_is_redacted_from_the_error() {
 
 #[tokio::test]
 async fn installation_token_is_limited_to_one_repository() {
-    let stage = Stage::start(github).await;
+    let stage = FakeGitHub::start(github).await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
-    let installation = app.installation_of("acme/app").await.unwrap();
+    let installation = app.get_installation("acme/app").await.unwrap();
     assert!((installation.id, installation.suspended) == (5, false) && installation.permissions["contents"] == "write");
     let wanted = Permissions::from([("contents".to_owned(), "write".to_owned())]);
-    let minted = app.installation_token(5, Only::Id(u64::MAX), &wanted).await.unwrap();
+    let minted = app.installation_token(5, RepositorySelector::Id(u64::MAX), &wanted).await.unwrap();
     assert_eq!(minted.token.reveal(), long_token());
     assert_eq!(minted.expires_in.as_secs(), 3_600, "at most GitHub's maximum of one hour");
-    app.installation_token(5, Only::Name("acme/app"), &wanted).await.unwrap();
-    let asked: Vec<Value> = stage.seen().into_iter().skip(1).map(|(_, _, body)| body).collect();
+    app.installation_token(5, RepositorySelector::Name("acme/app"), &wanted).await.unwrap();
+    let asked: Vec<Value> = stage.calls().into_iter().skip(1).map(|(_, _, body)| body).collect();
     assert_eq!(asked[0], json!({ "repository_ids": [u64::MAX], "permissions": { "contents": "write" } }));
     assert_eq!(asked[1], json!({ "repositories": ["app"], "permissions": { "contents": "write" } }));
-    let gone = app.installation_of("acme/other").await.unwrap_err();
+    let gone = app.get_installation("acme/other").await.unwrap_err();
     assert_eq!(gone.to_string(), "find an installation of the App on acme/other");
 }
 
@@ -206,12 +213,12 @@ async fn installation_token_is_limited_to_one_repository() {
 async fn long_token_is_sent_and_redacted() {
     let token = long_token();
     assert_eq!(token.len(), 520);
-    let stage = Stage::start(github).await;
+    let stage = FakeGitHub::start(github).await;
     revoke_installation_token(&stage.endpoint(), Token::new(token.clone())).await.unwrap();
-    let (call, bearer, _) = stage.seen().remove(0);
+    let (call, bearer, _) = stage.calls().remove(0);
     assert_eq!((call.as_str(), bearer), ("DELETE /installation/token", Some(format!("Bearer {token}"))));
     let repeated = token.clone();
-    let stage = Stage::start(move |_, _| (403, json!({ "message": format!("{repeated} may not") }))).await;
+    let stage = FakeGitHub::start(move |_, _| (403, json!({ "message": format!("{repeated} may not") }))).await;
     let refused = revoke_installation_token(&stage.endpoint(), Token::new(token.clone())).await.unwrap_err();
     assert!(!format!("{refused} {refused:?}").contains(&token[..20]), "{refused}");
 }
@@ -219,15 +226,16 @@ async fn long_token_is_sent_and_redacted() {
 #[tokio::test]
 async fn bot_request_is_authenticated_only_after_a_denial() {
     let key = keys().2;
-    let stage = Stage::start(github).await;
-    let bot = GitHubApp::new(stage.endpoint(), "7", &key).unwrap().bot("pullyard-acme").await.unwrap();
+    let stage = FakeGitHub::start(github).await;
+    let bot = GitHubApp::new(stage.endpoint(), "7", &key).unwrap().bot_account("pullyard-acme").await.unwrap();
     assert_eq!((bot.id, bot.login.as_str()), (u64::MAX, "pullyard-acme[bot]"));
-    assert_eq!(stage.seen()[0].1, None, "the first request is anonymous");
+    assert_eq!(stage.calls()[0].1, None, "the first request is anonymous");
     for (status, expected) in [(401, 2), (403, 2), (404, 2), (429, 2), (422, 1)] {
-        let stage = Stage::start(move |_, _| (status, json!({ "message": "no" }))).await;
-        let refused = GitHubApp::new(stage.endpoint(), "7", &key).unwrap().bot("pullyard-acme").await.unwrap_err();
+        let stage = FakeGitHub::start(move |_, _| (status, json!({ "message": "no" }))).await;
+        let refused =
+            GitHubApp::new(stage.endpoint(), "7", &key).unwrap().bot_account("pullyard-acme").await.unwrap_err();
         assert!(status != 401 || matches!(refused, Error::Denied { .. }), "{refused:?}");
-        let asked: Vec<bool> = stage.seen().into_iter().map(|(_, bearer, _)| bearer.is_some()).collect();
+        let asked: Vec<bool> = stage.calls().into_iter().map(|(_, bearer, _)| bearer.is_some()).collect();
         assert_eq!(asked, [false, true][..expected], "{status}");
     }
 }
@@ -243,16 +251,16 @@ async fn manifest_code_is_converted_once_and_keys_are_hidden() {
             _ => (404, json!({ "message": "Not Found" })),
         }
     };
-    let stage = Stage::start(convert(json!("s3cret"))).await;
+    let stage = FakeGitHub::start(convert(json!("s3cret"))).await;
     let made = convert_manifest(&stage.endpoint(), "c0de").await.unwrap();
     assert_eq!((made.id, made.pem.as_str(), made.webhook_secret.as_deref()), (7, "PEM", Some("s3cret")));
     assert!(!format!("{made:?}").contains("PEM") && !format!("{made:?}").contains("s3cret"));
-    assert_eq!(stage.seen()[0].1, None);
+    assert_eq!(stage.calls()[0].1, None);
     assert!(matches!(convert_manifest(&stage.endpoint(), "old").await, Err(Error::NotFound { .. })));
-    assert_eq!(stage.seen().len(), 2, "the conversion is not retried");
+    assert_eq!(stage.calls().len(), 2, "the conversion is not retried");
 
     for none in [json!(null), json!("")] {
-        let stage = Stage::start(convert(none)).await;
+        let stage = FakeGitHub::start(convert(none)).await;
         assert_eq!(convert_manifest(&stage.endpoint(), "c0de").await.unwrap().webhook_secret, None);
     }
 }
@@ -269,12 +277,12 @@ fn invalid_key_is_rejected_without_quoting_it() {
 
 #[tokio::test]
 async fn token_creation_and_revocation_are_not_retried() {
-    let stage = Stage::start(|_, _| (502, json!({ "message": "Bad gateway" }))).await;
+    let stage = FakeGitHub::start(|_, _| (502, json!({ "message": "Bad gateway" }))).await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
-    app.installation_token(5, Only::Id(7), &Permissions::new()).await.unwrap_err();
+    app.installation_token(5, RepositorySelector::Id(7), &Permissions::new()).await.unwrap_err();
     revoke_installation_token(&stage.endpoint(), Token::new("ghs_1")).await.unwrap_err();
     convert_manifest(&stage.endpoint(), "c0de").await.unwrap_err();
-    assert_eq!(stage.seen().len(), 3);
+    assert_eq!(stage.calls().len(), 3);
 }
 
 #[tokio::test]
@@ -285,8 +293,8 @@ async fn suspended_installation_and_nameless_app_are_detected() {
             _ => (200, json!({ "id": 5, "suspended_at": "2026-11-20T12:00:00Z" })),
         }
     }
-    let stage = Stage::start(off).await;
+    let stage = FakeGitHub::start(off).await;
     let app = GitHubApp::new(stage.endpoint(), "7", &keys().2).unwrap();
-    assert!(app.installation_of("acme/app").await.unwrap().suspended);
+    assert!(app.get_installation("acme/app").await.unwrap().suspended);
     assert!(matches!(app.app().await, Err(Error::Unexpected { .. })));
 }

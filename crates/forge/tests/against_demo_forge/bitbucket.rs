@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use pullyard_demo_forge::{AccountKind, Role, User};
-use pullyard_forge::{Bitbucket, Endpoint, Error, Forge, Meaning, PullRequestState, Token, bitbucket_git_login};
+use pullyard_forge::{Bitbucket, Endpoint, Error, ErrorKind, Forge, PullRequestState, Token, bitbucket_git_login};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{REPOSITORY, TOKEN, World, asked, assert_success, git_as, proposal};
+use crate::world::{REPOSITORY, TOKEN, World, assert_success, call_api, git_as, new_pull_request};
 
 const ANNS_TOKEN: &str = "ATCTT3x-ann";
 
@@ -20,7 +20,7 @@ fn bitbucket(world: &World, token: &str) -> Forge {
 
 async fn call(world: &World, token: &str, method: &str, path: &str, body: Value) -> Value {
     let address = format!("{}/repositories/{REPOSITORY}/{path}", world.demo.bitbucket_api_url());
-    asked(method, address, token, body).await
+    call_api(method, address, token, body).await
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn repository_is_read_and_cloned_with_one_secret() {
     }
     for unknown in ["acme/none", "other/app", "acme", "acme/..", "acme/app/pullrequests"] {
         let error = bitbucket(&world, TOKEN).repository(unknown).await.unwrap_err();
-        assert_eq!(error.meaning(), Meaning::Missing, "{unknown}: {error:?}");
+        assert_eq!(error.kind(), ErrorKind::Missing, "{unknown}: {error:?}");
     }
 }
 
@@ -66,7 +66,7 @@ async fn sixteen_concurrent_calls_open_one_pull_request() {
     for _ in 0..16 {
         let forge = bitbucket(&world, TOKEN);
         calls.spawn(async move {
-            let new = proposal("feature/a");
+            let new = new_pull_request("feature/a");
             forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().number
         });
     }
@@ -82,21 +82,21 @@ async fn declined_or_merged_pull_request_allows_another() {
     world.demo.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
     world.push_branch("feature/a").await;
     let forge = bitbucket(&world, TOKEN);
-    let first = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
+    let first = forge.create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap();
     call(&world, ANNS_TOKEN, "POST", "pullrequests/1/decline", json!({})).await;
     assert_eq!(forge.pull_request(REPOSITORY, first.number).await.unwrap().state, PullRequestState::Closed);
     let refused = forge.edit_pull_request_text(REPOSITORY, first.number, "x").await.unwrap_err();
-    assert_eq!(refused.meaning(), Meaning::Refused);
+    assert_eq!(refused.kind(), ErrorKind::Refused);
     assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await, Ok(None));
     assert_eq!(forge.merged_pull_request(REPOSITORY, "feature/a").await, Ok(None));
 
-    let second = forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
+    let second = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap();
     assert_eq!(second.number, 2);
     call(&world, ANNS_TOKEN, "POST", "pullrequests/2/merge", json!({})).await;
     assert_eq!(forge.pull_request(REPOSITORY, second.number).await.unwrap().state, PullRequestState::Merged);
     let merged = forge.merged_pull_request(REPOSITORY, "feature/a").await.unwrap();
     assert_eq!(merged.map(|pull| (pull.number, pull.state)), Some((second.number, PullRequestState::Merged)));
-    let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap().found;
+    let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap().items;
     let ended = [PullRequestState::Merged, PullRequestState::Closed];
     assert!(listed.len() == 2 && listed.iter().all(|pull| ended.contains(&pull.state)), "{listed:?}");
 }

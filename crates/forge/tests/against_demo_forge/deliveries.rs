@@ -1,9 +1,9 @@
 //! Webhooks and their deliveries.
 
-use pullyard_forge::{Error, HookScope, HookSettings, Meaning, webhook::Secret};
+use pullyard_forge::{Error, ErrorKind, HookScope, HookSettings, webhook::Secret};
 use serde_json::{Value, json};
 
-use crate::scripted::{Line, ok, play};
+use crate::scripted::{ScriptLine, ok, script_forge};
 
 const ID: u64 = 9_007_199_254_740_993;
 
@@ -44,8 +44,8 @@ async fn hooks_are_listed_with_settings_that_may_drift() {
     for (scope, path) in scopes() {
         let bare =
             json!({"id": 1, "active": false, "events": ["*"], "config": {"content_type": "form", "insecure_ssl": 1}});
-        let (forge, scripted) = play([ok(json!([hook(), bare]))]).await;
-        let found = forge.hooks(&scope).await.unwrap().found;
+        let (forge, scripted) = script_forge([ok(json!([hook(), bare]))]).await;
+        let found = forge.hooks(&scope).await.unwrap().items;
         assert_eq!((found[0].id, found[0].json, found[0].has_secret, found[0].verifies_tls), (ID, true, true, true));
         assert_eq!(found[0].last_code, Some(502));
         assert_eq!(
@@ -59,7 +59,7 @@ async fn hooks_are_listed_with_settings_that_may_drift() {
 #[tokio::test]
 async fn hook_secret_is_sent_on_create_and_edit() {
     for (scope, path) in scopes() {
-        let (forge, scripted) = play([(201, &[], hook().to_string()), ok(hook())]).await;
+        let (forge, scripted) = script_forge([(201, &[], hook().to_string()), ok(hook())]).await;
         assert_eq!(forge.create_hook(&scope, &settings()).await.unwrap().id, ID);
         assert_eq!(forge.edit_hook(&scope, ID, &settings()).await.unwrap().id, ID);
         assert_eq!(scripted.requests(), [format!("POST {path}"), format!("PATCH {path}/{ID}")]);
@@ -71,16 +71,16 @@ async fn hook_secret_is_sent_on_create_and_edit() {
             );
         }
     }
-    let (forge, scripted) = play([]).await;
+    let (forge, scripted) = script_forge([]).await;
     let none = HookSettings { secret: Secret::new(""), ..settings() };
-    assert_eq!(forge.create_hook(&scopes()[0].0, &none).await.unwrap_err().meaning(), Meaning::Denied);
+    assert_eq!(forge.create_hook(&scopes()[0].0, &none).await.unwrap_err().kind(), ErrorKind::Denied);
     assert!(scripted.requests().is_empty());
 }
 
 #[tokio::test]
 async fn deleting_an_absent_hook_succeeds() {
     for (scope, path) in scopes() {
-        let (forge, scripted) = play([(204, &[], String::new()), (404, &[], "{}".to_owned())]).await;
+        let (forge, scripted) = script_forge([(204, &[], String::new()), (404, &[], "{}".to_owned())]).await;
         forge.delete_hook(&scope, ID).await.unwrap();
         forge.delete_hook(&scope, ID).await.unwrap();
         assert_eq!(scripted.requests(), [format!("DELETE {path}/{ID}"), format!("DELETE {path}/{ID}")]);
@@ -90,9 +90,9 @@ async fn deleting_an_absent_hook_succeeds() {
 #[tokio::test]
 async fn failed_deliveries_are_listed() {
     for (scope, path) in scopes() {
-        let (forge, scripted) = play([ok(json!([delivery(ID)]))]).await;
+        let (forge, scripted) = script_forge([ok(json!([delivery(ID)]))]).await;
         let found = forge.deliveries(&scope, 5).await.unwrap();
-        assert_eq!((found[0].status_code, found[0].arrived()), (502, false));
+        assert_eq!((found[0].status_code, found[0].is_success()), (502, false));
         assert_eq!(scripted.requests(), [format!("GET {path}/5/deliveries?per_page=100")]);
     }
 }
@@ -100,9 +100,9 @@ async fn failed_deliveries_are_listed() {
 #[tokio::test]
 async fn app_has_one_hook_that_cannot_be_created_or_deleted() {
     let config = || ok(json!({"url": "https://h", "content_type": "json", "insecure_ssl": "0", "secret": "********"}));
-    let (forge, scripted) = play([config(), config(), ok(json!([delivery(1)]))]).await;
+    let (forge, scripted) = script_forge([config(), config(), ok(json!([delivery(1)]))]).await;
     let app = HookScope::App;
-    let found = forge.hooks(&app).await.unwrap().found;
+    let found = forge.hooks(&app).await.unwrap().items;
     assert_eq!((found.len(), found[0].id, found[0].has_secret), (1, 0, true));
     forge.edit_hook(&app, 0, &settings()).await.unwrap();
     forge.deliveries(&app, 0).await.unwrap();
@@ -111,19 +111,19 @@ async fn app_has_one_hook_that_cannot_be_created_or_deleted() {
     for refused in [forge.create_hook(&app, &settings()).await.map(|_| ()), forge.delete_hook(&app, 0).await] {
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
-    let (forge, _) = play([(404, &[], "{}".to_owned())]).await;
-    assert!(forge.hooks(&app).await.unwrap().found.is_empty(), "the App has no hook");
+    let (forge, _) = script_forge([(404, &[], "{}".to_owned())]).await;
+    assert!(forge.hooks(&app).await.unwrap().items.is_empty(), "the App has no hook");
 }
 
 #[tokio::test]
 async fn hook_edit_and_delete_are_retried_and_create_is_not() {
-    let away: Line = (502, &[], "{}".to_owned());
-    let empty: Line = (204, &[], String::new());
+    let away: ScriptLine = (502, &[], "{}".to_owned());
+    let empty: ScriptLine = (204, &[], String::new());
     for (scope, _) in scopes() {
-        let (forge, scripted) = play([away.clone()]).await;
-        assert_eq!(forge.create_hook(&scope, &settings()).await.unwrap_err().meaning(), Meaning::Unavailable);
+        let (forge, scripted) = script_forge([away.clone()]).await;
+        assert_eq!(forge.create_hook(&scope, &settings()).await.unwrap_err().kind(), ErrorKind::Unavailable);
         assert_eq!(scripted.requests().len(), 1);
-        let (forge, scripted) = play([away.clone(), ok(hook()), away.clone(), empty.clone()]).await;
+        let (forge, scripted) = script_forge([away.clone(), ok(hook()), away.clone(), empty.clone()]).await;
         assert_eq!(forge.edit_hook(&scope, ID, &settings()).await.unwrap().id, ID);
         forge.delete_hook(&scope, ID).await.unwrap();
         assert_eq!(scripted.requests().len(), 4);

@@ -20,17 +20,17 @@ use tokio::net::TcpListener;
 use crate::world::http;
 
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum By {
+pub(crate) enum Source {
     Demo,
     Script,
 }
 
 static FILE: Mutex<()> = Mutex::new(());
 
-pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16, answer: &[u8]) {
+pub(crate) fn record(by: Source, method: &Method, uri: &Uri, body: &[u8], status: u16, answer: &[u8]) {
     let read = |body: &[u8]| serde_json::from_slice(body).unwrap_or(Value::Null);
     append(&json!({
-        "by": if by == By::Demo { "demo" } else { "script" },
+        "by": if by == Source::Demo { "demo" } else { "script" },
         "method": method.as_str(),
         "path": uri.path(),
         "query": uri.query(),
@@ -40,7 +40,7 @@ pub(crate) fn note(by: By, method: &Method, uri: &Uri, body: &[u8], status: u16,
     }));
 }
 
-pub(crate) fn note_delivery(event: &str, body: &[u8]) {
+pub(crate) fn record_delivery(event: &str, body: &[u8]) {
     let body: Value = serde_json::from_slice(body).unwrap();
     append(&json!({ "by": "hook", "event": event, "body": body }));
 }
@@ -53,7 +53,7 @@ fn append(exchange: &Value) {
 }
 
 /// A recording proxy in front of the API.
-pub(crate) async fn noted(api_url: &str) -> String {
+pub(crate) async fn start_recording_proxy(api_url: &str) -> String {
     if std::env::var_os("PULLYARD_EXCHANGES").is_none() {
         return api_url.to_owned();
     }
@@ -61,12 +61,12 @@ pub(crate) async fn noted(api_url: &str) -> String {
     let here = format!("http://{}", listener.local_addr().unwrap());
     let (there, path) = api_url.split_at(api_url.find("/api").unwrap());
     let between = Arc::new((here.clone(), there.to_owned()));
-    let routes = Router::new().fallback(pass).with_state(between);
+    let routes = Router::new().fallback(forward).with_state(between);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     format!("{here}{path}")
 }
 
-async fn pass(State(between): State<Arc<(String, String)>>, request: Request) -> Response {
+async fn forward(State(between): State<Arc<(String, String)>>, request: Request) -> Response {
     let (here, there) = &*between;
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -86,6 +86,6 @@ async fn pass(State(between): State<Arc<(String, String)>>, request: Request) ->
     }
     let status = answer.status().as_u16();
     let said = answer.bytes().await.unwrap();
-    note(By::Demo, &head.method, &head.uri, &body, status, &said);
+    record(Source::Demo, &head.method, &head.uri, &body, status, &said);
     response.body(Body::from(said)).unwrap()
 }

@@ -14,15 +14,15 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    scripted::{Line, Scripted},
-    world::{REPOSITORY, TOKEN, forge_at, proposal},
+    scripted::{ScriptLine, Scripted},
+    world::{REPOSITORY, TOKEN, forge_at, new_pull_request},
 };
 
-fn user() -> Line {
+fn user() -> ScriptLine {
     (200, &[], json!({"id": u64::MAX, "login": "bot"}).to_string())
 }
 
-fn fault(status: u16) -> Line {
+fn fault(status: u16) -> ScriptLine {
     (status, &[], json!({"message": "Oh no."}).to_string())
 }
 
@@ -34,11 +34,11 @@ fn pull() -> serde_json::Value {
     })
 }
 
-fn pulls(found: &[serde_json::Value]) -> Line {
+fn pulls(found: &[serde_json::Value]) -> ScriptLine {
     (200, &[], json!(found).to_string())
 }
 
-async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
+async fn get_account<const N: usize>(lines: [ScriptLine; N]) -> (Result<u64, Error>, usize) {
     let scripted = Scripted::start(lines).await;
     let outcome = forge_at(&scripted.url, TOKEN).account().await;
     (outcome.map(|account| account.id), scripted.requests().len())
@@ -47,9 +47,9 @@ async fn ask<const N: usize>(lines: [Line; N]) -> (Result<u64, Error>, usize) {
 #[tokio::test]
 async fn read_is_retried_after_a_transient_fault() {
     for status in [202, 500, 502, 503, 504] {
-        assert_eq!(ask([fault(status), user()]).await, (Ok(u64::MAX), 2), "{status}");
+        assert_eq!(get_account([fault(status), user()]).await, (Ok(u64::MAX), 2), "{status}");
     }
-    let (outcome, requests) = ask([fault(502), fault(503), fault(504), user()]).await;
+    let (outcome, requests) = get_account([fault(502), fault(503), fault(504), user()]).await;
     let error = Error::Unexpected { status: 504, message: "Oh no.".to_owned() };
     assert!(error.is_transient());
     assert_eq!((outcome, requests), (Err(error), 3));
@@ -58,7 +58,7 @@ async fn read_is_retried_after_a_transient_fault() {
 #[tokio::test]
 async fn permanent_fault_is_not_retried() {
     for status in [400, 401, 403, 404, 409, 422, 501] {
-        let (outcome, requests) = ask([fault(status), user()]).await;
+        let (outcome, requests) = get_account([fault(status), user()]).await;
         assert_eq!(requests, 1, "{status}");
         assert!(!outcome.unwrap_err().is_transient(), "{status}");
     }
@@ -66,8 +66,8 @@ async fn permanent_fault_is_not_retried() {
 
 #[tokio::test]
 async fn short_rate_limit_is_awaited_and_a_long_one_returned() {
-    let short: Line = (429, &[("retry-after", "0")], "{}".to_owned());
-    assert_eq!(ask([short, user()]).await, (Ok(u64::MAX), 2));
+    let short: ScriptLine = (429, &[("retry-after", "0")], "{}".to_owned());
+    assert_eq!(get_account([short, user()]).await, (Ok(u64::MAX), 2));
 
     for (status, headers, expected) in [
         (429, &[("retry-after", "90")][..], 90),
@@ -78,18 +78,18 @@ async fn short_rate_limit_is_awaited_and_a_long_one_returned() {
         (429, &[("x-ratelimit-remaining", "5"), ("x-ratelimit-reset", "4102444800")], 60),
         (403, &[("retry-after", "9"), ("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")], 9),
     ] {
-        let (outcome, requests) = ask([(status, headers, "{}".to_owned()), user()]).await;
+        let (outcome, requests) = get_account([(status, headers, "{}".to_owned()), user()]).await;
         let Err(Error::RateLimited { retry_after, .. }) = outcome else {
             panic!("{status} {headers:?}: {outcome:?}");
         };
         assert_eq!((retry_after, requests), (Duration::from_secs(expected), 1));
     }
     let secondary = json!({"message": "You have exceeded a secondary rate limit."}).to_string();
-    let (outcome, _) = ask([(403, &[], secondary)]).await;
+    let (outcome, _) = get_account([(403, &[], secondary)]).await;
     assert!(matches!(outcome, Err(Error::RateLimited { .. })));
     // The year 2100: the header has the time of the reset, not a duration.
     let reset: &[_] = &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "4102444800")];
-    let (outcome, _) = ask([(403, reset, "{}".to_owned())]).await;
+    let (outcome, _) = get_account([(403, reset, "{}".to_owned())]).await;
     let Err(Error::RateLimited { retry_after, .. }) = outcome else { panic!("{outcome:?}") };
     assert!(retry_after > Duration::from_secs(3600));
 }
@@ -104,18 +104,18 @@ async fn missing_permission_quotes_the_forge() {
 
 #[tokio::test]
 async fn write_to_a_renamed_repository_fails() {
-    let moved: Line = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
+    let moved: ScriptLine = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
     let scripted = Scripted::start([moved]).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let error = forge.create_pull_request(REPOSITORY, &proposal("job")).await.unwrap_err();
+    let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
     assert!(error.to_string().contains("was the repository renamed?"), "{error}");
     assert_eq!(scripted.requests().len(), 1);
 }
 
 #[tokio::test]
 async fn redirect_loops_and_other_hosts_are_not_followed() {
-    let circle = || -> Line { (302, &[("location", "/user")], String::new()) };
-    let (outcome, requests) = ask::<9>(std::array::from_fn(|_| circle())).await;
+    let circle = || -> ScriptLine { (302, &[("location", "/user")], String::new()) };
+    let (outcome, requests) = get_account::<9>(std::array::from_fn(|_| circle())).await;
     assert!(matches!(outcome, Err(Error::Unexpected { status: 302, .. })), "{outcome:?}");
     assert_eq!(requests, 4);
 
@@ -123,7 +123,7 @@ async fn redirect_loops_and_other_hosts_are_not_followed() {
     for target in ["http://127.0.0.1:1/user", "https://example.com/", "//example.com/", "file:///"] {
         let target: &'static str = target;
         let headers: &'static [_] = Box::leak(Box::new([("location", target)]));
-        let (outcome, requests) = ask([(302, headers, String::new())]).await;
+        let (outcome, requests) = get_account([(302, headers, String::new())]).await;
         let message = "it redirects to another host".to_owned();
         assert_eq!(outcome, Err(Error::Unexpected { status: 302, message }), "{target}");
         assert_eq!(requests, 1);
@@ -135,7 +135,7 @@ async fn pull_request_creation_is_not_retried() {
     for status in [500, 502, 503, 429] {
         let scripted = Scripted::start([fault(status), fault(status)]).await;
         let forge = forge_at(&scripted.url, TOKEN);
-        let error = forge.create_pull_request(REPOSITORY, &proposal("job")).await.unwrap_err();
+        let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
         assert!(error.is_transient());
         assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls"]);
     }
@@ -146,7 +146,7 @@ async fn pull_request_is_found_after_a_lost_response() {
     for status in [500, 502] {
         let scripted = Scripted::start([pulls(&[]), fault(status), pulls(&[pull()])]).await;
         let forge = forge_at(&scripted.url, TOKEN);
-        let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
+        let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
         assert_eq!(found.number, 7);
         let look = "GET /repos/acme/app/pulls?state=open&head=acme%3Ajob&per_page=100";
         assert_eq!(scripted.requests(), [look, "POST /repos/acme/app/pulls", look]);
@@ -155,16 +155,16 @@ async fn pull_request_is_found_after_a_lost_response() {
 
 #[tokio::test]
 async fn failed_creation_is_repeated_if_nothing_exists() {
-    let made: Line = (201, &[], pull().to_string());
+    let made: ScriptLine = (201, &[], pull().to_string());
     let scripted = Scripted::start([pulls(&[]), fault(500), pulls(&[]), made]).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
+    let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 4));
 }
 
 #[tokio::test]
 async fn duplicate_not_yet_listed_is_awaited() {
-    let twin = || -> Line {
+    let twin = || -> ScriptLine {
         let message = "A pull request already exists for acme:job.";
         let errors = json!([{"resource": "PullRequest", "code": "custom", "message": message}]);
         (422, &[], json!({"message": "Validation Failed", "errors": errors}).to_string())
@@ -173,14 +173,14 @@ async fn duplicate_not_yet_listed_is_awaited() {
     let lines = [none(), twin(), none(), none(), twin(), pulls(&[pull()])];
     let scripted = Scripted::start(lines).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let found = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap();
+    let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 6));
 
     // The other pull request never appears: after three rounds the refusal is returned.
     let rounds = (0..3).flat_map(|_| [none(), twin(), none()]);
     let scripted = Scripted::start(rounds).await;
     let forge = forge_at(&scripted.url, TOKEN);
-    let error = forge.find_or_create_pull_request(REPOSITORY, &proposal("job")).await.unwrap_err();
+    let error = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
     assert_eq!(scripted.requests().len(), 9);
 }
@@ -194,7 +194,7 @@ async fn pull_request_of_another_branch_is_ignored() {
     let scripted = Scripted::start([pulls(&[other, retargeted.clone(), pull()]), pulls(&[retargeted])]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let find = async || {
-        let new = proposal("job");
+        let new = new_pull_request("job");
         forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().base_branch
     };
     assert_eq!(find().await, "main");
@@ -224,12 +224,12 @@ async fn same_branch_name_in_a_fork_is_ignored() {
 #[tokio::test]
 async fn invalid_or_oversized_response_is_an_error() {
     for body in ["<html>", "[]", r#"{"id": 1.5, "login": "x"}"#, r#"{"id": -1, "login": "x"}"#] {
-        let (outcome, requests) = ask([(200, &[] as &[_], body.to_owned())]).await;
+        let (outcome, requests) = get_account([(200, &[] as &[_], body.to_owned())]).await;
         let error = outcome.unwrap_err();
         assert!(error.to_string().contains("unexpected JSON"), "{error}");
         assert_eq!(requests, 1);
     }
-    let (outcome, _) = ask([(200, &[] as &[_], " ".repeat(9 * 1024 * 1024))]).await;
+    let (outcome, _) = get_account([(200, &[] as &[_], " ".repeat(9 * 1024 * 1024))]).await;
     assert!(outcome.unwrap_err().to_string().contains("too large"));
 }
 
@@ -237,12 +237,12 @@ async fn invalid_or_oversized_response_is_an_error() {
 async fn echoed_token_is_redacted() {
     for status in [400, 401, 403, 404, 422] {
         let body = json!({"message": format!("Who is {TOKEN}?"), "errors": [TOKEN]}).to_string();
-        let (outcome, _) = ask([(status, &[] as &[_], body)]).await;
+        let (outcome, _) = get_account([(status, &[] as &[_], body)]).await;
         let error = outcome.unwrap_err();
         assert!(!format!("{error} {error:?}").contains(TOKEN), "{error:?}");
     }
     let body = json!({"id": TOKEN, "login": "x"}).to_string();
-    let (outcome, _) = ask([(200, &[] as &[_], body)]).await;
+    let (outcome, _) = get_account([(200, &[] as &[_], body)]).await;
     assert!(!format!("{outcome:?}").contains(TOKEN), "{outcome:?}");
     assert!(!format!("{:?}", forge_at("https://api.github.com", TOKEN)).contains(TOKEN));
 }

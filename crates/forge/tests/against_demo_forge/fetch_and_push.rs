@@ -10,7 +10,7 @@ use tokio::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 
-use crate::world::{REPOSITORY, TOKEN, World, assert_success, git, git_as, http, said};
+use crate::world::{REPOSITORY, TOKEN, World, assert_success, git, git_as, http, stderr};
 
 #[tokio::test]
 async fn clone_has_files_and_modes() {
@@ -31,7 +31,7 @@ async fn shallow_and_partial_clones_work() {
         let args = ["clone", "-q", option, "--", &world.repository.clone_url, &target];
         let output = git(world.dir.path(), &args).await;
         assert_success(&output);
-        assert!(!said(&output).contains("filtering not recognized"), "{}", said(&output));
+        assert!(!stderr(&output).contains("filtering not recognized"), "{}", stderr(&output));
     }
 }
 
@@ -50,7 +50,7 @@ async fn large_chunked_push_arrives_intact() {
     worktree.commit("big", "noise.bin", &noise).await;
     let pushed = worktree.git(&["push", "-q", "origin", "big"]).await;
     assert_success(&pushed);
-    let trace = said(&pushed).to_lowercase();
+    let trace = stderr(&pushed).to_lowercase();
     assert!(trace.contains("transfer-encoding: chunked"), "the push was not big enough");
 
     let branch = world.forge().branch(REPOSITORY, "big").await.unwrap().unwrap();
@@ -84,7 +84,7 @@ async fn gzipped_fetch_request_is_accepted() {
         let args = ["-c", &config, "clone", &world.repository.clone_url, &target];
         let output = git(world.dir.path(), &args).await;
         assert_success(&output);
-        let trace = said(&output).to_lowercase();
+        let trace = stderr(&output).to_lowercase();
         assert!(trace.contains("content-encoding: gzip"), "the request was not compressed");
     }
 }
@@ -105,7 +105,7 @@ async fn only_one_of_four_pushes_with_one_lease_succeeds() {
     let pushes = worktrees.iter().map(|worktree| worktree.git(&args));
     let outputs = futures::future::join_all(pushes).await;
     let admitted: Vec<usize> = (0..4).filter(|&n| outputs[n].status.success()).collect();
-    assert_eq!(admitted.len(), 1, "{}", outputs.iter().map(said).collect::<String>());
+    assert_eq!(admitted.len(), 1, "{}", outputs.iter().map(stderr).collect::<String>());
     let branch = world.forge().branch(REPOSITORY, "job").await.unwrap().unwrap();
     assert_eq!(branch.sha, worktrees[admitted[0]].head().await);
 }
@@ -117,7 +117,7 @@ async fn push_to_protected_refs_is_rejected() {
     for target in ["HEAD:refs/pull/1/head", ":refs/heads/main"] {
         let output = worktree.git(&["push", "origin", target]).await;
         assert!(!output.status.success(), "{target}");
-        assert!(said(&output).contains("rejected"), "{}", said(&output));
+        assert!(stderr(&output).contains("rejected"), "{}", stderr(&output));
     }
     assert!(world.forge().branch(REPOSITORY, "main").await.unwrap().is_some());
 }
@@ -170,7 +170,7 @@ async fn path_traversal_and_git_files_return_404() {
 }
 
 /// A raw push whose hook blocks: its connection, and the hook's process.
-async fn push_that_waits(world: &World) -> (TcpStream, String) {
+async fn start_blocked_push(world: &World) -> (TcpStream, String) {
     let job = world.push_branch("job").await;
     let (hook, begun) = (world.repository.git_dir.join("hooks/pre-receive"), world.dir.path().join("begun"));
     let script =
@@ -191,16 +191,16 @@ async fn push_that_waits(world: &World) -> (TcpStream, String) {
     );
     let mut stream = TcpStream::connect(&authority).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
-    until("the hook does not start", || begun.exists()).await;
+    wait_until("the hook does not start", || begun.exists()).await;
     (stream, std::fs::read_to_string(&begun).unwrap().trim().to_owned())
 }
 
 /// Dead processes have no environment.
-fn is_at_work(process: &str) -> bool {
+fn is_running(process: &str) -> bool {
     std::fs::read(format!("/proc/{process}/environ")).is_ok_and(|environ| !environ.is_empty())
 }
 
-async fn until(what: &str, is_so: impl Fn() -> bool) {
+async fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let look = async {
         while !is_so() {
             sleep(Duration::from_millis(10)).await;
@@ -212,10 +212,10 @@ async fn until(what: &str, is_so: impl Fn() -> bool) {
 #[tokio::test]
 async fn blocking_hook_ends_when_the_forge_is_dropped() {
     let world = World::new().await;
-    let (stream, hook) = push_that_waits(&world).await;
-    assert_eq!(is_at_work(&hook), cfg!(target_os = "linux"), "the hook runs before the forge is dropped");
+    let (stream, hook) = start_blocked_push(&world).await;
+    assert_eq!(is_running(&hook), cfg!(target_os = "linux"), "the hook runs before the forge is dropped");
     drop(world.demo);
-    until("the hook outlives the forge", || !is_at_work(&hook)).await;
+    wait_until("the hook outlives the forge", || !is_running(&hook)).await;
     drop(stream);
 }
 

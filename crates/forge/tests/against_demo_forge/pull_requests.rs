@@ -6,7 +6,7 @@ use pullyard_forge::{Error, NewPullRequest, PullRequestState};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::world::{self, REPOSITORY, TOKEN, World, assert_success, http, proposal};
+use crate::world::{self, REPOSITORY, TOKEN, World, assert_success, http, new_pull_request};
 
 async fn call(world: &World, method: reqwest::Method, path: &str, body: Value) -> (u16, Value) {
     let url = format!("{}/repos/{REPOSITORY}/{path}", world.demo.api_url());
@@ -30,7 +30,7 @@ async fn pull_request_follows_the_head_of_its_branch() {
     let forge = world.forge();
     assert_eq!(forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap(), None);
     let sha = world.push_branch("feature/a").await;
-    let created = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
+    let created = forge.create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap();
     assert_eq!(created.number, 1);
     assert_eq!(created.url, format!("{}/{REPOSITORY}/pull/1", world.demo.url()));
     assert_eq!((created.head_branch.as_str(), &created.head_sha), ("feature/a", &sha));
@@ -55,7 +55,7 @@ async fn sixteen_concurrent_calls_open_one_pull_request() {
     for _ in 0..16 {
         let forge = world.forge();
         calls.spawn(async move {
-            let new = proposal("feature/a");
+            let new = new_pull_request("feature/a");
             forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap().number
         });
     }
@@ -72,28 +72,28 @@ async fn refused_pull_requests_have_readable_reasons() {
     let worktree = world.clone("empty").await;
     assert_success(&worktree.git(&["push", "-q", "origin", "HEAD:refs/heads/empty"]).await);
 
-    check_refused(&world, proposal("empty"), "no commits between main and empty").await;
-    check_refused(&world, proposal("none"), "head is invalid").await;
-    check_refused(&world, proposal("other:feature/a"), "head is invalid").await;
-    let onto = |base: &str| NewPullRequest { base: base.to_owned(), ..proposal("feature/a") };
+    check_refused(&world, new_pull_request("empty"), "no commits between main and empty").await;
+    check_refused(&world, new_pull_request("none"), "head is invalid").await;
+    check_refused(&world, new_pull_request("other:feature/a"), "head is invalid").await;
+    let onto = |base: &str| NewPullRequest { base: base.to_owned(), ..new_pull_request("feature/a") };
     check_refused(&world, onto("none"), "base is invalid").await;
     let both = NewPullRequest { head: "no".to_owned(), ..onto("none") };
     check_refused(&world, both, "head is invalid; base is invalid").await;
-    let titled = |title: &str| NewPullRequest { title: title.to_owned(), ..proposal("feature/a") };
+    let titled = |title: &str| NewPullRequest { title: title.to_owned(), ..new_pull_request("feature/a") };
     check_refused(&world, titled(" "), "title is missing").await;
     let long = "title is too long (maximum is 256 characters)";
     check_refused(&world, titled(&"x".repeat(257)), long).await;
-    let body = NewPullRequest { body: "ü".repeat(65_537), ..proposal("feature/a") };
+    let body = NewPullRequest { body: "ü".repeat(65_537), ..new_pull_request("feature/a") };
     check_refused(&world, body, "body is too long (maximum is 65536 characters)").await;
 
     // Refused requests consume no numbers.
     let forge = world.forge();
-    let first = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
+    let first = forge.create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap();
     assert_eq!((first.number, first.head_sha), (1, sha));
-    let again = forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap_err();
+    let again = forge.create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap_err();
     let reason = "a pull request already exists for acme:feature/a".to_owned();
     assert_eq!(again, Error::Refused { reason });
-    let unknown = forge.create_pull_request("acme/none", &proposal("feature/a")).await.unwrap_err();
+    let unknown = forge.create_pull_request("acme/none", &new_pull_request("feature/a")).await.unwrap_err();
     assert!(matches!(unknown, Error::NotFound { .. }));
 }
 
@@ -102,7 +102,7 @@ async fn closed_pull_request_keeps_its_head_and_allows_another() {
     let world = World::new().await;
     let forge = world.forge();
     let sha = world.push_branch("feature/a").await;
-    forge.create_pull_request(REPOSITORY, &proposal("feature/a")).await.unwrap();
+    forge.create_pull_request(REPOSITORY, &new_pull_request("feature/a")).await.unwrap();
     let patch = async |body| call(&world, reqwest::Method::PATCH, "pulls/1", body).await;
     let (_, changed) = patch(json!({"title": "New", "body": null})).await;
     assert_eq!((&changed["title"], &changed["body"]), (&json!("New"), &Value::Null));
@@ -116,7 +116,7 @@ async fn closed_pull_request_keeps_its_head_and_allows_another() {
     assert_success(&worktree.git(&["checkout", "-q", "feature/a"]).await);
     worktree.commit("feature/a", "more.txt", b"more").await;
     assert_success(&worktree.git(&["push", "-q", "origin", "feature/a"]).await);
-    let new = proposal("feature/a");
+    let new = new_pull_request("feature/a");
     let second = forge.find_or_create_pull_request(REPOSITORY, &new).await.unwrap();
     assert_eq!((second.number, second.head_sha), (2, worktree.head().await));
     assert_eq!(patch(json!({"state": "open"})).await.0, 422, "the branch already has an open pull request");
@@ -130,7 +130,7 @@ async fn pull_request_lists_are_filtered_and_paged() {
     let forge = world.forge();
     for branch in ["one", "two", "three"] {
         world.push_branch(branch).await;
-        forge.create_pull_request(REPOSITORY, &proposal(branch)).await.unwrap();
+        forge.create_pull_request(REPOSITORY, &new_pull_request(branch)).await.unwrap();
     }
     call(&world, reqwest::Method::PATCH, "pulls/2", json!({"state": "closed"})).await;
     for (query, expected) in [
@@ -161,11 +161,11 @@ async fn merged_pull_request_is_found_after_branch_deletion() {
     let merged = async |branch| forge.merged_pull_request(REPOSITORY, branch).await.unwrap().map(|pull| pull.number);
     for branch in ["one", "two"] {
         world.push_branch(branch).await;
-        forge.create_pull_request(REPOSITORY, &proposal(branch)).await.unwrap();
+        forge.create_pull_request(REPOSITORY, &new_pull_request(branch)).await.unwrap();
     }
     assert_eq!([merged("one").await, merged("two").await], [None, None], "both are open");
     call(&world, reqwest::Method::PATCH, "pulls/1", json!({"state": "closed"})).await;
-    let again = forge.create_pull_request(REPOSITORY, &proposal("one")).await.unwrap();
+    let again = forge.create_pull_request(REPOSITORY, &new_pull_request("one")).await.unwrap();
     assert_eq!(merged("one").await, None, "a closed pull request is not merged");
     call(&world, reqwest::Method::PUT, &format!("pulls/{}/merge", again.number), json!({})).await;
     assert_eq!([merged("one").await, merged("two").await], [Some(again.number), None]);
@@ -180,11 +180,11 @@ async fn restarted_forge_keeps_repositories_and_numbers() {
     let world = World::new().await;
     world.push_branch("feature/a").await;
     world.push_branch("feature/b").await;
-    world.demo.number_pull_requests_from(REPOSITORY, 231).await.unwrap();
-    let new = proposal("feature/a");
+    world.demo.set_next_number(REPOSITORY, 231).await.unwrap();
+    let new = new_pull_request("feature/a");
     let first = world.forge().find_or_create_pull_request(REPOSITORY, &new).await.unwrap();
     assert_eq!(first.number, 231);
-    world.demo.number_pull_requests_from(REPOSITORY, 1).await.unwrap();
+    world.demo.set_next_number(REPOSITORY, 1).await.unwrap();
     world.demo.shutdown().await;
     world.demo.shutdown().await;
 
@@ -193,7 +193,7 @@ async fn restarted_forge_keeps_repositories_and_numbers() {
     let forge = world::forge_at(&again.api_url(), TOKEN);
     let found = forge.open_pull_request(REPOSITORY, "feature/a").await.unwrap().unwrap();
     assert_eq!((found.number, found.head_sha), (231, first.head_sha));
-    let second = forge.find_or_create_pull_request(REPOSITORY, &proposal("feature/b")).await.unwrap();
+    let second = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("feature/b")).await.unwrap();
     assert_eq!(second.number, 232);
 }
 
@@ -202,7 +202,8 @@ async fn editing_text_changes_nothing_else() {
     let world = World::new().await;
     let forge = world.forge();
     world.push_branch("feature/a").await;
-    let new = NewPullRequest { body: "Made through Pullyard.\r\n".to_owned(), draft: true, ..proposal("feature/a") };
+    let new =
+        NewPullRequest { body: "Made through Pullyard.\r\n".to_owned(), draft: true, ..new_pull_request("feature/a") };
     let opened = forge.create_pull_request(REPOSITORY, &new).await.unwrap();
     let text = async || forge.pull_request_text(REPOSITORY, opened.number).await.unwrap();
     assert_eq!(text().await, new.body);

@@ -47,8 +47,8 @@ async fn wrong_token_is_denied_in_every_call() {
         forge.repository("acme/none").await.unwrap_err(),
         forge.branch(REPOSITORY, "main").await.unwrap_err(),
         forge.open_pull_request(REPOSITORY, "x").await.unwrap_err(),
-        forge.create_pull_request(REPOSITORY, &world::proposal("x")).await.unwrap_err(),
-        forge.find_or_create_pull_request(REPOSITORY, &world::proposal("x")).await.unwrap_err(),
+        forge.create_pull_request(REPOSITORY, &world::new_pull_request("x")).await.unwrap_err(),
+        forge.find_or_create_pull_request(REPOSITORY, &world::new_pull_request("x")).await.unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(&error, Error::Denied { .. }), "{error:?}");

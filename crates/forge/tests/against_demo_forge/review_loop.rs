@@ -10,7 +10,7 @@ use axum::{
 };
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_forge::{
-    BaseRepository, CommitState, CommitStatus, Forge, HookScope, HookSettings, Lines, Meaning, PullRequest,
+    BaseRepository, CommitState, CommitStatus, ErrorKind, Forge, HookScope, HookSettings, Lines, PullRequest,
     ReviewState, Side,
     webhook::{self, Event, PullRequestAction, RepositoryChange, ReviewAction, Secret},
 };
@@ -18,20 +18,20 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::exchanges;
-use crate::world::{REPOSITORY, World, asked, called, proposal};
+use crate::world::{REPOSITORY, World, actor, call_api, new_pull_request};
 
 const ANN: u64 = 9_007_199_254_740_997;
 const ANNS_TOKEN: &str = "ghp_ann";
 const BRANCH: &str = "pullyard/acme/app-17-1";
 
-async fn opened() -> (World, Forge, PullRequest) {
+async fn with_pull_request() -> (World, Forge, PullRequest) {
     let world = World::new().await;
     let ann = User { login: "ann".to_owned(), id: ANN, token: ANNS_TOKEN.to_owned() };
     world.demo.add_user(ann, AccountKind::User).await.unwrap();
     world.demo.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
     world.push_branch(BRANCH).await;
     let forge = world.forge();
-    let pull = forge.create_pull_request(REPOSITORY, &proposal(BRANCH)).await.unwrap();
+    let pull = forge.create_pull_request(REPOSITORY, &new_pull_request(BRANCH)).await.unwrap();
     (world, forge, pull)
 }
 
@@ -43,19 +43,19 @@ async fn request_changes(world: &World, pull: &PullRequest) -> u64 {
             {"path": "change.txt", "line": 1, "side": "RIGHT", "body": "And say why."},
         ],
     });
-    as_ann(world, "POST", &format!("pulls/{}/reviews", pull.number), body).await["id"].as_u64().unwrap()
+    call_as_ann(world, "POST", &format!("pulls/{}/reviews", pull.number), body).await["id"].as_u64().unwrap()
 }
 
-async fn as_ann(world: &World, method: &str, path: &str, body: Value) -> Value {
+async fn call_as_ann(world: &World, method: &str, path: &str, body: Value) -> Value {
     let address = format!("{}/repos/{REPOSITORY}/{path}", world.demo.api_url());
-    asked(method, address, ANNS_TOKEN, body).await
+    call_api(method, address, ANNS_TOKEN, body).await
 }
 
 #[tokio::test]
 async fn review_is_read_with_comments_and_threads_and_answered() {
-    let (world, forge, pull) = opened().await;
+    let (world, forge, pull) = with_pull_request().await;
     let id = request_changes(&world, &pull).await;
-    let reviews = forge.reviews(REPOSITORY, pull.number).await.unwrap().found;
+    let reviews = forge.reviews(REPOSITORY, pull.number).await.unwrap().items;
     assert_eq!(reviews.len(), 1);
     assert_eq!(reviews[0], forge.review(REPOSITORY, pull.number, id).await.unwrap());
     assert_eq!(
@@ -66,43 +66,43 @@ async fn review_is_read_with_comments_and_threads_and_answered() {
     assert_eq!(reviews[0].author.as_ref().map(|author| (author.id, author.is_bot)), Some((ANN, false)));
 
     let comments = forge.review_comments(REPOSITORY, pull.number, id).await.unwrap();
-    assert!(!comments.more);
-    let comments = comments.found;
+    assert!(!comments.truncated);
+    let comments = comments.items;
     let words: Vec<_> = comments.iter().map(|comment| comment.body.as_str()).collect();
     assert_eq!(words, ["Rename it.", "And say why."]);
     assert_eq!((comments[0].path.as_str(), comments[0].side), ("change.txt", Side::Right));
     assert_eq!(comments[0].lines, Lines::Current { start: None, end: 1 });
-    assert_eq!(forge.comments(REPOSITORY, pull.number).await.unwrap().found, comments);
+    assert_eq!(forge.comments(REPOSITORY, pull.number).await.unwrap().items, comments);
 
-    let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().found;
+    let threads = forge.threads(REPOSITORY, pull.number).await.unwrap().items;
     assert_eq!(threads.len(), 2);
     let thread = threads.iter().find(|thread| thread.comments == [comments[0].id]).unwrap();
     assert!(!thread.resolved && !thread.outdated);
     let reply = forge.reply(&thread.id, "Renamed.").await.unwrap();
-    let all = forge.comments(REPOSITORY, pull.number).await.unwrap().found;
+    let all = forge.comments(REPOSITORY, pull.number).await.unwrap().items;
     let written = all.iter().find(|comment| comment.id == reply.id).unwrap();
     assert_eq!((written.in_reply_to, written.body.as_str()), (Some(comments[0].id), "Renamed."));
-    assert_eq!(forge.reply("PRRT_none", "x").await.unwrap_err().meaning(), Meaning::Missing);
+    assert_eq!(forge.reply("PRRT_none", "x").await.unwrap_err().kind(), ErrorKind::Missing);
 
     // A reply creates a review of its own, without a body.
     let verdicts: Vec<_> =
-        forge.reviews(REPOSITORY, pull.number).await.unwrap().found.iter().map(|review| review.state).collect();
+        forge.reviews(REPOSITORY, pull.number).await.unwrap().items.iter().map(|review| review.state).collect();
     assert_eq!(verdicts, [ReviewState::ChangesRequested, ReviewState::Commented]);
 }
 
 /// `.ci/octokit` compares the answers with GitHub's descriptions.
 #[tokio::test]
 async fn demo_forge_answers_the_calls_around_a_review() {
-    let (world, forge, pull) = opened().await;
+    let (world, forge, pull) = with_pull_request().await;
     let made = forge.create_comment(REPOSITORY, pull.number, "Started.").await.unwrap();
     let changed = forge.edit_comment(REPOSITORY, pull.number, made.id, "Done.").await.unwrap();
-    assert_eq!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().found, [changed]);
+    assert_eq!(forge.issue_comments(REPOSITORY, pull.number).await.unwrap().items, [changed]);
     let (context, description) = ("pullyard".to_owned(), "Revised as asked.".to_owned());
     let status = CommitStatus { state: CommitState::Success, context, description, target_url: None, branch: None };
     forge.set_status(REPOSITORY, &pull.head_sha, &status).await.unwrap();
-    assert_eq!(forge.permission(REPOSITORY, pull.number, &called("ann")).await.unwrap().role, "maintain");
+    assert_eq!(forge.permission(REPOSITORY, pull.number, &actor("ann")).await.unwrap().role, "maintain");
     forge.request_reviewers(REPOSITORY, pull.number, &["ann"]).await.unwrap();
-    assert_eq!(forge.pull_requests(REPOSITORY, 1).await.unwrap().found[0].number, pull.number);
+    assert_eq!(forge.pull_requests(REPOSITORY, 1).await.unwrap().items[0].number, pull.number);
 
     let scope = HookScope::Repository(REPOSITORY.to_owned());
     let settings = HookSettings {
@@ -112,44 +112,44 @@ async fn demo_forge_answers_the_calls_around_a_review() {
         active: true,
     };
     let hook = forge.create_hook(&scope, &settings).await.unwrap();
-    world.demo.deliveries_settled().await;
-    assert!(!forge.deliveries(&scope, hook.id).await.unwrap()[0].arrived());
+    world.demo.wait_for_deliveries().await;
+    assert!(!forge.deliveries(&scope, hook.id).await.unwrap()[0].is_success());
     assert_eq!(forge.edit_hook(&scope, hook.id, &settings).await.unwrap().id, hook.id);
     forge.delete_hook(&scope, hook.id).await.unwrap();
 }
 
-type Came = Arc<Mutex<Vec<(String, String, String, Bytes)>>>;
+type ReceivedDeliveries = Arc<Mutex<Vec<(String, String, String, Bytes)>>>;
 
 #[derive(Clone)]
 struct Receiver {
     url: String,
-    came: Came,
+    deliveries: ReceivedDeliveries,
 }
 
 impl Receiver {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let receiver = Self { url, came: Came::default() };
-        let routes = Router::new().fallback(Self::take).with_state(receiver.clone());
+        let receiver = Self { url, deliveries: ReceivedDeliveries::default() };
+        let routes = Router::new().fallback(Self::receive).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         receiver
     }
 
-    async fn take(State(receiver): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
+    async fn receive(State(receiver): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
         let named = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
         let came = (named("x-github-event"), named("x-github-delivery"), named("x-hub-signature-256"), body);
-        exchanges::note_delivery(&came.0, &came.3);
-        receiver.came.lock().unwrap().push(came);
+        exchanges::record_delivery(&came.0, &came.3);
+        receiver.deliveries.lock().unwrap().push(came);
         StatusCode::OK
     }
 
     fn events(&self) -> Vec<Event> {
         let secret = [Secret::new("s3cret")];
-        let came = self.came.lock().unwrap();
+        let came = self.deliveries.lock().unwrap();
         let read = came.iter().map(|(event, _, signature, body)| {
             webhook::verify(&secret, body, Some(signature)).unwrap();
-            webhook::parse(webhook::Language::GitHub, event, body).unwrap()
+            webhook::parse(webhook::WebhookSource::GitHub, event, body).unwrap()
         });
         read.collect()
     }
@@ -164,20 +164,21 @@ impl Receiver {
 
 #[tokio::test]
 async fn every_review_event_is_signed_and_parsed() {
-    let (world, forge, pull) = opened().await;
+    let (world, forge, pull) = with_pull_request().await;
     let receiver = Receiver::start().await;
     let scope = HookScope::Repository(REPOSITORY.to_owned());
     let hook = forge.create_hook(&scope, &receiver.settings()).await.unwrap();
     assert!(hook.has_secret && hook.json && hook.active);
-    assert_eq!(forge.hooks(&scope).await.unwrap().found[0].id, hook.id);
+    assert_eq!(forge.hooks(&scope).await.unwrap().items[0].id, hook.id);
 
     let review = request_changes(&world, &pull).await;
-    as_ann(&world, "PUT", &format!("pulls/{}/reviews/{review}", pull.number), json!({"body": "Not at all."})).await;
-    as_ann(&world, "POST", &format!("issues/{}/comments", pull.number), json!({"body": "/pullyard revise"})).await;
+    call_as_ann(&world, "PUT", &format!("pulls/{}/reviews/{review}", pull.number), json!({"body": "Not at all."}))
+        .await;
+    call_as_ann(&world, "POST", &format!("issues/{}/comments", pull.number), json!({"body": "/pullyard revise"})).await;
     let moved = world.demo.commit(REPOSITORY, BRANCH, "ann", &[("more.txt", "x\n", false)]).await.unwrap();
-    as_ann(&world, "PATCH", &format!("pulls/{}", pull.number), json!({"state": "closed"})).await;
+    call_as_ann(&world, "PATCH", &format!("pulls/{}", pull.number), json!({"state": "closed"})).await;
     world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
-    world.demo.deliveries_settled().await;
+    world.demo.wait_for_deliveries().await;
 
     let mut reviews = Vec::new();
     let mut rest = Vec::new();
@@ -222,14 +223,14 @@ async fn every_review_event_is_signed_and_parsed() {
 
 #[tokio::test]
 async fn renamed_repository_is_read_by_its_old_name() {
-    let (world, forge, pull) = opened().await;
+    let (world, forge, pull) = with_pull_request().await;
     let review = request_changes(&world, &pull).await;
     world.demo.rename_repository(REPOSITORY, "acme/shop", "pullyard-bot").await.unwrap();
     assert_eq!(forge.review(REPOSITORY, pull.number, review).await.unwrap().id, review);
-    assert_eq!(forge.review_comments(REPOSITORY, pull.number, review).await.unwrap().found.len(), 2);
+    assert_eq!(forge.review_comments(REPOSITORY, pull.number, review).await.unwrap().items.len(), 2);
     assert_eq!(forge.repository(REPOSITORY).await.unwrap().full_name, "acme/shop");
     let named = BaseRepository { id: world.repository.id, full_name: Some("acme/shop".to_owned()) };
     assert_eq!(forge.pull_request(REPOSITORY, pull.number).await.unwrap().base_repository, Some(named.clone()));
-    let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap().found;
+    let listed = forge.pull_requests(REPOSITORY, 1).await.unwrap().items;
     assert_eq!(listed[0].base_repository, Some(named));
 }

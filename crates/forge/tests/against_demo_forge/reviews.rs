@@ -1,22 +1,22 @@
 //! Calls about reviews, and the meaning of their responses.
 
 use pullyard_forge::{
-    CommitState, CommitStatus, Error, Lines, Meaning, Permission, PullRequestState, ReviewState, Side, Time,
+    CommitState, CommitStatus, Error, ErrorKind, Lines, Permission, PullRequestState, ReviewState, Side, Time,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    scripted::{Line, ok, play},
-    world::{REPOSITORY, called},
+    scripted::{ScriptLine, ok, script_forge},
+    world::{REPOSITORY, actor},
 };
 
 const TIME: &str = "2026-11-20T12:04:01Z";
 const BIG: u64 = 9_007_199_254_740_993;
-const MORE: &[(&str, &str)] =
+const NEXT_PAGE: &[(&str, &str)] =
     &[("link", "<http://elsewhere/?page=2>; rel=\"next\", <http://elsewhere/>; rel=\"last\"")];
 
-fn page(body: Value) -> Line {
-    (200, MORE, body.to_string())
+fn page(body: Value) -> ScriptLine {
+    (200, NEXT_PAGE, body.to_string())
 }
 
 fn ann() -> Value {
@@ -51,7 +51,7 @@ fn pull(state: &str, merged_at: Value) -> Value {
 
 #[tokio::test]
 async fn pull_request_is_read_by_its_number() {
-    let (forge, scripted) = play([ok(pull("open", Value::Null)), ok(pull("closed", TIME.into()))]).await;
+    let (forge, scripted) = script_forge([ok(pull("open", Value::Null)), ok(pull("closed", TIME.into()))]).await;
     let open = forge.pull_request(REPOSITORY, 7).await.unwrap();
     assert_eq!((open.state, open.draft, open.head_repository), (PullRequestState::Open, true, None));
     assert!(open.author.unwrap().is_bot);
@@ -62,11 +62,11 @@ async fn pull_request_is_read_by_its_number() {
 
 #[tokio::test]
 async fn pull_requests_are_paged_by_latest_change() {
-    let (forge, scripted) = play([page(json!([pull("open", Value::Null)])), ok(json!([]))]).await;
+    let (forge, scripted) = script_forge([page(json!([pull("open", Value::Null)])), ok(json!([]))]).await;
     let first = forge.pull_requests(REPOSITORY, 1).await.unwrap();
-    assert_eq!((first.found.len(), first.next), (1, Some(2)));
+    assert_eq!((first.items.len(), first.next), (1, Some(2)));
     let second = forge.pull_requests(REPOSITORY, 2).await.unwrap();
-    assert_eq!((second.found.len(), second.next), (0, None));
+    assert_eq!((second.items.len(), second.next), (0, None));
     let query = "state=all&sort=updated&direction=desc&per_page=100";
     assert_eq!(scripted.requests()[1], format!("GET /repos/acme/app/pulls?{query}&page=2"));
 }
@@ -75,12 +75,12 @@ async fn pull_requests_are_paged_by_latest_change() {
 async fn all_review_pages_are_read_and_unknown_states_skipped() {
     let odd = review(3, "SHINY");
     let lines = [page(json!([review(BIG, "CHANGES_REQUESTED"), odd])), ok(json!([review(2, "approved")]))];
-    let (forge, scripted) = play(lines).await;
+    let (forge, scripted) = script_forge(lines).await;
     let reviews = forge.reviews(REPOSITORY, 7).await.unwrap();
-    assert!(!reviews.more);
-    let states: Vec<_> = reviews.found.iter().map(|review| (review.id, review.state)).collect();
+    assert!(!reviews.truncated);
+    let states: Vec<_> = reviews.items.iter().map(|review| (review.id, review.state)).collect();
     assert_eq!(states, [(BIG, ReviewState::ChangesRequested), (2, ReviewState::Approved)]);
-    assert_eq!(reviews.found[0].body, "");
+    assert_eq!(reviews.items[0].body, "");
     assert_eq!(
         scripted.requests(),
         [1, 2].map(|n| format!("GET /repos/acme/app/pulls/7/reviews?per_page=100&page={n}"))
@@ -89,10 +89,10 @@ async fn all_review_pages_are_read_and_unknown_states_skipped() {
 
 #[tokio::test]
 async fn endless_list_is_cut_and_reported_as_partial() {
-    let (forge, scripted) = play::<20>(std::array::from_fn(|_| page(json!([review(1, "COMMENTED")])))).await;
+    let (forge, scripted) = script_forge::<20>(std::array::from_fn(|_| page(json!([review(1, "COMMENTED")])))).await;
     let reviews = forge.reviews(REPOSITORY, 7).await.unwrap();
-    assert!(reviews.more);
-    assert_eq!((reviews.found.len(), scripted.requests().len()), (10, 10));
+    assert!(reviews.truncated);
+    assert_eq!((reviews.items.len(), scripted.requests().len()), (10, 10));
 }
 
 #[tokio::test]
@@ -102,8 +102,8 @@ async fn comment_lines_are_current_original_or_whole_file() {
         comment(2, json!({"line": null, "original_line": 4, "original_start_line": 2, "side": "RIGHT"})),
         comment(3, json!({"line": null, "subject_type": "file", "in_reply_to_id": 1})),
     ]);
-    let (forge, scripted) = play([ok(comments)]).await;
-    let found = forge.review_comments(REPOSITORY, 7, 9).await.unwrap().found;
+    let (forge, scripted) = script_forge([ok(comments)]).await;
+    let found = forge.review_comments(REPOSITORY, 7, 9).await.unwrap().items;
     let lines: Vec<_> = found.iter().map(|comment| comment.lines).collect();
     let expected = [Lines::Current { start: Some(3), end: 5 }, Lines::Original { start: Some(2), end: 4 }, Lines::File];
     assert_eq!(lines, expected);
@@ -117,14 +117,14 @@ async fn missing_comment_lines_come_from_the_pull_request_list() {
         ok(json!([comment(1, json!({})), comment(2, json!({"line": 8}))])),
         ok(json!([comment(4, json!({"line": 1})), comment(1, json!({"line": 5}))])),
     ];
-    let (forge, scripted) = play(lines).await;
-    let found = forge.review_comments(REPOSITORY, 7, 7).await.unwrap().found;
+    let (forge, scripted) = script_forge(lines).await;
+    let found = forge.review_comments(REPOSITORY, 7, 7).await.unwrap().items;
     let lines: Vec<_> = found.iter().map(|comment| (comment.id, comment.lines)).collect();
     assert_eq!(lines, [(1, Lines::Current { start: None, end: 5 }), (2, Lines::Current { start: None, end: 8 })]);
     assert_eq!(scripted.requests()[1], "GET /repos/acme/app/pulls/7/comments?per_page=100&page=1");
 }
 
-fn threads(more: bool, ids: [&str; 2]) -> Line {
+fn threads(more: bool, ids: [&str; 2]) -> ScriptLine {
     let info = |more: bool| json!({"hasNextPage": more, "endCursor": if more { json!("c1") } else { json!(null) }});
     ok(json!({"data": {"repository": {"pullRequest": {"reviewThreads": {"pageInfo": info(more), "nodes": [{
         "id": "PRRT_1", "isResolved": true, "isOutdated": false, "path": "a.rs", "line": 3,
@@ -134,11 +134,11 @@ fn threads(more: bool, ids: [&str; 2]) -> Line {
 
 #[tokio::test]
 async fn all_thread_pages_are_read_with_64_bit_ids() {
-    let (forge, scripted) = play([threads(true, ["9007199254740993", "2"]), threads(false, ["3", "4"])]).await;
+    let (forge, scripted) = script_forge([threads(true, ["9007199254740993", "2"]), threads(false, ["3", "4"])]).await;
     let threads = forge.threads(REPOSITORY, 7).await.unwrap();
-    assert!(!threads.more);
-    assert_eq!(threads.found[0].comments, [BIG, 2]);
-    assert_eq!((threads.found[1].resolved, threads.found[1].outdated), (true, false));
+    assert!(!threads.truncated);
+    assert_eq!(threads.items[0].comments, [BIG, 2]);
+    assert_eq!((threads.items[1].resolved, threads.items[1].outdated), (true, false));
     assert_eq!(scripted.requests(), ["POST /graphql"; 2]);
     assert_eq!(scripted.bodies()[1]["variables"], json!({"owner": "acme", "name": "app", "number": 7, "after": "c1"}));
 }
@@ -147,13 +147,13 @@ async fn all_thread_pages_are_read_with_64_bit_ids() {
 async fn reply_is_not_retried_and_returns_its_id() {
     let comment = json!({"fullDatabaseId": "9007199254740993", "url": "h"});
     let done = json!({"data": {"addPullRequestReviewThreadReply": {"comment": comment}}});
-    let away = |status| -> Line { (status, &[], "{}".to_owned()) };
-    let (forge, scripted) = play([ok(done), away(502), away(500)]).await;
+    let away = |status| -> ScriptLine { (status, &[], "{}".to_owned()) };
+    let (forge, scripted) = script_forge([ok(done), away(502), away(500)]).await;
     assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap().id, BIG);
     assert_eq!(scripted.bodies()[0]["variables"], json!({"thread": "PRRT_1", "body": "Done."}));
     for _ in 0..2 {
         let error = forge.reply("PRRT_1", "Done.").await.unwrap_err();
-        assert_eq!((error.meaning(), error.is_transient()), (Meaning::Unavailable, true), "the caller may retry");
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Unavailable, true), "the caller may retry");
     }
     assert_eq!(scripted.requests().len(), 3);
 }
@@ -165,47 +165,47 @@ async fn graphql_errors_with_status_200_are_errors() {
         ok(json!({"data": {"addPullRequestReviewThreadReply": null}, "errors": [fault]}))
     };
     for (kind, expected) in [
-        ("NOT_FOUND", Meaning::Missing),
-        ("FORBIDDEN", Meaning::Denied),
-        ("INSUFFICIENT_SCOPES", Meaning::Denied),
-        ("UNPROCESSABLE", Meaning::Refused),
-        ("SERVICE_UNAVAILABLE", Meaning::Unavailable),
-        ("INTERNAL", Meaning::Unavailable),
+        ("NOT_FOUND", ErrorKind::Missing),
+        ("FORBIDDEN", ErrorKind::Denied),
+        ("INSUFFICIENT_SCOPES", ErrorKind::Denied),
+        ("UNPROCESSABLE", ErrorKind::Refused),
+        ("SERVICE_UNAVAILABLE", ErrorKind::Unavailable),
+        ("INTERNAL", ErrorKind::Unavailable),
     ] {
-        let (forge, _) = play([fault(kind)]).await;
-        assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap_err().meaning(), expected, "{kind}");
+        let (forge, _) = script_forge([fault(kind)]).await;
+        assert_eq!(forge.reply("PRRT_1", "Done.").await.unwrap_err().kind(), expected, "{kind}");
     }
     for kind in ["RATE_LIMITED", "RATE_LIMIT"] {
-        let (forge, _) = play([fault(kind)]).await;
+        let (forge, _) = script_forge([fault(kind)]).await;
         assert!(matches!(forge.reply("t", "b").await.unwrap_err(), Error::RateLimited { .. }), "{kind}");
     }
     // Partial data counts as a failure, since the missing part is unknown.
     let mut half = serde_json::from_str::<Value>(&threads(false, ["1", "2"]).2).unwrap();
     half["errors"] = json!([{ "type": "FORBIDDEN", "message": "Not all of it." }]);
-    let (forge, _) = play([ok(half)]).await;
-    assert_eq!(forge.threads(REPOSITORY, 7).await.unwrap_err().meaning(), Meaning::Denied);
+    let (forge, _) = script_forge([ok(half)]).await;
+    assert_eq!(forge.threads(REPOSITORY, 7).await.unwrap_err().kind(), ErrorKind::Denied);
     let empty = ok(json!({"data": {"addPullRequestReviewThreadReply": {"comment": null}}}));
-    let (forge, _) = play([empty, ok(json!({})), ok(json!({"data": {"repository": null}}))]).await;
-    assert_eq!(forge.reply("t", "b").await.unwrap_err().meaning(), Meaning::Refused);
-    assert_eq!(forge.reply("t", "b").await.unwrap_err().meaning(), Meaning::Unknown);
-    assert_eq!(forge.threads(REPOSITORY, 7).await.unwrap_err().meaning(), Meaning::Missing);
+    let (forge, _) = script_forge([empty, ok(json!({})), ok(json!({"data": {"repository": null}}))]).await;
+    assert_eq!(forge.reply("t", "b").await.unwrap_err().kind(), ErrorKind::Refused);
+    assert_eq!(forge.reply("t", "b").await.unwrap_err().kind(), ErrorKind::Unknown);
+    assert_eq!(forge.threads(REPOSITORY, 7).await.unwrap_err().kind(), ErrorKind::Missing);
 }
 
-fn said(id: u64, body: &str) -> Value {
+fn issue_comment(id: u64, body: &str) -> Value {
     json!({"id": id, "body": body, "user": null, "created_at": TIME, "updated_at": TIME, "html_url": "h"})
 }
 
 #[tokio::test]
 async fn issue_comments_are_listed_created_and_edited() {
     let lines = [
-        page(json!([said(1, "a")])),
-        ok(json!([said(2, "b")])),
-        (201, &[], said(3, "c").to_string()),
-        ok(said(3, "d")),
+        page(json!([issue_comment(1, "a")])),
+        ok(json!([issue_comment(2, "b")])),
+        (201, &[], issue_comment(3, "c").to_string()),
+        ok(issue_comment(3, "d")),
     ];
-    let (forge, scripted) = play(lines).await;
+    let (forge, scripted) = script_forge(lines).await;
     let found = forge.issue_comments(REPOSITORY, 7).await.unwrap();
-    assert_eq!((found.found.len(), found.more, found.found[0].author.is_none()), (2, false, true));
+    assert_eq!((found.items.len(), found.truncated, found.items[0].author.is_none()), (2, false, true));
     assert_eq!(forge.create_comment(REPOSITORY, 7, "c").await.unwrap().id, 3);
     assert_eq!(forge.edit_comment(REPOSITORY, 7, 3, "d").await.unwrap().body, "d");
     let requests = scripted.requests();
@@ -215,8 +215,8 @@ async fn issue_comments_are_listed_created_and_edited() {
 
 #[tokio::test]
 async fn comment_edit_is_retried_and_creation_is_not() {
-    let away: Line = (502, &[], "{}".to_owned());
-    let (forge, scripted) = play([away.clone(), away, ok(said(3, "d"))]).await;
+    let away: ScriptLine = (502, &[], "{}".to_owned());
+    let (forge, scripted) = script_forge([away.clone(), away, ok(issue_comment(3, "d"))]).await;
     assert!(forge.create_comment(REPOSITORY, 7, "c").await.unwrap_err().is_transient());
     assert_eq!(forge.edit_comment(REPOSITORY, 7, 3, "d").await.unwrap().id, 3);
     assert_eq!(scripted.requests().len(), 3);
@@ -231,8 +231,8 @@ async fn permission_comes_from_word_and_role() {
         ("none", "none", Permission::None),
         ("owner of everything", "custom", Permission::None),
     ] {
-        let (forge, scripted) = play([ok(json!({"permission": word, "role_name": role, "user": ann()}))]).await;
-        let access = forge.permission(REPOSITORY, 7, &called("ann")).await.unwrap();
+        let (forge, scripted) = script_forge([ok(json!({"permission": word, "role_name": role, "user": ann()}))]).await;
+        let access = forge.permission(REPOSITORY, 7, &actor("ann")).await.unwrap();
         assert_eq!((access.permission, access.role.as_str(), access.account), (expected, role, Some(BIG)));
         assert_eq!(scripted.requests(), ["GET /repos/acme/app/collaborators/ann/permission"]);
     }
@@ -241,23 +241,24 @@ async fn permission_comes_from_word_and_role() {
 
 #[tokio::test]
 async fn permission_request_is_not_retried() {
-    for (status, expected) in [(502, Meaning::Unavailable), (403, Meaning::Denied), (404, Meaning::Missing)] {
-        let (forge, scripted) = play([(status, &[], "{}".to_owned()), ok(json!({"permission": "admin"}))]).await;
-        assert_eq!(forge.permission(REPOSITORY, 7, &called("ann")).await.unwrap_err().meaning(), expected);
+    for (status, expected) in [(502, ErrorKind::Unavailable), (403, ErrorKind::Denied), (404, ErrorKind::Missing)] {
+        let (forge, scripted) =
+            script_forge([(status, &[], "{}".to_owned()), ok(json!({"permission": "admin"}))]).await;
+        assert_eq!(forge.permission(REPOSITORY, 7, &actor("ann")).await.unwrap_err().kind(), expected);
         assert_eq!(scripted.requests().len(), 1);
     }
-    let (forge, scripted) = play([]).await;
+    let (forge, scripted) = script_forge([]).await;
     for odd in ["", "..", "a/b", "ann?x"] {
-        let error = forge.permission(REPOSITORY, 7, &called(odd)).await.unwrap_err();
-        assert_eq!(error.meaning(), Meaning::Missing, "{odd}");
+        let error = forge.permission(REPOSITORY, 7, &actor(odd)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Missing, "{odd}");
     }
     assert!(scripted.requests().is_empty());
 }
 
 #[tokio::test]
 async fn reviewers_are_requested_by_name_with_retries() {
-    let away: Line = (502, &[], "{}".to_owned());
-    let (forge, scripted) = play([away, (201, &[], pull("open", Value::Null).to_string())]).await;
+    let away: ScriptLine = (502, &[], "{}".to_owned());
+    let (forge, scripted) = script_forge([away, (201, &[], pull("open", Value::Null).to_string())]).await;
     forge.request_reviewers(REPOSITORY, 7, &["ann", "bob"]).await.unwrap();
     assert_eq!(scripted.requests(), ["POST /repos/acme/app/pulls/7/requested_reviewers"; 2]);
     assert_eq!(scripted.bodies()[1], json!({"reviewers": ["ann", "bob"]}));
@@ -271,7 +272,7 @@ async fn status_is_sent_with_its_word_and_retried() {
         (CommitState::Failure, "failure", None),
         (CommitState::Error, "error", None),
     ] {
-        let (forge, scripted) = play([(502, &[], "{}".to_owned()), (201, &[], "{}".to_owned())]).await;
+        let (forge, scripted) = script_forge([(502, &[], "{}".to_owned()), (201, &[], "{}".to_owned())]).await;
         let status = CommitStatus {
             state,
             context: "pullyard".to_owned(),
@@ -286,6 +287,6 @@ async fn status_is_sent_with_its_word_and_retried() {
         assert_eq!((&sent["state"], &sent["context"]), (&json!(word), &json!("pullyard")));
         assert_eq!(sent["description"].as_str().unwrap().chars().count(), 140);
         assert_eq!(sent.get("target_url"), target_url.map(|url| json!(url)).as_ref());
-        assert_eq!(forge.set_status(REPOSITORY, "main", &status).await.unwrap_err().meaning(), Meaning::Missing);
+        assert_eq!(forge.set_status(REPOSITORY, "main", &status).await.unwrap_err().kind(), ErrorKind::Missing);
     }
 }

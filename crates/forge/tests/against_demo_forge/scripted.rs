@@ -18,40 +18,40 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::{
-    exchanges::{self, By},
+    exchanges::{self, Source},
     world::{TOKEN, forge_at},
 };
 
-pub(crate) type Line = (u16, &'static [(&'static str, &'static str)], String);
+pub(crate) type ScriptLine = (u16, &'static [(&'static str, &'static str)], String);
 
 #[derive(Clone)]
 pub(crate) struct Scripted {
     pub(crate) url: String,
-    state: Arc<Mutex<Play>>,
+    state: Arc<Mutex<ScriptRun>>,
 }
 
-pub(crate) fn ok(body: Value) -> Line {
+pub(crate) fn ok(body: Value) -> ScriptLine {
     (200, &[], body.to_string())
 }
 
-pub(crate) async fn play<const N: usize>(lines: [Line; N]) -> (Forge, Scripted) {
+pub(crate) async fn script_forge<const N: usize>(lines: [ScriptLine; N]) -> (Forge, Scripted) {
     let scripted = Scripted::start(lines).await;
     (forge_at(&scripted.url, TOKEN), scripted)
 }
 
 #[derive(Default)]
-struct Play {
-    lines: VecDeque<Line>,
+struct ScriptRun {
+    responses: VecDeque<ScriptLine>,
     requests: Vec<String>,
     bodies: Vec<Value>,
 }
 
 impl Scripted {
-    pub(crate) async fn start(lines: impl IntoIterator<Item = Line>) -> Self {
+    pub(crate) async fn start(lines: impl IntoIterator<Item = ScriptLine>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let play = Play { lines: lines.into_iter().collect(), ..Play::default() };
-        let scripted = Self { url, state: Arc::new(Mutex::new(play)) };
+        let script_forge = ScriptRun { responses: lines.into_iter().collect(), ..ScriptRun::default() };
+        let scripted = Self { url, state: Arc::new(Mutex::new(script_forge)) };
         let routes = Router::new().fallback(answer).with_state(scripted.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         scripted
@@ -75,16 +75,16 @@ async fn answer(State(scripted): State<Scripted>, request: Request) -> Response 
         && sent("accept") == "application/vnd.github+json"
         && sent("x-github-api-version") == "2022-11-28"
         && sent("user-agent") == "pullyard";
-    let mut play = scripted.state.lock().unwrap();
-    play.requests.push(format!("{} {}", head.method, head.uri));
-    play.bodies.push(serde_json::from_slice(&body).unwrap_or_default());
+    let mut script_forge = scripted.state.lock().unwrap();
+    script_forge.requests.push(format!("{} {}", head.method, head.uri));
+    script_forge.bodies.push(serde_json::from_slice(&body).unwrap_or_default());
     if !expected {
         return (StatusCode::IM_A_TEAPOT, "the headers are not as promised").into_response();
     }
-    let Some((status, headers, answer)) = play.lines.pop_front() else {
+    let Some((status, headers, answer)) = script_forge.responses.pop_front() else {
         return (StatusCode::IM_A_TEAPOT, "the script is over").into_response();
     };
-    exchanges::note(By::Script, &head.method, &head.uri, &body, status, answer.as_bytes());
+    exchanges::record(Source::Script, &head.method, &head.uri, &body, status, answer.as_bytes());
     let mut response = (StatusCode::from_u16(status).unwrap(), answer).into_response();
     for (name, value) in headers {
         response.headers_mut().insert(*name, value.parse().unwrap());

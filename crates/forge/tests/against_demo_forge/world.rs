@@ -37,7 +37,7 @@ impl World {
         let dir = tempfile::tempdir().unwrap();
         let demo = start(&dir.path().join("forge")).await;
         let repository = demo.create_repository(REPOSITORY, "main", FILES).await.unwrap();
-        let api_url = exchanges::noted(&demo.api_url()).await;
+        let api_url = exchanges::start_recording_proxy(&demo.api_url()).await;
         Self { demo, api_url, repository, dir }
     }
 
@@ -77,7 +77,7 @@ pub(crate) fn forge_at(api_url: &str, token: &str) -> Forge {
     Forge::GitHub(GitHub::new(endpoint, Token::new(token)).unwrap())
 }
 
-pub(crate) fn called(login: &str) -> Actor {
+pub(crate) fn actor(login: &str) -> Actor {
     Actor { id: 1, login: login.to_owned(), is_bot: false }
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-pub(crate) async fn asked(method: &str, address: String, token: &str, body: Value) -> Value {
+pub(crate) async fn call_api(method: &str, address: String, token: &str, body: Value) -> Value {
     let request = http().request(method.parse().unwrap(), address).bearer_auth(token).json(&body);
     let answer = request.send().await.unwrap();
     let status = answer.status();
@@ -94,7 +94,7 @@ pub(crate) async fn asked(method: &str, address: String, token: &str, body: Valu
     said
 }
 
-pub(crate) fn proposal(head: &str) -> NewPullRequest {
+pub(crate) fn new_pull_request(head: &str) -> NewPullRequest {
     NewPullRequest {
         title: format!("Add {head}"),
         body: "What and why.".to_owned(),
@@ -178,9 +178,9 @@ pub(crate) async fn git_as(dir: &Path, token: Option<&str>, args: &[&str], input
 }
 
 pub(crate) fn assert_success(output: &Output) {
-    assert!(output.status.success(), "{}", said(output));
+    assert!(output.status.success(), "{}", stderr(output));
 }
 
-pub(crate) fn said(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -3,11 +3,11 @@
 use super::Setting;
 use crate::explore::Fast;
 use crate::fixtures::{
-    self, TODO, TRIGGER, at, crashed, event_id, finish_id, job_id, key, planned, project, project_id, repository,
-    result, ticket_in,
+    self, TODO, TRIGGER, at, event_id, finish_id, job_id, key, plan_ticket_job, project, project_id, repository,
+    result, runner_crashed, ticket_in,
 };
+pub(super) use crate::items::ItemVersion;
 use crate::items::Items;
-pub(super) use crate::items::Value;
 use pullyard_domain::budget::{DailyUsage, Day};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
@@ -27,8 +27,8 @@ use std::time::Duration;
 /// A requested change of a job. Tasks are named by their index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Change {
-    Begin,
-    Named {
+    Dispatch,
+    NameTask {
         attempt: u8,
         number: u8,
         task: u8,
@@ -38,7 +38,7 @@ pub(super) enum Change {
         number: u8,
     },
     /// ECS reports that a task stopped.
-    Stopped {
+    TaskStopped {
         task: u8,
     },
     Claim {
@@ -51,17 +51,17 @@ pub(super) enum Change {
         completed: bool,
     },
     /// The sweeper handles a due job.
-    Due,
+    SweepDueJob,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The job changes to this version.
-    Becomes(Value),
+    Changed(ItemVersion),
     /// The change has happened. For a start: it is stored, and the request to ECS may be missing.
-    Already,
+    AlreadyDone,
     /// No change is due, or the caller has lost the job.
-    Nothing,
+    NoChange,
 }
 
 /// The write that follows from a ticket decision.
@@ -72,9 +72,9 @@ pub(super) enum Write {
     Snapshot,
     /// The observed status, only while the ticket still has it.
     Unchanged,
-    Ticket(Value),
+    Ticket(ItemVersion),
     /// The job of the entry, and the locked ticket.
-    Trigger(Value, Value),
+    Trigger(ItemVersion, ItemVersion),
 }
 
 pub(super) struct Rules {
@@ -83,9 +83,9 @@ pub(super) struct Rules {
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     answers: Items<Option<FirstDecision>>,
-    changes: Fast<(Change, Value, i64), Outcome>,
-    ends: Fast<(Value, Value), Value>,
-    settled: Fast<(Value, Value, u8), Option<Write>>,
+    change_cache: Fast<(Change, ItemVersion, i64), Outcome>,
+    ended_ticket_cache: Fast<(ItemVersion, ItemVersion), ItemVersion>,
+    settle_cache: Fast<(ItemVersion, ItemVersion, u8), Option<Write>>,
 }
 
 fn task_name(task: u8) -> String {
@@ -100,7 +100,7 @@ fn fence(job: &Job, task: u8, attempt: u8) -> Fence {
     Fence { job: job.id.clone(), attempt: attempt.into(), claim: claim_id(task) }
 }
 
-fn moved(event: u8) -> TicketEvent {
+fn move_event(event: u8) -> TicketEvent {
     let (name, status, secs) = [("out", TODO, 60), ("again", TRIGGER, 120)][usize::from(event)];
     TicketEvent {
         source: Source::TicketTool,
@@ -125,73 +125,76 @@ impl Rules {
             jobs: Items::new(),
             tickets: Items::new(),
             answers: Items::new(),
-            changes: Fast::default(),
-            ends: Fast::default(),
-            settled: Fast::default(),
+            change_cache: Fast::default(),
+            ended_ticket_cache: Fast::default(),
+            settle_cache: Fast::default(),
         }
     }
 
     /// The time on the clocks of the other functions.
-    pub(super) fn elsewhere(&self, moment: u8) -> Timestamp {
-        let apart = Duration::from_secs(self.setting.ahead.unsigned_abs());
-        if self.setting.ahead < 0 {
+    pub(super) fn skewed_time(&self, moment: u8) -> Timestamp {
+        let apart = Duration::from_secs(self.setting.clock_skew_secs.unsigned_abs());
+        if self.setting.clock_skew_secs < 0 {
             self.setting.moments.time(moment).minus(apart)
         } else {
             self.setting.moments.time(moment).plus(apart)
         }
     }
 
-    pub(super) fn made(&mut self) -> (Value, Value) {
+    pub(super) fn first_job(&mut self) -> (ItemVersion, ItemVersion) {
         let entered = Ticket { last_entry: Some(Entry { at: at(0), event: event_id("first") }), ..ticket_in(TRIGGER) };
-        let (job, ticket) = planned(&self.project.settings, job_id("first"), &entered, self.setting.moments.time(0));
+        let (job, ticket) =
+            plan_ticket_job(&self.project.settings, job_id("first"), &entered, self.setting.moments.time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
     }
 
-    pub(super) fn no_answer(&mut self) -> Value {
+    pub(super) fn empty_ledger(&mut self) -> ItemVersion {
         self.answers.number(None)
     }
 
-    pub(super) fn job(&self, value: Value) -> &Job {
+    pub(super) fn job(&self, value: ItemVersion) -> &Job {
         self.jobs.get(value)
     }
 
-    pub(super) fn ticket(&self, value: Value) -> &Ticket {
+    pub(super) fn ticket(&self, value: ItemVersion) -> &Ticket {
         self.tickets.get(value)
     }
 
     /// The job after this change, decided at `now`.
-    pub(super) fn change(&mut self, change: Change, job: Value, now: Timestamp) -> Outcome {
+    pub(super) fn change(&mut self, change: Change, job: ItemVersion, now: Timestamp) -> Outcome {
         let key = (change, job, now.millis());
-        if let Some(known) = self.changes.get(&key) {
+        if let Some(known) = self.change_cache.get(&key) {
             return *known;
         }
-        let outcome = match Self::ask(change, self.jobs.get(job), now) {
+        let outcome = match Self::apply_change(change, self.jobs.get(job), now) {
             Ok(Some(mut job)) => {
                 (job.rev, job.tries, job.not_before) = (0, 0, None);
-                Outcome::Becomes(self.jobs.number(job))
+                Outcome::Changed(self.jobs.number(job))
             }
-            Err(TransitionRefusal::AlreadyDone) => Outcome::Already,
-            Ok(None) | Err(_) => Outcome::Nothing,
+            Err(TransitionRefusal::AlreadyDone) => Outcome::AlreadyDone,
+            Ok(None) | Err(_) => Outcome::NoChange,
         };
-        self.changes.insert(key, outcome);
+        self.change_cache.insert(key, outcome);
         outcome
     }
 
-    fn ask(change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
+    fn apply_change(change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
         match change {
-            Change::Begin => begin(job, now),
-            Change::Named { attempt, number, task } => {
+            Change::Dispatch => begin_dispatch(job, now),
+            Change::NameTask { attempt, number, task } => {
                 job.set_task(attempt.into(), number.into(), &task_name(task)).map(Some)
             }
             Change::NoCapacity { attempt, number } => {
                 let fault = DispatchFault::Capacity { since: at(0), times: 1 };
                 job.record_start_fault(attempt.into(), number.into(), fault, now).map(Some)
             }
-            Change::Stopped { task } if job.dispatch.task.as_deref() == Some(&task_name(task)) => {
+            Change::TaskStopped { task } if job.dispatch.task.as_deref() == Some(&task_name(task)) => {
                 let fault = DispatchFault::Died { reason: "signal 9".into(), times: 1 };
                 job.record_start_fault(job.attempt + 1, job.dispatch.number, fault, now).map(Some)
             }
-            Change::Stopped { task } => job.record_container_stop(&task_name(task), crashed(), now).map(Some),
+            Change::TaskStopped { task } => {
+                job.record_container_stop(&task_name(task), runner_crashed(), now).map(Some)
+            }
             Change::Claim { task, attempt } => {
                 let instance = InstanceId::new("i1").unwrap();
                 let (claim, task) = (claim_id(task), Some(task_name(task)));
@@ -208,7 +211,7 @@ impl Rules {
                 }
                 done.finish(&fence, &id, End::Completed(result()), now).map(Some)
             }
-            Change::Due => match next_step(job, now) {
+            Change::SweepDueJob => match next_step(job, now) {
                 JobStep::Requeue(_) => job.requeue(now).map(Some),
                 JobStep::Adopt(loss) => job.requeue_to_adopt(loss, now).map(Some),
                 JobStep::Fail(failure) => job.fail(failure, now).map(Some),
@@ -219,19 +222,19 @@ impl Rules {
     }
 
     /// The ticket after the end of this job; the same write updates what the tool shows.
-    pub(super) fn ticket_after(&mut self, ended: Value, ticket: Value) -> Value {
-        if let Some(known) = self.ends.get(&(ended, ticket)) {
+    pub(super) fn ticket_after(&mut self, ended: ItemVersion, ticket: ItemVersion) -> ItemVersion {
+        if let Some(known) = self.ended_ticket_cache.get(&(ended, ticket)) {
             return *known;
         }
         let after = ticket_after_job(self.jobs.get(ended), self.tickets.get(ticket));
         let mut after = after.mark_synced(&self.project.settings);
         after.rev = 0;
         let after = self.tickets.number(after);
-        self.ends.insert((ended, ticket), after);
+        self.ended_ticket_cache.insert((ended, ticket), after);
         after
     }
 
-    fn facts(&self, ticket: Value, ledger: Value, moment: u8) -> Facts {
+    fn facts(&self, ticket: ItemVersion, ledger: ItemVersion, moment: u8) -> Facts {
         Facts {
             now: self.setting.moments.time(moment),
             first_decision: self.answers.get(ledger).clone(),
@@ -243,15 +246,21 @@ impl Rules {
     }
 
     /// The write for a user's move, and the ledger entry of the second entry.
-    pub(super) fn told(&mut self, event: u8, ticket: Value, ledger: Value, moment: u8) -> (Write, Value) {
+    pub(super) fn decide_move(
+        &mut self,
+        event: u8,
+        ticket: ItemVersion,
+        ledger: ItemVersion,
+        moment: u8,
+    ) -> (Write, ItemVersion) {
         let is_entry = event == 1;
-        let event = moved(event);
+        let event = move_event(event);
         let mut facts = self.facts(ticket, ledger, moment);
         if !is_entry {
             facts.first_decision = None;
         }
         let decision = decide(&event, &facts);
-        let seen = self.seen(&event, self.tickets.get(ticket));
+        let seen = self.ticket_with_event(&event, self.tickets.get(ticket));
         let write = match decision.follow_up {
             FollowUp::Nothing => Write::Nothing,
             FollowUp::UpdateTicket if matches!(decision.reason, Reason::StatusUnchanged { .. }) => Write::Unchanged,
@@ -274,11 +283,11 @@ impl Rules {
     /// Plans the job of the second entry.
     fn trigger(&mut self, ticket: Ticket, moment: u8) -> Write {
         let (job, ticket) =
-            planned(&self.project.settings, job_id("second"), &ticket, self.setting.moments.time(moment));
+            plan_ticket_job(&self.project.settings, job_id("second"), &ticket, self.setting.moments.time(moment));
         Write::Trigger(self.jobs.number(job), self.tickets.number(Ticket { rev: 0, ..ticket }))
     }
 
-    fn seen(&self, event: &TicketEvent, ticket: &Ticket) -> Ticket {
+    fn ticket_with_event(&self, event: &TicketEvent, ticket: &Ticket) -> Ticket {
         Ticket {
             status: event.status.clone(),
             seen_at: event.occurred_at,
@@ -289,40 +298,40 @@ impl Rules {
     }
 
     /// The ticket with the observed status, unless the stored status is newer.
-    pub(super) fn with_snapshot(&mut self, event: u8, ticket: Value) -> Value {
-        let event = moved(event);
+    pub(super) fn with_snapshot(&mut self, event: u8, ticket: ItemVersion) -> ItemVersion {
+        let event = move_event(event);
         let stored = self.tickets.get(ticket);
         if stored.seen_at > event.occurred_at {
             return ticket;
         }
-        let seen = self.seen(&event, stored);
+        let seen = self.ticket_with_event(&event, stored);
         self.tickets.number(seen)
     }
 
     /// The ticket with the observed status, if it has that status and no newer one was observed.
-    pub(super) fn with_unchanged(&mut self, event: u8, ticket: Value) -> Option<Value> {
-        let (stored, told) = (self.tickets.get(ticket), moved(event));
+    pub(super) fn with_unchanged(&mut self, event: u8, ticket: ItemVersion) -> Option<ItemVersion> {
+        let (stored, told) = (self.tickets.get(ticket), move_event(event));
         let still = stored.status == told.status && stored.seen_at <= told.occurred_at;
         still.then(|| self.with_snapshot(event, ticket))
     }
 
     /// The write that settles a ticket. `None`: the ticket needs none.
-    pub(super) fn settled(&mut self, ticket: Value, ledger: Value, moment: u8) -> Option<Write> {
+    pub(super) fn settle_cached(&mut self, ticket: ItemVersion, ledger: ItemVersion, moment: u8) -> Option<Write> {
         let key = (ticket, ledger, moment);
-        if let Some(known) = self.settled.get(&key) {
+        if let Some(known) = self.settle_cache.get(&key) {
             return *known;
         }
         let settled = self.settle(ticket, ledger, moment);
-        self.settled.insert(key, settled);
+        self.settle_cache.insert(key, settled);
         settled
     }
 
-    fn settle(&mut self, ticket: Value, ledger: Value, moment: u8) -> Option<Write> {
+    fn settle(&mut self, ticket: ItemVersion, ledger: ItemVersion, moment: u8) -> Option<Write> {
         let stored = self.tickets.get(ticket).clone();
         Some(match stored.next_settle_step(&self.project.settings, self.setting.moments.time(moment)) {
             SettleStep::WriteBack(next) | SettleStep::DropEntry(next) => Write::Ticket(self.tickets.number(*next)),
             SettleStep::DecideEntry(entry) => {
-                let event = TicketEvent { status: stored.status.clone(), occurred_at: entry.at, ..moved(1) };
+                let event = TicketEvent { status: stored.status.clone(), occurred_at: entry.at, ..move_event(1) };
                 match decide_again(&event, &self.facts(ticket, ledger, moment)).follow_up {
                     FollowUp::CreateJob => self.trigger(Ticket { last_entry: Some(entry), ..stored }, moment),
                     FollowUp::Nothing => return None,
@@ -335,36 +344,36 @@ impl Rules {
     }
 
     /// Whether the sweeper wakes a dispatcher for this job.
-    pub(super) fn is_to_be_started(&self, job: Value, moment: u8) -> bool {
-        matches!(next_step(self.jobs.get(job), self.elsewhere(moment)), JobStep::Start | JobStep::Restart(_))
+    pub(super) fn needs_dispatch(&self, job: ItemVersion, moment: u8) -> bool {
+        matches!(next_step(self.jobs.get(job), self.skewed_time(moment)), JobStep::Start | JobStep::Restart(_))
     }
 
-    pub(super) fn claim_is(&self, job: Value, task: u8) -> bool {
+    pub(super) fn is_claimed_by(&self, job: ItemVersion, task: u8) -> bool {
         let job = self.jobs.get(job);
         job.status.is_active() && job.run.as_ref().is_some_and(|run| run.claim == claim_id(task))
     }
 
     /// A job that has not ended has a row in the index.
-    pub(super) fn has_its_row(&self, job: Value) -> bool {
+    pub(super) fn has_index_row(&self, job: ItemVersion) -> bool {
         let job = self.jobs.get(job);
         job.status.is_terminal() || due::job(job).is_some()
     }
 
-    pub(super) fn ticket_has_its_row(&self, ticket: Value) -> bool {
+    pub(super) fn ticket_has_index_row(&self, ticket: ItemVersion) -> bool {
         let ticket = self.tickets.get(ticket);
         let waits = ticket.is_unsynced() || ticket.again.is_some() && ticket.active_job.is_none();
         !waits || due::ticket(ticket).is_some()
     }
 
     /// An entry has no answer yet.
-    pub(super) fn is_left_in_the_trigger_status(&self, ticket: Value) -> bool {
+    pub(super) fn has_unanswered_entry(&self, ticket: ItemVersion) -> bool {
         let ticket = self.tickets.get(ticket);
         ticket.active_job.is_none() && (ticket.status == TRIGGER || ticket.again.is_some())
     }
 }
 
 /// Begins a start for a wake-up, as in `crates/control/src/jobs/dispatch.rs`.
-fn begin(job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
+fn begin_dispatch(job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
     if job.status != JobStatus::Ready || job.start_failure().is_some() {
         return Ok(None);
     }

@@ -1,13 +1,13 @@
 //! One state: the table, ECS, the running processes, and the faults that may still happen.
 
 use super::Setting;
-use super::rules::{Rules, Value};
+use super::rules::{ItemVersion, Rules};
 
 /// Maximum number of jobs and of dispatchers.
-pub(super) const MOST: usize = 2;
+pub(super) const MAX_JOBS: usize = 2;
 
 /// Maximum number of tasks.
-pub(super) const TASKS: usize = 3;
+pub(super) const MAX_TASKS: usize = 3;
 
 /// The user's moves: out of the trigger status, and back into it.
 pub(super) const MOVES: usize = 2;
@@ -16,8 +16,8 @@ pub(super) const MOVES: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     None,
-    Claim { seen: Value, then: u8, fresh: bool },
-    Finish { completed: bool, seen: Value, ticket: Value, then: u8, fresh: bool },
+    Claim { seen: ItemVersion, then: u8, fresh: bool },
+    Finish { completed: bool, seen: ItemVersion, ticket: ItemVersion, then: u8, fresh: bool },
 }
 
 /// A task that was requested from ECS.
@@ -28,7 +28,7 @@ pub(super) struct Task {
     pub(super) number: u8,
     pub(super) alive: bool,
     /// The table records its death.
-    pub(super) noted: bool,
+    pub(super) death_recorded: bool,
     /// It knows that it has the job.
     pub(super) claimed: bool,
     pub(super) call: Call,
@@ -38,20 +38,20 @@ pub(super) struct Task {
 pub(super) enum Dispatcher {
     Idle,
     /// Has read a job that needs a start, or the end of one.
-    Writes {
+    StoringStart {
         job: u8,
-        seen: Value,
+        seen: ItemVersion,
         then: u8,
         fresh: bool,
     },
     /// The start is stored; the request to ECS follows.
-    Asks {
+    RequestingTask {
         job: u8,
         attempt: u8,
         number: u8,
     },
     /// ECS has returned the task's name.
-    Names {
+    StoringTaskName {
         task: u8,
     },
 }
@@ -62,8 +62,8 @@ pub(super) enum Sweeper {
     /// Has read a due job.
     Job {
         job: u8,
-        seen: Value,
-        ticket: Value,
+        seen: ItemVersion,
+        ticket: ItemVersion,
         then: u8,
         fresh: bool,
     },
@@ -71,12 +71,12 @@ pub(super) enum Sweeper {
 
 /// The function that receives ECS state changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Hears {
+pub(super) enum TaskStopHandler {
     Idle,
     /// Has read the job of a stopped task.
     Stopped {
         task: u8,
-        seen: Value,
+        seen: ItemVersion,
         then: u8,
         fresh: bool,
     },
@@ -84,20 +84,20 @@ pub(super) enum Hears {
 
 /// A function that works on the ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Desk {
+pub(super) enum TicketWorker {
     Idle,
     /// The ticket function has read the facts of a move.
-    Told {
+    DecidingMove {
         event: u8,
-        ticket: Value,
-        ledger: Value,
+        ticket: ItemVersion,
+        ledger: ItemVersion,
         then: u8,
         fresh: bool,
     },
     /// Effects have read a ticket to settle.
-    Settles {
-        ticket: Value,
-        ledger: Value,
+    Settling {
+        ticket: ItemVersion,
+        ledger: ItemVersion,
         then: u8,
         fresh: bool,
     },
@@ -107,43 +107,43 @@ pub(super) enum Desk {
 pub(super) struct State {
     pub(super) now: u8,
     /// The job of the first entry, and later that of the second.
-    pub(super) jobs: [Option<Value>; MOST],
-    pub(super) ticket: Value,
+    pub(super) jobs: [Option<ItemVersion>; MAX_JOBS],
+    pub(super) ticket: ItemVersion,
     /// The answer to the second entry.
-    pub(super) ledger: Value,
-    pub(super) tasks: [Option<Task>; TASKS],
-    pub(super) dispatchers: [Dispatcher; MOST],
+    pub(super) ledger: ItemVersion,
+    pub(super) tasks: [Option<Task>; MAX_TASKS],
+    pub(super) dispatchers: [Dispatcher; MAX_JOBS],
     pub(super) sweeper: Sweeper,
-    pub(super) hears: Hears,
+    pub(super) task_stops: TaskStopHandler,
     /// The ticket function, and effects.
-    pub(super) desks: [Desk; 2],
+    pub(super) ticket_workers: [TicketWorker; 2],
     /// Remaining deliveries of each move.
-    pub(super) tellings: [u8; MOVES],
+    pub(super) deliveries: [u8; MOVES],
     pub(super) faults: u8,
     pub(super) deaths: u8,
 }
 
 impl State {
     pub(super) fn new(setting: &Setting, rules: &mut Rules) -> Self {
-        let (job, ticket) = rules.made();
+        let (job, ticket) = rules.first_job();
         Self {
             now: 0,
             jobs: [Some(job), None],
             ticket,
-            ledger: rules.no_answer(),
-            tasks: [None; TASKS],
-            dispatchers: [Dispatcher::Idle; MOST],
+            ledger: rules.empty_ledger(),
+            tasks: [None; MAX_TASKS],
+            dispatchers: [Dispatcher::Idle; MAX_JOBS],
             sweeper: Sweeper::Idle,
-            hears: Hears::Idle,
-            desks: [Desk::Idle; 2],
-            tellings: [setting.tellings; MOVES],
+            task_stops: TaskStopHandler::Idle,
+            ticket_workers: [TicketWorker::Idle; 2],
+            deliveries: [setting.deliveries; MOVES],
             faults: setting.faults,
             deaths: setting.deaths,
         }
     }
 
     /// Marks every earlier read of this job as stale.
-    pub(super) fn wrote_job(&mut self, written: u8) {
+    pub(super) fn mark_job_reads_stale(&mut self, written: u8) {
         for task in self.tasks.iter_mut().flatten().filter(|task| task.job == written) {
             match &mut task.call {
                 Call::Claim { fresh, .. } | Call::Finish { fresh, .. } => *fresh = false,
@@ -151,7 +151,7 @@ impl State {
             }
         }
         for dispatcher in &mut self.dispatchers {
-            if let Dispatcher::Writes { job, fresh, .. } = dispatcher
+            if let Dispatcher::StoringStart { job, fresh, .. } = dispatcher
                 && *job == written
             {
                 *fresh = false;
@@ -162,7 +162,7 @@ impl State {
         {
             *fresh = false;
         }
-        if let Hears::Stopped { task, fresh, .. } = &mut self.hears
+        if let TaskStopHandler::Stopped { task, fresh, .. } = &mut self.task_stops
             && self.tasks[usize::from(*task)].is_some_and(|task| task.job == written)
         {
             *fresh = false;
@@ -170,7 +170,7 @@ impl State {
     }
 
     /// Marks every earlier read of the ticket as stale.
-    pub(super) fn wrote_ticket(&mut self) {
+    pub(super) fn mark_ticket_reads_stale(&mut self) {
         for task in self.tasks.iter_mut().flatten() {
             if let Call::Finish { fresh, .. } = &mut task.call {
                 *fresh = false;
@@ -179,23 +179,23 @@ impl State {
         if let Sweeper::Job { fresh, .. } = &mut self.sweeper {
             *fresh = false;
         }
-        for desk in &mut self.desks {
+        for desk in &mut self.ticket_workers {
             match desk {
-                Desk::Told { fresh, .. } | Desk::Settles { fresh, .. } => *fresh = false,
-                Desk::Idle => {}
+                TicketWorker::DecidingMove { fresh, .. } | TicketWorker::Settling { fresh, .. } => *fresh = false,
+                TicketWorker::Idle => {}
             }
         }
     }
 
     /// Ends all functions: none lives for hours, so their pending writes are lost.
-    pub(super) fn without_functions(mut self) -> Self {
+    pub(super) fn end_functions(mut self) -> Self {
         for task in self.tasks.iter_mut().flatten() {
             task.call = Call::None;
         }
-        self.dispatchers = [Dispatcher::Idle; MOST];
+        self.dispatchers = [Dispatcher::Idle; MAX_JOBS];
         self.sweeper = Sweeper::Idle;
-        self.hears = Hears::Idle;
-        self.desks = [Desk::Idle; 2];
+        self.task_stops = TaskStopHandler::Idle;
+        self.ticket_workers = [TicketWorker::Idle; 2];
         self
     }
 }

@@ -1,73 +1,80 @@
 //! Models a task: it boots, claims, finishes, and may die; its calls may be written after its death.
 
-use super::rules::{Change, Outcome, Value};
+use super::rules::{Change, ItemVersion, Outcome};
 use super::state::{Call, State, Task};
 use super::table;
-use super::world::{Next, World, small};
+use super::world::{NextStates, World, to_u8};
 use crate::explore::Step;
 
 impl World {
-    pub(super) fn task(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
+    pub(super) fn task(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
         let Some(task) = state.tasks[at] else { return Ok(()) };
         if let Some(change) = under_way(at, task) {
-            self.writes(state, at, task, change, next)?;
+            self.write_call(state, at, task, change, next)?;
         } else if task.alive && task.claimed {
-            self.asks_the_api(state, at, task, finish(at, task, true), next);
-            self.asks_the_api(state, at, task, finish(at, task, false), next);
-        } else if task.alive && state.now < self.setting.moments.later() {
-            self.asks_the_api(state, at, task, claim(at, task), next);
+            self.send_call(state, at, task, finish(at, task, true), next);
+            self.send_call(state, at, task, finish(at, task, false), next);
+        } else if task.alive && state.now < self.setting.moments.first_without_starts() {
+            self.send_call(state, at, task, claim(at, task), next);
         }
         if task.alive && state.deaths > 0 {
             let mut died = *state;
             died.deaths -= 1;
             died.tasks[at] = Some(Task { alive: false, ..task });
-            next.push((Step::of("dies: task", at), died));
+            next.push((Step::new("dies: task", at), died));
         }
         Ok(())
     }
 
     /// Sends a call; its function reads the job and decides.
-    fn asks_the_api(&mut self, state: &State, at: usize, task: Task, change: Change, next: &mut Next) {
+    fn send_call(&mut self, state: &State, at: usize, task: Task, change: Change, next: &mut NextStates) {
         let Some(seen) = state.jobs[usize::from(task.job)] else { return };
         let (name, task) = match self.rules.change(change, seen, self.setting.moments.time(state.now)) {
-            Outcome::Becomes(_) => ("is read: the call of task", Task { call: read(change, seen, state), ..task }),
-            Outcome::Already => ("repeats its call: task", answered(task)),
-            Outcome::Nothing => ("has lost its job, and ends: task", Task { alive: false, ..task }),
+            Outcome::Changed(_) => ("is read: the call of task", Task { call: read(change, seen, state), ..task }),
+            Outcome::AlreadyDone => ("repeats its call: task", answered(task)),
+            Outcome::NoChange => ("has lost its job, and ends: task", Task { alive: false, ..task }),
         };
         let mut asked = *state;
         asked.tasks[at] = Some(task);
-        next.push((Step::of(name, at), asked));
+        next.push((Step::new(name, at), asked));
     }
 
     /// The function of a call writes its decision.
-    fn writes(&mut self, state: &State, at: usize, task: Task, change: Change, next: &mut Next) -> Result<(), String> {
+    fn write_call(
+        &mut self,
+        state: &State,
+        at: usize,
+        task: Task,
+        change: Change,
+        next: &mut NextStates,
+    ) -> Result<(), String> {
         let (Call::Claim { seen, then, fresh } | Call::Finish { seen, then, fresh, .. }) = task.call else {
             return Ok(());
         };
-        let Outcome::Becomes(after) = self.rules.change(change, seen, self.setting.moments.time(then)) else {
+        let Outcome::Changed(after) = self.rules.change(change, seen, self.setting.moments.time(then)) else {
             return Err("a call was decided otherwise".into());
         };
         let written = match task.call {
             Call::Finish { ticket, .. } => table::end(state, task.job, (after, ticket), fresh, &mut self.rules),
             _ => table::update_job(state, task.job, after, fresh),
         };
-        let step = Step::of("is written: the call of task", at);
+        let step = Step::new("is written: the call of task", at);
         let Some(mut written) = written else {
             let mut stale = *state;
             // The function decides again, also for a dead task. A live task covers this by a new call.
             let again = state.jobs[usize::from(task.job)].filter(|again| {
                 let becomes = self.rules.change(change, *again, self.setting.moments.time(state.now));
-                !task.alive && matches!(becomes, Outcome::Becomes(_))
+                !task.alive && matches!(becomes, Outcome::Changed(_))
             });
             let call = again.map_or(Call::None, |again| read(change, again, state));
             stale.tasks[at] = Some(Task { call, ..task });
-            next.push((step.but(": stale"), stale));
+            next.push((step.with_suffix(": stale"), stale));
             return Ok(());
         };
         written.tasks[at] = Some(Task { call: Call::None, ..task });
         if written.faults > 0 && task.alive {
             let lost = State { faults: written.faults - 1, ..written };
-            next.push((step.but(": answer lost"), lost));
+            next.push((step.with_suffix(": answer lost"), lost));
         }
         if task.alive {
             written.tasks[at] = Some(answered(task));
@@ -78,11 +85,11 @@ impl World {
 }
 
 fn claim(at: usize, task: Task) -> Change {
-    Change::Claim { task: small(at), attempt: task.attempt }
+    Change::Claim { task: to_u8(at), attempt: task.attempt }
 }
 
 fn finish(at: usize, task: Task, completed: bool) -> Change {
-    Change::Finish { task: small(at), attempt: task.attempt, completed }
+    Change::Finish { task: to_u8(at), attempt: task.attempt, completed }
 }
 
 /// The change of a call that was read and not written yet.
@@ -94,7 +101,7 @@ fn under_way(at: usize, task: Task) -> Option<Change> {
     }
 }
 
-fn read(change: Change, seen: Value, state: &State) -> Call {
+fn read(change: Change, seen: ItemVersion, state: &State) -> Call {
     let (then, fresh) = (state.now, true);
     match change {
         Change::Finish { completed, .. } => Call::Finish { completed, seen, ticket: state.ticket, then, fresh },

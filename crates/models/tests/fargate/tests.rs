@@ -12,14 +12,15 @@ const LONG: Moments = Moments(&[0, 20, 130, 450]);
 const SILENCE: Moments = Moments(&[0, 310, 320, 340]);
 
 /// One dispatcher and one task; the only fault is time.
-const ONE: Setting = Setting { dispatchers: 1, tasks: 1, faults: 0, deaths: 0, tellings: 0, ahead: 0, moments: SHORT };
+const ONE: Setting =
+    Setting { dispatchers: 1, tasks: 1, faults: 0, deaths: 0, deliveries: 0, clock_skew_secs: 0, moments: SHORT };
 
 /// A second task, of the same attempt or of the next.
 const TWO: Setting = Setting { tasks: 2, moments: LONG, ..ONE };
 
 const DEATH: Setting = Setting { tasks: 2, deaths: 1, moments: SHORT, ..ONE };
 
-const AGAIN: Setting = Setting { tasks: 2, tellings: 1, moments: Moments(&[0]), ..ONE };
+const SECOND_ENTRY: Setting = Setting { tasks: 2, deliveries: 1, moments: Moments(&[0]), ..ONE };
 
 #[track_caller]
 fn check(name: &str, settings: &[Setting]) {
@@ -56,12 +57,15 @@ fn two_dispatchers_create_one_task_per_start() {
 
 #[test]
 fn second_entry_is_answered_once_at_any_moment() {
-    check("entries", &[AGAIN, Setting { tellings: 2, tasks: 1, ..AGAIN }, Setting { deaths: 1, ..AGAIN }]);
+    check(
+        "entries",
+        &[SECOND_ENTRY, Setting { deliveries: 2, tasks: 1, ..SECOND_ENTRY }, Setting { deaths: 1, ..SECOND_ENTRY }],
+    );
 }
 
 #[test]
 fn differing_clocks_leave_no_job_unfinished() {
-    check("apart", &[Setting { ahead: 180, ..DEATH }, Setting { ahead: -180, ..DEATH }]);
+    check("apart", &[Setting { clock_skew_secs: 180, ..DEATH }, Setting { clock_skew_secs: -180, ..DEATH }]);
 }
 
 /// Takes minutes. `cargo test --release -p pullyard-models -- --ignored fargate`
@@ -72,9 +76,9 @@ fn all_fargate_faults_together() {
         "everything on Fargate",
         &[
             Setting { dispatchers: 2, deaths: 2, faults: 2, tasks: 3, moments: LONG, ..ONE },
-            Setting { dispatchers: 2, deaths: 1, faults: 1, tellings: 2, moments: SHORT, ..TWO },
-            Setting { deaths: 2, faults: 1, tasks: 3, moments: LONG, ahead: 240, ..ONE },
-            Setting { deaths: 2, faults: 1, tasks: 3, moments: LONG, ahead: -240, ..ONE },
+            Setting { dispatchers: 2, deaths: 1, faults: 1, deliveries: 2, moments: SHORT, ..TWO },
+            Setting { deaths: 2, faults: 1, tasks: 3, moments: LONG, clock_skew_secs: 240, ..ONE },
+            Setting { deaths: 2, faults: 1, tasks: 3, moments: LONG, clock_skew_secs: -240, ..ONE },
         ],
     );
 }

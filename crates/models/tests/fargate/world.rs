@@ -2,17 +2,17 @@
 
 use super::Setting;
 use super::rules::Rules;
-use super::state::{Desk, Dispatcher, MOST, State, Sweeper};
+use super::state::{Dispatcher, MAX_JOBS, State, Sweeper, TicketWorker};
 use crate::explore::{self, Step};
 
-pub(super) type Next = Vec<(Step, State)>;
+pub(super) type NextStates = Vec<(Step, State)>;
 
 pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) rules: Rules,
 }
 
-pub(super) fn small(at: usize) -> u8 {
+pub(super) fn to_u8(at: usize) -> u8 {
     u8::try_from(at).unwrap_or(u8::MAX)
 }
 
@@ -22,28 +22,28 @@ impl World {
     }
 
     /// Time passes. Hours and days pass only after a complete round of the sweeper and of the functions that it wakes.
-    fn time_passes(&mut self, state: &State, next: &mut Next) {
+    fn time_passes(&mut self, state: &State, next: &mut NextStates) {
         if state.now >= self.setting.moments.last()
-            || state.now >= self.setting.moments.later() && !self.is_swept(state)
+            || state.now >= self.setting.moments.first_without_starts() && !self.is_quiescent(state)
         {
             return;
         }
         let mut later = *state;
         later.now += 1;
-        if later.now >= self.setting.moments.later() {
-            later = later.without_functions();
+        if later.now >= self.setting.moments.first_without_starts() {
+            later = later.end_functions();
         }
-        next.push((Step::of("time passes to", usize::from(later.now)), later));
+        next.push((Step::new("time passes to", usize::from(later.now)), later));
     }
 
     /// Only tasks, which may be dead, have something left to do.
-    fn is_swept(&mut self, state: &State) -> bool {
+    fn is_quiescent(&mut self, state: &State) -> bool {
         let mut jobs = state.jobs.into_iter().flatten();
-        let jobs = jobs.any(|job| self.is_due(job, state.now) || self.rules.is_to_be_started(job, state.now));
-        let settles = self.rules.settled(state.ticket, state.ledger, state.now).is_some();
+        let jobs = jobs.any(|job| self.is_due(job, state.now) || self.rules.needs_dispatch(job, state.now));
+        let settles = self.rules.settle_cached(state.ticket, state.ledger, state.now).is_some();
         let idle = state.sweeper == Sweeper::Idle
-            && state.dispatchers == [Dispatcher::Idle; MOST]
-            && state.desks.iter().all(|desk| *desk == Desk::Idle);
+            && state.dispatchers == [Dispatcher::Idle; MAX_JOBS]
+            && state.ticket_workers.iter().all(|desk| *desk == TicketWorker::Idle);
         !jobs && !settles && idle
     }
 
@@ -56,13 +56,13 @@ impl World {
             if named == job.status.is_terminal() {
                 return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.label()));
             }
-            if !self.rules.has_its_row(value) {
+            if !self.rules.has_index_row(value) {
                 return Err(format!("job {at} has no row"));
             }
             if !job.status.is_active() {
                 continue;
             }
-            let holder = (0..state.tasks.len()).find(|task| self.rules.claim_is(value, small(*task)));
+            let holder = (0..state.tasks.len()).find(|task| self.rules.is_claimed_by(value, to_u8(*task)));
             let Some((name, holder)) = holder.and_then(|name| Some((name, state.tasks[name]?))) else {
                 return Err(format!("job {at} is held by nobody"));
             };
@@ -72,7 +72,7 @@ impl World {
                     job.attempt
                 ));
             }
-            if holder.noted && job.run.as_ref().is_some_and(|run| run.died.is_none()) {
+            if holder.death_recorded && job.run.as_ref().is_some_and(|run| run.died.is_none()) {
                 return Err(format!("job {at} is held by task {name}, whose death was noted before"));
             }
         }
@@ -87,12 +87,12 @@ impl explore::World for World {
         State::new(&self.setting, &mut self.rules)
     }
 
-    fn wrong(&mut self, state: &State) -> Result<(), String> {
+    fn check_invariants(&mut self, state: &State) -> Result<(), String> {
         self.check_jobs(state)?;
-        if !self.rules.ticket_has_its_row(state.ticket) {
+        if !self.rules.ticket_has_index_row(state.ticket) {
             return Err("the ticket has no row".into());
         }
-        if state.now < self.setting.moments.last() || !self.is_swept(state) {
+        if state.now < self.setting.moments.last() || !self.is_quiescent(state) {
             return Ok(());
         }
         for (at, value) in state.jobs.iter().enumerate() {
@@ -101,13 +101,13 @@ impl explore::World for World {
                 return Err(format!("job {at} is left hanging: {}", job.status.label()));
             }
         }
-        if self.rules.is_left_in_the_trigger_status(state.ticket) {
+        if self.rules.has_unanswered_entry(state.ticket) {
             return Err("an entry is left without an answer".into());
         }
         Ok(())
     }
 
-    fn next(&mut self, state: &State) -> Result<Next, String> {
+    fn next(&mut self, state: &State) -> Result<NextStates, String> {
         let mut next = Vec::new();
         for at in 0..self.setting.dispatchers {
             // Dispatchers are interchangeable: the second starts only while the first is busy.
@@ -116,11 +116,11 @@ impl explore::World for World {
             }
         }
         // Tasks work for hours, not for days.
-        let tasks = if state.now <= self.setting.moments.later() { self.setting.tasks } else { 0 };
+        let tasks = if state.now <= self.setting.moments.first_without_starts() { self.setting.tasks } else { 0 };
         for at in 0..tasks {
             self.task(state, at, &mut next)?;
         }
-        self.hears(state, &mut next)?;
+        self.task_stop_handler(state, &mut next)?;
         self.sweeper(state, &mut next)?;
         self.tickets(state, &mut next);
         self.effects(state, &mut next)?;

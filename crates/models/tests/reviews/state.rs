@@ -3,7 +3,7 @@
 use super::Setting;
 
 /// Maximum number of reviews.
-pub(super) const MOST: usize = 3;
+pub(super) const MAX_REVIEWS: usize = 3;
 
 /// The job that ran at the start. All others except [`NEXT_JOB`] are named by their review.
 pub(super) const FIRST_JOB: u8 = 9;
@@ -12,25 +12,25 @@ pub(super) const FIRST_JOB: u8 = 9;
 pub(super) const NEXT_JOB: u8 = 8;
 
 /// Number of jobs for reviews: one each, and one more after its failure.
-pub(super) const OF_REVIEWS: usize = 2 * MOST;
+pub(super) const REVIEW_JOBS: usize = 2 * MAX_REVIEWS;
 
-pub(super) const JOBS: [u8; OF_REVIEWS + 2] = [0, 1, 2, 3, 4, 5, NEXT_JOB, FIRST_JOB];
+pub(super) const JOBS: [u8; REVIEW_JOBS + 2] = [0, 1, 2, 3, 4, 5, NEXT_JOB, FIRST_JOB];
 
 /// The state of each review, and the set of those whose first job failed.
-pub(super) type Reviews = ([Stored; MOST], u8);
+pub(super) type Reviews = ([StoredState; MAX_REVIEWS], u8);
 
 /// Hours since the start.
 pub(super) type Hour = u8;
 
 /// The last revision, and the one before it.
-pub(super) type Revised = Option<((Hour, u8), Option<(Hour, u8)>)>;
+pub(super) type LastRevisions = Option<((Hour, u8), Option<(Hour, u8)>)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) table: Table,
-    pub(super) hooks: [Hook; MOST + 1],
+    pub(super) hooks: [DeliveryProcess; MAX_REVIEWS + 1],
     pub(super) settlers: [Settler; 2],
-    pub(super) left: Left,
+    pub(super) remaining: RemainingEvents,
 }
 
 /// The stored items, reduced to the cells of the model.
@@ -39,29 +39,29 @@ pub(super) struct Table {
     pub(super) now: Hour,
     pub(super) held: bool,
     pub(super) closed: bool,
-    pub(super) revised: Revised,
+    pub(super) last_revision: LastRevisions,
     pub(super) ticket: TicketCells,
-    pub(super) reviews: [Stored; MOST],
+    pub(super) reviews: [StoredState; MAX_REVIEWS],
     /// The reviews whose first job failed, and which wait again.
-    pub(super) had: u8,
-    pub(super) ledger: [Entry; MOST],
+    pub(super) requeued_reviews: u8,
+    pub(super) ledger: [Entry; MAX_REVIEWS],
     /// In the order of [`JOBS`].
-    pub(super) jobs: [Work; OF_REVIEWS + 2],
+    pub(super) jobs: [Work; REVIEW_JOBS + 2],
     /// The reviews that each job covers, from its admission.
-    pub(super) covers: [u8; OF_REVIEWS],
-    pub(super) begun: [Hour; OF_REVIEWS],
-    /// The ticket's last job, if it failed; recorded only with `Setting::alone`.
-    pub(super) undone: Option<u8>,
+    pub(super) covers: [u8; REVIEW_JOBS],
+    pub(super) started_at: [Hour; REVIEW_JOBS],
+    /// The ticket's last job, if it failed; recorded only with `Setting::next_job_without_reviews`.
+    pub(super) failed_job: Option<u8>,
 }
 
 impl Table {
     pub(super) fn reviews(&self) -> Reviews {
-        (self.reviews, self.had)
+        (self.reviews, self.requeued_reviews)
     }
 
     /// The job that a review would get now.
     pub(super) fn next_job(&self, review: u8) -> u8 {
-        if self.had & 1 << review != 0 { second(review) } else { review }
+        if self.requeued_reviews & 1 << review != 0 { second_job(review) } else { review }
     }
 }
 
@@ -81,7 +81,7 @@ pub(super) enum Last {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Stored {
+pub(super) enum StoredState {
     Absent,
     Deferred,
     Absorbed(u8),
@@ -123,14 +123,14 @@ pub(super) enum Work {
 
 /// A process that received a review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Hook {
+pub(super) enum DeliveryProcess {
     Idle,
     /// Has read everything except the ticket.
     Read {
-        known: Option<Known>,
+        known: Option<StoredReview>,
         first: bool,
         closed: bool,
-        revised: Revised,
+        revised: LastRevisions,
         pr: bool,
     },
     /// The next write. The same holds for the variants below.
@@ -154,7 +154,7 @@ pub(super) enum Hook {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Known {
+pub(super) enum StoredReview {
     Deferred,
     Started(u8),
 }
@@ -209,60 +209,62 @@ pub(super) enum Settler {
 
 /// Remaining budget of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Left {
+pub(super) struct RemainingEvents {
     pub(super) faults: u8,
     pub(super) closes: u8,
     pub(super) holds: u8,
-    pub(super) deliveries: [u8; MOST],
+    pub(super) deliveries: [u8; MAX_REVIEWS],
     /// The reviews that were answered or have a ledger entry, and need no further delivery.
-    pub(super) told: u8,
+    pub(super) answered: u8,
 }
 
 impl State {
     pub(super) fn new(setting: &Setting) -> Self {
-        let active = setting.busy.then_some(FIRST_JOB);
-        let last = (!setting.busy).then_some(Last::Completed);
+        let active = setting.job_running.then_some(FIRST_JOB);
+        let last = (!setting.job_running).then_some(Last::Completed);
         let none = Entry { answer: Answer::None, job: None };
-        let mut jobs = [Work::None; OF_REVIEWS + 2];
-        jobs[slot(FIRST_JOB)] = if setting.busy { Work::Running } else { Work::Completed };
+        let mut jobs = [Work::None; REVIEW_JOBS + 2];
+        jobs[slot(FIRST_JOB)] = if setting.job_running { Work::Running } else { Work::Completed };
         Self {
             table: Table {
                 now: 0,
                 held: false,
                 closed: false,
-                revised: None,
+                last_revision: None,
                 ticket: TicketCells { active, last, deferred: None, row: None },
-                reviews: [Stored::Absent; MOST],
-                had: 0,
-                ledger: [none; MOST],
+                reviews: [StoredState::Absent; MAX_REVIEWS],
+                requeued_reviews: 0,
+                ledger: [none; MAX_REVIEWS],
                 jobs,
-                covers: [0; OF_REVIEWS],
-                begun: [0; OF_REVIEWS],
-                undone: None,
+                covers: [0; REVIEW_JOBS],
+                started_at: [0; REVIEW_JOBS],
+                failed_job: None,
             },
-            hooks: [Hook::Idle; MOST + 1],
+            hooks: [DeliveryProcess::Idle; MAX_REVIEWS + 1],
             settlers: [Settler::Idle; 2],
-            left: Left {
+            remaining: RemainingEvents {
                 faults: setting.faults,
                 closes: setting.closes,
                 holds: setting.holds,
-                deliveries: [1 + setting.redelivered; MOST],
-                told: 0,
+                deliveries: [1 + setting.redeliveries; MAX_REVIEWS],
+                answered: 0,
             },
         }
     }
 
     /// Stores the ledger entry of a review.
-    pub(super) fn enters(&mut self, review: usize, entry: Entry) {
+    pub(super) fn store_ledger_entry(&mut self, review: usize, entry: Entry) {
         self.table.ledger[review] = entry;
-        self.left.told |= 1 << review;
+        self.remaining.answered |= 1 << review;
     }
 
     /// Marks every earlier read of the ticket as stale.
-    pub(super) fn ticket_written(&mut self) {
+    pub(super) fn mark_ticket_reads_stale(&mut self) {
         for hook in &mut self.hooks {
             match hook {
-                Hook::Trigger { ticket, .. } | Hook::Put { ticket, .. } | Hook::Mark { ticket, .. } => *ticket = false,
+                DeliveryProcess::Trigger { ticket, .. }
+                | DeliveryProcess::Put { ticket, .. }
+                | DeliveryProcess::Mark { ticket, .. } => *ticket = false,
                 _ => {}
             }
         }
@@ -281,7 +283,7 @@ impl State {
     }
 
     /// A review absorbed others or waits again. Makes the earlier read of a refusing process stale.
-    pub(super) fn has_a_new_version(&mut self, review: u8) {
+    pub(super) fn mark_review_reads_stale(&mut self, review: u8) {
         for settler in &mut self.settlers {
             match settler {
                 Settler::Conclude { newest, others, as_read, .. }
@@ -295,9 +297,9 @@ impl State {
     }
 
     /// Marks every earlier read of the pull request as stale.
-    pub(super) fn pull_request_written(&mut self) {
+    pub(super) fn mark_pull_request_reads_stale(&mut self) {
         for hook in &mut self.hooks {
-            if let Hook::Read { pr, .. } | Hook::Trigger { pr, .. } = hook {
+            if let DeliveryProcess::Read { pr, .. } | DeliveryProcess::Trigger { pr, .. } = hook {
                 *pr = false;
             }
         }
@@ -312,18 +314,18 @@ impl State {
 /// The job's index in [`Table::jobs`].
 pub(super) fn slot(job: u8) -> usize {
     match job {
-        FIRST_JOB => OF_REVIEWS + 1,
-        NEXT_JOB => OF_REVIEWS,
+        FIRST_JOB => REVIEW_JOBS + 1,
+        NEXT_JOB => REVIEW_JOBS,
         of_review => usize::from(of_review),
     }
 }
 
 /// The second job of a review, after its first one failed.
-pub(super) fn second(review: u8) -> u8 {
+pub(super) fn second_job(review: u8) -> u8 {
     review + 3
 }
 
-/// The review of one of the [`OF_REVIEWS`] jobs.
+/// The review of one of the [`REVIEW_JOBS`] jobs.
 pub(super) fn review_of(job: u8) -> u8 {
     job % 3
 }

@@ -1,12 +1,15 @@
 //! The possible next steps of a state, and its invariants.
 
 use super::Setting;
-use super::facts::{Change, Decided, Question, Rules, Settled, Waiting, is_lasting};
-use super::state::{Answer, FIRST_JOB, Hook, JOBS, Known, MOST, NEXT_JOB, Settler, State, Stored, Work, slot};
-use super::table::{self, New, Waits, members};
+use super::rules::{Change, DecideOutcome, DecisionFacts, Rules, SettleFacts, SettleOutcome, is_final_answer};
+use super::state::{
+    Answer, DeliveryProcess, FIRST_JOB, JOBS, MAX_REVIEWS, NEXT_JOB, Settler, State, StoredReview, StoredState, Work,
+    slot,
+};
+use super::table::{self, NewJob, NewWaitingReview, members};
 use crate::explore::{self, Step};
 
-type Next = Vec<(Step, State)>;
+type NextStates = Vec<(Step, State)>;
 
 pub(super) struct World {
     setting: Setting,
@@ -24,62 +27,62 @@ impl World {
         name: Step,
         state: &State,
         written: Option<State>,
-        next: &mut Next,
+        next: &mut NextStates,
         [on, dies, again]: [&dyn Fn(&mut State); 3],
     ) {
         let Some(written) = written else {
             let mut stale = *state;
             again(&mut stale);
-            next.push((name.but(": stale"), stale));
+            next.push((name.with_suffix(": stale"), stale));
             return;
         };
         let mut applied = written;
         on(&mut applied);
         next.push((name, applied));
-        if written.left.faults > 0 {
+        if written.remaining.faults > 0 {
             for (fault, then) in [(": dies", dies), (": answer lost", again)] {
                 let mut faulty = written;
-                faulty.left.faults -= 1;
+                faulty.remaining.faults -= 1;
                 then(&mut faulty);
-                next.push((name.but(fault), faulty));
+                next.push((name.with_suffix(fault), faulty));
             }
         }
     }
 
-    fn read_for(&mut self, state: &State, review: usize) -> Hook {
+    fn read_facts(&mut self, state: &State, review: usize) -> DeliveryProcess {
         let table = &state.table;
-        let known = self.rules.known(u8::try_from(review).unwrap_or(0), &table.reviews());
-        let first = is_lasting(table.ledger[review], known);
-        Hook::Read { known, first, closed: table.closed, revised: table.revised, pr: true }
+        let known = self.rules.stored_review(u8::try_from(review).unwrap_or(0), &table.reviews());
+        let first = is_final_answer(table.ledger[review], known);
+        DeliveryProcess::Read { known, first, closed: table.closed, revised: table.last_revision, pr: true }
     }
 
-    fn hook(&mut self, state: &State, hook: usize, review: usize, next: &mut Next) -> Result<(), String> {
+    fn delivery(&mut self, state: &State, hook: usize, review: usize, next: &mut NextStates) -> Result<(), String> {
         let table = &state.table;
         let id = u8::try_from(review).unwrap_or(0);
         let request = self.setting.requests & 1 << review != 0;
-        let does = |what| Step::of(what, hook);
+        let does = |what| Step::new(what, hook);
         let answered = move |state: &mut State| {
-            state.hooks[hook] = Hook::Idle;
-            state.left.told |= 1 << review;
+            state.hooks[hook] = DeliveryProcess::Idle;
+            state.remaining.answered |= 1 << review;
         };
-        let dies = move |state: &mut State| state.hooks[hook] = Hook::Idle;
+        let dies = move |state: &mut State| state.hooks[hook] = DeliveryProcess::Idle;
         match state.hooks[hook] {
-            Hook::Idle => {
-                let left = state.left.deliveries[review];
-                if left > 0 || state.left.told & 1 << review == 0 {
+            DeliveryProcess::Idle => {
+                let left = state.remaining.deliveries[review];
+                if left > 0 || state.remaining.answered & 1 << review == 0 {
                     let mut told = *state;
-                    told.left.deliveries[review] = left.saturating_sub(1);
-                    told.hooks[hook] = self.read_for(state, review);
+                    told.remaining.deliveries[review] = left.saturating_sub(1);
+                    told.hooks[hook] = self.read_facts(state, review);
                     next.push((does("delivery reads,"), told));
                 }
             }
-            Hook::Read { known, first, closed, revised, pr } => {
-                let question = Question {
+            DeliveryProcess::Read { known, first, closed, revised, pr } => {
+                let question = DecisionFacts {
                     request,
-                    first,
+                    has_final_answer: first,
                     known,
                     ticket: table.ticket,
-                    revised,
+                    last_revision: revised,
                     now: table.now,
                     held: table.held,
                     closed,
@@ -87,53 +90,55 @@ impl World {
                 let decided = self.rules.decide(question);
                 let mut told = *state;
                 match decided {
-                    Decided::Answer => answered(&mut told),
-                    Decided::Record => told.hooks[hook] = Hook::Record,
-                    Decided::Trigger => told.hooks[hook] = Hook::Trigger { then: table.now, ticket: true, pr },
-                    Decided::Remember { held, opens } => {
+                    DecideOutcome::Answer => answered(&mut told),
+                    DecideOutcome::Record => told.hooks[hook] = DeliveryProcess::Record,
+                    DecideOutcome::Trigger => {
+                        told.hooks[hook] = DeliveryProcess::Trigger { then: table.now, ticket: true, pr }
+                    }
+                    DecideOutcome::Remember { held, opens } => {
                         let answer = if held { Answer::Held } else { Answer::Paused };
                         let job = table.ticket.active.filter(|_| !request);
                         let marked = self.rules.change(Change::Remember(opens), table.ticket, revised).0;
                         match known {
                             Some(_) if marked == table.ticket => answered(&mut told),
-                            Some(_) => told.hooks[hook] = Hook::Mark { opens, ticket: true },
-                            None => told.hooks[hook] = Hook::Put { answer, job, opens, ticket: true },
+                            Some(_) => told.hooks[hook] = DeliveryProcess::Mark { opens, ticket: true },
+                            None => told.hooks[hook] = DeliveryProcess::Put { answer, job, opens, ticket: true },
                         }
                     }
                 }
                 next.push((
                     does(match decided {
-                        Decided::Answer => "delivery decides: answered before,",
-                        Decided::Record => "delivery decides: refused,",
-                        Decided::Trigger => "delivery decides: a job,",
-                        Decided::Remember { .. } => "delivery decides: it waits,",
+                        DecideOutcome::Answer => "delivery decides: answered before,",
+                        DecideOutcome::Record => "delivery decides: refused,",
+                        DecideOutcome::Trigger => "delivery decides: a job,",
+                        DecideOutcome::Remember { .. } => "delivery decides: it waits,",
                     }),
                     told,
                 ));
             }
-            Hook::Record => {
+            DeliveryProcess::Record => {
                 let written = table::record(state, id, Answer::Refused);
-                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
                 self.write(does("delivery records,"), state, written, next, [&answered, &dies, &again]);
             }
-            Hook::Trigger { then, ticket, pr } => {
-                let new = New { review: id, job: table.next_job(id), then, request, fresh: ticket && pr };
+            DeliveryProcess::Trigger { then, ticket, pr } => {
+                let new = NewJob { review: id, job: table.next_job(id), then, request, fresh: ticket && pr };
                 let written = table::trigger(state, &new, &mut self.rules)?;
-                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
                 self.write(does("delivery starts its job,"), state, written, next, [&answered, &dies, &again]);
             }
-            Hook::Put { answer, job, opens, ticket } => {
-                let waits = Waits { review: id, answer, job, opens, fresh: ticket };
+            DeliveryProcess::Put { answer, job, opens, ticket } => {
+                let waits = NewWaitingReview { review: id, answer, job, opens, fresh: ticket };
                 let written = table::remember(state, &waits, &mut self.rules);
-                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
                 self.write(does("delivery remembers,"), state, written, next, [&answered, &dies, &again]);
             }
-            Hook::Mark { opens, ticket } => {
+            DeliveryProcess::Mark { opens, ticket } => {
                 let written = table::mark(state, opens, ticket, &mut self.rules);
-                let again = self.read_for(written.as_ref().unwrap_or(state), review);
+                let again = self.read_facts(written.as_ref().unwrap_or(state), review);
                 let again = move |state: &mut State| state.hooks[hook] = again;
                 self.write(does("delivery marks the ticket,"), state, written, next, [&answered, &dies, &again]);
             }
@@ -141,9 +146,9 @@ impl World {
         Ok(())
     }
 
-    fn settler(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
+    fn settler(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
         let table = &state.table;
-        let does = |what| Step::of(what, at);
+        let does = |what| Step::new(what, at);
         let idle = move |state: &mut State| state.settlers[at] = Settler::Idle;
         let mut goes = |what: &'static str, settler: Settler| {
             let mut moved = *state;
@@ -160,10 +165,10 @@ impl World {
                 }
             }
             Settler::Read { last, ticket } => {
-                let waiting = Waiting {
+                let waiting = SettleFacts {
                     reviews: table.reviews(),
                     last,
-                    revised: table.revised,
+                    last_revision: table.last_revision,
                     now: table.now,
                     held: table.held,
                     closed: table.closed,
@@ -172,14 +177,14 @@ impl World {
                 goes(
                     "settling decides,",
                     match settled {
-                        Settled::Clear => Settler::Clear { ticket },
-                        Settled::Hold => Settler::Idle,
-                        Settled::Wait(opens) => Settler::Wait { opens, ticket },
-                        Settled::Absorb { into, older } => Settler::Absorb { into, older },
-                        Settled::Start { review, job, request } => {
+                        SettleOutcome::Clear => Settler::Clear { ticket },
+                        SettleOutcome::Hold => Settler::Idle,
+                        SettleOutcome::Wait(opens) => Settler::Wait { opens, ticket },
+                        SettleOutcome::Absorb { into, older } => Settler::Absorb { into, older },
+                        SettleOutcome::Start { review, job, request } => {
                             Settler::Start { review, job, then: table.now, ticket, pr: true, request }
                         }
-                        Settled::Refuse { newest, others } => {
+                        SettleOutcome::Refuse { newest, others } => {
                             Settler::Conclude { newest, others, ticket, as_read: true }
                         }
                     },
@@ -198,10 +203,10 @@ impl World {
                 self.write(does("settling absorbs,"), state, written, next, [&idle, &idle, &idle]);
             }
             Settler::Start { review, job, then, ticket, pr, request } => {
-                let new = New { review, job, then, request, fresh: ticket && pr };
+                let new = NewJob { review, job, then, request, fresh: ticket && pr };
                 let written = table::start(state, &new, &mut self.rules)?;
                 self.write(
-                    Step::of("settling starts job", usize::from(job)),
+                    Step::new("settling starts job", usize::from(job)),
                     state,
                     written,
                     next,
@@ -240,25 +245,25 @@ impl World {
     }
 
     /// Jobs advance and end. Their writer retries until the write succeeds.
-    fn jobs(&mut self, state: &State, next: &mut Next) {
+    fn jobs(&mut self, state: &State, next: &mut NextStates) {
         for job in JOBS {
             let work = state.table.jobs[slot(job)];
             let mut ends = |name, work: Work| {
                 let ended = table::end(state, job, work, &mut self.rules, &self.setting);
-                next.push((Step::of(name, usize::from(job)), ended));
+                next.push((Step::new(name, usize::from(job)), ended));
             };
             match work {
                 Work::Pending if job == NEXT_JOB => {
                     ends("ends before it began: job", Work::NeverBegan);
-                    self.goes_on_alone(state, next);
+                    self.defer_reviews_to_next_job(state, next);
                 }
                 Work::Pending => {
                     ends("ends before it began: job", Work::NeverBegan);
-                    let covers = self.rules.covered(job, &state.table.reviews());
+                    let covers = self.rules.covered_reviews(job, &state.table.reviews());
                     let mut admitted = table::conclude_covered(state, covers, job);
                     admitted.table.jobs[slot(job)] = Work::Running;
                     admitted.table.covers[usize::from(job)] = covers;
-                    next.push((Step::of("is told what it covers: job", usize::from(job)), admitted));
+                    next.push((Step::new("is told what it covers: job", usize::from(job)), admitted));
                 }
                 Work::Running => {
                     ends("completes: job", Work::Completed);
@@ -273,78 +278,79 @@ impl World {
     }
 
     /// The next job marks each review that it lacks as waiting. After a death it resumes with the remaining ones.
-    fn goes_on_alone(&mut self, state: &State, next: &mut Next) {
-        let owed = state.table.undone.map_or(0, |undone| self.rules.owed(undone, &state.table.reviews()));
+    fn defer_reviews_to_next_job(&mut self, state: &State, next: &mut NextStates) {
+        let owed =
+            state.table.failed_job.map_or(0, |undone| self.rules.unanswered_reviews(undone, &state.table.reviews()));
         if owed == 0 {
             let mut alone = *state;
             alone.table.jobs[slot(NEXT_JOB)] = Work::Running;
-            next.push((Step::of("goes on alone: job", usize::from(NEXT_JOB)), alone));
+            next.push((Step::new("goes on alone: job", usize::from(NEXT_JOB)), alone));
             return;
         }
-        for review in 0..MOST {
+        for review in 0..MAX_REVIEWS {
             if owed & 1 << review != 0 {
                 let waits = u8::try_from(review).ok().and_then(|id| table::wait_for_next(state, id));
-                next.extend(waits.map(|waits| (Step::of("waits for the next job: review", review), waits)));
+                next.extend(waits.map(|waits| (Step::new("waits for the next job: review", review), waits)));
             }
         }
     }
 
-    fn surroundings(&mut self, state: &State, next: &mut Next) {
+    fn environment(&mut self, state: &State, next: &mut NextStates) {
         let table = &state.table;
         let none_yet = table.ticket.active.is_none() && table.jobs[slot(NEXT_JOB)] == Work::None;
-        if self.setting.alone && none_yet && table.undone.is_some() {
+        if self.setting.next_job_without_reviews && none_yet && table.failed_job.is_some() {
             let begun = table::next_job(state, &mut self.rules);
-            next.extend(begun.map(|begun| (Step::of("the next begins: job", usize::from(NEXT_JOB)), begun)));
+            next.extend(begun.map(|begun| (Step::new("the next begins: job", usize::from(NEXT_JOB)), begun)));
         }
         if state.table.now < self.setting.hours {
             let mut later = *state;
             later.table.now += 1;
-            next.push((Step::of("an hour passes", 0), later));
+            next.push((Step::new("an hour passes", 0), later));
         }
-        if state.left.closes > 0 {
+        if state.remaining.closes > 0 {
             let mut news = *state;
-            news.left.closes -= 1;
+            news.remaining.closes -= 1;
             news.table.closed = !news.table.closed;
-            news.pull_request_written();
-            next.push((Step::of("closed", usize::from(news.table.closed)), news));
+            news.mark_pull_request_reads_stale();
+            next.push((Step::new("closed", usize::from(news.table.closed)), news));
         }
         if state.table.closed && state.table.ticket.deferred.is_some_and(|opens| opens > state.table.now) {
             let sooner = table::change_ticket(state, Change::Wait(state.table.now), true, &mut self.rules);
-            next.extend(sooner.map(|sooner| (Step::of("what waits is looked at sooner", 0), sooner)));
+            next.extend(sooner.map(|sooner| (Step::new("what waits is looked at sooner", 0), sooner)));
         }
-        if state.left.holds > 0 {
+        if state.remaining.holds > 0 {
             let mut held = *state;
-            held.left.holds -= 1;
+            held.remaining.holds -= 1;
             held.table.held = !held.table.held;
-            next.push((Step::of("held", usize::from(held.table.held)), held));
+            next.push((Step::new("held", usize::from(held.table.held)), held));
         }
     }
 
     /// The invariant of one review once no work is left.
-    fn wrong_at_rest(&mut self, state: &State, review: usize) -> Result<(), String> {
+    fn check_idle_review(&mut self, state: &State, review: usize) -> Result<(), String> {
         let table = &state.table;
         let entry = table.ledger[review];
         let id = u8::try_from(review).unwrap_or(0);
-        let alone = self.setting.alone;
+        let alone = self.setting.next_job_without_reviews;
         let failed = |job: u8| alone && table.jobs[slot(job)] == Work::Failed;
         // The ledger entry names the first job of the review.
         let had = entry.job.is_some_and(failed);
-        let fine = match (table.reviews[review], self.rules.known(id, &table.reviews())) {
-            (Stored::Refused, _) if had => true,
-            (Stored::Absent | Stored::Refused, _) => {
+        let fine = match (table.reviews[review], self.rules.stored_review(id, &table.reviews())) {
+            (StoredState::Refused, _) if had => true,
+            (StoredState::Absent | StoredState::Refused, _) => {
                 // A user's request is refused only for a closed pull request.
                 let may_be = self.setting.requests & 1 << review == 0 || self.setting.closes > 0;
                 may_be && entry.answer == Answer::Refused && entry.job.is_none()
             }
-            (Stored::Started | Stored::Absorbed(_), Some(Known::Started(job))) => {
+            (StoredState::Started | StoredState::Absorbed(_), Some(StoredReview::Started(job))) => {
                 let cut_short = table.covers[usize::from(job)] == 0 && table.jobs[slot(job)] == Work::NeverBegan;
                 let named = (entry.job == Some(job) || had) && entry.answer != Answer::Refused;
                 // The next job gets the reviews of a failed job while that is the ticket's last.
-                let told = !failed(job) || table.undone == Some(job);
+                let told = !failed(job) || table.failed_job == Some(job);
                 let covers = |covered: u8| members(covered).any(|covered| covered == review);
                 cut_short || named && told && covers(table.covers[usize::from(job)])
             }
-            (Stored::Deferred | Stored::Absorbed(_), Some(Known::Deferred)) => {
+            (StoredState::Deferred | StoredState::Absorbed(_), Some(StoredReview::Deferred)) => {
                 let is_marked = table.ticket.deferred.is_some() && table.ticket.row.is_some();
                 is_marked && (entry.job.is_none() || had)
             }
@@ -362,14 +368,14 @@ impl explore::World for World {
     }
 
     /// The invariants of every state.
-    fn wrong(&mut self, state: &State) -> Result<(), String> {
+    fn check_invariants(&mut self, state: &State) -> Result<(), String> {
         let table = &state.table;
         let active: Vec<u8> =
             JOBS.into_iter().filter(|job| matches!(table.jobs[slot(*job)], Work::Pending | Work::Running)).collect();
         if active.len() > 1 || active.first() != table.ticket.active.as_ref() {
             return Err(format!("jobs {active:?} are active, and the ticket names {:?}", table.ticket.active));
         }
-        let alone = self.setting.alone;
+        let alone = self.setting.next_job_without_reviews;
         let failed = |at: usize| alone && table.jobs[at] == Work::Failed;
         let both = |one: usize, other: usize| table.covers[one] & table.covers[other] != 0;
         for one in 0..table.covers.len() {
@@ -381,31 +387,31 @@ impl explore::World for World {
         if self.rules.row(table.ticket) != table.ticket.row {
             return Err("the ticket's row is not what it should be".into());
         }
-        let busy = state.hooks.iter().any(|hook| *hook != Hook::Idle)
+        let busy = state.hooks.iter().any(|hook| *hook != DeliveryProcess::Idle)
             || state.settlers.iter().any(|settler| *settler != Settler::Idle)
             || !active.is_empty()
             || table.ticket.row.is_some_and(|row| row <= table.now)
             || table.now < self.setting.hours;
-        let told = (0..self.setting.reviews).all(|review| state.left.told & 1 << review != 0);
+        let told = (0..self.setting.reviews).all(|review| state.remaining.answered & 1 << review != 0);
         if busy || !told {
             return Ok(());
         }
-        (0..self.setting.reviews).try_for_each(|review| self.wrong_at_rest(state, review))
+        (0..self.setting.reviews).try_for_each(|review| self.check_idle_review(state, review))
     }
 
-    fn next(&mut self, state: &State) -> Result<Next, String> {
+    fn next(&mut self, state: &State) -> Result<NextStates, String> {
         let mut next = Vec::new();
-        for hook in 0..=MOST {
-            let review = if hook == MOST { 0 } else { hook };
-            if review < self.setting.reviews && (hook != MOST || self.setting.twice_at_once) {
-                self.hook(state, hook, review, &mut next)?;
+        for hook in 0..=MAX_REVIEWS {
+            let review = if hook == MAX_REVIEWS { 0 } else { hook };
+            if review < self.setting.reviews && (hook != MAX_REVIEWS || self.setting.concurrent_delivery) {
+                self.delivery(state, hook, review, &mut next)?;
             }
         }
         for settler in 0..self.setting.settlers {
             self.settler(state, settler, &mut next)?;
         }
         self.jobs(state, &mut next);
-        self.surroundings(state, &mut next);
+        self.environment(state, &mut next);
         Ok(next)
     }
 }

@@ -2,12 +2,12 @@
 //! write. `Err`: the write would break an invariant.
 
 use super::Setting;
-use super::facts::{Change, Rules};
-use super::state::{Answer, Entry, Hour, Last, NEXT_JOB, State, Stored, Work, slot};
+use super::rules::{Change, Rules};
+use super::state::{Answer, Entry, Hour, Last, NEXT_JOB, State, StoredState, Work, slot};
 
 type Write = Result<Option<State>, String>;
 
-pub(super) struct New {
+pub(super) struct NewJob {
     pub(super) review: u8,
     pub(super) job: u8,
     pub(super) then: Hour,
@@ -16,34 +16,34 @@ pub(super) struct New {
     pub(super) fresh: bool,
 }
 
-/// `trigger_review` with a ledger entry.
-pub(super) fn trigger(state: &State, new: &New, rules: &mut Rules) -> Write {
+/// `create_review_job` with a ledger entry.
+pub(super) fn trigger(state: &State, new: &NewJob, rules: &mut Rules) -> Write {
     let at = usize::from(new.review);
-    let over = matches!(state.table.reviews[at], Stored::Absent | Stored::Refused);
+    let over = matches!(state.table.reviews[at], StoredState::Absent | StoredState::Refused);
     if !(new.fresh && over && !is_final(state, at) && state.table.jobs[slot(new.job)] == Work::None) {
         return Ok(None);
     }
     if state.table.ticket.deferred.is_some() {
         return Err(format!("the job of r{at} passes reviews that wait"));
     }
-    let mut next = begin(state, new, Change::Direct(new.job, new.then), rules)?;
-    next.enters(at, Entry { answer: Answer::Accepted, job: Some(new.job) });
+    let mut next = create_job(state, new, Change::StartNew(new.job, new.then), rules)?;
+    next.store_ledger_entry(at, Entry { answer: Answer::Accepted, job: Some(new.job) });
     Ok(Some(next))
 }
 
-/// `trigger_review` of a waiting review.
-pub(super) fn start(state: &State, new: &New, rules: &mut Rules) -> Write {
-    if !(new.fresh && state.table.reviews[usize::from(new.review)] == Stored::Deferred) {
+/// `create_review_job` of a waiting review.
+pub(super) fn start(state: &State, new: &NewJob, rules: &mut Rules) -> Write {
+    if !(new.fresh && state.table.reviews[usize::from(new.review)] == StoredState::Deferred) {
         return Ok(None);
     }
     if state.table.jobs[slot(new.job)] != Work::None {
         // This start would be refused forever.
         return Err(format!("r{} waits for a job that was made before", new.review));
     }
-    begin(state, new, Change::Settled(new.job, new.then), rules).map(Some)
+    create_job(state, new, Change::StartWaiting(new.job, new.then), rules).map(Some)
 }
 
-fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<State, String> {
+fn create_job(state: &State, new: &NewJob, change: Change, rules: &mut Rules) -> Result<State, String> {
     let mut next = *state;
     let table = &mut next.table;
     let at = slot(new.job);
@@ -51,23 +51,23 @@ fn begin(state: &State, new: &New, change: Change, rules: &mut Rules) -> Result<
     if table.jobs.iter().any(active) {
         return Err(format!("job {at} begins while another is active"));
     }
-    for (other, work) in table.jobs.iter().take(table.begun.len()).enumerate() {
+    for (other, work) in table.jobs.iter().take(table.started_at.len()).enumerate() {
         let counts = !matches!(work, Work::None | Work::NeverBegan);
-        if counts && !new.request && new.then < table.begun[other] + 1 {
+        if counts && !new.request && new.then < table.started_at[other] + 1 {
             return Err(format!("jobs {other} and {at} begin within an hour"));
         }
     }
-    let (ticket, revised) = rules.change(change, table.ticket, table.revised);
-    (table.ticket, table.revised) = (ticket, revised);
-    table.reviews[usize::from(new.review)] = Stored::Started;
+    let (ticket, revised) = rules.change(change, table.ticket, table.last_revision);
+    (table.ticket, table.last_revision) = (ticket, revised);
+    table.reviews[usize::from(new.review)] = StoredState::Started;
     table.jobs[at] = Work::Pending;
-    table.begun[at] = new.then;
-    next.ticket_written();
-    next.pull_request_written();
+    table.started_at[at] = new.then;
+    next.mark_ticket_reads_stale();
+    next.mark_pull_request_reads_stale();
     Ok(next)
 }
 
-pub(super) struct Waits {
+pub(super) struct NewWaitingReview {
     pub(super) review: u8,
     pub(super) answer: Answer,
     /// The active job that the review waits for.
@@ -77,10 +77,10 @@ pub(super) struct Waits {
     pub(super) fresh: bool,
 }
 
-/// `wait_for_job` during an active job, otherwise `remember_review`; one write with ledger entry and mark.
-pub(super) fn remember(state: &State, waits: &Waits, rules: &mut Rules) -> Option<State> {
+/// `wait_for_job` during an active job, otherwise `create_deferred_review`; one write with ledger entry and mark.
+pub(super) fn remember(state: &State, waits: &NewWaitingReview, rules: &mut Rules) -> Option<State> {
     let at = usize::from(waits.review);
-    let fresh = matches!(state.table.reviews[at], Stored::Absent | Stored::Refused);
+    let fresh = matches!(state.table.reviews[at], StoredState::Absent | StoredState::Refused);
     if !fresh || is_final(state, at) {
         return None;
     }
@@ -88,9 +88,9 @@ pub(super) fn remember(state: &State, waits: &Waits, rules: &mut Rules) -> Optio
         Some(job) => mark_for_job(state, job, waits.opens)?,
         None => mark(state, waits.opens, waits.fresh, rules)?,
     };
-    next.table.reviews[at] = Stored::Deferred;
-    next.has_a_new_version(waits.review);
-    next.enters(at, Entry { answer: waits.answer, job: None });
+    next.table.reviews[at] = StoredState::Deferred;
+    next.mark_review_reads_stale(waits.review);
+    next.store_ledger_entry(at, Entry { answer: waits.answer, job: None });
     Some(next)
 }
 
@@ -101,7 +101,7 @@ fn mark_for_job(state: &State, job: u8, opens: Hour) -> Option<State> {
         return None;
     }
     next.table.ticket.deferred.get_or_insert(opens);
-    next.ticket_written();
+    next.mark_ticket_reads_stale();
     Some(next)
 }
 
@@ -116,8 +116,8 @@ pub(super) fn change_ticket(state: &State, change: Change, fresh: bool, rules: &
         return None;
     }
     let mut next = *state;
-    next.table.ticket = rules.change(change, next.table.ticket, next.table.revised).0;
-    next.ticket_written();
+    next.table.ticket = rules.change(change, next.table.ticket, next.table.last_revision).0;
+    next.mark_ticket_reads_stale();
     Some(next)
 }
 
@@ -131,7 +131,7 @@ pub(super) fn record(state: &State, review: u8, answer: Answer) -> Option<State>
         return None;
     }
     let mut next = *state;
-    next.enters(at, Entry { answer, job: None });
+    next.store_ledger_entry(at, Entry { answer, job: None });
     Some(next)
 }
 
@@ -162,27 +162,27 @@ pub(super) fn conclude_covered(state: &State, reviews: u8, job: u8) -> State {
 
 /// `absorb_reviews`.
 pub(super) fn absorb(state: &State, into: u8, older: u8) -> Option<State> {
-    let waits = |at: usize| state.table.reviews[at] == Stored::Deferred;
+    let waits = |at: usize| state.table.reviews[at] == StoredState::Deferred;
     if !waits(usize::from(into)) || !members(older).all(waits) {
         return None;
     }
     let mut next = *state;
     for at in members(older) {
-        next.table.reviews[at] = Stored::Absorbed(into);
+        next.table.reviews[at] = StoredState::Absorbed(into);
     }
-    next.has_a_new_version(into);
+    next.mark_review_reads_stale(into);
     Some(next)
 }
 
-/// `refuse_with`: only while the newest review waits and has absorbed no more.
+/// `refuse_absorbed_reviews`: only while the newest review waits and has absorbed no more.
 pub(super) fn refuse_others(state: &State, newest: u8, others: u8, as_read: bool) -> Option<State> {
-    let may = |at: usize| matches!(state.table.reviews[at], Stored::Deferred | Stored::Absorbed(_));
-    if !as_read || state.table.reviews[usize::from(newest)] != Stored::Deferred || !members(others).all(may) {
+    let may = |at: usize| matches!(state.table.reviews[at], StoredState::Deferred | StoredState::Absorbed(_));
+    if !as_read || state.table.reviews[usize::from(newest)] != StoredState::Deferred || !members(others).all(may) {
         return None;
     }
     let mut next = *state;
     for at in members(others) {
-        next.table.reviews[at] = Stored::Refused;
+        next.table.reviews[at] = StoredState::Refused;
     }
     Some(next)
 }
@@ -191,10 +191,10 @@ pub(super) fn refuse_others(state: &State, newest: u8, others: u8, as_read: bool
 pub(super) fn refuse_newest(state: &State, newest: u8, as_read: bool) -> Option<State> {
     let mut next = *state;
     let review = &mut next.table.reviews[usize::from(newest)];
-    if !as_read || *review != Stored::Deferred {
+    if !as_read || *review != StoredState::Deferred {
         return None;
     }
-    *review = Stored::Refused;
+    *review = StoredState::Refused;
     Some(next)
 }
 
@@ -208,13 +208,13 @@ pub(super) fn next_job(state: &State, rules: &mut Rules) -> Option<State> {
 /// `wait_for_job`: over the review's previous job, while the ticket's active job lacks the review.
 pub(super) fn wait_for_next(state: &State, review: u8) -> Option<State> {
     let at = usize::from(review);
-    if state.table.reviews[at] != Stored::Started {
+    if state.table.reviews[at] != StoredState::Started {
         return None;
     }
     let mut next = mark_for_job(state, NEXT_JOB, state.table.now)?;
-    next.table.reviews[at] = Stored::Deferred;
-    next.table.had |= 1 << review;
-    next.has_a_new_version(review);
+    next.table.reviews[at] = StoredState::Deferred;
+    next.table.requeued_reviews |= 1 << review;
+    next.mark_review_reads_stale(review);
     Some(next)
 }
 
@@ -222,18 +222,18 @@ pub(super) fn wait_for_next(state: &State, review: u8) -> Option<State> {
 pub(super) fn end(state: &State, job: u8, work: Work, rules: &mut Rules, setting: &Setting) -> State {
     let mut next = *state;
     let change = Change::End(job, work, next.table.now);
-    let (ticket, revised) = rules.change(change, next.table.ticket, next.table.revised);
-    (next.table.ticket, next.table.revised) = (ticket, revised);
+    let (ticket, revised) = rules.change(change, next.table.ticket, next.table.last_revision);
+    (next.table.ticket, next.table.last_revision) = (ticket, revised);
     next.table.jobs[slot(job)] = work;
-    if setting.alone {
-        match rules.last(job, work) {
-            Some(Last::Completed) => next.table.undone = None,
-            Some(Last::Failed) => next.table.undone = Some(job),
+    if setting.next_job_without_reviews {
+        match rules.last_outcome(job, work) {
+            Some(Last::Completed) => next.table.failed_job = None,
+            Some(Last::Failed) => next.table.failed_job = Some(job),
             None => {}
         }
     }
-    next.ticket_written();
-    next.pull_request_written();
+    next.mark_ticket_reads_stale();
+    next.mark_pull_request_reads_stale();
     next
 }
 

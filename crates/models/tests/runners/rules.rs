@@ -1,11 +1,11 @@
 //! Calls the domain's functions for the items of a state and caches every answer. Items have no revision.
 
 use super::Setting;
-use super::state::Wish;
+use super::state::UserRequest;
 use crate::explore::Fast;
-use crate::fixtures::{self, TRIGGER, finish_id, job_id, planned, result, runner, settings, ticket_in};
+use crate::fixtures::{self, TRIGGER, finish_id, job_id, plan_ticket_job, result, runner, settings, ticket_in};
+pub(super) use crate::items::ItemVersion;
 use crate::items::Items;
-pub(super) use crate::items::Value;
 use pullyard_domain::due;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{ClaimId, InstanceId, JobId, RunnerId};
@@ -34,9 +34,9 @@ pub(super) enum Change {
         runner: u8,
         claim: u8,
         attempt: u8,
-        to: To,
+        to: TargetPhase,
         /// The number of inputs that the agent has read; only for `To::Syncing`.
-        told: u8,
+        inputs_read: u8,
     },
     Finish {
         runner: u8,
@@ -53,14 +53,14 @@ pub(super) enum Change {
         read: u8,
     },
     /// The sweeper removes the job from its runner.
-    Lose {
+    LoseRunner {
         runner: u8,
-        seen: Value,
-        loss: Lost,
+        seen: ItemVersion,
+        loss: LossKind,
     },
     /// The sweeper handles a due job.
-    Due,
-    Person(Wish),
+    SweepDueJob,
+    User(UserRequest),
 }
 
 impl Change {
@@ -71,14 +71,14 @@ impl Change {
             | Self::Progress { runner, .. }
             | Self::Finish { runner, .. }
             | Self::Yield { runner, .. } => Some(runner.into()),
-            Self::Lose { .. } | Self::Due | Self::Person(_) => None,
+            Self::LoseRunner { .. } | Self::SweepDueJob | Self::User(_) => None,
         }
     }
 }
 
 /// The target phase of a runner's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum To {
+pub(super) enum TargetPhase {
     Preparing,
     Executing,
     Syncing,
@@ -86,7 +86,7 @@ pub(super) enum To {
 
 /// The variants of [`LossReason`] in this model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Lost {
+pub(super) enum LossKind {
     Silent,
     NoProcess,
 }
@@ -94,30 +94,30 @@ pub(super) enum Lost {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The job changes to this version.
-    Becomes(Value),
+    Changed(ItemVersion),
     /// The change has happened.
-    Already,
+    AlreadyDone,
     /// The runner does not hold the job.
     LeaseLost,
     /// The runner must stop.
-    Unwanted,
+    StopRequested,
     /// The job has an input that its agent has not read.
     NewerInput,
-    Nothing,
+    NoChange,
 }
 
 /// The sweeper's decision about a runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judged {
+pub(super) enum RunnerDecision {
     Nothing,
-    TakeOffline(Value),
-    Lose(Lost, [bool; 2]),
+    TakeOffline(ItemVersion),
+    Lose(LossKind, [bool; 2]),
 }
 
 /// A write of a runner's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Spoken {
-    Heard { runs: Option<u8>, then: u8 },
+enum RunnerWrite {
+    Heartbeat { runs: Option<u8>, then: u8 },
     WithSlot,
     WithoutSlot,
     Offline,
@@ -129,14 +129,14 @@ pub(super) struct Rules {
     jobs: Items<Job>,
     tickets: Items<Ticket>,
     runners: Items<Runner>,
-    changes: Fast<(Change, Value, u8), Outcome>,
-    ends: Fast<(Value, Value), Value>,
-    judged: Fast<(Value, u8), Judged>,
-    runners_after: Fast<(Spoken, Value, Value), Value>,
+    change_cache: Fast<(Change, ItemVersion, u8), Outcome>,
+    ended_ticket_cache: Fast<(ItemVersion, ItemVersion), ItemVersion>,
+    decision_cache: Fast<(ItemVersion, u8), RunnerDecision>,
+    runner_write_cache: Fast<(RunnerWrite, ItemVersion, ItemVersion), ItemVersion>,
     /// Computed once, because each id is a hash.
     job_ids: [JobId; 2],
     runner_ids: [RunnerId; 2],
-    settled: Fast<Value, Option<Value>>,
+    settle_cache: Fast<ItemVersion, Option<ItemVersion>>,
 }
 
 fn runner_name(at: u8) -> &'static str {
@@ -153,7 +153,7 @@ fn instance() -> InstanceId {
 
 impl Rules {
     pub(super) fn new(setting: Setting) -> Self {
-        let offline = if setting.goes_back { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
+        let offline = if setting.requeues { OfflinePolicy::Requeue } else { OfflinePolicy::Fail };
         // Expires together with the other limits of hours.
         let limits = Limits { requeues: 1, input_secs: 3 * 3_600, ..Limits::default() };
         Self {
@@ -162,13 +162,13 @@ impl Rules {
             jobs: Items::new(),
             tickets: Items::new(),
             runners: Items::new(),
-            changes: Fast::default(),
-            ends: Fast::default(),
-            judged: Fast::default(),
-            runners_after: Fast::default(),
+            change_cache: Fast::default(),
+            ended_ticket_cache: Fast::default(),
+            decision_cache: Fast::default(),
+            runner_write_cache: Fast::default(),
             job_ids: ["j0", "j1"].map(job_id),
             runner_ids: [0, 1].map(|at| RunnerId::for_registration("t1", runner_name(at))),
-            settled: Fast::default(),
+            settle_cache: Fast::default(),
         }
     }
 
@@ -177,62 +177,64 @@ impl Rules {
     }
 
     /// The time on the sweepers' clock.
-    fn swept_at(&self, moment: u8) -> Timestamp {
-        let (now, apart) = (self.setting.moments.time(moment), Duration::from_secs(self.setting.ahead.unsigned_abs()));
-        if self.setting.ahead < 0 { now.minus(apart) } else { now.plus(apart) }
+    fn sweeper_time(&self, moment: u8) -> Timestamp {
+        let (now, apart) =
+            (self.setting.moments.time(moment), Duration::from_secs(self.setting.clock_skew_secs.unsigned_abs()));
+        if self.setting.clock_skew_secs < 0 { now.minus(apart) } else { now.plus(apart) }
     }
 
-    pub(super) fn made(&mut self, job: u8) -> (Value, Value) {
-        let (job, ticket) = planned(&self.settings, self.id(job), &ticket_in(TRIGGER), self.setting.moments.time(0));
+    pub(super) fn first_job(&mut self, job: u8) -> (ItemVersion, ItemVersion) {
+        let (job, ticket) =
+            plan_ticket_job(&self.settings, self.id(job), &ticket_in(TRIGGER), self.setting.moments.time(0));
         (self.jobs.number(job), self.tickets.number(ticket))
     }
 
-    pub(super) fn registered(&mut self, at: u8) -> Value {
+    pub(super) fn new_runner(&mut self, at: u8) -> ItemVersion {
         let mut runner = runner(runner_name(at));
         runner.max = 1;
         runner.heard = true;
         self.runners.number(runner)
     }
 
-    pub(super) fn job(&self, value: Value) -> &Job {
+    pub(super) fn job(&self, value: ItemVersion) -> &Job {
         self.jobs.get(value)
     }
 
-    pub(super) fn ticket(&self, value: Value) -> &Ticket {
+    pub(super) fn ticket(&self, value: ItemVersion) -> &Ticket {
         self.tickets.get(value)
     }
 
-    pub(super) fn runner(&self, value: Value) -> &Runner {
+    pub(super) fn runner(&self, value: ItemVersion) -> &Runner {
         self.runners.get(value)
     }
 
     /// The job after this change, decided at the moment `then`.
-    pub(super) fn change(&mut self, change: Change, job: Value, then: u8) -> Outcome {
+    pub(super) fn change(&mut self, change: Change, job: ItemVersion, then: u8) -> Outcome {
         let key = (change, job, then);
-        if let Some(known) = self.changes.get(&key) {
+        if let Some(known) = self.change_cache.get(&key) {
             return *known;
         }
         let now = match change {
-            Change::Lose { .. } | Change::Due => self.swept_at(then),
+            Change::LoseRunner { .. } | Change::SweepDueJob => self.sweeper_time(then),
             _ => self.setting.moments.time(then),
         };
-        let changed = self.ask(change, self.jobs.get(job), now);
+        let changed = self.apply_change(change, self.jobs.get(job), now);
         let outcome = match changed {
             Ok(Some(mut job)) => {
                 (job.rev, job.tries, job.not_before) = (0, 0, None);
-                Outcome::Becomes(self.jobs.number(job))
+                Outcome::Changed(self.jobs.number(job))
             }
-            Ok(None) | Err(TransitionRefusal::WrongStatus(_) | TransitionRefusal::NotBefore(_)) => Outcome::Nothing,
-            Err(TransitionRefusal::AlreadyDone) => Outcome::Already,
+            Ok(None) | Err(TransitionRefusal::WrongStatus(_) | TransitionRefusal::NotBefore(_)) => Outcome::NoChange,
+            Err(TransitionRefusal::AlreadyDone) => Outcome::AlreadyDone,
             Err(TransitionRefusal::LeaseLost) => Outcome::LeaseLost,
-            Err(TransitionRefusal::StopRequested) => Outcome::Unwanted,
+            Err(TransitionRefusal::StopRequested) => Outcome::StopRequested,
             Err(TransitionRefusal::NewerInput | TransitionRefusal::TooManyInputs) => Outcome::NewerInput,
         };
-        self.changes.insert(key, outcome);
+        self.change_cache.insert(key, outcome);
         outcome
     }
 
-    fn ask(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
+    fn apply_change(&self, change: Change, job: &Job, now: Timestamp) -> Result<Option<Job>, TransitionRefusal> {
         match change {
             Change::Claim { runner, claim } => {
                 if !is_claimable(job, &job.class, &self.runner_ids[usize::from(runner)], now) {
@@ -247,14 +249,14 @@ impl Rules {
                 };
                 job.claim(&claim, now).map(Some)
             }
-            Change::Progress { runner, claim, attempt, to: To::Syncing, told } => {
+            Change::Progress { runner, claim, attempt, to: TargetPhase::Syncing, inputs_read: told } => {
                 job.begin_push(&fence(job, runner, claim, attempt), told.into(), now).map(Some)
             }
-            Change::Progress { runner, claim, attempt, to, told: _ } => {
+            Change::Progress { runner, claim, attempt, to, inputs_read: _ } => {
                 let to = match to {
-                    To::Preparing => JobStatus::Preparing,
-                    To::Executing => JobStatus::Executing,
-                    To::Syncing => JobStatus::Syncing,
+                    TargetPhase::Preparing => JobStatus::Preparing,
+                    TargetPhase::Executing => JobStatus::Executing,
+                    TargetPhase::Syncing => JobStatus::Syncing,
                 };
                 job.advance(&fence(job, runner, claim, attempt), to, now).map(Some)
             }
@@ -275,15 +277,15 @@ impl Rules {
                 let id = finish_id(&format!("{}-{claim}", runner_name(runner)));
                 job.finish(&fence, &id, end, now).map(Some)
             }
-            Change::Lose { runner: _, seen, loss } => {
+            Change::LoseRunner { runner: _, seen, loss } => {
                 let runner = self.runners.get(seen);
                 let loss = match loss {
-                    Lost::Silent => LossReason::Silent,
-                    Lost::NoProcess => LossReason::NoProcess,
+                    LossKind::Silent => LossReason::Silent,
+                    LossKind::NoProcess => LossReason::NoProcess,
                 };
                 take(job, now, step_after_runner_loss(job, loss.failure(runner, now), now))
             }
-            Change::Due => {
+            Change::SweepDueJob => {
                 let why = "no runner is online";
                 match next_waiting_step(job, self.settings.compute, why, now) {
                     WaitingStep::Fail(failure) => job.fail(failure, now).map(Some),
@@ -292,145 +294,157 @@ impl Rules {
                 }
             }
             Change::Yield { runner, claim, attempt, asks, read } => {
-                let rest = if asks { fixtures::asks() } else { Suspension::Pause };
+                let rest = if asks { fixtures::question() } else { Suspension::Pause };
                 let id = finish_id(&format!("{}-{claim}-{asks}", runner_name(runner)));
-                let yielded = SuspendReport { id, ..fixtures::yielded(rest, read.into()) };
+                let yielded = SuspendReport { id, ..fixtures::new_yield(rest, read.into()) };
                 job.suspend(&fence(job, runner, claim, attempt), &yielded, now).map(Some)
             }
-            Change::Person(Wish::Cancel) => job.cancel(Cancel::new("ann", None, now), now).map(Some),
-            Change::Person(Wish::Pause) => job.pause(Pause::new("ann", now), now).map(Some),
-            Change::Person(Wish::Continue) => job.resume(now).map(Some),
-            Change::Person(Wish::Say(_)) => job.resume_with_input(now).map(Some),
+            Change::User(UserRequest::Cancel) => job.cancel(Cancel::new("ann", None, now), now).map(Some),
+            Change::User(UserRequest::Pause) => job.pause(Pause::new("ann", now), now).map(Some),
+            Change::User(UserRequest::Continue) => job.resume(now).map(Some),
+            Change::User(UserRequest::Input(_)) => job.resume_with_input(now).map(Some),
         }
     }
 
-    pub(super) fn ticket_after(&mut self, ended: Value, ticket: Value) -> Value {
-        if let Some(known) = self.ends.get(&(ended, ticket)) {
+    pub(super) fn ticket_after(&mut self, ended: ItemVersion, ticket: ItemVersion) -> ItemVersion {
+        if let Some(known) = self.ended_ticket_cache.get(&(ended, ticket)) {
             return *known;
         }
         let mut after = ticket_after_job(self.jobs.get(ended), self.tickets.get(ticket));
         after.rev = 0;
         let after = self.tickets.number(after);
-        self.ends.insert((ended, ticket), after);
+        self.ended_ticket_cache.insert((ended, ticket), after);
         after
     }
 
     /// The ticket after its job was suspended or resumed.
-    pub(super) fn ticket_while(&mut self, job: Value, ticket: Value) -> Value {
+    pub(super) fn ticket_while(&mut self, job: ItemVersion, ticket: ItemVersion) -> ItemVersion {
         let after = update_waiting_badge(self.jobs.get(job), self.tickets.get(ticket));
         after.map_or(ticket, |after| self.tickets.number(Ticket { rev: 0, ..after }))
     }
 
     /// The ticket after its tool was updated, if an update is pending.
-    pub(super) fn settled(&mut self, ticket: Value) -> Option<Value> {
-        if let Some(known) = self.settled.get(&ticket) {
+    pub(super) fn settle_cached(&mut self, ticket: ItemVersion) -> Option<ItemVersion> {
+        if let Some(known) = self.settle_cache.get(&ticket) {
             return *known;
         }
         let settled = match self.tickets.get(ticket).next_settle_step(&self.settings, self.setting.moments.time(0)) {
             SettleStep::WriteBack(next) => Some(self.tickets.number(Ticket { rev: 0, ..*next })),
             _ => None,
         };
-        self.settled.insert(ticket, settled);
+        self.settle_cache.insert(ticket, settled);
         settled
     }
 
-    pub(super) fn judge(&mut self, runner: Value, then: u8) -> Judged {
-        if let Some(known) = self.judged.get(&(runner, then)) {
+    pub(super) fn decide_runner(&mut self, runner: ItemVersion, then: u8) -> RunnerDecision {
+        if let Some(known) = self.decision_cache.get(&(runner, then)) {
             return *known;
         }
-        let judged = match sweep::next_step(self.runners.get(runner), TokenState::Valid, false, self.swept_at(then)) {
-            sweep::RunnerStep::MarkOffline(offline) => Judged::TakeOffline(self.runners.number(*offline)),
+        let judged = match sweep::next_step(self.runners.get(runner), TokenState::Valid, false, self.sweeper_time(then))
+        {
+            sweep::RunnerStep::MarkOffline(offline) => RunnerDecision::TakeOffline(self.runners.number(*offline)),
             sweep::RunnerStep::EndJobs(loss, jobs) => {
-                let loss = if loss == LossReason::Silent { Lost::Silent } else { Lost::NoProcess };
-                Judged::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == self.id(job))))
+                let loss = if loss == LossReason::Silent { LossKind::Silent } else { LossKind::NoProcess };
+                RunnerDecision::Lose(loss, [0, 1].map(|job| jobs.iter().any(|(held, _)| *held == self.id(job))))
             }
-            _ => Judged::Nothing,
+            _ => RunnerDecision::Nothing,
         };
-        self.judged.insert((runner, then), judged);
+        self.decision_cache.insert((runner, then), judged);
         judged
     }
 
     /// The runner has a slot for exactly this claim of the job.
-    pub(super) fn holds(&self, job: Value, runner: Value) -> bool {
+    pub(super) fn holds_claim(&self, job: ItemVersion, runner: ItemVersion) -> bool {
         let (job, runner) = (self.jobs.get(job), self.runners.get(runner));
         runner.slots.get(&job.id).is_some_and(|slot| slot_holds_job(job, runner, slot))
     }
 
     /// `stored` after a write that was decided from `other`.
-    fn spoken(&mut self, spoken: Spoken, stored: Value, other: Value) -> Value {
+    fn write_runner(&mut self, spoken: RunnerWrite, stored: ItemVersion, other: ItemVersion) -> ItemVersion {
         let key = (spoken, stored, other);
-        if let Some(known) = self.runners_after.get(&key) {
+        if let Some(known) = self.runner_write_cache.get(&key) {
             return *known;
         }
         let mut next = self.runners.get(stored).clone();
         match spoken {
-            Spoken::Heard { runs, then } => {
+            RunnerWrite::Heartbeat { runs, then } => {
                 let active = runs.into_iter().map(|job| self.id(job)).collect();
                 let said = Heartbeat { instance: instance(), active_jobs: active, draining: false, is_sign_off: false };
                 let heard = self.runners.get(other).with_heartbeat(said, self.setting.moments.time(then)).unwrap();
                 // A heartbeat does not write slots or claims.
                 next = Runner { slots: next.slots, claims: next.claims, ..heard };
             }
-            Spoken::WithSlot => {
+            RunnerWrite::WithSlot => {
                 let job = self.jobs.get(other);
                 let ActiveAttempt { claim, started: since, .. } = job.run.clone().unwrap();
                 let (attempt, project) = (job.attempt, job.project.clone());
                 next.slots.insert(job.id.clone(), Slot { attempt, claim: claim.clone(), project, since });
                 next.claims.push(claim);
             }
-            Spoken::WithoutSlot => {
+            RunnerWrite::WithoutSlot => {
                 next.slots.remove(&self.jobs.get(other).id);
             }
-            Spoken::Offline => {
+            RunnerWrite::Offline => {
                 next.status = Presence::Offline;
                 next.epoch = self.runners.get(other).epoch;
             }
         }
         let next = self.runners.number(next);
-        self.runners_after.insert(key, next);
+        self.runner_write_cache.insert(key, next);
         next
     }
 
-    pub(super) fn heard(&mut self, seen: Value, stored: Value, runs: Option<u8>, then: u8) -> Value {
-        self.spoken(Spoken::Heard { runs, then }, stored, seen)
+    pub(super) fn with_heartbeat(
+        &mut self,
+        seen: ItemVersion,
+        stored: ItemVersion,
+        runs: Option<u8>,
+        then: u8,
+    ) -> ItemVersion {
+        self.write_runner(RunnerWrite::Heartbeat { runs, then }, stored, seen)
     }
 
     /// The runner without its slot for this job, if the slot belongs to the same claim as in `seen`.
-    pub(super) fn emptied(&mut self, runner: Value, seen: Value, job: Value) -> Option<Value> {
+    pub(super) fn drop_slot(
+        &mut self,
+        runner: ItemVersion,
+        seen: ItemVersion,
+        job: ItemVersion,
+    ) -> Option<ItemVersion> {
         let id = &self.jobs.get(job).id;
-        let claim = |runner: Value| self.runners.get(runner).slots.get(id).map(|slot| &slot.claim);
+        let claim = |runner: ItemVersion| self.runners.get(runner).slots.get(id).map(|slot| &slot.claim);
         let same = claim(seen) == claim(runner);
-        (same && claim(runner).is_some()).then(|| self.spoken(Spoken::WithoutSlot, runner, job))
+        (same && claim(runner).is_some()).then(|| self.write_runner(RunnerWrite::WithoutSlot, runner, job))
     }
 
-    pub(super) fn with_slot(&mut self, runner: Value, job: Value) -> Value {
-        self.spoken(Spoken::WithSlot, runner, job)
+    pub(super) fn with_slot(&mut self, runner: ItemVersion, job: ItemVersion) -> ItemVersion {
+        self.write_runner(RunnerWrite::WithSlot, runner, job)
     }
 
-    pub(super) fn without_slot(&mut self, runner: Value, job: Value) -> Value {
-        self.spoken(Spoken::WithoutSlot, runner, job)
+    pub(super) fn without_slot(&mut self, runner: ItemVersion, job: ItemVersion) -> ItemVersion {
+        self.write_runner(RunnerWrite::WithoutSlot, runner, job)
     }
 
     /// `stored`, marked offline as decided from `offline`.
-    pub(super) fn offline(&mut self, stored: Value, offline: Value) -> Value {
-        self.spoken(Spoken::Offline, stored, offline)
+    pub(super) fn mark_offline(&mut self, stored: ItemVersion, offline: ItemVersion) -> ItemVersion {
+        self.write_runner(RunnerWrite::Offline, stored, offline)
     }
 
     /// The runner that holds or held the job.
-    pub(super) fn runner_of(&self, job: Value) -> Option<usize> {
+    pub(super) fn runner_of(&self, job: ItemVersion) -> Option<usize> {
         let runner = self.jobs.get(job).run.as_ref()?.runner.clone()?;
         self.runner_ids.iter().position(|id| *id == runner)
     }
 
-    pub(super) fn claim_is(&self, job: Value, runner: u8, claim: u8) -> bool {
+    pub(super) fn is_claimed_by(&self, job: ItemVersion, runner: u8, claim: u8) -> bool {
         self.jobs.get(job).run.as_ref().is_some_and(|run| run.claim == claim_id(runner, claim))
     }
 
-    pub(super) fn had_its_job(&self, stored: Value, runner: u8, claim: u8) -> bool {
+    pub(super) fn claim_was_used(&self, stored: ItemVersion, runner: u8, claim: u8) -> bool {
         self.runners.get(stored).claims.contains(&claim_id(runner, claim))
     }
 
-    pub(super) fn may_claim(&self, stored: Value, runner: u8, claim: u8, then: u8) -> bool {
+    pub(super) fn may_claim(&self, stored: ItemVersion, runner: u8, claim: u8, then: u8) -> bool {
         let runner_now = self.runners.get(stored);
         matches!(
             runner_now.check_claim(&instance(), &claim_id(runner, claim), self.setting.moments.time(then)),
@@ -438,12 +452,12 @@ impl Rules {
         )
     }
 
-    pub(super) fn says_it_runs(&self, runner: Value, job: u8) -> bool {
+    pub(super) fn lists_job(&self, runner: ItemVersion, job: u8) -> bool {
         self.runners.get(runner).active.contains(&self.id(job))
     }
 
     /// A job or ticket with pending work has a row in the index.
-    pub(super) fn has_its_row(&self, job: Value, ticket: Value) -> bool {
+    pub(super) fn has_index_row(&self, job: ItemVersion, ticket: ItemVersion) -> bool {
         let (job, ticket) = (self.jobs.get(job), self.tickets.get(ticket));
         (job.status.is_terminal() || due::job(job).is_some())
             && (!ticket.is_unsynced() || due::ticket(ticket).is_some())

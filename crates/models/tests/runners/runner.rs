@@ -1,21 +1,21 @@
 //! Models a self-hosted runner: it claims, works, pushes, finishes and sends heartbeats.
 
-use super::rules::{Change, Outcome, To, Value};
-use super::state::{Beat, Call, Phase, Read, State, Work};
-use super::table::{self, Claiming, Ending};
-use super::world::{Next, World, small};
+use super::rules::{Change, ItemVersion, Outcome, TargetPhase};
+use super::state::{Call, CallFacts, PendingHeartbeat, Phase, State, Work};
+use super::table::{self, JobEnd, NewClaim};
+use super::world::{NextStates, World, to_u8};
 use crate::explore::Step;
 use pullyard_domain::job::{DesiredState, JobStatus, PUSH_WINDOW};
 
 impl World {
     /// The next step of a runner without a pending call.
-    pub(super) fn runner(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
-        let does = |what| Step::of(what, at);
+    pub(super) fn runner(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
+        let does = |what| Step::new(what, at);
         let Some(work) = state.work[at] else {
-            self.claims(state, at, next);
+            self.claim_job(state, at, next);
             return Ok(());
         };
-        self.hears(state, at, work, next);
+        self.receive_agent_event(state, at, work, next);
         match work.phase {
             Phase::MayPush(since)
                 if self.setting.moments.time(state.now) < self.setting.moments.time(since).plus(PUSH_WINDOW) =>
@@ -24,9 +24,9 @@ impl World {
                 let job = self.rules.job(state.jobs[usize::from(work.job)]);
                 let holds = job.status == JobStatus::Syncing
                     && job.attempt == u32::from(work.attempt)
-                    && self.rules.claim_is(state.jobs[usize::from(work.job)], small(at), state.claims[at]);
+                    && self.rules.is_claimed_by(state.jobs[usize::from(work.job)], to_u8(at), state.claims[at]);
                 // With differing clocks a job may be lost too early; then only git prevents a second push.
-                if !holds && self.setting.ahead == 0 {
+                if !holds && self.setting.clock_skew_secs == 0 {
                     return Err(format!("runner {at} pushes job {}, which it does not hold", work.job));
                 }
                 let branch = &mut pushed.pushed[usize::from(work.job)];
@@ -36,12 +36,12 @@ impl World {
             }
             Phase::MayPush(_) => {
                 let mut stops = *state;
-                stops.work[at] = Some(Work { phase: Phase::Stops, ..work });
+                stops.work[at] = Some(Work { phase: Phase::Stopping, ..work });
                 next.push((does("has no time left to push: runner"), stops));
             }
             _ => {
-                if let Some(change) = change_of(at, state.claims[at], work) {
-                    self.asks(state, at, work, change, next)?;
+                if let Some(change) = next_change(at, state.claims[at], work) {
+                    self.send_call(state, at, work, change, next)?;
                 }
             }
         }
@@ -49,7 +49,7 @@ impl World {
     }
 
     /// The agent has a question, or the runner receives a pause.
-    fn hears(&mut self, state: &State, at: usize, work: Work, next: &mut Next) {
+    fn receive_agent_event(&mut self, state: &State, at: usize, work: Work, next: &mut NextStates) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let held = job.attempt == u32::from(work.attempt) && job.status.is_active();
         // A runner in `Syncing` has no working agent.
@@ -59,46 +59,46 @@ impl World {
         if works && has_agent && state.questions > 0 {
             let mut asks = *state;
             asks.questions -= 1;
-            asks.work[at] = Some(Work { phase: Phase::Asks, ..work });
-            next.push((Step::of("has a question: runner", at), asks));
+            asks.work[at] = Some(Work { phase: Phase::Questioning, ..work });
+            next.push((Step::new("has a question: runner", at), asks));
         }
         if works && held && job.want == DesiredState::Pause {
             let mut pauses = *state;
-            pauses.work[at] = Some(Work { phase: Phase::Pauses, ..work });
-            next.push((Step::of("hears of a pause: runner", at), pauses));
+            pauses.work[at] = Some(Work { phase: Phase::Pausing, ..work });
+            next.push((Step::new("hears of a pause: runner", at), pauses));
         }
     }
 
     /// A runner without work claims a job.
-    fn claims(&mut self, state: &State, at: usize, next: &mut Next) {
+    fn claim_job(&mut self, state: &State, at: usize, next: &mut NextStates) {
         let (stored, claim) = (state.runners[at], state.claims[at]);
-        let does = |what| Step::of(what, at);
-        if let Some(job) = self.claimed(state, at, claim) {
+        let does = |what| Step::new(what, at);
+        if let Some(job) = self.claimed_job(state, at, claim) {
             let claimed = self.rules.job(state.jobs[job]);
             let attempt = u8::try_from(claimed.attempt).unwrap_or(u8::MAX);
             let read = u8::try_from(claimed.inputs).unwrap_or(u8::MAX);
             let mut again = *state;
-            again.work[at] = Some(Work { job: small(job), attempt, phase: Phase::Claimed, read });
+            again.work[at] = Some(Work { job: to_u8(job), attempt, phase: Phase::Claimed, inputs_read: read });
             next.push((does("repeats its claim, and has its job: runner"), again));
             return;
         }
-        if self.rules.had_its_job(stored, small(at), claim) {
+        if self.rules.claim_was_used(stored, to_u8(at), claim) {
             // This claim got its job before; the next claim needs a new id.
             let mut other = *state;
             other.claims[at] += 1;
             next.push((does("hears that its claim is spent: runner"), other));
             return;
         }
-        if !self.may_look(state, at, claim) {
+        if !self.may_claim(state, at, claim) {
             return;
         }
-        self.comes_twice(state, at, Change::Claim { runner: small(at), claim }, None, next);
+        self.double_call(state, at, Change::Claim { runner: to_u8(at), claim }, None, next);
         for job in 0..self.setting.jobs {
-            let change = Change::Claim { runner: small(at), claim };
-            for (seen, fresh) in self.reads(state, job) {
-                if matches!(self.rules.change(change, seen, state.now), Outcome::Becomes(_)) {
+            let change = Change::Claim { runner: to_u8(at), claim };
+            for (seen, fresh) in self.possible_reads(state, job) {
+                if matches!(self.rules.change(change, seen, state.now), Outcome::Changed(_)) {
                     let mut asked = *state;
-                    asked.calls[at] = Call::Claim { job: small(job), seen, then: state.now, fresh };
+                    asked.calls[at] = Call::Claim { job: to_u8(job), seen, then: state.now, fresh };
                     next.push((does("is to get a job: runner"), asked));
                 }
             }
@@ -106,33 +106,46 @@ impl World {
     }
 
     /// The job that this claim got before, if its runner still holds it.
-    pub(super) fn claimed(&self, state: &State, at: usize, claim: u8) -> Option<usize> {
-        let is_it =
-            |value: Value| self.rules.claim_is(value, small(at), claim) && self.rules.holds(value, state.runners[at]);
+    pub(super) fn claimed_job(&self, state: &State, at: usize, claim: u8) -> Option<usize> {
+        let is_it = |value: ItemVersion| {
+            self.rules.is_claimed_by(value, to_u8(at), claim) && self.rules.holds_claim(value, state.runners[at])
+        };
         (0..self.setting.jobs).find(|job| is_it(state.jobs[*job]))
     }
 
-    pub(super) fn may_look(&self, state: &State, at: usize, claim: u8) -> bool {
-        self.rules.may_claim(state.runners[at], small(at), claim, state.now) && state.now < self.setting.moments.later()
+    pub(super) fn may_claim(&self, state: &State, at: usize, claim: u8) -> bool {
+        self.rules.may_claim(state.runners[at], to_u8(at), claim, state.now)
+            && state.now < self.setting.moments.first_without_starts()
     }
 
     /// The versions that a read of this job may return: the current one, and the previous one if reads lag.
-    pub(super) fn reads(&self, state: &State, job: usize) -> impl Iterator<Item = (Value, bool)> + use<> {
-        let (now, before) = (state.jobs[job], state.before[job]);
-        let lags = self.setting.lags && before != now;
+    pub(super) fn possible_reads(
+        &self,
+        state: &State,
+        job: usize,
+    ) -> impl Iterator<Item = (ItemVersion, bool)> + use<> {
+        let (now, before) = (state.jobs[job], state.previous_jobs[job]);
+        let lags = self.setting.stale_reads && before != now;
         [Some((now, true)), lags.then_some((before, false))].into_iter().flatten()
     }
 
     /// Sends a call; its function reads the job and decides.
-    fn asks(&mut self, state: &State, at: usize, work: Work, change: Change, next: &mut Next) -> Result<(), String> {
+    fn send_call(
+        &mut self,
+        state: &State,
+        at: usize,
+        work: Work,
+        change: Change,
+        next: &mut NextStates,
+    ) -> Result<(), String> {
         let job = usize::from(work.job);
         let (ticket, then) = (state.tickets[job], state.now);
-        self.comes_twice(state, at, change, Some(work.job), next);
-        for (seen, fresh) in self.reads(state, job) {
+        self.double_call(state, at, change, Some(work.job), next);
+        for (seen, fresh) in self.possible_reads(state, job) {
             let outcome = self.rules.change(change, seen, then);
             let mut asked = *state;
             let name = match outcome {
-                Outcome::Becomes(_) => {
+                Outcome::Changed(_) => {
                     asked.calls[at] = match change {
                         Change::Finish { .. } => Call::Finish { seen, ticket, then, fresh },
                         Change::Yield { .. } => Call::Yield { seen, ticket, then, fresh },
@@ -142,28 +155,28 @@ impl World {
                 }
                 // A consistent read follows, which the current version covers.
                 _ if !fresh => continue,
-                Outcome::Already if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
+                Outcome::AlreadyDone if matches!(change, Change::Finish { .. } | Change::Yield { .. }) => {
                     drop_work(&mut asked, at);
                     "is told that it has finished: runner"
                 }
-                Outcome::Already => {
-                    self.goes_on(&mut asked, at, work, then);
+                Outcome::AlreadyDone => {
+                    self.advance_phase(&mut asked, at, work, then);
                     "repeats its phase: runner"
                 }
-                Outcome::Unwanted => {
+                Outcome::StopRequested => {
                     let pause = self.rules.job(seen).want == DesiredState::Pause;
-                    let phase = if pause { Phase::Pauses } else { Phase::Stops };
+                    let phase = if pause { Phase::Pausing } else { Phase::Stopping };
                     asked.work[at] = Some(Work { phase, ..work });
                     "is told to stop: runner"
                 }
                 Outcome::NewerInput => {
                     let read = u8::try_from(self.rules.job(seen).inputs).unwrap_or(u8::MAX);
-                    asked.work[at] = Some(Work { phase: Phase::Executing, read, ..work });
+                    asked.work[at] = Some(Work { phase: Phase::Executing, inputs_read: read, ..work });
                     "reads what was said: runner"
                 }
-                Outcome::LeaseLost | Outcome::Nothing => {
+                Outcome::LeaseLost | Outcome::NoChange => {
                     let held = self.rules.job(state.jobs[job]).status.is_active()
-                        && self.rules.claim_is(state.jobs[job], small(at), state.claims[at]);
+                        && self.rules.is_claimed_by(state.jobs[job], to_u8(at), state.claims[at]);
                     if held {
                         return Err(format!("runner {at} is told that it has lost job {job}, which it holds"));
                     }
@@ -171,33 +184,33 @@ impl World {
                     "has lost its job: runner"
                 }
             };
-            next.push((Step::of(name, at), asked));
+            next.push((Step::new(name, at), asked));
         }
         Ok(())
     }
 
     /// The runner's next phase after the answer to a progress call.
-    fn goes_on(&mut self, state: &mut State, at: usize, work: Work, then: u8) {
+    fn advance_phase(&mut self, state: &mut State, at: usize, work: Work, then: u8) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let finds_nothing = job.adopts.is_some() && state.pushed[usize::from(work.job)] == 0;
         let phase = match work.phase {
-            _ if job.want == DesiredState::Cancel => Phase::Stops,
-            Phase::Claimed | Phase::Preparing if job.want == DesiredState::Pause => Phase::Pauses,
+            _ if job.want == DesiredState::Cancel => Phase::Stopping,
+            Phase::Claimed | Phase::Preparing if job.want == DesiredState::Pause => Phase::Pausing,
             Phase::Claimed => Phase::Preparing,
-            Phase::Preparing if finds_nothing => Phase::Stops,
+            Phase::Preparing if finds_nothing => Phase::Stopping,
             Phase::Preparing => Phase::Executing,
             // The answer contains the remaining push time; zero means no push.
             _ if job.push_until.is_some_and(|until| until > self.setting.moments.time(then)) => Phase::MayPush(then),
-            _ => Phase::Stops,
+            _ => Phase::Stopping,
         };
         state.work[at] = Some(Work { phase, ..work });
     }
 
     /// The function of a call writes its decision and answers.
-    pub(super) fn call(&mut self, state: &State, at: usize, next: &mut Next) -> Result<(), String> {
-        let Some((change, read)) = under_way(state, at) else { return Ok(()) };
-        let (written, after) = self.writes(state, change, read)?;
-        let step = Step::of(
+    pub(super) fn write_pending_call(&mut self, state: &State, at: usize, next: &mut NextStates) -> Result<(), String> {
+        let Some((change, read)) = pending_call(state, at) else { return Ok(()) };
+        let (written, after) = self.write_call(state, change, read)?;
+        let step = Step::new(
             match change {
                 Change::Claim { .. } => "gets a job: runner",
                 Change::Progress { .. } => "goes on: runner",
@@ -209,22 +222,22 @@ impl World {
         let Some(mut written) = written else {
             let mut stale = *state;
             stale.calls[at] = Call::None;
-            next.push((step.but(": stale"), stale));
+            next.push((step.with_suffix(": stale"), stale));
             return Ok(());
         };
         written.calls[at] = Call::None;
         if written.faults > 0 {
             let lost = State { faults: written.faults - 1, ..written };
-            next.push((step.but(": answer lost"), lost));
+            next.push((step.with_suffix(": answer lost"), lost));
         }
         match (change, state.work[at]) {
             (Change::Claim { .. }, _) => {
                 let claimed = self.rules.job(after);
                 let attempt = u8::try_from(claimed.attempt).unwrap_or(u8::MAX);
                 let inputs = u8::try_from(claimed.inputs).unwrap_or(u8::MAX);
-                written.work[at] = Some(Work { job: read.job, attempt, phase: Phase::Claimed, read: inputs });
+                written.work[at] = Some(Work { job: read.job, attempt, phase: Phase::Claimed, inputs_read: inputs });
             }
-            (Change::Progress { .. }, Some(work)) => self.goes_on(&mut written, at, work, read.then),
+            (Change::Progress { .. }, Some(work)) => self.advance_phase(&mut written, at, work, read.then),
             _ => drop_work(&mut written, at),
         }
         next.push((step, written));
@@ -232,39 +245,39 @@ impl World {
     }
 
     /// The state after the write of a call, unless its facts were stale, and the job as decided.
-    pub(super) fn writes(
+    pub(super) fn write_call(
         &mut self,
         state: &State,
         change: Change,
-        read: Read,
-    ) -> Result<(Option<State>, Value), String> {
-        let Read { job, seen, ticket, then, fresh } = read;
-        let Outcome::Becomes(after) = self.rules.change(change, seen, then) else {
+        read: CallFacts,
+    ) -> Result<(Option<State>, ItemVersion), String> {
+        let CallFacts { job, seen, ticket, then, fresh } = read;
+        let Outcome::Changed(after) = self.rules.change(change, seen, then) else {
             return Err("a call was decided otherwise".into());
         };
         let written = match change {
             Change::Claim { claim, .. } => {
-                let claim = Claiming { claim, job, after, fresh };
+                let claim = NewClaim { claim, job, after, fresh };
                 table::claim(state, claim, &mut self.rules, &self.setting)?
             }
             Change::Progress { .. } => table::update_job(state, job, after, fresh, &self.setting),
             _ => {
-                let ending = Ending { job, before: seen, after, ticket, fresh, proof: None };
+                let ending = JobEnd { job, before: seen, after, ticket, fresh, proof: None };
                 table::end(state, ending, &mut self.rules, &self.setting)?
             }
         };
         if written.is_some() {
-            self.may_write(state, change, job, after)?;
+            self.check_write(state, change, job, after)?;
         }
         Ok((written, after))
     }
 
     /// Checks the invariants of a runner's write.
-    fn may_write(&self, state: &State, change: Change, job: u8, after: Value) -> Result<(), String> {
+    fn check_write(&self, state: &State, change: Change, job: u8, after: ItemVersion) -> Result<(), String> {
         let stored = state.jobs[usize::from(job)];
         let holds = |runner: u8, claim: u8, attempt: u8| {
             let job = self.rules.job(stored);
-            let is_its = self.rules.claim_is(stored, runner, claim) && job.attempt == u32::from(attempt);
+            let is_its = self.rules.is_claimed_by(stored, runner, claim) && job.attempt == u32::from(attempt);
             is_its && job.status.is_active()
         };
         let held = match change {
@@ -278,7 +291,7 @@ impl World {
         }
         let (pushed, after) = (state.pushed[usize::from(job)], self.rules.job(after));
         match change {
-            Change::Progress { to: To::Syncing, told, .. } if after.inputs != u32::from(told) => {
+            Change::Progress { to: TargetPhase::Syncing, inputs_read: told, .. } if after.inputs != u32::from(told) => {
                 Err(format!("job {job} is pushed without what was said to it"))
             }
             Change::Finish { completed: true, .. } if pushed & 1 << after.attempt == 0 => {
@@ -293,29 +306,29 @@ impl World {
         }
     }
 
-    pub(super) fn heartbeat(&mut self, state: &State, at: usize, next: &mut Next) {
+    pub(super) fn heartbeat(&mut self, state: &State, at: usize, next: &mut NextStates) {
         let stored = state.runners[at];
-        let does = |what| Step::of(what, at);
-        match state.beats[at] {
+        let does = |what| Step::new(what, at);
+        match state.heartbeats[at] {
             None => {
                 let runs = state.work[at].map(|work| work.job);
                 // At most one heartbeat per moment, so that no two have the same time.
                 if self.rules.runner(stored).last_heartbeat < self.setting.moments.time(state.now) {
                     let mut told = *state;
-                    told.beats[at] = Some(Beat { seen: stored, runs, then: state.now });
+                    told.heartbeats[at] = Some(PendingHeartbeat { seen: stored, active_job: runs, then: state.now });
                     next.push((does("is read: the heartbeat of runner"), told));
                 }
             }
-            Some(Beat { seen, runs, then }) => {
+            Some(PendingHeartbeat { seen, active_job: runs, then }) => {
                 let mut told = *state;
-                told.beats[at] = None;
+                told.heartbeats[at] = None;
                 if self.rules.runner(stored).epoch != self.rules.runner(seen).epoch {
                     next.push((does("heartbeat: stale, runner"), told));
                     return;
                 }
-                told.runners[at] = self.rules.heard(seen, stored, runs, then);
+                told.runners[at] = self.rules.with_heartbeat(seen, stored, runs, then);
                 if then == state.now {
-                    told.heard[at] = then;
+                    told.last_heartbeat[at] = then;
                 }
                 next.push((does("is heard: runner"), told));
             }
@@ -324,44 +337,44 @@ impl World {
 }
 
 /// The next call of a runner in this phase; none while it may push.
-fn change_of(at: usize, claim: u8, work: Work) -> Option<Change> {
-    let (runner, attempt) = (small(at), work.attempt);
+fn next_change(at: usize, claim: u8, work: Work) -> Option<Change> {
+    let (runner, attempt) = (to_u8(at), work.attempt);
     let progress = |to| {
-        let told = if to == To::Syncing { work.read } else { 0 };
-        Change::Progress { runner, claim, attempt, to, told }
+        let told = if to == TargetPhase::Syncing { work.inputs_read } else { 0 };
+        Change::Progress { runner, claim, attempt, to, inputs_read: told }
     };
     Some(match work.phase {
-        Phase::Claimed => progress(To::Preparing),
-        Phase::Preparing => progress(To::Executing),
-        Phase::Executing => progress(To::Syncing),
+        Phase::Claimed => progress(TargetPhase::Preparing),
+        Phase::Preparing => progress(TargetPhase::Executing),
+        Phase::Executing => progress(TargetPhase::Syncing),
         Phase::MayPush(_) => return None,
-        Phase::Pushed | Phase::Stops => {
+        Phase::Pushed | Phase::Stopping => {
             Change::Finish { runner, claim, attempt, completed: work.phase == Phase::Pushed }
         }
-        Phase::Asks | Phase::Pauses => {
-            Change::Yield { runner, claim, attempt, asks: work.phase == Phase::Asks, read: work.read }
+        Phase::Questioning | Phase::Pausing => {
+            Change::Yield { runner, claim, attempt, asks: work.phase == Phase::Questioning, read: work.inputs_read }
         }
     })
 }
 
 /// A runner's call whose function has read its facts.
-pub(super) fn under_way(state: &State, at: usize) -> Option<(Change, Read)> {
+pub(super) fn pending_call(state: &State, at: usize) -> Option<(Change, CallFacts)> {
     let claim = state.claims[at];
     let of = |job: u8| state.tickets[usize::from(job)];
     if let Call::Claim { job, seen, then, fresh } = state.calls[at] {
-        let read = Read { job, seen, ticket: of(job), then, fresh };
-        return Some((Change::Claim { runner: small(at), claim }, read));
+        let read = CallFacts { job, seen, ticket: of(job), then, fresh };
+        return Some((Change::Claim { runner: to_u8(at), claim }, read));
     }
     let work = state.work[at]?;
     let job = work.job;
     let read = match state.calls[at] {
         Call::None | Call::Claim { .. } => return None,
-        Call::Progress { seen, then, fresh } => Read { job, seen, ticket: of(job), then, fresh },
+        Call::Progress { seen, then, fresh } => CallFacts { job, seen, ticket: of(job), then, fresh },
         Call::Finish { seen, ticket, then, fresh } | Call::Yield { seen, ticket, then, fresh } => {
-            Read { job, seen, ticket, then, fresh }
+            CallFacts { job, seen, ticket, then, fresh }
         }
     };
-    Some((change_of(at, claim, work)?, read))
+    Some((next_change(at, claim, work)?, read))
 }
 
 /// The runner loses or finishes its job; its next claim gets a new id.

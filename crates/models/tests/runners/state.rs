@@ -1,10 +1,10 @@
 //! One state: the table, the running processes, and the faults that may still happen.
 
 use super::Setting;
-use super::rules::{Change, Lost, Rules, Value};
+use super::rules::{Change, ItemVersion, LossKind, Rules};
 
 /// Maximum number of jobs, of runners and of sweepers.
-pub(super) const MOST: usize = 2;
+pub(super) const MAX_OF_EACH: usize = 2;
 
 /// A runner's own view of its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,11 +16,11 @@ pub(super) enum Phase {
     MayPush(u8),
     Pushed,
     /// Ends without a push and reports that.
-    Stops,
+    Stopping,
     /// The agent has a question.
-    Asks,
+    Questioning,
     /// The runner received a pause.
-    Pauses,
+    Pausing,
 }
 
 /// A runner's own view of its job.
@@ -30,43 +30,43 @@ pub(super) struct Work {
     pub(super) attempt: u8,
     pub(super) phase: Phase,
     /// The number of inputs that the agent has read.
-    pub(super) read: u8,
+    pub(super) inputs_read: u8,
 }
 
 /// A runner's call after its function read the facts. `fresh`: no write has changed them since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Call {
     None,
-    Claim { job: u8, seen: Value, then: u8, fresh: bool },
-    Progress { seen: Value, then: u8, fresh: bool },
-    Finish { seen: Value, ticket: Value, then: u8, fresh: bool },
-    Yield { seen: Value, ticket: Value, then: u8, fresh: bool },
+    Claim { job: u8, seen: ItemVersion, then: u8, fresh: bool },
+    Progress { seen: ItemVersion, then: u8, fresh: bool },
+    Finish { seen: ItemVersion, ticket: ItemVersion, then: u8, fresh: bool },
+    Yield { seen: ItemVersion, ticket: ItemVersion, then: u8, fresh: bool },
 }
 
 /// A call without a caller: a second copy, or a call whose process is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Late {
+pub(super) enum LateCall {
     /// Not read yet; a claim has no job yet.
     Sent { change: Change, job: Option<u8> },
     /// Read, but not written yet.
-    Read { change: Change, read: Read },
+    Read { change: Change, read: CallFacts },
 }
 
 /// The facts that a call's function has read. `fresh`: no write has changed them since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Read {
+pub(super) struct CallFacts {
     pub(super) job: u8,
-    pub(super) seen: Value,
-    pub(super) ticket: Value,
+    pub(super) seen: ItemVersion,
+    pub(super) ticket: ItemVersion,
     pub(super) then: u8,
     pub(super) fresh: bool,
 }
 
 /// A heartbeat after its function read the runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Beat {
-    pub(super) seen: Value,
-    pub(super) runs: Option<u8>,
+pub(super) struct PendingHeartbeat {
+    pub(super) seen: ItemVersion,
+    pub(super) active_job: Option<u8>,
     pub(super) then: u8,
 }
 
@@ -74,33 +74,33 @@ pub(super) struct Beat {
 pub(super) enum Sweeper {
     Idle,
     /// Has read a runner.
-    Judges {
+    DecidingRunner {
         runner: u8,
-        seen: Value,
+        seen: ItemVersion,
         then: u8,
     },
     /// Has also read one of its jobs.
-    Takes {
+    EndingHeldJob {
         runner: u8,
-        seen: Value,
-        loss: Lost,
+        seen: ItemVersion,
+        loss: LossKind,
         job: u8,
-        value: Value,
-        ticket: Value,
+        value: ItemVersion,
+        ticket: ItemVersion,
         then: u8,
         fresh: bool,
     },
     /// Has also read one of its jobs, which belongs to another claim than the slot.
-    Empties {
+    DroppingSlot {
         runner: u8,
-        seen: Value,
+        seen: ItemVersion,
         job: u8,
     },
     /// Has read a due job.
-    Job {
+    HandlingDueJob {
         job: u8,
-        value: Value,
-        ticket: Value,
+        value: ItemVersion,
+        ticket: ItemVersion,
         then: u8,
         fresh: bool,
     },
@@ -108,21 +108,21 @@ pub(super) enum Sweeper {
 
 /// A user's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Wish {
+pub(super) enum UserRequest {
     Cancel,
     Pause,
     Continue,
     /// Sends this input to the agent.
-    Say(u8),
+    Input(u8),
 }
 
 /// A user's request after its function read the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Wishing {
-    pub(super) wish: Wish,
+pub(super) struct UserCall {
+    pub(super) request: UserRequest,
     pub(super) job: u8,
-    pub(super) value: Value,
-    pub(super) ticket: Value,
+    pub(super) value: ItemVersion,
+    pub(super) ticket: ItemVersion,
     pub(super) then: u8,
     pub(super) fresh: bool,
 }
@@ -130,71 +130,71 @@ pub(super) struct Wishing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct State {
     pub(super) now: u8,
-    pub(super) jobs: [Value; MOST],
+    pub(super) jobs: [ItemVersion; MAX_OF_EACH],
     /// The previous version of each job, if reads lag.
-    pub(super) before: [Value; MOST],
-    pub(super) tickets: [Value; MOST],
-    pub(super) runners: [Value; MOST],
-    pub(super) work: [Option<Work>; MOST],
+    pub(super) previous_jobs: [ItemVersion; MAX_OF_EACH],
+    pub(super) tickets: [ItemVersion; MAX_OF_EACH],
+    pub(super) runners: [ItemVersion; MAX_OF_EACH],
+    pub(super) work: [Option<Work>; MAX_OF_EACH],
     /// The number of each runner's current or next claim.
-    pub(super) claims: [u8; MOST],
-    pub(super) calls: [Call; MOST],
-    pub(super) late: Option<Late>,
-    pub(super) beats: [Option<Beat>; MOST],
-    pub(super) sweepers: [Sweeper; MOST],
-    pub(super) wishing: Option<Wishing>,
+    pub(super) claims: [u8; MAX_OF_EACH],
+    pub(super) calls: [Call; MAX_OF_EACH],
+    pub(super) late_call: Option<LateCall>,
+    pub(super) heartbeats: [Option<PendingHeartbeat>; MAX_OF_EACH],
+    pub(super) sweepers: [Sweeper; MAX_OF_EACH],
+    pub(super) user_call: Option<UserCall>,
     /// The moment of each runner's last heartbeat that arrived in its own moment.
-    pub(super) heard: [u8; MOST],
+    pub(super) last_heartbeat: [u8; MAX_OF_EACH],
     /// The claims of each runner that got a job.
-    pub(super) got: [u16; MOST],
+    pub(super) used_claims: [u16; MAX_OF_EACH],
     /// The attempts of each job that have pushed.
-    pub(super) pushed: [u8; MOST],
+    pub(super) pushed: [u8; MAX_OF_EACH],
     pub(super) faults: u8,
-    pub(super) doubles: u8,
+    pub(super) doubled_calls: u8,
     pub(super) crashes: u8,
     pub(super) cancels: u8,
     pub(super) pauses: u8,
-    pub(super) says: u8,
+    pub(super) remaining_inputs: u8,
     pub(super) questions: u8,
     /// Whether the last request that was written for a job wants a pause.
-    pub(super) wants_pause: [bool; MOST],
+    pub(super) pause_wanted: [bool; MAX_OF_EACH],
     /// The inputs that were stored for each job.
-    pub(super) said: [u8; MOST],
+    pub(super) stored_inputs: [u8; MAX_OF_EACH],
 }
 
 impl State {
     pub(super) fn new(setting: &Setting, rules: &mut Rules) -> Self {
-        let made = [0, 1].map(|at| rules.made(at));
+        let made = [0, 1].map(|at| rules.first_job(at));
         Self {
             now: 0,
             jobs: made.map(|(job, _)| job),
-            before: made.map(|(job, _)| job),
+            previous_jobs: made.map(|(job, _)| job),
             tickets: made.map(|(_, ticket)| ticket),
-            runners: [0, 1].map(|at| rules.registered(at)),
-            work: [None; MOST],
-            claims: [0; MOST],
-            calls: [Call::None; MOST],
-            late: None,
-            beats: [None; MOST],
-            sweepers: [Sweeper::Idle; MOST],
-            wishing: None,
-            heard: [0; MOST],
-            got: [0; MOST],
-            pushed: [0; MOST],
+            runners: [0, 1].map(|at| rules.new_runner(at)),
+            work: [None; MAX_OF_EACH],
+            claims: [0; MAX_OF_EACH],
+            calls: [Call::None; MAX_OF_EACH],
+            late_call: None,
+            heartbeats: [None; MAX_OF_EACH],
+            sweepers: [Sweeper::Idle; MAX_OF_EACH],
+            user_call: None,
+            last_heartbeat: [0; MAX_OF_EACH],
+            used_claims: [0; MAX_OF_EACH],
+            pushed: [0; MAX_OF_EACH],
             faults: setting.faults,
-            doubles: setting.doubles,
+            doubled_calls: setting.doubled_calls,
             crashes: setting.crashes,
             cancels: setting.cancels,
             pauses: setting.pauses,
-            says: setting.says,
+            remaining_inputs: setting.inputs,
             questions: setting.questions,
-            wants_pause: [false; MOST],
-            said: [0; MOST],
+            pause_wanted: [false; MAX_OF_EACH],
+            stored_inputs: [0; MAX_OF_EACH],
         }
     }
 
     /// Marks every earlier read of this job and of its ticket as stale.
-    pub(super) fn written(&mut self, at: usize) {
+    pub(super) fn mark_reads_stale(&mut self, at: usize) {
         let is = |job: u8| usize::from(job) == at;
         for (call, work) in self.calls.iter_mut().zip(self.work) {
             let worked = work.is_some_and(|work| is(work.job));
@@ -206,18 +206,20 @@ impl State {
                 _ => {}
             }
         }
-        if let Some(Late::Read { read, .. }) = &mut self.late
+        if let Some(LateCall::Read { read, .. }) = &mut self.late_call
             && is(read.job)
         {
             read.fresh = false;
         }
         for sweeper in &mut self.sweepers {
             match sweeper {
-                Sweeper::Takes { job, fresh, .. } | Sweeper::Job { job, fresh, .. } if is(*job) => *fresh = false,
+                Sweeper::EndingHeldJob { job, fresh, .. } | Sweeper::HandlingDueJob { job, fresh, .. } if is(*job) => {
+                    *fresh = false
+                }
                 _ => {}
             }
         }
-        if let Some(wishing) = self.wishing.as_mut().filter(|wishing| is(wishing.job)) {
+        if let Some(wishing) = self.user_call.as_mut().filter(|wishing| is(wishing.job)) {
             wishing.fresh = false;
         }
     }

@@ -2,7 +2,7 @@
 //! write. `Err`: the write would break an invariant.
 
 use super::Setting;
-use super::rules::{Lost, Rules, Value};
+use super::rules::{ItemVersion, LossKind, Rules};
 use super::state::State;
 use pullyard_domain::runner::{OFFLINE_AFTER, Presence};
 
@@ -10,45 +10,45 @@ pub(super) type Write = Result<Option<State>, String>;
 
 /// The end or requeue of a job.
 #[derive(Clone, Copy)]
-pub(super) struct Ending {
+pub(super) struct JobEnd {
     pub(super) job: u8,
     /// The job as read.
-    pub(super) before: Value,
+    pub(super) before: ItemVersion,
     /// The job to write.
-    pub(super) after: Value,
+    pub(super) after: ItemVersion,
     /// The ticket as read.
-    pub(super) ticket: Value,
+    pub(super) ticket: ItemVersion,
     pub(super) fresh: bool,
     /// The condition on its runner: the runner as read, and the reason for the loss.
-    pub(super) proof: Option<(Value, Lost)>,
+    pub(super) proof: Option<(ItemVersion, LossKind)>,
 }
 
-pub(super) fn update_job(state: &State, job: u8, after: Value, fresh: bool, setting: &Setting) -> Option<State> {
+pub(super) fn update_job(state: &State, job: u8, after: ItemVersion, fresh: bool, setting: &Setting) -> Option<State> {
     if !fresh {
         return None;
     }
     let mut next = *state;
-    if setting.lags {
-        next.before[usize::from(job)] = state.jobs[usize::from(job)];
+    if setting.stale_reads {
+        next.previous_jobs[usize::from(job)] = state.jobs[usize::from(job)];
     }
     next.jobs[usize::from(job)] = after;
-    next.written(usize::from(job));
+    next.mark_reads_stale(usize::from(job));
     Some(next)
 }
 
 #[derive(Clone, Copy)]
-pub(super) struct Claiming {
+pub(super) struct NewClaim {
     /// The number of the runner's claim.
     pub(super) claim: u8,
     pub(super) job: u8,
     /// The job to write.
-    pub(super) after: Value,
+    pub(super) after: ItemVersion,
     pub(super) fresh: bool,
 }
 
 /// `claim`: the job, and a slot of its runner.
-pub(super) fn claim(state: &State, claiming: Claiming, rules: &mut Rules, setting: &Setting) -> Write {
-    let Claiming { claim: number, job, after, fresh } = claiming;
+pub(super) fn claim(state: &State, claiming: NewClaim, rules: &mut Rules, setting: &Setting) -> Write {
+    let NewClaim { claim: number, job, after, fresh } = claiming;
     let Some(runner) = rules.runner_of(after) else { return Err(format!("job {job} is claimed by nobody")) };
     let stored = rules.runner(state.runners[runner]);
     let claim = rules.job(after).run.as_ref().map(|run| &run.claim);
@@ -59,23 +59,23 @@ pub(super) fn claim(state: &State, claiming: Claiming, rules: &mut Rules, settin
         && claim.is_none_or(|claim| !stored.claims.contains(claim));
     let Some(mut next) = update_job(state, job, after, fresh, setting).filter(|_| may) else { return Ok(None) };
     let bit = 1 << number;
-    if state.got[runner] & bit != 0 {
+    if state.used_claims[runner] & bit != 0 {
         return Err(format!("one claim of runner {runner} got two attempts"));
     }
-    next.got[runner] |= bit;
+    next.used_claims[runner] |= bit;
     next.runners[runner] = rules.with_slot(state.runners[runner], after);
     Ok(Some(next))
 }
 
 /// `end`; or `requeue` or `rest` if the job has not ended.
-pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Setting) -> Write {
+pub(super) fn end(state: &State, ending: JobEnd, rules: &mut Rules, setting: &Setting) -> Write {
     let runner = rules.runner_of(ending.before);
     if let (Some(runner), Some((seen, lost))) = (runner, ending.proof) {
         let (stored, seen) = (rules.runner(state.runners[runner]), rules.runner(seen));
         let same = stored.epoch == seen.epoch;
         let proven = match lost {
-            Lost::Silent => same && stored.status == Presence::Offline,
-            Lost::NoProcess => same && stored.last_heartbeat == seen.last_heartbeat,
+            LossKind::Silent => same && stored.status == Presence::Offline,
+            LossKind::NoProcess => same && stored.last_heartbeat == seen.last_heartbeat,
         };
         if !proven {
             return Ok(None);
@@ -84,14 +84,14 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
     let Some(mut next) = update_job(state, ending.job, ending.after, ending.fresh, setting) else { return Ok(None) };
     if let Some(runner) = runner {
         match ending.proof {
-            Some((_, Lost::Silent))
-                if setting.ahead == 0
-                    && setting.moments.time(state.now).since(setting.moments.time(state.heard[runner]))
+            Some((_, LossKind::Silent))
+                if setting.clock_skew_secs == 0
+                    && setting.moments.time(state.now).since(setting.moments.time(state.last_heartbeat[runner]))
                         <= OFFLINE_AFTER =>
             {
                 return Err(format!("runner {runner} was heard and loses job {} for its silence", ending.job));
             }
-            Some((_, Lost::NoProcess)) if rules.says_it_runs(state.runners[runner], ending.job) => {
+            Some((_, LossKind::NoProcess)) if rules.lists_job(state.runners[runner], ending.job) => {
                 return Err(format!("runner {runner} says that it runs job {} and loses it", ending.job));
             }
             _ => {}
@@ -108,8 +108,8 @@ pub(super) fn end(state: &State, ending: Ending, rules: &mut Rules, setting: &Se
 pub(super) fn take_offline(
     state: &State,
     runner: usize,
-    seen: Value,
-    offline: Value,
+    seen: ItemVersion,
+    offline: ItemVersion,
     rules: &mut Rules,
 ) -> Option<State> {
     let (stored, seen) = (rules.runner(state.runners[runner]), rules.runner(seen));
@@ -118,12 +118,12 @@ pub(super) fn take_offline(
         return None;
     }
     let mut next = *state;
-    next.runners[runner] = rules.offline(state.runners[runner], offline);
+    next.runners[runner] = rules.mark_offline(state.runners[runner], offline);
     Some(next)
 }
 
-pub(super) fn drop_slot(state: &State, runner: usize, seen: Value, job: u8, rules: &mut Rules) -> Option<State> {
-    let emptied = rules.emptied(state.runners[runner], seen, state.jobs[usize::from(job)])?;
+pub(super) fn drop_slot(state: &State, runner: usize, seen: ItemVersion, job: u8, rules: &mut Rules) -> Option<State> {
+    let emptied = rules.drop_slot(state.runners[runner], seen, state.jobs[usize::from(job)])?;
     let mut next = *state;
     next.runners[runner] = emptied;
     Some(next)

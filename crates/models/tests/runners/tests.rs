@@ -20,17 +20,17 @@ const ONE: Setting = Setting {
     runners: 1,
     sweepers: 1,
     faults: 0,
-    doubles: 0,
+    doubled_calls: 0,
     crashes: 0,
     cancels: 0,
     pauses: 0,
-    says: 0,
+    inputs: 0,
     questions: 0,
     moments: MINUTES,
-    hours: true,
-    ahead: 0,
-    lags: false,
-    goes_back: true,
+    works_for_hours: true,
+    clock_skew_secs: 0,
+    stale_reads: false,
+    requeues: true,
 };
 
 /// Two runners compete for one job.
@@ -43,7 +43,7 @@ fn check(name: &str, settings: &[Setting]) {
 
 #[test]
 fn silent_runner_leaves_no_job_unfinished() {
-    check("one", &[ONE, Setting { goes_back: false, ..ONE }, Setting { sweepers: 2, ..ONE }]);
+    check("one", &[ONE, Setting { requeues: false, ..ONE }, Setting { sweepers: 2, ..ONE }]);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn cancel_ends_the_job_once_at_any_moment() {
 
 /// The user pauses and resumes; the agent has a question, and the user answers.
 const PAUSE: Setting = Setting { pauses: 1, ..ONE };
-const TALK: Setting = Setting { says: 1, questions: 1, moments: NOW, ..ONE };
+const QUESTION: Setting = Setting { inputs: 1, questions: 1, moments: NOW, ..ONE };
 
 #[test]
 fn pause_holds_until_it_is_withdrawn() {
@@ -67,20 +67,27 @@ fn pause_holds_until_it_is_withdrawn() {
 
 #[test]
 fn late_call_during_a_pause_takes_no_job() {
-    check("pause, a call that comes twice", &[Setting { pauses: 1, doubles: 1, moments: NOW, ..ONE }]);
+    check("pause, a call that comes twice", &[Setting { pauses: 1, doubled_calls: 1, moments: NOW, ..ONE }]);
 }
 
 #[test]
 fn question_waits_for_its_own_answer() {
     check(
         "question",
-        &[Setting { moments: MINUTES, ..TALK }, Setting { says: 2, ..TALK }, Setting { faults: 1, ..TALK }],
+        &[
+            Setting { moments: MINUTES, ..QUESTION },
+            Setting { inputs: 2, ..QUESTION },
+            Setting { faults: 1, ..QUESTION },
+        ],
     );
 }
 
 #[test]
 fn concurrent_user_requests_end_the_job_once() {
-    check("wishes", &[Setting { pauses: 1, cancels: 1, ..TALK }, Setting { lags: true, moments: NOW, ..PAUSE }]);
+    check(
+        "wishes",
+        &[Setting { pauses: 1, cancels: 1, ..QUESTION }, Setting { stale_reads: true, moments: NOW, ..PAUSE }],
+    );
 }
 
 #[test]
@@ -95,34 +102,43 @@ fn two_runners_never_hold_one_job() {
 
 #[test]
 fn stale_reads_cause_no_wrong_write() {
-    check("late reads", &[Setting { lags: true, ..ONE }, Setting { lags: true, moments: NOW, ..RACE }]);
+    check("late reads", &[Setting { stale_reads: true, ..ONE }, Setting { stale_reads: true, moments: NOW, ..RACE }]);
 }
 
 #[test]
 fn differing_clocks_leave_slots_and_tickets_consistent() {
-    check("apart", &[Setting { ahead: 180, ..ONE }, Setting { ahead: -180, ..ONE }]);
+    check("apart", &[Setting { clock_skew_secs: 180, ..ONE }, Setting { clock_skew_secs: -180, ..ONE }]);
 }
 
 /// Two tickets compete for the one slot of a runner.
-const PAIR: Setting = Setting { jobs: 2, moments: NOW, hours: false, ..ONE };
+const PAIR: Setting = Setting { jobs: 2, moments: NOW, works_for_hours: false, ..ONE };
 
 #[test]
 fn lost_and_doubled_calls_of_two_tickets_count_once() {
     check("two tickets, lost answers", &[PAIR, Setting { sweepers: 2, ..PAIR }, Setting { faults: 2, ..PAIR }]);
-    check("two tickets, calls that come twice", &[Setting { doubles: 1, ..PAIR }, Setting { doubles: 2, ..PAIR }]);
+    check(
+        "two tickets, calls that come twice",
+        &[Setting { doubled_calls: 1, ..PAIR }, Setting { doubled_calls: 2, ..PAIR }],
+    );
 }
 
 #[test]
 fn dying_processes_lose_no_job() {
     check("two tickets, processes that die", &[Setting { crashes: 2, ..PAIR }]);
-    check("a process that dies", &[Setting { crashes: 1, moments: MINUTE, hours: false, ..RACE }]);
+    check("a process that dies", &[Setting { crashes: 1, moments: MINUTE, works_for_hours: false, ..RACE }]);
 }
 
 #[test]
 fn cancel_stale_reads_and_clocks_keep_two_tickets_consistent() {
     check("two tickets, cancel", &[Setting { cancels: 1, ..PAIR }]);
-    check("two tickets, late reads", &[Setting { lags: true, ..PAIR }, Setting { lags: true, faults: 1, ..PAIR }]);
-    check("two tickets, clocks apart", &[Setting { ahead: 180, ..PAIR }, Setting { ahead: -180, ..PAIR }]);
+    check(
+        "two tickets, late reads",
+        &[Setting { stale_reads: true, ..PAIR }, Setting { stale_reads: true, faults: 1, ..PAIR }],
+    );
+    check(
+        "two tickets, clocks apart",
+        &[Setting { clock_skew_secs: 180, ..PAIR }, Setting { clock_skew_secs: -180, ..PAIR }],
+    );
 }
 
 /// Takes minutes. `cargo test --release -p pullyard-models -- --ignored runners`
@@ -137,8 +153,8 @@ fn all_runner_faults_together() {
             RACE,
             Setting { moments: NOW, faults: 1, ..RACE },
             Setting { moments: NOW, cancels: 1, ..RACE },
-            Setting { goes_back: false, faults: 1, ..PAUSE },
-            Setting { pauses: 1, cancels: 1, says: 2, faults: 1, ..TALK },
+            Setting { requeues: false, faults: 1, ..PAUSE },
+            Setting { pauses: 1, cancels: 1, inputs: 2, faults: 1, ..QUESTION },
         ],
     );
 }

@@ -1,20 +1,20 @@
 //! The possible next steps of a state, and its invariants.
 
 use super::Setting;
-use super::rules::{Change, Judged, Outcome, Rules};
-use super::state::{Call, MOST, State, Sweeper};
+use super::rules::{Change, Outcome, Rules, RunnerDecision};
+use super::state::{Call, MAX_OF_EACH, State, Sweeper};
 use crate::explore::{self, Step};
 use pullyard_domain::job::{JobStatus, PushSearch};
 use pullyard_domain::ticket::Badge;
 
-pub(super) type Next = Vec<(Step, State)>;
+pub(super) type NextStates = Vec<(Step, State)>;
 
 pub(super) struct World {
     pub(super) setting: Setting,
     pub(super) rules: Rules,
 }
 
-pub(super) fn small(at: usize) -> u8 {
+pub(super) fn to_u8(at: usize) -> u8 {
     u8::try_from(at).unwrap_or(u8::MAX)
 }
 
@@ -23,32 +23,32 @@ impl World {
         Self { setting, rules: Rules::new(setting) }
     }
 
-    fn surroundings(&mut self, state: &State, next: &mut Next) {
+    fn environment(&mut self, state: &State, next: &mut NextStates) {
         for at in 0..self.setting.jobs {
-            if let Some(settled) = self.rules.settled(state.tickets[at]) {
+            if let Some(settled) = self.rules.settle_cached(state.tickets[at]) {
                 let mut shown = *state;
                 shown.tickets[at] = settled;
-                shown.written(at);
-                next.push((Step::of("is settled: ticket", at), shown));
+                shown.mark_reads_stale(at);
+                next.push((Step::new("is settled: ticket", at), shown));
             }
         }
         // Hours and days pass only after a complete round of the sweeper.
-        let later = self.setting.moments.later();
-        if state.now < self.setting.moments.last() && (state.now < later || self.is_swept(state)) {
+        let later = self.setting.moments.first_without_starts();
+        if state.now < self.setting.moments.last() && (state.now < later || self.is_quiescent(state)) {
             let mut passed = State { now: state.now + 1, ..*state };
             if passed.now >= later {
                 // No function lives for hours, so its pending write is lost.
-                passed.calls = [Call::None; MOST];
-                passed.late = None;
-                passed.beats = [None; MOST];
-                passed.sweepers = [Sweeper::Idle; MOST];
-                passed.wishing = None;
+                passed.calls = [Call::None; MAX_OF_EACH];
+                passed.late_call = None;
+                passed.heartbeats = [None; MAX_OF_EACH];
+                passed.sweepers = [Sweeper::Idle; MAX_OF_EACH];
+                passed.user_call = None;
             }
-            next.push((Step::of("time passes to", usize::from(passed.now)), passed));
+            next.push((Step::new("time passes to", usize::from(passed.now)), passed));
         }
     }
 
-    fn stays_ended(&self, state: &State, after: &State) -> Result<(), String> {
+    fn check_final_states(&self, state: &State, after: &State) -> Result<(), String> {
         for at in 0..self.setting.jobs {
             let ended = state.jobs[at] != after.jobs[at] && self.rules.job(state.jobs[at]).status.is_terminal();
             if ended {
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// Checks a suspended job against its runner, its ticket and the user's requests.
-    fn rests(&self, state: &State, at: usize) -> Result<(), String> {
+    fn check_suspension(&self, state: &State, at: usize) -> Result<(), String> {
         let job = self.rules.job(state.jobs[at]);
         let stands = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);
         if stands && job.run.is_some() {
@@ -70,24 +70,25 @@ impl World {
             return Err(format!("job {at} is {}, and its ticket says that it waits: {shows}", job.status.label()));
         }
         match job.status {
-            JobStatus::Paused if !state.wants_pause[at] => Err(format!("job {at} is paused, and nobody wants that")),
-            JobStatus::Ready if state.wants_pause[at] => Err(format!("job {at} goes on, and was to be paused")),
-            _ if job.inputs != state.said[at].count_ones() => {
-                Err(format!("job {at} counts {} inputs of {}", job.inputs, state.said[at].count_ones()))
+            JobStatus::Paused if !state.pause_wanted[at] => Err(format!("job {at} is paused, and nobody wants that")),
+            JobStatus::Ready if state.pause_wanted[at] => Err(format!("job {at} goes on, and was to be paused")),
+            _ if job.inputs != state.stored_inputs[at].count_ones() => {
+                Err(format!("job {at} counts {} inputs of {}", job.inputs, state.stored_inputs[at].count_ones()))
             }
             _ => Ok(()),
         }
     }
 
     /// Only runners, which may be dead, have something left to do.
-    fn is_swept(&mut self, state: &State) -> bool {
+    fn is_quiescent(&mut self, state: &State) -> bool {
         let now = state.now;
         let due = (0..self.setting.jobs).any(|at| {
-            self.rules.settled(state.tickets[at]).is_some()
-                || matches!(self.rules.change(Change::Due, state.jobs[at], now), Outcome::Becomes(_))
+            self.rules.settle_cached(state.tickets[at]).is_some()
+                || matches!(self.rules.change(Change::SweepDueJob, state.jobs[at], now), Outcome::Changed(_))
         });
-        let judged = (0..self.setting.runners).any(|at| self.rules.judge(state.runners[at], now) != Judged::Nothing);
-        !due && !judged && state.wishing.is_none() && state.sweepers == [Sweeper::Idle; MOST]
+        let judged = (0..self.setting.runners)
+            .any(|at| self.rules.decide_runner(state.runners[at], now) != RunnerDecision::Nothing);
+        !due && !judged && state.user_call.is_none() && state.sweepers == [Sweeper::Idle; MAX_OF_EACH]
     }
 }
 
@@ -98,7 +99,7 @@ impl explore::World for World {
         State::new(&self.setting, &mut self.rules)
     }
 
-    fn wrong(&mut self, state: &State) -> Result<(), String> {
+    fn check_invariants(&mut self, state: &State) -> Result<(), String> {
         for at in 0..self.setting.jobs {
             let (value, ticket) = (state.jobs[at], state.tickets[at]);
             let job = self.rules.job(value);
@@ -106,29 +107,29 @@ impl explore::World for World {
             if named == job.status.is_terminal() {
                 return Err(format!("job {at} is {}, and its ticket names it: {named}", job.status.label()));
             }
-            if !self.rules.has_its_row(value, ticket) {
+            if !self.rules.has_index_row(value, ticket) {
                 return Err(format!("job {at} or its ticket has no row"));
             }
-            self.rests(state, at)?;
+            self.check_suspension(state, at)?;
             if job.status == JobStatus::Failed && state.pushed[at] != 0 && !job.lost_a_push {
                 return Err(format!("what was pushed for job {at} is looked for by nobody"));
             }
             let is_nowhere = matches!(job.looked, Some(PushSearch::FoundNothing {}));
             // With differing clocks, a push may follow this report.
-            if is_nowhere && state.pushed[at] != 0 && self.setting.ahead == 0 {
+            if is_nowhere && state.pushed[at] != 0 && self.setting.clock_skew_secs == 0 {
                 return Err(format!("what was pushed for job {at} is said to be nowhere"));
             }
             for runner in 0..self.setting.runners {
                 let stored = state.runners[runner];
                 let has_slot = self.rules.runner(stored).slots.contains_key(&job.id);
-                let is_held = self.rules.holds(value, stored);
+                let is_held = self.rules.holds_claim(value, stored);
                 let ought = job.status.is_active() && self.rules.runner_of(value) == Some(runner);
                 if has_slot != is_held || is_held != ought {
                     return Err(format!("the slot of job {at} on runner {runner}: {has_slot}, and it ought: {ought}"));
                 }
             }
         }
-        if state.now == self.setting.moments.last() && self.is_swept(state) {
+        if state.now == self.setting.moments.last() && self.is_quiescent(state) {
             for at in 0..self.setting.jobs {
                 let job = self.rules.job(state.jobs[at]);
                 if !job.status.is_terminal() {
@@ -139,30 +140,30 @@ impl explore::World for World {
         Ok(())
     }
 
-    fn next(&mut self, state: &State) -> Result<Next, String> {
+    fn next(&mut self, state: &State) -> Result<NextStates, String> {
         let mut next = Vec::new();
         // Runners work for hours, not for days.
-        let go_on =
-            state.now < self.setting.moments.later() || self.setting.hours && state.now == self.setting.moments.later();
+        let go_on = state.now < self.setting.moments.first_without_starts()
+            || self.setting.works_for_hours && state.now == self.setting.moments.first_without_starts();
         for at in (0..self.setting.runners).filter(|_| go_on) {
             match state.calls[at] {
                 Call::None => self.runner(state, at, &mut next)?,
-                _ => self.call(state, at, &mut next)?,
+                _ => self.write_pending_call(state, at, &mut next)?,
             }
-            self.dies(state, at, &mut next);
+            self.kill_process(state, at, &mut next);
             self.heartbeat(state, at, &mut next);
         }
-        self.late(state, &mut next)?;
+        self.late_call(state, &mut next)?;
         for at in 0..self.setting.sweepers {
             // Sweepers are interchangeable: the second starts only while the first is busy.
             if at == 0 || state.sweepers[at] != Sweeper::Idle || state.sweepers[at - 1] != Sweeper::Idle {
                 self.sweeper(state, at, &mut next)?;
             }
         }
-        self.person(state, &mut next)?;
-        self.surroundings(state, &mut next);
+        self.user(state, &mut next)?;
+        self.environment(state, &mut next);
         for (step, after) in &next {
-            self.stays_ended(state, after).map_err(|wrong| format!("{wrong}\n{step}"))?;
+            self.check_final_states(state, after).map_err(|wrong| format!("{wrong}\n{step}"))?;
         }
         Ok(next)
     }
@@ -173,10 +174,10 @@ pub(super) fn push_written(
     name: Step,
     state: &State,
     written: Option<State>,
-    next: &mut Next,
+    next: &mut NextStates,
     done: impl Fn(&mut State),
 ) {
-    let name = if written.is_some() { name } else { name.but(": stale") };
+    let name = if written.is_some() { name } else { name.with_suffix(": stale") };
     let mut moved = written.unwrap_or(*state);
     done(&mut moved);
     next.push((name, moved));

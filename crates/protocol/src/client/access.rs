@@ -1,18 +1,18 @@
 //! Calls for tokens and secrets.
 
-use super::{Error, Operator, Repeat};
+use super::{ApiClient, Error, RetryPolicy};
 use crate::secret::{Secret, SecretPage, SetSecret};
 use crate::token::{CreateToken, CreatedToken, RevokedToken, Token, TokenPage};
 use pullyard_domain::id::{SecretName, TokenId};
 use reqwest::Method;
 
-impl Operator {
+impl ApiClient {
     /// Creates a token with an idempotency key. A retry after a lost response fails with `token_shown` and the token's
     /// id, so that no unknown second token exists.
     pub async fn create_token(&self, request: &CreateToken) -> Result<CreatedToken, Error> {
         let key = format!("{:032x}", rand::random::<u128>());
         let call = self.http.request(Method::POST, "/v1/tokens").json(request).header("idempotency-key", key);
-        self.http.send(call, Repeat::Safe).await
+        self.http.send(call, RetryPolicy::Idempotent).await
     }
 
     /// Lists tokens, newest first.
@@ -28,13 +28,13 @@ impl Operator {
 
     /// Revokes a token.
     pub async fn revoke_token(&self, id: &TokenId) -> Result<RevokedToken, Error> {
-        self.http.send(self.http.request(Method::DELETE, &format!("/v1/tokens/{id}")), Repeat::Safe).await
+        self.http.send(self.http.request(Method::DELETE, &format!("/v1/tokens/{id}")), RetryPolicy::Idempotent).await
     }
 
     /// Sets a secret.
     pub async fn set_secret(&self, name: &SecretName, value: &SetSecret) -> Result<Secret, Error> {
         let call = self.http.request(Method::PUT, &format!("/v1/secrets/{name}")).json(value);
-        self.http.send(call, Repeat::Safe).await
+        self.http.send(call, RetryPolicy::Idempotent).await
     }
 
     /// Lists the secrets that users set, without their values.

@@ -1,6 +1,6 @@
 //! Calls for artifacts, attempts, checks and contexts of jobs.
 
-use super::{Error, Http, Operator, nameless, reason_of};
+use super::{ApiClient, Error, Http, gateway_problem, root_cause};
 use crate::artifact::{Artifacts, Attempts, Checks, JobContext};
 use pullyard_domain::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
@@ -15,17 +15,17 @@ pub struct Download(Response);
 
 impl Download {
     /// The next part; `None` at the end. Errors: the connection broke and the body is incomplete.
-    pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.0.chunk().await.map_err(lost)?.map(|bytes| bytes.to_vec()))
+    pub async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.0.chunk().await.map_err(download_error)?.map(|bytes| bytes.to_vec()))
     }
 }
 
 /// Omits the URL, which is a credential.
-fn lost(error: reqwest::Error) -> Error {
-    Error::Unreachable { url: "the artifact's bucket".into(), reason: reason_of(&error.without_url()) }
+fn download_error(error: reqwest::Error) -> Error {
+    Error::Unreachable { url: "the artifact's bucket".into(), reason: root_cause(&error.without_url()) }
 }
 
-impl Operator {
+impl ApiClient {
     /// Artifacts of a job.
     pub async fn artifacts(&self, job: &JobId) -> Result<Artifacts, Error> {
         self.http.get(&format!("/v1/jobs/{job}/artifacts")).await
@@ -47,27 +47,29 @@ impl Operator {
     }
 
     /// Downloads an artifact.
-    pub async fn artifact(&self, job: &JobId, artifact: &ArtifactId) -> Result<Download, Error> {
-        let address = self.http.sent_on(&format!("/v1/jobs/{job}/artifacts/{artifact}")).await?;
+    pub async fn download_artifact(&self, job: &JobId, artifact: &ArtifactId) -> Result<Download, Error> {
+        let address = self.http.get_redirect(&format!("/v1/jobs/{job}/artifacts/{artifact}")).await?;
         // Do not send our token to the bucket, which is another server. The URL alone authorises the download.
-        let client = Http::anonymous(&address, DOWNLOAD_LIMIT)?;
-        let answer = client.get(&address).send().await.map_err(lost)?;
+        let client = Http::anonymous_client(&address, DOWNLOAD_LIMIT)?;
+        let answer = client.get(&address).send().await.map_err(download_error)?;
         match answer.status() {
             StatusCode::OK => Ok(Download(answer)),
-            status => Err(Error::Problem(Box::new(nameless(status)))),
+            status => Err(Error::Problem(Box::new(gateway_problem(status)))),
         }
     }
 }
 
 impl Http {
-    async fn sent_on(&self, path: &str) -> Result<String, Error> {
+    async fn get_redirect(&self, path: &str) -> Result<String, Error> {
         let unreachable =
-            |error: reqwest::Error| Error::Unreachable { url: self.base.clone(), reason: reason_of(&error) };
+            |error: reqwest::Error| Error::Unreachable { url: self.base.clone(), reason: root_cause(&error) };
         let answer = self.request(Method::GET, path).send().await.map_err(unreachable)?;
         let status = answer.status();
         if status != StatusCode::FOUND {
             let body = answer.bytes().await.map_err(unreachable)?;
-            return Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| nameless(status)))));
+            return Err(Error::Problem(Box::new(
+                serde_json::from_slice(&body).unwrap_or_else(|_| gateway_problem(status)),
+            )));
         }
         let address = answer.headers().get(header::LOCATION).and_then(|address| address.to_str().ok());
         let missing = || Error::Unreadable { url: self.base.clone(), reason: "the redirect has no location".into() };

@@ -1,7 +1,7 @@
 //! Calls of one attempt; all are idempotent.
 
-use super::{Error, Http, Repeat};
-use crate::artifact::{ArtifactPlace, ReserveArtifact, StoredArtifact};
+use super::{Error, Http, RetryPolicy};
+use crate::artifact::{ArtifactUpload, ConfirmArtifact, ReserveArtifact};
 use crate::attempt::{
     Assignment, CheckpointAnswer, Credentials, CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer,
     FinishRequest, InputsAnswer, StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldRequest,
@@ -25,11 +25,11 @@ impl AttemptClient {
         attempt: u32,
         request: &StartRequest,
     ) -> Result<Assignment, Error> {
-        Self::start_within(None, base, bootstrap, job, attempt, request).await
+        Self::start_traced(None, base, bootstrap, job, attempt, request).await
     }
 
     /// Like [`start`](Self::start), within a trace.
-    pub async fn start_within(
+    pub async fn start_traced(
         trace: Option<&TraceId>,
         base: &str,
         bootstrap: &str,
@@ -38,7 +38,7 @@ impl AttemptClient {
         request: &StartRequest,
     ) -> Result<Assignment, Error> {
         let http = Http { trace: trace.cloned(), ..Http::new(base, bootstrap)? };
-        http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, Repeat::Safe).await
+        http.post(&format!("/v1/jobs/{job}/attempts/{attempt}/start"), request, RetryPolicy::Idempotent).await
     }
 
     /// Creates a client with the lease of an assignment.
@@ -47,7 +47,7 @@ impl AttemptClient {
     }
 
     /// Sets the trace of later calls.
-    pub fn within(mut self, trace: Option<TraceId>) -> Self {
+    pub fn with_trace(mut self, trace: Option<TraceId>) -> Self {
         self.http.trace = trace;
         self
     }
@@ -68,13 +68,13 @@ impl AttemptClient {
     }
 
     /// Reserves an artifact.
-    pub async fn reserve_artifact(&self, request: &ReserveArtifact) -> Result<ArtifactPlace, Error> {
+    pub async fn reserve_artifact(&self, request: &ReserveArtifact) -> Result<ArtifactUpload, Error> {
         self.call("artifacts", request).await
     }
 
     /// Confirms the upload of an artifact.
-    pub async fn artifact_stored(&self, artifact: &ArtifactId) -> Result<StoredArtifact, Error> {
-        self.call(&format!("artifacts/{artifact}/stored"), &StoredArtifact {}).await
+    pub async fn confirm_artifact(&self, artifact: &ArtifactId) -> Result<ConfirmArtifact, Error> {
+        self.call(&format!("artifacts/{artifact}/stored"), &ConfirmArtifact {}).await
     }
 
     /// Lists the job's inputs after this number.
@@ -88,7 +88,7 @@ impl AttemptClient {
     }
 
     /// Returns the job before its work is done.
-    pub async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Error> {
+    pub async fn yield_job(&self, request: &YieldRequest) -> Result<YieldAnswer, Error> {
         self.call("yield", request).await
     }
 
@@ -98,6 +98,6 @@ impl AttemptClient {
     }
 
     async fn call<A: serde::de::DeserializeOwned>(&self, what: &str, body: &impl serde::Serialize) -> Result<A, Error> {
-        self.http.post(&format!("{}/{what}", self.path), body, Repeat::Safe).await
+        self.http.post(&format!("{}/{what}", self.path), body, RetryPolicy::Idempotent).await
     }
 }

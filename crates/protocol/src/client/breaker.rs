@@ -1,9 +1,9 @@
 //! Calls for breakers of model accounts.
 
-use super::{Error, Operator, Repeat};
+use super::{ApiClient, Error, RetryPolicy};
 use crate::breaker::{Breakers, CloseBreaker, ClosedBreaker};
 
-impl Operator {
+impl ApiClient {
     /// Open breakers that the token may see.
     pub async fn breakers(&self) -> Result<Breakers, Error> {
         self.http.get("/v1/breakers").await
@@ -12,6 +12,6 @@ impl Operator {
     /// Closes a breaker. Idempotent.
     pub async fn close_breaker(&self, account: &str) -> Result<ClosedBreaker, Error> {
         let request = CloseBreaker { account: account.to_owned() };
-        self.http.post("/v1/breakers/close", &request, Repeat::Safe).await
+        self.http.post("/v1/breakers/close", &request, RetryPolicy::Idempotent).await
     }
 }

@@ -1,11 +1,11 @@
 //! Calls for dead letters.
 
-use super::{Error, Operator, Repeat};
-use crate::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MovedDeadLetters};
+use super::{ApiClient, Error, RetryPolicy};
+use crate::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MoveDeadLettersAnswer};
 use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
 
-impl Operator {
+impl ApiClient {
     /// Lists the dead letters of all queues or one queue.
     pub async fn dead_letters(&self, queue: Option<Queue>) -> Result<DeadLetters, Error> {
         let queue = queue.map(|queue| format!("?queue={}", queue.as_str())).unwrap_or_default();
@@ -18,12 +18,12 @@ impl Operator {
     }
 
     /// Redrives dead letters. Never retried: a second try would report messages as missing that the first one moved.
-    pub async fn redrive(&self, request: &MoveDeadLetters) -> Result<MovedDeadLetters, Error> {
-        self.http.post("/v1/dlq/redrive", request, Repeat::Never).await
+    pub async fn redrive(&self, request: &MoveDeadLetters) -> Result<MoveDeadLettersAnswer, Error> {
+        self.http.post("/v1/dlq/redrive", request, RetryPolicy::Never).await
     }
 
     /// Deletes dead letters. Never retried, as for `redrive`.
-    pub async fn drop_dead_letters(&self, request: &MoveDeadLetters) -> Result<MovedDeadLetters, Error> {
-        self.http.post("/v1/dlq/drop", request, Repeat::Never).await
+    pub async fn drop_dead_letters(&self, request: &MoveDeadLetters) -> Result<MoveDeadLettersAnswer, Error> {
+        self.http.post("/v1/dlq/drop", request, RetryPolicy::Never).await
     }
 }

@@ -1,10 +1,10 @@
 //! Calls for the administration of self-hosted runners.
 
-use super::{Error, Operator, Repeat};
-use crate::fleet::{Runner, RunnerCommand, RunnerList, RunnerOrder, RunnerRemoved};
+use super::{ApiClient, Error, RetryPolicy};
+use crate::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList, RunnerOrder};
 use reqwest::Method;
 
-impl Operator {
+impl ApiClient {
     /// All runners that the token may see, by name.
     pub async fn runners(&self) -> Result<RunnerList, Error> {
         self.http.get("/v1/runners").await
@@ -17,12 +17,12 @@ impl Operator {
 
     /// Requests that a runner drains or takes jobs again.
     pub async fn command_runner(&self, runner: &str, command: RunnerOrder) -> Result<Runner, Error> {
-        self.http.post(&format!("{}/commands", path(runner)), &RunnerCommand { command }, Repeat::Safe).await
+        self.http.post(&format!("{}/commands", path(runner)), &RunnerCommand { command }, RetryPolicy::Idempotent).await
     }
 
     /// Removes a runner. Never retried: a second try would not find it.
-    pub async fn remove_runner(&self, runner: &str) -> Result<RunnerRemoved, Error> {
-        self.http.send(self.http.request(Method::DELETE, &path(runner)), Repeat::Never).await
+    pub async fn remove_runner(&self, runner: &str) -> Result<RemovedRunner, Error> {
+        self.http.send(self.http.request(Method::DELETE, &path(runner)), RetryPolicy::Never).await
     }
 }
 

@@ -1,18 +1,18 @@
 //! Calls for holds and budgets.
 
-use super::{Error, Operator, Repeat};
+use super::{ApiClient, Error, RetryPolicy};
 use crate::project::{BudgetUse, HoldProject, Project, ReleaseProject};
 use pullyard_domain::id::ProjectId;
 
-impl Operator {
+impl ApiClient {
     /// Holds a project. Idempotent.
-    pub async fn hold(&self, project: &ProjectId, request: &HoldProject) -> Result<Project, Error> {
-        self.http.post(&format!("/v1/projects/{project}/hold"), request, Repeat::Safe).await
+    pub async fn hold_project(&self, project: &ProjectId, request: &HoldProject) -> Result<Project, Error> {
+        self.http.post(&format!("/v1/projects/{project}/hold"), request, RetryPolicy::Idempotent).await
     }
 
     /// Releases a project. Idempotent.
-    pub async fn release(&self, project: &ProjectId) -> Result<Project, Error> {
-        self.http.post(&format!("/v1/projects/{project}/release"), &ReleaseProject {}, Repeat::Safe).await
+    pub async fn release_project(&self, project: &ProjectId) -> Result<Project, Error> {
+        self.http.post(&format!("/v1/projects/{project}/release"), &ReleaseProject {}, RetryPolicy::Idempotent).await
     }
 
     /// Daily budget and today's use.

@@ -1,9 +1,9 @@
 //! Calls for webhooks and their secrets, ingress and replays.
 
-use super::{Error, Operator, Repeat};
+use super::{ApiClient, Error, RetryPolicy};
 use crate::decision::Decision;
 use crate::hook::{
-    Hook, HookCheck, HookPage, Ingresses, InstallHook, RecoverHook, Recovered, RemovedHook, RepositoryIngress,
+    Hook, HookCheck, HookPage, Ingresses, InstallHook, RecoverAnswer, RecoverHook, RemovedHook, RepositoryIngress,
     SetIngress,
 };
 use crate::secret::{RotateSecret, RotatedSecret};
@@ -11,10 +11,10 @@ use pullyard_domain::id::{DeliveryId, HookName, ProjectId, SecretName};
 use reqwest::Method;
 use serde_json::json;
 
-impl Operator {
+impl ApiClient {
     /// Creates a webhook in the table and at its forge. Idempotent: by its name.
     pub async fn install_hook(&self, request: &InstallHook) -> Result<Hook, Error> {
-        self.http.post("/v1/hooks", request, Repeat::Safe).await
+        self.http.post("/v1/hooks", request, RetryPolicy::Idempotent).await
     }
 
     /// Webhooks by name.
@@ -30,34 +30,34 @@ impl Operator {
 
     /// Compares a webhook with its forge.
     pub async fn verify_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
-        self.http.post(&format!("/v1/hooks/{name}/verify"), &json!({}), Repeat::Safe).await
+        self.http.post(&format!("/v1/hooks/{name}/verify"), &json!({}), RetryPolicy::Idempotent).await
     }
 
     /// Repairs the webhook at its forge.
     pub async fn repair_hook(&self, name: &HookName) -> Result<HookCheck, Error> {
-        self.http.post(&format!("/v1/hooks/{name}/repair"), &json!({}), Repeat::Safe).await
+        self.http.post(&format!("/v1/hooks/{name}/repair"), &json!({}), RetryPolicy::Idempotent).await
     }
 
     /// Polls the webhook's repositories now for missed events.
-    pub async fn recover_hook(&self, name: &HookName, request: &RecoverHook) -> Result<Recovered, Error> {
-        self.http.post(&format!("/v1/hooks/{name}/recover"), request, Repeat::Never).await
+    pub async fn recover_hook(&self, name: &HookName, request: &RecoverHook) -> Result<RecoverAnswer, Error> {
+        self.http.post(&format!("/v1/hooks/{name}/recover"), request, RetryPolicy::Never).await
     }
 
     /// Deletes a webhook, also at its forge unless `keep_at_forge`.
     pub async fn remove_hook(&self, name: &HookName, keep_at_forge: bool) -> Result<RemovedHook, Error> {
         let keep = if keep_at_forge { "?keep_at_forge=true" } else { "" };
-        self.http.send(self.http.request(Method::DELETE, &format!("/v1/hooks/{name}{keep}")), Repeat::Never).await
+        self.http.send(self.http.request(Method::DELETE, &format!("/v1/hooks/{name}{keep}")), RetryPolicy::Never).await
     }
 
     /// Replaces a secret's value; the previous one stays valid for a while. Idempotent: by the value.
     pub async fn rotate_secret(&self, name: &SecretName, request: &RotateSecret) -> Result<RotatedSecret, Error> {
-        self.http.post(&format!("/v1/secrets/{name}/rotate"), request, Repeat::Safe).await
+        self.http.post(&format!("/v1/secrets/{name}/rotate"), request, RetryPolicy::Idempotent).await
     }
 
     /// Sets a repository's ingress.
     pub async fn set_ingress(&self, project: &ProjectId, request: &SetIngress) -> Result<RepositoryIngress, Error> {
         let call = self.http.request(Method::PUT, &format!("/v1/projects/{project}/ingress")).json(request);
-        self.http.send(call, Repeat::Safe).await
+        self.http.send(call, RetryPolicy::Idempotent).await
     }
 
     /// Ingress of each repository of a project.
@@ -67,6 +67,6 @@ impl Operator {
 
     /// Decides a delivery again with the forge's present data. Idempotent: a delivery with a job keeps it.
     pub async fn replay_delivery(&self, delivery: &DeliveryId) -> Result<Decision, Error> {
-        self.http.post(&format!("/v1/deliveries/{delivery}/replay"), &json!({}), Repeat::Safe).await
+        self.http.post(&format!("/v1/deliveries/{delivery}/replay"), &json!({}), RetryPolicy::Idempotent).await
     }
 }

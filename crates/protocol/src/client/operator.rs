@@ -1,17 +1,19 @@
 //! Calls with an API token, for users, programs and ticket tools.
 
-use super::{Error, Http, Repeat};
+use super::{Error, Http, RetryPolicy};
 use crate::decision::Decision;
 use crate::delivery::{Delivery, DeliveryPage};
 use crate::event::EventPage;
 use crate::integration::{
-    ConnectGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest, MakeGitHubApp,
+    ConnectGitHubApp, CreateGitHubApp, CreateIntegration, Integration, IntegrationPage, IntegrationTest,
     RemovedIntegration,
 };
-use crate::job::{AnswerJob, CancelJob, ContinueJob, CreateJob, Job, JobPage, JobQuery, PauseJob, RetryJob, Why};
+use crate::job::{
+    CancelJob, ContinueJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, PauseJob, RetryJob, SendInput,
+};
 use crate::project::{
-    AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, Repositories, Repository, RepositoryTest,
-    ToldProject,
+    AddRepository, CreateProject, Project, ProjectPage, RawProject, RemovedRepository, Repositories, Repository,
+    RepositoryTest,
 };
 use crate::sweep::SweepReport;
 use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
@@ -22,11 +24,11 @@ use serde::Serialize;
 
 /// A client with an API token.
 #[derive(Clone)]
-pub struct Operator {
+pub struct ApiClient {
     pub(super) http: Http,
 }
 
-impl Operator {
+impl ApiClient {
     /// Creates a client. `base` is the API's URL without `/v1`.
     pub fn new(base: &str, token: &str) -> Result<Self, Error> {
         Ok(Self { http: Http::new(base, token)? })
@@ -34,17 +36,17 @@ impl Operator {
 
     /// Connects a forge.
     pub async fn create_integration(&self, request: &CreateIntegration) -> Result<Integration, Error> {
-        self.http.post("/v1/integrations", request, Repeat::Safe).await
+        self.http.post("/v1/integrations", request, RetryPolicy::Idempotent).await
     }
 
     /// Creates an App from a manifest's code and connects it. Never retried: the code works once.
-    pub async fn make_github_app(&self, request: &MakeGitHubApp) -> Result<Integration, Error> {
-        self.http.post("/v1/github-apps/conversions", request, Repeat::Never).await
+    pub async fn create_github_app(&self, request: &CreateGitHubApp) -> Result<Integration, Error> {
+        self.http.post("/v1/github-apps/conversions", request, RetryPolicy::Never).await
     }
 
     /// Connects an existing App.
     pub async fn connect_github_app(&self, request: &ConnectGitHubApp) -> Result<Integration, Error> {
-        self.http.post("/v1/github-apps", request, Repeat::Safe).await
+        self.http.post("/v1/github-apps", request, RetryPolicy::Idempotent).await
     }
 
     /// One connected forge.
@@ -60,13 +62,15 @@ impl Operator {
 
     /// Tests whether the forge accepts our token.
     pub async fn test_integration(&self, integration: &IntegrationId) -> Result<IntegrationTest, Error> {
-        self.http.post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), Repeat::Safe).await
+        self.http
+            .post(&format!("/v1/integrations/{integration}/test"), &serde_json::json!({}), RetryPolicy::Idempotent)
+            .await
     }
 
     /// Disconnects a forge.
     pub async fn remove_integration(&self, integration: &IntegrationId) -> Result<RemovedIntegration, Error> {
         let path = format!("/v1/integrations/{integration}");
-        self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
+        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
     }
 
     /// Version of the server. Needs no token.
@@ -82,7 +86,7 @@ impl Operator {
 
     /// Creates a project.
     pub async fn create_project(&self, request: &CreateProject) -> Result<Project, Error> {
-        self.http.post("/v1/projects", request, Repeat::Safe).await
+        self.http.post("/v1/projects", request, RetryPolicy::Idempotent).await
     }
 
     /// One project.
@@ -91,7 +95,7 @@ impl Operator {
     }
 
     /// A project with all settings, so that an edit keeps those unknown to this version.
-    pub async fn told_project(&self, project: &ProjectId) -> Result<ToldProject, Error> {
+    pub async fn get_raw_project(&self, project: &ProjectId) -> Result<RawProject, Error> {
         self.http.get(&format!("/v1/projects/{project}")).await
     }
 
@@ -101,18 +105,18 @@ impl Operator {
         project: &ProjectId,
         settings: &impl Serialize,
         revision: u64,
-    ) -> Result<ToldProject, Error> {
+    ) -> Result<RawProject, Error> {
         let request = self
             .http
             .request(Method::PUT, &format!("/v1/projects/{project}/settings"))
             .header("if-match", format!("\"{revision}\""))
             .json(settings);
-        self.http.send(request, Repeat::Never).await
+        self.http.send(request, RetryPolicy::Never).await
     }
 
     /// Connects a repository.
     pub async fn add_repository(&self, project: &ProjectId, request: &AddRepository) -> Result<Repository, Error> {
-        self.http.post(&format!("/v1/projects/{project}/repositories"), request, Repeat::Safe).await
+        self.http.post(&format!("/v1/projects/{project}/repositories"), request, RetryPolicy::Idempotent).await
     }
 
     /// Removes a repository from its project.
@@ -122,7 +126,7 @@ impl Operator {
         repository: &RepositoryName,
     ) -> Result<RemovedRepository, Error> {
         let path = format!("/v1/projects/{project}/repositories/{repository}");
-        self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
+        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
     }
 
     /// Tests which features work in a repository.
@@ -132,7 +136,7 @@ impl Operator {
         repository: &RepositoryName,
     ) -> Result<RepositoryTest, Error> {
         let path = format!("/v1/projects/{project}/repositories/{repository}/test");
-        self.http.post(&path, &serde_json::json!({}), Repeat::Safe).await
+        self.http.post(&path, &serde_json::json!({}), RetryPolicy::Idempotent).await
     }
 
     /// Repositories of a project.
@@ -141,8 +145,8 @@ impl Operator {
     }
 
     /// Sends a ticket tool's event. Idempotent: by the event's id.
-    pub async fn ticket_event(&self, event: &TicketEvent) -> Result<Decision, Error> {
-        self.http.post("/v1/tickets/events", event, Repeat::Safe).await
+    pub async fn send_ticket_event(&self, event: &TicketEvent) -> Result<Decision, Error> {
+        self.http.post("/v1/tickets/events", event, RetryPolicy::Idempotent).await
     }
 
     /// Creates a ticket. Idempotent: by `idempotency_key`.
@@ -155,7 +159,7 @@ impl Operator {
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
     /// Moves a ticket. Idempotent: by `idempotency_key`.
@@ -171,7 +175,7 @@ impl Operator {
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
     /// Edits a ticket. Idempotent: by `idempotency_key`.
@@ -186,7 +190,7 @@ impl Operator {
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
     /// One ticket.
@@ -206,32 +210,32 @@ impl Operator {
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
     /// Cancels a job. Idempotent.
     pub async fn cancel_job(&self, job: &JobId, request: &CancelJob) -> Result<Job, Error> {
-        self.http.post(&format!("/v1/jobs/{job}/cancel"), request, Repeat::Safe).await
+        self.http.post(&format!("/v1/jobs/{job}/cancel"), request, RetryPolicy::Idempotent).await
     }
 
     /// Pauses a job. Idempotent.
     pub async fn pause_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post(&format!("/v1/jobs/{job}/pause"), &PauseJob {}, Repeat::Safe).await
+        self.http.post(&format!("/v1/jobs/{job}/pause"), &PauseJob {}, RetryPolicy::Idempotent).await
     }
 
     /// Continues a paused job. Idempotent.
     pub async fn continue_job(&self, job: &JobId) -> Result<Job, Error> {
-        self.http.post(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}, Repeat::Safe).await
+        self.http.post(&format!("/v1/jobs/{job}/continue"), &ContinueJob {}, RetryPolicy::Idempotent).await
     }
 
     /// Sends a message to a job's agent. Idempotent: by `idempotency_key`.
-    pub async fn answer_job(&self, job: &JobId, text: &str, idempotency_key: Option<&str>) -> Result<Job, Error> {
-        let answer = AnswerJob { text: text.to_owned() };
+    pub async fn send_input(&self, job: &JobId, text: &str, idempotency_key: Option<&str>) -> Result<Job, Error> {
+        let answer = SendInput { text: text.to_owned() };
         let mut call = self.http.request(Method::POST, &format!("/v1/jobs/{job}/answer")).json(&answer);
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
     /// Retries an ended job as a new job. Idempotent: by `idempotency_key`.
@@ -240,7 +244,7 @@ impl Operator {
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
     /// One job.
@@ -251,18 +255,18 @@ impl Operator {
     /// Jobs of a project, newest first.
     pub async fn jobs(&self, project: &ProjectId, after: Option<&str>) -> Result<JobPage, Error> {
         let query = JobQuery { after: after.map(str::to_owned), ..JobQuery::default() };
-        self.jobs_asked(project, &query).await
+        self.list_jobs_filtered(project, &query).await
     }
 
     /// Filtered jobs of a project, newest first.
-    pub async fn jobs_asked(&self, project: &ProjectId, query: &JobQuery) -> Result<JobPage, Error> {
+    pub async fn list_jobs_filtered(&self, project: &ProjectId, query: &JobQuery) -> Result<JobPage, Error> {
         let mut path = format!("/v1/jobs?project={project}");
         if !query.statuses.is_empty() {
             let statuses = query.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();
             path.push_str(&format!("&status={}", statuses.join(",")));
         }
         if let Some(ticket) = &query.ticket {
-            path.push_str(&format!("&ticket={}", encoded(ticket.as_str())));
+            path.push_str(&format!("&ticket={}", percent_encode(ticket.as_str())));
         }
         for (name, time) in [("since", query.since), ("until", query.until)] {
             path.extend(time.map(|time| format!("&{name}={time}")));
@@ -273,7 +277,7 @@ impl Operator {
     }
 
     /// Explains the status of a job.
-    pub async fn why(&self, job: &JobId) -> Result<Why, Error> {
+    pub async fn explain_job(&self, job: &JobId) -> Result<JobExplanation, Error> {
         self.http.get(&format!("/v1/jobs/{job}/why")).await
     }
 
@@ -302,7 +306,7 @@ impl Operator {
 
     /// Runs the sweeper once.
     pub async fn sweep(&self) -> Result<SweepReport, Error> {
-        self.http.post("/v1/sweep", &serde_json::json!({}), Repeat::Safe).await
+        self.http.post("/v1/sweep", &serde_json::json!({}), RetryPolicy::Idempotent).await
     }
 }
 
@@ -311,11 +315,11 @@ fn ticket_path(project: &ProjectId, key: &TicketKey, deed: &str) -> String {
     if key.is_path_segment() {
         format!("/v1/tickets/{key}{deed}?project={project}")
     } else {
-        format!("/v1/tickets/-{deed}?project={project}&key={}", encoded(key.as_str()))
+        format!("/v1/tickets/-{deed}?project={project}&key={}", percent_encode(key.as_str()))
     }
 }
 
-pub(super) fn encoded(text: &str) -> String {
+pub(super) fn percent_encode(text: &str) -> String {
     let mut said = String::new();
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

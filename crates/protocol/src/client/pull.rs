@@ -1,38 +1,42 @@
 //! Calls for pull requests and filtered ledger entries.
 
-use super::operator::encoded;
-use super::{Error, Operator, Repeat};
+use super::operator::percent_encode;
+use super::{ApiClient, Error, RetryPolicy};
 use crate::decision::Decision;
 use crate::delivery::{DeliveryPage, DeliveryQuery};
-use crate::pull::{
+use crate::pull_request::{
     LinkPullRequest, PullRequest, PullRequestPage, PullRequestQuery, RevisePullRequest, UnlinkedPullRequest,
 };
 use pullyard_domain::id::ProjectId;
 use reqwest::Method;
 
-impl Operator {
+impl ApiClient {
     /// Requests a revision of a pull request. Idempotent: by `idempotency_key`.
-    pub async fn revise(&self, request: &RevisePullRequest, idempotency_key: Option<&str>) -> Result<Decision, Error> {
+    pub async fn revise_pull_request(
+        &self,
+        request: &RevisePullRequest,
+        idempotency_key: Option<&str>,
+    ) -> Result<Decision, Error> {
         let mut call = self.http.request(Method::POST, "/v1/pulls/revise").json(request);
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }
-        self.http.send(call, if idempotency_key.is_some() { Repeat::Safe } else { Repeat::Never }).await
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
     }
 
     /// Links a pull request to a ticket. Idempotent.
-    pub async fn link(&self, request: &LinkPullRequest) -> Result<PullRequest, Error> {
-        self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), Repeat::Safe).await
+    pub async fn link_pull_request(&self, request: &LinkPullRequest) -> Result<PullRequest, Error> {
+        self.http.send(self.http.request(Method::PUT, "/v1/pulls/link").json(request), RetryPolicy::Idempotent).await
     }
 
     /// Removes the link of a pull request.
-    pub async fn unlink(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
+    pub async fn unlink_pull_request(&self, which: &PullRequestQuery) -> Result<UnlinkedPullRequest, Error> {
         let path = format!("/v1/pulls/link?{}", query(which));
-        self.http.send(self.http.request(Method::DELETE, &path), Repeat::Never).await
+        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
     }
 
     /// State of a pull request's reviews.
-    pub async fn why_pull(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
+    pub async fn explain_pull_request(&self, which: &PullRequestQuery) -> Result<PullRequest, Error> {
         self.http.get(&format!("/v1/pulls/why?{}", query(which))).await
     }
 
@@ -43,7 +47,11 @@ impl Operator {
     }
 
     /// Filtered ledger entries of a project, newest first.
-    pub async fn deliveries_asked(&self, project: &ProjectId, query: &DeliveryQuery) -> Result<DeliveryPage, Error> {
+    pub async fn list_deliveries_filtered(
+        &self,
+        project: &ProjectId,
+        query: &DeliveryQuery,
+    ) -> Result<DeliveryPage, Error> {
         let mut path = format!("/v1/deliveries?project={project}");
         let verdicts = query.verdicts.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>().join(",");
         let words = [
@@ -58,7 +66,7 @@ impl Operator {
             ("after", query.after.clone()),
         ];
         for (name, word) in words {
-            path.extend(word.map(|word| format!("&{name}={}", encoded(&word))));
+            path.extend(word.map(|word| format!("&{name}={}", percent_encode(&word))));
         }
         self.http.get(&path).await
     }
@@ -67,5 +75,5 @@ impl Operator {
 fn query(which: &PullRequestQuery) -> String {
     let PullRequestQuery { project, repository, number, integration } = which;
     let integration = integration.as_ref().map(|id| format!("&integration={id}")).unwrap_or_default();
-    format!("project={project}&repository={}&number={number}{integration}", encoded(repository.as_str()))
+    format!("project={project}&repository={}&number={number}{integration}", percent_encode(repository.as_str()))
 }

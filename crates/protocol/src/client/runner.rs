@@ -1,7 +1,7 @@
 //! Calls of a self-hosted runner between jobs; all are idempotent.
 
-use super::{Error, Http, Repeat};
-use crate::runner::{ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, RegisterRequest, Registered};
+use super::{Error, Http, RetryPolicy};
+use crate::runner::{ClaimAnswer, ClaimRequest, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest};
 use pullyard_domain::id::RunnerId;
 
 /// A client with a runner token.
@@ -17,17 +17,17 @@ impl RunnerClient {
     }
 
     /// Registers the runner.
-    pub async fn register(&self, request: &RegisterRequest) -> Result<Registered, Error> {
-        self.http.post("/v1/runners", request, Repeat::Safe).await
+    pub async fn register(&self, request: &RegisterRequest) -> Result<RegisterAnswer, Error> {
+        self.http.post("/v1/runners", request, RetryPolicy::Idempotent).await
     }
 
     /// Sends a heartbeat.
     pub async fn heartbeat(&self, runner: &RunnerId, request: &HeartbeatRequest) -> Result<HeartbeatAnswer, Error> {
-        self.http.post(&format!("/v1/runners/{runner}/heartbeat"), request, Repeat::Safe).await
+        self.http.post(&format!("/v1/runners/{runner}/heartbeat"), request, RetryPolicy::Idempotent).await
     }
 
     /// Requests a job.
     pub async fn claim(&self, runner: &RunnerId, request: &ClaimRequest) -> Result<ClaimAnswer, Error> {
-        self.http.post(&format!("/v1/runners/{runner}/claim"), request, Repeat::Safe).await
+        self.http.post(&format!("/v1/runners/{runner}/claim"), request, RetryPolicy::Idempotent).await
     }
 }

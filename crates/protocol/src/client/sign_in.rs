@@ -1,11 +1,11 @@
 //! Call for the sign-in of a browser.
 
-use super::{Error, Operator, Repeat};
+use super::{ApiClient, Error, RetryPolicy};
 use crate::sign_in::{CreateSignInLink, SignInLink};
 
-impl Operator {
+impl ApiClient {
     /// A link that works once, with this token's rights. Idempotent: the server stores only its use.
-    pub async fn sign_in_link(&self) -> Result<SignInLink, Error> {
-        self.http.post("/v1/sign-in-links", &CreateSignInLink {}, Repeat::Safe).await
+    pub async fn create_sign_in_link(&self) -> Result<SignInLink, Error> {
+        self.http.post("/v1/sign-in-links", &CreateSignInLink {}, RetryPolicy::Idempotent).await
     }
 }

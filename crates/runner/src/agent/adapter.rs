@@ -1,7 +1,7 @@
 //! Interface to each kind of agent: how to start it, read it, stop it and resume it.
 
-use super::sign::{Sign, Tokens};
-use super::start::Start;
+use super::agent_event::{AgentEvent, Tokens};
+use super::start::StartInput;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -18,54 +18,54 @@ pub(super) trait Adapter: Send {
     fn version(&self) -> Option<String>;
 
     /// Called before a session is resumed, with the tokens that it used before. They do not count again.
-    fn goes_on(&mut self, _tokens: Tokens) {}
+    fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
 
     /// Writes the agent's configuration and returns how to launch it.
     ///
     /// Writes: its own folder below the agent's home.
-    fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch>;
+    fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch>;
 
     /// Files whose content on the base branch the agent gets as instructions. It ignores its worktree's copies.
     fn instruction_files(&self) -> &'static [&'static str];
 
     /// Whether the agent reports its end. If so, an exit code alone is no proof.
-    fn says_its_end(&self) -> bool;
+    fn reports_its_end(&self) -> bool;
 }
 
 pub(super) struct Launch {
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(&'static str, OsString)>,
     pub(super) input: Vec<u8>,
-    pub(super) input_ends: InputEnds,
-    pub(super) reader: Box<dyn Reader>,
+    pub(super) input_end: InputEnd,
+    pub(super) reader: Box<dyn LineParser>,
     /// Reads the files that the agent writes besides its output.
-    pub(super) meter: Option<Box<dyn Meter>>,
+    pub(super) meter: Option<Box<dyn UsageReader>>,
 }
 
-pub(super) enum InputEnds {
+pub(super) enum InputEnd {
     AfterPrompt,
     /// After the agent reported its end and took up all inputs. Until then it accepts further inputs.
-    AfterItsEnd(Box<dyn Voice>),
+    AfterReportedEnd(Box<dyn InputEncoder>),
 }
 
 /// Encodes input for an agent that reads while it works.
-pub(super) trait Voice: Send {
+pub(super) trait InputEncoder: Send {
     /// A request to send no further model request; `None` if the agent has no such request.
-    fn interrupt(&mut self) -> Option<Vec<u8>>;
+    fn encode_interrupt(&mut self) -> Option<Vec<u8>>;
 
     /// Encodes messages with a mark. The agent's lines repeat the mark when the model gets the messages.
-    fn tell(&mut self, words: &str, mark: &str) -> Vec<u8>;
+    fn encode_messages(&mut self, words: &str, mark: &str) -> Vec<u8>;
 }
 
 /// Parses the lines of one start. Unknown lines become `raw` events.
-pub(super) trait Reader: Send {
-    fn read(&mut self, line: &[u8]) -> Vec<Sign>;
+pub(super) trait LineParser: Send {
+    fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent>;
 }
 
 /// Reads files of a working agent, repeatedly, on a blocking thread.
-pub(super) trait Meter: Send {
-    fn look(&mut self) -> Vec<Sign>;
+pub(super) trait UsageReader: Send {
+    fn read_new(&mut self) -> Vec<AgentEvent>;
 
     /// The last look, after the agent's end.
-    fn finish(&mut self) -> Vec<Sign>;
+    fn read_last(&mut self) -> Vec<AgentEvent>;
 }

@@ -2,14 +2,14 @@
 
 mod lines;
 
-use super::adapter::{Adapter, InputEnds, Launch, Voice};
-use super::as_words;
+use super::adapter::{Adapter, InputEncoder, InputEnd, Launch};
 use super::environment::{CLAUDE_KEYS, Environment};
-use super::installed::Installed;
-use super::start::Start;
+use super::installed::InstalledAgent;
+use super::prompt_escape;
+use super::start::StartInput;
 use crate::api::ids;
-use crate::git::workspace::disk::private_folder;
-use lines::Lines;
+use crate::git::workspace::disk::create_private_dir;
+use lines::StreamJsonParser;
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 const TOOLS: &str = "Bash,Edit,Glob,Grep,NotebookEdit,Read,Task,TaskCreate,TaskGet,TaskList,TaskUpdate,TodoWrite,Write";
 
 /// Settings that allow calls to the model only, no memory, and no background work that outlives the run.
-const PINNED: &[(&str, &str)] = &[
+const PINNED_ENVIRONMENT: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("DISABLE_UPDATES", "1"),
@@ -30,7 +30,7 @@ const PINNED: &[(&str, &str)] = &[
     ("CLAUDE_CODE_DISABLE_CRON", "1"),
     // Otherwise its prompt contains the newest commits, which others wrote, and how to commit.
     ("CLAUDE_CODE_DISABLE_GIT_INSTRUCTIONS", "1"),
-    // Versions that know this variable read no file that a prompt names. `as_words` covers the others.
+    // Versions that know this variable read no file that a prompt names. `prompt_escape` covers the others.
     ("CLAUDE_CODE_DISABLE_FILE_MENTIONS", "1"),
     // Offer all tools at once. Otherwise 2.1.330 gives its model an extra tool without function in place of others.
     ("ENABLE_TOOL_SEARCH", "false"),
@@ -45,28 +45,28 @@ const PINNED: &[(&str, &str)] = &[
 ];
 
 /// Linux limits one argument to 128 KiB.
-const MOST_INSTRUCTIONS_BYTES: usize = 96 * 1024;
+const MAX_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 
 pub(super) struct ClaudeCode {
-    installed: Installed,
+    installed: InstalledAgent,
     env: Vec<(&'static str, OsString)>,
 }
 
 impl ClaudeCode {
-    pub(super) fn new(installed: Installed, environment: &Environment<'_>) -> Self {
+    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>) -> Self {
         let mut env = environment.network();
-        env.extend(environment.those(CLAUDE_KEYS));
+        env.extend(environment.select(CLAUDE_KEYS));
         Self { installed, env }
     }
 }
 
 impl Adapter for ClaudeCode {
     fn capability(&self) -> &'static str {
-        self.installed.known.capability()
+        self.installed.kind.capability()
     }
 
     fn name(&self) -> &'static str {
-        self.installed.known.name()
+        self.installed.kind.name()
     }
 
     fn program(&self) -> PathBuf {
@@ -77,11 +77,11 @@ impl Adapter for ClaudeCode {
         Some(self.installed.version.clone())
     }
 
-    fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
+    fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
         // It finds a session again only with the same settings folder and the same working folder.
         let config = start.home.join("claude");
         // An earlier agent may have put a file or a link here. It is removed, and Claude Code reports the lost session.
-        private_folder(&config)?;
+        create_private_dir(&config)?;
         let mut args: Vec<OsString> = [
             "-p",
             "--input-format",
@@ -109,7 +109,7 @@ impl Adapter for ClaudeCode {
         let mut option = |name: &str, value: String| args.push(OsString::from(format!("{name}={value}")));
         match start.session {
             Some(session) => option("--resume", session.to_owned()),
-            None => option("--session-id", ids::uuid()),
+            None => option("--session-id", ids::new_uuid()),
         }
         if let Some(model) = start.model {
             option("--model", model.to_owned());
@@ -121,19 +121,19 @@ impl Adapter for ClaudeCode {
             option("--max-budget-usd", dollars(micros));
         }
         if !start.instructions.is_empty() {
-            let end = start.instructions.floor_char_boundary(MOST_INSTRUCTIONS_BYTES);
+            let end = start.instructions.floor_char_boundary(MAX_INSTRUCTIONS_BYTES);
             let instructions = start.instructions.get(..end).unwrap_or_default();
             option("--append-system-prompt", instructions.to_owned());
         }
         let mut env = self.env.clone();
-        env.extend(PINNED.iter().map(|(name, value)| (*name, OsString::from(value))));
+        env.extend(PINNED_ENVIRONMENT.iter().map(|(name, value)| (*name, OsString::from(value))));
         env.push(("CLAUDE_CONFIG_DIR", config.into()));
         Ok(Launch {
             args,
             env,
-            input: message(start.prompt, &ids::uuid()),
-            input_ends: InputEnds::AfterItsEnd(Box::new(Messages)),
-            reader: Box::new(Lines::new(start.tree)),
+            input: encode_user_message(start.prompt, &ids::new_uuid()),
+            input_end: InputEnd::AfterReportedEnd(Box::new(MessageEncoder)),
+            reader: Box::new(StreamJsonParser::new(start.tree)),
             meter: None,
         })
     }
@@ -142,40 +142,40 @@ impl Adapter for ClaudeCode {
         &["CLAUDE.md", "AGENTS.md"]
     }
 
-    fn says_its_end(&self) -> bool {
+    fn reports_its_end(&self) -> bool {
         true
     }
 }
 
 /// Encodes messages for a working Claude Code, which accepts them at any time.
-struct Messages;
+struct MessageEncoder;
 
-impl Voice for Messages {
-    fn interrupt(&mut self) -> Option<Vec<u8>> {
-        let interrupt = json!({
-            "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
+impl InputEncoder for MessageEncoder {
+    fn encode_interrupt(&mut self) -> Option<Vec<u8>> {
+        let encode_interrupt = json!({
+            "type": "control_request", "request_id": "stop", "request": {"subtype": "encode_interrupt"},
         });
-        Some(format!("{interrupt}\n").into_bytes())
+        Some(format!("{encode_interrupt}\n").into_bytes())
     }
 
-    fn tell(&mut self, words: &str, mark: &str) -> Vec<u8> {
-        message(words, mark)
+    fn encode_messages(&mut self, words: &str, mark: &str) -> Vec<u8> {
+        encode_user_message(words, mark)
     }
 }
 
 /// A user message as one line of input. Claude Code skips an id that its session already has.
-fn message(words: &str, id: &str) -> Vec<u8> {
+fn encode_user_message(words: &str, id: &str) -> Vec<u8> {
     let message = json!({
         "type": "user",
         "uuid": id,
-        "message": {"role": "user", "content": [{"type": "text", "text": as_words::for_claude_code(words)}]},
+        "message": {"role": "user", "content": [{"type": "text", "text": prompt_escape::escape_for_claude_code(words)}]},
     });
     format!("{message}\n").into_bytes()
 }
 
 #[cfg(test)]
-pub(super) fn lines_for_tests(tree: &std::path::Path) -> impl super::adapter::Reader + use<> {
-    Lines::new(tree)
+pub(super) fn test_reader(tree: &std::path::Path) -> impl super::adapter::LineParser + use<> {
+    StreamJsonParser::new(tree)
 }
 
 fn dollars(micros: u64) -> String {
@@ -185,18 +185,18 @@ fn dollars(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::installed::Known;
+    use crate::agent::installed::AgentKind;
     use crate::options::Isolation;
     use std::fs;
     use std::os::unix::fs::symlink;
     use std::path::Path;
 
-    fn launch(change: impl FnOnce(&mut Start<'_>)) -> Launch {
+    fn launch(change: impl FnOnce(&mut StartInput<'_>)) -> Launch {
         let home = tempfile::tempdir().unwrap();
         launch_in(home.path(), change)
     }
 
-    fn launch_in(home: &Path, change: impl FnOnce(&mut Start<'_>)) -> Launch {
+    fn launch_in(home: &Path, change: impl FnOnce(&mut StartInput<'_>)) -> Launch {
         let read = |name: &str| match name {
             "ANTHROPIC_API_KEY" => Some("sk-test".into()),
             "HTTPS_PROXY" => Some("http://proxy".into()),
@@ -204,9 +204,9 @@ mod tests {
             _ => None,
         };
         let installed =
-            Installed { known: Known::ClaudeCode, program: "/bin/claude".into(), version: "2.1.197".into() };
-        let mut claude = ClaudeCode::new(installed, &Environment::of(&read));
-        let mut start = Start {
+            InstalledAgent { kind: AgentKind::ClaudeCode, program: "/bin/claude".into(), version: "2.1.197".into() };
+        let mut claude = ClaudeCode::new(installed, &Environment::from_fn(&read));
+        let mut start = StartInput {
             prompt: "Fix \"it\".\nNow.",
             instructions: "",
             session: None,
@@ -298,7 +298,7 @@ mod tests {
         let launch = launch(|start| start.instructions = long);
         let told = value(&launch, "--append-system-prompt").unwrap();
         // The cut is at a character boundary.
-        assert_eq!(told.len(), MOST_INSTRUCTIONS_BYTES - 1);
+        assert_eq!(told.len(), MAX_INSTRUCTIONS_BYTES - 1);
         assert!(long.starts_with(&told));
         assert!(launch.args.iter().all(|arg| arg.len() < 128 * 1024));
     }
@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn file_mentions_in_prompt_and_inputs_are_escaped() {
         let launch = launch(|start| start.prompt = "> @/etc/passwd");
-        let said = Messages.tell("> @/etc/passwd", "m1");
+        let said = MessageEncoder.encode_messages("> @/etc/passwd", "m1");
         for input in [&launch.input, &said] {
             let message: serde_json::Value = serde_json::from_slice(input).unwrap();
             let text = message["message"]["content"][0]["text"].as_str().unwrap();

@@ -3,22 +3,22 @@
 //! `lines` parses its output, `rollout` its session files.
 
 mod config;
-mod count;
 mod items;
 mod lines;
 mod rollout;
+mod token_count;
 pub(super) mod version;
 
-use super::adapter::{Adapter, InputEnds, Launch, Meter};
-use super::as_words;
+use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
+use super::agent_event::Tokens;
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
-use super::installed::Installed;
+use super::installed::InstalledAgent;
 use super::prices::Prices;
-use super::sign::Tokens;
-use super::start::Start;
-use crate::git::workspace::disk::{private_file, private_folder};
+use super::prompt_escape;
+use super::start::StartInput;
+use crate::git::workspace::disk::{create_private_dir, write_private_file};
 use crate::options::Isolation;
-use lines::Lines;
+use lines::ExecJsonParser;
 use rollout::Rollouts;
 use std::ffi::OsString;
 use std::fs;
@@ -26,7 +26,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-const ALWAYS: [&str; 10] = [
+const COMMON_ARGS: [&str; 10] = [
     "--disable",
     "plugins",
     "--disable",
@@ -42,7 +42,7 @@ const ALWAYS: [&str; 10] = [
 ];
 
 pub(super) struct Codex {
-    installed: Installed,
+    installed: InstalledAgent,
     env: Vec<(&'static str, OsString)>,
     key: Option<OsString>,
     url: Option<String>,
@@ -50,11 +50,11 @@ pub(super) struct Codex {
     auth: Option<PathBuf>,
     prices: Prices,
     /// The usage of earlier starts, so that no token counts twice.
-    counted: Arc<Mutex<Rollouts>>,
+    rollouts: Arc<Mutex<Rollouts>>,
 }
 
 impl Codex {
-    pub(super) fn new(installed: Installed, environment: &Environment<'_>) -> Self {
+    pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>) -> Self {
         let told = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             installed,
@@ -62,19 +62,19 @@ impl Codex {
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
-            prices: Prices::with_operators(told.as_deref().unwrap_or_default()),
-            counted: Arc::default(),
+            prices: Prices::parse(told.as_deref().unwrap_or_default()),
+            rollouts: Arc::default(),
         }
     }
 }
 
 impl Adapter for Codex {
     fn capability(&self) -> &'static str {
-        self.installed.known.capability()
+        self.installed.kind.capability()
     }
 
     fn name(&self) -> &'static str {
-        self.installed.known.name()
+        self.installed.kind.name()
     }
 
     fn program(&self) -> PathBuf {
@@ -85,15 +85,15 @@ impl Adapter for Codex {
         Some(self.installed.version.clone())
     }
 
-    fn goes_on(&mut self, tokens: Tokens) {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner).goes_on(tokens);
+    fn set_resumed_tokens(&mut self, tokens: Tokens) {
+        self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).set_earlier_tokens(tokens);
     }
 
-    fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
+    fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
         // Codex creates no helpers below a folder for temporary files.
         let home = start.home.join("codex");
         // An earlier agent may have put a link here, which would lead a secret elsewhere.
-        private_folder(&home)?;
+        create_private_dir(&home)?;
         let sign_in = match (&self.key, &self.auth) {
             (Some(_), _) => config::SignIn::Key { url: self.url.as_deref() },
             (None, Some(auth)) => {
@@ -104,33 +104,33 @@ impl Adapter for Codex {
                 }
                 config::SignIn::Subscription
             }
-            (None, None) => config::SignIn::Nothing,
+            (None, None) => config::SignIn::None,
         };
-        // An earlier agent may have put a link, a pipe or a folder here. `private_file` replaces it.
-        let settings = config::file(&sign_in, start.instructions, start.tree);
-        private_file(&home.join("config.toml"), settings.as_bytes())?;
+        // An earlier agent may have put a link, a pipe or a folder here. `write_private_file` replaces it.
+        let settings = config::render_config(&sign_in, start.instructions, start.tree);
+        write_private_file(&home.join("config.toml"), settings.as_bytes())?;
         let mut env = self.env.clone();
         env.push(("CODEX_HOME", home.clone().into()));
         // Codex reports the end of an account limit in its local time.
         env.push(("TZ", "UTC".into()));
         env.extend(self.key.clone().map(|key| (OPENAI_KEY, key)));
         let sessions = home.join("sessions");
-        let counted = Arc::clone(&self.counted);
+        let counted = Arc::clone(&self.rollouts);
         let mut rollouts = counted.lock().unwrap_or_else(PoisonError::into_inner);
-        rollouts.begin(&sessions);
+        rollouts.begin_start(&sessions);
         if start.session.is_none() {
             rollouts.begin_thread();
         }
         drop(rollouts);
-        let look = rollout::Look::new(sessions, Arc::clone(&counted), self.prices.clone());
-        let meter: Option<Box<dyn Meter>> = Some(Box::new(look));
+        let look = rollout::RolloutReader::new(sessions, Arc::clone(&counted), self.prices.clone());
+        let meter: Option<Box<dyn UsageReader>> = Some(Box::new(look));
         Ok(Launch {
-            args: exec(start),
+            args: exec_args(start),
             env,
             // `codex exec -` reads the prompt from standard input.
-            input: as_words::for_codex(start.prompt).into_owned().into_bytes(),
-            input_ends: InputEnds::AfterPrompt,
-            reader: Box::new(Lines::new(start.tree, counted)),
+            input: prompt_escape::escape_for_codex(start.prompt).into_owned().into_bytes(),
+            input_end: InputEnd::AfterPrompt,
+            reader: Box::new(ExecJsonParser::new(start.tree, counted)),
             meter,
         })
     }
@@ -139,27 +139,27 @@ impl Adapter for Codex {
         &["AGENTS.md"]
     }
 
-    fn says_its_end(&self) -> bool {
+    fn reports_its_end(&self) -> bool {
         true
     }
 }
 
 /// Codex's own sandbox, unless the runner is isolated from outside. In a container it cannot be created.
-fn sandbox(isolation: Isolation) -> &'static str {
+fn sandbox_mode(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::None => "workspace-write",
         Isolation::External => "danger-full-access",
     }
 }
 
-fn exec(start: &Start<'_>) -> Vec<OsString> {
+fn exec_args(start: &StartInput<'_>) -> Vec<OsString> {
     let mut args = vec!["exec"];
     if start.session.is_some() {
         args.push("resume");
     }
     args.push("--json");
-    args.extend(ALWAYS);
-    let sandbox = format!("sandbox_mode=\"{}\"", sandbox(start.isolation));
+    args.extend(COMMON_ARGS);
+    let sandbox = format!("sandbox_mode=\"{}\"", sandbox_mode(start.isolation));
     args.extend(["-c", &sandbox]);
     let model = start.model.map(|model| format!("--model={model}"));
     args.extend(model.as_deref());
@@ -175,12 +175,12 @@ fn copy_secret(from: &Path, to: &Path) -> io::Result<()> {
     let secret = fs::read(from).map_err(|error| {
         io::Error::new(error.kind(), format!("{CODEX_AUTH} names {}, which can't be read: {error}", from.display()))
     })?;
-    private_file(to, &secret)
+    write_private_file(to, &secret)
 }
 
 #[cfg(test)]
-pub(super) fn lines_for_tests(tree: &Path) -> impl super::adapter::Reader + use<> {
-    Lines::new(tree, Arc::default())
+pub(super) fn test_reader(tree: &Path) -> impl super::adapter::LineParser + use<> {
+    ExecJsonParser::new(tree, Arc::default())
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! The `command` agent: any program that reads its prompt from standard input.
 //!
-//! `line` parses its output, `own_count` adds up the usage that it reports.
+//! `line` parses its output, `reported_usage` adds up the usage that it reports.
 
-use super::adapter::{Adapter, InputEnds, Launch, Reader};
-use super::line::{self, Stream};
-use super::own_count::OwnCount;
-use super::sign::Sign;
-use super::start::Start;
+use super::adapter::{Adapter, InputEnd, Launch, LineParser};
+use super::agent_event::AgentEvent;
+use super::command_line_event::{self, Stream};
+use super::reported_usage::ReportedUsageCounter;
+use super::start::StartInput;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -39,13 +39,13 @@ impl Adapter for CommandAgent {
         None
     }
 
-    fn prepare(&mut self, start: &Start<'_>) -> io::Result<Launch> {
+    fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
         Ok(Launch {
             args: self.args.iter().map(OsString::from).collect(),
             env: Vec::new(),
             input: start.prompt.as_bytes().to_vec(),
-            input_ends: InputEnds::AfterPrompt,
-            reader: Box::new(Lines::default()),
+            input_end: InputEnd::AfterPrompt,
+            reader: Box::new(CommandLineParser::default()),
             meter: None,
         })
     }
@@ -54,50 +54,51 @@ impl Adapter for CommandAgent {
         &[]
     }
 
-    fn says_its_end(&self) -> bool {
+    fn reports_its_end(&self) -> bool {
         false
     }
 }
 
 /// Parses each line by itself, and adds up its `usage` lines.
 #[derive(Default)]
-struct Lines {
-    count: OwnCount,
+struct CommandLineParser {
+    usage: ReportedUsageCounter,
 }
 
-impl Reader for Lines {
-    fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        let Some(said) = line::read(Stream::Out, line) else { return Vec::new() };
-        let sum = self.count.note(&said);
-        [Some(Sign::Said(said)), sum.map(Sign::Sum)].into_iter().flatten().collect()
+impl LineParser for CommandLineParser {
+    fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
+        let Some(said) = command_line_event::parse_line(Stream::Out, line) else { return Vec::new() };
+        let sum = self.usage.add_event(&said);
+        [Some(AgentEvent::Event(said)), sum.map(AgentEvent::UsageTotals)].into_iter().flatten().collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::sign::{Sum, Tokens};
+    use crate::agent::agent_event::{Tokens, UsageTotals};
     use pullyard_protocol::event::EventKind;
     use serde_json::json;
 
     #[test]
     fn usage_line_is_an_event_and_a_sum() {
-        let mut reader = Lines::default();
-        let signs = reader.read(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
-        let [Sign::Said(said), Sign::Sum(sum)] = &signs[..] else { panic!("{signs:?}") };
+        let mut reader = CommandLineParser::default();
+        let signs =
+            reader.parse_line(br#"{"kind":"usage","turns":1,"output_tokens":7,"cost_usd_micros":30,"odd":true}"#);
+        let [AgentEvent::Event(said), AgentEvent::UsageTotals(sum)] = &signs[..] else { panic!("{signs:?}") };
         let data = json!({"turns": 1, "output_tokens": 7, "cost_usd_micros": 30, "odd": true});
         assert_eq!((said.kind, &said.data), (EventKind::Usage, &Some(data)));
         let tokens = Tokens { output: 7, ..Tokens::default() };
-        assert_eq!(*sum, Sum { turns: 1, tokens, cost: Some(30), goes_on: true, is_told: false });
+        assert_eq!(*sum, UsageTotals { turns: 1, tokens, cost: Some(30), may_continue: true, is_reported: false });
     }
 
     #[test]
     fn lines_without_valid_usage_are_events_only() {
-        let mut reader = Lines::default();
+        let mut reader = CommandLineParser::default();
         for line in [r#"{"kind":"usage","turns":-1}"#, r#"{"kind":"usage"}"#, r#"{"usage":1}"#, "words"] {
-            let signs = reader.read(line.as_bytes());
-            assert!(matches!(signs[..], [Sign::Said(_)]), "{line}: {signs:?}");
+            let signs = reader.parse_line(line.as_bytes());
+            assert!(matches!(signs[..], [AgentEvent::Event(_)]), "{line}: {signs:?}");
         }
-        assert!(reader.read(b"").is_empty());
+        assert!(reader.parse_line(b"").is_empty());
     }
 }

@@ -35,11 +35,11 @@ pub fn agent_variables() -> impl Iterator<Item = &'static str> {
 pub(crate) struct Environment<'a>(&'a (dyn Fn(&str) -> Option<OsString> + Sync));
 
 impl<'a> Environment<'a> {
-    pub(crate) fn ours() -> Environment<'static> {
+    pub(crate) fn from_process() -> Environment<'static> {
         Environment(&|name| std::env::var_os(name))
     }
 
-    pub(crate) fn of(read: &'a (dyn Fn(&str) -> Option<OsString> + Sync)) -> Self {
+    pub(crate) fn from_fn(read: &'a (dyn Fn(&str) -> Option<OsString> + Sync)) -> Self {
         Self(read)
     }
 
@@ -49,17 +49,17 @@ impl<'a> Environment<'a> {
     }
 
     pub(crate) fn inherited(&self) -> Vec<(&'static str, OsString)> {
-        self.those(INHERITED)
+        self.select(INHERITED)
     }
 
     /// Network settings, for agents that call a model themselves.
     pub(super) fn network(&self) -> Vec<(&'static str, OsString)> {
-        let mut found = self.those(NETWORK_ENVIRONMENT);
-        found.extend(self.those(&[CERTIFICATES]));
+        let mut found = self.select(NETWORK_ENVIRONMENT);
+        found.extend(self.select(&[CERTIFICATES]));
         found
     }
 
-    pub(super) fn those(&self, names: &[&'static str]) -> Vec<(&'static str, OsString)> {
+    pub(super) fn select(&self, names: &[&'static str]) -> Vec<(&'static str, OsString)> {
         names.iter().filter_map(|name| Some((*name, self.get(name)?))).collect()
     }
 }
@@ -77,17 +77,17 @@ mod tests {
             "AWS_SECRET_ACCESS_KEY" => Some("no".into()),
             _ => None,
         };
-        let environment = Environment::of(&read);
+        let environment = Environment::from_fn(&read);
         assert_eq!(environment.inherited(), [("PATH", OsString::from("/bin"))]);
         assert_eq!(environment.network(), []);
-        assert_eq!(environment.those(&["LANG", OPENAI_KEY]), [(OPENAI_KEY, OsString::from("sk-1"))]);
+        assert_eq!(environment.select(&["LANG", OPENAI_KEY]), [(OPENAI_KEY, OsString::from("sk-1"))]);
         assert!(agent_variables().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
     }
 
     #[test]
     fn agents_inherit_exactly_these_variables() {
         let read = |name: &str| Some(OsString::from(name));
-        let all = Environment::of(&read);
+        let all = Environment::from_fn(&read);
         let names = |found: Vec<(&'static str, OsString)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names(all.inherited()), ["PATH", "LANG", "LC_ALL"]);
         let network = [

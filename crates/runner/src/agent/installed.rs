@@ -15,19 +15,19 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Time limit for `--version`: the first start after a reboot reads the whole program.
-const SAY_LIMIT: Duration = Duration::from_secs(20);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time limit for its exit after that.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// No program's version output is longer.
-const MAX_SAID_BYTES: u64 = 64 * 1024;
+const MAX_VERSION_BYTES: u64 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Known {
+pub(crate) enum AgentKind {
     ClaudeCode,
     Codex,
 }
 
-impl Known {
+impl AgentKind {
     /// In the order in which `auto` prefers them.
     pub(crate) const ALL: [Self; 2] = [Self::ClaudeCode, Self::Codex];
 
@@ -46,7 +46,7 @@ impl Known {
     }
 
     /// The variable that names its program.
-    pub(crate) fn setting(self) -> &'static str {
+    pub(crate) fn path_variable(self) -> &'static str {
         match self {
             Self::ClaudeCode => environment::CLAUDE_CODE,
             Self::Codex => environment::CODEX,
@@ -54,7 +54,7 @@ impl Known {
     }
 
     /// Variables with which it signs in. One of the two is enough.
-    pub(crate) fn keys(self) -> [&'static str; 2] {
+    pub(crate) fn key_variables(self) -> [&'static str; 2] {
         match self {
             Self::ClaudeCode => ["ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN"],
             Self::Codex => [environment::OPENAI_KEY, environment::CODEX_AUTH],
@@ -62,7 +62,7 @@ impl Known {
     }
 
     pub(crate) fn has_key(self, environment: &Environment<'_>) -> bool {
-        self.keys().iter().any(|key| environment.get(key).is_some())
+        self.key_variables().iter().any(|key| environment.get(key).is_some())
     }
 
     fn command(self) -> &'static str {
@@ -81,8 +81,8 @@ impl Known {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Installed {
-    pub(crate) known: Known,
+pub(crate) struct InstalledAgent {
+    pub(crate) kind: AgentKind,
     pub(crate) program: PathBuf,
     pub(crate) version: String,
 }
@@ -90,32 +90,32 @@ pub(crate) struct Installed {
 /// Finds an agent and queries its version.
 ///
 /// Errors: the reason why it cannot be used, as a fragment of a sentence.
-pub(crate) async fn probe(known: Known, environment: &Environment<'_>) -> Result<Installed, String> {
-    let program = native(known, locate(known, environment)?);
-    let version = version(&program, environment).await?;
-    if known == Known::Codex {
+pub(crate) async fn probe(known: AgentKind, environment: &Environment<'_>) -> Result<InstalledAgent, String> {
+    let program = native_program(known, locate(known, environment)?);
+    let version = query_version(&program, environment).await?;
+    if known == AgentKind::Codex {
         check_version(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
     }
-    Ok(Installed { known, program, version })
+    Ok(InstalledAgent { kind: known, program, version })
 }
 
-fn locate(known: Known, environment: &Environment<'_>) -> Result<PathBuf, String> {
+fn locate(known: AgentKind, environment: &Environment<'_>) -> Result<PathBuf, String> {
     let path = environment.get("PATH");
-    match environment.get(known.setting()) {
+    match environment.get(known.path_variable()) {
         Some(named) => {
-            let named = named.into_string().map_err(|_| format!("{} is not text", known.setting()))?;
+            let named = named.into_string().map_err(|_| format!("{} is not text", known.path_variable()))?;
             if named.contains('/') && !named.starts_with('/') {
-                return Err(format!("{} is {named}: use an absolute path", known.setting()));
+                return Err(format!("{} is {named}: use an absolute path", known.path_variable()));
             }
-            program::find(&named, Path::new("/"), path.as_deref())
-                .map_err(|reason| format!("{reason} ({})", known.setting()))
+            program::find_program(&named, Path::new("/"), path.as_deref())
+                .map_err(|reason| format!("{reason} ({})", known.path_variable()))
         }
-        None => program::find(known.command(), Path::new("/"), path.as_deref()),
+        None => program::find_program(known.command(), Path::new("/"), path.as_deref()),
     }
 }
 
 /// The native program for this machine from the file's npm package, or the file itself.
-fn native(known: Known, found: PathBuf) -> PathBuf {
+fn native_program(known: AgentKind, found: PathBuf) -> PathBuf {
     let (scope, name) = known.package();
     let Ok(real) = found.canonicalize() else { return found };
     let is_package = |dir: &&Path| dir.ends_with(Path::new(scope).join(name));
@@ -129,12 +129,12 @@ fn native(known: Known, found: PathBuf) -> PathBuf {
     brought.into_iter().filter_map(|dir| program_of(known, &dir)).find(|file| runs_here(file)).unwrap_or(found)
 }
 
-fn program_of(known: Known, package: &Path) -> Option<PathBuf> {
+fn program_of(known: AgentKind, package: &Path) -> Option<PathBuf> {
     match known {
-        Known::ClaudeCode => program::usable(package.join("claude")),
-        Known::Codex => {
+        AgentKind::ClaudeCode => program::executable_file(package.join("claude")),
+        AgentKind::Codex => {
             let builds = std::fs::read_dir(package.join("vendor")).ok()?;
-            builds.flatten().find_map(|build| program::usable(build.path().join("bin/codex")))
+            builds.flatten().find_map(|build| program::executable_file(build.path().join("bin/codex")))
         }
     }
 }
@@ -161,9 +161,9 @@ fn architecture() -> &'static str {
     }
 }
 
-async fn version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
+async fn query_version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
     let said = version_output(program, environment).await?;
-    number(&said).ok_or_else(|| format!("{} printed no version", program.display()))
+    parse_version_word(&said).ok_or_else(|| format!("{} printed no version", program.display()))
 }
 
 /// Runs the program with `--version` and returns its output. The environment has no key.
@@ -181,25 +181,25 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
         .process_group(0)
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| format!("cannot start {shown}: {error}"))?;
-    let mut group = Group::of(&child).ok_or_else(|| format!("{shown} has no process id"))?;
+    let mut group = Group::from_child(&child).ok_or_else(|| format!("{shown} has no process id"))?;
     let mut said = Vec::new();
     let answers = async {
         if let Some(out) = child.stdout.take() {
-            let _ = out.take(MAX_SAID_BYTES).read_to_end(&mut said).await;
+            let _ = out.take(MAX_VERSION_BYTES).read_to_end(&mut said).await;
         }
         child.wait().await
     };
-    let ended = timeout(SAY_LIMIT, answers).await;
+    let ended = timeout(VERSION_TIMEOUT, answers).await;
     let _ = group.stop(&mut child, STOP_GRACE).await;
     match ended {
-        Err(_) => Err(format!("{shown} did not answer `--version` within {} s", SAY_LIMIT.as_secs())),
+        Err(_) => Err(format!("{shown} did not answer `--version` within {} s", VERSION_TIMEOUT.as_secs())),
         Ok(Err(error)) => Err(format!("cannot wait for {shown}: {error}")),
         Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `--version` failed with {status}")),
         Ok(Ok(_)) => Ok(String::from_utf8_lossy(&said).into_owned()),
     }
 }
 
-fn number(said: &str) -> Option<String> {
+fn parse_version_word(said: &str) -> Option<String> {
     let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
     said.split_whitespace().find(is_version).map(|word| word.chars().take(64).collect())
 }
@@ -217,11 +217,11 @@ mod tests {
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
 
-    async fn check(known: Known, set: &[(&str, &Path)]) -> Result<Installed, String> {
+    async fn check(known: AgentKind, set: &[(&str, &Path)]) -> Result<InstalledAgent, String> {
         let set: Vec<(String, OsString)> =
             set.iter().map(|(name, value)| ((*name).to_owned(), value.as_os_str().to_owned())).collect();
         let read = |name: &str| set.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone());
-        probe(known, &Environment::of(&read)).await
+        probe(known, &Environment::from_fn(&read)).await
     }
 
     #[tokio::test]
@@ -230,14 +230,17 @@ mod tests {
         executable(&dir.path().join("path/claude"), "echo '1.0.1 (Claude Code)'");
         executable(&dir.path().join("own/claude-nightly"), "echo '2.1.197 (Claude Code)'");
         let (path, own) = (dir.path().join("path"), dir.path().join("own/claude-nightly"));
-        let found = check(Known::ClaudeCode, &[("PATH", &path)]).await.unwrap();
+        let found = check(AgentKind::ClaudeCode, &[("PATH", &path)]).await.unwrap();
         assert_eq!((found.version.as_str(), found.program), ("1.0.1", path.join("claude")));
-        let found = check(Known::ClaudeCode, &[("PATH", &path), ("PULLYARD_CLAUDE_CODE", &own)]).await.unwrap();
+        let found = check(AgentKind::ClaudeCode, &[("PATH", &path), ("PULLYARD_CLAUDE_CODE", &own)]).await.unwrap();
         assert_eq!(found.version, "2.1.197");
         assert!(
-            check(Known::Codex, &[("PATH", &path)]).await.unwrap_err().contains("codex is not in the runner's path")
+            check(AgentKind::Codex, &[("PATH", &path)])
+                .await
+                .unwrap_err()
+                .contains("codex is not in the runner's path")
         );
-        let wrong = check(Known::Codex, &[("PULLYARD_CODEX", Path::new("bin/codex"))]).await;
+        let wrong = check(AgentKind::Codex, &[("PULLYARD_CODEX", Path::new("bin/codex"))]).await;
         assert!(wrong.unwrap_err().contains("use an absolute path"));
     }
 
@@ -256,9 +259,9 @@ mod tests {
         fs::create_dir_all(&bin).unwrap();
         symlink("../@anthropic-ai/claude-code/bin/claude.exe", bin.join("claude")).unwrap();
         symlink("../@openai/codex/bin/codex.js", bin.join("codex")).unwrap();
-        let claude = check(Known::ClaudeCode, &[("PATH", &bin)]).await.unwrap();
+        let claude = check(AgentKind::ClaudeCode, &[("PATH", &bin)]).await.unwrap();
         assert_eq!((claude.version.as_str(), claude.program), ("2.1.197", native.canonicalize().unwrap()));
-        assert_eq!(check(Known::Codex, &[("PATH", &bin)]).await.unwrap().version, "0.169.0");
+        assert_eq!(check(AgentKind::Codex, &[("PATH", &bin)]).await.unwrap().version, "0.169.0");
     }
 
     #[tokio::test]
@@ -271,7 +274,7 @@ mod tests {
         ] {
             let program = dir.path().join("codex");
             executable(&program, script);
-            let found = check(Known::Codex, &[("PULLYARD_CODEX", &program)]).await;
+            let found = check(AgentKind::Codex, &[("PULLYARD_CODEX", &program)]).await;
             assert!(found.unwrap_err().contains(reason), "{script}");
         }
     }
@@ -283,7 +286,7 @@ mod tests {
         executable(&program, &format!("env > {}; echo '2.1.197 (Claude Code)'", seen.display()));
         let (path, key) = (Path::new("/usr/bin:/bin"), Path::new("sk-planted"));
         let set = [("PATH", path), ("PULLYARD_CLAUDE_CODE", program.as_path()), ("ANTHROPIC_API_KEY", key)];
-        check(Known::ClaudeCode, &set).await.unwrap();
+        check(AgentKind::ClaudeCode, &set).await.unwrap();
         let env = fs::read_to_string(seen).unwrap();
         let names = env.lines().filter_map(|line| line.split_once('=').map(|(name, _)| name));
         let strange: Vec<&str> = names.filter(|name| !["PATH", "PWD", "OLDPWD", "SHLVL", "_"].contains(name)).collect();

@@ -2,34 +2,34 @@
 //!
 //! A stranger may have written these files on the working branch, where they are files like any other.
 
-use crate::git::{Call, Fault, Git};
+use crate::git::{Git, GitCall, GitError};
 use std::path::Path;
 
 /// How much of each file the agent gets. Units: bytes.
-const LARGEST: usize = 64 * 1024;
+const MAX_BYTES_PER_FILE: usize = 64 * 1024;
 
 /// A larger file is skipped: the repository controls its size, and no instructions are that long. Units: bytes.
-const LARGEST_READ: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Instructions {
     /// The files, one after the other; empty if there are no files.
     pub(super) text: String,
     /// A sentence for the log about each skipped file.
-    pub(super) left_out: Vec<String>,
+    pub(super) skipped: Vec<String>,
 }
 
-pub(super) async fn of_base(
+pub(super) async fn load_base_instructions(
     git: &Git,
     repository: &Path,
     (branch, commit): (&str, &str),
     names: &[&str],
-) -> Result<Told, Fault> {
+) -> Result<Instructions, GitError> {
     let mut told: Vec<(&str, String)> = Vec::new();
     let mut left_out = Vec::new();
     for name in names {
-        let call = Call::new(["ls-tree", "-z", "-l", commit, name]).repository(repository);
-        let listed = git.line(call).await?;
+        let call = GitCall::new(["ls-tree", "-z", "-l", commit, name]).repository(repository);
+        let listed = git.run_for_line(call).await?;
         // The format is `mode type id size<tab>name`. Only a plain file counts, because a link names another file.
         let mut about = listed.split_ascii_whitespace();
         let (mode, id) = (about.next().unwrap_or_default(), about.nth(1).unwrap_or_default());
@@ -38,16 +38,16 @@ pub(super) async fn of_base(
         }
         // Git reports no size for an object that it lacks. Reading that object fails.
         let size: u64 = about.next().and_then(|size| size.parse().ok()).unwrap_or_default();
-        if size > LARGEST_READ {
+        if size > MAX_FILE_BYTES {
             left_out.push(format!(
                 "{name} of the branch {branch} has {size} bytes: the agent is not told of it, as it has more than \
-                 {LARGEST_READ}."
+                 {MAX_FILE_BYTES}."
             ));
             continue;
         }
-        let bytes = git.run(Call::new(["cat-file", "blob", id]).repository(repository)).await?;
+        let bytes = git.run(GitCall::new(["cat-file", "blob", id]).repository(repository)).await?;
         let text = String::from_utf8_lossy(&bytes).replace('\0', "");
-        let end = text.floor_char_boundary(LARGEST);
+        let end = text.floor_char_boundary(MAX_BYTES_PER_FILE);
         let text = text.get(..end).unwrap_or_default().trim().to_owned();
         if !text.is_empty() && told.iter().all(|(_, known)| *known != text) {
             told.push((name, text));
@@ -55,7 +55,7 @@ pub(super) async fn of_base(
     }
     let parts =
         told.iter().map(|(name, text)| format!("From {name} of the branch {branch} of this repository:\n\n{text}"));
-    Ok(Told { text: parts.collect::<Vec<_>>().join("\n\n"), left_out })
+    Ok(Instructions { text: parts.collect::<Vec<_>>().join("\n\n"), skipped: left_out })
 }
 
 #[cfg(test)]
@@ -85,7 +85,9 @@ mod tests {
         std::fs::write(dir.path().join("AGENTS.md"), "Obey me.\n").unwrap();
         let repository = dir.path().join(".git");
         let ours = Git::new("", "");
-        let read = async |names: &[&str]| of_base(&ours, &repository, ("main", &base), names).await.unwrap().text;
+        let read = async |names: &[&str]| {
+            load_base_instructions(&ours, &repository, ("main", &base), names).await.unwrap().text
+        };
         assert_eq!(
             read(&["CLAUDE.md", "AGENTS.md", "AGENTS.md"]).await,
             "From AGENTS.md of the branch main of this repository:\n\nUse tabs."
@@ -99,10 +101,10 @@ mod tests {
         let git = Git::new("", "");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
         let run = async |args: &[&str], input: &[u8]| {
-            let call = Call::new(args).repository(&repository).input(input).commits();
-            git.line(call).await.unwrap()
+            let call = GitCall::new(args).repository(&repository).input(input).with_identity();
+            git.run_for_line(call).await.unwrap()
         };
-        let (long, most) = (format!("x{}", "ü".repeat(LARGEST)), usize::try_from(LARGEST_READ).unwrap());
+        let (long, most) = (format!("x{}", "ü".repeat(MAX_BYTES_PER_FILE)), usize::try_from(MAX_FILE_BYTES).unwrap());
         let mut files = String::new();
         for (name, content) in [
             ("AGENTS.md", b"\0Use tabs.\n".to_vec()),
@@ -117,18 +119,19 @@ mod tests {
         let inner = run(&["mktree"], files.as_bytes()).await;
         let tree = run(&["mktree"], format!("{files}040000 tree {inner}\tFOLDER.md\n").as_bytes()).await;
         let base = run(&["commit-tree", &tree], b"base").await;
-        let read = async |names: &[&str]| of_base(&git, &repository, ("main", &base), names).await.unwrap();
+        let read =
+            async |names: &[&str]| load_base_instructions(&git, &repository, ("main", &base), names).await.unwrap();
         let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
         let told = read(&["LARGER.md", "CLAUDE.md", "AGENTS.md"]).await;
         assert_eq!(told.text, format!("{}Use tabs.", from("CLAUDE.md")));
-        let [said] = &told.left_out[..] else { panic!("expected one skipped file: {:?}", told.left_out) };
+        let [said] = &told.skipped[..] else { panic!("expected one skipped file: {:?}", told.skipped) };
         assert!(said.starts_with("LARGER.md of the branch main has 1048577 bytes: "), "{said}");
         assert_eq!(read(&["FOLDER.md"]).await.text, "");
         let told = read(&["LONG.md"]).await.text;
         let text = told.strip_prefix(&from("LONG.md")).unwrap();
         // The cut is at a character boundary.
-        assert!(text.len() == LARGEST - 1 && long.starts_with(text), "{}", text.len());
+        assert!(text.len() == MAX_BYTES_PER_FILE - 1 && long.starts_with(text), "{}", text.len());
         let told = read(&["MOST.md"]).await;
-        assert!(told.text.ends_with("xxx") && told.left_out.is_empty(), "{:?}", told.left_out);
+        assert!(told.text.ends_with("xxx") && told.skipped.is_empty(), "{:?}", told.skipped);
     }
 }

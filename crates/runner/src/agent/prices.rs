@@ -1,43 +1,43 @@
 //! Computes what tokens cost, from the list in `prices.csv` and the operator's own prices.
 
-use super::sign::{Tokens, micros};
+use super::agent_event::{Tokens, dollars_to_micros};
 use std::collections::BTreeMap;
 use std::ops::{AddAssign, Sub};
 use std::sync::LazyLock;
 
-const LIST: &str = include_str!("prices.csv");
+const PRICE_LIST: &str = include_str!("prices.csv");
 /// The row with the date, and the row with the names of the columns.
 const AS_OF: &str = "as_of";
 const HEADER: &str = "model";
 /// The input above which the operator's second set of prices applies. Units: tokens.
-const OPERATORS_LONG_OVER: u64 = 272_000;
+const OPERATOR_LONG_INPUT_TOKENS: u64 = 272_000;
 
 static LISTED: LazyLock<BTreeMap<String, Price>> = LazyLock::new(|| rows().filter_map(parse_row).collect());
 
 /// The month in which the list was last compared with the vendors' pages, such as `2026-11`.
-pub(super) fn as_of() -> &'static str {
+pub(super) fn list_date() -> &'static str {
     rows().find_map(|row| row.strip_prefix(AS_OF)?.strip_prefix(',')).unwrap_or_default()
 }
 
 fn rows() -> impl Iterator<Item = &'static str> {
-    LIST.lines().filter(|row| !row.is_empty() && !row.starts_with('#'))
+    PRICE_LIST.lines().filter(|row| !row.is_empty() && !row.starts_with('#'))
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Count {
+pub(super) struct BilledTokens {
     pub(super) tokens: Tokens,
     /// The part of the uncached input that was written to a cache.
     pub(super) cache_write: u64,
 }
 
-impl AddAssign for Count {
+impl AddAssign for BilledTokens {
     fn add_assign(&mut self, more: Self) {
         self.tokens += more.tokens;
         self.cache_write = self.cache_write.saturating_add(more.cache_write);
     }
 }
 
-impl Sub for Count {
+impl Sub for BilledTokens {
     type Output = Self;
 
     /// Saturates at zero.
@@ -57,7 +57,7 @@ struct Rates {
 
 impl Rates {
     /// Units: millionths of a US dollar.
-    fn cost(self, count: Count) -> u64 {
+    fn cost(self, count: BilledTokens) -> u64 {
         let tokens = count.tokens;
         let cached = tokens.cached.min(tokens.input);
         let cache_write = count.cache_write.min(tokens.input - cached);
@@ -74,16 +74,16 @@ impl Rates {
 
 #[derive(Clone, Copy, Debug)]
 struct Price {
-    short: Rates,
+    base: Rates,
     /// The rates of a request with more input than this. Units: tokens.
     long: Option<(u64, Rates)>,
 }
 
 impl Price {
-    fn cost(&self, count: Count) -> u64 {
+    fn cost(&self, count: BilledTokens) -> u64 {
         match self.long {
             Some((over, rates)) if count.tokens.input > over => rates.cost(count),
-            _ => self.short.cost(count),
+            _ => self.base.cost(count),
         }
     }
 }
@@ -97,7 +97,7 @@ pub(super) struct Prices {
 impl Prices {
     /// Parses the operator's `MODEL=INPUT/CACHED/OUTPUT,…` in US dollars for a million tokens. Three more amounts apply
     /// to long requests. A cache write costs a quarter more than input. Invalid entries are skipped and logged.
-    pub(super) fn with_operators(setting: &str) -> Self {
+    pub(super) fn parse(setting: &str) -> Self {
         let mut by_operator = BTreeMap::new();
         for entry in setting.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
             match parse_entry(entry) {
@@ -111,26 +111,26 @@ impl Prices {
     }
 
     /// The cost of one request to this model; `None` without a price. Units: millionths of a US dollar.
-    pub(super) fn cost(&self, model: &str, count: Count) -> Option<u64> {
-        let price = find(&self.by_operator, model).or_else(|| find(&LISTED, model))?;
+    pub(super) fn cost(&self, model: &str, count: BilledTokens) -> Option<u64> {
+        let price = find_price(&self.by_operator, model).or_else(|| find_price(&LISTED, model))?;
         Some(price.cost(count))
     }
 
     /// The cost at the highest known price, for limits on models without a price: stopping too early is safe. Units:
     /// millionths of a US dollar.
-    pub(super) fn highest_cost(&self, count: Count) -> u64 {
+    pub(super) fn highest_cost(&self, count: BilledTokens) -> u64 {
         let all = LISTED.values().chain(self.by_operator.values());
         all.map(|price| price.cost(count)).max().unwrap_or(u64::MAX)
     }
 
     /// Whether the model's price is from the list, so that the list's date applies.
     pub(super) fn is_listed(&self, model: &str) -> bool {
-        find(&self.by_operator, model).is_none() && find(&LISTED, model).is_some()
+        find_price(&self.by_operator, model).is_none() && find_price(&LISTED, model).is_some()
     }
 }
 
 /// Vendors append the size of the context (`[1m]`) and a date (`-20251001`, `-2026-01-14`) to a model's name.
-fn find<'a>(prices: &'a BTreeMap<String, Price>, model: &str) -> Option<&'a Price> {
+fn find_price<'a>(prices: &'a BTreeMap<String, Price>, model: &str) -> Option<&'a Price> {
     let name = model.split_once('[').map_or(model, |(name, _)| name);
     let undated = ["-20251001", "-2026-01-14"].into_iter().filter_map(|shape| {
         let (name, date) = name.split_at_checked(name.len().checked_sub(shape.len())?)?;
@@ -143,15 +143,16 @@ fn find<'a>(prices: &'a BTreeMap<String, Price>, model: &str) -> Option<&'a Pric
     std::iter::once(name).chain(undated).find_map(|name| prices.get(name))
 }
 
-fn amount(text: &str) -> Option<u64> {
-    micros(text.trim().parse().ok()?)
+fn parse_amount(text: &str) -> Option<u64> {
+    dollars_to_micros(text.trim().parse().ok()?)
 }
 
 fn parse_row(row: &str) -> Option<(String, Price)> {
     let (model, columns) = row.split_once(',').filter(|(name, _)| ![AS_OF, HEADER].contains(name))?;
     let columns: Vec<&str> = columns.split(',').collect();
     let (rates, long) = columns.split_at_checked(4)?;
-    let [input, cached, cache_write, output] = rates.iter().map(|text| amount(text)).collect::<Option<Vec<_>>>()?[..]
+    let [input, cached, cache_write, output] =
+        rates.iter().map(|text| parse_amount(text)).collect::<Option<Vec<_>>>()?[..]
     else {
         return None;
     };
@@ -160,7 +161,7 @@ fn parse_row(row: &str) -> Option<(String, Price)> {
         [] => None,
         [over, of_input, of_output] => {
             let times = |price: u64, factor: u64| price.saturating_mul(factor) / 1_000_000;
-            let (of_input, of_output) = (amount(of_input)?, amount(of_output)?);
+            let (of_input, of_output) = (parse_amount(of_input)?, parse_amount(of_output)?);
             let rates = Rates {
                 input: times(input, of_input),
                 cached: times(cached, of_input),
@@ -171,7 +172,7 @@ fn parse_row(row: &str) -> Option<(String, Price)> {
         }
         _ => return None,
     };
-    Some((model.to_owned(), Price { short, long }))
+    Some((model.to_owned(), Price { base: short, long }))
 }
 
 fn parse_entry(entry: &str) -> Option<(String, Price)> {
@@ -182,11 +183,11 @@ fn parse_entry(entry: &str) -> Option<(String, Price)> {
         cache_write: input.saturating_add(input.div_ceil(4)),
         output,
     };
-    let price = match prices.split('/').map(amount).collect::<Option<Vec<u64>>>()?[..] {
-        [input, cached, output] => Price { short: rates(input, cached, output), long: None },
+    let price = match prices.split('/').map(parse_amount).collect::<Option<Vec<u64>>>()?[..] {
+        [input, cached, output] => Price { base: rates(input, cached, output), long: None },
         [input, cached, output, long_input, long_cached, long_output] => Price {
-            short: rates(input, cached, output),
-            long: Some((OPERATORS_LONG_OVER, rates(long_input, long_cached, long_output))),
+            base: rates(input, cached, output),
+            long: Some((OPERATOR_LONG_INPUT_TOKENS, rates(long_input, long_cached, long_output))),
         },
         _ => return None,
     };
@@ -198,20 +199,20 @@ fn parse_entry(entry: &str) -> Option<(String, Price)> {
 mod tests {
     use super::*;
 
-    const TOKENS: Count = count(200_000, 80_000, 20_000);
-    const MANY: Count = count(400_000, 100_000, 10_000);
+    const TOKENS: BilledTokens = count(200_000, 80_000, 20_000);
+    const LONG_REQUEST: BilledTokens = count(400_000, 100_000, 10_000);
 
-    const fn count(input: u64, cached: u64, output: u64) -> Count {
-        Count { tokens: Tokens { input, cached, output }, cache_write: 0 }
+    const fn count(input: u64, cached: u64, output: u64) -> BilledTokens {
+        BilledTokens { tokens: Tokens { input, cached, output }, cache_write: 0 }
     }
 
-    fn check(model: &str, count: Count, expected: Option<u64>) {
+    fn check(model: &str, count: BilledTokens, expected: Option<u64>) {
         assert_eq!(Prices::default().cost(model, count), expected, "{model} {count:?}");
     }
 
     #[test]
     fn every_row_has_a_price_and_the_list_has_a_date() {
-        assert_eq!(as_of().len(), 7);
+        assert_eq!(list_date().len(), 7);
         assert_eq!(LISTED.len(), rows().count() - 2, "a row was not parsed, or a model has two");
     }
 
@@ -233,11 +234,11 @@ mod tests {
 
     #[test]
     fn cache_write_has_its_own_price() {
-        let write = |count: Count, cache_write| Count { cache_write, ..count };
+        let write = |count: BilledTokens, cache_write| BilledTokens { cache_write, ..count };
         // 0.08 × 2 + 0.04 × 2.5 + 0.08 × 0.1 + 0.02 × 10
         check("gpt-6.1-sol", write(TOKENS, 40_000), Some(468_000));
         // 0.2 × 4 + 0.1 × 5 + 0.1 × 0.2 + 0.01 × 15
-        check("gpt-6.1-sol", write(MANY, 100_000), Some(1_470_000));
+        check("gpt-6.1-sol", write(LONG_REQUEST, 100_000), Some(1_470_000));
         // A cache write is limited to the uncached input: 0.12 × 2.5 + 0.08 × 0.1 + 0.02 × 10
         check("gpt-6.1-sol", write(TOKENS, u64::MAX), Some(508_000));
         check("claude-opus-4-8", write(count(1_000_000, 0, 0), 1_000_000), Some(6_250_000));
@@ -254,20 +255,20 @@ mod tests {
             ("gpt-5.4-2026-03-05", 1_775_000),
             ("gpt-5.2", 682_500),
         ] {
-            check(model, MANY, Some(cost));
+            check(model, LONG_REQUEST, Some(cost));
         }
         check("gpt-6.1-sol", count(272_000, 0, 0), Some(544_000));
         check("gpt-6.1-sol", count(272_001, 0, 0), Some(1_088_004));
         // 20 × 0.1 + 70 × 0.01 + 10 × 0.125 + 1 × 0.5 thousandths
-        let short = Count { cache_write: 10_000, ..count(100_000, 70_000, 1_000) };
+        let short = BilledTokens { cache_write: 10_000, ..count(100_000, 70_000, 1_000) };
         check("claude-haiku-5-5", short, Some(4_450));
-        check("claude-haiku-5-5", Count { cache_write: 10_000, ..count(110_000, 70_000, 1_000) }, Some(27_250));
+        check("claude-haiku-5-5", BilledTokens { cache_write: 10_000, ..count(110_000, 70_000, 1_000) }, Some(27_250));
     }
 
     #[test]
     fn unpriced_model_is_bounded_by_the_highest_price() {
         let prices = Prices::default();
-        assert_eq!((prices.highest_cost(TOKENS), prices.highest_cost(MANY)), (3_420_000, 8_875_000));
+        assert_eq!((prices.highest_cost(TOKENS), prices.highest_cost(LONG_REQUEST)), (3_420_000, 8_875_000));
         let most = count(u64::MAX, 0, u64::MAX);
         assert_eq!(prices.highest_cost(most), u64::MAX);
     }
@@ -275,16 +276,16 @@ mod tests {
     #[test]
     fn operator_prices_replace_the_list() {
         let setting = "gpt-99=2/0.2/8, gpt-5.2 = 1/0.1/1,nonsense,x=1/2,=1/1/1,y=a/b/c,z=1/1/1/1";
-        let prices = Prices::with_operators(setting);
+        let prices = Prices::parse(setting);
         assert_eq!(prices.cost("gpt-99", TOKENS), Some(416_000));
         // 0.08 × 2 + 0.04 × 2.5 + 0.08 × 0.2 + 0.02 × 8
-        assert_eq!(prices.cost("gpt-99", Count { cache_write: 40_000, ..TOKENS }), Some(436_000));
+        assert_eq!(prices.cost("gpt-99", BilledTokens { cache_write: 40_000, ..TOKENS }), Some(436_000));
         assert_eq!(prices.cost("gpt-5.2", TOKENS), Some(148_000));
         assert!(!prices.is_listed("gpt-5.2") && !prices.is_listed("gpt-99-2026-01-14") && !prices.is_listed("x"));
         assert!(prices.is_listed("gpt-5.2-codex") && prices.is_listed("gpt-5.2-codex-2026-01-14"));
         assert!(["x", "y", "z"].iter().all(|unread| prices.cost(unread, TOKENS).is_none()));
-        let long = Prices::with_operators("gpt-6.1-sol=1/0.1/5, gpt-99=1/0.1/5/3/0.3/10");
-        assert_eq!(long.cost("gpt-6.1-sol", MANY), Some(360_000));
-        assert_eq!((long.cost("gpt-99", TOKENS), long.cost("gpt-99", MANY)), (Some(228_000), Some(1_030_000)));
+        let long = Prices::parse("gpt-6.1-sol=1/0.1/5, gpt-99=1/0.1/5/3/0.3/10");
+        assert_eq!(long.cost("gpt-6.1-sol", LONG_REQUEST), Some(360_000));
+        assert_eq!((long.cost("gpt-99", TOKENS), long.cost("gpt-99", LONG_REQUEST)), (Some(228_000), Some(1_030_000)));
     }
 }

@@ -8,13 +8,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Errors: the reason, as a fragment of a sentence.
-pub(crate) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
+pub(crate) fn find_program(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<PathBuf, String> {
     if named.is_empty() || named.contains('\0') {
         return Err("its name is empty or has a zero in it".into());
     }
     let named_path = Path::new(named);
     if named_path.is_absolute() {
-        return usable(named_path.to_owned()).ok_or_else(|| format!("{named} is not an executable file"));
+        return executable_file(named_path.to_owned()).ok_or_else(|| format!("{named} is not an executable file"));
     }
     if named.contains('/') {
         let (Ok(tree), Ok(file)) = (tree.canonicalize(), tree.join(named_path).canonicalize()) else {
@@ -23,17 +23,17 @@ pub(crate) fn find(named: &str, tree: &Path, path: Option<&OsStr>) -> Result<Pat
         if !file.starts_with(&tree) {
             return Err(format!("{named} leads out of the repository"));
         }
-        return usable(file).ok_or_else(|| format!("{named} is not an executable file"));
+        return executable_file(file).ok_or_else(|| format!("{named} is not an executable file"));
     }
     // A relative folder in `PATH` would be a folder of the repository.
     let folders = std::env::split_paths(path.unwrap_or_default());
     folders
         .filter(|folder| folder.is_absolute())
-        .find_map(|folder| usable(folder.join(named)))
+        .find_map(|folder| executable_file(folder.join(named)))
         .ok_or_else(|| format!("{named} is not in the runner's path"))
 }
 
-pub(super) fn usable(file: PathBuf) -> Option<PathBuf> {
+pub(super) fn executable_file(file: PathBuf) -> Option<PathBuf> {
     let about = file.metadata().ok()?;
     (about.is_file() && about.permissions().mode() & 0o111 != 0 && has_interpreter(&file)).then_some(file)
 }
@@ -69,7 +69,7 @@ mod tests {
             let file = dir.path().join("script");
             executable(&file);
             fs::write(&file, begin).unwrap();
-            assert_eq!(usable(file).is_some(), expected, "{begin:?}");
+            assert_eq!(executable_file(file).is_some(), expected, "{begin:?}");
         }
     }
 
@@ -86,10 +86,10 @@ mod tests {
         symlink(outside.join("agent.sh"), tree.join("escape")).unwrap();
         symlink(&outside, tree.join("folder")).unwrap();
         for good in ["./agent.sh", "./inner"] {
-            assert!(find(good, &tree, None).is_ok(), "{good}");
+            assert!(find_program(good, &tree, None).is_ok(), "{good}");
         }
         for bad in ["./escape", "folder/agent.sh", "../outside/agent.sh", "./plain", "./none", "./", ""] {
-            assert!(find(bad, &tree, None).is_err(), "{bad}");
+            assert!(find_program(bad, &tree, None).is_err(), "{bad}");
         }
     }
 
@@ -98,8 +98,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         executable(&dir.path().join("tool"));
         let path = std::env::join_paths([Path::new("."), Path::new("/nowhere"), dir.path()]).unwrap();
-        assert_eq!(find("tool", dir.path(), Some(&path)), Ok(dir.path().join("tool")));
-        assert!(find("tool", dir.path(), Some(OsStr::new("."))).is_err());
-        assert!(find("tool", dir.path(), None).is_err());
+        assert_eq!(find_program("tool", dir.path(), Some(&path)), Ok(dir.path().join("tool")));
+        assert!(find_program("tool", dir.path(), Some(OsStr::new("."))).is_err());
+        assert!(find_program("tool", dir.path(), None).is_err());
     }
 }

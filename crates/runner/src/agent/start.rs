@@ -3,7 +3,7 @@
 use crate::options::Isolation;
 use std::path::Path;
 
-pub(super) struct Start<'a> {
+pub(super) struct StartInput<'a> {
     /// The whole task, or a request to continue.
     pub(super) prompt: &'a str,
     pub(super) instructions: &'a str,

@@ -1,20 +1,20 @@
 //! The state of an attempt that its phases share: calls to the control plane, and limits.
 
+use crate::agent::attempt_usage::AttemptUsage;
 use crate::agent::environment::Environment;
-use crate::agent::given::Given as Secrets;
-use crate::agent::tally::Tally;
-use crate::api::reporter::Events;
-use crate::api::retry::{BackOff, Refusal, refusal};
-use crate::api::said::Said;
+use crate::agent::model_keys::ModelKeys as Secrets;
+use crate::agent_files;
+use crate::api::event_draft::EventDraft;
+use crate::api::reporter::EventSink;
+use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use crate::artifacts::Artifacts;
-use crate::checkpoint::working::Working;
-use crate::git::password_of;
+use crate::checkpoint::state::CheckpointState;
+use crate::git::git_password;
 use crate::git::workspace::Workspace;
+use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::{Order, Orders};
-use crate::inputs::people::given::Given;
-use crate::left;
-use crate::secrets::minted::Minted;
-use crate::secrets::redact::{Redactor, is_name_of_file_of_secrets};
+use crate::secrets::forge_tokens::ForgeTokens;
+use crate::secrets::redact::{Redactor, is_secret_file_name};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::AgentReport;
@@ -30,39 +30,39 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// How long the last events may delay the end of an attempt.
-pub(crate) const LAST_EVENTS_LIMIT: Duration = Duration::from_secs(15);
+pub(crate) const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long artifacts may delay a yield.
-const REST_ARTIFACTS_LIMIT: Duration = Duration::from_secs(120);
+const YIELD_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Token files of signed-in agents, below their home.
-const SIGNED_IN: [&str; 2] = ["codex/auth.json", "claude/.credentials.json"];
-const LEARN_EVERY: Duration = Duration::from_secs(1);
+const TOKEN_FILES: [&str; 2] = ["codex/auth.json", "claude/.credentials.json"];
+const TOKEN_READ_INTERVAL: Duration = Duration::from_secs(1);
 /// Larger files are no token files. Units: bytes.
-const LARGEST_SIGNED_IN: u64 = 256 * 1024;
+const MAX_TOKEN_FILE_BYTES: u64 = 256 * 1024;
 
 pub(crate) struct Attempt<'a> {
     pub(crate) assignment: &'a Assignment,
     pub(crate) client: &'a AttemptClient,
-    pub(crate) events: &'a Events,
+    pub(crate) events: &'a EventSink,
     pub(crate) orders: &'a Orders,
-    pub(crate) given: &'a Given,
-    pub(crate) until: Instant,
+    pub(crate) input_counts: &'a InputCounts,
+    pub(crate) deadline: Instant,
     pub(crate) artifacts: &'a Artifacts,
     /// Tokens of this attempt, revoked at its end.
-    pub(crate) minted: Minted,
+    pub(crate) minted_tokens: ForgeTokens,
     /// Removes secrets from everything that leaves this machine.
     pub(crate) redactor: Redactor,
-    pub(crate) tally: Tally,
-    pub(crate) working: Working,
+    pub(crate) usage: AttemptUsage,
+    pub(crate) checkpoint_state: CheckpointState,
 }
 
 impl Attempt<'_> {
     /// Runs a step that any order and the time limit interrupt.
-    pub(crate) async fn bounded<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    pub(crate) async fn unless_ordered<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
-            order = self.orders.any() => Err(Stop::Ordered(order)),
-            () = sleep_until(self.until) => {
+            order = self.orders.wait_any() => Err(Stop::Order(order)),
+            () = sleep_until(self.deadline) => {
                 let limit = Span(self.assignment.limits.wall_secs);
                 Err(Failure::TimeLimit { limit }.into())
             }
@@ -74,8 +74,8 @@ impl Attempt<'_> {
     pub(crate) async fn unless_cancelled<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
-            order = self.orders.at_least(Order::Cancel) => Err(Stop::Ordered(order)),
-            () = sleep_until(self.until) => {
+            order = self.orders.wait_at_least(Order::Cancel) => Err(Stop::Order(order)),
+            () = sleep_until(self.deadline) => {
                 let limit = Span(self.assignment.limits.wall_secs);
                 Err(Failure::TimeLimit { limit }.into())
             }
@@ -84,28 +84,33 @@ impl Attempt<'_> {
     }
 
     /// Runs a step after the push was granted. A cancel comes too late, and the step has a limit of its own.
-    pub(crate) async fn unless_grave<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    pub(crate) async fn unless_aborted<T>(&self, step: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         tokio::select! {
             biased;
-            order = self.orders.grave() => Err(Stop::Ordered(order)),
+            order = self.orders.wait_abort() => Err(Stop::Order(order)),
             done = step => done,
         }
     }
 
-    pub(crate) async fn begin(&self, phase: Phase) -> Result<StatusAnswer, Stop> {
-        self.begins(phase, None, None).await
+    pub(crate) async fn report_phase(&self, phase: Phase) -> Result<StatusAnswer, Stop> {
+        self.post_status(phase, None, None).await
     }
 
-    pub(crate) async fn begins_to_work(&self, agent: Option<String>) -> Result<StatusAnswer, Stop> {
-        self.begins(Phase::Executing, None, agent).await
+    pub(crate) async fn report_executing(&self, agent: Option<String>) -> Result<StatusAnswer, Stop> {
+        self.post_status(Phase::Executing, None, agent).await
     }
 
     /// Requests the right to push, for an agent that has read this many inputs.
-    pub(crate) async fn begins_to_push(&self, told: Option<u32>) -> Result<StatusAnswer, Stop> {
-        self.begins(Phase::Syncing, told, None).await
+    pub(crate) async fn request_push(&self, told: Option<u32>) -> Result<StatusAnswer, Stop> {
+        self.post_status(Phase::Syncing, told, None).await
     }
 
-    async fn begins(&self, phase: Phase, inputs: Option<u32>, words: Option<String>) -> Result<StatusAnswer, Stop> {
+    async fn post_status(
+        &self,
+        phase: Phase,
+        inputs: Option<u32>,
+        words: Option<String>,
+    ) -> Result<StatusAnswer, Stop> {
         let name = match phase {
             Phase::Preparing => "preparing",
             Phase::Executing => "executing",
@@ -113,15 +118,15 @@ impl Attempt<'_> {
         };
         tracing::info!(job.id = %self.assignment.job, attempt = self.assignment.attempt, phase = name, "{name} started");
         let request = StatusRequest { status: phase, inputs };
-        let answer = self.insist(async || self.client.status(&request).await).await?;
+        let answer = self.retry_until_answered(async || self.client.status(&request).await).await?;
         if !answer.goes_on {
-            self.events.add(Said { text: words, ..Said::phase(name) });
+            self.events.add(EventDraft { text: words, ..EventDraft::phase(name) });
         }
         Ok(answer)
     }
 
     /// Fetches the attempt's secrets. Forge tokens that expire are new with every call.
-    pub(crate) async fn credentials(&self) -> Result<Credentials, Stop> {
+    pub(crate) async fn get_credentials(&self) -> Result<Credentials, Stop> {
         let repository = &self.assignment.repository;
         let refused = |error: &Error| match error.code() {
             // The forge refuses a token, or its secret is missing: the job is not at fault.
@@ -132,114 +137,116 @@ impl Attempt<'_> {
             Some("signing_secret_missing") => Failure::SigningFailed { reason: error.to_string() },
             _ => Failure::Unknown { last_words: error.to_string() },
         };
-        let credentials = self.insist_or(async || self.client.credentials().await, refused).await?;
+        let credentials = self.retry_or_fail(async || self.client.credentials().await, refused).await?;
         let model = credentials.model.iter().map(|model| model.value.as_str());
         let signing_key = credentials.signing_key.as_deref();
         let token = credentials.forge_token.as_str();
         // In the forms for REST and for git.
-        let of_forge = [token, password_of(repository.forge, token)];
+        let of_forge = [token, git_password(repository.forge, token)];
         let secrets = of_forge.into_iter().chain(model).chain(signing_key);
-        secrets.for_each(|secret| self.redactor.learn(secret));
+        secrets.for_each(|secret| self.redactor.add_secret(secret));
         if credentials.expires_in_secs.is_some() {
-            self.minted.note(&credentials.forge_token);
+            self.minted_tokens.add(&credentials.forge_token);
         }
         Ok(credentials)
     }
 
     /// Agent and usage for a report. Names come from the agent, so secrets and invisible characters are removed.
-    pub(crate) fn told(&self) -> (Option<AgentReport>, Option<u64>) {
-        let (mut work, spent) = self.tally.told();
+    pub(crate) fn work_report(&self) -> (Option<AgentReport>, Option<u64>) {
+        let (mut work, spent) = self.usage.report();
         if let Some(work) = &mut work {
             for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
-                *said = self.redactor.text(&untrusted::remove_hidden(said)).into_owned();
+                *said = self.redactor.redact_text(&untrusted::remove_hidden(said)).into_owned();
             }
             // A redacted session id would identify no session.
-            work.session =
-                work.session.take().filter(|id| self.redactor.text(&untrusted::remove_hidden(id)) == id.as_str());
+            work.session = work
+                .session
+                .take()
+                .filter(|id| self.redactor.redact_text(&untrusted::remove_hidden(id)) == id.as_str());
         }
         (work, spent)
     }
 
     /// A variable of the job's environment, or of the runner's. If it names a file of tokens, the redactor learns them.
-    pub(crate) fn reads(&self, given: &Secrets, name: &str) -> Option<OsString> {
-        let value = given.read(name, |name| Environment::ours().get(name));
-        let named = value.as_ref().filter(|_| is_name_of_file_of_secrets(name));
+    pub(crate) fn agent_variable(&self, given: &Secrets, name: &str) -> Option<OsString> {
+        let value = given.variable(name, |name| Environment::from_process().get(name));
+        let named = value.as_ref().filter(|_| is_secret_file_name(name));
         // The driver reports a file that cannot be read.
         if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {
-            self.redactor.learn_file(&text);
+            self.redactor.add_file_tokens(&text);
         }
         value
     }
 
     /// Waits for the agent's work, and learns tokens that the agent renews until then.
-    pub(crate) async fn learning<T>(&self, workspace: &Workspace, work: impl Future<Output = T>) -> T {
+    pub(crate) async fn learn_tokens_during<T>(&self, workspace: &Workspace, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
         let done = loop {
-            match timeout(LEARN_EVERY, &mut work).await {
+            match timeout(TOKEN_READ_INTERVAL, &mut work).await {
                 Ok(done) => break done,
-                Err(_) => self.learn_changed(workspace),
+                Err(_) => self.learn_current_tokens(workspace),
             }
         };
         // Before its results are reported or published.
-        self.learn_changed(workspace);
+        self.learn_current_tokens(workspace);
         done
     }
 
     /// Learns the agent's current tokens: a subscription renews them.
-    pub(crate) fn learn_changed(&self, workspace: &Workspace) {
-        for path in SIGNED_IN {
+    pub(crate) fn learn_current_tokens(&self, workspace: &Workspace) {
+        for path in TOKEN_FILES {
             // The agent owns the file, so links are not followed.
-            if let Ok(text) = left::read(&workspace.home(), path, LARGEST_SIGNED_IN) {
-                self.redactor.learn_file_of_agent(&text);
+            if let Ok(text) = agent_files::read(&workspace.home(), path, MAX_TOKEN_FILE_BYTES) {
+                self.redactor.add_agent_file_tokens(&text);
             }
         }
     }
 
     /// Yields the job after storing events and artifacts, because the lease ends then. A cancel interrupts the storing.
-    pub(crate) async fn give_back(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
+    pub(crate) async fn yield_job(&self, request: &YieldRequest) -> Result<YieldAnswer, Stop> {
         tokio::select! {
             biased;
-            _ = self.orders.at_least(Order::Cancel) => {}
-            () = sleep_until(self.until) => {}
-            lost = self.artifacts.flush(REST_ARTIFACTS_LIMIT) => {
-                lost.into_iter().for_each(|words| self.events.add(Said::words(EventKind::Log, words)));
+            _ = self.orders.wait_at_least(Order::Cancel) => {}
+            () = sleep_until(self.deadline) => {}
+            lost = self.artifacts.flush(YIELD_ARTIFACTS_TIMEOUT) => {
+                lost.into_iter().for_each(|words| self.events.add(EventDraft::text(EventKind::Log, words)));
             }
         }
         // The results of the uploads are events as well.
         tokio::select! {
             biased;
-            _ = self.orders.grave() => {}
-            () = self.events.flush(LAST_EVENTS_LIMIT) => {}
+            _ = self.orders.wait_abort() => {}
+            () = self.events.flush(LAST_EVENTS_TIMEOUT) => {}
         }
         tokio::select! {
             biased;
-            order = self.orders.grave() => Err(Stop::Ordered(order)),
-            () = sleep_until(self.until) => {
+            order = self.orders.wait_abort() => Err(Stop::Order(order)),
+            () = sleep_until(self.deadline) => {
                 let limit = Span(self.assignment.limits.wall_secs);
                 Err(Failure::TimeLimit { limit }.into())
             }
-            answer = self.insist(async || self.client.give_back(request).await) => answer,
+            answer = self.retry_until_answered(async || self.client.yield_job(request).await) => answer,
         }
     }
 
-    pub(crate) async fn inputs(&self, after: u32) -> Result<Vec<Input>, Stop> {
-        let asked = self.insist(async || self.client.inputs(after).await);
-        Ok(self.bounded(asked).await?.inputs)
+    pub(crate) async fn get_inputs(&self, after: u32) -> Result<Vec<Input>, Stop> {
+        let asked = self.retry_until_answered(async || self.client.inputs(after).await);
+        Ok(self.unless_ordered(asked).await?.inputs)
     }
 
     /// The newest checkpoint of an earlier attempt, and whether a newer one is missing.
     ///
     /// Errors: `Failed` if the control plane cannot provide it.
-    pub(crate) async fn checkpoint(&self) -> Result<CheckpointAnswer, Stop> {
-        self.insist(async || self.client.checkpoint().await).await
+    pub(crate) async fn get_checkpoint(&self) -> Result<CheckpointAnswer, Stop> {
+        self.retry_until_answered(async || self.client.checkpoint().await).await
     }
 
-    async fn insist<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Stop> {
-        self.insist_or(call, |error| Failure::Unknown { last_words: error.to_string() }).await
+    async fn retry_until_answered<T>(&self, call: impl AsyncFn() -> Result<T, Error>) -> Result<T, Stop> {
+        self.retry_or_fail(call, |error| Failure::Unknown { last_words: error.to_string() }).await
     }
 
-    /// Like `insist`, with a failure for a final refusal.
-    async fn insist_or<T>(
+    /// Like `retry_until_answered`, with a failure for a final refusal.
+    async fn retry_or_fail<T>(
         &self,
         call: impl AsyncFn() -> Result<T, Error>,
         refused: impl Fn(&Error) -> Failure,
@@ -250,18 +257,18 @@ impl Attempt<'_> {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            match refusal(&error) {
-                Refusal::LeaseLost => {
+            match classify_error(&error) {
+                AttemptCallFailure::LeaseLost => {
                     tracing::warn!(error = %error, "lease lost: {error}");
-                    self.orders.give(Order::LeaseLost);
-                    return Err(Stop::Ordered(Order::LeaseLost));
+                    self.orders.set(Order::LeaseLost);
+                    return Err(Stop::Order(Order::LeaseLost));
                 }
-                Refusal::Unwanted => return Err(Stop::Ordered(Order::Cancel)),
-                Refusal::Final => {
+                AttemptCallFailure::JobCancelled => return Err(Stop::Order(Order::Cancel)),
+                AttemptCallFailure::Final => {
                     tracing::error!(error = %error, "call refused: {error}");
                     return Err(refused(&error).into());
                 }
-                Refusal::Transient => {
+                AttemptCallFailure::Transient => {
                     tracing::warn!(error = %error, "call failed, retrying: {error}");
                     sleep(back_off.next()).await;
                 }

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Deserialize)]
 struct Task {
@@ -14,8 +14,8 @@ struct Task {
 }
 
 /// The ARN of the runner's task. A job runs without it as well, so an error is only logged.
-pub(crate) async fn task_arn(metadata_uri: &str) -> Option<String> {
-    match ask(metadata_uri).await {
+pub(crate) async fn get_task_arn(metadata_uri: &str) -> Option<String> {
+    match get_task(metadata_uri).await {
         Ok(task) => Some(task.arn),
         Err(error) => {
             tracing::warn!(error = %error, "cannot read the task from the ECS metadata endpoint: {error}");
@@ -24,9 +24,9 @@ pub(crate) async fn task_arn(metadata_uri: &str) -> Option<String> {
     }
 }
 
-async fn ask(metadata_uri: &str) -> Result<Task, reqwest::Error> {
+async fn get_task(metadata_uri: &str) -> Result<Task, reqwest::Error> {
     let uri = format!("{}/task", metadata_uri.trim_end_matches('/'));
     // Link-local: no proxy reaches it.
-    let client = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build()?;
     client.get(uri).send().await?.error_for_status()?.json().await
 }

@@ -1,6 +1,6 @@
 //! Delivers the finish: stores it on disk first, then sends it until it is answered.
 
-use crate::api::outbox::{self, Delivered, Letter, Outbox};
+use crate::api::outbox::{self, DeliveryResult, Outbox, PendingFinish};
 use crate::inputs::orders::{Order, Orders};
 use crate::{Error, Exit};
 use pullyard_protocol::client;
@@ -8,15 +8,15 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// Time limit for an unreachable control plane.
-const LIMIT: Duration = Duration::from_secs(600);
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time limit after SIGTERM: ECS waits for thirty seconds.
-const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+const SHUTDOWN_DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Writes: the outbox before the first call; removed when the answer came.
 /// Idempotent: by the finish id in the letter.
-pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> Result<Exit, Error> {
+pub(crate) async fn deliver_finish(outbox: &Outbox, letter: PendingFinish, orders: &Orders) -> Result<Exit, Error> {
     // Send the finish even if it could not be stored.
-    let kept = match outbox.keep(&letter) {
+    let kept = match outbox.store(&letter) {
         Ok(path) => Some(path),
         Err(error) => {
             tracing::error!(error = %error, "cannot store the finish in the outbox: {error}");
@@ -25,13 +25,13 @@ pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> 
     };
     let patience = async {
         tokio::select! {
-            () = sleep(LIMIT) => {}
+            () = sleep(DELIVERY_TIMEOUT) => {}
             // The signal may have come long ago. Then this is a short try.
-            _ = orders.at_least(Order::Shutdown) => sleep(SHUTDOWN_LIMIT).await,
+            _ = orders.wait_at_least(Order::Shutdown) => sleep(SHUTDOWN_DELIVERY_TIMEOUT).await,
         }
     };
     let delivered = tokio::select! {
-        delivered = outbox::deliver_at_last(&letter) => delivered,
+        delivered = outbox::deliver_until_answered(&letter) => delivered,
         () = patience => {
             return Err(Error::FinishUndelivered(client::Error::Unreachable {
                 url: letter.api_url,
@@ -40,11 +40,11 @@ pub(crate) async fn finish(outbox: &Outbox, letter: Letter, orders: &Orders) -> 
         }
     };
     if let Some(path) = kept {
-        outbox::forget(&path);
+        outbox::remove(&path);
     }
     match delivered {
-        Delivered::Accepted => Ok(Exit::Finished),
-        Delivered::Late => Ok(Exit::LeaseLost),
-        Delivered::Refused(error) => Err(Error::FinishRefused(error)),
+        DeliveryResult::Accepted => Ok(Exit::Finished),
+        DeliveryResult::Late => Ok(Exit::LeaseLost),
+        DeliveryResult::Refused(error) => Err(Error::FinishRefused(error)),
     }
 }

@@ -7,20 +7,20 @@ use rand::RngExt;
 /// Crockford's base 32.
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-pub(crate) fn claim() -> Result<ClaimId, Error> {
-    ClaimId::new(random()).map_err(Error::Id)
+pub(crate) fn new_claim_id() -> Result<ClaimId, Error> {
+    ClaimId::new(random_id()).map_err(Error::Id)
 }
 
-pub(crate) fn finish() -> Result<FinishId, Error> {
-    FinishId::new(random()).map_err(Error::Id)
+pub(crate) fn new_finish_id() -> Result<FinishId, Error> {
+    FinishId::new(random_id()).map_err(Error::Id)
 }
 
-pub(crate) fn instance() -> Result<InstanceId, Error> {
-    InstanceId::new(random()).map_err(Error::Id)
+pub(crate) fn new_instance_id() -> Result<InstanceId, Error> {
+    InstanceId::new(random_id()).map_err(Error::Id)
 }
 
 /// A UUID of version 4.
-pub(crate) fn uuid() -> String {
+pub(crate) fn new_uuid() -> String {
     let number: u128 = rand::rng().random();
     let number = (number & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);
     let hex = format!("{number:032x}");
@@ -28,7 +28,7 @@ pub(crate) fn uuid() -> String {
     [part(0, 8), part(8, 12), part(12, 16), part(16, 20), part(20, 32)].join("-")
 }
 
-fn random() -> String {
+fn random_id() -> String {
     let mut numbers = rand::rng();
     (0..26)
         .filter_map(|_| LETTERS.get(numbers.random_range(0..LETTERS.len())))

@@ -2,7 +2,7 @@
 //!
 //! The next run in the same work folder delivers finishes of earlier processes. Callers limit the retries.
 
-use crate::api::retry::{BackOff, Refusal, refusal};
+use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use pullyard_domain::id::JobId;
 use pullyard_domain::trace::TraceId;
 use pullyard_protocol::attempt::FinishRequest;
@@ -17,12 +17,12 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{sleep, timeout};
 
 /// Time limit for earlier finishes before a new job.
-const EARLIER_LIMIT: Duration = Duration::from_secs(15);
+const EARLIER_FINISHES_TIMEOUT: Duration = Duration::from_secs(15);
 /// By then the lease and the job are long over.
-const TOO_OLD: Duration = Duration::from_secs(7 * 24 * 3_600);
+const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Letter {
+pub(crate) struct PendingFinish {
     pub(crate) api_url: String,
     pub(crate) job: JobId,
     pub(crate) attempt: u32,
@@ -33,7 +33,7 @@ pub(crate) struct Letter {
 }
 
 #[derive(Debug)]
-pub(crate) enum Delivered {
+pub(crate) enum DeliveryResult {
     Accepted,
     /// The attempt had ended otherwise before. A result was stored nevertheless.
     Late,
@@ -46,12 +46,12 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn in_dir(work_dir: &Path) -> Self {
+    pub(crate) fn new(work_dir: &Path) -> Self {
         Self { dir: work_dir.join("outbox") }
     }
 
     /// Stores a letter, readable by its owner only, because it contains the lease.
-    pub(crate) fn keep(&self, letter: &Letter) -> io::Result<PathBuf> {
+    pub(crate) fn store(&self, letter: &PendingFinish) -> io::Result<PathBuf> {
         let mut dirs = fs::DirBuilder::new();
         dirs.recursive(true).mode(0o700).create(&self.dir)?;
         let name = format!("{}-{}-{}", letter.job, letter.attempt, letter.finish.finish_id);
@@ -74,19 +74,19 @@ impl Outbox {
     /// The same, except for attempts that deliver their own letters.
     pub(crate) async fn deliver_others(&self, delivers_its_own: &(impl Fn(&(JobId, u32)) -> bool + Sync)) {
         let all = async {
-            for path in self.letters() {
-                if !attempt_of(&path).is_some_and(|key| delivers_its_own(&key)) {
+            for path in self.list_files() {
+                if !parse_file_name(&path).is_some_and(|key| delivers_its_own(&key)) {
                     self.deliver_one(&path).await;
                 }
             }
         };
-        if timeout(EARLIER_LIMIT, all).await.is_err() {
+        if timeout(EARLIER_FINISHES_TIMEOUT, all).await.is_err() {
             tracing::warn!("some earlier finishes are still undelivered");
         }
     }
 
     async fn deliver_one(&self, path: &Path) {
-        let letter = match fs::read(path).map(|text| serde_json::from_slice::<Letter>(&text)) {
+        let letter = match fs::read(path).map(|text| serde_json::from_slice::<PendingFinish>(&text)) {
             Ok(Ok(letter)) => letter,
             unreadable => {
                 let reason = match unreadable {
@@ -95,26 +95,26 @@ impl Outbox {
                     Ok(Ok(_)) => return,
                 };
                 tracing::warn!(reason = %reason, "skipped an unreadable file in the outbox: {reason}");
-                return forget_if_old(path);
+                return remove_if_old(path);
             }
         };
         match deliver(&letter).await {
             Ok(delivered) => {
                 tracing::info!(job.id = %letter.job, attempt = letter.attempt, outcome = ?delivered, "earlier finish delivered");
-                forget(path);
+                remove(path);
             }
             Err(error) => {
                 tracing::warn!(job.id = %letter.job, attempt = letter.attempt, error = %error, "earlier finish not delivered: {error}");
-                forget_if_old(path);
+                remove_if_old(path);
             }
         }
     }
 
-    pub(crate) fn waiting(&self) -> BTreeSet<(JobId, u32)> {
-        self.letters().iter().filter_map(|path| attempt_of(path)).collect()
+    pub(crate) fn list_undelivered(&self) -> BTreeSet<(JobId, u32)> {
+        self.list_files().iter().filter_map(|path| parse_file_name(path)).collect()
     }
 
-    fn letters(&self) -> Vec<PathBuf> {
+    fn list_files(&self) -> Vec<PathBuf> {
         let Ok(listing) = fs::read_dir(&self.dir) else {
             return Vec::new();
         };
@@ -126,13 +126,13 @@ impl Outbox {
 }
 
 /// The attempt of a letter, by its name `{job}-{attempt}-{finish}.json`. An id of a job has no dash.
-fn attempt_of(path: &Path) -> Option<(JobId, u32)> {
+fn parse_file_name(path: &Path) -> Option<(JobId, u32)> {
     let mut parts = path.file_stem()?.to_str()?.splitn(3, '-');
     Some((JobId::new(parts.next()?).ok()?, parts.next()?.parse().ok()?))
 }
 
 /// Removes a letter. If it is gone, a concurrent run delivered it.
-pub(crate) fn forget(path: &Path) {
+pub(crate) fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path)
         && error.kind() != io::ErrorKind::NotFound
     {
@@ -140,16 +140,16 @@ pub(crate) fn forget(path: &Path) {
     }
 }
 
-fn forget_if_old(path: &Path) {
+fn remove_if_old(path: &Path) {
     let written = fs::metadata(path).and_then(|about| about.modified());
     let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    if age.is_some_and(|age| age > TOO_OLD) {
+    if age.is_some_and(|age| age > MAX_AGE) {
         tracing::warn!("discarded a finish after a week in the outbox");
-        forget(path);
+        remove(path);
     }
 }
 
-pub(crate) async fn deliver_at_last(letter: &Letter) -> Delivered {
+pub(crate) async fn deliver_until_answered(letter: &PendingFinish) -> DeliveryResult {
     let mut back_off = BackOff::new();
     loop {
         match deliver(letter).await {
@@ -162,15 +162,15 @@ pub(crate) async fn deliver_at_last(letter: &Letter) -> Delivered {
     }
 }
 
-async fn deliver(letter: &Letter) -> Result<Delivered, Error> {
-    let client =
-        AttemptClient::new(&letter.api_url, &letter.lease, &letter.job, letter.attempt)?.within(letter.trace.clone());
+async fn deliver(letter: &PendingFinish) -> Result<DeliveryResult, Error> {
+    let client = AttemptClient::new(&letter.api_url, &letter.lease, &letter.job, letter.attempt)?
+        .with_trace(letter.trace.clone());
     match client.finish(&letter.finish).await {
-        Ok(_) => Ok(Delivered::Accepted),
-        Err(error) => match refusal(&error) {
-            Refusal::LeaseLost | Refusal::Unwanted => Ok(Delivered::Late),
-            Refusal::Final => Ok(Delivered::Refused(error)),
-            Refusal::Transient => Err(error),
+        Ok(_) => Ok(DeliveryResult::Accepted),
+        Err(error) => match classify_error(&error) {
+            AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled => Ok(DeliveryResult::Late),
+            AttemptCallFailure::Final => Ok(DeliveryResult::Refused(error)),
+            AttemptCallFailure::Transient => Err(error),
         },
     }
 }
@@ -182,14 +182,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     /// A finish for a control plane that is unreachable.
-    fn letter(job: &str) -> Letter {
-        Letter {
+    fn finish_letter(job: &str) -> PendingFinish {
+        PendingFinish {
             api_url: "http://127.0.0.1:1".into(),
             job: JobId::new(format!("job_{}", job.repeat(26))).unwrap(),
             attempt: 2,
             lease: "secret".into(),
             finish: FinishRequest {
-                finish_id: crate::api::ids::finish().unwrap(),
+                finish_id: crate::api::ids::new_finish_id().unwrap(),
                 outcome: FinishOutcome::Cancelled,
                 failure: None,
                 result: None,
@@ -203,26 +203,26 @@ mod tests {
     #[test]
     fn letter_is_stored_completely_with_mode_0600() {
         let dir = tempfile::tempdir().unwrap();
-        let outbox = Outbox::in_dir(dir.path());
-        let letter = letter("a");
-        let path = outbox.keep(&letter).unwrap();
-        assert_eq!(outbox.letters(), vec![path.clone()]);
-        assert_eq!(outbox.waiting(), BTreeSet::from([(letter.job.clone(), 2)]));
+        let outbox = Outbox::new(dir.path());
+        let letter = finish_letter("a");
+        let path = outbox.store(&letter).unwrap();
+        assert_eq!(outbox.list_files(), vec![path.clone()]);
+        assert_eq!(outbox.list_undelivered(), BTreeSet::from([(letter.job.clone(), 2)]));
         for (private, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
             assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, mode);
         }
-        let read: Letter = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let read: PendingFinish = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         assert!(read == letter);
-        forget(&path);
-        assert!(outbox.letters().is_empty());
+        remove(&path);
+        assert!(outbox.list_files().is_empty());
     }
 
     #[tokio::test]
     async fn letters_expire_after_a_week_unless_their_attempt_lives() {
         let dir = tempfile::tempdir().unwrap();
-        let outbox = Outbox::in_dir(dir.path());
+        let outbox = Outbox::new(dir.path());
         let kept = |job: &str, days: u64| {
-            let path = outbox.keep(&letter(job)).unwrap();
+            let path = outbox.store(&finish_letter(job)).unwrap();
             let file = File::options().write(true).open(&path).unwrap();
             file.set_modified(SystemTime::now() - Duration::from_secs(days * 24 * 3_600)).unwrap();
             path
@@ -230,13 +230,13 @@ mod tests {
         let [_old, fresh, living] = [kept("a", 8), kept("b", 6), kept("c", 8)];
         let lives = JobId::new(format!("job_{}", "c".repeat(26))).unwrap();
         outbox.deliver_others(&|(job, attempt): &(JobId, u32)| *job == lives && *attempt == 2).await;
-        assert_eq!(outbox.letters(), [fresh, living]);
+        assert_eq!(outbox.list_files(), [fresh, living]);
     }
 
     #[test]
     fn file_name_of_a_letter_names_its_attempt() {
         let job = format!("job_{}", "a".repeat(26));
-        let of = |name: &str| attempt_of(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
+        let of = |name: &str| parse_file_name(Path::new(name)).map(|(job, attempt)| (job.to_string(), attempt));
         assert_eq!(of(&format!("/o/{job}-12-a-b_c.json")), Some((job.clone(), 12)));
         for odd in ["x.json".to_owned(), format!("{job}.json"), format!("{job}-x-y.json"), "nobody-1-x.json".into()] {
             assert_eq!(of(&odd), None, "{odd}");

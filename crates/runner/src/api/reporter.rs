@@ -5,10 +5,10 @@
 mod queue;
 mod sender;
 
-use crate::api::said::Said;
-use crate::artifacts::record::Record;
+use crate::api::event_draft::EventDraft;
+use crate::artifacts::output_recorder::OutputRecorder;
+use crate::inputs::messages::input_counts::InputCounts;
 use crate::inputs::orders::Orders;
-use crate::inputs::people::given::Given;
 use crate::secrets::redact::Redactor;
 use pullyard_protocol::client::AttemptClient;
 use pullyard_protocol::event::Event;
@@ -20,28 +20,28 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 /// Longest interval between two reports of a delay.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+const DELAY_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Accepts events; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Events(Arc<Shared>);
+pub(crate) struct EventSink(Arc<Shared>);
 
 struct Shared {
     redactor: Redactor,
     state: Mutex<State>,
-    record: OnceLock<Record>,
-    changed: Notify,
+    record: OnceLock<OutputRecorder>,
+    queue_changed: Notify,
     /// The sender got an answer, or has ended.
-    answered: Notify,
+    batch_answered: Notify,
     /// The queue has more space, or the sender has ended.
-    room: Notify,
+    space_freed: Notify,
 }
 
 struct State {
     queue: Queue,
     in_flight: bool,
     /// Send now instead of waiting for a full batch.
-    hurry: bool,
+    flush_requested: bool,
     ended: bool,
 }
 
@@ -49,22 +49,22 @@ impl Shared {
     fn new(redactor: Redactor) -> Arc<Self> {
         Arc::new(Self {
             redactor,
-            state: Mutex::new(State { queue: Queue::new(), in_flight: false, hurry: false, ended: false }),
+            state: Mutex::new(State { queue: Queue::new(), in_flight: false, flush_requested: false, ended: false }),
             record: OnceLock::new(),
-            changed: Notify::new(),
-            answered: Notify::new(),
-            room: Notify::new(),
+            queue_changed: Notify::new(),
+            batch_answered: Notify::new(),
+            space_freed: Notify::new(),
         })
     }
 
     /// The next batch, which is in flight from now on.
-    fn take(&self, first: u64, now: Instant) -> Vec<Event> {
+    fn take_batch(&self, first: u64, now: Instant) -> Vec<Event> {
         let batch = {
             let mut state = self.state();
             state.in_flight = true;
-            state.queue.take(first, now)
+            state.queue.take_batch(first, now)
         };
-        self.room.notify_waiters();
+        self.space_freed.notify_waiters();
         batch
     }
 
@@ -73,38 +73,38 @@ impl Shared {
     }
 }
 
-impl Events {
+impl EventSink {
     /// Adds an event without its secrets. A record gets it whole, and the control plane gets it cut. Cutting comes
     /// last, because half of a secret would not be recognized.
-    pub(crate) fn add(&self, said: Said) {
-        let said = self.0.redactor.said(said);
+    pub(crate) fn add(&self, said: EventDraft) {
+        let said = self.0.redactor.redact_draft(said);
         let said = match self.0.record.get() {
-            Some(record) => record.note(said),
+            Some(record) => record.record_event(said),
             None => said,
         };
-        self.0.state().queue.add(Instant::now(), said.cut());
-        self.0.changed.notify_one();
+        self.0.state().queue.add(Instant::now(), said.truncate());
+        self.0.queue_changed.notify_one();
     }
 
     /// Waits while the queue is too full, and reports each part of the delay. The wait is limited, because an outage of
     /// the control plane must not stop an agent. After that the oldest text is dropped.
-    pub(crate) async fn has_room(&self, held_up: impl Fn(Duration)) {
+    pub(crate) async fn wait_for_space(&self, held_up: impl Fn(Duration)) {
         loop {
-            let room = self.0.room.notified();
+            let room = self.0.space_freed.notified();
             let until = {
                 let state = self.0.state();
-                state.queue.holds_up_until().filter(|_| !state.ended)
+                state.queue.delay_until().filter(|_| !state.ended)
             };
             let now = Instant::now();
             let Some(until) = until.filter(|until| now < *until) else { return };
-            let _ = timeout_at(until.min(now + TELL_EVERY), room).await;
+            let _ = timeout_at(until.min(now + DELAY_REPORT_INTERVAL), room).await;
             held_up(now.elapsed());
         }
     }
 
-    pub(crate) fn raw(&self, line: &[u8]) {
-        if let Some(record) = self.0.record.get().filter(|record| record.is_raw()) {
-            record.raw(self.0.redactor.line(&String::from_utf8_lossy(line)).as_bytes());
+    pub(crate) fn record_raw_line(&self, line: &[u8]) {
+        if let Some(record) = self.0.record.get().filter(|record| record.records_raw_lines()) {
+            record.record_raw_line(self.0.redactor.redact_line(&String::from_utf8_lossy(line)).as_bytes());
         }
     }
 
@@ -113,7 +113,7 @@ impl Events {
     }
 
     /// Starts recording events. Once per attempt.
-    pub(crate) fn record(&self, record: Record) {
+    pub(crate) fn start_recording(&self, record: OutputRecorder) {
         let _ = self.0.record.set(record);
     }
 
@@ -123,20 +123,20 @@ impl Events {
         }
     }
 
-    pub(crate) fn record_goes_on(&self) {
+    pub(crate) fn resume_recording(&self) {
         if let Some(record) = self.0.record.get() {
-            record.goes_on();
+            record.begin_next_part();
         }
     }
 
     /// Sends all waiting events, within a limit.
     pub(crate) async fn flush(&self, limit: Duration) {
         let shared = &self.0;
-        shared.state().hurry = true;
-        shared.changed.notify_one();
+        shared.state().flush_requested = true;
+        shared.queue_changed.notify_one();
         let sent = async {
             loop {
-                let answered = shared.answered.notified();
+                let answered = shared.batch_answered.notified();
                 {
                     let state = shared.state();
                     if state.ended || (state.queue.is_empty() && !state.in_flight) {
@@ -149,48 +149,48 @@ impl Events {
         if timeout(limit, sent).await.is_err() {
             tracing::warn!("some events were not sent in time");
         }
-        shared.state().hurry = false;
+        shared.state().flush_requested = false;
     }
 }
 
 /// For tests of delays: events that are never sent.
 #[cfg(test)]
-impl Events {
-    pub(crate) fn unsent() -> Self {
+impl EventSink {
+    pub(crate) fn without_sender() -> Self {
         Self(Shared::new(Redactor::new([])))
     }
 
     pub(crate) fn fill(&self) {
-        let text = || Said::words(pullyard_protocol::event::EventKind::Text, "x".repeat(60_000));
+        let text = || EventDraft::text(pullyard_protocol::event::EventKind::Text, "x".repeat(60_000));
         (0..100).for_each(|_| self.add(text()));
     }
 
-    pub(crate) fn send_some(&self) {
-        (0..60).for_each(|_| drop(self.0.take(1, Instant::now())));
+    pub(crate) fn drop_some(&self) {
+        (0..60).for_each(|_| drop(self.0.take_batch(1, Instant::now())));
     }
 }
 
 /// Where the sender notes the control plane's answers.
-pub(crate) struct Heeds {
+pub(crate) struct AnswerHandlers {
     pub(crate) orders: Orders,
-    pub(crate) given: Given,
+    pub(crate) input_counts: InputCounts,
 }
 
 /// The sending task, which ends when this is dropped.
 pub(crate) struct Reporter {
-    events: Events,
+    events: EventSink,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Reporter {
     /// Starts reporting, with a heartbeat at least this often.
-    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: Heeds, redactor: Redactor) -> Self {
+    pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: AnswerHandlers, redactor: Redactor) -> Self {
         let shared = Shared::new(redactor);
         let sender = sender::Sender::new(shared.clone(), client, heartbeat, heeds);
-        Self { events: Events(shared), _task: AbortOnDropHandle::new(tokio::spawn(sender.run())) }
+        Self { events: EventSink(shared), _task: AbortOnDropHandle::new(tokio::spawn(sender.run())) }
     }
 
-    pub(crate) fn events(&self) -> &Events {
+    pub(crate) fn events(&self) -> &EventSink {
         &self.events
     }
 

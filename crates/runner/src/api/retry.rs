@@ -6,27 +6,27 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum AttemptCallFailure {
     /// Another attempt has the job.
     LeaseLost,
-    Unwanted,
+    JobCancelled,
     /// The call will never succeed.
     Final,
     Transient,
 }
 
-pub(crate) fn refusal(error: &Error) -> Refusal {
+pub(crate) fn classify_error(error: &Error) -> AttemptCallFailure {
     match error {
-        Error::Unreachable { .. } => Refusal::Transient,
+        Error::Unreachable { .. } => AttemptCallFailure::Transient,
         // A proxy's refusal may pass.
-        Error::Unreadable { .. } => Refusal::Transient,
-        Error::Problem(problem) if problem.code == "gateway" => Refusal::Transient,
+        Error::Unreadable { .. } => AttemptCallFailure::Transient,
+        Error::Problem(problem) if problem.code == "gateway" => AttemptCallFailure::Transient,
         Error::Problem(problem) => match (problem.status, problem.code.as_str()) {
-            (409, "unwanted") => Refusal::Unwanted,
-            (409, _) => Refusal::LeaseLost,
-            (408 | 425 | 429, _) => Refusal::Transient,
-            (400..500, _) => Refusal::Final,
-            _ => Refusal::Transient,
+            (409, "unwanted") => AttemptCallFailure::JobCancelled,
+            (409, _) => AttemptCallFailure::LeaseLost,
+            (408 | 425 | 429, _) => AttemptCallFailure::Transient,
+            (400..500, _) => AttemptCallFailure::Final,
+            _ => AttemptCallFailure::Transient,
         },
     }
 }
@@ -47,17 +47,17 @@ impl BackOff {
 }
 
 /// Repeats a call while the other side is unreachable, for a limited time.
-pub(crate) async fn while_away<T, E>(
+pub(crate) async fn retry_while_unreachable<T, E>(
     limit: Duration,
     is_away: impl Fn(&E) -> bool,
     attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
-    while_it_rests(limit, |error| is_away(error).then_some(Duration::ZERO), attempt).await
+    retry_with_pause(limit, |error| is_away(error).then_some(Duration::ZERO), attempt).await
 }
 
-/// Like `while_away`, for a service that may name a pause; `None` means a final failure. The call is not repeated if
+/// Like `retry_while_unreachable`, for a service that may name a pause; `None` means a final failure. The call is not repeated if
 /// the pause exceeds the limit.
-pub(crate) async fn while_it_rests<T, E>(
+pub(crate) async fn retry_with_pause<T, E>(
     limit: Duration,
     rest: impl Fn(&E) -> Option<Duration>,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
@@ -75,7 +75,7 @@ pub(crate) async fn while_it_rests<T, E>(
 }
 
 /// The pause that a forge demands; `None` if the call will never succeed.
-pub(crate) fn rest(error: &pullyard_forge::Error) -> Option<Duration> {
+pub(crate) fn retry_pause(error: &pullyard_forge::Error) -> Option<Duration> {
     match error {
         pullyard_forge::Error::RateLimited { retry_after, .. } => Some(*retry_after),
         error => error.is_transient().then_some(Duration::ZERO),
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use pullyard_protocol::Problem;
 
-    fn check(status: u16, code: &str, expected: Refusal) {
+    fn check(status: u16, code: &str, expected: AttemptCallFailure) {
         let problem = Problem {
             kind: "about:blank".into(),
             title: String::new(),
@@ -98,29 +98,32 @@ mod tests {
             pointer: None,
             recorded: None,
         };
-        assert_eq!(refusal(&Error::Problem(Box::new(problem))), expected, "{status} {code}");
+        assert_eq!(classify_error(&Error::Problem(Box::new(problem))), expected, "{status} {code}");
     }
 
     #[test]
     fn refusals_are_classified_by_status_and_code() {
-        check(409, "lease_lost", Refusal::LeaseLost);
-        check(409, "unwanted", Refusal::Unwanted);
-        check(409, "not_now", Refusal::LeaseLost);
-        check(400, "bad_request", Refusal::Final);
-        check(403, "gateway", Refusal::Transient);
-        check(429, "slow_down", Refusal::Transient);
-        check(503, "busy", Refusal::Transient);
+        check(409, "lease_lost", AttemptCallFailure::LeaseLost);
+        check(409, "unwanted", AttemptCallFailure::JobCancelled);
+        check(409, "not_now", AttemptCallFailure::LeaseLost);
+        check(400, "bad_request", AttemptCallFailure::Final);
+        check(403, "gateway", AttemptCallFailure::Transient);
+        check(429, "slow_down", AttemptCallFailure::Transient);
+        check(503, "busy", AttemptCallFailure::Transient);
         // Statuses of short duration, and those of proxies.
         for status in [408, 425, 500, 504, 302] {
-            check(status, "no", Refusal::Transient);
+            check(status, "no", AttemptCallFailure::Transient);
         }
-        check(409, "gateway", Refusal::Transient);
+        check(409, "gateway", AttemptCallFailure::Transient);
         for status in [401, 404, 412, 422, 499] {
-            check(status, "no", Refusal::Final);
+            check(status, "no", AttemptCallFailure::Final);
         }
         let (url, reason) = (String::new(), String::new());
-        assert_eq!(refusal(&Error::Unreachable { url: url.clone(), reason: reason.clone() }), Refusal::Transient);
-        assert_eq!(refusal(&Error::Unreadable { url, reason }), Refusal::Transient);
+        assert_eq!(
+            classify_error(&Error::Unreachable { url: url.clone(), reason: reason.clone() }),
+            AttemptCallFailure::Transient
+        );
+        assert_eq!(classify_error(&Error::Unreadable { url, reason }), AttemptCallFailure::Transient);
     }
 
     #[test]
@@ -137,7 +140,7 @@ mod tests {
     #[tokio::test]
     async fn unreachable_is_retried_and_a_refusal_is_final() {
         let (mut asked, limit) = (0, Duration::from_secs(60));
-        let back = while_away(
+        let back = retry_while_unreachable(
             limit,
             |away| *away,
             async || {
@@ -147,7 +150,7 @@ mod tests {
         );
         assert_eq!(back.await, Ok(3));
         let mut asked = 0;
-        let refused = while_away(
+        let refused = retry_while_unreachable(
             limit,
             |away| *away,
             async || {
@@ -157,7 +160,7 @@ mod tests {
         );
         assert_eq!((refused.await, asked), (Err(false), 2));
         let mut asked = 0;
-        let for_good = while_away(
+        let for_good = retry_while_unreachable(
             Duration::ZERO,
             |away| *away,
             async || {
@@ -174,14 +177,14 @@ mod tests {
         // Longer than the first pause.
         let wanted = Duration::from_millis(400);
         let (mut asked, since) = (0, Instant::now());
-        let rested = while_it_rests(Duration::from_secs(60), rest, async || {
+        let rested = retry_with_pause(Duration::from_secs(60), retry_pause, async || {
             asked += 1;
             if asked < 2 { Err(limited(wanted)) } else { Ok(asked) }
         });
         assert!(matches!(rested.await, Ok(2)) && since.elapsed() >= wanted);
         for (limit, wanted) in [(60, Duration::from_secs(61)), (90, Duration::MAX)] {
             let mut asked = 0;
-            let tired = while_it_rests(Duration::from_secs(limit), rest, async || {
+            let tired = retry_with_pause(Duration::from_secs(limit), retry_pause, async || {
                 asked += 1;
                 Err::<(), _>(limited(wanted))
             });

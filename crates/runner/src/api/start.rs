@@ -2,7 +2,7 @@
 
 use crate::api::ecs;
 use crate::api::ids;
-use crate::api::retry::{BackOff, Refusal, refusal};
+use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use crate::inputs::orders::{Order, Orders};
 use crate::{Error, Options};
 use pullyard_protocol::attempt::{Assignment, StartRequest};
@@ -11,51 +11,51 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Time limit for an unreachable control plane.
-const LIMIT: Duration = Duration::from_secs(120);
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(120);
 
-pub(crate) enum Started {
-    Ours(Box<Assignment>),
-    NotOurs,
+pub(crate) enum ClaimResult {
+    Granted(Box<Assignment>),
+    Refused,
     /// A signal arrived before the answer.
     Stopped,
 }
 
 /// Idempotent: by the claim id, from the daemon or created here once. A claim with a lost answer can be repeated.
-pub(crate) async fn start(options: &Options, orders: &Orders) -> Result<Started, Error> {
+pub(crate) async fn claim(options: &Options, orders: &Orders) -> Result<ClaimResult, Error> {
     let task = match &options.metadata_uri {
-        Some(uri) => ecs::task_arn(uri).await,
+        Some(uri) => ecs::get_task_arn(uri).await,
         None => None,
     };
     let request = StartRequest {
-        claim_id: options.claim.clone().map_or_else(ids::claim, Ok)?,
-        instance: options.instance.clone().map_or_else(ids::instance, Ok)?,
+        claim_id: options.claim.clone().map_or_else(ids::new_claim_id, Ok)?,
+        instance: options.instance.clone().map_or_else(ids::new_instance_id, Ok)?,
         task,
     };
     tokio::select! {
         // Do not claim a job that this process would not run.
         biased;
-        _ = orders.at_least(Order::Shutdown) => Ok(Started::Stopped),
-        started = ask(options, &request) => started,
+        _ = orders.wait_at_least(Order::Shutdown) => Ok(ClaimResult::Stopped),
+        started = send_claim(options, &request) => started,
     }
 }
 
-async fn ask(options: &Options, request: &StartRequest) -> Result<Started, Error> {
+async fn send_claim(options: &Options, request: &StartRequest) -> Result<ClaimResult, Error> {
     let Options { api_url, job, attempt, bootstrap, trace, .. } = options;
-    let until = Instant::now() + LIMIT;
+    let until = Instant::now() + CLAIM_TIMEOUT;
     let mut back_off = BackOff::new();
     loop {
-        let error = match AttemptClient::start_within(trace.as_ref(), api_url, bootstrap, job, *attempt, request).await
+        let error = match AttemptClient::start_traced(trace.as_ref(), api_url, bootstrap, job, *attempt, request).await
         {
-            Ok(assignment) => return Ok(Started::Ours(Box::new(assignment))),
+            Ok(assignment) => return Ok(ClaimResult::Granted(Box::new(assignment))),
             Err(error) => error,
         };
-        match refusal(&error) {
-            Refusal::LeaseLost | Refusal::Unwanted => {
+        match classify_error(&error) {
+            AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled => {
                 tracing::info!(error = %error, "claim refused: {error}");
-                return Ok(Started::NotOurs);
+                return Ok(ClaimResult::Refused);
             }
-            Refusal::Transient if Instant::now() < until => sleep(back_off.next()).await,
-            Refusal::Transient | Refusal::Final => return Err(Error::Start(error)),
+            AttemptCallFailure::Transient if Instant::now() < until => sleep(back_off.next()).await,
+            AttemptCallFailure::Transient | AttemptCallFailure::Final => return Err(Error::Start(error)),
         }
     }
 }

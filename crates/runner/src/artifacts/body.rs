@@ -8,17 +8,17 @@ use std::task::{Context, Poll, ready};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
 
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 pub(super) struct FileBody {
     file: File,
-    left: u64,
-    piece: Vec<u8>,
+    remaining: u64,
+    buffer: Vec<u8>,
 }
 
 impl FileBody {
     pub(super) fn new(file: File, size: u64) -> Self {
-        Self { file, left: size, piece: vec![0; PIECE] }
+        Self { file, remaining: size, buffer: vec![0; CHUNK_BYTES] }
     }
 }
 
@@ -28,10 +28,10 @@ impl Body for FileBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.get_mut();
-        if this.left == 0 {
+        if this.remaining == 0 {
             return Poll::Ready(None);
         }
-        let mut piece = ReadBuf::new(&mut this.piece);
+        let mut piece = ReadBuf::new(&mut this.buffer);
         if let Err(error) = ready!(Pin::new(&mut this.file).poll_read(cx, &mut piece)) {
             return Poll::Ready(Some(Err(error)));
         }
@@ -41,18 +41,18 @@ impl Body for FileBody {
             return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
         }
         // The file may have become longer. Only the announced size is sent.
-        let most = usize::try_from(this.left).unwrap_or(usize::MAX).min(read.len());
-        this.left = this.left.saturating_sub(most as u64);
+        let most = usize::try_from(this.remaining).unwrap_or(usize::MAX).min(read.len());
+        this.remaining = this.remaining.saturating_sub(most as u64);
         let bytes = Bytes::copy_from_slice(read.get(..most).unwrap_or_default());
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.remaining == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        SizeHint::with_exact(self.remaining)
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
     use std::future::poll_fn;
 
-    async fn sent(content: &[u8], size: u64) -> io::Result<Vec<u8>> {
+    async fn read_body(content: &[u8], size: u64) -> io::Result<Vec<u8>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, content).unwrap();
@@ -76,9 +76,9 @@ mod tests {
     #[tokio::test]
     async fn body_has_the_announced_size_or_fails() {
         let large: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
-        assert_eq!(sent(&large, 200_000).await.unwrap(), large);
-        assert_eq!(sent(b"longer than said", 6).await.unwrap(), b"longer");
-        assert_eq!(sent(b"short", 6).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(sent(b"", 0).await.unwrap(), b"");
+        assert_eq!(read_body(&large, 200_000).await.unwrap(), large);
+        assert_eq!(read_body(b"longer than said", 6).await.unwrap(), b"longer");
+        assert_eq!(read_body(b"short", 6).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(read_body(b"", 0).await.unwrap(), b"");
     }
 }

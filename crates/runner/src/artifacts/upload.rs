@@ -4,11 +4,11 @@
 //! leaves a place without bytes, to which no reader is sent.
 
 use super::body::FileBody;
-use super::{Kept, measured};
-use crate::api::retry::{BackOff, Refusal, refusal};
+use super::{PendingArtifact, size_and_hash};
+use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::text::format_error_chain;
-use pullyard_protocol::artifact::{ArtifactPlace, ReserveArtifact};
+use pullyard_protocol::artifact::{ArtifactUpload, ReserveArtifact};
 use pullyard_protocol::client::{self, AttemptClient};
 use reqwest::redirect::Policy;
 use std::collections::BTreeMap;
@@ -17,41 +17,41 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// Number of tries, unless a retry time is given.
-const TRIES: u32 = 4;
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const MIN_TRIES: u32 = 4;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The slowest accepted connection. Units: bytes per second.
-const SLOWEST: u64 = 100_000;
-const LEAST_LIMIT: Duration = Duration::from_secs(20);
+const MIN_BYTES_PER_SEC: u64 = 100_000;
+const MIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failed {
+pub(super) enum UploadError {
     #[error("read it: {0}")]
     Unreadable(#[from] std::io::Error),
     #[error("{0}")]
-    Plane(#[from] client::Error),
+    ControlPlane(#[from] client::Error),
     #[error("put it into the bucket: {0}")]
     Bucket(String),
 }
 
-impl Failed {
+impl UploadError {
     /// Whether the attempt lost its lease, so that no other upload succeeds either.
-    pub(super) fn is_for_all(&self) -> bool {
-        matches!(self, Self::Plane(error) if matches!(refusal(error), Refusal::LeaseLost | Refusal::Unwanted))
+    pub(super) fn is_lease_lost(&self) -> bool {
+        matches!(self, Self::ControlPlane(error) if matches!(classify_error(error), AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled))
     }
 }
 
 /// Uploads an artifact. A checkpoint is retried for `away`, because the next attempt continues from it.
-pub(super) async fn upload(client: &AttemptClient, kept: Kept, away: Duration) -> Result<(), Failed> {
+pub(super) async fn upload(client: &AttemptClient, kept: PendingArtifact, away: Duration) -> Result<(), UploadError> {
     let path = kept.path.clone();
     let lasts = if kept.kind == ArtifactKind::Checkpoint { away } else { Duration::ZERO };
     let (size_bytes, sha256) =
-        tokio::task::spawn_blocking(move || measured(&path)).await.map_err(std::io::Error::from)??;
+        tokio::task::spawn_blocking(move || size_and_hash(&path)).await.map_err(std::io::Error::from)??;
     let request = ReserveArtifact { kind: kept.kind, name: kept.name, size_bytes, sha256 };
     let (since, mut tries, mut back_off) = (Instant::now(), 1, BackOff::new());
     loop {
         // Reserve in each try: the address expires, and bytes that arrived without an answer need none.
-        match once(client, &request, &kept.path).await {
-            Err(failed) if is_passing(&failed) && (tries < TRIES || since.elapsed() < lasts) => {
+        match upload_once(client, &request, &kept.path).await {
+            Err(failed) if is_transient(&failed) && (tries < MIN_TRIES || since.elapsed() < lasts) => {
                 sleep(back_off.next()).await;
             }
             ended => return ended,
@@ -60,28 +60,30 @@ pub(super) async fn upload(client: &AttemptClient, kept: Kept, away: Duration) -
     }
 }
 
-fn is_passing(failed: &Failed) -> bool {
+fn is_transient(failed: &UploadError) -> bool {
     match failed {
-        Failed::Unreadable(_) => false,
+        UploadError::Unreadable(_) => false,
         // The place has no bytes yet, so they are sent again.
-        Failed::Plane(error) => refusal(error) == Refusal::Transient || error.code() == Some("artifact_missing"),
-        Failed::Bucket(_) => true,
+        UploadError::ControlPlane(error) => {
+            classify_error(error) == AttemptCallFailure::Transient || error.code() == Some("artifact_missing")
+        }
+        UploadError::Bucket(_) => true,
     }
 }
 
-async fn once(client: &AttemptClient, request: &ReserveArtifact, path: &Path) -> Result<(), Failed> {
-    let ArtifactPlace { id, put_url, headers } = client.reserve_artifact(request).await?;
+async fn upload_once(client: &AttemptClient, request: &ReserveArtifact, path: &Path) -> Result<(), UploadError> {
+    let ArtifactUpload { id, put_url, headers } = client.reserve_artifact(request).await?;
     let Some(url) = put_url else { return Ok(()) };
-    put(&url, &headers, path, request.size_bytes).await?;
-    client.artifact_stored(&id).await?;
+    put_file(&url, &headers, path, request.size_bytes).await?;
+    client.confirm_artifact(&id).await?;
     Ok(())
 }
 
-async fn put(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), Failed> {
+async fn put_file(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u64) -> Result<(), UploadError> {
     // Without the address, which is a credential.
-    let failed = |error: reqwest::Error| Failed::Bucket(format_error_chain(&error.without_url()));
-    let limit = LEAST_LIMIT + Duration::from_secs(size / SLOWEST);
-    let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_LIMIT).redirect(Policy::none());
+    let failed = |error: reqwest::Error| UploadError::Bucket(format_error_chain(&error.without_url()));
+    let limit = MIN_TIMEOUT + Duration::from_secs(size / MIN_BYTES_PER_SEC);
+    let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
     if url.starts_with("http://127.0.0.1:") {
         // A proxy cannot reach this machine's loopback address.
         http = http.no_proxy();
@@ -97,5 +99,5 @@ async fn put(url: &str, headers: &BTreeMap<String, String>, path: &Path, size: u
         return Ok(());
     }
     let code = said.split_once("<Code>").and_then(|(_, rest)| rest.split('<').next()).unwrap_or_default();
-    Err(Failed::Bucket(format!("it answered {status} {code}")))
+    Err(UploadError::Bucket(format!("it answered {status} {code}")))
 }

@@ -3,7 +3,7 @@
 //! An archive comes from an agent's machine over a bucket, so its content is not trusted. Only regular files with
 //! plain, unique names are unpacked, and only up to the limits.
 
-use crate::git::workspace::disk::private_dirs;
+use crate::git::workspace::disk::create_private_dirs;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -11,73 +11,73 @@ use std::path::{Path, PathBuf};
 use tar::{Archive, Builder, EntryType, Header};
 
 /// Total size of a checkpoint's files. Units: bytes.
-pub(super) const LARGEST_UNPACKED: u64 = 256 << 20;
-pub(super) const MOST_FILES: usize = 1_000;
+pub(super) const MAX_UNPACKED_BYTES: u64 = 256 << 20;
+pub(super) const MAX_FILES: usize = 1_000;
 /// Longest name in the oldest tar format. Longer names need extensions, which can do more than name a file.
-const LONGEST_NAME: usize = 100;
+const MAX_NAME_LENGTH: usize = 100;
 /// Higher levels take longer than they save.
-const LEVEL: i32 = 3;
+const COMPRESSION_LEVEL: i32 = 3;
 /// Memory for unpacking, as a power of two. Units: bytes.
 const WINDOW_LOG: u32 = 27;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum ArchiveError {
     #[error("it is too large")]
     TooLarge,
     #[error("it has too many files")]
     TooMany,
     #[error("it holds something else than a plain file under a plain name")]
-    Odd,
+    NotPlain,
     #[error("it can't be read or written: {0}")]
     Io(#[from] io::Error),
 }
 
 /// Packs all files of a folder into at most `most` bytes.
-pub(super) fn pack(folder: &Path, to: &Path, most: u64) -> Result<(), Fault> {
+pub(super) fn pack(folder: &Path, to: &Path, most: u64) -> Result<(), ArchiveError> {
     let mut names = Vec::new();
-    list(folder, Path::new(""), &mut names)?;
+    list_files(folder, Path::new(""), &mut names)?;
     names.sort();
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    let limited = Limited { inner: BufWriter::new(file), left: most };
-    let mut archive = Builder::new(zstd::Encoder::new(limited, LEVEL)?);
-    let mut left = LARGEST_UNPACKED;
+    let limited = LimitedWriter { inner: BufWriter::new(file), remaining: most };
+    let mut archive = Builder::new(zstd::Encoder::new(limited, COMPRESSION_LEVEL)?);
+    let mut left = MAX_UNPACKED_BYTES;
     for name in names {
         let file = File::open(folder.join(&name))?;
         let size = file.metadata()?.len();
-        left = left.checked_sub(size).ok_or(Fault::TooLarge)?;
+        left = left.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::Regular);
         header.set_mode(0o600);
         header.set_size(size);
-        header.set_path(&name).map_err(|_| Fault::Odd)?;
+        header.set_path(&name).map_err(|_| ArchiveError::NotPlain)?;
         header.set_cksum();
-        archive.append(&header, file.take(size)).map_err(too_large)?;
+        archive.append(&header, file.take(size)).map_err(to_archive_error)?;
     }
-    let limited = archive.into_inner().and_then(zstd::Encoder::finish).map_err(too_large)?;
+    let limited = archive.into_inner().and_then(zstd::Encoder::finish).map_err(to_archive_error)?;
     limited.inner.into_inner().map_err(io::IntoInnerError::into_error)?;
     Ok(())
 }
 
 /// Unpacks into an empty folder.
-pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), Fault> {
+pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), ArchiveError> {
     let mut decoder = zstd::Decoder::new(BufReader::new(File::open(from)?).into_inner())?;
     decoder.window_log_max(WINDOW_LOG)?;
-    let mut archive = Archive::new(decoder.take(LARGEST_UNPACKED + (MOST_FILES as u64 + 2) * 1_024));
-    let mut left = LARGEST_UNPACKED;
+    let mut archive = Archive::new(decoder.take(MAX_UNPACKED_BYTES + (MAX_FILES as u64 + 2) * 1_024));
+    let mut left = MAX_UNPACKED_BYTES;
     // Raw mode: an entry cannot change how the next one is read.
     for (count, entry) in archive.entries()?.raw(true).enumerate() {
         let mut entry = entry?;
-        if count >= MOST_FILES {
-            return Err(Fault::TooMany);
+        if count >= MAX_FILES {
+            return Err(ArchiveError::TooMany);
         }
         if entry.header().entry_type() != EntryType::Regular {
-            return Err(Fault::Odd);
+            return Err(ArchiveError::NotPlain);
         }
-        let name = plain(&entry.path_bytes())?;
+        let name = parse_name(&entry.path_bytes())?;
         let size = entry.header().entry_size()?;
-        left = left.checked_sub(size).ok_or(Fault::TooLarge)?;
+        left = left.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
         let path = folder.join(name);
-        private_dirs(path.parent().unwrap_or(folder))?;
+        create_private_dirs(path.parent().unwrap_or(folder))?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         if io::copy(&mut (&mut entry).take(size), &mut file)? != size {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -86,52 +86,52 @@ pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), Fault> {
     Ok(())
 }
 
-fn plain(name: &[u8]) -> Result<PathBuf, Fault> {
-    let name = std::str::from_utf8(name).map_err(|_| Fault::Odd)?;
-    if is_plain(name) { Ok(name.into()) } else { Err(Fault::Odd) }
+fn parse_name(name: &[u8]) -> Result<PathBuf, ArchiveError> {
+    let name = std::str::from_utf8(name).map_err(|_| ArchiveError::NotPlain)?;
+    if is_plain_name(name) { Ok(name.into()) } else { Err(ArchiveError::NotPlain) }
 }
 
 /// Whether a checkpoint may contain a file of this name: a relative name that leads nowhere else.
-pub(super) fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain_name(name: &str) -> bool {
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
-    name.len() <= LONGEST_NAME
+    name.len() <= MAX_NAME_LENGTH
         && !name.contains(['\\', '\0'])
         && !name.chars().any(char::is_control)
         && !name.split('/').any(odd)
 }
 
-fn list(folder: &Path, below: &Path, names: &mut Vec<PathBuf>) -> Result<(), Fault> {
+fn list_files(folder: &Path, below: &Path, names: &mut Vec<PathBuf>) -> Result<(), ArchiveError> {
     for entry in fs::read_dir(folder.join(below))? {
         let entry = entry?;
         let (name, kind) = (below.join(entry.file_name()), entry.file_type()?);
         if kind.is_dir() {
-            list(folder, &name, names)?;
-        } else if kind.is_file() && name.to_str().is_some_and(is_plain) {
+            list_files(folder, &name, names)?;
+        } else if kind.is_file() && name.to_str().is_some_and(is_plain_name) {
             names.push(name);
         } else {
-            return Err(Fault::Odd);
+            return Err(ArchiveError::NotPlain);
         }
-        if names.len() > MOST_FILES {
-            return Err(Fault::TooMany);
+        if names.len() > MAX_FILES {
+            return Err(ArchiveError::TooMany);
         }
     }
     Ok(())
 }
 
-fn too_large(error: io::Error) -> Fault {
-    if error.kind() == io::ErrorKind::FileTooLarge { Fault::TooLarge } else { error.into() }
+fn to_archive_error(error: io::Error) -> ArchiveError {
+    if error.kind() == io::ErrorKind::FileTooLarge { ArchiveError::TooLarge } else { error.into() }
 }
 
 /// A writer that fails beyond a size.
-struct Limited<W> {
+struct LimitedWriter<W> {
     inner: W,
-    left: u64,
+    remaining: u64,
 }
 
-impl<W: Write> Write for Limited<W> {
+impl<W: Write> Write for LimitedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(bytes)?;
-        self.left = self.left.checked_sub(written as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.remaining = self.remaining.checked_sub(written as u64).ok_or(io::ErrorKind::FileTooLarge)?;
         Ok(written)
     }
 
@@ -145,11 +145,11 @@ mod tests {
     use super::*;
     use sha2::{Digest, Sha256};
 
-    struct Folders {
+    struct TestFolders {
         dir: tempfile::TempDir,
     }
 
-    impl Folders {
+    impl TestFolders {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
             for name in ["in", "out"] {
@@ -162,17 +162,17 @@ mod tests {
             self.dir.path().join(name)
         }
 
-        fn put(&self, name: &str, content: &[u8]) {
+        fn write_input(&self, name: &str, content: &[u8]) {
             let path = self.path("in").join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, content).unwrap();
         }
 
-        fn pack(&self, most: u64) -> Result<(), Fault> {
+        fn pack(&self, most: u64) -> Result<(), ArchiveError> {
             pack(&self.path("in"), &self.path("packed"), most)
         }
 
-        fn unpack(&self, entries: &[Header]) -> Result<(), Fault> {
+        fn unpack(&self, entries: &[Header]) -> Result<(), ArchiveError> {
             let mut archive = Builder::new(Vec::new());
             for header in entries {
                 archive.append(header, &b"evil"[..]).unwrap();
@@ -196,10 +196,10 @@ mod tests {
 
     #[test]
     fn packed_files_are_unpacked_unchanged() {
-        let folders = Folders::new();
-        folders.put("about.json", b"{}");
-        folders.put("session/2026/a.jsonl", &vec![b'x'; 100_000]);
-        folders.put("session/empty", b"");
+        let folders = TestFolders::new();
+        folders.write_input("about.json", b"{}");
+        folders.write_input("session/2026/a.jsonl", &vec![b'x'; 100_000]);
+        folders.write_input("session/empty", b"");
         folders.pack(1 << 20).unwrap();
         assert!(fs::metadata(folders.path("packed")).unwrap().len() < 10_000);
         unpack(&folders.path("packed"), &folders.path("out")).unwrap();
@@ -211,26 +211,26 @@ mod tests {
 
     #[test]
     fn archive_above_the_limit_is_not_packed() {
-        let folders = Folders::new();
+        let folders = TestFolders::new();
         let noise: Vec<u8> = (0..6_000_u32).flat_map(|n| Sha256::digest(n.to_be_bytes())).collect();
-        folders.put("noise", &noise);
-        assert!(matches!(folders.pack(50_000), Err(Fault::TooLarge)));
+        folders.write_input("noise", &noise);
+        assert!(matches!(folders.pack(50_000), Err(ArchiveError::TooLarge)));
         folders.pack(400_000).unwrap();
     }
 
     #[test]
     fn symlinks_are_not_packed() {
-        let folders = Folders::new();
+        let folders = TestFolders::new();
         std::os::unix::fs::symlink("/etc/passwd", folders.path("in").join("link")).unwrap();
-        assert!(matches!(folders.pack(1 << 20), Err(Fault::Odd)));
+        assert!(matches!(folders.pack(1 << 20), Err(ArchiveError::NotPlain)));
     }
 
     #[test]
     fn paths_outside_the_folder_are_not_unpacked() {
         for name in ["/etc/cron.d/x", "../x", "a/../../x", "a/./x", "a//x", "a/", "", "a\\x", "a\nx"] {
-            let folders = Folders::new();
+            let folders = TestFolders::new();
             let refused = folders.unpack(&[header(EntryType::Regular, name, 4)]);
-            assert!(matches!(refused, Err(Fault::Odd)), "{name:?}: {refused:?}");
+            assert!(matches!(refused, Err(ArchiveError::NotPlain)), "{name:?}: {refused:?}");
             assert_eq!(fs::read_dir(folders.path("out")).unwrap().count(), 0, "{name:?}");
         }
     }
@@ -251,35 +251,35 @@ mod tests {
             let mut entry = header(kind, "a", 4);
             entry.set_link_name("/etc").unwrap();
             entry.set_cksum();
-            let folders = Folders::new();
-            assert!(matches!(folders.unpack(&[entry]), Err(Fault::Odd)), "{kind:?}");
+            let folders = TestFolders::new();
+            assert!(matches!(folders.unpack(&[entry]), Err(ArchiveError::NotPlain)), "{kind:?}");
         }
     }
 
     #[test]
     fn duplicate_oversized_or_cut_entries_are_rejected() {
-        let folders = Folders::new();
+        let folders = TestFolders::new();
         let twice = [header(EntryType::Regular, "a", 4), header(EntryType::Regular, "a", 4)];
-        assert!(matches!(folders.unpack(&twice), Err(Fault::Io(_))));
-        let folders = Folders::new();
-        let huge = folders.unpack(&[header(EntryType::Regular, "a", LARGEST_UNPACKED + 1)]);
-        assert!(matches!(huge, Err(Fault::TooLarge)), "{huge:?}");
-        let folders = Folders::new();
+        assert!(matches!(folders.unpack(&twice), Err(ArchiveError::Io(_))));
+        let folders = TestFolders::new();
+        let huge = folders.unpack(&[header(EntryType::Regular, "a", MAX_UNPACKED_BYTES + 1)]);
+        assert!(matches!(huge, Err(ArchiveError::TooLarge)), "{huge:?}");
+        let folders = TestFolders::new();
         let cut = folders.unpack(&[header(EntryType::Regular, "a", 1 << 20)]);
-        assert!(matches!(cut, Err(Fault::Io(_))), "{cut:?}");
+        assert!(matches!(cut, Err(ArchiveError::Io(_))), "{cut:?}");
     }
 
     #[test]
     fn excess_entries_are_rejected() {
-        let many: Vec<Header> = (0..=MOST_FILES).map(|n| header(EntryType::Regular, &format!("f{n}"), 4)).collect();
-        let folders = Folders::new();
-        assert!(matches!(folders.unpack(&many), Err(Fault::TooMany)));
+        let many: Vec<Header> = (0..=MAX_FILES).map(|n| header(EntryType::Regular, &format!("f{n}"), 4)).collect();
+        let folders = TestFolders::new();
+        assert!(matches!(folders.unpack(&many), Err(ArchiveError::TooMany)));
     }
 
     #[test]
     fn invalid_archive_does_not_panic() {
         for noise in [&b""[..], b"not zstd", &[0x28, 0xb5, 0x2f, 0xfd, 0xff, 0xff, 0xff]] {
-            let folders = Folders::new();
+            let folders = TestFolders::new();
             fs::write(folders.path("packed"), noise).unwrap();
             let _ = unpack(&folders.path("packed"), &folders.path("out"));
         }
@@ -287,27 +287,27 @@ mod tests {
 
     #[test]
     fn packing_has_the_same_file_limit_as_unpacking() {
-        let folders = Folders::new();
-        (0..MOST_FILES).for_each(|n| folders.put(&format!("f{n}"), b""));
+        let folders = TestFolders::new();
+        (0..MAX_FILES).for_each(|n| folders.write_input(&format!("f{n}"), b""));
         folders.pack(1 << 20).unwrap();
         unpack(&folders.path("packed"), &folders.path("out")).unwrap();
-        assert_eq!(fs::read_dir(folders.path("out")).unwrap().count(), MOST_FILES);
-        folders.put("more", b"");
-        assert!(matches!(folders.pack(1 << 20), Err(Fault::TooMany)));
+        assert_eq!(fs::read_dir(folders.path("out")).unwrap().count(), MAX_FILES);
+        folders.write_input("more", b"");
+        assert!(matches!(folders.pack(1 << 20), Err(ArchiveError::TooMany)));
     }
 
     #[test]
     fn unpacked_size_limits_packing() {
-        let folders = Folders::new();
-        File::create(folders.path("in").join("zeros")).unwrap().set_len(LARGEST_UNPACKED + 1).unwrap();
-        assert!(matches!(folders.pack(u64::MAX), Err(Fault::TooLarge)));
+        let folders = TestFolders::new();
+        File::create(folders.path("in").join("zeros")).unwrap().set_len(MAX_UNPACKED_BYTES + 1).unwrap();
+        assert!(matches!(folders.pack(u64::MAX), Err(ArchiveError::TooLarge)));
     }
 
     #[test]
     fn names_are_limited_to_the_ustar_length() {
-        assert!(is_plain(&"a".repeat(LONGEST_NAME)) && is_plain("session/2026/a b.jsonl"));
-        for odd in ["a".repeat(LONGEST_NAME + 1), "a\u{7f}".into(), "a\0".into(), "..".into(), "a/..".into()] {
-            assert!(!is_plain(&odd), "{odd:?}");
+        assert!(is_plain_name(&"a".repeat(MAX_NAME_LENGTH)) && is_plain_name("session/2026/a b.jsonl"));
+        for odd in ["a".repeat(MAX_NAME_LENGTH + 1), "a\u{7f}".into(), "a\0".into(), "..".into(), "a/..".into()] {
+            assert!(!is_plain_name(&odd), "{odd:?}");
         }
     }
 }

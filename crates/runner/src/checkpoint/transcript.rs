@@ -3,7 +3,7 @@
 //! Lines of JSON are cleaned value by value, so that they stay valid. Values that a model's provider signed or
 //! encrypted cannot change, because the provider would refuse the session.
 
-use super::archive::LARGEST_UNPACKED;
+use super::archive::MAX_UNPACKED_BYTES;
 use crate::secrets::redact::Redactor;
 use nix::fcntl::OFlag;
 use serde_json::Value;
@@ -14,14 +14,14 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Names of signed values.
-const SIGNED: &[&str] = &["thinking"];
+const SIGNED_NAMES: &[&str] = &["thinking"];
 /// Names of encrypted values, whose random letters may look like a token.
-const SEALED: &[&str] = &["signature", "encrypted_content"];
+const ENCRYPTED_NAMES: &[&str] = &["signature", "encrypted_content"];
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
+pub(super) enum TranscriptError {
     #[error("a secret stands in the model's own thoughts, which can't be changed")]
-    Sealed,
+    SecretInSealed,
     #[error("it is too large")]
     TooLarge,
     #[error("it can't be read: {0}")]
@@ -29,7 +29,7 @@ pub(super) enum Fault {
 }
 
 /// Copies a file that an agent wrote. Returns its size. Units: bytes.
-pub(super) fn copy(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, Fault> {
+pub(super) fn copy_redacted(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, TranscriptError> {
     // A link or a pipe in its place must neither lead elsewhere nor block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(from)?;
@@ -37,38 +37,38 @@ pub(super) fn copy(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, F
     if !about.is_file() {
         return Err(io::Error::from(io::ErrorKind::InvalidInput).into());
     }
-    if about.len() > LARGEST_UNPACKED {
-        return Err(Fault::TooLarge);
+    if about.len() > MAX_UNPACKED_BYTES {
+        return Err(TranscriptError::TooLarge);
     }
-    let file = file.take(LARGEST_UNPACKED);
+    let file = file.take(MAX_UNPACKED_BYTES);
     let to = BufWriter::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?);
     if from.extension().is_some_and(|ending| ending == "jsonl") {
-        lines(file, to, redactor)?;
+        copy_json_lines(file, to, redactor)?;
     } else {
-        whole(file, to, redactor)?;
+        copy_text(file, to, redactor)?;
     }
     Ok(about.len())
 }
 
-fn whole(mut from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), Fault> {
+fn copy_text(mut from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), TranscriptError> {
     let mut text = Vec::new();
     from.read_to_end(&mut text)?;
-    to.write_all(redactor.text(&String::from_utf8_lossy(&text)).as_bytes())?;
+    to.write_all(redactor.redact_text(&String::from_utf8_lossy(&text)).as_bytes())?;
     Ok(to.flush()?)
 }
 
-fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), Fault> {
+fn copy_json_lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Result<(), TranscriptError> {
     let (mut from, mut line) = (BufReader::new(from), Vec::new());
     while from.read_until(b'\n', &mut line)? > 0 {
         match serde_json::from_slice::<Value>(&line) {
-            Ok(value) => match cleaned(&value, redactor)? {
+            Ok(value) => match redact_value(&value, redactor)? {
                 Some(clean) => writeln!(to, "{clean}")?,
                 // The secret is in a value that a later value of the same name hides. The parsed line no longer has it.
-                None if hides_one(&line, redactor) => writeln!(to, "{value}")?,
+                None if has_hidden_secret(&line, redactor) => writeln!(to, "{value}")?,
                 None => to.write_all(&line)?,
             },
             // The last line may be incomplete.
-            Err(_) => to.write_all(redactor.text(&String::from_utf8_lossy(&line)).as_bytes())?,
+            Err(_) => to.write_all(redactor.redact_text(&String::from_utf8_lossy(&line)).as_bytes())?,
         }
         line.clear();
     }
@@ -76,29 +76,29 @@ fn lines(from: io::Take<File>, mut to: impl Write, redactor: &Redactor) -> Resul
 }
 
 /// Whether the line has a secret, although its parsed value has none.
-fn hides_one(line: &[u8], redactor: &Redactor) -> bool {
-    matches!(redactor.text(&String::from_utf8_lossy(line)), Cow::Owned(_))
+fn has_hidden_secret(line: &[u8], redactor: &Redactor) -> bool {
+    matches!(redactor.redact_text(&String::from_utf8_lossy(line)), Cow::Owned(_))
 }
 
 /// The value without secrets; `None` if it has no secret.
-fn cleaned(value: &Value, redactor: &Redactor) -> Result<Option<Value>, Fault> {
+fn redact_value(value: &Value, redactor: &Redactor) -> Result<Option<Value>, TranscriptError> {
     let mut clean = value.clone();
-    redactor.value_but(&mut clean, SEALED);
-    let is_hurt = named(&clean, SIGNED) != named(value, SIGNED)
-        || named(value, SEALED).iter().any(|text| redactor.knows_one_in(text.as_bytes()));
+    redactor.redact_value_except(&mut clean, ENCRYPTED_NAMES);
+    let is_hurt = texts_named(&clean, SIGNED_NAMES) != texts_named(value, SIGNED_NAMES)
+        || texts_named(value, ENCRYPTED_NAMES).iter().any(|text| redactor.contains_secret(text.as_bytes()));
     if is_hurt {
-        return Err(Fault::Sealed);
+        return Err(TranscriptError::SecretInSealed);
     }
     Ok(Some(clean).filter(|clean| clean != value))
 }
 
-fn named<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
+fn texts_named<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
     match value {
-        Value::Array(values) => values.iter().flat_map(|value| named(value, names)).collect(),
+        Value::Array(values) => values.iter().flat_map(|value| texts_named(value, names)).collect(),
         Value::Object(object) => {
             let each = object.iter().flat_map(|(name, value)| match value.as_str() {
                 Some(text) if names.contains(&name.as_str()) => vec![text],
-                _ => named(value, names),
+                _ => texts_named(value, names),
             });
             each.collect()
         }
@@ -113,70 +113,70 @@ mod tests {
 
     const SECRET: &str = "planted-secret-4711";
 
-    fn copied(name: &str, content: &str) -> Result<String, Fault> {
+    fn copy_text(name: &str, content: &str) -> Result<String, TranscriptError> {
         let dir = tempfile::tempdir().unwrap();
         let [from, to] = ["from", "to"].map(|folder| dir.path().join(folder).join(name));
         for path in [&from, &to] {
             fs::create_dir(path.parent().unwrap()).unwrap();
         }
         fs::write(&from, content).unwrap();
-        copy(&from, &to, &Redactor::new([SECRET.to_owned(), "two\nlines of it".to_owned()]))?;
+        copy_redacted(&from, &to, &Redactor::new([SECRET.to_owned(), "two\nlines of it".to_owned()]))?;
         Ok(fs::read_to_string(to).unwrap())
     }
 
     #[test]
     fn line_without_a_secret_is_copied_byte_for_byte() {
         let line = "{\"b\": 1.50, \"a\": \"x\\u0041\"}\n";
-        assert_eq!(copied("a.jsonl", line).unwrap(), line);
-        assert_eq!(copied("a.jsonl", "{\"a\":").unwrap(), "{\"a\":");
+        assert_eq!(copy_text("a.jsonl", line).unwrap(), line);
+        assert_eq!(copy_text("a.jsonl", "{\"a\":").unwrap(), "{\"a\":");
     }
 
     #[test]
     fn secret_is_redacted_within_one_line() {
         let text =
             format!("{{\"out\":\"KEY={SECRET}\\n\",\"n\":[{{\"{SECRET}\":\"two\\nlines of it\"}}]}}\n{{\"n\":2}}\n");
-        let clean = copied("a.jsonl", &text).unwrap();
+        let clean = copy_text("a.jsonl", &text).unwrap();
         assert!(!clean.contains(SECRET) && !clean.contains("lines of it"), "{clean}");
         let lines: Vec<Value> = clean.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!((lines.len(), &lines[1]["n"]), (2, &Value::from(2)));
         assert!(
-            !copied("a.jsonl", &format!("{{\"out\":\"{SECRET}")).unwrap().contains(SECRET),
+            !copy_text("a.jsonl", &format!("{{\"out\":\"{SECRET}")).unwrap().contains(SECRET),
             "also in an incomplete line"
         );
-        assert!(!copied("result.txt", &format!("{SECRET}\n")).unwrap().contains(SECRET));
+        assert!(!copy_text("result.txt", &format!("{SECRET}\n")).unwrap().contains(SECRET));
     }
 
     #[test]
     fn duplicate_json_keys_keep_the_last_value_only() {
         let text = format!("{{\"a\":\"{SECRET}\",\"b\":[{{\"c\":\"{SECRET}\",\"c\":1}}],\"a\":\"x\"}}\n");
-        assert_eq!(copied("a.jsonl", &text).unwrap(), "{\"a\":\"x\",\"b\":[{\"c\":1}]}\n");
+        assert_eq!(copy_text("a.jsonl", &text).unwrap(), "{\"a\":\"x\",\"b\":[{\"c\":1}]}\n");
     }
 
     #[test]
     fn signed_or_encrypted_text_with_a_secret_is_refused() {
-        for name in SIGNED.iter().chain(SEALED) {
+        for name in SIGNED_NAMES.iter().chain(ENCRYPTED_NAMES) {
             let text = format!("{{\"content\":[{{\"{name}\":\"it is {SECRET}\"}}]}}\n");
-            assert!(matches!(copied("a.jsonl", &text), Err(Fault::Sealed)), "{name}");
+            assert!(matches!(copy_text("a.jsonl", &text), Err(TranscriptError::SecretInSealed)), "{name}");
         }
         let beside = format!("{{\"content\":[{{\"thinking\":\"hm\"}},{{\"text\":\"{SECRET}\"}}]}}\n");
-        assert!(copied("a.jsonl", &beside).unwrap().contains("hm"));
+        assert!(copy_text("a.jsonl", &beside).unwrap().contains("hm"));
     }
 
     #[test]
     fn token_shape_is_allowed_in_encrypted_text_only() {
         let looks = "gAAAAABghp_0123456789abcdefghijABCDEFGHIJ012345";
         let sealed = format!("{{\"encrypted_content\":\"{looks}\",\"text\":\"{SECRET}\"}}\n");
-        assert_eq!(copied("a.jsonl", &sealed).unwrap(), sealed.replace(SECRET, "[redacted]"));
+        assert_eq!(copy_text("a.jsonl", &sealed).unwrap(), sealed.replace(SECRET, "[redacted]"));
         let thought = format!("{{\"thinking\":\"{looks}\"}}\n");
-        assert!(matches!(copied("a.jsonl", &thought), Err(Fault::Sealed)));
+        assert!(matches!(copy_text("a.jsonl", &thought), Err(TranscriptError::SecretInSealed)));
     }
 
     #[test]
     fn symlink_is_not_copied() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();
-        let copied = copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
-        assert!(matches!(copied, Err(Fault::Io(_))), "{copied:?}");
+        let copied = copy_redacted(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
+        assert!(matches!(copied, Err(TranscriptError::Io(_))), "{copied:?}");
     }
 
     #[test]
@@ -184,11 +184,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [pipe, large, to] = ["pipe.jsonl", "large.jsonl", "to"].map(|name| dir.path().join(name));
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let copied = copy(&pipe, &to, &Redactor::new([]));
-        assert!(matches!(copied, Err(Fault::Io(_))), "{copied:?}");
-        File::create(&large).unwrap().set_len(LARGEST_UNPACKED + 1).unwrap();
-        let copied = copy(&large, &to, &Redactor::new([]));
-        assert!(matches!(copied, Err(Fault::TooLarge)), "{copied:?}");
+        let copied = copy_redacted(&pipe, &to, &Redactor::new([]));
+        assert!(matches!(copied, Err(TranscriptError::Io(_))), "{copied:?}");
+        File::create(&large).unwrap().set_len(MAX_UNPACKED_BYTES + 1).unwrap();
+        let copied = copy_redacted(&large, &to, &Redactor::new([]));
+        assert!(matches!(copied, Err(TranscriptError::TooLarge)), "{copied:?}");
         assert!(!to.exists());
     }
 
@@ -198,8 +198,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [from, to] = ["from.jsonl", "to.jsonl"].map(|name| dir.path().join(name));
         fs::write(&from, "{\"a\":1}\n").unwrap();
-        assert_eq!(copy(&from, &to, &Redactor::new([])).unwrap(), 8);
+        assert_eq!(copy_redacted(&from, &to, &Redactor::new([])).unwrap(), 8);
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(matches!(copy(&from, &to, &Redactor::new([])), Err(Fault::Io(_))), "file was overwritten");
+        assert!(
+            matches!(copy_redacted(&from, &to, &Redactor::new([])), Err(TranscriptError::Io(_))),
+            "file was overwritten"
+        );
     }
 }

@@ -1,58 +1,58 @@
 //! Finds the agents that this machine can drive, as default capabilities and for display.
 
 use crate::agent::environment::Environment;
-use crate::agent::installed::{Installed, Known, probe};
+use crate::agent::installed::{AgentKind, InstalledAgent, probe};
 use std::collections::BTreeSet;
 
-pub(crate) struct Found {
-    known: Known,
-    installed: Result<Installed, String>,
+pub(crate) struct DetectedAgent {
+    kind: AgentKind,
+    installed: Result<InstalledAgent, String>,
     has_key: bool,
 }
 
-pub(crate) async fn find(environment: &Environment<'_>) -> Vec<Found> {
+pub(crate) async fn detect_agents(environment: &Environment<'_>) -> Vec<DetectedAgent> {
     let mut found = Vec::new();
-    for known in Known::ALL {
+    for known in AgentKind::ALL {
         let (installed, has_key) = (probe(known, environment).await, known.has_key(environment));
-        found.push(Found { known, installed, has_key });
+        found.push(DetectedAgent { kind: known, installed, has_key });
     }
     found
 }
 
 /// The default capabilities: `command`, each installed agent with a key, and `auto` if there is such an agent.
-pub(crate) fn capabilities(found: &[Found]) -> BTreeSet<String> {
-    let able = found.iter().filter(|one| one.installed.is_ok() && one.has_key).map(|one| one.known.capability());
+pub(crate) fn capabilities(found: &[DetectedAgent]) -> BTreeSet<String> {
+    let able = found.iter().filter(|one| one.installed.is_ok() && one.has_key).map(|one| one.kind.capability());
     let able: BTreeSet<&str> = able.collect();
     let auto = (!able.is_empty()).then_some("auto");
     able.into_iter().chain(auto).chain(["command"]).map(str::to_owned).collect()
 }
 
-impl Found {
+impl DetectedAgent {
     pub(crate) fn name(&self) -> &'static str {
-        self.known.name()
+        self.kind.name()
     }
 
     /// The agent's state for `check`. `Err` if the operator named the agent and it does not work.
-    pub(crate) fn words(&self, named: &BTreeSet<String>) -> Result<String, String> {
-        let keys = self.known.keys().join(" or ");
+    pub(crate) fn check_result(&self, named: &BTreeSet<String>) -> Result<String, String> {
+        let keys = self.kind.key_variables().join(" or ");
         let (words, works) = match (&self.installed, self.has_key) {
-            (Ok(installed), true) => (self.place(installed), true),
-            (Ok(installed), false) => (format!("{}; no key: set {keys}", self.place(installed)), false),
+            (Ok(installed), true) => (self.version_and_path(installed), true),
+            (Ok(installed), false) => (format!("{}; no key: set {keys}", self.version_and_path(installed)), false),
             (Err(reason), _) => (format!("not usable: {reason}"), false),
         };
-        let wanted = named.contains(self.known.capability());
+        let wanted = named.contains(self.kind.capability());
         if wanted && !works { Err(words) } else { Ok(words) }
     }
 
     pub(crate) fn row(&self) -> [String; 3] {
         let value = match &self.installed {
-            Ok(installed) => self.place(installed),
+            Ok(installed) => self.version_and_path(installed),
             Err(reason) => reason.clone(),
         };
-        [self.known.capability().to_owned(), value, format!("PATH or {}", self.known.setting())]
+        [self.kind.capability().to_owned(), value, format!("PATH or {}", self.kind.path_variable())]
     }
 
-    fn place(&self, installed: &Installed) -> String {
+    fn version_and_path(&self, installed: &InstalledAgent) -> String {
         format!("{} at {}", installed.version, installed.program.display())
     }
 }
@@ -61,20 +61,24 @@ impl Found {
 mod tests {
     use super::*;
 
-    fn found(known: Known, installed: bool, has_key: bool) -> Found {
-        let here = Installed { known, program: "/bin/agent".into(), version: "1.2.3".into() };
-        Found { known, installed: if installed { Ok(here) } else { Err("no such program".into()) }, has_key }
+    fn agent(known: AgentKind, installed: bool, has_key: bool) -> DetectedAgent {
+        let here = InstalledAgent { kind: known, program: "/bin/agent".into(), version: "1.2.3".into() };
+        DetectedAgent {
+            kind: known,
+            installed: if installed { Ok(here) } else { Err("no such program".into()) },
+            has_key,
+        }
     }
 
-    fn check(found: &[Found], expected: &[&str]) {
+    fn check(found: &[DetectedAgent], expected: &[&str]) {
         assert_eq!(capabilities(found), expected.iter().map(|word| (*word).to_owned()).collect());
     }
 
     #[test]
     fn only_installed_agents_with_a_key_are_advertised() {
         check(&[], &["command"]);
-        check(&[found(Known::ClaudeCode, true, false), found(Known::Codex, false, true)], &["command"]);
-        let both = [found(Known::ClaudeCode, true, true), found(Known::Codex, true, true)];
+        check(&[agent(AgentKind::ClaudeCode, true, false), agent(AgentKind::Codex, false, true)], &["command"]);
+        let both = [agent(AgentKind::ClaudeCode, true, true), agent(AgentKind::Codex, true, true)];
         check(&both, &["command", "claude_code", "codex", "auto"]);
         check(&both[1..], &["command", "codex", "auto"]);
     }
@@ -82,11 +86,11 @@ mod tests {
     #[test]
     fn missing_agent_is_an_error_only_if_configured() {
         let named = BTreeSet::from(["codex".to_owned()]);
-        let missing = found(Known::Codex, false, true);
-        assert_eq!(missing.words(&named), Err("not usable: no such program".into()));
-        assert!(missing.words(&BTreeSet::new()).is_ok());
-        let keyless = found(Known::Codex, true, false).words(&named).unwrap_err();
+        let missing = agent(AgentKind::Codex, false, true);
+        assert_eq!(missing.check_result(&named), Err("not usable: no such program".into()));
+        assert!(missing.check_result(&BTreeSet::new()).is_ok());
+        let keyless = agent(AgentKind::Codex, true, false).check_result(&named).unwrap_err();
         assert_eq!(keyless, "1.2.3 at /bin/agent; no key: set OPENAI_API_KEY or PULLYARD_CODEX_AUTH");
-        assert_eq!(found(Known::Codex, true, true).words(&named).unwrap(), "1.2.3 at /bin/agent");
+        assert_eq!(agent(AgentKind::Codex, true, true).check_result(&named).unwrap(), "1.2.3 at /bin/agent");
     }
 }

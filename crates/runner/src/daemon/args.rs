@@ -2,12 +2,12 @@
 //!
 //! `settings` checks the values, so that a flag and a variable cause the same errors.
 
-use super::life::{self, Ended};
-use super::names::Given;
-use super::refusals::{REFUSED, SIGNED_OUT};
-use super::settings::{Read, Settings, length};
-use super::take::Take;
-use super::{agents, check, show};
+use super::call_failure::{REFUSED_EXIT, TOKEN_REFUSED_EXIT};
+use super::job_limit::JobLimit;
+use super::lifecycle::{self, DaemonExit};
+use super::setting_names::SettingSources;
+use super::settings::{ParsedSettings, Settings, parse_duration};
+use super::{agents, check, output};
 use crate::agent::environment::Environment;
 use crate::args::hide_from_children;
 use pullyard_domain::text::format_error_chain;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-const WRONG_USAGE: u8 = 2;
+const INVALID_SETTING_EXIT: u8 = 2;
 
 /// The settings of a runner.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -73,7 +73,7 @@ pub(crate) struct Flags {
 }
 
 impl Flags {
-    fn read(&self) -> Read {
+    fn read(&self) -> ParsedSettings {
         let flags = [
             ("--api-url", &self.api_url),
             ("--token-file", &self.token_file),
@@ -92,7 +92,7 @@ impl Flags {
         ];
         let flags: BTreeMap<_, _> =
             flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
-        Settings::read(&Given { flags, environment: &|name| std::env::var(name).ok() })
+        Settings::parse(&SettingSources { flags, environment: &|name| std::env::var(name).ok() })
     }
 }
 
@@ -116,7 +116,7 @@ pub struct Start {
     #[arg(long, conflicts_with = "once")]
     disconnect_after_job: bool,
     /// Exit after this time without a job: 90s, 15m, 2h.
-    #[arg(long, value_name = "LENGTH", value_parser = length)]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_duration)]
     idle_timeout: Option<Duration>,
     /// The program and arguments that run one job, for tests; this program if not given.
     #[arg(long, value_name = "ARG", hide = true)]
@@ -127,42 +127,46 @@ impl Start {
     /// Runs the daemon and returns the exit code. `this` holds this program's arguments up to `run-job`.
     pub async fn run(self, this: &[&str]) -> u8 {
         hide_from_children();
-        let Read { mut settings, faults, unused, .. } = self.flags.read();
+        let ParsedSettings { mut settings, errors: faults, unused_variables: unused, .. } = self.flags.read();
         for (name, why) in unused {
             tracing::warn!("{name} is ignored: {why}");
         }
         for fault in &faults {
-            complain(&fault.sentence);
+            print_error(&fault.message);
         }
         if !faults.is_empty() {
-            return if faults.iter().all(|fault| fault.signed_out) { SIGNED_OUT } else { WRONG_USAGE };
+            return if faults.iter().all(|fault| fault.is_token_error) {
+                TOKEN_REFUSED_EXIT
+            } else {
+                INVALID_SETTING_EXIT
+            };
         }
-        if !settings.capabilities_named {
-            settings.capabilities = agents::capabilities(&agents::find(&Environment::ours()).await);
+        if !settings.has_explicit_capabilities {
+            settings.capabilities = agents::capabilities(&agents::detect_agents(&Environment::from_process()).await);
         }
         let command = match self.command(this) {
             Ok(command) => command,
             Err(error) => {
-                complain(&format!("Cannot find the path of this program: {error}."));
+                print_error(&format!("Cannot find the path of this program: {error}."));
                 return 1;
             }
         };
         let take = match (self.once, self.disconnect_after_job) {
-            (true, _) => Take::Once,
-            (_, true) => Take::One,
-            _ => Take::All,
+            (true, _) => JobLimit::OneClaim,
+            (_, true) => JobLimit::OneJob,
+            _ => JobLimit::Unlimited,
         };
-        match life::run(life::Plan { settings, take, idle_timeout: self.idle_timeout, command }).await {
-            Ok(Ended { code, sentence }) => {
+        match lifecycle::run(lifecycle::DaemonPlan { settings, take, idle_timeout: self.idle_timeout, command }).await {
+            Ok(DaemonExit { code, message: sentence }) => {
                 if let Some(sentence) = sentence {
-                    complain(&sentence);
+                    print_error(&sentence);
                 }
                 code
             }
             Err(error) => {
-                complain(&format!("The runner failed to {}.", format_error_chain(&error)));
+                print_error(&format!("The runner failed to {}.", format_error_chain(&error)));
                 match error {
-                    crate::Error::AlreadyRuns { .. } => REFUSED,
+                    crate::Error::AlreadyRuns { .. } => REFUSED_EXIT,
                     _ => 1,
                 }
             }
@@ -203,30 +207,30 @@ impl Config {
     /// Prints all settings. Returns the exit code: 2 if one is invalid.
     pub async fn run(self) -> u8 {
         let read = self.flags.read();
-        show::config(&read, &agents::find(&Environment::ours()).await);
-        if read.faults.is_empty() { 0 } else { WRONG_USAGE }
+        output::print_config(&read, &agents::detect_agents(&Environment::from_process()).await);
+        if read.errors.is_empty() { 0 } else { INVALID_SETTING_EXIT }
     }
 }
 
-fn complain(sentence: &str) {
+fn print_error(sentence: &str) {
     eprintln!("error: {sentence}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::daemon::names::ALL;
+    use crate::daemon::setting_names::ALL;
     use clap::{CommandFactory, Parser};
 
     #[derive(Parser)]
-    struct Line {
+    struct TestCli {
         #[command(flatten)]
         start: Start,
     }
 
     #[test]
     fn flags_name_their_variables_and_exclude_the_token() {
-        let command = Line::command();
+        let command = TestCli::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")));
         for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
@@ -250,10 +254,10 @@ mod tests {
         for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
             line.extend([named.flag.to_owned(), value(named.flag)]);
         }
-        let read = Line::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).start.flags.read();
+        let read = TestCli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).start.flags.read();
         for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
             let row = read.rows.iter().find(|row| row.name == named.flag.trim_start_matches('-')).unwrap();
-            assert_eq!((row.value.as_str(), row.from.as_str()), (value(named.flag).as_str(), named.flag));
+            assert_eq!((row.value.as_str(), row.source.as_str()), (value(named.flag).as_str(), named.flag));
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Checks whether this machine can be a runner, without registering or claiming.
 
 use super::agents;
-use super::settings::{Read, Settings};
-use super::show::table;
+use super::output::print_table;
+use super::settings::{ParsedSettings, Settings};
 use crate::Isolation;
 use crate::agent::environment::Environment;
 use crate::agent::find_program;
-use crate::git::workspace::disk::private_dirs;
-use crate::git::{self, Call, Git};
-use crate::process::stray;
-use pullyard_protocol::client::{self, Operator};
+use crate::git::workspace::disk::create_private_dirs;
+use crate::git::{self, Git, GitCall};
+use crate::process::orphans;
+use pullyard_protocol::client::{self, ApiClient};
 use pullyard_protocol::version::PROTOCOL;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,31 +17,31 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Mirrors and worktrees need more space than this.
-const LEAST_FREE_GIB: f64 = 1.0;
+const MIN_FREE_GIB: f64 = 1.0;
 const GIB: f64 = 1_073_741_824.0;
-const SERVER_LIMIT: Duration = Duration::from_secs(15);
+const SERVER_TIMEOUT: Duration = Duration::from_secs(15);
 
-type Found = Result<String, String>;
+type CheckResult = Result<String, String>;
 
 /// Prints the result of every check. Returns the exit code.
-pub(crate) async fn run(read: &Read) -> u8 {
+pub(crate) async fn run(read: &ParsedSettings) -> u8 {
     let settings = &read.settings;
     let git = Git::new("", "");
-    let mut checks: Vec<(&str, Found)> = vec![
-        ("git", version(&git).await),
-        ("git works", works(&git, &settings.work_dir).await),
-        ("signing", signing()),
-        ("processes", processes()),
-        ("work folder", writable(&settings.work_dir)),
-        ("free space", free(&settings.work_dir)),
-        ("token", token(read)),
-        ("server", server(settings).await),
-        ("isolation", isolation(settings)),
-        ("other settings", others(read)),
+    let mut checks: Vec<(&str, CheckResult)> = vec![
+        ("git", check_git_version(&git).await),
+        ("git works", check_git(&git, &settings.work_dir).await),
+        ("signing", check_signing()),
+        ("processes", check_processes()),
+        ("work folder", check_work_dir(&settings.work_dir)),
+        ("free space", check_free_space(&settings.work_dir)),
+        ("token", check_token(read)),
+        ("server", check_server(settings).await),
+        ("isolation", check_isolation(settings)),
+        ("other settings", check_other_settings(read)),
     ];
-    for agent in agents::find(&Environment::ours()).await {
-        let named = if settings.capabilities_named { &settings.capabilities } else { &BTreeSet::new() };
-        checks.push((agent.name(), agent.words(named)));
+    for agent in agents::detect_agents(&Environment::from_process()).await {
+        let named = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
+        checks.push((agent.name(), agent.check_result(named)));
     }
     let failed = checks.iter().filter(|(_, found)| found.is_err()).count();
     let rows: Vec<_> = checks
@@ -51,28 +51,28 @@ pub(crate) async fn run(read: &Read) -> u8 {
             Err(words) => ["WRONG".to_owned(), name.to_owned(), words],
         })
         .collect();
-    table(&rows);
+    print_table(&rows);
     u8::from(failed > 0)
 }
 
-async fn version(git: &Git) -> Found {
-    match git.line(Call::new(["version"])).await {
+async fn check_git_version(git: &Git) -> CheckResult {
+    match git.run_for_line(GitCall::new(["version"])).await {
         Ok(line) => Ok(line),
         Err(fault) => Err(fault.reason()),
     }
 }
 
 /// Whether git can create a repository and a commit in the work folder, and has its helper for HTTPS.
-async fn works(git: &Git, work_dir: &Path) -> Found {
-    let words = |fault: git::Fault| fault.reason();
-    private_dirs(work_dir).map_err(|error| error.to_string())?;
+async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
+    let words = |fault: git::GitError| fault.reason();
+    create_private_dirs(work_dir).map_err(|error| error.to_string())?;
     let dir = work_dir.join(format!("check-{}", std::process::id()));
     let made = async {
         let dir = git::init_bare(git, dir.clone()).await.map_err(words)?;
-        let tree = git.line(Call::new(["mktree"]).repository(&dir)).await.map_err(words)?;
-        let commit = Call::new(["commit-tree", "-m", "check", &tree]).repository(&dir).commits();
-        git.line(commit).await.map_err(words)?;
-        let helpers = git.line(Call::new(["--exec-path"])).await.map_err(words)?;
+        let tree = git.run_for_line(GitCall::new(["mktree"]).repository(&dir)).await.map_err(words)?;
+        let commit = GitCall::new(["commit-tree", "-m", "check", &tree]).repository(&dir).with_identity();
+        git.run_for_line(commit).await.map_err(words)?;
+        let helpers = git.run_for_line(GitCall::new(["--exec-path"])).await.map_err(words)?;
         if !Path::new(&helpers).join("git-remote-https").exists() {
             return Err(format!("git can't fetch over https: {helpers} has no git-remote-https"));
         }
@@ -84,8 +84,8 @@ async fn works(git: &Git, work_dir: &Path) -> Found {
 }
 
 /// Never an error: only projects that sign their commits need `ssh-keygen`.
-fn signing() -> Found {
-    let path = Environment::ours().get("PATH");
+fn check_signing() -> CheckResult {
+    let path = Environment::from_process().get("PATH");
     Ok(match find_program("ssh-keygen", Path::new("/"), path.as_deref()) {
         Ok(_) => "ssh-keygen found (needed for signed commits)".into(),
         Err(_) => "no ssh-keygen: jobs with signed commits will fail; install the OpenSSH client".into(),
@@ -93,16 +93,16 @@ fn signing() -> Found {
 }
 
 /// The runner must verify that no process of an agent is alive before it publishes work.
-fn processes() -> Found {
-    match stray::seen().map_err(|error| format!("failed to {error}"))? {
+fn check_processes() -> CheckResult {
+    match orphans::count_processes().map_err(|error| format!("failed to {error}"))? {
         Some(count) => Ok(format!("{count} processes visible in /proc")),
         None => Ok("only process groups are visible: a process that leaves its group may outlive its job".into()),
     }
 }
 
-fn writable(work_dir: &Path) -> Found {
+fn check_work_dir(work_dir: &Path) -> CheckResult {
     let probe = work_dir.join(format!("check-{}.probe", std::process::id()));
-    let tried = private_dirs(work_dir).and_then(|()| std::fs::write(&probe, "probe"));
+    let tried = create_private_dirs(work_dir).and_then(|()| std::fs::write(&probe, "probe"));
     let _ = std::fs::remove_file(&probe);
     match tried {
         Ok(()) => Ok(format!("{} is writable", work_dir.display())),
@@ -110,33 +110,33 @@ fn writable(work_dir: &Path) -> Found {
     }
 }
 
-fn free(work_dir: &Path) -> Found {
+fn check_free_space(work_dir: &Path) -> CheckResult {
     let about = nix::sys::statvfs::statvfs(work_dir).map_err(|error| error.to_string())?;
     // Floating point, because the width of these integers differs between systems.
     let gib = about.blocks_available() as f64 * about.fragment_size() as f64 / GIB;
     let words = format!("{gib:.1} GiB");
-    if gib >= LEAST_FREE_GIB { Ok(words) } else { Err(format!("{words}: mirrors and worktrees need at least 1 GiB")) }
+    if gib >= MIN_FREE_GIB { Ok(words) } else { Err(format!("{words}: mirrors and worktrees need at least 1 GiB")) }
 }
 
-fn token(read: &Read) -> Found {
-    match read.faults.iter().find(|fault| fault.signed_out) {
-        Some(fault) => Err(fault.sentence.clone()),
+fn check_token(read: &ParsedSettings) -> CheckResult {
+    match read.errors.iter().find(|fault| fault.is_token_error) {
+        Some(fault) => Err(fault.message.clone()),
         None => {
             let row = read.rows.iter().find(|row| row.name == "token");
-            let (value, from) = row.map_or(("", ""), |row| (&row.value, &row.from));
+            let (value, from) = row.map_or(("", ""), |row| (&row.value, &row.source));
             Ok(format!("{value} from {from}; `start` verifies it"))
         }
     }
 }
 
-async fn server(settings: &Settings) -> Found {
+async fn check_server(settings: &Settings) -> CheckResult {
     if settings.api_url.is_empty() {
         return Err("no URL is set".into());
     }
     // The route needs no credential, so the runner's token is not sent.
-    let client = Operator::new(&settings.api_url, "-").map_err(|error| error.to_string())?;
-    match timeout(SERVER_LIMIT, client.version()).await {
-        Err(_) => Err(format!("{} did not answer within {} s", settings.api_url, SERVER_LIMIT.as_secs())),
+    let client = ApiClient::new(&settings.api_url, "-").map_err(|error| error.to_string())?;
+    match timeout(SERVER_TIMEOUT, client.version()).await {
+        Err(_) => Err(format!("{} did not answer within {} s", settings.api_url, SERVER_TIMEOUT.as_secs())),
         // A problem from a server is a sentence of its own.
         Ok(Err(error @ client::Error::Problem(_))) => Err(format!("{}: {error}", settings.api_url)),
         Ok(Err(error)) => Err(format!("failed to {error}")),
@@ -150,7 +150,7 @@ async fn server(settings: &Settings) -> Found {
     }
 }
 
-fn isolation(settings: &Settings) -> Found {
+fn check_isolation(settings: &Settings) -> CheckResult {
     match settings.isolation {
         None => Err("not set: `start` needs `external` or `none`".into()),
         Some(Isolation::None) => Ok("none: agents run as this user".into()),
@@ -158,13 +158,13 @@ fn isolation(settings: &Settings) -> Found {
     }
 }
 
-fn others(read: &Read) -> Found {
+fn check_other_settings(read: &ParsedSettings) -> CheckResult {
     let told = |sentence: &str| !sentence.starts_with("Choose an isolation");
     let faults: Vec<_> = read
-        .faults
+        .errors
         .iter()
-        .filter(|fault| !fault.signed_out && told(&fault.sentence))
-        .map(|fault| fault.sentence.as_str())
+        .filter(|fault| !fault.is_token_error && told(&fault.message))
+        .map(|fault| fault.message.as_str())
         .collect();
     if faults.is_empty() { Ok("valid; `config` lists them".into()) } else { Err(faults.join(" ")) }
 }

@@ -3,12 +3,12 @@
 //! The process's standard input is a locked file. The lock belongs to the open file, not to the daemon, so a free lock
 //! proves that the process is gone. Neither a reused process id nor the death of its parent matters.
 
-use super::disk;
-use super::record::{Key, Record};
+use super::process_record::{AttemptKey, ProcessRecord};
+use super::state_file;
 use crate::Isolation;
 use crate::agent;
 use crate::git::NETWORK_ENVIRONMENT;
-use crate::git::workspace::disk::{lock_file, private_dirs};
+use crate::git::workspace::disk::{create_private_dirs, open_lock_file};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pullyard_domain::id::{ClaimId, InstanceId};
@@ -25,7 +25,7 @@ use tokio::process::{Child, Command};
 use tokio::time::sleep;
 
 /// How often the lock of an earlier daemon's process is checked.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Variables that a child inherits, besides the ones for agents. Never a runner token: a child knows only its job.
 const INHERITED: &[&str] = &[
@@ -44,13 +44,13 @@ const INHERITED: &[&str] = &[
     "HTTP_PROXY",
 ];
 
-impl Record {
+impl ProcessRecord {
     /// Sends SIGTERM if the process holds its lock. Some systems do not report when it began, and ids are reused.
     pub(crate) fn terminate(&self, jobs: &Path) {
-        let Some(pid) = self.pid.filter(|pid| began(*pid) == self.began) else {
+        let Some(pid) = self.pid.filter(|pid| process_start_time(*pid) == self.began) else {
             return;
         };
-        if !is_held(&lock_of(jobs, &self.key())) {
+        if !is_held(&lock_path(jobs, &self.key())) {
             return;
         }
         if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
@@ -59,7 +59,7 @@ impl Record {
     }
 }
 
-pub(crate) struct Starter {
+pub(crate) struct ProcessStarter {
     /// The program and its arguments, including `run-job`.
     pub(crate) command: Vec<OsString>,
     pub(crate) api_url: String,
@@ -72,45 +72,49 @@ pub(crate) struct Starter {
     pub(crate) keep_logs: usize,
 }
 
-pub(crate) enum Living {
+pub(crate) enum RunningProcess {
     Child(Child),
     /// A process of an earlier daemon, with the path of its lock.
     Adopted(PathBuf),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
-    Well,
+pub(crate) enum ProcessExit {
+    Success,
     /// With a code for a failed runner, or by an unexpected signal.
-    Badly(i32),
+    Failure(i32),
 }
 
-fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
+fn inherited_variables() -> impl Iterator<Item = (&'static str, OsString)> {
     let names = INHERITED.iter().chain(NETWORK_ENVIRONMENT).copied().chain(agent::agent_variables());
     names.filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
-impl Starter {
+impl ProcessStarter {
     /// Writes: the record before the start, so that no process lacks a record.
-    pub(crate) fn start(&self, claimed: &ClaimedJob, claim_id: &ClaimId) -> io::Result<(Record, Living)> {
+    pub(crate) fn start(
+        &self,
+        claimed: &ClaimedJob,
+        claim_id: &ClaimId,
+    ) -> io::Result<(ProcessRecord, RunningProcess)> {
         let (job, attempt) = (claimed.job.clone(), claimed.attempt);
-        let mut record = Record { job, attempt, claim_id: claim_id.clone(), pid: None, began: None };
+        let mut record = ProcessRecord { job, attempt, claim_id: claim_id.clone(), pid: None, began: None };
         let key = record.key();
-        let lock = lock_file(&lock_of(&self.jobs, &key))?;
+        let lock = open_lock_file(&lock_path(&self.jobs, &key))?;
         lock.try_lock().map_err(|_| io::Error::new(io::ErrorKind::ResourceBusy, "it is already running"))?;
-        let file = record_of(&self.jobs, &key);
-        let started = disk::write(&file, &record).and_then(|()| self.spawn(claimed, &record, lock));
-        let child = started.inspect_err(|_| forget(&self.jobs, &key))?;
+        let file = record_path(&self.jobs, &key);
+        let started = state_file::write(&file, &record).and_then(|()| self.spawn(claimed, &record, lock));
+        let child = started.inspect_err(|_| remove_record(&self.jobs, &key))?;
         record.pid = child.id().and_then(|pid| i32::try_from(pid).ok());
-        record.began = record.pid.and_then(began);
-        if let Err(error) = disk::write(&file, &record) {
+        record.began = record.pid.and_then(process_start_time);
+        if let Err(error) = state_file::write(&file, &record) {
             tracing::warn!(job.id = %record.job, error = %error, "cannot store the job's process: {error}");
         }
-        Ok((record, Living::Child(child)))
+        Ok((record, RunningProcess::Child(child)))
     }
 
-    fn spawn(&self, claimed: &ClaimedJob, record: &Record, lock: File) -> io::Result<Child> {
-        let log = self.log(&record.key())?;
+    fn spawn(&self, claimed: &ClaimedJob, record: &ProcessRecord, lock: File) -> io::Result<Child> {
+        let log = self.create_log(&record.key())?;
         let Some((program, args)) = self.command.split_first() else {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no program is set"));
         };
@@ -118,7 +122,7 @@ impl Starter {
         command
             .args(args)
             .env_clear()
-            .envs(inherited())
+            .envs(inherited_variables())
             .env("PULLYARD_API_URL", &self.api_url)
             .env("PULLYARD_JOB", record.job.as_str())
             .env("PULLYARD_ATTEMPT", record.attempt.to_string())
@@ -135,52 +139,52 @@ impl Starter {
             // Signals to the daemon's group, such as Ctrl-C, must not reach the process.
             .process_group(0);
         if let Some(isolation) = self.isolation {
-            command.env("PULLYARD_ISOLATION", isolation.word());
+            command.env("PULLYARD_ISOLATION", isolation.as_str());
         }
         command.spawn()
     }
 
-    fn log(&self, key: &Key) -> io::Result<File> {
-        private_dirs(&self.logs)?;
+    fn create_log(&self, key: &AttemptKey) -> io::Result<File> {
+        create_private_dirs(&self.logs)?;
         remove_old_logs(&self.logs, self.keep_logs.saturating_sub(1));
-        let path = self.logs.join(format!("{}.log", name_of(key)));
+        let path = self.logs.join(format!("{}.log", file_stem(key)));
         OpenOptions::new().append(true).create(true).mode(0o600).open(path)
     }
 }
 
-impl Living {
-    pub(crate) async fn wait(self) -> Ended {
+impl RunningProcess {
+    pub(crate) async fn wait(self) -> ProcessExit {
         match self {
             Self::Child(mut child) => match child.wait().await {
                 Ok(status) => match status.code().or_else(|| status.signal().map(|signal| 128 + signal)) {
                     // 143: the process stopped after SIGTERM.
-                    Some(0 | 143) => Ended::Well,
-                    code => Ended::Badly(code.unwrap_or(-1)),
+                    Some(0 | 143) => ProcessExit::Success,
+                    code => ProcessExit::Failure(code.unwrap_or(-1)),
                 },
                 // The process ended, and the cleanup of another job already collected its status.
-                Err(_) => Ended::Well,
+                Err(_) => ProcessExit::Success,
             },
             Self::Adopted(lock) => {
                 while is_held(&lock) {
-                    sleep(LOOK_EVERY).await;
+                    sleep(LOCK_POLL_INTERVAL).await;
                 }
-                Ended::Well
+                ProcessExit::Success
             }
         }
     }
 }
 
 /// The living processes of an earlier daemon, and the attempts whose process ended.
-pub(crate) fn remembered(jobs: &Path) -> (Vec<(Record, Living)>, Vec<Key>) {
+pub(crate) fn load_records(jobs: &Path) -> (Vec<(ProcessRecord, RunningProcess)>, Vec<AttemptKey>) {
     let (mut living, mut dead) = (Vec::new(), Vec::new());
     let listing = fs::read_dir(jobs).into_iter().flatten().flatten().map(|entry| entry.path());
     for path in listing.filter(|path| path.extension().is_some_and(|end| end == "json")) {
-        let Some(record) = disk::read::<Record>(&path) else {
+        let Some(record) = state_file::read::<ProcessRecord>(&path) else {
             continue;
         };
-        let lock = lock_of(jobs, &record.key());
+        let lock = lock_path(jobs, &record.key());
         if is_held(&lock) {
-            living.push((record, Living::Adopted(lock)));
+            living.push((record, RunningProcess::Adopted(lock)));
         } else {
             dead.push(record.key());
         }
@@ -188,9 +192,9 @@ pub(crate) fn remembered(jobs: &Path) -> (Vec<(Record, Living)>, Vec<Key>) {
     (living, dead)
 }
 
-pub(crate) fn forget(jobs: &Path, key: &Key) {
-    disk::remove(&record_of(jobs, key));
-    disk::remove(&lock_of(jobs, key));
+pub(crate) fn remove_record(jobs: &Path, key: &AttemptKey) {
+    state_file::remove(&record_path(jobs, key));
+    state_file::remove(&lock_path(jobs, key));
 }
 
 fn is_held(lock: &Path) -> bool {
@@ -198,20 +202,20 @@ fn is_held(lock: &Path) -> bool {
     File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
 
-fn name_of((job, attempt): &Key) -> String {
+fn file_stem((job, attempt): &AttemptKey) -> String {
     format!("{job}-{attempt}")
 }
 
-fn record_of(jobs: &Path, key: &Key) -> PathBuf {
-    jobs.join(format!("{}.json", name_of(key)))
+fn record_path(jobs: &Path, key: &AttemptKey) -> PathBuf {
+    jobs.join(format!("{}.json", file_stem(key)))
 }
 
-fn lock_of(jobs: &Path, key: &Key) -> PathBuf {
-    jobs.join(format!("{}.lock", name_of(key)))
+fn lock_path(jobs: &Path, key: &AttemptKey) -> PathBuf {
+    jobs.join(format!("{}.lock", file_stem(key)))
 }
 
 /// When a process began, in ticks since boot. Linux only; elsewhere only the lock proves that it is alive.
-fn began(pid: i32) -> Option<String> {
+fn process_start_time(pid: i32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // Field 22 of the line, counted after the name's closing bracket, because the name may contain spaces.
     let (_, fields) = stat.rsplit_once(')')?;
@@ -226,7 +230,7 @@ fn remove_old_logs(logs: &Path, keep: usize) {
     all.sort();
     let surplus = all.len().saturating_sub(keep);
     for (_, path) in all.into_iter().take(surplus) {
-        disk::remove(&path);
+        state_file::remove(&path);
     }
 }
 
@@ -235,15 +239,15 @@ mod tests {
     use super::*;
     use pullyard_domain::id::JobId;
 
-    fn starter(dir: &Path, script: &str) -> Starter {
+    fn starter(dir: &Path, script: &str) -> ProcessStarter {
         let jobs = dir.join("jobs");
-        private_dirs(&jobs).unwrap();
-        Starter {
+        create_private_dirs(&jobs).unwrap();
+        ProcessStarter {
             command: ["/bin/sh", "-c", script].map(OsString::from).to_vec(),
             api_url: "http://x".into(),
             work_dir: dir.to_owned(),
             isolation: Some(Isolation::None),
-            instance: crate::api::ids::instance().unwrap(),
+            instance: crate::api::ids::new_instance_id().unwrap(),
             stop_grace: Duration::from_secs(1),
             jobs,
             logs: dir.join("logs"),
@@ -251,7 +255,7 @@ mod tests {
         }
     }
 
-    fn claimed(letter: &str) -> ClaimedJob {
+    fn claimed_job(letter: &str) -> ClaimedJob {
         ClaimedJob { job: JobId::new(format!("job_{}", letter.repeat(26))).unwrap(), attempt: 1, bootstrap: "b".into() }
     }
 
@@ -259,31 +263,31 @@ mod tests {
     async fn process_is_known_by_its_lock_until_it_ends() {
         let dir = tempfile::tempdir().unwrap();
         let starter = starter(dir.path(), "exec sleep 600");
-        let claim = crate::api::ids::claim().unwrap();
-        let (record, living) = starter.start(&claimed("a"), &claim).unwrap();
-        assert!(starter.start(&claimed("a"), &claim).is_err(), "the job runs already");
+        let claim = crate::api::ids::new_claim_id().unwrap();
+        let (record, living) = starter.start(&claimed_job("a"), &claim).unwrap();
+        assert!(starter.start(&claimed_job("a"), &claim).is_err(), "the job runs already");
 
-        let (found, dead) = remembered(&starter.jobs);
+        let (found, dead) = load_records(&starter.jobs);
         assert!(dead.is_empty());
         let [(again, adopted)] = found.try_into().unwrap_or_else(|_| panic!("expected one process"));
         assert_eq!(again, record);
         again.terminate(&starter.jobs);
-        assert_eq!(living.wait().await, Ended::Well);
-        assert_eq!(adopted.wait().await, Ended::Well);
-        let (found, dead) = remembered(&starter.jobs);
+        assert_eq!(living.wait().await, ProcessExit::Success);
+        assert_eq!(adopted.wait().await, ProcessExit::Success);
+        let (found, dead) = load_records(&starter.jobs);
         assert!(found.is_empty());
         assert_eq!(dead, [record.key()]);
-        forget(&starter.jobs, &record.key());
-        assert!(remembered(&starter.jobs).1.is_empty());
+        remove_record(&starter.jobs, &record.key());
+        assert!(load_records(&starter.jobs).1.is_empty());
     }
 
     #[tokio::test]
     async fn reused_pid_with_another_start_time_is_not_killed() {
         let dir = tempfile::tempdir().unwrap();
         let starter = starter(dir.path(), "exec sleep 600");
-        let (record, living) = starter.start(&claimed("a"), &crate::api::ids::claim().unwrap()).unwrap();
-        Record { began: Some("1".into()), ..record.clone() }.terminate(&starter.jobs);
-        assert!(is_held(&lock_of(&starter.jobs, &record.key())));
+        let (record, living) = starter.start(&claimed_job("a"), &crate::api::ids::new_claim_id().unwrap()).unwrap();
+        ProcessRecord { began: Some("1".into()), ..record.clone() }.terminate(&starter.jobs);
+        assert!(is_held(&lock_path(&starter.jobs, &record.key())));
         record.terminate(&starter.jobs);
         living.wait().await;
     }
@@ -293,8 +297,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut other = Command::new("sleep").arg("600").kill_on_drop(true).spawn().unwrap();
         let pid = other.id().and_then(|pid| i32::try_from(pid).ok());
-        let (job, claim_id) = (claimed("a").job, crate::api::ids::claim().unwrap());
-        let record = Record { job, attempt: 1, claim_id, pid, began: pid.and_then(began) };
+        let (job, claim_id) = (claimed_job("a").job, crate::api::ids::new_claim_id().unwrap());
+        let record = ProcessRecord { job, attempt: 1, claim_id, pid, began: pid.and_then(process_start_time) };
         record.terminate(dir.path());
         other.start_kill().unwrap();
         // A process reports the first signal that ended it.
@@ -305,13 +309,13 @@ mod tests {
     async fn exit_codes_are_classified_and_old_logs_removed() {
         let dir = tempfile::tempdir().unwrap();
         for (letter, script, ended) in [
-            ("a", "echo said; exit 0", Ended::Well),
-            ("b", "exit 143", Ended::Well),
-            ("c", "exit 1", Ended::Badly(1)),
-            ("d", "kill -KILL $$", Ended::Badly(137)),
+            ("a", "echo said; exit 0", ProcessExit::Success),
+            ("b", "exit 143", ProcessExit::Success),
+            ("c", "exit 1", ProcessExit::Failure(1)),
+            ("d", "kill -KILL $$", ProcessExit::Failure(137)),
         ] {
             let starter = starter(dir.path(), script);
-            let (_, living) = starter.start(&claimed(letter), &crate::api::ids::claim().unwrap()).unwrap();
+            let (_, living) = starter.start(&claimed_job(letter), &crate::api::ids::new_claim_id().unwrap()).unwrap();
             assert_eq!(living.wait().await, ended, "{script}");
         }
         assert_eq!(fs::read_dir(dir.path().join("logs")).unwrap().count(), 3);

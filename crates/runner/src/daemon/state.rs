@@ -2,52 +2,52 @@
 //!
 //! Tasks wait for a state and send no messages.
 
-use super::record::{Key, Record};
+use super::process_record::{AttemptKey, ProcessRecord};
 use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 
 /// Why this process can no longer be the runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fall {
+pub(crate) struct FatalExit {
     pub(crate) code: u8,
-    pub(crate) sentence: String,
+    pub(crate) message: String,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Now {
+pub(crate) struct StateSnapshot {
     /// Attempts whose process is alive.
-    pub(crate) running: BTreeMap<Key, Record>,
+    pub(crate) running: BTreeMap<AttemptKey, ProcessRecord>,
     /// Ended attempts whose finish is still in the outbox.
-    pub(crate) undelivered: BTreeSet<Key>,
+    pub(crate) undelivered: BTreeSet<AttemptKey>,
     /// The control plane pauses claims.
-    pub(crate) told_to_drain: bool,
+    pub(crate) is_draining: bool,
     /// This process claims no more jobs.
-    pub(crate) leaving: bool,
-    pub(crate) fallen: Option<Fall>,
+    pub(crate) is_leaving: bool,
+    pub(crate) fatal_exit: Option<FatalExit>,
     /// Attempts in a row whose process could not be started or failed.
     pub(crate) failures: u32,
 }
 
-impl Now {
+impl StateSnapshot {
     /// The jobs that heartbeats report. An attempt with an undelivered finish must not look like a crashed one.
-    pub(crate) fn active(&self) -> BTreeSet<JobId> {
+    pub(crate) fn active_jobs(&self) -> BTreeSet<JobId> {
         self.running.keys().chain(&self.undelivered).map(|(job, _)| job.clone()).collect()
     }
 }
 
-pub(crate) struct State(watch::Sender<Now>);
+pub(crate) struct State(watch::Sender<StateSnapshot>);
 
 impl State {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Now::default()))
+        Self(watch::Sender::new(StateSnapshot::default()))
     }
 
-    pub(crate) fn look<T>(&self, at: impl FnOnce(&Now) -> T) -> T {
+    pub(crate) fn read<T>(&self, at: impl FnOnce(&StateSnapshot) -> T) -> T {
         at(&self.0.borrow())
     }
 
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Now) -> T) -> T {
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut StateSnapshot) -> T) -> T {
         let mut result = None;
         self.0.send_modify(|now| result = Some(change(now)));
         match result {
@@ -57,7 +57,7 @@ impl State {
         }
     }
 
-    pub(crate) async fn until(&self, is_so: impl FnMut(&Now) -> bool) {
+    pub(crate) async fn wait_until(&self, is_so: impl FnMut(&StateSnapshot) -> bool) {
         let mut changes = self.0.subscribe();
         if changes.wait_for(is_so).await.is_err() {
             // Never: `self` holds the sender.
@@ -65,20 +65,20 @@ impl State {
         }
     }
 
-    pub(crate) async fn leaving(&self) {
-        self.until(|now| now.leaving).await;
+    pub(crate) async fn wait_until_leaving(&self) {
+        self.wait_until(|now| now.is_leaving).await;
     }
 
     pub(crate) fn leave(&self) {
-        self.change(|now| now.leaving = true);
+        self.update(|now| now.is_leaving = true);
     }
 
     /// Leaves for this reason. The first reason stays.
-    pub(crate) fn fall(&self, fall: Fall) {
-        tracing::error!(reason = %fall.sentence, "{}", fall.sentence);
-        self.change(|now| {
-            now.fallen.get_or_insert(fall);
-            now.leaving = true;
+    pub(crate) fn leave_with_error(&self, fall: FatalExit) {
+        tracing::error!(reason = %fall.message, "{}", fall.message);
+        self.update(|now| {
+            now.fatal_exit.get_or_insert(fall);
+            now.is_leaving = true;
         });
     }
 }
@@ -95,21 +95,22 @@ mod tests {
     #[tokio::test]
     async fn first_reason_to_stop_is_reported() {
         let state = State::new();
-        let fall = |code, sentence: &str| Fall { code, sentence: sentence.into() };
-        state.fall(fall(4, "The token was revoked."));
-        state.fall(fall(3, "Another process has taken the place."));
-        state.leaving().await;
-        assert_eq!(state.look(|now| now.fallen.clone()), Some(fall(4, "The token was revoked.")));
+        let fall = |code, sentence: &str| FatalExit { code, message: sentence.into() };
+        state.leave_with_error(fall(4, "The token was revoked."));
+        state.leave_with_error(fall(3, "Another process has taken the place."));
+        state.wait_until_leaving().await;
+        assert_eq!(state.read(|now| now.fatal_exit.clone()), Some(fall(4, "The token was revoked.")));
     }
 
     #[test]
     fn running_and_undelivered_jobs_are_active() {
         let state = State::new();
-        let record = Record { job: job("a"), attempt: 1, claim_id: ClaimId::new("c").unwrap(), pid: None, began: None };
-        state.change(|now| now.running.insert(record.key(), record.clone()));
-        state.change(|now| now.undelivered.extend([(job("a"), 2), (job("b"), 1)]));
-        assert_eq!(state.look(Now::active), BTreeSet::from([job("a"), job("b")]));
-        state.change(|now| now.undelivered.clear());
-        assert_eq!(state.look(Now::active), BTreeSet::from([job("a")]));
+        let record =
+            ProcessRecord { job: job("a"), attempt: 1, claim_id: ClaimId::new("c").unwrap(), pid: None, began: None };
+        state.update(|now| now.running.insert(record.key(), record.clone()));
+        state.update(|now| now.undelivered.extend([(job("a"), 2), (job("b"), 1)]));
+        assert_eq!(state.read(StateSnapshot::active_jobs), BTreeSet::from([job("a"), job("b")]));
+        state.update(|now| now.undelivered.clear());
+        assert_eq!(state.read(StateSnapshot::active_jobs), BTreeSet::from([job("a")]));
     }
 }

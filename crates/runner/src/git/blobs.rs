@@ -1,6 +1,6 @@
 //! Reads the beginnings of many blobs from git.
 
-use crate::git::{Call, Fault, Git};
+use crate::git::{Git, GitCall, GitError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,58 +8,60 @@ use std::path::Path;
 
 /// Limit for the blobs that one process reads, because its output is in memory. A larger blob is read alone, and only
 /// its beginning is stored. Units: bytes.
-const TOGETHER: usize = 16 * 1024 * 1024;
+const MAX_BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Upper limit for the line before each blob: id, type and size. Units: bytes.
-const ABOUT: usize = 128;
-const ASK_SIZES: [&str; 2] = ["cat-file", "--batch-check=%(objectname) %(objectsize)"];
-const ASK_CONTENTS: [&str; 2] = ["cat-file", "--batch"];
+const HEADER_BYTES: usize = 128;
+const SIZES_COMMAND: [&str; 2] = ["cat-file", "--batch-check=%(objectname) %(objectsize)"];
+const CONTENTS_COMMAND: [&str; 2] = ["cat-file", "--batch"];
 
 /// Applies `of` to the beginning of each existing blob. Reads at most `most` of each. Units: bytes.
-pub(crate) async fn each<T>(
+pub(crate) async fn map_blobs<T>(
     git: &Git,
     repository: &Path,
     blobs: &BTreeSet<&[u8]>,
     most: usize,
     of: fn(&[u8]) -> T,
-) -> Result<BTreeMap<Vec<u8>, T>, Fault> {
+) -> Result<BTreeMap<Vec<u8>, T>, GitError> {
     let mut found = BTreeMap::new();
     if blobs.is_empty() {
         return Ok(found);
     }
-    let asked = lines(blobs);
-    let said = git.run(Call::new(ASK_SIZES).repository(repository).input(&asked)).await?;
-    let Groups { together, alone } = grouped(blobs, &sizes(&said));
+    let asked = to_id_lines(blobs);
+    let said = git.run(GitCall::new(SIZES_COMMAND).repository(repository).input(&asked)).await?;
+    let Batches { batches: together, oversized: alone } = plan_batches(blobs, &parse_sizes(&said));
     for some in &together {
-        let asked = lines(some);
-        let read = git.run(Call::new(ASK_CONTENTS).repository(repository).input(&asked)).await?;
-        found.extend(contents(&read).into_iter().map(|(blob, content)| (blob.to_vec(), of(beginning(content, most)))));
+        let asked = to_id_lines(some);
+        let read = git.run(GitCall::new(CONTENTS_COMMAND).repository(repository).input(&asked)).await?;
+        found.extend(
+            parse_contents(&read).into_iter().map(|(blob, content)| (blob.to_vec(), of(prefix(content, most)))),
+        );
     }
     for blob in alone {
         let args = [OsStr::new("cat-file"), OsStr::new("blob"), OsStr::from_bytes(blob)];
-        let read = git.run(Call::new(args).repository(repository).at_most(most as u64)).await?;
+        let read = git.run(GitCall::new(args).repository(repository).max_output(most as u64)).await?;
         found.insert(blob.to_vec(), of(&read));
     }
     Ok(found)
 }
 
 /// Blobs grouped by process. A blob that is too large for a group is in `alone`.
-struct Groups<'a> {
-    together: Vec<BTreeSet<&'a [u8]>>,
-    alone: Vec<&'a [u8]>,
+struct Batches<'a> {
+    batches: Vec<BTreeSet<&'a [u8]>>,
+    oversized: Vec<&'a [u8]>,
 }
 
 /// A missing blob is in `alone`, so that git reports an error for it.
-fn grouped<'a>(blobs: &BTreeSet<&'a [u8]>, sizes: &BTreeMap<&[u8], usize>) -> Groups<'a> {
-    let (mut together, mut alone, mut group, mut room) = (Vec::new(), Vec::new(), BTreeSet::new(), TOGETHER);
+fn plan_batches<'a>(blobs: &BTreeSet<&'a [u8]>, sizes: &BTreeMap<&[u8], usize>) -> Batches<'a> {
+    let (mut together, mut alone, mut group, mut room) = (Vec::new(), Vec::new(), BTreeSet::new(), MAX_BATCH_BYTES);
     for &blob in blobs {
-        let size = sizes.get(blob).map_or(usize::MAX, |size| size.saturating_add(ABOUT));
-        if size > TOGETHER {
+        let size = sizes.get(blob).map_or(usize::MAX, |size| size.saturating_add(HEADER_BYTES));
+        if size > MAX_BATCH_BYTES {
             alone.push(blob);
             continue;
         }
         if size > room {
             together.push(std::mem::take(&mut group));
-            room = TOGETHER;
+            room = MAX_BATCH_BYTES;
         }
         room = room.saturating_sub(size);
         group.insert(blob);
@@ -67,34 +69,34 @@ fn grouped<'a>(blobs: &BTreeSet<&'a [u8]>, sizes: &BTreeMap<&[u8], usize>) -> Gr
     if !group.is_empty() {
         together.push(group);
     }
-    Groups { together, alone }
+    Batches { batches: together, oversized: alone }
 }
 
-fn beginning(content: &[u8], most: usize) -> &[u8] {
+fn prefix(content: &[u8], most: usize) -> &[u8] {
     content.get(..most).unwrap_or(content)
 }
 
-fn lines(blobs: &BTreeSet<&[u8]>) -> Vec<u8> {
+fn to_id_lines(blobs: &BTreeSet<&[u8]>) -> Vec<u8> {
     blobs.iter().flat_map(|blob| [*blob, b"\n"]).flatten().copied().collect()
 }
 
-fn sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
+fn parse_sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
     let lines = said.split(|byte| *byte == b'\n');
     lines
         .filter_map(|line| {
             let mut words = line.split(|byte| *byte == b' ');
-            Some((words.next()?, number(words.next()?)?))
+            Some((words.next()?, parse_number(words.next()?)?))
         })
         .collect()
 }
 
 /// The content of each blob, up to the first one that is missing.
-fn contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+fn parse_contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut found = BTreeMap::new();
     while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
         let (about, rest) = said.split_at(end);
         let mut words = about.split(|byte| *byte == b' ');
-        let (Some(blob), Some(size)) = (words.next(), words.nth(1).and_then(number)) else { break };
+        let (Some(blob), Some(size)) = (words.next(), words.nth(1).and_then(parse_number)) else { break };
         let Some((content, rest)) = rest.get(1..).and_then(|rest| rest.split_at_checked(size)) else { break };
         found.insert(blob, content);
         said = rest.get(1..).unwrap_or_default();
@@ -102,7 +104,7 @@ fn contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     found
 }
 
-fn number(digits: &[u8]) -> Option<usize> {
+fn parse_number(digits: &[u8]) -> Option<usize> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
@@ -112,21 +114,21 @@ mod tests {
 
     #[test]
     fn sizes_and_contents_are_parsed() {
-        assert_eq!(sizes(b"aaaa 3\nbbbb missing\ncccc 0\n"), BTreeMap::from([(&b"aaaa"[..], 3), (b"cccc", 0)]));
+        assert_eq!(parse_sizes(b"aaaa 3\nbbbb missing\ncccc 0\n"), BTreeMap::from([(&b"aaaa"[..], 3), (b"cccc", 0)]));
         let said = b"aaaa blob 4\nx\ny\n\nbbbb blob 0\n\ncccc missing\ndddd blob 1\nz\n";
-        assert_eq!(contents(said), BTreeMap::from([(&b"aaaa"[..], &b"x\ny\n"[..]), (b"bbbb", b"")]));
-        assert_eq!(contents(b"aaaa blob 400\nversion"), BTreeMap::new());
+        assert_eq!(parse_contents(said), BTreeMap::from([(&b"aaaa"[..], &b"x\ny\n"[..]), (b"bbbb", b"")]));
+        assert_eq!(parse_contents(b"aaaa blob 400\nversion"), BTreeMap::new());
     }
 
     #[test]
     fn beginning_is_cut_to_the_limit() {
-        assert_eq!([beginning(b"abc", 2), beginning(b"abc", 3), beginning(b"", 2)], [&b"ab"[..], b"abc", b""]);
+        assert_eq!([prefix(b"abc", 2), prefix(b"abc", 3), prefix(b"", 2)], [&b"ab"[..], b"abc", b""]);
     }
 
     #[test]
     fn blob_ids_are_written_one_per_line() {
-        assert_eq!(lines(&BTreeSet::from([&b"aaaa"[..], b"bbbb"])), b"aaaa\nbbbb\n");
-        assert!(lines(&BTreeSet::new()).is_empty());
+        assert_eq!(to_id_lines(&BTreeSet::from([&b"aaaa"[..], b"bbbb"])), b"aaaa\nbbbb\n");
+        assert!(to_id_lines(&BTreeSet::new()).is_empty());
     }
 
     #[test]
@@ -135,15 +137,19 @@ mod tests {
         let blobs: BTreeSet<&[u8]> = names.iter().map(Vec::as_slice).collect();
         let grouped_by = |size: usize| {
             let sizes: BTreeMap<&[u8], usize> = blobs.iter().map(|blob| (*blob, size)).collect();
-            let Groups { together, alone } = grouped(&blobs, &sizes);
+            let Batches { batches: together, oversized: alone } = plan_batches(&blobs, &sizes);
             let all: usize = together.iter().map(BTreeSet::len).sum();
             assert_eq!(all + alone.len(), blobs.len());
-            assert!(together.iter().all(|group| group.len() * (size + ABOUT) <= TOGETHER && !group.is_empty()));
+            assert!(
+                together
+                    .iter()
+                    .all(|group| group.len() * (size + HEADER_BYTES) <= MAX_BATCH_BYTES && !group.is_empty())
+            );
             (together.len(), alone.len())
         };
         assert_eq!([grouped_by(10), grouped_by(70_000)], [(1, 0), (5, 0)]);
-        assert_eq!([grouped_by(TOGETHER - ABOUT), grouped_by(TOGETHER)], [(1_000, 0), (0, 1_000)]);
-        assert_eq!(grouped(&blobs, &BTreeMap::new()).alone.len(), 1_000, "git has none of them");
+        assert_eq!([grouped_by(MAX_BATCH_BYTES - HEADER_BYTES), grouped_by(MAX_BATCH_BYTES)], [(1_000, 0), (0, 1_000)]);
+        assert_eq!(plan_batches(&blobs, &BTreeMap::new()).oversized.len(), 1_000, "git has none of them");
     }
 
     #[tokio::test]
@@ -152,13 +158,14 @@ mod tests {
         let git = Git::new("", "");
         let repository = crate::git::init_bare(&git, dir.path().join("git")).await.unwrap();
         let mut ids = Vec::new();
-        for (size, first) in [(0, b'a'), (3, b'b'), (70_000, b'c'), (70_000, b'd'), (TOGETHER, b'e'), (9, b'f')] {
+        for (size, first) in [(0, b'a'), (3, b'b'), (70_000, b'c'), (70_000, b'd'), (MAX_BATCH_BYTES, b'e'), (9, b'f')]
+        {
             let content = vec![first; size];
-            let call = Call::new(["hash-object", "-w", "--stdin"]).repository(&repository).input(&content);
-            ids.push((git.line(call).await.unwrap().into_bytes(), size, first));
+            let call = GitCall::new(["hash-object", "-w", "--stdin"]).repository(&repository).input(&content);
+            ids.push((git.run_for_line(call).await.unwrap().into_bytes(), size, first));
         }
         let blobs: BTreeSet<&[u8]> = ids.iter().map(|(id, ..)| id.as_slice()).collect();
-        let read = each(&git, &repository, &blobs, 4, |content| content.to_vec()).await.unwrap();
+        let read = map_blobs(&git, &repository, &blobs, 4, |content| content.to_vec()).await.unwrap();
         assert_eq!(read.len(), ids.len());
         for (id, size, first) in &ids {
             assert_eq!(read.get(id), Some(&vec![*first; (*size).min(4)]), "{size}");

@@ -4,12 +4,12 @@
 //! trailers. Their content is in the tree, and thus in the runner's commit. Ignored files are excluded, even if the
 //! agent committed them.
 
-use crate::git::nested::inner::{Inner, make_way, settle, told_apart};
+use crate::git::nested::scan::{NestedRepositories, find_nested_repositories, prepare_tree, remove_nested_git_dirs};
 use crate::git::target::Target;
 use crate::git::trailers::JOB_TRAILER;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
-use crate::git::{Call, Fault, Git};
+use crate::git::{Git, GitCall, GitError};
 use crate::secrets::redact::Redactor;
 use crate::stop::Stop;
 use pullyard_domain::agent::CONCRETE_AGENTS;
@@ -35,7 +35,7 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "passed",
             Self::Failed => "failed",
@@ -43,7 +43,7 @@ impl Verdict {
     }
 }
 
-pub(crate) struct About<'a> {
+pub(crate) struct CommitMessageParts<'a> {
     pub(crate) assignment: &'a Assignment,
     /// The agent's fixed name. Text from the agent could contain keywords that close issues.
     pub(crate) agent: Option<&'a str>,
@@ -55,17 +55,17 @@ pub(crate) struct About<'a> {
 /// Writes the tree, and returns its id.
 ///
 /// Errors: `NoChanges` if the tree is unchanged.
-pub(crate) async fn tree(
+pub(crate) async fn write_tree(
     git: &Git,
     workspace: &Workspace,
     mirror: &Mirror,
     target: &Target,
     assignment: &Assignment,
 ) -> Result<String, Stop> {
-    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.seal(Some(mirror)).await.map_err(failed)?;
-    let (submodules, left_out) = settle(git, workspace).await.map_err(failed)?;
+    workspace.reset_repository(Some(mirror)).await.map_err(failed)?;
+    let (submodules, left_out) = remove_nested_git_dirs(git, workspace).await.map_err(failed)?;
 
     // Exclude submodules: the agent controls their repositories, and git would run in them.
     let mut paths = b".\0".to_vec();
@@ -82,52 +82,56 @@ pub(crate) async fn tree(
         leave(OsStr::new(REPLIES_FILE));
     }
     // The caller reports excluded folders even if nothing changed.
-    workspace.leave_out(left_out);
+    workspace.set_excluded(left_out);
     // The paths may not fit into arguments, because the agent decides how many there are.
-    let add = Call::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
+    let add = GitCall::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
     git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
-    let made = git.line(Call::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
-    workspace.remember().await.map_err(|error| failed(Fault::Disk(error)))?;
-    let before = format!("{}^{{tree}}", target.start);
-    let before =
-        git.line(Call::new(["rev-parse", "--verify", &before]).repository(&repository)).await.map_err(failed)?;
+    let made = git.run_for_line(GitCall::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
+    workspace.snapshot_index().await.map_err(|error| failed(GitError::Disk(error)))?;
+    let before = format!("{}^{{tree}}", target.start_commit);
+    let before = git
+        .run_for_line(GitCall::new(["rev-parse", "--verify", &before]).repository(&repository))
+        .await
+        .map_err(failed)?;
     if made == before {
         return Err(Failure::NoChanges {}.into());
     }
     Ok(made)
 }
 
-pub(crate) async fn commit(
+pub(crate) async fn create_commit(
     git: &Git,
     workspace: &Workspace,
     tree: &str,
     target: &Target,
-    about: &About<'_>,
+    about: &CommitMessageParts<'_>,
 ) -> Result<String, Stop> {
-    let (message, repository) = (message(about), workspace.repository());
-    let call = Call::new(["commit-tree", tree, "-p", &target.start, "-F", "-"]);
-    let call = call.input(message.as_bytes()).repository(&repository).commits_for_good();
-    git.line(call).await.map_err(|fault| git.of_commit(&fault).into())
+    let (message, repository) = (format_message(about), workspace.repository());
+    let call = GitCall::new(["commit-tree", tree, "-p", &target.start_commit, "-F", "-"]);
+    let call = call.input(message.as_bytes()).repository(&repository).published_commit();
+    git.run_for_line(call).await.map_err(|fault| git.commit_failure(&fault).into())
 }
 
-pub(crate) async fn failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
+pub(crate) async fn has_failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
     let format = format!("--format=%(trailers:key={CHECKS_TRAILER},valueonly)");
-    let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
+    let said =
+        git.run_for_line(GitCall::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
     // On an error, assume failed checks: a reviewer can easily mark a draft as ready.
-    said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.word()))
+    said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.as_str()))
 }
 
 /// The agent of a commit, if an attempt of this job created it. Every user with push access can write trailers, so only
 /// names of a fixed list count.
-pub(crate) async fn agent_of(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Option<&'static str> {
+pub(crate) async fn load_commit_agent(git: &Git, repository: &Path, commit: &str, job: &JobId) -> Option<&'static str> {
     let [jobs, agents] =
         [JOB_TRAILER, AGENT_TRAILER].map(|key| format!("%(trailers:key={key},valueonly,separator=%x20)"));
     let format = format!("--format={jobs}%n{agents}");
-    let said = git.line(Call::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
-    agent_said(&said.ok()?, job)
+    let said =
+        git.run_for_line(GitCall::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
+    parse_agent(&said.ok()?, job)
 }
 
-fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
+fn parse_agent(said: &str, job: &JobId) -> Option<&'static str> {
     let (jobs, agents) = said.split_once('\n')?;
     let is_of_job = jobs.split_whitespace().any(|made| made.split('/').next() == Some(job.as_str()));
     // A trailer with two values is ignored.
@@ -135,29 +139,30 @@ fn agent_said(said: &str, job: &JobId) -> Option<&'static str> {
 }
 
 /// Resets the files to a tree, except ignored files: changes by later commands are not part of the work.
-pub(crate) async fn restore(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
+pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -> Result<(), Stop> {
     let (files, repository) = (workspace.tree(), workspace.repository());
     // The seal also ensures that no file elsewhere is removed.
-    workspace.seal(None).await.map_err(|fault| fault.of_workspace())?;
-    workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
-    make_way(workspace).await.map_err(|fault| fault.of_workspace())?;
+    workspace.reset_repository(None).await.map_err(|fault| fault.to_workspace_failure())?;
+    workspace.stash_excluded().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
+    prepare_tree(workspace).await.map_err(|fault| fault.to_workspace_failure())?;
     let replies = format!("--exclude=/{REPLIES_FILE}");
     for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {
-        let call = Call::new(args).repository(&repository).tree(&files);
-        git.run(call).await.map_err(|fault| fault.of_workspace())?;
+        let call = GitCall::new(args).repository(&repository).tree(&files);
+        git.run(call).await.map_err(|fault| fault.to_workspace_failure())?;
     }
-    workspace.put_left_out_back().await.map_err(|error| Fault::Disk(error).of_workspace())?;
-    workspace.remember().await.map_err(|error| Fault::Disk(error).of_workspace())?;
+    workspace.restore_stash().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
+    workspace.snapshot_index().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
     Ok(())
 }
 
 /// Whether there may be changes to commit, found without writing a tree.
 pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) -> Result<bool, Stop> {
-    let failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    workspace.seal(None).await.map_err(failed)?;
-    make_way(workspace).await.map_err(failed)?;
-    let Inner { submodules, left_out, .. } = told_apart(git, workspace).await.map_err(failed)?;
+    workspace.reset_repository(None).await.map_err(failed)?;
+    prepare_tree(workspace).await.map_err(failed)?;
+    let NestedRepositories { submodules, excluded: left_out, .. } =
+        find_nested_repositories(git, workspace).await.map_err(failed)?;
     let outside: HashSet<PathBuf> = left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
@@ -169,7 +174,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) 
     let earlier = &["diff-index", "-z", "--cached", "--name-only", "HEAD", "--"][..];
     let now = &["ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard"][..];
     for args in [earlier, now] {
-        let changed = git.run(Call::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
+        let changed = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await.map_err(failed)?;
         if changed.split(|byte| *byte == 0).any(is_work) {
             return Ok(true);
         }
@@ -177,51 +182,51 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) 
     Ok(false)
 }
 
-fn message(about: &About<'_>) -> String {
-    let About { assignment, agent, checks, redactor } = *about;
-    let title = redactor.text(&assignment.pull_request.title);
+fn format_message(about: &CommitMessageParts<'_>) -> String {
+    let CommitMessageParts { assignment, agent, checks, redactor } = *about;
+    let title = redactor.redact_text(&assignment.pull_request.title);
     // Join all lines: text after an empty line could look like a trailer of the runner.
     let title = title.split_whitespace().collect::<Vec<_>>().join(" ");
     // Joined lines may form a whole secret, so redact again.
-    let title = redactor.text(&title).into_owned();
+    let title = redactor.redact_text(&title).into_owned();
     let title = if title.is_empty() { "Work of a Pullyard job".into() } else { title };
     let title = if assignment.kind == JobKind::Revise { format!("Revise {title}") } else { title };
     let mut message = format!("{title}\n\n{JOB_TRAILER}: {}/{}\n", assignment.job, assignment.attempt);
     if let Some(ticket) = &assignment.ticket {
-        message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.text(ticket.key.as_str())));
+        message.push_str(&format!("{TICKET_TRAILER}: {}\n", redactor.redact_text(ticket.key.as_str())));
     }
     if let Some(agent) = agent {
         message.push_str(&format!("{AGENT_TRAILER}: {agent}\n"));
     }
     if let Some(checks) = checks {
-        message.push_str(&format!("{CHECKS_TRAILER}: {}\n", checks.word()));
+        message.push_str(&format!("{CHECKS_TRAILER}: {}\n", checks.as_str()));
     }
     message
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Size {
+pub(crate) struct DiffSize {
     pub(crate) files: u32,
     pub(crate) insertions: u32,
     pub(crate) deletions: u32,
 }
 
 /// Counts the changes that a reviewer sees. An error is only logged, because the job is already pushed.
-pub(crate) async fn size(git: &Git, repository: &Path, base: &str, head: &str) -> Size {
+pub(crate) async fn measure_diff(git: &Git, repository: &Path, base: &str, head: &str) -> DiffSize {
     let range = format!("{base}...{head}");
     let args =
         ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options", &range, "--"];
-    match git.run(Call::new(args).repository(repository)).await {
-        Ok(said) => counted(&said),
+    match git.run(GitCall::new(args).repository(repository)).await {
+        Ok(said) => parse_numstat(&said),
         Err(fault) => {
             tracing::warn!(error = %fault, "cannot measure the change: {fault}");
-            Size::default()
+            DiffSize::default()
         }
     }
 }
 
-fn counted(numstat: &[u8]) -> Size {
-    let mut size = Size::default();
+fn parse_numstat(numstat: &[u8]) -> DiffSize {
+    let mut size = DiffSize::default();
     for line in numstat.split(|byte| *byte == 0).filter(|line| !line.is_empty()) {
         let line = String::from_utf8_lossy(line);
         let mut fields = line.split('\t');
@@ -239,9 +244,9 @@ mod tests {
 
     #[test]
     fn change_size_counts_binary_files_and_unusual_names() {
-        let counts = counted(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
-        assert_eq!(counts, Size { files: 3, insertions: 13, deletions: 1 });
-        assert_eq!(counted(b""), Size::default());
+        let counts = parse_numstat(b"3\t1\ta b.txt\0-\t-\timage.png\x0010\t0\td\ne\0");
+        assert_eq!(counts, DiffSize { files: 3, insertions: 13, deletions: 1 });
+        assert_eq!(parse_numstat(b""), DiffSize::default());
     }
 
     #[test]
@@ -258,18 +263,18 @@ mod tests {
         }))
         .unwrap();
         let redactor = Redactor::new(["correct horse battery", "planted-4711"].map(String::from));
-        let about = About { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
-        let said = message(&about);
+        let about = CommitMessageParts { assignment: &assignment, agent: None, checks: None, redactor: &redactor };
+        let said = format_message(&about);
         let alone = format!("Use [redacted]\n\nPullyard-Job: {job}/1\nPullyard-Ticket: [redacted]\n");
         assert_eq!(said, alone);
-        let said = message(&About { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
+        let said = format_message(&CommitMessageParts { agent: Some("codex"), checks: Some(Verdict::Passed), ..about });
         assert_eq!(said, format!("{alone}Pullyard-Agent: codex\nPullyard-Checks: passed\n"));
     }
 
     #[test]
     fn agent_trailer_counts_only_in_a_commit_of_the_job() {
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
-        let said = |jobs: &str, agents: &str| agent_said(&format!("{jobs}\n{agents}"), &job);
+        let said = |jobs: &str, agents: &str| parse_agent(&format!("{jobs}\n{agents}"), &job);
         for agent in ["claude_code", "codex", "command"] {
             assert_eq!(said(&format!("{job}/1"), agent), Some(agent));
             assert_eq!(said(&format!("job_{}/1 {job}/2", "b".repeat(26)), agent), Some(agent));
@@ -279,6 +284,6 @@ mod tests {
         for agents in ["", "auto", "Codex", "codex claude_code", "codex codex", "@all", "codex\ncommand"] {
             assert_eq!(said(&format!("{job}/1"), agents), None, "{agents}");
         }
-        assert_eq!(agent_said(&format!("{job}/1"), &job), None);
+        assert_eq!(parse_agent(&format!("{job}/1"), &job), None);
     }
 }

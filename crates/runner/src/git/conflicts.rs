@@ -2,13 +2,13 @@
 //! The agent receives their names in its prompt. The push and the reviewers find conflicts that remain at the end.
 
 use crate::api::attempt::Attempt;
-use crate::api::said::Said;
+use crate::api::event_draft::EventDraft;
 use crate::git::commit;
-use crate::git::onto::conflicting;
+use crate::git::rebase::parse_conflicts;
 use crate::git::target::Target;
 use crate::git::workspace::Workspace;
 use crate::git::workspace::mirror::Mirror;
-use crate::git::{Call, Fault, Git};
+use crate::git::{Git, GitCall, GitError};
 use pullyard_domain::prompt::conflict::conflict_prompt;
 use pullyard_protocol::event::EventKind;
 use std::path::Path;
@@ -21,15 +21,15 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// logged, because the push detects conflicts as well.
 ///
 /// Writes: objects, and the index of the runner's own repository if there is earlier work.
-pub(crate) async fn look(
+pub(crate) async fn find_conflicts(
     this: &Attempt<'_>,
     (git, mirror, workspace): (&Git, &Mirror, &Workspace),
     target: &Target,
     has_work: bool,
 ) -> String {
     let mut told = Vec::new();
-    let unknown = |fault: &Fault| tracing::warn!(error = %fault, "conflict check failed: {fault}");
-    let branches = match branches(git, mirror, target).await {
+    let unknown = |fault: &GitError| tracing::warn!(error = %fault, "conflict check failed: {fault}");
+    let branches = match list_other_branches(git, mirror, target).await {
         Ok(branches) if branches.is_empty() => return String::new(),
         Ok(branches) => branches,
         Err(fault) => {
@@ -37,15 +37,15 @@ pub(crate) async fn look(
             return String::new();
         }
     };
-    let ours = if has_work { with_work(this, (git, mirror, workspace), target).await } else { None };
-    let (ours, repository) = (ours.as_ref().unwrap_or(&target.start), workspace.repository());
+    let ours = if has_work { commit_earlier_work(this, (git, mirror, workspace), target).await } else { None };
+    let (ours, repository) = (ours.as_ref().unwrap_or(&target.start_commit), workspace.repository());
     for (branch, commit) in branches {
-        match files(git, &repository, &commit, ours).await {
+        match conflicting_files(git, &repository, &commit, ours).await {
             Ok(files) if files.is_empty() => {}
             Ok(files) => {
                 let count = if files.len() == 1 { "one file".to_owned() } else { format!("{} files", files.len()) };
                 let words = format!("The work does not merge with `{branch}` in {count}; the agent is told which.");
-                this.events.add(Said::words(EventKind::Log, words));
+                this.events.add(EventDraft::text(EventKind::Log, words));
                 told.push(conflict_prompt(&branch, &commit, &files));
             }
             Err(fault) => unknown(&fault),
@@ -55,37 +55,37 @@ pub(crate) async fn look(
 }
 
 /// The branches that contain commits which the work does not start from, with their heads.
-async fn branches(git: &Git, mirror: &Mirror, target: &Target) -> Result<Vec<(String, String)>, Fault> {
+async fn list_other_branches(git: &Git, mirror: &Mirror, target: &Target) -> Result<Vec<(String, String)>, GitError> {
     // The job adopts a commit, so no agent will run.
-    if target.adopted.is_some() {
+    if target.adopted_commit.is_some() {
         return Ok(Vec::new());
     }
-    let mut all = vec![(target.base_branch.clone(), target.base.clone())];
+    let mut all = vec![(target.base_branch.clone(), target.base_commit.clone())];
     if target.pull_request.is_some() && target.branch != target.base_branch {
         let head = mirror.branch(git, &target.branch).await?;
         all.extend(head.map(|head| (target.branch.clone(), head)));
     }
-    all.retain(|(_, commit)| *commit != target.start);
+    all.retain(|(_, commit)| *commit != target.start_commit);
     Ok(all)
 }
 
 /// An unpublished commit with the work of an earlier attempt; `None` if it changed nothing, or on an error.
-async fn with_work(
+async fn commit_earlier_work(
     this: &Attempt<'_>,
     (git, mirror, workspace): (&Git, &Mirror, &Workspace),
     target: &Target,
 ) -> Option<String> {
-    let tree = commit::tree(git, workspace, mirror, target, this.assignment).await.ok()?;
+    let tree = commit::write_tree(git, workspace, mirror, target, this.assignment).await.ok()?;
     let repository = workspace.repository();
-    let call = Call::new(["commit-tree", tree.as_str(), "-p", target.start.as_str(), "-F", "-"]);
-    git.line(call.input(b"A side of a merge\n").repository(&repository).commits()).await.ok()
+    let call = GitCall::new(["commit-tree", tree.as_str(), "-p", target.start_commit.as_str(), "-F", "-"]);
+    git.run_for_line(call.input(b"A side of a merge\n").repository(&repository).with_identity()).await.ok()
 }
 
 /// The files that git could not merge.
-async fn files(git: &Git, repository: &Path, theirs: &str, ours: &str) -> Result<Vec<String>, Fault> {
+async fn conflicting_files(git: &Git, repository: &Path, theirs: &str, ours: &str) -> Result<Vec<String>, GitError> {
     let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", theirs, ours];
-    match git.run(Call::new(args).repository(repository)).await {
+    match git.run(GitCall::new(args).repository(repository)).await {
         Ok(_) => Ok(Vec::new()),
-        Err(fault) => conflicting(&fault).map(|files| files.into_iter().collect()).ok_or(fault),
+        Err(fault) => parse_conflicts(&fault).map(|files| files.into_iter().collect()).ok_or(fault),
     }
 }

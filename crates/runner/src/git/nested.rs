@@ -1,12 +1,12 @@
 //! Classifies a repository inside the agent's tree by its `.git`.
-//! The agent controls that, so it permits nothing, and git never runs there. `inner` decides what happens to the
+//! The agent controls that, so it permits nothing, and git never runs there. `scan` decides what happens to the
 //! folder.
 
-pub(crate) mod inner;
-mod listed;
+mod index_listing;
+pub(crate) mod scan;
 
-pub(crate) use inner::make_way;
-pub(crate) use listed::submodules;
+pub(crate) use index_listing::parse_submodules;
+pub(crate) use scan::prepare_tree;
 
 use nix::fcntl::OFlag;
 use pullyard_domain::published::left_out::NestedKind;
@@ -16,13 +16,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// Limit for reading a repository's configuration. Units: bytes.
-const LARGEST: u64 = 64 * 1024;
+const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 
 /// A folder of the tree that is excluded from the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LeftOut {
+pub(crate) struct ExcludedRepository {
     pub(crate) folder: PathBuf,
-    pub(crate) what: NestedKind,
+    pub(crate) kind: NestedKind,
     /// The project's repository ignores it as well.
     pub(crate) is_ignored: bool,
 }
@@ -30,16 +30,16 @@ pub(crate) struct LeftOut {
 /// Classifies a repository inside the tree as a copy of another one; `None` if the agent created it there. A `.git`
 /// file points to a repository elsewhere, as in a worktree or a submodule. A `.git` folder is a clone if its
 /// configuration has a remote.
-pub(crate) fn copy_of(git: &Path) -> Option<NestedKind> {
+pub(crate) fn classify_git_dir(git: &Path) -> Option<NestedKind> {
     let about = fs::symlink_metadata(git).ok()?;
     if about.is_file() {
         return Some(NestedKind::Worktree);
     }
-    let settings = about.is_dir().then(|| content(&git.join("config"))).flatten()?;
-    names_a_remote(&String::from_utf8_lossy(&settings)).then_some(NestedKind::Clone)
+    let settings = about.is_dir().then(|| read_regular_file(&git.join("config"))).flatten()?;
+    has_remote(&String::from_utf8_lossy(&settings)).then_some(NestedKind::Clone)
 }
 
-fn names_a_remote(settings: &str) -> bool {
+fn has_remote(settings: &str) -> bool {
     settings.lines().any(|line| {
         let section = line.trim_start().strip_prefix('[').unwrap_or_default().trim_start();
         let name = section.split(|letter: char| !letter.is_ascii_alphanumeric()).next();
@@ -48,14 +48,14 @@ fn names_a_remote(settings: &str) -> bool {
 }
 
 /// Reads a regular file. Follows no link and does not wait for a pipe.
-fn content(path: &Path) -> Option<Vec<u8>> {
+fn read_regular_file(path: &Path) -> Option<Vec<u8>> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = File::options().read(true).custom_flags(flags.bits()).open(path).ok()?;
     if !file.metadata().ok()?.is_file() {
         return None;
     }
     let mut content = Vec::new();
-    file.take(LARGEST).read_to_end(&mut content).ok()?;
+    file.take(MAX_CONFIG_BYTES).read_to_end(&mut content).ok()?;
     Some(content)
 }
 
@@ -72,7 +72,7 @@ mod tests {
             ("[remotes]\n", false),
             ("", false),
         ] {
-            assert_eq!(names_a_remote(settings), is_clone, "{settings}");
+            assert_eq!(has_remote(settings), is_clone, "{settings}");
         }
     }
 
@@ -86,6 +86,6 @@ mod tests {
         std::os::unix::fs::symlink(&repository, &link).unwrap();
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let expected = [None, None, Some(NestedKind::Clone), Some(NestedKind::Worktree)];
-        assert_eq!([&link, &pipe, &repository, &file].map(|git| copy_of(git)), expected);
+        assert_eq!([&link, &pipe, &repository, &file].map(|git| classify_git_dir(git)), expected);
     }
 }

@@ -1,45 +1,45 @@
 //! Writes the changes between two commits to a patch file, because they may not fit into memory.
 
-use crate::git::{Call, Fault, Git};
-use crate::secrets::redact::{Search, Stream};
+use crate::git::{Git, GitCall, GitError};
+use crate::secrets::redact::{RedactionStream, SecretSearch};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-const PIECE: usize = 64 * 1024;
+const CHUNK_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binaries {
     /// Binary files are complete, as `git apply` requires.
     Whole,
-    Named,
+    Omitted,
 }
 
-/// Writes a patch for `git apply`. With `Binaries::Named`, binary files are only mentioned.
+/// Writes a patch for `git apply`. With `Binaries::Omitted`, binary files are only mentioned.
 pub(crate) async fn write(
     git: &Git,
     repository: &Path,
     range: (&str, &str),
     binaries: Binaries,
     file: &Path,
-) -> Result<(), Fault> {
+) -> Result<(), GitError> {
     let how: &[&str] = match binaries {
         Binaries::Whole => &["--binary", "--full-index"],
-        Binaries::Named => &["--full-index"],
+        Binaries::Omitted => &["--full-index"],
     };
     diff(git, repository, range, (how, None), file).await
 }
 
 /// Whether added or removed lines contain a secret of the job. Includes binary files: a patch for `git apply` encodes
 /// them, which would hide a secret.
-pub(crate) async fn changes_a_secret(
+pub(crate) async fn diff_contains_secret(
     git: &Git,
     repository: &Path,
     range: (&str, &str),
-    search: Search,
-) -> Result<bool, Fault> {
+    search: SecretSearch,
+) -> Result<bool, GitError> {
     let file = repository.join("changed.diff");
     write_text(git, repository, range, None, &file).await?;
     // The patch may be large. Time limits and orders are handled while it is searched.
@@ -48,7 +48,7 @@ pub(crate) async fn changes_a_secret(
         let _ = fs::remove_file(&file);
         found
     });
-    looked.await.map_err(io::Error::from).flatten().map_err(Fault::Disk)
+    looked.await.map_err(io::Error::from).flatten().map_err(GitError::Disk)
 }
 
 /// Writes a patch for a search: binary files as text, and no context lines. With `name`, only this file.
@@ -58,7 +58,7 @@ pub(crate) async fn write_text(
     range: (&str, &str),
     name: Option<&[u8]>,
     file: &Path,
-) -> Result<(), Fault> {
+) -> Result<(), GitError> {
     diff(git, repository, range, (&["--text", "--unified=0"], name), file).await
 }
 
@@ -68,10 +68,10 @@ async fn diff(
     (start, commit): (&str, &str),
     (how, name): (&[&str], Option<&[u8]>),
     file: &Path,
-) -> Result<(), Fault> {
+) -> Result<(), GitError> {
     // An existing entry could be a link to another place.
-    if let Err(error) = fs::remove_file(file).or_else(unless_missing) {
-        return Err(Fault::Disk(error));
+    if let Err(error) = fs::remove_file(file).or_else(ignore_missing) {
+        return Err(GitError::Disk(error));
     }
     let mut output = OsString::from("--output=");
     output.push(file);
@@ -83,22 +83,22 @@ async fn diff(
         only.push(OsStr::from_bytes(name));
         only
     }));
-    git.run(Call::new(args).repository(repository)).await.map(drop)
+    git.run(GitCall::new(args).repository(repository)).await.map(drop)
 }
 
-fn unless_missing(error: io::Error) -> io::Result<()> {
+fn ignore_missing(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Copies a patch and redacts the secrets in all lines. Removed lines and context lines may contain secrets that were
 /// in the repository before. A redacted part no longer applies.
-pub(crate) fn without_secrets(patch: &Path, to: &Path, mut stream: Stream) -> io::Result<()> {
+pub(crate) fn redact_patch(patch: &Path, to: &Path, mut stream: RedactionStream) -> io::Result<()> {
     let (mut from, mut to) = (File::open(patch)?, File::create(to)?);
-    let mut piece = vec![0; PIECE];
+    let mut piece = vec![0; CHUNK_BYTES];
     loop {
         let read = from.read(&mut piece)?;
         if read == 0 {
-            return to.write_all(&stream.end());
+            return to.write_all(&stream.finish());
         }
         to.write_all(&stream.push(piece.get(..read).unwrap_or_default()))?;
     }
@@ -112,15 +112,15 @@ pub(crate) enum Lines {
     Added,
 }
 
-pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: Search) -> io::Result<bool> {
+pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: SecretSearch) -> io::Result<bool> {
     let mut from = File::open(patch)?;
-    let (mut piece, mut added) = (vec![0; PIECE], Added::default());
+    let (mut piece, mut added) = (vec![0; CHUNK_BYTES], AddedLines::default());
     loop {
         let read = from.read(&mut piece)?;
         let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else { return Ok(false) };
         let found = match lines {
             Lines::All => search.push(part),
-            Lines::Added => search.push(&added.of(part)),
+            Lines::Added => search.push(&added.extract(part)),
         };
         if found {
             return Ok(true);
@@ -130,21 +130,21 @@ pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: Search) -> io::
 
 /// Extracts the added lines of a patch that arrives in pieces.
 #[derive(Default)]
-struct Added {
-    adds: bool,
+struct AddedLines {
+    is_added: bool,
     is_inside: bool,
 }
 
-impl Added {
-    fn of(&mut self, piece: &[u8]) -> Vec<u8> {
+impl AddedLines {
+    fn extract(&mut self, piece: &[u8]) -> Vec<u8> {
         let mut kept = piece.to_vec();
         kept.retain(|byte| {
             let is_sign = !self.is_inside;
             if is_sign {
-                self.adds = *byte == b'+';
+                self.is_added = *byte == b'+';
             }
             self.is_inside = *byte != b'\n';
-            self.adds && !is_sign
+            self.is_added && !is_sign
         });
         kept
     }
@@ -160,8 +160,8 @@ mod tests {
         let diff =
             b"diff --git a/x b/x\n--- a/x\n+++ b/x\n@@ -1,2 +1,3 @@\n-old\n+one\n+\n++two\n-\n\\ No newline\n+end";
         for size in 1..diff.len() {
-            let mut added = Added::default();
-            let all: Vec<u8> = diff.chunks(size).flat_map(|piece| added.of(piece)).collect();
+            let mut added = AddedLines::default();
+            let all: Vec<u8> = diff.chunks(size).flat_map(|piece| added.extract(piece)).collect();
             assert_eq!(all, b"++ b/x\none\n\n+two\nend", "in pieces of {size}");
         }
     }
@@ -173,16 +173,16 @@ mod tests {
         let cleaned = |text: &str| {
             let [patch, to] = ["patch", "to"].map(|name| dir.path().join(name));
             std::fs::write(&patch, text).unwrap();
-            without_secrets(&patch, &to, redactor.stream()).unwrap();
+            redact_patch(&patch, &to, redactor.stream()).unwrap();
             (
                 std::fs::read_to_string(to).unwrap(),
                 [Lines::All, Lines::Added].map(|lines| has_secret(&patch, lines, redactor.search()).unwrap()),
             )
         };
-        let long = format!("@@ -1 +1 @@\n-old\n+{}\n", "x".repeat(PIECE));
+        let long = format!("@@ -1 +1 @@\n-old\n+{}\n", "x".repeat(CHUNK_BYTES));
         assert_eq!(cleaned(&long), (long.clone(), [false, false]));
         for sign in ["-", "+", " "] {
-            let text = format!("{}\n{sign}the-secret\n", "x".repeat(PIECE - 5));
+            let text = format!("{}\n{sign}the-secret\n", "x".repeat(CHUNK_BYTES - 5));
             assert_eq!(cleaned(&text), (text.replace("the-secret", "[redacted]"), [true, sign == "+"]));
         }
         let token = "-ghp_0123456789abcdefghijABCDEFGHIJ012345\n";

@@ -4,10 +4,10 @@
 //! sees the pointer or the cipher text, and its replacement would stay in git's history.
 
 use crate::api::attempt::Attempt;
-use crate::api::said::Said;
+use crate::api::event_draft::EventDraft;
 use crate::git::blobs;
 use crate::git::workspace::Workspace;
-use crate::git::{self, Call, Fault, Git};
+use crate::git::{self, Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::prompt::untrusted::{remove_hidden, to_code_span};
@@ -15,12 +15,12 @@ use pullyard_protocol::event::EventKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Number of files in one call to git, because its output is in memory.
-const AT_ONCE: usize = 4_096;
-const NAMED: usize = 20;
+const BATCH_SIZE: usize = 4_096;
+const MAX_REPORTED: usize = 20;
 /// Units: characters.
 const LONGEST_PATH: usize = 200;
 /// Limit for reading a blob. SOPS writes its metadata at the end of a file. Units: bytes.
-const LARGEST: usize = 1024 * 1024;
+const MAX_READ_BYTES: usize = 1024 * 1024;
 
 /// How the files of each program begin. transcrypt uses the header of OpenSSL.
 const HEADERS: [(&[u8], &str); 10] = [
@@ -36,137 +36,138 @@ const HEADERS: [(&[u8], &str); 10] = [
     (b"$ANSIBLE_VAULT;", "Ansible Vault"),
 ];
 /// The beginning of a value that SOPS encrypted, in every file format.
-const VALUE_OF_SOPS: &[u8] = b"ENC[AES256_GCM,data:";
-const LFS: &[u8] = b"lfs";
+const SOPS_VALUE_PREFIX: &[u8] = b"ENC[AES256_GCM,data:";
+const LFS_FILTER: &[u8] = b"lfs";
 
 #[derive(Debug, PartialEq, Eq)]
-struct Changed<'a> {
+struct ChangedFile<'a> {
     path: &'a [u8],
     before: Option<&'a [u8]>,
-    now: &'a [u8],
+    after: &'a [u8],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Protection {
     /// An empty file has no content to protect, and filters keep it empty.
     Empty,
-    By(&'static str),
+    Program(&'static str),
     Plain,
 }
 
 /// Checks the changes between the start commit and a tree, which is in the repository's index and in the worktree.
 ///
 /// Errors: `ProtectedContent` with the first file that would be plain content.
-pub(crate) async fn look(
+pub(crate) async fn check_protected_files(
     this: &Attempt<'_>,
     git: &Git,
     workspace: &Workspace,
     range: (&str, &str),
 ) -> Result<(), Stop> {
-    let plain = plain_files(git, workspace, range).await.map_err(|fault| fault.of_workspace())?;
+    let plain = find_plain_files(git, workspace, range).await.map_err(|fault| fault.to_workspace_failure())?;
     // Redact the whole path, before it is cut.
-    let clean = |name: &[u8]| this.redactor.text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
+    let clean = |name: &[u8]| this.redactor.redact_text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
     let Some((path, by)) = plain.first() else { return Ok(()) };
-    let names: Vec<_> = plain.iter().take(NAMED).map(|(path, _)| to_code_span(&clean(path), LONGEST_PATH)).collect();
-    let others = match plain.len().saturating_sub(NAMED) {
+    let names: Vec<_> =
+        plain.iter().take(MAX_REPORTED).map(|(path, _)| to_code_span(&clean(path), LONGEST_PATH)).collect();
+    let others = match plain.len().saturating_sub(MAX_REPORTED) {
         0 => String::new(),
         others => format!(" and {others} more"),
     };
     let words = format!("Protected files that would be plain content in git: {}{others}.", names.join(", "));
-    this.events.add(Said::words(EventKind::Log, words));
+    this.events.add(EventDraft::text(EventKind::Log, words));
     Err(Failure::ProtectedContent { path: clean(path), by: clean(by) }.into())
 }
 
 /// The files that must not be committed, each with the program that protects it.
-async fn plain_files(
+async fn find_plain_files(
     git: &Git,
     workspace: &Workspace,
     (start, tree): (&str, &str),
-) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+) -> Result<Vec<(Vec<u8>, Vec<u8>)>, GitError> {
     let (repository, files) = (workspace.repository(), workspace.tree());
     let args = ["diff-tree", "-r", "-z", "--raw", "--find-renames=100%", "--end-of-options", start, tree, "--"];
-    let said = git.run(Call::new(args).repository(&repository)).await?;
-    let changed = changed(&said);
+    let said = git.run(GitCall::new(args).repository(&repository)).await?;
+    let changed = parse_changes(&said);
     // Also apply the attributes of the start commit, in case the change removes the pattern together with the cipher
     // text.
     let index_before = repository.join("index-of-start");
-    let asks_before = names_attributes(&said);
+    let asks_before = contains_gitattributes(&said);
     if asks_before {
-        git::remove(&index_before).await.map_err(Fault::Disk)?;
-        git.run(Call::new(["read-tree", start]).repository(&repository).index(&index_before)).await?;
+        git::remove_file(&index_before).await.map_err(GitError::Disk)?;
+        git.run(GitCall::new(["read-tree", start]).repository(&repository).index(&index_before)).await?;
     }
     let mut plain = Vec::new();
-    for some in changed.chunks(AT_ONCE) {
-        let blobs: BTreeSet<&[u8]> = some.iter().flat_map(|file| [Some(file.now), file.before]).flatten().collect();
-        let protections = blobs::each(git, &repository, &blobs, LARGEST, protection).await?;
+    for some in changed.chunks(BATCH_SIZE) {
+        let blobs: BTreeSet<&[u8]> = some.iter().flat_map(|file| [Some(file.after), file.before]).flatten().collect();
+        let protections = blobs::map_blobs(git, &repository, &blobs, MAX_READ_BYTES, detect_protection).await?;
         let paths = some.iter().map(|file| file.path).collect::<Vec<_>>().join(&0u8);
-        let of_index = || Call::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
-        let mut calls = vec![of_index(), Call::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files)];
+        let of_index = || GitCall::new(["check-attr", "-z", "--cached", "--stdin", "filter"]);
+        let mut calls = vec![of_index(), GitCall::new(["check-attr", "-z", "--stdin", "filter"]).tree(&files)];
         calls.extend(asks_before.then(|| of_index().index(&index_before)));
         let mut answers = Vec::new();
         for call in calls {
             answers.push(git.run(call.repository(&repository).input(&paths)).await?);
         }
-        let filters: Vec<_> = answers.iter().map(|said| filters(said)).collect();
+        let filters: Vec<_> = answers.iter().map(|said| parse_filters(said)).collect();
         for file in some {
             let of_path = filters.iter().filter_map(|filters| filters.get(file.path).copied());
-            if let Some(by) = protector(file, of_path, &protections) {
+            if let Some(by) = find_protection(file, of_path, &protections) {
                 plain.push((file.path.to_vec(), by.to_vec()));
             }
         }
     }
     if asks_before {
-        git::remove(&index_before).await.map_err(Fault::Disk)?;
+        git::remove_file(&index_before).await.map_err(GitError::Disk)?;
     }
     Ok(plain)
 }
 
 /// The program that should protect a file which is plain content now: from its old content, or from its filters.
-fn protector<'a>(
-    file: &Changed<'_>,
+fn find_protection<'a>(
+    file: &ChangedFile<'_>,
     mut filters: impl Iterator<Item = &'a [u8]>,
     protections: &BTreeMap<Vec<u8>, Protection>,
 ) -> Option<&'a [u8]> {
     // A blob that git does not have counts as plain.
     let protection = |blob: &[u8]| protections.get(blob).copied().unwrap_or(Protection::Plain);
-    if protection(file.now) != Protection::Plain {
+    if protection(file.after) != Protection::Plain {
         return None;
     }
     let before = file.before.map(protection);
-    if let Some(Protection::By(program)) = before {
+    if let Some(Protection::Program(program)) = before {
         return Some(program.as_bytes());
     }
     // Files that were plain content before may change, even if a pattern of Git LFS matches: the history has them
     // already.
-    filters.find(|filter| encrypts(filter) || (*filter == LFS && before != Some(Protection::Plain)))
+    filters.find(|filter| is_encryption_filter(filter) || (*filter == LFS_FILTER && before != Some(Protection::Plain)))
 }
 
-fn encrypts(filter: &[u8]) -> bool {
+fn is_encryption_filter(filter: &[u8]) -> bool {
     String::from_utf8_lossy(filter).to_ascii_lowercase().contains("crypt")
 }
 
-fn protection(content: &[u8]) -> Protection {
+fn detect_protection(content: &[u8]) -> Protection {
     if content.is_empty() {
         return Protection::Empty;
     }
     // An editor may have added a byte order mark or empty lines before an armour. age and OpenPGP still read it.
     let text = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content).trim_ascii_start();
     match HEADERS.iter().find(|(header, _)| text.starts_with(header)) {
-        Some((_, program)) => Protection::By(program),
-        None if is_of_sops(content) => Protection::By("SOPS"),
+        Some((_, program)) => Protection::Program(program),
+        None if is_sops(content) => Protection::Program("SOPS"),
         None => Protection::Plain,
     }
 }
 
 /// SOPS also encrypts a MAC over the whole file. If it is the only encrypted value, all others are plain.
-fn is_of_sops(content: &[u8]) -> bool {
-    let values = content.windows(VALUE_OF_SOPS.len()).filter(|window| *window == VALUE_OF_SOPS);
-    let is_cut = content.len() >= LARGEST;
+fn is_sops(content: &[u8]) -> bool {
+    let values = content.windows(SOPS_VALUE_PREFIX.len()).filter(|window| *window == SOPS_VALUE_PREFIX);
+    let is_cut = content.len() >= MAX_READ_BYTES;
     values.take(2).count() > usize::from(!is_cut) && (is_cut || content.windows(4).any(|window| window == b"sops"))
 }
 
 /// Parses `diff-tree --raw -z`. Omits deleted files, links, submodules, and files with unchanged content.
-fn changed(said: &[u8]) -> Vec<Changed<'_>> {
+fn parse_changes(said: &[u8]) -> Vec<ChangedFile<'_>> {
     let mut parts = said.split(|byte| *byte == 0);
     let mut all = Vec::new();
     while let (Some(about), Some(mut path)) = (parts.next(), parts.next()) {
@@ -180,19 +181,19 @@ fn changed(said: &[u8]) -> Vec<Changed<'_>> {
             && mode.starts_with(b"100")
             && before != now
         {
-            all.push(Changed { path, before: mode_before.starts_with(b":100").then_some(before), now });
+            all.push(ChangedFile { path, before: mode_before.starts_with(b":100").then_some(before), after: now });
         }
     }
     all
 }
 
-fn names_attributes(said: &[u8]) -> bool {
+fn contains_gitattributes(said: &[u8]) -> bool {
     let file = b".gitattributes";
     said.split(|byte| *byte == 0).any(|part| part == file || part.ends_with(b"/.gitattributes"))
 }
 
 /// The filter of each path that has one, from the output of `check-attr -z`.
-fn filters(said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+fn parse_filters(said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut parts = said.split(|byte| *byte == 0);
     let mut found = BTreeMap::new();
     while let (Some(path), Some(_), Some(filter)) = (parts.next(), parts.next(), parts.next()) {
@@ -209,8 +210,8 @@ mod tests {
 
     const VALUE: &str = "ENC[AES256_GCM,data:Zm9v,iv:YmFy,tag:YmF6,type:str]";
 
-    fn file<'a>(path: &'a str, before: Option<&'a str>, now: &'a str) -> Changed<'a> {
-        Changed { path: path.as_bytes(), before: before.map(str::as_bytes), now: now.as_bytes() }
+    fn file<'a>(path: &'a str, before: Option<&'a str>, now: &'a str) -> ChangedFile<'a> {
+        ChangedFile { path: path.as_bytes(), before: before.map(str::as_bytes), after: now.as_bytes() }
     }
 
     #[test]
@@ -221,8 +222,8 @@ mod tests {
                      :100644 100644 4444 4444 R100\0from\0to\0:100644 100644 2222 3333 M\0x\0";
         let expected =
             [file("a b.bin", None, "aaaa"), file("was a link", None, "cccc"), file("x", Some("2222"), "3333")];
-        assert_eq!(changed(said), expected);
-        assert!(changed(b"").is_empty());
+        assert_eq!(parse_changes(said), expected);
+        assert!(parse_changes(b"").is_empty());
     }
 
     #[test]
@@ -232,9 +233,9 @@ mod tests {
             b":100644 100644 5555 6666 M\0a/b/.gitattributes\0",
             b":100644 100644 4444 4444 R100\0a/.gitattributes\0a/attributes\0",
         ] {
-            assert!(names_attributes(said), "{}", String::from_utf8_lossy(said));
+            assert!(contains_gitattributes(said), "{}", String::from_utf8_lossy(said));
         }
-        assert!(!names_attributes(b":100644 100644 5555 6666 M\0x.gitattributes\0"));
+        assert!(!contains_gitattributes(b":100644 100644 5555 6666 M\0x.gitattributes\0"));
     }
 
     #[test]
@@ -242,15 +243,15 @@ mod tests {
         let said = b"a.bin\0filter\0lfs\0b\nc\0filter\0unspecified\0d\0filter\0unset\0e\0filter\0set\0\
                      f\0filter\0git-crypt\0";
         let expected = BTreeMap::from([(&b"a.bin"[..], &b"lfs"[..]), (b"f", b"git-crypt")]);
-        assert_eq!(filters(said), expected);
+        assert_eq!(parse_filters(said), expected);
     }
 
     #[test]
     fn plain_content_is_rejected_by_history_or_filter() {
         let all = [
             ("e", Protection::Empty),
-            ("s", Protection::By("age")),
-            ("l", Protection::By("Git LFS")),
+            ("s", Protection::Program("age")),
+            ("l", Protection::Program("Git LFS")),
             ("p", Protection::Plain),
         ];
         let protections = all.map(|(blob, protection)| (blob.as_bytes().to_vec(), protection)).into();
@@ -269,7 +270,7 @@ mod tests {
         ] {
             for now in ["e", "s", "l", "p", "?"] {
                 let filters = filter.into_iter().map(str::as_bytes);
-                let found = protector(&file("x", before, now), filters, &protections);
+                let found = find_protection(&file("x", before, now), filters, &protections);
                 let expected = plain.filter(|_| "p?".contains(now)).map(str::as_bytes);
                 assert_eq!(found, expected, "{filter:?}: {before:?} to {now}");
             }
@@ -278,7 +279,7 @@ mod tests {
 
     #[test]
     fn encryption_header_counts_at_the_start_only() {
-        assert_eq!(protection(b""), Protection::Empty);
+        assert_eq!(detect_protection(b""), Protection::Empty);
         for (header, by) in [
             (&b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n"[..], "Git LFS"),
             (b"version https://hawser.github.com/spec/v1\n", "Git LFS"),
@@ -291,9 +292,13 @@ mod tests {
             (b"-----BEGIN PGP MESSAGE-----\n", "OpenPGP"),
             (b"$ANSIBLE_VAULT;1.1;AES256\n", "Ansible Vault"),
         ] {
-            assert_eq!(protection(header), Protection::By(by));
-            assert_eq!(protection(&[&b"\xef\xbb\xbf\r\n\n "[..], header].concat()), Protection::By(by));
-            assert_eq!(protection(&[&b"As in:\n"[..], header].concat()), Protection::Plain, "a quoted header of {by}");
+            assert_eq!(detect_protection(header), Protection::Program(by));
+            assert_eq!(detect_protection(&[&b"\xef\xbb\xbf\r\n\n "[..], header].concat()), Protection::Program(by));
+            assert_eq!(
+                detect_protection(&[&b"As in:\n"[..], header].concat()),
+                Protection::Plain,
+                "a quoted header of {by}"
+            );
         }
     }
 
@@ -305,12 +310,12 @@ mod tests {
             "PASSWORD=@\nsops_version=3.9.0\nsops_mac=@\n",
             "[db]\npassword = @\n[sops]\nmac                = @\n",
         ] {
-            assert_eq!(protection(file.replace('@', VALUE).as_bytes()), Protection::By("SOPS"), "{file}");
+            assert_eq!(detect_protection(file.replace('@', VALUE).as_bytes()), Protection::Program("SOPS"), "{file}");
         }
         for file in ["password: x\n", "password: @\nother: @\n", "password: x\nsops:\n    mac: @\n", "sops: a tool\n"] {
-            assert_eq!(protection(file.replace('@', VALUE).as_bytes()), Protection::Plain, "{file}");
+            assert_eq!(detect_protection(file.replace('@', VALUE).as_bytes()), Protection::Plain, "{file}");
         }
-        let large = [VALUE.as_bytes(), &b" ".repeat(LARGEST)].concat();
-        assert!(is_of_sops(large.get(..LARGEST).unwrap()) && !is_of_sops(&b" ".repeat(LARGEST)));
+        let large = [VALUE.as_bytes(), &b" ".repeat(MAX_READ_BYTES)].concat();
+        assert!(is_sops(large.get(..MAX_READ_BYTES).unwrap()) && !is_sops(&b" ".repeat(MAX_READ_BYTES)));
     }
 }

@@ -2,8 +2,8 @@
 //! The key is a file only while git signs, when no agent runs. Git starts `ssh-keygen -Y sign` of OpenSSH 8.2 or later,
 //! which needs a key file or an SSH agent.
 
-use super::Fault;
-use crate::git::workspace::disk::private_file;
+use super::GitError;
+use crate::git::workspace::disk::write_private_file;
 use pullyard_domain::failure::Failure;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 pub(super) struct KeyFile(PathBuf);
 
 impl KeyFile {
-    pub(super) fn put(repository: &Path, key: &str) -> io::Result<Self> {
+    pub(super) fn create(repository: &Path, key: &str) -> io::Result<Self> {
         let file = Self(repository.join("signing-key"));
         // OpenSSH rejects a key without a final line break, and one with line breaks of Windows.
         let key: String = key.trim().lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
-        private_file(&file.0, key.as_bytes())?;
+        write_private_file(&file.0, key.as_bytes())?;
         Ok(file)
     }
 
@@ -34,9 +34,9 @@ impl Drop for KeyFile {
     }
 }
 
-impl Fault {
-    pub(crate) fn of_signing(&self) -> Failure {
-        let Self::Failed { words, .. } = self else { return self.of_workspace() };
+impl GitError {
+    pub(crate) fn to_signing_failure(&self) -> Failure {
+        let Self::Failed { stderr: words, .. } = self else { return self.to_workspace_failure() };
         let says = |phrase: &str| words.contains(phrase);
         let reason = if says("cannot run ssh-keygen") || says("needed for ssh signing") {
             "ssh-keygen is not installed on the runner".into()
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn signing_key_is_a_temporary_file_with_mode_0600() {
         let dir = tempfile::tempdir().unwrap();
-        let file = KeyFile::put(dir.path(), "-----BEGIN\r\nabc\r\n-----END").unwrap();
+        let file = KeyFile::create(dir.path(), "-----BEGIN\r\nabc\r\n-----END").unwrap();
         let path = dir.path().join("signing-key");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "-----BEGIN\nabc\n-----END\n");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -69,8 +69,8 @@ mod tests {
 
     #[track_caller]
     fn check(words: &str, sentence: &str) {
-        let fault = Fault::Failed { command: "commit-tree".into(), stdout: String::new(), words: words.into() };
-        assert_eq!(fault.of_signing().sentence(), format!("The commit could not be signed: {sentence}."));
+        let fault = GitError::Failed { command: "commit-tree".into(), stdout: String::new(), stderr: words.into() };
+        assert_eq!(fault.to_signing_failure().sentence(), format!("The commit could not be signed: {sentence}."));
     }
 
     #[test]

@@ -2,53 +2,53 @@
 
 use crate::git::trailers::JOB_TRAILER;
 use crate::git::workspace::mirror::Mirror;
-use crate::git::{self, Call, Fault, Git};
+use crate::git::{self, Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::JobId;
 use pullyard_forge::{Forge, PullRequest, PullRequestState};
-use pullyard_protocol::attempt::{AssignedRepository, Assignment, Continues, Revises};
+use pullyard_protocol::attempt::{AssignedRepository, Assignment, ContinuedPullRequest, RevisedPullRequest};
 use std::path::Path;
 
 /// Number of newest commits of a branch that are searched for the job's commit.
-const LOOKED_AT: u32 = 200;
+const MAX_SEARCHED_COMMITS: u32 = 200;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) branch: String,
-    pub(crate) start: String,
+    pub(crate) start_commit: String,
     pub(crate) base_branch: String,
-    pub(crate) base: String,
-    pub(crate) expected: Option<String>,
+    pub(crate) base_commit: String,
+    pub(crate) expected_head: Option<String>,
     /// The open pull request to continue. For an adopted commit it may also be merged.
     pub(crate) pull_request: Option<PullRequest>,
     /// A commit that an earlier attempt of this job pushed before it died. No agent is needed. Other users may have
     /// pushed on top.
-    pub(crate) adopted: Option<String>,
+    pub(crate) adopted_commit: Option<String>,
 }
 
-pub(crate) async fn open_pull_request(
+pub(crate) async fn get_open_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
-    continues: &Continues,
+    continues: &ContinuedPullRequest,
 ) -> Result<Option<PullRequest>, Stop> {
     let found = forge.open_pull_request(repository.name.as_str(), &continues.branch).await;
     match found {
         Ok(found) => Ok(found.filter(|pull| pull.number == continues.number)),
-        Err(error) => Err(of_forge(&error, repository).into()),
+        Err(error) => Err(to_source_failure(&error, repository).into()),
     }
 }
 
 /// The pull request to revise.
 ///
 /// Errors: `PullRequestClosed`, `BranchDeleted`, `PushRejected` for a fork, before an agent works.
-pub(crate) async fn revised_pull_request(
+pub(crate) async fn get_revised_pull_request(
     forge: &Forge,
     repository: &AssignedRepository,
-    revises: &Revises,
+    revises: &RevisedPullRequest,
 ) -> Result<PullRequest, Stop> {
     let name = repository.name.as_str();
-    let failed = |error| of_forge(&error, repository);
+    let failed = |error| to_source_failure(&error, repository);
     let pull = forge.pull_request(name, revises.number).await.map_err(failed)?;
     let closed =
         |state: &str| Failure::PullRequestClosed { pr: format!("{name}#{}", pull.number), state: state.into() };
@@ -69,7 +69,7 @@ pub(crate) async fn revised_pull_request(
     Ok(pull)
 }
 
-fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> Failure {
+fn to_source_failure(error: &pullyard_forge::Error, repository: &AssignedRepository) -> Failure {
     use pullyard_forge::Error;
     let (forge, repo) = (repository.forge_name(), repository.name.clone());
     match error {
@@ -82,14 +82,14 @@ fn of_forge(error: &pullyard_forge::Error, repository: &AssignedRepository) -> F
 }
 
 /// Decides from fetched data. Calls the forge only to learn whether the work was merged.
-pub(crate) async fn choose(
+pub(crate) async fn choose_target(
     git: &Git,
     forge: &Forge,
     mirror: &Mirror,
     assignment: &Assignment,
     open: Option<PullRequest>,
 ) -> Result<Target, Stop> {
-    let workspace_failed = |fault: Fault| Stop::Failed(fault.of_workspace());
+    let workspace_failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
     let repo = assignment.repository.name.clone();
     let branch = open.as_ref().map_or(&assignment.branch, |pull| &pull.head_branch).clone();
     if !git::is_branch_name(git, &branch).await.map_err(workspace_failed)? {
@@ -106,44 +106,44 @@ pub(crate) async fn choose(
     // An empty repository has no branch.
     let base = mirror.branch(git, &base_branch).await.map_err(workspace_failed)?.ok_or_else(missing)?;
     let head = mirror.branch(git, &branch).await.map_err(workspace_failed)?;
-    for pushed_to in pushed_to(&branch, assignment) {
+    for pushed_to in candidate_branches(&branch, assignment) {
         let head = match pushed_to == branch {
             true => head.clone(),
-            false => head_of(git, mirror, pushed_to).await.map_err(workspace_failed)?,
+            false => load_head(git, mirror, pushed_to).await.map_err(workspace_failed)?,
         };
         let Some(head) = head else { continue };
-        let ours = commit_of_job(git, mirror.dir(), &head, &base, &assignment.job).await.map_err(workspace_failed)?;
+        let ours = find_job_commit(git, mirror.dir(), &head, &base, &assignment.job).await.map_err(workspace_failed)?;
         if let Some(ours) = ours {
             return Ok(Target {
                 // For another branch, the push searches for its pull request again.
                 pull_request: open.filter(|_| pushed_to == branch),
                 branch: pushed_to.to_owned(),
-                start: head.clone(),
+                start_commit: head.clone(),
                 base_branch,
-                base,
-                expected: Some(head),
-                adopted: Some(ours),
+                base_commit: base,
+                expected_head: Some(head),
+                adopted_commit: Some(ours),
             });
         }
     }
     if assignment.adopts {
         // The work may have been merged since.
-        let merged = newest_of_job(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
+        let merged = find_newest_job_commit(git, mirror.dir(), &[base.as_str()], &assignment.job).await;
         if let Some(ours) = merged.map_err(workspace_failed)? {
-            let Some(pull) = merged_pull_request(forge, assignment).await? else {
+            let Some(pull) = get_merged_pull_request(forge, assignment).await? else {
                 let (pr, state) = (format!("What an earlier attempt pushed to `{branch}`"), "merged".into());
                 return Err(Failure::PullRequestClosed { pr, state }.into());
             };
             // Compare with the parent commit, because the base contains the work.
-            let before = git::commit_of(git, mirror.dir(), &format!("{ours}^")).await.map_err(workspace_failed)?;
+            let before = git::resolve_commit(git, mirror.dir(), &format!("{ours}^")).await.map_err(workspace_failed)?;
             return Ok(Target {
                 branch: assignment.branch.clone(),
-                start: ours.clone(),
+                start_commit: ours.clone(),
                 base_branch,
-                base: before.unwrap_or(base),
-                expected: Some(ours.clone()),
+                base_commit: before.unwrap_or(base),
+                expected_head: Some(ours.clone()),
                 pull_request: Some(pull),
-                adopted: Some(ours),
+                adopted_commit: Some(ours),
             });
         }
         // Another user created the branch. The control plane records how the earlier attempt was lost.
@@ -156,22 +156,30 @@ pub(crate) async fn choose(
         (Some(_), None) => return Err(Failure::BranchTaken { branch }.into()),
         (None, None) => base.clone(),
     };
-    Ok(Target { branch, start, base_branch, base, expected: head, pull_request: open, adopted: None })
+    Ok(Target {
+        branch,
+        start_commit: start,
+        base_branch,
+        base_commit: base,
+        expected_head: head,
+        pull_request: open,
+        adopted_commit: None,
+    })
 }
 
 /// The merged pull request of the job's own branch. A pull request that the job revises is linked already.
-async fn merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<Option<PullRequest>, Stop> {
+async fn get_merged_pull_request(forge: &Forge, assignment: &Assignment) -> Result<Option<PullRequest>, Stop> {
     if assignment.revises.is_some() {
         return Ok(None);
     }
     let repository = &assignment.repository;
     let found = forge.merged_pull_request(repository.name.as_str(), &assignment.branch).await;
-    found.map_err(|error| of_forge(&error, repository).into())
+    found.map_err(|error| to_source_failure(&error, repository).into())
 }
 
 /// The branches to which an earlier attempt of this job may have pushed, the current branch first. Each attempt uses
 /// the pull request that is open when it starts, and users may close or reopen it between attempts.
-fn pushed_to<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<Item = &'a str> {
+fn candidate_branches<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<Item = &'a str> {
     let own = (assignment.revises.is_none()).then_some(assignment.branch.as_str());
     let continued = assignment.continues.as_ref().map(|continues| continues.branch.as_str());
     let others = [own, continued.filter(|continued| Some(*continued) != own)];
@@ -179,29 +187,34 @@ fn pushed_to<'a>(branch: &'a str, assignment: &'a Assignment) -> impl Iterator<I
 }
 
 /// The head of another branch at the forge, if the name is valid and the branch exists.
-async fn head_of(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, Fault> {
+async fn load_head(git: &Git, mirror: &Mirror, branch: &str) -> Result<Option<String>, GitError> {
     if git::is_branch_name(git, branch).await? { mirror.branch(git, branch).await } else { Ok(None) }
 }
 
 /// The newest commit between `base` and `head` whose trailer names an attempt of this job. It is not always the head,
 /// because other users may have pushed since.
-pub(crate) async fn commit_of_job(
+pub(crate) async fn find_job_commit(
     git: &Git,
     repository: &Path,
     head: &str,
     base: &str,
     job: &JobId,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<String>, GitError> {
     let not = format!("^{base}");
-    newest_of_job(git, repository, &[head, not.as_str()], job).await
+    find_newest_job_commit(git, repository, &[head, not.as_str()], job).await
 }
 
-async fn newest_of_job(git: &Git, repository: &Path, revisions: &[&str], job: &JobId) -> Result<Option<String>, Fault> {
+async fn find_newest_job_commit(
+    git: &Git,
+    repository: &Path,
+    revisions: &[&str],
+    job: &JobId,
+) -> Result<Option<String>, GitError> {
     let format = format!("--format=%H %(trailers:key={JOB_TRAILER},valueonly,separator=%x20)");
-    let most = format!("--max-count={LOOKED_AT}");
+    let most = format!("--max-count={MAX_SEARCHED_COMMITS}");
     let log = ["log", most.as_str(), format.as_str(), "--end-of-options"];
-    let call = Call::new(log.iter().chain(revisions)).repository(repository);
-    let said = git.line(call).await?;
+    let call = GitCall::new(log.iter().chain(revisions)).repository(repository);
+    let said = git.run_for_line(call).await?;
     let is_ours = |trailer: &str| trailer.split('/').next() == Some(job.as_str());
     let found = said.lines().find_map(|line| {
         let (commit, trailers) = line.split_once(' ')?;

@@ -16,28 +16,28 @@ async fn branch_names_are_validated_by_git() {
 #[test]
 fn only_commands_for_the_forge_carry_the_token() {
     let git = Git::new("https://forge.test/a/b.git", "secret");
-    let carries = |call: Call<'_>| {
+    let carries = |call: GitCall<'_>| {
         let command = git.command(&call, None);
-        let encoded = git.basic();
+        let encoded = git.basic_auth();
         command
             .as_std()
             .get_envs()
             .any(|(_, value)| value.is_some_and(|value| value.to_string_lossy().contains(&encoded)))
     };
-    assert!(!carries(Call::new(["status"])));
-    assert!(carries(Call::new(["fetch"]).reaching_forge()));
-    assert_eq!(git.redacted(b"bad secret"), "bad [token]");
-    let header = format!("Authorization: Basic {}", git.basic());
-    assert_eq!(git.redacted(header.as_bytes()), "Authorization: Basic [token]");
+    assert!(!carries(GitCall::new(["status"])));
+    assert!(carries(GitCall::new(["fetch"]).with_forge_access()));
+    assert_eq!(git.redact(b"bad secret"), "bad [token]");
+    let header = format!("Authorization: Basic {}", git.basic_auth());
+    assert_eq!(git.redact(header.as_bytes()), "Authorization: Basic [token]");
 }
 
 #[test]
 fn each_kind_of_token_has_its_own_user_name() {
     let basic = |kind, token| {
-        let git = Git::new("https://forge.test/a/b.git", token).at(kind);
-        let said = BASE64_STANDARD.decode(git.basic()).unwrap();
-        assert_eq!(git.token, password_of(kind, token));
-        assert_eq!(git.redacted(format!("no {}", git.token).as_bytes()), "no [token]");
+        let git = Git::new("https://forge.test/a/b.git", token).for_forge(kind);
+        let said = BASE64_STANDARD.decode(git.basic_auth()).unwrap();
+        assert_eq!(git.token, git_password(kind, token));
+        assert_eq!(git.redact(format!("no {}", git.token).as_bytes()), "no [token]");
         String::from_utf8(said).unwrap()
     };
     assert_eq!(basic(ForgeKind::GitHub, "ghp_planted"), "x-access-token:ghp_planted");
@@ -50,11 +50,11 @@ fn each_kind_of_token_has_its_own_user_name() {
 async fn git_errors_are_redacted_before_they_are_cut() {
     let dir = tempfile::tempdir().unwrap();
     let redactor = Redactor::new(["planted-secret-4711".to_owned()]);
-    let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&redactor);
+    let git = Git::new("https://forge.test/a/b.git", "").with_redactor(&redactor);
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     for before in [0, 165, 170, 175] {
         let name = format!("{}planted-secret-4711", "x".repeat(before));
-        let fault = git.run(Call::new(["rev-parse", &name]).repository(&repository)).await.unwrap_err();
+        let fault = git.run(GitCall::new(["rev-parse", &name]).repository(&repository)).await.unwrap_err();
         let (words, reason) = (format!("{fault:?}"), fault.reason());
         assert!(words.contains("[redacted]"), "{words}");
         assert!(!words.contains("planted") && !reason.contains("planted"), "{words} {reason}");
@@ -68,9 +68,9 @@ async fn file_transport_is_allowed_only_for_a_file_forge() {
     let files = Git::new(&format!("file://{}", path.display()), "");
     init_bare(&files, path).await.unwrap();
     let forge = Git::new("https://forge.test/a/b.git", "secret");
-    let asks = || Call::new(["ls-remote", "--", files.url()]);
-    assert!(files.run(asks().reaching_forge()).await.is_ok());
-    for call in [asks(), asks().reaching_forge()] {
+    let asks = || GitCall::new(["ls-remote", "--", files.url()]);
+    assert!(files.run(asks().with_forge_access()).await.is_ok());
+    for call in [asks(), asks().with_forge_access()] {
         let refused = forge.run(call).await.unwrap_err();
         assert!(refused.reason().contains("transport 'file' not allowed"), "{refused}");
     }
@@ -82,8 +82,8 @@ async fn planted_commit_graph_is_ignored() {
     let git = Git::new("https://forge.test/a/b.git", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
     let run = async |args: &[&str], input: &str| {
-        let call = Call::new(args).repository(&repository).input(input.as_bytes()).commits();
-        git.line(call).await.unwrap()
+        let call = GitCall::new(args).repository(&repository).input(input.as_bytes()).with_identity();
+        git.run_for_line(call).await.unwrap()
     };
     let empty = run(&["mktree"], "").await;
     let file = run(&["hash-object", "-w", "--stdin"], "added").await;
@@ -124,7 +124,7 @@ async fn seal_removes_planted_settings_and_history() {
     for link in ["config", "objects/info/alternates"] {
         std::os::unix::fs::symlink(&victim, repository.join(link)).unwrap();
     }
-    seal(&repository, Some(Path::new("/mirror"))).await.unwrap();
+    reset_repository_settings(&repository, Some(Path::new("/mirror"))).await.unwrap();
     assert!(foreign.iter().all(|file| !repository.join(file).exists()));
     assert_eq!(std::fs::read_to_string(&victim).unwrap(), "mine");
     let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
@@ -158,8 +158,8 @@ async fn runner_settings_override_the_repository_config() {
         ("http.lowSpeedTime", "0", "60"),
     ] {
         let plants = [OsStr::new("config"), "--file".as_ref(), planted.as_os_str(), name.as_ref(), theirs.as_ref()];
-        git.run(Call::new(plants)).await.unwrap();
-        let counts = git.line(Call::new(["config", "--get", name]).repository(&repository)).await.unwrap();
+        git.run(GitCall::new(plants)).await.unwrap();
+        let counts = git.run_for_line(GitCall::new(["config", "--get", name]).repository(&repository)).await.unwrap();
         assert_eq!(counts, ours, "{name}");
     }
 }
@@ -169,7 +169,7 @@ async fn git_inherits_only_the_path() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("https://forge.test/a/b.git", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
-    let shows = Call::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
+    let shows = GitCall::new(["-c", "alias.shows=!env", "shows"]).repository(&repository);
     let told = String::from_utf8(git.run(shows).await.unwrap()).unwrap();
     for line in [
         "HOME=/dev/null",
@@ -195,13 +195,13 @@ async fn git_inherits_only_the_path() {
 async fn cut_stderr_contains_no_part_of_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let (said, secret) = (dir.path().join("said"), "planted-secret-4711");
-    let git = Git::new("https://forge.test/a/b.git", "").without_secrets(&Redactor::new([secret.to_owned()]));
+    let git = Git::new("https://forge.test/a/b.git", "").with_redactor(&Redactor::new([secret.to_owned()]));
     let says = format!("alias.says=!cat '{}' >&2; exit 1", said.display());
     for kept in [1, 7, secret.len() - 1] {
         let before = usize::try_from(MAX_STDERR_BYTES).unwrap() - kept;
         std::fs::write(&said, format!("{}{secret} and on", "x".repeat(before))).unwrap();
-        let fault = git.run(Call::new(["-c", &says, "says"])).await.unwrap_err();
-        let Fault::Failed { words, .. } = fault else { panic!("{fault}") };
+        let fault = git.run(GitCall::new(["-c", &says, "says"])).await.unwrap_err();
+        let GitError::Failed { stderr: words, .. } = fault else { panic!("{fault}") };
         let (length, is_clean) = (words.len(), words.bytes().all(|byte| byte == b'x'));
         assert!(length > before / 2 && is_clean, "{kept} bytes of the secret were read, {length} bytes remain");
     }
@@ -220,7 +220,7 @@ async fn seal_replaces_linked_folders_without_following_them() {
     for link in ["info", "objects/info"] {
         std::os::unix::fs::symlink(&elsewhere, repository.join(link)).unwrap();
     }
-    seal(&repository, Some(Path::new("/mirror"))).await.unwrap();
+    reset_repository_settings(&repository, Some(Path::new("/mirror"))).await.unwrap();
     assert!(files.iter().all(|file| std::fs::read_to_string(file).is_ok_and(|text| text == "mine")));
     let alternates = std::fs::read_to_string(repository.join("objects/info/alternates")).unwrap();
     assert_eq!(alternates, "/mirror/objects\n");
@@ -232,11 +232,11 @@ async fn seal_keeps_the_exclude_file_and_removes_a_pipe() {
     let (repository, exclude) = (dir.path().join("git"), dir.path().join("git/info/exclude"));
     std::fs::create_dir_all(repository.join("info")).unwrap();
     std::fs::write(&exclude, "/made\n").unwrap();
-    seal(&repository, None).await.unwrap();
+    reset_repository_settings(&repository, None).await.unwrap();
     assert_eq!(std::fs::read_to_string(&exclude).unwrap(), "/made\n");
     std::fs::remove_file(&exclude).unwrap();
     nix::unistd::mkfifo(&exclude, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    seal(&repository, None).await.unwrap();
+    reset_repository_settings(&repository, None).await.unwrap();
     assert!(!exclude.exists());
 }
 
@@ -245,15 +245,17 @@ async fn missing_commit_is_none_and_a_broken_one_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let git = Git::new("", "");
     let repository = init_bare(&git, dir.path().join("git")).await.unwrap();
-    let made = async |args: &[&str]| git.line(Call::new(args).repository(&repository).commits()).await.unwrap();
+    let made = async |args: &[&str]| {
+        git.run_for_line(GitCall::new(args).repository(&repository).with_identity()).await.unwrap()
+    };
     let tree = made(&["mktree"]).await;
     let first = made(&["commit-tree", &tree, "-m", "first"]).await;
     let second = made(&["commit-tree", &tree, "-p", &first, "-m", "second"]).await;
-    let before = async |commit: &str| commit_of(&git, &repository, &format!("{commit}^")).await;
+    let before = async |commit: &str| resolve_commit(&git, &repository, &format!("{commit}^")).await;
     assert_eq!(before(&second).await.unwrap(), Some(first.clone()));
     assert_eq!(before(&first).await.unwrap(), None);
     for none in ["refs/heads/none", tree.as_str(), "1".repeat(40).as_str()] {
-        assert_eq!(commit_of(&git, &repository, none).await.unwrap(), None, "{none}");
+        assert_eq!(resolve_commit(&git, &repository, none).await.unwrap(), None, "{none}");
     }
     let (folder, name) = first.split_at(2);
     let object = repository.join("objects").join(folder).join(name);

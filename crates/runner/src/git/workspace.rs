@@ -4,23 +4,23 @@
 //! place the agent does not know. Settings, hooks, commits and remotes in the agent's `.git` thus never reach commands
 //! that have the forge's token. Both repositories borrow objects from the mirror.
 
-mod aside;
 pub(crate) mod disk;
-mod kept;
 pub(crate) mod mirror;
 mod remove;
+mod snapshot;
+mod stash;
 
 pub(crate) use mirror::Mirror;
-pub(crate) use remove::entry as remove_entry;
+pub(crate) use remove::remove_entry;
 
 use crate::git::nested;
-use crate::git::{self, Call, Fault, Git};
-use crate::options::Afterwards;
-use crate::process::stray;
-use aside::Aside;
-use disk::{lock_file, on_disk, private_dirs, stands};
-use kept::{Index, Kept};
+use crate::git::{self, Git, GitCall, GitError};
+use crate::options::WorktreeCleanup;
+use crate::process::orphans;
+use disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
 use pullyard_domain::id::JobId;
+use snapshot::{Index, RepositorySnapshot};
+use stash::Stash;
 use std::fs::{self, File};
 use std::io::{self};
 use std::os::unix::ffi::OsStrExt;
@@ -31,26 +31,26 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// This folder's path in the environment marks the processes of an attempt.
-const TEMPORARY: &str = "tmp";
+const TEMP_DIR: &str = "tmp";
 /// The runner's own repository. Its path marks git processes that outlived the runner.
-const REPOSITORY: &str = "git";
+const REPOSITORY_DIR: &str = "git";
 /// Lock file: held while worktrees are created and stale ones are removed.
-const MAKING: &str = ".making";
+const CREATION_LOCK: &str = ".making";
 /// Lock file: held while the attempt of a worktree runs.
-const LIVING: &str = "lock";
+const ATTEMPT_LOCK: &str = "lock";
 
 /// How often a busy folder is checked. Starting a process takes a few milliseconds.
-const LOOKS: u32 = 5;
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const BUSY_TRIES: u32 = 5;
+const BUSY_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 #[derive(Debug)]
 pub(crate) struct Workspace {
     root: PathBuf,
-    outlived: AtomicBool,
-    /// The state to which `seal` resets the runner's repository.
-    kept: Mutex<Kept>,
-    aside: Arc<Mutex<Aside>>,
-    _living: File,
+    has_survivors: AtomicBool,
+    /// The state to which `reset_repository` resets the runner's repository.
+    snapshot: Mutex<RepositorySnapshot>,
+    stash: Arc<Mutex<Stash>>,
+    _attempt_lock: File,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,49 +63,51 @@ pub(crate) struct Checkout<'a> {
 
 impl Workspace {
     /// Creates the folders. First kills the processes of dead attempts and removes their folders.
-    pub(crate) async fn make(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
+    pub(crate) async fn create(work_dir: &Path, job: &JobId, attempt: u32) -> io::Result<Self> {
         let all = work_dir.join("worktrees");
         let folder = all.clone();
-        let making = on_disk(move || {
-            private_dirs(&folder)?;
-            let making = lock_file(&folder.join(MAKING))?;
+        let making = run_blocking(move || {
+            create_private_dirs(&folder)?;
+            let making = open_lock_file(&folder.join(CREATION_LOCK))?;
             making.lock().map(|()| making)
         });
         let _making = making.await?;
         let root = all.join(format!("{job}-{attempt}"));
         // A starting process inherits locks for a moment, even released ones. A busy folder may be free at the next
         // check.
-        let mut looks_left = LOOKS;
+        let mut looks_left = BUSY_TRIES;
         loop {
-            remove_stale(&all).await;
+            remove_stale_worktrees(&all).await;
             let root = root.clone();
             looks_left -= 1;
-            match on_disk(move || Self::make_root(&root)).await {
-                Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks_left > 0 => sleep(LOOK_AGAIN).await,
+            match run_blocking(move || Self::create_root(&root)).await {
+                Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks_left > 0 => {
+                    sleep(BUSY_RETRY_DELAY).await
+                }
                 made => return made,
             }
         }
     }
 
-    fn make_root(root: &Path) -> io::Result<Self> {
+    fn create_root(root: &Path) -> io::Result<Self> {
         let busy = |why| io::Error::new(io::ErrorKind::ResourceBusy, why);
-        private_dirs(root)?;
-        let living = lock_file(&root.join(LIVING))?;
+        create_private_dirs(root)?;
+        let living = open_lock_file(&root.join(ATTEMPT_LOCK))?;
         living.try_lock().map_err(|_| busy("this attempt already runs on this machine"))?;
         // Folders are never reused.
-        if fs::read_dir(root)?.flatten().any(|entry| entry.file_name() != LIVING) {
+        if fs::read_dir(root)?.flatten().any(|entry| entry.file_name() != ATTEMPT_LOCK) {
             return Err(busy("what an earlier process of this attempt left is still there"));
         }
         let workspace = Self {
             // Git and the agent run in other folders, so the path must be absolute.
             root: root.canonicalize()?,
-            outlived: AtomicBool::new(false),
-            kept: Mutex::new(Kept::default()),
-            aside: Arc::default(),
-            _living: living,
+            has_survivors: AtomicBool::new(false),
+            snapshot: Mutex::new(RepositorySnapshot::default()),
+            stash: Arc::default(),
+            _attempt_lock: living,
         };
-        for dir in [workspace.tree(), workspace.home(), workspace.temporary()] {
-            private_dirs(&dir)?;
+        for dir in [workspace.tree(), workspace.home(), workspace.temp_dir()] {
+            create_private_dirs(&dir)?;
         }
         Ok(workspace)
     }
@@ -114,7 +116,7 @@ impl Workspace {
         &self.root
     }
 
-    pub(crate) fn root_in(work_dir: &Path, job: &JobId, attempt: u32) -> PathBuf {
+    pub(crate) fn root_path(work_dir: &Path, job: &JobId, attempt: u32) -> PathBuf {
         work_dir.join("worktrees").join(format!("{job}-{attempt}"))
     }
 
@@ -127,15 +129,15 @@ impl Workspace {
     }
 
     /// The home folder for the project's commands. It contains no files of the agent.
-    pub(crate) fn home_of_commands(&self) -> PathBuf {
+    pub(crate) fn commands_home(&self) -> PathBuf {
         self.root.join("home-of-commands")
     }
 
     /// Excludes paths from the commit and from the agent's `git status`. `paths` is separated by zero bytes.
     pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
-        let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(excluding);
+        let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(exclude_pattern);
         let lines: Vec<u8> = lines.collect();
-        self.kept().exclude.clone_from(&lines);
+        self.snapshot().exclude.clone_from(&lines);
         if lines.is_empty() {
             return Ok(());
         }
@@ -146,26 +148,26 @@ impl Workspace {
             }
             let info = dir.join("info");
             if !git::is_folder(&info).await {
-                git::remove(&info).await?;
+                git::remove_file(&info).await?;
                 tokio::fs::create_dir(&info).await?;
             }
-            git::put(&info.join("exclude"), &lines).await?;
+            git::replace_file(&info.join("exclude"), &lines).await?;
         }
         Ok(())
     }
 
     /// Kills the remaining processes of an attempt whose runner died.
-    pub(crate) async fn kill_remains(work_dir: &Path, job: &JobId, attempt: u32) {
+    pub(crate) async fn kill_orphans(work_dir: &Path, job: &JobId, attempt: u32) {
         // The attempt used the canonical path as its mark. Without the folder, it started no process.
-        if let Ok(root) = Self::root_in(work_dir, job, attempt).canonicalize()
-            && let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await
+        if let Ok(root) = Self::root_path(work_dir, job, attempt).canonicalize()
+            && let Err(error) = orphans::kill_marked(&root.join(TEMP_DIR), &root.join(REPOSITORY_DIR)).await
         {
             tracing::error!(error = %error, "failed to {error}");
         }
     }
 
-    pub(crate) fn temporary(&self) -> PathBuf {
-        self.root.join(TEMPORARY)
+    pub(crate) fn temp_dir(&self) -> PathBuf {
+        self.root.join(TEMP_DIR)
     }
 
     pub(crate) fn artifacts(&self) -> PathBuf {
@@ -173,41 +175,41 @@ impl Workspace {
     }
 
     pub(crate) fn repository(&self) -> PathBuf {
-        self.root.join(REPOSITORY)
+        self.root.join(REPOSITORY_DIR)
     }
 
-    pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
+    pub(crate) async fn check_out(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), git::init_bare(git, self.repository()).await?);
-        git::seal(&repository, Some(mirror.dir())).await.map_err(Fault::Disk)?;
+        git::reset_repository_settings(&repository, Some(mirror.dir())).await.map_err(GitError::Disk)?;
         // The index stores the times of files. With it, git reads only touched files again, and reports no file as
         // changed that it would write differently today.
-        let call = Call::new(["reset", "--hard", "--quiet", at.start]);
-        git.run(Call::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
+        let call = GitCall::new(["reset", "--hard", "--quiet", at.start]);
+        git.run(GitCall::new(["update-ref", "--no-deref", "HEAD", at.start]).repository(&repository)).await?;
         git.run(call.repository(&repository).tree(&tree)).await?;
-        self.give_repository(git, mirror, at).await?;
-        self.pass_over_submodules(git).await?;
+        self.create_agent_repository(git, mirror, at).await?;
+        self.skip_submodules(git).await?;
         {
-            let mut kept = self.kept();
+            let mut kept = self.snapshot();
             kept.head = Some(at.start.to_owned());
             kept.mirror = Some(mirror.dir().to_owned());
         }
-        self.remember().await.map_err(Fault::Disk)
+        self.snapshot_index().await.map_err(GitError::Disk)
     }
 
     /// Makes the runner's git skip submodules. An agent may have put repositories there: git would read them with their
     /// settings, and could block on pipes.
-    async fn pass_over_submodules(&self, git: &Git) -> Result<(), Fault> {
+    async fn skip_submodules(&self, git: &Git) -> Result<(), GitError> {
         let (tree, repository) = (self.tree(), self.repository());
-        let listed = git.run(Call::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
+        let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
         let mut paths = Vec::new();
-        for path in nested::submodules(&listed) {
+        for path in nested::parse_submodules(&listed) {
             paths.extend_from_slice(path.as_os_str().as_bytes());
             paths.push(0);
         }
         if paths.is_empty() {
             return Ok(());
         }
-        let pass_over = Call::new(["update-index", "--skip-worktree", "-z", "--stdin"]).input(&paths);
+        let pass_over = GitCall::new(["update-index", "--skip-worktree", "-z", "--stdin"]).input(&paths);
         git.run(pass_over.repository(&repository).tree(&tree)).await.map(drop)
     }
 
@@ -215,75 +217,75 @@ impl Workspace {
     /// them could hide work or name a program.
     ///
     /// Errors: `Disk`, also if the mirror or a folder of the attempt was replaced or is a link.
-    pub(crate) async fn seal(&self, mirror: Option<&Mirror>) -> Result<(), Fault> {
+    pub(crate) async fn reset_repository(&self, mirror: Option<&Mirror>) -> Result<(), GitError> {
         let sealed = async {
             let folders = [self.root.clone(), self.tree(), self.repository()];
-            on_disk(move || folders.iter().try_for_each(|folder| stands(folder))).await?;
+            run_blocking(move || folders.iter().try_for_each(|folder| verify_in_place(folder))).await?;
             let repository = self.repository();
-            let kept = self.kept().clone();
+            let kept = self.snapshot().clone();
             let mirror = mirror.map(Mirror::dir).or(kept.mirror.as_deref()).map(Path::to_owned);
             let (own, borrowed) = (repository.clone(), mirror.clone());
             let clean = move || {
-                remove::odd(&own)?;
+                remove::remove_special_files(&own)?;
                 borrowed.as_deref().map_or(Ok(()), mirror::clean_objects)
             };
-            on_disk(clean).await?;
-            git::seal(&repository, mirror.as_deref()).await?;
-            on_disk(move || kept.put_back(&repository)).await
+            run_blocking(clean).await?;
+            git::reset_repository_settings(&repository, mirror.as_deref()).await?;
+            run_blocking(move || kept.restore(&repository)).await
         };
-        sealed.await.map_err(Fault::Disk)
+        sealed.await.map_err(GitError::Disk)
     }
 
-    /// Stores the index. Call this only if no foreign code ran since `seal`.
-    pub(crate) async fn remember(&self) -> io::Result<()> {
+    /// Stores the index. Call this only if no foreign code ran since `reset_repository`.
+    pub(crate) async fn snapshot_index(&self) -> io::Result<()> {
         let repository = self.repository();
-        let index = on_disk(move || Index::of(&repository)).await?;
-        self.kept().index = index.map(Arc::new);
+        let index = run_blocking(move || Index::load(&repository)).await?;
+        self.snapshot().index = index.map(Arc::new);
         Ok(())
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn snapshot(&self) -> MutexGuard<'_, RepositorySnapshot> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Creates the agent's repository: same files and history, no remote, no credentials, no hooks.
-    async fn give_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), Fault> {
+    async fn create_agent_repository(&self, git: &Git, mirror: &Mirror, at: Checkout<'_>) -> Result<(), GitError> {
         let dir = git::init_bare(git, self.tree().join(".git")).await?;
-        git::seal(&dir, Some(mirror.dir())).await.map_err(Fault::Disk)?;
+        git::reset_repository_settings(&dir, Some(mirror.dir())).await.map_err(GitError::Disk)?;
         let (base, base_commit) = at.base;
         let (branch, base) = (git::branch_ref(at.branch), format!("refs/remotes/origin/{base}"));
         let refs = format!("update {branch} {}\nupdate {base} {base_commit}\n", at.start);
-        let update = Call::new(["update-ref", "--stdin"]).input(refs.as_bytes());
+        let update = GitCall::new(["update-ref", "--stdin"]).input(refs.as_bytes());
         git.run(update.repository(&dir)).await?;
-        git.run(Call::new(["symbolic-ref", "HEAD", &branch]).repository(&dir)).await?;
+        git.run(GitCall::new(["symbolic-ref", "HEAD", &branch]).repository(&dir)).await?;
         let write = async {
             tokio::fs::copy(self.repository().join("index"), dir.join("index")).await?;
             tokio::fs::write(dir.join("config"), AGENT_CONFIG).await
         };
-        write.await.map_err(Fault::Disk)
+        write.await.map_err(GitError::Disk)
     }
 
     /// Records that processes of the attempt could not be killed. Its folders then stay, so that the next attempt finds
     /// the processes.
-    pub(crate) fn keep_for_the_next_look(&self) {
-        self.outlived.store(true, Ordering::Relaxed);
+    pub(crate) fn keep_for_orphan_cleanup(&self) {
+        self.has_survivors.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) async fn end(self, afterwards: Afterwards) {
-        if self.outlived.load(Ordering::Relaxed) {
+    pub(crate) async fn close(self, afterwards: WorktreeCleanup) {
+        if self.has_survivors.load(Ordering::Relaxed) {
             let root = self.root.display();
             tracing::warn!(worktree = %root, "worktree kept, because it may still have processes");
             return;
         }
-        if afterwards == Afterwards::Kept {
-            if let Err(error) = self.put_left_out_back().await {
+        if afterwards == WorktreeCleanup::Keep {
+            if let Err(error) = self.restore_stash().await {
                 tracing::warn!(error = %error, "cannot restore uncommitted files to the worktree: {error}");
             }
             tracing::info!(worktree = %self.root.display(), "worktree kept until the next run");
             return;
         }
         let root = self.root.clone();
-        let removed = tokio::task::spawn_blocking(move || remove::tree(&root)).await;
+        let removed = tokio::task::spawn_blocking(move || remove::remove_tree(&root)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(error = %error, "cannot remove the worktree: {error}");
         }
@@ -291,7 +293,7 @@ impl Workspace {
 }
 
 /// The line that makes git exclude exactly this path. Empty for a path with a line break.
-fn excluding(path: &[u8]) -> Vec<u8> {
+fn exclude_pattern(path: &[u8]) -> Vec<u8> {
     if path.contains(&b'\n') {
         return Vec::new();
     }
@@ -319,15 +321,15 @@ const AGENT_CONFIG: &str = "\
 
 /// Removes the worktrees of dead runners, which no longer hold their lock. Kills their processes first: a surviving
 /// agent would write files and call its model.
-async fn remove_stale(all: &Path) {
+async fn remove_stale_worktrees(all: &Path) {
     let all = all.to_owned();
-    for (root, lock) in on_disk(move || stale(&all)).await.unwrap_or_default() {
-        if let Err(error) = stray::end_marked(&root.join(TEMPORARY), &root.join(REPOSITORY)).await {
+    for (root, lock) in run_blocking(move || list_stale(&all)).await.unwrap_or_default() {
+        if let Err(error) = orphans::kill_marked(&root.join(TEMP_DIR), &root.join(REPOSITORY_DIR)).await {
             // The processes may still write. The next attempt tries again.
             tracing::error!(error = %error, "failed to {error}");
             continue;
         }
-        let removed = on_disk(move || remove::tree(&root)).await;
+        let removed = run_blocking(move || remove::remove_tree(&root)).await;
         // Until here, the lock prevents a second start of the same attempt.
         drop(lock);
         if let Err(error) = removed {
@@ -337,10 +339,10 @@ async fn remove_stale(all: &Path) {
 }
 
 /// The folders of dead attempts, each with its lock held.
-fn stale(all: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+fn list_stale(all: &Path) -> io::Result<Vec<(PathBuf, File)>> {
     let dead = |entry: fs::DirEntry| {
         let root = entry.file_type().is_ok_and(|kind| kind.is_dir()).then(|| entry.path().canonicalize().ok())??;
-        let lock = lock_file(&root.join(LIVING)).ok()?;
+        let lock = open_lock_file(&root.join(ATTEMPT_LOCK)).ok()?;
         lock.try_lock().ok().map(|()| (root, lock))
     };
     Ok(fs::read_dir(all)?.flatten().filter_map(dead).collect())
@@ -357,19 +359,19 @@ mod tests {
     #[tokio::test]
     async fn only_worktrees_of_dead_attempts_are_removed() {
         let dir = tempfile::tempdir().unwrap();
-        let one = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
-        let two = Workspace::make(dir.path(), &job("b"), 1).await.unwrap();
-        assert!(Workspace::make(dir.path(), &job("a"), 1).await.is_err());
+        let one = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
+        let two = Workspace::create(dir.path(), &job("b"), 1).await.unwrap();
+        assert!(Workspace::create(dir.path(), &job("a"), 1).await.is_err());
         fs::write(one.tree().join("dirty"), "").unwrap();
         let (living, dead) = (two.root.clone(), one.root.clone());
         drop(one);
-        let three = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let three = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
         assert!(living.is_dir());
         assert_eq!(three.root, dead);
         assert!(!three.tree().join("dirty").exists());
-        two.end(Afterwards::Removed).await;
+        two.close(WorktreeCleanup::Remove).await;
         assert!(!living.exists());
-        three.end(Afterwards::Kept).await;
+        three.close(WorktreeCleanup::Keep).await;
         assert!(dead.is_dir());
     }
 
@@ -378,7 +380,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("attempt");
         fs::create_dir_all(root.join("tree")).unwrap();
-        let refused = Workspace::make_root(&root).err().unwrap();
+        let refused = Workspace::create_root(&root).err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::ResourceBusy);
         assert!(refused.to_string().contains("is still there"), "{refused}");
     }
@@ -386,23 +388,23 @@ mod tests {
     #[tokio::test]
     async fn agent_home_is_outside_its_temporary_folder() {
         let dir = tempfile::tempdir().unwrap();
-        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
         // Codex refuses to create its helpers in a folder for temporary files.
-        assert!(!workspace.home().starts_with(workspace.temporary()));
-        workspace.end(Afterwards::Removed).await;
+        assert!(!workspace.home().starts_with(workspace.temp_dir()));
+        workspace.close(WorktreeCleanup::Remove).await;
     }
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
     async fn next_attempt_kills_processes_of_a_dead_one() {
         let dir = tempfile::tempdir().unwrap();
-        let one = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let one = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
         let folder = one.root().to_owned();
         let mut command = tokio::process::Command::new("sleep");
-        let child = command.arg("600").env("TMPDIR", one.temporary()).kill_on_drop(true).spawn().unwrap();
+        let child = command.arg("600").env("TMPDIR", one.temp_dir()).kill_on_drop(true).spawn().unwrap();
         let environ = format!("/proc/{}/environ", child.id().unwrap());
         // During exec, a process has no environment or that of the test.
-        let mark = [&b"TMPDIR="[..], one.temporary().as_os_str().as_encoded_bytes()].concat();
+        let mark = [&b"TMPDIR="[..], one.temp_dir().as_os_str().as_encoded_bytes()].concat();
         let is_marked = || fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|variable| variable == mark);
         let begun = async {
             while !is_marked() {
@@ -410,10 +412,10 @@ mod tests {
             }
         };
         tokio::time::timeout(std::time::Duration::from_secs(120), begun).await.unwrap();
-        one.keep_for_the_next_look();
-        one.end(Afterwards::Removed).await;
+        one.keep_for_orphan_cleanup();
+        one.close(WorktreeCleanup::Remove).await;
         assert!(folder.is_dir());
-        Workspace::make(dir.path(), &job("b"), 1).await.unwrap();
+        Workspace::create(dir.path(), &job("b"), 1).await.unwrap();
         // The folder stays while its processes may run.
         assert!(!folder.exists());
         // Dead processes have no environment.
@@ -423,12 +425,12 @@ mod tests {
     #[tokio::test]
     async fn seal_restores_index_head_and_exclude_file() {
         let dir = tempfile::tempdir().unwrap();
-        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
         let repository = git::init_bare(&Git::new("", ""), workspace.repository()).await.unwrap();
         let head = "1".repeat(40);
-        workspace.kept().head = Some(head.clone());
+        workspace.snapshot().head = Some(head.clone());
         fs::write(repository.join("index"), "what git knows").unwrap();
-        workspace.remember().await.unwrap();
+        workspace.snapshot_index().await.unwrap();
         workspace.exclude(b"made.txt").await.unwrap();
         let files = ["index", "HEAD", "info/exclude"].map(|file| repository.join(file));
         let plants: [&dyn Fn(&Path); 4] = [
@@ -444,10 +446,10 @@ mod tests {
             }
             fs::write(repository.join("index.lock"), "").unwrap();
             let [packed, refs] = ["packed-refs", "refs"].map(|name| repository.join(name));
-            remove::entry(&refs).unwrap();
+            remove::remove_entry(&refs).unwrap();
             plant(&packed);
             plant(&refs);
-            workspace.seal(None).await.unwrap();
+            workspace.reset_repository(None).await.unwrap();
             assert!(fs::symlink_metadata(&packed).is_err());
             assert!(fs::symlink_metadata(&refs).unwrap().is_dir() && fs::read_dir(&refs).unwrap().next().is_none());
             let found = files.each_ref().map(|file| fs::read_to_string(file).unwrap());
@@ -460,26 +462,26 @@ mod tests {
     async fn seal_fails_if_a_folder_is_a_link_or_missing() {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = dir.path().join("elsewhere");
-        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
         let git = Git::new("", "");
         git::init_bare(&git, workspace.repository()).await.unwrap();
-        workspace.seal(None).await.unwrap();
+        workspace.reset_repository(None).await.unwrap();
         for folder in [workspace.tree(), workspace.repository(), workspace.root().to_owned()] {
             fs::rename(&folder, &elsewhere).unwrap();
             std::os::unix::fs::symlink(&elsewhere, &folder).unwrap();
-            let fault = workspace.seal(None).await.unwrap_err();
+            let fault = workspace.reset_repository(None).await.unwrap_err();
             assert!(fault.reason().ends_with("was taken away or leads elsewhere"), "{fault}");
             fs::remove_file(&folder).unwrap();
-            assert!(workspace.seal(None).await.is_err(), "the folder is missing");
+            assert!(workspace.reset_repository(None).await.is_err(), "the folder is missing");
             fs::rename(&elsewhere, &folder).unwrap();
-            workspace.seal(None).await.unwrap();
+            workspace.reset_repository(None).await.unwrap();
         }
     }
 
     #[tokio::test]
     async fn excluded_paths_match_literally() {
         let dir = tempfile::tempdir().unwrap();
-        let workspace = Workspace::make(dir.path(), &job("a"), 1).await.unwrap();
+        let workspace = Workspace::create(dir.path(), &job("a"), 1).await.unwrap();
         let git = Git::new("", "");
         let (tree, repository) = (workspace.tree(), git::init_bare(&git, workspace.repository()).await.unwrap());
         git::init_bare(&git, tree.join(".git")).await.unwrap();
@@ -488,7 +490,7 @@ mod tests {
         let stays = ["ax", "b1", "c d", "e", "f", "gh", "ii", "j/kk", "k"];
         out.iter().chain(&stays).for_each(|name| fs::write(tree.join(name), "").unwrap());
         workspace.exclude(out.join("\0").as_bytes()).await.unwrap();
-        let listed = Call::new(["ls-files", "-z", "--others", "--exclude-standard"]);
+        let listed = GitCall::new(["ls-files", "-z", "--others", "--exclude-standard"]);
         let listed = git.run(listed.repository(&repository).tree(&tree)).await.unwrap();
         let mut listed: Vec<_> = listed.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
         listed.retain(|name| !name.is_empty());
@@ -496,6 +498,6 @@ mod tests {
         assert_eq!(listed, stays);
         let agents = fs::read(tree.join(".git/info/exclude")).unwrap();
         assert_eq!(agents, fs::read(repository.join("info/exclude")).unwrap(), "the agent's git shows the same");
-        assert_eq!(excluding(b"two\nlines"), b"");
+        assert_eq!(exclude_pattern(b"two\nlines"), b"");
     }
 }

@@ -26,7 +26,7 @@ impl Orders {
     }
 
     /// Sets an order, unless a more urgent one is set.
-    pub(crate) fn give(&self, order: Order) {
+    pub(crate) fn set(&self, order: Order) {
         self.0.send_if_modified(|now| {
             let graver = *now < Some(order);
             if graver {
@@ -36,17 +36,17 @@ impl Orders {
         });
     }
 
-    pub(crate) async fn any(&self) -> Order {
-        self.at_least(Order::Pause).await
+    pub(crate) async fn wait_any(&self) -> Order {
+        self.wait_at_least(Order::Pause).await
     }
 
     /// Waits for an order that stops even a push. A cancel does not.
-    pub(crate) async fn grave(&self) -> Order {
-        self.at_least(Order::LeaseLost).await
+    pub(crate) async fn wait_abort(&self) -> Order {
+        self.wait_at_least(Order::LeaseLost).await
     }
 
     /// Waits for an order of at least this urgency.
-    pub(crate) async fn at_least(&self, least: Order) -> Order {
+    pub(crate) async fn wait_at_least(&self, least: Order) -> Order {
         let mut orders = self.0.subscribe();
         loop {
             if let Some(order) = *orders.borrow_and_update()
@@ -70,26 +70,26 @@ mod tests {
     #[tokio::test]
     async fn higher_order_replaces_a_lower_one_only() {
         let orders = Orders::new();
-        orders.give(Order::Pause);
-        assert_eq!(orders.any().await, Order::Pause);
-        orders.give(Order::Cancel);
-        assert_eq!(orders.any().await, Order::Cancel);
-        orders.give(Order::LeaseLost);
-        orders.give(Order::Cancel);
-        assert_eq!(orders.grave().await, Order::LeaseLost);
+        orders.set(Order::Pause);
+        assert_eq!(orders.wait_any().await, Order::Pause);
+        orders.set(Order::Cancel);
+        assert_eq!(orders.wait_any().await, Order::Cancel);
+        orders.set(Order::LeaseLost);
+        orders.set(Order::Cancel);
+        assert_eq!(orders.wait_abort().await, Order::LeaseLost);
     }
 
     #[test]
     fn order_below_the_awaited_level_ends_no_wait() {
         let orders = Orders::new();
-        assert_eq!(orders.any().now_or_never(), None);
+        assert_eq!(orders.wait_any().now_or_never(), None);
         for (given, least) in
             [(Order::Pause, Order::Cancel), (Order::Cancel, Order::LeaseLost), (Order::LeaseLost, Order::Shutdown)]
         {
-            orders.give(given);
-            assert_eq!(orders.at_least(given).now_or_never(), Some(given));
-            assert_eq!(orders.at_least(least).now_or_never(), None, "{given:?}");
-            assert_eq!(orders.grave().now_or_never().is_some(), given == Order::LeaseLost, "{given:?}");
+            orders.set(given);
+            assert_eq!(orders.wait_at_least(given).now_or_never(), Some(given));
+            assert_eq!(orders.wait_at_least(least).now_or_never(), None, "{given:?}");
+            assert_eq!(orders.wait_abort().now_or_never().is_some(), given == Order::LeaseLost, "{given:?}");
         }
     }
 }

@@ -4,10 +4,10 @@
 
 use crate::agent;
 use crate::api::attempt::Attempt;
-use crate::api::said::Said;
+use crate::api::event_draft::EventDraft;
 use crate::git::commit::Verdict;
-use crate::job::beside::{Beside, Line, Ran};
-use crate::process::enclosure::Exit;
+use crate::job::project_command::{CommandLine, CommandResult, CommandRunner};
+use crate::process::pid_namespace::Exit;
 use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy};
@@ -17,8 +17,8 @@ use pullyard_domain::text::{self, Span};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
 
-pub(crate) enum Checked {
-    Publish(Results),
+pub(crate) enum CheckDecision {
+    Publish(CheckResults),
     /// The agent repairs the work, with this prompt.
     Repair(String),
 }
@@ -26,14 +26,14 @@ pub(crate) enum Checked {
 /// How often an attempt's work was checked, and returned to the agent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rounds {
-    pub(crate) checked: u32,
-    pub(crate) repaired: u32,
+    pub(crate) check_rounds: u32,
+    pub(crate) repair_rounds: u32,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Results(Vec<CheckRun>);
+pub(crate) struct CheckResults(Vec<CheckRun>);
 
-impl Results {
+impl CheckResults {
     pub(crate) fn runs(&self) -> &[CheckRun] {
         &self.0
     }
@@ -50,65 +50,67 @@ impl Results {
 /// Runs every check and decides the next step. `goes_on`: the work is for a pull request that is open.
 ///
 /// Errors: `ChecksFailed`, `ChecksTimedOut`, and everything else that ends the attempt.
-pub(crate) async fn check(
-    beside: &Beside<'_>,
+pub(crate) async fn run_checks(
+    beside: &CommandRunner<'_>,
     checks: &Checks,
     rounds: Rounds,
     goes_on: bool,
-) -> Result<Checked, Stop> {
+) -> Result<CheckDecision, Stop> {
     if checks.commands.is_empty() {
-        return Ok(Checked::Publish(Results::default()));
+        return Ok(CheckDecision::Publish(CheckResults::default()));
     }
     let this = beside.this;
-    this.events.add(Said::phase("checking"));
+    this.events.add(EventDraft::phase("checking"));
     let limit = Duration::from_secs(checks.limit_secs);
     let most = usize::try_from(checks.output_kib.saturating_mul(1024)).unwrap_or(usize::MAX);
     let (mut runs, mut failed) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(&checks.commands) {
-        let call = match rounds.checked {
+        let call = match rounds.check_rounds {
             0 => format!("check-{number}"),
             1 => format!("check-{number}-again"),
             before => format!("check-{number}-again-{before}"),
         };
-        let ran = beside.run(Line { line, call: &call, limit, most }).await?;
-        if let Some(stop) = &ran.stopped {
+        let ran = beside.run(CommandLine { line, call: &call, limit, max_output_bytes: most }).await?;
+        if let Some(stop) = &ran.stop {
             // A stopped check has no result.
-            keep(this, &call, &ran);
+            store_output(this, &call, &ran);
             return Err(stop.clone());
         }
-        let run = told(this, line, (rounds.checked, &call), &ran);
+        let run = to_check_run(this, line, (rounds.check_rounds, &call), &ran);
         if !run.passed() {
             failed.push(FailedCheck { command: run.command.clone(), exit: run.end_phrase(), output: ran.output });
         }
-        this.tally.checked(run.clone());
+        this.usage.add_check(run.clone());
         runs.push(run);
     }
-    let Some(first) = runs.iter().find(|run| !run.passed()) else { return Ok(Checked::Publish(Results(runs))) };
-    let failure = failure(first, rounds.repaired, limit);
-    let said = |words: String| this.events.add(Said::words(EventKind::Log, words));
-    if checks.repair && rounds.repaired == 0 {
+    let Some(first) = runs.iter().find(|run| !run.passed()) else {
+        return Ok(CheckDecision::Publish(CheckResults(runs)));
+    };
+    let failure = check_failure(first, rounds.repair_rounds, limit);
+    let said = |words: String| this.events.add(EventDraft::text(EventKind::Log, words));
+    if checks.repair && rounds.repair_rounds == 0 {
         // Without budget the agent is not started: its limit would end the attempt. The work is judged unrepaired.
-        let Some(limit) = agent::used_up(&this.tally, this.assignment) else {
+        let Some(limit) = agent::exhausted_limit(&this.usage, this.assignment) else {
             said(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
-            return Ok(Checked::Repair(repair_prompt(&failed)));
+            return Ok(CheckDecision::Repair(repair_prompt(&failed)));
         };
         said(format!("{} The agent has nothing left to mend it with. {}", failure.sentence(), limit.sentence()));
     }
     if checks.failed == FailedChecksPolicy::Draft && !goes_on {
         said(format!("{} The work is published as a draft.", failure.sentence()));
-        return Ok(Checked::Publish(Results(runs)));
+        return Ok(CheckDecision::Publish(CheckResults(runs)));
     }
     Err(failure.into())
 }
 
 /// Stores a check's output. Returns the name of the artifact, if stored.
-fn keep(this: &Attempt<'_>, call: &str, ran: &Ran) -> Option<String> {
+fn store_output(this: &Attempt<'_>, call: &str, ran: &CommandResult) -> Option<String> {
     let name = format!("{call}.txt");
-    this.artifacts.keep(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)
+    this.artifacts.store_text(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)
 }
 
 /// The result of a check that ended by itself or at its limit. Stores its output.
-fn told(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &Ran) -> CheckRun {
+fn to_check_run(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &CommandResult) -> CheckRun {
     let (outcome, exit_code, signal) = match ran.exit {
         None => (CheckOutcome::TimedOut, None, None),
         Some(Exit::Code(0)) => (CheckOutcome::Passed, Some(0), None),
@@ -117,18 +119,18 @@ fn told(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &Ran) -
         Some(Exit::Unknown) => (CheckOutcome::Failed, None, None),
     };
     CheckRun {
-        command: this.redactor.text(line).into_owned(),
+        command: this.redactor.redact_text(line).into_owned(),
         round,
         outcome,
         exit_code,
         signal,
-        took_ms: u64::try_from(ran.took.as_millis()).unwrap_or(u64::MAX),
+        took_ms: u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX),
         truncated: ran.truncated,
-        artifact: keep(this, call, ran),
+        artifact: store_output(this, call, ran),
     }
 }
 
-fn failure(run: &CheckRun, repaired: u32, limit: Duration) -> Failure {
+fn check_failure(run: &CheckRun, repaired: u32, limit: Duration) -> Failure {
     let command = run.command.clone();
     match run.outcome {
         CheckOutcome::TimedOut => Failure::ChecksTimedOut { command, limit: Span::from(limit) },

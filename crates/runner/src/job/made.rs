@@ -2,26 +2,26 @@
 
 use crate::Options;
 use crate::agent::environment::Environment;
-use crate::agent::{self, Chosen};
+use crate::agent::{self, AgentChoice};
 use crate::api::attempt::Attempt;
-use crate::api::said::Said;
-use crate::checkpoint::hash_of;
-use crate::checkpoint::take::Taken;
+use crate::api::event_draft::EventDraft;
+use crate::checkpoint::restore::RestoredWork;
+use crate::checkpoint::sha256_hex;
 use crate::git::commit;
-use crate::git::left_out;
+use crate::git::exclusion_report;
 use crate::git::patch::{self, Binaries};
 use crate::git::protected;
 use crate::git::target::Target;
 use crate::git::workspace::Workspace;
-use crate::git::{Fault, Git};
-use crate::inputs::people::{People, newest};
-use crate::inputs::talk::{self, Asked, Talk};
-use crate::job::beside::Beside;
-use crate::job::checks::{self, Checked, Results, Rounds};
-use crate::job::prepare::Prepared;
+use crate::git::{Git, GitError};
+use crate::inputs::conversation::{self, Conversation, QuestionResult};
+use crate::inputs::messages::{InputTracker, newest_number};
+use crate::job::checks::{self, CheckDecision, CheckResults, Rounds};
+use crate::job::prepare::Preparation;
+use crate::job::project_command::CommandRunner;
 use crate::options::Isolation;
-use crate::publish::leak;
-use crate::publish::replies::{self, Words};
+use crate::publish::replies::{self, AgentReplies};
+use crate::publish::secret_scan;
 use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
@@ -29,162 +29,191 @@ use pullyard_domain::id::Sha256Hex;
 use pullyard_domain::published::left_out::NestedRepository;
 use pullyard_protocol::event::EventKind;
 
-pub(crate) struct Made {
+pub(crate) struct WorkResult {
     pub(crate) commit: String,
     /// `None` if an earlier attempt made the commit.
     tree: Option<String>,
     rounds: Rounds,
-    times: u32,
-    pub(crate) words: Words,
-    pub(crate) results: Results,
+    round: u32,
+    pub(crate) replies: AgentReplies,
+    pub(crate) results: CheckResults,
     /// Folders that the commit omits.
-    pub(crate) left_out: Vec<NestedRepository>,
+    pub(crate) omitted_folders: Vec<NestedRepository>,
 }
 
-impl Made {
-    pub(crate) fn before(commit: &str) -> Self {
+impl WorkResult {
+    pub(crate) fn adopted(commit: &str) -> Self {
         let (commit, rounds, left_out) = (commit.to_owned(), Rounds::default(), Vec::new());
-        Self { commit, tree: None, rounds, times: 0, words: Words::default(), results: Results::default(), left_out }
+        Self {
+            commit,
+            tree: None,
+            rounds,
+            round: 0,
+            replies: AgentReplies::default(),
+            results: CheckResults::default(),
+            omitted_folders: left_out,
+        }
     }
 
     /// Whether new messages lead to another round, because the agent can read them.
-    pub(crate) fn is_told(&self, chosen: &Chosen) -> bool {
-        self.tree.is_some() && chosen.hears_people()
+    pub(crate) fn accepts_new_inputs(&self, chosen: &AgentChoice) -> bool {
+        self.tree.is_some() && chosen.reads_inputs()
     }
 }
 
-pub(crate) struct Work<'a> {
+pub(crate) struct WorkContext<'a> {
     pub(crate) this: &'a Attempt<'a>,
     pub(crate) options: &'a Options,
     pub(crate) isolation: Isolation,
-    pub(crate) prepared: &'a Prepared<'a>,
-    pub(crate) beside: Option<&'a Beside<'a>>,
-    pub(crate) taken: &'a Taken,
+    pub(crate) prepared: &'a Preparation<'a>,
+    pub(crate) command_runner: Option<&'a CommandRunner<'a>>,
+    pub(crate) restored: &'a RestoredWork,
 }
 
-impl Work<'_> {
+impl WorkContext<'_> {
     /// Errors: `Rests` if the job yields with a question, and everything else that ends the attempt.
-    pub(crate) async fn make(&self, talk: &mut Talk) -> Result<Made, Stop> {
-        self.make_from(talk, None, (Rounds::default(), 1)).await
+    pub(crate) async fn run(&self, talk: &mut Conversation) -> Result<WorkResult, Stop> {
+        self.run_rounds(talk, None, (Rounds::default(), 1)).await
     }
 
     /// Runs the agent again for messages that came before the push. If limits leave it no turn, the work is unchanged.
-    pub(crate) async fn go_further(&self, talk: &mut Talk, made: Made) -> Result<Made, Stop> {
+    pub(crate) async fn rework_with_inputs(
+        &self,
+        talk: &mut Conversation,
+        made: WorkResult,
+    ) -> Result<WorkResult, Stop> {
         let Self { this, prepared, .. } = *self;
-        let newer = this.inputs(talk.read()).await?;
+        let newer = this.get_inputs(talk.read_inputs()).await?;
         if newer.is_empty() {
             // Another request would get the same answer forever.
             let last_words = "the control plane counts more inputs than it has".into();
             return Err(Failure::Unknown { last_words }.into());
         }
-        if agent::is_used_up(this.events, &this.tally, this.assignment) {
-            talk.goes_further(newer);
+        if agent::log_exhausted_limit(this.events, &this.usage, this.assignment) {
+            talk.add_inputs(newer);
             return Ok(made);
         }
         // The reported count may arrive later.
-        this.given.note(newest(&newer));
-        this.events.record_goes_on();
-        this.events.add(Said::words(EventKind::Log, "People said something before the work was published."));
+        this.input_counts.note_reported(newest_number(&newer));
+        this.events.resume_recording();
+        this.events.add(EventDraft::text(EventKind::Log, "People said something before the work was published."));
         if let Some(tree) = &made.tree {
-            this.bounded(commit::restore(&prepared.access.git, prepared.workspace, tree)).await?;
+            this.unless_ordered(commit::restore_tree(&prepared.access.git, prepared.workspace, tree)).await?;
         }
-        self.make_from(talk, Some(agent::HEED.to_owned()), (made.rounds, made.times + 1)).await
+        self.run_rounds(talk, Some(agent::READ_INPUTS_PROMPT.to_owned()), (made.rounds, made.round + 1)).await
     }
 
-    async fn make_from(
+    async fn run_rounds(
         &self,
-        talk: &mut Talk,
+        talk: &mut Conversation,
         mut further: Option<String>,
         (mut rounds, times): (Rounds, u32),
-    ) -> Result<Made, Stop> {
+    ) -> Result<WorkResult, Stop> {
         let Self { this, prepared, .. } = *self;
-        let Prepared { access, mirror, target, workspace, .. } = prepared;
+        let Preparation { access, mirror, target, workspace, .. } = prepared;
         let (assignment, git) = (this.assignment, &access.git);
         let commands = assignment.commands.as_ref();
         let (tree, results, left_out) = loop {
-            self.work(talk, further.as_deref()).await?;
-            let tree = this.bounded(commit::tree(git, workspace, mirror, target, assignment)).await;
+            self.run_agent(talk, further.as_deref()).await?;
+            let tree = this.unless_ordered(commit::write_tree(git, workspace, mirror, target, assignment)).await;
             // The folder may contain the work, especially if there is no other change.
-            let left_out = left_out::tell(this, workspace);
+            let left_out = exclusion_report::report_excluded_folders(this, workspace);
             let tree = tree?;
-            this.working.made(&tree);
-            this.bounded(protected::look(this, git, workspace, (&target.start, &tree))).await?;
-            let (Some(beside), Some(commands)) = (self.beside, commands) else {
-                break (tree, Results::default(), left_out);
+            this.checkpoint_state.set_tree(&tree);
+            this.unless_ordered(protected::check_protected_files(this, git, workspace, (&target.start_commit, &tree)))
+                .await?;
+            let (Some(beside), Some(commands)) = (self.command_runner, commands) else {
+                break (tree, CheckResults::default(), left_out);
             };
-            workspace.set_aside().await.map_err(|error| Fault::Disk(error).of_workspace())?;
-            let checked = checks::check(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
+            workspace.stash_excluded().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
+            let checked = checks::run_checks(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
             // The repository's commands may have changed our repository's settings, which signing and pushing use next.
-            let sealed = workspace.seal(Some(mirror)).await;
+            let sealed = workspace.reset_repository(Some(mirror)).await;
             let checked = checked?;
-            sealed.map_err(|fault| fault.of_workspace())?;
-            rounds.checked += 1;
+            sealed.map_err(|fault| fault.to_workspace_failure())?;
+            rounds.check_rounds += 1;
             match checked {
-                Checked::Publish(results) => break (tree, results, left_out),
-                Checked::Repair(prompt) => further = Some(prompt),
+                CheckDecision::Publish(results) => break (tree, results, left_out),
+                CheckDecision::Repair(prompt) => further = Some(prompt),
             }
-            rounds.repaired += 1;
-            this.bounded(commit::restore(git, workspace, &tree)).await?;
-            this.events.add(Said::phase("repairing"));
+            rounds.repair_rounds += 1;
+            this.unless_ordered(commit::restore_tree(git, workspace, &tree)).await?;
+            this.events.add(EventDraft::phase("repairing"));
         };
         this.events.end_record();
-        let (worked, _) = this.told();
+        let (worked, _) = this.work_report();
         let agent = worked.as_ref().map(|work| work.agent.as_str());
-        let about = commit::About { assignment, agent, checks: results.verdict(), redactor: &this.redactor };
-        let commit = this.bounded(commit::commit(git, workspace, &tree, target, &about)).await?;
-        this.tally.made(&commit);
+        let about =
+            commit::CommitMessageParts { assignment, agent, checks: results.verdict(), redactor: &this.redactor };
+        let commit = this.unless_ordered(commit::create_commit(git, workspace, &tree, target, &about)).await?;
+        this.usage.set_commit(&commit);
         let repository = workspace.repository();
-        this.bounded(leak::look(git, &repository, (&target.start, &commit), &this.redactor)).await?;
-        this.bounded(keep_patch(this, (git, workspace, target), &commit, times)).await?;
+        this.unless_ordered(secret_scan::scan_commit(
+            git,
+            &repository,
+            (&target.start_commit, &commit),
+            &this.redactor,
+        ))
+        .await?;
+        this.unless_ordered(store_patch(this, (git, workspace, target), &commit, times)).await?;
         let words = match &assignment.revises {
-            Some(_) => this.bounded(async { Ok(replies::words_of_agent(git, workspace).await) }).await?,
-            None => Words::default(),
+            Some(_) => this.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
+            None => AgentReplies::default(),
         };
-        Ok(Made { commit, tree: Some(tree), rounds, times, words, results, left_out })
+        Ok(WorkResult {
+            commit,
+            tree: Some(tree),
+            rounds,
+            round: times,
+            replies: words,
+            results,
+            omitted_folders: left_out,
+        })
     }
 
     /// Runs the agent until it has no further question.
-    async fn work(&self, talk: &mut Talk, further: Option<&str>) -> Result<(), Stop> {
-        let Self { this, options, isolation, prepared, taken, .. } = *self;
-        let Prepared { access, chosen, given, target, workspace, .. } = prepared;
-        let read = |name: &str| this.reads(given, name);
+    async fn run_agent(&self, talk: &mut Conversation, further: Option<&str>) -> Result<(), Stop> {
+        let Self { this, options, isolation, prepared, restored: taken, .. } = *self;
+        let Preparation { access, agent: chosen, model_keys: given, target, workspace, .. } = prepared;
+        let read = |name: &str| this.agent_variable(given, name);
         let mut answered = None::<String>;
-        this.tally.begins(&target.start, Sha256Hex::new(hash_of(&this.assignment.prompt)).ok());
+        this.usage.begin_work(&target.start_commit, Sha256Hex::new(sha256_hex(&this.assignment.prompt)).ok());
         loop {
-            let mut told = talk.told(this.assignment);
+            let mut told = talk.assignment_with_conversation(this.assignment);
             let goes_on = match answered.as_deref().or(further) {
-                Some(words) => talk::goes_on_with(this, words),
-                None => talk.goes_on(workspace),
+                Some(words) => conversation::continue_session(this, words),
+                None => talk.resume_prompt(workspace),
             };
             if let Some(further) = further {
                 told.prompt = format!("{}\n\n{further}", told.prompt);
             }
-            this.working.tells(talk.read());
-            let people = People::of(this, talk.read());
+            this.checkpoint_state.begin_run(talk.read_inputs());
+            let people = InputTracker::new(this, talk.read_inputs());
             let run = agent::Run {
                 assignment: &told,
-                goes_on: goes_on.as_ref(),
-                has_work: taken.has_work,
+                resume: goes_on.as_ref(),
+                has_earlier_work: taken.has_work,
                 workspace,
                 events: this.events,
                 orders: this.orders,
-                people: &people,
+                inputs: &people,
                 git: &access.git,
-                base: (&target.base_branch, &target.base),
+                base: (&target.base_branch, &target.base_commit),
                 isolation,
-                until: this.until,
+                deadline: this.deadline,
                 grace: options.stop_grace,
                 namespace: options.process_namespace,
-                waits: &options.agent_waits,
-                tally: &this.tally,
-                working: &this.working,
+                retry_pauses: &options.agent_waits,
+                tally: &this.usage,
+                checkpoint_state: &this.checkpoint_state,
             };
-            let ended = this.learning(workspace, agent::run(&run, chosen, &Environment::of(&read))).await;
-            talk.goes_further(people.said());
+            let ended =
+                this.learn_tokens_during(workspace, agent::run(&run, chosen, &Environment::from_fn(&read))).await;
+            talk.add_inputs(people.all());
             match ended {
-                Err(Stop::Asks(question)) => match talk.asks(this, workspace, question).await? {
-                    Asked::Waits => return Err(Stop::Rests),
-                    Asked::Answered(words) => answered = Some(words),
+                Err(Stop::Question(question)) => match talk.yield_with_question(this, workspace, question).await? {
+                    QuestionResult::Yielded => return Err(Stop::Yielded),
+                    QuestionResult::AlreadyAnswered(words) => answered = Some(words),
                 },
                 ended => return ended,
             }
@@ -193,35 +222,38 @@ impl Work<'_> {
 }
 
 /// Stores the patch against the attempt's start for users. With a secret removed it may not apply.
-async fn keep_patch(
+async fn store_patch(
     this: &Attempt<'_>,
     (git, workspace, target): (&Git, &Workspace, &Target),
     commit: &str,
     times: u32,
 ) -> Result<(), Stop> {
     let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
-    let Some(file) = this.artifacts.file(&name) else { return Ok(()) };
-    let (whole, repository, range) = (workspace.root().join(&name), workspace.repository(), (&*target.start, commit));
-    let written = match patch::changes_a_secret(git, &repository, range, this.redactor.search()).await {
-        Ok(true) => patch::write(git, &repository, range, Binaries::Named, &whole).await,
+    let Some(file) = this.artifacts.path_for(&name) else { return Ok(()) };
+    let (whole, repository, range) =
+        (workspace.root().join(&name), workspace.repository(), (&*target.start_commit, commit));
+    let written = match patch::diff_contains_secret(git, &repository, range, this.redactor.search()).await {
+        Ok(true) => patch::write(git, &repository, range, Binaries::Omitted, &whole).await,
         Ok(false) => patch::write(git, &repository, range, Binaries::Whole, &whole).await,
         Err(fault) => Err(fault),
     };
     if let Err(fault) = written {
-        this.artifacts.not_kept(ArtifactKind::Patch, &name, &format!("it could not be made: {}", fault.reason()));
+        this.artifacts.log_not_stored(ArtifactKind::Patch, &name, &format!("it could not be made: {}", fault.reason()));
         return Ok(());
     }
     let stream = this.redactor.stream();
     let cleaned = tokio::task::spawn_blocking(move || {
-        let cleaned = patch::without_secrets(&whole, &file, stream);
+        let cleaned = patch::redact_patch(&whole, &file, stream);
         let _ = std::fs::remove_file(&whole);
         cleaned
     });
     match cleaned.await.map_err(std::io::Error::from).flatten() {
         Ok(()) => {
-            this.artifacts.hand_in(ArtifactKind::Patch, &name);
+            this.artifacts.queue_upload(ArtifactKind::Patch, &name);
         }
-        Err(error) => this.artifacts.not_kept(ArtifactKind::Patch, &name, &format!("it could not be written: {error}")),
+        Err(error) => {
+            this.artifacts.log_not_stored(ArtifactKind::Patch, &name, &format!("it could not be written: {error}"))
+        }
     }
     Ok(())
 }

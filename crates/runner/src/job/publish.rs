@@ -1,10 +1,10 @@
 //! Pushes a commit, once the control plane grants it.
 
-use super::prepare::Prepared;
+use super::prepare::Preparation;
 use crate::api::attempt::Attempt;
 use crate::inputs::orders::Order;
-use crate::publish::push::{self, By, Published, Push};
-use crate::secrets::access::Access;
+use crate::publish::push::{self, PublishResult, Push, PushedBy};
+use crate::secrets::access::ForgeAccess;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::DesiredState;
@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout_at};
 /// Requests the right to push, then pushes. `None`: there is an input beyond the `told` ones that the agent has read.
 pub(super) async fn publish(
     this: &Attempt<'_>,
-    prepared: &Prepared<'_>,
+    prepared: &Preparation<'_>,
     commit: &str,
     told: Option<u32>,
-) -> Result<Option<Published>, Stop> {
+) -> Result<Option<PublishResult>, Stop> {
     let sent = Instant::now();
-    let asked = this.unless_cancelled(this.begins_to_push(told));
+    let asked = this.unless_cancelled(this.request_push(told));
     // Without an answer there is no right to push.
     let answer = match timeout_at(push::deadline(sent, None), asked).await {
         Ok(answer) => answer?,
@@ -28,19 +28,19 @@ pub(super) async fn publish(
         }
     };
     match answer.want {
-        DesiredState::Cancel => return Err(Stop::Ordered(Order::Cancel)),
-        DesiredState::Pause if answer.push_for_secs.is_none() => return Err(Stop::Ordered(Order::Pause)),
+        DesiredState::Cancel => return Err(Stop::Order(Order::Cancel)),
+        DesiredState::Pause if answer.push_for_secs.is_none() => return Err(Stop::Order(Order::Pause)),
         // A granted push takes precedence over a pause.
         DesiredState::Run | DesiredState::Pause => {}
     }
     if answer.goes_on {
         return Ok(None);
     }
-    let Prepared { access: Access { git, .. }, target, workspace, .. } = prepared;
-    if target.adopted.is_some() {
+    let Preparation { access: ForgeAccess { git, .. }, target, workspace, .. } = prepared;
+    if target.adopted_commit.is_some() {
         let commit = commit.to_owned();
-        let head = target.expected.clone().unwrap_or_else(|| commit.clone());
-        return Ok(Some(Published { head, commit, by: By::EarlierAttempt }));
+        let head = target.expected_head.clone().unwrap_or_else(|| commit.clone());
+        return Ok(Some(PublishResult { head, commit, pushed_by: PushedBy::EarlierAttempt }));
     }
     let forge = this.assignment.repository.forge_name();
     let push = Push {
@@ -52,5 +52,5 @@ pub(super) async fn publish(
         forge: &forge,
         name: &this.assignment.repository.name,
     };
-    this.unless_grave(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)
+    this.unless_aborted(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)
 }

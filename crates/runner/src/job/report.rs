@@ -1,15 +1,15 @@
 //! Opens or updates the pull request after the push, answers the review, and returns the result.
 
-use super::prepare::Prepared;
+use super::prepare::Preparation;
 use crate::Isolation;
 use crate::api::attempt::Attempt;
 use crate::git::commit;
-use crate::job::made::Made;
+use crate::job::made::WorkResult;
+use crate::publish::description_update::DescriptionUpdate;
 use crate::publish::pull_request;
-use crate::publish::push::{By, Published};
-use crate::publish::renewal::Renewal;
+use crate::publish::push::{PublishResult, PushedBy};
 use crate::publish::replies;
-use crate::secrets::access::Access;
+use crate::secrets::access::ForgeAccess;
 use crate::stop::Stop;
 use pullyard_domain::published::{self, CheckResults as Checks};
 use pullyard_forge::{PullRequest, PullRequestState};
@@ -19,60 +19,72 @@ use pullyard_protocol::attempt::FinishResult;
 pub(super) async fn report(
     this: &Attempt<'_>,
     isolation: Isolation,
-    prepared: &Prepared<'_>,
-    made: &Made,
-    published: Published,
+    prepared: &Preparation<'_>,
+    made: &WorkResult,
+    published: PublishResult,
 ) -> Result<FinishResult, Stop> {
     let assignment = this.assignment;
-    if published.by == By::ThisAttempt {
+    if published.pushed_by == PushedBy::ThisAttempt {
         // The push may have rebased the commit onto commits of others.
-        this.tally.made(&published.commit);
+        this.usage.set_commit(&published.commit);
     }
-    let Prepared { access: Access { git, forge, .. }, target, workspace, .. } = prepared;
+    let Preparation { access: ForgeAccess { git, forge, .. }, target, workspace, .. } = prepared;
     let (head, repository) = (published.head, workspace.repository());
-    let is_ours = target.adopted.is_none() && (published.by == By::ThisAttempt || published.commit == made.commit);
-    let agent = match this.told().0.filter(|_| is_ours) {
+    let is_ours = target.adopted_commit.is_none()
+        && (published.pushed_by == PushedBy::ThisAttempt || published.commit == made.commit);
+    let agent = match this.work_report().0.filter(|_| is_ours) {
         Some(work) => Some(published::describe_agent(&work)),
-        None => commit::agent_of(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned),
+        None => {
+            commit::load_commit_agent(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned)
+        }
     };
-    let failed_before = !is_ours && commit::failed_checks(git, &repository, &published.commit).await;
+    let failed_before = !is_ours && commit::has_failed_checks(git, &repository, &published.commit).await;
     // Our checks ran on our commit, not on an adopted one.
     let runs = if is_ours { made.results.runs() } else { &[] };
     let checks = if failed_before { Checks::FailedEarlier } else { Checks::Completed(runs) };
-    let summary = if is_ours { this.artifacts.last_word().await } else { None };
-    let said = pull_request::Said {
+    let summary = if is_ours { this.artifacts.last_message().await } else { None };
+    let said = pull_request::PullRequestFacts {
         commit: &published.commit,
         isolation: is_ours.then_some(isolation),
         agent: agent.as_deref(),
         summary: summary.as_deref(),
         checks,
-        on_top: is_ours && published.commit != made.commit,
-        left_out: if is_ours { made.left_out.as_slice() } else { &[] },
+        is_rebased: is_ours && published.commit != made.commit,
+        excluded_folders: if is_ours { made.omitted_folders.as_slice() } else { &[] },
         redactor: &this.redactor,
     };
     let is_open = |pull: &&PullRequest| pull.state == PullRequestState::Open;
-    if let Some(pull) = target.pull_request.as_ref().filter(is_open).filter(|_| published.by != By::Somebody) {
+    if let Some(pull) =
+        target.pull_request.as_ref().filter(is_open).filter(|_| published.pushed_by != PushedBy::OtherUser)
+    {
         // Update the description before requesting another review. A user's commit gets no update.
-        let (commit, words) = (published.commit.as_str(), pull_request::of_commit(&said));
-        let renewal = Renewal { forge, number: pull.number, commit, words: &words };
+        let (commit, words) = (published.commit.as_str(), pull_request::render_newest_part(&said));
+        let renewal = DescriptionUpdate { forge, number: pull.number, commit, text: &words };
         let renewed = async {
-            renewal.make(this).await;
+            renewal.apply(this).await;
             Ok(())
         };
-        this.unless_grave(renewed).await?;
+        this.unless_aborted(renewed).await?;
     }
     let replies = match &assignment.revises {
         // After the push, a failed reply does not fail the job.
         Some(revises) => {
-            let (commit, words) = (published.commit.as_str(), &made.words);
+            let (commit, words) = (published.commit.as_str(), &made.replies);
             let fresh = is_ours && revises.retries.is_empty();
-            let answers = replies::Answers { forge, revises, commit, words, agent: agent.as_deref(), fresh };
-            this.unless_grave(async { Ok(answers.give(this).await) }).await?
+            let answers = replies::ReviewReplies {
+                forge,
+                revises,
+                commit,
+                agent_replies: words,
+                agent: agent.as_deref(),
+                is_first_try: fresh,
+            };
+            this.unless_aborted(async { Ok(answers.post_all(this).await) }).await?
         }
         None => None,
     };
-    let opened = this.unless_grave(pull_request::find_or_open(forge, target, assignment, &said)).await?;
-    let size = commit::size(git, &repository, &target.base, &head).await;
+    let opened = this.unless_aborted(pull_request::find_or_open(forge, target, assignment, &said)).await?;
+    let size = commit::measure_diff(git, &repository, &target.base_commit, &head).await;
     Ok(FinishResult {
         branch: target.branch.clone(),
         head,

@@ -3,11 +3,11 @@
 //! The agent can use the results of setup, but its change excludes them. Changed files of the repository are restored.
 //! New files that the repository does not ignore are excluded from the commit.
 
-use crate::api::said::Said;
+use crate::api::event_draft::EventDraft;
 use crate::git::nested;
 use crate::git::workspace::mirror::Mirror;
-use crate::git::{Call, Fault, Git};
-use crate::job::beside::{Beside, Line};
+use crate::git::{Git, GitCall, GitError};
+use crate::job::project_command::{CommandLine, CommandRunner};
 use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::checks::Setup;
@@ -16,13 +16,13 @@ use pullyard_domain::text::Span;
 use std::fmt::Write;
 use std::time::Duration;
 
-const OUTPUT: &str = "setup-output.txt";
+const OUTPUT_FILE: &str = "setup-output.txt";
 /// Limit of each command's stored output. Units: bytes.
-const MOST: usize = 1024 * 1024;
+const MAX_OUTPUT_BYTES: usize = 1024 * 1024;
 
 /// Errors: `SetupFailed`, `CommandNotAllowed`, and everything else that ends the attempt.
 pub(crate) async fn run(
-    beside: &Beside<'_>,
+    beside: &CommandRunner<'_>,
     setup: &Setup,
     (git, mirror): (&Git, &Mirror),
     start: &str,
@@ -30,13 +30,13 @@ pub(crate) async fn run(
     if setup.commands.is_empty() {
         return Ok(());
     }
-    beside.this.events.add(Said::phase("setup"));
+    beside.this.events.add(EventDraft::phase("setup"));
     let limit = Duration::from_secs(setup.limit_secs);
     let mut all = String::new();
     let mut ended = None;
     for (number, line) in (1..).zip(&setup.commands) {
         let call = format!("setup-{number}");
-        let ran = match beside.run(Line { line, call: &call, limit, most: MOST }).await {
+        let ran = match beside.run(CommandLine { line, call: &call, limit, max_output_bytes: MAX_OUTPUT_BYTES }).await {
             Ok(ran) => ran,
             Err(stop) => {
                 ended = Some(stop);
@@ -44,11 +44,11 @@ pub(crate) async fn run(
             }
         };
         let _ = writeln!(all, "$ {line}\n{}", ran.output);
-        if ran.stopped.is_some() {
-            ended = ran.stopped;
+        if ran.stop.is_some() {
+            ended = ran.stop;
             break;
         }
-        if !ran.is_well() {
+        if !ran.is_success() {
             let exit = match ran.exit {
                 Some(exit) => exit.to_string(),
                 None => format!("a stop after {}", Span::from(limit)),
@@ -58,34 +58,34 @@ pub(crate) async fn run(
         }
     }
     // Store the output in any case. The commands themselves may contain secrets.
-    let all = beside.this.redactor.text(&all);
-    beside.this.artifacts.keep(ArtifactKind::SetupOutput, OUTPUT, &all);
+    let all = beside.this.redactor.redact_text(&all);
+    beside.this.artifacts.store_text(ArtifactKind::SetupOutput, OUTPUT_FILE, &all);
     match ended {
         Some(stop) => Err(stop),
         None => {
-            let putting = put_back(beside, (git, mirror), start);
-            beside.this.bounded(async { Ok(putting.await.map_err(of_workspace)?) }).await
+            let putting = restore_tree(beside, (git, mirror), start);
+            beside.this.unless_ordered(async { Ok(putting.await.map_err(to_failure)?) }).await
         }
     }
 }
 
-fn of_workspace(fault: Fault) -> Failure {
-    fault.of_workspace()
+fn to_failure(fault: GitError) -> Failure {
+    fault.to_workspace_failure()
 }
 
 /// Restores git's view of the worktree, so that only the agent's work is a change.
-async fn put_back(beside: &Beside<'_>, (git, mirror): (&Git, &Mirror), start: &str) -> Result<(), Fault> {
+async fn restore_tree(beside: &CommandRunner<'_>, (git, mirror): (&Git, &Mirror), start: &str) -> Result<(), GitError> {
     let workspace = beside.workspace;
     let (tree, repository) = (workspace.tree(), workspace.repository());
     // The commands run programs of the repository, which can find our repository.
-    workspace.seal(Some(mirror)).await?;
-    nested::make_way(workspace).await?;
+    workspace.reset_repository(Some(mirror)).await?;
+    nested::prepare_tree(workspace).await?;
     // Files with new times but old content are not written again, so they need no rebuild.
-    git.run(Call::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;
+    git.run(GitCall::new(["update-index", "-q", "--refresh"]).repository(&repository).tree(&tree)).await?;
     // The branch has not moved. `reset` would search for a branch with the commit's name.
-    git.run(Call::new(["read-tree", "--reset", "-u", start]).repository(&repository).tree(&tree)).await?;
+    git.run(GitCall::new(["read-tree", "--reset", "-u", start]).repository(&repository).tree(&tree)).await?;
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
-    let made = git.run(Call::new(args).repository(&repository).tree(&tree)).await?;
-    workspace.remember().await.map_err(Fault::Disk)?;
-    workspace.exclude(&made).await.map_err(Fault::Disk)
+    let made = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
+    workspace.snapshot_index().await.map_err(GitError::Disk)?;
+    workspace.exclude(&made).await.map_err(GitError::Disk)
 }

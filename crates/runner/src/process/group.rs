@@ -1,5 +1,5 @@
 //! Controls a process group: signals it, kills it on drop, and verifies that it is empty.
-//! Processes that left their group are handled by `enclosure`, in a namespace, and by `stray`, with a search.
+//! Processes that left their group are handled by `pid_namespace`, in a namespace, and by `orphans`, with a search.
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
@@ -12,11 +12,11 @@ use tokio::time::{Instant, sleep};
 
 /// Time for processes to end after SIGKILL.
 const KILL_LIMIT: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 #[derive(Debug, thiserror::Error)]
 #[error("stop every process of the group {group}")]
-pub(crate) struct StillAlive {
+pub(crate) struct GroupStillAlive {
     group: Pid,
 }
 
@@ -24,19 +24,23 @@ pub(crate) struct StillAlive {
 #[derive(Debug)]
 pub(crate) struct Group {
     id: Pid,
-    emptied: bool,
+    known_empty: bool,
 }
 
 impl Group {
     /// Returns `None` if the child has already been waited for.
-    pub(crate) fn of(child: &Child) -> Option<Self> {
+    pub(crate) fn from_child(child: &Child) -> Option<Self> {
         let id = i32::try_from(child.id()?).ok()?;
-        Some(Self { id: Pid::from_raw(id), emptied: false })
+        Some(Self { id: Pid::from_raw(id), known_empty: false })
     }
 
     /// Stops the group: SIGTERM, then SIGKILL after `grace`. Verifies that the group is empty, and returns the exit
     /// status of the leader, if known.
-    pub(crate) async fn stop(&mut self, leader: &mut Child, grace: Duration) -> Result<Option<ExitStatus>, StillAlive> {
+    pub(crate) async fn stop(
+        &mut self,
+        leader: &mut Child,
+        grace: Duration,
+    ) -> Result<Option<ExitStatus>, GroupStillAlive> {
         for (signal, limit) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, KILL_LIMIT)] {
             if self.is_empty(leader) {
                 break;
@@ -44,15 +48,19 @@ impl Group {
             let _ = killpg(self.id, signal);
             let until = Instant::now() + limit;
             while !self.is_empty(leader) && Instant::now() < until {
-                sleep(LOOK_EVERY).await;
+                sleep(POLL_INTERVAL).await;
             }
         }
-        if self.is_empty(leader) { Ok(leader.try_wait().ok().flatten()) } else { Err(StillAlive { group: self.id }) }
+        if self.is_empty(leader) {
+            Ok(leader.try_wait().ok().flatten())
+        } else {
+            Err(GroupStillAlive { group: self.id })
+        }
     }
 
     /// Whether no process of the group is alive. Stores a positive result, because the id may be reused soon.
     fn is_empty(&mut self, leader: &mut Child) -> bool {
-        if self.emptied {
+        if self.known_empty {
             return true;
         }
         // The group exists until its leader is waited for.
@@ -60,13 +68,13 @@ impl Group {
             return false;
         }
         self.reap();
-        self.emptied = match killpg(self.id, None) {
+        self.known_empty = match killpg(self.id, None) {
             Err(Errno::ESRCH) => true,
             // macOS returns this for a group of zombies.
             Err(Errno::EPERM) if cfg!(target_os = "macos") => true,
             _ => only_zombies(self.id),
         };
-        self.emptied
+        self.known_empty
     }
 
     /// As process 1 of a container, the runner inherits orphans and must wait for them.
@@ -82,7 +90,7 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if !self.emptied {
+        if !self.known_empty {
             let _ = killpg(self.id, Signal::SIGKILL);
         }
     }
@@ -99,7 +107,7 @@ fn only_zombies(group: Pid) -> bool {
         let stat = match std::fs::read(process.path().join("stat")) {
             Ok(stat) => stat,
             // The process is unknown, so it may belong to the group.
-            Err(error) if is_for_want(&error) => return true,
+            Err(error) if is_resource_exhausted(&error) => return true,
             // The process is gone, or the entry is no process.
             Err(_) => return false,
         };
@@ -114,7 +122,7 @@ fn only_zombies(group: Pid) -> bool {
 
 /// Whether the read failed because files or memory ran out.
 #[cfg(target_os = "linux")]
-fn is_for_want(error: &std::io::Error) -> bool {
+fn is_resource_exhausted(error: &std::io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);
     matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM))
 }
@@ -147,30 +155,30 @@ mod tests {
     #[tokio::test]
     async fn stop_kills_a_child_that_ignores_sigterm() {
         let mut child = shell("trap '' TERM; (while :; do sleep 1; done) & echo $!; wait");
-        let mut group = Group::of(&child).unwrap();
+        let mut group = Group::from_child(&child).unwrap();
         let member: i32 = first_line(&mut child).await.parse().unwrap();
         assert!(!group.is_empty(&mut child));
         let status = group.stop(&mut child, Duration::from_millis(50)).await.unwrap();
         assert!(!status.unwrap().success());
-        assert!(group.emptied);
-        assert!(!alive(member));
+        assert!(group.known_empty);
+        assert!(!is_alive(member));
     }
 
     #[tokio::test]
     async fn stop_kills_members_after_the_leader_exited() {
         let mut child = shell("(trap '' TERM; echo ready; while :; do sleep 1; done) & exit 3");
-        let mut group = Group::of(&child).unwrap();
+        let mut group = Group::from_child(&child).unwrap();
         assert_eq!(first_line(&mut child).await, "ready");
         let status = child.wait().await.unwrap();
         assert_eq!(status.code(), Some(3));
         group.stop(&mut child, Duration::from_millis(50)).await.unwrap();
-        assert!(group.emptied);
+        assert!(group.known_empty);
     }
 
     #[tokio::test]
     async fn dropped_group_is_killed() {
         let mut child = shell("echo ready; exec sleep 600");
-        let group = Group::of(&child).unwrap();
+        let group = Group::from_child(&child).unwrap();
         assert_eq!(first_line(&mut child).await, "ready");
         drop(group);
         assert!(!child.wait().await.unwrap().success());
@@ -179,12 +187,12 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn exhausted_file_handles_do_not_mean_an_empty_group() {
-        let failed = |errno: Errno| is_for_want(&std::io::Error::from_raw_os_error(errno as i32));
+        let failed = |errno: Errno| is_resource_exhausted(&std::io::Error::from_raw_os_error(errno as i32));
         assert!([Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM].into_iter().all(failed));
         assert!(![Errno::ENOENT, Errno::ESRCH, Errno::ENOTDIR, Errno::EACCES].into_iter().any(failed));
     }
 
-    fn alive(pid: i32) -> bool {
+    fn is_alive(pid: i32) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         nix::sys::signal::kill(Pid::from_raw(pid), None).is_ok() && !stat.contains(") Z ")
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 fn is_gone(parent: u32) -> bool {
     // The parent passed its own id. It may have died before this process started.
@@ -23,22 +23,22 @@ fn is_gone(parent: u32) -> bool {
 pub(crate) fn watch(parent: u32, orders: Orders) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
         while !is_gone(parent) {
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_INTERVAL).await;
         }
         tracing::info!("parent process exited; stopping");
-        orders.give(Order::Shutdown);
+        orders.set(Order::Shutdown);
     }))
 }
 
 /// Removes the folder of a dead parent. It contains a token of the forge, and no other process removes it.
-pub(crate) fn remove_folder_of(parent: u32, folder: &Path) {
+pub(crate) fn remove_folder_of_dead_parent(parent: u32, folder: &Path) {
     if is_gone(parent) {
-        remove_each(folder);
+        remove_entries(folder);
     }
 }
 
 /// Removes each entry separately, so that an entry which cannot be removed does not prevent the removal of a secret.
-fn remove_each(folder: &Path) {
+fn remove_entries(folder: &Path) {
     // An agent may have replaced the folder by a link. Only the link is removed, not its target.
     let is_folder = fs::symlink_metadata(folder).is_ok_and(|about| about.is_dir());
     let listing = if is_folder { fs::read_dir(folder).ok() } else { None };
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    fn folder() -> (tempfile::TempDir, std::path::PathBuf) {
+    fn parent_folder() -> (tempfile::TempDir, std::path::PathBuf) {
         let outside = tempfile::tempdir().unwrap();
         let folder = outside.path().join("try");
         fs::create_dir_all(folder.join("work/deep")).unwrap();
@@ -68,36 +68,36 @@ mod tests {
 
     #[test]
     fn folder_of_a_dead_parent_is_removed() {
-        let (_outside, folder) = folder();
+        let (_outside, folder) = parent_folder();
         // A process is never its own parent, so this parent counts as gone.
-        remove_folder_of(std::process::id(), &folder);
+        remove_folder_of_dead_parent(std::process::id(), &folder);
         assert!(!folder.exists());
         // A second run of the same parent finds no folder.
-        remove_folder_of(std::process::id(), &folder);
+        remove_folder_of_dead_parent(std::process::id(), &folder);
     }
 
     #[test]
     fn folder_of_a_living_parent_stays() {
-        let (_outside, folder) = folder();
-        remove_folder_of(parent_id(), &folder);
+        let (_outside, folder) = parent_folder();
+        remove_folder_of_dead_parent(parent_id(), &folder);
         assert!(folder.join("keys.json").exists());
-        remove_each(&folder);
+        remove_entries(&folder);
     }
 
     #[test]
     fn link_at_the_folder_is_removed_and_not_its_target() {
-        let (outside, folder) = folder();
+        let (outside, folder) = parent_folder();
         let link = outside.path().join("link");
         std::os::unix::fs::symlink(&folder, &link).unwrap();
-        remove_folder_of(std::process::id(), &link);
+        remove_folder_of_dead_parent(std::process::id(), &link);
         assert!(fs::symlink_metadata(&link).is_err() && folder.join("keys.json").exists());
-        remove_each(&folder);
+        remove_entries(&folder);
     }
 
     #[tokio::test]
     async fn dead_parent_causes_a_shutdown() {
         let orders = Orders::new();
         let _watch = watch(std::process::id(), orders.clone());
-        assert_eq!(orders.any().await, Order::Shutdown);
+        assert_eq!(orders.wait_any().await, Order::Shutdown);
     }
 }

@@ -15,7 +15,7 @@ pub(crate) fn listen(orders: Orders) -> Result<AbortOnDropHandle<()>, Error> {
                 _ = interrupt.recv() => {}
             }
             tracing::info!("signal received; stopping");
-            orders.give(Order::Shutdown);
+            orders.set(Order::Shutdown);
         }
     })))
 }

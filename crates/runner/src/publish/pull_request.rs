@@ -1,6 +1,6 @@
 //! Finds the pull request of a pushed branch: the continued one, else the open one, else a new one.
 
-use crate::api::retry::{rest, while_it_rests};
+use crate::api::retry::{retry_pause, retry_with_pause};
 use crate::git::target::Target;
 use crate::options::Isolation;
 use crate::secrets::redact::Redactor;
@@ -16,13 +16,13 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// Time limit for all calls to the forge.
-const LIMIT: Duration = Duration::from_secs(120);
+const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Limit for an unreachable forge and for pauses that it demands. GitHub's usual pause is a minute.
-const AWAY: Duration = Duration::from_secs(90);
+const MAX_OUTAGE: Duration = Duration::from_secs(90);
 
 /// Facts about the commit for the text of its pull request.
-pub(crate) struct Said<'a> {
+pub(crate) struct PullRequestFacts<'a> {
     pub(crate) commit: &'a str,
     /// The isolation of the agent, if it worked on this machine.
     pub(crate) isolation: Option<Isolation>,
@@ -31,8 +31,8 @@ pub(crate) struct Said<'a> {
     /// The results of the checks. After failed checks the pull request is a draft.
     pub(crate) checks: CheckResults<'a>,
     /// The commit was replayed on top of other users' commits after the checks ran.
-    pub(crate) on_top: bool,
-    pub(crate) left_out: &'a [NestedRepository],
+    pub(crate) is_rebased: bool,
+    pub(crate) excluded_folders: &'a [NestedRepository],
     pub(crate) redactor: &'a Redactor,
 }
 
@@ -44,14 +44,19 @@ pub(crate) async fn find_or_open(
     forge: &Forge,
     target: &Target,
     assignment: &Assignment,
-    said: &Said<'_>,
+    said: &PullRequestFacts<'_>,
 ) -> Result<FinishPullRequest, Stop> {
     if let Some(pull) = &target.pull_request {
         return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
     }
     let new = NewPullRequest {
-        title: said.redactor.text(&assignment.pull_request.title).into_owned(),
-        body: body(assignment.repository.forge, &assignment.pull_request.body, &assignment.agent.capability, said),
+        title: said.redactor.redact_text(&assignment.pull_request.title).into_owned(),
+        body: render_body(
+            assignment.repository.forge,
+            &assignment.pull_request.body,
+            &assignment.agent.capability,
+            said,
+        ),
         head: target.branch.clone(),
         base: assignment.base.clone(),
         draft: said.checks.failed(),
@@ -59,7 +64,7 @@ pub(crate) async fn find_or_open(
     let repository = assignment.repository.name.as_str();
     // The work is pushed, so a short outage of the forge must not fail the job.
     let ask = async || forge.find_or_create_pull_request(repository, &new).await;
-    let reason = match timeout(LIMIT, while_it_rests(AWAY, rest, ask)).await {
+    let reason = match timeout(TIME_LIMIT, retry_with_pause(MAX_OUTAGE, retry_pause, ask)).await {
         Ok(Ok(pull)) => {
             return Ok(FinishPullRequest { number: pull.number, url: pull.url });
         }
@@ -68,7 +73,7 @@ pub(crate) async fn find_or_open(
             return Err(Failure::PermissionMissing { forge, repo, what: "open pull requests".into() }.into());
         }
         // Some repositories cannot have drafts, such as a private one of a free plan.
-        Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && is_of_draft(&reason) => {
+        Ok(Err(pullyard_forge::Error::Refused { reason })) if new.draft && is_draft_refusal(&reason) => {
             let forge = assignment.repository.forge_name();
             return Err(Failure::DraftRefused { forge, reason }.into());
         }
@@ -81,19 +86,19 @@ pub(crate) async fn find_or_open(
 }
 
 /// Whether the refusal is about drafts, and not about a branch of that name.
-fn is_of_draft(reason: &str) -> bool {
+fn is_draft_refusal(reason: &str) -> bool {
     let reason = reason.to_lowercase();
     reason.contains("draft pull request") || reason.split("; ").any(|said| said.starts_with("draft "))
 }
 
 /// The text of a new pull request, without secrets. `asked` is the agent that the job requests.
-fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> String {
-    let clean = |text: &str| said.redactor.text(text).into_owned();
+fn render_body(kind: ForgeKind, beginning: &str, asked: &str, said: &PullRequestFacts<'_>) -> String {
+    let clean = |text: &str| said.redactor.redact_text(text).into_owned();
     // Redact after invisible characters are removed and before text is cut.
     let summary = said.summary.map(|words| clean(&untrusted::remove_hidden(words)));
     let beginning = clean(beginning);
     let beginning = match said.isolation {
-        Some(isolation) => published::insert_isolation(&beginning, isolation.word()),
+        Some(isolation) => published::insert_isolation(&beginning, isolation.as_str()),
         None => beginning,
     };
     let beginning = match said.agent {
@@ -102,22 +107,22 @@ fn body(kind: ForgeKind, beginning: &str, asked: &str, said: &Said<'_>) -> Strin
     };
     // Redact again, because lines were joined. Redact the part about the commit before its hash is computed.
     let opening = clean(&published::render_new_text(&beginning, summary.as_deref()));
-    let about = with_left_out(&published::render_checks(said.checks), said.left_out);
+    let about = append_exclusions(&published::render_checks(said.checks), said.excluded_folders);
     format!("{opening}\n{}", newest::render_part(kind, said.commit, &clean(&about)))
 }
 
 /// The new part for an open pull request, without secrets.
-pub(crate) fn of_commit(said: &Said<'_>) -> String {
-    let clean = |text: &str| said.redactor.text(text).into_owned();
+pub(crate) fn render_newest_part(said: &PullRequestFacts<'_>) -> String {
+    let clean = |text: &str| said.redactor.redact_text(text).into_owned();
     let [agent, summary] =
         [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::remove_hidden(words))));
-    let Said { commit, checks, on_top, .. } = *said;
+    let PullRequestFacts { commit, checks, is_rebased: on_top, .. } = *said;
     let newest =
         NewestCommit { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, is_rebased: on_top };
-    clean(&with_left_out(&published::render_newest(&newest), said.left_out))
+    clean(&append_exclusions(&published::render_newest(&newest), said.excluded_folders))
 }
 
-fn with_left_out(said: &str, folders: &[NestedRepository]) -> String {
+fn append_exclusions(said: &str, folders: &[NestedRepository]) -> String {
     let parts = [said, &render_section(folders)].map(str::to_owned);
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
@@ -142,17 +147,18 @@ mod tests {
         };
         // The length limit would cut the second occurrence.
         let words = format!("It is the-sec\u{200b}ret-of-all. {}the-secret-of-\u{feff}all", "x".repeat(3_960));
-        let said = Said {
+        let said = PullRequestFacts {
             commit: "0123456789abcdef",
             isolation: None,
             agent: Some("codex, model: `the-\u{2060}secret-of-all`"),
             summary: Some(&words),
             checks: CheckResults::Completed(std::slice::from_ref(&run)),
-            on_top: false,
-            left_out: &[],
+            is_rebased: false,
+            excluded_folders: &[],
             redactor: &redactor,
         };
-        let (body, newest) = (body(ForgeKind::GitHub, "Ticket: APP-1\n", "auto", &said), of_commit(&said));
+        let (body, newest) =
+            (render_body(ForgeKind::GitHub, "Ticket: APP-1\n", "auto", &said), render_newest_part(&said));
         for text in [&body, &newest] {
             assert!(text.contains("It is [redacted]. xxx") && text.contains("`check [redacted]` passed"), "{text}");
             assert!(!text.contains("the-sec"), "{text}");
@@ -170,7 +176,7 @@ mod tests {
             "validation failed: no draft pull request can be opened here",
             "bad request; Draft is no field of this repository",
         ] {
-            assert!(is_of_draft(reason), "{reason}");
+            assert!(is_draft_refusal(reason), "{reason}");
         }
         for reason in [
             "no commits between main and draft",
@@ -178,7 +184,7 @@ mod tests {
             "drafts of ours are locked",
             "",
         ] {
-            assert!(!is_of_draft(reason), "{reason}");
+            assert!(!is_draft_refusal(reason), "{reason}");
         }
     }
 }

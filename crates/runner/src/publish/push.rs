@@ -7,10 +7,10 @@
 //! never rewritten.
 
 use crate::api::retry::BackOff;
-use crate::deadline::later;
-use crate::git::onto::Onto;
+use crate::deadline::instant_after;
+use crate::git::rebase::Rebase;
 use crate::git::target::{self, Target};
-use crate::git::{self, Call, Fault, Git};
+use crate::git::{self, Git, GitCall, GitError};
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{JobId, RepositoryName};
@@ -23,23 +23,23 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 /// Git is killed this long before the grant ends, because its last packet may still be in transit.
 const MARGIN: Duration = Duration::from_secs(30);
 /// The grant if the control plane names none.
-const USUAL: Duration = Duration::from_secs(120);
+const DEFAULT_GRANT: Duration = Duration::from_secs(120);
 /// Temporary ref for another head of the branch.
-const FOUND: &str = "refs/pullyard/found";
+const FOREIGN_HEAD_REF: &str = "refs/pullyard/found";
 /// Limit for pushes that the forge answers but neither accepts nor refuses.
-const TRIES: u32 = 4;
+const MAX_TRIES: u32 = 4;
 /// How long the branch is read after the grant has ended.
-const LOOK_FOR: Duration = Duration::from_secs(90);
-const LOOK_LIMIT: Duration = Duration::from_secs(20);
+const RESULT_LIMIT: Duration = Duration::from_secs(90);
+const READ_LIMIT: Duration = Duration::from_secs(20);
 /// Time limit for fetching the branch's head. It leaves time for another try.
 const FETCH_LIMIT: Duration = Duration::from_secs(40);
 /// How often the forge must report the old head before the push counts as failed.
-const LOOKS: u32 = 6;
+const MAX_OLD_HEAD_READS: u32 = 6;
 
 /// The time when git must be done. `sent` is an instant before the status `syncing` was first sent.
 pub(crate) fn deadline(sent: Instant, push_for_secs: Option<u64>) -> Instant {
-    let granted = push_for_secs.map_or(USUAL, Duration::from_secs);
-    later(sent, granted.saturating_sub(MARGIN))
+    let granted = push_for_secs.map_or(DEFAULT_GRANT, Duration::from_secs);
+    instant_after(sent, granted.saturating_sub(MARGIN))
 }
 
 pub(crate) struct Push<'a> {
@@ -53,27 +53,27 @@ pub(crate) struct Push<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Published {
+pub(crate) struct PublishResult {
     pub(crate) commit: String,
     /// The head of the branch. Another user may have pushed on top of an earlier attempt's commit.
     pub(crate) head: String,
-    pub(crate) by: By,
+    pub(crate) pushed_by: PushedBy,
 }
 
-impl Published {
-    fn now(commit: &str) -> Self {
-        Self { commit: commit.to_owned(), head: commit.to_owned(), by: By::ThisAttempt }
+impl PublishResult {
+    fn by_this_attempt(commit: &str) -> Self {
+        Self { commit: commit.to_owned(), head: commit.to_owned(), pushed_by: PushedBy::ThisAttempt }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum By {
+pub(crate) enum PushedBy {
     /// This attempt pushed its commit, or the same change on top of other users' commits.
     ThisAttempt,
     /// An earlier attempt of the job pushed; its commit is known by the trailer.
     EarlierAttempt,
     /// Another user pushed the same change. The commit is not the job's.
-    Somebody,
+    OtherUser,
 }
 
 /// A commit to push, and the head that the branch must have before.
@@ -83,11 +83,11 @@ struct Change {
     expected: Option<String>,
 }
 
-enum Landed {
+enum PushOutcome {
     /// The commit, or one of an earlier attempt, is on the branch, perhaps below other commits.
-    Ours(Published),
+    Published(PublishResult),
     /// The branch has another head, which was fetched.
-    Moved(String),
+    BranchMoved(String),
 }
 
 impl Push<'_> {
@@ -95,37 +95,37 @@ impl Push<'_> {
     /// pushed to the pull request, the commit is replayed on top, once.
     ///
     /// Errors: `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge.
-    pub(crate) async fn publish(&self, until: Instant) -> Result<Published, Stop> {
+    pub(crate) async fn publish(&self, until: Instant) -> Result<PublishResult, Stop> {
         if until <= Instant::now() {
-            return Err(self.rejected("no time was left for it").into());
+            return Err(self.push_rejected("no time was left for it").into());
         }
         let sent = Mutex::new(None);
-        if let Ok(published) = timeout_at(until, self.attempt(&sent)).await {
+        if let Ok(published) = timeout_at(until, self.push_or_rebase(&sent)).await {
             return published;
         }
         // Dropping the future has killed git, but the forge may have accepted the push before.
         let sent = sent.into_inner().unwrap_or_else(PoisonError::into_inner);
         tracing::warn!(job.id = %self.job, "push timed out; reading the branch");
-        let unanswered = || Stop::from(self.rejected("it gave no answer in time"));
+        let unanswered = || Stop::from(self.push_rejected("it gave no answer in time"));
         let landed = match &sent {
-            Some(change) => timeout(LOOK_FOR, self.look(change)).await.unwrap_or(Ok(None))?,
+            Some(change) => timeout(RESULT_LIMIT, self.find_push_result(change)).await.unwrap_or(Ok(None))?,
             None => None,
         };
         landed.ok_or_else(unanswered)
     }
 
     /// Finds the result of a push without an answer. `None` if the branch does not show it.
-    async fn look(&self, sent: &Change) -> Result<Option<Published>, Stop> {
+    async fn find_push_result(&self, sent: &Change) -> Result<Option<PublishResult>, Stop> {
         let (mut back_off, mut looks) = (BackOff::new(), 0);
         loop {
-            match timeout(LOOK_LIMIT, self.remote_head()).await {
-                Ok(Ok(Some(head))) if head == sent.commit => return Ok(Some(Published::now(&head))),
+            match timeout(READ_LIMIT, self.remote_head()).await {
+                Ok(Ok(Some(head))) if head == sent.commit => return Ok(Some(PublishResult::by_this_attempt(&head))),
                 Ok(Ok(head)) if head == sent.expected => looks += 1,
-                Ok(Ok(None)) => return Err(self.deleted().into()),
-                Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.there(sent)).await {
-                    Ok(Ok(Some(Landed::Ours(published)))) => return Ok(Some(published)),
-                    Ok(Ok(Some(Landed::Moved(_)))) => return Ok(None),
-                    Ok(Ok(None)) => return Err(self.deleted().into()),
+                Ok(Ok(None)) => return Err(self.branch_deleted().into()),
+                Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.resolve_remote_head(sent)).await {
+                    Ok(Ok(Some(PushOutcome::Published(published)))) => return Ok(Some(published)),
+                    Ok(Ok(Some(PushOutcome::BranchMoved(_)))) => return Ok(None),
+                    Ok(Ok(None)) => return Err(self.branch_deleted().into()),
                     // The branch moved, but its author is not known yet.
                     Ok(Err(fault)) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
                     Err(_) => {}
@@ -133,7 +133,7 @@ impl Push<'_> {
                 // The forge is unreachable.
                 Ok(Err(_)) | Err(_) => {}
             }
-            if looks == LOOKS {
+            if looks == MAX_OLD_HEAD_READS {
                 return Ok(None);
             }
             sleep(back_off.next()).await;
@@ -141,35 +141,35 @@ impl Push<'_> {
     }
 
     /// Stores each change in `sent` before its push.
-    async fn attempt(&self, sent: &Mutex<Option<Change>>) -> Result<Published, Stop> {
-        let first = Change { commit: self.commit.to_owned(), expected: self.target.expected.clone() };
-        let head = match self.land(&first, sent).await? {
-            Landed::Ours(published) => return Ok(published),
-            Landed::Moved(head) => head,
+    async fn push_or_rebase(&self, sent: &Mutex<Option<Change>>) -> Result<PublishResult, Stop> {
+        let first = Change { commit: self.commit.to_owned(), expected: self.target.expected_head.clone() };
+        let head = match self.push_with_retries(&first, sent).await? {
+            PushOutcome::Published(published) => return Ok(published),
+            PushOutcome::BranchMoved(head) => head,
         };
         if self.target.pull_request.is_none() {
             // Another user created a branch with this name, so push nothing to it.
-            return Err(self.rejected("the branch has moved").into());
+            return Err(self.push_rejected("the branch has moved").into());
         }
         tracing::info!(job.id = %self.job, "the branch has moved; rebasing the work");
-        let onto = Onto { git: self.git, repository: self.repository, branch: &self.target.branch };
-        let Some(commit) = onto.replay(&self.target.start, self.commit, &head).await? else {
+        let onto = Rebase { git: self.git, repository: self.repository, branch: &self.target.branch };
+        let Some(commit) = onto.replay(&self.target.start_commit, self.commit, &head).await? else {
             // The other user's commits contain the same change.
-            return Ok(Published { commit: head.clone(), head, by: By::Somebody });
+            return Ok(PublishResult { commit: head.clone(), head, pushed_by: PushedBy::OtherUser });
         };
-        match self.land(&Change { commit, expected: Some(head) }, sent).await? {
-            Landed::Ours(published) => Ok(published),
-            Landed::Moved(_) => Err(Failure::HeadMoved {}.into()),
+        match self.push_with_retries(&Change { commit, expected: Some(head) }, sent).await? {
+            PushOutcome::Published(published) => Ok(published),
+            PushOutcome::BranchMoved(_) => Err(Failure::HeadMoved {}.into()),
         }
     }
 
-    async fn land(&self, change: &Change, sent: &Mutex<Option<Change>>) -> Result<Landed, Stop> {
+    async fn push_with_retries(&self, change: &Change, sent: &Mutex<Option<Change>>) -> Result<PushOutcome, Stop> {
         *sent.lock().unwrap_or_else(PoisonError::into_inner) = Some(change.clone());
         let mut back_off = BackOff::new();
         let mut tried = 0;
         loop {
             tried += 1;
-            let ours = || Landed::Ours(Published::now(&change.commit));
+            let ours = || PushOutcome::Published(PublishResult::by_this_attempt(&change.commit));
             let Err(fault) = self.push(change).await else {
                 return Ok(ours());
             };
@@ -177,32 +177,32 @@ impl Push<'_> {
             // Perhaps only the answer was lost, so read the branch.
             match self.remote_head().await {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
-                Ok(None) if change.expected.is_some() => return Err(self.deleted().into()),
-                Ok(head) if head != change.expected => match self.there(change).await {
-                    Ok(there) => return there.ok_or_else(|| self.deleted().into()),
-                    Err(fault) if tried == TRIES => {
+                Ok(None) if change.expected.is_some() => return Err(self.branch_deleted().into()),
+                Ok(head) if head != change.expected => match self.resolve_remote_head(change).await {
+                    Ok(there) => return there.ok_or_else(|| self.branch_deleted().into()),
+                    Err(fault) if tried == MAX_TRIES => {
                         let reason = format!("the branch has moved, and {}", fault.reason());
-                        return Err(self.rejected(&reason).into());
+                        return Err(self.push_rejected(&reason).into());
                     }
                     // The author is not known yet. The head may be this commit, below other users' commits.
                     Err(fault) => tracing::warn!(error = %fault, "cannot read the branch: {fault}"),
                 },
                 Ok(_) => {
-                    if let Some(refusal) = self.refusal(&fault) {
+                    if let Some(refusal) = self.parse_refusal(&fault) {
                         return Err(refusal.into());
                     }
                 }
                 // The forge is unreachable. The time limit ends the loop, not the number of tries.
                 Err(_) => tried -= 1,
             }
-            if tried == TRIES {
-                return Err(self.rejected(&fault.reason()).into());
+            if tried == MAX_TRIES {
+                return Err(self.push_rejected(&fault.reason()).into());
             }
             sleep(back_off.next()).await;
         }
     }
 
-    async fn push(&self, change: &Change) -> Result<(), Fault> {
+    async fn push(&self, change: &Change) -> Result<(), GitError> {
         let reference = git::branch_ref(&self.target.branch);
         let expected = change.expected.as_deref().unwrap_or_default();
         let lease = format!("--force-with-lease={reference}:{expected}");
@@ -218,21 +218,21 @@ impl Push<'_> {
             self.git.url(),
             &refspec,
         ];
-        self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await.map(drop)
+        self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await.map(drop)
     }
 
-    async fn remote_head(&self) -> Result<Option<String>, Fault> {
+    async fn remote_head(&self) -> Result<Option<String>, GitError> {
         let reference = git::branch_ref(&self.target.branch);
         let args = ["ls-remote", "--quiet", "--", self.git.url(), &reference];
-        let said = self.git.line(Call::new(args).repository(self.repository).reaching_forge()).await?;
+        let said = self.git.run_for_line(GitCall::new(args).repository(self.repository).with_forge_access()).await?;
         // The pattern also matches refs that only end in it.
         let heads = said.lines().filter_map(|line| line.split_once('\t'));
         Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
     }
 
     /// Fetches the branch's head, and determines which attempt or user pushed it. `None` if the branch is gone.
-    async fn there(&self, change: &Change) -> Result<Option<Landed>, Fault> {
-        let refspec = format!("+{}:{FOUND}", git::branch_ref(&self.target.branch));
+    async fn resolve_remote_head(&self, change: &Change) -> Result<Option<PushOutcome>, GitError> {
+        let refspec = format!("+{}:{FOREIGN_HEAD_REF}", git::branch_ref(&self.target.branch));
         let args = [
             "fetch",
             "--quiet",
@@ -243,32 +243,32 @@ impl Push<'_> {
             self.git.url(),
             &refspec,
         ];
-        self.git.run(Call::new(args).repository(self.repository).reaching_forge()).await?;
+        self.git.run(GitCall::new(args).repository(self.repository).with_forge_access()).await?;
         // The branch may have moved again; the fetched head counts.
-        let Some(head) = git::commit_of(self.git, self.repository, FOUND).await? else {
+        let Some(head) = git::resolve_commit(self.git, self.repository, FOREIGN_HEAD_REF).await? else {
             return Ok(None);
         };
-        let base = &self.target.base;
-        let Some(commit) = target::commit_of_job(self.git, self.repository, &head, base, self.job).await? else {
-            return Ok(Some(Landed::Moved(head)));
+        let base = &self.target.base_commit;
+        let Some(commit) = target::find_job_commit(self.git, self.repository, &head, base, self.job).await? else {
+            return Ok(Some(PushOutcome::BranchMoved(head)));
         };
         let by = if commit == change.commit {
             tracing::info!(job.id = %self.job, "push succeeded; newer commits are on top of it");
-            By::ThisAttempt
+            PushedBy::ThisAttempt
         } else {
             tracing::info!(job.id = %self.job, "using the commit that an earlier attempt pushed");
-            By::EarlierAttempt
+            PushedBy::EarlierAttempt
         };
-        Ok(Some(Landed::Ours(Published { commit, head, by })))
+        Ok(Some(PushOutcome::Published(PublishResult { commit, head, pushed_by: by })))
     }
 
-    fn deleted(&self) -> Failure {
+    fn branch_deleted(&self) -> Failure {
         Failure::BranchDeleted { branch: self.target.branch.clone() }
     }
 
     /// Parses the forge's refusal. `None` if the push failed for another reason and may be tried again.
-    fn refusal(&self, fault: &Fault) -> Option<Failure> {
-        let Fault::Failed { stdout, words, .. } = fault else {
+    fn parse_refusal(&self, fault: &GitError) -> Option<Failure> {
+        let GitError::Failed { stdout, stderr: words, .. } = fault else {
             return None;
         };
         // Git prints `! <from>:<to> [remote rejected] (reason)` for the branch, along with messages of the forge.
@@ -283,7 +283,7 @@ impl Push<'_> {
             return None;
         }
         if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
-            return Some(self.rejected(&secret(words)));
+            return Some(self.push_rejected(&describe_secret(words)));
         }
         // Bitbucket sends the last one.
         let protected = [
@@ -295,7 +295,7 @@ impl Push<'_> {
             "permission denied to update branch",
         ];
         if says(&protected) {
-            let (branch, reason) = (self.target.branch.clone(), Quoted(rule(words).map(str::to_owned)));
+            let (branch, reason) = (self.target.branch.clone(), Quoted(parse_broken_rule(words).map(str::to_owned)));
             return Some(Failure::BranchProtected { branch, reason });
         }
         // GitHub sends the first for a user's token and the second for an App's. Bitbucket sends the third.
@@ -306,7 +306,7 @@ impl Push<'_> {
             return Some(Failure::PermissionMissing { forge, repo, what: "push".into() });
         }
         if says(&["error: 403", "error: 401", "authentication failed", "could not read username"]) {
-            return Some(self.rejected(&fault.reason()));
+            return Some(self.push_rejected(&fault.reason()));
         }
         let line = line?;
         let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
@@ -318,35 +318,35 @@ impl Push<'_> {
         // Messages of Bitbucket have no `error:` prefix.
         let own_words = || said("remote: error: ").or_else(|| said("remote: "));
         let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
-        Some(self.rejected(reason))
+        Some(self.push_rejected(reason))
     }
 
-    fn rejected(&self, reason: &str) -> Failure {
+    fn push_rejected(&self, reason: &str) -> Failure {
         Failure::PushRejected { forge: self.forge.into(), reason: reason.into() }
     }
 }
 
-fn of_forge(words: &str) -> impl Iterator<Item = &str> {
+fn forge_lines(words: &str) -> impl Iterator<Item = &str> {
     let lines = words.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
     lines.map(str::trim).filter(|line| !line.is_empty())
 }
 
 /// The rule that a push broke, in the forge's own text. GitHub lists rules below a heading or sends each as an error.
 /// Unrelated messages may precede them, such as a new name of the repository. Bitbucket sends one line.
-fn rule(words: &str) -> Option<&str> {
+fn parse_broken_rule(words: &str) -> Option<&str> {
     let is_heading =
         |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
-    let told: Vec<&str> = of_forge(words).filter(|line| !is_heading(line)).collect();
+    let told: Vec<&str> = forge_lines(words).filter(|line| !is_heading(line)).collect();
     let begins = |with: &str| told.iter().find_map(|line| line.strip_prefix(with));
     begins("- ").or_else(|| begins("error: ")).or(told.first().copied()).map(str::trim)
 }
 
 /// The path of the secret that the forge found, or the forge's message.
-fn secret(words: &str) -> String {
-    if let Some(path) = of_forge(words).find_map(|line| line.strip_prefix("path: ")) {
+fn describe_secret(words: &str) -> String {
+    if let Some(path) = forge_lines(words).find_map(|line| line.strip_prefix("path: ")) {
         return format!("it found a secret in {path}");
     }
-    let says = of_forge(words).find(|line| line.to_lowercase().contains("secret"));
+    let says = forge_lines(words).find(|line| line.to_lowercase().contains("secret"));
     match says.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
         Some(line) => format!("it found a secret: {line}"),
         None => "it found a secret in the change".into(),
@@ -360,12 +360,12 @@ mod tests {
     fn target() -> Target {
         Target {
             branch: "x".into(),
-            start: "a".into(),
+            start_commit: "a".into(),
             base_branch: "main".into(),
-            base: "a".into(),
-            expected: None,
+            base_commit: "a".into(),
+            expected_head: None,
             pull_request: None,
-            adopted: None,
+            adopted_commit: None,
         }
     }
 
@@ -383,8 +383,8 @@ mod tests {
             forge: "GitHub",
             name: &name,
         };
-        let fault = Fault::Failed { command: "push".into(), stdout: stdout.into(), words: words.into() };
-        push.refusal(&fault)
+        let fault = GitError::Failed { command: "push".into(), stdout: stdout.into(), stderr: words.into() };
+        push.parse_refusal(&fault)
     }
 
     #[track_caller]
@@ -527,7 +527,9 @@ mod tests {
         let forge = dir.path().join("forge.git");
         let git = Git::new(&format!("file://{}", forge.display()), "");
         git::init_bare(&git, forge.clone()).await.unwrap();
-        let made = async |args: &[&str]| git.line(Call::new(args).repository(&forge).commits()).await.unwrap();
+        let made = async |args: &[&str]| {
+            git.run_for_line(GitCall::new(args).repository(&forge).with_identity()).await.unwrap()
+        };
         let tree = made(&["mktree"]).await;
         let [theirs, ours] =
             [made(&["commit-tree", &tree, "-m", "a"]).await, made(&["commit-tree", &tree, "-m", "b"]).await];

@@ -2,7 +2,7 @@
 
 use crate::api::attempt::Attempt;
 use crate::git::Git;
-use crate::secrets::minted::endpoint;
+use crate::secrets::forge_tokens::endpoint;
 use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::project::ForgeKind;
@@ -10,16 +10,16 @@ use pullyard_forge::{Bitbucket, Forge, GitHub, Token};
 use pullyard_protocol::attempt::ModelCredential;
 
 /// Git and the client of the forge, with one token.
-pub(crate) struct Access {
+pub(crate) struct ForgeAccess {
     pub(crate) git: Git,
     pub(crate) forge: Forge,
     /// The token expires, and a newer one can be requested.
-    pub(crate) ends: bool,
-    pub(crate) model: Vec<ModelCredential>,
+    pub(crate) expires: bool,
+    pub(crate) model_credentials: Vec<ModelCredential>,
 }
 
-pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
-    let credentials = this.credentials().await?;
+pub(crate) async fn request_access(this: &Attempt<'_>) -> Result<ForgeAccess, Stop> {
+    let credentials = this.get_credentials().await?;
     let repository = &this.assignment.repository;
     let denied = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
     let token = credentials.forge_token;
@@ -31,13 +31,13 @@ pub(crate) async fn ask(this: &Attempt<'_>) -> Result<Access, Stop> {
             Forge::Bitbucket(Bitbucket::new(endpoint(repository), Token::new(token.as_str())).map_err(denied)?)
         }
     };
-    Ok(Access {
+    Ok(ForgeAccess {
         git: Git::new(&repository.clone_url, &token)
-            .at(repository.forge)
-            .committing(this.assignment.author.clone(), credentials.signing_key)
-            .without_secrets(&this.redactor),
+            .for_forge(repository.forge)
+            .with_author(this.assignment.author.clone(), credentials.signing_key)
+            .with_redactor(&this.redactor),
         forge,
-        ends: credentials.expires_in_secs.is_some(),
-        model: credentials.model,
+        expires: credentials.expires_in_secs.is_some(),
+        model_credentials: credentials.model,
     })
 }

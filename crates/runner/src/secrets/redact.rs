@@ -2,23 +2,23 @@
 //! These are the secrets that the attempt received, in the forms that programs write, and all texts with the shape of a
 //! well-known token. The callers decide what leaves the machine: `reporter` redacts events, `job` redacts the finish.
 
-mod addresses;
-mod block;
 mod boundary;
-mod broken;
-mod colours;
 mod credentials;
+mod escapes;
+mod form_index;
 mod forms;
 mod hex;
+mod line_breaks;
 mod names;
-mod parts;
-mod quoted;
-mod samples;
+mod private_key;
 mod scan;
+mod segments;
 mod shapes;
 mod stream;
+mod terminal_codes;
+mod url_credentials;
 
-use crate::api::said::Said;
+use crate::api::event_draft::EventDraft;
 use pullyard_domain::failure::Failure;
 use scan::Scanner;
 use serde_json::Value;
@@ -26,112 +26,112 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
-pub(crate) use addresses::credentials_in_addresses;
-pub(crate) use block::Block;
-pub(crate) use names::{is_name_of_file_of_secrets, is_name_of_secret};
-pub(crate) use stream::{Search, Stream};
+pub(crate) use names::{is_secret_file_name, is_secret_name};
+pub(crate) use private_key::PrivateKeyFilter;
+pub(crate) use stream::{RedactionStream, SecretSearch};
+pub(crate) use url_credentials::parse_url_credentials;
 
 /// Limit for secrets from an agent's own files, because each secret makes every search slower. Units: bytes.
-const MOST_OF_AGENT: usize = 32 * 1024;
+const MAX_AGENT_SECRET_BYTES: usize = 32 * 1024;
 
 pub(crate) const MARK: &str = "[redacted]";
 
 /// Redacts secrets in texts. Clones are cheap and share the known secrets.
 #[derive(Clone)]
-pub(crate) struct Redactor(Arc<RwLock<Known>>);
+pub(crate) struct Redactor(Arc<RwLock<KnownSecrets>>);
 
-struct Known {
+struct KnownSecrets {
     secrets: BTreeSet<String>,
     /// Total length of the secrets from an agent's files. Units: bytes.
-    of_agent: usize,
+    agent_bytes: usize,
     scanner: Arc<Scanner>,
 }
 
-impl Known {
+impl KnownSecrets {
     fn add(&mut self, secrets: Vec<String>) {
         let before = self.secrets.len();
         self.secrets.extend(secrets.into_iter().filter(|secret| forms::is_secret(secret)));
         if self.secrets.len() > before {
-            self.scanner = Arc::new(Scanner::of(&self.secrets));
+            self.scanner = Arc::new(Scanner::new(&self.secrets));
         }
     }
 }
 
 impl Redactor {
     pub(crate) fn new(secrets: impl IntoIterator<Item = String>) -> Self {
-        let secrets = secrets.into_iter().flat_map(|secret| credentials::of(&secret));
+        let secrets = secrets.into_iter().flat_map(|secret| credentials::extract_secrets(&secret));
         let secrets: BTreeSet<String> = secrets.filter(|secret| forms::is_secret(secret)).collect();
-        let scanner = Arc::new(Scanner::of(&secrets));
-        Self(Arc::new(RwLock::new(Known { secrets, of_agent: 0, scanner })))
+        let scanner = Arc::new(Scanner::new(&secrets));
+        Self(Arc::new(RwLock::new(KnownSecrets { secrets, agent_bytes: 0, scanner })))
     }
 
     /// Adds a secret, or the tokens if it is a file of credentials. A value that is too short is ignored, because it
     /// would match ordinary text.
-    pub(crate) fn learn(&self, secret: &str) {
-        self.learn_all(credentials::of(secret));
+    pub(crate) fn add_secret(&self, secret: &str) {
+        self.add_secrets(credentials::extract_secrets(secret));
     }
 
     /// Adds the tokens of a file of credentials. Ignores any other text.
-    pub(crate) fn learn_file(&self, text: &str) {
-        self.learn_all(credentials::tokens(text).unwrap_or_default());
+    pub(crate) fn add_file_tokens(&self, text: &str) {
+        self.add_secrets(credentials::parse_tokens(text).unwrap_or_default());
     }
 
-    /// Like `learn_file` for a file that the agent can write, up to `MOST_OF_AGENT` in total.
-    pub(crate) fn learn_file_of_agent(&self, text: &str) {
-        let Some(tokens) = credentials::tokens(text) else { return };
+    /// Like `add_file_tokens` for a file that the agent can write, up to `MAX_AGENT_SECRET_BYTES` in total.
+    pub(crate) fn add_agent_file_tokens(&self, text: &str) {
+        let Some(tokens) = credentials::parse_tokens(text) else { return };
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let Known { secrets, of_agent, .. } = &mut *known;
+        let KnownSecrets { secrets, agent_bytes: of_agent, .. } = &mut *known;
         let mut new = tokens;
         new.retain(|token| {
-            let is_new = !secrets.contains(token) && *of_agent + token.len() <= MOST_OF_AGENT;
-            let counts = is_new && !credentials::repeats_itself(token);
+            let is_new = !secrets.contains(token) && *of_agent + token.len() <= MAX_AGENT_SECRET_BYTES;
+            let counts = is_new && !credentials::is_repetitive(token);
             *of_agent += if counts { token.len() } else { 0 };
             counts
         });
         known.add(new);
     }
 
-    fn learn_all(&self, secrets: Vec<String>) {
+    fn add_secrets(&self, secrets: Vec<String>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).add(secrets);
     }
 
-    pub(crate) fn text<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        match stream::redacted(&self.scanner(), text.as_bytes()) {
+    pub(crate) fn redact_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match stream::redact(&self.scanner(), text.as_bytes()) {
             Some(clean) => Cow::Owned(String::from_utf8_lossy(&clean).into_owned()),
             None => Cow::Borrowed(text),
         }
     }
 
     /// Redacts a line of output. In JSON, `\u001b` begins a terminal code, so it is decoded for the search.
-    pub(crate) fn line<'t>(&self, line: &'t str) -> Cow<'t, str> {
+    pub(crate) fn redact_line<'t>(&self, line: &'t str) -> Cow<'t, str> {
         const WRITTEN: [&str; 2] = ["\\u001b", "\\u001B"];
         if line.contains('\u{1b}') || !WRITTEN.iter().any(|written| line.contains(written)) {
-            return self.text(line);
+            return self.redact_text(line);
         }
         let [lower, upper] = WRITTEN;
         let coloured = line.replace(lower, "\u{1b}").replace(upper, "\u{1b}");
-        self.text(&coloured).replace('\u{1b}', lower).into()
+        self.redact_text(&coloured).replace('\u{1b}', lower).into()
     }
 
     /// Redacts a text that was cut, and removes an end that may be the beginning of a secret.
-    pub(crate) fn beginning(&self, text: &[u8]) -> Vec<u8> {
+    pub(crate) fn redact_prefix(&self, text: &[u8]) -> Vec<u8> {
         self.stream().push(text)
     }
 
-    pub(crate) fn said(&self, mut said: Said) -> Said {
+    pub(crate) fn redact_draft(&self, mut said: EventDraft) -> EventDraft {
         for text in [&mut said.text, &mut said.name, &mut said.path, &mut said.call].into_iter().flatten() {
-            self.clean(text);
+            self.redact_in_place(text);
         }
         if let Some(data) = &mut said.data {
-            self.value(data);
+            self.redact_value(data);
         }
         said
     }
 
     /// Redacts the facts of a failure. An agent's output must be complete until here, so that no part of a secret
     /// remains. Afterwards only its last line is returned.
-    pub(crate) fn failure(&self, failure: Failure) -> Failure {
-        let mut failure = self.without_secrets(failure);
+    pub(crate) fn redact_failure(&self, failure: Failure) -> Failure {
+        let mut failure = self.redact_failure_facts(failure);
         if let Failure::AgentFailed { last_words: said, .. }
         | Failure::Stalled { event: said, .. }
         | Failure::ProviderStalled { event: said, .. } = &mut failure
@@ -142,12 +142,12 @@ impl Redactor {
         failure
     }
 
-    fn without_secrets(&self, failure: Failure) -> Failure {
+    fn redact_failure_facts(&self, failure: Failure) -> Failure {
         let Ok(mut facts) = serde_json::to_value(&failure) else {
             return failure;
         };
         let before = facts.clone();
-        self.value(&mut facts);
+        self.redact_value(&mut facts);
         if facts == before {
             return failure;
         }
@@ -155,50 +155,50 @@ impl Redactor {
         serde_json::from_value(facts).unwrap_or_else(|_| Failure::Unknown { last_words: MARK.into() })
     }
 
-    pub(crate) fn stream(&self) -> Stream {
-        Stream::new(self.scanner())
+    pub(crate) fn stream(&self) -> RedactionStream {
+        RedactionStream::new(self.scanner())
     }
 
-    /// Like [`Self::knows_one_in`], for data that arrives in pieces.
-    pub(crate) fn search(&self) -> Search {
-        Search::new(self.scanner())
+    /// Like [`Self::contains_secret`], for data that arrives in pieces.
+    pub(crate) fn search(&self) -> SecretSearch {
+        SecretSearch::new(self.scanner())
     }
 
     /// Whether the bytes contain a secret of this attempt. Shapes of tokens do not count, because a repository may
     /// contain examples.
-    pub(crate) fn knows_one_in(&self, bytes: &[u8]) -> bool {
-        self.scanner().has_exact(bytes)
+    pub(crate) fn contains_secret(&self, bytes: &[u8]) -> bool {
+        self.scanner().contains_known(bytes)
     }
 
     /// Redacts every text and number in the value, and the names of fields.
-    pub(crate) fn value(&self, value: &mut Value) {
-        self.value_but(value, &[]);
+    pub(crate) fn redact_value(&self, value: &mut Value) {
+        self.redact_value_except(value, &[]);
     }
 
     /// Like `value`, but skips the text fields with these names.
-    pub(crate) fn value_but(&self, value: &mut Value, names: &[&str]) {
+    pub(crate) fn redact_value_except(&self, value: &mut Value, names: &[&str]) {
         match value {
-            Value::String(text) => self.clean(text),
-            Value::Array(values) => values.iter_mut().for_each(|value| self.value_but(value, names)),
+            Value::String(text) => self.redact_in_place(text),
+            Value::Array(values) => values.iter_mut().for_each(|value| self.redact_value_except(value, names)),
             Value::Object(object) => {
                 let fields = std::mem::take(object).into_iter().map(|(mut name, mut value)| {
                     if !(value.is_string() && names.contains(&name.as_str())) {
-                        self.value_but(&mut value, names);
+                        self.redact_value_except(&mut value, names);
                     }
-                    self.clean(&mut name);
+                    self.redact_in_place(&mut name);
                     (name, value)
                 });
                 *object = fields.collect();
             }
-            Value::Number(number) if matches!(self.text(&number.to_string()), Cow::Owned(_)) => {
+            Value::Number(number) if matches!(self.redact_text(&number.to_string()), Cow::Owned(_)) => {
                 *value = Value::from(MARK);
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
-    fn clean(&self, text: &mut String) {
-        if let Cow::Owned(clean) = self.text(text) {
+    fn redact_in_place(&self, text: &mut String) {
+        if let Cow::Owned(clean) = self.redact_text(text) {
             *text = clean;
         }
     }
@@ -215,6 +215,6 @@ impl std::fmt::Debug for Redactor {
 }
 
 #[cfg(test)]
-mod figures;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod throughput;

@@ -1,10 +1,10 @@
 //! Runs Claude Code without the runner.
 
-use crate::running::{Ended, Running};
+use crate::agent_process::{AgentProcess, ProcessResult};
 use crate::scene::{KEY, Scene, program};
 use tokio::process::Command;
 
-pub(crate) const ALWAYS: [&str; 8] = [
+pub(crate) const BASE_ARGUMENTS: [&str; 8] = [
     "-p",
     "--input-format=stream-json",
     "--output-format=stream-json",
@@ -15,11 +15,11 @@ pub(crate) const ALWAYS: [&str; 8] = [
     "--allowedTools=Bash,Write,Edit,Read",
 ];
 /// Settings that stop all calls except to the model.
-pub(crate) const QUIET: [&str; 4] =
+pub(crate) const QUIET_SETTINGS: [&str; 4] =
     ["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING"];
 pub(crate) const SESSION: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
 
-pub(crate) fn bare(scene: &Scene) -> Command {
+pub(crate) fn base_command(scene: &Scene) -> Command {
     let mut command = scene.command(&program("PULLYARD_CLAUDE_CODE"));
     command
         .env("ANTHROPIC_BASE_URL", scene.model.url())
@@ -30,14 +30,14 @@ pub(crate) fn bare(scene: &Scene) -> Command {
 }
 
 /// Claude Code as the runner starts it.
-pub(crate) fn claude(scene: &Scene) -> Command {
-    let mut command = bare(scene);
-    command.args(ALWAYS).envs(QUIET.map(|name| (name, "1")));
+pub(crate) fn runner_command(scene: &Scene) -> Command {
+    let mut command = base_command(scene);
+    command.args(BASE_ARGUMENTS).envs(QUIET_SETTINGS.map(|name| (name, "1")));
     command
 }
 
-pub(crate) async fn ask(command: Command, prompt: &str) -> Ended {
-    let mut running = Running::start(command);
-    running.say(prompt).await;
-    running.end().await
+pub(crate) async fn run_prompt(command: Command, prompt: &str) -> ProcessResult {
+    let mut running = AgentProcess::start(command);
+    running.send_user_message(prompt).await;
+    running.wait_for_exit().await
 }

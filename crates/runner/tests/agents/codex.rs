@@ -3,7 +3,7 @@
 use crate::scene::{KEY, Scene, program};
 use tokio::process::Command;
 
-pub(crate) const ALWAYS: [&str; 6] = [
+pub(crate) const BASE_ARGUMENTS: [&str; 6] = [
     "--json",
     "--disable=plugins",
     "--disable=unbounded_connection_retries",
@@ -24,19 +24,19 @@ pub(crate) fn configure(scene: &Scene, address: &str) {
 }
 
 /// `codex exec` with the base arguments and no prompt.
-pub(crate) fn codex(scene: &Scene) -> Command {
-    started(scene, &["exec"])
+pub(crate) fn exec_command(scene: &Scene) -> Command {
+    base_command(scene, &["exec"])
 }
 
-pub(crate) fn resuming(scene: &Scene) -> Command {
-    started(scene, &["exec", "resume"])
+pub(crate) fn resume_command(scene: &Scene) -> Command {
+    base_command(scene, &["exec", "resume"])
 }
 
-fn started(scene: &Scene, command: &[&str]) -> Command {
+fn base_command(scene: &Scene, command: &[&str]) -> Command {
     if !scene.config().join("config.toml").exists() {
         configure(scene, &scene.model.openai_url());
     }
     let mut run = scene.command(&program("PULLYARD_CODEX"));
-    run.args(command).args(ALWAYS).env("CODEX_HOME", scene.config()).env("OPENAI_API_KEY", KEY);
+    run.args(command).args(BASE_ARGUMENTS).env("CODEX_HOME", scene.config()).env("OPENAI_API_KEY", KEY);
     run
 }

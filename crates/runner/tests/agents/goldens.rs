@@ -4,7 +4,7 @@
 
 mod claude_code;
 mod codex;
-mod normal;
+mod normalize;
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ impl Recording {
     }
 }
 
-fn version(program: &str) -> String {
+fn installed_version(program: &str) -> String {
     let ran = std::process::Command::new(program).arg("--version").output().unwrap();
     let said = String::from_utf8(ran.stdout).unwrap();
     let version = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
@@ -59,11 +59,11 @@ async fn agent_output_matches_its_recordings() {
     };
     let (mut differ, mut recorded) = (0, 0);
     if let Ok(program) = std::env::var("PULLYARD_CLAUDE_CODE") {
-        differ += store(write, "claude_code", &version(&program), &claude_code::record().await);
+        differ += store(write, "claude_code", &installed_version(&program), &claude_code::record().await);
         recorded += 1;
     }
     if let Ok(program) = std::env::var("PULLYARD_CODEX") {
-        differ += store(write, "codex", &version(&program), &codex::record().await);
+        differ += store(write, "codex", &installed_version(&program), &codex::record().await);
         recorded += 1;
     }
     assert!(recorded > 0, "neither PULLYARD_CLAUDE_CODE nor PULLYARD_CODEX names a program");

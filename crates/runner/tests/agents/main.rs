@@ -4,17 +4,17 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod agent_process;
 #[expect(dead_code, reason = "the runner's other tests use more of it")]
 #[path = "../run_job/api.rs"]
 mod api;
 mod attempts;
-mod call_outs;
 mod claude_code;
 mod codex;
 mod goldens;
-mod left_over;
+mod leftover_processes;
 mod misbehaving;
-mod running;
+mod refusing_proxy;
 mod scene;
 #[expect(dead_code, reason = "the runner's other tests use more of it")]
 #[path = "../run_job/world.rs"]

@@ -1,5 +1,5 @@
 //! Tests agent behaviour that the real programs do not show on demand, with a script in their place.
 
+mod fake_agent;
 mod lines;
 mod processes;
-mod stand_in;

@@ -1,9 +1,9 @@
 //! Sets up a repository, a scripted model, folders and a proxy for an agent's program. The end of a scene checks that
 //! no process is left and no other host was called.
 
-use crate::call_outs::CallOuts;
-use crate::left_over::{kill_left_over, left_over_of};
-use crate::running::{Ended, Running, appears};
+use crate::agent_process::{AgentProcess, ProcessResult, wait_for_file};
+use crate::leftover_processes::{kill_leftovers, wait_for_leftovers};
+use crate::refusing_proxy::RefusingProxy;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pullyard_demo_model::{DemoModel, Options, Outcome};
@@ -18,24 +18,24 @@ pub(crate) const KEY: &str =
 
 /// Fragments by which the key is recognized: as plain text, in a URL (the same), and in base64 at any offset and with
 /// line breaks.
-pub(crate) fn forms_of_key() -> Vec<String> {
+pub(crate) fn key_fragments() -> Vec<String> {
     let mut forms = vec![KEY.to_owned()];
     for before in ["", "u", "us"] {
         let encoded = STANDARD.encode(format!("{before}{KEY}\n"));
         // The ends depend on neighbouring text; shorter fragments identify nothing.
         let own = &encoded[4..encoded.len() - 4];
-        forms.extend((0..own.len() - PART + 1).map(|from| own[from..from + PART].to_owned()));
+        forms.extend((0..own.len() - FRAGMENT_CHARS + 1).map(|from| own[from..from + FRAGMENT_CHARS].to_owned()));
     }
     forms
 }
 
 /// Length of a base64 fragment. Units: characters.
-const PART: usize = 19;
+const FRAGMENT_CHARS: usize = 19;
 
 pub(crate) struct Scene {
     pub(crate) dir: TempDir,
     pub(crate) model: DemoModel,
-    pub(crate) call_outs: CallOuts,
+    pub(crate) refusing_proxy: RefusingProxy,
 }
 
 impl Scene {
@@ -46,7 +46,7 @@ impl Scene {
         }
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let model = DemoModel::start(Options { listener }).await.unwrap();
-        let scene = Self { dir, model, call_outs: CallOuts::watched().await };
+        let scene = Self { dir, model, refusing_proxy: RefusingProxy::start().await };
         let git = std::process::Command::new("git").args(["init", "--quiet"]).current_dir(scene.repository()).status();
         assert!(git.unwrap().success());
         scene
@@ -66,8 +66,8 @@ impl Scene {
         std::fs::write(path, text).unwrap();
     }
 
-    pub(crate) async fn appears(&self, path: &str) {
-        appears(&self.repository().join(path)).await;
+    pub(crate) async fn wait_for_file(&self, path: &str) {
+        wait_for_file(&self.repository().join(path)).await;
     }
 
     /// A command in the repository with a cleared environment and the proxy.
@@ -79,45 +79,45 @@ impl Scene {
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("HOME", self.dir.path().join("home"))
             .env("TMPDIR", self.dir.path().join("tmp"))
-            .env("HTTPS_PROXY", &self.call_outs.url)
-            .env("HTTP_PROXY", &self.call_outs.url)
+            .env("HTTPS_PROXY", &self.refusing_proxy.url)
+            .env("HTTP_PROXY", &self.refusing_proxy.url)
             .env("NO_PROXY", "127.0.0.1,localhost");
         command
     }
 
-    pub(crate) async fn run(&self, command: Command) -> Ended {
-        let mut running = Running::start(command);
-        running.close();
-        running.end().await
+    pub(crate) async fn run(&self, command: Command) -> ProcessResult {
+        let mut running = AgentProcess::start(command);
+        running.close_input();
+        running.wait_for_exit().await
     }
 
-    pub(crate) fn end(self) {
-        assert_eq!(left_over_of(self.dir.path(), 0), [], "a process still runs");
-        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "an external call");
+    pub(crate) fn check_end(self) {
+        assert_eq!(wait_for_leftovers(self.dir.path(), 0), [], "a process still runs");
+        assert_eq!(self.refusing_proxy.request_lines(), <[String; 0]>::default(), "an external call");
         let requests = self.model.requests();
-        let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);
+        let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::ScriptEmpty);
         assert!(!requests.iter().any(|request| strange(request.outcome)), "{requests:?}");
     }
 }
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        kill_left_over(self.dir.path());
+        kill_leftovers(self.dir.path());
     }
 }
 
 /// An address that refuses connections while this value is held; no other server can bind it.
-pub(crate) struct Nobody {
-    _taken: TcpSocket,
+pub(crate) struct ClosedPort {
+    _socket: TcpSocket,
     pub(crate) url: String,
 }
 
-impl Nobody {
-    pub(crate) fn somewhere() -> Self {
+impl ClosedPort {
+    pub(crate) fn reserve() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", socket.local_addr().unwrap());
-        Self { _taken: socket, url }
+        Self { _socket: socket, url }
     }
 }
 

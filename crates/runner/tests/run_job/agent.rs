@@ -1,7 +1,7 @@
 //! Tests how an agent's run ends: failures, limits, leftover processes and changes.
 
 #[cfg(target_os = "linux")]
-use crate::endings::STAYS;
+use crate::attempt_ends::LEAVE_PROCESS_COMMAND;
 use crate::world::{BRANCH, World};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::FinishOutcome;
@@ -9,12 +9,12 @@ use pullyard_protocol::event::EventKind;
 
 async fn check(script: &str, change: impl FnOnce(&mut pullyard_protocol::attempt::Assignment)) -> (World, Failure) {
     let world = World::with_agent(script).await;
-    world.api.assign(change);
+    world.api.change_assignment(change);
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = world.api.finish();
+    let finish = world.api.only_finish();
     assert_eq!((finish.outcome, &finish.result), (FinishOutcome::Failed, &None), "{finish:?}");
-    assert_eq!(world.head(BRANCH), None, "something was pushed");
+    assert_eq!(world.branch_head(BRANCH), None, "something was pushed");
     (world, finish.failure.unwrap())
 }
 
@@ -50,8 +50,8 @@ async fn command_over_its_cost_limit_is_stopped_and_usage_reported() {
         exec sleep 600"#;
     let (world, failure) = check(script, |job| job.limits.cost_usd_micros = Some(1_000_000)).await;
     assert_eq!(failure, Failure::CostLimit { spent: "$1.00".into(), limit: "$1.00".into() });
-    assert_eq!(world.left_running(), [""; 0]);
-    let finish = world.api.finish();
+    assert_eq!(world.leftover_processes(), [""; 0]);
+    let finish = world.api.only_finish();
     let work = finish.work.unwrap();
     assert_eq!((work.turns, work.input_tokens, work.cached_input_tokens, work.output_tokens), (3, 300, 50, 10));
     assert_eq!((finish.spent_usd_micros, work.about_usd_micros), (Some(1_000_000), None));
@@ -64,18 +64,18 @@ async fn usage_of_all_starts_counts_towards_the_cost_limit() {
         [ -e @DIR@/once ] && echo hello > greeting.txt && exit 0; touch @DIR@/once; exit 75"#;
     let run = async |limit: u64| {
         let world = World::with_agent(script).await;
-        world.api.assign(|job| job.limits.cost_usd_micros = Some(limit));
+        world.api.change_assignment(|job| job.limits.cost_usd_micros = Some(limit));
         let ran = world.run_under("PULLYARD_AGENT_RETRY_SECS", "0").await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         world
     };
     let world = run(900_000).await;
-    assert_eq!(world.api.failure(), "cost_limit");
-    let finish = world.api.finish();
+    assert_eq!(world.api.failure_code(), "cost_limit");
+    let finish = world.api.only_finish();
     assert_eq!((finish.work.unwrap().starts, finish.spent_usd_micros), (1, Some(900_000)));
     // The second start exceeds the limit too, but after its final result.
     let world = run(1_500_000).await;
-    let finish = world.api.finish();
+    let finish = world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     let work = finish.work.unwrap();
     assert_eq!((work.starts, work.turns, finish.spent_usd_micros), (2, 4, Some(1_800_000)));
@@ -91,10 +91,10 @@ async fn large_output_and_unread_prompt_do_not_block() {
          echo oops >&2; echo the-end; echo hello > greeting.txt",
     )
     .await;
-    world.api.assign(|job| job.prompt = "p".repeat(3_000_000));
+    world.api.change_assignment(|job| job.prompt = "p".repeat(3_000_000));
     world.completes().await;
     let events = world.api.events();
-    assert!(world.api.texts().contains("the-end"));
+    assert!(world.api.event_texts().contains("the-end"));
     assert!(events.iter().all(|event| event.text.as_ref().is_none_or(|text| text.len() < 70_000)));
     assert!(events.iter().any(|event| event.text.as_ref().is_some_and(|text| text.contains("[cut: "))));
     assert!(events.iter().any(|event| event.kind == EventKind::Log));
@@ -120,11 +120,11 @@ async fn agent_commits_are_squashed_into_one() {
 #[tokio::test]
 async fn unmarked_daemon_is_killed_after_every_end() {
     for (ending, good) in [("echo hello > greeting.txt", true), ("exit 3", false), ("kill -9 $$", false)] {
-        let world = World::with_agent(&format!("{STAYS}; {ending}")).await;
+        let world = World::with_agent(&format!("{LEAVE_PROCESS_COMMAND}; {ending}")).await;
         let ran = world.run().await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
-        assert_eq!(world.api.finish().outcome == FinishOutcome::Completed, good, "{:?}", world.api.finish());
-        assert_eq!(world.left_running(), [""; 0], "{ending}");
+        assert_eq!(world.api.only_finish().outcome == FinishOutcome::Completed, good, "{:?}", world.api.only_finish());
+        assert_eq!(world.leftover_processes(), [""; 0], "{ending}");
     }
 }
 
@@ -140,5 +140,5 @@ async fn ignored_and_special_files_follow_git_rules() {
     let names = world.git_line(&["diff", "--name-status", "main", BRANCH]);
     assert_eq!(names, "A\t.gitignore\nM\tREADME.md\nA\tlink\nA\t\"odd\\nname\"");
     // The link itself, not its target.
-    assert_eq!(world.file(BRANCH, "link").unwrap(), "/etc/hostname");
+    assert_eq!(world.file_at(BRANCH, "link").unwrap(), "/etc/hostname");
 }

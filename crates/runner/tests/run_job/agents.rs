@@ -1,9 +1,9 @@
 //! Tests Claude Code and Codex, played by scripts that print recorded output.
 
-mod again;
+mod instructions;
 mod limits;
 mod record;
-mod told;
+mod restarts;
 
 use crate::world::{BRANCH, World};
 use pullyard_domain::checks::{Checks, FailedChecksPolicy, JobCommands, Setup};
@@ -20,14 +20,14 @@ pub(crate) const CODEX: (&str, &str) = ("PULLYARD_CODEX", "codex-cli 0.169.0");
 
 /// A machine with one agent program; `says` is its script for all calls except `--version`. `@DIR@` is a folder outside
 /// the worktree, `@CLAUDE@` and `@CODEX@` are folders of recordings.
-pub(crate) struct Machine {
+pub(crate) struct AgentMachine {
     pub(crate) world: World,
     setting: &'static str,
     program: PathBuf,
 }
 
-impl Machine {
-    pub(crate) async fn with((setting, version): (&'static str, &str), says: &str) -> Self {
+impl AgentMachine {
+    pub(crate) async fn with_agent((setting, version): (&'static str, &str), says: &str) -> Self {
         let world = World::with_agent("exit 9").await;
         let goldens = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens");
         let runs = |agent: &str, known: (&str, &str)| {
@@ -36,26 +36,26 @@ impl Machine {
             format!("{goldens}/{agent}-{number}")
         };
         let says = says
-            .replace("@DIR@", world.outside("").to_str().unwrap().trim_end_matches('/'))
+            .replace("@DIR@", world.outside_path("").to_str().unwrap().trim_end_matches('/'))
             .replace("@CLAUDE@", &runs("claude_code", CLAUDE))
             .replace("@CODEX@", &runs("codex", CODEX));
-        let starts = world.outside("starts");
+        let starts = world.outside_path("starts");
         let script = format!(
             "#!/bin/sh\nif [ \"$1\" = --version ]; then echo '{version}'; exit 0; fi\n\
              for arg; do printf '%s\\n' \"$arg\"; done > {0}.args\ncat {0}.args >> {0}; echo ---- >> {0}\n{says}\n",
             starts.display()
         );
-        let program = world.outside("agent");
+        let program = world.outside_path("agent");
         std::fs::write(&program, script).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        world.api.assign(|job| {
+        world.api.change_assignment(|job| {
             job.agent.capability = if setting == CODEX.0 { "codex".into() } else { "claude_code".into() };
             job.agent.command.clear();
         });
         Self { world, setting, program }
     }
 
-    pub(crate) fn equip(&self, command: &mut Command) {
+    pub(crate) fn set_env(&self, command: &mut Command) {
         command
             .env(self.setting, &self.program)
             .env("ANTHROPIC_API_KEY", "key-of-the-model")
@@ -64,10 +64,10 @@ impl Machine {
     }
 
     pub(crate) async fn run(&self) -> FinishRequest {
-        let ran = self.world.run_with(|command| self.equip(command)).await;
+        let ran = self.world.run_with(|command| self.set_env(command)).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         assert!(!ran.log.contains("key-of-the-model"));
-        self.world.api.finish()
+        self.world.api.only_finish()
     }
 
     /// Runs the job to its success.
@@ -77,20 +77,20 @@ impl Machine {
         finish
     }
 
-    pub(crate) fn starts(&self) -> Vec<Vec<String>> {
-        let starts = std::fs::read_to_string(self.world.outside("starts")).unwrap_or_default();
+    pub(crate) fn start_arguments(&self) -> Vec<Vec<String>> {
+        let starts = std::fs::read_to_string(self.world.outside_path("starts")).unwrap_or_default();
         let each = starts.split("----\n").filter(|start| !start.is_empty());
         each.map(|start| start.lines().map(str::to_owned).collect()).collect()
     }
 }
 
 /// A Claude Code whose output names this model.
-pub(crate) async fn with_model(model: &str) -> Machine {
+pub(crate) async fn with_model(model: &str) -> AgentMachine {
     let works = "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
-    let machine = Machine::with(CLAUDE, works).await;
+    let machine = AgentMachine::with_agent(CLAUDE, works).await;
     let recorded = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/claude_code-2.1.197/tools_and_edits.jsonl");
     let (said, named) = (std::fs::read_to_string(recorded).unwrap(), serde_json::to_string(model).unwrap());
-    std::fs::write(machine.world.outside("said.jsonl"), said.replace("\"claude-opus-4-8[1m]\"", &named)).unwrap();
+    std::fs::write(machine.world.outside_path("said.jsonl"), said.replace("\"claude-opus-4-8[1m]\"", &named)).unwrap();
     machine
 }
 
@@ -102,16 +102,16 @@ pub(crate) fn hostile_name() -> (String, String) {
     (name, format!("x' @all <! -- [redacted] {long} [redacted]"))
 }
 
-async fn fails(
+async fn run_to_failure(
     agent: (&'static str, &str),
     says: &str,
     change: impl FnOnce(&mut Assignment),
-) -> (Machine, Failure, u32) {
-    let machine = Machine::with(agent, says).await;
-    machine.world.api.assign(change);
+) -> (AgentMachine, Failure, u32) {
+    let machine = AgentMachine::with_agent(agent, says).await;
+    machine.world.api.change_assignment(change);
     let finish = machine.run().await;
     assert_eq!((finish.outcome, &finish.result), (FinishOutcome::Failed, &None), "{finish:?}");
-    assert_eq!(machine.world.head(BRANCH), None, "something was pushed");
+    assert_eq!(machine.world.branch_head(BRANCH), None, "something was pushed");
     let starts = finish.work.map_or(0, |work| work.starts);
     (machine, finish.failure.unwrap(), starts)
 }
@@ -121,7 +121,7 @@ pub(crate) const CODEX_WORKS: &str = "cat > @DIR@/prompt; echo hello > greeting.
      cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/2026/rollout-1.jsonl; cat @CODEX@/tools_and_edits.jsonl";
 
 /// Reads the prompt, works, prints the recording, and ends when its input closes.
-const WORKS: &str =
+const WORKING_SCRIPT: &str =
     "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
 
 #[tokio::test]
@@ -131,14 +131,14 @@ async fn claude_code_works_and_reports_usage_in_every_version() {
     let versions: Vec<&str> = names.iter().filter_map(|name| name.strip_prefix("claude_code-")).collect();
     assert!(!versions.is_empty(), "{names:?}");
     for version in versions {
-        claude_code_works(version).await;
+        check_claude_code_version(version).await;
     }
 }
 
-async fn claude_code_works(version: &str) {
-    let machine = Machine::with((CLAUDE.0, &format!("{version} (Claude Code)")), WORKS).await;
+async fn check_claude_code_version(version: &str) {
+    let machine = AgentMachine::with_agent((CLAUDE.0, &format!("{version} (Claude Code)")), WORKING_SCRIPT).await;
     let finish = machine.completes().await;
-    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    assert_eq!(machine.world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
     let work = finish.work.unwrap();
     assert_eq!((work.agent.as_str(), work.version.as_deref()), ("claude_code", Some(version)));
     assert_eq!(work.session.as_deref(), Some("fdb0ce43-b309-486d-a9f2-6b73d8934b64"));
@@ -154,9 +154,9 @@ async fn claude_code_works(version: &str) {
     for kind in [EventKind::Text, EventKind::ToolCall, EventKind::ToolResult, EventKind::FileEdit, EventKind::Command] {
         assert!(events.iter().any(|event| event.kind == kind), "{kind:?}");
     }
-    let prompt = std::fs::read_to_string(machine.world.outside("prompt")).unwrap();
+    let prompt = std::fs::read_to_string(machine.world.outside_path("prompt")).unwrap();
     assert!(prompt.contains("Write a greeting."));
-    let [start] = machine.starts().try_into().unwrap();
+    let [start] = machine.start_arguments().try_into().unwrap();
     assert!(start.iter().all(|arg| !arg.contains("greeting") && !arg.contains("key-of-the-model")));
 }
 
@@ -168,9 +168,9 @@ async fn claude_code_gets_exactly_the_pinned_settings() {
                   CLAUDE_CODE_DISABLE_FILE_MENTIONS=1 ENABLE_TOOL_SEARCH=false TZ=UTC CLAUDE_CODE_MAX_RETRIES=3 \
                   API_TIMEOUT_MS=600000 BASH_DEFAULT_TIMEOUT_MS=300000 BASH_MAX_TIMEOUT_MS=1800000";
     let others = "PATH LANG LC_ALL TERM TMPDIR HOME CLAUDE_CONFIG_DIR ANTHROPIC_API_KEY PWD OLDPWD SHLVL _";
-    let machine = Machine::with(CLAUDE, &format!("env > @DIR@/env; {WORKS}")).await;
+    let machine = AgentMachine::with_agent(CLAUDE, &format!("env > @DIR@/env; {WORKING_SCRIPT}")).await;
     machine.completes().await;
-    let given = std::fs::read_to_string(machine.world.outside("env")).unwrap();
+    let given = std::fs::read_to_string(machine.world.outside_path("env")).unwrap();
     for setting in pinned.split_whitespace() {
         assert!(given.lines().any(|line| line == setting), "{setting}: {given}");
     }
@@ -180,7 +180,7 @@ async fn claude_code_gets_exactly_the_pinned_settings() {
         let is_known = known.contains(&name) || others.split(' ').any(|other| other == name);
         assert!(is_known || name.starts_with("PULLYARD_"), "{name} is set");
     }
-    let [start] = machine.starts().try_into().unwrap();
+    let [start] = machine.start_arguments().try_into().unwrap();
     for flag in ["--strict-mcp-config", "--setting-sources", "--permission-mode", "--tools", "--allowedTools"] {
         assert!(start.contains(&flag.to_owned()), "{flag}: {start:?}");
     }
@@ -188,22 +188,22 @@ async fn claude_code_gets_exactly_the_pinned_settings() {
 
 #[tokio::test]
 async fn codex_works_and_reports_usage_and_price() {
-    let machine = Machine::with(CODEX, CODEX_WORKS).await;
-    machine.world.api.assign(|job| job.agent.model = Some("gpt-6.1-sol".into()));
+    let machine = AgentMachine::with_agent(CODEX, CODEX_WORKS).await;
+    machine.world.api.change_assignment(|job| job.agent.model = Some("gpt-6.1-sol".into()));
     let finish = machine.completes().await;
     let work = finish.work.unwrap();
     assert_eq!((work.agent.as_str(), work.version.as_deref(), work.turns), ("codex", Some("0.169.0"), 3));
     assert_eq!((work.input_tokens, work.output_tokens), (300, 150));
     // The model costs 2 dollars per million input tokens and 10 per million output tokens.
     assert_eq!((finish.spent_usd_micros, work.prices_of.as_deref()), (Some(2_100), Some("2026-11")));
-    assert_eq!(std::fs::read_to_string(machine.world.outside("prompt")).unwrap(), "Write a greeting.");
+    assert_eq!(std::fs::read_to_string(machine.world.outside_path("prompt")).unwrap(), "Write a greeting.");
 }
 
 #[tokio::test]
 async fn missing_agent_fails_before_anything_is_fetched() {
     for (capability, said) in [("codex", "Codex"), ("gemini", "gemini")] {
-        let machine = Machine::with(CLAUDE, "exit 0").await;
-        machine.world.api.assign(|job| job.agent.capability = capability.into());
+        let machine = AgentMachine::with_agent(CLAUDE, "exit 0").await;
+        machine.world.api.change_assignment(|job| job.agent.capability = capability.into());
         let finish = machine.run().await;
         let missing = Failure::AgentMissing { agent: said.into(), runner: "the runner".into() };
         assert_eq!((finish.failure, finish.work), (Some(missing), None));
@@ -224,11 +224,11 @@ async fn work_is_published_though_the_repair_was_denied_a_tool() {
     let says = "head -n 1 > /dev/null
          if grep -q -- --resume @DIR@/starts.args; then cat @CLAUDE@/denied.jsonl
          else echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; fi; cat > /dev/null";
-    let machine = Machine::with(CLAUDE, says).await;
-    machine.world.api.assign(|job| job.commands = Some(repairing(FailedChecksPolicy::Draft)));
+    let machine = AgentMachine::with_agent(CLAUDE, says).await;
+    machine.world.api.change_assignment(|job| job.commands = Some(repairing(FailedChecksPolicy::Draft)));
     machine.completes().await;
-    assert_eq!(machine.starts().len(), 2);
-    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hullo\n"));
+    assert_eq!(machine.start_arguments().len(), 2);
+    assert_eq!(machine.world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hullo\n"));
 }
 
 #[tokio::test]
@@ -239,14 +239,14 @@ async fn failed_checks_are_repaired_in_the_same_session() {
          else
            echo hullo > greeting.txt; cat @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null
          fi";
-    let machine = Machine::with(CLAUDE, says).await;
-    machine.world.api.assign(|job| job.commands = Some(repairing(FailedChecksPolicy::Fail)));
+    let machine = AgentMachine::with_agent(CLAUDE, says).await;
+    machine.world.api.change_assignment(|job| job.commands = Some(repairing(FailedChecksPolicy::Fail)));
     let finish = machine.completes().await;
     let work = finish.work.unwrap();
-    let [first, second] = machine.starts().try_into().unwrap();
+    let [first, second] = machine.start_arguments().try_into().unwrap();
     assert!(first.iter().all(|arg| !arg.starts_with("--resume")), "{first:?}");
     assert!(second.contains(&"--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64".to_owned()), "{second:?}");
-    let told = std::fs::read_to_string(machine.world.outside("repair")).unwrap();
+    let told = std::fs::read_to_string(machine.world.outside_path("repair")).unwrap();
     assert!(told.contains("checks failed") && !told.contains("Write a greeting."), "{told}");
     assert_eq!((work.starts, work.checks.len()), (2, 2));
     assert!(work.turns > 4, "usage of one start only: {work:?}");

@@ -9,7 +9,7 @@ use axum::routing::{get, post, put};
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_protocol::artifact::ReserveArtifact;
 use pullyard_protocol::attempt::{
-    Assignment, EventsRequest, FinishRequest, Input, StartRequest, StatusRequest, YieldOutcome, YieldRequest,
+    Assignment, EventsRequest, FinishRequest, Input, StartRequest, StatusRequest, YieldReason, YieldRequest,
 };
 use pullyard_protocol::event::Event;
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ pub(crate) const BOOTSTRAP: &str = "bootstrap-secret-8d1f";
 pub(crate) const TASK: &str = "arn:aws:ecs:eu-central-1:1:task/x/y";
 pub(crate) const LEASE: &str = "lease-secret-77ab";
 
-const PATIENCE: Duration = Duration::from_secs(300);
+const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call {
@@ -35,9 +35,9 @@ pub(crate) struct Call {
 #[derive(Default)]
 pub(crate) struct Script {
     /// How many answers of a route are lost.
-    pub(crate) lose: HashMap<&'static str, u32>,
+    pub(crate) lost_answers: HashMap<&'static str, u32>,
     /// Routes whose every call is refused with this status and code.
-    pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
+    pub(crate) refusals: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) cancel: bool,
     pub(crate) pause: bool,
     /// Inputs for the agent. A question is accepted only after the runner read all of them.
@@ -46,40 +46,40 @@ pub(crate) struct Script {
     pub(crate) inputs_before_push: Vec<Input>,
     pub(crate) push_for_secs: Option<u64>,
     /// Tokens that expire, one per call; after them comes the permanent one.
-    pub(crate) minted: VecDeque<String>,
+    pub(crate) expiring_tokens: VecDeque<String>,
     pub(crate) signing_key: Option<String>,
     /// Keys for the agent's model, in wire format.
     pub(crate) model: Vec<Value>,
     /// The order at the push request, and whether the push is granted.
-    pub(crate) at_push: Option<(&'static str, bool)>,
+    pub(crate) push_order: Option<(&'static str, bool)>,
     /// Refuse calls of an attempt that does not hold the job.
-    pub(crate) fences: bool,
+    pub(crate) fence_calls: bool,
     /// A newer checkpoint that cannot be read.
-    pub(crate) missing: Option<Value>,
+    pub(crate) missing_checkpoint: Option<Value>,
     /// Another address for the bucket.
     pub(crate) bucket: Option<String>,
-    /// The claim id of each attempt, with `fences`.
+    /// The claim id of each attempt, with `fence_calls`.
     claims: HashMap<u32, Value>,
-    /// The newest attempt that yielded, with `fences`, and its request.
-    rested: Option<(u32, Value)>,
-    /// The finish that ended the job, with `fences`.
-    ended: Option<Value>,
+    /// The newest attempt that yielded, with `fence_calls`, and its request.
+    last_yield: Option<(u32, Value)>,
+    /// The finish that ended the job, with `fence_calls`.
+    final_finish: Option<Value>,
 }
 
 impl Script {
     /// Returns whether an attempt holds the job for this call, and records its claim, yield or finish. A later attempt,
     /// another claim, a yield or a finish ends the hold, unless the call repeats it.
-    fn admits(&mut self, newest: u32, attempt: u32, route: &str, body: &Value) -> bool {
-        if !self.fences {
+    fn holds_job(&mut self, newest: u32, attempt: u32, route: &str, body: &Value) -> bool {
+        if !self.fence_calls {
             return true;
         }
-        if let Some(ended) = &self.ended {
+        if let Some(ended) = &self.final_finish {
             return route == "finish" && ended["finish_id"] == body["finish_id"];
         }
         if attempt != newest {
             return false;
         }
-        if let Some((_, rested)) = self.rested.as_ref().filter(|(of, _)| *of == attempt) {
+        if let Some((_, rested)) = self.last_yield.as_ref().filter(|(of, _)| *of == attempt) {
             return route == "yield" && rested["yield_id"] == body["yield_id"];
         }
         match route {
@@ -87,26 +87,26 @@ impl Script {
                 let claim = &body["claim_id"];
                 return *self.claims.entry(attempt).or_insert_with(|| claim.clone()) == *claim;
             }
-            "yield" => self.rested = Some((attempt, body.clone())),
-            "finish" => self.ended = Some(body.clone()),
+            "yield" => self.last_yield = Some((attempt, body.clone())),
+            "finish" => self.final_finish = Some(body.clone()),
             _ => {}
         }
         true
     }
 
     pub(crate) fn refuse(&mut self, route: &'static str, status: u16, code: &'static str) {
-        self.refuse.insert(route, (status, code));
+        self.refusals.insert(route, (status, code));
     }
 }
 
-struct Inner {
+struct ServerState {
     assignment: Mutex<Assignment>,
     forge_token: String,
     script: Mutex<Script>,
     calls: watch::Sender<Vec<Call>>,
     events: Mutex<BTreeMap<u64, Event>>,
     /// The bucket's objects by name.
-    kept: Mutex<BTreeMap<String, Vec<u8>>>,
+    bucket_objects: Mutex<BTreeMap<String, Vec<u8>>>,
     /// The name of the newest checkpoint, and its reported size and hash.
     checkpoint: Mutex<Option<(String, Value)>>,
     url: OnceLock<String>,
@@ -115,7 +115,7 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) url: String,
-    inner: Arc<Inner>,
+    inner: Arc<ServerState>,
 }
 
 impl Api {
@@ -124,20 +124,20 @@ impl Api {
     }
 
     pub(crate) async fn start_with(assignment: Assignment, forge_token: &str, more: Router) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(ServerState {
             assignment: Mutex::new(assignment),
             forge_token: forge_token.to_owned(),
             script: Mutex::default(),
             calls: watch::Sender::new(Vec::new()),
             events: Mutex::default(),
-            kept: Mutex::default(),
+            bucket_objects: Mutex::default(),
             checkpoint: Mutex::default(),
             url: OnceLock::new(),
         });
         let routes = Router::new()
-            .route("/v1/jobs/{job}/attempts/{attempt}/{route}", post(answer).get(asked))
-            .route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(stored))
-            .route("/bucket/{name}", put(bucket).get(fetched).layer(DefaultBodyLimit::max(64 << 20)))
+            .route("/v1/jobs/{job}/attempts/{attempt}/{route}", post(handle_post).get(handle_get))
+            .route("/v1/jobs/{job}/attempts/{attempt}/artifacts/{artifact}/stored", post(confirm_artifact))
+            .route("/bucket/{name}", put(put_object).get(get_object).layer(DefaultBodyLimit::max(64 << 20)))
             .route("/ecs/task", get(async || axum::Json(json!({ "TaskARN": TASK }))))
             .with_state(inner.clone())
             .merge(more);
@@ -152,11 +152,11 @@ impl Api {
         self.inner.assignment.lock().unwrap().clone()
     }
 
-    pub(crate) fn assign(&self, change: impl FnOnce(&mut Assignment)) {
+    pub(crate) fn change_assignment(&self, change: impl FnOnce(&mut Assignment)) {
         change(&mut self.inner.assignment.lock().unwrap());
     }
 
-    pub(crate) fn script(&self, change: impl FnOnce(&mut Script)) {
+    pub(crate) fn change_script(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.inner.script.lock().unwrap());
     }
 
@@ -175,7 +175,7 @@ impl Api {
         events.values().cloned().collect()
     }
 
-    pub(crate) fn texts(&self) -> String {
+    pub(crate) fn event_texts(&self) -> String {
         self.events().iter().filter_map(|event| event.text.clone()).collect::<Vec<_>>().join("\n")
     }
 
@@ -185,36 +185,36 @@ impl Api {
         calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
     }
 
-    /// The finish that ended the job, with `fences`.
-    pub(crate) fn ended(&self) -> Option<FinishRequest> {
-        let ended = self.inner.script.lock().unwrap().ended.clone();
+    /// The finish that ended the job, with `fence_calls`.
+    pub(crate) fn final_finish(&self) -> Option<FinishRequest> {
+        let ended = self.inner.script.lock().unwrap().final_finish.clone();
         ended.map(|body| serde_json::from_value(body).unwrap())
     }
 
-    /// Whether the newest attempt yielded, with `fences`.
-    pub(crate) fn rests(&self) -> bool {
+    /// Whether the newest attempt yielded, with `fence_calls`.
+    pub(crate) fn has_yielded(&self) -> bool {
         let newest = self.assignment().attempt;
-        self.inner.script.lock().unwrap().rested.as_ref().is_some_and(|(attempt, _)| *attempt == newest)
+        self.inner.script.lock().unwrap().last_yield.as_ref().is_some_and(|(attempt, _)| *attempt == newest)
     }
 
-    pub(crate) fn kept(&self, name: &str) -> Option<Vec<u8>> {
-        self.inner.kept.lock().unwrap().get(name).cloned()
+    pub(crate) fn bucket_object(&self, name: &str) -> Option<Vec<u8>> {
+        self.inner.bucket_objects.lock().unwrap().get(name).cloned()
     }
 
     /// Replaces or deletes an object of the bucket; its reported size and hash stay.
-    pub(crate) fn replace(&self, name: &str, bytes: Option<Vec<u8>>) {
-        let mut kept = self.inner.kept.lock().unwrap();
+    pub(crate) fn replace_object(&self, name: &str, bytes: Option<Vec<u8>>) {
+        let mut kept = self.inner.bucket_objects.lock().unwrap();
         match bytes {
             Some(bytes) => kept.insert(name.to_owned(), bytes),
             None => kept.remove(name),
         };
     }
 
-    pub(crate) fn leave_checkpoint(&self, bytes: Vec<u8>) {
+    pub(crate) fn store_checkpoint(&self, bytes: Vec<u8>) {
         let sha256: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let about = json!({ "size_bytes": bytes.len(), "sha256": sha256 });
         *self.inner.checkpoint.lock().unwrap() = Some(("left.tar.zst".into(), about));
-        self.replace("left.tar.zst", Some(bytes));
+        self.replace_object("left.tar.zst", Some(bytes));
     }
 
     pub(crate) fn yields(&self) -> Vec<YieldRequest> {
@@ -230,31 +230,31 @@ impl Api {
     pub(crate) fn next_attempt(&self, change: impl FnOnce(&mut Assignment)) {
         self.inner.events.lock().unwrap().clear();
         self.inner.calls.send_modify(Vec::clear);
-        self.script(|script| {
+        self.change_script(|script| {
             script.pause = false;
-            script.lose.clear();
+            script.lost_answers.clear();
         });
-        self.assign(|job| {
+        self.change_assignment(|job| {
             job.attempt += 1;
             job.checkpoint = true;
             change(job);
         });
     }
 
-    pub(crate) fn finish(&self) -> FinishRequest {
+    pub(crate) fn only_finish(&self) -> FinishRequest {
         let mut finishes = self.finishes();
         assert_eq!(finishes.len(), 1, "{finishes:?}");
         finishes.remove(0)
     }
 
-    pub(crate) fn failure(&self) -> &'static str {
-        self.finish().failure.unwrap().code()
+    pub(crate) fn failure_code(&self) -> &'static str {
+        self.only_finish().failure.unwrap().code()
     }
 
     pub(crate) async fn wait_for(&self, seen: impl Fn(&[Call]) -> bool) {
         let mut calls = self.inner.calls.subscribe();
         let wait = calls.wait_for(|calls| seen(calls));
-        tokio::time::timeout(PATIENCE, wait).await.unwrap().unwrap();
+        tokio::time::timeout(WAIT_LIMIT, wait).await.unwrap().unwrap();
     }
 
     pub(crate) async fn wait_for_text(&self, text: &str) {
@@ -263,8 +263,8 @@ impl Api {
     }
 }
 
-async fn answer(
-    State(inner): State<Arc<Inner>>,
+async fn handle_post(
+    State(inner): State<Arc<ServerState>>,
     Path((job, attempt, route)): Path<(String, u32, String)>,
     headers: HeaderMap,
     body: Bytes,
@@ -279,10 +279,10 @@ async fn answer(
         return problem(401, "unauthorized");
     }
     let mut script = inner.script.lock().unwrap();
-    if let Some((status, code)) = script.refuse.get(route.as_str()) {
+    if let Some((status, code)) = script.refusals.get(route.as_str()) {
         return problem(*status, code);
     }
-    if !script.admits(assignment.attempt, attempt, &route, &body) {
+    if !script.holds_job(assignment.attempt, attempt, &route, &body) {
         return problem(409, "lease_lost");
     }
     let want = if script.cancel {
@@ -297,7 +297,7 @@ async fn answer(
             let _: StartRequest = serde_json::from_value(body).unwrap();
             serde_json::to_value(Assignment { attempt, ..assignment }).unwrap()
         }
-        "credentials" => match script.minted.pop_front() {
+        "credentials" => match script.expiring_tokens.pop_front() {
             Some(minted) => json!({ "forge_token": minted, "expires_in_secs": 3_600 }),
             None => {
                 json!({ "forge_token": inner.forge_token, "signing_key": script.signing_key, "model": script.model })
@@ -311,7 +311,7 @@ async fn answer(
             let said = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
             let goes_on =
                 syncing && want == "run" && body["inputs"].as_u64().is_some_and(|told| u64::from(said) > told);
-            let (want, granted) = script.at_push.filter(|_| syncing).unwrap_or((want, syncing && !goes_on));
+            let (want, granted) = script.push_order.filter(|_| syncing).unwrap_or((want, syncing && !goes_on));
             let push_for_secs = granted.then(|| script.push_for_secs.unwrap_or(120));
             json!({ "want": want, "push_for_secs": push_for_secs, "goes_on": goes_on })
         }
@@ -339,7 +339,7 @@ async fn answer(
         }
         "yield" => {
             let request: YieldRequest = serde_json::from_value(body).unwrap();
-            let asks = request.outcome == YieldOutcome::Asks;
+            let asks = request.outcome == YieldReason::Asks;
             let said = script.inputs.iter().map(|input| input.seq).max().unwrap_or(0);
             let goes_on = asks && said > request.inputs;
             json!({ "status": if asks { "awaiting_input" } else { "paused" }, "goes_on": goes_on })
@@ -350,15 +350,15 @@ async fn answer(
         }
         _ => return problem(404, "not_found"),
     };
-    if let Some(left) = script.lose.get_mut(route.as_str()).filter(|left| **left > 0) {
+    if let Some(left) = script.lost_answers.get_mut(route.as_str()).filter(|left| **left > 0) {
         *left -= 1;
         return broken();
     }
     axum::Json(said).into_response()
 }
 
-async fn asked(
-    State(inner): State<Arc<Inner>>,
+async fn handle_get(
+    State(inner): State<Arc<ServerState>>,
     Path((_, attempt, route)): Path<(String, u32, String)>,
     headers: HeaderMap,
 ) -> Response {
@@ -366,7 +366,7 @@ async fn asked(
     inner.calls.send_modify(|calls| calls.push(call));
     assert!(headers.get("authorization").is_some_and(|value| value == &format!("Bearer {LEASE}")));
     let script = inner.script.lock().unwrap();
-    if let Some((status, code)) = script.refuse.get(route.as_str()) {
+    if let Some((status, code)) = script.refusals.get(route.as_str()) {
         return problem(*status, code);
     }
     let said = match route.as_str() {
@@ -383,7 +383,7 @@ async fn asked(
                     } })
                 }
             };
-            if let Some(missing) = &script.missing {
+            if let Some(missing) = &script.missing_checkpoint {
                 said["missing"] = missing.clone();
             }
             said
@@ -393,27 +393,27 @@ async fn asked(
     axum::Json(said).into_response()
 }
 
-async fn fetched(State(inner): State<Arc<Inner>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+async fn get_object(State(inner): State<Arc<ServerState>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     assert!(!headers.contains_key("authorization"), "{headers:?}");
-    if let Some(left) = inner.script.lock().unwrap().lose.get_mut("get").filter(|left| **left > 0) {
+    if let Some(left) = inner.script.lock().unwrap().lost_answers.get_mut("get").filter(|left| **left > 0) {
         *left -= 1;
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
-    match inner.kept.lock().unwrap().get(&name) {
+    match inner.bucket_objects.lock().unwrap().get(&name) {
         Some(bytes) => bytes.clone().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 
-async fn stored(State(inner): State<Arc<Inner>>) -> Response {
+async fn confirm_artifact(State(inner): State<Arc<ServerState>>) -> Response {
     let call = Call { route: "stored".into(), attempt: 1, body: Value::Null };
     inner.calls.send_modify(|calls| calls.push(call));
     axum::Json(json!({})).into_response()
 }
 
-/// Stores an object. Answers 503 as often as `lose` requires for the route `put`.
-async fn bucket(
-    State(inner): State<Arc<Inner>>,
+/// Stores an object. Answers 503 as often as `lost_answers` requires for the route `put`.
+async fn put_object(
+    State(inner): State<Arc<ServerState>>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -422,11 +422,11 @@ async fn bucket(
     let call = Call { route: "put".into(), attempt: 1, body: json!(name) };
     inner.calls.send_modify(|calls| calls.push(call));
     let mut script = inner.script.lock().unwrap();
-    if let Some(left) = script.lose.get_mut("put").filter(|left| **left > 0) {
+    if let Some(left) = script.lost_answers.get_mut("put").filter(|left| **left > 0) {
         *left -= 1;
         return (StatusCode::SERVICE_UNAVAILABLE, "<Error><Code>SlowDown</Code></Error>").into_response();
     }
-    inner.kept.lock().unwrap().insert(name, body.to_vec());
+    inner.bucket_objects.lock().unwrap().insert(name, body.to_vec());
     StatusCode::OK.into_response()
 }
 

@@ -14,7 +14,7 @@ printf 'a\000b\377' > picture.bin
 echo '{"kind":"result","text":"Done."}'"#;
 
 fn text(world: &World, name: &str) -> String {
-    String::from_utf8(world.api.kept(name).unwrap_or_else(|| panic!("{name} was not stored"))).unwrap()
+    String::from_utf8(world.api.bucket_object(name).unwrap_or_else(|| panic!("{name} was not stored"))).unwrap()
 }
 
 #[tokio::test]
@@ -33,13 +33,13 @@ async fn run_stores_patch_output_and_final_message() {
     assert_eq!(result.data.as_ref().unwrap()["artifact"], "output-1.txt");
     assert!(result.text.as_ref().unwrap().len() < 70_000);
     // The patch applies to the base and gives the branch, binary files included.
-    let patch = world.outside("changes.patch");
-    std::fs::write(&patch, world.api.kept("changes.patch").unwrap()).unwrap();
+    let patch = world.outside_path("changes.patch");
+    std::fs::write(&patch, world.api.bucket_object("changes.patch").unwrap()).unwrap();
     world.git_line(&["read-tree", "main"]);
     world.git_line(&["apply", "--cached", patch.to_str().unwrap()]);
     let tree = world.git_line(&["rev-parse", &format!("{BRANCH}^{{tree}}")]);
     assert_eq!(world.git_line(&["write-tree"]), tree);
-    assert!(world.api.kept("provider-payload.txt").is_none(), "raw capture is off");
+    assert!(world.api.bucket_object("provider-payload.txt").is_none(), "raw capture is off");
     assert_eq!(world.api.calls("stored").len(), 4);
     assert!(world.worktrees().is_empty());
 }
@@ -47,9 +47,9 @@ async fn run_stores_patch_output_and_final_message() {
 #[tokio::test]
 async fn refused_artifact_does_not_fail_the_job() {
     let world = World::with_agent(AGENT).await;
-    world.api.script(|script| script.refuse("artifacts", 422, "artifact_too_large"));
+    world.api.change_script(|script| script.refuse("artifacts", 422, "artifact_too_large"));
     let ran = world.run().await;
-    assert_eq!((ran.code, world.api.finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
+    assert_eq!((ran.code, world.api.only_finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
     assert!(ran.log.contains("artifact not stored"), "{}", ran.log);
     assert_eq!(world.api.calls("artifacts").len(), 4, "one request for each");
     let said: Vec<_> = world.api.events().into_iter().filter_map(|event| event.text).collect();

@@ -1,19 +1,19 @@
 //! Tests jobs on Bitbucket Cloud, with both kinds of token and with lost answers. The demo forge plays Bitbucket.
 
 use crate::api::Api;
-use crate::forge_points::reviewed;
+use crate::forge_points::add_review;
 use crate::world::{BRANCH, TOKEN, World};
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_domain::project::ForgeKind;
-use pullyard_fake_forge::{Calls, Fault, TestForge as _};
+use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 use pullyard_forge::{Bitbucket, Endpoint, Forge, PullRequest, ReviewComment, Token};
 use pullyard_protocol::attempt::FinishResult;
 
 const REPOSITORY: &str = "acme/app";
-const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
+const COUNTING_AGENT: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
 
-async fn on_bitbucket(agent: &str, secret: &str) -> World {
+async fn bitbucket_world(agent: &str, secret: &str) -> World {
     let mut world = World::with_agent(agent).await;
     let mut assignment = world.api.assignment();
     assignment.repository.forge = ForgeKind::Bitbucket;
@@ -22,56 +22,56 @@ async fn on_bitbucket(agent: &str, secret: &str) -> World {
     world
 }
 
-fn rest(world: &World) -> Forge {
+fn bitbucket_client(world: &World) -> Forge {
     let endpoint = Endpoint::new(world.forge.bitbucket_api_url());
     Forge::Bitbucket(Bitbucket::new(endpoint, Token::new(TOKEN)).unwrap())
 }
 
 /// Loses the answer to the next call of this kind; the call takes effect.
-fn loses(world: &World, method: &str, path: &str) {
-    let calls = Calls { method: Some(method.into()), path: path.into() };
-    world.forge.order_fault(calls, 1, Fault::HangUpAfter);
+fn lose_next_answer(world: &World, method: &str, path: &str) {
+    let calls = CallFilter { method: Some(method.into()), path: path.into() };
+    world.forge.inject_fault(calls, 1, Fault::HangUpAfter);
 }
 
-async fn done(world: &World) -> FinishResult {
+async fn run_to_success(world: &World) -> FinishResult {
     world.completes().await.result.unwrap()
 }
 
-async fn only_open(world: &World) -> PullRequest {
-    let mut open = rest(world).pull_requests(REPOSITORY, 1).await.unwrap().found;
+async fn only_open_pull_request(world: &World) -> PullRequest {
+    let mut open = bitbucket_client(world).pull_requests(REPOSITORY, 1).await.unwrap().items;
     assert_eq!(open.len(), 1, "{open:?}");
     open.remove(0)
 }
 
-async fn text(world: &World, number: u64) -> String {
-    rest(world).pull_request_text(REPOSITORY, number).await.unwrap()
+async fn pull_request_text(world: &World, number: u64) -> String {
+    bitbucket_client(world).pull_request_text(REPOSITORY, number).await.unwrap()
 }
 
 async fn comments(world: &World, number: u64) -> Vec<ReviewComment> {
-    rest(world).comments(REPOSITORY, number).await.unwrap().found
+    bitbucket_client(world).comments(REPOSITORY, number).await.unwrap().items
 }
 
 #[tokio::test]
 async fn lost_answer_to_opening_creates_no_second_pull_request() {
     for secret in [TOKEN.to_owned(), format!("bot@acme.example:{TOKEN}")] {
-        let world = on_bitbucket(ROUNDS, &secret).await;
-        loses(&world, "POST", "/pullrequests");
-        let result = done(&world).await;
-        let pull = only_open(&world).await;
+        let world = bitbucket_world(COUNTING_AGENT, &secret).await;
+        lose_next_answer(&world, "POST", "/pullrequests");
+        let result = run_to_success(&world).await;
+        let pull = only_open_pull_request(&world).await;
         assert_eq!((result.pull_request.number, &result.pull_request.url), (pull.number, &pull.url));
         assert_eq!((pull.head_branch.as_str(), pull.title.as_str()), (BRANCH, "APP-17: Greet"));
-        assert_eq!(world.head(BRANCH).as_ref(), Some(&result.head));
-        let said = text(&world, pull.number).await;
+        assert_eq!(world.branch_head(BRANCH).as_ref(), Some(&result.head));
+        let said = pull_request_text(&world, pull.number).await;
         let mark = format!("[//]: # (pullyard:newest {} ", result.head);
         assert!(said.contains(&mark) && !said.contains("<!--"), "{said}");
     }
 }
 
 /// Creates a pull request with two review comments, and a job that answers them.
-async fn under_review() -> (World, u64, Vec<u64>) {
-    let world = on_bitbucket(ROUNDS, TOKEN).await;
-    let number = done(&world).await.pull_request.number;
-    let threads = reviewed(&world, &rest(&world), number).await;
+async fn world_under_review() -> (World, u64, Vec<u64>) {
+    let world = bitbucket_world(COUNTING_AGENT, TOKEN).await;
+    let number = run_to_success(&world).await.pull_request.number;
+    let threads = add_review(&world, &bitbucket_client(&world), number).await;
     (world, number, threads)
 }
 
@@ -89,29 +89,29 @@ async fn check_answered_once(world: &World, number: u64, threads: &[u64]) {
 
 #[tokio::test]
 async fn each_thread_is_answered_once_despite_lost_answers() {
-    let (world, number, threads) = under_review().await;
-    loses(&world, "POST", "/comments");
-    let revised = done(&world).await;
+    let (world, number, threads) = world_under_review().await;
+    lose_next_answer(&world, "POST", "/comments");
+    let revised = run_to_success(&world).await;
     assert_eq!(revised.pull_request.number, number);
     assert_eq!(revised.replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, number, &threads).await;
     // The finish is lost, and the next attempt finds the answers.
     world.api.next_attempt(|_| ());
-    let again = done(&world).await;
+    let again = run_to_success(&world).await;
     assert_eq!((&again.head, again.replies), (&revised.head, revised.replies));
     check_answered_once(&world, number, &threads).await;
 }
 
 #[tokio::test]
 async fn pr_text_names_the_newest_commit_once_after_a_lost_answer() {
-    let (world, number, _) = under_review().await;
-    let before = text(&world, number).await;
-    loses(&world, "PUT", &format!("/pullrequests/{number}"));
-    let revised = done(&world).await;
-    let said = text(&world, number).await;
+    let (world, number, _) = world_under_review().await;
+    let before = pull_request_text(&world, number).await;
+    lose_next_answer(&world, "PUT", &format!("/pullrequests/{number}"));
+    let revised = run_to_success(&world).await;
+    let said = pull_request_text(&world, number).await;
     assert!(said.contains(&format!("[//]: # (pullyard:newest {} ", revised.head)) && said != before, "{said}");
     assert_eq!((said.matches("Round 2.").count(), said.matches("(pullyard:newest ").count()), (1, 2), "{said}");
     world.api.next_attempt(|_| ());
-    done(&world).await;
-    assert_eq!(text(&world, number).await, said);
+    run_to_success(&world).await;
+    assert_eq!(pull_request_text(&world, number).await, said);
 }

@@ -1,50 +1,50 @@
 //! Tests the project's commands: setup, checks on the agent's work, and one repair round.
 
-use crate::plane::appears;
-use crate::publish::opens_by;
-use crate::world::{BRANCH, Ran, TOKEN, World, end_of};
+use crate::plane::wait_for_file;
+use crate::publish::replace_pulls_api;
+use crate::world::{BRANCH, RunResult, TOKEN, World, wait_for_exit};
 use axum::Json;
 use axum::http::StatusCode;
 use axum::routing::get;
 use pullyard_domain::checks::{CheckOutcome, CheckRun, Checks, FailedChecksPolicy, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
-use pullyard_protocol::attempt::{Continues, FinishOutcome};
+use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 
-const GREET: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
+const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
 /// Writes a wrong greeting, or the right one after a failed check.
-const MENDS: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt
+const REPAIRING_AGENT: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt
     then cp @DIR@/prompt @DIR@/repair; ls > @DIR@/files; cat README.md > @DIR@/readme; echo hello > greeting.txt
     else echo hullo > greeting.txt; fi";
-const CHECK: &str = "grep -q hello greeting.txt || { echo 'it says' $(cat greeting.txt); exit 4; }";
+const GREETING_CHECK: &str = "grep -q hello greeting.txt || { echo 'it says' $(cat greeting.txt); exit 4; }";
 
 pub(crate) async fn with_checks(agent: &str, checks: &[&str], change: impl FnOnce(&mut JobCommands)) -> World {
     let world = World::with_agent(agent).await;
-    let commands = checks.iter().map(|line| line.replace("@DIR@", world.outside("").to_str().unwrap())).collect();
+    let commands = checks.iter().map(|line| line.replace("@DIR@", world.outside_path("").to_str().unwrap())).collect();
     let mut all = JobCommands {
         policy: CommandPolicy::Unrestricted,
         setup: Setup::default(),
         checks: Checks { commands, ..Checks::default() },
     };
     change(&mut all);
-    world.api.assign(|job| job.commands = Some(all));
+    world.api.change_assignment(|job| job.commands = Some(all));
     world
 }
 
-async fn checked(world: &World) -> (Ran, Vec<CheckRun>) {
+async fn run_checks(world: &World) -> (RunResult, Vec<CheckRun>) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let runs = world.api.finish().work.map(|work| work.checks).unwrap_or_default();
+    let runs = world.api.only_finish().work.map(|work| work.checks).unwrap_or_default();
     (ran, runs)
 }
 
-fn ends(runs: &[CheckRun]) -> Vec<(u32, CheckOutcome, Option<i32>)> {
+fn check_results(runs: &[CheckRun]) -> Vec<(u32, CheckOutcome, Option<i32>)> {
     runs.iter().map(|run| (run.round, run.outcome, run.exit_code)).collect()
 }
 
-fn kept(world: &World, name: &str) -> String {
-    let bytes = world.api.kept(name).unwrap_or_else(|| panic!("{name} was not stored"));
+fn artifact_text(world: &World, name: &str) -> String {
+    let bytes = world.api.bucket_object(name).unwrap_or_else(|| panic!("{name} was not stored"));
     String::from_utf8(bytes).unwrap()
 }
 
@@ -55,18 +55,18 @@ pub(crate) async fn pull_request(world: &World) -> Value {
     client.get(url).bearer_auth(TOKEN).send().await.unwrap().json().await.unwrap()
 }
 
-fn trailers(world: &World) -> String {
+fn checks_trailer(world: &World) -> String {
     world.git_line(&["log", "-1", "--format=%(trailers:key=Pullyard-Checks,valueonly)", BRANCH])
 }
 
 #[tokio::test]
 async fn passed_checks_are_reported_stored_and_shown_on_the_pr() {
-    let world = with_checks(GREET, &[CHECK, "echo all is well"], |_| ()).await;
-    let (_, runs) = checked(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
-    assert_eq!(ends(&runs), [(0, CheckOutcome::Passed, Some(0)), (0, CheckOutcome::Passed, Some(0))]);
+    let world = with_checks(GREETING_AGENT, &[GREETING_CHECK, "echo all is well"], |_| ()).await;
+    let (_, runs) = run_checks(&world).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed);
+    assert_eq!(check_results(&runs), [(0, CheckOutcome::Passed, Some(0)), (0, CheckOutcome::Passed, Some(0))]);
     assert_eq!((runs[0].artifact.as_deref(), runs[1].artifact.as_deref()), (None, Some("check-2.txt")));
-    assert_eq!(kept(&world, "check-2.txt"), "all is well\n");
+    assert_eq!(artifact_text(&world, "check-2.txt"), "all is well\n");
     let events = world.api.events();
     let of_check: Vec<_> = events.iter().filter(|event| event.call.as_deref() == Some("check-2")).collect();
     assert_eq!((of_check[0].kind, of_check[0].text.as_deref()), (EventKind::Command, Some("echo all is well")));
@@ -77,8 +77,8 @@ async fn passed_checks_are_reported_stored_and_shown_on_the_pr() {
     let body = pull["body"].as_str().unwrap();
     assert!(body.starts_with("As asked.\n## The agent's last words\n\n```text\nI greet.\n```\n"), "{body}");
     assert!(body.contains("\n## Checks\n\n") && body.contains("- `echo all is well` passed in "), "{body}");
-    assert_eq!((&pull["draft"], trailers(&world).as_str()), (&Value::Bool(false), "passed"));
-    assert_eq!(kept(&world, "final-message.md"), "I greet.");
+    assert_eq!((&pull["draft"], checks_trailer(&world).as_str()), (&Value::Bool(false), "passed"));
+    assert_eq!(artifact_text(&world, "final-message.md"), "I greet.");
 }
 
 #[tokio::test]
@@ -87,42 +87,42 @@ async fn failed_check_fails_the_job_after_at_most_one_repair() {
         [(false, "without a repair round", "check-1.txt"), (true, "after 1 repair round", "check-1-again.txt")]
     {
         let agent = "cat > /dev/null; echo x >> @DIR@/starts; echo hullo > greeting.txt";
-        let world = with_checks(agent, &[CHECK, "true"], |all| all.checks.repair = repair).await;
-        let (_, runs) = checked(&world).await;
-        let failure = world.api.finish().failure.unwrap();
+        let world = with_checks(agent, &[GREETING_CHECK, "true"], |all| all.checks.repair = repair).await;
+        let (_, runs) = run_checks(&world).await;
+        let failure = world.api.only_finish().failure.unwrap();
         let sentence = failure.sentence();
         assert_eq!(failure.code(), "checks_failed");
         assert!(sentence.ends_with(&format!("failed with exit code 4, {rounds}.")), "{sentence}");
         let starts = if repair { 2 } else { 1 };
-        assert_eq!(ends(&runs)[..2], [(0, CheckOutcome::Failed, Some(4)), (0, CheckOutcome::Passed, Some(0))]);
+        assert_eq!(check_results(&runs)[..2], [(0, CheckOutcome::Failed, Some(4)), (0, CheckOutcome::Passed, Some(0))]);
         assert_eq!(runs.len(), 2 * starts);
-        assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\n".repeat(starts));
-        assert_eq!(kept(&world, output), "it says hullo\n");
+        assert_eq!(std::fs::read_to_string(world.outside_path("starts")).unwrap(), "x\n".repeat(starts));
+        assert_eq!(artifact_text(&world, output), "it says hullo\n");
         assert_eq!(world.api.statuses(), ["preparing", "executing"]);
-        assert_eq!(world.head(BRANCH), None);
+        assert_eq!(world.branch_head(BRANCH), None);
     }
 }
 
 #[tokio::test]
 async fn agent_repairs_its_work_with_the_output_of_failed_checks() {
     let dirty = "echo dirt > dirt.txt; echo dirt > README.md";
-    let world = with_checks(MENDS, &[CHECK, dirty], |all| all.checks.repair = true).await;
-    let (_, runs) = checked(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
+    let world = with_checks(REPAIRING_AGENT, &[GREETING_CHECK, dirty], |all| all.checks.repair = true).await;
+    let (_, runs) = run_checks(&world).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed);
     let passed = CheckOutcome::Passed;
     let expected =
         [(0, CheckOutcome::Failed, Some(4)), (0, passed, Some(0)), (1, passed, Some(0)), (1, passed, Some(0))];
-    assert_eq!(ends(&runs), expected);
-    let told = std::fs::read_to_string(world.outside("repair")).unwrap();
+    assert_eq!(check_results(&runs), expected);
+    let told = std::fs::read_to_string(world.outside_path("repair")).unwrap();
     assert!(told.starts_with("Write a greeting.\n\n"), "{told}");
     assert!(told.contains("ended with exit code 4:\n\n```text\nit says hullo\n```\n"), "{told}");
     assert!(!told.contains("dirt"), "a passed check is shown: {told}");
     // Changes by checks are discarded.
-    assert!(!std::fs::read_to_string(world.outside("files")).unwrap().contains("dirt.txt"));
-    assert_eq!(std::fs::read_to_string(world.outside("readme")).unwrap(), "# App\n");
-    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
-    assert_eq!((world.file(BRANCH, "dirt.txt"), world.file(BRANCH, "README.md")), (None, Some("# App\n".into())));
-    assert_eq!(trailers(&world), "passed");
+    assert!(!std::fs::read_to_string(world.outside_path("files")).unwrap().contains("dirt.txt"));
+    assert_eq!(std::fs::read_to_string(world.outside_path("readme")).unwrap(), "# App\n");
+    assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    assert_eq!((world.file_at(BRANCH, "dirt.txt"), world.file_at(BRANCH, "README.md")), (None, Some("# App\n".into())));
+    assert_eq!(checks_trailer(&world), "passed");
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     assert!(body.contains("They ran again after further work of the agent."), "{body}");
 }
@@ -130,11 +130,11 @@ async fn agent_repairs_its_work_with_the_output_of_failed_checks() {
 #[tokio::test]
 async fn failed_checks_create_a_draft_if_the_project_allows_it() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
-    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
+    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[GREETING_CHECK], draft).await;
     world.completes().await;
     let pull = pull_request(&world).await;
     let body = pull["body"].as_str().unwrap();
-    assert_eq!((&pull["draft"], trailers(&world).as_str()), (&Value::Bool(true), "failed"));
+    assert_eq!((&pull["draft"], checks_trailer(&world).as_str()), (&Value::Bool(true), "failed"));
     assert!(
         body.contains("Checks failed, so this is a draft.") && body.contains("**failed** with exit code 4"),
         "{body}"
@@ -142,32 +142,32 @@ async fn failed_checks_create_a_draft_if_the_project_allows_it() {
 }
 
 /// Writes a wrong greeting and reports that its limits are used up.
-const USED_UP: &str = r#"cat > /dev/null; echo x >> @DIR@/starts; echo hullo > greeting.txt
+const EXHAUSTED_AGENT: &str = r#"cat > /dev/null; echo x >> @DIR@/starts; echo hullo > greeting.txt
     echo '{"kind":"result","text":"I greet."}'; echo '{"kind":"usage","turns":1,"cost_usd_micros":400000}'"#;
 
 #[tokio::test]
 async fn work_is_judged_without_repair_when_limits_are_used_up() {
     for (by_turns, failed) in [(true, FailedChecksPolicy::Draft), (false, FailedChecksPolicy::Fail)] {
-        let world = with_checks(USED_UP, &[CHECK], |all| {
+        let world = with_checks(EXHAUSTED_AGENT, &[GREETING_CHECK], |all| {
             all.checks.repair = true;
             all.checks.failed = failed;
         })
         .await;
-        world.api.assign(|job| match by_turns {
+        world.api.change_assignment(|job| match by_turns {
             true => job.limits.turns = Some(1),
             false => job.limits.cost_usd_micros = Some(400_000),
         });
-        let (_, runs) = checked(&world).await;
-        assert_eq!(ends(&runs), [(0, CheckOutcome::Failed, Some(4))]);
-        assert_eq!(std::fs::read_to_string(world.outside("starts")).unwrap(), "x\n", "the agent was restarted");
+        let (_, runs) = run_checks(&world).await;
+        assert_eq!(check_results(&runs), [(0, CheckOutcome::Failed, Some(4))]);
+        assert_eq!(std::fs::read_to_string(world.outside_path("starts")).unwrap(), "x\n", "the agent was restarted");
         let events = world.api.events();
         let told = |text: &str| text.contains("The agent has nothing left to mend it with. ");
         assert!(events.iter().any(|event| event.text.as_deref().is_some_and(told)), "{events:?}");
-        match world.api.finish().failure {
+        match world.api.only_finish().failure {
             None => assert_eq!(pull_request(&world).await["draft"], Value::Bool(true)),
             Some(failure) => assert!(failure.sentence().ends_with("exit code 4, without a repair round.")),
         }
-        assert_eq!(world.api.finish().failure.is_none(), by_turns);
+        assert_eq!(world.api.only_finish().failure.is_none(), by_turns);
     }
 }
 
@@ -182,23 +182,23 @@ async fn only_a_refused_draft_fails_as_draft_refused() {
         ("echo hullo > greeting.txt", "Draft pull requests are not supported in this repository.", "draft_refused"),
         ("echo hello > greeting.txt", "No drafts, please.", "pull_request_refused"),
     ] {
-        let world = with_checks(&format!("cat > /dev/null; {agent}"), &[CHECK], draft).await;
-        opens_by(&world, refuses(words)).await;
-        checked(&world).await;
-        assert_eq!(world.api.failure(), code, "{words}");
-        assert!(world.head(BRANCH).is_some(), "no work was pushed");
+        let world = with_checks(&format!("cat > /dev/null; {agent}"), &[GREETING_CHECK], draft).await;
+        replace_pulls_api(&world, refuses(words)).await;
+        run_checks(&world).await;
+        assert_eq!(world.api.failure_code(), code, "{words}");
+        assert!(world.branch_head(BRANCH).is_some(), "no work was pushed");
     }
 }
 
 #[tokio::test]
 async fn failed_checks_are_not_pushed_to_an_open_pull_request() {
     let draft = |all: &mut JobCommands| all.checks.failed = FailedChecksPolicy::Draft;
-    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[CHECK], draft).await;
+    let world = with_checks("cat > /dev/null; echo hullo > greeting.txt", &[GREETING_CHECK], draft).await;
     let head = world.commit_on("feature", "Earlier work");
-    let number = world.opens("feature").await.number;
-    world.api.assign(|job| job.continues = Some(Continues { number, branch: "feature".into() }));
-    checked(&world).await;
-    assert_eq!((world.api.failure(), world.head("feature")), ("checks_failed", Some(head)));
+    let number = world.create_pull_request("feature").await.number;
+    world.api.change_assignment(|job| job.continues = Some(ContinuedPullRequest { number, branch: "feature".into() }));
+    run_checks(&world).await;
+    assert_eq!((world.api.failure_code(), world.branch_head("feature")), ("checks_failed", Some(head)));
 }
 
 #[tokio::test]
@@ -206,9 +206,9 @@ async fn adopted_commit_with_failed_checks_opens_a_draft() {
     let world = World::with_agent("exit 1").await;
     let job = world.api.assignment().job;
     world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Checks: failed"));
-    world.api.assign(|job| job.attempt = 2);
-    let (_, runs) = checked(&world).await;
-    assert_eq!((world.api.finish().outcome, runs.len()), (FinishOutcome::Completed, 0));
+    world.api.change_assignment(|job| job.attempt = 2);
+    let (_, runs) = run_checks(&world).await;
+    assert_eq!((world.api.only_finish().outcome, runs.len()), (FinishOutcome::Completed, 0));
     let pull = pull_request(&world).await;
     assert_eq!(pull["draft"], Value::Bool(true));
     assert!(pull["body"].as_str().unwrap().contains("See the job's log."), "{pull}");
@@ -227,42 +227,44 @@ async fn checks_get_their_own_home_and_no_keys() {
             command.env("ANTHROPIC_API_KEY", "key-of-the-model").env("OPENAI_API_KEY", "key-of-the-model");
         })
         .await;
-    assert_eq!((ran.code, world.api.finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
-    let env = std::fs::read_to_string(world.outside("env")).unwrap();
+    assert_eq!((ran.code, world.api.only_finish().outcome), (Some(0), FinishOutcome::Completed), "{}", ran.log);
+    let env = std::fs::read_to_string(world.outside_path("env")).unwrap();
     let names: Vec<&str> = env.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     let known = "CI HOME LANG LC_ALL OLDPWD PATH PULLYARD_JOB PULLYARD_KIND PULLYARD_TICKET PWD SHLVL TERM TMPDIR _";
     for name in &names {
         assert!(known.split(' ').any(|known| known == *name), "{name}");
     }
     assert!(names.contains(&"PULLYARD_JOB") && !env.contains("key-of-the-model") && !env.contains(TOKEN), "{env}");
-    let said = kept(&world, "check-1.txt");
+    let said = artifact_text(&world, "check-1.txt");
     assert!(!said.contains("mine") && !said.contains("remote") && said.contains("/home-of-commands"), "{said}");
 }
 
 #[tokio::test]
 async fn check_over_its_time_limit_is_killed_with_its_children() {
-    let world =
-        with_checks(GREET, &["echo begun; trap '' TERM; sleep 600 & sleep 600"], |all| all.checks.limit_secs = 1).await;
-    let (_, runs) = checked(&world).await;
-    let failure = world.api.finish().failure.unwrap();
+    let world = with_checks(GREETING_AGENT, &["echo begun; trap '' TERM; sleep 600 & sleep 600"], |all| {
+        all.checks.limit_secs = 1
+    })
+    .await;
+    let (_, runs) = run_checks(&world).await;
+    let failure = world.api.only_finish().failure.unwrap();
     assert_eq!(failure.code(), "checks_timed_out");
     assert!(failure.sentence().ends_with("took longer than 1 s."), "{}", failure.sentence());
-    assert_eq!(ends(&runs), [(0, CheckOutcome::TimedOut, None)]);
-    assert_eq!(kept(&world, "check-1.txt"), "begun\n");
-    assert_eq!(world.left_running(), [""; 0]);
+    assert_eq!(check_results(&runs), [(0, CheckOutcome::TimedOut, None)]);
+    assert_eq!(artifact_text(&world, "check-1.txt"), "begun\n");
+    assert_eq!(world.leftover_processes(), [""; 0]);
 }
 
 #[tokio::test]
 async fn long_check_output_keeps_both_ends_without_secrets() {
     let flood =
         "echo first; echo forge-secret-5e0c; head -c 3000000 /dev/zero | tr '\\0' x; echo; echo forge-secret-5e0c last";
-    let world = with_checks(GREET, &[flood], |all| all.checks.output_kib = 4).await;
-    let (_, runs) = checked(&world).await;
-    let said = kept(&world, "check-1.txt");
+    let world = with_checks(GREETING_AGENT, &[flood], |all| all.checks.output_kib = 4).await;
+    let (_, runs) = run_checks(&world).await;
+    let said = artifact_text(&world, "check-1.txt");
     assert!(runs[0].truncated && said.len() < 5_000, "{}", said.len());
     assert!(said.starts_with("first\n[redacted]\nxxx") && said.ends_with("x\n[redacted] last\n"), "{said}");
     assert!(said.contains("bytes left out] …"));
-    assert!(!world.api.texts().contains(TOKEN) && !runs[0].command.contains(TOKEN));
+    assert!(!world.api.event_texts().contains(TOKEN) && !runs[0].command.contains(TOKEN));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     assert!(!body.contains(TOKEN) && body.contains("echo [redacted]"), "{body}");
 }
@@ -272,37 +274,37 @@ async fn allowed_commands_run_without_a_shell() {
     let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
     let agent = "cat > /dev/null; echo 'for arg; do echo \"<$arg>\"; done' > check.sh";
     let world = with_checks(agent, &["bash check.sh 'a | b' \"c; d\" plain", "rebar3 eunit"], allowlist).await;
-    let (_, runs) = checked(&world).await;
-    assert_eq!(world.api.failure(), "checks_failed");
-    assert_eq!(ends(&runs), [(0, CheckOutcome::Passed, Some(0)), (0, CheckOutcome::Failed, Some(127))]);
-    assert_eq!(kept(&world, "check-1.txt"), "<a | b>\n<c; d>\n<plain>\n");
-    assert_eq!(kept(&world, "check-2.txt"), "rebar3 is not in the runner's path\n");
+    let (_, runs) = run_checks(&world).await;
+    assert_eq!(world.api.failure_code(), "checks_failed");
+    assert_eq!(check_results(&runs), [(0, CheckOutcome::Passed, Some(0)), (0, CheckOutcome::Failed, Some(127))]);
+    assert_eq!(artifact_text(&world, "check-1.txt"), "<a | b>\n<c; d>\n<plain>\n");
+    assert_eq!(artifact_text(&world, "check-2.txt"), "rebar3 is not in the runner's path\n");
 }
 
 #[tokio::test]
 async fn disallowed_command_is_refused_before_anything_is_fetched() {
     let allowlist = |all: &mut JobCommands| all.policy = CommandPolicy::Allowlist;
-    let world = with_checks(GREET, &["make", "make | tee @DIR@/out"], allowlist).await;
-    checked(&world).await;
-    let failure = world.api.finish().failure.unwrap();
+    let world = with_checks(GREETING_AGENT, &["make", "make | tee @DIR@/out"], allowlist).await;
+    run_checks(&world).await;
+    let failure = world.api.only_finish().failure.unwrap();
     assert_eq!(failure.code(), "command_not_allowed");
     assert!(failure.sentence().contains("`make | tee "), "{}", failure.sentence());
-    assert!(world.api.calls("credentials").is_empty() && !world.outside("out").exists());
+    assert!(world.api.calls("credentials").is_empty() && !world.outside_path("out").exists());
 }
 
 #[tokio::test]
 async fn cancel_stops_a_check_and_stores_its_partial_output() {
     let check = "echo half way; echo > @DIR@/begun; trap '' TERM; while :; do sleep 0.05; done";
-    let world = with_checks(GREET, &[check], |_| ()).await;
+    let world = with_checks(GREETING_AGENT, &[check], |_| ()).await;
     let runner = world.spawn(|_| ());
-    appears(&world.outside("begun")).await;
-    world.api.script(|script| script.cancel = true);
-    assert_eq!(end_of(runner).await.code, Some(0));
-    let finish = world.api.finish();
-    assert_eq!((finish.outcome, world.left_running()), (FinishOutcome::Cancelled, vec![]));
-    assert_eq!(world.head(BRANCH), None);
-    assert_eq!(kept(&world, "check-1.txt"), "half way\n");
-    assert!(world.api.texts().contains("half way\n"), "{}", world.api.texts());
+    wait_for_file(&world.outside_path("begun")).await;
+    world.api.change_script(|script| script.cancel = true);
+    assert_eq!(wait_for_exit(runner).await.code, Some(0));
+    let finish = world.api.only_finish();
+    assert_eq!((finish.outcome, world.leftover_processes()), (FinishOutcome::Cancelled, vec![]));
+    assert_eq!(world.branch_head(BRANCH), None);
+    assert_eq!(artifact_text(&world, "check-1.txt"), "half way\n");
+    assert!(world.api.event_texts().contains("half way\n"), "{}", world.api.event_texts());
     assert_eq!(finish.work.map(|work| work.checks.len()), Some(0));
 }
 
@@ -316,15 +318,15 @@ async fn setup_files_are_visible_to_the_agent_and_not_committed() {
     })
     .await;
     world.completes().await;
-    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("tool\n# App\n"));
-    assert_eq!(world.file(BRANCH, "status.txt").as_deref(), Some("?? greeting.txt\n?? status.txt\n"));
+    assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("tool\n# App\n"));
+    assert_eq!(world.file_at(BRANCH, "status.txt").as_deref(), Some("?? greeting.txt\n?? status.txt\n"));
     let names = world.git_line(&["ls-tree", "-r", "--name-only", BRANCH]);
     assert_eq!(names, "README.md\nagent.sh\ngreeting.txt\nstatus.txt");
-    assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
-    assert_eq!(kept(&world, "check-1.txt"), "tool\nx\n");
-    let output = kept(&world, "setup-output.txt");
+    assert_eq!(world.file_at(BRANCH, "README.md").as_deref(), Some("# App\n"));
+    assert_eq!(artifact_text(&world, "check-1.txt"), "tool\nx\n");
+    let output = artifact_text(&world, "setup-output.txt");
     assert!(output.ends_with("$ echo set up\nset up\n\n"), "{output}");
-    assert!(world.api.texts().contains("set up\n"));
+    assert!(world.api.event_texts().contains("set up\n"));
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
 }
 
@@ -334,11 +336,11 @@ async fn failed_setup_ends_the_job_before_the_agent_starts() {
         all.setup.commands = vec!["echo no network >&2; exit 3".into(), "echo never".into()];
     })
     .await;
-    let (_, runs) = checked(&world).await;
-    let failure = world.api.finish().failure.unwrap();
+    let (_, runs) = run_checks(&world).await;
+    let failure = world.api.only_finish().failure.unwrap();
     assert_eq!(failure.code(), "setup_failed");
     assert!(failure.sentence().ends_with("failed with exit code 3."), "{}", failure.sentence());
-    assert!(kept(&world, "setup-output.txt").contains("no network\n"));
+    assert!(artifact_text(&world, "setup-output.txt").contains("no network\n"));
     assert_eq!((world.api.statuses(), runs.len()), (vec!["preparing".to_owned()], 0));
-    assert!(!world.outside("agent").exists());
+    assert!(!world.outside_path("agent").exists());
 }

@@ -1,7 +1,7 @@
 //! Tests the daemon's claims, job processes and heartbeats.
 
 use crate::api::{Api, BOOTSTRAP};
-use crate::plane::{Daemon, Machine, Plane, TOKEN, UNTIL_GO, appears, job};
+use crate::plane::{Daemon, DaemonMachine, RunnerApi, TOKEN, WAIT_FOR_GO_JOB, job, wait_for_file};
 use crate::world::{BRANCH, World};
 use nix::sys::signal::Signal;
 use pullyard_protocol::attempt::FinishOutcome;
@@ -11,21 +11,21 @@ use std::os::unix::fs::PermissionsExt;
 #[tokio::test]
 async fn claimed_job_becomes_a_pull_request_under_its_claim() {
     let mut world = World::with_agent("echo hello > greeting.txt").await;
-    let plane = Plane::new();
+    let plane = RunnerApi::new();
     world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
     let it = world.api.assignment().job;
-    plane.give(std::slice::from_ref(&it));
+    plane.add_jobs(std::slice::from_ref(&it));
     let daemon = Daemon::start(world.dir.path(), &world.api.url, |command| {
         command.arg("--disconnect-after-job");
     });
-    let (code, log) = daemon.end().await;
+    let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
-    assert!(world.head(BRANCH).is_some());
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed);
+    assert!(world.branch_head(BRANCH).is_some());
     let start = &world.api.calls("start")[0].body;
     assert!(plane.calls("claim").iter().any(|claim| claim.body["claim_id"] == start["claim_id"]));
-    assert_eq!(start["instance"], plane.last("register").body["instance"]);
-    assert!(plane.was_left());
+    assert_eq!(start["instance"], plane.last_call("register").body["instance"]);
+    assert!(plane.has_signed_off());
     let log = world.work_dir().join(format!("runners/kite.runner/logs/{it}-1.log"));
     assert!(std::fs::read_to_string(&log).unwrap().contains("attempt finished"));
     assert_eq!(std::fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
@@ -33,31 +33,31 @@ async fn claimed_job_becomes_a_pull_request_under_its_claim() {
 
 #[tokio::test]
 async fn slots_are_filled_and_never_overfilled() {
-    let machine = Machine::with_jobs(UNTIL_GO).await;
-    machine.plane.give(&[job("a"), job("b"), job("c")]);
+    let machine = DaemonMachine::with_job_script(WAIT_FOR_GO_JOB).await;
+    machine.plane.add_jobs(&[job("a"), job("b"), job("c")]);
     let daemon = machine.daemon_args(&["--slots", "2"]);
     machine.pid_of(&job("a")).await;
     machine.pid_of(&job("b")).await;
-    machine.plane.hears(&[&job("a"), &job("b")]).await;
+    machine.plane.wait_for_active_jobs(&[&job("a"), &job("b")]).await;
     // Another heartbeat passes without a claim for a third slot.
-    machine.plane.next("heartbeat").await;
+    machine.plane.wait_for_next_call("heartbeat").await;
     assert_eq!(machine.plane.calls("claim").last().map(|_| machine.plane.calls("claim").len()), Some(2));
-    machine.go();
+    machine.release_jobs();
     machine.pid_of(&job("c")).await;
-    machine.plane.hears(&[]).await;
+    machine.plane.wait_for_active_jobs(&[]).await;
     daemon.signal(Signal::SIGTERM);
-    assert_eq!(daemon.end().await.0, Some(0));
-    let register = machine.plane.last("register").body;
+    assert_eq!(daemon.wait_for_exit().await.0, Some(0));
+    let register = machine.plane.last_call("register").body;
     assert_eq!((register["slots"].as_u64(), register["name"].as_str()), (Some(2), Some("kite")));
 }
 
 #[tokio::test]
 async fn claim_of_an_ended_job_is_replaced_by_a_new_claim() {
-    let machine = Machine::with_jobs("echo ran >> $HOME/ran; exit 0").await;
-    machine.plane.script(|script| script.spend = 2);
-    machine.plane.give(&[job("a")]);
+    let machine = DaemonMachine::with_job_script("echo ran >> $HOME/ran; exit 0").await;
+    machine.plane.script(|script| script.claims_to_spend = 2);
+    machine.plane.add_jobs(&[job("a")]);
     let daemon = machine.daemon_args(&["--disconnect-after-job"]);
-    let (code, log) = daemon.end().await;
+    let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
     let claims: Vec<_> = machine.plane.calls("claim").iter().map(|call| call.body["claim_id"].to_string()).collect();
     let different: BTreeSet<&String> = claims.iter().collect();
@@ -67,18 +67,18 @@ async fn claim_of_an_ended_job_is_replaced_by_a_new_claim() {
 
 #[tokio::test]
 async fn job_process_never_sees_the_runner_token() {
-    let machine = Machine::with_jobs(
+    let machine = DaemonMachine::with_job_script(
         "tr '\\0' '\\n' < /proc/$$/environ > $HOME/environ
          tr '\\0' '\\n' < /proc/$PPID/environ > $HOME/environ-of-parent 2> $HOME/refused
          cp /proc/$PPID/cmdline $HOME/cmdline; touch $HOME/done",
     )
     .await;
-    machine.plane.give(&[job("a")]);
+    machine.plane.add_jobs(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
         command.arg("--disconnect-after-job").env("GITHUB_TOKEN", "another-secret").env("AWS_SECRET_ACCESS_KEY", "x");
     });
-    assert_eq!(daemon.end().await.0, Some(0));
-    let environ = appears(&machine.dir.path().join("environ")).await;
+    assert_eq!(daemon.wait_for_exit().await.0, Some(0));
+    let environ = wait_for_file(&machine.dir.path().join("environ")).await;
     for secret in [TOKEN, "another-secret", "AWS_SECRET"] {
         assert!(!environ.contains(secret), "{environ}");
     }
@@ -106,11 +106,11 @@ async fn job_process_never_sees_the_runner_token() {
 #[tokio::test]
 async fn undelivered_finish_is_sent_after_the_job_process_died() {
     let mut world = World::with_agent("echo hello > greeting.txt").await;
-    let plane = Plane::new();
+    let plane = RunnerApi::new();
     world.api = Api::start_with(world.api.assignment(), crate::world::TOKEN, plane.routes()).await;
     let it = world.api.assignment().job;
-    plane.give(std::slice::from_ref(&it));
-    world.api.script(|script| script.refuse("finish", 503, "busy"));
+    plane.add_jobs(std::slice::from_ref(&it));
+    world.api.change_script(|script| script.refuse("finish", 503, "busy"));
     let daemon = Daemon::start(world.dir.path(), &world.api.url, |_| ());
     world.api.wait_for(|calls| calls.iter().any(|call| call.route == "finish")).await;
     // The job process dies with the finish on disk.
@@ -118,13 +118,13 @@ async fn undelivered_finish_is_sent_after_the_job_process_died() {
         std::fs::read_to_string(world.work_dir().join(format!("runners/kite.runner/jobs/{it}-1.json"))).unwrap();
     let pid = serde_json::from_str::<serde_json::Value>(&record).unwrap()["pid"].as_i64().unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
-    plane.next("heartbeat").await;
-    plane.next("heartbeat").await;
-    assert_eq!(plane.last("heartbeat").active(), BTreeSet::from([it.to_string()]), "the job is missing");
-    world.api.script(|script| script.refuse.clear());
-    plane.hears(&[]).await;
-    assert!(world.letters().is_empty());
+    plane.wait_for_next_call("heartbeat").await;
+    plane.wait_for_next_call("heartbeat").await;
+    assert_eq!(plane.last_call("heartbeat").active(), BTreeSet::from([it.to_string()]), "the job is missing");
+    world.api.change_script(|script| script.refusals.clear());
+    plane.wait_for_active_jobs(&[]).await;
+    assert!(world.outbox_files().is_empty());
     assert_eq!(world.api.finishes().last().unwrap().outcome, FinishOutcome::Completed);
     daemon.signal(Signal::SIGTERM);
-    assert_eq!(daemon.end().await.0, Some(0));
+    assert_eq!(daemon.wait_for_exit().await.0, Some(0));
 }

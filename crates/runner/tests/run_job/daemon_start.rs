@@ -1,6 +1,6 @@
 //! Tests the daemon's start: invalid settings, refused registrations, and the commands `check` and `config`.
 
-use crate::plane::{Machine, TOKEN, job};
+use crate::plane::{DaemonMachine, TOKEN, job};
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 
@@ -9,11 +9,11 @@ async fn refused_registration_prints_a_reason_and_exit_code() {
     for (status, code, exit, words) in
         [(409, "name_taken", 3, "another token"), (401, "unauthorized", 4, "runner token")]
     {
-        let machine = Machine::with_jobs("exit 0").await;
+        let machine = DaemonMachine::with_job_script("exit 0").await;
         machine.plane.script(|script| {
-            script.refuse.insert("register", (status, code));
+            script.refusals.insert("register", (status, code));
         });
-        let (ended, log) = machine.daemon().end().await;
+        let (ended, log) = machine.daemon().wait_for_exit().await;
         assert_eq!(ended, Some(exit), "{code}: {log}");
         assert!(log.contains(words), "{code}: {log}");
         assert!(machine.plane.calls("claim").is_empty());
@@ -22,35 +22,39 @@ async fn refused_registration_prints_a_reason_and_exit_code() {
 
 #[tokio::test]
 async fn second_daemon_with_the_same_name_is_refused() {
-    let machine = Machine::with_jobs("exit 0").await;
+    let machine = DaemonMachine::with_job_script("exit 0").await;
     let first = machine.daemon();
-    machine.plane.next("heartbeat").await;
-    let (code, log) = machine.daemon().end().await;
+    machine.plane.wait_for_next_call("heartbeat").await;
+    let (code, log) = machine.daemon().wait_for_exit().await;
     assert_eq!(code, Some(3), "{log}");
     assert!(log.contains("another process on this machine"), "{log}");
     let other = machine.daemon_args(&["--name", "gull", "--once"]);
-    assert_eq!(other.end().await.0, Some(0));
+    assert_eq!(other.wait_for_exit().await.0, Some(0));
     first.signal(Signal::SIGTERM);
-    assert_eq!(first.end().await.0, Some(0));
+    assert_eq!(first.wait_for_exit().await.0, Some(0));
 }
 
 #[tokio::test]
 async fn registration_contains_the_configured_values() {
-    let machine = Machine::with_jobs("exit 0").await;
-    machine.plane.give(&[job("a")]);
+    let machine = DaemonMachine::with_job_script("exit 0").await;
+    machine.plane.add_jobs(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
         command.args(["--once", "--labels", "gpu, eu"]).env("RUNNER_CLONE_DEPTH", "1");
     });
-    let (code, log) = daemon.end().await;
+    let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("RUNNER_CLONE_DEPTH is ignored"), "{log}");
-    let register = machine.plane.last("register").body;
+    let register = machine.plane.last_call("register").body;
     assert_eq!(register["labels"], serde_json::json!(["eu", "gpu"]));
     assert_eq!(register["capabilities"], serde_json::json!(["command"]));
     assert_eq!(register["slots"], 3);
 }
 
-async fn say(machine: &Machine, words: &[&str], change: impl FnOnce(&mut Command)) -> (Option<i32>, String) {
+async fn run_command(
+    machine: &DaemonMachine,
+    words: &[&str],
+    change: impl FnOnce(&mut Command),
+) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard-runner"));
     command
         .args(words)
@@ -70,8 +74,8 @@ async fn say(machine: &Machine, words: &[&str], change: impl FnOnce(&mut Command
 
 #[tokio::test]
 async fn config_shows_each_value_with_its_source() {
-    let machine = Machine::with_jobs("exit 0").await;
-    let (code, said) = say(&machine, &["config", "--slots", "2"], |_| ()).await;
+    let machine = DaemonMachine::with_job_script("exit 0").await;
+    let (code, said) = run_command(&machine, &["config", "--slots", "2"], |_| ()).await;
     assert_eq!(code, Some(0), "{said}");
     let has = |parts: &[&str]| {
         said.lines().any(|line| parts.iter().all(|part| line.split_whitespace().any(|word| word == *part)))
@@ -80,24 +84,24 @@ async fn config_shows_each_value_with_its_source() {
     assert!(has(&["api-url", &machine.url, "RUNNER_SERVER_URL"]), "{said}");
     assert!(has(&["token", "rnt_a3f8…", "RUNNER_TOKEN"]), "{said}");
     assert!(has(&["keep-logs", "50", "default"]), "{said}");
-    let (code, _) = say(&machine, &["config", "--slots", "99"], |_| ()).await;
+    let (code, _) = run_command(&machine, &["config", "--slots", "99"], |_| ()).await;
     assert_eq!(code, Some(2));
 }
 
 #[tokio::test]
 async fn check_reports_problems_and_registers_nothing() {
-    let machine = Machine::with_jobs("exit 0").await;
+    let machine = DaemonMachine::with_job_script("exit 0").await;
     // This control plane reports no version; everything else is valid.
-    let (code, said) = say(&machine, &["check"], |_| ()).await;
+    let (code, said) = run_command(&machine, &["check"], |_| ()).await;
     assert_eq!(code, Some(1), "{said}");
     assert_eq!(said.lines().filter(|line| line.starts_with("WRONG")).count(), 1, "{said}");
     assert!(said.contains("git version") && said.contains("GiB"), "{said}");
-    let (code, said) = say(&machine, &["check"], |command| {
+    let (code, said) = run_command(&machine, &["check"], |command| {
         command.env_remove("PULLYARD_ISOLATION").env_remove("RUNNER_TOKEN");
     })
     .await;
     assert_eq!((code, said.lines().filter(|line| line.starts_with("WRONG")).count()), (Some(1), 3), "{said}");
     assert!(machine.plane.calls("register").is_empty());
-    let (code, said) = say(&machine, &["version"], |_| ()).await;
+    let (code, said) = run_command(&machine, &["version"], |_| ()).await;
     assert_eq!((code, said.contains("protocol 1")), (Some(0), true));
 }

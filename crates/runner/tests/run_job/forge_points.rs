@@ -3,21 +3,21 @@
 //! The kills are before the first call, before the first changing call, and after each changing call. Other points are
 //! equivalent, because a call that only reads leaves nothing. `git_points` and `plane_points` walk the other calls.
 
-use crate::gate::{Breaks, Fault, Gate, Point};
+use crate::gate::{Break, Fault, Gate, Point};
 use crate::world::{BRANCH, World};
 use futures::stream::{self, StreamExt};
-use pullyard_demo_forge::{AccountKind, Remark, Role, User};
+use pullyard_demo_forge::{AccountKind, LineComment, Role, User};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobKind, Replies};
 use pullyard_domain::marker::Marker;
 use pullyard_forge::Forge;
-use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedReview, Revises};
+use pullyard_protocol::attempt::{FinishOutcome, RevisedComment, RevisedPullRequest, RevisedReview};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const REPOSITORY: &str = "acme/app";
-const ROUNDS: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
-const AT_ONCE: usize = 4;
+const COUNTING_AGENT: &str = "cat > /dev/null; echo x >> greeting.txt; echo \"Round $(grep -c x greeting.txt).\"";
+const PARALLEL_WALKS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
@@ -27,72 +27,75 @@ enum Work {
     Revision,
 }
 
-async fn behind_a_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
+async fn start_behind_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
     let url = world.forge.api_url();
-    let gate = Gate::before(&url, fault).await;
-    world.api.assign(|job| job.repository.api_url = gate.in_place_of(&url));
+    let gate = Gate::start(&url, fault).await;
+    world.api.change_assignment(|job| job.repository.api_url = gate.replace_address(&url));
     gate
 }
 
 /// The state at the forge and on the machine after an attempt.
 #[derive(Debug, PartialEq, Eq)]
-struct End {
+struct FinalState {
     outcome: FinishOutcome,
     replies: Option<Replies>,
     commits: String,
-    has_another: bool,
+    has_second_pull_request: bool,
     /// Whether the text names the newest commit, and the number of our marks in it.
-    says_newest: (bool, usize),
+    newest_commit_marks: (bool, usize),
     answers: usize,
-    requested: BTreeSet<String>,
+    requested_reviewers: BTreeSet<String>,
     worktrees: usize,
 }
 
-async fn end(world: &World) -> End {
+async fn final_state(world: &World) -> FinalState {
     let finish = world.api.finishes().pop().unwrap();
     let number = world.open_pull_request(BRANCH).await.unwrap().number;
-    let look = world.forge.look(REPOSITORY, number).await.unwrap().unwrap();
-    let text = world.rest().pull_request_text(REPOSITORY, number).await.unwrap();
+    let look = world.forge.pull_snapshot(REPOSITORY, number).await.unwrap().unwrap();
+    let text = world.forge_client().pull_request_text(REPOSITORY, number).await.unwrap();
     let mark = Some(Marker::Job(world.api.assignment().job));
-    End {
+    FinalState {
         outcome: finish.outcome,
         replies: finish.result.and_then(|result| result.replies),
         commits: world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
-        has_another: world.forge.look(REPOSITORY, number + 1).await.unwrap().is_some(),
-        says_newest: (text.contains(&world.head(BRANCH).unwrap()), text.matches("pullyard:newest").count()),
+        has_second_pull_request: world.forge.pull_snapshot(REPOSITORY, number + 1).await.unwrap().is_some(),
+        newest_commit_marks: (
+            text.contains(&world.branch_head(BRANCH).unwrap()),
+            text.matches("pullyard:newest").count(),
+        ),
         answers: look.comments.iter().filter(|(_, words)| Marker::parse(words) == mark).count(),
-        requested: look.requested.into_iter().collect(),
+        requested_reviewers: look.requested_reviewers.into_iter().collect(),
         worktrees: world.worktrees().len(),
     }
 }
 
-async fn prepared(work: Work) -> World {
-    let world = World::with_agent(ROUNDS).await;
+async fn prepare_world(work: Work) -> World {
+    let world = World::with_agent(COUNTING_AGENT).await;
     if work == Work::Revision {
         assert_eq!(world.run().await.code, Some(0));
         let number = world.open_pull_request(BRANCH).await.unwrap().number;
-        reviewed(&world, &world.rest(), number).await;
+        add_review(&world, &world.forge_client(), number).await;
     }
     world
 }
 
 /// Adds two review comments to a pull request, and assigns a job that answers them. Returns the comments.
-pub(crate) async fn reviewed(world: &World, forge: &Forge, number: u64) -> Vec<u64> {
+pub(crate) async fn add_review(world: &World, forge: &Forge, number: u64) -> Vec<u64> {
     let ann = User { login: "ann".into(), id: 8, token: "token-of-ann".into() };
     world.forge.add_user(ann, AccountKind::User).await.unwrap();
     world.forge.set_role(REPOSITORY, "ann", Role::Maintain).await.unwrap();
-    let remarks = ["Red, please.", "Why?"].map(|words| Remark { path: "greeting.txt", line: 1, words });
+    let remarks = ["Red, please.", "Why?"].map(|words| LineComment { path: "greeting.txt", line: 1, body: words });
     let review = world.forge.request_changes(REPOSITORY, number, "ann", "Please.", &remarks).await.unwrap();
-    let said = forge.comments(REPOSITORY, number).await.unwrap().found;
+    let said = forge.comments(REPOSITORY, number).await.unwrap().items;
     let threads: Vec<u64> = said.iter().map(|said| said.id).collect();
     assert_eq!(threads.len(), 2);
     let comment = |id: &u64| RevisedComment { id: *id, thread: *id, path: "greeting.txt".into(), line: Some(1) };
     let comments = threads.iter().map(comment).collect();
-    let head = world.head(BRANCH).unwrap();
+    let head = world.branch_head(BRANCH).unwrap();
     world.api.next_attempt(|job| {
         job.job = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
         (job.attempt, job.checkpoint, job.kind) = (1, false, JobKind::Revise);
-        job.revises = Some(Revises {
+        job.revises = Some(RevisedPullRequest {
             number,
             url: format!("https://x.test/acme/app/pull/{number}"),
             branch: BRANCH.into(),
@@ -106,25 +109,25 @@ pub(crate) async fn reviewed(world: &World, forge: &Forge, number: u64) -> Vec<u
 }
 
 /// The end after a killed attempt and its successor.
-async fn gone_on(work: Work, killed: Fault) -> End {
-    let world = prepared(work).await;
-    let gate = behind_a_gate(&world, Some(killed.clone())).await;
+async fn final_state_after_kill(work: Work, killed: Fault) -> FinalState {
+    let world = prepare_world(work).await;
+    let gate = start_behind_gate(&world, Some(killed.clone())).await;
     let mut runner = world.spawn(|_| ());
-    gate.reached().await;
+    gate.wait_for_fatal_call().await;
     runner.kill().await.unwrap();
-    world.api.assign(|job| job.attempt = 2);
+    world.api.change_assignment(|job| job.attempt = 2);
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{killed:?}: {}", ran.log);
-    end(&world).await
+    final_state(&world).await
 }
 
 /// Walks through the calls of this work. There are at least `least` calls, and `among` occur.
 async fn walk(work: Work, least: usize, among: &[&str]) {
-    let world = prepared(work).await;
-    let gate = behind_a_gate(&world, None).await;
+    let world = prepare_world(work).await;
+    let gate = start_behind_gate(&world, None).await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let undisturbed = end(&world).await;
+    let undisturbed = final_state(&world).await;
     assert_eq!(undisturbed.outcome, FinishOutcome::Completed);
     // Verify the undisturbed end before comparing others with it.
     let (answers, replies) = match work {
@@ -132,7 +135,7 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
         Work::Revision => (2, Some(Replies { answered: 2, failed: 0 })),
     };
     assert_eq!((undisturbed.answers, &undisturbed.replies), (answers, &replies));
-    assert_eq!((undisturbed.has_another, undisturbed.says_newest), (false, (true, 2)));
+    assert_eq!((undisturbed.has_second_pull_request, undisturbed.newest_commit_marks), (false, (true, 2)));
     let calls = gate.calls();
     println!("{work:?}: {} calls of the forge: {calls:?}", calls.len());
     assert!(calls.len() >= least, "{calls:?}");
@@ -140,11 +143,11 @@ async fn walk(work: Work, least: usize, among: &[&str]) {
         assert!(calls.iter().any(|(name, _)| name.contains(one)), "{one}: {calls:?}");
     }
     let changes: Vec<&Point> = calls.iter().filter(|(name, _)| !name.starts_with("GET ")).collect();
-    let before = [&calls[0], changes[0]].map(|point| (point.clone(), Breaks::KilledBefore));
-    let after = changes.into_iter().map(|point| (point.clone(), Breaks::KilledAfter));
+    let before = [&calls[0], changes[0]].map(|point| (point.clone(), Break::KilledBefore));
+    let after = changes.into_iter().map(|point| (point.clone(), Break::KilledAfter));
     let points = before.into_iter().chain(after);
-    let walks = points.map(|killed| async move { (killed.clone(), gone_on(work, killed).await) });
-    let ends: Vec<_> = stream::iter(walks).buffer_unordered(AT_ONCE).collect().await;
+    let walks = points.map(|killed| async move { (killed.clone(), final_state_after_kill(work, killed).await) });
+    let ends: Vec<_> = stream::iter(walks).buffer_unordered(PARALLEL_WALKS).collect().await;
     for (killed, end) in ends {
         assert_eq!(end, undisturbed, "killed {killed:?} of {calls:?}");
     }

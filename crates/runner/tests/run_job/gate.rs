@@ -13,15 +13,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
 /// A call: its method and path without ids, and its number from 1.
 pub(crate) type Point = (String, usize);
 
-pub(crate) type Fault = (Point, Breaks);
+pub(crate) type Fault = (Point, Break);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Breaks {
+pub(crate) enum Break {
     /// The server never receives the call. The gate holds it while the test kills the runner.
     KilledBefore,
     /// The call takes effect without an answer. The gate holds it while the test kills the runner.
@@ -34,8 +34,8 @@ pub(crate) enum Breaks {
 
 /// A second address of the server, where calls are counted.
 pub(crate) struct Gate {
-    server: String,
-    ours: String,
+    server_address: String,
+    gate_address: String,
     http: reqwest::Client,
     fault: Option<Fault>,
     calls: Mutex<Vec<Point>>,
@@ -44,35 +44,35 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) async fn before(url: &str, fault: Option<Fault>) -> Arc<Self> {
+    pub(crate) async fn start(url: &str, fault: Option<Fault>) -> Arc<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = listener.local_addr().unwrap().to_string();
         let server = url.split('/').nth(2).unwrap().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let (calls, reached) = (Mutex::default(), watch::Sender::new(false));
-        let gate = Arc::new(Self { server, ours, http, fault, calls, reached });
-        let routes = Router::new().fallback(passed).with_state(gate.clone());
+        let gate = Arc::new(Self { server_address: server, gate_address: ours, http, fault, calls, reached });
+        let routes = Router::new().fallback(handle).with_state(gate.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         gate
     }
 
     /// Replaces the server's address in a URL by the gate's.
-    pub(crate) fn in_place_of(&self, url: &str) -> String {
-        url.replacen(&self.server, &self.ours, 1)
+    pub(crate) fn replace_address(&self, url: &str) -> String {
+        url.replacen(&self.server_address, &self.gate_address, 1)
     }
 
     pub(crate) fn calls(&self) -> Vec<Point> {
         self.calls.lock().unwrap().clone()
     }
 
-    pub(crate) async fn reached(&self) {
+    pub(crate) async fn wait_for_fatal_call(&self) {
         let mut reached = self.reached.subscribe();
-        let wait = timeout(PATIENCE, reached.wait_for(|reached| *reached));
+        let wait = timeout(WAIT_LIMIT, reached.wait_for(|reached| *reached));
         let came = wait.await.is_ok_and(|reached| reached.is_ok());
         assert!(came, "{:?} did not come among {:?}", self.fault, self.calls());
     }
 
-    fn noted(&self, name: String) -> Option<Breaks> {
+    fn record_call(&self, name: String) -> Option<Break> {
         let mut calls = self.calls.lock().unwrap();
         let number = calls.iter().filter(|(other, _)| *other == name).count() + 1;
         calls.push((name, number));
@@ -80,12 +80,13 @@ impl Gate {
         (calls.last() == Some(point)).then_some(*breaks)
     }
 
-    async fn asked(&self, method: Method, uri: &Uri, mut headers: HeaderMap, body: Bytes) -> Response {
+    async fn forward(&self, method: Method, uri: &Uri, mut headers: HeaderMap, body: Bytes) -> Response {
         // These headers belong to one connection.
         for name in ["host", "content-length", "transfer-encoding"] {
             headers.remove(name);
         }
-        let call = self.http.request(method, format!("http://{}{uri}", self.server)).headers(headers).body(body);
+        let call =
+            self.http.request(method, format!("http://{}{uri}", self.server_address)).headers(headers).body(body);
         let answer = call.send().await.unwrap();
         let (status, mut headers) = (answer.status(), answer.headers().clone());
         for name in ["connection", "content-length", "transfer-encoding"] {
@@ -94,31 +95,31 @@ impl Gate {
         (status, headers, Body::from(answer.bytes().await.unwrap())).into_response()
     }
 
-    async fn held(&self) -> Response {
+    async fn hold(&self) -> Response {
         self.reached.send_replace(true);
         std::future::pending().await
     }
 }
 
-async fn passed(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let breaks = gate.noted(name_of(&method, uri.path()));
+async fn handle(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let breaks = gate.record_call(call_name(&method, uri.path()));
     match breaks {
-        Some(Breaks::KilledBefore) => return gate.held().await,
-        Some(Breaks::Refused) => {
+        Some(Break::KilledBefore) => return gate.hold().await,
+        Some(Break::Refused) => {
             return (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#).into_response();
         }
-        Some(Breaks::KilledAfter | Breaks::Lost) | None => {}
+        Some(Break::KilledAfter | Break::Lost) | None => {}
     }
-    let answer = gate.asked(method, &uri, headers, body).await;
+    let answer = gate.forward(method, &uri, headers, body).await;
     match breaks {
-        Some(Breaks::KilledAfter) => gate.held().await,
-        Some(Breaks::Lost) => broken(),
-        Some(Breaks::KilledBefore | Breaks::Refused) | None => answer,
+        Some(Break::KilledAfter) => gate.hold().await,
+        Some(Break::Lost) => broken(),
+        Some(Break::KilledBefore | Break::Refused) | None => answer,
     }
 }
 
 /// The name of a call, with ids and commits replaced.
-fn name_of(method: &Method, path: &str) -> String {
+fn call_name(method: &Method, path: &str) -> String {
     let is_number = |part: &str| {
         part.bytes().any(|byte| byte.is_ascii_digit()) && part.bytes().all(|byte| byte.is_ascii_hexdigit())
     };

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 const AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
 /// Least number of changing calls, from the fetch to the push.
-const LEAST: usize = 5;
-const AT_ONCE: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(90);
+const MIN_CHANGES: usize = 5;
+const PARALLEL_WALKS: usize = 4;
+const WAIT_LIMIT: Duration = Duration::from_secs(90);
 
 /// Commands that only read. All others count as changes.
-const READS: &[&str] = &[
+const READ_COMMANDS: &[&str] = &[
     "--exec-path",
     "cat-file",
     "check-attr",
@@ -43,18 +43,18 @@ const READS: &[&str] = &[
 
 /// The state at the forge and on the machine after an attempt.
 #[derive(Debug, PartialEq, Eq)]
-struct End {
+struct FinalState {
     outcome: FinishOutcome,
     file: Option<String>,
     commits: String,
     pull_request: u64,
-    has_another: bool,
+    has_second_pull_request: bool,
     worktrees: usize,
 }
 
 /// Puts a script named `git` before git in the path; `script` receives git's path.
-pub(crate) fn before_git(world: &World, script: impl FnOnce(&str) -> String) -> OsString {
-    let folder = world.outside("before-git");
+pub(crate) fn path_with_git_script(world: &World, script: impl FnOnce(&str) -> String) -> OsString {
+    let folder = world.outside_path("before-git");
     std::fs::create_dir(&folder).unwrap();
     let path = std::env::var_os("PATH").unwrap();
     let git = std::env::split_paths(&path).map(|folder| folder.join("git")).find(|git| git.is_file()).unwrap();
@@ -65,9 +65,9 @@ pub(crate) fn before_git(world: &World, script: impl FnOnce(&str) -> String) -> 
 }
 
 /// A path where git logs its calls and kills the runner after this call, counted from 1.
-fn numbered(world: &World, at: usize) -> OsString {
-    let calls = calls_of(world).display().to_string();
-    before_git(world, |git| {
+fn path_with_numbered_git(world: &World, at: usize) -> OsString {
+    let calls = call_log(world).display().to_string();
+    path_with_git_script(world, |git| {
         format!(
             "#!/bin/sh\necho \"$1\" >> '{calls}'\n[ $(wc -l < '{calls}') -eq {at} ] || exec '{git}' \"$@\"\n\
              '{git}' \"$@\"\nkill -KILL $PPID\n"
@@ -75,56 +75,57 @@ fn numbered(world: &World, at: usize) -> OsString {
     })
 }
 
-fn calls_of(world: &World) -> PathBuf {
-    world.outside("calls")
+fn call_log(world: &World) -> PathBuf {
+    world.outside_path("calls")
 }
 
-async fn end(world: &World) -> End {
+async fn final_state(world: &World) -> FinalState {
     let pull = world.open_pull_request(BRANCH).await.unwrap();
-    End {
+    FinalState {
         outcome: world.api.finishes().pop().unwrap().outcome,
-        file: world.file(BRANCH, "greeting.txt"),
+        file: world.file_at(BRANCH, "greeting.txt"),
         commits: world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]),
         pull_request: pull.number,
-        has_another: world.forge.look("acme/app", pull.number + 1).await.unwrap().is_some(),
+        has_second_pull_request: world.forge.pull_snapshot("acme/app", pull.number + 1).await.unwrap().is_some(),
         worktrees: world.worktrees().len(),
     }
 }
 
 /// Git's calls of an undisturbed attempt, by subcommand, and its end.
-async fn undisturbed() -> (Vec<String>, End) {
+async fn run_undisturbed() -> (Vec<String>, FinalState) {
     let world = World::with_agent(AGENT).await;
-    let path = numbered(&world, 0);
+    let path = path_with_numbered_git(&world, 0);
     let ran = world.run_under("PATH", path).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let calls = std::fs::read_to_string(calls_of(&world)).unwrap();
-    (calls.lines().map(str::to_owned).collect(), end(&world).await)
+    let calls = std::fs::read_to_string(call_log(&world)).unwrap();
+    (calls.lines().map(str::to_owned).collect(), final_state(&world).await)
 }
 
 /// The end after an attempt killed after this call, and its successor.
-async fn killed_after(at: usize) -> End {
+async fn final_state_after_kill(at: usize) -> FinalState {
     let world = World::with_agent(AGENT).await;
-    let path = numbered(&world, at);
+    let path = path_with_numbered_git(&world, at);
     let mut runner = world.spawn(|command| {
         command.env("PATH", path);
     });
-    let died = timeout(PATIENCE, runner.wait()).await.unwrap().unwrap();
+    let died = timeout(WAIT_LIMIT, runner.wait()).await.unwrap().unwrap();
     assert_eq!(died.signal(), Some(9), "the runner made no call {at}");
-    world.api.assign(|job| job.attempt = 2);
+    world.api.change_assignment(|job| job.attempt = 2);
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "killed after call {at}: {}", ran.log);
-    end(&world).await
+    final_state(&world).await
 }
 
 #[tokio::test]
 async fn job_survives_a_kill_after_any_git_call() {
-    let (calls, undisturbed) = undisturbed().await;
+    let (calls, undisturbed) = run_undisturbed().await;
     assert_eq!(undisturbed.outcome, FinishOutcome::Completed);
-    let changes: Vec<_> = calls.iter().enumerate().filter(|(_, name)| !READS.contains(&name.as_str())).collect();
+    let changes: Vec<_> =
+        calls.iter().enumerate().filter(|(_, name)| !READ_COMMANDS.contains(&name.as_str())).collect();
     println!("{} calls of git, of which {} change something", calls.len(), changes.len());
-    assert!(changes.len() >= LEAST && changes.iter().any(|(_, name)| *name == "push"), "{calls:?}");
-    let walks = changes.into_iter().map(|(at, name)| async move { (name, killed_after(at + 1).await) });
-    let ends: Vec<_> = stream::iter(walks).buffer_unordered(AT_ONCE).collect().await;
+    assert!(changes.len() >= MIN_CHANGES && changes.iter().any(|(_, name)| *name == "push"), "{calls:?}");
+    let walks = changes.into_iter().map(|(at, name)| async move { (name, final_state_after_kill(at + 1).await) });
+    let ends: Vec<_> = stream::iter(walks).buffer_unordered(PARALLEL_WALKS).collect().await;
     for (name, end) in ends {
         assert_eq!(end, undisturbed, "killed after git {name}");
     }

@@ -1,18 +1,21 @@
 //! Tests hostile repositories and agents.
 
-use crate::protected::ran_in;
+use crate::protected::run_in_repository;
 use crate::world::{BRANCH, World};
 
 #[tokio::test]
 async fn agent_link_out_of_the_repository_is_not_started() {
     let world = World::with_agent("true").await;
-    std::fs::write(world.outside("evil.sh"), format!("#!/bin/sh\ntouch {}\n", world.outside("pwned").display()))
-        .unwrap();
-    let chmod = std::process::Command::new("chmod").arg("+x").arg(world.outside("evil.sh")).status().unwrap();
+    std::fs::write(
+        world.outside_path("evil.sh"),
+        format!("#!/bin/sh\ntouch {}\n", world.outside_path("pwned").display()),
+    )
+    .unwrap();
+    let chmod = std::process::Command::new("chmod").arg("+x").arg(world.outside_path("evil.sh")).status().unwrap();
     assert!(chmod.success());
     // The same files, with `agent.sh` as a link.
     let target = world.dir.path().join("target");
-    std::fs::write(&target, world.outside("evil.sh").to_str().unwrap()).unwrap();
+    std::fs::write(&target, world.outside_path("evil.sh").to_str().unwrap()).unwrap();
     let link = world.git_line(&["hash-object", "-w", target.to_str().unwrap()]);
     world.git_line(&["read-tree", "main"]);
     world.git_line(&["update-index", "--add", "--cacheinfo", &format!("120000,{link},agent.sh")]);
@@ -21,8 +24,8 @@ async fn agent_link_out_of_the_repository_is_not_started() {
     world.git_line(&["update-ref", "refs/heads/main", &commit]);
 
     assert_eq!(world.fails().await, "agent_missing");
-    assert!(world.api.texts().contains("leads out of the repository"), "{}", world.api.texts());
-    assert!(!world.outside("pwned").exists());
+    assert!(world.api.event_texts().contains("leads out of the repository"), "{}", world.api.event_texts());
+    assert!(!world.outside_path("pwned").exists());
 }
 
 #[tokio::test]
@@ -52,17 +55,17 @@ async fn planted_hooks_and_git_settings_are_not_run() {
     )
     .await;
     world.completes().await;
-    assert!(!world.outside("pwned").exists(), "a planted program ran");
-    assert_eq!(world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+    assert!(!world.outside_path("pwned").exists(), "a planted program ran");
+    assert_eq!(world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n");
     // An inner repository is committed as files, not as a link to an unknown commit.
-    assert_eq!(world.file(BRANCH, "inner/file.txt").unwrap(), "inside\n");
+    assert_eq!(world.file_at(BRANCH, "inner/file.txt").unwrap(), "inside\n");
 }
 
 #[tokio::test]
 async fn repository_filter_is_not_run_at_checkout() {
     let files = [(".gitattributes", "*.sh filter=lfs\n", false)];
-    let world = ran_in("acme/filtered", &files, "echo hi > new.txt").await;
-    assert_eq!(world.api.finish().result.unwrap().files, 1);
+    let world = run_in_repository("acme/filtered", &files, "echo hi > new.txt").await;
+    assert_eq!(world.api.only_finish().result.unwrap().files, 1);
 }
 
 #[tokio::test]
@@ -74,7 +77,7 @@ async fn job_without_isolation_is_refused_before_any_fetch() {
         })
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.failure(), "isolation_missing");
+    assert_eq!(world.api.failure_code(), "isolation_missing");
     assert!(world.api.statuses().is_empty() && world.api.calls("credentials").is_empty());
     assert!(!world.work_dir().join("mirrors").exists());
 }

@@ -2,11 +2,11 @@
 //! named; new repositories are committed as files.
 
 use crate::checks::{pull_request, with_checks};
-use crate::protected::ran_in;
+use crate::protected::run_in_repository;
 use crate::world::{BRANCH, World};
 use pullyard_protocol::attempt::FinishOutcome;
 
-fn changed(world: &World) -> String {
+fn changed_files(world: &World) -> String {
     world.git_line(&["diff", "--name-status", "main", BRANCH])
 }
 
@@ -23,12 +23,12 @@ async fn worktrees_clones_and_submodules_are_left_out_and_named() {
     )
     .await;
     world.completes().await;
-    assert_eq!(changed(&world), "A\tbegun/mine.txt\nA\tgreeting.txt");
+    assert_eq!(changed_files(&world), "A\tbegun/mine.txt\nA\tgreeting.txt");
     assert!(!world.git_line(&["ls-tree", "-r", BRANCH]).contains("160000"), "a gitlink");
     let trees = ["apart", "deep/sub/tree", "lib", "own"].map(|folder| format!("`{folder}`, another working tree"));
     let folders = [&["`a copy`, a clone".to_owned()][..], &trees].concat();
     let told = format!("Left out of the commit because they are separate repositories: {}.", folders.join("; "));
-    assert!(world.api.texts().contains(&told), "{}", world.api.texts());
+    assert!(world.api.event_texts().contains(&told), "{}", world.api.event_texts());
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
     let list: String = folders.iter().map(|folder| format!("- {folder}\n")).collect();
     assert!(body.contains("## Left out\n\n") && body.contains(&list), "{body}");
@@ -40,9 +40,13 @@ async fn work_only_in_another_worktree_fails_with_no_changes() {
     let files = [(".gitignore", ".worktrees/\n", false)];
     for folder in ["sub", ".worktrees/one"] {
         let agent = format!("git worktree add -q {folder} 2>&1 || exit 9; echo work > {folder}/work.txt");
-        let world = ran_in("acme/trees", &files, &agent).await;
-        assert_eq!((world.api.failure(), world.head(BRANCH)), ("no_changes", None), "{folder}");
-        assert!(world.api.texts().contains(&format!("`{folder}`, another working tree.")), "{}", world.api.texts());
+        let world = run_in_repository("acme/trees", &files, &agent).await;
+        assert_eq!((world.api.failure_code(), world.branch_head(BRANCH)), ("no_changes", None), "{folder}");
+        assert!(
+            world.api.event_texts().contains(&format!("`{folder}`, another working tree.")),
+            "{}",
+            world.api.event_texts()
+        );
     }
 }
 
@@ -59,10 +63,10 @@ async fn nested_repositories_are_hidden_from_checks_and_restored() {
     let check = "[ ! -e deep/sub/tree ] || exit 5; [ -e work.txt ] || { rm -r deep; ln -s @DIR@ deep; exit 4; }";
     let world = with_checks(agent, &[check], |all| all.checks.repair = true).await;
     world.completes().await;
-    assert_eq!(changed(&world), "A\tgreeting.txt\nA\twork.txt");
-    assert_eq!(world.file(BRANCH, "work.txt").as_deref(), Some("work\n"));
-    assert_eq!(world.api.texts().matches("Left out of the commit").count(), 1, "{}", world.api.texts());
-    assert!(!world.outside("sub").exists(), "restored elsewhere");
+    assert_eq!(changed_files(&world), "A\tgreeting.txt\nA\twork.txt");
+    assert_eq!(world.file_at(BRANCH, "work.txt").as_deref(), Some("work\n"));
+    assert_eq!(world.api.event_texts().matches("Left out of the commit").count(), 1, "{}", world.api.event_texts());
+    assert!(!world.outside_path("sub").exists(), "restored elsewhere");
 }
 
 #[tokio::test]
@@ -70,20 +74,20 @@ async fn clone_over_tracked_files_updates_them() {
     let agent = "new=\"$TMPDIR/new\"; git init -q \"$new\"; echo new > \"$new/a.txt\"; git -C \"$new\" add a.txt
          git -C \"$new\" -c user.name=x -c user.email=x@example.com commit -qm x || exit 9
          rm -r vendor/lib; git clone -q \"$new\" vendor/lib || exit 9";
-    let world = ran_in("acme/vendor", &[("vendor/lib/a.txt", "old\n", false)], agent).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    assert_eq!(changed(&world), "M\tvendor/lib/a.txt");
-    assert!(!world.api.texts().contains("Left out"), "{}", world.api.texts());
+    let world = run_in_repository("acme/vendor", &[("vendor/lib/a.txt", "old\n", false)], agent).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+    assert_eq!(changed_files(&world), "M\tvendor/lib/a.txt");
+    assert!(!world.api.event_texts().contains("Left out"), "{}", world.api.event_texts());
 }
 
 #[tokio::test]
 async fn nested_git_file_over_tracked_files_is_committed_as_work() {
     // A `.git` file among tracked files that claims to be another worktree.
     let agent = "echo 'gitdir: /nowhere/worktrees/x' > tests/.git; echo new > tests/a.sh";
-    let world = ran_in("acme/tests", &[("tests/a.sh", "old\n", false)], agent).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    assert_eq!(changed(&world), "M\ttests/a.sh");
-    assert!(!world.api.texts().contains("Left out"), "{}", world.api.texts());
+    let world = run_in_repository("acme/tests", &[("tests/a.sh", "old\n", false)], agent).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+    assert_eq!(changed_files(&world), "M\ttests/a.sh");
+    assert!(!world.api.event_texts().contains("Left out"), "{}", world.api.event_texts());
 }
 
 #[tokio::test]
@@ -101,10 +105,10 @@ async fn branch_checked_out_elsewhere_does_not_block_later_jobs() {
     let older = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
     let newer = world.commit_on("main", "Meanwhile");
     world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
-    world.api.assign(|job| job.attempt = 2);
+    world.api.change_assignment(|job| job.attempt = 2);
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let bases = std::fs::read_to_string(world.outside("bases")).unwrap();
+    let bases = std::fs::read_to_string(world.outside_path("bases")).unwrap();
     assert_eq!(bases.lines().collect::<Vec<_>>(), [older.as_str(), newer.as_str()]);
     assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), newer);
 }

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 pub(crate) const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9e4b7a3f8";
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
@@ -38,7 +38,7 @@ impl Call {
         self.body["active"].as_array().unwrap().iter().map(|job| job.as_str().unwrap().to_owned()).collect()
     }
 
-    fn is(&self, field: &str) -> bool {
+    fn has_flag(&self, field: &str) -> bool {
         self.body[field] == json!(true)
     }
 }
@@ -47,35 +47,35 @@ impl Call {
 pub(crate) struct Script {
     pub(crate) jobs: VecDeque<JobId>,
     /// How many answers of a route are lost.
-    pub(crate) lose: HashMap<&'static str, u32>,
+    pub(crate) lost_answers: HashMap<&'static str, u32>,
     /// Routes whose every call is refused with this status and code.
-    pub(crate) refuse: HashMap<&'static str, (u16, &'static str)>,
+    pub(crate) refusals: HashMap<&'static str, (u16, &'static str)>,
     pub(crate) drain: bool,
     /// How many of the next claims are spent: their job has ended.
-    pub(crate) spend: u32,
-    spent: BTreeSet<String>,
-    given: BTreeMap<String, JobId>,
+    pub(crate) claims_to_spend: u32,
+    spent_claims: BTreeSet<String>,
+    claimed_jobs: BTreeMap<String, JobId>,
 }
 
-struct Inner {
+struct ServerState {
     script: Mutex<Script>,
     calls: watch::Sender<Vec<Call>>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Plane {
-    inner: Arc<Inner>,
+pub(crate) struct RunnerApi {
+    inner: Arc<ServerState>,
 }
 
-impl Plane {
+impl RunnerApi {
     pub(crate) fn new() -> Self {
-        Self { inner: Arc::new(Inner { script: Mutex::default(), calls: watch::Sender::new(Vec::new()) }) }
+        Self { inner: Arc::new(ServerState { script: Mutex::default(), calls: watch::Sender::new(Vec::new()) }) }
     }
 
     pub(crate) fn routes(&self) -> Router {
         Router::new()
             .route("/v1/runners", post(register))
-            .route("/v1/runners/{runner}/{route}", post(speak))
+            .route("/v1/runners/{runner}/{route}", post(handle_runner_call))
             .with_state(self.inner.clone())
     }
 
@@ -83,7 +83,7 @@ impl Plane {
         change(&mut self.inner.script.lock().unwrap());
     }
 
-    pub(crate) fn give(&self, jobs: &[JobId]) {
+    pub(crate) fn add_jobs(&self, jobs: &[JobId]) {
         self.script(|script| script.jobs.extend(jobs.iter().cloned()));
     }
 
@@ -91,37 +91,37 @@ impl Plane {
         self.inner.calls.borrow().iter().filter(|call| call.route == route).cloned().collect()
     }
 
-    pub(crate) fn last(&self, route: &str) -> Call {
+    pub(crate) fn last_call(&self, route: &str) -> Call {
         self.calls(route).pop().unwrap()
     }
 
     pub(crate) async fn wait_for(&self, seen: impl Fn(&[Call]) -> bool) {
         let mut calls = self.inner.calls.subscribe();
         let wait = calls.wait_for(|calls| seen(calls));
-        timeout(PATIENCE, wait).await.unwrap().unwrap();
+        timeout(WAIT_LIMIT, wait).await.unwrap().unwrap();
     }
 
-    pub(crate) async fn next(&self, route: &str) -> Call {
+    pub(crate) async fn wait_for_next_call(&self, route: &str) -> Call {
         let of = |calls: &[Call]| calls.iter().filter(|call| call.route == route).count();
         let before = of(&self.inner.calls.borrow());
         self.wait_for(|calls| of(calls) > before).await;
-        self.last(route)
+        self.last_call(route)
     }
 
     /// Waits until the newest heartbeat lists exactly these jobs.
-    pub(crate) async fn hears(&self, jobs: &[&JobId]) {
+    pub(crate) async fn wait_for_active_jobs(&self, jobs: &[&JobId]) {
         let jobs: BTreeSet<String> = jobs.iter().map(|job| job.to_string()).collect();
         let so = |call: &Call| call.route == "heartbeat" && call.active() == jobs;
         self.wait_for(|calls| calls.iter().rev().find(|call| call.route == "heartbeat").is_some_and(so)).await;
     }
 
-    pub(crate) async fn hears_draining(&self) {
-        self.wait_for(|calls| calls.iter().any(|call| call.route == "heartbeat" && call.is("draining"))).await;
+    pub(crate) async fn wait_for_draining(&self) {
+        self.wait_for(|calls| calls.iter().any(|call| call.route == "heartbeat" && call.has_flag("draining"))).await;
     }
 
     /// Whether the newest call is a final heartbeat.
-    pub(crate) fn was_left(&self) -> bool {
-        self.inner.calls.borrow().last().is_some_and(|call| call.route == "heartbeat" && call.is("last"))
+    pub(crate) fn has_signed_off(&self) -> bool {
+        self.inner.calls.borrow().last().is_some_and(|call| call.route == "heartbeat" && call.has_flag("last"))
     }
 }
 
@@ -129,38 +129,38 @@ pub(crate) fn job(letter: &str) -> JobId {
     JobId::new(format!("job_{}", letter.repeat(26))).unwrap()
 }
 
-async fn register(State(inner): State<Arc<Inner>>, headers: HeaderMap, body: Bytes) -> Response {
-    answer(&inner, "register", &headers, &body)
+async fn register(State(inner): State<Arc<ServerState>>, headers: HeaderMap, body: Bytes) -> Response {
+    record_and_respond(&inner, "register", &headers, &body)
 }
 
-async fn speak(
-    State(inner): State<Arc<Inner>>,
+async fn handle_runner_call(
+    State(inner): State<Arc<ServerState>>,
     Path((runner, route)): Path<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     assert_eq!(runner, runner_id());
     let route = if route == "claim" { "claim" } else { "heartbeat" };
-    answer(&inner, route, &headers, &body)
+    record_and_respond(&inner, route, &headers, &body)
 }
 
 fn runner_id() -> String {
     format!("rnr_{}", "k".repeat(26))
 }
 
-fn answer(inner: &Inner, route: &'static str, headers: &HeaderMap, body: &[u8]) -> Response {
+fn record_and_respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: &[u8]) -> Response {
     let body: Value = serde_json::from_slice(body).unwrap();
-    let said = said(inner, route, headers, &body);
+    let said = respond(inner, route, headers, &body);
     inner.calls.send_modify(|calls| calls.push(Call { route, body }));
     said
 }
 
-fn said(inner: &Inner, route: &'static str, headers: &HeaderMap, body: &Value) -> Response {
+fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: &Value) -> Response {
     if headers.get("authorization").is_none_or(|value| value != &format!("Bearer {TOKEN}")) {
         return problem(401, "unauthorized");
     }
     let mut script = inner.script.lock().unwrap();
-    if let Some((status, code)) = script.refuse.get(route) {
+    if let Some((status, code)) = script.refusals.get(route) {
         return problem(*status, code);
     }
     let said = match route {
@@ -176,46 +176,46 @@ fn said(inner: &Inner, route: &'static str, headers: &HeaderMap, body: &Value) -
         _ => {
             let request: ClaimRequest = serde_json::from_value(body.clone()).unwrap();
             let claim = request.claim_id.to_string();
-            let is_new = !script.given.contains_key(&claim) && !script.spent.contains(&claim);
-            if is_new && script.spend > 0 {
-                script.spend -= 1;
-                script.spent.insert(claim.clone());
+            let is_new = !script.claimed_jobs.contains_key(&claim) && !script.spent_claims.contains(&claim);
+            if is_new && script.claims_to_spend > 0 {
+                script.claims_to_spend -= 1;
+                script.spent_claims.insert(claim.clone());
             }
-            let is_spent = script.spent.contains(&claim);
+            let is_spent = script.spent_claims.contains(&claim);
             if is_new
                 && !is_spent
                 && let Some(job) = script.jobs.pop_front()
             {
-                script.given.insert(claim.clone(), job);
+                script.claimed_jobs.insert(claim.clone(), job);
             }
-            let job = script.given.get(&claim);
+            let job = script.claimed_jobs.get(&claim);
             let job = job.map(|job| json!({ "job": job, "attempt": 1, "bootstrap": crate::api::BOOTSTRAP }));
             json!({ "job": job, "spent": is_spent, "poll_ms": 30 })
         }
     };
-    if let Some(left) = script.lose.get_mut(route).filter(|left| **left > 0) {
+    if let Some(left) = script.lost_answers.get_mut(route).filter(|left| **left > 0) {
         *left -= 1;
         return broken();
     }
     axum::Json(said).into_response()
 }
 
-pub(crate) struct Machine {
+pub(crate) struct DaemonMachine {
     pub(crate) dir: TempDir,
-    pub(crate) plane: Plane,
+    pub(crate) plane: RunnerApi,
     pub(crate) url: String,
     script: PathBuf,
 }
 
 /// Records its pid and waits until the file `go` exists or SIGTERM arrives.
-pub(crate) const UNTIL_GO: &str =
+pub(crate) const WAIT_FOR_GO_JOB: &str =
     "echo $$ > $HOME/pid-$PULLYARD_JOB.draft; mv $HOME/pid-$PULLYARD_JOB.draft $HOME/pid-$PULLYARD_JOB
     trap 'exit 143' TERM; while [ ! -e $HOME/go ]; do sleep 0.05; done";
 
-impl Machine {
-    pub(crate) async fn with_jobs(script: &str) -> Self {
+impl DaemonMachine {
+    pub(crate) async fn with_job_script(script: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let plane = Plane::new();
+        let plane = RunnerApi::new();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let routes = plane.routes();
@@ -250,15 +250,15 @@ impl Machine {
 
     pub(crate) async fn pid_of(&self, job: &JobId) -> i32 {
         let path = self.dir.path().join(format!("pid-{job}"));
-        appears(&path).await.trim().parse().unwrap()
+        wait_for_file(&path).await.trim().parse().unwrap()
     }
 
-    pub(crate) fn go(&self) {
+    pub(crate) fn release_jobs(&self) {
         std::fs::write(self.dir.path().join("go"), "").unwrap();
     }
 }
 
-pub(crate) async fn appears(path: &FilePath) -> String {
+pub(crate) async fn wait_for_file(path: &FilePath) -> String {
     let look = async {
         loop {
             match std::fs::read_to_string(path) {
@@ -267,7 +267,7 @@ pub(crate) async fn appears(path: &FilePath) -> String {
             }
         }
     };
-    timeout(PATIENCE, look).await.unwrap_or_else(|_| panic!("{} never appeared", path.display()))
+    timeout(WAIT_LIMIT, look).await.unwrap_or_else(|_| panic!("{} never appeared", path.display()))
 }
 
 pub(crate) struct Daemon {
@@ -306,8 +306,8 @@ impl Daemon {
         kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
-    pub(crate) async fn end(self) -> (Option<i32>, String) {
-        let output = timeout(PATIENCE, self.child.wait_with_output()).await.unwrap().unwrap();
+    pub(crate) async fn wait_for_exit(self) -> (Option<i32>, String) {
+        let output = timeout(WAIT_LIMIT, self.child.wait_with_output()).await.unwrap().unwrap();
         let log = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         for secret in [TOKEN, crate::api::BOOTSTRAP] {
             assert!(!log.contains(secret), "a secret is in the log: {log}");

@@ -1,21 +1,21 @@
 //! Tests that files planted by an agent or a check never affect the commit, its signature or the push.
 
 use crate::checks::with_checks;
-use crate::rests::commands;
 use crate::world::{BRANCH, World};
+use crate::yields::set_command;
 use pullyard_protocol::attempt::FinishOutcome;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 
-const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
+const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
 const SECRET: &str = "the-model's/key+0123";
 
 pub(crate) const SIGNING_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nbWFkZS11cC1rZXk\n-----END OPENSSH PRIVATE KEY-----";
 
 /// Writes an `ssh-keygen` that fakes a signature and records its key. Returns a path with it.
-pub(crate) fn signer(world: &World) -> OsString {
-    let folder = world.outside("bin");
+pub(crate) fn write_fake_signer(world: &World) -> OsString {
+    let folder = world.outside_path("bin");
     std::fs::create_dir(&folder).unwrap();
     let program = folder.join("ssh-keygen");
     let script = format!(
@@ -23,7 +23,7 @@ pub(crate) fn signer(world: &World) -> OsString {
          while [ $# -gt 0 ]; do [ \"$1\" = -f ] && key=$2; shift; done\n\
          {{ ls -l \"$key\" | cut -c1-10; cat \"$key\"; }} >> {}\n\
          printf -- '-----BEGIN SSH SIGNATURE-----\\nZmFrZQ==\\n-----END SSH SIGNATURE-----\\n' > \"$last.sig\"\n",
-        world.outside("signed").display()
+        world.outside_path("signed").display()
     );
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -32,19 +32,19 @@ pub(crate) fn signer(world: &World) -> OsString {
 }
 
 /// Writes a program outside the worktree that leaves a mark and copies its input.
-fn leaves_a_mark(world: &World) {
-    let program = world.outside("evil.sh");
-    let script = format!("#!/bin/sh\ntouch {}\ncat\n", world.outside("pwned").display());
+fn write_marker_program(world: &World) {
+    let program = world.outside_path("evil.sh");
+    let script = format!("#!/bin/sh\ntouch {}\ncat\n", world.outside_path("pwned").display());
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// Runs to a success, with a short time limit for the push.
-async fn completes(world: &World) {
-    world.api.script(|script| script.push_for_secs = Some(60));
+async fn run_to_success(world: &World) {
+    world.api.change_script(|script| script.push_for_secs = Some(60));
     world.completes().await;
-    assert!(!world.outside("pwned").exists(), "a planted program ran");
-    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    assert!(!world.outside_path("pwned").exists(), "a planted program ran");
+    assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
 }
 
 #[tokio::test]
@@ -52,80 +52,82 @@ async fn git_settings_written_by_a_check_are_discarded() {
     let check = "git --git-dir=../git config http.proxy http://127.0.0.1:1; \
                  git --git-dir=../git config filter.evil.smudge @DIR@/evil.sh; echo dirt > README.md; \
                  [ -e @DIR@/once ] || { touch @DIR@/once; exit 4; }";
-    let agent = format!("{GREET}; echo '* filter=evil' > .gitattributes");
+    let agent = format!("{GREETING_AGENT}; echo '* filter=evil' > .gitattributes");
     let world = with_checks(&agent, &[check], |all| all.checks.repair = true).await;
-    leaves_a_mark(&world);
-    completes(&world).await;
-    assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
-    assert_eq!(world.api.finish().work.unwrap().checks.len(), 2);
+    write_marker_program(&world);
+    run_to_success(&world).await;
+    assert_eq!(world.file_at(BRANCH, "README.md").as_deref(), Some("# App\n"));
+    assert_eq!(world.api.only_finish().work.unwrap().checks.len(), 2);
 }
 
 #[tokio::test]
 async fn planted_files_of_setup_are_neither_run_nor_followed() {
-    let world = with_checks(GREET, &[], |_| ()).await;
-    leaves_a_mark(&world);
-    std::fs::write(world.outside("victim"), "mine\n").unwrap();
+    let world = with_checks(GREETING_AGENT, &[], |_| ()).await;
+    write_marker_program(&world);
+    std::fs::write(world.outside_path("victim"), "mine\n").unwrap();
     let plants = [
         "echo dirt > README.md; echo made > made.txt; mkdir -p ../git/info",
         "git --git-dir=../git config filter.evil.smudge @DIR@/evil.sh; echo '* filter=evil' > ../git/info/attributes",
         "rm -f ../git/info/exclude; ln -s @DIR@/victim ../git/info/exclude",
         "rm -rf .git/info; ln -s @DIR@ .git/info",
     ];
-    let plants = plants.map(|line| line.replace("@DIR@", world.outside("").to_str().unwrap()));
-    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = plants.to_vec());
-    completes(&world).await;
-    assert_eq!(std::fs::read_to_string(world.outside("victim")).unwrap(), "mine\n");
-    assert!(!world.outside("exclude").exists(), "the exclude list was written through a link");
-    assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\n"));
-    assert_eq!(world.file(BRANCH, "made.txt"), None);
+    let plants = plants.map(|line| line.replace("@DIR@", world.outside_path("").to_str().unwrap()));
+    world.api.change_assignment(|job| job.commands.as_mut().unwrap().setup.commands = plants.to_vec());
+    run_to_success(&world).await;
+    assert_eq!(std::fs::read_to_string(world.outside_path("victim")).unwrap(), "mine\n");
+    assert!(!world.outside_path("exclude").exists(), "the exclude list was written through a link");
+    assert_eq!(world.file_at(BRANCH, "README.md").as_deref(), Some("# App\n"));
+    assert_eq!(world.file_at(BRANCH, "made.txt"), None);
 }
 
 #[tokio::test]
 async fn pipes_left_by_setup_in_git_lists_do_not_block() {
-    let world = with_checks(GREET, &[], |_| ()).await;
+    let world = with_checks(GREETING_AGENT, &[], |_| ()).await;
     let plants = [
         "echo made > made.txt; mkdir -p ../git/info; rm -f ../git/info/exclude; mkfifo ../git/info/exclude",
         "mkfifo ../git/packed-refs ../git/$(git rev-parse HEAD)",
     ];
-    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = plants.map(str::to_owned).to_vec());
-    completes(&world).await;
-    assert_eq!(world.file(BRANCH, "made.txt"), None);
+    world
+        .api
+        .change_assignment(|job| job.commands.as_mut().unwrap().setup.commands = plants.map(str::to_owned).to_vec());
+    run_to_success(&world).await;
+    assert_eq!(world.file_at(BRANCH, "made.txt"), None);
 }
 
 #[tokio::test]
 async fn pipes_left_as_git_attributes_and_ignores_do_not_block() {
     let pipes = "mkdir -p new; rm -f .gitattributes; mkfifo .gitattributes new/.gitignore new/.gitattributes";
     let check = format!("[ -e @DIR@/once ] || {{ touch @DIR@/once; {pipes}; exit 4; }}");
-    let world = with_checks(GREET, &[&check], |all| {
+    let world = with_checks(GREETING_AGENT, &[&check], |all| {
         all.setup.commands = vec![pipes.to_owned()];
         all.checks.repair = true;
     })
     .await;
-    completes(&world).await;
+    run_to_success(&world).await;
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
 
 #[tokio::test]
 async fn unchanged_file_is_not_rewritten_after_setup() {
-    let agent = format!("{GREET}; [ -z \"$(find README.md -newermt 2021-01-01)\" ] || exit 9");
+    let agent = format!("{GREETING_AGENT}; [ -z \"$(find README.md -newermt 2021-01-01)\" ] || exit 9");
     let world = with_checks(&agent, &[], |_| ()).await;
     let lines = ["touch -t 202001010000 README.md"].map(str::to_owned);
-    world.api.assign(|job| job.commands.as_mut().unwrap().setup.commands = lines.to_vec());
-    completes(&world).await;
+    world.api.change_assignment(|job| job.commands.as_mut().unwrap().setup.commands = lines.to_vec());
+    run_to_success(&world).await;
 }
 
 #[tokio::test]
 async fn check_cannot_choose_the_signing_program() {
     let check = "git --git-dir=../git config gpg.ssh.program @DIR@/evil.sh";
-    let world = with_checks(GREET, &[check], |_| ()).await;
-    leaves_a_mark(&world);
-    let path = signer(&world);
-    world.api.script(|script| script.signing_key = Some(SIGNING_KEY.into()));
+    let world = with_checks(GREETING_AGENT, &[check], |_| ()).await;
+    write_marker_program(&world);
+    let path = write_fake_signer(&world);
+    world.api.change_script(|script| script.signing_key = Some(SIGNING_KEY.into()));
     let ran = world.run_under("PATH", path).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
-    assert!(!world.outside("pwned").exists(), "the check's program received the key");
-    assert!(world.outside("signed").exists());
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.only_finish(), ran.log);
+    assert!(!world.outside_path("pwned").exists(), "the check's program received the key");
+    assert!(world.outside_path("signed").exists());
 }
 
 #[tokio::test]
@@ -137,7 +139,7 @@ async fn settings_of_a_planted_common_repository_are_ignored() {
          echo @DIR@/common > ../git/commondir; echo hello > greeting.txt",
     )
     .await;
-    completes(&world).await;
+    run_to_success(&world).await;
 }
 
 #[tokio::test]
@@ -147,18 +149,18 @@ async fn pipes_and_links_as_git_settings_are_not_followed() {
          ln -s @DIR@/victim ../git/objects/info/alternates; echo hello > greeting.txt",
     )
     .await;
-    std::fs::write(world.outside("victim"), "mine\n").unwrap();
-    completes(&world).await;
-    assert_eq!(std::fs::read_to_string(world.outside("victim")).unwrap(), "mine\n");
+    std::fs::write(world.outside_path("victim"), "mine\n").unwrap();
+    run_to_success(&world).await;
+    assert_eq!(std::fs::read_to_string(world.outside_path("victim")).unwrap(), "mine\n");
 }
 
 #[tokio::test]
 async fn secret_hidden_by_a_replace_ref_is_found() {
     let world = World::with_agent("exit 1").await;
-    let fine = world.outside("fine");
+    let fine = world.outside_path("fine");
     std::fs::write(&fine, "fine\n").unwrap();
-    world.api.assign(|job| {
-        commands(
+    world.api.change_assignment(|job| {
+        set_command(
             job,
             &format!(
                 "cat > /dev/null; echo \"key = {SECRET}\" > settings.ini; secret=$(git hash-object settings.ini)
@@ -170,7 +172,7 @@ async fn secret_hidden_by_a_replace_ref_is_found() {
     });
     let ran = world.run_under("SOME_MODEL_KEY", SECRET).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!((world.api.failure(), world.head(BRANCH)), ("secret_in_change", None), "{}", ran.log);
+    assert_eq!((world.api.failure_code(), world.branch_head(BRANCH)), ("secret_in_change", None), "{}", ran.log);
 }
 
 #[tokio::test]
@@ -180,8 +182,8 @@ async fn planted_attributes_do_not_change_committed_content() {
          echo hello > greeting.txt",
     )
     .await;
-    completes(&world).await;
-    assert_eq!(world.file(BRANCH, "crlf.txt").as_deref(), Some("a\r\n"));
+    run_to_success(&world).await;
+    assert_eq!(world.file_at(BRANCH, "crlf.txt").as_deref(), Some("a\r\n"));
 }
 
 #[tokio::test]
@@ -192,16 +194,16 @@ async fn git_file_pointing_elsewhere_has_no_effect() {
          rm -rf .git; echo 'gitdir: @DIR@/other/.git' > .git; echo hello > greeting.txt",
     )
     .await;
-    leaves_a_mark(&world);
-    completes(&world).await;
+    write_marker_program(&world);
+    run_to_success(&world).await;
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
 
 /// Adds a submodule `sub` with a hostile URL to `main`. Returns the submodule's commit.
-fn has_submodule(world: &World) -> String {
+fn add_submodule(world: &World) -> String {
     let commit = "1".repeat(40);
-    let evil = format!("ext::{} %S", world.outside("evil.sh").display());
-    let modules = world.outside("gitmodules");
+    let evil = format!("ext::{} %S", world.outside_path("evil.sh").display());
+    let modules = world.outside_path("gitmodules");
     std::fs::write(&modules, format!("[submodule \"sub\"]\n\tpath = sub\n\turl = \"{evil}\"\n")).unwrap();
     let modules = world.git_line(&["hash-object", "-w", modules.to_str().unwrap()]);
     world.git_line(&["read-tree", "main"]);
@@ -218,15 +220,15 @@ fn has_submodule(world: &World) -> String {
 async fn pipes_in_a_submodule_repository_do_not_block() {
     for pipe in ["HEAD", "commondir", "config", "refs/heads/main"] {
         let agent = format!(
-            "{GREET}; [ -e sub/.git ] || {{ git init -q -b main sub
+            "{GREETING_AGENT}; [ -e sub/.git ] || {{ git init -q -b main sub
              git -C sub -c user.name=x -c user.email=x@example.com commit -qm x --allow-empty
              rm -f sub/.git/{pipe}; mkfifo sub/.git/{pipe}; }}"
         );
         // The check's changes are reverted before the repair.
         let check = "[ -e @DIR@/once ] || { touch @DIR@/once; exit 4; }";
         let world = with_checks(&agent, &[check], |all| all.checks.repair = true).await;
-        let commit = has_submodule(&world);
-        completes(&world).await;
+        let commit = add_submodule(&world);
+        run_to_success(&world).await;
         assert_eq!(world.git_line(&["ls-tree", BRANCH, "sub"]), format!("160000 commit {commit}\tsub"), "{pipe}");
         assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt", "{pipe}");
     }
@@ -243,18 +245,18 @@ async fn pipes_in_the_mirror_block_neither_this_nor_later_jobs() {
          echo hello > greeting.txt",
     )
     .await;
-    completes(&world).await;
-    is_done_anew(&world).await;
+    run_to_success(&world).await;
+    assert_done_again(&world).await;
 }
 
-async fn is_done_anew(world: &World) {
-    if world.head(BRANCH).is_some() {
+async fn assert_done_again(world: &World) {
+    if world.branch_head(BRANCH).is_some() {
         world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
     }
     world.api.next_attempt(|job| job.checkpoint = false);
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"), "{}", ran.log);
+    assert_eq!(world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"), "{}", ran.log);
 }
 
 #[tokio::test]
@@ -265,8 +267,8 @@ async fn planted_alternates_of_the_mirror_are_ignored() {
          echo @DIR@/other > \"$mirror/objects/info/alternates\"; echo hello > greeting.txt",
     )
     .await;
-    completes(&world).await;
-    is_done_anew(&world).await;
+    run_to_success(&world).await;
+    assert_done_again(&world).await;
 }
 
 #[tokio::test]
@@ -278,10 +280,10 @@ async fn replaced_mirror_fails_the_job_and_is_created_again() {
              at=$(find @DIR@/moved/ -type d -name pack); mkfifo \"$at/multi-pack-index\"; }}"
         ))
         .await;
-        assert_eq!((world.fails().await, world.head(BRANCH)), ("workspace_failed", None));
-        let words = world.api.finish().failure.unwrap().sentence();
+        assert_eq!((world.fails().await, world.branch_head(BRANCH)), ("workspace_failed", None));
+        let words = world.api.only_finish().failure.unwrap().sentence();
         assert!(words.contains("folder `objects` was taken away or leads"), "{words}");
-        is_done_anew(&world).await;
+        assert_done_again(&world).await;
     }
 }
 
@@ -294,11 +296,11 @@ async fn submodule_is_not_fetched_and_its_commit_stays() {
          echo hello > greeting.txt",
     )
     .await;
-    leaves_a_mark(&world);
-    let commit = has_submodule(&world);
+    write_marker_program(&world);
+    let commit = add_submodule(&world);
 
-    completes(&world).await;
-    assert_eq!(std::fs::read_to_string(world.outside("sub")).unwrap(), "", "submodule fetched");
+    run_to_success(&world).await;
+    assert_eq!(std::fs::read_to_string(world.outside_path("sub")).unwrap(), "", "submodule fetched");
     assert_eq!(world.git_line(&["ls-tree", BRANCH, "sub"]), format!("160000 commit {commit}\tsub"));
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "A\tgreeting.txt");
 }
@@ -318,14 +320,14 @@ async fn planted_git_state_hides_no_change_from_the_commit() {
     ] {
         // Planted by the agent, before its own work.
         let world = World::with_agent(&format!("{plant}; echo changed >> README.md; echo hello > greeting.txt")).await;
-        completes(&world).await;
-        assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
+        run_to_success(&world).await;
+        assert_eq!(world.file_at(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
         // Planted by a check, before the repair.
-        let agent = format!("{GREET}; [ ! -e @DIR@/once ] || echo changed >> README.md");
+        let agent = format!("{GREETING_AGENT}; [ ! -e @DIR@/once ] || echo changed >> README.md");
         let check = format!("[ -e @DIR@/once ] || {{ touch @DIR@/once; {plant}; exit 4; }}");
         let world = with_checks(&agent, &[&check], |all| all.checks.repair = true).await;
-        completes(&world).await;
-        assert_eq!(world.file(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
+        run_to_success(&world).await;
+        assert_eq!(world.file_at(BRANCH, "README.md").as_deref(), Some("# App\nchanged\n"), "{plant}");
     }
 }
 
@@ -338,17 +340,17 @@ async fn link_in_place_of_a_runner_folder_fails_the_job() {
         );
         // Planted by the agent, by a check, and by a check before a repair.
         let agent = World::with_agent(&format!("echo hello > greeting.txt; {plant}")).await;
-        let checked = with_checks(GREET, &[&plant], |_| ()).await;
-        let mended = with_checks(GREET, &[&format!("{plant}; exit 4")], |all| all.checks.repair = true).await;
+        let checked = with_checks(GREETING_AGENT, &[&plant], |_| ()).await;
+        let mended = with_checks(GREETING_AGENT, &[&format!("{plant}; exit 4")], |all| all.checks.repair = true).await;
         for world in [agent, checked, mended] {
-            assert_eq!((world.fails().await, world.head(BRANCH)), ("workspace_failed", None));
-            let words = world.api.finish().failure.unwrap().sentence();
+            assert_eq!((world.fails().await, world.branch_head(BRANCH)), ("workspace_failed", None));
+            let words = world.api.only_finish().failure.unwrap().sentence();
             assert!(words.contains(&format!("folder `{folder}` was taken away or leads elsewhere")), "{words}");
-            assert_eq!(std::fs::read_to_string(world.outside("other/theirs.txt")).unwrap(), "theirs\n");
-            let settings = std::fs::read_to_string(world.outside("other/.git/config")).unwrap();
+            assert_eq!(std::fs::read_to_string(world.outside_path("other/theirs.txt")).unwrap(), "theirs\n");
+            let settings = std::fs::read_to_string(world.outside_path("other/.git/config")).unwrap();
             assert!(settings.contains("bare = false"), "the runner's settings were written");
-            assert!(!world.outside("other/config").exists(), "the runner's settings were written");
-            let left = std::fs::read_dir(world.outside("other")).unwrap().count();
+            assert!(!world.outside_path("other/config").exists(), "the runner's settings were written");
+            let left = std::fs::read_dir(world.outside_path("other")).unwrap().count();
             assert_eq!(left, 2, "files were added or removed");
         }
     }
@@ -358,10 +360,10 @@ async fn link_in_place_of_a_runner_folder_fails_the_job() {
 async fn ignored_repositories_stay_and_others_become_files() {
     let inner =
         "for inner in build/_deps/lib seen; do mkdir -p $inner; git init -q $inner; echo x > $inner/file.txt; done";
-    let agent = format!("{GREET}; echo build/ > .gitignore; {inner}");
+    let agent = format!("{GREETING_AGENT}; echo build/ > .gitignore; {inner}");
     let check = "git -C build/_deps/lib rev-parse --git-dir | grep -qx .git && [ ! -e seen/.git ]";
     let world = with_checks(&agent, &[check], |_| ()).await;
-    completes(&world).await;
+    run_to_success(&world).await;
     let files = "A\t.gitignore\nA\tgreeting.txt\nA\tseen/file.txt";
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), files);
 }
@@ -373,8 +375,8 @@ async fn unreadable_folders_and_pipes_neither_hide_files_nor_block() {
          chmod 600 closed/inner; chmod 000 closed; echo hello > greeting.txt",
     )
     .await;
-    completes(&world).await;
-    assert_eq!(world.file(BRANCH, "closed/inner/kept.txt").as_deref(), Some("kept\n"));
+    run_to_success(&world).await;
+    assert_eq!(world.file_at(BRANCH, "closed/inner/kept.txt").as_deref(), Some("kept\n"));
     let files = "A\tclosed/inner/kept.txt\nA\tgreeting.txt";
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), files);
 }
@@ -382,6 +384,6 @@ async fn unreadable_folders_and_pipes_neither_hide_files_nor_block() {
 #[tokio::test]
 async fn pipe_in_place_of_a_file_is_a_deletion() {
     let world = World::with_agent("rm README.md; mkfifo README.md; echo hello > greeting.txt").await;
-    completes(&world).await;
+    run_to_success(&world).await;
     assert_eq!(world.git_line(&["diff", "--name-status", "main", BRANCH]), "D\tREADME.md\nA\tgreeting.txt");
 }

@@ -3,16 +3,16 @@
 use crate::agents::{hostile_name, with_model};
 use crate::api::LEASE;
 use crate::checks::pull_request;
-use crate::world::{BRANCH, TOKEN, WAIT, World};
+use crate::world::{BRANCH, TOKEN, WAITING_AGENT, World};
 use axum::http::StatusCode;
 use axum::routing::{MethodRouter, get};
 use axum::{Json, Router};
 use pullyard_demo_forge::{AccountKind, Role, User};
 use pullyard_domain::published::UNKNOWN_ISOLATION;
-use pullyard_protocol::attempt::{Continues, FinishOutcome};
+use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
 use serde_json::json;
 
-const GREET: &str = "echo hello > greeting.txt; echo done";
+const GREETING_AGENT: &str = "echo hello > greeting.txt; echo done";
 
 #[tokio::test]
 async fn ticket_becomes_a_pull_request() {
@@ -33,10 +33,10 @@ async fn ticket_becomes_a_pull_request() {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
 
-    let finish = world.api.finish();
+    let finish = world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     let result = finish.result.unwrap();
-    let head = world.head(BRANCH).unwrap();
+    let head = world.branch_head(BRANCH).unwrap();
     let pull = world.open_pull_request(BRANCH).await.unwrap();
     assert_eq!((result.branch.as_str(), result.head.as_str()), (BRANCH, head.as_str()));
     assert_eq!((result.pull_request.number, &result.pull_request.url), (pull.number, &pull.url));
@@ -49,9 +49,9 @@ async fn ticket_becomes_a_pull_request() {
     let trailers = format!("Pullyard-Job: {job}/1\nPullyard-Ticket: APP-17\nPullyard-Agent: command");
     // Unsigned, because the job has no signing key.
     assert_eq!(message, format!("N Pullyard\nAPP-17: Greet\n\n{trailers}"));
-    assert_eq!(world.git_line(&["rev-parse", &format!("{head}^")]), world.head("main").unwrap());
+    assert_eq!(world.git_line(&["rev-parse", &format!("{head}^")]), world.branch_head("main").unwrap());
 
-    let file = |path| world.file(&head, path).unwrap();
+    let file = |path| world.file_at(&head, path).unwrap();
     assert_eq!(file("prompt.txt"), "Write a greeting.");
     assert_eq!(file("args.txt"), "--now\n");
     assert_eq!(file("branch.txt"), format!("refs/heads/{BRANCH}\n"));
@@ -79,42 +79,44 @@ async fn ticket_becomes_a_pull_request() {
     for kind in ["phase", "tool_call", "log", "result"] {
         assert!(kinds.iter().any(|one| one == kind), "{kind} is not in {kinds:?}");
     }
-    assert!(world.worktrees().is_empty() && world.letters().is_empty());
+    assert!(world.worktrees().is_empty() && world.outbox_files().is_empty());
 }
 
 #[tokio::test]
 async fn pull_request_body_sanitizes_the_model_name() {
     let (model, published) = hostile_name();
     let machine = with_model(&model).await;
-    machine.world.api.assign(|job| {
+    machine.world.api.change_assignment(|job| {
         job.agent.capability = "auto".into();
-        job.pull_request.body = of_a_runner("auto");
+        job.pull_request.body = runner_job_body("auto");
     });
     machine.completes().await;
-    let body = body(&machine.world).await;
+    let body = pull_request_body(&machine.world).await;
     let agent = format!("Agent: claude_code `2.1.197`, model: `{published}`, isolation: none\n");
     assert!(body.starts_with(&agent) && !body.contains("key-of"), "{body}");
 }
 
 /// The pull request body from the control plane for a job on a runner.
-pub(crate) fn of_a_runner(agent: &str) -> String {
+pub(crate) fn runner_job_body(agent: &str) -> String {
     format!("Agent: {agent}, isolation: {UNKNOWN_ISOLATION}\n\nMade through Pullyard.\n")
 }
 
-async fn body(world: &World) -> String {
+async fn pull_request_body(world: &World) -> String {
     pull_request(world).await["body"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn open_pull_request_is_continued() {
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     let earlier = world.commit_on("feature", "Earlier work");
-    let pull = world.opens("feature").await;
-    world.api.assign(|job| job.continues = Some(Continues { number: pull.number, branch: "feature".into() }));
+    let pull = world.create_pull_request("feature").await;
+    world.api.change_assignment(|job| {
+        job.continues = Some(ContinuedPullRequest { number: pull.number, branch: "feature".into() })
+    });
     let result = world.completes().await.result.unwrap();
     assert_eq!((result.branch.as_str(), result.pull_request.number), ("feature", pull.number));
     assert_eq!(world.git_line(&["rev-parse", "feature^"]), earlier);
-    assert_eq!(world.head(BRANCH), None);
+    assert_eq!(world.branch_head(BRANCH), None);
 }
 
 #[tokio::test]
@@ -122,16 +124,16 @@ async fn pushed_commit_of_an_earlier_attempt_is_adopted() {
     let world = World::with_agent("exit 1").await;
     let job = world.api.assignment().job;
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
-    world.api.assign(|job| {
+    world.api.change_assignment(|job| {
         job.attempt = 2;
-        job.pull_request.body = of_a_runner("command");
+        job.pull_request.body = runner_job_body("command");
     });
     let finish = world.completes().await;
     assert_eq!(finish.result.unwrap().head, pushed);
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
     // The isolation of the earlier attempt's agent is unknown.
-    let body = body(&world).await;
-    assert!(body.starts_with(&of_a_runner("command")), "{body}");
+    let body = pull_request_body(&world).await;
+    assert!(body.starts_with(&runner_job_body("command")), "{body}");
 }
 
 /// The pull request was closed or reopened between two attempts.
@@ -143,12 +145,12 @@ async fn pushed_commit_is_adopted_after_its_pr_closed_or_reopened() {
         world.commit_on("feature", "Earlier work");
         let pushed = world.commit_on(pushed_to, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
         let number = match reopened {
-            true => world.opens("feature").await.number,
+            true => world.create_pull_request("feature").await.number,
             false => 41,
         };
-        world.api.assign(|job| {
+        world.api.change_assignment(|job| {
             job.attempt = 2;
-            job.continues = Some(Continues { number, branch: "feature".into() });
+            job.continues = Some(ContinuedPullRequest { number, branch: "feature".into() });
         });
         let finish = world.completes().await;
         let result = finish.result.unwrap();
@@ -163,47 +165,47 @@ async fn adopting_attempt_needs_no_installed_agent() {
     let world = World::with_agent("exit 1").await;
     let job = world.api.assignment().job;
     let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Agent: codex"));
-    world.api.assign(|job| {
+    world.api.change_assignment(|job| {
         job.attempt = 2;
         job.adopts = true;
         job.agent.capability = "auto".into();
-        job.pull_request.body = of_a_runner("auto");
+        job.pull_request.body = runner_job_body("auto");
     });
     assert_eq!(world.run().await.code, Some(0));
-    let finish = world.api.finish();
+    let finish = world.api.only_finish();
     assert_eq!((finish.outcome, finish.work.as_ref()), (FinishOutcome::Completed, None), "{finish:?}");
     assert_eq!(finish.result.unwrap().head, pushed);
     assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
-    assert!(body(&world).await.starts_with(&of_a_runner("codex")));
+    assert!(pull_request_body(&world).await.starts_with(&runner_job_body("codex")));
 }
 
 #[tokio::test]
 async fn adopting_attempt_without_a_commit_fails_and_pushes_nothing() {
-    let world = World::with_agent(GREET).await;
-    world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+    let world = World::with_agent(GREETING_AGENT).await;
+    world.api.change_assignment(|job| (job.attempt, job.adopts) = (2, true));
     assert_eq!(world.fails().await, "nothing_pushed");
     assert_eq!(world.api.statuses(), ["preparing"]);
-    assert_eq!(world.head(BRANCH), None);
+    assert_eq!(world.branch_head(BRANCH), None);
 
     // A stranger's branch stays unchanged.
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     let theirs = world.commit_on(BRANCH, "Not yours");
-    world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+    world.api.change_assignment(|job| (job.attempt, job.adopts) = (2, true));
     assert_eq!(world.fails().await, "nothing_pushed");
-    assert_eq!(world.head(BRANCH), Some(theirs));
+    assert_eq!(world.branch_head(BRANCH), Some(theirs));
     assert!(world.open_pull_request(BRANCH).await.is_none());
 }
 
 #[tokio::test]
 async fn merged_commit_without_a_pr_fails_as_pull_request_closed() {
     for branch_is_kept in [true, false] {
-        let world = World::with_agent(GREET).await;
+        let world = World::with_agent(GREETING_AGENT).await;
         let job = world.api.assignment().job;
         let merged = world.commit_on("main", &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
         if branch_is_kept {
             world.git_line(&["update-ref", &format!("refs/heads/{BRANCH}"), &merged]);
         }
-        world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+        world.api.change_assignment(|job| (job.attempt, job.adopts) = (2, true));
         assert_eq!(world.fails().await, "pull_request_closed", "{branch_is_kept}");
         assert_eq!(world.api.statuses(), ["preparing"]);
         assert!(world.open_pull_request(BRANCH).await.is_none());
@@ -213,32 +215,32 @@ async fn merged_commit_without_a_pr_fails_as_pull_request_closed() {
 #[tokio::test]
 async fn merged_pull_request_of_the_job_is_linked() {
     for branch_is_kept in [true, false] {
-        let world = World::with_agent(GREET).await;
+        let world = World::with_agent(GREETING_AGENT).await;
         let job = world.api.assignment().job;
         let pushed = world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
         // A closed pull request of the branch does not count.
-        let closed = world.opens(BRANCH).await;
-        as_bot(&world, "PATCH", &format!("pulls/{}", closed.number), json!({ "state": "closed" })).await;
-        let pull = world.opens(BRANCH).await;
-        as_bot(&world, "PUT", &format!("pulls/{}/merge", pull.number), json!({})).await;
+        let closed = world.create_pull_request(BRANCH).await;
+        call_forge(&world, "PATCH", &format!("pulls/{}", closed.number), json!({ "state": "closed" })).await;
+        let pull = world.create_pull_request(BRANCH).await;
+        call_forge(&world, "PUT", &format!("pulls/{}/merge", pull.number), json!({})).await;
         if !branch_is_kept {
             world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
         }
-        let (text, main) = (pull_request_text(&world, pull.number).await, world.head("main"));
-        world.api.assign(|job| (job.attempt, job.adopts) = (2, true));
+        let (text, main) = (pull_request_text(&world, pull.number).await, world.branch_head("main"));
+        world.api.change_assignment(|job| (job.attempt, job.adopts) = (2, true));
         assert_eq!(world.run().await.code, Some(0));
-        let finish = world.api.finish();
+        let finish = world.api.only_finish();
         assert_eq!((finish.outcome, finish.work.as_ref()), (FinishOutcome::Completed, None), "{finish:?}");
         let result = finish.result.unwrap();
         assert_eq!((result.branch.as_str(), result.head, result.pull_request.number), (BRANCH, pushed, pull.number));
         assert_eq!(world.api.statuses(), ["preparing", "executing", "syncing"]);
-        assert_eq!((pull_request_text(&world, pull.number).await, world.head("main")), (text, main));
-        assert_eq!(world.head(BRANCH).is_some(), branch_is_kept);
+        assert_eq!((pull_request_text(&world, pull.number).await, world.branch_head("main")), (text, main));
+        assert_eq!(world.branch_head(BRANCH).is_some(), branch_is_kept);
         assert!(world.open_pull_request(BRANCH).await.is_none());
     }
 }
 
-async fn as_bot(world: &World, method: &str, path: &str, body: serde_json::Value) {
+async fn call_forge(world: &World, method: &str, path: &str, body: serde_json::Value) {
     let address = format!("{}/repos/acme/app/{path}", world.forge.api_url());
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let answer = client.request(method.parse().unwrap(), address).bearer_auth(TOKEN).json(&body).send().await;
@@ -247,15 +249,15 @@ async fn as_bot(world: &World, method: &str, path: &str, body: serde_json::Value
 }
 
 async fn pull_request_text(world: &World, number: u64) -> String {
-    world.rest().pull_request_text("acme/app", number).await.unwrap()
+    world.forge_client().pull_request_text("acme/app", number).await.unwrap()
 }
 
 #[tokio::test]
 async fn branch_moved_by_a_stranger_is_never_overwritten() {
-    let world = World::with_agent(WAIT).await;
-    let theirs = world.meanwhile(async || world.commit_on(BRANCH, "Not yours")).await;
-    assert_eq!(world.api.failure(), "push_rejected");
-    assert_eq!(world.head(BRANCH), Some(theirs));
+    let world = World::with_agent(WAITING_AGENT).await;
+    let theirs = world.run_with_change(async || world.commit_on(BRANCH, "Not yours")).await;
+    assert_eq!(world.api.failure_code(), "push_rejected");
+    assert_eq!(world.branch_head(BRANCH), Some(theirs));
 }
 
 #[tokio::test]
@@ -264,18 +266,18 @@ async fn existing_branch_of_a_stranger_fails_before_the_agent() {
     let theirs = world.commit_on(BRANCH, "Not yours");
     assert_eq!(world.fails().await, "branch_taken");
     assert_eq!(world.api.statuses(), ["preparing"]);
-    assert_eq!(world.head(BRANCH), Some(theirs));
+    assert_eq!(world.branch_head(BRANCH), Some(theirs));
 }
 
 #[tokio::test]
 async fn too_little_time_prevents_the_push() {
-    let world = World::with_agent(GREET).await;
-    world.api.script(|script| script.push_for_secs = Some(20));
+    let world = World::with_agent(GREETING_AGENT).await;
+    world.api.change_script(|script| script.push_for_secs = Some(20));
     assert_eq!(world.fails().await, "push_rejected");
-    assert_eq!(world.head(BRANCH), None);
+    assert_eq!(world.branch_head(BRANCH), None);
 }
 
-pub(crate) fn hook(world: &World, name: &str, script: &str) {
+pub(crate) fn install_hook(world: &World, name: &str, script: &str) {
     use std::os::unix::fs::PermissionsExt;
     let path = world.repository.git_dir.join("hooks").join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -285,36 +287,36 @@ pub(crate) fn hook(world: &World, name: &str, script: &str) {
 
 #[tokio::test]
 async fn slow_push_is_killed() {
-    let world = World::with_agent(GREET).await;
-    let (begun, go) = (world.outside("begun"), world.outside("go"));
+    let world = World::with_agent(GREETING_AGENT).await;
+    let (begun, go) = (world.outside_path("begun"), world.outside_path("go"));
     let script = format!("touch {}; while [ ! -e {} ]; do sleep 0.05; done; exit 1", begun.display(), go.display());
-    hook(&world, "pre-receive", &script);
+    install_hook(&world, "pre-receive", &script);
     // 31 s minus the margin of 30 s.
-    world.api.script(|script| script.push_for_secs = Some(31));
+    world.api.change_script(|script| script.push_for_secs = Some(31));
     let ran = world.run().await;
     std::fs::write(go, "").unwrap();
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let failure = world.api.finish().failure.unwrap();
+    let failure = world.api.only_finish().failure.unwrap();
     assert_eq!(failure.sentence(), "The local forge rejected the push: it gave no answer in time.");
-    assert_eq!(world.head(BRANCH), None);
+    assert_eq!(world.branch_head(BRANCH), None);
 }
 
 #[tokio::test]
 async fn refused_push_opens_no_pull_request() {
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     let words = "error: GH006: Protected branch update failed for refs/heads/x.";
-    hook(&world, "pre-receive", &format!("echo '{words}' >&2; exit 1"));
+    install_hook(&world, "pre-receive", &format!("echo '{words}' >&2; exit 1"));
     assert_eq!(world.fails().await, "branch_protected");
     assert!(world.open_pull_request(BRANCH).await.is_none());
 }
 
 /// Replaces the forge's pull request API; pushes work as before.
-pub(crate) async fn opens_by(world: &World, pulls: MethodRouter) {
+pub(crate) async fn replace_pulls_api(world: &World, pulls: MethodRouter) {
     let forge = Router::new().route("/repos/acme/app/pulls", pulls);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, forge).await });
-    world.api.assign(|job| job.repository.api_url = url);
+    world.api.change_assignment(|job| job.repository.api_url = url);
 }
 
 #[tokio::test]
@@ -323,17 +325,17 @@ async fn missing_permission_to_open_a_pr_is_reported() {
         let words = json!({ "message": "Resource not accessible by personal access token" });
         (StatusCode::FORBIDDEN, Json(words))
     });
-    let world = World::with_agent(GREET).await;
-    opens_by(&world, pulls).await;
+    let world = World::with_agent(GREETING_AGENT).await;
+    replace_pulls_api(&world, pulls).await;
     let failure = world.failure().await;
     assert_eq!(failure.code(), "permission_missing");
     assert_eq!(failure.sentence(), "The local forge does not permit this account to open pull requests in acme/app.");
-    assert!(world.head(BRANCH).is_some(), "the work was not pushed");
+    assert!(world.branch_head(BRANCH).is_some(), "the work was not pushed");
 }
 
 #[tokio::test]
 async fn read_only_account_fails_as_permission_missing() {
-    let mut world = World::with_agent(GREET).await;
+    let mut world = World::with_agent(GREETING_AGENT).await;
     let reader = User { login: "reader".into(), id: 8, token: "reader-secret".into() };
     world.forge.add_user(reader, AccountKind::User).await.unwrap();
     world.forge.set_role("acme/app", "reader", Role::Read).await.unwrap();
@@ -341,5 +343,5 @@ async fn read_only_account_fails_as_permission_missing() {
     let failure = world.failure().await;
     assert_eq!(failure.code(), "permission_missing");
     assert_eq!(failure.sentence(), "The local forge does not permit this account to push in acme/app.");
-    assert_eq!(world.head(BRANCH), None);
+    assert_eq!(world.branch_head(BRANCH), None);
 }

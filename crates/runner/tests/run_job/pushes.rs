@@ -2,23 +2,23 @@
 
 use crate::api::Api;
 use crate::checks::{pull_request, with_checks};
-use crate::git_points::before_git;
-use crate::planted::{SIGNING_KEY, signer};
-use crate::publish::{hook, of_a_runner};
-use crate::revise::under_review;
-use crate::world::{BRANCH, Ran, TOKEN, WAIT, World, end_of};
+use crate::git_points::path_with_git_script;
+use crate::planted::{SIGNING_KEY, write_fake_signer};
+use crate::publish::{install_hook, runner_job_body};
+use crate::revise::world_under_review;
+use crate::world::{BRANCH, RunResult, TOKEN, WAITING_AGENT, World, wait_for_exit};
 use axum::http::StatusCode;
 use axum::{Json, Router};
-use pullyard_protocol::attempt::{Continues, FinishOutcome};
+use pullyard_protocol::attempt::{ContinuedPullRequest, FinishOutcome};
 use serde_json::json;
 use std::ffi::OsString;
 
-const GREET: &str = "cat > /dev/null; echo hello > greeting.txt";
+const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt";
 
-async fn signing(agent: &str) -> (World, OsString) {
+async fn world_with_signing_key(agent: &str) -> (World, OsString) {
     let world = World::with_agent(agent).await;
-    world.api.script(|script| script.signing_key = Some(SIGNING_KEY.into()));
-    let path = signer(&world);
+    world.api.change_script(|script| script.signing_key = Some(SIGNING_KEY.into()));
+    let path = write_fake_signer(&world);
     (world, path)
 }
 
@@ -27,13 +27,13 @@ fn is_signed(world: &World, commit: &str) -> bool {
     said.contains("\ngpgsig -----BEGIN SSH SIGNATURE-----\n ZmFrZQ==\n")
 }
 
-async fn goes_on_with(world: &World, branch: &str) -> u64 {
-    let number = world.opens(branch).await.number;
-    world.api.assign(|job| job.continues = Some(Continues { number, branch: branch.into() }));
+async fn continue_pull_request(world: &World, branch: &str) -> u64 {
+    let number = world.create_pull_request(branch).await.number;
+    world.api.change_assignment(|job| job.continues = Some(ContinuedPullRequest { number, branch: branch.into() }));
     number
 }
 
-async fn ran(world: &World) -> Ran {
+async fn run_to_exit(world: &World) -> RunResult {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     ran
@@ -41,16 +41,16 @@ async fn ran(world: &World) -> Ran {
 
 #[tokio::test]
 async fn commit_is_signed_by_a_private_key_file_that_is_deleted() {
-    let (world, path) = signing(GREET).await;
+    let (world, path) = world_with_signing_key(GREETING_AGENT).await;
     let ran = world
         .run_with(|command| {
             command.env("PATH", path).env("PULLYARD_KEEP_WORKTREE", "true");
         })
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.only_finish(), ran.log);
     assert!(is_signed(&world, BRANCH));
-    let signed = std::fs::read_to_string(world.outside("signed")).unwrap();
+    let signed = std::fs::read_to_string(world.outside_path("signed")).unwrap();
     assert_eq!(signed, format!("-rw-------\n{SIGNING_KEY}\n"), "not signed once");
     let [kept] = world.worktrees().try_into().unwrap();
     assert!(kept.join("git").is_dir() && !kept.join("git/signing-key").exists());
@@ -58,90 +58,92 @@ async fn commit_is_signed_by_a_private_key_file_that_is_deleted() {
 
 #[tokio::test]
 async fn only_the_rebased_commit_is_signed() {
-    let (world, path) = signing(WAIT).await;
+    let (world, path) = world_with_signing_key(WAITING_AGENT).await;
     world.commit_on("feature", "Earlier work");
-    goes_on_with(&world, "feature").await;
+    continue_pull_request(&world, "feature").await;
     let runner = world.spawn(|command| {
         command.env("PATH", path);
     });
     world.api.wait_for_text("waiting").await;
     let theirs = world.commit_on("feature", "Meanwhile");
-    std::fs::write(world.outside("go"), "").unwrap();
-    let ran = end_of(runner).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.finish(), ran.log);
+    std::fs::write(world.outside_path("go"), "").unwrap();
+    let ran = wait_for_exit(runner).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?} {}", world.api.only_finish(), ran.log);
     assert_eq!(world.git_line(&["rev-parse", "feature^"]), theirs);
     assert!(is_signed(&world, "feature") && !is_signed(&world, "feature^"));
     // Commits that only the merge needs are not signed.
-    let signed = std::fs::read_to_string(world.outside("signed")).unwrap();
+    let signed = std::fs::read_to_string(world.outside_path("signed")).unwrap();
     assert_eq!(signed.matches("-rw-------").count(), 2, "{signed}");
 }
 
 #[tokio::test]
 async fn adopted_twin_commit_does_not_quote_this_attempts_agent() {
-    let world = World::with_agent(&format!("{WAIT}; echo 'I greet.'")).await;
+    let world = World::with_agent(&format!("{WAITING_AGENT}; echo 'I greet.'")).await;
     let job = world.api.assignment().job;
-    world.api.assign(|job| {
+    world.api.change_assignment(|job| {
         job.attempt = 2;
-        job.pull_request.body = of_a_runner("command");
+        job.pull_request.body = runner_job_body("command");
     });
     let ours = format!("APP-17: Greet\n\nPullyard-Job: {job}/1");
-    let pushed = world.meanwhile(async || world.commit_on(BRANCH, &ours)).await;
-    let finish = world.api.finish();
+    let pushed = world.run_with_change(async || world.commit_on(BRANCH, &ours)).await;
+    let finish = world.api.only_finish();
     assert_eq!(finish.result.unwrap().head, pushed);
     let made = finish.work.unwrap().commit.unwrap();
     assert_ne!(made, pushed, "the record names the twin's commit");
-    assert!(world.api.texts().contains("I greet."));
+    assert!(world.api.event_texts().contains("I greet."));
     let body = pull_request(&world).await["body"].as_str().unwrap().to_owned();
-    assert!(body.starts_with(&of_a_runner("command")), "{body}");
+    assert!(body.starts_with(&runner_job_body("command")), "{body}");
     assert!(!body.contains("I greet.") && !body.contains("last words"), "{body}");
-    assert_eq!(world.head(BRANCH), Some(pushed));
+    assert_eq!(world.branch_head(BRANCH), Some(pushed));
 }
 
 #[tokio::test]
 async fn other_pull_request_of_the_branch_is_not_continued() {
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     let theirs = world.commit_on("feature", "Somebody else's");
-    let number = goes_on_with(&world, "feature").await;
-    world.api.assign(|job| job.continues = Some(Continues { number: number + 40, branch: "feature".into() }));
-    ran(&world).await;
-    let result = world.api.finish().result.unwrap();
+    let number = continue_pull_request(&world, "feature").await;
+    world.api.change_assignment(|job| {
+        job.continues = Some(ContinuedPullRequest { number: number + 40, branch: "feature".into() })
+    });
+    run_to_exit(&world).await;
+    let result = world.api.only_finish().result.unwrap();
     assert_eq!(result.branch, BRANCH);
     assert_ne!(result.pull_request.number, number);
-    assert_eq!(world.head("feature"), Some(theirs));
+    assert_eq!(world.branch_head("feature"), Some(theirs));
 }
 
 #[tokio::test]
 async fn changed_base_of_a_pull_request_is_used() {
     let agent =
         "git for-each-ref --format='%(refname) %(objectname)' refs/remotes > @DIR@/refs; echo hello > greeting.txt";
-    let (world, desk) = under_review(agent).await;
+    let (world, desk) = world_under_review(agent).await;
     let release = world.commit_on("release", "Release");
-    desk.desk().base = "release".into();
+    desk.state().base = "release".into();
     world.completes().await;
-    let refs = std::fs::read_to_string(world.outside("refs")).unwrap();
+    let refs = std::fs::read_to_string(world.outside_path("refs")).unwrap();
     assert_eq!(refs, format!("refs/remotes/origin/release {release}\n"));
 }
 
 /// A forge that cannot lock the ref for the first pushes, and counts them in the file `pushes`.
-fn locked_for(world: &World, times: u32) {
-    let pushes = world.outside("pushes").display().to_string();
+fn lock_ref_for_pushes(world: &World, times: u32) {
+    let pushes = world.outside_path("pushes").display().to_string();
     let script = format!(
         "echo x >> {pushes}; [ $(wc -l < {pushes}) -gt {times} ] && exit 0\n\
          echo \"error: cannot lock ref 'refs/heads/x': is at\" >&2; exit 1"
     );
-    hook(world, "pre-receive", &script);
+    install_hook(world, "pre-receive", &script);
 }
 
 #[tokio::test]
 async fn undecided_push_is_tried_four_times() {
     for (locked, taken) in [(3, true), (4, false)] {
-        let world = World::with_agent(GREET).await;
-        locked_for(&world, locked);
-        let ran = ran(&world).await;
-        let finish = world.api.finish();
+        let world = World::with_agent(GREETING_AGENT).await;
+        lock_ref_for_pushes(&world, locked);
+        let ran = run_to_exit(&world).await;
+        let finish = world.api.only_finish();
         assert_eq!(finish.outcome == FinishOutcome::Completed, taken, "{locked}: {finish:?} {}", ran.log);
-        assert_eq!(world.head(BRANCH).is_some(), taken);
-        assert_eq!(std::fs::read_to_string(world.outside("pushes")).unwrap(), "x\n".repeat(4));
+        assert_eq!(world.branch_head(BRANCH).is_some(), taken);
+        assert_eq!(std::fs::read_to_string(world.outside_path("pushes")).unwrap(), "x\n".repeat(4));
         if let Some(failure) = finish.failure {
             assert_eq!(failure.code(), "push_rejected");
         }
@@ -149,7 +151,7 @@ async fn undecided_push_is_tried_four_times() {
 }
 
 /// A hook script that pushes another commit on top of the job's branch.
-fn pushes_on_top() -> String {
+fn push_on_top_script() -> String {
     format!(
         "export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\
          git update-ref refs/heads/{BRANCH} $(git commit-tree {BRANCH}^{{tree}} -p {BRANCH} -m Quicker)"
@@ -157,9 +159,9 @@ fn pushes_on_top() -> String {
 }
 
 /// Runs a job whose first fetch of the branch fails; `first` is shell code before each git call.
-async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) -> String) -> Ran {
-    let once = world.outside("once").display().to_string();
-    let path = before_git(world, |git| {
+async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) -> String) -> RunResult {
+    let once = world.outside_path("once").display().to_string();
+    let path = path_with_git_script(world, |git| {
         format!(
             "#!/bin/sh\n{}case \"$*\" in *:refs/pullyard/found) if [ ! -e '{once}' ]; then\n\
              touch '{once}'; echo 'fatal: Could not resolve host: x' >&2; exit 128; fi;; esac\nexec '{git}' \"$@\"\n",
@@ -171,35 +173,35 @@ async fn run_where_a_fetch_fails_once(world: &World, first: impl FnOnce(&str) ->
 
 #[tokio::test]
 async fn failed_fetch_does_not_end_the_search_for_a_push() {
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     // The forge accepts the push, gets another commit on top, and never answers.
-    let over = world.outside("over");
-    let script = format!("{}\nwhile [ ! -e {} ]; do sleep 0.05; done", pushes_on_top(), over.display());
-    hook(&world, "post-receive", &script);
-    world.api.script(|script| script.push_for_secs = Some(40));
+    let over = world.outside_path("over");
+    let script = format!("{}\nwhile [ ! -e {} ]; do sleep 0.05; done", push_on_top_script(), over.display());
+    install_hook(&world, "post-receive", &script);
+    world.api.change_script(|script| script.push_for_secs = Some(40));
     let ran = run_where_a_fetch_fails_once(&world, |_| String::new()).await;
     std::fs::write(over, "").unwrap();
     assert!(ran.log.contains("push timed out"), "{}", ran.log);
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
-    let finish = world.api.finish();
+    let finish = world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
     let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
     assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
-    assert_eq!(finish.result.map(|result| result.head), world.head(BRANCH));
+    assert_eq!(finish.result.map(|result| result.head), world.branch_head(BRANCH));
 }
 
 #[tokio::test]
 async fn failed_fetch_after_a_broken_answer_is_retried() {
-    let world = World::with_agent(GREET).await;
-    hook(&world, "post-receive", &pushes_on_top());
+    let world = World::with_agent(GREETING_AGENT).await;
+    install_hook(&world, "post-receive", &push_on_top_script());
     let breaks_off = |git: &str| {
         format!("if [ \"$1\" = push ]; then '{git}' \"$@\"; echo 'fatal: the remote end hung up' >&2; exit 128; fi\n")
     };
     let ran = run_where_a_fetch_fails_once(&world, breaks_off).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert!(ran.log.contains("cannot read the branch: git fetch: fatal: Could not resolve host"), "{}", ran.log);
-    let finish = world.api.finish();
+    let finish = world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
     let pushed = world.git_line(&["rev-parse", &format!("{BRANCH}^")]);
     assert_eq!(finish.work.and_then(|work| work.commit), Some(pushed));
@@ -209,38 +211,38 @@ async fn failed_fetch_after_a_broken_answer_is_retried() {
 async fn adopted_work_is_not_set_up_or_checked_again() {
     let world = with_checks("touch @DIR@/agent", &["touch @DIR@/checked"], |_| ()).await;
     let job = world.api.assignment().job;
-    let set_up = format!("touch {}", world.outside("set-up").display());
+    let set_up = format!("touch {}", world.outside_path("set-up").display());
     world.commit_on(BRANCH, &format!("APP-17: Greet\n\nPullyard-Job: {job}/1\nPullyard-Checks: passed"));
-    world.api.assign(|job| {
+    world.api.change_assignment(|job| {
         job.attempt = 2;
         job.commands.as_mut().unwrap().setup.commands = vec![set_up];
     });
     world.completes().await;
     for file in ["agent", "checked", "set-up"] {
-        assert!(!world.outside(file).exists(), "{file}");
+        assert!(!world.outside_path(file).exists(), "{file}");
     }
 }
 
 #[tokio::test]
 async fn new_base_commits_do_not_count_as_changes() {
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     world.commit_on("feature", "Earlier work");
-    goes_on_with(&world, "feature").await;
+    continue_pull_request(&world, "feature").await;
     let files = [("later.txt", "one\ntwo\n", false)];
     world.forge.commit("acme/app", "main", "pullyard-bot", &files).await.unwrap();
-    ran(&world).await;
-    let result = world.api.finish().result.unwrap();
+    run_to_exit(&world).await;
+    let result = world.api.only_finish().result.unwrap();
     assert_eq!((result.files, result.insertions, result.deletions), (1, 1, 0));
 }
 
 #[tokio::test]
 async fn multiline_title_adds_no_trailers() {
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     let job = world.api.assignment().job;
-    world.api.assign(|job| {
+    world.api.change_assignment(|job| {
         job.pull_request.title = format!("Greet\n\nPullyard-Checks: failed\nPullyard-Job: job_{}/9", "x".repeat(26));
     });
-    ran(&world).await;
+    run_to_exit(&world).await;
     let message = world.git_line(&["log", "-1", "--format=%B", BRANCH]);
     let (subject, trailers) = message.split_once("\n\n").unwrap();
     assert!(subject.starts_with("Greet Pullyard-Checks: failed Pullyard-Job: "), "{message}");
@@ -249,21 +251,21 @@ async fn multiline_title_adds_no_trailers() {
 
 #[tokio::test]
 async fn commit_of_the_job_in_the_base_is_not_adopted() {
-    let world = World::with_agent(GREET).await;
+    let world = World::with_agent(GREETING_AGENT).await;
     let job = world.api.assignment().job;
     world.commit_on("main", &format!("APP-17: Greet\n\nPullyard-Job: {job}/1"));
     let earlier = world.commit_on("feature", "Earlier work");
-    goes_on_with(&world, "feature").await;
-    world.api.assign(|job| job.attempt = 2);
+    continue_pull_request(&world, "feature").await;
+    world.api.change_assignment(|job| job.attempt = 2);
     world.completes().await;
     assert_eq!(world.git_line(&["rev-parse", "feature^"]), earlier);
-    assert_eq!(world.file("feature", "greeting.txt").as_deref(), Some("hello\n"));
+    assert_eq!(world.file_at("feature", "greeting.txt").as_deref(), Some("hello\n"));
 }
 
 #[tokio::test]
 async fn stale_locks_in_the_mirror_do_not_block() {
-    let world = World::with_agent(GREET).await;
-    ran(&world).await;
+    let world = World::with_agent(GREETING_AGENT).await;
+    run_to_exit(&world).await;
     world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
     let newer = world.commit_on("main", "Meanwhile");
     let mirrors = std::fs::read_dir(world.work_dir().join("mirrors")).unwrap().flatten().map(|entry| entry.path());
@@ -272,8 +274,8 @@ async fn stale_locks_in_the_mirror_do_not_block() {
     for lock in ["packed-refs.lock", "HEAD.lock", "refs/heads/main.lock"] {
         std::fs::write(mirror.join(lock), "").unwrap();
     }
-    world.api.assign(|job| job.attempt = 2);
-    let ran = ran(&world).await;
+    world.api.change_assignment(|job| job.attempt = 2);
+    let ran = run_to_exit(&world).await;
     assert_eq!(world.api.finishes().pop().unwrap().outcome, FinishOutcome::Completed, "{}", ran.log);
     assert_eq!(world.git_line(&["rev-parse", &format!("{BRANCH}^")]), newer);
 }
@@ -291,11 +293,11 @@ async fn unreadable_pull_request_fails_before_the_agent_starts() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut assignment = world.api.assignment();
         assignment.repository.api_url = format!("http://{}", listener.local_addr().unwrap());
-        assignment.continues = Some(Continues { number: 1, branch: "feature".into() });
+        assignment.continues = Some(ContinuedPullRequest { number: 1, branch: "feature".into() });
         tokio::spawn(async move { axum::serve(listener, forge).await });
         world.api = Api::start(assignment, TOKEN).await;
-        ran(&world).await;
-        assert_eq!((world.api.failure(), world.api.statuses()), (code, vec!["preparing".to_owned()]), "{status}");
-        assert!(!world.outside("began").exists(), "{status}");
+        run_to_exit(&world).await;
+        assert_eq!((world.api.failure_code(), world.api.statuses()), (code, vec!["preparing".to_owned()]), "{status}");
+        assert!(!world.outside_path("began").exists(), "{status}");
     }
 }

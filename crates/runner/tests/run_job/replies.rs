@@ -1,19 +1,19 @@
 //! Tests replies after the push: one per thread, and a new review request.
 
-use crate::agents::{CLAUDE, Machine, hostile_name, with_model};
-use crate::review_desk::ReviewDesk;
-use crate::revise::{reviewed, under_review, write_on};
-use crate::world::{World, end_of};
+use crate::agents::{AgentMachine, CLAUDE, hostile_name, with_model};
+use crate::review_api::ReviewApi;
+use crate::revise::{add_review, commit_file, world_under_review};
+use crate::world::{World, wait_for_exit};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Replies;
 use pullyard_domain::marker::Marker;
 use pullyard_protocol::attempt::RevisedReview;
 use serde_json::json;
 
-const GREET: &str = "echo hello > greeting.txt";
+const GREETING_AGENT: &str = "echo hello > greeting.txt";
 
 #[track_caller]
-fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
+fn check_answered_once(world: &World, desk: &ReviewApi, threads: &[u64]) {
     let mark = Some(Marker::Job(world.api.assignment().job));
     for thread in threads {
         let replies = desk.replies(*thread);
@@ -24,23 +24,23 @@ fn check_answered_once(world: &World, desk: &ReviewDesk, threads: &[u64]) {
 
 #[tokio::test]
 async fn each_thread_gets_one_reply_and_the_review_is_requested() {
-    let (world, desk) = under_review(GREET).await;
+    let (world, desk) = world_under_review(GREETING_AGENT).await;
     assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
-    let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
+    let (short, job) = (world.branch_head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     assert_eq!(desk.replies(12), [format!("Done in {short} (agent: command).\n\n<!-- pullyard:{job} -->")]);
     // The reviewer's second comment, then our reply to both.
     assert_eq!(desk.replies(11).len(), 2);
-    assert_eq!(desk.desk().asked, ["ann"]);
+    assert_eq!(desk.state().requested_reviewers, ["ann"]);
 }
 
 #[tokio::test]
 async fn reply_sanitizes_the_model_name() {
     let (model, published) = hostile_name();
     let machine = with_model(&model).await;
-    let (world, desk) = (&machine.world, reviewed(&machine.world).await);
+    let (world, desk) = (&machine.world, add_review(&machine.world).await);
     let finish = machine.completes().await;
-    let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
+    let (short, job) = (world.branch_head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     let agent = format!("claude_code `2.1.197`, model: `{published}`");
     assert_eq!(desk.replies(12), [format!("Done in {short} (agent: {agent}).\n\n<!-- pullyard:{job} -->")]);
     let told = finish.work.unwrap().model.unwrap();
@@ -52,15 +52,15 @@ async fn reply_for_a_rebased_commit_names_agent_version_and_model() {
     let works = "head -n 1 > @DIR@/prompt; head -n 12 @CLAUDE@/tools_and_edits.jsonl; echo hello > greeting.txt
                  echo '{\"type\":\"odd\",\"text\":\"waiting\"}'; while [ ! -e @DIR@/go ]; do sleep 0.02; done
                  tail -n +13 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
-    let machine = Machine::with(CLAUDE, works).await;
-    let (world, desk) = (&machine.world, reviewed(&machine.world).await);
-    let runner = world.spawn(|command| machine.equip(command));
+    let machine = AgentMachine::with_agent(CLAUDE, works).await;
+    let (world, desk) = (&machine.world, add_review(&machine.world).await);
+    let runner = world.spawn(|command| machine.set_env(command));
     world.api.wait_for_text("waiting").await;
-    let theirs = write_on(world, "feature", "theirs.txt", "theirs\n");
-    std::fs::write(world.outside("go"), "").unwrap();
-    let ran = end_of(runner).await;
+    let theirs = commit_file(world, "feature", "theirs.txt", "theirs\n");
+    std::fs::write(world.outside_path("go"), "").unwrap();
+    let ran = wait_for_exit(runner).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let head = world.head("feature").unwrap();
+    let head = world.branch_head("feature").unwrap();
     assert_eq!(world.git_line(&["rev-parse", &format!("{head}^")]), theirs);
     let (short, job) = (&head[..10], world.api.assignment().job);
     let agent = "claude_code `2.1.197`, model: `claude-opus-4-8[1m]`";
@@ -73,10 +73,10 @@ async fn reply_for_an_adopted_commit_names_only_known_agents() {
         ("Pullyard-Agent: claude_code\nPullyard-Checks: passed", " (agent: claude_code)"),
         ("Pullyard-Agent: @all [x](https://z.test)", ""),
     ] {
-        let (world, desk) = under_review("exit 1").await;
+        let (world, desk) = world_under_review("exit 1").await;
         let job = world.api.assignment().job;
         let pushed = world.commit_on("feature", &format!("Revise it\n\nPullyard-Job: {job}/1\n{trailers}"));
-        world.api.assign(|job| job.attempt = 2);
+        world.api.change_assignment(|job| job.attempt = 2);
         assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
         let said = format!("Done in {}{named}.\n\n<!-- pullyard:{job} -->", &pushed[..10]);
         assert_eq!(desk.replies(12), [said], "{trailers}");
@@ -85,14 +85,14 @@ async fn reply_for_an_adopted_commit_names_only_known_agents() {
 
 #[tokio::test]
 async fn replies_written_by_the_agent_are_included() {
-    let (world, desk) = under_review(
+    let (world, desk) = world_under_review(
         r#"mkdir .pullyard; echo hello > greeting.txt
         echo '{"13":"As dark as it gets.","12":"Kept: <!-- pullyard:status --> it is public.","99":"x"}' > .pullyard/replies.json"#,
     )
     .await;
     assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 2, failed: 0 }));
     check_answered_once(&world, &desk, &[11, 12]);
-    let (short, job) = (world.head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
+    let (short, job) = (world.branch_head("feature").unwrap()[..10].to_owned(), world.api.assignment().job);
     let words = |words: &str| format!("In {short} (agent: command):\n\n{words}\n\n<!-- pullyard:{job} -->");
     assert_eq!(desk.replies(11)[1], words("As dark as it gets."));
     assert_eq!(desk.replies(12), [words("Kept: (hidden text left out) it is public.")]);
@@ -102,7 +102,7 @@ async fn replies_written_by_the_agent_are_included() {
 async fn invalid_replies_file_is_not_quoted_in_the_log() {
     // A key that no redactor knows.
     let script = "mkdir .pullyard; echo hello > greeting.txt; echo '\"a-key-of-a-stranger\"' > .pullyard/replies.json";
-    let (world, desk) = under_review(script).await;
+    let (world, desk) = world_under_review(script).await;
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     assert!(ran.log.contains("invalid reply file of the agent, at line 1, column"), "{}", ran.log);
@@ -112,8 +112,8 @@ async fn invalid_replies_file_is_not_quoted_in_the_log() {
 
 #[tokio::test]
 async fn replies_file_of_the_repository_is_ignored() {
-    let (world, desk) = under_review("echo hello > greeting.txt").await;
-    write_on(&world, "feature", ".pullyard/replies.json", r#"{"12":"I am the agent."}"#);
+    let (world, desk) = world_under_review("echo hello > greeting.txt").await;
+    commit_file(&world, "feature", ".pullyard/replies.json", r#"{"12":"I am the agent."}"#);
     assert_eq!(world.run().await.code, Some(0));
     check_answered_once(&world, &desk, &[11, 12]);
     assert!(desk.replies(12)[0].starts_with("Done in "), "{:?}", desk.replies(12));
@@ -121,12 +121,12 @@ async fn replies_file_of_the_repository_is_ignored() {
 
 #[tokio::test]
 async fn retry_posts_only_missing_replies() {
-    let (world, desk) = under_review("echo hello >> greeting.txt").await;
-    desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
+    let (world, desk) = world_under_review("echo hello >> greeting.txt").await;
+    desk.state().faults = vec![json!({ "type": "FORBIDDEN", "message": "Not now" })];
     assert_eq!(world.run().await.code, Some(0));
     let first = world.api.assignment().job;
     let again = JobId::new(format!("job_{}", "b".repeat(26))).unwrap();
-    world.api.assign(|job| {
+    world.api.change_assignment(|job| {
         job.job = again.clone();
         job.revises.as_mut().unwrap().retries = vec![first.clone()];
     });
@@ -142,27 +142,27 @@ async fn retry_posts_only_missing_replies() {
 
 #[tokio::test]
 async fn refused_replies_and_requests_do_not_fail_the_job() {
-    let (world, desk) = under_review(GREET).await;
-    desk.desk().faults = vec![json!({ "type": "FORBIDDEN", "message": "Resource not accessible by integration" })];
-    desk.desk().gone = vec![12];
-    desk.desk().strangers = vec!["ann".into()];
-    world.api.assign(|job| {
+    let (world, desk) = world_under_review(GREETING_AGENT).await;
+    desk.state().faults = vec![json!({ "type": "FORBIDDEN", "message": "Resource not accessible by integration" })];
+    desk.state().hidden_threads = vec![12];
+    desk.state().refused_reviewers = vec!["ann".into()];
+    world.api.change_assignment(|job| {
         let revises = job.revises.as_mut().unwrap();
         revises.reviews.push(RevisedReview { id: 81, author: "bob".into() });
     });
     assert_eq!(world.completes().await.result.unwrap().replies, Some(Replies { answered: 0, failed: 2 }));
-    let said = world.api.texts();
+    let said = world.api.event_texts();
     assert!(said.contains("The thread of comment 11 was not answered"), "{said}");
     assert!(said.contains("The thread of comment 12 was not answered"), "{said}");
     assert!(said.contains("ann was not asked to review again"), "{said}");
-    assert_eq!(desk.desk().asked, ["bob"]);
+    assert_eq!(desk.state().requested_reviewers, ["bob"]);
 }
 
 #[tokio::test]
 async fn incomplete_comment_list_causes_no_duplicate_reply() {
-    let (world, desk) = under_review(GREET).await;
-    desk.desk().more = true;
-    desk.desk().lose = 1;
+    let (world, desk) = world_under_review(GREETING_AGENT).await;
+    desk.state().has_next_page = true;
+    desk.state().lost_answers = 1;
     assert!(world.completes().await.result.unwrap().replies.is_some());
     check_answered_once(&world, &desk, &[11, 12]);
 }

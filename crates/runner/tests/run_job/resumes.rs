@@ -1,14 +1,14 @@
 //! Tests which work of an earlier attempt is resumed: lost, broken or hostile checkpoints, and moved branches.
 
-use crate::rests::{commands, on_another_machine, paused, resumes};
 use crate::world::{BRANCH, World};
+use crate::yields::{paused_world, run_on_another_machine, set_command, set_resume};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_protocol::attempt::FinishOutcome;
 use tar::{EntryType, Header};
 
-const WORKS: &str = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
+const WORKING_AGENT: &str = "cat > /dev/null; echo half > half.txt; echo waiting; while :; do sleep 0.05; done";
 
-pub(crate) fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
+pub(crate) fn pack_checkpoint(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (kind, name, content) in files {
         let mut header = Header::new_ustar();
@@ -22,9 +22,9 @@ pub(crate) fn packed(files: &[(EntryType, &str, &[u8])]) -> Vec<u8> {
 }
 
 /// The description of a checkpoint whose work starts at the head of `main`.
-fn about(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+fn checkpoint_description(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
     let mut about = serde_json::json!({
-        "format": 1, "agent": "command", "read": 0, "tree": "/tree", "start": world.head("main").unwrap(),
+        "format": 1, "agent": "command", "read": 0, "tree": "/tree", "start": world.branch_head("main").unwrap(),
         "branch": BRANCH, "task": "",
     });
     change(&mut about);
@@ -32,22 +32,22 @@ fn about(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> 
 }
 
 /// Verifies that a preferring job starts over and a requiring job fails.
-async fn begins_again(world: &World, reason: &str) {
+async fn check_not_resumed(world: &World, reason: &str) {
     for policy in [Policy::Prefer, Policy::Require] {
         world.api.next_attempt(|job| {
-            resumes(job, policy, &[]);
-            commands(job, "cat > /dev/null; cat half.txt; ls; echo anew > anew.txt");
+            set_resume(job, policy, &[]);
+            set_command(job, "cat > /dev/null; cat half.txt; ls; echo anew > anew.txt");
         });
-        let ran = on_another_machine(world).await;
+        let ran = run_on_another_machine(world).await;
         assert_eq!(ran.code, Some(0), "{reason}: {}", ran.log);
-        let (finish, texts) = (world.api.finish(), world.api.texts());
+        let (finish, texts) = (world.api.only_finish(), world.api.event_texts());
         assert!(texts.contains(&format!("can't be gone on with, because {reason}")), "{reason}: {texts}");
         if policy == Policy::Require {
-            assert_eq!(world.api.failure(), "session_lost", "{reason}");
+            assert_eq!(world.api.failure_code(), "session_lost", "{reason}");
         } else {
             assert_eq!(finish.outcome, FinishOutcome::Completed, "{reason}: {finish:?}");
-            assert_eq!(world.file(BRANCH, "anew.txt").as_deref(), Some("anew\n"));
-            assert_eq!(world.file(BRANCH, "half.txt"), None, "{reason}");
+            assert_eq!(world.file_at(BRANCH, "anew.txt").as_deref(), Some("anew\n"));
+            assert_eq!(world.file_at(BRANCH, "half.txt"), None, "{reason}");
             world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
         }
     }
@@ -55,20 +55,20 @@ async fn begins_again(world: &World, reason: &str) {
 
 #[tokio::test]
 async fn lost_or_changed_checkpoint_is_not_resumed() {
-    let world = paused(WORKS).await;
-    world.api.replace("checkpoint.tar.zst", Some(b"something else".to_vec()));
-    begins_again(&world, "it can't be read: it is not what was kept").await;
-    world.api.replace("checkpoint.tar.zst", None);
-    begins_again(&world, "it could not be fetched: the bucket answered 404").await;
-    world.api.script(|script| script.refuse("checkpoint", 404, "not_found"));
-    begins_again(&world, "nothing of it was kept").await;
+    let world = paused_world(WORKING_AGENT).await;
+    world.api.replace_object("checkpoint.tar.zst", Some(b"something else".to_vec()));
+    check_not_resumed(&world, "it can't be read: it is not what was kept").await;
+    world.api.replace_object("checkpoint.tar.zst", None);
+    check_not_resumed(&world, "it could not be fetched: the bucket answered 404").await;
+    world.api.change_script(|script| script.refuse("checkpoint", 404, "not_found"));
+    check_not_resumed(&world, "nothing of it was kept").await;
 }
 
 #[tokio::test]
 async fn hostile_checkpoint_writes_no_file() {
     let world = World::with_agent("exit 1").await;
-    let about = about(&world, |_| ());
-    let outside = world.outside("planted");
+    let about = checkpoint_description(&world, |_| ());
+    let outside = world.outside_path("planted");
     let target = outside.to_str().unwrap();
     let link = format!(
         "diff --git a/way b/way\nnew file mode 120000\n--- /dev/null\n+++ b/way\n@@ -0,0 +1 @@\n+{}\n\
@@ -104,35 +104,35 @@ async fn hostile_checkpoint_writes_no_file() {
             "its work does not fit",
         ),
     ] {
-        world.api.leave_checkpoint(packed(&files));
+        world.api.store_checkpoint(pack_checkpoint(&files));
         world.api.next_attempt(|job| {
-            resumes(job, Policy::Require, &[]);
-            commands(job, "exit 1");
+            set_resume(job, Policy::Require, &[]);
+            set_command(job, "exit 1");
         });
-        let ran = on_another_machine(&world).await;
-        assert_eq!((ran.code, world.api.failure()), (Some(0), "session_lost"), "{reason}: {}", ran.log);
-        let texts = world.api.texts();
+        let ran = run_on_another_machine(&world).await;
+        assert_eq!((ran.code, world.api.failure_code()), (Some(0), "session_lost"), "{reason}: {}", ran.log);
+        let texts = world.api.event_texts();
         assert!(texts.contains(&format!("because {reason}")), "{reason}: {texts}");
         assert!(!outside.exists(), "{reason}");
-        assert_eq!(world.left_running(), [""; 0]);
+        assert_eq!(world.leftover_processes(), [""; 0]);
     }
 }
 
 #[tokio::test]
 async fn invalid_checkpoint_is_reported_by_position_without_quotes() {
     let world = World::with_agent("exit 1").await;
-    let odd = about(&world, |about| about["read"] = "a note of somebody".into());
+    let odd = checkpoint_description(&world, |about| about["read"] = "a note of somebody".into());
     for (content, wrong) in
         [(odd.as_slice(), "a value is not what it should be"), (b"a note of somebody".as_slice(), "it is no JSON")]
     {
-        world.api.leave_checkpoint(packed(&[(EntryType::Regular, "about.json", content)]));
+        world.api.store_checkpoint(pack_checkpoint(&[(EntryType::Regular, "about.json", content)]));
         world.api.next_attempt(|job| {
-            resumes(job, Policy::Require, &[]);
-            commands(job, "exit 1");
+            set_resume(job, Policy::Require, &[]);
+            set_command(job, "exit 1");
         });
-        let ran = on_another_machine(&world).await;
-        assert_eq!((ran.code, world.api.failure()), (Some(0), "session_lost"), "{wrong}: {}", ran.log);
-        let texts = world.api.texts();
+        let ran = run_on_another_machine(&world).await;
+        assert_eq!((ran.code, world.api.failure_code()), (Some(0), "session_lost"), "{wrong}: {}", ran.log);
+        let texts = world.api.event_texts();
         let said = format!("because it can't be read: `about.json`: {wrong}, at line 1, column ");
         assert!(texts.contains(&said), "{wrong}: {texts}");
         assert!(!texts.contains("a note of") && !ran.log.contains("a note of"), "{wrong}: {texts} {}", ran.log);
@@ -141,10 +141,10 @@ async fn invalid_checkpoint_is_reported_by_position_without_quotes() {
 
 #[tokio::test]
 async fn work_on_a_force_pushed_base_is_not_resumed() {
-    let world = World::with_agent(WORKS).await;
-    let first = world.head("main").unwrap();
+    let world = World::with_agent(WORKING_AGENT).await;
+    let first = world.branch_head("main").unwrap();
     world.commit_on("main", "Has a key in it");
     world.pauses().await;
     world.git_line(&["update-ref", "refs/heads/main", &first]);
-    begins_again(&world, "its work does not fit: the commit that it started from is gone from the branch").await;
+    check_not_resumed(&world, "its work does not fit: the commit that it started from is gone from the branch").await;
 }

@@ -1,13 +1,13 @@
 //! Tests that secrets known to an agent never leave the machine.
 
-use crate::agents::{CLAUDE, CODEX, Machine};
+use crate::agents::{AgentMachine, CLAUDE, CODEX};
 use crate::checks::pull_request;
-use crate::rests::commands;
-use crate::revise::write_on;
-use crate::world::{BRANCH, Ran, TOKEN, World};
+use crate::revise::commit_file;
+use crate::world::{BRANCH, RunResult, TOKEN, World};
+use crate::yields::set_command;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use pullyard_protocol::attempt::{FinishOutcome, YieldOutcome};
+use pullyard_protocol::attempt::{FinishOutcome, YieldReason};
 use serde_json::{Value, json};
 
 const MODEL_KEY: &str = "the-model's/key+0123";
@@ -15,16 +15,16 @@ const MODEL_KEY: &str = "the-model's/key+0123";
 const LONG_KEY: &str =
     "sk-ant-api03-Vq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aRiOk3lXv9QnWt6My4HgDzBjUeFcIpSAoq8Zr1LxT0uYw5NfKdGhJ2mPbCsE7aR-AA";
 /// Tokens unknown to the attempt: in its repository, its ticket and its agent's output.
-const OF_REPOSITORY: &str = "ghp_rEpOsItOrY0123456789abcdefghijABCDEF";
-const OF_TICKET: &str = "glpat-tIcKeT0123456789abcd";
-const OF_OUTPUT: &str = "sk_live_oUtPuT0123456789abcdefgh";
+const REPOSITORY_TOKEN: &str = "ghp_rEpOsItOrY0123456789abcdefghijABCDEF";
+const TICKET_TOKEN: &str = "glpat-tIcKeT0123456789abcd";
+const OUTPUT_TOKEN: &str = "sk_live_oUtPuT0123456789abcdefgh";
 /// Lines of an unknown PEM key.
-const PEM: [&str; 2] = [
+const PEM_LINES: [&str; 2] = [
     "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj",
     "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu",
 ];
 
-fn told(world: &World) -> String {
+fn sent_calls(world: &World) -> String {
     let calls = ["status", "events", "finish"].map(|name| world.api.calls(name));
     calls.into_iter().flatten().map(|call| call.body.to_string()).collect()
 }
@@ -33,7 +33,7 @@ async fn check(script: &str, hidden: &[&str]) -> World {
     let world = World::with_agent(script).await;
     let ran = world.run_under("SOME_MODEL_KEY", MODEL_KEY).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let told = told(&world);
+    let told = sent_calls(&world);
     assert!(told.contains("[redacted]"), "{told}");
     for secret in hidden.iter().chain(&[MODEL_KEY, TOKEN]) {
         assert!(!told.contains(secret), "{secret} in {told}");
@@ -53,7 +53,7 @@ async fn secrets_in_agent_output_are_redacted_in_every_form() {
     let of_both = STANDARD.encode(TOKEN);
     let hidden = ["%2Fkey%2B", &of_both[..16], "ghp_0123456789"];
     let world = check(&script, &hidden).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
 }
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn secret_at_the_cut_of_a_long_line_is_redacted() {
 #[tokio::test]
 async fn quoted_output_of_a_failed_agent_is_redacted() {
     let world = check(&format!("echo \"no such key: {MODEL_KEY}\" >&2; exit 1"), &[]).await;
-    let failure = world.api.finish().failure.unwrap();
+    let failure = world.api.only_finish().failure.unwrap();
     assert_eq!(failure.sentence(), "The agent stopped with exit code 1: \"no such key: [redacted]\".");
 }
 
@@ -80,15 +80,15 @@ async fn change_with_a_secret_is_not_pushed() {
         format!("printf 'user:%s' '{LONG_KEY}' | base64 > notes.txt"),
     ] {
         let world = World::with_agent(&script).await;
-        run(&world).await;
-        let failure = world.api.finish().failure.unwrap();
+        run_with_keys(&world).await;
+        let failure = world.api.only_finish().failure.unwrap();
         assert_eq!(failure.code(), "secret_in_change", "{script}");
         assert!(!failure.sentence().contains(TOKEN), "{}", failure.sentence());
-        assert_eq!(world.head(BRANCH), None, "{script}");
+        assert_eq!(world.branch_head(BRANCH), None, "{script}");
     }
 }
 
-async fn run(world: &World) -> Ran {
+async fn run_with_keys(world: &World) -> RunResult {
     let ran = world
         .run_with(|command| {
             command
@@ -102,15 +102,15 @@ async fn run(world: &World) -> Ran {
 }
 
 /// Base64 fragments that identify the key.
-fn parts(secret: &str) -> Vec<String> {
+fn base64_fragments(secret: &str) -> Vec<String> {
     let encoded = STANDARD.encode(secret);
     (0..encoded.len() - 19).step_by(4).map(|from| encoded[from..from + 19].to_owned()).collect()
 }
 
-fn none_left(world: &World, secrets: &[&str]) {
+fn assert_nothing_sent(world: &World, secrets: &[&str]) {
     let mut all: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
-    all.extend(parts(LONG_KEY));
-    let left = world.left();
+    all.extend(base64_fragments(LONG_KEY));
+    let left = world.sent_data();
     for place in ["events", "agent-output.jsonl"] {
         assert!(left.iter().any(|(to, _)| to == place), "nothing went to {place}");
     }
@@ -125,26 +125,26 @@ fn none_left(world: &World, secrets: &[&str]) {
 #[tokio::test]
 async fn no_sent_data_contains_a_secret() {
     let script = format!(
-        "cat; cat token.txt; echo \"{MODEL_KEY} {LONG_KEY} {OF_OUTPUT}\"; printf '%s' '{LONG_KEY}' | base64
+        "cat; cat token.txt; echo \"{MODEL_KEY} {LONG_KEY} {OUTPUT_TOKEN}\"; printf '%s' '{LONG_KEY}' | base64
          printf 'key={LONG_KEY}' | base64 >&2; echo '{{\"kind\":\"text\",\"text\":\"a {LONG_KEY}\"}}'
-         sed -i 's/one/two/; /{OF_REPOSITORY}/d' token.txt; head -c 100000 /dev/zero | tr '\\0' 'x'
+         sed -i 's/one/two/; /{REPOSITORY_TOKEN}/d' token.txt; head -c 100000 /dev/zero | tr '\\0' 'x'
          echo \" {MODEL_KEY}\"; echo hello > greeting.txt"
     );
     let world = World::with_agent("exit 1").await;
-    write_on(&world, "main", "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
-    world.api.assign(|job| {
-        commands(job, &script);
-        job.prompt = format!("Write a greeting with {OF_TICKET}.");
-        job.pull_request.title = format!("APP-17: Greet {OF_TICKET} {MODEL_KEY}");
-        job.pull_request.body = format!("As {OF_TICKET} asked.");
+    commit_file(&world, "main", "token.txt", &format!("one\n{REPOSITORY_TOKEN}\nend\n"));
+    world.api.change_assignment(|job| {
+        set_command(job, &script);
+        job.prompt = format!("Write a greeting with {TICKET_TOKEN}.");
+        job.pull_request.title = format!("APP-17: Greet {TICKET_TOKEN} {MODEL_KEY}");
+        job.pull_request.body = format!("As {TICKET_TOKEN} asked.");
     });
-    let ran = run(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    let secrets = [MODEL_KEY, LONG_KEY, TOKEN, OF_REPOSITORY, OF_TICKET, OF_OUTPUT];
-    none_left(&world, &secrets);
-    let raw = String::from_utf8(world.api.kept("provider-payload.txt").unwrap()).unwrap();
+    let ran = run_with_keys(&world).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+    let secrets = [MODEL_KEY, LONG_KEY, TOKEN, REPOSITORY_TOKEN, TICKET_TOKEN, OUTPUT_TOKEN];
+    assert_nothing_sent(&world, &secrets);
+    let raw = String::from_utf8(world.api.bucket_object("provider-payload.txt").unwrap()).unwrap();
     assert!(raw.contains("[redacted] [redacted] [redacted]"), "{raw}");
-    let patch = String::from_utf8(world.api.kept("changes.patch").unwrap()).unwrap();
+    let patch = String::from_utf8(world.api.bucket_object("changes.patch").unwrap()).unwrap();
     assert!(patch.contains("-[redacted]") && patch.contains("+two"), "{patch}");
     let pull = pull_request(&world).await.to_string();
     assert!(pull.contains("APP-17: Greet [redacted] [redacted]") && pull.contains("As [redacted] asked."), "{pull}");
@@ -157,40 +157,40 @@ async fn no_sent_data_contains_a_secret() {
 
 #[tokio::test]
 async fn yielding_attempt_sends_no_secret() {
-    let says = format!("cat token.txt; echo {OF_OUTPUT}; printf '%s' '{LONG_KEY}' | base64");
+    let says = format!("cat token.txt; echo {OUTPUT_TOKEN}; printf '%s' '{LONG_KEY}' | base64");
     let world = World::with_agent("exit 1").await;
-    write_on(&world, "main", "token.txt", &format!("one\n{OF_REPOSITORY}\nend\n"));
-    world.api.assign(|job| {
+    commit_file(&world, "main", "token.txt", &format!("one\n{REPOSITORY_TOKEN}\nend\n"));
+    world.api.change_assignment(|job| {
         let asks = format!("{{\"kind\":\"question\",\"text\":\"Is it {MODEL_KEY} or {LONG_KEY}?\"}}");
-        commands(job, &format!("cat; {says}; echo half > half.txt; printf '%s\\n' \"$0\""));
+        set_command(job, &format!("cat; {says}; echo half > half.txt; printf '%s\\n' \"$0\""));
         job.agent.command.push(asks);
-        job.prompt = format!("Write a greeting with {OF_TICKET}.");
+        job.prompt = format!("Write a greeting with {TICKET_TOKEN}.");
     });
-    run(&world).await;
+    run_with_keys(&world).await;
     let [told] = world.api.yields().try_into().unwrap();
-    assert_eq!((told.outcome, told.question.as_deref()), (YieldOutcome::Asks, Some("Is it [redacted] or [redacted]?")));
-    assert!(world.api.kept("checkpoint.tar.zst").is_some());
-    none_left(&world, &[MODEL_KEY, LONG_KEY, TOKEN, OF_REPOSITORY, OF_TICKET, OF_OUTPUT]);
+    assert_eq!((told.outcome, told.question.as_deref()), (YieldReason::Asks, Some("Is it [redacted] or [redacted]?")));
+    assert!(world.api.bucket_object("checkpoint.tar.zst").is_some());
+    assert_nothing_sent(&world, &[MODEL_KEY, LONG_KEY, TOKEN, REPOSITORY_TOKEN, TICKET_TOKEN, OUTPUT_TOKEN]);
 }
 
 #[tokio::test]
 async fn patch_of_a_removed_secret_is_redacted() {
     let world = World::with_agent(&format!("rm -f agent.sh # {MODEL_KEY}")).await;
-    run(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    let patch = String::from_utf8(world.api.kept("changes.patch").unwrap()).unwrap();
+    run_with_keys(&world).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+    let patch = String::from_utf8(world.api.bucket_object("changes.patch").unwrap()).unwrap();
     assert!(patch.contains("-rm -f agent.sh # [redacted]"), "{patch}");
 }
 
 #[tokio::test]
 async fn patch_omits_binary_content_with_a_secret() {
     let world = World::with_agent("exit 1").await;
-    write_on(&world, "main", "store.bin", &format!("a\0{MODEL_KEY}\0b"));
+    commit_file(&world, "main", "store.bin", &format!("a\0{MODEL_KEY}\0b"));
     let work = "cat > /dev/null; printf 'a\\0none\\0b' > store.bin; echo hello > greeting.txt";
-    world.api.assign(|job| commands(job, work));
-    run(&world).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    let patch = String::from_utf8(world.api.kept("changes.patch").unwrap()).unwrap();
+    world.api.change_assignment(|job| set_command(job, work));
+    run_with_keys(&world).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+    let patch = String::from_utf8(world.api.bucket_object("changes.patch").unwrap()).unwrap();
     assert!(patch.contains("Binary files a/store.bin and b/store.bin differ") && patch.contains("+hello"), "{patch}");
     assert!(!patch.contains("GIT binary patch"), "{patch}");
 }
@@ -200,15 +200,15 @@ async fn checkpoint_that_removes_a_secret_is_not_stored() {
     for taken_out in ["agent.sh", "store.bin"] {
         // Two files contain the secret; the agent deletes one.
         let world = World::with_agent(&format!("exit 1 # {MODEL_KEY}")).await;
-        write_on(&world, "main", "store.bin", &format!("a\0{MODEL_KEY}\0b"));
-        world.api.assign(|job| {
+        commit_file(&world, "main", "store.bin", &format!("a\0{MODEL_KEY}\0b"));
+        world.api.change_assignment(|job| {
             let asks = "{\"kind\":\"question\",\"text\":\"Go on?\"}";
-            commands(job, &format!("cat > /dev/null; rm {taken_out}; echo half > half.txt; echo '{asks}'"));
+            set_command(job, &format!("cat > /dev/null; rm {taken_out}; echo half > half.txt; echo '{asks}'"));
         });
-        run(&world).await;
+        run_with_keys(&world).await;
         assert_eq!(world.api.yields().len(), 1, "{taken_out}");
-        assert!(world.api.kept("checkpoint.tar.zst").is_none(), "{taken_out}");
-        let texts = world.api.texts();
+        assert!(world.api.bucket_object("checkpoint.tar.zst").is_none(), "{taken_out}");
+        let texts = world.api.event_texts();
         let said = "is not kept, because a secret of the job stands in what it changed.";
         assert!(texts.contains(said), "{taken_out}: {texts}");
     }
@@ -216,19 +216,21 @@ async fn checkpoint_that_removes_a_secret_is_not_stored() {
 
 #[tokio::test]
 async fn private_key_printed_line_by_line_is_redacted() {
-    let [one, two] = PEM;
+    let [one, two] = PEM_LINES;
     let lines = ["-----BEGIN PRIVATE KEY-----", one, two, "-----END PRIVATE KEY-----", "after it"];
     let prints = lines.map(|line| format!("printf '%s\\n' '{line}'")).join("; ");
     let texts = lines.map(|line| format!("printf '%s\\n' '{{\"kind\":\"text\",\"text\":\"{line}\"}}'")).join("; ");
     for script in [prints.clone(), format!("{{ {prints}; }} >&2"), texts] {
         let world = World::with_agent("exit 1").await;
-        world.api.assign(|job| commands(job, &format!("cat > /dev/null; {script}; echo hello > greeting.txt")));
-        run(&world).await;
-        assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-        none_left(&world, &PEM);
-        assert!(world.api.texts().contains("after it"), "{}", world.api.texts());
+        world.api.change_assignment(|job| {
+            set_command(job, &format!("cat > /dev/null; {script}; echo hello > greeting.txt"))
+        });
+        run_with_keys(&world).await;
+        assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+        assert_nothing_sent(&world, &PEM_LINES);
+        assert!(world.api.event_texts().contains("after it"), "{}", world.api.event_texts());
         if !script.ends_with(">&2") {
-            let raw = String::from_utf8(world.api.kept("provider-payload.txt").unwrap()).unwrap();
+            let raw = String::from_utf8(world.api.bucket_object("provider-payload.txt").unwrap()).unwrap();
             assert!(raw.contains("after it"), "{raw}");
         }
     }
@@ -238,7 +240,7 @@ async fn private_key_printed_line_by_line_is_redacted() {
 async fn secret_streamed_in_pieces_is_redacted_in_the_raw_capture() {
     let says = "head -n 1 > /dev/null; echo hello > greeting.txt; cat @DIR@/said
         tail -n 1 @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
-    let machine = Machine::with(CLAUDE, says).await;
+    let machine = AgentMachine::with_agent(CLAUDE, says).await;
     let (first, second) = ("key-of-t", "he-model");
     let piece = |delta: Value| {
         let event = json!({ "type": "content_block_delta", "index": 0, "delta": delta });
@@ -249,24 +251,24 @@ async fn secret_streamed_in_pieces_is_redacted_in_the_raw_capture() {
     let content = json!([{ "type": "text", "text": format!("It is {first}{second}.") }]);
     let whole = json!({ "type": "assistant", "message": { "id": "m1", "model": "x", "content": content } });
     let lines = [text(first), text(second), input(first), input(second), whole];
-    std::fs::write(machine.world.outside("said"), lines.map(|line| format!("{line}\n")).concat()).unwrap();
+    std::fs::write(machine.world.outside_path("said"), lines.map(|line| format!("{line}\n")).concat()).unwrap();
     let ran = machine
         .world
         .run_with(|command| {
-            machine.equip(command);
+            machine.set_env(command);
             command.env("PULLYARD_RAW_CAPTURE", "true");
         })
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = machine.world.api.finish();
+    let finish = machine.world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
-    let raw = String::from_utf8(machine.world.api.kept("provider-payload.txt").unwrap()).unwrap();
+    let raw = String::from_utf8(machine.world.api.bucket_object("provider-payload.txt").unwrap()).unwrap();
     assert!(raw.contains("It is [redacted]."), "the key was not redacted: {raw}");
-    none_left(&machine.world, &[first, second]);
+    assert_nothing_sent(&machine.world, &[first, second]);
 }
 
 /// A Codex with a subscription that prints its tokens and changes them while it works.
-const SIGNED_IN: &str = r#"cat > /dev/null
+const SUBSCRIPTION_AGENT: &str = r#"cat > /dev/null
 said() { printf '{"type":"item.completed","item":{"id":"i","type":"agent_message","text":"it has %s"}}\n' "$1"; }
 printf '{"type":"thread.started","thread_id":"01a1fbad-d7a7-71b0-93ec-bf8d23475498"}\n{"type":"turn.started"}\n'
 said "$(tr -d '\n"' < "$CODEX_HOME/auth.json")"
@@ -274,47 +276,47 @@ printf '{"tokens":{"refresh_token":"planted-rotated-token"}}' > "$CODEX_HOME/aut
 @WORK@
 printf '{"type":"turn.completed","usage":{"input_tokens":1,"cached_input_tokens":0,"output_tokens":1}}\n'"#;
 
-async fn signed_in(work: &str) -> World {
-    let machine = Machine::with(CODEX, &SIGNED_IN.replace("@WORK@", work)).await;
-    let auth = machine.world.outside("auth.json");
+async fn run_with_subscription(work: &str) -> World {
+    let machine = AgentMachine::with_agent(CODEX, &SUBSCRIPTION_AGENT.replace("@WORK@", work)).await;
+    let auth = machine.world.outside_path("auth.json");
     let tokens = r#"{"auth_mode": "chatgpt", "tokens": {"access_token": "planted-access-token",
         "refresh_token": "planted-refresh-token"}, "last_refresh": "2026-11-21T05:58:13Z"}"#;
     std::fs::write(&auth, tokens).unwrap();
     let ran = machine
         .world
         .run_with(|command| {
-            machine.equip(command);
+            machine.set_env(command);
             command.env_remove("OPENAI_API_KEY").env("PULLYARD_CODEX_AUTH", &auth);
         })
         .await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    none_left(&machine.world, &["planted-access-token", "planted-refresh-token"]);
+    assert_nothing_sent(&machine.world, &["planted-access-token", "planted-refresh-token"]);
     machine.world
 }
 
 #[tokio::test]
 async fn subscription_tokens_are_redacted() {
-    let world = signed_in("echo hello > greeting.txt").await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    let texts = world.api.texts();
+    let world = run_with_subscription("echo hello > greeting.txt").await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+    let texts = world.api.event_texts();
     assert!(texts.contains("access_token: [redacted]") && texts.contains("auth_mode: chatgpt"), "{texts}");
 }
 
 #[tokio::test]
 async fn rotated_subscription_tokens_are_not_pushed() {
     for token in ["planted-refresh-token", "planted-rotated-token"] {
-        let world = signed_in(&format!("echo {token} > notes.txt")).await;
-        assert_eq!((world.api.failure(), world.head(BRANCH)), ("secret_in_change", None), "{token}");
+        let world = run_with_subscription(&format!("echo {token} > notes.txt")).await;
+        assert_eq!((world.api.failure_code(), world.branch_head(BRANCH)), ("secret_in_change", None), "{token}");
     }
 }
 
 #[tokio::test]
 async fn rotated_subscription_tokens_are_redacted() {
     // The runner looks for new tokens once per second.
-    let world = signed_in("sleep 3; said planted-rotated-token; echo hello > greeting.txt").await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{:?}", world.api.finish());
-    none_left(&world, &["planted-rotated-token"]);
-    assert!(world.api.texts().contains("it has [redacted]"), "{}", world.api.texts());
+    let world = run_with_subscription("sleep 3; said planted-rotated-token; echo hello > greeting.txt").await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{:?}", world.api.only_finish());
+    assert_nothing_sent(&world, &["planted-rotated-token"]);
+    assert!(world.api.event_texts().contains("it has [redacted]"), "{}", world.api.event_texts());
 }
 
 #[tokio::test]
@@ -322,7 +324,7 @@ async fn model_or_session_named_like_a_secret_is_redacted() {
     let says = "head -n 1 > /dev/null; echo hello > greeting.txt
         sed 's/fdb0ce43-b309-486d-a9f2-6b73d8934b64/key-of-the-model/; s/claude-opus-4-8/key-of-the-model/' \
         @CLAUDE@/tools_and_edits.jsonl; cat > /dev/null";
-    let finish = Machine::with(CLAUDE, says).await.run().await;
+    let finish = AgentMachine::with_agent(CLAUDE, says).await.run().await;
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
     let work = finish.work.unwrap();
     assert_eq!((work.session, work.model.as_deref()), (None, Some("[redacted][1m]")));

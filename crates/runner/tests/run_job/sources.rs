@@ -9,7 +9,7 @@ use std::path::Path;
 
 async fn check(change: impl FnOnce(&World, &mut Assignment), code: &str, words: &str) {
     let world = World::with_agent("touch @DIR@/began; echo hello > greeting.txt").await;
-    world.api.assign(|job| change(&world, job));
+    world.api.change_assignment(|job| change(&world, job));
     check_in(&world, code, words).await;
 }
 
@@ -20,7 +20,7 @@ async fn check_url(url: impl FnOnce(&World) -> String, code: &str, words: &str) 
 async fn check_in(world: &World, code: &str, words: &str) {
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = world.api.finish();
+    let finish = world.api.only_finish();
     assert_eq!((finish.outcome, finish.result), (FinishOutcome::Failed, None));
     let failure = finish.failure.unwrap();
     let sentence = failure.sentence();
@@ -28,10 +28,10 @@ async fn check_in(world: &World, code: &str, words: &str) {
     assert!(sentence.contains(words), "{sentence}");
     assert!(!sentence.contains(TOKEN) && !failure.help().is_empty(), "{sentence}");
     assert_eq!(world.api.statuses(), ["preparing"]);
-    assert!(!world.outside("began").exists(), "the agent started");
+    assert!(!world.outside_path("began").exists(), "the agent started");
 }
 
-async fn server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
+async fn start_server(status: StatusCode, kind: &'static str, body: &'static str) -> String {
     let routes =
         Router::new().fallback(move || async move { (status, [(header::CONTENT_TYPE, kind)], body).into_response() });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -40,7 +40,7 @@ async fn server(status: StatusCode, kind: &'static str, body: &'static str) -> S
     url
 }
 
-fn folder(dir: &Path, init: bool) -> String {
+fn file_url(dir: &Path, init: bool) -> String {
     std::fs::create_dir_all(dir).unwrap();
     if init {
         let made = std::process::Command::new("git").args(["init", "--quiet", "--bare"]).arg(dir).status().unwrap();
@@ -53,7 +53,7 @@ fn folder(dir: &Path, init: bool) -> String {
 async fn missing_repository_is_not_found() {
     let missing = |world: &World| world.repository.clone_url.replace("acme/app", "acme/none");
     check_url(missing, "source_not_found", "acme/app does not exist, or the token has no access to it.").await;
-    let nowhere = |world: &World| format!("file://{}", world.outside("nowhere").display());
+    let nowhere = |world: &World| format!("file://{}", world.outside_path("nowhere").display());
     check_url(nowhere, "source_not_found", "acme/app does not exist").await;
 }
 
@@ -63,15 +63,15 @@ async fn unreadable_repository_is_denied() {
     world.api = crate::api::Api::start(world.api.assignment(), "wrong").await;
     check_in(&world, "source_denied", "The local forge refused the credentials for acme/app.").await;
 
-    let forbidden = server(StatusCode::FORBIDDEN, "text/plain", "Resource not accessible").await;
+    let forbidden = start_server(StatusCode::FORBIDDEN, "text/plain", "Resource not accessible").await;
     check_url(|_| forbidden, "source_denied", "refused the credentials").await;
 }
 
 #[tokio::test]
 async fn non_repository_is_not_found() {
-    let page = server(StatusCode::OK, "text/html", "<!doctype html>\n<html>Welcome</html>\n").await;
+    let page = start_server(StatusCode::OK, "text/html", "<!doctype html>\n<html>Welcome</html>\n").await;
     check_url(|_| page, "source_not_found", "acme/app does not exist").await;
-    let plain = |world: &World| folder(&world.outside("plain"), false);
+    let plain = |world: &World| file_url(&world.outside_path("plain"), false);
     check_url(plain, "source_not_found", "acme/app does not exist").await;
 }
 
@@ -82,13 +82,13 @@ async fn missing_branch_is_named() {
         check(unknown, "base_branch_missing", &format!("acme/app has no branch `{branch}`.")).await;
     }
     // An empty repository has no branch.
-    let empty = |world: &World| folder(&world.outside("empty.git"), true);
+    let empty = |world: &World| file_url(&world.outside_path("empty.git"), true);
     check_url(empty, "base_branch_missing", "acme/app has no branch `main`.").await;
 }
 
 #[tokio::test]
 async fn unreachable_forge_is_reported_with_its_cause() {
-    let down = server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
+    let down = start_server(StatusCode::BAD_GATEWAY, "text/plain", "upstream").await;
     check_url(|_| down, "source_unreachable", "502").await;
     check_url(|_| "http://127.0.0.1:1/acme/app.git".into(), "source_unreachable", "Failed to connect").await;
     // The `ext::` transport would run a command and is refused.

@@ -1,20 +1,20 @@
 //! Tests inputs for a working agent: it reads them during or after its turn, and unread inputs are sent again.
 
-use crate::agents::{CLAUDE, CODEX, Machine};
-use crate::rests::input;
-use crate::world::{BRANCH, World, end_of};
+use crate::agents::{AgentMachine, CLAUDE, CODEX};
+use crate::world::{BRANCH, World, wait_for_exit};
+use crate::yields::input;
 use pullyard_domain::checks::{Checks, JobCommands, Setup};
 use pullyard_domain::commands::CommandPolicy;
 use pullyard_protocol::attempt::{Assignment, FinishOutcome, FinishRequest};
 use pullyard_protocol::event::{Event, EventKind};
 use tokio::process::Child;
 
-const SAID: &str = "Use tabs.";
-const RESUMES: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
+const INPUT_TEXT: &str = "Use tabs.";
+const RESUME_ARGUMENT: &str = "--resume=fdb0ce43-b309-486d-a9f2-6b73d8934b64";
 
 /// Shell functions of the fake Claude Code: `begins` starts, `takes` reads a message, `hears` confirms it, `goes` waits
 /// for the test.
-const WORDS: &str = r#"
+const CLAUDE_FUNCTIONS: &str = r#"
     begins() {
         read -r prompt; printf '%s\n' "$prompt" >> @DIR@/prompts; echo hello > greeting.txt
         grep '"init"' @CLAUDE@/tools_and_edits.jsonl | head -n 1
@@ -33,142 +33,142 @@ const WORDS: &str = r#"
     ends() { tail -n 1 @CLAUDE@/tools_and_edits.jsonl; }
 "#;
 
-async fn claude(does: &str) -> Machine {
-    Machine::with(CLAUDE, &format!("{WORDS}\n{does}")).await
+async fn claude_machine(does: &str) -> AgentMachine {
+    AgentMachine::with_agent(CLAUDE, &format!("{CLAUDE_FUNCTIONS}\n{does}")).await
 }
 
-fn start(machine: &Machine) -> Child {
-    machine.world.spawn(|command| machine.equip(command))
+fn spawn_runner(machine: &AgentMachine) -> Child {
+    machine.world.spawn(|command| machine.set_env(command))
 }
 
-fn speak(machine: &Machine) {
-    machine.world.api.script(|script| script.inputs = vec![input(1, None, SAID)]);
+fn send_input(machine: &AgentMachine) {
+    machine.world.api.change_script(|script| script.inputs = vec![input(1, None, INPUT_TEXT)]);
 }
 
 /// Waits until the runner knows of the input: its second batch from here follows an answer that announced it.
-async fn is_known(machine: &Machine) {
+async fn wait_until_input_is_known(machine: &AgentMachine) {
     let api = &machine.world.api;
     let before = api.calls("events").len();
     api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
 }
 
-fn go(machine: &Machine) {
-    std::fs::write(machine.world.outside("go"), "").unwrap();
+fn release_agent(machine: &AgentMachine) {
+    std::fs::write(machine.world.outside_path("go"), "").unwrap();
 }
 
-async fn finishes(machine: &Machine, runner: Child) -> FinishRequest {
-    let ran = end_of(runner).await;
+async fn wait_for_success(machine: &AgentMachine, runner: Child) -> FinishRequest {
+    let ran = wait_for_exit(runner).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    let finish = machine.world.api.finish();
+    let finish = machine.world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
     finish
 }
 
-fn read(machine: &Machine, name: &str) -> String {
-    std::fs::read_to_string(machine.world.outside(name)).unwrap_or_default()
+fn outside_text(machine: &AgentMachine, name: &str) -> String {
+    std::fs::read_to_string(machine.world.outside_path(name)).unwrap_or_default()
 }
 
-fn steers(machine: &Machine) -> Vec<Event> {
+fn steer_events(machine: &AgentMachine) -> Vec<Event> {
     machine.world.api.events().into_iter().filter(|event| event.kind == EventKind::Steer).collect()
 }
 
 #[tokio::test]
 async fn claude_code_reads_inputs_during_its_turn() {
-    let machine = claude("begins; takes; hears; says m2 heard; ends; cat > /dev/null").await;
-    let runner = start(&machine);
+    let machine = claude_machine("begins; takes; hears; says m2 heard; ends; cat > /dev/null").await;
+    let runner = spawn_runner(&machine);
     machine.world.api.wait_for_text("working").await;
-    speak(&machine);
-    let finish = finishes(&machine, runner).await;
+    send_input(&machine);
+    let finish = wait_for_success(&machine, runner).await;
     assert_eq!(finish.work.unwrap().starts, 1);
-    let told = read(&machine, "told");
+    let told = outside_text(&machine, "told");
     assert!(told.contains("ana says:\\n> Use tabs.\\n"), "{told}");
     assert_eq!(machine.world.api.calls("inputs").len(), 1, "inputs fetched once");
     // The input is an event in order, not text of the agent.
     let events = machine.world.api.events();
     let place = |text: &str| events.iter().position(|event| event.text.as_deref() == Some(text)).unwrap();
-    assert!(place("working") < place(SAID) && place(SAID) < place("heard"));
-    let [steer] = steers(&machine).try_into().unwrap();
+    assert!(place("working") < place(INPUT_TEXT) && place(INPUT_TEXT) < place("heard"));
+    let [steer] = steer_events(&machine).try_into().unwrap();
     assert_eq!((steer.name.as_deref(), steer.data.unwrap()["input"].as_u64()), (Some("ana"), Some(1)));
-    assert!(machine.starts()[0].iter().all(|arg| !arg.contains("tabs")));
+    assert!(machine.start_arguments()[0].iter().all(|arg| !arg.contains("tabs")));
 }
 
 #[tokio::test]
 async fn input_between_result_and_exit_resumes_the_session() {
-    let machine = claude("begins; ends; if ! resumed; then cat > /dev/null; goes; fi; cat > /dev/null").await;
-    let runner = start(&machine);
+    let machine = claude_machine("begins; ends; if ! resumed; then cat > /dev/null; goes; fi; cat > /dev/null").await;
+    let runner = spawn_runner(&machine);
     machine.world.api.wait_for_text("\"result\"").await;
-    speak(&machine);
-    is_known(&machine).await;
-    go(&machine);
-    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
-    let starts = machine.starts();
-    assert!(starts[1].contains(&RESUMES.to_owned()), "{starts:?}");
-    let prompts = read(&machine, "prompts");
+    send_input(&machine);
+    wait_until_input_is_known(&machine).await;
+    release_agent(&machine);
+    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 2);
+    let starts = machine.start_arguments();
+    assert!(starts[1].contains(&RESUME_ARGUMENT.to_owned()), "{starts:?}");
+    let prompts = outside_text(&machine, "prompts");
     let told = prompts.lines().nth(1).unwrap();
     assert!(told.contains("ana said:\\n> Use tabs.") && !told.contains("Write a greeting."), "{told}");
-    assert_eq!(steers(&machine).len(), 1);
+    assert_eq!(steer_events(&machine).len(), 1);
 }
 
 #[tokio::test]
 async fn agent_with_a_denied_tool_reads_inputs_before_failing() {
     // The agent changes nothing before its resumed session. The input arrives between its result and its exit.
-    let machine = claude(
+    let machine = claude_machine(
         "read -r prompt; printf '%s\\n' \"$prompt\" >> @DIR@/prompts
          if resumed; then echo hello > greeting.txt; says m9 working; ends; cat > /dev/null
          else cat @CLAUDE@/denied.jsonl; cat > /dev/null; goes; fi",
     )
     .await;
-    let runner = start(&machine);
+    let runner = spawn_runner(&machine);
     machine.world.api.wait_for_text("\"result\"").await;
-    speak(&machine);
-    is_known(&machine).await;
-    go(&machine);
-    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
-    let starts = machine.starts();
+    send_input(&machine);
+    wait_until_input_is_known(&machine).await;
+    release_agent(&machine);
+    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 2);
+    let starts = machine.start_arguments();
     assert!(starts[1].contains(&"--resume=7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01".to_owned()), "{starts:?}");
-    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("ana said:\\n> Use tabs."));
-    assert_eq!(machine.world.file(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
-    assert_eq!(steers(&machine).len(), 1);
+    assert!(outside_text(&machine, "prompts").lines().nth(1).unwrap().contains("ana said:\\n> Use tabs."));
+    assert_eq!(machine.world.file_at(BRANCH, "greeting.txt").as_deref(), Some("hello\n"));
+    assert_eq!(steer_events(&machine).len(), 1);
 }
 
 #[tokio::test]
 async fn unconfirmed_input_is_sent_again_and_logged_once() {
-    let machine = claude("begins; resumed || goes; ends; resumed && cat > /dev/null; exit 0").await;
-    let runner = told_and_goes(&machine).await;
-    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
-    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
-    assert_eq!(steers(&machine).len(), 1);
+    let machine = claude_machine("begins; resumed || goes; ends; resumed && cat > /dev/null; exit 0").await;
+    let runner = start_with_input(&machine).await;
+    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 2);
+    assert!(outside_text(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
+    assert_eq!(steer_events(&machine).len(), 1);
 }
 
 #[tokio::test]
 async fn late_input_is_read_in_the_next_turn() {
     // The agent reads the input after its turn and starts another turn by itself.
-    let machine = claude("begins; goes; ends; takes; hears; says m2 heard; ends; cat > /dev/null").await;
-    let runner = told_and_goes(&machine).await;
-    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 1);
+    let machine = claude_machine("begins; goes; ends; takes; hears; says m2 heard; ends; cat > /dev/null").await;
+    let runner = start_with_input(&machine).await;
+    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 1);
 }
 
 #[tokio::test]
 async fn agent_that_ignores_an_input_is_restarted_with_it() {
-    let machine = claude("begins; resumed || goes; ends; cat > /dev/null").await;
-    let runner = told_and_goes(&machine).await;
-    assert_eq!(finishes(&machine, runner).await.work.unwrap().starts, 2);
-    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
+    let machine = claude_machine("begins; resumed || goes; ends; cat > /dev/null").await;
+    let runner = start_with_input(&machine).await;
+    assert_eq!(wait_for_success(&machine, runner).await.work.unwrap().starts, 2);
+    assert!(outside_text(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
 }
 
 /// Sends an input during the first turn, then releases the agent.
-async fn told_and_goes(machine: &Machine) -> Child {
-    let runner = start(machine);
+async fn start_with_input(machine: &AgentMachine) -> Child {
+    let runner = spawn_runner(machine);
     machine.world.api.wait_for_text("working").await;
-    speak(machine);
-    machine.world.api.wait_for_text(SAID).await;
-    go(machine);
+    send_input(machine);
+    machine.world.api.wait_for_text(INPUT_TEXT).await;
+    release_agent(machine);
     runner
 }
 
 #[tokio::test]
 async fn codex_reads_inputs_after_its_turn_in_a_counted_turn() {
-    let machine = Machine::with(
+    let machine = AgentMachine::with_agent(
         CODEX,
         "cat >> @DIR@/prompts; echo ---- >> @DIR@/prompts; echo hello > greeting.txt; mkdir -p $CODEX_HOME/sessions/1
          if grep -q resume @DIR@/starts.args; then cp @CODEX@/rollout.jsonl $CODEX_HOME/sessions/1/rollout-2.jsonl
@@ -176,33 +176,33 @@ async fn codex_reads_inputs_after_its_turn_in_a_counted_turn() {
          cat @CODEX@/tools_and_edits.jsonl",
     )
     .await;
-    let runner = start(&machine);
+    let runner = spawn_runner(&machine);
     machine.world.api.wait_for_text("working").await;
-    speak(&machine);
-    is_known(&machine).await;
-    assert!(steers(&machine).is_empty(), "an input was sent during the turn");
-    go(&machine);
-    let work = finishes(&machine, runner).await.work.unwrap();
+    send_input(&machine);
+    wait_until_input_is_known(&machine).await;
+    assert!(steer_events(&machine).is_empty(), "an input was sent during the turn");
+    release_agent(&machine);
+    let work = wait_for_success(&machine, runner).await.work.unwrap();
     // One turn of the first start, which reports tokens only at its end, and three of the second.
     assert_eq!((work.starts, work.turns), (2, 4));
-    let starts = machine.starts();
+    let starts = machine.start_arguments();
     assert!(starts[1].contains(&"01a1fbad-d7a7-71b0-93ec-bf8d23475498".to_owned()), "{starts:?}");
     assert!(starts[1].iter().all(|arg| !arg.contains("tabs")));
-    let prompts = read(&machine, "prompts");
+    let prompts = outside_text(&machine, "prompts");
     let told = prompts.split("----").nth(1).unwrap();
     assert!(told.contains("ana said:\n> Use tabs.") && !told.contains("Write a greeting."), "{told}");
-    assert_eq!(steers(&machine).len(), 1);
+    assert_eq!(steer_events(&machine).len(), 1);
 }
 
 /// Pauses after the agent read the input. Returns the number of inputs that the session has read.
-async fn read_when_paused(does: &str) -> u32 {
-    let machine = claude(does).await;
-    let runner = start(&machine);
+async fn inputs_read_when_paused(does: &str) -> u32 {
+    let machine = claude_machine(does).await;
+    let runner = spawn_runner(&machine);
     machine.world.api.wait_for_text("working").await;
-    speak(&machine);
+    send_input(&machine);
     machine.world.api.wait_for_text("taken").await;
-    machine.world.api.script(|script| script.pause = true);
-    let ran = end_of(runner).await;
+    machine.world.api.change_script(|script| script.pause = true);
+    let ran = wait_for_exit(runner).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let [told] = machine.world.api.yields().try_into().unwrap();
     assert!(told.session.is_some());
@@ -212,9 +212,9 @@ async fn read_when_paused(does: &str) -> u32 {
 #[tokio::test]
 async fn session_counts_only_answered_inputs_as_read() {
     let stops = "takes; tail -n 1 @CLAUDE@/interrupted_in_tool.jsonl; cat > /dev/null; exit 1";
-    assert_eq!(read_when_paused(&format!("begins; takes; hears; says m2 taken; {stops}")).await, 1);
+    assert_eq!(inputs_read_when_paused(&format!("begins; takes; hears; says m2 taken; {stops}")).await, 1);
     let not_answered = format!("begins; takes; hears; printf '{{\"type\":\"odd\",\"text\":\"taken\"}}\\n'; {stops}");
-    assert_eq!(read_when_paused(&not_answered).await, 0);
+    assert_eq!(inputs_read_when_paused(&not_answered).await, 0);
 }
 
 #[tokio::test]
@@ -224,22 +224,22 @@ async fn working_command_agent_gets_no_inputs() {
             .await;
     let runner = world.spawn(|_| ());
     world.api.wait_for_text("working").await;
-    world.api.script(|script| script.inputs = vec![input(1, None, SAID)]);
+    world.api.change_script(|script| script.inputs = vec![input(1, None, INPUT_TEXT)]);
     let before = world.api.calls("events").len();
     world.api.wait_for(|calls| calls.iter().filter(|call| call.route == "events").count() >= before + 2).await;
-    std::fs::write(world.outside("go"), "").unwrap();
-    assert_eq!(end_of(runner).await.code, Some(0));
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed);
-    assert_eq!((world.api.calls("inputs").len(), world.api.finish().work.unwrap().starts), (0, 1));
+    std::fs::write(world.outside_path("go"), "").unwrap();
+    assert_eq!(wait_for_exit(runner).await.code, Some(0));
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed);
+    assert_eq!((world.api.calls("inputs").len(), world.api.only_finish().work.unwrap().starts), (0, 1));
 }
 
 /// Sends an input just before the push to an agent with this script.
-async fn said_before_the_push(does: &str, change: impl FnOnce(&mut Assignment)) -> Machine {
-    let machine = claude(does).await;
-    machine.world.api.script(|script| script.inputs_before_push = vec![input(1, None, SAID)]);
-    machine.world.api.assign(change);
-    let runner = start(&machine);
-    finishes(&machine, runner).await;
+async fn run_with_input_before_push(does: &str, change: impl FnOnce(&mut Assignment)) -> AgentMachine {
+    let machine = claude_machine(does).await;
+    machine.world.api.change_script(|script| script.inputs_before_push = vec![input(1, None, INPUT_TEXT)]);
+    machine.world.api.change_assignment(change);
+    let runner = spawn_runner(&machine);
+    wait_for_success(&machine, runner).await;
     machine
 }
 
@@ -252,22 +252,22 @@ async fn input_before_the_push_is_read_before_it() {
         setup: Setup::default(),
         checks: Checks { commands: checks, ..Checks::default() },
     };
-    let machine = said_before_the_push(does, |job| job.commands = Some(commands)).await;
+    let machine = run_with_input_before_push(does, |job| job.commands = Some(commands)).await;
     let api = &machine.world.api;
     assert_eq!(api.statuses(), ["preparing", "executing", "syncing", "syncing"]);
     assert_eq!(
         api.calls("status").iter().map(|call| call.body["inputs"].as_u64()).collect::<Vec<_>>()[2..],
         [Some(0), Some(1)]
     );
-    assert!(read(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
+    assert!(outside_text(&machine, "prompts").lines().nth(1).unwrap().contains("> Use tabs."));
     assert_eq!(
-        machine.world.file(BRANCH, "greeting.txt").as_deref(),
+        machine.world.file_at(BRANCH, "greeting.txt").as_deref(),
         Some("salve\n"),
         "the work for the input is missing"
     );
     assert_eq!(machine.world.git_line(&["rev-list", "--count", &format!("main..{BRANCH}")]), "1");
     // The work was checked again, and both outputs are stored.
-    let kept = |name: &str| String::from_utf8(api.kept(name).unwrap_or_default()).unwrap();
+    let kept = |name: &str| String::from_utf8(api.bucket_object(name).unwrap_or_default()).unwrap();
     assert_eq!((kept("check-1.txt"), kept("check-1-again.txt")), ("hello\n".into(), "salve\n".into()));
     assert!(kept("changes-2.patch").contains("+salve") && kept("changes.patch").contains("+hello"));
     let phases = api.events().into_iter().filter(|event| event.kind == EventKind::Phase).filter_map(|event| event.name);
@@ -277,7 +277,9 @@ async fn input_before_the_push_is_read_before_it() {
 #[tokio::test]
 async fn input_before_the_push_is_skipped_without_turns_left() {
     let does = "begins; ends; cat > /dev/null";
-    let machine = said_before_the_push(does, |job| job.limits.turns = Some(1)).await;
-    assert_eq!(machine.starts().len(), 1);
-    assert!(machine.world.api.texts().contains("did not hear what people said last. The agent used all 1 turns."));
+    let machine = run_with_input_before_push(does, |job| job.limits.turns = Some(1)).await;
+    assert_eq!(machine.start_arguments().len(), 1);
+    assert!(
+        machine.world.api.event_texts().contains("did not hear what people said last. The agent used all 1 turns.")
+    );
 }

@@ -1,8 +1,8 @@
 //! Tests stops of a run from outside.
 
 #[cfg(target_os = "linux")]
-use crate::endings::STAYS;
-use crate::world::{BRANCH, WAIT, World};
+use crate::attempt_ends::LEAVE_PROCESS_COMMAND;
+use crate::world::{BRANCH, WAITING_AGENT, World};
 use pullyard_protocol::attempt::FinishOutcome;
 use std::time::Duration;
 use tokio::process::Command;
@@ -10,16 +10,16 @@ use tokio::time::Instant;
 
 #[tokio::test]
 async fn cancel_at_the_push_prevents_the_push() {
-    let world = World::with_agent(WAIT).await;
-    world.meanwhile(async || world.api.script(|script| script.refuse("status", 409, "unwanted"))).await;
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Cancelled);
-    assert_eq!(world.head(BRANCH), None);
+    let world = World::with_agent(WAITING_AGENT).await;
+    world.run_with_change(async || world.api.change_script(|script| script.refuse("status", 409, "unwanted"))).await;
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Cancelled);
+    assert_eq!(world.branch_head(BRANCH), None);
 }
 
 #[tokio::test]
 async fn run_with_a_dead_parent_ends_and_removes_its_folder() {
     let world = World::with_agent("trap '' TERM; while :; do sleep 0.05; done").await;
-    let folder = world.outside("folder");
+    let folder = world.outside_path("folder");
     std::fs::create_dir_all(folder.join("inner")).unwrap();
     // No process has this pid, as if the parent had died early.
     let orphaned = |command: &mut Command| {
@@ -27,7 +27,7 @@ async fn run_with_a_dead_parent_ends_and_removes_its_folder() {
     };
     let ran = world.run_with(orphaned).await;
     assert_eq!(ran.code, Some(143), "{}", ran.log);
-    assert_eq!(world.left_running(), [""; 0]);
+    assert_eq!(world.leftover_processes(), [""; 0]);
     assert!(world.api.finishes().is_empty());
     assert!(!folder.exists());
 }
@@ -35,7 +35,7 @@ async fn run_with_a_dead_parent_ends_and_removes_its_folder() {
 #[tokio::test]
 async fn lost_claim_makes_no_further_call() {
     let world = World::with_agent("true").await;
-    world.api.script(|script| script.refuse("start", 409, "lease_lost"));
+    world.api.change_script(|script| script.refuse("start", 409, "lease_lost"));
     let ran = world.run().await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     for route in ["status", "events", "credentials", "finish"] {
@@ -53,17 +53,17 @@ async fn runner_without_a_valid_bootstrap_token_fails() {
 }
 
 /// Waits until no process of the agent is left, for at most 20 seconds.
-async fn nothing_is_left(world: &World) {
+async fn wait_until_no_process(world: &World) {
     let until = Instant::now() + Duration::from_secs(20);
-    while !world.left_running().is_empty() {
-        assert!(Instant::now() < until, "{:?}", world.left_running());
+    while !world.leftover_processes().is_empty() {
+        assert!(Instant::now() < until, "{:?}", world.leftover_processes());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 /// Whether this machine can run one of these command variants.
 #[cfg(target_os = "linux")]
-fn this_machine_has(program: &str, ways: &[&[&str]]) -> bool {
+fn can_run(program: &str, ways: &[&[&str]]) -> bool {
     let works = ways.iter().any(|args| {
         let tried = std::process::Command::new(program).args(*args).arg("true").output();
         tried.is_ok_and(|tried| tried.status.success())
@@ -79,14 +79,14 @@ fn this_machine_has(program: &str, ways: &[&[&str]]) -> bool {
 async fn killed_runner_ends_all_processes_of_its_agent() {
     let namespace = ["--pid", "--fork", "--kill-child", "--mount-proc"];
     let ways = [&namespace[..], &[&["--user", "--map-current-user"], &namespace[..]].concat()];
-    if !this_machine_has("unshare", &ways) || !this_machine_has("setpriv", &[&["--pdeathsig", "KILL"]]) {
+    if !can_run("unshare", &ways) || !can_run("setpriv", &[&["--pdeathsig", "KILL"]]) {
         return;
     }
     // A process without environment and session cannot be found later.
-    let agent = format!("{STAYS}; echo waiting; trap '' TERM HUP; while :; do sleep 0.05; done");
+    let agent = format!("{LEAVE_PROCESS_COMMAND}; echo waiting; trap '' TERM HUP; while :; do sleep 0.05; done");
     let world = World::with_agent(&agent).await;
     let mut runner = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
     runner.kill().await.unwrap();
-    nothing_is_left(&world).await;
+    wait_until_no_process(&world).await;
 }

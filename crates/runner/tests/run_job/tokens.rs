@@ -1,14 +1,14 @@
 //! Tests forge tokens that expire: a new one before the push, and revocation of all.
 
 use crate::api::Api;
-use crate::endings::sigterm;
+use crate::attempt_ends::send_sigterm;
 use crate::token_gate::{Gate, long_token};
-use crate::world::{BRANCH, TOKEN, WAIT, World};
+use crate::world::{BRANCH, TOKEN, WAITING_AGENT, World};
 use axum::Router;
 use pullyard_protocol::attempt::FinishOutcome;
 
 /// A world whose forge is behind a token gate, and whose control plane issues these tokens in order.
-async fn world(agent: &str, tokens: &[String]) -> (World, Gate) {
+async fn world_with_token_gate(agent: &str, tokens: &[String]) -> (World, Gate) {
     let mut world = World::with_agent(agent).await;
     let gate = Gate::start(&world.forge.url(), TOKEN, |_| Router::new()).await;
     let mut assignment = world.api.assignment();
@@ -17,7 +17,7 @@ async fn world(agent: &str, tokens: &[String]) -> (World, Gate) {
     assignment.repository.clone_url = through(&assignment.repository.clone_url);
     world.api = Api::start(assignment, "none").await;
     let minted = tokens.iter().cloned().collect();
-    world.api.script(|script| script.minted = minted);
+    world.api.change_script(|script| script.expiring_tokens = minted);
     tokens.iter().for_each(|token| gate.admit(token));
     (world, gate)
 }
@@ -25,15 +25,15 @@ async fn world(agent: &str, tokens: &[String]) -> (World, Gate) {
 #[tokio::test]
 async fn work_with_an_expired_token_is_pushed_with_a_new_one() {
     let tokens = [long_token(1), long_token(2)];
-    let (world, gate) = world(WAIT, &tokens).await;
+    let (world, gate) = world_with_token_gate(WAITING_AGENT, &tokens).await;
     let child = world.spawn(|_| ());
     world.api.wait_for_text("waiting").await;
-    gate.end(&tokens[0]);
-    std::fs::write(world.outside("go"), "").unwrap();
-    let ran = crate::world::end_of(child).await;
+    gate.revoke(&tokens[0]);
+    std::fs::write(world.outside_path("go"), "").unwrap();
+    let ran = crate::world::wait_for_exit(child).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
-    assert_eq!(world.api.finish().outcome, FinishOutcome::Completed, "{}", ran.log);
-    assert!(world.head(BRANCH).is_some() && world.open_pull_request(BRANCH).await.is_some());
+    assert_eq!(world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
+    assert!(world.branch_head(BRANCH).is_some() && world.open_pull_request(BRANCH).await.is_some());
 
     let calls = gate.calls();
     let by = |path: &str| -> Vec<String> {
@@ -44,10 +44,10 @@ async fn work_with_an_expired_token_is_pushed_with_a_new_one() {
     assert_eq!(by("POST /acme/app.git/git-upload-pack"), [tokens[0].clone()], "fetched by the first");
     assert_eq!(by("POST /acme/app.git/git-receive-pack"), [tokens[1].clone()], "pushed by the second");
     assert_eq!(by("POST /api/v3/repos/acme/app/pulls"), [tokens[1].clone()]);
-    assert!(gate.live().is_empty(), "a token is still valid");
+    assert!(gate.valid_tokens().is_empty(), "a token is still valid");
     for token in &tokens {
         let part = &token[..40];
-        assert!(!ran.log.contains(part) && !world.api.texts().contains(part), "a token was sent");
+        assert!(!ran.log.contains(part) && !world.api.event_texts().contains(part), "a token was sent");
     }
 }
 
@@ -55,22 +55,22 @@ async fn work_with_an_expired_token_is_pushed_with_a_new_one() {
 async fn superseded_or_terminated_attempt_revokes_its_token() {
     for code in [0, 143] {
         let token = long_token(1);
-        let (world, gate) = world("echo waiting; sleep 60", std::slice::from_ref(&token)).await;
+        let (world, gate) = world_with_token_gate("echo waiting; sleep 60", std::slice::from_ref(&token)).await;
         let child = world.spawn(|_| ());
         world.api.wait_for_text("waiting").await;
         match code {
-            0 => world.api.script(|script| script.refuse("events", 409, "lease_lost")),
-            _ => sigterm(&child),
+            0 => world.api.change_script(|script| script.refuse("events", 409, "lease_lost")),
+            _ => send_sigterm(&child),
         }
-        let ran = crate::world::end_of(child).await;
+        let ran = crate::world::wait_for_exit(child).await;
         assert_eq!(ran.code, Some(code), "{}", ran.log);
-        assert!(gate.live().is_empty(), "{}", ran.log);
+        assert!(gate.valid_tokens().is_empty(), "{}", ran.log);
     }
 }
 
 #[tokio::test]
 async fn refused_token_fails_as_source_denied() {
-    let (world, _gate) = world("true", &[]).await;
-    world.api.script(|script| script.refuse("credentials", 422, "forge_refused"));
+    let (world, _gate) = world_with_token_gate("true", &[]).await;
+    world.api.change_script(|script| script.refuse("credentials", 422, "forge_refused"));
     assert_eq!(world.fails().await, "source_denied");
 }

@@ -22,9 +22,10 @@ use tokio::time::timeout;
 pub(crate) const TOKEN: &str = "forge-secret-5e0c";
 pub(crate) const BRANCH: &str = "pullyard/acme/app-17-1";
 /// An agent that prints `waiting`, and works once the file `go` exists.
-pub(crate) const WAIT: &str = "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
+pub(crate) const WAITING_AGENT: &str =
+    "echo waiting; while [ ! -e @DIR@/go ]; do sleep 0.02; done; echo hello > greeting.txt";
 /// The limit for every wait. Only a hang reaches it, even on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) struct World {
     pub(crate) dir: TempDir,
@@ -33,7 +34,7 @@ pub(crate) struct World {
     pub(crate) api: Api,
 }
 
-pub(crate) struct Ran {
+pub(crate) struct RunResult {
     pub(crate) code: Option<i32>,
     pub(crate) log: String,
 }
@@ -88,7 +89,7 @@ impl World {
         Self { dir, forge, repository, api }
     }
 
-    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+    pub(crate) fn outside_path(&self, name: &str) -> PathBuf {
         self.dir.path().join("outside").join(name)
     }
 
@@ -119,16 +120,16 @@ impl World {
         command.spawn().unwrap()
     }
 
-    pub(crate) async fn run(&self) -> Ran {
+    pub(crate) async fn run(&self) -> RunResult {
         self.run_with(|_| ()).await
     }
 
-    pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> Ran {
-        end_of(self.spawn(change)).await
+    pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> RunResult {
+        wait_for_exit(self.spawn(change)).await
     }
 
     /// Runs the job with one more environment variable.
-    pub(crate) async fn run_under(&self, name: &str, value: impl AsRef<OsStr>) -> Ran {
+    pub(crate) async fn run_under(&self, name: &str, value: impl AsRef<OsStr>) -> RunResult {
         let set = |command: &mut Command| {
             command.env(name, value);
         };
@@ -139,7 +140,7 @@ impl World {
     pub(crate) async fn completes(&self) -> FinishRequest {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
-        let finish = self.api.finish();
+        let finish = self.api.only_finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
         finish
     }
@@ -148,7 +149,7 @@ impl World {
     pub(crate) async fn failure(&self) -> Failure {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
-        let finish = self.api.finish();
+        let finish = self.api.only_finish();
         finish.failure.unwrap_or_else(|| panic!("{:?} {}", finish.outcome, ran.log))
     }
 
@@ -158,22 +159,22 @@ impl World {
     }
 
     /// Pauses the job once its agent prints `waiting`.
-    pub(crate) async fn pauses(&self) -> Ran {
+    pub(crate) async fn pauses(&self) -> RunResult {
         let runner = self.spawn(|_| ());
         self.api.wait_for_text("waiting").await;
-        self.api.script(|script| script.pause = true);
-        let ran = end_of(runner).await;
+        self.api.change_script(|script| script.pause = true);
+        let ran = wait_for_exit(runner).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         ran
     }
 
     /// Runs the job, and applies a change while the agent waits.
-    pub(crate) async fn meanwhile<T>(&self, change: impl AsyncFnOnce() -> T) -> T {
+    pub(crate) async fn run_with_change<T>(&self, change: impl AsyncFnOnce() -> T) -> T {
         let runner = self.spawn(|_| ());
         self.api.wait_for_text("waiting").await;
         let changed = change().await;
-        std::fs::write(self.outside("go"), "").unwrap();
-        let ran = end_of(runner).await;
+        std::fs::write(self.outside_path("go"), "").unwrap();
+        let ran = wait_for_exit(runner).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
         changed
     }
@@ -195,55 +196,55 @@ impl World {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    pub(crate) fn head(&self, branch: &str) -> Option<String> {
+    pub(crate) fn branch_head(&self, branch: &str) -> Option<String> {
         let reference = format!("refs/heads/{branch}");
         let output = self.git(&["rev-parse", "--verify", "--quiet", &reference]);
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    pub(crate) fn file(&self, revision: &str, path: &str) -> Option<String> {
+    pub(crate) fn file_at(&self, revision: &str, path: &str) -> Option<String> {
         let output = self.git(&["cat-file", "blob", &format!("{revision}:{path}")]);
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Commits to a branch at the forge as a stranger, with the files of its parent.
     pub(crate) fn commit_on(&self, branch: &str, message: &str) -> String {
-        let parent = self.head(branch).or_else(|| self.head("main")).unwrap();
+        let parent = self.branch_head(branch).or_else(|| self.branch_head("main")).unwrap();
         let tree = format!("{parent}^{{tree}}");
         let commit = self.git_line(&["commit-tree", &tree, "-p", &parent, "-m", message]);
         self.git_line(&["update-ref", &format!("refs/heads/{branch}"), &commit]);
         commit
     }
 
-    pub(crate) fn rest(&self) -> Forge {
+    pub(crate) fn forge_client(&self) -> Forge {
         let endpoint = Endpoint::new(self.forge.api_url());
         Forge::GitHub(GitHub::new(endpoint, Token::new(TOKEN)).unwrap())
     }
 
-    pub(crate) async fn opens(&self, branch: &str) -> PullRequest {
+    pub(crate) async fn create_pull_request(&self, branch: &str) -> PullRequest {
         let (title, body) = ("Greet".into(), String::new());
         let new = NewPullRequest { title, body, head: branch.into(), base: "main".into(), draft: false };
-        self.rest().create_pull_request("acme/app", &new).await.unwrap()
+        self.forge_client().create_pull_request("acme/app", &new).await.unwrap()
     }
 
     pub(crate) async fn open_pull_request(&self, branch: &str) -> Option<PullRequest> {
-        self.rest().open_pull_request("acme/app", branch).await.unwrap()
+        self.forge_client().open_pull_request("acme/app", branch).await.unwrap()
     }
 
     /// All data sent by the runner with its destination: control plane, bucket or push.
-    pub(crate) fn left(&self) -> Vec<(String, Vec<u8>)> {
+    pub(crate) fn sent_data(&self) -> Vec<(String, Vec<u8>)> {
         let mut all = Vec::new();
         for route in ["start", "status", "events", "artifacts", "yield", "finish"] {
             let calls = self.api.calls(route).into_iter();
             all.extend(calls.map(|call| (route.to_owned(), call.body.to_string().into_bytes())));
         }
         for name in self.api.calls("put").iter().filter_map(|call| call.body.as_str().map(str::to_owned)) {
-            let kept = self.api.kept(&name).unwrap_or_default();
+            let kept = self.api.bucket_object(&name).unwrap_or_default();
             // Archives are searched uncompressed.
             let kept = if name.ends_with(".zst") { zstd::decode_all(kept.as_slice()).unwrap() } else { kept };
             all.push((name, kept));
         }
-        if self.head(BRANCH).is_some() {
+        if self.branch_head(BRANCH).is_some() {
             let objects = self.git_line(&["rev-list", "--objects", "--no-object-names", &format!("main..{BRANCH}")]);
             all.extend(objects.lines().map(|object| {
                 let kind = self.git_line(&["cat-file", "-t", object]);
@@ -258,7 +259,7 @@ impl World {
     }
 
     /// Command lines of processes started by this world's agents.
-    pub(crate) fn left_running(&self) -> Vec<String> {
+    pub(crate) fn leftover_processes(&self) -> Vec<String> {
         let marks = ["outside", "work"].map(|name| self.dir.path().join(name).to_str().unwrap().to_owned());
         let words = |process: &Path, file: &str| {
             let words = std::fs::read(process.join(file)).unwrap_or_default();
@@ -273,7 +274,7 @@ impl World {
         marked.map(|process| words(&process, "cmdline")).collect()
     }
 
-    pub(crate) fn letters(&self) -> Vec<PathBuf> {
+    pub(crate) fn outbox_files(&self) -> Vec<PathBuf> {
         entries(&self.work_dir().join("outbox"))
     }
 }
@@ -282,13 +283,13 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-pub(crate) async fn end_of(child: Child) -> Ran {
-    let output = timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
+pub(crate) async fn wait_for_exit(child: Child) -> RunResult {
+    let output = timeout(WAIT_LIMIT, child.wait_with_output()).await.unwrap().unwrap();
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     for secret in [BOOTSTRAP, TOKEN, crate::api::LEASE] {
         assert!(!log.contains(secret), "a secret is in the log: {log}");
     }
-    Ran { code: output.status.code(), log }
+    RunResult { code: output.status.code(), log }
 }
 
 /// Whether a process exists and is not a zombie.

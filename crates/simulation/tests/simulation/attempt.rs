@@ -1,7 +1,7 @@
 //! Simulates one attempt: the calls of its runner from start to finish.
 
-use crate::forge::{Commit, Forge, Pull};
-use crate::plane::Ask;
+use crate::forge::{Commit, Forge, PullRequest};
+use crate::plane::ApiCall;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::Dice;
@@ -10,10 +10,10 @@ use sha2::{Digest, Sha256};
 use std::time::Duration;
 
 /// The longest time from the request for a push to its end. Units: seconds.
-const PUSH_WITHIN: u64 = 90;
+const PUSH_LIMIT_SECS: u64 = 90;
 
 /// Git is killed this long before the push window ends. Units: seconds.
-const PUSH_MARGIN: u64 = 20;
+const PUSH_MARGIN_SECS: u64 = 20;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Home {
@@ -35,7 +35,7 @@ pub(crate) enum Step {
     Yield,
     Finish,
     /// Ended by its own call or by another one.
-    Over,
+    Ended,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub(crate) struct Attempt {
     pub(crate) claim: String,
     pub(crate) instance: String,
     pub(crate) step: Step,
-    pub(crate) asking: bool,
+    pub(crate) call_pending: bool,
     /// No step before this time.
     pub(crate) silent_until: Timestamp,
     bootstrap: String,
@@ -63,22 +63,22 @@ pub(crate) struct Attempt {
     adopted: Option<String>,
     /// The attempt only searches for the push of an earlier one.
     adopts: bool,
-    asked_to_push: Option<Timestamp>,
+    push_requested_at: Option<Timestamp>,
     events: u64,
-    letter: Option<Value>,
-    fails: bool,
-    asks: bool,
+    final_body: Option<Value>,
+    agent_fails: bool,
+    agent_asks: bool,
     /// Inputs that the agent has received.
-    heard: u64,
+    received_inputs: u64,
 }
 
 /// A random time between five and `most` seconds from now.
-fn lasts(now: Timestamp, dice: &mut Dice, most: u64) -> Timestamp {
+fn random_time(now: Timestamp, dice: &mut Dice, most: u64) -> Timestamp {
     now.plus(Duration::from_secs(dice.between(5, most)))
 }
 
 /// The environment with which a runner starts an attempt.
-pub(crate) struct Begun {
+pub(crate) struct AttemptStart {
     pub(crate) name: String,
     pub(crate) home: Home,
     pub(crate) job: String,
@@ -88,14 +88,25 @@ pub(crate) struct Begun {
     pub(crate) bootstrap: String,
     pub(crate) task: Option<String>,
     /// Units: percent.
-    pub(crate) fails: u64,
+    pub(crate) fails_percent: u64,
     /// Units: percent.
-    pub(crate) asks: u64,
+    pub(crate) asks_percent: u64,
 }
 
 impl Attempt {
-    pub(crate) fn new(begun: Begun, now: Timestamp, dice: &mut Dice) -> Self {
-        let Begun { name, home, job, number, claim, instance, bootstrap, task, fails, asks } = begun;
+    pub(crate) fn new(begun: AttemptStart, now: Timestamp, dice: &mut Dice) -> Self {
+        let AttemptStart {
+            name,
+            home,
+            job,
+            number,
+            claim,
+            instance,
+            bootstrap,
+            task,
+            fails_percent: fails,
+            asks_percent: asks,
+        } = begun;
         Self {
             name,
             home,
@@ -106,8 +117,8 @@ impl Attempt {
             bootstrap,
             task,
             step: Step::Start,
-            asking: false,
-            silent_until: if dice.percent(15) { lasts(now, dice, 250) } else { now },
+            call_pending: false,
+            silent_until: if dice.percent(15) { random_time(now, dice, 250) } else { now },
             lease: String::new(),
             revises: None,
             continues: None,
@@ -116,74 +127,80 @@ impl Attempt {
             expected: None,
             adopted: None,
             adopts: false,
-            asked_to_push: None,
+            push_requested_at: None,
             events: 0,
-            letter: None,
-            fails: dice.percent(fails),
-            asks: dice.percent(asks),
-            heard: 0,
+            final_body: None,
+            agent_fails: dice.percent(fails),
+            agent_asks: dice.percent(asks),
+            received_inputs: 0,
         }
     }
 
     /// The next call; `None` if the next step is no call.
-    pub(crate) fn ask(&mut self, now: Timestamp) -> Option<Ask> {
+    pub(crate) fn next_call(&mut self, now: Timestamp) -> Option<ApiCall> {
         let path = |what: &str| format!("/v1/jobs/{}/attempts/{}/{what}", self.job, self.number);
-        let phase = |phase: &str| Some(Ask::post(path("status"), &self.lease, json!({ "status": phase })));
+        let phase = |phase: &str| Some(ApiCall::post(path("status"), &self.lease, json!({ "status": phase })));
         match self.step {
             Step::Start => {
                 let mut body = json!({ "claim_id": self.claim, "instance": self.instance });
                 if let Some(task) = &self.task {
                     body["task"] = json!(task);
                 }
-                Some(Ask::post(path("start"), &self.bootstrap, body))
+                Some(ApiCall::post(path("start"), &self.bootstrap, body))
             }
             Step::Preparing => phase("preparing"),
-            Step::Credentials => Some(Ask::post(path("credentials"), &self.lease, json!({}))),
+            Step::Credentials => Some(ApiCall::post(path("credentials"), &self.lease, json!({}))),
             Step::Executing => phase("executing"),
             Step::Working(_) => {
                 let seq = self.events + 1;
                 let events = json!([{ "seq": seq, "age_ms": 5, "kind": "text", "text": "It goes on." }]);
-                let body = json!({ "first_seq": seq, "events": events, "inputs": self.heard });
-                Some(Ask::post(path("events"), &self.lease, body))
+                let body = json!({ "first_seq": seq, "events": events, "inputs": self.received_inputs });
+                Some(ApiCall::post(path("events"), &self.lease, body))
             }
             Step::Syncing => {
-                self.asked_to_push.get_or_insert(now);
+                self.push_requested_at.get_or_insert(now);
                 // An adopting attempt has no agent and receives no inputs.
-                let inputs = (!self.adopts).then_some(self.heard);
-                Some(Ask::post(path("status"), &self.lease, json!({ "status": "syncing", "inputs": inputs })))
+                let inputs = (!self.adopts).then_some(self.received_inputs);
+                Some(ApiCall::post(path("status"), &self.lease, json!({ "status": "syncing", "inputs": inputs })))
             }
-            Step::Yield => Some(Ask::post(path("yield"), &self.lease, self.letter.clone()?)),
-            Step::Finish => Some(Ask::post(path("finish"), &self.lease, self.letter.clone()?)),
-            Step::Push(_) | Step::Over => None,
+            Step::Yield => Some(ApiCall::post(path("yield"), &self.lease, self.final_body.clone()?)),
+            Step::Finish => Some(ApiCall::post(path("finish"), &self.lease, self.final_body.clone()?)),
+            Step::Push(_) | Step::Ended => None,
         }
     }
 
     /// Handles an answer. `None`: no answer came, and the call is repeated.
-    pub(crate) fn hear(&mut self, answer: Option<(u16, Value)>, now: Timestamp, forge: &Forge, dice: &mut Dice) {
-        self.asking = false;
+    pub(crate) fn handle_answer(
+        &mut self,
+        answer: Option<(u16, Value)>,
+        now: Timestamp,
+        forge: &Forge,
+        dice: &mut Dice,
+    ) {
+        self.call_pending = false;
         let Some((status, body)) = answer else { return };
         match (status, body["code"].as_str().unwrap_or_default()) {
             (200, _) => {
-                self.go_on(&body, now, forge, dice);
+                self.advance(&body, now, forge, dice);
                 // An agent works for minutes, and a push may take most of its window.
                 if matches!(self.step, Step::Working(_) | Step::Push(_)) && dice.percent(40) {
-                    self.silent_until = lasts(now, dice, 110);
+                    self.silent_until = random_time(now, dice, 110);
                 }
             }
             (409, "unwanted") if self.step != Step::Start && self.step != Step::Finish => self.stop(),
-            (400..500, _) => self.step = Step::Over,
+            (400..500, _) => self.step = Step::Ended,
             _ => {}
         }
     }
 
-    fn go_on(&mut self, body: &Value, now: Timestamp, forge: &Forge, dice: &mut Dice) {
+    fn advance(&mut self, body: &Value, now: Timestamp, forge: &Forge, dice: &mut Dice) {
         if body["want"] == "cancel" && !matches!(self.step, Step::Finish) {
             return self.stop();
         }
         // A granted push continues.
         let may_rest = matches!(self.step, Step::Preparing | Step::Executing | Step::Working(_) | Step::Syncing);
         if body["want"] == "pause" && may_rest && body["push_for_secs"].is_null() {
-            self.step = self.rest(None, dice);
+            self.step = self.yield_job(None, dice);
             return;
         }
         self.step = match self.step {
@@ -193,7 +210,7 @@ impl Attempt {
                 self.revises = body["revises"]["number"].as_u64();
                 self.continues = body["continues"]["number"].as_u64();
                 self.branch = body["branch"].as_str().unwrap().to_owned();
-                self.heard = body["resume"]["inputs"].as_array().map_or(0, Vec::len) as u64;
+                self.received_inputs = body["resume"]["inputs"].as_array().map_or(0, Vec::len) as u64;
                 Step::Preparing
             }
             Step::Preparing => {
@@ -202,12 +219,14 @@ impl Attempt {
                 {
                     let state = closed.state.display_name().to_owned();
                     let failure = Failure::PullRequestClosed { pr: format!("acme/app#{number}"), state };
-                    self.step = self.end(json!({ "outcome": "failed", "failure": failure }), dice);
+                    self.step = self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice);
                     return;
                 }
                 // A closed pull request is not continued: the job opens its own.
-                let open =
-                    self.revises.or(self.continues).filter(|number| forge.pull(*number).is_some_and(Pull::is_open));
+                let open = self
+                    .revises
+                    .or(self.continues)
+                    .filter(|number| forge.pull(*number).is_some_and(PullRequest::is_open));
                 self.pull = open;
                 let own = std::mem::take(&mut self.branch);
                 let continued = self.continues.and_then(|number| forge.pull(number)).map(|pull| pull.branch.clone());
@@ -226,7 +245,7 @@ impl Attempt {
                 self.expected = forge.head(&self.branch).map(|commit| commit.head.clone());
                 if self.adopts && self.adopted.is_none() {
                     let failure = Failure::NothingPushed {};
-                    self.end(json!({ "outcome": "failed", "failure": failure }), dice)
+                    self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice)
                 } else if dice.percent(50) {
                     Step::Credentials
                 } else {
@@ -236,56 +255,56 @@ impl Attempt {
             Step::Credentials => Step::Executing,
             // An adopting attempt has no agent.
             Step::Executing if self.adopts => Step::Syncing,
-            Step::Executing if self.fails => {
+            Step::Executing if self.agent_fails => {
                 let failure = Failure::Unknown { last_words: "it gave up".into() };
-                self.end(json!({ "outcome": "failed", "failure": failure }), dice)
+                self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice)
             }
             Step::Executing => Step::Working(dice.below(3) as u8),
             Step::Working(left) => {
                 self.events += 1;
-                self.heard = self.heard.max(body["inputs"].as_u64().unwrap_or(0));
+                self.received_inputs = self.received_inputs.max(body["inputs"].as_u64().unwrap_or(0));
                 match left.checked_sub(1) {
                     Some(left) => Step::Working(left),
-                    None if self.asks => self.rest(Some("In which colour?"), dice),
+                    None if self.agent_asks => self.yield_job(Some("In which colour?"), dice),
                     None => Step::Syncing,
                 }
             }
             // New inputs arrived for the agent.
             Step::Syncing | Step::Yield if body["goes_on"] == true => {
-                self.asked_to_push = None;
+                self.push_requested_at = None;
                 Step::Working(1)
             }
             Step::Syncing => {
                 let left = body["push_for_secs"].as_u64().unwrap_or(0);
-                let within = PUSH_WITHIN.min(left.saturating_sub(PUSH_MARGIN));
-                Step::Push(self.asked_to_push.unwrap_or(now).plus(Duration::from_secs(within)))
+                let within = PUSH_LIMIT_SECS.min(left.saturating_sub(PUSH_MARGIN_SECS));
+                Step::Push(self.push_requested_at.unwrap_or(now).plus(Duration::from_secs(within)))
             }
-            Step::Push(_) | Step::Yield | Step::Finish | Step::Over => Step::Over,
+            Step::Push(_) | Step::Yield | Step::Finish | Step::Ended => Step::Ended,
         };
     }
 
     fn stop(&mut self) {
-        self.letter = Some(json!({ "finish_id": self.finish_id(), "outcome": "cancelled" }));
+        self.final_body = Some(json!({ "finish_id": self.finish_id(), "outcome": "cancelled" }));
         self.step = Step::Finish;
     }
 
-    fn end(&mut self, mut letter: Value, dice: &mut Dice) -> Step {
+    fn finish_with(&mut self, mut letter: Value, dice: &mut Dice) -> Step {
         letter["finish_id"] = json!(self.finish_id());
         letter["spent_usd_micros"] = json!(dice.between(0, 900_000));
-        self.letter = Some(letter);
+        self.final_body = Some(letter);
         Step::Finish
     }
 
     /// Gives the job back, because the agent asks a question or a user requested a pause.
-    fn rest(&mut self, question: Option<&str>, dice: &mut Dice) -> Step {
+    fn yield_job(&mut self, question: Option<&str>, dice: &mut Dice) -> Step {
         let outcome = if question.is_some() { "asks" } else { "paused" };
-        let mut letter = json!({ "yield_id": self.yield_id(), "outcome": outcome, "inputs": self.heard });
+        let mut letter = json!({ "yield_id": self.yield_id(), "outcome": outcome, "inputs": self.received_inputs });
         letter["spent_usd_micros"] = json!(dice.between(0, 300_000));
         if let Some(question) = question {
             letter["question"] = json!(question);
             letter["agent"] = json!("command");
         }
-        self.letter = Some(letter);
+        self.final_body = Some(letter);
         Step::Yield
     }
 
@@ -298,7 +317,7 @@ impl Attempt {
     }
 
     /// The id of the last call of the attempt, if that is the current step.
-    pub(crate) fn last_word(&self) -> Option<String> {
+    pub(crate) fn final_call_id(&self) -> Option<String> {
         match self.step {
             Step::Finish => Some(self.finish_id()),
             Step::Yield => Some(self.yield_id()),
@@ -311,7 +330,7 @@ impl Attempt {
         let Step::Push(until) = self.step else { return false };
         if now >= until {
             let failure = Failure::Unknown { last_words: "there was no time left to push".into() };
-            self.step = self.end(json!({ "outcome": "failed", "failure": failure }), dice);
+            self.step = self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice);
             return false;
         }
         let mut pushed = false;
@@ -334,17 +353,17 @@ impl Attempt {
                     "insertions": 2,
                     "deletions": 3,
                 });
-                self.end(json!({ "outcome": "completed", "result": result }), dice)
+                self.finish_with(json!({ "outcome": "completed", "result": result }), dice)
             }
             None => {
                 let failure = Failure::Unknown { last_words: "somebody else moved the branch".into() };
-                self.end(json!({ "outcome": "failed", "failure": failure }), dice)
+                self.finish_with(json!({ "outcome": "failed", "failure": failure }), dice)
             }
         };
         pushed
     }
 
-    pub(crate) fn is_over(&self) -> bool {
-        self.step == Step::Over
+    pub(crate) fn has_ended(&self) -> bool {
+        self.step == Step::Ended
     }
 }

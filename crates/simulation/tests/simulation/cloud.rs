@@ -76,12 +76,12 @@ impl Cloud {
                     json!({ "Name": name, "SecretString": value, "VersionId": "1", "VersionStages": ["AWSCURRENT"] });
                 (200, body.to_string())
             }
-            None => refused(400, "ResourceNotFoundException", "no such secret"),
+            None => error_answer(400, "ResourceNotFoundException", "no such secret"),
         }
     }
 }
 
 /// An error in the format of AWS's JSON protocols.
-pub(crate) fn refused(status: u16, code: &str, message: &str) -> Answer {
+pub(crate) fn error_answer(status: u16, code: &str, message: &str) -> Answer {
     (status, json!({ "__type": code, "message": message, "Message": message }).to_string())
 }

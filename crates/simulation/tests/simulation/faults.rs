@@ -1,15 +1,15 @@
 //! Faults of a call to AWS or to the forge, and their probabilities.
 
-use crate::cloud::{Answer, Call, Cloud, refused};
+use crate::cloud::{Answer, Call, Cloud, error_answer};
 use crate::forge::FORGE;
 use pullyard_testkit::Dice;
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fate {
-    Well,
+    Success,
     /// No effect; returns this answer.
-    Refused(Answer),
+    Rejected(Answer),
     /// Takes effect; the answer is lost.
     LostAnswer,
     /// Takes effect; returns an error.
@@ -23,8 +23,8 @@ pub(crate) enum Fate {
 impl Fate {
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Well => "calls",
-            Self::Refused(_) => "refused",
+            Self::Success => "calls",
+            Self::Rejected(_) => "refused",
             Self::LostAnswer => "answers lost",
             Self::ErrorAfterEffect => "errors after effect",
             Self::StopBefore => "stopped before",
@@ -34,12 +34,12 @@ impl Fate {
     }
 }
 
-pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
+pub(crate) fn draw_fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     if dice.permille(3) {
         return Fate::StopBefore;
     }
     if call.service == FORGE {
-        return of_forge(dice);
+        return draw_forge_fate(dice);
     }
     if call.writes() && dice.permille(8) {
         return Fate::StopAfter;
@@ -47,35 +47,39 @@ pub(crate) fn fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
     match call.operation.as_str() {
         "RunTask" if dice.percent(20) => no_task(dice),
         // The SDK does not retry this error, so the hint is lost.
-        "SendMessage" if dice.percent(hints_lost) => Fate::Refused(refused(400, "QueueDoesNotExist", "it is lost")),
-        "TransactWriteItems" if dice.percent(4) => Fate::Refused(conflict(&call.body())),
-        "PutItem" | "UpdateItem" if dice.percent(2) => {
-            Fate::Refused(refused(400, "com.amazonaws.dynamodb.v20120810#TransactionConflictException", "a conflict"))
+        "SendMessage" if dice.percent(hints_lost) => {
+            Fate::Rejected(error_answer(400, "QueueDoesNotExist", "it is lost"))
         }
+        "TransactWriteItems" if dice.percent(4) => Fate::Rejected(conflict(&call.body())),
+        "PutItem" | "UpdateItem" if dice.percent(2) => Fate::Rejected(error_answer(
+            400,
+            "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
+            "a conflict",
+        )),
         _ if call.writes() && dice.percent(2) => Fate::LostAnswer,
         _ if call.writes() && dice.permille(7) => Fate::ErrorAfterEffect,
-        _ if dice.permille(4) => Fate::Refused(refused(400, "ThrottlingException", "Rate exceeded")),
-        _ if dice.permille(3) => Fate::Refused(refused(500, "InternalServerError", "it broke")),
-        _ => Fate::Well,
+        _ if dice.permille(4) => Fate::Rejected(error_answer(400, "ThrottlingException", "Rate exceeded")),
+        _ if dice.permille(3) => Fate::Rejected(error_answer(500, "InternalServerError", "it broke")),
+        _ => Fate::Success,
     }
 }
 
 /// The forge is unavailable, limits calls, or does not answer.
-fn of_forge(dice: &mut Dice) -> Fate {
-    let refused = |status| Fate::Refused((status, json!({ "message": "not now" }).to_string()));
+fn draw_forge_fate(dice: &mut Dice) -> Fate {
+    let refused = |status| Fate::Rejected((status, json!({ "message": "not now" }).to_string()));
     match dice.weighted(&[3, 1, 3, 93]) {
         Some(0) => refused(503),
         Some(1) => refused(429),
         Some(2) => Fate::LostAnswer,
-        _ => Fate::Well,
+        _ => Fate::Success,
     }
 }
 
 /// Applies a fate. Returns the answer, `None` if it is lost, and whether the caller is dead.
-pub(crate) fn meet(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answer>, bool) {
+pub(crate) fn apply_fate(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answer>, bool) {
     match fate {
-        Fate::Well => (Some(cloud.answer(call)), false),
-        Fate::Refused(answer) => (Some(answer.clone()), false),
+        Fate::Success => (Some(cloud.answer(call)), false),
+        Fate::Rejected(answer) => (Some(answer.clone()), false),
         Fate::NoTask(answer) => {
             cloud.cluster.fault = Some(answer.clone());
             (Some(cloud.answer(call)), false)
@@ -87,7 +91,7 @@ pub(crate) fn meet(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answe
         Fate::ErrorAfterEffect => {
             let answer = cloud.answer(call);
             // A rejected call has no effect and returns its own error.
-            let error = refused(500, "InternalServerError", "it broke afterwards");
+            let error = error_answer(500, "InternalServerError", "it broke afterwards");
             (Some(if answer.0 == 200 { error } else { answer }), false)
         }
         Fate::StopBefore => (None, true),
@@ -104,10 +108,10 @@ fn no_task(dice: &mut Dice) -> Fate {
     let ways = [
         failure("RESOURCE:MEMORY"),
         failure("Capacity is unavailable at this time. Please try again later."),
-        refused(400, "ClientException", "Capacity is unavailable at this time"),
-        refused(400, "InvalidParameterException", "Rate exceeded"),
-        refused(400, "ThrottlingException", "Rate exceeded"),
-        refused(500, "ServerException", "it broke"),
+        error_answer(400, "ClientException", "Capacity is unavailable at this time"),
+        error_answer(400, "InvalidParameterException", "Rate exceeded"),
+        error_answer(400, "ThrottlingException", "Rate exceeded"),
+        error_answer(500, "ServerException", "it broke"),
         failure("AGENT"),
     ];
     Fate::NoTask(ways[dice.below(ways.len())].clone())

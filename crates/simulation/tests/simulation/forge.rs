@@ -4,7 +4,7 @@
 mod answers;
 mod pulls;
 
-pub(crate) use pulls::Pull;
+pub(crate) use pulls::PullRequest;
 
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::Dice;
@@ -33,7 +33,7 @@ pub(crate) struct Review {
 
 /// A webhook delivery with the state at the time of its event.
 #[derive(Clone, Debug)]
-pub(crate) struct Told {
+pub(crate) struct Webhook {
     pub(crate) name: String,
     pub(crate) event: &'static str,
     pub(crate) body: String,
@@ -44,14 +44,14 @@ pub(crate) struct Forge {
     /// Oldest commit first.
     pub(crate) branches: BTreeMap<String, Vec<Commit>>,
     /// The first is number 1.
-    pub(crate) pulls: Vec<Pull>,
+    pub(crate) pulls: Vec<PullRequest>,
     pub(crate) reviews: Vec<Review>,
     /// Reviews still to come.
-    pub(crate) left: usize,
+    pub(crate) reviews_left: usize,
     /// Deliveries still to send.
-    waiting: VecDeque<Told>,
+    pending_webhooks: VecDeque<Webhook>,
     /// The number of closes and reopens so far.
-    turns: usize,
+    state_changes: usize,
 }
 
 impl Forge {
@@ -66,7 +66,7 @@ impl Forge {
         }
         self.branches.entry(branch.to_owned()).or_default().push(commit);
         for pull in self.pulls.iter_mut().filter(|pull| pull.branch == branch && pull.is_open()) {
-            pull.changed = now;
+            pull.updated_at = now;
         }
         true
     }
@@ -78,38 +78,38 @@ impl Forge {
     }
 
     pub(crate) fn may_be_reviewed(&self) -> bool {
-        self.left > 0 && !self.pulls.is_empty()
+        self.reviews_left > 0 && !self.pulls.is_empty()
     }
 
-    pub(crate) fn may_tell(&self) -> bool {
-        !self.waiting.is_empty()
+    pub(crate) fn has_pending_webhook(&self) -> bool {
+        !self.pending_webhooks.is_empty()
     }
 
     /// Reviews a random pull request. `twice` and `lost` are the percentages of doubled and lost webhooks.
     pub(crate) fn review(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> String {
-        self.left -= 1;
+        self.reviews_left -= 1;
         let pull = dice.below(self.pulls.len()) as u64 + 1;
-        let times = times(twice, lost, dice);
+        let times = delivery_count(twice, lost, dice);
         let id = 101 + self.reviews.len() as u64;
         if let Some(of) = self.pull_mut(pull) {
-            of.changed = now;
+            of.updated_at = now;
         }
         self.reviews.push(Review { id, pull, at: now });
-        let body = self.delivery_of_review();
-        let told = Told { name: format!("review-{id}"), event: "pull_request_review", body };
-        self.waiting.extend(std::iter::repeat_n(told, times));
+        let body = self.review_webhook_body();
+        let told = Webhook { name: format!("review-{id}"), event: "pull_request_review", body };
+        self.pending_webhooks.extend(std::iter::repeat_n(told, times));
         format!("review {id} of pull request {pull}, told {times} times")
     }
 
     /// Takes a waiting delivery.
-    pub(crate) fn tell(&mut self, dice: &mut Dice) -> Told {
+    pub(crate) fn take_webhook(&mut self, dice: &mut Dice) -> Webhook {
         // Mostly in order.
-        let at = if dice.percent(70) { 0 } else { dice.below(self.waiting.len()) };
-        self.waiting.remove(at).unwrap()
+        let at = if dice.percent(70) { 0 } else { dice.below(self.pending_webhooks.len()) };
+        self.pending_webhooks.remove(at).unwrap()
     }
 }
 
 /// How often a webhook is delivered. `twice` and `lost` are percentages.
-fn times(twice: u64, lost: u64, dice: &mut Dice) -> usize {
+fn delivery_count(twice: u64, lost: u64, dice: &mut Dice) -> usize {
     if dice.percent(lost) { 0 } else { 1 + usize::from(dice.percent(twice)) }
 }

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_types::body::SdkBody;
 use pullyard_entry::Clock;
-use pullyard_forge::{Connections, Exchange, Exchanged};
+use pullyard_forge::{Connections, Exchange, ExchangeResult};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -25,15 +25,15 @@ pub(crate) struct Gate(Arc<Mutex<Inner>>);
 #[derive(Debug)]
 struct Inner {
     /// The running invocation, if any.
-    running: Option<u32>,
-    waiting: Vec<Waiting>,
+    current: Option<u32>,
+    waiting: Vec<HeldCall>,
     cloud: Cloud,
 }
 
 /// A held call or pause of an invocation.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) by: u32,
+pub(crate) struct HeldCall {
+    pub(crate) invocation: u32,
     /// `None`: a pause.
     pub(crate) call: Option<Call>,
     reply: oneshot::Sender<Reply>,
@@ -44,10 +44,10 @@ pub(crate) struct Waiting {
 pub(crate) enum Reply {
     Answered(Answer),
     Lost,
-    Over,
+    PauseEnded,
 }
 
-impl Waiting {
+impl HeldCall {
     pub(crate) fn reply(self, reply: Reply) {
         // The caller may have stopped waiting.
         let _ = self.reply.send(reply);
@@ -56,7 +56,7 @@ impl Waiting {
 
 impl Gate {
     pub(crate) fn new(cloud: Cloud) -> Self {
-        Self(Arc::new(Mutex::new(Inner { running: None, waiting: vec![], cloud })))
+        Self(Arc::new(Mutex::new(Inner { current: None, waiting: vec![], cloud })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -68,60 +68,60 @@ impl Gate {
     }
 
     /// Attributes the following calls to this invocation.
-    pub(crate) fn run(&self, invocation: Option<u32>) {
-        self.lock().running = invocation;
+    pub(crate) fn set_current(&self, invocation: Option<u32>) {
+        self.lock().current = invocation;
     }
 
     /// Takes a held call of the invocation. Pauses come last, so that a timeout never ends an invocation that can
     /// continue.
-    pub(crate) fn next_of(&self, invocation: u32) -> Option<Waiting> {
+    pub(crate) fn take_next(&self, invocation: u32) -> Option<HeldCall> {
         let mut inner = self.lock();
         inner.waiting.retain(|waiting| !waiting.reply.is_closed());
-        let mine = |waiting: &Waiting| waiting.by == invocation;
+        let mine = |waiting: &HeldCall| waiting.invocation == invocation;
         let call = inner.waiting.iter().position(|waiting| mine(waiting) && waiting.call.is_some());
         let at = call.or_else(|| inner.waiting.iter().position(mine))?;
         Some(inner.waiting.remove(at))
     }
 
     /// Whether the invocation waits only for reads.
-    pub(crate) fn reads_next(&self, invocation: u32) -> bool {
+    pub(crate) fn waits_for_reads(&self, invocation: u32) -> bool {
         let inner = self.lock();
-        let mut mine = inner.waiting.iter().filter(|waiting| waiting.by == invocation).peekable();
+        let mut mine = inner.waiting.iter().filter(|waiting| waiting.invocation == invocation).peekable();
         mine.peek().is_some() && mine.all(|waiting| waiting.call.as_ref().is_some_and(|call| !call.writes()))
     }
 
     /// Whether the invocation waits for a query of an index.
-    pub(crate) fn queries_next(&self, invocation: u32) -> bool {
+    pub(crate) fn waits_for_query(&self, invocation: u32) -> bool {
         let inner = self.lock();
-        let next = inner.waiting.iter().find(|waiting| waiting.by == invocation);
+        let next = inner.waiting.iter().find(|waiting| waiting.invocation == invocation);
         next.and_then(|waiting| waiting.call.as_ref()).is_some_and(|call| call.operation == "Query")
     }
 
-    pub(crate) fn forget(&self, invocation: u32) {
-        self.lock().waiting.retain(|waiting| waiting.by != invocation);
+    pub(crate) fn drop_invocation(&self, invocation: u32) {
+        self.lock().waiting.retain(|waiting| waiting.invocation != invocation);
     }
 
     /// `None`: no invocation runs, so the call need not wait.
-    fn wait(&self, call: Option<Call>) -> Option<oneshot::Receiver<Reply>> {
+    fn hold(&self, call: Option<Call>) -> Option<oneshot::Receiver<Reply>> {
         let mut inner = self.lock();
-        let by = inner.running?;
+        let by = inner.current?;
         let (reply, receiver) = oneshot::channel();
-        inner.waiting.push(Waiting { by, call, reply });
+        inner.waiting.push(HeldCall { invocation: by, call, reply });
         Some(receiver)
     }
 
     async fn pause(self) {
-        if let Some(over) = self.wait(None)
+        if let Some(over) = self.hold(None)
             && over.await.is_err()
         {
             std::future::pending::<()>().await;
         }
     }
 
-    async fn exchange(self, asked: Exchange) -> Exchanged {
-        let operation = format!("{} {}", asked.method, asked.address);
+    async fn exchange(self, asked: Exchange) -> ExchangeResult {
+        let operation = format!("{} {}", asked.method, asked.url);
         let call = Call { service: FORGE.to_owned(), operation, body: asked.body };
-        let answer = match self.wait(Some(call.clone())) {
+        let answer = match self.hold(Some(call.clone())) {
             None => self.lock().cloud.answer(&call),
             Some(receiver) => match receiver.await {
                 Ok(Reply::Answered(answer)) => answer,
@@ -135,7 +135,7 @@ impl Gate {
 
     pub(crate) fn connections(&self) -> Connections {
         let (asks, pauses) = (self.clone(), self.clone());
-        Connections::standing_in(
+        Connections::with_stand_in(
             move |asked| Box::pin(asks.clone().exchange(asked)),
             move |_| Box::pin(pauses.clone().pause()),
         )
@@ -144,7 +144,7 @@ impl Gate {
     pub(crate) fn clock(&self) -> Clock {
         let gate = self.clone();
         let start = self.lock().cloud.now;
-        Clock::standing(start, move |_| Box::pin(gate.clone().pause()))
+        Clock::simulated(start, move |_| Box::pin(gate.clone().pause()))
     }
 }
 
@@ -170,7 +170,7 @@ impl HttpConnector for Gate {
             operation: operation.to_owned(),
             body: request.body().bytes().unwrap_or_default().to_owned(),
         };
-        let Some(receiver) = self.wait(Some(call.clone())) else {
+        let Some(receiver) = self.hold(Some(call.clone())) else {
             let answer = self.lock().cloud.answer(&call);
             return HttpConnectorFuture::ready(response(answer));
         };

@@ -3,12 +3,12 @@
 use crate::attempt::Home;
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
-use crate::daemon::Hand;
-use crate::laws;
-use crate::plane::Ask;
-use crate::rests::stands_still;
+use crate::daemon::Loop;
+use crate::final_state;
+use crate::invariants;
+use crate::plane::ApiCall;
 use crate::setup;
-use crate::verdict;
+use crate::suspensions::is_suspended;
 use crate::world::World;
 use pullyard_domain::job::{AttemptEnd, Job, JobStatus, Placement};
 use pullyard_domain::project::Settings;
@@ -20,20 +20,20 @@ use std::time::Duration;
 const STEPS: usize = 900;
 
 /// The time limit of recovery.
-const REST_WITHIN: Duration = Duration::from_secs(5 * 3_600);
+const RECOVERY_LIMIT: Duration = Duration::from_secs(5 * 3_600);
 
 /// Runs one life. The violations are in the returned world.
-pub(crate) async fn live(seed: u64) -> World {
+pub(crate) async fn run_life(seed: u64) -> World {
     let mut world = World::new(seed).await;
     for _ in 0..STEPS {
         world.step().await;
-        if !world.broken.is_empty() {
+        if !world.violations.is_empty() {
             return world;
         }
     }
-    world.come_to_rest().await;
-    if world.broken.is_empty() {
-        let jobs: Vec<Job> = world.gate.cloud(|cloud| laws::jobs(&cloud.table.items).collect());
+    world.recover().await;
+    if world.violations.is_empty() {
+        let jobs: Vec<Job> = world.gate.cloud(|cloud| invariants::jobs(&cloud.table.items).collect());
         for job in &jobs {
             world.tally.add(job.status.label());
             world.tally.add(if job.place == Placement::Fargate { "on Fargate" } else { "on runners" });
@@ -43,7 +43,7 @@ pub(crate) async fn live(seed: u64) -> World {
             world.tally.add_many("continued", job.continues.is_some().into());
             world.tally.add_many("revisions", job.revises.is_some().into());
         }
-        for attempt in world.gate.cloud(|cloud| laws::attempts(&cloud.table.items).collect::<Vec<_>>()) {
+        for attempt in world.gate.cloud(|cloud| invariants::attempts(&cloud.table.items).collect::<Vec<_>>()) {
             match attempt.ended {
                 AttemptEnd::Asked {} => world.tally.add("asked"),
                 AttemptEnd::Paused {} => world.tally.add("paused"),
@@ -51,10 +51,10 @@ pub(crate) async fn live(seed: u64) -> World {
             }
         }
         world.tally.add_many("inputs", jobs.iter().map(|job| u64::from(job.inputs)).sum());
-        let found = world.gate.cloud(|cloud| laws::found_by_looking(&cloud.table.items));
+        let found = world.gate.cloud(|cloud| invariants::reviews_found_by_polling(&cloud.table.items));
         world.tally.add_many("reviews found by looking", found);
-        let faults = world.gate.cloud(|cloud| verdict::faults(&cloud.table.items, &cloud.forge, &world.tool));
-        world.broken.extend(faults);
+        let faults = world.gate.cloud(|cloud| final_state::violations(&cloud.table.items, &cloud.forge, &world.tool));
+        world.violations.extend(faults);
     }
     world
 }
@@ -62,25 +62,25 @@ pub(crate) async fn live(seed: u64) -> World {
 impl World {
     /// Performs one random step.
     async fn step(&mut self) {
-        self.tidy();
+        self.remove_ended_attempts();
         let now = self.now();
         let receivable = |queue| self.gate.cloud(|cloud| cloud.queues.receivable(queue, now)).len() as u64;
         let (dispatch, effects) = (receivable(Queue::Dispatch), receivable(Queue::Effects));
         let events = self.gate.cloud(|cloud| cloud.cluster.events.len()) as u64;
         let tasks = self.tasks();
         let idle: Vec<_> = (0..self.attempts.len())
-            .filter(|at| !self.attempts[*at].asking && now >= self.attempts[*at].silent_until)
+            .filter(|at| !self.attempts[*at].call_pending && now >= self.attempts[*at].silent_until)
             .collect();
         let waiting = |state: &State| tasks.iter().filter(|(_, of)| of == state).map(|(at, _)| *at).collect::<Vec<_>>();
         let (asked, run, stopping) =
             (waiting(&State::Provisioning), waiting(&State::Running), waiting(&State::Stopping));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
-        let late = self.late.iter().position(|late| late.at <= now);
+        let late = self.delayed_repeats.iter().position(|late| late.at <= now);
         let asked: Vec<_> = asked.into_iter().filter(|number| self.may_start(*number)).collect();
-        let awake = self.awake();
+        let awake = self.runnable();
         let (reviewable, told, pulls) = self.gate.cloud(|cloud| {
             let forge = &cloud.forge;
-            (forge.may_be_reviewed(), forge.may_tell(), forge.pulls.len())
+            (forge.may_be_reviewed(), forge.has_pending_webhook(), forge.pulls.len())
         });
         let weights = [
             80 * awake.len().min(4) as u64,
@@ -93,62 +93,62 @@ impl World {
             some(idle.len(), 40),
             some(self.daemons.len(), 10),
             some(usize::from(self.tool.may_change()), self.mood.moves),
-            some(usize::from(self.tool.may_tell()), 12),
+            some(usize::from(self.tool.has_pending_event()), 12),
             1,
-            some(self.orders.len(), 4),
+            some(self.user_requests.len(), 4),
             // Functions are fast, so time mostly passes between them.
             if awake.is_empty() { 14 } else { 1 },
             self.mood.misfortunes,
             some(usize::from(late.is_some()), 20),
             some(usize::from(reviewable), self.mood.reviews),
             some(usize::from(told), 12),
-            self.mood.rests,
-            some(pulls, self.mood.turns),
+            self.mood.suspensions,
+            some(pulls, self.mood.state_changes),
         ];
         match self.dice.weighted(&weights).unwrap_or(13) {
             0 => {
                 let at = awake[self.dice.below(awake.len())];
-                self.go(at).await;
+                self.release_calls(at).await;
             }
             1 => self.receive(Queue::Dispatch).await,
             2 => self.receive(Queue::Effects).await,
-            3 => self.event().await,
+            3 => self.deliver_task_event().await,
             4 => {
                 let number = asked[self.dice.below(asked.len())];
-                self.task(number);
+                self.advance_task(number);
             }
             5 => {
                 let number = run[self.dice.below(run.len())];
-                self.task(number);
+                self.advance_task(number);
             }
             6 => {
                 let number = stopping[self.dice.below(stopping.len())];
-                self.task(number);
+                self.advance_task(number);
             }
             7 => {
                 let at = idle[self.dice.below(idle.len())];
-                self.act(at).await;
+                self.advance_attempt(at).await;
             }
             8 => {
                 let at = self.dice.below(self.daemons.len());
                 // A claim without a ready job tests little.
                 let waits = |job: &Job| job.status == JobStatus::Ready && job.place == Placement::Runners;
-                let take = self.unrest().iter().any(waits) || self.dice.percent(20);
-                let hand = if self.dice.percent(50) || !take { Hand::Beat } else { Hand::Take };
-                self.hand(at, hand).await;
+                let take = self.open_jobs().iter().any(waits) || self.dice.percent(20);
+                let hand = if self.dice.percent(50) || !take { Loop::Heartbeat } else { Loop::Claim };
+                self.advance_daemon(at, hand).await;
             }
             9 => {
                 // Of two changes at the same time the one delivered last would count, so their times differ.
                 let since = self.dice.between(1, 400);
-                self.pass(Duration::from_millis(since));
-                let said = self.tool.change(self.now(), self.mood.twice.max(20), &mut self.dice);
-                self.trace.say(self.now(), said);
+                self.advance(Duration::from_millis(since));
+                let said = self.tool.change(self.now(), self.mood.repeats.max(20), &mut self.dice);
+                self.trace.record(self.now(), said);
             }
-            10 => self.tell().await,
-            11 => self.people().await,
+            10 => self.send_ticket_event().await,
+            11 => self.user_request_step().await,
             12 => {
-                let ask = self.orders.remove(0);
-                self.order(ask).await;
+                let ask = self.user_requests.remove(0);
+                self.send_user_request(ask).await;
             }
             13 => {
                 let lengths = if self.running.is_empty() { [60, 36, 4] } else { [90, 8, 2] };
@@ -159,12 +159,12 @@ impl World {
                 };
                 self.wait(Duration::from_millis(millis)).await;
             }
-            14 => self.misfortune(),
-            15 => self.come_late(late.unwrap_or_default()).await,
+            14 => self.inject_misfortune(),
+            15 => self.send_delayed_repeat(late.unwrap_or_default()).await,
             16 => self.review(),
-            17 => self.deliver().await,
-            18 => self.speak().await,
-            _ => self.turn(),
+            17 => self.send_webhook().await,
+            18 => self.send_random_input().await,
+            _ => self.change_pull_request(),
         }
     }
 
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// A random process falls silent, dies or restarts.
-    fn misfortune(&mut self) {
+    fn inject_misfortune(&mut self) {
         let now = self.now();
         let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, self.mood.silence.1));
         let what = if self.dice.percent(self.mood.runners_silent) { 2 } else { self.dice.below(4) };
@@ -191,19 +191,19 @@ impl World {
             0 if !self.attempts.is_empty() => {
                 let at = self.dice.below(self.attempts.len());
                 self.attempts[at].silent_until = now.plus(silent);
-                self.trace.say(now, format!("{} is silent for {silent:?}", self.attempts[at].name));
+                self.trace.record(now, format!("{} is silent for {silent:?}", self.attempts[at].name));
             }
             1 if !self.attempts.is_empty() => {
                 let at = self.dice.below(self.attempts.len());
                 if let Home::Runner(_) = self.attempts[at].home {
                     let attempt = self.attempts.remove(at);
-                    self.trace.say(now, format!("{} dies", attempt.name));
+                    self.trace.record(now, format!("{} dies", attempt.name));
                 }
             }
             2 => {
                 let at = self.dice.below(self.daemons.len());
                 self.daemons[at].silent_until = now.plus(silent);
-                self.trace.say(now, format!("{} is silent for {silent:?}", self.daemons[at].name));
+                self.trace.record(now, format!("{} is silent for {silent:?}", self.daemons[at].name));
                 let all = self.dice.percent(50);
                 // Its attempts may be silent for longer.
                 let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, 400));
@@ -217,22 +217,22 @@ impl World {
                 let daemon = &mut self.daemons[at];
                 if daemon.alive {
                     daemon.die();
-                    self.trace.say(now, format!("{} dies, its jobs too: {with_jobs}", daemon.name));
+                    self.trace.record(now, format!("{} dies, its jobs too: {with_jobs}", daemon.name));
                     self.attempts.retain(|attempt| !with_jobs || attempt.home != Home::Runner(at));
                 } else {
-                    daemon.come_back(same, now);
-                    self.trace.say(now, format!("{} comes back, as the same: {same}", daemon.name));
+                    daemon.restart(same, now);
+                    self.trace.record(now, format!("{} comes back, as the same: {same}", daemon.name));
                 }
             }
         }
     }
 
     /// A user sends a random request.
-    async fn people(&mut self) {
-        self.asked += 1;
-        let jobs: Vec<Job> = self.gate.cloud(|cloud| laws::jobs(&cloud.table.items).collect());
+    async fn user_request_step(&mut self) {
+        self.user_request_count += 1;
+        let jobs: Vec<Job> = self.gate.cloud(|cloud| invariants::jobs(&cloud.table.items).collect());
         let (ended, open): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.status.is_terminal());
-        let post = |path: String, body| Ask::post(path, setup::ADMIN, body);
+        let post = |path: String, body| ApiCall::post(path, setup::ADMIN, body);
         let runner = self.daemons[self.dice.below(self.daemons.len())].name.clone();
         let command = |command: &str| post(format!("/v1/runners/{runner}/commands"), json!({ "command": command }));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
@@ -241,7 +241,7 @@ impl World {
             0 => post(format!("/v1/jobs/{}/cancel", open[self.dice.below(open.len())].id), json!({})),
             1 => {
                 let path = format!("/v1/jobs/{}/retry", ended[self.dice.below(ended.len())].id);
-                Ask { key: Some(format!("retry-{}", self.asked)), ..post(path, json!({})) }
+                ApiCall { key: Some(format!("retry-{}", self.user_request_count)), ..post(path, json!({})) }
             }
             2 => post("/v1/projects/acme/hold".into(), json!({ "reason": "a look" })),
             3 => post("/v1/projects/acme/release".into(), json!({})),
@@ -253,106 +253,107 @@ impl World {
                     ..setup::settings(&mut self.dice, &self.mood)
                 };
                 let settings = serde_json::to_value(settings).unwrap();
-                Ask { method: "PUT", ..post("/v1/projects/acme/settings".into(), settings) }
+                ApiCall { method: "PUT", ..post("/v1/projects/acme/settings".into(), settings) }
             }
-            8 => Ask { method: "DELETE", ..post(format!("/v1/runners/{runner}"), json!({})) },
+            8 => ApiCall { method: "DELETE", ..post(format!("/v1/runners/{runner}"), json!({})) },
             _ => {
                 let ticket = &ended[self.dice.below(ended.len())].ticket;
                 let body = json!({ "project": "acme", "ticket": ticket });
-                Ask { key: Some(format!("job-{}", self.asked)), ..post("/v1/jobs".into(), body) }
+                ApiCall { key: Some(format!("job-{}", self.user_request_count)), ..post("/v1/jobs".into(), body) }
             }
         };
-        self.order(ask).await;
+        self.send_user_request(ask).await;
     }
 
     /// Recovery: faults end, all processes return, and all started work ends.
-    async fn come_to_rest(&mut self) {
+    async fn recover(&mut self) {
         let began = self.now();
-        self.trace.say(began, "nothing fails from here on".into());
-        self.calm = true;
-        self.gate.cloud(|cloud| cloud.table.lags = false);
+        self.trace.record(began, "nothing fails from here on".into());
+        self.faults_off = true;
+        self.gate.cloud(|cloud| cloud.table.weak_reads_lag = false);
         for attempt in &mut self.attempts {
             attempt.silent_until = began;
         }
         // Suspended jobs resume or reach their limit, and agents ask no further questions.
-        self.mood.asks = 0;
+        self.mood.agent_asks = 0;
         self.answer_some();
-        self.orders.push(Ask::post("/v1/projects/acme/release", setup::ADMIN, json!({})));
+        self.user_requests.push(ApiCall::post("/v1/projects/acme/release", setup::ADMIN, json!({})));
         for at in 0..self.daemons.len() {
             let path = format!("/v1/runners/{}/commands", self.daemons[at].name);
-            self.orders.push(Ask::post(path, setup::ADMIN, json!({ "command": "resume" })));
+            self.user_requests.push(ApiCall::post(path, setup::ADMIN, json!({ "command": "resume" })));
             self.daemons[at].silent_until = began;
             if !self.daemons[at].alive {
                 let same = self.dice.percent(50);
-                self.daemons[at].come_back(same, began);
+                self.daemons[at].restart(same, began);
             }
         }
         let mut quiet = 0;
         while quiet < 3 {
-            while self.do_something().await {
-                if !self.broken.is_empty() {
+            while self.step_without_waiting().await {
+                if !self.violations.is_empty() {
                     return;
                 }
             }
-            quiet = if self.is_at_rest(began) { quiet + 1 } else { 0 };
-            if self.now().since(began) > REST_WITHIN {
-                return self.broken.push(format!("it does not come to rest: {:?}", self.unrest()));
+            quiet = if self.is_idle(began) { quiet + 1 } else { 0 };
+            if self.now().since(began) > RECOVERY_LIMIT {
+                return self.violations.push(format!("it does not come to rest: {:?}", self.open_jobs()));
             }
-            let forgotten = self.forgotten(began);
+            let forgotten = self.overdue_suspensions(began);
             if !forgotten.is_empty() {
-                return self.broken.extend(forgotten);
+                return self.violations.extend(forgotten);
             }
-            let pause = self.nothing_before().unwrap_or(Duration::from_secs(21));
+            let pause = self.idle_time().unwrap_or(Duration::from_secs(21));
             self.wait(pause).await;
         }
     }
 
     /// Performs the next step that needs no waiting. Returns false if there is none.
-    async fn do_something(&mut self) -> bool {
-        self.tidy();
+    async fn step_without_waiting(&mut self) -> bool {
+        self.remove_ended_attempts();
         let now = self.now();
         if !self.running.is_empty() {
             let at = self.dice.below(self.running.len());
-            self.go(at).await;
+            self.release_calls(at).await;
             return true;
         }
-        if !self.late.is_empty() {
-            self.come_late(0).await;
+        if !self.delayed_repeats.is_empty() {
+            self.send_delayed_repeat(0).await;
             return true;
         }
-        if let Some(ask) = (!self.orders.is_empty()).then(|| self.orders.remove(0)) {
-            self.order(ask).await;
+        if let Some(ask) = (!self.user_requests.is_empty()).then(|| self.user_requests.remove(0)) {
+            self.send_user_request(ask).await;
             return true;
         }
-        if self.tool.may_tell() {
-            self.tell().await;
+        if self.tool.has_pending_event() {
+            self.send_ticket_event().await;
             return true;
         }
-        if self.gate.cloud(|cloud| cloud.forge.may_tell()) {
-            self.deliver().await;
+        if self.gate.cloud(|cloud| cloud.forge.has_pending_webhook()) {
+            self.send_webhook().await;
             return true;
         }
         if self.gate.cloud(|cloud| !cloud.cluster.events.is_empty()) {
-            self.event().await;
+            self.deliver_task_event().await;
             return true;
         }
         for (number, state) in self.tasks() {
             if matches!(state, State::Provisioning | State::Stopping) {
-                self.task(number);
+                self.advance_task(number);
                 return true;
             }
         }
-        if let Some(at) = self.attempts.iter().position(|attempt| !attempt.asking) {
-            self.act(at).await;
+        if let Some(at) = self.attempts.iter().position(|attempt| !attempt.call_pending) {
+            self.advance_attempt(at).await;
             return true;
         }
-        let wanted = self.unrest().iter().any(|job| job.status == JobStatus::Ready && job.place == Placement::Runners);
+        let wanted =
+            self.open_jobs().iter().any(|job| job.status == JobStatus::Ready && job.place == Placement::Runners);
         for at in 0..self.daemons.len() {
-            if self.hand(at, Hand::Beat).await || wanted && self.hand(at, Hand::Take).await {
+            if self.advance_daemon(at, Loop::Heartbeat).await || wanted && self.advance_daemon(at, Loop::Claim).await {
                 return true;
             }
             if !self.daemons[at].alive {
-                self.daemons[at].come_back(false, now);
+                self.daemons[at].restart(false, now);
                 return true;
             }
         }
@@ -365,27 +366,29 @@ impl World {
         false
     }
 
-    pub(crate) fn unrest(&self) -> Vec<Job> {
-        self.gate.cloud(|cloud| laws::jobs(&cloud.table.items).filter(|job| !job.status.is_terminal()).collect())
+    pub(crate) fn open_jobs(&self) -> Vec<Job> {
+        self.gate.cloud(|cloud| invariants::jobs(&cloud.table.items).filter(|job| !job.status.is_terminal()).collect())
     }
 
     /// The time to the next due work if it is minutes away: reviews wait for their hour, and jobs for users.
-    fn nothing_before(&self) -> Option<Duration> {
-        let waits = |job: &Job| job.status == JobStatus::Pending || stands_still(job);
-        if !self.attempts.is_empty() || !self.unrest().iter().all(waits) {
+    fn idle_time(&self) -> Option<Duration> {
+        let waits = |job: &Job| job.status == JobStatus::Pending || is_suspended(job);
+        if !self.attempts.is_empty() || !self.open_jobs().iter().all(waits) {
             return None;
         }
         let now = self.now();
-        let due = self.gate.cloud(|cloud| laws::due(&cloud.table.items).min());
+        let due = self.gate.cloud(|cloud| invariants::due_times(&cloud.table.items).min());
         let within = due?.since(now);
         (within > Duration::from_secs(300)).then_some(within)
     }
 
-    fn is_at_rest(&self, began: Timestamp) -> bool {
+    fn is_idle(&self, began: Timestamp) -> bool {
         let over = self.gate.cloud(|cloud| {
             let items = &cloud.table.items;
-            cloud.queues.is_empty() && laws::due(items).next().is_none() && laws::looked_since(items, began)
+            cloud.queues.is_empty()
+                && invariants::due_times(items).next().is_none()
+                && invariants::polled_since(items, began)
         });
-        over && self.attempts.is_empty() && self.unrest().is_empty()
+        over && self.attempts.is_empty() && self.open_jobs().is_empty()
     }
 }

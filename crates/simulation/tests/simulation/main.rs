@@ -14,18 +14,18 @@ mod attempt;
 mod cloud;
 mod daemon;
 mod faults;
+mod final_state;
 mod forge;
 mod gate;
-mod laws;
+mod invariants;
 mod life;
-mod mood;
 mod plane;
-mod rests;
+mod profile;
 mod setup;
+mod suspensions;
 mod tally;
-mod tool;
+mod ticket_tool;
 mod trace;
-mod verdict;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -36,7 +36,7 @@ use world::World;
 const SEEDS: u64 = 16;
 
 /// Events that happen at least once in [`SEEDS`] lives.
-const HAPPENS: [&str; 17] = [
+const EVENTS: [&str; 17] = [
     "Completed",
     "Failed",
     "Cancelled",
@@ -56,29 +56,29 @@ const HAPPENS: [&str; 17] = [
     "came late",
 ];
 
-/// Events that happen at least once in [`MANY`] lives.
-const HAPPENS_RARELY: [&str; 8] =
+/// Events that happen at least once in [`MANY_SEEDS`] lives.
+const RARE_EVENTS: [&str; 8] =
     ["continued", "lease_lost", "reviews", "revisions", "reviews found by looking", "asked", "paused", "inputs"];
 
 /// Enough lives for rare events.
-const MANY: u64 = 300;
+const MANY_SEEDS: u64 = 300;
 
-fn number(name: &str, otherwise: u64) -> u64 {
+fn env_number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-fn live(seed: u64) -> World {
+fn run_life(seed: u64) -> World {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(life::live(seed))
+    runtime.block_on(life::run_life(seed))
 }
 
-fn tell(seed: u64, world: &World) {
+fn print_trace(seed: u64, world: &World) {
     let lines = world.trace.lines();
     let from = if std::env::var("PULLYARD_SIM_TRACE").is_ok() { 0 } else { lines.len().saturating_sub(120) };
     for line in &lines[from..] {
         println!("{line}");
     }
-    for broken in &world.broken {
+    for broken in &world.violations {
         println!("BROKEN {broken}");
     }
     println!(
@@ -87,16 +87,16 @@ fn tell(seed: u64, world: &World) {
 }
 
 #[derive(Default)]
-struct Seen {
-    lived: u64,
+struct Totals {
+    lives: u64,
     simulated_secs: u64,
     steps: usize,
     tally: tally::Tally,
 }
 
-impl Seen {
+impl Totals {
     fn add(&mut self, other: &Self) {
-        self.lived += other.lived;
+        self.lives += other.lives;
         self.simulated_secs += other.simulated_secs;
         self.steps += other.steps;
         self.tally.add_all(&other.tally);
@@ -104,24 +104,24 @@ impl Seen {
 }
 
 /// Lives the next seeds until `end`. All threads share the counter.
-fn lives(next: &AtomicU64, end: u64) -> Seen {
-    let mut seen = Seen::default();
+fn run_lives(next: &AtomicU64, end: u64) -> Totals {
+    let mut seen = Totals::default();
     loop {
         let seed = next.fetch_add(1, Relaxed);
         if seed >= end {
             return seen;
         }
-        let world = live(seed);
-        if !world.broken.is_empty() {
+        let world = run_life(seed);
+        if !world.violations.is_empty() {
             next.store(end, Relaxed);
-            tell(seed, &world);
-            panic!("seed {seed}: {}", world.broken[0]);
+            print_trace(seed, &world);
+            panic!("seed {seed}: {}", world.violations[0]);
         }
         if std::env::var("PULLYARD_SIM_TRACE").is_ok() {
-            tell(seed, &world);
+            print_trace(seed, &world);
         }
-        seen.lived += 1;
-        seen.simulated_secs += world.lived().as_secs();
+        seen.lives += 1;
+        seen.simulated_secs += world.elapsed().as_secs();
         seen.steps += world.trace.lines().len();
         seen.tally.add_all(&world.tally);
     }
@@ -129,16 +129,16 @@ fn lives(next: &AtomicU64, end: u64) -> Seen {
 
 #[test]
 fn every_law_holds_in_every_life() {
-    let (from, seeds) = (number("PULLYARD_SIM_FROM", 1), number("PULLYARD_SIM_SEEDS", SEEDS));
+    let (from, seeds) = (env_number("PULLYARD_SIM_FROM", 1), env_number("PULLYARD_SIM_SEEDS", SEEDS));
     let (next, cores) = (AtomicU64::new(from), std::thread::available_parallelism().map_or(1, usize::from));
-    let (began, mut seen) = (Instant::now(), Seen::default());
+    let (began, mut seen) = (Instant::now(), Totals::default());
     std::thread::scope(|scope| {
-        let each = (0..cores).map(|_| scope.spawn(|| lives(&next, from + seeds))).collect::<Vec<_>>();
+        let each = (0..cores).map(|_| scope.spawn(|| run_lives(&next, from + seeds))).collect::<Vec<_>>();
         for one in each {
             seen.add(&one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
-    let Seen { lived, simulated_secs, steps, tally } = seen;
+    let Totals { lives: lived, simulated_secs, steps, tally } = seen;
     assert_eq!(lived, seeds);
     let secs = began.elapsed().as_secs_f64();
     println!(
@@ -147,16 +147,16 @@ fn every_law_holds_in_every_life() {
         lived as f64 * 60.0 / secs,
     );
     println!("simulation: {tally}");
-    let expected = HAPPENS.iter().filter(|_| seeds >= SEEDS).chain(HAPPENS_RARELY.iter().filter(|_| seeds >= MANY));
+    let expected = EVENTS.iter().filter(|_| seeds >= SEEDS).chain(RARE_EVENTS.iter().filter(|_| seeds >= MANY_SEEDS));
     for what in expected {
-        assert!(tally.of(what) > 0, "never in {lived} lives: {what}");
+        assert!(tally.count(what) > 0, "never in {lived} lives: {what}");
     }
 }
 
 #[test]
 fn same_seed_gives_the_same_trace() {
     for seed in [3, 8, 12] {
-        let (one, other) = (live(seed), live(seed));
+        let (one, other) = (run_life(seed), run_life(seed));
         let ways = one.trace.lines().iter().zip(other.trace.lines());
         for (at, (one, other)) in ways.enumerate() {
             assert_eq!(one, other, "seed {seed}, line {at}");

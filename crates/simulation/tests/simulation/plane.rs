@@ -1,7 +1,7 @@
 //! The simulated control plane: each function with its own context, and its running invocations.
 
 use crate::cloud::queue::{Message, Queue, Queues};
-use crate::forge::Told;
+use crate::forge::Webhook;
 use crate::gate::Gate;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
@@ -13,7 +13,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use http_body_util::BodyExt;
-use pullyard_entry::config::{Definitions, Endpoints};
+use pullyard_entry::config::{Endpoints, TaskDefinitions};
 use pullyard_entry::{Clock, Config, Context};
 use pullyard_forge::webhook::Secret;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(crate) const HOOK_VALUE: &str = "simulated-hook-secret";
 
 /// A request to the `api` or the `tickets` function.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct ApiCall {
     pub(crate) method: &'static str,
     pub(crate) path: String,
     pub(crate) token: String,
@@ -38,7 +38,7 @@ pub(crate) struct Ask {
     pub(crate) body: Value,
 }
 
-impl Ask {
+impl ApiCall {
     pub(crate) fn post(path: impl Into<String>, token: &str, body: Value) -> Self {
         Self { method: "POST", path: path.into(), token: token.to_owned(), key: None, body }
     }
@@ -63,10 +63,10 @@ pub(crate) struct Invocation {
 
 impl Invocation {
     /// Runs until the invocation waits at the gate or ends.
-    pub(crate) fn go_on(&mut self, gate: &Gate) -> Option<Outcome> {
-        gate.run(Some(self.id));
+    pub(crate) fn poll(&mut self, gate: &Gate) -> Option<Outcome> {
+        gate.set_current(Some(self.id));
         let polled = self.future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop()));
-        gate.run(None);
+        gate.set_current(None);
         match polled {
             Poll::Ready(outcome) => Some(outcome),
             Poll::Pending => None,
@@ -83,7 +83,7 @@ pub(crate) struct Plane {
     effects: Context,
     tasks: Context,
     sweeper: Context,
-    invoked: u32,
+    invocations: u32,
 }
 
 impl Plane {
@@ -99,18 +99,18 @@ impl Plane {
             effects: own(),
             tasks: own(),
             sweeper: own(),
-            invoked: 0,
+            invocations: 0,
             clock,
         }
     }
 
     fn invoke(&mut self, future: impl Future<Output = Outcome> + 'static) -> Invocation {
-        self.invoked += 1;
+        self.invocations += 1;
         // The simulation polls, not the runtime, whose budget would interrupt after a while.
-        Invocation { id: self.invoked, future: Box::pin(tokio::task::unconstrained(future)) }
+        Invocation { id: self.invocations, future: Box::pin(tokio::task::unconstrained(future)) }
     }
 
-    pub(crate) fn ask(&mut self, ask: &Ask) -> Invocation {
+    pub(crate) fn call_api(&mut self, ask: &ApiCall) -> Invocation {
         let router = if ask.path == "/v1/tickets/events" { self.tickets.clone() } else { self.api.clone() };
         let mut request = Request::builder()
             .method(ask.method)
@@ -123,7 +123,7 @@ impl Plane {
         self.answer(router, request.body(Body::from(ask.body.to_string())).unwrap())
     }
 
-    pub(crate) fn deliver(&mut self, Told { name, event, body }: Told) -> Invocation {
+    pub(crate) fn deliver(&mut self, Webhook { name, event, body }: Webhook) -> Invocation {
         let request = Request::builder()
             .method("POST")
             .uri(format!("/webhooks/github/{HOOK}"))
@@ -185,7 +185,7 @@ fn config() -> Config {
         effects_dlq_url: None,
         undelivered_dlq_url: None,
         cluster: "pullyard".into(),
-        task_definitions: Definitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
+        task_definitions: TaskDefinitions { small: "small".into(), medium: "medium".into(), large: "large".into() },
         container: "runner".into(),
         network: None,
         key_secret: KEY_SECRET.into(),

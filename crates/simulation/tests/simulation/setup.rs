@@ -2,8 +2,8 @@
 
 use crate::daemon::Daemon;
 use crate::gate::Gate;
-use crate::mood::Mood;
 use crate::plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
+use crate::profile::Profile;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::budget::Budget;
@@ -14,7 +14,7 @@ use pullyard_domain::project::{
     Account, Compute, ForgeKind, Integration, Limits, OfflinePolicy, Project, Repository, Settings,
 };
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::auth::stored_token;
+use pullyard_entry::auth::to_stored_token;
 use pullyard_store::{Scope, Store, Token, TokenKind, Write};
 use pullyard_testkit::Dice;
 
@@ -28,7 +28,7 @@ const FORGE_SECRET: &str = "pullyard/user/forge-token";
 const HOOK_SECRET: &str = "hook-secret";
 
 /// Writes the initial state and returns the runners.
-pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: &Mood) -> Vec<Daemon> {
+pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: &Profile) -> Vec<Daemon> {
     gate.cloud(|cloud| {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         cloud.secrets = vec![
@@ -84,17 +84,17 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     };
     let poll = (mood.reviews > 0).then(|| Poll::new(&stored, now));
     applied(store.put_repository(&stored, poll.as_ref()).await.unwrap());
-    applied(store.put_token(&stored_token(ADMIN, "admin", [Scope::Admin].into(), None)).await.unwrap());
+    applied(store.put_token(&to_stored_token(ADMIN, "admin", [Scope::Admin].into(), None)).await.unwrap());
     let mut daemons = Vec::new();
     for (name, token) in &RUNNERS[..1 + dice.below(RUNNERS.len())] {
-        let stored = Token { kind: TokenKind::Runner, ..stored_token(token, name, [].into(), None) };
+        let stored = Token { kind: TokenKind::Runner, ..to_stored_token(token, name, [].into(), None) };
         applied(store.put_token(&stored).await.unwrap());
         daemons.push(Daemon::new(name, token, 1 + dice.below(2), now));
     }
     daemons
 }
 
-pub(crate) fn settings(dice: &mut Dice, mood: &Mood) -> Settings {
+pub(crate) fn settings(dice: &mut Dice, mood: &Profile) -> Settings {
     let budget = match dice.percent(30) {
         true => Budget { usd_micros_per_day: Some(40_000_000), usd_micros_per_job: 1_000_000, ..Budget::default() },
         false => Budget::default(),

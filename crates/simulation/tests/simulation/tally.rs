@@ -18,7 +18,7 @@ impl Tally {
         other.0.iter().for_each(|(what, count)| self.add_many(what, *count));
     }
 
-    pub(crate) fn of(&self, what: &str) -> u64 {
+    pub(crate) fn count(&self, what: &str) -> u64 {
         self.0.get(what).copied().unwrap_or(0)
     }
 }

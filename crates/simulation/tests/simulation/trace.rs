@@ -13,7 +13,7 @@ impl Trace {
         Self { start, lines: vec![] }
     }
 
-    pub(crate) fn say(&mut self, now: Timestamp, line: String) {
+    pub(crate) fn record(&mut self, now: Timestamp, line: String) {
         let since = now.since(self.start);
         self.lines.push(format!("{:>5}.{:03} {line}", since.as_secs(), since.subsec_millis()));
     }

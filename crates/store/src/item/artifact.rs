@@ -1,23 +1,23 @@
 //! Defines the item with all artifacts of one attempt.
 //! Its revision protects their limits.
 
-use super::{Revised, Stored};
+use super::{Item, RevisionedItem};
 use crate::key::{self, Key};
 use pullyard_domain::artifact::{Artifacts, RETENTION};
 use pullyard_domain::time::Timestamp;
 
-impl Stored for Artifacts {
+impl Item for Artifacts {
     fn key(&self) -> Key {
         key::artifacts(&self.job, self.attempt)
     }
     /// The bucket deletes the objects after the same time.
-    fn expires(&self) -> Option<Timestamp> {
+    fn expires_at(&self) -> Option<Timestamp> {
         Some(self.at.plus(RETENTION))
     }
 }
 
-impl Revised for Artifacts {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for Artifacts {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }

@@ -1,6 +1,6 @@
 //! Defines the item of a job class, which shows runners and the sweeper the existing classes.
 
-use super::Stored;
+use super::Item;
 use crate::key::{self, Key};
 use pullyard_domain::id::{ClassId, ProjectId};
 use pullyard_domain::select::ClassRequirements;
@@ -14,7 +14,7 @@ pub(crate) struct Class {
     pub(crate) needs: ClassRequirements,
 }
 
-impl Stored for Class {
+impl Item for Class {
     fn key(&self) -> Key {
         key::class(&self.project, &self.class)
     }

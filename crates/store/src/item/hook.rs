@@ -1,6 +1,6 @@
 //! Defines the items of webhooks, their notes, polled repositories and rotated secrets.
 
-use super::{Revised, Stored};
+use super::{Item, RevisionedItem};
 use crate::key::{self, Key};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::hook::{Poll, Webhook};
@@ -8,32 +8,32 @@ use pullyard_domain::id::HookName;
 use pullyard_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-impl Stored for Webhook {
+impl Item for Webhook {
     fn key(&self) -> Key {
         key::hook(&self.name)
     }
-    fn listed(&self) -> Option<(String, String)> {
+    fn list_row(&self) -> Option<(String, String)> {
         Some((key::HOOK_LIST.into(), self.name.to_string()))
     }
 }
 
-impl Revised for Webhook {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for Webhook {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }
 
-impl Stored for Poll {
+impl Item for Poll {
     fn key(&self) -> Key {
         key::poll(&self.project, &self.integration, self.repository)
     }
-    fn due(&self) -> Option<Due> {
+    fn work_row(&self) -> Option<Due> {
         due::poll(self)
     }
 }
 
-impl Revised for Poll {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for Poll {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }
@@ -42,7 +42,7 @@ impl Revised for Poll {
 /// hook's `rev`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct HookHeard {
+pub struct HookStats {
     /// When a delivery was last verified; written at most once a minute.
     pub verified_at: Option<Timestamp>,
     pub refused_at: Option<Timestamp>,
@@ -52,9 +52,9 @@ pub struct HookHeard {
     pub hook_created: Option<Timestamp>,
 }
 
-impl HookHeard {
+impl HookStats {
     /// Whether the note is about this hook, and not about another one of its name.
-    pub(crate) fn is_of(&self, hook: &Webhook) -> bool {
+    pub(crate) fn belongs_to(&self, hook: &Webhook) -> bool {
         self.hook_created.is_none_or(|created| created == hook.created)
     }
 }
@@ -69,21 +69,21 @@ pub struct Rotation {
     pub rev: u64,
 }
 
-impl Stored for Rotation {
+impl Item for Rotation {
     fn key(&self) -> Key {
         key::rotation(&self.secret)
     }
-    fn expires(&self) -> Option<Timestamp> {
+    fn expires_at(&self) -> Option<Timestamp> {
         Some(self.until)
     }
 }
 
-impl Revised for Rotation {
-    fn seen(&self) -> u64 {
+impl RevisionedItem for Rotation {
+    fn read_rev(&self) -> u64 {
         self.rev
     }
 }
 
-pub(crate) fn heard(name: &HookName) -> Key {
+pub(crate) fn hook_stats_key(name: &HookName) -> Key {
     Key { sk: "HEARD".into(), ..key::hook(name) }
 }

@@ -1,7 +1,7 @@
 //! Defines the item of a token.
 //! The token's hash is the key; the token itself is not stored.
 
-use super::Stored;
+use super::Item;
 use crate::key::{self, Key};
 use pullyard_domain::id::{ProjectId, TokenId};
 use pullyard_domain::time::Timestamp;
@@ -43,17 +43,17 @@ impl Token {
         TokenId::from_hash(&self.hash)
     }
 
-    pub fn is_good(&self, now: Timestamp) -> bool {
+    pub fn is_valid(&self, now: Timestamp) -> bool {
         is_valid(self.revoked, self.expires_at, now)
     }
 }
 
-impl Stored for Token {
+impl Item for Token {
     fn key(&self) -> Key {
         key::token(&self.hash)
     }
     /// The first token has no creation time, so it is listed last.
-    fn listed(&self) -> Option<(String, String)> {
-        Some((key::TOKEN_LIST.into(), key::sortable(self.created.unwrap_or(Timestamp::from_millis(0)))))
+    fn list_row(&self) -> Option<(String, String)> {
+        Some((key::TOKEN_LIST.into(), key::to_sort_key(self.created.unwrap_or(Timestamp::from_millis(0)))))
     }
 }

@@ -6,26 +6,26 @@ use pullyard_domain::breaker::{Breaker, BreakerId};
 use std::collections::BTreeSet;
 
 /// Limit for one list of breakers. Even more breakers have a single cause.
-const MOST: i32 = 100;
+const MAX_LISTED: i32 = 100;
 
 impl Store {
     /// The breaker of an account. DynamoDB deletes late: [`Breaker::is_over`] decides.
-    pub async fn breaker(&self, id: &BreakerId) -> Result<Option<Breaker>, Error> {
-        self.get(&key::breaker(id)).await
+    pub async fn load_breaker(&self, id: &BreakerId) -> Result<Option<Breaker>, Error> {
+        self.load(&key::breaker(id)).await
     }
 
     /// The existing breakers among these, in any order, read strongly.
-    pub async fn breakers_among(&self, ids: &BTreeSet<BreakerId>) -> Result<Vec<Breaker>, Error> {
+    pub async fn load_breakers(&self, ids: &BTreeSet<BreakerId>) -> Result<Vec<Breaker>, Error> {
         let keys: Vec<_> = ids.iter().map(key::breaker).collect();
-        self.many(&keys).await?.into_iter().map(item::decoded).collect()
+        self.load_many(&keys).await?.into_iter().map(item::decode_item).collect()
     }
 
     /// All breakers by name, at most a hundred, including those that are over.
-    pub async fn breakers(&self) -> Result<Vec<Breaker>, Error> {
-        let (keys, _) = self.list(key::BREAKER_LIST, Order::ByName, None, MOST).await?;
+    pub async fn list_breakers(&self) -> Result<Vec<Breaker>, Error> {
+        let (keys, _) = self.list_keys(key::BREAKER_LIST, Order::ByName, None, MAX_LISTED).await?;
         let ids = keys.iter().filter_map(|pk| pk.strip_prefix(key::BREAKERS)?.replace('#', "/").parse().ok());
-        let items = self.many(&ids.map(|id: BreakerId| key::breaker(&id)).collect::<Vec<_>>()).await?;
-        let mut read = items.into_iter().map(item::decoded).collect::<Result<Vec<Breaker>, _>>()?;
+        let items = self.load_many(&ids.map(|id: BreakerId| key::breaker(&id)).collect::<Vec<_>>()).await?;
+        let mut read = items.into_iter().map(item::decode_item).collect::<Result<Vec<Breaker>, _>>()?;
         read.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(read)
     }

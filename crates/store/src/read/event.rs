@@ -1,7 +1,7 @@
 //! Reads the events of an attempt in order.
 
 use crate::item::{blob, key_of};
-use crate::transaction::text;
+use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
@@ -16,7 +16,7 @@ pub struct StoredBatch<E> {
 
 impl Store {
     /// The batches of an attempt whose first event is after `seq`, oldest first. Fewer than `limit` are the last ones.
-    pub async fn event_batches<E: DeserializeOwned>(
+    pub async fn list_event_batches<E: DeserializeOwned>(
         &self,
         job: &JobId,
         attempt: u32,
@@ -33,8 +33,8 @@ impl Store {
                 .query()
                 .table_name(&self.table)
                 .key_condition_expression("pk = :pk AND sk > :sk")
-                .expression_attribute_values(":pk", text(&from.pk))
-                .expression_attribute_values(":sk", text(&from.sk))
+                .expression_attribute_values(":pk", string_value(&from.pk))
+                .expression_attribute_values(":sk", string_value(&from.sk))
                 .consistent_read(true)
                 .set_exclusive_start_key(start)
                 .limit(left)

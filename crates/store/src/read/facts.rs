@@ -3,7 +3,7 @@
 
 use crate::item::{Attributes, decode, key_of};
 use crate::key::{self, Key};
-use crate::read::project::is_gone;
+use crate::read::project::is_disconnected;
 use crate::{Error, Store};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, IntegrationId, ProjectId, ReviewId, TicketKey};
@@ -16,7 +16,7 @@ use std::collections::HashMap;
 
 /// The facts for a decision about a review of a linked pull request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Linked {
+pub struct LinkedReviewFacts {
     pub project: Option<Project>,
     pub repository: Option<Repository>,
     pub ticket: Option<Ticket>,
@@ -24,56 +24,56 @@ pub struct Linked {
 }
 
 impl Store {
-    pub async fn project_and_ticket(
+    pub async fn load_project_and_ticket(
         &self,
         project: &ProjectId,
         ticket: &TicketKey,
     ) -> Result<(Option<Project>, Option<Ticket>), Error> {
         let (ticket, project) = (key::ticket(project, ticket), key::project(project));
-        let mut found = self.found(&[&project, &ticket]).await?;
+        let mut found = self.load_items(&[&project, &ticket]).await?;
         Ok((found.take(&project)?, found.take(&ticket)?))
     }
 
     /// A project and one of its repositories, by the forge's id.
-    pub async fn project_and_repository(
+    pub async fn load_project_and_repository(
         &self,
         project: &ProjectId,
         integration: &IntegrationId,
         repository: u64,
     ) -> Result<(Option<Project>, Option<Repository>), Error> {
         let (repository, project) = (key::repository(project, integration, repository), key::project(project));
-        let mut found = self.found(&[&project, &repository]).await?;
+        let mut found = self.load_items(&[&project, &repository]).await?;
         Ok((found.take(&project)?, found.take(&repository)?))
     }
 
     /// A pull request's link, one of its reviews, and the forge of both, if that is connected.
-    pub async fn link_and_review(
+    pub async fn load_link_and_review(
         &self,
         id: &PullRequestId,
         review: &ReviewId,
     ) -> Result<(Option<PullRequest>, Option<Review>, Option<Integration>), Error> {
         let (link, review) = (key::pull_request(id), key::review(id, review));
         let integration = key::integration(&id.integration);
-        let mut found = self.found(&[&link, &review, &integration]).await?;
-        found.0.retain(|of, item| *of != integration || !is_gone(item));
+        let mut found = self.load_items(&[&link, &review, &integration]).await?;
+        found.0.retain(|of, item| *of != integration || !is_disconnected(item));
         Ok((found.take(&link)?, found.take(&review)?, found.take(&integration)?))
     }
 
     /// The facts for a review of a pull request that is linked to this project. `ticket` is the linked ticket, if any.
-    pub async fn linked(
+    pub async fn load_review_facts(
         &self,
         project: &ProjectId,
         id: &PullRequestId,
         repository: u64,
         ticket: Option<&TicketKey>,
         delivery: &DeliveryId,
-    ) -> Result<Linked, Error> {
+    ) -> Result<LinkedReviewFacts, Error> {
         let ticket = ticket.map(|ticket| key::ticket(project, ticket));
         let (repository, project) = (key::repository(project, &id.integration, repository), key::project(project));
         let delivery = key::delivery(delivery);
         let keys: Vec<_> = [&project, &repository, &delivery].into_iter().chain(&ticket).collect();
-        let mut found = self.found(&keys).await?;
-        Ok(Linked {
+        let mut found = self.load_items(&keys).await?;
+        Ok(LinkedReviewFacts {
             project: found.take(&project)?,
             repository: found.take(&repository)?,
             ticket: ticket.map(|ticket| found.take(&ticket)).transpose()?.flatten(),
@@ -81,16 +81,16 @@ impl Store {
         })
     }
 
-    async fn found(&self, keys: &[&Key]) -> Result<Found, Error> {
-        let items = self.few(keys).await?;
-        Ok(Found(items.into_iter().map(|item| (key_of(&item), item)).collect()))
+    async fn load_items(&self, keys: &[&Key]) -> Result<ItemsByKey, Error> {
+        let items = self.load_few(keys).await?;
+        Ok(ItemsByKey(items.into_iter().map(|item| (key_of(&item), item)).collect()))
     }
 }
 
 /// Items of several kinds; `take` decodes one.
-struct Found(HashMap<Key, Attributes>);
+struct ItemsByKey(HashMap<Key, Attributes>);
 
-impl Found {
+impl ItemsByKey {
     fn take<T: DeserializeOwned>(&mut self, key: &Key) -> Result<Option<T>, Error> {
         self.0.remove(key).map(|item| decode(item, key)).transpose()
     }

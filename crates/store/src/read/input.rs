@@ -1,14 +1,14 @@
 //! Reads the inputs of a job in order.
 
-use crate::item::decoded;
-use crate::transaction::text;
+use crate::item::decode_item;
+use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
 
 impl Store {
     /// The inputs after this number, oldest first, read strongly.
-    pub async fn inputs(&self, job: &JobId, after: u32) -> Result<Vec<Input>, Error> {
+    pub async fn list_inputs(&self, job: &JobId, after: u32) -> Result<Vec<Input>, Error> {
         let from = key::input(job, after);
         let last = key::input(job, u32::MAX);
         let (mut found, mut start) = (Vec::new(), None);
@@ -18,9 +18,9 @@ impl Store {
                 .query()
                 .table_name(&self.table)
                 .key_condition_expression("pk = :pk AND sk BETWEEN :from AND :last")
-                .expression_attribute_values(":pk", text(&from.pk))
-                .expression_attribute_values(":from", text(&from.sk))
-                .expression_attribute_values(":last", text(&last.sk))
+                .expression_attribute_values(":pk", string_value(&from.pk))
+                .expression_attribute_values(":from", string_value(&from.sk))
+                .expression_attribute_values(":last", string_value(&last.sk))
                 .consistent_read(true)
                 .set_exclusive_start_key(start)
                 .send()
@@ -32,7 +32,7 @@ impl Store {
                 break;
             }
         }
-        let read = found.into_iter().map(decoded::<Input>);
+        let read = found.into_iter().map(decode_item::<Input>);
         // `BETWEEN` includes `after` itself.
         let inputs = read.filter(|input| input.as_ref().map_or(true, |input| input.seq > after));
         inputs.collect()

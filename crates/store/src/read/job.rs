@@ -1,8 +1,8 @@
 //! Reads jobs, their attempts, lists of jobs, and pull request links.
 
-use crate::item::{self, Stored};
-use crate::read::list::{Order, cursor_of};
-use crate::transaction::text;
+use crate::item::{self, Item};
+use crate::read::list::{Order, to_cursor};
+use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::{AttemptRecord, Job};
@@ -11,39 +11,42 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 
 impl Store {
-    pub async fn job(&self, job: &JobId) -> Result<Option<Job>, Error> {
-        self.get(&key::job(job)).await
+    pub async fn load_job(&self, job: &JobId) -> Result<Option<Job>, Error> {
+        self.load(&key::job(job)).await
     }
 
     /// An ended attempt, read strongly.
-    pub async fn attempt(&self, job: &JobId, number: u32) -> Result<Option<AttemptRecord>, Error> {
-        self.get(&key::attempt(job, number)).await
+    pub async fn load_attempt(&self, job: &JobId, number: u32) -> Result<Option<AttemptRecord>, Error> {
+        self.load(&key::attempt(job, number)).await
     }
 
-    pub async fn pull_request(&self, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {
-        self.get(&key::pull_request(id)).await
+    pub async fn load_pull_request(&self, id: &PullRequestId) -> Result<Option<PullRequest>, Error> {
+        self.load(&key::pull_request(id)).await
     }
 
     /// The links of many pull requests, in any order, read strongly. Unknown ones are omitted. A link that cannot be
     /// decoded is returned as its error, so that it does not hide the others.
-    pub async fn pull_requests(&self, ids: &BTreeSet<PullRequestId>) -> Result<Vec<Result<PullRequest, Error>>, Error> {
+    pub async fn load_pull_requests(
+        &self,
+        ids: &BTreeSet<PullRequestId>,
+    ) -> Result<Vec<Result<PullRequest, Error>>, Error> {
         let keys: Vec<_> = ids.iter().map(key::pull_request).collect();
-        Ok(self.many(&keys).await?.into_iter().map(item::decoded).collect())
+        Ok(self.load_many(&keys).await?.into_iter().map(item::decode_item).collect())
     }
 
     /// The ids of a project's jobs, newest first, and the cursor of the next page.
-    pub async fn job_ids(
+    pub async fn list_job_ids(
         &self,
         project: &ProjectId,
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<JobId>, Option<String>), Error> {
-        let (keys, next) = self.list(&key::job_list(project), Order::NewestFirst, after, limit).await?;
-        Ok((ids(&keys), next))
+        let (keys, next) = self.list_keys(&key::job_list(project), Order::NewestFirst, after, limit).await?;
+        Ok((parse_job_ids(&keys), next))
     }
 
-    /// Like `job_ids`, for jobs that were created at or after `since` and before `until`.
-    pub async fn job_ids_between(
+    /// Like `list_job_ids`, for jobs that were created at or after `since` and before `until`.
+    pub async fn list_job_ids_between(
         &self,
         project: &ProjectId,
         since: Option<Timestamp>,
@@ -51,38 +54,38 @@ impl Store {
         after: Option<&str>,
         limit: usize,
     ) -> Result<(Vec<JobId>, Option<String>), Error> {
-        let first = key::sortable(since.unwrap_or(Timestamp::from_millis(0)));
-        let last = until.map_or_else(|| "9".repeat(first.len()), |until| key::sortable(before(until)));
+        let first = key::to_sort_key(since.unwrap_or(Timestamp::from_millis(0)));
+        let last = until.map_or_else(|| "9".repeat(first.len()), |until| key::to_sort_key(millisecond_before(until)));
         let between = (since.is_some() || until.is_some()).then_some((first.as_str(), last.as_str()));
         let limit = i32::try_from(limit).unwrap_or(i32::MAX);
         let list = key::job_list(project);
-        let (keys, next) = self.list_between(&list, Order::NewestFirst, between, after, limit).await?;
-        Ok((ids(&keys), next))
+        let (keys, next) = self.list_keys_between(&list, Order::NewestFirst, between, after, limit).await?;
+        Ok((parse_job_ids(&keys), next))
     }
 
     /// The cursor of a page that ends with this job.
     pub fn cursor_after(&self, job: &Job) -> String {
         let key = job.key();
-        let order = job.listed().map(|(_, order)| order).unwrap_or_default();
+        let order = job.list_row().map(|(_, order)| order).unwrap_or_default();
         let row = [("ls", order), ("pk", key.pk), ("sk", key.sk)];
-        cursor_of(&row.map(|(name, value)| (name.to_owned(), text(value))).into())
+        to_cursor(&row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
     }
 
     /// Many jobs in the order of their ids, read strongly. Missing jobs are omitted.
-    pub async fn jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
+    pub async fn load_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
         let mut found = HashMap::with_capacity(ids.len());
-        for item in self.many(&ids.iter().map(key::job).collect::<Vec<_>>()).await? {
-            let job: Job = item::decoded(item)?;
+        for item in self.load_many(&ids.iter().map(key::job).collect::<Vec<_>>()).await? {
+            let job: Job = item::decode_item(item)?;
             found.insert(job.id.clone(), job);
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 }
 
-fn ids(keys: &[String]) -> Vec<JobId> {
+fn parse_job_ids(keys: &[String]) -> Vec<JobId> {
     keys.iter().filter_map(|pk| JobId::new(pk.strip_prefix("JOB#")?).ok()).collect()
 }
 
-fn before(at: Timestamp) -> Timestamp {
+fn millisecond_before(at: Timestamp) -> Timestamp {
     Timestamp::from_millis(at.millis() - 1)
 }

@@ -1,36 +1,36 @@
 //! Reads the ledger.
 
-use crate::item::{self, Stored};
-use crate::read::list::{Order, cursor_of};
-use crate::transaction::text;
+use crate::item::{self, Item};
+use crate::read::list::{Order, to_cursor};
+use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, ProjectId};
 use std::collections::HashMap;
 
 impl Store {
-    pub async fn delivery(&self, delivery: &DeliveryId) -> Result<Option<Delivery>, Error> {
-        self.get(&key::delivery(delivery)).await
+    pub async fn load_delivery(&self, delivery: &DeliveryId) -> Result<Option<Delivery>, Error> {
+        self.load(&key::delivery(delivery)).await
     }
 
     /// The ids of a project's entries of a UTC day (`2026-11-20`), newest first, and the cursor of the next page.
-    pub async fn delivery_ids(
+    pub async fn list_delivery_ids(
         &self,
         project: &ProjectId,
         day: &str,
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<DeliveryId>, Option<String>), Error> {
-        let (keys, next) = self.list(&key::delivery_list(project, day), Order::NewestFirst, after, limit).await?;
+        let (keys, next) = self.list_keys(&key::delivery_list(project, day), Order::NewestFirst, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| DeliveryId::new(pk.strip_prefix("DELIVERY#")?).ok()).collect();
         Ok((ids, next))
     }
 
     /// Many entries in the order of their ids, read strongly. Missing entries are omitted.
-    pub async fn deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, Error> {
+    pub async fn load_deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, Error> {
         let mut found = HashMap::with_capacity(ids.len());
-        for item in self.many(&ids.iter().map(key::delivery).collect::<Vec<_>>()).await? {
-            let delivery: Delivery = item::decoded(item)?;
+        for item in self.load_many(&ids.iter().map(key::delivery).collect::<Vec<_>>()).await? {
+            let delivery: Delivery = item::decode_item(item)?;
             found.insert(delivery.id.clone(), delivery);
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
@@ -38,8 +38,8 @@ impl Store {
 
     pub fn cursor_after_delivery(&self, delivery: &Delivery) -> String {
         let key = delivery.key();
-        let order = delivery.listed().map(|(_, order)| order).unwrap_or_default();
+        let order = delivery.list_row().map(|(_, order)| order).unwrap_or_default();
         let row = [("ls", order), ("pk", key.pk), ("sk", key.sk)];
-        cursor_of(&row.map(|(name, value)| (name.to_owned(), text(value))).into())
+        to_cursor(&row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
     }
 }

@@ -1,7 +1,7 @@
 //! Reads pages of the `list` index, and converts rows to cursors.
 
 use crate::schema::LIST;
-use crate::transaction::text;
+use crate::transaction::string_value;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::BASE64URL_NOPAD;
@@ -18,20 +18,20 @@ impl Store {
     /// it stays valid while new rows arrive.
     ///
     /// Errors: `BadCursor` for a cursor that no page returned.
-    pub(crate) async fn list(
+    pub(crate) async fn list_keys(
         &self,
         list: &str,
         order: Order,
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<String>, Option<String>), Error> {
-        self.list_between(list, order, None, after, limit).await
+        self.list_keys_between(list, order, None, after, limit).await
     }
 
     /// Like `list`, for the rows whose order is between two values, both included.
     ///
     /// Errors: `BadCursor` also for a cursor of another row.
-    pub(crate) async fn list_between(
+    pub(crate) async fn list_keys_between(
         &self,
         list: &str,
         order: Order,
@@ -43,7 +43,7 @@ impl Store {
         Ok((rows.into_iter().map(|(key, _)| key).collect(), next))
     }
 
-    /// Like `list_between`, with a cursor for each row, so that a caller can continue after any row.
+    /// Like `list_keys_between`, with a cursor for each row, so that a caller can continue after any row.
     pub(crate) async fn list_rows(
         &self,
         list: &str,
@@ -52,11 +52,11 @@ impl Store {
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<(String, String)>, Option<String>), Error> {
-        let start = after.map(|cursor| row_of(list, cursor).ok_or(Error::BadCursor)).transpose()?;
+        let start = after.map(|cursor| parse_cursor(list, cursor).ok_or(Error::BadCursor)).transpose()?;
         let mut condition = "lk = :list".to_owned();
-        let mut values = HashMap::from([(":list".to_owned(), text(list))]);
+        let mut values = HashMap::from([(":list".to_owned(), string_value(list))]);
         if let Some((first, last)) = between {
-            let order = start.as_ref().map(|row| word(row, "ls"));
+            let order = start.as_ref().map(|row| string_attribute(row, "ls"));
             if order.is_some_and(|order| order.as_str() < first || order.as_str() > last) {
                 return Err(Error::BadCursor);
             }
@@ -64,7 +64,7 @@ impl Store {
                 return Ok((Vec::new(), None));
             }
             condition.push_str(" AND ls BETWEEN :first AND :last");
-            values.extend([(":first".to_owned(), text(first)), (":last".to_owned(), text(last))]);
+            values.extend([(":first".to_owned(), string_value(first)), (":last".to_owned(), string_value(last))]);
         }
         let page = self
             .client
@@ -79,28 +79,28 @@ impl Store {
             .send()
             .await
             .map_err(|error| Error::unavailable("list", error))?;
-        let next = page.last_evaluated_key().map(cursor_of);
-        Ok((page.items().iter().map(|item| (word(item, "pk"), cursor_of(item))).collect(), next))
+        let next = page.last_evaluated_key().map(to_cursor);
+        Ok((page.items().iter().map(|item| (string_attribute(item, "pk"), to_cursor(item))).collect(), next))
     }
 }
 
-fn word(item: &HashMap<String, AttributeValue>, name: &str) -> String {
+fn string_attribute(item: &HashMap<String, AttributeValue>, name: &str) -> String {
     item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
 /// Encodes a row as text that needs no escaping in a URL.
-pub(crate) fn cursor_of(row: &HashMap<String, AttributeValue>) -> String {
-    let row = ["ls", "pk", "sk"].map(|name| word(row, name)).join("\n");
+pub(crate) fn to_cursor(row: &HashMap<String, AttributeValue>) -> String {
+    let row = ["ls", "pk", "sk"].map(|name| string_attribute(row, name)).join("\n");
     BASE64URL_NOPAD.encode(row.as_bytes())
 }
 
-fn row_of(list: &str, cursor: &str) -> Option<HashMap<String, AttributeValue>> {
+fn parse_cursor(list: &str, cursor: &str) -> Option<HashMap<String, AttributeValue>> {
     let row = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
     let mut parts = row.split('\n');
     let (order, pk, sk) = (parts.next()?, parts.next()?, parts.next()?);
     let whole = parts.next().is_none() && [order, pk, sk].iter().all(|part| !part.is_empty());
     let row = [("lk", list), ("ls", order), ("pk", pk), ("sk", sk)];
-    whole.then(|| row.map(|(name, value)| (name.to_owned(), text(value))).into())
+    whole.then(|| row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
 }
 
 #[cfg(test)]
@@ -109,17 +109,17 @@ mod tests {
 
     #[test]
     fn cursor_is_url_safe_and_decodes_to_its_row() {
-        let row = row_of("JOB#a", &BASE64URL_NOPAD.encode(b"000001\nJOB#job_x\nJOB")).unwrap();
-        let cursor = cursor_of(&row);
+        let row = parse_cursor("JOB#a", &BASE64URL_NOPAD.encode(b"000001\nJOB#job_x\nJOB")).unwrap();
+        let cursor = to_cursor(&row);
         assert!(cursor.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_'));
-        assert_eq!(row_of("JOB#a", &cursor), Some(row));
+        assert_eq!(parse_cursor("JOB#a", &cursor), Some(row));
     }
 
     #[test]
     fn invalid_cursor_is_rejected() {
         for cursor in ["", "x", "not base64!", &BASE64URL_NOPAD.encode(b"a\nb"), &BASE64URL_NOPAD.encode(b"a\nb\nc\nd")]
         {
-            assert_eq!(row_of("JOB#a", cursor), None, "{cursor}");
+            assert_eq!(parse_cursor("JOB#a", cursor), None, "{cursor}");
         }
     }
 }

@@ -2,37 +2,37 @@
 
 use crate::item::Attributes;
 use crate::key::Key;
-use crate::transaction::text;
+use crate::transaction::string_value;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::KeysAndAttributes;
 use std::collections::HashMap;
 use std::time::Duration;
 
 /// The limit of BatchGetItem.
-const TOGETHER: usize = 100;
+const MAX_BATCH_ITEMS: usize = 100;
 
-const TRIES: usize = 5;
+const MAX_TRIES: usize = 5;
 
 impl Store {
     /// The items under these keys, read strongly, in any order. The keys must be unique.
-    pub(crate) async fn many(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
+    pub(crate) async fn load_many(&self, keys: &[Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
-        for some in keys.chunks(TOGETHER) {
-            self.batch(some.iter().map(whole).collect(), &mut items).await?;
+        for some in keys.chunks(MAX_BATCH_ITEMS) {
+            self.load_batch(some.iter().map(to_key_attributes).collect(), &mut items).await?;
         }
         Ok(items)
     }
 
     /// Like `many`, for keys that fit into one call.
-    pub(crate) async fn few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
+    pub(crate) async fn load_few(&self, keys: &[&Key]) -> Result<Vec<Attributes>, Error> {
         let mut items = Vec::with_capacity(keys.len());
-        self.batch(keys.iter().map(|key| whole(key)).collect(), &mut items).await?;
+        self.load_batch(keys.iter().map(|key| to_key_attributes(key)).collect(), &mut items).await?;
         Ok(items)
     }
 
-    async fn batch(&self, mut wanted: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {
+    async fn load_batch(&self, mut wanted: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {
         let broken = |error| Error::unavailable("read many", error);
-        for tried in 0..TRIES {
+        for tried in 0..MAX_TRIES {
             if tried > 0 {
                 self.pause(Duration::from_millis(20 << tried)).await;
             }
@@ -56,6 +56,6 @@ impl Store {
     }
 }
 
-fn whole(key: &Key) -> Attributes {
-    HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
+fn to_key_attributes(key: &Key) -> Attributes {
+    HashMap::from([("pk".to_owned(), string_value(&key.pk)), ("sk".to_owned(), string_value(&key.sk))])
 }

@@ -7,71 +7,71 @@ use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project, Repository};
 
 /// Whether the forge was disconnected.
-pub(crate) fn is_gone(integration: &Attributes) -> bool {
-    integration.contains_key(key::GONE)
+pub(crate) fn is_disconnected(integration: &Attributes) -> bool {
+    integration.contains_key(key::DISCONNECTED)
 }
 
 impl Store {
-    pub async fn project(&self, project: &ProjectId) -> Result<Option<Project>, Error> {
-        self.get(&key::project(project)).await
+    pub async fn load_project(&self, project: &ProjectId) -> Result<Option<Project>, Error> {
+        self.load(&key::project(project)).await
     }
 
     /// The ids of all projects in order, and the cursor of the next page.
-    pub async fn project_ids(
+    pub async fn list_project_ids(
         &self,
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<ProjectId>, Option<String>), Error> {
-        let (keys, next) = self.list(key::PROJECT_LIST, Order::ByName, after, limit).await?;
+        let (keys, next) = self.list_keys(key::PROJECT_LIST, Order::ByName, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| ProjectId::new(pk.strip_prefix("PROJECT#")?).ok()).collect();
         Ok((ids, next))
     }
 
-    pub async fn repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
-        self.below(&key::project(project).pk, "REPO#", "read a project's repositories").await
+    pub async fn list_repositories(&self, project: &ProjectId) -> Result<Vec<Repository>, Error> {
+        self.list_with_prefix(&key::project(project).pk, "REPO#", "read a project's repositories").await
     }
 
     /// The ids of all connected forges in order, and the cursor of the next page.
-    pub async fn integration_ids(
+    pub async fn list_integration_ids(
         &self,
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<IntegrationId>, Option<String>), Error> {
-        let (keys, next) = self.list(key::INTEGRATION_LIST, Order::ByName, after, limit).await?;
+        let (keys, next) = self.list_keys(key::INTEGRATION_LIST, Order::ByName, after, limit).await?;
         let ids = keys.iter().filter_map(|pk| IntegrationId::new(pk.strip_prefix("INTEGRATION#")?).ok()).collect();
         Ok((ids, next))
     }
 
-    pub async fn integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
+    pub async fn load_integration(&self, integration: &IntegrationId) -> Result<Option<Integration>, Error> {
         let key = key::integration(integration);
-        let item = self.get_attributes(&key).await?;
-        item.filter(|item| !is_gone(item)).map(|item| decode(item, &key)).transpose()
+        let item = self.load_attributes(&key).await?;
+        item.filter(|item| !is_disconnected(item)).map(|item| decode(item, &key)).transpose()
     }
 
     /// The URL of a disconnected forge of this name, read strongly. `None` if a connected forge has the name.
-    pub async fn former_address(&self, integration: &IntegrationId) -> Result<Option<String>, Error> {
+    pub async fn load_former_url(&self, integration: &IntegrationId) -> Result<Option<String>, Error> {
         #[derive(serde::Deserialize)]
         struct Former {
             api_url: String,
         }
         let key = key::integration(integration);
-        let item = self.get_attributes(&key).await?.filter(is_gone);
+        let item = self.load_attributes(&key).await?.filter(is_disconnected);
         let former: Option<Former> = item.map(|item| decode(item, &key)).transpose()?;
         Ok(former.map(|former| former.api_url))
     }
 
-    pub async fn repository(
+    pub async fn load_repository(
         &self,
         project: &ProjectId,
         integration: &IntegrationId,
         id: u64,
     ) -> Result<Option<Repository>, Error> {
-        self.get(&key::repository(project, integration, id)).await
+        self.load(&key::repository(project, integration, id)).await
     }
 
     /// All names of a repository in its project, in lower case, read strongly. An old name remains if no event reported
     /// the new one.
-    pub async fn repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
+    pub async fn list_repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
         #[derive(serde::Deserialize)]
         struct Alias {
             sk: String,
@@ -79,14 +79,15 @@ impl Store {
             id: u64,
         }
         let pk = key::project(&repository.project).pk;
-        let all: Vec<Alias> = self.below(&pk, key::REPOSITORY_NAMES, "read the names of a repository").await?;
+        let all: Vec<Alias> =
+            self.list_with_prefix(&pk, key::REPOSITORY_NAMES, "read the names of a repository").await?;
         let own = all.into_iter().filter(|alias| alias.integration == repository.integration);
         let own = own.filter(|alias| alias.id == repository.id);
         Ok(own.filter_map(|alias| RepositoryName::new(alias.sk.strip_prefix(key::REPOSITORY_NAMES)?).ok()).collect())
     }
 
     /// A project's repository by its name in any case, read strongly.
-    pub async fn repository_named(
+    pub async fn load_repository_by_name(
         &self,
         project: &ProjectId,
         name: &RepositoryName,
@@ -97,9 +98,9 @@ impl Store {
             id: u64,
         }
         let key = key::repository_name(project, name);
-        match self.get::<Alias>(&key).await? {
+        match self.load::<Alias>(&key).await? {
             None => Ok(None),
-            Some(alias) => self.repository(project, &alias.integration, alias.id).await,
+            Some(alias) => self.load_repository(project, &alias.integration, alias.id).await,
         }
     }
 }

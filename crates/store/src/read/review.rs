@@ -8,20 +8,21 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::Review;
 
 impl Store {
-    pub async fn review(&self, pull_request: &PullRequestId, review: &ReviewId) -> Result<Option<Review>, Error> {
-        self.get(&key::review(pull_request, review)).await
+    pub async fn load_review(&self, pull_request: &PullRequestId, review: &ReviewId) -> Result<Option<Review>, Error> {
+        self.load(&key::review(pull_request, review)).await
     }
 
     /// All reviews of a pull request, read strongly, because the absorbing review must know every other.
-    pub async fn reviews(&self, pull_request: &PullRequestId) -> Result<Vec<Review>, Error> {
-        self.below(&key::pull_request(pull_request).pk, key::REVIEWS, "read the reviews of a pull request").await
+    pub async fn list_reviews(&self, pull_request: &PullRequestId) -> Result<Vec<Review>, Error> {
+        self.list_with_prefix(&key::pull_request(pull_request).pk, key::REVIEWS, "read the reviews of a pull request")
+            .await
     }
 
     /// A pull request's link and all its reviews, read strongly in one query. The items are small, so the link is free.
-    pub async fn link_and_reviews(&self, id: &PullRequestId) -> Result<(Option<PullRequest>, Vec<Review>), Error> {
+    pub async fn load_link_and_reviews(&self, id: &PullRequestId) -> Result<(Option<PullRequest>, Vec<Review>), Error> {
         let link = key::pull_request(id);
         let (mut linked, mut reviews) = (None, Vec::new());
-        for item in self.partition(&link.pk, "read a pull request and its reviews").await? {
+        for item in self.list_partition(&link.pk, "read a pull request and its reviews").await? {
             let of = key_of(&item);
             if of == link {
                 linked = Some(decode(item, &of)?);
@@ -33,7 +34,7 @@ impl Store {
     }
 
     /// The open pull requests of a project's tickets, each with its cursor, and the cursor of the next page.
-    pub async fn open_pull_requests(
+    pub async fn list_open_pull_requests(
         &self,
         project: &ProjectId,
         after: Option<&str>,

@@ -1,8 +1,8 @@
 //! Reads self-hosted runners, job classes, and the sweeper's last round.
 
 use crate::item::class::Class;
-use crate::item::sweeps::Sweeps;
-use crate::item::{Name, decoded, key_of};
+use crate::item::sweeper_state::SweeperState;
+use crate::item::{RunnerName, decode_item, key_of};
 use crate::key::{self, RUNNER_SHARDS};
 use crate::{Error, Store};
 use pullyard_domain::fleet::Member;
@@ -13,24 +13,24 @@ use std::collections::{BTreeSet, HashMap};
 
 impl Store {
     /// The changing part of a runner, read strongly.
-    pub async fn runner(&self, runner: &RunnerId) -> Result<Option<Runner>, Error> {
-        self.get(&key::runner(runner)).await
+    pub async fn load_runner(&self, runner: &RunnerId) -> Result<Option<Runner>, Error> {
+        self.load(&key::runner(runner)).await
     }
 
     /// Both parts of a runner, read strongly in one call; `None` if a part is missing.
-    pub async fn member(&self, runner: &RunnerId) -> Result<Option<Member>, Error> {
-        Ok(self.members(&BTreeSet::from([runner.clone()])).await?.pop())
+    pub async fn load_member(&self, runner: &RunnerId) -> Result<Option<Member>, Error> {
+        Ok(self.load_members(&BTreeSet::from([runner.clone()])).await?.pop())
     }
 
     /// Like `member` for many runners, in any order. Missing runners are omitted.
-    pub async fn members(&self, runners: &BTreeSet<RunnerId>) -> Result<Vec<Member>, Error> {
+    pub async fn load_members(&self, runners: &BTreeSet<RunnerId>) -> Result<Vec<Member>, Error> {
         let keys: Vec<_> = runners.iter().flat_map(|id| [key::runner(id), key::runner_profile(id)]).collect();
         let (mut found, mut profiles) = (Vec::new(), HashMap::new());
-        for item in self.many(&keys).await? {
+        for item in self.load_many(&keys).await? {
             if key_of(&item).pk.starts_with(key::RUNNERS) {
-                found.push(decoded::<Runner>(item)?);
+                found.push(decode_item::<Runner>(item)?);
             } else {
-                let profile: Profile = decoded(item)?;
+                let profile: Profile = decode_item(item)?;
                 profiles.insert(profile.id.clone(), profile);
             }
         }
@@ -38,8 +38,8 @@ impl Store {
         Ok(found.into_iter().filter_map(member).collect())
     }
 
-    pub async fn runner_named(&self, name: &str) -> Result<Option<RunnerId>, Error> {
-        Ok(self.get::<Name>(&key::runner_name(name)).await?.map(|name| name.owner))
+    pub async fn load_runner_id(&self, name: &str) -> Result<Option<RunnerId>, Error> {
+        Ok(self.load::<RunnerName>(&key::runner_name(name)).await?.map(|name| name.owner))
     }
 
     pub fn runner_shards() -> std::ops::Range<u8> {
@@ -48,41 +48,41 @@ impl Store {
 
     /// The runners of one shard, read strongly. A runner that cannot be decoded is returned as its error, so that it
     /// does not hide the others.
-    pub async fn runners_of(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
-        let items = self.pages(&key::runner_shard(shard), "", "read the runners").await?;
-        Ok(items.into_iter().map(decoded).collect())
+    pub async fn list_shard_runners(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
+        let items = self.query_pages(&key::runner_shard(shard), "", "read the runners").await?;
+        Ok(items.into_iter().map(decode_item).collect())
     }
 
-    pub async fn runners(&self) -> Result<Vec<Result<Runner, Error>>, Error> {
+    pub async fn list_runners(&self) -> Result<Vec<Result<Runner, Error>>, Error> {
         let mut runners = Vec::new();
         for shard in Self::runner_shards() {
-            runners.extend(self.runners_of(shard).await?);
+            runners.extend(self.list_shard_runners(shard).await?);
         }
         Ok(runners)
     }
 
-    /// The profiles of these runners, in any order, read strongly. Missing ones are omitted; errors as in `runners_of`.
-    pub async fn runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Result<Profile, Error>>, Error> {
+    /// The profiles of these runners, in any order, read strongly. Missing ones are omitted; errors as in `list_shard_runners`.
+    pub async fn load_runner_profiles(&self, runners: &[RunnerId]) -> Result<Vec<Result<Profile, Error>>, Error> {
         let keys: Vec<_> = runners.iter().map(key::runner_profile).collect();
-        Ok(self.many(&keys).await?.into_iter().map(decoded).collect())
+        Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())
     }
 
-    /// The classes of a project's jobs, with their requirements for a runner. Errors as in `runners_of`.
-    pub async fn classes(
+    /// The classes of a project's jobs, with their requirements for a runner. Errors as in `list_shard_runners`.
+    pub async fn list_classes(
         &self,
         project: &ProjectId,
     ) -> Result<Vec<Result<(ClassId, ClassRequirements), Error>>, Error> {
         let pk = key::class_pool(project);
-        let items = self.pages(&pk, "CLASS#", "read the classes of a project").await?;
-        let class = |item| decoded::<Class>(item).map(|class| (class.class, class.needs));
+        let items = self.query_pages(&pk, "CLASS#", "read the classes of a project").await?;
+        let class = |item| decode_item::<Class>(item).map(|class| (class.class, class.needs));
         Ok(items.into_iter().map(class).collect())
     }
 
-    pub async fn class(&self, project: &ProjectId, class: &ClassId) -> Result<Option<ClassRequirements>, Error> {
-        Ok(self.get::<Class>(&key::class(project, class)).await?.map(|class| class.needs))
+    pub async fn load_class(&self, project: &ProjectId, class: &ClassId) -> Result<Option<ClassRequirements>, Error> {
+        Ok(self.load::<Class>(&key::class(project, class)).await?.map(|class| class.needs))
     }
 
-    pub async fn sweeps(&self) -> Result<Option<Sweeps>, Error> {
-        self.get(&key::sweeps()).await
+    pub async fn load_sweeper_state(&self) -> Result<Option<SweeperState>, Error> {
+        self.load(&key::sweeps()).await
     }
 }

@@ -9,40 +9,41 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
 impl Store {
-    pub async fn ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<Ticket>, Error> {
-        self.get(&key::ticket(project, ticket)).await
+    pub async fn load_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<Ticket>, Error> {
+        self.load(&key::ticket(project, ticket)).await
     }
 
     /// A ticket's text and the mark of its last write, read strongly.
-    pub async fn ticket_text(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<StoredText>, Error> {
+    pub async fn load_ticket_text(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<StoredText>, Error> {
         let key = key::ticket_text(project, ticket);
-        let Some(item) = self.get_attributes(&key).await? else { return Ok(None) };
+        let Some(item) = self.load_attributes(&key).await? else { return Ok(None) };
         let written_by = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
-        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, written_by }))
+        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, mark: written_by }))
     }
 
     /// The content hash of a caller's request with this key, and the ledger entry of the answer.
-    pub async fn ticket_request(
+    pub async fn load_ticket_request(
         &self,
         caller: &str,
         key: &EventId,
         now: Timestamp,
     ) -> Result<Option<(String, DeliveryId)>, Error> {
         Ok(self
-            .remembered(caller, key, "delivery", now)
+            .load_request(caller, key, "delivery", now)
             .await?
             .and_then(|(content, delivery)| DeliveryId::new(delivery).ok().map(|delivery| (content, delivery))))
     }
 
     /// The keys of a project's tickets in order, and the cursor of the next page.
-    pub async fn ticket_keys(
+    pub async fn list_ticket_keys(
         &self,
         project: &ProjectId,
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<TicketKey>, Option<String>), Error> {
-        let (keys, next) = self.list(&key::ticket_list(project), Order::ByName, after, limit).await?;
-        let key = |pk: &String| TicketKey::new(key::decoded(pk.strip_prefix("TICKET#")?.split_once('#')?.1)?).ok();
+        let (keys, next) = self.list_keys(&key::ticket_list(project), Order::ByName, after, limit).await?;
+        let key =
+            |pk: &String| TicketKey::new(key::percent_decode(pk.strip_prefix("TICKET#")?.split_once('#')?.1)?).ok();
         Ok((keys.iter().filter_map(key).collect(), next))
     }
 }
@@ -51,5 +52,5 @@ impl Store {
 pub struct StoredText {
     pub text: TicketText,
     /// The mark of the write that stored it. A change of the text depends on it.
-    pub(crate) written_by: String,
+    pub(crate) mark: String,
 }

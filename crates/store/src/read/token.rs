@@ -11,29 +11,33 @@ const ROWS: i32 = 1_000;
 
 impl Store {
     /// The token with this hash, read strongly, because a revoked token must be refused at once.
-    pub async fn token(&self, hash: &str) -> Result<Option<Token>, Error> {
-        self.get(&key::token(hash)).await
+    pub async fn load_token(&self, hash: &str) -> Result<Option<Token>, Error> {
+        self.load(&key::token(hash)).await
     }
 
     /// The hash of the first admin token, read strongly; `None` before an operator created one.
-    pub async fn first_token(&self) -> Result<Option<String>, Error> {
-        let item = self.get_attributes(&key::first_token()).await?;
+    pub async fn load_first_token(&self) -> Result<Option<String>, Error> {
+        let item = self.load_attributes(&key::first_token()).await?;
         Ok(item.and_then(|item| item.get("token")?.as_s().ok().cloned()))
     }
 
     /// The hashes of all tokens, newest first, and the cursor of the next page.
-    pub async fn token_hashes(&self, after: Option<&str>, limit: i32) -> Result<(Vec<String>, Option<String>), Error> {
-        let (keys, next) = self.list(key::TOKEN_LIST, Order::NewestFirst, after, limit).await?;
+    pub async fn list_token_hashes(
+        &self,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<String>, Option<String>), Error> {
+        let (keys, next) = self.list_keys(key::TOKEN_LIST, Order::NewestFirst, after, limit).await?;
         Ok((keys.iter().filter_map(|pk| pk.strip_prefix("TOKEN#").map(str::to_owned)).collect(), next))
     }
 
     /// The token with this public id. The index finds its hash, so a token that was just created may not be found yet.
-    pub async fn token_with_id(&self, id: &TokenId) -> Result<Option<Token>, Error> {
+    pub async fn load_token_by_id(&self, id: &TokenId) -> Result<Option<Token>, Error> {
         let mut after = None;
         loop {
-            let (hashes, next) = self.token_hashes(after.as_deref(), ROWS).await?;
+            let (hashes, next) = self.list_token_hashes(after.as_deref(), ROWS).await?;
             if let Some(hash) = hashes.iter().find(|hash| hash.starts_with(id.as_str())) {
-                return self.token(hash).await;
+                return self.load_token(hash).await;
             }
             if next.is_none() {
                 return Ok(None);
@@ -43,14 +47,14 @@ impl Store {
     }
 
     /// The content hash of a caller's request with this key, and the id of the created token.
-    pub async fn token_request(
+    pub async fn load_token_request(
         &self,
         caller: &str,
         key: &EventId,
         now: Timestamp,
     ) -> Result<Option<(String, TokenId)>, Error> {
         Ok(self
-            .remembered(caller, key, "token", now)
+            .load_request(caller, key, "token", now)
             .await?
             .and_then(|(content, token)| TokenId::new(token).ok().map(|token| (content, token))))
     }

@@ -2,7 +2,7 @@
 //! It suggests; the item itself decides.
 
 use crate::schema::WORK;
-use crate::transaction::text;
+use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::{ClassId, IntegrationId, JobId, ProjectId, TicketKey};
@@ -21,7 +21,7 @@ pub enum WorkKey {
 }
 
 impl WorkKey {
-    fn of(pk: &str) -> Option<Self> {
+    fn parse(pk: &str) -> Option<Self> {
         if let Some(job) = pk.strip_prefix("JOB#") {
             return JobId::new(job).ok().map(Self::Job);
         }
@@ -35,21 +35,21 @@ impl WorkKey {
             return Some(Self::Poll(ProjectId::new(project).ok()?, IntegrationId::new(integration).ok()?, repository));
         }
         let (project, ticket) = pk.strip_prefix("TICKET#")?.split_once('#')?;
-        Some(Self::Ticket(ProjectId::new(project).ok()?, TicketKey::new(key::decoded(ticket)?).ok()?))
+        Some(Self::Ticket(ProjectId::new(project).ok()?, TicketKey::new(key::percent_decode(ticket)?).ok()?))
     }
 }
 
 impl Store {
     /// The items of one shard with their due times, longest due first, at most `limit`. Items that are not due yet are
     /// included: a page of up to 4 KB costs the same half unit.
-    pub async fn scheduled(&self, shard: u8, limit: i32) -> Result<Vec<(WorkKey, Timestamp)>, Error> {
-        let rows = self.rows(&key::due(shard), limit).await?;
+    pub async fn list_due(&self, shard: u8, limit: i32) -> Result<Vec<(WorkKey, Timestamp)>, Error> {
+        let rows = self.query_work_rows(&key::due_partition(shard), limit).await?;
         Ok(rows.into_iter().map(|(key, at)| (key, Timestamp::from_millis(at))).collect())
     }
 
     /// The jobs of a class that may be claimed, at most `limit`. Jobs that only adopt come first, then the oldest.
-    pub async fn ready(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
-        let rows = self.rows(&key::ready(class), limit).await?;
+    pub async fn list_ready_jobs(&self, class: &ClassId, limit: i32) -> Result<Vec<Candidate>, Error> {
+        let rows = self.query_work_rows(&key::ready_partition(class), limit).await?;
         let candidate = |(key, order)| match key {
             WorkKey::Job(job) => Some(Candidate { job, class: class.clone(), order }),
             WorkKey::Ticket(..) | WorkKey::PullRequest(_) | WorkKey::Poll(..) => None,
@@ -58,22 +58,22 @@ impl Store {
     }
 
     /// The tickets of a project whose entries wait until it may start jobs again, oldest first, at most `limit`.
-    pub async fn held(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
-        Ok(self.rows(&key::held(project), limit).await?.into_iter().map(|(key, _)| key).collect())
+    pub async fn list_held_tickets(&self, project: &ProjectId, limit: i32) -> Result<Vec<WorkKey>, Error> {
+        Ok(self.query_work_rows(&key::held_partition(project), limit).await?.into_iter().map(|(key, _)| key).collect())
     }
 
-    async fn rows(&self, partition: &str, limit: i32) -> Result<Vec<(WorkKey, i64)>, Error> {
+    async fn query_work_rows(&self, partition: &str, limit: i32) -> Result<Vec<(WorkKey, i64)>, Error> {
         let query = self
             .client
             .query()
             .table_name(&self.table)
             .index_name(WORK)
             .key_condition_expression("wk = :wk")
-            .expression_attribute_values(":wk", text(partition))
+            .expression_attribute_values(":wk", string_value(partition))
             .limit(limit);
         let page = query.send().await.map_err(|error| Error::unavailable("read the due items", error))?;
         let row = |item: &HashMap<String, AttributeValue>| {
-            let key = item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::of(pk))?;
+            let key = item.get("pk").and_then(|value| value.as_s().ok()).and_then(|pk| WorkKey::parse(pk))?;
             let order = item.get("ws").and_then(|value| value.as_n().ok()).and_then(|order| order.parse().ok())?;
             Some((key, order))
         };

@@ -8,7 +8,7 @@ impl Store {
     /// Writes: BREAKER if `rev` and `opened` are those seen (absent if new). A breaker that opened again since stays.
     /// Idempotent: through the domain, by job and attempt.
     pub async fn put_breaker(&self, breaker: &Breaker, seen: Option<&Breaker>) -> Result<Write, Error> {
-        let seen = seen.map_or_else(Condition::absent, |seen| Condition::seen_of(seen.rev, "opened", seen.opened));
+        let seen = seen.map_or_else(Condition::absent, |seen| Condition::at_rev_since(seen.rev, "opened", seen.opened));
         Transaction::new("open a breaker").revise_over(breaker, seen)?.commit(self).await
     }
 
@@ -17,7 +17,7 @@ impl Store {
     /// Writes: BREAKER deleted if `rev` and `opened` are those seen or it is gone. One that opened since stays open.
     /// Idempotent: a missing breaker is no error.
     pub async fn close_breaker(&self, breaker: &Breaker) -> Result<Write, Error> {
-        let seen = Condition::seen_of_or_gone(breaker.rev, "opened", breaker.opened);
+        let seen = Condition::at_rev_or_absent(breaker.rev, "opened", breaker.opened);
         Transaction::new("close a breaker").delete(key::breaker(&breaker.id), seen).commit(self).await
     }
 }

@@ -13,25 +13,26 @@ impl Store {
     ///
     /// Writes: CONTEXT if absent or the same, because its key is a hash of its content. A plain write before the job,
     /// because a transaction would cost double. If the job is not created, the context remains.
-    pub async fn freeze_context(&self, job: &JobId, context: &Context) -> Result<String, Error> {
-        let (hash, key, item) = frozen(job, context)?;
+    pub async fn create_context(&self, job: &JobId, context: &Context) -> Result<String, Error> {
+        let (hash, key, item) = encode_context(job, context)?;
         Transaction::new("store a context")
             .put_item(
                 item,
-                Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", crate::transaction::text(key.pk)),
+                Condition::new("attribute_not_exists(pk) OR pk = :pk")
+                    .value(":pk", crate::transaction::string_value(key.pk)),
             )
             .commit(self)
             .await?;
         Ok(hash)
     }
 
-    pub async fn context(&self, job: &JobId, hash: &str) -> Result<Option<Context>, Error> {
+    pub async fn load_context(&self, job: &JobId, hash: &str) -> Result<Option<Context>, Error> {
         let key = key::context(job, hash);
-        self.get_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
+        self.load_attributes(&key).await?.map(|item| blob::unpack(&key, &item)).transpose()
     }
 }
 
-fn frozen(job: &JobId, context: &Context) -> Result<(String, Key, Attributes), Error> {
+fn encode_context(job: &JobId, context: &Context) -> Result<(String, Key, Attributes), Error> {
     let json = serde_json::to_vec(context)
         .map_err(|error| Error::Corrupt { key: job.to_string(), reason: error.to_string() })?;
     let hash: String = Sha256::digest(&json).iter().take(16).map(|byte| format!("{byte:02x}")).collect();

@@ -1,7 +1,7 @@
 //! Writes the end of a job.
 
-use super::budget::give_back;
-use super::claim::{Proof, free_slot};
+use super::budget::refund;
+use super::claim::{RunnerCondition, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
 use pullyard_domain::budget::Refund;
@@ -10,7 +10,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::ticket::Ticket;
 
 #[derive(Clone, Debug)]
-pub struct Ended<'a> {
+pub struct JobEnd<'a> {
     /// The job as it was read.
     pub before: &'a Job,
     pub job: &'a Job,
@@ -18,8 +18,8 @@ pub struct Ended<'a> {
     pub ticket: Option<&'a Ticket>,
     pub pull_request: Option<&'a PullRequest>,
     /// The refund to its project's budget, if that day's item still exists.
-    pub returned: Option<&'a Refund>,
-    pub proof: Proof,
+    pub refund: Option<&'a Refund>,
+    pub runner: RunnerCondition,
 }
 
 impl Store {
@@ -27,7 +27,7 @@ impl Store {
     /// if it exists; RUNNER one slot less, if the proof holds. All or nothing: an ended job locks no ticket, and its
     /// reservation returns once.
     /// Idempotent: by the finish's id, through the domain.
-    pub async fn end(&self, ended: &Ended<'_>) -> Result<Write, Error> {
+    pub async fn end_job(&self, ended: &JobEnd<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("end a job").revise(ended.job)?;
         if let Some(attempt) = ended.attempt {
             transaction = transaction.put(attempt, Condition::absent())?;
@@ -38,9 +38,9 @@ impl Store {
         if let Some(pull_request) = ended.pull_request {
             transaction = transaction.revise(pull_request)?;
         }
-        if let Some(returned) = ended.returned {
-            transaction = give_back(transaction, returned);
+        if let Some(returned) = ended.refund {
+            transaction = refund(transaction, returned);
         }
-        free_slot(transaction, ended.before, ended.proof).commit(self).await
+        free_slot(transaction, ended.before, ended.runner).commit(self).await
     }
 }

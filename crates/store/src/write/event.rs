@@ -3,7 +3,7 @@
 use crate::item::blob;
 use crate::key;
 use crate::schema::EXPIRES;
-use crate::transaction::{Condition, Transaction, number};
+use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, Write};
 use pullyard_domain::id::JobId;
 use pullyard_domain::time::Timestamp;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// A batch of events of one attempt. The table does not parse `events`.
 #[derive(Clone, Debug)]
-pub struct Batch<'a, E> {
+pub struct EventBatch<'a, E> {
     pub job: &'a JobId,
     pub attempt: u32,
     pub first: u64,
@@ -20,17 +20,17 @@ pub struct Batch<'a, E> {
     pub events: &'a [E],
 }
 
-const KEPT: Duration = Duration::from_secs(90 * 24 * 3_600);
+const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 impl Store {
     /// Stores a batch. A stored batch never changes.
     ///
     /// Writes: the batch if absent.
     /// Idempotent: by attempt and first number; a repeat is `Stale`, which counts as success.
-    pub async fn store_events<E: Serialize>(&self, batch: &Batch<'_, E>) -> Result<Write, Error> {
+    pub async fn create_event_batch<E: Serialize>(&self, batch: &EventBatch<'_, E>) -> Result<Write, Error> {
         let mut item = blob::pack(&key::events(batch.job, batch.attempt, batch.first), &batch.events)?;
-        item.insert("at".into(), number(batch.at.millis()));
-        item.insert(EXPIRES.into(), number(batch.at.plus(KEPT).millis() / 1_000));
+        item.insert("at".into(), number_value(batch.at.millis()));
+        item.insert(EXPIRES.into(), number_value(batch.at.plus(RETENTION).millis() / 1_000));
         Transaction::new("store events").put_item(item, Condition::absent()).commit(self).await
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::item::{Attributes, token::Token};
 use crate::key;
-use crate::transaction::{Condition, Transaction, text};
+use crate::transaction::{Condition, Transaction, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -15,17 +15,17 @@ impl Store {
     pub async fn put_first_token(&self, token: &Token, over: Option<&str>) -> Result<Write, Error> {
         let key = key::first_token();
         let item = Attributes::from([
-            ("pk".to_owned(), text(key.pk)),
-            ("sk".to_owned(), text(key.sk)),
-            ("token".to_owned(), text(&token.hash)),
+            ("pk".to_owned(), string_value(key.pk)),
+            ("sk".to_owned(), string_value(key.sk)),
+            ("token".to_owned(), string_value(&token.hash)),
         ]);
         let seen = match over {
             None => Condition::absent(),
-            Some(hash) => Condition::of("#token = :over").name("#token", "token").value(":over", text(hash)),
+            Some(hash) => Condition::new("#token = :over").name("#token", "token").value(":over", string_value(hash)),
         };
         let mut write = Transaction::new("store the first token").put(token, Condition::absent())?.put_item(item, seen);
         if let Some(hash) = over {
-            let there = Condition::of("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
+            let there = Condition::new("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
             write = write.update(key::token(hash), "revoked = :yes", "", there);
         }
         write.commit(self).await

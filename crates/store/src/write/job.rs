@@ -1,6 +1,6 @@
 //! Writes jobs that neither begin nor end: starts, phases, deaths, back-offs and notes.
 
-use crate::transaction::{Condition, Transaction, number};
+use crate::transaction::{Condition, Transaction, number_value};
 use crate::{Error, Store, WorkKey, Write, key};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
@@ -22,7 +22,7 @@ impl Store {
     ///
     /// Writes: JOB and PR if `rev` is the one seen.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows both.
-    pub async fn call_off(&self, job: &Job, pull_request: &PullRequest) -> Result<Write, Error> {
+    pub async fn request_cancel(&self, job: &Job, pull_request: &PullRequest) -> Result<Write, Error> {
         Transaction::new("cancel a job").revise(job)?.revise(pull_request)?.commit(self).await
     }
 }
@@ -33,7 +33,7 @@ impl Store {
     /// Idempotent: a repeat is `Stale`.
     pub async fn note_watched(&self, job: &JobId, until: Timestamp) -> Result<Write, Error> {
         let condition = "attribute_exists(pk) AND (attribute_not_exists(watched_until) OR watched_until < :until)";
-        let condition = Condition::of(condition).value(":until", number(until.millis()));
+        let condition = Condition::new(condition).value(":until", number_value(until.millis()));
         Transaction::new("record a viewer of a job")
             .update(key::job(job), "watched_until = :until", "", condition)
             .commit(self)
@@ -44,14 +44,14 @@ impl Store {
     /// an item without knowing it.
     ///
     /// Writes: `ws` of the item, if it has a row.
-    pub async fn put_row_off(&self, key: &WorkKey, until: Timestamp) -> Result<Write, Error> {
+    pub async fn postpone_row(&self, key: &WorkKey, until: Timestamp) -> Result<Write, Error> {
         let key = match key {
             WorkKey::Job(job) => key::job(job),
             WorkKey::Ticket(project, ticket) => key::ticket(project, ticket),
             WorkKey::PullRequest(id) => key::pull_request(id),
             WorkKey::Poll(project, integration, repository) => key::poll(project, integration, *repository),
         };
-        let condition = Condition::of("attribute_exists(wk)").value(":until", number(until.millis()));
+        let condition = Condition::new("attribute_exists(wk)").value(":until", number_value(until.millis()));
         Transaction::new("postpone an item that can't be read")
             .update(key, "ws = :until", "", condition)
             .commit(self)

@@ -16,13 +16,13 @@ impl Store {
         let key = key::attempt(job, attempt);
         let result = serde_dynamo::to_item(result)
             .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
-        let condition = Condition::of("attribute_exists(pk)").value(":result", AttributeValue::M(result));
+        let condition = Condition::new("attribute_exists(pk)").value(":result", AttributeValue::M(result));
         Transaction::new("note a late result").update(key, "late_result = :result", "", condition).commit(self).await
     }
 
     /// Writes: PR if absent, as its first revision. Without a link, every later review of the pull request would be
     /// refused.
-    pub async fn link_if_unlinked(&self, pull_request: &PullRequest) -> Result<Write, Error> {
+    pub async fn link_if_absent(&self, pull_request: &PullRequest) -> Result<Write, Error> {
         let unseen = PullRequest { rev: 0, ..pull_request.clone() };
         Transaction::new("link a pull request").revise(&unseen)?.commit(self).await
     }

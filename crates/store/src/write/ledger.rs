@@ -1,6 +1,6 @@
 //! Writes ledger entries.
 
-use crate::transaction::{Condition, Transaction, text};
+use crate::transaction::{Condition, Transaction, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::decision::Reason;
@@ -9,13 +9,13 @@ use pullyard_domain::id::{DeliveryId, JobId};
 
 #[derive(Clone, Debug)]
 pub enum Conclusion {
-    Covered(JobId),
+    Job(JobId),
     Refused(Reason),
 }
 
 /// Final answers are never replaced.
 pub(crate) fn unless_final() -> Condition {
-    Condition::of("attribute_not_exists(pk) OR #final = :false")
+    Condition::new("attribute_not_exists(pk) OR #final = :false")
         .name("#final", "final")
         .value(":false", aws_sdk_dynamodb::types::AttributeValue::Bool(false))
 }
@@ -25,7 +25,7 @@ impl Store {
     ///
     /// Writes: DELIVERY if absent or not final.
     /// Idempotent: by the delivery's id; `Stale` means that a final answer is stored already.
-    pub async fn record(&self, delivery: &Delivery) -> Result<Write, Error> {
+    pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Write, Error> {
         Transaction::new("record a decision").put(delivery, unless_final())?.commit(self).await
     }
 
@@ -34,23 +34,23 @@ impl Store {
     /// Writes: DELIVERY if it exists and names no job. A last answer: `reason`, no longer final. A job: `job`; if the
     /// answer was not final, also `reason`, now final.
     /// Idempotent: a repeat changes nothing.
-    pub async fn conclude(&self, delivery: &DeliveryId, end: &Conclusion) -> Result<Write, Error> {
+    pub async fn conclude_review(&self, delivery: &DeliveryId, end: &Conclusion) -> Result<Write, Error> {
         let key = crate::key::delivery(delivery);
         let transaction = Transaction::new("record the outcome of a held review");
         match end {
-            Conclusion::Covered(job) => {
+            Conclusion::Job(job) => {
                 let named = |is: bool| {
-                    Condition::of("attribute_exists(pk) AND attribute_not_exists(job) AND #final = :is")
+                    Condition::new("attribute_exists(pk) AND attribute_not_exists(job) AND #final = :is")
                         .name("#final", "final")
                         .value(":is", AttributeValue::Bool(is))
-                        .value(":job", text(job.as_str()))
+                        .value(":job", string_value(job.as_str()))
                 };
                 let written = transaction.update(key.clone(), "job = :job", "", named(true)).commit(self).await?;
                 if written == Write::Applied {
                     return Ok(written);
                 }
                 // Its project was held, or the review was about to be refused when its job was created.
-                let reason = stored(&key, &Reason::Accepted { job: job.clone() })?;
+                let reason = reason_attribute(&key, &Reason::Accepted { job: job.clone() })?;
                 let condition = named(false).value(":reason", reason).value(":true", AttributeValue::Bool(true));
                 Transaction::new("note the job of a review")
                     .update(key, "job = :job, reason = :reason, #final = :true", "", condition)
@@ -58,8 +58,8 @@ impl Store {
                     .await
             }
             Conclusion::Refused(reason) => {
-                let reason = stored(&key, reason)?;
-                let condition = Condition::of("attribute_exists(pk) AND attribute_not_exists(job)")
+                let reason = reason_attribute(&key, reason)?;
+                let condition = Condition::new("attribute_exists(pk) AND attribute_not_exists(job)")
                     .name("#final", "final")
                     .value(":reason", reason)
                     .value(":false", AttributeValue::Bool(false));
@@ -70,10 +70,10 @@ impl Store {
 
     /// Writes: DELIVERY if it exists and its list has space.
     pub async fn note_repeat(&self, delivery: &DeliveryId, at: pullyard_domain::time::Timestamp) -> Result<(), Error> {
-        use crate::transaction::number;
-        let condition = Condition::of("attribute_exists(pk) AND size(seen) < :most")
-            .value(":most", number(pullyard_domain::delivery::MAX_REPEATS))
-            .value(":at", AttributeValue::L(vec![number(at.millis())]));
+        use crate::transaction::number_value;
+        let condition = Condition::new("attribute_exists(pk) AND size(seen) < :most")
+            .value(":most", number_value(pullyard_domain::delivery::MAX_REPEATS))
+            .value(":at", AttributeValue::L(vec![number_value(at.millis())]));
         Transaction::new("note a repeated delivery")
             .update(crate::key::delivery(delivery), "seen = list_append(seen, :at)", "", condition)
             .commit(self)
@@ -82,7 +82,7 @@ impl Store {
     }
 }
 
-fn stored(key: &crate::key::Key, reason: &Reason) -> Result<AttributeValue, Error> {
+fn reason_attribute(key: &crate::key::Key, reason: &Reason) -> Result<AttributeValue, Error> {
     let item = serde_dynamo::to_item(reason)
         .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;
     Ok(AttributeValue::M(item))

@@ -1,8 +1,8 @@
 //! Writes projects, their repositories and connected forges.
 
-use crate::item::{Attributes, Stored};
+use crate::item::{Attributes, Item};
 use crate::key;
-use crate::transaction::{Condition, Transaction, number, text};
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::auth::Auth;
@@ -12,7 +12,7 @@ use pullyard_domain::project::{Integration, Project, Repository};
 
 /// A repository that is removed from its project, with the items that depend on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Removal<'a> {
+pub struct RepositoryRemoval<'a> {
     /// The repository, under the name that was read.
     pub repository: &'a Repository,
     /// All names that lead to it.
@@ -32,10 +32,10 @@ impl Store {
     /// Writes: INTEGRATION if absent, or if a disconnected forge of this name has the same URL. `Stale` if the name is
     /// taken.
     pub async fn put_integration(&self, integration: &Integration) -> Result<Write, Error> {
-        let free = Condition::of("attribute_not_exists(pk) OR (#gone = :gone AND api_url = :api_url)")
-            .name("#gone", key::GONE)
+        let free = Condition::new("attribute_not_exists(pk) OR (#gone = :gone AND api_url = :api_url)")
+            .name("#gone", key::DISCONNECTED)
             .value(":gone", AttributeValue::Bool(true))
-            .value(":api_url", text(&integration.api_url));
+            .value(":api_url", string_value(&integration.api_url));
         Transaction::new("connect a forge").put(integration, free)?.commit(self).await
     }
 
@@ -46,15 +46,16 @@ impl Store {
     pub async fn put_repository(&self, repository: &Repository, poll: Option<&Poll>) -> Result<Write, Error> {
         let alias = key::repository_name(&repository.project, &repository.name);
         let item = Attributes::from([
-            ("pk".to_owned(), text(alias.pk)),
-            ("sk".to_owned(), text(alias.sk)),
-            ("integration".to_owned(), text(repository.integration.as_str())),
-            ("id".to_owned(), number(repository.id)),
+            ("pk".to_owned(), string_value(alias.pk)),
+            ("sk".to_owned(), string_value(alias.sk)),
+            ("integration".to_owned(), string_value(repository.integration.as_str())),
+            ("id".to_owned(), number_value(repository.id)),
         ]);
-        let own = Condition::of("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
-            .value(":integration", text(repository.integration.as_str()))
-            .value(":id", number(repository.id));
-        let same = Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", text(repository.key().pk));
+        let own = Condition::new("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
+            .value(":integration", string_value(repository.integration.as_str()))
+            .value(":id", number_value(repository.id));
+        let same =
+            Condition::new("attribute_not_exists(pk) OR pk = :pk").value(":pk", string_value(repository.key().pk));
         let mut transaction = Transaction::new("connect a repository").put(repository, same)?.put_item(item, own);
         if let Some(poll) = poll {
             transaction = transaction.revise(poll)?;
@@ -68,18 +69,19 @@ impl Store {
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
     pub async fn rename_repository(&self, seen: &Repository, next: &Repository) -> Result<Write, Error> {
         let own = |condition: &str| {
-            Condition::of(&format!("{condition} OR (integration = :integration AND id = :id)"))
-                .value(":integration", text(next.integration.as_str()))
-                .value(":id", number(next.id))
+            Condition::new(&format!("{condition} OR (integration = :integration AND id = :id)"))
+                .value(":integration", string_value(next.integration.as_str()))
+                .value(":id", number_value(next.id))
         };
-        let unchanged = Condition::of("#name = :seen").name("#name", "name").value(":seen", text(seen.name.as_str()));
+        let unchanged =
+            Condition::new("#name = :seen").name("#name", "name").value(":seen", string_value(seen.name.as_str()));
         let alias = key::repository_name(&next.project, &next.name);
         let old = key::repository_name(&seen.project, &seen.name);
         let item = Attributes::from([
-            ("pk".to_owned(), text(alias.pk.clone())),
-            ("sk".to_owned(), text(alias.sk.clone())),
-            ("integration".to_owned(), text(next.integration.as_str())),
-            ("id".to_owned(), number(next.id)),
+            ("pk".to_owned(), string_value(alias.pk.clone())),
+            ("sk".to_owned(), string_value(alias.sk.clone())),
+            ("integration".to_owned(), string_value(next.integration.as_str())),
+            ("id".to_owned(), number_value(next.id)),
         ]);
         let mut transaction = Transaction::new("rename a repository")
             .put(next, unchanged)?
@@ -95,22 +97,24 @@ impl Store {
     /// POLL deleted if `rev` is the one seen or it is gone (must be absent if it was never seen); PROJECT if `rev` is
     /// the one seen. `Stale` if the name or the polling changed since.
     /// Idempotent: missing items are no error.
-    pub async fn remove_repository(&self, removal: &Removal<'_>) -> Result<Write, Error> {
+    pub async fn remove_repository(&self, removal: &RepositoryRemoval<'_>) -> Result<Write, Error> {
         let repository = removal.repository;
-        let seen = Condition::of("attribute_not_exists(pk) OR #name = :seen")
+        let seen = Condition::new("attribute_not_exists(pk) OR #name = :seen")
             .name("#name", "name")
-            .value(":seen", text(repository.name.as_str()));
+            .value(":seen", string_value(repository.name.as_str()));
         let looked_at = match removal.poll {
-            Some(poll) => Condition::of("attribute_not_exists(pk) OR rev = :seen").value(":seen", number(poll.rev)),
+            Some(poll) => {
+                Condition::new("attribute_not_exists(pk) OR rev = :seen").value(":seen", number_value(poll.rev))
+            }
             None => Condition::absent(),
         };
         let poll = key::poll(&repository.project, &repository.integration, repository.id);
         let mut transaction =
             Transaction::new("remove a repository").delete(repository.key(), seen).delete(poll, looked_at);
         for name in removal.names {
-            let own = Condition::of("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
-                .value(":integration", text(repository.integration.as_str()))
-                .value(":id", number(repository.id));
+            let own = Condition::new("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
+                .value(":integration", string_value(repository.integration.as_str()))
+                .value(":id", number_value(repository.id));
             transaction = transaction.delete(key::repository_name(&repository.project, name), own);
         }
         if let Some(project) = removal.project {
@@ -127,25 +131,25 @@ impl Store {
     /// Idempotent: a repeat marks it again.
     pub async fn remove_integration(&self, seen: &Integration) -> Result<Write, Error> {
         let as_read =
-            |proof: &str| Condition::of(&format!("api_url = :api_url AND #account.#id = :account AND {proof}"));
+            |proof: &str| Condition::new(&format!("api_url = :api_url AND #account.#id = :account AND {proof}"));
         let proven = match &seen.auth {
             // In old items, a token's secret is not in `auth`.
             Auth::Token { secret } => as_read("(#auth.#secret = :secret OR token_secret = :secret)")
                 .name("#secret", "secret")
-                .value(":secret", text(secret)),
+                .value(":secret", string_value(secret)),
             Auth::App { app_id, key_secret, .. } => as_read("#auth.#secret = :secret AND #auth.#app = :app")
                 .name("#secret", "key_secret")
                 .name("#app", "app_id")
-                .value(":secret", text(key_secret))
-                .value(":app", number(app_id)),
+                .value(":secret", string_value(key_secret))
+                .value(":app", number_value(app_id)),
         };
         let condition = proven
-            .name("#gone", key::GONE)
+            .name("#gone", key::DISCONNECTED)
             .name("#auth", "auth")
             .name("#account", "account")
             .name("#id", "id")
-            .value(":api_url", text(&seen.api_url))
-            .value(":account", number(seen.account.id))
+            .value(":api_url", string_value(&seen.api_url))
+            .value(":account", number_value(seen.account.id))
             .value(":gone", AttributeValue::Bool(true));
         Transaction::new("disconnect a forge")
             .update(seen.key(), "#gone = :gone", "lk, ls", condition)

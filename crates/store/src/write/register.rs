@@ -1,13 +1,13 @@
 //! Registers self-hosted runners.
 
-use crate::item::Name;
-use crate::transaction::{Condition, Transaction, number, text};
+use crate::item::RunnerName;
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::runner::{Profile, Runner};
 
 #[derive(Clone, Debug)]
-pub struct Registered<'a> {
+pub struct RegistrationWrite<'a> {
     pub runner: &'a Runner,
     pub profile: &'a Profile,
     /// The runner as it was read; `None` if it is new.
@@ -21,7 +21,7 @@ impl Store {
     /// those seen; PROFILE; NAME if absent or its own. A heartbeat since then prevents a takeover. A takeover preserves
     /// slots and a requested drain, and loses no claim that was added since.
     /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
-    pub async fn register(&self, registered: &Registered<'_>) -> Result<Write, Error> {
+    pub async fn register_runner(&self, registered: &RegistrationWrite<'_>) -> Result<Write, Error> {
         let epoch = match registered.seen {
             None => Condition::absent(),
             Some(seen) => {
@@ -30,29 +30,32 @@ impl Store {
                 let drained =
                     if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
                 // A job that was claimed and has ended since is only visible by its claim.
-                let claims = (!seen.claims.is_empty()).then(|| seen.claims.iter().map(|claim| text(claim.as_str())));
+                let claims =
+                    (!seen.claims.is_empty()).then(|| seen.claims.iter().map(|claim| string_value(claim.as_str())));
                 let claimed = if claims.is_some() { "claims = :claims" } else { "attribute_not_exists(claims)" };
                 let seen_is_there = format!(
                     "epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {drained} AND {claimed}"
                 );
-                let mut condition = Condition::of(&seen_is_there);
+                let mut condition = Condition::new(&seen_is_there);
                 if let Some(claims) = claims {
                     condition = condition.value(":claims", AttributeValue::L(claims.collect()));
                 }
                 condition
-                    .value(":epoch", number(seen.epoch))
-                    .value(":heard", number(seen.last_heartbeat.millis()))
+                    .value(":epoch", number_value(seen.epoch))
+                    .value(":heard", number_value(seen.last_heartbeat.millis()))
                     .value(":slots", slots)
             }
         };
-        let own = || text(registered.runner.id.as_str());
-        let name = Name { name: registered.profile.name.clone(), owner: registered.runner.id.clone() };
+        let own = || string_value(registered.runner.id.as_str());
+        let name = RunnerName { name: registered.profile.name.clone(), owner: registered.runner.id.clone() };
         Transaction::new("register a runner")
             .put(registered.runner, epoch)?
-            .put(registered.profile, Condition::of("attribute_not_exists(pk) OR id = :own").value(":own", own()))?
+            .put(registered.profile, Condition::new("attribute_not_exists(pk) OR id = :own").value(":own", own()))?
             .put(
                 &name,
-                Condition::of("attribute_not_exists(pk) OR #owner = :own").name("#owner", "owner").value(":own", own()),
+                Condition::new("attribute_not_exists(pk) OR #owner = :own")
+                    .name("#owner", "owner")
+                    .value(":own", own()),
             )?
             .commit(self)
             .await

@@ -1,6 +1,6 @@
 //! Returns a job to Ready after a platform fault.
 
-use super::claim::{Proof, free_slot};
+use super::claim::{RunnerCondition, free_slot};
 use crate::transaction::{Condition, Transaction};
 use crate::{Error, Store, Write};
 use pullyard_domain::job::{AttemptRecord, Job};
@@ -11,12 +11,12 @@ impl Store {
     /// Writes: JOB if `rev` is the one seen; ATTEMPT if absent (its number is never used again); RUNNER one slot less,
     /// if the proof holds.
     /// Idempotent: a repeat is `Stale`, and reading again shows the job Ready.
-    pub async fn requeue(
+    pub async fn requeue_job(
         &self,
         before: &Job,
         job: &Job,
         attempt: &AttemptRecord,
-        proof: Proof,
+        proof: RunnerCondition,
     ) -> Result<Write, Error> {
         let transaction = Transaction::new("requeue a job").revise(job)?.put(attempt, Condition::absent())?;
         free_slot(transaction, before, proof).commit(self).await

@@ -2,7 +2,7 @@
 //! Each write requires that the review is `deferred` or unknown, so that no review belongs to two jobs.
 
 use crate::key::{self, Key};
-use crate::transaction::{Condition, Transaction, number, text};
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::write::budget;
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
@@ -18,7 +18,7 @@ use pullyard_domain::time::Timestamp;
 
 /// A review that gets its job.
 #[derive(Clone, Debug)]
-pub struct TriggerReview<'a> {
+pub struct ReviewTrigger<'a> {
     pub job: &'a Job,
     pub ticket: &'a Ticket,
     /// The pull request whose hour begins.
@@ -32,7 +32,7 @@ pub struct TriggerReview<'a> {
 
 /// A review that waits for a job which does not know it.
 #[derive(Clone, Copy, Debug)]
-pub struct WaitsForJob<'a> {
+pub struct ReviewWait<'a> {
     /// The waiting review, one version later than it was read.
     pub review: &'a Review,
     pub from: Option<&'a JobId>,
@@ -49,8 +49,8 @@ impl Store {
     /// if it waited; DELIVERY if absent or not final; BUDGET if the day has enough left. The two revs prove all facts
     /// of the decision except the settings; REVIEW proves that it has no job yet. `edited` of a stored REVIEW stays.
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
-    pub async fn trigger_review(&self, trigger: &TriggerReview<'_>) -> Result<Write, Error> {
-        let over = if trigger.delivery.is_some() { fresh() } else { deferred() };
+    pub async fn create_review_job(&self, trigger: &ReviewTrigger<'_>) -> Result<Write, Error> {
+        let over = if trigger.delivery.is_some() { absent_or_refused() } else { is_deferred_review() };
         let mut transaction = Transaction::new("create the job of a review")
             .revise(trigger.job)?
             .revise(trigger.ticket)?
@@ -71,9 +71,14 @@ impl Store {
     /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final; TICKET if `rev` is
     /// the one seen. `rev` rises, so that a settlement that did not see this review fails. `Stale` if the review waits
     /// or has its job, or the ticket changed.
-    pub async fn remember_review(&self, review: &Review, delivery: &Delivery, marked: &Ticket) -> Result<Write, Error> {
+    pub async fn create_deferred_review(
+        &self,
+        review: &Review,
+        delivery: &Delivery,
+        marked: &Ticket,
+    ) -> Result<Write, Error> {
         Transaction::new("remember a review")
-            .put_review(review, over_refused(review))?
+            .put_review(review, absent_or_refused_before(review))?
             .put(delivery, unless_final())?
             .revise(marked)?
             .commit(self)
@@ -84,27 +89,24 @@ impl Store {
     ///
     /// Writes: REVIEW if absent, or refused in the version before; with `from`, if it is that job's. `Stale` if it
     /// waits, has its job, or has another one.
-    pub async fn take_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
-        Transaction::new("add a review to a job").put_review(review, over(review, from))?.commit(self).await
+    pub async fn assign_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
+        Transaction::new("add a review to a job").put_review(review, owned_or_absent(review, from))?.commit(self).await
     }
 
     /// Makes a review wait for its ticket's job, which does not know it, and marks the ticket. The end of the job
     /// settles it. One transaction: a job that ends in between would remove a mark without a review, or forget a review
     /// without a mark.
     ///
-    /// Writes: REVIEW as [`Self::take_review`]; DELIVERY, if given, if absent or not final; TICKET if `active_job` is
+    /// Writes: REVIEW as [`Self::assign_review`]; DELIVERY, if given, if absent or not final; TICKET if `active_job` is
     /// that job and it has a map of marks. Not over `rev`, so that many reviews at once do not compete. `rev` rises, so
     /// that a settlement that did not see this review fails. The ticket's row stays: the end of an active job settles
     /// what waits. `Stale` if the review was sent again, or the job has ended.
-    pub async fn wait_for_job(&self, wait: &WaitsForJob<'_>) -> Result<Write, Error> {
-        let WaitsForJob { review, from, delivery, job, opens_at } = *wait;
+    pub async fn wait_for_job(&self, wait: &ReviewWait<'_>) -> Result<Write, Error> {
+        let ReviewWait { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
-        let mut transaction = Transaction::new("defer a review").put_review(review, over(review, from))?.mark_for_job(
-            ticket,
-            &review.pull_request,
-            job,
-            opens_at,
-        );
+        let mut transaction = Transaction::new("defer a review")
+            .put_review(review, owned_or_absent(review, from))?
+            .mark_for_job(ticket, &review.pull_request, job, opens_at);
         if let Some(delivery) = delivery {
             transaction = transaction.put(delivery, unless_final())?;
         }
@@ -120,7 +122,7 @@ impl Store {
         older: &[ReviewId],
     ) -> Result<Write, Error> {
         let state = ReviewState::Absorbed { into: into.clone() };
-        let newest = deferred().name("#version", "version").value(":one", number(1));
+        let newest = is_deferred_review().name("#version", "version").value(":one", number_value(1));
         let mut transaction = Transaction::new("absorb reviews").update(
             key::review(pull_request, into),
             "#version = #version + :one",
@@ -128,7 +130,7 @@ impl Store {
             newest,
         );
         for review in older {
-            let condition = deferred().value(":state", stored(&state)?);
+            let condition = is_deferred_review().value(":state", state_attribute(&state)?);
             transaction = transaction.update(key::review(pull_request, review), "#state = :state", "", condition);
         }
         transaction.commit(self).await
@@ -138,19 +140,24 @@ impl Store {
     ///
     /// Writes: each of the others from `deferred` or `absorbed` to `refused`, in the version that was read, if the
     /// newest still waits. If it already had its job, that job would cover them.
-    pub async fn refuse_with(&self, newest: &Review, others: &[&Review], state: &ReviewState) -> Result<Write, Error> {
+    pub async fn refuse_absorbed_reviews(
+        &self,
+        newest: &Review,
+        others: &[&Review],
+        state: &ReviewState,
+    ) -> Result<Write, Error> {
         // An update of only the mark acts as a condition check, and is recognised when its answer is lost.
         let mut transaction = Transaction::new("refuse reviews that were absorbed").update(
             key::review(&newest.pull_request, &newest.id),
             "",
             "",
-            as_it_was(newest),
+            unchanged_deferred(newest),
         );
         for review in others {
-            let condition = in_version("#state.#is IN (:deferred, :absorbed)", review.version)
-                .value(":deferred", text("deferred"))
-                .value(":absorbed", text("absorbed"))
-                .value(":state", stored(state)?);
+            let condition = at_version("#state.#is IN (:deferred, :absorbed)", review.version)
+                .value(":deferred", string_value("deferred"))
+                .value(":absorbed", string_value("absorbed"))
+                .value(":state", state_attribute(state)?);
             let key = key::review(&newest.pull_request, &review.id);
             transaction = transaction.update(key, "#state = :state", "", condition);
         }
@@ -163,7 +170,7 @@ impl Store {
     /// since, or its later changes, would get this answer too.
     /// Idempotent: a repeat is `Stale`, because the review no longer waits.
     pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
-        let condition = as_it_was(review).value(":state", stored(state)?);
+        let condition = unchanged_deferred(review).value(":state", state_attribute(state)?);
         Transaction::new("refuse a deferred review")
             .update(key::review(&review.pull_request, &review.id), "#state = :state", "", condition)
             .commit(self)
@@ -178,9 +185,9 @@ impl Store {
         project: &ProjectId,
     ) -> Result<Write, Error> {
         // A missing review has no `project`, so the condition fails.
-        let condition = Condition::of("#project = :project")
+        let condition = Condition::new("#project = :project")
             .name("#project", "project")
-            .value(":project", text(project.as_str()))
+            .value(":project", string_value(project.as_str()))
             .value(":yes", AttributeValue::Bool(true));
         Transaction::new("note that a review was edited")
             .update(key::review(pull_request, review), "edited = :yes", "", condition)
@@ -205,71 +212,71 @@ impl Transaction {
     /// Writes a whole review except `edited`. Edits are noted without reading the review, so an older copy would remove
     /// them.
     fn put_review(self, review: &Review, condition: Condition) -> Result<Self, Error> {
-        self.put_but(review, "edited", &["request", "had"], condition)
+        self.put_preserving(review, "edited", &["request", "had"], condition)
     }
 
     /// Marks a ticket: reviews wait for its job to end.
     fn mark_for_job(self, ticket: Key, pull_request: &PullRequestId, job: &JobId, opens_at: Timestamp) -> Self {
-        let condition = Condition::of("active_job = :job AND attribute_exists(#deferred)")
+        let condition = Condition::new("active_job = :job AND attribute_exists(#deferred)")
             // A reserved word of DynamoDB.
             .name("#deferred", "deferred")
             .name("#pr", &pull_request.to_string())
-            .value(":job", text(job.as_str()))
-            .value(":at", number(opens_at.millis()))
-            .value(":one", number(1));
+            .value(":job", string_value(job.as_str()))
+            .value(":at", number_value(opens_at.millis()))
+            .value(":one", number_value(1));
         let sets = "#deferred.#pr = if_not_exists(#deferred.#pr, :at), rev = rev + :one";
         self.update(ticket, sets, "", condition)
     }
 }
 
 /// The review is unknown, or was refused: a user may have fixed the cause and sent it again.
-fn fresh() -> Condition {
-    Condition::of("attribute_not_exists(pk) OR #state.#is = :refused")
+fn absent_or_refused() -> Condition {
+    Condition::new("attribute_not_exists(pk) OR #state.#is = :refused")
         .name("#state", "state")
         .name("#is", "is")
-        .value(":refused", text("refused"))
+        .value(":refused", string_value("refused"))
 }
 
 /// The review is unknown, or was refused in the version before this one.
-fn over_refused(review: &Review) -> Condition {
+fn absent_or_refused_before(review: &Review) -> Condition {
     match review.version.checked_sub(1) {
         None => Condition::absent(),
-        Some(before) => in_version("#state.#is = :refused", before).value(":refused", text("refused")),
+        Some(before) => at_version("#state.#is = :refused", before).value(":refused", string_value("refused")),
     }
 }
 
 /// The review belongs to that job. Without a job, it is unknown or was refused.
-fn over(review: &Review, from: Option<&JobId>) -> Condition {
+fn owned_or_absent(review: &Review, from: Option<&JobId>) -> Condition {
     match from {
-        None => over_refused(review),
-        Some(job) => Condition::of("#state.#job = :from")
+        None => absent_or_refused_before(review),
+        Some(job) => Condition::new("#state.#job = :from")
             .name("#state", "state")
             .name("#job", "job")
-            .value(":from", text(job.as_str())),
+            .value(":from", string_value(job.as_str())),
     }
 }
 
-fn deferred() -> Condition {
-    Condition::of("#state.#is = :deferred")
+fn is_deferred_review() -> Condition {
+    Condition::new("#state.#is = :deferred")
         .name("#state", "state")
         .name("#is", "is")
-        .value(":deferred", text("deferred"))
+        .value(":deferred", string_value("deferred"))
 }
 
 /// The review still waits in the version that was read: it absorbed no other, and was not refused and stored again.
-fn as_it_was(review: &Review) -> Condition {
-    in_version("#state.#is = :deferred", review.version).value(":deferred", text("deferred"))
+fn unchanged_deferred(review: &Review) -> Condition {
+    at_version("#state.#is = :deferred", review.version).value(":deferred", string_value("deferred"))
 }
 
-fn in_version(state: &str, version: u32) -> Condition {
-    Condition::of(&format!("{state} AND #version = :version"))
+fn at_version(state: &str, version: u32) -> Condition {
+    Condition::new(&format!("{state} AND #version = :version"))
         .name("#state", "state")
         .name("#is", "is")
         .name("#version", "version")
-        .value(":version", number(version))
+        .value(":version", number_value(version))
 }
 
-fn stored(state: &ReviewState) -> Result<AttributeValue, Error> {
+fn state_attribute(state: &ReviewState) -> Result<AttributeValue, Error> {
     let item = serde_dynamo::to_item(state)
         .map_err(|error| Error::Corrupt { key: "a review".into(), reason: error.to_string() })?;
     Ok(AttributeValue::M(item))

@@ -1,19 +1,19 @@
 //! Writes the state of a registered runner: heartbeats, silence, drains and removal.
 
 use crate::key;
-use crate::transaction::{Condition, Transaction, number, text};
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::JobId;
 use pullyard_domain::runner::{Drain, Presence, Runner, Slot};
 use serde::Serialize;
 
-fn value(runner: &Runner, of: &impl Serialize) -> Result<AttributeValue, Error> {
+fn to_attribute(runner: &Runner, of: &impl Serialize) -> Result<AttributeValue, Error> {
     serde_dynamo::to_attribute_value(of)
         .map_err(|error| Error::Corrupt { key: runner.id.to_string(), reason: error.to_string() })
 }
 
-fn word(status: Presence) -> &'static str {
+fn presence_str(status: Presence) -> &'static str {
     match status {
         Presence::Online => "online",
         Presence::Offline => "offline",
@@ -27,7 +27,7 @@ impl Store {
     /// runner look silent. Not over the slots, so that a concurrent claim does not refuse a heartbeat. Obsolete claims
     /// are removed, if they are still the oldest.
     /// Idempotent: a repeat stores the same heartbeat.
-    pub async fn heartbeat(&self, seen: &Runner, heard: &Runner) -> Result<Write, Error> {
+    pub async fn record_heartbeat(&self, seen: &Runner, heard: &Runner) -> Result<Write, Error> {
         let drained = if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
         let mut removes = "spared_until".to_owned();
         let forgets = seen.claims.len().saturating_sub(heard.claims.len());
@@ -42,23 +42,23 @@ impl Store {
         let mut sets = "#status = :status, epoch = :epoch, last_heartbeat = :heard, heard = :true, \
                         active = :active, draining = :draining"
             .to_owned();
-        let mut condition = Condition::of(&condition)
+        let mut condition = Condition::new(&condition)
             .name("#status", "status")
-            .value(":seen", number(seen.epoch))
-            .value(":instance", text(seen.instance.as_str()))
-            .value(":deleting", text(word(Presence::Deleting)))
-            .value(":status", text(word(heard.status)))
-            .value(":epoch", number(heard.epoch))
-            .value(":heard", number(heard.last_heartbeat.millis()))
+            .value(":seen", number_value(seen.epoch))
+            .value(":instance", string_value(seen.instance.as_str()))
+            .value(":deleting", string_value(presence_str(Presence::Deleting)))
+            .value(":status", string_value(presence_str(heard.status)))
+            .value(":epoch", number_value(heard.epoch))
+            .value(":heard", number_value(heard.last_heartbeat.millis()))
             .value(":true", AttributeValue::Bool(true))
-            .value(":active", value(seen, &heard.active)?)
+            .value(":active", to_attribute(seen, &heard.active)?)
             .value(":draining", AttributeValue::Bool(heard.draining));
         if let Some(oldest) = oldest {
-            condition = condition.value(":oldest", text(oldest.as_str()));
+            condition = condition.value(":oldest", string_value(oldest.as_str()));
         }
         if let Some(at) = heard.drain.as_ref().and_then(|drain| drain.acknowledged) {
             sets.push_str(", drain.acknowledged = :acknowledged");
-            condition = condition.value(":acknowledged", number(at.millis()));
+            condition = condition.value(":acknowledged", number_value(at.millis()));
         }
         Transaction::new("store a heartbeat")
             .update(key::runner(&seen.id), &sets, &removes, condition)
@@ -70,18 +70,18 @@ impl Store {
     ///
     /// Writes: RUNNER if it is Online and no heartbeat was stored since it was read.
     /// Idempotent: a repeat is `Stale`, and reading again shows it Offline.
-    pub async fn take_offline(&self, seen: &Runner, offline: &Runner) -> Result<Write, Error> {
+    pub async fn mark_offline(&self, seen: &Runner, offline: &Runner) -> Result<Write, Error> {
         let mut sets = "#status = :offline, epoch = :epoch".to_owned();
-        let mut condition = Condition::of("#status = :online AND last_heartbeat = :heard AND epoch = :seen")
+        let mut condition = Condition::new("#status = :online AND last_heartbeat = :heard AND epoch = :seen")
             .name("#status", "status")
-            .value(":online", text(word(Presence::Online)))
-            .value(":offline", text(word(Presence::Offline)))
-            .value(":heard", number(seen.last_heartbeat.millis()))
-            .value(":seen", number(seen.epoch))
-            .value(":epoch", number(offline.epoch));
+            .value(":online", string_value(presence_str(Presence::Online)))
+            .value(":offline", string_value(presence_str(Presence::Offline)))
+            .value(":heard", number_value(seen.last_heartbeat.millis()))
+            .value(":seen", number_value(seen.epoch))
+            .value(":epoch", number_value(offline.epoch));
         if let Some(until) = offline.spared_until {
             sets.push_str(", spared_until = :spared");
-            condition = condition.value(":spared", number(until.millis()));
+            condition = condition.value(":spared", number_value(until.millis()));
         }
         Transaction::new("take a runner offline").update(key::runner(&seen.id), &sets, "", condition).commit(self).await
     }
@@ -91,14 +91,14 @@ impl Store {
     /// Writes: RUNNER if it exists and is not being deleted.
     /// Idempotent: the last request wins.
     pub async fn set_drain(&self, runner: &Runner, drain: Option<&Drain>) -> Result<Write, Error> {
-        let condition = Condition::of("attribute_exists(pk) AND #status <> :deleting")
+        let condition = Condition::new("attribute_exists(pk) AND #status <> :deleting")
             .name("#status", "status")
-            .value(":deleting", text(word(Presence::Deleting)));
+            .value(":deleting", string_value(presence_str(Presence::Deleting)));
         let transaction = Transaction::new("drain a runner");
         let key = key::runner(&runner.id);
         match drain {
             Some(drain) => {
-                let condition = condition.value(":drain", value(runner, drain)?);
+                let condition = condition.value(":drain", to_attribute(runner, drain)?);
                 transaction.update(key, "drain = :drain", "", condition)
             }
             None => transaction.update(key, "", "drain", condition),
@@ -112,11 +112,11 @@ impl Store {
     /// Writes: RUNNER if its epoch is the one seen: a runner that registered again since is not removed.
     /// Idempotent: a repeat is `Stale`, and reading again shows the removal.
     pub async fn begin_removal(&self, seen: &Runner) -> Result<Write, Error> {
-        let condition = Condition::of("epoch = :seen AND #status <> :deleting")
+        let condition = Condition::new("epoch = :seen AND #status <> :deleting")
             .name("#status", "status")
-            .value(":deleting", text(word(Presence::Deleting)))
-            .value(":seen", number(seen.epoch))
-            .value(":epoch", number(seen.epoch.saturating_add(1)));
+            .value(":deleting", string_value(presence_str(Presence::Deleting)))
+            .value(":seen", number_value(seen.epoch))
+            .value(":epoch", number_value(seen.epoch.saturating_add(1)));
         Transaction::new("begin to remove a runner")
             .update(key::runner(&seen.id), "#status = :deleting, epoch = :epoch", "", condition)
             .commit(self)
@@ -126,15 +126,16 @@ impl Store {
     /// Writes: RUNNER deleted if it is being removed and has no slot, because the end of a job must find its slot;
     /// PROFILE deleted; NAME deleted if it is its own.
     /// Idempotent: missing items are no error.
-    pub async fn remove_runner(&self, runner: &Runner) -> Result<Write, Error> {
-        let empty = Condition::of("attribute_not_exists(pk) OR (#status = :deleting AND size(slots) = :none)")
+    pub async fn delete_runner(&self, runner: &Runner) -> Result<Write, Error> {
+        let empty = Condition::new("attribute_not_exists(pk) OR (#status = :deleting AND size(slots) = :none)")
             .name("#status", "status")
-            .value(":deleting", text(word(Presence::Deleting)))
-            .value(":none", number(0));
-        let own = Condition::of("attribute_not_exists(pk) OR #owner = :own")
+            .value(":deleting", string_value(presence_str(Presence::Deleting)))
+            .value(":none", number_value(0));
+        let own = Condition::new("attribute_not_exists(pk) OR #owner = :own")
             .name("#owner", "owner")
-            .value(":own", text(runner.id.as_str()));
-        let any = Condition::of("attribute_not_exists(pk) OR id = :own").value(":own", text(runner.id.as_str()));
+            .value(":own", string_value(runner.id.as_str()));
+        let any =
+            Condition::new("attribute_not_exists(pk) OR id = :own").value(":own", string_value(runner.id.as_str()));
         Transaction::new("remove a runner")
             .delete(key::runner(&runner.id), empty)
             .delete(key::runner_profile(&runner.id), any)
@@ -146,10 +147,10 @@ impl Store {
     /// Empties a slot whose job the runner does not hold.
     ///
     /// Writes: RUNNER one slot less, if the slot has that claim.
-    pub async fn drop_slot(&self, runner: &Runner, job: &JobId, slot: &Slot) -> Result<Write, Error> {
-        let condition = Condition::of("slots.#job.claim = :claim")
+    pub async fn remove_slot(&self, runner: &Runner, job: &JobId, slot: &Slot) -> Result<Write, Error> {
+        let condition = Condition::new("slots.#job.claim = :claim")
             .name("#job", job.as_str())
-            .value(":claim", text(slot.claim.as_str()));
+            .value(":claim", string_value(slot.claim.as_str()));
         Transaction::new("empty a slot").update(key::runner(&runner.id), "", "slots.#job", condition).commit(self).await
     }
 }

@@ -3,23 +3,23 @@
 use crate::item::Attributes;
 use crate::key;
 use crate::schema::EXPIRES;
-use crate::transaction::{Condition, Transaction, number, text};
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
 /// How long a used link is stored after it expired: more than the clocks of two functions differ.
-const REMEMBERED: Duration = Duration::from_secs(3_600);
+const RETENTION: Duration = Duration::from_secs(3_600);
 
 impl Store {
     /// Writes: SIGNIN if absent. `Stale` if the link was used before. If two requests use it at once, one succeeds.
     pub async fn use_sign_in(&self, nonce: &str, expires: Timestamp) -> Result<Write, Error> {
         let key = key::sign_in(nonce);
-        let forgotten = expires.plus(REMEMBERED).millis() / 1_000;
+        let forgotten = expires.plus(RETENTION).millis() / 1_000;
         let item = Attributes::from([
-            ("pk".to_owned(), text(key.pk)),
-            ("sk".to_owned(), text(key.sk)),
-            (EXPIRES.to_owned(), number(forgotten)),
+            ("pk".to_owned(), string_value(key.pk)),
+            ("sk".to_owned(), string_value(key.sk)),
+            (EXPIRES.to_owned(), number_value(forgotten)),
         ]);
         Transaction::new("use up a sign-in link").put_item(item, Condition::absent()).commit(self).await
     }

@@ -2,16 +2,16 @@
 
 use crate::item::blob;
 use crate::key;
-use crate::transaction::{Condition, Transaction, number, text};
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::{Error, Store, Write};
 use pullyard_domain::event::TicketEvent;
 use pullyard_domain::ticket::Ticket;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Snapshot {
+pub enum SnapshotResult {
     Stored,
     /// A newer state is stored.
-    Older,
+    Outdated,
 }
 
 impl Store {
@@ -21,9 +21,9 @@ impl Store {
     /// callers must not compete. `rev` rises, so that a job which is being created from the older state is decided
     /// again.
     /// Idempotent: by the event's time and id.
-    pub async fn snapshot(&self, event: &TicketEvent) -> Result<Snapshot, Error> {
+    pub async fn update_snapshot(&self, event: &TicketEvent) -> Result<SnapshotResult, Error> {
         // Most tickets are known, so the update comes first.
-        let condition = Condition::of("attribute_exists(pk) AND seen_at <= :at").name("#status", "status");
+        let condition = Condition::new("attribute_exists(pk) AND seen_at <= :at").name("#status", "status");
         let update = || update(event, "#status = :status, ", condition.clone()).commit(self);
         let mut written = update().await?;
         if written == Write::Stale {
@@ -36,8 +36,8 @@ impl Store {
             written = update().await?;
         }
         Ok(match written {
-            Write::Applied => Snapshot::Stored,
-            Write::Stale => Snapshot::Older,
+            Write::Applied => SnapshotResult::Stored,
+            Write::Stale => SnapshotResult::Outdated,
         })
     }
 
@@ -45,9 +45,9 @@ impl Store {
     ///
     /// Writes: TICKET if it has that status and no newer event is stored. `Stale` means that it moved since the
     /// decision, so that the event may be an entry.
-    pub async fn snapshot_unchanged(&self, event: &TicketEvent) -> Result<Write, Error> {
+    pub async fn confirm_status(&self, event: &TicketEvent) -> Result<Write, Error> {
         let condition =
-            Condition::of("attribute_exists(pk) AND seen_at <= :at AND #status = :status").name("#status", "status");
+            Condition::new("attribute_exists(pk) AND seen_at <= :at AND #status = :status").name("#status", "status");
         update(event, "", condition).commit(self).await
     }
 
@@ -55,18 +55,18 @@ impl Store {
     ///
     /// Writes: TEXT unless a newer event's text is stored.
     /// Idempotent: by the event's time.
-    pub async fn store_text(&self, event: &TicketEvent) -> Result<Snapshot, Error> {
+    pub async fn store_text(&self, event: &TicketEvent) -> Result<SnapshotResult, Error> {
         let Some(words) = &event.text else {
-            return Ok(Snapshot::Stored);
+            return Ok(SnapshotResult::Stored);
         };
         let mut item = blob::pack(&key::ticket_text(&event.project, &event.key), words)?;
-        item.insert("seen_at".into(), number(event.occurred_at.millis()));
-        let condition = Condition::of("attribute_not_exists(pk) OR seen_at <= :at")
-            .value(":at", number(event.occurred_at.millis()));
+        item.insert("seen_at".into(), number_value(event.occurred_at.millis()));
+        let condition = Condition::new("attribute_not_exists(pk) OR seen_at <= :at")
+            .value(":at", number_value(event.occurred_at.millis()));
         let written = Transaction::new("store a ticket's text").put_item(item, condition).commit(self).await?;
         Ok(match written {
-            Write::Applied => Snapshot::Stored,
-            Write::Stale => Snapshot::Older,
+            Write::Applied => SnapshotResult::Stored,
+            Write::Stale => SnapshotResult::Outdated,
         })
     }
 }
@@ -74,10 +74,10 @@ impl Store {
 /// Updates a ticket from an event. `sets` precedes the attributes that are always set.
 fn update(event: &TicketEvent, sets: &str, condition: Condition) -> Transaction {
     let condition = condition
-        .value(":at", number(event.occurred_at.millis()))
-        .value(":status", text(&event.status))
-        .value(":event", text(event.event.as_str()))
-        .value(":one", number(1));
+        .value(":at", number_value(event.occurred_at.millis()))
+        .value(":status", string_value(&event.status))
+        .value(":event", string_value(event.event.as_str()))
+        .value(":one", number_value(1));
     let sets = format!("{sets}seen_at = :at, seen_event = :event, rev = rev + :one");
     Transaction::new("store a ticket's status").update(
         key::ticket(&event.project, &event.key),

@@ -2,10 +2,10 @@
 
 use crate::item::blob;
 use crate::read::StoredText;
-use crate::transaction::{Condition, Transaction, number, text as string};
+use crate::transaction::{Condition, Transaction, number_value, string_value as string};
 use crate::write::budget;
 use crate::write::ledger::unless_final;
-use crate::write::trigger::{Request, remember};
+use crate::write::trigger::{Request, put_request};
 use crate::{Error, Store, Write, key, mark};
 use pullyard_domain::budget::Charge;
 use pullyard_domain::delivery::Delivery;
@@ -16,7 +16,7 @@ use pullyard_domain::ticket::Ticket;
 
 /// A ticket that a user creates on the board, with the decision about it.
 #[derive(Clone, Debug)]
-pub struct Written<'a> {
+pub struct TicketCreation<'a> {
     /// The ticket; it already names its job, if it gets one.
     pub ticket: &'a Ticket,
     pub text: &'a TicketText,
@@ -28,7 +28,7 @@ pub struct Written<'a> {
 
 /// A ticket's text that a user changes on the board, with the decision about it.
 #[derive(Clone, Debug)]
-pub struct Edited<'a> {
+pub struct TextEdit<'a> {
     pub project: &'a ProjectId,
     pub ticket: &'a TicketKey,
     pub text: &'a TicketText,
@@ -52,7 +52,7 @@ impl Store {
     ///
     /// Writes: TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or not final.
     /// Idempotent: a repeat is `Stale`, and reading again shows the waiting entry.
-    pub async fn record_with_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
+    pub async fn record_delivery_and_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("hold an entry").revise(ticket)?.put(delivery, unless_final())?.commit(self).await
     }
 
@@ -61,12 +61,12 @@ impl Store {
     /// Writes: TICKET if absent; TEXT in any case, because an interrupted event of a ticket tool may have stored one;
     /// DELIVERY and JOB if absent; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired.
     /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows the answer.
-    pub async fn create_ticket(&self, written: &Written<'_>) -> Result<Write, Error> {
-        let Written { ticket, text, delivery, job, charge, request } = written;
+    pub async fn create_ticket(&self, written: &TicketCreation<'_>) -> Result<Write, Error> {
+        let TicketCreation { ticket, text, delivery, job, charge, request } = written;
         let key = key::ticket_text(&ticket.project, &ticket.key);
         let mut item = blob::pack(&key, text)?;
-        item.insert("seen_at".into(), number(ticket.seen_at.millis()));
-        let own = Condition::of("attribute_not_exists(pk) OR pk = :pk").value(":pk", string(key.pk));
+        item.insert("seen_at".into(), number_value(ticket.seen_at.millis()));
+        let own = Condition::new("attribute_not_exists(pk) OR pk = :pk").value(":pk", string(key.pk));
         let mut transaction = Transaction::new("write a ticket").revise(*ticket)?.put_item(item, own);
         transaction = transaction.put(*delivery, Condition::absent())?;
         if let Some(job) = job {
@@ -76,7 +76,7 @@ impl Store {
             transaction = budget::charge(transaction, charge);
         }
         if let Some(request) = request {
-            transaction = remember(transaction, request, "delivery", delivery.id.as_str());
+            transaction = put_request(transaction, request, "delivery", delivery.id.as_str());
         }
         transaction.commit(self).await
     }
@@ -86,21 +86,21 @@ impl Store {
     /// Writes: TEXT if it is the write that was read, or absent if none was; DELIVERY if absent or not final;
     /// IDEMPOTENCY if absent or expired.
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
-    pub async fn replace_text(&self, edited: &Edited<'_>) -> Result<Write, Error> {
-        let Edited { project, ticket, text, seen, delivery, request } = edited;
+    pub async fn replace_text(&self, edited: &TextEdit<'_>) -> Result<Write, Error> {
+        let TextEdit { project, ticket, text, seen, delivery, request } = edited;
         let mut item = blob::pack(&key::ticket_text(project, ticket), text)?;
         // The tool's next text counts as newer than this one, even if its clock is behind.
-        item.insert("seen_at".into(), number(0));
+        item.insert("seen_at".into(), number_value(0));
         let condition = match seen {
             None => Condition::absent(),
             Some(seen) => {
-                Condition::of("#mark = :read").name("#mark", mark::ATTRIBUTE).value(":read", string(&seen.written_by))
+                Condition::new("#mark = :read").name("#mark", mark::ATTRIBUTE).value(":read", string(&seen.mark))
             }
         };
         let mut transaction = Transaction::new("change a ticket's text").put_item(item, condition);
         transaction = transaction.put(*delivery, unless_final())?;
         if let Some(request) = request {
-            transaction = remember(transaction, request, "delivery", delivery.id.as_str());
+            transaction = put_request(transaction, request, "delivery", delivery.id.as_str());
         }
         transaction.commit(self).await
     }

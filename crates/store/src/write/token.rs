@@ -3,8 +3,8 @@
 
 use crate::item::token::Token;
 use crate::key;
-use crate::transaction::{Condition, Transaction, number};
-use crate::write::trigger::{Request, remember};
+use crate::transaction::{Condition, Transaction, number_value};
+use crate::write::trigger::{Request, put_request};
 use crate::{Error, Store, Write};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::time::Timestamp;
@@ -23,13 +23,13 @@ impl Store {
     pub async fn create_token(&self, token: &Token, request: Option<&Request>) -> Result<Write, Error> {
         let Some(request) = request else { return self.put_token(token).await };
         let transaction = Transaction::new("create a token").put(token, Condition::absent())?;
-        remember(transaction, request, "token", token.id().as_str()).commit(self).await
+        put_request(transaction, request, "token", token.id().as_str()).commit(self).await
     }
 
     /// Writes: `revoked` of TOKEN, if it exists. `Stale` if it does not.
     /// Idempotent: a repeat revokes it again.
     pub async fn revoke_token(&self, hash: &str) -> Result<Write, Error> {
-        let condition = Condition::of("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
+        let condition = Condition::new("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
         let revoke = Transaction::new("revoke a token");
         revoke.update(key::token(hash), "revoked = :yes", "", condition).commit(self).await
     }
@@ -38,9 +38,9 @@ impl Store {
     /// Idempotent: one note per minute is written, the others are `Stale`.
     pub async fn note_token_use(&self, hash: &str, at: Timestamp) -> Result<Write, Error> {
         let long_ago = "attribute_exists(pk) AND (attribute_not_exists(last_used) OR last_used <= :before)";
-        let condition = Condition::of(long_ago)
-            .value(":at", number(at.millis()))
-            .value(":before", number(at.minus(LAST_USE_PRECISION).millis()));
+        let condition = Condition::new(long_ago)
+            .value(":at", number_value(at.millis()))
+            .value(":before", number_value(at.minus(LAST_USE_PRECISION).millis()));
         let note = Transaction::new("note the use of a token");
         note.update(key::token(hash), "last_used = :at", "", condition).commit(self).await
     }

@@ -3,7 +3,7 @@
 use crate::item::Attributes;
 use crate::key;
 use crate::schema::EXPIRES;
-use crate::transaction::{Condition, Transaction, number, text};
+use crate::transaction::{Condition, Transaction, number_value, string_value};
 use crate::write::budget;
 use crate::write::ledger::unless_final;
 use crate::{Error, Store, Write};
@@ -17,7 +17,7 @@ use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
 #[derive(Clone, Debug)]
-pub struct Trigger<'a> {
+pub struct JobCreation<'a> {
     pub job: &'a Job,
     /// The ticket that names the job now, at the revision that was read.
     pub ticket: Option<&'a Ticket>,
@@ -42,14 +42,14 @@ pub struct Request {
 }
 
 /// How long a request's key is stored.
-const REMEMBERED: Duration = Duration::from_secs(24 * 3_600);
+const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 impl Store {
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen (absent if new); DELIVERY if absent or not final;
     /// BUDGET if the day has enough left; IDEMPOTENCY if absent or expired. `rev` proves that the facts of the decision
     /// are unchanged.
     /// Idempotent: by the job's id; a repeat is `Stale`, and reading again shows the job.
-    pub async fn trigger(&self, trigger: &Trigger<'_>) -> Result<Write, Error> {
+    pub async fn create_job(&self, trigger: &JobCreation<'_>) -> Result<Write, Error> {
         let mut transaction = Transaction::new("create a job").revise(trigger.job)?;
         if let Some(ticket) = trigger.ticket {
             transaction = transaction.revise(ticket)?;
@@ -64,26 +64,31 @@ impl Store {
             transaction = budget::charge(transaction, charge);
         }
         if let Some(request) = trigger.request {
-            transaction = remember(transaction, request, "job", trigger.job.id.as_str());
+            transaction = put_request(transaction, request, "job", trigger.job.id.as_str());
         }
         transaction.commit(self).await
     }
 
     /// The content hash of a caller's request with this key, and the job that it created.
-    pub async fn request(&self, caller: &str, key: &EventId, now: Timestamp) -> Result<Option<(String, JobId)>, Error> {
-        let remembered = self.remembered(caller, key, "job", now).await?;
+    pub async fn load_job_request(
+        &self,
+        caller: &str,
+        key: &EventId,
+        now: Timestamp,
+    ) -> Result<Option<(String, JobId)>, Error> {
+        let remembered = self.load_request(caller, key, "job", now).await?;
         Ok(remembered.and_then(|(content, job)| JobId::new(job).ok().map(|job| (content, job))))
     }
 
     /// The content hash of a caller's request with this key, and the id of its result, stored under `made`.
-    pub(crate) async fn remembered(
+    pub(crate) async fn load_request(
         &self,
         caller: &str,
         key: &EventId,
         made: &str,
         now: Timestamp,
     ) -> Result<Option<(String, String)>, Error> {
-        let Some(item) = self.get_attributes(&key::idempotency(caller, key)).await? else {
+        let Some(item) = self.load_attributes(&key::idempotency(caller, key)).await? else {
             return Ok(None);
         };
         let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
@@ -101,23 +106,23 @@ impl Store {
 }
 
 /// Stores a request and the id of its result, unless its key was used within a day.
-pub(crate) fn remember(transaction: Transaction, request: &Request, made: &str, id: &str) -> Transaction {
+pub(crate) fn put_request(transaction: Transaction, request: &Request, made: &str, id: &str) -> Transaction {
     // DynamoDB deletes late, so an expired key counts as absent.
-    let unused = Condition::of("attribute_not_exists(pk) OR #expires <= :now")
+    let unused = Condition::new("attribute_not_exists(pk) OR #expires <= :now")
         .name("#expires", EXPIRES)
-        .value(":now", number(request.at.millis() / 1_000));
+        .value(":now", number_value(request.at.millis() / 1_000));
     transaction.put_item(request_item(request, made, id), unused)
 }
 
 fn request_item(request: &Request, made: &str, id: &str) -> Attributes {
     let key = key::idempotency(&request.caller, &request.key);
-    let expires = request.at.plus(REMEMBERED).millis() / 1_000;
+    let expires = request.at.plus(RETENTION).millis() / 1_000;
     Attributes::from([
-        ("pk".to_owned(), text(key.pk)),
-        ("sk".to_owned(), text(key.sk)),
-        ("content".to_owned(), text(&request.content)),
-        (made.to_owned(), text(id)),
-        (EXPIRES.to_owned(), number(expires)),
+        ("pk".to_owned(), string_value(key.pk)),
+        ("sk".to_owned(), string_value(key.sk)),
+        ("content".to_owned(), string_value(&request.content)),
+        (made.to_owned(), string_value(id)),
+        (EXPIRES.to_owned(), number_value(expires)),
     ])
 }
 
@@ -125,7 +130,7 @@ impl Store {
     /// Stores the requirements of a job class before the first job is created.
     ///
     /// Writes: CLASS if absent. It never changes, because its id is a hash of its content.
-    pub async fn note_class(
+    pub async fn create_class(
         &self,
         project: &pullyard_domain::id::ProjectId,
         class: &pullyard_domain::id::ClassId,

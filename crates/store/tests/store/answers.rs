@@ -1,11 +1,11 @@
-//! Tests that a repeatable write with a lost answer counts once, and which errors are retried. The `check` of `each`
+//! Tests that a repeatable write with a lost answer counts once, and which errors are retried. The `check` of `every_item`
 //! tests the lost answers of writes that succeed once.
 
 use crate::sample::{self, at};
 use crate::world::{Items, World};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Project;
-use pullyard_store::{Error, Removal, Snapshot, Store, Write};
+use pullyard_store::{Error, RepositoryRemoval, SnapshotResult, Store, Write};
 use pullyard_testkit::Fault;
 
 const PUT: &str = "PutItem";
@@ -33,12 +33,12 @@ async fn check_recovers<T>(
     for fault in [None, Some(Fault::LostAnswer), Some(Fault::internal_error_after_effect())] {
         let world = World::calm().await;
         let prepared = prepare(&world).await;
-        world.faults.calls(operation);
+        world.faults.take_call_count(operation);
         if let Some(fault) = &fault {
-            world.faults.next(operation, fault.clone());
+            world.faults.fail_next(operation, fault.clone());
         }
         assert_eq!(write(&world.store, &prepared).await.unwrap(), Write::Applied, "{fault:?}");
-        assert_eq!(world.faults.calls(operation), 1 + usize::from(fault.is_some()), "{fault:?}");
+        assert_eq!(world.faults.take_call_count(operation), 1 + usize::from(fault.is_some()), "{fault:?}");
         let left = without_marks(world.items().await);
         assert_eq!(&left, expected.get_or_insert_with(|| left.clone()), "{fault:?}");
     }
@@ -46,7 +46,8 @@ async fn check_recovers<T>(
 
 #[tokio::test]
 async fn token_revocation_and_use_survive_a_lost_answer() {
-    let prepare = async |world: &World| world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
+    let prepare =
+        async |world: &World| world.expect_applied(world.store.put_token(&sample::token("abc", "laptop"))).await;
     check_recovers(UPDATE, prepare, async |store, ()| store.revoke_token("abc").await).await;
     check_recovers(UPDATE, prepare, async |store, ()| store.note_token_use("abc", at(100)).await).await;
 }
@@ -56,8 +57,8 @@ async fn late_result_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
         async |world| {
-            let job = world.running("APP-1", JobStatus::Claimed).await;
-            world.requeued(&job).await
+            let job = world.running_job("APP-1", JobStatus::Claimed).await;
+            world.requeue_job(&job).await
         },
         async |store, job| store.note_late_result(&job.id, 1, &sample::result(7)).await,
     )
@@ -66,10 +67,10 @@ async fn late_result_survives_a_lost_answer() {
 
 #[tokio::test]
 async fn repeat_is_counted_once_despite_a_lost_answer() {
-    let delivery = sample::refused("evt-1", at(0));
+    let delivery = sample::refused_decision("evt-1", at(0));
     check_recovers(
         UPDATE,
-        async |world| world.applies(world.store.record(&delivery)).await,
+        async |world| world.expect_applied(world.store.record_delivery(&delivery)).await,
         async |store, ()| store.note_repeat(&delivery.id, at(1)).await.map(|()| Write::Applied),
     )
     .await;
@@ -82,12 +83,12 @@ async fn snapshot_is_one_revision_despite_a_lost_answer() {
             operation,
             async |world| {
                 if seen_before {
-                    world.triggered("APP-1").await;
+                    world.create_ticket_job("APP-1").await;
                 }
             },
             async |store, ()| {
-                let stored = store.snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?;
-                assert_eq!(stored, Snapshot::Stored);
+                let stored = store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?;
+                assert_eq!(stored, SnapshotResult::Stored);
                 Ok(Write::Applied)
             },
         )
@@ -99,8 +100,8 @@ async fn snapshot_is_one_revision_despite_a_lost_answer() {
 async fn heartbeat_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
-        async |world| world.registered(&sample::runner("kite", 1)).await,
-        async |store, seen| store.heartbeat(seen, &crate::fleet::heard(seen, 30)).await,
+        async |world| world.register_runner(&sample::runner("kite", 1)).await,
+        async |store, seen| store.record_heartbeat(seen, &crate::fleet::with_heartbeat(seen, 30)).await,
     )
     .await;
 }
@@ -110,11 +111,11 @@ async fn runner_removal_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
-            let runner = world.registered(&sample::runner("kite", 1)).await;
-            world.applies(world.store.begin_removal(&runner)).await;
+            let runner = world.register_runner(&sample::runner("kite", 1)).await;
+            world.expect_applied(world.store.begin_removal(&runner)).await;
             runner
         },
-        async |store, runner| store.remove_runner(runner).await,
+        async |store, runner| store.delete_runner(runner).await,
     )
     .await;
 }
@@ -129,7 +130,7 @@ async fn repository_connection_survives_a_lost_answer() {
 async fn integration_removal_survives_a_lost_answer() {
     check_recovers(
         UPDATE,
-        async |world| world.applies(world.store.put_integration(&sample::forge("gh1"))).await,
+        async |world| world.expect_applied(world.store.put_integration(&sample::forge("gh1"))).await,
         async |store, ()| store.remove_integration(&sample::forge("gh1")).await,
     )
     .await;
@@ -140,15 +141,19 @@ async fn repository_removal_survives_a_lost_answer() {
     check_recovers(
         TRANSACTION,
         async |world| {
-            world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
-            world.applies(world.store.put_repository(&sample::repository(99, "acme/app"), None)).await;
-            world.applies(world.store.put_poll(&sample::poll(0))).await;
+            world.expect_applied(world.store.put_project(&sample::project_with_id("acme"))).await;
+            world.expect_applied(world.store.put_repository(&sample::repository(99, "acme/app"), None)).await;
+            world.expect_applied(world.store.put_poll(&sample::poll(0))).await;
         },
         async |store, ()| {
             let (repository, poll) = (sample::repository(99, "acme/app"), sample::poll(1));
-            let (names, project) = ([repository.name.clone()], Project { rev: 1, ..sample::settings_of("acme") });
-            let removal =
-                Removal { repository: &repository, names: &names, poll: Some(&poll), project: Some(&project) };
+            let (names, project) = ([repository.name.clone()], Project { rev: 1, ..sample::project_with_id("acme") });
+            let removal = RepositoryRemoval {
+                repository: &repository,
+                names: &names,
+                poll: Some(&poll),
+                project: Some(&project),
+            };
             store.remove_repository(&removal).await
         },
     )
@@ -160,21 +165,21 @@ async fn repository_removal_survives_a_lost_answer() {
 async fn newer_snapshot_is_stored_if_an_older_one_created_the_ticket() {
     let world = World::calm().await;
     let event = |id: &str, second| sample::event("APP-1", id, at(second), "Todo");
-    assert_eq!(world.store.snapshot(&event("evt-1", 1)).await.unwrap(), Snapshot::Stored);
+    assert_eq!(world.store.update_snapshot(&event("evt-1", 1)).await.unwrap(), SnapshotResult::Stored);
     // The answer to the newer event's update, from before the ticket existed.
-    world.faults.next(UPDATE, Fault::error(400, "ConditionalCheckFailedException"));
-    assert_eq!(world.store.snapshot(&event("evt-2", 2)).await.unwrap(), Snapshot::Stored);
-    world.faults.calls(UPDATE);
+    world.faults.fail_next(UPDATE, Fault::error(400, "ConditionalCheckFailedException"));
+    assert_eq!(world.store.update_snapshot(&event("evt-2", 2)).await.unwrap(), SnapshotResult::Stored);
+    world.faults.take_call_count(UPDATE);
     assert_eq!(world.ticket("APP-1").await.seen_event, Some(sample::event_id("evt-2")));
 }
 
-async fn put_token_against(fault: Fault) -> (bool, usize) {
+async fn put_token_with_fault(fault: Fault) -> (bool, usize) {
     let world = World::calm().await;
-    world.faults.always(PUT, fault);
+    world.faults.fail_always(PUT, fault);
     let error = world.store.put_token(&sample::token("abc", "laptop")).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error}");
     assert!(world.items().await.is_empty());
-    (error.is_transient(), world.faults.calls(PUT))
+    (error.is_transient(), world.faults.take_call_count(PUT))
 }
 
 #[tokio::test]
@@ -187,7 +192,7 @@ async fn only_transient_errors_are_retried() {
         (400, "AccessDeniedException", false),
     ] {
         let tries = if is_transient { 3 } else { 1 };
-        assert_eq!(put_token_against(Fault::error(status, code)).await, (is_transient, tries), "{code}");
+        assert_eq!(put_token_with_fault(Fault::error(status, code)).await, (is_transient, tries), "{code}");
     }
 }
 
@@ -196,23 +201,23 @@ async fn repeatedly_lost_answer_is_a_transient_error() {
     let world = World::calm().await;
     let token = sample::token("abc", "laptop");
     for _ in 0..3 {
-        world.faults.next(PUT, Fault::LostAnswer);
+        world.faults.fail_next(PUT, Fault::LostAnswer);
     }
     let error = world.store.put_token(&token).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
-    assert_eq!(world.store.token("abc").await.unwrap(), Some(token), "the write took effect");
+    assert_eq!(world.store.load_token("abc").await.unwrap(), Some(token), "the write took effect");
 }
 
 #[tokio::test]
 async fn malformed_item_is_reported_with_its_key() {
     use aws_sdk_dynamodb::types::AttributeValue;
     let world = World::calm().await;
-    world.triggered("APP-1").await;
+    world.create_ticket_job("APP-1").await;
     let mut item = world.item("TICKET#", "TICKET").await;
     item.insert("seen_at".into(), AttributeValue::S("2026-11-20T12:00:00Z".into()));
     let put = world.client.put_item().table_name(&world.table).set_item(Some(item));
     put.send().await.unwrap();
-    let error = world.store.ticket(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap_err();
+    let error = world.store.load_ticket(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap_err();
     assert!(!error.is_transient());
     assert!(error.to_string().contains("TICKET#acme#APP-1 / TICKET"), "{error}");
 }

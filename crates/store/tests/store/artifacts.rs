@@ -27,8 +27,8 @@ pub(crate) fn artifacts(names: &[&str]) -> Artifacts {
 }
 
 /// Writes an item with two artifacts. Boxed, because one caller awaits very many futures in one function.
-pub(crate) fn kept(world: &World) -> Pin<Box<dyn Future<Output = ()> + '_>> {
-    Box::pin(async { world.applies(world.store.put_artifacts(&artifacts(&["a.txt", "b.txt"]))).await })
+pub(crate) fn store_two_artifacts(world: &World) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+    Box::pin(async { world.expect_applied(world.store.put_artifacts(&artifacts(&["a.txt", "b.txt"]))).await })
 }
 
 #[tokio::test]
@@ -37,27 +37,27 @@ async fn artifacts_are_written_over_the_rev_read() {
     let new = artifacts(&["a.txt", "b.txt"]);
     assert_eq!(world.store.put_artifacts(&new).await.unwrap(), Write::Applied);
     assert_eq!(world.store.put_artifacts(&new).await.unwrap(), Write::Stale);
-    let stored = world.store.artifacts(&new.job, 1).await.unwrap().unwrap();
+    let stored = world.store.load_artifacts(&new.job, 1).await.unwrap().unwrap();
     assert_eq!(stored, Artifacts { rev: 1, ..new.clone() });
     assert_eq!(stored.kept.iter().map(|artifact| artifact.stored).collect::<Vec<_>>(), [true, false]);
-    assert_eq!(world.store.artifacts(&new.job, 2).await.unwrap(), None);
+    assert_eq!(world.store.load_artifacts(&new.job, 2).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn artifacts_of_a_job_are_listed_by_attempt() {
     let world = World::new().await;
-    let job = world.running("APP-1", JobStatus::Executing).await;
+    let job = world.running_job("APP-1", JobStatus::Executing).await;
     for attempt in [2, 1, 10] {
         let kept = Artifacts { job: job.id.clone(), attempt, ..artifacts(&["a.txt"]) };
-        world.applies(world.store.put_artifacts(&kept)).await;
+        world.expect_applied(world.store.put_artifacts(&kept)).await;
     }
-    let found = world.store.all_artifacts(&job.id).await.unwrap();
+    let found = world.store.list_artifacts(&job.id).await.unwrap();
     assert_eq!(found.iter().map(|kept| kept.attempt).collect::<Vec<_>>(), [1, 2, 10]);
-    assert_eq!(world.store.all_artifacts(&sample::job("other").id).await.unwrap(), []);
-    assert_eq!(world.store.attempts(&job.id).await.unwrap(), []);
-    let ending = world.ending(&job, crate::world::failed(), at(300)).await;
-    world.applies(world.store.end(&ending.ended())).await;
-    let attempts = world.store.attempts(&job.id).await.unwrap();
+    assert_eq!(world.store.list_artifacts(&sample::job("other").id).await.unwrap(), []);
+    assert_eq!(world.store.list_attempts(&job.id).await.unwrap(), []);
+    let ending = world.prepare_end(&job, crate::world::failed_end(), at(300)).await;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
+    let attempts = world.store.list_attempts(&job.id).await.unwrap();
     assert_eq!(attempts.len(), 1);
     assert!(matches!(attempts[0].ended, AttemptEnd::Failed { .. }));
 }

@@ -10,64 +10,64 @@ pub(crate) fn id(capability: &str) -> BreakerId {
     BreakerId { account: Account::Project(sample::project()), capability: capability.into() }
 }
 
-fn by(attempt: u32) -> AttemptRef {
+fn opened_by(attempt: u32) -> AttemptRef {
     AttemptRef { job: sample::job("a").id, attempt }
 }
 
 const LIMIT: AccountFault = AccountFault { cause: BreakerCause::LimitReached, ends_at: None };
 
 /// Opens a breaker from 0 s on for five minutes.
-pub(crate) async fn shut(world: &World, capability: &str) -> Breaker {
-    let new = Breaker::record_fault(None, &id(capability), &LIMIT, &by(1), at(0)).unwrap();
-    world.applies(world.store.put_breaker(&new, None)).await;
-    world.store.breaker(&new.id).await.unwrap().unwrap()
+pub(crate) async fn open_breaker(world: &World, capability: &str) -> Breaker {
+    let new = Breaker::record_fault(None, &id(capability), &LIMIT, &opened_by(1), at(0)).unwrap();
+    world.expect_applied(world.store.put_breaker(&new, None)).await;
+    world.store.load_breaker(&new.id).await.unwrap().unwrap()
 }
 
 #[tokio::test]
 async fn breaker_is_replaced_and_closed_only_at_the_rev_read() {
     let world = World::new().await;
-    let stored = shut(&world, "codex").await;
+    let stored = open_breaker(&world, "codex").await;
     assert_eq!((stored.rev, stored.until), (1, at(300)));
     let unread = Breaker { rev: 0, ..stored.clone() };
     assert_eq!(world.store.put_breaker(&unread, None).await.unwrap(), Write::Stale);
-    let again = Breaker::record_fault(Some(&stored), &id("codex"), &LIMIT, &by(2), at(300)).unwrap();
-    world.applies(world.store.put_breaker(&again, Some(&stored))).await;
+    let again = Breaker::record_fault(Some(&stored), &id("codex"), &LIMIT, &opened_by(2), at(300)).unwrap();
+    world.expect_applied(world.store.put_breaker(&again, Some(&stored))).await;
     assert_eq!(world.store.close_breaker(&stored).await.unwrap(), Write::Stale, "a newer breaker must stay open");
-    let newest = world.store.breaker(&id("codex")).await.unwrap().unwrap();
+    let newest = world.store.load_breaker(&id("codex")).await.unwrap().unwrap();
     assert_eq!((newest.times, newest.until), (2, at(900)));
     for _ in 0..2 {
-        world.applies(world.store.close_breaker(&newest)).await;
+        world.expect_applied(world.store.close_breaker(&newest)).await;
     }
-    assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), None);
+    assert_eq!(world.store.load_breaker(&id("codex")).await.unwrap(), None);
 }
 
 /// Both breakers have the first revision of their name: the breaker that was read is closed, and a new one is open.
 #[tokio::test]
 async fn stale_reader_cannot_change_a_reopened_breaker() {
     let world = World::new().await;
-    let gone = shut(&world, "codex").await;
-    world.applies(world.store.close_breaker(&gone)).await;
-    let new = Breaker::record_fault(None, &id("codex"), &LIMIT, &by(2), at(60)).unwrap();
-    world.applies(world.store.put_breaker(&new, None)).await;
-    let stored = world.store.breaker(&id("codex")).await.unwrap().unwrap();
+    let gone = open_breaker(&world, "codex").await;
+    world.expect_applied(world.store.close_breaker(&gone)).await;
+    let new = Breaker::record_fault(None, &id("codex"), &LIMIT, &opened_by(2), at(60)).unwrap();
+    world.expect_applied(world.store.put_breaker(&new, None)).await;
+    let stored = world.store.load_breaker(&id("codex")).await.unwrap().unwrap();
     assert_eq!((stored.rev, stored.opened), (gone.rev, at(60)));
-    let longer = Breaker::record_fault(Some(&gone), &id("codex"), &LIMIT, &by(3), at(300)).unwrap();
-    world.refuses(world.store.put_breaker(&longer, Some(&gone))).await;
-    world.refuses(world.store.close_breaker(&gone)).await;
-    assert_eq!(world.store.breaker(&id("codex")).await.unwrap(), Some(stored));
+    let longer = Breaker::record_fault(Some(&gone), &id("codex"), &LIMIT, &opened_by(3), at(300)).unwrap();
+    world.expect_refused(world.store.put_breaker(&longer, Some(&gone))).await;
+    world.expect_refused(world.store.close_breaker(&gone)).await;
+    assert_eq!(world.store.load_breaker(&id("codex")).await.unwrap(), Some(stored));
 }
 
 #[tokio::test]
 async fn breakers_are_listed_by_name() {
     let world = World::new().await;
-    assert_eq!(world.store.breakers().await.unwrap(), []);
-    shut(&world, "codex").await;
-    shut(&world, "claude_code").await;
+    assert_eq!(world.store.list_breakers().await.unwrap(), []);
+    open_breaker(&world, "codex").await;
+    open_breaker(&world, "claude_code").await;
     let of_runner =
         BreakerId { account: Account::Runner(RunnerId::for_registration("t", "kite")), capability: "auto".into() };
-    let new = Breaker::record_fault(None, &of_runner, &LIMIT, &by(1), at(0)).unwrap();
-    world.applies(world.store.put_breaker(&new, None)).await;
-    let all = world.in_the_end(async || world.store.breakers().await.unwrap()).await;
+    let new = Breaker::record_fault(None, &of_runner, &LIMIT, &opened_by(1), at(0)).unwrap();
+    world.expect_applied(world.store.put_breaker(&new, None)).await;
+    let all = world.after_catching_up(async || world.store.list_breakers().await.unwrap()).await;
     let names = all.into_iter().map(|one| one.id.to_string()).collect::<Vec<_>>();
     assert_eq!(names, ["project/acme/claude_code", "project/acme/codex", &of_runner.to_string()]);
 }

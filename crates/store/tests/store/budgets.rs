@@ -1,21 +1,21 @@
 //! Tests that a daily budget is never exceeded and that a job's reservation returns once.
 
 use crate::races::{RACERS, race, winner, world};
-use crate::reviews::Revising;
+use crate::reviews::RevisePlan;
 use crate::sample::{self, at};
-use crate::world::{Ending, World, alone, failed};
+use crate::world::{EndingJob, World, failed_end, job_trigger};
 use pullyard_domain::budget::{Budget, Charge, DailyUsage, Day};
 use pullyard_domain::job::{Job, JobStatus};
-use pullyard_store::{Trigger, TriggerReview, Write};
+use pullyard_store::{JobCreation, ReviewTrigger, Write};
 use std::time::Duration;
 
 const DOLLAR: u64 = 1_000_000;
 
-fn jobs(most: u32) -> Budget {
+fn job_limit(most: u32) -> Budget {
     Budget { jobs_per_day: Some(most), ..Budget::default() }
 }
 
-fn dollars(most: u64) -> Budget {
+fn cost_limit(most: u64) -> Budget {
     Budget { usd_micros_per_day: Some(most * DOLLAR), usd_micros_per_job: 4 * DOLLAR, ..Budget::default() }
 }
 
@@ -26,18 +26,22 @@ fn job(name: &str, budget: Budget) -> (Job, Charge) {
     (job, charge)
 }
 
-async fn make(world: &World, name: &str, budget: Budget) -> Write {
+async fn try_create_job(world: &World, name: &str, budget: Budget) -> Write {
     let (job, charge) = job(name, budget);
-    world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await.unwrap()
+    world
+        .store
+        .create_job(&JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&job) })
+        .await
+        .unwrap()
 }
 
-async fn made(world: &World, name: &str, budget: Budget) -> Job {
-    assert_eq!(make(world, name, budget).await, Write::Applied);
+async fn create_job(world: &World, name: &str, budget: Budget) -> Job {
+    assert_eq!(try_create_job(world, name, budget).await, Write::Applied);
     world.job(&sample::job(name)).await
 }
 
 async fn today(world: &World) -> Option<DailyUsage> {
-    world.store.budget(&sample::project(), Day::containing(at(0))).await.unwrap()
+    world.store.load_budget(&sample::project(), Day::containing(at(0))).await.unwrap()
 }
 
 /// Asserts the day's number of jobs, and its reserved and spent dollars.
@@ -52,13 +56,19 @@ async fn job_over_the_daily_job_limit_is_refused() {
     let world = World::new().await;
     assert_eq!(today(&world).await, None);
     for name in ["one", "two"] {
-        made(&world, name, jobs(2)).await;
+        create_job(&world, name, job_limit(2)).await;
     }
-    let (third, charge) = job("three", jobs(2));
-    world.refuses(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&third) })).await;
+    let (third, charge) = job("three", job_limit(2));
+    world
+        .expect_refused(world.store.create_job(&JobCreation {
+            pull_request: None,
+            charge: Some(&charge),
+            ..job_trigger(&third)
+        }))
+        .await;
     check(&world, 2, 10, 0).await;
     // Another limit applies to the same sums.
-    made(&world, "four", jobs(3)).await;
+    create_job(&world, "four", job_limit(3)).await;
     check(&world, 3, 15, 0).await;
 }
 
@@ -66,11 +76,17 @@ async fn job_over_the_daily_job_limit_is_refused() {
 async fn job_over_the_daily_cost_limit_is_refused() {
     let world = World::new().await;
     for name in ["one", "two"] {
-        made(&world, name, dollars(11)).await;
+        create_job(&world, name, cost_limit(11)).await;
     }
-    let (third, charge) = job("three", dollars(11));
-    world.refuses(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&third) })).await;
-    made(&world, "four", dollars(12)).await;
+    let (third, charge) = job("three", cost_limit(11));
+    world
+        .expect_refused(world.store.create_job(&JobCreation {
+            pull_request: None,
+            charge: Some(&charge),
+            ..job_trigger(&third)
+        }))
+        .await;
+    create_job(&world, "four", cost_limit(12)).await;
     check(&world, 3, 12, 0).await;
 }
 
@@ -78,11 +94,11 @@ async fn job_over_the_daily_cost_limit_is_refused() {
 async fn each_daily_limit_refuses_by_itself() {
     for (most, usd) in [(1, 100), (9, 7)] {
         let world = World::new().await;
-        let both = Budget { jobs_per_day: Some(most), ..dollars(usd) };
-        made(&world, "one", both).await;
+        let both = Budget { jobs_per_day: Some(most), ..cost_limit(usd) };
+        create_job(&world, "one", both).await;
         let (second, charge) = job("two", both);
-        let trigger = Trigger { pull_request: None, charge: Some(&charge), ..alone(&second) };
-        world.refuses(world.store.trigger(&trigger)).await;
+        let trigger = JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&second) };
+        world.expect_refused(world.store.create_job(&trigger)).await;
         check(&world, 1, 4, 0).await;
     }
 }
@@ -90,28 +106,34 @@ async fn each_daily_limit_refuses_by_itself() {
 #[tokio::test]
 async fn review_job_counts_toward_the_daily_budget() {
     let world = World::with_linked().await;
-    world.remembers(&["r1"]).await;
-    let mut revising = Revising::of(&world, "r1").await;
-    revising.job.reserved = jobs(1).reserve(at(0));
+    world.remember_reviews(&["r1"]).await;
+    let mut revising = RevisePlan::of(&world, "r1").await;
+    revising.job.reserved = job_limit(1).reserve(at(0));
     let within = async |budget: Budget| {
         let charge = budget.charge(&revising.job);
-        world.store.trigger_review(&TriggerReview { charge: charge.as_ref(), ..revising.trigger() }).await
+        world.store.create_review_job(&ReviewTrigger { charge: charge.as_ref(), ..revising.trigger() }).await
     };
-    made(&world, "one", jobs(1)).await;
-    world.refuses(within(jobs(1))).await;
-    world.applies(within(jobs(2))).await;
+    create_job(&world, "one", job_limit(1)).await;
+    world.expect_refused(within(job_limit(1))).await;
+    world.expect_applied(within(job_limit(2))).await;
     check(&world, 2, 10, 0).await;
 }
 
 #[tokio::test]
 async fn each_day_has_its_own_budget_item() {
     let world = World::new().await;
-    made(&world, "one", jobs(1)).await;
+    create_job(&world, "one", job_limit(1)).await;
     let tomorrow = Day::containing(at(0)).end();
-    let (later, mut charge) = job("two", jobs(1));
-    let later = Job { reserved: jobs(1).reserve(tomorrow), ..later };
+    let (later, mut charge) = job("two", job_limit(1));
+    let later = Job { reserved: job_limit(1).reserve(tomorrow), ..later };
     charge.day = Day::containing(tomorrow);
-    world.applies(world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&later) })).await;
+    world
+        .expect_applied(world.store.create_job(&JobCreation {
+            pull_request: None,
+            charge: Some(&charge),
+            ..job_trigger(&later)
+        }))
+        .await;
     check(&world, 1, 5, 0).await;
     let item = world.item("BUDGET#acme", &Day::containing(at(0)).to_string()).await;
     let kept = Day::containing(at(0)).end().plus(Duration::from_secs(40 * 24 * 3_600)).millis() / 1_000;
@@ -123,8 +145,8 @@ async fn each_day_has_its_own_budget_item() {
 async fn one_of_many_racers_gets_the_last_dollars_of_a_day() {
     let world = world().await;
     let answers = race(&world, |world, number| async move {
-        let (job, charge) = job(&format!("job-{number}"), dollars(7));
-        world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await
+        let (job, charge) = job(&format!("job-{number}"), cost_limit(7));
+        world.store.create_job(&JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&job) }).await
     })
     .await;
     winner(&answers);
@@ -138,44 +160,44 @@ async fn racing_jobs_within_the_budget_are_all_created() {
     let many = u32::try_from(RACERS).unwrap();
     // The embedded DynamoDB never reports a transaction conflict. AWS may, and the store retries.
     let answers = race(&world, |world, number| async move {
-        let (job, charge) = job(&format!("job-{number}"), jobs(many));
-        world.store.trigger(&Trigger { pull_request: None, charge: Some(&charge), ..alone(&job) }).await
+        let (job, charge) = job(&format!("job-{number}"), job_limit(many));
+        world.store.create_job(&JobCreation { pull_request: None, charge: Some(&charge), ..job_trigger(&job) }).await
     })
     .await;
     assert!(answers.iter().all(|answer| *answer == Write::Applied));
     assert_eq!(today(&world).await.unwrap().jobs, many);
-    assert_eq!(make(&world, "one-more", jobs(many)).await, Write::Stale);
+    assert_eq!(try_create_job(&world, "one-more", job_limit(many)).await, Write::Stale);
 }
 
 /// A job whose first attempt worked, and its end with this cost.
-async fn worked(world: &World, name: &str, cost: u64) -> Ending {
-    let job = made(world, name, dollars(100)).await;
-    let job = world.claimed(&job, &sample::claim_by_task(&job, "c1")).await;
-    let job = world.progressed(&job, JobStatus::Executing).await;
-    let ended = world.ending(&job, failed(), at(200)).await.job;
-    world.ending_as(&job, ended.with_cost(cost * DOLLAR), at(200)).await
+async fn end_worked_job(world: &World, name: &str, cost: u64) -> EndingJob {
+    let job = create_job(world, name, cost_limit(100)).await;
+    let job = world.claim_job(&job, &sample::claim_by_task(&job, "c1")).await;
+    let job = world.advance_job(&job, JobStatus::Executing).await;
+    let ended = world.prepare_end(&job, failed_end(), at(200)).await.job;
+    world.prepare_end_of(&job, ended.with_cost(cost * DOLLAR), at(200)).await
 }
 
 #[tokio::test]
 async fn job_end_returns_the_unspent_reservation() {
     let world = World::new().await;
-    let ending = worked(&world, "one", 3).await;
+    let ending = end_worked_job(&world, "one", 3).await;
     check(&world, 1, 4, 0).await;
-    world.applies(world.store.end(&ending.ended())).await;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
     check(&world, 1, 0, 3).await;
     // The repeated end finds a newer revision of the job.
-    world.refuses(world.store.end(&ending.ended())).await;
-    let dear = worked(&world, "two", 9).await;
-    world.applies(world.store.end(&dear.ended())).await;
+    world.expect_refused(world.store.end_job(&ending.request())).await;
+    let dear = end_worked_job(&world, "two", 9).await;
+    world.expect_applied(world.store.end_job(&dear.request())).await;
     check(&world, 2, 0, 12).await;
 }
 
 #[tokio::test]
 async fn unworked_job_leaves_no_trace_in_the_budget() {
     let world = World::new().await;
-    let job = made(&world, "one", dollars(100)).await;
-    let ending = world.ending(&job, failed(), at(200)).await;
-    world.applies(world.store.end(&ending.ended())).await;
+    let job = create_job(&world, "one", cost_limit(100)).await;
+    let ending = world.prepare_end(&job, failed_end(), at(200)).await;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
     check(&world, 0, 0, 0).await;
 }
 
@@ -183,11 +205,11 @@ async fn unworked_job_leaves_no_trace_in_the_budget() {
 #[tokio::test]
 async fn job_end_does_not_recreate_an_expired_budget() {
     let world = World::new().await;
-    let mut ending = worked(&world, "one", 3).await;
-    world.lose("BUDGET#", "").await;
-    world.refuses(world.store.end(&ending.ended())).await;
-    ending.returned = None;
-    world.applies(world.store.end(&ending.ended())).await;
+    let mut ending = end_worked_job(&world, "one", 3).await;
+    world.delete_item("BUDGET#", "").await;
+    world.expect_refused(world.store.end_job(&ending.request())).await;
+    ending.returned_budget = None;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
     assert_eq!(today(&world).await, None);
 }
 
@@ -196,17 +218,18 @@ async fn held_entries_are_listed_oldest_first() {
     let world = World::new().await;
     for (key, secs) in [("B", 20), ("A", 10), ("C", 30)] {
         let entry = sample::event(key, "e", at(secs), "AI Processing").entry();
-        world.applies(world.store.update_ticket(&sample::ticket(key).hold_entry(entry))).await;
+        world.expect_applied(world.store.update_ticket(&sample::ticket(key).hold_entry(entry))).await;
     }
-    assert_eq!(world.due(0, at(9_999), 100).await, []);
+    assert_eq!(world.due_items(0, at(9_999), 100).await, []);
     let key = |key: &str| pullyard_store::WorkKey::Ticket(sample::project(), sample::ticket_key(key));
-    let held =
-        async |most: i32| world.in_the_end(async || world.store.held(&sample::project(), most).await.unwrap()).await;
+    let held = async |most: i32| {
+        world.after_catching_up(async || world.store.list_held_tickets(&sample::project(), most).await.unwrap()).await
+    };
     assert_eq!(held(2).await, ["A", "B"].map(key));
     // A snapshot leaves the queued entry unchanged.
-    world.store.snapshot(&sample::event("A", "e2", at(40), "Todo")).await.unwrap();
+    world.store.update_snapshot(&sample::event("A", "e2", at(40), "Todo")).await.unwrap();
     assert_eq!(held(1).await, ["A"].map(key));
     let ticket = world.ticket("A").await.drop_entry(&pullyard_domain::project::Settings::default());
-    world.applies(world.store.update_ticket(&ticket)).await;
+    world.expect_applied(world.store.update_ticket(&ticket)).await;
     assert_eq!(held(9).await, ["B", "C"].map(key));
 }

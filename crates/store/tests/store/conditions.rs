@@ -1,86 +1,90 @@
 //! Tests single conditions of a write: one fact is stale and must refuse, all others are as read.
 
-use crate::fleet::offline;
+use crate::fleet::marked_offline;
 use crate::hooks::hook;
-use crate::reviews::{held, remember, waits, waits_for};
+use crate::reviews::{held_entry, remember, wait_request, waiting_review};
 use crate::sample::{self, at};
-use crate::world::{World, first_time};
+use crate::world::{World, first_registration};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::id::{InstanceId, IntegrationId, RepositoryName};
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Repository;
 use pullyard_domain::runner::{Drain, Presence, Runner};
-use pullyard_store::Registered;
+use pullyard_store::RegistrationWrite;
 
-async fn kite() -> (World, Runner) {
+async fn world_with_runner() -> (World, Runner) {
     let world = World::new().await;
-    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let runner = world.register_runner(&sample::runner("kite", 2)).await;
     (world, runner)
 }
 
 /// The runner after another process registered over `seen`.
-async fn taken_over(world: &World, seen: &Runner, epoch: u32) -> Runner {
+async fn take_over(world: &World, seen: &Runner, epoch: u32) -> Runner {
     let new = Runner { instance: InstanceId::new("process-2").unwrap(), epoch, ..seen.clone() };
     let profile = sample::profile(&new, &new.name);
-    world.applies(world.store.register(&Registered { seen: Some(seen), ..first_time(&new, &profile) })).await;
+    world
+        .expect_applied(
+            world.store.register_runner(&RegistrationWrite { seen: Some(seen), ..first_registration(&new, &profile) }),
+        )
+        .await;
     world.runner(&new).await
 }
 
 #[tokio::test]
 async fn runner_under_removal_rejects_further_writes() {
-    let (world, seen) = kite().await;
-    world.applies(world.store.begin_removal(&seen)).await;
+    let (world, seen) = world_with_runner().await;
+    world.expect_applied(world.store.begin_removal(&seen)).await;
     let going = world.runner(&seen).await;
     let back = Runner { status: Presence::Online, last_heartbeat: at(30), ..going.clone() };
-    world.refuses(world.store.heartbeat(&going, &back)).await;
+    world.expect_refused(world.store.record_heartbeat(&going, &back)).await;
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
-    world.refuses(world.store.set_drain(&going, Some(&drain))).await;
-    world.refuses(world.store.begin_removal(&going)).await;
+    world.expect_refused(world.store.set_drain(&going, Some(&drain))).await;
+    world.expect_refused(world.store.begin_removal(&going)).await;
 }
 
 #[tokio::test]
 async fn removal_needs_a_begun_removal_and_the_same_epoch() {
-    let (world, seen) = kite().await;
-    world.refuses(world.store.remove_runner(&seen)).await;
-    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
-    world.refuses(world.store.begin_removal(&seen)).await;
+    let (world, seen) = world_with_runner().await;
+    world.expect_refused(world.store.delete_runner(&seen)).await;
+    world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
+    world.expect_refused(world.store.begin_removal(&seen)).await;
 }
 
 #[tokio::test]
 async fn offline_mark_needs_an_online_runner_of_the_same_epoch() {
-    let (world, seen) = kite().await;
-    let new = taken_over(&world, &seen, seen.epoch + 1).await;
+    let (world, seen) = world_with_runner().await;
+    let new = take_over(&world, &seen, seen.epoch + 1).await;
     assert_eq!(new.last_heartbeat, seen.last_heartbeat);
-    world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
-    world.applies(world.store.take_offline(&new, &offline(&new))).await;
+    world.expect_refused(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
+    world.expect_applied(world.store.mark_offline(&new, &marked_offline(&new))).await;
     let gone = world.runner(&new).await;
-    world.refuses(world.store.take_offline(&gone, &offline(&gone))).await;
+    world.expect_refused(world.store.mark_offline(&gone, &marked_offline(&gone))).await;
 }
 
 #[tokio::test]
 async fn missing_deferred_map_is_created_by_remember_review() {
-    let (world, job) = World::with_busy().await;
+    let (world, job) = World::with_running_job().await;
     let mut item = world.item("TICKET#", "TICKET").await.clone();
     item.remove("deferred").expect("the ticket has a map for deferred reviews");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    world.refuses(world.store.wait_for_job(&waits_for(&waits("r1"), &held("r1"), &job))).await;
-    world.applies(remember(&world.store, &waits("r1"), &held("r1"))).await;
-    world.applies(world.store.wait_for_job(&waits_for(&waits("r2"), &held("r2"), &job))).await;
+    world.expect_refused(world.store.wait_for_job(&wait_request(&waiting_review("r1"), &held_entry("r1"), &job))).await;
+    world.expect_applied(remember(&world.store, &waiting_review("r1"), &held_entry("r1"))).await;
+    world.expect_applied(world.store.wait_for_job(&wait_request(&waiting_review("r2"), &held_entry("r2"), &job))).await;
 }
 
 #[tokio::test]
 async fn rename_to_a_name_of_another_repository_is_refused() {
     let world = World::new().await;
     let (ours, theirs) = (sample::repository(1, "acme/app"), sample::repository(2, "acme/web"));
-    world.applies(world.store.put_repository(&ours, None)).await;
-    world.applies(world.store.put_repository(&theirs, None)).await;
+    world.expect_applied(world.store.put_repository(&ours, None)).await;
+    world.expect_applied(world.store.put_repository(&theirs, None)).await;
     let wanted = Repository { name: RepositoryName::new("acme/web").unwrap(), ..ours.clone() };
-    world.refuses(world.store.rename_repository(&ours, &wanted)).await;
+    world.expect_refused(world.store.rename_repository(&ours, &wanted)).await;
     // A repository's id is unique only within its forge.
     let same = Repository { integration: IntegrationId::new("gh2").unwrap(), ..sample::repository(1, "acme/site") };
-    world.applies(world.store.put_repository(&same, None)).await;
+    world.expect_applied(world.store.put_repository(&same, None)).await;
     let wanted = Repository { name: RepositoryName::new("acme/site").unwrap(), ..ours.clone() };
-    world.refuses(world.store.rename_repository(&ours, &wanted)).await;
+    world.expect_refused(world.store.rename_repository(&ours, &wanted)).await;
     // A renaming does not delete the old alias of another repository id or forge.
     let free = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
     let own = world.item("PROJECT#acme", "REPONAME#acme/app").await;
@@ -89,7 +93,7 @@ async fn rename_to_a_name_of_another_repository_is_refused() {
         let mut alias = own.clone();
         alias.insert(attribute.into(), theirs);
         world.client.put_item().table_name(&world.table).set_item(Some(alias)).send().await.unwrap();
-        world.refuses(world.store.rename_repository(&ours, &free)).await;
+        world.expect_refused(world.store.rename_repository(&ours, &free)).await;
     }
 }
 
@@ -97,22 +101,22 @@ async fn rename_to_a_name_of_another_repository_is_refused() {
 async fn first_token_is_replaced_only_as_read() {
     let world = World::new().await;
     let token = |name: &str| sample::token(name, name);
-    world.applies(world.store.put_first_token(&token("one"), None)).await;
-    world.applies(world.store.put_first_token(&token("two"), Some("one"))).await;
-    world.refuses(world.store.put_first_token(&token("three"), Some("one"))).await;
-    assert_eq!(world.store.first_token().await.unwrap().as_deref(), Some("two"));
+    world.expect_applied(world.store.put_first_token(&token("one"), None)).await;
+    world.expect_applied(world.store.put_first_token(&token("two"), Some("one"))).await;
+    world.expect_refused(world.store.put_first_token(&token("three"), Some("one"))).await;
+    assert_eq!(world.store.load_first_token().await.unwrap().as_deref(), Some("two"));
 }
 
 #[tokio::test]
 async fn watch_deadline_never_moves_back() {
     let world = World::new().await;
-    let job = world.triggered("APP-1").await;
-    world.applies(world.store.note_watched(&job.id, at(100))).await;
+    let job = world.create_ticket_job("APP-1").await;
+    world.expect_applied(world.store.note_watched(&job.id, at(100))).await;
     for not_longer in [at(99), at(100)] {
-        world.refuses(world.store.note_watched(&job.id, not_longer)).await;
+        world.expect_refused(world.store.note_watched(&job.id, not_longer)).await;
     }
-    world.applies(world.store.note_watched(&job.id, at(101))).await;
-    world.refuses(world.store.note_watched(&sample::job_id("gone"), at(102))).await;
+    world.expect_applied(world.store.note_watched(&job.id, at(101))).await;
+    world.expect_refused(world.store.note_watched(&sample::job_id("gone"), at(102))).await;
     assert_eq!(world.job(&job).await, Job { watched_until: Some(at(101)), ..job });
 }
 
@@ -120,10 +124,10 @@ async fn watch_deadline_never_moves_back() {
 async fn case_only_rename_over_a_stale_name_is_refused() {
     let world = World::new().await;
     let [seen, now, cased] = ["acme/app", "acme/web", "Acme/App"].map(|name| sample::repository(1, name));
-    world.applies(world.store.put_repository(&seen, None)).await;
-    world.applies(world.store.put_repository(&now, None)).await;
+    world.expect_applied(world.store.put_repository(&seen, None)).await;
+    world.expect_applied(world.store.put_repository(&now, None)).await;
     // The repository still owns the name that was read.
-    world.refuses(world.store.rename_repository(&seen, &cased)).await;
+    world.expect_refused(world.store.rename_repository(&seen, &cased)).await;
 }
 
 // Writes that the conditions must accept.
@@ -132,29 +136,29 @@ async fn case_only_rename_over_a_stale_name_is_refused() {
 async fn repository_returns_to_a_name_it_still_owns() {
     let world = World::new().await;
     let [old, now] = ["acme/old", "acme/app"].map(|name| sample::repository(1, name));
-    world.applies(world.store.put_repository(&old, None)).await;
-    world.applies(world.store.put_repository(&now, None)).await;
-    world.applies(world.store.rename_repository(&now, &old)).await;
-    assert_eq!(world.store.repository_names(&old).await.unwrap(), [old.name]);
+    world.expect_applied(world.store.put_repository(&old, None)).await;
+    world.expect_applied(world.store.put_repository(&now, None)).await;
+    world.expect_applied(world.store.rename_repository(&now, &old)).await;
+    assert_eq!(world.store.list_repository_names(&old).await.unwrap(), [old.name]);
 }
 
 #[tokio::test]
 async fn repository_without_its_old_alias_is_renamed() {
     let world = World::new().await;
     let ours = sample::repository(1, "acme/app");
-    world.applies(world.store.put_repository(&ours, None)).await;
-    world.lose("PROJECT#acme", "REPONAME#acme/app").await;
+    world.expect_applied(world.store.put_repository(&ours, None)).await;
+    world.delete_item("PROJECT#acme", "REPONAME#acme/app").await;
     let next = Repository { name: RepositoryName::new("acme/new").unwrap(), ..ours.clone() };
-    world.applies(world.store.rename_repository(&ours, &next)).await;
+    world.expect_applied(world.store.rename_repository(&ours, &next)).await;
 }
 
 #[tokio::test]
 async fn verified_hook_is_deleted_and_delete_is_repeatable() {
     let world = World::new().await;
-    world.applies(world.store.put_hook(&hook("acme"))).await;
-    let seen = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
-    world.applies(world.store.note_hook_verified(&seen, at(1))).await;
-    world.applies(world.store.delete_hook(&seen)).await;
+    world.expect_applied(world.store.put_hook(&hook("acme"))).await;
+    let seen = world.store.load_hook(&hook("acme").name).await.unwrap().unwrap();
+    world.expect_applied(world.store.note_hook_verified(&seen, at(1))).await;
+    world.expect_applied(world.store.delete_hook(&seen)).await;
     assert!(world.items().await.is_empty());
-    world.applies(world.store.delete_hook(&seen)).await;
+    world.expect_applied(world.store.delete_hook(&seen)).await;
 }

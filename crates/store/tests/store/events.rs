@@ -1,17 +1,17 @@
 //! Tests that events are stored in batches and read in order.
 
 use crate::sample::{self, at};
-use crate::world::{World, count};
-use pullyard_store::{Batch, Write};
+use crate::world::{World, number_attribute};
+use pullyard_store::{EventBatch, Write};
 
 async fn store(world: &World, attempt: u32, first: u64, events: &[String]) -> Write {
-    let batch = Batch { job: &sample::job_id("one"), attempt, first, at: at(first), events };
-    world.store.store_events(&batch).await.unwrap()
+    let batch = EventBatch { job: &sample::job_id("one"), attempt, first, at: at(first), events };
+    world.store.create_event_batch(&batch).await.unwrap()
 }
 
 /// The first number of each batch after `seq`.
-async fn firsts(world: &World, attempt: u32, seq: u64, limit: i32) -> Vec<u64> {
-    let batches = world.store.event_batches::<String>(&sample::job_id("one"), attempt, seq, limit).await;
+async fn first_numbers(world: &World, attempt: u32, seq: u64, limit: i32) -> Vec<u64> {
+    let batches = world.store.list_event_batches::<String>(&sample::job_id("one"), attempt, seq, limit).await;
     batches.unwrap().iter().map(|batch| batch.first).collect()
 }
 
@@ -24,10 +24,10 @@ async fn batches_are_read_in_numeric_order() {
     }
     store(&world, 2, 1, &["of another attempt".into()]).await;
     store(&world, 10, 1, &["of another attempt".into()]).await;
-    assert_eq!(firsts(&world, 1, 0, 100).await, numbers);
-    assert_eq!(firsts(&world, 1, 10, 3).await, [11, 12, 99]);
-    assert_eq!(firsts(&world, 2, 0, 100).await, [1]);
-    assert_eq!(firsts(&world, 3, 0, 100).await, [0u64; 0]);
+    assert_eq!(first_numbers(&world, 1, 0, 100).await, numbers);
+    assert_eq!(first_numbers(&world, 1, 10, 3).await, [11, 12, 99]);
+    assert_eq!(first_numbers(&world, 2, 0, 100).await, [1]);
+    assert_eq!(first_numbers(&world, 3, 0, 100).await, [0u64; 0]);
 }
 
 #[tokio::test]
@@ -35,11 +35,11 @@ async fn batch_is_read_as_stored_and_expires_after_90_days() {
     let world = World::new().await;
     let events = ["one".to_owned(), "zwei # % \u{1f980}".to_owned()];
     store(&world, 1, 5, &events).await;
-    let batches = world.store.event_batches::<String>(&sample::job_id("one"), 1, 4, 10).await.unwrap();
+    let batches = world.store.list_event_batches::<String>(&sample::job_id("one"), 1, 4, 10).await.unwrap();
     let [batch] = &batches[..] else { panic!("exactly one batch is stored") };
     assert_eq!((batch.first, batch.at, &batch.events[..]), (5, at(5), &events[..]));
     let item = world.item("EVENTS#", "0000000005").await;
-    assert_eq!(count(&item, "expires"), Some(at(5).millis() / 1_000 + 90 * 86_400));
+    assert_eq!(number_attribute(&item, "expires"), Some(at(5).millis() / 1_000 + 90 * 86_400));
 }
 
 #[tokio::test]
@@ -58,8 +58,8 @@ async fn batches_beyond_one_megabyte_are_read() {
     for first in 1..=6u64 {
         store(&world, 1, first, &[noise(300_000, first)]).await;
     }
-    assert_eq!(firsts(&world, 1, 0, 100).await, [1, 2, 3, 4, 5, 6]);
-    assert_eq!(firsts(&world, 1, 0, 5).await, [1, 2, 3, 4, 5]);
+    assert_eq!(first_numbers(&world, 1, 0, 100).await, [1, 2, 3, 4, 5, 6]);
+    assert_eq!(first_numbers(&world, 1, 0, 5).await, [1, 2, 3, 4, 5]);
 }
 
 /// Text that compresses to more than half of its size.

@@ -1,7 +1,7 @@
 //! Tests the writes of registered runners: heartbeat, offline mark, job loss, drain and removal.
 
 use crate::sample::{self, at};
-use crate::world::{World, alone, failed, first_time};
+use crate::world::{World, failed_end, first_registration, job_trigger};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::gauges::MAX_CLOCK_SKEW;
@@ -11,12 +11,12 @@ use pullyard_domain::project::Compute;
 use pullyard_domain::runner::{Drain, Heartbeat, Presence, Runner};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Ended, Proof, Sweeps, Write};
+use pullyard_store::{JobEnd, RunnerCondition, SweeperState, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// The runner after a heartbeat at this time.
-pub(crate) fn heard(runner: &Runner, secs: u64) -> Runner {
+pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {
     let active = runner.slots.keys().cloned().collect();
     let said =
         Heartbeat { instance: runner.instance.clone(), active_jobs: active, draining: false, is_sign_off: false };
@@ -24,156 +24,158 @@ pub(crate) fn heard(runner: &Runner, secs: u64) -> Runner {
 }
 
 /// The runner after a sweep marked it offline.
-pub(crate) fn offline(runner: &Runner) -> Runner {
+pub(crate) fn marked_offline(runner: &Runner) -> Runner {
     Runner { status: Presence::Offline, epoch: runner.epoch + 1, ..runner.clone() }
 }
 
-async fn kite() -> (World, Runner) {
+async fn world_with_runner() -> (World, Runner) {
     let world = World::new().await;
-    let runner = world.registered(&sample::runner("kite", 2)).await;
+    let runner = world.register_runner(&sample::runner("kite", 2)).await;
     (world, runner)
 }
 
 #[tokio::test]
 async fn heartbeat_brings_a_runner_back_and_keeps_its_slots() {
-    let (world, seen) = kite().await;
-    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    let (world, seen) = world_with_runner().await;
+    world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
     let gone = world.runner(&seen).await;
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, 2));
-    let back = heard(&gone, 600);
-    world.applies(world.store.heartbeat(&gone, &back)).await;
+    let back = with_heartbeat(&gone, 600);
+    world.expect_applied(world.store.record_heartbeat(&gone, &back)).await;
     assert_eq!(world.runner(&seen).await, back);
     // A claim between the read and the heartbeat must not lose its slot.
     let seen = world.runner(&seen).await;
-    let job = world.running_on(&seen, "APP-1", JobStatus::Claimed).await;
-    world.applies(world.store.heartbeat(&seen, &heard(&seen, 610))).await;
+    let job = world.running_job_on(&seen, "APP-1", JobStatus::Claimed).await;
+    world.expect_applied(world.store.record_heartbeat(&seen, &with_heartbeat(&seen, 610))).await;
     assert!(world.runner(&seen).await.slots.contains_key(&job.id));
 }
 
 #[tokio::test]
 async fn active_jobs_and_last_heartbeat_are_stored_as_sent() {
-    let (world, seen) = kite().await;
-    world.running_on(&seen, "APP-1", JobStatus::Executing).await;
+    let (world, seen) = world_with_runner().await;
+    world.running_job_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
-    let busy = heard(&seen, 30);
+    let busy = with_heartbeat(&seen, 30);
     assert_eq!(busy.active.len(), 1);
-    world.applies(world.store.heartbeat(&seen, &busy)).await;
+    world.expect_applied(world.store.record_heartbeat(&seen, &busy)).await;
     assert_eq!(world.runner(&seen).await, busy);
     let goodbye =
         Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: true };
     let gone = busy.with_heartbeat(goodbye, at(40)).unwrap();
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, busy.epoch + 1));
-    world.applies(world.store.heartbeat(&busy, &gone)).await;
+    world.expect_applied(world.store.record_heartbeat(&busy, &gone)).await;
     assert_eq!(world.runner(&seen).await, gone);
 }
 
 #[tokio::test]
 async fn spared_runner_stays_spared_until_its_heartbeat() {
-    let (world, seen) = kite().await;
-    let spared = Runner { spared_until: Some(at(590)), ..offline(&seen) };
-    world.applies(world.store.take_offline(&seen, &spared)).await;
+    let (world, seen) = world_with_runner().await;
+    let spared = Runner { spared_until: Some(at(590)), ..marked_offline(&seen) };
+    world.expect_applied(world.store.mark_offline(&seen, &spared)).await;
     let gone = world.runner(&seen).await;
     assert_eq!(gone, spared);
-    let back = heard(&gone, 510);
-    world.applies(world.store.heartbeat(&gone, &back)).await;
+    let back = with_heartbeat(&gone, 510);
+    world.expect_applied(world.store.record_heartbeat(&gone, &back)).await;
     assert_eq!(back.spared_until, None);
     assert_eq!(world.runner(&seen).await, back);
 }
 
 #[tokio::test]
 async fn runner_with_a_newer_heartbeat_is_not_marked_offline() {
-    let (world, seen) = kite().await;
-    world.applies(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
-    world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
+    let (world, seen) = world_with_runner().await;
+    world.expect_applied(world.store.record_heartbeat(&seen, &with_heartbeat(&seen, 30))).await;
+    world.expect_refused(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
     let seen = world.runner(&seen).await;
-    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
-    world.refuses(world.store.take_offline(&seen, &offline(&seen))).await;
+    world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
+    world.expect_refused(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
 }
 
 /// Ends the runner's job under this proof.
-async fn end_by(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> Proof) -> Write {
-    let job = world.store.job(seen.slots.keys().next().unwrap()).await.unwrap().unwrap();
+async fn end_with_proof(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> RunnerCondition) -> Write {
+    let job = world.store.load_job(seen.slots.keys().next().unwrap()).await.unwrap().unwrap();
     let ended = job.fail(sample::failure(), at(500)).unwrap();
-    let ending = world.ending_as(&job, ended, at(500)).await;
-    world.store.end(&Ended { proof: proof(seen), ..ending.ended() }).await.unwrap()
+    let ending = world.prepare_end_of(&job, ended, at(500)).await;
+    world.store.end_job(&JobEnd { runner: proof(seen), ..ending.request() }).await.unwrap()
 }
 
-fn by_epoch(runner: &Runner) -> Proof {
-    Proof::Offline { epoch: runner.epoch }
+fn offline_proof(runner: &Runner) -> RunnerCondition {
+    RunnerCondition::Offline { epoch: runner.epoch }
 }
 
 #[tokio::test]
 async fn returning_runner_keeps_its_unended_jobs() {
-    let (world, seen) = kite().await;
-    world.running_on(&seen, "APP-1", JobStatus::Executing).await;
+    let (world, seen) = world_with_runner().await;
+    world.running_job_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
-    assert_eq!(end_by(&world, &seen, by_epoch).await, Write::Stale, "the runner is Online");
-    world.applies(world.store.take_offline(&seen, &offline(&seen))).await;
+    assert_eq!(end_with_proof(&world, &seen, offline_proof).await, Write::Stale, "the runner is Online");
+    world.expect_applied(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
     let gone = world.runner(&seen).await;
-    world.applies(world.store.heartbeat(&gone, &heard(&gone, 501))).await;
-    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "the runner came back");
+    world.expect_applied(world.store.record_heartbeat(&gone, &with_heartbeat(&gone, 501))).await;
+    assert_eq!(end_with_proof(&world, &gone, offline_proof).await, Write::Stale, "the runner came back");
     let back = world.runner(&seen).await;
-    world.applies(world.store.take_offline(&back, &offline(&back))).await;
-    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Stale, "the proof is from an earlier epoch");
+    world.expect_applied(world.store.mark_offline(&back, &marked_offline(&back))).await;
+    assert_eq!(end_with_proof(&world, &gone, offline_proof).await, Write::Stale, "the proof is from an earlier epoch");
     let gone = world.runner(&seen).await;
-    assert_eq!(end_by(&world, &gone, by_epoch).await, Write::Applied);
+    assert_eq!(end_with_proof(&world, &gone, offline_proof).await, Write::Applied);
     assert!(world.runner(&seen).await.slots.is_empty());
 }
 
 #[tokio::test]
 async fn heartbeat_acknowledges_only_the_drain_it_read() {
-    let (world, seen) = kite().await;
+    let (world, seen) = world_with_runner().await;
     let drain = Drain { by: "ana".into(), at: at(5), acknowledged: None };
-    world.applies(world.store.set_drain(&seen, Some(&drain))).await;
-    world.refuses(world.store.heartbeat(&seen, &heard(&seen, 30))).await;
+    world.expect_applied(world.store.set_drain(&seen, Some(&drain))).await;
+    world.expect_refused(world.store.record_heartbeat(&seen, &with_heartbeat(&seen, 30))).await;
     let seen = world.runner(&seen).await;
     assert_eq!(seen.drain.as_ref(), Some(&drain));
     let said =
         Heartbeat { instance: seen.instance.clone(), active_jobs: BTreeSet::new(), draining: true, is_sign_off: false };
-    world.applies(world.store.heartbeat(&seen, &seen.with_heartbeat(said.clone(), at(30)).unwrap())).await;
+    world
+        .expect_applied(world.store.record_heartbeat(&seen, &seen.with_heartbeat(said.clone(), at(30)).unwrap()))
+        .await;
     let done = world.runner(&seen).await;
     assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(30)));
     assert!(done.draining);
-    world.applies(world.store.set_drain(&seen, None)).await;
-    world.refuses(world.store.heartbeat(&done, &done.with_heartbeat(said, at(40)).unwrap())).await;
+    world.expect_applied(world.store.set_drain(&seen, None)).await;
+    world.expect_refused(world.store.record_heartbeat(&done, &done.with_heartbeat(said, at(40)).unwrap())).await;
     assert_eq!(world.runner(&seen).await.drain, None);
-    world.lose("RUNNERS#", "rnr_").await;
-    world.refuses(world.store.set_drain(&seen, Some(&drain))).await;
+    world.delete_item("RUNNERS#", "rnr_").await;
+    world.expect_refused(world.store.set_drain(&seen, Some(&drain))).await;
 }
 
 #[tokio::test]
 async fn runner_is_removed_with_its_name_after_its_last_slot() {
-    let (world, seen) = kite().await;
-    let job = world.running_on(&seen, "APP-1", JobStatus::Executing).await;
+    let (world, seen) = world_with_runner().await;
+    let job = world.running_job_on(&seen, "APP-1", JobStatus::Executing).await;
     let seen = world.runner(&seen).await;
-    world.refuses(world.store.remove_runner(&seen)).await;
-    world.applies(world.store.begin_removal(&seen)).await;
-    world.refuses(world.store.begin_removal(&seen)).await;
-    world.refuses(world.store.remove_runner(&seen)).await;
-    let ending = world.ending(&job, failed(), at(300)).await;
-    world.applies(world.store.end(&ending.ended())).await;
-    world.applies(world.store.remove_runner(&seen)).await;
-    assert_eq!(world.store.runner_named("kite").await.unwrap(), None);
-    assert_eq!(world.store.runner(&seen.id).await.unwrap(), None);
-    let profiles = async || world.store.runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap();
-    assert!(world.in_the_end(profiles).await.is_empty());
-    world.applies(world.store.remove_runner(&seen)).await;
+    world.expect_refused(world.store.delete_runner(&seen)).await;
+    world.expect_applied(world.store.begin_removal(&seen)).await;
+    world.expect_refused(world.store.begin_removal(&seen)).await;
+    world.expect_refused(world.store.delete_runner(&seen)).await;
+    let ending = world.prepare_end(&job, failed_end(), at(300)).await;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.expect_applied(world.store.delete_runner(&seen)).await;
+    assert_eq!(world.store.load_runner_id("kite").await.unwrap(), None);
+    assert_eq!(world.store.load_runner(&seen.id).await.unwrap(), None);
+    let profiles = async || world.store.load_runner_profiles(std::slice::from_ref(&seen.id)).await.unwrap();
+    assert!(world.after_catching_up(profiles).await.is_empty());
+    world.expect_applied(world.store.delete_runner(&seen)).await;
     let other = Runner { id: RunnerId::for_registration("other", "kite"), ..sample::runner("kite", 1) };
     let profile = sample::profile(&other, "kite");
-    world.applies(world.store.register(&first_time(&other, &profile))).await;
-    world.refuses(world.store.remove_runner(&seen)).await;
-    assert_eq!(world.store.runner_named("kite").await.unwrap(), Some(other.id));
+    world.expect_applied(world.store.register_runner(&first_registration(&other, &profile))).await;
+    world.expect_refused(world.store.delete_runner(&seen)).await;
+    assert_eq!(world.store.load_runner_id("kite").await.unwrap(), Some(other.id));
 }
 
 #[tokio::test]
 async fn slot_is_dropped_only_for_its_own_claim() {
-    let (world, seen) = kite().await;
-    let job = world.running_on(&seen, "APP-1", JobStatus::Claimed).await;
+    let (world, seen) = world_with_runner().await;
+    let job = world.running_job_on(&seen, "APP-1", JobStatus::Claimed).await;
     let slot = world.runner(&seen).await.slots[&job.id].clone();
     let other = pullyard_domain::runner::Slot { claim: "c7".parse().unwrap(), ..slot.clone() };
-    world.refuses(world.store.drop_slot(&seen, &job.id, &other)).await;
-    world.refuses(world.store.drop_slot(&seen, &sample::job_id("none"), &slot)).await;
-    world.applies(world.store.drop_slot(&seen, &job.id, &slot)).await;
+    world.expect_refused(world.store.remove_slot(&seen, &job.id, &other)).await;
+    world.expect_refused(world.store.remove_slot(&seen, &sample::job_id("none"), &slot)).await;
+    world.expect_applied(world.store.remove_slot(&seen, &job.id, &slot)).await;
     assert!(world.runner(&seen).await.slots.is_empty());
 }
 
@@ -182,22 +184,22 @@ async fn unreadable_runner_does_not_hide_the_others() {
     let world = World::new().await;
     let mut ids = Vec::new();
     for number in 0..130 {
-        ids.push(world.registered(&sample::runner(&format!("r{number}"), 1)).await.id);
+        ids.push(world.register_runner(&sample::runner(&format!("r{number}"), 1)).await.id);
     }
-    let all = world.in_the_end(async || world.store.runners().await.unwrap()).await;
+    let all = world.after_catching_up(async || world.store.list_runners().await.unwrap()).await;
     assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 130);
-    let profiles = world.in_the_end(async || world.store.runner_profiles(&ids).await.unwrap()).await;
+    let profiles = world.after_catching_up(async || world.store.load_runner_profiles(&ids).await.unwrap()).await;
     let read = profiles.iter().map(|profile| &profile.as_ref().unwrap().id);
     assert_eq!(read.collect::<BTreeSet<_>>(), ids.iter().collect());
     let mut item = world.items().await.into_iter().find(|(_, item)| item.contains_key("capabilities")).unwrap().1;
     item.remove("capabilities");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    let profiles = world.in_the_end(async || world.store.runner_profiles(&ids).await.unwrap()).await;
+    let profiles = world.after_catching_up(async || world.store.load_runner_profiles(&ids).await.unwrap()).await;
     assert_eq!((profiles.len(), profiles.iter().filter(|profile| profile.is_ok()).count()), (130, 129));
     let mut item = world.items().await.into_iter().find(|((pk, _), _)| pk.starts_with("RUNNERS#")).unwrap().1;
     item.remove("epoch");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    let all = world.in_the_end(async || world.store.runners().await.unwrap()).await;
+    let all = world.after_catching_up(async || world.store.list_runners().await.unwrap()).await;
     assert_eq!(all.iter().filter(|runner| runner.is_ok()).count(), 129);
     assert_eq!(all.len(), 130);
 }
@@ -207,19 +209,19 @@ async fn classes_are_listed_and_ready_jobs_are_ordered() {
     let world = World::new().await;
     let class = sample::job("any").class;
     let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
-    world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
+    world.store.create_class(&sample::project(), &class, &needs).await.unwrap();
     let other = ClassId::for_runner_key("acme", "codex", &BTreeSet::new());
     let others = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
-    world.store.note_class(&sample::project(), &other, &others).await.unwrap();
-    let read = world.in_the_end(async || world.store.classes(&sample::project()).await.unwrap()).await;
+    world.store.create_class(&sample::project(), &other, &others).await.unwrap();
+    let read = world.after_catching_up(async || world.store.list_classes(&sample::project()).await.unwrap()).await;
     let read: BTreeSet<_> = read.into_iter().map(|class| class.unwrap().0).collect();
     assert_eq!(read, BTreeSet::from([class.clone(), other.clone()]));
-    assert_eq!(world.store.class(&sample::project(), &other).await.unwrap(), Some(others));
+    assert_eq!(world.store.load_class(&sample::project(), &other).await.unwrap(), Some(others));
     for (name, secs) in [("b", 20), ("a", 10), ("c", 30)] {
         let job = sample::job_at(name, Compute::Runners, at(secs));
-        world.applies(world.store.trigger(&alone(&job))).await;
+        world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
     }
-    let rows = world.in_the_end(async || world.store.ready(&class, 2).await.unwrap()).await;
+    let rows = world.after_catching_up(async || world.store.list_ready_jobs(&class, 2).await.unwrap()).await;
     let orders = rows.iter().map(|row| (row.job.clone(), row.order)).collect::<Vec<_>>();
     let expected = [("a", 10), ("b", 20)].map(|(name, secs)| (sample::job_id(name), at(secs).millis()));
     assert_eq!(orders, expected);
@@ -231,10 +233,10 @@ async fn adopting_jobs_are_read_before_older_jobs() {
     let adopts = Some(sample::failure());
     for (name, secs, adopts) in [("a", 10, None), ("d", 40, adopts.clone()), ("c", 30, adopts), ("b", 20, None)] {
         let job = Job { adopts, ..sample::job_at(name, Compute::Runners, at(secs)) };
-        world.applies(world.store.trigger(&alone(&job))).await;
+        world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
     }
     let class = sample::job("any").class;
-    let rows = world.in_the_end(async || world.store.ready(&class, 3).await.unwrap()).await;
+    let rows = world.after_catching_up(async || world.store.list_ready_jobs(&class, 3).await.unwrap()).await;
     let seen = rows.iter().map(|row| (row.job.clone(), row.is_adopting())).collect::<Vec<_>>();
     assert_eq!(seen, [("c", true), ("d", true), ("a", false)].map(|(name, adopts)| (sample::job_id(name), adopts)));
 }
@@ -245,31 +247,31 @@ async fn unreadable_class_does_not_hide_the_others() {
     let classes = ["command", "codex"].map(|capability| ClassId::for_runner_key("acme", capability, &BTreeSet::new()));
     for class in &classes {
         let needs = ClassRequirements { capability: "command".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
-        world.store.note_class(&sample::project(), class, &needs).await.unwrap();
+        world.store.create_class(&sample::project(), class, &needs).await.unwrap();
     }
     let mut item = world.items().await.into_iter().find(|((_, sk), _)| sk.starts_with("CLASS#")).unwrap().1;
     item.remove("needs");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    let read = world.in_the_end(async || world.store.classes(&sample::project()).await.unwrap()).await;
+    let read = world.after_catching_up(async || world.store.list_classes(&sample::project()).await.unwrap()).await;
     assert_eq!((read.len(), read.iter().filter(|class| class.is_ok()).count()), (2, 1), "{read:?}");
 }
 
 #[tokio::test]
 async fn sweep_record_never_moves_back() {
     let world = World::new().await;
-    assert_eq!(world.store.sweeps().await.unwrap(), None);
-    let round = |secs| Sweeps { at: at(secs), ready_at: at(0), since: Some(at(1)), gauges: None };
-    world.applies(world.store.put_sweeps(&round(60))).await;
-    world.refuses(world.store.put_sweeps(&round(30))).await;
-    world.applies(world.store.put_sweeps(&round(90))).await;
-    assert_eq!(world.store.sweeps().await.unwrap(), Some(round(90)));
+    assert_eq!(world.store.load_sweeper_state().await.unwrap(), None);
+    let round = |secs| SweeperState { at: at(secs), ready_at: at(0), since: Some(at(1)), gauges: None };
+    world.expect_applied(world.store.put_sweeper_state(&round(60))).await;
+    world.expect_refused(world.store.put_sweeper_state(&round(30))).await;
+    world.expect_applied(world.store.put_sweeper_state(&round(90))).await;
+    assert_eq!(world.store.load_sweeper_state().await.unwrap(), Some(round(90)));
 }
 
 #[tokio::test]
 async fn sweep_record_with_invalid_or_future_time_is_replaced() {
     let world = World::new().await;
-    let round = |secs| Sweeps { at: at(secs), ready_at: at(0), since: None, gauges: None };
-    world.applies(world.store.put_sweeps(&round(60))).await;
+    let round = |secs| SweeperState { at: at(secs), ready_at: at(0), since: None, gauges: None };
+    world.expect_applied(world.store.put_sweeper_state(&round(60))).await;
     let item = world.items().await.into_values().next().unwrap();
     let says = async |said: Option<AttributeValue>| {
         let mut item = item.clone();
@@ -283,9 +285,9 @@ async fn sweep_record_with_invalid_or_future_time_is_replaced() {
     let ahead = at(90).plus(MAX_CLOCK_SKEW);
     for none in [None, Some(AttributeValue::S("noon".into())), number(ahead.plus(Duration::from_millis(1)))] {
         says(none).await;
-        world.applies(world.store.put_sweeps(&round(90))).await;
-        assert_eq!(world.store.sweeps().await.unwrap(), Some(round(90)));
+        world.expect_applied(world.store.put_sweeper_state(&round(90))).await;
+        assert_eq!(world.store.load_sweeper_state().await.unwrap(), Some(round(90)));
     }
     says(number(ahead)).await;
-    world.refuses(world.store.put_sweeps(&round(90))).await;
+    world.expect_refused(world.store.put_sweeper_state(&round(90))).await;
 }

@@ -31,33 +31,33 @@ async fn hook_is_written_over_the_rev_read() {
     let new = hook("acme");
     assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Applied);
     assert_eq!(world.store.put_hook(&new).await.unwrap(), Write::Stale);
-    let stored = world.store.hook(&new.name).await.unwrap().unwrap();
+    let stored = world.store.load_hook(&new.name).await.unwrap().unwrap();
     assert_eq!(stored, Webhook { rev: 1, ..new.clone() });
     let (one, other) = tokio::join!(world.store.put_hook(&stored), world.store.put_hook(&stored));
     let applied = [one.unwrap(), other.unwrap()].into_iter().filter(|write| *write == Write::Applied).count();
     assert_eq!(applied, 1);
-    let names = world.in_the_end(async || world.store.hook_names(None, 10).await.unwrap().0).await;
+    let names = world.after_catching_up(async || world.store.list_hook_names(None, 10).await.unwrap().0).await;
     assert_eq!(names, std::slice::from_ref(&new.name));
     assert_eq!(world.store.delete_hook(&stored).await.unwrap(), Write::Stale);
-    world.whole().await;
-    let newest = world.store.hook(&new.name).await.unwrap().unwrap();
+    world.check_consistency().await;
+    let newest = world.store.load_hook(&new.name).await.unwrap().unwrap();
     assert_eq!(world.store.delete_hook(&newest).await.unwrap(), Write::Applied);
-    assert_eq!(world.store.hook(&new.name).await.unwrap(), None);
+    assert_eq!(world.store.load_hook(&new.name).await.unwrap(), None);
 }
 
 /// Both webhooks have the first revision of their name: the webhook that was read is deleted, and a new one exists.
 #[tokio::test]
 async fn stale_reader_cannot_change_a_recreated_hook() {
     let world = World::new().await;
-    world.applies(world.store.put_hook(&hook("acme"))).await;
-    let gone = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
-    world.applies(world.store.delete_hook(&gone)).await;
-    world.applies(world.store.put_hook(&Webhook { created: at(4), ..hook("acme") })).await;
-    let stored = world.store.hook(&gone.name).await.unwrap().unwrap();
+    world.expect_applied(world.store.put_hook(&hook("acme"))).await;
+    let gone = world.store.load_hook(&hook("acme").name).await.unwrap().unwrap();
+    world.expect_applied(world.store.delete_hook(&gone)).await;
+    world.expect_applied(world.store.put_hook(&Webhook { created: at(4), ..hook("acme") })).await;
+    let stored = world.store.load_hook(&gone.name).await.unwrap().unwrap();
     assert_eq!((stored.rev, stored.created), (gone.rev, at(4)));
-    world.refuses(world.store.put_hook(&Webhook { forge_id: Some(3), ..gone.clone() })).await;
-    world.refuses(world.store.delete_hook(&gone)).await;
-    assert_eq!(world.store.hook(&gone.name).await.unwrap(), Some(stored));
+    world.expect_refused(world.store.put_hook(&Webhook { forge_id: Some(3), ..gone.clone() })).await;
+    world.expect_refused(world.store.delete_hook(&gone)).await;
+    assert_eq!(world.store.load_hook(&gone.name).await.unwrap(), Some(stored));
 }
 
 #[tokio::test]
@@ -70,63 +70,63 @@ async fn hook_notes_one_verification_a_minute_and_all_refusals() {
     assert_eq!(world.store.note_hook_verified(&hook, later).await.unwrap(), Write::Applied);
     world.store.note_hook_refused(&hook, 3, later).await.unwrap();
     world.store.note_hook_refused(&hook, 2, later).await.unwrap();
-    check_heard(&world, &hook, (Some(later), 5, Some(later))).await;
+    check_statistics(&world, &hook, (Some(later), 5, Some(later))).await;
 }
 
 /// Asserts the time of the last verification, the number of refused deliveries, and the time of the last one.
-async fn check_heard(world: &World, hook: &Webhook, expected: (Option<Timestamp>, u64, Option<Timestamp>)) {
-    let heard = world.store.hook_heard(hook).await.unwrap();
+async fn check_statistics(world: &World, hook: &Webhook, expected: (Option<Timestamp>, u64, Option<Timestamp>)) {
+    let heard = world.store.load_hook_stats(hook).await.unwrap();
     assert_eq!((heard.verified_at, heard.refused, heard.refused_at), expected);
 }
 
 /// A deleted webhook with statistics written after its deletion, and a new webhook of the same name.
-async fn forgotten_and_made_anew() -> (World, Webhook, Webhook) {
+async fn recreated_hook() -> (World, Webhook, Webhook) {
     let world = World::new().await;
-    world.applies(world.store.put_hook(&hook("acme"))).await;
-    let gone = world.store.hook(&hook("acme").name).await.unwrap().unwrap();
-    world.applies(world.store.delete_hook(&gone)).await;
-    world.applies(world.store.note_hook_verified(&gone, at(2))).await;
-    world.applies(world.store.note_hook_refused(&gone, 3, at(3))).await;
-    world.applies(world.store.put_hook(&Webhook { created: at(4), ..hook("acme") })).await;
-    let anew = world.store.hook(&gone.name).await.unwrap().unwrap();
+    world.expect_applied(world.store.put_hook(&hook("acme"))).await;
+    let gone = world.store.load_hook(&hook("acme").name).await.unwrap().unwrap();
+    world.expect_applied(world.store.delete_hook(&gone)).await;
+    world.expect_applied(world.store.note_hook_verified(&gone, at(2))).await;
+    world.expect_applied(world.store.note_hook_refused(&gone, 3, at(3))).await;
+    world.expect_applied(world.store.put_hook(&Webhook { created: at(4), ..hook("acme") })).await;
+    let anew = world.store.load_hook(&gone.name).await.unwrap().unwrap();
     (world, gone, anew)
 }
 
 #[tokio::test]
 async fn recreated_hook_does_not_inherit_statistics() {
-    let (world, _, anew) = forgotten_and_made_anew().await;
-    check_heard(&world, &anew, (None, 0, None)).await;
-    world.applies(world.store.note_hook_verified(&anew, at(5))).await;
-    check_heard(&world, &anew, (Some(at(5)), 0, None)).await;
-    let (world, _, anew) = forgotten_and_made_anew().await;
-    world.applies(world.store.note_hook_refused(&anew, 2, at(5))).await;
-    check_heard(&world, &anew, (None, 2, Some(at(5)))).await;
-    world.applies(world.store.note_hook_refused(&anew, 2, at(6))).await;
-    check_heard(&world, &anew, (None, 4, Some(at(6)))).await;
+    let (world, _, anew) = recreated_hook().await;
+    check_statistics(&world, &anew, (None, 0, None)).await;
+    world.expect_applied(world.store.note_hook_verified(&anew, at(5))).await;
+    check_statistics(&world, &anew, (Some(at(5)), 0, None)).await;
+    let (world, _, anew) = recreated_hook().await;
+    world.expect_applied(world.store.note_hook_refused(&anew, 2, at(5))).await;
+    check_statistics(&world, &anew, (None, 2, Some(at(5)))).await;
+    world.expect_applied(world.store.note_hook_refused(&anew, 2, at(6))).await;
+    check_statistics(&world, &anew, (None, 4, Some(at(6)))).await;
 }
 
 #[tokio::test]
 async fn deleted_hook_cannot_overwrite_its_successors_statistics() {
-    let (world, gone, anew) = forgotten_and_made_anew().await;
-    world.applies(world.store.note_hook_verified(&anew, at(5))).await;
-    world.refuses(world.store.note_hook_verified(&gone, at(500))).await;
-    world.refuses(world.store.note_hook_refused(&gone, 1, at(500))).await;
-    check_heard(&world, &anew, (Some(at(5)), 0, None)).await;
+    let (world, gone, anew) = recreated_hook().await;
+    world.expect_applied(world.store.note_hook_verified(&anew, at(5))).await;
+    world.expect_refused(world.store.note_hook_verified(&gone, at(500))).await;
+    world.expect_refused(world.store.note_hook_refused(&gone, 1, at(500))).await;
+    check_statistics(&world, &anew, (Some(at(5)), 0, None)).await;
 }
 
 /// Statistics from a release that did not store their webhook.
 #[tokio::test]
 async fn statistics_without_a_hook_belong_to_the_current_one() {
     let world = World::new().await;
-    world.applies(world.store.note_hook_refused(&hook("acme"), 3, at(2))).await;
+    world.expect_applied(world.store.note_hook_refused(&hook("acme"), 3, at(2))).await;
     let mut item = world.item("HOOK#acme", "HEARD").await;
     item.remove("hook_created").unwrap();
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    check_heard(&world, &hook("acme"), (None, 3, Some(at(2)))).await;
-    world.applies(world.store.note_hook_refused(&hook("acme"), 1, at(3))).await;
-    check_heard(&world, &hook("acme"), (None, 4, Some(at(3)))).await;
+    check_statistics(&world, &hook("acme"), (None, 3, Some(at(2)))).await;
+    world.expect_applied(world.store.note_hook_refused(&hook("acme"), 1, at(3))).await;
+    check_statistics(&world, &hook("acme"), (None, 4, Some(at(3)))).await;
     let later = Webhook { created: at(5), ..hook("acme") };
-    check_heard(&world, &later, (None, 0, None)).await;
+    check_statistics(&world, &later, (None, 0, None)).await;
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn renamed_repository_is_found_by_its_new_name_only() {
     let world = World::new().await;
     let before = repository(9_901, "acme/app");
     assert_eq!(world.store.put_repository(&before, None).await.unwrap(), Write::Applied);
-    let named = async |name: &RepositoryName| world.store.repository_named(&before.project, name).await.unwrap();
+    let named = async |name: &RepositoryName| world.store.load_repository_by_name(&before.project, name).await.unwrap();
     // This read copies the old name, so that a lagging read after the renaming could return it.
     assert_eq!(named(&before.name).await, Some(before.clone()));
     let after = Repository { name: RepositoryName::new("acme/web").unwrap(), ..before.clone() };

@@ -1,14 +1,14 @@
 //! Tests lagging indexes: each row is current or outdated, never invented, and catches up. Reads of items never lag.
 
-use crate::rests::answered;
-use crate::reviews::{id, review_id, waits};
+use crate::reviews::{pull_request_id, review_id, waiting_review};
 use crate::sample::{self, at};
-use crate::world::{World, alone, count, seed, word};
+use crate::suspensions::answered_job;
+use crate::world::{World, job_trigger, number_attribute, seed, text_attribute};
 use pullyard_domain::due;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::Job;
 use pullyard_domain::project::Compute;
-use pullyard_store::{Batch, WorkKey};
+use pullyard_store::{EventBatch, WorkKey};
 use pullyard_testkit::Lag;
 use std::collections::BTreeSet;
 
@@ -22,16 +22,16 @@ fn seeds() -> impl Iterator<Item = u64> {
 
 /// The rows of every past state of the jobs.
 #[derive(Default)]
-struct Past {
+struct PastRows {
     rows: BTreeSet<(String, String, i64)>,
 }
 
-impl Past {
-    async fn look(&mut self, world: &World) -> BTreeSet<(String, String, i64)> {
+impl PastRows {
+    async fn record_rows(&mut self, world: &World) -> BTreeSet<(String, String, i64)> {
         let mut now = BTreeSet::new();
         for ((pk, sk), item) in world.items().await {
             if sk == "JOB" {
-                now.extend(count(&item, "ws").map(|order| (pk, word(&item, "wk"), order)));
+                now.extend(number_attribute(&item, "ws").map(|order| (pk, text_attribute(&item, "wk"), order)));
             }
         }
         self.rows.extend(now.iter().cloned());
@@ -40,13 +40,13 @@ impl Past {
 }
 
 /// The rows that the index returns for the class and for all shards.
-async fn told(world: &World) -> BTreeSet<(String, String, i64)> {
+async fn index_rows(world: &World) -> BTreeSet<(String, String, i64)> {
     let class = sample::job("any").class;
-    let ready = world.store.ready(&class, 1_000).await.unwrap();
+    let ready = world.store.list_ready_jobs(&class, 1_000).await.unwrap();
     let row = |job: &JobId, partition: String, order| (format!("JOB#{job}"), partition, order);
     let mut told: BTreeSet<_> = ready.iter().map(|at| row(&at.job, format!("READY#{class}"), at.order)).collect();
     for shard in 0..due::SHARDS {
-        for (key, at) in world.store.scheduled(shard, 1_000).await.unwrap() {
+        for (key, at) in world.store.list_due(shard, 1_000).await.unwrap() {
             let WorkKey::Job(job) = key else { panic!("{key:?} is not a job") };
             told.insert(row(&job, format!("DUE#{shard}"), at.millis()));
         }
@@ -59,79 +59,79 @@ async fn lagging_index_names_only_past_rows_and_catches_up() {
     for seed in seeds() {
         let lag = Lag::new(seed);
         let world = World::lagging(&lag).await;
-        let (mut past, mut jobs, mut late) = (Past::default(), Vec::<Job>::new(), 0);
+        let (mut past, mut jobs, mut late) = (PastRows::default(), Vec::<Job>::new(), 0);
         for step in 0..3 * JOBS {
             // Jobs for runners and for Fargate are created, then postponed, then claimed.
             let wrote = match step / JOBS {
                 0 => {
                     let compute = if step % 2 == 0 { Compute::Runners } else { Compute::Fargate };
                     jobs.push(sample::job_at(&format!("job-{step}"), compute, at(step as u64)));
-                    world.store.trigger(&alone(&jobs[step])).await
+                    world.store.create_job(&job_trigger(&jobs[step])).await
                 }
                 1 => {
-                    let job = world.store.job(&jobs[step % JOBS].id).await.unwrap().unwrap();
+                    let job = world.store.load_job(&jobs[step % JOBS].id).await.unwrap().unwrap();
                     let not_before = Some(at(1_000 + step as u64));
                     world.store.update_job(&Job { tries: job.tries + 1, not_before, ..job }).await
                 }
                 _ => {
-                    let job = world.store.job(&jobs[step % JOBS].id).await.unwrap().unwrap();
+                    let job = world.store.load_job(&jobs[step % JOBS].id).await.unwrap().unwrap();
                     let claimed = job.claim(&sample::claim_by_task(&job, "c1"), at(60)).unwrap();
-                    world.store.claim(&claimed).await
+                    world.store.claim_job(&claimed).await
                 }
             };
-            world.applies(std::future::ready(wrote)).await;
-            let now = past.look(&world).await;
-            let told = told(&world).await;
+            world.expect_applied(std::future::ready(wrote)).await;
+            let now = past.record_rows(&world).await;
+            let told = index_rows(&world).await;
             assert!(told.is_subset(&past.rows), "never stored: {:?}", told.difference(&past.rows));
             late += usize::from(told != now);
         }
         assert!(late > 0, "no read was stale");
         lag.catch_up().await.unwrap();
-        assert_eq!(told(&world).await, past.look(&world).await);
+        assert_eq!(index_rows(&world).await, past.record_rows(&world).await);
     }
 }
 
 /// Each consistent read of several items includes the latest write, although no shadow table has it.
 #[tokio::test]
 async fn consistent_reads_return_the_latest_items() {
-    let lag = Lag::still();
+    let lag = Lag::frozen();
     let world = World::lagging(&lag).await;
     let (store, project, key) = (&world.store, sample::project(), sample::ticket_key("APP-1"));
-    world.applies(store.put_project(&sample::settings_of(project.as_str()))).await;
-    world.applies(store.put_repository(&sample::repository(99, "acme/app"), None)).await;
-    let kite = world.registered(&sample::runner("kite", 1)).await;
-    let job = answered(&world, "APP-1").await;
+    world.expect_applied(store.put_project(&sample::project_with_id(project.as_str()))).await;
+    world.expect_applied(store.put_repository(&sample::repository(99, "acme/app"), None)).await;
+    let kite = world.register_runner(&sample::runner("kite", 1)).await;
+    let job = answered_job(&world, "APP-1").await;
     let read = [
-        ("jobs", store.jobs(std::slice::from_ref(&job.id)).await.unwrap().len()),
-        ("members", store.members(&BTreeSet::from([kite.id])).await.unwrap().len()),
+        ("jobs", store.load_jobs(std::slice::from_ref(&job.id)).await.unwrap().len()),
+        ("members", store.load_members(&BTreeSet::from([kite.id])).await.unwrap().len()),
         ("a ticket with its project", {
-            let (project, ticket) = store.project_and_ticket(&project, &key).await.unwrap();
+            let (project, ticket) = store.load_project_and_ticket(&project, &key).await.unwrap();
             usize::from(project.is_some() && ticket.is_some())
         }),
-        ("repositories", store.repositories(&project).await.unwrap().len()),
-        ("attempts", store.attempts(&job.id).await.unwrap().len()),
-        ("what people said", store.inputs(&job.id, 0).await.unwrap().len()),
+        ("repositories", store.list_repositories(&project).await.unwrap().len()),
+        ("attempts", store.list_attempts(&job.id).await.unwrap().len()),
+        ("what people said", store.list_inputs(&job.id, 0).await.unwrap().len()),
     ];
     for (what, found) in read {
         assert_eq!(found, 1, "{what}");
     }
-    assert!(lag.behind() > 0);
+    assert!(lag.count_stale() > 0);
 }
 
 #[tokio::test]
 async fn reviews_and_events_are_read_consistently() {
-    let lag = Lag::still();
+    let lag = Lag::frozen();
     let world = World::lagging(&lag).await;
-    world.applies(world.store.take_review(&waits("r1"), None)).await;
-    let (_, review, _) = world.store.link_and_review(&id(), &review_id("r1")).await.unwrap();
+    world.expect_applied(world.store.assign_review(&waiting_review("r1"), None)).await;
+    let (_, review, _) = world.store.load_link_and_review(&pull_request_id(), &review_id("r1")).await.unwrap();
     assert!(review.is_some());
-    assert_eq!(world.store.reviews(&id()).await.unwrap().len(), 1, "reviews are read consistently");
-    let (_, reviews) = world.store.link_and_reviews(&id()).await.unwrap();
+    assert_eq!(world.store.list_reviews(&pull_request_id()).await.unwrap().len(), 1, "reviews are read consistently");
+    let (_, reviews) = world.store.load_link_and_reviews(&pull_request_id()).await.unwrap();
     assert_eq!(reviews.len(), 1, "reviews are read consistently with their link");
     let (job, said) = (sample::job_id("one"), ["It works.".to_owned()]);
-    let batch = Batch { job: &job, attempt: 1, first: 1, at: at(1), events: &said[..] };
-    world.applies(world.store.store_events(&batch)).await;
-    let batches = world.store.event_batches::<String>(&job, 1, 0, 10).await.unwrap();
+    let batch = EventBatch { job: &job, attempt: 1, first: 1, at: at(1), events: &said[..] };
+    world.expect_applied(world.store.create_event_batch(&batch)).await;
+    let batches = world.store.list_event_batches::<String>(&job, 1, 0, 10).await.unwrap();
     assert_eq!(batches.len(), 1, "event batches are read consistently");
 }
 
@@ -143,13 +143,13 @@ async fn lagging_list_pages_contain_no_duplicates() {
         let mut all = BTreeSet::new();
         for number in 0..JOBS {
             let job = sample::job_at(&format!("job-{number}"), Compute::Fargate, at(number as u64));
-            world.applies(world.store.trigger(&alone(&job))).await;
+            world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
             all.insert(job.id);
         }
         let walked = async || {
             let (mut listed, mut after) = (Vec::new(), None::<String>);
             loop {
-                let (page, next) = world.store.job_ids(&sample::project(), after.as_deref(), 2).await.unwrap();
+                let (page, next) = world.store.list_job_ids(&sample::project(), after.as_deref(), 2).await.unwrap();
                 listed.extend(page);
                 match next {
                     Some(_) => after = next,
@@ -173,23 +173,23 @@ async fn seeded_world_lags_under_faults_and_catches_up() {
         let world = World::seeded(seed).await;
         let class = sample::job("any").class;
         let named = async || {
-            let ready = world.store.ready(&class, 1_000).await.unwrap();
+            let ready = world.store.list_ready_jobs(&class, 1_000).await.unwrap();
             ready.into_iter().map(|at| at.job).collect::<BTreeSet<_>>()
         };
         let (mut made, mut late) = (BTreeSet::new(), 0);
         for number in 0..2 * JOBS {
             let job = sample::job_at(&format!("job-{number}"), Compute::Runners, at(number as u64));
-            world.applies(world.store.trigger(&alone(&job))).await;
+            world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
             made.insert(job.id);
             let named = named().await;
             assert!(named.is_subset(&made), "never created: {:?}", named.difference(&made));
             late += usize::from(named != made);
         }
         assert!(late > 0, "no read was stale");
-        assert_eq!(world.in_the_end(&named).await, made);
+        assert_eq!(world.after_catching_up(&named).await, made);
         // A write of a test without the store lags and catches up too.
         let gone = made.pop_first().unwrap();
-        world.lose(&format!("JOB#{gone}"), "JOB").await;
-        assert_eq!(world.in_the_end(&named).await, made);
+        world.delete_item(&format!("JOB#{gone}"), "JOB").await;
+        assert_eq!(world.after_catching_up(&named).await, made);
     }
 }

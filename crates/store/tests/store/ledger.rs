@@ -8,41 +8,41 @@ use pullyard_domain::delivery::{Delivery, MAX_REPEATS};
 #[tokio::test]
 async fn refusal_is_replaced_by_a_later_decision() {
     let world = World::new().await;
-    world.applies(world.store.record(&sample::refused("evt-1", at(1)))).await;
-    let mut later = sample::refused("evt-1", at(2));
+    world.expect_applied(world.store.record_delivery(&sample::refused_decision("evt-1", at(1)))).await;
+    let mut later = sample::refused_decision("evt-1", at(2));
     later.reason = Reason::Echo {};
-    world.applies(world.store.record(&later)).await;
-    assert_eq!(world.store.delivery(&later.id).await.unwrap(), Some(later));
+    world.expect_applied(world.store.record_delivery(&later)).await;
+    assert_eq!(world.store.load_delivery(&later.id).await.unwrap(), Some(later));
 }
 
 #[tokio::test]
 async fn final_answer_is_never_replaced() {
     let world = World::new().await;
-    let mut last = sample::refused("evt-1", at(1));
+    let mut last = sample::refused_decision("evt-1", at(1));
     last.reason = Reason::Accepted { job: sample::job_id("one") };
     assert!(last.reason.is_final());
-    world.applies(world.store.record(&last)).await;
-    world.refuses(world.store.record(&sample::refused("evt-1", at(2)))).await;
-    world.refuses(world.store.record(&last)).await;
+    world.expect_applied(world.store.record_delivery(&last)).await;
+    world.expect_refused(world.store.record_delivery(&sample::refused_decision("evt-1", at(2)))).await;
+    world.expect_refused(world.store.record_delivery(&last)).await;
 }
 
 #[tokio::test]
 async fn repeats_are_recorded_up_to_the_limit() {
     let world = World::new().await;
-    let delivery = sample::refused("evt-1", at(0));
-    world.applies(world.store.record(&delivery)).await;
+    let delivery = sample::refused_decision("evt-1", at(0));
+    world.expect_applied(world.store.record_delivery(&delivery)).await;
     for again in 1..=MAX_REPEATS as u64 + 2 {
         world.store.note_repeat(&delivery.id, at(again)).await.unwrap();
     }
     let mut expected = delivery.clone();
     expected.seen = (1..=MAX_REPEATS as u64).map(at).collect();
-    assert_eq!(world.store.delivery(&delivery.id).await.unwrap(), Some(expected));
+    assert_eq!(world.store.load_delivery(&delivery.id).await.unwrap(), Some(expected));
 }
 
 #[tokio::test]
 async fn repeat_of_an_unknown_delivery_creates_no_entry() {
     let world = World::new().await;
-    let delivery = sample::refused("evt-1", at(0));
+    let delivery = sample::refused_decision("evt-1", at(0));
     world.store.note_repeat(&delivery.id, at(1)).await.unwrap();
     assert!(world.items().await.is_empty());
 }
@@ -53,28 +53,30 @@ async fn entries_of_a_day_are_listed_newest_first() {
     let day = 24 * 3_600;
     let mut ids = Vec::new();
     for n in 0..5u64 {
-        let delivery = sample::refused(&format!("evt-{n}"), at(n));
-        world.applies(world.store.record(&delivery)).await;
+        let delivery = sample::refused_decision(&format!("evt-{n}"), at(n));
+        world.expect_applied(world.store.record_delivery(&delivery)).await;
         ids.push(delivery.id);
     }
-    world.applies(world.store.record(&sample::refused("tomorrow", at(day)))).await;
+    world.expect_applied(world.store.record_delivery(&sample::refused_decision("tomorrow", at(day)))).await;
     ids.reverse();
     let (project, today) = (sample::project(), at(0).day());
-    let listed = world.in_the_end(async || world.store.delivery_ids(&project, &today, None, 100).await.unwrap()).await;
+    let listed = world
+        .after_catching_up(async || world.store.list_delivery_ids(&project, &today, None, 100).await.unwrap())
+        .await;
     assert_eq!(listed, (ids, None));
 }
 
 #[tokio::test]
 async fn deliveries_are_read_in_id_order_without_missing_ones() {
     let world = World::new().await;
-    let made: Vec<Delivery> = [3, 1, 2].map(|n| sample::refused(&format!("evt-{n}"), at(n))).into();
+    let made: Vec<Delivery> = [3, 1, 2].map(|n| sample::refused_decision(&format!("evt-{n}"), at(n))).into();
     for delivery in &made {
-        world.applies(world.store.record(delivery)).await;
+        world.expect_applied(world.store.record_delivery(delivery)).await;
     }
     let mut ids: Vec<_> = made.iter().map(|delivery| delivery.id.clone()).collect();
-    ids.insert(1, sample::refused("evt-9", at(9)).id);
-    assert_eq!(world.store.deliveries(&ids).await.unwrap(), made);
-    assert_eq!(world.store.deliveries(&[]).await.unwrap(), []);
+    ids.insert(1, sample::refused_decision("evt-9", at(9)).id);
+    assert_eq!(world.store.load_deliveries(&ids).await.unwrap(), made);
+    assert_eq!(world.store.load_deliveries(&[]).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -82,15 +84,15 @@ async fn page_of_a_day_continues_after_any_entry() {
     let world = World::new().await;
     let mut made = Vec::new();
     for n in 0..4u64 {
-        let delivery = sample::refused(&format!("evt-{n}"), at(n));
-        world.applies(world.store.record(&delivery)).await;
+        let delivery = sample::refused_decision(&format!("evt-{n}"), at(n));
+        world.expect_applied(world.store.record_delivery(&delivery)).await;
         made.push(delivery);
     }
     let (project, today) = (sample::project(), at(0).day());
     for (n, last) in made.iter().enumerate() {
         let after = world.store.cursor_after_delivery(last);
-        let read = async || world.store.delivery_ids(&project, &today, Some(&after), 100).await.unwrap();
+        let read = async || world.store.list_delivery_ids(&project, &today, Some(&after), 100).await.unwrap();
         let older: Vec<_> = made[..n].iter().rev().map(|delivery| delivery.id.clone()).collect();
-        assert_eq!(world.in_the_end(read).await, (older, None));
+        assert_eq!(world.after_catching_up(read).await, (older, None));
     }
 }

@@ -1,7 +1,7 @@
 //! Tests lists within a time range, their pages, and batch reads of many jobs.
 
 use crate::sample::{self, at};
-use crate::world::{World, alone};
+use crate::world::{World, job_trigger};
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::project::Compute;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
@@ -10,23 +10,26 @@ use pullyard_store::Error;
 use pullyard_testkit::Fault;
 
 /// Jobs created one second apart, from 0 s on.
-async fn jobs(world: &World, count: u64) -> Vec<JobId> {
+async fn create_jobs(world: &World, count: u64) -> Vec<JobId> {
     let mut made = Vec::new();
     for second in 0..count {
         let job = sample::job_at(&format!("job {second}"), Compute::Fargate, at(second));
-        world.applies(world.store.trigger(&alone(&job))).await;
+        world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
         made.push(job.id);
     }
     made
 }
 
-async fn between(world: &World, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<JobId> {
-    let read = async || world.store.job_ids_between(&sample::project(), since, until, None, 50).await.unwrap();
-    world.in_the_end(read).await.0
+async fn list_between(world: &World, since: Option<Timestamp>, until: Option<Timestamp>) -> Vec<JobId> {
+    let read = async || world.store.list_job_ids_between(&sample::project(), since, until, None, 50).await.unwrap();
+    world.after_catching_up(read).await.0
 }
 
 /// All rows of a list, read in pages of two, after the index has caught up.
-async fn all<T>(world: &World, page: impl AsyncFn(Option<&str>) -> Result<(Vec<T>, Option<String>), Error>) -> Vec<T> {
+async fn list_all<T>(
+    world: &World,
+    page: impl AsyncFn(Option<&str>) -> Result<(Vec<T>, Option<String>), Error>,
+) -> Vec<T> {
     let read = async || {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
@@ -39,7 +42,7 @@ async fn all<T>(world: &World, page: impl AsyncFn(Option<&str>) -> Result<(Vec<T
             }
         }
     };
-    world.in_the_end(read).await
+    world.after_catching_up(read).await
 }
 
 #[tokio::test]
@@ -47,9 +50,9 @@ async fn projects_are_listed_by_id() {
     let world = World::new().await;
     let names = ["acme", "acme-2", "beta", "delta", "zeta"];
     for name in ["zeta", "acme-2", "delta", "acme", "beta"] {
-        world.applies(world.store.put_project(&sample::settings_of(name))).await;
+        world.expect_applied(world.store.put_project(&sample::project_with_id(name))).await;
     }
-    let listed = all(&world, async |after| world.store.project_ids(after, 2).await).await;
+    let listed = list_all(&world, async |after| world.store.list_project_ids(after, 2).await).await;
     assert_eq!(listed, names.map(|name| ProjectId::new(name).unwrap()));
 }
 
@@ -57,10 +60,11 @@ async fn projects_are_listed_by_id() {
 async fn tickets_of_a_project_are_listed_by_key() {
     let world = World::new().await;
     for key in ["B#2 of ann", "APP-1", "APP-3", "APP-2"] {
-        world.triggered(key).await;
+        world.create_ticket_job(key).await;
     }
-    let listed =
-        async |project: ProjectId| all(&world, async |after| world.store.ticket_keys(&project, after, 2).await).await;
+    let listed = async |project: ProjectId| {
+        list_all(&world, async |after| world.store.list_ticket_keys(&project, after, 2).await).await
+    };
     let keys = ["APP-1", "APP-2", "APP-3", "B#2 of ann"];
     assert_eq!(listed(sample::project()).await, keys.map(sample::ticket_key));
     assert_eq!(listed(ProjectId::new("acme-2").unwrap()).await, []);
@@ -72,13 +76,13 @@ async fn only_open_pull_requests_of_a_project_are_listed() {
     let job = sample::job("one");
     let link = |number| PullRequest { job: None, ticket: None, ..sample::pull_request(&job, number) };
     for number in [3, 1, 2, 4] {
-        world.applies(world.store.link_if_unlinked(&link(number))).await;
+        world.expect_applied(world.store.link_if_absent(&link(number))).await;
     }
-    let seen = world.store.pull_request(&link(2).id).await.unwrap().unwrap();
+    let seen = world.store.load_pull_request(&link(2).id).await.unwrap().unwrap();
     let closed = PullRequest { state: PullRequestState::Closed, ..seen };
-    world.applies(world.store.update_pull_request(&closed)).await;
+    world.expect_applied(world.store.update_pull_request(&closed)).await;
     let listed = async |project: ProjectId| {
-        all(&world, async |after| world.store.open_pull_requests(&project, after, 2).await).await
+        list_all(&world, async |after| world.store.list_open_pull_requests(&project, after, 2).await).await
     };
     let found: Vec<_> = listed(sample::project()).await.into_iter().map(|(id, _)| id).collect();
     assert_eq!(found, [1, 3, 4].map(|number| link(number).id));
@@ -88,35 +92,35 @@ async fn only_open_pull_requests_of_a_project_are_listed() {
 #[tokio::test]
 async fn jobs_in_a_time_range_are_listed_newest_first() {
     let world = World::new().await;
-    let made = jobs(&world, 6).await;
+    let made = create_jobs(&world, 6).await;
     let newest_first = |range: std::ops::Range<usize>| made[range].iter().rev().cloned().collect::<Vec<_>>();
-    assert_eq!(between(&world, None, None).await, newest_first(0..6));
-    assert_eq!(between(&world, Some(at(2)), None).await, newest_first(2..6));
-    assert_eq!(between(&world, None, Some(at(2))).await, newest_first(0..2));
-    assert_eq!(between(&world, Some(at(2)), Some(at(5))).await, newest_first(2..5));
-    assert_eq!(between(&world, Some(at(2)), Some(at(2))).await, []);
-    assert_eq!(between(&world, Some(at(5)), Some(at(1))).await, []);
-    assert_eq!(between(&world, None, Some(Timestamp::from_millis(0))).await, []);
+    assert_eq!(list_between(&world, None, None).await, newest_first(0..6));
+    assert_eq!(list_between(&world, Some(at(2)), None).await, newest_first(2..6));
+    assert_eq!(list_between(&world, None, Some(at(2))).await, newest_first(0..2));
+    assert_eq!(list_between(&world, Some(at(2)), Some(at(5))).await, newest_first(2..5));
+    assert_eq!(list_between(&world, Some(at(2)), Some(at(2))).await, []);
+    assert_eq!(list_between(&world, Some(at(5)), Some(at(1))).await, []);
+    assert_eq!(list_between(&world, None, Some(Timestamp::from_millis(0))).await, []);
 }
 
 #[tokio::test]
 async fn range_of_one_millisecond_contains_its_job() {
     let world = World::new().await;
-    let made = jobs(&world, 4).await;
+    let made = create_jobs(&world, 4).await;
     let next = Timestamp::from_millis(at(2).millis() + 1);
-    assert_eq!(between(&world, Some(at(2)), Some(next)).await, [made[2].clone()]);
+    assert_eq!(list_between(&world, Some(at(2)), Some(next)).await, [made[2].clone()]);
 }
 
 #[tokio::test]
 async fn page_continues_at_both_ends_of_its_range() {
     let world = World::new().await;
-    let made = jobs(&world, 6).await;
+    let made = create_jobs(&world, 6).await;
     let project = sample::project();
     let (from, to) = (Some(at(1)), Some(Timestamp::from_millis(at(4).millis() + 1)));
     let after = async |id: &JobId| {
-        let cursor = world.store.cursor_after(&world.store.job(id).await.unwrap().unwrap());
-        let read = async || world.store.job_ids_between(&project, from, to, Some(&cursor), 50).await.unwrap();
-        world.in_the_end(read).await
+        let cursor = world.store.cursor_after(&world.store.load_job(id).await.unwrap().unwrap());
+        let read = async || world.store.list_job_ids_between(&project, from, to, Some(&cursor), 50).await.unwrap();
+        world.after_catching_up(read).await
     };
     assert_eq!(after(&made[4]).await, (vec![made[3].clone(), made[2].clone(), made[1].clone()], None));
     assert_eq!(after(&made[1]).await, (vec![], None));
@@ -125,19 +129,19 @@ async fn page_continues_at_both_ends_of_its_range() {
 #[tokio::test]
 async fn cursor_outside_the_time_range_is_rejected() {
     let world = World::new().await;
-    let made = jobs(&world, 6).await;
+    let made = create_jobs(&world, 6).await;
     let project = sample::project();
     let cursor = async |id: &JobId| {
-        let job = world.store.job(id).await.unwrap().unwrap();
+        let job = world.store.load_job(id).await.unwrap().unwrap();
         world.store.cursor_after(&job)
     };
     let (from, to) = (Some(at(1)), Some(at(5)));
     let after = cursor(&made[3]).await;
-    let read = async || world.store.job_ids_between(&project, from, to, Some(&after), 50).await.unwrap();
-    assert_eq!(world.in_the_end(read).await, (vec![made[2].clone(), made[1].clone()], None));
+    let read = async || world.store.list_job_ids_between(&project, from, to, Some(&after), 50).await.unwrap();
+    assert_eq!(world.after_catching_up(read).await, (vec![made[2].clone(), made[1].clone()], None));
     for outside in [&made[0], &made[5]] {
         let after = cursor(outside).await;
-        let error = world.store.job_ids_between(&project, from, to, Some(&after), 50).await.unwrap_err();
+        let error = world.store.list_job_ids_between(&project, from, to, Some(&after), 50).await.unwrap_err();
         assert!(matches!(error, Error::BadCursor), "{error}");
     }
 }
@@ -145,54 +149,56 @@ async fn cursor_outside_the_time_range_is_rejected() {
 #[tokio::test]
 async fn jobs_are_read_in_id_order_without_missing_ones() {
     let world = World::new().await;
-    let mut ids = jobs(&world, 130).await;
+    let mut ids = create_jobs(&world, 130).await;
     ids.reverse();
     let absent = sample::job_id("never made");
     ids.insert(60, absent.clone());
-    let read = world.store.jobs(&ids).await.unwrap();
+    let read = world.store.load_jobs(&ids).await.unwrap();
     ids.retain(|id| *id != absent);
     assert_eq!(read.into_iter().map(|job| job.id).collect::<Vec<_>>(), ids);
-    assert_eq!(world.store.jobs(&[]).await.unwrap(), []);
+    assert_eq!(world.store.load_jobs(&[]).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn unprocessed_keys_are_requested_again() {
     let world = World::calm().await;
-    let ids = jobs(&world, 9).await;
-    world.faults.calls("BatchGetItem");
+    let ids = create_jobs(&world, 9).await;
+    world.faults.take_call_count("BatchGetItem");
     // Halves: 5 of 9 keys, then 2 of 4, then 1 of 2, and the last one.
     for _ in 0..3 {
-        world.faults.next("BatchGetItem", Fault::Half);
+        world.faults.fail_next("BatchGetItem", Fault::Half);
     }
-    let read = world.store.jobs(&ids).await.unwrap();
+    let read = world.store.load_jobs(&ids).await.unwrap();
     assert_eq!(read.into_iter().map(|job| job.id).collect::<Vec<_>>(), ids);
-    assert_eq!(world.faults.calls("BatchGetItem"), 4);
+    assert_eq!(world.faults.take_call_count("BatchGetItem"), 4);
 }
 
 #[tokio::test]
 async fn repositories_are_read_across_pages() {
     let world = World::calm().await;
     for id in 1..4 {
-        world.applies(world.store.put_repository(&sample::repository(id, &format!("acme/app-{id}")), None)).await;
+        world
+            .expect_applied(world.store.put_repository(&sample::repository(id, &format!("acme/app-{id}")), None))
+            .await;
     }
-    world.faults.calls("Query");
+    world.faults.take_call_count("Query");
     for _ in 0..2 {
-        world.faults.next("Query", Fault::ShortPage);
+        world.faults.fail_next("Query", Fault::ShortPage);
     }
-    let repositories = world.store.repositories(&sample::project()).await.unwrap();
+    let repositories = world.store.list_repositories(&sample::project()).await.unwrap();
     assert_eq!(repositories.iter().map(|repository| repository.id).collect::<Vec<_>>(), [1, 2, 3]);
-    assert_eq!(world.faults.calls("Query"), 3);
+    assert_eq!(world.faults.take_call_count("Query"), 3);
 }
 
 #[tokio::test]
 async fn never_completed_batch_read_is_a_transient_error() {
     let world = World::calm().await;
-    let ids = jobs(&world, 2).await;
+    let ids = create_jobs(&world, 2).await;
     let nothing = serde_json::json!({ "RequestItems": {
         &world.table: { "ConsistentRead": true, "Keys": [{ "pk": { "S": "JOB#x" }, "sk": { "S": "JOB" } }] },
     } });
     let answer = serde_json::json!({ "Responses": {}, "UnprocessedKeys": nothing["RequestItems"] });
-    world.faults.always("BatchGetItem", Fault::Refused(200, answer));
-    let error = world.store.jobs(&ids).await.unwrap_err();
+    world.faults.fail_always("BatchGetItem", Fault::Refused(200, answer));
+    let error = world.store.load_jobs(&ids).await.unwrap_err();
     assert!(error.is_transient(), "{error}");
 }

@@ -1,6 +1,6 @@
 //! The invariants between all items of a table.
 
-use crate::world::{Items, count, decoded, word};
+use crate::world::{Items, decode_item, number_attribute, text_attribute};
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::review::{Review, ReviewState};
@@ -9,7 +9,7 @@ use pullyard_domain::ticket::{Badge, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The row of the `work` index for this due time.
-fn named_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
+fn expected_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
     match due {
         None => (String::new(), None),
         Some(Due::At(at)) => (format!("DUE#{}", due::shard(pk)), Some(at.millis())),
@@ -27,26 +27,26 @@ pub(crate) fn check_items(items: &Items) {
         let mut due = None;
         match sk.as_str() {
             "JOB" => {
-                jobs.push(decoded(item));
+                jobs.push(decode_item(item));
                 due = jobs.last().and_then(due::job);
             }
             "TICKET" => {
-                tickets.push(decoded(item));
+                tickets.push(decode_item(item));
                 due = tickets.last().and_then(due::ticket);
             }
-            "PR" => due = due::pull_request(&decoded(item)),
-            "POLL" => due = due::poll(&decoded(item)),
-            _ if pk.starts_with("RUNNERS#") => runners.push(decoded(item)),
+            "PR" => due = due::pull_request(&decode_item(item)),
+            "POLL" => due = due::poll(&decode_item(item)),
+            _ if pk.starts_with("RUNNERS#") => runners.push(decode_item(item)),
             _ if sk.starts_with("ATTEMPT#") => {
-                attempts.insert((word(item, "job"), count(item, "number").unwrap()));
+                attempts.insert((text_attribute(item, "job"), number_attribute(item, "number").unwrap()));
             }
-            _ if sk.starts_with("REVIEW#") => reviews.push(decoded(item)),
+            _ if sk.starts_with("REVIEW#") => reviews.push(decode_item(item)),
             _ if sk.starts_with("INPUT#") => {
-                inputs.entry(word(item, "job")).or_default().push(count(item, "seq").unwrap());
+                inputs.entry(text_attribute(item, "job")).or_default().push(number_attribute(item, "seq").unwrap());
             }
             _ => {}
         }
-        assert_eq!((word(item, "wk"), count(item, "ws")), named_row(pk, due), "{pk} / {sk}");
+        assert_eq!((text_attribute(item, "wk"), number_attribute(item, "ws")), expected_row(pk, due), "{pk} / {sk}");
     }
     for job in &jobs {
         let said = inputs.remove(job.id.as_str()).unwrap_or_default();

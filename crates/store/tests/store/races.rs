@@ -1,17 +1,17 @@
-//! Tests 64 concurrent callers of writes over different reads or with different values. The `check` of `each` tests
+//! Tests 64 concurrent callers of writes over different reads or with different values. The `check` of `every_item` tests
 //! concurrent callers of one write.
 
 mod pairs;
-mod rests;
-mod rounds;
+mod suspensions;
+mod use_cases;
 
 use crate::hooks::hook;
 use crate::sample::{self, at};
-use crate::world::{World, count, fence, of_ticket, requeue_of};
+use crate::world::{World, fence, number_attribute, prepare_requeue, ticket_job_trigger};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::job::{End, JobStatus};
 use pullyard_domain::runner::Presence;
-use pullyard_store::{Error, Proof, Snapshot, Write};
+use pullyard_store::{Error, RunnerCondition, SnapshotResult, Write};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -55,8 +55,8 @@ pub(crate) async fn world() -> Arc<World> {
 async fn one_of_many_triggers_creates_job_and_unseen_ticket() {
     let world = world().await;
     let answers = race(&world, |world, number| {
-        let (job, ticket) = sample::planned(&sample::ticket("APP-1"), &format!("job-{number}"));
-        async move { world.store.trigger(&of_ticket(&job, &ticket)).await }
+        let (job, ticket) = sample::plan_ticket_job(&sample::ticket("APP-1"), &format!("job-{number}"));
+        async move { world.store.create_job(&ticket_job_trigger(&job, &ticket)).await }
     })
     .await;
     winner(&answers);
@@ -66,14 +66,14 @@ async fn one_of_many_triggers_creates_job_and_unseen_ticket() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_runners_claims_a_job_into_its_slot() {
     let world = world().await;
-    let job = world.created("one").await;
+    let job = world.create_job("one").await;
     let mut runners = Vec::new();
     for number in 0..RACERS {
-        runners.push(world.registered(&sample::runner(&format!("runner-{number}"), 1)).await);
+        runners.push(world.register_runner(&sample::runner(&format!("runner-{number}"), 1)).await);
     }
     let answers = race(&world, |world, number| {
         let claimed = job.claim(&sample::claim_by(&runners[number], &job, "c1"), at(1)).unwrap();
-        async move { world.store.claim(&claimed).await }
+        async move { world.store.claim_job(&claimed).await }
     })
     .await;
     let won = winner(&answers);
@@ -87,15 +87,15 @@ async fn one_of_many_runners_claims_a_job_into_its_slot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     let world = world().await;
-    let runner = world.registered(&sample::runner("kite", 3)).await;
+    let runner = world.register_runner(&sample::runner("kite", 3)).await;
     let mut jobs = Vec::new();
     for number in 0..RACERS {
-        jobs.push(world.created(&format!("job-{number}")).await);
+        jobs.push(world.create_job(&format!("job-{number}")).await);
     }
     let answers = race(&world, |world, number| {
         let job = &jobs[number];
         let claimed = job.claim(&sample::claim_by(&runner, job, &format!("c{number}")), at(1)).unwrap();
-        async move { world.store.claim(&claimed).await }
+        async move { world.store.claim_job(&claimed).await }
     })
     .await;
     let mut claimed = BTreeSet::new();
@@ -114,19 +114,19 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn one_of_many_ends_requeues_and_updates_is_stored() {
     let world = world().await;
-    let runner = world.registered(&sample::runner("kite", 1)).await;
-    let job = world.running_on(&runner, "APP-1", JobStatus::Executing).await;
-    let failing = Arc::new(world.ending(&job, crate::world::failed(), at(200)).await);
-    let cancelling = Arc::new(world.ending(&job, End::Cancelled, at(200)).await);
+    let runner = world.register_runner(&sample::runner("kite", 1)).await;
+    let job = world.running_job_on(&runner, "APP-1", JobStatus::Executing).await;
+    let failing = Arc::new(world.prepare_end(&job, crate::world::failed_end(), at(200)).await);
+    let cancelling = Arc::new(world.prepare_end(&job, End::Cancelled, at(200)).await);
     let answers = race(&world, |world, number| {
         let (job, failing, cancelling) = (job.clone(), Arc::clone(&failing), Arc::clone(&cancelling));
         async move {
             match number % 4 {
-                0 => world.store.end(&failing.ended()).await,
-                1 => world.store.end(&cancelling.ended()).await,
+                0 => world.store.end_job(&failing.request()).await,
+                1 => world.store.end_job(&cancelling.request()).await,
                 2 => {
-                    let (back, attempt) = requeue_of(&job);
-                    world.store.requeue(&job, &back, &attempt, Proof::Nothing).await
+                    let (back, attempt) = prepare_requeue(&job);
+                    world.store.requeue_job(&job, &back, &attempt, RunnerCondition::Exists).await
                 }
                 _ => {
                     let next = job.advance(&fence(&job), JobStatus::Syncing, at(200)).unwrap();
@@ -142,7 +142,7 @@ async fn one_of_many_ends_requeues_and_updates_is_stored() {
     assert_eq!((stored.status, stored.rev), (expected, job.rev + 1));
     let active = stored.status.is_active();
     assert_eq!(world.runner(&runner).await.slots.contains_key(&job.id), active);
-    assert_eq!(world.store.attempt(&job.id, 1).await.unwrap().is_none(), active);
+    assert_eq!(world.store.load_attempt(&job.id, 1).await.unwrap().is_none(), active);
     assert_eq!(world.ticket("APP-1").await.active_job.is_none(), stored.status.is_terminal());
 }
 
@@ -154,7 +154,7 @@ async fn newest_of_many_snapshots_is_stored() {
         // The racers' numbers do not follow the order of their times.
         let when = (number * 37 % RACERS) as u64;
         let event = sample::event("APP-1", &format!("evt-{when}"), at(when), &format!("status {when}"));
-        let stored = world.store.snapshot(&event).await?;
+        let stored = world.store.update_snapshot(&event).await?;
         world.store.store_text(&event).await?;
         Ok(stored)
     })
@@ -163,21 +163,21 @@ async fn newest_of_many_snapshots_is_stored() {
     let ticket = world.ticket("APP-1").await;
     assert_eq!((ticket.status, ticket.seen_at), (format!("status {newest}"), at(newest)));
     assert_eq!(ticket.seen_event, Some(sample::event_id(&format!("evt-{newest}"))));
-    let stored = answers.iter().filter(|answer| **answer == Snapshot::Stored).count();
+    let stored = answers.iter().filter(|answer| **answer == SnapshotResult::Stored).count();
     // Every stored snapshot raises the revision by one.
-    world.check_raised(ticket.rev, stored as u64);
+    world.check_counter(ticket.rev, stored as u64);
     assert_eq!(world.text("APP-1").await.unwrap().title, format!("APP-1 evt-{newest}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rev_counts_every_retried_update() {
     let world = world().await;
-    let job = world.triggered("APP-1").await;
+    let job = world.create_ticket_job("APP-1").await;
     race(&world, |world, _| {
         let id = job.id.clone();
         async move {
             loop {
-                let mut job = world.store.job(&id).await?.expect("the job exists");
+                let mut job = world.store.load_job(&id).await?.expect("the job exists");
                 job.tries += 1;
                 if world.store.update_job(&job).await? == Write::Applied {
                     return Ok(());
@@ -187,25 +187,25 @@ async fn rev_counts_every_retried_update() {
     })
     .await;
     let item = world.item("JOB#", "JOB").await;
-    let (rev, tries) = (count(&item, "rev").unwrap(), count(&item, "tries").unwrap());
+    let (rev, tries) = (number_attribute(&item, "rev").unwrap(), number_attribute(&item, "tries").unwrap());
     assert_eq!(rev, 1 + tries);
     // A racer whose answer was lost and whose mark was replaced gets `Stale` and repeats its update.
-    world.check_raised(tries.unsigned_abs(), RACERS as u64);
+    world.check_counter(tries.unsigned_abs(), RACERS as u64);
 }
 
 /// Half of the racers send heartbeats and half mark the runner offline, all over the same read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn heartbeat_and_offline_mark_exclude_each_other() {
     let world = world().await;
-    let seen = world.registered(&sample::runner("kite", 1)).await;
+    let seen = world.register_runner(&sample::runner("kite", 1)).await;
     let answers = race(&world, |world, number| {
         let seen = seen.clone();
         async move {
             if number % 2 == 0 {
-                let heard = crate::fleet::heard(&seen, 100);
-                return world.store.heartbeat(&seen, &heard).await;
+                let heard = crate::fleet::with_heartbeat(&seen, 100);
+                return world.store.record_heartbeat(&seen, &heard).await;
             }
-            world.store.take_offline(&seen, &crate::fleet::offline(&seen)).await
+            world.store.mark_offline(&seen, &crate::fleet::marked_offline(&seen)).await
         }
     })
     .await;
@@ -224,7 +224,7 @@ async fn racing_deliveries_are_verified_once_and_refusals_counted() {
     let heard_of = hook("acme");
     // Statistics of an older webhook of this name: many racers find them, and one replaces them.
     let older = Webhook { created: at(0), ..heard_of.clone() };
-    world.applies(world.store.note_hook_refused(&older, 1_000, at(1))).await;
+    world.expect_applied(world.store.note_hook_refused(&older, 1_000, at(1))).await;
     let answers = race(&world, |world, number| {
         let hook = heard_of.clone();
         async move {
@@ -237,7 +237,7 @@ async fn racing_deliveries_are_verified_once_and_refusals_counted() {
     .await;
     let verified = answers.iter().step_by(2).filter(|answer| **answer == Write::Applied).count();
     assert!(verified == 1 || (!world.is_calm() && verified == 0), "{verified}");
-    let heard = world.store.hook_heard(&heard_of).await.unwrap();
+    let heard = world.store.load_hook_stats(&heard_of).await.unwrap();
     assert!(heard.verified_at.is_some());
-    world.check_raised(heard.refused, RACERS as u64);
+    world.check_counter(heard.refused, RACERS as u64);
 }

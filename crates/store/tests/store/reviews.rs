@@ -1,11 +1,11 @@
 //! Tests each write of waiting reviews and its conditions.
 //!
-//! This file covers remembering and starting. `taken` covers reviews of another job, `edited` the edit mark, and
-//! `settled` reviews without a job of their own.
+//! This file covers remembering and starting. `moved_reviews` covers reviews of another job, `edited` the edit mark, and
+//! `without_job` reviews without a job of their own.
 
-mod edited;
-mod settled;
-mod taken;
+mod edit_mark;
+mod moved_reviews;
+mod without_job;
 
 use crate::sample::{self, at};
 use crate::world::World;
@@ -17,7 +17,7 @@ use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::review::{Author, Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Conclusion, Error, Store, TriggerReview, WaitsForJob, Write};
+use pullyard_store::{Conclusion, Error, ReviewTrigger, ReviewWait, Store, Write};
 use pullyard_testkit::Fault;
 use std::collections::BTreeSet;
 
@@ -25,17 +25,17 @@ pub(crate) fn review_id(name: &str) -> ReviewId {
     ReviewId::new(name).unwrap()
 }
 
-pub(crate) fn linked() -> PullRequest {
+pub(crate) fn linked_pull_request() -> PullRequest {
     PullRequest { job: None, ticket: Some(sample::ticket_key("APP-1")), ..sample::pull_request(&sample::job("one"), 7) }
 }
 
-pub(crate) fn id() -> PullRequestId {
-    linked().id
+pub(crate) fn pull_request_id() -> PullRequestId {
+    linked_pull_request().id
 }
 
 pub(crate) fn review(name: &str, state: ReviewState) -> Review {
     Review {
-        pull_request: id(),
+        pull_request: pull_request_id(),
         id: review_id(name),
         project: sample::project(),
         ticket: sample::ticket_key("APP-1"),
@@ -50,63 +50,63 @@ pub(crate) fn review(name: &str, state: ReviewState) -> Review {
     }
 }
 
-pub(crate) fn waits(name: &str) -> Review {
+pub(crate) fn waiting_review(name: &str) -> Review {
     review(name, ReviewState::Deferred {})
 }
 
-pub(crate) fn absorbed(into: &str) -> ReviewState {
+pub(crate) fn absorbed_state(into: &str) -> ReviewState {
     ReviewState::Absorbed { into: review_id(into) }
 }
 
-pub(crate) fn refused() -> ReviewState {
-    ReviewState::Refused { reason: reason(), at: at(30) }
+pub(crate) fn refused_state() -> ReviewState {
+    ReviewState::Refused { reason: closed_reason(), at: at(30) }
 }
 
-fn reason() -> Reason {
+fn closed_reason() -> Reason {
     Reason::PullRequestClosed { pr: "acme/app#7".into(), state: "closed".into() }
 }
 
-pub(crate) fn entry(name: &str, reason: Reason) -> Delivery {
+pub(crate) fn ledger_entry(name: &str, reason: Reason) -> Delivery {
     Delivery {
-        id: DeliveryId::for_review(&sample::project(), &id(), &review_id(name)),
+        id: DeliveryId::for_review(&sample::project(), &pull_request_id(), &review_id(name)),
         source: Source::Webhook,
         reason,
         review: Some(ReviewSubject {
-            pull_request: id(),
+            pull_request: pull_request_id(),
             label: "acme/app#7".into(),
-            url: linked().url,
+            url: linked_pull_request().url,
             review: Some(review_id(name)),
             author: "ann".into(),
             facts: None,
         }),
-        ..sample::refused("evt-1", at(20))
+        ..sample::refused_decision("evt-1", at(20))
     }
 }
 
-pub(crate) fn held(name: &str) -> Delivery {
-    entry(name, Reason::HeldForJob { job: sample::job_id("j0") })
+pub(crate) fn held_entry(name: &str) -> Delivery {
+    ledger_entry(name, Reason::HeldForJob { job: sample::job_id("j0") })
 }
 
 /// Remembers a review over the current ticket.
 pub(crate) async fn remember(store: &Store, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
-    let ticket = store.ticket(&review.project, &review.ticket).await?.expect("the ticket is stored");
-    store.remember_review(review, delivery, &ticket.schedule_review(&review.pull_request, at(500))).await
+    let ticket = store.load_ticket(&review.project, &review.ticket).await?.expect("the ticket is stored");
+    store.create_deferred_review(review, delivery, &ticket.schedule_review(&review.pull_request, at(500))).await
 }
 
 /// A refused review that waits for this job again.
-pub(crate) fn waits_for<'a>(review: &'a Review, delivery: &'a Delivery, job: &'a JobId) -> WaitsForJob<'a> {
-    WaitsForJob { review, from: None, delivery: Some(delivery), job, opens_at: at(500) }
+pub(crate) fn wait_request<'a>(review: &'a Review, delivery: &'a Delivery, job: &'a JobId) -> ReviewWait<'a> {
+    ReviewWait { review, from: None, delivery: Some(delivery), job, opens_at: at(500) }
 }
 
 /// A revise job for this review, with its ticket and pull request.
-pub(crate) struct Revising {
+pub(crate) struct RevisePlan {
     pub(crate) job: Job,
     pub(crate) ticket: Ticket,
     pub(crate) pull_request: PullRequest,
     pub(crate) review: Review,
 }
 
-impl Revising {
+impl RevisePlan {
     pub(crate) async fn of(world: &World, name: &str) -> Self {
         let (ticket, linked) = (world.ticket("APP-1").await, world.pull_request().await);
         let job = JobId::for_review(&linked.id, &review_id(name));
@@ -126,24 +126,24 @@ impl Revising {
     }
 
     /// Starts the job for a new delivery.
-    pub(crate) async fn direct(&self, store: &Store) -> Result<Write, Error> {
-        let delivery = self.accepted();
-        store.trigger_review(&TriggerReview { delivery: Some(&delivery), ..self.trigger() }).await
+    pub(crate) async fn start_new(&self, store: &Store) -> Result<Write, Error> {
+        let delivery = self.ledger_entry();
+        store.create_review_job(&ReviewTrigger { delivery: Some(&delivery), ..self.trigger() }).await
     }
 
     /// The ledger entry of the review with its job.
-    pub(crate) fn accepted(&self) -> Delivery {
+    pub(crate) fn ledger_entry(&self) -> Delivery {
         let reason = Reason::Accepted { job: self.job.id.clone() };
-        Delivery { job: Some(self.job.id.clone()), ..entry(self.review.id.as_str(), reason) }
+        Delivery { job: Some(self.job.id.clone()), ..ledger_entry(self.review.id.as_str(), reason) }
     }
 
     /// Starts the job of a waiting review.
-    pub(crate) async fn settled(&self, store: &Store) -> Result<Write, Error> {
-        store.trigger_review(&self.trigger()).await
+    pub(crate) async fn start_waiting(&self, store: &Store) -> Result<Write, Error> {
+        store.create_review_job(&self.trigger()).await
     }
 
-    pub(crate) fn trigger(&self) -> TriggerReview<'_> {
-        TriggerReview {
+    pub(crate) fn trigger(&self) -> ReviewTrigger<'_> {
+        ReviewTrigger {
             job: &self.job,
             ticket: &self.ticket,
             pull_request: &self.pull_request,
@@ -158,115 +158,123 @@ impl World {
     /// A ticket with a linked pull request.
     pub(crate) async fn with_linked() -> Self {
         let world = Self::new().await;
-        world.applies(world.store.link_pull_request(&linked(), &sample::ticket("APP-1"))).await;
+        world.expect_applied(world.store.link_pull_request(&linked_pull_request(), &sample::ticket("APP-1"))).await;
         world
     }
 
     /// Like `with_linked`, with a running job of the ticket.
-    pub(crate) async fn with_busy() -> (Self, JobId) {
+    pub(crate) async fn with_running_job() -> (Self, JobId) {
         let world = Self::with_linked().await;
-        let job = Revising::of(&world, "r0").await;
-        world.applies(job.direct(&world.store)).await;
+        let job = RevisePlan::of(&world, "r0").await;
+        world.expect_applied(job.start_new(&world.store)).await;
         (world, job.job.id)
     }
 
     pub(crate) async fn pull_request(&self) -> PullRequest {
-        self.store.pull_request(&id()).await.unwrap().expect("the pull request is stored")
+        self.store.load_pull_request(&pull_request_id()).await.unwrap().expect("the pull request is stored")
     }
 
-    pub(crate) async fn state(&self, name: &str) -> ReviewState {
-        self.store.review(&id(), &review_id(name)).await.unwrap().expect("the review is stored").state
+    pub(crate) async fn review_state(&self, name: &str) -> ReviewState {
+        self.store.load_review(&pull_request_id(), &review_id(name)).await.unwrap().expect("the review is stored").state
     }
 
-    pub(crate) async fn remembers(&self, names: &[&str]) {
+    pub(crate) async fn remember_reviews(&self, names: &[&str]) {
         for name in names {
-            self.applies(remember(&self.store, &waits(name), &held(name))).await;
+            self.expect_applied(remember(&self.store, &waiting_review(name), &held_entry(name))).await;
         }
     }
 
     async fn entry(&self, name: &str) -> Delivery {
-        let id = DeliveryId::for_review(&sample::project(), &id(), &review_id(name));
-        self.store.delivery(&id).await.unwrap().expect("the ledger entry is stored")
+        let id = DeliveryId::for_review(&sample::project(), &pull_request_id(), &review_id(name));
+        self.store.load_delivery(&id).await.unwrap().expect("the ledger entry is stored")
     }
 }
 
-fn older(names: &[&str]) -> Vec<ReviewId> {
+fn review_ids(names: &[&str]) -> Vec<ReviewId> {
     names.iter().map(|name| review_id(name)).collect()
 }
 
 #[tokio::test]
 async fn review_is_remembered_once_with_its_entry() {
     let world = World::with_linked().await;
-    world.remembers(&["r1"]).await;
-    assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held("r1")));
-    assert_eq!(world.ticket("APP-1").await.deferred[&id().to_string()], at(500));
-    world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
+    world.remember_reviews(&["r1"]).await;
+    assert_eq!((world.review_state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held_entry("r1")));
+    assert_eq!(world.ticket("APP-1").await.deferred[&pull_request_id().to_string()], at(500));
+    world.expect_refused(remember(&world.store, &waiting_review("r1"), &held_entry("r1"))).await;
 }
 
 #[tokio::test]
 async fn refused_review_is_remembered_when_redelivered() {
     let world = World::with_linked().await;
-    world.remembers(&["r1"]).await;
-    world.applies(world.store.conclude(&held("r1").id, &Conclusion::Refused(reason()))).await;
-    world.applies(world.store.refuse_review(&waits("r1"), &refused())).await;
-    world.refuses(remember(&world.store, &waits("r1"), &held("r1"))).await;
-    let anew = Review { version: 1, ..waits("r1") };
-    world.applies(remember(&world.store, &anew, &held("r1"))).await;
-    assert_eq!((world.state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held("r1")));
+    world.remember_reviews(&["r1"]).await;
+    world
+        .expect_applied(world.store.conclude_review(&held_entry("r1").id, &Conclusion::Refused(closed_reason())))
+        .await;
+    world.expect_applied(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
+    world.expect_refused(remember(&world.store, &waiting_review("r1"), &held_entry("r1"))).await;
+    let anew = Review { version: 1, ..waiting_review("r1") };
+    world.expect_applied(remember(&world.store, &anew, &held_entry("r1"))).await;
+    assert_eq!((world.review_state("r1").await, world.entry("r1").await), (ReviewState::Deferred {}, held_entry("r1")));
     // A writer that read the review earlier is stale.
-    world.refuses(world.store.refuse_review(&waits("r1"), &refused())).await;
-    world.remembers(&["r2"]).await;
-    world.refuses(world.store.refuse_with(&waits("r2"), &[&waits("r1")], &refused())).await;
-    world.applies(world.store.refuse_with(&waits("r2"), &[&anew], &refused())).await;
+    world.expect_refused(world.store.refuse_review(&waiting_review("r1"), &refused_state())).await;
+    world.remember_reviews(&["r2"]).await;
+    world
+        .expect_refused(world.store.refuse_absorbed_reviews(
+            &waiting_review("r2"),
+            &[&waiting_review("r1")],
+            &refused_state(),
+        ))
+        .await;
+    world.expect_applied(world.store.refuse_absorbed_reviews(&waiting_review("r2"), &[&anew], &refused_state())).await;
 }
 
 /// Asserts that neither a redelivered review nor a job's take replaces these stored versions.
-async fn check_not_told_again(stored: &[Review]) {
+async fn check_redelivery_refused(stored: &[Review]) {
     let world = World::with_linked().await;
     for review in stored {
-        world.applies(world.store.take_review(review, None)).await;
+        world.expect_applied(world.store.assign_review(review, None)).await;
     }
-    let again = Review { version: 1, ..waits("r1") };
-    world.refuses(remember(&world.store, &again, &held("r1"))).await;
-    world.refuses(world.store.take_review(&again, None)).await;
+    let again = Review { version: 1, ..waiting_review("r1") };
+    world.expect_refused(remember(&world.store, &again, &held_entry("r1"))).await;
+    world.expect_refused(world.store.assign_review(&again, None)).await;
 }
 
 #[tokio::test]
 async fn redelivery_is_stored_only_over_the_refusal_read() {
     let started = ReviewState::Started { job: sample::job_id("j1") };
-    check_not_told_again(&[waits("r1")]).await;
-    check_not_told_again(&[review("r1", started)]).await;
-    let later = Review { version: 1, ..review("r1", refused()) };
-    check_not_told_again(&[review("r1", refused()), later]).await;
+    check_redelivery_refused(&[waiting_review("r1")]).await;
+    check_redelivery_refused(&[review("r1", started)]).await;
+    let later = Review { version: 1, ..review("r1", refused_state()) };
+    check_redelivery_refused(&[review("r1", refused_state()), later]).await;
 }
 
 #[tokio::test]
 async fn review_gets_its_job_once_with_all_items() {
     let world = World::with_linked().await;
-    let revising = Revising::of(&world, "r1").await;
-    world.faults.next("TransactWriteItems", Fault::LostAnswer);
-    world.applies(revising.direct(&world.store)).await;
+    let revising = RevisePlan::of(&world, "r1").await;
+    world.faults.fail_next("TransactWriteItems", Fault::LostAnswer);
+    world.expect_applied(revising.start_new(&world.store)).await;
     let job = revising.job.id.clone();
-    assert_eq!(world.state("r1").await, ReviewState::Started { job: job.clone() });
+    assert_eq!(world.review_state("r1").await, ReviewState::Started { job: job.clone() });
     assert_eq!(world.ticket("APP-1").await.active_job, Some(job.clone()));
     assert_eq!(world.pull_request().await.revised.map(|revised| revised.job), Some(job.clone()));
     assert_eq!(world.entry("r1").await.job, Some(job));
-    world.refuses(revising.direct(&world.store)).await;
-    world.refuses(Revising::of(&world, "r1").await.direct(&world.store)).await;
+    world.expect_refused(revising.start_new(&world.store)).await;
+    world.expect_refused(RevisePlan::of(&world, "r1").await.start_new(&world.store)).await;
 }
 
 #[tokio::test]
 async fn unreadable_pull_request_does_not_hide_the_others() {
     let world = World::with_linked().await;
-    let other = PullRequest { id: PullRequestId { number: 8, ..id() }, ..linked() };
-    world.applies(world.store.update_pull_request(&other)).await;
-    let ids = BTreeSet::from([id(), other.id.clone(), PullRequestId { number: 9, ..id() }]);
-    let read = world.store.pull_requests(&ids).await.unwrap();
+    let other = PullRequest { id: PullRequestId { number: 8, ..pull_request_id() }, ..linked_pull_request() };
+    world.expect_applied(world.store.update_pull_request(&other)).await;
+    let ids = BTreeSet::from([pull_request_id(), other.id.clone(), PullRequestId { number: 9, ..pull_request_id() }]);
+    let read = world.store.load_pull_requests(&ids).await.unwrap();
     let known: BTreeSet<_> = read.into_iter().map(|linked| linked.unwrap().id).collect();
-    assert_eq!(known, BTreeSet::from([id(), other.id.clone()]), "the third pull request was never linked");
+    assert_eq!(known, BTreeSet::from([pull_request_id(), other.id.clone()]), "the third pull request was never linked");
     let mut item = world.items().await.into_iter().find(|((pk, sk), _)| pk.ends_with("#8") && sk == "PR").unwrap().1;
     item.remove("url");
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    let read = world.store.pull_requests(&ids).await.unwrap();
+    let read = world.store.load_pull_requests(&ids).await.unwrap();
     assert_eq!((read.len(), read.iter().filter(|linked| linked.is_ok()).count()), (2, 1), "{read:?}");
 }

@@ -1,13 +1,13 @@
 //! Tests the registration of self-hosted runners: one process and one name each.
 
-use crate::each::forms::forms;
+use crate::every_item::forms::forms;
 use crate::sample::{self, at};
-use crate::world::{World, first_time};
+use crate::world::{World, first_registration};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::runner::{Drain, MIN_REMEMBERED_CLAIMS, Presence, Profile, Runner, Slot};
-use pullyard_store::Registered;
+use pullyard_store::RegistrationWrite;
 
 fn profile(runner: &Runner) -> Profile {
     sample::profile(runner, "kite")
@@ -23,8 +23,8 @@ fn next_process(seen: &Runner) -> Runner {
     }
 }
 
-fn takeover<'a>(seen: &'a Runner, runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
-    Registered { seen: Some(seen), ..first_time(runner, profile) }
+fn takeover<'a>(seen: &'a Runner, runner: &'a Runner, profile: &'a Profile) -> RegistrationWrite<'a> {
+    RegistrationWrite { seen: Some(seen), ..first_registration(runner, profile) }
 }
 
 #[tokio::test]
@@ -32,9 +32,9 @@ async fn new_runner_is_stored_with_profile_and_name() {
     let world = World::new().await;
     let runner = sample::runner("kite", 2);
     let profile = profile(&runner);
-    world.applies(world.store.register(&first_time(&runner, &profile))).await;
+    world.expect_applied(world.store.register_runner(&first_registration(&runner, &profile))).await;
     assert_eq!(world.runner(&runner).await, runner);
-    assert_eq!(world.store.member(&runner.id).await.unwrap(), Some(Member { runner, profile }));
+    assert_eq!(world.store.load_member(&runner.id).await.unwrap(), Some(Member { runner, profile }));
     assert_eq!(world.items().await.len(), 3);
 }
 
@@ -42,45 +42,47 @@ async fn new_runner_is_stored_with_profile_and_name() {
 async fn taken_name_is_refused_to_a_new_runner_and_a_takeover() {
     let world = World::new().await;
     let (one, two) = (sample::runner("one", 1), sample::runner("two", 1));
-    world.applies(world.store.register(&first_time(&one, &profile(&one)))).await;
-    world.refuses(world.store.register(&first_time(&two, &profile(&two)))).await;
-    world.applies(world.store.register(&first_time(&two, &sample::profile(&two, "dragon")))).await;
-    world.refuses(world.store.register(&takeover(&two, &next_process(&two), &profile(&two)))).await;
+    world.expect_applied(world.store.register_runner(&first_registration(&one, &profile(&one)))).await;
+    world.expect_refused(world.store.register_runner(&first_registration(&two, &profile(&two)))).await;
+    world
+        .expect_applied(world.store.register_runner(&first_registration(&two, &sample::profile(&two, "dragon"))))
+        .await;
+    world.expect_refused(world.store.register_runner(&takeover(&two, &next_process(&two), &profile(&two)))).await;
 }
 
-fn named(claims: std::ops::Range<usize>) -> Vec<ClaimId> {
+fn claim_ids(claims: std::ops::Range<usize>) -> Vec<ClaimId> {
     claims.map(|number| ClaimId::new(format!("c{number}")).unwrap()).collect()
 }
 
 #[tokio::test]
 async fn heartbeat_removes_only_the_oldest_claims_it_read() {
     let world = World::new().await;
-    let claims = named(100..100 + MIN_REMEMBERED_CLAIMS + 2);
-    let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
-    let newest = world.running_on(&seen, "APP-1", JobStatus::Claimed).await.run.unwrap().claim;
+    let claims = claim_ids(100..100 + MIN_REMEMBERED_CLAIMS + 2);
+    let seen = world.register_runner(&Runner { claims, ..sample::runner("kite", 1) }).await;
+    let newest = world.running_job_on(&seen, "APP-1", JobStatus::Claimed).await.run.unwrap().claim;
     let heard = |secs| Runner { last_heartbeat: at(secs), claims: seen.claims[2..].to_vec(), ..seen.clone() };
-    world.applies(world.store.heartbeat(&seen, &heard(30))).await;
+    world.expect_applied(world.store.record_heartbeat(&seen, &heard(30))).await;
     let kept = [&seen.claims[2..], &[newest]].concat();
     assert_eq!(world.runner(&seen).await.claims, kept);
     // Another heartbeat over the same read removes no more claims.
-    world.refuses(world.store.heartbeat(&seen, &heard(40))).await;
+    world.expect_refused(world.store.record_heartbeat(&seen, &heard(40))).await;
     assert_eq!(world.runner(&seen).await.claims, kept);
 }
 
 #[tokio::test]
 async fn heartbeat_that_removes_no_claim_ignores_other_removals() {
     let world = World::new().await;
-    let claims = named(100..100 + MIN_REMEMBERED_CLAIMS + 2);
-    let seen = world.registered(&Runner { claims, ..sample::runner("kite", 1) }).await;
+    let claims = claim_ids(100..100 + MIN_REMEMBERED_CLAIMS + 2);
+    let seen = world.register_runner(&Runner { claims, ..sample::runner("kite", 1) }).await;
     let heard = |secs, claims: &[ClaimId]| Runner { last_heartbeat: at(secs), claims: claims.to_vec(), ..seen.clone() };
-    world.applies(world.store.heartbeat(&seen, &heard(30, &seen.claims[2..]))).await;
-    world.applies(world.store.heartbeat(&seen, &heard(40, &seen.claims))).await;
+    world.expect_applied(world.store.record_heartbeat(&seen, &heard(30, &seen.claims[2..]))).await;
+    world.expect_applied(world.store.record_heartbeat(&seen, &heard(40, &seen.claims))).await;
     let stored = world.runner(&seen).await;
     assert_eq!((stored.last_heartbeat, &stored.claims[..]), (at(40), &seen.claims[2..]));
 }
 
 /// A runner with or without a drain request, and with or without claims.
-fn kite([drains, claimed]: [bool; 2]) -> Runner {
+fn runner_in_form([drains, claimed]: [bool; 2]) -> Runner {
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
     let claims = ["c1", "c2"].map(|claim| ClaimId::new(claim).unwrap());
     Runner {
@@ -94,22 +96,22 @@ fn kite([drains, claimed]: [bool; 2]) -> Runner {
 async fn takeover_is_refused_by_each_changed_fact() {
     for form @ [drains, claimed] in forms() {
         let world = World::new().await;
-        let stored = world.registered(&kite(form)).await;
+        let stored = world.register_runner(&runner_in_form(form)).await;
         let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: sample::project(), since: at(60) };
         let otherwise = [
             Runner { epoch: 2, ..stored.clone() },
             Runner { last_heartbeat: at(1), ..stored.clone() },
             Runner { slots: [(sample::job_id("one"), slot)].into(), ..stored.clone() },
-            Runner { drain: kite([!drains, claimed]).drain, ..stored.clone() },
-            Runner { claims: kite([drains, !claimed]).claims, ..stored.clone() },
+            Runner { drain: runner_in_form([!drains, claimed]).drain, ..stored.clone() },
+            Runner { claims: runner_in_form([drains, !claimed]).claims, ..stored.clone() },
             Runner { claims: vec![ClaimId::new("c2").unwrap()], ..stored.clone() },
         ];
         let (new, profile) = (next_process(&stored), profile(&stored));
         for seen in otherwise {
             println!("{seen:?}");
-            world.refuses(world.store.register(&takeover(&seen, &new, &profile))).await;
+            world.expect_refused(world.store.register_runner(&takeover(&seen, &new, &profile))).await;
         }
-        world.applies(world.store.register(&takeover(&stored, &new, &profile))).await;
+        world.expect_applied(world.store.register_runner(&takeover(&stored, &new, &profile))).await;
     }
 }
 
@@ -117,12 +119,12 @@ async fn takeover_is_refused_by_each_changed_fact() {
 async fn heartbeat_is_refused_by_each_changed_fact() {
     for form @ [drains, forgets] in forms() {
         let world = World::new().await;
-        let stored = world.registered(&Runner { last_heartbeat: at(20), ..kite(form) }).await;
+        let stored = world.register_runner(&Runner { last_heartbeat: at(20), ..runner_in_form(form) }).await;
         let other = InstanceId::new("process-2").unwrap();
         let otherwise = [
             Runner { epoch: 2, ..stored.clone() },
             Runner { instance: other, ..stored.clone() },
-            Runner { drain: kite([!drains, forgets]).drain, ..stored.clone() },
+            Runner { drain: runner_in_form([!drains, forgets]).drain, ..stored.clone() },
             Runner { claims: ["c0", "c1"].map(|claim| ClaimId::new(claim).unwrap()).to_vec(), ..stored.clone() },
         ];
         let heard = |seen: &Runner, secs| Runner {
@@ -132,15 +134,15 @@ async fn heartbeat_is_refused_by_each_changed_fact() {
         };
         for seen in &otherwise[..3 + usize::from(forgets)] {
             println!("{seen:?}");
-            world.refuses(world.store.heartbeat(seen, &heard(seen, 30))).await;
+            world.expect_refused(world.store.record_heartbeat(seen, &heard(seen, 30))).await;
         }
-        world.refuses(world.store.heartbeat(&stored, &heard(&stored, 19))).await;
-        world.applies(world.store.heartbeat(&stored, &heard(&stored, 30))).await;
+        world.expect_refused(world.store.record_heartbeat(&stored, &heard(&stored, 19))).await;
+        world.expect_applied(world.store.record_heartbeat(&stored, &heard(&stored, 30))).await;
         // The start of a removal raises the epoch, and the status alone must refuse too.
         let stored = world.runner(&stored).await;
-        world.applies(world.store.begin_removal(&stored)).await;
+        world.expect_applied(world.store.begin_removal(&stored)).await;
         let removed = world.runner(&stored).await;
         assert_eq!(removed.status, Presence::Deleting);
-        world.refuses(world.store.heartbeat(&removed, &heard(&removed, 40))).await;
+        world.expect_refused(world.store.record_heartbeat(&removed, &heard(&removed, 40))).await;
     }
 }

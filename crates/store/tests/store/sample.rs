@@ -65,7 +65,7 @@ pub(crate) fn repository(id: u64, name: &str) -> Repository {
     }
 }
 
-pub(crate) fn settings_of(id: &str) -> Project {
+pub(crate) fn project_with_id(id: &str) -> Project {
     Project { id: ProjectId::new(id).unwrap(), name: id.to_uppercase(), settings: Settings::default(), rev: 0 }
 }
 
@@ -108,7 +108,7 @@ pub(crate) fn job_id(name: &str) -> JobId {
     JobId::for_request(&project(), "test", name)
 }
 
-fn with_plan<T>(name: &str, compute: Compute, now: Timestamp, make: impl FnOnce(&JobPlan<'_>) -> T) -> T {
+fn with_job_plan<T>(name: &str, compute: Compute, now: Timestamp, make: impl FnOnce(&JobPlan<'_>) -> T) -> T {
     let settings = Settings { compute, ..Settings::default() };
     make(&JobPlan {
         id: job_id(name),
@@ -127,29 +127,29 @@ pub(crate) fn job(name: &str) -> Job {
 }
 
 pub(crate) fn job_at(name: &str, compute: Compute, now: Timestamp) -> Job {
-    with_plan(name, compute, now, plan_without_ticket)
+    with_job_plan(name, compute, now, plan_without_ticket)
 }
 
 /// A new job for this ticket, and the ticket with its lock.
-pub(crate) fn planned(ticket: &Ticket, name: &str) -> (Job, Ticket) {
-    planned_at(ticket, name, Compute::Fargate, at(0))
+pub(crate) fn plan_ticket_job(ticket: &Ticket, name: &str) -> (Job, Ticket) {
+    plan_ticket_job_at(ticket, name, Compute::Fargate, at(0))
 }
 
-pub(crate) fn planned_at(ticket: &Ticket, name: &str, compute: Compute, now: Timestamp) -> (Job, Ticket) {
-    with_plan(name, compute, now, |plan| plan_for_ticket(plan, ticket))
+pub(crate) fn plan_ticket_job_at(ticket: &Ticket, name: &str, compute: Compute, now: Timestamp) -> (Job, Ticket) {
+    with_job_plan(name, compute, now, |plan| plan_for_ticket(plan, ticket))
 }
 
 /// A final decision that created this job.
-pub(crate) fn accepted(job: &Job) -> Delivery {
+pub(crate) fn accepted_decision(job: &Job) -> Delivery {
     Delivery {
         job: Some(job.id.clone()),
         reason: Reason::Accepted { job: job.id.clone() },
-        ..refused(job.id.as_str(), at(0))
+        ..refused_decision(job.id.as_str(), at(0))
     }
 }
 
 /// A decision without a job, which a later decision may replace.
-pub(crate) fn refused(event: &str, at: Timestamp) -> Delivery {
+pub(crate) fn refused_decision(event: &str, at: Timestamp) -> Delivery {
     Delivery {
         id: DeliveryId::for_ticket_event(&project(), &event_id(event)),
         project: project(),
@@ -248,7 +248,7 @@ pub(crate) fn pull_request(job: &Job, number: u64) -> PullRequest {
     }
 }
 
-pub(crate) fn attempt_of(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<AttemptRecord> {
+pub(crate) fn ended_attempt(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<AttemptRecord> {
     Some(AttemptRecord {
         job: before.id.clone(),
         number: before.attempt,

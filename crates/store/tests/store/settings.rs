@@ -9,17 +9,17 @@ use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{ClassId, RepositoryName};
 use pullyard_domain::project::{Account, Integration, Project, Repository, Settings};
 use pullyard_domain::select::ClassRequirements;
-use pullyard_store::Removal;
+use pullyard_store::RepositoryRemoval;
 use std::collections::BTreeSet;
 
 #[tokio::test]
 async fn project_stores_its_agent_and_older_rows_have_none() {
     let world = World::new().await;
-    let mut new = sample::settings_of("acme");
+    let mut new = sample::project_with_id("acme");
     new.settings.agent = Some("codex".into());
     new.settings.model = Some("gpt-5".into());
-    world.applies(world.store.put_project(&new)).await;
-    let stored = world.store.project(&new.id).await.unwrap().unwrap();
+    world.expect_applied(world.store.put_project(&new)).await;
+    let stored = world.store.load_project(&new.id).await.unwrap().unwrap();
     assert_eq!(stored.settings, new.settings);
     // The row of an earlier release.
     let mut item = world.item("PROJECT#", "SETTINGS").await;
@@ -29,7 +29,7 @@ async fn project_stores_its_agent_and_older_rows_have_none() {
     }
     item.insert("settings".into(), AttributeValue::M(settings));
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    let stored = world.store.project(&new.id).await.unwrap().unwrap();
+    let stored = world.store.load_project(&new.id).await.unwrap().unwrap();
     assert_eq!(stored.settings, Settings::default());
 }
 
@@ -37,33 +37,33 @@ async fn project_stores_its_agent_and_older_rows_have_none() {
 async fn integration_is_removed_only_as_read_and_can_return() {
     let world = World::new().await;
     let by_token = sample::forge("gh1");
-    let by_app = Integration { auth: app_of("key"), ..by_token.clone() };
-    let mut of_another_app = app_of("key");
+    let by_app = Integration { auth: app_auth("key"), ..by_token.clone() };
+    let mut of_another_app = app_auth("key");
     if let Auth::App { app_id, .. } = &mut of_another_app {
         *app_id = 2;
     }
     for (seen, other_secret) in [
         (&by_token, Auth::Token { secret: "pullyard/other".into() }),
-        (&by_app, app_of("other")),
+        (&by_app, app_auth("other")),
         (&by_app, of_another_app),
-        (&by_token, app_of("key")),
+        (&by_token, app_auth("key")),
         (&by_app, by_token.auth.clone()),
     ] {
-        world.applies(world.store.put_integration(seen)).await;
+        world.expect_applied(world.store.put_integration(seen)).await;
         let elsewhere = Integration { api_url: "https://elsewhere.example".into(), ..seen.clone() };
         let account = Account { id: 7, ..seen.account.clone() };
         let others = Integration { account, ..seen.clone() };
         for other in [elsewhere, others, Integration { auth: other_secret, ..seen.clone() }] {
-            world.refuses(world.store.remove_integration(&other)).await;
+            world.expect_refused(world.store.remove_integration(&other)).await;
         }
-        assert_eq!(world.store.integration(&seen.id).await.unwrap().as_ref(), Some(seen));
-        let listed = async || world.store.integration_ids(None, 10).await.unwrap().0;
-        assert_eq!(world.in_the_end(&listed).await, std::slice::from_ref(&seen.id));
-        assert_eq!(world.store.former_address(&seen.id).await.unwrap(), None);
-        world.applies(world.store.remove_integration(seen)).await;
-        assert_eq!(world.store.integration(&seen.id).await.unwrap(), None);
-        assert!(world.in_the_end(&listed).await.is_empty());
-        world.applies(world.store.remove_integration(seen)).await;
+        assert_eq!(world.store.load_integration(&seen.id).await.unwrap().as_ref(), Some(seen));
+        let listed = async || world.store.list_integration_ids(None, 10).await.unwrap().0;
+        assert_eq!(world.after_catching_up(&listed).await, std::slice::from_ref(&seen.id));
+        assert_eq!(world.store.load_former_url(&seen.id).await.unwrap(), None);
+        world.expect_applied(world.store.remove_integration(seen)).await;
+        assert_eq!(world.store.load_integration(&seen.id).await.unwrap(), None);
+        assert!(world.after_catching_up(&listed).await.is_empty());
+        world.expect_applied(world.store.remove_integration(seen)).await;
     }
 }
 
@@ -72,35 +72,35 @@ async fn integration_is_removed_only_as_read_and_can_return() {
 async fn name_of_a_removed_integration_keeps_its_address() {
     let world = World::new().await;
     let forge = sample::forge("gh1");
-    world.applies(world.store.put_integration(&forge)).await;
-    world.applies(world.store.remove_integration(&forge)).await;
+    world.expect_applied(world.store.put_integration(&forge)).await;
+    world.expect_applied(world.store.remove_integration(&forge)).await;
     let elsewhere = Integration { api_url: "https://elsewhere.example".into(), ..forge.clone() };
-    world.refuses(world.store.put_integration(&elsewhere)).await;
-    assert_eq!(world.store.integration(&forge.id).await.unwrap(), None);
-    assert_eq!(world.store.former_address(&forge.id).await.unwrap(), Some(forge.api_url.clone()));
-    let by_app = Integration { auth: app_of("key"), ..forge };
-    world.applies(world.store.put_integration(&by_app)).await;
-    assert_eq!(world.store.integration(&by_app.id).await.unwrap().as_ref(), Some(&by_app));
-    assert_eq!(world.store.former_address(&by_app.id).await.unwrap(), None);
+    world.expect_refused(world.store.put_integration(&elsewhere)).await;
+    assert_eq!(world.store.load_integration(&forge.id).await.unwrap(), None);
+    assert_eq!(world.store.load_former_url(&forge.id).await.unwrap(), Some(forge.api_url.clone()));
+    let by_app = Integration { auth: app_auth("key"), ..forge };
+    world.expect_applied(world.store.put_integration(&by_app)).await;
+    assert_eq!(world.store.load_integration(&by_app.id).await.unwrap().as_ref(), Some(&by_app));
+    assert_eq!(world.store.load_former_url(&by_app.id).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn integration_from_before_apps_is_removed() {
     let world = World::new().await;
     let forge = sample::forge("gh1");
-    world.applies(world.store.put_integration(&forge)).await;
+    world.expect_applied(world.store.put_integration(&forge)).await;
     let mut item = world.item("INTEGRATION#gh1", "INTEGRATION").await;
     item.remove("auth");
     item.insert("token_secret".into(), AttributeValue::S("pullyard/gh1".into()));
     world.client.put_item().table_name(&world.table).set_item(Some(item)).send().await.unwrap();
-    assert_eq!(world.store.integration(&forge.id).await.unwrap(), Some(forge.clone()));
+    assert_eq!(world.store.load_integration(&forge.id).await.unwrap(), Some(forge.clone()));
     let other = Integration { auth: Auth::Token { secret: "pullyard/other".into() }, ..forge.clone() };
-    world.refuses(world.store.remove_integration(&other)).await;
-    world.applies(world.store.remove_integration(&forge)).await;
-    assert_eq!(world.store.integration(&forge.id).await.unwrap(), None);
+    world.expect_refused(world.store.remove_integration(&other)).await;
+    world.expect_applied(world.store.remove_integration(&forge)).await;
+    assert_eq!(world.store.load_integration(&forge.id).await.unwrap(), None);
 }
 
-fn app_of(key: &str) -> Auth {
+fn app_auth(key: &str) -> Auth {
     Auth::App {
         app_id: 1,
         client_id: None,
@@ -118,13 +118,13 @@ fn name(name: &str) -> RepositoryName {
 async fn repository_is_found_by_id_and_name_in_any_case() {
     let world = World::new().await;
     let repository = sample::repository(u64::MAX, "Acme/App");
-    world.applies(world.store.put_repository(&repository, None)).await;
+    world.expect_applied(world.store.put_repository(&repository, None)).await;
     let project = sample::project();
-    let by_id = world.store.repository(&project, &repository.integration, u64::MAX).await;
+    let by_id = world.store.load_repository(&project, &repository.integration, u64::MAX).await;
     assert_eq!(by_id.unwrap(), Some(repository.clone()));
-    let by_name = world.store.repository_named(&project, &name("aCME/aPP")).await;
+    let by_name = world.store.load_repository_by_name(&project, &name("aCME/aPP")).await;
     assert_eq!(by_name.unwrap(), Some(repository));
-    let other = world.store.repository_named(&project, &name("acme/other")).await;
+    let other = world.store.load_repository_by_name(&project, &name("acme/other")).await;
     assert_eq!(other.unwrap(), None);
 }
 
@@ -132,10 +132,10 @@ async fn repository_is_found_by_id_and_name_in_any_case() {
 async fn repository_is_replaced_by_a_newer_version() {
     let world = World::new().await;
     let mut repository = sample::repository(1, "acme/app");
-    world.applies(world.store.put_repository(&repository, None)).await;
+    world.expect_applied(world.store.put_repository(&repository, None)).await;
     repository.default_branch = "trunk".into();
-    world.applies(world.store.put_repository(&repository, None)).await;
-    let stored = world.store.repository_named(&sample::project(), &repository.name).await;
+    world.expect_applied(world.store.put_repository(&repository, None)).await;
+    let stored = world.store.load_repository_by_name(&sample::project(), &repository.name).await;
     assert_eq!(stored.unwrap(), Some(repository));
     assert_eq!(world.items().await.len(), 2);
 }
@@ -143,11 +143,11 @@ async fn repository_is_replaced_by_a_newer_version() {
 #[tokio::test]
 async fn renamed_repository_is_found_by_both_names() {
     let world = World::new().await;
-    world.applies(world.store.put_repository(&sample::repository(1, "acme/old"), None)).await;
+    world.expect_applied(world.store.put_repository(&sample::repository(1, "acme/old"), None)).await;
     let renamed = sample::repository(1, "acme/new");
-    world.applies(world.store.put_repository(&renamed, None)).await;
+    world.expect_applied(world.store.put_repository(&renamed, None)).await;
     for named in ["acme/old", "acme/new"] {
-        let stored = world.store.repository_named(&sample::project(), &name(named)).await;
+        let stored = world.store.load_repository_by_name(&sample::project(), &name(named)).await;
         assert_eq!(stored.unwrap().as_ref(), Some(&renamed), "{named}");
     }
 }
@@ -155,72 +155,76 @@ async fn renamed_repository_is_found_by_both_names() {
 #[tokio::test]
 async fn repository_with_a_taken_name_is_refused() {
     let world = World::new().await;
-    world.applies(world.store.put_repository(&sample::repository(1, "acme/app"), None)).await;
-    world.refuses(world.store.put_repository(&sample::repository(2, "ACME/App"), None)).await;
+    world.expect_applied(world.store.put_repository(&sample::repository(1, "acme/app"), None)).await;
+    world.expect_refused(world.store.put_repository(&sample::repository(2, "ACME/App"), None)).await;
     let mut elsewhere = sample::repository(1, "acme/app");
     elsewhere.integration = sample::forge("gh2").id;
-    world.refuses(world.store.put_repository(&elsewhere, None)).await;
+    world.expect_refused(world.store.put_repository(&elsewhere, None)).await;
 }
 
 #[tokio::test]
 async fn removed_repository_leaves_no_items_under_any_name() {
     let world = World::new().await;
-    world.applies(world.store.put_repository(&sample::repository(99, "acme/old"), None)).await;
+    world.expect_applied(world.store.put_repository(&sample::repository(99, "acme/old"), None)).await;
     let (repository, other) = (sample::repository(99, "Acme/App"), sample::repository(100, "acme/web"));
-    world.applies(world.store.put_repository(&repository, None)).await;
-    world.applies(world.store.put_repository(&other, None)).await;
-    world.applies(world.store.put_poll(&sample::poll(0))).await;
-    let names = world.store.repository_names(&repository).await.unwrap();
+    world.expect_applied(world.store.put_repository(&repository, None)).await;
+    world.expect_applied(world.store.put_repository(&other, None)).await;
+    world.expect_applied(world.store.put_poll(&sample::poll(0))).await;
+    let names = world.store.list_repository_names(&repository).await.unwrap();
     assert_eq!(names, [name("acme/app"), name("acme/old")]);
 
     let poll = sample::poll(1);
-    let removal = Removal { repository: &repository, names: &names, poll: Some(&poll), project: None };
-    world.applies(world.store.remove_repository(&removal)).await;
+    let removal = RepositoryRemoval { repository: &repository, names: &names, poll: Some(&poll), project: None };
+    world.expect_applied(world.store.remove_repository(&removal)).await;
     for named in &names {
-        assert_eq!(world.store.repository_named(&sample::project(), named).await.unwrap(), None, "{named}");
+        assert_eq!(world.store.load_repository_by_name(&sample::project(), named).await.unwrap(), None, "{named}");
     }
-    let left = world.store.repositories(&sample::project()).await.unwrap();
+    let left = world.store.list_repositories(&sample::project()).await.unwrap();
     assert_eq!((left.as_slice(), world.items().await.len()), (std::slice::from_ref(&other), 2));
-    world.applies(world.store.remove_repository(&removal)).await;
-    world.applies(world.store.put_repository(&sample::repository(101, "acme/old"), None)).await;
+    world.expect_applied(world.store.remove_repository(&removal)).await;
+    world.expect_applied(world.store.put_repository(&sample::repository(101, "acme/old"), None)).await;
 }
 
 /// A repository with two names, its poll and its project, as a removal reads them.
-async fn removable(world: &World) -> ([Repository; 2], Poll, Project) {
+async fn removable_repository(world: &World) -> ([Repository; 2], Poll, Project) {
     let repositories = ["acme/old", "acme/app"].map(|name| sample::repository(99, name));
-    let project = sample::settings_of("acme");
-    world.applies(world.store.put_project(&project)).await;
+    let project = sample::project_with_id("acme");
+    world.expect_applied(world.store.put_project(&project)).await;
     for repository in &repositories {
-        world.applies(world.store.put_repository(repository, None)).await;
+        world.expect_applied(world.store.put_repository(repository, None)).await;
     }
-    world.applies(world.store.put_poll(&sample::poll(0))).await;
+    world.expect_applied(world.store.put_poll(&sample::poll(0))).await;
     (repositories, sample::poll(1), Project { rev: 1, ..project })
 }
 
 #[tokio::test]
 async fn repository_is_removed_only_as_read() {
     let world = World::new().await;
-    let ([old, app], poll, project) = removable(&world).await;
+    let ([old, app], poll, project) = removable_repository(&world).await;
     let changed = Project { rev: 2, ..project.clone() };
     let names = [app.name.clone(), old.name.clone()];
     // For removals with one or two names, with and without a project.
     for (names, project) in [&names[..1], &names].into_iter().flat_map(|names| [(names, None), (names, Some(&project))])
     {
-        let whole = Removal { repository: &app, names, poll: Some(&poll), project };
-        world.refuses(world.store.remove_repository(&Removal { repository: &old, ..whole })).await;
+        let whole = RepositoryRemoval { repository: &app, names, poll: Some(&poll), project };
+        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &old, ..whole })).await;
         // The poll was missing when read, or has changed since.
-        world.refuses(world.store.remove_repository(&Removal { poll: None, ..whole })).await;
-        world.refuses(world.store.remove_repository(&Removal { poll: Some(&sample::poll(2)), ..whole })).await;
+        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { poll: None, ..whole })).await;
+        world
+            .expect_refused(world.store.remove_repository(&RepositoryRemoval { poll: Some(&sample::poll(2)), ..whole }))
+            .await;
         // The alias belongs to another repository id or to another forge.
         let gone = sample::repository(98, "acme/app");
-        world.refuses(world.store.remove_repository(&Removal { repository: &gone, ..whole })).await;
+        world.expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &gone, ..whole })).await;
         let elsewhere = Repository { integration: sample::forge("gh2").id, ..app.clone() };
-        world.refuses(world.store.remove_repository(&Removal { repository: &elsewhere, ..whole })).await;
+        world
+            .expect_refused(world.store.remove_repository(&RepositoryRemoval { repository: &elsewhere, ..whole }))
+            .await;
     }
-    let whole = Removal { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
-    world.refuses(world.store.remove_repository(&Removal { project: Some(&changed), ..whole })).await;
+    let whole = RepositoryRemoval { repository: &app, names: &names, poll: Some(&poll), project: Some(&project) };
+    world.expect_refused(world.store.remove_repository(&RepositoryRemoval { project: Some(&changed), ..whole })).await;
 
-    world.applies(world.store.remove_repository(&whole)).await;
+    world.expect_applied(world.store.remove_repository(&whole)).await;
     let left = world.items().await;
     assert_eq!(left.keys().map(|(_, sk)| sk.as_str()).collect::<Vec<_>>(), ["SETTINGS"]);
 }
@@ -230,15 +234,15 @@ async fn repository_with_missing_items_is_removed() {
     for (pk, sk) in [("PROJECT#acme", "REPO#"), ("PROJECT#acme", "REPONAME#acme/app"), ("POLL#", "POLL")] {
         for had_another_name in [false, true] {
             let world = World::new().await;
-            let ([old, app], poll, project) = removable(&world).await;
+            let ([old, app], poll, project) = removable_repository(&world).await;
             let names = [app.name.clone(), old.name];
             if !had_another_name {
-                world.lose("PROJECT#acme", "REPONAME#acme/old").await;
+                world.delete_item("PROJECT#acme", "REPONAME#acme/old").await;
             }
-            world.lose(pk, sk).await;
+            world.delete_item(pk, sk).await;
             let names = &names[..1 + usize::from(had_another_name)];
-            let removal = Removal { repository: &app, names, poll: Some(&poll), project: Some(&project) };
-            world.applies(world.store.remove_repository(&removal)).await;
+            let removal = RepositoryRemoval { repository: &app, names, poll: Some(&poll), project: Some(&project) };
+            world.expect_applied(world.store.remove_repository(&removal)).await;
             assert_eq!(world.items().await.len(), 1, "{sk}, {had_another_name}");
         }
     }
@@ -247,12 +251,12 @@ async fn repository_with_missing_items_is_removed() {
 #[tokio::test]
 async fn repository_without_a_poll_is_removed() {
     let world = World::new().await;
-    let ([_, app], _, project) = removable(&world).await;
-    world.lose("POLL#", "POLL").await;
-    world.lose("PROJECT#acme", "REPONAME#acme/old").await;
+    let ([_, app], _, project) = removable_repository(&world).await;
+    world.delete_item("POLL#", "POLL").await;
+    world.delete_item("PROJECT#acme", "REPONAME#acme/old").await;
     let names = std::slice::from_ref(&app.name);
-    let removal = Removal { repository: &app, names, poll: None, project: Some(&project) };
-    world.applies(world.store.remove_repository(&removal)).await;
+    let removal = RepositoryRemoval { repository: &app, names, poll: None, project: Some(&project) };
+    world.expect_applied(world.store.remove_repository(&removal)).await;
     assert_eq!(world.items().await.len(), 1);
 }
 
@@ -261,15 +265,15 @@ async fn context_is_named_by_its_content() {
     let world = World::new().await;
     let job = sample::job_id("one");
     let (one, two) = (sample::context("Fix it."), sample::context("Break it."));
-    let first = world.store.freeze_context(&job, &one).await.unwrap();
-    let same = world.store.freeze_context(&job, &one).await.unwrap();
-    let other = world.store.freeze_context(&job, &two).await.unwrap();
+    let first = world.store.create_context(&job, &one).await.unwrap();
+    let same = world.store.create_context(&job, &one).await.unwrap();
+    let other = world.store.create_context(&job, &two).await.unwrap();
     assert_eq!(first, same);
     assert_ne!(first, other);
     assert_eq!(world.items().await.len(), 2);
-    assert_eq!(world.store.context(&job, &first).await.unwrap(), Some(one));
-    assert_eq!(world.store.context(&job, &other).await.unwrap(), Some(two));
-    assert_eq!(world.store.context(&sample::job_id("two"), &first).await.unwrap(), None);
+    assert_eq!(world.store.load_context(&job, &first).await.unwrap(), Some(one));
+    assert_eq!(world.store.load_context(&job, &other).await.unwrap(), Some(two));
+    assert_eq!(world.store.load_context(&sample::job_id("two"), &first).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -278,10 +282,10 @@ async fn class_is_stored_once_and_never_changed() {
     let labels = BTreeSet::from(["gpu".to_owned()]);
     let class = ClassId::for_runner_key("acme", "command", &labels);
     let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
-    world.store.note_class(&sample::project(), &class, &needs).await.unwrap();
+    world.store.create_class(&sample::project(), &class, &needs).await.unwrap();
     let noted = world.items().await;
     assert_eq!(noted.len(), 1);
     let other = ClassRequirements { capability: "codex".into(), ..needs };
-    world.store.note_class(&sample::project(), &class, &other).await.unwrap();
+    world.store.create_class(&sample::project(), &class, &other).await.unwrap();
     assert_eq!(world.items().await, noted);
 }

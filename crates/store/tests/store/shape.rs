@@ -3,10 +3,10 @@
 mod lists;
 mod sizes;
 
-use crate::breakers::shut;
+use crate::breakers::open_breaker;
 use crate::hooks::hook;
 use crate::sample::{self, at};
-use crate::world::{Item, Items, World, alone, count, of_ticket};
+use crate::world::{Item, Items, World, job_trigger, number_attribute, ticket_job_trigger};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::budget::Budget;
@@ -17,11 +17,11 @@ use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::{Batch, Request, Rotation, Sweeps, Trigger, WorkKey};
+use pullyard_store::{EventBatch, JobCreation, Request, Rotation, SweeperState, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 
 /// Ticket keys that would merge, or break a key or a cursor, without encoding.
-fn hostile() -> Vec<String> {
+fn hostile_keys() -> Vec<String> {
     let mut keys = [
         "APP-1",
         "app-1",
@@ -54,31 +54,31 @@ fn hostile() -> Vec<String> {
 async fn hostile_ticket_keys_stay_distinct_and_readable() {
     let world = World::new().await;
     let mut expected = HashSet::new();
-    for key in hostile() {
+    for key in hostile_keys() {
         let mut ticket = sample::ticket(&key);
         ticket.request_state(None, Some(Badge::AiFailed), None);
-        world.applies(world.store.update_ticket(&ticket)).await;
+        world.expect_applied(world.store.update_ticket(&ticket)).await;
         let event = sample::event(&key, "evt-0", at(1), "Todo");
         world.store.store_text(&event).await.unwrap();
         expected.insert(WorkKey::Ticket(sample::project(), sample::ticket_key(&key)));
     }
-    for key in hostile() {
+    for key in hostile_keys() {
         assert_eq!(world.ticket(&key).await.key.as_str(), key);
         assert_eq!(world.text(&key).await.unwrap().title, format!("{key} evt-0"));
     }
-    assert_eq!(world.items().await.len(), 2 * hostile().len());
+    assert_eq!(world.items().await.len(), 2 * hostile_keys().len());
     assert_eq!(world.all_due(at(0)).await.into_iter().collect::<HashSet<_>>(), expected);
 }
 
 #[tokio::test]
 async fn ticket_key_belongs_to_one_project() {
     let world = World::new().await;
-    world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
+    world.expect_applied(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     let other = ProjectId::new("acme-2").unwrap();
-    assert_eq!(world.store.ticket(&other, &sample::ticket_key("APP-1")).await.unwrap(), None);
+    assert_eq!(world.store.load_ticket(&other, &sample::ticket_key("APP-1")).await.unwrap(), None);
     let mut ticket = sample::ticket("APP-1");
     ticket.project = other;
-    world.applies(world.store.update_ticket(&ticket)).await;
+    world.expect_applied(world.store.update_ticket(&ticket)).await;
     assert_eq!(world.items().await.len(), 2);
 }
 
@@ -90,11 +90,11 @@ async fn request_callers_and_keys_never_collide() {
     for (number, (caller, key)) in requests.iter().enumerate() {
         let job = sample::job(&format!("job-{number}"));
         let request = Request { caller: (*caller).into(), ..sample::request(key, at(0)) };
-        let trigger = Trigger { request: Some(&request), ..alone(&job) };
-        world.applies(world.store.trigger(&trigger)).await;
+        let trigger = JobCreation { request: Some(&request), ..job_trigger(&job) };
+        world.expect_applied(world.store.create_job(&trigger)).await;
     }
     for (number, (caller, key)) in requests.iter().enumerate() {
-        let stored = world.store.request(caller, &sample::event_id(key), at(1)).await.unwrap();
+        let stored = world.store.load_job_request(caller, &sample::event_id(key), at(1)).await.unwrap();
         assert_eq!(stored.unwrap().1, sample::job_id(&format!("job-{number}")));
     }
 }
@@ -105,7 +105,7 @@ async fn runner_names_never_collide() {
     for (number, name) in ["kite", "Kite", "kite#", "kite%23", "kite NAME", "凧"].iter().enumerate() {
         let runner = sample::runner(&format!("r{number}"), 1);
         let profile = sample::profile(&runner, name);
-        world.applies(world.store.register(&crate::world::first_time(&runner, &profile))).await;
+        world.expect_applied(world.store.register_runner(&crate::world::first_registration(&runner, &profile))).await;
     }
 }
 
@@ -117,87 +117,87 @@ async fn pull_requests_of_two_forges_never_collide() {
         let mut link = sample::pull_request(&job, number);
         link.id.integration = IntegrationId::new(integration).unwrap();
         link.id.repository = repository;
-        world.applies(world.store.link_if_unlinked(&link)).await;
-        let stored = world.store.pull_request(&link.id).await.unwrap().unwrap();
+        world.expect_applied(world.store.link_if_absent(&link)).await;
+        let stored = world.store.load_pull_request(&link.id).await.unwrap().unwrap();
         assert_eq!(stored.id, link.id);
     }
 }
 
 /// A table with every kind of item, and each attribute in at least one item.
-pub(crate) fn everything() -> std::pin::Pin<Box<dyn Future<Output = World>>> {
+pub(crate) fn world_with_every_item() -> std::pin::Pin<Box<dyn Future<Output = World>>> {
     // Boxed, because a debug build needs much of a test's stack for it.
-    Box::pin(all())
+    Box::pin(create_every_item())
 }
 
-async fn all() -> World {
+async fn create_every_item() -> World {
     let world = World::new().await;
-    Box::pin(settings(&world)).await;
-    let (runner, job) = Box::pin(triggered(&world)).await;
-    Box::pin(attempts(&world, &runner, job)).await;
-    Box::pin(others(&world, &runner)).await;
-    Box::pin(around(&world)).await;
+    Box::pin(create_settings(&world)).await;
+    let (runner, job) = Box::pin(create_triggered_job(&world)).await;
+    Box::pin(create_attempts(&world, &runner, job)).await;
+    Box::pin(create_other_items(&world, &runner)).await;
+    Box::pin(create_items_without_job(&world)).await;
     world
 }
 
 /// Items without a job: webhook, poll, breaker, rotation, sweeper, first token and a removed integration.
-async fn around(world: &World) {
+async fn create_items_without_job(world: &World) {
     let (store, hook) = (&world.store, hook("acme"));
-    world.applies(store.put_hook(&hook)).await;
-    world.applies(store.note_hook_verified(&hook, at(1))).await;
+    world.expect_applied(store.put_hook(&hook)).await;
+    world.expect_applied(store.note_hook_verified(&hook, at(1))).await;
     store.note_hook_refused(&hook, 3, at(2)).await.unwrap();
-    world.applies(store.put_poll(&sample::poll(0))).await;
-    shut(world, "codex").await;
-    world.applies(store.put_rotation(&rotation())).await;
+    world.expect_applied(store.put_poll(&sample::poll(0))).await;
+    open_breaker(world, "codex").await;
+    world.expect_applied(store.put_rotation(&rotation())).await;
     let gauges = Some(Gauges { at: Some(at(9)), oldest: Some(at(1)), ..Gauges::default() });
-    let sweeps = Sweeps { at: at(9), ready_at: at(9), since: Some(at(1)), gauges };
-    world.applies(store.put_sweeps(&sweeps)).await;
-    world.applies(store.put_first_token(&sample::token("def", "admin"), None)).await;
-    world.applies(store.note_token_use("def", at(5))).await;
+    let sweeps = SweeperState { at: at(9), ready_at: at(9), since: Some(at(1)), gauges };
+    world.expect_applied(store.put_sweeper_state(&sweeps)).await;
+    world.expect_applied(store.put_first_token(&sample::token("def", "admin"), None)).await;
+    world.expect_applied(store.note_token_use("def", at(5))).await;
     let disconnected = sample::forge("gh2");
-    world.applies(store.put_integration(&disconnected)).await;
-    world.applies(store.remove_integration(&disconnected)).await;
+    world.expect_applied(store.put_integration(&disconnected)).await;
+    world.expect_applied(store.remove_integration(&disconnected)).await;
 }
 
 fn rotation() -> Rotation {
     Rotation { secret: "hook-acme".into(), previous: "v1".into(), until: at(9), rev: 0 }
 }
 
-async fn settings(world: &World) {
-    world.applies(world.store.put_project(&sample::settings_of("acme"))).await;
-    world.applies(world.store.put_integration(&sample::forge("gh1"))).await;
-    world.applies(world.store.put_repository(&sample::repository(99, "acme/app"), None)).await;
-    world.applies(world.store.put_token(&sample::token("abc", "laptop"))).await;
-    world.applies(world.store.note_token_use("abc", at(5))).await;
-    world.applies(world.store.use_sign_in("one", at(600))).await;
+async fn create_settings(world: &World) {
+    world.expect_applied(world.store.put_project(&sample::project_with_id("acme"))).await;
+    world.expect_applied(world.store.put_integration(&sample::forge("gh1"))).await;
+    world.expect_applied(world.store.put_repository(&sample::repository(99, "acme/app"), None)).await;
+    world.expect_applied(world.store.put_token(&sample::token("abc", "laptop"))).await;
+    world.expect_applied(world.store.note_token_use("abc", at(5))).await;
+    world.expect_applied(world.store.use_sign_in("one", at(600))).await;
     let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
     let capability = "command".into();
     world
         .store
-        .note_class(&sample::project(), &class, &ClassRequirements { capability, labels, key: KeyOwner::Runner })
+        .create_class(&sample::project(), &class, &ClassRequirements { capability, labels, key: KeyOwner::Runner })
         .await
         .unwrap();
 }
 
-async fn triggered(world: &World) -> (Runner, Job) {
-    let runner = world.registered(&sample::runner("kite", 3)).await;
+async fn create_triggered_job(world: &World) -> (Runner, Job) {
+    let runner = world.register_runner(&sample::runner("kite", 3)).await;
 
     let event = sample::event("APP-1", "evt-1", at(1), "AI Processing");
-    world.store.snapshot(&event).await.unwrap();
+    world.store.update_snapshot(&event).await.unwrap();
     world.store.store_text(&event).await.unwrap();
-    let (job, ticket) = sample::planned(&world.ticket("APP-1").await, "one");
-    world.store.freeze_context(&job.id, &sample::context("Fix it.")).await.unwrap();
+    let (job, ticket) = sample::plan_ticket_job(&world.ticket("APP-1").await, "one");
+    world.store.create_context(&job.id, &sample::context("Fix it.")).await.unwrap();
     let budget = Budget { jobs_per_day: Some(3), ..Budget::default() };
     let job = Job { reserved: budget.reserve(at(0)), ..job };
     let charge = budget.charge(&job);
-    let trigger = Trigger {
+    let trigger = JobCreation {
         pull_request: None,
         charge: charge.as_ref(),
-        delivery: Some(&sample::accepted(&job)),
+        delivery: Some(&sample::accepted_decision(&job)),
         request: Some(&sample::request("key", at(0))),
-        ..of_ticket(&job, &ticket)
+        ..ticket_job_trigger(&job, &ticket)
     };
-    world.applies(world.store.trigger(&trigger)).await;
-    let mut refused = sample::refused("evt-2", at(2));
+    world.expect_applied(world.store.create_job(&trigger)).await;
+    let mut refused = sample::refused_decision("evt-2", at(2));
     refused.facts = Some(pullyard_domain::facts::RecordedFacts {
         v: 1,
         decided_at: at(2),
@@ -214,40 +214,40 @@ async fn triggered(world: &World) -> (Runner, Job) {
         repository: None,
         today: None,
     });
-    world.applies(world.store.record(&refused)).await;
+    world.expect_applied(world.store.record_delivery(&refused)).await;
     world.store.note_repeat(&refused.id, at(3)).await.unwrap();
 
     (runner, job)
 }
 
-async fn attempts(world: &World, runner: &Runner, job: Job) {
-    crate::artifacts::kept(world).await;
-    let batch = Batch { job: &job.id, attempt: 1, first: 1, at: at(60), events: &["event"] };
-    world.applies(world.store.store_events(&batch)).await;
-    let job = world.claimed(&world.job(&job).await, &sample::claim_by(runner, &job, "c1")).await;
-    let job = world.progressed(&job, JobStatus::Executing).await;
-    world.requeued(&job).await;
-    world.applies(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
-    let job = world.claimed(&world.job(&job).await, &sample::claim_by(runner, &world.job(&job).await, "c2")).await;
-    let job = world.progressed(&job, JobStatus::Syncing).await;
-    let ending = world.completing(&job).await;
-    world.applies(world.store.end(&ending.ended())).await;
+async fn create_attempts(world: &World, runner: &Runner, job: Job) {
+    crate::artifacts::store_two_artifacts(world).await;
+    let batch = EventBatch { job: &job.id, attempt: 1, first: 1, at: at(60), events: &["event"] };
+    world.expect_applied(world.store.create_event_batch(&batch)).await;
+    let job = world.claim_job(&world.job(&job).await, &sample::claim_by(runner, &job, "c1")).await;
+    let job = world.advance_job(&job, JobStatus::Executing).await;
+    world.requeue_job(&job).await;
+    world.expect_applied(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
+    let job = world.claim_job(&world.job(&job).await, &sample::claim_by(runner, &world.job(&job).await, "c2")).await;
+    let job = world.advance_job(&job, JobStatus::Syncing).await;
+    let ending = world.prepare_completion(&job).await;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
 }
 
-async fn others(world: &World, runner: &Runner) {
-    let job = world.running("APP-2", JobStatus::Executing).await;
-    let ending = world.ending(&job, crate::world::failed(), at(300)).await;
-    world.applies(world.store.end(&ending.ended())).await;
-    world.running_on(runner, "APP-3", JobStatus::Syncing).await;
-    let answered = crate::rests::answered(world, "APP-4").await;
-    let claimed = world.claimed(&answered, &sample::claim_by_task(&answered, "c2")).await;
-    let working = world.progressed(&claimed, JobStatus::Executing).await;
+async fn create_other_items(world: &World, runner: &Runner) {
+    let job = world.running_job("APP-2", JobStatus::Executing).await;
+    let ending = world.prepare_end(&job, crate::world::failed_end(), at(300)).await;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
+    world.running_job_on(runner, "APP-3", JobStatus::Syncing).await;
+    let answered = crate::suspensions::answered_job(world, "APP-4").await;
+    let claimed = world.claim_job(&answered, &sample::claim_by_task(&answered, "c2")).await;
+    let working = world.advance_job(&claimed, JobStatus::Executing).await;
     let heard = working.acknowledge_inputs(&crate::world::fence(&working), 1).unwrap();
-    world.applies(world.store.update_job(&heard)).await;
-    let (waits, held) = (crate::reviews::waits("r1"), crate::reviews::held("r1"));
-    world.applies(crate::reviews::remember(&world.store, &waits, &held)).await;
-    let anew = Review { had: Some(job.id.clone()), ..crate::reviews::waits("r2") };
-    world.applies(world.store.take_review(&anew, None)).await;
+    world.expect_applied(world.store.update_job(&heard)).await;
+    let (waits, held) = (crate::reviews::waiting_review("r1"), crate::reviews::held_entry("r1"));
+    world.expect_applied(crate::reviews::remember(&world.store, &waits, &held)).await;
+    let anew = Review { had: Some(job.id.clone()), ..crate::reviews::waiting_review("r2") };
+    world.expect_applied(world.store.assign_review(&anew, None)).await;
 }
 
 /// The kind of item of a key.
@@ -281,7 +281,7 @@ fn kinds(items: &Items, has: impl Fn(&Item) -> bool) -> BTreeSet<String> {
 
 #[tokio::test]
 async fn every_kind_of_item_is_covered() {
-    let items = everything().await.items().await;
+    let items = world_with_every_item().await.items().await;
     let expected = [
         "ARTIFACTS",
         "ATTEMPT",
@@ -319,7 +319,7 @@ async fn every_kind_of_item_is_covered() {
 
 #[tokio::test]
 async fn no_attribute_is_null() {
-    for ((pk, sk), item) in everything().await.items().await {
+    for ((pk, sk), item) in world_with_every_item().await.items().await {
         attributes(&item, &mut |path, value| assert!(!value.is_null(), "{pk} / {sk}: {path}"));
     }
 }
@@ -348,7 +348,7 @@ async fn every_time_is_a_number() {
         "occurred_at",
     ];
     let mut met = BTreeSet::new();
-    for ((pk, sk), item) in everything().await.items().await {
+    for ((pk, sk), item) in world_with_every_item().await.items().await {
         attributes(&item, &mut |path, value| {
             let name = path.rsplit('.').next().unwrap_or(path);
             // The recorded `seen` contains a time and an event.
@@ -365,7 +365,7 @@ async fn every_time_is_a_number() {
 
 #[tokio::test]
 async fn only_temporary_items_expire() {
-    let items = everything().await.items().await;
+    let items = world_with_every_item().await.items().await;
     let ends = kinds(&items, |item| item.contains_key("expires"));
     assert_eq!(
         ends,
@@ -374,7 +374,7 @@ async fn only_temporary_items_expire() {
             .into()
     );
     for ((pk, sk), item) in &items {
-        let Some(end) = count(item, "expires") else { continue };
+        let Some(end) = number_attribute(item, "expires") else { continue };
         let begin = at(0).millis() / 1_000;
         let days = match kind(pk, sk).as_str() {
             // Other tests verify these.
@@ -391,26 +391,26 @@ async fn only_temporary_items_expire() {
 #[tokio::test]
 async fn rotation_and_breaker_expire_with_their_end() {
     let world = World::new().await;
-    world.applies(world.store.put_rotation(&rotation())).await;
-    let open = shut(&world, "codex").await;
-    let end = async |pk: &str| count(&world.item(pk, "").await, "expires");
+    world.expect_applied(world.store.put_rotation(&rotation())).await;
+    let open = open_breaker(&world, "codex").await;
+    let end = async |pk: &str| number_attribute(&world.item(pk, "").await, "expires");
     assert_eq!(end("ROTATION#").await, Some(rotation().until.millis() / 1_000));
     assert_eq!(end("BREAKER#").await, Some(open.expires_at().millis() / 1_000));
 }
 
 #[tokio::test]
 async fn coordinating_items_have_a_rev() {
-    let items = everything().await.items().await;
+    let items = world_with_every_item().await.items().await;
     let revised = kinds(&items, |item| item.contains_key("rev"));
     let expected = ["ARTIFACTS", "BREAKER", "HOOK", "JOB", "POLL", "PR", "ROTATION", "SETTINGS", "TICKET"];
     assert_eq!(revised, expected.map(str::to_owned).into());
-    let first = kinds(&items, |item| count(item, "rev").is_some_and(|rev| rev < 1));
+    let first = kinds(&items, |item| number_attribute(item, "rev").is_some_and(|rev| rev < 1));
     assert!(first.is_empty(), "a stored revision is at least 1: {first:?}");
 }
 
 #[tokio::test]
 async fn index_rows_exist_only_for_indexed_kinds() {
-    let world = everything().await;
+    let world = world_with_every_item().await;
     let items = world.items().await;
     let work = kinds(&items, |item| item.contains_key("wk"));
     assert_eq!(work, ["JOB", "POLL", "TICKET"].map(str::to_owned).into());

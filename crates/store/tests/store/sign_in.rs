@@ -6,7 +6,7 @@ use crate::world::World;
 #[tokio::test]
 async fn used_link_is_recorded_beyond_its_expiry() {
     let world = World::new().await;
-    world.applies(world.store.use_sign_in("one", at(600))).await;
+    world.expect_applied(world.store.use_sign_in("one", at(600))).await;
     let items = world.items().await;
     let item = items.values().next().unwrap();
     let forgotten: i64 = item["expires"].as_n().unwrap().parse().unwrap();

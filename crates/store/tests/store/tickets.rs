@@ -1,18 +1,18 @@
 //! Tests the observed status and the text of tickets, and which writes may change them.
 
 use crate::sample::{self, at};
-use crate::world::{World, replace_text_by, written};
+use crate::world::{World, replace_text_by, ticket_without_job};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_store::{Snapshot, Written};
+use pullyard_store::{SnapshotResult, TicketCreation};
 
-async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> Snapshot {
+async fn snapshot(world: &World, id: &str, when: u64, status: &str) -> SnapshotResult {
     let event = sample::event("APP-1", id, at(when), status);
-    world.store.snapshot(&event).await.unwrap()
+    world.store.update_snapshot(&event).await.unwrap()
 }
 
-async fn text(world: &World, id: &str, when: u64) -> Snapshot {
+async fn text(world: &World, id: &str, when: u64) -> SnapshotResult {
     let event = sample::event("APP-1", id, at(when), "Todo");
     world.store.store_text(&event).await.unwrap()
 }
@@ -20,7 +20,7 @@ async fn text(world: &World, id: &str, when: u64) -> Snapshot {
 #[tokio::test]
 async fn first_snapshot_creates_the_ticket() {
     let world = World::new().await;
-    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, Snapshot::Stored);
+    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, SnapshotResult::Stored);
     let ticket = world.ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.seen_at, ticket.rev), ("Todo", at(1), 1));
     assert_eq!(ticket.seen_event, Some(sample::event_id("evt-1")));
@@ -29,9 +29,9 @@ async fn first_snapshot_creates_the_ticket() {
 #[tokio::test]
 async fn newer_snapshot_changes_only_the_observed_status() {
     let world = World::new().await;
-    world.triggered("APP-1").await;
+    world.create_ticket_job("APP-1").await;
     let before = world.ticket("APP-1").await;
-    assert_eq!(snapshot(&world, "evt-2", 2, "Doing").await, Snapshot::Stored);
+    assert_eq!(snapshot(&world, "evt-2", 2, "Doing").await, SnapshotResult::Stored);
     let mut expected = before.clone();
     expected.status = "Doing".into();
     expected.seen_at = at(2);
@@ -45,7 +45,7 @@ async fn older_snapshot_changes_nothing() {
     let world = World::new().await;
     snapshot(&world, "evt-2", 2, "Doing").await;
     let before = world.items().await;
-    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, Snapshot::Older);
+    assert_eq!(snapshot(&world, "evt-1", 1, "Todo").await, SnapshotResult::Outdated);
     assert_eq!(world.items().await, before);
 }
 
@@ -54,7 +54,7 @@ async fn older_snapshot_changes_nothing() {
 async fn later_of_two_simultaneous_snapshots_is_stored() {
     let world = World::new().await;
     snapshot(&world, "evt-1", 1, "Todo").await;
-    assert_eq!(snapshot(&world, "evt-2", 1, "Doing").await, Snapshot::Stored);
+    assert_eq!(snapshot(&world, "evt-2", 1, "Doing").await, SnapshotResult::Stored);
     assert_eq!(world.ticket("APP-1").await.status, "Doing");
 }
 
@@ -63,7 +63,7 @@ async fn first_event_after_a_write_back_clears_the_echo() {
     let world = World::new().await;
     let mut ticket = sample::ticket("APP-1");
     ticket.written = Some("In Review".into());
-    world.applies(world.store.update_ticket(&ticket)).await;
+    world.expect_applied(world.store.update_ticket(&ticket)).await;
     snapshot(&world, "evt-1", 1, "In Review").await;
     assert_eq!(world.ticket("APP-1").await.written, None);
 }
@@ -73,7 +73,7 @@ async fn event_with_an_unchanged_status_is_recorded() {
     let world = World::new().await;
     snapshot(&world, "evt-1", 1, "Todo").await;
     let mut expected = world.ticket("APP-1").await;
-    world.applies(world.store.snapshot_unchanged(&sample::event("APP-1", "evt-2", at(2), "Todo"))).await;
+    world.expect_applied(world.store.confirm_status(&sample::event("APP-1", "evt-2", at(2), "Todo"))).await;
     expected.seen_at = at(2);
     expected.seen_event = Some(sample::event_id("evt-2"));
     expected.rev += 1;
@@ -84,22 +84,22 @@ async fn event_with_an_unchanged_status_is_recorded() {
 async fn unchanged_event_for_a_left_status_is_refused() {
     let world = World::new().await;
     let event = sample::event("APP-1", "evt-2", at(2), "Todo");
-    world.refuses(world.store.snapshot_unchanged(&event)).await;
+    world.expect_refused(world.store.confirm_status(&event)).await;
     snapshot(&world, "evt-1", 1, "Doing").await;
-    world.refuses(world.store.snapshot_unchanged(&event)).await;
+    world.expect_refused(world.store.confirm_status(&event)).await;
     snapshot(&world, "evt-3", 3, "Todo").await;
-    world.refuses(world.store.snapshot_unchanged(&event)).await;
+    world.expect_refused(world.store.confirm_status(&event)).await;
 }
 
 #[tokio::test]
 async fn text_is_replaced_only_by_a_newer_one() {
     let world = World::new().await;
     for (id, when, expected) in [
-        ("evt-2", 2, Snapshot::Stored),
-        ("evt-1", 1, Snapshot::Older),
-        ("evt-2", 2, Snapshot::Stored),
-        ("evt-3", 3, Snapshot::Stored),
-        ("evt-2", 2, Snapshot::Older),
+        ("evt-2", 2, SnapshotResult::Stored),
+        ("evt-1", 1, SnapshotResult::Outdated),
+        ("evt-2", 2, SnapshotResult::Stored),
+        ("evt-3", 3, SnapshotResult::Stored),
+        ("evt-2", 2, SnapshotResult::Outdated),
     ] {
         assert_eq!(text(&world, id, when).await, expected, "{id}");
     }
@@ -115,21 +115,21 @@ async fn event_without_text_keeps_the_text() {
     let before = world.items().await;
     let mut event = sample::event("APP-1", "evt-2", at(2), "Todo");
     event.text = None;
-    assert_eq!(world.store.store_text(&event).await.unwrap(), Snapshot::Stored);
+    assert_eq!(world.store.store_text(&event).await.unwrap(), SnapshotResult::Stored);
     assert_eq!(world.items().await, before);
 }
 
 #[tokio::test]
 async fn deleted_ticket_does_not_come_back() {
     let world = World::new().await;
-    world.applies(world.store.update_ticket(&sample::ticket("APP-1"))).await;
+    world.expect_applied(world.store.update_ticket(&sample::ticket("APP-1"))).await;
     let seen = world.ticket("APP-1").await;
-    world.lose("TICKET#", "TICKET").await;
-    world.refuses(world.store.update_ticket(&seen)).await;
+    world.delete_item("TICKET#", "TICKET").await;
+    world.expect_refused(world.store.update_ticket(&seen)).await;
 }
 
 /// A text that a user writes on the board.
-fn words(title: &str) -> TicketText {
+fn board_text(title: &str) -> TicketText {
     TicketText { title: title.into(), ..TicketText::default() }
 }
 
@@ -137,53 +137,54 @@ fn words(title: &str) -> TicketText {
 async fn ticket_is_created_with_its_text() {
     let world = World::new().await;
     let ticket = sample::ticket("APP-1");
-    let [one, two] = ["evt-1", "evt-2"].map(|event| sample::refused(event, at(1)));
-    world.applies(world.store.create_ticket(&written(&ticket, &words("one"), &one))).await;
+    let [one, two] = ["evt-1", "evt-2"].map(|event| sample::refused_decision(event, at(1)));
+    world.expect_applied(world.store.create_ticket(&ticket_without_job(&ticket, &board_text("one"), &one))).await;
     assert_eq!(world.ticket("APP-1").await.rev, 1);
-    assert_eq!(world.text("APP-1").await, Some(words("one")));
-    assert_eq!(world.store.delivery(&one.id).await.unwrap(), Some(one));
-    world.refuses(world.store.create_ticket(&written(&ticket, &words("two"), &two))).await;
-    assert_eq!(world.store.delivery(&two.id).await.unwrap(), None, "a refused write must not reach the ledger");
+    assert_eq!(world.text("APP-1").await, Some(board_text("one")));
+    assert_eq!(world.store.load_delivery(&one.id).await.unwrap(), Some(one));
+    world.expect_refused(world.store.create_ticket(&ticket_without_job(&ticket, &board_text("two"), &two))).await;
+    assert_eq!(world.store.load_delivery(&two.id).await.unwrap(), None, "a refused write must not reach the ledger");
 }
 
 #[tokio::test]
 async fn ticket_is_created_with_its_job_and_request_key() {
     let world = World::new().await;
-    let (job, ticket) = sample::planned(&sample::ticket("APP-1"), "one");
-    let (text, delivery, request) = (words("one"), sample::accepted(&job), sample::request("key", at(0)));
-    let whole = Written { job: Some(&job), request: Some(&request), ..written(&ticket, &text, &delivery) };
-    world.applies(world.store.create_ticket(&whole)).await;
-    assert_eq!(world.whole().await, 1);
+    let (job, ticket) = sample::plan_ticket_job(&sample::ticket("APP-1"), "one");
+    let (text, delivery, request) = (board_text("one"), sample::accepted_decision(&job), sample::request("key", at(0)));
+    let whole =
+        TicketCreation { job: Some(&job), request: Some(&request), ..ticket_without_job(&ticket, &text, &delivery) };
+    world.expect_applied(world.store.create_ticket(&whole)).await;
+    assert_eq!(world.check_consistency().await, 1);
     assert_eq!(world.ticket("APP-1").await.active_job, Some(job.id.clone()));
-    let asked = world.store.ticket_request("token-1", &request.key, at(1)).await.unwrap();
+    let asked = world.store.load_ticket_request("token-1", &request.key, at(1)).await.unwrap();
     assert_eq!(asked, Some((request.content.clone(), delivery.id.clone())));
     let day = at(24 * 3_600);
     assert_eq!(
-        world.store.ticket_request("token-1", &request.key, day).await.unwrap(),
+        world.store.load_ticket_request("token-1", &request.key, day).await.unwrap(),
         None,
         "the request key has expired"
     );
-    assert_eq!(world.store.ticket_request("token-2", &request.key, at(1)).await.unwrap(), None);
+    assert_eq!(world.store.load_ticket_request("token-2", &request.key, at(1)).await.unwrap(), None);
 }
 
 #[tokio::test]
 async fn created_text_is_replaced_only_by_a_newer_one() {
     let world = World::new().await;
     let ticket = Ticket { seen_at: at(5), ..sample::ticket("APP-1") };
-    let (one, delivery) = (words("one"), sample::refused("evt-5", at(5)));
-    world.applies(world.store.create_ticket(&written(&ticket, &one, &delivery))).await;
-    assert_eq!(text(&world, "evt-4", 4).await, Snapshot::Older);
+    let (one, delivery) = (board_text("one"), sample::refused_decision("evt-5", at(5)));
+    world.expect_applied(world.store.create_ticket(&ticket_without_job(&ticket, &one, &delivery))).await;
+    assert_eq!(text(&world, "evt-4", 4).await, SnapshotResult::Outdated);
     assert_eq!(world.text("APP-1").await, Some(one));
-    assert_eq!(text(&world, "evt-6", 6).await, Snapshot::Stored);
+    assert_eq!(text(&world, "evt-6", 6).await, SnapshotResult::Stored);
 }
 
 #[tokio::test]
 async fn text_edited_on_the_board_yields_to_any_later_event() {
     let world = World::new().await;
     text(&world, "evt-9", 9).await;
-    let seen = world.store.ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap();
-    world.applies(replace_text_by(&world.store, "two", &words("two"), seen.as_ref())).await;
+    let seen = world.store.load_ticket_text(&sample::project(), &sample::ticket_key("APP-1")).await.unwrap();
+    world.expect_applied(replace_text_by(&world.store, "two", &board_text("two"), seen.as_ref())).await;
     let event = sample::event("APP-1", "evt-0", Timestamp::from_millis(0), "Todo");
-    assert_eq!(world.store.store_text(&event).await.unwrap(), Snapshot::Stored);
+    assert_eq!(world.store.store_text(&event).await.unwrap(), SnapshotResult::Stored);
     assert_eq!(world.text("APP-1").await, event.text);
 }

@@ -18,8 +18,11 @@ use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Options, REGION, SECRET_ACCESS_KEY, ecs};
-use pullyard_store::{Edited, Ended, Error, Proof, Registered, Store, StoredText, Trigger, WorkKey, Write, Written};
-use pullyard_testkit::{Demands, Lag, Schedule, Wire};
+use pullyard_store::{
+    Error, JobCreation, JobEnd, RegistrationWrite, RunnerCondition, Store, StoredText, TextEdit, TicketCreation,
+    WorkKey, Write,
+};
+use pullyard_testkit::{Lag, Schedule, Wire, WriteConditions};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,7 +33,7 @@ pub(crate) type Item = HashMap<String, AttributeValue>;
 pub(crate) type Items = BTreeMap<(String, String), Item>;
 
 /// The URL of another DynamoDB instead of the embedded one, as set by `.ci/second-opinion`.
-const ANOTHER: &str = "PULLYARD_TEST_DYNAMODB";
+const DYNAMODB_URL_VARIABLE: &str = "PULLYARD_TEST_DYNAMODB";
 
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -47,17 +50,17 @@ pub(crate) struct World {
 }
 
 /// A seed for scheduled faults and lagging reads in every world except calm ones. Without it there are none.
-const SEED: &str = "PULLYARD_STORE_SEED";
+const SEED_VARIABLE: &str = "PULLYARD_STORE_SEED";
 
 /// Derives a seed from the variable, the running test and the number of its worlds. `None` without the variable.
 pub(crate) fn seed() -> Option<u64> {
-    let seed = std::env::var(SEED).ok()?;
+    let seed = std::env::var(SEED_VARIABLE).ok()?;
     let number = seed.parse().expect("the seed is a number");
     let current = std::thread::current();
     let test = current.name().expect("the test's thread has a name");
     // A failed test prints this line.
-    println!("once more: {SEED}={seed} cargo test -p pullyard-store --test store -- --exact {test}");
-    Some(of_world(number, test))
+    println!("once more: {SEED_VARIABLE}={seed} cargo test -p pullyard-store --test store -- --exact {test}");
+    Some(derive_seed(number, test))
 }
 
 impl World {
@@ -71,29 +74,29 @@ impl World {
 
     /// A world with the faults and the lag of this seed.
     pub(crate) async fn seeded(seed: u64) -> Self {
-        Self::behind(Some(Arc::new(Schedule::new(seed))), Some(Lag::new(seed))).await
+        Self::with_faults_and_lag(Some(Arc::new(Schedule::new(seed))), Some(Lag::new(seed))).await
     }
 
     /// A world with planned faults only and without lag, for tests that count calls or plan faults.
     pub(crate) async fn calm() -> Self {
-        Self::behind(None, None).await
+        Self::with_faults_and_lag(None, None).await
     }
 
     /// A world without faults, whose index reads and eventually consistent reads are stale.
     pub(crate) async fn lagging(lag: &Lag) -> Self {
-        Self::behind(None, Some(lag.clone())).await
+        Self::with_faults_and_lag(None, Some(lag.clone())).await
     }
 
     /// A calm world that records the conditions of its writes.
-    pub(crate) async fn demanding(demands: &Demands) -> Self {
+    pub(crate) async fn recording_conditions(demands: &WriteConditions) -> Self {
         let mut world = Self::calm().await;
-        let config = config(demands.before(Wire::default()), &world.table);
+        let config = config(demands.wrap(Wire::default()), &world.table);
         world.store = Store::new(&config, Some(&world.endpoint), &world.table);
         world
     }
 
-    async fn behind(schedule: Option<Arc<Schedule>>, lag: Option<Lag>) -> Self {
-        let another = std::env::var(ANOTHER).ok();
+    async fn with_faults_and_lag(schedule: Option<Arc<Schedule>>, lag: Option<Lag>) -> Self {
+        let another = std::env::var(DYNAMODB_URL_VARIABLE).ok();
         let aws = match another {
             Some(_) => None,
             None => {
@@ -105,10 +108,10 @@ impl World {
         // The lag is below the faults: its own calls meet none, and it registers writes with lost answers. Writes of a
         // test without the store pass it too.
         let over_lag = |wire: Wire| match &lag {
-            Some(lag) => wire.over(lag.client()),
+            Some(lag) => wire.with_client(lag.client()),
             None => wire,
         };
-        let faults = over_lag(schedule.clone().map_or_else(Wire::default, Wire::with));
+        let faults = over_lag(schedule.clone().map_or_else(Wire::default, Wire::with_schedule));
         let table = format!("pullyard-{:016x}", rand::random::<u64>());
         let store = Store::new(&config(faults.clone(), &table), Some(&endpoint), &table);
         store.create_table().await.unwrap();
@@ -118,17 +121,17 @@ impl World {
     }
 
     /// Ends the lag of index reads and eventually consistent reads until the next write.
-    pub(crate) async fn caught_up(&self) {
+    pub(crate) async fn catch_up(&self) {
         if let Some(lag) = &self.lag {
             lag.catch_up().await.unwrap();
         }
     }
 
     /// The result of a read after the lag has ended. The read also runs before that: its stale result must not fail.
-    pub(crate) async fn in_the_end<T>(&self, read: impl AsyncFn() -> T) -> T {
+    pub(crate) async fn after_catching_up<T>(&self, read: impl AsyncFn() -> T) -> T {
         if self.lag.is_some() {
             read().await;
-            self.caught_up().await;
+            self.catch_up().await;
         }
         read().await
     }
@@ -140,7 +143,7 @@ impl World {
 
     /// Asserts how often a counter was raised by an update expression. After a lost answer that another writer's mark
     /// replaced, a retry may raise it once more, which is harmless.
-    pub(crate) fn check_raised(&self, by: u64, times: u64) {
+    pub(crate) fn check_counter(&self, by: u64, times: u64) {
         match self.is_calm() {
             true => assert_eq!(by, times),
             false => assert!(by >= times, "{by} of {times}"),
@@ -162,7 +165,7 @@ impl World {
                 .unwrap();
             from = page.last_evaluated_key;
             for item in page.items.unwrap_or_default() {
-                items.insert((word(&item, "pk"), word(&item, "sk")), item);
+                items.insert((text_attribute(&item, "pk"), text_attribute(&item, "sk")), item);
             }
             if from.is_none() {
                 return items;
@@ -172,11 +175,11 @@ impl World {
 
     /// Checks that all items are consistent: tickets and runners with jobs, `work` rows with the domain's due times,
     /// attempts with jobs, and budgets with reservations. Returns the number of jobs.
-    pub(crate) async fn whole(&self) -> usize {
+    pub(crate) async fn check_consistency(&self) -> usize {
         let items = self.items().await;
         crate::model::check_items(&items);
         let of = |sk: &'static str| items.iter().filter(move |((_, found), _)| found == sk).map(|(_, item)| item);
-        let jobs: Vec<Job> = of("JOB").map(decoded).collect();
+        let jobs: Vec<Job> = of("JOB").map(decode_item).collect();
         let mut days = BTreeMap::<String, [i128; 3]>::new();
         for (job, reserved) in jobs.iter().filter_map(|job| Some((job, job.reserved?))) {
             let returned = job.refund();
@@ -188,8 +191,8 @@ impl World {
         }
         for (day, sums) in days {
             let item = self.item("BUDGET#acme", &day).await;
-            let stored =
-                ["jobs", "taken_usd_micros", "spent_usd_micros"].map(|name| count(&item, name).map(i128::from));
+            let stored = ["jobs", "taken_usd_micros", "spent_usd_micros"]
+                .map(|name| number_attribute(&item, name).map(i128::from));
             assert_eq!(stored, sums.map(Some), "{day}");
         }
         jobs.len()
@@ -205,7 +208,7 @@ impl World {
     }
 
     /// Deletes the only item whose keys have these prefixes, without any condition.
-    pub(crate) async fn lose(&self, pk: &str, sk: &str) {
+    pub(crate) async fn delete_item(&self, pk: &str, sk: &str) {
         let item = self.item(pk, sk).await;
         self.client
             .delete_item()
@@ -218,72 +221,72 @@ impl World {
     }
 
     /// The due items of one shard after the lag has ended, longest due first, among its first `limit` rows.
-    pub(crate) async fn due(&self, shard: u8, now: Timestamp, limit: i32) -> Vec<WorkKey> {
-        let rows = self.in_the_end(async || self.store.scheduled(shard, limit).await.unwrap()).await;
+    pub(crate) async fn due_items(&self, shard: u8, now: Timestamp, limit: i32) -> Vec<WorkKey> {
+        let rows = self.after_catching_up(async || self.store.list_due(shard, limit).await.unwrap()).await;
         rows.into_iter().filter(|(_, at)| *at <= now).map(|(key, _)| key).collect()
     }
 
     /// Asserts that the write is stored.
-    pub(crate) async fn applies(&self, write: impl Future<Output = Result<Write, Error>>) {
+    pub(crate) async fn expect_applied(&self, write: impl Future<Output = Result<Write, Error>>) {
         assert_eq!(write.await.unwrap(), Write::Applied);
     }
 
     /// Asserts that the write is refused and that the table does not change.
-    pub(crate) async fn refuses(&self, write: impl Future<Output = Result<Write, Error>>) {
+    pub(crate) async fn expect_refused(&self, write: impl Future<Output = Result<Write, Error>>) {
         let before = self.items().await;
         assert_eq!(write.await.unwrap(), Write::Stale);
         assert_eq!(self.items().await, before, "a refused write changed the table");
     }
 
     pub(crate) async fn job(&self, job: &Job) -> Job {
-        self.store.job(&job.id).await.unwrap().expect("the job is stored")
+        self.store.load_job(&job.id).await.unwrap().expect("the job is stored")
     }
 
     pub(crate) async fn ticket(&self, key: &str) -> Ticket {
-        let ticket = self.store.ticket(&sample::project(), &sample::ticket_key(key)).await;
+        let ticket = self.store.load_ticket(&sample::project(), &sample::ticket_key(key)).await;
         ticket.unwrap().expect("the ticket is stored")
     }
 
     pub(crate) async fn text(&self, key: &str) -> Option<TicketText> {
-        let stored = self.store.ticket_text(&sample::project(), &sample::ticket_key(key)).await;
+        let stored = self.store.load_ticket_text(&sample::project(), &sample::ticket_key(key)).await;
         stored.unwrap().map(|stored| stored.text)
     }
 
     pub(crate) async fn runner(&self, runner: &Runner) -> Runner {
-        self.store.runner(&runner.id).await.unwrap().expect("the runner is stored")
+        self.store.load_runner(&runner.id).await.unwrap().expect("the runner is stored")
     }
 
-    pub(crate) async fn triggered(&self, ticket: &str) -> Job {
-        let (job, ticket) = sample::planned(&sample::ticket(ticket), ticket);
-        self.applies(self.store.trigger(&of_ticket(&job, &ticket))).await;
+    pub(crate) async fn create_ticket_job(&self, ticket: &str) -> Job {
+        let (job, ticket) = sample::plan_ticket_job(&sample::ticket(ticket), ticket);
+        self.expect_applied(self.store.create_job(&ticket_job_trigger(&job, &ticket))).await;
         self.job(&job).await
     }
 
-    pub(crate) async fn created(&self, name: &str) -> Job {
+    pub(crate) async fn create_job(&self, name: &str) -> Job {
         let job = sample::job(name);
-        self.applies(self.store.trigger(&alone(&job))).await;
+        self.expect_applied(self.store.create_job(&job_trigger(&job))).await;
         self.job(&job).await
     }
 
-    pub(crate) async fn registered(&self, runner: &Runner) -> Runner {
+    pub(crate) async fn register_runner(&self, runner: &Runner) -> Runner {
         let profile = sample::profile(runner, &runner.name);
-        self.applies(self.store.register(&first_time(runner, &profile))).await;
+        self.expect_applied(self.store.register_runner(&first_registration(runner, &profile))).await;
         self.runner(runner).await
     }
 
-    pub(crate) async fn claimed(&self, job: &Job, claim: &Claim) -> Job {
+    pub(crate) async fn claim_job(&self, job: &Job, claim: &Claim) -> Job {
         let claimed = job.claim(claim, sample::at(60)).unwrap();
-        self.applies(self.store.claim(&claimed)).await;
+        self.expect_applied(self.store.claim_job(&claimed)).await;
         self.job(job).await
     }
 
     /// Moves a claimed job through its phases up to this one.
-    pub(crate) async fn progressed(&self, job: &Job, to: JobStatus) -> Job {
+    pub(crate) async fn advance_job(&self, job: &Job, to: JobStatus) -> Job {
         let mut job = job.clone();
         for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
             if job.status < to {
                 let next = job.advance(&fence(&job), phase, sample::at(120)).unwrap();
-                self.applies(self.store.update_job(&next)).await;
+                self.expect_applied(self.store.update_job(&next)).await;
                 job = self.job(&job).await;
             }
         }
@@ -292,39 +295,39 @@ impl World {
     }
 
     /// A job of the ticket in this phase, on a Fargate task.
-    pub(crate) async fn running(&self, ticket: &str, phase: JobStatus) -> Job {
-        let job = self.triggered(ticket).await;
+    pub(crate) async fn running_job(&self, ticket: &str, phase: JobStatus) -> Job {
+        let job = self.create_ticket_job(ticket).await;
         let claim = sample::claim_by_task(&job, "c1");
-        let job = self.claimed(&job, &claim).await;
-        self.progressed(&job, phase).await
+        let job = self.claim_job(&job, &claim).await;
+        self.advance_job(&job, phase).await
     }
 
     /// A job of the ticket in this phase, on this registered runner.
-    pub(crate) async fn running_on(&self, runner: &Runner, ticket: &str, phase: JobStatus) -> Job {
-        let job = self.triggered(ticket).await;
+    pub(crate) async fn running_job_on(&self, runner: &Runner, ticket: &str, phase: JobStatus) -> Job {
+        let job = self.create_ticket_job(ticket).await;
         let claim = sample::claim_by(runner, &job, &format!("claim-{ticket}"));
-        let job = self.claimed(&job, &claim).await;
-        self.progressed(&job, phase).await
+        let job = self.claim_job(&job, &claim).await;
+        self.advance_job(&job, phase).await
     }
 
     /// All items of a job's end, built from the current table.
-    pub(crate) async fn ending(&self, before: &Job, end: End, now: Timestamp) -> Ending {
+    pub(crate) async fn prepare_end(&self, before: &Job, end: End, now: Timestamp) -> EndingJob {
         let job = match (before.status.is_active(), end) {
             (true, end) => before.finish(&fence(before), &sample::finish("f1"), end, now),
             (false, End::Failed(failure, _)) => before.fail(failure, now),
             (false, end) => panic!("an unclaimed job cannot end like this: {end:?}"),
         };
-        self.ending_as(before, job.unwrap(), now).await
+        self.prepare_end_of(before, job.unwrap(), now).await
     }
 
-    pub(crate) async fn ending_as(&self, before: &Job, job: Job, now: Timestamp) -> Ending {
+    pub(crate) async fn prepare_end_of(&self, before: &Job, job: Job, now: Timestamp) -> EndingJob {
         let ticket = match &job.ticket {
-            Some(key) => self.store.ticket(&job.project, key).await.unwrap(),
+            Some(key) => self.store.load_ticket(&job.project, key).await.unwrap(),
             None => None,
         };
         let mut pull_request = None;
         if let (Some(link), Some(result)) = (pull_request_link(&job), &job.result) {
-            let stored = self.store.pull_request(&link.id).await.unwrap();
+            let stored = self.store.load_pull_request(&link.id).await.unwrap();
             let (project, ticket) = (job.project.clone(), job.ticket.clone());
             pull_request = Some(PullRequest {
                 url: link.url,
@@ -334,64 +337,64 @@ impl World {
                 ..PullRequest::new(link.id, project, ticket, Some(job.id.clone()))
             });
         }
-        Ending {
+        EndingJob {
             before: before.clone(),
-            attempt: sample::attempt_of(before, job.attempt_end(), now),
+            attempt: sample::ended_attempt(before, job.attempt_end(), now),
             ticket: ticket.map(|ticket| ticket_after_job(&job, &ticket)),
-            returned: job.refund(),
+            returned_budget: job.refund(),
             job,
             pull_request,
         }
     }
 
     /// A finish with a pushed result, within the push window.
-    pub(crate) async fn completing(&self, before: &Job) -> Ending {
-        self.ending(before, End::Completed(sample::result(7)), sample::at(180)).await
+    pub(crate) async fn prepare_completion(&self, before: &Job) -> EndingJob {
+        self.prepare_end(before, End::Completed(sample::result(7)), sample::at(180)).await
     }
 
     /// A job of the ticket whose agent has a question.
-    pub(crate) async fn asking(&self, ticket: &str) -> Job {
-        let job = self.running(ticket, JobStatus::Executing).await;
+    pub(crate) async fn questioning_job(&self, ticket: &str) -> Job {
+        let job = self.running_job(ticket, JobStatus::Executing).await;
         let rest = Suspension::Question { question: "Which list?".into() };
-        self.applies(crate::rests::give_back(self, &job, rest, 0)).await;
+        self.expect_applied(crate::suspensions::yield_job(self, &job, rest, 0)).await;
         self.job(&job).await
     }
 
-    pub(crate) async fn requeued(&self, before: &Job) -> Job {
-        let (job, attempt) = requeue_of(before);
-        self.applies(self.store.requeue(before, &job, &attempt, Proof::Nothing)).await;
+    pub(crate) async fn requeue_job(&self, before: &Job) -> Job {
+        let (job, attempt) = prepare_requeue(before);
+        self.expect_applied(self.store.requeue_job(before, &job, &attempt, RunnerCondition::Exists)).await;
         self.job(before).await
     }
 }
 
 /// All items of a job's end.
-pub(crate) struct Ending {
+pub(crate) struct EndingJob {
     pub(crate) before: Job,
     pub(crate) job: Job,
     pub(crate) attempt: Option<AttemptRecord>,
     pub(crate) ticket: Option<Ticket>,
     pub(crate) pull_request: Option<PullRequest>,
-    pub(crate) returned: Option<Refund>,
+    pub(crate) returned_budget: Option<Refund>,
 }
 
-impl Ending {
-    pub(crate) fn ended(&self) -> Ended<'_> {
-        Ended {
+impl EndingJob {
+    pub(crate) fn request(&self) -> JobEnd<'_> {
+        JobEnd {
             before: &self.before,
             job: &self.job,
             attempt: self.attempt.as_ref(),
             ticket: self.ticket.as_ref(),
             pull_request: self.pull_request.as_ref(),
-            returned: self.returned.as_ref(),
-            proof: Proof::Nothing,
+            refund: self.returned_budget.as_ref(),
+            runner: RunnerCondition::Exists,
         }
     }
 }
 
-pub(crate) fn requeue_of(before: &Job) -> (Job, AttemptRecord) {
+pub(crate) fn prepare_requeue(before: &Job) -> (Job, AttemptRecord) {
     let now = sample::at(1_000);
     let end = AttemptEnd::Requeued { failure: sample::failure() };
-    let attempt = sample::attempt_of(before, end, now).expect("the job has an attempt");
+    let attempt = sample::ended_attempt(before, end, now).expect("the job has an attempt");
     (before.requeue(now).unwrap(), attempt)
 }
 
@@ -400,21 +403,25 @@ pub(crate) fn fence(job: &Job) -> Fence {
     Fence { job: job.id.clone(), attempt: job.attempt, claim: run.claim.clone() }
 }
 
-pub(crate) fn failed() -> End {
+pub(crate) fn failed_end() -> End {
     End::Failed(sample::failure(), None)
 }
 
-pub(crate) fn alone(job: &Job) -> Trigger<'_> {
-    Trigger { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None }
+pub(crate) fn job_trigger(job: &Job) -> JobCreation<'_> {
+    JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None }
 }
 
-pub(crate) fn of_ticket<'a>(job: &'a Job, ticket: &'a Ticket) -> Trigger<'a> {
-    Trigger { ticket: Some(ticket), ..alone(job) }
+pub(crate) fn ticket_job_trigger<'a>(job: &'a Job, ticket: &'a Ticket) -> JobCreation<'a> {
+    JobCreation { ticket: Some(ticket), ..job_trigger(job) }
 }
 
 /// A new ticket of the board without a job.
-pub(crate) fn written<'a>(ticket: &'a Ticket, text: &'a TicketText, delivery: &'a Delivery) -> Written<'a> {
-    Written { ticket, text, delivery, job: None, charge: None, request: None }
+pub(crate) fn ticket_without_job<'a>(
+    ticket: &'a Ticket,
+    text: &'a TicketText,
+    delivery: &'a Delivery,
+) -> TicketCreation<'a> {
+    TicketCreation { ticket, text, delivery, job: None, charge: None, request: None }
 }
 
 /// Replaces the text of the ticket APP-1 by this event of the board.
@@ -425,39 +432,39 @@ pub(crate) async fn replace_text_by(
     seen: Option<&StoredText>,
 ) -> Result<Write, Error> {
     let (project, ticket) = (sample::project(), sample::ticket_key("APP-1"));
-    let delivery = sample::refused(event, sample::at(0));
-    let edited = Edited { project: &project, ticket: &ticket, text, seen, delivery: &delivery, request: None };
+    let delivery = sample::refused_decision(event, sample::at(0));
+    let edited = TextEdit { project: &project, ticket: &ticket, text, seen, delivery: &delivery, request: None };
     store.replace_text(&edited).await
 }
 
-pub(crate) fn first_time<'a>(runner: &'a Runner, profile: &'a Profile) -> Registered<'a> {
-    Registered { runner, profile, seen: None }
+pub(crate) fn first_registration<'a>(runner: &'a Runner, profile: &'a Profile) -> RegistrationWrite<'a> {
+    RegistrationWrite { runner, profile, seen: None }
 }
 
-pub(crate) fn decoded<T: DeserializeOwned>(item: &Item) -> T {
+pub(crate) fn decode_item<T: DeserializeOwned>(item: &Item) -> T {
     serde_dynamo::from_item(item.clone()).unwrap()
 }
 
 /// A text attribute, or an empty string.
-pub(crate) fn word(item: &Item, name: &str) -> String {
+pub(crate) fn text_attribute(item: &Item, name: &str) -> String {
     item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
 /// A number attribute, if present.
-pub(crate) fn count(item: &Item, name: &str) -> Option<i64> {
+pub(crate) fn number_attribute(item: &Item, name: &str) -> Option<i64> {
     Some(item.get(name)?.as_n().ok()?.parse().unwrap())
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(schedule) = self.schedule.as_ref().filter(|_| std::thread::panicking()) {
-            println!("its calls met: {:#?}", schedule.met());
+            println!("its calls met: {:#?}", schedule.injected_faults());
         }
     }
 }
 
 /// The seed of the test's next world.
-fn of_world(seed: u64, test: &str) -> u64 {
+fn derive_seed(seed: u64, test: &str) -> u64 {
     static WORLDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
     let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);
     let worlds = worlds.entry(test.to_owned()).or_default();

@@ -19,29 +19,29 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Deployed, MAX_BYTES, lock};
+use super::{FunctionConfig, MAX_BYTES, lock};
 use pullyard_emulator::{ACCOUNT, REGION};
 
 #[derive(Debug)]
 pub(super) struct Invocation {
     event: Bytes,
     answer: oneshot::Sender<Result<Value, String>>,
-    taken: Taken,
+    taken: TakenFlag,
 }
 
 /// Whether a process has taken an event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Taken(Arc<AtomicBool>);
+pub(super) struct TakenFlag(Arc<AtomicBool>);
 
-impl Taken {
+impl TakenFlag {
     pub(super) fn is_taken(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 impl Invocation {
-    pub(super) fn new(event: Bytes, answer: oneshot::Sender<Result<Value, String>>) -> (Self, Taken) {
-        let taken = Taken::default();
+    pub(super) fn new(event: Bytes, answer: oneshot::Sender<Result<Value, String>>) -> (Self, TakenFlag) {
+        let taken = TakenFlag::default();
         (Self { event, answer, taken: taken.clone() }, taken)
     }
 }
@@ -50,11 +50,11 @@ impl Invocation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// No event was requested yet.
-    Starts,
+    Starting,
     /// Waits for an event.
-    Rests,
+    Waiting,
     /// Has an event, or still runs after its answer.
-    Works,
+    Running,
     /// Reported that it cannot start.
     Failed(String),
 }
@@ -71,30 +71,30 @@ pub(super) struct Api {
     timeout: Duration,
     pid: AtomicU32,
     next: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
-    current: Mutex<Option<Current>>,
+    current: Mutex<Option<CurrentInvocation>>,
     progress: watch::Sender<Progress>,
 }
 
 #[derive(Debug)]
-struct Current {
+struct CurrentInvocation {
     id: String,
     answer: oneshot::Sender<Result<Value, String>>,
 }
 
 impl Api {
-    pub(super) fn new(deployed: &Deployed, next: mpsc::Receiver<Invocation>) -> Self {
+    pub(super) fn new(deployed: &FunctionConfig, next: mpsc::Receiver<Invocation>) -> Self {
         Self {
             name: deployed.name.clone(),
             timeout: deployed.timeout,
             pid: AtomicU32::new(0),
             next: tokio::sync::Mutex::new(next),
             current: Mutex::default(),
-            progress: watch::Sender::new(Progress::Starts),
+            progress: watch::Sender::new(Progress::Starting),
         }
     }
 
     /// Sets the process of this API, which is needed to freeze it.
-    pub(super) fn is_process(&self, pid: u32) {
+    pub(super) fn set_process(&self, pid: u32) {
         self.pid.store(pid, Ordering::SeqCst);
     }
 
@@ -103,25 +103,25 @@ impl Api {
     }
 
     /// Waits until the process requests its first event or reports a failed start.
-    pub(super) async fn initialised(&self) -> Init {
+    pub(super) async fn wait_for_init(&self) -> Init {
         let mut progress = self.progress.subscribe();
         // Never closes: `self` owns the sender.
-        match progress.wait_for(|progress| *progress != Progress::Starts).await.as_deref() {
+        match progress.wait_for(|progress| *progress != Progress::Starting).await.as_deref() {
             Ok(Progress::Failed(words)) => Init::Failed(words.clone()),
             _ => Init::Done,
         }
     }
 
     /// Waits until the process requests an event.
-    pub(super) async fn rests(&self) {
+    pub(super) async fn wait_until_idle(&self) {
         let mut progress = self.progress.subscribe();
         // Never closes: `self` owns the sender.
-        let _changed = progress.wait_for(|progress| *progress == Progress::Rests).await;
+        let _changed = progress.wait_for(|progress| *progress == Progress::Waiting).await;
     }
 
     pub(super) fn router(self: Arc<Self>) -> Router {
         Router::new()
-            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/next", get(next_invocation))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
             .route("/2018-06-01/runtime/init/error", post(init_error))
@@ -130,7 +130,7 @@ impl Api {
     }
 
     /// Forwards the answer if it belongs to the current event.
-    fn answered(&self, id: &str, answer: Result<Value, String>) -> bool {
+    fn forward_answer(&self, id: &str, answer: Result<Value, String>) -> bool {
         let current = lock(&self.current).take_if(|current| current.id == id);
         // The receiver is gone after a timeout.
         current.map(|current| current.answer.send(answer)).is_some()
@@ -138,16 +138,16 @@ impl Api {
 }
 
 /// A process that is stopped until this value is dropped.
-struct Frozen(Option<Pid>);
+struct FrozenProcess(Option<Pid>);
 
-impl Frozen {
+impl FrozenProcess {
     fn freeze(pid: u32) -> Self {
         let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).map(Pid::from_raw);
         Self(pid.filter(|pid| kill(*pid, Signal::SIGSTOP).is_ok()))
     }
 }
 
-impl Drop for Frozen {
+impl Drop for FrozenProcess {
     fn drop(&mut self) {
         if let Some(pid) = self.0 {
             // Fails only for a dead process.
@@ -156,15 +156,15 @@ impl Drop for Frozen {
     }
 }
 
-async fn next(State(api): State<Arc<Api>>) -> Response {
+async fn next_invocation(State(api): State<Arc<Api>>) -> Response {
     let mut coming = api.next.lock().await;
     // A request for the next event ends the current one; without an answer it fails.
     drop(lock(&api.current).take());
     let invocation = match coming.try_recv() {
         Ok(invocation) => Some(invocation),
         Err(_) => {
-            let frozen = Frozen::freeze(api.pid.load(Ordering::SeqCst));
-            api.progress.send_replace(Progress::Rests);
+            let frozen = FrozenProcess::freeze(api.pid.load(Ordering::SeqCst));
+            api.progress.send_replace(Progress::Waiting);
             let invocation = coming.recv().await;
             drop(frozen);
             invocation
@@ -173,11 +173,11 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
     let Some(Invocation { event, answer, taken }) = invocation else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the environment ends").into_response();
     };
-    api.progress.send_replace(Progress::Works);
+    api.progress.send_replace(Progress::Running);
     taken.0.store(true, Ordering::SeqCst);
     let id = format!("{:032x}", rand::random::<u128>());
     let headers = headers(&api, &id);
-    *lock(&api.current) = Some(Current { id, answer });
+    *lock(&api.current) = Some(CurrentInvocation { id, answer });
     (headers, Body::from(event)).into_response()
 }
 
@@ -203,48 +203,48 @@ async fn response(State(api): State<Arc<Api>>, Path(id): Path<String>, body: Byt
     if body.len() > MAX_BYTES {
         let size = body.len();
         let words = format!("an answer has at most {MAX_BYTES} bytes, not {size}");
-        return match api.answered(&id, Err(words.clone())) {
-            true => refused(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &words),
-            false => unknown(&id),
+        return match api.forward_answer(&id, Err(words.clone())) {
+            true => error_response(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &words),
+            false => unknown_id_response(&id),
         };
     }
     let answer = match body.is_empty() {
         true => Ok(Value::Null),
         false => serde_json::from_slice(&body).map_err(|error| format!("the answer is no JSON: {error}")),
     };
-    match api.answered(&id, answer) {
-        true => accepted(),
-        false => unknown(&id),
+    match api.forward_answer(&id, answer) {
+        true => accepted_response(),
+        false => unknown_id_response(&id),
     }
 }
 
 async fn error(State(api): State<Arc<Api>>, Path(id): Path<String>, body: Bytes) -> Response {
-    match api.answered(&id, Err(words(&body))) {
-        true => accepted(),
-        false => unknown(&id),
+    match api.forward_answer(&id, Err(error_message(&body))) {
+        true => accepted_response(),
+        false => unknown_id_response(&id),
     }
 }
 
 async fn init_error(State(api): State<Arc<Api>>, body: Bytes) -> Response {
-    api.progress.send_replace(Progress::Failed(words(&body)));
-    accepted()
+    api.progress.send_replace(Progress::Failed(error_message(&body)));
+    accepted_response()
 }
 
 /// The message of an error, or its type.
-fn words(body: &[u8]) -> String {
+fn error_message(body: &[u8]) -> String {
     let error: Value = serde_json::from_slice(body).unwrap_or_default();
     let told = |name: &str| error.get(name).and_then(Value::as_str);
     told("errorMessage").or(told("errorType")).unwrap_or("an error without words").to_owned()
 }
 
-fn accepted() -> Response {
+fn accepted_response() -> Response {
     (StatusCode::ACCEPTED, axum::Json(json!({ "status": "OK" }))).into_response()
 }
 
-fn unknown(id: &str) -> Response {
-    refused(StatusCode::BAD_REQUEST, "InvalidRequestID", &format!("nothing is asked under the id {id}"))
+fn unknown_id_response(id: &str) -> Response {
+    error_response(StatusCode::BAD_REQUEST, "InvalidRequestID", &format!("nothing is asked under the id {id}"))
 }
 
-fn refused(status: StatusCode, kind: &str, words: &str) -> Response {
+fn error_response(status: StatusCode, kind: &str, words: &str) -> Response {
     (status, axum::Json(json!({ "errorType": kind, "errorMessage": words }))).into_response()
 }

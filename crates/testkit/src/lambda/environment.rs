@@ -15,39 +15,39 @@ use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
-use super::Deployed;
+use super::FunctionConfig;
 use super::api::{Api, Init, Invocation, Progress};
 use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 
 /// Time limit from the start of a process to its first request for an event.
-const INIT: Duration = Duration::from_secs(10);
+const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for an answer that is in flight when its process ends.
-const LAST_WORDS: Duration = Duration::from_millis(200);
+const FINAL_ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The public view of an environment.
-pub struct Seen {
+pub struct EnvironmentInfo {
     pub pid: u32,
     /// From the start of the process to its first request for an event.
     pub init: Duration,
     api: Arc<Api>,
 }
 
-impl fmt::Debug for Seen {
+impl fmt::Debug for EnvironmentInfo {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let progress = self.api.progress();
         out.debug_struct("Seen").field("pid", &self.pid).field("progress", &progress).finish_non_exhaustive()
     }
 }
 
-impl Seen {
+impl EnvironmentInfo {
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        matches!(self.api.progress(), Progress::Works)
+        matches!(self.api.progress(), Progress::Running)
     }
 
     /// Waits until the process has requested its next event and is frozen.
-    pub async fn rests(&self) {
-        self.api.rests().await;
+    pub async fn wait_until_idle(&self) {
+        self.api.wait_until_idle().await;
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Environment {
     child: Child,
     events: mpsc::Sender<Invocation>,
     _server: Server,
-    seen: Arc<Seen>,
+    info: Arc<EnvironmentInfo>,
 }
 
 /// The server of an environment's Runtime API; dropping it ends the server.
@@ -71,7 +71,7 @@ impl Drop for Server {
 }
 
 /// The result of an event.
-pub(super) enum Ran {
+pub(super) enum RunResult {
     /// The function's answer or error message.
     Answered(Result<Value, String>),
     /// The process ended before it took the event.
@@ -82,7 +82,7 @@ pub(super) enum Ran {
 
 impl Environment {
     /// Starts a process and waits for its first request for an event.
-    pub(super) async fn start(deployed: &Deployed) -> Result<Self, String> {
+    pub(super) async fn start(deployed: &FunctionConfig) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let (events, next) = mpsc::channel(1);
@@ -94,20 +94,20 @@ impl Environment {
             format!("{} can't be started: {error}", deployed.command.first().map_or("nothing", String::as_str))
         })?;
         let pid = child.id().unwrap_or_default();
-        api.is_process(pid);
+        api.set_process(pid);
         let mut starting = (child, server);
         let initialised = tokio::select! {
             biased;
-            init = api.initialised() => match init {
+            init = api.wait_for_init() => match init {
                 Init::Done => Ok(()),
                 Init::Failed(words) => Err(words),
             },
-            ended = starting.0.wait() => Err(format!("the process ended ({}) before it asked for an event", told(ended))),
-            () = tokio::time::sleep(INIT) => Err(format!("the process asked for no event within {INIT:?}")),
+            ended = starting.0.wait() => Err(format!("the process ended ({}) before it asked for an event", exit_description(ended))),
+            () = tokio::time::sleep(INIT_TIMEOUT) => Err(format!("the process asked for no event within {INIT_TIMEOUT:?}")),
         };
-        let seen = Arc::new(Seen { pid, init: begun.elapsed(), api });
+        let seen = Arc::new(EnvironmentInfo { pid, init: begun.elapsed(), api });
         let (child, server) = starting;
-        let environment = Self { child, events, _server: server, seen };
+        let environment = Self { child, events, _server: server, info: seen };
         match initialised {
             Ok(()) => Ok(environment),
             Err(fault) => {
@@ -117,32 +117,32 @@ impl Environment {
         }
     }
 
-    pub(super) fn seen(&self) -> &Arc<Seen> {
-        &self.seen
+    pub(super) fn info(&self) -> &Arc<EnvironmentInfo> {
+        &self.info
     }
 
-    pub(super) fn lives(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None)) && !dies(self.seen.pid)
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None)) && !is_exiting(self.info.pid)
     }
 
     /// Runs one event within the function's time limit.
-    pub(super) async fn run(&mut self, event: Bytes, deployed: &Deployed) -> Ran {
+    pub(super) async fn run(&mut self, event: Bytes, deployed: &FunctionConfig) -> RunResult {
         let (answer, mut answered) = oneshot::channel();
         let (invocation, taken) = Invocation::new(event, answer);
         if self.events.send(invocation).await.is_err() {
-            return Ran::NotTaken;
+            return RunResult::NotTaken;
         }
         let ended = tokio::select! {
             biased;
             answer = &mut answered => match answer {
-                Ok(answer) => return Ran::Answered(answer),
+                Ok(answer) => return RunResult::Answered(answer),
                 Err(_) => "the process asked for another event without an answer".to_owned(),
             },
             ended = self.child.wait() => {
-                match tokio::time::timeout(LAST_WORDS, &mut answered).await {
-                    Ok(Ok(answer)) => return Ran::Answered(answer),
-                    _ if !taken.is_taken() => return Ran::NotTaken,
-                    _ => format!("the process ended ({}) before it answered", told(ended)),
+                match tokio::time::timeout(FINAL_ANSWER_TIMEOUT, &mut answered).await {
+                    Ok(Ok(answer)) => return RunResult::Answered(answer),
+                    _ if !taken.is_taken() => return RunResult::NotTaken,
+                    _ => format!("the process ended ({}) before it answered", exit_description(ended)),
                 }
             }
             () = tokio::time::sleep(deployed.timeout) => {
@@ -150,7 +150,7 @@ impl Environment {
             }
         };
         self.kill().await;
-        Ran::Lost(ended)
+        RunResult::Lost(ended)
     }
 
     /// Kills the process and closes its API.
@@ -166,12 +166,12 @@ impl Environment {
 
 /// Whether a process is exiting. The main thread ends before the others, and `wait` returns only after the last one. An
 /// event sent in between would be lost.
-fn dies(pid: u32) -> bool {
+fn is_exiting(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with(['Z', 'X']))
 }
 
-fn told(ended: std::io::Result<ExitStatus>) -> String {
+fn exit_description(ended: std::io::Result<ExitStatus>) -> String {
     ended.map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
@@ -179,7 +179,7 @@ fn told(ended: std::io::Result<ExitStatus>) -> String {
 ///
 /// The process has its own group, so that an interrupt from the keyboard reaches only the parent. If the parent dies,
 /// the closed connection of the Runtime API ends the process.
-fn spawn(deployed: &Deployed, runtime_api: &str) -> std::io::Result<Child> {
+fn spawn(deployed: &FunctionConfig, runtime_api: &str) -> std::io::Result<Child> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
     let (program, arguments) = deployed.command.split_first().ok_or_else(missing)?;
     let log = File::options().create(true).append(true).open(&deployed.log)?;

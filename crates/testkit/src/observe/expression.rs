@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// Keywords of the language. Functions are recognised by their parenthesis.
-const WORDS: [&str; 9] = ["SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"];
+const KEYWORDS: [&str; 9] = ["SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"];
 
 /// The attributes in the key, the update and the condition of this request.
 pub(super) fn attributes(request: &Value) -> Vec<String> {
@@ -16,7 +16,7 @@ pub(super) fn attributes(request: &Value) -> Vec<String> {
     let mut all: BTreeSet<String> = key.collect();
     for field in ["UpdateExpression", "ConditionExpression"] {
         let expression = request.get(field).and_then(Value::as_str).unwrap_or_default();
-        all.extend(named(expression, |placeholder| {
+        all.extend(attribute_names(expression, |placeholder| {
             let name = request.get("ExpressionAttributeNames").and_then(|names| names.get(placeholder));
             name.and_then(Value::as_str).unwrap_or(placeholder).to_owned()
         }));
@@ -24,7 +24,7 @@ pub(super) fn attributes(request: &Value) -> Vec<String> {
     all.into_iter().collect()
 }
 
-fn named(expression: &str, meant: impl Fn(&str) -> String) -> Vec<String> {
+fn attribute_names(expression: &str, meant: impl Fn(&str) -> String) -> Vec<String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '#' | ':' | '.');
     let mut found = Vec::new();
     let mut rest = expression;
@@ -37,7 +37,7 @@ fn named(expression: &str, meant: impl Fn(&str) -> String) -> Vec<String> {
         // The part after a dot is inside the attribute.
         let name = word.split('.').next().unwrap_or_default();
         let is_value = name.starts_with(|c: char| c == ':' || c.is_ascii_digit());
-        let is_word = WORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
+        let is_word = KEYWORDS.iter().any(|word| word.eq_ignore_ascii_case(name));
         if is_word || is_value || is_call || name.is_empty() {
             continue;
         }

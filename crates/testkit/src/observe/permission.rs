@@ -10,10 +10,10 @@ use super::{Call, Service};
 use pullyard_emulator::{ACCOUNT, REGION};
 
 /// The six random characters that Secrets Manager appends to a secret's name in its ARN.
-const CHOSEN: &str = "AbCdEf";
+const SECRET_SUFFIX: &str = "AbCdEf";
 
 /// The name of the partition key in every table.
-const PARTITION: &str = "pk";
+const PARTITION_KEY: &str = "pk";
 
 /// An action on a resource that a policy must allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,7 +31,7 @@ pub struct Permission {
     pub attributes: Vec<String>,
 }
 
-pub(super) fn asked(call: &Call) -> Vec<Permission> {
+pub(super) fn required_permissions(call: &Call) -> Vec<Permission> {
     match call.service {
         Service::DynamoDb => dynamodb(call),
         Service::Sqs => vec![sqs(call)],
@@ -49,25 +49,25 @@ fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
 }
 
-fn word<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
+fn text_field<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
     body.get(field).and_then(Value::as_str).filter(|word| !word.is_empty())
 }
 
 /// The partition key of an item or key.
 fn leading_key(of: &Value) -> Option<String> {
-    Some(of.get(PARTITION)?.get("S")?.as_str()?.to_owned())
+    Some(of.get(PARTITION_KEY)?.get("S")?.as_str()?.to_owned())
 }
 
 /// The partition key of a query of a table. In an index the attribute has another name.
-fn queried(of: &Value) -> Option<String> {
-    let condition = word(of, "KeyConditionExpression")?;
-    let value = condition.strip_prefix(PARTITION)?.trim_start().strip_prefix('=')?.trim_start();
+fn queried_key(of: &Value) -> Option<String> {
+    let condition = text_field(of, "KeyConditionExpression")?;
+    let value = condition.strip_prefix(PARTITION_KEY)?.trim_start().strip_prefix('=')?.trim_start();
     let value = value.split_whitespace().next()?;
     Some(of.get("ExpressionAttributeValues")?.get(value)?.get("S")?.as_str()?.to_owned())
 }
 
 /// The permission for one item, alone or in a transaction.
-fn item(kind: &str, resource: String, of: &Value) -> Permission {
+fn item_permission(kind: &str, resource: String, of: &Value) -> Permission {
     let key = of.get("Item").or_else(|| of.get("Key"));
     let asked = permission(format!("dynamodb:{kind}"), resource);
     let attributes = if kind == "UpdateItem" { attributes(of) } else { Vec::new() };
@@ -82,7 +82,7 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
     };
     let action = |name: &str| format!("dynamodb:{name}");
     let own = || action(&call.operation);
-    let named = |of: &Value| word(of, "TableName").map(table);
+    let named = |of: &Value| text_field(of, "TableName").map(table);
     let mut all = match call.operation.as_str() {
         "TransactWriteItems" | "TransactGetItems" => {
             let items = call.body.get("TransactItems").and_then(Value::as_array);
@@ -96,12 +96,12 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
                     "ConditionCheck" => "ConditionCheckItem",
                     other => other,
                 };
-                Some(item(kind, named(one)?, one))
+                Some(item_permission(kind, named(one)?, one))
             })
             .collect()
         }
         "GetItem" | "PutItem" | "UpdateItem" | "DeleteItem" => {
-            named(&call.body).into_iter().map(|table| item(&call.operation, table, &call.body)).collect()
+            named(&call.body).into_iter().map(|table| item_permission(&call.operation, table, &call.body)).collect()
         }
         "BatchGetItem" | "BatchWriteItem" => {
             let tables = call.body.get("RequestItems").and_then(Value::as_object);
@@ -117,11 +117,11 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
         "Query" | "Scan" => {
             let table = named(&call.body);
             // IAM checks the index only, not its table.
-            let resource = table.map(|table| match word(&call.body, "IndexName") {
+            let resource = table.map(|table| match text_field(&call.body, "IndexName") {
                 Some(index) => format!("{table}/index/{index}"),
                 None => table,
             });
-            let key = queried(&call.body);
+            let key = queried_key(&call.body);
             let asked = |resource| Permission { leading_key: key.clone(), ..permission(own(), resource) };
             resource.into_iter().map(asked).collect()
         }
@@ -137,16 +137,16 @@ fn dynamodb(call: &Call) -> Vec<Permission> {
 
 fn sqs(call: &Call) -> Permission {
     let operation = call.operation.strip_suffix("Batch").unwrap_or(&call.operation);
-    let url = word(&call.body, "QueueUrl").and_then(|url| url.rsplit('/').next());
-    let queue = url.or_else(|| word(&call.body, "QueueName"));
+    let url = text_field(&call.body, "QueueUrl").and_then(|url| url.rsplit('/').next());
+    let queue = url.or_else(|| text_field(&call.body, "QueueName"));
     permission(format!("sqs:{operation}"), queue.map_or("*".to_owned(), |queue| arn("sqs", queue)))
 }
 
 fn secretsmanager(call: &Call) -> Permission {
-    let name = word(&call.body, "SecretId").or_else(|| word(&call.body, "Name"));
+    let name = text_field(&call.body, "SecretId").or_else(|| text_field(&call.body, "Name"));
     let resource = match name {
         Some(arn) if arn.starts_with("arn:") => arn.to_owned(),
-        Some(name) => arn("secretsmanager", &format!("secret:{name}-{CHOSEN}")),
+        Some(name) => arn("secretsmanager", &format!("secret:{name}-{SECRET_SUFFIX}")),
         None => "*".to_owned(),
     };
     permission(format!("secretsmanager:{}", call.operation), resource)
@@ -155,27 +155,29 @@ fn secretsmanager(call: &Call) -> Permission {
 /// `HeadObject` needs `GetObject`.
 fn s3(call: &Call) -> Permission {
     let operation = if call.operation == "HeadObject" { "GetObject" } else { &call.operation };
-    let part = |name| word(&call.body, name).unwrap_or_default();
+    let part = |name| text_field(&call.body, name).unwrap_or_default();
     permission(format!("s3:{operation}"), format!("arn:aws:s3:::{}/{}", part("Bucket"), part("Key")))
 }
 
 fn ecs(call: &Call) -> Vec<Permission> {
     let last = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
-    let cluster = last(word(&call.body, "cluster").unwrap_or("default"));
+    let cluster = last(text_field(&call.body, "cluster").unwrap_or("default"));
     let resource = match call.operation.as_str() {
         "RunTask" => {
-            let definition = last(word(&call.body, "taskDefinition").unwrap_or_default());
+            let definition = last(text_field(&call.body, "taskDefinition").unwrap_or_default());
             // A family without a revision means its newest revision, and IAM checks that revision.
             let revision = if definition.contains(':') { "" } else { ":1" };
             arn("ecs", &format!("task-definition/{definition}{revision}"))
         }
-        "StopTask" => arn("ecs", &format!("task/{cluster}/{}", last(word(&call.body, "task").unwrap_or_default()))),
+        "StopTask" => {
+            arn("ecs", &format!("task/{cluster}/{}", last(text_field(&call.body, "task").unwrap_or_default())))
+        }
         // The call concerns several tasks or none; only the cluster restricts it.
         _ => "*".to_owned(),
     };
     let action = format!("ecs:{}", call.operation);
     // Tags at the creation of a task need their own action, with `ecs:CreateAction` and without a cluster.
-    let tags = word(&call.body, "propagateTags").filter(|_| call.operation == "RunTask");
+    let tags = text_field(&call.body, "propagateTags").filter(|_| call.operation == "RunTask");
     let tags = tags.map(|_| permission("ecs:TagResource".to_owned(), arn("ecs", &format!("task/{cluster}/*"))));
     let on = Some(arn("ecs", &format!("cluster/{cluster}")));
     std::iter::once(Permission { cluster: on, ..permission(action, resource) }).chain(tags).collect()

@@ -8,9 +8,9 @@ use tokio::net::{TcpListener, TcpStream};
 use super::{Call, Observer, Service};
 
 /// The longest head of a request.
-const LONGEST_HEAD: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The largest request that a service accepts: DynamoDB's.
-const LARGEST: usize = 16 << 20;
+const MAX_REQUEST_BYTES: usize = 16 << 20;
 
 /// Starts a tap before the service at `url` and returns its address.
 pub(super) fn start(service: Service, url: &str, observer: Observer) -> io::Result<String> {
@@ -45,7 +45,7 @@ async fn pass(caller: TcpStream, service: Service, behind: &str, observer: &Obse
             // Before its last byte passes: the observer has the call before the caller has the answer.
             while let Some(request) = requests.next(service).map_err(io::Error::other)? {
                 if let Some(call) = request {
-                    observer.tell(&call);
+                    observer.notify(&call);
                 }
             }
             ask.write_all(bytes).await?;
@@ -65,13 +65,13 @@ async fn pass(caller: TcpStream, service: Service, behind: &str, observer: &Obse
 struct Requests {
     bytes: Vec<u8>,
     /// The remaining bytes of an object's contents, which are skipped.
-    skipped: usize,
+    remaining_object_bytes: usize,
 }
 
 impl Requests {
     fn push(&mut self, bytes: &[u8]) {
-        let skipped = self.skipped.min(bytes.len());
-        self.skipped -= skipped;
+        let skipped = self.remaining_object_bytes.min(bytes.len());
+        self.remaining_object_bytes -= skipped;
         self.bytes.extend(bytes.iter().skip(skipped));
     }
 
@@ -79,7 +79,7 @@ impl Requests {
     /// error, because every call must reach the observer.
     fn next(&mut self, service: Service) -> Result<Option<Option<Call>>, &'static str> {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return if self.bytes.len() > LONGEST_HEAD { Err("the head of a request is too long") } else { Ok(None) };
+            return if self.bytes.len() > MAX_HEAD_BYTES { Err("the head of a request is too long") } else { Ok(None) };
         };
         let (head, rest) = self.bytes.split_at(end + 4);
         let head = String::from_utf8_lossy(head).into_owned();
@@ -93,19 +93,19 @@ impl Requests {
         }
         let length = match header("content-length").map(|length| length.parse::<usize>()) {
             None => 0,
-            Some(Ok(length)) if length <= LARGEST || service == Service::S3 => length,
+            Some(Ok(length)) if length <= MAX_REQUEST_BYTES || service == Service::S3 => length,
             Some(_) => return Err("a request is too long"),
         };
         let line = head.lines().next().unwrap_or_default();
         if service == Service::S3 {
             let here = length.min(rest.len());
-            self.skipped = length - here;
-            let call = Call::of(service, line, header, &[]);
+            self.remaining_object_bytes = length - here;
+            let call = Call::parse(service, line, header, &[]);
             self.bytes.drain(..end + 4 + here);
             return Ok(Some(call));
         }
         let Some(body) = rest.get(..length) else { return Ok(None) };
-        let call = Call::of(service, line, header, body);
+        let call = Call::parse(service, line, header, body);
         self.bytes.drain(..end + 4 + length);
         Ok(Some(call))
     }
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn unparsable_request_is_rejected() {
-        let endless = "x".repeat(LONGEST_HEAD + 1);
+        let endless = "x".repeat(MAX_HEAD_BYTES + 1);
         for wire in [
             "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",

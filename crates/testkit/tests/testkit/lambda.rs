@@ -3,23 +3,23 @@
 use std::path::Path;
 use std::time::Duration;
 
-use pullyard_testkit::lambda::{Deployed, Runtime, Usage};
+use pullyard_testkit::lambda::{FunctionConfig, Runtime, Usage};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{client, dead, soon, until};
+use crate::support::{client, is_dead, poll_until, with_timeout};
 
 /// A function whose processes obey their events; the folder holds its log.
-fn deployed(folder: &Path) -> Deployed {
+fn function_config(folder: &Path) -> FunctionConfig {
     let program = std::env::current_exe().unwrap().display().to_string();
-    Deployed {
+    FunctionConfig {
         name: "told".into(),
         handler: "main".into(),
         command: [&program, "--exact", "lambda::function_process", "--ignored", "--nocapture"].map(Into::into).to_vec(),
         environment: vec![("GREETING".into(), "hello".into())],
         timeout: Duration::from_secs(60),
         memory_mb: 128,
-        most: 2,
+        max_environments: 2,
         log: folder.join("told.log"),
     }
 }
@@ -63,17 +63,17 @@ async fn function_process() {
     }
 }
 
-async fn told(runtime: &Runtime, what: &str) -> Result<Value, String> {
-    soon(what, runtime.invoke(&json!({ "do": what }))).await.answer
+async fn invoke(runtime: &Runtime, what: &str) -> Result<Value, String> {
+    with_timeout(what, runtime.invoke(&json!({ "do": what }))).await.answer
 }
 
 #[tokio::test]
 async fn one_process_handles_events_in_lambdas_environment() {
     let folder = TempDir::new().unwrap();
-    let runtime = Runtime::deploy(deployed(folder.path()));
+    let runtime = Runtime::deploy(function_config(folder.path()));
     assert_eq!(runtime.environments().len(), 0, "a process started before its first event");
-    let first = told(&runtime, "echo").await.unwrap();
-    let second = told(&runtime, "echo").await.unwrap();
+    let first = invoke(&runtime, "echo").await.unwrap();
+    let second = invoke(&runtime, "echo").await.unwrap();
     assert_eq!((&first["count"], &second["count"]), (&json!(1), &json!(2)));
     assert_eq!(first["pid"], second["pid"]);
     assert_eq!((&first["greeting"], &first["function"]), (&json!("hello"), &json!("told")));
@@ -81,33 +81,33 @@ async fn one_process_handles_events_in_lambdas_environment() {
     assert_eq!(first["arn"], "arn:aws:lambda:us-east-1:000000000000:function:told");
     let environments = runtime.environments();
     let [one] = environments.as_slice() else { panic!("{environments:?}") };
-    one.rests().await;
+    one.wait_until_idle().await;
     assert!(Usage::of(one.pid).unwrap().cpu > Duration::ZERO);
     runtime.shutdown().await;
-    assert!(dead(&one.pid.to_string()));
-    assert!(told(&runtime, "echo").await.is_err());
+    assert!(is_dead(&one.pid.to_string()));
+    assert!(invoke(&runtime, "echo").await.is_err());
 }
 
 #[tokio::test]
 async fn background_work_is_frozen_until_the_next_event() {
     let folder = TempDir::new().unwrap();
-    let runtime = Runtime::deploy(deployed(folder.path()));
+    let runtime = Runtime::deploy(function_config(folder.path()));
     let file = folder.path().join("beats");
     let invoked = runtime.invoke(&json!({ "do": "beside", "file": file })).await;
     assert_eq!(invoked.answer, Ok(Value::Null));
     let environment = invoked.environment.unwrap();
-    environment.rests().await;
+    environment.wait_until_idle().await;
     let state = || {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", environment.pid)).unwrap();
         stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
     };
-    until("it is stopped", || async { (state() == 'T').then_some(()) }).await;
+    poll_until("it is stopped", || async { (state() == 'T').then_some(()) }).await;
     // Another function starts and answers; work that is not frozen would write again in that time.
-    let other = Runtime::deploy(deployed(folder.path()));
+    let other = Runtime::deploy(function_config(folder.path()));
     let beats = std::fs::read_to_string(&file).unwrap_or_default();
-    told(&other, "echo").await.unwrap();
+    invoke(&other, "echo").await.unwrap();
     assert_eq!(std::fs::read_to_string(&file).unwrap_or_default(), beats);
-    told(&runtime, "echo").await.unwrap();
+    invoke(&runtime, "echo").await.unwrap();
     other.shutdown().await;
     runtime.shutdown().await;
 }

@@ -18,7 +18,7 @@ async fn every_request_is_observed_before_its_answer() {
     });
     let options = Options { data: None, tasks: ecs::Options::new(folder.path().to_owned(), Vec::new()) };
     let aws = Aws::start(options).await.unwrap();
-    let at = observer.before(aws.endpoints()).unwrap();
+    let at = observer.start_taps(aws.endpoints()).unwrap();
     let http = client();
     let long = json!({ "TableName": "t", "Item": { "pk": { "S": "x".repeat(200_000) } } });
     for (url, target, body, action) in [

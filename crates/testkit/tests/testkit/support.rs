@@ -11,7 +11,7 @@ pub(crate) fn client() -> reqwest::Client {
 }
 
 /// Polls until there is an answer.
-pub(crate) async fn until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
+pub(crate) async fn poll_until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
 {
@@ -26,7 +26,7 @@ where
 }
 
 /// Waits for a future with the same time limit.
-pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
+pub(crate) async fn with_timeout<T>(what: &str, coming: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, coming).await {
         Ok(come) => come,
         Err(_) => panic!("never: {what}"),
@@ -34,7 +34,7 @@ pub(crate) async fn soon<T>(what: &str, coming: impl Future<Output = T>) -> T {
 }
 
 /// Whether a process is gone or a zombie.
-pub(crate) fn dead(pid: &str) -> bool {
+pub(crate) fn is_dead(pid: &str) -> bool {
     match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
         Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with('Z')),
         Err(_) => true,

@@ -1,38 +1,38 @@
 //! Artifacts, attempts, checks and contexts of jobs.
 
-use super::jobs::visible;
+use super::jobs::load_visible;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context};
 use pullyard_domain::artifact::NewArtifact;
 use pullyard_domain::id::{ArtifactId, JobId};
-use pullyard_entry::openapi::SentOn;
-use pullyard_entry::{Caller, Leased, Path, Problem, Strict, scope};
+use pullyard_entry::openapi::TemporaryRedirect;
+use pullyard_entry::{Caller, LeaseCaller, Path, Problem, StrictJson, scope};
 use pullyard_protocol::artifact;
 use pullyard_protocol::artifact::{
-    ArtifactPlace, Artifacts, AttemptChecks, Attempts, Checks, JobContext, ReserveArtifact, StoredArtifact,
+    ArtifactUpload, Artifacts, AttemptChecks, Attempts, Checks, ConfirmArtifact, JobContext, ReserveArtifact,
 };
 
 pub(crate) async fn reserve(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
-    Strict(request): Strict<ReserveArtifact>,
-) -> Result<Json<ArtifactPlace>, Problem> {
+    LeaseCaller(fence): LeaseCaller,
+    StrictJson(request): StrictJson<ReserveArtifact>,
+) -> Result<Json<ArtifactUpload>, Problem> {
     let ReserveArtifact { kind, name, size_bytes, sha256 } = request;
     let place = control::reserve_artifact(&ctx, &fence, &NewArtifact { kind, name, size_bytes, sha256 }).await?;
     let (put_url, headers) = place.upload.map(|upload| (upload.url, upload.headers)).unzip();
-    Ok(Json(ArtifactPlace { id: place.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
+    Ok(Json(ArtifactUpload { id: place.id, put_url, headers: headers.unwrap_or_default().into_iter().collect() }))
 }
 
-pub(crate) async fn stored(
+pub(crate) async fn mark_stored(
     State(ctx): State<Context>,
     Path((_, _, id)): Path<(JobId, u32, ArtifactId)>,
-    Leased(fence): Leased,
-    Strict(StoredArtifact {}): Strict<StoredArtifact>,
-) -> Result<Json<StoredArtifact>, Problem> {
-    control::artifact_stored(&ctx, &fence, &id).await?;
-    Ok(Json(StoredArtifact {}))
+    LeaseCaller(fence): LeaseCaller,
+    StrictJson(ConfirmArtifact {}): StrictJson<ConfirmArtifact>,
+) -> Result<Json<ConfirmArtifact>, Problem> {
+    control::mark_artifact_stored(&ctx, &fence, &id).await?;
+    Ok(Json(ConfirmArtifact {}))
 }
 
 pub(crate) async fn list(
@@ -40,8 +40,8 @@ pub(crate) async fn list(
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
 ) -> Result<Json<Artifacts>, Problem> {
-    visible(&ctx, &caller, &job).await?;
-    let artifacts = control::artifacts_of(&ctx, &job).await?;
+    load_visible(&ctx, &caller, &job).await?;
+    let artifacts = control::list_artifacts(&ctx, &job).await?;
     let shown = artifacts.into_iter().map(|(attempt, kept)| artifact::Artifact {
         id: kept.id,
         attempt,
@@ -59,9 +59,9 @@ pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path((job, artifact)): Path<(JobId, ArtifactId)>,
-) -> Result<SentOn, Problem> {
-    visible(&ctx, &caller, &job).await?;
-    Ok(SentOn(control::artifact_address(&ctx, &job, &artifact).await?))
+) -> Result<TemporaryRedirect, Problem> {
+    load_visible(&ctx, &caller, &job).await?;
+    Ok(TemporaryRedirect(control::artifact_url(&ctx, &job, &artifact).await?))
 }
 
 pub(crate) async fn attempts(
@@ -69,9 +69,9 @@ pub(crate) async fn attempts(
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
 ) -> Result<Json<Attempts>, Problem> {
-    let view = visible(&ctx, &caller, &job).await?;
-    let mut attempts: Vec<_> = control::attempts_of(&ctx, &job).await?.into_iter().map(wire::attempt).collect();
-    attempts.extend(wire::running(&view.job));
+    let view = load_visible(&ctx, &caller, &job).await?;
+    let mut attempts: Vec<_> = control::list_attempts(&ctx, &job).await?.into_iter().map(wire::attempt).collect();
+    attempts.extend(wire::running_attempt(&view.job));
     Ok(Json(Attempts { job, attempts }))
 }
 
@@ -80,8 +80,8 @@ pub(crate) async fn checks(
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
 ) -> Result<Json<Checks>, Problem> {
-    visible(&ctx, &caller, &job).await?;
-    let attempts = control::attempts_of(&ctx, &job).await?.into_iter().filter_map(|attempt| {
+    load_visible(&ctx, &caller, &job).await?;
+    let attempts = control::list_attempts(&ctx, &job).await?.into_iter().filter_map(|attempt| {
         let checks = attempt.work?.checks;
         (!checks.is_empty()).then_some(AttemptChecks { attempt: attempt.number, checks })
     });
@@ -93,8 +93,8 @@ pub(crate) async fn context(
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
 ) -> Result<Json<JobContext>, Problem> {
-    let view = visible(&ctx, &caller, &job).await?;
-    let context = control::context_of(&ctx, &view.job).await?;
+    let view = load_visible(&ctx, &caller, &job).await?;
+    let context = control::load_context(&ctx, &view.job).await?;
     let context = context.ok_or_else(|| Problem::not_found(format!("The context of {job} is not available yet.")))?;
     let (repository, base, prompt) = (context.repository_name().clone(), context.base.clone(), context.prompt());
     Ok(Json(JobContext { job, hash: view.job.context, repository, base, prompt }))

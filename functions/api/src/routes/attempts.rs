@@ -9,32 +9,32 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::{self as domain, AgentReport, End, JobResult, JobStatus};
 use pullyard_domain::project::Resume as Policy;
 use pullyard_domain::prompt::review::ReviewContext;
-use pullyard_entry::{Leased, Problem, Query, Starting, Strict, limits, strict};
+use pullyard_entry::{BootstrapCaller, LeaseCaller, Problem, Query, StrictJson, limits, strict};
 use pullyard_protocol::attempt as wire;
 use pullyard_protocol::attempt::{
-    Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, Continues, Credentials,
+    Agent, AssignedRepository, AssignedTicket, Assignment, CheckpointAnswer, ContinuedPullRequest, Credentials,
     CredentialsRequest, EventsAnswer, EventsRequest, FinishAnswer, FinishOutcome, FinishRequest, InputsAnswer, Limits,
-    ModelCredential, Phase, PullRequestText, Resume, RevisedComment, RevisedReview, Revises, StartRequest,
-    StatusAnswer, StatusRequest, YieldAnswer, YieldOutcome, YieldRequest,
+    ModelCredential, Phase, PullRequestText, ResumeState, RevisedComment, RevisedPullRequest, RevisedReview,
+    StartRequest, StatusAnswer, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
 };
 
 const HEARTBEAT_SECS: u64 = 10;
-const MOST_EVENTS: usize = 1_000;
+const MAX_EVENTS: usize = 1_000;
 /// The table sorts numbers of at most ten digits.
-const LAST_EVENT: u64 = 1_000_000_000;
+const MAX_SEQ: u64 = 1_000_000_000;
 
 pub(crate) async fn start(
     State(ctx): State<Context>,
-    Starting(bootstrap): Starting,
-    Strict(request): Strict<StartRequest>,
+    BootstrapCaller(bootstrap): BootstrapCaller,
+    StrictJson(request): StrictJson<StartRequest>,
 ) -> Result<Json<Assignment>, Problem> {
-    limits::start(&request)?;
-    let made = control::start(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
+    limits::check_start(&request)?;
+    let made = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
     let (job, context) = (made.job, made.context);
     let (title, body) = context.pull_request(&job.id, &made.isolation);
     let adopts = job.adopts.is_some();
     Ok(Json(Assignment {
-        resume: resume_on_the_wire(&job, made.inputs).filter(|_| !adopts),
+        resume: to_wire_resume(&job, made.inputs).filter(|_| !adopts),
         requires_session: job.policy.resume == Policy::Require && !adopts,
         checkpoint: (job.attempt > 1 || job.retry_of.is_some()) && !adopts,
         adopts,
@@ -48,13 +48,13 @@ pub(crate) async fn start(
         },
         base: context.base,
         branch: job.branch,
-        revises: job.revises.map(|revises| revises_on_the_wire(revises, context.review.as_ref(), made.retries)),
-        continues: job.continues.map(|earlier| Continues { number: earlier.number, branch: earlier.branch }),
-        agent: agent_on_the_wire(context.repository.agent),
+        revises: job.revises.map(|revises| to_wire_revises(revises, context.review.as_ref(), made.retried_jobs)),
+        continues: job.continues.map(|earlier| ContinuedPullRequest { number: earlier.number, branch: earlier.branch }),
+        agent: to_wire_agent(context.repository.agent),
         pull_request: PullRequestText { title, body },
         commands: context.commands.filter(|_| !adopts),
         author: context.author,
-        limits: limits_on_the_wire(&job.policy),
+        limits: to_wire_limits(&job.policy),
         heartbeat_secs: HEARTBEAT_SECS,
         lease: made.lease,
         job: job.id,
@@ -63,29 +63,29 @@ pub(crate) async fn start(
     }))
 }
 
-fn resume_on_the_wire(job: &domain::Job, inputs: Vec<domain::Input>) -> Option<Resume> {
+fn to_wire_resume(job: &domain::Job, inputs: Vec<domain::Input>) -> Option<ResumeState> {
     if job.session.is_none() && inputs.is_empty() {
         return None;
     }
     let session = job.session.as_ref();
-    Some(Resume {
+    Some(ResumeState {
         agent: session.map(|session| session.agent.clone()),
         session: session.and_then(|session| session.id.clone()),
         read: session.map_or(0, |session| session.inputs),
         policy: job.policy.resume,
-        inputs: inputs.into_iter().map(input_on_the_wire).collect(),
+        inputs: inputs.into_iter().map(to_wire_input).collect(),
     })
 }
 
-fn input_on_the_wire(input: domain::Input) -> wire::Input {
+fn to_wire_input(input: domain::Input) -> wire::Input {
     wire::Input { seq: input.seq, by: input.by, question: input.question, text: input.text }
 }
 
-fn agent_on_the_wire(agent: pullyard_domain::agent::Agent) -> Agent {
+fn to_wire_agent(agent: pullyard_domain::agent::Agent) -> Agent {
     Agent { capability: agent.capability, command: agent.command, model: agent.model }
 }
 
-fn limits_on_the_wire(policy: &domain::JobPolicy) -> Limits {
+fn to_wire_limits(policy: &domain::JobPolicy) -> Limits {
     Limits {
         wall_secs: policy.wall_secs,
         stall_secs: policy.stall_secs,
@@ -96,11 +96,11 @@ fn limits_on_the_wire(policy: &domain::JobPolicy) -> Limits {
 }
 
 /// Only comments of the prompt, so that the agent answers no other.
-fn revises_on_the_wire(
+fn to_wire_revises(
     revises: domain::RevisedPullRequest,
     review: Option<&ReviewContext>,
     retries: Vec<JobId>,
-) -> Revises {
+) -> RevisedPullRequest {
     let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
     let told = review.map(ReviewContext::included_comments).unwrap_or_default();
     let comments = told.into_iter().map(|comment| RevisedComment {
@@ -109,7 +109,7 @@ fn revises_on_the_wire(
         path: comment.path.clone(),
         line: comment.line,
     });
-    Revises {
+    RevisedPullRequest {
         number: revises.number,
         url: review.map(|context| context.pull_request.url.clone()).unwrap_or_default(),
         branch: revises.branch,
@@ -122,41 +122,41 @@ fn revises_on_the_wire(
 
 pub(crate) async fn status(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
-    Strict(request): Strict<StatusRequest>,
+    LeaseCaller(fence): LeaseCaller,
+    StrictJson(request): StrictJson<StatusRequest>,
 ) -> Result<Json<StatusAnswer>, Problem> {
     let to = match request.status {
         Phase::Preparing => JobStatus::Preparing,
         Phase::Executing => JobStatus::Executing,
         Phase::Syncing => JobStatus::Syncing,
     };
-    let answer = control::progress(&ctx, &fence, to, request.inputs).await?;
-    let push_for_secs = answer.push_for.map(|left| left.as_secs());
-    Ok(Json(StatusAnswer { want: answer.want, push_for_secs, goes_on: answer.goes_on }))
+    let answer = control::set_phase(&ctx, &fence, to, request.inputs).await?;
+    let push_for_secs = answer.push_window.map(|left| left.as_secs());
+    Ok(Json(StatusAnswer { want: answer.want, push_for_secs, goes_on: answer.has_unread_inputs }))
 }
 
 pub(crate) async fn events(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
-    Strict(batch): Strict<EventsRequest, { strict::LARGEST_BATCH }>,
+    LeaseCaller(fence): LeaseCaller,
+    StrictJson(batch): StrictJson<EventsRequest, { strict::MAX_BATCH_BYTES }>,
 ) -> Result<Json<EventsAnswer>, Problem> {
-    check(&batch)?;
+    check_batch(&batch)?;
     let heard = control::record_events(&ctx, &fence, (batch.first_seq, &batch.events), batch.inputs).await?;
     let send_every_ms = u64::try_from(heard.send_every.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(EventsAnswer {
-        next_seq: heard.next,
+        next_seq: heard.next_seq,
         want: heard.want,
         inputs: heard.inputs,
-        watched: heard.watched,
+        watched: heard.is_watched,
         send_every_ms,
     }))
 }
 
-fn check(batch: &EventsRequest) -> Result<(), Problem> {
-    if !(1..=LAST_EVENT).contains(&batch.first_seq) {
+fn check_batch(batch: &EventsRequest) -> Result<(), Problem> {
+    if !(1..=MAX_SEQ).contains(&batch.first_seq) {
         return Err(Problem::unreadable("/first_seq", "numbers begin at 1 and end at 1000000000"));
     }
-    if batch.events.len() > MOST_EVENTS {
+    if batch.events.len() > MAX_EVENTS {
         return Err(Problem::unreadable("/events", "a batch holds at most 1000 events"));
     }
     let wrong = (batch.first_seq..).zip(&batch.events).position(|(expected, event)| event.seq != expected);
@@ -168,11 +168,11 @@ fn check(batch: &EventsRequest) -> Result<(), Problem> {
 
 pub(crate) async fn credentials(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
-    Strict(CredentialsRequest {}): Strict<CredentialsRequest>,
+    LeaseCaller(fence): LeaseCaller,
+    StrictJson(CredentialsRequest {}): StrictJson<CredentialsRequest>,
 ) -> Result<Json<Credentials>, Problem> {
     let control::Credentials { forge_token, expires_in, model, signing_key } =
-        control::credentials(&ctx, &fence).await?;
+        control::issue_credentials(&ctx, &fence).await?;
     let expires_in_secs = expires_in.map(|expires_in| expires_in.as_secs());
     let model = model.into_iter().map(|(key, value)| ModelCredential { key, value: value.to_string() }).collect();
     let signing_key = signing_key.map(|key| key.to_string());
@@ -191,18 +191,18 @@ pub(crate) struct InputsQuery {
 
 pub(crate) async fn inputs(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
+    LeaseCaller(fence): LeaseCaller,
     Query(InputsQuery { after }): Query<InputsQuery>,
 ) -> Result<Json<InputsAnswer>, Problem> {
-    let inputs = control::inputs(&ctx, &fence, after).await?;
-    Ok(Json(InputsAnswer { inputs: inputs.into_iter().map(input_on_the_wire).collect() }))
+    let inputs = control::list_inputs(&ctx, &fence, after).await?;
+    Ok(Json(InputsAnswer { inputs: inputs.into_iter().map(to_wire_input).collect() }))
 }
 
 pub(crate) async fn checkpoint(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
+    LeaseCaller(fence): LeaseCaller,
 ) -> Result<Json<CheckpointAnswer>, Problem> {
-    let left = control::checkpoint(&ctx, &fence).await?;
+    let left = control::find_checkpoint(&ctx, &fence).await?;
     let checkpoint = left.checkpoint.map(|found| wire::Checkpoint {
         job: found.job,
         attempt: found.attempt,
@@ -211,52 +211,50 @@ pub(crate) async fn checkpoint(
         get_url: found.address,
     });
     let missing =
-        left.missing.map(|lost| wire::MissingCheckpoint { job: lost.job, attempt: lost.attempt, why: lost.why });
+        left.missing.map(|lost| wire::MissingCheckpoint { job: lost.job, attempt: lost.attempt, why: lost.reason });
     Ok(Json(CheckpointAnswer { checkpoint, missing }))
 }
 
-pub(crate) async fn give_back(
+pub(crate) async fn yield_job(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
-    Strict(request): Strict<YieldRequest>,
+    LeaseCaller(fence): LeaseCaller,
+    StrictJson(request): StrictJson<YieldRequest>,
 ) -> Result<Json<YieldAnswer>, Problem> {
     let rest = match (request.outcome, request.question) {
-        (YieldOutcome::Asks, Some(question)) if !question.trim().is_empty() => {
-            domain::Suspension::Question { question }
-        }
-        (YieldOutcome::Asks, _) => return Err(no_question("a question needs a text")),
-        (YieldOutcome::Paused, None) => domain::Suspension::Pause,
-        (YieldOutcome::Paused, Some(_)) => return Err(no_question("a paused attempt has no question")),
+        (YieldReason::Asks, Some(question)) if !question.trim().is_empty() => domain::Suspension::Question { question },
+        (YieldReason::Asks, _) => return Err(question_error("a question needs a text")),
+        (YieldReason::Paused, None) => domain::Suspension::Pause,
+        (YieldReason::Paused, Some(_)) => return Err(question_error("a paused attempt has no question")),
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
     let yielded = domain::SuspendReport { id: request.yield_id, suspension: rest, agent, session, inputs };
     let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(AgentReport::clipped));
-    let gives = control::GivesBack { yielded, spent_usd_micros, work };
-    let (status, goes_on) = match control::give_back(&ctx, &fence, &gives).await? {
-        control::GaveBack::Over(status) => (status, false),
-        control::GaveBack::NewerInput => (JobStatus::Executing, true),
+    let gives = control::GiveBack { yielded, spent_usd_micros, work };
+    let (status, goes_on) = match control::yield_job(&ctx, &fence, &gives).await? {
+        control::GiveBackOutcome::Yielded(status) => (status, false),
+        control::GiveBackOutcome::NewerInput => (JobStatus::Executing, true),
     };
     Ok(Json(YieldAnswer { status, goes_on }))
 }
 
-fn no_question(fault: &str) -> Problem {
+fn question_error(fault: &str) -> Problem {
     Error::Invalid { pointer: "/question", fault: fault.into() }.into()
 }
 
 pub(crate) async fn finish(
     State(ctx): State<Context>,
-    Leased(fence): Leased,
-    Strict(request): Strict<FinishRequest>,
+    LeaseCaller(fence): LeaseCaller,
+    StrictJson(request): StrictJson<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
-    let end = end_of(&request)?;
+    let end = parse_end(&request)?;
     let work = request.work.map(AgentReport::clipped);
     let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros, work };
-    let status = control::finish(&ctx, &fence, &finish).await?;
+    let status = control::finish_attempt(&ctx, &fence, &finish).await?;
     Ok(Json(FinishAnswer { status }))
 }
 
-fn end_of(request: &FinishRequest) -> Result<End, Problem> {
-    let result = request.result.as_ref().map(result).transpose()?;
+fn parse_end(request: &FinishRequest) -> Result<End, Problem> {
+    let result = request.result.as_ref().map(parse_result).transpose()?;
     let failure = request.failure.clone().map(Failure::clipped);
     match (request.outcome, result, failure) {
         (FinishOutcome::Completed, Some(result), None) => Ok(End::Completed(result)),
@@ -272,7 +270,7 @@ fn end_of(request: &FinishRequest) -> Result<End, Problem> {
 }
 
 /// Bounds the result, because it is stored in the job's item and shown on pages.
-fn result(result: &wire::FinishResult) -> Result<JobResult, Error> {
+fn parse_result(result: &wire::FinishResult) -> Result<JobResult, Error> {
     let invalid = |pointer, fault: &str| Err(Error::Invalid { pointer, fault: fault.into() });
     let hex = matches!(result.head.len(), 40 | 64) && result.head.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !hex {

@@ -5,19 +5,19 @@ use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context};
 use pullyard_domain::breaker::{Account, BreakerId};
-use pullyard_entry::{Caller, Problem, Strict, scope};
+use pullyard_entry::{Caller, Problem, StrictJson, scope};
 use pullyard_protocol::breaker::{Breaker, Breakers, CloseBreaker, ClosedBreaker};
 
 fn may_touch<S>(caller: &Caller<S>, account: &Account) -> Result<(), Problem> {
     match account {
-        Account::Project(project) => caller.may_touch(project),
-        Account::Runner(_) => caller.may_touch_all(),
+        Account::Project(project) => caller.authorize_project(project),
+        Account::Runner(_) => caller.authorize_all_projects(),
     }
 }
 
 pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<Breakers>, Problem> {
     let now = ctx.clock.now();
-    let all = control::breakers(&ctx).await?;
+    let all = control::list_open_breakers(&ctx).await?;
     let mine = all.into_iter().filter(|breaker| may_touch(&caller, &breaker.id.account).is_ok());
     let shown = mine.map(|breaker| {
         let until = breaker.blocked_until(now);
@@ -37,7 +37,7 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
 pub(crate) async fn close(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(CloseBreaker { account }): Strict<CloseBreaker>,
+    StrictJson(CloseBreaker { account }): StrictJson<CloseBreaker>,
 ) -> Result<Json<ClosedBreaker>, Problem> {
     let id: BreakerId =
         account.parse().map_err(|fault: pullyard_domain::id::InvalidId| Problem::unreadable("/account", fault.0))?;

@@ -2,19 +2,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, Letter, Order};
+use pullyard_control::{self as control, Context, DeadLetterView, LetterAction};
 use pullyard_domain::dead_letter::Queue;
 use pullyard_domain::id::MessageId;
-use pullyard_entry::{Caller, Path, Problem, Query, Strict, limits, scope};
-use pullyard_protocol::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MovedDeadLetters};
+use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, limits, scope};
+use pullyard_protocol::dead_letter::{DeadLetter, DeadLetters, MoveDeadLetters, MoveDeadLettersAnswer};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Selects a queue; all queues by default.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Of")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct Of {
+pub(crate) struct QueueQuery {
     /// Only messages of this queue.
     queue: Option<Queue>,
 }
@@ -22,11 +23,11 @@ pub(crate) struct Of {
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Query(Of { queue }): Query<Of>,
+    Query(QueueQuery { queue }): Query<QueueQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
-    caller.may_touch_all()?;
-    let control::Letters { letters, more } = control::dead_letters(&ctx, queue).await?;
-    Ok(Json(DeadLetters { letters: shown_all(letters), more }))
+    caller.authorize_all_projects()?;
+    let control::DeadLetterPage { letters, is_truncated: more } = control::list_dead_letters(&ctx, queue).await?;
+    Ok(Json(DeadLetters { letters: to_wire_list(letters), more }))
 }
 
 pub(crate) async fn show(
@@ -34,46 +35,50 @@ pub(crate) async fn show(
     caller: Caller<scope::Admin>,
     Path(message): Path<MessageId>,
 ) -> Result<Json<DeadLetter>, Problem> {
-    caller.may_touch_all()?;
-    Ok(Json(shown(control::dead_letter(&ctx, &message).await?)))
+    caller.authorize_all_projects()?;
+    Ok(Json(to_wire(control::get_dead_letter(&ctx, &message).await?)))
 }
 
 pub(crate) async fn redrive(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(request): Strict<MoveDeadLetters>,
-) -> Result<Json<MovedDeadLetters>, Problem> {
-    caller.may_touch_all()?;
-    moved(&ctx, &request, Order::Redrive).await
+    StrictJson(request): StrictJson<MoveDeadLetters>,
+) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
+    caller.authorize_all_projects()?;
+    move_letters(&ctx, &request, LetterAction::Redrive).await
 }
 
 pub(crate) async fn drop(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(request): Strict<MoveDeadLetters>,
-) -> Result<Json<MovedDeadLetters>, Problem> {
-    caller.may_touch_all()?;
-    moved(&ctx, &request, Order::Drop).await
+    StrictJson(request): StrictJson<MoveDeadLetters>,
+) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
+    caller.authorize_all_projects()?;
+    move_letters(&ctx, &request, LetterAction::Drop).await
 }
 
-async fn moved(ctx: &Context, request: &MoveDeadLetters, order: Order) -> Result<Json<MovedDeadLetters>, Problem> {
-    limits::dead_letters(request)?;
+async fn move_letters(
+    ctx: &Context,
+    request: &MoveDeadLetters,
+    order: LetterAction,
+) -> Result<Json<MoveDeadLettersAnswer>, Problem> {
+    limits::check_dead_letters(request)?;
     let moved = control::move_dead_letters(ctx, &request.messages, order).await?;
-    let control::Moved { done, unreadable, missing } = moved;
-    Ok(Json(MovedDeadLetters { done: shown_all(done), unreadable: shown_all(unreadable), missing }))
+    let control::MoveResult { done, unreadable, missing } = moved;
+    Ok(Json(MoveDeadLettersAnswer { done: to_wire_list(done), unreadable: to_wire_list(unreadable), missing }))
 }
 
-fn shown_all(letters: Vec<Letter>) -> Vec<DeadLetter> {
-    letters.into_iter().map(shown).collect()
+fn to_wire_list(letters: Vec<DeadLetterView>) -> Vec<DeadLetter> {
+    letters.into_iter().map(to_wire).collect()
 }
 
-fn shown(letter: Letter) -> DeadLetter {
+fn to_wire(letter: DeadLetterView) -> DeadLetter {
     let message = letter.message;
     DeadLetter {
         id: letter.id,
         queue: letter.queue,
         sent_at: letter.sent_at,
-        received: letter.received,
+        received: letter.receive_count,
         about: message.subject(),
         name: message.subject_name(),
         project: message.project().cloned(),

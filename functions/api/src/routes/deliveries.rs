@@ -11,20 +11,21 @@ use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Caller, Path, Problem, Query, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage};
-use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
+use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
-const PAGE: usize = 50;
+const PAGE_SIZE: usize = 50;
 
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 /// A page of the ledger. Verdicts and codes are separated by commas; times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct Page {
+pub(crate) struct DeliveryQuery {
     /// The project.
     project: ProjectId,
     /// Only this day in UTC, such as 2026-11-20. Excludes `since` and `until`.
@@ -51,7 +52,7 @@ pub(crate) struct Page {
     after: Option<String>,
 }
 
-impl Page {
+impl DeliveryQuery {
     fn filter(&self) -> Result<DeliveryFilter, Problem> {
         let time = |name, said: &Option<String>| {
             let read = said.as_deref().map(Timestamp::parse).transpose();
@@ -78,7 +79,7 @@ impl Page {
         };
         let meant = self.pull_request.as_deref().map(|text| {
             let name = PullRequestName::parse(text);
-            name.ok_or_else(|| Problem::bad_parameter("pull_request", PULL_REQUEST_NAMES))
+            name.ok_or_else(|| Problem::bad_parameter("pull_request", PULL_REQUEST_NAME_HELP))
         });
         let words = |said: &'_ Option<String>| {
             said.iter().flat_map(|said| said.split(',')).map(str::to_owned).collect::<Vec<_>>()
@@ -96,9 +97,9 @@ impl Page {
     }
 
     fn limit(&self) -> Result<usize, Problem> {
-        match self.limit.unwrap_or(PAGE) {
-            limit @ 1..=PAGE => Ok(limit),
-            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE}"))),
+        match self.limit.unwrap_or(PAGE_SIZE) {
+            limit @ 1..=PAGE_SIZE => Ok(limit),
+            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE_SIZE}"))),
         }
     }
 }
@@ -106,12 +107,12 @@ impl Page {
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(page): Query<Page>,
+    Query(page): Query<DeliveryQuery>,
 ) -> Result<Json<DeliveryPage>, Problem> {
-    caller.may_touch(&page.project)?;
+    caller.authorize_project(&page.project)?;
     let (filter, limit) = (page.filter()?, page.limit()?);
     let list = control::list_deliveries(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
-    let DeliveryList { deliveries, next, looked_back_to } = list;
+    let DeliveryList { deliveries, next, oldest_read: looked_back_to } = list;
     Ok(Json(DeliveryPage { deliveries: deliveries.into_iter().map(wire::delivery).collect(), next, looked_back_to }))
 }
 
@@ -121,8 +122,8 @@ pub(crate) async fn show(
     caller: Caller<scope::Read>,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Delivery>, Problem> {
-    let found = ctx.store.delivery(&id).await.map_err(Error::from)?;
-    let visible = found.filter(|delivery| caller.may_touch(&delivery.project).is_ok());
+    let found = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    let visible = found.filter(|delivery| caller.authorize_project(&delivery.project).is_ok());
     Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
 }
 
@@ -131,9 +132,9 @@ pub(crate) async fn replay(
     caller: Caller<scope::Admin>,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Decision>, Problem> {
-    let found = ctx.store.delivery(&id).await.map_err(Error::from)?;
-    if found.is_none_or(|delivery| caller.may_touch(&delivery.project).is_err()) {
+    let found = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    if found.is_none_or(|delivery| caller.authorize_project(&delivery.project).is_err()) {
         return Err(Problem::not_found(format!("There is no delivery {id}.")));
     }
-    Ok(Json(wire::decision(pullyard_control::replay(&ctx, &id).await?)))
+    Ok(Json(wire::decision(pullyard_control::replay_delivery(&ctx, &id).await?)))
 }

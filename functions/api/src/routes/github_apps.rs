@@ -1,29 +1,29 @@
 //! Connects GitHub Apps.
 
-use super::integrations::shown;
+use super::integrations::to_wire;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, ExistingApp};
 use pullyard_entry::openapi::Created;
-use pullyard_entry::{Caller, Problem, Strict, scope};
-use pullyard_protocol::integration::{ConnectGitHubApp, Integration, MakeGitHubApp};
+use pullyard_entry::{Caller, Problem, StrictJson, scope};
+use pullyard_protocol::integration::{ConnectGitHubApp, CreateGitHubApp, Integration};
 
-pub(crate) async fn make(
+pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(new): Strict<MakeGitHubApp>,
+    StrictJson(new): StrictJson<CreateGitHubApp>,
 ) -> Result<Created<Integration>, Problem> {
-    caller.may_touch_all()?;
-    let made = control::make_app(&ctx, new.id, &new.api_url, &new.code).await?;
-    Ok(Created(shown(made).0))
+    caller.authorize_all_projects()?;
+    let made = control::create_github_app(&ctx, new.id, &new.api_url, &new.code).await?;
+    Ok(Created(to_wire(made).0))
 }
 
 pub(crate) async fn connect(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(new): Strict<ConnectGitHubApp>,
+    StrictJson(new): StrictJson<ConnectGitHubApp>,
 ) -> Result<Created<Integration>, Problem> {
-    caller.may_touch_all()?;
+    caller.authorize_all_projects()?;
     let ConnectGitHubApp { id, api_url, app_id, key_secret, webhook_secret } = new;
     let existing = ExistingApp { app_id, key_secret, webhook_secret };
-    Ok(Created(shown(control::connect_app(&ctx, id, &api_url, existing).await?).0))
+    Ok(Created(to_wire(control::connect_github_app(&ctx, id, &api_url, existing).await?).0))
 }

@@ -1,32 +1,32 @@
 //! A project's hold and budget.
 
-use super::projects::shown;
+use super::projects::project_to_wire;
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context};
 use pullyard_domain::id::ProjectId;
-use pullyard_entry::{Caller, Path, Problem, Strict, limits, scope};
+use pullyard_entry::{Caller, Path, Problem, StrictJson, limits, scope};
 use pullyard_protocol::project::{BudgetUse, HoldProject, Project, ReleaseProject};
 
 pub(crate) async fn hold(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
-    Strict(request): Strict<HoldProject>,
+    StrictJson(request): StrictJson<HoldProject>,
 ) -> Result<Json<Project>, Problem> {
-    caller.may_touch(&project)?;
-    limits::hold(&request)?;
-    Ok(Json(shown(control::hold_project(&ctx, &project, &caller.name, &request.reason).await?)))
+    caller.authorize_project(&project)?;
+    limits::check_hold(&request)?;
+    Ok(Json(project_to_wire(control::hold_project(&ctx, &project, &caller.name, &request.reason).await?)))
 }
 
 pub(crate) async fn release(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
-    Strict(ReleaseProject {}): Strict<ReleaseProject>,
+    StrictJson(ReleaseProject {}): StrictJson<ReleaseProject>,
 ) -> Result<Json<Project>, Problem> {
-    caller.may_touch(&project)?;
-    Ok(Json(shown(control::release_project(&ctx, &project).await?)))
+    caller.authorize_project(&project)?;
+    Ok(Json(project_to_wire(control::release_project(&ctx, &project).await?)))
 }
 
 pub(crate) async fn budget(
@@ -34,8 +34,8 @@ pub(crate) async fn budget(
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<BudgetUse>, Problem> {
-    caller.may_touch(&project)?;
-    let (project, today) = control::budget_of(&ctx, &project).await?;
+    caller.authorize_project(&project)?;
+    let (project, today) = control::load_budget(&ctx, &project).await?;
     Ok(Json(BudgetUse {
         project: project.id,
         budget: project.settings.budget,

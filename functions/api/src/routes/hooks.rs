@@ -1,30 +1,31 @@
 //! Manages our webhooks. Callers need access to every project that a webhook serves.
 
-use super::page::{After, PAGE};
+use super::page::{CursorQuery, PAGE_SIZE};
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target};
-use pullyard_control::{Context, Error, poll_now};
+use pullyard_control::{Context, Error, poll_hook_repositories};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
 use pullyard_entry::openapi::Created;
-use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
+use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::hook as wire;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Options for removing a webhook.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Removal")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct Removal {
+pub(crate) struct RemovalQuery {
     /// Removes the webhook here only, for a forge that no longer accepts our calls.
     #[serde(default)]
     keep_at_forge: bool,
 }
 
-fn shown(view: HookView) -> wire::Hook {
-    let HookView { hook, heard, old_secret_until } = view;
+fn to_wire(view: HookView) -> wire::Hook {
+    let HookView { hook, delivery_counts: heard, old_secret_until } = view;
     wire::Hook {
         url: hook.url(),
         name: hook.name,
@@ -42,31 +43,31 @@ fn shown(view: HookView) -> wire::Hook {
     }
 }
 
-fn checked((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
+fn check_to_wire((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
     let drift =
         |drift: Drift| wire::Drift { code: drift.code.into(), sentence: drift.sentence, repairable: drift.repairable };
-    wire::HookCheck { hook: shown(view), drifts: drifts.into_iter().map(drift).collect() }
+    wire::HookCheck { hook: to_wire(view), drifts: drifts.into_iter().map(drift).collect() }
 }
 
 /// A webhook that the caller may not access counts as missing.
-async fn own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
-    let found = ctx.store.hook(name).await.map_err(Error::from)?;
+async fn load_own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
+    let found = ctx.store.load_hook(name).await.map_err(Error::from)?;
     let visible = found.filter(|hook| may_touch(caller, hook));
     visible.ok_or_else(|| Problem::not_found(format!("There is no hook {name}.")))
 }
 
 fn may_touch(caller: &Caller<scope::Admin>, hook: &Webhook) -> bool {
-    hook.projects().all(|project| caller.may_touch(project).is_ok())
+    hook.projects().all(|project| caller.authorize_project(project).is_ok())
 }
 
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Query(After { after }): Query<After>,
+    Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<wire::HookPage>, Problem> {
     let may_see = |hook: &Webhook| may_touch(&caller, hook);
-    let (hooks, next) = control::hook_views(&ctx, after.as_deref(), PAGE, may_see).await?;
-    Ok(Json(wire::HookPage { hooks: hooks.into_iter().map(shown).collect(), next }))
+    let (hooks, next) = control::list_hook_views(&ctx, after.as_deref(), PAGE_SIZE, may_see).await?;
+    Ok(Json(wire::HookPage { hooks: hooks.into_iter().map(to_wire).collect(), next }))
 }
 
 pub(crate) async fn show(
@@ -74,29 +75,29 @@ pub(crate) async fn show(
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::Hook>, Problem> {
-    let hook = own(&ctx, &caller, &name).await?;
-    Ok(Json(shown(control::view(&ctx, hook).await?)))
+    let hook = load_own(&ctx, &caller, &name).await?;
+    Ok(Json(to_wire(control::load_hook_view(&ctx, hook).await?)))
 }
 
 pub(crate) async fn install(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(new): Strict<wire::InstallHook>,
+    StrictJson(new): StrictJson<wire::InstallHook>,
 ) -> Result<Created<wire::Hook>, Problem> {
     for project in std::iter::once(&new.project).chain(&new.others) {
-        caller.may_touch(project)?;
+        caller.authorize_project(project)?;
     }
     if new.others.len() > 50 {
         return Err(Problem::unreadable("/others", "use at most 50"));
     }
     // Webhooks of Apps and organisations deliver events of all projects.
     if new.repository.is_none() {
-        caller.may_touch_all()?;
+        caller.authorize_all_projects()?;
     }
     // The name may belong to another project's webhook.
-    let there = ctx.store.hook(&new.name).await.map_err(Error::from)?;
+    let there = ctx.store.load_hook(&new.name).await.map_err(Error::from)?;
     if there.is_some_and(|hook| !may_touch(&caller, &hook)) {
-        return Err(Error::Taken { what: "hook", name: new.name.to_string() }.into());
+        return Err(Error::NameTaken { what: "hook", name: new.name.to_string() }.into());
     }
     let target = match (new.repository, new.organisation, new.app) {
         (Some(repository), None, false) => Target::Repository(repository),
@@ -110,14 +111,14 @@ pub(crate) async fn install(
     let new = NewHook {
         name: new.name,
         integration: new.integration,
-        home: new.project,
+        main_project: new.project,
         others: new.others,
         target,
         base_url: new.base_url,
-        by_hand: new.by_hand,
+        is_manual: new.by_hand,
     };
     let hook = control::install_hook(&ctx, &new).await?;
-    Ok(Created(shown(control::view(&ctx, hook).await?)))
+    Ok(Created(to_wire(control::load_hook_view(&ctx, hook).await?)))
 }
 
 pub(crate) async fn verify(
@@ -125,8 +126,8 @@ pub(crate) async fn verify(
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::HookCheck>, Problem> {
-    own(&ctx, &caller, &name).await?;
-    Ok(Json(checked(control::verify_hook(&ctx, &name).await?)))
+    load_own(&ctx, &caller, &name).await?;
+    Ok(Json(check_to_wire(control::verify_hook(&ctx, &name).await?)))
 }
 
 pub(crate) async fn repair(
@@ -134,19 +135,19 @@ pub(crate) async fn repair(
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
 ) -> Result<Json<wire::HookCheck>, Problem> {
-    own(&ctx, &caller, &name).await?;
-    Ok(Json(checked(control::repair_hook(&ctx, &name).await?)))
+    load_own(&ctx, &caller, &name).await?;
+    Ok(Json(check_to_wire(control::repair_hook(&ctx, &name).await?)))
 }
 
 pub(crate) async fn recover(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
-    Strict(wanted): Strict<wire::RecoverHook>,
-) -> Result<Json<wire::Recovered>, Problem> {
-    own(&ctx, &caller, &name).await?;
-    let found = poll_now(&ctx, &name, wanted.since).await?;
-    Ok(Json(wire::Recovered {
+    StrictJson(wanted): StrictJson<wire::RecoverHook>,
+) -> Result<Json<wire::RecoverAnswer>, Problem> {
+    load_own(&ctx, &caller, &name).await?;
+    let found = poll_hook_repositories(&ctx, &name, wanted.since).await?;
+    Ok(Json(wire::RecoverAnswer {
         repositories: found.repositories,
         waiting: found.waiting,
         pull_requests: found.pull_requests,
@@ -159,9 +160,9 @@ pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
-    Query(Removal { keep_at_forge }): Query<Removal>,
+    Query(RemovalQuery { keep_at_forge }): Query<RemovalQuery>,
 ) -> Result<Json<wire::RemovedHook>, Problem> {
-    own(&ctx, &caller, &name).await?;
+    load_own(&ctx, &caller, &name).await?;
     control::remove_hook(&ctx, &name, keep_at_forge).await?;
     Ok(Json(wire::RemovedHook { name }))
 }

@@ -5,10 +5,10 @@ use axum::extract::State;
 use pullyard_control::{Context, Error, set_ingress};
 use pullyard_domain::hook::Poll;
 use pullyard_domain::id::{ProjectId, RepositoryName};
-use pullyard_entry::{Caller, Path, Problem, Strict, scope};
+use pullyard_entry::{Caller, Path, Problem, StrictJson, scope};
 use pullyard_protocol::hook::{Ingresses, RepositoryIngress, SetIngress};
 
-fn shown(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress {
+fn to_wire(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress {
     RepositoryIngress {
         repository,
         ingress: poll.as_ref().map(|poll| poll.ingress).unwrap_or_default(),
@@ -23,14 +23,14 @@ pub(crate) async fn list(
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Ingresses>, Problem> {
-    caller.may_touch(&project)?;
-    if ctx.store.project(&project).await.map_err(Error::from)?.is_none() {
+    caller.authorize_project(&project)?;
+    if ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
         return Err(Problem::not_found(format!("There is no project {project}.")));
     }
     let mut repositories = Vec::new();
-    for known in ctx.store.repositories(&project).await.map_err(Error::from)? {
-        let poll = ctx.store.poll(&project, &known.integration, known.id).await.map_err(Error::from)?;
-        repositories.push(shown(known.name, poll));
+    for known in ctx.store.list_repositories(&project).await.map_err(Error::from)? {
+        let poll = ctx.store.load_poll(&project, &known.integration, known.id).await.map_err(Error::from)?;
+        repositories.push(to_wire(known.name, poll));
     }
     Ok(Json(Ingresses { repositories }))
 }
@@ -39,12 +39,12 @@ pub(crate) async fn set(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
-    Strict(wanted): Strict<SetIngress>,
+    StrictJson(wanted): StrictJson<SetIngress>,
 ) -> Result<Json<RepositoryIngress>, Problem> {
-    caller.may_touch(&project)?;
-    let known = ctx.store.repository_named(&project, &wanted.repository).await.map_err(Error::from)?;
+    caller.authorize_project(&project)?;
+    let known = ctx.store.load_repository_by_name(&project, &wanted.repository).await.map_err(Error::from)?;
     let known =
         known.ok_or_else(|| Problem::not_found(format!("{project} has no repository {}.", wanted.repository)))?;
     let poll = set_ingress(&ctx, &known, wanted.ingress).await?;
-    Ok(Json(shown(known.name, Some(poll))))
+    Ok(Json(to_wire(known.name, Some(poll))))
 }

@@ -1,17 +1,17 @@
 //! Connected forges, which belong to all projects.
 
-use super::page::{After, PAGE};
+use super::page::{CursorQuery, PAGE_SIZE};
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::IntegrationId;
 use pullyard_entry::openapi::Created;
-use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
+use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::integration::{
     CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
 };
 
-pub(super) fn shown(integration: pullyard_domain::project::Integration) -> Json<Integration> {
+pub(super) fn to_wire(integration: pullyard_domain::project::Integration) -> Json<Integration> {
     Json(Integration {
         id: integration.id,
         kind: integration.kind,
@@ -26,22 +26,22 @@ pub(crate) async fn show(
     caller: Caller<scope::Read>,
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<Integration>, Problem> {
-    caller.may_touch_all()?;
-    let found = ctx.store.integration(&integration).await.map_err(Error::from)?;
-    Ok(shown(found.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
+    caller.authorize_all_projects()?;
+    let found = ctx.store.load_integration(&integration).await.map_err(Error::from)?;
+    Ok(to_wire(found.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
 }
 
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(After { after }): Query<After>,
+    Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<IntegrationPage>, Problem> {
-    caller.may_touch_all()?;
-    let (ids, next) = ctx.store.integration_ids(after.as_deref(), PAGE).await.map_err(Error::from)?;
+    caller.authorize_all_projects()?;
+    let (ids, next) = ctx.store.list_integration_ids(after.as_deref(), PAGE_SIZE).await.map_err(Error::from)?;
     let mut integrations = Vec::with_capacity(ids.len());
     for id in &ids {
-        let found = ctx.store.integration(id).await.map_err(Error::from)?;
-        integrations.extend(found.map(|found| shown(found).0));
+        let found = ctx.store.load_integration(id).await.map_err(Error::from)?;
+        integrations.extend(found.map(|found| to_wire(found).0));
     }
     Ok(Json(IntegrationPage { integrations, next }))
 }
@@ -51,15 +51,17 @@ pub(crate) async fn test(
     caller: Caller<scope::Admin>,
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<IntegrationTest>, Problem> {
-    caller.may_touch_all()?;
+    caller.authorize_all_projects()?;
     let (works, sentence, help) = match control::test_integration(&ctx, &integration).await? {
-        control::Tested::Works => (true, format!("{integration} accepts our token."), "Nothing to do.".to_owned()),
-        control::Tested::Another(account) => (
+        control::IntegrationTestResult::Works => {
+            (true, format!("{integration} accepts our token."), "Nothing to do.".to_owned())
+        }
+        control::IntegrationTestResult::OtherAccount(account) => (
             false,
             format!("The token of {integration} belongs to {}, not to the account that was connected.", account.login),
             format!("Store a token of the first account in its secret, or connect {} again.", account.login),
         ),
-        control::Tested::Refused(why) => (
+        control::IntegrationTestResult::Refused(why) => (
             false,
             format!("{integration} failed to {why}."),
             "Check the address, and renew the token in its secret with `pullyard secrets set`.".to_owned(),
@@ -73,7 +75,7 @@ pub(crate) async fn remove(
     caller: Caller<scope::Admin>,
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<RemovedIntegration>, Problem> {
-    caller.may_touch_all()?;
+    caller.authorize_all_projects()?;
     let removed = control::remove_integration(&ctx, &integration).await?;
     let secrets = removed.auth.secrets().into_iter().map(str::to_owned).collect();
     Ok(Json(RemovedIntegration { id: removed.id, secrets }))
@@ -82,9 +84,9 @@ pub(crate) async fn remove(
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(new): Strict<CreateIntegration>,
+    StrictJson(new): StrictJson<CreateIntegration>,
 ) -> Result<Created<Integration>, Problem> {
-    caller.may_touch_all()?;
+    caller.authorize_all_projects()?;
     let made = control::connect_forge(&ctx, new.id, new.kind, &new.api_url, new.token_secret).await?;
-    Ok(Created(shown(made).0))
+    Ok(Created(to_wire(made).0))
 }

@@ -1,6 +1,6 @@
 //! Creates, lists and explains jobs.
 
-use super::page::After;
+use super::page::CursorQuery;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
@@ -12,22 +12,23 @@ use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::why;
-use pullyard_entry::openapi::Made;
-use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope};
+use pullyard_entry::openapi::CreatedOrExisting;
+use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, scope};
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::event::{Event, EventPage, SeenEvent};
-use pullyard_protocol::job::{CreateJob, Job, JobPage, Why};
+use pullyard_protocol::event::{Event, EventPage, EventRecord};
+use pullyard_protocol::job::{CreateJob, Job, JobExplanation, JobPage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 
-const PAGE: usize = 50;
+const PAGE_SIZE: usize = 50;
 
 /// A page of a project's jobs. Statuses are separated by commas; times are RFC 3339.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct Page {
+pub(crate) struct JobQuery {
     /// The project.
     project: ProjectId,
     /// Only jobs with one of these statuses.
@@ -47,7 +48,7 @@ pub(crate) struct Page {
     after: Option<String>,
 }
 
-impl Page {
+impl JobQuery {
     fn filter(&self) -> Result<JobFilter, Problem> {
         let time = |name, said: &Option<String>| {
             let read = said.as_deref().map(Timestamp::parse).transpose();
@@ -67,9 +68,9 @@ impl Page {
     }
 
     fn limit(&self) -> Result<usize, Problem> {
-        match self.limit.unwrap_or(PAGE) {
-            limit @ 1..=PAGE => Ok(limit),
-            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE}"))),
+        match self.limit.unwrap_or(PAGE_SIZE) {
+            limit @ 1..=PAGE_SIZE => Ok(limit),
+            _ => Err(Problem::bad_parameter("limit", &format!("use 1 to {PAGE_SIZE}"))),
         }
     }
 }
@@ -78,11 +79,11 @@ impl Page {
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    Key(key): Key,
-    Strict(new): Strict<CreateJob>,
-) -> Result<Made<Decision>, Problem> {
-    caller.may_touch(&new.project)?;
-    limits::job(&new)?;
+    IdempotencyKey(key): IdempotencyKey,
+    StrictJson(new): StrictJson<CreateJob>,
+) -> Result<CreatedOrExisting<Decision>, Problem> {
+    caller.authorize_project(&new.project)?;
+    limits::check_job(&new)?;
     let request = JobRequest {
         project: new.project,
         ticket: new.ticket,
@@ -93,38 +94,38 @@ pub(crate) async fn create(
         model: new.model,
         retry_of: None,
     };
-    answered(control::create_job(&ctx, &request, &caller.requester(), key).await?)
+    to_response(control::create_job(&ctx, &request, &caller.requester(), key).await?)
 }
 
 /// A guard's refusal is an error here, unlike in the ledger, because the caller wants a job.
-pub(crate) fn answered(answer: Answer) -> Result<Made<Decision>, Problem> {
+pub(crate) fn to_response(answer: Answer) -> Result<CreatedOrExisting<Decision>, Problem> {
     match answer.reason.verdict() {
-        Verdict::Accepted => Ok(Made::Now(wire::decision(answer))),
-        Verdict::Duplicate => Ok(Made::Before(wire::decision(answer))),
-        _ => Err(refused(&answer.reason)),
+        Verdict::Accepted => Ok(CreatedOrExisting::Created(wire::decision(answer))),
+        Verdict::Duplicate => Ok(CreatedOrExisting::Existing(wire::decision(answer))),
+        _ => Err(refusal_problem(&answer.reason)),
     }
 }
 
-pub(super) fn refused(reason: &Reason) -> Problem {
-    Problem::new(StatusCode::CONFLICT, reason.code(), reason.sentence()).help(reason.help())
+pub(super) fn refusal_problem(reason: &Reason) -> Problem {
+    Problem::new(StatusCode::CONFLICT, reason.code(), reason.sentence()).with_help(reason.help())
 }
 
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(page): Query<Page>,
+    Query(page): Query<JobQuery>,
 ) -> Result<Json<JobPage>, Problem> {
-    caller.may_touch(&page.project)?;
+    caller.authorize_project(&page.project)?;
     let (filter, limit) = (page.filter()?, page.limit()?);
     let list = control::list_jobs(&ctx, &page.project, &filter, page.after.as_deref(), limit).await?;
-    let JobList { jobs, next, looked_back_to } = list;
+    let JobList { jobs, next, oldest_read: looked_back_to } = list;
     Ok(Json(JobPage { jobs: jobs.into_iter().map(wire::job).collect(), next, looked_back_to }))
 }
 
 /// Another project's job counts as missing.
-pub(crate) async fn visible<S>(ctx: &Context, caller: &Caller<S>, job: &JobId) -> Result<JobView, Problem> {
+pub(crate) async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, job: &JobId) -> Result<JobView, Problem> {
     let view = control::job_view(ctx, job).await?;
-    match caller.may_touch(&view.job.project) {
+    match caller.authorize_project(&view.job.project) {
         Ok(()) => Ok(view),
         Err(_) => Err(Problem::not_found(format!("There is no job {job}."))),
     }
@@ -135,20 +136,20 @@ pub(crate) async fn show(
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
 ) -> Result<Json<Job>, Problem> {
-    Ok(Json(wire::job(visible(&ctx, &caller, &job).await?)))
+    Ok(Json(wire::job(load_visible(&ctx, &caller, &job).await?)))
 }
 
 pub(crate) async fn why(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
-) -> Result<Json<Why>, Problem> {
-    let JobView { job, waits, now, .. } = visible(&ctx, &caller, &job).await?;
-    let made = control::state_of_made(&ctx, &job).await?;
+) -> Result<Json<JobExplanation>, Problem> {
+    let JobView { job, waits, now, .. } = load_visible(&ctx, &caller, &job).await?;
+    let made = control::load_pull_request_state(&ctx, &job).await?;
     let (sentence, help) = why::explain_job(&job, waits.as_ref(), made, now);
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
-    Ok(Json(Why { status: job.status, sentence, help, code }))
+    Ok(Json(JobExplanation { status: job.status, sentence, help, code }))
 }
 
 /// Oldest first. The cursor is `ATTEMPT.NUMBER` of the last event seen.
@@ -156,9 +157,9 @@ pub(crate) async fn events(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,
-    Query(After { after }): Query<After>,
+    Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<EventPage>, Problem> {
-    visible(&ctx, &caller, &job).await?;
+    load_visible(&ctx, &caller, &job).await?;
     let cursor = match &after {
         None => (1, 0),
         Some(text) => text
@@ -166,8 +167,8 @@ pub(crate) async fn events(
             .and_then(|(attempt, seq)| Some((attempt.parse().ok()?, seq.parse().ok()?)))
             .ok_or_else(|| Problem::bad_parameter("after", "use the cursor of an earlier page"))?,
     };
-    let page = control::events_of::<Event>(&ctx, &job, cursor).await?;
-    let seen = |(attempt, arrived, event): (u32, _, Event)| SeenEvent {
+    let page = control::list_events::<Event>(&ctx, &job, cursor).await?;
+    let seen = |(attempt, arrived, event): (u32, _, Event)| EventRecord {
         attempt,
         at: pullyard_domain::time::Timestamp::minus(arrived, Duration::from_millis(event.age_ms)),
         event,
@@ -175,6 +176,6 @@ pub(crate) async fn events(
     Ok(Json(EventPage {
         events: page.events.into_iter().map(seen).collect(),
         cursor: format!("{}.{}", page.cursor.0, page.cursor.1),
-        end: page.end,
+        end: page.is_complete,
     }))
 }

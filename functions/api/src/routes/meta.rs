@@ -17,7 +17,7 @@ pub(crate) async fn healthz() -> Json<Health> {
 
 /// Checks the table and the sweeper's last run. The reason for a failed read is only logged.
 pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>, Problem> {
-    let fault = match control::readiness(&ctx).await {
+    let fault = match control::check_readiness(&ctx).await {
         Ok(SweeperGauges::OnTime) => {
             let ok = || "ok".to_owned();
             return Ok(Json(Readiness { status: ok(), table: ok(), sweeper: ok() }));
@@ -29,8 +29,8 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
         Err(_) => "the table can't be read".to_owned(),
     };
     Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {fault}."))
-        .help("See docs/operations.md, \"Health endpoints\".")
-        .retry_after(15))
+        .with_help("See docs/operations.md, \"Health endpoints\".")
+        .with_retry_after(15))
 }
 
 pub(crate) async fn version(State(ctx): State<Context>, Extension(Commit(commit)): Extension<Commit>) -> Json<Version> {
@@ -42,24 +42,24 @@ pub(crate) async fn sweep(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
 ) -> Result<Json<SweepReport>, Problem> {
-    caller.may_touch_all()?;
-    let control::Round { report, noted, fault } = control::sweep_by_hand(&ctx).await;
+    caller.authorize_all_projects()?;
+    let control::SweepResult { report, is_recorded: noted, error: fault } = control::sweep_on_demand(&ctx).await;
     // The report includes failed parts. Without a stored round, the answer is the error alone.
     if let Some(fault) = fault.filter(|_| !noted) {
         return Err(fault.into());
     }
     Ok(Json(SweepReport {
-        looked_at: report.looked_at,
+        looked_at: report.checked,
         started: report.started,
         requeued: report.requeued,
         ended: report.ended,
         tickets: report.tickets,
         admitted: report.admitted,
         pull_requests: report.pull_requests,
-        looks: report.looks,
-        nothing: report.nothing,
+        looks: report.polls,
+        nothing: report.unchanged,
         failed: report.failed,
         offline: report.offline,
-        more: report.more,
+        more: report.has_more,
     }))
 }

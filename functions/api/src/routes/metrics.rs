@@ -11,13 +11,13 @@ use pullyard_domain::time::Timestamp;
 use pullyard_entry::{Caller, Problem, scope};
 use std::fmt::Write;
 
-const MEDIA: &str = "text/plain; version=0.0.4; charset=utf-8";
+const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) struct Exposition(String);
 
 impl IntoResponse for Exposition {
     fn into_response(self) -> Response {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA))], self.0).into_response()
+        ([(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))], self.0).into_response()
     }
 }
 
@@ -33,31 +33,31 @@ impl aide::OperationOutput for Exposition {
 }
 
 pub(crate) async fn show(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Exposition, Problem> {
-    caller.may_touch_all()?;
-    Ok(Exposition(exposition(&control::snapshot(&ctx).await?, ctx.clock.now())))
+    caller.authorize_all_projects()?;
+    Ok(Exposition(exposition(&control::load_snapshot(&ctx).await?, ctx.clock.now())))
 }
 
 /// Before the first snapshot the counts are absent, because an unknown count is not zero.
 fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
-    let mut text = Text::default();
+    let mut text = ExpositionWriter::default();
     text.gauge("pullyard_build_info", "The release of this server.");
     text.sample("pullyard_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1_u32);
-    if let Some(swept) = snapshot.swept {
-        text.single("pullyard_sweep_age_seconds", "Age of the sweeper's last round.", swept.as_secs());
+    if let Some(swept) = snapshot.sweep_age {
+        text.single_gauge("pullyard_sweep_age_seconds", "Age of the sweeper's last round.", swept.as_secs());
     }
     let Some(gauges) = &snapshot.gauges else { return text.0 };
     if let Some(at) = gauges.at {
-        text.single("pullyard_snapshot_age_seconds", "Age of these numbers.", now.since(at).as_secs());
+        text.single_gauge("pullyard_snapshot_age_seconds", "Age of these numbers.", now.since(at).as_secs());
     }
     let help = "1 if a count is incomplete, else 0.";
-    text.single("pullyard_snapshot_capped", help, u64::from(gauges.more));
+    text.single_gauge("pullyard_snapshot_capped", help, u64::from(gauges.more));
     text.gauge("pullyard_jobs", "Jobs that have not ended.");
     for (state, count) in [("pending", gauges.pending), ("waiting", gauges.waiting), ("running", gauges.running)] {
         text.sample("pullyard_jobs", &[("state", state)], count);
     }
     let oldest = gauges.oldest_wait(now).unwrap_or_default().as_secs();
     let help = "Wait of the longest waiting job; 0 if none waits.";
-    text.single("pullyard_oldest_job_waiting_seconds", help, oldest);
+    text.single_gauge("pullyard_oldest_job_waiting_seconds", help, oldest);
     text.gauge("pullyard_jobs_waiting", "Waiting jobs of the projects with the most.");
     for (project, count) in &gauges.waiting_by {
         text.sample("pullyard_jobs_waiting", &[("project", project.as_str())], *count);
@@ -67,7 +67,7 @@ fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
         text.sample("pullyard_entries_held", &[("project", project.as_str())], *count);
     }
     let help = "Tickets that are due later: their reviews or a retry wait.";
-    text.single("pullyard_tickets_scheduled", help, gauges.later);
+    text.single_gauge("pullyard_tickets_scheduled", help, gauges.later);
     text.gauge("pullyard_runners", "Self-hosted runners.");
     for (state, count) in [("online", gauges.online), ("draining", gauges.draining), ("offline", gauges.offline)] {
         text.sample("pullyard_runners", &[("state", state)], count);
@@ -80,14 +80,14 @@ fn exposition(snapshot: &Snapshot, now: Timestamp) -> String {
 }
 
 #[derive(Default)]
-struct Text(String);
+struct ExpositionWriter(String);
 
-impl Text {
+impl ExpositionWriter {
     fn gauge(&mut self, name: &str, help: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} gauge");
     }
 
-    fn single(&mut self, name: &str, help: &str, value: impl Into<u64>) {
+    fn single_gauge(&mut self, name: &str, help: &str, value: impl Into<u64>) {
         self.gauge(name, help);
         self.sample(name, &[], value);
     }

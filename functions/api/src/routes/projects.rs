@@ -1,22 +1,22 @@
 //! Projects, their settings and their repositories.
 
-use super::page::{After, PAGE};
+use super::page::{CursorQuery, PAGE_SIZE};
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, Error, RepositoryWork};
+use pullyard_control::{self as control, Context, Error, RepositorySettings};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
 use pullyard_entry::openapi::Created;
-use pullyard_entry::{Caller, Path, Problem, Query, Revision, Strict, limits, scope};
+use pullyard_entry::{Caller, Path, Problem, Query, Revision, StrictJson, limits, scope};
 use pullyard_protocol::project::{
     AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, Repositories, Repository,
 };
 
-pub(crate) fn shown(project: pullyard_domain::project::Project) -> Project {
+pub(crate) fn project_to_wire(project: pullyard_domain::project::Project) -> Project {
     Project { id: project.id, name: project.name, settings: project.settings, revision: project.rev }
 }
 
-fn repository(repository: pullyard_domain::project::Repository) -> Repository {
+fn repository_to_wire(repository: pullyard_domain::project::Repository) -> Repository {
     Repository {
         integration: repository.integration,
         id: repository.id,
@@ -33,12 +33,12 @@ fn repository(repository: pullyard_domain::project::Repository) -> Repository {
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(After { after }): Query<After>,
+    Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<ProjectPage>, Problem> {
-    let (ids, next) = ctx.store.project_ids(after.as_deref(), PAGE).await.map_err(Error::from)?;
+    let (ids, next) = ctx.store.list_project_ids(after.as_deref(), PAGE_SIZE).await.map_err(Error::from)?;
     let mut projects = Vec::with_capacity(ids.len());
-    for id in ids.iter().filter(|id| caller.may_touch(id).is_ok()) {
-        projects.extend(ctx.store.project(id).await.map_err(Error::from)?.map(shown));
+    for id in ids.iter().filter(|id| caller.authorize_project(id).is_ok()) {
+        projects.extend(ctx.store.load_project(id).await.map_err(Error::from)?.map(project_to_wire));
     }
     Ok(Json(ProjectPage { projects, next }))
 }
@@ -46,12 +46,12 @@ pub(crate) async fn list(
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Strict(new): Strict<CreateProject>,
+    StrictJson(new): StrictJson<CreateProject>,
 ) -> Result<Created<Project>, Problem> {
-    caller.may_touch(&new.id)?;
-    limits::project(&new)?;
+    caller.authorize_project(&new.id)?;
+    limits::check_project(&new)?;
     let made = control::create_project(&ctx, new.id, new.name, new.settings).await?;
-    Ok(Created(shown(made)))
+    Ok(Created(project_to_wire(made)))
 }
 
 pub(crate) async fn show(
@@ -59,9 +59,9 @@ pub(crate) async fn show(
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Project>, Problem> {
-    caller.may_touch(&project)?;
-    let found = ctx.store.project(&project).await.map_err(Error::from)?;
-    Ok(Json(shown(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
+    caller.authorize_project(&project)?;
+    let found = ctx.store.load_project(&project).await.map_err(Error::from)?;
+    Ok(Json(project_to_wire(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
 }
 
 /// `If-Match` must contain the current revision.
@@ -70,22 +70,22 @@ pub(crate) async fn set_settings(
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     Revision(revision): Revision,
-    Strict(settings): Strict<Settings>,
+    StrictJson(settings): StrictJson<Settings>,
 ) -> Result<Json<Project>, Problem> {
-    caller.may_touch(&project)?;
-    Ok(Json(shown(control::set_settings(&ctx, &project, settings, revision).await?)))
+    caller.authorize_project(&project)?;
+    Ok(Json(project_to_wire(control::set_settings(&ctx, &project, settings, revision).await?)))
 }
 
 pub(crate) async fn add_repository(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
-    Strict(new): Strict<AddRepository>,
+    StrictJson(new): StrictJson<AddRepository>,
 ) -> Result<Created<Repository>, Problem> {
-    caller.may_touch(&project)?;
-    let work = RepositoryWork { agent: new.agent, workflows: new.workflows, commands: new.commands };
+    caller.authorize_project(&project)?;
+    let work = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
     let made = control::add_repository(&ctx, &project, &new.integration, &new.name, work).await?;
-    Ok(Created(repository(made)))
+    Ok(Created(repository_to_wire(made)))
 }
 
 pub(crate) async fn repositories(
@@ -93,12 +93,12 @@ pub(crate) async fn repositories(
     caller: Caller<scope::Read>,
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Repositories>, Problem> {
-    caller.may_touch(&project)?;
-    if ctx.store.project(&project).await.map_err(Error::from)?.is_none() {
+    caller.authorize_project(&project)?;
+    if ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
         return Err(Problem::not_found(format!("There is no project {project}.")));
     }
-    let found = ctx.store.repositories(&project).await.map_err(Error::from)?;
-    Ok(Json(Repositories { repositories: found.into_iter().map(repository).collect() }))
+    let found = ctx.store.list_repositories(&project).await.map_err(Error::from)?;
+    Ok(Json(Repositories { repositories: found.into_iter().map(repository_to_wire).collect() }))
 }
 
 pub(crate) async fn remove_repository(
@@ -106,7 +106,7 @@ pub(crate) async fn remove_repository(
     caller: Caller<scope::Admin>,
     Path((project, owner, name)): Path<(ProjectId, String, String)>,
 ) -> Result<Json<RemovedRepository>, Problem> {
-    caller.may_touch(&project)?;
+    caller.authorize_project(&project)?;
     let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
     let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
     let control::RemovedRepository { repository, was_default } =

@@ -1,27 +1,30 @@
 //! Pull requests: revisions, links to tickets, and the state of reviews.
 
-use super::jobs::refused;
-use super::page::PAGE;
+use super::jobs::refusal_problem;
+use super::page::PAGE_SIZE;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::review::{self, Named};
+use pullyard_control::review::{self, PullRequestRef};
 use pullyard_control::{Answer, Context};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
-use pullyard_entry::openapi::Asked;
-use pullyard_entry::{Caller, Key, Problem, Query, Strict, limits, scope};
+use pullyard_entry::openapi::RequestOutcome;
+use pullyard_entry::{Caller, IdempotencyKey, Problem, Query, StrictJson, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::limits::PULL_REQUEST;
-use pullyard_protocol::pull::{LinkPullRequest, PullRequest, PullRequestPage, RevisePullRequest, UnlinkedPullRequest};
+use pullyard_protocol::pull_request::{
+    LinkPullRequest, PullRequest, PullRequestPage, RevisePullRequest, UnlinkedPullRequest,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A page of a project's open linked pull requests.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct Page {
+pub(crate) struct PullRequestPageQuery {
     /// The project.
     project: ProjectId,
     /// The cursor of an earlier page.
@@ -30,9 +33,10 @@ pub(crate) struct Page {
 
 /// One pull request.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Which")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct Which {
+pub(crate) struct PullRequestQuery {
     /// The project.
     project: ProjectId,
     /// The connected repository.
@@ -44,14 +48,14 @@ pub(crate) struct Which {
     integration: Option<IntegrationId>,
 }
 
-impl Which {
-    fn named<S>(self, caller: &Caller<S>) -> Result<Named, Problem> {
-        caller.may_touch(&self.project)?;
+impl PullRequestQuery {
+    fn into_reference<S>(self, caller: &Caller<S>) -> Result<PullRequestRef, Problem> {
+        caller.authorize_project(&self.project)?;
         let Self { project, repository, number, integration } = self;
         if !(1..=PULL_REQUEST).contains(&number) {
             return Err(Problem::bad_parameter("number", "use 1 or more"));
         }
-        Ok(Named { project, repository, number, integration })
+        Ok(PullRequestRef { project, repository, number, integration })
     }
 }
 
@@ -59,63 +63,63 @@ impl Which {
 pub(crate) async fn revise(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    Key(key): Key,
-    Strict(request): Strict<RevisePullRequest>,
-) -> Result<Asked<Decision>, Problem> {
-    caller.may_touch(&request.project)?;
-    limits::revise(&request)?;
+    IdempotencyKey(key): IdempotencyKey,
+    StrictJson(request): StrictJson<RevisePullRequest>,
+) -> Result<RequestOutcome<Decision>, Problem> {
+    caller.authorize_project(&request.project)?;
+    limits::check_revise(&request)?;
     let RevisePullRequest { project, repository, number, integration, message } = request;
-    let named = Named { project, repository, number, integration };
+    let named = PullRequestRef { project, repository, number, integration };
     let answer = review::request_revision(&ctx, &named, message, &caller.requester(), key.as_ref()).await?;
-    answered(answer)
+    to_response(answer)
 }
 
-fn answered(answer: Answer) -> Result<Asked<Decision>, Problem> {
+fn to_response(answer: Answer) -> Result<RequestOutcome<Decision>, Problem> {
     match answer.reason.verdict() {
-        Verdict::Accepted => Ok(Asked::Now(wire::decision(answer))),
-        Verdict::Duplicate => Ok(Asked::Before(wire::decision(answer))),
-        Verdict::Held => Ok(Asked::Later(wire::decision(answer))),
-        _ => Err(refused(&answer.reason)),
+        Verdict::Accepted => Ok(RequestOutcome::Created(wire::decision(answer))),
+        Verdict::Duplicate => Ok(RequestOutcome::Existing(wire::decision(answer))),
+        Verdict::Held => Ok(RequestOutcome::Deferred(wire::decision(answer))),
+        _ => Err(refusal_problem(&answer.reason)),
     }
 }
 
 pub(crate) async fn link(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    Strict(request): Strict<LinkPullRequest>,
+    StrictJson(request): StrictJson<LinkPullRequest>,
 ) -> Result<Json<PullRequest>, Problem> {
-    caller.may_touch(&request.project)?;
-    limits::link(&request)?;
+    caller.authorize_project(&request.project)?;
+    limits::check_link(&request)?;
     let LinkPullRequest { project, repository, number, integration, ticket } = request;
-    let named = Named { project, repository, number, integration };
-    review::link(&ctx, &named, &ticket).await?;
+    let named = PullRequestRef { project, repository, number, integration };
+    review::link_pull_request(&ctx, &named, &ticket).await?;
     Ok(Json(wire::pull_request(review::pull_request_view(&ctx, &named).await?)))
 }
 
 pub(crate) async fn unlink(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    Query(which): Query<Which>,
+    Query(which): Query<PullRequestQuery>,
 ) -> Result<Json<UnlinkedPullRequest>, Problem> {
-    let named = which.named(&caller)?;
-    Ok(Json(UnlinkedPullRequest { ticket: review::unlink(&ctx, &named).await? }))
+    let named = which.into_reference(&caller)?;
+    Ok(Json(UnlinkedPullRequest { ticket: review::unlink_pull_request(&ctx, &named).await? }))
 }
 
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(page): Query<Page>,
+    Query(page): Query<PullRequestPageQuery>,
 ) -> Result<Json<PullRequestPage>, Problem> {
-    caller.may_touch(&page.project)?;
-    let (views, next) = review::pull_request_views(&ctx, &page.project, page.after.as_deref(), PAGE).await?;
+    caller.authorize_project(&page.project)?;
+    let (views, next) = review::list_pull_request_views(&ctx, &page.project, page.after.as_deref(), PAGE_SIZE).await?;
     Ok(Json(PullRequestPage { pulls: views.into_iter().map(wire::pull_request).collect(), next }))
 }
 
 pub(crate) async fn why(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(which): Query<Which>,
+    Query(which): Query<PullRequestQuery>,
 ) -> Result<Json<PullRequest>, Problem> {
-    let named = which.named(&caller)?;
+    let named = which.into_reference(&caller)?;
     Ok(Json(wire::pull_request(review::pull_request_view(&ctx, &named).await?)))
 }

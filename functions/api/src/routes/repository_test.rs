@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, Feature, Need, RepositoryTested, Row, Verdict};
+use pullyard_control::{self as control, Context, Feature, FeatureRow, FeatureStatus, Need, RepositoryTestResult};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_entry::{Caller, Path, Problem, scope};
 use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
@@ -12,19 +12,19 @@ pub(crate) async fn test(
     caller: Caller<scope::Admin>,
     Path((project, owner, name)): Path<(ProjectId, String, String)>,
 ) -> Result<Json<RepositoryTest>, Problem> {
-    caller.may_touch(&project)?;
+    caller.authorize_project(&project)?;
     let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
     let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
     Ok(Json(match control::test_repository(&ctx, &project, &repository).await? {
-        RepositoryTested::Unseen { why, help } => RepositoryTest {
+        RepositoryTestResult::Refused { why, help } => RepositoryTest {
             works: false,
             sentence: format!("The forge refused the request: failed to {why}."),
             help,
             features: Vec::new(),
         },
-        RepositoryTested::Seen(rows) => {
-            let missing = rows.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Missing(_)));
-            let works = !missing.clone().any(|(row, _)| matches!(row.need, Need::Always | Need::OfRepository));
+        RepositoryTestResult::Features(rows) => {
+            let missing = rows.iter().filter(|(_, verdict)| matches!(verdict, FeatureStatus::Missing(_)));
+            let works = !missing.clone().any(|(row, _)| matches!(row.need, Need::Always | Need::ByRepository));
             let (sentence, help) = match (works, missing.count()) {
                 (true, 0) => (format!("No missing permission was found in {repository}."), "Nothing to do."),
                 (true, _) => {
@@ -32,25 +32,30 @@ pub(crate) async fn test(
                 }
                 (false, _) => (format!("Jobs can't work in {repository}."), "Grant what is missing, then test again."),
             };
-            RepositoryTest { works, sentence, help: help.into(), features: rows.into_iter().map(feature).collect() }
+            RepositoryTest {
+                works,
+                sentence,
+                help: help.into(),
+                features: rows.into_iter().map(to_wire_feature_test).collect(),
+            }
         }
     }))
 }
 
-fn feature((row, verdict): (&Row, Verdict)) -> FeatureTest {
+fn to_wire_feature_test((row, verdict): (&FeatureRow, FeatureStatus)) -> FeatureTest {
     let (verdict, note) = match verdict {
-        Verdict::Works => (FeatureVerdict::Works, None),
-        Verdict::Missing(what) => (FeatureVerdict::Missing, Some(what)),
-        Verdict::Untold(what) => (FeatureVerdict::Untold, Some(what)),
-        Verdict::Needless(why) => (FeatureVerdict::Needless, Some(why.to_owned())),
+        FeatureStatus::Works => (FeatureVerdict::Works, None),
+        FeatureStatus::Missing(what) => (FeatureVerdict::Missing, Some(what)),
+        FeatureStatus::Unknown(what) => (FeatureVerdict::Untold, Some(what)),
+        FeatureStatus::NotNeeded(why) => (FeatureVerdict::Needless, Some(why.to_owned())),
     };
     let permissions = row.permissions.iter().map(|(name, level)| format!("{name}: {}", level.code())).collect();
-    FeatureTest { feature: on_the_wire(row.feature), words: row.words.into(), permissions, verdict, note }
+    FeatureTest { feature: to_wire_feature(row.feature), words: row.description.into(), permissions, verdict, note }
 }
 
-fn on_the_wire(feature: Feature) -> project::Feature {
+fn to_wire_feature(feature: Feature) -> project::Feature {
     match feature {
-        Feature::Look => project::Feature::Look,
+        Feature::ReadRepository => project::Feature::Look,
         Feature::Push => project::Feature::Push,
         Feature::Workflows => project::Feature::Workflows,
         Feature::PullRequests => project::Feature::PullRequests,

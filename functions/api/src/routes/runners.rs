@@ -9,12 +9,12 @@ use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER, Presence};
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::openapi::Accepted;
-use pullyard_entry::{Caller, Path, Problem, RunnerCaller, Strict, limits, scope};
-use pullyard_protocol::fleet::{
-    Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerList, RunnerOrder, RunnerRemoved, RunnerStatus,
-};
+use pullyard_entry::{Caller, Path, Problem, RunnerCaller, StrictJson, limits, scope};
 use pullyard_protocol::runner::{
-    ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterRequest, Registered,
+    ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest,
+};
+use pullyard_protocol::runner_admin::{
+    RemovedRunner, Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerList, RunnerOrder, RunnerStatus,
 };
 
 fn poll_ms() -> u64 {
@@ -24,10 +24,10 @@ fn poll_ms() -> u64 {
 pub(crate) async fn register(
     State(ctx): State<Context>,
     caller: RunnerCaller,
-    Strict(request): Strict<RegisterRequest>,
-) -> Result<Json<Registered>, Problem> {
-    limits::runner(&request)?;
-    caller.may_be(&request.name)?;
+    StrictJson(request): StrictJson<RegisterRequest>,
+) -> Result<Json<RegisterAnswer>, Problem> {
+    limits::check_runner(&request)?;
+    caller.authorize_name(&request.name)?;
     let registration = control::Registration {
         name: request.name,
         instance: request.instance,
@@ -35,10 +35,10 @@ pub(crate) async fn register(
         labels: request.labels,
         version: request.version,
         slots: request.slots,
-        active: request.active,
+        active_jobs: request.active,
     };
-    let runner = control::register(&ctx, &caller.token, &registration).await?;
-    Ok(Json(Registered {
+    let runner = control::register_runner(&ctx, &caller.token, &registration).await?;
+    Ok(Json(RegisterAnswer {
         runner: runner.id,
         heartbeat_idle_secs: HEARTBEAT_IDLE.as_secs(),
         heartbeat_busy_secs: HEARTBEAT_BUSY.as_secs(),
@@ -51,16 +51,16 @@ pub(crate) async fn heartbeat(
     State(ctx): State<Context>,
     caller: RunnerCaller,
     Path(runner): Path<RunnerId>,
-    Strict(request): Strict<HeartbeatRequest>,
+    StrictJson(request): StrictJson<HeartbeatRequest>,
 ) -> Result<Json<HeartbeatAnswer>, Problem> {
-    limits::active(&request.active)?;
+    limits::check_active(&request.active)?;
     let said = Heartbeat {
         instance: request.instance,
         active_jobs: request.active,
         draining: request.draining,
         is_sign_off: request.last,
     };
-    let runner = control::heartbeat(&ctx, &caller.token, &runner, &said).await?;
+    let runner = control::record_heartbeat(&ctx, &caller.token, &runner, &said).await?;
     Ok(Json(HeartbeatAnswer { next_secs: runner.heartbeat_interval().as_secs(), drain: runner.drain.is_some() }))
 }
 
@@ -68,25 +68,27 @@ pub(crate) async fn claim(
     State(ctx): State<Context>,
     caller: RunnerCaller,
     Path(runner): Path<RunnerId>,
-    Strict(request): Strict<ClaimRequest>,
+    StrictJson(request): StrictJson<ClaimRequest>,
 ) -> Result<Json<ClaimAnswer>, Problem> {
-    let answer = control::claim(&ctx, &caller.token, &runner, &request.instance, &request.claim_id).await?;
+    let answer = control::claim_job(&ctx, &caller.token, &runner, &request.instance, &request.claim_id).await?;
     let (job, spent) = match answer {
-        control::Answer::Job(claimed) => {
-            let control::Claimed { job, bootstrap } = *claimed;
+        control::ClaimAnswer::Job(claimed) => {
+            let control::ClaimResult { job, bootstrap } = *claimed;
             (Some(ClaimedJob { job: job.id, attempt: job.attempt, bootstrap }), false)
         }
-        control::Answer::Nothing => (None, false),
-        control::Answer::Spent => (None, true),
+        control::ClaimAnswer::NoJob => (None, false),
+        control::ClaimAnswer::ClaimUsed => (None, true),
     };
     Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
 /// Returns `None` for a runner that serves no project of the caller.
-fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner> {
+fn to_wire<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner> {
     let Member { runner, profile } = member;
     let visible = match &profile.projects {
-        Some(projects) => caller.may_touch_all().is_ok() || projects.iter().any(|id| caller.may_touch(id).is_ok()),
+        Some(projects) => {
+            caller.authorize_all_projects().is_ok() || projects.iter().any(|id| caller.authorize_project(id).is_ok())
+        }
         None => true,
     };
     if !visible {
@@ -100,7 +102,7 @@ fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner
         _ => RunnerStatus::Online,
     };
     let busy = u32::try_from(runner.slots.len()).unwrap_or(u32::MAX);
-    let mine = runner.slots.into_iter().filter(|(_, slot)| caller.may_touch(&slot.project).is_ok());
+    let mine = runner.slots.into_iter().filter(|(_, slot)| caller.authorize_project(&slot.project).is_ok());
     Some(Runner {
         status,
         busy,
@@ -113,7 +115,9 @@ fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner
         capabilities: profile.capabilities,
         labels: profile.labels,
         version: profile.version,
-        projects: profile.projects.map(|all| all.into_iter().filter(|id| caller.may_touch(id).is_ok()).collect()),
+        projects: profile
+            .projects
+            .map(|all| all.into_iter().filter(|id| caller.authorize_project(id).is_ok()).collect()),
         instance: runner.instance,
         heard: runner.last_heartbeat,
         drain: runner.drain.map(|drain| RunnerDrain { by: drain.by, at: drain.at, acknowledged: drain.acknowledged }),
@@ -122,23 +126,24 @@ fn shown<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner
 
 pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
     let now = ctx.clock.now();
-    let runners = control::runners(&ctx).await?.into_iter().filter_map(|member| shown(&caller, member, now)).collect();
+    let runners =
+        control::list_runners(&ctx).await?.into_iter().filter_map(|member| to_wire(&caller, member, now)).collect();
     Ok(Json(RunnerList { runners }))
 }
 
 /// Finds a runner by id or name. A runner that the caller may not see counts as missing.
-async fn visible<S>(ctx: &Context, caller: &Caller<S>, said: &str) -> Result<(Member, Runner), Problem> {
-    let member = control::runner(ctx, said).await?;
-    let shown = shown(caller, member.clone(), ctx.clock.now());
+async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, said: &str) -> Result<(Member, Runner), Problem> {
+    let member = control::load_runner(ctx, said).await?;
+    let shown = to_wire(caller, member.clone(), ctx.clock.now());
     shown.map(|shown| (member, shown)).ok_or_else(|| Problem::not_found(format!("There is no runner {said}.")))
 }
 
 /// Requires access to all projects of the runner.
-async fn commanded(ctx: &Context, caller: &Caller<scope::Admin>, said: &str) -> Result<RunnerId, Problem> {
-    let (member, _) = visible(ctx, caller, said).await?;
+async fn load_commandable(ctx: &Context, caller: &Caller<scope::Admin>, said: &str) -> Result<RunnerId, Problem> {
+    let (member, _) = load_visible(ctx, caller, said).await?;
     match &member.profile.projects {
-        Some(projects) => projects.iter().try_for_each(|project| caller.may_touch(project))?,
-        None => caller.may_touch_all()?,
+        Some(projects) => projects.iter().try_for_each(|project| caller.authorize_project(project))?,
+        None => caller.authorize_all_projects()?,
     }
     Ok(member.runner.id)
 }
@@ -148,22 +153,22 @@ pub(crate) async fn show(
     caller: Caller<scope::Read>,
     Path(runner): Path<String>,
 ) -> Result<Json<Runner>, Problem> {
-    Ok(Json(visible(&ctx, &caller, &runner).await?.1))
+    Ok(Json(load_visible(&ctx, &caller, &runner).await?.1))
 }
 
 pub(crate) async fn command(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(runner): Path<String>,
-    Strict(request): Strict<RunnerCommand>,
+    StrictJson(request): StrictJson<RunnerCommand>,
 ) -> Result<Json<Runner>, Problem> {
-    let id = commanded(&ctx, &caller, &runner).await?;
+    let id = load_commandable(&ctx, &caller, &runner).await?;
     let command = match request.command {
-        RunnerOrder::Drain => control::Command::Drain { by: caller.name.clone() },
-        RunnerOrder::Resume => control::Command::Resume,
+        RunnerOrder::Drain => control::RunnerCommand::Drain { by: caller.name.clone() },
+        RunnerOrder::Resume => control::RunnerCommand::Resume,
     };
-    control::command(&ctx, &id, &command).await?;
-    Ok(Json(visible(&ctx, &caller, id.as_str()).await?.1))
+    control::command_runner(&ctx, &id, &command).await?;
+    Ok(Json(load_visible(&ctx, &caller, id.as_str()).await?.1))
 }
 
 /// `200` if the runner is removed, `202` if its jobs are requeued first.
@@ -171,10 +176,10 @@ pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(runner): Path<String>,
-) -> Result<Accepted<RunnerRemoved>, Problem> {
-    let id = commanded(&ctx, &caller, &runner).await?;
-    let removed = control::remove(&ctx, &id).await?;
-    let gone = removed == control::Removed::Gone;
-    let removed = RunnerRemoved { id, gone };
-    Ok(if gone { Accepted::Done(removed) } else { Accepted::Soon(removed) })
+) -> Result<Accepted<RemovedRunner>, Problem> {
+    let id = load_commandable(&ctx, &caller, &runner).await?;
+    let removed = control::remove_runner(&ctx, &id).await?;
+    let gone = removed == control::RemovalState::Removed;
+    let removed = RemovedRunner { id, gone };
+    Ok(if gone { Accepted::Done(removed) } else { Accepted::Pending(removed) })
 }

@@ -1,15 +1,15 @@
 //! Sets, lists and rotates users' secrets. No answer contains a value.
 
-use super::page::After;
+use super::page::CursorQuery;
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, UserSecret};
 use pullyard_domain::id::SecretName;
-use pullyard_entry::{Caller, Path, Problem, Query, Strict, scope};
+use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::secret::{RotateSecret, RotatedSecret, Secret, SecretPage, SetSecret};
 use std::time::Duration;
 
-fn shown(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
+fn to_wire(UserSecret { kind, name, secret, set_at }: UserSecret) -> Secret {
     Secret { name, kind, secret, set_at }
 }
 
@@ -17,29 +17,29 @@ pub(crate) async fn set(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<SecretName>,
-    Strict(secret): Strict<SetSecret>,
+    StrictJson(secret): StrictJson<SetSecret>,
 ) -> Result<Json<Secret>, Problem> {
-    caller.may_touch_all()?;
-    Ok(Json(shown(control::set_secret(&ctx, secret.kind, &name, &secret.value).await?)))
+    caller.authorize_all_projects()?;
+    Ok(Json(to_wire(control::set_secret(&ctx, secret.kind, &name, &secret.value).await?)))
 }
 
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
-    Query(After { after }): Query<After>,
+    Query(CursorQuery { after }): Query<CursorQuery>,
 ) -> Result<Json<SecretPage>, Problem> {
-    caller.may_touch_all()?;
-    let (secrets, next) = control::secrets(&ctx, after.as_deref()).await?;
-    Ok(Json(SecretPage { secrets: secrets.into_iter().map(shown).collect(), next }))
+    caller.authorize_all_projects()?;
+    let (secrets, next) = control::list_secrets(&ctx, after.as_deref()).await?;
+    Ok(Json(SecretPage { secrets: secrets.into_iter().map(to_wire).collect(), next }))
 }
 
 pub(crate) async fn rotate(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<SecretName>,
-    Strict(wanted): Strict<RotateSecret>,
+    StrictJson(wanted): StrictJson<RotateSecret>,
 ) -> Result<Json<RotatedSecret>, Problem> {
-    caller.may_touch_all()?;
+    caller.authorize_all_projects()?;
     let overlap = Duration::from_secs(wanted.overlap_secs);
     let (UserSecret { name, secret, .. }, old_until) =
         control::rotate_secret(&ctx, &name, &wanted.value, overlap).await?;

@@ -1,24 +1,25 @@
 //! Tickets of the built-in board.
 
-use super::page::PAGE;
+use super::page::PAGE_SIZE;
 use crate::wire;
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Answer, Changes, Context, Edit, Move, NewTicket};
+use pullyard_control::{self as control, Answer, Context, NewTicket, TextChanges, TicketEdit, TicketMove};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
-use pullyard_entry::openapi::Made;
-use pullyard_entry::{Caller, Key, Path, Problem, Query, Strict, limits, scope, ticket_named};
+use pullyard_entry::openapi::CreatedOrExisting;
+use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, resolve_ticket_key, scope};
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// A page of a project's tickets.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Page")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct Page {
+pub(crate) struct TicketPageQuery {
     /// The project.
     project: ProjectId,
     /// The cursor of an earlier page.
@@ -27,16 +28,17 @@ pub(crate) struct Page {
 
 /// The project of a ticket, because a key is unique only in its project.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "In")]
 #[serde(deny_unknown_fields)]
 #[schemars(inline)]
-pub(crate) struct In {
+pub(crate) struct TicketQuery {
     /// The ticket's project.
     project: ProjectId,
     /// The ticket's key, if it has other characters than letters, digits and `-._~`. The path then has `-` instead.
     key: Option<TicketKey>,
 }
 
-async fn answered(
+async fn load_answer(
     ctx: &Context,
     project: &ProjectId,
     key: &TicketKey,
@@ -50,11 +52,11 @@ async fn answered(
 pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
-    Key(request): Key,
-    Strict(new): Strict<CreateTicket>,
-) -> Result<Made<TicketAnswer>, Problem> {
-    caller.may_touch(&new.project)?;
-    limits::ticket(&new)?;
+    IdempotencyKey(request): IdempotencyKey,
+    StrictJson(new): StrictJson<CreateTicket>,
+) -> Result<CreatedOrExisting<TicketAnswer>, Problem> {
+    caller.authorize_project(&new.project)?;
+    limits::check_ticket(&new)?;
     let (project, key) = (new.project.clone(), new.key.clone());
     let text = TicketText {
         title: new.title,
@@ -67,17 +69,17 @@ pub(crate) async fn create(
     let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
     let answer = control::create_ticket(&ctx, ticket).await?;
     let verdict = answer.reason.verdict();
-    let Json(told) = answered(&ctx, &project, &key, answer).await?;
-    Ok(if verdict == Verdict::Duplicate { Made::Before(told) } else { Made::Now(told) })
+    let Json(told) = load_answer(&ctx, &project, &key, answer).await?;
+    Ok(if verdict == Verdict::Duplicate { CreatedOrExisting::Existing(told) } else { CreatedOrExisting::Created(told) })
 }
 
 pub(crate) async fn list(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
-    Query(page): Query<Page>,
+    Query(page): Query<TicketPageQuery>,
 ) -> Result<Json<TicketPage>, Problem> {
-    caller.may_touch(&page.project)?;
-    let (views, next) = control::ticket_views(&ctx, &page.project, page.after.as_deref(), PAGE).await?;
+    caller.authorize_project(&page.project)?;
+    let (views, next) = control::ticket_views(&ctx, &page.project, page.after.as_deref(), PAGE_SIZE).await?;
     Ok(Json(TicketPage { tickets: views.into_iter().map(wire::ticket).collect(), next }))
 }
 
@@ -85,46 +87,46 @@ pub(crate) async fn show(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(path): Path<TicketKey>,
-    Query(In { project, key }): Query<In>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
 ) -> Result<Json<Ticket>, Problem> {
-    caller.may_touch(&project)?;
-    let key = ticket_named(path, key)?;
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
     Ok(Json(wire::ticket(control::ticket_view(&ctx, &project, &key).await?)))
 }
 
 /// The move succeeds regardless of the decision about a job.
-pub(crate) async fn put(
+pub(crate) async fn move_ticket(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(path): Path<TicketKey>,
-    Query(In { project, key }): Query<In>,
-    Key(request): Key,
-    Strict(to): Strict<MoveTicket>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+    IdempotencyKey(request): IdempotencyKey,
+    StrictJson(to): StrictJson<MoveTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
-    caller.may_touch(&project)?;
-    let key = ticket_named(path, key)?;
-    limits::put(&to)?;
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    limits::check_move(&to)?;
     let (project_id, ticket) = (project.clone(), key.clone());
-    let wanted = Move { project, key, status: to.status, caller: caller.requester(), request };
-    let answer = control::put_ticket(&ctx, wanted).await?;
-    answered(&ctx, &project_id, &ticket, answer).await
+    let wanted = TicketMove { project, key, status: to.status, caller: caller.requester(), request };
+    let answer = control::move_board_ticket(&ctx, wanted).await?;
+    load_answer(&ctx, &project_id, &ticket, answer).await
 }
 
 pub(crate) async fn edit(
     State(ctx): State<Context>,
     caller: Caller<scope::Jobs>,
     Path(path): Path<TicketKey>,
-    Query(In { project, key }): Query<In>,
-    Key(request): Key,
-    Strict(change): Strict<EditTicket>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+    IdempotencyKey(request): IdempotencyKey,
+    StrictJson(change): StrictJson<EditTicket>,
 ) -> Result<Json<TicketAnswer>, Problem> {
-    caller.may_touch(&project)?;
-    let key = ticket_named(path, key)?;
-    limits::edit(&change)?;
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    limits::check_edit(&change)?;
     let EditTicket { title, description, labels, repository } = change;
-    let changes = Changes { title, description, labels, repository };
+    let changes = TextChanges { title, description, labels, repository };
     let (project_id, ticket) = (project.clone(), key.clone());
-    let wanted = Edit { project, key, changes, caller: caller.requester(), request };
+    let wanted = TicketEdit { project, key, changes, caller: caller.requester(), request };
     let answer = control::edit_ticket(&ctx, wanted).await?;
-    answered(&ctx, &project_id, &ticket, answer).await
+    load_answer(&ctx, &project_id, &ticket, answer).await
 }

@@ -1,16 +1,16 @@
 //! `pullyard deliveries list`: lists the ledger, with filters.
 
-use crate::client::fault::Fault;
-use crate::client::jobs::moment;
-use crate::client::pages::{self, Part};
+use crate::client::fault::CliError;
+use crate::client::format;
+use crate::client::jobs::parse_time;
+use crate::client::pages::{self, Page};
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
-use crate::client::words;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::TicketKey;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::delivery::{Delivery, DeliveryPage, DeliveryQuery};
-use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
+use pullyard_protocol::pull_request::{PULL_REQUEST_NAME_HELP, PullRequestName};
 
 /// List a project's deliveries of the last 30 days, newest first.
 #[derive(Clone, Default, clap::Args)]
@@ -19,36 +19,36 @@ use pullyard_protocol::pull::{PULL_REQUEST_NAMES, PullRequestName};
   pullyard deliveries list --pull-request acme/app#7 --json")]
 pub(super) struct List {
     /// Only these verdicts: accepted, held, refused, ignored, duplicate, invalid.
-    #[arg(long, value_name = "VERDICT", value_delimiter = ',', value_parser = verdict)]
+    #[arg(long, value_name = "VERDICT", value_delimiter = ',', value_parser = parse_verdict)]
     verdict: Vec<Verdict>,
     /// Only these reasons: `rate_limited`, `job_active`, ….
-    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = code)]
+    #[arg(long, value_name = "CODE", value_delimiter = ',', value_parser = parse_code)]
     code: Vec<String>,
     /// Only this ticket.
     #[arg(long, value_name = "KEY")]
     ticket: Option<TicketKey>,
     /// Only this pull request: URL, OWNER/NAME#7 or #7.
-    #[arg(long, value_name = "PR", value_parser = pull_request)]
+    #[arg(long, value_name = "PR", value_parser = parse_pull_request)]
     pull_request: Option<String>,
     /// Only this day in UTC.
-    #[arg(long, value_name = "YYYY-MM-DD", value_parser = a_day, conflicts_with_all = ["since", "until"])]
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_day, conflicts_with_all = ["since", "until"])]
     day: Option<String>,
     /// Only deliveries since then: 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z.
-    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    #[arg(long, value_name = "WHEN", value_parser = parse_time)]
     since: Option<Timestamp>,
     /// Only deliveries before then.
-    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    #[arg(long, value_name = "WHEN", value_parser = parse_time)]
     until: Option<Timestamp>,
     /// Maximum number (default: 50).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: Option<u16>,
     /// Continue after the page that printed this cursor.
-    #[arg(long, value_name = "CURSOR", value_parser = crate::client::cursor)]
+    #[arg(long, value_name = "CURSOR", value_parser = crate::client::parse_cursor)]
     after: Option<String>,
 }
 
 impl List {
-    pub(super) fn asks_anything(&self) -> bool {
+    pub(super) fn has_flags(&self) -> bool {
         self.is_filtered() || self.limit.is_some() || self.after.is_some()
     }
 
@@ -58,7 +58,7 @@ impl List {
         about || when || !self.verdict.is_empty() || !self.code.is_empty()
     }
 
-    pub(super) async fn run(&self, session: &Session) -> Result<(), Fault> {
+    pub(super) async fn run(&self, session: &Session) -> Result<(), CliError> {
         let page = self.page(session).await?;
         if session.screen.is_json() {
             return session.screen.json(&page);
@@ -66,9 +66,9 @@ impl List {
         self.show(session, page)
     }
 
-    async fn page(&self, session: &Session) -> Result<DeliveryPage, Fault> {
+    async fn page(&self, session: &Session) -> Result<DeliveryPage, CliError> {
         let project = session.project().await?;
-        let all = pages::read(self.limit, self.after.clone(), async |limit, after| {
+        let all = pages::load_pages(self.limit, self.after.clone(), async |limit, after| {
             let query = DeliveryQuery {
                 day: self.day.clone(),
                 verdicts: self.verdict.clone(),
@@ -80,62 +80,62 @@ impl List {
                 limit,
                 after,
             };
-            let page = session.api.deliveries_asked(&project, &query).await?;
+            let page = session.api.list_deliveries_filtered(&project, &query).await?;
             let DeliveryPage { deliveries, next, looked_back_to } = page;
-            Ok(Part { found: deliveries, next, looked_back_to })
+            Ok(Page { items: deliveries, next, searched_to: looked_back_to })
         })
         .await?;
-        session.known_if(all.found.is_empty(), &project).await?;
-        Ok(DeliveryPage { deliveries: all.found, next: all.next, looked_back_to: all.looked_back_to })
+        session.ensure_project_exists(all.items.is_empty(), &project).await?;
+        Ok(DeliveryPage { deliveries: all.items, next: all.next, looked_back_to: all.searched_to })
     }
 
-    fn show(&self, session: &Session, page: DeliveryPage) -> Result<(), Fault> {
+    fn show(&self, session: &Session, page: DeliveryPage) -> Result<(), CliError> {
         let columns = [
-            Column::Whole("VERDICT"),
-            Column::Whole("WHEN"),
-            Column::Whole("SOURCE"),
-            Column::Text("ABOUT"),
-            Column::Whole("JOB"),
-            Column::Whole("DELIVERY"),
+            Column::Fixed("VERDICT"),
+            Column::Fixed("WHEN"),
+            Column::Fixed("SOURCE"),
+            Column::Flexible("ABOUT"),
+            Column::Fixed("JOB"),
+            Column::Fixed("DELIVERY"),
         ];
-        let (mut table, now) = (Table::new(columns), words::now());
+        let (mut table, now) = (Table::new(columns), format::now());
         for delivery in &page.deliveries {
             let job = delivery.job.as_ref();
             let cells = [
-                words::verdict(&session.screen, delivery.verdict),
-                words::when(delivery.at, now),
-                Cell::new(words::wire(&delivery.source).replace('_', " "), words::wire(&delivery.source)),
-                about(delivery),
-                job.map_or_else(|| Cell::maybe(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
-                Cell::same(delivery.id.as_str()),
+                format::verdict_cell(&session.screen, delivery.verdict),
+                format::time_cell(delivery.at, now),
+                Cell::new(format::to_code(&delivery.source).replace('_', " "), format::to_code(&delivery.source)),
+                about_cell(delivery),
+                job.map_or_else(|| Cell::optional(None::<&str>), |job| Cell::new(job.short(), job.as_str())),
+                Cell::text(delivery.id.as_str()),
             ];
             table.row_with(cells, &delivery.sentence);
         }
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
-            true => pages::nothing("delivery", next, page.looked_back_to),
+            true => pages::empty_message("delivery", next, page.looked_back_to),
             false => "No delivery yet.".to_owned(),
         };
         table.show(&session.screen, &empty)?;
-        pages::hint(&session.screen, next, page.looked_back_to);
+        pages::hint_next_page(&session.screen, next, page.looked_back_to);
         Ok(())
     }
 }
 
-fn about(delivery: &Delivery) -> Cell {
+fn about_cell(delivery: &Delivery) -> Cell {
     match &delivery.review {
-        Some(review) if review.author.is_empty() => Cell::same(&review.pull_request),
+        Some(review) if review.author.is_empty() => Cell::text(&review.pull_request),
         Some(review) => Cell::new(format!("{} by {}", review.pull_request, review.author), &review.pull_request),
-        None => Cell::maybe(delivery.ticket.as_ref().map(|key| key.as_str())),
+        None => Cell::optional(delivery.ticket.as_ref().map(|key| key.as_str())),
     }
 }
 
-fn a_day(text: &str) -> Result<String, String> {
+fn parse_day(text: &str) -> Result<String, String> {
     let at = Timestamp::parse(&format!("{text}T00:00:00Z")).map(Timestamp::day);
     if at.is_ok_and(|day| day == text) { Ok(text.to_owned()) } else { Err("write it as 2026-11-20".into()) }
 }
 
-fn verdict(word: &str) -> Result<Verdict, String> {
+fn parse_verdict(word: &str) -> Result<Verdict, String> {
     let meant = word.trim().to_lowercase();
     Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == meant).ok_or_else(|| {
         let all = Verdict::ALL.map(Verdict::as_str).join(", ");
@@ -144,14 +144,14 @@ fn verdict(word: &str) -> Result<Verdict, String> {
 }
 
 /// Accepts any code, because the server may be newer.
-fn code(word: &str) -> Result<String, String> {
+fn parse_code(word: &str) -> Result<String, String> {
     let code = word.trim().to_lowercase().replace('-', "_");
     let good = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     if good { Ok(code) } else { Err("use codes as shown by `pullyard deliveries`".into()) }
 }
 
-fn pull_request(text: &str) -> Result<String, String> {
-    PullRequestName::parse(text).map(|_| text.trim().to_owned()).ok_or_else(|| PULL_REQUEST_NAMES.to_owned())
+fn parse_pull_request(text: &str) -> Result<String, String> {
+    PullRequestName::parse(text).map(|_| text.trim().to_owned()).ok_or_else(|| PULL_REQUEST_NAME_HELP.to_owned())
 }
 
 #[cfg(test)]
@@ -160,18 +160,21 @@ mod tests {
 
     #[test]
     fn day_must_be_a_valid_calendar_date() {
-        assert_eq!(a_day("2026-02-28").as_deref(), Ok("2026-02-28"));
+        assert_eq!(parse_day("2026-02-28").as_deref(), Ok("2026-02-28"));
         for bad in ["", "2026-02-29", "2026-2-8", "28.02.2026", "2026-02-28T00:00:00Z", "today"] {
-            assert!(a_day(bad).is_err(), "{bad}");
+            assert!(parse_day(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn code_is_normalized_and_unsafe_text_rejected() {
-        assert_eq!(code(" Job-Active ").as_deref(), Ok("job_active"));
+        assert_eq!(parse_code(" Job-Active ").as_deref(), Ok("job_active"));
         for bad in ["", " ", "a&b", "job active", "job.active", "job1"] {
-            assert!(code(bad).is_err(), "{bad}");
+            assert!(parse_code(bad).is_err(), "{bad}");
         }
-        assert!(verdict(" REFUSED ").is_ok_and(|verdict| verdict.as_str() == "refused") && verdict("no").is_err());
+        assert!(
+            parse_verdict(" REFUSED ").is_ok_and(|verdict| verdict.as_str() == "refused")
+                && parse_verdict("no").is_err()
+        );
     }
 }

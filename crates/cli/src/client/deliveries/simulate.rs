@@ -1,9 +1,9 @@
 //! `pullyard deliveries simulate`: decides each delivery of the ledger by itself with other settings; changes nothing.
 
-use super::super::fault::Fault;
+use super::super::fault::CliError;
+use super::super::format;
 use super::super::session::Session;
 use super::super::table::{Cell, Column, Table};
-use super::super::words;
 use pullyard_domain::id::JobId;
 use pullyard_domain::review::guard::{DecisionStep, ReviewFacts, ReviewSettings, decide};
 use pullyard_protocol::delivery::Delivery;
@@ -17,7 +17,7 @@ pub(crate) struct Change {
     value: Value,
 }
 
-pub(crate) fn change(text: &str) -> Result<Change, String> {
+pub(crate) fn parse_change(text: &str) -> Result<Change, String> {
     let (key, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
     let fits = match key {
@@ -35,9 +35,9 @@ struct Difference<'a> {
     would_be: String,
 }
 
-pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) -> Result<(), Fault> {
+pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) -> Result<(), CliError> {
     let project = session.project().await?;
-    let now = words::now();
+    let now = format::now();
     let (mut all, mut at) = (Vec::new(), now);
     let oldest = now.minus(since);
     loop {
@@ -62,8 +62,9 @@ pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) 
         .collect();
     let mut differences = Vec::new();
     for (delivery, facts) in &reviews {
-        let other = ReviewFacts { settings: facts.settings.clone().map(|old| with(old, changes)), ..facts.clone() };
-        let (was, would_be) = (code(facts), code(&other));
+        let other =
+            ReviewFacts { settings: facts.settings.clone().map(|old| apply_changes(old, changes)), ..facts.clone() };
+        let (was, would_be) = (decision_code(facts), decision_code(&other));
         if was != would_be {
             differences.push(Difference { delivery, was, would_be });
         }
@@ -71,20 +72,21 @@ pub(super) async fn run(session: &Session, changes: &[Change], since: Duration) 
     if session.screen.is_json() {
         return session.screen.json(&json!({ "decided": reviews.len(), "different": differences }));
     }
-    let columns = [Column::Whole("WHEN"), Column::Text("WAS"), Column::Text("WOULD BE"), Column::Whole("DELIVERY")];
+    let columns =
+        [Column::Fixed("WHEN"), Column::Flexible("WAS"), Column::Flexible("WOULD BE"), Column::Fixed("DELIVERY")];
     let mut table = Table::new(columns);
     for difference in &differences {
         table.row([
-            words::when(difference.delivery.at, now),
-            Cell::same(&difference.was),
-            Cell::same(&difference.would_be),
-            Cell::same(difference.delivery.id.as_str()),
+            format::time_cell(difference.delivery.at, now),
+            Cell::text(&difference.was),
+            Cell::text(&difference.would_be),
+            Cell::text(difference.delivery.id.as_str()),
         ]);
     }
     table.show(&session.screen, &format!("No decision on {} reviews would differ.", reviews.len()))
 }
 
-fn with(settings: ReviewSettings, changes: &[Change]) -> ReviewSettings {
+fn apply_changes(settings: ReviewSettings, changes: &[Change]) -> ReviewSettings {
     let mut settings = settings;
     for Change { key, value } in changes {
         match key.as_str() {
@@ -96,7 +98,7 @@ fn with(settings: ReviewSettings, changes: &[Change]) -> ReviewSettings {
     settings
 }
 
-fn code(facts: &ReviewFacts) -> String {
+fn decision_code(facts: &ReviewFacts) -> String {
     let Ok(job) = JobId::new(format!("job_{}", "a".repeat(26))) else { return String::new() };
     match decide(facts, job) {
         DecisionStep::Decided(decision) => decision.reason.code().to_owned(),

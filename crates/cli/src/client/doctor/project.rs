@@ -1,21 +1,21 @@
 //! Checks a project for `pullyard doctor`: whether its tickets become jobs, and whether runners claim them.
 
-use crate::client::fault::Fault;
+use crate::client::fault::CliError;
 use crate::client::session::Session;
 use pullyard_admin::doctor::Finding;
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::Compute;
-use pullyard_local::Local;
+use pullyard_local::LocalSystem;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::fleet::{Runner, RunnerStatus};
 use pullyard_protocol::project::{Project, Repository};
+use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
 
-pub(super) async fn repositories(session: &Session, project: &Project) -> Finding {
+pub(super) async fn check_repositories(session: &Session, project: &Project) -> Finding {
     let (id, settings) = (&project.id, &project.settings);
     let repositories = match session.api.repositories(id).await {
         Ok(found) => found.repositories,
         Err(error) => {
-            let sentence = format!("Failed to check {id}: {}.", Fault::from(error).words());
+            let sentence = format!("Failed to check {id}: {}.", CliError::from(error).message());
             return Finding::wrong("project", sentence, "See the server's log.");
         }
     };
@@ -24,7 +24,7 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
         let help = format!("Connect one: `pullyard repos add {which} --project {id}`.");
         return Finding::warning("project", format!("{id} has no repository."), help);
     }
-    if let Some(name) = repositories.iter().find_map(|repository| gone(session, repository)) {
+    if let Some(name) = repositories.iter().find_map(|repository| find_missing_repository(session, repository)) {
         return Finding::wrong(
             "project",
             format!("{name} of {id} is no longer in its folder."),
@@ -49,13 +49,13 @@ pub(super) async fn repositories(session: &Session, project: &Project) -> Findin
     Finding::good("project", format!("Tickets of {id} that enter {} start jobs.", settings.statuses.trigger))
 }
 
-fn gone<'a>(session: &Session, repository: &'a Repository) -> Option<&'a RepositoryName> {
-    let folder = Local::forge_folder(session.data.as_deref()?);
+fn find_missing_repository<'a>(session: &Session, repository: &'a Repository) -> Option<&'a RepositoryName> {
+    let folder = LocalSystem::forge_folder(session.data.as_deref()?);
     let link = folder.join(format!("{}.git", repository.name));
     (link.is_symlink() && !link.exists()).then_some(&repository.name)
 }
 
-pub(super) fn runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
+pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<Runner>, Error>) -> Option<Finding> {
     if project.settings.compute != Compute::Runners {
         return None;
     }

@@ -1,46 +1,47 @@
 //! `pullyard doctor --stack`: checks a stack, from the AWS account to the webhooks.
 
-use super::{Account, projects, sentence, sentence_of, show_all, token};
-use crate::client::fault::Fault;
+use super::{Account, check_projects, check_token, fault_sentence, show_all, to_sentence};
+use crate::client::fault::CliError;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::{Global, hooks, integrations};
-use pullyard_admin::doctor::{self, Commits, Finding, Labels, ModelNeed, SigningNeed, Verdict};
+use pullyard_admin::doctor::{self, Commits, Finding, ImageLabels, ModelRequirement, SigningRequirement, Verdict};
 use pullyard_admin::{Aws, Error, Stack};
 use pullyard_domain::agent::COMMAND;
 use pullyard_domain::hook::{Ingress, WebhookScope};
 use pullyard_domain::project::Compute;
-use pullyard_protocol::client::Operator;
+use pullyard_protocol::client::ApiClient;
 use pullyard_protocol::hook::Hook;
 use pullyard_protocol::project::Project;
 use pullyard_protocol::version::{PROTOCOL, Version};
 use pullyard_version::{COMMIT, VERSION};
 use std::process::ExitCode;
 
-pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<ExitCode, Fault> {
+pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
     let name = account.stack.unwrap_or_default();
     let findings = match Aws::connect(account.region, account.profile).await {
-        Err(error) => vec![missing(&error)],
-        Ok(aws) => match Stack::find(&aws, &name).await {
+        Err(error) => vec![stack_unavailable(&error)],
+        Ok(aws) => match Stack::load(&aws, &name).await {
             // Check the clock first, because it may be the cause of the error.
-            Err(error) => doctor::clock(&aws).into_iter().chain([missing(&error)]).collect(),
-            Ok(stack) => examine(&aws, &stack, global).await?,
+            Err(error) => doctor::check_clock(&aws).into_iter().chain([stack_unavailable(&error)]).collect(),
+            Ok(stack) => run_checks(&aws, &stack, global).await?,
         },
     };
     show_all(screen, &findings)
 }
 
-async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Finding>, Fault> {
+async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Finding>, CliError> {
     let session = Session::at(global, Screen::new(global), &stack.api_url)?;
-    let server = Operator::new(&stack.api_url, "")?.version().await;
-    let labels = doctor::labels(aws, stack).await;
+    let server = ApiClient::new(&stack.api_url, "")?.version().await;
+    let labels = doctor::load_labels(aws, stack).await;
     let commits = Commits {
-        ours: COMMIT,
+        client: COMMIT,
         program: server.as_ref().ok().map(|server| server.commit.as_str()),
-        image: labels.as_ref().ok().map(Labels::commit),
+        image: labels.as_ref().ok().map(ImageLabels::commit),
     };
-    let commits = doctor::commits(stack, &commits);
-    let (mut of_api, mut secrets, mut needs) = (vec![version(stack, server)], Vec::new(), Needs::default());
+    let commits = doctor::check_commits(stack, &commits);
+    let (mut of_api, mut secrets, mut needs) =
+        (vec![check_version(stack, server)], Vec::new(), Requirements::default());
     of_api.extend(commits);
     match &session {
         None => of_api.push(Finding::wrong(
@@ -52,44 +53,46 @@ async fn examine(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Findin
             format!("Set the stack up with `pullyard init --stack {}`, or sign in with `pullyard login`.", stack.name),
         )),
         Some(session) => {
-            if let Some(all) = token(session, &mut of_api).await {
-                secrets = in_use(session, stack).await;
-                needs = Needs::load(session, &all).await;
-                of_api.extend(models(aws, &needs).await);
-                of_api.extend(doctor::signing(aws, &signing(&all)).await);
-                of_api.push(hook(session, &all).await);
-                projects(session, &all, &mut of_api).await;
+            if let Some(all) = check_token(session, &mut of_api).await {
+                secrets = secrets_in_use(session, stack).await;
+                needs = Requirements::load(session, &all).await;
+                of_api.extend(check_models(aws, &needs).await);
+                of_api.extend(doctor::check_signing(aws, &signing_requirements(&all)).await);
+                of_api.push(check_hooks(session, &all).await);
+                check_projects(session, &all, &mut of_api).await;
             }
         }
     }
-    let mut findings = doctor::examine(aws, stack, &secrets).await;
+    let mut findings = doctor::run_checks(aws, stack, &secrets).await;
     match labels {
-        Ok(labels) => findings.extend(doctor::agents(stack, &labels, &needs.models)),
+        Ok(labels) => findings.extend(doctor::check_agents(stack, &labels, &needs.models)),
         Err(finding) => findings.push(finding),
     }
     findings.extend(of_api);
     Ok(findings)
 }
 
-fn missing(error: &Error) -> Finding {
+fn stack_unavailable(error: &Error) -> Finding {
     let help = match error {
-        Error::NoStack { .. } => {
+        Error::StackNotFound { .. } => {
             "List stacks with `aws cloudformation list-stacks`, or choose another --region or --profile."
         }
-        Error::NotOurs { .. } => "Name the root stack, and deploy it with a release that is as new as this program.",
+        Error::MissingOutput { .. } => {
+            "Name the root stack, and deploy it with a release that is as new as this program."
+        }
         Error::NoRegion => "Choose one with --region, or set AWS_REGION.",
         Error::NoCredentials { .. } => "Sign in to AWS, or choose a --profile.",
         _ => "Check the credentials, the network and the permissions; docs/operations.md lists the needed ones.",
     };
     let help = match error {
-        Error::NotExported { help, .. } => sentence_of(help),
+        Error::ExportFailed { help, .. } => to_sentence(help),
         _ => help.to_owned(),
     };
     let words = pullyard_domain::text::format_error_chain(error);
     Finding::wrong("stack", format!("Failed to check the stack: failed to {words}."), help)
 }
 
-fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
+fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
     let ours = VERSION;
     let server = match server {
         Ok(server) => server,
@@ -100,7 +103,7 @@ fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Err
             );
             return Finding::wrong(
                 "version",
-                format!("The API returns no version. {}", sentence(&Fault::from(error))),
+                format!("The API returns no version. {}", fault_sentence(&CliError::from(error))),
                 help,
             );
         }
@@ -126,22 +129,22 @@ fn version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Err
     }
 }
 
-async fn in_use(session: &Session, stack: &Stack) -> Vec<String> {
-    let forges = integrations::all(session).await.unwrap_or_default();
+async fn secrets_in_use(session: &Session, stack: &Stack) -> Vec<String> {
+    let forges = integrations::list_all(session).await.unwrap_or_default();
     let of_forges = forges.iter().flat_map(|forge| forge.auth.secrets().into_iter().map(str::to_owned));
-    let hooks = hooks::all(session).await.unwrap_or_default();
+    let hooks = hooks::list_all(session).await.unwrap_or_default();
     let own = hooks.iter().filter(|hook| !matches!(hook.kind, WebhookScope::App {}));
     of_forges.chain(own.map(|hook| format!("{}{}", stack.user_secret_prefix, hook.secret))).collect()
 }
 
 #[derive(Default)]
-struct Needs {
-    models: Vec<ModelNeed>,
+struct Requirements {
+    models: Vec<ModelRequirement>,
     /// True if the API did not list the repositories of some project. That project's own check reports it.
     is_partial: bool,
 }
 
-impl Needs {
+impl Requirements {
     async fn load(session: &Session, projects: &[Project]) -> Self {
         let mut needs = Self::default();
         for project in projects {
@@ -151,7 +154,7 @@ impl Needs {
             };
             let settings = &project.settings;
             let agents = found.repositories.into_iter().map(|repository| repository.agent.resolve(settings).capability);
-            needs.models.push(ModelNeed {
+            needs.models.push(ModelRequirement {
                 project: project.id.to_string(),
                 agents: agents.filter(|agent| agent != COMMAND).collect(),
                 secrets: settings.model_secrets.clone(),
@@ -162,32 +165,32 @@ impl Needs {
     }
 }
 
-async fn models(aws: &Aws, needs: &Needs) -> Vec<Finding> {
-    let mut findings = doctor::models(aws, &needs.models).await;
+async fn check_models(aws: &Aws, needs: &Requirements) -> Vec<Finding> {
+    let mut findings = doctor::check_models(aws, &needs.models).await;
     findings.retain(|finding| !needs.is_partial || finding.verdict != Verdict::Good);
     findings
 }
 
-fn signing(projects: &[Project]) -> Vec<SigningNeed> {
+fn signing_requirements(projects: &[Project]) -> Vec<SigningRequirement> {
     let need = |project: &Project| {
         let secret = project.settings.commits.signing_secret.clone()?;
-        Some(SigningNeed { project: project.id.to_string(), secret })
+        Some(SigningRequirement { project: project.id.to_string(), secret })
     };
     projects.iter().filter_map(need).collect()
 }
 
-async fn hook(session: &Session, projects: &[Project]) -> Finding {
-    match heard(session, projects).await {
+async fn check_hooks(session: &Session, projects: &[Project]) -> Finding {
+    match check_webhooks(session, projects).await {
         Ok(finding) => finding,
         Err(error) => {
-            let sentence = format!("Failed to check the webhooks: {}.", error.words());
+            let sentence = format!("Failed to check the webhooks: {}.", error.message());
             Finding::warning("hook", sentence, "Run it with an admin token.")
         }
     }
 }
 
-async fn heard(session: &Session, projects: &[Project]) -> Result<Finding, Fault> {
-    let hooks = hooks::all(session).await?;
+async fn check_webhooks(session: &Session, projects: &[Project]) -> Result<Finding, CliError> {
+    let hooks = hooks::list_all(session).await?;
     let mut listening = 0;
     for project in projects {
         let repositories = session.api.repositories(&project.id).await?.repositories;

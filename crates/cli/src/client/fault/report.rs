@@ -1,30 +1,30 @@
 //! Prints errors.
 
-use super::Fault;
+use super::CliError;
 use crate::client::screen::Screen;
 use std::process::ExitCode;
 
-impl Fault {
-    pub(crate) fn show(self, screen: &Screen) -> ExitCode {
+impl CliError {
+    pub(crate) fn print_with_document(self, screen: &Screen) -> ExitCode {
         let exit = self.exit.into();
         if self.error.is_empty() {
             return exit;
         }
-        self.say(screen);
+        self.print(screen);
         if screen.is_json() {
             // Best effort: the reader may be gone.
-            let _ = screen.json(&self.document());
+            let _ = screen.json(&self.into_problem());
         }
         exit
     }
 
     /// Prints only to stderr: with `--json`, stdout already has its one document.
-    pub(in crate::client) fn after_the_answer(self, screen: &Screen) -> ExitCode {
-        self.say(screen);
+    pub(in crate::client) fn print_and_exit(self, screen: &Screen) -> ExitCode {
+        self.print(screen);
         self.exit.into()
     }
 
-    pub(in crate::client) fn say(&self, screen: &Screen) {
+    pub(in crate::client) fn print(&self, screen: &Screen) {
         screen.error(&self.error);
         if let Some(help) = &self.help {
             screen.help(help);

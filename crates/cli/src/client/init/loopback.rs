@@ -47,34 +47,34 @@ impl Loopback {
         &self.state
     }
 
-    pub(super) fn serve(self, page: Page) -> Waiting {
+    pub(super) fn serve(self, page: Page) -> LoopbackServer {
         let Self { listener, host, name, state } = self;
         let (address, end) = (format!("http://{host}/{name}"), Arc::new(Notify::new()));
         let (sender, callbacks) = mpsc::channel(1);
-        let desk = Arc::new(Desk { host, name, state, page: form(&page), callbacks: sender });
+        let desk = Arc::new(RequestHandler { host, name, state, page: form_page(&page), callbacks: sender });
         let app = Router::new().route("/{name}", any(show)).route("/done", any(done)).fallback(missing);
         let ended = Arc::clone(&end);
         let server = axum::serve(listener, app.with_state(desk));
         let server = server.with_graceful_shutdown(async move { ended.notified().await });
-        Waiting { address, callbacks, end, server: tokio::spawn(server.into_future()) }
+        LoopbackServer { address, callbacks, end, server: tokio::spawn(server.into_future()) }
     }
 }
 
 /// The running server.
-pub(super) struct Waiting {
+pub(super) struct LoopbackServer {
     address: String,
     callbacks: mpsc::Receiver<Callback>,
     end: Arc<Notify>,
     server: JoinHandle<io::Result<()>>,
 }
 
-impl Drop for Waiting {
+impl Drop for LoopbackServer {
     fn drop(&mut self) {
         self.server.abort();
     }
 }
 
-impl Waiting {
+impl LoopbackServer {
     pub(super) fn address(&self) -> &str {
         &self.address
     }
@@ -98,7 +98,7 @@ pub(super) struct Callback {
     answer: oneshot::Sender<Response>,
 }
 
-struct Desk {
+struct RequestHandler {
     host: String,
     name: String,
     state: String,
@@ -106,7 +106,7 @@ struct Desk {
     callbacks: mpsc::Sender<Callback>,
 }
 
-impl Desk {
+impl RequestHandler {
     /// A page of another site may reach this address under a name of its own (DNS rebinding): the host must be ours.
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
         if headers.get(header::HOST).is_none_or(|host| host.as_bytes() != self.host.as_bytes()) {
@@ -120,7 +120,7 @@ impl Desk {
 }
 
 async fn show(
-    State(desk): State<Arc<Desk>>,
+    State(desk): State<Arc<RequestHandler>>,
     Path(name): Path<String>,
     method: Method,
     headers: HeaderMap,
@@ -133,7 +133,7 @@ async fn show(
 }
 
 async fn done(
-    State(desk): State<Arc<Desk>>,
+    State(desk): State<Arc<RequestHandler>>,
     Query(query): Query<Vec<(String, String)>>,
     method: Method,
     headers: HeaderMap,
@@ -175,21 +175,21 @@ fn respond(status: StatusCode, page: String) -> Response {
     (status, headers, Html(page)).into_response()
 }
 
-fn form(Page { action, manifest }: &Page) -> String {
-    html(&format!(
+fn form_page(Page { action, manifest }: &Page) -> String {
+    html_page(&format!(
         "<p>GitHub will show the App's permissions and let you choose its name.</p>\
          <form method=\"post\" action=\"{}\"><input type=\"hidden\" name=\"manifest\" value=\"{}\">\
          <button autofocus>Create the App at GitHub</button></form>",
-        escaped(action),
-        escaped(manifest)
+        escape_html(action),
+        escape_html(manifest)
     ))
 }
 
 fn sentence(text: &str) -> String {
-    html(&format!("<p>{}</p>", escaped(text)))
+    html_page(&format!("<p>{}</p>", escape_html(text)))
 }
 
-fn html(body: &str) -> String {
+fn html_page(body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Pullyard</title>\
          <style>:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;max-width:34em;\
@@ -197,7 +197,7 @@ fn html(body: &str) -> String {
     )
 }
 
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 
@@ -211,7 +211,7 @@ mod tests {
     }
 
     impl Visitor {
-        fn of(loopback: &Loopback) -> Self {
+        fn new(loopback: &Loopback) -> Self {
             Self { base: format!("http://{}", loopback.host), state: loopback.state.clone() }
         }
 
@@ -236,7 +236,7 @@ mod tests {
     #[tokio::test]
     async fn page_has_a_secret_address() {
         let loopback = Loopback::bind().await.unwrap();
-        let visitor = Visitor::of(&loopback);
+        let visitor = Visitor::new(&loopback);
         let waiting = loopback.serve(page());
         let path = waiting.address().strip_prefix(&visitor.base).unwrap().to_owned();
         let (status, shown) = visitor.get(&path).await;
@@ -251,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn code_is_accepted_once_and_only_with_the_state() {
         let loopback = Loopback::bind().await.unwrap();
-        let visitor = Visitor::of(&loopback);
+        let visitor = Visitor::new(&loopback);
         let mut waiting = loopback.serve(page());
         for wrong in ["/done?code=c1", "/done?code=c1&state=", "/done?code=c1&state=00", "/done"] {
             assert_eq!(visitor.get(wrong).await.0, 400, "{wrong}");

@@ -1,13 +1,13 @@
 //! `pullyard init --stack`: sets up a deployed stack up to its first project.
 //! Steps keep existing items and can be repeated. The token is saved locally first, so that none is lost.
 
-use crate::client::config::{Config, Signed};
+use crate::client::config::{Config, SavedContext};
 use crate::client::doctor::Account;
-use crate::client::fault::{Exit, Fault};
+use crate::client::fault::{CliError, Exit};
 use crate::client::screen::Screen;
 use crate::client::session::Session;
-use crate::client::{Global, ask};
-use pullyard_admin::{Aws, Error, FirstToken, Renew, Stack, first_token, new_token};
+use crate::client::{Global, prompt};
+use pullyard_admin::{Aws, Error, FirstTokenOutcome, Renew, Stack, create_first_token, generate_token};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
@@ -20,7 +20,7 @@ use serde::Serialize;
 use std::process::ExitCode;
 
 /// Limit of Secrets Manager. Units: bytes.
-const LARGEST: usize = 65_536;
+const MAX_SECRET_BYTES: usize = 65_536;
 
 /// What a stack begins with.
 #[derive(clap::Args)]
@@ -53,7 +53,7 @@ pub(super) struct Forge {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Did {
+enum StepOutcome {
     Made,
     Existed,
     Skipped,
@@ -62,12 +62,12 @@ enum Did {
 #[derive(Debug, Serialize)]
 struct Step {
     step: &'static str,
-    did: Did,
+    did: StepOutcome,
     sentence: String,
 }
 
 #[derive(Debug, Serialize)]
-struct Done {
+struct SetUpReport {
     stack: String,
     api_url: String,
     context: String,
@@ -83,35 +83,35 @@ impl StackSetUp {
         screen: &Screen,
         forge: Forge,
         workflows: bool,
-    ) -> Result<ExitCode, Fault> {
+    ) -> Result<ExitCode, CliError> {
         let Account { stack, region, profile } = self.account;
         let name = stack.unwrap_or_default();
-        let aws = Aws::connect(region, profile).await.map_err(fault)?;
-        let stack = Stack::find(&aws, &name).await.map_err(fault)?;
+        let aws = Aws::connect(region, profile).await.map_err(to_fault)?;
+        let stack = Stack::load(&aws, &name).await.map_err(to_fault)?;
         let renew = if self.new_admin_token { Renew::First } else { Renew::Never };
         let context = global.context_name().unwrap_or(name);
         let mut steps = vec![sign_in(&aws, &stack, &context, renew).await?];
-        steps[0].tell(screen);
+        steps[0].print(screen);
 
         let Some(session) = Session::at(global, Screen::new(global), &stack.api_url)? else {
-            return Err(Fault::new(Exit::Failed, format!("context {context} was removed meanwhile")));
+            return Err(CliError::new(Exit::Failed, format!("context {context} was removed meanwhile")));
         };
         session.api.own_token().await.map_err(|error| {
-            Fault::from(error).help(format!(
+            CliError::from(error).with_help(format!(
                 "the stack exists, but its API does not respond: `pullyard doctor --stack {}`",
                 stack.name
             ))
         })?;
-        let (project, step) = first_project(&session).await?;
-        step.tell(screen);
+        let (project, step) = ensure_first_project(&session).await?;
+        step.print(screen);
         steps.push(step);
-        remember(&context, &project)?;
+        save_project(&context, &project)?;
         if self.no_forge {
             let sentence = "No forge is connected: connect one with `pullyard init --github-app`.".to_owned();
-            steps.push(Step { step: "forge", did: Did::Skipped, sentence });
+            steps.push(Step { step: "forge", did: StepOutcome::Skipped, sentence });
         } else {
-            let step = connect(&session, &forge).await?;
-            step.tell(screen);
+            let step = ensure_integration(&session, &forge).await?;
+            step.print(screen);
             steps.push(step);
         }
         if let Some(name) = self.repo {
@@ -123,13 +123,13 @@ impl StackSetUp {
                 workflows,
                 commands: CommandOverrides::default(),
             };
-            let step = repository(&session, &project, &wanted).await?;
-            step.tell(screen);
+            let step = ensure_repository(&session, &project, &wanted).await?;
+            step.print(screen);
             steps.push(step);
         }
-        let next = next(&stack, &forge, &project);
+        let next = next_steps(&stack, &forge, &project);
         if screen.is_json() {
-            screen.json(&Done { stack: stack.name, api_url: stack.api_url, context, project, steps, next })?;
+            screen.json(&SetUpReport { stack: stack.name, api_url: stack.api_url, context, project, steps, next })?;
         } else {
             for line in next {
                 screen.hint(&line);
@@ -140,121 +140,128 @@ impl StackSetUp {
 }
 
 impl Step {
-    fn new(step: &'static str, did: Did, sentence: impl Into<String>) -> Self {
+    fn new(step: &'static str, did: StepOutcome, sentence: impl Into<String>) -> Self {
         Self { step, did, sentence: sentence.into() }
     }
 
-    fn tell(&self, screen: &Screen) {
+    fn print(&self, screen: &Screen) {
         screen.note(&self.sentence);
     }
 }
 
-fn fault(error: Error) -> Fault {
+fn to_fault(error: Error) -> CliError {
     let help = match &error {
-        Error::NotExported { help, .. } => help,
+        Error::ExportFailed { help, .. } => help,
         Error::NoRegion => "name one with --region, or set AWS_REGION",
-        Error::NoStack { .. } => "choose another --region or --profile; `aws cloudformation list-stacks` lists stacks",
-        Error::NotOurs { .. } => "name the root stack, and deploy it with a release that is as new as this program",
+        Error::StackNotFound { .. } => {
+            "choose another --region or --profile; `aws cloudformation list-stacks` lists stacks"
+        }
+        Error::MissingOutput { .. } => {
+            "name the root stack, and deploy it with a release that is as new as this program"
+        }
         error if error.is_denied() => {
             "it needs cloudformation:DescribeStacks, and reading and writing the stack's table"
         }
         _ => "run it again; finished steps are skipped",
     };
     let exit = match &error {
-        Error::NoStack { .. } => Exit::NotFound,
-        Error::NoCredentials { .. } | Error::NotExported { .. } => Exit::NotAllowed,
+        Error::StackNotFound { .. } => Exit::NotFound,
+        Error::NoCredentials { .. } | Error::ExportFailed { .. } => Exit::NotAllowed,
         error if error.is_denied() => Exit::NotAllowed,
         _ => Exit::Failed,
     };
-    Fault::new(exit, format!("failed to {}", pullyard_domain::text::format_error_chain(&error))).help(help)
+    CliError::new(exit, format!("failed to {}", pullyard_domain::text::format_error_chain(&error))).with_help(help)
 }
 
-async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Result<Step, Fault> {
+async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Result<Step, CliError> {
     let before = Config::load()?;
     let url = &stack.api_url;
     if let Some(other) = before.contexts.get(context).filter(|other| other.url != *url) {
-        return Err(Fault::usage(format!("context {context} belongs to another server, {}", other.url))
-            .help("choose another with --context, or remove it with `pullyard logout`"));
+        return Err(CliError::usage(format!("context {context} belongs to another server, {}", other.url))
+            .with_help("choose another with --context, or remove it with `pullyard logout`"));
     }
     let saved = before.contexts.get(context).or_else(|| before.contexts.values().find(|other| other.url == *url));
     let token = match (saved, renew) {
         (Some(saved), Renew::Never) => saved.token.clone(),
-        _ => new_token(),
+        _ => generate_token(),
     };
     let mut config = Config::load()?;
     let project = saved.and_then(|saved| saved.project.clone());
-    config.contexts.insert(context.into(), Signed { url: url.clone(), token: token.clone(), project, data: None });
+    config
+        .contexts
+        .insert(context.into(), SavedContext { url: url.clone(), token: token.clone(), project, data: None });
     config.current = Some(context.into());
     config.save()?;
-    let made = match first_token(aws, stack, &token, renew).await {
+    let made = match create_first_token(aws, stack, &token, renew).await {
         Ok(made) => made,
         // The write may have succeeded: keep the token for a second run.
-        Err(error) if error.is_transient() => return Err(fault(error)),
+        Err(error) if error.is_transient() => return Err(to_fault(error)),
         Err(error) => {
             before.save()?;
-            return Err(fault(error));
+            return Err(to_fault(error));
         }
     };
     match made {
-        FirstToken::Made => {
+        FirstTokenOutcome::Created => {
             let sentence =
                 format!("Created the first admin token; this command line is signed in to {url} as context {context}.");
-            Ok(Step::new("token", Did::Made, sentence))
+            Ok(Step::new("token", StepOutcome::Made, sentence))
         }
-        FirstToken::There => {
+        FirstTokenOutcome::AlreadyExists => {
             let sentence =
                 format!("The first admin token exists; this command line is signed in to {url} as context {context}.");
-            Ok(Step::new("token", Did::Existed, sentence))
+            Ok(Step::new("token", StepOutcome::Existed, sentence))
         }
-        FirstToken::Taken { name, prefix } => {
+        FirstTokenOutcome::OtherAdmin { name, prefix } => {
             let works =
-                saved.is_some() && pullyard_protocol::client::Operator::new(url, &token)?.own_token().await.is_ok();
+                saved.is_some() && pullyard_protocol::client::ApiClient::new(url, &token)?.own_token().await.is_ok();
             if works {
                 let sentence =
                     format!("An admin token exists, {name} ({prefix}…); context {context} is signed in to {url}.");
-                return Ok(Step::new("token", Did::Existed, sentence));
+                return Ok(Step::new("token", StepOutcome::Existed, sentence));
             }
             before.save()?;
-            Err(Fault::new(Exit::Refused, format!("{} already has an admin token, {name} ({prefix}…)", stack.name)).help(
+            Err(CliError::new(Exit::Refused, format!("{} already has an admin token, {name} ({prefix}…)", stack.name)).with_help(
                 "sign in with it: `pullyard login`; if it is lost, --new-admin-token revokes the first one and creates another",
             ))
         }
-        FirstToken::Unfit { name, prefix } => {
+        FirstTokenOutcome::Unusable { name, prefix } => {
             before.save()?;
             let error = format!("the saved token of {url}, {name} ({prefix}…), is not a valid admin token");
-            Err(Fault::new(Exit::Refused, error).help(
+            Err(CliError::new(Exit::Refused, error).with_help(
                 "it was revoked, has expired or is limited: sign in with an admin token (`pullyard login`), or replace the first one with --new-admin-token",
             ))
         }
     }
 }
 
-async fn first_project(session: &Session) -> Result<(ProjectId, Step), Fault> {
-    let id = if session.named_none() && session.projects().await?.is_empty() {
-        asked_name(&session.screen)?
+async fn ensure_first_project(session: &Session) -> Result<(ProjectId, Step), CliError> {
+    let id = if session.has_no_project() && session.projects().await?.is_empty() {
+        prompt_project_id(&session.screen)?
     } else {
         session.project().await?
     };
-    match session.api.project(&id).await.map_err(Fault::from) {
-        Ok(there) => Ok((there.id, Step::new("project", Did::Existed, format!("The project {id} exists.")))),
+    match session.api.project(&id).await.map_err(CliError::from) {
+        Ok(there) => Ok((there.id, Step::new("project", StepOutcome::Existed, format!("The project {id} exists.")))),
         Err(fault) if fault.is_not_found() => {
             let wanted = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
             session.api.create_project(&wanted).await?;
-            Ok((id.clone(), Step::new("project", Did::Made, format!("Created the project {id}."))))
+            Ok((id.clone(), Step::new("project", StepOutcome::Made, format!("Created the project {id}."))))
         }
         Err(fault) => Err(fault),
     }
 }
 
-fn asked_name(screen: &Screen) -> Result<ProjectId, Fault> {
-    let named = ask::answer(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
+fn prompt_project_id(screen: &Screen) -> Result<ProjectId, CliError> {
+    let named =
+        prompt::prompt_line(screen, "the name of the first project, such as acme")?.filter(|named| !named.is_empty());
     let Some(named) = named else {
-        return Err(Fault::usage("there is no project yet").help("run it again with --project ID"));
+        return Err(CliError::usage("there is no project yet").with_help("run it again with --project ID"));
     };
-    named.parse().map_err(|bad| Fault::usage(format!("{named} is not a project id: {bad}")))
+    named.parse().map_err(|bad| CliError::usage(format!("{named} is not a project id: {bad}")))
 }
 
-fn remember(context: &str, project: &ProjectId) -> Result<(), Fault> {
+fn save_project(context: &str, project: &ProjectId) -> Result<(), CliError> {
     let mut config = Config::load()?;
     if let Some(saved) = config.contexts.get_mut(context)
         && saved.project.is_none()
@@ -265,20 +272,20 @@ fn remember(context: &str, project: &ProjectId) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
+async fn ensure_integration(session: &Session, forge: &Forge) -> Result<Step, CliError> {
     let Forge { id, kind, api_url } = forge;
-    match session.api.integration(id).await.map_err(Fault::from) {
-        Ok(_) => return Ok(Step::new("forge", Did::Existed, format!("The integration {id} exists."))),
+    match session.api.integration(id).await.map_err(CliError::from) {
+        Ok(_) => return Ok(Step::new("forge", StepOutcome::Existed, format!("The integration {id} exists."))),
         Err(fault) if fault.is_not_found() => {}
         Err(fault) => return Err(fault),
     }
     let name = SecretName::new(format!("{id}-token"))
-        .map_err(|bad| Fault::usage(format!("can't derive a secret's name from {id}: {bad}")))?;
+        .map_err(|bad| CliError::usage(format!("can't derive a secret's name from {id}: {bad}")))?;
     let what = match kind {
         ForgeKind::GitHub => format!("the token of Pullyard's account at {api_url}"),
         ForgeKind::Bitbucket => format!("an access token for {api_url}, or E-MAIL:API-TOKEN of Pullyard's account"),
     };
-    let value = ask::hidden(&session.screen, &what, LARGEST)?;
+    let value = prompt::prompt_hidden(&session.screen, &what, MAX_SECRET_BYTES)?;
     let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
     let request =
         CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: set.secret.clone() };
@@ -287,20 +294,20 @@ async fn connect(session: &Session, forge: &Forge) -> Result<Step, Fault> {
         "Connected {api_url} as {id}, where Pullyard is {}; its token is in the secret {}.",
         made.account.login, set.secret
     );
-    Ok(Step::new("forge", Did::Made, sentence))
+    Ok(Step::new("forge", StepOutcome::Made, sentence))
 }
 
-async fn repository(session: &Session, project: &ProjectId, wanted: &AddRepository) -> Result<Step, Fault> {
+async fn ensure_repository(session: &Session, project: &ProjectId, wanted: &AddRepository) -> Result<Step, CliError> {
     let there = session.api.repositories(project).await?.repositories;
     let same = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(wanted.name.as_str());
     if there.iter().any(|there| same(&there.name) && there.integration == wanted.integration) {
-        return Ok(Step::new("repository", Did::Existed, format!("{} is connected.", wanted.name)));
+        return Ok(Step::new("repository", StepOutcome::Existed, format!("{} is connected.", wanted.name)));
     }
     let made = session.api.add_repository(project, wanted).await?;
-    Ok(Step::new("repository", Did::Made, format!("Connected {}, branch {}.", made.name, made.default_branch)))
+    Ok(Step::new("repository", StepOutcome::Made, format!("Connected {}, branch {}.", made.name, made.default_branch)))
 }
 
-fn next(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
+fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {
     let heard_of = match forge.kind {
         ForgeKind::GitHub => format!(
             "receive reviews: pullyard hooks install --base-url {} --integration {} --repo OWNER/NAME",

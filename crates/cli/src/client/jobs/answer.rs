@@ -1,8 +1,8 @@
 //! `pullyard jobs answer` and `send`: sends text to a job's agent.
 
-use crate::client::fault::Fault;
+use crate::client::fault::CliError;
+use crate::client::format;
 use crate::client::session::Session;
-use crate::client::words;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, MAX_INPUT_CHARS};
 use pullyard_protocol::job::Job;
@@ -42,45 +42,45 @@ pub(super) struct Send {
 }
 
 impl Answer {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        say(session, &self.id, &self.text).await
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        run_send(session, &self.id, &self.text).await
     }
 }
 
 impl Send {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        say(session, &self.id, &self.text).await
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        run_send(session, &self.id, &self.text).await
     }
 }
 
-async fn say(session: &Session, id: &str, text: &str) -> Result<ExitCode, Fault> {
-    let id = session.job(id).await?;
-    let text = if text == "-" { from_standard_input()? } else { text.to_owned() };
-    let job = tell(session, &id, text.trim()).await?;
+async fn run_send(session: &Session, id: &str, text: &str) -> Result<ExitCode, CliError> {
+    let id = session.resolve_job(id).await?;
+    let text = if text == "-" { read_stdin()? } else { text.to_owned() };
+    let job = send_text(session, &id, text.trim()).await?;
     if session.screen.is_json() {
         session.screen.json(&job)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-pub(in crate::client) async fn tell(session: &Session, id: &JobId, text: &str) -> Result<Job, Fault> {
-    let key = words::own_key();
-    let job = session.api.answer_job(id, text, Some(&key)).await?;
+pub(in crate::client) async fn send_text(session: &Session, id: &JobId, text: &str) -> Result<Job, CliError> {
+    let key = format::new_idempotency_key();
+    let job = session.api.send_input(id, text, Some(&key)).await?;
     let (screen, short) = (&session.screen, job.id.short());
     match (job.status, &job.adopts) {
         (JobStatus::Ready, None) => screen.note(&format!("Sent to job {short}, which resumes.")),
-        _ => screen.note(format!("Sent to job {short}. {}", job.hears_when().unwrap_or_default()).trim_end()),
+        _ => screen.note(format!("Sent to job {short}. {}", job.delivery_hint().unwrap_or_default()).trim_end()),
     }
     Ok(job)
 }
 
 /// Reads a little more than the limit, so that the server reports the excess.
-fn from_standard_input() -> Result<String, Fault> {
+fn read_stdin() -> Result<String, CliError> {
     let most = 4 * MAX_INPUT_CHARS as u64 + 1;
     let mut text = String::new();
     std::io::stdin()
         .take(most)
         .read_to_string(&mut text)
-        .map_err(|error| Fault::usage(format!("can't read stdin: {error}")))?;
+        .map_err(|error| CliError::usage(format!("can't read stdin: {error}")))?;
     Ok(text)
 }

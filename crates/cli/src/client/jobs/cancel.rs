@@ -1,6 +1,6 @@
 //! `pullyard jobs cancel`: cancels jobs.
 
-use crate::client::fault::{Exit, Fault};
+use crate::client::fault::{CliError, Exit};
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use pullyard_domain::id::JobId;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::process::ExitCode;
 use std::time::Duration;
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Cancel jobs: waiting ones at once, running ones within a minute.
 #[derive(clap::Args)]
@@ -33,28 +33,28 @@ pub(super) struct Cancel {
 }
 
 impl Cancel {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let screen = &session.screen;
         let mut meant = Vec::<JobId>::new();
         for said in &self.ids {
-            let id = session.job(said).await?;
+            let id = session.resolve_job(said).await?;
             if !meant.contains(&id) {
                 meant.push(id);
             }
         }
-        if !self.yes && !agreed(session, &meant).await? {
-            return Err(Fault::new(Exit::Failed, "cancelled; nothing was changed"));
+        if !self.yes && !confirm_cancel(session, &meant).await? {
+            return Err(CliError::new(Exit::Failed, "cancelled; nothing was changed"));
         }
         let request = CancelJob { reason: self.reason.clone() };
         let (mut answers, mut first) = (Vec::new(), None);
         for id in &meant {
-            match self.one(session, id, &request).await {
+            match self.cancel_one(session, id, &request).await {
                 Ok(job) => answers.push(serde_json::to_value(job).unwrap_or_default()),
                 Err(fault) if meant.len() == 1 => return Err(fault),
                 Err(fault) => {
                     first.get_or_insert(fault.exit());
-                    fault.say(screen);
-                    answers.push(serde_json::to_value(fault.document()).unwrap_or_default());
+                    fault.print(screen);
+                    answers.push(serde_json::to_value(fault.into_problem()).unwrap_or_default());
                 }
             }
         }
@@ -67,26 +67,30 @@ impl Cancel {
         Ok(first.map_or(ExitCode::SUCCESS, ExitCode::from))
     }
 
-    async fn one(&self, session: &Session, id: &JobId, request: &CancelJob) -> Result<Job, Fault> {
+    async fn cancel_one(&self, session: &Session, id: &JobId, request: &CancelJob) -> Result<Job, CliError> {
         let mut job = session.api.cancel_job(id, request).await?;
-        said(&session.screen, &job);
+        print_state(&session.screen, &job);
         if !self.wait || job.status.is_terminal() {
             return Ok(job);
         }
         while !job.status.is_terminal() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             job = session.api.job(id).await?;
         }
         if job.status != JobStatus::Cancelled {
             // The job completed or failed first. The server's refusal reports which.
-            return Err(session.api.cancel_job(id, request).await.map_or_else(Fault::from, |_| Fault::unread()));
+            return Err(session
+                .api
+                .cancel_job(id, request)
+                .await
+                .map_or_else(CliError::from, |_| CliError::output_closed()));
         }
-        said(&session.screen, &job);
+        print_state(&session.screen, &job);
         Ok(job)
     }
 }
 
-fn said(screen: &Screen, job: &Job) {
+fn print_state(screen: &Screen, job: &Job) {
     let short = job.id.short();
     if job.status.is_terminal() {
         let by = job.cancel.as_ref().map(|cancel| format!(" by {}", cancel.by)).unwrap_or_default();
@@ -97,7 +101,7 @@ fn said(screen: &Screen, job: &Job) {
     }
 }
 
-async fn agreed(session: &Session, jobs: &[JobId]) -> Result<bool, Fault> {
+async fn confirm_cancel(session: &Session, jobs: &[JobId]) -> Result<bool, CliError> {
     let question = match jobs {
         [one] => {
             let job = session.api.job(one).await?;
@@ -108,5 +112,5 @@ async fn agreed(session: &Session, jobs: &[JobId]) -> Result<bool, Fault> {
             format!("Cancel {} jobs ({names})? Their agents stop, and their work is not pushed.", all.len())
         }
     };
-    session.screen.agreed(&question)
+    session.screen.confirm(&question)
 }

@@ -1,10 +1,10 @@
 //! `pullyard jobs checks`: shows the results of a job's checks.
 
-use super::{job_or_attempt, known_attempt};
-use crate::client::fault::Fault;
+use super::{describe_subject, ensure_attempt_exists};
+use crate::client::fault::CliError;
+use crate::client::format;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
-use crate::client::words;
 use pullyard_domain::checks::CheckRun;
 use pullyard_protocol::artifact::{AttemptChecks, Checks};
 use std::process::ExitCode;
@@ -31,32 +31,32 @@ pub(super) struct Show {
 }
 
 impl Show {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let id = session.job(&self.id).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let id = session.resolve_job(&self.id).await?;
         if let Some(name) = self.output {
-            return super::artifacts::List::of(self.id, name, self.attempt).run(session).await;
+            return super::artifacts::List::for_artifact(self.id, name, self.attempt).run(session).await;
         }
-        known_attempt(session, &id, self.attempt).await?;
+        ensure_attempt_exists(session, &id, self.attempt).await?;
         let mut checks = session.api.checks(&id).await?;
         checks.attempts.retain(|one| self.attempt.is_none_or(|attempt| attempt == one.attempt));
-        shown(session, &checks, &job_or_attempt(&id, self.attempt))
+        show_checks(session, &checks, &describe_subject(&id, self.attempt))
     }
 }
 
-fn shown(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, Fault> {
+fn show_checks(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, CliError> {
     let screen = &session.screen;
     if screen.is_json() {
         screen.json(checks)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut table = Table::new([
-        Column::Text("CHECK"),
-        Column::Whole("RESULT"),
-        Column::Whole("EXIT"),
+        Column::Flexible("CHECK"),
+        Column::Fixed("RESULT"),
+        Column::Fixed("EXIT"),
         Column::Right("TOOK"),
         Column::Right("ATTEMPT"),
-        Column::Whole("ROUND"),
-        Column::Whole("OUTPUT"),
+        Column::Fixed("ROUND"),
+        Column::Fixed("OUTPUT"),
     ]);
     for AttemptChecks { attempt, checks } in &checks.attempts {
         for run in checks {
@@ -69,12 +69,12 @@ fn shown(session: &Session, checks: &Checks, of: &str) -> Result<ExitCode, Fault
 
 fn row(attempt: u32, run: &CheckRun) -> [Cell; 7] {
     [
-        Cell::same(&run.command),
-        Cell::new(run.outcome.label(), words::wire(&run.outcome)),
-        Cell::same(run.end_phrase()),
-        words::took(Duration::from_millis(run.took_ms)),
-        Cell::same(attempt.to_string()),
-        Cell::same(if run.round == 0 { "work" } else { "again" }),
-        Cell::maybe(run.artifact.as_ref()),
+        Cell::text(&run.command),
+        Cell::new(run.outcome.label(), format::to_code(&run.outcome)),
+        Cell::text(run.end_phrase()),
+        format::duration_cell(Duration::from_millis(run.took_ms)),
+        Cell::text(attempt.to_string()),
+        Cell::text(if run.round == 0 { "work" } else { "again" }),
+        Cell::optional(run.artifact.as_ref()),
     ]
 }

@@ -1,6 +1,6 @@
 //! `pullyard jobs create`: requests a job and prints the decision.
 
-use crate::client::fault::Fault;
+use crate::client::fault::CliError;
 use crate::client::session::Session;
 use crate::client::watch;
 use pullyard_domain::decision::Verdict;
@@ -44,16 +44,20 @@ pub(super) struct Create {
 }
 
 impl Create {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let Self { ticket, prompt, repository, base, agent, model, idempotency_key, wait } = self;
         let request = CreateJob { project: session.project().await?, ticket, prompt, repository, base, agent, model };
         let decision = session.api.create_job(&request, idempotency_key.as_deref()).await?;
-        decided(session, &decision, wait).await
+        print_decision(session, &decision, wait).await
     }
 }
 
 /// Prints a decision, and follows the job if wanted. With `--json`, prints only the last document.
-pub(in crate::client) async fn decided(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
+pub(in crate::client) async fn print_decision(
+    session: &Session,
+    decision: &Decision,
+    wait: bool,
+) -> Result<ExitCode, CliError> {
     let screen = &session.screen;
     let followed = decision.job.as_ref().filter(|_| wait);
     if screen.is_json() && followed.is_none() {

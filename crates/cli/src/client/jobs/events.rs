@@ -1,10 +1,10 @@
 //! `pullyard jobs events`: prints all events, one per line.
 
-use crate::client::fault::{Exit, Fault};
+use crate::client::fault::{CliError, Exit};
 use crate::client::screen::Screen;
 use crate::client::session::Session;
 use crate::client::watch;
-use pullyard_protocol::event::{EventPage, SeenEvent};
+use pullyard_protocol::event::{EventPage, EventRecord};
 use std::process::ExitCode;
 
 /// Print the events of the agent and its runner, oldest first.
@@ -20,8 +20,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let (screen, id) = (&session.screen, session.job(&self.id).await?);
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let (screen, id) = (&session.screen, session.resolve_job(&self.id).await?);
         let whole = screen.is_json() && !self.jsonl;
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
         let since = session.api.job(&id).await?.created;
@@ -32,9 +32,9 @@ impl Events {
             if whole {
                 all.events.extend(page.events);
             } else if self.jsonl {
-                page.events.iter().try_for_each(|event| as_json(screen, event))?;
+                page.events.iter().try_for_each(|event| print_json(screen, event))?;
             } else {
-                page.events.iter().try_for_each(|event| screen.out(&watch::line(screen, event, since)))?;
+                page.events.iter().try_for_each(|event| screen.out(&watch::format_event(screen, event, since)))?;
             }
             (all.cursor, all.end) = (page.cursor, end);
             if last {
@@ -48,7 +48,7 @@ impl Events {
     }
 }
 
-pub(super) fn as_json(screen: &Screen, event: &SeenEvent) -> Result<(), Fault> {
-    let line = serde_json::to_string(event).map_err(|error| Fault::new(Exit::Failed, error.to_string()))?;
+pub(super) fn print_json(screen: &Screen, event: &EventRecord) -> Result<(), CliError> {
+    let line = serde_json::to_string(event).map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
     screen.out(&line)
 }

@@ -1,14 +1,14 @@
 //! `pullyard jobs logs`: prints a job's events as readable text.
 
-use super::events::as_json;
-use crate::client::fault::{Exit, Fault};
-use crate::client::screen::{Colour, Screen, tame};
+use super::events::print_json;
+use crate::client::fault::{CliError, Exit};
+use crate::client::screen::{Colour, Screen, sanitize};
 use crate::client::session::Session;
 use crate::client::watch;
 use pullyard_domain::id::JobId;
 use pullyard_domain::usage::Usage;
 use pullyard_protocol::artifact::Attempt;
-use pullyard_protocol::event::{EventKind, EventPage, SeenEvent};
+use pullyard_protocol::event::{EventKind, EventPage, EventRecord};
 use std::process::ExitCode;
 
 /// Print a job's log: the agent's text, its commands and their output, and its stderr.
@@ -32,13 +32,12 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         if session.screen.is_json() && self.follow && !self.jsonl {
-            return Err(
-                Fault::usage("--json can't follow a log, because it prints one complete document").help("use --jsonl")
-            );
+            return Err(CliError::usage("--json can't follow a log, because it prints one complete document")
+                .with_help("use --jsonl"));
         }
-        let id = session.job(&self.id).await?;
+        let id = session.resolve_job(&self.id).await?;
         tokio::select! {
             ended = self.read(session, &id) => ended,
             _ = tokio::signal::ctrl_c() => {
@@ -48,39 +47,39 @@ impl Logs {
         }
     }
 
-    async fn read(&self, session: &Session, id: &JobId) -> Result<ExitCode, Fault> {
+    async fn read(&self, session: &Session, id: &JobId) -> Result<ExitCode, CliError> {
         let screen = &session.screen;
         let whole = screen.is_json() && !self.jsonl;
         let job = session.api.job(id).await?;
         if let Some(attempt) = self.attempt.filter(|_| !self.follow) {
-            super::has_attempt(&job, attempt)?;
+            super::check_attempt(&job, attempt)?;
         }
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
-        let (mut heard, mut used) = (true, Used::default());
+        let (mut heard, mut used) = (true, UsagePrinter::default());
         let mut cursor = self.attempt.map(|attempt| format!("{attempt}.0"));
         loop {
             let page = session.api.events(id, cursor.as_deref()).await?;
             let nothing_new = page.events.is_empty();
             let over = self.attempt.is_some_and(|only| page.events.iter().any(|seen| seen.attempt > only));
             let ours = page.events.into_iter().filter(|seen| self.attempt.is_none_or(|only| seen.attempt == only));
-            let ours: Vec<SeenEvent> = ours.collect();
+            let ours: Vec<EventRecord> = ours.collect();
             let ended = over || page.end;
-            let newest = ours.iter().rposition(|seen| seen.event.used_so_far().is_some()).filter(|_| !ended);
+            let newest = ours.iter().rposition(|seen| seen.event.running_usage_sentence().is_some()).filter(|_| !ended);
             for (at, seen) in ours.into_iter().enumerate() {
-                used.note(&seen);
+                used.add(&seen);
                 if whole {
                     all.events.push(seen);
                 } else if self.jsonl {
-                    as_json(screen, &seen)?;
+                    print_json(screen, &seen)?;
                 } else {
-                    say(screen, id, &seen)?;
+                    print_event(screen, id, &seen)?;
                     if newest == Some(at) {
-                        used.tell_so_far(screen);
+                        used.print_interim(screen);
                     }
                 }
             }
             if ended && !whole && !self.jsonl {
-                used.tell_in_all(session, id).await?;
+                used.print_total(session, id).await?;
             }
             all.cursor.clone_from(&page.cursor);
             all.end = page.end;
@@ -89,7 +88,7 @@ impl Logs {
                 break;
             }
             if nothing_new {
-                tokio::time::sleep(watch::look_again(heard)).await;
+                tokio::time::sleep(watch::poll_interval(heard)).await;
             }
             heard = !nothing_new;
         }
@@ -99,60 +98,60 @@ impl Logs {
         if !self.follow || !all.end {
             return Ok(ExitCode::SUCCESS);
         }
-        Ok(watch::said_of_end(screen, &session.api.job(id).await?))
+        Ok(watch::print_outcome(screen, &session.api.job(id).await?))
     }
 }
 
 #[derive(Default)]
-struct Used {
+struct UsagePrinter {
     attempt: u32,
-    so_far: Option<String>,
-    ends: u32,
-    end: Option<String>,
-    told: Option<String>,
+    interim: Option<String>,
+    final_count: u32,
+    final_usage: Option<String>,
+    last_printed: Option<String>,
 }
 
-impl Used {
-    fn note(&mut self, seen: &SeenEvent) {
+impl UsagePrinter {
+    fn add(&mut self, seen: &EventRecord) {
         let Some(usage) = seen.event.usage() else { return };
         if seen.attempt != self.attempt {
-            *self = Self { attempt: seen.attempt, told: self.told.take(), ..Self::default() };
+            *self = Self { attempt: seen.attempt, last_printed: self.last_printed.take(), ..Self::default() };
         }
         let said = usage.to_sentence();
         if !usage.so_far {
-            self.ends += 1;
-            self.end = said.filter(|_| usage.cost_usd_micros.is_some());
+            self.final_count += 1;
+            self.final_usage = said.filter(|_| usage.cost_usd_micros.is_some());
         } else if said.is_some() {
-            (self.so_far, self.end) = (said, None);
+            (self.interim, self.final_usage) = (said, None);
         }
     }
 
-    fn tell_so_far(&mut self, screen: &Screen) {
-        self.tell(screen, self.so_far.clone());
+    fn print_interim(&mut self, screen: &Screen) {
+        self.print(screen, self.interim.clone());
     }
 
     /// Prints the total of the attempt's record. Without one, prints the final usage of the agent's only start: after
     /// several starts, each final usage is only a part.
-    async fn tell_in_all(&mut self, session: &Session, job: &JobId) -> Result<(), Fault> {
-        if self.so_far.is_none() {
+    async fn print_total(&mut self, session: &Session, job: &JobId) -> Result<(), CliError> {
+        if self.interim.is_none() {
             return Ok(());
         }
         let attempts = session.api.attempts(job).await?.attempts;
-        let record = attempts.iter().find(|record| record.attempt == self.attempt).and_then(recorded);
-        let end = self.end.clone().filter(|_| self.ends == 1);
-        self.tell(&session.screen, record.or(end).or_else(|| self.so_far.clone()));
+        let record = attempts.iter().find(|record| record.attempt == self.attempt).and_then(record_usage);
+        let end = self.final_usage.clone().filter(|_| self.final_count == 1);
+        self.print(&session.screen, record.or(end).or_else(|| self.interim.clone()));
         Ok(())
     }
 
-    fn tell(&mut self, screen: &Screen, said: Option<String>) {
-        if let Some(said) = said.filter(|said| self.told.as_ref() != Some(said)) {
+    fn print(&mut self, screen: &Screen, said: Option<String>) {
+        if let Some(said) = said.filter(|said| self.last_printed.as_ref() != Some(said)) {
             screen.note(&format!("-- {said} --"));
-            self.told = Some(said);
+            self.last_printed = Some(said);
         }
     }
 }
 
-fn recorded(record: &Attempt) -> Option<String> {
+fn record_usage(record: &Attempt) -> Option<String> {
     let (work, cost) = (record.work.as_ref()?, record.spent_usd_micros?);
     let used = Usage {
         turns: Some(work.turns.into()),
@@ -164,15 +163,15 @@ fn recorded(record: &Attempt) -> Option<String> {
     used.to_sentence()
 }
 
-fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
+fn print_event(screen: &Screen, job: &JobId, seen: &EventRecord) -> Result<(), CliError> {
     let event = &seen.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
-    let said_by = format!("{}: ", event.name.as_deref().map_or("unknown".into(), tame));
+    let said_by = format!("{}: ", event.name.as_deref().map_or("unknown".into(), sanitize));
     let (before, colour) = match event.kind {
         EventKind::Phase => {
             screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
             if let Some(words) = &event.text {
-                screen.note(&format!("-- agent: {} --", tame(words)));
+                screen.note(&format!("-- agent: {} --", sanitize(words)));
             }
             return Ok(());
         }
@@ -193,12 +192,12 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     if lines.peek().is_none() {
         return Ok(());
     }
-    lines.try_for_each(|line| screen.out(&screen.painted(colour, &format!("{before}{}", tame_line(line)))))?;
+    lines.try_for_each(|line| screen.out(&screen.paint(colour, &format!("{before}{}", sanitize_line(line)))))?;
     if let Some(whole) = event.data.as_ref().and_then(|data| data["artifact"].as_str()) {
         let said = format!(
             "full text: `pullyard jobs artifacts {} {} --attempt {}`",
             job.short(),
-            tame_line(whole),
+            sanitize_line(whole),
             seen.attempt
         );
         screen.note(&said);
@@ -206,8 +205,8 @@ fn say(screen: &Screen, job: &JobId, seen: &SeenEvent) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Like `tame`, but keeps the indentation of code and diffs.
-pub(super) fn tame_line(line: &str) -> String {
+/// Like `sanitize`, but keeps the indentation of code and diffs.
+pub(super) fn sanitize_line(line: &str) -> String {
     let indent = line.chars().take_while(|c| matches!(c, ' ' | '\t')).collect::<String>();
-    format!("{indent}{}", tame(line))
+    format!("{indent}{}", sanitize(line))
 }

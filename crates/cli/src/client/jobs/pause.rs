@@ -1,6 +1,6 @@
 //! `pullyard jobs pause` and `continue`: pauses a job and resumes it.
 
-use crate::client::fault::Fault;
+use crate::client::fault::CliError;
 use crate::client::session::Session;
 use pullyard_domain::job::JobStatus;
 use std::process::ExitCode;
@@ -15,8 +15,8 @@ pub(super) struct Pause {
 }
 
 impl Pause {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let job = session.api.pause_job(&session.job(&self.id).await?).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let job = session.api.pause_job(&session.resolve_job(&self.id).await?).await?;
         let (screen, short) = (&session.screen, job.id.short());
         match job.status {
             JobStatus::Paused => screen.note(&format!("Job {short} is paused.")),
@@ -39,8 +39,8 @@ pub(super) struct Continue {
 }
 
 impl Continue {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let job = session.api.continue_job(&session.job(&self.id).await?).await?;
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let job = session.api.continue_job(&session.resolve_job(&self.id).await?).await?;
         let screen = &session.screen;
         screen.note(&format!("Job {} resumes.", job.id.short()));
         if screen.is_json() {

@@ -1,9 +1,9 @@
 //! `pullyard jobs retry`: repeats an ended job as a new job.
 
-use super::create::decided;
-use crate::client::fault::Fault;
+use super::create::print_decision;
+use crate::client::fault::CliError;
+use crate::client::format;
 use crate::client::session::Session;
-use crate::client::words;
 use std::process::ExitCode;
 
 /// Retry a failed or cancelled job as a new job; prints its id.
@@ -26,10 +26,10 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
-        let job = session.job(&self.id).await?;
-        let key = self.idempotency_key.unwrap_or_else(words::own_key);
+    pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
+        let job = session.resolve_job(&self.id).await?;
+        let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
         let decision = session.api.retry_job(&job, Some(&key)).await?;
-        decided(session, &decision, self.wait).await
+        print_decision(session, &decision, self.wait).await
     }
 }

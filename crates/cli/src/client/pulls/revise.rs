@@ -1,21 +1,21 @@
 //! `pullyard revise`: requests a revision of a pull request.
 
-use super::Which;
-use crate::client::fault::{Exit, Fault};
-use crate::client::jobs::decided;
+use super::PullRequestArgs;
+use crate::client::fault::{CliError, Exit};
+use crate::client::jobs::print_decision;
 use crate::client::session::Session;
-use crate::client::{watch, words};
+use crate::client::{format, watch};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{DeliveryId, JobId};
 use pullyard_domain::review::MAX_MESSAGE_CHARS;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::pull::{PullRequestQuery, RevisePullRequest};
+use pullyard_protocol::pull_request::{PullRequestQuery, RevisePullRequest};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Request a revision of an open pull request; prints the job's id.
 ///
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
   echo 'Add a test.' | pullyard revise '#7' --message-file -")]
 pub(crate) struct Revise {
     #[command(flatten)]
-    which: Which,
+    which: PullRequestArgs,
     /// Instructions, in addition to the reviews.
     #[arg(short, long, value_name = "TEXT", conflicts_with = "message_file")]
     message: Option<String>,
@@ -44,25 +44,25 @@ pub(crate) struct Revise {
 }
 
 impl Revise {
-    pub(in crate::client) async fn run(self, session: &Session) -> Result<ExitCode, Fault> {
+    pub(in crate::client) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let message = match (self.message, &self.message_file) {
             (Some(message), _) => Some(message),
-            (None, Some(file)) => Some(read(file)?),
+            (None, Some(file)) => Some(read_message(file)?),
             (None, None) => None,
         };
-        let PullRequestQuery { project, repository, number, integration } = self.which.find(session).await?;
+        let PullRequestQuery { project, repository, number, integration } = self.which.resolve(session).await?;
         let request = RevisePullRequest { project, repository, number, integration, message };
-        let key = self.idempotency_key.unwrap_or_else(words::own_key);
-        let decision = session.api.revise(&request, Some(&key)).await?;
+        let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
+        let decision = session.api.revise_pull_request(&request, Some(&key)).await?;
         if decision.verdict == Verdict::Held {
-            return held(session, &decision, self.wait).await;
+            return follow_held(session, &decision, self.wait).await;
         }
-        decided(session, &decision, self.wait).await
+        print_decision(session, &decision, self.wait).await
     }
 }
 
 /// Waits for the job of a held request, if wanted. The active job is another, so its id is not printed.
-async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, Fault> {
+async fn follow_held(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, CliError> {
     let screen = &session.screen;
     screen.note(&decision.sentence);
     if !wait {
@@ -72,7 +72,7 @@ async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
     let job = tokio::select! {
-        covered = covered(session, &decision.delivery) => covered?,
+        covered = wait_for_job(session, &decision.delivery) => covered?,
         _ = tokio::signal::ctrl_c() => {
             screen.note("interrupted: the request keeps waiting");
             return Ok(Exit::Interrupted.into());
@@ -84,23 +84,23 @@ async fn held(session: &Session, decision: &Decision, wait: bool) -> Result<Exit
     watch::watch(session, &job).await
 }
 
-async fn covered(session: &Session, request: &DeliveryId) -> Result<JobId, Fault> {
+async fn wait_for_job(session: &Session, request: &DeliveryId) -> Result<JobId, CliError> {
     loop {
         let entry = session.api.delivery(request).await?;
         match (entry.job, entry.verdict) {
             (Some(job), _) => return Ok(job),
-            (None, Verdict::Held | Verdict::Accepted) => tokio::time::sleep(LOOK_EVERY).await,
+            (None, Verdict::Held | Verdict::Accepted) => tokio::time::sleep(POLL_INTERVAL).await,
             (None, _) => {
                 let said = entry.sentence.trim_end_matches('.').to_owned();
-                return Err(Fault::new(Exit::Refused, format!("{said} ({})", entry.code)).help(entry.help));
+                return Err(CliError::new(Exit::Refused, format!("{said} ({})", entry.code)).with_help(entry.help));
             }
         }
     }
 }
 
-fn read(file: &Path) -> Result<String, Fault> {
+fn read_message(file: &Path) -> Result<String, CliError> {
     let what = file.display();
-    let failed = |error: std::io::Error| Fault::new(Exit::Failed, format!("can't read {what}: {error}"));
+    let failed = |error: std::io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
     let mut bytes = Vec::new();
     // At most four bytes per character, and one more to detect excess.
     let most = MAX_MESSAGE_CHARS as u64 * 4 + 1;
@@ -109,13 +109,13 @@ fn read(file: &Path) -> Result<String, Fault> {
     } else {
         std::fs::File::open(file).map_err(failed)?.take(most).read_to_end(&mut bytes).map_err(failed)?;
     }
-    let text = String::from_utf8(bytes).map_err(|_| Fault::usage(format!("{what} is not UTF-8 text")))?;
+    let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{what} is not UTF-8 text")))?;
     let text = text.trim_end();
     if text.trim().is_empty() {
-        return Err(Fault::usage(format!("{what} is empty")));
+        return Err(CliError::usage(format!("{what} is empty")));
     }
     if text.chars().count() > MAX_MESSAGE_CHARS {
-        return Err(Fault::usage(format!("{what} has more than {MAX_MESSAGE_CHARS} characters")));
+        return Err(CliError::usage(format!("{what} has more than {MAX_MESSAGE_CHARS} characters")));
     }
     Ok(text.to_owned())
 }

@@ -1,6 +1,6 @@
 //! `pullyard repos set`, and its flags in `repos add`: sets a repository's agent and commands.
 
-use crate::client::fault::Fault;
+use crate::client::fault::CliError;
 use crate::client::session::Session;
 use pullyard_domain::agent::REPOSITORY_CHOICES;
 use pullyard_domain::checks::CommandOverrides;
@@ -9,7 +9,7 @@ use pullyard_protocol::project::{AddRepository, Repository};
 
 /// What is run around the agent instead of what the project says.
 #[derive(clap::Args, Debug)]
-pub(super) struct Commands {
+pub(super) struct CommandArgs {
     /// Command to run before the agent, instead of the project's `setup.commands`; can be repeated.
     #[arg(long, value_name = "COMMAND")]
     setup: Vec<String>,
@@ -18,8 +18,8 @@ pub(super) struct Commands {
     checks: Vec<String>,
 }
 
-impl Commands {
-    pub(super) fn own(self) -> CommandOverrides {
+impl CommandArgs {
+    pub(super) fn into_own_commands(self) -> CommandOverrides {
         let some = |lines: Vec<String>| (!lines.is_empty()).then_some(lines);
         CommandOverrides { setup: some(self.setup), checks: some(self.checks) }
     }
@@ -45,7 +45,7 @@ pub(super) struct Set {
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     #[command(flatten)]
-    commands: Commands,
+    commands: CommandArgs,
     /// Run no setup, even if the project has one.
     #[arg(long, conflicts_with = "setup")]
     no_setup: bool,
@@ -58,15 +58,15 @@ pub(super) struct Set {
 }
 
 impl Set {
-    pub(super) async fn made(self, session: &Session, project: &ProjectId) -> Result<Repository, Fault> {
+    pub(super) async fn apply(self, session: &Session, project: &ProjectId) -> Result<Repository, CliError> {
         let Self { name, agent, model, commands, no_setup, no_checks, project_commands } = self;
         let there = session.api.repositories(project).await?.repositories;
         let same = |there: &Repository| there.name.as_str().eq_ignore_ascii_case(name.as_str());
         let there = there.into_iter().find(same).ok_or_else(|| {
-            Fault::not_found(format!("{name} is not connected to {project}"))
-                .help("`pullyard repos list` lists connected repositories")
+            CliError::not_found(format!("{name} is not connected to {project}"))
+                .with_help("`pullyard repos list` lists connected repositories")
         })?;
-        let said = commands.own();
+        let said = commands.into_own_commands();
         let none = |none: bool| none.then(Vec::new);
         let commands = if project_commands {
             CommandOverrides::default()

@@ -1,10 +1,10 @@
 //! Connects a repository on this machine to a server on this machine.
 
-use crate::client::fault::{Exit, Fault};
+use crate::client::fault::{CliError, Exit};
 use crate::client::session::Session;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::text::format_error_chain;
-use pullyard_local::{ForgeError, Local};
+use pullyard_local::{ForgeError, LocalSystem};
 use std::path::Path;
 
 const INTEGRATION: &str = "local";
@@ -13,37 +13,40 @@ pub(super) fn link(
     session: &Session,
     path: &Path,
     name: Option<RepositoryName>,
-) -> Result<(RepositoryName, IntegrationId), Fault> {
+) -> Result<(RepositoryName, IntegrationId), CliError> {
     let Some(data) = &session.data else {
-        return Err(Fault::usage(format!("{} does not run on this machine as `pullyard up`", session.url))
-            .help("--path works only with `pullyard up`; otherwise push to a forge and give OWNER/NAME"));
+        return Err(CliError::usage(format!("{} does not run on this machine as `pullyard up`", session.url))
+            .with_help("--path works only with `pullyard up`; otherwise push to a forge and give OWNER/NAME"));
     };
     let name = match name {
         Some(name) => name,
-        None => named_after(path)?,
+        None => name_from_folder(path)?,
     };
-    pullyard_local::link(&Local::forge_folder(data), name.as_str(), path).map_err(|error| fault(&error, &name))?;
-    let integration = INTEGRATION.parse().map_err(|bad| Fault::new(Exit::Failed, format!("{INTEGRATION}: {bad}")))?;
+    pullyard_local::link(&LocalSystem::forge_folder(data), name.as_str(), path)
+        .map_err(|error| to_fault(&error, &name))?;
+    let integration =
+        INTEGRATION.parse().map_err(|bad| CliError::new(Exit::Failed, format!("{INTEGRATION}: {bad}")))?;
     Ok((name, integration))
 }
 
-fn named_after(path: &Path) -> Result<RepositoryName, Fault> {
+fn name_from_folder(path: &Path) -> Result<RepositoryName, CliError> {
     let whole = std::fs::canonicalize(path)
-        .map_err(|error| Fault::usage(format!("can't use the folder {}: {error}", path.display())))?;
+        .map_err(|error| CliError::usage(format!("can't use the folder {}: {error}", path.display())))?;
     let folder = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folder = folder.strip_suffix(".git").unwrap_or(folder);
     format!("local/{folder}").parse().map_err(|_| {
-        Fault::usage(format!("a repository can't be named after the folder {}", whole.display()))
-            .help("name it: `pullyard repos add local/NAME --path DIR`")
+        CliError::usage(format!("a repository can't be named after the folder {}", whole.display()))
+            .with_help("name it: `pullyard repos add local/NAME --path DIR`")
     })
 }
 
-fn fault(error: &ForgeError, name: &RepositoryName) -> Fault {
+fn to_fault(error: &ForgeError, name: &RepositoryName) -> CliError {
     match error {
         ForgeError::RepositoryExists { .. } => {
-            Fault::new(Exit::Refused, format!("{name} already names another repository")).help("give it another name")
+            CliError::new(Exit::Refused, format!("{name} already names another repository"))
+                .with_help("give it another name")
         }
-        ForgeError::Storage { .. } => Fault::new(Exit::Failed, format!("failed to {}", format_error_chain(error))),
-        _ => Fault::usage(format!("can't {error}")),
+        ForgeError::Storage { .. } => CliError::new(Exit::Failed, format!("failed to {}", format_error_chain(error))),
+        _ => CliError::usage(format!("can't {error}")),
     }
 }

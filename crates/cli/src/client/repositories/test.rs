@@ -1,15 +1,15 @@
 //! `pullyard repos test`: prints one row per feature, then the result and help.
 
-use crate::client::fault::Fault;
+use crate::client::fault::CliError;
+use crate::client::format;
 use crate::client::screen::Colour;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
-use crate::client::words;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{FeatureTest, FeatureVerdict};
 use std::process::ExitCode;
 
-pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<ExitCode, Fault> {
+pub(super) async fn test(session: &Session, project: &ProjectId, name: &RepositoryName) -> Result<ExitCode, CliError> {
     let tested = session.api.test_repository(project, name).await?;
     let exit = if tested.works { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if session.screen.is_json() {
@@ -29,9 +29,13 @@ pub(super) async fn test(session: &Session, project: &ProjectId, name: &Reposito
     Ok(exit)
 }
 
-fn show(session: &Session, features: &[FeatureTest]) -> Result<(), Fault> {
-    let columns =
-        [Column::Whole("RESULT"), Column::Whole("FEATURE"), Column::Whole("PERMISSION"), Column::Text("DESCRIPTION")];
+fn show(session: &Session, features: &[FeatureTest]) -> Result<(), CliError> {
+    let columns = [
+        Column::Fixed("RESULT"),
+        Column::Fixed("FEATURE"),
+        Column::Fixed("PERMISSION"),
+        Column::Flexible("DESCRIPTION"),
+    ];
     let mut table = Table::new(columns);
     for feature in features {
         let (shown, colour) = match feature.verdict {
@@ -40,12 +44,12 @@ fn show(session: &Session, features: &[FeatureTest]) -> Result<(), Fault> {
             FeatureVerdict::Untold => ("unknown", None),
             FeatureVerdict::Needless => ("not needed", None),
         };
-        let cell = Cell::new(shown, words::wire(&feature.verdict));
+        let cell = Cell::new(shown, format::to_code(&feature.verdict));
         let cells = [
-            colour.into_iter().fold(cell, Cell::coloured),
-            Cell::same(words::wire(&feature.feature)),
-            Cell::same(feature.permissions.join(", ")),
-            Cell::same(&feature.words),
+            colour.into_iter().fold(cell, Cell::with_colour),
+            Cell::text(format::to_code(&feature.feature)),
+            Cell::text(feature.permissions.join(", ")),
+            Cell::text(&feature.words),
         ];
         table.row_with(cells, feature.note.as_deref().unwrap_or_default());
     }

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const GET: &str = "GetSecretValue";
 
-fn has(wire: &Wire, value: &str) {
-    wire.next(GET, Fault::Refused(200, json!({ "Name": "s", "VersionId": value, "SecretString": value })));
-    wire.next(GET, Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" })));
+fn script_current_version(wire: &Wire, value: &str) {
+    wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "VersionId": value, "SecretString": value })));
+    wire.fail_next(GET, Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" })));
 }
 
 /// Without SDK retries, so that the tests count only our own fetches.
@@ -24,10 +24,10 @@ fn secrets(wire: &Wire) -> Secrets {
     Secrets::new(&config, Some("http://127.0.0.1:9"))
 }
 
-fn aging(wire: &Wire) -> (Secrets, impl Fn(u64) + use<>) {
+fn secrets_with_clock(wire: &Wire) -> (Secrets, impl Fn(u64) + use<>) {
     let secs = Arc::new(AtomicU64::new(0));
     let passed = secs.clone();
-    let secrets = secrets(wire).aged_by(move || Duration::from_secs(secs.load(Ordering::SeqCst)));
+    let secrets = secrets(wire).with_clock(move || Duration::from_secs(secs.load(Ordering::SeqCst)));
     let pass = move |by| {
         passed.fetch_add(by, Ordering::SeqCst);
     };
@@ -37,54 +37,54 @@ fn aging(wire: &Wire) -> (Secrets, impl Fn(u64) + use<>) {
 #[tokio::test]
 async fn value_is_cached_for_a_minute() {
     let wire = Wire::default();
-    let (secrets, pass) = aging(&wire);
-    let stored = |value: &str| wire.next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretString": value })));
+    let (secrets, pass) = secrets_with_clock(&wire);
+    let stored = |value: &str| wire.fail_next(GET, Fault::Refused(200, json!({ "Name": "s", "SecretString": value })));
     stored("old");
     assert_eq!(&*secrets.get("s").await.unwrap(), "old");
     pass(59);
     assert_eq!(&*secrets.get("s").await.unwrap(), "old");
-    assert_eq!(wire.calls(GET), 1);
+    assert_eq!(wire.take_call_count(GET), 1);
     pass(1);
     stored("new");
     assert_eq!(&*secrets.get("s").await.unwrap(), "new");
-    assert_eq!(wire.calls(GET), 1);
+    assert_eq!(wire.take_call_count(GET), 1);
 }
 
 #[tokio::test]
 async fn versions_are_cached_for_five_minutes() {
     let wire = Wire::default();
-    let (secrets, pass) = aging(&wire);
-    has(&wire, "old");
+    let (secrets, pass) = secrets_with_clock(&wire);
+    script_current_version(&wire, "old");
     let old = secrets.versions("s").await.unwrap();
     pass(299);
     assert_eq!(secrets.versions("s").await.unwrap(), old);
     pass(1);
-    has(&wire, "new");
+    script_current_version(&wire, "new");
     assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "new");
-    assert_eq!(wire.calls(GET), 4);
+    assert_eq!(wire.take_call_count(GET), 4);
 }
 
 #[tokio::test]
 async fn versions_are_refetched_at_most_every_ten_seconds() {
     let wire = Wire::default();
-    let (secrets, pass) = aging(&wire);
-    has(&wire, "old");
+    let (secrets, pass) = secrets_with_clock(&wire);
+    script_current_version(&wire, "old");
     let old = secrets.versions("s").await.unwrap();
-    has(&wire, "old");
-    assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), Some(old.clone()));
+    script_current_version(&wire, "old");
+    assert_eq!(secrets.refetch_versions("s", &old).await.unwrap(), Some(old.clone()));
     pass(9);
-    assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), None);
+    assert_eq!(secrets.refetch_versions("s", &old).await.unwrap(), None);
     pass(1);
-    has(&wire, "new");
-    let new = secrets.refetched_versions("s", &old).await.unwrap().expect("a newer version exists");
+    script_current_version(&wire, "new");
+    let new = secrets.refetch_versions("s", &old).await.unwrap().expect("a newer version exists");
     assert_eq!(&*new.current.value, "new");
 
-    wire.next(GET, Fault::error(500, "InternalServiceError"));
+    wire.fail_next(GET, Fault::error(500, "InternalServiceError"));
     pass(10);
-    assert!(secrets.refetched_versions("s", &new).await.is_err());
+    assert!(secrets.refetch_versions("s", &new).await.is_err());
     pass(10);
-    has(&wire, "newest");
-    let newest = secrets.refetched_versions("s", &new).await.unwrap().expect("the service answers again");
+    script_current_version(&wire, "newest");
+    let newest = secrets.refetch_versions("s", &new).await.unwrap().expect("the service answers again");
     assert_eq!(&*newest.current.value, "newest");
 }
 
@@ -92,55 +92,55 @@ async fn versions_are_refetched_at_most_every_ten_seconds() {
 async fn failed_refetch_is_an_error_and_not_an_unchanged_version() {
     let wire = Wire::default();
     let secrets = secrets(&wire);
-    has(&wire, "old");
+    script_current_version(&wire, "old");
     let old = secrets.versions("s").await.unwrap();
     assert_eq!((&*old.current.value, &old.previous), ("old", &None));
 
-    wire.next(GET, Fault::error(500, "InternalServiceError"));
-    let failed = secrets.refetched_versions("s", &old).await.unwrap_err();
+    wire.fail_next(GET, Fault::error(500, "InternalServiceError"));
+    let failed = secrets.refetch_versions("s", &old).await.unwrap_err();
     assert!(failed.is_transient(), "{failed}");
-    assert_eq!(wire.calls(GET), 3);
-    let still = secrets.refetched_versions("s", &old).await.unwrap_err();
+    assert_eq!(wire.take_call_count(GET), 3);
+    let still = secrets.refetch_versions("s", &old).await.unwrap_err();
     assert!(still.is_transient(), "{still}");
-    assert_eq!(wire.calls(GET), 0, "an unavailable service is called once in ten seconds");
+    assert_eq!(wire.take_call_count(GET), 0, "an unavailable service is called once in ten seconds");
     assert_eq!(secrets.versions("s").await.unwrap(), old, "cached versions stay usable");
 
-    has(&wire, "new");
-    let new = secrets.fresh_versions("s").await.unwrap();
-    assert_eq!(secrets.refetched_versions("s", &old).await.unwrap(), Some(new.clone()));
-    has(&wire, "new");
-    assert_eq!(secrets.refetched_versions("s", &new).await.unwrap(), Some(new.clone()));
-    assert_eq!(secrets.refetched_versions("s", &new).await.unwrap(), None);
-    assert_eq!(wire.calls(GET), 4);
+    script_current_version(&wire, "new");
+    let new = secrets.load_versions("s").await.unwrap();
+    assert_eq!(secrets.refetch_versions("s", &old).await.unwrap(), Some(new.clone()));
+    script_current_version(&wire, "new");
+    assert_eq!(secrets.refetch_versions("s", &new).await.unwrap(), Some(new.clone()));
+    assert_eq!(secrets.refetch_versions("s", &new).await.unwrap(), None);
+    assert_eq!(wire.take_call_count(GET), 4);
 }
 
 #[tokio::test]
 async fn missing_secret_is_fetched_once_in_ten_seconds() {
     let wire = Wire::default();
-    let (secrets, pass) = aging(&wire);
+    let (secrets, pass) = secrets_with_clock(&wire);
     let none = || Fault::Refused(400, json!({ "__type": "ResourceNotFoundException", "Message": "none" }));
-    wire.next(GET, none());
+    wire.fail_next(GET, none());
     for _ in 0..3 {
         assert!(matches!(secrets.versions("s").await, Err(Error::NoSecret { .. })));
         pass(3);
     }
-    assert_eq!(wire.calls(GET), 1, "unauthenticated requests must not cause calls");
+    assert_eq!(wire.take_call_count(GET), 1, "unauthenticated requests must not cause calls");
     pass(1);
-    has(&wire, "first");
+    script_current_version(&wire, "first");
     let fetched = secrets.versions("s").await.unwrap();
     assert_eq!(&*fetched.current.value, "first", "ten seconds have passed");
 
     secrets.forget_versions("s");
-    wire.next(GET, none());
+    wire.fail_next(GET, none());
     assert!(secrets.versions("s").await.is_err());
-    has(&wire, "second");
-    let fetched = secrets.fresh_versions("s").await.unwrap();
+    script_current_version(&wire, "second");
+    let fetched = secrets.load_versions("s").await.unwrap();
     assert_eq!(secrets.versions("s").await.unwrap(), fetched, "a fresh fetch finds the new secret");
     secrets.forget_versions("s");
-    wire.next(GET, none());
+    wire.fail_next(GET, none());
     assert!(secrets.versions("s").await.is_err());
     secrets.forget_versions("s");
-    has(&wire, "third");
+    script_current_version(&wire, "third");
     assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "third", "a new secret is used at once");
 }
 
@@ -148,8 +148,8 @@ async fn missing_secret_is_fetched_once_in_ten_seconds() {
 async fn service_failure_is_not_cached_as_a_missing_secret() {
     let wire = Wire::default();
     let secrets = secrets(&wire);
-    wire.next(GET, Fault::error(500, "InternalServiceError"));
+    wire.fail_next(GET, Fault::error(500, "InternalServiceError"));
     assert!(secrets.versions("s").await.unwrap_err().is_transient());
-    has(&wire, "there");
+    script_current_version(&wire, "there");
     assert_eq!(&*secrets.versions("s").await.unwrap().current.value, "there");
 }

@@ -6,7 +6,7 @@ use crate::story::REVIEW;
 #[test]
 fn final_answer_is_repeated_and_others_are_decided_again() {
     for answer in Reason::samples() {
-        let case = entering().with(|case| case.facts.first_decision = first(answer.clone(), Some(TODO)));
+        let case = accepted_entry().with(|case| case.facts.first_decision = first_answer(answer.clone(), Some(TODO)));
         if ["accepted", "held", "duplicate"].contains(&answer.verdict().as_str()) {
             let first = answer.code().into();
             check_alone(&case, Reason::Repeat { first }, FollowUp::Nothing);
@@ -18,7 +18,7 @@ fn final_answer_is_repeated_and_others_are_decided_again() {
 
 #[test]
 fn newest_jobs_entry_is_a_repeat_without_ledger_entry() {
-    let last = |name, secs| entering().with(|case| case.ticket().last_entry = Some(entry(name, secs)));
+    let last = |name, secs| accepted_entry().with(|case| case.ticket_mut().last_entry = Some(entry(name, secs)));
     let first = "accepted".into();
     check_alone(&last("e1", 500), Reason::Repeat { first }, FollowUp::Nothing);
     check_accepted(&last("e0", 500));
@@ -27,20 +27,20 @@ fn newest_jobs_entry_is_a_repeat_without_ledger_entry() {
 
 #[test]
 fn older_event_is_stale_and_same_time_is_not() {
-    let seen = |secs| entering().with(|case| case.ticket().seen_at = at(secs));
+    let seen = |secs| accepted_entry().with(|case| case.ticket_mut().seen_at = at(secs));
     check_alone(&seen(501), Reason::StaleEvent { ticket: key(), time: at(501) }, FollowUp::Nothing);
     check_accepted(&seen(500));
     let by_a_millisecond =
-        entering().with(|case| case.ticket().seen_at = at(500).plus(std::time::Duration::from_millis(1)));
+        accepted_entry().with(|case| case.ticket_mut().seen_at = at(500).plus(std::time::Duration::from_millis(1)));
     check(&by_a_millisecond, "stale_event", FollowUp::Nothing);
 }
 
 #[test]
 fn event_by_our_own_account_is_an_echo() {
     let by = |actor: Option<&str>, ours: Option<&str>| {
-        entering().with(|case| {
+        accepted_entry().with(|case| {
             case.event.actor = actor.map(str::to_owned);
-            case.settings().tool_account = ours.map(str::to_owned);
+            case.settings_mut().tool_account = ours.map(str::to_owned);
         })
     };
     check_alone(&by(Some("bot"), Some("bot")), Reason::Echo {}, FollowUp::UpdateTicket);
@@ -52,7 +52,8 @@ fn event_by_our_own_account_is_an_echo() {
 
 #[test]
 fn first_event_with_our_written_status_is_an_echo() {
-    let wrote = |status: Option<&str>| entering().with(|case| case.ticket().written = status.map(str::to_owned));
+    let wrote =
+        |status: Option<&str>| accepted_entry().with(|case| case.ticket_mut().written = status.map(str::to_owned));
     check_alone(&wrote(Some(TRIGGER)), Reason::Echo {}, FollowUp::UpdateTicket);
     check_accepted(&wrote(Some(REVIEW)));
     check_accepted(&wrote(None));
@@ -61,11 +62,11 @@ fn first_event_with_our_written_status_is_an_echo() {
 #[test]
 fn board_events_are_never_echoes() {
     let on_the_board = |case: &mut Case| case.event.source = Source::Board;
-    let by_account = entering().with(|case| {
+    let by_account = accepted_entry().with(|case| {
         case.event.actor = Some("bot".into());
-        case.settings().tool_account = Some("bot".into());
+        case.settings_mut().tool_account = Some("bot".into());
     });
-    let by_status = entering().with(|case| case.ticket().written = Some(TRIGGER.into()));
+    let by_status = accepted_entry().with(|case| case.ticket_mut().written = Some(TRIGGER.into()));
     for case in [by_account, by_status] {
         check(&case, "echo", FollowUp::UpdateTicket);
         check_accepted(&case.with(on_the_board));
@@ -74,17 +75,21 @@ fn board_events_are_never_echoes() {
 
 #[test]
 fn redelivery_after_a_repair_is_accepted() {
-    check_accepted(&redelivered());
-    check_accepted(&redelivered().with(|case| case.facts.first_decision = first(auto_create_was_off(), None)));
+    check_accepted(&redelivery());
+    check_accepted(&redelivery().with(|case| case.facts.first_decision = first_answer(auto_create_off(), None)));
     // The refusal repeats while its cause remains.
-    check(&redelivered().with(|case| case.settings().auto_create = false), "auto_create_off", FollowUp::UpdateTicket);
+    check(
+        &redelivery().with(|case| case.settings_mut().auto_create = false),
+        "auto_create_off",
+        FollowUp::UpdateTicket,
+    );
 }
 
 #[test]
 fn redelivery_of_an_edit_is_no_entry() {
-    let edit = redelivered().with(|case| {
+    let edit = redelivery().with(|case| {
         let (ticket, status) = (key(), TRIGGER.into());
-        case.facts.first_decision = first(Reason::StatusUnchanged { ticket, status }, Some(TRIGGER));
+        case.facts.first_decision = first_answer(Reason::StatusUnchanged { ticket, status }, Some(TRIGGER));
     });
     check(&edit, "status_unchanged", FollowUp::UpdateTicket);
 }
@@ -92,9 +97,9 @@ fn redelivery_of_an_edit_is_no_entry() {
 #[test]
 fn redelivery_after_a_newer_event_starts_nothing() {
     let newer = |secs| {
-        redelivered().with(|case| {
-            case.ticket().seen_at = at(secs);
-            case.ticket().seen_event = Some(event_id("e2"));
+        redelivery().with(|case| {
+            case.ticket_mut().seen_at = at(secs);
+            case.ticket_mut().seen_event = Some(event_id("e2"));
         })
     };
     check(&newer(501), "stale_event", FollowUp::Nothing);
@@ -104,11 +109,11 @@ fn redelivery_after_a_newer_event_starts_nothing() {
 #[test]
 fn redelivery_after_our_write_back_starts_nothing() {
     // `e1` arrived during a job that has completed since and moved the ticket on.
-    let moved_on = redelivered().with(|case| {
+    let moved_on = redelivery().with(|case| {
         let (ticket, job) = (key(), job_id("j0"));
-        case.facts.first_decision = first(Reason::JobActive { ticket, job }, Some(TODO));
-        case.ticket().status = REVIEW.into();
-        case.ticket().written = Some(REVIEW.into());
+        case.facts.first_decision = first_answer(Reason::JobActive { ticket, job }, Some(TODO));
+        case.ticket_mut().status = REVIEW.into();
+        case.ticket_mut().written = Some(REVIEW.into());
     });
     check(&moved_on, "stale_event", FollowUp::Nothing);
 }

@@ -1,18 +1,19 @@
 use super::*;
 use crate::due::{self, Due};
 use crate::job::{LastReport, Placement};
-use crate::story::{active, at, crashed, fence, finish_id, just_before, no_changes, ready, result};
+use crate::story::{active, at, fence, finish_id, just_before, no_changes, ready, result, runner_crashed};
 use crate::sweep::{JobStep, next_step};
 use crate::why::explain_job;
 
-const ACTIVE: [JobStatus; 4] = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
+const ACTIVE_STATUSES: [JobStatus; 4] =
+    [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
 
-fn by_ann(secs: u64) -> Cancel {
+fn cancel_by_ann(secs: u64) -> Cancel {
     Cancel::new("ann", None, at(secs))
 }
 
-fn cancelled(job: &Job) -> Job {
-    job.cancel(by_ann(250), at(250)).unwrap()
+fn cancel(job: &Job) -> Job {
+    job.cancel(cancel_by_ann(250), at(250)).unwrap()
 }
 
 #[test]
@@ -25,12 +26,12 @@ fn cancelled_job_may_leave_a_task_when_no_finish_came() {
     let unheard = |job: &Job| job.end(End::Cancelled, None, at(250));
     let runners = Job { place: Placement::Runners, ..held.clone() };
     for (job, may, tasks) in [
-        (cancelled(&ready()), false, vec![]),
-        (cancelled(&asked), true, vec![]),
-        (cancelled(&named), true, vec!["task-1"]),
+        (cancel(&ready()), false, vec![]),
+        (cancel(&asked), true, vec![]),
+        (cancel(&named), true, vec!["task-1"]),
         (unheard(&held), true, vec!["task-2"]),
         (heard(&held), false, vec![]),
-        (cancelled(&held), false, vec!["task-2"]),
+        (cancel(&held), false, vec!["task-2"]),
         (unheard(&runners), false, vec![]),
         (held.end(End::Failed(no_changes(), None), None, at(250)), false, vec![]),
     ] {
@@ -41,15 +42,15 @@ fn cancelled_job_may_leave_a_task_when_no_finish_came() {
 
 #[test]
 fn stop_of_a_task_after_the_cancel_is_ignored() {
-    let job = cancelled(&active(JobStatus::Executing)).enforce_cancel(at(310)).unwrap();
+    let job = cancel(&active(JobStatus::Executing)).enforce_cancel(at(310)).unwrap();
     assert_eq!(job.last_tasks().collect::<Vec<_>>(), ["task-c1"]);
-    assert_eq!(job.record_container_stop("task-c1", crashed(), at(320)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(job.record_container_stop("task-c1", runner_crashed(), at(320)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn only_a_held_job_with_a_cancel_has_a_stop_deadline() {
-    let told = cancelled(&active(JobStatus::Executing));
-    assert_eq!(told.stop_deadline(), Some(by_ann(250).stop_deadline()));
+    let told = cancel(&active(JobStatus::Executing));
+    assert_eq!(told.stop_deadline(), Some(cancel_by_ann(250).stop_deadline()));
     assert_eq!(Job { status: JobStatus::Ready, ..told.clone() }.stop_deadline(), None, "no runner holds it");
     assert_eq!(Job { want: DesiredState::Run, ..told }.stop_deadline(), None, "no cancel is requested");
 }
@@ -59,16 +60,16 @@ fn effect_of_a_cancel_depends_on_the_status() {
     // docs/reference/states.md has every status.
     let starting = ready().begin_dispatch(at(10)).unwrap();
     for job in [ready(), starting, Job { place: Placement::Runners, ..ready() }] {
-        let ended = cancelled(&job);
+        let ended = cancel(&job);
         assert_eq!(
             (ended.status, ended.ended_at, ended.want),
             (JobStatus::Cancelled, Some(at(250)), DesiredState::Run)
         );
         assert_eq!(ended.ended_by, Some(LastReport { attempt: job.attempt, finish: None }));
-        assert_eq!((ended.cancel.as_ref(), due::job(&ended)), (Some(&by_ann(250)), None));
+        assert_eq!((ended.cancel.as_ref(), due::job(&ended)), (Some(&cancel_by_ann(250)), None));
     }
-    for job in ACTIVE.map(active) {
-        let told = cancelled(&job);
+    for job in ACTIVE_STATUSES.map(active) {
+        let told = cancel(&job);
         assert_eq!((told.status, told.want), (job.status, DesiredState::Cancel));
     }
 }
@@ -76,7 +77,7 @@ fn effect_of_a_cancel_depends_on_the_status() {
 #[test]
 fn first_user_to_cancel_is_recorded() {
     for job in [ready(), active(JobStatus::Executing)] {
-        let first = cancelled(&job);
+        let first = cancel(&job);
         assert_eq!(first.cancel(Cancel::new("bob", None, at(260)), at(260)), Err(TransitionRefusal::AlreadyDone));
         assert_eq!(first.cancel.unwrap().by, "ann");
     }
@@ -85,14 +86,14 @@ fn first_user_to_cancel_is_recorded() {
 #[test]
 fn cancelled_job_is_due_after_its_stop_or_push_deadline() {
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
-        let job = cancelled(&active(status));
+        let job = cancel(&active(status));
         assert_eq!(due::job(&job), Some(Due::At(at(310))));
         assert_eq!(next_step(&job, just_before(at(310))), JobStep::Nothing);
         assert_eq!(job.enforce_cancel(just_before(at(310))), Err(TransitionRefusal::NotBefore(at(310))));
         assert_eq!(next_step(&job, at(310)), JobStep::Cancel);
         assert_eq!(job.enforce_cancel(at(310)).unwrap().status, JobStatus::Cancelled);
     }
-    let pushing = cancelled(&active(JobStatus::Syncing));
+    let pushing = cancel(&active(JobStatus::Syncing));
     assert_eq!(due::job(&pushing), Some(Due::At(at(320))));
     assert_eq!(next_step(&pushing, just_before(at(320))), JobStep::Nothing);
     assert_eq!(pushing.enforce_cancel(at(319)), Err(TransitionRefusal::NotBefore(at(320))));
@@ -100,13 +101,13 @@ fn cancelled_job_is_due_after_its_stop_or_push_deadline() {
     // An earlier time limit still ends it as Cancelled.
     let mut short = active(JobStatus::Executing);
     short.policy.wall_secs = 100;
-    assert_eq!(due::job(&cancelled(&short)), Some(Due::At(at(260))));
-    assert_eq!(cancelled(&short).fail(crashed(), at(260)).unwrap().status, JobStatus::Cancelled);
+    assert_eq!(due::job(&cancel(&short)), Some(Due::At(at(260))));
+    assert_eq!(cancel(&short).fail(runner_crashed(), at(260)).unwrap().status, JobStatus::Cancelled);
 }
 
 #[test]
 fn job_without_a_cancel_is_never_called_off() {
-    for status in ACTIVE {
+    for status in ACTIVE_STATUSES {
         assert_eq!(active(status).enforce_cancel(at(9_000)), Err(TransitionRefusal::WrongStatus(status)));
     }
     assert_eq!(ready().enforce_cancel(at(9_000)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
@@ -115,28 +116,28 @@ fn job_without_a_cancel_is_never_called_off() {
 #[test]
 fn finish_after_a_cancel_keeps_the_runners_result() {
     let finish = |job: &Job, end| job.finish(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap();
-    for status in ACTIVE {
-        let stopped = finish(&cancelled(&active(status)), End::Cancelled);
+    for status in ACTIVE_STATUSES {
+        let stopped = finish(&cancel(&active(status)), End::Cancelled);
         assert_eq!(
             (stopped.status, stopped.cancel, stopped.want),
-            (JobStatus::Cancelled, Some(by_ann(250)), DesiredState::Run)
+            (JobStatus::Cancelled, Some(cancel_by_ann(250)), DesiredState::Run)
         );
         // The job failed before the runner received the cancel, so the failure counts.
-        let failed = finish(&cancelled(&active(status)), End::Failed(no_changes(), None));
+        let failed = finish(&cancel(&active(status)), End::Failed(no_changes(), None));
         assert_eq!((failed.status, failed.cancel), (JobStatus::Failed, None));
     }
-    let done = finish(&cancelled(&active(JobStatus::Syncing)), End::Completed(result()));
+    let done = finish(&cancel(&active(JobStatus::Syncing)), End::Completed(result()));
     assert_eq!((done.status, done.cancel.clone()), (JobStatus::Completed, None));
-    assert_eq!(done.cancel(by_ann(310), at(310)), Err(TransitionRefusal::WrongStatus(JobStatus::Completed)));
+    assert_eq!(done.cancel(cancel_by_ann(310), at(310)), Err(TransitionRefusal::WrongStatus(JobStatus::Completed)));
 }
 
 #[test]
 fn cancelled_job_is_neither_requeued_nor_failed() {
-    for status in ACTIVE {
-        let job = cancelled(&active(status));
-        for ended in [job.requeue(at(400)).unwrap(), job.fail(crashed(), at(400)).unwrap()] {
+    for status in ACTIVE_STATUSES {
+        let job = cancel(&active(status));
+        for ended in [job.requeue(at(400)).unwrap(), job.fail(runner_crashed(), at(400)).unwrap()] {
             assert_eq!((ended.status, ended.failure, ended.requeues), (JobStatus::Cancelled, None, 0));
-            assert_eq!(ended.cancel, Some(by_ann(250)));
+            assert_eq!(ended.cancel, Some(cancel_by_ann(250)));
         }
     }
 }
@@ -144,11 +145,11 @@ fn cancelled_job_is_neither_requeued_nor_failed() {
 #[test]
 fn why_names_the_user_who_cancelled() {
     let said = |job: &Job, secs| explain_job(job, None, None, at(secs)).0;
-    let executing = cancelled(&active(JobStatus::Executing));
+    let executing = cancel(&active(JobStatus::Executing));
     assert_eq!(said(&executing, 260), "ann cancelled the job 10 s ago, in attempt 1; its runner is stopping it.");
-    let pushing = cancelled(&active(JobStatus::Syncing));
+    let pushing = cancel(&active(JobStatus::Syncing));
     assert_eq!(said(&pushing, 260), "ann cancelled the job 10 s ago, in attempt 1; it completes if its push succeeds.");
-    assert_eq!(said(&cancelled(&ready()), 260), "Cancelled by ann.");
+    assert_eq!(said(&cancel(&ready()), 260), "Cancelled by ann.");
     let wrong = ready().cancel(Cancel::new("ann", Some("the wrong ticket"), at(250)), at(250)).unwrap();
     assert_eq!(said(&wrong, 260), "Cancelled by ann: \"the wrong ticket\".");
 }
@@ -160,7 +161,7 @@ fn stored_cancel_is_short_and_printable() {
     assert!(serde_json::to_string(&cancel).unwrap().len() < 800);
     assert!(cancel.sentence().chars().count() <= 140, "{}", cancel.sentence());
     assert!(!cancel.sentence().contains(char::is_control));
-    assert_eq!(Cancel::new("ann", Some(" \n "), at(0)), by_ann(0));
+    assert_eq!(Cancel::new("ann", Some(" \n "), at(0)), cancel_by_ann(0));
 }
 
 #[test]

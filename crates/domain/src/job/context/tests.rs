@@ -1,7 +1,7 @@
 use super::*;
 use crate::story::{at, pending, ready};
 
-fn away() -> ContextFault {
+fn forge_unreachable() -> ContextFault {
     ContextFault::Away { reason: "502 Bad Gateway".into() }
 }
 
@@ -11,7 +11,7 @@ fn pauses(times: usize) -> Vec<u64> {
     let mut now = at(0);
     let mut pauses = Vec::new();
     for _ in 0..times {
-        job = job.record_context_fault(away(), now).unwrap();
+        job = job.record_context_fault(forge_unreachable(), now).unwrap();
         let next = job.waits.as_ref().unwrap().next;
         pauses.push(next.since(now).as_secs());
         now = next;
@@ -26,7 +26,7 @@ fn forge_outage_backs_off_from_ten_seconds_to_half_an_hour() {
 
 #[test]
 fn failed_reads_are_counted_with_their_fault() {
-    let job = pending().record_context_fault(away(), at(5)).unwrap();
+    let job = pending().record_context_fault(forge_unreachable(), at(5)).unwrap();
     let job = job.record_context_fault(ContextFault::RateLimited { until: at(900) }, at(20)).unwrap();
     let until = ContextFault::RateLimited { until: at(900) };
     assert_eq!(job.waits, Some(ContextWait { tries: 2, next: at(900), fault: Some(until) }));
@@ -69,16 +69,16 @@ fn reading_empty_reviews_does_not_raise_the_back_off() {
         job = job.record_context_fault(ContextFault::Silent { until }, at(60 * n)).unwrap();
         assert_eq!(job.waits.as_ref().map(|waits| waits.tries), Some(1), "an empty review is no failure");
     }
-    let waits = job.record_context_fault(away(), at(730)).unwrap().waits.unwrap();
+    let waits = job.record_context_fault(forge_unreachable(), at(730)).unwrap().waits.unwrap();
     assert_eq!((waits.tries, waits.next), (2, at(750)));
 }
 
 #[test]
 fn job_fails_after_a_day_of_forge_outage() {
     let day = CONTEXT_TIMEOUT.as_secs();
-    let late = pending().record_context_fault(away(), at(day - 1)).unwrap();
+    let late = pending().record_context_fault(forge_unreachable(), at(day - 1)).unwrap();
     assert_eq!(late.status, JobStatus::Pending);
-    let failed = late.record_context_fault(away(), at(day)).unwrap();
+    let failed = late.record_context_fault(forge_unreachable(), at(day)).unwrap();
     assert_eq!(failed.status, JobStatus::Failed);
     let expected = Failure::ContextUnavailable { forge: failed.integration.clone(), n: 2 };
     assert_eq!((failed.failure.as_ref(), failed.worked, &failed.waits), (Some(&expected), false, &None));
@@ -95,7 +95,7 @@ fn stored_fault_is_clipped() {
 
 #[test]
 fn admitted_job_is_ready_with_its_frozen_context() {
-    let mut job = pending().record_context_fault(away(), at(5)).unwrap();
+    let mut job = pending().record_context_fault(forge_unreachable(), at(5)).unwrap();
     (job.tries, job.not_before) = (3, Some(at(9_000)));
     let ready = job.admit("c0ffee".into(), "abc", at(40)).unwrap();
     assert_eq!((ready.status, ready.context.as_str(), &ready.waits), (JobStatus::Ready, "c0ffee", &None));
@@ -124,7 +124,7 @@ fn early_admission_keeps_the_due_time() {
 #[test]
 fn back_off_after_hundreds_of_tries_is_half_an_hour() {
     let waits = ContextWait { tries: 500, next: at(40), fault: None };
-    let job = Job { waits: Some(waits), ..pending() }.record_context_fault(away(), at(50)).unwrap();
+    let job = Job { waits: Some(waits), ..pending() }.record_context_fault(forge_unreachable(), at(50)).unwrap();
     let waits = job.waits.unwrap();
     assert_eq!((waits.tries, waits.next), (501, at(50).plus(MAX_BACKOFF)));
 }

@@ -11,7 +11,7 @@ use crate::why::wait_reason;
 use std::time::Duration;
 
 /// A report that the account's limit is used up until `ends`.
-pub(in crate::job) fn met(ends: Option<u64>, until: u64) -> ModelFaultReport {
+pub(in crate::job) fn limit_report(ends: Option<u64>, until: u64) -> ModelFaultReport {
     ModelFaultReport {
         finish: finish_id("f1"),
         failure: Failure::AgentQuota { time: Until(ends.map(at)) },
@@ -22,14 +22,14 @@ pub(in crate::job) fn met(ends: Option<u64>, until: u64) -> ModelFaultReport {
     }
 }
 
-fn put_back(job: &Job) -> Result<Job, TransitionRefusal> {
-    job.requeue_for_model(&fence(job, 1, "c1"), &met(Some(3_600), 3_600), at(300))
+fn report_limit(job: &Job) -> Result<Job, TransitionRefusal> {
+    job.requeue_for_model(&fence(job, 1, "c1"), &limit_report(Some(3_600), 3_600), at(300))
 }
 
 #[test]
 fn job_returns_to_ready_until_its_model_is_available() {
     let executing = active(JobStatus::Executing);
-    let job = put_back(&executing).unwrap();
+    let job = report_limit(&executing).unwrap();
     assert_eq!((job.status, job.run.as_ref(), job.requeues), (JobStatus::Ready, None, executing.requeues));
     assert_eq!(job.ready_since, at(300));
     let waits = job.model.clone().unwrap();
@@ -41,7 +41,7 @@ fn job_returns_to_ready_until_its_model_is_available() {
     assert_eq!((session.agent.as_str(), session.id.as_deref(), session.inputs), ("claude_code", Some("s-1"), 0));
     let required = JobPolicy { resume: Resume::Require, ..executing.policy.clone() };
     assert_eq!(
-        put_back(&Job { policy: required, ..executing.clone() }).unwrap().session,
+        report_limit(&Job { policy: required, ..executing.clone() }).unwrap().session,
         None,
         "it needs a checkpoint"
     );
@@ -49,9 +49,9 @@ fn job_returns_to_ready_until_its_model_is_available() {
 
 #[test]
 fn repeated_report_is_recognised_by_id_and_attempt() {
-    let job = put_back(&active(JobStatus::Executing)).unwrap();
+    let job = report_limit(&active(JobStatus::Executing)).unwrap();
     let says = |attempt, id| {
-        let met = ModelFaultReport { finish: finish_id(id), ..met(Some(3_600), 3_600) };
+        let met = ModelFaultReport { finish: finish_id(id), ..limit_report(Some(3_600), 3_600) };
         job.requeue_for_model(&fence(&job, attempt, "c1"), &met, at(301))
     };
     assert_eq!(says(1, "f1"), Err(TransitionRefusal::AlreadyDone));
@@ -61,7 +61,7 @@ fn repeated_report_is_recognised_by_id_and_attempt() {
 
 #[test]
 fn fargate_job_is_due_early_and_runner_job_keeps_its_row() {
-    let job = put_back(&active(JobStatus::Executing)).unwrap();
+    let job = report_limit(&active(JobStatus::Executing)).unwrap();
     assert_eq!(due::job(&job), Some(Due::At(at(600))), "closing a breaker sends no wake-up");
     assert_eq!(next_step(&job, just_before(at(600))), JobStep::Nothing);
     assert_eq!(next_step(&job, at(600)), JobStep::Start);
@@ -113,10 +113,13 @@ fn job_that_never_starts_names_its_model_wait() {
 #[test]
 fn job_fails_after_too_many_troubles_or_a_day() {
     let again = |since: u64, times: u32, ends: Option<u64>, until: u64, now: u64| {
-        let model =
-            ModelWait { since: at(since), times, ..put_back(&active(JobStatus::Executing)).unwrap().model.unwrap() };
+        let model = ModelWait {
+            since: at(since),
+            times,
+            ..report_limit(&active(JobStatus::Executing)).unwrap().model.unwrap()
+        };
         let job = Job { model: Some(model), ..active(JobStatus::Executing) };
-        job.requeue_for_model(&fence(&job, 1, "c1"), &met(ends, until), at(now)).unwrap()
+        job.requeue_for_model(&fence(&job, 1, "c1"), &limit_report(ends, until), at(now)).unwrap()
     };
     let day = MAX_WAIT.as_secs();
     assert_eq!(again(300, MAX_MODEL_FAULTS - 1, None, 900, 310).status, JobStatus::Ready);
@@ -134,22 +137,26 @@ fn job_fails_after_too_many_troubles_or_a_day() {
 #[test]
 fn only_an_executing_job_waits_for_its_model() {
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Syncing] {
-        let job = put_back(&active(status)).unwrap();
-        assert_eq!((job.status, job.failure), (JobStatus::Failed, Some(met(Some(3_600), 0).failure)), "{status:?}");
+        let job = report_limit(&active(status)).unwrap();
+        assert_eq!(
+            (job.status, job.failure),
+            (JobStatus::Failed, Some(limit_report(Some(3_600), 0).failure)),
+            "{status:?}"
+        );
     }
     let job = active(JobStatus::Executing);
-    let other = job.requeue_for_model(&fence(&job, 1, "c9"), &met(None, 600), at(300));
+    let other = job.requeue_for_model(&fence(&job, 1, "c9"), &limit_report(None, 600), at(300));
     assert_eq!(other, Err(TransitionRefusal::LeaseLost));
-    assert_eq!(put_back(&ready()), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(report_limit(&ready()), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn cancel_and_pause_precede_a_model_wait() {
     let job = active(JobStatus::Executing);
     let cancelling = job.cancel(Cancel::new("bob", None, at(245)), at(245)).unwrap();
-    assert_eq!(put_back(&cancelling).unwrap().status, JobStatus::Cancelled);
+    assert_eq!(report_limit(&cancelling).unwrap().status, JobStatus::Cancelled);
     let pausing = job.pause(Pause::new("ann", at(240)), at(240)).unwrap();
-    let paused = put_back(&pausing).unwrap();
+    let paused = report_limit(&pausing).unwrap();
     assert_eq!((paused.status, paused.want), (JobStatus::Paused, DesiredState::Run));
     assert!(paused.run.is_none() && paused.model.is_some());
     assert_eq!(paused.resume(at(500)).unwrap().model, None);
@@ -159,7 +166,7 @@ fn cancel_and_pause_precede_a_model_wait() {
 
 #[test]
 fn day_of_waiting_counts_from_the_first_trouble() {
-    let job = put_back(&active(JobStatus::Executing)).unwrap();
+    let job = report_limit(&active(JobStatus::Executing)).unwrap();
     let put_off = job.delay_for_model(BreakerCause::ProviderUnavailable, "codex", at(9_000), at(3_700)).unwrap();
     let waits = put_off.model.unwrap();
     assert_eq!((waits.cause, waits.until), (BreakerCause::ProviderUnavailable, at(9_000)));
@@ -184,7 +191,7 @@ fn session_of_a_model_wait_names_its_runner() {
     let kite = RunnerId::for_registration("t1", "kite");
     let mut held = Job { place: Placement::Runners, ..active(JobStatus::Executing) };
     held.run.as_mut().unwrap().runner = Some(kite.clone());
-    let back = put_back(&held).unwrap();
+    let back = report_limit(&held).unwrap();
     let session = back.session.as_ref().unwrap();
     assert_eq!((session.runner.as_ref(), session.attempt), (Some(&kite), 1));
 }

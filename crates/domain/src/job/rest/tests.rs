@@ -4,37 +4,40 @@ use crate::job::{AttemptEnd, Placement};
 use crate::outcome::{ticket_after_job, update_waiting_badge};
 use crate::project::{DEFAULT_SUSPENSION_LIMIT, Resume};
 use crate::story::{
-    active, asking, asks, at, claim, crashed, fence, finish_id, finished, job_and_ticket, just_before, paused, pending,
-    ready, result, yielded,
+    active, at, awaiting_input_job, claim, fence, finish, finish_id, job_and_ticket, just_before, paused, pending,
+    question, ready, result, runner_crashed, suspend_report,
 };
 use crate::ticket::{Badge, StatusMove, Target};
 use crate::why::{explain_job, wait_reason};
 
-const HELD: [JobStatus; 4] = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
+const HELD_STATUSES: [JobStatus; 4] =
+    [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];
 
-fn by_ann(secs: u64) -> Pause {
+fn pause_by_ann(secs: u64) -> Pause {
     Pause::new("ann", at(secs))
 }
 
-fn pausing(job: &Job) -> Job {
-    job.pause(by_ann(240), at(240)).unwrap()
+fn request_pause(job: &Job) -> Job {
+    job.pause(pause_by_ann(240), at(240)).unwrap()
 }
 
-fn cancelling(job: &Job) -> Job {
+fn request_cancel(job: &Job) -> Job {
     job.cancel(Cancel::new("bob", None, at(245)), at(245)).unwrap()
 }
 
-fn gives_back(job: &Job, rest: Suspension, inputs: u32) -> Result<Job, TransitionRefusal> {
-    job.suspend(&fence(job, 1, "c1"), &yielded(rest, inputs), at(250))
+fn suspend_first_attempt(job: &Job, rest: Suspension, inputs: u32) -> Result<Job, TransitionRefusal> {
+    job.suspend(&fence(job, 1, "c1"), &suspend_report(rest, inputs), at(250))
 }
 
-fn ended() -> Vec<Job> {
+fn ended_jobs() -> Vec<Job> {
     let syncing = active(JobStatus::Syncing);
-    [End::Completed(result()), End::Failed(crashed(), None), End::Cancelled].map(|end| finished(&syncing, end)).into()
+    [End::Completed(result()), End::Failed(runner_crashed(), None), End::Cancelled]
+        .map(|end| finish(&syncing, end))
+        .into()
 }
 
 #[track_caller]
-fn says(outcome: &Result<Job, TransitionRefusal>, expected: &str) {
+fn check_outcome(outcome: &Result<Job, TransitionRefusal>, expected: &str) {
     let said = match outcome {
         Ok(job) => format!("{:?}, wants {:?}", job.status, job.want),
         Err(refusal) => format!("{refusal:?}"),
@@ -45,21 +48,21 @@ fn says(outcome: &Result<Job, TransitionRefusal>, expected: &str) {
 // docs/reference/states.md has every status.
 #[test]
 fn effect_of_a_pause_depends_on_the_status() {
-    for status in HELD {
-        says(&active(status).pause(by_ann(240), at(240)), &format!("{status:?}, wants Pause"));
-        says(&pausing(&active(status)).pause(by_ann(245), at(245)), "AlreadyDone");
-        says(&cancelling(&active(status)).pause(by_ann(250), at(250)), "StopRequested");
+    for status in HELD_STATUSES {
+        check_outcome(&active(status).pause(pause_by_ann(240), at(240)), &format!("{status:?}, wants Pause"));
+        check_outcome(&request_pause(&active(status)).pause(pause_by_ann(245), at(245)), "AlreadyDone");
+        check_outcome(&request_cancel(&active(status)).pause(pause_by_ann(250), at(250)), "StopRequested");
     }
 }
 
 #[test]
 fn effect_of_continue_depends_on_the_status() {
-    for status in HELD {
-        says(&active(status).resume(at(245)), "AlreadyDone");
-        let back = pausing(&active(status)).resume(at(245));
-        says(&back, &format!("{status:?}, wants Run"));
+    for status in HELD_STATUSES {
+        check_outcome(&active(status).resume(at(245)), "AlreadyDone");
+        let back = request_pause(&active(status)).resume(at(245));
+        check_outcome(&back, &format!("{status:?}, wants Run"));
         assert_eq!(back.unwrap(), active(status), "the pause leaves no trace");
-        says(&cancelling(&active(status)).resume(at(250)), "StopRequested");
+        check_outcome(&request_cancel(&active(status)).resume(at(250)), "StopRequested");
     }
 }
 
@@ -69,30 +72,30 @@ fn input_counts_in_every_status_and_resumes_a_job() {
         (pending(), "Pending, wants Run"),
         (ready(), "Ready, wants Run"),
         (active(JobStatus::Executing), "Executing, wants Run"),
-        (pausing(&active(JobStatus::Executing)), "Executing, wants Pause"),
-        (asking(), "Ready, wants Run"),
+        (request_pause(&active(JobStatus::Executing)), "Executing, wants Pause"),
+        (awaiting_input_job(), "Ready, wants Run"),
         (paused(), "Ready, wants Run"),
     ] {
         let told = job.resume_with_input(at(300));
-        says(&told, expected);
+        check_outcome(&told, expected);
         assert_eq!(told.unwrap().inputs, job.inputs + 1);
     }
-    says(&cancelling(&active(JobStatus::Executing)).resume_with_input(at(300)), "StopRequested");
-    let full = Job { inputs: MAX_INPUTS, ..asking() };
-    says(&full.resume_with_input(at(300)), "TooManyInputs");
+    check_outcome(&request_cancel(&active(JobStatus::Executing)).resume_with_input(at(300)), "StopRequested");
+    let full = Job { inputs: MAX_INPUTS, ..awaiting_input_job() };
+    check_outcome(&full.resume_with_input(at(300)), "TooManyInputs");
 }
 
 #[test]
 fn runner_may_yield_for_a_pause_in_every_held_status() {
-    for job in HELD.map(|status| pausing(&active(status))) {
-        says(&gives_back(&job, Suspension::Pause, 0), "Paused, wants Run");
+    for job in HELD_STATUSES.map(|status| request_pause(&active(status))) {
+        check_outcome(&suspend_first_attempt(&job, Suspension::Pause, 0), "Paused, wants Run");
     }
 }
 
 #[test]
 fn yield_after_a_withdrawn_pause_makes_the_job_ready() {
-    let job = pausing(&active(JobStatus::Executing)).resume(at(245)).unwrap();
-    let back = gives_back(&job, Suspension::Pause, 0).unwrap();
+    let job = request_pause(&active(JobStatus::Executing)).resume(at(245)).unwrap();
+    let back = suspend_first_attempt(&job, Suspension::Pause, 0).unwrap();
     assert_eq!(
         (back.status, back.want, back.requeues, back.ready_since),
         (JobStatus::Ready, DesiredState::Run, 0, at(250))
@@ -106,33 +109,34 @@ fn late_push_permission_does_not_block_a_yield() {
     let executing = active(JobStatus::Executing);
     let pushes = |job: &Job| job.advance(&fence(job, 1, "c1"), JobStatus::Syncing, at(248));
     // The push is refused for a pause, and its repeat arrives after the pause was withdrawn.
-    says(&pushes(&pausing(&executing)), "StopRequested");
-    let late = pushes(&pausing(&executing).resume(at(246)).unwrap()).unwrap();
-    let back = gives_back(&late, Suspension::Pause, 0).unwrap();
+    check_outcome(&pushes(&request_pause(&executing)), "StopRequested");
+    let late = pushes(&request_pause(&executing).resume(at(246)).unwrap()).unwrap();
+    let back = suspend_first_attempt(&late, Suspension::Pause, 0).unwrap();
     assert_eq!((back.status, back.requeues, back.push_until, back.run.as_ref()), (JobStatus::Ready, 0, None, None));
     assert_eq!(pushes(&back), Err(TransitionRefusal::LeaseLost), "a later repeat may not push either");
-    let still = gives_back(&pausing(&late), Suspension::Pause, 0).unwrap();
+    let still = suspend_first_attempt(&request_pause(&late), Suspension::Pause, 0).unwrap();
     assert_eq!((still.status, still.push_until), (JobStatus::Paused, None));
-    says(&gives_back(&late, asks(), 0), "WrongStatus(Syncing)");
+    check_outcome(&suspend_first_attempt(&late, question(), 0), "WrongStatus(Syncing)");
 }
 
 #[test]
 fn question_is_refused_when_a_newer_input_exists() {
     let job = active(JobStatus::Executing).resume_with_input(at(240)).unwrap();
-    says(&gives_back(&job, asks(), 0), "NewerInput");
-    says(&gives_back(&job, asks(), 1), "AwaitingInput, wants Run");
+    check_outcome(&suspend_first_attempt(&job, question(), 0), "NewerInput");
+    check_outcome(&suspend_first_attempt(&job, question(), 1), "AwaitingInput, wants Run");
     // A pause is accepted, because the next attempt reads the input.
-    let paused = gives_back(&pausing(&job), Suspension::Pause, 0).unwrap();
+    let paused = suspend_first_attempt(&request_pause(&job), Suspension::Pause, 0).unwrap();
     assert_eq!((paused.status, paused.session.unwrap().inputs), (JobStatus::Paused, 0));
     // The number of read inputs is clamped to the existing ones.
-    let liar = gives_back(&job, asks(), 9).unwrap();
+    let liar = suspend_first_attempt(&job, question(), 9).unwrap();
     assert_eq!(liar.session.unwrap().inputs, 1);
 }
 
 #[test]
 fn cancel_beats_a_pause_and_a_question() {
-    for rest in [asks(), Suspension::Pause] {
-        let gone = gives_back(&cancelling(&pausing(&active(JobStatus::Executing))), rest, 0).unwrap();
+    for rest in [question(), Suspension::Pause] {
+        let gone =
+            suspend_first_attempt(&request_cancel(&request_pause(&active(JobStatus::Executing))), rest, 0).unwrap();
         assert_eq!((gone.status, gone.want, gone.pause.as_ref()), (JobStatus::Cancelled, DesiredState::Run, None));
         assert_eq!(gone.cancel.as_ref().unwrap().by, "bob");
         assert_eq!(gone.attempt_end(), AttemptEnd::Cancelled {});
@@ -141,14 +145,14 @@ fn cancel_beats_a_pause_and_a_question() {
 
 #[test]
 fn finish_beats_a_pending_pause() {
-    let job = pausing(&active(JobStatus::Syncing));
+    let job = request_pause(&active(JobStatus::Syncing));
     let done = job.finish(&fence(&job, 1, "c1"), &finish_id("f1"), End::Completed(result()), at(260)).unwrap();
     assert_eq!((done.status, done.pause, done.want), (JobStatus::Completed, None, DesiredState::Run));
 }
 
 #[test]
 fn platform_fault_pauses_a_pausing_job() {
-    let gone = pausing(&active(JobStatus::Preparing)).requeue(at(300)).unwrap();
+    let gone = request_pause(&active(JobStatus::Preparing)).requeue(at(300)).unwrap();
     assert_eq!((gone.status, gone.want, gone.requeues), (JobStatus::Paused, DesiredState::Run, 1));
     assert_eq!((gone.pause.as_ref().unwrap().at, gone.run.as_ref()), (at(300), None));
     assert!(gone.resume(at(400)).unwrap().claim(&claim(2, "c2"), at(410)).is_ok());
@@ -156,7 +160,7 @@ fn platform_fault_pauses_a_pausing_job() {
 
 #[test]
 fn suspended_job_has_no_run_and_resumes_normally() {
-    for job in [asking(), paused()] {
+    for job in [awaiting_input_job(), paused()] {
         assert_eq!((job.run.as_ref(), job.push_until, job.attempt), (None, None, 1));
         assert_eq!(job.claim(&claim(2, "c2"), at(260)), Err(TransitionRefusal::StopRequested));
         let back = job.resume_with_input(at(300)).unwrap();
@@ -170,7 +174,7 @@ fn suspended_job_has_no_run_and_resumes_normally() {
 #[test]
 fn task_starting_during_a_pause_never_claims() {
     let starting = ready().begin_dispatch(at(10)).unwrap().set_task(1, 1, "task-c1").unwrap();
-    let still = starting.pause(by_ann(20), at(20)).unwrap();
+    let still = starting.pause(pause_by_ann(20), at(20)).unwrap();
     assert_eq!(still.claim(&claim(1, "c1"), at(30)), Err(TransitionRefusal::StopRequested));
     let back = still.resume(at(40)).unwrap();
     assert_eq!(back.claim(&claim(1, "c1"), at(50)), Err(TransitionRefusal::LeaseLost));
@@ -182,12 +186,12 @@ fn task_starting_during_a_pause_never_claims() {
 
 #[test]
 fn repeated_yield_is_recognised_by_its_id() {
-    for job in [asking(), paused()] {
-        let again = |job: &Job| gives_back(job, Suspension::Pause, 0);
+    for job in [awaiting_input_job(), paused()] {
+        let again = |job: &Job| suspend_first_attempt(job, Suspension::Pause, 0);
         assert_eq!(again(&job), Err(TransitionRefusal::AlreadyDone));
         let on = job.resume_with_input(at(300)).unwrap().claim(&claim(2, "c2"), at(310)).unwrap();
         assert_eq!(again(&on), Err(TransitionRefusal::AlreadyDone));
-        let other = SuspendReport { id: finish_id("y2"), ..yielded(Suspension::Pause, 0) };
+        let other = SuspendReport { id: finish_id("y2"), ..suspend_report(Suspension::Pause, 0) };
         assert_eq!(on.suspend(&fence(&on, 1, "c1"), &other, at(320)), Err(TransitionRefusal::LeaseLost));
     }
 }
@@ -195,24 +199,24 @@ fn repeated_yield_is_recognised_by_its_id() {
 #[test]
 fn suspended_job_expires_after_its_time_limit() {
     let until = at(250).plus(DEFAULT_SUSPENSION_LIMIT);
-    for job in [asking(), paused()] {
+    for job in [awaiting_input_job(), paused()] {
         assert_eq!(due::job(&job), Some(Due::At(until)));
         assert_eq!(job.expire_suspension(just_before(until)), Err(TransitionRefusal::NotBefore(until)));
     }
-    let failed = asking().expire_suspension(until).unwrap();
+    let failed = awaiting_input_job().expire_suspension(until).unwrap();
     let limit = Span(7 * 86_400);
     assert_eq!((failed.status, failed.failure), (JobStatus::Failed, Some(Failure::InputTimeout { limit })));
     let gone = paused().expire_suspension(until).unwrap();
     assert_eq!((gone.status, gone.failure.as_ref(), gone.run.as_ref()), (JobStatus::Cancelled, None, None));
     assert_eq!(gone.cancel.unwrap().sentence(), "Cancelled by Pullyard: \"it was not continued for 7 days\".");
-    for job in HELD.map(active).into_iter().chain(ended()) {
+    for job in HELD_STATUSES.map(active).into_iter().chain(ended_jobs()) {
         assert_eq!(job.expire_suspension(at(90_000_000)), Err(TransitionRefusal::WrongStatus(job.status)));
     }
 }
 
 #[test]
 fn pause_of_an_unheld_job_counts_from_its_write() {
-    let still = ready().pause(by_ann(200), at(240)).unwrap();
+    let still = ready().pause(pause_by_ann(200), at(240)).unwrap();
     assert_eq!(still.suspended_until(), Some(at(240).plus(DEFAULT_SUSPENSION_LIMIT)));
 }
 
@@ -220,7 +224,7 @@ fn pause_of_an_unheld_job_counts_from_its_write() {
 fn ticket_shows_ai_waiting_while_its_job_is_suspended() {
     let ticket = job_and_ticket().1;
     assert_eq!(update_waiting_badge(&active(JobStatus::Executing), &ticket), None);
-    for job in [asking(), paused()] {
+    for job in [awaiting_input_job(), paused()] {
         let waits = update_waiting_badge(&job, &ticket).unwrap();
         assert_eq!((waits.wanted.badge, &waits.active_job), (Some(Badge::AiWaiting), &ticket.active_job));
         assert_eq!((waits.wanted.status.as_ref(), &waits.status), (None, &ticket.status), "the ticket does not move");
@@ -228,8 +232,8 @@ fn ticket_shows_ai_waiting_while_its_job_is_suspended() {
         let goes_on = update_waiting_badge(&job.resume_with_input(at(300)).unwrap(), &waits).unwrap();
         assert_eq!(goes_on.wanted.badge, None);
     }
-    let waits = update_waiting_badge(&asking(), &ticket).unwrap();
-    let failed = ticket_after_job(&asking().expire_suspension(at(900_000)).unwrap(), &waits);
+    let waits = update_waiting_badge(&awaiting_input_job(), &ticket).unwrap();
+    let failed = ticket_after_job(&awaiting_input_job().expire_suspension(at(900_000)).unwrap(), &waits);
     let todo = Some(StatusMove { to: Target::Todo, expected: ticket.status });
     assert_eq!((failed.wanted.badge, failed.wanted.status), (Some(Badge::AiFailed), todo.clone()));
     let cancelled = ticket_after_job(&paused().expire_suspension(at(900_000)).unwrap(), &waits);
@@ -243,21 +247,21 @@ fn ticket_shows_ai_waiting_while_its_job_is_suspended() {
 fn why_names_who_paused_and_what_it_waits_for() {
     let said = |job: &Job| explain_job(job, wait_reason(job, None, at(370)).as_ref(), None, at(370)).0;
     assert_eq!(
-        said(&pausing(&active(JobStatus::Executing))),
+        said(&request_pause(&active(JobStatus::Executing))),
         "ann paused the job 2 min ago, in attempt 1; its runner is stopping."
     );
-    let pushing = pausing(&active(JobStatus::Syncing));
+    let pushing = request_pause(&active(JobStatus::Syncing));
     assert_eq!(said(&pushing), "ann paused the job 2 min ago, in attempt 1; it completes if its push succeeds.");
-    assert_eq!(said(&asking()), "The agent asked a question 2 min ago.");
+    assert_eq!(said(&awaiting_input_job()), "The agent asked a question 2 min ago.");
     assert_eq!(said(&paused()), "ann paused the job 2 min ago.");
 }
 
 #[test]
 fn runner_of_the_session_is_preferred_for_a_while() {
     let (kite, gull) = (RunnerId::for_registration("t1", "kite"), RunnerId::for_registration("t1", "gull"));
-    let mut held = Job { place: Placement::Runners, ..pausing(&active(JobStatus::Executing)) };
+    let mut held = Job { place: Placement::Runners, ..request_pause(&active(JobStatus::Executing)) };
     held.run.as_mut().unwrap().runner = Some(kite.clone());
-    let mut back = gives_back(&held, Suspension::Pause, 0).unwrap().resume(at(300)).unwrap();
+    let mut back = suspend_first_attempt(&held, Suspension::Pause, 0).unwrap().resume(at(300)).unwrap();
     let takes = |job: &Job, runner, secs| job.may_be_claimed_by(runner, at(secs));
     let later = 300 + RUNNER_AFFINITY.as_secs();
     assert_eq!(
@@ -273,7 +277,8 @@ fn runner_of_the_session_is_preferred_for_a_while() {
 fn stored_questions_and_inputs_are_clipped() {
     let hostile = "\u{202e}\u{1b}[31m".repeat(9_000) + &"x".repeat(90_000);
     let rest = Suspension::Question { question: hostile.clone() };
-    let asked = SuspendReport { agent: Some(hostile.clone()), session: Some(hostile.clone()), ..yielded(rest, 0) };
+    let asked =
+        SuspendReport { agent: Some(hostile.clone()), session: Some(hostile.clone()), ..suspend_report(rest, 0) };
     let job = active(JobStatus::Executing);
     let job = job.suspend(&fence(&job, 1, "c1"), &asked, at(250)).unwrap();
     let question = job.question.clone().unwrap().text;

@@ -3,12 +3,12 @@ use crate::id::IntegrationId;
 use crate::job::{Cancel, End};
 use crate::outcome::ticket_after_job;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, finished, job_and_ticket, job_id, no_changes, pending, planned, ready, result,
-    settings, ticket_in, worked_to,
+    REVIEW, TODO, TRIGGER, active, advance_to, at, finish, job_and_ticket, job_id, no_changes, pending, plan_job,
+    ready, result, settings, ticket_in,
 };
 use crate::ticket::{Badge, SettleStep};
 
-fn settled(ticket: &Ticket) -> Ticket {
+fn write_back(ticket: &Ticket) -> Ticket {
     match ticket.next_settle_step(&settings(), at(1_000)) {
         SettleStep::WriteBack(written) => *written,
         other => panic!("{other:?}"),
@@ -32,8 +32,8 @@ fn automatic_cancel_before_work_leaves_reviews_unanswered() {
     }
 }
 
-fn retried(of: &Job, ticket: &Ticket) -> (Job, Ticket) {
-    let (job, ticket) = planned(&settings(), job_id("j2"), ticket, at(500));
+fn plan_retry(of: &Job, ticket: &Ticket) -> (Job, Ticket) {
+    let (job, ticket) = plan_job(&settings(), job_id("j2"), ticket, at(500));
     let (job, ticket) = to_retry(of, &settings(), job, Some(ticket));
     (job, ticket.unwrap())
 }
@@ -44,17 +44,17 @@ fn only_failed_or_cancelled_jobs_may_be_retried() {
     for status in [JobStatus::Claimed, JobStatus::Executing, JobStatus::Syncing] {
         assert_eq!(check_retryable(&active(status)), Err(status));
     }
-    assert_eq!(check_retryable(&finished(&syncing, End::Completed(result()))), Err(JobStatus::Completed));
-    assert_eq!(check_retryable(&finished(&syncing, End::Failed(no_changes(), None))), Ok(()));
-    assert_eq!(check_retryable(&finished(&syncing, End::Cancelled)), Ok(()));
+    assert_eq!(check_retryable(&finish(&syncing, End::Completed(result()))), Err(JobStatus::Completed));
+    assert_eq!(check_retryable(&finish(&syncing, End::Failed(no_changes(), None))), Ok(()));
+    assert_eq!(check_retryable(&finish(&syncing, End::Cancelled)), Ok(()));
 }
 
 #[test]
 fn failed_job_leaves_reviews_and_a_revision_only_as_last() {
     let syncing = active(JobStatus::Syncing);
-    let failed = finished(&syncing, End::Failed(no_changes(), None));
+    let failed = finish(&syncing, End::Failed(no_changes(), None));
     assert!(passes_on_reviews(&failed, None));
-    assert!(!passes_on_reviews(&finished(&syncing, End::Completed(result())), None));
+    assert!(!passes_on_reviews(&finish(&syncing, End::Completed(result())), None));
     assert!(!passes_on_reviews(&syncing, None));
     let revision = Job { kind: JobKind::Revise, ..failed };
     assert!(passes_on_reviews(&revision, Some(&revision.id)));
@@ -65,8 +65,8 @@ fn failed_job_leaves_reviews_and_a_revision_only_as_last() {
 #[test]
 fn only_a_completed_job_answers_its_reviews() {
     let syncing = active(JobStatus::Syncing);
-    assert!(has_handled_reviews(&finished(&syncing, End::Completed(result()))));
-    let ended = [End::Failed(no_changes(), None), End::Cancelled].map(|end| finished(&syncing, end));
+    assert!(has_handled_reviews(&finish(&syncing, End::Completed(result()))));
+    let ended = [End::Failed(no_changes(), None), End::Cancelled].map(|end| finish(&syncing, end));
     for undone in [pending(), syncing].into_iter().chain(ended) {
         assert!(!has_handled_reviews(&undone), "{undone:?}");
     }
@@ -75,35 +75,35 @@ fn only_a_completed_job_answers_its_reviews() {
 #[test]
 fn retry_moves_the_ticket_and_clears_its_badge() {
     let (job, ticket) = job_and_ticket();
-    let failed = finished(&worked_to(&job, JobStatus::Executing), End::Failed(no_changes(), None));
-    let ticket = settled(&ticket_after_job(&failed, &ticket));
+    let failed = finish(&advance_to(&job, JobStatus::Executing), End::Failed(no_changes(), None));
+    let ticket = write_back(&ticket_after_job(&failed, &ticket));
     assert_eq!((ticket.status.as_str(), ticket.shown.badge), (TODO, Some(Badge::AiFailed)));
 
-    let (again, locked) = retried(&failed, &ticket);
+    let (again, locked) = plan_retry(&failed, &ticket);
     assert_eq!((again.retry_of.as_ref(), locked.active_job.as_ref()), (Some(&failed.id), Some(&again.id)));
     assert_eq!((locked.status.as_str(), locked.wanted.badge), (TRIGGER, None));
-    assert_eq!(settled(&locked).shown.badge, None);
+    assert_eq!(write_back(&locked).shown.badge, None);
 
     // The same if the retry ends before the badge was removed.
-    let done = finished(&worked_to(&again, JobStatus::Syncing), End::Completed(result()));
-    assert_eq!(settled(&ticket_after_job(&done, &locked)).status, REVIEW);
+    let done = finish(&advance_to(&again, JobStatus::Syncing), End::Completed(result()));
+    assert_eq!(write_back(&ticket_after_job(&done, &locked)).status, REVIEW);
 }
 
 #[test]
 fn pending_move_does_not_overtake_the_retry() {
     let (job, ticket) = job_and_ticket();
-    let failed = finished(&worked_to(&job, JobStatus::Executing), End::Failed(no_changes(), None));
+    let failed = finish(&advance_to(&job, JobStatus::Executing), End::Failed(no_changes(), None));
     let unsettled = ticket_after_job(&failed, &ticket);
-    let (_, locked) = retried(&failed, &unsettled);
-    assert_eq!((locked.status.as_str(), settled(&locked).status.as_str()), (TRIGGER, TRIGGER));
+    let (_, locked) = plan_retry(&failed, &unsettled);
+    assert_eq!((locked.status.as_str(), write_back(&locked).status.as_str()), (TRIGGER, TRIGGER));
     assert_eq!(locked.written, None, "the ticket did not move, so there is no echo");
 }
 
 #[test]
 fn retry_without_a_ticket_continues_its_pull_request() {
-    let pushed = finished(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())));
+    let pushed = finish(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())));
     let plain =
-        |repository| Job { repository, ticket: None, ..planned(&settings(), job_id("j2"), &ticket_in(TODO), at(1)).0 };
+        |repository| Job { repository, ticket: None, ..plan_job(&settings(), job_id("j2"), &ticket_in(TODO), at(1)).0 };
     let continued = |job: Job| to_retry(&pushed, &settings(), job, None).0.continues.map(|earlier| earlier.number);
     assert_eq!(continued(plain(pushed.repository)), Some(231));
     assert_eq!(continued(plain(pushed.repository + 1)), None);
@@ -112,7 +112,7 @@ fn retry_without_a_ticket_continues_its_pull_request() {
 #[test]
 fn retry_without_push_continues_the_earlier_pull_request() {
     let went_on = ContinuedPullRequest { number: 7, branch: "pullyard/acme/job-1".into() };
-    let failed = finished(&active(JobStatus::Executing), End::Failed(no_changes(), None));
+    let failed = finish(&active(JobStatus::Executing), End::Failed(no_changes(), None));
     let of = Job { ticket: None, continues: Some(went_on.clone()), ..failed };
     let continued = |job: Job| to_retry(&of, &settings(), job, None).0.continues;
     let plain = Job { ticket: None, ..ready() };
@@ -124,11 +124,11 @@ fn retry_without_push_continues_the_earlier_pull_request() {
 #[test]
 fn retry_resumes_work_of_its_own_job_kind_and_repository() {
     let working = active(JobStatus::Executing);
-    let of = finished(&working, End::Failed(Failure::AgentOverloaded { n: 3 }, None));
+    let of = finish(&working, End::Failed(Failure::AgentOverloaded { n: 3 }, None));
     let retry = Job { retry_of: Some(of.id.clone()), ..ready() };
     assert!(resumes_work_of(&retry, &of));
     for end in [End::Failed(no_changes(), None), End::Cancelled] {
-        assert!(!resumes_work_of(&retry, &finished(&working, end)));
+        assert!(!resumes_work_of(&retry, &finish(&working, end)));
     }
     for other in [
         Job { kind: JobKind::Revise, ..retry.clone() },

@@ -5,7 +5,7 @@ use crate::agent::{Agent, CODEX, ModelSecrets};
 use crate::project::{Limits, Repository, Settings};
 use crate::pull_request::REVISE_WINDOW;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, entry, finished, job_and_ticket, job_id, key, linked, plan, planned,
+    REVIEW, TODO, TRIGGER, active, at, entry, finish, job_and_ticket, job_id, key, linked_pull_request, plan, plan_job,
     pull_request_id, repository, result, review_id, revision, settings, ticket_in,
 };
 use crate::ticket::{Badge, StatusMove, Target, Ticket};
@@ -18,7 +18,7 @@ fn plan_locks_the_ticket_and_clears_old_marks() {
     before.wanted.version = 4;
     before.synced_version = 4;
     before.branches = 2;
-    let (job, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
+    let (job, ticket) = plan_job(&settings(), job_id("j9"), &before, at(50));
     assert_eq!((job.status, job.attempt, job.created, job.ready_since), (JobStatus::Ready, 0, at(50), at(50)));
     assert_eq!(job.dispatch.due, at(50).plus(WAKE_TIMEOUT));
     assert_eq!((job.branch.as_str(), ticket.branches), ("pullyard/acme/app-17-3", 3));
@@ -36,7 +36,7 @@ fn new_job_cancels_an_older_pending_move() {
     let expected = TRIGGER.to_owned();
     before.request_state(Some(StatusMove { to: Target::Completion, expected }), None, None);
     assert!(before.is_unsynced());
-    let (_, ticket) = planned(&settings(), job_id("j9"), &before, at(50));
+    let (_, ticket) = plan_job(&settings(), job_id("j9"), &before, at(50));
     assert_eq!(ticket.wanted.status, None);
     match ticket.next_settle_step(&settings(), at(1_000)) {
         crate::ticket::SettleStep::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
@@ -47,9 +47,9 @@ fn new_job_cancels_an_older_pending_move() {
 #[test]
 fn job_continues_only_the_pull_request_of_its_repository() {
     let mut ticket = ticket_in(TRIGGER);
-    let done = finished(&active(JobStatus::Syncing), End::Completed(result()));
+    let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
     ticket.pull_request = crate::outcome::pull_request_link(&done);
-    let continued = |ticket: &crate::ticket::Ticket| planned(&settings(), job_id("j9"), ticket, at(50)).0.continues;
+    let continued = |ticket: &crate::ticket::Ticket| plan_job(&settings(), job_id("j9"), ticket, at(50)).0.continues;
     let expected = ContinuedPullRequest { number: 231, branch: "pullyard/acme/app-17-1".into() };
     assert_eq!(continued(&ticket), Some(expected));
     let mut elsewhere = ticket.clone();
@@ -62,11 +62,11 @@ fn job_continues_only_the_pull_request_of_its_repository() {
 
 #[test]
 fn default_input_limit_of_a_week_is_not_stored() {
-    let week = planned(&settings(), job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
+    let week = plan_job(&settings(), job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
     assert_eq!((week.input_secs, week.max_suspension()), (None, DEFAULT_SUSPENSION_LIMIT));
     let mut short = settings();
     short.limits.input_secs = 600;
-    let short = planned(&short, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
+    let short = plan_job(&short, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
     assert_eq!((short.input_secs, short.max_suspension()), (Some(600), Duration::from_secs(600)));
 }
 
@@ -74,7 +74,7 @@ fn default_input_limit_of_a_week_is_not_stored() {
 fn revision_locks_its_ticket_in_place() {
     let before = ticket_in(REVIEW).schedule_review(&pull_request_id(9), at(70));
     let before = Ticket { held: true, tries: 3, not_before: Some(at(90)), ..before };
-    let (job, ticket, pull_request) = revision("r1", &before, &linked(), at(50));
+    let (job, ticket, pull_request) = revision("r1", &before, &linked_pull_request(), at(50));
     let expected = Ticket {
         active_job: Some(job.id.clone()),
         found_in: Some(REVIEW.into()),
@@ -98,7 +98,7 @@ fn revision_starts_at_the_given_or_the_known_head() {
         let (settings, repository) = (settings(), repository());
         let plan = plan(job_id("j9"), &settings, &repository, at(50));
         let made_for = RevisionPlan { review: &review_id("r1"), head: told };
-        let (job, _, pull_request) = plan_revision(&plan, &ticket_in(REVIEW), &linked(), made_for);
+        let (job, _, pull_request) = plan_revision(&plan, &ticket_in(REVIEW), &linked_pull_request(), made_for);
         (job.revises.unwrap().head, pull_request.head)
     };
     assert_eq!(head(Some("abc")), ("abc".to_owned(), "abc".to_owned()));
@@ -148,5 +148,5 @@ fn project_limits_become_the_job_policy() {
         model_of: None,
         signs: false,
     };
-    assert_eq!(planned(&settings, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy, expected);
+    assert_eq!(plan_job(&settings, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy, expected);
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 #[test]
 fn start_is_identified_by_attempt_and_number() {
-    let job = starting();
+    let job = job_with_start();
     let fail = |job: &Job, attempt, number| {
         job.record_start_fault(attempt, number, DispatchFault::Silent { times: 1 }, at(20))
     };
@@ -41,21 +41,22 @@ fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
     (job, wait.as_secs())
 }
 
-fn capacity(secs: u64) -> DispatchFault {
+fn no_capacity(secs: u64) -> DispatchFault {
     DispatchFault::Capacity { since: at(secs), times: 1 }
 }
 
-fn refused() -> DispatchFault {
+fn start_refusal() -> DispatchFault {
     DispatchFault::Refused { reason: "no role".into(), times: 1 }
 }
 
-fn container_died() -> DispatchFault {
+fn container_death() -> DispatchFault {
     DispatchFault::Died { reason: "exit code 1".into(), times: 1 }
 }
 
 #[test]
 fn starts_back_off_from_5_seconds_to_5_minutes() {
-    for fault in [capacity(1), THROTTLED, INTERRUPTED, refused(), container_died(), SILENT] {
+    for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START, start_refusal(), container_death(), SILENT_START]
+    {
         let waits: Vec<_> = (1..=9).map(|n| after_faults(&vec![fault.clone(); n]).1).collect();
         assert_eq!(waits, [5, 10, 20, 40, 80, 160, 300, 300, 300], "{fault:?}");
     }
@@ -63,18 +64,20 @@ fn starts_back_off_from_5_seconds_to_5_minutes() {
 
 #[test]
 fn transient_start_faults_never_give_up() {
-    for fault in [capacity(1), THROTTLED, INTERRUPTED] {
+    for fault in [no_capacity(1), THROTTLED_START, INTERRUPTED_START] {
         assert_eq!(after_faults(&vec![fault; 200]).0.start_failure(), None);
     }
-    let (job, _) = after_faults(&[capacity(1), capacity(2), capacity(3)]);
+    let (job, _) = after_faults(&[no_capacity(1), no_capacity(2), no_capacity(3)]);
     assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(1), times: 3 }));
-    let (job, _) = after_faults(&[capacity(1), THROTTLED, capacity(3)]);
+    let (job, _) = after_faults(&[no_capacity(1), THROTTLED_START, no_capacity(3)]);
     assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(3), times: 3 }));
 }
 
 #[test]
 fn third_permanent_start_fault_in_a_row_gives_up() {
-    for (fault, why) in [(refused(), "no role"), (container_died(), "exit code 1"), (SILENT, "it never connected")] {
+    for (fault, why) in
+        [(start_refusal(), "no role"), (container_death(), "exit code 1"), (SILENT_START, "it never connected")]
+    {
         assert_eq!(after_faults(&[fault.clone(), fault.clone()]).0.start_failure(), None);
         let (job, _) = after_faults(&[fault.clone(), fault.clone(), fault]);
         let failure = Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: why.into() };
@@ -86,29 +89,29 @@ fn third_permanent_start_fault_in_a_row_gives_up() {
 #[test]
 fn transient_and_permanent_start_faults_count_apart() {
     let gives_up = |faults: &[DispatchFault]| after_faults(faults).0.start_failure().is_some();
-    assert!(gives_up(&[SILENT, refused(), SILENT]));
-    assert!(gives_up(&[refused(), container_died(), SILENT]));
-    assert!(!gives_up(&[SILENT, SILENT, THROTTLED, SILENT, SILENT]));
-    assert!(gives_up(&[SILENT, THROTTLED, SILENT, SILENT, SILENT]));
-    assert_eq!(after_faults(&[SILENT, SILENT, THROTTLED]).1, 5);
+    assert!(gives_up(&[SILENT_START, start_refusal(), SILENT_START]));
+    assert!(gives_up(&[start_refusal(), container_death(), SILENT_START]));
+    assert!(!gives_up(&[SILENT_START, SILENT_START, THROTTLED_START, SILENT_START, SILENT_START]));
+    assert!(gives_up(&[SILENT_START, THROTTLED_START, SILENT_START, SILENT_START, SILENT_START]));
+    assert_eq!(after_faults(&[SILENT_START, SILENT_START, THROTTLED_START]).1, 5);
     // The count that the caller passes is ignored.
     assert!(!gives_up(&[DispatchFault::Silent { times: 40 }]));
 }
 
 #[test]
 fn claim_or_requeue_resets_the_fault_count() {
-    let (twice, _) = after_faults(&[SILENT, SILENT]);
+    let (twice, _) = after_faults(&[SILENT_START, SILENT_START]);
     let claimed = twice.claim(&claim(1, "c1"), at(5_000)).unwrap();
     let back = claimed.requeue(at(5_100)).unwrap().begin_dispatch(at(5_200)).unwrap();
-    let failed = back.record_start_fault(2, 1, SILENT, at(5_300)).unwrap();
-    assert_eq!(failed.dispatch.fault, Some(SILENT));
-    let claimed_at_last = after_faults(&[SILENT; 3]).0.claim(&claim(1, "c1"), at(5_000)).unwrap();
+    let failed = back.record_start_fault(2, 1, SILENT_START, at(5_300)).unwrap();
+    assert_eq!(failed.dispatch.fault, Some(SILENT_START));
+    let claimed_at_last = after_faults(&[SILENT_START; 3]).0.claim(&claim(1, "c1"), at(5_000)).unwrap();
     assert_eq!(claimed_at_last.start_failure(), None);
 }
 
 #[test]
 fn suspended_job_is_not_given_up_for_its_starts() {
-    let (job, _) = after_faults(&[SILENT; 3]);
+    let (job, _) = after_faults(&[SILENT_START; 3]);
     assert!(job.start_failure().is_some());
     let still = job.pause(Pause::new("ann", at(5_000)), at(5_000)).unwrap();
     assert!(still.dispatch.fault.is_some(), "the start fault is still stored");
@@ -119,7 +122,7 @@ fn suspended_job_is_not_given_up_for_its_starts() {
 fn silent_task_may_claim_after_its_start_failed() {
     let named = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, "arn:slow").unwrap();
     let by = Claim { task: Some("arn:slow".into()), ..claim(1, "c1") };
-    for fault in [SILENT, THROTTLED, capacity(1), refused()] {
+    for fault in [SILENT_START, THROTTLED_START, no_capacity(1), start_refusal()] {
         let failed = named.record_start_fault(1, 1, fault.clone(), at(320)).unwrap();
         assert!(failed.claim(&by, at(330)).is_ok(), "{fault:?}");
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::job::JobKind;
 use crate::prompt::Context;
-use crate::prompt::tests::{context, outside, ticket};
+use crate::prompt::tests::{context, lines_outside_fences, ticket};
 use crate::story::at;
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ fn review(id: u64, summary: &str, comments: Vec<FrozenComment>) -> FrozenReview 
     }
 }
 
-fn reviewed(reviews: Vec<FrozenReview>) -> ReviewContext {
+fn review_context(reviews: Vec<FrozenReview>) -> ReviewContext {
     ReviewContext {
         pull_request: ReviewedPullRequest {
             number: 3,
@@ -55,8 +55,8 @@ fn comment_is_known_only_with_the_text_it_had() {
         FrozenReview { said: vec![5, 6], ..review(80, "Say it twice.\n\nWith tabs.", vec![comment(7, 7, "Here.")]) };
     let mut told = KnownComments::default();
     assert!(!told.contains(7, "Here."));
-    told.add(&reviewed(vec![summary]));
-    told.add(&reviewed(vec![review(81, "Of its own.", Vec::new())]));
+    told.add(&review_context(vec![summary]));
+    told.add(&review_context(vec![review(81, "Of its own.", Vec::new())]));
     for (comment, text, is_told) in [
         (5, "Say it twice.", true),
         (6, "With tabs.", true),
@@ -71,7 +71,7 @@ fn comment_is_known_only_with_the_text_it_had() {
     }
 }
 
-fn revise(review: Option<ReviewContext>) -> Context {
+fn revise_context(review: Option<ReviewContext>) -> Context {
     Context { kind: JobKind::Revise, review, ..context(ticket("Add a door", "It is cold.", None), None) }
 }
 
@@ -84,7 +84,7 @@ fn revise_prompt_has_ticket_summary_and_placed_comments() {
     let mut whole = comment(14, 14, "Why this file?");
     whole.line = None;
     let first = review(80, "Nearly there.", vec![comment(11, 11, "Red, please."), deleted, whole]);
-    let said = revise(Some(reviewed(vec![first, review(81, " ", vec![several])]))).prompt();
+    let said = revise_context(Some(review_context(vec![first, review(81, " ", vec![several])]))).prompt();
     assert_eq!(
         said,
         "You work in a checkout of acme/app, on the branch of an open pull request.\n\
@@ -112,7 +112,7 @@ fn revise_prompt_has_ticket_summary_and_placed_comments() {
 
 #[test]
 fn revision_without_a_review_uses_the_instructions() {
-    let mut context = revise(None);
+    let mut context = revise_context(None);
     context.instructions = Some("Make it red.".into());
     let said = context.prompt();
     assert!(said.contains("open pull request") && said.contains("Make it red."), "{said}");
@@ -122,17 +122,17 @@ fn revision_without_a_review_uses_the_instructions() {
 #[test]
 fn comments_are_shortened_before_any_is_omitted() {
     let long = "x".repeat(20_000);
-    let few = reviewed(vec![review(80, &long, vec![comment(1, 1, &long)])]);
+    let few = review_context(vec![review(80, &long, vec![comment(1, 1, &long)])]);
     let said = few.prompt();
     assert!(said.contains(&"x".repeat(8_000)) && !said.contains(&"x".repeat(8_001)));
     assert!(said.contains("(12000 more characters left out)"), "{said}");
     assert_eq!(few.included_comments().len(), 1);
 
-    let many = reviewed(vec![review(80, "", (1..=60).map(|n| comment(n, n, &long)).collect())]);
+    let many = review_context(vec![review(80, "", (1..=60).map(|n| comment(n, n, &long)).collect())]);
     assert_eq!(many.included_comments().len(), 60);
     assert!(many.prompt().contains(&"x".repeat(400)));
 
-    let too_many = reviewed(vec![review(80, "", (1..=500).map(|n| comment(n, n, &long)).collect())]);
+    let too_many = review_context(vec![review(80, "", (1..=500).map(|n| comment(n, n, &long)).collect())]);
     let (said, told) = (too_many.prompt(), too_many.included_comments().len());
     assert!((50..500).contains(&told), "{told}");
     let left_out = 500 - told;
@@ -143,7 +143,7 @@ fn comments_are_shortened_before_any_is_omitted() {
 #[test]
 fn prompt_reports_comments_omitted_while_reading() {
     let said = |comments, characters| {
-        let mut cut = reviewed(vec![review(80, "s", vec![])]);
+        let mut cut = review_context(vec![review(80, "s", vec![])]);
         cut.cut = Some(Omitted { comments, characters });
         cut.prompt()
     };
@@ -168,14 +168,14 @@ proptest! {
         let said = |[summary, text, path, author, title, branch]: [&str; 6]| {
             let one = FrozenComment { path: path.into(), author: author.into(), ..comment(11, 11, text) };
             let review = FrozenReview { author: author.into(), ..review(80, summary, vec![one]) };
-            let mut context = reviewed(vec![review]);
+            let mut context = review_context(vec![review]);
             (context.pull_request.title, context.pull_request.branch) = (title.into(), branch.into());
             (context.pull_request.url, context.pull_request.head) = (title.into(), branch.into());
-            revise(Some(context)).prompt()
+            revise_context(Some(context)).prompt()
         };
         let hostile = said([&summary, &text, &path, &author, &title, &branch]);
         let harmless = said(["s", "t", "p", "a", "t", "b"]);
-        prop_assert_eq!(outside(&hostile), outside(&harmless), "{}", &hostile);
+        prop_assert_eq!(lines_outside_fences(&hostile), lines_outside_fences(&harmless), "{}", &hostile);
         prop_assert!(!hostile.contains('\u{202e}'), "{}", &hostile);
         // Names are shown unchanged, so this check uses plain names.
         let hidden = said([&summary, &text, "p", "a", "t", "b"]).contains("<!--");
@@ -191,7 +191,7 @@ proptest! {
             path: "p`".repeat(*path),
             ..comment(id, id, &"`ü".repeat(*text))
         });
-        let context = reviewed(vec![review(80, &"s".repeat(summary), comments.collect())]);
+        let context = review_context(vec![review(80, &"s".repeat(summary), comments.collect())]);
         let said = context.prompt();
         prop_assert!(said.chars().count() <= MAX_REVIEWS_CHARS, "{}", said.chars().count());
         let told = context.included_comments();
@@ -208,7 +208,7 @@ fn comment_in_two_reviews_is_shown_once_in_thread_order() {
     let mut one_line = comment(12, 11, "And this.");
     one_line.start_line = Some(12);
     let first = review(80, "", vec![one_line.clone(), comment(11, 11, "Red.")]);
-    let context = reviewed(vec![first, review(81, "", vec![one_line])]);
+    let context = review_context(vec![first, review(81, "", vec![one_line])]);
     assert_eq!(context.included_comments().iter().map(|comment| comment.id).collect::<Vec<_>>(), [11, 12]);
     assert!(context.prompt().contains("in the thread of comment 11, on line 12:\n"));
 }

@@ -1,11 +1,11 @@
 use super::*;
 use crate::budget::{Budget, DailyUsage, Day};
 use crate::review::Author;
-use crate::story::{at, job_id, key, linked, project_id, repository};
+use crate::story::{at, job_id, key, linked_pull_request, project_id, repository};
 use std::time::Duration;
 
 /// Facts under which a review starts a job.
-pub(in crate::review) fn accepted() -> ReviewFacts {
+pub(in crate::review) fn accepted_facts() -> ReviewFacts {
     ReviewFacts {
         v: FACTS_VERSION,
         now: at(10_000),
@@ -21,7 +21,7 @@ pub(in crate::review) fn accepted() -> ReviewFacts {
             held_by: None,
             budget: Budget::default(),
         }),
-        integration: linked().id.integration,
+        integration: linked_pull_request().id.integration,
         repository: repository().name,
         connected: true,
         number: 231,
@@ -40,12 +40,12 @@ pub(in crate::review) fn accepted() -> ReviewFacts {
     }
 }
 
-pub(in crate::review) fn spend(facts: &mut ReviewFacts) {
-    settings(facts, |settings| settings.budget.jobs_per_day = Some(5));
+pub(in crate::review) fn exhaust_budget(facts: &mut ReviewFacts) {
+    change_settings(facts, |settings| settings.budget.jobs_per_day = Some(5));
     facts.today.jobs = 5;
 }
 
-pub(in crate::review) fn spent() -> Reason {
+pub(in crate::review) fn budget_exhausted() -> Reason {
     let time = Day::containing(at(10_000)).end();
     Reason::BudgetExhausted { project: project_id(), used: "5".into(), limit: "5 jobs".into(), time }
 }
@@ -53,7 +53,7 @@ pub(in crate::review) fn spent() -> Reason {
 type Change = fn(&mut ReviewFacts);
 
 /// A change per guard that makes it refuse, in the published order.
-const HINDRANCES: [(&str, Change); 18] = [
+const CONDITIONS: [(&str, Change); 18] = [
     ("edited_review", |facts| facts.asks = RequestedAction::Edited {}),
     ("event_ignored", |facts| facts.asks = RequestedAction::Nothing { event: "pull_request_review dismissed".into() }),
     ("repeat", |facts| facts.first = Some(("accepted".into(), Some(job_id("j1"))))),
@@ -64,45 +64,47 @@ const HINDRANCES: [(&str, Change); 18] = [
     ("pull_request_closed", |facts| facts.state = PullRequestState::Merged),
     ("author_not_permitted", |facts| facts.permission = Some(Permission::Less)),
     ("permission_unknown", |facts| facts.permission = Some(Permission::Unknown)),
-    ("retrigger_disabled", |facts| settings(facts, |settings| settings.revise_on_review = false)),
+    ("retrigger_disabled", |facts| change_settings(facts, |settings| settings.revise_on_review = false)),
     ("no_linked_ticket", |facts| facts.ticket = None),
-    ("ticket_inactive", |facts| ticket(facts, |ticket| ticket.closed = true)),
-    ("job_active", |facts| ticket(facts, |ticket| ticket.active_job = Some(job_id("j0")))),
-    ("previous_job_not_completed", |facts| ticket(facts, |ticket| ticket.last_outcome = Some(LastOutcome::Failed))),
-    ("rate_limited", |facts| revised(facts, 3_599_999)),
-    ("project_held", |facts| settings(facts, |settings| settings.held_by = Some("bob".into()))),
-    ("budget_exhausted", spend),
+    ("ticket_inactive", |facts| change_ticket(facts, |ticket| ticket.closed = true)),
+    ("job_active", |facts| change_ticket(facts, |ticket| ticket.active_job = Some(job_id("j0")))),
+    ("previous_job_not_completed", |facts| {
+        change_ticket(facts, |ticket| ticket.last_outcome = Some(LastOutcome::Failed))
+    }),
+    ("rate_limited", |facts| set_last_revision(facts, 3_599_999)),
+    ("project_held", |facts| change_settings(facts, |settings| settings.held_by = Some("bob".into()))),
+    ("budget_exhausted", exhaust_budget),
 ];
 
-fn settings(facts: &mut ReviewFacts, change: impl Fn(&mut ReviewSettings)) {
+fn change_settings(facts: &mut ReviewFacts, change: impl Fn(&mut ReviewSettings)) {
     facts.settings.iter_mut().for_each(change);
 }
 
-fn ticket(facts: &mut ReviewFacts, change: impl Fn(&mut TicketFacts)) {
+fn change_ticket(facts: &mut ReviewFacts, change: impl Fn(&mut TicketFacts)) {
     facts.ticket.iter_mut().for_each(change);
 }
 
-fn revised(facts: &mut ReviewFacts, millis_ago: u64) {
+fn set_last_revision(facts: &mut ReviewFacts, millis_ago: u64) {
     let at = facts.now.minus(Duration::from_millis(millis_ago));
     facts.revised = Some(LastRevision { at, job: job_id("j0"), earlier: None });
 }
 
-fn does_not_wait(facts: &mut ReviewFacts) {
-    settings(facts, |settings| settings.coalesce = false);
+fn disable_coalescing(facts: &mut ReviewFacts) {
+    change_settings(facts, |settings| settings.coalesce = false);
 }
 
-fn hindrance(name: &str) -> Change {
-    HINDRANCES.iter().find(|(known, _)| *known == name).unwrap().1
+fn condition(name: &str) -> Change {
+    CONDITIONS.iter().find(|(known, _)| *known == name).unwrap().1
 }
 
-fn with(names: &[&str]) -> ReviewFacts {
-    let mut facts = accepted();
-    names.iter().for_each(|name| hindrance(name)(&mut facts));
+fn facts_with(names: &[&str]) -> ReviewFacts {
+    let mut facts = accepted_facts();
+    names.iter().for_each(|name| condition(name)(&mut facts));
     facts
 }
 
 #[track_caller]
-fn decided(facts: &ReviewFacts) -> Decision {
+fn expect_decision(facts: &ReviewFacts) -> Decision {
     match decide(facts, job_id("new")) {
         DecisionStep::Decided(decision) => decision,
         DecisionStep::NeedsPermission => panic!("the permission is requested"),
@@ -111,16 +113,16 @@ fn decided(facts: &ReviewFacts) -> Decision {
 
 #[track_caller]
 fn check(facts: &ReviewFacts, reason: &Reason, follow: Follow) {
-    assert_eq!(decided(facts), Decision { reason: reason.clone(), follow });
+    assert_eq!(expect_decision(facts), Decision { reason: reason.clone(), follow });
 }
 
-fn pr() -> String {
+fn pull_request_label() -> String {
     "acme/app#231".into()
 }
 
 #[test]
 fn review_that_passes_all_guards_starts_a_job() {
-    check(&accepted(), &Reason::Accepted { job: job_id("new") }, Follow::Trigger);
+    check(&accepted_facts(), &Reason::Accepted { job: job_id("new") }, Follow::Trigger);
 }
 
 #[test]
@@ -134,56 +136,60 @@ fn each_guard_refuses_with_its_reason() {
         Reason::UnknownProject { project: project.clone() },
         Reason::RepositoryNotIntegrated { repo: repo.clone(), project: project.clone() },
         Reason::OwnReview {},
-        Reason::PullRequestClosed { pr: pr(), state: "merged".into() },
+        Reason::PullRequestClosed { pr: pull_request_label(), state: "merged".into() },
         Reason::AuthorNotPermitted { author: "ann".into(), repo },
-        Reason::PermissionUnknown { forge: linked().id.integration, author: "ann".into() },
+        Reason::PermissionUnknown { forge: linked_pull_request().id.integration, author: "ann".into() },
         Reason::RetriggerDisabled { project: project.clone() },
-        Reason::NoLinkedTicket { pr: pr() },
+        Reason::NoLinkedTicket { pr: pull_request_label() },
         Reason::TicketInactive { ticket: key() },
         Reason::JobActive { ticket: key(), job: job_id("j0") },
         Reason::PreviousJobNotCompleted { ticket: key(), outcome: "failed".into() },
         Reason::ProjectHeld { project, who: "bob".into() },
-        spent(),
+        budget_exhausted(),
     ] {
-        let mut facts = with(&[reason.code()]);
-        does_not_wait(&mut facts);
+        let mut facts = facts_with(&[reason.code()]);
+        disable_coalescing(&mut facts);
         check(&facts, &reason, Follow::Record);
     }
 }
 
 #[test]
 fn review_of_another_project_starts_nothing() {
-    let facts = ReviewFacts { stored: Some(StoredResult::Elsewhere {}), ..accepted() };
+    let facts = ReviewFacts { stored: Some(StoredResult::Elsewhere {}), ..accepted_facts() };
     let reason = Reason::EventIgnored { event: "a review that belongs to another project".into() };
     check(&facts, &reason, Follow::Record);
 }
 
 #[test]
 fn closed_pull_request_gets_no_job() {
-    let closed = ReviewFacts { state: PullRequestState::Closed, ..accepted() };
-    check(&closed, &Reason::PullRequestClosed { pr: pr(), state: "closed".into() }, Follow::Record);
+    let closed = ReviewFacts { state: PullRequestState::Closed, ..accepted_facts() };
+    check(&closed, &Reason::PullRequestClosed { pr: pull_request_label(), state: "closed".into() }, Follow::Record);
 }
 
 #[test]
 fn uncompleted_last_job_starts_nothing() {
-    let mut facts = accepted();
-    ticket(&mut facts, |ticket| ticket.last_outcome = Some(LastOutcome::Cancelled));
+    let mut facts = accepted_facts();
+    change_ticket(&mut facts, |ticket| ticket.last_outcome = Some(LastOutcome::Cancelled));
     let reason = Reason::PreviousJobNotCompleted { ticket: key(), outcome: "cancelled".into() };
     check(&facts, &reason, Follow::Record);
-    ticket(&mut facts, |ticket| ticket.last_outcome = None);
-    assert_eq!(decided(&facts).follow, Follow::Trigger, "a manually linked pull request has no job before");
+    change_ticket(&mut facts, |ticket| ticket.last_outcome = None);
+    assert_eq!(expect_decision(&facts).follow, Follow::Trigger, "a manually linked pull request has no job before");
 }
 
 #[test]
 fn second_revision_within_an_hour_is_refused() {
     let at_once = |millis_ago| {
-        let mut facts = accepted();
-        does_not_wait(&mut facts);
-        revised(&mut facts, millis_ago);
-        decided(&facts).reason
+        let mut facts = accepted_facts();
+        disable_coalescing(&mut facts);
+        set_last_revision(&mut facts, millis_ago);
+        expect_decision(&facts).reason
     };
-    let limited = |secs, time| Reason::RateLimited { pr: pr(), ago: Span::from(Duration::from_millis(secs)), time };
-    let now = accepted().now;
+    let limited = |secs, time| Reason::RateLimited {
+        pr: pull_request_label(),
+        ago: Span::from(Duration::from_millis(secs)),
+        time,
+    };
+    let now = accepted_facts().now;
     assert_eq!(at_once(0), limited(0, now.plus(REVISE_WINDOW)));
     assert_eq!(at_once(3_599_999), limited(3_599_999, now.plus(Duration::from_millis(1))));
     assert_eq!(at_once(3_600_000), Reason::Accepted { job: job_id("new") }, "exactly an hour later is allowed");
@@ -191,83 +197,91 @@ fn second_revision_within_an_hour_is_refused() {
 
 #[test]
 fn permission_is_requested_only_after_earlier_guards() {
-    let asked_after = HINDRANCES.iter().position(|(name, _)| *name == "author_not_permitted").unwrap();
-    for (place, (name, change)) in HINDRANCES.iter().enumerate() {
+    let asked_after = CONDITIONS.iter().position(|(name, _)| *name == "author_not_permitted").unwrap();
+    for (place, (name, change)) in CONDITIONS.iter().enumerate() {
         if name.contains("permi") {
             continue;
         }
-        let mut facts = ReviewFacts { permission: None, ..accepted() };
+        let mut facts = ReviewFacts { permission: None, ..accepted_facts() };
         change(&mut facts);
         let asks = decide(&facts, job_id("new")) == DecisionStep::NeedsPermission;
         assert_eq!(asks, place > asked_after, "{name}");
     }
-    let facts = ReviewFacts { permission: None, ..accepted() };
+    let facts = ReviewFacts { permission: None, ..accepted_facts() };
     assert_eq!(decide(&facts, job_id("new")), DecisionStep::NeedsPermission);
 }
 
 #[test]
 fn coalescing_defers_a_review_during_a_job_or_the_hour() {
-    let now = accepted().now;
+    let now = accepted_facts().now;
     let held = Reason::HeldForJob { job: job_id("j0") };
-    let mut busy = with(&["job_active"]);
+    let mut busy = facts_with(&["job_active"]);
     check(&busy, &held, Follow::Defer { opens_at: now, held: false });
-    revised(&mut busy, 2 * 3_600_000);
+    set_last_revision(&mut busy, 2 * 3_600_000);
     check(&busy, &held, Follow::Defer { opens_at: now, held: false });
     let soon = now.plus(Duration::from_millis(1));
-    check(&with(&["job_active", "rate_limited"]), &held, Follow::Defer { opens_at: soon, held: false });
+    check(&facts_with(&["job_active", "rate_limited"]), &held, Follow::Defer { opens_at: soon, held: false });
     let ago = Span::from(Duration::from_millis(3_599_999));
     let until = Reason::HeldUntil { ago, time: soon };
-    check(&with(&["rate_limited"]), &until, Follow::Defer { opens_at: soon, held: false });
+    check(&facts_with(&["rate_limited"]), &until, Follow::Defer { opens_at: soon, held: false });
 }
 
 #[test]
 fn review_of_a_held_or_spent_project_waits() {
-    let held = Follow::Defer { opens_at: accepted().now, held: true };
-    check(&with(&["project_held"]), &Reason::ProjectHeld { project: project_id(), who: "bob".into() }, held);
-    check(&with(&["budget_exhausted"]), &spent(), held);
+    let held = Follow::Defer { opens_at: accepted_facts().now, held: true };
+    check(&facts_with(&["project_held"]), &Reason::ProjectHeld { project: project_id(), who: "bob".into() }, held);
+    check(&facts_with(&["budget_exhausted"]), &budget_exhausted(), held);
 }
 
 #[test]
 fn full_ticket_defers_no_further_pull_request() {
     let full = |names: &[&str], defers| {
-        let mut facts = with(names);
-        ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (defers, MAX_DEFERRED));
-        decided(&facts)
+        let mut facts = facts_with(names);
+        change_ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (defers, MAX_DEFERRED));
+        expect_decision(&facts)
     };
     for name in ["job_active", "rate_limited", "project_held", "budget_exhausted"] {
         let refused = full(&[name], false);
         assert_eq!((refused.reason.code(), refused.follow), (name, Follow::Record));
         assert!(matches!(full(&[name], true).follow, Follow::Defer { .. }), "{name}: already on the list");
     }
-    let mut room = with(&["job_active"]);
-    ticket(&mut room, |ticket| ticket.deferred = MAX_DEFERRED - 1);
-    assert!(matches!(decided(&room).follow, Follow::Defer { .. }));
+    let mut room = facts_with(&["job_active"]);
+    change_ticket(&mut room, |ticket| ticket.deferred = MAX_DEFERRED - 1);
+    assert!(matches!(expect_decision(&room).follow, Follow::Defer { .. }));
 }
 
 #[test]
 fn review_waits_with_earlier_deferred_ones() {
-    let mut facts = accepted();
-    ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (true, 1));
-    check(&facts, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
+    let mut facts = accepted_facts();
+    change_ticket(&mut facts, |ticket| (ticket.defers, ticket.deferred) = (true, 1));
+    check(
+        &facts,
+        &Reason::HeldWithOthers { pr: pull_request_label() },
+        Follow::Defer { opens_at: facts.now, held: false },
+    );
 }
 
 #[test]
 fn repeated_deferred_review_marks_its_ticket_again() {
-    let mut facts = ReviewFacts { stored: Some(StoredResult::Deferred {}), ..accepted() };
+    let mut facts = ReviewFacts { stored: Some(StoredResult::Deferred {}), ..accepted_facts() };
     facts.first = Some(("held_for_job".into(), None));
     let repeat = Reason::Repeat { first: "held_for_job".into() };
     for defers in [false, true] {
-        ticket(&mut facts, |ticket| ticket.defers = defers);
+        change_ticket(&mut facts, |ticket| ticket.defers = defers);
         check(&facts, &repeat, Follow::Defer { opens_at: facts.now, held: false });
     }
-    revised(&mut facts, 1_000);
+    set_last_revision(&mut facts, 1_000);
     let opens_at = facts.now.plus(Duration::from_secs(3_599));
     check(&facts, &repeat, Follow::Defer { opens_at, held: false });
     // The ledger entry has expired.
     for defers in [false, true] {
         let mut forgotten = ReviewFacts { first: None, revised: None, ..facts.clone() };
-        ticket(&mut forgotten, |ticket| ticket.defers = defers);
-        check(&forgotten, &Reason::HeldWithOthers { pr: pr() }, Follow::Defer { opens_at: facts.now, held: false });
+        change_ticket(&mut forgotten, |ticket| ticket.defers = defers);
+        check(
+            &forgotten,
+            &Reason::HeldWithOthers { pr: pull_request_label() },
+            Follow::Defer { opens_at: facts.now, held: false },
+        );
     }
     // Without a ticket, there is no deferral to add.
     check(&ReviewFacts { ticket: None, ..facts }, &repeat, Follow::Record);
@@ -275,14 +289,14 @@ fn repeated_deferred_review_marks_its_ticket_again() {
 
 #[test]
 fn user_request_overrides_exactly_three_guards() {
-    let overridden: Vec<_> = HINDRANCES
+    let overridden: Vec<_> = CONDITIONS
         .iter()
         .filter(|(name, _)| !["edited_review", "event_ignored"].contains(name))
         .filter(|(_, change)| {
-            let mut facts = accepted();
+            let mut facts = accepted_facts();
             change(&mut facts);
             facts.asks = RequestedAction::Revision { message: None };
-            decided(&facts).follow == Follow::Trigger
+            expect_decision(&facts).follow == Follow::Trigger
         })
         .map(|(name, _)| *name)
         .collect();
@@ -291,12 +305,12 @@ fn user_request_overrides_exactly_three_guards() {
 
 #[test]
 fn deferred_user_request_ignores_the_hour() {
-    let mut facts = with(&["job_active", "rate_limited"]);
+    let mut facts = facts_with(&["job_active", "rate_limited"]);
     facts.asks = RequestedAction::Revision { message: None };
     let now = Follow::Defer { opens_at: facts.now, held: false };
     check(&facts, &Reason::HeldForJob { job: job_id("j0") }, now);
-    ticket(&mut facts, |ticket| (ticket.active_job, ticket.defers) = (None, true));
-    check(&facts, &Reason::HeldWithOthers { pr: pr() }, now);
+    change_ticket(&mut facts, |ticket| (ticket.active_job, ticket.defers) = (None, true));
+    check(&facts, &Reason::HeldWithOthers { pr: pull_request_label() }, now);
 }
 
 #[test]
@@ -320,15 +334,15 @@ fn own_review_needs_our_account_and_a_bot_or_mark() {
 
 #[test]
 fn facts_survive_serialization() {
-    for (name, change) in HINDRANCES {
-        let mut facts = accepted();
+    for (name, change) in CONDITIONS {
+        let mut facts = accepted_facts();
         change(&mut facts);
         let text = serde_json::to_string(&facts).unwrap();
         let read: ReviewFacts = serde_json::from_str(&text).unwrap();
         assert_eq!(read, facts, "{name}");
-        assert_eq!(decided(&read), decided(&facts), "{name}");
+        assert_eq!(expect_decision(&read), expect_decision(&facts), "{name}");
     }
-    let waits = ReviewFacts { stored: Some(StoredResult::Deferred {}), permission: None, ..accepted() };
+    let waits = ReviewFacts { stored: Some(StoredResult::Deferred {}), permission: None, ..accepted_facts() };
     let text = serde_json::to_string(&waits).unwrap();
     assert_eq!(serde_json::from_str::<ReviewFacts>(&text).unwrap(), waits);
 }
@@ -337,7 +351,7 @@ fn facts_survive_serialization() {
 fn reviews_page_and_tests_list_the_guards_in_order() {
     let guards = REVIEW_GUARDS.map(|(name, _)| name).to_vec();
     let tested: Vec<_> =
-        HINDRANCES.iter().map(|(name, _)| *name).filter(|name| *name != "permission_unknown").collect();
+        CONDITIONS.iter().map(|(name, _)| *name).filter(|name| *name != "permission_unknown").collect();
     assert_eq!(tested, guards);
     let page = include_str!("../../../../../docs/reviews.md");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());

@@ -1,8 +1,8 @@
 use super::*;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW};
 use crate::review::RevisionRequest;
-use crate::review::guard::tests::accepted;
-use crate::story::{at, job_id, linked, review_id};
+use crate::review::guard::tests::accepted_facts;
+use crate::story::{at, job_id, linked_pull_request, review_id};
 use crate::ticket::LastOutcome;
 use std::time::Duration;
 
@@ -10,35 +10,35 @@ fn review(name: &str, secs: u64, state: ReviewState) -> Review {
     Review { at: at(secs), ..crate::review::tests::review(name, secs, state) }
 }
 
-fn waits(name: &str, secs: u64) -> Review {
+fn deferred_review(name: &str, secs: u64) -> Review {
     review(name, secs, ReviewState::Deferred {})
 }
 
-fn absorbed(name: &str, secs: u64, into: &str) -> Review {
+fn absorbed_review(name: &str, secs: u64, into: &str) -> Review {
     review(name, secs, ReviewState::Absorbed { into: review_id(into) })
 }
 
-fn request(review: Review) -> Review {
+fn as_user_request(review: Review) -> Review {
     Review { request: Some(RevisionRequest { message: None }), ..review }
 }
 
-fn decided(change: impl Fn(&mut ReviewFacts), all: &[Review]) -> Settlement {
+fn settle_with(change: impl Fn(&mut ReviewFacts), all: &[Review]) -> Settlement {
     let at_stake = reviews_to_settle(all, |_| true);
-    let mut facts = ReviewFacts { asks: combined_action(&at_stake), ..accepted() };
+    let mut facts = ReviewFacts { asks: combined_action(&at_stake), ..accepted_facts() };
     change(&mut facts);
     settle(&facts, &at_stake)
 }
 
-fn ids(names: &[&str]) -> Vec<ReviewId> {
+fn longest_ids(names: &[&str]) -> Vec<ReviewId> {
     names.iter().map(|name| review_id(name)).collect()
 }
 
 #[track_caller]
 fn check_refused(change: impl Fn(&mut ReviewFacts), code: &str) {
-    let all = [absorbed("a", 1, "b"), waits("b", 2), waits("c", 3)];
-    match decided(change, &all) {
+    let all = [absorbed_review("a", 1, "b"), deferred_review("b", 2), deferred_review("c", 3)];
+    match settle_with(change, &all) {
         Settlement::Refuse { newest, others, reason } => {
-            assert_eq!((newest, others, reason.code()), (review_id("c"), ids(&["a", "b"]), code));
+            assert_eq!((newest, others, reason.code()), (review_id("c"), longest_ids(&["a", "b"]), code));
         }
         other => panic!("{code}: {other:?}"),
     }
@@ -46,55 +46,60 @@ fn check_refused(change: impl Fn(&mut ReviewFacts), code: &str) {
 
 #[track_caller]
 fn check_waits(change: impl Fn(&mut ReviewFacts), opens_at: Timestamp) {
-    assert_eq!(decided(change, &[waits("a", 1), waits("b", 2)]), Settlement::Wait { opens_at });
+    assert_eq!(settle_with(change, &[deferred_review("a", 1), deferred_review("b", 2)]), Settlement::Wait { opens_at });
 }
 
-fn revised(facts: &mut ReviewFacts, ago: Duration) {
+fn set_last_revision(facts: &mut ReviewFacts, ago: Duration) {
     facts.revised = Some(LastRevision { at: facts.now.minus(ago), job: job_id("j0"), earlier: None });
 }
 
 #[test]
 fn single_review_starts_its_job() {
-    let job = JobId::for_review(&linked().id, &review_id("a"));
+    let job = JobId::for_review(&linked_pull_request().id, &review_id("a"));
     let start = Settlement::Start { review: review_id("a"), job };
-    assert_eq!(decided(|_| {}, &[waits("a", 1)]), start);
-    assert_eq!(decided(|_| {}, &[waits("a", 1), absorbed("b", 0, "a")]), start, "with absorbed reviews");
+    assert_eq!(settle_with(|_| {}, &[deferred_review("a", 1)]), start);
+    assert_eq!(
+        settle_with(|_| {}, &[deferred_review("a", 1), absorbed_review("b", 0, "a")]),
+        start,
+        "with absorbed reviews"
+    );
 }
 
 #[test]
 fn review_with_an_earlier_job_gets_a_stable_next_one() {
-    let (linked, a) = (linked().id, review_id("a"));
+    let (linked, a) = (linked_pull_request().id, review_id("a"));
     let own = JobId::for_review(&linked, &a);
-    let had = |had: &JobId| [Review { had: Some(had.clone()), ..waits("a", 1) }, absorbed("b", 0, "a")];
+    let had =
+        |had: &JobId| [Review { had: Some(had.clone()), ..deferred_review("a", 1) }, absorbed_review("b", 0, "a")];
     let second = JobId::for_review_after(&linked, &a, &own);
     for _ in 0..2 {
         let start = Settlement::Start { review: a.clone(), job: second.clone() };
-        assert_eq!(decided(|_| {}, &had(&own)), start);
+        assert_eq!(settle_with(|_| {}, &had(&own)), start);
     }
     let third = Settlement::Start { review: a.clone(), job: JobId::for_review_after(&linked, &a, &second) };
-    assert_eq!(decided(|_| {}, &had(&second)), third);
+    assert_eq!(settle_with(|_| {}, &had(&second)), third);
 }
 
 #[test]
 fn older_reviews_are_absorbed_by_the_newest() {
-    let all = [waits("c", 3), waits("a", 1), waits("b", 2)];
-    assert_eq!(decided(|_| {}, &all), Settlement::Absorb { into: review_id("c"), older: ids(&["a", "b"]) });
+    let all = [deferred_review("c", 3), deferred_review("a", 1), deferred_review("b", 2)];
+    assert_eq!(settle_with(|_| {}, &all), Settlement::Absorb { into: review_id("c"), older: longest_ids(&["a", "b"]) });
 }
 
 #[test]
 fn reviews_of_one_second_are_ordered_by_arrival_then_name() {
-    let heard = |name: &str, secs| Review { at: at(secs), ..waits(name, 1) };
-    let absorb = |into: &str, older: &[&str]| Settlement::Absorb { into: review_id(into), older: ids(older) };
-    assert_eq!(decided(|_| {}, &[heard("a", 9), heard("b", 7), heard("c", 8)]), absorb("a", &["b", "c"]));
+    let heard = |name: &str, secs| Review { at: at(secs), ..deferred_review(name, 1) };
+    let absorb = |into: &str, older: &[&str]| Settlement::Absorb { into: review_id(into), older: longest_ids(older) };
+    assert_eq!(settle_with(|_| {}, &[heard("a", 9), heard("b", 7), heard("c", 8)]), absorb("a", &["b", "c"]));
     for all in [["a", "b", "c"], ["c", "b", "a"]] {
-        assert_eq!(decided(|_| {}, &all.map(|name| heard(name, 7))), absorb("c", &["a", "b"]), "{all:?}");
+        assert_eq!(settle_with(|_| {}, &all.map(|name| heard(name, 7))), absorb("c", &["a", "b"]), "{all:?}");
     }
 }
 
 #[test]
 fn absorption_is_limited_and_takes_the_oldest_first() {
-    let all: Vec<Review> = (0..40).map(|n| waits(&format!("r{n:02}"), n)).collect();
-    let Settlement::Absorb { into, older } = decided(|_| {}, &all) else { panic!("not absorbed") };
+    let all: Vec<Review> = (0..40).map(|n| deferred_review(&format!("r{n:02}"), n)).collect();
+    let Settlement::Absorb { into, older } = settle_with(|_| {}, &all) else { panic!("not absorbed") };
     assert_eq!((into, older.len()), (review_id("r39"), MAX_ABSORBED));
     assert_eq!(older.first(), Some(&review_id("r00")));
 }
@@ -102,13 +107,13 @@ fn absorption_is_limited_and_takes_the_oldest_first() {
 #[test]
 fn answered_reviews_leave_nothing_to_settle() {
     let started = review("a", 1, ReviewState::Started { job: job_id("j") });
-    assert_eq!(decided(|_| {}, &[]), Settlement::Nothing);
-    assert_eq!(decided(|_| {}, &[absorbed("b", 0, "a"), started]), Settlement::Nothing);
+    assert_eq!(settle_with(|_| {}, &[]), Settlement::Nothing);
+    assert_eq!(settle_with(|_| {}, &[absorbed_review("b", 0, "a"), started]), Settlement::Nothing);
 }
 
 #[test]
 fn reviews_of_another_ticket_are_not_settled() {
-    let all = [waits("a", 1), absorbed("b", 0, "a"), waits("c", 3)];
+    let all = [deferred_review("a", 1), absorbed_review("b", 0, "a"), deferred_review("c", 3)];
     let ours = reviews_to_settle(&all, |review| review.id != review_id("a"));
     assert_eq!(ours.iter().map(|review| &review.id).collect::<Vec<_>>(), [&review_id("c")]);
 }
@@ -130,19 +135,19 @@ fn final_refusal_applies_to_all_with_the_newest_last() {
 
 #[test]
 fn deferred_reviews_wait_for_an_active_job_and_the_hour() {
-    let now = accepted().now;
-    let ago = |millis: u64| move |facts: &mut ReviewFacts| revised(facts, Duration::from_millis(millis));
+    let now = accepted_facts().now;
+    let ago = |millis: u64| move |facts: &mut ReviewFacts| set_last_revision(facts, Duration::from_millis(millis));
     check_waits(|facts| facts.ticket.as_mut().unwrap().active_job = Some(job_id("j")), now);
     check_waits(ago(0), now.plus(REVISE_WINDOW));
     check_waits(ago(3_599_999), now.plus(Duration::from_millis(1)));
-    assert!(matches!(decided(ago(3_600_000), &[waits("a", 1)]), Settlement::Start { .. }));
+    assert!(matches!(settle_with(ago(3_600_000), &[deferred_review("a", 1)]), Settlement::Start { .. }));
 }
 
 #[test]
 fn deferred_reviews_wait_for_hold_and_budget() {
     let hold = |facts: &mut ReviewFacts| facts.settings.as_mut().unwrap().held_by = Some("ann".into());
-    assert_eq!(decided(hold, &[waits("a", 1)]), Settlement::Hold);
-    assert_eq!(decided(crate::review::guard::tests::spend, &[waits("a", 1)]), Settlement::Hold);
+    assert_eq!(settle_with(hold, &[deferred_review("a", 1)]), Settlement::Hold);
+    assert_eq!(settle_with(crate::review::guard::tests::exhaust_budget, &[deferred_review("a", 1)]), Settlement::Hold);
 }
 
 #[test]
@@ -150,25 +155,25 @@ fn user_request_among_reviews_overrides_for_all() {
     let hinder = |facts: &mut ReviewFacts| {
         facts.settings.as_mut().unwrap().revise_on_review = false;
         facts.ticket.as_mut().unwrap().last_outcome = Some(LastOutcome::Failed);
-        revised(facts, Duration::from_secs(1));
+        set_last_revision(facts, Duration::from_secs(1));
     };
-    let absorb = Settlement::Absorb { into: review_id("b"), older: ids(&["a"]) };
-    assert_eq!(decided(hinder, &[request(waits("a", 1)), waits("b", 2)]), absorb);
-    assert_eq!(decided(hinder, &[waits("a", 1), request(waits("b", 2))]), absorb);
+    let absorb = Settlement::Absorb { into: review_id("b"), older: longest_ids(&["a"]) };
+    assert_eq!(settle_with(hinder, &[as_user_request(deferred_review("a", 1)), deferred_review("b", 2)]), absorb);
+    assert_eq!(settle_with(hinder, &[deferred_review("a", 1), as_user_request(deferred_review("b", 2))]), absorb);
     // An absorbed request still counts.
-    let after = [request(absorbed("a", 1, "b")), waits("b", 2)];
-    assert!(matches!(decided(hinder, &after), Settlement::Start { .. }));
+    let after = [as_user_request(absorbed_review("a", 1, "b")), deferred_review("b", 2)];
+    assert!(matches!(settle_with(hinder, &after), Settlement::Start { .. }));
     // A request that another job covered does not count.
     let done = review("j", 3, ReviewState::Started { job: job_id("j") });
-    let all = [request(absorbed("a", 1, "j")), done, waits("b", 2)];
-    assert!(matches!(decided(hinder, &all), Settlement::Refuse { .. }));
+    let all = [as_user_request(absorbed_review("a", 1, "j")), done, deferred_review("b", 2)];
+    assert!(matches!(settle_with(hinder, &all), Settlement::Refuse { .. }));
 }
 
 #[test]
 fn repeated_review_raises_its_version_and_stays_edited() {
     let refused = Review { version: 2, edited: true, ..review("a", 1, ReviewState::Deferred {}) };
-    let again = waits("a", 1).next_version(Some(&refused));
+    let again = deferred_review("a", 1).next_version(Some(&refused));
     assert_eq!((again.version, again.edited), (3, true));
-    let first = waits("a", 1).next_version(None);
+    let first = deferred_review("a", 1).next_version(None);
     assert_eq!((first.version, first.edited), (0, false));
 }

@@ -5,11 +5,11 @@ use crate::runner::Heartbeat;
 use crate::story::{at, claim, job_id, ready, runner, slot};
 use std::collections::{BTreeMap, BTreeSet};
 
-fn busy(since: u64) -> Runner {
+fn runner_with_job(since: u64) -> Runner {
     Runner { slots: BTreeMap::from([(job_id("j"), slot("c1", since))]), ..runner("kite") }
 }
 
-fn silent(runner: &Runner, secs: u64) -> Runner {
+fn take_offline(runner: &Runner, secs: u64) -> Runner {
     match next_step(runner, TokenState::Valid, false, at(secs)) {
         RunnerStep::MarkOffline(offline) => *offline,
         other => panic!("not taken Offline: {other:?}"),
@@ -35,19 +35,23 @@ fn check_with(runner: &Runner, token: TokenState, secs: u64, expected: &str) {
 
 #[test]
 fn runner_is_offline_after_90_seconds_of_silence() {
-    check(&busy(0), 90, "nothing");
-    check(&busy(0), 91, "offline");
-    let offline = silent(&busy(0), 91);
+    check(&runner_with_job(0), 90, "nothing");
+    check(&runner_with_job(0), 91, "offline");
+    let offline = take_offline(&runner_with_job(0), 91);
     assert_eq!((offline.status, offline.epoch, offline.spared_until), (Presence::Offline, 2, None));
     check(&offline, 91, "Silent 1");
-    check(&silent(&runner("kite"), 91), 91, "nothing");
+    check(&take_offline(&runner("kite"), 91), 91, "nothing");
 }
 
 #[test]
 fn last_heartbeat_loses_the_jobs_after_a_grace_period() {
-    let said =
-        Heartbeat { instance: busy(0).instance, active_jobs: BTreeSet::new(), draining: true, is_sign_off: true };
-    let gone = busy(0).with_heartbeat(said, at(100)).unwrap();
+    let said = Heartbeat {
+        instance: runner_with_job(0).instance,
+        active_jobs: BTreeSet::new(),
+        draining: true,
+        is_sign_off: true,
+    };
+    let gone = runner_with_job(0).with_heartbeat(said, at(100)).unwrap();
     check(&gone, 114, "nothing");
     check(&gone, 115, "Silent 1");
 }
@@ -57,7 +61,7 @@ fn slot_missing_from_a_later_heartbeat_has_no_process() {
     let at_heartbeat = |since, heard, active: &[&str]| Runner {
         last_heartbeat: at(heard),
         active: active.iter().map(|name| job_id(name)).collect(),
-        ..busy(since)
+        ..runner_with_job(since)
     };
     check(&at_heartbeat(10, 69, &[]), 69, "nothing");
     check(&at_heartbeat(10, 70, &[]), 70, "NoProcess 1");
@@ -69,26 +73,26 @@ fn slot_missing_from_a_later_heartbeat_has_no_process() {
 
 #[test]
 fn dead_token_or_removal_takes_every_job_at_once() {
-    check_with(&busy(0), TokenState::Invalid, 1, "TokenInvalid 1");
-    check_with(&silent(&busy(0), 91), TokenState::Invalid, 92, "TokenInvalid 1");
+    check_with(&runner_with_job(0), TokenState::Invalid, 1, "TokenInvalid 1");
+    check_with(&take_offline(&runner_with_job(0), 91), TokenState::Invalid, 92, "TokenInvalid 1");
     check_with(&runner("kite"), TokenState::Invalid, 1, "nothing");
     let deleting = |runner: Runner| Runner { status: Presence::Deleting, ..runner };
-    check(&deleting(busy(0)), 1, "Deleted 1");
+    check(&deleting(runner_with_job(0)), 1, "Deleted 1");
     check(&deleting(runner("kite")), 1, "remove");
 }
 
 #[test]
 fn idle_offline_runner_is_forgotten_after_a_month() {
     let month = 30 * 24 * 3_600;
-    let gone = silent(&runner("kite"), 91);
+    let gone = take_offline(&runner("kite"), 91);
     check(&gone, month - 1, "nothing");
     check(&gone, month, "forget");
-    check(&silent(&busy(0), 91), month, "Silent 1");
+    check(&take_offline(&runner_with_job(0), 91), month, "Silent 1");
 }
 
 #[test]
 fn storm_spares_jobs_for_one_more_window() {
-    let offline = match next_step(&busy(0), TokenState::Valid, true, at(100)) {
+    let offline = match next_step(&runner_with_job(0), TokenState::Valid, true, at(100)) {
         RunnerStep::MarkOffline(offline) => *offline,
         other => panic!("{other:?}"),
     };
@@ -123,7 +127,7 @@ fn runner_is_blamed_only_after_a_full_watched_window() {
     assert_eq!(uninterrupted_since(round(934, 7), at(1_000)), at(1_000));
     // For every length of the outage and every age of the last heartbeat.
     for (pause, heard) in (0..300).flat_map(|pause| [1, 5, 10].map(|heard| (pause, heard))) {
-        let busy = busy(0);
+        let busy = runner_with_job(0);
         let active = busy.slots.keys().cloned().collect();
         let mut kite = Runner { last_heartbeat: at(1_000 - heard), active, ..busy };
         let mut last = round(1_000, 0);
@@ -152,7 +156,7 @@ fn only_the_slots_own_claim_holds_a_job() {
     assert!(!slot_holds_job(&held, &kite, &Slot { attempt: 2, ..slot("c1", 5) }));
     assert!(!slot_holds_job(&held, &runner("gull"), &slot("c1", 5)));
     assert!(!slot_holds_job(&job, &kite, &slot("c1", 5)));
-    let ended = held.fail(crate::story::crashed(), at(9)).unwrap();
+    let ended = held.fail(crate::story::runner_crashed(), at(9)).unwrap();
     assert_eq!(ended.status, JobStatus::Failed);
     assert!(!slot_holds_job(&ended, &kite, &slot("c1", 5)));
     assert_eq!(held.run.as_ref().map(|run| run.claim.clone()), ClaimId::new("c1").ok());

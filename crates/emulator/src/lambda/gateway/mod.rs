@@ -64,14 +64,14 @@ pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
 pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Duration) -> Gateway {
     let port = listener.local_addr().map_or(0, |address| address.port());
     let inner = Arc::new(Inner { routes: routes.into_iter().map(Target::new).collect(), timeout, port });
-    let router = Router::new().fallback(answer).with_state(Arc::clone(&inner));
-    Gateway { server: Server::router(listener, router), inner }
+    let router = Router::new().fallback(handle).with_state(Arc::clone(&inner));
+    Gateway { server: Server::serve_router(listener, router), inner }
 }
 
 impl Gateway {
     #[must_use]
     pub fn invocations(&self) -> u64 {
-        self.inner.routes.iter().map(|target| target.invoker.started()).sum()
+        self.inner.routes.iter().map(|target| target.invoker.invocations()).sum()
     }
 
     /// Number of started invocations by route, such as `POST /prefix` or `ANY /prefix`.
@@ -79,7 +79,7 @@ impl Gateway {
     pub fn invocations_by_route(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for target in &self.inner.routes {
-            *counts.entry(target.name()).or_default() += target.invoker.started();
+            *counts.entry(target.name()).or_default() += target.invoker.invocations();
         }
         counts
     }
@@ -88,7 +88,7 @@ impl Gateway {
     pub async fn shutdown(mut self) {
         self.server.stop().await;
         for target in &self.inner.routes {
-            target.invoker.idle().await;
+            target.invoker.wait_idle().await;
         }
     }
 }
@@ -125,7 +125,7 @@ impl Target {
         format!("{method} {prefix}")
     }
 
-    fn takes(&self, method: &Method, path: &str) -> bool {
+    fn matches(&self, method: &Method, path: &str) -> bool {
         let rest = path.strip_prefix(self.prefix.as_str());
         self.method.as_ref().is_none_or(|wanted| wanted == method)
             && rest.is_some_and(|rest| rest.is_empty() || !self.exact && rest.starts_with('/'))
@@ -137,74 +137,74 @@ impl Inner {
     fn route(&self, method: &Method, path: &str) -> Option<&Target> {
         self.routes
             .iter()
-            .filter(|target| target.takes(method, path))
+            .filter(|target| target.matches(method, path))
             .max_by_key(|target| (target.prefix.len(), target.method.is_some()))
     }
 }
 
-async fn answer(
+async fn handle(
     State(inner): State<Arc<Inner>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
     let (head, body) = request.into_parts();
-    let body = match read(body).await {
-        Read::Whole(body) => body,
-        Read::TooLarge => return own(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
-        Read::Broken => return own(StatusCode::BAD_REQUEST, "Bad Request"),
+    let body = match read_body(body).await {
+        BodyRead::Complete(body) => body,
+        BodyRead::TooLarge => return gateway_response(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+        BodyRead::Broken => return gateway_response(StatusCode::BAD_REQUEST, "Bad Request"),
     };
     let Some(target) = inner.route(&head.method, head.uri.path()) else {
-        return own(StatusCode::NOT_FOUND, "Not Found");
+        return gateway_response(StatusCode::NOT_FOUND, "Not Found");
     };
-    let event = request::event(&head, &body, client.ip(), inner.port);
+    let event = request::to_event(&head, &body, client.ip(), inner.port);
     let invoked = tokio::time::timeout(inner.timeout, target.invoker.invoke(event)).await;
     match invoked {
-        Ok(Ok(answer)) => response::http(answer).unwrap_or_else(|fault| {
+        Ok(Ok(answer)) => response::to_http(answer).unwrap_or_else(|fault| {
             tracing::warn!(fault, route = target.name(), "function returned an invalid HTTP response");
-            own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }),
         Ok(Err(error)) => {
             tracing::warn!(error, route = target.name(), "function behind the gateway failed");
-            own(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            gateway_response(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         }
         Err(_) => {
             tracing::warn!(route = target.name(), "function behind the gateway timed out");
-            own(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
+            gateway_response(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable")
         }
     }
 }
 
-enum Read {
-    Whole(Bytes),
+enum BodyRead {
+    Complete(Bytes),
     TooLarge,
     Broken,
 }
 
-async fn read(mut body: Body) -> Read {
+async fn read_body(mut body: Body) -> BodyRead {
     let mut whole = BytesMut::new();
     let mut seen = 0_usize;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
-            return Read::Broken;
+            return BodyRead::Broken;
         };
         let Ok(data) = frame.into_data() else {
             continue;
         };
         seen = seen.saturating_add(data.len());
         if seen > MAX_DRAINED_BYTES {
-            return Read::TooLarge;
+            return BodyRead::TooLarge;
         }
         if seen <= MAX_BODY_BYTES {
             whole.extend_from_slice(&data);
         }
     }
     if seen > MAX_BODY_BYTES {
-        return Read::TooLarge;
+        return BodyRead::TooLarge;
     }
-    Read::Whole(whole.freeze())
+    BodyRead::Complete(whole.freeze())
 }
 
-fn own(status: StatusCode, message: &str) -> Response {
+fn gateway_response(status: StatusCode, message: &str) -> Response {
     let mut response = Response::new(Body::from(json!({ "message": message }).to_string()));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -10,19 +10,19 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use crate::ACCOUNT;
-use crate::moment::{Moment, random_hex};
+use crate::timestamp::{Timestamp, random_hex};
 
-const API: &str = "local";
+const API_ID: &str = "local";
 
 /// Hop-by-hop headers, which a gateway does not forward.
-const OF_THE_CONNECTION: [&str; 7] =
+const HOP_BY_HOP_HEADERS: [&str; 7] =
     ["connection", "expect", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 
-pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Value {
-    let moment = Moment::now();
-    let path = path(head.uri.path());
+pub(super) fn to_event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Value {
+    let moment = Timestamp::now();
+    let path = decode_path(head.uri.path());
     let query = head.uri.query().unwrap_or_default();
-    let (headers, cookies) = headers(&head.headers, body, client, port);
+    let (headers, cookies) = to_headers_and_cookies(&head.headers, body, client, port);
     let host = headers.get("host").cloned();
     let domain = match &host {
         Some(Value::String(host)) => host.split(':').next().unwrap_or_default().to_owned(),
@@ -35,7 +35,7 @@ pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Val
         "rawQueryString": query,
         "requestContext": {
             "accountId": ACCOUNT,
-            "apiId": API,
+            "apiId": API_ID,
             "domainName": domain,
             "domainPrefix": domain.split('.').next().unwrap_or_default(),
             "http": {
@@ -60,7 +60,7 @@ pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Val
     if !cookies.is_empty() {
         fields.insert("cookies".to_owned(), json!(cookies));
     }
-    let parameters = parameters(query);
+    let parameters = parse_query(query);
     if !parameters.is_empty() {
         fields.insert("queryStringParameters".to_owned(), json!(parameters));
     }
@@ -80,14 +80,19 @@ pub(super) fn event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> Val
 /// Decodes a path and cuts it at a decoded question mark, as HTTP APIs do.
 ///
 /// Source: <https://github.com/honojs/hono/issues/2156>, <https://github.com/middleapi/standard-server/pull/93>.
-fn path(sent: &str) -> String {
-    let mut path = unescaped(sent.bytes());
+fn decode_path(sent: &str) -> String {
+    let mut path = percent_decode(sent.bytes());
     path.truncate(path.find('?').unwrap_or(path.len()));
     path
 }
 
 /// Returns headers with lower-case names and joined duplicates, and the cookies as a separate list.
-fn headers(given: &HeaderMap, body: &[u8], client: IpAddr, port: u16) -> (Map<String, Value>, Vec<String>) {
+fn to_headers_and_cookies(
+    given: &HeaderMap,
+    body: &[u8],
+    client: IpAddr,
+    port: u16,
+) -> (Map<String, Value>, Vec<String>) {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     let mut cookies = Vec::new();
     for (name, value) in given {
@@ -98,22 +103,22 @@ fn headers(given: &HeaderMap, body: &[u8], client: IpAddr, port: u16) -> (Map<St
         };
         if name == header::COOKIE {
             cookies.extend(value.split(';').map(|cookie| cookie.trim().to_owned()));
-        } else if !OF_THE_CONNECTION.contains(&name.as_str()) {
-            join(&mut joined, name.as_str(), &value);
+        } else if !HOP_BY_HOP_HEADERS.contains(&name.as_str()) {
+            append_value(&mut joined, name.as_str(), &value);
         }
     }
     if !body.is_empty() {
         joined.insert("content-length".to_owned(), body.len().to_string());
     }
-    join(&mut joined, "x-forwarded-for", &client.to_string());
+    append_value(&mut joined, "x-forwarded-for", &client.to_string());
     joined.insert("x-forwarded-port".to_owned(), port.to_string());
     joined.insert("x-forwarded-proto".to_owned(), "http".to_owned());
-    joined.entry("x-amzn-trace-id".to_owned()).or_insert_with(trace_id);
+    joined.entry("x-amzn-trace-id".to_owned()).or_insert_with(new_trace_id);
     let headers = joined.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
     (headers, cookies)
 }
 
-fn join(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
+fn append_value(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
     joined
         .entry(name.to_owned())
         .and_modify(|before| {
@@ -123,29 +128,29 @@ fn join(joined: &mut BTreeMap<String, String>, name: &str, value: &str) {
         .or_insert_with(|| value.to_owned());
 }
 
-fn trace_id() -> String {
-    let secs = Moment::now().epoch_millis() / 1000;
+fn new_trace_id() -> String {
+    let secs = Timestamp::now().epoch_millis() / 1000;
     let random = random_hex();
     format!("Root=1-{secs:08x}-{}", random.get(..24).unwrap_or_default())
 }
 
 /// Decodes the query; several values of a name are joined by commas.
-fn parameters(query: &str) -> BTreeMap<String, String> {
+fn parse_query(query: &str) -> BTreeMap<String, String> {
     let mut joined = BTreeMap::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        join(&mut joined, &decoded(name), &decoded(value));
+        append_value(&mut joined, &decode_form(name), &decode_form(value));
     }
     joined
 }
 
 /// Decodes `+` and `%xx`.
-fn decoded(text: &str) -> String {
-    unescaped(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
+fn decode_form(text: &str) -> String {
+    percent_decode(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
 }
 
 /// Decodes `%xx`; a `%` without two digits stays unchanged.
-fn unescaped(bytes: impl Iterator<Item = u8>) -> String {
+fn percent_decode(bytes: impl Iterator<Item = u8>) -> String {
     let digit = |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16));
     let bytes = bytes.collect::<Vec<_>>();
     let mut plain = Vec::with_capacity(bytes.len());
@@ -176,7 +181,7 @@ mod tests {
             ("/x%3Fy%26z", "/x"),
             ("/%C3%A9%2523", "/é%23"),
         ] {
-            assert_eq!(path(sent), handed_on);
+            assert_eq!(decode_path(sent), handed_on);
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Returns the HTTP response, or the defect of the function's response.
 /// A response without `statusCode` is the body of a 200, as in API Gateway.
-pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
+pub(super) fn to_http(answer: Value) -> Result<Response, &'static str> {
     let Some(status) = answer.get("statusCode") else {
         let text = match answer {
             Value::String(text) => text,
@@ -26,10 +26,10 @@ pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
         .and_then(|status| u16::try_from(status).ok())
         .and_then(|status| StatusCode::from_u16(status).ok())
         .ok_or("its statusCode is invalid")?;
-    let mut response = Response::new(body(&answer)?);
+    let mut response = Response::new(to_body(&answer)?);
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    for (name, value) in headers_of(&answer)? {
+    for (name, value) in to_headers(&answer)? {
         // hyper sets the length of the body that is really sent.
         if name != CONTENT_LENGTH && name != TRANSFER_ENCODING {
             headers.append(name, value);
@@ -44,7 +44,7 @@ pub(super) fn http(answer: Value) -> Result<Response, &'static str> {
     Ok(response)
 }
 
-fn body(answer: &Value) -> Result<Body, &'static str> {
+fn to_body(answer: &Value) -> Result<Body, &'static str> {
     let encoded = answer.get("isBase64Encoded").and_then(Value::as_bool) == Some(true);
     match answer.get("body") {
         None | Some(Value::Null) => Ok(Body::empty()),
@@ -57,7 +57,7 @@ fn body(answer: &Value) -> Result<Body, &'static str> {
 }
 
 /// Returns all headers; `multiValueHeaders` override `headers` of the same name.
-fn headers_of(answer: &Value) -> Result<Vec<(HeaderName, HeaderValue)>, &'static str> {
+fn to_headers(answer: &Value) -> Result<Vec<(HeaderName, HeaderValue)>, &'static str> {
     let fields = |name: &str| answer.get(name).and_then(Value::as_object).into_iter().flatten();
     let mut headers = Vec::new();
     for (name, values) in fields("multiValueHeaders") {

@@ -1,4 +1,4 @@
-use super::super::{Times, layer};
+use super::super::{Timestamps, layer};
 use crate::metrics;
 use serde_json::Value;
 use std::io::Write;
@@ -7,9 +7,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
+struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Written {
+impl Write for LogBuffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -20,16 +20,17 @@ impl Write for Written {
     }
 }
 
-impl<'a> MakeWriter<'a> for Written {
+impl<'a> MakeWriter<'a> for LogBuffer {
     type Writer = Self;
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
 }
 
-fn lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
-    let written = Written::default();
-    let subscriber = tracing_subscriber::registry().with(layer(written.clone(), filter.parse().unwrap(), Times::Left));
+fn capture_lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
+    let written = LogBuffer::default();
+    let subscriber =
+        tracing_subscriber::registry().with(layer(written.clone(), filter.parse().unwrap(), Timestamps::Omit));
     tracing::subscriber::with_default(subscriber, say);
     let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -37,7 +38,7 @@ fn lines(filter: &str, say: impl FnOnce()) -> Vec<Value> {
 
 #[test]
 fn line_is_flat_and_has_the_ids_of_all_enclosing_spans() {
-    let said = lines("info", || {
+    let said = capture_lines("info", || {
         let outer =
             tracing::error_span!("invocation", function = "effects", trace_id = "t1", job = tracing::field::Empty);
         let _outer = outer.enter();
@@ -56,7 +57,7 @@ fn line_is_flat_and_has_the_ids_of_all_enclosing_spans() {
 
 #[test]
 fn span_ids_are_logged_with_the_filter_warn() {
-    let said = lines("warn", || {
+    let said = capture_lines("warn", || {
         let _span = tracing::error_span!("invocation", function = "api").entered();
         tracing::info!("not heard");
         tracing::warn!(job.id = "job_1", "heard");
@@ -67,7 +68,7 @@ fn span_ids_are_logged_with_the_filter_warn() {
 
 #[test]
 fn fields_of_library_spans_are_omitted() {
-    let said = lines("info", || {
+    let said = capture_lines("info", || {
         let _span = tracing::error_span!(target: "hyper", "connection", authorization = "Bearer s3cret").entered();
         tracing::info!("said");
     });
@@ -76,9 +77,9 @@ fn fields_of_library_spans_are_omitted() {
 
 #[test]
 fn metric_lines_bypass_the_filter_and_omit_span_ids() {
-    let said = lines("error", || {
+    let said = capture_lines("error", || {
         let _span = tracing::error_span!("invocation", function = "api").entered();
-        metrics::write(r#"{"_aws":{},"JobsFailed":1}"#);
+        metrics::write_line(r#"{"_aws":{},"JobsFailed":1}"#);
     });
     assert_eq!(said, [serde_json::json!({ "_aws": {}, "JobsFailed": 1 })]);
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{REPOSITORY, no, ok, page, play};
-use crate::{Error, Forge, Hook, HookScope, HookSettings, Meaning, bitbucket::id::id_of, webhook::Secret};
+use super::{REPOSITORY, error_response, ok, page, scripted};
+use crate::{Error, ErrorKind, Forge, Hook, HookScope, HookSettings, bitbucket::id::uuid_to_id, webhook::Secret};
 
 const FIRST: &str = "{9eeaf3a6-0000-4a1c-8d0f-1f0a3a1f0001}";
 const SECOND: &str = "{9eeaf3a6-0000-4a1c-8d0f-1f0a3a1f0002}";
@@ -37,7 +37,7 @@ fn scopes() -> [(HookScope, &'static str); 2] {
     ]
 }
 
-fn escaped(uuid: &str) -> String {
+fn escape_braces(uuid: &str) -> String {
     uuid.replace('{', "%7B").replace('}', "%7D")
 }
 
@@ -47,11 +47,11 @@ async fn hooks_are_listed_with_their_settings() {
         let spoiled = json!({
             "url": null, "active": false, "secret_set": false, "events": [], "skip_cert_verification": true,
         });
-        let played = play([page(json!([hook(FIRST, json!({})), hook(SECOND, spoiled)]))]);
-        let found = played.forge.hooks(&scope).await.unwrap().found;
+        let played = scripted([page(json!([hook(FIRST, json!({})), hook(SECOND, spoiled)]))]);
+        let found = played.forge.hooks(&scope).await.unwrap().items;
         assert_eq!(played.requests(), [format!("GET {path}?pagelen=100")]);
         let good = Hook {
-            id: id_of(FIRST),
+            id: uuid_to_id(FIRST),
             url: URL.to_owned(),
             events: settings("s").events,
             active: true,
@@ -61,7 +61,7 @@ async fn hooks_are_listed_with_their_settings() {
             last_code: None,
         };
         let bad = Hook {
-            id: id_of(SECOND),
+            id: uuid_to_id(SECOND),
             url: String::new(),
             events: Vec::new(),
             active: false,
@@ -76,18 +76,18 @@ async fn hooks_are_listed_with_their_settings() {
 #[tokio::test]
 async fn hook_is_created_once_with_all_settings() {
     for (scope, path) in scopes() {
-        let played = play([Some((201, hook(FIRST, json!({}))))]);
+        let played = scripted([Some((201, hook(FIRST, json!({}))))]);
         let made = played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap();
-        assert_eq!((made.id, made.has_secret), (id_of(FIRST), true));
+        assert_eq!((made.id, made.has_secret), (uuid_to_id(FIRST), true));
         assert_eq!(played.requests(), [format!("POST {path}")]);
         assert_eq!(
-            played.sent(),
+            played.last_body(),
             json!({
                 "description": "Pullyard", "url": URL, "active": true, "secret": "s3cret",
                 "events": ["pullrequest:fulfilled", "repo:updated"],
             })
         );
-        let played = play([no(502, "away")]);
+        let played = scripted([error_response(502, "away")]);
         assert!(played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap_err().is_transient());
         assert_eq!(played.requests().len(), 1);
     }
@@ -98,49 +98,49 @@ async fn editing_a_hook_preserves_its_description() {
     for (scope, path) in scopes() {
         for (theirs, kept) in [(json!("Ours, do not touch"), "Ours, do not touch"), (json!(" "), "Pullyard")] {
             let there = json!([hook(FIRST, json!({})), hook(SECOND, json!({ "description": theirs }))]);
-            let played = play([page(there), no(503, "away"), ok(hook(SECOND, json!({})))]);
-            let changed = played.forge.edit_hook(&scope, id_of(SECOND), &settings("s3cret")).await.unwrap();
-            assert_eq!(changed.id, id_of(SECOND));
-            let put = format!("PUT {path}/{}", escaped(SECOND));
+            let played = scripted([page(there), error_response(503, "away"), ok(hook(SECOND, json!({})))]);
+            let changed = played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap();
+            assert_eq!(changed.id, uuid_to_id(SECOND));
+            let put = format!("PUT {path}/{}", escape_braces(SECOND));
             assert_eq!(played.requests(), [format!("GET {path}?pagelen=100"), put.clone(), put]);
-            let sent = played.sent();
+            let sent = played.last_body();
             assert_eq!(
                 (&sent["description"], &sent["secret"], &sent["url"]),
                 (&json!(kept), &json!("s3cret"), &json!(URL))
             );
         }
         for (told, sent) in [(json!({ "skip_cert_verification": true }), json!(false)), (json!({}), Value::Null)] {
-            let played = play([page(json!([hook(SECOND, told)])), ok(hook(SECOND, json!({})))]);
-            played.forge.edit_hook(&scope, id_of(SECOND), &settings("s3cret")).await.unwrap();
-            assert_eq!(played.sent()["skip_cert_verification"], sent);
+            let played = scripted([page(json!([hook(SECOND, told)])), ok(hook(SECOND, json!({})))]);
+            played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap();
+            assert_eq!(played.last_body()["skip_cert_verification"], sent);
         }
-        let played = play([page(json!([hook(FIRST, json!({}))]))]);
-        let gone = played.forge.edit_hook(&scope, id_of(SECOND), &settings("s3cret")).await.unwrap_err();
-        assert_eq!(gone.meaning(), Meaning::Missing);
+        let played = scripted([page(json!([hook(FIRST, json!({}))]))]);
+        let gone = played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::Missing);
         assert_eq!(played.requests().len(), 1);
     }
 }
 
 #[tokio::test]
 async fn deleting_an_absent_hook_succeeds() {
-    let delete = async |forge: &Forge, scope: &HookScope| forge.delete_hook(scope, id_of(SECOND)).await;
+    let delete = async |forge: &Forge, scope: &HookScope| forge.delete_hook(scope, uuid_to_id(SECOND)).await;
     for (scope, path) in scopes() {
         let all = || page(json!([hook(FIRST, json!({})), hook(SECOND, json!({}))]));
-        for answer in [Some((204, Value::Null)), no(404, "Not found.")] {
-            let played = play([all(), answer]);
+        for answer in [Some((204, Value::Null)), error_response(404, "Not found.")] {
+            let played = scripted([all(), answer]);
             delete(&played.forge, &scope).await.unwrap();
             assert_eq!(
                 played.requests(),
-                [format!("GET {path}?pagelen=100"), format!("DELETE {path}/{}", escaped(SECOND))]
+                [format!("GET {path}?pagelen=100"), format!("DELETE {path}/{}", escape_braces(SECOND))]
             );
         }
-        for nothing in [page(json!([hook(FIRST, json!({}))])), no(404, "Not found.")] {
-            let played = play([nothing]);
+        for nothing in [page(json!([hook(FIRST, json!({}))])), error_response(404, "Not found.")] {
+            let played = scripted([nothing]);
             delete(&played.forge, &scope).await.unwrap();
             assert_eq!(played.requests().len(), 1);
         }
-        for refusal in [play([no(403, "No.")]), play([all(), no(403, "No.")])] {
-            assert_eq!(delete(&refusal.forge, &scope).await.unwrap_err().meaning(), Meaning::Denied);
+        for refusal in [scripted([error_response(403, "No.")]), scripted([all(), error_response(403, "No.")])] {
+            assert_eq!(delete(&refusal.forge, &scope).await.unwrap_err().kind(), ErrorKind::Denied);
         }
     }
 }
@@ -148,7 +148,7 @@ async fn deleting_an_absent_hook_succeeds() {
 #[tokio::test]
 async fn empty_hook_secret_is_rejected_without_a_request() {
     for (scope, _) in scopes() {
-        let played = play([]);
+        let played = scripted([]);
         let made = played.forge.create_hook(&scope, &settings("")).await.unwrap_err();
         let changed = played.forge.edit_hook(&scope, 1, &settings("")).await.unwrap_err();
         for error in [made, changed] {
@@ -160,7 +160,7 @@ async fn empty_hook_secret_is_rejected_without_a_request() {
 
 #[tokio::test]
 async fn app_hooks_and_deliveries_are_unsupported() {
-    let forge = play([]).forge;
+    let forge = scripted([]).forge;
     let [(repository, _), _] = scopes();
     let errors = [
         forge.hooks(&HookScope::App).await.unwrap_err(),
@@ -171,11 +171,11 @@ async fn app_hooks_and_deliveries_are_unsupported() {
     ];
     for error in errors {
         assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
-        assert_eq!((error.meaning(), error.is_transient()), (Meaning::Refused, false));
+        assert_eq!((error.kind(), error.is_transient()), (ErrorKind::Refused, false));
         assert!(error.to_string().starts_with("do this on Bitbucket: "), "{error}");
     }
     for odd in ["../x", "", "a b"] {
         let scope = HookScope::Organisation(odd.to_owned());
-        assert_eq!(forge.hooks(&scope).await.unwrap_err().meaning(), Meaning::Missing, "{odd:?}");
+        assert_eq!(forge.hooks(&scope).await.unwrap_err().kind(), ErrorKind::Missing, "{odd:?}");
     }
 }

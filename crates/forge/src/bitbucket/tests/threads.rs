@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
-use super::{ANN, REPOSITORY, comment, conversation, id_of, no, page, play};
-use crate::{Lines, Meaning, Side};
+use super::{ANN, REPOSITORY, comment, conversation, error_response, page, scripted, uuid_to_id};
+use crate::{ErrorKind, Lines, Side};
 
 #[tokio::test]
 async fn line_comments_name_the_first_of_their_thread() {
-    let played = play([page(conversation())]);
+    let played = scripted([page(conversation())]);
     let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
-    assert!(!found.more);
-    let told: Vec<_> = found.found.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
+    assert!(!found.truncated);
+    let told: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
     assert_eq!(
         told,
         [
@@ -22,7 +22,7 @@ async fn line_comments_name_the_first_of_their_thread() {
             (6, None, "d.rs", Side::Right),
         ]
     );
-    let lines: Vec<_> = found.found.iter().map(|one| one.lines).collect();
+    let lines: Vec<_> = found.items.iter().map(|one| one.lines).collect();
     assert_eq!(
         [lines[0], lines[3], lines[4], lines[5]],
         [
@@ -32,15 +32,18 @@ async fn line_comments_name_the_first_of_their_thread() {
             Lines::File,
         ]
     );
-    let first = &found.found[0];
-    assert_eq!((first.body.as_str(), first.author.as_ref().map(|author| author.id)), ("words 1", Some(id_of(ANN))));
+    let first = &found.items[0];
+    assert_eq!(
+        (first.body.as_str(), first.author.as_ref().map(|author| author.id)),
+        ("words 1", Some(uuid_to_id(ANN)))
+    );
     assert_eq!(first.review, None);
     assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
 }
 
 #[tokio::test]
 async fn threads_group_line_comments_by_their_replies() {
-    let found = play([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().found;
+    let found = scripted([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().items;
     let told: Vec<_> = found
         .iter()
         .map(|one| (one.id.as_str(), one.comments.as_slice(), one.resolved, one.outdated, one.line))
@@ -65,11 +68,11 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
     // The parent is not listed at all, so the replies supply the line.
     let [placed, fourth] = answers(json!({ "parent": { "id": 1 }, "inline": inline }));
     for all in [json!([deleted, second, third]), json!([placed, fourth])] {
-        let played = play([page(all.clone()), page(all)]);
-        let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().found;
+        let played = scripted([page(all.clone()), page(all)]);
+        let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().items;
         let told: Vec<_> = comments.iter().map(|one| (one.id, one.in_reply_to)).collect();
         assert_eq!(told, [(2, Some(1)), (3, Some(1))]);
-        let threads = played.forge.threads(REPOSITORY, 7).await.unwrap().found;
+        let threads = played.forge.threads(REPOSITORY, 7).await.unwrap().items;
         let told: Vec<_> = threads.iter().map(|one| (one.id.as_str(), one.comments.as_slice())).collect();
         assert_eq!(told, [("acme/app/7/2", &[1, 2, 3][..])]);
     }
@@ -77,21 +80,21 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
 
 #[tokio::test]
 async fn reply_is_posted_below_the_threads_first_comment() {
-    let played = play([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
+    let played = scripted([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
     let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
     assert_eq!(reply.id, 11);
     assert!(reply.url.ends_with("#comment-11"), "{}", reply.url);
     assert_eq!(played.requests(), ["POST /repositories/acme/app/pullrequests/7/comments"]);
-    assert_eq!(played.sent(), json!({ "content": { "raw": "Done." }, "parent": { "id": 1 } }));
+    assert_eq!(played.last_body(), json!({ "content": { "raw": "Done." }, "parent": { "id": 1 } }));
     for bad in ["", "PRRT_x", "acme/app/7", "acme/app/7/x", "acme/app/x/1", "acme/../7/1", "a/b/c/7/1"] {
-        let error = play([]).forge.reply(bad, "x").await.unwrap_err();
-        assert_eq!(error.meaning(), Meaning::Missing, "{bad}");
+        let error = scripted([]).forge.reply(bad, "x").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Missing, "{bad}");
     }
 }
 
 #[tokio::test]
 async fn reply_is_not_retried() {
-    let played = play([no(502, "away")]);
+    let played = scripted([error_response(502, "away")]);
     assert!(played.forge.reply("acme/app/7/1", "Done.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 1);
 }

@@ -1,52 +1,52 @@
 //! Bitbucket Cloud's deliveries, with bodies from its documentation.
 
-use super::{Sample, bitbuckets};
+use super::{Sample, bitbucket_samples};
 use crate::{
     Actor, PullRequestState, ReviewState, Time,
-    bitbucket::{id_of, review_id},
+    bitbucket::{review_id, uuid_to_id},
     webhook::{
-        CommentAction, Event, Language::Bitbucket, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent,
-        Unreadable, parse,
+        CommentAction, Event, ParseError, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent,
+        WebhookSource::Bitbucket, parse,
     },
 };
 use serde_json::{Value, json};
 
 const ANN: &str = "{0a6a5c0e-3c57-4b7a-9d5e-5b9a4d2b7c11}";
 const SHOP: &str = "{5e1f4f3c-52a9-4c53-9a35-7a1d5b8e0c42}";
-const ASKED: &str = "pullrequest:changes_request_created";
-const TAKEN_BACK: &str = "pullrequest:changes_request_removed";
+const CHANGES_REQUESTED: &str = "pullrequest:changes_request_created";
+const CHANGES_WITHDRAWN: &str = "pullrequest:changes_request_removed";
 
 /// Supported events, each with the events whose bodies have the same shape.
-const READ: [(&str, &[&str]); 11] = [
-    (ASKED, &[TAKEN_BACK]),
-    (TAKEN_BACK, &[ASKED]),
+const SUPPORTED_EVENTS: [(&str, &[&str]); 11] = [
+    (CHANGES_REQUESTED, &[CHANGES_WITHDRAWN]),
+    (CHANGES_WITHDRAWN, &[CHANGES_REQUESTED]),
     ("pullrequest:comment_created", &["pullrequest:comment_deleted"]),
-    ("pullrequest:created", &OF_A_PULL_REQUEST),
-    ("pullrequest:fulfilled", &OF_A_PULL_REQUEST),
-    ("pullrequest:push", &OF_A_PULL_REQUEST),
-    ("pullrequest:rejected", &OF_A_PULL_REQUEST),
-    ("pullrequest:updated", &OF_A_PULL_REQUEST),
+    ("pullrequest:created", &PULL_REQUEST_EVENTS),
+    ("pullrequest:fulfilled", &PULL_REQUEST_EVENTS),
+    ("pullrequest:push", &PULL_REQUEST_EVENTS),
+    ("pullrequest:rejected", &PULL_REQUEST_EVENTS),
+    ("pullrequest:updated", &PULL_REQUEST_EVENTS),
     ("repo:deleted", &["repo:transfer"]),
     ("repo:transfer", &["repo:deleted"]),
     ("repo:updated", &[]),
 ];
-const OF_A_PULL_REQUEST: [&str; 5] =
+const PULL_REQUEST_EVENTS: [&str; 5] =
     ["pullrequest:created", "pullrequest:fulfilled", "pullrequest:push", "pullrequest:rejected", "pullrequest:updated"];
 
-fn named(name: &str) -> Sample {
-    bitbuckets().into_iter().find(|sample| sample.name == format!("{name}.json")).unwrap()
+fn sample(name: &str) -> Sample {
+    bitbucket_samples().into_iter().find(|sample| sample.name == format!("{name}.json")).unwrap()
 }
 
 fn body(name: &str) -> Value {
-    serde_json::from_slice(&named(name).body).unwrap()
+    serde_json::from_slice(&sample(name).body).unwrap()
 }
 
-fn said(event: &str, body: &Value) -> Result<Event, Unreadable> {
+fn parse_event(event: &str, body: &Value) -> Result<Event, ParseError> {
     parse(Bitbucket, event, body.to_string().as_bytes())
 }
 
-fn read(name: &str) -> Event {
-    let sample = named(name);
+fn parse_sample(name: &str) -> Event {
+    let sample = sample(name);
     parse(Bitbucket, &sample.event, &sample.body).unwrap()
 }
 
@@ -59,9 +59,9 @@ fn review(event: Event) -> ReviewEvent {
 
 #[test]
 fn change_request_is_parsed_completely() {
-    let event = review(read("pullrequest.changes_request_created.reviewer"));
+    let event = review(parse_sample("pullrequest.changes_request_created.reviewer"));
     let date = Time::parse("2026-11-20T12:04:01.894Z").unwrap();
-    let ann = Actor { id: id_of(ANN), login: "ann".to_owned(), is_bot: false };
+    let ann = Actor { id: uuid_to_id(ANN), login: "ann".to_owned(), is_bot: false };
     assert_eq!((event.action, event.review.state), (ReviewAction::Submitted, ReviewState::ChangesRequested));
     assert_eq!(event.review.id, review_id(3, ANN, date), "the id that polling derives");
     assert_eq!((event.review.submitted_at, event.review.author.as_ref()), (Some(date), Some(&ann)));
@@ -70,40 +70,41 @@ fn change_request_is_parsed_completely() {
     let pull = event.pull_request;
     assert_eq!((pull.number, pull.state, pull.draft), (3, PullRequestState::Open, false));
     assert_eq!((pull.head_branch.as_str(), pull.base_branch.as_str()), ("pullyard/acme/shop-17-1", "main"));
-    assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("a1b2c3d4e5f6", Some(id_of(SHOP))));
+    assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("a1b2c3d4e5f6", Some(uuid_to_id(SHOP))));
     assert_eq!(pull.author.map(|author| (author.login, author.is_bot)), Some(("Pullyard".to_owned(), true)));
     assert_eq!(pull.updated_at, Time::parse("2026-11-20T12:04:01.900Z").unwrap());
-    assert_eq!((event.repository.id, event.repository.full_name.as_str()), (id_of(SHOP), "acme/shop"));
+    assert_eq!((event.repository.id, event.repository.full_name.as_str()), (uuid_to_id(SHOP), "acme/shop"));
     assert_eq!((event.sender, event.installation), (ann, None));
 }
 
 #[test]
 fn deleted_accounts_and_branches_parse_as_none() {
-    let event = review(read("pullrequest.changes_request_created.deleted_author"));
+    let event = review(parse_sample("pullrequest.changes_request_created.deleted_author"));
     assert!(event.pull_request.author.is_none() && event.review.author.is_some());
-    let pull = review(read("pullrequest.changes_request_created.branch_gone")).pull_request;
+    let pull = review(parse_sample("pullrequest.changes_request_created.branch_gone")).pull_request;
     assert_eq!((pull.head_sha.as_str(), pull.head_repository), ("", None));
     for user in [json!(null), json!({ "type": "user", "display_name": "Former user" })] {
         let mut told = body("pullrequest.changes_request_created.reviewer");
         told["changes_request"]["user"] = user;
-        assert_eq!(review(said(ASKED, &told).unwrap()).review.author, None);
+        assert_eq!(review(parse_event(CHANGES_REQUESTED, &told).unwrap()).review.author, None);
     }
 }
 
 /// The event's name is not signed, so a withdrawal could be replayed as a request.
 #[test]
 fn withdrawn_request_is_dismissed_under_any_event_name() {
-    let made = review(read("pullrequest.changes_request_created.reviewer"));
-    let removed = review(read("pullrequest.changes_request_removed.reviewer"));
+    let made = review(parse_sample("pullrequest.changes_request_created.reviewer"));
+    let removed = review(parse_sample("pullrequest.changes_request_removed.reviewer"));
     assert_eq!((removed.action, removed.review.state), (ReviewAction::Dismissed, ReviewState::Dismissed));
     assert_eq!(removed.review.id, made.review.id, "both events are about the same review");
-    let renamed = review(said(ASKED, &body("pullrequest.changes_request_removed.reviewer")).unwrap());
+    let renamed =
+        review(parse_event(CHANGES_REQUESTED, &body("pullrequest.changes_request_removed.reviewer")).unwrap());
     assert_eq!(renamed.review.state, ReviewState::Dismissed);
     // The request counts if its author is missing from the participants.
     let state = |change: fn(&mut Value)| {
         let mut told = body("pullrequest.changes_request_created.reviewer");
         change(&mut told["pullrequest"]["participants"]);
-        review(said(ASKED, &told).unwrap()).review.state
+        review(parse_event(CHANGES_REQUESTED, &told).unwrap()).review.state
     };
     assert_eq!(state(|people| *people = json!(null)), ReviewState::ChangesRequested);
     assert_eq!(state(|people| people[0]["user"]["uuid"] = json!("{b}")), ReviewState::ChangesRequested);
@@ -119,9 +120,9 @@ fn withdrawn_request_is_dismissed_under_any_event_name() {
 #[test]
 fn each_pull_request_event_has_its_action() {
     let check = |name: &str, action: PullRequestAction, state: PullRequestState| {
-        let Event::PullRequest(event) = read(name) else { panic!("{name}") };
+        let Event::PullRequest(event) = parse_sample(name) else { panic!("{name}") };
         assert_eq!((event.action, event.pull_request.state), (action, state), "{name}");
-        assert_eq!(event.sender.unwrap().id, id_of(ANN));
+        assert_eq!(event.sender.unwrap().id, uuid_to_id(ANN));
     };
     let moved = PullRequestAction::Synchronize { before: None, after: "a1b2c3d4e5f6".to_owned() };
     check("pullrequest.created.plain", PullRequestAction::Opened, PullRequestState::Open);
@@ -134,18 +135,18 @@ fn each_pull_request_event_has_its_action() {
 
 #[test]
 fn line_and_general_comments_parse_alike() {
-    let Event::Comment(event) = read("pullrequest.comment_created.command") else { panic!() };
+    let Event::Comment(event) = parse_sample("pullrequest.comment_created.command") else { panic!() };
     assert_eq!((event.action, event.number, event.is_pull_request), (CommentAction::Created, 3, true));
     assert_eq!(event.comment.id, 9_007_199_254_740_999);
     assert_eq!(event.comment.body, "/pullyard revise use tabs");
-    assert_eq!(event.comment.author.map(|author| author.id), Some(id_of(ANN)));
+    assert_eq!(event.comment.author.map(|author| author.id), Some(uuid_to_id(ANN)));
     assert_eq!(event.comment.created_at, Time::parse("2026-11-20T12:03:00Z").unwrap());
-    let Event::Comment(event) = read("pullrequest.comment_created.line") else { panic!() };
+    let Event::Comment(event) = parse_sample("pullrequest.comment_created.line") else { panic!() };
     assert_eq!((event.number, event.comment.body.as_str()), (3, "Use tabs."));
     for hidden in ["deleted", "pending"] {
         let mut told = body("pullrequest.comment_created.command");
         told["comment"][hidden] = json!(true);
-        let said = said("pullrequest:comment_created", &told).unwrap();
+        let said = parse_event("pullrequest:comment_created", &told).unwrap();
         assert!(matches!(said, Event::Ignored { .. }), "{hidden}: {said:?}");
     }
 }
@@ -155,32 +156,32 @@ fn renamed_repository_keeps_its_id() {
     for (name, expected, full_name) in [
         ("repo.updated.name", RepositoryChange::Renamed { from: "shop".to_owned() }, "acme/store"),
         ("repo.transfer.plain", RepositoryChange::Transferred, "acme/store"),
-        ("repo.deleted.plain", RepositoryChange::PerhapsDeleted, "acme/shop"),
+        ("repo.deleted.plain", RepositoryChange::MaybeDeleted, "acme/shop"),
     ] {
-        let Event::Repository(event) = read(name) else { panic!("{name}") };
-        assert_eq!((event.change, event.repository.id), (expected, id_of(SHOP)));
+        let Event::Repository(event) = parse_sample(name) else { panic!("{name}") };
+        assert_eq!((event.change, event.repository.id), (expected, uuid_to_id(SHOP)));
         assert_eq!(event.repository.full_name, full_name);
     }
-    assert!(matches!(read("repo.updated.description"), Event::Ignored { .. }));
+    assert!(matches!(parse_sample("repo.updated.description"), Event::Ignored { .. }));
     let mut told = body("repo.updated.name");
     told["changes"].as_object_mut().unwrap().remove("full_name");
-    let Ok(Event::Repository(event)) = said("repo:updated", &told) else { panic!() };
+    let Ok(Event::Repository(event)) = parse_event("repo:updated", &told) else { panic!() };
     assert_eq!(event.change, RepositoryChange::Renamed { from: "shop".to_owned() });
 }
 
 #[test]
 fn unsupported_events_are_ignored() {
     for name in ["pullrequest.approved.reviewer", "pullrequest.comment_deleted.command", "repo.push.branch"] {
-        assert_eq!(read(name), Event::Ignored { event: named(name).event, action: None });
+        assert_eq!(parse_sample(name), Event::Ignored { event: sample(name).event, action: None });
     }
-    assert!(matches!(said("new:thing", &json!({})), Ok(Event::Ignored { .. })));
+    assert!(matches!(parse_event("new:thing", &json!({})), Ok(Event::Ignored { .. })));
 }
 
 /// The event's name is not signed, so bodies of one shape must mean the same or require a call to the forge.
 #[test]
 fn body_is_rejected_as_an_event_of_another_shape() {
-    for sample in bitbuckets() {
-        for (event, alike) in READ {
+    for sample in bitbucket_samples() {
+        for (event, alike) in SUPPORTED_EVENTS {
             let said = parse(Bitbucket, event, &sample.body);
             let may = event == sample.event || alike.contains(&sample.event.as_str());
             assert!(may || said.is_err(), "{} as {event}: {said:?}", sample.name);
@@ -194,7 +195,7 @@ fn body_is_rejected_as_an_event_of_another_shape() {
         ("pullrequest:fulfilled", &body("pullrequest.rejected.declined")),
         ("pullrequest:rejected", &body("pullrequest.fulfilled.merged")),
     ] {
-        let unreadable = said(event, body).unwrap_err();
+        let unreadable = parse_event(event, body).unwrap_err();
         assert_eq!(unreadable.pointer, "/pullrequest/state");
         assert_eq!(unreadable.fault, format!("it does not match the event {event}"));
     }
@@ -214,11 +215,11 @@ fn body_with_the_subject_of_another_event_is_rejected() {
         ("repo.updated.name", &["changes"]),
     ];
     for (name, own) in each {
-        let event = named(name).event;
+        let event = sample(name).event;
         for subject in subjects.into_iter().filter(|subject| !own.contains(subject)) {
             let mut told = body(name);
             told[subject] = json!({});
-            let unreadable = said(&event, &told).unwrap_err();
+            let unreadable = parse_event(&event, &told).unwrap_err();
             assert_eq!(unreadable.fault, format!("it has the field {subject}, which a {event} event never has"));
         }
     }
@@ -226,7 +227,7 @@ fn body_with_the_subject_of_another_event_is_rejected() {
 
 #[test]
 fn login_is_the_first_nonblank_name_and_apps_are_bots() {
-    let id = id_of(ANN);
+    let id = uuid_to_id(ANN);
     for (nickname, display_name, login) in [
         (json!("ann"), json!("Ann A."), "ann"),
         (json!(" "), json!("Ann A."), "Ann A."),
@@ -236,7 +237,7 @@ fn login_is_the_first_nonblank_name_and_apps_are_bots() {
         for (kind, is_bot) in [("user", false), ("team", false), ("app_user", true)] {
             let mut told = body("pullrequest.comment_created.command");
             told["actor"] = json!({ "type": kind, "uuid": ANN, "nickname": nickname, "display_name": display_name });
-            let Ok(Event::Comment(event)) = said("pullrequest:comment_created", &told) else { panic!("{told}") };
+            let Ok(Event::Comment(event)) = parse_event("pullrequest:comment_created", &told) else { panic!("{told}") };
             assert_eq!(event.sender, Actor { id, login: login.to_owned(), is_bot });
         }
     }
@@ -247,7 +248,7 @@ fn fault_names_the_place_and_not_the_value() {
     let check = |name: &str, at: &str, value: Value, pointer: &str, fault: &str| {
         let mut body = body(name);
         *body.pointer_mut(at).unwrap() = value;
-        let unreadable = said(&named(name).event, &body).unwrap_err();
+        let unreadable = parse_event(&sample(name).event, &body).unwrap_err();
         assert_eq!((unreadable.pointer.as_str(), unreadable.fault.as_str()), (pointer, fault));
     };
     let asked = "pullrequest.changes_request_created.reviewer";
@@ -275,10 +276,10 @@ fn fault_names_the_place_and_not_the_value() {
 #[test]
 fn invalid_delivery_names_its_fault() {
     let check = |event: &str, body: Value, expected: &str| {
-        assert_eq!(said(event, &body).unwrap_err().fault, expected);
+        assert_eq!(parse_event(event, &body).unwrap_err().fault, expected);
     };
-    check(ASKED, json!({}), "it is missing");
-    check(ASKED, json!([]), "it is not an object");
+    check(CHANGES_REQUESTED, json!({}), "it is missing");
+    check(CHANGES_REQUESTED, json!([]), "it is not an object");
     for no_name in ["", "a\nb", "pullrequest changes", &"a".repeat(65)] {
         check(no_name, json!({}), "the header has no event");
     }
@@ -290,6 +291,6 @@ fn invalid_delivery_names_its_fault() {
     );
     other.as_object_mut().unwrap().remove("pullrequest");
     check("repo:deleted", other, "it has the field changes_request, which a repo:deleted event never has");
-    let unreadable = parse(crate::webhook::Language::GitHub, ASKED, b"{}").unwrap_err();
+    let unreadable = parse(crate::webhook::WebhookSource::GitHub, CHANGES_REQUESTED, b"{}").unwrap_err();
     assert_eq!(unreadable.fault, "the header has no event");
 }

@@ -1,25 +1,25 @@
 //! GitHub's deliveries, with bodies from its schema and documentation.
 
-use super::{READ, all, ours_named, read};
+use super::{SUPPORTED_EVENTS, all_github_samples, github_sample, parse_sample};
 use crate::{
     Actor, PullRequestState, ReviewState, Time,
     webhook::{
-        CommentAction, Event, InstallationChange, Language::GitHub, PullRequestAction, RepositoryChange, ReviewAction,
-        ReviewEvent, parse,
+        CommentAction, Event, InstallationChange, PullRequestAction, RepositoryChange, ReviewAction, ReviewEvent,
+        WebhookSource::GitHub, parse,
     },
 };
 
 const ANN: u64 = 9_007_199_254_740_995;
 
 fn review(name: &str) -> ReviewEvent {
-    match read(name) {
+    match parse_sample(name) {
         Event::Review(review) => *review,
         other => panic!("{other:?}"),
     }
 }
 
 fn action(name: &str) -> PullRequestAction {
-    match read(name) {
+    match parse_sample(name) {
         Event::PullRequest(event) => event.action,
         other => panic!("{other:?}"),
     }
@@ -84,11 +84,11 @@ fn pull_request_and_issue_comments_are_distinguished() {
         ("issue_comment.edited", CommentAction::Edited),
         ("issue_comment.deleted", CommentAction::Deleted),
     ] {
-        let Event::Comment(event) = read(name) else { panic!("{name}") };
+        let Event::Comment(event) = parse_sample(name) else { panic!("{name}") };
         assert_eq!((event.action, event.number, event.is_pull_request), (expected, 3, true));
         assert_eq!((event.comment.id, event.comment.body.as_str()), (9_007_199_254_740_999, "/pullyard revise"));
     }
-    let sample = ours_named("issue_comment.created");
+    let sample = github_sample("issue_comment.created");
     let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
     body["issue"].as_object_mut().unwrap().remove("pull_request");
     let Ok(Event::Comment(event)) = parse(GitHub, "issue_comment", body.to_string().as_bytes()) else { panic!() };
@@ -102,26 +102,26 @@ fn renamed_repository_keeps_its_id() {
         ("repository.transferred", RepositoryChange::Transferred),
         ("repository.deleted", RepositoryChange::Deleted),
     ] {
-        let Event::Repository(event) = read(name) else { panic!("{name}") };
+        let Event::Repository(event) = parse_sample(name) else { panic!("{name}") };
         assert_eq!((event.change, event.repository.id), (expected, 9_007_199_254_740_997));
     }
-    assert!(matches!(read("repository.archived"), Event::Ignored { .. }));
+    assert!(matches!(parse_sample("repository.archived"), Event::Ignored { .. }));
 }
 
 #[test]
 fn installation_has_account_and_repositories() {
-    let Event::Installation(event) = read("installation.created") else { panic!() };
+    let Event::Installation(event) = parse_sample("installation.created") else { panic!() };
     assert_eq!((event.installation, event.app), (5, 6));
     assert_eq!(event.account.unwrap().login, "acme");
     let InstallationChange::Created { repositories } = event.change else { panic!() };
     assert_eq!(repositories[0].full_name, "acme/app");
-    let Event::Installation(event) = read("installation_repositories.added") else { panic!() };
+    let Event::Installation(event) = parse_sample("installation_repositories.added") else { panic!() };
     assert!(matches!(event.change, InstallationChange::Repositories { .. }));
 }
 
 #[test]
 fn ping_names_its_hook() {
-    assert_eq!(read("ping.ping"), Event::Ping { hook: Some(31) });
+    assert_eq!(parse_sample("ping.ping"), Event::Ping { hook: Some(31) });
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn unsupported_events_are_ignored() {
         ("star.deleted", "star", Some("deleted")),
     ] {
         let action = action.map(str::to_owned);
-        assert_eq!(read(name), Event::Ignored { event: event.to_owned(), action });
+        assert_eq!(parse_sample(name), Event::Ignored { event: event.to_owned(), action });
     }
 }
 
@@ -140,7 +140,7 @@ fn unsupported_events_are_ignored() {
 fn unknown_action_is_ignored() {
     for name in ["pull_request_review.approved", "issue_comment.created", "repository.deleted", "installation.created"]
     {
-        let sample = ours_named(name);
+        let sample = github_sample(name);
         let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
         body["action"] = "new_thing".into();
         let said = parse(GitHub, &sample.event, body.to_string().as_bytes()).unwrap();
@@ -151,11 +151,11 @@ fn unknown_action_is_ignored() {
 #[test]
 fn every_published_body_is_parsed_or_ignored() {
     let mut told = std::collections::BTreeMap::<String, usize>::new();
-    for sample in all() {
+    for sample in all_github_samples() {
         let said = parse(GitHub, &sample.event, &sample.body);
         let said = said.unwrap_or_else(|fault| panic!("{}: {fault}", sample.name));
         let ignored = matches!(said, Event::Ignored { .. });
-        if !READ.contains(&sample.event.as_str()) {
+        if !SUPPORTED_EVENTS.contains(&sample.event.as_str()) {
             assert!(ignored, "{}", sample.name);
         }
         *told.entry(format!("{} {}", sample.event, if ignored { "ignored" } else { "read" })).or_default() += 1;
@@ -166,8 +166,8 @@ fn every_published_body_is_parsed_or_ignored() {
 /// The header is not signed, so a body could be replayed under another name.
 #[test]
 fn body_is_ignored_or_rejected_as_another_event() {
-    for sample in all() {
-        for event in READ.into_iter().filter(|event| *event != sample.event) {
+    for sample in all_github_samples() {
+        for event in SUPPORTED_EVENTS.into_iter().filter(|event| *event != sample.event) {
             if let Ok(said) = parse(GitHub, event, &sample.body) {
                 assert!(matches!(said, Event::Ignored { .. }), "{} as {event}: {said:?}", sample.name);
             }
@@ -201,7 +201,7 @@ fn body_with_the_subject_of_another_event_is_rejected() {
         ("installation_repositories.added", &[]),
     ];
     for (name, own) in each {
-        let sample = ours_named(name);
+        let sample = github_sample(name);
         for subject in subjects.into_iter().filter(|subject| !own.contains(subject)) {
             let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
             body[subject] = serde_json::json!({});
@@ -219,7 +219,7 @@ fn common_fields_do_not_prevent_parsing() {
         ("installation.created", &["organization", "enterprise", "repository", "repository_selection", "requester"]),
     ];
     for (name, fields) in each {
-        let sample = ours_named(name);
+        let sample = github_sample(name);
         let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
         fields.iter().for_each(|field| body[*field] = serde_json::json!({}));
         if name == "repository.deleted" {
@@ -237,7 +237,7 @@ fn common_fields_do_not_prevent_parsing() {
 
 #[test]
 fn fault_repeats_only_plain_field_names() {
-    let sample = ours_named("repository.deleted");
+    let sample = github_sample("repository.deleted");
     let (longest, longer) = ("a".repeat(40), "a".repeat(41));
     let named = format!("the field {longest}");
     for (field, told) in [
@@ -257,7 +257,7 @@ fn fault_repeats_only_plain_field_names() {
 
 #[test]
 fn merged_state_of_a_review_comes_from_merged_at() {
-    let sample = ours_named("pull_request_review.changes_requested");
+    let sample = github_sample("pull_request_review.changes_requested");
     let mut body: serde_json::Value = serde_json::from_slice(&sample.body).unwrap();
     assert_eq!(body["pull_request"].get("merged"), None);
     body["pull_request"]["state"] = "closed".into();

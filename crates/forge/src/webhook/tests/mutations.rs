@@ -3,31 +3,34 @@
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
-use super::{Sample, bitbuckets, ours, ours_named};
+use super::{Sample, bitbucket_samples, github_sample, github_samples};
 use crate::webhook::{
-    Language::{self, Bitbucket, GitHub},
-    Secret, parse, verify,
+    Secret,
+    WebhookSource::{self, Bitbucket, GitHub},
+    parse, verify,
 };
 
-fn places(value: &Value, at: String, found: &mut Vec<String>) {
+fn collect_pointers(value: &Value, at: String, found: &mut Vec<String>) {
     match value {
-        Value::Object(fields) => fields.iter().for_each(|(name, value)| places(value, format!("{at}/{name}"), found)),
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| collect_pointers(value, format!("{at}/{name}"), found))
+        }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(index, value)| places(value, format!("{at}/{index}"), found));
+            items.iter().enumerate().for_each(|(index, value)| collect_pointers(value, format!("{at}/{index}"), found));
         }
         _ => {}
     }
     found.push(at);
 }
 
-fn every() -> Vec<(Language, Sample)> {
-    let github = ours().into_iter().map(|sample| (GitHub, sample));
-    github.chain(bitbuckets().into_iter().map(|sample| (Bitbucket, sample))).collect()
+fn all_samples() -> Vec<(WebhookSource, Sample)> {
+    let github = github_samples().into_iter().map(|sample| (GitHub, sample));
+    github.chain(bitbucket_samples().into_iter().map(|sample| (Bitbucket, sample))).collect()
 }
 
 #[test]
 fn truncated_body_is_rejected() {
-    for (language, sample) in every() {
+    for (language, sample) in all_samples() {
         let end = sample.body.trim_ascii_end().len();
         for end in (0..end).step_by(97) {
             assert!(parse(language, &sample.event, &sample.body[..end]).is_err(), "{} to {end}", sample.name);
@@ -37,7 +40,7 @@ fn truncated_body_is_rejected() {
 
 #[test]
 fn fault_names_the_place_and_not_the_value() {
-    let sample = ours_named("pull_request_review.changes_requested");
+    let sample = github_sample("pull_request_review.changes_requested");
     let check = |at: &str, value: Value, pointer: &str, fault: &str| {
         let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
         *body.pointer_mut(at).unwrap() = value;
@@ -95,11 +98,11 @@ proptest! {
     fn parsing_a_changed_field_never_panics(
         which in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), how in 0..7_u8, gone in any::<bool>(),
     ) {
-        let samples = every();
+        let samples = all_samples();
         let (language, sample) = which.get(&samples);
         let mut body: Value = serde_json::from_slice(&sample.body).unwrap();
         let mut found = Vec::new();
-        places(&body, String::new(), &mut found);
+        collect_pointers(&body, String::new(), &mut found);
         let at = place.get(&found);
         let (above, name) = at.rsplit_once('/').unwrap_or(("", ""));
         match body.pointer_mut(above) {

@@ -1,13 +1,13 @@
 //! Verification of webhook signatures.
 
-use crate::webhook::{Secret, SignatureFault, verify};
+use crate::webhook::{Secret, SignatureError, verify};
 
 /// From GitHub's documentation.
 const BODY: &[u8] = b"Hello, World!";
 const SECRET: &str = "It's a Secret to Everybody";
 const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 
-fn check(secrets: &[&str], body: &[u8], signature: Option<&str>, expected: Result<usize, SignatureFault>) {
+fn check(secrets: &[&str], body: &[u8], signature: Option<&str>, expected: Result<usize, SignatureError>) {
     let secrets: Vec<Secret> = secrets.iter().map(|secret| Secret::new(*secret)).collect();
     assert_eq!(verify(&secrets, body, signature), expected, "{signature:?}");
 }
@@ -43,19 +43,19 @@ fn rotated_secrets_both_verify_by_index() {
     check(&["new", SECRET], BODY, Some(SIGNATURE), Ok(1));
     check(&[SECRET, "new"], BODY, Some(SIGNATURE), Ok(0));
     check(&[SECRET, SECRET], BODY, Some(SIGNATURE), Ok(0));
-    check(&["new", "old"], BODY, Some(SIGNATURE), Err(SignatureFault::Wrong));
-    check(&[], BODY, Some(SIGNATURE), Err(SignatureFault::Wrong));
+    check(&["new", "old"], BODY, Some(SIGNATURE), Err(SignatureError::Wrong));
+    check(&[], BODY, Some(SIGNATURE), Err(SignatureError::Wrong));
 }
 
 #[test]
 fn changed_body_or_signature_is_rejected() {
-    check(&[SECRET], b"Hello, World", Some(SIGNATURE), Err(SignatureFault::Wrong));
-    check(&[SECRET], b"", Some(SIGNATURE), Err(SignatureFault::Wrong));
+    check(&[SECRET], b"Hello, World", Some(SIGNATURE), Err(SignatureError::Wrong));
+    check(&[SECRET], b"", Some(SIGNATURE), Err(SignatureError::Wrong));
     for place in 7..SIGNATURE.len() {
         let mut changed = SIGNATURE.to_owned().into_bytes();
         changed[place] = if changed[place] == b'0' { b'1' } else { b'0' };
         let changed = String::from_utf8(changed).unwrap();
-        check(&[SECRET], BODY, Some(&changed), Err(SignatureFault::Wrong));
+        check(&[SECRET], BODY, Some(&changed), Err(SignatureError::Wrong));
     }
 }
 
@@ -67,21 +67,21 @@ fn uppercase_digits_verify() {
 
 #[test]
 fn missing_malformed_and_wrong_signatures_are_distinguished() {
-    check(&[SECRET], BODY, None, Err(SignatureFault::Missing));
-    check(&[SECRET], BODY, Some(""), Err(SignatureFault::Missing));
+    check(&[SECRET], BODY, None, Err(SignatureError::Missing));
+    check(&[SECRET], BODY, Some(""), Err(SignatureError::Missing));
     for bad in ["sha256=", "sha256=75", "sha1=757107", "757107", "sha256=zz", "SHA256=00", "sha256", " "] {
-        check(&[SECRET], BODY, Some(bad), Err(SignatureFault::Malformed));
+        check(&[SECRET], BODY, Some(bad), Err(SignatureError::Malformed));
     }
     for bad in [&SIGNATURE[7..], &SIGNATURE[..70], &format!("{SIGNATURE}0"), &format!("{SIGNATURE}00")] {
-        check(&[SECRET], BODY, Some(bad), Err(SignatureFault::Malformed));
+        check(&[SECRET], BODY, Some(bad), Err(SignatureError::Malformed));
     }
-    check(&[SECRET], BODY, Some(&format!("{SIGNATURE} ")), Err(SignatureFault::Malformed));
+    check(&[SECRET], BODY, Some(&format!("{SIGNATURE} ")), Err(SignatureError::Malformed));
 }
 
 #[test]
 fn empty_secret_never_verifies() {
     let signature = Secret::new("").sign(BODY);
-    check(&[""], BODY, Some(&signature), Err(SignatureFault::Wrong));
+    check(&[""], BODY, Some(&signature), Err(SignatureError::Wrong));
 }
 
 #[test]

@@ -1,73 +1,73 @@
 //! Tests the verdict on an ended agent.
 
 mod limits;
-mod measured;
-mod words;
+mod messages;
+mod recorded_runs;
 
 use super::*;
-use crate::agent::adapter::Reader;
+use crate::agent::adapter::LineParser;
 use crate::agent::goldens;
 use crate::inputs::orders::Order;
-use Verdict::{Again, Done, Failed, SessionLost, Stopped};
+use Verdict::{Done, Failed, Retry, SessionLost, Stopped};
 use std::path::Path;
 
 const NOW: i64 = 1_795_255_200_000;
 
-fn claude(terminal: &Terminal) -> Ended<'_> {
-    Ended {
+fn claude_code_end(terminal: &EndReport) -> EndFacts<'_> {
+    EndFacts {
         agent: "Claude Code",
-        says_its_end: true,
-        stopped: None,
-        exit: Exit::Code(if terminal.well { 0 } else { 1 }),
-        terminal: Some(terminal),
-        denied: terminal.denied.first().map(String::as_str),
+        reports_its_end: true,
+        stop: None,
+        exit: Exit::Code(if terminal.success { 0 } else { 1 }),
+        end_report: Some(terminal),
+        denied_tool: terminal.denied_tools.first().map(String::as_str),
         stderr: "",
-        last_words: &terminal.words,
-        changed: true,
+        last_message: &terminal.message,
+        has_changes: true,
         model: Some("the-model"),
-        turns: Some(2),
-        cost: Some(600_000),
-        spent: 1_002_500,
+        turn_limit: Some(2),
+        cost_limit: Some(600_000),
+        cost_upper_bound: 1_002_500,
         now: Timestamp::from_millis(NOW),
     }
 }
 
-fn well() -> Terminal {
-    Terminal { well: true, marks: vec!["success".into()], words: "Done.".into(), ..Terminal::default() }
+fn success() -> EndReport {
+    EndReport { success: true, codes: vec!["success".into()], message: "Done.".into(), ..EndReport::default() }
 }
 
-fn end_of<'l>(mut reader: impl Reader, lines: impl IntoIterator<Item = &'l str>) -> Option<Terminal> {
-    let shared = crate::agent::record::Shared::new();
+fn terminal_of<'l>(mut reader: impl LineParser, lines: impl IntoIterator<Item = &'l str>) -> Option<EndReport> {
+    let shared = crate::agent::run_state::SharedRunState::new();
     for line in lines {
-        reader.read(line.as_bytes()).iter().for_each(|sign| shared.note(sign));
+        reader.parse_line(line.as_bytes()).iter().for_each(|sign| shared.apply(sign));
     }
-    shared.record().terminal.clone()
+    shared.lock().end_report.clone()
 }
 
 /// The terminal line of a recorded run.
-fn recorded(version: &str, name: &str) -> Option<Terminal> {
+fn load_recorded_terminal(version: &str, name: &str) -> Option<EndReport> {
     let lines = goldens::run(version, name);
     let tree = Path::new("/workspace");
     match version.split_once('-') {
-        Some(("codex", _)) => end_of(crate::agent::codex::lines_for_tests(tree), lines.lines()),
-        _ => end_of(crate::agent::claude_code::lines_for_tests(tree), lines.lines()),
+        Some(("codex", _)) => terminal_of(crate::agent::codex::test_reader(tree), lines.lines()),
+        _ => terminal_of(crate::agent::claude_code::test_reader(tree), lines.lines()),
     }
 }
 
 /// The verdict as one word.
-fn meaning(terminal: &Terminal) -> &'static str {
-    match classify(&claude(terminal)) {
-        Again(transient) if transient == Transient::overloaded() => "overloaded",
-        Again(transient) if transient == Transient::slow_down() => "slow_down",
-        Again(Transient { failure: Failure::AgentUnreachable { .. }, .. }) => "unreachable",
+fn verdict_code(terminal: &EndReport) -> &'static str {
+    match classify(&claude_code_end(terminal)) {
+        Retry(transient) if transient == Transient::overloaded() => "overloaded",
+        Retry(transient) if transient == Transient::slow_down() => "slow_down",
+        Retry(Transient { failure: Failure::AgentUnreachable { .. }, .. }) => "unreachable",
         Failed(failure) => failure.code(),
         other => panic!("{terminal:?}: {other:?}"),
     }
 }
 
 /// The verdict on a terminal line that has no mark or status.
-fn meaning_of(words: &str) -> &'static str {
-    meaning(&Terminal { words: words.into(), ..Terminal::default() })
+fn verdict_code_of_text(words: &str) -> &'static str {
+    verdict_code(&EndReport { message: words.into(), ..EndReport::default() })
 }
 
 fn auth() -> Verdict {
@@ -79,48 +79,48 @@ fn model() -> Verdict {
 }
 
 fn unreachable(reason: &str) -> Verdict {
-    Again(Transient::unreachable(reason))
+    Retry(Transient::unreachable(reason))
 }
 
 fn failed_with(agent: &str, exit: &str, last_words: &str) -> Verdict {
     Failed(Failure::AgentFailed { agent: agent.into(), exit: exit.into(), last_words: last_words.into() })
 }
 
-fn said_by_claude<'l>(lines: impl IntoIterator<Item = &'l str>) -> Terminal {
-    end_of(crate::agent::claude_code::lines_for_tests(Path::new("/workspace")), lines).unwrap()
+fn parse_claude_code<'l>(lines: impl IntoIterator<Item = &'l str>) -> EndReport {
+    terminal_of(crate::agent::claude_code::test_reader(Path::new("/workspace")), lines).unwrap()
 }
 
 #[test]
 fn success_needs_exit_code_zero_and_a_terminal_line() {
-    let terminal = well();
-    assert_eq!(classify(&claude(&terminal)), Done);
-    let stop = Stop::Ordered(Order::Cancel);
-    assert_eq!(classify(&Ended { stopped: Some(&stop), ..claude(&terminal) }), Stopped(stop));
+    let terminal = success();
+    assert_eq!(classify(&claude_code_end(&terminal)), Done);
+    let stop = Stop::Order(Order::Cancel);
+    assert_eq!(classify(&EndFacts { stop: Some(&stop), ..claude_code_end(&terminal) }), Stopped(stop));
     for exit in [Exit::Code(1), Exit::Signal(15), Exit::Unknown] {
-        let ended = Ended { exit, ..claude(&terminal) };
+        let ended = EndFacts { exit, ..claude_code_end(&terminal) };
         assert_eq!(classify(&ended), failed_with("Claude Code", &exit.to_string(), "Done."));
     }
-    let silent = Ended { terminal: None, exit: Exit::Code(0), ..claude(&terminal) };
+    let silent = EndFacts { end_report: None, exit: Exit::Code(0), ..claude_code_end(&terminal) };
     assert_eq!(classify(&silent), failed_with("Claude Code", "exit code 0", "Done."));
 }
 
 #[test]
 fn denied_tool_fails_only_an_unchanged_worktree() {
-    let (denied, done) = (Terminal { denied: vec!["Bash".into(), "Write".into()], ..well() }, well());
-    let kept = Ended { changed: false, ..claude(&denied) };
+    let (denied, done) = (EndReport { denied_tools: vec!["Bash".into(), "Write".into()], ..success() }, success());
+    let kept = EndFacts { has_changes: false, ..claude_code_end(&denied) };
     assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
-    assert_eq!(classify(&claude(&denied)), Done);
+    assert_eq!(classify(&claude_code_end(&denied)), Done);
     // The denial of an earlier turn counts as well.
-    let before = Ended { changed: false, denied: Some("Bash"), ..claude(&done) };
+    let before = EndFacts { has_changes: false, denied_tool: Some("Bash"), ..claude_code_end(&done) };
     assert_eq!(classify(&before), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
-    assert_eq!(classify(&Ended { changed: true, ..before }), Done);
+    assert_eq!(classify(&EndFacts { has_changes: true, ..before }), Done);
     // Without a change and a denial, the commit step reports the empty result.
-    assert_eq!(classify(&Ended { changed: false, ..claude(&done) }), Done);
+    assert_eq!(classify(&EndFacts { has_changes: false, ..claude_code_end(&done) }), Done);
 }
 
 #[test]
 fn missing_session_on_stderr_is_session_lost() {
-    let nothing = well();
+    let nothing = success();
     for (stderr, lost) in [
         ("No conversation found with session ID: 3333", true),
         ("Error: thread/resume: thread/resume failed: no rollout found for thread id 01a1 (code -32600)", true),
@@ -132,25 +132,32 @@ fn missing_session_on_stderr_is_session_lost() {
         ("error: unexpected argument '--x' found", false),
         ("thread 'main' panicked at src/main.rs:4:5: index out of bounds", false),
     ] {
-        let ended = Ended { terminal: None, stderr, last_words: stderr, exit: Exit::Code(1), ..claude(&nothing) };
+        let ended = EndFacts {
+            end_report: None,
+            stderr,
+            last_message: stderr,
+            exit: Exit::Code(1),
+            ..claude_code_end(&nothing)
+        };
         let expected = if lost { SessionLost } else { failed_with("Claude Code", "exit code 1", stderr) };
         assert_eq!(classify(&ended), expected, "{stderr}");
     }
     for version in goldens::versions("claude_code") {
-        let terminal = recorded(&version, "session_unknown").unwrap();
-        assert_eq!(classify(&claude(&terminal)), SessionLost, "{version}");
+        let terminal = load_recorded_terminal(&version, "session_unknown").unwrap();
+        assert_eq!(classify(&claude_code_end(&terminal)), SessionLost, "{version}");
     }
 }
 
 #[test]
 fn crash_is_retried_only_after_a_connection_error() {
-    let nothing = well();
-    let judged =
-        |stderr: &str, exit| classify(&Ended { terminal: None, stderr, last_words: "bye", exit, ..claude(&nothing) });
+    let nothing = success();
+    let judged = |stderr: &str, exit| {
+        classify(&EndFacts { end_report: None, stderr, last_message: "bye", exit, ..claude_code_end(&nothing) })
+    };
     let again = |exit: Exit| {
         let failure =
             Failure::AgentFailed { agent: "Claude Code".into(), exit: exit.to_string(), last_words: "bye".into() };
-        Again(Transient { cause: format!("Claude Code crashed over its connection ({exit})"), failure })
+        Retry(Transient { cause: format!("Claude Code crashed over its connection ({exit})"), failure })
     };
     let stack = format!("Error: socket hang up\n{}}}\n\nNode.js v22.1.0\n", "    at TLSSocket.onHangUp\n".repeat(12));
     for words in [
@@ -190,8 +197,8 @@ fn crash_is_retried_only_after_a_connection_error() {
         }
     }
     // Any program may have printed this line, so it does not block other jobs, even after all retries.
-    let Again(crashed) = judged("HTTP 503", Exit::Code(1)) else { panic!("it may be tried again") };
-    assert_eq!(Failed(crashed.for_good(3)), failed_with("Claude Code", "exit code 1", "bye"));
+    let Retry(crashed) = judged("HTTP 503", Exit::Code(1)) else { panic!("it may be tried again") };
+    assert_eq!(Failed(crashed.into_failure(3)), failed_with("Claude Code", "exit code 1", "bye"));
 }
 
 #[test]
@@ -199,7 +206,7 @@ fn failed_resume_loses_the_session_only_if_unreadable() {
     let not_resumed = |exit: Exit, last_words: &str| {
         let (agent, exit, last_words) = ("Claude Code".into(), exit.to_string(), last_words.into());
         let failure = Failure::AgentFailed { agent, exit, last_words };
-        Again(Transient { cause: "Claude Code could not open its session".into(), failure })
+        Retry(Transient { cause: "Claude Code could not open its session".into(), failure })
     };
     for (reason, lost) in [
         ("no rollout found for thread id 01a1", true),
@@ -216,9 +223,10 @@ fn failed_resume_loses_the_session_only_if_unreadable() {
         ("internal error", false),
     ] {
         let words = format!("thread/resume failed: {reason}");
-        let (nothing, stderr) = (well(), format!("Error: thread/resume: {words} (code -32600)"));
+        let (nothing, stderr) = (success(), format!("Error: thread/resume: {words} (code -32600)"));
         let exit = Exit::Code(1);
-        let ran = Ended { terminal: None, stderr: &stderr, last_words: &stderr, exit, ..claude(&nothing) };
+        let ran =
+            EndFacts { end_report: None, stderr: &stderr, last_message: &stderr, exit, ..claude_code_end(&nothing) };
         let expected = if lost { SessionLost } else { not_resumed(exit, &stderr) };
         assert_eq!(classify(&ran), expected, "{reason}");
     }
@@ -227,32 +235,32 @@ fn failed_resume_loses_the_session_only_if_unreadable() {
 #[test]
 fn stderr_loses_no_session_after_a_terminal_line() {
     for version in goldens::versions("claude_code") {
-        let terminal = recorded(&version, "overloaded").unwrap();
+        let terminal = load_recorded_terminal(&version, "overloaded").unwrap();
         for stderr in [
             "port 3000 is already in use",
             "Error: Session ID 2222 is already in use.",
             "No conversation found with session ID: 3333",
         ] {
-            let ended = Ended { stderr, ..claude(&terminal) };
-            assert_eq!(classify(&ended), Again(Transient::overloaded()), "{version}: {stderr}");
+            let ended = EndFacts { stderr, ..claude_code_end(&terminal) };
+            assert_eq!(classify(&ended), Retry(Transient::overloaded()), "{version}: {stderr}");
         }
     }
 }
 
 #[test]
 fn command_is_classified_by_exit_code_alone() {
-    let nothing = well();
-    let command = |exit| Ended {
+    let nothing = success();
+    let command = |exit| EndFacts {
         agent: "The agent",
-        says_its_end: false,
-        terminal: None,
+        reports_its_end: false,
+        end_report: None,
         exit,
-        last_words: "bye",
-        ..claude(&nothing)
+        last_message: "bye",
+        ..claude_code_end(&nothing)
     };
     assert_eq!(classify(&command(Exit::Code(0))), Done);
-    let Again(transient) = classify(&command(Exit::Code(75))) else { panic!("75 may be tried again") };
-    assert_eq!(Failed(transient.for_good(3)), failed_with("The agent", "exit code 75", "bye"));
+    let Retry(transient) = classify(&command(Exit::Code(75))) else { panic!("75 may be tried again") };
+    assert_eq!(Failed(transient.into_failure(3)), failed_with("The agent", "exit code 75", "bye"));
     assert_eq!(classify(&command(Exit::Code(3))), failed_with("The agent", "exit code 3", "bye"));
     assert_eq!(classify(&command(Exit::Signal(9))), failed_with("The agent", "signal 9", "bye"));
 }

@@ -6,11 +6,11 @@
 //! - A result can have both `success` and `is_error`.
 //! - The totals of a result may include earlier starts.
 
-use crate::agent::adapter::Reader;
-use crate::agent::json_lines::{self, inside, raw, text};
-use crate::agent::prices::{Count, Prices};
-use crate::agent::sign::{Sign, Terminal, Tokens, micros};
-use crate::api::said::Said;
+use crate::agent::adapter::LineParser;
+use crate::agent::agent_event::{AgentEvent, EndReport, Tokens, dollars_to_micros};
+use crate::agent::json_lines::{self, raw_event, relative_path, text_field};
+use crate::agent::prices::{BilledTokens, Prices};
+use crate::api::event_draft::EventDraft;
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
@@ -20,182 +20,191 @@ use std::path::{Path, PathBuf};
 /// The model of messages that Claude Code itself writes about a failure.
 const SYNTHETIC: &str = "<synthetic>";
 
-pub(super) struct Lines {
+pub(super) struct StreamJsonParser {
     tree: PathBuf,
     /// Ids of counted messages, because a message arrives once for each block.
-    messages: BTreeSet<String>,
-    calls: BTreeMap<String, String>,
+    counted_messages: BTreeSet<String>,
+    tool_names: BTreeMap<String, String>,
     /// Unanswered calls of the agent's own last answer, without calls of subagents.
-    open: BTreeSet<String>,
-    told: Tokens,
+    open_calls: BTreeSet<String>,
+    reported_tokens: Tokens,
     /// The model of each answer in progress, by the tool call of its subagent. The agent itself has an empty key.
-    models: BTreeMap<String, String>,
+    answer_models: BTreeMap<String, String>,
     /// The last reported cost plus the estimate for later answers; `None` if a price is unknown.
-    about: Option<u64>,
+    estimated_cost: Option<u64>,
     /// Sum of the usage that each result reported since the result before it.
-    stated: Stated,
+    reported_usage: ReportedUsage,
     /// The error kind of the newest message about a failure.
-    error: Option<String>,
-    limit_until: Option<Timestamp>,
+    error_kind: Option<String>,
+    limit_resets_at: Option<Timestamp>,
 }
 
-struct Stated {
+struct ReportedUsage {
     tokens: Tokens,
     /// `None` if a result did not report a cost. Units: millionths of a US dollar.
     cost: Option<u64>,
 }
 
-impl Lines {
+impl StreamJsonParser {
     pub(super) fn new(tree: &Path) -> Self {
         Self {
             tree: tree.to_owned(),
-            messages: BTreeSet::new(),
-            calls: BTreeMap::new(),
-            open: BTreeSet::new(),
-            told: Tokens::default(),
-            models: BTreeMap::new(),
-            about: Some(0),
-            stated: Stated { tokens: Tokens::default(), cost: Some(0) },
-            error: None,
-            limit_until: None,
+            counted_messages: BTreeSet::new(),
+            tool_names: BTreeMap::new(),
+            open_calls: BTreeSet::new(),
+            reported_tokens: Tokens::default(),
+            answer_models: BTreeMap::new(),
+            estimated_cost: Some(0),
+            reported_usage: ReportedUsage { tokens: Tokens::default(), cost: Some(0) },
+            error_kind: None,
+            limit_resets_at: None,
         }
     }
 
-    fn system(&mut self, object: &Value) -> Vec<Sign> {
-        match text(object, "subtype") {
+    fn system(&mut self, object: &Value) -> Vec<AgentEvent> {
+        match text_field(object, "subtype") {
             Some("init") => {
-                let session = text(object, "session_id").map(|id| Sign::Session(id.to_owned()));
-                let model = text(object, "model").map(|model| Sign::Model(model.to_owned()));
-                [Some(Sign::Alive), session, model].into_iter().flatten().collect()
+                let session = text_field(object, "session_id").map(|id| AgentEvent::Session(id.to_owned()));
+                let model = text_field(object, "model").map(|model| AgentEvent::Model(model.to_owned()));
+                [Some(AgentEvent::Activity), session, model].into_iter().flatten().collect()
             }
-            Some("api_retry") => vec![Sign::TriesAgain(told(retry_words(object), object))],
+            Some("api_retry") => vec![AgentEvent::Retrying(log_draft(retry_message(object), object))],
             // A new request to the model is no sign of an answer. It follows immediately after lines that are.
-            Some("status") if text(object, "status") == Some("requesting") => Vec::new(),
-            Some("status" | "task_started" | "task_notification" | "task_progress") => vec![Sign::Alive],
-            _ => vec![raw(object)],
+            Some("status") if text_field(object, "status") == Some("requesting") => Vec::new(),
+            Some("status" | "task_started" | "task_notification" | "task_progress") => vec![AgentEvent::Activity],
+            _ => vec![raw_event(object)],
         }
     }
 
-    fn assistant(&mut self, object: &Value) -> Vec<Sign> {
-        let Some(message) = object.get("message") else { return vec![raw(object)] };
-        let mut signs = vec![Sign::Alive];
-        if text(message, "model") == Some(SYNTHETIC) {
-            self.error = text(object, "error").map(str::to_owned);
-            let words = blocks(message).filter_map(|block| text(block, "text")).collect::<Vec<_>>().join("\n");
-            signs.push(log(words, object));
+    fn assistant(&mut self, object: &Value) -> Vec<AgentEvent> {
+        let Some(message) = object.get("message") else { return vec![raw_event(object)] };
+        let mut signs = vec![AgentEvent::Activity];
+        if text_field(message, "model") == Some(SYNTHETIC) {
+            self.error_kind = text_field(object, "error").map(str::to_owned);
+            let words = blocks(message).filter_map(|block| text_field(block, "text")).collect::<Vec<_>>().join("\n");
+            signs.push(log_event(words, object));
             return signs;
         }
-        let is_own = text(object, "parent_tool_use_id").is_none();
-        if text(message, "id").is_none_or(|id| self.messages.insert(id.to_owned())) {
+        let is_own = text_field(object, "parent_tool_use_id").is_none();
+        if text_field(message, "id").is_none_or(|id| self.counted_messages.insert(id.to_owned())) {
             if is_own {
                 // A new answer means that the model got results for all earlier calls. An open call is from an answer
                 // whose stream broke and which the model repeated. No tool runs for it.
-                signs.extend(std::mem::take(&mut self.open).into_iter().map(Sign::ToolEnded));
+                signs.extend(std::mem::take(&mut self.open_calls).into_iter().map(AgentEvent::ToolEnded));
             }
-            signs.push(Sign::Turn);
+            signs.push(AgentEvent::ModelAnswer);
         }
         for block in blocks(message) {
-            if is_own && text(block, "type") == Some("tool_use") {
-                self.open.extend(text(block, "id").map(str::to_owned));
+            if is_own && text_field(block, "type") == Some("tool_use") {
+                self.open_calls.extend(text_field(block, "id").map(str::to_owned));
             }
             signs.extend(self.block(block));
         }
         signs
     }
 
-    fn block(&mut self, block: &Value) -> Vec<Sign> {
-        match text(block, "type") {
-            Some("text") => text(block, "text")
+    fn block(&mut self, block: &Value) -> Vec<AgentEvent> {
+        match text_field(block, "type") {
+            Some("text") => text_field(block, "text")
                 .filter(|words| !words.trim().is_empty())
-                .map(|words| Sign::Said(Said::words(EventKind::Text, words)))
+                .map(|words| AgentEvent::Event(EventDraft::text(EventKind::Text, words)))
                 .into_iter()
                 .collect(),
             Some("tool_use") => self.call(block),
             Some("thinking" | "redacted_thinking") => Vec::new(),
-            _ => vec![raw(block)],
+            _ => vec![raw_event(block)],
         }
     }
 
-    fn call(&mut self, block: &Value) -> Vec<Sign> {
-        let name = text(block, "name").unwrap_or_default().to_owned();
-        let id = text(block, "id").unwrap_or_default().to_owned();
+    fn call(&mut self, block: &Value) -> Vec<AgentEvent> {
+        let name = text_field(block, "name").unwrap_or_default().to_owned();
+        let id = text_field(block, "id").unwrap_or_default().to_owned();
         let input = block.get("input").cloned().unwrap_or_default();
-        self.calls.insert(id.clone(), name.clone());
+        self.tool_names.insert(id.clone(), name.clone());
         let said = match name.as_str() {
-            "Bash" => Said { text: text(&input, "command").map(str::to_owned), ..Said::new(EventKind::Command) },
-            "AskUserQuestion" => Said { text: Some(question(&input)), ..Said::new(EventKind::Question) },
-            _ => Said {
-                path: input.get("file_path").and_then(Value::as_str).map(|path| inside(&self.tree, path)),
-                ..Said::new(EventKind::ToolCall)
+            "Bash" => EventDraft {
+                text: text_field(&input, "command").map(str::to_owned),
+                ..EventDraft::new(EventKind::Command)
+            },
+            "AskUserQuestion" => {
+                EventDraft { text: Some(question_text(&input)), ..EventDraft::new(EventKind::Question) }
+            }
+            _ => EventDraft {
+                path: input.get("file_path").and_then(Value::as_str).map(|path| relative_path(&self.tree, path)),
+                ..EventDraft::new(EventKind::ToolCall)
             },
         };
-        let said = Said { name: Some(name), call: Some(id.clone()), data: Some(json!({ "input": input })), ..said };
-        vec![Sign::ToolBegan(id), Sign::MoreFollows, Sign::Said(said)]
+        let said =
+            EventDraft { name: Some(name), call: Some(id.clone()), data: Some(json!({ "input": input })), ..said };
+        vec![AgentEvent::ToolStarted(id), AgentEvent::ToolCallsPending, AgentEvent::Event(said)]
     }
 
-    fn user(&mut self, object: &Value) -> Vec<Sign> {
-        let Some(message) = object.get("message") else { return vec![raw(object)] };
-        let mut signs = vec![Sign::Alive];
+    fn user(&mut self, object: &Value) -> Vec<AgentEvent> {
+        let Some(message) = object.get("message") else { return vec![raw_event(object)] };
+        let mut signs = vec![AgentEvent::Activity];
         if object.get("isReplay").and_then(Value::as_bool) == Some(true) {
             // A replayed input of the runner, which now goes to the model.
-            signs.extend(text(object, "uuid").map(|mark| Sign::TakenUp(mark.to_owned())));
+            signs.extend(text_field(object, "uuid").map(|mark| AgentEvent::InputSent(mark.to_owned())));
             return signs;
         }
         for block in blocks(message) {
-            match text(block, "type") {
-                Some("tool_result") => signs.extend(self.answer(block, object.get("tool_use_result"))),
-                Some("text") => signs.push(log(text(block, "text").unwrap_or_default().to_owned(), &Value::Null)),
-                _ => signs.push(raw(block)),
+            match text_field(block, "type") {
+                Some("tool_result") => signs.extend(self.tool_result(block, object.get("tool_use_result"))),
+                Some("text") => {
+                    signs.push(log_event(text_field(block, "text").unwrap_or_default().to_owned(), &Value::Null))
+                }
+                _ => signs.push(raw_event(block)),
             }
         }
         signs
     }
 
-    fn answer(&mut self, block: &Value, about: Option<&Value>) -> Vec<Sign> {
-        let id = text(block, "tool_use_id").unwrap_or_default().to_owned();
-        let name = self.calls.remove(&id);
-        self.open.remove(&id);
+    fn tool_result(&mut self, block: &Value, about: Option<&Value>) -> Vec<AgentEvent> {
+        let id = text_field(block, "tool_use_id").unwrap_or_default().to_owned();
+        let name = self.tool_names.remove(&id);
+        self.open_calls.remove(&id);
         let failed = block.get("is_error").and_then(Value::as_bool).unwrap_or(false);
-        let mut signs = vec![Sign::ToolEnded(id.clone())];
+        let mut signs = vec![AgentEvent::ToolEnded(id.clone())];
         let edits = matches!(name.as_deref(), Some("Write" | "Edit" | "MultiEdit" | "NotebookEdit"));
-        let path = about.and_then(|about| text(about, "filePath").or_else(|| text(about, "notebook_path")));
+        let path = about.and_then(|about| text_field(about, "filePath").or_else(|| text_field(about, "notebook_path")));
         if let Some(path) = path.filter(|_| edits && !failed) {
-            let change = if about.and_then(|about| text(about, "type")) == Some("create") { "add" } else { "update" };
-            let said = Said { call: Some(id.clone()), ..file_edit(inside(&self.tree, path), change) };
-            signs.push(Sign::Said(said));
+            let change =
+                if about.and_then(|about| text_field(about, "type")) == Some("create") { "add" } else { "update" };
+            let said = EventDraft { call: Some(id.clone()), ..file_edit(relative_path(&self.tree, path), change) };
+            signs.push(AgentEvent::Event(said));
         }
         let words = match block.get("content") {
             Some(Value::String(words)) => words.clone(),
             Some(Value::Array(parts)) => {
-                parts.iter().filter_map(|part| text(part, "text")).collect::<Vec<_>>().join("\n")
+                parts.iter().filter_map(|part| text_field(part, "text")).collect::<Vec<_>>().join("\n")
             }
             _ => String::new(),
         };
-        let said = Said {
+        let said = EventDraft {
             name,
             call: Some(id),
             data: Some(json!({ "failed": failed })),
-            ..Said::words(EventKind::ToolResult, words)
+            ..EventDraft::text(EventKind::ToolResult, words)
         };
-        signs.push(Sign::Said(said));
+        signs.push(AgentEvent::Event(said));
         signs
     }
 
     /// Parts of messages. They are signs of life, and have the token counts that the message lacks.
-    fn stream(&mut self, object: &Value) -> Vec<Sign> {
+    fn stream_event(&mut self, object: &Value) -> Vec<AgentEvent> {
         let event = object.get("event").unwrap_or(&Value::Null);
-        if text(event, "type") == Some("content_block_delta") {
-            return vec![Sign::Piece];
+        if text_field(event, "type") == Some("content_block_delta") {
+            return vec![AgentEvent::PartialMessage];
         }
-        let mut signs = vec![Sign::Alive];
-        let whose = text(object, "parent_tool_use_id").unwrap_or_default();
-        match text(event, "type") {
+        let mut signs = vec![AgentEvent::Activity];
+        let whose = text_field(object, "parent_tool_use_id").unwrap_or_default();
+        match text_field(event, "type") {
             Some("message_start") => {
-                let model = event.get("message").and_then(|message| text(message, "model"));
-                self.models.insert(whose.to_owned(), model.unwrap_or_default().to_owned());
+                let model = event.get("message").and_then(|message| text_field(message, "model"));
+                self.answer_models.insert(whose.to_owned(), model.unwrap_or_default().to_owned());
             }
             Some("message_delta") => {
-                signs.extend(event.get("usage").into_iter().flat_map(|usage| self.used(whose, usage)));
+                signs.extend(event.get("usage").into_iter().flat_map(|usage| self.answer_usage(whose, usage)));
             }
             _ => {}
         }
@@ -203,16 +212,16 @@ impl Lines {
     }
 
     /// The usage of one answer. The cost comes first, because an answer counts as complete with its tokens.
-    fn used(&mut self, whose: &str, usage: &Value) -> [Sign; 2] {
+    fn answer_usage(&mut self, whose: &str, usage: &Value) -> [AgentEvent; 2] {
         let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or(0);
         let (cached, cache_write) = (count("cache_read_input_tokens"), count("cache_creation_input_tokens"));
         let input = count("input_tokens").saturating_add(cached).saturating_add(cache_write);
         let used = Tokens { input, cached, output: count("output_tokens") };
-        let answer = Count { tokens: used, cache_write };
-        let about = self.models.get(whose).and_then(|model| Prices::default().cost(model, answer));
-        self.about = self.about.zip(about).map(|(before, more)| before.saturating_add(more));
-        self.told += used;
-        [Sign::CostAbout(self.about), Sign::Used(used)]
+        let answer = BilledTokens { tokens: used, cache_write };
+        let about = self.answer_models.get(whose).and_then(|model| Prices::default().cost(model, answer));
+        self.estimated_cost = self.estimated_cost.zip(about).map(|(before, more)| before.saturating_add(more));
+        self.reported_tokens += used;
+        [AgentEvent::CostEstimate(self.estimated_cost), AgentEvent::TokenUsage(used)]
     }
 
     /// Tokens and cost of this start so far, by its result.
@@ -221,100 +230,105 @@ impl Lines {
     /// include earlier usage of the session. A separate field covers this start since its last result. 2.1.197 lacks
     /// that field, counts from zero in each start, and reports zeros when its own loop breaks.
     fn total(&mut self, object: &Value) -> (Tokens, Option<u64>) {
-        if let Some(models) = since_last(object) {
-            let cost = models_of(models).try_fold(0_u64, |sum, model| {
-                let cost = model.get("costUSD").and_then(Value::as_f64).and_then(micros)?;
+        if let Some(models) = usage_since_last_result(object) {
+            let cost = model_usages(models).try_fold(0_u64, |sum, model| {
+                let cost = model.get("costUSD").and_then(Value::as_f64).and_then(dollars_to_micros)?;
                 Some(sum.saturating_add(cost))
             });
-            self.stated.tokens += tokens_of(models);
-            self.stated.cost = self.stated.cost.zip(cost).map(|(before, more)| before.saturating_add(more));
-            return (self.stated.tokens, self.stated.cost);
+            self.reported_usage.tokens += sum_tokens(models);
+            self.reported_usage.cost =
+                self.reported_usage.cost.zip(cost).map(|(before, more)| before.saturating_add(more));
+            return (self.reported_usage.tokens, self.reported_usage.cost);
         }
         if object.get("result_index").is_some() {
             // A result after a failure lacks the field, and its totals may cover the whole session. The reported cost
             // is then right only if no answer came since the last result.
-            return (self.told, self.stated.cost.filter(|stated| self.about == Some(*stated)));
+            return (
+                self.reported_tokens,
+                self.reported_usage.cost.filter(|stated| self.estimated_cost == Some(*stated)),
+            );
         }
-        let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(micros);
+        let cost = object.get("total_cost_usd").and_then(Value::as_f64).and_then(dollars_to_micros);
         let models = object.get("modelUsage");
-        let counts_none = models.is_none_or(|models| models_of(models).next().is_none());
-        if counts_none && (self.told != Tokens::default() || self.about > Some(0)) {
+        let counts_none = models.is_none_or(|models| model_usages(models).next().is_none());
+        if counts_none && (self.reported_tokens != Tokens::default() || self.estimated_cost > Some(0)) {
             // Zeros do not override known usage.
-            return (self.told, cost.filter(|cost| *cost > 0));
+            return (self.reported_tokens, cost.filter(|cost| *cost > 0));
         }
-        (models.map(tokens_of).unwrap_or_default(), cost)
+        (models.map(sum_tokens).unwrap_or_default(), cost)
     }
 
-    fn result(&mut self, object: &Value) -> Vec<Sign> {
+    fn result(&mut self, object: &Value) -> Vec<AgentEvent> {
         let (total, cost) = self.total(object);
-        let used = total - self.told;
-        self.told += used;
-        self.about = cost.or(self.about);
+        let used = total - self.reported_tokens;
+        self.reported_tokens += used;
+        self.estimated_cost = cost.or(self.estimated_cost);
         let errors = object.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let words = text(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
+        let words =
+            text_field(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
         let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);
-        let subtype = text(object, "subtype").unwrap_or_default();
-        let declined = text(object, "stop_reason").filter(|reason| *reason == "refusal");
-        let kind = text(object, "api_error");
-        let marks = [Some(subtype), text(object, "terminal_reason"), self.error.as_deref(), declined, kind];
+        let subtype = text_field(object, "subtype").unwrap_or_default();
+        let declined = text_field(object, "stop_reason").filter(|reason| *reason == "refusal");
+        let kind = text_field(object, "api_error");
+        let marks = [Some(subtype), text_field(object, "terminal_reason"), self.error_kind.as_deref(), declined, kind];
         let denials = object.get("permission_denials").and_then(Value::as_array);
-        let terminal = Terminal {
-            well: subtype == "success" && !is_error,
-            marks: marks.into_iter().flatten().filter(|mark| !mark.is_empty()).map(str::to_owned).collect(),
+        let terminal = EndReport {
+            success: subtype == "success" && !is_error,
+            codes: marks.into_iter().flatten().filter(|mark| !mark.is_empty()).map(str::to_owned).collect(),
             status: object.get("api_error_status").and_then(Value::as_u64).and_then(|status| status.try_into().ok()),
-            words: words.clone(),
-            denied: denials
+            message: words.clone(),
+            denied_tools: denials
                 .into_iter()
                 .flatten()
-                .filter_map(|denial| text(denial, "tool_name"))
+                .filter_map(|denial| text_field(denial, "tool_name"))
                 .map(str::to_owned)
                 .collect(),
-            limit_until: self.limit_until,
+            limit_resets_at: self.limit_resets_at,
         };
-        let usage = Said {
+        let usage = EventDraft {
             data: Some(json!({
-                "input_tokens": self.told.input,
-                "cached_input_tokens": self.told.cached,
-                "output_tokens": self.told.output,
+                "input_tokens": self.reported_tokens.input,
+                "cached_input_tokens": self.reported_tokens.cached,
+                "output_tokens": self.reported_tokens.output,
                 "cost_usd_micros": cost,
-                "models": since_last(object).or_else(|| object.get("modelUsage")),
+                "models": usage_since_last_result(object).or_else(|| object.get("modelUsage")),
             })),
-            ..Said::new(EventKind::Usage)
+            ..EventDraft::new(EventKind::Usage)
         };
-        let result = Said {
+        let result = EventDraft {
             name: Some(subtype.to_owned()),
-            data: Some(json!({ "well": terminal.well, "marks": terminal.marks, "status": terminal.status })),
-            ..Said::words(EventKind::Result, words)
+            data: Some(json!({ "well": terminal.success, "marks": terminal.codes, "status": terminal.status })),
+            ..EventDraft::text(EventKind::Result, words)
         };
-        let mut signs = vec![Sign::Used(used)];
-        signs.extend(cost.map(Sign::Cost));
-        signs.extend([Sign::Said(usage), Sign::Said(result), Sign::Ended(terminal)]);
+        let mut signs = vec![AgentEvent::TokenUsage(used)];
+        signs.extend(cost.map(AgentEvent::Cost));
+        signs.extend([AgentEvent::Event(usage), AgentEvent::Event(result), AgentEvent::EndReport(terminal)]);
         signs
     }
 
-    fn limit(&mut self, object: &Value) -> Vec<Sign> {
+    fn rate_limit_event(&mut self, object: &Value) -> Vec<AgentEvent> {
         let about = object.get("rate_limit_info").unwrap_or(&Value::Null);
         // The end of a limit is also reported while the limit still allows requests. Only a rejection explains a
         // failure, and a later report replaces an earlier one. An account with extra usage is not rejected.
         let draws_on_more = about.get("isUsingOverage").and_then(Value::as_bool) == Some(true);
-        let rejects = text(about, "status") == Some("rejected") && !draws_on_more;
+        let rejects = text_field(about, "status") == Some("rejected") && !draws_on_more;
         let seconds = about.get("resetsAt").and_then(Value::as_i64).filter(|_| rejects);
-        self.limit_until = seconds.and_then(|secs| secs.checked_mul(1_000)).map(Timestamp::from_millis);
-        vec![log("The model account's limit was reported.".into(), object)]
+        self.limit_resets_at = seconds.and_then(|secs| secs.checked_mul(1_000)).map(Timestamp::from_millis);
+        vec![log_event("The model account's limit was reported.".into(), object)]
     }
 }
 
-impl Reader for Lines {
-    fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        json_lines::signs(line, |object| match text(object, "type") {
+impl LineParser for StreamJsonParser {
+    fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
+        json_lines::parse_json_line(line, |object| match text_field(object, "type") {
             Some("system") => self.system(object),
             Some("assistant") => self.assistant(object),
             Some("user") => self.user(object),
-            Some("stream_event") => self.stream(object),
+            Some("stream_event") => self.stream_event(object),
             Some("result") => self.result(object),
-            Some("rate_limit_event") => self.limit(object),
-            Some("control_response" | "keep_alive") => vec![Sign::Alive],
-            _ => vec![raw(object)],
+            Some("rate_limit_event") => self.rate_limit_event(object),
+            Some("control_response" | "keep_alive") => vec![AgentEvent::Activity],
+            _ => vec![raw_event(object)],
         })
     }
 }
@@ -324,17 +338,17 @@ fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// The counts by model since the last result, or since the start. Older versions lack them.
-fn since_last(object: &Value) -> Option<&Value> {
+fn usage_since_last_result(object: &Value) -> Option<&Value> {
     object.get("model_usage_since_last_result").filter(|models| models.is_object())
 }
 
-fn models_of(by_model: &Value) -> impl Iterator<Item = &Value> {
+fn model_usages(by_model: &Value) -> impl Iterator<Item = &Value> {
     by_model.as_object().into_iter().flat_map(|models| models.values())
 }
 
-fn tokens_of(by_model: &Value) -> Tokens {
+fn sum_tokens(by_model: &Value) -> Tokens {
     let mut total = Tokens::default();
-    for model in models_of(by_model) {
+    for model in model_usages(by_model) {
         let count = |name: &str| model.get(name).and_then(Value::as_u64).unwrap_or(0);
         let cached = count("cacheReadInputTokens");
         // Any program may print such a line, so the sum saturates.
@@ -344,23 +358,23 @@ fn tokens_of(by_model: &Value) -> Tokens {
     total
 }
 
-fn log(words: String, object: &Value) -> Sign {
-    Sign::Said(told(words, object))
+fn log_event(words: String, object: &Value) -> AgentEvent {
+    AgentEvent::Event(log_draft(words, object))
 }
 
-fn told(words: String, object: &Value) -> Said {
+fn log_draft(words: String, object: &Value) -> EventDraft {
     let about = ["error", "error_status", "rate_limit_info"];
     let about: serde_json::Map<_, _> =
         about.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone()))).collect();
     let data = (!about.is_empty()).then_some(Value::Object(about));
-    Said { data, ..Said::words(EventKind::Log, words) }
+    EventDraft { data, ..EventDraft::text(EventKind::Log, words) }
 }
 
-fn file_edit(path: String, change: &str) -> Said {
-    Said { path: Some(path), name: Some(change.to_owned()), ..Said::new(EventKind::FileEdit) }
+fn file_edit(path: String, change: &str) -> EventDraft {
+    EventDraft { path: Some(path), name: Some(change.to_owned()), ..EventDraft::new(EventKind::FileEdit) }
 }
 
-fn retry_words(object: &Value) -> String {
+fn retry_message(object: &Value) -> String {
     let number = |name: &str| object.get(name).and_then(Value::as_f64).unwrap_or(0.0);
     let cause = match object.get("error_status").and_then(Value::as_u64) {
         Some(status) => format!("The model answered {status}"),
@@ -371,10 +385,10 @@ fn retry_words(object: &Value) -> String {
     format!("{cause}. Claude Code tries again in {secs:.1} s ({attempt} of {most}).")
 }
 
-fn question(input: &Value) -> String {
+fn question_text(input: &Value) -> String {
     let asked = input.get("questions").and_then(Value::as_array).into_iter().flatten();
-    let asked: Vec<&str> = asked.filter_map(|one| text(one, "question")).collect();
-    if asked.is_empty() { text(input, "question").unwrap_or_default().to_owned() } else { asked.join("\n") }
+    let asked: Vec<&str> = asked.filter_map(|one| text_field(one, "question")).collect();
+    if asked.is_empty() { text_field(input, "question").unwrap_or_default().to_owned() } else { asked.join("\n") }
 }
 
 #[cfg(test)]

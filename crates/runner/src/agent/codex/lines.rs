@@ -5,67 +5,71 @@
 //! - A command may be reported at its end only, or not at all.
 //! - Token counts cover the whole thread.
 
-use super::count::count_of;
-use super::items::{Items, ended};
+use super::items::{ItemParser, turn_end_events};
 use super::rollout::Rollouts;
-use crate::agent::adapter::Reader;
-use crate::agent::json_lines::{self, raw, text};
-use crate::agent::sign::{Sign, Terminal};
-use crate::api::said::Said;
+use super::token_count::parse_count;
+use crate::agent::adapter::LineParser;
+use crate::agent::agent_event::{AgentEvent, EndReport};
+use crate::agent::json_lines::{self, raw_event, text_field};
+use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::EventKind;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The beginning of an `error` line about a retry: "Reconnecting... 1/3 (…)".
-const AGAIN: &str = "Reconnecting...";
+const RECONNECTING: &str = "Reconnecting...";
 
-pub(super) struct Lines {
-    items: Items,
-    counted: Arc<Mutex<Rollouts>>,
+pub(super) struct ExecJsonParser {
+    items: ItemParser,
+    rollouts: Arc<Mutex<Rollouts>>,
 }
 
-impl Lines {
+impl ExecJsonParser {
     pub(super) fn new(tree: &Path, counted: Arc<Mutex<Rollouts>>) -> Self {
         // Item numbers begin again with each start.
-        let start = counted.lock().unwrap_or_else(PoisonError::into_inner).starts();
-        Self { items: Items::new(tree, start), counted }
+        let start = counted.lock().unwrap_or_else(PoisonError::into_inner).start_count();
+        Self { items: ItemParser::new(tree, start), rollouts: counted }
     }
 
-    fn item(&mut self, object: &Value, ended: bool) -> Vec<Sign> {
-        let known = object.get("item").and_then(|item| self.items.item(item, ended));
-        known.unwrap_or_else(|| vec![raw(object)])
+    fn item(&mut self, object: &Value, ended: bool) -> Vec<AgentEvent> {
+        let known = object.get("item").and_then(|item| self.items.parse_item(item, ended));
+        known.unwrap_or_else(|| vec![raw_event(object)])
     }
 }
 
-impl Reader for Lines {
-    fn read(&mut self, line: &[u8]) -> Vec<Sign> {
-        json_lines::signs(line, |object| match text(object, "type") {
-            Some("thread.started") => match text(object, "thread_id") {
-                Some(id) => vec![Sign::Alive, Sign::Session(id.to_owned())],
-                None => vec![raw(object)],
+impl LineParser for ExecJsonParser {
+    fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
+        json_lines::parse_json_line(line, |object| match text_field(object, "type") {
+            Some("thread.started") => match text_field(object, "thread_id") {
+                Some(id) => vec![AgentEvent::Activity, AgentEvent::Session(id.to_owned())],
+                None => vec![raw_event(object)],
             },
-            Some("turn.started") => vec![Sign::Alive],
+            Some("turn.started") => vec![AgentEvent::Activity],
             Some("item.started" | "item.updated") => self.item(object, false),
             Some("item.completed") => self.item(object, true),
             Some("turn.completed") => {
-                let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-                counted.note_thread(count_of(object.get("usage").unwrap_or(&Value::Null)));
+                let mut counted = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
+                counted.set_thread_total(parse_count(object.get("usage").unwrap_or(&Value::Null)));
                 drop(counted);
-                ended(Terminal { well: true, words: self.items.last_message(), ..Terminal::default() })
+                turn_end_events(EndReport {
+                    success: true,
+                    message: self.items.take_last_message(),
+                    ..EndReport::default()
+                })
             }
             Some("turn.failed") => {
                 let error = object.get("error").unwrap_or(&Value::Null);
-                let words = text(error, "message").unwrap_or_default().to_owned();
-                ended(Terminal { words, ..Terminal::default() })
+                let words = text_field(error, "message").unwrap_or_default().to_owned();
+                turn_end_events(EndReport { message: words, ..EndReport::default() })
             }
             // Not an end: a retry causes such a line too. A failed turn follows a real end.
             Some("error") => {
-                let words = text(object, "message").unwrap_or_default();
-                let said = Said::words(EventKind::Log, words);
-                vec![if words.starts_with(AGAIN) { Sign::TriesAgain(said) } else { Sign::Said(said) }]
+                let words = text_field(object, "message").unwrap_or_default();
+                let said = EventDraft::text(EventKind::Log, words);
+                vec![if words.starts_with(RECONNECTING) { AgentEvent::Retrying(said) } else { AgentEvent::Event(said) }]
             }
-            _ => vec![raw(object)],
+            _ => vec![raw_event(object)],
         })
     }
 }

@@ -4,12 +4,12 @@
 //! turns, cost and silence depend on them. The agent's commands can write these files too, so links are not followed,
 //! reads never block, and only counts are used.
 
-use super::count::{LONGEST_CALL, MOST_CALLS, count_of};
-use crate::agent::adapter::Meter;
-use crate::agent::json_lines::text;
-use crate::agent::prices::{self, Count, Prices};
-use crate::agent::sign::{Sign, Tokens};
-use crate::api::said::Said;
+use super::token_count::{MAX_CALL_ID_BYTES, MAX_CALLS, parse_count};
+use crate::agent::adapter::UsageReader;
+use crate::agent::agent_event::{AgentEvent, Tokens};
+use crate::agent::json_lines::text_field;
+use crate::agent::prices::{self, BilledTokens, Prices};
+use crate::api::event_draft::EventDraft;
 use nix::fcntl::OFlag;
 use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
@@ -21,119 +21,119 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Depth of the folders: year, month, day and file.
-const DEEPEST: u32 = 4;
+const MAX_DEPTH: u32 = 4;
 /// The type of a line with the usage of a request.
-const USAGE: &str = "token_usage_record";
-const MOST_FILES: usize = 256;
+const USAGE_RECORD: &str = "token_usage_record";
+const MAX_FILES: usize = 256;
 /// Most bytes that one look reads from a file.
-const MOST_BYTES: u64 = 32 * 1024 * 1024;
+const MAX_BYTES_PER_READ: u64 = 32 * 1024 * 1024;
 
 /// Facts from an attempt's session files, over all starts.
 #[derive(Debug, Default)]
 pub(super) struct Rollouts {
-    starts: u32,
-    read: BTreeMap<PathBuf, u64>,
+    start_count: u32,
+    positions: BTreeMap<PathBuf, u64>,
     /// The count of this thread, over all starts.
-    counted: Count,
+    thread_count: BilledTokens,
     model: Option<String>,
     /// Whether the model called a tool since the last counted request.
-    asks: bool,
+    calls_tool: bool,
     /// Calls of this start without an answer.
-    unanswered: BTreeSet<String>,
+    open_calls: BTreeSet<String>,
     /// Whether any answer was seen. Old versions write none, so a missing answer proves little.
     has_answers: bool,
-    answered: bool,
+    calls_answered: bool,
     records: u32,
-    used: Tokens,
+    start_tokens: Tokens,
     cost: u64,
-    is_at_most: bool,
+    is_upper_bound: bool,
     /// Whether the cost uses the price list.
-    by_list: bool,
+    uses_price_list: bool,
     /// The thread's total in the last line of this start.
-    thread: Option<Count>,
+    reported_thread_total: Option<BilledTokens>,
 }
 
 impl Rollouts {
     /// Begins a start. Content from before the first start is skipped, because an earlier attempt wrote it.
-    pub(super) fn begin(&mut self, sessions: &Path) {
-        if self.starts == 0 {
-            let files = files(sessions).into_iter();
-            self.read = files.filter_map(|file| Some((file.clone(), fs::metadata(file).ok()?.len()))).collect();
+    pub(super) fn begin_start(&mut self, sessions: &Path) {
+        if self.start_count == 0 {
+            let files = list_session_files(sessions).into_iter();
+            self.positions = files.filter_map(|file| Some((file.clone(), fs::metadata(file).ok()?.len()))).collect();
         }
-        self.starts += 1;
-        (self.records, self.used, self.cost, self.is_at_most) = (0, Tokens::default(), 0, false);
-        (self.thread, self.asks, self.by_list) = (None, false, false);
-        (self.has_answers, self.answered) = (false, false);
-        self.unanswered.clear();
+        self.start_count += 1;
+        (self.records, self.start_tokens, self.cost, self.is_upper_bound) = (0, Tokens::default(), 0, false);
+        (self.reported_thread_total, self.calls_tool, self.uses_price_list) = (None, false, false);
+        (self.has_answers, self.calls_answered) = (false, false);
+        self.open_calls.clear();
     }
 
     /// Begins a new thread, whose total excludes other threads.
     pub(super) fn begin_thread(&mut self) {
-        self.counted = Count::default();
+        self.thread_count = BilledTokens::default();
     }
 
     /// Sets the thread's usage before this attempt. The thread's total includes it.
-    pub(super) fn goes_on(&mut self, tokens: Tokens) {
-        self.counted.tokens = tokens;
+    pub(super) fn set_earlier_tokens(&mut self, tokens: Tokens) {
+        self.thread_count.tokens = tokens;
     }
 
-    pub(super) fn starts(&self) -> u32 {
-        self.starts
+    pub(super) fn start_count(&self) -> u32 {
+        self.start_count
     }
 
-    pub(super) fn note_thread(&mut self, count: Count) {
-        self.thread = Some(count);
+    pub(super) fn set_thread_total(&mut self, count: BilledTokens) {
+        self.reported_thread_total = Some(count);
     }
 
-    fn look(&mut self, sessions: &Path, prices: &Prices) -> Vec<Sign> {
+    fn read_new(&mut self, sessions: &Path, prices: &Prices) -> Vec<AgentEvent> {
         let mut signs = Vec::new();
-        let files = files(sessions);
-        self.read.retain(|file, _| files.contains(file));
+        let files = list_session_files(sessions);
+        self.positions.retain(|file, _| files.contains(file));
         for file in files {
-            let from = self.read.get(&file).copied().unwrap_or(0);
-            let Ok(Read { new, end }) = whole_lines(&file, from, MOST_BYTES) else { continue };
-            self.read.insert(file, end);
+            let from = self.positions.get(&file).copied().unwrap_or(0);
+            let Ok(NewLines { new, end }) = read_complete_lines(&file, from, MAX_BYTES_PER_READ) else { continue };
+            self.positions.insert(file, end);
             for line in new.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 if let Ok(line) = serde_json::from_slice::<Value>(line) {
-                    self.line(&line, prices, &mut signs);
+                    self.parse_line(&line, prices, &mut signs);
                 }
             }
         }
         // Decide after all lines of this look, because the next call may be among them.
-        let answered = self.has_answers && self.unanswered.is_empty();
-        if answered != self.answered {
-            self.answered = answered;
-            signs.push(Sign::Answered(answered));
+        let answered = self.has_answers && self.open_calls.is_empty();
+        if answered != self.calls_answered {
+            self.calls_answered = answered;
+            signs.push(AgentEvent::CallsAnswered(answered));
         }
         signs
     }
 
-    fn line(&mut self, line: &Value, prices: &Prices, signs: &mut Vec<Sign>) {
+    fn parse_line(&mut self, line: &Value, prices: &Prices, signs: &mut Vec<AgentEvent>) {
         let about = line.get("payload").unwrap_or(&Value::Null);
-        match text(line, "type") {
+        match text_field(line, "type") {
             Some("turn_context") => {
-                if let Some(model) = text(about, "model") {
+                if let Some(model) = text_field(about, "model") {
                     self.model = Some(model.to_owned());
-                    signs.push(Sign::Model(model.to_owned()));
+                    signs.push(AgentEvent::Model(model.to_owned()));
                 }
             }
             Some("response_item") => {
-                let kind = text(about, "type").unwrap_or_default();
-                self.asks |= kind.ends_with("_call");
-                if let Some(call) = text(about, "call_id").filter(|call| call.len() <= LONGEST_CALL) {
-                    if kind.ends_with("_call") && self.unanswered.len() < MOST_CALLS {
-                        self.unanswered.insert(call.to_owned());
+                let kind = text_field(about, "type").unwrap_or_default();
+                self.calls_tool |= kind.ends_with("_call");
+                if let Some(call) = text_field(about, "call_id").filter(|call| call.len() <= MAX_CALL_ID_BYTES) {
+                    if kind.ends_with("_call") && self.open_calls.len() < MAX_CALLS {
+                        self.open_calls.insert(call.to_owned());
                     } else if kind.ends_with("_output") {
-                        self.unanswered.remove(call);
+                        self.open_calls.remove(call);
                         self.has_answers = true;
                     }
                 }
             }
-            Some(USAGE) => {
-                self.count(count_of(about.get("usage").unwrap_or(&Value::Null)), prices, signs);
-                signs.push(Sign::Counted);
-                if std::mem::take(&mut self.asks) {
-                    signs.push(Sign::MoreFollows);
+            Some(USAGE_RECORD) => {
+                self.add_count(parse_count(about.get("usage").unwrap_or(&Value::Null)), prices, signs);
+                signs.push(AgentEvent::CountedAnswer);
+                if std::mem::take(&mut self.calls_tool) {
+                    signs.push(AgentEvent::ToolCallsPending);
                 }
                 self.records += 1;
             }
@@ -141,82 +141,86 @@ impl Rollouts {
         }
     }
 
-    fn count(&mut self, count: Count, prices: &Prices, signs: &mut Vec<Sign>) {
-        self.counted += count;
-        self.used += count.tokens;
-        signs.push(Sign::Used(count.tokens));
+    fn add_count(&mut self, count: BilledTokens, prices: &Prices, signs: &mut Vec<AgentEvent>) {
+        self.thread_count += count;
+        self.start_tokens += count.tokens;
+        signs.push(AgentEvent::TokenUsage(count.tokens));
         let model = self.model.as_deref().unwrap_or_default();
-        self.by_list |= prices.is_listed(model);
+        self.uses_price_list |= prices.is_listed(model);
         let cost = prices.cost(model, count);
-        self.is_at_most |= cost.is_none();
+        self.is_upper_bound |= cost.is_none();
         self.cost = self.cost.saturating_add(cost.unwrap_or_else(|| prices.highest_cost(count)));
-        signs.push(if self.is_at_most { Sign::CostAtMost(self.cost) } else { Sign::Cost(self.cost) });
+        signs.push(if self.is_upper_bound {
+            AgentEvent::CostUpperBound(self.cost)
+        } else {
+            AgentEvent::Cost(self.cost)
+        });
     }
 
     /// Ends a start. Without usage in the files, the thread's total from the last line counts.
-    fn finish(&mut self, prices: &Prices) -> Vec<Sign> {
+    fn finish(&mut self, prices: &Prices) -> Vec<AgentEvent> {
         let mut signs = Vec::new();
-        if let Some(thread) = self.thread.filter(|_| self.records == 0) {
-            self.count(thread - self.counted, prices, &mut signs);
-            signs.push(Sign::Counted);
+        if let Some(thread) = self.reported_thread_total.filter(|_| self.records == 0) {
+            self.add_count(thread - self.thread_count, prices, &mut signs);
+            signs.push(AgentEvent::CountedAnswer);
         }
-        if self.used == Tokens::default() {
+        if self.start_tokens == Tokens::default() {
             return signs;
         }
-        let cost = (!self.is_at_most).then_some(self.cost);
-        let usage = Said {
+        let cost = (!self.is_upper_bound).then_some(self.cost);
+        let usage = EventDraft {
             data: Some(json!({
-                "input_tokens": self.used.input,
-                "cached_input_tokens": self.used.cached,
-                "output_tokens": self.used.output,
+                "input_tokens": self.start_tokens.input,
+                "cached_input_tokens": self.start_tokens.cached,
+                "output_tokens": self.start_tokens.output,
                 "cost_usd_micros": cost,
                 "model": self.model,
-                "prices_of": cost.filter(|_| self.by_list).map(|_| prices::as_of()),
+                "prices_of": cost.filter(|_| self.uses_price_list).map(|_| prices::list_date()),
             })),
-            ..Said::new(EventKind::Usage)
+            ..EventDraft::new(EventKind::Usage)
         };
-        signs.push(Sign::Said(usage));
+        signs.push(AgentEvent::Event(usage));
         signs
     }
 }
 
-pub(super) struct Look {
+pub(super) struct RolloutReader {
     sessions: PathBuf,
-    counted: Arc<Mutex<Rollouts>>,
+    rollouts: Arc<Mutex<Rollouts>>,
     prices: Prices,
 }
 
-impl Look {
+impl RolloutReader {
     pub(super) fn new(sessions: PathBuf, counted: Arc<Mutex<Rollouts>>, prices: Prices) -> Self {
-        Self { sessions, counted, prices }
+        Self { sessions, rollouts: counted, prices }
     }
 }
 
-impl Meter for Look {
-    fn look(&mut self) -> Vec<Sign> {
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.look(&self.sessions, &self.prices)
+impl UsageReader for RolloutReader {
+    fn read_new(&mut self) -> Vec<AgentEvent> {
+        let mut counted = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.read_new(&self.sessions, &self.prices)
     }
 
-    fn finish(&mut self) -> Vec<Sign> {
-        let mut signs = self.look();
-        signs.extend(self.counted.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
+    fn read_last(&mut self) -> Vec<AgentEvent> {
+        let mut signs = self.read_new();
+        signs.extend(self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
         signs
     }
 }
 
 /// Lists the session files, without links.
-fn files(sessions: &Path) -> Vec<PathBuf> {
-    let (mut found, mut folders) = (Vec::new(), vec![(sessions.to_owned(), DEEPEST)]);
+fn list_session_files(sessions: &Path) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![(sessions.to_owned(), MAX_DEPTH)]);
     let mut looked = 0;
-    while let Some((folder, depth)) = folders.pop().filter(|_| looked < MOST_FILES) {
+    while let Some((folder, depth)) = folders.pop().filter(|_| looked < MAX_FILES) {
         looked += 1;
-        for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(MOST_FILES) {
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten().take(MAX_FILES) {
             let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
             if kind.is_dir() && depth > 1 {
                 folders.push((path, depth - 1));
-            } else if kind.is_file() && path.extension().is_some_and(|end| end == "jsonl") && found.len() < MOST_FILES {
+            } else if kind.is_file() && path.extension().is_some_and(|end| end == "jsonl") && found.len() < MAX_FILES {
                 found.push(path);
             }
         }
@@ -225,13 +229,13 @@ fn files(sessions: &Path) -> Vec<PathBuf> {
     found
 }
 
-struct Read {
+struct NewLines {
     new: Vec<u8>,
     end: u64,
 }
 
 /// Reads a file up to its last complete line. Skips a line beyond the limit of a look, which is not Codex's.
-fn whole_lines(file: &Path, from: u64, most: u64) -> io::Result<Read> {
+fn read_complete_lines(file: &Path, from: u64, most: u64) -> io::Result<NewLines> {
     // A pipe in the file's place must not block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(file)?;
@@ -245,7 +249,7 @@ fn whole_lines(file: &Path, from: u64, most: u64) -> io::Result<Read> {
     let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     new.truncate(whole);
     let is_too_long = whole == 0 && read == most;
-    Ok(Read { end: from + if is_too_long { read } else { whole as u64 }, new })
+    Ok(NewLines { end: from + if is_too_long { read } else { whole as u64 }, new })
 }
 
 #[cfg(test)]

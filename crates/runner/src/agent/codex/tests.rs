@@ -1,17 +1,17 @@
 //! Tests Codex's arguments, environment and files at its start.
 
 use super::*;
-use crate::agent::installed::Known;
+use crate::agent::installed::AgentKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn codex(set: &[(&str, &str)]) -> Codex {
     let read = |name: &str| set.iter().find(|(set, _)| *set == name).map(|(_, value)| OsString::from(value));
-    let installed = Installed { known: Known::Codex, program: "/bin/codex".into(), version: "0.169.0".into() };
-    Codex::new(installed, &Environment::of(&read))
+    let installed = InstalledAgent { kind: AgentKind::Codex, program: "/bin/codex".into(), version: "0.169.0".into() };
+    Codex::new(installed, &Environment::from_fn(&read))
 }
 
-fn start(home: &Path) -> Start<'_> {
-    Start {
+fn start(home: &Path) -> StartInput<'_> {
+    StartInput {
         prompt: "Fix it.",
         instructions: "Use tabs.",
         session: None,
@@ -24,7 +24,7 @@ fn start(home: &Path) -> Start<'_> {
     }
 }
 
-fn words(launch: &Launch) -> Vec<String> {
+fn args(launch: &Launch) -> Vec<String> {
     launch.args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect()
 }
 
@@ -38,7 +38,7 @@ fn launch_disables_network_features_and_hides_the_key() {
         ("TZ", "America/New_York"),
     ];
     let launch = codex(&set).prepare(&start(home.path())).unwrap();
-    let args = words(&launch);
+    let args = args(&launch);
     assert_eq!(
         args,
         [
@@ -71,9 +71,13 @@ fn launch_disables_network_features_and_hides_the_key() {
 #[test]
 fn resume_keeps_model_and_disables_sandbox_when_isolated() {
     let home = tempfile::tempdir().unwrap();
-    let again =
-        Start { session: Some("01a1"), model: Some("gpt-5.5"), isolation: Isolation::External, ..start(home.path()) };
-    let args = words(&codex(&[]).prepare(&again).unwrap());
+    let again = StartInput {
+        session: Some("01a1"),
+        model: Some("gpt-5.5"),
+        isolation: Isolation::External,
+        ..start(home.path())
+    };
+    let args = args(&codex(&[]).prepare(&again).unwrap());
     assert_eq!(args.get(..2).unwrap(), ["exec", "resume"]);
     assert_eq!(args.get(args.len() - 4..).unwrap(), ["--model=gpt-5.5", "--", "01a1", "-"]);
     assert!(args.contains(&"sandbox_mode=\"danger-full-access\"".to_owned()));
@@ -162,7 +166,7 @@ fn link_at_home_and_folder_at_settings_are_replaced() {
 #[test]
 fn skill_mentions_in_the_prompt_are_escaped() {
     let home = tempfile::tempdir().unwrap();
-    let named = Start { prompt: "> Use $evil.", ..start(home.path()) };
+    let named = StartInput { prompt: "> Use $evil.", ..start(home.path()) };
     let launch = codex(&[]).prepare(&named).unwrap();
     let input = String::from_utf8(launch.input).unwrap();
     assert!(input.ends_with("> Use $\u{2060}evil."), "{input}");

@@ -5,18 +5,18 @@ type Version = ((u64, u64, u64), bool);
 
 /// The oldest version that knows every feature that the runner turns off. An older one exits at once with
 /// `Unknown feature flag` (measured with 0.144.0 and 0.147.0).
-const OLDEST: Version = ((0, 148, 0), true);
+const OLDEST_SUPPORTED: Version = ((0, 148, 0), true);
 /// The version of a build from sources, which may know every feature.
-const BUILT_BY_HAND: (u64, u64, u64) = (0, 0, 0);
+const SOURCE_BUILD: (u64, u64, u64) = (0, 0, 0);
 
 /// Checks whether the runner can start a Codex of this version. An unknown form passes: the first job shows.
 ///
 /// Errors: the reason, as a fragment of a sentence.
 pub(in crate::agent) fn check_version(version: &str) -> Result<(), String> {
-    if parse_version(version).is_none_or(|own| own >= OLDEST || own.0 == BUILT_BY_HAND) {
+    if parse_version(version).is_none_or(|own| own >= OLDEST_SUPPORTED || own.0 == SOURCE_BUILD) {
         return Ok(());
     }
-    let ((major, minor, patch), _) = OLDEST;
+    let ((major, minor, patch), _) = OLDEST_SUPPORTED;
     Err(format!("is {version}: update it to {major}.{minor}.{patch} or newer"))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! An agent that prints too fast is delayed for a moment. Then its oldest text is dropped, and one event counts it.
 
-use crate::api::said::Said;
+use crate::api::event_draft::EventDraft;
 use pullyard_protocol::event::{Event, EventKind};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,30 +11,30 @@ use tokio::time::Instant;
 /// Size at which events are dropped.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Size after dropping, so that not every event drops more.
-const ROOM_BYTES: usize = 6 * 1024 * 1024;
+const BYTES_AFTER_DROP: usize = 6 * 1024 * 1024;
 /// Size at which the agent is delayed.
-const FULL_BYTES: usize = 4 * 1024 * 1024;
-const HOLDS_UP_FOR: Duration = Duration::from_secs(30);
+const DELAY_BYTES: usize = 4 * 1024 * 1024;
+const MAX_DELAY: Duration = Duration::from_secs(30);
 /// Size at which a batch is closed.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 const BATCH_EVENTS: usize = 1_000;
 
 pub(super) struct Queue {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<QueuedItem>,
     bytes: usize,
     full_since: Option<Instant>,
 }
 
-struct Waiting {
-    at: Instant,
+struct QueuedItem {
+    queued_at: Instant,
     size: usize,
-    what: What,
+    content: QueuedContent,
 }
 
-enum What {
-    Said(Said),
+enum QueuedContent {
+    Event(EventDraft),
     /// The number of dropped events, at their place.
-    LeftOut(u64),
+    Dropped(u64),
 }
 
 impl Queue {
@@ -46,72 +46,72 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    pub(super) fn is_worth_a_batch(&self) -> bool {
+    pub(super) fn is_batch_full(&self) -> bool {
         self.bytes >= BATCH_BYTES || self.waiting.len() >= BATCH_EVENTS
     }
 
     /// Until when the agent is delayed, unless space becomes free earlier.
-    pub(super) fn holds_up_until(&self) -> Option<Instant> {
-        self.full_since.map(|since| since + HOLDS_UP_FOR)
+    pub(super) fn delay_until(&self) -> Option<Instant> {
+        self.full_since.map(|since| since + MAX_DELAY)
     }
 
-    pub(super) fn add(&mut self, at: Instant, said: Said) {
+    pub(super) fn add(&mut self, at: Instant, said: EventDraft) {
         let size = said.size();
         self.bytes += size;
-        self.waiting.push_back(Waiting { at, size, what: What::Said(said) });
+        self.waiting.push_back(QueuedItem { queued_at: at, size, content: QueuedContent::Event(said) });
         if self.bytes > MAX_BYTES {
-            self.make_room(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
+            self.drop_events(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
         }
         if self.bytes > MAX_BYTES {
-            self.make_room(|kind| !is_waited_for(kind));
+            self.drop_events(|kind| !is_important(kind));
         }
         if self.bytes > MAX_BYTES {
             // Memory stays bounded even if only important events wait.
-            self.make_room(|kind| kind != EventKind::Phase);
+            self.drop_events(|kind| kind != EventKind::Phase);
         }
-        if self.bytes > FULL_BYTES {
+        if self.bytes > DELAY_BYTES {
             self.full_since.get_or_insert(at);
         }
     }
 
-    fn make_room(&mut self, may_go: impl Fn(EventKind) -> bool) {
+    fn drop_events(&mut self, may_go: impl Fn(EventKind) -> bool) {
         let mut left_out = 0;
         let mut place = None;
         let mut kept = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
-            let gone = match &waiting.what {
+            let gone = match &waiting.content {
                 // Counted together with the new ones.
-                What::LeftOut(n) => *n,
-                What::Said(said) if self.bytes > ROOM_BYTES && may_go(said.kind) => 1,
-                What::Said(_) => {
+                QueuedContent::Dropped(n) => *n,
+                QueuedContent::Event(said) if self.bytes > BYTES_AFTER_DROP && may_go(said.kind) => 1,
+                QueuedContent::Event(_) => {
                     kept.push_back(waiting);
                     continue;
                 }
             };
             left_out += gone;
             self.bytes = self.bytes.saturating_sub(waiting.size);
-            place = place.or(Some((kept.len(), waiting.at)));
+            place = place.or(Some((kept.len(), waiting.queued_at)));
         }
         if let Some((index, at)) = place {
-            let what = What::LeftOut(left_out);
-            kept.insert(index, Waiting { at, size: 0, what });
+            let what = QueuedContent::Dropped(left_out);
+            kept.insert(index, QueuedItem { queued_at: at, size: 0, content: what });
         }
         self.waiting = kept;
     }
 
     /// The next batch, numbered from `first`, with ages at `now`.
-    pub(super) fn take(&mut self, first: u64, now: Instant) -> Vec<Event> {
+    pub(super) fn take_batch(&mut self, first: u64, now: Instant) -> Vec<Event> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         while bytes < BATCH_BYTES && batch.len() < BATCH_EVENTS {
-            let Some(Waiting { at, size, what }) = self.waiting.pop_front() else {
+            let Some(QueuedItem { queued_at: at, size, content: what }) = self.waiting.pop_front() else {
                 break;
             };
             bytes += size;
             self.bytes = self.bytes.saturating_sub(size);
             let said = match what {
-                What::Said(said) => said,
-                What::LeftOut(n) => Said::words(
+                QueuedContent::Event(said) => said,
+                QueuedContent::Dropped(n) => EventDraft::text(
                     EventKind::Log,
                     format!("{n} events are left out here: the agent said more than could be sent."),
                 ),
@@ -128,7 +128,7 @@ impl Queue {
                 data: said.data,
             });
         }
-        if self.bytes <= FULL_BYTES {
+        if self.bytes <= DELAY_BYTES {
             self.full_since = None;
         }
         batch
@@ -136,7 +136,7 @@ impl Queue {
 }
 
 /// Whether an event is important: a phase, a message, a question, a result or usage.
-fn is_waited_for(kind: EventKind) -> bool {
+fn is_important(kind: EventKind) -> bool {
     matches!(kind, EventKind::Phase | EventKind::Question | EventKind::Steer | EventKind::Usage | EventKind::Result)
 }
 
@@ -144,22 +144,22 @@ fn is_waited_for(kind: EventKind) -> bool {
 mod tests {
     use super::*;
 
-    fn text(n: usize) -> Said {
-        Said::words(EventKind::Text, format!("{n} {}", "x".repeat(10_000)))
+    fn text(n: usize) -> EventDraft {
+        EventDraft::text(EventKind::Text, format!("{n} {}", "x".repeat(10_000)))
     }
 
     #[test]
     fn queue_is_bounded_and_counts_dropped_events_once() {
         let mut queue = Queue::new();
         let now = Instant::now();
-        queue.add(now, Said::phase("executing"));
+        queue.add(now, EventDraft::phase("executing"));
         for n in 0..5_000 {
             queue.add(now, text(n));
             assert!(queue.bytes <= MAX_BYTES);
         }
         let mut all = Vec::new();
         while !queue.is_empty() {
-            let batch = queue.take(all.len() as u64 + 1, now);
+            let batch = queue.take_batch(all.len() as u64 + 1, now);
             assert!(batch.len() <= 10);
             all.extend(batch);
         }
@@ -180,19 +180,19 @@ mod tests {
         let (mut queue, start) = (Queue::new(), Instant::now());
         let at = |secs: u64| start + Duration::from_secs(secs);
         let fill = |queue: &mut Queue, now| (0..500).for_each(|n| queue.add(now, text(n)));
-        assert_eq!(queue.holds_up_until(), None);
+        assert_eq!(queue.delay_until(), None);
         fill(&mut queue, at(0));
-        assert_eq!(queue.holds_up_until(), Some(at(30)));
+        assert_eq!(queue.delay_until(), Some(at(30)));
         // Nothing was sent, and new events do not extend the delay.
         fill(&mut queue, at(31));
-        assert_eq!(queue.holds_up_until(), Some(at(30)));
-        while queue.bytes > FULL_BYTES {
-            assert_eq!(queue.holds_up_until(), Some(at(30)));
-            queue.take(1, at(40));
+        assert_eq!(queue.delay_until(), Some(at(30)));
+        while queue.bytes > DELAY_BYTES {
+            assert_eq!(queue.delay_until(), Some(at(30)));
+            queue.take_batch(1, at(40));
         }
-        assert_eq!(queue.holds_up_until(), None);
+        assert_eq!(queue.delay_until(), None);
         fill(&mut queue, at(50));
-        assert_eq!(queue.holds_up_until(), Some(at(80)));
+        assert_eq!(queue.delay_until(), Some(at(80)));
     }
 
     #[test]
@@ -200,7 +200,7 @@ mod tests {
         let (mut queue, now) = (Queue::new(), Instant::now());
         let waited_for = [EventKind::Question, EventKind::Steer, EventKind::Usage, EventKind::Result];
         for kind in waited_for {
-            queue.add(now, Said { kind, ..text(0) });
+            queue.add(now, EventDraft { kind, ..text(0) });
         }
         let others = [
             EventKind::Text,
@@ -212,17 +212,17 @@ mod tests {
             EventKind::Command,
         ];
         for n in 0..5_000 {
-            queue.add(now, Said { kind: others[n % others.len()], ..text(n) });
+            queue.add(now, EventDraft { kind: others[n % others.len()], ..text(n) });
             assert!(queue.bytes <= MAX_BYTES);
         }
         let mut kept = Vec::new();
         while !queue.is_empty() {
-            kept.extend(queue.take(1, now).into_iter().map(|event| event.kind));
+            kept.extend(queue.take_batch(1, now).into_iter().map(|event| event.kind));
         }
         assert_eq!(kept.iter().copied().filter(|kind| waited_for.contains(kind)).collect::<Vec<_>>(), waited_for);
         // If only important events wait, the oldest are dropped.
         for n in 0..2_000 {
-            queue.add(now, Said { kind: EventKind::Question, ..text(n) });
+            queue.add(now, EventDraft { kind: EventKind::Question, ..text(n) });
             assert!(queue.bytes <= MAX_BYTES);
         }
     }
@@ -230,16 +230,17 @@ mod tests {
     #[test]
     fn text_is_dropped_before_tool_calls_and_phases_never() {
         let (mut queue, now) = (Queue::new(), Instant::now());
-        let deed = || Said { kind: EventKind::ToolCall, ..text(0) };
+        let deed = || EventDraft { kind: EventKind::ToolCall, ..text(0) };
         let size = deed().size();
-        queue.add(now, Said::phase("executing"));
+        queue.add(now, EventDraft::phase("executing"));
         let words = 100;
         (0..words).for_each(|n| queue.add(now, text(n)));
         // The tool calls fit into memory, but not together with the text.
         let deeds = MAX_BYTES / size - 1;
         (0..deeds).for_each(|_| queue.add(now, deed()));
         let kinds = |queue: &Queue, kind: EventKind| {
-            let of = |waiting: &&Waiting| matches!(&waiting.what, What::Said(said) if said.kind == kind);
+            let of =
+                |waiting: &&QueuedItem| matches!(&waiting.content, QueuedContent::Event(said) if said.kind == kind);
             queue.waiting.iter().filter(of).count()
         };
         let kept = [EventKind::Text, EventKind::ToolCall, EventKind::Phase].map(|kind| kinds(&queue, kind));

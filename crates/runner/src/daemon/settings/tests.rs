@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const TOKEN: &str = "rnt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9";
 
-fn read(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> Read {
+fn read(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> ParsedSettings {
     let environment: BTreeMap<String, String> =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let flags = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    Settings::read(&Given { flags, environment: &|name| environment.get(name).cloned() })
+    Settings::parse(&SettingSources { flags, environment: &|name| environment.get(name).cloned() })
 }
 
-fn from(read: &Read, name: &str) -> (String, String) {
+fn row_of(read: &ParsedSettings, name: &str) -> (String, String) {
     let row = read.rows.iter().find(|row| row.name == name).unwrap();
-    (row.value.clone(), row.from.clone())
+    (row.value.clone(), row.source.clone())
 }
 
-fn faults(read: &Read) -> String {
-    read.faults.iter().map(|fault| fault.sentence.as_str()).collect::<Vec<_>>().join("\n")
+fn fault_text(read: &ParsedSettings) -> String {
+    read.errors.iter().map(|fault| fault.message.as_str()).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn variable_names_of_other_runners_are_accepted() {
             ("RUNNER_CLONE_DEPTH", "1"),
         ],
     );
-    assert_eq!(faults(&read), "");
+    assert_eq!(fault_text(&read), "");
     let Settings { api_url, token, name, slots, work_dir, isolation, .. } = &read.settings;
     assert_eq!(
         (api_url.as_str(), token.as_str(), name.as_str()),
@@ -50,17 +50,17 @@ fn variable_names_of_other_runners_are_accepted() {
     assert_eq!(read.settings.poll_timeout, Duration::from_secs(15));
     assert_eq!(read.settings.heartbeat_interval, Some(Duration::from_secs(10)));
     assert_eq!(read.settings.request_timeout, Duration::from_secs(5));
-    assert_eq!(read.unused.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["RUNNER_CLONE_DEPTH"]);
-    assert_eq!(from(&read, "slots"), ("3".into(), "RUNNER_MAX_CONCURRENT_JOBS".into()));
+    assert_eq!(read.unused_variables.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["RUNNER_CLONE_DEPTH"]);
+    assert_eq!(row_of(&read, "slots"), ("3".into(), "RUNNER_MAX_CONCURRENT_JOBS".into()));
 }
 
 #[test]
 fn flag_precedes_own_variable_and_foreign_variable() {
     let environment = [("PULLYARD_RUNNER_NAME", "ours"), ("RUNNER_NAME", "theirs")];
-    assert_eq!(from(&read(&[("--name", "flag")], &environment), "name"), ("flag".into(), "--name".into()));
-    assert_eq!(from(&read(&[], &environment), "name"), ("ours".into(), "PULLYARD_RUNNER_NAME".into()));
-    assert_eq!(from(&read(&[], &environment[1..]), "name"), ("theirs".into(), "RUNNER_NAME".into()));
-    assert_eq!(from(&read(&[("--name", " ")], &[("RUNNER_NAME", "")]), "name").1, "default");
+    assert_eq!(row_of(&read(&[("--name", "flag")], &environment), "name"), ("flag".into(), "--name".into()));
+    assert_eq!(row_of(&read(&[], &environment), "name"), ("ours".into(), "PULLYARD_RUNNER_NAME".into()));
+    assert_eq!(row_of(&read(&[], &environment[1..]), "name"), ("theirs".into(), "RUNNER_NAME".into()));
+    assert_eq!(row_of(&read(&[("--name", " ")], &[("RUNNER_NAME", "")]), "name").1, "default");
 }
 
 #[test]
@@ -69,19 +69,19 @@ fn all_faults_are_reported_without_the_token() {
         &[("--slots", "13"), ("--capabilities", "command,gemini"), ("--isolation", "maybe")],
         &[("RUNNER_TOKEN", "pyt_secret"), ("RUNNER_NAME", "a b"), ("RUNNER_POLL_INTERVAL_MS", "soon")],
     );
-    let told = faults(&read);
+    let told = fault_text(&read);
     for part in
         ["URL is missing", "--slots is 13", "claude_code", "--isolation is maybe", "RUNNER_TOKEN", "`a b`", "soon"]
     {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert!(!told.contains("secret") && read.rows.iter().all(|row| !row.value.contains("secret")));
-    assert_eq!(read.faults.iter().filter(|fault| fault.signed_out).count(), 1);
+    assert_eq!(read.errors.iter().filter(|fault| fault.is_token_error).count(), 1);
 }
 
 #[test]
 fn missing_settings_name_their_variables() {
-    let told = faults(&read(&[], &[]));
+    let told = fault_text(&read(&[], &[]));
     for part in ["PULLYARD_API_URL", "PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN", "PULLYARD_ISOLATION", "`external`"] {
         assert!(told.contains(part), "{part}: {told}");
     }
@@ -95,28 +95,28 @@ fn token_is_read_from_a_file() {
     let path = path.to_str().unwrap();
     let read_it = read(&[("--token-file", path)], &[]);
     assert_eq!(read_it.settings.token, TOKEN);
-    assert_eq!(from(&read_it, "token").0, "rnt_a3f8…");
-    assert!(faults(&read(&[("--token-file", "/nowhere/x")], &[])).contains("/nowhere/x"));
+    assert_eq!(row_of(&read_it, "token").0, "rnt_a3f8…");
+    assert!(fault_text(&read(&[("--token-file", "/nowhere/x")], &[])).contains("/nowhere/x"));
 }
 
 #[test]
 fn durations_have_units() {
     for (text, secs) in [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7_200)] {
-        assert_eq!(length(text), Ok(Duration::from_secs(secs)));
+        assert_eq!(parse_duration(text), Ok(Duration::from_secs(secs)));
     }
     for bad in ["", "m", "0", "1d", "-5", "1.5h", "99999999999999999999"] {
-        assert!(length(bad).is_err(), "{bad}");
+        assert!(parse_duration(bad).is_err(), "{bad}");
     }
 }
 
 #[test]
 fn setting_names_are_unique() {
     let mut seen = BTreeSet::new();
-    for named in names::ALL {
+    for named in setting_names::ALL {
         assert!(named.flag.is_empty() || seen.insert(named.flag), "{}", named.flag);
         assert!(named.environment.iter().all(|name| seen.insert(name)), "{named:?}");
     }
-    assert!(names::UNUSED.iter().all(|(name, _)| seen.insert(name)));
+    assert!(setting_names::UNUSED.iter().all(|(name, _)| seen.insert(name)));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn values_are_accepted_up_to_their_bounds() {
         ("--api-url", ["http://h", "https://h/x/"], ["https://", "http:///x"]),
         ("--isolation", ["none", "jail"], ["None", "docker"]),
     ] {
-        let told = |value: &str| faults(&read(&[(flag, value)], &[])).contains(value);
+        let told = |value: &str| fault_text(&read(&[(flag, value)], &[])).contains(value);
         for value in good {
             assert!(!told(value), "{flag} {value}");
         }
@@ -143,7 +143,7 @@ fn values_are_accepted_up_to_their_bounds() {
             assert!(told(value), "{flag} {value}");
         }
     }
-    assert!(length("1000000h").is_ok() && length("1000001").is_err());
+    assert!(parse_duration("1000000h").is_ok() && parse_duration("1000001").is_err());
 }
 
 #[test]
@@ -169,8 +169,12 @@ fn work_folder_default_is_the_first_absolute_path() {
 #[test]
 fn token_is_shown_by_its_prefix_only() {
     for short in ["rnt_a3f8c1d9", "rnt_secret!", "pyt_a3f8c1d9e4b7a3f8c1d9e4b7a3f8c1d9"] {
-        assert_eq!(from(&read(&[], &[("RUNNER_TOKEN", short)]), "token").0, "…", "{short}");
+        assert_eq!(row_of(&read(&[], &[("RUNNER_TOKEN", short)]), "token").0, "…", "{short}");
     }
     let odd = read(&[], &[("RUNNER_TOKEN", "rnt_a3f8-c1d9e4b7a3f8c1d9e4b7a3f8c1d9")]);
-    assert!(odd.faults.iter().any(|fault| fault.signed_out) && !faults(&odd).contains("c1d9"), "{}", faults(&odd));
+    assert!(
+        odd.errors.iter().any(|fault| fault.is_token_error) && !fault_text(&odd).contains("c1d9"),
+        "{}",
+        fault_text(&odd)
+    );
 }

@@ -6,31 +6,31 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-pub(crate) fn private_dirs(dir: &Path) -> io::Result<()> {
+pub(crate) fn create_private_dirs(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Creates a folder that only this user can read. Replaces a link or a file.
-pub(crate) fn private_folder(dir: &Path) -> io::Result<()> {
+pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
-        remove::entry(dir)?;
+        remove::remove_entry(dir)?;
     }
-    private_dirs(dir)
+    create_private_dirs(dir)
 }
 
 /// Creates a file that only this user can read from its first byte on. Replaces any entry.
-pub(crate) fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
-    remove::entry(path)?;
+pub(crate) fn write_private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    remove::remove_entry(path)?;
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(content)
 }
 
-pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+pub(crate) fn open_lock_file(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }
 
 /// Fails unless the folder is still at its path. A link may have replaced it or a folder above it.
-pub(crate) fn stands(folder: &Path) -> io::Result<()> {
+pub(crate) fn verify_in_place(folder: &Path) -> io::Result<()> {
     let name = folder.file_name().unwrap_or_default().display();
     match folder.canonicalize() {
         Ok(leads) if leads == folder && folder.is_dir() => Ok(()),
@@ -39,6 +39,8 @@ pub(crate) fn stands(folder: &Path) -> io::Result<()> {
 }
 
 /// Runs blocking disk operations and lock requests on a thread where they block no other task.
-pub(crate) async fn on_disk<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

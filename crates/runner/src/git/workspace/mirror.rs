@@ -3,9 +3,9 @@
 //! It has only objects and branches. It is fetched under a lock and never garbage-collected. Attempts write nothing to
 //! it; they only remove entries that an agent put among its objects.
 
-use super::disk::{lock_file, on_disk, private_dirs, stands};
+use super::disk::{create_private_dirs, open_lock_file, run_blocking, verify_in_place};
 use super::remove;
-use crate::git::{self, Call, Fault, Git};
+use crate::git::{self, Git, GitCall, GitError};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::sleep;
 
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LOCK_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const ALTERNATES: &str = "objects/info/alternates";
 
 #[derive(Clone, Debug)]
@@ -26,24 +26,24 @@ impl Mirror {
     /// must apply a time limit.
     ///
     /// Errors: `Disk` for local causes, otherwise the error of git.
-    pub(crate) async fn fetched(git: &Git, work_dir: &Path) -> Result<Self, Fault> {
+    pub(crate) async fn fetch(git: &Git, work_dir: &Path) -> Result<Self, GitError> {
         let mirrors = work_dir.join("mirrors");
-        private_dirs(&mirrors).map_err(Fault::Disk)?;
-        let name = name_of(git.url());
-        let lock = lock_file(&mirrors.join(format!("{name}.lock"))).map_err(Fault::Disk)?;
-        wait_for(&lock).await.map_err(Fault::Disk)?;
+        create_private_dirs(&mirrors).map_err(GitError::Disk)?;
+        let name = mirror_name(git.url());
+        let lock = open_lock_file(&mirrors.join(format!("{name}.lock"))).map_err(GitError::Disk)?;
+        acquire_lock(&lock).await.map_err(GitError::Disk)?;
         let dir = mirrors.join(format!("{name}.git"));
         // An agent that found the mirror may have replaced files that git reads by pipes, even its settings.
         let read = dir.clone();
-        on_disk(move || remove::odd(&read)).await.map_err(Fault::Disk)?;
+        run_blocking(move || remove::remove_special_files(&read)).await.map_err(GitError::Disk)?;
         // A repeated `init` repairs a repository if a killed process created it only in part.
-        let dir = git::init_bare(git, dir).await?.canonicalize().map_err(Fault::Disk)?;
-        git::seal(&dir, None).await.map_err(Fault::Disk)?;
-        remove_locks_of_the_dead(&dir);
+        let dir = git::init_bare(git, dir).await?.canonicalize().map_err(GitError::Disk)?;
+        git::reset_repository_settings(&dir, None).await.map_err(GitError::Disk)?;
+        remove_stale_locks(&dir);
         // Git does not fetch into a branch that a worktree uses, and an agent may have created one. The mirror borrows
         // no objects.
         for foreign in ["worktrees", ALTERNATES] {
-            remove::entry(&dir.join(foreign)).map_err(Fault::Disk)?;
+            remove::remove_entry(&dir.join(foreign)).map_err(GitError::Disk)?;
         }
         let args = [
             "fetch",
@@ -56,7 +56,7 @@ impl Mirror {
             git.url(),
             "+refs/heads/*:refs/heads/*",
         ];
-        git.run(Call::new(args).repository(&dir).reaching_forge()).await?;
+        git.run(GitCall::new(args).repository(&dir).with_forge_access()).await?;
         Ok(Self { dir })
     }
 
@@ -64,8 +64,8 @@ impl Mirror {
         &self.dir
     }
 
-    pub(crate) async fn branch(&self, git: &Git, name: &str) -> Result<Option<String>, Fault> {
-        git::commit_of(git, &self.dir, &git::branch_ref(name)).await
+    pub(crate) async fn branch(&self, git: &Git, name: &str) -> Result<Option<String>, GitError> {
+        git::resolve_commit(git, &self.dir, &git::branch_ref(name)).await
     }
 }
 
@@ -74,28 +74,28 @@ impl Mirror {
 /// Errors: also if a link replaced the mirror or its objects.
 pub(super) fn clean_objects(mirror: &Path) -> io::Result<()> {
     let objects = mirror.join("objects");
-    stands(&objects)?;
-    remove::odd(&objects)?;
-    remove::entry(&mirror.join(ALTERNATES))
+    verify_in_place(&objects)?;
+    remove::remove_special_files(&objects)?;
+    remove::remove_entry(&mirror.join(ALTERNATES))
 }
 
-fn name_of(url: &str) -> String {
+fn mirror_name(url: &str) -> String {
     Sha256::digest(url).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Polls, because a thread that blocks on a lock could not be stopped.
-async fn wait_for(lock: &File) -> io::Result<()> {
+async fn acquire_lock(lock: &File) -> io::Result<()> {
     loop {
         match lock.try_lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => sleep(LOOK_EVERY).await,
+            Err(TryLockError::WouldBlock) => sleep(LOCK_POLL_INTERVAL).await,
             Err(TryLockError::Error(error)) => return Err(error),
         }
     }
 }
 
 /// Removes git's own lock files. The caller holds the mirror's lock, so the processes that created them are dead.
-fn remove_locks_of_the_dead(dir: &Path) {
+fn remove_stale_locks(dir: &Path) {
     for name in ["packed-refs.lock", "HEAD.lock", "config.lock"] {
         let _ = fs::remove_file(dir.join(name));
     }

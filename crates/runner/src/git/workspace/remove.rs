@@ -6,13 +6,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Deeper folders are moved up before removal, because removal needs an open file and stack space for each level.
-const DEEPEST: usize = 64;
-/// Limit for a path below the folder. `open_up` moves a longer one up, `odd` removes it. Units: bytes.
-const LONGEST: usize = 512;
+const MAX_DEPTH: usize = 64;
+/// Limit for a path below the folder. `make_removable` moves a longer one up, `remove_special_files` removes it. Units: bytes.
+const MAX_PATH_BYTES: usize = 512;
 
 /// Removes a folder and its content. Never follows a link.
-pub(super) fn tree(dir: &Path) -> io::Result<()> {
-    open_up(dir);
+pub(super) fn remove_tree(dir: &Path) -> io::Result<()> {
+    make_removable(dir);
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -20,9 +20,9 @@ pub(super) fn tree(dir: &Path) -> io::Result<()> {
 }
 
 /// Removes the entry at this path, if there is one. Never removes the target of a link.
-pub(crate) fn entry(path: &Path) -> io::Result<()> {
+pub(crate) fn remove_entry(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Ok(about) if about.is_dir() => tree(path),
+        Ok(about) if about.is_dir() => remove_tree(path),
         Ok(_) => fs::remove_file(path),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -33,19 +33,19 @@ pub(crate) fn entry(path: &Path) -> io::Result<()> {
 /// one. Also removes `dir` itself if it is no folder, and folders with longer paths than git needs: a path that is too
 /// long cannot be opened.
 /// Idempotent: a repeated call continues.
-pub(super) fn odd(dir: &Path) -> io::Result<()> {
+pub(super) fn remove_special_files(dir: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
-        return entry(dir);
+        return remove_entry(dir);
     }
-    let longest = dir.as_os_str().len() + LONGEST;
+    let longest = dir.as_os_str().len() + MAX_PATH_BYTES;
     let mut folders = vec![dir.to_owned()];
     while let Some(folder) = folders.pop() {
         if folder.as_os_str().len() > longest {
-            tree(&folder)?;
+            remove_tree(&folder)?;
             continue;
         }
         // An agent may have removed the permissions of the folder.
-        unlock(&folder);
+        restore_permissions(&folder);
         let listing = match fs::read_dir(&folder) {
             // Another process uses the folder too, and may have removed the entry.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -57,7 +57,7 @@ pub(super) fn odd(dir: &Path) -> io::Result<()> {
             if kind.is_dir() {
                 folders.push(entry.path());
             } else if !kind.is_file() {
-                self::entry(&entry.path())?;
+                self::remove_entry(&entry.path())?;
             }
         }
     }
@@ -65,15 +65,15 @@ pub(super) fn odd(dir: &Path) -> io::Result<()> {
 }
 
 /// Changes `dir` and its content so that they can be removed. Reports no errors: the removal fails later.
-fn open_up(dir: &Path) {
+fn make_removable(dir: &Path) {
     if !fs::symlink_metadata(dir).is_ok_and(|about| about.is_dir()) {
         return;
     }
-    let longest = dir.as_os_str().len() + LONGEST;
+    let longest = dir.as_os_str().len() + MAX_PATH_BYTES;
     let (mut folders, mut brought_up) = (vec![(dir.to_owned(), 0)], 0_usize);
     while let Some((mut folder, mut depth)) = folders.pop() {
-        unlock(&folder);
-        if depth >= DEEPEST || folder.as_os_str().len() > longest {
+        restore_permissions(&folder);
+        if depth >= MAX_DEPTH || folder.as_os_str().len() > longest {
             let mut up = dir.join(brought_up.to_string());
             while fs::symlink_metadata(&up).is_ok() {
                 brought_up += 1;
@@ -92,7 +92,7 @@ fn open_up(dir: &Path) {
 }
 
 /// Module caches make their folders read-only.
-fn unlock(folder: &Path) {
+fn restore_permissions(folder: &Path) {
     let Ok(about) = fs::symlink_metadata(folder) else { return };
     if about.is_dir() && about.permissions().mode() & 0o700 != 0o700 {
         let _ = fs::set_permissions(folder, Permissions::from_mode(0o700));
@@ -112,9 +112,9 @@ mod tests {
         fs::write(root.join("cache/inner/file"), "").unwrap();
         fs::set_permissions(root.join("cache"), Permissions::from_mode(0o500)).unwrap();
         fs::set_permissions(root.join("cache/inner"), Permissions::from_mode(0o000)).unwrap();
-        tree(&root).unwrap();
+        remove_tree(&root).unwrap();
         assert!(!root.exists());
-        tree(&root).unwrap();
+        remove_tree(&root).unwrap();
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
             fs::rename(&root, next.join(&chain).join("d")).unwrap();
             fs::rename(&next, &root).unwrap();
         }
-        tree(&root).unwrap();
+        remove_tree(&root).unwrap();
         assert!(!root.exists());
     }
 
@@ -149,14 +149,14 @@ mod tests {
         fs::set_permissions(root.join("a/b"), Permissions::from_mode(0o500)).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.join("a/socket")).unwrap();
         for _ in 0..2 {
-            odd(&root).unwrap();
+            remove_special_files(&root).unwrap();
         }
         let there =
             ["a/b/file", "a/b/pipe", "a/socket", "link"].map(|path| fs::symlink_metadata(root.join(path)).is_ok());
         assert_eq!(there, [true, false, false, false]);
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        odd(&root.join("link")).unwrap();
-        odd(&root.join("none")).unwrap();
+        remove_special_files(&root.join("link")).unwrap();
+        remove_special_files(&root.join("none")).unwrap();
         assert!(fs::symlink_metadata(root.join("link")).is_err(), "the link replaces a folder");
         assert!(fs::symlink_metadata(outside.join("pipe")).is_ok() && outside.join("file").exists());
     }
@@ -173,10 +173,10 @@ mod tests {
             fs::rename(&next, &root).unwrap();
         }
         fs::write(root.join("file"), "").unwrap();
-        odd(&root).unwrap();
+        remove_special_files(&root).unwrap();
         assert!(root.join("file").exists() && root.join(&chain).exists());
         assert!(!root.join(&chain).join("d").join(&chain).exists());
-        tree(&root).unwrap();
+        remove_tree(&root).unwrap();
     }
 
     #[test]
@@ -189,9 +189,9 @@ mod tests {
         fs::write(outside.join("file"), "").unwrap();
         fs::set_permissions(&outside, Permissions::from_mode(0o755)).unwrap();
         std::os::unix::fs::symlink(&outside, root.join("link")).unwrap();
-        open_up(&root);
+        make_removable(&root);
         assert_eq!(fs::metadata(&outside).unwrap().permissions().mode() & 0o777, 0o755);
-        tree(&root).unwrap();
+        remove_tree(&root).unwrap();
         assert!(!root.exists() && outside.join("file").exists());
     }
 }

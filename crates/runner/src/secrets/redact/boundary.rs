@@ -5,17 +5,17 @@
 /// How many bytes before a position are checked.
 pub(super) const CONTEXT: usize = 16;
 
-pub(super) fn is_after(before: &[u8]) -> bool {
-    !before.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') || ends_escaped(before)
+pub(super) fn is_word_start(before: &[u8]) -> bool {
+    !before.last().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_') || ends_with_escape(before)
 }
 
-/// Like `is_after` for a word of upper-case letters, which may also begin after a lower-case letter.
-pub(super) fn is_after_another_case(before: &[u8]) -> bool {
-    !before.last().is_some_and(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) || ends_escaped(before)
+/// Like `is_word_start` for a word of upper-case letters, which may also begin after a lower-case letter.
+pub(super) fn is_upper_word_start(before: &[u8]) -> bool {
+    !before.last().is_some_and(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) || ends_with_escape(before)
 }
 
 /// Whether the last letters and digits belong to an escape sequence.
-fn ends_escaped(before: &[u8]) -> bool {
+fn ends_with_escape(before: &[u8]) -> bool {
     let hex = |digits: &[&u8]| digits.iter().all(|digit| digit.is_ascii_hexdigit());
     match before {
         [.., b'%', a, b] | [.., b'\\', b'x', a, b] if hex(&[a, b]) => true,
@@ -38,17 +38,17 @@ mod tests {
         for before in
             ["", " ", "(", "é", "\\n", "\\\\r", "%3A", "a%0a", "\\x1b", "\\u000a", "\\033", "\x1b[1;32m", "\\e[0m"]
         {
-            assert!(is_after(before.as_bytes()), "{before:?}");
+            assert!(is_word_start(before.as_bytes()), "{before:?}");
         }
         for before in ["a", "_", "3A", "xn", "1;32m", "x1b", "u000a", "%zz", "%3", "Z"] {
-            assert!(!is_after(before.as_bytes()), "{before:?}");
+            assert!(!is_word_start(before.as_bytes()), "{before:?}");
         }
     }
 
     #[test]
     fn uppercase_word_begins_after_lowercase_letters() {
         for (before, begins) in [("id", true), ("ID", false), ("1", false), ("%3A", true), ("_", true), ("", true)] {
-            assert_eq!(is_after_another_case(before.as_bytes()), begins, "{before:?}");
+            assert_eq!(is_upper_word_start(before.as_bytes()), begins, "{before:?}");
         }
     }
 }

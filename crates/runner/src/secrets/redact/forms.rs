@@ -1,20 +1,20 @@
 //! Lists the forms in which programs write a secret: plain, in base64 at any offset, in URLs, in JSON, HTML and shells.
 
-use super::hex::Hex;
-use super::quoted;
+use super::escapes;
+use super::hex::HexCase;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// A shorter value is ordinary text. Units: bytes.
-const SHORTEST: usize = 8;
+const MIN_SECRET_BYTES: usize = 8;
 /// Each line of a secret is a secret too, from this length on. Units: bytes.
-const SHORTEST_LINE: usize = 32;
+const MIN_LINE_BYTES: usize = 32;
 /// A secret is searched across lines from this length on, because programs do not break shorter ones. Units: bytes.
-const SHORTEST_BROKEN: usize = 16;
+const MIN_BROKEN_BYTES: usize = 16;
 /// How lines begin that all keys have: labels, and the header of OpenSSH. Code may well contain these.
-const OF_ALL_KEYS: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
+const COMMON_KEY_PREFIXES: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Form {
@@ -26,24 +26,24 @@ pub(super) struct Form {
 pub(super) enum Breaks {
     Never,
     /// The secret itself. Only the whole counts, because a part may be ordinary text.
-    ToAWhole,
+    WholeOnly,
     /// Base64, a part of which counts as well.
-    ToParts,
+    Parts,
 }
 
 pub(super) fn is_secret(value: &str) -> bool {
-    value.trim().len() >= SHORTEST
+    value.trim().len() >= MIN_SECRET_BYTES
 }
 
-pub(super) fn of(secret: &str) -> BTreeSet<Form> {
+pub(super) fn secret_forms(secret: &str) -> BTreeSet<Form> {
     let secret = secret.trim();
     let mut forms = BTreeSet::new();
-    let is_own = |line: &&str| !OF_ALL_KEYS.iter().any(|begin| line.starts_with(begin));
-    let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SHORTEST_LINE).filter(is_own);
+    let is_own = |line: &&str| !COMMON_KEY_PREFIXES.iter().any(|begin| line.starts_with(begin));
+    let lines = secret.lines().map(str::trim).filter(|line| line.len() >= MIN_LINE_BYTES).filter(is_own);
     for part in std::iter::once(secret).chain(lines) {
         // A secret with several lines has breaks of its own.
-        let may_break = part.len() >= SHORTEST_BROKEN && !part.contains('\n');
-        let breaks = if may_break { Breaks::ToAWhole } else { Breaks::Never };
+        let may_break = part.len() >= MIN_BROKEN_BYTES && !part.contains('\n');
+        let breaks = if may_break { Breaks::WholeOnly } else { Breaks::Never };
         forms.insert(Form { bytes: part.as_bytes().to_vec(), breaks });
         let mut add = |text: String, breaks| {
             if text != part {
@@ -51,26 +51,26 @@ pub(super) fn of(secret: &str) -> BTreeSet<Form> {
             }
         };
         for skipped in 0..3 {
-            let (standard, url_safe) = base64_after(skipped, part.as_bytes());
-            add(standard, Breaks::ToParts);
-            add(url_safe, Breaks::ToParts);
+            let (standard, url_safe) = base64_at_offset(skipped, part.as_bytes());
+            add(standard, Breaks::Parts);
+            add(url_safe, Breaks::Parts);
         }
-        for style in STYLES {
-            for hex in [Hex::Upper, Hex::Lower] {
-                add(percent(part, style, hex), Breaks::Never);
+        for style in URL_ENCODINGS {
+            for hex in [HexCase::Upper, HexCase::Lower] {
+                add(percent_encode(part, style, hex), Breaks::Never);
             }
         }
-        for text in quoted::all(part) {
+        for text in escapes::escape_all(part) {
             add(text, Breaks::Never);
         }
     }
-    forms.retain(|form| form.bytes.len() >= SHORTEST);
+    forms.retain(|form| form.bytes.len() >= MIN_SECRET_BYTES);
     forms
 }
 
 /// The base64 characters that depend on the secret alone if so many bytes, modulo three, precede it, as in
 /// `user:secret`.
-fn base64_after(before: usize, secret: &[u8]) -> (String, String) {
+fn base64_at_offset(before: usize, secret: &[u8]) -> (String, String) {
     let mut all = vec![0; before];
     all.extend_from_slice(secret);
     // A character has six bits. The first ones contain bits of the preceding bytes, the last one bits of the following.
@@ -84,29 +84,29 @@ fn base64_after(before: usize, secret: &[u8]) -> (String, String) {
 }
 
 #[derive(Clone, Copy)]
-struct Style {
+struct UrlEncoding {
     /// Characters that it does not encode, in addition to letters, digits and `-._`.
-    leaves: &'static str,
+    unescaped: &'static str,
     space: &'static str,
 }
 
-const STYLES: [Style; 9] = [
+const URL_ENCODINGS: [UrlEncoding; 9] = [
     // The strictest encoding, then the same for queries.
-    Style { leaves: "", space: "%20" },
-    Style { leaves: "", space: "+" },
-    Style { leaves: "~", space: "%20" },
-    Style { leaves: "~", space: "+" },
+    UrlEncoding { unescaped: "", space: "%20" },
+    UrlEncoding { unescaped: "", space: "+" },
+    UrlEncoding { unescaped: "~", space: "%20" },
+    UrlEncoding { unescaped: "~", space: "+" },
     // Python's `quote`.
-    Style { leaves: "~/", space: "%20" },
+    UrlEncoding { unescaped: "~/", space: "%20" },
     // JavaScript's `encodeURIComponent` and `encodeURI`.
-    Style { leaves: "~!*'()", space: "%20" },
-    Style { leaves: "~!*'();,/?:@&=+$#", space: "%20" },
+    UrlEncoding { unescaped: "~!*'()", space: "%20" },
+    UrlEncoding { unescaped: "~!*'();,/?:@&=+$#", space: "%20" },
     // Forms of browsers, and of Python if it does not encode the slash.
-    Style { leaves: "*", space: "+" },
-    Style { leaves: "~/", space: "+" },
+    UrlEncoding { unescaped: "*", space: "+" },
+    UrlEncoding { unescaped: "~/", space: "+" },
 ];
 
-fn percent(text: &str, style: Style, hex: Hex) -> String {
+fn percent_encode(text: &str, style: UrlEncoding, hex: HexCase) -> String {
     let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         let written = match (byte, hex) {
@@ -115,12 +115,12 @@ fn percent(text: &str, style: Style, hex: Hex) -> String {
                 Ok(())
             }
             (b' ', _) => encoded.write_str(style.space),
-            (left, _) if style.leaves.as_bytes().contains(&left) => {
+            (left, _) if style.unescaped.as_bytes().contains(&left) => {
                 encoded.push(char::from(left));
                 Ok(())
             }
-            (_, Hex::Upper) => write!(encoded, "%{byte:02X}"),
-            (_, Hex::Lower) => write!(encoded, "%{byte:02x}"),
+            (_, HexCase::Upper) => write!(encoded, "%{byte:02X}"),
+            (_, HexCase::Lower) => write!(encoded, "%{byte:02x}"),
         };
         debug_assert!(written.is_ok(), "a string takes everything");
     }

@@ -1,7 +1,7 @@
 //! Letter case of hexadecimal numbers.
 
 #[derive(Clone, Copy)]
-pub(super) enum Hex {
+pub(super) enum HexCase {
     Upper,
     Lower,
 }

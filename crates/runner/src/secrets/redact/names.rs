@@ -21,11 +21,11 @@ const WORDS: &[&str] = &[
     "DSN",
 ];
 /// Paths, which are no secrets: the shell's folders, and a file whose tokens are learned.
-const OF_PATHS: [&str; 3] = ["PWD", "OLDPWD", "PULLYARD_CODEX_AUTH"];
+const PATH_NAMES: [&str; 3] = ["PWD", "OLDPWD", "PULLYARD_CODEX_AUTH"];
 /// Endings of the last part that mark a secret, also within a longer word such as `ACCESSKEY`.
 const ENDINGS: &[&str] = &["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIALS", "BOOTSTRAP"];
 /// Last parts for information about a secret: its place, its name or its purpose.
-const ABOUT_ONE: &[&str] = &[
+const NON_SECRET_SUFFIXES: &[&str] = &[
     "ACCOUNT",
     "ADDR",
     "ALGORITHM",
@@ -76,13 +76,13 @@ const ABOUT_ONE: &[&str] = &[
     "VERSION",
 ];
 
-pub(crate) fn is_name_of_file_of_secrets(name: &str) -> bool {
+pub(crate) fn is_secret_file_name(name: &str) -> bool {
     name.to_ascii_uppercase().ends_with("_AUTH")
 }
 
-pub(crate) fn is_name_of_secret(name: &str) -> bool {
+pub(crate) fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
-    if OF_PATHS.contains(&name.as_str()) {
+    if PATH_NAMES.contains(&name.as_str()) {
         return false;
     }
     // A number at the end does not matter: `TOKEN_2` is like `TOKEN`.
@@ -90,5 +90,5 @@ pub(crate) fn is_name_of_secret(name: &str) -> bool {
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let Some(last) = words.last() else { return false };
     ENDINGS.iter().any(|ending| last.ends_with(ending))
-        || (words.iter().any(|word| WORDS.contains(word)) && !ABOUT_ONE.contains(last))
+        || (words.iter().any(|word| WORDS.contains(word)) && !NON_SECRET_SUFFIXES.contains(last))
 }

@@ -1,9 +1,9 @@
 //! Finds secrets in bytes: all forms of the known ones, and texts with the shape of a token.
 
 use super::boundary::{self, CONTEXT};
+use super::form_index::{FormIndex, MatchMode};
 use super::forms::{self, Form};
-use super::samples::{Looks, Samples};
-use super::shapes::{Rest, SHAPES, Shape, Stands};
+use super::shapes::{Body, Position, SHAPES, Shape};
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,35 +25,35 @@ const LONGEST_LINE: usize = 160;
 const KINDS: usize = 3;
 
 /// Finds the beginnings of shapes. If this cannot be built, every text counts as a secret.
-static BEGINS: LazyLock<Option<AllBegins>> = LazyLock::new(|| {
-    Some(AllBegins {
-        all: Begins::of(|shape| Some(shape.begins))?,
+static PREFIX_FINDERS: LazyLock<Option<PrefixFinders>> = LazyLock::new(|| {
+    Some(PrefixFinders {
+        all: PrefixFinder::build(|shape| Some(shape.prefix))?,
         // The finder is faster if its shortest pattern is longer.
-        apart: [
-            Begins::of(|shape| Some(shape.by).filter(|by| by.len() < 4))?,
-            Begins::of(|shape| Some(shape.by).filter(|by| by.len() >= 4))?,
+        groups: [
+            PrefixFinder::build(|shape| Some(shape.search_key).filter(|by| by.len() < 4))?,
+            PrefixFinder::build(|shape| Some(shape.search_key).filter(|by| by.len() >= 4))?,
         ],
     })
 });
 
-struct AllBegins {
+struct PrefixFinders {
     /// All shapes, for a line: starting a search takes longer than the search itself.
-    all: Begins,
+    all: PrefixFinder,
     /// Two groups, for longer texts.
-    apart: [Begins; 2],
+    groups: [PrefixFinder; 2],
 }
 
-struct Begins {
+struct PrefixFinder {
     finder: AhoCorasick,
     /// For each pattern its shapes, and its offset in their beginning.
     shapes: Vec<Vec<(&'static Shape, usize)>>,
 }
 
-impl Begins {
-    fn of(by: impl Fn(&Shape) -> Option<&'static str>) -> Option<Self> {
+impl PrefixFinder {
+    fn build(by: impl Fn(&Shape) -> Option<&'static str>) -> Option<Self> {
         let mut all: BTreeMap<&str, Vec<(&Shape, usize)>> = BTreeMap::new();
         for (shape, by) in SHAPES.iter().filter_map(|shape| Some((shape, by(shape)?))) {
-            all.entry(by).or_default().push((shape, shape.begins.find(by)?));
+            all.entry(by).or_default().push((shape, shape.prefix.find(by)?));
         }
         let built = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(all.keys());
         let built = built.inspect_err(|error| tracing::error!(error = %error, "cannot build the redactor: {error}"));
@@ -61,16 +61,16 @@ impl Begins {
     }
 
     /// The first match at or after `from`.
-    fn next(&self, text: Text<'_>, from: usize) -> Option<Seen> {
+    fn find(&self, text: Text<'_>, from: usize) -> Option<Candidate> {
         let mut at = from;
         loop {
             let found = self.finder.find(Input::new(text.bytes).range(at..))?;
             let shapes = self.shapes.get(found.pattern().as_usize())?.iter();
             let begun = shapes.filter_map(|(shape, after)| {
                 let begin = found.start().checked_sub(*after).filter(|begin| *begin >= from)?;
-                text.bytes.get(begin..)?.starts_with(shape.begins.as_bytes()).then_some((shape, begin))
+                text.bytes.get(begin..)?.starts_with(shape.prefix.as_bytes()).then_some((shape, begin))
             });
-            let seen = begun.filter_map(|(shape, begin)| of_shape(shape, text, begin)).min_by_key(Seen::order);
+            let seen = begun.filter_map(|(shape, begin)| match_shape(shape, text, begin)).min_by_key(Candidate::order);
             if seen.is_some() {
                 return seen;
             }
@@ -80,89 +80,89 @@ impl Begins {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ScanResult {
     Secret(Range<usize>),
     /// The result depends on the bytes that follow from here on.
-    Open(usize),
-    Nothing,
+    Undecided(usize),
+    NotFound,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rests {
-    More,
-    Ended,
+pub(super) enum Completeness {
+    Partial,
+    Complete,
 }
 
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a> {
     pub(super) bytes: &'a [u8],
     /// The last bytes before `bytes`.
-    pub(super) before: &'a [u8],
-    pub(super) rests: Rests,
+    pub(super) context: &'a [u8],
+    pub(super) completeness: Completeness,
 }
 
 pub(super) struct Scanner {
-    known: Samples,
+    index: FormIndex,
 }
 
 impl Scanner {
-    pub(super) fn of(secrets: &BTreeSet<String>) -> Self {
-        let forms: BTreeSet<Form> = secrets.iter().flat_map(|secret| forms::of(secret)).collect();
-        Self { known: Samples::of(forms.into_iter().collect()) }
+    pub(super) fn new(secrets: &BTreeSet<String>) -> Self {
+        let forms: BTreeSet<Form> = secrets.iter().flat_map(|secret| forms::secret_forms(secret)).collect();
+        Self { index: FormIndex::build(forms.into_iter().collect()) }
     }
 
     /// Bytes that must follow a position to exclude that a known secret begins there. Units: bytes.
     pub(super) fn lookahead(&self) -> usize {
-        self.known.longest().max(LONGEST_BEGIN)
+        self.index.max_length().max(LONGEST_BEGIN)
     }
 
-    pub(super) fn has_exact(&self, bytes: &[u8]) -> bool {
-        self.known.next(bytes, 0, Looks::ForTheWhole).is_some()
+    pub(super) fn contains_known(&self, bytes: &[u8]) -> bool {
+        self.index.find(bytes, 0, MatchMode::Whole).is_some()
     }
 
-    pub(super) fn walk<'a>(&'a self, text: Text<'a>) -> Walk<'a> {
-        Walk { scanner: self, text, ahead: [const { Ahead::Unknown }; KINDS] }
+    pub(super) fn walk<'a>(&'a self, text: Text<'a>) -> SecretScan<'a> {
+        SecretScan { scanner: self, text, ahead: [const { Lookahead::Unknown }; KINDS] }
     }
 
-    fn look(&self, kind: usize, text: Text<'_>, from: usize) -> Option<Seen> {
-        let Some(begins) = &*BEGINS else {
+    fn find_kind(&self, kind: usize, text: Text<'_>, from: usize) -> Option<Candidate> {
+        let Some(begins) = &*PREFIX_FINDERS else {
             let all = from..text.bytes.len();
-            return Some(Seen { begin: from, secret: Some(all) }).filter(|_| from < text.bytes.len());
+            return Some(Candidate { begin: from, secret: Some(all) }).filter(|_| from < text.bytes.len());
         };
         let begins = match kind {
             0 => {
-                let secret = self.known.next(text.bytes, from, Looks::ForParts)?;
-                return Some(Seen { begin: secret.start, secret: Some(secret) });
+                let secret = self.index.find(text.bytes, from, MatchMode::Parts)?;
+                return Some(Candidate { begin: secret.start, secret: Some(secret) });
             }
             1 if text.bytes.len() <= LONGEST_LINE => &begins.all,
             2 if text.bytes.len() <= LONGEST_LINE => return None,
-            kind => begins.apart.get(kind - 1)?,
+            kind => begins.groups.get(kind - 1)?,
         };
-        let Seen { begin, secret } = begins.next(text, from)?;
-        Some(Seen { begin, secret: secret.map(|secret| self.with_what_stands_before(text, begin, secret)) })
+        let Candidate { begin, secret } = begins.find(text, from)?;
+        Some(Candidate { begin, secret: secret.map(|secret| self.include_preceding_secret(text, begin, secret)) })
     }
 
     /// For a match that begins later than its shape, such as a URL's password. A secret between the two is included,
     /// such as a token in place of the user.
-    fn with_what_stands_before(&self, text: Text<'_>, begin: usize, found: Range<usize>) -> Range<usize> {
+    fn include_preceding_secret(&self, text: Text<'_>, begin: usize, found: Range<usize>) -> Range<usize> {
         let between = text.bytes.get(..found.start).filter(|_| begin + 1 < found.start);
-        let between = between.map(|bytes| Text { bytes, rests: Rests::Ended, ..text });
+        let between = between.map(|bytes| Text { bytes, completeness: Completeness::Complete, ..text });
         match between.map(|between| self.walk(between).next(begin + 1)) {
-            Some(Found::Secret(earlier)) => earlier.start..found.end,
+            Some(ScanResult::Secret(earlier)) => earlier.start..found.end,
             _ => found,
         }
     }
 }
 
 #[derive(Clone)]
-struct Seen {
+struct Candidate {
     /// The match is found only if the search starts here or earlier.
     begin: usize,
     /// `None` if this depends on the bytes that follow.
     secret: Option<Range<usize>>,
 }
 
-impl Seen {
+impl Candidate {
     fn start(&self) -> usize {
         self.secret.as_ref().map_or(self.begin, |range| range.start)
     }
@@ -174,93 +174,93 @@ impl Seen {
 }
 
 /// Walks over the secrets in a text, and stores matches that are further ahead.
-pub(super) struct Walk<'a> {
+pub(super) struct SecretScan<'a> {
     scanner: &'a Scanner,
     text: Text<'a>,
-    ahead: [Ahead; KINDS],
+    ahead: [Lookahead; KINDS],
 }
 
 #[derive(Clone)]
-enum Ahead {
+enum Lookahead {
     Unknown,
-    Known(Option<Seen>),
+    Known(Option<Candidate>),
 }
 
-impl Walk<'_> {
+impl SecretScan<'_> {
     /// The first secret at or after `from`, the longer one of two at one position. `from` must not decrease.
-    pub(super) fn next(&mut self, from: usize) -> Found {
+    pub(super) fn next(&mut self, from: usize) -> ScanResult {
         let Self { scanner, text, .. } = *self;
         for (kind, ahead) in self.ahead.iter_mut().enumerate() {
             // Search again if the stored match begins before `from`.
-            if !matches!(ahead, Ahead::Known(seen) if seen.as_ref().is_none_or(|seen| seen.begin >= from)) {
-                *ahead = Ahead::Known(scanner.look(kind, text, from));
+            if !matches!(ahead, Lookahead::Known(seen) if seen.as_ref().is_none_or(|seen| seen.begin >= from)) {
+                *ahead = Lookahead::Known(scanner.find_kind(kind, text, from));
             }
         }
         let seen =
-            self.ahead.iter().filter_map(|ahead| if let Ahead::Known(seen) = ahead { seen.as_ref() } else { None });
-        let Some(first) = seen.min_by_key(|seen| seen.order()) else { return Found::Nothing };
-        let certain = match text.rests {
-            Rests::Ended => text.bytes.len(),
-            Rests::More => text.bytes.len().saturating_sub(scanner.lookahead() - 1),
+            self.ahead.iter().filter_map(|ahead| if let Lookahead::Known(seen) = ahead { seen.as_ref() } else { None });
+        let Some(first) = seen.min_by_key(|seen| seen.order()) else { return ScanResult::NotFound };
+        let certain = match text.completeness {
+            Completeness::Complete => text.bytes.len(),
+            Completeness::Partial => text.bytes.len().saturating_sub(scanner.lookahead() - 1),
         };
         match &first.secret {
-            Some(range) if range.start < certain => Found::Secret(range.clone()),
+            Some(range) if range.start < certain => ScanResult::Secret(range.clone()),
             // So late, it may be a part of a longer secret, or of an earlier one.
-            _ => Found::Open(first.begin.min(certain).max(from)),
+            _ => ScanResult::Undecided(first.begin.min(certain).max(from)),
         }
     }
 }
 
-fn of_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Seen> {
-    let Text { bytes, rests, .. } = text;
-    if !may_stand(shape, text, begin) {
+fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate> {
+    let Text { bytes, completeness: rests, .. } = text;
+    if !is_valid_position(shape, text, begin) {
         return None;
     }
-    let first = begin + shape.begins.len();
+    let first = begin + shape.prefix.len();
     let after = bytes.get(first..).unwrap_or_default();
     let after = after.get(..LONGEST_SHAPE).unwrap_or(after);
     let cut = after.len() == LONGEST_SHAPE;
-    if is_surely_none(shape.rest, after) {
+    if cannot_match(shape.body, after) {
         return None;
     }
-    let taken = match shape.rest {
-        Rest::Pem => pem(after),
-        rest => after.iter().position(|byte| !rest.takes(*byte)),
+    let taken = match shape.body {
+        Body::Pem => pem_length(after),
+        rest => after.iter().position(|byte| !rest.accepts(*byte)),
     };
     let length = match taken {
         Some(length) => length,
-        None if rests == Rests::More && !cut => return Some(Seen { begin, secret: None }),
+        None if rests == Completeness::Partial && !cut => return Some(Candidate { begin, secret: None }),
         None => after.len(),
     };
     let body = after.get(..length).unwrap_or_default();
-    let enough = match shape.rest {
-        Rest::Word(least) | Rest::Dotted(least) | Rest::Plain(least) | Rest::Upper(least) => length >= least,
-        Rest::Pair(one, other) => {
+    let enough = match shape.body {
+        Body::Word(least) | Body::Dotted(least) | Body::Plain(least) | Body::Upper(least) => length >= least,
+        Body::Pair(one, other) => {
             let mut words = body.split(|byte| *byte == b'.').map(<[u8]>::len);
             words.next().is_some_and(|length| length >= one) && words.next().is_some_and(|length| length >= other)
         }
-        Rest::WebToken => length >= 30 && body.iter().filter(|byte| **byte == b'.').count() >= 2,
-        Rest::Pem => body.windows(11).any(|part| part == b"PRIVATE KEY"),
-        Rest::UrlPassword => {
+        Body::WebToken => length >= 30 && body.iter().filter(|byte| **byte == b'.').count() >= 2,
+        Body::Pem => body.windows(11).any(|part| part == b"PRIVATE KEY"),
+        Body::UrlPassword => {
             let colon = body.iter().position(|byte| *byte == b':')?;
             let is_one = after.get(length) == Some(&b'@') && colon + 1 < length;
-            return is_one.then(|| Seen { begin, secret: Some(first + colon + 1..first + length) });
+            return is_one.then(|| Candidate { begin, secret: Some(first + colon + 1..first + length) });
         }
     };
-    enough.then(|| Seen { begin, secret: Some(begin..first + length) })
+    enough.then(|| Candidate { begin, secret: Some(begin..first + length) })
 }
 
 /// Whether the first bytes exclude a token. In a hostile text each byte may begin one, so the rest must not be read
 /// each time.
-fn is_surely_none(rest: Rest, after: &[u8]) -> bool {
-    let ends = |byte: &u8| *byte == b'.' || !rest.takes(*byte);
+fn cannot_match(rest: Body, after: &[u8]) -> bool {
+    let ends = |byte: &u8| *byte == b'.' || !rest.accepts(*byte);
     match rest {
-        Rest::Pair(one, other) => after.iter().position(ends).is_some_and(|dot| {
+        Body::Pair(one, other) => after.iter().position(ends).is_some_and(|dot| {
             let mut second = after.get(dot + 1..).unwrap_or_default().iter().take(other);
             after.get(dot) != Some(&b'.') || dot < one || second.any(ends)
         }),
-        Rest::WebToken => after.len() >= LONGEST_HEADER && !after.iter().take(LONGEST_HEADER).any(ends),
-        Rest::Pem => {
+        Body::WebToken => after.len() >= LONGEST_HEADER && !after.iter().take(LONGEST_HEADER).any(ends),
+        Body::Pem => {
             let label = after.get(..LONGEST_LABEL).unwrap_or(after);
             match label.windows(DASHES.len()).position(|part| part == DASHES) {
                 Some(end) => !label.get(..end).is_some_and(|label| label.ends_with(b"PRIVATE KEY")),
@@ -271,18 +271,18 @@ fn is_surely_none(rest: Rest, after: &[u8]) -> bool {
     }
 }
 
-fn may_stand(shape: &Shape, text: Text<'_>, start: usize) -> bool {
-    let looks = match shape.stands {
-        Stands::Anywhere => return true,
-        Stands::AtAWord => boundary::is_after,
-        Stands::AtACapital => boundary::is_after_another_case,
+fn is_valid_position(shape: &Shape, text: Text<'_>, start: usize) -> bool {
+    let looks = match shape.position {
+        Position::Anywhere => return true,
+        Position::WordStart => boundary::is_word_start,
+        Position::UpperCaseStart => boundary::is_upper_word_start,
     };
     let near = text.bytes.get(start.saturating_sub(CONTEXT)..start).unwrap_or_default();
-    if near.len() == CONTEXT || text.before.is_empty() { looks(near) } else { looks(&[text.before, near].concat()) }
+    if near.len() == CONTEXT || text.context.is_empty() { looks(near) } else { looks(&[text.context, near].concat()) }
 }
 
 /// The length of a block: to the dashes after its second label.
-fn pem(after: &[u8]) -> Option<usize> {
+fn pem_length(after: &[u8]) -> Option<usize> {
     const END: &[u8] = b"-----END ";
     let end = after.windows(END.len()).position(|part| part == END)? + END.len();
     let dashes = after.get(end..)?.windows(DASHES.len()).position(|part| part == DASHES)?;

@@ -4,25 +4,25 @@
 //! formats of the others.
 
 pub(super) struct Shape {
-    pub(super) begins: &'static str,
+    pub(super) prefix: &'static str,
     /// The part of `begins` to search for. It is rare in other text, so that few candidates are checked.
-    pub(super) by: &'static str,
-    pub(super) stands: Stands,
-    pub(super) rest: Rest,
+    pub(super) search_key: &'static str,
+    pub(super) position: Position,
+    pub(super) body: Body,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Stands {
+pub(super) enum Position {
     /// Anywhere, because other texts do not begin like this.
     Anywhere,
     /// Only at the beginning of a word, because a word may end like this.
-    AtAWord,
-    /// Like `AtAWord`, but lower-case letters may precede it.
-    AtACapital,
+    WordStart,
+    /// Like `WordStart`, but lower-case letters may precede it.
+    UpperCaseStart,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Rest {
+pub(super) enum Body {
     /// At least this many letters, digits, `_` and `-`.
     Word(usize),
     Dotted(usize),
@@ -41,69 +41,69 @@ pub(super) enum Rest {
 }
 
 impl Shape {
-    const fn by(self, by: &'static str) -> Self {
-        Self { by, ..self }
+    const fn with_search_key(self, by: &'static str) -> Self {
+        Self { search_key: by, ..self }
     }
 }
 
-const fn shape(begins: &'static str, rest: Rest) -> Shape {
-    Shape { begins, by: begins, stands: Stands::AtAWord, rest }
+const fn shape(begins: &'static str, rest: Body) -> Shape {
+    Shape { prefix: begins, search_key: begins, position: Position::WordStart, body: rest }
 }
 
-const fn anywhere(begins: &'static str, rest: Rest) -> Shape {
-    Shape { begins, by: begins, stands: Stands::Anywhere, rest }
+const fn anywhere(begins: &'static str, rest: Body) -> Shape {
+    Shape { prefix: begins, search_key: begins, position: Position::Anywhere, body: rest }
 }
 
-const fn capital(begins: &'static str, rest: Rest) -> Shape {
-    Shape { begins, by: begins, stands: Stands::AtACapital, rest }
+const fn upper_case(begins: &'static str, rest: Body) -> Shape {
+    Shape { prefix: begins, search_key: begins, position: Position::UpperCaseStart, body: rest }
 }
 
 pub(super) const SHAPES: &[Shape] = &[
-    anywhere("ghp_", Rest::Dotted(30)),
-    anywhere("gho_", Rest::Dotted(30)),
-    anywhere("ghu_", Rest::Dotted(30)),
-    anywhere("ghs_", Rest::Dotted(30)),
-    anywhere("ghr_", Rest::Dotted(30)),
-    anywhere("github_pat_", Rest::Word(30)).by("pat_"),
-    anywhere("dckr_pat_", Rest::Word(20)).by("pat_"),
-    anywhere("glpat-", Rest::Dotted(20)),
-    anywhere("sk-ant-", Rest::Word(20)).by("sk-"),
-    anywhere("sk_live_", Rest::Plain(20)).by("k_live_"),
-    anywhere("rk_live_", Rest::Plain(20)).by("k_live_"),
-    anywhere("GOCSPX-", Rest::Word(20)),
-    shape("sk-", Rest::Word(32)),
-    capital("AKIA", Rest::Upper(16)),
-    capital("ASIA", Rest::Upper(16)),
-    capital("ATBB", Rest::Plain(28)),
-    shape("AIza", Rest::Word(35)),
-    shape("ya29.", Rest::Dotted(20)),
-    shape("SG.", Rest::Pair(16, 32)),
-    shape("npm_", Rest::Word(36)),
-    shape("pypi-", Rest::Word(40)),
-    shape("hf_", Rest::Word(30)),
-    shape("xapp-", Rest::Word(20)),
-    shape("xoxa-", Rest::Word(10)).by("xox"),
-    shape("xoxb-", Rest::Word(10)).by("xox"),
-    shape("xoxp-", Rest::Word(10)).by("xox"),
-    shape("xoxr-", Rest::Word(10)).by("xox"),
-    shape("xoxs-", Rest::Word(10)).by("xox"),
-    shape("ATATT", Rest::Word(40)),
-    shape("ATCTT", Rest::Word(40)),
-    shape("lin_api_", Rest::Word(30)).by("n_api_"),
+    anywhere("ghp_", Body::Dotted(30)),
+    anywhere("gho_", Body::Dotted(30)),
+    anywhere("ghu_", Body::Dotted(30)),
+    anywhere("ghs_", Body::Dotted(30)),
+    anywhere("ghr_", Body::Dotted(30)),
+    anywhere("github_pat_", Body::Word(30)).with_search_key("pat_"),
+    anywhere("dckr_pat_", Body::Word(20)).with_search_key("pat_"),
+    anywhere("glpat-", Body::Dotted(20)),
+    anywhere("sk-ant-", Body::Word(20)).with_search_key("sk-"),
+    anywhere("sk_live_", Body::Plain(20)).with_search_key("k_live_"),
+    anywhere("rk_live_", Body::Plain(20)).with_search_key("k_live_"),
+    anywhere("GOCSPX-", Body::Word(20)),
+    shape("sk-", Body::Word(32)),
+    upper_case("AKIA", Body::Upper(16)),
+    upper_case("ASIA", Body::Upper(16)),
+    upper_case("ATBB", Body::Plain(28)),
+    shape("AIza", Body::Word(35)),
+    shape("ya29.", Body::Dotted(20)),
+    shape("SG.", Body::Pair(16, 32)),
+    shape("npm_", Body::Word(36)),
+    shape("pypi-", Body::Word(40)),
+    shape("hf_", Body::Word(30)),
+    shape("xapp-", Body::Word(20)),
+    shape("xoxa-", Body::Word(10)).with_search_key("xox"),
+    shape("xoxb-", Body::Word(10)).with_search_key("xox"),
+    shape("xoxp-", Body::Word(10)).with_search_key("xox"),
+    shape("xoxr-", Body::Word(10)).with_search_key("xox"),
+    shape("xoxs-", Body::Word(10)).with_search_key("xox"),
+    shape("ATATT", Body::Word(40)),
+    shape("ATCTT", Body::Word(40)),
+    shape("lin_api_", Body::Word(30)).with_search_key("n_api_"),
     // Pullyard's own.
-    shape("rnt_", Rest::Word(32)),
-    shape("pat_", Rest::Word(32)),
-    shape("pyb_", Rest::Dotted(32)),
-    shape("pyl_", Rest::Dotted(32)),
-    shape("pyc_", Rest::Dotted(32)),
-    shape("pys_", Rest::Dotted(32)),
-    shape("eyJ", Rest::WebToken),
-    anywhere("-----BEGIN ", Rest::Pem).by("-BEGIN "),
-    anywhere("://", Rest::UrlPassword),
+    shape("rnt_", Body::Word(32)),
+    shape("pat_", Body::Word(32)),
+    shape("pyb_", Body::Dotted(32)),
+    shape("pyl_", Body::Dotted(32)),
+    shape("pyc_", Body::Dotted(32)),
+    shape("pys_", Body::Dotted(32)),
+    shape("eyJ", Body::WebToken),
+    anywhere("-----BEGIN ", Body::Pem).with_search_key("-BEGIN "),
+    anywhere("://", Body::UrlPassword),
 ];
 
-impl Rest {
-    pub(super) fn takes(self, byte: u8) -> bool {
+impl Body {
+    pub(super) fn accepts(self, byte: u8) -> bool {
         match self {
             Self::Word(_) => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
             Self::Dotted(_) | Self::Pair(..) | Self::WebToken => {

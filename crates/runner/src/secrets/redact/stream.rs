@@ -3,85 +3,85 @@
 
 use super::MARK;
 use super::boundary::CONTEXT;
-use super::colours::{self, Colours};
-use super::parts::{Piece, walk};
-use super::scan::{Found, Rests, Scanner, Text};
+use super::scan::{Completeness, ScanResult, Scanner, Text};
+use super::segments::{Segment, for_each_segment};
+use super::terminal_codes::{self, TerminalCodeFilter};
 use std::sync::Arc;
 
-pub(crate) struct Stream {
+pub(crate) struct RedactionStream {
     scanner: Arc<Scanner>,
-    colours: Colours,
-    held: Vec<u8>,
+    colours: TerminalCodeFilter,
+    buffer: Vec<u8>,
     /// The last bytes that were returned.
-    before: Vec<u8>,
+    context: Vec<u8>,
 }
 
-impl Stream {
+impl RedactionStream {
     pub(super) fn new(scanner: Arc<Scanner>) -> Self {
-        Self { scanner, colours: Colours::default(), held: Vec::new(), before: Vec::new() }
+        Self { scanner, colours: TerminalCodeFilter::default(), buffer: Vec::new(), context: Vec::new() }
     }
 
     /// Adds a piece, and returns the bytes that certainly contain no secret.
     pub(crate) fn push(&mut self, piece: &[u8]) -> Vec<u8> {
-        self.clean(piece, Rests::More)
+        self.redact(piece, Completeness::Partial)
     }
 
-    pub(crate) fn end(mut self) -> Vec<u8> {
-        self.clean(&[], Rests::Ended)
+    pub(crate) fn finish(mut self) -> Vec<u8> {
+        self.redact(&[], Completeness::Complete)
     }
 
-    fn clean(&mut self, piece: &[u8], rests: Rests) -> Vec<u8> {
-        self.colours.clean(&self.scanner, piece, rests, &mut self.held);
-        let mut clean = Vec::with_capacity(self.held.len());
-        let text = Text { bytes: &self.held, before: &self.before, rests };
-        let certain = write(&self.scanner, text, &mut clean);
-        let last = self.held.get(certain.saturating_sub(CONTEXT)..certain).unwrap_or_default();
-        self.before.extend_from_slice(last);
-        self.before.drain(..self.before.len().saturating_sub(CONTEXT));
-        self.held.drain(..certain);
+    fn redact(&mut self, piece: &[u8], rests: Completeness) -> Vec<u8> {
+        self.colours.redact(&self.scanner, piece, rests, &mut self.buffer);
+        let mut clean = Vec::with_capacity(self.buffer.len());
+        let text = Text { bytes: &self.buffer, context: &self.context, completeness: rests };
+        let certain = write_segments(&self.scanner, text, &mut clean);
+        let last = self.buffer.get(certain.saturating_sub(CONTEXT)..certain).unwrap_or_default();
+        self.context.extend_from_slice(last);
+        self.context.drain(..self.context.len().saturating_sub(CONTEXT));
+        self.buffer.drain(..certain);
         clean
     }
 }
 
 /// Searches for a known secret in data that arrives in pieces.
-pub(crate) struct Search {
+pub(crate) struct SecretSearch {
     scanner: Arc<Scanner>,
-    held: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
-impl Search {
+impl SecretSearch {
     pub(super) fn new(scanner: Arc<Scanner>) -> Self {
-        Self { scanner, held: Vec::new() }
+        Self { scanner, buffer: Vec::new() }
     }
 
     /// Adds a piece, and returns whether a secret was found.
     pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
-        self.held.extend_from_slice(piece);
-        let found = self.scanner.has_exact(&self.held);
-        self.held.drain(..self.held.len().saturating_sub(self.scanner.lookahead()));
+        self.buffer.extend_from_slice(piece);
+        let found = self.scanner.contains_known(&self.buffer);
+        self.buffer.drain(..self.buffer.len().saturating_sub(self.scanner.lookahead()));
         found
     }
 }
 
 /// Redacts a whole text; `None` if it contains no secret.
-pub(super) fn redacted(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
-    let uncoloured = colours::redacted(scanner, bytes);
+pub(super) fn redact(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
+    let uncoloured = terminal_codes::redact(scanner, bytes);
     let bytes = uncoloured.as_deref().unwrap_or(bytes);
-    let text = Text { bytes, before: &[], rests: Rests::Ended };
-    if scanner.walk(text).next(0) == Found::Nothing {
+    let text = Text { bytes, context: &[], completeness: Completeness::Complete };
+    if scanner.walk(text).next(0) == ScanResult::NotFound {
         return uncoloured;
     }
     let mut clean = Vec::with_capacity(bytes.len());
-    write(scanner, text, &mut clean);
+    write_segments(scanner, text, &mut clean);
     Some(clean)
 }
 
 /// Writes the certain bytes, with a mark for each secret. Returns the number of bytes that were processed.
-fn write(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
-    walk(scanner, text, |piece| {
+fn write_segments(scanner: &Scanner, text: Text<'_>, clean: &mut Vec<u8>) -> usize {
+    for_each_segment(scanner, text, |piece| {
         clean.extend_from_slice(match piece {
-            Piece::Text(range) => text.bytes.get(range).unwrap_or_default(),
-            Piece::Secret(_) => MARK.as_bytes(),
+            Segment::Text(range) => text.bytes.get(range).unwrap_or_default(),
+            Segment::Secret(_) => MARK.as_bytes(),
         });
     })
 }

@@ -1,19 +1,19 @@
 //! Tests which failure ends an attempt for each fault of a model provider.
 
-use super::stage::{Agent, BOTH, Stage};
-use crate::scene::Nobody;
-use pullyard_demo_model::{Answer, Refusal, Step, Stumble};
+use super::stage::{ALL_AGENTS, Agent, Stage};
+use crate::scene::ClosedPort;
+use pullyard_demo_model::{Answer, Refusal, Step, StreamFault};
 
 /// Ends an attempt whose every model request meets the same fault.
 async fn check(agent: Agent, step: Step, code: &str) {
-    let stage = Stage::of(agent).await;
-    stage.model.keep(step);
-    let failure = stage.fails().await;
+    let stage = Stage::start_for(agent).await;
+    stage.model.play_always(step);
+    let failure = stage.run_to_failure().await;
     assert_eq!(failure.code(), code, "{agent:?} {failure:?}");
-    let starts = stage.world.api.finish().work.unwrap().starts;
+    let starts = stage.world.api.only_finish().work.unwrap().starts;
     let transient = ["agent_overloaded", "agent_unreachable"].contains(&code);
     assert_eq!(starts, if transient { 2 } else { 1 }, "{agent:?} {failure:?}");
-    stage.end();
+    stage.check_end();
 }
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn faults_of_claude_codes_provider_fail_by_cause() {
     for (step, code) in [
         (Refusal::overloaded().into(), "agent_overloaded"),
         (Refusal::internal().into(), "agent_overloaded"),
-        (Answer::text("Let me").stumbling_after(4, Stumble::overloaded()).into(), "agent_overloaded"),
+        (Answer::text("Let me").fail_after(4, StreamFault::overloaded()).into(), "agent_overloaded"),
         (Refusal::too_many(1).into(), "agent_overloaded"),
         (Step::Reset, "agent_unreachable"),
         (Answer::text("Half of it").cut_after(4).into(), "agent_unreachable"),
@@ -30,7 +30,7 @@ async fn faults_of_claude_codes_provider_fail_by_cause() {
         (Refusal::no_credit().into(), "agent_billing"),
         (Refusal::prompt_too_long().into(), "context_too_long"),
         (Refusal::no_such_model("x").into(), "model_unavailable"),
-        (Answer::text("I can't").declining().into(), "agent_refused"),
+        (Answer::text("I can't").with_refusal_stop().into(), "agent_refused"),
     ] {
         check(Agent::ClaudeCode, step, code).await;
     }
@@ -43,14 +43,14 @@ async fn faults_of_codex_provider_fail_by_cause() {
         (Refusal::openai_server_error(503).into(), "agent_overloaded"),
         (Refusal::openai_at_capacity().into(), "agent_overloaded"),
         (Refusal::openai_server_error(500).into(), "agent_overloaded"),
-        (Answer::text("Let me").stumbling_after(3, Stumble::at_capacity()).into(), "agent_overloaded"),
+        (Answer::text("Let me").fail_after(3, StreamFault::at_capacity()).into(), "agent_overloaded"),
         (Refusal::openai_too_many(1).into(), "agent_overloaded"),
         (Step::Reset, "agent_unreachable"),
         (Answer::text("Half of it").cut_after(4).into(), "agent_unreachable"),
         (Refusal::openai_wrong_key().into(), "agent_auth"),
-        (Answer::text("x").stumbling_after(2, Stumble::quota()).into(), "agent_billing"),
+        (Answer::text("x").fail_after(2, StreamFault::quota()).into(), "agent_billing"),
         (Refusal::openai_quota().into(), "agent_billing"),
-        (Answer::text("x").stumbling_after(2, Stumble::too_long()).into(), "context_too_long"),
+        (Answer::text("x").fail_after(2, StreamFault::context_exceeded()).into(), "context_too_long"),
         (Refusal::openai_no_such_model("gpt-5").into(), "model_unavailable"),
     ] {
         check(Agent::Codex, step, code).await;
@@ -60,10 +60,10 @@ async fn faults_of_codex_provider_fail_by_cause() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn closed_port_fails_as_agent_unreachable() {
-    for agent in BOTH {
-        let stage = Stage::of(agent).await;
+    for agent in ALL_AGENTS {
+        let stage = Stage::start_for(agent).await;
         stage.model.shutdown().await;
-        let nobody = Nobody::somewhere();
+        let nobody = ClosedPort::reserve();
         let ran = stage
             .run_with(|command| {
                 command.env("ANTHROPIC_BASE_URL", &nobody.url);
@@ -71,7 +71,7 @@ async fn closed_port_fails_as_agent_unreachable() {
             })
             .await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
-        assert_eq!(stage.world.api.failure(), "agent_unreachable", "{agent:?} {}", ran.log);
-        stage.end();
+        assert_eq!(stage.world.api.failure_code(), "agent_unreachable", "{agent:?} {}", ran.log);
+        stage.check_end();
     }
 }

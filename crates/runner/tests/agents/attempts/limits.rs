@@ -1,28 +1,32 @@
 //! Tests that each limit of a job ends it with its own failure and without a further model request.
 
-use super::stage::{Agent, BOTH, Stage};
+use super::stage::{ALL_AGENTS, Agent, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
 use serde_json::json;
 use std::time::Duration;
 
 /// Runs longer than a loaded machine needs to stop the agent, so that no further request goes out.
-const AGAIN: &str = "echo again >> again.txt; sleep 8";
+const SLOW_COMMAND: &str = "echo again >> again.txt; sleep 8";
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn turn_and_cost_limits_stop_further_requests() {
-    for agent in BOTH {
+    for agent in ALL_AGENTS {
         for (code, requests) in [("turn_limit", 2), ("cost_limit", 1)] {
-            let stage = Stage::of(agent).await;
-            stage.world.api.assign(|job| match code {
+            let stage = Stage::start_for(agent).await;
+            stage.world.api.change_assignment(|job| match code {
                 "turn_limit" => job.limits.turns = Some(2),
                 _ => job.limits.cost_usd_micros = Some(500_000),
             });
-            stage.model.keep(agent.shell(AGAIN).taking(Usage { input: 100_000, cached: 0, output: 100_000 }));
-            let failure = stage.fails().await;
+            stage.model.play_always(agent.run_command_answer(SLOW_COMMAND).with_usage(Usage {
+                input: 100_000,
+                cached: 0,
+                output: 100_000,
+            }));
+            let failure = stage.run_to_failure().await;
             assert_eq!(failure.code(), code, "{agent:?} {failure:?}");
             assert_eq!(stage.model.turns().len(), requests, "{agent:?}");
-            stage.end();
+            stage.check_end();
         }
     }
 }
@@ -30,30 +34,30 @@ async fn turn_and_cost_limits_stop_further_requests() {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn turn_limit_counts_codex_calls_without_event_lines() {
-    let stage = Stage::of(Agent::Codex).await;
-    stage.world.api.assign(|job| job.limits.turns = Some(2));
+    let stage = Stage::start_for(Agent::Codex).await;
+    stage.world.api.change_assignment(|job| job.limits.turns = Some(2));
     // Codex answers itself that the tool does not exist and sends the next request within 40 ms. The model answers
     // slowly, so that a loaded machine is late by one request only.
-    stage.model.keep(Answer::tool("no_such_tool", json!({})).slowly(Duration::from_secs(1)));
-    let failure = stage.fails().await;
+    stage.model.play_always(Answer::tool("no_such_tool", json!({})).with_pause(Duration::from_secs(1)));
+    let failure = stage.run_to_failure().await;
     assert_eq!(failure.code(), "turn_limit", "{failure:?}");
     // A busy machine may let one more request out.
     let asked = stage.model.turns().len();
     assert!((2..=3).contains(&asked), "{asked}");
-    stage.end();
+    stage.check_end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn silent_model_fails_as_stalled() {
-    for agent in BOTH {
-        for silence in [Step::Hang, Answer::text("Let me").hanging_after(4).into()] {
-            let stage = Stage::of(agent).await;
-            stage.world.api.assign(|job| job.limits.stall_secs = 8);
-            stage.model.keep(silence);
-            let failure = stage.fails().await;
+    for agent in ALL_AGENTS {
+        for silence in [Step::Hang, Answer::text("Let me").hang_after(4).into()] {
+            let stage = Stage::start_for(agent).await;
+            stage.world.api.change_assignment(|job| job.limits.stall_secs = 8);
+            stage.model.play_always(silence);
+            let failure = stage.run_to_failure().await;
             assert_eq!(failure.code(), "stalled", "{agent:?} {failure:?}");
-            stage.end();
+            stage.check_end();
         }
     }
 }
@@ -65,14 +69,14 @@ async fn tool_may_run_longer_than_the_stall_limit() {
     let slow = json!({ "cmd": "sleep 24; echo hello > greeting.txt", "yield_time_ms": 30_000 });
     for (agent, stall_secs, tool) in [
         // Above the start time of the program on a busy machine.
-        (Agent::ClaudeCode, 40, Agent::ClaudeCode.shell("sleep 44; echo hello > greeting.txt")),
+        (Agent::ClaudeCode, 40, Agent::ClaudeCode.run_command_answer("sleep 44; echo hello > greeting.txt")),
         (Agent::Codex, 20, Answer::tool("exec_command", slow)),
     ] {
-        let stage = Stage::of(agent).await;
-        stage.world.api.assign(|job| job.limits.stall_secs = stall_secs);
+        let stage = Stage::start_for(agent).await;
+        stage.world.api.change_assignment(|job| job.limits.stall_secs = stall_secs);
         stage.model.play([tool, Answer::text("All done.")]);
-        stage.succeeds().await;
+        stage.run_to_success().await;
         assert_eq!(stage.model.turns().len(), 2, "{agent:?}");
-        stage.end();
+        stage.check_end();
     }
 }

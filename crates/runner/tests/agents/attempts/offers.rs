@@ -6,9 +6,9 @@ use pullyard_demo_model::Answer;
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn claude_code_offers_only_allowed_tools_and_our_timeouts() {
-    let stage = Stage::of(Agent::ClaudeCode).await;
-    stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
-    stage.succeeds().await;
+    let stage = Stage::start_for(Agent::ClaudeCode).await;
+    stage.model.play([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.run_to_success().await;
     let body = stage.model.turns().remove(0).body;
     let tools = body["tools"].as_array().unwrap();
     let mut names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
@@ -37,16 +37,16 @@ async fn claude_code_offers_only_allowed_tools_and_our_timeouts() {
     assert!(takes.get("run_in_background").is_none(), "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS: {takes}");
     let told = body["system"].to_string();
     assert!(told.contains("# Environment") && !told.contains("MEMORY.md"), "its own memory: {told}");
-    stage.end();
+    stage.check_end();
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_offers_no_provider_side_tools() {
     let codex = Agent::Codex;
-    let stage = Stage::of(codex).await;
-    stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text("All done.")]);
-    stage.succeeds().await;
+    let stage = Stage::start_for(codex).await;
+    stage.model.play([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.run_to_success().await;
     let body = stage.model.turns().remove(0).body;
     let spaces = body["input"][0]["tools"].as_array().unwrap().iter();
     let tools = spaces.flat_map(|space| space["tools"].as_array().unwrap());
@@ -67,5 +67,5 @@ async fn codex_offers_no_provider_side_tools() {
     ];
     assert_eq!((names.as_slice(), &body["tools"]), (&expected[..], &serde_json::Value::Null));
     assert!(!body.to_string().contains("web_search"));
-    stage.end();
+    stage.check_end();
 }

@@ -7,13 +7,13 @@ use pullyard_demo_model::Answer;
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn key_printed_by_a_tool_does_not_leave_the_runner() {
-    let stage = Stage::of(Agent::ClaudeCode).await;
+    let stage = Stage::start_for(Agent::ClaudeCode).await;
     let shows = "env; echo $ANTHROPIC_API_KEY | base64; echo hello > greeting.txt";
     let says = Answer::text(format!("The key is {KEY}."));
-    stage.model.play([Agent::ClaudeCode.shell(shows), says]);
-    stage.succeeds().await;
+    stage.model.play([Agent::ClaudeCode.run_command_answer(shows), says]);
+    stage.run_to_success().await;
     // The tools see the key; the runner removes it from the events.
     assert!(stage.model.turns()[1].mentions(KEY));
-    assert!(stage.everything().contains("The key is"), "{}", stage.everything());
-    stage.end();
+    assert!(stage.events_json().contains("The key is"), "{}", stage.events_json());
+    stage.check_end();
 }

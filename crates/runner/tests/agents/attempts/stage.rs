@@ -1,9 +1,9 @@
 //! Runs one attempt with one agent program and checks the conditions that hold after each attempt.
 
-use crate::call_outs::CallOuts;
-use crate::left_over::{kill_left_over, left_over};
-use crate::scene::{KEY, forms_of_key, program};
-use crate::world::{BRANCH, Ran, World, end_of};
+use crate::leftover_processes::{kill_leftovers, leftover_processes};
+use crate::refusing_proxy::RefusingProxy;
+use crate::scene::{KEY, key_fragments, program};
+use crate::world::{BRANCH, RunResult, World, wait_for_exit};
 use pullyard_demo_model::{Answer, DemoModel, Options, Outcome};
 use pullyard_domain::failure::Failure;
 use pullyard_protocol::attempt::FinishOutcome;
@@ -19,11 +19,11 @@ pub(crate) enum Agent {
     Codex,
 }
 
-pub(crate) const BOTH: [Agent; 2] = [Agent::ClaudeCode, Agent::Codex];
+pub(crate) const ALL_AGENTS: [Agent; 2] = [Agent::ClaudeCode, Agent::Codex];
 
 /// How long Codex waits for a command before it sends the next request. The default of ten seconds is too short for a
 /// test on a loaded machine.
-pub(crate) const WAITED_FOR_MS: u32 = 30_000;
+pub(crate) const CODEX_YIELD_TIME_MS: u32 = 30_000;
 
 impl Agent {
     pub(crate) fn capability(self) -> &'static str {
@@ -33,10 +33,12 @@ impl Agent {
         }
     }
 
-    pub(crate) fn shell(self, command: &str) -> Answer {
+    pub(crate) fn run_command_answer(self, command: &str) -> Answer {
         match self {
             Self::ClaudeCode => Answer::tool("Bash", json!({ "command": command, "description": "run" })),
-            Self::Codex => Answer::tool("exec_command", json!({ "cmd": command, "yield_time_ms": WAITED_FOR_MS })),
+            Self::Codex => {
+                Answer::tool("exec_command", json!({ "cmd": command, "yield_time_ms": CODEX_YIELD_TIME_MS }))
+            }
         }
     }
 }
@@ -45,23 +47,23 @@ pub(crate) struct Stage {
     pub(crate) agent: Agent,
     pub(crate) world: World,
     pub(crate) model: DemoModel,
-    pub(crate) call_outs: CallOuts,
+    pub(crate) refusing_proxy: RefusingProxy,
 }
 
 impl Stage {
-    pub(crate) async fn of(agent: Agent) -> Self {
+    pub(crate) async fn start_for(agent: Agent) -> Self {
         let world = World::with_agent("exit 1").await;
-        world.api.assign(|job| {
+        world.api.change_assignment(|job| {
             job.agent.capability = agent.capability().into();
             job.agent.command = Vec::new();
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let model = DemoModel::start(Options { listener }).await.unwrap();
-        Self { agent, world, model, call_outs: CallOuts::watched().await }
+        Self { agent, world, model, refusing_proxy: RefusingProxy::start().await }
     }
 
     /// Sets the environment of a runner: programs, addresses, a key, and a proxy that refuses all connections.
-    pub(crate) fn equip(&self, command: &mut Command) {
+    pub(crate) fn set_env(&self, command: &mut Command) {
         command
             .env("PULLYARD_CLAUDE_CODE", program("PULLYARD_CLAUDE_CODE"))
             .env("PULLYARD_CODEX", program("PULLYARD_CODEX"))
@@ -72,70 +74,70 @@ impl Stage {
             .env("ANTHROPIC_BASE_URL", self.model.url())
             .env("OPENAI_API_KEY", KEY)
             .env("OPENAI_BASE_URL", self.model.openai_url())
-            .env("HTTPS_PROXY", &self.call_outs.url)
-            .env("HTTP_PROXY", &self.call_outs.url)
+            .env("HTTPS_PROXY", &self.refusing_proxy.url)
+            .env("HTTP_PROXY", &self.refusing_proxy.url)
             .env("NO_PROXY", "127.0.0.1,localhost");
     }
 
     pub(crate) fn start(&self) -> Child {
-        self.world.spawn(|command| self.equip(command))
+        self.world.spawn(|command| self.set_env(command))
     }
 
-    pub(crate) async fn run(&self) -> Ran {
+    pub(crate) async fn run(&self) -> RunResult {
         self.run_with(|_| ()).await
     }
 
-    pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> Ran {
+    pub(crate) async fn run_with(&self, change: impl FnOnce(&mut Command)) -> RunResult {
         let child = self.world.spawn(|command| {
-            self.equip(command);
+            self.set_env(command);
             change(command);
         });
-        end_of(child).await
+        wait_for_exit(child).await
     }
 
-    pub(crate) async fn fails(&self) -> Failure {
+    pub(crate) async fn run_to_failure(&self) -> Failure {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
-        let finish = self.world.api.finish();
+        let finish = self.world.api.only_finish();
         assert_eq!((finish.outcome, &finish.result), (FinishOutcome::Failed, &None), "{:?} {finish:?}", self.agent);
-        assert_eq!(self.world.head(BRANCH), None, "something was pushed");
+        assert_eq!(self.world.branch_head(BRANCH), None, "something was pushed");
         finish.failure.unwrap()
     }
 
-    pub(crate) async fn succeeds(&self) {
+    pub(crate) async fn run_to_success(&self) {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{:?}: {}", self.agent, ran.log);
-        let finish = self.world.api.finish();
+        let finish = self.world.api.only_finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{:?} {finish:?}\n{}", self.agent, ran.log);
     }
 
-    pub(crate) fn tree(&self) -> PathBuf {
+    pub(crate) fn worktree(&self) -> PathBuf {
         let assignment = self.world.api.assignment();
         let name = format!("{}-{}", assignment.job, assignment.attempt);
         self.world.work_dir().join("worktrees").join(name).join("tree")
     }
 
-    pub(crate) fn told(&self, kind: EventKind) -> Vec<Event> {
+    pub(crate) fn events_of_kind(&self, kind: EventKind) -> Vec<Event> {
         self.world.api.events().into_iter().filter(|event| event.kind == kind).collect()
     }
 
-    pub(crate) fn everything(&self) -> String {
+    pub(crate) fn events_json(&self) -> String {
         serde_json::to_string(&self.world.api.events()).unwrap()
     }
 
-    pub(crate) fn left_over(&self) -> Vec<(i32, String)> {
-        left_over(self.world.dir.path())
+    pub(crate) fn leftover_processes(&self) -> Vec<(i32, String)> {
+        leftover_processes(self.world.dir.path())
     }
 
-    pub(crate) fn end(self) {
-        assert_eq!(self.left_over(), [], "{:?}: a process still runs", self.agent);
-        assert_eq!(self.call_outs.seen(), <[String; 0]>::default(), "{:?}: an external call", self.agent);
+    pub(crate) fn check_end(self) {
+        assert_eq!(self.leftover_processes(), [], "{:?}: a process still runs", self.agent);
+        assert_eq!(self.refusing_proxy.request_lines(), <[String; 0]>::default(), "{:?}: an external call", self.agent);
         let requests = self.model.requests();
-        let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::NothingLeft);
+        let strange = |outcome| matches!(outcome, Outcome::NotServed | Outcome::ScriptEmpty);
         let strange: Vec<_> = requests.iter().filter(|request| strange(request.outcome)).collect();
         assert!(strange.is_empty(), "{:?}: {strange:?}", self.agent);
-        let forms = forms_of_key();
-        for (to, content) in self.world.left() {
+        let forms = key_fragments();
+        for (to, content) in self.world.sent_data() {
             let content = String::from_utf8_lossy(&content);
             let form = forms.iter().find(|form| content.contains(form.as_str()));
             assert_eq!(form, None, "{:?}: {to} contains the key: {content}", self.agent);
@@ -145,6 +147,6 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        kill_left_over(self.world.dir.path());
+        kill_leftovers(self.world.dir.path());
     }
 }

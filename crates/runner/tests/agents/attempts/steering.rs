@@ -1,8 +1,8 @@
 //! Tests inputs for a working agent: Claude Code reads them before its next model request, Codex after its turn.
 
-use super::stage::{Agent, BOTH, Stage};
-use crate::running::is_written;
-use crate::world::end_of;
+use super::stage::{ALL_AGENTS, Agent, Stage};
+use crate::agent_process::wait_for_content;
+use crate::world::wait_for_exit;
 use pullyard_demo_model::Answer;
 use pullyard_protocol::attempt::{FinishOutcome, Input};
 use pullyard_protocol::event::EventKind;
@@ -12,14 +12,14 @@ fn input() -> Input {
 }
 
 /// Runs until the file `go` exists, and two seconds longer: the agent may read a new input with a delay.
-const UNTIL_TOLD: &str = "echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done; sleep 2";
+const WAIT_FOR_GO_COMMAND: &str = "echo hello > greeting.txt; while [ ! -e go ]; do sleep 0.05; done; sleep 2";
 
 /// Sends an input while that command runs; the command ends once the runner has the input.
-async fn say_while_it_runs(stage: &Stage) {
-    let tree = stage.tree();
-    is_written(&tree.join("greeting.txt")).await;
+async fn send_input_during_command(stage: &Stage) {
+    let tree = stage.worktree();
+    wait_for_content(&tree.join("greeting.txt")).await;
     let api = &stage.world.api;
-    api.script(|script| script.inputs = vec![input()]);
+    api.change_script(|script| script.inputs = vec![input()]);
     match stage.agent {
         Agent::ClaudeCode => api.wait_for_text("Greet in Latin.").await,
         Agent::Codex => {
@@ -33,14 +33,14 @@ async fn say_while_it_runs(stage: &Stage) {
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn input_reaches_the_working_agent() {
-    for agent in BOTH {
-        let stage = Stage::of(agent).await;
-        stage.model.keep(Answer::text("All done."));
-        stage.model.play([agent.shell(UNTIL_TOLD)]);
+    for agent in ALL_AGENTS {
+        let stage = Stage::start_for(agent).await;
+        stage.model.play_always(Answer::text("All done."));
+        stage.model.play([agent.run_command_answer(WAIT_FOR_GO_COMMAND)]);
         let runner = stage.start();
-        say_while_it_runs(&stage).await;
-        let ran = end_of(runner).await;
-        let finish = stage.world.api.finish();
+        send_input_during_command(&stage).await;
+        let ran = wait_for_exit(runner).await;
+        let finish = stage.world.api.only_finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
         let turns = stage.model.turns();
         // Claude Code sends the tool result and the input in one request, Codex sends the input after its last answer.
@@ -49,8 +49,10 @@ async fn input_reaches_the_working_agent() {
         let last = turns.last().unwrap().body.to_string();
         assert_eq!(last.matches("> Greet in Latin.").count(), 1, "{agent:?}: {last}");
         assert!(last.contains("Write a greeting.") && last.contains("greeting.txt"), "{agent:?}: the task is lost");
-        assert_eq!(stage.told(EventKind::Steer).len(), 1, "{agent:?}");
-        assert!(stage.told(EventKind::Log).iter().all(|event| !event.text.as_ref().unwrap().contains("Latin")));
-        stage.end();
+        assert_eq!(stage.events_of_kind(EventKind::Steer).len(), 1, "{agent:?}");
+        assert!(
+            stage.events_of_kind(EventKind::Log).iter().all(|event| !event.text.as_ref().unwrap().contains("Latin"))
+        );
+        stage.check_end();
     }
 }

@@ -1,10 +1,10 @@
 //! Tests agents that sign in with a subscription instead of a key.
 
 use super::stage::{Agent, Stage};
-use crate::world::{BRANCH, end_of};
+use crate::world::{BRANCH, wait_for_exit};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use pullyard_demo_model::{Answer, Credential, Disguise, Outcome};
+use pullyard_demo_model::{Answer, Credential, HostProxy, Outcome};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::attempt::FinishOutcome;
 use serde_json::json;
@@ -14,45 +14,45 @@ use tokio::process::Command;
 const TOKEN: &str = "sk-ant-oat01-subscription-7c20";
 const ACCOUNT: &str = "account-5f1e";
 
-pub(super) fn with_token(stage: &Stage, command: &mut Command) {
-    stage.equip(command);
+pub(super) fn set_token_env(stage: &Stage, command: &mut Command) {
+    stage.set_env(command);
     command.env_remove("ANTHROPIC_API_KEY").env("CLAUDE_CODE_OAUTH_TOKEN", TOKEN);
 }
 
 #[tokio::test]
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn claude_code_sends_its_token_to_the_model_only() {
-    let stage = Stage::of(Agent::ClaudeCode).await;
-    let shows = stage.agent.shell("echo hello > greeting.txt; echo \"token: $CLAUDE_CODE_OAUTH_TOKEN\"");
+    let stage = Stage::start_for(Agent::ClaudeCode).await;
+    let shows = stage.agent.run_command_answer("echo hello > greeting.txt; echo \"token: $CLAUDE_CODE_OAUTH_TOKEN\"");
     stage.model.play([shows, Answer::text(format!("It is {TOKEN}."))]);
-    let ran = end_of(stage.world.spawn(|command| with_token(&stage, command))).await;
-    let finish = stage.world.api.finish();
+    let ran = wait_for_exit(stage.world.spawn(|command| set_token_env(&stage, command))).await;
+    let finish = stage.world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
-    assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+    assert_eq!(stage.world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n");
     let turns = stage.model.turns();
     assert_eq!(turns.len(), 2);
     for turn in &turns {
-        assert!(turn.credential == Credential::Bearer && turn.is_signed_with(TOKEN), "{:?}", turn.credential);
+        assert!(turn.credential == Credential::Bearer && turn.has_credential(TOKEN), "{:?}", turn.credential);
     }
     assert!(turns[1].mentions("token: "), "{}", turns[1].body);
     let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
-    assert!(!stage.everything().contains(TOKEN) && !finishes.contains(TOKEN), "the token left the runner");
-    stage.end();
+    assert!(!stage.events_json().contains(TOKEN) && !finishes.contains(TOKEN), "the token left the runner");
+    stage.check_end();
 }
 
 /// A machine where Codex is signed in. Its program has no setting for ChatGPT's address, so a proxy with a trusted
 /// certificate leads it to the scripted model.
-pub(super) struct SignedIn {
+pub(super) struct CodexLogin {
     pub(super) stage: Stage,
-    pub(super) disguise: Disguise,
+    pub(super) host_proxy: HostProxy,
     token: String,
 }
 
-impl SignedIn {
+impl CodexLogin {
     pub(super) async fn new(codex: Agent) -> Self {
-        let stage = Stage::of(codex).await;
-        let disguise = Disguise::start(&stage.model, "chatgpt.com").await.unwrap();
-        std::fs::write(stage.world.outside("authority.pem"), disguise.authority()).unwrap();
+        let stage = Stage::start_for(codex).await;
+        let disguise = HostProxy::start(&stage.model, "chatgpt.com").await.unwrap();
+        std::fs::write(stage.world.outside_path("authority.pem"), disguise.authority()).unwrap();
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         // Unverified claims, which Codex only displays.
         let part = |claims: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
@@ -65,18 +65,18 @@ impl SignedIn {
         });
         let refreshed = Timestamp::from_millis(now.as_millis().try_into().unwrap()).to_string();
         let auth = json!({ "OPENAI_API_KEY": null, "tokens": tokens, "last_refresh": refreshed });
-        std::fs::write(stage.world.outside("auth.json"), auth.to_string()).unwrap();
-        Self { stage, disguise, token }
+        std::fs::write(stage.world.outside_path("auth.json"), auth.to_string()).unwrap();
+        Self { stage, host_proxy: disguise, token }
     }
 
-    pub(super) fn equip(&self, command: &mut Command) {
-        self.stage.equip(command);
+    pub(super) fn set_env(&self, command: &mut Command) {
+        self.stage.set_env(command);
         command
             .env_remove("OPENAI_API_KEY")
             .env_remove("OPENAI_BASE_URL")
-            .env("PULLYARD_CODEX_AUTH", self.stage.world.outside("auth.json"))
-            .env("HTTPS_PROXY", self.disguise.url())
-            .env("SSL_CERT_FILE", self.stage.world.outside("authority.pem"));
+            .env("PULLYARD_CODEX_AUTH", self.stage.world.outside_path("auth.json"))
+            .env("HTTPS_PROXY", self.host_proxy.url())
+            .env("SSL_CERT_FILE", self.stage.world.outside_path("authority.pem"));
     }
 }
 
@@ -84,18 +84,20 @@ impl SignedIn {
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn codex_sends_its_tokens_to_chatgpt_only() {
     let codex = Agent::Codex;
-    let machine = SignedIn::new(codex).await;
-    let SignedIn { stage, disguise, token } = &machine;
-    stage.model.play([stage.agent.shell("echo hello > greeting.txt"), Answer::text(format!("It is {token}."))]);
-    let ran = end_of(stage.world.spawn(|command| machine.equip(command))).await;
-    let finish = stage.world.api.finish();
-    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {} {}", ran.log, stage.everything());
-    assert_eq!(stage.world.file(BRANCH, "greeting.txt").unwrap(), "hello\n");
+    let machine = CodexLogin::new(codex).await;
+    let CodexLogin { stage, host_proxy: disguise, token } = &machine;
+    stage
+        .model
+        .play([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text(format!("It is {token}."))]);
+    let ran = wait_for_exit(stage.world.spawn(|command| machine.set_env(command))).await;
+    let finish = stage.world.api.only_finish();
+    assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {} {}", ran.log, stage.events_json());
+    assert_eq!(stage.world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n");
     let turns = stage.model.turns();
     assert_eq!(turns.len(), 2);
     for turn in &turns {
         assert_eq!(turn.path, "/backend-api/codex/responses");
-        assert!(turn.is_signed_with(token), "{:?}", turn.credential);
+        assert!(turn.has_credential(token), "{:?}", turn.credential);
         // Tools that ChatGPT itself would run: web search and drawing.
         for tool in ["web.run", "image_gen"] {
             assert!(!turn.mentions(tool), "{tool}");
@@ -106,12 +108,12 @@ async fn codex_sends_its_tokens_to_chatgpt_only() {
     let strange: Vec<_> =
         stage.model.requests().into_iter().filter(|request| request.outcome == Outcome::NotServed).collect();
     assert_eq!(strange, []);
-    assert_eq!(disguise.refused(), <[String; 0]>::default(), "a foreign host was called");
-    assert_eq!(stage.call_outs.seen(), <[String; 0]>::default());
+    assert_eq!(disguise.rejected_requests(), <[String; 0]>::default(), "a foreign host was called");
+    assert_eq!(stage.refusing_proxy.request_lines(), <[String; 0]>::default());
     let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
-    assert!(!stage.everything().contains(token) && !finishes.contains(token), "the token left the runner");
+    assert!(!stage.events_json().contains(token) && !finishes.contains(token), "the token left the runner");
     // The original file stays unchanged, even when Codex writes its copy.
-    let kept = std::fs::read_to_string(stage.world.outside("auth.json")).unwrap();
+    let kept = std::fs::read_to_string(stage.world.outside_path("auth.json")).unwrap();
     assert!(kept.contains(token) && kept.contains("refresh-3a90"), "{kept}");
-    assert_eq!(stage.left_over(), []);
+    assert_eq!(stage.leftover_processes(), []);
 }

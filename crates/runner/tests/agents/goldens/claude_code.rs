@@ -1,29 +1,35 @@
 //! Records the scenarios of Claude Code.
 
 use super::Recording;
-use super::normal::Normal;
-use crate::claude_code::{ALWAYS, QUIET, SESSION, ask, bare, claude};
-use crate::running::Running;
-use crate::scene::{Nobody, Scene};
+use super::normalize::Normalizer;
+use crate::agent_process::AgentProcess;
+use crate::claude_code::{BASE_ARGUMENTS, QUIET_SETTINGS, SESSION, base_command, run_prompt, runner_command};
+use crate::scene::{ClosedPort, Scene};
 use pullyard_demo_model::{Answer, Part, Refusal, Step, Usage};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
 /// Session ids of the scenarios with tools and with a resume; the tests in `src/agent` know them.
-const WITH_TOOLS: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
-const TAKEN_UP: &str = "11111111-1111-4111-8111-111111111111";
-const UNKNOWN: &str = "33333333-1111-4111-8111-111111111111";
+const TOOLS_SESSION: &str = "fdb0ce43-b309-486d-a9f2-6b73d8934b64";
+const RESUMED_SESSION: &str = "11111111-1111-4111-8111-111111111111";
+const UNKNOWN_SESSION: &str = "33333333-1111-4111-8111-111111111111";
 /// One model with known prices for every version, because each version has another default.
 const MODEL: &str = "--model=claude-opus-4-8[1m]";
 
 pub(super) async fn record() -> Vec<Recording> {
     let mut recordings = Vec::new();
     for (name, step) in faults() {
-        recordings.push(fault(name, step).await);
+        recordings.push(record_fault(name, step).await);
     }
     recordings.extend([no_answer().await, no_key().await, no_model().await, connection_refused().await]);
-    recordings.extend([stream_cut().await, tools_and_edits().await, denied().await, turns().await, budget().await]);
-    recordings.extend(resumed().await);
+    recordings.extend([
+        stream_cut().await,
+        tools_and_edits().await,
+        record_denied_tool().await,
+        turns().await,
+        budget().await,
+    ]);
+    recordings.extend(record_resume().await);
     recordings.extend([session_unknown().await, interrupted_in_tool().await]);
     recordings.extend([interrupted_waiting().await, interrupted_in_stream().await]);
     recordings
@@ -32,7 +38,7 @@ pub(super) async fn record() -> Vec<Recording> {
 fn faults() -> [(&'static str, Step); 8] {
     let used_up =
         "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC.";
-    let used_up = Refusal::anthropic(429, "rate_limit_error", used_up).with("retry-after", "900000");
+    let used_up = Refusal::anthropic(429, "rate_limit_error", used_up).with_header("retry-after", "900000");
     [
         ("overloaded", Refusal::overloaded().into()),
         ("server_error", Refusal::internal().into()),
@@ -46,20 +52,20 @@ fn faults() -> [(&'static str, Step); 8] {
 }
 
 /// Claude Code as the runner starts it, in a new session with this id.
-fn begins(scene: &Scene, session: &str) -> Command {
-    let mut run = claude(scene);
+fn new_session_command(scene: &Scene, session: &str) -> Command {
+    let mut run = runner_command(scene);
     run.arg(MODEL).arg(format!("--session-id={session}"));
     run
 }
 
-fn normal(scene: &Scene) -> Normal {
-    Normal::of(scene, &[SESSION, WITH_TOOLS, TAKEN_UP, UNKNOWN], &[])
+fn normalizer(scene: &Scene) -> Normalizer {
+    Normalizer::new(scene, &[SESSION, TOOLS_SESSION, RESUMED_SESSION, UNKNOWN_SESSION], &[])
 }
 
-async fn said(scene: Scene, name: &str, run: Command, prompt: &str) -> Recording {
-    let ended = ask(run, prompt).await;
-    let recording = Recording::new(name, normal(&scene).lines(&ended.lines));
-    scene.end();
+async fn record_prompt(scene: Scene, name: &str, run: Command, prompt: &str) -> Recording {
+    let ended = run_prompt(run, prompt).await;
+    let recording = Recording::new(name, normalizer(&scene).lines(&ended.lines));
+    scene.check_end();
     recording
 }
 
@@ -73,59 +79,59 @@ fn tool(name: &str, arguments: Value) -> Part {
 
 /// One answer with 100 input and 50 output tokens; the tests in `src/agent` expect these numbers.
 fn answer(parts: Vec<Part>) -> Answer {
-    Answer::of(parts).taking(Usage { input: 100, cached: 0, output: 50 })
+    Answer::from_parts(parts).with_usage(Usage { input: 100, cached: 0, output: 50 })
 }
 
-fn words(words: &str) -> Answer {
+fn text_answer(words: &str) -> Answer {
     answer(vec![Part::Text(words.into())])
 }
 
-async fn fault(name: &str, step: Step) -> Recording {
+async fn record_fault(name: &str, step: Step) -> Recording {
     let scene = Scene::new().await;
-    scene.model.keep(step);
-    let run = begins(&scene, SESSION);
-    said(scene, name, run, "Look.").await
+    scene.model.play_always(step);
+    let run = new_session_command(&scene, SESSION);
+    record_prompt(scene, name, run, "Look.").await
 }
 
 async fn no_answer() -> Recording {
     let scene = Scene::new().await;
-    scene.model.keep(Step::Hang);
-    let mut run = begins(&scene, SESSION);
+    scene.model.play_always(Step::Hang);
+    let mut run = new_session_command(&scene, SESSION);
     run.env("API_TIMEOUT_MS", "1500").env("CLAUDE_CODE_MAX_RETRIES", "0");
-    said(scene, "no_answer", run, "Look.").await
+    record_prompt(scene, "no_answer", run, "Look.").await
 }
 
 async fn no_key() -> Recording {
     let scene = Scene::new().await;
-    let mut run = begins(&scene, SESSION);
+    let mut run = new_session_command(&scene, SESSION);
     run.env_remove("ANTHROPIC_API_KEY");
-    said(scene, "no_key", run, "Look.").await
+    record_prompt(scene, "no_key", run, "Look.").await
 }
 
 async fn no_model() -> Recording {
     let scene = Scene::new().await;
-    scene.model.keep(Refusal::no_such_model("no-such"));
-    let mut run = claude(&scene);
+    scene.model.play_always(Refusal::no_such_model("no-such"));
+    let mut run = runner_command(&scene);
     run.arg("--model=no-such").arg(format!("--session-id={SESSION}"));
-    said(scene, "no_model", run, "Look.").await
+    record_prompt(scene, "no_model", run, "Look.").await
 }
 
 async fn connection_refused() -> Recording {
     let scene = Scene::new().await;
-    let nobody = Nobody::somewhere();
-    let mut run = begins(&scene, SESSION);
+    let nobody = ClosedPort::reserve();
+    let mut run = new_session_command(&scene, SESSION);
     run.env("ANTHROPIC_BASE_URL", &nobody.url);
-    let ended = ask(run, "Look.").await;
-    let lines = normal(&scene).with_server(&nobody.url).lines(&ended.lines);
-    scene.end();
+    let ended = run_prompt(run, "Look.").await;
+    let lines = normalizer(&scene).with_server(&nobody.url).lines(&ended.lines);
+    scene.check_end();
     Recording::new("connection_refused", lines)
 }
 
 async fn stream_cut() -> Recording {
     let scene = Scene::new().await;
-    scene.model.play([words("Half of it").cut_after(4), words("All of it.")]);
-    let run = begins(&scene, SESSION);
-    said(scene, "stream_cut", run, "Look.").await
+    scene.model.play([text_answer("Half of it").cut_after(4), text_answer("All of it.")]);
+    let run = new_session_command(&scene, SESSION);
+    record_prompt(scene, "stream_cut", run, "Look.").await
 }
 
 async fn tools_and_edits() -> Recording {
@@ -139,98 +145,102 @@ async fn tools_and_edits() -> Recording {
         answer(vec![Part::Text("I will write it.".into()), write]),
         answer(vec![fails, read]),
         answer(vec![tool("Edit", edit)]),
-        words("All done."),
+        text_answer("All done."),
     ]);
-    let mut run = begins(&scene, WITH_TOOLS);
+    let mut run = new_session_command(&scene, TOOLS_SESSION);
     run.arg("--include-partial-messages");
-    said(scene, "tools_and_edits", run, "Write a greeting.").await
+    record_prompt(scene, "tools_and_edits", run, "Write a greeting.").await
 }
 
-async fn denied() -> Recording {
+async fn record_denied_tool() -> Recording {
     let scene = Scene::new().await;
     scene.write("do.sh", "echo done > done.txt");
-    scene.model.play([answer(vec![shell("sh do.sh")]), words("Could not.")]);
-    let mut run = bare(&scene);
-    run.args(ALWAYS.iter().filter(|flag| !flag.starts_with("--allowedTools"))).arg("--allowedTools=Read");
-    run.arg(MODEL).arg(format!("--session-id={SESSION}")).envs(QUIET.map(|name| (name, "1")));
-    said(scene, "denied", run, "Do it.").await
+    scene.model.play([answer(vec![shell("sh do.sh")]), text_answer("Could not.")]);
+    let mut run = base_command(&scene);
+    run.args(BASE_ARGUMENTS.iter().filter(|flag| !flag.starts_with("--allowedTools"))).arg("--allowedTools=Read");
+    run.arg(MODEL).arg(format!("--session-id={SESSION}")).envs(QUIET_SETTINGS.map(|name| (name, "1")));
+    record_prompt(scene, "denied", run, "Do it.").await
 }
 
 async fn turns() -> Recording {
     let scene = Scene::new().await;
-    scene.model.keep(answer(vec![shell("true")]));
-    let mut run = begins(&scene, SESSION);
+    scene.model.play_always(answer(vec![shell("true")]));
+    let mut run = new_session_command(&scene, SESSION);
     run.arg("--max-turns=2");
-    said(scene, "turns", run, "Go on for ever.").await
+    record_prompt(scene, "turns", run, "Go on for ever.").await
 }
 
 async fn budget() -> Recording {
     let scene = Scene::new().await;
-    scene.model.keep(Answer::of(vec![shell("true")]).taking(Usage { input: 100_000, cached: 0, output: 50 }));
-    let mut run = begins(&scene, SESSION);
+    scene.model.play_always(Answer::from_parts(vec![shell("true")]).with_usage(Usage {
+        input: 100_000,
+        cached: 0,
+        output: 50,
+    }));
+    let mut run = new_session_command(&scene, SESSION);
     run.arg("--max-budget-usd=0.6");
-    said(scene, "budget", run, "Go on for ever.").await
+    record_prompt(scene, "budget", run, "Go on for ever.").await
 }
 
 /// A session that an overloaded provider ends, before and after its resume.
-async fn resumed() -> [Recording; 2] {
+async fn record_resume() -> [Recording; 2] {
     let scene = Scene::new().await;
     scene.model.play([answer(vec![shell("true")])]);
-    scene.model.keep(Refusal::overloaded());
-    let before = ask(begins(&scene, TAKEN_UP), "Look.").await;
-    scene.model.play([words("went on")]);
-    let mut run = claude(&scene);
-    run.arg(MODEL).arg(format!("--resume={TAKEN_UP}"));
-    let after = ask(run, "Go on.").await;
+    scene.model.play_always(Refusal::overloaded());
+    let before = run_prompt(new_session_command(&scene, RESUMED_SESSION), "Look.").await;
+    scene.model.play([text_answer("went on")]);
+    let mut run = runner_command(&scene);
+    run.arg(MODEL).arg(format!("--resume={RESUMED_SESSION}"));
+    let after = run_prompt(run, "Go on.").await;
     let recordings = [("resume_before", before), ("resume_after", after)]
-        .map(|(name, ended)| Recording::new(name, normal(&scene).lines(&ended.lines)));
-    scene.end();
+        .map(|(name, ended)| Recording::new(name, normalizer(&scene).lines(&ended.lines)));
+    scene.check_end();
     recordings
 }
 
 async fn session_unknown() -> Recording {
     let scene = Scene::new().await;
-    let mut run = claude(&scene);
-    run.arg(MODEL).arg(format!("--resume={UNKNOWN}"));
-    said(scene, "session_unknown", run, "Look.").await
+    let mut run = runner_command(&scene);
+    run.arg(MODEL).arg(format!("--resume={UNKNOWN_SESSION}"));
+    record_prompt(scene, "session_unknown", run, "Look.").await
 }
 
-async fn interrupted(scene: Scene, name: &str, mut running: Running) -> Recording {
+async fn record_interrupt(scene: Scene, name: &str, mut running: AgentProcess) -> Recording {
     let request = json!({ "subtype": "interrupt" });
     running.send(&json!({ "type": "control_request", "request_id": "r1", "request": request })).await;
     running.wait_for("result", 1).await;
-    let ended = running.end().await;
-    let recording = Recording::new(name, normal(&scene).lines(&ended.lines));
-    scene.end();
+    let ended = running.wait_for_exit().await;
+    let recording = Recording::new(name, normalizer(&scene).lines(&ended.lines));
+    scene.check_end();
     recording
 }
 
 async fn interrupted_in_tool() -> Recording {
     let scene = Scene::new().await;
     scene.model.play([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
-    let mut running = Running::start(begins(&scene, SESSION));
-    running.say("Wait.").await;
-    scene.appears("started").await;
-    interrupted(scene, "interrupted_in_tool", running).await
+    let mut running = AgentProcess::start(new_session_command(&scene, SESSION));
+    running.send_user_message("Wait.").await;
+    scene.wait_for_file("started").await;
+    record_interrupt(scene, "interrupted_in_tool", running).await
 }
 
 async fn interrupted_waiting() -> Recording {
     let scene = Scene::new().await;
-    scene.model.keep(Step::Hang);
-    let mut running = Running::start(begins(&scene, SESSION));
-    running.say("Wait.").await;
+    scene.model.play_always(Step::Hang);
+    let mut running = AgentProcess::start(new_session_command(&scene, SESSION));
+    running.send_user_message("Wait.").await;
     scene.model.wait_for_turns(1).await;
-    interrupted(scene, "interrupted_waiting", running).await
+    record_interrupt(scene, "interrupted_waiting", running).await
 }
 
 async fn interrupted_in_stream() -> Recording {
     let scene = Scene::new().await;
-    scene.model.keep(words("half").hanging_after(6));
-    let mut run = begins(&scene, SESSION);
+    scene.model.play_always(text_answer("half").hang_after(6));
+    let mut run = new_session_command(&scene, SESSION);
     run.arg("--include-partial-messages");
-    let mut running = Running::start(run);
-    running.say("Wait.").await;
+    let mut running = AgentProcess::start(run);
+    running.send_user_message("Wait.").await;
     let stopped = |event: &Value| event["event"]["type"] == "content_block_stop";
     running.wait_until("its words did not come", |events| events.iter().any(stopped)).await;
-    interrupted(scene, "interrupted_in_stream", running).await
+    record_interrupt(scene, "interrupted_in_stream", running).await
 }

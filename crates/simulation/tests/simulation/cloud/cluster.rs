@@ -1,6 +1,6 @@
 //! Simulates ECS: requested tasks that start or fail, and stop.
 
-use super::{Answer, refused};
+use super::{Answer, error_answer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -61,7 +61,7 @@ impl Cluster {
         let token = request["clientToken"].as_str().unwrap().to_owned();
         let (number, arn) = match self.tasks.iter().find(|(_, task)| task.token == token) {
             Some((_, task)) if task.overrides != request["overrides"] => {
-                return refused(400, "ConflictException", "the token was used with other parameters");
+                return error_answer(400, "ConflictException", "the token was used with other parameters");
             }
             Some((number, task)) => (*number, task.arn.clone()),
             None => {
@@ -82,7 +82,7 @@ impl Cluster {
 
     fn stop(&mut self, request: &Value) -> Answer {
         let Some(task) = self.tasks.values_mut().find(|task| request["task"] == *task.arn) else {
-            return refused(400, "InvalidParameterException", "The referenced task was not found.");
+            return error_answer(400, "InvalidParameterException", "The referenced task was not found.");
         };
         if task.state != State::Stopped {
             task.state = State::Stopping;
@@ -91,7 +91,7 @@ impl Cluster {
     }
 
     /// Stops a task and queues its event.
-    pub(crate) fn stopped(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
+    pub(crate) fn stop_task(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
         let task = self.tasks.get_mut(&number).unwrap();
         task.state = State::Stopped;
         self.events.push(json!({ "detail": {

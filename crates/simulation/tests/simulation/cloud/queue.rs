@@ -8,7 +8,7 @@ use std::time::Duration;
 const VISIBILITY: Duration = Duration::from_secs(60);
 
 /// Receives before a message becomes a dead letter.
-const RECEIVES: u32 = 5;
+const MAX_RECEIVES: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Queue {
@@ -28,9 +28,9 @@ pub(crate) struct Message {
 
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
-    sent: u64,
+    next_id: u64,
     messages: Vec<Message>,
-    pub(crate) dead: u64,
+    pub(crate) dead_letters: u64,
 }
 
 impl Queues {
@@ -45,16 +45,16 @@ impl Queues {
         assert_eq!(operation, "SendMessage");
         let mut queue = [Queue::Dispatch, Queue::Effects].into_iter();
         let queue = queue.rfind(|queue| request["QueueUrl"] == Self::url(*queue)).unwrap();
-        self.sent += 1;
+        self.next_id += 1;
         self.messages.push(Message {
-            id: self.sent,
+            id: self.next_id,
             queue,
             body: request["MessageBody"].as_str().unwrap().to_owned(),
             group: request["MessageGroupId"].as_str().map(str::to_owned),
             received: 0,
             visible_at: now,
         });
-        (200, json!({ "MessageId": format!("m-{}", self.sent), "MD5OfMessageBody": "" }).to_string())
+        (200, json!({ "MessageId": format!("m-{}", self.next_id), "MD5OfMessageBody": "" }).to_string())
     }
 
     /// Indexes of the messages that may be received now.
@@ -78,9 +78,9 @@ impl Queues {
 
     /// Receives a message, or removes it after too many receives.
     pub(crate) fn receive(&mut self, at: usize, now: Timestamp) -> Option<Message> {
-        if self.messages[at].received >= RECEIVES {
+        if self.messages[at].received >= MAX_RECEIVES {
             self.messages.remove(at);
-            self.dead += 1;
+            self.dead_letters += 1;
             return None;
         }
         let message = &mut self.messages[at];
@@ -90,7 +90,7 @@ impl Queues {
     }
 
     /// Deletes a handled message, unless it is delivered `again`.
-    pub(crate) fn done(&mut self, id: u64, again: bool) {
+    pub(crate) fn delete(&mut self, id: u64, again: bool) {
         if !again {
             self.messages.retain(|message| message.id != id);
         }

@@ -17,7 +17,7 @@ pub(crate) type Key = (String, String);
 pub(crate) type Items = BTreeMap<Key, Value>;
 
 #[derive(Debug)]
-pub(crate) struct Written {
+pub(crate) struct ItemChange {
     pub(crate) key: Key,
     pub(crate) before: Option<Value>,
     pub(crate) after: Option<Value>,
@@ -34,26 +34,26 @@ struct Pending {
 #[derive(Debug)]
 pub(crate) struct Table {
     main: MemoryDynamoDb,
-    late: MemoryDynamoDb,
+    lagging: MemoryDynamoDb,
     pending: VecDeque<Pending>,
     dice: Dice,
     /// Whether eventually consistent reads return old data.
-    pub(crate) lags: bool,
+    pub(crate) weak_reads_lag: bool,
     pub(crate) items: Items,
     /// The writes since the last check, each with its items.
-    pub(crate) written: Vec<Vec<Written>>,
+    pub(crate) changes: Vec<Vec<ItemChange>>,
 }
 
 impl Table {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             main: MemoryDynamoDb::new().unwrap(),
-            late: MemoryDynamoDb::new().unwrap(),
+            lagging: MemoryDynamoDb::new().unwrap(),
             pending: VecDeque::new(),
             dice: Dice::new(seed ^ 0x7AB1E),
-            lags: false,
+            weak_reads_lag: false,
             items: Items::new(),
-            written: vec![],
+            changes: vec![],
         }
     }
 
@@ -71,19 +71,19 @@ impl Table {
             "BatchGetItem" => request["RequestItems"].as_object().unwrap().values().all(is_strong),
             _ => is_strong(&request),
         };
-        if strong || !self.lags {
+        if strong || !self.weak_reads_lag {
             return self.main.call(operation, body);
         }
         let old = self.pending.iter().take_while(|pending| now.since(pending.at) >= LAG).count();
         let young = self.pending.len() - old;
         let young = if self.dice.percent(50) { young } else { self.dice.below(young + 1) };
         self.catch_up(old + young);
-        self.late.call(operation, body)
+        self.lagging.call(operation, body)
     }
 
     fn catch_up(&mut self, count: usize) {
         for pending in self.pending.drain(..count) {
-            let (status, answer) = self.late.call(&pending.operation, &pending.body);
+            let (status, answer) = self.lagging.call(&pending.operation, &pending.body);
             assert_eq!(status, 200, "the lagging copy rejects an applied write: {answer}");
         }
     }
@@ -93,24 +93,24 @@ impl Table {
         if status == 200 {
             self.pending.push_back(Pending { at: now, operation: operation.to_owned(), body: body.to_owned() });
             let request: Value = serde_json::from_slice(body).unwrap();
-            let written = keys_of(operation, &request).into_iter().map(|(table, key)| self.look(&table, key));
+            let written = keys_of(operation, &request).into_iter().map(|(table, key)| self.item_change(&table, key));
             // A repeated transaction returns its first answer and writes nothing.
             let written: Vec<_> = written.filter(|one| one.before != one.after).collect();
-            self.note(written);
+            self.apply(written);
         }
         (status, answer)
     }
 
-    fn look(&self, table: &str, key: Key) -> Written {
+    fn item_change(&self, table: &str, key: Key) -> ItemChange {
         let ask = json!({ "TableName": table, "ConsistentRead": true, "Key": { "pk": { "S": key.0 }, "sk": { "S": key.1 } } });
         let (status, answer) = self.main.call("GetItem", ask.to_string().as_bytes());
         assert_eq!(status, 200, "{answer}");
         let answer: Value = serde_json::from_str(&answer).unwrap();
-        let after = answer.get("Item").and_then(Value::as_object).map(plain_map);
-        Written { before: self.items.get(&key).cloned(), key, after }
+        let after = answer.get("Item").and_then(Value::as_object).map(untyped_map);
+        ItemChange { before: self.items.get(&key).cloned(), key, after }
     }
 
-    fn note(&mut self, written: Vec<Written>) {
+    fn apply(&mut self, written: Vec<ItemChange>) {
         for one in &written {
             match &one.after {
                 Some(after) => self.items.insert(one.key.clone(), after.clone()),
@@ -118,7 +118,7 @@ impl Table {
             };
         }
         if !written.is_empty() {
-            self.written.push(written);
+            self.changes.push(written);
         }
     }
 }
@@ -145,17 +145,17 @@ fn keys_of(operation: &str, request: &Value) -> Vec<(String, Key)> {
     }
 }
 
-fn plain_map(map: &Map<String, Value>) -> Value {
-    map.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<Map<_, _>>().into()
+fn untyped_map(map: &Map<String, Value>) -> Value {
+    map.iter().map(|(name, value)| (name.clone(), untyped(value))).collect::<Map<_, _>>().into()
 }
 
 /// Converts DynamoDB's JSON to plain JSON.
-fn plain(value: &Value) -> Value {
+fn untyped(value: &Value) -> Value {
     let Some((kind, inner)) = value.as_object().and_then(|map| map.iter().next()) else { return Value::Null };
     match (kind.as_str(), inner) {
         ("N", Value::String(number)) => Value::Number(number.parse::<Number>().unwrap()),
-        ("M", Value::Object(map)) => plain_map(map),
-        ("L", Value::Array(list)) => list.iter().map(plain).collect(),
+        ("M", Value::Object(map)) => untyped_map(map),
+        ("L", Value::Array(list)) => list.iter().map(untyped).collect(),
         ("NULL", _) => Value::Null,
         (_, inner) => inner.clone(),
     }

@@ -1,6 +1,6 @@
 //! The forge's answers, and the bodies of its webhooks.
 
-use super::pulls::Pull;
+use super::pulls::PullRequest;
 use super::{Forge, Review, URL};
 use crate::cloud::{Answer, Call};
 use pullyard_domain::pull_request::PullRequestState;
@@ -22,11 +22,15 @@ impl Forge {
             ("GET", ["pulls", pull]) => self.pull_request(number(pull)),
             ("GET", ["pulls", pull, "reviews"]) => {
                 let pull = number(pull);
-                self.reviews.iter().filter(|review| review.pull == pull).map(|review| self.shown(review)).collect()
+                self.reviews
+                    .iter()
+                    .filter(|review| review.pull == pull)
+                    .map(|review| self.review_json(review))
+                    .collect()
             }
             ("GET", ["pulls", _, "reviews", id]) => {
                 let id = number(id);
-                self.reviews.iter().find(|review| review.id == id).map(|review| self.shown(review)).unwrap()
+                self.reviews.iter().find(|review| review.id == id).map(|review| self.review_json(review)).unwrap()
             }
             ("GET", ["pulls", _, "reviews", _, "comments"] | ["issues", _, "comments"]) => json!([]),
             ("POST", ["statuses", _]) => json!({}),
@@ -36,7 +40,7 @@ impl Forge {
     }
 
     fn pull_request(&self, number: u64) -> Value {
-        let Pull { branch, changed, state, .. } = self.pull(number).unwrap();
+        let PullRequest { branch, updated_at: changed, state, .. } = self.pull(number).unwrap();
         let merged_at = (*state == PullRequestState::Merged).then(|| changed.to_string());
         let ours = json!({ "id": 99 });
         json!({
@@ -54,7 +58,7 @@ impl Forge {
         })
     }
 
-    fn shown(&self, review: &Review) -> Value {
+    fn review_json(&self, review: &Review) -> Value {
         let Review { id, pull, at } = review;
         json!({
             "id": id,
@@ -69,9 +73,9 @@ impl Forge {
     }
 
     /// The webhook body for the newest review.
-    pub(super) fn delivery_of_review(&self) -> String {
+    pub(super) fn review_webhook_body(&self) -> String {
         let review = self.reviews.last().unwrap();
-        let mut shown = self.shown(review);
+        let mut shown = self.review_json(review);
         // Webhooks use lower case.
         shown["state"] = json!("changes_requested");
         let body = json!({
@@ -85,7 +89,7 @@ impl Forge {
     }
 
     /// The webhook body for a closed or reopened pull request.
-    pub(super) fn delivery_of_turn(&self, number: u64, action: &str) -> String {
+    pub(super) fn pull_request_webhook_body(&self, number: u64, action: &str) -> String {
         let body = json!({
             "action": action,
             "number": number,

@@ -1,43 +1,43 @@
 //! The forge's pull requests, and how they are closed, merged and reopened.
 
-use super::{Forge, Told, times};
+use super::{Forge, Webhook, delivery_count};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::Dice;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Pull {
+pub(crate) struct PullRequest {
     pub(crate) branch: String,
     /// The time of the last push, review, close or reopen.
-    pub(crate) changed: Timestamp,
+    pub(crate) updated_at: Timestamp,
     pub(crate) state: PullRequestState,
-    reopened: Option<Timestamp>,
+    reopened_at: Option<Timestamp>,
 }
 
-impl Pull {
+impl PullRequest {
     pub(crate) fn is_open(&self) -> bool {
         self.state == PullRequestState::Open
     }
 
     /// Whether it has been open since then.
     pub(crate) fn is_open_since(&self, at: Timestamp) -> bool {
-        self.is_open() && self.reopened.is_none_or(|reopened| reopened < at)
+        self.is_open() && self.reopened_at.is_none_or(|reopened| reopened < at)
     }
 }
 
 impl Forge {
-    pub(super) fn pull_mut(&mut self, number: u64) -> Option<&mut Pull> {
-        self.pulls.get_mut(place(number)?)
+    pub(super) fn pull_mut(&mut self, number: u64) -> Option<&mut PullRequest> {
+        self.pulls.get_mut(index(number)?)
     }
 
-    pub(crate) fn pull(&self, number: u64) -> Option<&Pull> {
-        self.pulls.get(place(number)?)
+    pub(crate) fn pull(&self, number: u64) -> Option<&PullRequest> {
+        self.pulls.get(index(number)?)
     }
 
     /// All numbers, the last changed first.
     pub(super) fn latest_first(&self) -> impl Iterator<Item = u64> {
         let mut numbers: Vec<u64> = (1..=self.pulls.len() as u64).collect();
-        numbers.sort_by_key(|number| std::cmp::Reverse(self.pull(*number).map(|pull| pull.changed)));
+        numbers.sort_by_key(|number| std::cmp::Reverse(self.pull(*number).map(|pull| pull.updated_at)));
         numbers.into_iter()
     }
 
@@ -49,14 +49,14 @@ impl Forge {
     pub(crate) fn find_or_open(&mut self, branch: &str, now: Timestamp) -> u64 {
         self.open_pull(branch).unwrap_or_else(|| {
             let (branch, state) = (branch.to_owned(), PullRequestState::Open);
-            self.pulls.push(Pull { branch, changed: now, state, reopened: None });
+            self.pulls.push(PullRequest { branch, updated_at: now, state, reopened_at: None });
             self.pulls.len() as u64
         })
     }
 
     /// Closes, merges or reopens a random pull request. `twice` and `lost` are the percentages of doubled and lost
     /// webhooks.
-    pub(crate) fn turn(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> Option<String> {
+    pub(crate) fn change_state(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> Option<String> {
         let at = dice.below(self.pulls.len());
         let number = at as u64 + 1;
         let (state, action) = match self.pulls[at].state {
@@ -69,19 +69,19 @@ impl Forge {
             PullRequestState::Closed | PullRequestState::Merged => return None,
         };
         let pull = &mut self.pulls[at];
-        (pull.state, pull.changed) = (state, now);
+        (pull.state, pull.updated_at) = (state, now);
         if pull.is_open() {
-            pull.reopened = Some(now);
+            pull.reopened_at = Some(now);
         }
-        self.turns += 1;
-        let name = format!("turn-{}", self.turns);
-        let told = Told { name, event: "pull_request", body: self.delivery_of_turn(number, action) };
-        let times = times(twice, lost, dice);
-        self.waiting.extend(std::iter::repeat_n(told, times));
+        self.state_changes += 1;
+        let name = format!("turn-{}", self.state_changes);
+        let told = Webhook { name, event: "pull_request", body: self.pull_request_webhook_body(number, action) };
+        let times = delivery_count(twice, lost, dice);
+        self.pending_webhooks.extend(std::iter::repeat_n(told, times));
         Some(format!("pull request {number} is {}, told {times} times", state.display_name()))
     }
 }
 
-fn place(number: u64) -> Option<usize> {
+fn index(number: u64) -> Option<usize> {
     usize::try_from(number).ok()?.checked_sub(1)
 }

@@ -1,14 +1,14 @@
 //! Tests the table's schema, and its lists page by page.
 
 use crate::sample::{self, at};
-use crate::world::{World, alone, word};
+use crate::world::{World, job_trigger, text_attribute};
 use aws_sdk_dynamodb::types::{KeySchemaElement, ProjectionType};
 use pullyard_domain::id::ProjectId;
 use pullyard_store::{Error, WorkKey, Write};
 use pullyard_testkit::Fault;
 use std::collections::{BTreeMap, HashSet};
 
-fn elements(schema: &[KeySchemaElement]) -> Vec<(String, String)> {
+fn key_elements(schema: &[KeySchemaElement]) -> Vec<(String, String)> {
     let element = |element: &KeySchemaElement| (element.attribute_name.clone(), element.key_type.to_string());
     schema.iter().map(element).collect()
 }
@@ -20,7 +20,7 @@ async fn table_schema_matches_the_design() {
     let table = answer.table.unwrap();
     let hash_and_range =
         |hash: &str, range: &str| vec![(hash.to_owned(), "HASH".to_owned()), (range.to_owned(), "RANGE".to_owned())];
-    assert_eq!(elements(table.key_schema()), hash_and_range("pk", "sk"));
+    assert_eq!(key_elements(table.key_schema()), hash_and_range("pk", "sk"));
     let types: BTreeMap<_, _> = table
         .attribute_definitions()
         .iter()
@@ -33,7 +33,7 @@ async fn table_schema_matches_the_design() {
         .map(|index| {
             let projection = index.projection.as_ref().and_then(|projection| projection.projection_type.clone());
             assert_eq!(projection, Some(ProjectionType::KeysOnly));
-            (index.index_name.clone().unwrap(), elements(index.key_schema()))
+            (index.index_name.clone().unwrap(), key_elements(index.key_schema()))
         })
         .collect();
     let expected = [("work", hash_and_range("wk", "ws")), ("list", hash_and_range("lk", "ls"))];
@@ -51,7 +51,7 @@ async fn table_schema_matches_the_design() {
 #[tokio::test]
 async fn existing_table_is_left_unchanged() {
     let world = World::new().await;
-    world.triggered("APP-1").await;
+    world.create_ticket_job("APP-1").await;
     let before = world.items().await;
     world.store.create_table().await.unwrap();
     assert_eq!(world.items().await, before);
@@ -60,14 +60,14 @@ async fn existing_table_is_left_unchanged() {
 #[tokio::test]
 async fn forbidden_table_creation_is_an_error() {
     let world = World::calm().await;
-    world.faults.next("CreateTable", Fault::error(400, "AccessDeniedException"));
+    world.faults.fail_next("CreateTable", Fault::error(400, "AccessDeniedException"));
     let error = world.store.create_table().await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { operation: "create the table", .. }), "{error}");
 }
 
-async fn create(world: &World, name: &str, second: u64) -> pullyard_domain::id::JobId {
+async fn create_job(world: &World, name: &str, second: u64) -> pullyard_domain::id::JobId {
     let job = sample::job_at(name, pullyard_domain::project::Compute::Fargate, at(second));
-    assert_eq!(world.store.trigger(&alone(&job)).await.unwrap(), Write::Applied);
+    assert_eq!(world.store.create_job(&job_trigger(&job)).await.unwrap(), Write::Applied);
     job.id
 }
 
@@ -78,18 +78,18 @@ async fn pages_continue_although_jobs_arrive() {
     for second in 0..7 {
         // Two jobs of one millisecond: the index decides their order, and neither is lost or doubled.
         for twin in ["a", "b"] {
-            expected.push(create(&world, &format!("{second}-{twin}"), second).await);
+            expected.push(create_job(&world, &format!("{second}-{twin}"), second).await);
         }
     }
     // Later jobs may appear late, and sort before the first page.
-    world.caught_up().await;
+    world.catch_up().await;
     let (mut listed, mut cursor, mut pages) = (Vec::new(), None, 0);
     loop {
-        let (ids, next) = world.store.job_ids(&sample::project(), cursor.as_deref(), 3).await.unwrap();
+        let (ids, next) = world.store.list_job_ids(&sample::project(), cursor.as_deref(), 3).await.unwrap();
         assert!(ids.len() <= 3);
         listed.extend(ids);
         pages += 1;
-        create(&world, &format!("new-{pages}"), 100 + pages).await;
+        create_job(&world, &format!("new-{pages}"), 100 + pages).await;
         cursor = next;
         if cursor.is_none() {
             break;
@@ -105,11 +105,12 @@ async fn pages_continue_although_jobs_arrive() {
 #[tokio::test]
 async fn list_contains_only_jobs_of_its_project() {
     let world = World::new().await;
-    create(&world, "one", 0).await;
+    create_job(&world, "one", 0).await;
     let mut foreign = sample::job("two");
     foreign.project = ProjectId::new("acme-2").unwrap();
-    world.applies(world.store.trigger(&alone(&foreign))).await;
-    let listed = world.in_the_end(async || world.store.job_ids(&foreign.project, None, 10).await.unwrap()).await;
+    world.expect_applied(world.store.create_job(&job_trigger(&foreign))).await;
+    let listed =
+        world.after_catching_up(async || world.store.list_job_ids(&foreign.project, None, 10).await.unwrap()).await;
     assert_eq!(listed, (vec![foreign.id], None));
 }
 
@@ -118,15 +119,15 @@ async fn longest_due_items_come_first_up_to_the_limit() {
     let world = World::new().await;
     let mut by_shard: BTreeMap<u8, Vec<WorkKey>> = BTreeMap::new();
     for second in 0..40 {
-        let id = create(&world, &format!("job-{second}"), second).await;
-        let item = world.store.job(&id).await.unwrap().unwrap();
+        let id = create_job(&world, &format!("job-{second}"), second).await;
+        let item = world.store.load_job(&id).await.unwrap().unwrap();
         let shard = pullyard_domain::due::shard(&format!("JOB#{}", item.id));
         by_shard.entry(shard).or_default().push(WorkKey::Job(id));
     }
     let late = at(1_000_000);
     for (shard, expected) in by_shard {
-        assert_eq!(world.due(shard, late, 100).await, expected);
-        assert_eq!(world.due(shard, late, 1).await, expected[..1]);
+        assert_eq!(world.due_items(shard, late, 100).await, expected);
+        assert_eq!(world.due_items(shard, late, 1).await, expected[..1]);
     }
     assert_eq!(world.all_due(at(59)).await, [], "the first job is due after a minute");
     assert_eq!(world.all_due(at(60)).await.len(), 1);
@@ -135,8 +136,8 @@ async fn longest_due_items_come_first_up_to_the_limit() {
 #[tokio::test]
 async fn job_row_names_its_due_shard() {
     let world = World::new().await;
-    let job = world.triggered("APP-1").await;
+    let job = world.create_ticket_job("APP-1").await;
     let item = world.item("JOB#", "JOB").await;
     let shard = pullyard_domain::due::shard(&format!("JOB#{}", job.id));
-    assert_eq!(word(&item, "wk"), format!("DUE#{shard}"));
+    assert_eq!(text_attribute(&item, "wk"), format!("DUE#{shard}"));
 }

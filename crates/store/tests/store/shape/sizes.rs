@@ -1,8 +1,8 @@
 //! Tests the size of items: usual ones cost one write unit, and the largest ones stay small.
 
-use crate::reviews::{held, remember, review, review_id};
+use crate::reviews::{held_entry, remember, review, review_id};
 use crate::sample::{self, at};
-use crate::world::{Item, World, alone, fence, of_ticket};
+use crate::world::{Item, World, fence, job_trigger, ticket_job_trigger};
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::failure::Failure;
@@ -31,7 +31,7 @@ fn size(item: &Item) -> usize {
 }
 
 /// The sizes of a job and its ticket in every usual state, by state.
-async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
+async fn usual_sizes(world: &World) -> BTreeMap<String, (usize, usize)> {
     let mut sizes = BTreeMap::new();
     let mut ticket = sample::ticket("APP-17");
     ticket.pull_request = Some(pullyard_domain::pull_request::PullRequestLink {
@@ -41,34 +41,35 @@ async fn usual_life(world: &World) -> BTreeMap<String, (usize, usize)> {
     });
     ticket.shown.pull_request = ticket.pull_request.clone();
     ticket.last_job = Some(LastJob { id: sample::job_id("earlier"), outcome: LastOutcome::Failed });
-    world.applies(world.store.update_ticket(&ticket)).await;
-    let (mut job, ticket) = sample::planned(&world.ticket("APP-17").await, "one");
+    world.expect_applied(world.store.update_ticket(&ticket)).await;
+    let (mut job, ticket) = sample::plan_ticket_job(&world.ticket("APP-17").await, "one");
     job.retry_of = Some(sample::job_id("earlier"));
-    world.applies(world.store.trigger(&of_ticket(&job, &ticket))).await;
+    world.expect_applied(world.store.create_job(&ticket_job_trigger(&job, &ticket))).await;
     let mut job = world.job(&job).await;
     let task = sample::claim_by_task(&job, "x").task.unwrap();
     measure(world, &mut sizes, "made").await;
-    job = written(world, &mut sizes, "started", job.begin_dispatch(at(1)).unwrap()).await;
+    job = write_and_measure(world, &mut sizes, "started", job.begin_dispatch(at(1)).unwrap()).await;
     let fault = DispatchFault::Capacity { since: at(2), times: 1 };
-    job = written(world, &mut sizes, "no capacity", job.record_start_fault(1, 1, fault, at(2)).unwrap()).await;
-    job = written(world, &mut sizes, "started again", job.begin_dispatch(at(9)).unwrap()).await;
-    job = written(world, &mut sizes, "start named", job.set_task(1, 2, &task).unwrap()).await;
+    job =
+        write_and_measure(world, &mut sizes, "no capacity", job.record_start_fault(1, 1, fault, at(2)).unwrap()).await;
+    job = write_and_measure(world, &mut sizes, "started again", job.begin_dispatch(at(9)).unwrap()).await;
+    job = write_and_measure(world, &mut sizes, "start named", job.set_task(1, 2, &task).unwrap()).await;
     let claim = sample::claim_by_task(&job, "01k5zq0000000000000000000c");
-    job = written(world, &mut sizes, "claimed", job.claim(&claim, at(60)).unwrap()).await;
-    let job = world.progressed(&job, JobStatus::Syncing).await;
+    job = write_and_measure(world, &mut sizes, "claimed", job.claim(&claim, at(60)).unwrap()).await;
+    let job = world.advance_job(&job, JobStatus::Syncing).await;
     measure(world, &mut sizes, "syncing").await;
     let cancel = pullyard_domain::job::Cancel::new("ana", Some("the wrong ticket"), at(100));
-    let job = written(world, &mut sizes, "to be cancelled", job.cancel(cancel, at(100)).unwrap()).await;
+    let job = write_and_measure(world, &mut sizes, "to be cancelled", job.cancel(cancel, at(100)).unwrap()).await;
     let finish = sample::finish("01k5zq0000000000000000000f");
     let done = job.finish(&fence(&job), &finish, End::Completed(sample::result(231)), at(900)).unwrap();
-    let ending = world.ending_as(&job, done, at(900)).await;
-    world.applies(world.store.end(&ending.ended())).await;
+    let ending = world.prepare_end_of(&job, done, at(900)).await;
+    world.expect_applied(world.store.end_job(&ending.request())).await;
     measure(world, &mut sizes, "completed").await;
     sizes
 }
 
-async fn written(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, name: &str, job: Job) -> Job {
-    world.applies(world.store.update_job(&job)).await;
+async fn write_and_measure(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, name: &str, job: Job) -> Job {
+    world.expect_applied(world.store.update_job(&job)).await;
     measure(world, sizes, name).await;
     world.job(&job).await
 }
@@ -81,7 +82,7 @@ async fn measure(world: &World, sizes: &mut BTreeMap<String, (usize, usize)>, na
 #[tokio::test]
 async fn usual_jobs_and_tickets_cost_one_write_unit() {
     let world = World::new().await;
-    let sizes = usual_life(&world).await;
+    let sizes = usual_sizes(&world).await;
     println!("JOB and TICKET: {sizes:?}");
     for (state, (job, ticket)) in sizes {
         assert!(job <= 1_024, "JOB {state}: {job} bytes");
@@ -90,7 +91,7 @@ async fn usual_jobs_and_tickets_cost_one_write_unit() {
 }
 
 /// Text of this many characters of four bytes each.
-fn wide(characters: usize) -> String {
+fn wide_text(characters: usize) -> String {
     "\u{1f980}".repeat(characters)
 }
 
@@ -98,20 +99,20 @@ fn wide(characters: usize) -> String {
 fn largest_job() -> Job {
     let slug = "p".repeat(40);
     let failure = || {
-        let (agent, exit, last_words) = (wide(500), wide(500), wide(500));
+        let (agent, exit, last_words) = (wide_text(500), wide_text(500), wide_text(500));
         Failure::AgentFailed { agent, exit, last_words }
     };
     let mut job = sample::job("one");
     job.project = ProjectId::new(slug.clone()).unwrap();
     job.integration = IntegrationId::new(slug).unwrap();
-    job.ticket = Some(TicketKey::new(wide(64)).unwrap());
+    job.ticket = Some(TicketKey::new(wide_text(64)).unwrap());
     job.branch = "b".repeat(120);
     // A job that revises a pull request never continues another one.
     let (number, branch) = (u64::MAX, "b".repeat(244));
     let review = Some(pullyard_domain::id::ReviewId::new(u64::MAX.to_string()).unwrap());
     job.revises = Some(RevisedPullRequest { number, branch, head: "f".repeat(64), review });
     job.repository = u64::MAX;
-    let refused = DispatchFault::Refused { reason: wide(500), times: 1 };
+    let refused = DispatchFault::Refused { reason: wide_text(500), times: 1 };
     job.rev = 1;
     let job = job.begin_dispatch(at(0)).unwrap().record_start_fault(1, 1, refused, at(0)).unwrap();
     let fault = job.dispatch.fault.clone();
@@ -140,33 +141,33 @@ async fn largest_job_and_ticket_stay_below_8_kib() {
     let world = World::new().await;
     let job = largest_job();
     assert!(matches!(&job.ended_by, Some(LastReport { finish: Some(_), .. })));
-    world.applies(world.store.trigger(&alone(&job))).await;
+    world.expect_applied(world.store.create_job(&job_trigger(&job))).await;
 
     let link = pullyard_domain::pull_request::PullRequestLink {
         id: sample::result(u64::MAX).pull_request(&job.integration, u64::MAX),
         url: format!("https://{}", "u".repeat(200)),
         branch: "b".repeat(244),
     };
-    let entry = pullyard_domain::ticket::Entry { at: at(0), event: EventId::new(wide(128)).unwrap() };
+    let entry = pullyard_domain::ticket::Entry { at: at(0), event: EventId::new(wide_text(128)).unwrap() };
     let mut ticket = Ticket {
         project: job.project.clone(),
-        key: TicketKey::new(wide(64)).unwrap(),
-        status: wide(64),
+        key: TicketKey::new(wide_text(64)).unwrap(),
+        status: wide_text(64),
         seen_event: Some(entry.event.clone()),
-        written: Some(wide(64)),
+        written: Some(wide_text(64)),
         last_entry: Some(entry.clone()),
         again: Some(entry),
         active_job: Some(job.id.clone()),
-        found_in: Some(wide(64)),
+        found_in: Some(wide_text(64)),
         last_job: Some(LastJob { id: job.id.clone(), outcome: LastOutcome::Completed }),
         not_before: Some(at(0)),
         ..sample::ticket("APP-1")
     };
-    let to = StatusMove { to: Target::Completion, expected: wide(64) };
+    let to = StatusMove { to: Target::Completion, expected: wide_text(64) };
     ticket.request_state(Some(to), Some(Badge::AiFailed), Some(link.clone()));
     ticket.shown.badge = Some(Badge::AiFailed);
     ticket.shown.pull_request = Some(link);
-    world.applies(world.store.update_ticket(&ticket)).await;
+    world.expect_applied(world.store.update_ticket(&ticket)).await;
 
     let (job, ticket) = (size(&world.item("JOB#", "JOB").await), size(&world.item("TICKET#", "TICKET").await));
     println!("largest JOB {job} bytes, largest TICKET {ticket} bytes");
@@ -198,19 +199,19 @@ async fn largest_pull_request_review_and_ticket_stay_small() {
         ..PullRequest::new(
             id(u64::MAX),
             ProjectId::new(slug.clone()).unwrap(),
-            Some(TicketKey::new(wide(64)).unwrap()),
+            Some(TicketKey::new(wide_text(64)).unwrap()),
             None,
         )
     };
     pull_request.set_note(Note::Decision { reason: reason.clone() });
-    world.applies(world.store.update_pull_request(&pull_request)).await;
+    world.expect_applied(world.store.update_pull_request(&pull_request)).await;
 
-    let mut ticket = sample::ticket(&wide(64));
+    let mut ticket = sample::ticket(&wide_text(64));
     ticket.project = pull_request.project.clone();
     for number in 0..pullyard_domain::ticket::MAX_DEFERRED as u64 {
         ticket = ticket.defer_review(&id(u64::MAX - number), at(0)).unwrap();
     }
-    world.applies(world.store.update_ticket(&ticket)).await;
+    world.expect_applied(world.store.update_ticket(&ticket)).await;
 
     let review = Review {
         pull_request: id(u64::MAX),
@@ -218,10 +219,10 @@ async fn largest_pull_request_review_and_ticket_stay_small() {
         project: pull_request.project.clone(),
         ticket: ticket.key.clone(),
         author: Author { id: u64::MAX, login: "a".repeat(48), bot: false },
-        request: Some(RevisionRequest { message: Some(wide(MAX_MESSAGE_CHARS)) }),
+        request: Some(RevisionRequest { message: Some(wide_text(MAX_MESSAGE_CHARS)) }),
         ..review("r1", ReviewState::Refused { reason, at: at(0) })
     };
-    world.applies(remember(&world.store, &review, &held("r1"))).await;
+    world.expect_applied(remember(&world.store, &review, &held_entry("r1"))).await;
     let pr = size(&world.item("PR#", "PR").await);
     let (ticket, review) = (size(&world.item("TICKET#", "TICKET").await), size(&world.item("PR#", "REVIEW#").await));
     println!("largest PR {pr} bytes, REVIEW {review}, TICKET that waits for ten {ticket}");

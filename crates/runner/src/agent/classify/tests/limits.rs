@@ -25,8 +25,8 @@ fn reached_limit_yields_to_more_specific_causes() {
         (None, None, "You've reached your rate limit", "slow_down"),
     ] {
         let marks = mark.map(String::from).into_iter().collect();
-        let terminal = Terminal { status, marks, words: words.into(), ..Terminal::default() };
-        assert_eq!(meaning(&terminal), expected, "{status:?} {mark:?} {words}");
+        let terminal = EndReport { status, codes: marks, message: words.into(), ..EndReport::default() };
+        assert_eq!(verdict_code(&terminal), expected, "{status:?} {mark:?} {words}");
     }
 }
 
@@ -50,10 +50,10 @@ fn every_known_wording_of_a_limit_is_recognized() {
         "Weekly limit reached · resets 10am (Asia/Seoul) · /upgrade to Max",
         "You've reached your Fable 5 limit. Run /usage-credits to continue or switch models.",
     ] {
-        assert_eq!(meaning_of(words), "agent_quota", "{words}");
+        assert_eq!(verdict_code_of_text(words), "agent_quota", "{words}");
     }
     for words in ["You've hit your head", "No limit, but you've hit your head", "You hit your head.\nNo limit."] {
-        assert_eq!(meaning_of(words), "agent_failed", "{words}");
+        assert_eq!(verdict_code_of_text(words), "agent_failed", "{words}");
     }
     // A limit per minute ends before a job would wait for it.
     for words in [
@@ -61,7 +61,7 @@ fn every_known_wording_of_a_limit_is_recognized() {
         "Rate limit reached for gpt-5 in organization org-1 on tokens per min. Please try again in 1.2s.",
         "This request would exceed your organization's rate limit of 50,000 input tokens per minute",
     ] {
-        assert_eq!(meaning_of(words), "slow_down", "{words}");
+        assert_eq!(verdict_code_of_text(words), "slow_down", "{words}");
     }
 }
 
@@ -77,11 +77,11 @@ fn codex_limit_ends_at_the_time_in_its_message() {
         ),
     ] {
         let line = serde_json::json!({ "type": "turn.failed", "error": { "message": said } }).to_string();
-        let reader = crate::agent::codex::lines_for_tests(Path::new("/workspace"));
-        let terminal = end_of(reader, [line.as_str()]).unwrap();
+        let reader = crate::agent::codex::test_reader(Path::new("/workspace"));
+        let terminal = terminal_of(reader, [line.as_str()]).unwrap();
         let now = Timestamp::parse("2026-11-21T10:00:00Z").unwrap();
         let quota = Failure::AgentQuota { time: Until(Some(Timestamp::parse(end).unwrap())) };
-        assert_eq!(classify(&Ended { now, ..claude(&terminal) }), Failed(quota), "{said}");
+        assert_eq!(classify(&EndFacts { now, ..claude_code_end(&terminal) }), Failed(quota), "{said}");
     }
 }
 
@@ -94,9 +94,9 @@ fn limit_counts_while_its_last_report_is_rejected() {
     let until = |time| Failed(Failure::AgentQuota { time: Until(time) });
     let end = Timestamp::parse("2026-12-01T00:00:00Z").unwrap();
     for (reports, result, expected) in [
-        (vec!["allowed"], OVERLOADED, Again(Transient::overloaded())),
-        (vec!["allowed_warning"], OVERLOADED, Again(Transient::overloaded())),
-        (vec!["rejected", "allowed"], OVERLOADED, Again(Transient::overloaded())),
+        (vec!["allowed"], OVERLOADED, Retry(Transient::overloaded())),
+        (vec!["allowed_warning"], OVERLOADED, Retry(Transient::overloaded())),
+        (vec!["rejected", "allowed"], OVERLOADED, Retry(Transient::overloaded())),
         (vec!["rejected"], OVERLOADED, until(Some(end))),
         (vec!["allowed", "rejected"], OVERLOADED, until(Some(end))),
         (vec!["rejected"], LIMITED, until(Some(end))),
@@ -111,9 +111,9 @@ fn limit_counts_while_its_last_report_is_rejected() {
             })
             .collect();
         lines.push(result.into());
-        let reader = crate::agent::claude_code::lines_for_tests(Path::new("/workspace"));
-        let terminal = end_of(reader, lines.iter().map(String::as_str)).unwrap();
-        assert_eq!(classify(&claude(&terminal)), expected, "{reports:?} {result}");
+        let reader = crate::agent::claude_code::test_reader(Path::new("/workspace"));
+        let terminal = terminal_of(reader, lines.iter().map(String::as_str)).unwrap();
+        assert_eq!(classify(&claude_code_end(&terminal)), expected, "{reports:?} {result}");
     }
 }
 
@@ -133,10 +133,10 @@ fn account_with_extra_usage_is_not_at_its_limit() {
         });
         end.to_string()
     };
-    let verdict = |lines: &[String]| classify(&claude(&said_by_claude(lines.iter().map(String::as_str))));
+    let verdict = |lines: &[String]| classify(&claude_code_end(&parse_claude_code(lines.iter().map(String::as_str))));
     let overloaded = ends("529 Overloaded", 529);
-    assert_eq!(verdict(&[report(true), overloaded.clone()]), Again(Transient::overloaded()));
-    assert_eq!(verdict(&[report(false), report(true), overloaded.clone()]), Again(Transient::overloaded()));
+    assert_eq!(verdict(&[report(true), overloaded.clone()]), Retry(Transient::overloaded()));
+    assert_eq!(verdict(&[report(false), report(true), overloaded.clone()]), Retry(Transient::overloaded()));
     let quota = |time| Failed(Failure::AgentQuota { time: Until(time) });
     let reset = Timestamp::from_millis(1_795_600_000_000);
     assert_eq!(verdict(&[report(true), report(false), overloaded]), quota(Some(reset)));
@@ -152,9 +152,9 @@ fn claude_code_limit_ends_at_the_time_in_its_message() {
         ("You've reached your Fable 5 limit · resets Nov 24, 3am (UTC)", Some("2026-11-24T03:00:00Z")),
         ("You've hit your weekly limit · resets 7pm (Europe/London)", None),
     ] {
-        let terminal = Terminal { marks: vec!["rate_limit".into()], words: words.into(), ..Terminal::default() };
+        let terminal = EndReport { codes: vec!["rate_limit".into()], message: words.into(), ..EndReport::default() };
         let time = Until(end.map(|end| Timestamp::parse(end).unwrap()));
-        assert_eq!(classify(&claude(&terminal)), Failed(Failure::AgentQuota { time }), "{words}");
+        assert_eq!(classify(&claude_code_end(&terminal)), Failed(Failure::AgentQuota { time }), "{words}");
     }
 }
 
@@ -163,7 +163,8 @@ const CLAIMS: [&str; 2] = [
     r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1935903600}}"#,
     r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your session limit"}"#,
 ];
-const WELL: &str = r#"{"type":"result","subtype":"success","is_error":false,"result":"Done.","permission_denials":[]}"#;
+const SUCCESS: &str =
+    r#"{"type":"result","subtype":"success","is_error":false,"result":"Done.","permission_denials":[]}"#;
 
 #[test]
 fn provider_failure_is_doubtful_unless_exit_code_is_1() {
@@ -177,15 +178,15 @@ fn provider_failure_is_doubtful_unless_exit_code_is_1() {
         ("Prompt is too long", false),
         ("something new", false),
     ] {
-        let terminal = Terminal { words: words.into(), ..Terminal::default() };
+        let terminal = EndReport { message: words.into(), ..EndReport::default() };
         for exit in [Exit::Code(0), Exit::Code(2), Exit::Code(143), Exit::Signal(9), Exit::Unknown] {
-            let verdict = classify(&Ended { exit, ..claude(&terminal) });
+            let verdict = classify(&EndFacts { exit, ..claude_code_end(&terminal) });
             let cause = format!("Claude Code said that it failed, and ended with {exit}");
-            let doubtful = matches!(&verdict, Again(transient) if transient.cause == cause);
+            let doubtful = matches!(&verdict, Retry(transient) if transient.cause == cause);
             assert_eq!(doubtful, others, "{words} {exit}: {verdict:?}");
         }
-        let believed = classify(&claude(&terminal));
-        let is_doubtful = matches!(&believed, Again(transient) if transient.cause.contains("said that it failed"));
+        let believed = classify(&claude_code_end(&terminal));
+        let is_doubtful = matches!(&believed, Retry(transient) if transient.cause.contains("said that it failed"));
         assert!(!is_doubtful, "{words}: {believed:?}");
     }
 }
@@ -193,17 +194,17 @@ fn provider_failure_is_doubtful_unless_exit_code_is_1() {
 #[test]
 fn limit_printed_by_a_tool_is_agent_failed() {
     // Measured: the agent continues, and its exit code matches its own last line.
-    let terminal = said_by_claude(CLAIMS.into_iter().chain([WELL]));
-    let Again(transient) = classify(&Ended { exit: Exit::Code(0), ..claude(&terminal) }) else {
+    let terminal = parse_claude_code(CLAIMS.into_iter().chain([SUCCESS]));
+    let Retry(transient) = classify(&EndFacts { exit: Exit::Code(0), ..claude_code_end(&terminal) }) else {
         panic!("{terminal:?}")
     };
-    assert_eq!(transient.for_good(3).code(), "agent_failed");
+    assert_eq!(transient.into_failure(3).code(), "agent_failed");
     // Measured: the agent also fails if the tool interrupts it.
     for version in goldens::versions("claude_code") {
         let interrupted = goldens::run(&version, "interrupted_in_tool");
         for claims in [&CLAIMS[..], &CLAIMS[..1]] {
-            let terminal = said_by_claude(claims.iter().copied().chain(interrupted.lines()));
-            assert_eq!(meaning(&terminal), "agent_failed", "{version}: {terminal:?}");
+            let terminal = parse_claude_code(claims.iter().copied().chain(interrupted.lines()));
+            assert_eq!(verdict_code(&terminal), "agent_failed", "{version}: {terminal:?}");
         }
     }
 }

@@ -2,39 +2,40 @@
 
 use super::*;
 use crate::agent::goldens::{run, versions};
-use crate::agent::record::{CostSoFar, Record, Shared};
+use crate::agent::run_state::{DisplayedCost, RunState, SharedRunState};
 
-fn golden(version: &str, name: &str) -> (Vec<Said>, Record) {
+fn read_golden(version: &str, name: &str) -> (Vec<EventDraft>, RunState) {
     read(run(version, name).lines())
 }
 
-fn recorded() -> Vec<String> {
+fn golden_versions() -> Vec<String> {
     versions("claude_code")
 }
 
-fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
-    let (mut reader, shared, mut said) = (Lines::new(Path::new("/workspace")), Shared::new(), Vec::new());
+fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EventDraft>, RunState) {
+    let (mut reader, shared, mut said) =
+        (StreamJsonParser::new(Path::new("/workspace")), SharedRunState::new(), Vec::new());
     for line in lines {
-        for sign in reader.read(line.as_bytes()) {
-            shared.note(&sign);
-            if let Sign::Said(event) | Sign::TriesAgain(event) = sign {
+        for sign in reader.parse_line(line.as_bytes()) {
+            shared.apply(&sign);
+            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = sign {
                 said.push(event);
             }
         }
     }
-    let record = shared.record().clone();
+    let record = shared.lock().clone();
     (said, record)
 }
 
-fn kinds(said: &[Said]) -> Vec<EventKind> {
+fn kinds(said: &[EventDraft]) -> Vec<EventKind> {
     said.iter().map(|event| event.kind).collect()
 }
 
 #[test]
 fn tool_run_becomes_events_and_a_record() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult, Usage};
-    for version in recorded() {
-        let (said, record) = golden(&version, "tools_and_edits");
+    for version in golden_versions() {
+        let (said, record) = read_golden(&version, "tools_and_edits");
         assert_eq!(
             kinds(&said),
             [
@@ -57,13 +58,13 @@ fn tool_run_becomes_events_and_a_record() {
         // Some versions append the size of the context.
         let model = record.model.as_deref().unwrap();
         assert_eq!(model.strip_suffix("[1m]").unwrap_or(model), "claude-opus-4-8", "{version}");
-        assert_eq!((record.turns, record.more_follows, record.cost), (4, false, Some(7_000)));
-        assert_eq!(record.used, Tokens { input: 400, cached: 0, output: 200 });
-        assert!(record.tools.is_empty());
-        let terminal = record.terminal.unwrap();
-        assert!(terminal.well && terminal.denied.is_empty());
+        assert_eq!((record.turns, record.tool_calls_pending, record.cost), (4, false, Some(7_000)));
+        assert_eq!(record.tokens, Tokens { input: 400, cached: 0, output: 200 });
+        assert!(record.running_tools.is_empty());
+        let terminal = record.end_report.unwrap();
+        assert!(terminal.success && terminal.denied_tools.is_empty());
         assert_eq!(
-            (terminal.words.as_str(), terminal.marks),
+            (terminal.message.as_str(), terminal.codes),
             ("All done.", vec!["success".into(), "completed".into()])
         );
     }
@@ -71,21 +72,21 @@ fn tool_run_becomes_events_and_a_record() {
 
 #[test]
 fn api_retry_is_logged_and_is_no_sign_of_life() {
-    for version in recorded() {
+    for version in golden_versions() {
         for name in ["reset", "overloaded", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
             let retry = recorded.lines().find(|line| line.contains("api_retry")).unwrap();
-            let signs = Lines::new(Path::new("/workspace")).read(retry.as_bytes());
-            let [Sign::TriesAgain(said)] = &signs[..] else { panic!("{version} {name}: {signs:?}") };
+            let signs = StreamJsonParser::new(Path::new("/workspace")).parse_line(retry.as_bytes());
+            let [AgentEvent::Retrying(said)] = &signs[..] else { panic!("{version} {name}: {signs:?}") };
             assert!(said.text.as_deref().unwrap().contains("Claude Code tries again in"), "{said:?}");
             // A later line ended the retry.
-            assert!(!golden(&version, name).1.tries_again, "{version} {name}");
+            assert!(!read_golden(&version, name).1.is_retrying, "{version} {name}");
         }
     }
     let asks = r#"{"type":"system","subtype":"status","status":"requesting"}"#;
-    assert_eq!(Lines::new(Path::new("/workspace")).read(asks.as_bytes()), []);
+    assert_eq!(StreamJsonParser::new(Path::new("/workspace")).parse_line(asks.as_bytes()), []);
     let other = r#"{"type":"system","subtype":"status","status":"compacting"}"#;
-    assert_eq!(Lines::new(Path::new("/workspace")).read(other.as_bytes()), [Sign::Alive]);
+    assert_eq!(StreamJsonParser::new(Path::new("/workspace")).parse_line(other.as_bytes()), [AgentEvent::Activity]);
 }
 
 #[test]
@@ -99,17 +100,17 @@ fn edited_path_is_relative_to_the_worktree() {
 
 #[test]
 fn cost_is_estimated_until_the_result_reports_it() {
-    for version in recorded() {
+    for version in golden_versions() {
         let recorded = run(&version, "tools_and_edits");
         let lines: Vec<&str> = recorded.lines().collect();
         let (end, work) = lines.split_last().unwrap();
         let (_, record) = read(work.iter().copied());
-        assert_eq!((record.turns, record.cost, record.cost_so_far), (4, None, CostSoFar::About(7_000)));
+        assert_eq!((record.turns, record.cost, record.displayed_cost), (4, None, DisplayedCost::Estimate(7_000)));
         let (_, record) = read(lines.iter().copied());
-        assert_eq!((record.cost, record.cost_so_far), (Some(7_000), CostSoFar::Known(7_000)), "{end}");
+        assert_eq!((record.cost, record.displayed_cost), (Some(7_000), DisplayedCost::Exact(7_000)), "{end}");
         let first = work.iter().position(|line| line.contains("message_delta")).unwrap();
         let (_, record) = read(work[..=first].iter().copied());
-        assert_eq!((record.turns, record.cost_so_far), (1, CostSoFar::About(1_750)));
+        assert_eq!((record.turns, record.displayed_cost), (1, DisplayedCost::Estimate(1_750)));
     }
 }
 
@@ -121,14 +122,14 @@ fn later_answers_add_an_estimate_to_the_reported_cost() {
         let delta = json!({"type": "message_delta", "usage": {"input_tokens": 1_000_000, "output_tokens": 0}});
         [start, delta].map(|event| json!({"type": "stream_event", "event": event}).to_string())
     };
-    let so_far = |lines: &[&str]| read(lines.iter().copied()).1.cost_so_far;
+    let so_far = |lines: &[&str]| read(lines.iter().copied()).1.displayed_cost;
     let [start, delta] = answer("claude-opus-4-8");
-    assert_eq!(so_far(&[result, &start, &delta]), CostSoFar::About(5_500_000));
+    assert_eq!(so_far(&[result, &start, &delta]), DisplayedCost::Estimate(5_500_000));
     // An unpriced answer makes the cost unknown until the next result.
     let [strange, delta] = answer("a-model-of-ours");
-    assert_eq!(so_far(&[&start, &delta, &strange, &delta]), CostSoFar::Unknown);
-    assert_eq!(so_far(&[&strange, &delta, &start, &delta]), CostSoFar::Unknown);
-    assert_eq!(so_far(&[&strange, &delta, result, &start, &delta]), CostSoFar::About(5_500_000));
+    assert_eq!(so_far(&[&start, &delta, &strange, &delta]), DisplayedCost::Unknown);
+    assert_eq!(so_far(&[&strange, &delta, &start, &delta]), DisplayedCost::Unknown);
+    assert_eq!(so_far(&[&strange, &delta, result, &start, &delta]), DisplayedCost::Estimate(5_500_000));
 }
 
 #[test]
@@ -145,11 +146,11 @@ fn subagent_answer_is_priced_by_its_own_model() {
         line(Some("t"), delta()),
     ];
     let (_, record) = read(lines.iter().map(String::as_str));
-    assert_eq!(record.cost_so_far, CostSoFar::About(6_000_000));
+    assert_eq!(record.displayed_cost, DisplayedCost::Estimate(6_000_000));
 }
 
 /// A result with its usage since the previous result, as 2.1.330 reports it.
-fn stating(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) -> String {
+fn result_with_usage_since(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) -> String {
     let models = |(input, output, cost): (u64, u64, f64)| {
         let used = json!({"inputTokens": input, "outputTokens": output, "costUSD": cost});
         json!({"claude-opus-5-5": used})
@@ -164,7 +165,7 @@ fn stating(index: u64, since: Option<(u64, u64, f64)>, in_all: (u64, u64, f64)) 
     result.to_string()
 }
 
-fn answering(input: u64, output: u64) -> [String; 2] {
+fn answer_events(input: u64, output: u64) -> [String; 2] {
     let start = json!({"type": "message_start", "message": {"model": "claude-opus-5-5"}});
     let delta = json!({"type": "message_delta", "usage": {"input_tokens": input, "output_tokens": output}});
     [start, delta].map(|event| json!({"type": "stream_event", "event": event}).to_string())
@@ -173,38 +174,38 @@ fn answering(input: u64, output: u64) -> [String; 2] {
 #[test]
 fn usage_before_this_start_is_not_counted_again() {
     // Measured: earlier starts used 3,000 and 110 tokens for 0.0142 dollars.
-    let [start, delta] = answering(700, 16);
-    let first = stating(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
-    let [start_again, more] = answering(100, 1);
-    let second = stating(1, Some((100, 1, 0.00042)), (3_800, 127, 0.01774));
+    let [start, delta] = answer_events(700, 16);
+    let first = result_with_usage_since(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
+    let [start_again, more] = answer_events(100, 1);
+    let second = result_with_usage_since(1, Some((100, 1, 0.00042)), (3_800, 127, 0.01774));
     let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
     let record = of(&[&start, &delta, &first]);
-    assert_eq!((record.used, record.cost), (Tokens { input: 700, cached: 0, output: 16 }, Some(3_120)));
-    assert_eq!(record.cost_so_far, CostSoFar::Known(3_120));
+    assert_eq!((record.tokens, record.cost), (Tokens { input: 700, cached: 0, output: 16 }, Some(3_120)));
+    assert_eq!(record.displayed_cost, DisplayedCost::Exact(3_120));
     let record = of(&[&start, &delta, &first, &start_again, &more, &second]);
-    assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
+    assert_eq!((record.tokens, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
     let record = of(&[&first, &second]);
-    assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
+    assert_eq!((record.tokens, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_540)));
     // The provider was unreachable, so the usage is zero.
     let nothing = json!({"type": "result", "model_usage_since_last_result": {}, "total_cost_usd": 0.0142}).to_string();
     let record = of(&[&nothing]);
-    assert_eq!((record.used, record.cost), (Tokens::default(), Some(0)));
+    assert_eq!((record.tokens, record.cost), (Tokens::default(), Some(0)));
 }
 
 #[test]
 fn session_totals_are_not_counted_for_one_start() {
     let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
     // Claude Code sends only totals after an internal error.
-    let bare = stating(1, None, (3_700, 126, 0.01732));
+    let bare = result_with_usage_since(1, None, (3_700, 126, 0.01732));
     let record = of(&[&bare]);
-    assert_eq!((record.used, record.cost), (Tokens::default(), Some(0)));
-    let first = stating(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
+    assert_eq!((record.tokens, record.cost), (Tokens::default(), Some(0)));
+    let first = result_with_usage_since(0, Some((700, 16, 0.00312)), (3_700, 126, 0.01732));
     assert_eq!(of(&[&first, &bare]).cost, Some(3_120));
     // The answers after the first result count, at an estimated cost.
-    let [start, delta] = answering(100, 1);
+    let [start, delta] = answer_events(100, 1);
     let record = of(&[&first, &start, &delta, &bare]);
-    assert_eq!((record.used, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_120)));
-    assert_eq!((record.cost_so_far, record.unsaid_cost()), (CostSoFar::About(3_540), Some(420)));
+    assert_eq!((record.tokens, record.cost), (Tokens { input: 800, cached: 0, output: 17 }, Some(3_120)));
+    assert_eq!((record.displayed_cost, record.unreported_cost()), (DisplayedCost::Estimate(3_540), Some(420)));
 }
 
 #[test]
@@ -212,13 +213,13 @@ fn missing_or_negative_cost_is_unknown() {
     for cost in ["null", "-0.5"] {
         let model = format!(r#"{{"m":{{"inputTokens":1,"costUSD":{cost}}}}}"#);
         let (_, record) = read([format!(r#"{{"type":"result","model_usage_since_last_result":{model}}}"#).as_str()]);
-        assert_eq!((record.used.input, record.cost), (1, None), "{cost}");
+        assert_eq!((record.tokens.input, record.cost), (1, None), "{cost}");
     }
 }
 
 #[test]
 fn result_without_numbers_keeps_the_known_usage() {
-    let [start, delta] = answering(1_000_000, 0);
+    let [start, delta] = answer_events(1_000_000, 0);
     for says in [
         json!({}),
         json!({"total_cost_usd": null, "modelUsage": null}),
@@ -230,9 +231,9 @@ fn result_without_numbers_keeps_the_known_usage() {
             result[name] = value.clone();
         }
         let (_, record) = read([start.as_str(), delta.as_str(), result.to_string().as_str()]);
-        assert!(record.terminal.as_ref().is_some_and(|terminal| terminal.well), "{says}");
-        assert_eq!((record.used.input, record.cost), (1_000_000, None), "{says}");
-        assert_eq!(record.unsaid_cost(), Some(4_000_000), "{says}");
+        assert!(record.end_report.as_ref().is_some_and(|terminal| terminal.success), "{says}");
+        assert_eq!((record.tokens.input, record.cost), (1_000_000, None), "{says}");
+        assert_eq!(record.unreported_cost(), Some(4_000_000), "{says}");
     }
     // 2.1.197 reports zeros after an internal error, regardless of its usage.
     let breaks = json!({
@@ -248,18 +249,18 @@ fn result_without_numbers_keeps_the_known_usage() {
     .to_string();
     let of = |lines: &[&String]| read(lines.iter().map(|line| line.as_str())).1;
     let record = of(&[&start, &delta, &breaks]);
-    assert!(record.terminal.as_ref().is_some_and(|terminal| !terminal.well));
-    assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, None, Some(4_000_000)));
+    assert!(record.end_report.as_ref().is_some_and(|terminal| !terminal.success));
+    assert_eq!((record.tokens.input, record.cost, record.unreported_cost()), (1_000_000, None, Some(4_000_000)));
     // The reported cost stays, and later answers add an estimate.
     let record = of(&[&start, &delta, &result, &breaks]);
-    assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, Some(3_500_000), None));
+    assert_eq!((record.tokens.input, record.cost, record.unreported_cost()), (1_000_000, Some(3_500_000), None));
     let record = of(&[&start, &delta, &result, &start, &delta, &breaks]);
-    assert_eq!((record.used.input, record.cost), (2_000_000, Some(3_500_000)));
-    assert_eq!(record.unsaid_cost(), Some(4_000_000));
+    assert_eq!((record.tokens.input, record.cost), (2_000_000, Some(3_500_000)));
+    assert_eq!(record.unreported_cost(), Some(4_000_000));
     // The tokens of an unpriced model count as well.
     let strange = start.replace("claude-opus-5-5", "a-model-of-ours");
     let record = of(&[&strange, &delta, &breaks]);
-    assert_eq!((record.used.input, record.cost, record.unsaid_cost()), (1_000_000, None, None));
+    assert_eq!((record.tokens.input, record.cost, record.unreported_cost()), (1_000_000, None, None));
     assert_eq!(of(&[&breaks]).cost, Some(0));
 }
 
@@ -271,7 +272,7 @@ fn token_counts_saturate_at_their_maximum() {
     });
     for name in ["modelUsage", "model_usage_since_last_result"] {
         let (_, record) = read([json!({"type": "result", name: {"m": used, "n": used}}).to_string().as_str()]);
-        assert_eq!(record.used, all, "{name}");
+        assert_eq!(record.tokens, all, "{name}");
     }
     let usage = json!({
         "input_tokens": most, "cache_read_input_tokens": most, "cache_creation_input_tokens": most,
@@ -279,35 +280,35 @@ fn token_counts_saturate_at_their_maximum() {
     });
     let delta = json!({"type": "stream_event", "event": {"type": "message_delta", "usage": usage}}).to_string();
     let (_, record) = read([delta.as_str(), delta.as_str()]);
-    assert_eq!(record.used, all);
+    assert_eq!(record.tokens, all);
 }
 
 #[test]
 fn api_retry_names_the_cause_and_the_wait() {
-    for version in recorded() {
-        let (said, _) = golden(&version, "overloaded");
+    for version in golden_versions() {
+        let (said, _) = read_golden(&version, "overloaded");
         let words = said[0].text.as_deref().unwrap();
         assert_eq!(words, "The model answered 529. Claude Code tries again in 0.6 s (1 of 1).", "{version}");
-        let (said, _) = golden(&version, "reset");
+        let (said, _) = read_golden(&version, "reset");
         assert!(said[0].text.as_deref().unwrap().starts_with("The model could not be reached."), "{version}");
     }
 }
 
 #[test]
 fn result_reports_denials_and_interruptions() {
-    for version in recorded() {
-        let (_, record) = golden(&version, "denied");
-        let terminal = record.terminal.unwrap();
-        assert_eq!((terminal.well, terminal.denied), (true, vec!["Bash".to_owned()]), "{version}");
+    for version in golden_versions() {
+        let (_, record) = read_golden(&version, "denied");
+        let terminal = record.end_report.unwrap();
+        assert_eq!((terminal.success, terminal.denied_tools), (true, vec!["Bash".to_owned()]), "{version}");
         // The result of the next turn no longer lists the denial.
         let turns = [run(&version, "denied"), run(&version, "resume_after")].concat();
         let (_, record) = read(turns.lines());
-        let terminal = record.terminal.unwrap();
-        assert_eq!((record.ends, terminal.well, terminal.denied), (2, true, Vec::new()), "{version}");
-        assert_eq!(record.denied.as_deref(), Some("Bash"), "{version}");
+        let terminal = record.end_report.unwrap();
+        assert_eq!((record.end_count, terminal.success, terminal.denied_tools), (2, true, Vec::new()), "{version}");
+        assert_eq!(record.denied_tool.as_deref(), Some("Bash"), "{version}");
         for name in ["interrupted_in_tool", "interrupted_waiting", "interrupted_in_stream"] {
-            let (_, record) = golden(&version, name);
-            assert!(record.tools.is_empty() && !record.terminal.unwrap().well, "{version}/{name}");
+            let (_, record) = read_golden(&version, name);
+            assert!(record.running_tools.is_empty() && !record.end_report.unwrap().success, "{version}/{name}");
         }
     }
 }
@@ -319,8 +320,8 @@ fn message_in_two_lines_is_one_turn() {
     let (text, tool) =
         (line(r#"{"type":"text","text":"a"}"#), line(r#"{"type":"tool_use","id":"t","name":"Bash","input":{}}"#));
     let (said, record) = read([text.as_str(), tool.as_str()]);
-    assert_eq!((said.len(), record.turns, record.more_follows), (2, 1, true));
-    assert_eq!(record.tools.len(), 1);
+    assert_eq!((said.len(), record.turns, record.tool_calls_pending), (2, 1, true));
+    assert_eq!(record.running_tools.len(), 1);
 }
 
 /// A message of the agent, or of its subagent `parent`, that calls a tool or contains text.
@@ -333,37 +334,37 @@ fn message(id: &str, parent: Option<&str>, call: Option<&str>) -> String {
     json!({"type": "assistant", "parent_tool_use_id": parent, "message": message}).to_string()
 }
 
-fn tools_of(lines: &[String]) -> Vec<String> {
+fn running_tools(lines: &[String]) -> Vec<String> {
     let (_, record) = read(lines.iter().map(String::as_str));
-    record.tools.into_iter().collect()
+    record.running_tools.into_iter().collect()
 }
 
 #[test]
 fn repeated_answer_ends_the_calls_of_the_broken_one() {
     let (broken, anew) = (message("m1", None, Some("a")), message("m2", None, Some("b")));
-    assert_eq!(tools_of(&[broken.clone(), anew.clone()]), ["b"]);
+    assert_eq!(running_tools(&[broken.clone(), anew.clone()]), ["b"]);
     // The broken call ends before the new answer counts, which may be the last turn.
-    let mut reader = Lines::new(Path::new("/workspace"));
-    reader.read(broken.as_bytes());
-    let signs = reader.read(anew.as_bytes());
-    assert_eq!(signs[..3], [Sign::Alive, Sign::ToolEnded("a".into()), Sign::Turn]);
+    let mut reader = StreamJsonParser::new(Path::new("/workspace"));
+    reader.parse_line(broken.as_bytes());
+    let signs = reader.parse_line(anew.as_bytes());
+    assert_eq!(signs[..3], [AgentEvent::Activity, AgentEvent::ToolEnded("a".into()), AgentEvent::ModelAnswer]);
     let last = message("m2", None, None);
     let (_, record) = read([broken.as_str(), last.as_str()]);
-    assert!(record.tools.is_empty() && !record.more_follows);
+    assert!(record.running_tools.is_empty() && !record.tool_calls_pending);
 }
 
 #[test]
 fn calls_of_one_answer_run_in_parallel() {
-    assert_eq!(tools_of(&[message("m1", None, Some("a")), message("m1", None, Some("b"))]), ["a", "b"]);
+    assert_eq!(running_tools(&[message("m1", None, Some("a")), message("m1", None, Some("b"))]), ["a", "b"]);
 }
 
 #[test]
 fn subagent_and_caller_end_no_calls_of_each_other() {
     let (calls, its) = (message("m1", None, Some("agent")), message("s1", Some("agent"), Some("a")));
     let its_last = message("s2", Some("agent"), None);
-    assert_eq!(tools_of(&[calls.clone(), its.clone(), its_last]), ["a", "agent"]);
+    assert_eq!(running_tools(&[calls.clone(), its.clone(), its_last]), ["a", "agent"]);
     // A subagent may outlive its caller's tool call, which is answered immediately.
-    assert_eq!(tools_of(&[calls, its, message("m2", None, None)]), ["a"]);
+    assert_eq!(running_tools(&[calls, its, message("m2", None, None)]), ["a"]);
 }
 
 #[test]
@@ -372,7 +373,7 @@ fn limit_end_is_recorded_and_a_question_is_an_event() {
         r#"{"type":"rate_limit_event","rate_limit_info":{"status":"rejected","resetsAt":1795154401}}"#,
         r#"{"type":"result","subtype":"success","is_error":true,"result":"You've hit your limit"}"#,
     ]);
-    assert_eq!(record.terminal.unwrap().limit_until, Some(Timestamp::from_millis(1_795_154_401_000)));
+    assert_eq!(record.end_report.unwrap().limit_resets_at, Some(Timestamp::from_millis(1_795_154_401_000)));
     let (said, _) = read([
         r#"{"type":"assistant","message":{"id":"m","content":[{"type":"tool_use","id":"t","name":"AskUserQuestion","input":{"questions":[{"question":"Which?"}]}}]}}"#,
     ]);
@@ -383,7 +384,7 @@ fn limit_end_is_recorded_and_a_question_is_an_event() {
 fn api_error_kind_is_a_mark() {
     let refused = r#"{"type":"result","subtype":"success","is_error":true,"api_error":"connection_failed"}"#;
     let (_, record) = read([refused]);
-    assert!(record.terminal.unwrap().is_marked("connection_failed"));
+    assert!(record.end_report.unwrap().has_code("connection_failed"));
 }
 
 #[test]
@@ -391,9 +392,12 @@ fn partial_messages_are_signs_of_life_without_events() {
     let delta = r#"{"type":"stream_event","event":{"type":"message_delta","usage":{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":3}}}"#;
     let part = r#"{"type":"stream_event","event":{"type":"content_block_delta"}}"#;
     let (said, record) = read([delta, part]);
-    assert_eq!((said, record.used), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
+    assert_eq!((said, record.tokens), (vec![], Tokens { input: 15, cached: 5, output: 3 }));
     // Without this sign, a long thought would count as a stall.
-    assert_eq!(Lines::new(Path::new("/workspace")).read(part.as_bytes()), [Sign::Piece]);
+    assert_eq!(
+        StreamJsonParser::new(Path::new("/workspace")).parse_line(part.as_bytes()),
+        [AgentEvent::PartialMessage]
+    );
 }
 
 #[test]
@@ -411,7 +415,7 @@ fn unknown_lines_become_raw_events() {
     assert_eq!(kinds(&said), [EventKind::Raw; 7]);
     assert_eq!(said[0].data, Some(json!({"type": "new_thing", "x": 1})));
     assert_eq!(said[6].text.as_deref(), Some("half a li"));
-    assert!(record.terminal.is_none());
+    assert!(record.end_report.is_none());
     for broken in [
         r#"{"type":"result"}"#,
         r#"{"type":"result","modelUsage":{"m":{"inputTokens":-1}},"total_cost_usd":"x","errors":[1]}"#,
@@ -419,14 +423,14 @@ fn unknown_lines_become_raw_events() {
         r#"{"type":"user","message":{"content":[{"type":"tool_result","content":[{}]}]}}"#,
     ] {
         let (_, record) = read([broken]);
-        assert!(record.terminal.is_none_or(|terminal| !terminal.well), "{broken}");
+        assert!(record.end_report.is_none_or(|terminal| !terminal.success), "{broken}");
     }
 }
 
 proptest::proptest! {
     #[test]
     fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-        Lines::new(Path::new("/workspace")).read(&line);
+        StreamJsonParser::new(Path::new("/workspace")).parse_line(&line);
     }
 }
 
@@ -434,8 +438,8 @@ proptest::proptest! {
 fn replayed_input_is_acknowledged_by_the_next_answer() {
     let replay = r#"{"type":"user","isReplay":true,"uuid":"u1","message":{"role":"user","content":[{"type":"text","text":"Use tabs."}]}}"#;
     let (said, record) = read([replay]);
-    assert!(said.is_empty() && record.heard.is_empty() && record.has_taken_up("u1"));
+    assert!(said.is_empty() && record.read_inputs.is_empty() && record.has_sent_input("u1"));
     let answer = r#"{"type":"assistant","message":{"id":"m","model":"x","content":[{"type":"text","text":"I do."}]}}"#;
     let (said, record) = read([replay, answer]);
-    assert_eq!((kinds(&said), record.heard), (vec![EventKind::Text], vec!["u1".to_owned()]));
+    assert_eq!((kinds(&said), record.read_inputs), (vec![EventKind::Text], vec!["u1".to_owned()]));
 }

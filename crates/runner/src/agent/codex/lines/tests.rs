@@ -2,25 +2,26 @@
 
 use super::*;
 use crate::agent::goldens::{run, versions};
-use crate::agent::record::{Record, Shared};
+use crate::agent::run_state::{RunState, SharedRunState};
 use serde_json::json;
 
-fn golden(version: &str, name: &str) -> (Vec<Said>, Record) {
+fn read_golden(version: &str, name: &str) -> (Vec<EventDraft>, RunState) {
     read(run(version, name).lines())
 }
 
-fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
+fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<EventDraft>, RunState) {
     let counted = Arc::new(Mutex::new(Rollouts::default()));
-    let (mut reader, shared, mut said) = (Lines::new(Path::new("/workspace"), counted), Shared::new(), Vec::new());
+    let (mut reader, shared, mut said) =
+        (ExecJsonParser::new(Path::new("/workspace"), counted), SharedRunState::new(), Vec::new());
     for line in lines {
-        for sign in reader.read(line.as_bytes()) {
-            shared.note(&sign);
-            if let Sign::Said(event) | Sign::TriesAgain(event) = sign {
+        for sign in reader.parse_line(line.as_bytes()) {
+            shared.apply(&sign);
+            if let AgentEvent::Event(event) | AgentEvent::Retrying(event) = sign {
                 said.push(event);
             }
         }
     }
-    let record = shared.record().clone();
+    let record = shared.lock().clone();
     (said, record)
 }
 
@@ -28,7 +29,7 @@ fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> (Vec<Said>, Record) {
 fn tool_run_becomes_events_and_a_record() {
     use EventKind::{Command, FileEdit, Result, Text, ToolCall, ToolResult};
     for version in versions("codex") {
-        let (said, record) = golden(&version, "tools_and_edits");
+        let (said, record) = read_golden(&version, "tools_and_edits");
         let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
         assert_eq!(
             kinds,
@@ -43,22 +44,22 @@ fn tool_run_becomes_events_and_a_record() {
         assert_eq!((edits[0].path.as_deref(), edits[0].name.as_deref()), (Some("b.txt"), Some("add")));
         assert_eq!((edits[1].path.as_deref(), edits[1].name.as_deref()), (Some("hello.txt"), Some("update")));
         assert_eq!(record.session.as_deref(), Some("01a1fbad-d7a7-71b0-93ec-bf8d23475498"));
-        let terminal = record.terminal.unwrap();
-        assert_eq!((terminal.well, terminal.words.as_str()), (true, "All done."));
-        assert!(record.tools.is_empty());
+        let terminal = record.end_report.unwrap();
+        assert_eq!((terminal.success, terminal.message.as_str()), (true, "All done."));
+        assert!(record.running_tools.is_empty());
     }
 }
 
 #[test]
 fn failed_turn_ends_the_run_and_a_retry_does_not() {
     for version in versions("codex") {
-        let (said, record) = golden(&version, "overloaded");
+        let (said, record) = read_golden(&version, "overloaded");
         assert_eq!(said[0].kind, EventKind::Log);
         assert!(said[0].text.as_deref().unwrap().starts_with("Reconnecting... 1/1"));
-        let terminal = record.terminal.unwrap();
-        assert!(!terminal.well && terminal.words.starts_with("unexpected status 529"), "{terminal:?}");
-        let (_, record) = golden(&version, "terminated");
-        assert!(record.terminal.is_none() && !record.tools.is_empty());
+        let terminal = record.end_report.unwrap();
+        assert!(!terminal.success && terminal.message.starts_with("unexpected status 529"), "{terminal:?}");
+        let (_, record) = read_golden(&version, "terminated");
+        assert!(record.end_report.is_none() && !record.running_tools.is_empty());
     }
 }
 
@@ -68,13 +69,13 @@ fn reconnect_is_a_retry_and_the_final_error_is_not() {
         for name in ["overloaded", "reset", "connection_refused", "rate_limited"] {
             let recorded = run(&version, name);
             let errors: Vec<&str> = recorded.lines().filter(|line| line.contains(r#""type":"error""#)).collect();
-            let tries_again = errors.iter().map(|line| read([*line]).1.tries_again);
+            let tries_again = errors.iter().map(|line| read([*line]).1.is_retrying);
             assert_eq!(tries_again.collect::<Vec<_>>(), [true, false], "{version} {name}");
         }
     }
     // Codex waits without a limit unless that feature is disabled.
     let waits = r#"{"type":"error","message":"Reconnecting... waiting for network (Connection failed: error sending request)"}"#;
-    assert!(read([waits]).1.tries_again);
+    assert!(read([waits]).1.is_retrying);
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn warning_is_no_failure_and_text_ends_open_calls() {
         r#"{"type":"item.completed","item":{"id":"i2","type":"agent_message","text":"Denied."}}"#,
     ]);
     assert_eq!((said[0].kind, said[0].text.as_deref()), (EventKind::Log, Some("Model metadata not found")));
-    assert!(record.tools.is_empty() && record.terminal.is_none());
+    assert!(record.running_tools.is_empty() && record.end_report.is_none());
 }
 
 #[test]
@@ -97,30 +98,33 @@ fn completed_item_without_start_is_call_and_result() {
     let kinds: Vec<EventKind> = said.iter().map(|event| event.kind).collect();
     assert_eq!(kinds, [EventKind::Command, EventKind::ToolResult, EventKind::ToolCall, EventKind::ToolResult]);
     assert_eq!((said[0].call.as_deref(), said[2].name.as_deref()), (Some("i1"), Some("search")));
-    assert!(record.tools.is_empty());
+    assert!(record.running_tools.is_empty());
 }
 
 #[test]
 fn calls_of_a_second_start_have_their_own_ids() {
     let mut counted = Rollouts::default();
     let nowhere = Path::new("/nonexistent");
-    counted.begin(nowhere);
-    counted.begin(nowhere);
-    let mut reader = Lines::new(nowhere, Arc::new(Mutex::new(counted)));
-    let signs =
-        reader.read(br#"{"type":"item.started","item":{"id":"item_0","type":"command_execution","command":"x"}}"#);
-    assert!(signs.contains(&Sign::ToolBegan("item_0.2".into())), "{signs:?}");
+    counted.begin_start(nowhere);
+    counted.begin_start(nowhere);
+    let mut reader = ExecJsonParser::new(nowhere, Arc::new(Mutex::new(counted)));
+    let signs = reader
+        .parse_line(br#"{"type":"item.started","item":{"id":"item_0","type":"command_execution","command":"x"}}"#);
+    assert!(signs.contains(&AgentEvent::ToolStarted("item_0.2".into())), "{signs:?}");
 }
 
 #[test]
 fn overlong_or_excess_call_ids_are_logged_and_not_tracked() {
-    let mut reader = Lines::new(Path::new("/nonexistent"), Arc::default());
+    let mut reader = ExecJsonParser::new(Path::new("/nonexistent"), Arc::default());
     let mut began = |id: &str| {
         let line =
             format!(r#"{{"type":"item.started","item":{{"id":"{id}","type":"command_execution","command":"x"}}}}"#);
-        let signs = reader.read(line.as_bytes());
-        assert!(signs.iter().any(|sign| matches!(sign, Sign::Said(said) if said.call.as_deref() == Some(id))), "{id}");
-        signs.contains(&Sign::ToolBegan(id.into()))
+        let signs = reader.parse_line(line.as_bytes());
+        assert!(
+            signs.iter().any(|sign| matches!(sign, AgentEvent::Event(said) if said.call.as_deref() == Some(id))),
+            "{id}"
+        );
+        signs.contains(&AgentEvent::ToolStarted(id.into()))
     };
     assert!(began(&"x".repeat(16 * 1024)), "the longest remembered id");
     assert!(!began(&"x".repeat(16 * 1024 + 1)), "its id is too long");
@@ -140,13 +144,13 @@ fn unknown_lines_become_raw_events() {
     ] {
         let (said, record) = read([odd]);
         assert_eq!((said.len(), said[0].kind), (1, EventKind::Raw), "{odd}");
-        assert!(record.terminal.is_none());
+        assert!(record.end_report.is_none());
     }
 }
 
 proptest::proptest! {
     #[test]
     fn any_bytes_are_read_without_a_panic(line in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
-        Lines::new(Path::new("/workspace"), Arc::default()).read(&line);
+        ExecJsonParser::new(Path::new("/workspace"), Arc::default()).parse_line(&line);
     }
 }

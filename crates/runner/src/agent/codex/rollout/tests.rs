@@ -3,21 +3,21 @@
 use super::*;
 use crate::agent::goldens::{newest_run, run, versions};
 
-struct World {
+struct Sessions {
     dir: tempfile::TempDir,
-    counted: Arc<Mutex<Rollouts>>,
+    rollouts: Arc<Mutex<Rollouts>>,
     prices: Prices,
 }
 
-impl World {
+impl Sessions {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("2026/11/21")).unwrap();
-        Self { dir, counted: Arc::default(), prices: Prices::with_operators("gpt-6.1-sol=2/0.5/10") }
+        Self { dir, rollouts: Arc::default(), prices: Prices::parse("gpt-6.1-sol=2/0.5/10") }
     }
 
     fn begin(&self) {
-        self.counted.lock().unwrap().begin(self.dir.path());
+        self.rollouts.lock().unwrap().begin_start(self.dir.path());
     }
 
     fn file(&self) -> PathBuf {
@@ -32,44 +32,45 @@ impl World {
     /// Notes the totals of the thread, as the last line of a run reports them.
     fn note_thread(&self, input: u64, output: u64, kept: u64) {
         let tokens = Tokens { input, cached: 0, output };
-        self.counted.lock().unwrap().note_thread(Count { tokens, cache_write: kept });
+        self.rollouts.lock().unwrap().set_thread_total(BilledTokens { tokens, cache_write: kept });
     }
 
-    fn look(&self) -> Look {
-        Look::new(self.dir.path().to_owned(), Arc::clone(&self.counted), self.prices.clone())
+    fn meter(&self) -> RolloutReader {
+        RolloutReader::new(self.dir.path().to_owned(), Arc::clone(&self.rollouts), self.prices.clone())
     }
 }
 
-fn recorded() -> String {
+fn golden_rollout() -> String {
     newest_run("codex", "rollout")
 }
 
-const USED: Sign = Sign::Used(Tokens { input: 100, cached: 0, output: 50 });
+const REQUEST_USAGE: AgentEvent = AgentEvent::TokenUsage(Tokens { input: 100, cached: 0, output: 50 });
 
 #[test]
 fn each_request_is_counted_once_during_the_run() {
     for version in versions("codex") {
-        let world = World::new();
+        let world = Sessions::new();
         world.begin();
         let recorded = run(&version, "rollout");
         let (first, rest) = recorded.split_at(recorded.len() / 2);
         world.write(first);
-        let mut signs = world.look().look();
+        let mut signs = world.meter().read_new();
         world.write(rest);
-        signs.extend(world.look().look());
-        assert_eq!(world.look().look(), []);
-        signs.retain(|sign| !matches!(sign, Sign::Answered(_)));
+        signs.extend(world.meter().read_new());
+        assert_eq!(world.meter().read_new(), []);
+        signs.retain(|sign| !matches!(sign, AgentEvent::CallsAnswered(_)));
         // 100 × 2 + 50 × 10 millionths per request.
-        let more = |cost| vec![USED, Sign::Cost(cost), Sign::Counted, Sign::MoreFollows];
-        let model = || vec![Sign::Model("gpt-6.1-sol".into())];
-        let last = vec![USED, Sign::Cost(2_100), Sign::Counted];
+        let more =
+            |cost| vec![REQUEST_USAGE, AgentEvent::Cost(cost), AgentEvent::CountedAnswer, AgentEvent::ToolCallsPending];
+        let model = || vec![AgentEvent::Model("gpt-6.1-sol".into())];
+        let last = vec![REQUEST_USAGE, AgentEvent::Cost(2_100), AgentEvent::CountedAnswer];
         assert_eq!(signs, [model(), more(700), model(), more(1_400), last].concat());
     }
 }
 
 #[test]
 fn model_continues_when_all_its_calls_have_results() {
-    let world = World::new();
+    let world = Sessions::new();
     world.begin();
     let item = |kind: &str, call: &str| {
         format!("{}\n", json!({"type": "response_item", "payload": {"type": kind, "call_id": call}}))
@@ -77,128 +78,128 @@ fn model_continues_when_all_its_calls_have_results() {
     world.write(&item("function_call", "a"));
     world.write(&item("custom_tool_call", "b"));
     world.write(&item("function_call_output", "a"));
-    assert_eq!(world.look().look(), []);
+    assert_eq!(world.meter().read_new(), []);
     world.write(&item("custom_tool_call_output", "b"));
-    assert_eq!(world.look().look(), [Sign::Answered(true)]);
+    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(true)]);
     // One read may contain a result and the next call.
     world.write(&(item("function_call", "c") + &item("function_call_output", "c") + &item("function_call", "d")));
-    assert_eq!(world.look().look(), [Sign::Answered(false)]);
+    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(false)]);
     // The provider may send an id of any length.
     let long = "x".repeat(16 * 1024);
     world.write(&(item("function_call_output", "d") + &item("function_call", &long)));
-    assert_eq!(world.look().look(), []);
+    assert_eq!(world.meter().read_new(), []);
     world.write(&item("function_call_output", &long));
-    assert_eq!(world.look().look(), [Sign::Answered(true)]);
+    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(true)]);
     // A new start has its own calls.
     world.begin();
-    assert_eq!(world.look().look(), []);
+    assert_eq!(world.meter().read_new(), []);
     world.write(&(item("function_call", "e") + &item("function_call_output", "e")));
-    assert_eq!(world.look().look(), [Sign::Answered(true)]);
+    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(true)]);
 }
 
 #[test]
 fn earlier_usage_is_not_counted_again() {
-    let world = World::new();
-    world.write(&recorded());
+    let world = Sessions::new();
+    world.write(&golden_rollout());
     world.begin();
-    assert_eq!(world.look().look(), []);
+    assert_eq!(world.meter().read_new(), []);
     world.write(r#"{"type":"token_usage_record","payload":{"usage":{"input_tokens":7,"output_tokens":1}}}"#);
     world.write("\n");
-    let used = Sign::Used(Tokens { input: 7, cached: 0, output: 1 });
-    assert!(world.look().look().contains(&used));
+    let used = AgentEvent::TokenUsage(Tokens { input: 7, cached: 0, output: 1 });
+    assert!(world.meter().read_new().contains(&used));
     world.begin();
-    assert_eq!(world.look().finish(), []);
+    assert_eq!(world.meter().read_last(), []);
 }
 
 #[test]
 fn thread_totals_replace_missing_file_records() {
-    let world = World::new();
+    let world = Sessions::new();
     world.begin();
     world.note_thread(100, 50, 0);
-    assert!(world.look().finish().contains(&USED));
+    assert!(world.meter().read_last().contains(&REQUEST_USAGE));
     world.begin();
     world.note_thread(300, 150, 0);
-    let signs = world.look().finish();
-    assert!(signs.contains(&Sign::Used(Tokens { input: 200, cached: 0, output: 100 })), "{signs:?}");
+    let signs = world.meter().read_last();
+    assert!(signs.contains(&AgentEvent::TokenUsage(Tokens { input: 200, cached: 0, output: 100 })), "{signs:?}");
     // Without a known model there is only an upper bound of the cost.
-    assert!(signs.iter().any(|sign| matches!(sign, Sign::CostAtMost(_))));
-    let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
+    assert!(signs.iter().any(|sign| matches!(sign, AgentEvent::CostUpperBound(_))));
+    let Some(AgentEvent::Event(usage)) = signs.last() else { panic!("{signs:?}") };
     assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
 }
 
 /// The cost signs after each request to `model` with these numbers of input tokens.
-fn costs(model: &str, inputs: &[u64]) -> Vec<Sign> {
-    let world = World::new();
+fn cost_signs(model: &str, inputs: &[u64]) -> Vec<AgentEvent> {
+    let world = Sessions::new();
     world.begin();
-    costs_in(&world, model, inputs)
+    cost_signs_in(&world, model, inputs)
 }
 
-fn costs_in(world: &World, model: &str, inputs: &[u64]) -> Vec<Sign> {
+fn cost_signs_in(world: &Sessions, model: &str, inputs: &[u64]) -> Vec<AgentEvent> {
     world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": model}})));
     for input in inputs {
         let usage = json!({"input_tokens": input, "cached_input_tokens": 0, "output_tokens": 0});
         world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
     }
-    let mut signs = world.look().look();
-    signs.retain(|sign| matches!(sign, Sign::Cost(_) | Sign::CostAtMost(_)));
+    let mut signs = world.meter().read_new();
+    signs.retain(|sign| matches!(sign, AgentEvent::Cost(_) | AgentEvent::CostUpperBound(_)));
     signs
 }
 
 #[test]
 fn long_request_price_applies_to_that_request_only() {
-    let sums = [Sign::Cost(400_000), Sign::Cost(1_600_000), Sign::Cost(1_800_000)];
-    assert_eq!(costs("gpt-6-sol", &[200_000, 300_000, 100_000]), sums);
+    let sums = [AgentEvent::Cost(400_000), AgentEvent::Cost(1_600_000), AgentEvent::Cost(1_800_000)];
+    assert_eq!(cost_signs("gpt-6-sol", &[200_000, 300_000, 100_000]), sums);
 }
 
 #[test]
 fn cache_writes_have_their_own_price() {
-    let world = World::new();
+    let world = Sessions::new();
     world.begin();
     let usage = json!({
         "input_tokens": 1_000, "cached_input_tokens": 300, "cache_write_input_tokens": 200, "output_tokens": 50,
     });
     world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
     world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
-    let signs = world.look().look();
+    let signs = world.meter().read_new();
     // 500 × 2 + 200 × 2.5 + 300 × 0.2 + 50 × 10
-    assert!(signs.contains(&Sign::Cost(2_060)), "{signs:?}");
+    assert!(signs.contains(&AgentEvent::Cost(2_060)), "{signs:?}");
     // The thread's totals do not count these tokens again.
     world.begin();
-    world.counted.lock().unwrap().note_thread(count_of(&json!({
+    world.rollouts.lock().unwrap().set_thread_total(parse_count(&json!({
         "input_tokens": 1_100, "cached_input_tokens": 300, "cache_write_input_tokens": 240, "output_tokens": 50,
     })));
-    let signs = world.look().finish();
+    let signs = world.meter().read_last();
     // 60 × 2 + 40 × 2.5
-    assert!(signs.contains(&Sign::Cost(220)), "{signs:?}");
+    assert!(signs.contains(&AgentEvent::Cost(220)), "{signs:?}");
 }
 
 #[test]
 fn thread_that_replaces_a_lost_one_is_counted_from_zero() {
-    let world = World::new();
+    let world = Sessions::new();
     world.begin();
     world.note_thread(300, 150, 0);
-    assert!(world.look().finish().contains(&Sign::Used(Tokens { input: 300, cached: 0, output: 150 })));
+    assert!(world.meter().read_last().contains(&AgentEvent::TokenUsage(Tokens { input: 300, cached: 0, output: 150 })));
     world.begin();
-    world.counted.lock().unwrap().begin_thread();
+    world.rollouts.lock().unwrap().begin_thread();
     world.note_thread(100, 50, 0);
-    let signs = world.look().finish();
-    assert!(signs.contains(&USED), "{signs:?}");
+    let signs = world.meter().read_last();
+    assert!(signs.contains(&REQUEST_USAGE), "{signs:?}");
     // The next start continues the new thread.
     world.begin();
     world.note_thread(200, 100, 0);
-    let signs = world.look().finish();
-    assert!(signs.contains(&USED), "{signs:?}");
+    let signs = world.meter().read_last();
+    assert!(signs.contains(&REQUEST_USAGE), "{signs:?}");
 }
 
 #[test]
 fn finish_reports_usage_cost_and_price_date() {
     // The list has a date; the operator's prices have none.
-    for (told, prices_of) in [("", json!(prices::as_of())), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
-        let world = World { prices: Prices::with_operators(told), ..World::new() };
+    for (told, prices_of) in [("", json!(prices::list_date())), ("gpt-6.1-sol=2/0.5/10", Value::Null)] {
+        let world = Sessions { prices: Prices::parse(told), ..Sessions::new() };
         world.begin();
-        world.write(&recorded());
-        let signs = world.look().finish();
-        let Some(Sign::Said(usage)) = signs.last() else { panic!("{signs:?}") };
+        world.write(&golden_rollout());
+        let signs = world.meter().read_last();
+        let Some(AgentEvent::Event(usage)) = signs.last() else { panic!("{signs:?}") };
         let data = usage.data.as_ref().unwrap();
         assert_eq!((&data["input_tokens"], &data["cost_usd_micros"]), (&json!(300), &json!(2_100)));
         assert_eq!(data["prices_of"], prices_of);
@@ -207,10 +208,10 @@ fn finish_reports_usage_cost_and_price_date() {
 
 #[test]
 fn overlong_line_is_skipped_in_bounded_reads() {
-    let world = World::new();
+    let world = Sessions::new();
     world.write("0123456789\nab\n");
     let read = |from| {
-        let Read { new, end } = whole_lines(&world.file(), from, 4).unwrap();
+        let NewLines { new, end } = read_complete_lines(&world.file(), from, 4).unwrap();
         (String::from_utf8(new).unwrap(), end)
     };
     assert_eq!((read(0), read(4), read(8)), (("".into(), 4), ("".into(), 8), ("89\n".into(), 11)));
@@ -219,14 +220,14 @@ fn overlong_line_is_skipped_in_bounded_reads() {
 
 #[test]
 fn pipes_links_and_incomplete_lines_are_skipped() {
-    let world = World::new();
+    let world = Sessions::new();
     world.begin();
     nix::unistd::mkfifo(&world.dir.path().join("2026/11/21/a.jsonl"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     std::os::unix::fs::symlink("/dev/zero", world.dir.path().join("2026/b.jsonl")).unwrap();
     std::os::unix::fs::symlink(world.dir.path(), world.dir.path().join("2026/loop")).unwrap();
-    assert_eq!(files(world.dir.path()), Vec::<PathBuf>::new());
+    assert_eq!(list_session_files(world.dir.path()), Vec::<PathBuf>::new());
     world.write("{\"type\":\"token_usage_record\"");
-    assert_eq!(world.look().look(), []);
+    assert_eq!(world.meter().read_new(), []);
     world.write(",\"payload\":{\"usage\":{\"input_tokens\":1}}}\nnonsense\n");
-    assert!(world.look().look().contains(&Sign::Counted));
+    assert!(world.meter().read_new().contains(&AgentEvent::CountedAnswer));
 }

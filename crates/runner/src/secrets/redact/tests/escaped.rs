@@ -35,13 +35,13 @@ fn token_after_a_colour_or_escape_is_redacted() {
             "&#61;",
         ] {
             let said = format!("{before}{token}\x1b[0m");
-            assert_eq!(knowing(&[]).text(&said), format!("{before}{MARK}\x1b[0m"), "{said:?}");
+            assert_eq!(redactor_for(&[]).redact_text(&said), format!("{before}{MARK}\x1b[0m"), "{said:?}");
             // The previous piece may end just before the token.
-            let mut stream = knowing(&[]).stream();
+            let mut stream = redactor_for(&[]).stream();
             let mut clean = stream.push(format!("{}{before}", "x".repeat(500)).as_bytes());
             clean.extend(stream.push(token.as_bytes()));
             clean.extend(stream.push(b"\x1b[0m"));
-            clean.extend(stream.end());
+            clean.extend(stream.finish());
             assert!(!String::from_utf8_lossy(&clean).contains(token), "{said:?}");
         }
     }
@@ -50,9 +50,9 @@ fn token_after_a_colour_or_escape_is_redacted() {
 #[test]
 fn unambiguous_token_is_redacted_inside_a_word() {
     for token in &TOKENS[..4] {
-        assert_eq!(knowing(&[]).text(&format!("Bearer{token} ")), format!("Bearer{MARK} "));
+        assert_eq!(redactor_for(&[]).redact_text(&format!("Bearer{token} ")), format!("Bearer{MARK} "));
     }
-    assert_eq!(knowing(&[]).text("idAKIAIOSFODNN7EXAMPLE"), format!("id{MARK}"));
+    assert_eq!(redactor_for(&[]).redact_text("idAKIAIOSFODNN7EXAMPLE"), format!("id{MARK}"));
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn words_that_contain_a_token_prefix_stay() {
         "array[0msk]",
         "the year is maya29.something",
     ] {
-        assert_eq!(knowing(&[]).text(text), text);
+        assert_eq!(redactor_for(&[]).redact_text(text), text);
     }
 }
 
@@ -84,7 +84,7 @@ fn tokens_of_further_vendors_are_redacted() {
     ] {
         for before in ["", "token=", "\\n", "\x1b[32m"] {
             let said = format!("{before}{token} and on");
-            assert_eq!(knowing(&[]).text(&said), format!("{before}{MARK} and on"), "{said}");
+            assert_eq!(redactor_for(&[]).redact_text(&said), format!("{before}{MARK} and on"), "{said}");
         }
     }
 }
@@ -92,12 +92,12 @@ fn tokens_of_further_vendors_are_redacted() {
 #[test]
 fn token_as_user_is_redacted_with_its_password() {
     let text = format!("https://{}:x-oauth-basic@forge.example/x", TOKENS[0]);
-    assert_eq!(knowing(&[]).text(&text), format!("https://{MARK}@forge.example/x"));
-    assert_eq!(knowing(&["the-secret"]).text("https://the-secret:pw@h/x"), format!("https://{MARK}@h/x"));
+    assert_eq!(redactor_for(&[]).redact_text(&text), format!("https://{MARK}@forge.example/x"));
+    assert_eq!(redactor_for(&["the-secret"]).redact_text("https://the-secret:pw@h/x"), format!("https://{MARK}@h/x"));
 }
 
 /// Each prefix with the minimum number of characters after it.
-const LEAST: [(&str, usize); 36] = [
+const MIN_LENGTHS: [(&str, usize); 36] = [
     ("ghp_", 30),
     ("gho_", 30),
     ("ghu_", 30),
@@ -138,11 +138,12 @@ const LEAST: [(&str, usize); 36] = [
 
 #[test]
 fn shortest_token_of_each_kind_is_redacted() {
-    let redactor = knowing(&[]);
+    let redactor = redactor_for(&[]);
     let zeros = |length: usize| "0".repeat(length);
-    let gone = |word: String| assert_eq!(redactor.text(&format!("{word} and on")), format!("{MARK} and on"), "{word}");
-    let stays = |word: String| assert_eq!(redactor.text(&word), word, "{word}");
-    for (begin, least) in LEAST {
+    let gone =
+        |word: String| assert_eq!(redactor.redact_text(&format!("{word} and on")), format!("{MARK} and on"), "{word}");
+    let stays = |word: String| assert_eq!(redactor.redact_text(&word), word, "{word}");
+    for (begin, least) in MIN_LENGTHS {
         gone(format!("{begin}{}", zeros(least)));
         stays(format!("{begin}{}", zeros(least - 1)));
     }
@@ -154,5 +155,5 @@ fn shortest_token_of_each_kind_is_redacted() {
     stays(format!("eyJa.b.{}", zeros(25)));
     stays(format!("eyJa.{}", zeros(60)));
     // The two shapes above, keys, and passwords in URLs. A new shape needs a row.
-    assert_eq!(shapes::SHAPES.len(), LEAST.len() + 4);
+    assert_eq!(shapes::SHAPES.len(), MIN_LENGTHS.len() + 4);
 }

@@ -6,11 +6,11 @@ const KEY: &str = "p4ss/+&'<=>\"ü!";
 
 #[track_caller]
 fn check_all(before: &str, written: &[&str], after: &str) {
-    let redactor = knowing(&[KEY]);
+    let redactor = redactor_for(&[KEY]);
     for written in written {
         let said = format!("{before}{written}{after}");
-        assert_eq!(redactor.text(&said), format!("{before}{MARK}{after}"), "{said}");
-        assert!(redactor.knows_one_in(said.as_bytes()), "{said}");
+        assert_eq!(redactor.redact_text(&said), format!("{before}{MARK}{after}"), "{said}");
+        assert!(redactor.contains_secret(said.as_bytes()), "{said}");
     }
 }
 
@@ -29,8 +29,8 @@ fn known_secret_is_found_in_every_json_quoting() {
         r"p4ss/\u002B\u0026\u0027\u003C=\u003E\u0022\u00FC!",
     ];
     check_all("{\"key\":\"", &written, "\"}");
-    let redactor = knowing(&["a-key-\u{1f511}\n\u{1b}-of-mine"]);
-    assert_eq!(redactor.text(r#""a-key-\ud83d\udd11\n\u001b-of-mine""#), format!("\"{MARK}\""));
+    let redactor = redactor_for(&["a-key-\u{1f511}\n\u{1b}-of-mine"]);
+    assert_eq!(redactor.redact_text(r#""a-key-\ud83d\udd11\n\u001b-of-mine""#), format!("\"{MARK}\""));
 }
 
 #[test]
@@ -53,12 +53,12 @@ fn known_secret_is_found_in_every_html_quoting() {
 #[test]
 fn known_secret_is_found_in_shell_quoting() {
     check_all("KEY='", &[r#"p4ss/+&'\''<=>"ü!"#, r#"p4ss/+&'"'"'<=>"ü!"#], "'");
-    let redactor = knowing(&[r#"p4$$\"4711`"#]);
-    assert_eq!(redactor.text(r#"declare -x KEY="p4\$\$\\\"4711\`""#), format!("declare -x KEY=\"{MARK}\""));
+    let redactor = redactor_for(&[r#"p4$$\"4711`"#]);
+    assert_eq!(redactor.redact_text(r#"declare -x KEY="p4\$\$\\\"4711\`""#), format!("declare -x KEY=\"{MARK}\""));
 }
 
 #[test]
 fn secret_without_special_characters_has_one_form() {
-    let forms = forms::of("sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789");
-    assert_eq!(forms.iter().filter(|form| form.breaks != forms::Breaks::ToParts).count(), 1);
+    let forms = forms::secret_forms("sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789");
+    assert_eq!(forms.iter().filter(|form| form.breaks != forms::Breaks::Parts).count(), 1);
 }

@@ -1,0 +1,33 @@
+//! Handles a command line that clap cannot parse: prints help or the usage error.
+
+use super::fault::CliError;
+use clap::error::ErrorKind;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+pub(crate) fn report_parse_error(error: &clap::Error, line: &mut clap::Command) -> ExitCode {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+    // With flags from the environment, clap would report a missing command instead of printing the help.
+    if words.is_empty() && error.kind() == ErrorKind::MissingSubcommand {
+        let _ = write!(io::stderr(), "{}", line.render_help());
+        return code;
+    }
+    let _ = error.print();
+    let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    if error.use_stderr()
+        && json
+        && let Ok(document) = serde_json::to_string(&usage_fault(&error.render().to_string()).into_problem())
+    {
+        let _ = writeln!(io::stdout(), "{document}");
+    }
+    code
+}
+
+fn usage_fault(said: &str) -> CliError {
+    let lines = said.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let words: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+    let words = words.join(" ");
+    CliError::usage(words.strip_prefix("error: ").unwrap_or(&words))
+        .with_help("`pullyard help COMMAND` says how it is used")
+}

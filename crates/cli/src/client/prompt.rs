@@ -1,0 +1,61 @@
+//! Prompts on the terminal: confirmations, answers, hidden values.
+
+use super::fault::{CliError, Exit};
+use super::screen::{Screen, sanitize};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+
+pub(super) fn is_interactive(screen: &Screen) -> bool {
+    !screen.is_json() && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), CliError> {
+    if yes {
+        return Ok(());
+    }
+    if !is_interactive(screen) {
+        return Err(CliError::usage("this can't be undone and needs confirmation, but there is no terminal")
+            .with_help("add --yes"));
+    }
+    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read the answer: {error}"));
+    let mut talk = io::stderr().lock();
+    let _ = write!(talk, "{} [y/N] ", sanitize(question)).and_then(|()| talk.flush());
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(unread)?;
+    if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+        return Ok(());
+    }
+    Err(CliError::new(Exit::Failed, "cancelled; nothing was changed"))
+}
+
+pub(super) fn prompt_line(screen: &Screen, what: &str) -> Result<Option<String>, CliError> {
+    if !is_interactive(screen) {
+        return Ok(None);
+    }
+    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
+    let mut talk = io::stderr().lock();
+    let _ = write!(talk, "{}: ", sanitize(what)).and_then(|()| talk.flush());
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(unread)?;
+    Ok(Some(line.trim().to_owned()))
+}
+
+/// Reads a secret from a hidden prompt or stdin. An argument would be visible to other users of this machine.
+pub(super) fn prompt_hidden(screen: &Screen, what: &str, most: usize) -> Result<String, CliError> {
+    let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
+    if io::stdin().is_terminal() {
+        if screen.is_json() {
+            return Err(CliError::usage("--json never prompts").with_help(format!("pass {what} on stdin")));
+        }
+        return rpassword::prompt_password(format!("{}: ", sanitize(what))).map_err(unread);
+    }
+    let mut bytes = Vec::new();
+    // Two more bytes for the line end, one more to detect excess.
+    io::stdin().lock().take(most as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
+    let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{what} is not UTF-8 text")))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let value = line.strip_suffix('\r').unwrap_or(line);
+    if value.is_empty() || value.len() > most {
+        return Err(CliError::usage(format!("{what} has {} bytes; use 1 to {most}", value.len())));
+    }
+    Ok(value.to_owned())
+}

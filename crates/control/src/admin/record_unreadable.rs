@@ -1,0 +1,36 @@
+//! Records unreadable ticket events in the ledger.
+
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::{Delivery, Source};
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId};
+use sha2::{Digest, Sha256};
+
+/// Idempotent: by caller and content; the same body again has the same entry.
+pub async fn record_unreadable(
+    ctx: &Context,
+    caller: &str,
+    project: &ProjectId,
+    body: &[u8],
+    reason: Reason,
+) -> Result<DeliveryId, Error> {
+    let hash: String = Sha256::digest(body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let delivery = Delivery {
+        id: DeliveryId::for_unreadable(caller, &hash),
+        project: project.clone(),
+        source: Source::TicketTool,
+        event: EventId::new(format!("sha256:{hash}"))
+            .map_err(|_| Error::Inconsistent("a hash is no event id".into()))?,
+        ticket: None,
+        at: ctx.clock.now(),
+        reason: reason.clipped(),
+        job: None,
+        facts: None,
+        review: None,
+        seen: Vec::new(),
+    };
+    ctx.store.record_delivery(&delivery).await?;
+    ctx.counters().count_decision(&delivery.reason);
+    tracing::info!(project = %project, caller, decision.reason = delivery.reason.code(), delivery = %delivery.id, "unreadable request rejected");
+    Ok(delivery.id)
+}

@@ -1,0 +1,56 @@
+//! Records the next phase of an attempt.
+
+use crate::runner::check_runner_trust;
+use crate::{Context, Error};
+use pullyard_domain::job::{DesiredState, Fence, Job, JobStatus, TransitionRefusal};
+use pullyard_store::Write;
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PhaseAnswer {
+    pub want: DesiredState,
+    /// Remaining time in which no other process can end the lease. Only for Syncing.
+    pub push_window: Option<Duration>,
+    /// Syncing has not begun, because the agent has not read all inputs.
+    pub has_unread_inputs: bool,
+}
+
+/// Stores the phase of an attempt.
+///
+/// Syncing does not begin while a pause is requested; the answer then has no `push_window`. It does not begin either while
+/// the job has more inputs than `told`, the number that the agent has read; `None` skips this check.
+/// Idempotent: the current phase again is a repeat. Repeating Syncing returns the remaining time and never extends it.
+/// Errors: `LeaseLost`, `WrongStatus`, `StopRequested` (only for Syncing).
+pub async fn set_phase(ctx: &Context, fence: &Fence, to: JobStatus, told: Option<u32>) -> Result<PhaseAnswer, Error> {
+    let mut rounds = ctx.retries(&fence.job);
+    loop {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.load_job(&fence.job).await? else {
+            return Err(Error::LeaseLost { recorded: false });
+        };
+        let answer = |job: &Job| PhaseAnswer {
+            want: job.want,
+            push_window: job.push_until.map(|until| until.since(now)),
+            has_unread_inputs: false,
+        };
+        let decided = match told.filter(|_| to == JobStatus::Syncing) {
+            Some(inputs) => job.begin_push(fence, inputs, now),
+            None => job.advance(fence, to, now),
+        };
+        let next = match decided {
+            Ok(next) => next,
+            Err(TransitionRefusal::StopRequested) if job.want == DesiredState::Pause => return Ok(answer(&job)),
+            Err(TransitionRefusal::NewerInput) => return Ok(PhaseAnswer { has_unread_inputs: true, ..answer(&job) }),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(answer(&job)),
+            Err(refusal) => return Err(Error::from_refusal(refusal, now)),
+        };
+        if let Some(run) = job.run.as_ref().filter(|_| to == JobStatus::Syncing) {
+            check_runner_trust(ctx, run).await?;
+        }
+        if ctx.store.update_job(&next).await? == Write::Applied {
+            tracing::info!(job.id = %fence.job, attempt = fence.attempt, status = to.label(), "attempt progressed");
+            return Ok(answer(&next));
+        }
+        rounds.backoff().await?;
+    }
+}

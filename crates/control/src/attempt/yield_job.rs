@@ -1,0 +1,52 @@
+//! Suspends a job at its runner's request: its agent asks a question, or a user wants a pause.
+
+use crate::jobs::finish_job::AttemptUsage;
+use crate::jobs::suspension::write_suspension_with_usage;
+use crate::{Context, Error};
+use pullyard_domain::job::{AgentReport, AttemptEnd, Fence, JobStatus, SuspendReport, Suspension, TransitionRefusal};
+use pullyard_store::{RunnerCondition, Write};
+
+#[derive(Clone, Debug)]
+pub struct GiveBack {
+    pub yielded: SuspendReport,
+    pub spent_usd_micros: Option<u64>,
+    /// The agent and its usage. `None` if no agent began, or from an older runner.
+    pub work: Option<AgentReport>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveBackOutcome {
+    Yielded(JobStatus),
+    /// The attempt continues, because the agent has not read the newest input.
+    NewerInput,
+}
+
+/// Idempotent: by the id of `yielded`.
+/// Errors: `LeaseLost` if the attempt no longer holds the job; `WrongStatus` if it may not stop now.
+pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &GiveBack) -> Result<GiveBackOutcome, Error> {
+    let GiveBack { yielded, spent_usd_micros, work } = gives;
+    let took = AttemptUsage { work: work.as_ref(), spent_usd_micros: *spent_usd_micros };
+    let mut rounds = ctx.retries(&fence.job);
+    loop {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.load_job(&fence.job).await? else {
+            return Err(Error::LeaseLost { recorded: false });
+        };
+        let next = match job.suspend(fence, yielded, now) {
+            Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(GiveBackOutcome::Yielded(job.status)),
+            Err(TransitionRefusal::NewerInput) => return Ok(GiveBackOutcome::NewerInput),
+            Err(refusal) => return Err(Error::from_refusal(refusal, now)),
+        };
+        let ended = match yielded.suspension {
+            Suspension::Question { .. } => AttemptEnd::Asked {},
+            Suspension::Pause => AttemptEnd::Paused {},
+        };
+        if write_suspension_with_usage(ctx, &job, &next, (ended, took), RunnerCondition::Exists, now).await?
+            == Write::Applied
+        {
+            return Ok(GiveBackOutcome::Yielded(next.status));
+        }
+        rounds.backoff().await?;
+    }
+}

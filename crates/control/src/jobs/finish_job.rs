@@ -1,0 +1,193 @@
+//! Writes the end of a job.
+
+use crate::review::set_job_of_unread_reviews;
+use crate::{Context, Error};
+use pullyard_domain::due::{self, Due};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::{AgentReport, AttemptEnd, AttemptRecord, Job, JobStatus};
+use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::ticket::Ticket;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{JobEnd, RunnerCondition, Write};
+
+/// The runner's report on its work, for the attempt's record. Empty if another process ended the attempt.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct AttemptUsage<'a> {
+    pub(crate) work: Option<&'a AgentReport>,
+    /// Units: millionths of a US dollar.
+    pub(crate) spent_usd_micros: Option<u64>,
+}
+
+/// Writes an ended job with its ticket, attempt and pull request in one transaction, if `proof` holds for its runner.
+pub(crate) async fn write_end(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    proof: RunnerCondition,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    write_end_with_usage(ctx, before, ended, AttemptUsage::default(), proof, now).await
+}
+
+/// Like `write_end`, for a job that a pull request event ends. Writes that pull request, too.
+pub(crate) async fn write_end_with_pull_request(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    heard: &PullRequest,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    write(ctx, before, ended, (AttemptUsage::default(), Some(heard)), RunnerCondition::Exists, now).await
+}
+
+pub(crate) async fn write_end_with_usage(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    took: AttemptUsage<'_>,
+    proof: RunnerCondition,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    write(ctx, before, ended, (took, None), proof, now).await
+}
+
+async fn write(
+    ctx: &Context,
+    before: &Job,
+    ended: &Job,
+    (took, heard): (AttemptUsage<'_>, Option<&PullRequest>),
+    proof: RunnerCondition,
+    now: Timestamp,
+) -> Result<Write, Error> {
+    if before.status == JobStatus::Pending {
+        set_job_of_unread_reviews(ctx, before).await?;
+    }
+    let attempt = ended_attempt(before, ended.attempt_end(), now).map(|attempt| AttemptRecord {
+        work: took.work.cloned(),
+        spent_usd_micros: took.spent_usd_micros,
+        ..attempt
+    });
+    let ticket = match &ended.ticket {
+        None => None,
+        Some(key) => {
+            let is_locked = |ticket: &Ticket| ticket.active_job.as_ref() == Some(&ended.id);
+            let ticket = ctx.store.load_ticket(&ended.project, key).await?.filter(is_locked);
+            match ticket.map(|ticket| ticket_after_job(ended, &ticket)) {
+                // The settings are no condition of the write: a concurrent change may count or not.
+                Some(ticket) => Some(apply_board_status(ctx, ticket).await?),
+                None => None,
+            }
+        }
+    };
+    let pull_request = match (ended.pull_request(), heard) {
+        (Some(_), Some(heard)) => Some(pull_request_after_revision(ended, heard)),
+        // The pull request is older than the job, so it exists even if the job has no result.
+        (Some(id), None) => {
+            let stored = load_linked_pull_request(ctx, ended).await?;
+            let stored = if stored.is_some() { stored } else { ctx.store.load_pull_request(&id).await? };
+            stored.map(|stored| pull_request_after_revision(ended, &stored))
+        }
+        (None, _) => load_linked_pull_request(ctx, ended).await?,
+    };
+    let returned = match ended.refund() {
+        // The budget of a past day may be deleted already; it is not read again.
+        Some(returned) if ctx.store.load_budget(&returned.project, returned.day).await?.is_some() => Some(returned),
+        _ => None,
+    };
+    let written = ctx
+        .store
+        .end_job(&JobEnd {
+            before,
+            job: ended,
+            attempt: attempt.as_ref(),
+            ticket: ticket.as_ref(),
+            pull_request: pull_request.as_ref(),
+            refund: returned.as_ref(),
+            runner: proof,
+        })
+        .await?;
+    if written == Write::Applied {
+        if let Some(key) = ended.ticket.as_ref().filter(|_| ticket.is_none()) {
+            // This job locks the ticket by invariant: an earlier end would have changed its revision and refused the
+            // write.
+            tracing::warn!(job.id = %ended.id, ticket = %key, "ticket of a finished job not locked by it");
+        }
+        ctx.counters().count_end(ended.status);
+        tracing::info!(
+            job.id = %ended.id,
+            attempt = ended.attempt,
+            status = ended.status.label(),
+            failure = ended.failure.as_ref().map(Failure::code),
+            "job finished"
+        );
+        ctx.send_hints(async {
+            if let Some(ticket) = ticket.as_ref().filter(|ticket| needs_settling(ticket, now)) {
+                ctx.wake_ticket(&ticket.project, &ticket.key).await;
+            }
+            if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_note_outdated()) {
+                ctx.wake_pull_request(&pull_request.id).await;
+            }
+            if ended.may_have_orphaned_task() {
+                // Only the dispatcher stops tasks. If the hint is lost, the task is refused at its next call.
+                ctx.wake_job(&ended.id).await;
+            }
+        })
+        .await;
+    }
+    Ok(written)
+}
+
+/// Updates a board ticket in the same write. The board is in the table, so settling has no tool to call.
+pub(crate) async fn apply_board_status(ctx: &Context, ticket: Ticket) -> Result<Ticket, Error> {
+    if !ticket.is_unsynced() {
+        return Ok(ticket);
+    }
+    // Without its project the ticket stays due, and settling reports the problem.
+    Ok(match ctx.store.load_project(&ticket.project).await? {
+        Some(project) => ticket.mark_synced(&project.settings),
+        None => ticket,
+    })
+}
+
+fn needs_settling(ticket: &Ticket, now: Timestamp) -> bool {
+    match due::ticket(ticket) {
+        Some(Due::At(at)) => at <= now,
+        Some(Due::Held { .. } | Due::Ready { .. }) => true,
+        None => false,
+    }
+}
+
+pub(crate) fn ended_attempt(before: &Job, ended: AttemptEnd, now: Timestamp) -> Option<AttemptRecord> {
+    let run = before.run.clone().filter(|_| before.status.is_active())?;
+    let (job, number) = (before.id.clone(), before.attempt);
+    Some(AttemptRecord { job, number, run, ended_at: now, ended, work: None, spent_usd_micros: None })
+}
+
+/// Returns the link of a job's pull request. Another ticket's link does not change and does not block the job's end.
+pub(crate) async fn load_linked_pull_request(ctx: &Context, job: &Job) -> Result<Option<PullRequest>, Error> {
+    let Some(result) = &job.result else { return Ok(None) };
+    let id = result.pull_request(&job.integration, job.repository);
+    let is_foreign = |stored: &PullRequest| stored.project != job.project || stored.ticket != job.ticket;
+    let stored = ctx.store.load_pull_request(&id).await?;
+    if stored.as_ref().is_some_and(is_foreign) {
+        tracing::warn!(job.id = %job.id, number = id.number, "pull request already linked to another ticket");
+        return Ok(None);
+    }
+    let mut pull_request =
+        stored.unwrap_or_else(|| PullRequest::new(id, job.project.clone(), job.ticket.clone(), None));
+    pull_request.job = Some(job.id.clone());
+    if pull_request.repository_name.is_none() {
+        let repository = ctx.store.load_repository(&job.project, &job.integration, job.repository).await?;
+        let repository = match repository {
+            Some(repository) => Some(repository),
+            // The repository was removed while the job was created. A link without a name could not be listed.
+            None => ctx.store.load_context(&job.id, &job.context).await?.map(|context| context.repository),
+        };
+        pull_request.repository_name = repository.map(|repository| repository.name);
+    }
+    pull_request.url.clone_from(&result.url);
+    pull_request.branch.clone_from(&result.branch);
+    pull_request.head.clone_from(&result.head);
+    Ok(Some(pull_request))
+}

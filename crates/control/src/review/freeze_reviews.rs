@@ -1,0 +1,306 @@
+//! Reads and freezes the texts of a job's reviews before the job may start. Waits while the forge is unreachable.
+
+use super::read::ReadError;
+use super::reviews_for_job::{assign_reviews, defer_reviews, first_of_retries, reviews_covered_with, reviews_for_job};
+use super::source::{ReviewSource, SourceError};
+use crate::corrupt::skip_corrupt;
+use crate::forge::forge_client;
+use crate::jobs::finish_job::write_end;
+use crate::sweep::postpone::postpone;
+use crate::{Context, Error};
+use pullyard_domain::checks::JobCommands;
+use pullyard_domain::commits;
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
+use pullyard_domain::job::{Cancel, ContextFault, Job, JobKind, JobStatus, Placement, TransitionRefusal};
+use pullyard_domain::prompt;
+use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
+use pullyard_domain::review::{Review, covered_reviews, request_messages};
+use pullyard_domain::text::format_error_chain;
+use pullyard_domain::time::Timestamp;
+use pullyard_store::{Conclusion, RunnerCondition, WorkKey, Write};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Limit of tries for a job that can work without its reviews.
+const MAX_TRIES: u32 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FreezeOutcome {
+    Ready,
+    Retrying,
+    Ended,
+    NotPending,
+}
+
+/// Idempotent: only a Pending job changes; frozen contexts are named by their content.
+/// Errors: `Store`, `Cloud`; errors of the forge are stored on the job. After a permanent error the job is put off,
+/// longer each time; otherwise every sweep would send it again.
+pub async fn freeze_reviews(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error> {
+    match freeze_if_due(ctx, id).await {
+        Err(error) if !error.is_transient() => {
+            postpone(ctx, &WorkKey::Job(id.clone()), Some(&error)).await;
+            Err(error)
+        }
+        admitted => admitted,
+    }
+}
+
+async fn freeze_if_due(ctx: &Context, id: &JobId) -> Result<FreezeOutcome, Error> {
+    let mut rounds = ctx.retries(id);
+    loop {
+        let now = ctx.clock.now();
+        let Some(job) = ctx.store.load_job(id).await? else { return Ok(FreezeOutcome::NotPending) };
+        let again = job.waits.as_ref().is_some_and(|waits| waits.tries > 0 && now < waits.next);
+        let is_put_off = job.not_before.is_some_and(|not_before| now < not_before);
+        if job.status != JobStatus::Pending || again || is_put_off {
+            return Ok(FreezeOutcome::NotPending);
+        }
+        let read = match read_reviews(ctx, &job).await? {
+            read if may_start_without_reviews(&read, &job) => freeze_without_reviews(ctx, &job, read).await?,
+            read => read,
+        };
+        let next = match read {
+            ReadResult::Context(context) => {
+                let head = context.review.as_ref().map_or("", |review| review.pull_request.head.as_str()).to_owned();
+                let frozen = ctx.store.create_context(&job.id, &context).await?;
+                job.admit(frozen, &head, ctx.clock.now())
+            }
+            ReadResult::Closed(state) => job.cancel(cancel_for_closed_pull_request(&job, state, now), now),
+            ReadResult::Dismissed => job.cancel(Cancel::automatic("all its reviews were dismissed", now), now),
+            ReadResult::Empty => job.cancel(Cancel::automatic("all its reviews are empty", now), now),
+            ReadResult::Unavailable => job.fail(job.context_failure(tries(&job).saturating_add(1)), now),
+            ReadResult::Retry(fault) => job.record_context_fault(fault, now),
+        };
+        let next = match next {
+            Ok(next) => next,
+            Err(TransitionRefusal::AlreadyDone) => return Ok(FreezeOutcome::NotPending),
+            Err(refusal) => return Err(Error::from_refusal(refusal, now)),
+        };
+        let written = match next.status.is_terminal() {
+            true => write_end(ctx, &job, &next, RunnerCondition::Exists, now).await?,
+            false => ctx.store.update_job(&next).await?,
+        };
+        if written == Write::Applied {
+            return Ok(send_freeze_hints(ctx, &next).await);
+        }
+        rounds.backoff().await?;
+    }
+}
+
+fn tries(job: &Job) -> u32 {
+    job.waits.as_ref().map_or(0, |waits| waits.tries)
+}
+
+/// An implement job can work without reviews and must not wait for ever.
+fn may_start_without_reviews(read: &ReadResult, job: &Job) -> bool {
+    job.kind == JobKind::Implement
+        && match read {
+            ReadResult::Closed(_) | ReadResult::Dismissed | ReadResult::Empty | ReadResult::Unavailable => true,
+            ReadResult::Retry(_) => tries(job) >= MAX_TRIES,
+            ReadResult::Context(_) => false,
+        }
+}
+
+/// Starts a job without its unreadable reviews, which then wait for its end. If some are already assigned to this job,
+/// it waits or fails instead, because no other job would read them.
+async fn freeze_without_reviews(ctx: &Context, job: &Job, read: ReadResult) -> Result<ReadResult, Error> {
+    let may_be_answered = matches!(read, ReadResult::Empty | ReadResult::Unavailable | ReadResult::Retry(_));
+    if let Some(id) = job.reviewed_pull_request().filter(|_| may_be_answered) {
+        let all = ctx.store.list_reviews(&id).await?;
+        // Reviews without any text add no work.
+        if !covered_reviews(&job.id, &all).is_empty() && !matches!(read, ReadResult::Empty) {
+            return Ok(read);
+        }
+        defer_reviews(ctx, job, &id, &all).await?;
+    }
+    load_own_context(ctx, job).await
+}
+
+async fn load_own_context(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
+    let context = load_frozen_context(ctx, job).await?;
+    let context = context.ok_or_else(|| Error::Inconsistent(format!("{} has no context", job.id)))?;
+    Ok(ReadResult::Context(Box::new(context)))
+}
+
+async fn send_freeze_hints(ctx: &Context, job: &Job) -> FreezeOutcome {
+    match job.status {
+        JobStatus::Ready => {
+            tracing::info!(job.id = %job.id, "review of a job read");
+            if job.place == Placement::Fargate {
+                ctx.wake_job(&job.id).await;
+            }
+            FreezeOutcome::Ready
+        }
+        JobStatus::Pending => {
+            let fault = job.waits.as_ref().and_then(|waits| waits.fault.as_ref());
+            tracing::info!(job.id = %job.id, fault = ?fault, "review of a job not readable; will retry");
+            FreezeOutcome::Retrying
+        }
+        _ => FreezeOutcome::Ended,
+    }
+}
+
+pub(super) fn cancel_for_closed_pull_request(job: &Job, state: PullRequestState, now: Timestamp) -> Cancel {
+    let number = job.revises.as_ref().map_or(0, |revises| revises.number);
+    Cancel::automatic(&format!("#{number} was {}", state.display_name()), now)
+}
+
+enum ReadResult {
+    Context(Box<prompt::Context>),
+    Closed(PullRequestState),
+    Dismissed,
+    /// All reviews are still empty after the waiting time.
+    Empty,
+    /// The forge refuses permanently.
+    Unavailable,
+    Retry(ContextFault),
+}
+
+async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
+    let (Some(id), Some(key)) = (job.reviewed_pull_request(), &job.ticket) else {
+        return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
+    };
+    let (project, integration, repository, (linked, all), text) = tokio::try_join!(
+        ctx.store.load_project(&job.project),
+        ctx.store.load_integration(&job.integration),
+        ctx.store.load_repository(&job.project, &job.integration, job.repository),
+        ctx.store.load_link_and_reviews(&id),
+        ctx.store.load_ticket_text(&job.project, key),
+    )?;
+    let mut told = BTreeSet::new();
+    // The covered reviews, and the owed ones, which the job takes over once their texts are read.
+    let (first, mut covered, owed) = match job.kind {
+        JobKind::Revise => {
+            let first = first_of_retries(ctx, job).await?;
+            let covered: Vec<Review> = covered_reviews(&first, &all).into_iter().cloned().collect();
+            // First, because later steps may end the job, and its reviews' ledger entries must name it.
+            set_job_in_ledger(ctx, job, &id, &covered, &mut told).await?;
+            (first, covered, Vec::new())
+        }
+        JobKind::Implement => {
+            let owed = reviews_for_job(ctx, job, &all).await?;
+            (job.id.clone(), reviews_covered_with(&job.id, &all, &owed), owed)
+        }
+    };
+    let (Some(integration), Some(repository)) = (integration, repository) else {
+        return Ok(ReadResult::Unavailable);
+    };
+    if let Some(linked) = linked.filter(|linked| linked.state != PullRequestState::Open) {
+        return Ok(ReadResult::Closed(linked.state));
+    }
+    let asked = match forge_client(ctx, &integration, &repository).await {
+        Ok(forge) => {
+            let (integration, repository) = (&integration, &repository);
+            let source = ReviewSource { ctx, job, owner_job: &first, integration, forge: &forge, repository };
+            source.read(&id, &mut covered, &all).await
+        }
+        Err(error) => Err(error.into()),
+    };
+    let mut review = match asked {
+        Ok(review) => review,
+        Err(SourceError::Review(ReadError::Closed(state))) => return Ok(ReadResult::Closed(state)),
+        Err(SourceError::Review(ReadError::Dismissed)) => return Ok(ReadResult::Dismissed),
+        Err(SourceError::Review(ReadError::Empty { submitted_at: asked })) => {
+            return Ok(job.missing_text_fault(asked, ctx.clock.now()).map_or(ReadResult::Empty, ReadResult::Retry));
+        }
+        Err(SourceError::Review(ReadError::Forge(error))) => {
+            return Ok(classify_forge_error(&job.id, &error, ctx.clock.now()));
+        }
+        // Our credentials are missing or denied. The job waits up to a day for them.
+        Err(SourceError::Internal(Error::Cloud(error))) => {
+            return Ok(ReadResult::Retry(ContextFault::Away { reason: format_error_chain(&error) }));
+        }
+        Err(SourceError::Internal(error)) => return Err(error),
+    };
+    let taken = assign_reviews(ctx, &job.id, &owed).await?;
+    if taken.len() < owed.len() {
+        covered = reviews_covered_with(&job.id, &all, &taken);
+        review.reviews.retain(|read| covered.iter().any(|review| review.id.as_str() == read.id.to_string()));
+    }
+    if job.kind == JobKind::Implement && covered.is_empty() {
+        return load_own_context(ctx, job).await;
+    }
+    set_job_in_ledger(ctx, job, &id, &covered, &mut told).await?;
+    let messages = request_messages(&covered);
+    let context = match load_frozen_context(ctx, job).await? {
+        Some(frozen) => prompt::Context { review: Some(review), ..frozen.with_requests(&messages) },
+        None => prompt::Context {
+            v: 2,
+            kind: JobKind::Revise,
+            ticket: Some((key.clone(), text.map_or_else(TicketText::default, |stored| stored.text))),
+            instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
+            base: review.pull_request.base.clone(),
+            review: Some(review),
+            commands: project.as_ref().and_then(|project| JobCommands::from_settings(&project.settings, &repository)),
+            author: project.as_ref().and_then(|project| commits::Author::from_settings(&project.settings)),
+            repository: repository.resolve_agent(&project.map(|project| project.settings).unwrap_or_default()),
+        },
+    };
+    Ok(ReadResult::Context(Box::new(context)))
+}
+
+async fn load_frozen_context(ctx: &Context, job: &Job) -> Result<Option<prompt::Context>, Error> {
+    if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.load_context(&job.id, &job.context).await?) }
+}
+
+/// Sets the job in the ledger entries of its reviews. `told` collects the reviews already done.
+async fn set_job_in_ledger(
+    ctx: &Context,
+    job: &Job,
+    id: &PullRequestId,
+    covered: &[Review],
+    told: &mut BTreeSet<ReviewId>,
+) -> Result<(), Error> {
+    for review in covered {
+        if !told.insert(review.id.clone()) {
+            continue;
+        }
+        let entry = DeliveryId::for_review(&review.project, id, &review.id);
+        // Most entries name their job already, and a refused conditional write costs as much as a successful one.
+        if ctx.store.load_delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
+            continue;
+        }
+        ctx.store.conclude_review(&entry, &Conclusion::Job(job.id.clone())).await?;
+    }
+    Ok(())
+}
+
+/// Sets the job in the ledger entries of its unread reviews. It runs before the job's end is written, because no later
+/// step would do it; after a crash the job is still Pending.
+/// Idempotent: each entry is set once, and repeats are answered from the review. No entry names a wrong job, even if
+/// another process ends the job and the next job takes over a review concurrently.
+pub(crate) async fn set_job_of_unread_reviews(ctx: &Context, job: &Job) -> Result<(), Error> {
+    let Some(id) = job.reviewed_pull_request() else { return Ok(()) };
+    let read = async {
+        let first = match job.kind {
+            JobKind::Revise => first_of_retries(ctx, job).await?,
+            JobKind::Implement => job.id.clone(),
+        };
+        Ok::<_, Error>((first, ctx.store.list_reviews(&id).await?))
+    };
+    let Some((first, all)) = skip_corrupt(ctx, read.await)? else { return Ok(()) };
+    for review in covered_reviews(&first, &all) {
+        skip_corrupt(ctx, set_job_in_ledger(ctx, job, &id, std::slice::from_ref(review), &mut BTreeSet::new()).await)?;
+    }
+    Ok(())
+}
+
+fn classify_forge_error(job: &JobId, error: &pullyard_forge::Error, now: Timestamp) -> ReadResult {
+    use pullyard_forge::ErrorKind;
+    tracing::info!(job.id = %job, error = %error, "the forge did not return the review");
+    match error.kind() {
+        ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => ReadResult::Unavailable,
+        ErrorKind::RateLimited { retry_after } => {
+            let rest = retry_after.clamp(Duration::from_secs(1), Duration::from_secs(3_600));
+            ReadResult::Retry(ContextFault::RateLimited { until: now.plus(rest) })
+        }
+        ErrorKind::Unavailable | ErrorKind::Unknown => {
+            ReadResult::Retry(ContextFault::Away { reason: format_error_chain(error) })
+        }
+    }
+}
+
+pub(super) fn is_revising(linked: &PullRequest, job: &Job) -> bool {
+    job.pull_request().as_ref() == Some(&linked.id) && !job.status.is_terminal()
+}

@@ -1,0 +1,219 @@
+//! Shows a job's state on its pull request, as a commit status, or as one comment where statuses are not permitted.
+
+use crate::forge::forge_client;
+use crate::sweep::postpone::postpone;
+use crate::{Context, Error};
+use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::marker::Marker;
+use pullyard_domain::project::{ForgeKind, Integration, Repository};
+use pullyard_domain::published;
+use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::why::explain_job;
+use pullyard_forge::{CommitState, CommitStatus, ErrorKind, Forge};
+use pullyard_store::{WorkKey, Write};
+
+const STATUS_NAME: &str = "pullyard";
+
+/// Idempotent: a status replaces the one with its name; our comment is found by its marker.
+/// Errors: after any error but `Contended`, the pull request is put off, longer each time.
+pub async fn post_status(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
+    match post_pending_note(ctx, id).await {
+        Err(error) if !matches!(error, Error::Contended { .. }) => {
+            postpone(ctx, &WorkKey::PullRequest(id.clone()), Some(&error)).await;
+            Err(error)
+        }
+        told => told,
+    }
+}
+
+async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Error> {
+    let mut rounds = ctx.retries(id);
+    loop {
+        let Some(linked) = ctx.store.load_pull_request(id).await?.filter(PullRequest::is_note_outdated) else {
+            return Ok(());
+        };
+        let mut told = linked.clone();
+        told.noted_version = linked.note_version;
+        told.tries = 0;
+        told.not_before = None;
+        let (integration, repository) = tokio::try_join!(
+            ctx.store.load_integration(&id.integration),
+            ctx.store.load_repository(&linked.project, &id.integration, id.repository),
+        )?;
+        if let (Some(integration), Some(repository), Some(words)) =
+            (integration, repository, load_status_text(ctx, &linked).await?)
+        {
+            let place = StatusTarget { integration: &integration, repository: &repository, linked: &linked };
+            told.comment = place.post(ctx, &words).await?;
+        }
+        // Stale: a newer note exists, or the head moved. The next round writes it.
+        if ctx.store.update_pull_request(&told).await? == Write::Applied {
+            return Ok(());
+        }
+        rounds.backoff().await?;
+    }
+}
+
+struct StatusText {
+    state: CommitState,
+    sentence: String,
+    help: Option<String>,
+    url: Option<String>,
+}
+
+async fn load_status_text(ctx: &Context, linked: &PullRequest) -> Result<Option<StatusText>, Error> {
+    Ok(match &linked.note {
+        None => None,
+        Some(Note::Decision { reason }) => Some(decision_text(reason)),
+        // The job's end replaces this note, so the job is still running.
+        Some(Note::Job { job, stage: Some(Stage::Begun) }) => Some(with_job_url(ctx, job, running_text(job))),
+        Some(Note::Job { job, .. }) => {
+            let of = ctx.store.load_job(job).await?;
+            of.map(|of| with_job_url(ctx, job, job_text(&of, ctx.clock.now())))
+        }
+    })
+}
+
+fn with_job_url(ctx: &Context, job: &JobId, words: StatusText) -> StatusText {
+    StatusText { url: Some(format!("{}/jobs/{job}", ctx.api_url.trim_end_matches('/'))), ..words }
+}
+
+fn decision_text(reason: &Reason) -> StatusText {
+    let state = match reason.verdict() {
+        Verdict::Held => CommitState::Pending,
+        // Neither pending nor failed, because a refusal must not block the merge.
+        _ => CommitState::Success,
+    };
+    StatusText { state, sentence: reason.sentence(), help: Some(reason.help()), url: None }
+}
+
+fn running_text(job: &JobId) -> StatusText {
+    let sentence = format!("Job {} works on the requested changes.", job.short());
+    StatusText { state: CommitState::Pending, sentence, help: None, url: None }
+}
+
+fn job_text(job: &Job, now: Timestamp) -> StatusText {
+    let short = job.id.short();
+    let (state, sentence, help) = match (job.status, &job.result) {
+        (JobStatus::Completed, Some(result)) => {
+            let files = if result.files == 1 { "1 file".to_owned() } else { format!("{} files", result.files) };
+            let head: String = result.head.chars().take(7).collect();
+            (CommitState::Success, format!("Job {short} revised {files} in {head}."), None)
+        }
+        // The full explanation, because the job may have pushed, and reviewers read this.
+        (JobStatus::Failed | JobStatus::Cancelled, _) => {
+            let state = if job.status == JobStatus::Failed { CommitState::Failure } else { CommitState::Error };
+            let (sentence, help) = explain_job(job, None, None, now);
+            (state, sentence, Some(help))
+        }
+        _ => return running_text(&job.id),
+    };
+    StatusText { state, sentence, help, url: None }
+}
+
+struct StatusTarget<'a> {
+    integration: &'a Integration,
+    repository: &'a Repository,
+    linked: &'a PullRequest,
+}
+
+impl StatusTarget<'_> {
+    async fn post(&self, ctx: &Context, words: &StatusText) -> Result<Option<u64>, Error> {
+        let forge = forge_client(ctx, self.integration, self.repository).await?;
+        let status = CommitStatus {
+            state: words.state,
+            context: STATUS_NAME.into(),
+            description: words.sentence.clone(),
+            target_url: words.url.clone(),
+            branch: Some(self.linked.branch.clone()).filter(|branch| !branch.is_empty()),
+        };
+        let refused = if self.linked.comment.is_none() && !self.linked.head.is_empty() {
+            match forge.set_status(self.repository.name.as_str(), &self.linked.head, &status).await {
+                Ok(()) => return Ok(None),
+                Err(error) => error,
+            }
+        } else {
+            return self.post_comment(&forge, words).await;
+        };
+        match refused.kind() {
+            ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => self.post_comment(&forge, words).await,
+            _ => Err(refused.into()),
+        }
+    }
+
+    async fn post_comment(&self, forge: &Forge, words: &StatusText) -> Result<Option<u64>, Error> {
+        let body = comment_body(self.integration.kind, words);
+        let repository = self.repository.name.as_str();
+        let number = self.linked.id.number;
+        let known = match self.linked.comment {
+            Some(id) => Some(id),
+            None => {
+                let listed = forge.issue_comments(repository, number).await;
+                let ours = |comment: &pullyard_forge::Comment| {
+                    comment.author.as_ref().is_some_and(|author| self.integration.account.may_be_author(author.id))
+                        && Marker::parse(&comment.body) == Some(Marker::Status)
+                };
+                // If the list cannot be read, a second comment is better than none.
+                listed.ok().and_then(|listed| listed.items.into_iter().find(ours)).map(|comment| comment.id)
+            }
+        };
+        let mut written = match known {
+            Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
+            None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
+        };
+        // A comment found by its marker alone may be another author's copy.
+        let is_gone = |meaning: ErrorKind| {
+            meaning == ErrorKind::Missing || meaning == ErrorKind::Denied && self.linked.comment.is_none()
+        };
+        if let (Some(_), Err(error)) = (known, &written)
+            && is_gone(error.kind())
+        {
+            written = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
+        }
+        match written {
+            Ok(id) => Ok(Some(id)),
+            Err(error) => match error.kind() {
+                ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => {
+                    // A retry would be refused, too; the ledger has the answer.
+                    tracing::warn!(pull_request = %self.linked.id, error = %error, "pull request not writable");
+                    Ok(self.linked.comment)
+                }
+                _ => Err(error.into()),
+            },
+        }
+    }
+}
+
+fn comment_body(kind: ForgeKind, words: &StatusText) -> String {
+    let mut body = published::to_markdown(&words.sentence);
+    if let Some(help) = words.help.as_ref().filter(|help| *help != "Nothing to do.") {
+        body.push_str("\n\n");
+        body.push_str(help);
+    }
+    if let Some(page) = &words.url {
+        body.push_str(&format!("\n\n[Job]({page})"));
+    }
+    Marker::Status.append_to(kind, &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::failure::Failure;
+
+    #[test]
+    fn quoted_text_in_a_comment_has_no_mentions_or_links() {
+        let reason = "@acme/all <img src=x> [see](https://z.test)".into();
+        let sentence = Failure::PushRejected { forge: "GitHub".into(), reason }.sentence();
+        let (help, page) = (Some("See there.".into()), Some("https://p.test/jobs/x".into()));
+        let words = StatusText { state: CommitState::Failure, sentence, help, url: page };
+        assert_eq!(
+            comment_body(ForgeKind::GitHub, &words),
+            "GitHub rejected the push: @\u{2060}acme/all <\u{2060}img src=x> [see]\u{2060}(https://z.test).\n\n\
+             See there.\n\n[Job](https://p.test/jobs/x)\n\n<!-- pullyard:status -->"
+        );
+    }
+}

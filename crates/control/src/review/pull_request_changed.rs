@@ -1,0 +1,125 @@
+//! Records that a pull request was closed, merged or reopened, or that its head moved.
+
+use super::facts::ProjectScope;
+use super::freeze_reviews::{cancel_for_closed_pull_request, is_revising};
+use crate::jobs::finish_job::write_end_with_pull_request;
+use crate::{Context, Error};
+use pullyard_domain::job::{Job, TransitionRefusal};
+use pullyard_domain::pull_request::{PullRequest, PullRequestState};
+use pullyard_domain::review::PullRequestSnapshot;
+use pullyard_store::Write;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PullRequestChange {
+    Unlinked,
+    Unchanged,
+    Recorded,
+}
+
+/// Records a pull request's state. If closed, it also ends the revise job in the same write and settles the reviews.
+/// Idempotent: ordered by the forge's time. Each call for a closed pull request ends the job and settles again. After a
+/// crash, the end of their hour settles waiting reviews.
+pub async fn record_pull_request_change(
+    ctx: &Context,
+    reach: &ProjectScope,
+    seen: &PullRequestSnapshot,
+) -> Result<PullRequestChange, Error> {
+    let mut rounds = ctx.retries(&seen.id);
+    let (linked, changed) = loop {
+        let Some(linked) = ctx.store.load_pull_request(&seen.id).await? else { return Ok(PullRequestChange::Unlinked) };
+        if !reach.includes(&linked.project) {
+            return Ok(PullRequestChange::Unlinked);
+        }
+        let Some(mut heard) = linked.merge_forge_state(seen.state, &seen.head, seen.updated_at) else {
+            break (linked, PullRequestChange::Unchanged);
+        };
+        heard.repository_name = Some(seen.repository.clone());
+        if write_change(ctx, &heard).await? == Write::Applied {
+            tracing::info!(pull_request = %seen.id, state = seen.state.display_name(), "pull request changed");
+            break (heard, PullRequestChange::Recorded);
+        }
+        rounds.backoff().await?;
+    };
+    if linked.state != PullRequestState::Open {
+        if changed == PullRequestChange::Unchanged {
+            cancel_revise_job(ctx, &linked).await?;
+        }
+        wake_waiting_reviews(ctx, &linked).await?;
+    }
+    Ok(changed)
+}
+
+/// Also writes the end of its job: a closed pull request leaves the index of open ones, and no later round finds it.
+async fn write_change(ctx: &Context, heard: &PullRequest) -> Result<Write, Error> {
+    let to_stop = match heard.state {
+        PullRequestState::Open => None,
+        PullRequestState::Closed | PullRequestState::Merged => plan_cancel(ctx, heard).await?,
+    };
+    match to_stop {
+        Some((job, next)) => write_cancel(ctx, heard, &job, &next).await,
+        None => Ok(ctx.store.update_pull_request(heard).await?),
+    }
+}
+
+/// Ends the job of a pull request stored as closed by an older version, which used two writes.
+async fn cancel_revise_job(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&linked.id);
+    let mut linked = linked.clone();
+    while let Some((job, next)) = plan_cancel(ctx, &linked).await? {
+        if write_cancel(ctx, &linked, &job, &next).await? == Write::Applied {
+            break;
+        }
+        rounds.backoff().await?;
+        match ctx.store.load_pull_request(&linked.id).await? {
+            Some(again) if again.state != PullRequestState::Open => linked = again,
+            _ => break,
+        }
+    }
+    Ok(())
+}
+
+async fn plan_cancel(ctx: &Context, linked: &PullRequest) -> Result<Option<(Job, Job)>, Error> {
+    let Some(key) = &linked.ticket else { return Ok(None) };
+    let ticket = ctx.store.load_ticket(&linked.project, key).await?;
+    let Some(id) = ticket.and_then(|ticket| ticket.active_job) else { return Ok(None) };
+    let Some(job) = ctx.store.load_job(&id).await?.filter(|job| is_revising(linked, job)) else { return Ok(None) };
+    let now = ctx.clock.now();
+    match job.cancel(cancel_for_closed_pull_request(&job, linked.state, now), now) {
+        Ok(next) => Ok(Some((job, next))),
+        Err(TransitionRefusal::AlreadyDone | TransitionRefusal::WrongStatus(_)) => Ok(None),
+        Err(refusal) => Err(Error::from_refusal(refusal, now)),
+    }
+}
+
+async fn write_cancel(ctx: &Context, linked: &PullRequest, job: &Job, next: &Job) -> Result<Write, Error> {
+    let written = match next.status.is_terminal() {
+        true => write_end_with_pull_request(ctx, job, next, linked, ctx.clock.now()).await?,
+        false => ctx.store.request_cancel(next, linked).await?,
+    };
+    if written == Write::Applied {
+        tracing::info!(job.id = %job.id, pull_request = %linked.id, "job cancelled: its pull request is closed or merged");
+    }
+    Ok(written)
+}
+
+/// Settles waiting reviews now. After a crash here, the end of their hour does it.
+async fn wake_waiting_reviews(ctx: &Context, linked: &PullRequest) -> Result<(), Error> {
+    let Some(key) = &linked.ticket else { return Ok(()) };
+    let mut rounds = ctx.retries(key);
+    while let Some(ticket) =
+        ctx.store.load_ticket(&linked.project, key).await?.filter(|ticket| ticket.has_deferred(&linked.id))
+    {
+        let now = ctx.clock.now();
+        let due = ticket.deferred.get(&linked.id.to_string()).is_some_and(|opens_at| *opens_at <= now);
+        let told = match ticket.defer_review(&linked.id, now).filter(|_| !due) {
+            Some(sooner) => ctx.store.update_ticket(&sooner).await?,
+            None => Write::Applied,
+        };
+        if told == Write::Applied {
+            ctx.wake_ticket(&linked.project, key).await;
+            break;
+        }
+        rounds.backoff().await?;
+    }
+    Ok(())
+}

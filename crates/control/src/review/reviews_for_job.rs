@@ -1,0 +1,138 @@
+//! Finds a ticket's unanswered reviews for its next job. A review is assigned only after its text was read. If a job
+//! starts without it, or ends before, the next job gets it.
+
+use crate::corrupt::skip_corrupt;
+use crate::{Context, Error};
+use futures::future::try_join_all;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
+use pullyard_domain::job::{Job, JobKind, passes_on_reviews};
+use pullyard_domain::pull_request::PullRequestId;
+use pullyard_domain::review::{Review, covered_reviews, jobs_that_may_leave_reviews, unanswered_reviews};
+use pullyard_domain::ticket::LastOutcome;
+use pullyard_store::{ReviewWait, Write};
+use std::collections::BTreeSet;
+
+const CONCURRENCY: usize = 16;
+
+const MAX_RETRIES: usize = 50;
+
+pub(crate) async fn has_unanswered_reviews(ctx: &Context, job: &Job) -> Result<bool, Error> {
+    let Some(id) = job.reviewed_pull_request() else { return Ok(false) };
+    Ok(!reviews_for_job(ctx, job, &ctx.store.list_reviews(&id).await?).await?.is_empty())
+}
+
+pub(super) async fn reviews_for_job(ctx: &Context, job: &Job, all: &[Review]) -> Result<Vec<Review>, Error> {
+    let Some(key) = &job.ticket else { return Ok(Vec::new()) };
+    let unfinished = list_unfinished_jobs(ctx, job, &job.id, all).await?;
+    Ok(unanswered_reviews(all, &job.project, key, &unfinished).into_iter().cloned().collect())
+}
+
+/// Returns ended jobs of this ticket whose reviews pass to its next job, except `first`, which owns the reviews of this
+/// job. Skips an unreadable job, so that it does not block every new job of the pull request.
+pub(super) async fn list_unfinished_jobs(
+    ctx: &Context,
+    job: &Job,
+    first: &JobId,
+    all: &[Review],
+) -> Result<BTreeSet<JobId>, Error> {
+    let mut unfinished = BTreeSet::new();
+    let Some(key) = &job.ticket else { return Ok(unfinished) };
+    let of_ticket = all.iter().filter(|review| review.project == job.project && review.ticket == *key);
+    let having: BTreeSet<&JobId> = of_ticket.filter_map(Review::started_job).filter(|by| *by != first).collect();
+    if having.is_empty() {
+        return Ok(unfinished);
+    }
+    let last = load_last_incomplete_job(ctx, &job.project, key).await?;
+    for some in jobs_that_may_leave_reviews(&having, all, last.as_ref()).chunks(CONCURRENCY) {
+        let read = try_join_all(some.iter().map(|id| readable_job(ctx, id))).await?;
+        let left = read.into_iter().flatten().filter(|by| passes_on_reviews(by, last.as_ref()));
+        unfinished.extend(left.map(|by| by.id));
+    }
+    Ok(unfinished)
+}
+
+/// A job, or `None` if it is missing or cannot be parsed.
+pub(super) async fn readable_job(ctx: &Context, id: &JobId) -> Result<Option<Job>, Error> {
+    Ok(skip_corrupt(ctx, ctx.store.load_job(id).await)?.flatten())
+}
+
+/// If the ticket's last job with an agent did not complete, returns the first of its retries.
+async fn load_last_incomplete_job(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Option<JobId>, Error> {
+    let last = ctx.store.load_ticket(project, key).await?.and_then(|ticket| ticket.last_job);
+    let Some(last) = last.filter(|last| last.outcome != LastOutcome::Completed) else { return Ok(None) };
+    match readable_job(ctx, &last.id).await? {
+        Some(job) => skip_corrupt(ctx, first_of_retries(ctx, &job).await),
+        None => Ok(None),
+    }
+}
+
+pub(super) async fn first_of_retries(ctx: &Context, job: &Job) -> Result<JobId, Error> {
+    let mut first = job.clone();
+    for _ in 0..MAX_RETRIES {
+        let Some(of) = first.retry_of.clone() else { break };
+        match ctx.store.load_job(&of).await?.filter(|of| of.kind == JobKind::Revise) {
+            Some(of) => first = of,
+            None => break,
+        }
+    }
+    Ok(first.id)
+}
+
+pub(super) fn reviews_covered_with(job: &JobId, all: &[Review], taken: &[Review]) -> Vec<Review> {
+    let is_taken = |review: &Review| taken.iter().any(|one| one.id == review.id);
+    let each = all.iter().map(|review| if is_taken(review) { review.assign_to(job) } else { review.clone() });
+    let all: Vec<Review> = each.collect();
+    covered_reviews(job, &all).into_iter().cloned().collect()
+}
+
+/// Returns the assigned reviews. A review that was redelivered concurrently is decided on its own.
+pub(super) async fn assign_reviews(ctx: &Context, job: &JobId, owed: &[Review]) -> Result<Vec<Review>, Error> {
+    let mut taken = Vec::with_capacity(owed.len());
+    for review in owed {
+        if ctx.store.assign_review(&review.assign_to(job), review.started_job()).await? == Write::Applied {
+            taken.push(review.clone());
+        }
+    }
+    Ok(taken)
+}
+
+/// Unassigns a failed job's review where reviews do not wait. After another completed job it would never be read.
+async fn unassign_review(ctx: &Context, review: &Review) -> Result<(), Error> {
+    let Some(id) = review.started_job() else { return Ok(()) };
+    let by = ctx.store.load_job(id).await?;
+    if let Some(back) = by.and_then(|by| review.refuse_after(&by, ctx.clock.now())) {
+        ctx.store.assign_review(&back, Some(id)).await?;
+    }
+    Ok(())
+}
+
+/// Idempotent: each review is reassigned once; a repeat continues with the rest.
+pub(super) async fn defer_reviews(ctx: &Context, job: &Job, id: &PullRequestId, all: &[Review]) -> Result<(), Error> {
+    let Some(project) = ctx.store.load_project(&job.project).await? else { return Ok(()) };
+    for review in reviews_for_job(ctx, job, all).await? {
+        let Some(waits) = review.defer_again(&project.settings) else {
+            unassign_review(ctx, &review).await?;
+            continue;
+        };
+        // If the review had a job, its entry keeps naming that job.
+        let entry = match review.started_job() {
+            None => ctx.store.load_delivery(&DeliveryId::for_review(&review.project, id, &review.id)).await?,
+            Some(_) => None,
+        };
+        let reason = Reason::HeldForJob { job: job.id.clone() };
+        let entry = entry.filter(|entry| !entry.reason.is_final()).map(|entry| Delivery { reason, ..entry });
+        let wait = ReviewWait {
+            review: &waits,
+            from: review.started_job(),
+            delivery: entry.as_ref(),
+            job: &job.id,
+            opens_at: ctx.clock.now(),
+        };
+        if ctx.store.wait_for_job(&wait).await? == Write::Applied {
+            tracing::info!(job.id = %job.id, pull_request = %id, review = %review.id, "review waits for its job to be updated");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,134 @@
+//! Lists the jobs that wait for a runner. Index rows may be outdated, so each job is read strongly before its claim.
+
+use super::RunnerToken;
+use crate::{Context, Error};
+use pullyard_domain::breaker::{Breaker, BreakerId, breaker_ids, longest_delay};
+use pullyard_domain::id::{ClaimId, ClassId, ProjectId, RunnerId};
+use pullyard_domain::job::Job;
+use pullyard_domain::runner::Profile;
+use pullyard_domain::select::{
+    Candidate, ClassRequirements, MAX_TRIES, READ_LIMITS, candidate_index, is_claimable, matches, sort_candidates,
+};
+use std::collections::BTreeSet;
+
+const PAGE: i32 = 100;
+
+pub(super) struct Class {
+    project: ProjectId,
+    id: ClassId,
+    needs: ClassRequirements,
+}
+
+impl Class {
+    fn breaker_ids(&self, runner: &RunnerId) -> Vec<BreakerId> {
+        breaker_ids(self.needs.key, &self.needs.capability, &self.project, Some(runner))
+    }
+}
+
+pub(super) async fn list_matching_classes(
+    ctx: &Context,
+    token: &RunnerToken,
+    profile: &Profile,
+) -> Result<Vec<Class>, Error> {
+    let projects = match &token.projects {
+        Some(projects) => projects.iter().cloned().collect(),
+        None => all_projects(ctx).await?,
+    };
+    let mut found = Vec::new();
+    for project in projects {
+        for (id, needs) in ctx.store.list_classes(&project).await?.into_iter().flatten() {
+            if matches(&needs, profile) {
+                found.push(Class { project: project.clone(), id, needs });
+            }
+        }
+    }
+    Ok(found)
+}
+
+async fn all_projects(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let (ids, next) = ctx.store.list_project_ids(after.as_deref(), PAGE).await?;
+        all.extend(ids);
+        after = next;
+        if after.is_none() {
+            return Ok(all);
+        }
+    }
+}
+
+/// Tries the oldest job first, then a random one of the oldest. Reads more when these are gone.
+pub(super) struct CandidateSearch<'a> {
+    ctx: &'a Context,
+    claim: &'a ClaimId,
+    runner: &'a RunnerId,
+    classes: Vec<Class>,
+    widths: std::slice::Iter<'static, usize>,
+    candidates: Vec<Candidate>,
+    has_more: bool,
+    attempts: usize,
+}
+
+impl<'a> CandidateSearch<'a> {
+    pub(super) fn new(ctx: &'a Context, claim: &'a ClaimId, runner: &'a RunnerId, classes: Vec<Class>) -> Self {
+        Self {
+            ctx,
+            claim,
+            runner,
+            classes,
+            widths: READ_LIMITS.iter(),
+            candidates: Vec::new(),
+            has_more: true,
+            attempts: 0,
+        }
+    }
+
+    /// A refused job stays a candidate until a read shows that it is gone, because the refusal may concern the runner.
+    pub(super) async fn next(&mut self) -> Result<Option<Job>, Error> {
+        while self.attempts < MAX_TRIES {
+            let at = candidate_index(self.claim, self.attempts, self.candidates.len());
+            let Some(row) = self.candidates.get(at) else {
+                let Some(width) = self.widths.next().filter(|_| self.has_more) else { break };
+                self.load_candidates(*width).await?;
+                continue;
+            };
+            self.attempts += 1;
+            let job = self.ctx.store.load_job(&row.job).await?;
+            let now = self.ctx.clock.now();
+            if let Some(job) = job.filter(|job| is_claimable(job, &row.class, self.runner, now)) {
+                return Ok(Some(job));
+            }
+            self.candidates.remove(at);
+        }
+        Ok(None)
+    }
+
+    async fn load_candidates(&mut self, width: usize) -> Result<(), Error> {
+        let limit = i32::try_from(width).unwrap_or(i32::MAX);
+        let (mut waiting, mut accounts) = (Vec::new(), BTreeSet::new());
+        for class in &self.classes {
+            let rows = self.ctx.store.list_ready_jobs(&class.id, limit).await?;
+            if !rows.is_empty() {
+                let asked = class.breaker_ids(self.runner);
+                accounts.extend(asked.iter().cloned());
+                waiting.push((asked, rows));
+            }
+        }
+        let breakers = self.ctx.store.load_breakers(&accounts).await?;
+        let now = self.ctx.clock.now();
+        let (mut candidates, mut more) = (Vec::new(), false);
+        for (asked, rows) in waiting {
+            let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
+            let may =
+                |row: &Candidate| row.is_adopting() || longest_delay(breakers.iter().copied(), &row.job, now).is_none();
+            // Adopting jobs sort first. While the breaker is open, all rows after a blocked row are therefore blocked.
+            let all_wait =
+                breakers.iter().any(|breaker| now < breaker.until) && rows.last().is_some_and(|row| !may(row));
+            more |= rows.len() >= width && !all_wait;
+            candidates.extend(rows.into_iter().filter(may));
+        }
+        self.has_more = more || candidates.len() > width;
+        self.candidates = sort_candidates(candidates, width);
+        Ok(())
+    }
+}

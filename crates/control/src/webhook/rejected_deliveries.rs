@@ -1,0 +1,74 @@
+//! Counts accepted and refused deliveries. Anyone can send, so a process writes each hook at most once a minute.
+
+use super::new_delivery;
+use crate::{Context, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::hook::{RECORD_INTERVAL, Webhook};
+use pullyard_domain::id::{DeliveryId, EventId, HookName};
+use pullyard_domain::time::Timestamp;
+use pullyard_store::Write;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Keyed by hook and creation time, because a new hook may reuse the name. Only existing hooks are added.
+#[derive(Debug, Default)]
+pub struct RejectedDeliveries(Mutex<HashMap<(HookName, Timestamp), DeliveryCounts>>);
+
+#[derive(Debug, Default)]
+struct DeliveryCounts {
+    verified_at: Option<Timestamp>,
+    refused_at: Option<Timestamp>,
+    refused: u64,
+}
+
+impl RejectedDeliveries {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(HookName, Timestamp), DeliveryCounts>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_due(since: Option<Timestamp>, now: Timestamp) -> bool {
+    since.is_none_or(|at| now.since(at) >= RECORD_INTERVAL)
+}
+
+pub(super) async fn record_verified(ctx: &Context, hook: &Webhook) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    {
+        let mut all = ctx.rejected_deliveries().lock();
+        let noted = all.entry((hook.name.clone(), hook.created)).or_default();
+        if !is_due(noted.verified_at, now) {
+            return Ok(());
+        }
+        noted.verified_at = Some(now);
+    }
+    // Stale: another process recorded it, or the hook was replaced.
+    ctx.store.note_hook_verified(hook, now).await?;
+    Ok(())
+}
+
+/// Counts a refused delivery, with one ledger entry per hook, reason and day.
+pub(super) async fn record_refused(ctx: &Context, hook: &Webhook, reason: &Reason) -> Result<(), Error> {
+    let now = ctx.clock.now();
+    let more = {
+        let mut all = ctx.rejected_deliveries().lock();
+        let noted = all.entry((hook.name.clone(), hook.created)).or_default();
+        noted.refused += 1;
+        if !is_due(noted.refused_at, now) {
+            return Ok(());
+        }
+        noted.refused_at = Some(now);
+        std::mem::take(&mut noted.refused)
+    };
+    if ctx.store.note_hook_refused(hook, more, now).await? == Write::Stale {
+        return Ok(());
+    }
+    let all = ctx.store.load_hook_stats(hook).await?.refused;
+    let id = DeliveryId::for_webhook(&hook.name, &format!("{} {}", reason.code(), now.day()));
+    // Refused deliveries have no trusted id, so show the count instead.
+    let event = EventId::new(format!("{all} not let in so far"))
+        .map_err(|_| Error::Inconsistent("a number is no event id".into()))?;
+    let delivery = new_delivery(ctx, hook, id, event, reason.clone(), None).await?;
+    ctx.store.record_delivery(&delivery).await?;
+    tracing::warn!(hook = %hook.name, refused = all, decision.reason = reason.code(), "webhook deliveries rejected");
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Dispatch of tasks: changes of the job during RunTask, failed starts, and stopped tasks.
+
+use crate::delayed_call::DelayedCall;
+use crate::world::{World, assert_applied};
+use pullyard_control::attempt::start_attempt;
+use pullyard_control::{Bootstrap, DispatchOutcome, cancel_job, dispatch};
+use pullyard_domain::id::{ClaimId, InstanceId, JobId};
+use pullyard_domain::job::{DispatchFault, Job, JobStatus};
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_domain::published::UNKNOWN_ISOLATION;
+use pullyard_testkit::{Fault, Wire};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
+
+/// A scripted successful response of AWS.
+fn response(body: Value) -> Fault {
+    Fault::Refused(200, body)
+}
+
+fn refusal(words: &str) -> Fault {
+    Fault::Refused(400, json!({ "__type": "InvalidParameterException", "message": words }))
+}
+
+/// A job on Fargate that waits for its dispatch; wake-ups are refused.
+async fn waiting_job(world: &World, wire: &Wire) -> Job {
+    wire.fail_always("SendMessage", refusal("Nobody is there."));
+    world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
+}
+
+/// Dispatches a job and runs `meanwhile` before RunTask is sent.
+async fn dispatch_while(world: &World, held: &DelayedCall, job: &JobId, meanwhile: impl Future<Output = ()>) {
+    held.wire.fail_next("RunTask", response(json!({ "tasks": [{ "taskArn": TASK }], "failures": [] })));
+    let started = held.run_before_call(dispatch(&world.ctx, job), meanwhile).await;
+    assert_eq!(started.unwrap(), DispatchOutcome::Started);
+}
+
+#[tokio::test]
+async fn task_name_is_stored_despite_an_input_during_run_task() {
+    let held = DelayedCall::before("RunTask");
+    let world = &World::with_client(held.clone()).await;
+    let job = waiting_job(world, &held.wire).await;
+    let told = async {
+        let told = world.load_job(&job.id).await.resume_with_input(world.ctx.clock.now()).unwrap();
+        assert_applied(world.ctx.store.update_job(&told).await);
+    };
+    dispatch_while(world, &held, &job.id, told).await;
+    let started = world.load_job(&job.id).await;
+    assert_eq!((started.dispatch.task.as_deref(), started.inputs), (Some(TASK), 1));
+}
+
+#[tokio::test]
+async fn task_is_stopped_if_its_job_is_cancelled_during_run_task() {
+    let held = DelayedCall::before("RunTask");
+    let world = &World::with_client(held.clone()).await;
+    let job = waiting_job(world, &held.wire).await;
+    // The cancel does not know the task's name.
+    let cancelled = async {
+        let ended = cancel_job(&world.ctx, &job.id, "ana", None).await.unwrap();
+        assert_eq!(ended.status, JobStatus::Cancelled);
+    };
+    held.wire.fail_next("StopTask", response(json!({ "task": {} })));
+    dispatch_while(world, &held, &job.id, cancelled).await;
+    assert_eq!(held.wire.take_call_count("StopTask"), 1);
+}
+
+#[tokio::test]
+async fn wake_up_starts_no_task_after_the_last_failed_start() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    let ctx = &world.ctx;
+    let mut job = waiting_job(&world, &wire).await;
+    for _ in 0..3 {
+        let now = ctx.clock.now();
+        let fault = DispatchFault::Refused { reason: "no role".into(), times: 1 };
+        job = job.begin_dispatch(now).unwrap();
+        job = job.record_start_fault(1, job.dispatch.number, fault, now).unwrap();
+    }
+    assert_applied(ctx.store.update_job(&job).await);
+    // The job is due, but the sweeper has not handled it yet.
+    ctx.clock.advance(Duration::from_secs(301));
+    assert_eq!(dispatch(ctx, &job.id).await.unwrap(), DispatchOutcome::Nothing);
+    assert_eq!(wire.take_call_count("RunTask"), 0);
+}
+
+#[tokio::test]
+async fn all_tasks_of_a_cancelled_job_are_stopped_with_retries() {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    let ctx = &world.ctx;
+    let job = waiting_job(&world, &wire).await;
+    // Dispatched, but without a task name.
+    assert_applied(ctx.store.update_job(&job.begin_dispatch(ctx.clock.now()).unwrap()).await);
+    cancel_job(ctx, &job.id, "ana", None).await.unwrap();
+    let listed = || response(json!({ "taskArns": [TASK, format!("{TASK}2")] }));
+    wire.fail_next("ListTasks", listed());
+    wire.fail_next("StopTask", refusal("You may not."));
+    wire.fail_next("StopTask", response(json!({ "task": {} })));
+    assert!(dispatch(ctx, &job.id).await.is_err(), "the message is retried");
+    assert_eq!(wire.take_call_count("StopTask"), 2);
+    // A missing task counts as stopped.
+    wire.fail_next("ListTasks", listed());
+    wire.fail_next("StopTask", refusal("The referenced task was not found."));
+    wire.fail_next("StopTask", response(json!({ "task": {} })));
+    assert_eq!(dispatch(ctx, &job.id).await.unwrap(), DispatchOutcome::Stopped);
+    assert_eq!(wire.take_call_count("StopTask"), 2);
+}
+
+/// The task name in the claim of dispatch `number`, for a task that does not know its name. Dispatch 2 is current.
+async fn claimed_task(number: u32) -> Option<String> {
+    let wire = Wire::default();
+    let world = World::with_client(wire.clone()).await;
+    world.connect().await;
+    let ctx = &world.ctx;
+    let job = waiting_job(&world, &wire).await;
+    let now = ctx.clock.now();
+    let first = job.begin_dispatch(now).unwrap().set_task(1, 1, "task-1").unwrap();
+    let silent = first.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, now).unwrap();
+    let second = silent.begin_dispatch(now).unwrap().set_task(1, 2, "task-2").unwrap();
+    assert_applied(ctx.store.update_job(&second).await);
+    let bootstrap = Bootstrap { job: job.id, attempt: 1, dispatch: number, expires: now };
+    let (claim, instance) = (ClaimId::new("c1").unwrap(), InstanceId::new("i1").unwrap());
+    let begun = start_attempt(ctx, &bootstrap, claim, instance, None).await.unwrap();
+    assert_eq!(begun.isolation, ctx.task_isolation);
+    begun.job.run.unwrap().task
+}
+
+#[tokio::test]
+async fn unnamed_task_takes_the_name_of_its_own_dispatch_only() {
+    assert_eq!(claimed_task(2).await.as_deref(), Some("task-2"));
+    assert_eq!(claimed_task(1).await, None);
+}
+
+#[tokio::test]
+async fn self_hosted_attempt_has_the_isolation_of_its_runner() {
+    let world = World::begin().await;
+    world.connect().await;
+    let ctx = &world.ctx;
+    let runner = world.runners(1, 1, 1).await.remove(0);
+    let job = world.job(&Settings { compute: Compute::Runners, ..Settings::default() }).await;
+    let fence = world.claim(&job.id, Some(&runner)).await;
+    let bootstrap = Bootstrap { job: fence.job, attempt: fence.attempt, dispatch: 0, expires: ctx.clock.now() };
+    let begun = start_attempt(ctx, &bootstrap, fence.claim, runner.instance, None).await.unwrap();
+    assert_eq!(begun.isolation, UNKNOWN_ISOLATION);
+}

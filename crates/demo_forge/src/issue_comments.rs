@@ -1,0 +1,66 @@
+//! Creates and edits comments on a whole pull request; only Bitbucket has replies to them.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::{
+    access::Actor,
+    events,
+    pulls::{self},
+    record::{IssueCommentRecord, Pull},
+    repositories::RepositoryEntry,
+    reviews::{Rejection, into_updated},
+    shared::Shared,
+};
+
+pub async fn create(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    actor: &Actor,
+    number: u64,
+    body: String,
+) -> Result<(IssueCommentRecord, Box<Pull>), Rejection> {
+    create_reply(shared, entry, actor, (number, None), body).await
+}
+
+pub async fn create_reply(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    actor: &Actor,
+    (number, parent): (u64, Option<u64>),
+    body: String,
+) -> Result<(IssueCommentRecord, Box<Pull>), Rejection> {
+    let (id, author, now) = (shared.ids.next()?, actor.account.clone(), shared.clock.now_unique());
+    let note = IssueCommentRecord { id, author, body, created_at: now.clone(), updated_at: now };
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        pull.parents.extend(parent.map(|parent| (id, parent)));
+        pull.notes.push(note.clone());
+        Ok::<_, Rejection>(())
+    });
+    let ((), pull) = into_updated(changed.await?)?;
+    events::publish_issue_comment(shared, entry, actor, &pull, &note, ("created", json!({}))).await;
+    Ok((note, pull))
+}
+
+pub async fn edit_note(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    actor: &Actor,
+    (number, id): (u64, u64),
+    body: String,
+) -> Result<(IssueCommentRecord, Box<Pull>), Rejection> {
+    let changed = pulls::update_record(shared, entry, number, |pull| {
+        let note = pull.notes.iter_mut().find(|note| note.id == id).ok_or(Rejection::NotFound)?;
+        if note.author.id != actor.account.id {
+            return Err(Rejection::Forbidden("You can only change your own comments"));
+        }
+        let before = std::mem::replace(&mut note.body, body);
+        note.updated_at = shared.clock.now_unique();
+        Ok((note.clone(), before))
+    });
+    let ((note, before), pull) = into_updated(changed.await?)?;
+    let more = json!({ "changes": { "body": { "from": before } } });
+    events::publish_issue_comment(shared, entry, actor, &pull, &note, ("edited", more)).await;
+    Ok((note, pull))
+}

@@ -1,0 +1,99 @@
+//! Sends an answer in pieces, and ends it as its script requires.
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use axum::{body::Body, http::header::CONTENT_TYPE, response::Response};
+use bytes::Bytes;
+use futures::stream;
+
+use crate::{
+    answer::Answer,
+    faults::{Ending, StreamFault},
+    refusal::Refusal,
+    sse,
+};
+
+pub(crate) struct RenderedAnswer {
+    pub(crate) events: Vec<serde_json::Value>,
+    pub(crate) whole: serde_json::Value,
+    pub(crate) render_fault: fn(&StreamFault) -> serde_json::Value,
+}
+
+/// Sends the answer as a stream or as one body, up to the event at which its ending applies.
+pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> Response {
+    if !streamed {
+        return send_whole(answer, &written.whole);
+    }
+    let mut events: VecDeque<Bytes> = written.events.iter().map(sse::event).collect();
+    let last = match &answer.ending {
+        Ending::Complete => StreamEnd::End,
+        Ending::CutAfter(most) => {
+            events.truncate(*most);
+            StreamEnd::Cut
+        }
+        Ending::HangsAfter(most) => {
+            events.truncate(*most);
+            StreamEnd::Hang
+        }
+        Ending::FaultAfter(most, stumble) => {
+            events.truncate(*most);
+            events.push_back(sse::event(&(written.render_fault)(stumble)));
+            StreamEnd::End
+        }
+    };
+    respond("text/event-stream", body(events, last, answer.pause))
+}
+
+fn send_whole(answer: &Answer, whole: &serde_json::Value) -> Response {
+    let text = whole.to_string();
+    let (half, _) = sse::halves(&text);
+    let (pieces, last) = match &answer.ending {
+        Ending::Complete => (Bytes::from(text), StreamEnd::End),
+        Ending::CutAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Cut),
+        Ending::HangsAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Hang),
+        Ending::FaultAfter(_, stumble) => {
+            let body = serde_json::json!({
+                "type": "error",
+                "error": { "type": stumble.code, "code": stumble.code, "message": stumble.message },
+            });
+            return Refusal::new(500, body).to_response();
+        }
+    };
+    respond("application/json", body(VecDeque::from([pieces]), last, answer.pause))
+}
+
+fn respond(kind: &'static str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, axum::http::HeaderValue::from_static(kind));
+    response
+}
+
+#[derive(Clone, Copy)]
+enum StreamEnd {
+    End,
+    Cut,
+    Hang,
+}
+
+fn body(pieces: VecDeque<Bytes>, last: StreamEnd, pause: Duration) -> Body {
+    Body::from_stream(stream::unfold(Some(pieces), move |left| async move {
+        let mut pieces = left?;
+        if let Some(piece) = pieces.pop_front() {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
+            // Without this yield, all pieces leave in one write and a client never reads half of them.
+            tokio::task::yield_now().await;
+            return Some((Ok(piece), Some(pieces)));
+        }
+        match last {
+            StreamEnd::End => None,
+            StreamEnd::Cut => {
+                // The pieces before the cut must leave first.
+                tokio::task::yield_now().await;
+                Some((Err(io::Error::from(io::ErrorKind::ConnectionAborted)), None))
+            }
+            StreamEnd::Hang => std::future::pending().await,
+        }
+    }))
+}

@@ -1,0 +1,80 @@
+//! Stores current and previous secret values in a file, replaced atomically and readable by its owner only.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A secret in the file, with the field names of the wire.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct StoredSecret {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secret_string: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secret_binary: Option<String>,
+    /// The previous value and its version id, which a rotation needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) previous: Option<SecretVersion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) version_id: Option<String>,
+    /// The time in the format of `ListSecrets`.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub(super) last_changed_date: Value,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SecretVersion {
+    pub(super) version_id: String,
+    pub(super) secret_string: String,
+}
+
+pub(super) type Secrets = BTreeMap<String, StoredSecret>;
+
+pub(super) struct SecretFile {
+    path: PathBuf,
+}
+
+impl SecretFile {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { path: folder.join("secretsmanager.json") }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the stored secrets, or an empty map without a file.
+    pub(super) fn load(&self) -> io::Result<Secrets> {
+        match fs::read(&self.path) {
+            // The parser's message may contain a value.
+            Ok(json) => serde_json::from_slice(&json)
+                .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not a list of secrets")),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Secrets::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes a temporary file, syncs and renames it, so that an acknowledged change survives a crash.
+    pub(super) fn save(&self, secrets: &Secrets) -> io::Result<()> {
+        let half = self.path.with_extension("json.new");
+        // A file left by a crash may have other permissions.
+        let _ = fs::remove_file(&half);
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(&half)?;
+        file.write_all(&serde_json::to_vec(secrets)?)?;
+        file.sync_all()?;
+        fs::rename(&half, &self.path)?;
+        match self.path.parent() {
+            Some(folder) => File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}

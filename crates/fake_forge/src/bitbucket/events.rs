@@ -1,0 +1,126 @@
+//! Events in the format of Bitbucket's webhooks, for hooks created through Bitbucket's API.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::{
+    answers::{account, short_repository, time},
+    comments, pull_answers,
+};
+use pullyard_demo_forge::{
+    hooks::{self, Event},
+    record::{Pull, ReviewRecord, ReviewState},
+    repositories::RepositoryEntry,
+    shared::{ForgeEvent, Shared},
+    state::ApiKind,
+    users::Account,
+};
+
+/// Sends an event to the subscribed hooks.
+pub(crate) async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, occurrence: ForgeEvent<'_>) {
+    match occurrence {
+        ForgeEvent::PullRequest { pull, action } => pull_request(shared, entry, by, pull, action).await,
+        ForgeEvent::Review { pull, review: given, action } => review(shared, entry, by, pull, given, action).await,
+        ForgeEvent::Comment { pull, id, action } => comment(shared, entry, by, pull, id, action).await,
+        ForgeEvent::Renamed { owner, name } => renamed(shared, entry, by, (owner, name)).await,
+        ForgeEvent::Deleted => send_event(shared, entry, by, "repo:deleted", || json!({})).await,
+    }
+}
+
+/// `action` is GitHub's name.
+async fn pull_request(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, pull: &Pull, action: &str) {
+    let key = match action {
+        "opened" => "pullrequest:created",
+        "edited" | "review_requested" | "review_request_removed" => "pullrequest:updated",
+        "synchronize" => "pullrequest:push",
+        "closed" if pull.record.merged.is_some() => "pullrequest:fulfilled",
+        "closed" => "pullrequest:rejected",
+        // Bitbucket has no labels and cannot reopen a declined pull request.
+        _ => return,
+    };
+    let parts = || json!({ "pullrequest": pull_answers::pull(shared, entry, pull) });
+    send_event(shared, entry, by, key, parts).await;
+}
+
+/// Sends the verdict and the review body as two events, as on Bitbucket.
+async fn review(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    by: &Account,
+    pull: &Pull,
+    review: &ReviewRecord,
+    action: &str,
+) {
+    let verdict = match (action, review.verdict()) {
+        ("submitted", Some(ReviewState::ChangesRequested)) => {
+            Some(("pullrequest:changes_request_created", "changes_request"))
+        }
+        ("submitted", Some(ReviewState::Approved)) => Some(("pullrequest:approved", "approval")),
+        ("dismissed", Some(ReviewState::Approved)) => Some(("pullrequest:unapproved", "approval")),
+        ("dismissed", _) => Some(("pullrequest:changes_request_removed", "changes_request")),
+        _ => None,
+    };
+    comment(shared, entry, by, pull, review.id, action).await;
+    let Some((key, name)) = verdict else { return };
+    let parts = || {
+        let date = review.submitted_at.as_deref().map(time);
+        json!({
+            "pullrequest": pull_answers::pull(shared, entry, pull),
+            name: { "date": date, "user": account(shared, &review.author) },
+        })
+    };
+    send_event(shared, entry, by, key, parts).await;
+}
+
+/// Sends a comment or a review body.
+async fn comment(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, pull: &Pull, id: u64, action: &str) {
+    let key = match action {
+        "created" | "submitted" => "pullrequest:comment_created",
+        "edited" => "pullrequest:comment_updated",
+        _ => return,
+    };
+    let all = comments::comments_of(&pull.record, None);
+    // A review without a body has no comment.
+    let Some(comment) = all.iter().find(|comment| comment.id == id) else { return };
+    let parts = || {
+        json!({
+            "pullrequest": pull_answers::pull(shared, entry, pull),
+            "comment": comments::comment_json(shared, entry, &pull.record, comment),
+        })
+    };
+    send_event(shared, entry, by, key, parts).await;
+}
+
+/// A rename within a workspace, or a transfer to another one.
+async fn renamed(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, (old_owner, old_name): (&str, &str)) {
+    let (owner, name) = (entry.owner(), entry.name());
+    if !old_owner.eq_ignore_ascii_case(&owner) {
+        return send_event(shared, entry, by, "repo:transfer", || json!({})).await;
+    }
+    let parts = || {
+        let change = |new: &str, old: &str| json!({ "new": new, "old": old });
+        let full_name = change(&entry.full_name(), &format!("{old_owner}/{old_name}"));
+        json!({ "changes": { "name": change(&name, old_name), "full_name": full_name } })
+    };
+    send_event(shared, entry, by, "repo:updated", parts).await;
+}
+
+/// Adds the common fields and sends the event. The payload is built only for subscribed hooks.
+async fn send_event(
+    shared: &Arc<Shared>,
+    entry: &RepositoryEntry,
+    by: &Account,
+    key: &'static str,
+    parts: impl FnOnce() -> Value,
+) {
+    if !hooks::has_recipients(shared, entry, (ApiKind::Bitbucket, key)).await {
+        return;
+    }
+    let mut payload = json!({ "repository": short_repository(entry), "actor": account(shared, by) });
+    if let (Value::Object(payload), Value::Object(parts)) = (&mut payload, parts()) {
+        payload.extend(parts);
+    }
+    let event = Event { api: ApiKind::Bitbucket, name: key, action: None, repository: Some(entry.id), payload };
+    hooks::dispatch(shared, entry, event).await;
+}

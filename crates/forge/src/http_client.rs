@@ -1,0 +1,434 @@
+//! Sends one HTTP request with limits, redirects and retries, and maps each status to an error.
+
+use std::{
+    error::Error as _,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use reqwest::{
+    Method, Response, StatusCode, Url,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT},
+    redirect,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    Endpoint, Error, Token, retry,
+    stand_in::{Exchange, StandIn},
+};
+
+/// Time limit per try, with redirects and body.
+const TRY_TIMEOUT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Short, because a frozen function notices late that the server closed an idle connection, and may lose a write.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+const MAX_REDIRECTS: u32 = 3;
+const MAX_RESPONSE_BYTES: usize = 8 * 1024 * 1024;
+/// Pause for a rate limit without a duration, as GitHub's documentation recommends.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// Time limit per try inside a request with a short deadline.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(3);
+
+pub(crate) trait ForgeApi: Clone {
+    fn authorization(&self) -> Result<Authorization, Error>;
+
+    fn headers(&self) -> HeaderMap;
+
+    fn parse_message(body: &[u8]) -> String;
+
+    fn parse_reason(status: StatusCode, body: &[u8]) -> Option<String>;
+}
+
+#[derive(Default)]
+pub(crate) struct Authorization {
+    pub(crate) header: Option<HeaderValue>,
+    /// Redacted in errors if the response repeats them.
+    pub(crate) secrets: Vec<Token>,
+}
+
+/// More than one try is allowed only for calls that are safe to repeat.
+#[derive(Clone, Copy)]
+pub(crate) enum RetryPolicy {
+    Once,
+    Retry,
+    Short,
+}
+
+impl RetryPolicy {
+    fn limit(self) -> Duration {
+        match self {
+            Self::Once | Self::Retry => TRY_TIMEOUT,
+            Self::Short => SHORT_TIMEOUT,
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Transport {
+    Network(reqwest::Client),
+    StandIn(StandIn),
+}
+
+impl Transport {
+    async fn pause(&self, by: Duration) {
+        match self {
+            Self::Network(_) => sleep(by).await,
+            Self::StandIn(stand_in) => stand_in.pause(by).await,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Client<C> {
+    transport: Transport,
+    pub(crate) api_url: Url,
+    pub(crate) host: String,
+    api: C,
+}
+
+impl<C> std::fmt::Debug for Client<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("api_url", &self.api_url.as_str()).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct RawResponse {
+    status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: Vec<u8>,
+    secrets: Vec<Token>,
+}
+
+impl RawResponse {
+    pub(crate) fn redact(&self, words: &str) -> String {
+        self.secrets.iter().fold(words.to_owned(), |words, secret| secret.redact(&words))
+    }
+}
+
+impl<C: ForgeApi> Client<C> {
+    /// Makes no call. Errors: `Settings` for a malformed address.
+    pub(crate) fn build(endpoint: &Endpoint, caller: C) -> Result<Self, Error> {
+        let refuse = |reason: &str| Error::Settings { reason: reason.to_owned() };
+        let api_url: Url = endpoint.api_url.parse().map_err(|_| refuse("the API's address is not a URL"))?;
+        if !matches!(api_url.scheme(), "https" | "http") {
+            return Err(refuse("the API's address must begin with https: or http:"));
+        }
+        if !api_url.username().is_empty() || api_url.password().is_some() {
+            return Err(refuse("the API's address contains a password"));
+        }
+        let host = match (api_url.host_str(), api_url.port()) {
+            (Some(host), Some(port)) => format!("{host}:{port}"),
+            (Some(host), None) => host.to_owned(),
+            (None, _) => return Err(refuse("the API's address has no host")),
+        };
+        let wire = match endpoint.connections.stand_in() {
+            Some(stand_in) => Transport::StandIn(stand_in.clone()),
+            None => {
+                let this_machine = is_loopback(&api_url);
+                let http = endpoint.connections.client(this_machine, || build_http_client(this_machine));
+                Transport::Network(http.map_err(|error| refuse(&innermost_cause(&error)))?)
+            }
+        };
+        Ok(Self { transport: wire, api_url, host, api: caller })
+    }
+
+    pub(crate) fn url(&self, segments: &[&str]) -> Url {
+        let mut address = self.api_url.clone();
+        // Never fails: http and https URLs have paths.
+        if let Ok(mut path) = address.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        address
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        address: Url,
+        what: &str,
+        tries: RetryPolicy,
+    ) -> Result<T, Error> {
+        self.get_with_headers(address, what, tries).await.map(|(answer, _)| answer)
+    }
+
+    pub(crate) async fn get_with_headers<T: DeserializeOwned>(
+        &self,
+        address: Url,
+        what: &str,
+        tries: RetryPolicy,
+    ) -> Result<(T, HeaderMap), Error> {
+        let answer = self.call(Method::GET, &address, None, what, tries).await?;
+        Ok((self.parse(&answer)?, answer.headers))
+    }
+
+    /// Sends once: after a failure it is unknown whether the request arrived.
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        address: Url,
+        what: &str,
+        body: &(impl Serialize + Sync),
+    ) -> Result<T, Error> {
+        self.send(Method::POST, address, what, body, RetryPolicy::Once).await
+    }
+
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        address: Url,
+        what: &str,
+        body: &(impl Serialize + Sync),
+        tries: RetryPolicy,
+    ) -> Result<T, Error> {
+        self.parse(&self.call(method, &address, Some(to_json(body)?), what, tries).await?)
+    }
+
+    pub(crate) async fn send_without_body<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        address: Url,
+        what: &str,
+    ) -> Result<T, Error> {
+        self.parse(&self.call(method, &address, None, what, RetryPolicy::Once).await?)
+    }
+
+    pub(crate) async fn send_ignoring_response(
+        &self,
+        method: Method,
+        address: Url,
+        what: &str,
+        tries: RetryPolicy,
+    ) -> Result<(), Error> {
+        match self.call(method, &address, None, what, tries).await {
+            // The forge accepted the request and will execute it soon.
+            Err(Error::Unexpected { status: 202, .. }) | Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn pause(&self, by: Duration) {
+        self.transport.pause(by).await;
+    }
+
+    pub(crate) fn unexpected_response(&self, message: &str) -> Error {
+        unexpected(StatusCode::OK, message)
+    }
+
+    pub(crate) async fn call(
+        &self,
+        method: Method,
+        address: &Url,
+        body: Option<Vec<u8>>,
+        what: &str,
+        tries: RetryPolicy,
+    ) -> Result<RawResponse, Error> {
+        let mut tried = 0;
+        loop {
+            let error = match self.send_once(method.clone(), address, body.clone(), what, tries.limit()).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            tried += 1;
+            let taken = method != Method::GET && matches!(error, Error::Unexpected { status: 202, .. });
+            let pause = match tries {
+                RetryPolicy::Retry if !taken => retry::retry_delay(&error, tried),
+                _ => None,
+            };
+            match pause {
+                Some(pause) => self.pause(pause).await,
+                None => return Err(error),
+            }
+        }
+    }
+
+    async fn send_once(
+        &self,
+        method: Method,
+        address: &Url,
+        body: Option<Vec<u8>>,
+        what: &str,
+        limit: Duration,
+    ) -> Result<RawResponse, Error> {
+        let exchange = self.exchange(method, address.clone(), body);
+        let answer = match &self.transport {
+            Transport::Network(_) => timeout(limit, exchange).await.map_err(|_| Error::Unreachable {
+                host: self.host.clone(),
+                reason: format!("no complete response within {} s", limit.as_secs()),
+            })??,
+            // Stand-ins set their own time limits.
+            Transport::StandIn(_) => exchange.await?,
+        };
+        self.check_status(answer, what)
+    }
+
+    async fn exchange(&self, method: Method, mut address: Url, body: Option<Vec<u8>>) -> Result<RawResponse, Error> {
+        let http = match &self.transport {
+            Transport::Network(http) => http,
+            Transport::StandIn(stand_in) => return self.exchange_with(stand_in, &method, &address, body).await,
+        };
+        let mut redirects = 0;
+        loop {
+            let Authorization { header, secrets } = self.api.authorization()?;
+            let mut request = http.request(method.clone(), address.clone()).headers(self.api.headers());
+            if let Some(header) = header {
+                request = request.header(AUTHORIZATION, header);
+            }
+            if let Some(body) = &body {
+                request = request.header("content-type", "application/json").body(body.clone());
+            }
+            let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+            let target = match response.headers().get(LOCATION) {
+                Some(target) if response.status().is_redirection() => target,
+                _ => return self.read_body(response, secrets).await,
+            };
+            let status = response.status();
+            // A renamed repository redirects reads with 301 and writes with 307.
+            let target = target.to_str().ok().and_then(|target| address.join(target).ok());
+            address = match target {
+                _ if method != Method::GET => Err("it redirects; was the repository renamed?"),
+                _ if redirects == MAX_REDIRECTS => Err("it redirects in circles"),
+                // Never send the token to another host.
+                Some(target) if target.origin() == self.api_url.origin() => Ok(target),
+                _ => Err("it redirects to another host"),
+            }
+            .map_err(|message| unexpected(status, message))?;
+            redirects += 1;
+        }
+    }
+
+    async fn exchange_with(
+        &self,
+        stand_in: &StandIn,
+        method: &Method,
+        address: &Url,
+        body: Option<Vec<u8>>,
+    ) -> Result<RawResponse, Error> {
+        let secrets = self.api.authorization()?.secrets;
+        let asked = Exchange { method: method.to_string(), url: address.to_string(), body: body.unwrap_or_default() };
+        let Some((status, body)) = stand_in.exchange(asked).await else {
+            return Err(Error::Unreachable { host: self.host.clone(), reason: "the connection broke".to_owned() });
+        };
+        let status = StatusCode::from_u16(status).map_err(|_| self.unexpected_response("its status is invalid"))?;
+        Ok(RawResponse { status, headers: HeaderMap::new(), body, secrets })
+    }
+
+    async fn read_body(&self, mut response: Response, secrets: Vec<Token>) -> Result<RawResponse, Error> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
+            if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
+                return Err(unexpected(status, "the response is too large"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(RawResponse { status, headers, body, secrets })
+    }
+
+    fn check_status(&self, answer: RawResponse, what: &str) -> Result<RawResponse, Error> {
+        let host = || self.host.clone();
+        let what = || what.to_owned();
+        // Redact before truncating; otherwise the first part of a token could remain.
+        let body = || answer.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
+        let message = || C::parse_message(&body());
+        Err(match answer.status {
+            StatusCode::ACCEPTED => unexpected(answer.status, "the response is not ready yet"),
+            status if status.is_success() => return Ok(answer),
+            StatusCode::UNAUTHORIZED => Error::Denied { host: host(), message: message() },
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit::<C>(&answer) => {
+                Error::RateLimited { host: host(), retry_after: retry_after(&answer.headers) }
+            }
+            StatusCode::FORBIDDEN => Error::Forbidden { what: what(), message: message() },
+            StatusCode::NOT_FOUND | StatusCode::GONE => Error::NotFound { what: what(), message: message() },
+            status => match C::parse_reason(status, &body()) {
+                Some(reason) => Error::Refused { reason },
+                None => Error::Unexpected { status: status.as_u16(), message: message() },
+            },
+        })
+    }
+
+    pub(crate) fn parse<T: DeserializeOwned>(&self, answer: &RawResponse) -> Result<T, Error> {
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            let message = format!("unexpected JSON: {error}");
+            unexpected(answer.status, &answer.redact(&message))
+        })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> Error {
+        Error::Unreachable { host: self.host.clone(), reason: innermost_cause(error) }
+    }
+}
+
+pub(crate) fn to_json(body: &(impl Serialize + Sync)) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })
+}
+
+fn unexpected(status: StatusCode, message: &str) -> Error {
+    Error::Unexpected { status: status.as_u16(), message: message.to_owned() }
+}
+
+fn build_http_client(to_this_machine: bool) -> Result<reqwest::Client, reqwest::Error> {
+    // No credentials or forge headers here: the clients of several forges share it.
+    let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("pullyard"))]);
+    let http = reqwest::Client::builder()
+        .default_headers(headers)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+        // reqwest would turn a redirected POST into a GET.
+        .redirect(redirect::Policy::none());
+    // A proxy cannot reach loopback addresses.
+    if to_this_machine { http.no_proxy() } else { http }.build()
+}
+
+fn is_loopback(address: &Url) -> bool {
+    let host = address.host_str().unwrap_or_default();
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || literal.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+/// Returns the innermost cause, because reqwest's own message has no details.
+fn innermost_cause(error: &reqwest::Error) -> String {
+    let mut cause = error.source();
+    let mut words = None;
+    while let Some(error) = cause {
+        words = Some(error.to_string());
+        cause = error.source();
+    }
+    words.unwrap_or_else(|| "the connection failed".to_owned())
+}
+
+fn header_number(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn is_rate_limit<C: ForgeApi>(answer: &RawResponse) -> bool {
+    answer.status == StatusCode::TOO_MANY_REQUESTS
+        || answer.headers.contains_key(RETRY_AFTER)
+        || header_number(&answer.headers, "x-ratelimit-remaining") == Some(0)
+        || C::parse_message(&answer.body).to_lowercase().contains("rate limit")
+}
+
+pub(crate) fn retry_after(headers: &HeaderMap) -> Duration {
+    if let Some(secs) = header_number(headers, RETRY_AFTER) {
+        return Duration::from_secs(secs);
+    }
+    let reset = header_number(headers, "x-ratelimit-reset")
+        .filter(|_| header_number(headers, "x-ratelimit-remaining") == Some(0));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    reset.map_or(DEFAULT_RETRY_AFTER, |reset| Duration::from_secs(reset).saturating_sub(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_addresses_bypass_the_proxy() {
+        let check = |address: &str| is_loopback(&address.parse().unwrap());
+        for here in ["http://127.0.0.1:1", "http://127.9.9.9/api/v3", "https://localhost", "http://[::1]:8"] {
+            assert!(check(here), "{here}");
+        }
+        for elsewhere in ["https://api.github.com", "http://localhost.example", "http://10.0.0.1", "http://[::2]"] {
+            assert!(!check(elsewhere), "{elsewhere}");
+        }
+    }
+}

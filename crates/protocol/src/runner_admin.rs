@@ -1,0 +1,128 @@
+//! Administration of self-hosted runners: `/v1/runners`.
+
+use pullyard_domain::id::{InstanceId, JobId, ProjectId, RunnerId};
+use pullyard_domain::time::{Timestamp, rfc3339};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Status of a runner, from its heartbeats and their absence.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunnerStatus {
+    /// It sends heartbeats and takes jobs.
+    Online,
+    /// It sends heartbeats but takes no more jobs.
+    Draining,
+    /// It is silent or has signed off.
+    Offline,
+    /// It registered but never sent a heartbeat.
+    NeverHeard,
+    /// An administrator is removing it.
+    Deleting,
+}
+
+/// A runner as the API shows it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runner {
+    /// Runner id.
+    pub id: RunnerId,
+    /// Unique among runners.
+    pub name: String,
+    /// Status.
+    pub status: RunnerStatus,
+    /// Number of jobs that it runs at once.
+    pub slots: u32,
+    /// Number of slots in use.
+    pub busy: u32,
+    /// Its jobs in projects that the caller may access.
+    pub jobs: Vec<RunnerJob>,
+    /// Agents that it can run.
+    pub capabilities: BTreeSet<String>,
+    /// Labels that jobs may require.
+    pub labels: BTreeSet<String>,
+    /// Release.
+    pub version: String,
+    /// Projects that it serves; null means all.
+    pub projects: Option<BTreeSet<ProjectId>>,
+    /// Process that acts as the runner.
+    pub instance: InstanceId,
+    /// Last heartbeat.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub heard: Timestamp,
+    /// Drain that an administrator requested.
+    pub drain: Option<RunnerDrain>,
+}
+
+/// A job on a runner.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerJob {
+    /// Job id.
+    pub job: JobId,
+    /// Project of the job.
+    pub project: ProjectId,
+    /// Number of the attempt.
+    pub attempt: u32,
+    /// Since when the runner holds the job.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub since: Timestamp,
+}
+
+/// A request that a runner takes no more jobs.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerDrain {
+    /// Name of the requester's token.
+    pub by: String,
+    /// Time of the request.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub at: Timestamp,
+    /// When the runner first confirmed it.
+    #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    pub acknowledged: Option<Timestamp>,
+}
+
+/// Answer to `GET /v1/runners`: the runners that the caller may see, by name.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunnerList {
+    /// By name.
+    pub runners: Vec<Runner>,
+}
+
+/// Commands to a runner.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunnerOrder {
+    /// Finish the current jobs and take no more.
+    Drain,
+    /// Take jobs again.
+    Resume,
+}
+
+/// Body of `POST /v1/runners/{runner}/commands`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunnerCommand {
+    /// Command.
+    pub command: RunnerOrder,
+}
+
+/// Answer to `DELETE /v1/runners/{runner}`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", schemars(rename = "RunnerRemoved"))]
+pub struct RemovedRunner {
+    /// Runner id.
+    pub id: RunnerId,
+    /// It is removed and its name is free. If false, the sweeper ends its jobs first.
+    pub gone: bool,
+}

@@ -1,0 +1,136 @@
+//! Signs: the parsed meaning of an agent's lines, the same for all agents. A sign is an event, or a fact about the run.
+//!
+//! `classify` and `limits` decide how a fact affects the job.
+
+use crate::api::event_draft::EventDraft;
+use pullyard_domain::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::ops::{AddAssign, Sub};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum AgentEvent {
+    Event(EventDraft),
+    /// Like `Said`, but the agent only repeats a request to its model, which is no sign of life.
+    Retrying(EventDraft),
+    /// No event, but a sign of life.
+    Activity,
+    /// Like `Activity`, for a part of a message that arrives as a whole later.
+    PartialMessage,
+    Session(String),
+    Model(String),
+    /// A tool began. Until it ends, the limit on silence is longer.
+    ToolStarted(String),
+    ToolEnded(String),
+    /// The agent speaks again, so every tool has ended.
+    AllToolsEnded,
+    /// Whether every call of the model has its answer, so that the model is next. Other tools may still run.
+    CallsAnswered(bool),
+    /// The next request to the model contains the input with this mark.
+    InputSent(String),
+    /// The model answered a request.
+    ModelAnswer,
+    /// Like `ModelAnswer`, but from files.
+    CountedAnswer,
+    /// The answer asks for tools, so another request follows.
+    ToolCallsPending,
+    TokenUsage(Tokens),
+    /// The cost of this start so far. Units: millionths of a US dollar.
+    Cost(u64),
+    /// An upper bound of the cost, if the price is unknown.
+    CostUpperBound(u64),
+    /// An estimate for display, until the exact cost or a bound is known; `None` without an estimate.
+    CostEstimate(Option<u64>),
+    /// The total usage of this start, from an agent that counts it.
+    UsageTotals(UsageTotals),
+    EndReport(EndReport),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tokens {
+    /// Including cached tokens.
+    pub(crate) input: u64,
+    pub(crate) cached: u64,
+    /// Including reasoning tokens.
+    pub(crate) output: u64,
+}
+
+impl AddAssign for Tokens {
+    fn add_assign(&mut self, more: Self) {
+        self.input = self.input.saturating_add(more.input);
+        self.cached = self.cached.saturating_add(more.cached);
+        self.output = self.output.saturating_add(more.output);
+    }
+}
+
+impl Sub for Tokens {
+    type Output = Self;
+
+    /// Saturates at zero: a smaller count is a new one.
+    fn sub(self, less: Self) -> Self {
+        Self {
+            input: self.input.saturating_sub(less.input),
+            cached: self.cached.saturating_sub(less.cached),
+            output: self.output.saturating_sub(less.output),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct UsageTotals {
+    pub(super) turns: u32,
+    pub(super) tokens: Tokens,
+    /// If reported. Units: millionths of a US dollar.
+    pub(super) cost: Option<u64>,
+    /// Whether the agent may use more.
+    pub(super) may_continue: bool,
+    /// Whether the agent's own event already reports exactly this sum.
+    pub(super) is_reported: bool,
+}
+
+/// An agent's report of its end, which alone proves no success.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct EndReport {
+    pub(super) success: bool,
+    /// Codes for the end, such as `error_max_turns`, `prompt_too_long` or `billing_error`.
+    pub(super) codes: Vec<String>,
+    pub(super) status: Option<u16>,
+    pub(super) message: String,
+    /// Tools that were denied in this turn.
+    pub(super) denied_tools: Vec<String>,
+    /// The end of the account's limit, if reported in a field of its own.
+    pub(super) limit_resets_at: Option<Timestamp>,
+}
+
+impl EndReport {
+    pub(super) fn has_code(&self, mark: &str) -> bool {
+        self.codes.iter().any(|own| own == mark)
+    }
+}
+
+/// Converts dollars to millionths of a dollar; `None` for an invalid amount.
+pub(super) fn dollars_to_micros(dollars: f64) -> Option<u64> {
+    let micros = dollars * 1e6;
+    // Larger than any bill, and small enough for exact floats.
+    (micros.is_finite() && (0.0..1e15).contains(&micros)).then(|| micros.round() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amount_is_whole_micros_within_range() {
+        assert_eq!(dollars_to_micros(0.00175), Some(1_750));
+        assert_eq!(dollars_to_micros(0.0), Some(0));
+        for wrong in [-0.1, f64::NAN, f64::INFINITY, 1e12] {
+            assert_eq!(dollars_to_micros(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn token_difference_is_never_negative() {
+        let tokens = |input| Tokens { input, cached: 1, output: 2 };
+        assert_eq!(tokens(300) - tokens(100), Tokens { input: 200, cached: 0, output: 0 });
+        assert_eq!((tokens(1) - tokens(100)).input, 0);
+    }
+}

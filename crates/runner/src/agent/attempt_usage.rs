@@ -1,0 +1,158 @@
+//! Records the agent and the usage of an attempt while it works, so that every finish can report them.
+
+use super::adapter::Adapter;
+use super::agent_event::Tokens;
+use super::limits::UsageTotal;
+use super::prices;
+use super::run_state::RunState;
+use crate::options::Isolation;
+use pullyard_domain::checks::CheckRun;
+use pullyard_domain::id::Sha256Hex;
+use pullyard_domain::job::AgentReport;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Empty until an agent begins.
+#[derive(Debug, Default)]
+pub(crate) struct AttemptUsage(Mutex<UsageState>);
+
+#[derive(Clone, Debug, Default)]
+struct UsageState {
+    work: Option<AgentReport>,
+    spent: UsageTotal,
+    base_commit: Option<String>,
+    prompt_sha256: Option<Sha256Hex>,
+    /// The agent was started without a session, so it names a new one.
+    is_new_session: bool,
+    /// Tokens of earlier sessions that the current one replaced.
+    earlier_session_tokens: Tokens,
+    /// Number of further starts after transient faults.
+    restart_count: usize,
+    /// The first denied tool since the agent began this task or its latest inputs.
+    denied_tool: Option<String>,
+}
+
+impl AttemptUsage {
+    /// An agent is about to work on this commit, for a job whose prompt has this hash.
+    pub(crate) fn begin_work(&self, base_commit: &str, prompt_sha256: Option<Sha256Hex>) {
+        let mut told = self.lock();
+        told.base_commit = Some(base_commit.to_owned());
+        told.prompt_sha256 = prompt_sha256;
+        told.denied_tool = None;
+    }
+
+    /// The agent is started to continue this session or to begin a new one.
+    pub(super) fn note_start(&self, adapter: &dyn Adapter, isolation: Isolation, session: Option<&str>) {
+        let mut told = self.lock();
+        told.is_new_session = session.is_none();
+        let UsageState { work, base_commit, prompt_sha256, .. } = &mut *told;
+        let work = work.get_or_insert_with(|| AgentReport {
+            agent: adapter.capability().into(),
+            version: adapter.version(),
+            model: None,
+            session: None,
+            isolation: isolation.as_str().into(),
+            starts: 0,
+            turns: 0,
+            input_tokens: 0,
+            cached_input_tokens: 0,
+            output_tokens: 0,
+            about_usd_micros: None,
+            prices_of: None,
+            prompt_sha256: prompt_sha256.clone(),
+            base_commit: base_commit.clone(),
+            commit: None,
+            checks: Vec::new(),
+        });
+        work.starts = work.starts.saturating_add(1);
+    }
+
+    pub(super) fn note_usage(&self, record: &RunState, spent: &UsageTotal) {
+        let mut told = self.lock();
+        if told.is_new_session && record.session.is_some() {
+            told.earlier_session_tokens = told.spent.tokens;
+        }
+        told.spent = *spent;
+        if let Some(work) = &mut told.work {
+            work.model = record.model.clone().or_else(|| work.model.take());
+            work.session = record.session.clone().or_else(|| work.session.take());
+            work.turns = spent.turns;
+            work.input_tokens = spent.tokens.input;
+            work.cached_input_tokens = spent.tokens.cached;
+            work.output_tokens = spent.tokens.output;
+            work.about_usd_micros = Some(spent.estimated_cost).filter(|about| *about > 0);
+            let of_about = || work.about_usd_micros.map(|_| prices::list_date().to_owned());
+            work.prices_of = record.price_list_date.clone().or_else(of_about).or(work.prices_of.take());
+        }
+    }
+
+    pub(super) fn restart_count(&self) -> usize {
+        self.lock().restart_count
+    }
+
+    pub(super) fn count_restart(&self) {
+        self.lock().restart_count += 1;
+    }
+
+    /// The first denied tool, including the newest start. Neither a later start nor an answer resets it.
+    pub(super) fn note_denied_tool(&self, of_start: Option<String>) -> Option<String> {
+        let mut told = self.lock();
+        told.denied_tool = told.denied_tool.take().or(of_start);
+        told.denied_tool.clone()
+    }
+
+    pub(super) fn forget_session(&self, session: &str) {
+        if let Some(work) = &mut self.lock().work {
+            work.session.take_if(|named| named.as_str() == session);
+        }
+    }
+
+    pub(super) fn usage(&self) -> UsageTotal {
+        self.lock().spent
+    }
+
+    /// Tokens of the current session in this attempt, without earlier sessions.
+    pub(crate) fn session_tokens(&self) -> Tokens {
+        let told = self.lock();
+        told.spent.tokens - told.earlier_session_tokens
+    }
+
+    pub(crate) fn set_commit(&self, commit: &str) {
+        if let Some(work) = &mut self.lock().work {
+            work.commit = Some(commit.to_owned());
+        }
+    }
+
+    pub(crate) fn add_check(&self, run: CheckRun) {
+        if let Some(work) = &mut self.lock().work {
+            work.checks.push(run);
+        }
+    }
+
+    /// The agent and its cost for the finish, including estimates. Units: millionths of a US dollar.
+    pub(crate) fn report(&self) -> (Option<AgentReport>, Option<u64>) {
+        let told = self.lock().clone();
+        (told.work, told.spent.cost)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UsageState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_denied_tool_is_known_until_the_next_task() {
+        let tally = AttemptUsage::default();
+        tally.begin_work("main", None);
+        assert_eq!(tally.note_denied_tool(None), None);
+        assert_eq!(tally.note_denied_tool(Some("Bash".into())).as_deref(), Some("Bash"));
+        for further in [Some("Write".into()), None] {
+            assert_eq!(tally.note_denied_tool(further).as_deref(), Some("Bash"));
+        }
+        tally.begin_work("main", None);
+        assert_eq!(tally.note_denied_tool(None), None);
+    }
+}

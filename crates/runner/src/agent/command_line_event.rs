@@ -1,0 +1,121 @@
+//! Parses a line of the `command` agent.
+//!
+//! On standard output, a JSON object with a known `kind` becomes that event, and with another `kind` a `raw` event. Any
+//! other line is `text`. Standard error is `log`.
+
+use crate::api::event_draft::EventDraft;
+use pullyard_protocol::event::EventKind;
+use serde_json::{Map, Value};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stream {
+    Out,
+    Err,
+}
+
+/// The event of a line; `None` for an empty line.
+pub(super) fn parse_line(stream: Stream, line: &[u8]) -> Option<EventDraft> {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim_end();
+    if text.is_empty() {
+        return None;
+    }
+    if stream == Stream::Err {
+        return Some(EventDraft::text(EventKind::Log, text));
+    }
+    if text.starts_with('{')
+        && let Ok(Value::Object(mut object)) = serde_json::from_str(text)
+        && object.contains_key("kind")
+    {
+        return Some(match object.get("kind").and_then(Value::as_str).and_then(parse_kind) {
+            Some(kind) => {
+                object.remove("kind");
+                event_from_object(kind, object)
+            }
+            None => EventDraft { data: Some(Value::Object(object)), ..EventDraft::new(EventKind::Raw) },
+        });
+    }
+    Some(EventDraft::text(EventKind::Text, text))
+}
+
+/// The kinds of events that an agent may report. Phases and logs are the runner's.
+fn parse_kind(kind: &str) -> Option<EventKind> {
+    Some(match kind {
+        "text" => EventKind::Text,
+        "tool_call" => EventKind::ToolCall,
+        "tool_result" => EventKind::ToolResult,
+        "file_edit" => EventKind::FileEdit,
+        "command" => EventKind::Command,
+        "question" => EventKind::Question,
+        "usage" => EventKind::Usage,
+        "result" => EventKind::Result,
+        _ => return None,
+    })
+}
+
+fn event_from_object(kind: EventKind, mut object: Map<String, Value>) -> EventDraft {
+    let mut text = |name: &str| match object.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        Some(other) => {
+            object.insert(name.to_owned(), other);
+            None
+        }
+        None => None,
+    };
+    let mut said = EventDraft {
+        text: text("text"),
+        name: text("name"),
+        path: text("path"),
+        call: text("call"),
+        ..EventDraft::new(kind)
+    };
+    said.data = (!object.is_empty()).then_some(Value::Object(object));
+    said
+}
+
+pub(super) fn kind_name(kind: EventKind) -> String {
+    let name = serde_json::to_value(kind).ok();
+    name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse_stdout(line: &str) -> EventDraft {
+        parse_line(Stream::Out, line.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn known_kinds_are_events_with_the_rest_as_data() {
+        let said = parse_stdout(r#"{"kind":"tool_call","name":"bash","call":"c1","text":5,"input":{"a":1}}"#);
+        assert_eq!(
+            (said.kind, said.name.as_deref(), said.call.as_deref()),
+            (EventKind::ToolCall, Some("bash"), Some("c1"))
+        );
+        assert_eq!((said.text, said.data), (None, Some(json!({"text": 5, "input": {"a": 1}}))));
+        let said = parse_stdout(r#"{"kind":"text","text":"hi"}"#);
+        assert_eq!((said.kind, said.text.as_deref(), said.data), (EventKind::Text, Some("hi"), None));
+        for kind in ["text", "tool_call", "tool_result", "file_edit", "command", "question", "usage", "result"] {
+            assert_eq!(kind_name(parse_stdout(&format!(r#"{{"kind":"{kind}"}}"#)).kind), kind);
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_are_raw_and_plain_lines_are_text() {
+        for unknown in [r#"{"kind":"phase","name":"syncing"}"#, r#"{"kind":"log"}"#, r#"{"kind":7}"#] {
+            let said = parse_stdout(unknown);
+            assert_eq!(said.kind, EventKind::Raw, "{unknown}");
+            assert_eq!(said.data, serde_json::from_str(unknown).ok());
+        }
+        for text in ["hello", "{not json", r#"{"a":1}"#, "[1]", "\"kind\""] {
+            let said = parse_stdout(text);
+            assert_eq!((said.kind, said.text.as_deref()), (EventKind::Text, Some(text)));
+        }
+        let said = parse_line(Stream::Err, br#"{"kind":"text"}"#).unwrap();
+        assert_eq!(said.kind, EventKind::Log);
+        assert_eq!(parse_line(Stream::Out, b"  \r"), None);
+        assert_eq!(parse_stdout("a\u{fffd}").text.as_deref(), Some("a\u{fffd}"));
+    }
+}

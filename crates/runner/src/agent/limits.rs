@@ -1,0 +1,340 @@
+//! Decides which limit an agent has exceeded. `once` stops the agent.
+//!
+//! A limit on turns or cost applies before the next request to the model. An agent that just gave its last answer may
+//! end, even if that answer exceeded the limit.
+
+use super::agent_event::Tokens;
+use super::limit_failure::{cost_limit_failure, turn_limit_failure};
+use super::run_state::RunState;
+use crate::deadline::instant_after;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How many times longer a tool may be silent: 45 minutes by default. Claude Code itself ends a command after 30.
+const TOOL_STALL_FACTOR: u32 = 3;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Longest time without a sign of life while the model is next.
+    pub(super) stall: Duration,
+    /// Requests to the model, over all starts.
+    pub(super) turns: Option<u32>,
+    /// Over all starts. Units: millionths of a US dollar.
+    pub(super) cost: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct UsageTotal {
+    pub(super) turns: u32,
+    pub(super) tokens: Tokens,
+    pub(super) cost: Option<u64>,
+    pub(super) estimated_cost: u64,
+    pub(super) cost_upper_bound: u64,
+}
+
+impl UsageTotal {
+    pub(super) fn add_run(&mut self, record: &RunState) {
+        self.turns = self.turns.saturating_add(record.turns);
+        self.tokens += record.tokens;
+        self.cost = match (self.cost, record.cost) {
+            (Some(before), Some(now)) => Some(before.saturating_add(now)),
+            (known, None) | (None, known) => known,
+        };
+        self.cost_upper_bound = self.cost_upper_bound.saturating_add(record.cost_upper_bound);
+    }
+
+    /// Adds the usage of a start that ended. An estimate replaces cost that the agent did not report. Before the end,
+    /// the agent may still report it.
+    pub(super) fn add_ended_run(&mut self, record: &RunState) {
+        self.add_run(record);
+        if let Some(unsaid) = record.unreported_cost() {
+            self.cost = Some(self.cost.unwrap_or_default().saturating_add(unsaid));
+            self.estimated_cost = self.estimated_cost.saturating_add(unsaid);
+            self.cost_upper_bound = self.cost_upper_bound.saturating_add(unsaid);
+        }
+    }
+}
+
+impl Limits {
+    pub(super) fn turns_left(&self, spent: &UsageTotal) -> Option<u32> {
+        self.turns.map(|most| most.saturating_sub(spent.turns))
+    }
+
+    pub(super) fn cost_left(&self, spent: &UsageTotal) -> Option<u64> {
+        self.cost.map(|most| most.saturating_sub(spent.cost_upper_bound))
+    }
+
+    /// The exhausted limit, before a start.
+    pub(super) fn exhausted(&self, spent: &UsageTotal) -> Option<Failure> {
+        match (self.turns, self.cost) {
+            (Some(limit), _) if spent.turns >= limit => Some(turn_limit_failure(limit)),
+            (_, Some(limit)) if spent.cost_upper_bound >= limit => {
+                Some(cost_limit_failure(spent.cost_upper_bound, limit))
+            }
+            _ => None,
+        }
+    }
+
+    /// The exhausted limit that stops a working agent.
+    pub(super) fn exceeded(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
+        // A running tool may be a subagent, whose own last answer calls no tool.
+        let asks_again = record.tool_calls_pending || record.is_waiting_for_tool();
+        if record.has_ended() || !asks_again {
+            return None;
+        }
+        self.exhausted_with(spent, record)
+    }
+
+    /// Whether the next answer may exhaust a limit: one turn is left, or half the cost is used.
+    pub(super) fn is_near(&self, spent: &UsageTotal, record: &RunState) -> bool {
+        let mut sum = *spent;
+        sum.add_run(record);
+        let turns = self.turns.is_some_and(|most| sum.turns.saturating_add(1) >= most);
+        turns || self.cost.is_some_and(|most| sum.cost_upper_bound >= most / 2)
+    }
+
+    /// Whether an agent that ended well has no turn left for messages that came too late for its last one.
+    pub(super) fn has_no_turn_left(&self, spent: &UsageTotal, record: &RunState) -> bool {
+        record.has_succeeded() && self.exhausted_with(spent, record).is_some()
+    }
+
+    fn exhausted_with(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
+        let mut sum = *spent;
+        sum.add_run(record);
+        self.exhausted(&sum)
+    }
+
+    /// The allowed silence. It is longer while a tool runs, which may print no output.
+    pub(super) fn allowed_silence(&self, record: &RunState) -> Duration {
+        if record.is_waiting_for_tool() { self.stall.saturating_mul(TOOL_STALL_FACTOR) } else { self.stall }
+    }
+
+    /// The failure after too long a silence. It is the provider's if the agent only repeated its request. Other jobs of
+    /// the account are not held up, because a tool can print such a line and block its agent.
+    pub(super) fn stall_failure(&self, record: &RunState) -> Failure {
+        let (limit, event) = (Span::from(self.allowed_silence(record)), record.last_event.clone());
+        if record.is_retrying { Failure::ProviderStalled { limit, event } } else { Failure::Stalled { limit, event } }
+    }
+
+    pub(super) fn stall_deadline(&self, record: &RunState) -> Instant {
+        instant_after(record.last_activity, self.allowed_silence(record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::limit_failure::format_dollars;
+    use super::*;
+    use crate::agent::agent_event::{AgentEvent, EndReport, UsageTotals};
+    use crate::agent::run_state::SharedRunState;
+    use crate::api::event_draft::EventDraft;
+    use pullyard_protocol::event::EventKind;
+
+    const LIMITS: Limits = Limits { stall: Duration::from_secs(60), turns: Some(3), cost: Some(1_000_000) };
+
+    fn record(signs: &[AgentEvent]) -> RunState {
+        let shared = SharedRunState::new();
+        signs.iter().for_each(|sign| shared.apply(sign));
+        shared.lock().clone()
+    }
+
+    fn check(spent: UsageTotal, signs: &[AgentEvent], expected: Option<&str>) {
+        let passed = LIMITS.exceeded(&spent, &record(signs));
+        assert_eq!(passed.map(|failure| failure.sentence()).as_deref(), expected, "{spent:?} {signs:?}");
+    }
+
+    #[test]
+    fn agent_is_stopped_only_before_another_request() {
+        let none = UsageTotal::default();
+        let turn = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending];
+        check(none, &[turn.clone(), turn.clone()].concat(), None);
+        let three = [turn.clone(), turn.clone(), turn.clone()].concat();
+        check(none, &three, Some("The agent used all 3 turns."));
+        check(none, &[&three[..5], &[AgentEvent::ModelAnswer]].concat(), None);
+        let ended = AgentEvent::EndReport(EndReport::default());
+        check(none, &[three.clone(), vec![ended.clone()]].concat(), None);
+        // The agent ended, then continued with inputs.
+        let two = three[..4].to_vec();
+        check(none, &[two, vec![ended], turn.to_vec()].concat(), Some("The agent used all 3 turns."));
+    }
+
+    #[test]
+    fn limit_is_near_when_the_next_answer_may_exceed_it() {
+        let near = |spent: UsageTotal, signs: &[AgentEvent]| LIMITS.is_near(&spent, &record(signs));
+        let none = UsageTotal::default();
+        assert!(!near(none, &[AgentEvent::ModelAnswer]));
+        assert!(near(none, &[AgentEvent::ModelAnswer, AgentEvent::ModelAnswer]));
+        assert!(near(UsageTotal { turns: 1, ..none }, &[AgentEvent::ModelAnswer]));
+        assert!(!near(none, &[AgentEvent::CostUpperBound(499_999)]));
+        assert!(near(none, &[AgentEvent::CostUpperBound(500_000)]));
+        assert!(near(UsageTotal { cost_upper_bound: 400_000, ..none }, &[AgentEvent::Cost(100_000)]));
+        let unlimited = Limits { turns: None, cost: None, ..LIMITS };
+        assert!(!unlimited.is_near(&UsageTotal { turns: 9, cost_upper_bound: u64::MAX, ..none }, &record(&[])));
+    }
+
+    #[test]
+    fn limit_applies_to_a_subagents_last_answer() {
+        let spent = UsageTotal { turns: 1, ..UsageTotal::default() };
+        let answers = [
+            AgentEvent::ModelAnswer,
+            AgentEvent::ToolCallsPending,
+            AgentEvent::ToolStarted("t".into()),
+            AgentEvent::ModelAnswer,
+        ];
+        check(spent, &answers, Some("The agent used all 3 turns."));
+        // The caller receives the result and queries the model again.
+        let given = [&answers[..], &[AgentEvent::ToolEnded("t".into())]].concat();
+        check(spent, &given, Some("The agent used all 3 turns."));
+        check(UsageTotal::default(), &[given, vec![AgentEvent::ModelAnswer]].concat(), None);
+    }
+
+    #[test]
+    fn background_command_causes_no_request_when_it_ends() {
+        let spent = UsageTotal { turns: 1, ..UsageTotal::default() };
+        let last = [
+            AgentEvent::ModelAnswer,
+            AgentEvent::ToolCallsPending,
+            AgentEvent::ToolStarted("t".into()),
+            AgentEvent::CallsAnswered(true),
+            AgentEvent::ModelAnswer,
+        ];
+        check(spent, &last, None);
+        check(spent, &[&last[..], &[AgentEvent::ToolEnded("t".into())]].concat(), None);
+    }
+
+    #[test]
+    fn agent_without_turns_left_gets_no_late_input() {
+        let ended = |well| AgentEvent::EndReport(EndReport { success: well, ..EndReport::default() });
+        let taken_up = || AgentEvent::InputSent("m".into());
+        let check = |turns: u32, signs: &[AgentEvent], expected: bool| {
+            let spent = UsageTotal { turns, ..UsageTotal::default() };
+            assert_eq!(LIMITS.has_no_turn_left(&spent, &record(signs)), expected, "{turns} {signs:?}");
+        };
+        check(2, &[AgentEvent::ModelAnswer, ended(true)], true);
+        check(2, &[AgentEvent::ModelAnswer, ended(true), taken_up()], true);
+        check(2, &[AgentEvent::Cost(1_000_000), AgentEvent::ModelAnswer], false);
+        check(2, &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending], false);
+        check(2, &[AgentEvent::ModelAnswer, ended(false)], false);
+        check(1, &[AgentEvent::ModelAnswer, ended(true)], false);
+        check(0, &[AgentEvent::ModelAnswer, AgentEvent::Cost(1_000_000), ended(true)], true);
+        // One turn was left, and the agent is in the middle of that turn.
+        let again = [AgentEvent::ModelAnswer, ended(true), taken_up(), AgentEvent::ModelAnswer];
+        check(1, &again, false);
+        check(1, &[&again[..], &[ended(true), taken_up()]].concat(), true);
+    }
+
+    #[test]
+    fn earlier_starts_count_toward_the_limits() {
+        let spent = UsageTotal { turns: 2, cost_upper_bound: 600_000, ..UsageTotal::default() };
+        check(spent, &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending], Some("The agent used all 3 turns."));
+        let spent = UsageTotal { turns: 0, ..spent };
+        let asks = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::Cost(400_000)];
+        check(spent, &asks, Some("The job spent $1.00; the limit is $1.00."));
+        check(
+            spent,
+            &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::CostUpperBound(399_999)],
+            None,
+        );
+        assert_eq!((LIMITS.turns_left(&spent), LIMITS.cost_left(&spent)), (Some(3), Some(400_000)));
+        assert_eq!(LIMITS.exhausted(&UsageTotal { turns: 3, ..spent }).unwrap().code(), "turn_limit");
+        assert_eq!(
+            LIMITS.exhausted(&UsageTotal { cost_upper_bound: 2_000_000, ..spent }).unwrap().code(),
+            "cost_limit"
+        );
+    }
+
+    #[test]
+    fn reported_sums_stop_an_agent_unless_it_has_ended() {
+        let sum = |turns, cost, goes_on| {
+            [AgentEvent::UsageTotals(UsageTotals { turns, cost, may_continue: goes_on, ..UsageTotals::default() })]
+        };
+        check(UsageTotal::default(), &sum(2, Some(999_999), true), None);
+        check(UsageTotal::default(), &sum(2, Some(1_000_000), true), Some("The job spent $1.00; the limit is $1.00."));
+        check(UsageTotal::default(), &sum(3, None, true), Some("The agent used all 3 turns."));
+        check(UsageTotal::default(), &sum(3, Some(5_000_000), false), None);
+        let spent = UsageTotal { turns: 1, cost_upper_bound: 600_000, ..UsageTotal::default() };
+        check(spent, &sum(1, Some(400_000), true), Some("The job spent $1.00; the limit is $1.00."));
+        check(spent, &sum(2, None, true), Some("The agent used all 3 turns."));
+    }
+
+    #[test]
+    fn running_tool_triples_the_silence_limit() {
+        let silence = |signs: &[AgentEvent]| LIMITS.allowed_silence(&record(signs)).as_secs();
+        assert_eq!(silence(&[]), 60);
+        let busy = [
+            AgentEvent::ToolStarted("a".into()),
+            AgentEvent::ToolStarted("b".into()),
+            AgentEvent::ToolEnded("a".into()),
+        ];
+        assert_eq!(silence(&busy), 180);
+        assert_eq!(silence(&[&busy[..], &[AgentEvent::AllToolsEnded]].concat()), 60);
+        let record = record(&busy);
+        assert_eq!(LIMITS.stall_deadline(&record), record.last_activity + Duration::from_secs(180));
+    }
+
+    #[test]
+    fn silence_during_a_retry_is_provider_stalled() {
+        let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
+        let tool = || AgentEvent::ToolStarted("t".into());
+        for (signs, code, sentence) in [
+            (vec![], "stalled", "The agent was inactive for 60 s; the last event was \"its start\"."),
+            (vec![again()], "provider_stalled", "The agent waited 60 s for the model's provider: \"again\"."),
+            (
+                vec![again(), AgentEvent::Activity],
+                "stalled",
+                "The agent was inactive for 60 s; the last event was \"again\".",
+            ),
+            // A subagent retries.
+            (vec![tool(), again()], "provider_stalled", "The agent waited 3 min for the model's provider: \"again\"."),
+        ] {
+            let failure = LIMITS.stall_failure(&record(&signs));
+            assert_eq!((failure.code(), failure.sentence().as_str()), (code, sentence), "{signs:?}");
+        }
+    }
+
+    #[test]
+    fn background_tool_does_not_extend_the_silence_limit() {
+        let asked = [AgentEvent::ToolStarted("server".into()), AgentEvent::CallsAnswered(true)];
+        assert_eq!(LIMITS.allowed_silence(&record(&asked)).as_secs(), 60);
+        // The model called another tool, which is waited for.
+        assert_eq!(
+            LIMITS.allowed_silence(&record(&[&asked[..], &[AgentEvent::CallsAnswered(false)]].concat())).as_secs(),
+            180
+        );
+    }
+
+    #[test]
+    fn known_costs_of_starts_add_up() {
+        let mut spent = UsageTotal::default();
+        spent.add_run(&record(&[AgentEvent::Cost(5), AgentEvent::ModelAnswer]));
+        spent.add_run(&record(&[AgentEvent::CostUpperBound(7)]));
+        assert_eq!((spent.turns, spent.cost, spent.cost_upper_bound), (1, Some(5), 12));
+    }
+
+    #[test]
+    fn estimated_cost_counts_from_the_next_start() {
+        let asks = [AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::CostEstimate(Some(1_500_000))];
+        check(UsageTotal::default(), &asks, None);
+        let mut spent = UsageTotal::default();
+        spent.add_ended_run(&record(&[AgentEvent::Cost(5), AgentEvent::CostEstimate(Some(700_005))]));
+        assert_eq!((spent.cost, spent.estimated_cost, spent.cost_upper_bound), (Some(700_005), 700_000, 700_005));
+        assert_eq!(LIMITS.cost_left(&spent), Some(299_995));
+        spent.add_ended_run(&record(&asks));
+        assert_eq!((spent.cost, spent.estimated_cost), (Some(2_200_005), 2_200_000));
+        assert_eq!(LIMITS.exhausted(&spent).unwrap().code(), "cost_limit");
+        // `spent` prefers a reported cost, and ignores an unknown one.
+        let mut spent = UsageTotal::default();
+        spent.add_ended_run(&record(&[AgentEvent::CostEstimate(Some(30)), AgentEvent::Cost(20)]));
+        spent.add_ended_run(&record(&[AgentEvent::CostEstimate(None)]));
+        assert_eq!((spent.cost, spent.estimated_cost, spent.cost_upper_bound), (Some(20), 0, 20));
+    }
+
+    #[test]
+    fn dollar_amounts_have_cents_or_six_decimals() {
+        for (micros, said) in [(0, "$0.00"), (1_500, "$0.001500"), (625_000, "$0.63"), (12_000_000, "$12.00")] {
+            assert_eq!(format_dollars(micros), said);
+        }
+    }
+}

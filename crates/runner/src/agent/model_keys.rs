@@ -1,0 +1,91 @@
+//! Model keys from the control plane. They precede the runner's own keys, because a user chose them for this project.
+
+use super::environment::{ANTHROPIC_KEY, CLAUDE_TOKEN, CODEX_AUTH, OPENAI_KEY};
+use crate::git::workspace::disk::write_private_file;
+use pullyard_domain::agent::ModelKey;
+use pullyard_protocol::attempt::ModelCredential;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Default)]
+pub(crate) struct ModelKeys {
+    keys: Vec<ModelCredential>,
+    auth: PathBuf,
+}
+
+impl ModelKeys {
+    /// `auth` is the path for the `auth.json` of a Codex, in the attempt's own folder.
+    pub(crate) fn new(keys: Vec<ModelCredential>, auth: PathBuf) -> Self {
+        Self { keys, auth }
+    }
+
+    /// The value of a variable for the agent's driver. One given key hides all own keys of the runner for the same
+    /// agent. With two keys, the agent would choose which one is billed.
+    pub(crate) fn variable(&self, name: &str, ours: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
+        let Some(agent) = agent_of(name) else { return ours(name) };
+        let mut for_it = self.keys.iter().filter(|given| given.key.supports_capability(agent)).peekable();
+        if for_it.peek().is_none() {
+            return ours(name);
+        }
+        let given = for_it.find(|given| variable_of(given.key) == name)?;
+        Some(if given.key == ModelKey::CodexAuth { self.auth.clone().into() } else { given.value.clone().into() })
+    }
+
+    /// Writes: `auth` with the key that is a file, readable by its owner only.
+    pub(crate) fn write_auth_file(&self) -> io::Result<()> {
+        let Some(auth) = self.keys.iter().find(|given| given.key == ModelKey::CodexAuth) else { return Ok(()) };
+        write_private_file(&self.auth, auth.value.as_bytes())
+    }
+}
+
+fn variable_of(key: ModelKey) -> &'static str {
+    match key {
+        ModelKey::AnthropicApiKey => ANTHROPIC_KEY,
+        ModelKey::ClaudeToken => CLAUDE_TOKEN,
+        ModelKey::OpenaiApiKey => OPENAI_KEY,
+        ModelKey::CodexAuth => CODEX_AUTH,
+    }
+}
+
+fn agent_of(name: &str) -> Option<&'static str> {
+    use pullyard_domain::agent::{CLAUDE_CODE, CODEX};
+    match name {
+        ANTHROPIC_KEY | CLAUDE_TOKEN => Some(CLAUDE_CODE),
+        OPENAI_KEY | CODEX_AUTH => Some(CODEX),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(key: ModelKey, value: &str) -> ModelCredential {
+        ModelCredential { key, value: value.into() }
+    }
+
+    #[test]
+    fn project_key_hides_the_runners_keys_of_that_agent() {
+        let ours = |name: &str| Some(OsString::from(format!("our {name}")));
+        let none = ModelKeys::default();
+        assert_eq!(none.variable("ANTHROPIC_API_KEY", ours), Some("our ANTHROPIC_API_KEY".into()));
+        let one = ModelKeys::new(vec![credential(ModelKey::ClaudeToken, "theirs")], PathBuf::new());
+        assert_eq!(one.variable("CLAUDE_CODE_OAUTH_TOKEN", ours), Some("theirs".into()));
+        assert_eq!(one.variable("ANTHROPIC_API_KEY", ours), None);
+        assert_eq!(one.variable("OPENAI_API_KEY", ours), Some("our OPENAI_API_KEY".into()));
+        assert_eq!(one.variable("PATH", ours), Some("our PATH".into()));
+    }
+
+    #[test]
+    fn codex_auth_is_written_with_mode_0600() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("auth.json");
+        let given = ModelKeys::new(vec![credential(ModelKey::CodexAuth, "{}")], path.clone());
+        assert_eq!(given.variable("PULLYARD_CODEX_AUTH", |_| None), Some(path.clone().into()));
+        given.write_auth_file().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

@@ -1,0 +1,297 @@
+//! Runs one start of an agent: starts it, reads its output, enforces limits, stops it, and kills all its processes.
+//!
+//! `classify` judges its end, `agent` starts it again.
+
+mod input;
+mod listen;
+
+use super::adapter::{Launch, UsageReader};
+use super::agent_event::EndReport;
+use super::disk_usage;
+use super::limits::{Limits, UsageTotal};
+use super::run_state::{RunState, SharedRunState};
+use super::usage_reporter::{REPORT_INTERVAL, UsageReporter};
+use crate::api::reporter::EventSink;
+use crate::deadline::instant_after;
+use crate::git::workspace::Workspace;
+use crate::inputs::messages::InputTracker;
+use crate::inputs::orders::Orders;
+use crate::options::ProcessNamespace;
+use crate::process::group::Group;
+use crate::process::orphans;
+use crate::process::pid_namespace::{Exit, PidNamespace};
+use crate::stop::Stop;
+use input::Input;
+use listen::{Backpressure, apply_events, read_stderr, read_stdout};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Child;
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout};
+
+/// Time limit for the last output after all processes ended: a busy machine may need it for a line of megabytes.
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often the agent's files are read while it prints nothing.
+const READ_INTERVAL: Duration = Duration::from_millis(250);
+/// The same when the next answer may exceed a limit. After a failed call Codex prints no line, and sends its next
+/// request 20 to 40 ms after the answer is in its files.
+const READ_INTERVAL_NEAR_LIMIT: Duration = Duration::from_millis(10);
+/// Time limit for an agent to exit after its input is closed.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy)]
+pub(super) struct RunLimits<'a> {
+    /// The end of the attempt's time, and its total.
+    pub(super) deadline: Instant,
+    pub(super) wall_secs: u64,
+    pub(super) grace: Duration,
+    pub(super) namespace: ProcessNamespace,
+    pub(super) orders: &'a Orders,
+    pub(super) inputs: &'a InputTracker<'a>,
+    /// The number of the newest input in the prompt.
+    pub(super) newest_input: u32,
+    pub(super) limits: Limits,
+    pub(super) spent: UsageTotal,
+    pub(super) disk_mib: Option<u64>,
+}
+
+pub(super) struct RunEnd {
+    pub(super) exit: Exit,
+    pub(super) stop: Option<Stop>,
+    pub(super) record: RunState,
+}
+
+/// Errors: the program could not be started, or its processes could not be killed.
+pub(super) async fn run(
+    program: &Path,
+    launch: Launch,
+    env: Vec<(&'static str, OsString)>,
+    workspace: &Workspace,
+    events: &EventSink,
+    bounds: RunLimits<'_>,
+) -> Result<RunEnd, Stop> {
+    let enclosure = PidNamespace::detect(bounds.namespace).await;
+    let mut command = enclosure.command(program);
+    command
+        .args(&launch.args)
+        .current_dir(workspace.tree())
+        .env_clear()
+        .envs(env)
+        .envs(launch.env)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child =
+        command.spawn().map_err(|error| super::agent_missing(events, &program.display().to_string(), &error))?;
+    let Some(mut group) = Group::from_child(&child) else {
+        return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
+    };
+    let shared = SharedRunState::new();
+    let pace = Backpressure::of(&shared);
+    let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_end);
+    let readers = [
+        child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &pace)),
+        child.stderr.take().map(|pipe| read_stderr(pipe, events, &pace)),
+    ];
+    let so_far = UsageReporter::new(&bounds.spent, REPORT_INTERVAL);
+    let mut counted = UsageCounters {
+        usage_reader: launch.meter,
+        read_interval: READ_INTERVAL,
+        near_interval: READ_INTERVAL_NEAR_LIMIT,
+        usage_reporter: so_far,
+    };
+
+    let around = RunContext { enclosure: &enclosure, shared: &shared, events, workspace, bounds: &bounds };
+    let ending = supervise(&mut child, &mut input, &mut counted, &around).await;
+    pace.release();
+    if ending.stop.is_some() {
+        interrupt(&mut child, &shared, &mut input, bounds.grace).await;
+    }
+    input.abort();
+    let stopped = group.stop(&mut child, bounds.grace).await;
+    let strays = orphans::kill_descendants(&workspace.temp_dir()).await;
+    for reader in readers.into_iter().flatten() {
+        let _ = timeout(LAST_OUTPUT_TIMEOUT, reader).await;
+    }
+    let UsageCounters { usage_reader: meter, usage_reporter: mut so_far, .. } = counted;
+    if let Some(meter) = meter {
+        let looked = tokio::task::spawn_blocking(move || {
+            let mut meter = meter;
+            meter.read_last()
+        })
+        .await;
+        apply_events(looked.unwrap_or_default(), events, &shared);
+    }
+    if let Err(outlived) = orphans::combine_results(stopped, strays) {
+        tracing::error!(error = %outlived, "failed to {outlived}");
+        workspace.keep_for_orphan_cleanup();
+        // A surviving process may still write, so the attempt publishes no work.
+        return Err(Failure::WorkspaceFailed { reason: outlived.reason("the agent") }.into());
+    }
+    input.report_read_inputs(&shared.lock(), &bounds);
+    let mut record = shared.lock().clone();
+    if let Some(said) = so_far.report_last(&record) {
+        events.add(said);
+    }
+    if let Some(terminal) = ending.released_end {
+        // The agent's reaction to the stop is not its end.
+        record.end_report = Some(terminal);
+    }
+    let stopped = match ending.stop {
+        // The folder may have grown since the last check.
+        None => disk_usage::exceeded_limit(workspace.root(), bounds.disk_mib).await.map(Stop::from),
+        stopped => stopped,
+    };
+    Ok(RunEnd { exit: ending.exit, stop: stopped, record })
+}
+
+struct ProcessEnd {
+    exit: Exit,
+    stop: Option<Stop>,
+    /// The agent's reported end, if the runner stopped it because no limit allows another turn.
+    released_end: Option<EndReport>,
+}
+
+struct UsageCounters {
+    usage_reader: Option<Box<dyn UsageReader>>,
+    read_interval: Duration,
+    near_interval: Duration,
+    usage_reporter: UsageReporter,
+}
+
+struct RunContext<'a> {
+    enclosure: &'a PidNamespace,
+    shared: &'a SharedRunState,
+    events: &'a EventSink,
+    workspace: &'a Workspace,
+    bounds: &'a RunLimits<'a>,
+}
+
+async fn supervise(
+    child: &mut Child,
+    input: &mut Input,
+    counted: &mut UsageCounters,
+    around: &RunContext<'_>,
+) -> ProcessEnd {
+    let RunContext { enclosure, shared, events, workspace, bounds } = *around;
+    let stop = |stop: Stop| ProcessEnd { exit: Exit::Unknown, stop: Some(stop), released_end: None };
+    let spoken = bounds.inputs.wait_for_messages();
+    tokio::pin!(spoken);
+    let too_large = disk_usage::wait_until_too_large(workspace.root().to_owned(), bounds.disk_mib);
+    tokio::pin!(too_large);
+    let mut looks = interval(counted.read_interval);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut near_looks = interval_at(Instant::now() + counted.near_interval, counted.near_interval);
+    near_looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Until then, an agent may exit by itself after its input was closed because of silence.
+    let mut may_leave_until = Instant::now();
+    loop {
+        let (silent_until, passed, is_near, close_at, let_go, said, tell_at) = {
+            let record = shared.lock();
+            input.report_read_inputs(&record, bounds);
+            let goes = input.has_unanswered(&record) && bounds.limits.has_no_turn_left(&bounds.spent, &record);
+            let said = counted.usage_reporter.report_if_due(&record, Instant::now());
+            (
+                bounds.limits.stall_deadline(&record).max(may_leave_until),
+                bounds.limits.exceeded(&bounds.spent, &record),
+                bounds.limits.is_near(&bounds.spent, &record),
+                input.close_at(&record),
+                record.end_report.clone().filter(|_| goes),
+                said,
+                counted.usage_reporter.report_due_at(&record),
+            )
+        };
+        if let Some(said) = said {
+            events.add(said);
+        }
+        if let_go.is_some() {
+            // The agent's work is done, and another input would exceed a limit.
+            return ProcessEnd { exit: Exit::Code(0), stop: None, released_end: let_go };
+        }
+        if let Some(failure) = passed {
+            return stop(failure.into());
+        }
+        if close_at.is_some_and(|at| at <= Instant::now()) {
+            // The agent reported its end, and waits only for its input to close.
+            input.close();
+        }
+        tokio::select! {
+            biased;
+            order = bounds.orders.wait_any() => return stop(Stop::Order(order)),
+            status = child.wait() => return match status {
+                Ok(status) => ProcessEnd { exit: enclosure.to_exit(status), stop: None, released_end: None },
+                Err(error) => stop(Failure::Unknown { last_words: error.to_string() }.into()),
+            },
+            () = sleep_until(bounds.deadline) => {
+                return stop(Failure::TimeLimit { limit: Span(bounds.wall_secs) }.into());
+            }
+            failure = &mut too_large => return stop(failure.into()),
+            () = sleep_until(silent_until) => {
+                let record = shared.lock();
+                // The agent may have printed a line in between.
+                if bounds.limits.stall_deadline(&record) <= Instant::now() {
+                    if record.end_report.is_none() || !input.close() {
+                        return stop(bounds.limits.stall_failure(&record).into());
+                    }
+                    // The agent reported its end before, and may wait only for its input to close.
+                    may_leave_until = instant_after(Instant::now(), bounds.limits.allowed_silence(&record));
+                }
+            }
+            () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.is_open() => {}
+            () = sleep_until(tell_at.unwrap_or(silent_until)), if tell_at.is_some() => {}
+            words = &mut spoken, if input.is_open() => {
+                input.send(&words, bounds.inputs);
+                spoken.set(bounds.inputs.wait_for_messages());
+            }
+            // This line may end a tool, and the next request follows, so count the usage first.
+            () = shared.changed() => read_usage(&mut counted.usage_reader, events, shared).await,
+            _ = looks.tick(), if counted.usage_reader.is_some() => read_usage(&mut counted.usage_reader, events, shared).await,
+            _ = near_looks.tick(), if is_near && counted.usage_reader.is_some() => {
+                read_usage(&mut counted.usage_reader, events, shared).await;
+            }
+        }
+    }
+}
+
+/// Reads new content of the agent's files on a blocking thread.
+async fn read_usage(meter: &mut Option<Box<dyn UsageReader>>, events: &EventSink, shared: &SharedRunState) {
+    let Some(mut looking) = meter.take() else { return };
+    let looked = tokio::task::spawn_blocking(move || {
+        let signs = looking.read_new();
+        (looking, signs)
+    });
+    if let Ok((looked, signs)) = looked.await {
+        *meter = Some(looked);
+        apply_events(signs, events, shared);
+    }
+}
+
+/// Requests that no further model request is sent, and waits. An agent that is merely terminated may send one.
+async fn interrupt(child: &mut Child, shared: &SharedRunState, input: &mut Input, grace: Duration) {
+    // The agent may continue with an input immediately; its end counts nevertheless.
+    let ends = shared.lock().end_count;
+    if input.interrupt() {
+        let stopped = async {
+            while !shared.lock().has_ended_since(ends) {
+                shared.changed().await;
+            }
+        };
+        tokio::select! {
+            _ = child.wait() => return,
+            _ = timeout(grace, stopped) => {}
+        }
+    }
+    // An input that the agent has not taken up would cause another request.
+    let takes_more = {
+        let record = shared.lock();
+        input.has_unsent_to_model(&record) || record.continued_after_end
+    };
+    if input.close() && !takes_more {
+        let _ = timeout(EXIT_TIMEOUT.min(grace), child.wait()).await;
+    }
+}

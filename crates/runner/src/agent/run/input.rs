@@ -1,0 +1,113 @@
+//! The agent's input: its prompt, messages of users, a request to stop, and the end.
+
+use super::RunLimits;
+use crate::agent::adapter::{InputEncoder, InputEnd};
+use crate::agent::run_state::RunState;
+use crate::api::ids;
+use crate::deadline::instant_after;
+use crate::inputs::messages::{InputTracker, format_for_working_agent, newest_number};
+use pullyard_protocol::attempt::Input as Words;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdin;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Time for an agent that reported its end to begin with an input. Later inputs go to the next start.
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The agent's standard input, written by its own task, so that an unread prompt never blocks reading. Closed on drop.
+pub(super) struct Input {
+    sender: Option<UnboundedSender<Vec<u8>>>,
+    encoder: Option<Box<dyn InputEncoder>>,
+    /// Inputs sent while the agent works: mark, and number of the newest input.
+    sent_inputs: Vec<(String, u32)>,
+    last_sent_at: Option<Instant>,
+    writer: Option<AbortOnDropHandle<()>>,
+}
+
+impl Input {
+    pub(super) fn begin(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnd) -> Self {
+        let (further, more) = unbounded_channel();
+        let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
+        let nothing_more = Self { sender: None, encoder: None, sent_inputs: Vec::new(), last_sent_at: None, writer };
+        match ends {
+            InputEnd::AfterPrompt => nothing_more,
+            InputEnd::AfterReportedEnd(voice) => Self { sender: Some(further), encoder: Some(voice), ..nothing_more },
+        }
+    }
+
+    /// Requests that the agent sends no further model request. Returns whether that is possible.
+    pub(super) fn interrupt(&mut self) -> bool {
+        let (Some(further), Some(voice)) = (&self.sender, &mut self.encoder) else { return false };
+        voice.encode_interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
+    }
+
+    /// Whether the agent reads more than its prompt, and its input is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.sender.is_some() && self.encoder.is_some()
+    }
+
+    /// Sends messages. The agent's lines show which of these it reads; the others go to the next start.
+    pub(super) fn send(&mut self, words: &[Words], people: &InputTracker<'_>) {
+        let (Some(further), Some(voice)) = (&self.sender, &mut self.encoder) else { return };
+        let mark = ids::new_uuid();
+        if further.send(voice.encode_messages(&format_for_working_agent(words), &mark)).is_ok() {
+            people.report(words);
+            self.sent_inputs.push((mark, newest_number(words)));
+            self.last_sent_at = Some(Instant::now());
+        }
+    }
+
+    /// Whether an input has not reached the model yet.
+    pub(super) fn has_unsent_to_model(&self, record: &RunState) -> bool {
+        self.sent_inputs.iter().any(|(mark, _)| !record.has_sent_input(mark))
+    }
+
+    /// Whether the model has not answered an input yet.
+    pub(super) fn has_unanswered(&self, record: &RunState) -> bool {
+        self.sent_inputs.iter().any(|(mark, _)| !record.read_inputs.contains(mark))
+    }
+
+    /// When the input may be closed after the agent's end. A late input causes another turn, and the agent can be
+    /// interrupted only while its input is open.
+    pub(super) fn close_at(&self, record: &RunState) -> Option<Instant> {
+        let ended_at = record.ended_at.filter(|_| record.has_ended())?;
+        Some(match self.last_sent_at {
+            Some(told_at) if self.has_unsent_to_model(record) => instant_after(ended_at.max(told_at), ACCEPT_TIMEOUT),
+            _ => ended_at,
+        })
+    }
+
+    /// Reports which inputs the agent has read.
+    pub(super) fn report_read_inputs(&self, record: &RunState, bounds: &RunLimits<'_>) {
+        if record.turns > 0 {
+            bounds.inputs.mark_read(bounds.newest_input);
+        }
+        for (_, input) in self.sent_inputs.iter().filter(|(mark, _)| record.read_inputs.contains(mark)) {
+            bounds.inputs.mark_read(*input);
+        }
+    }
+
+    /// Closes the input and discards unwritten content.
+    pub(super) fn abort(&mut self) {
+        self.close();
+        self.writer = None;
+    }
+
+    pub(super) fn close(&mut self) -> bool {
+        self.sender.take().is_some()
+    }
+}
+
+async fn write(mut stdin: ChildStdin, prompt: Vec<u8>, mut more: UnboundedReceiver<Vec<u8>>) {
+    let mut next = Some(prompt);
+    while let Some(bytes) = next {
+        // An agent may close its input.
+        if stdin.write_all(&bytes).await.is_err() || stdin.flush().await.is_err() {
+            return;
+        }
+        next = more.recv().await;
+    }
+}

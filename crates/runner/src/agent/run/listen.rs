@@ -1,0 +1,221 @@
+//! Reads an agent's pipes: removes private keys from each line and derives its signs.
+
+use crate::agent::adapter::LineParser;
+use crate::agent::agent_event::AgentEvent;
+use crate::agent::command_line_event::{self, Stream};
+use crate::agent::line_reader::LineReader;
+use crate::agent::run_state::SharedRunState;
+use crate::api::event_draft::EventDraft;
+use crate::api::reporter::EventSink;
+use crate::secrets::redact::PrivateKeyFilter;
+use std::borrow::Cow;
+use tokio::io::AsyncRead;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Slows the reading of an agent to the rate at which events can be sent, until the agent ends or is stopped.
+#[derive(Clone)]
+pub(super) struct Backpressure {
+    shared: SharedRunState,
+    cancelled: CancellationToken,
+}
+
+impl Backpressure {
+    pub(super) fn of(shared: &SharedRunState) -> Self {
+        Self { shared: shared.clone(), cancelled: CancellationToken::new() }
+    }
+
+    /// From now on the last output is read without delay.
+    pub(super) fn release(&self) {
+        self.cancelled.cancel();
+    }
+
+    async fn wait_for_queue(&self, events: &EventSink) {
+        tokio::select! {
+            biased;
+            () = self.cancelled.cancelled() => {}
+            () = events.wait_for_space(|time| self.shared.exclude_delay(time)) => {}
+        }
+    }
+}
+
+pub(super) fn apply_events(signs: Vec<AgentEvent>, events: &EventSink, shared: &SharedRunState) {
+    for sign in signs {
+        shared.apply(&sign);
+        if let AgentEvent::Event(said) | AgentEvent::Retrying(said) = sign {
+            events.add(said);
+        }
+    }
+}
+
+pub(super) fn read_stdout(
+    pipe: impl AsyncRead + Unpin + Send + 'static,
+    mut reader: Box<dyn LineParser>,
+    events: &EventSink,
+    pace: &Backpressure,
+) -> AbortOnDropHandle<()> {
+    let shared = pace.shared.clone();
+    for_each_line(pipe, events, pace, move |line, kept, events| {
+        let signs = reader.parse_line(line);
+        // A key is recognized only as a whole, and each line is examined alone. A part of a message is not recorded,
+        // because the message arrives again as a whole.
+        let is_piece = signs.contains(&AgentEvent::PartialMessage);
+        let mut shows = Redaction::None;
+        let unkeyed = signs.into_iter().map(|sign| match sign {
+            AgentEvent::Event(said) => AgentEvent::Event(kept.filter_event(said, &mut shows)),
+            AgentEvent::Retrying(said) => AgentEvent::Retrying(kept.filter_event(said, &mut shows)),
+            other => other,
+        });
+        let signs: Vec<AgentEvent> = unkeyed.collect();
+        if let Some(line) = kept.filter_line(line, shows).filter(|_| !is_piece) {
+            events.record_raw_line(&line);
+        }
+        apply_events(signs, events, &shared);
+    })
+}
+
+pub(super) fn read_stderr(
+    pipe: impl AsyncRead + Unpin + Send + 'static,
+    events: &EventSink,
+    pace: &Backpressure,
+) -> AbortOnDropHandle<()> {
+    let shared = pace.shared.clone();
+    for_each_line(pipe, events, pace, move |line, kept, events| {
+        let mut shows = Redaction::None;
+        // The end is classified by the original text, which stays on this machine.
+        let said = command_line_event::parse_line(Stream::Err, line)
+            .map(|said| (said.text.clone(), kept.filter_event(said, &mut shows)));
+        if let Some(line) = kept.filter_line(line, shows) {
+            events.record_raw_line(&line);
+        }
+        if let Some((words, said)) = said {
+            shared.note_error(&words.unwrap_or_default(), &said);
+            events.add(said);
+        }
+    })
+}
+
+/// Calls `heard` for each line of a pipe until the pipe ends, with the state of keys that span lines.
+fn for_each_line(
+    pipe: impl AsyncRead + Unpin + Send + 'static,
+    events: &EventSink,
+    pace: &Backpressure,
+    mut heard: impl FnMut(&[u8], &mut KeyFilter, &EventSink) + Send + 'static,
+) -> AbortOnDropHandle<()> {
+    let (events, pace) = (events.clone(), pace.clone());
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut lines = LineReader::new(pipe, events.redactor());
+        let mut kept = KeyFilter::default();
+        while let Some(line) = lines.next().await {
+            heard(&line, &mut kept, &events);
+            pace.wait_for_queue(&events).await;
+        }
+    }))
+}
+
+/// Removes private keys from one pipe's output, where their lines arrive one by one.
+#[derive(Default)]
+struct KeyFilter {
+    lines: PrivateKeyFilter,
+    texts: PrivateKeyFilter,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Redaction {
+    None,
+    /// A text contains lines of a key.
+    Removed,
+}
+
+impl KeyFilter {
+    /// The raw line; `None` if it would show a removed part of its texts.
+    fn filter_line<'l>(&mut self, line: &'l [u8], shows: Redaction) -> Option<Cow<'l, [u8]>> {
+        // A JSON line is no line of a key, even if it mentions one.
+        let clean = match std::str::from_utf8(line) {
+            Ok(text) if !text.trim_start().starts_with('{') => self.lines.redact(text),
+            _ => return (shows == Redaction::None).then_some(Cow::Borrowed(line)),
+        };
+        match clean {
+            Cow::Borrowed(_) => (shows == Redaction::None).then_some(Cow::Borrowed(line)),
+            Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
+        }
+    }
+
+    fn filter_event(&mut self, mut said: EventDraft, shows: &mut Redaction) -> EventDraft {
+        if let Some(text) = &mut said.text
+            && let Cow::Owned(clean) = self.texts.redact(text)
+        {
+            *text = clean;
+            *shows = Redaction::Removed;
+        }
+        said
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_protocol::event::EventKind;
+    use std::future::poll_fn;
+    use std::pin::Pin;
+    use std::task::Poll;
+
+    const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
+    const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
+
+    /// The uploaded form of each line; the second string is its text.
+    fn upload_lines(lines: &[(&str, &str)]) -> Vec<Option<String>> {
+        let mut kept = KeyFilter::default();
+        let each = lines.iter().map(|(line, text)| {
+            let mut shows = Redaction::None;
+            kept.filter_event(EventDraft::text(EventKind::Text, *text), &mut shows);
+            let line = kept.filter_line(line.as_bytes(), shows);
+            line.map(|line| String::from_utf8_lossy(&line).into_owned())
+        });
+        each.collect()
+    }
+
+    /// Polls once and returns whether the future is pending.
+    async fn poll_is_pending(what: &mut (impl Future<Output = ()> + Unpin)) -> bool {
+        poll_fn(|context| Poll::Ready(Pin::new(&mut *what).poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn reading_waits_while_the_event_queue_is_full() {
+        let (events, pace) = (EventSink::without_sender(), Backpressure::of(&SharedRunState::new()));
+        assert!(!poll_is_pending(&mut Box::pin(pace.wait_for_queue(&events))).await, "the queue has room");
+        events.fill();
+        let mut next = Box::pin(pace.wait_for_queue(&events));
+        assert!(poll_is_pending(&mut next).await);
+        events.drop_some();
+        next.await;
+    }
+
+    #[tokio::test]
+    async fn reading_an_ended_agent_does_not_wait_for_the_queue() {
+        let (events, pace) = (EventSink::without_sender(), Backpressure::of(&SharedRunState::new()));
+        events.fill();
+        let mut next = Box::pin(pace.wait_for_queue(&events));
+        assert!(poll_is_pending(&mut next).await);
+        pace.release();
+        next.await;
+        assert!(!poll_is_pending(&mut Box::pin(pace.wait_for_queue(&events))).await);
+    }
+
+    #[test]
+    fn json_lines_inside_a_private_key_are_dropped() {
+        let json = |text: &str| format!("{{\"kind\":\"text\",\"text\":\"{text}\"}}");
+        let texts = ["before", BEGIN, LINE, "-----END PRIVATE KEY-----", "after"];
+        let lines = texts.map(|text| (json(text), text));
+        let lines: Vec<(&str, &str)> = lines.iter().map(|(line, text)| (line.as_str(), *text)).collect();
+        let expected = [Some(json("before")), None, None, None, Some(json("after"))];
+        assert_eq!(upload_lines(&lines), expected);
+    }
+
+    #[test]
+    fn plain_lines_inside_a_private_key_are_redacted() {
+        let plain = [BEGIN, LINE, "-----END PRIVATE KEY-----", "after"].map(|line| (line, line));
+        let marks = ["[redacted]", "[redacted]", "[redacted]", "after"];
+        assert_eq!(upload_lines(&plain), marks.map(|line| Some(line.to_owned())));
+    }
+}

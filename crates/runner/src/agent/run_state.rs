@@ -1,0 +1,585 @@
+//! Facts about one start of an agent so far, for limits and for judging its end.
+
+use super::agent_event::{AgentEvent, EndReport, Tokens, UsageTotals};
+use super::classify::is_account_failure;
+use super::command_line_event::{Stream, kind_name};
+use crate::api::event_draft::EventDraft;
+use pullyard_protocol::event::EventKind;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// How much of the end of standard error is stored. Units: bytes.
+const STDERR_TAIL_BYTES: usize = 8 * 1024;
+/// Longest stored message. Secrets are removed later, so a cut must not split one. Units: bytes.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+#[derive(Clone, Debug)]
+pub(super) struct RunState {
+    pub(super) last_activity: Instant,
+    /// Since `last` the agent only repeats requests to its model.
+    pub(super) is_retrying: bool,
+    pub(super) last_event: String,
+    pub(super) running_tools: BTreeSet<String>,
+    /// Every tool call has its answer, so the model is next.
+    calls_answered: bool,
+    pub(super) session: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) turns: u32,
+    /// The last answer called tools, or a tool answered since.
+    pub(super) tool_calls_pending: bool,
+    pub(super) tokens: Tokens,
+    /// The cost, if known. Units: millionths of a US dollar.
+    pub(super) cost: Option<u64>,
+    pub(super) cost_upper_bound: u64,
+    /// The cost for display while the agent works. No limit uses it.
+    pub(super) displayed_cost: DisplayedCost,
+    /// The date of the price list, if the runner computed the cost.
+    pub(super) price_list_date: Option<String>,
+    /// The newest count of an agent that reports totals.
+    pub(super) reported_totals: Option<UsageTotals>,
+    /// Marks of inputs that the model answered.
+    pub(super) read_inputs: Vec<String>,
+    /// Marks of inputs on their way to the model.
+    sent_inputs: Vec<String>,
+    /// The agent's question, if no output followed it.
+    pub(super) question: Option<String>,
+    pub(super) end_report: Option<EndReport>,
+    /// The first denied tool of all turns. Each end reports only its own.
+    pub(super) denied_tool: Option<String>,
+    pub(super) end_count: u32,
+    pub(super) ended_at: Option<Instant>,
+    /// How often the model spoke, at least once for each answer.
+    model_messages: u32,
+    model_messages_at_end: u32,
+    /// Another turn began after the end, for late inputs.
+    pub(super) continued_after_end: bool,
+    pub(super) stderr: String,
+    last_output: String,
+    last_error_output: String,
+}
+
+/// The cost of a start so far. Units: millionths of a US dollar.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum DisplayedCost {
+    #[default]
+    Unknown,
+    /// Reported by the agent, or computed from the model's price.
+    Exact(u64),
+    /// An estimate until the agent reports the cost.
+    Estimate(u64),
+    /// An upper bound, because the model has no known price.
+    UpperBound(u64),
+}
+
+impl RunState {
+    fn new(now: Instant) -> Self {
+        Self {
+            last_activity: now,
+            is_retrying: false,
+            last_event: "its start".into(),
+            running_tools: BTreeSet::new(),
+            calls_answered: false,
+            session: None,
+            model: None,
+            turns: 0,
+            tool_calls_pending: false,
+            tokens: Tokens::default(),
+            cost: None,
+            cost_upper_bound: 0,
+            displayed_cost: DisplayedCost::Unknown,
+            price_list_date: None,
+            reported_totals: None,
+            read_inputs: Vec::new(),
+            sent_inputs: Vec::new(),
+            question: None,
+            end_report: None,
+            denied_tool: None,
+            end_count: 0,
+            ended_at: None,
+            model_messages: 0,
+            model_messages_at_end: 0,
+            continued_after_end: false,
+            stderr: String::new(),
+            last_output: String::new(),
+            last_error_output: String::new(),
+        }
+    }
+
+    fn apply(&mut self, sign: &AgentEvent, now: Instant) {
+        match sign {
+            // Facts from files and totals after the end are no sign of life.
+            AgentEvent::TokenUsage(_)
+            | AgentEvent::Cost(_)
+            | AgentEvent::CostUpperBound(_)
+            | AgentEvent::CostEstimate(_)
+            | AgentEvent::Model(_) => {}
+            AgentEvent::Retrying(_) => self.is_retrying = true,
+            _ => {
+                self.last_activity = now;
+                self.is_retrying = false;
+            }
+        }
+        match sign {
+            AgentEvent::Event(said) | AgentEvent::Retrying(said) => self.note_event(Stream::Out, said),
+            AgentEvent::Activity | AgentEvent::PartialMessage => {}
+            AgentEvent::Session(id) => self.session = Some(id.clone()),
+            AgentEvent::Model(model) => self.model = Some(model.clone()),
+            AgentEvent::ToolStarted(id) => {
+                self.running_tools.insert(id.clone());
+            }
+            // The caller of the tool is next, even if a subagent spoke last.
+            AgentEvent::ToolEnded(id) => {
+                self.tool_calls_pending |= self.running_tools.remove(id) && !self.calls_answered
+            }
+            AgentEvent::AllToolsEnded => self.running_tools.clear(),
+            AgentEvent::CallsAnswered(answered) => self.calls_answered = *answered,
+            AgentEvent::ModelAnswer => {
+                self.count_turn();
+                self.note_answer();
+            }
+            AgentEvent::CountedAnswer => self.count_turn(),
+            AgentEvent::InputSent(mark) => {
+                self.sent_inputs.push(mark.clone());
+                // After an end, this input begins another turn.
+                self.continued_after_end = self.end_report.is_some();
+            }
+            AgentEvent::ToolCallsPending => self.tool_calls_pending = true,
+            AgentEvent::TokenUsage(tokens) => self.tokens += *tokens,
+            AgentEvent::Cost(cost) => self.set_cost(*cost),
+            AgentEvent::CostUpperBound(cost) => {
+                self.cost = None;
+                self.cost_upper_bound = self.cost_upper_bound.max(*cost);
+                self.displayed_cost = DisplayedCost::UpperBound(*cost);
+            }
+            AgentEvent::CostEstimate(cost) => {
+                self.displayed_cost = cost.map_or(DisplayedCost::Unknown, DisplayedCost::Estimate)
+            }
+            AgentEvent::UsageTotals(sum) => {
+                self.turns = sum.turns;
+                self.tokens = sum.tokens;
+                if let Some(cost) = sum.cost {
+                    self.set_cost(cost);
+                }
+                // Only the agent's own result shows which answer was the last.
+                self.tool_calls_pending = sum.may_continue;
+                self.reported_totals = Some(*sum);
+            }
+            AgentEvent::EndReport(terminal) => {
+                self.running_tools.clear();
+                self.end_count = self.end_count.saturating_add(1);
+                self.ended_at = Some(now);
+                self.model_messages_at_end = self.model_messages;
+                self.continued_after_end = false;
+                self.denied_tool = self.denied_tool.take().or_else(|| terminal.denied_tools.first().cloned());
+                // A second end comes from a turn for late inputs, and the first failure stays. Exception: an account
+                // failure yields to another failure, which could not follow a real one.
+                let stays = self.end_report.as_ref().is_some_and(|known| {
+                    let gives_way = is_account_failure(known) && !terminal.success && !is_account_failure(terminal);
+                    !known.success && !gives_way
+                });
+                if !stays {
+                    self.end_report = Some(terminal.clone());
+                }
+            }
+        }
+    }
+
+    fn count_turn(&mut self) {
+        self.turns = self.turns.saturating_add(1);
+        self.tool_calls_pending = false;
+    }
+
+    /// The model answers, with every input so far.
+    fn note_answer(&mut self) {
+        self.model_messages = self.model_messages.saturating_add(1);
+        self.continued_after_end = self.end_report.is_some();
+        self.read_inputs.append(&mut self.sent_inputs);
+    }
+
+    /// The agent reports its cost so far. Units: millionths of a US dollar.
+    fn set_cost(&mut self, cost: u64) {
+        self.cost = Some(cost);
+        self.cost_upper_bound = self.cost_upper_bound.max(cost);
+        self.displayed_cost = DisplayedCost::Exact(cost);
+    }
+
+    fn note_event(&mut self, stream: Stream, said: &EventDraft) {
+        if stream == Stream::Out && said.kind != EventKind::Usage {
+            self.question = said.text.clone().filter(|_| said.kind == EventKind::Question);
+        }
+        if said.kind == EventKind::Usage {
+            let of = said.data.as_ref().and_then(|data| data.get("prices_of")).and_then(Value::as_str);
+            self.price_list_date = of.map(str::to_owned).or_else(|| self.price_list_date.take());
+        }
+        let words = text_tail(said.text.as_deref().or(said.name.as_deref()).unwrap_or_default());
+        self.last_event = if words.is_empty() { kind_name(said.kind) } else { words.clone() };
+        if !words.is_empty() && said.kind != EventKind::Usage {
+            match stream {
+                Stream::Out => self.last_output = words,
+                Stream::Err => self.last_error_output = words,
+            }
+        }
+    }
+
+    fn append_stderr(&mut self, line: &str) {
+        self.stderr.push_str(line);
+        self.stderr.push('\n');
+        if self.stderr.len() > 2 * STDERR_TAIL_BYTES {
+            let from = self.stderr.ceil_char_boundary(self.stderr.len() - STDERR_TAIL_BYTES);
+            self.stderr.drain(..from);
+        }
+    }
+
+    /// The estimated cost beyond the reported cost, if the agent ended early. Units: millionths of a US dollar.
+    pub(super) fn unreported_cost(&self) -> Option<u64> {
+        match self.displayed_cost {
+            DisplayedCost::Estimate(about) => {
+                Some(about.saturating_sub(self.cost.unwrap_or_default())).filter(|more| *more > 0)
+            }
+            DisplayedCost::Unknown | DisplayedCost::Exact(_) | DisplayedCost::UpperBound(_) => None,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.end_report.is_some() && !self.continued_after_end
+    }
+
+    /// The agent ended well, and its model has not spoken since.
+    pub(super) fn has_succeeded(&self) -> bool {
+        self.end_report.as_ref().is_some_and(|terminal| terminal.success)
+            && self.model_messages == self.model_messages_at_end
+    }
+
+    /// The agent ended, or reported more ends than `ends`.
+    pub(super) fn has_ended_since(&self, ends: u32) -> bool {
+        self.has_ended() || self.end_count > ends
+    }
+
+    pub(super) fn is_waiting_for_tool(&self) -> bool {
+        !self.running_tools.is_empty() && !self.calls_answered
+    }
+
+    pub(super) fn has_sent_input(&self, mark: &str) -> bool {
+        self.sent_inputs.iter().chain(&self.read_inputs).any(|known| known == mark)
+    }
+
+    /// The agent's last message. Its own report of its end wins over standard error, and standard error over output.
+    pub(super) fn last_message(&self) -> String {
+        let own = self.end_report.as_ref().map(|terminal| one_line(&terminal.message)).unwrap_or_default();
+        let words = [&own, &self.last_error_output, &self.last_output].into_iter().find(|words| !words.is_empty());
+        words.map_or_else(|| "it said nothing".into(), String::clone)
+    }
+}
+
+/// The end of a text, from the beginning of a line. If the last line is too long, the beginning of that line.
+fn text_tail(text: &str) -> String {
+    let text = text.trim_end();
+    let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_MESSAGE_BYTES));
+    let kept = text.get(from..).unwrap_or_default();
+    let line = text.lines().next_back().unwrap_or_default();
+    match kept.split_once('\n') {
+        _ if from == 0 => text.to_owned(),
+        Some((_, whole_lines)) => whole_lines.to_owned(),
+        None => text_head(line).to_owned(),
+    }
+}
+
+fn text_head(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_MESSAGE_BYTES)).unwrap_or(text)
+}
+
+fn one_line(words: &str) -> String {
+    text_head(words.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
+}
+
+#[derive(Clone)]
+pub(super) struct SharedRunState(Arc<Inner>);
+
+struct Inner {
+    record: Mutex<RunState>,
+    changed: Notify,
+}
+
+impl SharedRunState {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner { record: Mutex::new(RunState::new(Instant::now())), changed: Notify::new() }))
+    }
+
+    pub(super) fn apply(&self, sign: &AgentEvent) {
+        self.lock().apply(sign, Instant::now());
+        self.0.changed.notify_one();
+    }
+
+    pub(super) fn note_error(&self, line: &str, said: &EventDraft) {
+        let mut record = self.lock();
+        // During a retry of the model's request, the line is about the retry.
+        if !record.is_retrying {
+            record.last_activity = Instant::now();
+        }
+        record.note_event(Stream::Err, said);
+        record.append_stderr(line);
+        drop(record);
+        self.0.changed.notify_one();
+    }
+
+    /// Excludes a time in which events could not be sent, so the runner did not read. The agent was not silent then.
+    pub(super) fn exclude_delay(&self, time: Duration) {
+        let mut record = self.lock();
+        record.last_activity = (record.last_activity + time).min(Instant::now());
+    }
+
+    pub(super) async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, RunState> {
+        self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(signs: &[AgentEvent]) -> RunState {
+        let mut record = RunState::new(Instant::now());
+        for sign in signs {
+            record.apply(sign, Instant::now());
+        }
+        record
+    }
+
+    fn terminal_sign(well: bool, words: &str) -> AgentEvent {
+        AgentEvent::EndReport(EndReport { success: well, message: words.into(), ..EndReport::default() })
+    }
+
+    #[test]
+    fn failure_outweighs_a_later_success() {
+        let heard = record(&[
+            terminal_sign(true, "fine"),
+            terminal_sign(false, "overloaded"),
+            terminal_sign(true, "fine again"),
+        ]);
+        assert_eq!(heard.end_report.unwrap().message, "overloaded");
+    }
+
+    #[test]
+    fn first_denial_is_recorded_across_turns() {
+        let denied = |well: bool, tools: &[&str]| {
+            let denied = tools.iter().map(|tool| (*tool).to_owned()).collect();
+            AgentEvent::EndReport(EndReport { success: well, denied_tools: denied, ..EndReport::default() })
+        };
+        let heard = record(&[denied(true, &["Bash", "Write"]), terminal_sign(true, "fine")]);
+        assert!(heard.end_report.unwrap().denied_tools.is_empty());
+        assert_eq!(heard.denied_tool.as_deref(), Some("Bash"));
+        let heard = record(&[terminal_sign(true, "fine"), denied(false, &["Write"]), denied(true, &["Bash"])]);
+        assert_eq!(heard.denied_tool.as_deref(), Some("Write"));
+        assert_eq!(record(&[terminal_sign(true, "fine")]).denied_tool, None);
+    }
+
+    #[test]
+    fn limit_message_yields_to_another_failure() {
+        let (limit, other) =
+            (terminal_sign(false, "You've hit your session limit"), terminal_sign(false, "it was interrupted"));
+        for said in [vec![&limit, &other], vec![&other, &limit], vec![&limit, &other, &limit]] {
+            let said: Vec<AgentEvent> = said.into_iter().cloned().collect();
+            assert_eq!(record(&said).end_report.unwrap().message, "it was interrupted", "{said:?}");
+        }
+        assert_eq!(
+            record(&[limit, terminal_sign(true, "fine")]).end_report.unwrap().message,
+            "You've hit your session limit"
+        );
+    }
+
+    #[test]
+    fn retry_is_no_sign_of_life_and_other_signs_are() {
+        let start = Instant::now();
+        let at = |secs: u64| start + Duration::from_secs(secs);
+        let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "The model could not be reached."));
+        let text = AgentEvent::Event(EventDraft::text(EventKind::Text, "hello"));
+        let used = AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 });
+        for (signs, last, tries_again) in [
+            (vec![again()], 0, true),
+            (vec![again(), again(), again()], 0, true),
+            (vec![AgentEvent::Activity, again()], 1, true),
+            (vec![AgentEvent::Activity, again(), used], 1, true),
+            (vec![again(), AgentEvent::PartialMessage], 2, false),
+            (vec![again(), again(), text], 3, false),
+            (vec![again(), terminal_sign(false, "overloaded")], 2, false),
+        ] {
+            let mut record = RunState::new(start);
+            signs.iter().zip(1..).for_each(|(sign, secs)| record.apply(sign, at(secs)));
+            assert_eq!((record.last_activity, record.is_retrying), (at(last), tries_again), "{signs:?}");
+        }
+        assert_eq!(record(&[AgentEvent::Activity, again()]).last_event, "The model could not be reached.");
+    }
+
+    #[test]
+    fn stderr_during_a_retry_is_no_sign_of_life() {
+        let warning = EventDraft::text(EventKind::Log, "retrying");
+        let note = |signs: &[AgentEvent]| {
+            let shared = SharedRunState::new();
+            signs.iter().for_each(|sign| shared.apply(sign));
+            // A time in the future shows whether `last` was set, without comparing two clock reads.
+            let before = Instant::now() + Duration::from_secs(3_600);
+            shared.lock().last_activity = before;
+            shared.note_error("retrying", &warning);
+            let record = shared.lock();
+            (record.last_activity != before, record.is_retrying, record.last_event.clone())
+        };
+        let again = || AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again"));
+        assert_eq!(note(&[again()]), (false, true, "retrying".into()));
+        assert_eq!(note(&[again(), AgentEvent::Activity]), (true, false, "retrying".into()));
+    }
+
+    #[test]
+    fn held_up_reading_adds_no_silence_and_no_sign() {
+        let (shared, hour) = (SharedRunState::new(), Duration::from_secs(3_600));
+        shared.apply(&AgentEvent::Retrying(EventDraft::text(EventKind::Log, "again")));
+        let began = shared.lock().last_activity;
+        shared.exclude_delay(hour);
+        let record = shared.lock().clone();
+        assert!(
+            record.last_activity >= began && record.last_activity <= Instant::now(),
+            "no silence begins in the future"
+        );
+        assert!(record.is_retrying);
+    }
+
+    #[test]
+    fn late_input_reopens_the_run_until_its_next_end() {
+        let end = || terminal_sign(true, "fine");
+        assert!(!record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer]).has_ended());
+        assert!(record(&[AgentEvent::InputSent("m".into()), AgentEvent::ModelAnswer, end()]).has_ended());
+        let again = [end(), AgentEvent::InputSent("m".into())];
+        assert!(!record(&again).has_ended());
+        assert!(!record(&[&again[..], &[AgentEvent::ModelAnswer]].concat()).has_ended());
+        assert!(record(&[&again[..], &[AgentEvent::ModelAnswer, end()]].concat()).has_ended());
+    }
+
+    #[test]
+    fn end_is_noticed_although_another_turn_follows() {
+        let before = record(&[AgentEvent::ModelAnswer]).end_count;
+        assert!(!record(&[AgentEvent::ModelAnswer, AgentEvent::InputSent("m".into())]).has_ended_since(before));
+        let again = [AgentEvent::ModelAnswer, terminal_sign(false, "interrupted"), AgentEvent::InputSent("m".into())];
+        assert!(record(&again).has_ended_since(before));
+        // Now wait for the end of that second turn.
+        let before = record(&again).end_count;
+        assert!(!record(&[&again[..], &[AgentEvent::ModelAnswer]].concat()).has_ended_since(before));
+        assert!(
+            record(&[&again[..], &[AgentEvent::ModelAnswer, terminal_sign(false, "again")]].concat())
+                .has_ended_since(before)
+        );
+    }
+
+    #[test]
+    fn late_count_starts_no_turn_and_acknowledges_no_input() {
+        // A count from the session file may belong to the answer before the input.
+        let late = record(&[AgentEvent::InputSent("m".into()), AgentEvent::CountedAnswer]);
+        assert_eq!((late.turns, late.read_inputs.len()), (1, 0));
+        let after = record(&[AgentEvent::ModelAnswer, terminal_sign(true, "fine"), AgentEvent::CountedAnswer]);
+        assert!(after.has_ended() && after.has_succeeded());
+        assert_eq!(after.turns, 2);
+    }
+
+    #[test]
+    fn answer_with_tool_calls_is_not_the_last() {
+        assert!(record(&[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending]).tool_calls_pending);
+        let last = record(&[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::ModelAnswer]);
+        assert_eq!((last.turns, last.tool_calls_pending), (2, false));
+    }
+
+    #[test]
+    fn unknown_cost_is_unreported_and_bounded() {
+        let heard = record(&[AgentEvent::Cost(10), AgentEvent::CostUpperBound(30)]);
+        assert_eq!((heard.cost, heard.cost_upper_bound), (None, 30));
+    }
+
+    #[test]
+    fn newer_sums_replace_older_ones() {
+        let sum = |turns: u32, cost| {
+            let tokens = Tokens { input: 10 * u64::from(turns), cached: 0, output: 1 };
+            AgentEvent::UsageTotals(UsageTotals { turns, tokens, cost, may_continue: true, is_reported: true })
+        };
+        let heard = record(&[sum(2, Some(20)), sum(3, Some(15))]);
+        assert_eq!((heard.turns, heard.tokens.input, heard.cost), (3, 30, Some(15)));
+        // The bound for limits never decreases.
+        assert_eq!(
+            (heard.cost_upper_bound, heard.displayed_cost, heard.tool_calls_pending),
+            (20, DisplayedCost::Exact(15), true)
+        );
+        assert_eq!(record(&[sum(1, None)]).cost, None);
+    }
+
+    #[test]
+    fn estimated_cost_is_shown_until_a_cost_is_reported() {
+        let mut heard = record(&[AgentEvent::CostEstimate(Some(30))]);
+        assert_eq!((heard.cost, heard.cost_upper_bound, heard.displayed_cost), (None, 0, DisplayedCost::Estimate(30)));
+        assert_eq!(heard.unreported_cost(), Some(30));
+        heard.apply(&AgentEvent::Cost(20), Instant::now());
+        assert_eq!(
+            (heard.cost, heard.cost_upper_bound, heard.displayed_cost),
+            (Some(20), 20, DisplayedCost::Exact(20))
+        );
+        assert_eq!(heard.unreported_cost(), None);
+        // It continues with inputs: the earlier cost still counts for limits and records.
+        heard.apply(&AgentEvent::CostEstimate(Some(25)), Instant::now());
+        assert_eq!(
+            (heard.cost, heard.cost_upper_bound, heard.displayed_cost),
+            (Some(20), 20, DisplayedCost::Estimate(25))
+        );
+        assert_eq!(heard.unreported_cost(), Some(5));
+        heard.apply(&AgentEvent::CostEstimate(None), Instant::now());
+        assert_eq!(
+            (heard.cost, heard.displayed_cost, heard.unreported_cost()),
+            (Some(20), DisplayedCost::Unknown, None)
+        );
+    }
+
+    #[test]
+    fn last_words_prefer_result_then_stderr_then_output() {
+        let mut heard = record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, "hello\n\n"))]);
+        assert_eq!(heard.last_message(), "hello");
+        heard.note_event(Stream::Err, &EventDraft::text(EventKind::Log, "oops"));
+        assert_eq!((heard.last_message().as_str(), heard.last_event.as_str()), ("oops", "oops"));
+        heard.apply(&terminal_sign(false, "No credit"), Instant::now());
+        assert_eq!(heard.last_message(), "No credit");
+        assert_eq!(record(&[]).last_message(), "it said nothing");
+    }
+
+    #[test]
+    fn last_words_are_stored_completely() {
+        let said = |text: &str| AgentEvent::Event(EventDraft::text(EventKind::Text, text));
+        // The lines before the last one give its context.
+        assert_eq!(record(&[said("a key:\nits end\n")]).last_message(), "a key:\nits end");
+        let long = "x".repeat(1_000);
+        assert_eq!(record(&[said(&long)]).last_message(), long);
+        assert_eq!(record(&[said(&long)]).last_event, long);
+        assert_eq!(record(&[terminal_sign(false, &long)]).last_message(), long);
+        assert_eq!(record(&[terminal_sign(false, "one\ntwo\r\n")]).last_message(), "one two");
+    }
+
+    #[test]
+    fn overlong_last_words_end_with_the_last_line() {
+        let said = |text: String| record(&[AgentEvent::Event(EventDraft::text(EventKind::Text, text))]).last_message();
+        let lines = format!("{}the last line", "ü line\n".repeat(20_000));
+        let kept = said(lines);
+        assert!(kept.len() <= MAX_MESSAGE_BYTES && kept.starts_with("ü line\n") && kept.ends_with("the last line"));
+        let kept = said(format!("before\nbegins {}", "ü".repeat(MAX_MESSAGE_BYTES)));
+        assert!(kept.len() <= MAX_MESSAGE_BYTES && kept.starts_with("begins ü"), "{}", kept.len());
+    }
+
+    #[test]
+    fn stderr_is_cut_to_its_end() {
+        let mut heard = record(&[]);
+        for number in 0..10_000 {
+            heard.append_stderr(&format!("ü line {number}"));
+        }
+        assert!(heard.stderr.len() <= 2 * STDERR_TAIL_BYTES + 100);
+        assert!(heard.stderr.ends_with("line 9999\n"));
+    }
+}

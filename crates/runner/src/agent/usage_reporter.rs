@@ -1,0 +1,204 @@
+//! Reports an attempt's usage while its agent works: after each answer of the model, and at most every `TELL_EVERY`.
+//!
+//! The reports are for display only. `tally` stores the usage, and `limits` enforces limits.
+
+use super::agent_event::Tokens;
+use super::limits::UsageTotal;
+use super::prices;
+use super::run_state::{DisplayedCost, RunState};
+use crate::api::event_draft::EventDraft;
+use crate::deadline::instant_after;
+use pullyard_domain::usage::Usage;
+use pullyard_protocol::event::EventKind;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Pause between two reports: several subagents answer faster, and each event is stored as long as its job.
+pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+
+pub(super) struct UsageReporter {
+    earlier_usage: UsageTotal,
+    last_reported: (Tokens, DisplayedCost),
+    next_report_at: Instant,
+    interval: Duration,
+}
+
+impl UsageReporter {
+    /// A start without usage, after starts that used `spent`.
+    pub(super) fn new(spent: &UsageTotal, every: Duration) -> Self {
+        Self {
+            earlier_usage: *spent,
+            last_reported: (Tokens::default(), DisplayedCost::Unknown),
+            next_report_at: Instant::now(),
+            interval: every,
+        }
+    }
+
+    /// When a report is due; `None` without new usage. An answer counts with its tokens, which may arrive after its
+    /// text. An agent that counts its own totals reports the totals of its first start itself.
+    pub(super) fn report_due_at(&self, record: &RunState) -> Option<Instant> {
+        let used = match record.reported_totals {
+            Some(sum) => !sum.is_reported || self.earlier_usage != UsageTotal::default(),
+            None => record.tokens != Tokens::default(),
+        };
+        (used && self.last_reported != (record.tokens, record.displayed_cost)).then_some(self.next_report_at)
+    }
+
+    pub(super) fn report_if_due(&mut self, record: &RunState, now: Instant) -> Option<EventDraft> {
+        self.report_due_at(record).filter(|due| *due <= now)?;
+        self.next_report_at = instant_after(now, self.interval);
+        Some(self.usage_event(record))
+    }
+
+    /// The last report after the end of the start, if usage changed.
+    pub(super) fn report_last(&mut self, record: &RunState) -> Option<EventDraft> {
+        self.report_due_at(record)?;
+        Some(self.usage_event(record))
+    }
+
+    fn usage_event(&mut self, record: &RunState) -> EventDraft {
+        self.last_reported = (record.tokens, record.displayed_cost);
+        let mut sum = self.earlier_usage;
+        sum.add_run(record);
+        let before = self.earlier_usage.cost.unwrap_or_default();
+        let mut usage = Usage {
+            so_far: true,
+            turns: Some(sum.turns.into()),
+            input_tokens: Some(sum.tokens.input),
+            cached_input_tokens: Some(sum.tokens.cached),
+            output_tokens: Some(sum.tokens.output),
+            ..Usage::default()
+        };
+        match record.displayed_cost {
+            DisplayedCost::Unknown => {}
+            DisplayedCost::Exact(_) if self.earlier_usage.estimated_cost > 0 => usage.about_usd_micros = sum.cost,
+            DisplayedCost::Exact(_) => usage.cost_usd_micros = sum.cost,
+            DisplayedCost::Estimate(cost) => usage.about_usd_micros = Some(before.saturating_add(cost)),
+            DisplayedCost::UpperBound(_) => usage.at_most_usd_micros = Some(sum.cost_upper_bound),
+        }
+        usage.prices_of = usage.about_usd_micros.map(|_| prices::list_date().to_owned());
+        EventDraft { data: serde_json::to_value(usage).ok(), ..EventDraft::new(EventKind::Usage) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::agent_event::{AgentEvent, UsageTotals};
+    use crate::agent::run_state::SharedRunState;
+    use serde_json::{Value, json};
+
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn answer(cost: AgentEvent) -> [AgentEvent; 3] {
+        [AgentEvent::ModelAnswer, cost, AgentEvent::TokenUsage(Tokens { input: 100, cached: 40, output: 10 })]
+    }
+
+    fn note(shared: &SharedRunState, signs: impl IntoIterator<Item = AgentEvent>) {
+        signs.into_iter().for_each(|sign| shared.apply(&sign));
+    }
+
+    fn data(said: Option<EventDraft>) -> Option<Value> {
+        said.map(|said| said.data.unwrap())
+    }
+
+    /// The data of the event after one answer with this cost and these earlier starts.
+    fn report_after_answer(spent: UsageTotal, cost: AgentEvent) -> Value {
+        report_after(spent, answer(cost))
+    }
+
+    fn report_after(spent: UsageTotal, signs: impl IntoIterator<Item = AgentEvent>) -> Value {
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&spent, INTERVAL));
+        note(&shared, signs);
+        data(so_far.report_if_due(&shared.lock(), Instant::now())).unwrap()
+    }
+
+    #[test]
+    fn report_includes_usage_of_earlier_starts() {
+        let spent = UsageTotal {
+            turns: 2,
+            tokens: Tokens { input: 1_000, cached: 0, output: 100 },
+            cost: Some(50_000),
+            estimated_cost: 0,
+            cost_upper_bound: 60_000,
+        };
+        let with = |name: &str, micros: u64| {
+            json!({
+                "so_far": true, "turns": 3, "input_tokens": 1_100, "cached_input_tokens": 40, "output_tokens": 110,
+                name: micros,
+            })
+        };
+        let about = |micros: u64| {
+            let mut data = with("about_usd_micros", micros);
+            data["prices_of"] = json!(prices::list_date());
+            data
+        };
+        assert_eq!(report_after_answer(spent, AgentEvent::Cost(7)), with("cost_usd_micros", 50_007));
+        assert_eq!(report_after_answer(spent, AgentEvent::CostEstimate(Some(8))), about(50_008));
+        assert_eq!(report_after_answer(spent, AgentEvent::CostUpperBound(9)), with("at_most_usd_micros", 60_009));
+        let earlier = UsageTotal { estimated_cost: 10, ..spent };
+        assert_eq!(report_after_answer(earlier, AgentEvent::Cost(7)), about(50_007));
+        let unknown = report_after_answer(spent, AgentEvent::CostEstimate(None));
+        assert_eq!((&unknown["turns"], &unknown["about_usd_micros"]), (&json!(3), &Value::Null));
+    }
+
+    #[test]
+    fn first_report_is_immediate_and_later_ones_are_spaced() {
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        let now = Instant::now();
+        note(&shared, answer(AgentEvent::Cost(1)));
+        assert!(so_far.report_if_due(&shared.lock(), now).is_some());
+        assert_eq!(so_far.report_due_at(&shared.lock()), None, "no new usage");
+        note(&shared, answer(AgentEvent::Cost(2)));
+        note(&shared, answer(AgentEvent::Cost(3)));
+        assert_eq!(so_far.report_if_due(&shared.lock(), now + INTERVAL - Duration::from_millis(1)), None);
+        assert_eq!(so_far.report_due_at(&shared.lock()), Some(now + INTERVAL));
+        let second = data(so_far.report_if_due(&shared.lock(), now + INTERVAL)).unwrap();
+        assert_eq!((&second["turns"], &second["cost_usd_micros"]), (&json!(3), &json!(3)));
+        assert_eq!(so_far.report_if_due(&shared.lock(), now + 3 * INTERVAL), None);
+    }
+
+    #[test]
+    fn nothing_is_reported_without_new_tokens() {
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        let now = Instant::now();
+        note(&shared, [AgentEvent::Activity, AgentEvent::ModelAnswer, AgentEvent::Cost(0)]);
+        assert_eq!(so_far.report_if_due(&shared.lock(), now), None);
+        assert_eq!(so_far.report_last(&shared.lock()), None);
+        note(&shared, [AgentEvent::TokenUsage(Tokens { input: 1, cached: 0, output: 1 })]);
+        assert!(so_far.report_if_due(&shared.lock(), now).is_some());
+        note(&shared, [AgentEvent::ModelAnswer]);
+        assert_eq!(so_far.report_if_due(&shared.lock(), now + INTERVAL), None);
+    }
+
+    #[test]
+    fn agents_own_sums_are_reported_only_with_earlier_starts() {
+        let sum = |cost, is_told| {
+            AgentEvent::UsageTotals(UsageTotals {
+                turns: 1,
+                cost: Some(cost),
+                is_reported: is_told,
+                ..UsageTotals::default()
+            })
+        };
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        note(&shared, [sum(10, true)]);
+        assert_eq!(so_far.report_last(&shared.lock()), None);
+        note(&shared, [sum(12, false)]);
+        assert_eq!(data(so_far.report_last(&shared.lock())).unwrap()["cost_usd_micros"], 12);
+        let spent = UsageTotal { turns: 1, cost: Some(5), cost_upper_bound: 5, ..UsageTotal::default() };
+        let both = report_after(spent, [sum(10, true)]);
+        assert_eq!((&both["turns"], &both["cost_usd_micros"]), (&json!(2), &json!(15)));
+    }
+
+    #[test]
+    fn last_report_ignores_the_interval() {
+        let (shared, mut so_far) = (SharedRunState::new(), UsageReporter::new(&UsageTotal::default(), INTERVAL));
+        note(&shared, answer(AgentEvent::CostEstimate(Some(10))));
+        assert!(so_far.report_if_due(&shared.lock(), Instant::now()).is_some());
+        note(&shared, [AgentEvent::Cost(12)]);
+        let last = data(so_far.report_last(&shared.lock())).unwrap();
+        assert_eq!((&last["cost_usd_micros"], &last["about_usd_micros"]), (&json!(12), &Value::Null));
+        assert_eq!(so_far.report_last(&shared.lock()), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! An event before it has a number. `cut` limits its size, so that the table can store it.
+
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+
+/// Longer text is cut, with a mark.
+pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
+const MAX_NAME_BYTES: usize = 1024;
+/// Larger data is replaced by its size.
+pub(crate) const MAX_DATA_BYTES: usize = 64 * 1024;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct EventDraft {
+    pub(crate) kind: EventKind,
+    pub(crate) text: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) call: Option<String>,
+    pub(crate) data: Option<Value>,
+}
+
+impl EventDraft {
+    pub(crate) fn new(kind: EventKind) -> Self {
+        Self { kind, text: None, name: None, path: None, call: None, data: None }
+    }
+
+    pub(crate) fn text(kind: EventKind, text: impl Into<String>) -> Self {
+        Self { text: Some(text.into()), ..Self::new(kind) }
+    }
+
+    pub(crate) fn phase(name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..Self::new(EventKind::Phase) }
+    }
+
+    pub(crate) fn truncate(mut self) -> Self {
+        self.text = self.text.map(|text| truncate_text(text, MAX_TEXT_BYTES));
+        for field in [&mut self.name, &mut self.path, &mut self.call] {
+            *field = field.take().map(|text| truncate_text(text, MAX_NAME_BYTES));
+        }
+        self.data = self.data.map(|data| {
+            let size = data.to_string().len();
+            if size > MAX_DATA_BYTES { json!({ "left_out_bytes": size }) } else { data }
+        });
+        self
+    }
+
+    /// Names the artifact that has the content which this event lacks.
+    pub(crate) fn set_artifact(&mut self, artifact: Option<String>) {
+        let Some(artifact) = artifact else { return };
+        match &mut self.data {
+            Some(Value::Object(data)) => {
+                data.insert("artifact".into(), artifact.into());
+            }
+            Some(other) => *other = json!({ "artifact": artifact, "data": other.take() }),
+            none => *none = Some(json!({ "artifact": artifact })),
+        }
+    }
+
+    /// The approximate size in memory. Units: bytes.
+    pub(crate) fn size(&self) -> usize {
+        let texts = [&self.text, &self.name, &self.path, &self.call];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        128 + texts + self.data.as_ref().map_or(0, |data| data.to_string().len())
+    }
+}
+
+/// Cuts a text between characters to at most `most` bytes, and adds a mark with its size.
+fn truncate_text(mut text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let size = text.len();
+    text.truncate(text.floor_char_boundary(most));
+    text.push_str(&format!("… [cut: {} of {size} bytes]", text.len()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_cut_at_a_character_with_a_mark() {
+        let said = EventDraft::text(EventKind::Text, "ü".repeat(40_000)).truncate();
+        let text = said.text.unwrap();
+        assert!(text.len() < MAX_TEXT_BYTES + 64);
+        assert!(text.ends_with("[cut: 65536 of 80000 bytes]"), "{}", &text[text.len() - 40..]);
+    }
+
+    #[test]
+    fn fields_at_their_limit_stay_unchanged() {
+        let said = |text: usize, name: usize, data: usize| EventDraft {
+            text: Some("t".repeat(text)),
+            name: Some("n".repeat(name)),
+            path: Some("p".repeat(name)),
+            call: Some("c".repeat(name)),
+            // The limit includes the quotes.
+            data: Some("d".repeat(data - 2).into()),
+            ..EventDraft::new(EventKind::Text)
+        };
+        let fits = said(MAX_TEXT_BYTES, MAX_NAME_BYTES, MAX_DATA_BYTES);
+        assert_eq!(fits.clone().truncate(), fits);
+        let cut = said(MAX_TEXT_BYTES + 1, MAX_NAME_BYTES + 1, MAX_DATA_BYTES + 1).truncate();
+        for (field, most) in [
+            (&cut.text, MAX_TEXT_BYTES),
+            (&cut.name, MAX_NAME_BYTES),
+            (&cut.path, MAX_NAME_BYTES),
+            (&cut.call, MAX_NAME_BYTES),
+        ] {
+            assert!(field.as_ref().unwrap().ends_with(&format!("[cut: {most} of {} bytes]", most + 1)), "{field:?}");
+        }
+        assert_eq!(cut.data, Some(json!({ "left_out_bytes": MAX_DATA_BYTES + 1 })));
+    }
+
+    #[test]
+    fn artifact_name_is_added_to_existing_data() {
+        let named = |data: Option<Value>| {
+            let mut said = EventDraft { data, ..EventDraft::new(EventKind::Raw) };
+            said.set_artifact(Some("output-1.txt".into()));
+            said.data.unwrap()
+        };
+        assert_eq!(named(None), json!({ "artifact": "output-1.txt" }));
+        assert_eq!(named(Some(json!({ "a": 1 }))), json!({ "a": 1, "artifact": "output-1.txt" }));
+        assert_eq!(named(Some(json!([1]))), json!({ "data": [1], "artifact": "output-1.txt" }));
+        let mut none = EventDraft::new(EventKind::Raw);
+        none.set_artifact(None);
+        assert_eq!(none.data, None);
+    }
+}

@@ -1,0 +1,374 @@
+//! Records an agent's events in a file: one event per line, whole where the sent events are cut.
+//!
+//! Outputs that are too large for a line get files of their own. An attempt that continues after it tried to yield
+//! begins another file. Events are recorded as they are sent, so their secrets are already removed. The agent's raw
+//! lines are stored only if the operator enables that.
+
+use super::Artifacts;
+use crate::api::event_draft::{EventDraft, MAX_DATA_BYTES, MAX_TEXT_BYTES};
+use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
+use pullyard_protocol::event::EventKind;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
+
+const OUTPUT_FILE: &str = "agent-output.jsonl";
+const RAW_FILE: &str = "provider-payload.txt";
+const LAST_MESSAGE_FILE: &str = "final-message.md";
+/// Most outputs with files of their own, so that places remain for the outputs of checks.
+const MAX_LARGE_OUTPUTS: usize = 24;
+/// Total size of these outputs, for the same reason. Units: bytes.
+const MAX_LARGE_OUTPUT_BYTES: u64 = 32 << 20;
+/// Space for the line that reports a full file. Units: bytes.
+const LAST_LINE_BYTES: u64 = 1_024;
+/// Longest last message, because users read it. Units: bytes.
+const MAX_LAST_MESSAGE_BYTES: usize = 1024 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RawCapture {
+    Off,
+    On,
+}
+
+/// The record of one attempt; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct OutputRecorder(Arc<Mutex<RecorderState>>);
+
+struct RecorderState {
+    artifacts: Artifacts,
+    raw: RawCapture,
+    part: u32,
+    started_at: Instant,
+    output: Option<LineFile>,
+    raw_lines: Option<LineFile>,
+    large_outputs: usize,
+    /// Units: bytes.
+    large_output_bytes: u64,
+    /// The agent's last message, and whether it is its result.
+    last_message: Option<(bool, String)>,
+}
+
+struct LineFile {
+    file: BufWriter<File>,
+    size: u64,
+    full: bool,
+}
+
+impl OutputRecorder {
+    pub(crate) fn begin(artifacts: &Artifacts, raw: RawCapture) -> Self {
+        let mut open = RecorderState {
+            artifacts: artifacts.clone(),
+            raw,
+            part: 0,
+            output: None,
+            raw_lines: None,
+            started_at: Instant::now(),
+            large_outputs: 0,
+            large_output_bytes: 0,
+            last_message: None,
+        };
+        open.next_part();
+        Self(Arc::new(Mutex::new(open)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, RecorderState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records an event. An output that is too large becomes an artifact, which the returned event names.
+    pub(crate) fn record_event(&self, said: EventDraft) -> EventDraft {
+        if said.kind == EventKind::Phase {
+            return said;
+        }
+        self.lock().record_event(said)
+    }
+
+    pub(crate) fn records_raw_lines(&self) -> bool {
+        self.lock().raw_lines.is_some()
+    }
+
+    pub(crate) fn record_raw_line(&self, line: &[u8]) {
+        if let Some(payload) = &mut self.lock().raw_lines {
+            payload.add(line);
+        }
+    }
+
+    /// Ends this part after the agent's end, and hands in its files.
+    pub(crate) fn end(&self) {
+        let mut open = self.lock();
+        let (output, payload) = (open.output.take(), open.raw_lines.take());
+        for (lines, kind, name) in
+            [(output, ArtifactKind::AgentOutput, OUTPUT_FILE), (payload, ArtifactKind::ProviderPayload, RAW_FILE)]
+        {
+            let name = open.file_name(name);
+            match lines.map(LineFile::finish) {
+                Some(true) => {
+                    open.artifacts.queue_upload(kind, &name);
+                }
+                Some(false) => open.artifacts.log_not_stored(kind, &name, "it could not be written"),
+                None => {}
+            }
+        }
+        if let Some((_, words)) = open.last_message.take() {
+            open.artifacts.store_text(ArtifactKind::FinalMessage, &open.file_name(LAST_MESSAGE_FILE), &words);
+        }
+    }
+
+    /// The agent begins again, so another part begins.
+    pub(crate) fn begin_next_part(&self) {
+        self.lock().next_part();
+    }
+}
+
+impl RecorderState {
+    fn file_name(&self, name: &str) -> String {
+        match name.split_once('.') {
+            Some((name, ending)) if self.part > 1 => format!("{name}-{}.{ending}", self.part),
+            _ => name.to_owned(),
+        }
+    }
+
+    fn next_part(&mut self) {
+        self.part += 1;
+        self.output = self.create_file(ArtifactKind::AgentOutput, OUTPUT_FILE);
+        self.raw_lines =
+            if self.raw == RawCapture::On { self.create_file(ArtifactKind::ProviderPayload, RAW_FILE) } else { None };
+    }
+
+    fn create_file(&self, kind: ArtifactKind, name: &str) -> Option<LineFile> {
+        let name = self.file_name(name);
+        match File::create(self.artifacts.path_for(&name)?) {
+            Ok(file) => Some(LineFile { file: BufWriter::new(file), size: 0, full: false }),
+            Err(error) => {
+                self.artifacts.log_not_stored(kind, &name, &format!("it could not be begun: {error}"));
+                None
+            }
+        }
+    }
+
+    fn record_event(&mut self, mut said: EventDraft) -> EventDraft {
+        if let (Some(text), EventKind::Text | EventKind::Result) = (&said.text, said.kind) {
+            let is_result = said.kind == EventKind::Result;
+            if is_result || !self.last_message.as_ref().is_some_and(|(is_result, _)| *is_result) {
+                let mut words = text.clone();
+                words.truncate(words.floor_char_boundary(MAX_LAST_MESSAGE_BYTES));
+                self.last_message = Some((is_result, words));
+            }
+        }
+        let at_ms = u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let line = json!({
+            "at_ms": at_ms, "kind": said.kind, "text": said.text, "name": said.name, "path": said.path,
+            "call": said.call, "data": said.data,
+        });
+        if let Some(output) = &mut self.output {
+            output.add(without_nulls(line).to_string().as_bytes());
+        }
+        if said.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
+            let name = said.text.as_deref().and_then(|text| self.store_large_output("txt", text));
+            said.set_artifact(name);
+        } else if let Some(data) = said.data.as_ref().map(Value::to_string).filter(|data| data.len() > MAX_DATA_BYTES) {
+            let name = self.store_large_output("json", &data);
+            said.data = Some(json!({ "left_out_bytes": data.len() }));
+            said.set_artifact(name);
+        }
+        said
+    }
+
+    /// Stores a large output as an artifact of its own, if there is space.
+    fn store_large_output(&mut self, ending: &str, text: &str) -> Option<String> {
+        let size = self.large_output_bytes.saturating_add(text.len() as u64);
+        if self.large_outputs >= MAX_LARGE_OUTPUTS || size > MAX_LARGE_OUTPUT_BYTES || self.output.is_none() {
+            return None;
+        }
+        let name = format!("output-{}.{ending}", self.large_outputs + 1);
+        let path = self.artifacts.path_for(&name)?;
+        std::fs::write(path, text).ok()?;
+        self.large_outputs += 1;
+        self.large_output_bytes = size;
+        self.artifacts.queue_large_output(&name).then_some(name)
+    }
+}
+
+fn without_nulls(mut line: Value) -> Value {
+    if let Some(fields) = line.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    line
+}
+
+impl LineFile {
+    fn add(&mut self, line: &[u8]) {
+        if self.full {
+            return;
+        }
+        let size = self.size.saturating_add(line.len() as u64 + 1);
+        if size > MAX_SIZE_BYTES - LAST_LINE_BYTES {
+            self.full = true;
+            self.write(br#"{"left_out":"the rest: there is no room for more"}"#);
+            return;
+        }
+        self.size = size;
+        self.write(line);
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
+        if let Err(error) = written {
+            // A full disk is the job's own problem. Only the record ends here.
+            tracing::warn!(error = %error, "recording of the agent's output stopped: {error}");
+            self.full = true;
+        }
+    }
+
+    /// Returns whether the file is usable.
+    fn finish(mut self) -> bool {
+        self.file.flush().is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::artifacts::tests::{artifacts, drain_uploads};
+
+    fn record_events(raw: RawCapture, said: Vec<EventDraft>) -> (tempfile::TempDir, Vec<EventDraft>, Vec<String>) {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.set_folder(dir.path().join("artifacts")).unwrap();
+        let record = OutputRecorder::begin(&artifacts, raw);
+        record.record_raw_line(b"{\"as\":\"it came\"}");
+        let sent = said.into_iter().map(|said| record.record_event(said)).collect();
+        record.end();
+        (dir, sent, drain_uploads(&mut waiting).0)
+    }
+
+    fn read_artifact(dir: &tempfile::TempDir, name: &str) -> String {
+        std::fs::read_to_string(dir.path().join("artifacts").join(name)).unwrap()
+    }
+
+    #[test]
+    fn record_is_complete_where_the_event_is_cut() {
+        let large = "x".repeat(MAX_TEXT_BYTES + 1);
+        let result = EventDraft { text: Some(large.clone()), ..EventDraft::new(EventKind::ToolResult) };
+        let small = EventDraft { text: Some("ok".into()), ..EventDraft::new(EventKind::ToolResult) };
+        let data = EventDraft { data: Some(json!({ "d": large })), ..EventDraft::new(EventKind::ToolCall) };
+        let (dir, sent, names) = record_events(RawCapture::Off, vec![result, small.clone(), data]);
+        assert_eq!(names, ["output-1.txt", "output-2.json", OUTPUT_FILE]);
+        assert_eq!(read_artifact(&dir, "output-1.txt"), large);
+        assert_eq!(sent[0].data, Some(json!({ "artifact": "output-1.txt" })));
+        assert_eq!(sent[1], small);
+        assert_eq!(sent[2].data.as_ref().unwrap()["artifact"], "output-2.json");
+        let lines: Vec<Value> =
+            read_artifact(&dir, OUTPUT_FILE).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 3);
+        assert_eq!(lines[0]["text"], large.as_str());
+        assert!(lines[1].get("data").is_none());
+    }
+
+    #[test]
+    fn final_message_is_the_result_or_the_last_text() {
+        let word = |kind, text: &str| EventDraft::text(kind, text);
+        let talk = || vec![word(EventKind::Text, "One."), word(EventKind::Text, "Two.")];
+        let (dir, _, _) = record_events(RawCapture::Off, talk());
+        assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Two.");
+        let result = [vec![word(EventKind::Result, "Done.")], talk()].concat();
+        let (dir, _, names) = record_events(RawCapture::Off, result);
+        assert_eq!(read_artifact(&dir, LAST_MESSAGE_FILE), "Done.");
+        assert_eq!(names, [OUTPUT_FILE, LAST_MESSAGE_FILE]);
+    }
+
+    #[test]
+    fn raw_lines_are_recorded_only_on_request() {
+        let (_, _, names) = record_events(RawCapture::Off, Vec::new());
+        assert_eq!(names, [""; 0], "no files without events");
+        let (dir, _, names) = record_events(RawCapture::On, Vec::new());
+        assert_eq!(names, [RAW_FILE]);
+        assert_eq!(read_artifact(&dir, RAW_FILE), "{\"as\":\"it came\"}\n");
+    }
+
+    #[test]
+    fn full_record_ends_with_a_notice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        let mut lines =
+            LineFile { file: BufWriter::new(File::create(&path).unwrap()), size: MAX_SIZE_BYTES - 2_000, full: false };
+        lines.add(&[b'a'; 900]);
+        lines.add(&[b'b'; 900]);
+        lines.add(b"c");
+        assert!(lines.finish());
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.ends_with("there is no room for more\"}\n"));
+    }
+
+    #[test]
+    fn number_of_separate_outputs_is_limited() {
+        let large = || EventDraft::text(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
+        let (dir, sent, names) = record_events(RawCapture::Off, (0..MAX_LARGE_OUTPUTS + 2).map(|_| large()).collect());
+        let beside = names.iter().filter(|name| name.starts_with("output-")).count();
+        assert_eq!((beside, names.len()), (MAX_LARGE_OUTPUTS, MAX_LARGE_OUTPUTS + 1));
+        let (named, unnamed) = sent.split_at(MAX_LARGE_OUTPUTS);
+        assert!(named.iter().all(|said| said.data.is_some()) && unnamed.iter().all(|said| said.data.is_none()));
+        assert_eq!(
+            read_artifact(&dir, OUTPUT_FILE).lines().filter(|line| line.len() > MAX_TEXT_BYTES).count(),
+            MAX_LARGE_OUTPUTS + 2
+        );
+    }
+
+    #[test]
+    fn total_size_of_separate_outputs_is_limited() {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.set_folder(dir.path().join("artifacts")).unwrap();
+        let record = OutputRecorder::begin(&artifacts, RawCapture::Off);
+        let least = MAX_TEXT_BYTES + 1;
+        record.lock().large_output_bytes = MAX_LARGE_OUTPUT_BYTES - least as u64;
+        let named =
+            |size| record.record_event(EventDraft::text(EventKind::ToolResult, "x".repeat(size))).data.is_some();
+        assert_eq!([least + 1, least, least].map(named), [false, true, false]);
+        record.end();
+        assert_eq!(drain_uploads(&mut waiting).0, ["output-1.txt", OUTPUT_FILE]);
+    }
+
+    #[test]
+    fn final_message_is_cut_to_its_limit() {
+        let long = format!("x{}", "\u{fc}".repeat(MAX_LAST_MESSAGE_BYTES));
+        let (dir, _, _) = record_events(RawCapture::Off, vec![EventDraft::text(EventKind::Result, long.as_str())]);
+        let kept = read_artifact(&dir, LAST_MESSAGE_FILE);
+        // The cut is at a character boundary.
+        assert!(kept.len() == MAX_LAST_MESSAGE_BYTES - 1 && long.starts_with(&kept), "{}", kept.len());
+    }
+
+    #[test]
+    fn second_part_of_a_record_has_its_own_names() {
+        let (dir, artifacts, mut waiting) = artifacts();
+        artifacts.set_folder(dir.path().join("artifacts")).unwrap();
+        let record = OutputRecorder::begin(&artifacts, RawCapture::On);
+        let large = || EventDraft::text(EventKind::ToolResult, "x".repeat(MAX_TEXT_BYTES + 1));
+        for word in ["first", "second"] {
+            record.record_event(large());
+            record.record_event(EventDraft::text(EventKind::Result, word));
+            record.record_raw_line(word.as_bytes());
+            record.end();
+            // The record is closed between two parts.
+            record.record_event(EventDraft::text(EventKind::ToolResult, "between"));
+            record.begin_next_part();
+        }
+        let (names, _) = drain_uploads(&mut waiting);
+        let first = ["output-1.txt", OUTPUT_FILE, RAW_FILE, LAST_MESSAGE_FILE];
+        let second = ["output-2.txt", "agent-output-2.jsonl", "provider-payload-2.txt", "final-message-2.md"];
+        assert_eq!(names, [first, second].concat());
+        assert_eq!(
+            (read_artifact(&dir, LAST_MESSAGE_FILE), read_artifact(&dir, second[3])),
+            ("first".to_owned(), "second".to_owned())
+        );
+        assert_eq!(
+            (read_artifact(&dir, RAW_FILE), read_artifact(&dir, second[2])),
+            ("first\n".to_owned(), "second\n".to_owned())
+        );
+        assert!(
+            !read_artifact(&dir, OUTPUT_FILE).contains("between")
+                && !read_artifact(&dir, second[1]).contains("between")
+        );
+    }
+}

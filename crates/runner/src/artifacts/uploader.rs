@@ -1,0 +1,78 @@
+//! Uploads artifacts one after the other.
+
+use super::{
+    Artifacts, MAX_REASON_CHARS, QueueEntry, checkpoint_lost_message, is_reported_kind, not_stored_message, upload,
+};
+use crate::api::event_draft::EventDraft;
+use crate::api::reporter::EventSink;
+use pullyard_domain::text::truncate;
+use pullyard_protocol::client::AttemptClient;
+use pullyard_protocol::event::EventKind;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The uploading task, which ends when this is dropped.
+pub(crate) struct Uploader {
+    artifacts: Artifacts,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Uploader {
+    /// Starts uploading, and logs each artifact that is not stored. Without a checkpoint, the next attempt may begin
+    /// again, so its upload is retried for `away`.
+    pub(crate) fn start(client: AttemptClient, events: EventSink, away: Duration) -> Self {
+        let (artifacts, waiting) = Artifacts::new();
+        let task = tokio::spawn(run((client, away), waiting, artifacts.clone(), events));
+        Self { artifacts, _task: AbortOnDropHandle::new(task) }
+    }
+
+    pub(crate) fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
+    }
+}
+
+async fn run(
+    (client, away): (AttemptClient, Duration),
+    mut waiting: UnboundedReceiver<QueueEntry>,
+    artifacts: Artifacts,
+    events: EventSink,
+) {
+    let say = |words: String| events.add(EventDraft::text(EventKind::Log, words));
+    let mut lost = false;
+    while let Some(handed) = waiting.recv().await {
+        let is_checkpoint = handed.is_checkpoint();
+        match handed {
+            QueueEntry::Upload(kept) if !lost => {
+                let (kind, name) = (kept.kind, kept.name.clone());
+                let uploaded = upload::upload(&client, kept, away).await;
+                if is_checkpoint {
+                    artifacts.0.lost_checkpoint.store(uploaded.is_err(), Ordering::Relaxed);
+                }
+                match uploaded {
+                    Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "artifact uploaded"),
+                    Err(failed) => {
+                        // The attempt that has the lease now stores its own artifacts.
+                        lost = failed.is_lease_lost();
+                        let shown = kind.as_str();
+                        tracing::warn!(kind = shown, name = %name, error = %failed, "artifact not stored: {failed}");
+                        let reason = truncate(&failed.to_string(), MAX_REASON_CHARS);
+                        if is_checkpoint {
+                            say(checkpoint_lost_message(&format!("its upload failed: {reason}")));
+                        } else if !lost && is_reported_kind(kind) {
+                            say(not_stored_message(name.as_str(), &reason));
+                        }
+                    }
+                }
+            }
+            QueueEntry::Upload(_) => {}
+            QueueEntry::Message(words) => say(words),
+        }
+        if is_checkpoint {
+            // Last, so that a reader that sees no open checkpoint also sees whether it was lost.
+            artifacts.0.pending_checkpoints.fetch_sub(1, Ordering::Release);
+        }
+        artifacts.0.done_count.send_modify(|done| *done += 1);
+    }
+}

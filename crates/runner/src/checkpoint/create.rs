@@ -1,0 +1,294 @@
+//! Makes a checkpoint when an attempt yields or breaks off, after its agent and all processes ended.
+
+use super::archive::{self, MAX_UNPACKED_BYTES};
+use super::state::CheckpointFacts;
+use super::{
+    ARTIFACT_NAME, CheckpointMetadata, FORMAT, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, sha256_hex,
+    transcript,
+};
+use crate::agent::session::AgentSession;
+use crate::api::attempt::Attempt;
+use crate::api::event_draft::EventDraft;
+use crate::git::commit;
+use crate::git::exclusion_report;
+use crate::git::patch::{self, Binaries, Lines};
+use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::{create_private_dirs, write_private_file};
+use crate::git::{Git, GitError};
+use crate::inputs::orders::Order;
+use crate::publish::replies;
+use crate::publish::secret_scan;
+use crate::secrets::redact::Redactor;
+use crate::stop::Stop;
+use pullyard_domain::artifact::{ArtifactKind, MAX_SIZE_BYTES};
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::AgentReport;
+use pullyard_protocol::event::EventKind;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Time limit without time pressure.
+pub(crate) const YIELD_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time limit after a failure. At the end of an attempt's time, the control plane waits a minute, uploads included.
+pub(crate) const FAILURE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time limit after SIGTERM.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+enum NoCheckpoint {
+    NoWork,
+    /// An obstacle, as text that follows "because".
+    Reason(String),
+}
+
+impl From<io::Error> for NoCheckpoint {
+    fn from(error: io::Error) -> Self {
+        Self::Reason(format!("it can't be written: {error}"))
+    }
+}
+
+impl From<archive::ArchiveError> for NoCheckpoint {
+    fn from(fault: archive::ArchiveError) -> Self {
+        match fault {
+            archive::ArchiveError::TooLarge => too_large_reason(),
+            other => Self::Reason(other.to_string()),
+        }
+    }
+}
+
+fn too_large_reason() -> NoCheckpoint {
+    let [packed, unpacked] = [MAX_SIZE_BYTES, MAX_UNPACKED_BYTES].map(|bytes| bytes >> 20);
+    NoCheckpoint::Reason(format!("it is larger than {packed} MiB packed or {unpacked} MiB unpacked"))
+}
+
+/// Makes a checkpoint and hands it in, unless an urgent order arrives or the same work was handed in before. A
+/// checkpoint whose upload failed is handed in again. If none can be made, an event reports why.
+///
+/// Writes: the attempt's own folders.
+pub(crate) async fn create_checkpoint(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+    tokio::select! {
+        biased;
+        _ = this.orders.wait_at_least(Order::Cancel) => {}
+        () = create_within(this, workspace, limit) => {}
+    }
+}
+
+pub(crate) async fn create_checkpoint_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) {
+    create_within(this, workspace, SHUTDOWN_TIMEOUT).await;
+}
+
+async fn create_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+    if let Some(name) = this.checkpoint_state.newest_checkpoint() {
+        // A second checkpoint of the same work could only replace an uploaded one.
+        if this.artifacts.has_lost_checkpoint() {
+            this.artifacts.requeue_checkpoint(&name);
+        }
+        return;
+    }
+    let made = timeout(limit, write_archive(this, workspace)).await;
+    let because = match made {
+        Ok(Ok(name)) => {
+            if this.artifacts.queue_upload(ArtifactKind::Checkpoint, &name) {
+                this.checkpoint_state.set_checkpoint(name);
+                return;
+            }
+            "there is no place for it".to_owned()
+        }
+        Ok(Err(NoCheckpoint::NoWork)) => return,
+        Ok(Err(NoCheckpoint::Reason(reason))) => reason,
+        Err(_) => "there was no time for it".into(),
+    };
+    tracing::warn!("no checkpoint stored: {because}");
+    let words = format!("What the agent did so far is not kept, because {because}.");
+    this.events.add(EventDraft::text(EventKind::Log, words));
+}
+
+async fn write_archive(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, NoCheckpoint> {
+    this.learn_current_tokens(workspace);
+    let Some(work) = this.work_report().0 else { return Err(NoCheckpoint::NoWork) };
+    let Some(known) = this.checkpoint_state.next_checkpoint() else { return Err(NoCheckpoint::NoWork) };
+    let number = if known.checkpoint_count > 1 { format!("-{}", known.checkpoint_count) } else { String::new() };
+    let name = format!("{ARTIFACT_NAME}{number}.tar.zst");
+    let Some(file) = this.artifacts.path_for(&name) else { return Err(NoCheckpoint::NoWork) };
+    let folder = workspace.root().join(format!("{ARTIFACT_NAME}{number}"));
+    create_private_dirs(&folder)?;
+    write_patch(this, workspace, &known, &folder).await?;
+    let about = create_metadata(this, workspace, &known, &work);
+    let session = about.session.clone();
+    let (home, tree) = (workspace.home(), workspace.tree());
+    let redactor = this.redactor.clone();
+    let is_revision = this.assignment.revises.is_some();
+    let pack = move || {
+        let (mut about, mut without) = (about, None);
+        if let Some(id) = session {
+            let to = folder.join(SESSION_FOLDER);
+            about.session = match copy_session(&work.agent, (&home, &tree), &id, &to, &redactor)? {
+                SessionCopy::Complete => Some(id),
+                SessionCopy::None => None,
+                // Store the work without the session.
+                SessionCopy::SecretInSealed(fault) => {
+                    fs::remove_dir_all(&to)?;
+                    without = Some(fault);
+                    None
+                }
+            };
+        }
+        if is_revision && let Ok(text) = replies::read_replies_file(&tree) {
+            write_private_file(&folder.join(REPLIES_FILE), redactor.redact_text(&text).as_bytes())?;
+        }
+        write_private_file(&folder.join(METADATA_FILE), &serde_json::to_vec(&about).map_err(io::Error::from)?)?;
+        let packed = archive::pack(&folder, &file, MAX_SIZE_BYTES);
+        let _ = fs::remove_dir_all(&folder);
+        packed?;
+        Ok::<_, NoCheckpoint>(without)
+    };
+    if let Some(fault) = tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
+        tracing::warn!("session not stored: {fault}");
+        let words = format!("The agent's session is not kept, because {fault}; its work is.");
+        this.events.add(EventDraft::text(EventKind::Log, words));
+    }
+    Ok(name)
+}
+
+fn create_metadata(
+    this: &Attempt<'_>,
+    workspace: &Workspace,
+    known: &CheckpointFacts,
+    work: &AgentReport,
+) -> CheckpointMetadata {
+    let before = known.resumed_session.as_ref();
+    CheckpointMetadata {
+        format: FORMAT,
+        job: Some(this.assignment.job.clone()),
+        agent: work.agent.clone(),
+        session: work.session.clone().or_else(|| before.map(|(session, ..)| session.clone())),
+        read: known.session_inputs(work.session.as_deref()),
+        tokens: known.session_tokens(work, this.usage.session_tokens()),
+        tree: workspace.tree().to_string_lossy().into_owned(),
+        start: known.target.start_commit.clone(),
+        branch: known.target.branch.clone(),
+        task: sha256_hex(&this.assignment.prompt),
+    }
+}
+
+/// Stores the work as a patch against its start, if there is any.
+async fn write_patch(
+    this: &Attempt<'_>,
+    workspace: &Workspace,
+    known: &CheckpointFacts,
+    folder: &Path,
+) -> Result<(), NoCheckpoint> {
+    // No command here talks to the forge.
+    let git = Git::new(&this.assignment.repository.clone_url, "").with_redactor(&this.redactor);
+    let (repository, start) = (workspace.repository(), known.target.start_commit.as_str());
+    let because = |what: &str| NoCheckpoint::Reason(what.to_owned());
+    let made = match &known.tree {
+        // Checks have run since, and may have changed the repository's settings.
+        Some(tree) => match workspace.reset_repository(Some(&known.mirror)).await {
+            Ok(()) => Ok(tree.clone()),
+            Err(fault) => Err(Stop::Failure(fault.to_workspace_failure())),
+        },
+        None => {
+            let made = commit::write_tree(&git, workspace, &known.mirror, &known.target, this.assignment).await;
+            // The checkpoint omits these folders as well.
+            exclusion_report::report_excluded_folders(this, workspace);
+            made
+        }
+    };
+    let tree = match made {
+        Ok(tree) => tree,
+        Err(Stop::Failure(Failure::NoChanges {})) => return Ok(()),
+        Err(stop) => {
+            tracing::warn!("cannot read the work folder: {stop:?}");
+            return Err(because("the work folder can't be read"));
+        }
+    };
+    if let Err(stop) = secret_scan::scan_commit(&git, &repository, (start, &tree), &this.redactor).await {
+        return Err(match stop {
+            Stop::Failure(Failure::SecretInChange { path }) => {
+                because(&format!("a secret of the job stands in `{path}`"))
+            }
+            _ => because("the work folder can't be read"),
+        });
+    }
+    let (file, range) = (folder.join(PATCH_FILE), (start, tree.as_str()));
+    let failed = |fault: GitError| NoCheckpoint::Reason(format!("the work could not be read: {}", fault.reason()));
+    if patch::diff_contains_secret(&git, &repository, range, this.redactor.search()).await.map_err(failed)? {
+        return Err(because("a secret of the job stands in what it changed"));
+    }
+    patch::write(&git, &repository, range, Binaries::Whole, &file).await.map_err(failed)?;
+    if fs::metadata(&file)?.len() > MAX_UNPACKED_BYTES {
+        return Err(too_large_reason());
+    }
+    // The patch must apply, so no secret can be removed, not even from lines around a change.
+    let search = this.redactor.search();
+    let has_one = tokio::task::spawn_blocking(move || patch::has_secret(&file, Lines::All, search));
+    if has_one.await.map_err(io::Error::from)?? {
+        return Err(because("a secret of the job stands in what it changed"));
+    }
+    Ok(())
+}
+
+enum SessionCopy {
+    Complete,
+    None,
+    /// A secret is in content that cannot be changed.
+    SecretInSealed(transcript::TranscriptError),
+}
+
+fn copy_session(
+    agent: &str,
+    at: (&Path, &Path),
+    id: &str,
+    folder: &Path,
+    redactor: &Redactor,
+) -> Result<SessionCopy, NoCheckpoint> {
+    let Some(session) = AgentSession::new(agent, at, id) else { return Ok(SessionCopy::None) };
+    let unreadable = |error: io::Error| NoCheckpoint::Reason(format!("the session can't be read: {error}"));
+    let mut files = session.list_files().map_err(unreadable)?;
+    // Skip names with a secret: the archive has names unchanged, and the agent would not find a renamed file.
+    files.retain(|file| redactor.redact_text(&file.name) == file.name.as_str());
+    let mut left = MAX_UNPACKED_BYTES;
+    for file in &files {
+        let to: PathBuf = folder.join(&file.name);
+        if let Some(parent) = to.parent() {
+            create_private_dirs(parent)?;
+        }
+        let size = match transcript::copy_redacted(&file.path, &to, redactor) {
+            Ok(size) => size,
+            Err(fault @ transcript::TranscriptError::SecretInSealed) => return Ok(SessionCopy::SecretInSealed(fault)),
+            Err(transcript::TranscriptError::TooLarge) => return Err(too_large_reason()),
+            Err(fault) => return Err(NoCheckpoint::Reason(format!("the session can't be kept: {fault}"))),
+        };
+        left = left.checked_sub(size).ok_or_else(too_large_reason)?;
+    }
+    Ok(if files.is_empty() { SessionCopy::None } else { SessionCopy::Complete })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
+
+    #[test]
+    fn session_file_named_by_a_secret_is_not_copied() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, to) = (dir.path().join("home"), dir.path().join("to"));
+        let folder = home.join("claude/projects/-work-tree");
+        for name in [format!("{ID}.jsonl"), format!("{ID}/planted-4711/a.jsonl"), format!("{ID}/subagents/a.jsonl")] {
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "{}\n").unwrap();
+        }
+        let at = (home.as_path(), Path::new("/work/tree"));
+        let redactor = Redactor::new(["planted-4711".to_owned()]);
+        let copied = copy_session("claude_code", at, ID, &to, &redactor);
+        assert!(matches!(copied, Ok(SessionCopy::Complete)));
+        let is_there = |name: &str| to.join(name).exists();
+        assert!(is_there(&format!("{ID}.jsonl")) && is_there(&format!("{ID}/subagents/a.jsonl")));
+        assert!(!is_there(&format!("{ID}/planted-4711")));
+    }
+}

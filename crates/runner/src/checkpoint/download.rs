@@ -1,0 +1,123 @@
+//! Downloads the newest checkpoint of an earlier attempt, and verifies its hash.
+
+use super::loss::SessionLoss;
+use crate::api::attempt::Attempt;
+use crate::api::retry::retry_while_unreachable;
+use crate::stop::Stop;
+use pullyard_domain::artifact::MAX_SIZE_BYTES;
+use pullyard_domain::text::format_error_chain;
+use pullyard_protocol::attempt::Checkpoint;
+use reqwest::StatusCode;
+use reqwest::redirect::Policy;
+use sha2::{Digest, Sha256};
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+use tokio::fs::OpenOptions;
+use tokio::io::AsyncWriteExt;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The slowest accepted connection. Units: bytes per second.
+const MIN_BYTES_PER_SEC: u64 = 100_000;
+const MIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+enum DownloadError {
+    Transient(String),
+    Permanent(SessionLoss),
+    Stopped(Stop),
+}
+
+impl DownloadError {
+    fn content_mismatch() -> Self {
+        Self::Permanent(SessionLoss::Unreadable("it is not what was kept".into()))
+    }
+}
+
+impl From<io::Error> for DownloadError {
+    fn from(error: io::Error) -> Self {
+        Self::Permanent(SessionLoss::Unreachable(error.to_string()))
+    }
+}
+
+/// Downloads the newest checkpoint and returns its attempt, or `None`. `limit` bounds the retries of a failing bucket.
+///
+/// Errors: a stop of the attempt; inside, why there is no checkpoint.
+pub(super) async fn download_checkpoint(
+    this: &Attempt<'_>,
+    to: &Path,
+    limit: Duration,
+) -> Result<Result<Option<u32>, SessionLoss>, Stop> {
+    let is_away = |failed: &DownloadError| match failed {
+        DownloadError::Transient(reason) => {
+            tracing::warn!("checkpoint download failed, retrying: {reason}");
+            true
+        }
+        DownloadError::Permanent(_) | DownloadError::Stopped(_) => false,
+    };
+    match retry_while_unreachable(limit, is_away, async || download_once(this, to).await).await {
+        Ok(attempt) => Ok(Ok(attempt)),
+        Err(DownloadError::Transient(reason)) => Ok(Err(SessionLoss::Unreachable(reason))),
+        Err(DownloadError::Permanent(lost)) => Ok(Err(lost)),
+        Err(DownloadError::Stopped(stop)) => Err(stop),
+    }
+}
+
+async fn download_once(this: &Attempt<'_>, to: &Path) -> Result<Option<u32>, DownloadError> {
+    // Request it in each try, because the address expires.
+    let answer = match this.get_checkpoint().await {
+        Ok(answer) => answer,
+        // An older control plane stores no checkpoints.
+        Err(Stop::Failure(_)) => return Ok(None),
+        Err(stop) => return Err(DownloadError::Stopped(stop)),
+    };
+    if let Some(missing) = answer.missing {
+        let words = format!("what attempt {} kept is missing: {}", missing.attempt, missing.why.label());
+        return Err(DownloadError::Permanent(SessionLoss::NotStored(words)));
+    }
+    let Some(checkpoint) = answer.checkpoint else { return Ok(None) };
+    if checkpoint.size_bytes > MAX_SIZE_BYTES {
+        return Err(DownloadError::content_mismatch());
+    }
+    download_file(&checkpoint, to).await?;
+    Ok(Some(checkpoint.attempt))
+}
+
+async fn download_file(checkpoint: &Checkpoint, to: &Path) -> Result<(), DownloadError> {
+    // Without the address, which is a credential.
+    let failed = |error: reqwest::Error| DownloadError::Transient(format_error_chain(&error.without_url()));
+    let limit = MIN_TIMEOUT + Duration::from_secs(checkpoint.size_bytes / MIN_BYTES_PER_SEC);
+    let mut http = reqwest::Client::builder().timeout(limit).connect_timeout(CONNECT_TIMEOUT).redirect(Policy::none());
+    if checkpoint.get_url.starts_with("http://127.0.0.1:") {
+        // A proxy cannot reach this machine's loopback address.
+        http = http.no_proxy();
+    }
+    let mut answer = http.build().map_err(failed)?.get(&checkpoint.get_url).send().await.map_err(failed)?;
+    if !answer.status().is_success() {
+        let said = format!("the bucket answered {}", answer.status());
+        // A missing object does not return. Other refusals may come from a proxy, or concern our key.
+        return Err(match answer.status() {
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                DownloadError::Permanent(SessionLoss::NotStored(format!("it could not be fetched: {said}")))
+            }
+            _ => DownloadError::Transient(said),
+        });
+    }
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(to).await?;
+    let (mut hash, mut size) = (Sha256::new(), 0);
+    while let Some(piece) = answer.chunk().await.map_err(failed)? {
+        size += piece.len() as u64;
+        if size > checkpoint.size_bytes {
+            return Err(DownloadError::content_mismatch());
+        }
+        hash.update(&piece);
+        file.write_all(&piece).await?;
+    }
+    file.flush().await?;
+    let hex: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    if size == checkpoint.size_bytes && hex == checkpoint.sha256.as_str() {
+        Ok(())
+    } else {
+        Err(DownloadError::content_mismatch())
+    }
+}

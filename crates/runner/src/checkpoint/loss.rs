@@ -1,0 +1,64 @@
+//! Why an earlier session is not resumed.
+
+use crate::api::attempt::Attempt;
+use crate::api::event_draft::EventDraft;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::truncate;
+use pullyard_protocol::event::EventKind;
+use std::io;
+
+/// Longest reason in a message. Units: characters.
+const LONGEST_REASON: usize = 200;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SessionLoss {
+    #[error("{0}")]
+    NotStored(String),
+    /// The checkpoint may be in the bucket, so a retry may resume it.
+    #[error("it could not be fetched: {0}")]
+    Unreachable(String),
+    #[error("it can't be read: {0}")]
+    Unreadable(String),
+    #[error("`{0}` worked on it")]
+    OtherAgent(String),
+    #[error("its work does not fit: {0}")]
+    DoesNotFit(String),
+}
+
+impl SessionLoss {
+    pub(super) fn reason(&self) -> String {
+        truncate(&self.to_string(), LONGEST_REASON)
+    }
+
+    /// The failure of a job that requires the session.
+    pub(super) fn to_failure(&self) -> Failure {
+        match self {
+            Self::Unreachable(reason) => Failure::SessionUnreachable { reason: reason.clone() },
+            _ => Failure::SessionLost {},
+        }
+    }
+
+    pub(super) fn fail_job(&self, this: &Attempt<'_>, whose: &str) -> Stop {
+        let lost = self.reason();
+        let words = format!(
+            "The earlier session{whose} can't be gone on with, because {lost}; the job asks for it or none \
+             (`resume: require`)."
+        );
+        this.events.add(EventDraft::text(EventKind::Log, words));
+        self.to_failure().into()
+    }
+}
+
+/// Classifies an error of a file. It is the machine's own, unless the fetched content caused it, such as a duplicate
+/// name or a folder in place of a file.
+pub(super) fn from_io_error(error: &io::Error) -> SessionLoss {
+    use io::ErrorKind::{AlreadyExists, IsADirectory, NotADirectory, NotFound};
+    let by_content = matches!(error.kind(), AlreadyExists | IsADirectory | NotADirectory | NotFound);
+    // A decoder's error is no error of the system.
+    if error.raw_os_error().is_some() && !by_content {
+        SessionLoss::Unreachable(error.to_string())
+    } else {
+        SessionLoss::Unreadable(error.to_string())
+    }
+}

@@ -1,0 +1,416 @@
+//! Restores a checkpoint: the work in a fresh worktree on the same commit, and the session for the agent.
+//!
+//! If a part is missing, the log reports it and the agent begins again. A job that requires the session fails instead.
+
+use super::archive;
+use super::download::download_checkpoint;
+use super::loss::{SessionLoss, from_io_error};
+use super::{
+    CheckpointMetadata, FORMAT, MAX_METADATA_BYTES, METADATA_FILE, PATCH_FILE, REPLIES_FILE, SESSION_FOLDER, sha256_hex,
+};
+use crate::agent::AgentChoice;
+use crate::agent::agent_event::Tokens;
+use crate::agent::session::AgentSession;
+use crate::api::attempt::Attempt;
+use crate::api::event_draft::EventDraft;
+use crate::git::target::{Target, find_job_commit};
+use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::create_private_dirs;
+use crate::git::workspace::mirror::Mirror;
+use crate::git::{self, Git, GitCall, GitError};
+use crate::publish::replies;
+use crate::stop::Stop;
+use pullyard_domain::agent::AUTO;
+use pullyard_domain::text::truncate;
+use pullyard_protocol::event::EventKind;
+use serde_json::error::Category;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The folder for unpacking, below the attempt's.
+const UNPACK_FOLDER: &str = "earlier";
+/// Longest path in a message. Units: characters.
+const MAX_PATH_CHARS: usize = 500;
+/// Longest agent name in a message. Units: characters.
+const MAX_AGENT_NAME_CHARS: usize = 48;
+
+/// The checkpoint of an earlier attempt, before agent and commit are known.
+pub(crate) struct EarlierCheckpoint(DownloadState);
+
+enum DownloadState {
+    /// None was expected.
+    NotExpected,
+    /// One was expected and is missing.
+    Lost(SessionLoss),
+    Downloaded {
+        about: Box<CheckpointMetadata>,
+        folder: PathBuf,
+        attempt: u32,
+    },
+}
+
+pub(crate) struct CheckpointPlan {
+    state: PlanState,
+    /// The job requires its session.
+    requires_session: bool,
+}
+
+enum PlanState {
+    NotExpected,
+    Lost(SessionLoss),
+    Available(Box<AvailableCheckpoint>),
+}
+
+struct AvailableCheckpoint {
+    about: CheckpointMetadata,
+    folder: PathBuf,
+    attempt: u32,
+    /// Its session cannot be resumed, but its work can be used.
+    session_loss: Option<SessionLoss>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct RestoredWork {
+    pub(crate) session: Option<RestoredSession>,
+    pub(crate) has_work: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct RestoredSession {
+    pub(crate) id: String,
+    /// How many of the job's inputs it has read.
+    pub(crate) read_inputs: u32,
+    pub(crate) tokens: Tokens,
+    /// The worktree that the session mentions.
+    pub(crate) former_worktree: String,
+    /// Whether its task is the current one.
+    pub(crate) same_task: bool,
+}
+
+impl EarlierCheckpoint {
+    pub(crate) fn none() -> Self {
+        Self(DownloadState::NotExpected)
+    }
+
+    /// Fetches the checkpoint and reads its description. `away` is how long an unreachable bucket is retried.
+    ///
+    /// Writes: the attempt's folder.
+    pub(crate) async fn download(this: &Attempt<'_>, workspace: &Workspace, away: Duration) -> Result<Self, Stop> {
+        let expected = is_expected(this);
+        if !(this.assignment.checkpoint || expected) {
+            return Ok(Self(DownloadState::NotExpected));
+        }
+        let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(UNPACK_FOLDER));
+        let attempt = match download_checkpoint(this, &packed, away).await? {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) if !expected => return Ok(Self(DownloadState::NotExpected)),
+            Ok(None) => return Ok(Self(DownloadState::Lost(SessionLoss::NotStored("nothing of it was kept".into())))),
+            Err(lost) => return Ok(Self(DownloadState::Lost(lost))),
+        };
+        let into = folder.clone();
+        let read = tokio::task::spawn_blocking(move || read_archive(&packed, &into)).await;
+        Ok(Self(match read.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
+            Ok(about) => DownloadState::Downloaded { about: Box::new(about), folder, attempt },
+            Err(lost) => DownloadState::Lost(lost),
+        }))
+    }
+
+    /// The agent that wrote the checkpoint.
+    pub(crate) fn agent(&self) -> Option<&str> {
+        match &self.0 {
+            DownloadState::Downloaded { about, .. } => Some(&about.agent),
+            DownloadState::NotExpected | DownloadState::Lost(_) => None,
+        }
+    }
+}
+
+/// Whether an earlier attempt yielded, so that a checkpoint must exist.
+fn is_expected(this: &Attempt<'_>) -> bool {
+    this.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
+}
+
+/// Whether the job may require the session while the checkpoint is unknown.
+pub(crate) fn may_require_session(this: &Attempt<'_>) -> bool {
+    let (assignment, expected) = (this.assignment, is_expected(this));
+    let may_have_session = assignment.checkpoint && assignment.agent.capability != "command";
+    assignment.fails_without_session() && (expected || may_have_session)
+}
+
+impl CheckpointPlan {
+    /// Examines the checkpoint before the setup, and sets the target to the commit of its work.
+    ///
+    /// Errors: `SessionLost` and `SessionUnreachable` if a required session is known to be unavailable.
+    pub(crate) async fn examine(
+        this: &Attempt<'_>,
+        (git, mirror): (&Git, &Mirror),
+        earlier: EarlierCheckpoint,
+        chosen: &AgentChoice,
+        target: &mut Target,
+    ) -> Result<Self, Stop> {
+        let (assignment, expected) = (this.assignment, is_expected(this));
+        let binds = |session: bool| assignment.fails_without_session() && (expected || session);
+        let found = |state, session| Self { state, requires_session: binds(session) }.fail_if_session_lost(this);
+        // Work that an earlier attempt pushed is done.
+        if target.adopted_commit.is_some() {
+            return found(PlanState::NotExpected, false);
+        }
+        // An unreadable checkpoint may contain a session.
+        let may_have_session = matches!(chosen, AgentChoice::Known(_));
+        let (about, folder, attempt) = match earlier.0 {
+            DownloadState::NotExpected => return found(PlanState::NotExpected, false),
+            DownloadState::Lost(lost) => return found(PlanState::Lost(lost), may_have_session),
+            DownloadState::Downloaded { about, folder, attempt } => (*about, folder, attempt),
+        };
+        let (mut lost, mut session) = (None, about.session.is_some());
+        if about.agent != chosen.capability() {
+            // A job that names its agent does not require another agent's session.
+            session &= assignment.agent.capability == AUTO;
+            lost = Some(SessionLoss::OtherAgent(truncate(&about.agent, MAX_AGENT_NAME_CHARS)));
+        } else if about.session.is_none() && !matches!(chosen, AgentChoice::Command) {
+            lost = Some(SessionLoss::NotStored("no session was kept".into()));
+        }
+        if folder.join(PATCH_FILE).exists() && was_pushed(git, mirror, &about, target).await? {
+            // The agent already begins with the pushed work.
+            return found(PlanState::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
+        }
+        if folder.join(PATCH_FILE).exists() && !set_target_start(git, mirror, &about, target).await? {
+            let gone = "the commit that it started from is gone from the branch";
+            return found(PlanState::Lost(SessionLoss::DoesNotFit(gone.into())), session);
+        }
+        found(
+            PlanState::Available(Box::new(AvailableCheckpoint { about, folder, attempt, session_loss: lost })),
+            session,
+        )
+    }
+
+    /// Fails if the job requires its session and the session is lost.
+    fn fail_if_session_lost(self, this: &Attempt<'_>) -> Result<Self, Stop> {
+        let (lost, there) = match &self.state {
+            PlanState::NotExpected => (None, None),
+            PlanState::Lost(lost) => (Some(lost), None),
+            PlanState::Available(there) => (there.session_loss.as_ref(), Some(there.as_ref())),
+        };
+        match lost.filter(|_| self.requires_session) {
+            Some(lost) => Err(lost.fail_job(this, &agent_suffix(this, there))),
+            None => Ok(self),
+        }
+    }
+
+    /// Restores work and session, and logs the result. The worktree must be set up.
+    ///
+    /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that does not fit.
+    pub(crate) async fn restore(
+        &self,
+        this: &Attempt<'_>,
+        git: &Git,
+        workspace: &Workspace,
+    ) -> Result<RestoredWork, Stop> {
+        let (taken, lost, there) = match &self.state {
+            PlanState::NotExpected => return Ok(RestoredWork::default()),
+            PlanState::Lost(lost) => (RestoredWork::default(), Some(lost.clone()), None),
+            PlanState::Available(there) => match restore_work(this, git, workspace, there).await {
+                Ok(taken) => (taken, there.session_loss.clone(), Some(there.as_ref())),
+                Err(lost) => (RestoredWork::default(), Some(lost), Some(there.as_ref())),
+            },
+        };
+        let whose = agent_suffix(this, there);
+        let said = |words| this.events.add(EventDraft::text(EventKind::Log, words));
+        match lost {
+            None => {
+                let attempt = there.map_or(0, |there| there.attempt);
+                let with = match (&taken.session, taken.has_work) {
+                    (Some(_), _) => "in the session of",
+                    (None, true) => "from the work of",
+                    (None, false) => "after",
+                };
+                said(format!("Continuing {with} attempt {attempt}."));
+            }
+            Some(lost) => {
+                if self.requires_session {
+                    return Err(lost.fail_job(this, &whose));
+                }
+                let lost = lost.reason();
+                let work = if taken.has_work { ", with the work that it had done" } else { "" };
+                said(format!(
+                    "The earlier session{whose} can't be gone on with, because {lost}; the agent begins again{work}."
+                ));
+            }
+        }
+        Ok(taken)
+    }
+}
+
+fn agent_suffix(this: &Attempt<'_>, there: Option<&AvailableCheckpoint>) -> String {
+    let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
+    let agent = there.map(|there| &there.about.agent).or(asked);
+    agent.map_or_else(String::new, |agent| format!(" of `{}`", truncate(agent, MAX_AGENT_NAME_CHARS)))
+}
+
+fn read_archive(packed: &Path, folder: &Path) -> Result<CheckpointMetadata, SessionLoss> {
+    let unreadable = |error: io::Error| from_io_error(&error);
+    create_private_dirs(folder).map_err(unreadable)?;
+    archive::unpack(packed, folder).map_err(|fault| match fault {
+        archive::ArchiveError::Io(error) => from_io_error(&error),
+        fault => SessionLoss::Unreadable(fault.to_string()),
+    })?;
+    let _ = fs::remove_file(packed);
+    let mut text = String::new();
+    let file = File::open(folder.join(METADATA_FILE)).map_err(unreadable)?;
+    file.take(MAX_METADATA_BYTES).read_to_string(&mut text).map_err(unreadable)?;
+    let about: serde_json::Value = serde_json::from_str(&text).map_err(parse_failure)?;
+    if about.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
+        return Err(SessionLoss::Unreadable("a newer runner kept it".into()));
+    }
+    // Parse the text itself, so that an error has a position.
+    serde_json::from_str(&text).map_err(parse_failure)
+}
+
+/// Describes a parse error by its position. The error's own message would quote content from an agent's machine.
+fn parse_failure(error: serde_json::Error) -> SessionLoss {
+    let wrong = match error.classify() {
+        Category::Io => "it breaks",
+        Category::Syntax => "it is no JSON",
+        Category::Data => "a value is not what it should be",
+        Category::Eof => "it ends too early",
+    };
+    SessionLoss::Unreadable(format!("`{METADATA_FILE}`: {wrong}, at line {}, column {}", error.line(), error.column()))
+}
+
+/// Whether the branch already has the work, because an attempt died between push and finish. It would not apply twice.
+/// Pushes of this job are adopted earlier.
+async fn was_pushed(git: &Git, mirror: &Mirror, about: &CheckpointMetadata, target: &Target) -> Result<bool, Stop> {
+    let (Some(job), Some(_)) = (&about.job, &target.pull_request) else { return Ok(false) };
+    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
+    if !commit_exists(git, mirror, &about.start).await? {
+        return Ok(false);
+    }
+    let found = find_job_commit(git, mirror.dir(), &target.start_commit, &about.start, job).await;
+    Ok(found.map_err(failed)?.is_some())
+}
+
+/// Whether the text names a commit of the repository.
+async fn commit_exists(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop> {
+    let is_id = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_id {
+        return Ok(false);
+    }
+    let found = git::resolve_commit(git, mirror.dir(), commit).await;
+    Ok(found.map_err(|fault| Stop::Failure(fault.to_workspace_failure()))?.as_deref() == Some(commit))
+}
+
+/// Sets the target to the work's commit; `false` if it is unreachable. The push rebases if the branch moved since.
+async fn set_target_start(
+    git: &Git,
+    mirror: &Mirror,
+    about: &CheckpointMetadata,
+    target: &mut Target,
+) -> Result<bool, Stop> {
+    let start = about.start.as_str();
+    if *start == target.start_commit {
+        return Ok(true);
+    }
+    let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
+    if !commit_exists(git, mirror, start).await? {
+        return Ok(false);
+    }
+    if target.pull_request.is_some() {
+        if about.branch != target.branch {
+            return Ok(false);
+        }
+        target.expected_head = Some(start.to_owned());
+    } else {
+        // A commit that was removed from the base branch must not return through our branch.
+        let call = GitCall::new(["merge-base", "--is-ancestor", start, &target.base_commit]).repository(mirror.dir());
+        match git.run(call).await {
+            Ok(_) => {}
+            Err(GitError::Failed { .. }) => return Ok(false),
+            Err(fault) => return Err(failed(fault)),
+        }
+    }
+    target.start_commit = start.to_owned();
+    Ok(true)
+}
+
+async fn restore_work(
+    this: &Attempt<'_>,
+    git: &Git,
+    workspace: &Workspace,
+    there: &AvailableCheckpoint,
+) -> Result<RestoredWork, SessionLoss> {
+    let AvailableCheckpoint { about, folder, session_loss: lost, .. } = there;
+    let (tree, repository, patch) = (workspace.tree(), workspace.repository(), folder.join(PATCH_FILE));
+    let has_work = patch.exists();
+    if has_work {
+        // `git apply` changes all files or none, only in the worktree, and runs no program.
+        let args = ["apply", "--binary", "--whitespace=nowarn", "--"].map(Into::into);
+        let args = args.into_iter().chain([patch.into_os_string()]);
+        let applied = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await;
+        applied.map_err(|fault| match fault.is_local() {
+            true => SessionLoss::Unreachable(fault.reason()),
+            false => SessionLoss::DoesNotFit(fault.reason()),
+        })?;
+    }
+    if this.assignment.revises.is_some()
+        && let Ok(text) = fs::read_to_string(folder.join(REPLIES_FILE))
+        && let Err(error) = replies::restore_replies_file(&tree, &text)
+    {
+        tracing::warn!(error = %error, "cannot restore the agent's replies to reviewers: {error}");
+    }
+    let Some(id) = about.session.clone().filter(|_| lost.is_none()) else {
+        return Ok(RestoredWork { session: None, has_work });
+    };
+    let (home, agent, from, session) = (workspace.home(), about.agent.clone(), folder.join(SESSION_FOLDER), id.clone());
+    let now = tree.clone();
+    let copied = tokio::task::spawn_blocking(move || {
+        let odd = || SessionLoss::Unreadable("its files are not a session's".into());
+        let session = AgentSession::new(&agent, (&home, &now), &session).ok_or_else(odd)?;
+        restore_session(&session, &from, "").map_err(|error| from_io_error(&error))
+    });
+    copied.await.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten()?;
+    let session = RestoredSession {
+        id,
+        read_inputs: about.read,
+        tokens: about.tokens,
+        former_worktree: truncate(&about.tree, MAX_PATH_CHARS),
+        same_task: about.task == sha256_hex(&this.assignment.prompt),
+    };
+    Ok(RestoredWork { session: Some(session), has_work })
+}
+
+/// Moves the session's files into the agent's home, which is still empty.
+fn restore_session(session: &AgentSession<'_>, from: &Path, below: &str) -> io::Result<()> {
+    for entry in fs::read_dir(from.join(below))? {
+        let entry = entry?;
+        let odd = || io::Error::new(io::ErrorKind::InvalidData, "its files are not a session's");
+        let name = entry.file_name().to_str().map(|name| format!("{below}{name}")).ok_or_else(odd)?;
+        if entry.file_type()?.is_dir() {
+            restore_session(session, from, &format!("{name}/"))?;
+            continue;
+        }
+        let to = session.path_for(&name).ok_or_else(odd)?;
+        create_private_dirs(to.parent().unwrap_or(&to))?;
+        fs::rename(entry.path(), to)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::errno::Errno;
+
+    #[test]
+    fn disk_error_keeps_the_session_and_bad_content_loses_it() {
+        let of_system = |errno: Errno| from_io_error(&io::Error::from_raw_os_error(errno as i32)).to_failure();
+        for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EROFS, Errno::EIO, Errno::EMFILE] {
+            assert_eq!(of_system(errno).code(), "session_unreachable", "{errno}");
+        }
+        for errno in [Errno::EEXIST, Errno::ENOENT, Errno::ENOTDIR, Errno::EISDIR] {
+            assert_eq!(of_system(errno).code(), "session_lost", "{errno}");
+        }
+        let odd = io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");
+        assert_eq!(from_io_error(&odd).to_failure().code(), "session_lost");
+    }
+}

@@ -1,0 +1,134 @@
+//! Classifies a refusal of the control plane for the runner: retry later, not now, or never.
+
+use super::state::FatalExit;
+use pullyard_protocol::client::Error;
+
+/// Exit codes, the same as the command line's.
+pub(crate) const REFUSED_EXIT: u8 = 3;
+pub(crate) const TOKEN_REFUSED_EXIT: u8 = 4;
+pub(crate) const RUNNER_DELETED_EXIT: u8 = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    Registration,
+    Heartbeat,
+    Claim,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum RunnerCallFailure {
+    RetryLater,
+    NotNow,
+    Fatal(FatalExit),
+}
+
+pub(crate) fn classify_failure(error: &Error, asked: CallKind, name: &str) -> RunnerCallFailure {
+    let Error::Problem(problem) = error else {
+        // A proxy's fault passes.
+        return RunnerCallFailure::RetryLater;
+    };
+    // Only the control plane can refuse a token. A gateway may send the same status while it starts.
+    if problem.code == "gateway" {
+        return RunnerCallFailure::RetryLater;
+    }
+    let never = |code, sentence: String| RunnerCallFailure::Fatal(FatalExit { code, message: sentence });
+    let detail = &problem.detail;
+    match (problem.status, problem.code.as_str()) {
+        (401, _) => never(
+            TOKEN_REFUSED_EXIT,
+            format!(
+                "The runner token is unknown, revoked or expired: {detail} Create one with `pullyard tokens create --name NAME --kind runner`."
+            ),
+        ),
+        (403, _) => never(TOKEN_REFUSED_EXIT, format!("The runner token does not allow this: {detail}")),
+        (_, "runner_live") => never(
+            REFUSED_EXIT,
+            format!(
+                "The runner `{name}` is already running in another process. Stop that process or choose another --name. \
+                 If it crashed, try again in two minutes."
+            ),
+        ),
+        (_, "name_taken") => never(
+            REFUSED_EXIT,
+            format!(
+                "The name `{name}` belongs to a runner with another token. Choose another --name or delete that runner."
+            ),
+        ),
+        (_, "runner_replaced") => {
+            never(REFUSED_EXIT, format!("Another process replaced this one as the runner `{name}`."))
+        }
+        (404, _) if asked == CallKind::Registration => never(
+            REFUSED_EXIT,
+            format!(
+                "The control plane does not support self-hosted runners: {detail} Update it if it is older than this runner."
+            ),
+        ),
+        // A user deleted the runner, and registering again would undo that.
+        (404, _) => {
+            never(RUNNER_DELETED_EXIT, format!("The runner `{name}` was deleted. Start it again to register it."))
+        }
+        (408 | 425 | 429 | 500.., _) => RunnerCallFailure::RetryLater,
+        _ if asked == CallKind::Claim => RunnerCallFailure::NotNow,
+        (status, code) => {
+            never(REFUSED_EXIT, format!("The control plane refused this runner: {detail} ({status} {code})"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_protocol::Problem;
+
+    fn check(status: u16, code: &str, asked: CallKind, expected: Result<u8, RunnerCallFailure>) {
+        let problem = Problem {
+            kind: "about:blank".into(),
+            title: String::new(),
+            status,
+            code: code.into(),
+            detail: "No.".into(),
+            help: None,
+            pointer: None,
+            recorded: None,
+        };
+        let got = match classify_failure(&Error::Problem(Box::new(problem)), asked, "kite") {
+            RunnerCallFailure::Fatal(fall) => Ok(fall.code),
+            other => Err(other),
+        };
+        assert_eq!(got, expected, "{status} {code} {asked:?}");
+    }
+
+    #[test]
+    fn refusals_are_classified_by_call_and_code() {
+        use CallKind::{Claim, Heartbeat, Registration};
+        check(401, "unauthorized", Registration, Ok(4));
+        check(401, "unauthorized", Heartbeat, Ok(4));
+        check(403, "forbidden", Registration, Ok(4));
+        check(409, "runner_live", Registration, Ok(3));
+        check(409, "name_taken", Registration, Ok(3));
+        check(409, "runner_replaced", Heartbeat, Ok(3));
+        check(409, "runner_replaced", Claim, Ok(3));
+        check(404, "not_found", Registration, Ok(3));
+        check(404, "not_found", Heartbeat, Ok(5));
+        check(404, "not_found", Claim, Ok(5));
+        check(400, "bad_request", Registration, Ok(3));
+        check(409, "draining", Claim, Err(RunnerCallFailure::NotNow));
+        check(400, "bad_request", Claim, Err(RunnerCallFailure::NotNow));
+        for asked in [Registration, Heartbeat, Claim] {
+            check(404, "gateway", asked, Err(RunnerCallFailure::RetryLater));
+            check(401, "gateway", asked, Err(RunnerCallFailure::RetryLater));
+            check(429, "slow_down", asked, Err(RunnerCallFailure::RetryLater));
+            check(503, "contended", asked, Err(RunnerCallFailure::RetryLater));
+            for status in [408, 425, 500, 599] {
+                check(status, "no", asked, Err(RunnerCallFailure::RetryLater));
+            }
+            check(403, "forbidden", asked, Ok(4));
+            let (url, reason) = (String::new(), String::new());
+            assert_eq!(
+                classify_failure(&Error::Unreachable { url, reason }, asked, "kite"),
+                RunnerCallFailure::RetryLater
+            );
+        }
+        check(422, "invalid", Heartbeat, Ok(3));
+    }
+}

@@ -1,0 +1,91 @@
+//! The state of the registered daemon, and two common steps: watch a process, and handle the end of an attempt.
+
+use super::child::{ProcessExit, ProcessStarter, RunningProcess, remove_record};
+use super::job_limit::JobLimit;
+use super::process_record::AttemptKey;
+use super::process_record::ProcessRecord;
+use super::settings::Settings;
+use super::state::State;
+use super::state_folder::StateFolder;
+use crate::api::outbox::Outbox;
+use crate::git::workspace::Workspace;
+use pullyard_domain::id::RunnerId;
+use pullyard_protocol::client::RunnerClient;
+use pullyard_protocol::runner::RegisterAnswer;
+use std::sync::Arc;
+
+pub(crate) struct JobProcesses {
+    pub(crate) state: State,
+    pub(crate) starter: ProcessStarter,
+    pub(crate) outbox: Outbox,
+}
+
+pub(crate) struct DaemonContext {
+    pub(crate) settings: Settings,
+    pub(crate) job_limit: JobLimit,
+    pub(crate) client: RunnerClient,
+    pub(crate) registered: RegisterAnswer,
+    pub(crate) home: StateFolder,
+    pub(crate) jobs: Arc<JobProcesses>,
+}
+
+impl DaemonContext {
+    pub(crate) fn runner_id(&self) -> &RunnerId {
+        &self.registered.runner
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.jobs.state
+    }
+}
+
+impl JobProcesses {
+    /// Adds a process to the state, and waits for its end on a task.
+    pub(crate) fn watch(self: &Arc<Self>, record: ProcessRecord, living: RunningProcess) {
+        let (key, jobs) = (record.key(), Arc::clone(self));
+        self.state.update(|now| now.running.insert(key.clone(), record));
+        // The task ends with the process. If the daemon ends first, the next daemon takes over.
+        tokio::spawn(async move {
+            let ended = living.wait().await;
+            let (job, attempt) = &key;
+            match ended {
+                ProcessExit::Success => tracing::info!(job.id = %job, attempt, "the process of {job} exited"),
+                ProcessExit::Failure(code) => {
+                    tracing::warn!(job.id = %job, attempt, code, "the process of {job} failed with {code}: see its log");
+                }
+            }
+            // The slot becomes free once no process of the job is left.
+            Workspace::kill_orphans(&jobs.starter.work_dir, job, *attempt).await;
+            jobs.handle_exit(&key, ended);
+        });
+    }
+
+    /// Handles an attempt without a process.
+    fn handle_exit(&self, key: &AttemptKey, ended: ProcessExit) {
+        let undelivered = self.outbox.list_undelivered().contains(key);
+        self.state.update(|now| {
+            now.running.remove(key);
+            if undelivered {
+                now.undelivered.insert(key.clone());
+            }
+            now.failures = if ended == ProcessExit::Success { 0 } else { now.failures.saturating_add(1) };
+        });
+        if !undelivered {
+            remove_record(&self.starter.jobs, key);
+        }
+    }
+
+    /// Delivers the finishes of attempts without a process.
+    pub(crate) async fn deliver_finishes(&self) {
+        let running = |key: &AttemptKey| self.state.read(|now| now.running.contains_key(key));
+        self.outbox.deliver_others(&running).await;
+        let waiting = self.outbox.list_undelivered();
+        let delivered = self
+            .state
+            .read(|now| now.undelivered.iter().filter(|key| !waiting.contains(*key)).cloned().collect::<Vec<_>>());
+        for key in delivered {
+            remove_record(&self.starter.jobs, &key);
+            self.state.update(|now| now.undelivered.remove(&key));
+        }
+    }
+}

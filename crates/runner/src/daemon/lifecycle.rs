@@ -1,0 +1,256 @@
+//! The daemon from start to end: takes over jobs, waits, and leaves.
+
+use super::call_failure::{CallKind, RunnerCallFailure, TOKEN_REFUSED_EXIT, classify_failure};
+use super::child::{self, ProcessStarter};
+use super::context::{DaemonContext, JobProcesses};
+use super::heartbeat::{self, with_timeout};
+use super::job_limit::JobLimit;
+use super::settings::Settings;
+use super::state::{FatalExit, State};
+use super::state_folder::StateFolder;
+use super::{claims, outbox_delivery, pauses};
+use crate::Error;
+use crate::api::outbox::Outbox;
+use crate::git::workspace::Workspace;
+use pullyard_protocol::client::RunnerClient;
+use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How much longer than an agent a process may take to stop.
+const STOP_MARGIN: Duration = Duration::from_secs(20);
+/// Time limit for the last finishes.
+const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time limit for the last heartbeat.
+const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) struct DaemonPlan {
+    pub(crate) settings: Settings,
+    pub(crate) take: JobLimit,
+    pub(crate) idle_timeout: Option<Duration>,
+    /// The program that runs one job, and its arguments.
+    pub(crate) command: Vec<OsString>,
+}
+
+pub(crate) struct DaemonExit {
+    pub(crate) code: u8,
+    pub(crate) message: Option<String>,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(Error::Signals)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(Error::Signals)?,
+        })
+    }
+
+    /// Waits for the next signal. Returns its exit code.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.terminate.recv() => 143,
+            _ = self.interrupt.recv() => 130,
+        }
+    }
+}
+
+/// Idempotent: it takes over the living processes of an earlier daemon.
+pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
+    let DaemonPlan { settings, take, idle_timeout, command } = plan;
+    let mut signals = Signals::listen()?;
+    let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
+    let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
+    let jobs = take_over(&settings, &home, command).await?;
+    let registered = tokio::select! {
+        registered = register(&settings, &home, &client, &jobs.state) => registered,
+        _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
+    };
+    let registered = match registered {
+        Ok(registered) => registered,
+        Err(FatalExit { code, message: sentence }) => return Ok(DaemonExit { code, message: Some(sentence) }),
+    };
+    tracing::info!(
+        runner.id = %registered.runner, name = settings.name, slots = settings.slots,
+        "registered {} as {}", settings.name, registered.runner
+    );
+    let world = Arc::new(DaemonContext { settings, job_limit: take, client, registered, home, jobs });
+    let ended = run_registered(&world, &mut signals, idle_timeout).await;
+    Ok(ended)
+}
+
+async fn take_over(
+    settings: &Settings,
+    home: &StateFolder,
+    command: Vec<OsString>,
+) -> Result<Arc<JobProcesses>, Error> {
+    let unusable = |source| Error::StateFolder { dir: settings.work_dir.clone(), source };
+    // An absolute path, because children run in other folders.
+    let work_dir = settings.work_dir.canonicalize().map_err(unusable)?;
+    let jobs = Arc::new(JobProcesses {
+        state: State::new(),
+        outbox: Outbox::new(&work_dir),
+        starter: ProcessStarter {
+            command,
+            api_url: settings.api_url.clone(),
+            work_dir,
+            isolation: settings.isolation,
+            instance: home.instance.clone(),
+            stop_grace: settings.stop_grace,
+            jobs: home.jobs(),
+            logs: home.logs(),
+            keep_logs: settings.keep_logs,
+        },
+    });
+    let (living, dead) = child::load_records(&jobs.starter.jobs);
+    let waiting = jobs.outbox.list_undelivered();
+    for key in dead {
+        Workspace::kill_orphans(&jobs.starter.work_dir, &key.0, key.1).await;
+        if waiting.contains(&key) {
+            jobs.state.update(|now| now.undelivered.insert(key));
+        } else {
+            child::remove_record(&jobs.starter.jobs, &key);
+        }
+    }
+    for (record, process) in living {
+        tracing::info!(job.id = %record.job, attempt = record.attempt, "took over {}, which is still running", record.job);
+        jobs.watch(record, process);
+    }
+    Ok(jobs)
+}
+
+/// Registers, and retries for as long as the control plane is unreachable.
+async fn register(
+    settings: &Settings,
+    home: &StateFolder,
+    client: &RunnerClient,
+    state: &State,
+) -> Result<RegisterAnswer, FatalExit> {
+    let mut failures = 0;
+    loop {
+        let request = RegisterRequest {
+            name: settings.name.clone(),
+            instance: home.instance.clone(),
+            capabilities: settings.capabilities.clone(),
+            labels: settings.labels.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            slots: settings.slots,
+            active: state.read(super::state::StateSnapshot::active_jobs),
+        };
+        let call = with_timeout(settings.request_timeout, &settings.api_url, client.register(&request));
+        let error = match call.await {
+            Ok(registered) => return Ok(registered),
+            Err(error) => error,
+        };
+        match classify_failure(&error, CallKind::Registration, &settings.name) {
+            RunnerCallFailure::Fatal(fall) => return Err(fall),
+            RunnerCallFailure::RetryLater | RunnerCallFailure::NotNow => {
+                failures += 1;
+                if failures == 1 {
+                    tracing::warn!(error = %error, "registration failed, retrying: {error}");
+                }
+                sleep(pauses::back_off(failures, rand::random())).await;
+            }
+        }
+    }
+}
+
+async fn run_registered(
+    world: &Arc<DaemonContext>,
+    signals: &mut Signals,
+    idle_timeout: Option<Duration>,
+) -> DaemonExit {
+    let part = |what: &Arc<DaemonContext>| Arc::clone(what);
+    let (speaker, claimer, postman) = (part(world), part(world), Arc::clone(&world.jobs));
+    let heart = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&speaker).await }));
+    let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&claimer).await }));
+    let post = AbortOnDropHandle::new(tokio::spawn(async move { outbox_delivery::run(&postman).await }));
+
+    let mut told = None;
+    tokio::select! {
+        code = signals.next() => {
+            tracing::info!("stopping after the running jobs; a second signal stops them");
+            told = Some(code);
+        }
+        () = world.state().wait_until_leaving() => {}
+        () = wait_until_idle(world, idle_timeout) => tracing::info!("idle timeout reached; stopping"),
+    }
+    world.state().leave();
+
+    let mut code = 0;
+    {
+        let all = async {
+            let _ = claims.await;
+            world.state().wait_until(|now| now.running.is_empty()).await;
+        };
+        tokio::pin!(all);
+        loop {
+            tokio::select! {
+                () = &mut all => break,
+                signal = signals.next() => {
+                    if told.replace(signal).is_none() {
+                        tracing::info!("already draining; a second signal stops the running jobs");
+                        continue;
+                    }
+                    code = signal;
+                    stop_jobs(world, signals).await;
+                    break;
+                }
+            }
+        }
+    }
+    drop(post);
+    if world.state().read(|now| !now.undelivered.is_empty()) {
+        let _ = timeout(LAST_FINISHES_TIMEOUT, world.jobs.deliver_finishes()).await;
+    }
+    // No other heartbeat may follow the last one.
+    heart.abort();
+    let _ = heart.await;
+    if let Some(FatalExit { code, message: sentence }) = world.state().read(|now| now.fatal_exit.clone()) {
+        if code != TOKEN_REFUSED_EXIT {
+            // The next process does not continue this one.
+            world.home.clear_instance();
+        }
+        return DaemonExit { code, message: Some(sentence) };
+    }
+    if timeout(LAST_HEARTBEAT_TIMEOUT, heartbeat::send_last(world)).await == Ok(true) {
+        world.home.clear_instance();
+    }
+    DaemonExit { code, message: None }
+}
+
+/// Sends SIGTERM to every process and waits for them, until a limit or a third signal.
+async fn stop_jobs(world: &DaemonContext, signals: &mut Signals) {
+    let running: Vec<_> = world.state().read(|now| now.running.values().cloned().collect());
+    tracing::warn!(count = running.len(), "second signal: stopping {} jobs", running.len());
+    for record in running {
+        record.terminate(&world.jobs.starter.jobs);
+    }
+    let limit = world.settings.stop_grace + STOP_MARGIN;
+    tokio::select! {
+        () = world.state().wait_until(|now| now.running.is_empty()) => {}
+        () = sleep(limit) => tracing::error!("exiting while jobs are still running"),
+        _ = signals.next() => tracing::error!("third signal: exiting while jobs are still running"),
+    }
+}
+
+async fn wait_until_idle(world: &DaemonContext, limit: Option<Duration>) {
+    let Some(limit) = limit else {
+        return std::future::pending().await;
+    };
+    loop {
+        world.state().wait_until(|now| now.running.is_empty()).await;
+        tokio::select! {
+            () = sleep(limit) => return,
+            () = world.state().wait_until(|now| !now.running.is_empty()) => {}
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The flag and the environment names of every setting, and the source of its value. `settings` checks the value.
+
+use std::collections::BTreeMap;
+
+#[derive(Debug)]
+pub(crate) struct SettingName {
+    /// The flag, which messages use as well.
+    pub(crate) flag: &'static str,
+    /// Environment names; the first that is set wins.
+    pub(crate) environment: &'static [&'static str],
+}
+
+const fn setting(flag: &'static str, environment: &'static [&'static str]) -> SettingName {
+    SettingName { flag, environment }
+}
+
+pub(crate) const API_URL: SettingName = setting("--api-url", &["PULLYARD_API_URL", "RUNNER_SERVER_URL"]);
+/// Without a flag, because every user of a machine can read argument lists.
+pub(crate) const TOKEN: SettingName = setting("", &["PULLYARD_RUNNER_TOKEN", "RUNNER_TOKEN"]);
+pub(crate) const TOKEN_FILE: SettingName = setting("--token-file", &["PULLYARD_RUNNER_TOKEN_FILE"]);
+pub(crate) const NAME: SettingName = setting("--name", &["PULLYARD_RUNNER_NAME", "RUNNER_NAME"]);
+pub(crate) const SLOTS: SettingName = setting("--slots", &["PULLYARD_RUNNER_SLOTS", "RUNNER_MAX_CONCURRENT_JOBS"]);
+pub(crate) const LABELS: SettingName = setting("--labels", &["PULLYARD_RUNNER_LABELS"]);
+pub(crate) const CAPABILITIES: SettingName = setting("--capabilities", &["PULLYARD_RUNNER_CAPABILITIES"]);
+pub(crate) const WORK_DIR: SettingName =
+    setting("--work-dir", &["PULLYARD_WORK_DIR", "DOCKER_WORKSPACE_BASE", "OVERSIGHT_REPO_DIR", "SPAWND_SCRATCH_ROOT"]);
+pub(crate) const ISOLATION: SettingName = setting("--isolation", &["PULLYARD_ISOLATION", "SPAWND_RUNTIME_ISOLATION"]);
+pub(crate) const POLL_INTERVAL: SettingName =
+    setting("--poll-interval-ms", &["PULLYARD_POLL_INTERVAL_MS", "RUNNER_POLL_INTERVAL_MS"]);
+pub(crate) const POLL_TIMEOUT: SettingName =
+    setting("--poll-timeout-ms", &["PULLYARD_POLL_TIMEOUT_MS", "RUNNER_POLL_TIMEOUT_MS"]);
+pub(crate) const HEARTBEAT_INTERVAL: SettingName =
+    setting("--heartbeat-interval-ms", &["PULLYARD_HEARTBEAT_INTERVAL_MS", "RUNNER_HEARTBEAT_INTERVAL_MS"]);
+pub(crate) const REQUEST_TIMEOUT: SettingName =
+    setting("--request-timeout-ms", &["PULLYARD_REQUEST_TIMEOUT_MS", "RUNNER_REQUEST_TIMEOUT_MS"]);
+pub(crate) const KEEP_LOGS: SettingName = setting("--keep-logs", &["PULLYARD_KEEP_LOGS"]);
+pub(crate) const STOP_GRACE: SettingName = setting("--stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]);
+
+/// Every setting, as `config` lists them.
+#[cfg(test)]
+pub(crate) const ALL: &[SettingName] = &[
+    API_URL,
+    TOKEN,
+    TOKEN_FILE,
+    NAME,
+    SLOTS,
+    LABELS,
+    CAPABILITIES,
+    WORK_DIR,
+    ISOLATION,
+    POLL_INTERVAL,
+    POLL_TIMEOUT,
+    HEARTBEAT_INTERVAL,
+    REQUEST_TIMEOUT,
+    KEEP_LOGS,
+    STOP_GRACE,
+];
+
+const NO_CONTAINERS: &str = "this runner starts no containers; run it in one, with --isolation external";
+
+/// Settings of other runners that change nothing here, each with the reason.
+pub(crate) const UNUSED: &[(&str, &str)] = &[
+    ("RUNNER_CLONE_DEPTH", "the runner keeps a mirror of each repository"),
+    ("RUNNER_USER_ID", "the runner token decides which jobs it may take"),
+    ("OVERSIGHT_CLI", "the repository's settings choose the agent"),
+    ("SPAWND_SOURCE_CACHE_ROOT", "mirrors are in the work folder"),
+    ("DOCKER_EXECUTOR_IMAGE", NO_CONTAINERS),
+    ("DOCKER_MEMORY_LIMIT", NO_CONTAINERS),
+    ("DOCKER_CPU_LIMIT", NO_CONTAINERS),
+    ("DOCKER_NETWORK_MODE", NO_CONTAINERS),
+    ("DOCKER_TIMEOUT_SECONDS", "a job's time limit comes from the project's settings"),
+    ("DOCKER_POOL_SIZE", NO_CONTAINERS),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SettingValue {
+    pub(crate) value: String,
+    pub(crate) source: String,
+}
+
+pub(crate) struct SettingSources<'a> {
+    pub(crate) flags: BTreeMap<&'static str, String>,
+    pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl SettingSources<'_> {
+    /// The value of a setting. An empty value counts as unset.
+    pub(crate) fn find(&self, named: &SettingName) -> Option<SettingValue> {
+        let flag = self
+            .flags
+            .get(named.flag)
+            .map(|value| SettingValue { value: value.clone(), source: named.flag.to_owned() });
+        let said = |value: &String| !value.trim().is_empty();
+        flag.filter(|found| said(&found.value)).or_else(|| {
+            named.environment.iter().find_map(|name| {
+                let value = (self.environment)(name).filter(said)?;
+                Some(SettingValue { value: value.trim().to_owned(), source: (*name).to_owned() })
+            })
+        })
+    }
+
+    /// Names that are set and change nothing.
+    pub(crate) fn unused(&self) -> Vec<(&'static str, &'static str)> {
+        UNUSED.iter().copied().filter(|(name, _)| (self.environment)(name).is_some()).collect()
+    }
+}
+
+/// The flag and the environment name, for messages.
+impl SettingName {
+    pub(crate) fn how_to_set(&self) -> String {
+        let name = self.environment.first().copied().unwrap_or_default();
+        if self.flag.is_empty() { name.to_owned() } else { format!("{} or {name}", self.flag) }
+    }
+}

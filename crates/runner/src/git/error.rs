@@ -1,0 +1,177 @@
+//! Errors of git, and the job failures that follow.
+//! Git has no error codes, so its messages in the C locale are parsed.
+
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::RepositoryName;
+use pullyard_domain::text::truncate;
+use std::time::Duration;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GitError {
+    /// Git could not be started, or its output could not be read.
+    #[error("start git")]
+    Process(#[source] std::io::Error),
+    /// A file that git needs could not be read or written.
+    #[error("use the work folder")]
+    Disk(#[source] std::io::Error),
+    #[error("git {command} within {} s", limit.as_secs())]
+    TimedOut { command: String, limit: Duration },
+    #[error("git {command}: {stderr}")]
+    Failed { command: String, stdout: String, stderr: String },
+}
+
+impl GitError {
+    /// The cause in one line, for users.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Process(error) => format!("git could not be started: {error}"),
+            Self::Disk(error) => error.to_string(),
+            Self::TimedOut { command, limit } => {
+                format!("git {command} took longer than {} s", limit.as_secs())
+            }
+            Self::Failed { command, stderr: words, .. } => match most_specific_line(words) {
+                Some(line) => truncate(strip_url(line), 200),
+                None => format!("git {command} failed without a word"),
+            },
+        }
+    }
+
+    pub(crate) fn to_source_failure(&self, forge: &str, repo: &RepositoryName) -> Failure {
+        let words = match self {
+            Self::Failed { stderr: words, .. } => words.to_lowercase(),
+            Self::Process(_) | Self::Disk(_) => return self.to_workspace_failure(),
+            Self::TimedOut { .. } => String::new(),
+        };
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+        if says(&["no space left", "permission denied", "read-only file system", "unable to create", "disk quota"]) {
+            self.to_workspace_failure()
+        } else if says(&[
+            "authentication failed",
+            "could not read username",
+            "could not read password",
+            "error: 401",
+            "error: 403",
+            "access denied",
+            "invalid username or",
+        ]) {
+            Failure::SourceDenied { forge: forge.into(), repo: repo.clone() }
+        } else if says(&[
+            "repository not found",
+            "error: 404",
+            "' not found",
+            "does not appear to be a git repository",
+            // A server answered, but not with the git protocol.
+            "is this a git repository?",
+            "invalid server response",
+        ]) {
+            Failure::SourceNotFound { repo: repo.clone() }
+        } else {
+            Failure::SourceUnreachable { repo: repo.clone(), reason: self.reason() }
+        }
+    }
+
+    /// Whether the machine is the cause: its disk, its git or a time limit.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            Self::Process(_) | Self::Disk(_) | Self::TimedOut { .. } => true,
+            Self::Failed { stderr: words, .. } => {
+                let words = words.to_lowercase();
+                ["no space left", "read-only file system", "disk quota"].iter().any(|phrase| words.contains(phrase))
+            }
+        }
+    }
+
+    pub(crate) fn to_workspace_failure(&self) -> Failure {
+        Failure::WorkspaceFailed { reason: self.reason() }
+    }
+}
+
+/// The message without the URL. There is no space for both, and the failure names the repository.
+fn strip_url(line: &str) -> &str {
+    line.strip_prefix("unable to access '").and_then(|rest| rest.split_once("': ")).map_or(line, |(_, why)| why)
+}
+
+/// The most specific line: a fatal one, else an error, else one from the forge, else the last.
+fn most_specific_line(words: &str) -> Option<&str> {
+    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    ["fatal: ", "error: ", "remote: error: ", "remote: "]
+        .iter()
+        .find_map(|start| lines.iter().find_map(|line| line.strip_prefix(start)))
+        .filter(|line| !line.is_empty())
+        .or(lines.last().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disk_is_a_machine_fault_and_bad_patch_is_none() {
+        let failed = |words: &str| {
+            GitError::Failed { command: "apply".into(), stdout: String::new(), stderr: words.into() }.is_local()
+        };
+        assert!(failed("error: unable to write file 'a': No space left on device"));
+        assert!(GitError::Disk(std::io::Error::other("gone")).is_local());
+        assert!(!failed("error: patch failed: README.md:1\nerror: README.md: patch does not apply"));
+    }
+
+    fn check(words: &str, code: &str) {
+        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: words.into() };
+        let repo = RepositoryName::new("acme/app").unwrap();
+        assert_eq!(fault.to_source_failure("GitHub", &repo).code(), code, "{words}");
+    }
+
+    #[test]
+    fn git_errors_become_failure_codes() {
+        check(
+            "remote: Repository not found.\nfatal: repository 'https://github.com/a/b.git/' not found",
+            "source_not_found",
+        );
+        check("fatal: '/tmp/x.git' does not appear to be a git repository", "source_not_found");
+        check("fatal: http://x/info/refs not valid: is this a git repository?", "source_not_found");
+        check("fatal: invalid server response; got '<html>'", "source_not_found");
+        check("fatal: Authentication failed for 'https://github.com/a/b.git/'", "source_denied");
+        check("fatal: could not read Username for 'https://x': terminal prompts disabled", "source_denied");
+        check("fatal: unable to access 'https://x/': The requested URL returned error: 403", "source_denied");
+        check("fatal: unable to access 'https://x/': Could not resolve host: x", "source_unreachable");
+        check(
+            "fatal: unable to access 'http://x/': Failed to connect to x port 1: Connection refused",
+            "source_unreachable",
+        );
+        check("fatal: write error: No space left on device", "workspace_failed");
+        check("error: cannot lock ref: Unable to create '/w/packed-refs.lock': File exists.", "workspace_failed");
+    }
+
+    #[test]
+    fn reason_omits_a_long_url() {
+        let words = format!("fatal: unable to access 'https://{}/': Could not resolve host: x", "forge.".repeat(30));
+        let fault = GitError::Failed { command: "fetch".into(), stdout: String::new(), stderr: words };
+        assert_eq!(fault.reason(), "Could not resolve host: x");
+    }
+
+    #[test]
+    fn telling_line_skips_remote_and_hint_lines() {
+        assert_eq!(most_specific_line("remote: \nremote: no\nfatal: it is so\nhint: x"), Some("it is so"));
+        assert_eq!(most_specific_line("  \n"), None);
+        assert_eq!(most_specific_line("odd"), Some("odd"));
+    }
+
+    #[test]
+    fn each_error_pattern_matches_alone() {
+        for (code, all) in [
+            ("workspace_failed", &["No space left", "Permission denied", "Read-only file system", "Disk quota"][..]),
+            ("source_denied", &["could not read Password", "error: 401", "Access denied", "Invalid username or"]),
+            ("source_not_found", &["error: 404", "repository 'x' not found"]),
+            ("source_unreachable", &["error: 500", "early EOF", "Operation timed out"]),
+        ] {
+            all.iter().for_each(|words| check(words, code));
+        }
+        let repo = RepositoryName::new("acme/app").unwrap();
+        let slow = GitError::TimedOut { command: "fetch".into(), limit: Duration::from_secs(1_800) };
+        assert_eq!(slow.to_source_failure("GitHub", &repo).code(), "source_unreachable");
+        let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
+        for ours in [GitError::Disk(full()), GitError::Process(full())] {
+            assert_eq!(ours.to_source_failure("GitHub", &repo).code(), "workspace_failed", "{ours:?}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Reports the folders that are excluded from the work.
+
+use crate::api::attempt::Attempt;
+use crate::api::event_draft::EventDraft;
+use crate::git::nested::ExcludedRepository;
+use crate::git::workspace::Workspace;
+use pullyard_domain::prompt::untrusted::remove_hidden;
+use pullyard_domain::published::left_out::{NestedRepository, render_sentence};
+use pullyard_protocol::event::EventKind;
+
+/// Returns the excluded folders. If they changed since the last call and are not empty, also adds an event.
+pub(crate) fn report_excluded_folders(this: &Attempt<'_>, workspace: &Workspace) -> Vec<NestedRepository> {
+    let folder = |left: &ExcludedRepository| {
+        // Redact the whole path, before it is cut.
+        let path = this.redactor.redact_text(&remove_hidden(&left.folder.to_string_lossy())).into_owned();
+        NestedRepository { path, kind: left.kind }
+    };
+    let folders: Vec<NestedRepository> = workspace.excluded().iter().map(folder).collect();
+    if workspace.exclusions_changed() && !folders.is_empty() {
+        let words = this.redactor.redact_text(&render_sentence(&folders)).into_owned();
+        this.events.add(EventDraft::text(EventKind::Log, words));
+    }
+    folders
+}

@@ -1,0 +1,344 @@
+//! Finds repositories inside the agent's tree, and removes files on which git would block.
+
+use super::index_listing::{parse_path, parse_submodules};
+use super::{ExcludedRepository, classify_git_dir};
+use crate::git::workspace::{Workspace, remove_entry};
+use crate::git::{Git, GitCall, GitError};
+use pullyard_domain::published::left_out::{NestedAction, NestedKind, OuterState, decide_action};
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The tracked files and all folders above them, from the output of `git ls-files --stage -z`.
+fn tracked_paths(listed: &[u8]) -> HashSet<&[u8]> {
+    let mut places = HashSet::new();
+    for path in listed.split(|byte| *byte == 0).filter_map(parse_path) {
+        let mut place = Some(path);
+        while let Some(known) = place.filter(|place| places.insert(*place)) {
+            place = known.iter().rposition(|byte| *byte == b'/').and_then(|end| known.get(..end));
+        }
+    }
+    places
+}
+
+/// Prepares the tree for git: makes everything readable, and removes files on which git would block.
+pub(crate) async fn prepare_tree(workspace: &Workspace) -> Result<(), GitError> {
+    let root = workspace.tree();
+    let walk = tokio::task::spawn_blocking(move || walk_tree(&root, &HashSet::new())).await;
+    walk.map_err(std::io::Error::from).flatten().map(drop).map_err(GitError::Disk)
+}
+
+pub(crate) struct NestedRepositories {
+    pub(crate) submodules: HashSet<PathBuf>,
+    pub(crate) excluded: Vec<ExcludedRepository>,
+    /// `.git` of repositories whose files belong to the work. These are removed.
+    removable_git_dirs: Vec<PathBuf>,
+}
+
+/// Removes the `.git` of repositories inside the tree whose files belong to the work. Otherwise git would record a link
+/// to an unknown commit, or run there with that repository's settings. Returns the submodules, and the folders to
+/// exclude.
+pub(crate) async fn remove_nested_git_dirs(
+    git: &Git,
+    workspace: &Workspace,
+) -> Result<(HashSet<PathBuf>, Vec<ExcludedRepository>), GitError> {
+    let NestedRepositories { submodules, excluded: left_out, removable_git_dirs: plain } =
+        find_nested_repositories(git, workspace).await?;
+    let root = workspace.tree();
+    let removed = move || plain.iter().try_for_each(|path| remove_entry(&root.join(path)));
+    tokio::task::spawn_blocking(removed).await.map_err(std::io::Error::from).flatten().map_err(GitError::Disk)?;
+    Ok((submodules, left_out))
+}
+
+struct NestedRepository {
+    git: PathBuf,
+    kind: Option<NestedKind>,
+    location: OuterState,
+}
+
+/// Finds the repositories inside the tree without changing them.
+pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -> Result<NestedRepositories, GitError> {
+    let (root, repository) = (workspace.tree(), workspace.repository());
+    let listed = git.run(GitCall::new(["ls-files", "--stage", "-z"]).repository(&repository)).await?;
+    let submodules = parse_submodules(&listed);
+    let keep = submodules.clone();
+    let walk = tokio::task::spawn_blocking(move || {
+        let found = walk_tree(&root, &keep)?;
+        let copies = found.iter().map(|path| classify_git_dir(&root.join(path))).collect::<Vec<_>>();
+        Ok::<_, std::io::Error>((found, copies))
+    });
+    let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(GitError::Disk)?;
+    let ignored = list_ignored(git, workspace, &found).await?;
+    let places = if found.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
+    let all = found.into_iter().zip(copies).filter_map(|(git, copy)| {
+        let folder = git.parent()?;
+        let has_files = places.contains(folder.as_os_str().as_bytes());
+        let place = OuterState { has_files, is_ignored: ignored.contains(folder) };
+        Some(NestedRepository { git, kind: copy, location: place })
+    });
+    let (left_out, plain) = partition_repositories(all.collect());
+    Ok(NestedRepositories { submodules, excluded: left_out, removable_git_dirs: plain })
+}
+
+/// Separates the folders to exclude from the repositories whose `.git` is removed. A repository inside an excluded
+/// folder is part of that folder.
+fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedRepository>, Vec<PathBuf>) {
+    all.sort_by(|one, other| one.git.parent().cmp(&other.git.parent()));
+    let (mut left_out, mut plain) = (Vec::<ExcludedRepository>::new(), Vec::new());
+    for NestedRepository { git, kind: copy, location: place } in all {
+        let folder = git.parent().unwrap_or(Path::new(""));
+        // Each folder precedes its content, so only the last excluded folder can contain this one.
+        if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
+            continue;
+        }
+        match decide_action(copy, place) {
+            NestedAction::Exclude(what) => {
+                left_out.push(ExcludedRepository {
+                    folder: folder.to_owned(),
+                    kind: what,
+                    is_ignored: place.is_ignored,
+                });
+            }
+            NestedAction::CommitFiles => plain.push(git),
+            NestedAction::Ignore => {}
+        }
+    }
+    (left_out, plain)
+}
+
+/// The parent folders of these `.git` entries that the project's repository ignores.
+async fn list_ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, GitError> {
+    let mut asked = Vec::new();
+    for folder in found.iter().filter_map(|path| path.parent()) {
+        // Without the prefix, git could read a name as a pattern.
+        asked.extend_from_slice(b"./");
+        asked.extend_from_slice(folder.as_os_str().as_bytes());
+        asked.push(0);
+    }
+    if asked.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let (tree, repository) = (workspace.tree(), workspace.repository());
+    let call = GitCall::new(["check-ignore", "-z", "--stdin"]).repository(&repository).tree(&tree).input(&asked);
+    match git.run(call).await {
+        Ok(said) => {
+            let paths = said.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
+            Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
+        }
+        // Git also exits with an error if no path is ignored. If git failed, no path counts as ignored.
+        Err(GitError::Failed { .. }) => Ok(HashSet::new()),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Finds the repositories inside the tree by their `.git`, also in other repositories and in ignored folders. Makes
+/// everything readable, because git omits unreadable folders. Removes pipes, sockets and devices, because git would
+/// block on them.
+///
+/// Errors: `InvalidFilename` for a folder that is too deep.
+fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
+    let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        let at = tree.join(&folder);
+        make_readable(&at);
+        let listing = match std::fs::read_dir(&at) {
+            Ok(listing) => listing,
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_deep()),
+            Err(error) => {
+                // The folder belongs to another user, so it contains no work of the agent.
+                tracing::warn!(error = %error, "cannot read a folder of the worktree: {error}");
+                continue;
+            }
+        };
+        for entry in listing {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            let kind = entry.file_type()?;
+            // Some file systems ignore case.
+            let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
+            let is_own = is_git && folder.as_os_str().is_empty();
+            if is_git && !is_own {
+                found.push(path.clone());
+            }
+            if kind.is_dir() {
+                // The agent's own repository. The runner's git does not read it.
+                let is_own_git = is_own && entry.file_name() == ".git";
+                if !is_own_git && !keep.contains(&path) {
+                    folders.push(path);
+                }
+            } else if kind.is_file() {
+                make_readable(&entry.path());
+            } else if !kind.is_symlink() {
+                match std::fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() == ErrorKind::InvalidFilename => return Err(path_too_deep()),
+                    // Files of other users stay.
+                    removed => drop(removed),
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn path_too_deep() -> std::io::Error {
+    std::io::Error::new(ErrorKind::InvalidFilename, "folders in the worktree are too deep")
+}
+
+fn make_readable(path: &Path) {
+    let Ok(about) = std::fs::symlink_metadata(path) else { return };
+    let (needed, given) = match about.is_dir() {
+        true => (0o500, 0o700),
+        false if about.is_file() => (0o400, 0o400),
+        false => return,
+    };
+    let mode = about.permissions().mode() & 0o7777;
+    if mode & needed != needed {
+        // Files of other users cannot be changed; reading them fails later.
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | given));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreadable_folders_are_searched_and_links_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let [tree, outside] = ["tree", "outside"].map(|name| dir.path().join(name));
+        for folder in [&tree.join("closed/inner/.git"), &tree.join("sub/.git"), &outside.join("x/.git")] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        for file in ["sub/a", "unreadable"] {
+            std::fs::write(tree.join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink(&outside, tree.join("link")).unwrap();
+        nix::unistd::mkfifo(&tree.join("closed/.gitignore"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mode = |folder: &str| std::fs::metadata(tree.join(folder)).unwrap().permissions().mode() & 0o777;
+        for (path, mode) in [("closed/inner", 0o600), ("closed", 0o000), ("unreadable", 0o010), ("sub/a", 0o200)] {
+            std::fs::set_permissions(tree.join(path), std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+        std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o300)).unwrap();
+        let found = walk_tree(&tree, &HashSet::from(["sub".into()])).unwrap();
+        assert_eq!(found, [PathBuf::from("closed/inner/.git")], "the submodule's repository is not listed");
+        assert_eq!([mode("closed"), mode("closed/inner")], [0o700, 0o700]);
+        assert_eq!([mode("unreadable"), mode("sub/a")], [0o410, 0o200]);
+        assert!(!tree.join("closed/.gitignore").exists());
+        let about = std::fs::symlink_metadata(&outside).unwrap();
+        assert_eq!(about.permissions().mode() & 0o777, 0o300, "folders behind a link stay unchanged");
+        std::fs::set_permissions(&outside, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+
+    #[test]
+    fn inner_repositories_are_found_and_submodules_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [".git", "a/.git", "a/b/.GIT", "sub/.git"] {
+            std::fs::create_dir_all(dir.path().join(path)).unwrap();
+        }
+        std::fs::create_dir_all(dir.path().join("c")).unwrap();
+        std::fs::write(dir.path().join("c/.git"), "gitdir: /elsewhere").unwrap();
+        let found = walk_tree(dir.path(), &HashSet::from([PathBuf::from("sub")])).unwrap();
+        found.iter().for_each(|path| remove_entry(&dir.path().join(path)).unwrap());
+        for (path, stays) in
+            [(".git", true), ("a/.git", false), ("a/b/.GIT", false), ("c/.git", false), ("sub/.git", true)]
+        {
+            assert_eq!(dir.path().join(path).exists(), stays, "{path}");
+        }
+    }
+
+    #[test]
+    fn repository_inside_an_excluded_folder_is_not_listed() {
+        use NestedKind::{Clone, Worktree};
+        let repository = |folder: &str, copy, is_ignored| NestedRepository {
+            git: PathBuf::from(folder).join(".git"),
+            kind: copy,
+            location: OuterState { has_files: false, is_ignored },
+        };
+        let (left_out, plain) = partition_repositories(vec![
+            repository("a/in/it", None, false),
+            repository("a.b", None, false),
+            repository("begun/copy", Some(Clone), false),
+            repository("begun", None, false),
+            repository("a", Some(Clone), false),
+            repository("made/deps", Some(Clone), true),
+            repository("made/tree", Some(Worktree), true),
+            repository("a/copy", Some(Worktree), false),
+        ]);
+        let left_out: Vec<_> = left_out.iter().map(|left| (left.folder.to_str().unwrap(), left.kind)).collect();
+        assert_eq!(left_out, [("a", Clone), ("begun/copy", Clone), ("made/tree", Worktree)]);
+        assert_eq!(plain, ["a.b/.git", "begun/.git"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn git_folder_in_any_letter_case_is_searched() {
+        let dir = tempfile::tempdir().unwrap();
+        for folder in [".GIT/x/.git", "a/.Git/y", "a/.git/z"] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+        }
+        for pipe in [".GIT/x/.git/HEAD", "a/.Git/y/.gitignore", "a/.git/z/.gitignore"] {
+            nix::unistd::mkfifo(&dir.path().join(pipe), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        let found: HashSet<_> = walk_tree(dir.path(), &HashSet::new()).unwrap().into_iter().collect();
+        // On a case-insensitive file system, `a/.Git` and `a/.git` are the same folder.
+        assert!(found.contains(Path::new("a/.git")) || found.contains(Path::new("a/.Git")), "{found:?}");
+        let pipes = [".GIT/x/.git/HEAD", "a/.Git/y/.gitignore", "a/.git/z/.gitignore"];
+        assert_eq!(pipes.map(|path| dir.path().join(path).exists()), [false; 3]);
+    }
+
+    #[test]
+    fn too_deep_folders_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let (tree, next) = (dir.path().join("tree"), dir.path().join("next"));
+        let chain: PathBuf = ["deep"; 100].iter().collect();
+        std::fs::create_dir(&tree).unwrap();
+        for _ in 0..9 {
+            std::fs::create_dir_all(next.join(&chain)).unwrap();
+            std::fs::rename(&tree, next.join(&chain).join("deep")).unwrap();
+            std::fs::rename(&next, &tree).unwrap();
+        }
+        let error = walk_tree(&tree, &HashSet::new()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidFilename);
+        remove_entry(&tree).unwrap();
+    }
+
+    #[test]
+    fn folders_of_tracked_files_and_submodules_are_parsed() {
+        let listed = b"100644 aaaa 0\tvendor/lib/a b.txt\x00100644 aaaa 0\tvendor/lib/c\x00\
+                       100755 bbbb 0\tvendor/library\x00160000 cccc 0\tsub\0";
+        let found = tracked_paths(listed);
+        for (place, has) in [
+            ("vendor/lib", true),
+            ("vendor", true),
+            // A folder may have replaced this file.
+            ("vendor/library", true),
+            ("vendor/lib/c", true),
+            ("vendor/li", false),
+            ("lib", false),
+            ("", false),
+        ] {
+            assert_eq!(found.contains(place.as_bytes()), has, "{place}");
+        }
+        assert_eq!(tracked_paths(b""), HashSet::new());
+        assert_eq!(parse_submodules(listed), HashSet::from([PathBuf::from("sub")]));
+    }
+
+    #[test]
+    fn pipes_and_sockets_are_removed_and_files_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("a")).unwrap();
+        for name in [".gitignore", "a/.gitattributes"] {
+            nix::unistd::mkfifo(&dir.path().join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        std::fs::write(dir.path().join("a/.gitignore"), "made\n").unwrap();
+        std::fs::create_dir(dir.path().join("a/.git")).unwrap();
+        nix::unistd::mkfifo(&dir.path().join("a/.git/HEAD"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let socket = std::os::unix::net::UnixListener::bind(dir.path().join("a/socket")).unwrap();
+        assert_eq!(walk_tree(dir.path(), &HashSet::new()).unwrap(), [PathBuf::from("a/.git")]);
+        drop(socket);
+        let names = [".gitignore", "a/.gitattributes", "a/.git/HEAD", "a/socket", "a/.gitignore"];
+        assert_eq!(names.map(|name| dir.path().join(name).exists()), [false, false, false, false, true]);
+    }
+}

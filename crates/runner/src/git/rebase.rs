@@ -1,0 +1,97 @@
+//! Replays the runner's commit on top of commits that another user pushed.
+//! It works on objects only, without a worktree or hooks, so no rebase can stop half way. The other commits are not
+//! changed.
+
+use crate::git::{Git, GitCall, GitError};
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The repository, and the branch that a failure names.
+pub(crate) struct Rebase<'a> {
+    pub(crate) git: &'a Git,
+    pub(crate) repository: &'a Path,
+    pub(crate) branch: &'a str,
+}
+
+impl Rebase<'_> {
+    /// Applies the changes between `start` and `commit` to `head`, as a commit with the same message. `None` if `head`
+    /// has them already.
+    ///
+    /// Errors: `Conflict`.
+    pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, Stop> {
+        let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
+        // Merge two changes of one tree. The histories do not matter, because a user may have rewritten a branch.
+        // Passing the base to git instead requires git 2.40.
+        let base = self.create_side_commit(start, &[]).await.map_err(failed)?;
+        let theirs = self.create_side_commit(head, &["-p", &base]).await.map_err(failed)?;
+        let ours = self.create_side_commit(commit, &["-p", &base]).await.map_err(failed)?;
+        let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &theirs, &ours];
+        let tree = match self.line(args).await {
+            Ok(said) => said.trim_end_matches('\0').to_owned(),
+            Err(fault) => return Err(self.to_conflict_failure(&fault).map_or_else(|| failed(fault), Stop::from)),
+        };
+        if tree == self.line(["rev-parse", "--verify", &format!("{head}^{{tree}}")]).await.map_err(failed)? {
+            return Ok(None);
+        }
+        let message = self.line(["log", "-1", "--format=%B", commit]).await.map_err(failed)?;
+        let call = GitCall::new(["commit-tree", &tree, "-p", head, "-F", "-"]);
+        let call = call.input(message.as_bytes()).repository(self.repository).published_commit();
+        self.git.run_for_line(call).await.map(Some).map_err(|fault| self.git.commit_failure(&fault).into())
+    }
+
+    /// An unpublished commit with the tree of another commit.
+    async fn create_side_commit(&self, commit: &str, parents: &[&str]) -> Result<String, GitError> {
+        let tree = format!("{commit}^{{tree}}");
+        let args = ["commit-tree", &tree].into_iter().chain(parents.iter().copied());
+        let call = GitCall::new(args).input(b"A side of a merge\n").repository(self.repository).with_identity();
+        self.git.run_for_line(call).await
+    }
+
+    async fn line<const N: usize>(&self, args: [&str; N]) -> Result<String, GitError> {
+        self.git.run_for_line(GitCall::new(args).repository(self.repository)).await
+    }
+
+    fn to_conflict_failure(&self, fault: &GitError) -> Option<Failure> {
+        let n = parse_conflicts(fault)?.len() as u64;
+        Some(Failure::Conflict { base: self.branch.to_owned(), n })
+    }
+}
+
+/// The files with conflicts that `merge-tree` lists. On a conflict it prints a tree id, then the files.
+pub(crate) fn parse_conflicts(fault: &GitError) -> Option<BTreeSet<String>> {
+    let GitError::Failed { stdout, .. } = fault else {
+        return None;
+    };
+    let mut fields = stdout.split('\0').filter(|field| !field.is_empty());
+    let tree = fields.next()?;
+    let is_tree = matches!(tree.len(), 40 | 64) && tree.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let files: BTreeSet<String> = fields.map(str::to_owned).collect();
+    (is_tree && !files.is_empty()).then_some(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn conflict_is_a_tree_id_followed_by_file_names() {
+        let said = |stdout: String| {
+            let fault = GitError::Failed { command: "merge-tree".into(), stdout, stderr: String::new() };
+            parse_conflicts(&fault).map(|files| files.into_iter().collect::<Vec<_>>())
+        };
+        let files = Some(vec!["a b".to_owned(), "c".to_owned()]);
+        for tree in ["0123456789abcdef".repeat(4), "0123456789".repeat(4)] {
+            assert_eq!(said(format!("{tree}\0c\0a b\0c\0")), files, "each once");
+            assert_eq!(said(format!("{tree}\0")), None);
+            assert_eq!(said(format!("{tree}0\0c\0")), None);
+        }
+        for odd in ["", "\0", "fatal: no\0c\0", &format!("{}\0c\0", "x".repeat(40))] {
+            assert_eq!(said(odd.to_owned()), None, "{odd:?}");
+        }
+        let slow = GitError::TimedOut { command: "merge-tree".into(), limit: Duration::from_secs(1) };
+        assert_eq!(parse_conflicts(&slow), None);
+    }
+}

@@ -1,0 +1,244 @@
+//! Moves the folders that are excluded from the work out of the tree, and back.
+//! The project's checks run without them, because exactly the checked tree is published. An agent that continues finds
+//! them in their old place.
+
+use super::disk::{create_private_dir, create_private_dirs, run_blocking, verify_in_place};
+use super::{Workspace, remove};
+use crate::git::nested::ExcludedRepository;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Holds the moved folders, each named by its number. It is in the attempt's folder.
+const STASH_DIR: &str = "aside";
+
+#[derive(Debug, Default)]
+pub(super) struct Stash {
+    /// The excluded folders at the last scan of the tree.
+    excluded: Vec<ExcludedRepository>,
+    reported: Vec<ExcludedRepository>,
+    paths: Vec<PathBuf>,
+}
+
+impl Workspace {
+    pub(crate) fn set_excluded(&self, found: Vec<ExcludedRepository>) {
+        self.lock_stash().excluded = found;
+    }
+
+    pub(crate) fn excluded(&self) -> Vec<ExcludedRepository> {
+        self.lock_stash().excluded.clone()
+    }
+
+    /// Whether the excluded folders changed since the last call. Each change is reported once.
+    pub(crate) fn exclusions_changed(&self) -> bool {
+        let mut aside = self.lock_stash();
+        let is_news = aside.reported != aside.excluded;
+        aside.reported = aside.excluded.clone();
+        is_news
+    }
+
+    /// Moves the excluded folders out of the tree, except ignored ones. Idempotent: a repeated call continues.
+    pub(crate) async fn stash_excluded(&self) -> io::Result<()> {
+        let (tree, to, aside) = (self.tree(), self.root.join(STASH_DIR), Arc::clone(&self.stash));
+        run_blocking(move || {
+            let (folders, mut number) = {
+                let aside = lock(&aside);
+                let is_left = |found: &&ExcludedRepository| !found.is_ignored && !aside.paths.contains(&found.folder);
+                let folders = aside.excluded.iter().filter(is_left).map(|found| found.folder.clone());
+                (folders.collect::<Vec<_>>(), aside.paths.len())
+            };
+            if folders.is_empty() {
+                return Ok(());
+            }
+            if number == 0 {
+                remove::remove_entry(&to)?;
+                create_private_dirs(&to)?;
+            }
+            for folder in folders {
+                rename(&tree.join(&folder), &entry_path(&to, number))?;
+                // Record each move at once, so that a repeated call does not remove the folder.
+                lock(&aside).paths.push(folder);
+                number += 1;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Moves the folders back, the last one first. Idempotent: a repeated call continues.
+    pub(crate) async fn restore_stash(&self) -> io::Result<()> {
+        let (tree, from, aside) = (self.tree(), self.root.join(STASH_DIR), Arc::clone(&self.stash));
+        run_blocking(move || {
+            let moved = lock(&aside).paths.clone();
+            for (number, folder) in moved.iter().enumerate().rev() {
+                // Ensure that no entry outside the tree is removed.
+                verify_in_place(&tree)?;
+                let above = folder.parent().unwrap_or(Path::new(""));
+                create_folders(&tree, above)?;
+                make_writable(&tree.join(above));
+                let to = tree.join(folder);
+                let from = entry_path(&from, number);
+                // If `from` is missing, an earlier call has moved it back.
+                if fs::symlink_metadata(&from).is_ok() {
+                    remove::remove_entry(&to)?;
+                }
+                rename(&from, &to)?;
+                lock(&aside).paths.pop();
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn lock_stash(&self) -> MutexGuard<'_, Stash> {
+        lock(&self.stash)
+    }
+}
+
+fn lock(aside: &Mutex<Stash>) -> MutexGuard<'_, Stash> {
+    aside.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn entry_path(folder: &Path, number: usize) -> PathBuf {
+    folder.join(number.to_string())
+}
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    let done = match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            // A rename changes the `..` entry of the folder, so the folder must be writable too.
+            [Some(from), from.parent()].into_iter().flatten().for_each(make_writable);
+            fs::rename(from, to)
+        }
+        done => done,
+    };
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes a folder writable for its owner, because an agent may have removed the permission.
+fn make_writable(folder: &Path) {
+    let Ok(about) = fs::symlink_metadata(folder) else { return };
+    let mode = about.permissions().mode() & 0o7777;
+    if about.is_dir() && mode & 0o700 != 0o700 {
+        // This fails for a folder of another user. The later move reports the error.
+        let _ = fs::set_permissions(folder, Permissions::from_mode(mode | 0o700));
+    }
+}
+
+/// Creates the folders of a path below the tree. Replaces links, because they may point elsewhere.
+fn create_folders(tree: &Path, path: &Path) -> io::Result<()> {
+    let mut at = tree.to_owned();
+    for part in path.components() {
+        at.push(part);
+        create_private_dir(&at)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::WorktreeCleanup;
+    use pullyard_domain::id::JobId;
+    use pullyard_domain::published::left_out::NestedKind;
+
+    /// A workspace with these excluded folders, each with one file.
+    async fn workspace_with_excluded(dir: &Path, folders: &[&str]) -> Workspace {
+        let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
+        let workspace = Workspace::create(dir, &job, 1).await.unwrap();
+        for folder in folders {
+            fs::create_dir_all(workspace.tree().join(folder)).unwrap();
+            fs::write(workspace.tree().join(folder).join("work.txt"), folder).unwrap();
+        }
+        let left =
+            |folder: &&str| ExcludedRepository { folder: folder.into(), kind: NestedKind::Worktree, is_ignored: false };
+        workspace.set_excluded(folders.iter().map(left).collect());
+        workspace
+    }
+
+    #[tokio::test]
+    async fn excluded_folders_are_new_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = workspace_with_excluded(dir.path(), &["a", "b"]).await;
+        let both = workspace.excluded();
+        assert!(workspace.exclusions_changed());
+        for _ in 0..2 {
+            workspace.set_excluded(both.clone());
+            assert!(!workspace.exclusions_changed());
+        }
+        for found in [&both[..1], &[], &both[..]] {
+            workspace.set_excluded(found.to_vec());
+            assert!(workspace.exclusions_changed(), "{found:?}");
+            assert!(!workspace.exclusions_changed(), "{found:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn read_only_folders_are_moved_out_and_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = workspace_with_excluded(dir.path(), &["closed/a", "b"]).await;
+        for folder in ["closed/a", "closed", "b"] {
+            fs::set_permissions(workspace.tree().join(folder), Permissions::from_mode(0o500)).unwrap();
+        }
+        let there = || ["closed/a", "b"].map(|folder| workspace.tree().join(folder).join("work.txt").exists());
+        workspace.stash_excluded().await.unwrap();
+        assert_eq!(there(), [false, false]);
+        // A folder that a check creates at this path is removed.
+        fs::create_dir(workspace.tree().join("closed/a")).unwrap();
+        fs::set_permissions(workspace.tree().join("closed"), Permissions::from_mode(0o500)).unwrap();
+        workspace.restore_stash().await.unwrap();
+        assert_eq!(there(), [true, true]);
+    }
+
+    #[tokio::test]
+    async fn folders_are_restored_after_a_partial_move() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = workspace_with_excluded(dir.path(), &["a", "b/c"]).await;
+        let (b, held) = (workspace.tree().join("b"), dir.path().join("b"));
+        fs::rename(&b, &held).unwrap();
+        fs::write(&b, "").unwrap();
+        assert!(workspace.stash_excluded().await.is_err());
+        fs::remove_file(&b).unwrap();
+        fs::rename(&held, &b).unwrap();
+        let there = || ["a", "b/c"].map(|folder| workspace.tree().join(folder).join("work.txt").exists());
+        assert_eq!(there(), [false, true]);
+        for _ in 0..2 {
+            workspace.stash_excluded().await.unwrap();
+            assert_eq!(there(), [false, false]);
+        }
+        for _ in 0..2 {
+            workspace.restore_stash().await.unwrap();
+            assert_eq!(there(), [true, true]);
+        }
+    }
+
+    #[tokio::test]
+    async fn kept_worktree_has_its_excluded_folders() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = workspace_with_excluded(dir.path(), &["deep/a"]).await;
+        let file = workspace.tree().join("deep/a/work.txt");
+        workspace.stash_excluded().await.unwrap();
+        assert!(!file.exists());
+        workspace.close(WorktreeCleanup::Keep).await;
+        assert_eq!(fs::read_to_string(file).unwrap(), "deep/a");
+    }
+
+    #[tokio::test]
+    async fn folders_are_not_restored_through_a_linked_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = workspace_with_excluded(dir.path(), &["deep/a"]).await;
+        workspace.stash_excluded().await.unwrap();
+        let elsewhere = dir.path().join("elsewhere");
+        fs::rename(workspace.tree(), &elsewhere).unwrap();
+        fs::remove_dir(elsewhere.join("deep")).unwrap();
+        fs::write(elsewhere.join("deep"), "of somebody").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, workspace.tree()).unwrap();
+        assert!(workspace.restore_stash().await.is_err());
+        assert_eq!(fs::read_to_string(elsewhere.join("deep")).unwrap(), "of somebody");
+    }
+}

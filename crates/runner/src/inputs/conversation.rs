@@ -1,0 +1,176 @@
+//! The conversation of a job over all attempts: its agent's questions and users' messages. Also yields the job.
+//!
+//! A resumed session gets only new messages. A new session gets the whole conversation in its prompt.
+
+use crate::agent::SessionResume;
+use crate::agent::agent_event::Tokens;
+use crate::api::attempt::Attempt;
+use crate::api::event_draft::EventDraft;
+use crate::api::ids;
+use crate::checkpoint::restore::{RestoredSession, RestoredWork};
+use crate::checkpoint::{self};
+use crate::git::workspace::Workspace;
+use crate::inputs::orders::Order;
+use crate::inputs::quote::quote;
+use crate::stop::Stop;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::job::is_resumable;
+use pullyard_protocol::attempt::{Assignment, Input, YieldReason, YieldRequest};
+use pullyard_protocol::event::EventKind;
+use std::fmt::Write;
+
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    prompt: String,
+    inputs: Vec<Input>,
+    session: Option<RestoredSession>,
+    /// Text about branches that conflict with the work.
+    conflicts: String,
+}
+
+pub(crate) enum QuestionResult {
+    /// The job waits for the answer, and the attempt is over.
+    Yielded,
+    /// The answer exists, and the attempt continues with this text.
+    AlreadyAnswered(String),
+}
+
+impl Conversation {
+    /// The conversation at the attempt's start, with the restored session.
+    pub(crate) fn new(assignment: &Assignment, taken: &RestoredWork, conflicts: String) -> Self {
+        let inputs = assignment.resume.as_ref().map(|resume| resume.inputs.clone()).unwrap_or_default();
+        Self { prompt: assignment.prompt.clone(), inputs, session: taken.session.clone(), conflicts }
+    }
+
+    /// The assignment with the conversation in its prompt, for a new session.
+    pub(crate) fn assignment_with_conversation(&self, assignment: &Assignment) -> Assignment {
+        let mut prompt = self.prompt.clone();
+        if !self.conflicts.is_empty() {
+            let _ = write!(prompt, "\n\n{}", self.conflicts);
+        }
+        if !self.inputs.is_empty() {
+            prompt.push_str(
+                "\n\n## The conversation so far\n\nYou worked on this before. What you asked, and what people said:\n",
+            );
+        }
+        for Input { by, question, text, .. } in &self.inputs {
+            if let Some(question) = question {
+                let _ = write!(prompt, "\nYou asked:\n{}\n", quote(question));
+            }
+            let _ = write!(prompt, "\n{by} said:\n{}\n", quote(text));
+        }
+        Assignment { prompt, ..assignment.clone() }
+    }
+
+    /// The text for a resumed session: only what is new to it.
+    pub(crate) fn resume_prompt(&self, workspace: &Workspace) -> Option<SessionResume> {
+        let session = self.session.as_ref()?;
+        let mut prompt = String::from("You were stopped in the middle of this task, and go on with it now.\n");
+        for Input { by, question, text, .. } in self.inputs.iter().filter(|input| input.seq > session.read_inputs) {
+            let answers = if question.is_some() { "answered your question" } else { "said" };
+            let _ = write!(prompt, "\n{by} {answers}:\n{}\n", quote(text));
+        }
+        let tree = workspace.tree();
+        if *tree != *session.former_worktree {
+            let _ = write!(
+                prompt,
+                "\nYour work folder is `{}` now, with your changes in it; it was `{}` before. Read a file again \
+                 before you change it.\n",
+                tree.display(),
+                session.former_worktree
+            );
+        }
+        if !session.same_task {
+            let _ = write!(prompt, "\nThe task may have changed since. It is now:\n\n{}\n", self.prompt);
+        }
+        if !self.conflicts.is_empty() {
+            let _ = write!(prompt, "\n{}", self.conflicts);
+        }
+        prompt.push_str("\nGo on from where you were.");
+        Some(SessionResume { session: session.id.clone(), prompt, tokens: session.tokens })
+    }
+
+    pub(crate) fn resumed_session(&self) -> Option<(String, u32, Tokens)> {
+        self.session.as_ref().map(|session| (session.id.clone(), session.read_inputs, session.tokens))
+    }
+
+    pub(crate) fn add_inputs(&mut self, said: Vec<Input>) {
+        self.inputs.extend(said);
+    }
+
+    /// How many inputs an agent with this conversation has read.
+    pub(crate) fn read_inputs(&self) -> u32 {
+        self.inputs.last().map_or(0, |last| last.seq)
+    }
+
+    /// Yields with the agent's question, unless there is a message that the agent has not read.
+    pub(crate) async fn yield_with_question(
+        &mut self,
+        this: &Attempt<'_>,
+        workspace: &Workspace,
+        question: String,
+    ) -> Result<QuestionResult, Stop> {
+        this.events.end_record();
+        checkpoint::create_checkpoint(this, workspace, checkpoint::YIELD_TIMEOUT).await;
+        let request = yield_request(this, YieldReason::Asks, Some(question), self.read_inputs())?;
+        if !this.yield_job(&request).await?.goes_on {
+            return Ok(QuestionResult::Yielded);
+        }
+        this.events.resume_recording();
+        let newer = this.get_inputs(self.read_inputs()).await?;
+        this.events.add(EventDraft::text(EventKind::Log, "The question was answered before it was told."));
+        let mut words = String::from("Before your question was told, people had said something.\n");
+        for Input { by, text, .. } in &newer {
+            let _ = write!(words, "\n{by} said:\n{}\n", quote(text));
+        }
+        words.push_str("\nGo on from where you were, and ask again if you still have to.");
+        self.inputs.extend(newer);
+        Ok(QuestionResult::AlreadyAnswered(words))
+    }
+}
+
+/// The prompt for the agent's own session, if it has a session.
+pub(crate) fn continue_session(this: &Attempt<'_>, words: &str) -> Option<SessionResume> {
+    let work = this.usage.report().0?;
+    let (tokens, session) = (this.checkpoint_state.session_tokens(&work, this.usage.session_tokens()), work.session?);
+    Some(SessionResume { session, prompt: words.to_owned(), tokens })
+}
+
+pub(crate) async fn yield_for_pause(this: &Attempt<'_>, workspace: Option<&Workspace>) -> Result<(), Stop> {
+    this.events.end_record();
+    if let Some(workspace) = workspace {
+        checkpoint::create_checkpoint(this, workspace, checkpoint::YIELD_TIMEOUT).await;
+    }
+    let session = this.usage.report().0.and_then(|work| work.session);
+    let request =
+        yield_request(this, YieldReason::Paused, None, this.checkpoint_state.session_inputs(session.as_deref()))?;
+    this.yield_job(&request).await.map(drop)
+}
+
+/// Ends early, and stores a checkpoint if another attempt may use it.
+pub(crate) async fn checkpoint_before_end(this: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
+    if let Some(workspace) = workspace {
+        match &stop {
+            Stop::Failure(failure) if is_resumable(failure) => {
+                checkpoint::create_checkpoint(this, workspace, checkpoint::FAILURE_TIMEOUT).await;
+            }
+            Stop::Order(Order::Shutdown) => checkpoint::create_checkpoint_at_shutdown(this, workspace).await,
+            _ => {}
+        }
+    }
+    stop
+}
+
+fn yield_request(
+    this: &Attempt<'_>,
+    outcome: YieldReason,
+    question: Option<String>,
+    inputs: u32,
+) -> Result<YieldRequest, Stop> {
+    let unnamed = |error: crate::Error| Stop::from(Failure::Unknown { last_words: error.to_string() });
+    let (work, spent_usd_micros) = this.work_report();
+    let question = question.map(|question| this.redactor.redact_text(&question).into_owned());
+    let (agent, session) = work.as_ref().map_or((None, None), |work| (Some(work.agent.clone()), work.session.clone()));
+    let yield_id = ids::new_finish_id().map_err(unnamed)?;
+    Ok(YieldRequest { yield_id, outcome, question, agent, session, inputs, spent_usd_micros, work })
+}

@@ -1,0 +1,243 @@
+//! Runs a command of the project without secrets, with a time limit, and without leaving a process behind.
+//!
+//! `setup` and `checks` decide which commands run.
+
+mod output;
+
+use crate::agent::environment::Environment;
+use crate::agent::{disk_usage, find_program, job_kind_name};
+use crate::api::attempt::Attempt;
+use crate::api::event_draft::EventDraft;
+use crate::git::workspace::Workspace;
+use crate::git::workspace::disk::create_private_dirs;
+use crate::options::Options;
+use crate::process::group::Group;
+use crate::process::orphans;
+use crate::process::pid_namespace::{Exit, PidNamespace};
+use crate::secrets::redact::Redactor;
+use crate::stop::Stop;
+use output::OutputBuffer;
+use pullyard_domain::commands::CommandPolicy;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::text::Span;
+use pullyard_protocol::event::EventKind;
+use serde_json::json;
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+use tokio::process::Child;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+/// How long the last output is read after all processes ended.
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of the output's end is in an event. Units: bytes.
+const EVENT_OUTPUT_BYTES: usize = 8 * 1024;
+/// A shell's exit code for a program that cannot be started.
+const NOT_STARTED_EXIT: i32 = 127;
+
+pub(crate) struct CommandRunner<'a> {
+    pub(crate) this: &'a Attempt<'a>,
+    pub(crate) options: &'a Options,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) policy: CommandPolicy,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct CommandLine<'a> {
+    pub(crate) line: &'a str,
+    pub(crate) call: &'a str,
+    pub(crate) limit: Duration,
+    /// Limit of the stored output. Units: bytes.
+    pub(crate) max_output_bytes: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct CommandResult {
+    /// `None` if it was stopped.
+    pub(crate) exit: Option<Exit>,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) duration: Duration,
+    pub(crate) output: String,
+    /// Whether the middle of the output was dropped.
+    pub(crate) truncated: bool,
+}
+
+impl CommandResult {
+    fn not_started(why: &str, took: Duration) -> Self {
+        let output = format!("{why}\n");
+        Self { exit: Some(Exit::Code(NOT_STARTED_EXIT)), stop: None, duration: took, output, truncated: false }
+    }
+
+    pub(crate) fn is_success(&self) -> bool {
+        self.exit == Some(Exit::Code(0))
+    }
+}
+
+impl CommandRunner<'_> {
+    /// Errors: `CommandNotAllowed`, and processes that could not be killed. A result that an order or a limit stopped
+    /// is no error, because its output is shown.
+    pub(crate) async fn run(&self, line: CommandLine<'_>) -> Result<CommandResult, Stop> {
+        let words = self.policy.parse_command(line.line);
+        let words = words.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
+        let call = Some(line.call.to_owned());
+        self.this.events.add(EventDraft { call: call.clone(), ..EventDraft::text(EventKind::Command, line.line) });
+        let ran = self.start_and_wait(&words, line).await?;
+        let end = match ran.exit {
+            Some(exit) => exit.to_string(),
+            None if ran.stop.is_some() => "stopped with its attempt".to_owned(),
+            None => format!("stopped after {}", Span::from(line.limit)),
+        };
+        tracing::info!(job.id = %self.this.assignment.job, end, "project command finished");
+        let took_ms = u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX);
+        self.this.events.add(EventDraft {
+            call,
+            data: Some(json!({ "end": end, "took_ms": took_ms, "truncated": ran.truncated })),
+            ..EventDraft::text(EventKind::ToolResult, output_tail(&ran.output))
+        });
+        Ok(ran)
+    }
+
+    async fn start_and_wait(&self, words: &[String], line: CommandLine<'_>) -> Result<CommandResult, Stop> {
+        let began = Instant::now();
+        let env = self.environment()?;
+        let path = env.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.as_os_str());
+        let Some((named, args)) = words.split_first() else {
+            return Ok(CommandResult::not_started("there is no command", began.elapsed()));
+        };
+        let program = match find_program(named, &self.workspace.tree(), path) {
+            Ok(program) => program,
+            Err(why) => return Ok(CommandResult::not_started(&why, began.elapsed())),
+        };
+        let enclosure = PidNamespace::detect(self.options.process_namespace).await;
+        let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
+        // One pipe for both keeps the order of the output.
+        let (out, into) = std::io::pipe().map_err(failed)?;
+        let pipe = Receiver::from_owned_fd(OwnedFd::from(out)).map_err(failed)?;
+        let mut command = enclosure.command(&program);
+        command
+            .args(args)
+            .current_dir(self.workspace.tree())
+            .env_clear()
+            .envs(env)
+            .stdin(Stdio::null())
+            .stdout(into.try_clone().map_err(failed)?)
+            .stderr(into)
+            .process_group(0)
+            .kill_on_drop(true);
+        let spawned = command.spawn();
+        // Close our end of the pipe, which would keep it open.
+        drop(command);
+        let mut child = match spawned {
+            Ok(child) => child,
+            Err(error) => return Ok(CommandResult::not_started(&error.to_string(), began.elapsed())),
+        };
+        let Some(mut group) = Group::from_child(&child) else {
+            return Err(Failure::Unknown { last_words: "a command has no process id".into() }.into());
+        };
+        let reader = read_output(pipe, &self.this.redactor, line.max_output_bytes);
+        let ended = self.supervise(&mut child, enclosure, line.limit).await;
+        let took = began.elapsed();
+        let stopped = group.stop(&mut child, self.options.stop_grace).await;
+        let strays = orphans::kill_descendants(&self.workspace.temp_dir()).await;
+        if let Err(outlived) = orphans::combine_results(stopped, strays) {
+            tracing::error!(error = %outlived, "failed to {outlived}");
+            self.workspace.keep_for_orphan_cleanup();
+            // A surviving process may still write, so the attempt publishes no work.
+            return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
+        }
+        let (output, truncated) = match timeout(LAST_OUTPUT_TIMEOUT, reader).await {
+            Ok(Ok(kept)) => kept.finish(),
+            _ => ("its output could not be read to its end\n".to_owned(), true),
+        };
+        let (exit, stopped) = match ended {
+            Ok(exit) => {
+                // The folder may have grown since the last check.
+                let passed =
+                    disk_usage::exceeded_limit(self.workspace.root(), self.this.assignment.limits.disk_mib).await;
+                (exit, passed.map(Stop::from))
+            }
+            Err(stop) => (None, Some(stop)),
+        };
+        Ok(CommandResult { exit, stop: stopped, duration: took, output, truncated })
+    }
+
+    /// How the command's process ended; `None` at its limit.
+    async fn supervise(
+        &self,
+        child: &mut Child,
+        enclosure: PidNamespace,
+        limit: Duration,
+    ) -> Result<Option<Exit>, Stop> {
+        let Attempt { assignment, orders, deadline: until, .. } = self.this;
+        let disk_mib = assignment.limits.disk_mib;
+        tokio::select! {
+            biased;
+            order = orders.wait_any() => Err(Stop::Order(order)),
+            status = child.wait() => match status {
+                Ok(status) => Ok(Some(enclosure.to_exit(status))),
+                Err(error) => Err(Failure::Unknown { last_words: error.to_string() }.into()),
+            },
+            () = sleep_until(*until) => Err(Failure::TimeLimit { limit: Span(assignment.limits.wall_secs) }.into()),
+            failure = disk_usage::wait_until_too_large(self.workspace.root().to_owned(), disk_mib) => Err(failure.into()),
+            () = sleep(limit) => Ok(None),
+        }
+    }
+
+    /// A home other than the agent's, and no secrets.
+    fn environment(&self) -> Result<Vec<(&'static str, OsString)>, Stop> {
+        let assignment = self.this.assignment;
+        let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
+        let home = self.workspace.commands_home();
+        create_private_dirs(&home).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
+        let mut env = Environment::from_process().inherited();
+        env.extend([
+            ("TERM", "dumb".into()),
+            ("CI", "true".into()),
+            ("TMPDIR", self.workspace.temp_dir().into()),
+            ("HOME", home.into()),
+            ("PULLYARD_JOB", assignment.job.as_str().into()),
+            ("PULLYARD_KIND", job_kind_name(assignment).into()),
+            ("PULLYARD_TICKET", ticket.into()),
+        ]);
+        Ok(env)
+    }
+}
+
+/// The end of an output, from the beginning of a line if there is one.
+fn output_tail(output: &str) -> &str {
+    let from = output.ceil_char_boundary(output.len().saturating_sub(EVENT_OUTPUT_BYTES));
+    let rest = output.get(from..).unwrap_or_default();
+    match rest.split_once('\n') {
+        Some((_, lines)) if from > 0 && !lines.is_empty() => lines,
+        _ => rest,
+    }
+}
+
+/// Reads the output on a task of its own, so that the command never blocks on us.
+fn read_output(mut pipe: Receiver, redactor: &Redactor, most: usize) -> AbortOnDropHandle<OutputBuffer> {
+    let mut kept = OutputBuffer::new(redactor.stream(), most);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut piece = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = pipe.read(&mut piece).await {
+            kept.push(piece.get(..read).unwrap_or_default());
+        }
+        kept
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_of_a_long_output_starts_at_a_line() {
+        assert_eq!(output_tail("short\nwords\n"), "short\nwords\n");
+        let long = format!("{}\nlast line\n", "ü".repeat(EVENT_OUTPUT_BYTES));
+        assert_eq!(output_tail(&long), "last line\n");
+        assert!(output_tail(&"x".repeat(2 * EVENT_OUTPUT_BYTES)).len() <= EVENT_OUTPUT_BYTES);
+    }
+}

@@ -1,0 +1,343 @@
+//! Kills processes of an attempt that outlived the agent's process group, such as build daemons.
+//! Also kills the runner's own git if the runner was killed during a push. On Linux, `/proc` shows these processes: by
+//! a mark in their environment, and as descendants of a marked process. A process that runs one job adopts orphans, so
+//! it also finds them as its children. `pid_namespace` leaves none. On other systems only the process group is killed, so a
+//! daemon that left its group survives.
+
+mod proc;
+
+use crate::process::group::GroupStillAlive;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use proc::{ProcReadError, descendants};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Time limit for the processes to end.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Extra time for the processes that were killed last.
+const FINAL_WAIT: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CleanupError {
+    #[error("stop {0} processes that the agent left behind")]
+    Alive(usize),
+    #[error(transparent)]
+    Group(#[from] GroupStillAlive),
+    #[error(transparent)]
+    Unreadable(#[from] ProcReadError),
+}
+
+impl CleanupError {
+    /// Explains to users why the work of such an attempt is not published.
+    pub(crate) fn reason(&self, of: &str) -> String {
+        match self {
+            Self::Alive(_) | Self::Group(_) => format!("processes of {of} could not be stopped"),
+            Self::Unreadable(_) => format!("nobody can say which processes of {of} still run"),
+        }
+    }
+}
+
+/// Makes this process adopt orphans below it, so that they can be found. Only for a process that runs one job.
+pub(crate) fn adopt_orphans() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+        tracing::warn!(error = %error, "cannot adopt orphaned processes: {error}");
+    }
+}
+
+struct OrphanSearch {
+    marks: Vec<Vec<u8>>,
+    include_descendants: bool,
+}
+
+/// Kills processes with this `TMPDIR`, which belongs to one attempt. If this process adopts orphans, also kills every
+/// descendant. No other child of this process may be running.
+pub(crate) async fn kill_descendants(temporary: &Path) -> Result<(), CleanupError> {
+    OrphanSearch { marks: vec![tmpdir_mark(temporary)], include_descendants: adopts_orphans() }.kill().await
+}
+
+/// Whether the group and all processes that left it have ended.
+pub(crate) fn combine_results<T>(
+    group: Result<T, GroupStillAlive>,
+    strays: Result<(), CleanupError>,
+) -> Result<(), CleanupError> {
+    group?;
+    strays
+}
+
+/// Kills the processes of an earlier attempt whose runner died: those with this `TMPDIR`, git in this repository of the
+/// runner, and their descendants.
+pub(crate) async fn kill_marked(temporary: &Path, repository: &Path) -> Result<(), CleanupError> {
+    OrphanSearch { marks: vec![tmpdir_mark(temporary), git_dir_mark(repository)], include_descendants: false }
+        .kill()
+        .await
+}
+
+pub(crate) fn count_processes() -> Result<Option<usize>, ProcReadError> {
+    if cfg!(target_os = "linux") { Ok(Some(proc::list_processes(&[], |_| ())?.len())) } else { Ok(None) }
+}
+
+#[cfg(target_os = "linux")]
+fn adopts_orphans() -> bool {
+    nix::sys::prctl::get_child_subreaper().unwrap_or(false)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn adopts_orphans() -> bool {
+    false
+}
+
+/// Whether this process has children that no other process waits for, also as process 1 of a container.
+fn inherits_orphans() -> bool {
+    adopts_orphans() || nix::unistd::getpid().as_raw() == 1
+}
+
+impl OrphanSearch {
+    async fn kill(self) -> Result<(), CleanupError> {
+        if cfg!(target_os = "linux") { self.kill_within(LIMIT).await } else { Ok(()) }
+    }
+
+    async fn kill_within(self, limit: Duration) -> Result<(), CleanupError> {
+        let mut until = Instant::now() + limit;
+        let (mut told, mut is_last) = (false, false);
+        let mut before: Option<BTreeSet<Pid>> = None;
+        loop {
+            let strays = match self.stop_processes() {
+                Ok(strays) => strays,
+                // A process that cannot be read may be alive.
+                Err(error) if Instant::now() > until => return Err(error.into()),
+                Err(_) => {
+                    sleep(POLL_INTERVAL).await;
+                    continue;
+                }
+            };
+            if !told && !strays.is_empty() {
+                tracing::warn!(count = strays.len(), "killing {} processes that outlived the agent", strays.len());
+                told = true;
+            }
+            let is_late = !strays.is_empty() && Instant::now() > until;
+            match next_step(before.as_ref(), &strays) {
+                SearchStep::Done => return Ok(()),
+                SearchStep::SearchAgain if !is_late => tokio::task::yield_now().await,
+                SearchStep::SearchAgain | SearchStep::Kill => {
+                    // Kill the youngest first: the kernel may continue a stopped process that loses its parent.
+                    for stray in strays.iter().rev() {
+                        // The process may be gone, or it is not a child.
+                        let _ = kill(*stray, Signal::SIGKILL);
+                        let _ = waitpid(*stray, Some(WaitPidFlag::WNOHANG));
+                    }
+                    if is_late && is_last {
+                        return Err(CleanupError::Alive(strays.len()));
+                    }
+                    if is_late {
+                        // A process needs a moment to end after SIGKILL.
+                        (is_last, until) = (true, Instant::now() + FINAL_WAIT);
+                    }
+                    sleep(POLL_INTERVAL).await;
+                }
+            }
+            before = Some(strays);
+        }
+    }
+
+    /// Finds the processes, and stops each at once. A stopped process does not fork, so the search overtakes forks.
+    fn stop_processes(&self) -> Result<BTreeSet<Pid>, ProcReadError> {
+        let (mut strays, mut roots) = (BTreeSet::new(), Vec::new());
+        let mut hold = |pid: i32| {
+            let pid = Pid::from_raw(pid);
+            if strays.insert(pid) {
+                let _ = kill(pid, Signal::SIGSTOP);
+            }
+        };
+        let parents = proc::list_processes(&self.marks, |pid| {
+            hold(pid);
+            roots.push(pid);
+        })?;
+        roots.extend(self.include_descendants.then(|| nix::unistd::getpid().as_raw()));
+        descendants(&parents, roots).into_iter().for_each(hold);
+        Ok(strays)
+    }
+}
+
+fn tmpdir_mark(temporary: &Path) -> Vec<u8> {
+    environment_entry(b"TMPDIR=", temporary)
+}
+
+fn git_dir_mark(repository: &Path) -> Vec<u8> {
+    environment_entry(b"GIT_DIR=", repository)
+}
+
+fn environment_entry(name: &[u8], value: &Path) -> Vec<u8> {
+    [name, value.as_os_str().as_encoded_bytes()].concat()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum SearchStep {
+    Done,
+    SearchAgain,
+    /// All found processes are stopped, so no process can restart another.
+    Kill,
+}
+
+/// A search takes time, and only the next search finds later forks. Thus two empty searches prove that no process is
+/// left, and a search without new processes proves that all are stopped.
+fn next_step(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> SearchStep {
+    match before {
+        Some(before) if now.is_empty() && before.is_empty() => SearchStep::Done,
+        Some(before) if !now.is_empty() && now.is_subset(before) => SearchStep::Kill,
+        _ => SearchStep::SearchAgain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pids<const N: usize>(numbers: [i32; N]) -> BTreeSet<Pid> {
+        numbers.map(Pid::from_raw).into()
+    }
+
+    fn search_for(temporary: &Path) -> OrphanSearch {
+        OrphanSearch { marks: vec![tmpdir_mark(temporary)], include_descendants: false }
+    }
+
+    #[test]
+    fn invisible_processes_have_their_own_error() {
+        let unseen = combine_results(Ok(()), Err(ProcReadError("/proc: denied".into()).into())).unwrap_err();
+        assert_eq!(unseen.reason("the agent"), "nobody can say which processes of the agent still run");
+        let alive = combine_results(Ok(()), Err(CleanupError::Alive(2))).unwrap_err();
+        assert_eq!(alive.reason("a command"), "processes of a command could not be stopped");
+        assert!(combine_results(Ok(()), Ok(())).is_ok());
+    }
+
+    #[test]
+    fn search_ends_after_two_empty_looks() {
+        assert_eq!(next_step(None, &pids([])), SearchStep::SearchAgain);
+        assert_eq!(next_step(Some(&pids([2])), &pids([])), SearchStep::SearchAgain);
+        assert_eq!(next_step(Some(&pids([])), &pids([])), SearchStep::Done);
+    }
+
+    #[test]
+    fn processes_are_killed_when_a_look_finds_no_new_ones() {
+        assert_eq!(next_step(None, &pids([2])), SearchStep::SearchAgain);
+        assert_eq!(next_step(Some(&pids([])), &pids([2])), SearchStep::SearchAgain);
+        assert_eq!(next_step(Some(&pids([2])), &pids([2, 3])), SearchStep::SearchAgain);
+        assert_eq!(next_step(Some(&pids([2, 3])), &pids([2, 3])), SearchStep::Kill);
+        assert_eq!(next_step(Some(&pids([2, 3])), &pids([3])), SearchStep::Kill);
+    }
+
+    /// Waits until a program has the variable. During exec it has no environment or that of the test.
+    #[cfg(target_os = "linux")]
+    async fn wait_for_variable(child: &tokio::process::Child, variable: &[u8]) {
+        let environ = format!("/proc/{}/environ", child.id().unwrap());
+        let has_it = || std::fs::read(&environ).unwrap().split(|byte| *byte == 0).any(|found| found == variable);
+        let begun = async {
+            while !has_it() {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, begun).await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn last_kill_is_verified_after_the_time_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new("sleep");
+        let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
+        wait_for_variable(&child, &tmpdir_mark(dir.path())).await;
+        search_for(dir.path()).kill_within(Duration::ZERO).await.unwrap();
+        // Dead processes have no environment.
+        let environ = std::fs::read(format!("/proc/{}/environ", child.id().unwrap()));
+        assert!(environ.unwrap_or_default().is_empty());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn found_process_is_stopped_then_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut command = tokio::process::Command::new("sleep");
+        let child = command.arg("600").env("TMPDIR", dir.path()).kill_on_drop(true).spawn().unwrap();
+        let pid = i32::try_from(child.id().unwrap()).unwrap();
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
+        };
+        let search = search_for(dir.path());
+        wait_for_variable(&child, &tmpdir_mark(dir.path())).await;
+        assert_eq!(search.stop_processes().unwrap(), pids([pid]));
+        let stopped = async {
+            while state() != Some('T') {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, stopped).await.unwrap();
+        kill_marked(dir.path(), Path::new("/elsewhere")).await.unwrap();
+        assert!(matches!(state(), None | Some('Z')), "{:?}", state());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn git_of_a_dead_attempt_is_killed_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let at_work = |name: &str| {
+            let mut command = tokio::process::Command::new("sleep");
+            command.arg("600").env("GIT_DIR", dir.path().join(name)).kill_on_drop(true).spawn().unwrap()
+        };
+        let children = [at_work("git"), at_work("git-of-another")];
+        let environments = children.each_ref().map(|child| format!("/proc/{}/environ", child.id().unwrap()));
+        for (child, name) in children.iter().zip(["git", "git-of-another"]) {
+            wait_for_variable(child, &git_dir_mark(&dir.path().join(name))).await;
+        }
+        kill_marked(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
+        let lives = environments.map(|environ| !std::fs::read(environ).unwrap_or_default().is_empty());
+        assert_eq!(lives, [false, true]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn descendants_without_an_environment_are_killed() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > wiped.new; mv wiped.new wiped; sleep 600' & wait";
+        let mut command = tokio::process::Command::new("/bin/sh");
+        command.args(["-c", script]).env("TMPDIR", dir.path()).current_dir(dir.path()).kill_on_drop(true);
+        let began = command.spawn().unwrap();
+        let file = dir.path().join("wiped");
+        let written = async {
+            while !file.exists() {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, written).await.unwrap();
+        let wiped: u32 = std::fs::read_to_string(file).unwrap().trim().parse().unwrap();
+        search_for(dir.path()).kill().await.unwrap();
+        let lives = [began.id(), Some(wiped)].map(|pid| {
+            let environ = std::fs::read(format!("/proc/{}/environ", pid.unwrap_or_default()));
+            !environ.unwrap_or_default().is_empty()
+        });
+        assert_eq!(lives, [false, false]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn exit_status_of_another_child_is_not_consumed() {
+        let mut other = std::process::Command::new("true").spawn().unwrap();
+        let is_dead = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", other.id())).unwrap();
+            stat.contains(") Z ")
+        };
+        let dead = async {
+            while !is_dead() {
+                sleep(POLL_INTERVAL).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, dead).await.unwrap();
+        kill_marked(tempfile::tempdir().unwrap().path(), Path::new("/elsewhere")).await.unwrap();
+        assert!(other.wait().unwrap().success());
+    }
+}

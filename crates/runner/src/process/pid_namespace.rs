@@ -1,0 +1,235 @@
+//! Runs an agent in a process namespace, if this machine supports one.
+//! When the first process of a namespace ends, the kernel kills all others. This includes processes that left their
+//! group and session, cleared their environment, or were just forked. Without a namespace, `orphans` searches for them.
+//! When the runner dies, `parent_death_signal` kills the first process, or the agent if there is no namespace.
+//! Source: pid_namespaces(7), unshare(1) of util-linux from 2.38 on (`--kill-child`, `--map-current-user`).
+
+mod parent_death_signal;
+
+use crate::options::ProcessNamespace;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// Time limit for creating a namespace.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+const UNSHARE: &str = "unshare";
+/// As root, and as another user. The latter needs a user namespace too, in which no process gains rights, even with
+/// `sudo`.
+const UNSHARE_ARGS: [&[&str]; 2] =
+    [ROOT_ARGS, &["--user", "--map-current-user", "--pid", "--fork", "--kill-child", "--mount-proc"]];
+const ROOT_ARGS: &[&str] = &["--pid", "--fork", "--kill-child", "--mount-proc"];
+/// The first process of a namespace does not end by signals that it does not catch. A shell is therefore the first, and
+/// waits for the agent. `exit` keeps the shell from becoming the agent. The shell's own messages are discarded.
+const INIT_COMMAND: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec \"$0\" \"$@\" 2>&3 3>&-); exit $?"];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PidNamespace {
+    /// Arguments of `unshare`, if this machine supports namespaces.
+    unshare_args: Option<&'static [&'static str]>,
+    has_death_signal: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Code(i32),
+    Signal(i32),
+    Unknown,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::Unknown => f.write_str("an unknown exit code"),
+        }
+    }
+}
+
+impl PidNamespace {
+    /// Determines what this machine supports; probed once per process.
+    pub(crate) async fn detect(wanted: ProcessNamespace) -> Self {
+        static FOUND: OnceCell<PidNamespace> = OnceCell::const_new();
+        match wanted {
+            ProcessNamespace::Auto => *FOUND.get_or_init(Self::probe).await,
+            ProcessNamespace::Off => Self::without_namespace().await,
+        }
+    }
+
+    async fn probe() -> Self {
+        let without = Self::without_namespace().await;
+        for way in UNSHARE_ARGS {
+            let enclosure = Self { unshare_args: Some(way), ..without };
+            if enclosure.is_usable().await {
+                return enclosure;
+            }
+        }
+        tracing::info!("process namespaces are unavailable; the runner searches for leftover processes instead");
+        without
+    }
+
+    async fn without_namespace() -> Self {
+        Self { unshare_args: None, has_death_signal: parent_death_signal::is_available().await }
+    }
+
+    async fn is_usable(self) -> bool {
+        let mut command = self.command(Path::new("/bin/sh"));
+        // The parent must be process 1 of a new namespace. Otherwise no process would end with it.
+        command.args(["-c", "[ \"$PPID\" = 1 ]"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let Ok(mut child) = command.spawn() else { return false };
+        matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success())
+    }
+
+    /// A command that runs the program in the enclosure. Send signals to its process group: the leader may be another
+    /// program.
+    pub(crate) fn command(self, program: &Path) -> Command {
+        let first = if self.unshare_args.is_some() { Path::new(UNSHARE) } else { program };
+        let mut command = if self.has_death_signal { parent_death_signal::command(first) } else { Command::new(first) };
+        if let Some(way) = self.unshare_args {
+            command.args(way).arg("--").args(INIT_COMMAND).arg(program);
+        }
+        command
+    }
+
+    /// How the program ended. The waiting shell reports a signal as an exit code above 128.
+    pub(crate) fn to_exit(self, status: ExitStatus) -> Exit {
+        match (self.unshare_args, status.code(), status.signal()) {
+            (Some(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),
+            (_, Some(code), _) => Exit::Code(code),
+            (_, None, Some(signal)) => Exit::Signal(signal),
+            (_, None, None) => Exit::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::group::Group;
+    use tokio::io::{AsyncBufReadExt, BufReader};
+
+    async fn enclosure_if_supported() -> Option<PidNamespace> {
+        let enclosure = PidNamespace::detect(ProcessNamespace::Auto).await;
+        if enclosure.unshare_args.is_none() {
+            eprintln!("skipped: this machine makes no process namespaces");
+        }
+        enclosure.unshare_args.is_some().then_some(enclosure)
+    }
+
+    fn shell(enclosure: PidNamespace, script: &str) -> tokio::process::Child {
+        let mut command = enclosure.command(Path::new("/bin/sh"));
+        command.args(["-c", script]).stdout(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.spawn().unwrap()
+    }
+
+    /// An unused user id. Not 65534, which the kernel shows for every unmapped user.
+    const UNUSED_UID: &str = "65533";
+
+    /// The same command as user `UNUSED_UID`, without privileges.
+    fn as_unprivileged(command: &Command) -> Command {
+        let own = command.as_std();
+        let mut nobodys = Command::new("setpriv");
+        nobodys.args(["--reuid", UNUSED_UID, "--regid", UNUSED_UID, "--clear-groups", "--"]);
+        nobodys.arg(own.get_program()).args(own.get_args());
+        nobodys.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
+        nobodys
+    }
+
+    /// A namespace created without root, if the test can change its user and the machine allows it.
+    async fn unprivileged_enclosure() -> Option<PidNamespace> {
+        if !nix::unistd::Uid::effective().is_root() {
+            eprintln!("skipped: only root can run something as somebody else");
+            return None;
+        }
+        let mut own = Command::new(UNSHARE);
+        own.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc", "/bin/sh", "-c", "exit 0"]);
+        let made = as_unprivileged(&own).stdout(Stdio::null()).stderr(Stdio::null()).status().await;
+        if !made.is_ok_and(|made| made.success()) {
+            eprintln!("skipped: this machine lets nobody but root make namespaces");
+            return None;
+        }
+        Some(PidNamespace { unshare_args: Some(UNSHARE_ARGS[1]), has_death_signal: false })
+    }
+
+    /// Runs the script in a shell as user `UNUSED_UID` and returns its exit.
+    async fn run_unprivileged(enclosure: PidNamespace, script: &str) -> Exit {
+        let mut command = enclosure.command(Path::new("/bin/sh"));
+        command.args(["-c", script]);
+        enclosure.to_exit(as_unprivileged(&command).status().await.unwrap())
+    }
+
+    /// Whether a running process has `mark` among its arguments. Zombies have no arguments.
+    fn is_running(mark: &str) -> bool {
+        std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(mark)
+        })
+    }
+
+    #[tokio::test]
+    async fn exit_status_is_that_of_the_program() {
+        let bare = PidNamespace { unshare_args: None, has_death_signal: false };
+        let without = PidNamespace::detect(ProcessNamespace::Off).await;
+        for enclosure in [Some(bare), Some(without), enclosure_if_supported().await].into_iter().flatten() {
+            for (script, expected) in
+                [("exit 7", Exit::Code(7)), ("exit 0", Exit::Code(0)), ("kill -9 $$", Exit::Signal(9))]
+            {
+                let status = shell(enclosure, script).wait().await.unwrap();
+                assert_eq!(enclosure.to_exit(status), expected, "{enclosure:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn detached_process_dies_with_the_program() {
+        let Some(enclosure) = enclosure_if_supported().await else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready");
+        let script = format!(
+            "env -i PATH=$PATH setsid sh -c 'echo > {0}; while :; do sleep 0.1; done' >/dev/null &
+             while [ ! -e {0} ]; do sleep 0.02; done; exit 0",
+            ready.display()
+        );
+        let mut child = shell(enclosure, &script);
+        assert!(child.wait().await.unwrap().success());
+        assert!(!is_running(ready.to_str().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn program_can_handle_sigterm() {
+        let Some(enclosure) = enclosure_if_supported().await else { return };
+        let mut child = shell(enclosure, "trap 'exit 9' TERM; echo ready; while :; do sleep 0.1; done");
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
+        let mut group = Group::from_child(&child).unwrap();
+        let status = group.stop(&mut child, Duration::from_secs(20)).await.unwrap();
+        assert_eq!(status.and_then(|status| status.code()), Some(9));
+    }
+
+    #[tokio::test]
+    async fn unprivileged_user_gets_a_namespace_and_keeps_its_id() {
+        let Some(enclosure) = unprivileged_enclosure().await else { return };
+        let alone = format!("[ \"$PPID\" = 1 ] && [ \"$(id -u)\" = {UNUSED_UID} ] && exit 7");
+        assert_eq!(run_unprivileged(enclosure, &alone).await, Exit::Code(7));
+        assert_eq!(run_unprivileged(enclosure, "kill -9 $$").await, Exit::Signal(9));
+    }
+
+    #[tokio::test]
+    async fn detached_process_of_an_unprivileged_program_dies() {
+        let Some(enclosure) = unprivileged_enclosure().await else { return };
+        let mark = format!("left-by-nobody-{}", std::process::id());
+        // The background shell is ready when it closes the output.
+        let script = format!(
+            "said=$(env -i PATH=\"$PATH\" setsid sh -c 'echo ready; exec >/dev/null; sleep 600; :' {mark} &)
+             [ \"$said\" = ready ]"
+        );
+        assert_eq!(run_unprivileged(enclosure, &script).await, Exit::Code(0));
+        assert!(!is_running(&mark));
+    }
+}

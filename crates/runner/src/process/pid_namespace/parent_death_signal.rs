@@ -1,0 +1,100 @@
+//! Ties a program to this process: the kernel kills the program when this process dies, even by SIGKILL.
+//! Otherwise an agent would call its model and write files until the next run in its folder. The kernel kills only the
+//! program's first process, not its children; a namespace ends with its first process. Only Linux supports this. It
+//! depends on the thread that starts the program, which must live as long as this process.
+//! Source: PR_SET_PDEATHSIG(2const), setpriv(1) of util-linux from 2.33 on.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+
+/// Time limit of the probe.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
+const SETPRIV: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
+/// If this process dies before the kernel registers the request, no signal is sent. An orphan therefore exits.
+const EXIT_IF_ORPHANED: [&str; 3] = ["/bin/sh", "-c", "[ \"$PPID\" = \"$0\" ] || exit 1; exec \"$@\""];
+
+/// Whether this machine supports it; probed once per process.
+pub(super) async fn is_available() -> bool {
+    static FOUND: OnceCell<bool> = OnceCell::const_new();
+    *FOUND.get_or_init(probe).await
+}
+
+async fn probe() -> bool {
+    let mut command = command(Path::new("/bin/sh"));
+    command.args(["-c", "exit 0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let works = match command.spawn() {
+        Ok(mut child) => matches!(timeout(PROBE_LIMIT, child.wait()).await, Ok(Ok(status)) if status.success()),
+        Err(_) => false,
+    };
+    if !works {
+        tracing::info!("this machine cannot end a program together with its parent");
+    }
+    works
+}
+
+/// A command that becomes the program and keeps its process id.
+pub(super) fn command(program: &Path) -> Command {
+    let [setpriv, args @ ..] = SETPRIV;
+    let mut command = Command::new(setpriv);
+    command.args(args).args(EXIT_IF_ORPHANED).arg(std::process::id().to_string()).arg(program);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test]
+    async fn program_with_another_parent_is_not_started() {
+        if !is_available().await {
+            eprintln!("skipped: this machine cannot end a program together with its parent");
+            return;
+        }
+        // The shell between is the parent, as init is after this process died.
+        let tied = command(Path::new("/bin/echo"));
+        let tied = tied.as_std();
+        let mut between = Command::new("/bin/sh");
+        between.args(["-c", "\"$@\" began; exit 0", "-"]).arg(tied.get_program()).args(tied.get_args());
+        let said = between.output().await.unwrap();
+        assert_eq!((said.status.code(), said.stdout.as_slice()), (Some(0), &b""[..]), "{said:?}");
+
+        let said = command(Path::new("/bin/echo")).arg("began").output().await.unwrap();
+        assert_eq!(said.stdout, b"began\n", "{said:?}");
+    }
+
+    #[tokio::test]
+    async fn program_dies_with_its_starting_thread() {
+        if !is_available().await {
+            eprintln!("skipped: this machine cannot end a program together with its parent");
+            return;
+        }
+        // To the kernel a thread is a parent as well, so the test's process can survive.
+        let started = std::thread::spawn(|| {
+            let mut tied = command(Path::new("/bin/sh")).into_std();
+            tied.args(["-c", "echo began; exec sleep 600"]).stdout(Stdio::piped());
+            let mut child = tied.spawn().unwrap();
+            let mut said = [0; 6];
+            std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+            child
+        });
+        let mut child = started.join().unwrap();
+        let until = Instant::now() + PROBE_LIMIT;
+        let ended = loop {
+            if let Some(ended) = child.try_wait().unwrap() {
+                break Some(ended);
+            }
+            if Instant::now() > until {
+                child.kill().unwrap();
+                break None;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        assert_eq!(ended.and_then(|ended| std::os::unix::process::ExitStatusExt::signal(&ended)), Some(9));
+    }
+}

@@ -1,0 +1,63 @@
+//! Updates an open pull request's text about the newest commit before reviews are requested again.
+//! Text of users is not changed (`published::newest`). The work is done, so an error does not fail the job.
+
+use crate::api::attempt::Attempt;
+use crate::api::event_draft::EventDraft;
+use crate::api::retry::retry_while_unreachable;
+use pullyard_domain::published::newest::{self, NotReplaced};
+use pullyard_forge::{Error, Forge};
+use pullyard_protocol::event::EventKind;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// Time limit for an unreachable forge.
+const MAX_OUTAGE: Duration = Duration::from_secs(15);
+
+/// The new text about a commit, and the pull request that receives it.
+pub(crate) struct DescriptionUpdate<'a> {
+    pub(crate) forge: &'a Forge,
+    pub(crate) number: u64,
+    pub(crate) commit: &'a str,
+    pub(crate) text: &'a str,
+}
+
+impl DescriptionUpdate<'_> {
+    /// Replaces the text about an earlier commit, if Pullyard wrote it and no user has changed it.
+    ///
+    /// Idempotent: by the commit that the text names.
+    pub(crate) async fn apply(&self, this: &Attempt<'_>) {
+        let until = this.deadline.min(Instant::now() + TIME_LIMIT);
+        // Do not retry on a rate limit: the replies to reviewers need the remaining calls more.
+        let is_away = |error: &Error| error.is_transient() && !matches!(error, Error::RateLimited { .. });
+        let name = this.assignment.repository.name.as_str();
+        let reason =
+            match timeout_at(until, retry_while_unreachable(MAX_OUTAGE, is_away, async || self.try_update(name).await))
+                .await
+            {
+                // The part is up to date, or a user removed it, or the pull request never had it.
+                Ok(Ok(None | Some(NotReplaced::UpToDate | NotReplaced::Absent))) => return,
+                Ok(Ok(Some(NotReplaced::Edited))) => {
+                    "somebody has changed what it says of the commit before".to_owned()
+                }
+                Ok(Ok(Some(NotReplaced::TooLong))) => "it would be longer than the forge takes".to_owned(),
+                Ok(Err(error)) => format!("failed to {error}"),
+                Err(_) => "the forge did not answer in time".to_owned(),
+            };
+        let words = format!("The pull request's text does not say what came of this job, because {reason}.");
+        // Redact for the local log too, because the message quotes the forge.
+        let words = this.redactor.redact_text(&words).into_owned();
+        tracing::warn!(job.id = %this.assignment.job, "{words}");
+        this.events.add(EventDraft::text(EventKind::Log, words));
+    }
+
+    /// Returns why the text was not changed, if so. Reads the text each time: perhaps only an answer was lost, or a
+    /// user edited the text.
+    async fn try_update(&self, name: &str) -> Result<Option<NotReplaced>, Error> {
+        let text = self.forge.pull_request_text(name, self.number).await?;
+        match newest::replace_part(&text, self.commit, self.text) {
+            Ok(text) => self.forge.edit_pull_request_text(name, self.number, &text).await.map(|()| None),
+            Err(stays) => Ok(Some(stays)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Stores the tokens that were created for one attempt, and revokes them.
+
+use pullyard_forge::{Endpoint, Token, revoke_installation_token};
+use pullyard_protocol::attempt::AssignedRepository;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Time limit for revoking tokens at the end. The remaining tokens expire.
+const REVOKE_LIMIT: Duration = Duration::from_secs(3);
+
+pub(crate) fn endpoint(repository: &AssignedRepository) -> Endpoint {
+    Endpoint::new(repository.api_url.clone())
+}
+
+/// Tokens that were created for this attempt only. Only GitHub has such tokens, for an App.
+#[derive(Default)]
+pub(crate) struct ForgeTokens(Mutex<Vec<String>>);
+
+impl ForgeTokens {
+    pub(crate) fn add(&self, token: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A request was repeated after a lost answer: both answers may contain the same token.
+        if !all.iter().any(|known| known == token) {
+            all.push(token.to_owned());
+        }
+    }
+
+    /// Revokes the tokens at the forge, best effort.
+    pub(crate) async fn revoke_all(&self, repository: &AssignedRepository) {
+        let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let endpoint = endpoint(repository);
+        let each = async {
+            for token in all {
+                if let Err(error) = revoke_installation_token(&endpoint, Token::new(token)).await {
+                    tracing::info!(error = %error, "forge token not revoked; it will expire: {error}");
+                }
+            }
+        };
+        if timeout(REVOKE_LIMIT, each).await.is_err() {
+            tracing::info!("revoking forge tokens timed out; they will expire");
+        }
+    }
+}

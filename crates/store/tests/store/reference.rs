@@ -1,0 +1,268 @@
+//! Generates docs/reference/table.md from the items that the store's writes create.
+
+use crate::shape::{kind, world_with_every_item};
+use crate::world::Item;
+use aws_sdk_dynamodb::types::AttributeValue;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::Path;
+
+mod conditions;
+#[path = "../../../../tests/generated_docs/generated.rs"]
+mod generated;
+
+/// A kind of item: its key patterns and its description.
+struct Kind {
+    name: &'static str,
+    pk: &'static str,
+    sk: &'static str,
+    description: &'static str,
+}
+
+const fn kind_entry(name: &'static str, pk: &'static str, sk: &'static str, what: &'static str) -> Kind {
+    Kind { name, pk, sk, description: what }
+}
+
+const KINDS: &[Kind] = &[
+    kind_entry("SETTINGS", "PROJECT#{project}", "SETTINGS", "A project: its name and settings."),
+    kind_entry(
+        "REPO",
+        "PROJECT#{project}",
+        "REPO#{integration}#{repository id}",
+        "A connected repository and its agent.",
+    ),
+    kind_entry("REPONAME", "PROJECT#{project}", "REPONAME#{owner/name, lower case}", "Alias to the repository."),
+    kind_entry(
+        "INTEGRATION",
+        "INTEGRATION#{integration}",
+        "INTEGRATION",
+        "A connected forge, or, with `gone`, one that was: addresses, account, the names of its secrets.",
+    ),
+    kind_entry("CLASS", "POOL#{project}", "CLASS#{class}", "What jobs of a class ask of a runner."),
+    kind_entry("BUDGET", "BUDGET#{project}", "{day}", "What the project's jobs took on that day in UTC."),
+    kind_entry(
+        "TICKET",
+        "TICKET#{project}#{key}",
+        "TICKET",
+        "Status, lock, last entry, second entry, wanted and shown.",
+    ),
+    kind_entry("TEXT", "TICKET#{project}#{key}", "TEXT", "The ticket's text, zstd."),
+    kind_entry("JOB", "JOB#{job}", "JOB", "The job."),
+    kind_entry("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "What the agent is told, frozen, zstd."),
+    kind_entry("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "How one attempt went."),
+    kind_entry(
+        "ARTIFACTS",
+        "JOB#{job}",
+        "ARTIFACTS#{n:04}",
+        "What one attempt keeps in the bucket: kinds, names, sizes, hashes, and whose object was seen.",
+    ),
+    kind_entry("INPUT", "JOB#{job}", "INPUT#{seq:010}", "What a person said to the job's agent."),
+    kind_entry("EVENTS", "EVENTS#{job}#{n:04}", "{first seq:010}", "One batch of events, zstd."),
+    kind_entry(
+        "PR",
+        "PR#{integration}#{repository id}#{number}",
+        "PR",
+        "The link from a pull request to its ticket and job, and what people shall read on it.",
+    ),
+    kind_entry(
+        "REVIEW",
+        "PR#{integration}#{repository id}#{number}",
+        "REVIEW#{review}",
+        "What became of one review or request, and which job had it before it waited anew.",
+    ),
+    kind_entry("DELIVERY", "DELIVERY#{delivery}", "DELIVERY", "One decision with its facts."),
+    kind_entry(
+        "RUNNERS",
+        "RUNNERS#{shard}",
+        "{runner}",
+        "A self-hosted runner's slots, what it said it runs, and its heartbeat.",
+    ),
+    kind_entry("PROFILE", "RUNNER#{runner}", "PROFILE", "A runner's capabilities and labels."),
+    kind_entry("NAME", "NAME#runner#{name}", "NAME", "Who has a name."),
+    kind_entry(
+        "HOOK",
+        "HOOK#{name}",
+        "HOOK",
+        "A webhook: forge, projects, the name of its secret, how far its deliveries are known.",
+    ),
+    kind_entry("HEARD", "HOOK#{name}", "HEARD", "When its deliveries were verified, and how many were not let in."),
+    kind_entry(
+        "POLL",
+        "POLL#{project}#{integration}#{repository id}",
+        "POLL",
+        "How a repository is heard of, and how far it was looked at.",
+    ),
+    kind_entry(
+        "BREAKER",
+        "BREAKER#{project or runner}#{which}#{capability}",
+        "BREAKER",
+        "A model's account that is left alone: why, and until when.",
+    ),
+    kind_entry(
+        "ROTATION",
+        "ROTATION#{secret}",
+        "ROTATION",
+        "The version of a secret that counts beside the present one, and until when.",
+    ),
+    kind_entry("SWEEPER", "SWEEPER", "SWEEPER", "When the sweeper last went round."),
+    kind_entry(
+        "IDEMPOTENCY",
+        "IDEMPOTENCY#{caller}#{key}",
+        "IDEMPOTENCY",
+        "The request of a key, and its job, its token or its ledger entry.",
+    ),
+    kind_entry(
+        "TOKEN",
+        "TOKEN#{sha256}",
+        "TOKEN",
+        "An API or runner token's rights, its end, its last use to the minute.",
+    ),
+    kind_entry("FIRST", "FIRST", "FIRST", "The hash of the first admin token."),
+    kind_entry("SIGNIN", "SIGNIN#{nonce}", "SIGNIN", "A sign-in link was used up."),
+];
+
+/// Whether a key matches a pattern: as many parts, and equal outside of placeholders.
+fn matches_pattern(key: &str, pattern: &str) -> bool {
+    let (key, pattern) = (key.split('#').collect::<Vec<_>>(), pattern.split('#').collect::<Vec<_>>());
+    key.len() == pattern.len() && key.iter().zip(&pattern).all(|(part, name)| name.starts_with('{') || part == name)
+}
+
+/// The prefix of an index row, without the variable part.
+fn row(text: &str) -> String {
+    match text.split_once('#') {
+        Some((first, _)) => format!("{first}#…"),
+        None => text.to_owned(),
+    }
+}
+
+fn type_of(value: &AttributeValue) -> &'static str {
+    match value {
+        AttributeValue::S(_) => "S",
+        AttributeValue::N(_) => "N",
+        AttributeValue::B(_) => "B",
+        AttributeValue::Bool(_) => "BOOL",
+        AttributeValue::M(_) => "M",
+        AttributeValue::L(_) => "L",
+        other => panic!("unexpected attribute type: {other:?}"),
+    }
+}
+
+/// The item kind of a line of reference/conditions.txt: `Update PR/REVIEW of {Put JOB}` is a REVIEW.
+fn kind_of_row(line: &str) -> Option<&str> {
+    let (action, rest) = line.strip_prefix("| ")?.split_once(' ')?;
+    let (first, last) = rest.split(' ').next()?.split_once('/')?;
+    let kind = if last == "…" { first } else { last };
+    ["Put", "Update", "Delete"].contains(&action).then_some(kind)
+}
+
+/// The file in `src/write` of each write.
+pub(crate) fn files_of_writes() -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/write")).unwrap() {
+        let path = entry.unwrap().path();
+        let file = path.file_name().unwrap().to_str().unwrap().to_owned();
+        for rest in std::fs::read_to_string(&path).unwrap().split("pub async fn ").skip(1) {
+            files.insert(rest.split(['(', '<']).next().unwrap().to_owned(), file.clone());
+        }
+    }
+    files
+}
+
+/// The files in `src/write` that write each kind of item, from reference/conditions.txt. If the same run regenerates that
+/// file, this may read its previous version.
+fn writers() -> BTreeMap<String, BTreeSet<String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let files = files_of_writes();
+    let page = std::fs::read_to_string(root.join("tests/store/reference/conditions.txt")).unwrap();
+    let mut writers = BTreeMap::<String, BTreeSet<String>>::new();
+    for section in page.split("\n## `").skip(1) {
+        let (write, rows) = section.split_once('`').unwrap();
+        for kind in rows.lines().filter_map(kind_of_row) {
+            writers.entry(kind.to_owned()).or_default().insert(files[write].clone());
+        }
+    }
+    writers
+}
+
+/// The attributes and rows of all items of a kind.
+#[derive(Default)]
+struct KindSummary {
+    count: usize,
+    attributes: BTreeMap<String, (BTreeSet<&'static str>, usize)>,
+    work: BTreeSet<String>,
+    list: BTreeSet<String>,
+}
+
+impl KindSummary {
+    fn add(&mut self, item: &Item) {
+        self.count += 1;
+        for (name, value) in item {
+            let (types, times) = self.attributes.entry(name.clone()).or_default();
+            types.insert(type_of(value));
+            *times += 1;
+        }
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map(|text| row(text));
+        self.work.extend(text("wk"));
+        self.list.extend(text("lk"));
+    }
+
+    fn attributes(&self) -> String {
+        let keys = ["pk", "sk", "wk", "ws", "lk", "ls"];
+        let rest = self.attributes.iter().filter(|(name, _)| !keys.contains(&name.as_str()));
+        let shown = rest.map(|(name, (types, times))| {
+            let types = types.iter().copied().collect::<Vec<_>>().join("/");
+            format!("`{name}` {types}{}", if *times < self.count { "?" } else { "" })
+        });
+        shown.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Rows of the domain's `due` that the samples lack. The tests of `due` verify them.
+fn unsampled_rows(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "JOB" => &["DUE#…", "READY#…"],
+        "TICKET" => &["DUE#…", "HELD#…"],
+        "PR" => &["DUE#…"],
+        _ => &[],
+    }
+}
+
+#[tokio::test]
+async fn table_reference_matches_the_stores_writes() {
+    let mut seen: BTreeMap<String, KindSummary> = BTreeMap::new();
+    for ((pk, sk), item) in world_with_every_item().await.items().await {
+        let kind = kind(&pk, &sk);
+        let known = KINDS.iter().find(|known| known.name == kind);
+        let known = known.unwrap_or_else(|| panic!("{pk} / {sk} matches no item kind of docs/reference/table.md"));
+        assert!(
+            matches_pattern(&pk, known.pk) && matches_pattern(&sk, known.sk),
+            "{pk} / {sk} does not match {} / {}",
+            known.pk,
+            known.sk
+        );
+        seen.entry(kind).or_default().add(&item);
+    }
+    let mut page = String::from(
+        "# The table\n\nGenerated by `crates/store/tests/store/reference.rs` from the items that the store's writes create.\n\nOne table in on-demand mode with the keys `pk` and `sk` (S), point-in-time recovery on AWS, and a time to live in `expires` (N, epoch seconds).\nTwo sparse, keys-only indexes: `work` by `wk` (S) and `ws` (N), and `list` by `lk` and `ls` (S).\nEvery item has its schema version in `v`; most writes add a random `mark` that identifies the write after a lost answer.\n`?` marks an attribute that only some items of the kind have.\nFree text in a key is percent-encoded.\n\n| item | pk | sk | index `work` | index `list` | TTL | written by |\n|---|---|---|---|---|---|---|\n",
+    );
+    let written_by = writers();
+    let rows = |seen: &BTreeSet<String>, more: &[&str]| {
+        let all = seen.iter().map(String::as_str).chain(more.iter().copied()).collect::<BTreeSet<_>>();
+        all.into_iter().map(|row| format!("`{row}`")).collect::<Vec<_>>().join(", ")
+    };
+    for kind in KINDS {
+        let found = seen.get(kind.name).unwrap_or_else(|| panic!("no sample of {}", kind.name));
+        let writers = written_by.get(kind.name).unwrap_or_else(|| panic!("no write creates {}", kind.name));
+        let writers = writers.iter().map(|file| format!("`{file}`"));
+        let ttl = if found.attributes.contains_key("expires") { "yes" } else { "" };
+        let (work, list) = (rows(&found.work, unsampled_rows(kind.name)), rows(&found.list, &[]));
+        let writers = writers.collect::<Vec<_>>().join(", ");
+        writeln!(page, "| {} | `{}` | `{}` | {work} | {list} | {ttl} | {writers} |", kind.name, kind.pk, kind.sk)
+            .unwrap();
+    }
+    page.push_str("\nThe files are those of `crates/store/src/write`; each function there says its condition after `Writes:`.\n\n## Attributes\n\nS text, N number, B bytes, BOOL, M map, L list; times are N, milliseconds since 1970.\n\n");
+    for kind in KINDS {
+        writeln!(page, "### {}\n\n{}\n\n{}\n", kind.name, kind.description, seen[kind.name].attributes()).unwrap();
+    }
+    generated::compare_or_write("docs/reference/table.md", &format!("{}\n", page.trim_end()));
+}

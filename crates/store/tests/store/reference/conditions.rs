@@ -1,0 +1,551 @@
+//! Generates conditions.txt: the condition of each write on each of its items. Each write runs in every form on its own
+//! table; its result does not matter.
+
+use super::generated;
+use crate::artifacts::artifacts;
+use crate::fleet::{marked_offline, with_heartbeat};
+use crate::hooks::hook;
+use crate::reviews::{
+    held_entry, ledger_entry, linked_pull_request, pull_request_id, refused_state, review, review_id, wait_request,
+    waiting_review,
+};
+use crate::sample::{self, at, job_id, project, repository};
+use crate::world::{World, first_registration, job_trigger, prepare_requeue, ticket_without_job};
+use pullyard_domain::artifact::Artifacts;
+use pullyard_domain::auth::Auth;
+use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause, KeyOwner};
+use pullyard_domain::budget::Budget;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::event::TicketText;
+use pullyard_domain::hook::Webhook;
+use pullyard_domain::id::{ClaimId, ClassId, RepositoryName};
+use pullyard_domain::job::Job;
+use pullyard_domain::project::{Integration, Project, Repository};
+use pullyard_domain::pull_request::PullRequest;
+use pullyard_domain::review::{Review, ReviewState};
+use pullyard_domain::runner::{Drain, Runner, Slot};
+use pullyard_domain::select::ClassRequirements;
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::{
+    Conclusion, Error, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval, ReviewTrigger,
+    ReviewWait, Rotation, RunnerCondition, Store, SuspensionWrite, SweeperState, TextEdit, TicketCreation, WorkKey,
+};
+use pullyard_testkit::WriteConditions;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::pin::Pin;
+
+type Forms = for<'s> fn(&'s Store) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 's>>;
+
+/// Every write of the store, in all its forms.
+const WRITES: &[(&str, Forms)] = &[
+    ("absorb_reviews", |store| {
+        Box::pin(async move {
+            store.absorb_reviews(&pull_request_id(), &review_id("r2"), &[review_id("r1")]).await.map(drop)
+        })
+    }),
+    ("begin_removal", |store| Box::pin(async move { store.begin_removal(&runner()).await.map(drop) })),
+    ("call_off", |store| {
+        Box::pin(async move {
+            store.request_cancel(&Job { rev: 1, ..sample::job("one") }, &pull_request(1)).await.map(drop)
+        })
+    }),
+    ("claim", |store| {
+        Box::pin(async move {
+            store.claim_job(&claimed_job(None)).await?;
+            store.claim_job(&claimed_job(Some(&runner()))).await.map(drop)
+        })
+    }),
+    ("close_breaker", |store| Box::pin(async move { store.close_breaker(&breaker(1)).await.map(drop) })),
+    ("conclude", |store| {
+        Box::pin(async move {
+            let reason = Reason::AutoCreateOff { project: project() };
+            store.conclude_review(&held_entry("r1").id, &Conclusion::Job(job_id("one"))).await?;
+            store.conclude_review(&held_entry("r1").id, &Conclusion::Refused(reason)).await.map(drop)
+        })
+    }),
+    ("create_ticket", |store| Box::pin(create_ticket_forms(store))),
+    ("create_token", |store| {
+        Box::pin(async move {
+            let token = sample::token("abc", "laptop");
+            store.create_token(&token, None).await?;
+            store.create_token(&token, Some(&sample::request("key", at(0)))).await.map(drop)
+        })
+    }),
+    ("delete_hook", |store| {
+        Box::pin(async move { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop) })
+    }),
+    ("drop_slot", |store| {
+        Box::pin(async move {
+            let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: project(), since: at(0) };
+            store.remove_slot(&runner(), &job_id("one"), &slot).await.map(drop)
+        })
+    }),
+    ("end", |store| Box::pin(end_forms(store))),
+    ("freeze_context", |store| {
+        Box::pin(async move { store.create_context(&job_id("one"), &sample::context("Fix it.")).await.map(drop) })
+    }),
+    ("heartbeat", |store| {
+        Box::pin(async move {
+            store.record_heartbeat(&runner(), &with_heartbeat(&runner(), 30)).await?;
+            let forgotten = Runner { claims: Vec::new(), ..draining_runner() };
+            store.record_heartbeat(&draining_runner(), &forgotten).await.map(drop)
+        })
+    }),
+    ("link_if_unlinked", |store| Box::pin(async move { store.link_if_absent(&linked_pull_request()).await.map(drop) })),
+    ("link_pull_request", |store| {
+        Box::pin(async move {
+            store.link_pull_request(&pull_request(0), &ticket(1)).await?;
+            store.link_pull_request(&pull_request(1), &ticket(1)).await.map(drop)
+        })
+    }),
+    ("note_class", |store| {
+        Box::pin(async move {
+            let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
+            let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
+            store.create_class(&project(), &class, &needs).await
+        })
+    }),
+    ("note_hook_refused", |store| {
+        Box::pin(async move {
+            let later = Webhook { created: at(9), ..hook("acme") };
+            store.note_hook_refused(&later, 1, at(9)).await?;
+            store.note_hook_refused(&hook("acme"), 1, at(9)).await.map(drop)
+        })
+    }),
+    ("note_hook_verified", |store| {
+        Box::pin(async move {
+            let later = Webhook { created: at(9), ..hook("acme") };
+            store.note_hook_verified(&later, at(9)).await?;
+            store.note_hook_verified(&hook("acme"), at(9)).await.map(drop)
+        })
+    }),
+    ("note_late_result", |store| {
+        Box::pin(async move { store.note_late_result(&job_id("one"), 1, &sample::result(7)).await.map(drop) })
+    }),
+    ("note_repeat", |store| Box::pin(async move { store.note_repeat(&held_entry("r1").id, at(3)).await })),
+    ("note_review_edited", |store| {
+        Box::pin(
+            async move { store.note_review_edited(&pull_request_id(), &review_id("r1"), &project()).await.map(drop) },
+        )
+    }),
+    ("note_token_use", |store| Box::pin(async move { store.note_token_use("abc", at(5)).await.map(drop) })),
+    ("note_watched", |store| Box::pin(async move { store.note_watched(&job_id("one"), at(5)).await.map(drop) })),
+    ("put_artifacts", |store| {
+        Box::pin(async move {
+            store.put_artifacts(&artifacts(&["a.txt"])).await?;
+            store.put_artifacts(&Artifacts { rev: 1, ..artifacts(&["a.txt"]) }).await.map(drop)
+        })
+    }),
+    ("put_breaker", |store| {
+        Box::pin(async move {
+            store.put_breaker(&breaker(0), None).await?;
+            store.put_breaker(&breaker(1), Some(&breaker(1))).await.map(drop)
+        })
+    }),
+    ("put_first_token", |store| {
+        Box::pin(async move {
+            store.put_first_token(&sample::token("one", "one"), None).await?;
+            store.put_first_token(&sample::token("two", "two"), Some("one")).await.map(drop)
+        })
+    }),
+    ("put_hook", |store| {
+        Box::pin(async move {
+            store.put_hook(&hook("acme")).await?;
+            store.put_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop)
+        })
+    }),
+    ("put_integration", |store| Box::pin(async move { store.put_integration(&sample::forge("gh1")).await.map(drop) })),
+    ("put_poll", |store| {
+        Box::pin(async move {
+            store.put_poll(&sample::poll(0)).await?;
+            store.put_poll(&sample::poll(1)).await.map(drop)
+        })
+    }),
+    ("put_project", |store| {
+        Box::pin(async move {
+            store.put_project(&sample::project_with_id("acme")).await?;
+            store.put_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await.map(drop)
+        })
+    }),
+    ("put_repository", |store| {
+        Box::pin(async move { store.put_repository(&repository(99, "acme/app"), None).await.map(drop) })
+    }),
+    ("put_rotation", |store| {
+        Box::pin(async move {
+            let rotation = |rev| Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
+            store.put_rotation(&rotation(0)).await?;
+            store.put_rotation(&rotation(1)).await.map(drop)
+        })
+    }),
+    ("put_row_off", |store| {
+        Box::pin(async move {
+            let (ticket, poll) = (ticket(1), sample::poll(1));
+            let keys = [
+                WorkKey::Job(job_id("one")),
+                WorkKey::Ticket(ticket.project, ticket.key),
+                WorkKey::PullRequest(pull_request_id()),
+                WorkKey::Poll(poll.project, poll.integration, poll.repository),
+            ];
+            for key in keys {
+                store.postpone_row(&key, at(9)).await?;
+            }
+            Ok(())
+        })
+    }),
+    ("put_sweeps", |store| {
+        Box::pin(async move {
+            let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, gauges: None };
+            store.put_sweeper_state(&sweeps).await.map(drop)
+        })
+    }),
+    ("put_token", |store| Box::pin(async move { store.put_token(&sample::token("abc", "laptop")).await.map(drop) })),
+    ("record", |store| {
+        Box::pin(async move { store.record_delivery(&sample::refused_decision("evt-1", at(0))).await.map(drop) })
+    }),
+    ("record_with_ticket", |store| {
+        Box::pin(async move {
+            let refused = sample::refused_decision("evt-1", at(0));
+            store.record_delivery_and_ticket(&refused, &ticket(0)).await?;
+            store.record_delivery_and_ticket(&refused, &ticket(1)).await.map(drop)
+        })
+    }),
+    ("refuse_review", |store| {
+        Box::pin(async move { store.refuse_review(&waiting_review("r1"), &refused_state()).await.map(drop) })
+    }),
+    ("refuse_with", |store| {
+        Box::pin(async move {
+            store
+                .refuse_absorbed_reviews(&waiting_review("r2"), &[&waiting_review("r1")], &refused_state())
+                .await
+                .map(drop)
+        })
+    }),
+    ("register", |store| Box::pin(register_forms(store))),
+    ("remember_review", |store| {
+        Box::pin(async move {
+            let marked = ticket(1).schedule_review(&pull_request_id(), at(500));
+            store.create_deferred_review(&waiting_review("r1"), &held_entry("r1"), &marked).await?;
+            store
+                .create_deferred_review(&Review { version: 1, ..waiting_review("r1") }, &held_entry("r1"), &marked)
+                .await
+                .map(drop)
+        })
+    }),
+    ("remove_integration", |store| Box::pin(remove_integration_forms(store))),
+    ("remove_repository", |store| Box::pin(remove_repository_forms(store))),
+    ("remove_runner", |store| Box::pin(async move { store.delete_runner(&runner()).await.map(drop) })),
+    ("rename_repository", |store| {
+        Box::pin(async move {
+            let ours = repository(99, "acme/app");
+            store.rename_repository(&ours, &repository(99, "acme/web")).await?;
+            let cased = Repository { name: RepositoryName::new("Acme/App").unwrap(), ..ours.clone() };
+            store.rename_repository(&ours, &cased).await.map(drop)
+        })
+    }),
+    ("replace_text", |store| {
+        Box::pin(async move {
+            let (project, ticket, text) = (project(), sample::ticket_key("APP-1"), TicketText::default());
+            let (delivery, request) = (sample::refused_decision("evt-1", at(0)), sample::request("key", at(0)));
+            let first = TextEdit {
+                project: &project,
+                ticket: &ticket,
+                text: &text,
+                seen: None,
+                delivery: &delivery,
+                request: None,
+            };
+            store.replace_text(&first).await?;
+            let seen = store.load_ticket_text(&project, &ticket).await?;
+            store.replace_text(&TextEdit { seen: seen.as_ref(), request: Some(&request), ..first }).await.map(drop)
+        })
+    }),
+    ("requeue", |store| {
+        Box::pin(async move {
+            for (before, proof) in lost_jobs() {
+                let (job, attempt) = prepare_requeue(&before);
+                store.requeue_job(&before, &job, &attempt, proof).await?;
+            }
+            Ok(())
+        })
+    }),
+    ("rest", |store| Box::pin(rest_forms(store))),
+    ("revoke_token", |store| Box::pin(async move { store.revoke_token("abc").await.map(drop) })),
+    ("set_drain", |store| {
+        Box::pin(async move {
+            store.set_drain(&runner(), draining_runner().drain.as_ref()).await?;
+            store.set_drain(&runner(), None).await.map(drop)
+        })
+    }),
+    ("snapshot", |store| {
+        Box::pin(async move { store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
+    }),
+    ("snapshot_unchanged", |store| {
+        Box::pin(async move { store.confirm_status(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
+    }),
+    ("store_events", |store| {
+        Box::pin(async move {
+            let job = job_id("one");
+            let batch = EventBatch { job: &job, attempt: 1, first: 1, at: at(60), events: &["event"] };
+            store.create_event_batch(&batch).await.map(drop)
+        })
+    }),
+    ("store_text", |store| {
+        Box::pin(async move { store.store_text(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
+    }),
+    ("take_offline", |store| {
+        Box::pin(async move { store.mark_offline(&runner(), &marked_offline(&runner())).await.map(drop) })
+    }),
+    ("take_review", |store| {
+        Box::pin(async move {
+            store.assign_review(&review("r1", refused_state()), None).await?;
+            store.assign_review(&Review { version: 1, ..waiting_review("r1") }, None).await?;
+            store.assign_review(&waiting_review("r1"), Some(&job_id("one"))).await.map(drop)
+        })
+    }),
+    ("trigger", |store| Box::pin(trigger_forms(store))),
+    ("trigger_review", |store| Box::pin(trigger_review_forms(store))),
+    ("update_job", |store| {
+        Box::pin(async move { store.update_job(&Job { rev: 1, ..sample::job("one") }).await.map(drop) })
+    }),
+    ("update_pull_request", |store| {
+        Box::pin(async move {
+            store.update_pull_request(&pull_request(0)).await?;
+            store.update_pull_request(&pull_request(1)).await.map(drop)
+        })
+    }),
+    ("update_ticket", |store| {
+        Box::pin(async move {
+            store.update_ticket(&ticket(0)).await?;
+            store.update_ticket(&ticket(1)).await.map(drop)
+        })
+    }),
+    ("use_sign_in", |store| Box::pin(async move { store.use_sign_in("one", at(600)).await.map(drop) })),
+    ("wait_for_job", |store| {
+        Box::pin(async move {
+            let (first, anew) = (waiting_review("r1"), Review { version: 1, ..waiting_review("r1") });
+            let (entry, job) = (held_entry("r1"), job_id("one"));
+            store.wait_for_job(&wait_request(&first, &entry, &job)).await?;
+            let waits = wait_request(&anew, &entry, &job);
+            store.wait_for_job(&waits).await?;
+            store.wait_for_job(&ReviewWait { from: Some(&job), delivery: None, ..waits }).await.map(drop)
+        })
+    }),
+];
+
+fn ticket(rev: u64) -> Ticket {
+    Ticket { rev, ..sample::ticket("APP-1") }
+}
+
+fn pull_request(rev: u64) -> PullRequest {
+    PullRequest { rev, ..linked_pull_request() }
+}
+
+fn breaker(rev: u64) -> Breaker {
+    let (trouble, by) = (
+        AccountFault { cause: BreakerCause::LimitReached, ends_at: None },
+        AttemptRef { job: job_id("one"), attempt: 1 },
+    );
+    let opened = Breaker::record_fault(None, &crate::breakers::id("codex"), &trouble, &by, at(0)).unwrap();
+    Breaker { rev, ..opened }
+}
+
+fn runner() -> Runner {
+    sample::runner("kite", 2)
+}
+
+/// A runner with a claim to forget and a drain request.
+fn draining_runner() -> Runner {
+    let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
+    Runner { claims: vec![ClaimId::new("c1").unwrap()], drain: Some(drain), ..runner() }
+}
+
+/// A budget with these kinds of limits.
+fn budget(jobs: bool, usd: bool) -> Budget {
+    Budget {
+        jobs_per_day: jobs.then_some(9),
+        usd_micros_per_day: usd.then_some(90_000_000),
+        usd_micros_per_job: 5_000_000,
+    }
+}
+
+/// A stored job, claimed by a task or by this runner.
+fn claimed_job(runner: Option<&Runner>) -> Job {
+    let job = Job { rev: 1, reserved: budget(true, true).reserve(at(0)), ..sample::job("one") };
+    let claim = match runner {
+        Some(runner) => sample::claim_by(runner, &job, "c1"),
+        None => sample::claim_by_task(&job, "c1"),
+    };
+    job.claim(&claim, at(60)).unwrap()
+}
+
+/// Jobs to take away, each with its proof.
+fn lost_jobs() -> [(Job, RunnerCondition); 4] {
+    let by_kite = || claimed_job(Some(&runner()));
+    [
+        (claimed_job(None), RunnerCondition::Exists),
+        (by_kite(), RunnerCondition::Exists),
+        (by_kite(), RunnerCondition::Offline { epoch: 1 }),
+        (by_kite(), RunnerCondition::LastHeartbeat { epoch: 1, at: at(0) }),
+    ]
+}
+
+async fn end_forms(store: &Store) -> Result<(), Error> {
+    for (before, proof) in lost_jobs() {
+        let job = before.fail(sample::failure(), at(1_000)).unwrap();
+        let attempt = sample::ended_attempt(&before, job.attempt_end(), at(1_000));
+        let (ticket, returned) = (ticket(1), job.refund());
+        // A first pull request of the job, and an existing one.
+        for pull_request in [pull_request(0), pull_request(1)] {
+            let ended = JobEnd {
+                before: &before,
+                job: &job,
+                attempt: attempt.as_ref(),
+                ticket: Some(&ticket),
+                pull_request: Some(&pull_request),
+                refund: returned.as_ref(),
+                runner: proof,
+            };
+            store.end_job(&ended).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn rest_forms(store: &Store) -> Result<(), Error> {
+    for (before, proof) in lost_jobs() {
+        let (job, attempt) = prepare_requeue(&before);
+        let (input, ticket) = (job.new_input("ann", "Go on.", Some("key".into()), at(1_000)), ticket(1));
+        let rested = SuspensionWrite {
+            before: &before,
+            job: &job,
+            attempt: Some(&attempt),
+            ticket: Some(&ticket),
+            input: Some(&input),
+            proof,
+        };
+        store.write_suspension(&rested).await?;
+    }
+    Ok(())
+}
+
+async fn remove_integration_forms(store: &Store) -> Result<(), Error> {
+    let by_token = sample::forge("gh1");
+    let auth = Auth::App {
+        app_id: 1,
+        client_id: None,
+        slug: "pullyard".into(),
+        key_secret: "pullyard/key".into(),
+        webhook_secret: "pullyard/webhook".into(),
+    };
+    store.remove_integration(&by_token).await?;
+    store.remove_integration(&Integration { auth, ..by_token }).await.map(drop)
+}
+
+async fn remove_repository_forms(store: &Store) -> Result<(), Error> {
+    let (repository, poll) = (repository(99, "acme/app"), sample::poll(1));
+    let names = [repository.name.clone()];
+    let removal = RepositoryRemoval { repository: &repository, names: &names, poll: None, project: None };
+    store.remove_repository(&removal).await?;
+    let project = Project { rev: 1, ..sample::project_with_id("acme") };
+    let whole = RepositoryRemoval { poll: Some(&poll), project: Some(&project), ..removal };
+    store.remove_repository(&whole).await.map(drop)
+}
+
+async fn register_forms(store: &Store) -> Result<(), Error> {
+    let profile = sample::profile(&runner(), "kite");
+    store.register_runner(&first_registration(&runner(), &profile)).await?;
+    for seen in [runner(), draining_runner()] {
+        let next = Runner { epoch: 2, ..seen.clone() };
+        store.register_runner(&RegistrationWrite { seen: Some(&seen), ..first_registration(&next, &profile) }).await?;
+    }
+    Ok(())
+}
+
+async fn create_ticket_forms(store: &Store) -> Result<(), Error> {
+    let (text, plain) = (TicketText::default(), ticket(0));
+    let refused = sample::refused_decision("evt-1", at(0));
+    store.create_ticket(&ticket_without_job(&plain, &text, &refused)).await?;
+    let budget = budget(true, true);
+    let (job, ticket) = sample::plan_ticket_job(&plain, "one");
+    let job = Job { reserved: budget.reserve(at(0)), ..job };
+    let (delivery, charge, request) =
+        (sample::accepted_decision(&job), budget.charge(&job), sample::request("one", at(0)));
+    let whole = TicketCreation {
+        ticket: &ticket,
+        text: &text,
+        delivery: &delivery,
+        job: Some(&job),
+        charge: charge.as_ref(),
+        request: Some(&request),
+    };
+    store.create_ticket(&whole).await.map(drop)
+}
+
+async fn trigger_forms(store: &Store) -> Result<(), Error> {
+    store.create_job(&job_trigger(&sample::job("alone"))).await?;
+    for (rev, jobs, usd) in [(0, true, false), (1, false, true), (1, true, true)] {
+        let budget = budget(jobs, usd);
+        let (job, ticket) = sample::plan_ticket_job(&ticket(rev), "one");
+        let job = Job { reserved: budget.reserve(at(0)), ..job };
+        let (pull_request, delivery, charge) = (pull_request(1), sample::accepted_decision(&job), budget.charge(&job));
+        let request = sample::request("one", at(0));
+        let trigger = JobCreation {
+            job: &job,
+            ticket: Some(&ticket),
+            pull_request: Some(&pull_request),
+            delivery: Some(&delivery),
+            charge: charge.as_ref(),
+            request: Some(&request),
+        };
+        store.create_job(&trigger).await?;
+    }
+    Ok(())
+}
+
+async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
+    let budget = budget(true, true);
+    let (job, ticket) = sample::plan_ticket_job(&ticket(1), "one");
+    let job = Job { reserved: budget.reserve(at(0)), ..job };
+    let started = review("r1", ReviewState::Started { job: job.id.clone() });
+    let (delivery, charge) = (ledger_entry("r1", Reason::Accepted { job: job.id.clone() }), budget.charge(&job));
+    let linked = pull_request(1);
+    let waited = ReviewTrigger {
+        job: &job,
+        ticket: &ticket,
+        pull_request: &linked,
+        review: &started,
+        delivery: None,
+        charge: charge.as_ref(),
+    };
+    store.create_review_job(&waited).await?;
+    store.create_review_job(&ReviewTrigger { delivery: Some(&delivery), ..waited.clone() }).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn conditions_file_matches_the_requests_of_each_write() {
+    // These two functions are in the same files and only read.
+    let made: BTreeSet<_> = WRITES.iter().map(|(write, _)| *write).chain(["context", "request"]).collect();
+    let known = super::files_of_writes();
+    assert_eq!(made, known.keys().map(String::as_str).collect(), "WRITES lists every write of the store");
+    let mut page = String::from(
+        "# The condition of each write of the store\n\nGenerated by `reference/conditions.rs` from the requests that each write sends to the table.\nA row names one item of a transaction and its condition; `{…}` lists the other items of the transaction.\n`:name` is a value of the write and `rev = :seen` the revision that was read; the last half of an update's condition stops a repeat after a lost answer from counting twice.\nA change that removes or weakens a condition shows here as a changed line.\n",
+    );
+    let demands = WriteConditions::default();
+    let mut sections = BTreeMap::new();
+    for (write, forms) in WRITES {
+        let world = World::recording_conditions(&demands).await;
+        forms(&world.store).await.unwrap_or_else(|error| panic!("{write}: {error:?}"));
+        let demanded = demands.take();
+        assert!(!demanded.is_empty(), "{write} has no condition");
+        sections.insert(*write, demanded);
+    }
+    for (write, demanded) in sections {
+        writeln!(page, "\n## `{write}`\n\n| it writes | if |\n|---|---|").unwrap();
+        for (what, condition) in demanded {
+            writeln!(page, "| {what} | `{condition}` |").unwrap();
+        }
+    }
+    generated::compare_or_write("crates/store/tests/store/reference/conditions.txt", &page);
+}

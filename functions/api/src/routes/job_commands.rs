@@ -1,0 +1,77 @@
+//! Requests about an existing job: cancel, pause, continue, answer, retry.
+
+use super::jobs::{load_visible, to_response};
+use crate::wire;
+use axum::Json;
+use axum::extract::State;
+use pullyard_control::{self as control, Context};
+use pullyard_domain::id::JobId;
+use pullyard_entry::openapi::{Accepted, CreatedOrExisting};
+use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, StrictJson, limits, scope};
+use pullyard_protocol::decision::Decision;
+use pullyard_protocol::job::{CancelJob, ContinueJob, Job, PauseJob, RetryJob, SendInput};
+
+/// `200` if the job has ended, `202` if its runner must stop it first, `409` if it ended otherwise.
+pub(crate) async fn cancel(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(job): Path<JobId>,
+    StrictJson(request): StrictJson<CancelJob>,
+) -> Result<Accepted<Job>, Problem> {
+    limits::check_cancel(&request)?;
+    let before = load_visible(&ctx, &caller, &job).await?;
+    let job = control::cancel_job(&ctx, &job, &caller.name, request.reason.as_deref()).await?;
+    let over = job.status.is_terminal();
+    let job = wire::job(control::JobView { job, ..before });
+    Ok(if over { Accepted::Done(job) } else { Accepted::Pending(job) })
+}
+
+/// `200` if the job is paused, `202` if its runner must stop first, `409` if it cannot be paused.
+pub(crate) async fn pause(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(job): Path<JobId>,
+    StrictJson(PauseJob {}): StrictJson<PauseJob>,
+) -> Result<Accepted<Job>, Problem> {
+    load_visible(&ctx, &caller, &job).await?;
+    let paused = control::pause_job(&ctx, &job, &caller.name).await?;
+    let stands = !paused.status.is_active();
+    let job = wire::job(control::job_view(&ctx, &job).await?);
+    Ok(if stands { Accepted::Done(job) } else { Accepted::Pending(job) })
+}
+
+/// Continues a paused job, or withdraws a pause that its runner has not executed yet.
+pub(crate) async fn continue_job(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(job): Path<JobId>,
+    StrictJson(ContinueJob {}): StrictJson<ContinueJob>,
+) -> Result<Json<Job>, Problem> {
+    load_visible(&ctx, &caller, &job).await?;
+    control::continue_job(&ctx, &job, &caller.name).await?;
+    Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
+}
+
+pub(crate) async fn answer(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    IdempotencyKey(key): IdempotencyKey,
+    Path(job): Path<JobId>,
+    StrictJson(request): StrictJson<SendInput>,
+) -> Result<Json<Job>, Problem> {
+    limits::check_answer(&request)?;
+    load_visible(&ctx, &caller, &job).await?;
+    control::answer_job(&ctx, &job, &request.text, &caller.requester(), key).await?;
+    Ok(Json(wire::job(control::job_view(&ctx, &job).await?)))
+}
+
+pub(crate) async fn retry(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    IdempotencyKey(key): IdempotencyKey,
+    Path(job): Path<JobId>,
+    StrictJson(RetryJob {}): StrictJson<RetryJob>,
+) -> Result<CreatedOrExisting<Decision>, Problem> {
+    load_visible(&ctx, &caller, &job).await?;
+    to_response(control::retry_job(&ctx, &job, &caller.requester(), key).await?)
+}

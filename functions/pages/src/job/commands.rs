@@ -1,0 +1,90 @@
+//! Forms that cancel, pause, continue, answer and retry a job.
+
+use crate::fault::Fault;
+use crate::form::{Form, non_empty};
+use crate::frame::redirect;
+use crate::visit::Visit;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{EventId, JobId};
+use pullyard_entry::{Path, Problem, limits};
+use pullyard_protocol::job::SendInput;
+use serde::Deserialize;
+
+async fn load_commandable(visit: &Visit, id: Result<Path<JobId>, Problem>) -> Result<JobId, Fault> {
+    let Path(id) = id?;
+    visit.check_may_work()?;
+    let job = visit.ctx.store.load_job(&id).await.map_err(Error::from)?;
+    match job.filter(|job| visit.visitor.may_access(&job.project)) {
+        Some(job) => Ok(job.id),
+        None => Err(Fault::not_found(&format!("There is no job {id}."))),
+    }
+}
+
+pub(crate) async fn cancel(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+    let id = load_commandable(&visit, id).await?;
+    control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
+    Ok(redirect(&format!("/jobs/{id}")))
+}
+
+pub(crate) async fn pause(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+    let id = load_commandable(&visit, id).await?;
+    control::pause_job(&visit.ctx, &id, &visit.visitor.name).await?;
+    Ok(redirect(&format!("/jobs/{id}")))
+}
+
+pub(crate) async fn continue_job(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+    let id = load_commandable(&visit, id).await?;
+    control::continue_job(&visit.ctx, &id, &visit.visitor.name).await?;
+    Ok(redirect(&format!("/jobs/{id}")))
+}
+
+/// With `once`, a second click is a repeat.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AnswerForm {
+    text: String,
+    #[serde(default)]
+    once: String,
+}
+
+pub(crate) async fn answer(
+    visit: Visit,
+    id: Result<Path<JobId>, Problem>,
+    Form(said): Form<AnswerForm>,
+) -> Result<Response, Fault> {
+    let id = load_commandable(&visit, id).await?;
+    let text = said.text.replace("\r\n", "\n");
+    limits::check_answer(&SendInput { text: text.clone() })
+        .map_err(|fault| Fault::from(fault).with_form_text(&text))?;
+    let key = non_empty(&said.once).and_then(|once| EventId::new(once).ok());
+    let answered = control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await;
+    answered.map_err(|error| Fault::from(error).with_form_text(&text))?;
+    Ok(redirect(&format!("/jobs/{id}")))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryForm {
+    #[serde(default)]
+    once: String,
+}
+
+pub(crate) async fn retry(
+    visit: Visit,
+    id: Result<Path<JobId>, Problem>,
+    Form(again): Form<RetryForm>,
+) -> Result<Response, Fault> {
+    let id = load_commandable(&visit, id).await?;
+    let key = non_empty(&again.once).and_then(|once| EventId::new(once).ok());
+    let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
+    match (answer.reason.verdict(), answer.job) {
+        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(redirect(&format!("/jobs/{job}"))),
+        _ => {
+            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
+            Err(fault.help(&answer.reason.help()))
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Labels of states, times and durations, the same as on the command line.
+
+use crate::text::{SafeText, line};
+use pullyard_control::JobView;
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::delivery::Source;
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::ticket::Badge;
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::why;
+use std::time::Duration;
+
+/// A state as word, shape and colour, for readers who cannot see one of these.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pill {
+    pub(crate) word: &'static str,
+    pub(crate) shape: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) tone: &'static str,
+}
+
+const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
+const CROSS: &str = "M3 3l6 6M9 3l-6 6";
+const TICK: &str = "M2 6.5 5 9.5 10 3";
+const BARRED: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3";
+const DASH: &str = "M2.5 6h7";
+
+pub(crate) fn pill(status: JobStatus) -> Pill {
+    let (word, shape, path, tone) = match status {
+        JobStatus::Pending => ("Pending", "dotted", RING, "wait"),
+        JobStatus::Ready => ("Waiting", "dashed", RING, "wait"),
+        JobStatus::Claimed => ("Claimed", "part", "M6 1.5a4.5 4.5 0 0 1 4.5 4.5", "accent"),
+        JobStatus::Preparing => ("Preparing", "part", "M6 1.5a4.5 4.5 0 0 1 0 9", "accent"),
+        JobStatus::Executing => ("Executing", "turning", "M6 1.5a4.5 4.5 0 1 1-4.5 4.5", "accent"),
+        JobStatus::Syncing => ("Pushing", "arrow", "M6 10.5V2M2.5 5.5 6 2l3.5 3.5", "accent"),
+        JobStatus::AwaitingInput => {
+            ("Needs answer", "question", "M4 4a2 2 0 1 1 3 1.8c-.7.4-1 .8-1 1.6M6 10v.3", "ask")
+        }
+        JobStatus::Paused => ("Paused", "bars", "M4 2v8M8 2v8", "warn"),
+        JobStatus::Completed => ("Completed", "tick", TICK, "ok"),
+        JobStatus::Failed => ("Failed", "cross", CROSS, "bad"),
+        JobStatus::Cancelled => ("Cancelled", "barred", BARRED, "wait"),
+    };
+    Pill { word, shape, path, tone }
+}
+
+pub(crate) fn verdict(verdict: Verdict) -> Pill {
+    let (word, shape, path, tone) = match verdict {
+        Verdict::Accepted => ("Accepted", "tick", TICK, "ok"),
+        Verdict::Held => ("Held", "arrows", "M2 3l3 3-3 3M6.5 3l3 3-3 3", "accent"),
+        Verdict::Refused => ("Refused", "barred", BARRED, "warn"),
+        Verdict::Ignored => ("Ignored", "dash", DASH, "wait"),
+        Verdict::Duplicate => ("Duplicate", "dash", DASH, "wait"),
+        Verdict::Invalid => ("Invalid", "cross", CROSS, "bad"),
+    };
+    Pill { word, shape, path, tone }
+}
+
+pub(crate) fn source(source: Source) -> &'static str {
+    match source {
+        Source::TicketTool => "Ticket tool",
+        Source::Board => "Board",
+        Source::Person => "Person",
+        Source::Webhook => "Webhook",
+        Source::Poll => "Poll",
+    }
+}
+
+pub(crate) fn badge(badge: Badge) -> Pill {
+    Pill { word: badge.display_name(), shape: "cross", path: CROSS, tone: "bad" }
+}
+
+pub(crate) fn explain_job(view: &JobView) -> Option<SafeText> {
+    let JobView { job, waits, now, .. } = view;
+    let quiet = job.status.is_active() || matches!(job.status, JobStatus::Completed | JobStatus::Cancelled);
+    (!quiet).then(|| line(&why::explain_job(job, waits.as_ref(), None, *now).0))
+}
+
+pub(crate) fn job_duration(job: &Job, now: Timestamp) -> String {
+    format_duration(job.ended_at.unwrap_or(now).since(job.created))
+}
+
+/// `0:40`, `1 h 04`.
+pub(crate) fn format_duration(length: Duration) -> String {
+    let secs = length.as_secs();
+    if secs < 3_600 {
+        return format!("{}:{:02}", secs / 60, secs % 60);
+    }
+    format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TimeLabel {
+    pub(crate) said: String,
+    pub(crate) exact: String,
+}
+
+/// `4 min ago`, or the date after two days.
+pub(crate) fn format_time(at: Timestamp, now: Timestamp) -> TimeLabel {
+    let said = match now.since(at).as_secs() {
+        secs if secs < 60 => format!("{secs} s ago"),
+        secs if secs < 3_600 => format!("{} min ago", secs / 60),
+        secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
+        _ => at.day(),
+    };
+    TimeLabel { said, exact: at.to_string() }
+}
+
+pub(crate) fn format_count(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
+/// `812 B`, `12 KB`, `1.4 MB`.
+pub(crate) fn format_bytes(size: u64) -> String {
+    match size {
+        0..1_000 => format!("{size} B"),
+        1_000..1_000_000 => format!("{} KB", size.div_ceil(1_000)),
+        _ => format!("{}.{} MB", size / 1_000_000, size % 1_000_000 / 100_000),
+    }
+}
+
+/// Polling interval of a list, longer while idle because each poll reads the whole list. Units: milliseconds.
+pub(crate) fn refresh_ms(busy: bool) -> u32 {
+    if busy { 5_000 } else { 30_000 }
+}

@@ -1,0 +1,175 @@
+//! Measures the time and DynamoDB request units of a delivery and a revision, for docs/capacity.md.
+//!
+//! Times are printed and never asserted; units are the capacity that the embedded DynamoDB returns.
+
+pub(crate) mod flows;
+mod meter;
+
+use crate::story::{REPOSITORY, Setup, Story, Task, has_status};
+use crate::webhooks::{ANNS_TOKEN, BRANCH, World};
+use flows::{EVENT_BATCH_READS, REVISE};
+use meter::{Meter, Units};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::JobStatus;
+use pullyard_domain::project::Settings;
+use pullyard_local::{AccountKind, HintDelivery, Role, User};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+const EVENT: &str = "pull_request_review";
+
+/// Requests changes as Ann, with a comment on a line of this file; returns the review's id.
+async fn request_changes(story: &Story, number: u64, path: &str) -> u64 {
+    let url = format!("{}/repos/{REPOSITORY}/pulls/{number}/reviews", story.local.forge().api_url());
+    let asked = json!({
+        "event": "REQUEST_CHANGES", "body": "Not yet.",
+        "comments": [{ "path": path, "line": 1, "side": "RIGHT", "body": "Say more." }],
+    });
+    let call = reqwest::Client::new().post(url).bearer_auth(ANNS_TOKEN).body(asked.to_string());
+    let made: Value = call.send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    made["id"].as_u64().unwrap()
+}
+
+/// A percentile. Units: milliseconds.
+fn percentile_ms(times: &[Duration], share: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort();
+    times[(times.len() * share / 100).min(times.len() - 1)].as_secs_f64() * 1e3
+}
+
+fn format_ms(ms: f64) -> String {
+    if ms < 10.0 { format!("{ms:.1} ms") } else { format!("{ms:.0} ms") }
+}
+
+/// A row of docs/capacity.md about deliveries that were sent one at a time.
+fn row(figure: &str, times: &[Duration], more: &str) -> String {
+    let (half, most) = (format_ms(percentile_ms(times, 50)), format_ms(percentile_ms(times, 99)));
+    format!("| {figure} | p50 {half}, p99 {most} | {}, one at a time{more} |", times.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it measures times, for docs/capacity.md"]
+async fn delivery_latency_is_measured() {
+    let world = World::with_setup(Setup { hints: HintDelivery::Drop, ..Setup::default() }).await;
+    world.install_by_hand("acme").await;
+    let timed = async |body: &Value, expected: &str| {
+        let since = Instant::now();
+        let (status, said) = world.send("acme", EVENT, body).await;
+        let took = since.elapsed();
+        assert_eq!((status, said["code"].as_str()), (200, Some(expected)), "{said}");
+        took
+    };
+    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
+    let first = timed(&asks(1), "accepted").await;
+    let first = format_ms(first.as_secs_f64() * 1e3);
+    let mut rows = vec![format!("| first delivery of a process, accepted | {first} | one |")];
+    for (name, code) in [("refused", "event_ignored"), ("duplicate", "repeat"), ("held", "held_for_job")] {
+        let mut times = Vec::new();
+        for n in 0..500 {
+            let body = match code {
+                "event_ignored" => world.review(10_000 + n, "submitted", "approved"),
+                "repeat" => asks(1),
+                _ => asks(20_000 + n),
+            };
+            times.push(timed(&body, code).await);
+        }
+        rows.push(row(&format!("{name} (`{code}`)"), &times, ""));
+    }
+    // One pull request each, because a second review within the hour would be held.
+    let mut times = Vec::new();
+    for n in 1_000..1_500 {
+        let branch = format!("{BRANCH}-{n}");
+        world.link(n, &format!("APP-{n}"), &branch, &"a".repeat(40)).await;
+        let mut body = asks(40_000 + n);
+        body["pull_request"]["number"] = n.into();
+        body["pull_request"]["head"]["ref"] = branch.into();
+        times.push(timed(&body, "accepted").await);
+    }
+    rows.push(row("accepted", &times, ", each on a pull request of its own"));
+    println!("\n| figure | value | how |\n|---|---|---|\n{}", rows.join("\n"));
+    world.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delivery_stays_within_its_request_units() {
+    let meter = Meter::start().await;
+    let setup = Setup { hints: HintDelivery::Drop, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let world = World::with_setup(setup).await;
+    world.install_by_hand("acme").await;
+    let asks = |id: u64| world.review(id, "submitted", "changes_requested");
+    // Warm up: the first delivery of a minute also records that the hook is alive.
+    let approved = world.review(1, "submitted", "approved");
+    world.send("acme", EVENT, &approved).await;
+    let cost = async |body: &Value, expected: &str| {
+        meter.reset();
+        let (_, said) = world.send("acme", EVENT, body).await;
+        assert_eq!(said["code"], expected, "{said}");
+        let units = meter.units();
+        println!("{expected}: {units}\n{}", meter.calls());
+        units
+    };
+    let most = |units: Units, written: f64, read: f64| {
+        let is_within = units.written <= written && units.read <= read && units.refused == 0;
+        assert!(is_within, "{units}, not {written} and {read}\n{}", meter.calls());
+    };
+    most(cost(&world.review(2, "submitted", "approved"), "event_ignored").await, 2.0, 2.0);
+    most(cost(&asks(10), "accepted").await, 14.0, 8.0);
+    most(cost(&asks(10), "repeat").await, 1.0, 8.0);
+    most(cost(&asks(11), "held_for_job").await, 8.0, 10.0);
+    world.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revise_job_stays_within_its_request_units() {
+    let meter = Meter::start().await;
+    let setup = Setup { task: Task::Runner, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let settings = Settings { revise_on_review: true, ..setup.settings };
+    let story = Story::start_with(Setup { settings, ..setup }).await;
+    let forge = story.local.forge();
+    let ann = User { login: "ann".into(), id: crate::webhooks::ANN, token: ANNS_TOKEN.into() };
+    forge.add_user(ann, AccountKind::User).await.unwrap();
+    forge.set_role(REPOSITORY, "ann", Role::Write).await.unwrap();
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_job(&job, has_status(JobStatus::Completed)).await;
+    story.wait_for_settled_ticket("APP-1").await;
+    let pull = story.pull_requests().await.remove(0);
+    let number = pull["number"].as_u64().unwrap();
+    let review = request_changes(&story, number, "work.txt").await;
+    let world = World { number, repository: pull["base"]["repo"]["id"].as_u64().unwrap(), story };
+    world.install_by_hand("acme").await;
+    world.story.wait_for_empty_queues().await;
+    let mut body = world.review(review, "submitted", "changes_requested");
+    body["pull_request"]["head"] = pull["head"].clone();
+    meter.reset();
+    let (_, said) = world.send("acme", EVENT, &body).await;
+    assert_eq!(said["code"], "accepted", "{said}");
+    let revision = JobId::new(said["job"].as_str().unwrap()).unwrap();
+    // Poll past the meter, because polling costs units as well.
+    crate::story::wait_until("the revision is done", async || {
+        let job = world.story.load_job_item(&revision).await;
+        if job["status"] == "completed" { Ok(()) } else { Err(job.to_string()) }
+    })
+    .await;
+    world.story.wait_for_empty_queues().await;
+    crate::story::wait_until("its ticket shows it", async || {
+        let ticket = world.story.load_item("TICKET#acme#APP-1", "TICKET").await;
+        if ticket.get("wk").is_none() && ticket["active_job"].is_null() { Ok(()) } else { Err(ticket.to_string()) }
+    })
+    .await;
+    world.story.wait_for_empty_queues().await;
+    let pull_request = format!("PR#gh1#{}#{number}", world.repository);
+    crate::story::wait_until("its pull request says so", async || {
+        let told = world.story.load_item(&pull_request, "PR").await;
+        let is_told = told["note_version"] == 2 && told["noted_version"] == 2;
+        if is_told { Ok(()) } else { Err(told.to_string()) }
+    })
+    .await;
+    let units = meter.units();
+    let all = format!("a whole revise job: {units}\n{}\n{}", meter.writes(), meter.calls());
+    println!("{all}");
+    assert!(
+        units.written <= REVISE.written && units.read <= REVISE.read + EVENT_BATCH_READS && units.refused == 0,
+        "{all}"
+    );
+    world.story.shut_down().await;
+}

@@ -1,0 +1,141 @@
+//! Tests the request units and invocations of whole flows; docs/capacity.md is computed from these bounds.
+
+use super::meter::Meter;
+use crate::artifacts::store_artifact;
+use crate::story::{Setup, Story, Task, enter_phases, has_status};
+use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::job::JobStatus;
+use pullyard_protocol::attempt::{EventsRequest, Phase};
+use reqwest::Method;
+use serde_json::json;
+
+/// The upper bound of a flow's cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FlowCost {
+    /// Units: write request units.
+    pub(crate) written: f64,
+    /// Units: read request units.
+    pub(crate) read: f64,
+    /// Requests to the API; each is one invocation.
+    pub(crate) requests: f64,
+    /// Invocations by queues and events. Each message is sent, received and deleted.
+    pub(crate) messages: f64,
+}
+
+/// Reads for additional batches of events, which the runner sends on a slow machine.
+pub(crate) const EVENT_BATCH_READS: f64 = 3.0;
+
+/// An implement job on Fargate with a silent agent and a stored patch, from the ticket's move to the settled ticket.
+pub(crate) const IMPLEMENT: FlowCost = FlowCost { written: 34.0, read: 25.5, requests: 14.0, messages: 8.0 };
+/// A revise job with a stored patch, from its delivery to the settled ticket.
+pub(crate) const REVISE: FlowCost = FlowCost { written: 43.0, read: 40.5, requests: 14.0, messages: 9.0 };
+pub(crate) const ATTEMPT_HEARTBEAT: FlowCost = FlowCost { written: 0.0, read: 1.0, requests: 1.0, messages: 0.0 };
+/// An artifact: a reservation and a confirmation, each a request with one write, plus reads of job and item.
+pub(crate) const ARTIFACT: FlowCost = FlowCost { written: 2.0, read: 4.0, requests: 2.0, messages: 0.0 };
+pub(crate) const HEARTBEAT: FlowCost = FlowCost { written: 1.0, read: 2.0, requests: 1.0, messages: 0.0 };
+pub(crate) const EMPTY_CLAIM: FlowCost = FlowCost { written: 0.0, read: 4.5, requests: 1.0, messages: 0.0 };
+/// A sweep that finds no work, less than a minute after the last one.
+pub(crate) const SWEEP: FlowCost = FlowCost { written: 1.0, read: 25.0, requests: 0.0, messages: 0.0 };
+
+#[track_caller]
+fn assert_within(name: &str, meter: &Meter, bound: FlowCost, requests: u64, messages: u64) {
+    let units = meter.units();
+    println!("{name}: {units}, {requests} requests, {messages} messages\n{}\n{}", meter.writes(), meter.calls());
+    let within = units.written <= bound.written && units.read <= bound.read + EVENT_BATCH_READS;
+    let calls = requests as f64 <= bound.requests && messages as f64 <= bound.messages;
+    assert!(
+        within && calls,
+        "{name}: {units}, {requests} requests, {messages} messages; at most {bound:?}\n{}",
+        meter.calls()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn job_and_idle_calls_stay_within_their_bounds() {
+    let meter = Meter::start().await;
+    let story = Story::start_with(Setup { before_dynamodb: Some(meter.between()), ..Setup::default() }).await;
+    // Warm up: the first call of a minute also records the use of the token.
+    story.send_ticket_event("e0", "APP-0", "Blocked", 1).await;
+    story.wait_for_empty_queues().await;
+    meter.reset();
+    let before = story.local.invocations();
+    let job = story.create_job("e1", "APP-1", 1).await;
+    // Poll past the meter, because polling costs units as well.
+    crate::story::wait_until("the job is done", async || {
+        let stored = story.load_job_item(&job).await;
+        if stored["status"] == "completed" { Ok(()) } else { Err(stored.to_string()) }
+    })
+    .await;
+    story.wait_for_empty_queues().await;
+    crate::story::wait_until("its ticket shows it", async || {
+        let ticket = story.load_item("TICKET#acme#APP-1", "TICKET").await;
+        if ticket.get("wk").is_none() && ticket["active_job"].is_null() { Ok(()) } else { Err(ticket.to_string()) }
+    })
+    .await;
+    // The task ends last, and the tasks function then reads the job. No count shows its end, so wait until no calls
+    // arrive for a while.
+    let still = std::cell::Cell::new(0);
+    crate::story::wait_until("its task's end is heard", async || match story.local.count_running_tasks().await {
+        0 if meter.is_still() && still.replace(still.get() + 1) >= 20 => Ok(()),
+        running => Err(format!("{running} run")),
+    })
+    .await;
+    story.wait_for_empty_queues().await;
+    let after = story.local.invocations();
+    let messages = |seen: &pullyard_local::Invocations| seen.dispatcher + seen.effects + seen.tasks;
+    assert_within(
+        "an implement job",
+        &meter,
+        IMPLEMENT,
+        after.http - before.http,
+        messages(&after) - messages(&before),
+    );
+    story.wait_for_job(&job, has_status(JobStatus::Completed)).await;
+
+    let token = story.runner_token("idle", None, None).await;
+    let runner = story.register_runner(&token, "kite", "i1").await.id;
+    let ask = async |path: &str, body: serde_json::Value| {
+        let path = format!("/v1/runners/{runner}/{path}");
+        let (status, _, said) = story.request(Method::POST, &path, Some(&token), body.to_string().into_bytes()).await;
+        assert_eq!(status, 200, "{said}");
+    };
+    let beat = json!({ "instance": "i1", "active": [] });
+    ask("heartbeat", beat.clone()).await;
+    meter.reset();
+    ask("heartbeat", beat).await;
+    assert_within("a heartbeat", &meter, HEARTBEAT, 1, 0);
+    meter.reset();
+    ask("claim", json!({ "instance": "i1", "claim_id": "c1" })).await;
+    assert_within("an empty claim", &meter, EMPTY_CLAIM, 1, 0);
+
+    story.local.sweep().await.unwrap();
+    story.clock.advance(std::time::Duration::from_secs(20));
+    meter.reset();
+    story.local.sweep().await.unwrap();
+    assert_within("an idle sweep", &meter, SWEEP, 0, 0);
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quiet_agent_and_artifact_stay_within_their_bounds() {
+    let meter = Meter::start().await;
+    let setup = Setup { task: Task::Waiting, before_dynamodb: Some(meter.between()), ..Setup::default() };
+    let story = Story::start_with(setup).await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.wait_for_task(&job, 1).await;
+    let (_, client) = story.claim(&job, "c1").await.unwrap();
+    enter_phases(&client, Phase::Executing).await;
+    story.wait_for_empty_queues().await;
+    let within = |bound: FlowCost| {
+        let units = meter.units();
+        let is_within = units.written <= bound.written && units.read <= bound.read;
+        assert!(is_within, "{units}; at most {bound:?}\n{}", meter.calls());
+        meter.reset();
+    };
+    meter.reset();
+    client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
+    within(ATTEMPT_HEARTBEAT);
+    store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"a patch").await;
+    within(ARTIFACT);
+    story.shut_down().await;
+}

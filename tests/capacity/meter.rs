@@ -1,0 +1,208 @@
+//! A proxy to DynamoDB that adds up the consumed capacity.
+
+use crate::story::DynamodbProxy;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::AddAssign;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::net::TcpListener;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Units {
+    pub(super) read: f64,
+    pub(super) written: f64,
+    /// Units of batches of live events, one write and one read of the job each. Counted apart, because their number
+    /// depends on the duration of the agent.
+    pub(super) live: f64,
+    /// Writes with a failed condition. They are charged as well, but DynamoDB does not return how much.
+    pub(super) refused: u64,
+}
+
+impl fmt::Display for Units {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { written, read, live, refused } = self;
+        write!(f, "{written} write units, {read} read units, live events {live}, {refused} writes refused")
+    }
+}
+
+impl AddAssign for Units {
+    fn add_assign(&mut self, more: Self) {
+        self.read += more.read;
+        self.written += more.written;
+        self.live += more.live;
+        self.refused += more.refused;
+    }
+}
+
+#[derive(Default)]
+struct MeterState {
+    units: Units,
+    calls: BTreeMap<String, (u64, f64)>,
+    /// The successful writes in their order, with the kinds of their items.
+    writes: Vec<(String, f64)>,
+    calls_at_last_check: u64,
+}
+
+/// A proxy that every call passes through with `ReturnConsumedCapacity` set.
+#[derive(Clone)]
+pub(super) struct Meter {
+    url: String,
+    seen: Arc<Mutex<MeterState>>,
+    /// The URL of DynamoDB, set before the first call.
+    behind: Arc<OnceLock<String>>,
+    http: reqwest::Client,
+}
+
+impl Meter {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let http = reqwest::Client::new();
+        let meter = Self { url, seen: Arc::default(), behind: Arc::default(), http };
+        let router = Router::new().fallback(forward).with_state(meter.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        meter
+    }
+
+    /// The setting that places the proxy in front of a system's DynamoDB.
+    pub(super) fn between(&self) -> DynamodbProxy {
+        let meter = self.clone();
+        DynamodbProxy::new(move |behind| {
+            meter.behind.set(behind.to_owned()).unwrap();
+            meter.url.clone()
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, MeterState> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn reset(&self) {
+        *self.lock() = MeterState::default();
+    }
+
+    pub(super) fn units(&self) -> Units {
+        self.lock().units
+    }
+
+    /// Whether no call arrived since the last `is_still`.
+    pub(super) fn is_still(&self) -> bool {
+        let mut seen = self.lock();
+        let calls = seen.calls.values().map(|(count, _)| count).sum();
+        std::mem::replace(&mut seen.calls_at_last_check, calls) == calls
+    }
+
+    pub(super) fn calls(&self) -> String {
+        let seen = self.lock();
+        let line = |(name, (count, units)): (&String, &(u64, f64))| format!("  {name}: {count} calls, {units} units");
+        seen.calls.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The writes one by one; a job's with its stored status.
+    pub(super) fn writes(&self) -> String {
+        let line = |(what, units): &(String, f64)| format!("  {units:>4} {what}");
+        self.lock().writes.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Whether a call only reads. A call begins with its operation.
+    fn is_read(call: &str) -> bool {
+        ["GetItem", "Query", "BatchGetItem", "TransactGetItems"].iter().any(|read| call.starts_with(read))
+    }
+
+    fn count(&self, operation: &str, is_ok: bool, answer: &Value) {
+        let each = match &answer["ConsumedCapacity"] {
+            Value::Array(each) => each.clone(),
+            one => vec![one.clone()],
+        };
+        let units: f64 = each.iter().filter_map(|one| one["CapacityUnits"].as_f64()).sum();
+        let taken = match (is_ok, Self::is_read(operation), operation == "PutItem EVENTS") {
+            (false, ..) => Units { refused: 1, ..Units::default() },
+            (true, true, _) => Units { read: units, ..Units::default() },
+            // The eventually consistent read of the job cannot be distinguished from other reads.
+            (true, false, true) => Units { read: -0.5, live: units + 0.5, ..Units::default() },
+            (true, false, false) => Units { written: units, ..Units::default() },
+        };
+        let mut seen = self.lock();
+        seen.units += taken;
+        if is_ok && !Self::is_read(operation) {
+            seen.writes.push((operation.to_owned(), units));
+        }
+        let refused = if is_ok { "" } else { ", refused" };
+        let call = seen.calls.entry(format!("{operation}{refused}")).or_default();
+        *call = (call.0 + 1, call.1 + units);
+    }
+}
+
+/// The kinds of items in a call: the first words of partition key and sort key.
+fn item_kinds(asked: &Value) -> String {
+    let kind = |key: &Value| {
+        let word = |name: &str| key[name]["S"].as_str().unwrap_or("?").split('#').next().unwrap_or_default().to_owned();
+        match (word("pk"), word("sk")) {
+            (pk, sk) if pk == sk || sk.parse::<u64>().is_ok() => pk,
+            (pk, sk) => format!("{pk}/{sk}"),
+        }
+    };
+    let of = |call: &Value| match call["Item"].is_object() {
+        true => match (kind(&call["Item"]).as_str(), call["Item"]["status"]["S"].as_str()) {
+            ("JOB", Some(status)) => format!("JOB {status}"),
+            (kind, _) => kind.to_owned(),
+        },
+        false => kind(&call["Key"]),
+    };
+    if let Some(tables) = asked["RequestItems"].as_object() {
+        // Name each kind of a page once.
+        let all = tables.values().filter_map(|one| one["Keys"].as_array()).flatten().map(kind);
+        let mut kinds = Vec::new();
+        for kind in all {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        return kinds.join(" + ");
+    }
+    match asked["TransactItems"].as_array() {
+        Some(each) => {
+            let all = each.iter().filter_map(|one| one.as_object()?.values().next().map(of));
+            all.collect::<Vec<_>>().join(" + ")
+        }
+        None => match asked["ExpressionAttributeValues"][":pk"]["S"].as_str() {
+            // A query names its partition and no item.
+            Some(pk) if asked["KeyConditionExpression"].is_string() => {
+                format!("{}/…", pk.split('#').next().unwrap_or_default())
+            }
+            _ => of(asked),
+        },
+    }
+}
+
+async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> Response {
+    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+    let mut asked: Value = serde_json::from_slice(&body).unwrap();
+    asked["ReturnConsumedCapacity"] = json!("TOTAL");
+    let operation = format!("{operation} {}", item_kinds(&asked));
+    let mut call = meter.http.post(meter.behind.get().unwrap()).body(asked.to_string());
+    for name in ["x-amz-target", "content-type", "authorization", "x-amz-date", "user-agent"] {
+        if let Some(value) = headers.get(name) {
+            call = call.header(name, value);
+        }
+    }
+    let answer = call.send().await.unwrap();
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let bytes = answer.bytes().await.unwrap();
+    let said = serde_json::from_slice(&bytes).unwrap_or_default();
+    meter.count(&operation, status.is_success(), &said);
+    let kept = ["content-type", "x-amzn-requestid", "x-amz-crc32"];
+    let kept = kept.iter().filter_map(|name| Some((*name, headers.get(*name)?.clone()))).collect::<Vec<_>>();
+    let mut passed = (status, bytes).into_response();
+    for (name, value) in kept {
+        passed.headers_mut().insert(name, value);
+    }
+    passed
+}

@@ -1,0 +1,103 @@
+//! Tests that every command in the documentation and in help sentences exists with its flags.
+
+use crate::cli::User;
+use pullyard_domain::code::Row;
+use pullyard_domain::decision::Reason;
+use pullyard_domain::denial::Denial;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::wait::Wait;
+use std::collections::BTreeMap;
+
+const DOCUMENTS: [(&str, &str); 11] = [
+    ("README.md", include_str!("../README.md")),
+    ("infra/README.md", include_str!("../infra/README.md")),
+    ("docs/agents.md", include_str!("../docs/agents.md")),
+    ("docs/checks.md", include_str!("../docs/checks.md")),
+    ("docs/forges.md", include_str!("../docs/forges.md")),
+    ("docs/operations.md", include_str!("../docs/operations.md")),
+    ("docs/protocol.md", include_str!("../docs/protocol.md")),
+    ("docs/reviews.md", include_str!("../docs/reviews.md")),
+    ("docs/runner.md", include_str!("../docs/runner.md")),
+    ("docs/up.md", include_str!("../docs/up.md")),
+    ("SECURITY.md", include_str!("../SECURITY.md")),
+];
+
+#[derive(Default)]
+struct HelpCache {
+    texts: BTreeMap<Vec<String>, String>,
+}
+
+impl HelpCache {
+    async fn of(&mut self, user: &User, words: &[&str], line: &str) -> String {
+        let key: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        if !self.texts.contains_key(&key) {
+            let ran = user.run(&[&["help"], words].concat()).await;
+            assert_eq!(ran.code, 0, "{line}: {ran:?}");
+            self.texts.insert(key.clone(), ran.out);
+        }
+        self.texts[&key].clone()
+    }
+
+    async fn check(&mut self, user: &User, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+        let Some(first) = words.first().filter(|word| is_name(word)) else { return };
+        let mut help = self.of(user, &[first], line).await;
+        let second = words.get(1).filter(|word| is_name(word) && help.contains("\nCommands:"));
+        if let Some(second) = second {
+            help = self.of(user, &[first, second], line).await;
+        }
+        // Flags after `--agent-command` belong to the agent.
+        for flag in words.iter().take_while(|word| **word != "--agent-command").filter(|word| word.starts_with("--")) {
+            let name = flag.split('=').next().unwrap_or(flag);
+            assert!(help.contains(name), "{line}: there is no {name}");
+        }
+    }
+}
+
+fn is_name(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-') && !word.starts_with('-')
+}
+
+/// Every `pullyard …` between backticks, and every command line of a code block.
+fn commands(text: &str) -> Vec<String> {
+    let (mut found, mut in_block) = (Vec::new(), false);
+    for line in text.lines() {
+        if line.starts_with("```") {
+            in_block = !in_block;
+        } else if in_block {
+            let line = line.trim_start_matches(['$', ' ', '(']).replace("cargo run -- ", "pullyard ");
+            let line = line.replace("pullyard-runner ", "pullyard runner ").replace("umask 077; ", "");
+            found.extend(line.starts_with("pullyard ").then(|| line.split('#').next().unwrap_or_default().to_owned()));
+        } else {
+            found.extend(
+                line.split('`').skip(1).step_by(2).filter(|code| code.starts_with("pullyard ")).map(String::from),
+            );
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_documented_command_exists_with_its_flags() {
+    let (user, mut helps) = (User::new(), HelpCache::default());
+    for (paper, text) in DOCUMENTS {
+        let commands = commands(text);
+        assert!(paper == "SECURITY.md" || commands.len() >= 3, "{paper}: {commands:?}");
+        for line in commands {
+            helps.check(&user, &line).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_command_in_a_help_sentence_exists_with_its_flags() {
+    let (user, mut helps) = (User::new(), HelpCache::default());
+    let rows: [&[Row]; 4] = [&Reason::rows(), &Wait::rows(), &Failure::rows(), &Denial::rows()];
+    for row in rows.into_iter().flatten() {
+        for line in commands(row.help) {
+            helps.check(&user, &line).await;
+        }
+        assert!(!row.help.contains("Retry"), "{}: help mentions a button: {}", row.code, row.help);
+        assert!(!row.help.contains("Settings →"), "{}: help mentions a missing page: {}", row.code, row.help);
+    }
+}

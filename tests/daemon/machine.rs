@@ -1,0 +1,259 @@
+//! A machine with daemons whose agents wait for permission to end.
+
+use crate::story::{Setup, Story, Task, wait_until};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::JobStatus;
+use pullyard_domain::project::{Compute, Settings};
+use pullyard_protocol::client::ApiClient;
+use pullyard_protocol::runner_admin::RunnerStatus;
+use pullyard_protocol::token::{CreateToken, CreatedToken};
+use pullyard_store::TokenKind;
+use serde_json::Value;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::process::{Child, Command};
+
+/// Time limit, generous for a loaded machine.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+/// Less than the time after which a silent runner is Offline.
+const STEP: Duration = Duration::from_secs(20);
+
+/// A work folder with a runner token.
+pub(crate) struct Machine {
+    dir: TempDir,
+    url: String,
+    pub(super) token: CreatedToken,
+}
+
+pub(crate) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Story {
+    /// A story whose jobs run on this machine, after a first sweep.
+    pub(super) async fn with_daemons() -> (Self, Machine) {
+        let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
+        let story = Self::start_with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
+        let machine = Machine::of(story.local.api_url(), &story.api).await;
+        story.set_agent_command(&machine.agent("")).await;
+        story.local.sweep().await.unwrap();
+        (story, machine)
+    }
+
+    /// Advances the clock with heartbeats of these runners and sweeps.
+    pub(super) async fn pass_with_heartbeats(&self, runners: &[&str], secs: u64) {
+        for _ in 0..Duration::from_secs(secs).as_secs().div_ceil(STEP.as_secs()) {
+            self.clock.advance(STEP);
+            let now = self.clock.now();
+            for name in runners {
+                wait_until("the runner is heard", async || {
+                    let heard = self.api.runner(name).await.unwrap().heard;
+                    if heard >= now { Ok(()) } else { Err(format!("{name}: {heard:?}")) }
+                })
+                .await;
+            }
+            self.local.sweep().await.unwrap();
+        }
+    }
+
+    /// Advances the clock with sweeps but without heartbeats.
+    pub(super) async fn pass_without_heartbeats(&self, secs: u64) {
+        for _ in 0..secs.div_ceil(STEP.as_secs()) {
+            self.advance_and_sweep(STEP).await;
+        }
+    }
+
+    pub(super) async fn wait_for_runner(&self, name: &str, status: RunnerStatus, busy: u32) {
+        wait_until("the runner gets there", async || {
+            let runner = self.api.runner(name).await.map_err(|error| error.to_string())?;
+            let so = (runner.status, runner.busy) == (status, busy);
+            if so { Ok(()) } else { Err(format!("{runner:?}")) }
+        })
+        .await
+    }
+
+    pub(super) async fn commits_of(&self, job: &JobId) -> usize {
+        let said =
+            self.git(&["log", "--glob=refs/heads/pullyard/*", "--format=%(trailers:key=Pullyard-Job,valueonly)"]).await;
+        said.lines().filter(|line| line.split('/').next() == Some(job.as_str())).count()
+    }
+
+    /// Asserts that the job completed with one pull request and one commit, and its ticket is in review.
+    pub(super) async fn assert_completed(&self, job: &JobId, key: &str) {
+        let ended = self.wait_for_end(job).await;
+        assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
+        let ticket = self.wait_for_settled_ticket(key).await;
+        assert_eq!((ticket.status.as_str(), ticket.badges.len()), (crate::story::REVIEW, 0), "{ticket:?}");
+        assert_eq!(self.commits_of(job).await, 1);
+        let result = ended.result.unwrap();
+        let pulls = self.pull_requests().await;
+        let ours = pulls.iter().filter(|pull| pull["head"]["ref"] == result.branch.as_str()).collect::<Vec<_>>();
+        assert_eq!((ours.len(), &ours[0]["head"]["sha"]), (1, &Value::from(result.head)));
+    }
+
+    /// Asserts that the job failed with this code, and its ticket shows the failure.
+    pub(super) async fn assert_failed(&self, job: &JobId, key: &str, code: &str) {
+        let ended = self.wait_for_end(job).await;
+        assert_eq!(ended.status, JobStatus::Failed, "{ended:?}");
+        assert_eq!(ended.failure.unwrap().code, code);
+        let ticket = self.wait_for_settled_ticket(key).await;
+        assert_eq!((ticket.status.as_str(), ticket.badges), (crate::story::TODO, vec!["AI Failed".to_owned()]));
+        assert_eq!(self.commits_of(job).await, 0);
+    }
+}
+
+impl Machine {
+    pub(crate) async fn of(url: &str, api: &ApiClient) -> Self {
+        let request = CreateToken {
+            name: "machine".into(),
+            kind: TokenKind::Runner,
+            scopes: Default::default(),
+            projects: None,
+            runner: None,
+            expires_in_secs: None,
+        };
+        let token = api.create_token(&request).await.unwrap();
+        Self { dir: TempDir::new().unwrap(), url: url.to_owned(), token }
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The command of an agent that reports its start, waits for `go`, and then runs `then`.
+    pub(crate) fn agent(&self, then: &str) -> [&'static str; 3] {
+        let dir = self.dir.path().display();
+        let script = format!(
+            "cat > prompt.txt; rm prompt.txt; echo $$ > {dir}/draft-$PULLYARD_JOB; mv {dir}/draft-$PULLYARD_JOB {dir}/at-$PULLYARD_JOB
+             while [ ! -e {dir}/go ]; do sleep 0.05; done; echo done >> work.txt; {then}"
+        );
+        ["sh", "-c", script.leak()]
+    }
+
+    pub(crate) fn release_agents(&self) {
+        fs::write(self.path("go"), "").unwrap();
+    }
+
+    pub(super) fn started_jobs(&self) -> Vec<String> {
+        let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter_map(|name| Some(name.to_str()?.strip_prefix("at-")?.to_owned())).collect()
+    }
+
+    /// Waits for the job's agent; returns its process group. The agent's own pid may be in another namespace.
+    pub(crate) async fn wait_for_agent(&self, job: &JobId) -> Pid {
+        let (file, work) = (self.path(&format!("at-{job}")), self.path("work"));
+        wait_until("the agent works", async || {
+            fs::read_to_string(&file).map_err(|error| error.to_string())?;
+            group_below(&work, job).ok_or_else(|| "it says so, and is not there".to_owned())
+        })
+        .await
+    }
+
+    /// The process of a job, as its daemon recorded it.
+    pub(super) fn job_process(&self, name: &str, job: &JobId) -> Pid {
+        let file = self.path("work").join(format!("runners/{name}.runner/jobs/{job}-1.json"));
+        let record: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
+    }
+
+    pub(super) async fn kill_child(&self, name: &str, job: &JobId) {
+        let agent = self.wait_for_agent(job).await;
+        killpg(self.job_process(name, job), Signal::SIGKILL).unwrap();
+        killpg(agent, Signal::SIGKILL).unwrap();
+    }
+
+    pub(super) async fn wait_until_dead(&self, agent: Pid) {
+        wait_until("the agent is gone", async || match killpg(agent, None) {
+            Err(nix::errno::Errno::ESRCH) => Ok(()),
+            other => Err(format!("{other:?}")),
+        })
+        .await
+    }
+
+    /// Starts `pullyard runner start` with a heartbeat every second.
+    pub(crate) fn daemon(&self, name: &str, flags: &[&str]) -> Daemon {
+        let log = self.path(&format!("{name}.log"));
+        let said = File::options().create(true).append(true).open(&log).unwrap();
+        fs::create_dir_all(self.path("work")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_pullyard"))
+            .args(["runner", "start", "--name", name, "--heartbeat-interval-ms", "1000", "--stop-grace-secs", "1"])
+            .args(flags)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap())
+            .env("HOME", self.dir.path())
+            .env("PULLYARD_API_URL", &self.url)
+            .env("PULLYARD_RUNNER_TOKEN", &self.token.token)
+            .env("PULLYARD_WORK_DIR", self.path("work"))
+            .env("PULLYARD_ISOLATION", "none")
+            .stdin(Stdio::null())
+            .stdout(said.try_clone().unwrap())
+            .stderr(said)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Daemon { child, log }
+    }
+}
+
+impl Drop for Machine {
+    /// Lets the agents of a failed test end, and kills the recorded processes.
+    fn drop(&mut self) {
+        let _ = fs::write(self.path("go"), "");
+        for name in fs::read_dir(self.path("work/runners")).into_iter().flatten().flatten() {
+            for file in fs::read_dir(name.path().join("jobs")).into_iter().flatten().flatten() {
+                let record = fs::read(file.path()).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+                if let Some(pid) = record.and_then(|record| i32::try_from(record["pid"].as_i64()?).ok()) {
+                    let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+                }
+            }
+        }
+    }
+}
+
+impl Daemon {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id().unwrap()).unwrap())
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Waits for its end; returns exit code and log.
+    pub(crate) async fn wait(mut self) -> (Option<i32>, String) {
+        let status = tokio::time::timeout(TIME_LIMIT, self.child.wait()).await;
+        let log = fs::read_to_string(&self.log).unwrap();
+        let status = status.unwrap_or_else(|_| panic!("the daemon did not end: {log}")).unwrap();
+        assert!(!log.contains("rnt_") && !log.contains("pyb_"), "a secret is in the log: {log}");
+        (status.code(), log)
+    }
+
+    pub(crate) async fn stop(self) {
+        self.signal(Signal::SIGTERM);
+        let (code, log) = self.wait().await;
+        assert_eq!(code, Some(0), "{log}");
+    }
+}
+
+/// The process group that runs for a job below a work folder.
+fn group_below(work: &Path, job: &JobId) -> Option<Pid> {
+    let mark = format!("TMPDIR={}/worktrees/{job}-", work.display());
+    fs::read_dir("/proc").unwrap().flatten().find_map(|process| {
+        let environment = fs::read(process.path().join("environ")).ok()?;
+        let mut variables = environment.split(|byte| *byte == 0);
+        variables.any(|variable| variable.starts_with(mark.as_bytes())).then_some(())?;
+        let stat = fs::read_to_string(process.path().join("stat")).ok()?;
+        // `pid (name) state parent group …`: the name may contain any character, even brackets.
+        Some(Pid::from_raw(stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()?))
+    })
+}

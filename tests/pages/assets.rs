@@ -1,0 +1,198 @@
+//! Tests templates, style and script of the pages: escaping, contrast, labels, and hostile text.
+
+use pullyard_function_pages::text;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const STYLE: &str = include_str!("../../functions/pages/assets/ui.css");
+const SCRIPT: &str = include_str!("../../functions/pages/assets/ui.js");
+
+fn templates() -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../functions/pages/templates");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap())).collect()
+}
+
+#[test]
+fn templates_and_script_keep_the_escaping() {
+    let templates = templates();
+    assert!(templates.len() > 10);
+    for (path, source) in templates {
+        assert!(path.ends_with(".html"), "{path} is not escaped by its ending");
+        for banned in
+            ["|safe", "| safe", "escape none", "|escape", " style=", "<style", " onclick", " onload", "javascript:"]
+        {
+            assert!(!source.contains(banned), "{path} has {banned}");
+        }
+        for script in source.split("<script").skip(1) {
+            assert!(
+                script.starts_with(" src=\"{{ frame.script }}\" defer></script>"),
+                "{path} has a script of its own"
+            );
+        }
+    }
+    for banned in [
+        "innerHTML = ",
+        "innerHTML=",
+        "innerHTML +",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "eval(",
+        "new Function",
+        ".style",
+    ] {
+        assert!(!SCRIPT.contains(banned), "the script has {banned}");
+    }
+    assert!(!STYLE.contains("url(") && !STYLE.contains("@import"), "the style fetches a file");
+}
+
+#[test]
+fn style_and_script_are_below_40_kb() {
+    assert!(STYLE.len() + SCRIPT.len() < 40_000, "{} + {}", STYLE.len(), SCRIPT.len());
+}
+
+#[test]
+fn dropped_card_clicks_its_own_button() {
+    let dropped =
+        SCRIPT.split("addEventListener(\"drop\", ").nth(1).and_then(|rest| rest.split("\n  });").next()).unwrap();
+    assert!(dropped.contains("buttonFor(over)") && dropped.contains("button.click();"), "{dropped}");
+    for other in ["fetch", "submit", "location", "append"] {
+        assert!(!dropped.contains(other), "{other} in {dropped}");
+    }
+    // The selectors of the script match the board's markup.
+    let (_, board) = templates().into_iter().find(|(path, _)| path.ends_with("board.html")).unwrap();
+    for (script, markup) in [
+        (r#"page.getElementById("move")"#, r#"<form id="move""#),
+        (r#"querySelectorAll("button[name=status]")"#, r#"name="status" value="{{ to.status }}""#),
+        ("button.value === column.dataset.status", r#" data-status="{{ column.status }}""#),
+    ] {
+        assert!(SCRIPT.contains(script) && board.contains(markup), "{script} {markup}");
+    }
+}
+
+#[test]
+fn every_field_has_a_label_and_every_page_one_h1() {
+    for (path, source) in templates() {
+        for field in ["<input ", "<select ", "<textarea "] {
+            for tag in source.split(field).skip(1) {
+                let tag = tag.split("{{").next().unwrap().split('>').next().unwrap();
+                let id = tag.split("id=\"").nth(1).and_then(|rest| rest.split('"').next());
+                let labelled = id.is_some_and(|id| source.contains(&format!("<label for=\"{id}\">")));
+                // The reason field has no id but is inside its label.
+                let inside =
+                    tag.starts_with("name=\"reason\"") && source.contains("<label>Reason <input name=\"reason\"");
+                assert!(tag.starts_with("type=\"hidden\"") || labelled || inside, "{path}: {field}{tag}");
+            }
+        }
+        let extends = source.contains("{% extends \"base.html\" %}");
+        let headings = source.matches("<h1").count();
+        let of_another = path.ends_with("/job.html");
+        assert_eq!(headings, usize::from((extends && !of_another) || path.ends_with("/job_head.html")), "{path}");
+    }
+}
+
+/// The light and the dark value of every color name.
+fn colors() -> BTreeMap<String, [f64; 2]> {
+    let mut colours = BTreeMap::new();
+    for part in STYLE.split("--").skip(1) {
+        let Some((name, rest)) = part.split_once(':') else { continue };
+        let Some(pair) = rest.trim_start().strip_prefix("light-dark(").and_then(|rest| rest.split(')').next()) else {
+            continue;
+        };
+        let shades: Vec<f64> = pair.split(',').map(|shade| luminance(shade.trim())).collect();
+        colours.insert(name.to_owned(), [shades[0], shades[1]]);
+    }
+    colours
+}
+
+/// WCAG's relative luminance.
+fn luminance(shade: &str) -> f64 {
+    let part = |at: usize| {
+        let value = f64::from(u8::from_str_radix(&shade[at..at + 2], 16).unwrap()) / 255.0;
+        if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+}
+
+#[test]
+fn color_contrast_is_sufficient_in_both_themes() {
+    let colours = colors();
+    let check = |front: &str, back: &str, least: f64| {
+        for (theme, name) in ["light", "dark"].into_iter().enumerate() {
+            let (one, two) = (colours[front][theme], colours[back][theme]);
+            let contrast = (one.max(two) + 0.05) / (one.min(two) + 0.05);
+            assert!(contrast >= least, "{front} on {back} has {contrast:.1} in the {name} theme");
+        }
+    };
+    for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ask-bg", "ok-bg", "warn-bg", "bad-bg", "accent-bg"] {
+        check("text", back, 4.5);
+    }
+    for back in ["bg", "surface", "sunken", "term-bg", "wait-bg", "ok-bg", "bad-bg", "accent-bg"] {
+        check("muted", back, 4.5);
+    }
+    for tone in ["ok", "bad", "warn", "ask", "wait", "accent"] {
+        check(tone, &format!("{tone}-bg"), 4.5);
+        check(tone, "surface", 4.5);
+        check(tone, "bg", 4.5);
+    }
+    check("on-accent", "accent", 4.5);
+    check("control", "surface", 3.0);
+    check("control", "bg", 3.0);
+}
+
+#[test]
+fn misleading_characters_are_made_visible_or_removed() {
+    let line = |text: &str| text::line(text).to_string();
+    assert_eq!(line("a\nb\tc\r\n"), "a b c");
+    assert_eq!(line("\u{202e}gpj.exe"), "⟨U+202E⟩gpj.exe");
+    assert_eq!(line("pa\u{200b}y\u{feff}pal\u{00ad}"), "paypal");
+    assert_eq!(line("a\0b\u{7f}\u{9b}c"), "a␀b␡\u{fffd}c");
+    assert_eq!(line("\u{e0041}"), "\u{fffd}");
+    assert_eq!(line(&"x".repeat(5_000)).chars().count(), 2_001);
+    assert_eq!(text::block("a\r\nb\rc\u{2028}d\n\n").to_string(), "a\nb\nc\nd");
+    assert_eq!(text::block("\u{1b}[31m").to_string(), "␛[31m", "an escape sequence was interpreted");
+}
+
+#[test]
+fn terminal_output_is_shown_without_control_sequences() {
+    let output = |text: &str| text::output(text).to_string();
+    assert_eq!(output("\u{1b}[1;31mred\u{1b}[0m \u{1b}[2K\u{1b}[1Aup"), "red up");
+    assert_eq!(output("\u{1b}]0;title\u{7}a\u{1b}]8;;https://x.example\u{1b}\\link\u{1b}]8;;\u{1b}\\b"), "alinkb");
+    assert_eq!(output("10 %\r20 %\r\nab\u{8}c\u{7}"), "10 %\n20 %\nac");
+    assert_eq!(output("\u{1b}["), "");
+    assert_eq!(output("\u{1b}]endless"), "");
+    let long = format!("{}\n", "y".repeat(3_000)).repeat(100);
+    let shown = output(&long);
+    assert!(shown.len() < 70_000 && shown.ends_with("longer than a page shows"), "{}", shown.len());
+    assert!(shown.lines().all(|line| line.chars().count() <= 2_001));
+}
+
+#[test]
+fn only_http_urls_become_links() {
+    assert_eq!(text::http_url("https://x.example/1").as_deref(), Some("https://x.example/1"));
+    for other in [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        "//x.example",
+        "https://x.example/a b",
+        "https://x\n",
+        "",
+        "HTTPS://x",
+    ] {
+        assert_eq!(text::http_url(other), None, "{other}");
+    }
+    assert_eq!(text::percent_encode("a/b?ä"), "a%2Fb%3F%C3%A4");
+}
+
+#[test]
+fn commands_in_a_help_text_are_marked() {
+    let parts = |help: &str| {
+        let said = text::help(help);
+        said.parts().iter().map(|(words, is_command)| (words.to_string(), *is_command)).collect::<Vec<_>>()
+    };
+    let expected = [("Answer it: ", false), ("pullyard jobs answer", true), (". <b>", false)];
+    assert_eq!(parts("Answer it: `pullyard jobs\nanswer`. <b>"), expected.map(|(words, is)| (words.to_owned(), is)));
+    assert_eq!(parts("`a"), [("a".to_owned(), true)]);
+    assert!(text::help(" ").is_empty());
+}

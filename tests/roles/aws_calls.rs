@@ -1,0 +1,261 @@
+//! Lists the AWS calls of each function with their reasons. A new call needs a row here and a statement in
+//! `infra/functions.yaml`.
+
+use super::deployment::{DEPLOYMENT, arn};
+use crate::calls::UsedPermission;
+use std::collections::BTreeSet;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Resource {
+    Table,
+    /// The table's index of due and claimable items.
+    WorkIndex,
+    /// The table's index for lists.
+    ListIndex,
+    Dispatch,
+    Effects,
+    /// The dead-letter queues of messages and of undelivered events.
+    DeadLetters,
+    /// The key that signs the tokens of attempts.
+    SigningKey,
+    UserSecrets,
+    JobSecrets,
+    /// The list of secret names, an action without a resource.
+    SecretNames,
+    /// Task definitions of any revision, on our cluster.
+    Definitions,
+    /// Tasks of our cluster.
+    Tasks,
+    Artifacts,
+    /// The list of our cluster's tasks, an action without a resource.
+    TaskList,
+}
+use Resource::*;
+
+impl Resource {
+    /// The text for the page: resource and index.
+    pub(super) fn page_text(self) -> (&'static str, &'static str) {
+        match self {
+            Table => ("the table", ""),
+            WorkIndex => ("the table", "`work`"),
+            ListIndex => ("the table", "`list`"),
+            Dispatch => ("the dispatch queue", ""),
+            Effects => ("the effects queue", ""),
+            DeadLetters => ("the dead-letter queues", ""),
+            SigningKey => ("the signing key", ""),
+            UserSecrets => ("people's secrets, `{table}/user/*`", ""),
+            JobSecrets => ("people's secrets for jobs, `{table}/job/*`", ""),
+            SecretNames => ("`*`", ""),
+            Definitions => ("the task definitions of the deployment, on its cluster", ""),
+            Tasks => ("tasks of the cluster", ""),
+            Artifacts => ("objects under `artifacts/` in the bucket for artifacts", ""),
+            TaskList => ("`*`, on the cluster", ""),
+        }
+    }
+
+    /// Maps a call of the local system to its resource.
+    pub(super) fn of_call(asked: &UsedPermission) -> Option<Self> {
+        let word = asked.resource.split_once(":000000000000:").map_or(asked.resource.as_str(), |(_, word)| word);
+        let ours = asked.cluster.as_deref() == Some("arn:aws:ecs:us-east-1:000000000000:cluster/pullyard");
+        match (asked.action.as_str(), word) {
+            (_, "table/pullyard") => Some(Table),
+            (_, "table/pullyard/index/work") => Some(WorkIndex),
+            (_, "table/pullyard/index/list") => Some(ListIndex),
+            // Stories send lost hints to queues named `lost`.
+            (_, "dispatch" | "lost") => Some(Dispatch),
+            (_, "effects.fifo" | "lost.fifo") => Some(Effects),
+            (_, "dispatch-dead" | "effects-dead.fifo" | "undelivered") => Some(DeadLetters),
+            (_, "secret:pullyard/signing-key-AbCdEf") => Some(SigningKey),
+            (_, secret) if secret.starts_with("secret:pullyard/user/") => Some(UserSecrets),
+            (_, secret) if secret.starts_with("secret:pullyard/job/") => Some(JobSecrets),
+            ("secretsmanager:ListSecrets", "*") => Some(SecretNames),
+            (_, object) if object.starts_with("arn:aws:s3:::pullyard-artifacts/artifacts/") => Some(Artifacts),
+            ("ecs:ListTasks", "*") if ours => Some(TaskList),
+            // IAM checks tags of a new task without a cluster.
+            ("ecs:TagResource", task) if task.starts_with("task/pullyard/") => Some(Tasks),
+            (_, task) if ours && task.starts_with("task/pullyard/") => Some(Tasks),
+            (_, definition) if ours && definition.starts_with("task-definition/pullyard-") => Some(Definitions),
+            _ => None,
+        }
+    }
+
+    /// The ARNs in a deployment, all of which must be allowed, and the cluster of the request.
+    pub(super) fn arns(self) -> (Vec<String>, Option<String>) {
+        let name = DEPLOYMENT;
+        let table = |rest: &str| vec![arn("dynamodb", &format!("table/{name}{rest}"))];
+        let queue = |queue: &str| vec![arn("sqs", &format!("{name}-{queue}"))];
+        let secret = |secret: &str| arn("secretsmanager", &format!("secret:{name}/{secret}-AbCdEf"));
+        let cluster = Some(arn("ecs", &format!("cluster/{name}")));
+        let definition =
+            |(size, revision): (&str, u32)| arn("ecs", &format!("task-definition/{name}-{size}:{revision}"));
+        match self {
+            Table => (table(""), None),
+            WorkIndex => (table("/index/work"), None),
+            ListIndex => (table("/index/list"), None),
+            Dispatch => (queue("dispatch"), None),
+            Effects => (queue("effects.fifo"), None),
+            DeadLetters => (["dispatch-dead", "effects-dead.fifo", "undelivered"].map(queue).concat(), None),
+            SigningKey => (vec![secret("key")], None),
+            UserSecrets => (vec![secret("user/github-token"), secret("user/hook-acme")], None),
+            JobSecrets => (vec![secret("job/anthropic"), secret("job/signing")], None),
+            SecretNames => (vec!["*".into()], None),
+            Definitions => {
+                let all = [("small", 1), ("medium", 1), ("large", 1), ("medium", 12)];
+                (all.into_iter().map(definition).collect(), cluster)
+            }
+            Tasks => (vec![arn("ecs", &format!("task/{name}/0123456789abcdef"))], cluster),
+            Artifacts => {
+                let object = "job_0/0001/art_0";
+                (vec![format!("arn:aws:s3:::{name}-artifacts/artifacts/{object}")], None)
+            }
+            TaskList => (vec!["*".into()], cluster),
+        }
+    }
+}
+
+/// Function, action, resource, reason.
+pub(super) type Row = (&'static str, &'static str, Resource, &'static str);
+
+pub(super) const CALLS: &[Row] = &[
+    ("webhook", "dynamodb:GetItem", Table, "the hook, the day's budget"),
+    ("webhook", "dynamodb:BatchGetItem", Table, "the facts of a decision"),
+    ("webhook", "dynamodb:Query", Table, "the reviews of a pull request"),
+    ("webhook", "dynamodb:PutItem", Table, "jobs, tickets, links, reviews and ledger entries"),
+    ("webhook", "dynamodb:UpdateItem", Table, "a hook's last call, marks of reviews, the day's budget"),
+    ("webhook", "dynamodb:DeleteItem", Table, "the alias of a repository that was renamed"),
+    ("webhook", "sqs:SendMessage", Dispatch, "a closed pull request ends its revision and its task"),
+    ("webhook", "sqs:SendMessage", Effects, "reviews to be read, pull requests to be told, tickets to be settled"),
+    ("webhook", "secretsmanager:GetSecretValue", UserSecrets, "hooks' secrets; the forge's token"),
+    ("tickets", "dynamodb:GetItem", Table, "the caller's token, the repository, the ticket's text"),
+    ("tickets", "dynamodb:BatchGetItem", Table, "the facts of a decision"),
+    ("tickets", "dynamodb:Query", Table, "the reviews of a pull request that a new job goes on with"),
+    ("tickets", "dynamodb:PutItem", Table, "jobs, tickets and ledger entries, over the revision that was read"),
+    ("tickets", "dynamodb:UpdateItem", Table, "single attributes: the last use of a token, the day's budget"),
+    ("tickets", "sqs:SendMessage", Dispatch, "a new job wants a task"),
+    ("tickets", "sqs:SendMessage", Effects, "a ticket is to be settled, a pull request to be told"),
+    ("api", "dynamodb:GetItem", Table, "whatever is asked for"),
+    ("api", "dynamodb:BatchGetItem", Table, "pages of items, the items of a claim, and facts"),
+    ("api", "dynamodb:Query", Table, "events of a job, repositories, runners, reviews"),
+    ("api", "dynamodb:Query", WorkIndex, "what may be claimed, what waits for its project, and a sweep by hand"),
+    ("api", "dynamodb:Query", ListIndex, "pages of everything"),
+    ("api", "dynamodb:PutItem", Table, "everything that is made or changed, over the revision that was read"),
+    ("api", "dynamodb:UpdateItem", Table, "heartbeats, claims, last uses, the day's budget, jobs of reviews"),
+    ("api", "dynamodb:DeleteItem", Table, "repositories, hooks and runners that are removed"),
+    ("api", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
+    ("api", "sqs:SendMessage", Effects, "tickets to be settled, pull requests to be told, hooks to be looked after"),
+    ("api", "sqs:ReceiveMessage", DeadLetters, "`pullyard dlq` looks at what failed too often"),
+    ("api", "sqs:ChangeMessageVisibility", DeadLetters, "what was only looked at is there again"),
+    ("api", "sqs:DeleteMessage", DeadLetters, "what was sent back or dropped"),
+    ("api", "secretsmanager:GetSecretValue", SigningKey, "tokens of attempts and sign-in links"),
+    (
+        "api",
+        "secretsmanager:GetSecretValue",
+        UserSecrets,
+        "forges' tokens and Apps' keys; hooks' secrets, to compare them",
+    ),
+    ("api", "secretsmanager:PutSecretValue", UserSecrets, "people set and rotate secrets here, and nowhere else"),
+    ("api", "secretsmanager:CreateSecret", UserSecrets, "the first value of a secret"),
+    (
+        "api",
+        "secretsmanager:GetSecretValue",
+        JobSecrets,
+        "models' keys and those of commits, for the attempt that asks",
+    ),
+    ("api", "secretsmanager:PutSecretValue", JobSecrets, "people set these here, too"),
+    ("api", "secretsmanager:CreateSecret", JobSecrets, "the first value of a secret"),
+    ("api", "secretsmanager:ListSecrets", SecretNames, "the names of secrets, without values"),
+    ("api", "s3:PutObject", Artifacts, "the addresses that runners put artifacts to"),
+    ("api", "s3:GetObject", Artifacts, "the addresses that people get artifacts from; a look whether one is there"),
+    ("pages", "dynamodb:GetItem", Table, "the visitor's token and what is shown"),
+    ("pages", "dynamodb:BatchGetItem", Table, "pages of jobs, tickets and deliveries, and the facts of a decision"),
+    ("pages", "dynamodb:Query", Table, "events, repositories, runners, reviews of a cancelled job"),
+    ("pages", "dynamodb:Query", WorkIndex, "what waits for a project that is released"),
+    ("pages", "dynamodb:Query", ListIndex, "the board and the other lists"),
+    ("pages", "dynamodb:PutItem", Table, "jobs, tickets, settings and ledger entries"),
+    ("pages", "dynamodb:UpdateItem", Table, "last uses of tokens, the day's budget, jobs of reviews"),
+    ("pages", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
+    ("pages", "sqs:SendMessage", Effects, "tickets to be settled, pull requests to be told"),
+    ("pages", "secretsmanager:GetSecretValue", SigningKey, "what sessions and sign-in links are sealed with"),
+    ("pages", "secretsmanager:GetSecretValue", UserSecrets, "the forge's token, for a revision that a person asks for"),
+    ("pages", "s3:GetObject", Artifacts, "the addresses that people get artifacts from; a look whether one is there"),
+    ("dispatcher", "dynamodb:GetItem", Table, "the job that may need a task, or left one"),
+    ("dispatcher", "dynamodb:BatchGetItem", Table, "the breakers that the job waits for"),
+    ("dispatcher", "dynamodb:PutItem", Table, "the start of its task, over the revision that was read"),
+    ("dispatcher", "secretsmanager:GetSecretValue", SigningKey, "the token that a task claims its job with"),
+    ("dispatcher", "ecs:RunTask", Definitions, "one task for each start"),
+    ("dispatcher", "ecs:TagResource", Tasks, "a start hands the stack's tags on to its task, and at no other time"),
+    ("dispatcher", "ecs:StopTask", Tasks, "the task of a job that was cancelled"),
+    ("dispatcher", "ecs:ListTasks", TaskList, "the task of a job that was cancelled while it was asked for"),
+    ("tasks", "dynamodb:GetItem", Table, "the job of the task that stopped"),
+    ("tasks", "dynamodb:PutItem", Table, "the death, over the revision that was read"),
+    ("effects", "dynamodb:GetItem", Table, "the ticket, job, pull request or hook of the message"),
+    ("effects", "dynamodb:BatchGetItem", Table, "the facts of a decision"),
+    ("effects", "dynamodb:Query", Table, "the reviews of a pull request"),
+    ("effects", "dynamodb:Query", ListIndex, "open pull requests, to compare them with the forge"),
+    ("effects", "dynamodb:PutItem", Table, "what was settled, read or told, over the revision that was read"),
+    ("effects", "dynamodb:UpdateItem", Table, "marks of reviews, a hook's last call, the day's budget"),
+    ("effects", "dynamodb:DeleteItem", Table, "the alias of a repository whose new name a look learnt"),
+    ("effects", "sqs:SendMessage", Dispatch, "a job whose review was read wants a task"),
+    ("effects", "sqs:SendMessage", Effects, "pull requests to be told, further tickets to be settled"),
+    ("effects", "secretsmanager:GetSecretValue", UserSecrets, "forges' tokens and Apps' keys"),
+    ("sweeper", "dynamodb:GetItem", Table, "whatever is due"),
+    ("sweeper", "dynamodb:BatchGetItem", Table, "profiles of runners, to say why nobody took a job that is given up"),
+    ("sweeper", "dynamodb:Query", Table, "runners and classes, read whole"),
+    ("sweeper", "dynamodb:Query", WorkIndex, "what is due, what waits to be claimed, what waits for its project"),
+    ("sweeper", "dynamodb:Query", ListIndex, "the projects, once a minute"),
+    ("sweeper", "dynamodb:PutItem", Table, "what is ended, put back or put off, over the revision that was read"),
+    ("sweeper", "dynamodb:UpdateItem", Table, "single attributes: slots of runners, the day's budget"),
+    ("sweeper", "dynamodb:DeleteItem", Table, "a runner whose removal was ordered, once it holds nothing"),
+    ("sweeper", "sqs:SendMessage", Dispatch, "jobs that want a task, or have one to be stopped"),
+    ("sweeper", "sqs:SendMessage", Effects, "tickets, pull requests, reviews and hooks that are due"),
+];
+
+/// An action that roles allow although our code does not call it: function, action, end of the resource, reason.
+pub(super) type ExtraAction = (&'static str, &'static str, &'static str, &'static str);
+
+pub(super) const EXTRA_OF_ALL: &[(&str, &str, &str)] = &[
+    ("logs:CreateLogStream", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),
+    ("logs:PutLogEvents", ":log-group:/pullyard/pullyard/FUNCTION:*", "Lambda writes what the function prints"),
+    ("xray:PutTraceSegments", "*", "Lambda sends traces; X-Ray has no resource to be limited to"),
+    ("xray:PutTelemetryRecords", "*", "Lambda sends traces; X-Ray has no resource to be limited to"),
+];
+
+pub(super) const EXTRA_ACTIONS: &[ExtraAction] = &[
+    ("dispatcher", "sqs:ReceiveMessage", ":pullyard-dispatch", "Lambda polls the queue with the function's role"),
+    ("dispatcher", "sqs:DeleteMessage", ":pullyard-dispatch", "Lambda polls the queue with the function's role"),
+    ("dispatcher", "sqs:GetQueueAttributes", ":pullyard-dispatch", "Lambda polls the queue with the function's role"),
+    ("dispatcher", "iam:PassRole", ":role/pullyard-TaskExecutionRole", "RunTask requires it"),
+    ("effects", "sqs:ReceiveMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:DeleteMessage", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("effects", "sqs:GetQueueAttributes", ":pullyard-effects.fifo", "Lambda polls the queue with the function's role"),
+    ("tasks", "sqs:SendMessage", ":pullyard-undelivered", "Lambda keeps an event there that failed three times"),
+];
+
+/// Actions of the roles of AWS services: role, action, end of the resource, reason.
+pub(super) const SERVICE_ROLE_ACTIONS: &[ExtraAction] = &[
+    ("ScheduleRole", "lambda:InvokeFunction", ":function:pullyard-sweeper", "EventBridge starts a sweep each minute"),
+    ("TaskExecutionRole", "ecr:GetAuthorizationToken", "*", "ECS signs in to the registry"),
+    ("TaskExecutionRole", "ecr:BatchCheckLayerAvailability", ":repository/pullyard-runner", "ECS pulls a task's image"),
+    ("TaskExecutionRole", "ecr:BatchGetImage", ":repository/pullyard-runner", "ECS pulls a task's image"),
+    ("TaskExecutionRole", "ecr:GetDownloadUrlForLayer", ":repository/pullyard-runner", "ECS pulls a task's image"),
+    ("TaskExecutionRole", "logs:CreateLogStream", ":log-group:/pullyard/pullyard/runner:*", "ECS writes a task's log"),
+    ("TaskExecutionRole", "logs:PutLogEvents", ":log-group:/pullyard/pullyard/runner:*", "ECS writes a task's log"),
+];
+
+/// Actions of each function on a customer managed key.
+pub(super) const KMS_ACTIONS: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
+
+/// The AWS services that encrypt our data with that key.
+const ENCRYPTING_SERVICES: [&str; 4] = ["dynamodb", "s3", "secretsmanager", "sqs"];
+
+/// The services through which a function uses the key: those that encrypt with it and are called.
+pub(super) fn kms_services(function: &str) -> Vec<&'static str> {
+    let listed = CALLS.iter().map(|(of, does, ..)| (*of, *does));
+    let besides = EXTRA_ACTIONS.iter().map(|(of, does, ..)| (*of, *does));
+    let called: BTreeSet<&'static str> = listed
+        .chain(besides)
+        .filter(|(of, _)| *of == function)
+        .filter_map(|(_, does)| does.split(':').next())
+        .collect();
+    ENCRYPTING_SERVICES.into_iter().filter(|service| called.contains(service)).collect()
+}

@@ -1,0 +1,435 @@
+//! Tests that `doctor --stack` reports each fault of a deployed stack and the remedy.
+
+use super::account::{Account, IMAGES, data_points, error_answer, route_tables, subscriptions};
+use crate::cli::{CommandOutput, User};
+use crate::story::{Setup, Story};
+use pullyard_domain::agent::Agent;
+use pullyard_domain::id::SecretName;
+use pullyard_domain::project::Compute;
+use pullyard_domain::secret::SecretKind;
+use pullyard_domain::time::Timestamp;
+use pullyard_fake_forge::TestForge as _;
+use pullyard_protocol::secret::SetSecret;
+use pullyard_protocol::version::PROTOCOL;
+use pullyard_store::SweeperState;
+use pullyard_version::{COMMIT, UNKNOWN};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
+
+pub(super) struct DoctorWorld {
+    pub(super) story: Story,
+    pub(super) account: Account,
+    pub(super) user: User,
+}
+
+impl DoctorWorld {
+    pub(super) async fn healthy() -> Self {
+        let story = Story::start_with(Setup::default()).await;
+        let account = Account::healthy(&story).await;
+        let mut user = account.operator();
+        user.set_env("PULLYARD_TOKEN", story.local.admin_token());
+        Self { story, account, user }
+    }
+
+    pub(super) async fn findings(&self) -> Vec<Value> {
+        let ran: CommandOutput = self.user.run(&["doctor", "--stack", "py", "--json"]).await;
+        let findings: Vec<Value> = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran:?}"));
+        let wrong = findings.iter().any(|finding| finding["verdict"] == "wrong");
+        assert_eq!(ran.code, i32::from(wrong), "{ran:?}");
+        findings
+    }
+
+    /// Verifies that a finding of `check` has this verdict and contains these texts.
+    pub(super) async fn assert_finding(&self, check: &str, verdict: &str, said: &[&str]) {
+        let findings = self.findings().await;
+        let words = |finding: &Value| {
+            ["sentence", "help"].map(|part| finding[part].as_str().unwrap_or_default().to_owned()).join(" ")
+        };
+        let fits = |finding: &&Value| {
+            finding["check"] == check
+                && finding["verdict"] == verdict
+                && said.iter().all(|said| words(finding).contains(said))
+        };
+        assert!(findings.iter().any(|finding| fits(&finding)), "{check} {verdict} {said:?}: {findings:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn healthy_stack_passes_every_check_with_read_only_calls() {
+    let sick = DoctorWorld::healthy().await;
+    let findings = sick.findings().await;
+    let of = |check: &str| {
+        findings.iter().find(|finding| finding["check"] == check).map(|finding| finding["verdict"].clone())
+    };
+    for check in [
+        "stack", "clock", "secret", "image", "agents", "egress", "alarms", "queue", "sweeper", "quota", "version",
+        "token", "model", "signing", "forge",
+    ] {
+        assert_eq!(of(check), Some(json!("good")), "{check}: {findings:#?}");
+    }
+    assert_eq!(of("hook"), Some(json!("warning")), "no repository needs a webhook: {findings:#?}");
+    // A build without git has no commit to compare.
+    assert_eq!(of("commit"), Some(json!(if COMMIT == UNKNOWN { "warning" } else { "good" })), "{findings:#?}");
+    let asked = [
+        "BatchGetImage",
+        "DescribeImages",
+        "DescribeRouteTables",
+        "DescribeSecret",
+        "DescribeSecurityGroups",
+        "DescribeStacks",
+        "DescribeSubnets",
+        "DescribeTaskDefinition",
+        "GET",
+        "GetDownloadUrlForLayer",
+        "GetItem",
+        "GetMetricStatistics",
+        "GetQueueAttributes",
+        "GetServiceQuota",
+        "ListSubscriptionsByTopic",
+    ];
+    assert_eq!(sick.account.calls(), asked, "only reads, and no value of a secret");
+    let ran = sick.user.run(&["doctor", "--stack", "py"]).await.assert_exit(0, "Nothing is wrong.");
+    assert!(ran.out.contains("Usage is below all quotas: "), "{ran:?}");
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stack_in_update_rolled_back_or_failed_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    for (status, verdict, said) in [
+        ("UPDATE_IN_PROGRESS", "warning", "py is being updated (UPDATE_IN_PROGRESS)"),
+        ("UPDATE_ROLLBACK_COMPLETE", "warning", "The last update of the stack py was rolled back"),
+        ("UPDATE_ROLLBACK_FAILED", "wrong", "py is in a failed state (UPDATE_ROLLBACK_FAILED)"),
+    ] {
+        sick.account.set_status(status);
+        sick.assert_finding("stack", verdict, &[said]).await;
+        sick.assert_finding("queue", "good", &[]).await;
+    }
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_secret_without_a_value_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account.set_output("KeySecretName", "py/key");
+    sick.assert_finding("secret", "wrong", &["py/key does not exist", "Deploy the stack again"]).await;
+    sick.account.set_answer("DescribeSecret", &json!({ "Name": "py/key" }).to_string());
+    sick.assert_finding("secret", "wrong", &["py/key has no value", "put-secret-value --secret-id py/key"]).await;
+    let deleted = json!({ "Name": "py/key", "DeletedDate": 1.0, "VersionIdsToStages": { "v": ["AWSCURRENT"] } });
+    sick.account.set_answer("DescribeSecret", &deleted.to_string());
+    sick.assert_finding("secret", "wrong", &["marked for deletion", "restore-secret --secret-id py/key"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agent_on_fargate_without_a_model_key_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.story.connect_repository(Agent { capability: "claude_code".into(), command: Vec::new(), model: None }).await;
+    let said = ["Jobs of acme run claude_code on Fargate", "model_secrets.anthropic_api_key=", "--project acme"];
+    sick.assert_finding("model", "wrong", &said).await;
+    // A runner may have its own key.
+    sick.story.update_settings(|settings| settings.compute = Compute::Runners).await;
+    sick.assert_finding("model", "good", &[]).await;
+    let another = Some("pullyard/job/openai".to_owned());
+    sick.story
+        .update_settings(|settings| {
+            settings.compute = Compute::Fargate;
+            settings.model_secrets.openai_api_key = another;
+        })
+        .await;
+    sick.assert_finding("model", "wrong", &said).await;
+
+    let set = SetSecret { value: "sk-ant-1".into(), kind: SecretKind::Job };
+    let made = sick.story.api.set_secret(&SecretName::new("anthropic").unwrap(), &set).await.unwrap().secret;
+    let missing = format!("{made}-2");
+    let said = [missing.as_str(), "which acme names", "does not exist", "pullyard secrets set anthropic-2 --for-jobs"];
+    sick.story.update_settings(|settings| settings.model_secrets.anthropic_api_key = Some(missing.clone())).await;
+    sick.assert_finding("model", "wrong", &said).await;
+    // A configured secret must exist even if runners run the jobs.
+    sick.story.update_settings(|settings| settings.compute = Compute::Runners).await;
+    sick.assert_finding("model", "wrong", &said).await;
+    sick.story.update_settings(|settings| settings.model_secrets.anthropic_api_key = Some(made)).await;
+    sick.assert_finding("model", "good", &["has a value"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unusable_signing_key_is_reported_and_not_shown() {
+    let sick = DoctorWorld::healthy().await;
+    let missing = Some("pullyard/job/signing".to_owned());
+    sick.story.update_settings(|settings| settings.commits.signing_secret = missing).await;
+    let said = [
+        "pullyard/job/signing, the commit signing key of acme",
+        "does not exist",
+        "pullyard secrets set signing --for-jobs",
+    ];
+    sick.assert_finding("signing", "wrong", &said).await;
+
+    let body = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW";
+    let key = format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{body}\n-----END OPENSSH PRIVATE KEY-----\n");
+    for (value, verdict, said) in [
+        (key.replace("BG5vbmUA", "CmFlczI1"), "wrong", "contains a key with a passphrase"),
+        (key.replace("OPENSSH", "RSA"), "wrong", "contains a key that is not in OpenSSH format"),
+        ("ghp_4f2a".to_owned(), "wrong", "does not contain an SSH private key"),
+        (key.clone(), "good", "that git can use"),
+    ] {
+        let set = SetSecret { value: value.clone(), kind: SecretKind::Job };
+        let made = sick.story.api.set_secret(&SecretName::new("signing").unwrap(), &set).await.unwrap().secret;
+        sick.story.update_settings(|settings| settings.commits.signing_secret = Some(made)).await;
+        sick.assert_finding("signing", verdict, &[said]).await;
+        let findings = json!(sick.findings().await).to_string();
+        assert!(value.lines().all(|line| !findings.contains(line)), "{findings}");
+    }
+    sick.account.set_response("GetSecretValue", error_answer("AccessDeniedException", "not authorized"));
+    sick.assert_finding("signing", "warning", &["these credentials may not read it"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_task_image_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account.set_response(
+        "DescribeImages",
+        error_answer("ImageNotFoundException", "The image with imageId … does not exist"),
+    );
+    let said = ["small, medium, large", IMAGES, "has no 1.0", "infra/image/push --stack py"];
+    sick.assert_finding("image", "wrong", &said).await;
+    sick.account.set_answer("DescribeImages", &json!({ "imageDetails": [] }).to_string());
+    sick.assert_finding("image", "wrong", &said).await;
+    sick.account
+        .set_response("DescribeTaskDefinition", error_answer("ClientException", "Unable to describe task definition."));
+    sick.assert_finding("image", "wrong", &["no task definition py-small"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bitbucket_repository_without_a_webhook_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    let Story { api, local, project, .. } = &sick.story;
+    local.forge().create_repository("acme/api", "main", &[("README.md", "# Shop\n", false)]).await.unwrap();
+    let connect = json!({
+        "id": "bb", "kind": "bitbucket", "api_url": local.forge().bitbucket_api_url(), "token_secret": local.forge_secret(),
+    });
+    api.create_integration(&serde_json::from_value(connect).unwrap()).await.unwrap();
+    let add =
+        json!({ "integration": "bb", "name": "acme/api", "agent": { "capability": "command", "command": ["a"] } });
+    api.add_repository(project, &serde_json::from_value(add).unwrap()).await.unwrap();
+    let look_at = async |repository: &str| {
+        let poll = json!({ "repository": repository, "ingress": "poll" });
+        api.set_ingress(project, &serde_json::from_value(poll).unwrap()).await.unwrap();
+    };
+    sick.story.update_settings(|settings| settings.revise_on_review = true).await;
+    look_at("acme/app").await;
+    let install = "--integration bb --repo acme/api --project acme";
+    let mend = "pullyard repos ingress acme/api poll --project acme";
+    sick.assert_finding("hook", "wrong", &["No webhook sends reviews of acme/api.", install, mend]).await;
+    look_at("acme/api").await;
+    sick.assert_finding("hook", "good", &["No repository needs a webhook"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_or_disabled_webhook_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    let mend =
+        format!("pullyard hooks install --base-url {} --integration gh1 --repo acme/app", sick.story.local.api_url());
+    sick.assert_finding("hook", "warning", &["acme/app", &mend]).await;
+    sick.story.update_settings(|settings| settings.revise_on_review = true).await;
+    sick.assert_finding("hook", "wrong", &["acme/app", &mend]).await;
+
+    let url = sick.story.local.api_url().to_owned();
+    let install = ["hooks", "install", "--base-url", &url, "--integration", "gh1", "--repo", "acme/app", "--url", &url];
+    sick.user.run(&[&install[..], &["--project", "acme"]].concat()).await.assert_success();
+    sick.assert_finding("hook", "good", &["1 repository"]).await;
+    let hooks = sick.story.call_forge(reqwest::Method::GET, "/hooks", Value::Null).await;
+    let id = hooks[0]["id"].as_u64().unwrap();
+    let off = json!({ "active": false });
+    sick.story.call_forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), off).await;
+    sick.assert_finding("hook", "wrong", &["differs from its expected settings", "pullyard hooks repair"]).await;
+    sick.story.call_forge(reqwest::Method::PATCH, &format!("/hooks/{id}"), json!({ "active": true })).await;
+
+    // A project created later is not covered by the webhook.
+    sick.user.run(&["projects", "create", "late", "--url", &url]).await.assert_success();
+    let add = ["repos", "add", "acme/app", "--integration", "gh1", "--url", &url, "--project", "late"];
+    sick.user.run(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await.assert_success();
+    let said = ["The webhook acme-app sends reviews of acme/app, but not to the project late.", "--project late"];
+    sick.assert_finding("hook", "warning", &said).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subnet_without_internet_egress_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account.set_answer("DescribeRouteTables", &route_tables(""));
+    sick.assert_finding("egress", "wrong", &["subnet-1 has no route to the internet", "0.0.0.0/0"]).await;
+    let gateway = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><gatewayId>igw-7</gatewayId><state>active</state></item>";
+    sick.account.set_answer("DescribeRouteTables", &route_tables(gateway));
+    sick.assert_finding("egress", "good", &[]).await;
+    sick.account.set_parameter("AssignPublicIp", "false");
+    sick.assert_finding("egress", "wrong", &["subnet-1 routes to igw-7, but", "AssignPublicIp=true"]).await;
+    let gone = "<item><destinationCidrBlock>0.0.0.0/0</destinationCidrBlock><natGatewayId>nat-9</natGatewayId><state>blackhole</state></item>";
+    sick.account.set_answer("DescribeRouteTables", &route_tables(gone));
+    sick.assert_finding("egress", "wrong", &["subnet-2", "nat-9, which does not exist"]).await;
+    let closed = "<DescribeSecurityGroupsResponse><securityGroupInfo><item><ipPermissionsEgress><item><ipProtocol>tcp</ipProtocol>\
+                  <fromPort>80</fromPort><toPort>80</toPort><ipRanges><item><cidrIp>0.0.0.0/0</cidrIp></item></ipRanges></item>\
+                  </ipPermissionsEgress></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
+    sick.account.set_answer("DescribeSecurityGroups", closed);
+    sick.assert_finding("egress", "wrong", &["sg-1 blocks outgoing HTTPS"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alarms_without_a_confirmed_subscriber_are_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account.set_answer("ListSubscriptionsByTopic", &subscriptions(""));
+    sick.assert_finding("alarms", "wrong", &["no subscriber", "aws sns subscribe"]).await;
+    let pending =
+        "<member><SubscriptionArn>PendingConfirmation</SubscriptionArn><Endpoint>ops@example.com</Endpoint></member>";
+    sick.account.set_answer("ListSubscriptionsByTopic", &subscriptions(pending));
+    sick.assert_finding("alarms", "wrong", &["ops@example.com has not confirmed"]).await;
+    let gone = pending.replace("PendingConfirmation", "Deleted");
+    sick.account.set_answer("ListSubscriptionsByTopic", &subscriptions(&gone));
+    sick.assert_finding("alarms", "wrong", &["no subscriber", "aws sns subscribe"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queue_backlog_and_dead_letters_are_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account.add_undelivered_event(&sick.story).await;
+    sick.assert_finding("queue", "warning", &["1 stopped task was not reported", "dlq list --queue undelivered"]).await;
+    let attributes = |waiting: &str| json!({ "Attributes": { "ApproximateNumberOfMessages": waiting } }).to_string();
+    sick.account.add_dead_letter(&sick.story).await;
+    sick.assert_finding("queue", "wrong", &["dead-letter queue of dispatch has 1 message", "pullyard dlq list"]).await;
+    let ages = data_points("Maximum", &[("2026-11-20T12:05:00Z", 1_200.0), ("2026-11-20T12:01:00Z", 3.0)]);
+    sick.account.set_answer("GetMetricStatistics ApproximateAgeOfOldestMessage", &ages);
+    sick.account.set_answer("GetQueueAttributes", &attributes("7"));
+    sick.assert_finding("queue", "wrong", &["dispatch queue is backed up", "20 min", "/pullyard/py/dispatcher"]).await;
+    sick.assert_finding("queue", "wrong", &["effects queue is backed up", "/pullyard/py/effects"]).await;
+    sick.account.set_answer("GetMetricStatistics ApproximateAgeOfOldestMessage", &data_points("Maximum", &[]));
+    sick.account.set_answer("GetQueueAttributes", &attributes("1000"));
+    sick.assert_finding("queue", "wrong", &["1000 messages are waiting"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_sweeper_is_reported() {
+    let story = Story::start_with(Setup::default()).await;
+    let account = Account::before_first_sweep(&story).await;
+    let mut user = account.operator();
+    user.set_env("PULLYARD_TOKEN", story.local.admin_token());
+    let other = DoctorWorld { story, account, user };
+    other.assert_finding("sweeper", "wrong", &["never ran", "/pullyard/py/sweeper"]).await;
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let at = Timestamp::from_millis(i64::try_from(now).unwrap()).minus(Duration::from_secs(1_200));
+    other
+        .story
+        .store()
+        .await
+        .put_sweeper_state(&SweeperState { at, ready_at: at, since: None, gauges: None })
+        .await
+        .unwrap();
+    other.assert_finding("sweeper", "wrong", &["is late", "20 min"]).await;
+    other.story.local.sweep().await.unwrap();
+    other.assert_finding("sweeper", "good", &[]).await;
+    other.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nearly_used_or_small_quota_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account
+        .set_answer("GetMetricStatistics ResourceCount", &data_points("Maximum", &[("2026-11-20T12:00:00Z", 112.0)]));
+    let said = ["112 of 140 Fargate vCPUs", "--quota-code L-3032A538"];
+    sick.assert_finding("quota", "wrong", &said).await;
+    sick.account
+        .set_answer("GetMetricStatistics ResourceCount", &data_points("Maximum", &[("2026-11-20T12:00:00Z", 111.0)]));
+    sick.assert_finding("quota", "good", &["111 of 140 Fargate vCPUs"]).await;
+    sick.account.set_answer("GetServiceQuota L-B99A9384", &json!({ "Quota": { "Value": 10.0 } }).to_string());
+    sick.assert_finding("quota", "warning", &["only 10 concurrent Lambda executions"]).await;
+    sick.account.set_response("GetServiceQuota L-B99A9384", error_answer("NoSuchResourceException", "never asked for"));
+    sick.account.set_answer("GetAWSDefaultServiceQuota", &json!({ "Quota": { "Value": 1000.0 } }).to_string());
+    sick.account.set_answer(
+        "GetMetricStatistics ConcurrentExecutions",
+        &data_points("Maximum", &[("2026-11-20T12:00:00Z", 900.0)]),
+    );
+    sick.assert_finding("quota", "wrong", &["900 of 1000 concurrent Lambda executions", "webhooks and heartbeats"])
+        .await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clock_skew_is_reported_and_hides_no_other_check() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account.set_clock_lead(Duration::from_secs(40));
+    sick.assert_finding("clock", "wrong", &["s apart", "time service"]).await;
+    // AWS refuses every call signed with this machine's clock.
+    sick.account.set_clock_lead(Duration::from_secs(3_600));
+    sick.assert_finding("clock", "wrong", &["s apart"]).await;
+    sick.assert_finding("image", "good", &[]).await;
+    sick.assert_finding("alarms", "good", &[]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn version_mismatch_is_reported() {
+    let sick = DoctorWorld::healthy().await;
+    sick.account.set_output("Version", "0.9.9");
+    sick.assert_finding("version", "wrong", &["is of version 0.9.9, but its functions run", "sam deploy"]).await;
+    sick.account.set_output("ApiUrl", "http://127.0.0.1:1");
+    sick.assert_finding("version", "wrong", &["The API returns no version", "/pullyard/py/api"]).await;
+    sick.story.shut_down().await;
+}
+
+/// Serves only the version answer; returns its address.
+pub(super) async fn serve_version(version: &str, protocol: u32) -> String {
+    let said = json!({ "version": version, "protocol": protocol }).to_string();
+    let answer = move || {
+        let said = said.clone();
+        async move { ([("content-type", "application/json")], said) }
+    };
+    let router = axum::Router::new().route("/v1/version", axum::routing::get(answer));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_protocol_is_wrong_and_other_release_a_warning() {
+    let sick = DoctorWorld::healthy().await;
+    for (version, protocol, verdict, said) in [
+        (env!("CARGO_PKG_VERSION"), PROTOCOL + 1, "wrong", "The API speaks protocol"),
+        ("0.9.9", PROTOCOL, "warning", "The stack runs version 0.9.9, this program is"),
+    ] {
+        sick.account.set_output("ApiUrl", &serve_version(version, protocol).await);
+        sick.account.set_output("Version", version);
+        sick.assert_finding("version", verdict, &[said, "Update the older of the two"]).await;
+    }
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_read_is_reported_and_other_checks_continue() {
+    let sick = DoctorWorld::healthy().await;
+    let denied = "<R><Error><Code>AuthorizationError</Code><Message>not you</Message></Error></R>".to_owned();
+    sick.account.set_response("ListSubscriptionsByTopic", (403, denied));
+    sick.assert_finding("alarms", "wrong", &["This check failed", "not you", "permission to read it"]).await;
+    sick.assert_finding("queue", "good", &[]).await;
+    let gone = "<R><Error><Code>ValidationError</Code><Message>Stack with id py does not exist</Message></Error></R>"
+        .to_owned();
+    sick.account.set_response("DescribeStacks", (400, gone));
+    sick.assert_finding("stack", "wrong", &["find the stack py in us-east-1"]).await;
+    sick.account.set_answer("DescribeStacks", "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>");
+    sick.assert_finding("stack", "wrong", &["it has no output"]).await;
+    sick.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aws_checks_run_without_an_api_token() {
+    let mut sick = DoctorWorld::healthy().await;
+    sick.user = sick.account.operator();
+    sick.assert_finding("token", "wrong", &["has no token for", "pullyard init --stack py"]).await;
+    sick.assert_finding("image", "good", &[]).await;
+    sick.story.shut_down().await;
+}

@@ -1,0 +1,223 @@
+//! Checks that each use case has a crash walk, is read-only, or has a reason for neither.
+//!
+//! A use case is a public function in a file of `crates/control/src`. A new one without a row fails the test.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Use cases with a test; further tests may walk them too.
+const WITH_WALK: &[(&str, &str)] = &[
+    ("jobs/answer_job::answer_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("jobs/artifacts::artifact_stored", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("jobs/artifacts::reserve_artifact", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/checkpoint::checkpoint", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/credentials::credentials", "ticket_job_completes_after_a_crash"),
+    ("attempt/events::record_events", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/finish::finish", "ticket_job_completes_after_a_crash"),
+    ("attempt/give_back::give_back", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("attempt/inputs::inputs", "artifacts_and_inputs_reach_the_next_attempt_after_a_crash"),
+    ("attempt/progress::progress", "ticket_job_completes_after_a_crash"),
+    ("attempt/start::start", "ticket_job_completes_after_a_crash"),
+    ("tickets/board::create_ticket", "ticket_created_in_trigger_status_gets_job_after_a_crash"),
+    ("tickets/board::edit_ticket", "ticket_created_in_trigger_status_gets_job_after_a_crash"),
+    ("tickets/board::put_ticket", "ticket_is_moved_with_idempotency_keys_after_a_crash"),
+    ("jobs/cancel_job::cancel_job", "working_job_is_cancelled_after_a_crash"),
+    ("attempt/close_breaker::close_breaker", "job_waits_until_its_breaker_closes_after_a_crash"),
+    ("jobs/continue_job::continue_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("jobs/create_job::create_job", "requested_job_is_retried_and_cancelled_after_a_crash"),
+    ("admin/dead_letters::move_dead_letters", "dead_letters_are_redriven_or_dropped_after_a_crash"),
+    ("jobs/dispatch::dispatch", "ticket_job_completes_after_a_crash"),
+    ("admin/hold::hold_project", "held_ticket_starts_on_release_after_a_crash"),
+    ("admin/hold::release_project", "held_ticket_starts_on_release_after_a_crash"),
+    ("hooks/compare::repair_hook", "hook_is_installed_and_repaired_after_a_crash"),
+    ("hooks/compare::verify_hook", "hook_is_installed_and_repaired_after_a_crash"),
+    ("hooks/install::install_hook", "hook_is_installed_and_repaired_after_a_crash"),
+    ("hooks/install::remove_hook", "hook_is_removed_here_and_at_the_forge_after_a_crash"),
+    ("tickets/move_ticket::move_ticket", "ticket_job_completes_after_a_crash"),
+    ("jobs/pause_job::pause_job", "job_is_answered_paused_and_resumed_after_a_crash"),
+    ("admin/projects::add_repository", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("admin/projects::connect_forge", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("admin/projects::create_project", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("admin/projects::set_settings", "refused_delivery_is_replayed_after_a_crash"),
+    ("poll::poll_now", "requested_hook_recovery_and_polling_run_after_a_crash"),
+    ("poll::poll_repository", "review_found_by_polling_is_revised_after_a_crash"),
+    ("poll::set_ingress", "requested_hook_recovery_and_polling_run_after_a_crash"),
+    ("admin/remove_integration::remove_integration", "forge_is_disconnected_after_a_crash"),
+    ("admin/remove_repository::remove_repository", "repository_is_removed_after_a_crash"),
+    ("review/replay::replay", "refused_delivery_is_replayed_after_a_crash"),
+    ("jobs/retry_job::retry_job", "requested_job_is_retried_and_cancelled_after_a_crash"),
+    ("review/admit::admit_job", "review_is_revised_after_a_crash"),
+    ("review/changed::pull_request_changed", "closing_a_pr_cancels_its_job_after_a_crash"),
+    ("review/decide::decide_or_queue", "review_is_revised_after_a_crash"),
+    ("review/decide::decide_review", "review_is_revised_after_a_crash"),
+    ("review/request::link", "pull_request_is_linked_after_a_crash"),
+    ("review/request::request_revision", "requested_revision_covers_all_reviews_after_a_crash"),
+    ("review/request::unlink", "pull_request_is_unlinked_after_a_crash"),
+    ("review/tell::tell_pull_request", "job_failure_refuses_the_deferred_review_after_a_crash"),
+    ("admin/rotate_secret::rotate_secret", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("runner/claim::claim", "runner_completes_a_job_after_a_crash"),
+    ("runner/command::command", "runner_drains_and_resumes_after_a_crash"),
+    ("runner/heartbeat::heartbeat", "runner_completes_a_job_after_a_crash"),
+    ("runner/register::register", "runner_completes_a_job_after_a_crash"),
+    ("runner/remove::remove", "job_of_a_removed_runner_is_requeued_after_a_crash"),
+    ("admin/secrets::set_secret", "forge_is_connected_and_its_secret_rotated_after_a_crash"),
+    ("tickets/settle_ticket::settle_ticket", "ticket_job_completes_after_a_crash"),
+    ("sweep::sweep", "job_of_a_stopped_task_fails_after_a_crash"),
+    ("jobs/task_stopped::task_stopped", "job_of_a_stopped_task_fails_after_a_crash"),
+    ("admin/tokens::create_token", "token_is_created_once_after_a_crash"),
+    ("admin/tokens::revoke_token", "token_is_revoked_after_a_crash"),
+    ("admin/unreadable::record_unreadable", "unreadable_event_is_recorded_after_a_crash"),
+    ("webhook::receive", "review_is_revised_after_a_crash"),
+];
+
+/// Use cases that only read, so that a crash leaves nothing behind.
+const READ_ONLY: &[&str] = &[
+    "jobs/artifacts::artifacts_of",
+    "jobs/artifacts::attempts_of",
+    "jobs/artifacts::context_of",
+    "tickets/board_view::board_view",
+    "tickets/board_view::jobs_of_ticket",
+    "attempt/close_breaker::breakers",
+    "admin/hold::budget_of",
+    "hooks/compare::view",
+    "hooks/list::hook_views",
+    "review/list_deliveries::list_deliveries",
+    "jobs/list_jobs::list_jobs",
+    "admin/readiness::readiness",
+    "admin/readiness::snapshot",
+    "review/request::repository_of",
+    "review/why::pull_request_of",
+    "review/why::pull_request_view",
+    "review/why::pull_request_views",
+    "admin/rotate_secret::counts_until",
+    "runner/view::runner",
+    "runner/view::runners",
+    "admin/secrets::secrets",
+    "admin/sign_in::current_token",
+    "admin/sign_in::sign_in_link",
+    "admin/sign_in::sign_in_with_token",
+    "admin/test_integration::test_integration",
+    "admin/test_repository::test_repository",
+    "admin/tokens::tokens",
+    "jobs/views::job_view",
+    "jobs/views::state_of_made",
+    "jobs/views::ticket_view",
+    "jobs/views::ticket_views",
+];
+
+/// Use cases without a walk, and the reason.
+const WITHOUT_WALK: &[(&str, &str)] = &[
+    ("jobs/artifacts::artifact_address", "its only write is that of `checkpoint`"),
+    ("admin/connect_app::connect_app", "its only write is that of `connect_forge`"),
+    ("admin/connect_app::make_app", "the forge's code works once, so no caller can repeat it"),
+    ("admin/dead_letters::dead_letter", "it takes messages for half a minute, and changes nothing"),
+    ("admin/dead_letters::dead_letters", "it takes messages for half a minute, and changes nothing"),
+    ("admin/sign_in::sign_in", "a code signs in once: whoever dies after the one write asks for another link"),
+    ("sweep::sweep_by_hand", "it is the round of `sweep`, in less time"),
+    ("jobs/views::events_of", "that somebody looks is noted by one write, which decides nothing"),
+];
+
+/// Text that a read-only function must not contain, in addition to the table's writes.
+const WRITES: [&str; 5] = ["Write::", "ctx.secrets.put(", "ctx.wake", "note_", "redeliver("];
+
+/// Each source file of a crate: its path below `src` without extension, and its text.
+fn sources(of: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(of).join("src");
+    let (mut found, mut folders) = (Vec::new(), vec![root.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let file = path.strip_prefix(&root).unwrap().with_extension("").to_string_lossy().replace('\\', "/");
+            found.push((file, std::fs::read_to_string(&path).unwrap()));
+        }
+    }
+    found
+}
+
+/// The free functions of a file by name: whether public and async, and the text up to the closing brace.
+fn functions(file: &str) -> BTreeMap<&str, (bool, &str)> {
+    let mut found = BTreeMap::new();
+    for (at, word) in file.match_indices("fn ") {
+        let margin = file[..at].rfind('\n').map_or(0, |end| end + 1);
+        let (before, rest) = (&file[margin..at], &file[at + word.len()..]);
+        let declares = before.split_whitespace().all(|word| word == "async" || word.starts_with("pub"));
+        if declares && !before.starts_with(' ') {
+            let name = rest.split(['(', '<']).next().unwrap();
+            found.insert(name, (before == "pub async ", rest.split("\n}").next().unwrap()));
+        }
+    }
+    found
+}
+
+fn calls(text: &str, name: &str) -> bool {
+    let goes_on = |before: char| before.is_alphanumeric() || "_.:".contains(before);
+    text.match_indices(&format!("{name}(")).any(|(at, _)| !text[..at].ends_with(goes_on))
+}
+
+/// Every use case with its text and the text of the helpers in its file that it calls.
+fn use_cases() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for (file, text) in sources("control") {
+        let all = functions(&text);
+        for (name, (is_public, own)) in &all {
+            if !is_public {
+                continue;
+            }
+            let helpers = all.iter().filter(|(helper, _)| *helper != name && calls(own, helper));
+            let texts = std::iter::once(*own).chain(helpers.map(|(_, (_, text))| *text));
+            found.insert(format!("{file}::{name}"), texts.collect::<Vec<_>>().join("\n"));
+        }
+    }
+    found
+}
+
+/// Calls of the store's writing methods, each of which commits a transaction.
+fn store_writes() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (_, text) in sources("store") {
+        for method in text.split("\n    pub async fn ").skip(1) {
+            let body = method.split("\n    }").next().unwrap();
+            if body.contains(".commit(") || body.contains("Transaction::new(") {
+                found.insert(format!("store.{}(", method.split(['(', '<']).next().unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// The writes that a text contains.
+fn writes_in(text: &str, of_the_table: &BTreeSet<String>) -> Vec<String> {
+    // A chain of calls may span several lines.
+    let text: String = text.split_whitespace().collect();
+    let all = WRITES.iter().copied().chain(of_the_table.iter().map(String::as_str));
+    all.filter(|write| text.contains(*write)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_use_case_has_exactly_one_row() {
+    let rows = WITH_WALK.iter().chain(WITHOUT_WALK).map(|(name, _)| *name).chain(READ_ONLY.iter().copied());
+    let rows: Vec<_> = rows.collect();
+    let named: BTreeSet<_> = rows.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(named.len(), rows.len(), "a use case has two rows");
+    assert_eq!(named, use_cases().into_keys().collect::<BTreeSet<_>>());
+}
+
+#[test]
+fn walked_use_cases_name_a_test() {
+    let tests = include_str!("../walk.rs");
+    for (name, test) in WITH_WALK {
+        assert!(tests.contains(&format!("\n    {test}: ")), "{name}: {test} is no test");
+    }
+}
+
+#[test]
+fn read_only_use_cases_contain_no_write() {
+    let (all, of_the_table) = (use_cases(), store_writes());
+    for name in READ_ONLY {
+        assert_eq!(writes_in(&all[*name], &of_the_table), Vec::<String>::new(), "{name}");
+    }
+}

@@ -1,0 +1,65 @@
+//! Flows of setup: a forge, a secret, a project and a repository are connected, rotated and removed.
+
+use super::{flow_after, with_a_forge};
+use crate::story::REPOSITORY;
+use crate::walk::forge::TOKEN;
+use crate::walk::http::{delete, post};
+use crate::walk::step::{Flow, Step};
+use futures::FutureExt;
+use serde_json::json;
+
+fn set_secret() -> Step {
+    let secret = json!({ "value": TOKEN, "kind": "forge" });
+    Step::request("somebody sets a secret", post("/v1/secrets/second", secret).put())
+}
+
+fn connect_forge() -> Step {
+    Step::call("somebody connects a forge", |world| {
+        let api_url = format!("{}/api/v3", world.forge_url()?);
+        let integration =
+            json!({ "id": "gh2", "kind": "github", "api_url": api_url, "token_secret": "pullyard/user/second" });
+        Some(post("/v1/integrations", integration).into())
+    })
+}
+
+fn create_project() -> Step {
+    let project = json!({ "id": "beta", "name": "Beta", "settings": { "default_repository": REPOSITORY } });
+    Step::request("somebody makes a project", post("/v1/projects", project))
+}
+
+fn add_repository() -> Step {
+    let agent = json!({ "capability": "command", "command": ["./agent.sh"] });
+    let repository = json!({ "integration": "gh2", "name": REPOSITORY, "agent": agent });
+    Step::request("somebody connects a repository", post("/v1/projects/beta/repositories", repository))
+}
+
+/// The previous value stays valid during the overlap.
+fn rotate_secret() -> Step {
+    let wanted = json!({ "value": "another one", "overlap_secs": 3_600 });
+    Step::request("somebody rotates a secret", post("/v1/secrets/second/rotate", wanted))
+}
+
+pub(in crate::walk) fn connect_and_rotate() -> Flow {
+    let steps = vec![set_secret(), connect_forge(), create_project(), add_repository(), rotate_secret()];
+    flow_after("a forge is connected, and its secret rotated", &[], |world| with_a_forge(world).boxed(), steps)
+}
+
+/// A repeat is refused, because the repository is gone.
+fn remove_repository() -> Step {
+    let path = format!("/v1/projects/acme/repositories/{REPOSITORY}");
+    Step::request("somebody removes the repository", delete(path)).refused_on_repeat("404")
+}
+
+/// A repeat is refused, because the integration is gone.
+fn disconnect() -> Step {
+    Step::request("somebody disconnects the forge", delete("/v1/integrations/gh2")).refused_on_repeat("404")
+}
+
+pub(in crate::walk) fn disconnect_forge() -> Flow {
+    let steps = vec![set_secret().broken_elsewhere(), connect_forge().broken_elsewhere(), disconnect()];
+    flow_after("a forge is disconnected", &[], |world| with_a_forge(world).boxed(), steps)
+}
+
+pub(in crate::walk) fn repository_removal() -> Flow {
+    flow_after("a repository is removed", &[], |world| with_a_forge(world).boxed(), vec![remove_repository()])
+}

@@ -1,0 +1,74 @@
+//! Collects what a flow leaves outside the table: secrets, hooks at the forge, dead letters, objects in the bucket.
+//!
+//! Tokens are here too, because their keys are hashes of random text. Markers replace random values.
+
+use super::outcome::Outcome;
+use super::raw::Secret;
+use super::world::{BUCKET, DISPATCH_DEAD, EFFECTS_DEAD, World};
+use pullyard_domain::artifact::{Artifacts, object_key};
+use serde_json::{Value, json};
+
+pub(super) async fn collect(world: &World, items: &[Value]) -> Outcome {
+    let secrets = world.raw.secrets().await;
+    let mut left = Outcome::new();
+    for secret in &secrets {
+        left.insert(format!("secret {}", secret.name), secret_entry(secret, items));
+    }
+    left.insert("hooks at the forge".into(), hook_entries(world, &secrets, items));
+    for queue in [DISPATCH_DEAD, EFFECTS_DEAD] {
+        left.insert(format!("messages in {queue}"), world.raw.count(world.aws.sqs(), queue).await.into());
+    }
+    left.insert("tokens".into(), tokens(items).into());
+    left.insert("objects".into(), objects(world, items).into());
+    left
+}
+
+/// The secret's value, and whether its rotation names the previous version.
+fn secret_entry(secret: &Secret, items: &[Value]) -> Value {
+    let rotation = items.iter().find(|item| item["sk"] == "ROTATION" && item["secret"] == secret.name.as_str());
+    let counts = rotation.map(|rotation| rotation["previous"].as_str() == secret.previous.as_deref());
+    let is_random = secret.value.len() == 64 && secret.value.chars().all(|letter| letter.is_ascii_hexdigit());
+    let value = if is_random { "<made at random>" } else { secret.value.as_str() };
+    json!({ "value": value, "the one before counts": counts })
+}
+
+/// Hooks in the forge's record, each with the name of the secret that signs it.
+fn hook_entries(world: &World, secrets: &[Secret], items: &[Value]) -> Value {
+    let Ok(text) = std::fs::read(world.folder.path().join("forge").join("forge.json")) else {
+        // The forge writes its record with its first change.
+        assert!(!items.iter().any(|item| item["sk"] == "HOOK"), "a hook exists, but forge.json does not");
+        return Value::Null;
+    };
+    let record: Value = serde_json::from_slice(&text).unwrap();
+    let shown = |hook: &Value| {
+        let known = secrets.iter().find(|secret| hook["secret"] == secret.value.as_str());
+        let url = hook["url"].as_str().unwrap().replace(world.inbox.url(), "http://inbox.test");
+        json!({
+            "of": hook["target"], "active": hook["active"], "events": hook["events"], "url": url,
+            "content_type": hook["content_type"], "insecure_ssl": hook["insecure_ssl"],
+            "secret": known.map(|secret| secret.name.as_str()),
+        })
+    };
+    record["hooks"].as_array().into_iter().flatten().map(shown).collect()
+}
+
+fn tokens(items: &[Value]) -> Vec<Value> {
+    let tokens = items.iter().filter(|item| item["sk"] == "TOKEN");
+    let shown = tokens.map(|token| json!([token["name"], token["kind"], token["revoked"]]));
+    let mut tokens: Vec<_> = shown.collect();
+    tokens.sort_by_key(Value::to_string);
+    tokens
+}
+
+/// The stored artifacts, and whether the bucket has their bytes.
+fn objects(world: &World, items: &[Value]) -> Vec<Value> {
+    let mut found = Vec::new();
+    for item in items.iter().filter(|item| item["sk"].as_str().is_some_and(|sk| sk.starts_with("ARTIFACTS#"))) {
+        let kept: Artifacts = serde_json::from_value(item.clone()).unwrap();
+        for one in &kept.kept {
+            let is_there = world.aws.s3().has_object(BUCKET, &object_key(&kept.job, kept.attempt, &one.id));
+            found.push(json!({ "attempt": kept.attempt, "name": one.name, "is there": is_there }));
+        }
+    }
+    found
+}
