@@ -1,6 +1,6 @@
-//! Runs the agent of one attempt until its work is done or it fails for good.
+//! Chooses the agent of an attempt, and starts it repeatedly until its work is done or it fails for good.
 //!
-//! `once` runs one start, `classify` judges its end, `limits` checks limits. `adapter` hides the kinds of agents:
+//! `run::run` runs one start, `classify` judges its end, `limits` checks limits. `adapter` hides the kinds of agents:
 //! `claude_code`, `codex`, `command`.
 
 mod adapter;
@@ -141,21 +141,23 @@ pub(crate) struct Run<'a> {
     pub(crate) checkpoint_state: &'a CheckpointState,
 }
 
-/// Finds the required agent. `auto` prefers the agent that wrote the checkpoint, if it is usable here.
+/// Finds the required agent; `job::prepare` calls this before it fetches the repository. `auto` prefers the agent that
+/// worked in an earlier attempt, if it is usable here.
 ///
 /// Errors: `AgentMissing`, with the names of the agents that were tried.
 pub(crate) async fn choose_agent(
     assignment: &Assignment,
-    left_by: Option<&str>,
+    checkpoint_agent: Option<&str>,
     environment: &Environment<'_>,
 ) -> Result<AgentChoice, Stop> {
-    let asked = assignment.agent.capability.as_str();
-    let began = left_by.or_else(|| assignment.resume.as_ref().and_then(|resume| resume.agent.as_deref()));
-    let candidates: Vec<AgentKind> = match asked {
+    let capability = assignment.agent.capability.as_str();
+    let resume_agent = assignment.resume.as_ref().and_then(|resume| resume.agent.as_deref());
+    let earlier_agent = checkpoint_agent.or(resume_agent);
+    let candidates: Vec<AgentKind> = match capability {
         "command" => return Ok(AgentChoice::Command),
         "auto" => {
             let mut all = AgentKind::ALL.to_vec();
-            all.sort_by_key(|known| Some(known.capability()) != began);
+            all.sort_by_key(|known| Some(known.capability()) != earlier_agent);
             all
         }
         named => AgentKind::ALL.into_iter().filter(|known| known.capability() == named).collect(),
@@ -164,7 +166,7 @@ pub(crate) async fn choose_agent(
     for known in &candidates {
         match probe(*known, environment).await {
             Ok(installed) if known.has_key(environment) => return Ok(AgentChoice::Known(installed)),
-            // An agent without a key is the last resort. Once started, it reports that it is not signed in.
+            // Use an agent without a key if no other is usable: its own error says that it is not signed in.
             Ok(installed) => keyless = keyless.or(Some(installed)),
             Err(reason) => tracing::warn!("{} is not usable: {reason}", known.name()),
         }
@@ -173,42 +175,46 @@ pub(crate) async fn choose_agent(
         return Ok(AgentChoice::Known(installed));
     }
     let names: Vec<&str> = candidates.iter().map(|known| known.name()).collect();
-    let agent = if names.is_empty() { asked.to_owned() } else { names.join(" or ") };
+    let agent = if names.is_empty() { capability.to_owned() } else { names.join(" or ") };
     Err(Failure::AgentMissing { agent, runner: "the runner".into() }.into())
 }
 
 /// Runs the agent, with further starts, until its work is done or a `Stop` ends it.
+///
+/// `WorkContext::run_agent` calls this for the task, to repair failed checks, and for answers and messages that arrive
+/// before the push. Usage and restarts count for the whole attempt.
 pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Environment<'_>) -> Result<(), Stop> {
     let mut adapter = create_adapter(run, chosen, environment)?;
     let instructions = load_instructions(run, adapter.as_ref()).await?;
     let limits = limits(run.assignment);
     let mut spent = run.tally.usage();
-    let again = RestartLimit::new(run.retry_pauses, run.tally);
-    let goes_on = run.resume.filter(|_| adapter.reports_its_end());
-    let mut session = goes_on.map(|earlier| earlier.session.clone());
-    let mut prompt = match goes_on {
+    let restart_limit = RestartLimit::new(run.retry_pauses, run.tally);
+    // A `command` agent has no session.
+    let resume = run.resume.filter(|_| adapter.reports_its_end());
+    let mut session = resume.map(|earlier| earlier.session.clone());
+    let mut prompt = match resume {
         Some(earlier) => earlier.prompt.clone(),
         None if run.has_earlier_work => new_session_prompt(run, adapter.as_ref()),
         None => run.assignment.prompt.clone(),
     };
-    if let Some(earlier) = goes_on {
+    if let Some(earlier) = resume {
         adapter.set_resumed_tokens(earlier.tokens);
     }
-    let mut further = CONTINUE_PROMPT;
+    let mut resume_prompt = CONTINUE_PROMPT;
     loop {
         if let Some(failure) = limits.exhausted(&spent) {
             return Err(failure.into());
         }
-        // A `command` agent gets messages only in its prompt: at its start, and after a question.
-        let hears = match &session {
+        // The assignment's prompt already contains the messages for a `command` agent.
+        let inputs = match &session {
             _ if !adapter.reports_its_end() => Vec::new(),
             Some(_) => run.inputs.unread().await?,
-            // A new session has read no message, so it gets all of them.
+            // A new session has read no message, so it gets all of them. `unread` fetches the newest.
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
         };
-        let told = prompt_with_messages(&prompt, &hears);
+        let full_prompt = prompt_with_messages(&prompt, &inputs);
         let start = StartInput {
-            prompt: &told,
+            prompt: &full_prompt,
             instructions: &instructions,
             session: session.as_deref(),
             model: run.assignment.agent.model.as_deref(),
@@ -220,7 +226,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         };
         let launch = adapter.prepare(&start).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
         run.tally.note_start(adapter.as_ref(), run.isolation, session.as_deref());
-        run.inputs.report(&hears);
+        run.inputs.report(&inputs);
         let bounds = run::RunLimits {
             deadline: run.deadline,
             wall_secs: run.assignment.limits.wall_secs,
@@ -228,7 +234,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             namespace: run.namespace,
             orders: run.orders,
             inputs: run.inputs,
-            newest_input: newest_number(&hears),
+            newest_input: newest_number(&inputs),
             limits,
             spent,
             disk_mib: run.assignment.limits.disk_mib,
@@ -240,46 +246,46 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         run.tally.note_usage(&end.record, &spent);
         match classify_end(run, adapter.as_ref(), &end, &limits, &spent).await? {
             Verdict::Done => {
-                // A known agent continues without an answer, so only the question in its file counts.
-                let asked = match end.record.question.filter(|_| !adapter.reports_its_end()) {
+                // Claude Code and Codex work on after a question in their output, so only a question file counts.
+                let question = match end.record.question.filter(|_| !adapter.reports_its_end()) {
                     Some(question) => Some(question),
                     None => load_question(run).await,
                 };
                 if !adapter.reports_its_end() || !can_read_more_inputs(run).await? {
-                    return asked.map_or(Ok(()), |question| Err(Stop::Question(question)));
+                    return question.map_or(Ok(()), |question| Err(Stop::Question(question)));
                 }
                 session = end.record.session.or(session);
-                further = if asked.is_some() { QUESTION_SUPERSEDED_PROMPT } else { READ_INPUTS_PROMPT };
+                resume_prompt = if question.is_some() { QUESTION_SUPERSEDED_PROMPT } else { READ_INPUTS_PROMPT };
             }
             Verdict::Stopped(stop) => return Err(stop),
             // New messages may make the denied tool unnecessary.
             Verdict::Failed(failure @ Failure::PermissionDenied { .. }) => {
                 // The agent's question may concern the denied tool.
-                let asked = load_question(run).await;
+                let question = load_question(run).await;
                 if !can_read_more_inputs(run).await? {
-                    return Err(asked.map_or_else(|| failure.into(), Stop::Question));
+                    return Err(question.map_or_else(|| failure.into(), Stop::Question));
                 }
                 session = end.record.session.or(session);
-                further = if asked.is_some() { QUESTION_SUPERSEDED_PROMPT } else { READ_INPUTS_PROMPT };
+                resume_prompt = if question.is_some() { QUESTION_SUPERSEDED_PROMPT } else { READ_INPUTS_PROMPT };
             }
             Verdict::Failed(failure) => return Err(failure.into()),
             Verdict::Retry(transient) => {
-                again.wait_before_restart(transient, run).await?;
+                restart_limit.wait_before_restart(transient, run).await?;
                 session = end.record.session.or(session);
-                further = CONTINUE_PROMPT;
+                resume_prompt = CONTINUE_PROMPT;
             }
             Verdict::SessionLost => {
-                let Some(lost) = session.take().filter(|_| !run.assignment.fails_without_session()) else {
+                let Some(lost_session) = session.take().filter(|_| !run.assignment.fails_without_session()) else {
                     return Err(Failure::SessionLost {}.into());
                 };
-                run.tally.forget_session(&lost);
-                run.checkpoint_state.forget_session(&lost);
-                let words = format!("The earlier session of {} is lost: it begins again.", adapter.name());
-                run.events.add(EventDraft::text(EventKind::Log, words));
+                run.tally.forget_session(&lost_session);
+                run.checkpoint_state.forget_session(&lost_session);
+                let message = format!("The earlier session of {} is lost: it begins again.", adapter.name());
+                run.events.add(EventDraft::text(EventKind::Log, message));
             }
         }
         prompt = match &session {
-            Some(_) => further.to_owned(),
+            Some(_) => resume_prompt.to_owned(),
             None => new_session_prompt(run, adapter.as_ref()),
         };
     }
@@ -287,8 +293,8 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
 
 /// Whether unread messages exist and the limits allow a turn for them.
 async fn can_read_more_inputs(run: &Run<'_>) -> Result<bool, Stop> {
-    let hears = !run.inputs.unread().await?.is_empty();
-    Ok(hears && !log_exhausted_limit(run.events, run.tally, run.assignment))
+    let has_unread = !run.inputs.unread().await?.is_empty();
+    Ok(has_unread && !log_exhausted_limit(run.events, run.tally, run.assignment))
 }
 
 /// Loads the question that the agent left in a file, and adds it as an event.
@@ -299,15 +305,15 @@ async fn load_question(run: &Run<'_>) -> Option<String> {
 }
 
 fn new_session_prompt(run: &Run<'_>, adapter: &dyn Adapter) -> String {
-    let look = if adapter.reports_its_end() { SESSION_LOST_NOTE } else { "" };
-    format!("{}{look}", run.assignment.prompt)
+    let note = if adapter.reports_its_end() { SESSION_LOST_NOTE } else { "" };
+    format!("{}{note}", run.assignment.prompt)
 }
 
-/// Whether the limits leave no turn for new messages; logs that. The agent's work is used without them.
+/// Whether a limit allows no turn for new messages. If so, logs it.
 pub(crate) fn log_exhausted_limit(events: &EventSink, tally: &AttemptUsage, assignment: &Assignment) -> bool {
     let Some(failure) = exhausted_limit(tally, assignment) else { return false };
-    let words = format!("The agent did not hear what people said last. {}", failure.sentence());
-    events.add(EventDraft::text(EventKind::Log, words));
+    let message = format!("The agent did not hear what people said last. {}", failure.sentence());
+    events.add(EventDraft::text(EventKind::Log, message));
     true
 }
 
@@ -347,17 +353,17 @@ fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
 }
 
-/// The instructions of the base branch that this agent gets.
+/// Loads the agent's instruction files from the base branch.
 async fn load_instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, Stop> {
     let names = adapter.instruction_files();
     let read = instructions::load_base_instructions(run.git, &run.workspace.repository(), run.base, names).await;
-    let told = read.map_err(|fault| fault.to_workspace_failure())?;
-    // Log skipped files once per attempt. The base is the same for every agent run.
+    let instructions = read.map_err(|fault| fault.to_workspace_failure())?;
+    // Log skipped files once per attempt: `report` has no agent before the first start.
     let is_first = run.tally.report().0.is_none();
-    for sentence in told.skipped.into_iter().filter(|_| is_first) {
+    for sentence in instructions.skipped.into_iter().filter(|_| is_first) {
         run.events.add(EventDraft::text(EventKind::Log, sentence));
     }
-    Ok(told.text)
+    Ok(instructions.text)
 }
 
 /// The environment of every agent. Agents inherit no other variables of the runner.
@@ -374,7 +380,7 @@ fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'st
         ("PULLYARD_TICKET", ticket.into()),
     ]);
     if let Some(resume) = &assignment.resume {
-        // A program may store its own state under this name.
+        // A `command` program may store its state under this name and find it in the next attempt.
         let session = resume.session.as_deref().unwrap_or(assignment.job.as_str());
         common.extend([("PULLYARD_SESSION", session.into())]);
     }
