@@ -1,4 +1,4 @@
-//! Reads a JSON body; errors contain the position but never the content.
+//! Reads typed values from the JSON body of a webhook. Errors contain the JSON pointer but never the content.
 
 use serde_json::{Map, Value};
 
@@ -11,6 +11,7 @@ pub struct ParseError {
     pub fault: String,
 }
 
+/// A value in the body and its pointer, for the parsers of `github` and `bitbucket`.
 pub(super) struct JsonCursor<'a> {
     value: &'a Value,
     pointer: String,
@@ -25,18 +26,18 @@ impl<'a> JsonCursor<'a> {
         ParseError { pointer: self.pointer.clone(), fault: fault.into() }
     }
 
-    fn type_error(&self, wanted: &str) -> ParseError {
-        let is = match self.value {
+    fn type_error(&self, expected: &str) -> ParseError {
+        let actual = match self.value {
             Value::Null => "null",
             Value::Bool(_) => "a boolean",
-            Value::Number(_) if wanted.contains("number") => "another number",
+            Value::Number(_) if expected.contains("number") => "another number",
             Value::Number(_) => "a number",
-            Value::String(_) if wanted.contains("text") => "another text",
+            Value::String(_) if expected.contains("text") => "another text",
             Value::String(_) => "a text",
             Value::Array(_) => "a list",
             Value::Object(_) => "an object",
         };
-        self.error(format!("it is {is}, not {wanted}"))
+        self.error(format!("it is {actual}, not {expected}"))
     }
 
     fn child(&self, name: &str, value: &'a Value) -> Self {
@@ -47,6 +48,7 @@ impl<'a> JsonCursor<'a> {
         self.value.as_object().ok_or_else(|| self.type_error("an object"))
     }
 
+    /// Empty if the value is no object.
     pub(super) fn field_names(&self) -> impl Iterator<Item = &'a str> {
         self.value.as_object().into_iter().flat_map(|object| object.keys().map(String::as_str))
     }
@@ -59,6 +61,7 @@ impl<'a> JsonCursor<'a> {
         Ok(self.child(name, value))
     }
 
+    /// `None` also for `null`: forges send it for an empty review body or a deleted account.
     pub(super) fn optional_field(&self, name: &str) -> Result<Option<Self>, ParseError> {
         let value = self.object()?.get(name).filter(|value| !value.is_null());
         Ok(value.map(|value| self.child(name, value)))
@@ -90,6 +93,7 @@ pub(super) fn string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, Pa
     Ok(at.field(name)?.text()?.to_owned())
 }
 
+/// Empty if the field is missing or `null`.
 pub(super) fn optional_string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, ParseError> {
     Ok(at.optional_field(name)?.map_or(Ok(""), |text| text.text())?.to_owned())
 }
