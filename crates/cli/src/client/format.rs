@@ -1,4 +1,4 @@
-//! Formats states, times, lengths and amounts.
+//! Formats states, times, durations, sizes and costs for a terminal. A `Cell` also has the raw value for pipes.
 
 use super::screen::{Colour, Screen};
 use super::table::Cell;
@@ -19,10 +19,12 @@ pub(super) fn new_idempotency_key() -> String {
     format!("cli-{:032x}", rand::random::<u128>())
 }
 
-pub(super) fn to_code(code: &impl Serialize) -> String {
-    serde_json::to_value(code).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+/// The JSON name of an enum's variant.
+pub(super) fn to_code(variant: &impl Serialize) -> String {
+    serde_json::to_value(variant).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+/// The symbol, its ASCII form, the label and the colour of a status.
 fn status_style(status: JobStatus) -> (&'static str, &'static str, &'static str, Colour) {
     match status {
         JobStatus::Pending => ("◌", ".", "Pending", Colour::Muted),
@@ -44,26 +46,28 @@ pub(super) fn status_word(status: JobStatus) -> &'static str {
 }
 
 pub(super) fn status_cell(screen: &Screen, status: JobStatus) -> Cell {
-    let (shape, plain, word, colour) = status_style(status);
-    let shape = if screen.has_shapes() { shape } else { plain };
-    Cell::new(format!("{shape} {word}"), to_code(&status)).with_colour(colour)
+    let (symbol, ascii, label, colour) = status_style(status);
+    let symbol = if screen.has_shapes() { symbol } else { ascii };
+    Cell::new(format!("{symbol} {label}"), to_code(&status)).with_colour(colour)
 }
 
 pub(super) fn verdict_cell(screen: &Screen, verdict: Verdict) -> Cell {
-    let (shape, plain, colour) = match verdict {
+    let (symbol, ascii, colour) = match verdict {
         Verdict::Accepted => ("✓", "+", Colour::Green),
         Verdict::Held => ("◌", ".", Colour::Blue),
         Verdict::Refused => ("⊘", "-", Colour::Yellow),
         Verdict::Ignored | Verdict::Duplicate => ("–", "-", Colour::Muted),
         Verdict::Invalid => ("✕", "x", Colour::Red),
     };
-    let shape = if screen.has_shapes() { shape } else { plain };
-    let word = verdict.as_str();
-    let capital = word.chars().next().map(|first| first.to_ascii_uppercase()).into_iter().chain(word.chars().skip(1));
-    Cell::new(format!("{shape} {}", capital.collect::<String>()), word).with_colour(colour)
+    let symbol = if screen.has_shapes() { symbol } else { ascii };
+    let code = verdict.as_str();
+    let label = code.chars().next().map(|first| first.to_ascii_uppercase()).into_iter().chain(code.chars().skip(1));
+    Cell::new(format!("{symbol} {}", label.collect::<String>()), code).with_colour(colour)
 }
 
+/// Inserts the job's id into the commands of a help text from `domain`, which names them without an id.
 pub(super) fn with_job_id(help: &str, job: &JobId) -> String {
+    // The closing backtick in the pattern skips commands with arguments.
     ["retry", "logs", "answer", "continue", "checks", "artifacts"].iter().fold(help.to_owned(), |help, command| {
         help.replace(&format!("`pullyard jobs {command}`"), &format!("`pullyard jobs {command} {}`", job.short()))
     })
@@ -78,42 +82,44 @@ pub(super) fn format_count(count: u64, one: &str, many: &str) -> String {
 }
 
 pub(super) fn bytes_cell(size: u64) -> Cell {
-    let shown = match size {
+    let rounded = match size {
         0..1_000 => format!("{size} B"),
         1_000..1_000_000 => format!("{} KB", size.div_ceil(1_000)),
         _ => format!("{}.{} MB", size / 1_000_000, size % 1_000_000 / 100_000),
     };
-    Cell::new(shown, size.to_string())
+    Cell::new(rounded, size.to_string())
 }
 
-/// `$0.42`, `about $0.42` if estimated, a dash if unknown. Piped output is in millionths.
-pub(super) fn dollars_cell(micros: Option<u64>, about: Option<u64>) -> Cell {
+/// `$0.42`, `about $0.42` if a part is estimated, a dash if unknown. Piped output is in millionths.
+pub(super) fn dollars_cell(micros: Option<u64>, estimated_micros: Option<u64>) -> Cell {
     let Some(micros) = micros else { return Cell::optional(None::<&str>) };
+    // With two digits, a cost of less than half a cent would be `$0.00`.
     let digits = if micros < 10_000 { 4 } else { 2 };
-    let about = if about.is_some() { "about " } else { "" };
+    let about = if estimated_micros.is_some() { "about " } else { "" };
     Cell::new(format!("{about}${:.digits$}", micros as f64 / 1e6), micros.to_string())
 }
 
-pub(super) fn format_duration(length: Duration) -> String {
-    let secs = length.as_secs();
+/// `59:59` is minutes and seconds; `1 h 04` is hours and minutes.
+pub(super) fn format_duration(duration: Duration) -> String {
+    let secs = duration.as_secs();
     if secs < 3_600 {
         return format!("{}:{:02}", secs / 60, secs % 60);
     }
     format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
 }
 
-pub(super) fn duration_cell(took: Duration) -> Cell {
-    Cell::new(format_duration(took), took.as_secs().to_string())
+pub(super) fn duration_cell(duration: Duration) -> Cell {
+    Cell::new(format_duration(duration), duration.as_secs().to_string())
 }
 
 pub(super) fn time_cell(at: Timestamp, now: Timestamp) -> Cell {
-    let shown = match now.since(at).as_secs() {
+    let age = match now.since(at).as_secs() {
         secs if secs < 60 => format!("{secs} s ago"),
         secs if secs < 3_600 => format!("{} min ago", secs / 60),
         secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
         _ => at.day(),
     };
-    Cell::new(shown, at.to_string())
+    Cell::new(age, at.to_string())
 }
 
 #[cfg(test)]
@@ -122,12 +128,12 @@ mod tests {
 
     #[test]
     fn durations_and_times_have_readable_units() {
-        for (secs, said) in [(0, "0:00"), (40, "0:40"), (3_599, "59:59"), (3_600, "1 h 00"), (3_840, "1 h 04")] {
-            assert_eq!(format_duration(Duration::from_secs(secs)), said);
-            assert_eq!(duration_cell(Duration::from_secs(secs)).both(), (said, secs.to_string().as_str()));
+        for (secs, expected) in [(0, "0:00"), (40, "0:40"), (3_599, "59:59"), (3_600, "1 h 00"), (3_840, "1 h 04")] {
+            assert_eq!(format_duration(Duration::from_secs(secs)), expected);
+            assert_eq!(duration_cell(Duration::from_secs(secs)).both(), (expected, secs.to_string().as_str()));
         }
         let now = Timestamp::parse("2026-11-22T12:00:00Z").unwrap();
-        for (ago, said) in [
+        for (ago, expected) in [
             (59, "59 s ago"),
             (60, "1 min ago"),
             (3_599, "59 min ago"),
@@ -136,13 +142,13 @@ mod tests {
             (172_800, "2026-11-20"),
         ] {
             let at = Timestamp::from_millis(now.millis() - ago * 1_000);
-            assert_eq!(time_cell(at, now).both(), (said, at.to_string().as_str()));
+            assert_eq!(time_cell(at, now).both(), (expected, at.to_string().as_str()));
         }
     }
 
     #[test]
     fn sizes_and_amounts_are_rounded_only_on_a_terminal() {
-        for (size, said) in [
+        for (size, expected) in [
             (0, "0 B"),
             (999, "999 B"),
             (1_000, "1 KB"),
@@ -151,7 +157,7 @@ mod tests {
             (1_000_000, "1.0 MB"),
             (1_449_999, "1.4 MB"),
         ] {
-            assert_eq!(bytes_cell(size).both(), (said, size.to_string().as_str()));
+            assert_eq!(bytes_cell(size).both(), (expected, size.to_string().as_str()));
         }
         assert_eq!(dollars_cell(None, Some(1)).both(), ("-", ""));
         assert_eq!(dollars_cell(Some(420_000), None).both(), ("$0.42", "420000"));
@@ -166,8 +172,8 @@ mod tests {
         let short = job.short();
         for command in ["retry", "logs", "answer", "continue", "checks", "artifacts"] {
             let help = format!("Try `pullyard jobs {command}`, or `pullyard jobs list`.");
-            let named = format!("Try `pullyard jobs {command} {short}`, or `pullyard jobs list`.");
-            assert_eq!(with_job_id(&help, &job), named);
+            let expected = format!("Try `pullyard jobs {command} {short}`, or `pullyard jobs list`.");
+            assert_eq!(with_job_id(&help, &job), expected);
         }
     }
 }
