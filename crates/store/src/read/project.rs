@@ -1,4 +1,4 @@
-//! Reads projects, their repositories and connected forges.
+//! Loads projects, their repositories and connected forges. All reads are strong, except those of pages of ids.
 
 use crate::item::{Attributes, decode};
 use crate::read::list::Order;
@@ -6,7 +6,7 @@ use crate::{Error, Store, key};
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
 use pullyard_domain::project::{Integration, Project, Repository};
 
-/// Whether the forge was disconnected.
+/// Whether the forge was disconnected. Its item remains, because stored links and decisions contain its id.
 pub(crate) fn is_disconnected(integration: &Attributes) -> bool {
     integration.contains_key(key::DISCONNECTED)
 }
@@ -48,16 +48,17 @@ impl Store {
         item.filter(|item| !is_disconnected(item)).map(|item| decode(item, &key)).transpose()
     }
 
-    /// The URL of a disconnected forge of this name, read strongly. `None` if a connected forge has the name.
+    /// The URL of the disconnected forge with this id; `None` if it is connected. A forge with another URL may not use
+    /// the id, because its repositories may have the same ids.
     pub async fn load_former_url(&self, integration: &IntegrationId) -> Result<Option<String>, Error> {
         #[derive(serde::Deserialize)]
-        struct Former {
+        struct DisconnectedForge {
             api_url: String,
         }
         let key = key::integration(integration);
         let item = self.load_attributes(&key).await?.filter(is_disconnected);
-        let former: Option<Former> = item.map(|item| decode(item, &key)).transpose()?;
-        Ok(former.map(|former| former.api_url))
+        let forge: Option<DisconnectedForge> = item.map(|item| decode(item, &key)).transpose()?;
+        Ok(forge.map(|forge| forge.api_url))
     }
 
     pub async fn load_repository(
@@ -69,8 +70,8 @@ impl Store {
         self.load(&key::repository(project, integration, id)).await
     }
 
-    /// All names of a repository in its project, in lower case, read strongly. An old name remains if no event reported
-    /// the new one.
+    /// All names of a repository in its project, in lower case; `remove_repository` deletes them. A repository added
+    /// again after an unreported rename has two names.
     pub async fn list_repository_names(&self, repository: &Repository) -> Result<Vec<RepositoryName>, Error> {
         #[derive(serde::Deserialize)]
         struct Alias {
@@ -79,14 +80,15 @@ impl Store {
             id: u64,
         }
         let pk = key::project(&repository.project).pk;
-        let all: Vec<Alias> =
+        let aliases: Vec<Alias> =
             self.list_with_prefix(&pk, key::REPOSITORY_NAMES, "read the names of a repository").await?;
-        let own = all.into_iter().filter(|alias| alias.integration == repository.integration);
-        let own = own.filter(|alias| alias.id == repository.id);
+        let own = aliases
+            .into_iter()
+            .filter(|alias| alias.integration == repository.integration && alias.id == repository.id);
         Ok(own.filter_map(|alias| RepositoryName::new(alias.sk.strip_prefix(key::REPOSITORY_NAMES)?).ok()).collect())
     }
 
-    /// A project's repository by its name in any case, read strongly.
+    /// A project's repository by its name in any case.
     pub async fn load_repository_by_name(
         &self,
         project: &ProjectId,
