@@ -1,4 +1,4 @@
-//! Ingress of repositories: webhook, polling or both.
+//! Lists and sets the ingress of a project's repositories: webhook, polling or both.
 
 use axum::Json;
 use axum::extract::State;
@@ -8,6 +8,7 @@ use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_entry::{Caller, Path, Problem, StrictJson, scope};
 use pullyard_protocol::hook::{Ingresses, RepositoryIngress, SetIngress};
 
+/// A repository without polling state has the default ingress, `Webhook`.
 fn to_wire(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress {
     RepositoryIngress {
         repository,
@@ -24,13 +25,14 @@ pub(crate) async fn list(
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Ingresses>, Problem> {
     caller.authorize_project(&project)?;
+    // The list of an unknown project would be empty.
     if ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
         return Err(Problem::not_found(format!("There is no project {project}.")));
     }
     let mut repositories = Vec::new();
-    for known in ctx.store.list_repositories(&project).await.map_err(Error::from)? {
-        let poll = ctx.store.load_poll(&project, &known.integration, known.id).await.map_err(Error::from)?;
-        repositories.push(to_wire(known.name, poll));
+    for repository in ctx.store.list_repositories(&project).await.map_err(Error::from)? {
+        let poll = ctx.store.load_poll(&project, &repository.integration, repository.id).await.map_err(Error::from)?;
+        repositories.push(to_wire(repository.name, poll));
     }
     Ok(Json(Ingresses { repositories }))
 }
@@ -39,12 +41,12 @@ pub(crate) async fn set(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
-    StrictJson(wanted): StrictJson<SetIngress>,
+    StrictJson(request): StrictJson<SetIngress>,
 ) -> Result<Json<RepositoryIngress>, Problem> {
     caller.authorize_project(&project)?;
-    let known = ctx.store.load_repository_by_name(&project, &wanted.repository).await.map_err(Error::from)?;
-    let known =
-        known.ok_or_else(|| Problem::not_found(format!("{project} has no repository {}.", wanted.repository)))?;
-    let poll = set_ingress(&ctx, &known, wanted.ingress).await?;
-    Ok(Json(to_wire(known.name, Some(poll))))
+    let repository = ctx.store.load_repository_by_name(&project, &request.repository).await.map_err(Error::from)?;
+    let repository =
+        repository.ok_or_else(|| Problem::not_found(format!("{project} has no repository {}.", request.repository)))?;
+    let poll = set_ingress(&ctx, &repository, request.ingress).await?;
+    Ok(Json(to_wire(repository.name, Some(poll))))
 }
