@@ -43,6 +43,7 @@ enum Command {
     Events(events::Events),
     #[command(flatten)]
     Client(client::Command),
+    // `demo`, `try` and `up` start this program as the runner of each job; tests start it as a function.
     /// Run and check a self-hosted runner (same as pullyard-runner).
     #[command(hide = true)]
     Runner(Box<runner::Runner>),
@@ -63,7 +64,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let ended = match command {
+    let result = match command {
         Command::Demo(demo) => runtime.block_on(demo.run()),
         Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
         Command::Try(job) => Ok(runtime.block_on(job.run(&global))),
@@ -72,9 +73,9 @@ fn main() -> ExitCode {
         Command::Runner(runner) => runtime.block_on(runner.run()),
         Command::Function(function) => runtime.block_on(function.run()),
     };
-    // Do not wait for threads that block on the disk.
+    // Dropping the runtime would wait for threads of `spawn_blocking`, which a disk that hangs can block forever.
     runtime.shutdown_background();
-    ended.unwrap_or_else(|error| {
+    result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
