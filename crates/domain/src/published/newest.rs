@@ -1,58 +1,60 @@
-//! Finds and replaces the part of a pull request's text that describes our newest commit.
+//! Renders and replaces the part of a pull request's text that is about the newest commit of Pullyard.
 //!
-//! The part is enclosed in two invisible lines. The first contains the commit and a hash of our text, so that text of
-//! other users is never replaced. Any editor of the text can copy these lines, so they grant no permission.
+//! Two invisible marker lines enclose the part. The first marker line contains the commit and a hash of the body, which
+//! shows whether a user edited the body. Anyone can copy the marker lines, so they grant no permission.
 
 use crate::marker::MarkerSyntax;
 use crate::project::ForgeKind;
 use sha2::{Digest, Sha256};
 
-/// Follows the start of both lines.
+/// Follows [`MarkerSyntax::start`] in both marker lines.
 const PART_NAME: &str = "newest ";
-/// Marks the second line.
+/// Identifies the second marker line.
 const END_NAME: &str = "end";
-/// Length of the hash. Units: bytes.
+/// Length of the hash in the first marker line. Units: bytes.
 const HASH_BYTES: usize = 8;
-/// Longest text on GitHub. Units: characters.
+/// Longest pull request text that GitHub accepts. Units: characters.
 const MAX_TEXT_CHARS: usize = 65_536;
 
-/// Why a text is not replaced.
+/// Why [`replace_part`] does not change a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotReplaced {
     UpToDate,
-    /// The text has no such part, or several.
+    /// The text has no complete part, or several parts.
     Absent,
     Edited,
     TooLong,
 }
 
-/// Builds the part about a commit. `words` must not contain a line that looks like one of the two lines: it is fenced
-/// or written by us.
-pub fn render_part(kind: ForgeKind, commit: &str, words: &str) -> String {
-    render_part_as(MarkerSyntax::for_forge(kind), commit, words)
+/// Renders the first part, when the runner opens a pull request. `body` must not contain a marker line: callers fence
+/// the text of agents and users.
+pub fn render_part(kind: ForgeKind, commit: &str, body: &str) -> String {
+    render_part_as(MarkerSyntax::for_forge(kind), commit, body)
 }
 
-fn render_part_as(MarkerSyntax { start, end }: MarkerSyntax, commit: &str, words: &str) -> String {
-    let (hash, words) = (hash_text(words), words.trim());
-    let between = if words.is_empty() { String::new() } else { format!("\n{words}\n\n") };
+fn render_part_as(MarkerSyntax { start, end }: MarkerSyntax, commit: &str, body: &str) -> String {
+    let (hash, body) = (hash_text(body), body.trim());
+    let between = if body.is_empty() { String::new() } else { format!("\n{body}\n\n") };
     format!("{start}{PART_NAME}{commit} {hash}{end}\n{between}{start}{PART_NAME}{END_NAME}{end}\n")
 }
 
-/// Replaces our part about an earlier commit.
-pub fn replace_part(text: &str, commit: &str, words: &str) -> Result<String, NotReplaced> {
-    let found = find_part(text).ok_or(NotReplaced::Absent)?;
-    if found.commit == commit {
+/// Replaces the part about an earlier commit, when a later job of the runner updates the pull request. The rules for
+/// `body` are those of [`render_part`].
+pub fn replace_part(text: &str, commit: &str, body: &str) -> Result<String, NotReplaced> {
+    let part = find_part(text).ok_or(NotReplaced::Absent)?;
+    // Checked before the hash: a retry after a lost answer must not report a user's later edit as `Edited`.
+    if part.commit == commit {
         return Err(NotReplaced::UpToDate);
     }
-    if found.hash != hash_text(found.body) {
+    if part.hash != hash_text(part.body) {
         return Err(NotReplaced::Edited);
     }
-    let whole = format!("{}{}{}", found.before, render_part_as(found.form, commit, words), found.after);
-    if whole.chars().count() > MAX_TEXT_CHARS { Err(NotReplaced::TooLong) } else { Ok(whole) }
+    let new_text = format!("{}{}{}", part.before, render_part_as(part.syntax, commit, body), part.after);
+    if new_text.chars().count() > MAX_TEXT_CHARS { Err(NotReplaced::TooLong) } else { Ok(new_text) }
 }
 
 struct ParsedPart<'a> {
-    form: MarkerSyntax,
+    syntax: MarkerSyntax,
     before: &'a str,
     commit: &'a str,
     hash: &'a str,
@@ -60,29 +62,30 @@ struct ParsedPart<'a> {
     after: &'a str,
 }
 
-/// The only part of a text. `None` if a user copied it.
+/// Finds the part. Returns `None` if the text has several, because a user may have copied one.
 fn find_part(text: &str) -> Option<ParsedPart<'_>> {
-    MarkerSyntax::ALL.into_iter().find_map(|form| find_part_as(text, form))
+    MarkerSyntax::ALL.into_iter().find_map(|syntax| find_part_as(text, syntax))
 }
 
-fn find_part_as(text: &str, form: MarkerSyntax) -> Option<ParsedPart<'_>> {
-    let (mut lines, mut at) = (Vec::new(), 0);
+fn find_part_as(text: &str, syntax: MarkerSyntax) -> Option<ParsedPart<'_>> {
+    let (mut marker_lines, mut line_start) = (Vec::new(), 0);
     for line in text.split_inclusive('\n') {
-        let next = at + line.len();
-        if let Some(rest) = line.strip_prefix(form.start).and_then(|rest| rest.strip_prefix(PART_NAME)) {
-            lines.push((at, next, rest.trim_end().strip_suffix(form.end.trim_start())?.trim()));
+        let line_end = line_start + line.len();
+        if let Some(rest) = line.strip_prefix(syntax.start).and_then(|rest| rest.strip_prefix(PART_NAME)) {
+            let content = rest.trim_end().strip_suffix(syntax.end.trim_start())?.trim();
+            marker_lines.push((line_start, line_end, content));
         }
-        at = next;
+        line_start = line_end;
     }
-    let [(begins, from, about), (to, ends, END_NAME)] = lines[..] else { return None };
-    let (commit, hash) = about.split_once(' ')?;
-    let (before, words, after) = (text.get(..begins)?, text.get(from..to)?, text.get(ends..)?);
-    Some(ParsedPart { form, before, commit, hash, body: words, after })
+    let [(part_start, body_start, content), (body_end, part_end, END_NAME)] = marker_lines[..] else { return None };
+    let (commit, hash) = content.split_once(' ')?;
+    let (before, body, after) = (text.get(..part_start)?, text.get(body_start..body_end)?, text.get(part_end..)?);
+    Some(ParsedPart { syntax, before, commit, hash, body, after })
 }
 
-/// Hashes the text with uniform line ends, because forges and browsers change them.
-fn hash_text(words: &str) -> String {
-    let digest = Sha256::digest(words.replace("\r\n", "\n").trim().as_bytes());
+/// Hashes the text without outer whitespace and with uniform line ends, because forges and browsers change both.
+fn hash_text(text: &str) -> String {
+    let digest = Sha256::digest(text.replace("\r\n", "\n").trim().as_bytes());
     digest.iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -94,20 +97,20 @@ mod tests {
     const TWO: &str = "2222222222222222222222222222222222222222";
 
     /// A pull request text with the part of commit `ONE`.
-    fn text_with_part(words: &str) -> String {
-        format!("Ticket: APP-1\n\n{}", render_part(ForgeKind::GitHub, ONE, words))
+    fn text_with_part(body: &str) -> String {
+        format!("Ticket: APP-1\n\n{}", render_part(ForgeKind::GitHub, ONE, body))
     }
 
     #[test]
     fn part_is_replaced_and_the_rest_is_unchanged() {
         let before = "A person's: ü\r\n\r\n> <!-- pullyard:newest x y -->\n";
         let after = "\n## Notes\n\nKeep `<!-- pullyard:newest end -->` here.";
-        for words in ["", "## Checks\n\n- `npm test` passed in 13 s\n"] {
-            let text = format!("{before}{}{after}", render_part(ForgeKind::GitHub, ONE, words));
+        for body in ["", "## Checks\n\n- `npm test` passed in 13 s\n"] {
+            let text = format!("{before}{}{after}", render_part(ForgeKind::GitHub, ONE, body));
             let once = replace_part(&text, TWO, "## The newest work\n").unwrap();
             assert_eq!(once, format!("{before}{}{after}", render_part(ForgeKind::GitHub, TWO, "## The newest work")));
             assert_eq!(replace_part(&once, TWO, "other words"), Err(NotReplaced::UpToDate), "a repeat changes nothing");
-            assert_eq!(replace_part(&once, ONE, words).unwrap(), text);
+            assert_eq!(replace_part(&once, ONE, body).unwrap(), text);
         }
         let text = replace_part(&text_with_part("a"), TWO, "b").unwrap();
         assert!(text.starts_with("Ticket: APP-1\n\n<!-- pullyard:newest 2222"), "{text}");
@@ -148,9 +151,9 @@ mod tests {
     fn changed_line_endings_are_no_edit() {
         let text = text_with_part("- `npm test` passed\n- `npm run lint` passed\n").replace('\n', "\r\n");
         for text in [text.trim_end(), &text, &text.replace("passed\r\n\r\n<!--", "passed\r\n<!--")] {
-            let said = replace_part(text, TWO, "new").unwrap();
-            assert!(said.starts_with("Ticket: APP-1\r\n\r\n<!-- pullyard:newest 2222"), "{said}");
-            assert!(!said.contains("passed"), "{said}");
+            let new_text = replace_part(text, TWO, "new").unwrap();
+            assert!(new_text.starts_with("Ticket: APP-1\r\n\r\n<!-- pullyard:newest 2222"), "{new_text}");
+            assert!(!new_text.contains("passed"), "{new_text}");
         }
     }
 
@@ -159,7 +162,7 @@ mod tests {
         let text = text_with_part("old");
         let line =
             |n: usize| text.lines().filter(|line| line.starts_with("<!-- pullyard:newest ")).nth(n).unwrap().to_owned();
-        for odd in [
+        for invalid in [
             String::new(),
             "Ticket: APP-1\n".into(),
             text.replace(&line(0), ""),
@@ -173,7 +176,7 @@ mod tests {
             format!("{}\nold\n{}", line(1), line(0)),
             text.replace(&line(0), &line(1)),
         ] {
-            assert_eq!(replace_part(&odd, TWO, "new"), Err(NotReplaced::Absent), "{odd}");
+            assert_eq!(replace_part(&invalid, TWO, "new"), Err(NotReplaced::Absent), "{invalid}");
         }
     }
 
