@@ -1,4 +1,4 @@
-//! Dispatches ECS operations and encodes responses and errors as JSON 1.1.
+//! Dispatches calls of the ECS API by `X-Amz-Target` and encodes responses and errors in the AWS JSON 1.1 protocol.
 
 use std::sync::Arc;
 
@@ -16,24 +16,26 @@ use crate::timestamp::random_uuid;
 
 const PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 
+/// Handles `POST /`, the address of all calls of the AWS SDK.
 pub(super) async fn handle(State(tasks): State<Arc<TaskRegistry>>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default().to_owned();
     // Spawned: the call completes even if the client disconnects.
-    let called = tokio::spawn(async move { dispatch(&tasks, &target, &body).await }).await;
-    match called {
-        Ok(Ok(answer)) => respond(StatusCode::OK, &answer),
+    let result = tokio::spawn(async move { dispatch(&tasks, &target, &body).await }).await;
+    match result {
+        Ok(Ok(output)) => respond(StatusCode::OK, &output),
         Ok(Err(ApiError::DropResponse)) => dropped_response(),
         Ok(Err(ApiError::Exception { kind, message, resource_ids })) => {
             let status = match kind {
                 "ServerException" => StatusCode::INTERNAL_SERVER_ERROR,
                 _ => StatusCode::BAD_REQUEST,
             };
-            let mut answer = json!({ "__type": kind, "message": message });
-            if let (false, Some(fields)) = (resource_ids.is_empty(), answer.as_object_mut()) {
+            let mut error = json!({ "__type": kind, "message": message });
+            if let (false, Some(fields)) = (resource_ids.is_empty(), error.as_object_mut()) {
                 fields.insert("resourceIds".to_owned(), json!(resource_ids));
             }
-            respond(status, &answer)
+            respond(status, &error)
         }
+        // The spawned call panicked.
         Err(_) => respond(
             StatusCode::INTERNAL_SERVER_ERROR,
             &json!({ "__type": "ServerException", "message": "Internal error" }),
@@ -43,6 +45,7 @@ pub(super) async fn handle(State(tasks): State<Arc<TaskRegistry>>, headers: Head
 
 async fn dispatch(tasks: &Arc<TaskRegistry>, target: &str, body: &[u8]) -> Result<Value, ApiError> {
     match target.strip_prefix(PREFIX) {
+        // RunTask also compares the whole body with earlier requests under its client token.
         Some("RunTask") => run::run_task(tasks, body).await,
         Some("StopTask") => stop::stop_task(tasks, parse_request(body)?).await,
         Some("DescribeTasks") => describe::describe_tasks(tasks, parse_request(body)?).await,
@@ -51,8 +54,8 @@ async fn dispatch(tasks: &Arc<TaskRegistry>, target: &str, body: &[u8]) -> Resul
     }
 }
 
-fn respond(status: StatusCode, answer: &Value) -> Response {
-    let mut response = Response::new(Body::from(answer.to_string()));
+fn respond(status: StatusCode, content: &Value) -> Response {
+    let mut response = Response::new(Body::from(content.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-amz-json-1.1"));
@@ -62,8 +65,10 @@ fn respond(status: StatusCode, answer: &Value) -> Response {
     response
 }
 
-/// A body that fails at its first frame, so that hyper closes the connection before it sends the head.
+/// Simulates a lost response. The body fails at its first frame, so hyper closes the connection before it sends the
+/// response head.
 fn dropped_response() -> Response {
-    let too_long = Full::new(Bytes::from_static(b"lost"));
-    Response::new(Body::new(Limited::new(too_long, 1)))
+    // Longer than the limit of one byte.
+    let body = Full::new(Bytes::from_static(b"lost"));
+    Response::new(Body::new(Limited::new(body, 1)))
 }
