@@ -1,4 +1,4 @@
-//! Registers self-hosted runners.
+//! Stores the registration of a self-hosted runner with its profile and its name.
 
 use crate::item::RunnerName;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
@@ -10,33 +10,35 @@ use pullyard_domain::runner::{Profile, Runner};
 pub struct RegistrationWrite<'a> {
     pub runner: &'a Runner,
     pub profile: &'a Profile,
-    /// The runner as it was read; `None` if it is new.
+    /// The runner that `runner` was computed from; `None` if it is new.
     pub seen: Option<&'a Runner>,
 }
 
 impl Store {
-    /// Registers a runner, replaces a silent process by a new one, or updates the data of the same process.
+    /// Stores a new runner, a new process of a silent runner, or newer data of the same process. A daemon registers
+    /// when it starts.
     ///
-    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and the presence of `drain` are
-    /// those seen; PROFILE; NAME if absent or its own. A heartbeat since then prevents a takeover. A takeover preserves
-    /// slots and a requested drain, and loses no claim that was added since.
-    /// Idempotent: a repeat is `Stale`, and reading again shows the same instance.
+    /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and the presence of `drain` equal
+    /// those of `seen`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a heartbeat, a
+    /// claim or a drain request since the read makes this write `Stale`.
+    /// Idempotent: a repeat is `Stale`, and the next read shows the instance that the first call stored.
     pub async fn register_runner(&self, registered: &RegistrationWrite<'_>) -> Result<Write, Error> {
-        let epoch = match registered.seen {
+        let unchanged = match registered.seen {
             None => Condition::absent(),
             Some(seen) => {
                 let slots = serde_dynamo::to_attribute_value(&seen.slots)
                     .map_err(|error| Error::Corrupt { key: seen.id.to_string(), reason: error.to_string() })?;
-                let drained =
+                let same_drain =
                     if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
-                // A job that was claimed and has ended since is only visible by its claim.
+                // A job that was claimed and ended since the read has freed its slot again, so `slots` is unchanged. If
+                // this write lost its claim, a repeat of the claim would get a second job.
                 let claims =
                     (!seen.claims.is_empty()).then(|| seen.claims.iter().map(|claim| string_value(claim.as_str())));
-                let claimed = if claims.is_some() { "claims = :claims" } else { "attribute_not_exists(claims)" };
-                let seen_is_there = format!(
-                    "epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {drained} AND {claimed}"
+                let same_claims = if claims.is_some() { "claims = :claims" } else { "attribute_not_exists(claims)" };
+                let expression = format!(
+                    "epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {same_drain} AND {same_claims}"
                 );
-                let mut condition = Condition::new(&seen_is_there);
+                let mut condition = Condition::new(&expression);
                 if let Some(claims) = claims {
                     condition = condition.value(":claims", AttributeValue::L(claims.collect()));
                 }
@@ -46,16 +48,19 @@ impl Store {
                     .value(":slots", slots)
             }
         };
-        let own = || string_value(registered.runner.id.as_str());
+        let runner_id = || string_value(registered.runner.id.as_str());
         let name = RunnerName { name: registered.profile.name.clone(), owner: registered.runner.id.clone() };
         Transaction::new("register a runner")
-            .put(registered.runner, epoch)?
-            .put(registered.profile, Condition::new("attribute_not_exists(pk) OR id = :own").value(":own", own()))?
+            .put(registered.runner, unchanged)?
+            .put(
+                registered.profile,
+                Condition::new("attribute_not_exists(pk) OR id = :own").value(":own", runner_id()),
+            )?
             .put(
                 &name,
                 Condition::new("attribute_not_exists(pk) OR #owner = :own")
                     .name("#owner", "owner")
-                    .value(":own", own()),
+                    .value(":own", runner_id()),
             )?
             .commit(self)
             .await
