@@ -1,4 +1,4 @@
-//! Git's smart HTTP protocol: checks access, then runs `git http-backend`.
+//! Serves clones, fetches and pushes over git's smart HTTP protocol: checks access, then runs `git http-backend`.
 
 use std::sync::Arc;
 
@@ -38,11 +38,11 @@ struct ServiceQuery {
 async fn advertise(
     State(shared): State<Arc<Shared>>,
     repository: Repository,
-    Query(asked): Query<ServiceQuery>,
+    Query(query): Query<ServiceQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let service = match asked.service.as_deref() {
+    let service = match query.service.as_deref() {
         Some("git-upload-pack") => Service::UploadPack,
         Some("git-receive-pack") => Service::ReceivePack,
         _ => return (StatusCode::FORBIDDEN, "Please upgrade your git client.\n").into_response(),
@@ -71,12 +71,13 @@ async fn receive_pack(
 async fn serve(
     shared: &Arc<Shared>,
     Path((owner, name)): Repository,
-    (service, exchange): (Service, RequestKind),
+    (service, kind): (Service, RequestKind),
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
     let actor = match shared.users.authenticate_basic(headers) {
         Credentials::Member(member) => Some(Actor::from_member(&member)),
+        // The fake forge accepts installation tokens of Apps here.
         Credentials::UnknownToken(token) => shared.extension.authenticate_token(shared, &token).await,
         Credentials::Missing => None,
     };
@@ -84,49 +85,49 @@ async fn serve(
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"Demo forge\"")];
         return (StatusCode::UNAUTHORIZED, challenge, "Authentication failed.\n").into_response();
     };
-    let missing = || (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
+    let not_found = || (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
     let Some(entry) = shared.repositories.find(&owner, &name).await else {
-        return redirect_renamed(shared, (&owner, &name), (service, exchange)).await.unwrap_or_else(missing);
+        return redirect_renamed(shared, (&owner, &name), (service, kind)).await.unwrap_or_else(not_found);
     };
-    let need = match service {
+    let requirement = match service {
         Service::UploadPack => Requirement::CONTENTS_READ,
         Service::ReceivePack => Requirement::CONTENTS_WRITE,
     };
-    match actor.check(&entry, need).await {
+    match actor.check(&entry, requirement).await {
         AccessDecision::Yes => {}
-        AccessDecision::Hidden => return missing(),
+        AccessDecision::Hidden => return not_found(),
         AccessDecision::No => {
-            let words = match actor.authority {
+            let message = match actor.authority {
                 Authority::App(_) => "Write access to repository not granted.\n".to_owned(),
                 _ => format!("Permission to {} denied to {}.\n", entry.full_name(), actor.account.login),
             };
-            return (StatusCode::FORBIDDEN, words).into_response();
+            return (StatusCode::FORBIDDEN, message).into_response();
         }
     }
-    let call = BackendRequest {
+    let request = BackendRequest {
         service,
-        exchange,
+        exchange: kind,
         root: &shared.dir,
         repository: format!("/{}.git", entry.full_name()),
         user: &actor.account.login,
         headers,
         shutdown: shared.shutdown.clone(),
-        on_finish: on_finish(shared, &entry, &actor, (service, exchange)),
+        on_finish: on_finish(shared, &entry, &actor, (service, kind)),
     };
-    http_backend::serve(&shared.git, call, body).await.unwrap_or_else(|error| {
+    http_backend::serve(&shared.git, request, body).await.unwrap_or_else(|error| {
         tracing::warn!(error = %error, "git http-backend gave no answer: {error}");
         (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n").into_response()
     })
 }
 
-/// Updates pull requests before the response to a push.
+/// Updates pull requests before the response to a push ends, so that the client's next API call reads the new commit.
 fn on_finish(
     shared: &Arc<Shared>,
     entry: &Arc<RepositoryEntry>,
     actor: &Actor,
-    what: (Service, RequestKind),
+    request: (Service, RequestKind),
 ) -> OnFinish {
-    if !matches!(what, (Service::ReceivePack, RequestKind::Call)) {
+    if !matches!(request, (Service::ReceivePack, RequestKind::Call)) {
         return Box::pin(std::future::ready(()));
     }
     let (shared, entry, actor) = (shared.clone(), entry.clone(), actor.clone());
@@ -137,17 +138,20 @@ fn on_finish(
     })
 }
 
-/// Git follows redirects of its first request, also on GitHub.
+/// Redirects to the new address of a renamed repository, as GitHub does. `None` if no repository had this name.
+///
+/// Git follows the redirect of its first request only, and only to a URL with the same end (`/info/refs?service=…`). It
+/// sends the call to the new address, so a call arrives here only if the rename was between the two requests.
 async fn redirect_renamed(
     shared: &Shared,
     (owner, name): (&str, &str),
-    (service, exchange): (Service, RequestKind),
+    (service, kind): (Service, RequestKind),
 ) -> Option<Response> {
     let key = names::lookup_key(owner, name);
     let id = shared.state.read(|state| state.moved.get(&key).copied()).await?;
     let entry = shared.repositories.by_id(id).await?;
     let base = shared.describe(&entry).clone_url;
-    let (status, url) = match exchange {
+    let (status, url) = match kind {
         RequestKind::Advertise => {
             (StatusCode::MOVED_PERMANENTLY, format!("{base}/info/refs?service={}", service.name()))
         }
