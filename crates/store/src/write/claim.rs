@@ -1,4 +1,4 @@
-//! Writes the claim of a Ready job, and frees slots of runners.
+//! Writes the claim of a Ready job, which fills a slot of a self-hosted runner, and frees that slot later.
 
 use crate::key;
 use crate::transaction::{Condition, Transaction, number_value, string_value};
@@ -9,23 +9,26 @@ use pullyard_domain::runner::Slot;
 use pullyard_domain::time::Timestamp;
 
 impl Store {
-    /// Writes: JOB if `rev` is the one seen. For a self-hosted runner also RUNNER: one more slot. It must be Online,
-    /// the registered process, and not drain. It must have a free slot and not have this job, and this claim must not
-    /// be among its newest successful ones.
-    /// Idempotent: by the claim's id, through the domain.
-    pub async fn claim_job(&self, claimed: &Job) -> Result<Write, Error> {
-        let mut transaction = Transaction::new("claim a job").revise(claimed)?;
-        if let Some((run, runner)) = claimed.run.as_ref().and_then(|run| Some((run, run.runner.as_ref()?))) {
+    /// Stores the claim of an attempt, for a self-hosted runner or for a task.
+    ///
+    /// Writes: JOB if `rev` is the one seen. For a self-hosted runner also RUNNER: one slot and one claim more. The
+    /// claim must be new and sent by the registered process. The runner must be Online, without a drain, with a free
+    /// slot and no slot for this job.
+    /// Idempotent: a repeat is `Stale`. Callers find a job of the same claim before they claim another.
+    pub async fn claim_job(&self, job: &Job) -> Result<Write, Error> {
+        let mut transaction = Transaction::new("claim a job").revise(job)?;
+        if let Some((run, runner)) = job.run.as_ref().and_then(|run| Some((run, run.runner.as_ref()?))) {
             let slot = Slot {
-                attempt: claimed.attempt,
+                attempt: job.attempt,
                 claim: run.claim.clone(),
-                project: claimed.project.clone(),
+                project: job.project.clone(),
                 since: run.started,
             };
             let slot = AttributeValue::M(
                 serde_dynamo::to_item(&slot)
                     .map_err(|error| Error::Corrupt { key: runner.to_string(), reason: error.to_string() })?,
             );
+            // `claims` also contains claims whose jobs have ended: a late repeat of one must not get a second job.
             let condition = Condition::new(
                 "instance = :instance AND #status = :online AND draining = :false AND attribute_not_exists(drain) \
                  AND attribute_not_exists(slots.#job) AND size(slots) < #max \
@@ -33,7 +36,7 @@ impl Store {
             )
             .name("#status", "status")
             .name("#max", "max")
-            .name("#job", claimed.id.as_str())
+            .name("#job", job.id.as_str())
             .value(":instance", string_value(run.instance.as_str()))
             .value(":online", string_value("online"))
             .value(":claim", string_value(run.claim.as_str()))
@@ -48,10 +51,10 @@ impl Store {
     }
 }
 
-/// The state of the runner that an end or a requeue must prove.
+/// The state of the runner on which an end, a requeue or a suspension is conditional.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunnerCondition {
-    /// No state: the attempt's own finish, a time limit, or a permanent fault.
+    /// The runner's state is irrelevant: the attempt's own finish, a user's request, a time limit, a permanent fault.
     Exists,
     Offline {
         epoch: u32,
@@ -63,13 +66,14 @@ pub enum RunnerCondition {
     },
 }
 
-/// Frees the slot of a self-hosted runner, as a part of an end or a requeue. A repeated removal is harmless, and a
-/// runner with a slot cannot be deleted. Without a proof, the runner only has to exist.
-pub(super) fn free_slot(transaction: Transaction, before: &Job, proof: RunnerCondition) -> Transaction {
+/// Frees the slot of a self-hosted runner, in the transaction of an end, a requeue or a suspension. An empty slot is no
+/// error.
+pub(super) fn free_slot(transaction: Transaction, before: &Job, precondition: RunnerCondition) -> Transaction {
     let Some(runner) = before.run.as_ref().and_then(|run| run.runner.as_ref()) else {
         return transaction;
     };
-    let condition = match proof {
+    let condition = match precondition {
+        // A runner with a slot is never deleted. DynamoDB rejects `REMOVE slots.#job` on a missing item as invalid.
         RunnerCondition::Exists => Condition::new("attribute_exists(pk)"),
         RunnerCondition::Offline { epoch } => Condition::new("#status = :offline AND epoch = :epoch")
             .name("#status", "status")
