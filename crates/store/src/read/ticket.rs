@@ -1,4 +1,4 @@
-//! Reads tickets, their texts, and requests for them.
+//! Reads tickets, their texts, and the idempotency records of requests that create or edit tickets.
 
 use crate::item::blob;
 use crate::read::list::Order;
@@ -13,15 +13,17 @@ impl Store {
         self.load(&key::ticket(project, ticket)).await
     }
 
-    /// A ticket's text and the mark of its last write, read strongly.
+    /// Loads a ticket's text, with the mark of its last write.
     pub async fn load_ticket_text(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<StoredText>, Error> {
         let key = key::ticket_text(project, ticket);
         let Some(item) = self.load_attributes(&key).await? else { return Ok(None) };
-        let written_by = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
-        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, mark: written_by }))
+        // Every write stores a mark. For an item without one, `replace_text` returns `Stale`.
+        let last_mark = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
+        Ok(Some(StoredText { text: blob::unpack(&key, &item)?, mark: last_mark }))
     }
 
-    /// The content hash of a caller's request with this key, and the ledger entry of the answer.
+    /// Loads an earlier request of the board with the same idempotency key: the hash of its content, and the ledger
+    /// entry with its answer. `None` if the record has expired at `now`.
     pub async fn load_ticket_request(
         &self,
         caller: &str,
@@ -34,7 +36,7 @@ impl Store {
             .and_then(|(content, delivery)| DeliveryId::new(delivery).ok().map(|delivery| (content, delivery))))
     }
 
-    /// The keys of a project's tickets in order, and the cursor of the next page.
+    /// Lists a page of a project's ticket keys, sorted as text, with the cursor of the next page.
     pub async fn list_ticket_keys(
         &self,
         project: &ProjectId,
@@ -42,15 +44,15 @@ impl Store {
         limit: i32,
     ) -> Result<(Vec<TicketKey>, Option<String>), Error> {
         let (keys, next) = self.list_keys(&key::ticket_list(project), Order::ByName, after, limit).await?;
-        let key =
+        let parse_key =
             |pk: &String| TicketKey::new(key::percent_decode(pk.strip_prefix("TICKET#")?.split_once('#')?.1)?).ok();
-        Ok((keys.iter().filter_map(key).collect(), next))
+        Ok((keys.iter().filter_map(parse_key).collect(), next))
     }
 }
 
 #[derive(Clone, Debug)]
 pub struct StoredText {
     pub text: TicketText,
-    /// The mark of the write that stored it. A change of the text depends on it.
+    /// The mark of the write that stored the text. `replace_text` compares it, because a text has no `rev`.
     pub(crate) mark: String,
 }
