@@ -1,7 +1,7 @@
-//! Decides whether a repository may be removed, whether a forge may be disconnected, and whether its name may be
-//! reused.
+//! Rules for removing a repository, disconnecting a forge, and reusing the name of a disconnected forge.
 //!
-//! The caller finds the jobs, pull requests and hooks; each function judges a single item.
+//! The caller lists jobs, pull requests and hooks before the removal. Each `deny_*` function checks one of them; `None`
+//! permits the removal.
 
 use crate::denial::Denial;
 use crate::hook::{Webhook, WebhookScope};
@@ -12,31 +12,31 @@ use crate::pull_request::{PullRequest, PullRequestState, pull_request_label};
 
 /// Refuses to remove a repository with an active job.
 pub fn deny_for_active_job(repository: &Repository, job: &Job) -> Option<Denial> {
-    let is_its = job.project == repository.project
+    let is_same_repository = job.project == repository.project
         && job.integration == repository.integration
         && job.repository == repository.id;
-    let keeps = is_its && !job.status.is_terminal();
-    keeps.then(|| Denial::JobInRepository { job: job.id.clone(), repo: repository.name.clone() })
+    let blocks = is_same_repository && !job.status.is_terminal();
+    blocks.then(|| Denial::JobInRepository { job: job.id.clone(), repo: repository.name.clone() })
 }
 
-/// Refuses to remove a repository with an open, linked pull request. Its reviews may start jobs for the ticket, and the
-/// link could not be removed without the repository.
-pub fn deny_for_open_pull_request(repository: &Repository, linked: &PullRequest) -> Option<Denial> {
-    let is_its = linked.project == repository.project
-        && linked.id.integration == repository.integration
-        && linked.id.repository == repository.id;
-    let ticket = linked.ticket.as_ref().filter(|_| is_its && linked.state == PullRequestState::Open)?;
-    let pr = pull_request_label(Some(&repository.name), linked.id.number);
+/// Refuses to remove a repository with an open pull request that is linked to a ticket. Reviews of the pull request may
+/// start jobs for the ticket, and a user can unlink it only while the repository exists.
+pub fn deny_for_open_pull_request(repository: &Repository, pull: &PullRequest) -> Option<Denial> {
+    let is_same_repository = pull.project == repository.project
+        && pull.id.integration == repository.integration
+        && pull.id.repository == repository.id;
+    let ticket = pull.ticket.as_ref().filter(|_| is_same_repository && pull.state == PullRequestState::Open)?;
+    let pr = pull_request_label(Some(&repository.name), pull.id.number);
     Some(Denial::PullRequestOpen { pr, ticket: ticket.clone() })
 }
 
-/// Refuses to remove a repository with a hook that serves only this repository and project. A hook of other projects
-/// remains useful.
+/// Refuses to remove a repository with a hook that serves only this repository and project. A hook shared with another
+/// project does not block, because that project still needs it.
 pub fn deny_for_hook(repository: &Repository, hook: &Webhook) -> Option<Denial> {
-    let is_its = hook.integration == repository.integration
+    let is_same_repository = hook.integration == repository.integration
         && matches!(&hook.kind, WebhookScope::Repository { id, .. } if *id == repository.id);
-    let keeps = is_its && hook.projects().all(|project| *project == repository.project);
-    keeps.then(|| Denial::HookOfRepository { hook: hook.name.to_string(), repo: repository.name.clone() })
+    let blocks = is_same_repository && hook.projects().all(|project| *project == repository.project);
+    blocks.then(|| Denial::HookOfRepository { hook: hook.name.to_string(), repo: repository.name.clone() })
 }
 
 /// Refuses to disconnect a forge with a connected repository, whose jobs need the forge's credentials.
@@ -48,7 +48,7 @@ pub fn deny_disconnect_for_repository(forge: &IntegrationId, repository: &Reposi
     })
 }
 
-/// Refuses to disconnect a forge with a hook. Its credentials maintain the hook and delete it at the forge.
+/// Refuses to disconnect a forge with a hook, because only the forge's credentials can update or delete the hook.
 pub fn deny_disconnect_for_hook(forge: &IntegrationId, hook: &Webhook) -> Option<Denial> {
     (hook.integration == *forge)
         .then(|| Denial::HookOfIntegration { hook: hook.name.to_string(), forge: forge.clone() })
@@ -56,22 +56,23 @@ pub fn deny_disconnect_for_hook(forge: &IntegrationId, hook: &Webhook) -> Option
 
 /// Refuses to disconnect a forge where an active job pushes, even if the job's repository was removed.
 pub fn deny_disconnect_for_job(forge: &IntegrationId, job: &Job) -> Option<Denial> {
-    let keeps = job.integration == *forge && !job.status.is_terminal();
-    keeps.then(|| Denial::JobAtIntegration { job: job.id.clone(), forge: forge.clone() })
+    let blocks = job.integration == *forge && !job.status.is_terminal();
+    blocks.then(|| Denial::JobAtIntegration { job: job.id.clone(), forge: forge.clone() })
 }
 
-/// Refuses a name that a forge with another address had before; `former` is that address. Stored links and records use
-/// the name with the forge's ids, which mean other repositories at another forge.
+/// Refuses to connect a forge at `api_url` under the name of a disconnected forge with another URL, `former`. Stored
+/// links and records identify a repository by forge name and id, and another forge has another repository of that id.
 pub fn reused_name_fault(name: &IntegrationId, former: Option<&str>, api_url: &str) -> Option<String> {
     let former = former.filter(|former| *former != api_url)?;
     Some(format!("{name} was the name of {former}, and stored records still refer to it; choose another name"))
 }
 
-/// The settings without a default repository that has one of these names. `None` if the default is another one.
+/// The settings without their default repository, if it is the removed one; otherwise `None`. `names` are all names of
+/// the removed repository in lower case, because an old name remains if no event reported the rename.
 pub fn clear_default_repository(settings: &Settings, names: &[RepositoryName]) -> Option<Settings> {
     let default = settings.default_repository.as_ref()?;
-    let is_gone = names.iter().any(|name| name.as_str().eq_ignore_ascii_case(default.as_str()));
-    is_gone.then(|| Settings { default_repository: None, ..settings.clone() })
+    let is_removed = names.iter().any(|name| name.as_str().eq_ignore_ascii_case(default.as_str()));
+    is_removed.then(|| Settings { default_repository: None, ..settings.clone() })
 }
 
 #[cfg(test)]
@@ -131,12 +132,15 @@ mod tests {
     fn own_repositories_hooks_and_jobs_block_forge_removal() {
         let (own, other) = (repository().integration, IntegrationId::new("gh2").unwrap());
         let ended = finish(&active(JobStatus::Syncing), End::Cancelled);
-        for (forge, keeps) in [(&own, true), (&other, false)] {
-            let kept = |code: &'static str| keeps.then_some(code);
-            assert_eq!(code(deny_disconnect_for_repository(forge, &repository())), kept("repository_of_integration"));
-            assert_eq!(code(deny_disconnect_for_hook(forge, &hook())), kept("hook_of_integration"));
+        for (forge, blocks) in [(&own, true), (&other, false)] {
+            let expected = |code: &'static str| blocks.then_some(code);
+            assert_eq!(
+                code(deny_disconnect_for_repository(forge, &repository())),
+                expected("repository_of_integration")
+            );
+            assert_eq!(code(deny_disconnect_for_hook(forge, &hook())), expected("hook_of_integration"));
             for unfinished in [pending(), active(JobStatus::Claimed), active(JobStatus::Syncing)] {
-                assert_eq!(code(deny_disconnect_for_job(forge, &unfinished)), kept("job_at_integration"));
+                assert_eq!(code(deny_disconnect_for_job(forge, &unfinished)), expected("job_at_integration"));
             }
             assert_eq!(deny_disconnect_for_job(forge, &ended), None);
         }
