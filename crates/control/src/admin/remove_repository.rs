@@ -1,4 +1,5 @@
-//! Removes a repository from its project. The checks are best effort: a job continues with its frozen context.
+//! Removes a repository from its project, unless a job, pull request or hook uses it.
+//! The checks are best effort: a job that they miss continues with its frozen context.
 
 use crate::admin::removal::{PAGE_SIZE, find_use_by_hooks, find_use_by_jobs};
 use crate::{Context, Error};
@@ -12,6 +13,7 @@ use pullyard_domain::removal::{
 use pullyard_store::{RepositoryRemoval, Write};
 use std::collections::BTreeSet;
 
+/// Newest jobs checked.
 const MOST_JOBS: usize = 2_000;
 
 #[derive(Clone, Debug)]
@@ -23,13 +25,13 @@ pub struct RemovedRepository {
 /// Writes: see `Store::remove_repository`.
 /// Idempotent: a repeat returns `NotFound`.
 /// Errors: `NotFound` (project, repository); `Contended`; `Denied` while it has an active job, an open pull request
-/// with a ticket, or a hook of its own. An unreadable job, pull request or hook also counts.
+/// with a ticket, or a hook of its own; `Store` if a job, pull request or hook is unreadable.
 pub async fn remove_repository(
     ctx: &Context,
     project: &ProjectId,
     name: &RepositoryName,
 ) -> Result<RemovedRepository, Error> {
-    let mut rounds = ctx.retries(name);
+    let mut retries = ctx.retries(name);
     loop {
         let Some(repository) = ctx.store.load_repository_by_name(project, name).await? else {
             return Err(match ctx.store.load_project(project).await? {
@@ -40,30 +42,32 @@ pub async fn remove_repository(
         if let Some(denial) = find_use(ctx, &repository).await? {
             return Err(Error::Denied(denial));
         }
-        // Load the settings last: the checks take long, and the write checks only settings that name the repository.
-        let (names, poll, stored) = tokio::try_join!(
+        // Load the project after the slow checks. The write verifies its `rev` only if its settings change, so it would
+        // miss a default repository that was set during the checks.
+        let (names, poll, project_before) = tokio::try_join!(
             ctx.store.list_repository_names(&repository),
             ctx.store.load_poll(project, &repository.integration, repository.id),
             ctx.store.load_project(project),
         )?;
-        let changed = stored.and_then(|stored| {
-            let settings = clear_default_repository(&stored.settings, &names)?;
-            Some(Project { settings, ..stored })
+        let project_after = project_before.and_then(|before| {
+            let settings = clear_default_repository(&before.settings, &names)?;
+            Some(Project { settings, ..before })
         });
         let removal = RepositoryRemoval {
             repository: &repository,
             names: &names,
             poll: poll.as_ref(),
-            project: changed.as_ref(),
+            project: project_after.as_ref(),
         };
         if ctx.store.remove_repository(&removal).await? == Write::Applied {
             tracing::info!(project = %project, repository = %repository.name, "repository removed");
-            return Ok(RemovedRepository { was_default: changed.is_some(), repository });
+            return Ok(RemovedRepository { was_default: project_after.is_some(), repository });
         }
-        rounds.backoff().await?;
+        retries.backoff().await?;
     }
 }
 
+/// Returns the first use that blocks the removal.
 async fn find_use(ctx: &Context, repository: &Repository) -> Result<Option<Denial>, Error> {
     let by_job = find_use_by_jobs(ctx, &repository.project, MOST_JOBS, |job| deny_for_active_job(repository, job));
     if let Some(denial) = by_job.await? {
@@ -79,10 +83,11 @@ async fn find_use_by_pull_requests(ctx: &Context, repository: &Repository) -> Re
     let mut after: Option<String> = None;
     loop {
         let (open, next) = ctx.store.list_open_pull_requests(&repository.project, after.as_deref(), PAGE_SIZE).await?;
-        let is_its = |id: &PullRequestId| id.integration == repository.integration && id.repository == repository.id;
-        let ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).filter(is_its).collect();
-        for linked in ctx.store.load_pull_requests(&ids).await? {
-            if let Some(denial) = deny_for_open_pull_request(repository, &linked?) {
+        let is_in_repository =
+            |id: &PullRequestId| id.integration == repository.integration && id.repository == repository.id;
+        let ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).filter(is_in_repository).collect();
+        for pull in ctx.store.load_pull_requests(&ids).await? {
+            if let Some(denial) = deny_for_open_pull_request(repository, &pull?) {
                 return Ok(Some(denial));
             }
         }
