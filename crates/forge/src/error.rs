@@ -1,7 +1,8 @@
-//! Errors of calls to a forge, by cause.
+//! The crate's error type, by cause, and whether a call that failed may be retried.
 
 use std::time::Duration;
 
+/// `Display` is a verb phrase that follows "failed to".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,7 +27,7 @@ pub enum Error {
     /// The forge refuses the request (422; 400 and 409 of Bitbucket).
     #[error("get the request accepted: {reason}")]
     Refused {
-        /// Readable, such as `no commits between main and x`.
+        /// The forge's reason, in words for a user: `no commits between main and x`.
         reason: String,
     },
     #[error("do this on Bitbucket: {what}")]
@@ -46,6 +47,7 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    /// The class for `control`: a later retry is useless for `Missing`, `Denied` and `Refused`.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::Missing,
@@ -58,7 +60,7 @@ impl Error {
         }
     }
 
-    /// Pause that the forge requests before the next call.
+    /// The pause that the forge requests before the next call.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),
@@ -66,11 +68,12 @@ impl Error {
         }
     }
 
-    /// Whether the call may succeed later. Check before repeating a write: perhaps only its response was lost.
+    /// Whether a repeat of the call may succeed soon. Before repeating a write, read its target: the write may have
+    /// succeeded although its response was lost.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::RateLimited { .. } => true,
-            // 202: GitHub is still computing the response. 500: a retry usually succeeds.
+            // 202: GitHub is still computing the response. 500: a retry usually succeeds. 501 and 505 are permanent.
             Self::Unexpected { status, .. } => matches!(status, 202 | 500 | 502 | 503 | 504),
             Self::Settings { .. }
             | Self::Denied { .. }
@@ -90,8 +93,8 @@ mod tests {
     fn each_error_has_its_meaning_and_transience() {
         let (host, what, message) = (|| "h".to_owned(), || "w".to_owned(), || "m".to_owned());
         let unexpected = |status| Error::Unexpected { status, message: message() };
-        let rest = Duration::from_secs(9);
-        for (error, meaning, passes) in [
+        let retry_after = Duration::from_secs(9);
+        for (error, kind, is_transient) in [
             (Error::Settings { reason: message() }, ErrorKind::Denied, false),
             (Error::Denied { host: host(), message: message() }, ErrorKind::Denied, false),
             (Error::Forbidden { what: what(), message: message() }, ErrorKind::Denied, false),
@@ -99,11 +102,7 @@ mod tests {
             (Error::Refused { reason: message() }, ErrorKind::Refused, false),
             (Error::Unsupported { what: what() }, ErrorKind::Refused, false),
             (Error::Unreachable { host: host(), reason: message() }, ErrorKind::Unavailable, true),
-            (
-                Error::RateLimited { host: host(), retry_after: rest },
-                ErrorKind::RateLimited { retry_after: rest },
-                true,
-            ),
+            (Error::RateLimited { host: host(), retry_after }, ErrorKind::RateLimited { retry_after }, true),
             (unexpected(202), ErrorKind::Unavailable, true),
             (unexpected(500), ErrorKind::Unavailable, true),
             (unexpected(502), ErrorKind::Unavailable, true),
@@ -114,8 +113,12 @@ mod tests {
             (unexpected(200), ErrorKind::Unknown, false),
             (unexpected(409), ErrorKind::Unknown, false),
         ] {
-            assert_eq!((error.kind(), error.is_transient()), (meaning, passes), "{error:?}");
-            assert_eq!(error.retry_after(), matches!(error, Error::RateLimited { .. }).then_some(rest), "{error:?}");
+            assert_eq!((error.kind(), error.is_transient()), (kind, is_transient), "{error:?}");
+            assert_eq!(
+                error.retry_after(),
+                matches!(error, Error::RateLimited { .. }).then_some(retry_after),
+                "{error:?}"
+            );
         }
     }
 }
