@@ -1,7 +1,7 @@
 //! A project's daily budget of jobs and dollars.
 //!
-//! A new job reserves money, and its end returns the unused part. The transaction compares only with the remaining
-//! amount, so that the rule is written once. Days are in UTC. A job belongs to the day on which it was created.
+//! A new job reserves `usd_micros_per_job`; its end replaces the reservation by the job's cost. Days are in UTC. A job
+//! belongs to the day on which it was created.
 
 use crate::decision::Reason;
 use crate::id::ProjectId;
@@ -59,12 +59,12 @@ impl Budget {
         exhausted(used, format_usd(most))
     }
 
-    /// How many further jobs fit into today.
+    /// How many further jobs fit into today. `control` wakes at most that many held tickets.
     pub fn remaining_jobs(&self, today: &DailyUsage) -> u32 {
         let by_jobs = self.jobs_per_day.map(|most| most.saturating_sub(today.jobs));
         let by_dollars = self.usd_micros_per_day.map(|most| {
-            let left = most.saturating_sub(today.taken_usd_micros);
-            u32::try_from(left / self.usd_micros_per_job.max(1)).unwrap_or(u32::MAX)
+            let remaining = most.saturating_sub(today.taken_usd_micros);
+            u32::try_from(remaining / self.usd_micros_per_job.max(1)).unwrap_or(u32::MAX)
         });
         by_jobs.unwrap_or(u32::MAX).min(by_dollars.unwrap_or(u32::MAX))
     }
@@ -130,9 +130,9 @@ impl std::fmt::Display for Day {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DailyUsage {
     pub day: Day,
-    /// Jobs, without those that ended before an agent worked.
+    /// Jobs created, without those that ended before an agent worked.
     pub jobs: u32,
-    /// Spent by all jobs and reserved by jobs that have not ended. Units: millionths of a US dollar.
+    /// Spent by ended jobs and reserved by jobs that have not ended. Units: millionths of a US dollar.
     pub taken_usd_micros: u64,
     /// Spent by ended jobs. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
@@ -155,30 +155,30 @@ pub struct Reservation {
     pub usd_micros: u64,
 }
 
-/// The counters that a new job adds to its day: one job, and dollars. The transaction checks the two bounds, which
-/// state the guard's rule as arithmetic on the stored item.
+/// One job and its dollars, added to the day's counters by the transaction that creates the job. The transaction checks
+/// the limits of `Budget::refusal` again, because concurrent creations may all have read the same usage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub project: ProjectId,
     pub day: Day,
     /// Reserved. Units: millionths of a US dollar.
     pub usd_micros: u64,
-    /// Condition: fewer jobs were created before.
+    /// Condition: `jobs` is below this limit.
     pub jobs_below: Option<u32>,
-    /// Condition: at most this amount was taken before. Units: millionths of a US dollar.
+    /// Condition: `taken_usd_micros` is at most the limit minus the reservation. Units: millionths of a US dollar.
     pub usd_micros_at_most: Option<u64>,
 }
 
-/// The counters that the end of a job subtracts from its day.
+/// The change of the day's counters when a job ends: minus `jobs` and `reserved_usd_micros`, plus `spent_usd_micros`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refund {
     pub project: ProjectId,
     pub day: Day,
     /// 1 if no agent worked on the job, otherwise 0.
     pub jobs: u32,
-    /// Reserved. Units: millionths of a US dollar.
+    /// Units: millionths of a US dollar.
     pub reserved_usd_micros: u64,
-    /// Spent, which may exceed the reservation. Units: millionths of a US dollar.
+    /// May exceed the reservation. Units: millionths of a US dollar.
     pub spent_usd_micros: u64,
 }
 
