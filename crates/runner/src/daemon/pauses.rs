@@ -1,4 +1,4 @@
-//! Computes pauses: pure functions of the server's value and a random number.
+//! Computes the daemon's pauses before claims, heartbeats and retries, from the server's and the operator's intervals.
 
 use std::time::Duration;
 
@@ -14,24 +14,28 @@ pub(crate) fn with_jitter(length: Duration, random: f64) -> Duration {
     Duration::try_from_secs_f64(length.as_secs_f64() * (0.75 + random / 2.0)).unwrap_or(length)
 }
 
-/// The pause after a number of failures in a row: doubling, with jitter, at most [`LONGEST`].
+/// The pause after a number of consecutive failures: it doubles, has jitter, and is at most [`MAX_PAUSE`].
 pub(crate) fn back_off(failures: u32, random: f64) -> Duration {
     let Some(doublings) = failures.checked_sub(1) else {
         return Duration::ZERO;
     };
     let factor = 2_u32.saturating_pow(doublings.min(16));
+    // Jitter can raise it above `MAX_PAUSE`.
     with_jitter(FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE), random).min(MAX_PAUSE)
 }
 
-/// The pause before a claim: the server's, or the operator's if longer. After failures it is at least their back-off.
-pub(crate) fn claim_pause(told: Duration, wished: Option<Duration>, failures: u32, random: f64) -> Duration {
-    let poll = told.max(wished.unwrap_or_default());
+/// The pause before a claim: the server's interval, or the operator's if longer. After failures it is at least
+/// [`back_off`].
+pub(crate) fn claim_pause(server: Duration, operator: Option<Duration>, failures: u32, random: f64) -> Duration {
+    let poll = server.max(operator.unwrap_or_default());
     with_jitter(poll, random).max(back_off(failures, random))
 }
 
-/// The pause before a heartbeat: the server's, or the operator's if shorter.
-pub(crate) fn heartbeat_pause(told: Duration, wished: Option<Duration>) -> Duration {
-    told.min(wished.unwrap_or(told)).max(Duration::from_secs(1))
+/// The pause before a heartbeat: the server's interval, or the operator's if shorter. After a failure, `server` is the
+/// back-off.
+pub(crate) fn heartbeat_pause(server: Duration, operator: Option<Duration>) -> Duration {
+    // An operator may set 1 ms, which would flood the API.
+    server.min(operator.unwrap_or(server)).max(Duration::from_secs(1))
 }
 
 #[cfg(test)]
@@ -43,26 +47,26 @@ mod tests {
         #[test]
         fn jitter_stays_within_a_quarter(ms in 0_u64..1_000_000_000, random in 0.0..=1.0_f64) {
             let length = Duration::from_millis(ms);
-            let waited = with_jitter(length, random);
+            let pause = with_jitter(length, random);
             let slack = Duration::from_micros(1);
-            prop_assert!(waited + slack >= length * 3 / 4 && waited <= length * 5 / 4 + slack);
+            prop_assert!(pause + slack >= length * 3 / 4 && pause <= length * 5 / 4 + slack);
         }
 
         #[test]
         fn backoff_is_at_most_a_minute(failures: u32, random in 0.0..=1.0_f64) {
-            let waited = back_off(failures, random);
-            prop_assert!(waited <= MAX_PAUSE);
-            prop_assert_eq!(waited.is_zero(), failures == 0);
-            prop_assert!(failures < 8 || waited >= MAX_PAUSE * 3 / 4);
+            let pause = back_off(failures, random);
+            prop_assert!(pause <= MAX_PAUSE);
+            prop_assert_eq!(pause.is_zero(), failures == 0);
+            prop_assert!(failures < 8 || pause >= MAX_PAUSE * 3 / 4);
         }
 
         #[test]
-        fn claim_never_precedes_the_servers_pause(told in 0_u64..100_000, wished: Option<u32>, failures in 0_u32..40, random in 0.0..=1.0_f64) {
-            let told = Duration::from_millis(told);
-            let wished = wished.map(|ms| Duration::from_millis(u64::from(ms)));
-            let waited = claim_pause(told, wished, failures, random);
-            prop_assert!(waited + Duration::from_micros(1) >= told.max(wished.unwrap_or_default()) * 3 / 4);
-            prop_assert!(waited >= back_off(failures, random));
+        fn claim_never_precedes_the_servers_pause(server in 0_u64..100_000, operator: Option<u32>, failures in 0_u32..40, random in 0.0..=1.0_f64) {
+            let server = Duration::from_millis(server);
+            let operator = operator.map(|ms| Duration::from_millis(u64::from(ms)));
+            let pause = claim_pause(server, operator, failures, random);
+            prop_assert!(pause + Duration::from_micros(1) >= server.max(operator.unwrap_or_default()) * 3 / 4);
+            prop_assert!(pause >= back_off(failures, random));
         }
 
         #[test]
