@@ -1,4 +1,4 @@
-//! Stores an input for a job's agent, such as the answer to its question.
+//! Stores a user's input for a job's agent, such as the answer to its question.
 
 use crate::jobs::create_job::Requester;
 use crate::jobs::suspension::write_suspension;
@@ -8,7 +8,8 @@ use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::job::{AttemptEnd, Job};
 use pullyard_store::{RunnerCondition, Write};
 
-/// Stores an input of a job. A waiting or paused job becomes Ready; a running agent reads it as soon as it can.
+/// Stores an input of a job, for the API and the page of a job. A job in AwaitingInput or Paused becomes Ready; in any
+/// other status, only its number of inputs rises.
 ///
 /// Idempotent: with a key, by caller and key; a repeat stores no second input.
 /// Errors: `NotFound`; `KeyReused`; `Contended`; `Denied` if the job has ended, is being cancelled or accepts no more.
@@ -19,7 +20,7 @@ pub async fn answer_job(
     caller: &Requester,
     key: Option<EventId>,
 ) -> Result<Job, Error> {
-    // Without a key from the caller, a generated one lets a later round recognise its own write.
+    // A generated key lets a later round find the input of a write whose answer was lost.
     let key = format!("{}#{}", caller.id, key.map_or_else(|| ctx.clock.ulid(), |key| key.to_string()));
     let mut rounds = ctx.retries(id);
     loop {
@@ -28,8 +29,9 @@ pub async fn answer_job(
             return Err(Error::NotFound { what: "job", name: id.to_string() });
         };
         let input = job.new_input(&caller.name, text, Some(key.clone()), now);
-        let said = ctx.store.list_inputs(id, 0).await?;
-        if let Some(known) = said.iter().find(|known| known.key.as_ref() == Some(&key)) {
+        // Listed after the job is loaded: an input that is stored later raises the job's rev, so the write below fails.
+        let inputs = ctx.store.list_inputs(id, 0).await?;
+        if let Some(known) = inputs.iter().find(|known| known.key.as_ref() == Some(&key)) {
             return if known.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
         }
         let next = match job.resume_with_input(now) {
@@ -39,8 +41,9 @@ pub async fn answer_job(
                 return Err(denial.map_or_else(|| Error::from_refusal(refusal, now), Error::Denied));
             }
         };
-        let words = (AttemptEnd::Paused {}, Some(&input));
-        if write_suspension(ctx, &job, &next, words, RunnerCondition::Exists, now).await? == Write::Applied {
+        // An input never ends an attempt, so the attempt's end and the runner's condition are unused.
+        let change = (AttemptEnd::Paused {}, Some(&input));
+        if write_suspension(ctx, &job, &next, change, RunnerCondition::Exists, now).await? == Write::Applied {
             tracing::info!(job.id = %id, caller = caller.name, input = input.seq, "input added to job");
             return Ok(next);
         }
