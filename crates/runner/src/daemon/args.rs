@@ -1,6 +1,7 @@
-//! The flags of `start`, `check` and `config`. `names` has their environment names.
+//! Parses the flags of `start`, `check` and `config`, and runs these commands.
 //!
-//! `settings` checks the values, so that a flag and a variable cause the same errors.
+//! `setting_names` lists the environment variables of each flag. Flags hold unchecked text; `settings` validates it, so
+//! that a flag and a variable cause the same errors.
 
 use super::call_failure::{REFUSED_EXIT, TOKEN_REFUSED_EXIT};
 use super::job_limit::JobLimit;
@@ -124,18 +125,22 @@ pub struct Start {
 }
 
 impl Start {
-    /// Runs the daemon and returns the exit code. `this` holds this program's arguments up to `run-job`.
-    pub async fn run(self, this: &[&str]) -> u8 {
+    /// Runs the daemon and returns the exit code.
+    ///
+    /// `job_arguments` start the same program as `run-job`: `runner run-job` for `pullyard`, `run-job` for
+    /// `pullyard-runner`.
+    pub async fn run(self, job_arguments: &[&str]) -> u8 {
+        // The environment of this process may hold the runner token, which an agent of the same user could read.
         hide_from_children();
-        let ParsedSettings { mut settings, errors: faults, unused_variables: unused, .. } = self.flags.read();
-        for (name, why) in unused {
-            tracing::warn!("{name} is ignored: {why}");
+        let ParsedSettings { mut settings, errors, unused_variables, .. } = self.flags.read();
+        for (name, reason) in unused_variables {
+            tracing::warn!("{name} is ignored: {reason}");
         }
-        for fault in &faults {
-            print_error(&fault.message);
+        for error in &errors {
+            print_error(&error.message);
         }
-        if !faults.is_empty() {
-            return if faults.iter().all(|fault| fault.is_token_error) {
+        if !errors.is_empty() {
+            return if errors.iter().all(|error| error.is_token_error) {
                 TOKEN_REFUSED_EXIT
             } else {
                 INVALID_SETTING_EXIT
@@ -144,7 +149,7 @@ impl Start {
         if !settings.has_explicit_capabilities {
             settings.capabilities = agents::capabilities(&agents::detect_agents(&Environment::from_process()).await);
         }
-        let command = match self.command(this) {
+        let command = match self.command(job_arguments) {
             Ok(command) => command,
             Err(error) => {
                 print_error(&format!("Cannot find the path of this program: {error}."));
@@ -157,9 +162,9 @@ impl Start {
             _ => JobLimit::Unlimited,
         };
         match lifecycle::run(lifecycle::DaemonPlan { settings, take, idle_timeout: self.idle_timeout, command }).await {
-            Ok(DaemonExit { code, message: sentence }) => {
-                if let Some(sentence) = sentence {
-                    print_error(&sentence);
+            Ok(DaemonExit { code, message }) => {
+                if let Some(message) = message {
+                    print_error(&message);
                 }
                 code
             }
@@ -173,12 +178,12 @@ impl Start {
         }
     }
 
-    fn command(&self, this: &[&str]) -> std::io::Result<Vec<OsString>> {
+    fn command(&self, job_arguments: &[&str]) -> std::io::Result<Vec<OsString>> {
         if !self.run_job.is_empty() {
             return Ok(self.run_job.clone());
         }
         let program = std::env::current_exe()?.into_os_string();
-        Ok(std::iter::once(program).chain(this.iter().map(OsString::from)).collect())
+        Ok(std::iter::once(program).chain(job_arguments.iter().map(OsString::from)).collect())
     }
 }
 
@@ -206,14 +211,14 @@ pub struct Config {
 impl Config {
     /// Prints all settings. Returns the exit code: 2 if one is invalid.
     pub async fn run(self) -> u8 {
-        let read = self.flags.read();
-        output::print_config(&read, &agents::detect_agents(&Environment::from_process()).await);
-        if read.errors.is_empty() { 0 } else { INVALID_SETTING_EXIT }
+        let parsed = self.flags.read();
+        output::print_config(&parsed, &agents::detect_agents(&Environment::from_process()).await);
+        if parsed.errors.is_empty() { 0 } else { INVALID_SETTING_EXIT }
     }
 }
 
-fn print_error(sentence: &str) {
-    eprintln!("error: {sentence}");
+fn print_error(message: &str) {
+    eprintln!("error: {message}");
 }
 
 #[cfg(test)]
@@ -233,12 +238,13 @@ mod tests {
         let command = TestCli::command();
         command.clone().debug_assert();
         assert!(command.get_arguments().all(|arg| arg.get_long() != Some("token")));
-        for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
-            let arg =
-                command.get_arguments().find(|arg| Some(arg.get_long().unwrap_or("")) == named.flag.strip_prefix("--"));
+        for setting in ALL.iter().filter(|setting| !setting.flag.is_empty()) {
+            let arg = command
+                .get_arguments()
+                .find(|arg| Some(arg.get_long().unwrap_or("")) == setting.flag.strip_prefix("--"));
             let help = arg.and_then(|arg| arg.get_help()).map(ToString::to_string).unwrap_or_default();
-            let (ours, _) = named.environment.split_first().unwrap();
-            assert!(help.contains(ours), "{}: {help}", named.flag);
+            let (ours, _) = setting.environment.split_first().unwrap();
+            assert!(help.contains(ours), "{}: {help}", setting.flag);
         }
     }
 
@@ -251,13 +257,13 @@ mod tests {
             "--api-url" => "http://flag".into(),
             _ => "7".to_owned(),
         };
-        for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
-            line.extend([named.flag.to_owned(), value(named.flag)]);
+        for setting in ALL.iter().filter(|setting| !setting.flag.is_empty()) {
+            line.extend([setting.flag.to_owned(), value(setting.flag)]);
         }
-        let read = TestCli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).start.flags.read();
-        for named in ALL.iter().filter(|named| !named.flag.is_empty()) {
-            let row = read.rows.iter().find(|row| row.name == named.flag.trim_start_matches('-')).unwrap();
-            assert_eq!((row.value.as_str(), row.source.as_str()), (value(named.flag).as_str(), named.flag));
+        let parsed = TestCli::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).start.flags.read();
+        for setting in ALL.iter().filter(|setting| !setting.flag.is_empty()) {
+            let row = parsed.rows.iter().find(|row| row.name == setting.flag.trim_start_matches('-')).unwrap();
+            assert_eq!((row.value.as_str(), row.source.as_str()), (value(setting.flag).as_str(), setting.flag));
         }
     }
 }
