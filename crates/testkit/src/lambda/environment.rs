@@ -1,6 +1,7 @@
-//! One environment: a process of a function, from its start to its end.
+//! Starts and kills the process of a Lambda function, and runs one event at a time in it.
 //!
-//! Owns the process, its time limit, and the result of an event whose process dies. `api` owns AWS's side of the wire.
+//! `Runtime` in `lambda` calls it for each event. This module owns the process and its time limits; `api` serves the
+//! Runtime API from which the process requests its events.
 
 use std::fmt;
 use std::fs::File;
@@ -27,7 +28,7 @@ const FINAL_ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 /// The public view of an environment.
 pub struct EnvironmentInfo {
     pub pid: u32,
-    /// From the start of the process to its first request for an event.
+    /// The time from the start of the process to its first request for an event.
     pub init: Duration,
     api: Arc<Api>,
 }
@@ -74,45 +75,43 @@ impl Drop for Server {
 pub(super) enum RunResult {
     /// The function's answer or error message.
     Answered(Result<Value, String>),
-    /// The process ended before it took the event.
+    /// The process exited before it received the event, so the event can run elsewhere.
     NotTaken,
-    /// The process ended with the event.
+    /// The process received the event, then exited, timed out or requested another without an answer.
     Lost(String),
 }
 
 impl Environment {
     /// Starts a process and waits for its first request for an event.
-    pub(super) async fn start(deployed: &FunctionConfig) -> Result<Self, String> {
+    pub(super) async fn start(config: &FunctionConfig) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let (events, next) = mpsc::channel(1);
-        let api = Arc::new(Api::new(deployed, next));
+        let (events, receiver) = mpsc::channel(1);
+        let api = Arc::new(Api::new(config, receiver));
         let routes = Arc::clone(&api).router();
         let server = Server(tokio::spawn(async move { axum::serve(listener, routes).await.ok() }).abort_handle());
-        let begun = Instant::now();
-        let child = spawn(deployed, &address.to_string()).map_err(|error| {
-            format!("{} can't be started: {error}", deployed.command.first().map_or("nothing", String::as_str))
+        let started_at = Instant::now();
+        let mut child = spawn(config, &address.to_string()).map_err(|error| {
+            format!("{} can't be started: {error}", config.command.first().map_or("nothing", String::as_str))
         })?;
         let pid = child.id().unwrap_or_default();
         api.set_process(pid);
-        let mut starting = (child, server);
-        let initialised = tokio::select! {
+        let init_result = tokio::select! {
             biased;
             init = api.wait_for_init() => match init {
                 Init::Done => Ok(()),
-                Init::Failed(words) => Err(words),
+                Init::Failed(message) => Err(message),
             },
-            ended = starting.0.wait() => Err(format!("the process ended ({}) before it asked for an event", exit_description(ended))),
+            exit = child.wait() => Err(format!("the process ended ({}) before it asked for an event", exit_description(exit))),
             () = tokio::time::sleep(INIT_TIMEOUT) => Err(format!("the process asked for no event within {INIT_TIMEOUT:?}")),
         };
-        let seen = Arc::new(EnvironmentInfo { pid, init: begun.elapsed(), api });
-        let (child, server) = starting;
-        let environment = Self { child, events, _server: server, info: seen };
-        match initialised {
+        let info = Arc::new(EnvironmentInfo { pid, init: started_at.elapsed(), api });
+        let environment = Self { child, events, _server: server, info };
+        match init_result {
             Ok(()) => Ok(environment),
             Err(fault) => {
                 environment.end().await;
-                Err(format!("{} did not start: {fault}; see {}", deployed.name, deployed.log.display()))
+                Err(format!("{} did not start: {fault}; see {}", config.name, config.log.display()))
             }
         }
     }
@@ -126,31 +125,33 @@ impl Environment {
     }
 
     /// Runs one event within the function's time limit.
-    pub(super) async fn run(&mut self, event: Bytes, deployed: &FunctionConfig) -> RunResult {
-        let (answer, mut answered) = oneshot::channel();
-        let (invocation, taken) = Invocation::new(event, answer);
+    pub(super) async fn run(&mut self, event: Bytes, config: &FunctionConfig) -> RunResult {
+        let (sender, mut receiver) = oneshot::channel();
+        let (invocation, taken_flag) = Invocation::new(event, sender);
+        // Never fails: `self.info` holds the `Api` that owns the receiver.
         if self.events.send(invocation).await.is_err() {
             return RunResult::NotTaken;
         }
-        let ended = tokio::select! {
+        let failure = tokio::select! {
+            // An answer wins over an exit or a timeout at the same moment.
             biased;
-            answer = &mut answered => match answer {
+            answer = &mut receiver => match answer {
                 Ok(answer) => return RunResult::Answered(answer),
                 Err(_) => "the process asked for another event without an answer".to_owned(),
             },
-            ended = self.child.wait() => {
-                match tokio::time::timeout(FINAL_ANSWER_TIMEOUT, &mut answered).await {
+            exit = self.child.wait() => {
+                match tokio::time::timeout(FINAL_ANSWER_TIMEOUT, &mut receiver).await {
                     Ok(Ok(answer)) => return RunResult::Answered(answer),
-                    _ if !taken.is_taken() => return RunResult::NotTaken,
-                    _ => format!("the process ended ({}) before it answered", exit_description(ended)),
+                    _ if !taken_flag.is_taken() => return RunResult::NotTaken,
+                    _ => format!("the process ended ({}) before it answered", exit_description(exit)),
                 }
             }
-            () = tokio::time::sleep(deployed.timeout) => {
-                format!("the task timed out after {:.2} seconds", deployed.timeout.as_secs_f64())
+            () = tokio::time::sleep(config.timeout) => {
+                format!("the task timed out after {:.2} seconds", config.timeout.as_secs_f64())
             }
         };
         self.kill().await;
-        RunResult::Lost(ended)
+        RunResult::Lost(failure)
     }
 
     /// Kills the process and closes its API.
@@ -164,34 +165,34 @@ impl Environment {
     }
 }
 
-/// Whether a process is exiting. The main thread ends before the others, and `wait` returns only after the last one. An
-/// event sent in between would be lost.
+/// Whether the main thread of a process has exited. `wait` returns only after the last thread has exited; an event that
+/// is sent in between would be lost.
 fn is_exiting(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with(['Z', 'X']))
 }
 
-fn exit_description(ended: std::io::Result<ExitStatus>) -> String {
-    ended.map_or_else(|error| error.to_string(), |status| status.to_string())
+fn exit_description(exit: std::io::Result<ExitStatus>) -> String {
+    exit.map_or_else(|error| error.to_string(), |status| status.to_string())
 }
 
-/// Starts a process with Lambda's environment variables and none of this process.
+/// Starts a process with Lambda's environment variables; it inherits none from this process.
 ///
 /// The process has its own group, so that an interrupt from the keyboard reaches only the parent. If the parent dies,
 /// the closed connection of the Runtime API ends the process.
-fn spawn(deployed: &FunctionConfig, runtime_api: &str) -> std::io::Result<Child> {
+fn spawn(config: &FunctionConfig, runtime_api: &str) -> std::io::Result<Child> {
     let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
-    let (program, arguments) = deployed.command.split_first().ok_or_else(missing)?;
-    let log = File::options().create(true).append(true).open(&deployed.log)?;
-    let memory = deployed.memory_mb.to_string();
-    let group = format!("/aws/lambda/{}", deployed.name);
+    let (program, arguments) = config.command.split_first().ok_or_else(missing)?;
+    let log = File::options().create(true).append(true).open(&config.log)?;
+    let memory = config.memory_mb.to_string();
+    let group = format!("/aws/lambda/{}", config.name);
     Command::new(program)
         .args(arguments)
         .env_clear()
         .envs([
-            ("_HANDLER", deployed.handler.as_str()),
+            ("_HANDLER", config.handler.as_str()),
             ("AWS_LAMBDA_RUNTIME_API", runtime_api),
-            ("AWS_LAMBDA_FUNCTION_NAME", &deployed.name),
+            ("AWS_LAMBDA_FUNCTION_NAME", &config.name),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory),
             ("AWS_LAMBDA_LOG_GROUP_NAME", &group),
@@ -206,7 +207,7 @@ fn spawn(deployed: &FunctionConfig, runtime_api: &str) -> std::io::Result<Child>
             ("TZ", ":UTC"),
             ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ])
-        .envs(deployed.environment.iter().map(|(name, value)| (name, value)))
+        .envs(config.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
