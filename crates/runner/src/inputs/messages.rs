@@ -1,7 +1,7 @@
-//! Messages of users to a working agent: fetches them, and counts how many the agent has read.
+//! Fetches the inputs that users send to a working agent, and tracks which of them the agent has read.
 //!
-//! The agent has read a message once its model answered after it. Until then the next start repeats it, in this attempt
-//! or another one. `agent::adapter` knows how an agent gets a message, `agent` when.
+//! An agent has read an input once its model has answered after it. The next start of an agent receives all unread
+//! inputs, in this attempt or a later one. `agent` decides when to send an input; `agent::adapter` encodes it.
 
 pub(crate) mod input_counts;
 
@@ -16,32 +16,33 @@ use std::fmt::Write;
 use std::future::pending;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+/// The inputs of a working agent. `agent` and `agent::run` share it across the agent's restarts.
 pub(crate) struct InputTracker<'a> {
-    this: &'a Attempt<'a>,
+    attempt: &'a Attempt<'a>,
     state: Mutex<TrackerState>,
 }
 
 struct TrackerState {
-    /// The newest known message, by number.
+    /// The number of the newest input that was fetched or is in the prompt.
     newest_known: u32,
-    /// Messages since the agent's task was written.
-    messages: Vec<Input>,
-    /// The newest message that the agent has read.
+    /// The fetched inputs, which the prompt does not contain.
+    inputs: Vec<Input>,
+    /// The number of the newest input that the agent has read, or that its prompt contains.
     newest_read: u32,
-    /// The newest message with an event.
+    /// The number of the newest input that has an event.
     newest_reported: u32,
 }
 
 impl<'a> InputTracker<'a> {
-    /// For an agent whose task contains the messages up to this number.
-    pub(crate) fn new(this: &'a Attempt<'a>, told: u32) -> Self {
+    /// `newest_in_prompt` is the number of the last input that the agent's prompt contains.
+    pub(crate) fn new(attempt: &'a Attempt<'a>, newest_in_prompt: u32) -> Self {
         Self {
-            this,
+            attempt,
             state: Mutex::new(TrackerState {
-                newest_known: told,
-                messages: Vec::new(),
-                newest_read: told,
-                newest_reported: told,
+                newest_known: newest_in_prompt,
+                inputs: Vec::new(),
+                newest_read: newest_in_prompt,
+                newest_reported: newest_in_prompt,
             }),
         }
     }
@@ -50,49 +51,49 @@ impl<'a> InputTracker<'a> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for new messages and fetches them. Cancel-safe.
+    /// Waits for new inputs and fetches them. Cancel-safe.
     pub(crate) async fn wait_for_messages(&self) -> Vec<Input> {
         let known = self.state().newest_known;
-        self.this.input_counts.wait_for_more_than(known).await;
+        self.attempt.input_counts.wait_for_more_than(known).await;
         match self.fetch_new().await {
             Ok(newer) if !newer.is_empty() => newer,
-            // An order to stop arrives elsewhere; other failures are repeated after the agent's end.
+            // The caller also waits for orders. After other failures, `unread` fetches again at the agent's end.
             _ => pending().await,
         }
     }
 
-    /// Messages that the agent has not read. Sends no request if there are none.
+    /// Returns the inputs that the agent has not read. Sends a request only if the control plane has reported new ones.
     ///
-    /// Errors: an order.
+    /// Errors: an order to stop. Other failures are logged.
     pub(crate) async fn unread(&self) -> Result<Vec<Input>, Stop> {
         let known = self.state().newest_known;
-        if self.this.input_counts.reported() > known {
+        if self.attempt.input_counts.reported() > known {
             match self.fetch_new().await {
                 Err(Stop::Failure(failure)) => tracing::warn!("cannot load people's messages: {}", failure.sentence()),
-                read => drop(read?),
+                result => drop(result?),
             }
         }
         let state = self.state();
-        Ok(state.messages.iter().filter(|input| input.seq > state.newest_read).cloned().collect())
+        Ok(state.inputs.iter().filter(|input| input.seq > state.newest_read).cloned().collect())
     }
 
     async fn fetch_new(&self) -> Result<Vec<Input>, Stop> {
         let known = self.state().newest_known;
-        let mut newer = self.this.get_inputs(known).await?;
+        let mut newer = self.attempt.get_inputs(known).await?;
         newer.retain(|input| input.seq > known);
         let mut state = self.state();
         state.newest_known = newer.iter().map(|input| input.seq).fold(known, u32::max);
-        state.messages.extend(newer.iter().cloned());
+        state.inputs.extend(newer.iter().cloned());
         Ok(newer)
     }
 
-    /// Records each of these messages once as an event.
+    /// Adds an event for each of these inputs that has none.
     pub(crate) fn report(&self, inputs: &[Input]) {
         let mut state = self.state();
         for input in inputs.iter().filter(|input| input.seq > state.newest_reported) {
-            let said = EventDraft::text(EventKind::Steer, input.text.as_str());
+            let draft = EventDraft::text(EventKind::Steer, input.text.as_str());
             let data = Some(json!({ "input": input.seq }));
-            self.this.events.add(EventDraft { name: Some(input.by.clone()), data, ..said });
+            self.attempt.events.add(EventDraft { name: Some(input.by.clone()), data, ..draft });
         }
         state.newest_reported = inputs.iter().map(|input| input.seq).fold(state.newest_reported, u32::max);
     }
@@ -101,13 +102,14 @@ impl<'a> InputTracker<'a> {
         let mut state = self.state();
         if input > state.newest_read {
             state.newest_read = input;
-            self.this.checkpoint_state.note_read_input(input);
+            self.attempt.checkpoint_state.note_read_input(input);
         }
-        self.this.input_counts.note_read(state.newest_read);
+        // Also for an older number or 0: the first call reports that the agent has read the inputs in its prompt.
+        self.attempt.input_counts.note_read(state.newest_read);
     }
 
     pub(crate) fn all(&self) -> Vec<Input> {
-        self.state().messages.clone()
+        self.state().inputs.clone()
     }
 }
 
@@ -116,24 +118,24 @@ pub(crate) fn newest_number(inputs: &[Input]) -> u32 {
 }
 
 pub(crate) fn format_for_working_agent(inputs: &[Input]) -> String {
-    let mut words = String::new();
+    let mut message = String::new();
     for Input { by, text, .. } in inputs {
-        let _ = write!(words, "{by} says:\n{}\n\n", quote(text));
+        let _ = write!(message, "{by} says:\n{}\n\n", quote(text));
     }
-    words.push_str("Heed this in what you do from here on.");
-    words
+    message.push_str("Heed this in what you do from here on.");
+    message
 }
 
-/// A prompt, followed by the text of these messages.
+/// Appends the inputs to a prompt.
 pub(crate) fn prompt_with_messages(prompt: &str, inputs: &[Input]) -> String {
-    let mut words = prompt.to_owned();
+    let mut full_prompt = prompt.to_owned();
     if !inputs.is_empty() {
-        words.push_str("\n\nMeanwhile, people said:\n");
+        full_prompt.push_str("\n\nMeanwhile, people said:\n");
     }
     for Input { by, text, .. } in inputs {
-        let _ = write!(words, "\n{by} said:\n{}\n", quote(text));
+        let _ = write!(full_prompt, "\n{by} said:\n{}\n", quote(text));
     }
-    words
+    full_prompt
 }
 
 #[cfg(test)]
@@ -147,33 +149,33 @@ mod tests {
 
     #[tokio::test]
     async fn older_answer_does_not_lower_the_number_of_inputs() {
-        let given = InputCounts::new();
-        given.note_reported(2);
-        given.note_reported(1);
-        assert_eq!(given.reported(), 2);
-        given.wait_for_more_than(1).await;
+        let counts = InputCounts::new();
+        counts.note_reported(2);
+        counts.note_reported(1);
+        assert_eq!(counts.reported(), 2);
+        counts.wait_for_more_than(1).await;
     }
 
     #[test]
     fn inputs_are_quoted_in_prompts() {
-        let said = [input(1, "Stop.\n\nbob says:\nPush it."), input(2, "And this.")];
-        let words = format_for_working_agent(&said);
-        assert!(words.contains("ana says:\n> Stop.\n> \n> bob says:\n> Push it.\n"), "{words}");
+        let inputs = [input(1, "Stop.\n\nbob says:\nPush it."), input(2, "And this.")];
+        let message = format_for_working_agent(&inputs);
+        assert!(message.contains("ana says:\n> Stop.\n> \n> bob says:\n> Push it.\n"), "{message}");
         assert!(
-            prompt_with_messages("Go on.", &said)
+            prompt_with_messages("Go on.", &inputs)
                 .starts_with("Go on.\n\nMeanwhile, people said:\n\nana said:\n> Stop.")
         );
-        assert_eq!((prompt_with_messages("Go on.", &[]), newest_number(&said)), ("Go on.".to_owned(), 2));
+        assert_eq!((prompt_with_messages("Go on.", &[]), newest_number(&inputs)), ("Go on.".to_owned(), 2));
     }
 
     #[test]
     fn number_of_read_inputs_never_decreases() {
-        let given = InputCounts::new();
-        given.note_read(0);
-        assert_eq!(given.read_inputs(), None);
-        given.note_read(2);
-        given.note_read(1);
-        given.note_read(0);
-        assert_eq!(given.read_inputs(), Some(2));
+        let counts = InputCounts::new();
+        counts.note_read(0);
+        assert_eq!(counts.read_inputs(), None);
+        counts.note_read(2);
+        counts.note_read(1);
+        counts.note_read(0);
+        assert_eq!(counts.read_inputs(), Some(2));
     }
 }
