@@ -1,4 +1,6 @@
-//! Derives threads from comments on lines and their replies.
+//! Derives review comments and threads from Bitbucket's comments on lines and files, and replies to threads.
+//!
+//! `Forge` calls the public functions: the runner lists threads and posts its replies.
 
 use std::collections::BTreeMap;
 
@@ -22,6 +24,7 @@ impl InlineResponse {
             (None, Some(from)) => (Side::Left, self.start_from, from),
             (None, None) => return (Side::Right, Lines::File),
         };
+        // One line is no range, as in GitHub's answers.
         let start = start.filter(|start| *start < end);
         match self.is_outdated() {
             true => (side, Lines::Original { start, end }),
@@ -52,56 +55,57 @@ impl CommentResponse {
     }
 }
 
+/// The visible comments on lines and files that match a filter. `review` is the id of the review that they belong to.
 pub(super) fn line_comments(
     all: &[CommentResponse],
     review: Option<u64>,
-    is_meant: impl Fn(&CommentResponse, &ThreadStart) -> bool,
+    is_included: impl Fn(&CommentResponse, &ThreadStart) -> bool,
 ) -> Vec<ReviewComment> {
-    let beginnings = thread_starts(all);
-    let read = |comment: &CommentResponse| {
-        let beginning = beginnings.get(&comment.id)?;
-        let inline = beginning.inline.as_ref()?;
-        is_meant(comment, beginning).then(|| comment.to_review_comment(beginning.id, inline, review))
+    let starts = thread_starts(all);
+    let convert = |comment: &CommentResponse| {
+        let start = starts.get(&comment.id)?;
+        let inline = start.inline.as_ref()?;
+        is_included(comment, start).then(|| comment.to_review_comment(start.id, inline, review))
     };
-    all.iter().filter(|comment| comment.is_visible()).filter_map(read).collect()
+    all.iter().filter(|comment| comment.is_visible()).filter_map(convert).collect()
 }
 
-fn threads(all: &[CommentResponse], name_of: impl Fn(u64) -> String, more: bool) -> Vec<Thread> {
-    let beginnings = thread_starts(all);
-    let mut found: BTreeMap<u64, Thread> = BTreeMap::new();
+fn threads(all: &[CommentResponse], thread_id: impl Fn(u64) -> String, truncated: bool) -> Vec<Thread> {
+    let starts = thread_starts(all);
+    let mut threads: BTreeMap<u64, Thread> = BTreeMap::new();
     for comment in all.iter().filter(|comment| comment.is_visible()) {
-        let Some(ThreadStart { id, inline: Some(inline), resolved }) = beginnings.get(&comment.id) else { continue };
-        let thread = found.entry(*id).or_insert_with(|| Thread {
+        let Some(ThreadStart { id, inline: Some(inline), resolved }) = starts.get(&comment.id) else { continue };
+        let thread = threads.entry(*id).or_insert_with(|| Thread {
             // Reply to the first existing comment: Bitbucket does not document replies to a deleted one.
-            id: name_of(comment.id),
+            id: thread_id(comment.id),
             resolved: *resolved,
             outdated: inline.is_outdated(),
             path: inline.path.clone(),
             line: inline.to.filter(|_| !inline.is_outdated()),
-            // The first comment identifies the thread even if it was deleted.
+            // The first comment identifies the thread in `ReviewComment::in_reply_to`, even if it was deleted.
             comments: vec![*id],
-            more_comments: more,
+            more_comments: truncated,
         });
         if comment.id != *id {
             thread.comments.push(comment.id);
         }
     }
-    found.into_values().collect()
+    threads.into_values().collect()
 }
 
 impl Bitbucket {
     pub async fn comments(&self, full_name: &str, number: u64) -> Result<Listing<ReviewComment>, Error> {
-        let Listing { items: found, truncated: more } = self.all_comments(full_name, number).await?;
-        Ok(Listing { items: line_comments(&found, None, |_, _| true), truncated: more })
+        let Listing { items, truncated } = self.all_comments(full_name, number).await?;
+        Ok(Listing { items: line_comments(&items, None, |_, _| true), truncated })
     }
 
     pub async fn threads(&self, full_name: &str, number: u64) -> Result<Listing<Thread>, Error> {
-        let Listing { items: found, truncated: more } = self.all_comments(full_name, number).await?;
-        let name_of = |comment: u64| format!("{full_name}/{number}/{comment}");
-        Ok(Listing { items: threads(&found, name_of, more), truncated: more })
+        let Listing { items, truncated } = self.all_comments(full_name, number).await?;
+        let thread_id = |comment: u64| format!("{full_name}/{number}/{comment}");
+        Ok(Listing { items: threads(&items, thread_id, truncated), truncated })
     }
 
-    /// A thread id is `WORKSPACE/SLUG/PULL-REQUEST/FIRST-COMMENT`.
+    /// `thread` is a [`Thread::id`]: `WORKSPACE/SLUG/PULL-REQUEST/FIRST-VISIBLE-COMMENT`.
     /// Source: `POST /repositories/{workspace}/{repo_slug}/pullrequests/{pull_request_id}/comments`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         let parts = || {
@@ -111,10 +115,10 @@ impl Bitbucket {
         };
         let missing = || Error::NotFound { what: "the thread".to_owned(), message: "no thread has this id".to_owned() };
         let (full_name, number, comment) = parts().ok_or_else(missing)?;
-        let mut said = comment_body(body);
-        said["parent"] = json!({ "id": comment });
+        let mut request = comment_body(body);
+        request["parent"] = json!({ "id": comment });
         let address = self.comments_url(full_name, number)?;
-        let answer: CommentResponse = self.client.post(address, "the thread", &said).await?;
-        Ok(Reply { id: answer.id, url: answer.links.url() })
+        let response: CommentResponse = self.client.post(address, "the thread", &request).await?;
+        Ok(Reply { id: response.id, url: response.links.url() })
     }
 }
