@@ -1,4 +1,7 @@
-//! Reads and writes comments; Bitbucket lists comments on lines and on the whole pull request together.
+//! Lists, creates and edits comments of Bitbucket pull requests, and finds the thread of each comment.
+//!
+//! Bitbucket lists comments on lines and on the whole pull request together; `threads` and `reviews` share that list.
+//! The control plane calls `issue_comments` to find its status comment and commands.
 
 use std::collections::HashMap;
 
@@ -69,14 +72,14 @@ impl CommentResponse {
 }
 
 impl From<CommentResponse> for Comment {
-    fn from(answer: CommentResponse) -> Self {
+    fn from(response: CommentResponse) -> Self {
         Self {
-            id: answer.id,
-            body: answer.text().to_owned(),
-            author: answer.user.as_ref().and_then(AccountResponse::actor),
-            created_at: answer.created_on,
-            updated_at: answer.updated_on.unwrap_or(answer.created_on),
-            url: answer.links.url(),
+            id: response.id,
+            body: response.text().to_owned(),
+            author: response.user.as_ref().and_then(AccountResponse::actor),
+            created_at: response.created_on,
+            updated_at: response.updated_on.unwrap_or(response.created_on),
+            url: response.links.url(),
         }
     }
 }
@@ -88,25 +91,27 @@ pub(super) struct ThreadStart {
     pub(super) resolved: bool,
 }
 
-/// Maps comment ids to the first comments of their threads. A reply may answer a reply and may omit the position.
+/// Maps each comment's id to the first comment of its thread.
+///
+/// The parent of a reply may be a reply, and a reply may omit the position.
 pub(super) fn thread_starts(all: &[CommentResponse]) -> HashMap<u64, ThreadStart> {
     let by_id: HashMap<u64, &CommentResponse> = all.iter().map(|comment| (comment.id, comment)).collect();
-    let beginning = |comment: &CommentResponse| {
+    let start_of = |comment: &CommentResponse| {
         let (mut id, mut inline) = (comment.id, comment.inline.as_ref());
         let (mut resolved, mut parent) = (comment.resolution.is_some(), comment.parent.as_ref());
         // The number of comments limits the loop in case parents form a cycle.
         for _ in all {
-            let Some(answered) = parent else { break };
-            id = answered.id;
-            let above = by_id.get(&id).copied();
-            // If a parent is no longer listed, its replies may still have the position.
-            inline = above.and_then(|above| above.inline.as_ref()).or(inline);
-            resolved |= above.is_some_and(|above| above.resolution.is_some());
-            parent = above.and_then(|above| above.parent.as_ref());
+            let Some(reference) = parent else { break };
+            // A parent that is no longer listed still identifies the thread. The position then comes from its reply.
+            id = reference.id;
+            let listed = by_id.get(&id).copied();
+            inline = listed.and_then(|listed| listed.inline.as_ref()).or(inline);
+            resolved |= listed.is_some_and(|listed| listed.resolution.is_some());
+            parent = listed.and_then(|listed| listed.parent.as_ref());
         }
         ThreadStart { id, inline: inline.cloned(), resolved }
     };
-    all.iter().map(|comment| (comment.id, beginning(comment))).collect()
+    all.iter().map(|comment| (comment.id, start_of(comment))).collect()
 }
 
 impl Bitbucket {
@@ -120,31 +125,31 @@ impl Bitbucket {
 
     pub async fn issue_comments(&self, full_name: &str, number: u64) -> Result<Listing<Comment>, Error> {
         let all = self.all_comments(full_name, number).await?;
-        let beginnings = thread_starts(&all.items);
-        let is_below = |comment: &CommentResponse| {
-            let is_on_a_line = beginnings.get(&comment.id).is_some_and(|beginning| beginning.inline.is_some());
-            comment.is_visible() && !is_on_a_line
+        let starts = thread_starts(&all.items);
+        let is_issue_comment = |comment: &CommentResponse| {
+            let has_position = starts.get(&comment.id).is_some_and(|start| start.inline.is_some());
+            comment.is_visible() && !has_position
         };
-        Ok(all.filter_map(|comment| is_below(&comment).then(|| comment.into())))
+        Ok(all.filter_map(|comment| is_issue_comment(&comment).then(|| comment.into())))
     }
 
     pub async fn create_comment(&self, full_name: &str, number: u64, body: &str) -> Result<Comment, Error> {
         let address = self.comments_url(full_name, number)?;
         let what = format!("pull request {number} of {full_name}");
-        let answer: CommentResponse = self.client.post(address, &what, &comment_body(body)).await?;
-        Ok(answer.into())
+        let response: CommentResponse = self.client.post(address, &what, &comment_body(body)).await?;
+        Ok(response.into())
     }
 
     pub async fn edit_comment(&self, full_name: &str, number: u64, comment: u64, body: &str) -> Result<Comment, Error> {
         let segments = ["pullrequests", &number.to_string(), "comments", &comment.to_string()];
         let address = self.url(RepositoryName::parse(full_name)?, &segments);
         let what = format!("comment {comment} of pull request {number} of {full_name}");
-        let answer: CommentResponse =
+        let response: CommentResponse =
             self.client.send(Method::PUT, address, &what, &comment_body(body), RetryPolicy::Retry).await?;
         // Bitbucket returns deleted comments and accepts edits of them.
-        match answer.deleted {
+        match response.deleted {
             true => Err(Error::NotFound { what, message: "it was deleted".to_owned() }),
-            false => Ok(answer.into()),
+            false => Ok(response.into()),
         }
     }
 
