@@ -1,4 +1,4 @@
-//! Protects all pages with headers against injected scripts, and with a check against forms of other sites.
+//! Adds security headers to the response of each page, and rejects forms that other sites send.
 
 use crate::fault::Fault;
 use axum::extract::{Request, State};
@@ -26,7 +26,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
     response
 }
 
-/// A form of another site would act with the visitor's rights.
+/// Prevents cross-site request forgery: another site's form would act with the visitor's rights.
 pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads || is_same_origin(request.headers(), &ctx.api_url) {
@@ -41,19 +41,20 @@ pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Re
     .into_response()
 }
 
-/// Checks the origin that browsers send. A request without one is refused.
+/// Checks `Sec-Fetch-Site`, or `Origin` of older browsers. A request without either is refused.
 fn is_same_origin(headers: &HeaderMap, url: &str) -> bool {
-    let said = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if let Some(site) = said("sec-fetch-site") {
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    if let Some(site) = text("sec-fetch-site") {
         return site == "same-origin";
     }
-    let Some(origin) = said("origin") else { return false };
-    // The gateway's own name may differ from the name that browsers use.
+    let Some(origin) = text("origin") else { return false };
+    // A gateway may forward its own name as `Host`, so the public name in `api_url` is accepted too.
     let host = origin.split_once("://").map(|(_, host)| host);
-    origin == url.trim_end_matches('/') || (host.is_some() && host == said("host"))
+    origin == url.trim_end_matches('/') || (host.is_some() && host == text("host"))
 }
 
-/// After a click on another site, the browser withholds our `SameSite` cookie until a request from our own page.
+/// Whether another site linked to this request. The browser then withholds our `SameSite=Strict` cookie, so a missing
+/// cookie does not mean that the visitor is signed out.
 pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }
