@@ -29,8 +29,8 @@ use super::{AppRecord, CodeRecord, Grant, InstallationRecord, TokenRecord, recor
 const CODE_SECS: i64 = 60 * 60;
 const TOKEN_SECS: i64 = 60 * 60;
 const MAX_REPOSITORIES: usize = 500;
-/// Bytes of PKCS #8 before the PKCS #1 of a 2048-bit key.
-const PKCS8_HEAD: usize = 26;
+/// Size of the PKCS #8 header before the PKCS #1 key, for 2048 bits.
+const PKCS8_HEADER_BYTES: usize = 26;
 
 /// A refusal, with GitHub's message.
 pub(crate) enum Rejection {
@@ -45,8 +45,8 @@ impl From<Error> for Rejection {
     }
 }
 
-fn unprocessable<T>(words: &str) -> Result<T, Rejection> {
-    Err(Rejection::Unprocessable(words.to_owned()))
+fn unprocessable<T>(message: &str) -> Result<T, Rejection> {
+    Err(Rejection::Unprocessable(message.to_owned()))
 }
 
 fn random_base64(bytes: usize) -> String {
@@ -64,23 +64,23 @@ pub(crate) async fn store_manifest(shared: &Shared, manifest: Value, owner: &str
     let code = random_hex(20);
     let now = shared.clock.unix_secs();
     let record = CodeRecord { manifest, owner: owner.to_owned(), expires_at: now + CODE_SECS };
-    let kept = records(shared).await?.update(|state| {
+    let update = records(shared).await?.update(|state| {
         state.codes.retain(|_, known| known.expires_at > now);
         state.codes.insert(code.clone(), record);
         Ok(())
     });
-    kept.await?;
+    update.await?;
     Ok(code)
 }
 
-/// Creates the App of a code and returns it with its secrets, which are shown only once.
+/// Creates an App from the manifest stored under a code. Only this response contains the App's secrets.
 ///
 /// Writes: the App; removes the code.
 pub(crate) async fn convert_manifest(shared: &Arc<Shared>, code: &str) -> Result<Value, Rejection> {
     let (id, bot_id, now) = (small_id(), shared.ids.next()?, shared.clock.unix_secs());
     let (public_key, pem) = key_pair()?;
     let client_id = format!("Iv23li{}", random_hex(7));
-    let made = records(shared).await?.update(|state| {
+    let creation = records(shared).await?.update(|state| {
         let code = state.codes.remove(code).filter(|code| code.expires_at > now).ok_or(Rejection::NotFound)?;
         let text = |name: &str| code.manifest.get(name).and_then(Value::as_str).map(str::to_owned);
         let name = text("name").unwrap_or_else(|| "app".to_owned());
@@ -105,7 +105,7 @@ pub(crate) async fn convert_manifest(shared: &Arc<Shared>, code: &str) -> Result
         state.apps.push(app.clone());
         Ok((app, bot, code.manifest))
     });
-    let (app, bot, manifest) = made.await?;
+    let (app, bot, manifest) = creation.await?;
     shared.put_member(bot).await?;
     let webhook_secret = random_hex(20);
     let hook = manifest.get("hook_attributes");
@@ -119,15 +119,16 @@ pub(crate) async fn convert_manifest(shared: &Arc<Shared>, code: &str) -> Result
             ..Settings::default()
         };
         let target = Target { api: ApiKind::GitHub, kind: TargetKind::Integration, id: app.id };
+        // Invalid webhook settings do not fail the request: the App is already stored, and its code is used up.
         if let Err(hooks::Rejection::Internal(error)) = hooks::create(shared, target, settings).await {
             return Err(error.into());
         }
     }
-    let mut answer = app_json(shared, &app);
-    answer["client_secret"] = json!(random_hex(20));
-    answer["webhook_secret"] = json!(webhook_secret);
-    answer["pem"] = json!(pem);
-    Ok(answer)
+    let mut response = app_json(shared, &app);
+    response["client_secret"] = json!(random_hex(20));
+    response["webhook_secret"] = json!(webhook_secret);
+    response["pem"] = json!(pem);
+    Ok(response)
 }
 
 /// Short as on GitHub, because the id is part of each token.
@@ -154,7 +155,7 @@ fn key_pair() -> Result<(Vec<u8>, String), Error> {
     let failed = |_| key_missing();
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;
     let pkcs8 = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).map_err(failed)?;
-    let pkcs1 = pkcs8.as_ref().get(PKCS8_HEAD..).ok_or_else(key_missing)?;
+    let pkcs1 = pkcs8.as_ref().get(PKCS8_HEADER_BYTES..).ok_or_else(key_missing)?;
     let text = BASE64_STANDARD.encode(pkcs1);
     let mut pem = "-----BEGIN RSA PRIVATE KEY-----\n".to_owned();
     for line in text.as_bytes().chunks(64) {
@@ -169,7 +170,7 @@ fn key_missing() -> Error {
     Error::Refused { what: "make a key pair", reason: "the crypto library failed".to_owned() }
 }
 
-/// Installs an App for the given repositories of an owner, or for all.
+/// Installs an App for the given repositories of an owner, or for all. Only tests install Apps, with `install_app`.
 ///
 /// Idempotent: by App and owner; a repeated call replaces the repositories.
 pub(crate) async fn install(
@@ -179,7 +180,7 @@ pub(crate) async fn install(
     repositories: Option<Vec<u64>>,
 ) -> Result<u64, Rejection> {
     let id = shared.ids.next()?;
-    let done = records(shared).await?.update(|state| {
+    let installation = records(shared).await?.update(|state| {
         let app = state.apps.iter().find(|app| app.slug == slug).ok_or(Rejection::NotFound)?.id;
         let same = |known: &&mut InstallationRecord| known.app == app && known.owner.eq_ignore_ascii_case(owner);
         if let Some(known) = state.installations.iter_mut().find(same) {
@@ -190,7 +191,7 @@ pub(crate) async fn install(
         state.installations.push(InstallationRecord { id, app, owner, repositories });
         Ok(id)
     });
-    done.await
+    installation.await
 }
 
 pub(crate) async fn installations_of(shared: &Shared, app: u64) -> Vec<InstallationRecord> {
@@ -211,12 +212,12 @@ pub(crate) async fn create_token(
     shared: &Shared,
     app: &AppRecord,
     id: u64,
-    wish: TokenRequest,
+    request: TokenRequest,
 ) -> Result<Value, Rejection> {
     let installation =
         installations_of(shared, app.id).await.into_iter().find(|known| known.id == id).ok_or(Rejection::NotFound)?;
-    let permissions = wish.permissions.unwrap_or_else(|| app.permissions.clone());
-    let whole = Grant {
+    let permissions = request.permissions.unwrap_or_else(|| app.permissions.clone());
+    let full_grant = Grant {
         installation: id,
         owner: installation.owner.clone(),
         repositories: installation.repositories.clone(),
@@ -224,41 +225,42 @@ pub(crate) async fn create_token(
     };
     let exceeds = |(name, level): (&String, &String)| {
         let level = if level == "read" { Level::Read } else { Level::Write };
-        !whole.allows(name, level)
+        !full_grant.allows(name, level)
     };
     if permissions.iter().any(exceeds) {
         return unprocessable("The permissions requested are not granted to this installation.");
     }
-    let mut within = Vec::new();
+    let mut accessible = Vec::new();
     for entry in shared.repositories.all().await {
         if installation.reaches(&entry) {
-            within.push(entry);
+            accessible.push(entry);
         }
     }
-    let repositories = match (wish.ids, wish.names) {
+    let repositories = match (request.ids, request.names) {
         (None, None) => None,
         (ids, names) => {
-            let named = names.unwrap_or_default();
-            let mut wanted = ids.unwrap_or_default();
-            for name in &named {
-                let known = within.iter().find(|entry| entry.name().eq_ignore_ascii_case(name));
-                wanted.push(known.map_or(0, |entry| entry.id));
+            let names = names.unwrap_or_default();
+            let mut requested = ids.unwrap_or_default();
+            for name in &names {
+                // No repository has the id 0, so the check below rejects an unknown name.
+                let known = accessible.iter().find(|entry| entry.name().eq_ignore_ascii_case(name));
+                requested.push(known.map_or(0, |entry| entry.id));
             }
-            if wanted.len() > MAX_REPOSITORIES || wanted.is_empty() {
+            if requested.len() > MAX_REPOSITORIES || requested.is_empty() {
                 return unprocessable("Between 1 and 500 repositories may be named.");
             }
-            if wanted.iter().any(|id| within.iter().all(|entry| entry.id != *id)) {
+            if requested.iter().any(|id| accessible.iter().all(|entry| entry.id != *id)) {
                 return unprocessable(
                     "There is at least one repository that does not exist or is not accessible to the parent installation.",
                 );
             }
-            Some(wanted)
+            Some(requested)
         }
     };
-    let shown: Option<Vec<Value>> = repositories.as_ref().map(|wanted| {
-        within
+    let repositories_json: Option<Vec<Value>> = repositories.as_ref().map(|requested| {
+        accessible
             .iter()
-            .filter(|entry| wanted.contains(&entry.id))
+            .filter(|entry| requested.contains(&entry.id))
             .map(|entry| render::repository(shared, entry))
             .collect()
     });
@@ -272,24 +274,24 @@ pub(crate) async fn create_token(
         random_base64(16),
         random_base64(190)
     );
-    let grant = Grant { repositories: repositories.or(installation.repositories), permissions, ..whole };
+    let grant = Grant { repositories: repositories.or(installation.repositories), permissions, ..full_grant };
     let record = TokenRecord { token: token.clone(), app: app.id, grant: grant.clone(), expires_at: now + TOKEN_SECS };
-    let kept = records(shared).await?.update(|state| {
+    let update = records(shared).await?.update(|state| {
         state.tokens.retain(|known| known.expires_at > now);
         state.tokens.push(record);
         Ok::<_, Error>(())
     });
-    kept.await?;
-    let mut answer = json!({
+    update.await?;
+    let mut response = json!({
         "token": token,
         "expires_at": clock::format_unix_secs(now + TOKEN_SECS),
         "permissions": grant.permissions,
         "repository_selection": if grant.repositories.is_some() { "selected" } else { "all" },
     });
-    if let Some(shown) = shown {
-        answer["repositories"] = json!(shown);
+    if let Some(repositories) = repositories_json {
+        response["repositories"] = json!(repositories);
     }
-    Ok(answer)
+    Ok(response)
 }
 
 pub(crate) fn app_json(shared: &Shared, app: &AppRecord) -> Value {
