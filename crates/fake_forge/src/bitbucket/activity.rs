@@ -1,4 +1,4 @@
-//! The activity of a pull request, newest first: opened, closed, comments, approvals and change requests.
+//! Lists the activity of a pull request, newest first: opened, closed, comments, approvals and change requests.
 //! Withdrawn verdicts stay listed. Pushes and edits are missing, because the forge stores no history of them.
 
 use std::sync::Arc;
@@ -45,27 +45,29 @@ pub(super) async fn list(
 
 fn activity_of(shared: &Shared, entry: &RepositoryEntry, pull: &Pull, viewer: u64) -> Vec<Value> {
     let record = &pull.record;
-    let about = comments::short_pull_json(shared, entry, record);
-    let shown = pull_answers::short_pull(shared, entry, pull);
+    let pull_json = comments::short_pull_json(shared, entry, record);
+    let pull_in_list = pull_answers::short_pull(shared, entry, pull);
     let update = |at: &str, state: &str| {
-        let update = json!({ "date": time(at), "state": state, "source": shown["source"] });
-        (time(at), json!({ "pull_request": about, "update": update }))
+        let update = json!({ "date": time(at), "state": state, "source": pull_in_list["source"] });
+        (time(at), json!({ "pull_request": pull_json, "update": update }))
     };
-    let mut all = vec![update(&record.created_at, "OPEN")];
+    let mut entries = vec![update(&record.created_at, "OPEN")];
     for comment in comments::comments_of(record, Some(viewer)).iter().filter(|comment| !comment.deleted) {
-        let told = comments::comment_json(shared, entry, record, comment);
-        all.push((time(comment.created_at), json!({ "pull_request": about, "comment": told })));
+        let comment_json = comments::comment_json(shared, entry, record, comment);
+        entries.push((time(comment.created_at), json!({ "pull_request": pull_json, "comment": comment_json })));
     }
     for review in &record.reviews {
         let (Some(verdict), Some(at)) = (review.verdict(), review.submitted_at.as_deref()) else { continue };
         let name = if verdict == ReviewState::Approved { "approval" } else { "changes_requested" };
-        let told = json!({ "date": time(at), "user": account(shared, &review.author), "pullrequest": about });
-        all.push((time(at), json!({ "pull_request": about, name: told })));
+        let verdict_json =
+            json!({ "date": time(at), "user": account(shared, &review.author), "pullrequest": pull_json });
+        entries.push((time(at), json!({ "pull_request": pull_json, name: verdict_json })));
     }
     if let Some(at) = &record.closed_at {
-        all.push(update(at, pull_request_filter::state(record)));
+        entries.push(update(at, pull_request_filter::state(record)));
     }
-    // Times of one format sort as text; the sort is stable for equal times.
-    all.sort_by_cached_key(|(at, _)| at.clone());
-    all.into_iter().rev().map(|(_, entry)| entry).collect()
+    // `time` returns one format, so the keys sort as text. The sort is stable: a close is newer than comments and
+    // verdicts with the same time.
+    entries.sort_by_cached_key(|(at, _)| at.clone());
+    entries.into_iter().rev().map(|(_, entry)| entry).collect()
 }
