@@ -1,4 +1,4 @@
-//! Renders branches, commits, changed files and commit statuses.
+//! Renders branches, commits, changed files and commit statuses as the JSON of GitHub's REST API.
 
 use serde_json::{Value, json};
 
@@ -81,6 +81,7 @@ pub fn changed_file(shared: &Shared, entry: &RepositoryEntry, head: &str, file: 
     })
 }
 
+/// GitHub's simple status: an entry of a combined status, without its creator.
 fn simple_status(shared: &Shared, entry: &RepositoryEntry, status: &StatusRecord) -> Value {
     let StatusRecord { id, sha, state, context, description, target_url, creator: _, created_at, name: _, refname: _ } =
         status;
@@ -99,21 +100,23 @@ fn simple_status(shared: &Shared, entry: &RepositoryEntry, status: &StatusRecord
 }
 
 pub fn status(shared: &Shared, entry: &RepositoryEntry, status: &StatusRecord) -> Value {
-    let mut answer = simple_status(shared, entry, status);
-    answer["creator"] = account(shared, &status.creator);
-    answer
+    let mut full_status = simple_status(shared, entry, status);
+    full_status["creator"] = account(shared, &status.creator);
+    full_status
 }
 
+/// `newest` has the newest status of each context.
 pub fn combined_status(shared: &Shared, entry: &RepositoryEntry, sha: &str, newest: &[&StatusRecord]) -> Value {
-    let any = |states: &[&str]| newest.iter().any(|status| states.contains(&status.state.as_str()));
-    let state = if any(&["failure", "error"]) {
+    let has_any = |states: &[&str]| newest.iter().any(|status| states.contains(&status.state.as_str()));
+    // As on GitHub, a commit without statuses is pending and not successful.
+    let state = if has_any(&["failure", "error"]) {
         "failure"
-    } else if newest.is_empty() || any(&["pending"]) {
+    } else if newest.is_empty() || has_any(&["pending"]) {
         "pending"
     } else {
         "success"
     };
-    let url = format!("{}/api/v3/repos/{}/commits/{sha}", shared.url, entry.full_name());
+    let commit_url = format!("{}/api/v3/repos/{}/commits/{sha}", shared.url, entry.full_name());
     let statuses: Vec<Value> = newest.iter().map(|status| simple_status(shared, entry, status)).collect();
     json!({
         "state": state,
@@ -121,7 +124,7 @@ pub fn combined_status(shared: &Shared, entry: &RepositoryEntry, sha: &str, newe
         "total_count": statuses.len(),
         "statuses": statuses,
         "repository": repository(shared, entry),
-        "commit_url": url,
-        "url": format!("{url}/status"),
+        "commit_url": commit_url,
+        "url": format!("{commit_url}/status"),
     })
 }
