@@ -1,7 +1,7 @@
 //! Finds the agents on this machine, by their settings or in `PATH`, and queries their versions.
 //!
-//! The file that npm puts into `PATH` may be a stub whose program was never unpacked, or a script that needs another
-//! program. The program itself is in a package next to it, and the runner starts that file.
+//! The file that npm puts into `PATH` may be a stub whose program was never unpacked, or a script that needs Node.js.
+//! The runner starts the native program instead, which is in a separate npm package for each platform.
 
 use super::codex::version::check_version;
 use super::environment::{self, Environment};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 /// Time limit for `--version`: the first start after a reboot reads the whole program.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
-/// Time limit for its exit after that.
+/// Time between SIGTERM and SIGKILL for processes that still run after `--version`.
 const STOP_GRACE: Duration = Duration::from_secs(1);
 /// No program's version output is longer.
 const MAX_VERSION_BYTES: u64 = 64 * 1024;
@@ -87,7 +87,7 @@ pub(crate) struct InstalledAgent {
     pub(crate) version: String,
 }
 
-/// Finds an agent and queries its version.
+/// Finds an agent and queries its version: for the runner's default capabilities, and before each job with an agent.
 ///
 /// Errors: the reason why it cannot be used, as a fragment of a sentence.
 pub(crate) async fn probe(known: AgentKind, environment: &Environment<'_>) -> Result<InstalledAgent, String> {
@@ -120,13 +120,14 @@ fn native_program(known: AgentKind, found: PathBuf) -> PathBuf {
     let Ok(real) = found.canonicalize() else { return found };
     let is_package = |dir: &&Path| dir.ends_with(Path::new(scope).join(name));
     let Some(package) = real.ancestors().find(is_package) else { return found };
-    let beside = package.parent().map(Path::to_owned);
-    let below = package.join("node_modules").join(scope);
-    let brought = [beside, Some(below)].into_iter().flatten().flat_map(|dir| {
+    // npm installs the platform's package next to this package, or in its own `node_modules`.
+    let sibling = package.parent().map(Path::to_owned);
+    let nested = package.join("node_modules").join(scope);
+    let packages = [sibling, Some(nested)].into_iter().flatten().flat_map(|dir| {
         let platform = format!("{name}-{}-{}", system(), architecture());
         [format!("{platform}-musl"), platform].map(|package| dir.join(package))
     });
-    brought.into_iter().filter_map(|dir| program_of(known, &dir)).find(|file| runs_here(file)).unwrap_or(found)
+    packages.into_iter().filter_map(|dir| program_of(known, &dir)).find(|file| runs_here(file)).unwrap_or(found)
 }
 
 fn program_of(known: AgentKind, package: &Path) -> Option<PathBuf> {
@@ -139,7 +140,8 @@ fn program_of(known: AgentKind, package: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Whether the C library of the file exists here: a dynamic build for musl needs musl's loader.
+/// Whether this machine can load the file. Claude Code's builds for musl need musl's loader; Codex's builds, in
+/// `vendor`, are static.
 fn runs_here(file: &Path) -> bool {
     let musl = file.components().any(|part| part.as_os_str().to_string_lossy().ends_with("-musl"));
     let is_static = file.to_string_lossy().contains("/vendor/");
@@ -162,13 +164,13 @@ fn architecture() -> &'static str {
 }
 
 async fn query_version(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
-    let said = version_output(program, environment).await?;
-    parse_version_word(&said).ok_or_else(|| format!("{} printed no version", program.display()))
+    let output = version_output(program, environment).await?;
+    parse_version_word(&output).ok_or_else(|| format!("{} printed no version", program.display()))
 }
 
-/// Runs the program with `--version` and returns its output. The environment has no key.
+/// Runs the program with `--version` and returns its output. Its environment has no API key.
 async fn version_output(program: &Path, environment: &Environment<'_>) -> Result<String, String> {
-    let shown = program.display();
+    let path = program.display();
     let mut command = Command::new(program);
     command
         .arg("--version")
@@ -180,28 +182,29 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
         .stderr(Stdio::null())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = command.spawn().map_err(|error| format!("cannot start {shown}: {error}"))?;
-    let mut group = Group::from_child(&child).ok_or_else(|| format!("{shown} has no process id"))?;
-    let mut said = Vec::new();
-    let answers = async {
+    let mut child = command.spawn().map_err(|error| format!("cannot start {path}: {error}"))?;
+    let mut group = Group::from_child(&child).ok_or_else(|| format!("{path} has no process id"))?;
+    let mut output = Vec::new();
+    let read_and_wait = async {
         if let Some(out) = child.stdout.take() {
-            let _ = out.take(MAX_VERSION_BYTES).read_to_end(&mut said).await;
+            let _ = out.take(MAX_VERSION_BYTES).read_to_end(&mut output).await;
         }
         child.wait().await
     };
-    let ended = timeout(VERSION_TIMEOUT, answers).await;
+    let result = timeout(VERSION_TIMEOUT, read_and_wait).await;
+    // Also after an exit: the program may have started child processes.
     let _ = group.stop(&mut child, STOP_GRACE).await;
-    match ended {
-        Err(_) => Err(format!("{shown} did not answer `--version` within {} s", VERSION_TIMEOUT.as_secs())),
-        Ok(Err(error)) => Err(format!("cannot wait for {shown}: {error}")),
-        Ok(Ok(status)) if !status.success() => Err(format!("{shown} does not work: `--version` failed with {status}")),
-        Ok(Ok(_)) => Ok(String::from_utf8_lossy(&said).into_owned()),
+    match result {
+        Err(_) => Err(format!("{path} did not answer `--version` within {} s", VERSION_TIMEOUT.as_secs())),
+        Ok(Err(error)) => Err(format!("cannot wait for {path}: {error}")),
+        Ok(Ok(status)) if !status.success() => Err(format!("{path} does not work: `--version` failed with {status}")),
+        Ok(Ok(_)) => Ok(String::from_utf8_lossy(&output).into_owned()),
     }
 }
 
-fn parse_version_word(said: &str) -> Option<String> {
+fn parse_version_word(output: &str) -> Option<String> {
     let is_version = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
-    said.split_whitespace().find(is_version).map(|word| word.chars().take(64).collect())
+    output.split_whitespace().find(is_version).map(|word| word.chars().take(64).collect())
 }
 
 #[cfg(test)]
