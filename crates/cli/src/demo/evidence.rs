@@ -1,4 +1,4 @@
-//! Verifies the demo's results in a fresh clone from the forge.
+//! Verifies the results that the API reported in the demo: runs `git` in a fresh clone from the forge.
 
 use super::agent::REPOSITORY;
 use super::screen::Screen;
@@ -9,6 +9,7 @@ use pullyard_protocol::job::JobResult;
 use std::path::Path;
 use tokio::process::Command;
 
+/// One pull request: the result that the API reported, and the change that its ticket requested.
 pub(super) struct ExpectedResult {
     pub(super) ticket: TicketKey,
     pub(super) job: JobId,
@@ -18,33 +19,35 @@ pub(super) struct ExpectedResult {
     pub(super) commits: u32,
 }
 
-pub(super) async fn check(local: &LocalSystem, screen: &mut Screen, claims: &[ExpectedResult]) -> anyhow::Result<()> {
+/// `pullyard demo` calls this before it merges: afterwards `origin/main..branch` has no commits.
+pub(super) async fn check(local: &LocalSystem, screen: &mut Screen, results: &[ExpectedResult]) -> anyhow::Result<()> {
     let repository = local.forge().repository(REPOSITORY).await.context("the forge lost its repository")?;
     let folder = tempfile::Builder::new().prefix("pullyard-look-").tempdir()?;
     let clone = folder.path().join("clone");
-    let from = repository.git_dir.display().to_string();
-    git(folder.path(), &["clone", "--quiet", "--no-hardlinks", &from, &clone.display().to_string()]).await?;
+    let git_dir = repository.git_dir.display().to_string();
+    // `--no-hardlinks` copies the objects, as in a reviewer's clone. By default, git links a local repository's files.
+    git(folder.path(), &["clone", "--quiet", "--no-hardlinks", &git_dir, &clone.display().to_string()]).await?;
     screen.ticket("git", "What a fresh clone shows");
     let branches =
         git(&clone, &["branch", "--remotes", "--list", "origin/pullyard/*", "--format=%(refname:short)"]).await?;
-    ensure!(branches.lines().count() == claims.len(), "there are {} branches: {branches}", branches.lines().count());
-    for claim in claims {
-        let branch = format!("origin/{}", claim.result.branch);
+    ensure!(branches.lines().count() == results.len(), "there are {} branches: {branches}", branches.lines().count());
+    for expected in results {
+        let branch = format!("origin/{}", expected.result.branch);
         let head = git(&clone, &["rev-parse", &branch]).await?;
-        ensure!(head.trim() == claim.result.head, "{branch} is at {}", head.trim());
+        ensure!(head.trim() == expected.result.head, "{branch} is at {}", head.trim());
         let message = git(&clone, &["log", "-1", "--format=%B", &branch]).await?;
-        ensure!(message.contains(claim.job.as_str()), "the commit does not name its job:\n{message}");
+        ensure!(message.contains(expected.job.as_str()), "the commit does not name its job:\n{message}");
         let commits = git(&clone, &["rev-list", "--count", &format!("origin/main..{branch}")]).await?;
-        ensure!(commits.trim() == claim.commits.to_string(), "{branch} has {} commits", commits.trim());
-        let content = git(&clone, &["show", &format!("{branch}:{}", claim.file)]).await?;
-        ensure!(content.lines().any(|line| line.contains(claim.line)), "{} says: {content}", claim.file);
+        ensure!(commits.trim() == expected.commits.to_string(), "{branch} has {} commits", commits.trim());
+        let content = git(&clone, &["show", &format!("{branch}:{}", expected.file)]).await?;
+        ensure!(content.lines().any(|line| line.contains(expected.line)), "{} says: {content}", expected.file);
         let diff = git(&clone, &["diff", "--no-color", &format!("origin/main...{branch}")]).await?;
         screen.step(
             "git diff",
             &format!(
                 "{} at {}, commit {}",
-                claim.ticket,
-                claim.result.branch,
+                expected.ticket,
+                expected.result.branch,
                 head.trim().get(..8).unwrap_or_default()
             ),
         );
