@@ -9,29 +9,29 @@ use std::path::Path;
 const HEAD: &str = "\
 # What each function may do on AWS
 
-Every function has a role of its own, and every role allows what is in these tables and nothing else.
+Each function has its own role. A role allows only the calls in these tables.
 Generated from `tests/roles/aws_calls.rs`: `PULLYARD_WRITE_PAPERS=1 cargo test -p pullyard-cli --test system roles::`.
 
-- What functions ask for is recorded while the tests run, as IAM would be asked: an action for each item of a transaction, an ARN for each index.
-- A test whose functions ask for anything else fails; `.ci/roles` says what in this list no test asks for.
-- `tests/roles.rs` compares this list with the roles of `infra/functions.yaml`, both ways, as they would be deployed.
-- `tests/roles/attacker.rs` says what nobody can do: no function but the dispatcher touches tasks, none reads a secret that was not set through Pullyard, none makes or deletes a table, a queue or a task definition, and none but api makes a token or connects a forge.
+- The tests record the permissions that each call needs in IAM: an action for each item of a transaction, an ARN for each index.
+- A test fails if a function makes another call. `.ci/roles` fails if no test makes a listed call.
+- `tests/roles.rs` compares this list with the deployed form of the roles in `infra/functions.yaml`, in both directions.
+- `tests/roles/attacker.rs` verifies the limits of a stolen role. Only the dispatcher starts and stops tasks; only api creates tokens and connects forges. No function reads secrets that were set outside of Pullyard, or creates or deletes tables, queues or task definitions.
 
-A task has no rights on AWS at all: it has no role, and asks the API.
-On AWS, the User-Agent of every call names its function (`AWS_SDK_UA_APP_ID`), so CloudTrail does, too.
+A task has no role and so no rights on AWS; it uses the API.
+The User-Agent of each call names its function (`AWS_SDK_UA_APP_ID`), and CloudTrail shows it.
 ";
 
 const ITEMS: &str = "
 ## Which items of the table each function writes
 
-By what their partition key begins with (`dynamodb:LeadingKeys`), from `tests/roles/items.rs`; what is recorded is held against it, too.
-Whoever takes over a function can change what it changes anyway; tokens are made by api alone, and which of them was the first is written by no function.
+Roles limit writes by the prefix of the partition key (`dynamodb:LeadingKeys`). The list is in `tests/roles/items.rs`; the tests compare the recorded calls with it.
+An attacker who controls a function can change the items that it writes. Only api creates tokens, and no function writes the `FIRST` item.
 ";
 
 const OTHERS: &str = "
 ## Roles that no function has
 
-AWS's own services have them; nothing of ours gets their credentials.
+AWS services assume these roles; our code never receives their credentials.
 
 | role | action | on | why |
 |---|---|---|---|
@@ -47,22 +47,26 @@ fn render_page() -> String {
         }
     }
     page.push_str(ITEMS);
-    let _ =
-        write!(page, "\n| items | what | {} |\n|---|---|{}\n", FUNCTIONS.join(" | "), "---|".repeat(FUNCTIONS.len()));
+    let _ = write!(
+        page,
+        "\n| items | content | {} |\n|---|---|{}\n",
+        FUNCTIONS.join(" | "),
+        "---|".repeat(FUNCTIONS.len())
+    );
     for (items, what, writers) in WRITERS {
         let marks = FUNCTIONS.map(|function| if writers.contains(&function) { "x" } else { "" });
         let _ = writeln!(page, "| `{items}` | {what} | {} |", marks.join(" | "));
     }
     let _ = writeln!(
         page,
-        "\n- {} note when a token was used: an update of `TOKEN#` that names {} and nothing else, so it can make no token and change none.",
+        "\n- {} record the use of a token: an update of `TOKEN#` that names only {}, so neither can create a token or change its rights.",
         TOKEN_USE_WRITERS.join(" and "),
         TOKEN_USE_ATTRIBUTES.map(|attribute| format!("`{attribute}`")).join(", "),
     );
     let everything = FUNCTIONS.into_iter().filter(|function| LIMITED_READERS.iter().all(|(of, _)| of != function));
     let _ = writeln!(
         page,
-        "- {} show people everything and read every item; the others read, by the same key, of the table itself:",
+        "- {} read every item. The same key limits the others' reads of the table itself:",
         everything.collect::<Vec<_>>().join(" and ")
     );
     for (function, items) in LIMITED_READERS {
@@ -70,14 +74,14 @@ fn render_page() -> String {
         let _ = writeln!(page, "  - {function} reads {items} only.");
     }
     page.push_str(
-        "- The indexes hold keys and nothing else, under keys of their own, so reading them is not limited so: the list of tokens is one of hashes.\n",
+        "- The indexes have only keys, under other partition keys, so reads of an index have no such limit. Their list of tokens has only hashes.\n",
     );
     page.push_str(
-        "\n## What is allowed and never asked for by our code\n\n| function | action | on | why |\n|---|---|---|---|\n",
+        "\n## Allowed actions that our code does not call\n\n| function | action | on | why |\n|---|---|---|---|\n",
     );
     for (action, on, why) in EXTRA_OF_ALL {
         let on = if *on == "*" { "`*`" } else { "its own log" };
-        let _ = writeln!(page, "| every one | `{action}` | {on} | {why} |");
+        let _ = writeln!(page, "| all | `{action}` | {on} | {why} |");
     }
     for (function, action, on, why) in EXTRA_ACTIONS {
         let on = on.trim_start_matches(':').replacen("pullyard", "{stack}", 1);
@@ -94,7 +98,7 @@ fn render_page() -> String {
     }
     let _ = write!(
         page,
-        "\n## With a key of the deployment's own\n\nWhere `KmsKeyArn` names a key, each function's role allows {} on that key besides, and only as these services ask it in the function's name (`kms:ViaService`), never by itself.\n\n| function | through |\n|---|---|\n",
+        "\n## With a customer managed key\n\nIf `KmsKeyArn` names a key, each function's role also allows {} on that key, but only through these services (`kms:ViaService`).\n\n| function | through |\n|---|---|\n",
         KMS_ACTIONS.map(|action| format!("`{action}`")).join(" and "),
     );
     for function in FUNCTIONS {
