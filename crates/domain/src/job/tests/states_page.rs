@@ -14,7 +14,7 @@ mod generated;
 
 /// Transitions that the matrix does not cover.
 const OTHER_TRANSITIONS: [(&str, Transition); 8] = [
-    ("cancelled_by_people", |job, now| job.cancel(Cancel::new("ann", None, now), now)),
+    ("cancelled_by_user", |job, now| job.cancel(Cancel::new("ann", None, now), now)),
     ("pause", |job, now| job.pause(Pause::new("ann", now), now)),
     ("continue", |job, now| job.resume(now)),
     ("input", |job, now| job.resume_with_input(now)),
@@ -31,29 +31,29 @@ const OTHER_TRANSITIONS: [(&str, Transition); 8] = [
 
 fn description(way: &str) -> &'static str {
     match way {
-        "dispatched" => "dispatch: the start of a task is written down",
-        "start_named" => "dispatch: ECS named the task",
-        "start_failed" => "dispatch: the start came to nothing",
+        "dispatched" => "dispatch: a task start is recorded",
+        "start_named" => "dispatch: ECS returned the task's id",
+        "start_failed" => "dispatch: the task start failed",
         "claimed" => "claim",
-        "pending" | "ready" | "paused" => "progress to a status that no runner may set",
+        "pending" | "ready" | "paused" => "progress to a status that a runner may not set",
         "preparing" | "executing" | "syncing" => "progress, by its runner",
         "completed" | "failed" | "cancelled" => "finish, by its runner",
-        "given_up" => "sweeper: it is given up",
-        "requeued" => "sweeper: a platform fault, another attempt",
-        "to_adopt" => "sweeper: once more, only to adopt what a lost attempt may have pushed",
-        "died" => "its container died: noted",
-        "admitted" => "admission: its reviews were read",
-        "asks" => "its runner yields: the agent asks something",
-        "yields" => "its runner yields for a pause",
-        "pause" => "pause, by people",
-        "continue" => "continue, by people",
-        "input" => "an input, which is the answer to a question",
-        "expired" => "sweeper: nobody answered or continued it in time",
-        "unread" => "admission: the forge did not give the reviews yet",
-        "cancelled_by_people" => "cancel, by people",
-        "placed" => "re-place: its project runs jobs elsewhere now",
-        "model_away" => "finish, by its runner: the model's account answers nobody",
-        "left_alone" => "dispatch: its model's account is left alone",
+        "given_up" => "sweeper: no further attempt",
+        "requeued" => "sweeper: another attempt after a platform fault",
+        "to_adopt" => "sweeper: another attempt, only to adopt a lost attempt's push",
+        "died" => "tasks: its container stopped",
+        "admitted" => "admission: its reviews are loaded",
+        "asks" => "yield, by its runner: the agent has a question",
+        "yields" => "yield, by its runner: a pause",
+        "pause" => "pause, by a user",
+        "continue" => "continue, by a user",
+        "input" => "input, by a user",
+        "expired" => "sweeper: the time to answer or continue is over",
+        "unread" => "admission: the forge did not return the reviews",
+        "cancelled_by_user" => "cancel, by a user",
+        "placed" => "re-place: its project's jobs run elsewhere now",
+        "model_away" => "finish, by its runner: its model account is unavailable",
+        "left_alone" => "dispatch: its model account is paused",
         other => panic!("{other} has no description: add one"),
     }
 }
@@ -88,12 +88,12 @@ fn states_page_matches_the_transitions() {
     for end in JobStatus::ALL.into_iter().filter(|status| status.is_terminal()) {
         writeln!(page, "    {end:?} --> [*]").unwrap();
     }
-    page.push_str("```\n\n## From, to, by\n\nA row whose ends are the same changes the job, not its status.\nWhat is not here is refused.\n\n| from | to | by |\n|---|---|---|\n");
+    page.push_str("```\n\n## From, to, by\n\nA row with the same status twice changes the job, but not its status.\nAll other transitions are refused.\n\n| from | to | by |\n|---|---|---|\n");
     for ((from, to), ways) in &edges {
         let ways = ways.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
         writeln!(page, "| {} | {} | {ways} |", from.label(), to.label()).unwrap();
     }
-    page.push_str("\n## Every way from every place\n\n`-` is refused for the status, `lost` by the fence, `early` until it may no longer push, `unwanted` because people want it to stop, `already` is a repeat.\n\n| place |");
+    page.push_str("\n## Every call in every status\n\nCalls with `-` are refused for the status, with `lost` by the fence, with `early` until the attempt may no longer push, and with `unwanted` because a user requested a stop. Calls with `already` are repeats, and with `stays` they change only other fields.\n\n| status |");
     for (name, _) in ways() {
         write!(page, " `{name}` |").unwrap();
     }
