@@ -7,30 +7,24 @@ use std::fmt::Write as _;
 
 /// Variables without a flag: name, reader, unit, default, description.
 pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
-    (
-        "RUST_LOG",
-        "every function, `up`, runner",
-        "levels by target: `info,pullyard=debug`",
-        "`info`",
-        "What is logged.",
-    ),
+    ("RUST_LOG", "every function, `up`, runner", "levels by target: `info,pullyard=debug`", "`info`", "Log filter."),
     ("NO_COLOR", "command line", "anything", "off", "No colours, unless `--color always`."),
     (
         "LC_ALL",
         "command line",
         "locale",
-        "what LC_CTYPE says",
-        "With LC_CTYPE and LANG: whether shapes beyond ASCII are shown.",
+        "the value of LC_CTYPE",
+        "Together with LC_CTYPE and LANG: whether output may have non-ASCII symbols.",
     ),
-    ("LC_CTYPE", "command line", "locale", "what LANG says", "As LC_ALL, which is stronger."),
-    ("LANG", "command line", "locale", "off: ASCII", "As LC_CTYPE, which is stronger."),
-    ("XDG_CONFIG_HOME", "command line", "folder", "`~/.config`", "Where contexts are saved, in `pullyard/`."),
+    ("LC_CTYPE", "command line", "locale", "the value of LANG", "As LC_ALL, which has precedence."),
+    ("LANG", "command line", "locale", "off: ASCII", "As LC_CTYPE, which has precedence."),
+    ("XDG_CONFIG_HOME", "command line", "folder", "`~/.config`", "Folder of the saved contexts, in `pullyard/`."),
     (
         "HOME",
         "command line, runner",
         "folder",
         "off: no contexts are saved, and a runner works in the temporary folder",
-        "Where the defaults of other folders are.",
+        "Parent of the default folders.",
     ),
     ("PULLYARD_BOOTSTRAP", "`run-job`", "token", "required", "The bootstrap token; never a flag."),
     ("PULLYARD_CLAIM", "`run-job`", "id", "a new one", "The claim that `start` made."),
@@ -39,45 +33,45 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "PULLYARD_PARENT",
         "`run-job`",
         "process number",
-        "off: it outlives who started it",
-        "Set by `try` and `demo` as a flag: whose end is its end, too.",
+        "off: the job outlives its parent process",
+        "Stop when this process exits. Set by `try` and `demo` as a flag.",
     ),
     (
         "PULLYARD_PARENT_FOLDER",
         "`run-job`",
         "folder",
-        "off: nothing is removed",
-        "Set by `try` and `demo` as a flag: what it removes when it ended by that.",
+        "off: no folder is removed",
+        "Folder to remove when that process has exited. Set by `try` and `demo` as a flag.",
     ),
-    ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "What its start was part of, for its log and its calls."),
+    ("PULLYARD_TRACE_ID", "`run-job`", "id", "a new one", "Trace id of the dispatch, for logs and API calls."),
     (
         "PULLYARD_BUCKET_AWAY_SECS",
         "`run-job`",
         "seconds",
         "`60`",
-        "For how long a bucket that is away is tried again with what an attempt leaves for the next one; a flag that its help leaves out.",
+        "Time to retry an unreachable bucket for a checkpoint. Also a flag that the help omits.",
     ),
-    ("_HANDLER", "every function", "name", "required", "Set by Lambda: which of the functions this process is."),
+    ("_HANDLER", "every function", "name", "required", "The function that this process serves. Set by Lambda."),
     (
         "AWS_SDK_UA_APP_ID",
         "every function",
         "name",
-        "off: it has no name there",
-        "Set by the template: what the function is called in the User-Agent of its calls to AWS.",
+        "off: calls do not name the function",
+        "The function's name in the User-Agent of its AWS calls. Set by the template.",
     ),
     (
         "AWS_PROFILE",
         "`init --stack`, `doctor --stack`",
         "name",
         "`default`",
-        "Whose rights, and in which region, as of every program with AWS's SDK.",
+        "AWS credentials and region, as for every program with the AWS SDK.",
     ),
     (
         "ECS_CONTAINER_METADATA_URI_V4",
         "`run-job`",
         "URL",
-        "off: it is no task of ECS",
-        "Set by ECS: which task this is.",
+        "off: the process is not an ECS task",
+        "URL of the task's metadata. Set by ECS.",
     ),
     (
         "PULLYARD_RUNNER_TOKEN",
@@ -91,7 +85,7 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "command line, runner, git",
         "URL",
         "off: no proxy",
-        "As everywhere, with HTTP_PROXY, ALL_PROXY and NO_PROXY, in capitals or not.",
+        "Proxy, as usual; also HTTP_PROXY, ALL_PROXY and NO_PROXY, in upper or lower case.",
     ),
     (
         "SSL_CERT_FILE",
@@ -100,50 +94,50 @@ pub(super) const WITHOUT_A_FLAG: &[(&str, &str, &str, &str, &str)] = &[
         "the system's",
         "Authorities to trust; also SSL_CERT_DIR, and GIT_SSL_CAINFO for git.",
     ),
-    ("PULLYARD_CLAUDE_CODE", "runner", "file", "`claude` in PATH", "The program of Claude Code."),
-    ("PULLYARD_CODEX", "runner", "file", "`codex` in PATH", "The program of Codex."),
+    ("PULLYARD_CLAUDE_CODE", "runner", "file", "`claude` in PATH", "Path of Claude Code."),
+    ("PULLYARD_CODEX", "runner", "file", "`codex` in PATH", "Path of Codex."),
     (
         "ANTHROPIC_API_KEY",
         "runner, for Claude Code",
         "key",
         "off: Claude Code has no key",
-        "How Claude Code signs in; or CLAUDE_CODE_OAUTH_TOKEN, for a subscription.",
+        "Claude Code's API key; or CLAUDE_CODE_OAUTH_TOKEN, for a subscription.",
     ),
-    ("ANTHROPIC_BASE_URL", "runner, for Claude Code", "URL", "Anthropic's", "Where its model is."),
-    ("OPENAI_API_KEY", "runner, for Codex", "key", "off: Codex has no key", "How Codex signs in."),
-    ("OPENAI_BASE_URL", "runner, for Codex", "URL", "OpenAI's", "Where its model is; counts with a key only."),
+    ("ANTHROPIC_BASE_URL", "runner, for Claude Code", "URL", "Anthropic's", "Base URL of its model."),
+    ("OPENAI_API_KEY", "runner, for Codex", "key", "off: Codex has no key", "Codex's API key."),
+    ("OPENAI_BASE_URL", "runner, for Codex", "URL", "OpenAI's", "Base URL of its model; ignored without a key."),
     (
         "PULLYARD_CODEX_AUTH",
         "runner, for Codex",
         "file",
         "off: Codex has no subscription",
-        "An `auth.json` of a Codex that is signed in to a subscription; without a key.",
+        "`auth.json` of a Codex with a subscription; ignored if there is a key.",
     ),
     (
         "PULLYARD_CODEX_PRICES",
         "runner, for Codex",
         "MODEL=INPUT/CACHED/OUTPUT,…",
         "our table",
-        "What models cost that the table doesn't know, or at other prices; three more amounts are for requests with over \
-         272,000 tokens of input. Units: US dollars for a million tokens.",
+        "Prices of models that the table lacks or has differently; three more amounts are for requests with over \
+         272,000 input tokens. Units: US dollars for a million tokens.",
     ),
     (
         "NODE_EXTRA_CA_CERTS",
         "runner, for agents",
         "file",
-        "off: those that the program has",
-        "Further authorities to trust, as agents on Node.js are told.",
+        "off: the agent's built-in authorities",
+        "Additional authorities for agents on Node.js.",
     ),
-    ("PATH", "runner, demo forge", "folders", "the usual ones", "Where git and agents are found."),
+    ("PATH", "runner, demo forge", "folders", "the usual ones", "Folders with git and the agents."),
 ];
 
 const AGENT_VARIABLES: &[(&str, &str)] = &[
     ("PULLYARD_JOB", "The job's id."),
-    ("PULLYARD_KIND", "What kind of work it is."),
+    ("PULLYARD_KIND", "The kind of job."),
     ("PULLYARD_TICKET", "The ticket's key; empty for a job without one."),
     (
         "PULLYARD_SESSION",
-        "The session that it goes on with, or else the job; only where the job was paused, asked something, was spoken to or waited for its model before.",
+        "The session to continue, or the job's id if there is none. Set only with a session of an earlier attempt or input from users.",
     ),
 ];
 
@@ -208,7 +202,7 @@ fn help_variables(help: &str) -> Vec<HelpVariable> {
 }
 
 fn table(page: &mut String, all: &[HelpVariable]) {
-    page.push_str("| variable | flag | value | default | what it says |\n|---|---|---|---|---|\n");
+    page.push_str("| variable | flag | value | default | meaning |\n|---|---|---|---|---|\n");
     for HelpVariable { names, flag, unit, default, says } in all {
         let names = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         writeln!(
@@ -226,7 +220,7 @@ pub(super) async fn page() -> String {
     let user = User::new();
     let help = async |words: &[&str]| user.run(&[&["help"], words].concat()).await.assert_success();
     let mut page = String::from(
-        "# Configuration\n\nGenerated by `tests/generated_docs/config.rs`: every environment variable with its reader, unit and default.\nSettings of a project are in the table, not in the environment: `pullyard settings`.\n`off` as a default names the feature that is then off; a variable without a default is `required`.\n\n## Functions\n\n`crates/entry/src/config.rs` reads them all; the column \"used by\" names the functions that use one.\nAn empty variable counts as not set.\n\n| variable | value | default | used by | what it says |\n|---|---|---|---|---|\n",
+        "# Configuration\n\nGenerated by `tests/generated_docs/config.rs`: each environment variable with its reader, unit and default.\nSettings of a project are in the table, not in the environment: `pullyard settings`.\nA default of `off` names the disabled feature; a variable without a default is `required`.\n\n## Functions\n\n`crates/entry/src/config.rs` reads them all; the column \"used by\" names the functions that use one.\nAn empty variable counts as not set.\n\n| variable | value | default | used by | meaning |\n|---|---|---|---|---|\n",
     );
     for variable in VARIABLES {
         let default = variable.default.unwrap_or("required");
@@ -239,20 +233,18 @@ pub(super) async fn page() -> String {
     page.push_str("\n### `pullyard up`\n\n");
     let own = help_variables(&help(&["up"]).await).into_iter();
     table(&mut page, &own.filter(|one| !global.iter().any(|all| all.flag == one.flag)).collect::<Vec<_>>());
-    page.push_str("\n## Runner\n\n### `pullyard-runner start`, `check`, `config`\n\nSeveral names in one row are aliases; the first one that is set counts.\n\n");
+    page.push_str("\n## Runner\n\n### `pullyard-runner start`, `check`, `config`\n\nSeveral names in one row are aliases. If several are set, the first counts.\n\n");
     let not_global = |all: Vec<HelpVariable>| {
         all.into_iter().filter(|one| !global.iter().any(|other| other.flag == one.flag)).collect::<Vec<_>>()
     };
     table(&mut page, &not_global(help_variables(&help(&["runner", "start"]).await)));
     page.push_str("\n### `pullyard-runner run-job`\n\nECS and `start` set these.\n\n");
     table(&mut page, &not_global(help_variables(&help(&["runner", "run-job"]).await)));
-    page.push_str(
-        "\n## Without a flag\n\n| variable | read by | value | default | what it says |\n|---|---|---|---|---|\n",
-    );
+    page.push_str("\n## Without a flag\n\n| variable | read by | value | default | meaning |\n|---|---|---|---|---|\n");
     for (name, reader, unit, default, says) in WITHOUT_A_FLAG {
         writeln!(page, "| `{name}` | {reader} | {unit} | {default} | {says} |").unwrap();
     }
-    page.push_str("\n## Variables of the agent\n\n| variable | what it says |\n|---|---|\n");
+    page.push_str("\n## Variables of the agent\n\n| variable | meaning |\n|---|---|\n");
     for (name, says) in AGENT_VARIABLES {
         writeln!(page, "| `{name}` | {says} |").unwrap();
     }

@@ -23,7 +23,7 @@ const fn variable(
 const ALL_FUNCTIONS: &str = "all";
 
 pub const VARIABLES: &[Variable] = &[
-    variable("PULLYARD_TABLE", "name", None, ALL_FUNCTIONS, "The table; also the prefix of people's secrets."),
+    variable("PULLYARD_TABLE", "name", None, ALL_FUNCTIONS, "The table; also the prefix of user secrets."),
     variable(
         "PULLYARD_DISPATCH_QUEUE_URL",
         "URL",
@@ -122,7 +122,7 @@ pub const VARIABLES: &[Variable] = &[
         "ARN of a key",
         Some("AWS's own key"),
         "api",
-        "The KMS key of people's new secrets; existing secrets keep their key.",
+        "The KMS key of new user secrets; existing secrets retain their key.",
     ),
     variable(
         "PULLYARD_DEPLOYMENT",
