@@ -36,89 +36,84 @@ const KINDS: &[Kind] = &[
         "INTEGRATION",
         "INTEGRATION#{integration}",
         "INTEGRATION",
-        "A connected forge, or, with `gone`, one that was: addresses, account, the names of its secrets.",
+        "A connected forge: URLs, account, names of its secrets. With `gone`, the forge was disconnected.",
     ),
-    kind_entry("CLASS", "POOL#{project}", "CLASS#{class}", "What jobs of a class ask of a runner."),
-    kind_entry("BUDGET", "BUDGET#{project}", "{day}", "What the project's jobs took on that day in UTC."),
+    kind_entry("CLASS", "POOL#{project}", "CLASS#{class}", "The runner requirements of a job class."),
+    kind_entry("BUDGET", "BUDGET#{project}", "{day}", "The project's jobs and their cost on a day in UTC."),
     kind_entry(
         "TICKET",
         "TICKET#{project}#{key}",
         "TICKET",
-        "Status, lock, last entry, second entry, wanted and shown.",
+        "A ticket: status, lock, last entry, second entry, wanted and shown state.",
     ),
     kind_entry("TEXT", "TICKET#{project}#{key}", "TEXT", "The ticket's text, zstd."),
     kind_entry("JOB", "JOB#{job}", "JOB", "The job."),
-    kind_entry("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "What the agent is told, frozen, zstd."),
-    kind_entry("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "How one attempt went."),
+    kind_entry("CONTEXT", "JOB#{job}", "CONTEXT#{hash}", "The job's frozen prompt context, zstd."),
+    kind_entry("ATTEMPT", "JOB#{job}", "ATTEMPT#{n:04}", "A finished attempt: its run and its end."),
     kind_entry(
         "ARTIFACTS",
         "JOB#{job}",
         "ARTIFACTS#{n:04}",
-        "What one attempt keeps in the bucket: kinds, names, sizes, hashes, and whose object was seen.",
+        "The artifacts of one attempt: kinds, names, sizes, hashes, and whether the bucket has the object.",
     ),
-    kind_entry("INPUT", "JOB#{job}", "INPUT#{seq:010}", "What a person said to the job's agent."),
+    kind_entry("INPUT", "JOB#{job}", "INPUT#{seq:010}", "A user's message to the job's agent."),
     kind_entry("EVENTS", "EVENTS#{job}#{n:04}", "{first seq:010}", "One batch of events, zstd."),
     kind_entry(
         "PR",
         "PR#{integration}#{repository id}#{number}",
         "PR",
-        "The link from a pull request to its ticket and job, and what people shall read on it.",
+        "The link from a pull request to its ticket and job, and the note to show on it.",
     ),
     kind_entry(
         "REVIEW",
         "PR#{integration}#{repository id}#{number}",
         "REVIEW#{review}",
-        "What became of one review or request, and which job had it before it waited anew.",
+        "The state of one review or revision request; `had` is its job before it waited or was refused again.",
     ),
     kind_entry("DELIVERY", "DELIVERY#{delivery}", "DELIVERY", "One decision with its facts."),
     kind_entry(
         "RUNNERS",
         "RUNNERS#{shard}",
         "{runner}",
-        "A self-hosted runner's slots, what it said it runs, and its heartbeat.",
+        "A self-hosted runner's slots, its reported jobs and its last heartbeat.",
     ),
     kind_entry("PROFILE", "RUNNER#{runner}", "PROFILE", "A runner's capabilities and labels."),
-    kind_entry("NAME", "NAME#runner#{name}", "NAME", "Who has a name."),
+    kind_entry("NAME", "NAME#runner#{name}", "NAME", "The runner that owns a name."),
+    kind_entry("HOOK", "HOOK#{name}", "HOOK", "A webhook: forge, projects, name of its secret."),
     kind_entry(
-        "HOOK",
+        "HEARD",
         "HOOK#{name}",
-        "HOOK",
-        "A webhook: forge, projects, the name of its secret, how far its deliveries are known.",
+        "HEARD",
+        "A webhook's last verified delivery, last refused delivery and number of refused deliveries.",
     ),
-    kind_entry("HEARD", "HOOK#{name}", "HEARD", "When its deliveries were verified, and how many were not let in."),
     kind_entry(
         "POLL",
         "POLL#{project}#{integration}#{repository id}",
         "POLL",
-        "How a repository is heard of, and how far it was looked at.",
+        "A repository's ingress and polling state.",
     ),
     kind_entry(
         "BREAKER",
         "BREAKER#{project or runner}#{which}#{capability}",
         "BREAKER",
-        "A model's account that is left alone: why, and until when.",
+        "A paused model account: the cause and the end of the pause.",
     ),
     kind_entry(
         "ROTATION",
         "ROTATION#{secret}",
         "ROTATION",
-        "The version of a secret that counts beside the present one, and until when.",
+        "The previous version of a rotated secret, and the end of its validity.",
     ),
-    kind_entry("SWEEPER", "SWEEPER", "SWEEPER", "When the sweeper last went round."),
+    kind_entry("SWEEPER", "SWEEPER", "SWEEPER", "The time of the last sweep, and its gauges."),
     kind_entry(
         "IDEMPOTENCY",
         "IDEMPOTENCY#{caller}#{key}",
         "IDEMPOTENCY",
-        "The request of a key, and its job, its token or its ledger entry.",
+        "An idempotency key: its request, and the resulting job, token or ledger entry.",
     ),
-    kind_entry(
-        "TOKEN",
-        "TOKEN#{sha256}",
-        "TOKEN",
-        "An API or runner token's rights, its end, its last use to the minute.",
-    ),
+    kind_entry("TOKEN", "TOKEN#{sha256}", "TOKEN", "An API or runner token: scopes, expiry, last use to the minute."),
     kind_entry("FIRST", "FIRST", "FIRST", "The hash of the first admin token."),
-    kind_entry("SIGNIN", "SIGNIN#{nonce}", "SIGNIN", "A sign-in link was used up."),
+    kind_entry("SIGNIN", "SIGNIN#{nonce}", "SIGNIN", "A used sign-in link."),
 ];
 
 /// Whether a key matches a pattern: as many parts, and equal outside of placeholders.
@@ -260,7 +255,7 @@ async fn table_reference_matches_the_stores_writes() {
         writeln!(page, "| {} | `{}` | `{}` | {work} | {list} | {ttl} | {writers} |", kind.name, kind.pk, kind.sk)
             .unwrap();
     }
-    page.push_str("\nThe files are those of `crates/store/src/write`; each function there says its condition after `Writes:`.\n\n## Attributes\n\nS text, N number, B bytes, BOOL, M map, L list; times are N, milliseconds since 1970.\n\n");
+    page.push_str("\nThe files are in `crates/store/src/write`. Each function there documents its condition after `Writes:`.\n\n## Attributes\n\nS text, N number, B bytes, BOOL, M map, L list; times are N, milliseconds since 1970.\n\n");
     for kind in KINDS {
         writeln!(page, "### {}\n\n{}\n\n{}\n", kind.name, kind.description, seen[kind.name].attributes()).unwrap();
     }
