@@ -231,7 +231,7 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     assert_eq!(client.inputs(0).await.unwrap().inputs[0].text, "Use tabs.");
     assert_eq!(request_push(&client, 1).await, (false, true));
     assert_eq!(request_push(&client, 1).await, (false, true), "a repeated request gets the same answer");
-    // A message sent during the push is too late for this attempt, and the answer says so.
+    // A message sent during the push is too late for this attempt; the answer contains a notice.
     let said = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
     said.assert_exit(0, ". The work is being published; only another attempt would read this.");
     assert_eq!(request_push(&client, 1).await, (false, true));

@@ -1,8 +1,6 @@
 //! Measures each function, and Node.js with the same calls; `.ci/functions-figures` runs it.
 //!
-//! All calls use TLS on loopback. CPU and memory are those of the function's process; wall times include the embedded
-//! services.
-//! services stand behind all of them alike, so their time is in every wall time.
+//! All calls use TLS on loopback. CPU and memory exclude the embedded services; wall times include them.
 
 use super::recorder::Recorder;
 use super::tls::Tls;

@@ -18,7 +18,7 @@ const SYSTEM_BUNDLES: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/p
 pub(crate) struct Tls {
     urls: [String; 4],
     behind: [Arc<OnceLock<String>>; 4],
-    /// The trusted authorities: the system's and ours, so that reading them costs as much as on AWS.
+    /// The test authority and the system's authorities, so that reading them costs as much as on AWS.
     bundle: PathBuf,
     authority: PathBuf,
 }

@@ -127,8 +127,8 @@ fn security_page_names_functions_that_can_sign_leases() {
     let reads = functions_allowed(&deployed, get, &secret("pullyard/job/anthropic"), CLUSTER);
     let asks: Vec<&str> = signs.into_iter().filter(|function| !reads.contains(function)).collect();
     assert_eq!(asks, ["pages", "dispatcher"]);
-    let (_, unprotected) = include_str!("../../SECURITY.md").split_once("## What is not protected yet").unwrap();
-    assert!(unprotected.contains("Who takes over the pages or the dispatcher can sign the lease of any attempt"));
+    let (_, gaps) = include_str!("../../SECURITY.md").split_once("## Known gaps").unwrap();
+    assert!(gaps.contains("An attacker with the pages or the dispatcher can sign the lease of any attempt"));
 }
 
 #[test]

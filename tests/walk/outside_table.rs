@@ -1,4 +1,4 @@
-//! Collects what a flow leaves outside the table: secrets, hooks at the forge, dead letters, objects in the bucket.
+//! Collects a flow's state outside the table: secrets, hooks at the forge, dead letters, objects in the bucket.
 //!
 //! Tokens are here too, because their keys are hashes of random text. Markers replace random values.
 

@@ -60,7 +60,7 @@ pub(crate) async fn follow(
     watch::watch_with_input(&Session::with_api(screen, url, api, project), job).await
 }
 
-/// What every command that speaks to a server may be told.
+/// The options of all commands that call a server.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {

@@ -42,7 +42,7 @@ pub struct TicketText {
 }
 
 impl TicketText {
-    /// The labels that a runner must have, trimmed as runners trim theirs. Empty labels are dropped, because no runner
+    /// The labels that a runner must have, trimmed as in its configuration. Empty labels are dropped, because no runner
     /// could have one.
     pub fn runner_labels(&self) -> BTreeSet<String> {
         let asked = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));

@@ -222,8 +222,8 @@ pub struct Job {
     /// `lost_a_push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
-    /// In Failed: what is known about the push of a lost attempt. `None` if no such attempt was lost, or if a later
-    /// attempt found no push and failed by its own work.
+    /// In Failed: the state of a lost attempt's push. `None` if no such attempt was lost, or if a later attempt found no
+    /// push and failed by its own work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<PushSearch>,
     /// The start of a task for the next attempt.
@@ -370,7 +370,7 @@ pub struct JobPolicy {
     pub stall_secs: u64,
     /// Most requeues after platform faults.
     pub requeues: u32,
-    /// What happens if the runner dies while the agent works.
+    /// The reaction if the runner dies while the agent works.
     pub offline: OfflinePolicy,
     /// Cost of one attempt. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -384,7 +384,7 @@ pub struct JobPolicy {
     /// Longest wait for an answer, or longest pause; one week if `None`. Units: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_secs: Option<u64>,
-    /// What happens if its session is lost.
+    /// The reaction if the agent's session is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resume: Resume,
     /// The agent's capability, if the project names secrets for the model. They are read when the runner requests them.

@@ -1,4 +1,4 @@
-//! Checkpoints: what an attempt stores so that another one can continue on any machine.
+//! Creates and restores checkpoints, with which another attempt can continue on any machine.
 //!
 //! A checkpoint has the agent's session, if it consists of files, the work as a patch, and facts about both. `keep`
 //! makes the archive (`archive`) and stores it as an artifact, `fetch` downloads it, `take` restores it.

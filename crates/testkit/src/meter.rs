@@ -21,7 +21,7 @@ pub struct Units {
     pub write: f64,
 }
 
-/// The parsed part of an answer. Nothing else is parsed, because benchmarks measure this code too.
+/// The parsed part of an answer. It is small, because benchmarks measure this code too.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(rename = "ConsumedCapacity")]

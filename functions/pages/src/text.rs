@@ -100,7 +100,7 @@ fn sanitize(text: &str) -> String {
     out
 }
 
-/// Limits to `MAX_BYTES` bytes and `MAX_LINE_CHARS` characters per line, and marks what was cut.
+/// Limits to `MAX_BYTES` bytes and `MAX_LINE_CHARS` characters per line, and marks the cut.
 fn truncate(text: &str) -> String {
     let mut out = String::new();
     for (at, line) in text.trim_end().split('\n').enumerate() {

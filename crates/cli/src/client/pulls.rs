@@ -67,7 +67,7 @@ pub(crate) struct Unlink {
     which: PullRequestArgs,
 }
 
-/// A pull request as it is named on a command line.
+/// A pull request argument of a command.
 #[derive(clap::Args)]
 pub(super) struct PullRequestArgs {
     /// URL, OWNER/NAME#7, or #7 in the default repository.

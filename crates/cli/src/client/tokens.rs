@@ -255,7 +255,7 @@ async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
     if found.iter().any(|token| token.state != TokenState::Revoked) {
         found.retain(|token| token.state != TokenState::Revoked);
     }
-    // If all are revoked, any of them will do: revoking it again changes nothing.
+    // If all are revoked, return the first: a repeated revocation has no effect.
     let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
     match found.into_iter().next() {
         Some(token) if !more => Ok(token),

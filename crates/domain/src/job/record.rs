@@ -49,7 +49,7 @@ pub enum AttemptEnd {
     Requeued { failure: Failure },
 }
 
-/// In a failed job: what is known about the push of a lost attempt.
+/// In a failed job: the state of a lost attempt's push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum PushSearch {

@@ -180,7 +180,7 @@ impl ValidatedRequest {
                     container.name.unwrap_or_default()
                 )));
             }
-            // Of equal names, the later pair wins in the child's environment.
+            // The child's environment has the last pair of each name.
             environment.extend(container.environment.into_iter().map(|pair| (pair.name, pair.value)));
             command = container.command.filter(|command| !command.is_empty()).unwrap_or(command);
         }

@@ -23,7 +23,7 @@ pub(super) fn client() -> SharedHttpClient {
 #[derive(Debug)]
 struct SharedConnectorClient {
     connector: SharedHttpConnector,
-    /// For settings with other limits, such as those of credential providers outside Lambda.
+    /// For settings with other limits, such as credential providers outside Lambda.
     fallback: SharedHttpClient,
 }
 

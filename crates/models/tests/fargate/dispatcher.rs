@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    /// Reads, decides and writes in one step, which stands for retrying until the write succeeds or is obsolete.
+    /// Reads, decides and writes in one step: the result of retries until the write succeeds or is obsolete.
     fn retry_until_written(&mut self, state: &mut State, job: u8, change: Change, moment: u8) {
         let Some(stored) = state.jobs[usize::from(job)] else { return };
         if let Outcome::Changed(after) = self.rules.change(change, stored, self.rules.skewed_time(moment)) {

@@ -110,7 +110,7 @@ mod tests {
         check(403, "gateway", AttemptCallFailure::Transient);
         check(429, "slow_down", AttemptCallFailure::Transient);
         check(503, "busy", AttemptCallFailure::Transient);
-        // Statuses of short duration, and those of proxies.
+        // Temporary statuses, and statuses that proxies send.
         for status in [408, 425, 500, 504, 302] {
             check(status, "no", AttemptCallFailure::Transient);
         }

@@ -90,7 +90,7 @@ fn parse_sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
         .collect()
 }
 
-/// The content of each blob, up to the first one that is missing.
+/// The content of each blob, up to the first missing blob.
 fn parse_contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
     let mut found = BTreeMap::new();
     while let Some(end) = said.iter().position(|byte| *byte == b'\n') {

@@ -183,7 +183,7 @@ async fn unusable_pull_request_fails_before_the_agent_starts() {
             "branch_deleted",
             "The branch `feature` was deleted during the job.",
         ),
-        // A fork's branch may have the same name as one of ours.
+        // A fork may have a branch of the same name.
         (
             |desk| desk.head_repository = json!({ "id": 10 }),
             "push_rejected",

@@ -40,8 +40,8 @@ pub struct TextEdit<'a> {
 impl Store {
     /// Replaces a ticket by the state that the domain computed: written back, entered again, or delayed.
     ///
-    /// Writes: TICKET if `rev` is the one seen (absent if none was). For the built-in board this is the write-back
-    /// itself: the ticket is the tool.
+    /// Writes: TICKET if `rev` is the one seen (absent if there was no ticket). For the built-in board this is the
+    /// write-back itself: the ticket is the tool.
     /// Idempotent: a repeat is `Stale`, and reading again shows the change.
     pub async fn update_ticket(&self, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("change a ticket").revise(ticket)?.commit(self).await
@@ -50,7 +50,7 @@ impl Store {
     /// Stores a waiting entry in its ticket, together with the answer to its event. One transaction: no answer names an
     /// entry that the ticket lacks, and no entry lacks its answer.
     ///
-    /// Writes: TICKET if `rev` is the one seen (absent if none was); DELIVERY if absent or not final.
+    /// Writes: TICKET if `rev` is the one seen (absent if there was no ticket); DELIVERY if absent or not final.
     /// Idempotent: a repeat is `Stale`, and reading again shows the waiting entry.
     pub async fn record_delivery_and_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("hold an entry").revise(ticket)?.put(delivery, unless_final())?.commit(self).await
@@ -83,7 +83,7 @@ impl Store {
 
     /// Replaces a ticket's text, together with its ledger entry.
     ///
-    /// Writes: TEXT if it is the write that was read, or absent if none was; DELIVERY if absent or not final;
+    /// Writes: TEXT if it is the write that was read, or absent if there was no text; DELIVERY if absent or not final;
     /// IDEMPOTENCY if absent or expired.
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
     pub async fn replace_text(&self, edited: &TextEdit<'_>) -> Result<Write, Error> {

@@ -107,7 +107,7 @@ struct RequestHandler {
 }
 
 impl RequestHandler {
-    /// A page of another site may reach this address under a name of its own (DNS rebinding): the host must be ours.
+    /// Checks the host, because a page of another site may reach this address under its own name (DNS rebinding).
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
         if headers.get(header::HOST).is_none_or(|host| host.as_bytes() != self.host.as_bytes()) {
             return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, "The host name does not match this server."));

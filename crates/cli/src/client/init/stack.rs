@@ -1,5 +1,6 @@
-//! `pullyard init --stack`: sets up a deployed stack up to its first project.
-//! Steps keep existing items and can be repeated. The token is saved locally first, so that none is lost.
+//! `pullyard init --stack`: prepares a deployed stack for its first job.
+//! Each step skips items that exist, so a repeat is safe. The token is saved locally first, so that an interrupted run
+//! does not lose it.
 
 use crate::client::config::{Config, SavedContext};
 use crate::client::doctor::Account;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 /// Limit of Secrets Manager. Units: bytes.
 const MAX_SECRET_BYTES: usize = 65_536;
 
-/// What a stack begins with.
+/// The options of `init --stack`.
 #[derive(clap::Args)]
 pub(super) struct StackSetUp {
     #[command(flatten)]

@@ -7,7 +7,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, Repository};
 
-/// What is run around the agent instead of what the project says.
+/// Setup and check commands that replace those of the project.
 #[derive(clap::Args, Debug)]
 pub(super) struct CommandArgs {
     /// Command to run before the agent, instead of the project's `setup.commands`; can be repeated.

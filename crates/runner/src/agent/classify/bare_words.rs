@@ -1,15 +1,15 @@
 //! Finds a lone status of the provider, or `timeout`, in an agent's text about its failure.
 //!
-//! Both count as whole words only, and a number only if the text marks it as a status. The text also contains
-//! addresses, ids, lines and counts. A false match would retry an unknown end.
+//! A number matches only if the text marks it as a status, because the text also contains addresses, ids and counts.
+//! A false match would retry an unknown failure.
 
 /// A number after one of these is a status.
 const STATUS_PREFIXES: [&str; 3] = ["http", "status", "code"];
 /// A number before one of these is a status.
 const STATUS_SUFFIXES: [&str; 3] = ["error", "response", "status"];
-/// Words that may follow a status, such as its reason. Any other word is the thing that the number counts.
+/// May follow a status, such as its reason. Before any other word the number is a count.
 const STATUS_REASON_WORDS: [&str; 8] = ["bad", "from", "gateway", "internal", "overloaded", "service", "too", "while"];
-/// Words that introduce a status with a colon, the first also without. Others introduce a count or a setting.
+/// Introduce a status with a colon, the first also without. Other labels introduce a count or a setting.
 const STATUS_LABELS: [&str; 4] = ["error", "failed", "http", "status"];
 /// Things that time out, as written before `timeout`.
 const TIMEOUT_SUBJECTS: [&str; 4] = ["connection", "gateway", "read", "request"];

@@ -10,7 +10,7 @@ const END: &str = "-----END ";
 const LABEL_ENDS: &str = "-----";
 /// A line of a key contains a word of this length; ordinary text does not. Units: characters.
 const MIN_KEY_WORD: usize = 24;
-/// Any other line of a key has at most this many words: a header or a line number.
+/// Limit of any other line of a key: a header or a line number.
 const MAX_LINE_WORDS: usize = 2;
 /// Limit for unrelated texts between two lines of a key. Other programs may write into the same pipe.
 const MAX_UNRELATED: usize = 8;
