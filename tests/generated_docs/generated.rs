@@ -16,6 +16,6 @@ pub(crate) fn compare_or_write(path: &str, page: &str) {
     let difference = stored.lines().zip(page.lines()).enumerate().find(|(_, (stored, page))| stored != page);
     assert!(
         stored == page,
-        "{path} is outdated; the first difference is {difference:?}. PULLYARD_WRITE_PAPERS=1 writes it anew."
+        "{path} is outdated; the first difference is {difference:?}. PULLYARD_WRITE_PAPERS=1 updates it."
     );
 }

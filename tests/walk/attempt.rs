@@ -74,22 +74,22 @@ pub(super) fn report_executing() -> Step {
 }
 
 pub(super) fn post_no_events() -> Step {
-    post_to_attempt("its agent speaks", "events", |_| json!({ "first_seq": 1, "events": [] }))
+    post_to_attempt("its agent reports progress", "events", |_| json!({ "first_seq": 1, "events": [] }))
 }
 
 pub(super) fn post_events() -> Step {
-    post_to_attempt("its agent does something", "events", |_| {
+    post_to_attempt("its agent sends events", "events", |_| {
         let event = |seq: u64, kind: &str, text: &str| json!({ "seq": seq, "age_ms": 0, "kind": kind, "text": text });
         json!({ "first_seq": 1, "events": [event(1, "text", "I look around."), event(2, "text", "I found it.")] })
     })
 }
 
 pub(super) fn get_inputs() -> Step {
-    get_from_attempt("its runner reads what was said", "inputs")
+    get_from_attempt("its runner loads inputs", "inputs")
 }
 
 pub(super) fn ack_input() -> Step {
-    post_to_attempt("its agent has heard it", "events", |_| json!({ "first_seq": 3, "events": [], "inputs": 1 }))
+    post_to_attempt("its agent reads the input", "events", |_| json!({ "first_seq": 3, "events": [], "inputs": 1 }))
 }
 
 pub(super) fn get_checkpoint() -> Step {
@@ -108,7 +108,7 @@ pub(super) fn report_syncing() -> Step {
 }
 
 pub(super) fn get_credentials() -> Step {
-    post_to_attempt("it asks for its token", "credentials", |_| json!({}))
+    post_to_attempt("it requests its token", "credentials", |_| json!({}))
 }
 
 pub(super) fn finish_completed() -> Step {
@@ -134,7 +134,7 @@ pub(super) fn finish_late() -> Step {
 /// Finishes because the model is overloaded.
 pub(super) fn finish_overloaded() -> Step {
     post_to_attempt(
-        "its model answers nobody",
+        "its model is overloaded",
         "finish",
         |_| json!({ "finish_id": "finish-2", "outcome": "failed", "failure": { "code": "agent_overloaded", "n": 10 } }),
     )
@@ -158,12 +158,12 @@ pub(super) fn finish_cancelled() -> Step {
     })
 }
 
-/// The agent asks a question before any input arrived.
+/// The agent's question, before any input arrived.
 pub(super) fn ask_question() -> Step {
     yield_job("its agent asks", |_| Some(question(0)))
 }
 
-/// The agent asks a question after it received an input.
+/// The agent's question, after it received an input.
 pub(super) fn ask_after_input() -> Step {
     yield_job("its agent asks", |_| Some(question(1)))
 }
@@ -177,7 +177,7 @@ fn question(inputs: u32) -> Value {
 
 /// Yields once a user requested a pause.
 pub(super) fn yield_paused() -> Step {
-    yield_job("it gives its job back", |world| {
+    yield_job("it yields its job", |world| {
         world.note_value("want").filter(|want| want == "pause")?;
         Some(
             json!({ "yield_id": "yield-2", "outcome": "paused", "agent": "command", "session": "session-1", "inputs": 1 }),

@@ -1,5 +1,5 @@
 //! Runs git without a shell, with a time limit and a fixed environment.
-//! Arguments from HTTP callers are only hexadecimal ids, or paths where git accepts nothing else.
+//! Arguments from HTTP callers are only hexadecimal ids, or paths in positions where git accepts only paths.
 
 use std::{
     collections::BTreeMap,

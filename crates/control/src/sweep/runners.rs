@@ -155,7 +155,7 @@ async fn take_job_away(
     let now = ctx.clock.now();
     let job = ctx.store.load_job(id).await?;
     let Some(job) = job.filter(|job| sweep::slot_holds_job(job, runner, slot)) else {
-        // A slot without its job. No transaction of ours causes this, but repair it.
+        // A slot without its job. No transaction causes this, but repair it.
         if ctx.store.remove_slot(runner, id, slot).await? == Write::Applied {
             tracing::warn!(job.id = %id, runner = %runner.id, "stale slot emptied");
         }

@@ -1,4 +1,4 @@
-//! The state of one task: the fields of the API and those of the emulator.
+//! The state of one task: the fields of the API and the emulator's own fields.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -56,7 +56,7 @@ pub(crate) struct Attempt {
     /// The pull requests to revise and to continue.
     revises: Option<u64>,
     continues: Option<u64>,
-    /// The one of them that was open at the start.
+    /// `revises` or `continues`, if that pull request was open at the start.
     pull: Option<u64>,
     branch: String,
     expected: Option<String>,

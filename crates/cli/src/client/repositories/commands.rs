@@ -7,7 +7,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, Repository};
 
-/// Setup and check commands that replace those of the project.
+/// Setup and check commands of a repository, instead of the project's.
 #[derive(clap::Args, Debug)]
 pub(super) struct CommandArgs {
     /// Command to run before the agent, instead of the project's `setup.commands`; can be repeated.

@@ -22,7 +22,7 @@ fn transition_clears_the_sweepers_back_off() {
         ),
         ("it is claimed", postponed_job(ready()).claim(&claim(1, "c"), at(10))),
         ("its container died", executing.record_container_stop("task-c1", runner_crashed(), at(210))),
-        ("its model answers nobody", executing.requeue_for_model(&held, &limit_report(None, 600), at(300))),
+        ("its model account is unavailable", executing.requeue_for_model(&held, &limit_report(None, 600), at(300))),
         ("its agent asks", executing.suspend(&held, &suspend_report(question(), 0), at(250))),
         ("a person pauses it", postponed_job(ready()).pause(Pause::new("ann", at(10)), at(10))),
         ("a person lets it go on", postponed_job(paused()).resume(at(300))),
