@@ -392,7 +392,7 @@ fn costs() -> String {
         ),
         flows(),
         format!(
-            "\nA thousand jobs of ten minutes; the output of an agent is {EVENT_BATCHES} batches of events of at most 1 KB, its artifacts are {ARTIFACTS} beside the patch and {} MB for {ARTIFACT_MONTHS} months:\n\n",
+            "\nA thousand jobs of ten minutes; the output of an agent is {EVENT_BATCHES} batches of events of at most 1 KB, its artifacts are the patch and {ARTIFACTS} others, {} MB for {ARTIFACT_MONTHS} months:\n\n",
             ARTIFACT_GB * 1_000.0
         ),
         table(&["implement", "revise", "output", "artifacts"], &control_plane),

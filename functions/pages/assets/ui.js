@@ -1,16 +1,16 @@
 "use strict";
-// The one script: live text on a job's page, cards that are dragged, menus that close, buttons that are pressed once.
-// Every page works without it.
+// The only script: live job pages, draggable cards, closing menus, protection from double submits.
+// Each page works without it.
 
 (() => {
-  // Coming from elsewhere leaves a mark in the address; nobody shall copy it.
+  // A visit from another site gets `hop` in the URL; remove it, so that users do not copy it.
   const address = new URL(location.href);
   if (address.searchParams.has("hop")) {
     address.searchParams.delete("hop");
     history.replaceState(null, "", address);
   }
 
-  // Menus close when one goes elsewhere or presses Escape.
+  // A click outside or Escape closes menus.
   const menus = () => document.querySelectorAll("details.menu[open]");
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
@@ -23,24 +23,24 @@
     }
   });
 
-  // A form is sent once. Not disabled: a disabled button's value would not be sent. The one that moves all cards is not
-  // held up by one of them, whose answer may be in another tab: each of its buttons is one request by its key.
+  // Submit each form once. Do not disable its button, because browsers omit a disabled button's value. The form that
+  // moves cards is exempt: each of its buttons is a request with its own key, and an answer may open in another tab.
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.id === "move") return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
   });
-  // Coming back shows the page as it was left.
+  // The back button restores the page with its submitted forms; allow them again.
   addEventListener("pageshow", () => {
     for (const sent of document.querySelectorAll("[data-sent]")) delete sent.dataset.sent;
   });
 
-  // The facts are folded where they would push the log out of sight.
+  // On narrow screens, fold the facts so that the log is visible.
   const facts = document.querySelector("details.facts-fold");
   if (facts && matchMedia("(max-width: 719px)").matches) facts.open = false;
 
-  // Board and jobs look again by themselves, but never move what somebody points at, stands in or reads.
+  // The board and the list of jobs refresh, but not during a hover, focus, selection, drag or open menu.
   const list = document.getElementById("list");
   let dragged = null;
   const inList = () => {
@@ -57,22 +57,21 @@
         if (fresh) letDrag(page);
         if (fresh && !inList()) {
           if (fresh.innerHTML !== list.innerHTML) list.replaceChildren(...fresh.childNodes);
-          // A move of what is shown now is another one than the same move of what was, though both look alike.
+          // Moves on the refreshed board are new requests, so they need its new key.
           const [once, next] = [document, page].map((one) => one.querySelector("#move [name=once]"));
           if (once && next) once.value = next.value;
         }
         if (fresh) list.dataset.refresh = fresh.dataset.refresh;
       }
     } catch {
-      // What is on the page stays; the next look may succeed.
+      // Keep the page; the next refresh may succeed.
     }
     setTimeout(lookAgain, Number(list.dataset.refresh));
   };
   if (list) setTimeout(lookAgain, Number(list.dataset.refresh));
 
-  // A card is dragged into a column by mouse, or by a long press where the browser drags by touch. Dropped, it presses
-  // its own button for that column: the key, the answer and every refusal are those of "Move to…", and the card stays
-  // where it is until a page shows it elsewhere.
+  // Users drag a card into a column by mouse, or by a long press if the browser supports it. A drop clicks the card's
+  // own "Move to…" button for that column, so key, answer and refusals are equal. The card moves with the next page.
   const letDrag = (page) => {
     if (page.getElementById("move")) for (const card of page.querySelectorAll(".card")) card.draggable = true;
   };
@@ -84,22 +83,22 @@
     if (!dragged) return;
     dragged = null;
     for (const marked of document.querySelectorAll("[data-drag]")) delete marked.dataset.drag;
-    // The press that began it has put the focus on the list; nobody stands there for that.
+    // The press that started the drag focused the list, which would block refreshes.
     if (document.activeElement === list) list.blur();
   };
   document.addEventListener("dragstart", (event) => {
     letGo();
-    // Words that somebody selected are dragged as ever: what is dragged then is a text.
+    // A drag of selected text stays a drag of text.
     const card = event.target.closest?.(".card[draggable]");
     if (!card) return;
     for (const menu of menus()) menu.open = false;
     dragged = card;
-    // A link of the card takes the card along, and stays a link for other windows.
+    // A drag of a link in a card moves the card, and is still a link for other windows.
     const { left, top } = card.getBoundingClientRect();
     if (event.target === card) event.dataTransfer.setData("text/plain", card.querySelector(".title").href);
     else event.dataTransfer.setDragImage(card, event.clientX - left, event.clientY - top);
   });
-  // Marks are set here and not when it begins: then the browser still takes its picture of the card.
+  // Set the marks here, because at `dragstart` the browser has not yet captured the card's image.
   const hover = (event) => {
     if (!dragged) return;
     const over = columnAt(event);
@@ -147,7 +146,7 @@
 
   const atBottom = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
 
-  // Text that somebody has selected or stands in stays, and so does what is being pressed.
+  // Whether the element has a selection, the focus, a pressed control or an open menu.
   const inUse = (element) => {
     if (element.querySelector("details.menu[open]") || element.matches(":active")) return true;
     const selected = getSelection();
@@ -155,14 +154,14 @@
     return holds || (document.activeElement !== document.body && element.contains(document.activeElement));
   };
 
-  // What is in use is replaced once it is left: the answer that has it may be the last.
+  // Replaces an element that is in use later. Stores its new content, because no later answer may have it.
   const left = new Map();
   const replace = (id, fresh) => {
     const here = byId(id);
     const there = fresh.getElementById(id) || left.get(id);
     left.delete(id);
     if (!here || !there || last[id] === there.innerHTML || here.innerHTML === there.innerHTML) return;
-    // What was used comes once, when it is news: left out, it would stay as it was until the next of it.
+    // Answers contain the usage only when it changes, so replace it at once.
     if (id !== "used" && inUse(here)) {
       left.set(id, there);
       return;
@@ -171,15 +170,14 @@
     here.replaceChildren(...there.childNodes);
   };
 
-  // What was asked grows once its reviews were read. Folded by somebody, it stays folded.
+  // The request grows when its reviews are loaded. It stays folded or open.
   const asked = (fresh) => {
     const [here, there] = [document, fresh].map((page) => page.querySelector("#asked > details"));
     if (here && there) there.open = here.open;
     replace("asked", fresh);
   };
 
-  // What may be said to the agent changes with its job. The words that somebody has begun stay, and so does a form that
-  // somebody stands in.
+  // The form for messages depends on the job's state. Retain a draft, and a form with the focus.
   const speak = (fresh) => {
     const [here, there] = [byId("speak"), fresh.getElementById("speak")];
     if (!here || !there || here.dataset.kind === there.dataset.kind || inUse(here)) return;
@@ -194,7 +192,7 @@
     here.replaceChildren(...there.childNodes);
   };
 
-  // An answer to a call that is on the page already goes under it.
+  // Puts the result of a tool call under its call, if the page shows the call.
   const adopt = (row) => {
     const answer = row.querySelector("details.answer > pre");
     if (!answer || !row.dataset.call) return false;
