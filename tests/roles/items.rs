@@ -83,18 +83,18 @@ pub(super) const TOKEN_USE_ATTRIBUTES: [&str; 4] = ["pk", "sk", "mark", "last_us
 
 /// Writes that the tests need not reach: function, items, occasion.
 const UNTESTED_WRITES: &[(&str, &str, &str)] = &[
-    ("api", "PROJECT#", "a repository is connected again under a name that it got since, which frees the old one"),
-    ("api", "POOL#", "a person asks for such a job before any ticket had one"),
-    ("tickets", "PR#", "a ticket that is told of goes on with a pull request whose reviews waited"),
-    ("sweeper", "BUDGET#", "it ends a job whose reservation is given back"),
-    ("webhook", "POOL#", "a review starts a job of a project whose jobs wait for runners"),
-    ("effects", "POOL#", "what waited starts such a job"),
-    ("pages", "POOL#", "a person starts such a job"),
-    ("sweeper", "POOL#", "a job follows its project to runners"),
+    ("api", "PROJECT#", "a reconnected repository has a new name, and its old alias is deleted"),
+    ("api", "POOL#", "a user requests the first job of a class"),
+    ("tickets", "PR#", "a ticket event continues a pull request with deferred reviews"),
+    ("sweeper", "BUDGET#", "it ends a job and releases its reservation"),
+    ("webhook", "POOL#", "a review starts the first job of a class"),
+    ("effects", "POOL#", "a deferred entry or review starts the first job of a class"),
+    ("pages", "POOL#", "a user starts the first job of a class"),
+    ("sweeper", "POOL#", "a job moves to runners with its project"),
     ("webhook", "BUDGET#", "a review starts a job under a budget"),
-    ("pages", "BUDGET#", "a person starts a job under a budget, or cancels one"),
+    ("pages", "BUDGET#", "a user starts a job under a budget, or cancels one"),
     ("webhook", "POLL#", "a repository is gone"),
-    ("sweeper", "POLL#", "a look that can't be asked for is put off"),
+    ("sweeper", "POLL#", "a poll that cannot be requested is postponed"),
 ];
 
 const WRITE_ACTIONS: [&str; 3] = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"];
@@ -142,7 +142,7 @@ pub(super) fn refusal(asked: &UsedPermission) -> Option<String> {
         let of_items = READ_ACTIONS.contains(&action) || WRITE_ACTIONS.contains(&action);
         let is_unknown = of_items && !asked.resource.contains("/index/");
         return is_unknown
-            .then(|| "of which items? crates/emulator/src/observe/permission.rs does not find their key".to_owned());
+            .then(|| "unknown items: crates/testkit/src/observe/permission.rs does not find their key".to_owned());
     };
     let attributes = asked.attributes.iter().map(String::as_str).collect::<Vec<_>>();
     if is_allowed(&DEPLOYED, function, action, &example_key(items), &attributes) {
