@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// Add the sender's proof to an event: the signature to a webhook, the token to other requests.
 ///
 /// The signature covers the bytes of the body: sign an event again after each change. A request that is not to
-/// /webhooks/ gets the token of the current context, or that of --token.
+/// /webhooks/ gets the token of --token, or else of the current context.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard events sign events/webhook.review.json --secret-env HOOK_SECRET -o event.json

@@ -24,7 +24,7 @@ pub(super) struct List {
     /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// Name or id of one; of several, the newest.
+    /// Name or id of an artifact; the newest if several have the name.
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Only this attempt.
