@@ -46,7 +46,7 @@ async fn assert_retry_completes(story: &Story, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_agent_failure_has_its_code_and_sentence() {
     let story = start_story().await;
-    let missing = |agent: &str| format!("{agent} is not installed on the runner.");
+    let missing = |agent: &str| format!("{agent} is missing on the runner or can't be started.");
     let ended = |exit: &str, words: &str| format!("The agent stopped with {exit}: \"{words}\".");
     let none = "The agent finished without changing a file.".to_owned();
     let ways: Vec<(&[&str], &str, String)> = vec![

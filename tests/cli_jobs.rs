@@ -365,7 +365,7 @@ async fn watch_explains_a_long_wait() {
     let mut said = BufReader::new(watch.stderr.take().unwrap()).lines();
     assert_eq!(said.next_line().await.unwrap().unwrap(), "Waiting: task starting");
     let why = said.next_line().await.unwrap().unwrap();
-    assert!(why.starts_with("The container is starting, since "), "{why}");
+    assert!(why.starts_with("The container has been starting for "), "{why}");
     cancel(&story, &job).await;
     assert!(said.next_line().await.unwrap().unwrap().contains("was cancelled by admin"));
     assert_eq!(watch.wait().await.unwrap().code(), Some(6));

@@ -27,7 +27,7 @@ vocabulary! {
         FargateThrottled { next: Timestamp } [Itself] "fargate_throttled", "AWS is throttling task starts; next try at {next}.", "Nothing to do.";
         SpotInterrupted { next: Timestamp } [Itself] "spot_interrupted", "AWS reclaimed the Spot capacity before the work started; next try at {next}.", "Nothing to do; no attempt is used up.";
         StartFailed { reason: String, next: Timestamp } [Person] "start_failed", "No container claimed the job ({reason}); next try at {next}.", "Check the image, the task definition and the role: `pullyard doctor`.";
-        TaskStarting { time: Timestamp } [Itself] "task_starting", "The container is starting, since {time}.", "Nothing to do.";
+        TaskStarting { time: Timestamp, ago: Span } [Itself] "task_starting", "The container has been starting for {ago}.", "Nothing to do.";
         OverflowWait { time: Timestamp } [Itself] "overflow_wait", "Runners are busy; Fargate takes over at {time}.", "Nothing to do.";
         ContextFetch { forge: IntegrationId, n: u64, time: Timestamp } [Itself] "context_fetch", "The review's comments are being read from {forge}; try {n} is at {time}.", "Nothing to do.";
         ForgeRateLimited { forge: IntegrationId, time: Timestamp } [Itself] "forge_rate_limited", "{forge} limits our requests until {time}.", "Nothing to do.";

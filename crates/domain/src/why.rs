@@ -45,7 +45,8 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
     let next = job.dispatch.due;
     Some(match (&job.dispatch.fault, job.place) {
         (_, Placement::Fargate) if job.dispatch.starting => {
-            Wait::TaskStarting { time: next.minus(crate::job::START_TIMEOUT) }
+            let time = next.minus(crate::job::START_TIMEOUT);
+            Wait::TaskStarting { time, ago: now.since(time).into() }
         }
         (Some(DispatchFault::Capacity { since, .. }), _) => Wait::FargateCapacity { time: *since, next },
         (Some(DispatchFault::Interrupted { .. }), _) => Wait::SpotInterrupted { next },

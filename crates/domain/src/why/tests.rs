@@ -43,7 +43,7 @@ fn ready_job_names_what_its_start_waits_for() {
     assert_eq!(says, "The job may start at any moment; it has been ready for 6 min.");
     // A running start counts, not the last fault.
     let again = capacity.begin_dispatch(at(70)).unwrap();
-    assert_eq!(wait_reason(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70) }));
+    assert_eq!(wait_reason(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70), ago: Span(330) }));
 }
 
 #[test]
