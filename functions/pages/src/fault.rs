@@ -1,6 +1,7 @@
 //! Error pages: a sentence, advice and a code.
 
 use crate::frame::{Frame, render_page};
+use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, line};
 use askama::Template;
 use axum::http::StatusCode;
@@ -44,7 +45,7 @@ impl Fault {
     }
 
     pub(crate) fn help(mut self, help: &str) -> Self {
-        self.help = text::help(help);
+        self.help = text::help(&name_buttons(help, Page::Other));
         self
     }
 

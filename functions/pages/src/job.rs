@@ -7,6 +7,7 @@ use crate::board::{Link, ticket_url};
 use crate::fault::Fault;
 use crate::form::new_form_key;
 use crate::frame::{Frame, render_page};
+use crate::hints::{Page, name_buttons};
 use crate::labels::{self, Pill, TimeLabel};
 use crate::log::{self, Entry};
 use crate::revise_request;
@@ -31,17 +32,6 @@ const FIRST_PAGE_EVENTS: usize = 2_000;
 const CURSOR_HEADER: HeaderName = HeaderName::from_static("pullyard-cursor");
 
 const START_CURSOR: (u32, u64) = (1, 0);
-
-/// Commands in advice, and the parts of the page that do the same.
-const BUTTONS: [(&str, &str); 7] = [
-    ("`pullyard jobs retry`", "“Retry”"),
-    ("`pullyard jobs answer`", "“Answer”"),
-    ("`pullyard jobs continue`", "“Continue”"),
-    ("`pullyard jobs cancel`", "“Cancel”"),
-    ("with `pullyard jobs logs`", "in the log"),
-    ("`pullyard jobs logs`", "the log"),
-    ("`pullyard release`", "“Release” on the board"),
-];
 
 /// Delay until the script polls again. Units: milliseconds; 0 is never.
 const NEXT_HEADER: HeaderName = HeaderName::from_static("pullyard-next");
@@ -137,7 +127,7 @@ impl JobHead {
             title: line(title),
             pill: labels::pill(job.status),
             sentence: line(&sentence),
-            help: (help != "Nothing to do.").then(|| text::help(&with_buttons(&help))),
+            help: (help != "Nothing to do.").then(|| text::help(&name_buttons(&help, Page::Job))),
             failed: job.failure.is_some(),
             fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().label()),
             revises: revises.as_ref().map(|of| (http_url(&of.url), line(&of.label))),
@@ -179,10 +169,6 @@ impl JobHead {
             once: new_form_key(),
         }
     }
-}
-
-fn with_buttons(help: &str) -> String {
-    BUTTONS.iter().fold(help.to_owned(), |help, (command, button)| help.replace(command, button))
 }
 
 /// The job waits for a runner or is being worked on, without a pending request.

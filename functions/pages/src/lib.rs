@@ -10,6 +10,7 @@ mod fault;
 mod form;
 mod frame;
 mod guard;
+mod hints;
 mod hold;
 mod job;
 mod jobs;

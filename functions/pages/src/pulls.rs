@@ -4,6 +4,7 @@ use crate::board::ticket_url;
 use crate::fault::Fault;
 use crate::form::{Form, new_form_key, non_empty};
 use crate::frame::redirect;
+use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, http_url, line, percent_encode};
 use crate::visit::Visit;
 use axum::http::StatusCode;
@@ -36,8 +37,7 @@ pub(crate) async fn load_reviews(visit: &Visit, ticket: &Ticket) -> Result<Optio
     let pull = view.pull_request;
     let (Some(address), Some(repository)) = (http_url(&pull.url), &pull.repository_name) else { return Ok(None) };
     let label = pull.label();
-    // The page has a button for this command.
-    let help = view.help.replace(&format!("`pullyard revise {label}`"), "“Revise”");
+    let help = name_buttons(&view.help, Page::Ticket);
     Ok(Some(Reviews {
         ledger: format!("/deliveries?project={}&pull_request={}", ticket.project, percent_encode(&label)),
         label: line(&label),

@@ -1,6 +1,7 @@
 //! Shows one line about a decision after a form was sent. Read from the ledger, so that reloading shows the same.
 
 use crate::fault::Fault;
+use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, line};
 use crate::visit::Visit;
 use pullyard_control::Error;
@@ -42,7 +43,8 @@ fn to_decision_line(delivery: &Delivery) -> DecisionLine {
         Reason::Accepted { job } | Reason::JobActive { job, .. } => Some(job.to_string()),
         _ => None,
     };
-    DecisionLine { tone, sentence: line(&sentence), help: helps.then(|| text::help(&delivery.reason.help())), job }
+    let help = helps.then(|| text::help(&name_buttons(&delivery.reason.help(), Page::Other)));
+    DecisionLine { tone, sentence: line(&sentence), help, job }
 }
 
 fn describe_move(delivery: &Delivery) -> Option<String> {

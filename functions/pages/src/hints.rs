@@ -1,0 +1,81 @@
+//! Replaces commands in advice by the buttons and pages that do the same. Other commands stay.
+
+/// The page that shows the advice.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Page {
+    Job,
+    Ticket,
+    Other,
+}
+
+struct Control {
+    name: String,
+    /// Replaces the word `with` before the command.
+    preposition: &'static str,
+}
+
+pub(crate) fn name_buttons(help: &str, page: Page) -> String {
+    let mut out = String::with_capacity(help.len());
+    let mut rest = help;
+    while let Some((before, opened)) = rest.split_once('`') {
+        let Some((command, after)) = opened.split_once('`') else { break };
+        match (find_control(command, page), before.strip_suffix("with ")) {
+            (Some(Control { name, preposition }), Some(before)) => {
+                out.push_str(&format!("{before}{preposition} {name}"));
+            }
+            (Some(control), None) => out.push_str(&format!("{before}{}", control.name)),
+            (None, _) => out.push_str(&format!("{before}`{command}`")),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn find_control(command: &str, page: Page) -> Option<Control> {
+    let mut parts = command.strip_prefix("pullyard ")?.split(' ');
+    let on = |own: Page, name: &str, place: &str| if page == own { name.to_owned() } else { format!("{name} {place}") };
+    let of_job = |name: &str| on(Page::Job, name, "on the job’s page");
+    let (name, preposition) = match (parts.next()?, parts.next()) {
+        ("jobs", Some("retry")) => (of_job("“Retry”"), "with"),
+        ("jobs", Some("answer")) => (of_job("“Answer”"), "with"),
+        ("jobs", Some("continue")) => (of_job("“Continue”"), "with"),
+        ("jobs", Some("cancel")) => (of_job("“Cancel”"), "with"),
+        ("jobs", Some("logs")) => (of_job("the log"), "in"),
+        ("jobs", Some("artifacts" | "checks")) => (of_job("“Artifacts and attempts”"), "under"),
+        ("jobs", Some("create")) => ("“Create job” on the Jobs page".to_owned(), "with"),
+        ("release", _) => ("“Release” on the board".to_owned(), "with"),
+        ("revise", _) => (on(Page::Ticket, "“Revise”", "on the ticket’s page"), "with"),
+        _ => return None,
+    };
+    Some(Control { name, preposition })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_names_the_button_that_the_page_has() {
+        for (page, help, expected) in [
+            (
+                Page::Job,
+                "Read its output with `pullyard jobs checks`.",
+                "Read its output under “Artifacts and attempts”.",
+            ),
+            (Page::Job, "Read `pullyard jobs logs`; then `pullyard jobs retry`.", "Read the log; then “Retry”."),
+            (Page::Job, "Continue it with `pullyard jobs continue`.", "Continue it with “Continue”."),
+            (Page::Other, "Cancel it: `pullyard jobs cancel job_1`.", "Cancel it: “Cancel” on the job’s page."),
+            (Page::Ticket, "Start it now: `pullyard revise acme/app#7`.", "Start it now: “Revise”."),
+            (Page::Other, "`pullyard release`.", "“Release” on the board."),
+            (
+                Page::Job,
+                "Raise `limits.turns` with `pullyard settings set`.",
+                "Raise `limits.turns` with `pullyard settings set`.",
+            ),
+            (Page::Job, "Read `pullyard jobs logs", "Read `pullyard jobs logs"),
+        ] {
+            assert_eq!(name_buttons(help, page), expected);
+        }
+    }
+}
