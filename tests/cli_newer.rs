@@ -61,6 +61,6 @@ async fn unknown_settings_are_sent_back_unchanged() {
     wanted["weather"]["rain"] = json!(false);
     wanted["limits"]["patience_secs"] = json!(8);
     assert_eq!(*held.lock().unwrap(), wanted);
-    user.run(&["settings", "set", "auto_create=maybe"]).await.assert_exit(2, "auto_create can't be maybe");
+    user.run(&["settings", "set", "auto_create=maybe"]).await.assert_exit(2, "auto_create must be true or false");
     assert_eq!(*held.lock().unwrap(), wanted);
 }

@@ -80,7 +80,7 @@ fn apply_change(settings: Value, change: &str) -> Result<Value, CliError> {
         _ if there.is_string() => [Some(text), json],
         _ => [json, Some(text)],
     };
-    let mut fault = String::new();
+    let mut fault = None;
     for value in tries.into_iter().flatten() {
         let mut settings = settings.clone();
         if let Some(place) = settings.pointer_mut(&pointer) {
@@ -88,10 +88,28 @@ fn apply_change(settings: Value, change: &str) -> Result<Value, CliError> {
         }
         match parse_known_settings(settings.clone()) {
             Ok(_) => return Ok(settings),
-            Err(error) => fault = error.to_string(),
+            // The first try is the likely meaning.
+            Err(error) => fault = fault.or_else(|| Some(error.to_string())),
         }
     }
-    Err(CliError::usage(format!("{key} can't be {said}: {fault}")))
+    Err(CliError::usage(describe_mismatch(key, said, &fault.unwrap_or_default())))
+}
+
+/// Rephrases serde's error about a plain value.
+fn describe_mismatch(key: &str, said: &str, fault: &str) -> String {
+    let is_plain = !said.starts_with(['{', '[']);
+    let is_mismatch = ["unknown variant", "invalid type", "invalid value"].iter().any(|begin| fault.starts_with(begin));
+    let Some((_, expected)) = fault.rsplit_once(", expected ").filter(|_| is_plain && is_mismatch) else {
+        return format!("{key} can't be \"{said}\": {fault}");
+    };
+    let expected = match expected {
+        "a boolean" => "true or false".to_owned(),
+        "a string" => "text".to_owned(),
+        "a sequence" => "a list in JSON".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".to_owned(),
+        other => other.replace('`', ""),
+    };
+    format!("{key} must be {expected}, not \"{said}\"")
 }
 
 fn to_pointer(key: &str) -> String {
@@ -134,4 +152,23 @@ fn show(session: &Session, project: &RawProject, keys: &[String]) -> Result<(), 
     let cells =
         lines.iter().map(|(key, value)| (key.as_str(), Cell::optional(Some(value).filter(|value| !value.is_empty()))));
     print_facts(&session.screen, &cells.collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pullyard_domain::project::Settings;
+
+    #[test]
+    fn wrong_value_is_refused_with_the_possible_values() {
+        let settings = serde_json::to_value(Settings::default()).unwrap();
+        for (change, expected) in [
+            ("compute=runner", "compute must be fargate or runners, not \"runner\""),
+            ("auto_create=maybe", "auto_create must be true or false, not \"maybe\""),
+            ("limits.wall_secs=-1", "limits.wall_secs must be a whole number, not \"-1\""),
+            ("statuses.closed=Done", "statuses.closed must be a list in JSON, not \"Done\""),
+        ] {
+            assert_eq!(apply_change(settings.clone(), change).unwrap_err().message(), expected);
+        }
+    }
 }
