@@ -183,7 +183,7 @@ async fn send_once<A: DeserializeOwned>(request: RequestBuilder, base: &str) -> 
     if status.is_success() {
         return serde_json::from_slice(&body).map_err(|error| Error::Unreadable { url, reason: error.to_string() });
     }
-    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| gateway_problem(status)))))
+    Err(Error::Problem(Box::new(serde_json::from_slice(&body).unwrap_or_else(|_| gateway_problem(base, status)))))
 }
 
 fn is_loopback(base: &str) -> bool {
@@ -194,13 +194,17 @@ fn is_loopback(base: &str) -> bool {
 }
 
 /// Converts an error response of a gateway or proxy, which has no problem document.
-fn gateway_problem(status: StatusCode) -> Problem {
+fn gateway_problem(base: &str, status: StatusCode) -> Problem {
+    let detail = match status.is_server_error() {
+        true => format!("{base} returned {status}; Pullyard or a proxy in front of it failed."),
+        false => format!("{base} returned {status} and does not look like a Pullyard server."),
+    };
     Problem {
         kind: "about:blank".into(),
         title: status.canonical_reason().unwrap_or("Unknown").into(),
         status: status.as_u16(),
         code: "gateway".into(),
-        detail: format!("Received {status} from a server or proxy that is not Pullyard."),
+        detail,
         help: None,
         pointer: None,
         recorded: None,

@@ -1,6 +1,7 @@
 //! Calls for artifacts, attempts, checks and contexts of jobs.
 
 use super::{ApiClient, Error, Http, gateway_problem, root_cause};
+use crate::Problem;
 use crate::artifact::{Artifacts, Attempts, Checks, JobContext};
 use pullyard_domain::id::{ArtifactId, JobId};
 use reqwest::{Method, Response, StatusCode, header};
@@ -54,7 +55,11 @@ impl ApiClient {
         let answer = client.get(&address).send().await.map_err(download_error)?;
         match answer.status() {
             StatusCode::OK => Ok(Download(answer)),
-            status => Err(Error::Problem(Box::new(gateway_problem(status)))),
+            // The address authorises the download, so the message does not contain it.
+            status => Err(Error::Problem(Box::new(Problem {
+                detail: format!("The artifact store refused the download: {status}."),
+                ..gateway_problem(&self.http.base, status)
+            }))),
         }
     }
 }
@@ -68,7 +73,7 @@ impl Http {
         if status != StatusCode::FOUND {
             let body = answer.bytes().await.map_err(unreachable)?;
             return Err(Error::Problem(Box::new(
-                serde_json::from_slice(&body).unwrap_or_else(|_| gateway_problem(status)),
+                serde_json::from_slice(&body).unwrap_or_else(|_| gateway_problem(&self.base, status)),
             )));
         }
         let address = answer.headers().get(header::LOCATION).and_then(|address| address.to_str().ok());
