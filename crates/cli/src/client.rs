@@ -60,29 +60,29 @@ pub(crate) async fn follow(
     watch::watch_with_input(&Session::with_api(screen, url, api, project), job).await
 }
 
-/// The options of all commands that call a server.
+/// Options of every command that calls a server.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// URL of the server; the context's, or http://127.0.0.1:7878, when not given.
+    /// Server URL (default: the context's, or http://127.0.0.1:7878).
     #[arg(long, global = true, env = "PULLYARD_URL", value_name = "URL")]
     url: Option<String>,
-    /// API token; the context's when not given. Other users of this machine can read flags: prefer `pullyard login`.
+    /// API token (default: the context's). Other users of this machine can read flags; prefer `pullyard login`.
     #[arg(long, global = true, env = "PULLYARD_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     token: Option<String>,
-    /// Saved context; the current one when not given.
+    /// Saved context (default: the current one).
     #[arg(long, global = true, env = "PULLYARD_CONTEXT", value_name = "NAME")]
     context: Option<String>,
-    /// Project; the context's, or the only one, when not given.
+    /// Project (default: the context's, or the only one).
     #[arg(long, global = true, env = "PULLYARD_PROJECT", value_name = "ID")]
     project: Option<String>,
-    /// Print the API's response as one JSON document, errors too.
+    /// Print the API's response as one JSON document, also for errors.
     #[arg(long, global = true)]
     json: bool,
     /// Print only errors on stderr.
     #[arg(long, global = true)]
     quiet: bool,
-    /// When to use colours; auto: on terminals, unless NO_COLOR is set.
+    /// Use of colours; auto uses them on terminals, unless NO_COLOR is set.
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
 }

@@ -45,7 +45,7 @@ pub(crate) struct Demo {
     /// An AI costs a few cents; the failing ticket is skipped.
     #[arg(long, value_name = "AGENT", default_value = agent::SCRIPTED_AGENT, value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: String,
-    /// Model, as the agent names it.
+    /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL", requires = "agent")]
     model: Option<String>,
 }

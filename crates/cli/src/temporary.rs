@@ -41,7 +41,7 @@ fn create_folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
     let owner = fs::symlink_metadata(made.path())?.uid();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
-        // Only folders of this user: another user could replace a folder by a link.
+        // Skip folders of other users, who could replace them by a link.
         let is_ours = entry.metadata().is_ok_and(|about| about.is_dir() && about.uid() == owner);
         let is_marked = is_named_so && is_ours && entry.path().join(MARKER_FILE).exists();
         if is_marked && pullyard_local::is_abandoned(&entry.path()) {

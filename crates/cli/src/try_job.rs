@@ -45,13 +45,13 @@ pub(crate) struct Try {
     /// Agent: claude_code, codex, auto (the installed one) or command.
     #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: Option<String>,
-    /// Model, as the agent names it.
+    /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// Branch to start from (default: the repository's).
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
-    /// Stop the agent at this cost, by its own count.
+    /// Stop the agent at this cost, as the agent reports it.
     #[arg(long, value_name = "USD", value_parser = client::parse_usd_micros)]
     max_usd: Option<u64>,
     /// Stop the agent after this time (default: 60).

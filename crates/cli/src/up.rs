@@ -47,7 +47,7 @@ pub(crate) struct Up {
     /// Data folder.
     #[arg(long, env = "PULLYARD_DATA", value_name = "DIR", default_value = ".pullyard")]
     data: PathBuf,
-    /// Loopback address to listen on; the last one, or 127.0.0.1:7878, when not given.
+    /// Loopback address to listen on (default: the last one, or 127.0.0.1:7878).
     #[arg(long, env = "PULLYARD_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
     /// Open the board in a browser.

@@ -12,7 +12,7 @@ use pullyard_protocol::dead_letter::{DeadLetter, MAX_MESSAGES, MoveDeadLetters, 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-/// Limits `--all` if new messages arrive during the redrive.
+/// Limits `--all`, because messages may arrive faster than it moves them.
 const MOST_ROUNDS: usize = 100;
 
 /// List, show, requeue and drop messages that failed too often.

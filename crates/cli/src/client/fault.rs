@@ -129,7 +129,7 @@ fn from_problem(problem: Box<Problem>) -> CliError {
             Some("check that this is the URL of a Pullyard server; `pullyard contexts` lists yours".into())
         }
         401 => Some("sign in with `pullyard login`, or set PULLYARD_TOKEN".into()),
-        412 => Some("it was changed meanwhile: check it, then repeat your change".into()),
+        412 => Some("another request changed it: check it, then repeat your change".into()),
         404 if problem.help.is_none() => listing_hint(&problem.detail),
         _ => problem.help.as_deref().map(lowercase_first),
     };

@@ -57,7 +57,7 @@ enum Command {
         /// Change it with `pullyard settings set agent=…`.
         #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(PROJECT_CHOICES))]
         agent: Option<String>,
-        /// Model of that agent, as the agent names it (default: the agent's own).
+        /// Model name that this agent accepts (default: the agent's own).
         #[arg(long, value_name = "MODEL", requires = "agent")]
         model: Option<String>,
     },

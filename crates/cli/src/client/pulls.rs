@@ -67,7 +67,7 @@ pub(crate) struct Unlink {
     which: PullRequestArgs,
 }
 
-/// A pull request argument of a command.
+/// The arguments that identify a pull request.
 #[derive(clap::Args)]
 pub(super) struct PullRequestArgs {
     /// URL, OWNER/NAME#7, or #7 in the default repository.

@@ -55,7 +55,7 @@ enum Command {
         /// the default).
         #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(REPOSITORY_CHOICES))]
         agent: Option<String>,
-        /// Model, as the agent names it (default: the agent's own).
+        /// Model name that the agent accepts (default: the agent's own).
         #[arg(long, value_name = "MODEL")]
         model: Option<String>,
         /// Program of the agent `command` with its arguments, to the end of the line.
@@ -67,12 +67,12 @@ enum Command {
     Set(commands::Set),
     /// Choose how Pullyard learns of repository events: webhook, poll or both.
     ///
-    /// Polling asks GitHub every minute and Bitbucket every five minutes.
+    /// Polling queries GitHub every minute and Bitbucket every five minutes.
     #[command(after_help = "Examples:\n  pullyard repos ingress acme/app poll")]
     Ingress {
         /// Repository.
         name: RepositoryName,
-        /// Way: webhook, poll or both.
+        /// Source of events: webhook, poll or both.
         #[arg(value_parser = parse_ingress)]
         ingress: Ingress,
     },

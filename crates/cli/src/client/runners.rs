@@ -196,7 +196,7 @@ fn show(session: &Session, runner: &Runner) -> Result<(), CliError> {
         ("Labels", joined_cell(&runner.labels)),
         ("Projects", projects.map_or_else(|| Cell::new("all", ""), |projects| joined_cell(&projects))),
         ("Version", Cell::text(&runner.version)),
-        ("Heard", time_cell(runner.heard, now)),
+        ("Last seen", time_cell(runner.heard, now)),
         ("Drain", Cell::optional(drain.as_ref())),
     ];
     print_facts(&session.screen, &lines)

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-/// Create, list and revoke tokens of people, programs and runners.
+/// Create, list and revoke tokens of users, programs and runners.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard tokens list
@@ -58,7 +58,7 @@ struct Create {
     /// Display name.
     #[arg(long)]
     name: String,
-    /// Kind of token: api for people and programs, runner for runners.
+    /// Kind of token: api for users and programs, runner for runners.
     #[arg(long, value_name = "api|runner", value_parser = parse_code::<TokenKind>)]
     kind: TokenKind,
     /// Scopes: read, tickets, jobs, admin; only with --kind api.
@@ -255,7 +255,7 @@ async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
     if found.iter().any(|token| token.state != TokenState::Revoked) {
         found.retain(|token| token.state != TokenState::Revoked);
     }
-    // If all are revoked, return the first: a repeated revocation has no effect.
+    // If all are revoked, use the first: revoking it again changes nothing.
     let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
     match found.into_iter().next() {
         Some(token) if !more => Ok(token),
@@ -265,7 +265,7 @@ async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
             // The input may be a whole token: do not print it.
             let which = if which.len() > 40 { "of that name" } else { which };
             Err(CliError::new(Exit::NotFound, format!("there is no token {which}"))
-                .with_help("`pullyard tokens list` lists them"))
+                .with_help("`pullyard tokens list` lists all tokens"))
         }
     }
 }

@@ -58,7 +58,7 @@ prompt=$(cat)
 event text text "Reading the ticket $PULLYARD_TICKET."
 sleep 1
 line=$(printf '%s\n' "$prompt" | grep '^In `[^`]*` replace `[^`]*` with `[^`]*`' | tail -n 1) || true
-[ -n "$line" ] || fail "The ticket asks for nothing I understand."
+[ -n "$line" ] || fail "The ticket has no instruction that this agent understands."
 file=$(printf '%s' "$line" | cut -d '`' -f 2)
 old=$(printf '%s' "$line" | cut -d '`' -f 4)
 new=$(printf '%s' "$line" | cut -d '`' -f 6)

@@ -88,12 +88,12 @@ impl DemoRun<'_> {
         loop {
             let seen = local.forge().pull_snapshot(REPOSITORY, number).await?.context("the pull request is gone")?;
             if let Some((name, state, sentence)) = seen.statuses.iter().find(|(_, state, _)| state == "pending") {
-                self.screen.step("Status", &format!("beside the commit, {name} ({state}): {sentence}"));
+                self.screen.step("Status", &format!("on the commit, {name} ({state}): {sentence}"));
                 return Ok(());
             }
             ensure!(
                 started.elapsed() < self.agent_choice.timeout(),
-                "nothing is said on the pull request: {:?}",
+                "the pull request shows no pending status: {:?}",
                 seen.statuses
             );
             tokio::time::sleep(POLL_INTERVAL).await;

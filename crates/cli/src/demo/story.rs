@@ -242,8 +242,9 @@ impl DemoRun<'_> {
         let changed = format!("{} file, +{} −{}", result.files, result.insertions, result.deletions);
         self.screen.step("Completed", &format!("pull request #{}, {changed}", result.number));
         self.screen.step("Opened", &result.url);
-        let ticket =
-            self.wait_for_ticket(key, "goes on", |ticket| ticket.synced && ticket.active_job.is_none()).await?;
+        let ticket = self
+            .wait_for_ticket(key, "becomes ready for review", |ticket| ticket.synced && ticket.active_job.is_none())
+            .await?;
         ensure!(ticket.status == REVIEW, "the ticket is in {}", ticket.status);
         ensure!(ticket.pull_request.as_ref() == Some(&result.url), "the ticket links {:?}", ticket.pull_request);
         ensure!(ticket.badges.is_empty(), "the ticket shows {:?}", ticket.badges);

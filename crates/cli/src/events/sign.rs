@@ -9,25 +9,25 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Add the sender's proof to an event: the signature to a webhook, the token to other requests.
+/// Sign an event: adds the signature to a webhook, and the token to other requests.
 ///
-/// The signature covers the bytes of the body: sign an event again after each change. A request that is not to
-/// /webhooks/ gets the token of --token, or else of the current context.
+/// The signature covers the bytes of the body: sign an event again after each change. A request to a path outside
+/// /webhooks/ gets the token of --token, or of the current context.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard events sign events/webhook.review.json --secret-env HOOK_SECRET -o event.json
   pullyard events sign events/webhook.review.json --secret-file secret.txt > event.json
   pullyard events sign events/tickets.ignored.json > event.json")]
 pub(crate) struct Sign {
-    /// The event, as API Gateway sends it (payload format 2.0).
+    /// Event of API Gateway (payload format 2.0).
     file: PathBuf,
-    /// The variable that holds the secret of the webhook.
+    /// Environment variable with the webhook's secret.
     #[arg(long, value_name = "NAME", conflicts_with = "secret_file")]
     secret_env: Option<String>,
-    /// The file that holds the secret of the webhook; one line break at the end is removed.
+    /// File with the webhook's secret; one line break at the end is removed.
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
-    /// The forge whose signature is added, github or bitbucket; default: from the event's path.
+    /// Forge whose signature is added: github or bitbucket (default: from the event's path).
     #[arg(long, value_name = "FORGE", value_parser = parse_forge)]
     forge: Option<ForgeKind>,
     /// Write the event to this file instead of stdout.

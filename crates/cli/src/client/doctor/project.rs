@@ -85,7 +85,7 @@ pub(super) fn check_runners(url: &str, project: &Project, runners: &Result<Vec<R
             format!("Start it again on its machine, with its token: `pullyard runner start --name {}`.", runner.name),
         ),
         (None, None) => (
-            format!("Jobs of {id} need a runner, and there is none."),
+            format!("Jobs of {id} need a runner, but none is registered for it."),
             format!(
                 "`pullyard tokens create --name NAME --kind runner --projects {id} > FILE`, then \
                  `pullyard runner start --api-url {url} --token-file FILE --isolation external`."

@@ -107,7 +107,7 @@ struct RequestHandler {
 }
 
 impl RequestHandler {
-    /// Checks the host, because a page of another site may reach this address under its own name (DNS rebinding).
+    /// Verifies the host, because another site's page may reach this address under another name (DNS rebinding).
     fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
         if headers.get(header::HOST).is_none_or(|host| host.as_bytes() != self.host.as_bytes()) {
             return Err(Refusal(StatusCode::MISDIRECTED_REQUEST, "The host name does not match this server."));

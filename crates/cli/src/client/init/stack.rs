@@ -1,6 +1,6 @@
-//! `pullyard init --stack`: prepares a deployed stack for its first job.
-//! Each step skips items that exist, so a repeat is safe. The token is saved locally first, so that an interrupted run
-//! does not lose it.
+//! `pullyard init --stack`: sets up a deployed stack up to its first project.
+//! Steps skip existing items, so the command can be repeated. The token is saved on this machine before the stack gets
+//! it, so that a crash does not lose it.
 
 use crate::client::config::{Config, SavedContext};
 use crate::client::doctor::Account;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 /// Limit of Secrets Manager. Units: bytes.
 const MAX_SECRET_BYTES: usize = 65_536;
 
-/// The options of `init --stack`.
+/// Options of `--stack`.
 #[derive(clap::Args)]
 pub(super) struct StackSetUp {
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub(super) struct StackSetUp {
     /// Skip the forge; connect an App afterwards with `pullyard init --github-app`.
     #[arg(long, requires = "stack", conflicts_with = "repo")]
     no_forge: bool,
-    /// Connect this repository of the forge.
+    /// Also connect this repository.
     #[arg(long, value_name = "OWNER/NAME", requires = "stack")]
     repo: Option<RepositoryName>,
     /// Agent: claude_code, codex, auto (the one installed where a job runs), command, or project (the project's agent,
@@ -95,7 +95,7 @@ impl StackSetUp {
         steps[0].print(screen);
 
         let Some(session) = Session::at(global, Screen::new(global), &stack.api_url)? else {
-            return Err(CliError::new(Exit::Failed, format!("context {context} was removed meanwhile")));
+            return Err(CliError::new(Exit::Failed, format!("another process removed context {context}")));
         };
         session.api.own_token().await.map_err(|error| {
             CliError::from(error).with_help(format!(
@@ -153,15 +153,15 @@ impl Step {
 fn to_fault(error: Error) -> CliError {
     let help = match &error {
         Error::ExportFailed { help, .. } => help,
-        Error::NoRegion => "name one with --region, or set AWS_REGION",
+        Error::NoRegion => "choose one with --region, or set AWS_REGION",
         Error::StackNotFound { .. } => {
             "choose another --region or --profile; `aws cloudformation list-stacks` lists stacks"
         }
         Error::MissingOutput { .. } => {
-            "name the root stack, and deploy it with a release that is as new as this program"
+            "use the name of the root stack, deployed with this program's release or a newer one"
         }
         error if error.is_denied() => {
-            "it needs cloudformation:DescribeStacks, and reading and writing the stack's table"
+            "allow cloudformation:DescribeStacks, and read and write access to the stack's table"
         }
         _ => "run it again; finished steps are skipped",
     };

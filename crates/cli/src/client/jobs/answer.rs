@@ -25,8 +25,8 @@ pub(super) struct Answer {
 
 /// Send a message to a job's agent, even while it works.
 ///
-/// Claude Code reads it before its next request to the model, Codex at the end of its turn at the latest, a command when
-/// it asks or starts again.
+/// Claude Code reads it before its next model request, Codex by the end of its turn. A `command` agent gets it when it
+/// starts again or after its next question.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard jobs send 7F2K 'leave the database alone'

@@ -24,7 +24,7 @@ pub(super) struct List {
     /// Job id.
     #[arg(value_name = "JOB")]
     id: String,
-    /// Name or id of an artifact; the newest if several have the name.
+    /// Name or id; among several of that name, prints the newest.
     #[arg(value_name = "NAME")]
     name: Option<String>,
     /// Only this attempt.

@@ -32,7 +32,7 @@ pub(super) struct Create {
     /// Agent: claude_code, codex, auto (the installed one) or command (default: the repository's, else the project's).
     #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(pullyard_domain::agent::AGENTS))]
     agent: Option<String>,
-    /// Model, as the agent names it (default: the one configured with that agent, else the agent's own).
+    /// Model name that the agent accepts (default: the model configured with that agent, else the agent's own).
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     /// Key of this request; repeating it returns the same job.

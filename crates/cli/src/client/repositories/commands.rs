@@ -7,7 +7,7 @@ use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_protocol::project::{AddRepository, Repository};
 
-/// Setup and check commands of a repository, instead of the project's.
+/// Setup and check commands of a repository, which replace the project's.
 #[derive(clap::Args, Debug)]
 pub(super) struct CommandArgs {
     /// Command to run before the agent, instead of the project's `setup.commands`; can be repeated.
@@ -41,7 +41,7 @@ pub(super) struct Set {
     /// Changing the agent clears the model.
     #[arg(long, value_name = "AGENT", value_parser = clap::builder::PossibleValuesParser::new(REPOSITORY_CHOICES))]
     agent: Option<String>,
-    /// Model, as the agent names it.
+    /// Model name that the agent accepts.
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
     #[command(flatten)]
