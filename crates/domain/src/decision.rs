@@ -51,7 +51,7 @@ vocabulary! {
         UnknownProject { project: ProjectId } [Refused] "unknown_project", "There is no project {project}.", "Check the project name in the ticket tool's call.";
         StaleEvent { ticket: TicketKey, time: Timestamp } [Refused] "stale_event", "A newer change of {ticket} is already known ({time}).", "Nothing to do.";
         Echo {} [Ignored] "echo", "Pullyard made this change itself.", "Nothing to do.";
-        NotTriggerStatus { status: String, trigger: String } [Ignored] "not_trigger_status", "{status} does not start jobs; {trigger} does.", "Nothing to do.";
+        NotTriggerStatus { status: String, trigger: String } [Ignored] "not_trigger_status", "{status} does not start jobs; {trigger} does.", "Move the ticket to {trigger} to start a job.";
         StatusUnchanged { ticket: TicketKey, status: String } [Refused] "status_unchanged", "{ticket} was already in {status}; only entering it starts a job.", "Move it out and in again, or `pullyard jobs create --ticket {ticket}`.";
         AutoCreateOff { project: ProjectId } [Refused] "auto_create_off", "Creating jobs by status is switched off for {project}.", "`pullyard settings set auto_create=true`, or `pullyard jobs create`.";
         JobActive { ticket: TicketKey, job: JobId } [Refused] "job_active", "{ticket} already has an active job, {job}.", "Wait for it, or cancel it: `pullyard jobs cancel {job}`.";
@@ -67,7 +67,7 @@ vocabulary! {
         RateLimited { pr: String, ago: Span, time: Timestamp } [Refused] "rate_limited", "{pr} was revised {ago} ago; the next revision may start at {time}.", "Wait, or start it now: `pullyard revise {pr}`.";
         OwnReview {} [Ignored] "own_review", "The review was written by Pullyard's own account.", "Nothing to do.";
         AuthorNotPermitted { author: String, repo: RepositoryName } [Refused] "author_not_permitted", "{author} has no write access to {repo}, according to the forge.", "Grant write access; on Bitbucket, add them as a reviewer or use an administrator's token. Then repeat the request.";
-        PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} could not confirm that {author} may start jobs.", "Replay the delivery when {forge} responds again.";
+        PermissionUnknown { forge: IntegrationId, author: String } [Refused] "permission_unknown", "{forge} could not confirm that {author} may start jobs.", "When {forge} responds again, replay the delivery with `pullyard deliveries replay`.";
         EditedReview {} [Ignored] "edited_review", "The review was edited, not submitted.", "Submit a new review.";
         PullRequestClosed { pr: String, state: String } [Refused] "pull_request_closed", "{pr} is {state}.", "If it was closed and the forge allows it, reopen it; otherwise create a new job: `pullyard jobs create`.";
         EventIgnored { event: String } [Ignored] "event_ignored", "Pullyard does not act on {event}.", "Nothing to do.";

@@ -30,7 +30,10 @@ fn to_decision_line(delivery: &Delivery) -> DecisionLine {
     let moved = describe_move(delivery);
     let sentence = delivery.reason.sentence();
     let (tone, sentence, helps) = match (&delivery.reason, delivery.reason.verdict()) {
-        (Reason::NotTriggerStatus { .. }, _) => ("wait", moved.unwrap_or(sentence), false),
+        (Reason::NotTriggerStatus { .. }, _) => match moved {
+            Some(moved) => ("wait", moved, false),
+            None => ("wait", sentence, true),
+        },
         (_, Verdict::Accepted) => ("ok", [moved.unwrap_or_default(), sentence].join(" "), false),
         (_, Verdict::Refused) => {
             let but = moved.map(|moved| format!("{moved} No job was started: "));

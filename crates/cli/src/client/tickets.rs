@@ -121,7 +121,7 @@ impl Tickets {
                 print_answer(
                     session,
                     &session.api.create_ticket(&request, Some(&format::new_idempotency_key())).await?,
-                    Change::Written,
+                    Change::Created,
                 )
             }
             Command::Edit { key, title, description, repository, label } => {
@@ -144,7 +144,7 @@ impl Tickets {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Change {
-    Written,
+    Created,
     Edited,
     Moved,
 }
@@ -152,7 +152,7 @@ enum Change {
 impl Change {
     fn words(self) -> &'static str {
         match self {
-            Self::Written => "Created",
+            Self::Created => "Created",
             Self::Edited => "Edited",
             Self::Moved => "Moved",
         }
@@ -179,7 +179,11 @@ fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Resul
     if !screen.is_json() {
         match screen.width() {
             Some(_) => {
-                screen.out(&super::screen::sanitize(&format!("{}. {}", done_to(ticket, done), decision.sentence)))?
+                let said = match (done, decision.code.as_str()) {
+                    (Change::Created, "not_trigger_status") => &decision.help,
+                    _ => &decision.sentence,
+                };
+                screen.out(&super::screen::sanitize(&format!("{}. {said}", done_to(ticket, done))))?
             }
             None => screen.out(&piped(ticket, decision))?,
         }
