@@ -153,6 +153,9 @@ struct HelpVariable {
 fn split_default(says: &str) -> Option<(String, String)> {
     let end = says.find(". ").unwrap_or(says.len());
     let (sentence, rest) = says.split_at(end);
+    if let Some((head, default)) = sentence.strip_suffix(')').and_then(|text| text.rsplit_once(" (default: ")) {
+        return Some((default.to_owned(), format!("{head}{rest}")));
+    }
     let (head, last) = sentence.rsplit_once("; ")?;
     let words = last.strip_suffix("if not given").or_else(|| last.strip_suffix("when not given"));
     let words = words.or_else(|| last.starts_with("required").then_some(last))?;
