@@ -110,7 +110,7 @@ impl From<Error> for Problem {
             Error::RevisionMismatch { revision } => Self::new(
                 S::PRECONDITION_FAILED,
                 "changed_meanwhile",
-                format!("It was changed meanwhile and is now at revision {revision}."),
+                format!("Another request changed it; it is now at revision {revision}."),
             )
             .with_help("Load it again and send the change with that revision."),
             Error::KeyReused => Self::new(

@@ -163,6 +163,7 @@ fn lowercase_first(sentence: &str) -> String {
     let word = sentence.split(' ').next().unwrap_or_default();
     let plain = [
         "A",
+        "Another",
         "Ask",
         "Check",
         "Choose",

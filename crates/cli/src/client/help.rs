@@ -23,12 +23,12 @@ const EXIT_CODES: &str = "\
 4    not signed in, or not allowed
 5    not found
 6    the watched job failed or was cancelled
-8    changed by someone else meanwhile
+8    changed by another request
 130  interrupted; the job keeps running";
 
 const JSON: &str = "\
 --json prints the API's response as one JSON document on stdout, on one line if it is piped.
-An error is a problem document on stdout, too: its `code` is stable, its `detail` is for people.
+An error is a problem document on stdout, too: its `code` is stable, its `detail` is for users.
 --jsonl prints one document per line: `jobs events`, `jobs logs -f`.
 Messages go to stderr; --quiet prints only errors. --json never prompts: commands that need
 confirmation need --yes. Times are RFC 3339 in UTC; names of durations contain the unit.";

@@ -78,7 +78,7 @@ fn stack_unavailable(error: &Error) -> Finding {
             "List stacks with `aws cloudformation list-stacks`, or choose another --region or --profile."
         }
         Error::MissingOutput { .. } => {
-            "Name the root stack, and deploy it with a release that is as new as this program."
+            "Use the name of the root stack, deployed with this program's release or a newer one."
         }
         Error::NoRegion => "Choose one with --region, or set AWS_REGION.",
         Error::NoCredentials { .. } => "Sign in to AWS, or choose a --profile.",
