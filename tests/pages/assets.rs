@@ -1,5 +1,6 @@
 //! Tests templates, style and script of the pages: escaping, contrast, labels, and hostile text.
 
+use pullyard_function_pages::hints::{Page, name_buttons};
 use pullyard_function_pages::text;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -195,4 +196,21 @@ fn commands_in_a_help_text_are_marked() {
     assert_eq!(parts("Answer it: `pullyard jobs\nanswer`. <b>"), expected.map(|(words, is)| (words.to_owned(), is)));
     assert_eq!(parts("`a"), [("a".to_owned(), true)]);
     assert!(text::help(" ").is_empty());
+}
+
+#[test]
+fn advice_names_the_button_that_the_page_has() {
+    let setting = "Raise `limits.turns` with `pullyard settings set`.";
+    for (page, help, expected) in [
+        (Page::Job, "Read it with `pullyard jobs checks`.", "Read it under “Artifacts and attempts”."),
+        (Page::Job, "Read `pullyard jobs logs`; then `pullyard jobs retry`.", "Read the log; then “Retry”."),
+        (Page::Job, "Continue it with `pullyard jobs continue`.", "Continue it with “Continue”."),
+        (Page::Other, "Cancel it: `pullyard jobs cancel job_1`.", "Cancel it: “Cancel” on the job’s page."),
+        (Page::Ticket, "Start it now: `pullyard revise acme/app#7`.", "Start it now: “Revise”."),
+        (Page::Other, "`pullyard release`.", "“Release” on the board."),
+        (Page::Job, setting, setting),
+        (Page::Job, "Read `pullyard jobs logs", "Read `pullyard jobs logs"),
+    ] {
+        assert_eq!(name_buttons(help, page), expected);
+    }
 }

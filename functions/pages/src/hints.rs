@@ -2,7 +2,7 @@
 
 /// The page that shows the advice.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Page {
+pub enum Page {
     Job,
     Ticket,
     Other,
@@ -14,7 +14,7 @@ struct Control {
     preposition: &'static str,
 }
 
-pub(crate) fn name_buttons(help: &str, page: Page) -> String {
+pub fn name_buttons(help: &str, page: Page) -> String {
     let mut out = String::with_capacity(help.len());
     let mut rest = help;
     while let Some((before, opened)) = rest.split_once('`') {
@@ -49,33 +49,4 @@ fn find_control(command: &str, page: Page) -> Option<Control> {
         _ => return None,
     };
     Some(Control { name, preposition })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn advice_names_the_button_that_the_page_has() {
-        for (page, help, expected) in [
-            (
-                Page::Job,
-                "Read its output with `pullyard jobs checks`.",
-                "Read its output under “Artifacts and attempts”.",
-            ),
-            (Page::Job, "Read `pullyard jobs logs`; then `pullyard jobs retry`.", "Read the log; then “Retry”."),
-            (Page::Job, "Continue it with `pullyard jobs continue`.", "Continue it with “Continue”."),
-            (Page::Other, "Cancel it: `pullyard jobs cancel job_1`.", "Cancel it: “Cancel” on the job’s page."),
-            (Page::Ticket, "Start it now: `pullyard revise acme/app#7`.", "Start it now: “Revise”."),
-            (Page::Other, "`pullyard release`.", "“Release” on the board."),
-            (
-                Page::Job,
-                "Raise `limits.turns` with `pullyard settings set`.",
-                "Raise `limits.turns` with `pullyard settings set`.",
-            ),
-            (Page::Job, "Read `pullyard jobs logs", "Read `pullyard jobs logs"),
-        ] {
-            assert_eq!(name_buttons(help, page), expected);
-        }
-    }
 }

@@ -10,7 +10,7 @@ mod fault;
 mod form;
 mod frame;
 mod guard;
-mod hints;
+pub mod hints;
 mod hold;
 mod job;
 mod jobs;
