@@ -333,7 +333,7 @@ async fn job_list_with_few_matches_searches_older_pages() {
         create_prompt_job(&story, &format!("Job {n}.")).await;
     }
     let query = JobQuery { statuses: vec![JobStatus::Cancelled], limit: Some(2), ..JobQuery::default() };
-    let page = story.api.list_jobs_filtered(&story.project, &query).await.unwrap();
+    let page = story.api.list_jobs_matching(&story.project, &query).await.unwrap();
     assert_eq!((page.jobs.len(), page.next, page.jobs[0].id.clone()), (1, None, wanted));
     assert_eq!(page.looked_back_to, Some(page.jobs[0].created));
     let ask = async |query: &str| {

@@ -12,7 +12,7 @@ mod mutate;
 mod targets;
 
 use mutate::Mutator;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
@@ -95,7 +95,7 @@ fn fuzz(name: &str) {
         (None, None) => Until::Inputs(INPUTS),
     };
     let keep = number("PULLYARD_FUZZ_KEEP").is_some();
-    let mut dice = Dice::new(number("PULLYARD_FUZZ_SEED").unwrap_or(1));
+    let mut dice = SeededRng::new(number("PULLYARD_FUZZ_SEED").unwrap_or(1));
     let mut run =
         Run { target, answers: BTreeSet::new(), corpus: Vec::new(), tried: 0, slowest: Duration::ZERO, stored: 0 };
     let mut kept: Vec<PathBuf> =

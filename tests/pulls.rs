@@ -115,7 +115,7 @@ async fn refused_revision_returns_a_problem_with_its_sentence() {
     assert_eq!((status, code.as_str(), said.as_str()), (409, "no_linked_ticket", unlinked.as_str()));
     assert_eq!(story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap().sentence, unlinked);
     let query = DeliveryQuery { pull_request: Some(label), ..DeliveryQuery::default() };
-    let ledger = story.api.list_deliveries_filtered(&story.project, &query).await.unwrap().deliveries;
+    let ledger = story.api.list_deliveries_matching(&story.project, &query).await.unwrap().deliveries;
     assert_eq!((ledger.len(), ledger[0].sentence.as_str()), (1, unlinked.as_str()));
 
     link_new_ticket(&story, number, "APP-1").await;
@@ -270,7 +270,7 @@ async fn deliveries_are_filtered_and_paged_across_days() {
         assert_eq!(store.record_delivery(&entry).await.unwrap(), Write::Applied);
     }
     let quiet = story.send_ticket_event("e1", "APP-1", TODO, 1).await;
-    let ask = async |query: &DeliveryQuery| story.api.list_deliveries_filtered(&story.project, query).await.unwrap();
+    let ask = async |query: &DeliveryQuery| story.api.list_deliveries_matching(&story.project, query).await.unwrap();
     let codes = |page: &DeliveryPage| page.deliveries.iter().map(|entry| entry.code.clone()).collect::<Vec<_>>();
     let all = DeliveryQuery::default();
     let whole = ask(&all).await;

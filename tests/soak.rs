@@ -25,7 +25,7 @@ use pullyard_protocol::project::CreateProject;
 use pullyard_protocol::ticket::{CreateTicket, Ticket};
 use pullyard_protocol::token::CreateToken;
 use pullyard_store::TokenKind;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -124,7 +124,7 @@ impl Soak {
     }
 
     /// Kills `up`, a runner, a runner with its jobs, or one job, and starts the program again.
-    async fn kill_one(&mut self, dice: &mut Dice) {
+    async fn kill_one(&mut self, dice: &mut SeededRng) {
         let at = dice.below(RUNNERS.len());
         let pause = Duration::from_secs_f64(dice.fraction());
         match dice.below(5) {
@@ -275,7 +275,7 @@ async fn every_ticket_gets_one_pull_request_under_random_kills() {
     let tickets = setting("PULLYARD_SOAK_TICKETS", 40);
     println!("soak: seed {seed}, {tickets} tickets");
     let mut soak = Soak::begin(setting("PULLYARD_SOAK_SLOTS", 2)).await;
-    let (begun, mut dice, mut kills) = (Instant::now(), Dice::new(seed), 0);
+    let (begun, mut dice, mut kills) = (Instant::now(), SeededRng::new(seed), 0);
     // Seven times what 500 tickets take on two cores, plus ten minutes.
     let limit = Duration::from_secs(600 + 10 * tickets);
     soak.enter(tickets).await;

@@ -1,6 +1,6 @@
 //! Mutates inputs: bytes, numbers at their bounds, words of the target, repeated and spliced pieces.
 
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 
 const NUMBERS: [&str; 10] =
     ["0", "-1", "1e400", "18446744073709551615", "18446744073709551616", "-0", "0.1", "9007199254740993", "1E9", "00"];
@@ -30,7 +30,7 @@ pub(super) struct Mutator {
 
 impl Mutator {
     /// One of the inputs with one to four changes.
-    pub(super) fn mutate(&self, corpus: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
+    pub(super) fn mutate(&self, corpus: &[Vec<u8>], dice: &mut SeededRng) -> Vec<u8> {
         let mut input = dice.choose(corpus).cloned().unwrap_or_default();
         for _ in 0..=dice.below(4) {
             self.change(&mut input, corpus, dice);
@@ -38,7 +38,7 @@ impl Mutator {
         input
     }
 
-    fn change(&self, input: &mut Vec<u8>, corpus: &[Vec<u8>], dice: &mut Dice) {
+    fn change(&self, input: &mut Vec<u8>, corpus: &[Vec<u8>], dice: &mut SeededRng) {
         let at = dice.below(input.len() + 1);
         let end = (at + 1 + dice.below(16)).min(input.len());
         match dice.below(11) {

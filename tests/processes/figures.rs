@@ -70,7 +70,7 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Measurements, mut e
     environment.wait_until_idle().await;
     taken.init.push(ms(environment.init));
     taken.first.push(ms(wall));
-    taken.cpu.push(ms(Usage::of(environment.pid).unwrap().cpu));
+    taken.cpu.push(ms(Usage::read(environment.pid).unwrap().cpu));
     for _ in 0..warm {
         let event = event();
         let begun = Instant::now();
@@ -79,7 +79,7 @@ async fn measure(runtime: &Runtime, warm: usize, taken: &mut Measurements, mut e
         invoked.answer.unwrap();
         environment.wait_until_idle().await;
     }
-    taken.peak.push(Usage::of(environment.pid).unwrap().peak_rss_kib as f64 / 1024.0);
+    taken.peak.push(Usage::read(environment.pid).unwrap().peak_rss_kib as f64 / 1024.0);
     kill_and_wait(environment.pid).await;
 }
 

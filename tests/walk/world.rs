@@ -45,7 +45,7 @@ const INVOCATION_TIME: Duration = Duration::from_millis(1);
 fn frozen_clock() -> Clock {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let start = Timestamp::from_millis(i64::try_from(now.as_millis()).unwrap());
-    Clock::simulated(start, |by| Box::pin(tokio::time::sleep(by)))
+    Clock::new_simulated(start, |by| Box::pin(tokio::time::sleep(by)))
 }
 
 /// Clients that all walks share, because their construction is slow. They hold no connections.

@@ -12,7 +12,7 @@ use crate::signals::EndSignals;
 use agent::AgentChoice;
 use anyhow::Context as _;
 use pullyard_local::{LocalSystem, Options};
-use screen::Screen;
+use screen::DemoScreen;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -59,8 +59,11 @@ impl Demo {
         // Listen before creating the folder, so that an interrupt during the start also deletes it.
         let mut ends = EndSignals::listen()?;
         let cast = self.agent_choice();
-        let mut screen = Screen::new(self.json, cast.is_ai());
-        screen.title(&format!("Pullyard demo: tickets become pull requests, on this machine only. {}", cast.words()));
+        let mut screen = DemoScreen::new(self.json, cast.is_ai());
+        screen.title(&format!(
+            "Pullyard demo: tickets become pull requests, on this machine only. {}",
+            cast.billing_notice()
+        ));
         let temporary;
         let folder = match &self.keep {
             Some(folder) => new_folder(folder)?,
@@ -92,7 +95,7 @@ impl Demo {
         };
         let told = async {
             screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
-            self.play(&mut screen, &local, &folder).await
+            self.run_scenario(&mut screen, &local, &folder).await
         };
         let ended = tokio::select! {
             biased;
@@ -111,8 +114,13 @@ impl Demo {
         ended
     }
 
-    async fn play(&self, screen: &mut Screen, local: &LocalSystem, folder: &Path) -> anyhow::Result<ExitCode> {
-        let told = match story::run_story(local, screen, self.agent_choice()).await {
+    async fn run_scenario(
+        &self,
+        screen: &mut DemoScreen,
+        local: &LocalSystem,
+        folder: &Path,
+    ) -> anyhow::Result<ExitCode> {
+        let told = match story::run_scenario(local, screen, self.agent_choice()).await {
             Ok(pull_requests) => verify_and_merge(local, screen, self.agent_choice(), &pull_requests).await,
             Err(error) => Err(error),
         };
@@ -133,7 +141,7 @@ fn print_stderr(words: &str) {
 
 async fn verify_and_merge(
     local: &LocalSystem,
-    screen: &mut Screen,
+    screen: &mut DemoScreen,
     cast: AgentChoice,
     claims: &[evidence::ExpectedResult],
 ) -> anyhow::Result<()> {

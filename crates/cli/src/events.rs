@@ -77,5 +77,5 @@ fn print_environment(screen: &Screen, data: &Path, host: &str) -> Result<(), Cli
             *url = url.replace("//127.0.0.1:", &format!("//{host}:"));
         }
     }
-    screen.out(&format!("{environment:#}"))
+    screen.print_line(&format!("{environment:#}"))
 }

@@ -106,13 +106,13 @@ impl Try {
         options.sweep_interval = Duration::from_secs(2);
         let local = tokio::select! {
             local = LocalSystem::start(options) => local.map_err(|error| to_fault(error.into()))?,
-            end = ends.next() => return Ok(print_interrupted(&screen, end, "no agent was started")),
+            end = ends.next() => return Ok(print_interruption(&screen, end, "no agent was started")),
         };
         // The agent stops with this command. Listen only here: a task may start the agent before `run_job` follows it.
         let ended = tokio::select! {
             biased;
             ended = self.run_job(Screen::new(global), &local, token) => ended,
-            end = ends.next() => Ok(print_interrupted(&screen, end, "the agent is stopped")),
+            end = ends.next() => Ok(print_interruption(&screen, end, "the agent is stopped")),
         };
         local.shutdown().await;
         ended
@@ -203,7 +203,7 @@ impl Try {
 }
 
 /// Prints nothing for other signals, because their sender does not read this terminal.
-fn print_interrupted(screen: &Screen, end: EndSignal, consequence: &str) -> ExitCode {
+fn print_interruption(screen: &Screen, end: EndSignal, consequence: &str) -> ExitCode {
     if end == EndSignal::Interrupt {
         screen.note(&format!("interrupted: {consequence}"));
     }

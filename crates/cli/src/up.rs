@@ -134,7 +134,7 @@ impl Up {
             ("Stop", "Ctrl-C; running jobs continue, and the next `pullyard up` reconnects".to_owned()),
         ];
         for (what, words) in lines {
-            screen.out(&format!("{what:>11}  {words}"))?;
+            screen.print_line(&format!("{what:>11}  {words}"))?;
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ pub struct DeadLetters {
     client: Lazy<aws_sdk_sqs::Client>,
     dispatch: QueuePair,
     effects: QueuePair,
-    undelivered: Option<String>,
+    undelivered_queue_url: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -57,9 +57,9 @@ pub enum Selection<'a> {
 
 #[derive(Clone, Debug, Default)]
 pub struct ReceivedBatch {
-    pub found: Vec<DeadMessage>,
+    pub messages: Vec<DeadMessage>,
     pub more: bool,
-    unmatched: Vec<DeadMessage>,
+    other_messages: Vec<DeadMessage>,
 }
 
 impl DeadLetters {
@@ -75,12 +75,12 @@ impl DeadLetters {
             builder.set_endpoint_url(endpoint);
             aws_sdk_sqs::Client::from_conf(builder.build())
         });
-        Self { client, dispatch, effects, undelivered: None }
+        Self { client, dispatch, effects, undelivered_queue_url: None }
     }
 
     /// Adds the queue of task state changes that the tasks function did not receive or failed to process.
     pub fn with_undelivered_queue(self, url: Option<String>) -> Self {
-        Self { undelivered: url, ..self }
+        Self { undelivered_queue_url: url, ..self }
     }
 
     pub fn is_configured(&self, queue: Queue) -> bool {
@@ -93,14 +93,14 @@ impl DeadLetters {
         let mut look = ReceivedBatch::default();
         loop {
             let enough = match wanted {
-                Selection::UpTo(count) => look.found.len() >= count,
-                Selection::Ids(ids) => look.found.len() >= ids.len(),
+                Selection::UpTo(count) => look.messages.len() >= count,
+                Selection::Ids(ids) => look.messages.len() >= ids.len(),
             };
-            if enough || look.found.len() + look.unmatched.len() >= most {
+            if enough || look.messages.len() + look.other_messages.len() >= most {
                 look.more = true;
                 return Ok(look);
             }
-            let room = most - look.found.len() - look.unmatched.len();
+            let room = most - look.messages.len() - look.other_messages.len();
             let taken = match self.receive_batch(queue, room).await {
                 Ok(taken) => taken,
                 Err(error) => {
@@ -114,8 +114,8 @@ impl DeadLetters {
             }
             for message in taken {
                 match wanted {
-                    Selection::Ids(ids) if !ids.contains(&message.id) => look.unmatched.push(message),
-                    _ => look.found.push(message),
+                    Selection::Ids(ids) if !ids.contains(&message.id) => look.other_messages.push(message),
+                    _ => look.messages.push(message),
                 }
             }
         }
@@ -167,7 +167,7 @@ impl DeadLetters {
     pub async fn make_visible(&self, queue: Queue, look: ReceivedBatch) -> Result<(), Error> {
         let url = self.dead_url(queue)?;
         // Newest first keeps the order in a queue that puts each returned message in front.
-        let taken = look.found.into_iter().chain(look.unmatched).rev().collect::<Vec<_>>();
+        let taken = look.messages.into_iter().chain(look.other_messages).rev().collect::<Vec<_>>();
         for some in taken.chunks(usize::try_from(BATCH_SIZE).unwrap_or(1)) {
             let shown = some.iter().enumerate().filter_map(|(n, message)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(n.to_string());
@@ -189,7 +189,7 @@ impl DeadLetters {
     }
 
     fn dead_url(&self, queue: Queue) -> Result<&str, Error> {
-        let url = self.queue_pair(queue).map_or(&self.undelivered, |lane| &lane.dead_url);
+        let url = self.queue_pair(queue).map_or(&self.undelivered_queue_url, |lane| &lane.dead_url);
         url.as_deref().ok_or(Error::NoDeadLetters { queue: queue.as_str() })
     }
 }

@@ -9,10 +9,12 @@ pub fn parse_dead_letter(queue: Queue, body: &str) -> DeadLetterMessage {
     let parsed = match queue {
         Queue::Dispatch => serde_json::from_str(body).map(|JobWakeup { job }| DeadLetterMessage::Start(job)),
         Queue::Effects => serde_json::from_str(body).map(DeadLetterMessage::Effect),
-        Queue::Undelivered => serde_json::from_str(body).map(|Undelivered { why, event }| match event.into_stopped() {
-            Some(stopped) => DeadLetterMessage::TaskStop(why, Box::new(stopped)),
-            None => DeadLetterMessage::ForeignTaskStop(why),
-        }),
+        Queue::Undelivered => {
+            serde_json::from_str(body).map(|Undelivered { why, event }| match event.into_task_stop() {
+                Some(stopped) => DeadLetterMessage::TaskStop(why, Box::new(stopped)),
+                None => DeadLetterMessage::ForeignTaskStop(why),
+            })
+        }
     };
     parsed.unwrap_or(DeadLetterMessage::Unreadable)
 }

@@ -35,7 +35,7 @@ struct Container {
 
 impl TaskStateChange {
     /// The stop of a job's task, else `None`. Events may repeat and arrive out of order, but none follows a stop.
-    pub fn into_stopped(self) -> Option<TaskStop> {
+    pub fn into_task_stop(self) -> Option<TaskStop> {
         let detail = self.detail;
         let job = detail.started_by.and_then(|by| JobId::new(by).ok());
         let job = job.filter(|_| detail.last_status == "STOPPED")?;
@@ -138,7 +138,7 @@ mod tests {
         ] {
             let read: Undelivered = serde_json::from_value(message).unwrap();
             assert_eq!(read.why, why);
-            let stopped = read.event.into_stopped().unwrap();
+            let stopped = read.event.into_task_stop().unwrap();
             assert_eq!((stopped.arn.as_str(), stopped.job.as_str()), (TASK, JOB));
             assert_eq!(stopped.cause, StopCause::Exited { code: Some(137) });
             assert_eq!(stopped.reason, "Essential container in task exited");
@@ -153,7 +153,7 @@ mod tests {
         let with = |field: &str, value: Value| {
             let mut event = stop_event();
             event["detail"][field] = value;
-            serde_json::from_value::<TaskStateChange>(event).unwrap().into_stopped()
+            serde_json::from_value::<TaskStateChange>(event).unwrap().into_task_stop()
         };
         assert!(with("version", json!(6)).is_some());
         assert_eq!(with("lastStatus", json!("RUNNING")), None);

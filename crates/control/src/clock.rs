@@ -14,7 +14,7 @@ pub type PauseFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     offset_ms: Arc<AtomicU64>,
-    simulated: Option<SimulatedClock>,
+    simulation: Option<SimulatedClock>,
 }
 
 #[derive(Clone)]
@@ -31,19 +31,19 @@ impl fmt::Debug for SimulatedClock {
 }
 
 impl Clock {
-    pub fn simulated(start: Timestamp, pause: impl Fn(Duration) -> PauseFuture + Send + Sync + 'static) -> Self {
+    pub fn new_simulated(start: Timestamp, pause: impl Fn(Duration) -> PauseFuture + Send + Sync + 'static) -> Self {
         let standing = SimulatedClock { start, ids_created: Arc::default(), pause: Arc::new(pause) };
-        Self { offset_ms: Arc::default(), simulated: Some(standing) }
+        Self { offset_ms: Arc::default(), simulation: Some(standing) }
     }
 
     pub fn now(&self) -> Timestamp {
-        let start = self.simulated.as_ref().map_or_else(system_time, |standing| standing.start);
+        let start = self.simulation.as_ref().map_or_else(system_time, |standing| standing.start);
         start.plus(Duration::from_millis(self.offset_ms.load(Ordering::SeqCst)))
     }
 
     /// Monotonic time since the process started, for ages of cached values. Unlike `now`, it is never adjusted.
     pub fn monotonic(&self) -> Duration {
-        let machine = if self.simulated.is_some() { Duration::ZERO } else { PROCESS_START.elapsed() };
+        let machine = if self.simulation.is_some() { Duration::ZERO } else { PROCESS_START.elapsed() };
         machine + Duration::from_millis(self.offset_ms.load(Ordering::SeqCst))
     }
 
@@ -53,7 +53,7 @@ impl Clock {
     }
 
     pub(crate) async fn pause(&self, by: Duration) {
-        match &self.simulated {
+        match &self.simulation {
             Some(standing) => (standing.pause)(by).await,
             None => tokio::time::sleep(by).await,
         }
@@ -61,12 +61,12 @@ impl Clock {
 
     /// Returns `None` after `limit` of real time. A simulated clock has no timeout: a slow machine changes no result.
     pub(crate) async fn with_timeout<T>(&self, limit: Duration, doing: impl Future<Output = T>) -> Option<T> {
-        if self.simulated.is_some() { Some(doing.await) } else { tokio::time::timeout(limit, doing).await.ok() }
+        if self.simulation.is_some() { Some(doing.await) } else { tokio::time::timeout(limit, doing).await.ok() }
     }
 
     /// Returns a unique lower-case id. A simulated clock counts up.
     pub(crate) fn ulid(&self) -> String {
-        let ulid = match &self.simulated {
+        let ulid = match &self.simulation {
             Some(standing) => ulid::Ulid::from(u128::from(standing.ids_created.fetch_add(1, Ordering::SeqCst))),
             None => ulid::Ulid::generate(),
         };

@@ -50,7 +50,7 @@ pub struct ContextParts {
 
 /// Result of sending a hint. Most callers ignore it, because the sweeper repeats lost hints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Hint {
+pub(crate) enum HintOutcome {
     Sent,
     Lost,
 }
@@ -106,14 +106,14 @@ impl Context {
         }
     }
 
-    pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Hint {
+    pub(crate) async fn wake_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> HintOutcome {
         let wakeup = TicketWakeup { project: project.clone(), ticket: ticket.clone() };
         match self.send_hint(self.wakeups.wake_ticket(&wakeup)).await {
-            Ok(()) => Hint::Sent,
+            Ok(()) => HintOutcome::Sent,
             Err(error) => {
                 self.counters().add(Counter::WakeupLost);
                 tracing::warn!(project = %project, ticket = %ticket, error = %error, "ticket wake-up not sent; the sweeper will settle the ticket");
-                Hint::Lost
+                HintOutcome::Lost
             }
         }
     }

@@ -21,10 +21,10 @@ pub mod attempt {
     pub use events::{EventsAck, record_events};
     pub use finish::{Finish, finish_attempt};
     pub use inputs::list_inputs;
-    pub(crate) use load_held::{load_held, load_trusted};
+    pub(crate) use load_held::{load_leased_job, load_trusted_job};
     pub use set_phase::{PhaseAnswer, set_phase};
     pub use start::{Assignment, start_attempt};
-    pub use yield_job::{GiveBack, GiveBackOutcome, yield_job};
+    pub use yield_job::{YieldOutcome, YieldReport, yield_job};
 }
 mod admin;
 mod clock;
@@ -62,7 +62,9 @@ pub use admin::sign_in::{
 };
 pub use admin::signed_tokens::{Bootstrap, Session, SignInCode, SigningKey};
 pub use admin::test_integration::{IntegrationTestResult, test_integration};
-pub use admin::test_repository::{Feature, FeatureRow, FeatureStatus, Need, RepositoryTestResult, test_repository};
+pub use admin::test_repository::{
+    Feature, FeatureNeed, FeatureRow, FeatureStatus, RepositoryTestResult, test_repository,
+};
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token, token_hash};
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
 pub use clock::{Clock, PauseFuture};
@@ -80,7 +82,7 @@ pub use jobs::dispatch::{DispatchOutcome, dispatch};
 pub use jobs::list_jobs::{JobList, list_jobs};
 pub use jobs::pause_job::pause_job;
 pub use jobs::retry_job::retry_job;
-pub use jobs::task_stopped::task_stopped;
+pub use jobs::task_stopped::record_task_stop;
 pub use jobs::views::{
     JobEvents, JobView, RevisedPullRequest, TicketView, job_view, list_events, load_pull_request_state, ticket_view,
     ticket_views,

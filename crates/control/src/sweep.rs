@@ -14,7 +14,7 @@ use crate::jobs::requeue::write_requeue;
 use crate::{Context, Error};
 use deadlines::{Limits, RoundTimer, rotated_shards};
 use gauges::ScheduledItems;
-use held::sweep_held;
+use held::sweep_held_entries;
 use postpone::postpone;
 use pullyard_domain::gauges::{Gauges, MAX_CLOCK_SKEW};
 use pullyard_domain::id::JobId;
@@ -67,7 +67,7 @@ async fn run_round(ctx: &Context, limits: Limits) -> SweepResult {
     };
     if looks {
         faults.record(Box::pin(sweep_ready(ctx, time, &mut gauges, &mut report)).await);
-        faults.record(Box::pin(sweep_held(ctx, time, &mut gauges, &mut report)).await);
+        faults.record(Box::pin(sweep_held_entries(ctx, time, &mut gauges, &mut report)).await);
         faults.record(scheduled.count_jobs(ctx, time, &mut gauges).await);
         // A manual round has less time. The parts that it skips must not wait another minute.
         if faults.is_empty() || limits == Limits::SCHEDULED {
@@ -129,7 +129,7 @@ async fn sweep_item(ctx: &Context, key: &WorkKey, time: &RoundTimer<'_>, report:
         Ok(Repair::Admit) => report.admitted += 1,
         Ok(Repair::Poll) => report.polls += 1,
         Ok(Repair::PullRequest) => report.pull_requests += 1,
-        Ok(Repair::Nothing) => report.unchanged += 1,
+        Ok(Repair::Skip) => report.unchanged += 1,
         Err(error) => {
             report.failed += 1;
             tracing::error!(item = ?key, error = %error, "sweep of an item failed");
@@ -171,7 +171,7 @@ enum Repair {
     Admit,
     PullRequest,
     Poll,
-    Nothing,
+    Skip,
 }
 
 async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
@@ -179,10 +179,10 @@ async fn sweep_job(ctx: &Context, job: &JobId) -> Result<Repair, Error> {
     loop {
         let now = ctx.clock.now();
         let Some(job) = ctx.store.load_job(job).await? else {
-            return Ok(Repair::Nothing);
+            return Ok(Repair::Skip);
         };
         let (written, done) = match next_step(&job, now) {
-            JobStep::Nothing => return Ok(Repair::Nothing),
+            JobStep::Skip => return Ok(Repair::Skip),
             JobStep::Admit => {
                 // Another function may call forges. It checks the job again.
                 ctx.wakeups.admit_job(&JobWakeup { job: job.id.clone() }).await?;

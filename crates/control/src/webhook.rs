@@ -151,7 +151,7 @@ async fn decide_event(
                 && reach.includes(&known.project)
             {
                 // Stale is harmless: the review belongs to another project now.
-                ctx.store.note_review_edited(&pull_request, &review, &known.project).await?;
+                ctx.store.update_edited_review(&pull_request, &review, &known.project).await?;
             }
             // An unknown review, or another project's, is read later with the edited text and without the mark.
             record_delivery(ctx, hook, call, Reason::EditedReview {}, None).await?
@@ -188,7 +188,7 @@ fn project_scope(hook: &Webhook) -> ProjectScope {
 /// Refuses a delivery of a repository's hook about another repository, which the hook's secret does not authorise.
 fn check_repository(hook: &Webhook, event: &Event) -> Option<Reason> {
     let (id, name) = event_repository(event)?;
-    if hook.covers_repository(id) {
+    if hook.is_for_repository(id) {
         return None;
     }
     Some(match RepositoryName::new(name) {

@@ -54,7 +54,7 @@ pub enum Error {
         full_name: String,
     },
     #[error("serve {}: {reason}", path.display())]
-    NotARepository {
+    InvalidRepository {
         /// The folder to be linked.
         path: PathBuf,
         reason: &'static str,

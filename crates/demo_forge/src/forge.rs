@@ -114,7 +114,7 @@ impl DemoForge {
         format!("{}/api/v3", self.shared.url)
     }
 
-    pub fn shared(&self) -> &Arc<Shared> {
+    pub fn state(&self) -> &Arc<Shared> {
         &self.shared
     }
 

@@ -37,7 +37,7 @@ pub enum MergeTree {
     Conflict,
 }
 
-pub struct Identity<'a> {
+pub struct CommitIdentity<'a> {
     pub name: &'a str,
     pub email: &'a str,
 }
@@ -148,7 +148,7 @@ impl Git {
         &self,
         dir: &Path,
         (tree, parents): (&str, &[&str]),
-        by: Identity<'_>,
+        by: CommitIdentity<'_>,
         message: &str,
     ) -> Result<String, Error> {
         let (name, email) = (format!("user.name={}", by.name), format!("user.email={}", by.email));

@@ -348,7 +348,7 @@ async fn hook_url(shared: &Shared, hook: &HookRecord) -> String {
             None => format!("{api}/repositories/{}/hooks/{}", hook.target, hook.id),
         },
         TargetKind::Organization => {
-            let all = shared.repositories.all().await;
+            let all = shared.repositories.list().await;
             let owner =
                 all.iter().map(|entry| entry.owner()).find(|owner| render::owner(shared, owner).id == hook.target);
             format!("{api}/orgs/{}/hooks/{}", owner.unwrap_or_default(), hook.id)

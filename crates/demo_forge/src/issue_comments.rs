@@ -10,7 +10,7 @@ use crate::{
     pulls::{self},
     record::{IssueCommentRecord, Pull},
     repositories::RepositoryEntry,
-    reviews::{Rejection, into_updated},
+    reviews::{Rejection, require_updated},
     shared::Shared,
 };
 
@@ -38,7 +38,7 @@ pub async fn create_reply(
         pull.notes.push(note.clone());
         Ok::<_, Rejection>(())
     });
-    let ((), pull) = into_updated(changed.await?)?;
+    let ((), pull) = require_updated(changed.await?)?;
     events::publish_issue_comment(shared, entry, actor, &pull, &note, ("created", json!({}))).await;
     Ok((note, pull))
 }
@@ -59,7 +59,7 @@ pub async fn edit_note(
         note.updated_at = shared.clock.now_unique();
         Ok((note.clone(), before))
     });
-    let ((note, before), pull) = into_updated(changed.await?)?;
+    let ((note, before), pull) = require_updated(changed.await?)?;
     let more = json!({ "changes": { "body": { "from": before } } });
     events::publish_issue_comment(shared, entry, actor, &pull, &note, ("edited", more)).await;
     Ok((note, pull))

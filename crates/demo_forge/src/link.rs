@@ -43,7 +43,7 @@ pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
 }
 
 fn git_dir(path: &Path) -> Result<PathBuf, Error> {
-    let not = |reason| Error::NotARepository { path: path.to_owned(), reason };
+    let not = |reason| Error::InvalidRepository { path: path.to_owned(), reason };
     let path = fs::canonicalize(path).map_err(Error::storage(path))?;
     let inner = path.join(".git");
     if inner.is_file() {
@@ -58,7 +58,7 @@ fn head_branch(git_dir: &Path, path: &Path) -> Result<String, Error> {
     let head = git_dir.join("HEAD");
     let text = fs::read_to_string(&head).map_err(Error::storage(&head))?;
     let branch = text.trim().strip_prefix("ref: refs/heads/").map(str::to_owned);
-    branch.ok_or_else(|| Error::NotARepository {
+    branch.ok_or_else(|| Error::InvalidRepository {
         path: path.to_owned(),
         reason: "its HEAD is not a branch; check out a branch first",
     })
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn linking_a_non_repository_is_rejected() {
         let (root, forge, own) = world();
-        assert!(matches!(link(&forge, "local/x", root.path()), Err(Error::NotARepository { .. })));
+        assert!(matches!(link(&forge, "local/x", root.path()), Err(Error::InvalidRepository { .. })));
         assert!(matches!(link(&forge, "local/x", &root.path().join("nothing")), Err(Error::Storage { .. })));
         assert!(matches!(link(&forge, "../x", &own), Err(Error::InvalidName { .. })));
         fs::write(own.join(".git/HEAD"), "0123456789012345678901234567890123456789\n").unwrap();
-        assert!(matches!(link(&forge, "local/x", &own), Err(Error::NotARepository { .. })));
+        assert!(matches!(link(&forge, "local/x", &own), Err(Error::InvalidRepository { .. })));
     }
 }

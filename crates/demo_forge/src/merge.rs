@@ -8,7 +8,7 @@ use crate::{
     Error,
     access::Actor,
     events,
-    git_queries::{Identity, MergeTree},
+    git_queries::{CommitIdentity, MergeTree},
     pulls::{self},
     pushes,
     record::{MergeRecord, Pull, PullState},
@@ -120,7 +120,7 @@ async fn create_merge_commit(
     let text = format!("{title}\n\n{}", wish.message.clone().unwrap_or(message));
     let login = &actor.account.login;
     let email = format!("{}+{login}@users.noreply.localhost", actor.account.id);
-    let by = Identity { name: login, email: &email };
+    let by = CommitIdentity { name: login, email: &email };
     Ok(Some(shared.git.commit_tree(git_dir, (&tree, parents), by, text.trim_end()).await?))
 }
 

@@ -36,12 +36,12 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/{owner}/{name}/pull/{number}/reviews", post(review::submit))
 }
 
-struct Listed {
+struct RepositoryRow {
     full_name: String,
     pulls: Vec<Pull>,
 }
 
-impl Listed {
+impl RepositoryRow {
     async fn load(shared: &Shared, entry: &RepositoryEntry) -> Result<Self, PageError> {
         Ok(Self { full_name: entry.full_name(), pulls: pulls::list(shared, entry).await? })
     }
@@ -50,13 +50,13 @@ impl Listed {
 #[derive(Template)]
 #[template(path = "index.html")]
 struct IndexPage {
-    repositories: Vec<Listed>,
+    repositories: Vec<RepositoryRow>,
 }
 
 async fn index(State(shared): State<Arc<Shared>>) -> Result<Response, PageError> {
     let mut repositories = Vec::new();
-    for entry in shared.repositories.all().await {
-        repositories.push(Listed::load(&shared, &entry).await?);
+    for entry in shared.repositories.list().await {
+        repositories.push(RepositoryRow::load(&shared, &entry).await?);
     }
     render(&IndexPage { repositories })
 }
@@ -64,7 +64,7 @@ async fn index(State(shared): State<Arc<Shared>>) -> Result<Response, PageError>
 #[derive(Template)]
 #[template(path = "repository.html")]
 struct RepositoryPage {
-    repository: Listed,
+    repository: RepositoryRow,
     clone_url: String,
     branches: Vec<(String, String)>,
 }
@@ -75,7 +75,7 @@ async fn repository(
 ) -> Result<Response, PageError> {
     let entry = shared.repositories.find(&owner, &name).await.ok_or(PageError::NotFound)?;
     render(&RepositoryPage {
-        repository: Listed::load(&shared, &entry).await?,
+        repository: RepositoryRow::load(&shared, &entry).await?,
         clone_url: shared.describe(&entry).clone_url,
         branches: shared.git.branches(&entry.git_dir()).await?.into_iter().collect(),
     })
@@ -149,7 +149,7 @@ async fn page(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<R
 /// Accounts that may read. The author is last, because authors can only comment.
 async fn reviewers(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> Vec<String> {
     let mut logins = Vec::new();
-    for member in shared.users.all() {
+    for member in shared.users.list() {
         if access::role_of(entry, &member).await >= Role::Read && !member.user.login.ends_with("[bot]") {
             logins.push((member.user.id == pull.author_id, member.user.login));
         }

@@ -307,7 +307,7 @@ impl RepositoryRecord {
         let mut draft = draft_path(path).into_os_string();
         draft.push(format!(".{}", self.id));
         let draft = PathBuf::from(draft);
-        let written = write_synced(&draft, &bytes).and_then(|()| match std::fs::hard_link(&draft, path) {
+        let written = write_and_sync(&draft, &bytes).and_then(|()| match std::fs::hard_link(&draft, path) {
             Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
             _ => Ok(()),
         });
@@ -316,7 +316,7 @@ impl RepositoryRecord {
     }
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+fn write_and_sync(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = std::fs::File::create_new(path)?;
     std::io::Write::write_all(&mut file, bytes)?;
     file.sync_all()

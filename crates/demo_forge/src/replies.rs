@@ -7,7 +7,7 @@ use crate::{
     pulls::{self},
     record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
     repositories::RepositoryEntry,
-    reviews::{Rejection, into_updated, publish},
+    reviews::{Rejection, publish, require_updated},
     shared::Shared,
 };
 
@@ -65,7 +65,7 @@ pub async fn create_line_reply(
         pull.comments.push(comment.clone());
         Ok::<_, Rejection>((review, comment))
     });
-    let ((review, comment), pull) = into_updated(changed.await?)?;
+    let ((review, comment), pull) = require_updated(changed.await?)?;
     publish(shared, entry, actor, &pull, &review).await;
     Ok((comment, pull))
 }

@@ -141,7 +141,7 @@ impl Repositories {
         self.entries.read().await.get(&key).cloned()
     }
 
-    pub async fn all(&self) -> Vec<Arc<RepositoryEntry>> {
+    pub async fn list(&self) -> Vec<Arc<RepositoryEntry>> {
         self.reload().await;
         self.entries.read().await.values().cloned().collect()
     }

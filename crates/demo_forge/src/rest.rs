@@ -58,7 +58,7 @@ fn repository_routes() -> Router<Arc<Shared>> {
         .route("/repos/{owner}/{name}/git/ref/heads/{*branch}", get(repositories::reference))
         .route("/repos/{owner}/{name}/git/refs/heads/{*branch}", axum::routing::delete(repositories::delete_branch))
         .route("/repos/{owner}/{name}/statuses/{sha}", post(statuses::create))
-        .route("/repos/{owner}/{name}/commits/{sha}/status", get(statuses::combined))
+        .route("/repos/{owner}/{name}/commits/{sha}/status", get(statuses::get_combined_status))
         .route("/repos/{owner}/{name}/commits/{sha}/statuses", get(statuses::list))
 }
 

@@ -82,7 +82,7 @@ fn unprocessable(words: &str) -> Rejection {
     Rejection::Unprocessable(words.to_owned())
 }
 
-pub fn into_updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), Rejection> {
+pub fn require_updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), Rejection> {
     match touched {
         UpdateOutcome::Updated(value, pull) => Ok((value, pull)),
         UpdateOutcome::Missing => Err(Rejection::NotFound),
@@ -129,7 +129,7 @@ pub async fn create_review(
         pull.comments.extend(added);
         Ok(())
     });
-    let ((), pull) = into_updated(changed.await?)?;
+    let ((), pull) = require_updated(changed.await?)?;
     if review.state != ReviewState::Pending {
         publish(shared, entry, actor, &pull, &review).await;
     }
@@ -162,7 +162,7 @@ pub async fn submit(
         pull.complete_review_request(actor.account.id);
         Ok(review)
     });
-    let (review, pull) = into_updated(changed.await?)?;
+    let (review, pull) = require_updated(changed.await?)?;
     publish(shared, entry, actor, &pull, &review).await;
     Ok((review, pull))
 }
@@ -182,7 +182,7 @@ pub async fn discard(
         pull.comments.retain(|comment| comment.review != id);
         Ok(review)
     });
-    into_updated(changed.await?)
+    require_updated(changed.await?)
 }
 
 pub async fn edit(
@@ -198,7 +198,7 @@ pub async fn edit(
         review.updated_at = shared.clock.now_unique();
         Ok::<_, Rejection>((review.clone(), before))
     });
-    let ((review, before), pull) = into_updated(changed.await?)?;
+    let ((review, before), pull) = require_updated(changed.await?)?;
     if review.state != ReviewState::Pending {
         let more = json!({ "changes": { "body": { "from": before } } });
         events::publish_review(shared, entry, actor, &pull, &review, ("edited", more)).await;
@@ -226,7 +226,7 @@ pub async fn dismiss(
         review.dismiss(shared.clock.now_unique());
         Ok(review.clone())
     });
-    let (review, pull) = into_updated(changed.await?)?;
+    let (review, pull) = require_updated(changed.await?)?;
     events::publish_review(shared, entry, actor, &pull, &review, ("dismissed", json!({}))).await;
     Ok((review, pull))
 }

@@ -87,7 +87,7 @@ async fn serve(
     };
     let not_found = || (StatusCode::NOT_FOUND, "Repository not found.\n").into_response();
     let Some(entry) = shared.repositories.find(&owner, &name).await else {
-        return redirect_renamed(shared, (&owner, &name), (service, kind)).await.unwrap_or_else(not_found);
+        return redirect_to_new_name(shared, (&owner, &name), (service, kind)).await.unwrap_or_else(not_found);
     };
     let requirement = match service {
         Service::UploadPack => Requirement::CONTENTS_READ,
@@ -142,7 +142,7 @@ fn on_finish(
 ///
 /// Git follows the redirect of its first request only, and only to a URL with the same end (`/info/refs?service=…`). It
 /// sends the call to the new address, so a call arrives here only if the rename was between the two requests.
-async fn redirect_renamed(
+async fn redirect_to_new_name(
     shared: &Shared,
     (owner, name): (&str, &str),
     (service, kind): (Service, RequestKind),

@@ -53,7 +53,7 @@ impl DemoForge {
         };
         match reviews::create_review(&self.shared, &entry, &actor, number, new).await {
             Ok((review, _)) => Ok(review.id),
-            Err(objection) => Err(refused("request changes", objection)),
+            Err(objection) => Err(to_refused_error("request changes", objection)),
         }
     }
 
@@ -69,7 +69,7 @@ impl DemoForge {
         let entry = self.entry(full_name).await?;
         let actor = Actor::from_member(&self.member(login)?);
         let edited = reviews::edit(&self.shared, &entry, &actor, (number, review), words.to_owned()).await;
-        edited.map(drop).map_err(|objection| refused("edit a review", objection))
+        edited.map(drop).map_err(|objection| to_refused_error("edit a review", objection))
     }
 
     /// Errors: `Refused` with the forge's reason.
@@ -106,7 +106,7 @@ impl DemoForge {
     }
 }
 
-fn refused(what: &'static str, objection: reviews::Rejection) -> Error {
+fn to_refused_error(what: &'static str, objection: reviews::Rejection) -> Error {
     let reason = match objection {
         reviews::Rejection::Internal(error) => return error,
         reviews::Rejection::Unprocessable(reason) => reason,

@@ -109,7 +109,7 @@ impl Users {
         })
     }
 
-    pub fn all(&self) -> Vec<Member> {
+    pub fn list(&self) -> Vec<Member> {
         self.with_members(<[Member]>::to_vec)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::faults::{Ending, StreamFault};
+use crate::faults::{AnswerEnd, StreamFault};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
@@ -38,7 +38,7 @@ pub struct Answer {
     pub(crate) usage: Usage,
     pub(crate) is_declined: bool,
     pub(crate) pause: Duration,
-    pub(crate) ending: Ending,
+    pub(crate) ending: AnswerEnd,
 }
 
 impl Answer {
@@ -60,7 +60,7 @@ impl Answer {
     /// An answer with these parts in this order, and a usage of 100 input and 20 output tokens.
     pub fn from_parts(parts: Vec<Part>) -> Self {
         let usage = Usage { input: 100, cached: 0, output: 20 };
-        Self { parts, usage, is_declined: false, pause: Duration::ZERO, ending: Ending::Complete }
+        Self { parts, usage, is_declined: false, pause: Duration::ZERO, ending: AnswerEnd::Complete }
     }
 
     pub fn with_part(mut self, part: Part) -> Self {
@@ -86,24 +86,24 @@ impl Answer {
     }
 
     /// Closes the connection after this number of events.
-    pub fn cut_after(mut self, events: usize) -> Self {
-        self.ending = Ending::CutAfter(events);
+    pub fn disconnect_after(mut self, events: usize) -> Self {
+        self.ending = AnswerEnd::CutAfter(events);
         self
     }
 
     /// Sends nothing after this number of events, and leaves the connection open.
     pub fn hang_after(mut self, events: usize) -> Self {
-        self.ending = Ending::HangsAfter(events);
+        self.ending = AnswerEnd::HangsAfter(events);
         self
     }
 
     /// Sends an error event after this number of events.
     pub fn fail_after(mut self, events: usize, stumble: StreamFault) -> Self {
-        self.ending = Ending::FaultAfter(events, stumble);
+        self.ending = AnswerEnd::FaultAfter(events, stumble);
         self
     }
 
-    pub(crate) fn calls_a_tool(&self) -> bool {
+    pub(crate) fn has_tool_call(&self) -> bool {
         self.parts.iter().any(|part| !matches!(part, Part::Text(_)))
     }
 }

@@ -1,7 +1,7 @@
 //! How the transmission of an answer ends: completely, or with a fault.
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Ending {
+pub enum AnswerEnd {
     Complete,
     /// Closes the connection after this number of events, or after half of a body without a stream.
     CutAfter(usize),

@@ -25,7 +25,7 @@ use crate::{error::Error, server::DemoModel};
 pub struct HostProxy {
     url: String,
     authority: String,
-    rejected: Arc<Mutex<Vec<String>>>,
+    rejected_hosts: Arc<Mutex<Vec<String>>>,
     server: JoinHandle<()>,
 }
 
@@ -38,7 +38,8 @@ impl HostProxy {
         let address = listener.local_addr().map_err(|source| Error::Listener { source })?;
         let (authority, acceptor) = create_certificate(host).map_err(|source| Error::Certificate { source })?;
         let refused = Arc::<Mutex<Vec<String>>>::default();
-        let door = Arc::new(Proxy { host: host.to_owned(), model: model.url(), acceptor, rejected: refused.clone() });
+        let door =
+            Arc::new(Proxy { host: host.to_owned(), model: model.url(), acceptor, rejected_hosts: refused.clone() });
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let door = door.clone();
@@ -48,7 +49,7 @@ impl HostProxy {
                 });
             }
         });
-        Ok(Self { url: format!("http://{address}"), authority, rejected: refused, server })
+        Ok(Self { url: format!("http://{address}"), authority, rejected_hosts: refused, server })
     }
 
     /// The URL for `HTTPS_PROXY`.
@@ -63,7 +64,7 @@ impl HostProxy {
 
     /// The request line of each rejected request.
     pub fn rejected_requests(&self) -> Vec<String> {
-        self.rejected.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.rejected_hosts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -77,7 +78,7 @@ struct Proxy {
     host: String,
     model: String,
     acceptor: TlsAcceptor,
-    rejected: Arc<Mutex<Vec<String>>>,
+    rejected_hosts: Arc<Mutex<Vec<String>>>,
 }
 
 impl Proxy {
@@ -91,7 +92,7 @@ impl Proxy {
             client.read_line(&mut line).await?;
         }
         if asked.split(' ').nth(1) != Some(&format!("{}:443", self.host)) {
-            self.rejected.lock().unwrap_or_else(PoisonError::into_inner).push(asked.trim().to_owned());
+            self.rejected_hosts.lock().unwrap_or_else(PoisonError::into_inner).push(asked.trim().to_owned());
             let refusal = b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             return client.write_all(refusal).await;
         }

@@ -22,7 +22,7 @@ mod turn;
 
 pub use answer::{Answer, Part, Usage};
 pub use error::Error;
-pub use faults::{Ending, StreamFault};
+pub use faults::{AnswerEnd, StreamFault};
 pub use host_proxy::HostProxy;
 pub use log::{Credential, Outcome, Request};
 pub use refusal::Refusal;

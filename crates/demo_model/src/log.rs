@@ -51,7 +51,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Whether the request was one to the model, which consumes a step of the script.
-    pub fn is_a_turn(self) -> bool {
+    pub fn is_model_call(self) -> bool {
         !matches!(self, Self::NoStep | Self::NotServed)
     }
 }
@@ -84,8 +84,8 @@ impl Request {
     }
 
     /// Whether any string in the body contains `words`.
-    pub fn mentions(&self, words: &str) -> bool {
-        mentions(&self.body, words)
+    pub fn contains_text(&self, words: &str) -> bool {
+        contains_text(&self.body, words)
     }
 }
 
@@ -102,11 +102,11 @@ fn fingerprint(key: &str) -> u64 {
     hasher.finish()
 }
 
-fn mentions(value: &Value, words: &str) -> bool {
+fn contains_text(value: &Value, words: &str) -> bool {
     match value {
         Value::String(text) => text.contains(words),
-        Value::Array(values) => values.iter().any(|value| mentions(value, words)),
-        Value::Object(fields) => fields.values().any(|value| mentions(value, words)),
+        Value::Array(values) => values.iter().any(|value| contains_text(value, words)),
+        Value::Object(fields) => fields.values().any(|value| contains_text(value, words)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -131,7 +131,7 @@ impl Log {
         number
     }
 
-    pub(crate) fn all(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.borrow().clone()
     }
 
@@ -140,7 +140,7 @@ impl Log {
         match requests.wait_for(|requests| seen(requests)).await {
             Ok(requests) => requests.clone(),
             // `self` holds the sender, so the channel is never closed here.
-            Err(_) => self.all(),
+            Err(_) => self.requests(),
         }
     }
 }

@@ -6,13 +6,13 @@ use crate::{
     answer::{Answer, Part},
     faults::StreamFault,
     send_answer::RenderedAnswer,
-    sse::halves,
+    sse::split_half,
 };
 
 /// Renders the answer to request `number`, which named `model`.
 pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let blocks: Vec<Value> = answer.parts.iter().enumerate().map(|(n, part)| block(part, number, n)).collect();
-    let ended_by = match (answer.is_declined, answer.calls_a_tool()) {
+    let ended_by = match (answer.is_declined, answer.has_tool_call()) {
         (true, _) => "refusal",
         (false, true) => "tool_use",
         (false, false) => "end_turn",
@@ -48,7 +48,7 @@ pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAns
         fields.insert("stop_reason".to_owned(), json!(ended_by));
         fields.insert("usage".to_owned(), usage(answer, answer.usage.output));
     }
-    RenderedAnswer { events, whole: message, render_fault }
+    RenderedAnswer { events, body: message, render_fault }
 }
 
 fn usage(answer: &Answer, output: u64) -> Value {
@@ -73,13 +73,13 @@ fn block(part: &Part, number: usize, n: usize) -> Value {
 fn render_block_events(index: usize, block: &Value) -> Vec<Value> {
     let (empty, deltas) = match block.get("text").and_then(Value::as_str) {
         Some(words) => {
-            let (first, second) = halves(words);
+            let (first, second) = split_half(words);
             let delta = |words: &str| json!({ "type": "text_delta", "text": words });
             (json!({ "type": "text", "text": "" }), [delta(first), delta(second)])
         }
         None => {
             let input = block.get("input").map(Value::to_string).unwrap_or_default();
-            let (first, second) = halves(&input);
+            let (first, second) = split_half(&input);
             let delta = |json: &str| json!({ "type": "input_json_delta", "partial_json": json });
             let mut empty = block.clone();
             if let Some(fields) = empty.as_object_mut() {

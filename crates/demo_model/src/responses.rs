@@ -6,7 +6,7 @@ use crate::{
     answer::{Answer, Part},
     faults::StreamFault,
     send_answer::RenderedAnswer,
-    sse::halves,
+    sse::split_half,
 };
 
 /// Renders the answer to request `number`, which named `model`.
@@ -47,7 +47,7 @@ pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAns
             fields.insert("sequence_number".to_owned(), json!(n));
         }
     }
-    RenderedAnswer { events, whole, render_fault }
+    RenderedAnswer { events, body: whole, render_fault }
 }
 
 fn usage(answer: &Answer) -> Value {
@@ -74,7 +74,7 @@ fn message(words: &str, number: usize, index: usize) -> (Value, Vec<Value>) {
     let item = |status: &str, content: Value| json!({ "type": "message", "id": id, "status": status, "role": "assistant", "content": content });
     let part = |words: &str| json!({ "type": "output_text", "text": words, "annotations": [] });
     let whole = item("completed", json!([part(words)]));
-    let (first, second) = halves(words);
+    let (first, second) = split_half(words);
     let delta = |words: &str| {
         json!({ "type": "response.output_text.delta", "item_id": id, "output_index": index,
                 "content_index": 0, "delta": words })

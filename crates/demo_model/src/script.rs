@@ -31,13 +31,13 @@ impl From<Refusal> for Step {
 
 #[derive(Debug, Default)]
 pub(crate) struct Script {
-    steps: Mutex<Steps>,
+    steps: Mutex<ScriptState>,
 }
 
 #[derive(Debug, Default)]
-struct Steps {
+struct ScriptState {
     queue: VecDeque<Step>,
-    repeated: Option<Step>,
+    repeating_step: Option<Step>,
 }
 
 impl Script {
@@ -45,14 +45,14 @@ impl Script {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).queue.extend(steps);
     }
 
-    pub(crate) fn set_repeated(&self, step: Step) {
-        self.steps.lock().unwrap_or_else(PoisonError::into_inner).repeated = Some(step);
+    pub(crate) fn set_repeating_step(&self, step: Step) {
+        self.steps.lock().unwrap_or_else(PoisonError::into_inner).repeating_step = Some(step);
     }
 
     /// Removes and returns the next step, or returns the repeated step if the queue is empty.
     pub(crate) fn next(&self) -> Option<Step> {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
-        steps.queue.pop_front().or_else(|| steps.repeated.clone())
+        steps.queue.pop_front().or_else(|| steps.repeating_step.clone())
     }
 
     pub(crate) fn remaining(&self) -> usize {

@@ -8,34 +8,34 @@ use futures::stream;
 
 use crate::{
     answer::Answer,
-    faults::{Ending, StreamFault},
+    faults::{AnswerEnd, StreamFault},
     refusal::Refusal,
     sse,
 };
 
 pub(crate) struct RenderedAnswer {
     pub(crate) events: Vec<serde_json::Value>,
-    pub(crate) whole: serde_json::Value,
+    pub(crate) body: serde_json::Value,
     pub(crate) render_fault: fn(&StreamFault) -> serde_json::Value,
 }
 
 /// Sends the answer as a stream or as one body, up to the event at which its ending applies.
 pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> Response {
     if !streamed {
-        return send_whole(answer, &written.whole);
+        return send_body(answer, &written.body);
     }
     let mut events: VecDeque<Bytes> = written.events.iter().map(sse::event).collect();
     let last = match &answer.ending {
-        Ending::Complete => StreamEnd::End,
-        Ending::CutAfter(most) => {
+        AnswerEnd::Complete => StreamEnd::End,
+        AnswerEnd::CutAfter(most) => {
             events.truncate(*most);
             StreamEnd::Cut
         }
-        Ending::HangsAfter(most) => {
+        AnswerEnd::HangsAfter(most) => {
             events.truncate(*most);
             StreamEnd::Hang
         }
-        Ending::FaultAfter(most, stumble) => {
+        AnswerEnd::FaultAfter(most, stumble) => {
             events.truncate(*most);
             events.push_back(sse::event(&(written.render_fault)(stumble)));
             StreamEnd::End
@@ -44,14 +44,14 @@ pub(crate) fn send(answer: &Answer, written: RenderedAnswer, streamed: bool) -> 
     respond("text/event-stream", body(events, last, answer.pause))
 }
 
-fn send_whole(answer: &Answer, whole: &serde_json::Value) -> Response {
+fn send_body(answer: &Answer, whole: &serde_json::Value) -> Response {
     let text = whole.to_string();
-    let (half, _) = sse::halves(&text);
+    let (half, _) = sse::split_half(&text);
     let (pieces, last) = match &answer.ending {
-        Ending::Complete => (Bytes::from(text), StreamEnd::End),
-        Ending::CutAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Cut),
-        Ending::HangsAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Hang),
-        Ending::FaultAfter(_, stumble) => {
+        AnswerEnd::Complete => (Bytes::from(text), StreamEnd::End),
+        AnswerEnd::CutAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Cut),
+        AnswerEnd::HangsAfter(_) => (Bytes::copy_from_slice(half.as_bytes()), StreamEnd::Hang),
+        AnswerEnd::FaultAfter(_, stumble) => {
             let body = serde_json::json!({
                 "type": "error",
                 "error": { "type": stumble.code, "code": stumble.code, "message": stumble.message },

@@ -67,8 +67,8 @@ impl DemoModel {
             .route("/v1/messages/count_tokens", post(no_step))
             .route("/v1/responses", post(openai))
             .merge(subscription::routes())
-            .fallback(not_served)
-            .method_not_allowed_fallback(not_served)
+            .fallback(unknown_route)
+            .method_not_allowed_fallback(unknown_route)
             .layer(axum::extract::DefaultBodyLimit::max(LARGEST_BODY))
             .with_state(shared.clone())
             .into_make_service_with_connect_info::<ConnectionReset>();
@@ -97,13 +97,13 @@ impl DemoModel {
     }
 
     /// Appends steps to the script.
-    pub fn play(&self, steps: impl IntoIterator<Item = impl Into<Step>>) {
+    pub fn add_steps(&self, steps: impl IntoIterator<Item = impl Into<Step>>) {
         self.shared.script.add(steps.into_iter().map(Into::into));
     }
 
     /// Repeats this step whenever the script is empty.
-    pub fn play_always(&self, step: impl Into<Step>) {
-        self.shared.script.set_repeated(step.into());
+    pub fn set_repeating_step(&self, step: impl Into<Step>) {
+        self.shared.script.set_repeating_step(step.into());
     }
 
     pub fn remaining_steps(&self) -> usize {
@@ -111,12 +111,12 @@ impl DemoModel {
     }
 
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.log.all()
+        self.shared.log.requests()
     }
 
     /// The requests to the model itself, which consume steps.
-    pub fn turns(&self) -> Vec<Request> {
-        self.requests().into_iter().filter(|request| request.outcome.is_a_turn()).collect()
+    pub fn model_calls(&self) -> Vec<Request> {
+        self.requests().into_iter().filter(|request| request.outcome.is_model_call()).collect()
     }
 
     /// Waits until the log satisfies `seen`. Has no time limit.
@@ -126,7 +126,8 @@ impl DemoModel {
 
     /// Waits until the log has `count` requests to the model.
     pub async fn wait_for_turns(&self, count: usize) {
-        self.wait_for(|requests| requests.iter().filter(|request| request.outcome.is_a_turn()).count() >= count).await;
+        self.wait_for(|requests| requests.iter().filter(|request| request.outcome.is_model_call()).count() >= count)
+            .await;
     }
 
     /// Stops serving. Idempotent.
@@ -157,7 +158,7 @@ async fn no_step(
     Json(json!({ "input_tokens": 100 })).into_response()
 }
 
-async fn not_served(
+async fn unknown_route(
     State(shared): State<Arc<Shared>>,
     method: Method,
     uri: Uri,

@@ -37,7 +37,7 @@ pub(crate) async fn anthropic(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    turn(&shared, &line, (method, uri, headers, body), messages::render).await
+    respond(&shared, &line, (method, uri, headers, body), messages::render).await
 }
 
 pub(crate) async fn openai(
@@ -48,10 +48,10 @@ pub(crate) async fn openai(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    turn(&shared, &line, (method, uri, headers, body), responses::render).await
+    respond(&shared, &line, (method, uri, headers, body), responses::render).await
 }
 
-async fn turn(
+async fn respond(
     shared: &Shared,
     line: &ConnectionReset,
     (method, uri, headers, body): RequestParts,

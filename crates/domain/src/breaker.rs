@@ -180,7 +180,7 @@ pub fn longest_delay<'a>(
     job: &JobId,
     now: Timestamp,
 ) -> Option<(&'a Breaker, Timestamp)> {
-    let times = breakers.into_iter().map(|breaker| (breaker, breaker.starts_at(job)));
+    let times = breakers.into_iter().map(|breaker| (breaker, breaker.start_time(job)));
     times.filter(|(_, at)| now < *at).max_by_key(|(_, at)| *at)
 }
 
@@ -222,7 +222,7 @@ impl Breaker {
         }
     }
 
-    pub fn starts_at(&self, job: &JobId) -> Timestamp {
+    pub fn start_time(&self, job: &JobId) -> Timestamp {
         let digest = Sha256::digest(job.as_str());
         let hash = digest.as_slice().first_chunk::<4>().map_or(0, |first| u32::from_be_bytes(*first));
         self.until.plus(Duration::from_secs(u64::from(hash) % START_SPREAD.as_secs()))

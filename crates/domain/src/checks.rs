@@ -157,7 +157,7 @@ impl CheckOutcome {
 }
 
 impl CheckRun {
-    pub fn passed(&self) -> bool {
+    pub fn is_success(&self) -> bool {
         self.outcome == CheckOutcome::Passed
     }
 

@@ -75,7 +75,7 @@ pub enum Source {
 mod tests {
     use super::*;
     use crate::guard::record_facts;
-    use crate::story::{TODO, TRIGGER, at, event, facts, job_id, key, project_id, ticket_in};
+    use crate::story::{TODO, TRIGGER, event, facts, job_id, key, project_id, ticket_in, time_at};
 
     /// The stored decision on a move of a ticket in Todo.
     fn decided_delivery(reason: Reason) -> Delivery {
@@ -87,7 +87,7 @@ mod tests {
             source: event.source,
             event: event.event,
             ticket: Some(key()),
-            at: at(1_000),
+            at: time_at(1_000),
             reason,
             job: None,
             facts: Some(recorded),
@@ -101,11 +101,11 @@ mod tests {
         let off = decided_delivery(Reason::AutoCreateOff { project: project_id() });
         let ticket = ticket_in(TODO);
         assert!(off.is_unapplied(&ticket));
-        assert!(!off.is_unapplied(&Ticket { seen_at: at(1), ..ticket.clone() }), "a newer event came");
+        assert!(!off.is_unapplied(&Ticket { seen_at: time_at(1), ..ticket.clone() }), "a newer event came");
         assert!(!off.is_unapplied(&Ticket { seen_event: None, ..ticket.clone() }));
         assert!(!Delivery { facts: None, ..off }.is_unapplied(&ticket), "it has no facts");
         // An accepted delivery was stored with its ticket, and a stale event changes no ticket.
         assert!(!decided_delivery(Reason::Accepted { job: job_id("j") }).is_unapplied(&ticket));
-        assert!(!decided_delivery(Reason::StaleEvent { ticket: key(), time: at(5) }).is_unapplied(&ticket));
+        assert!(!decided_delivery(Reason::StaleEvent { ticket: key(), time: time_at(5) }).is_unapplied(&ticket));
     }
 }

@@ -10,12 +10,12 @@ vocabulary! {
     /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, or a repository or
     /// an integration cannot be removed.
     pub enum Denial: Resolution {
-        TooLate { job: JobId, end: String } [Person] "too_late", "Too late: job {job} {end}.", "Nothing to do.";
+        AlreadyEnded { job: JobId, end: String } [Person] "too_late", "Too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a failed or cancelled job can be retried.", "Wait until it ends, or cancel it first.";
         NotFailed { job: JobId, end: String } [Person] "not_failed", "Job {job} {end}; only a failed or cancelled job can be retried.", "Create a new job: `pullyard jobs create`.";
         NotPausable { job: JobId, status: String } [Person] "not_pausable", "Job {job} is {status}; only a ready or running job can be paused.", "Nothing to do, or cancel it.";
-        Asks { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
-        IsCancelled { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then `pullyard jobs retry`.";
+        AwaitsAnswer { job: JobId } [Person] "asks", "Job {job} waits for an answer.", "Answer it: `pullyard jobs answer`.";
+        Cancelling { job: JobId } [Person] "is_cancelled", "Job {job} is being cancelled.", "Wait until it ends; then `pullyard jobs retry`.";
         TooManyInputs { job: JobId, n: u64 } [Person] "too_many_inputs", "Job {job} has the maximum of {n} inputs.", "Let it finish, or cancel it and write a better ticket.";
         LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is already linked to {to}.", "Unlink it first: `pullyard unlink {pr}`.";
         JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
@@ -28,16 +28,16 @@ vocabulary! {
 }
 
 impl Denial {
-    pub fn too_late(job: &Job) -> Self {
-        Self::TooLate { job: job.id.clone(), end: end_phrase(job) }
+    pub fn already_ended(job: &Job) -> Self {
+        Self::AlreadyEnded { job: job.id.clone(), end: end_phrase(job) }
     }
 
     pub fn for_pause(job: &Job, refusal: &TransitionRefusal) -> Option<Self> {
         let (id, status) = (job.id.clone(), status_phrase(job.status));
         match refusal {
-            TransitionRefusal::WrongStatus(_) if job.status.is_terminal() => Some(Self::too_late(job)),
+            TransitionRefusal::WrongStatus(_) if job.status.is_terminal() => Some(Self::already_ended(job)),
             TransitionRefusal::WrongStatus(_) => Some(Self::NotPausable { job: id, status }),
-            TransitionRefusal::StopRequested => Some(Self::IsCancelled { job: id }),
+            TransitionRefusal::StopRequested => Some(Self::Cancelling { job: id }),
             _ => None,
         }
     }
@@ -46,9 +46,9 @@ impl Denial {
     pub fn for_continue(job: &Job, refusal: &TransitionRefusal) -> Option<Self> {
         let id = job.id.clone();
         match refusal {
-            TransitionRefusal::WrongStatus(_) if job.status.is_terminal() => Some(Self::too_late(job)),
-            TransitionRefusal::WrongStatus(_) => Some(Self::Asks { job: id }),
-            TransitionRefusal::StopRequested => Some(Self::IsCancelled { job: id }),
+            TransitionRefusal::WrongStatus(_) if job.status.is_terminal() => Some(Self::already_ended(job)),
+            TransitionRefusal::WrongStatus(_) => Some(Self::AwaitsAnswer { job: id }),
+            TransitionRefusal::StopRequested => Some(Self::Cancelling { job: id }),
             TransitionRefusal::TooManyInputs => Some(Self::TooManyInputs { job: id, n: MAX_INPUTS.into() }),
             _ => None,
         }
@@ -84,15 +84,15 @@ fn end_phrase(job: &Job) -> String {
 mod tests {
     use super::*;
     use crate::job::End;
-    use crate::story::{active, finish, result, runner_crashed};
+    use crate::story::{active, crash_failure, finish, result};
 
     #[test]
     fn denial_names_the_end_of_the_job() {
         let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
         let of = |denial: Denial| denial.sentence().replace(&done.id.short(), "7F2K");
-        assert_eq!(of(Denial::too_late(&done)), "Too late: job 7F2K completed with pull request #231.");
-        let failed = finish(&active(JobStatus::Executing), End::Failed(runner_crashed(), None));
-        assert_eq!(of(Denial::too_late(&failed)), "Too late: job 7F2K failed (`runner_crashed`).");
+        assert_eq!(of(Denial::already_ended(&done)), "Too late: job 7F2K completed with pull request #231.");
+        let failed = finish(&active(JobStatus::Executing), End::Failed(crash_failure(), None));
+        assert_eq!(of(Denial::already_ended(&failed)), "Too late: job 7F2K failed (`runner_crashed`).");
         let only = "only a failed or cancelled job can be retried.";
         assert_eq!(of(Denial::not_retryable(&done)), format!("Job 7F2K completed with pull request #231; {only}"));
         let running = active(JobStatus::Executing);
@@ -128,6 +128,6 @@ mod tests {
         assert_eq!(go_on(&asks, &TransitionRefusal::StopRequested), Some("is_cancelled"));
         assert_eq!(go_on(&asks, &TransitionRefusal::TooManyInputs), Some("too_many_inputs"));
         assert_eq!(go_on(&asks, &TransitionRefusal::AlreadyDone), None, "a repeat");
-        assert!(Denial::too_late(&cancelled).sentence().ends_with("was cancelled."), "names the cancel");
+        assert!(Denial::already_ended(&cancelled).sentence().ends_with("was cancelled."), "names the cancel");
     }
 }

@@ -18,7 +18,7 @@ pub struct Member {
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet<'a> {
     pub members: &'a [Member],
-    pub needs: &'a ClassRequirements,
+    pub requirements: &'a ClassRequirements,
     /// How many jobs of its class are claimed before it.
     pub jobs_ahead: u64,
     pub breakers: &'a [Breaker],
@@ -27,10 +27,9 @@ pub struct Fleet<'a> {
 impl Fleet<'_> {
     /// The first obstacle between a Ready job and a runner.
     pub fn wait_reason(&self, job: &Job, now: Timestamp) -> Wait {
-        let serving = self
-            .members
-            .iter()
-            .filter(|member| member.runner.status != Presence::Deleting && member.profile.serves(&job.project));
+        let serving = self.members.iter().filter(|member| {
+            member.runner.status != Presence::Deleting && member.profile.includes_project(&job.project)
+        });
         let serving = serving.collect::<Vec<_>>();
         let Some(last) = serving.iter().map(|member| member.runner.last_heartbeat).max() else {
             return Wait::NoRunner { project: job.project.clone() };
@@ -39,13 +38,13 @@ impl Fleet<'_> {
         if online.is_empty() {
             return Wait::NoOnlineRunner { project: job.project.clone(), ago: now.since(last).into() };
         }
-        let capability = &self.needs.capability;
+        let capability = &self.requirements.capability;
         let can = |member: &&Member| member.profile.capabilities.contains(capability);
         let capable = online.iter().copied().filter(can).collect::<Vec<_>>();
         if capable.is_empty() {
             return Wait::NoCapability { capability: capability.clone(), n: count(&online) };
         }
-        let matching = capable.iter().copied().filter(|member| matches(self.needs, &member.profile));
+        let matching = capable.iter().copied().filter(|member| matches(self.requirements, &member.profile));
         let matching = matching.collect::<Vec<_>>();
         let Some(first) = matching.first() else {
             return Wait::NoLabel { label: self.missing_label(&capable) };
@@ -71,7 +70,7 @@ impl Fleet<'_> {
         if job.adopts.is_some() {
             return None;
         }
-        let ClassRequirements { key, capability, .. } = self.needs;
+        let ClassRequirements { key, capability, .. } = self.requirements;
         let asked = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
         let shut = self.breakers.iter().filter(|breaker| asked.contains(&breaker.id));
         longest_delay(shut, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
@@ -80,7 +79,7 @@ impl Fleet<'_> {
     /// The first required label that no capable runner has. If each label is on some runner but no runner has all, a
     /// label that the best match lacks.
     fn missing_label(&self, capable: &[&Member]) -> String {
-        let labels = &self.needs.labels;
+        let labels = &self.requirements.labels;
         let nobody = |label: &&String| capable.iter().all(|member| !member.profile.labels.contains(*label));
         let nowhere = labels.iter().find(nobody);
         let best = capable.iter().min_by_key(|member| labels.difference(&member.profile.labels).count());

@@ -143,14 +143,14 @@ fn retain_largest(by: &mut BTreeMap<ProjectId, u32>) {
 pub enum SweeperGauges {
     OnTime,
     NeverRan,
-    Late(Duration),
+    Delayed(Duration),
 }
 
 /// The state of a sweeper whose last round was at `last`.
 pub fn sweeper_state(last: Option<Timestamp>, now: Timestamp) -> SweeperGauges {
     match last.map(|last| now.since(last)) {
         None => SweeperGauges::NeverRan,
-        Some(silent) if silent > SWEEP_LATE_AFTER => SweeperGauges::Late(silent),
+        Some(silent) if silent > SWEEP_LATE_AFTER => SweeperGauges::Delayed(silent),
         Some(_) => SweeperGauges::OnTime,
     }
 }
@@ -158,7 +158,7 @@ pub fn sweeper_state(last: Option<Timestamp>, now: Timestamp) -> SweeperGauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{active, awaiting_input_job, job_id, paused, pending, ready, runner, slot};
+    use crate::story::{active, awaiting_input_job, job_id, paused_job, pending, ready_job, runner, slot};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_millis(secs * 1_000)
@@ -226,23 +226,23 @@ mod tests {
     #[test]
     fn job_is_counted_by_status_and_place() {
         let mut gauges = Gauges::default();
-        let of_runners = Job { place: Placement::Runners, ..ready() };
+        let of_runners = Job { place: Placement::Runners, ..ready_job() };
         for job in [
             pending(),
-            ready(),
+            ready_job(),
             of_runners,
             active(JobStatus::Claimed),
             active(JobStatus::Syncing),
             awaiting_input_job(),
-            paused(),
+            paused_job(),
         ] {
             gauges.add_job(&job);
         }
         assert_eq!((gauges.pending, gauges.waiting, gauges.running), (1, 1, 2));
-        assert_eq!(gauges.oldest, Some(ready().ready_since));
+        assert_eq!(gauges.oldest, Some(ready_job().ready_since));
         // Ready jobs of runners are counted from the index.
         let mut none = Gauges::default();
-        none.add_job(&Job { place: Placement::Runners, ..ready() });
+        none.add_job(&Job { place: Placement::Runners, ..ready_job() });
         assert_eq!(none, Gauges::default());
     }
 
@@ -250,7 +250,7 @@ mod tests {
     fn sweeper_is_late_after_five_minutes() {
         assert_eq!(sweeper_state(None, at(0)), SweeperGauges::NeverRan);
         assert_eq!(sweeper_state(Some(at(0)), at(300)), SweeperGauges::OnTime);
-        assert_eq!(sweeper_state(Some(at(0)), at(301)), SweeperGauges::Late(Duration::from_secs(301)));
+        assert_eq!(sweeper_state(Some(at(0)), at(301)), SweeperGauges::Delayed(Duration::from_secs(301)));
         assert_eq!(sweeper_state(Some(at(10)), at(0)), SweeperGauges::OnTime, "clocks may differ");
     }
 

@@ -11,10 +11,10 @@ use crate::id::JobId;
 use crate::project::Project;
 
 /// Returns the reason why the event may not start a job.
-type Guard = fn(&TicketEvent, &Facts) -> Option<Reason>;
+type TicketGuard = fn(&TicketEvent, &Facts) -> Option<Reason>;
 
 /// The guards with their names, in the published order.
-pub const TICKET_GUARDS: [(&str, Guard); 12] = [
+pub const TICKET_GUARDS: [(&str, TicketGuard); 12] = [
     ("unknown_project", unknown_project),
     ("repeat", repeat),
     ("stale_event", stale_event),
@@ -38,7 +38,7 @@ pub struct Decision {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FollowUp {
     /// Store no change of the ticket.
-    Nothing,
+    Ignore,
     /// Store status and text.
     UpdateTicket,
     /// Store them; the entry waits for the end of the active job.
@@ -53,9 +53,9 @@ pub fn decide(event: &TicketEvent, facts: &Facts) -> Decision {
     let refused = TICKET_GUARDS.iter().find_map(|(_, guard)| guard(event, facts));
     let follow = match &refused {
         None => FollowUp::CreateJob,
-        Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => FollowUp::Nothing,
+        Some(Reason::UnknownProject { .. } | Reason::Repeat { .. } | Reason::StaleEvent { .. }) => FollowUp::Ignore,
         // The active job works on this entry, or the entry waits already.
-        Some(Reason::JobActive { .. }) if is_known_entry(event, facts) => FollowUp::Nothing,
+        Some(Reason::JobActive { .. }) if is_known_entry(event, facts) => FollowUp::Ignore,
         Some(Reason::JobActive { .. }) => FollowUp::QueueEntry,
         Some(reason) if reason.is_project_block() => hold_entry(event, facts),
         Some(_) => FollowUp::UpdateTicket,
@@ -110,8 +110,8 @@ pub fn project_block(project: &Project, today: &DailyUsage) -> Option<Reason> {
 }
 
 fn hold_entry(event: &TicketEvent, facts: &Facts) -> FollowUp {
-    let waits = facts.ticket.as_ref().is_some_and(|ticket| ticket.holds_entry(&event.entry()));
-    if waits { FollowUp::Nothing } else { FollowUp::HoldEntry }
+    let waits = facts.ticket.as_ref().is_some_and(|ticket| ticket.is_entry_held(&event.entry()));
+    if waits { FollowUp::Ignore } else { FollowUp::HoldEntry }
 }
 
 pub fn record_facts(event: &TicketEvent, facts: &Facts) -> RecordedFacts {

@@ -143,7 +143,7 @@ impl Webhook {
 
     /// Whether its deliveries may concern this repository. A repository's administrator knows the secret of its webhook
     /// and must not act for another repository.
-    pub fn covers_repository(&self, repository: u64) -> bool {
+    pub fn is_for_repository(&self, repository: u64) -> bool {
         match &self.kind {
             WebhookScope::Repository { id, .. } => *id == repository,
             WebhookScope::Organisation { .. } | WebhookScope::App {} => true,

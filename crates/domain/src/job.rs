@@ -27,7 +27,7 @@ pub use rest::{
     Suspension,
 };
 pub use retry::{
-    check_retryable, has_handled_reviews, is_resumable, is_withdrawn_unread, passes_on_reviews, resumes_work_of,
+    can_resume_work, check_retryable, has_handled_reviews, has_reviews_to_pass_on, is_resumable, is_withdrawn_unread,
     to_retry,
 };
 pub use transition::{Claim, End, FINISH_GRACE, Fence, PUSH_WINDOW, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};

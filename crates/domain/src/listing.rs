@@ -85,7 +85,7 @@ mod tests {
     use crate::delivery::Source;
     use crate::id::{DeliveryId, IntegrationId, ReviewId};
     use crate::pull_request_id::PullRequestId;
-    use crate::story::{active, at, event_id, key, project_id, ready};
+    use crate::story::{active, event_id, key, project_id, ready_job, time_at};
 
     #[test]
     fn job_filters_work_alone_and_combined() {
@@ -100,9 +100,12 @@ mod tests {
         assert!(ticket(key()).matches(&job) && !ticket(TicketKey::new("X-1").unwrap()).matches(&job));
         assert!(!ticket(key()).is_time_range_only());
         // Created at 0 s: `since` is inclusive, `until` is not.
-        let between = |since, until| JobFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
+        let between =
+            |since, until| JobFilter { since: Some(time_at(since)), until: Some(time_at(until)), ..all.clone() };
         assert!(
-            between(0, 1).matches(&ready()) && !between(1, 2).matches(&ready()) && !between(0, 0).matches(&ready())
+            between(0, 1).matches(&ready_job())
+                && !between(1, 2).matches(&ready_job())
+                && !between(0, 0).matches(&ready_job())
         );
         let both = JobFilter { ticket: Some(key()), ..of(&[JobStatus::Failed]) };
         assert!(!both.matches(&job));
@@ -130,7 +133,8 @@ mod tests {
             assert!(!meant(repository, number).matches(&entry), "{repository:?} {number}");
         }
         assert!(!meant(None, 7).matches(&Delivery { review: None, ..entry.clone() }));
-        let between = |since, until| DeliveryFilter { since: Some(at(since)), until: Some(at(until)), ..all.clone() };
+        let between =
+            |since, until| DeliveryFilter { since: Some(time_at(since)), until: Some(time_at(until)), ..all.clone() };
         assert!(between(0, 1).matches(&entry) && !between(1, 2).matches(&entry) && !between(0, 0).matches(&entry));
         assert!(between(0, 1).is_time_range_only());
         for more in [verdict(Verdict::Held), code("held_with_others"), ticket("APP-17"), meant(None, 7)] {
@@ -148,7 +152,7 @@ mod tests {
             source: Source::Webhook,
             event: event_id("d1"),
             ticket: Some(key()),
-            at: at(0),
+            at: time_at(0),
             reason: Reason::HeldWithOthers { pr: "acme/app#7".into() },
             job: None,
             facts: None,

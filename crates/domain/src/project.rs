@@ -287,7 +287,7 @@ impl ForgeKind {
 
     /// Whether a user has at most one request for changes per pull request. A further request means that the user or a
     /// push withdrew the earlier one. It repeats the content of the earlier one.
-    pub fn allows_one_request_per_user(self) -> bool {
+    pub fn limits_requests_per_user(self) -> bool {
         match self {
             Self::GitHub => false,
             Self::Bitbucket => true,

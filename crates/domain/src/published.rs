@@ -36,9 +36,9 @@ pub enum CheckResults<'a> {
 
 impl CheckResults<'_> {
     /// Whether the pull request must not look ready to merge.
-    pub fn failed(&self) -> bool {
+    pub fn has_failure(&self) -> bool {
         match self {
-            Self::Completed(runs) => !runs.iter().all(CheckRun::passed),
+            Self::Completed(runs) => !runs.iter().all(CheckRun::is_success),
             Self::FailedEarlier => true,
         }
     }
@@ -150,7 +150,7 @@ fn render_check_section(checks: CheckResults<'_>, failed: &str) -> String {
         CheckResults::FailedEarlier => &[],
     };
     let mut said = String::from("## Checks\n\n");
-    if checks.failed() {
+    if checks.has_failure() {
         said.push_str(failed);
         said.push_str(match checks {
             CheckResults::Completed(_) => "\n",
@@ -211,9 +211,9 @@ mod tests {
              - `npm run lint` **was stopped** after 13 s\n"
         );
         assert!(
-            CheckResults::Completed(&runs).failed()
-                && CheckResults::FailedEarlier.failed()
-                && !CheckResults::Completed(&[]).failed()
+            CheckResults::Completed(&runs).has_failure()
+                && CheckResults::FailedEarlier.has_failure()
+                && !CheckResults::Completed(&[]).has_failure()
         );
         let said = render_checks(CheckResults::FailedEarlier);
         assert!(said.ends_with("so this is a draft.\nSee the job's log.\n"), "{said}");

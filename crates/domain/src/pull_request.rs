@@ -207,14 +207,14 @@ pub fn pull_request_label(repository: Option<&RepositoryName>, number: u64) -> S
 mod tests {
     use super::*;
     use crate::id::IntegrationId;
-    use crate::story::{at, job_id, linked_pull_request};
+    use crate::story::{job_id, linked_pull_request, time_at};
 
     #[test]
     fn forge_states_merge_in_the_forges_time_order() {
         use PullRequestState::{Closed, Merged, Open};
-        let heard = |of: &PullRequest, state, secs| of.merge_forge_state(state, "abc", at(secs));
+        let heard = |of: &PullRequest, state, secs| of.merge_forge_state(state, "abc", time_at(secs));
         let closed = heard(&linked_pull_request(), Closed, 10).unwrap();
-        assert_eq!((closed.state, closed.head.as_str(), closed.updated_at), (Closed, "abc", Some(at(10))));
+        assert_eq!((closed.state, closed.head.as_str(), closed.updated_at), (Closed, "abc", Some(time_at(10))));
         assert_eq!(heard(&closed, Open, 9), None, "an older event changes nothing");
         assert_eq!(heard(&closed, Closed, 10), None, "a known state changes nothing");
         assert_eq!(heard(&closed, Open, 10).unwrap().state, Open, "within a second the last received counts");
@@ -226,8 +226,8 @@ mod tests {
 
     #[test]
     fn prefix_of_the_known_head_is_the_same_head() {
-        let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(at(1)), ..linked_pull_request() };
-        let heard = |head: &str| known.merge_forge_state(known.state, head, at(1));
+        let known = PullRequest { head: "139a5c2ee2f0".into(), updated_at: Some(time_at(1)), ..linked_pull_request() };
+        let heard = |head: &str| known.merge_forge_state(known.state, head, time_at(1));
         for same in ["139a5c2ee2f0", "139a5c2", ""] {
             assert_eq!(heard(same), None, "{same}");
         }
@@ -239,9 +239,9 @@ mod tests {
     #[test]
     fn forge_event_leaves_our_own_fields_unchanged() {
         let mut ours = linked_pull_request();
-        ours.revised = Some(LastRevision::start(&job_id("j"), at(1), None));
+        ours.revised = Some(LastRevision::start(&job_id("j"), time_at(1), None));
         ours.set_note(Note::job_created(job_id("j")));
-        let heard = ours.merge_forge_state(PullRequestState::Closed, "abc", at(10)).unwrap();
+        let heard = ours.merge_forge_state(PullRequestState::Closed, "abc", time_at(10)).unwrap();
         let back = PullRequest { state: ours.state, head: ours.head.clone(), updated_at: None, ..heard };
         assert_eq!(back, ours);
     }
@@ -249,15 +249,15 @@ mod tests {
     #[test]
     fn window_opens_an_hour_after_the_last_revision() {
         assert_eq!(linked_pull_request().next_revision_at(), None);
-        let before = Some(LastRevision::start(&job_id("j1"), at(5), None));
-        let last = LastRevision::start(&job_id("j2"), at(100), before);
+        let before = Some(LastRevision::start(&job_id("j1"), time_at(5), None));
+        let last = LastRevision::start(&job_id("j2"), time_at(100), before);
         let revised = PullRequest { revised: Some(last), ..linked_pull_request() };
-        assert_eq!(revised.next_revision_at(), Some(at(3_700)));
+        assert_eq!(revised.next_revision_at(), Some(time_at(3_700)));
     }
 
     #[test]
     fn only_one_earlier_revision_is_stored() {
-        let begun = |job: &str, secs, before| Some(LastRevision::start(&job_id(job), at(secs), before));
+        let begun = |job: &str, secs, before| Some(LastRevision::start(&job_id(job), time_at(secs), before));
         let last = begun("j3", 3, begun("j2", 2, begun("j1", 1, None))).unwrap();
         let earlier = last.earlier.unwrap();
         assert_eq!((earlier.job, earlier.earlier), (job_id("j2"), None));
@@ -270,7 +270,7 @@ mod tests {
         told.set_note(decision());
         told.set_note(decision());
         assert_eq!((told.note_version, told.is_note_outdated()), (1, true));
-        (told.noted_version, told.tries, told.not_before) = (1, 3, Some(at(9)));
+        (told.noted_version, told.tries, told.not_before) = (1, 3, Some(time_at(9)));
         assert!(!told.is_note_outdated());
         for version in [2, 3] {
             told.set_note(Note::job_created(job_id("j")));

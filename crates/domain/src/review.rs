@@ -202,7 +202,7 @@ impl Review {
 
     /// The review waiting again. `None` if the project has no waiting reviews.
     pub fn defer_again(&self, settings: &Settings) -> Option<Self> {
-        settings.coalesce.then(|| self.requeued(ReviewState::Deferred {}))
+        settings.coalesce.then(|| self.requeue(ReviewState::Deferred {}))
     }
 
     /// The review as refused, as if it had waited for its job. `None` if it has another job, or that job completed. The
@@ -213,10 +213,10 @@ impl Review {
         }
         let outcome = by.status.as_str().to_owned();
         let reason = Reason::PreviousJobNotCompleted { ticket: self.ticket.clone(), outcome }.clipped();
-        Some(self.requeued(ReviewState::Refused { reason, at }))
+        Some(self.requeue(ReviewState::Refused { reason, at }))
     }
 
-    fn requeued(&self, state: ReviewState) -> Self {
+    fn requeue(&self, state: ReviewState) -> Self {
         let had = self.started_job().or(self.had.as_ref()).cloned();
         Self { state, had, ..self.clone() }.next_version(Some(self))
     }
@@ -265,7 +265,7 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
 ///
 /// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
 /// `all`. A job whose review had another job since may be returned unnecessarily.
-pub fn jobs_that_may_leave_reviews(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
+pub fn list_possible_review_owners(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
     let made_for = |review: &Review| [JobId::for_review(&review.pull_request, &review.id), review.next_job_id()];
     let revisions: BTreeSet<JobId> = all.iter().flat_map(made_for).collect();
     let may = |id: &&JobId| last == Some(*id) || !revisions.contains(*id);
@@ -306,7 +306,7 @@ pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope 
     if covered.is_empty() || covered.iter().any(|review| review.request.is_some()) {
         return UnansweredScope::All;
     }
-    if kind.allows_one_request_per_user() { UnansweredScope::Earlier } else { UnansweredScope::None }
+    if kind.limits_requests_per_user() { UnansweredScope::Earlier } else { UnansweredScope::None }
 }
 
 /// The jobs of earlier requests by the authors of `covered`. Empty if this kind of forge has requests with text.
@@ -314,7 +314,7 @@ pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope 
 /// Without text, a comment belongs to the newest request before it and to the next one. If the forge forgets withdrawn
 /// requests, the comment belongs to every later one.
 pub fn jobs_of_earlier_requests<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {
-    if !kind.allows_one_request_per_user() {
+    if !kind.limits_requests_per_user() {
         return BTreeSet::new();
     }
     let is_covered = |one: &Review| covered.iter().any(|review| review.id == one.id);

@@ -104,7 +104,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    pub fn serves(&self, project: &ProjectId) -> bool {
+    pub fn includes_project(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
 }

@@ -88,7 +88,7 @@ pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestam
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{at, claim, job_id, ready, runner_crashed};
+    use crate::story::{claim, crash_failure, job_id, ready_job, time_at};
 
     #[test]
     fn candidates_are_ordered_by_age_across_classes() {
@@ -108,26 +108,26 @@ mod tests {
     #[test]
     fn row_shows_whether_its_job_only_adopts() {
         let row = |order| Candidate { job: job_id("1"), class: ClassId::new("a").unwrap(), order };
-        let job = ready();
+        let job = ready_job();
         assert!(!row(sort_key(&job)).is_adopting());
-        let adopts = Job { adopts: Some(runner_crashed()), ..job };
+        let adopts = Job { adopts: Some(crash_failure()), ..job };
         assert!(row(sort_key(&adopts)).is_adopting());
-        let made_first_of_all = Job { created: Timestamp::from_millis(0), ..ready() };
+        let made_first_of_all = Job { created: Timestamp::from_millis(0), ..ready_job() };
         assert!(!row(sort_key(&made_first_of_all)).is_adopting());
     }
 
     #[test]
     fn only_a_ready_job_of_its_class_on_runners_is_claimable() {
-        let job = Job { place: Placement::Runners, ..ready() };
+        let job = Job { place: Placement::Runners, ..ready_job() };
         let class = job.class.clone();
         let kite = RunnerId::for_registration("t1", "kite");
-        let is_claimable = |job: &Job, class: &ClassId| super::is_claimable(job, class, &kite, at(0));
+        let is_claimable = |job: &Job, class: &ClassId| super::is_claimable(job, class, &kite, time_at(0));
         assert!(is_claimable(&job, &class));
         assert!(!is_claimable(&job, &ClassId::new("other").unwrap()));
         assert!(!is_claimable(&Job { place: Placement::Fargate, ..job.clone() }, &class));
         assert!(!is_claimable(&Job { want: DesiredState::Cancel, ..job.clone() }, &class));
-        assert!(!is_claimable(&job.claim(&claim(1, "c1"), at(5)).unwrap(), &class));
-        assert!(!is_claimable(&job.fail(runner_crashed(), at(5)).unwrap(), &class));
+        assert!(!is_claimable(&job.claim(&claim(1, "c1"), time_at(5)).unwrap(), &class));
+        assert!(!is_claimable(&job.fail(crash_failure(), time_at(5)).unwrap(), &class));
     }
 
     #[test]
@@ -177,8 +177,8 @@ mod tests {
             attempt: 1,
             inputs: 0,
         };
-        let job = Job { place: Placement::Runners, session: Some(session), ..ready() };
-        let takes = |runner: &RunnerId, secs| is_claimable(&job, &job.class, runner, at(secs));
+        let job = Job { place: Placement::Runners, session: Some(session), ..ready_job() };
+        let takes = |runner: &RunnerId, secs| is_claimable(&job, &job.class, runner, time_at(secs));
         assert_eq!((takes(&kite, 0), takes(&gull, 0), takes(&gull, 30)), (true, false, true));
     }
 }

@@ -29,10 +29,10 @@ use std::time::Duration;
 pub(crate) const TODO: &str = "Todo";
 pub(crate) const TRIGGER: &str = "AI Processing";
 pub(crate) const REVIEW: &str = "In Review";
-pub(crate) const DOING: &str = "Doing";
+pub(crate) const IN_PROGRESS: &str = "Doing";
 
 /// `secs` seconds after the start of the story.
-pub(crate) fn at(secs: u64) -> Timestamp {
+pub(crate) fn time_at(secs: u64) -> Timestamp {
     Timestamp::from_millis(1_795_154_400_000).plus(Duration::from_secs(secs))
 }
 
@@ -61,7 +61,7 @@ pub(crate) fn finish_id(name: &str) -> FinishId {
 }
 
 pub(crate) fn entry(name: &str, secs: u64) -> Entry {
-    Entry { at: at(secs), event: event_id(name) }
+    Entry { at: time_at(secs), event: event_id(name) }
 }
 
 pub(crate) fn settings() -> Settings {
@@ -87,7 +87,7 @@ pub(crate) fn repository() -> Repository {
 }
 
 pub(crate) fn ticket_in(status: &str) -> Ticket {
-    Ticket::new(project_id(), key(), status.into(), at(0), Some(event_id("earlier")))
+    Ticket::new(project_id(), key(), status.into(), time_at(0), Some(event_id("earlier")))
 }
 
 /// An event of the ticket tool: the ticket has this status now.
@@ -96,7 +96,7 @@ pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
         source: Source::TicketTool,
         project: project_id(),
         event: event_id(name),
-        occurred_at: at(secs),
+        occurred_at: time_at(secs),
         actor: Some("ann".into()),
         previous_status: None,
         key: key(),
@@ -108,12 +108,12 @@ pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
 /// Facts under which an entry is accepted.
 pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
     Facts {
-        now: at(1_000),
+        now: time_at(1_000),
         first_decision: None,
         project: Some(project()),
         ticket,
         repository: RepositoryFact::Connected(Box::new(repository())),
-        usage: DailyUsage::zero(Day::containing(at(1_000))),
+        usage: DailyUsage::zero(Day::containing(time_at(1_000))),
     }
 }
 
@@ -130,10 +130,10 @@ pub(crate) fn plan_job(settings: &Settings, id: JobId, ticket: &Ticket, now: Tim
 
 /// A new job, created at 0 s, of a ticket in the trigger status.
 pub(crate) fn job_and_ticket() -> (Job, Ticket) {
-    plan_job(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0))
+    plan_job(&settings(), job_id("j"), &ticket_in(TRIGGER), time_at(0))
 }
 
-pub(crate) fn ready() -> Job {
+pub(crate) fn ready_job() -> Job {
     job_and_ticket().0
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn hook() -> Webhook {
         secret: SecretName::new("hook-acme").unwrap(),
         base_url: None,
         forge_id: None,
-        created: at(0),
+        created: time_at(0),
         rev: 0,
     }
 }
@@ -185,7 +185,7 @@ pub(crate) fn revision(
 
 /// A revise job created at 0 s, before its review was read.
 pub(crate) fn pending() -> Job {
-    revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0)).0
+    revision("r1", &ticket_in(REVIEW), &linked_pull_request(), time_at(0)).0
 }
 
 pub(crate) fn claim(attempt: u32, name: &str) -> Claim {
@@ -204,12 +204,12 @@ pub(crate) fn fence(job: &Job, attempt: u32, name: &str) -> Fence {
 
 /// The job with attempt 1, claimed as `c1` at 100 s and advanced to `status` at 200 s.
 pub(crate) fn advance_to(job: &Job, status: JobStatus) -> Job {
-    let mut job = job.claim(&claim(1, "c1"), at(100)).unwrap();
+    let mut job = job.claim(&claim(1, "c1"), time_at(100)).unwrap();
     for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         if job.status == status {
             break;
         }
-        job = job.advance(&fence(&job, 1, "c1"), phase, at(200)).unwrap();
+        job = job.advance(&fence(&job, 1, "c1"), phase, time_at(200)).unwrap();
     }
     assert_eq!(job.status, status, "only active statuses can be reached");
     job
@@ -233,17 +233,17 @@ pub(crate) fn question() -> Suspension {
 /// A job whose agent asked a question at 250 s.
 pub(crate) fn awaiting_input_job() -> Job {
     let job = active(JobStatus::Executing);
-    job.suspend(&fence(&job, 1, "c1"), &suspend_report(question(), 0), at(250)).unwrap()
+    job.suspend(&fence(&job, 1, "c1"), &suspend_report(question(), 0), time_at(250)).unwrap()
 }
 
 /// A job that ann paused at 240 s and its runner yielded at 250 s.
-pub(crate) fn paused() -> Job {
-    let job = active(JobStatus::Executing).pause(Pause::new("ann", at(240)), at(240)).unwrap();
-    job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 0), at(250)).unwrap()
+pub(crate) fn paused_job() -> Job {
+    let job = active(JobStatus::Executing).pause(Pause::new("ann", time_at(240)), time_at(240)).unwrap();
+    job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 0), time_at(250)).unwrap()
 }
 
 pub(crate) fn active(status: JobStatus) -> Job {
-    advance_to(&ready(), status)
+    advance_to(&ready_job(), status)
 }
 
 pub(crate) fn result() -> JobResult {
@@ -259,17 +259,17 @@ pub(crate) fn result() -> JobResult {
     }
 }
 
-pub(crate) fn no_changes() -> Failure {
+pub(crate) fn no_changes_failure() -> Failure {
     Failure::NoChanges {}
 }
 
-pub(crate) fn runner_crashed() -> Failure {
+pub(crate) fn crash_failure() -> Failure {
     Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
 /// The job ended by its first attempt, with the finish `f1`.
 pub(crate) fn finish(job: &Job, end: End) -> Job {
-    job.finish(&fence(job, 1, "c1"), &finish_id("f1"), end, at(300)).unwrap()
+    job.finish(&fence(job, 1, "c1"), &finish_id("f1"), end, time_at(300)).unwrap()
 }
 
 /// A runner of the token `t1` that registered at 0 s with two slots.
@@ -282,11 +282,11 @@ pub(crate) fn runner(name: &str) -> Runner {
         max_slots: 2,
         active_jobs: BTreeSet::new(),
     };
-    Runner::register(None, new, at(0)).unwrap()
+    Runner::register(None, new, time_at(0)).unwrap()
 }
 
 pub(crate) fn slot(claim: &str, since: u64) -> Slot {
-    Slot { attempt: 1, claim: ClaimId::new(claim).unwrap(), project: project_id(), since: at(since) }
+    Slot { attempt: 1, claim: ClaimId::new(claim).unwrap(), project: project_id(), since: time_at(since) }
 }
 
 /// The usage of an agent that reports neither version nor model.

@@ -33,7 +33,7 @@ pub enum JobStep {
     /// End it: no user answered or resumed it in time.
     Expire,
     /// It is too early, or another component acts.
-    Nothing,
+    Skip,
 }
 
 pub fn next_step(job: &Job, now: Timestamp) -> JobStep {
@@ -46,13 +46,13 @@ pub fn next_step(job: &Job, now: Timestamp) -> JobStep {
         JobStatus::AwaitingInput | JobStatus::Paused if job.suspended_until().is_some_and(|until| until <= now) => {
             JobStep::Expire
         }
-        _ => JobStep::Nothing,
+        _ => JobStep::Skip,
     }
 }
 
 fn next_step_ready(job: &Job, now: Timestamp) -> JobStep {
     if now < job.dispatch.due {
-        return JobStep::Nothing;
+        return JobStep::Skip;
     }
     if let Some(failure) = job.start_failure() {
         return JobStep::Fail(failure);
@@ -69,9 +69,9 @@ fn next_step_ready(job: &Job, now: Timestamp) -> JobStep {
 
 fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
     if job.push_until.is_some_and(|until| now < until) {
-        return JobStep::Nothing;
+        return JobStep::Skip;
     }
-    let Some(run) = &job.run else { return JobStep::Nothing };
+    let Some(run) = &job.run else { return JobStep::Skip };
     if job.stop_deadline().is_some_and(|until| now >= until) {
         return JobStep::Cancel;
     }
@@ -81,14 +81,14 @@ fn next_step_active(job: &Job, now: Timestamp) -> JobStep {
     }
     match &run.died {
         Some(died) if now >= died.at.plus(FINISH_GRACE) => requeue_or_fail(job, died.failure.clone()),
-        _ => JobStep::Nothing,
+        _ => JobStep::Skip,
     }
 }
 
 /// Decides about a job that its self-hosted runner lost.
 pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> JobStep {
     if !job.status.is_active() || job.push_until.is_some_and(|until| now < until) {
-        return JobStep::Nothing;
+        return JobStep::Skip;
     }
     requeue_or_fail(job, failure)
 }
@@ -97,7 +97,7 @@ pub fn step_after_runner_loss(job: &Job, failure: Failure, now: Timestamp) -> Jo
 /// the wait.
 pub fn next_waiting_step(job: &Job, compute: Compute, why: &str, now: Timestamp) -> WaitingStep {
     if job.status != JobStatus::Ready || job.place != Placement::Runners {
-        return WaitingStep::Nothing;
+        return WaitingStep::Skip;
     }
     let waited = now.since(job.ready_since);
     if waited >= MAX_READY_TIME {
@@ -107,7 +107,7 @@ pub fn next_waiting_step(job: &Job, compute: Compute, why: &str, now: Timestamp)
     }
     match required_place(job, compute, now) {
         Some(place) => WaitingStep::Move(place),
-        None => WaitingStep::Nothing,
+        None => WaitingStep::Skip,
     }
 }
 
@@ -120,7 +120,7 @@ pub fn required_place(job: &Job, compute: Compute, now: Timestamp) -> Option<Pla
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitingStep {
-    Nothing,
+    Skip,
     Move(Placement),
     Fail(Failure),
 }

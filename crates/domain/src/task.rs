@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use crate::job::Job;
     use crate::project::Settings;
-    use crate::story::{TRIGGER, at, job_id, plan_job, settings, ticket_in};
+    use crate::story::{TRIGGER, job_id, plan_job, settings, ticket_in, time_at};
     use serde_json::{Value, json};
 
     #[test]
@@ -96,7 +96,7 @@ mod tests {
             ),
         ] {
             let settings = Settings { task_size: size, task_capacity: capacity, ..settings() };
-            let (job, _) = plan_job(&settings, job_id("j"), &ticket_in(TRIGGER), at(0));
+            let (job, _) = plan_job(&settings, job_id("j"), &ticket_in(TRIGGER), time_at(0));
             assert_eq!((job.task, job.task.display_name().as_str()), (Task { size, capacity }, words));
             let written = serde_json::to_value(&job).unwrap();
             assert_eq!(written["task"], stored);

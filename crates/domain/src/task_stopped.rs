@@ -39,7 +39,7 @@ impl TaskStop {
 
 impl Job {
     /// Whether this task was started for the job and has not claimed it.
-    pub fn awaits_claim_of(&self, task: &str) -> bool {
+    pub fn is_awaiting_claim(&self, task: &str) -> bool {
         self.status == JobStatus::Ready && self.dispatch.task.as_deref() == Some(task)
     }
 
@@ -48,7 +48,7 @@ impl Job {
     ///
     /// Errors: `AlreadyDone` if the stop is recorded; `LeaseLost` if the job has another task now.
     pub fn record_task_stop(&self, stopped: &TaskStop, now: Timestamp) -> Result<Self, TransitionRefusal> {
-        if !self.awaits_claim_of(&stopped.arn) {
+        if !self.is_awaiting_claim(&stopped.arn) {
             return self.record_container_stop(&stopped.arn, stopped.failure(), now);
         }
         let fault = match stopped.failure() {
@@ -83,7 +83,7 @@ impl UnhandledCause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{active, at, job_id, ready};
+    use crate::story::{active, job_id, ready_job, time_at};
 
     const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/pullyard/1a";
 
@@ -94,17 +94,17 @@ mod tests {
     #[test]
     fn stopped_task_is_restarted_only_if_unclaimed() {
         let stopped = stop_event(StopCause::Exited { code: Some(137) });
-        let started = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, TASK).unwrap();
-        assert!(started.awaits_claim_of(TASK) && !started.awaits_claim_of("another"));
-        let again = started.record_task_stop(&stopped, at(2)).unwrap();
+        let started = ready_job().begin_dispatch(time_at(1)).unwrap().set_task(1, 1, TASK).unwrap();
+        assert!(started.is_awaiting_claim(TASK) && !started.is_awaiting_claim("another"));
+        let again = started.record_task_stop(&stopped, time_at(2)).unwrap();
         assert!(!again.dispatch.starting && again.dispatch.fault.is_some() && again.attempt == started.attempt);
         let mut working = active(JobStatus::Executing);
         working.run.as_mut().unwrap().task = Some(TASK.into());
-        let died = working.record_task_stop(&stopped, at(400)).unwrap();
+        let died = working.record_task_stop(&stopped, time_at(400)).unwrap();
         assert_eq!(died.status, JobStatus::Executing);
-        assert_eq!(died.run.as_ref().and_then(|run| run.died.as_ref()).map(|died| died.at), Some(at(400)));
-        assert_eq!(died.record_task_stop(&stopped, at(401)).unwrap_err(), TransitionRefusal::AlreadyDone);
-        assert_eq!(ready().record_task_stop(&stopped, at(2)).unwrap_err(), TransitionRefusal::LeaseLost);
+        assert_eq!(died.run.as_ref().and_then(|run| run.died.as_ref()).map(|died| died.at), Some(time_at(400)));
+        assert_eq!(died.record_task_stop(&stopped, time_at(401)).unwrap_err(), TransitionRefusal::AlreadyDone);
+        assert_eq!(ready_job().record_task_stop(&stopped, time_at(2)).unwrap_err(), TransitionRefusal::LeaseLost);
     }
 
     #[test]
@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn spot_interruption_is_distinguished_from_an_exit() {
-        let started = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, TASK).unwrap();
-        let fault = |cause| started.record_task_stop(&stop_event(cause), at(2)).unwrap().dispatch.fault.unwrap();
+        let started = ready_job().begin_dispatch(time_at(1)).unwrap().set_task(1, 1, TASK).unwrap();
+        let fault = |cause| started.record_task_stop(&stop_event(cause), time_at(2)).unwrap().dispatch.fault.unwrap();
         assert_eq!(fault(StopCause::SpotInterruption), DispatchFault::Interrupted { times: 1 });
         let reason = "The runner failed with signal 9.".into();
         assert_eq!(fault(StopCause::Exited { code: Some(137) }), DispatchFault::Died { reason, times: 1 });

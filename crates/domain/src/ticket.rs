@@ -135,7 +135,7 @@ pub enum SettleStep {
     DecideReviews(PullRequestId),
     /// Remove a mark that names no pull request; contains the ticket afterwards.
     DropInvalidMark(Box<Ticket>),
-    Nothing,
+    Skip,
 }
 
 impl Ticket {
@@ -249,7 +249,7 @@ impl Ticket {
             return SettleStep::WriteBack(Box::new(self.after_write_back(settings)));
         }
         if self.active_job.is_some() {
-            return SettleStep::Nothing;
+            return SettleStep::Skip;
         }
         match &self.again {
             Some(entry) if self.status == settings.statuses.trigger => return SettleStep::DecideEntry(entry.clone()),
@@ -258,7 +258,7 @@ impl Ticket {
         }
         let waited = self.deferred.iter().filter(|(_, opens_at)| **opens_at <= now).min_by_key(|(_, at)| **at);
         match waited.map(|(key, _)| (key, key.parse())) {
-            None => SettleStep::Nothing,
+            None => SettleStep::Skip,
             Some((_, Ok(pull_request))) => SettleStep::DecideReviews(pull_request),
             Some((key, Err(_))) => {
                 let mut ticket = self.clone();
@@ -274,7 +274,7 @@ impl Ticket {
     }
 
     /// Whether this entry waits for the project.
-    pub fn holds_entry(&self, entry: &Entry) -> bool {
+    pub fn is_entry_held(&self, entry: &Entry) -> bool {
         self.held && self.again.as_ref() == Some(entry)
     }
 

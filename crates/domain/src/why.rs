@@ -21,7 +21,7 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
         let forge = job.integration.clone();
         return Some(match &waits.fault {
             Some(ContextFault::RateLimited { until }) => Wait::ForgeRateLimited { forge, time: *until },
-            Some(ContextFault::Silent { until }) => Wait::NoWords { time: *until },
+            Some(ContextFault::Silent { until }) => Wait::NoReviewText { time: *until },
             Some(ContextFault::Away { .. }) | None => {
                 Wait::ContextFetch { forge, n: u64::from(waits.tries) + 1, time: waits.next }
             }

@@ -41,7 +41,7 @@ pub(crate) struct SecretsManager {
 struct Service {
     handler: RustackSecretsManagerHandler,
     /// The content of the file; locked during a change, so that changes are written in order.
-    stored: Mutex<Secrets>,
+    secrets: Mutex<Secrets>,
     disk: Option<SecretFile>,
 }
 
@@ -60,7 +60,7 @@ impl SecretsManager {
             None => Secrets::new(),
             Some(disk) => disk.load().map_err(|source| Error::Folder { path: disk.path().to_owned(), source })?,
         };
-        let edge = Arc::new(Service { handler, stored: Mutex::new(Secrets::new()), disk });
+        let edge = Arc::new(Service { handler, secrets: Mutex::new(Secrets::new()), disk });
         let path = edge.disk.as_ref().map(|disk| disk.path().to_owned()).unwrap_or_default();
         edge.restore(secrets).await.map_err(|source| Error::Folder { path, source })?;
         let router = Router::new().route("/", post(handle)).with_state(edge);
@@ -77,7 +77,7 @@ async fn handle(State(edge): State<Arc<Service>>, headers: HeaderMap, body: Byte
     if !WRITE_OPERATIONS.contains(&operation) {
         return edge.dispatch(&headers, body).await;
     }
-    let mut kept = edge.stored.lock().await;
+    let mut kept = edge.secrets.lock().await;
     let changed = secret_id(&body);
     let answer = edge.dispatch(&headers, body).await;
     if !answer.status().is_success() {
@@ -113,7 +113,7 @@ impl Service {
 
     /// Lists the secrets with times of change from before this process.
     async fn list_secrets(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let kept = self.stored.lock().await;
+        let kept = self.secrets.lock().await;
         let (head, body) = self.dispatch(headers, body).await.into_parts();
         let Ok(bytes) = to_bytes(body, MAX_RESPONSE_BYTES).await else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -138,7 +138,7 @@ impl Service {
 
     /// Restores stored secrets in rustack.
     async fn restore(&self, secrets: Secrets) -> std::io::Result<()> {
-        let mut kept = self.stored.lock().await;
+        let mut kept = self.secrets.lock().await;
         for (name, secret) in &secrets {
             let token = || secret.version_id.clone().unwrap_or_else(timestamp::random_uuid);
             let mut create = json!({ "Name": name, "ClientRequestToken": token() });

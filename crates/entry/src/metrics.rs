@@ -91,7 +91,7 @@ fn sweep_values(ctx: &Context, round: &SweepResult) -> Vec<(Metric, u64)> {
     let report = &round.report;
     let mut all = vec![
         (SWEEPS_COMPLETED, u64::from(round.is_recorded)),
-        (SWEEP_HEALED, u64::from(report.repaired())),
+        (SWEEP_HEALED, u64::from(report.repair_count())),
         (SWEEP_FAILED, u64::from(report.failed)),
     ];
     if let Some(gauges) = &report.gauges {

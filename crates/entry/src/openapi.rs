@@ -5,7 +5,9 @@ mod answers;
 mod inputs;
 mod tidy;
 
-pub use answers::{Accepted, Created, CreatedNoStore, CreatedOrExisting, RequestOutcome, TemporaryRedirect};
+pub use answers::{
+    AcceptedResponse, CreatedNoStore, CreatedOrExisting, CreatedResponse, RequestOutcome, TemporaryRedirect,
+};
 
 use aide::axum::ApiRouter;
 use aide::generate::in_context;

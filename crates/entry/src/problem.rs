@@ -65,7 +65,7 @@ impl Problem {
         self
     }
 
-    fn with_recorded(mut self, recorded: bool) -> Self {
+    fn with_recorded_flag(mut self, recorded: bool) -> Self {
         self.body.recorded = Some(recorded);
         self
     }
@@ -128,7 +128,8 @@ impl From<Error> for Problem {
                 "If the token is lost, revoke it with `pullyard tokens revoke {token}` and create another."
             )),
             Error::LeaseLost { recorded } => {
-                Self::new(S::CONFLICT, "lease_lost", "This attempt no longer holds its job.").with_recorded(recorded)
+                Self::new(S::CONFLICT, "lease_lost", "This attempt no longer holds its job.")
+                    .with_recorded_flag(recorded)
             }
             Error::WrongStatus(status) => Self::new(
                 S::CONFLICT,

@@ -68,7 +68,7 @@ pub(crate) struct InstallationRecord {
 }
 
 impl InstallationRecord {
-    fn reaches(&self, entry: &RepositoryEntry) -> bool {
+    fn includes_repository(&self, entry: &RepositoryEntry) -> bool {
         includes(&self.owner, self.repositories.as_deref(), entry)
     }
 }
@@ -99,7 +99,7 @@ pub(crate) struct Grant {
 }
 
 impl Grant {
-    pub(crate) fn allows(&self, permission: &str, level: Level) -> bool {
+    pub(crate) fn has_permission(&self, permission: &str, level: Level) -> bool {
         // Every App may read the metadata of a repository.
         if permission == "metadata" {
             return level == Level::Read;
@@ -117,7 +117,7 @@ impl AppPermissions for Grant {
         if !includes(&self.owner, self.repositories.as_deref(), entry) {
             return AccessDecision::Hidden;
         }
-        if self.allows(need.permission, need.level) { AccessDecision::Yes } else { AccessDecision::No }
+        if self.has_permission(need.permission, need.level) { AccessDecision::Yes } else { AccessDecision::No }
     }
 
     fn installation(&self) -> u64 {
@@ -145,7 +145,7 @@ async fn find(shared: &Shared, id: u64) -> Result<AppRecord, Rejection> {
 /// The App's installation that includes a repository.
 pub(crate) async fn installation_of(shared: &Shared, app: u64, entry: &RepositoryEntry) -> Option<u64> {
     let all = installations::installations_of(shared, app).await;
-    all.into_iter().find(|one| one.reaches(entry)).map(|one| one.id)
+    all.into_iter().find(|one| one.includes_repository(entry)).map(|one| one.id)
 }
 
 pub(crate) async fn install(

@@ -135,10 +135,10 @@ pub(crate) async fn inject(
             let body = error_body(request.uri().path(), &message);
             answer(status, &headers, body)
         }
-        Some(Fault::HangUpBefore) => line.cut(),
+        Some(Fault::HangUpBefore) => line.disconnect(),
         Some(Fault::HangUpAfter) => {
             let _lost = next.run(request).await;
-            line.cut()
+            line.disconnect()
         }
     }
 }
@@ -167,7 +167,7 @@ fn answer(status: u16, headers: &[(String, String)], body: Value) -> Response {
 pub(crate) struct ConnectionHandle(Arc<AtomicBool>);
 
 impl ConnectionHandle {
-    fn cut(&self) -> Response {
+    fn disconnect(&self) -> Response {
         self.0.store(true, Ordering::SeqCst);
         // Writing the first byte of this response fails.
         StatusCode::SERVICE_UNAVAILABLE.into_response()
@@ -176,7 +176,7 @@ impl ConnectionHandle {
 
 impl Connected<IncomingStream<'_, CuttableListener>> for ConnectionHandle {
     fn connect_info(stream: IncomingStream<'_, CuttableListener>) -> Self {
-        Self(stream.io().cut.clone())
+        Self(stream.io().is_cut.clone())
     }
 }
 
@@ -185,7 +185,7 @@ pub(crate) struct CuttableListener(pub(crate) TcpListener);
 #[derive(Debug)]
 pub(crate) struct CuttableStream {
     stream: TcpStream,
-    cut: Arc<AtomicBool>,
+    is_cut: Arc<AtomicBool>,
 }
 
 impl Listener for CuttableListener {
@@ -194,7 +194,7 @@ impl Listener for CuttableListener {
 
     async fn accept(&mut self) -> (CuttableStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        (CuttableStream { stream, cut: Arc::default() }, address)
+        (CuttableStream { stream, is_cut: Arc::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -204,7 +204,7 @@ impl Listener for CuttableListener {
 
 impl CuttableStream {
     fn check(&self) -> io::Result<()> {
-        if self.cut.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+        if self.is_cut.load(Ordering::SeqCst) { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
     }
 }
 

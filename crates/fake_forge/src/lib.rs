@@ -144,11 +144,11 @@ impl TestForge for DemoForge {
             let id = self.entry(full_name).await?.id;
             ids.get_or_insert_with(Vec::new).push(id);
         }
-        apps::install(self.shared(), slug, owner, ids).await
+        apps::install(self.state(), slug, owner, ids).await
     }
 }
 
 fn faults_of(forge: &DemoForge) -> &Faults {
     static NONE: OnceLock<Faults> = OnceLock::new();
-    forge.shared().extension::<FakeForge>().map_or_else(|| NONE.get_or_init(Faults::default), |fake| &fake.faults)
+    forge.state().extension::<FakeForge>().map_or_else(|| NONE.get_or_init(Faults::default), |fake| &fake.faults)
 }

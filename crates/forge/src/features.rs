@@ -40,7 +40,7 @@ pub enum Feature {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum FeatureNeed {
     Always,
     /// Needed by jobs of a repository connected with `--workflows`.
     ByRepository,
@@ -56,7 +56,7 @@ pub struct FeatureRow {
     pub description: &'static str,
     pub permissions: &'static [Grant],
     pub scope: &'static str,
-    pub need: Need,
+    pub need: FeatureNeed,
 }
 
 /// Features at GitHub; docs/forges.md contains this table.
@@ -67,7 +67,7 @@ pub const GITHUB_FEATURES: [FeatureRow; 8] = {
         words: &'static str,
         permissions: &'static [Grant],
         scope: &'static str,
-        need: Need,
+        need: FeatureNeed,
     ) -> FeatureRow {
         FeatureRow { feature, description: words, permissions, scope, need }
     }
@@ -77,44 +77,44 @@ pub const GITHUB_FEATURES: [FeatureRow; 8] = {
             "find the repository and read a reviewer's permission",
             &[("metadata", Read)],
             "repo",
-            Need::Always,
+            FeatureNeed::Always,
         ),
-        row(Feature::Push, "fetch and push branches", &[("contents", Write)], "repo", Need::Always),
+        row(Feature::Push, "fetch and push branches", &[("contents", Write)], "repo", FeatureNeed::Always),
         row(
             Feature::Workflows,
             "push changes of files under .github/workflows",
             &[("workflows", Write)],
             "workflow",
-            Need::ByRepository,
+            FeatureNeed::ByRepository,
         ),
         row(
             Feature::PullRequests,
             "open pull requests, read reviews, answer comments, request a review again",
             &[("pull_requests", Write)],
             "repo",
-            Need::Always,
+            FeatureNeed::Always,
         ),
         row(
             Feature::Threads,
             "resolve a review's conversations",
             &[("contents", Write), ("pull_requests", Write)],
             "repo",
-            Need::Optional,
+            FeatureNeed::Optional,
         ),
         row(
             Feature::Comments,
             "read commands in comments and labels, and answer them",
             &[("issues", Write)],
             "repo",
-            Need::Optional,
+            FeatureNeed::Optional,
         ),
-        row(Feature::Statuses, "show a job as a commit status", &[("statuses", Write)], "repo", Need::Optional),
+        row(Feature::Statuses, "show a job as a commit status", &[("statuses", Write)], "repo", FeatureNeed::Optional),
         row(
             Feature::Hooks,
             "create and repair the repository's webhook",
             &[("repository_hooks", Write)],
             "repo",
-            Need::TokensOnly,
+            FeatureNeed::TokensOnly,
         ),
     ]
 };
@@ -123,7 +123,7 @@ pub const GITHUB_FEATURES: [FeatureRow; 8] = {
 pub const BITBUCKET_FEATURES: [FeatureRow; 3] = {
     use Level::{Read, Write};
     const fn row(feature: Feature, words: &'static str, permissions: &'static [Grant]) -> FeatureRow {
-        FeatureRow { feature, description: words, permissions, scope: "", need: Need::Always }
+        FeatureRow { feature, description: words, permissions, scope: "", need: FeatureNeed::Always }
     }
     [
         row(Feature::ReadRepository, "find the repository", &[("repository", Read)]),

@@ -11,7 +11,7 @@ pub enum Forge {
     Bitbucket(Bitbucket),
 }
 
-fn unsupported<T>(what: &str) -> Result<T, Error> {
+fn unsupported_error<T>(what: &str) -> Result<T, Error> {
     Err(Error::Unsupported { what: what.to_owned() })
 }
 

@@ -211,7 +211,7 @@ impl<C: ForgeApi> Client<C> {
     }
 
     pub(crate) fn unexpected_response(&self, message: &str) -> Error {
-        unexpected(StatusCode::OK, message)
+        unexpected_status_error(StatusCode::OK, message)
     }
 
     pub(crate) async fn call(
@@ -291,7 +291,7 @@ impl<C: ForgeApi> Client<C> {
                 Some(target) if target.origin() == self.api_url.origin() => Ok(target),
                 _ => Err("it redirects to another host"),
             }
-            .map_err(|message| unexpected(status, message))?;
+            .map_err(|message| unexpected_status_error(status, message))?;
             redirects += 1;
         }
     }
@@ -317,7 +317,7 @@ impl<C: ForgeApi> Client<C> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.unreachable(&error))? {
             if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-                return Err(unexpected(status, "the response is too large"));
+                return Err(unexpected_status_error(status, "the response is too large"));
             }
             body.extend_from_slice(&chunk);
         }
@@ -331,7 +331,7 @@ impl<C: ForgeApi> Client<C> {
         let body = || answer.redact(&String::from_utf8_lossy(&answer.body)).into_bytes();
         let message = || C::parse_message(&body());
         Err(match answer.status {
-            StatusCode::ACCEPTED => unexpected(answer.status, "the response is not ready yet"),
+            StatusCode::ACCEPTED => unexpected_status_error(answer.status, "the response is not ready yet"),
             status if status.is_success() => return Ok(answer),
             StatusCode::UNAUTHORIZED => Error::Denied { host: host(), message: message() },
             StatusCode::TOO_MANY_REQUESTS | StatusCode::FORBIDDEN if is_rate_limit::<C>(&answer) => {
@@ -349,7 +349,7 @@ impl<C: ForgeApi> Client<C> {
     pub(crate) fn parse<T: DeserializeOwned>(&self, answer: &RawResponse) -> Result<T, Error> {
         serde_json::from_slice(&answer.body).map_err(|error| {
             let message = format!("unexpected JSON: {error}");
-            unexpected(answer.status, &answer.redact(&message))
+            unexpected_status_error(answer.status, &answer.redact(&message))
         })
     }
 
@@ -362,7 +362,7 @@ pub(crate) fn to_json(body: &(impl Serialize + Sync)) -> Result<Vec<u8>, Error> 
     serde_json::to_vec(body).map_err(|error| Error::Settings { reason: error.to_string() })
 }
 
-fn unexpected(status: StatusCode, message: &str) -> Error {
+fn unexpected_status_error(status: StatusCode, message: &str) -> Error {
     Error::Unexpected { status: status.as_u16(), message: message.to_owned() }
 }
 

@@ -84,7 +84,7 @@ const SESSION_LOST_NOTE: &str = "\n\nAn earlier session on this task broke off; 
 
 /// The agent to run, chosen before the runner changes anything.
 pub(crate) enum AgentChoice {
-    Known(InstalledAgent),
+    Installed(InstalledAgent),
     /// The command from the repository's settings. Its program may be a file of the repository.
     Command,
 }
@@ -92,19 +92,19 @@ pub(crate) enum AgentChoice {
 impl AgentChoice {
     /// Whether the agent reads messages of users while it works.
     pub(crate) fn reads_inputs(&self) -> bool {
-        matches!(self, Self::Known(_))
+        matches!(self, Self::Installed(_))
     }
 
     pub(crate) fn capability(&self) -> &'static str {
         match self {
-            Self::Known(installed) => installed.kind.capability(),
+            Self::Installed(installed) => installed.kind.capability(),
             Self::Command => "command",
         }
     }
 
     pub(crate) fn describe(&self, isolation: Isolation) -> String {
         let version = match self {
-            Self::Known(installed) => format!(" {}", installed.version),
+            Self::Installed(installed) => format!(" {}", installed.version),
             Self::Command => String::new(),
         };
         format!("{}{version}, isolation: {}", self.capability(), isolation.as_str())
@@ -165,14 +165,14 @@ pub(crate) async fn choose_agent(
     let mut keyless = None;
     for known in &candidates {
         match probe(*known, environment).await {
-            Ok(installed) if known.has_key(environment) => return Ok(AgentChoice::Known(installed)),
+            Ok(installed) if known.has_key(environment) => return Ok(AgentChoice::Installed(installed)),
             // Use an agent without a key if no other is usable: its own error says that it is not signed in.
             Ok(installed) => keyless = keyless.or(Some(installed)),
             Err(reason) => tracing::warn!("{} is not usable: {reason}", known.name()),
         }
     }
     if let Some(installed) = keyless {
-        return Ok(AgentChoice::Known(installed));
+        return Ok(AgentChoice::Installed(installed));
     }
     let names: Vec<&str> = candidates.iter().map(|known| known.name()).collect();
     let agent = if names.is_empty() { capability.to_owned() } else { names.join(" or ") };
@@ -190,7 +190,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
     let mut spent = run.tally.usage();
     let restart_limit = RestartLimit::new(run.retry_pauses, run.tally);
     // A `command` agent has no session.
-    let resume = run.resume.filter(|_| adapter.reports_its_end());
+    let resume = run.resume.filter(|_| adapter.has_end_report());
     let mut session = resume.map(|earlier| earlier.session.clone());
     let mut prompt = match resume {
         Some(earlier) => earlier.prompt.clone(),
@@ -202,12 +202,12 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
     }
     let mut resume_prompt = CONTINUE_PROMPT;
     loop {
-        if let Some(failure) = limits.exhausted(&spent) {
+        if let Some(failure) = limits.check_before_start(&spent) {
             return Err(failure.into());
         }
         // The assignment's prompt already contains the messages for a `command` agent.
         let inputs = match &session {
-            _ if !adapter.reports_its_end() => Vec::new(),
+            _ if !adapter.has_end_report() => Vec::new(),
             Some(_) => run.inputs.unread().await?,
             // A new session has read no message, so it gets all of them. `unread` fetches the newest.
             None => run.inputs.unread().await.map(|_| run.inputs.all())?,
@@ -218,8 +218,8 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             instructions: &instructions,
             session: session.as_deref(),
             model: run.assignment.agent.model.as_deref(),
-            turns_left: limits.turns_left(&spent),
-            cost_left: limits.cost_left(&spent),
+            remaining_turns: limits.remaining_turns(&spent),
+            remaining_cost: limits.remaining_cost(&spent),
             home: &run.workspace.home(),
             tree: &run.workspace.tree(),
             isolation: run.isolation,
@@ -236,7 +236,7 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
             inputs: run.inputs,
             newest_input: newest_number(&inputs),
             limits,
-            spent,
+            usage: spent,
             disk_mib: run.assignment.limits.disk_mib,
         };
         let env = common_environment(run, environment);
@@ -245,13 +245,13 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
         spent.add_ended_run(&end.record);
         run.tally.note_usage(&end.record, &spent);
         match classify_end(run, adapter.as_ref(), &end, &limits, &spent).await? {
-            Verdict::Done => {
+            Verdict::Succeeded => {
                 // Claude Code and Codex work on after a question in their output, so only a question file counts.
-                let question = match end.record.question.filter(|_| !adapter.reports_its_end()) {
+                let question = match end.record.question.filter(|_| !adapter.has_end_report()) {
                     Some(question) => Some(question),
                     None => load_question(run).await,
                 };
-                if !adapter.reports_its_end() || !can_read_more_inputs(run).await? {
+                if !adapter.has_end_report() || !can_read_more_inputs(run).await? {
                     return question.map_or(Ok(()), |question| Err(Stop::Question(question)));
                 }
                 session = end.record.session.or(session);
@@ -305,7 +305,7 @@ async fn load_question(run: &Run<'_>) -> Option<String> {
 }
 
 fn new_session_prompt(run: &Run<'_>, adapter: &dyn Adapter) -> String {
-    let note = if adapter.reports_its_end() { SESSION_LOST_NOTE } else { "" };
+    let note = if adapter.has_end_report() { SESSION_LOST_NOTE } else { "" };
     format!("{}{note}", run.assignment.prompt)
 }
 
@@ -318,7 +318,7 @@ pub(crate) fn log_exhausted_limit(events: &EventSink, tally: &AttemptUsage, assi
 }
 
 pub(crate) fn exhausted_limit(tally: &AttemptUsage, assignment: &Assignment) -> Option<Failure> {
-    limits(assignment).exhausted(&tally.usage())
+    limits(assignment).check_before_start(&tally.usage())
 }
 
 fn limits(assignment: &Assignment) -> Limits {
@@ -332,7 +332,7 @@ fn create_adapter(
     environment: &Environment<'_>,
 ) -> Result<Box<dyn Adapter>, Stop> {
     Ok(match chosen {
-        AgentChoice::Known(installed) => match installed.kind {
+        AgentChoice::Installed(installed) => match installed.kind {
             AgentKind::ClaudeCode => Box::new(ClaudeCode::new(installed.clone(), environment)),
             AgentKind::Codex => Box::new(Codex::new(installed.clone(), environment)),
         },
@@ -360,7 +360,7 @@ async fn load_instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<Strin
     let instructions = read.map_err(|fault| fault.to_workspace_failure())?;
     // Log skipped files once per attempt: `report` has no agent before the first start.
     let is_first = run.tally.report().0.is_none();
-    for sentence in instructions.skipped.into_iter().filter(|_| is_first) {
+    for sentence in instructions.skipped_files.into_iter().filter(|_| is_first) {
         run.events.add(EventDraft::text(EventKind::Log, sentence));
     }
     Ok(instructions.text)
@@ -370,7 +370,7 @@ async fn load_instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<Strin
 fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'static str, OsString)> {
     let assignment = run.assignment;
     let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
-    let mut common = environment.inherited();
+    let mut common = environment.inherited_variables();
     common.extend([
         ("TERM", "dumb".into()),
         ("TMPDIR", run.workspace.temp_dir().into()),
@@ -411,7 +411,7 @@ async fn classify_end(
     let model = record.model.as_deref().or(run.assignment.agent.model.as_deref());
     Ok(classify::classify(&EndFacts {
         agent: adapter.name(),
-        reports_its_end: adapter.reports_its_end(),
+        reports_its_end: adapter.has_end_report(),
         stop: end.stop.as_ref(),
         exit: end.exit,
         end_report: record.end_report.as_ref(),

@@ -97,11 +97,11 @@ struct Shared {
     last_message: Mutex<Option<PathBuf>>,
     used_space: Mutex<UsedSpace>,
     queued_count: AtomicUsize,
-    done_count: watch::Sender<usize>,
+    finished_count: watch::Sender<usize>,
     /// Checkpoints handed in and not done.
     pending_checkpoints: AtomicUsize,
     /// Whether the upload of the newest checkpoint failed.
-    lost_checkpoint: AtomicBool,
+    is_checkpoint_lost: AtomicBool,
 }
 
 /// Whether users or the next attempt look for this kind. A check's result itself shows whether its output is stored.
@@ -129,9 +129,9 @@ impl Artifacts {
             queue: handed_in,
             used_space: Mutex::default(),
             queued_count: AtomicUsize::new(0),
-            done_count: watch::Sender::new(0),
+            finished_count: watch::Sender::new(0),
             pending_checkpoints: AtomicUsize::new(0),
-            lost_checkpoint: AtomicBool::new(false),
+            is_checkpoint_lost: AtomicBool::new(false),
         };
         (Self(Arc::new(shared)), waiting)
     }
@@ -152,7 +152,7 @@ impl Artifacts {
     /// Waits for the uploads, within a limit. Returns a message if a checkpoint was not uploaded in time.
     pub(crate) async fn flush(&self, limit: Duration) -> Option<String> {
         let wanted = self.0.queued_count.load(Ordering::Relaxed);
-        let mut done = self.0.done_count.subscribe();
+        let mut done = self.0.finished_count.subscribe();
         let waited = timeout(limit, done.wait_for(|done| *done >= wanted)).await;
         if waited.is_ok() {
             return None;
@@ -164,7 +164,7 @@ impl Artifacts {
 
     /// Whether all checkpoints are done and the newest was lost.
     pub(crate) fn has_lost_checkpoint(&self) -> bool {
-        self.0.pending_checkpoints.load(Ordering::Acquire) == 0 && self.0.lost_checkpoint.load(Ordering::Relaxed)
+        self.0.pending_checkpoints.load(Ordering::Acquire) == 0 && self.0.is_checkpoint_lost.load(Ordering::Relaxed)
     }
 
     /// Stores a text. Returns whether it did; empty texts are skipped.
@@ -178,7 +178,7 @@ impl Artifacts {
                 self.queue_upload(kind, name)
             }
             Err(error) => {
-                self.log_not_stored(kind, name, &format!("it could not be written: {error}"));
+                self.log_skipped_artifact(kind, name, &format!("it could not be written: {error}"));
                 false
             }
         }
@@ -221,7 +221,7 @@ impl Artifacts {
             Ok(()) => self.push(QueueEntry::Upload(PendingArtifact { kind, name: artifact, path })),
             // The maker of a checkpoint reports its absence.
             Err(why) if rank == ArtifactClass::Single && kind != ArtifactKind::Checkpoint => {
-                self.log_not_stored(kind, name, why);
+                self.log_skipped_artifact(kind, name, why);
                 false
             }
             Err(why) => {
@@ -232,7 +232,7 @@ impl Artifacts {
     }
 
     /// Logs that a file is not stored, if users look for it. The caller may hold the record's lock: records no event.
-    pub(crate) fn log_not_stored(&self, kind: ArtifactKind, name: &str, why: &str) {
+    pub(crate) fn log_skipped_artifact(&self, kind: ArtifactKind, name: &str, why: &str) {
         tracing::warn!(name, "artifact not stored: {why}");
         if is_reported_kind(kind) {
             self.push(QueueEntry::Message(not_stored_message(name, why)));
@@ -373,8 +373,8 @@ mod tests {
         assert_eq!(names.len(), MAX_COUNT);
         let because = "is not kept: there are too many artifacts.";
         assert_eq!(said, ["patch", "final_message", "agent_output"].map(|name| format!("{name} {because}")));
-        artifacts.log_not_stored(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
-        artifacts.log_not_stored(ArtifactKind::ProviderPayload, "provider-payload.txt", "the bucket is away");
+        artifacts.log_skipped_artifact(ArtifactKind::Checkpoint, "checkpoint.tar.zst", "the bucket is away");
+        artifacts.log_skipped_artifact(ArtifactKind::ProviderPayload, "provider-payload.txt", "the bucket is away");
         assert_eq!(drain_uploads(&mut waiting).1, ["checkpoint.tar.zst is not kept: the bucket is away."]);
     }
 
@@ -394,7 +394,7 @@ mod tests {
             if let QueueEntry::Message(words) = handed {
                 said.push(words);
             }
-            artifacts.0.done_count.send_modify(|done| *done += 1);
+            artifacts.0.finished_count.send_modify(|done| *done += 1);
         }
         assert_eq!(said, ["larger.txt is not kept: it is too large."]);
         let flushed = timeout(Duration::from_secs(120), artifacts.flush(Duration::from_secs(3_600)));

@@ -1,9 +1,9 @@
 //! A seeded random number generator with the same sequence on every machine.
 
 #[derive(Clone, Debug)]
-pub struct Dice(u64);
+pub struct SeededRng(u64);
 
-impl Dice {
+impl SeededRng {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -52,7 +52,7 @@ impl Dice {
     }
 
     /// An index, chosen by weight; `None` if all weights are 0.
-    pub fn weighted(&mut self, weights: &[u64]) -> Option<usize> {
+    pub fn choose_weighted(&mut self, weights: &[u64]) -> Option<usize> {
         let all: u64 = weights.iter().sum();
         if all == 0 {
             return None;

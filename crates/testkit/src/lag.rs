@@ -4,7 +4,7 @@
 //! copier updates the shadows item by item, in any order and some reads late. Each item is thus an earlier state of
 //! itself, and two items may be of different moments.
 
-use crate::dice::Dice;
+use crate::dice::SeededRng;
 use crate::wire::collect_body;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -51,7 +51,7 @@ pub struct Lag {
     /// The connection of the last caller to DynamoDB.
     last_connection: Arc<Mutex<Option<SendCall>>>,
     /// One copy at a time: two copies of one item could overwrite each other in the wrong order.
-    copier: Arc<tokio::sync::Mutex<Dice>>,
+    copier: Arc<tokio::sync::Mutex<SeededRng>>,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +108,7 @@ impl Lag {
             policy: CopyPolicy::OneIn(UPDATE_ONE_IN),
             state: Arc::default(),
             last_connection: Arc::default(),
-            copier: Arc::new(tokio::sync::Mutex::new(Dice::new(seed))),
+            copier: Arc::new(tokio::sync::Mutex::new(SeededRng::new(seed))),
         }
     }
 

@@ -109,17 +109,17 @@ impl Runtime {
         let event = Bytes::from(event.to_string());
         if event.len() > MAX_BYTES {
             let size = event.len();
-            return InvocationResult::failed(format!("an event has at most {MAX_BYTES} bytes, not {size}"));
+            return InvocationResult::from_failure(format!("an event has at most {MAX_BYTES} bytes, not {size}"));
         }
         let Ok(_permit) = self.inner.free.acquire().await else {
-            return InvocationResult::failed("the function is shut down".to_owned());
+            return InvocationResult::from_failure("the function is shut down".to_owned());
         };
         for _ in 0..MAX_STARTS {
             let (mut environment, cold) = match self.inner.take_idle() {
                 Some(environment) => (environment, false),
                 None => match self.inner.start().await {
                     Ok(environment) => (environment, true),
-                    Err(fault) => return InvocationResult::failed(fault),
+                    Err(fault) => return InvocationResult::from_failure(fault),
                 },
             };
             let seen = Arc::clone(environment.info());
@@ -131,10 +131,10 @@ impl Runtime {
                 RunResult::Lost(fault) => {
                     return InvocationResult { answer: Err(fault), environment: Some(seen), cold_start: cold };
                 }
-                RunResult::NotTaken => {}
+                RunResult::NotDelivered => {}
             }
         }
-        InvocationResult::failed(format!("{MAX_STARTS} processes ended before they took the event"))
+        InvocationResult::from_failure(format!("{MAX_STARTS} processes ended before they took the event"))
     }
 
     /// The existing environments, oldest first.
@@ -180,7 +180,7 @@ impl Inner {
 }
 
 impl InvocationResult {
-    fn failed(fault: String) -> Self {
+    fn from_failure(fault: String) -> Self {
         Self { answer: Err(fault), environment: None, cold_start: false }
     }
 }

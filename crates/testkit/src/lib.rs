@@ -13,7 +13,7 @@ mod schedule;
 mod wire;
 
 pub use conditions::WriteConditions;
-pub use dice::Dice;
+pub use dice::SeededRng;
 pub use fault::Fault;
 pub use lag::{CallFuture, Lag, RewrittenCall, SendCall};
 pub use meter::{Meter, Units};

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Units {
     /// Calls, including the SDK's retries.
     pub calls: u64,
-    pub read: f64,
+    pub read_units: f64,
     /// Write request units, including index rows.
     pub write: f64,
 }
@@ -75,7 +75,7 @@ impl Meter {
             Some(Consumed::Tables(tables)) => tables.iter().map(|table| table.units).sum(),
         };
         let mut units = self.lock();
-        *(if reads { &mut units.read } else { &mut units.write }) += sum;
+        *(if reads { &mut units.read_units } else { &mut units.write }) += sum;
     }
 }
 

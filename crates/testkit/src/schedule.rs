@@ -3,7 +3,7 @@
 //! A correct caller succeeds anyway: no call meets more faults in a row than the SDK and the store retry. The tests
 //! verify that these faults stay invisible, not that an outage is reported.
 
-use crate::dice::Dice;
+use crate::dice::SeededRng;
 use crate::{Fault, half};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use serde_json::Value;
@@ -27,10 +27,10 @@ pub struct Schedule {
 
 #[derive(Debug)]
 struct ScheduleState {
-    dice: Dice,
+    rng: SeededRng,
     /// By hash of the write's content.
     conflicts: HashMap<u64, u32>,
-    injected: Vec<String>,
+    injected_faults: Vec<String>,
 }
 
 /// The parts of a call that decide its possible faults.
@@ -46,13 +46,17 @@ impl Schedule {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self {
-            state: Mutex::new(ScheduleState { dice: Dice::new(seed), conflicts: HashMap::new(), injected: Vec::new() }),
+            state: Mutex::new(ScheduleState {
+                rng: SeededRng::new(seed),
+                conflicts: HashMap::new(),
+                injected_faults: Vec::new(),
+            }),
         }
     }
 
     /// Descriptions of the injected faults.
     pub fn injected_faults(&self) -> Vec<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).injected.clone()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).injected_faults.clone()
     }
 
     /// The fault of this call to DynamoDB, if any.
@@ -65,11 +69,11 @@ impl Schedule {
     fn decide(&self, call: &Call) -> Option<Fault> {
         let mut so_far = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         // Drawn for every call, so that a call's possible faults do not shift the faults of later calls.
-        let (strikes, way) = (so_far.dice.below(FAULT_ONE_IN) == 0, so_far.dice.next_u64());
+        let (strikes, way) = (so_far.rng.below(FAULT_ONE_IN) == 0, so_far.rng.next_u64());
         if !strikes {
             return None;
         }
-        let mut dice = Dice::new(way);
+        let mut dice = SeededRng::new(way);
         let content = call.content_hash();
         let conflicts = so_far.conflicts.get(&content).copied().unwrap_or_default();
         let mut possible = Vec::new();
@@ -84,7 +88,7 @@ impl Schedule {
             so_far.conflicts.insert(content, conflicts + 1);
         }
         let fault = call.fault(kind, &mut dice);
-        so_far.injected.push(format!("{}: {fault}", call.operation));
+        so_far.injected_faults.push(format!("{}: {fault}", call.operation));
         Some(fault)
     }
 }
@@ -152,7 +156,7 @@ impl Call {
         }
     }
 
-    fn fault(&self, kind: Kind, dice: &mut Dice) -> Fault {
+    fn fault(&self, kind: Kind, dice: &mut SeededRng) -> Fault {
         match kind {
             Kind::Conflict => Fault::error(400, "TransactionConflictException"),
             Kind::Cancelled => self.cancellation(&["None", "ConditionalCheckFailed"], "TransactionConflict", dice),
@@ -176,7 +180,7 @@ impl Call {
     }
 
     /// A cancellation: one item for this reason, the others for it or one of `others`.
-    fn cancellation(&self, others: &[&'static str], reason: &'static str, dice: &mut Dice) -> Fault {
+    fn cancellation(&self, others: &[&'static str], reason: &'static str, dice: &mut SeededRng) -> Fault {
         let count = self.body["TransactItems"].as_array().map_or(1, Vec::len).max(1);
         let certain = dice.below(count);
         let possible = [others, &[reason]].concat();

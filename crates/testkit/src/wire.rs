@@ -27,7 +27,7 @@ struct Plan {
     next: Vec<(&'static str, Fault)>,
     always: Vec<(&'static str, Fault)>,
     /// The call of this number since the last [`Wire::restart`], counted from 0.
-    numbered: Option<(usize, Fault)>,
+    numbered_fault: Option<(usize, Fault)>,
     points: Vec<Point>,
     tokens: Vec<String>,
 }
@@ -37,14 +37,14 @@ struct Plan {
 pub struct Wire {
     plan: Arc<Mutex<Plan>>,
     schedule: Option<Arc<Schedule>>,
-    stopped: Arc<Notify>,
+    stop_notice: Arc<Notify>,
     client: SharedHttpClient,
 }
 
 impl Default for Wire {
     fn default() -> Self {
         let client = aws_smithy_http_client::Builder::new().build_http();
-        Self { plan: Arc::default(), schedule: None, stopped: Arc::default(), client }
+        Self { plan: Arc::default(), schedule: None, stop_notice: Arc::default(), client }
     }
 }
 
@@ -75,7 +75,7 @@ impl Wire {
     pub fn restart(&self, at: Option<(usize, Fault)>) {
         let mut plan = self.plan();
         plan.points.clear();
-        plan.numbered = at;
+        plan.numbered_fault = at;
     }
 
     /// The calls since the last restart.
@@ -85,7 +85,7 @@ impl Wire {
 
     /// Waits until a fault stops the caller, which must then be dropped.
     pub async fn wait_for_stop(&self) {
-        self.stopped.notified().await;
+        self.stop_notice.notified().await;
     }
 
     /// Runs `life` to its end. If a call stops it, drops it like a dying process and returns `None`.
@@ -98,7 +98,7 @@ impl Wire {
     }
 
     pub(crate) fn stop(&self) {
-        self.stopped.notify_one();
+        self.stop_notice.notify_one();
     }
 
     /// The number of calls of `operation` since the last query, including the SDK's retries.
@@ -133,7 +133,7 @@ impl Wire {
         let number = plan.points.len();
         let operation = point.operation.clone();
         plan.points.push(point);
-        if let Some((_, fault)) = plan.numbered.take_if(|(at, _)| *at == number) {
+        if let Some((_, fault)) = plan.numbered_fault.take_if(|(at, _)| *at == number) {
             return Some(fault);
         }
         if let Some(at) = plan.next.iter().position(|(name, _)| *name == operation) {
@@ -178,7 +178,7 @@ impl HttpConnector for WireConnector {
             return self.inner.call(limit_to_one_item(request));
         }
         let sent = fault.has_effect().then(|| self.inner.call(request));
-        let stopped = Arc::clone(&self.wire.stopped);
+        let stopped = Arc::clone(&self.wire.stop_notice);
         HttpConnectorFuture::new(async move {
             if let Some(sent) = sent {
                 let status = sent.await?.status();

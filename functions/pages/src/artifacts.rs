@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::labels;
 use crate::text::{SafeText, line};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{self as control, Context, Error};
@@ -97,7 +97,7 @@ fn to_check_row(run: &CheckRun) -> CheckRow {
     let end = if run.outcome == CheckOutcome::Failed { format!(" with {}", run.end_phrase()) } else { String::new() };
     let round = if run.round == 0 { "" } else { ", run again" };
     let result = format!("{}{end} in {took}{round}", run.outcome.label());
-    CheckRow { command: line(&run.command), passed: run.passed(), result }
+    CheckRow { command: line(&run.command), passed: run.is_success(), result }
 }
 
 /// `claude_code 2.1.197, claude-opus-4, isolation none, session 4f…`.
@@ -131,7 +131,7 @@ fn describe_usage(work: Option<&AgentReport>, spent_usd_micros: Option<u64>) -> 
 }
 
 pub(crate) async fn redirect_to_artifact(
-    visit: Visit,
+    visit: PageContext,
     names: Result<Path<(JobId, ArtifactId)>, Problem>,
 ) -> Result<Response, Fault> {
     let Path((job, artifact)) = names?;

@@ -7,7 +7,7 @@ use crate::hold::HoldView;
 use crate::labels::{self, Pill};
 use crate::text::{SafeText, http_url, line, percent_encode};
 use crate::verdict::{self, DecisionLine};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -89,17 +89,17 @@ pub(crate) struct NoProject {
 }
 
 impl NoProject {
-    pub(crate) fn of(visit: &Visit, at: &'static str) -> Response {
+    pub(crate) fn of(visit: &PageContext, at: &'static str) -> Response {
         render_page(StatusCode::OK, &Self { frame: visit.frame("No project yet", at, None) })
     }
 }
 
-pub(crate) async fn redirect_to_board(_: Visit) -> Response {
+pub(crate) async fn redirect_to_board(_: PageContext) -> Response {
     redirect("/board")
 }
 
 pub(crate) async fn show(
-    visit: Visit,
+    visit: PageContext,
     asked: Result<Query<BoardQuery>, pullyard_entry::Problem>,
 ) -> Result<Response, Fault> {
     let Query(asked) = asked?;
@@ -108,7 +108,7 @@ pub(crate) async fn show(
     };
     let view = control::load_board(&visit.ctx, &project.id, asked.after.as_deref(), PAGE_SIZE).await?;
     let said = verdict::load_decision_line(&visit, &project.id, asked.said.as_ref()).await?;
-    let statuses = statuses_of(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));
+    let statuses = list_statuses(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));
     let mut cards = view.cards;
     cards.sort_by_cached_key(|card| natural_sort_key(&card.view.ticket.key));
     let column = |status: &String| Column {
@@ -157,7 +157,7 @@ fn to_card(card: &control::Card, statuses: &[String], own: &Statuses) -> Card {
         },
         pull_request: pull_request(&card.view),
         labels: card.view.text.labels.iter().take(3).map(|label| line(label)).collect(),
-        moves: moves(ticket, statuses, own),
+        moves: list_moves(ticket, statuses, own),
     }
 }
 
@@ -190,7 +190,7 @@ pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestLink> {
 }
 
 /// Lists every other status, including closing ones, which have no column while empty.
-pub(crate) fn moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
+pub(crate) fn list_moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
     let closed = own.closed.iter().filter(|status| !statuses.contains(status));
     let others = statuses.iter().chain(closed).filter(|status| **status != ticket.status);
     let shown =
@@ -198,7 +198,7 @@ pub(crate) fn moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec
     others.map(shown).collect()
 }
 
-pub(crate) fn statuses_of<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a Ticket>) -> Vec<String> {
+pub(crate) fn list_statuses<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a Ticket>) -> Vec<String> {
     let mut statuses = Vec::new();
     for status in [&own.todo, &own.trigger, &own.completion] {
         if !statuses.contains(status) {

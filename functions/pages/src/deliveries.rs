@@ -6,7 +6,7 @@ use crate::form::non_empty;
 use crate::frame::{Frame, render_page};
 use crate::labels::{self, Pill, TimeLabel};
 use crate::text::{SafeText, http_url, line, percent_encode};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -66,7 +66,7 @@ struct Row {
     repeats: usize,
 }
 
-pub(crate) async fn list(visit: Visit, asked: Result<Query<DeliveryQuery>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn list(visit: PageContext, asked: Result<Query<DeliveryQuery>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
     let Some(project) = visit.load_selected_project(asked.project.clone()).await? else {
         return Ok(NoProject::of(&visit, "deliveries"));

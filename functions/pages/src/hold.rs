@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::form::Form;
 use crate::frame::redirect;
 use crate::text::{SafeText, line};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use axum::response::Response;
 use pullyard_control as control;
 use pullyard_domain::id::ProjectId;
@@ -38,7 +38,7 @@ pub(crate) struct ReleaseForm {
     project: ProjectId,
 }
 
-pub(crate) async fn hold(visit: Visit, Form(asked): Form<HoldForm>) -> Result<Response, Fault> {
+pub(crate) async fn hold(visit: PageContext, Form(asked): Form<HoldForm>) -> Result<Response, Fault> {
     let project = check_admin(&visit, asked.project).await?;
     let request = HoldProject { reason: asked.reason.trim().to_owned() };
     limits::check_hold(&request).map_err(pullyard_entry::Problem::from)?;
@@ -46,13 +46,13 @@ pub(crate) async fn hold(visit: Visit, Form(asked): Form<HoldForm>) -> Result<Re
     Ok(redirect(&format!("/board?project={project}")))
 }
 
-pub(crate) async fn release(visit: Visit, Form(asked): Form<ReleaseForm>) -> Result<Response, Fault> {
+pub(crate) async fn release(visit: PageContext, Form(asked): Form<ReleaseForm>) -> Result<Response, Fault> {
     let project = check_admin(&visit, asked.project).await?;
     control::release_project(&visit.ctx, &project).await?;
     Ok(redirect(&format!("/board?project={project}")))
 }
 
-async fn check_admin(visit: &Visit, project: ProjectId) -> Result<ProjectId, Fault> {
+async fn check_admin(visit: &PageContext, project: ProjectId) -> Result<ProjectId, Fault> {
     if !visit.visitor.may_administer() {
         return Err(Fault::not_allowed("hold or release projects"));
     }

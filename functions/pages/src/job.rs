@@ -12,7 +12,7 @@ use crate::labels::{self, Pill, TimeLabel};
 use crate::log::{self, Entry};
 use crate::revise_request;
 use crate::text::{self, Help, SafeText, block, http_url, line};
-use crate::visit::{FRAGMENT, Visit};
+use crate::visit::{FRAGMENT, PageContext};
 use askama::Template;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -109,7 +109,7 @@ struct LiveUpdate {
 }
 
 impl JobHead {
-    fn new(view: &JobView, became: Option<PullRequestState>, visit: &Visit) -> Self {
+    fn new(view: &JobView, became: Option<PullRequestState>, visit: &PageContext) -> Self {
         let JobView { job, title, repository, waits, revises, now } = view;
         let (sentence, help) = why::explain_job(job, waits.as_ref(), became, *now);
         let made = job.result.as_ref();
@@ -179,7 +179,7 @@ fn may_pause(job: &Job) -> bool {
 }
 
 pub(crate) async fn show(
-    visit: Visit,
+    visit: PageContext,
     id: Result<Path<JobId>, Problem>,
     asked: Result<Query<JobQuery>, Problem>,
     headers: HeaderMap,

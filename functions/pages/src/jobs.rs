@@ -6,7 +6,7 @@ use crate::form::{Form, new_form_key, non_empty};
 use crate::frame::{Frame, redirect, render_page};
 use crate::labels::{self, Pill, TimeLabel};
 use crate::text::{SafeText, line};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -70,7 +70,7 @@ impl Row {
     }
 }
 
-pub(crate) async fn list(visit: Visit, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn list(visit: PageContext, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
     let Some(project) = visit.load_selected_project(asked.project).await? else {
         return Ok(NoProject::of(&visit, "jobs"));
@@ -128,7 +128,7 @@ pub(crate) struct JobForm {
     once: String,
 }
 
-pub(crate) async fn show_form(visit: Visit, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn show_form(visit: PageContext, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
     let Query(asked) = asked?;
     let Some(project) = visit.load_selected_project(asked.project).await? else {
         return Ok(NoProject::of(&visit, "jobs"));
@@ -139,7 +139,7 @@ pub(crate) async fn show_form(visit: Visit, asked: Result<Query<JobsQuery>, Prob
 }
 
 async fn render_form(
-    visit: &Visit,
+    visit: &PageContext,
     project: &Project,
     form: JobForm,
     refused: Option<FormRefusal>,
@@ -170,7 +170,7 @@ impl From<Fault> for FormRefusal {
     }
 }
 
-pub(crate) async fn create(visit: Visit, Form(form): Form<JobForm>) -> Result<Response, Fault> {
+pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
     let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
     let project = visit.load_project(&id).await?;
@@ -183,7 +183,7 @@ pub(crate) async fn create(visit: Visit, Form(form): Form<JobForm>) -> Result<Re
     }
 }
 
-async fn create_job(visit: &Visit, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
+async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
     let wrong = |field: &str, fault: &str| {
         Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
     };

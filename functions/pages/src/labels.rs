@@ -22,7 +22,7 @@ pub(crate) struct Pill {
 const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
 const CROSS: &str = "M3 3l6 6M9 3l-6 6";
 const TICK: &str = "M2 6.5 5 9.5 10 3";
-const BARRED: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3";
+const BARRED_CIRCLE: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9M3 9 9 3";
 const DASH: &str = "M2.5 6h7";
 
 pub(crate) fn pill(status: JobStatus) -> Pill {
@@ -39,7 +39,7 @@ pub(crate) fn pill(status: JobStatus) -> Pill {
         JobStatus::Paused => ("Paused", "bars", "M4 2v8M8 2v8", "warn"),
         JobStatus::Completed => ("Completed", "tick", TICK, "ok"),
         JobStatus::Failed => ("Failed", "cross", CROSS, "bad"),
-        JobStatus::Cancelled => ("Cancelled", "barred", BARRED, "wait"),
+        JobStatus::Cancelled => ("Cancelled", "barred", BARRED_CIRCLE, "wait"),
     };
     Pill { word, shape, path, tone }
 }
@@ -48,7 +48,7 @@ pub(crate) fn verdict(verdict: Verdict) -> Pill {
     let (word, shape, path, tone) = match verdict {
         Verdict::Accepted => ("Accepted", "tick", TICK, "ok"),
         Verdict::Held => ("Held", "arrows", "M2 3l3 3-3 3M6.5 3l3 3-3 3", "accent"),
-        Verdict::Refused => ("Refused", "barred", BARRED, "warn"),
+        Verdict::Refused => ("Refused", "barred", BARRED_CIRCLE, "warn"),
         Verdict::Ignored => ("Ignored", "dash", DASH, "wait"),
         Verdict::Duplicate => ("Duplicate", "dash", DASH, "wait"),
         Verdict::Invalid => ("Invalid", "cross", CROSS, "bad"),

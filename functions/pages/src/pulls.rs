@@ -6,7 +6,7 @@ use crate::form::{Form, new_form_key, non_empty};
 use crate::frame::redirect;
 use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, http_url, line, percent_encode};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::review::{self, PullRequestRef};
@@ -32,7 +32,7 @@ pub(crate) struct Reviews {
     pub(crate) once: String,
 }
 
-pub(crate) async fn load_reviews(visit: &Visit, ticket: &Ticket) -> Result<Option<Reviews>, Fault> {
+pub(crate) async fn load_reviews(visit: &PageContext, ticket: &Ticket) -> Result<Option<Reviews>, Fault> {
     let Some(view) = review::load_pull_request_of_ticket(&visit.ctx, ticket).await? else { return Ok(None) };
     let pull = view.pull_request;
     let (Some(address), Some(repository)) = (http_url(&pull.url), &pull.repository_name) else { return Ok(None) };
@@ -68,7 +68,7 @@ pub(crate) struct ReviseForm {
     once: String,
 }
 
-pub(crate) async fn revise(visit: Visit, Form(form): Form<ReviseForm>) -> Result<Response, Fault> {
+pub(crate) async fn revise(visit: PageContext, Form(form): Form<ReviseForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
     let wrong = |field: &str, fault: &str| {
         Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))

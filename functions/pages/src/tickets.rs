@@ -1,7 +1,7 @@
 //! Creates, shows and moves tickets.
 
 use crate::board::{
-    Move, NoProject, PullRequestLink, move_url, moves, pull_request, statuses_of, ticket_url, title_or_key,
+    Move, NoProject, PullRequestLink, list_moves, list_statuses, move_url, pull_request, ticket_url, title_or_key,
 };
 use crate::fault::Fault;
 use crate::form::{Form, new_form_key, non_empty};
@@ -11,7 +11,7 @@ use crate::labels::{self, Pill};
 use crate::pulls::{self, Reviews};
 use crate::text::{SafeText, block, http_url, line};
 use crate::verdict::{self, DecisionLine};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -64,7 +64,7 @@ struct TicketPage {
 }
 
 pub(crate) async fn show(
-    visit: Visit,
+    visit: PageContext,
     key: Result<Path<TicketKey>, Problem>,
     asked: Result<Query<TicketPageQuery>, Problem>,
 ) -> Result<Response, Fault> {
@@ -82,7 +82,7 @@ pub(crate) async fn show(
     let (ticket, text) = (&view.ticket, &view.text);
     let jobs = control::list_jobs_of_ticket(&visit.ctx, ticket).await?;
     let own = &project.settings.statuses;
-    let statuses = statuses_of(own, std::iter::once(ticket));
+    let statuses = list_statuses(own, std::iter::once(ticket));
     let address = ticket_url(&project.id, &key);
     let shown = TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
@@ -105,7 +105,7 @@ pub(crate) async fn show(
         said: verdict::load_decision_line(&visit, &project.id, asked.said.as_ref()).await?,
         may_work: visit.visitor.may_run_jobs(),
         busy: ticket.active_job.is_some(),
-        moves: moves(ticket, &statuses, own),
+        moves: list_moves(ticket, &statuses, own),
         jobs: jobs.iter().map(Row::new).collect(),
         refresh: labels::refresh_ms(ticket.active_job.is_some()),
         once: new_form_key(),
@@ -144,7 +144,10 @@ pub(crate) struct TicketForm {
     once: String,
 }
 
-pub(crate) async fn show_form(visit: Visit, asked: Result<Query<TicketPageQuery>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn show_form(
+    visit: PageContext,
+    asked: Result<Query<TicketPageQuery>, Problem>,
+) -> Result<Response, Fault> {
     let Query(asked) = asked?;
     let Some(project) = visit.load_selected_project(asked.project).await? else {
         return Ok(NoProject::of(&visit, "board"));
@@ -155,14 +158,14 @@ pub(crate) async fn show_form(visit: Visit, asked: Result<Query<TicketPageQuery>
 }
 
 async fn render_form(
-    visit: &Visit,
+    visit: &PageContext,
     project: &Project,
     form: TicketForm,
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
     let own = &project.settings.statuses;
     let known = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
-    let statuses = statuses_of(own, std::iter::empty());
+    let statuses = list_statuses(own, std::iter::empty());
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let shown = TicketFormPage {
         frame: visit.frame("Create ticket", "board", Some(&project.id)),
@@ -180,14 +183,14 @@ async fn render_form(
 }
 
 /// Suggests the number after the tickets with the project's own prefix.
-async fn suggest_key(visit: &Visit, project: &ProjectId) -> Result<String, Fault> {
+async fn suggest_key(visit: &PageContext, project: &ProjectId) -> Result<String, Fault> {
     let prefix = format!("{}-", project.as_str().to_uppercase());
     let (keys, _) = visit.ctx.store.list_ticket_keys(project, None, 1_000).await.map_err(Error::from)?;
     let numbers = keys.iter().filter_map(|key| key.as_str().strip_prefix(&prefix)?.parse::<u64>().ok());
     Ok(format!("{prefix}{}", numbers.max().unwrap_or(0).saturating_add(1)))
 }
 
-pub(crate) async fn create(visit: Visit, Form(form): Form<TicketForm>) -> Result<Response, Fault> {
+pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> Result<Response, Fault> {
     visit.check_may_work()?;
     let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
     let project = visit.load_project(&id).await?;
@@ -198,7 +201,7 @@ pub(crate) async fn create(visit: Visit, Form(form): Form<TicketForm>) -> Result
     }
 }
 
-async fn create_ticket(visit: &Visit, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
+async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
     let wrong = |field: &str, fault: &str| {
         Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
     };
@@ -238,7 +241,7 @@ pub(crate) struct MoveForm {
 
 /// Moves a ticket and redirects back with the decision. Two clicks on one button are one move.
 pub(crate) async fn move_ticket(
-    visit: Visit,
+    visit: PageContext,
     key: Result<Path<TicketKey>, Problem>,
     asked: Result<Query<TicketQuery>, Problem>,
     Form(to): Form<MoveForm>,

@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, line};
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use pullyard_control::Error;
 use pullyard_domain::decision::{Reason, Verdict};
 use pullyard_domain::delivery::Delivery;
@@ -17,7 +17,7 @@ pub(crate) struct DecisionLine {
 }
 
 pub(crate) async fn load_decision_line(
-    visit: &Visit,
+    visit: &PageContext,
     project: &ProjectId,
     entry: Option<&DeliveryId>,
 ) -> Result<Option<DecisionLine>, Fault> {

@@ -19,7 +19,7 @@ pub(crate) const FRAGMENT: &str = "text/html; fragment";
 
 const MAX_PROJECTS: i32 = 100;
 
-pub(crate) struct Visit {
+pub(crate) struct PageContext {
     pub(crate) ctx: Context,
     pub(crate) visitor: Visitor,
     projects: Vec<ProjectId>,
@@ -32,7 +32,7 @@ struct RedirectPage {
     to: String,
 }
 
-impl FromRequestParts<Context> for Visit {
+impl FromRequestParts<Context> for PageContext {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, ctx: &Context) -> Result<Self, Response> {
@@ -71,7 +71,7 @@ pub(crate) fn is_fragment(parts: &Parts) -> bool {
     parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT)
 }
 
-impl Visit {
+impl PageContext {
     pub(crate) fn frame(&self, title: &str, at: &'static str, project: Option<&ProjectId>) -> Frame {
         Frame {
             at,

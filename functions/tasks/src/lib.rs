@@ -6,9 +6,9 @@ use pullyard_control::{self as control, Context, Error};
 use pullyard_entry::invocation;
 
 pub async fn handle(ctx: &Context, event: TaskStateChange) -> Result<(), Error> {
-    let Some(stopped) = event.into_stopped() else {
+    let Some(stopped) = event.into_task_stop() else {
         return Ok(());
     };
     invocation::record_id("job", &stopped.job);
-    control::task_stopped(ctx, &stopped).await
+    control::record_task_stop(ctx, &stopped).await
 }

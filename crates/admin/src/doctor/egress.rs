@@ -48,7 +48,7 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
         };
         findings.push(Finding::wrong("egress", sentence, HELP));
     }
-    if !groups.members("securityGroupInfo").any(allows_https) {
+    if !groups.members("securityGroupInfo").any(is_https_allowed) {
         findings.push(Finding::wrong(
             "egress",
             format!("The security group {} blocks outgoing HTTPS: tasks can't reach a forge.", stack.security_group),
@@ -102,7 +102,7 @@ fn internet_route(table: &Element) -> InternetRoute {
 }
 
 /// Requires HTTPS to any address, because forges and model providers publish no complete list.
-fn allows_https(group: &Element) -> bool {
+fn is_https_allowed(group: &Element) -> bool {
     group.members("ipPermissionsEgress").any(|rule| {
         let port = |name: &str| rule.child_text(name).and_then(|port| port.parse::<i64>().ok());
         let https = match rule.child_text("ipProtocol") {

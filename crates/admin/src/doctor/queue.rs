@@ -21,7 +21,7 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
         findings.extend(seen?);
     }
     if let Some(url) = &stack.undelivered_queue_url {
-        findings.extend(check_undelivered(stack, count_messages(aws, url).await?));
+        findings.extend(check_undelivered_queue(stack, count_messages(aws, url).await?));
     }
     if findings.is_empty() {
         findings.push(Finding::good("queue", "No queue is backed up, and there are no dead letters."));
@@ -65,7 +65,7 @@ async fn check_queue(aws: &Aws, stack: &Stack, queue: &Queue) -> Result<Vec<Find
     Ok(findings)
 }
 
-fn check_undelivered(stack: &Stack, events: u64) -> Option<Finding> {
+fn check_undelivered_queue(stack: &Stack, events: u64) -> Option<Finding> {
     let Stack { name, .. } = stack;
     let what = match events {
         0 => return None,

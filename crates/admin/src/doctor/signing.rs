@@ -33,7 +33,7 @@ enum KeyFormat {
     Encrypted,
     /// Without the public key, as other programs and older OpenSSH versions write it.
     NotOpenSsh,
-    NotAKey,
+    Invalid,
 }
 
 impl KeyFormat {
@@ -43,11 +43,11 @@ impl KeyFormat {
         let Some(inner) = value.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(END)) else {
             let first = value.lines().next().unwrap_or_default().trim_end();
             let is_key = first.starts_with("-----BEGIN ") && first.ends_with("PRIVATE KEY-----") && first != BEGIN;
-            return if is_key { Self::NotOpenSsh } else { Self::NotAKey };
+            return if is_key { Self::NotOpenSsh } else { Self::Invalid };
         };
         let body: String = inner.split_ascii_whitespace().collect();
         match body.strip_prefix(OPENSSH_PREFIX) {
-            None => Self::NotAKey,
+            None => Self::Invalid,
             Some(rest) if rest.starts_with(UNENCRYPTED_PREFIX) => Self::Unencrypted,
             Some(_) => Self::Encrypted,
         }
@@ -58,7 +58,7 @@ impl KeyFormat {
             Self::Unencrypted => None,
             Self::Encrypted => Some("contains a key with a passphrase"),
             Self::NotOpenSsh => Some("contains a key that is not in OpenSSH format"),
-            Self::NotAKey => Some("does not contain an SSH private key"),
+            Self::Invalid => Some("does not contain an SSH private key"),
         }
     }
 }
@@ -68,7 +68,7 @@ pub(super) async fn check(aws: &Aws, needs: &[SigningRequirement]) -> Result<Vec
     let mut findings = Vec::new();
     for seen in join_all(looks).await {
         let (need, key) = seen?;
-        findings.extend(finding(need, key));
+        findings.extend(to_finding(need, key));
     }
     if findings.is_empty() {
         let sentence = match needs.is_empty() {
@@ -92,7 +92,7 @@ async fn load_key(aws: &Aws, name: &str) -> Result<KeyState, Error> {
     }
 }
 
-fn finding(need: &SigningRequirement, key: KeyState) -> Option<Finding> {
+fn to_finding(need: &SigningRequirement, key: KeyState) -> Option<Finding> {
     let SigningRequirement { project, secret } = need;
     let named = format!("The secret {secret}, the commit signing key of {project},");
     let set = set_help(secret, project, " < key");
@@ -150,10 +150,10 @@ mod tests {
             (encrypted, KeyFormat::Encrypted),
             (plain.replace("OPENSSH", "RSA"), KeyFormat::NotOpenSsh),
             (plain.replace("OPENSSH ", ""), KeyFormat::NotOpenSsh),
-            (armoured("bm9uZQ"), KeyFormat::NotAKey),
-            (plain.replace(END, ""), KeyFormat::NotAKey),
-            (format!("ssh-ed25519 {OPENSSH_PREFIX}"), KeyFormat::NotAKey),
-            (String::new(), KeyFormat::NotAKey),
+            (armoured("bm9uZQ"), KeyFormat::Invalid),
+            (plain.replace(END, ""), KeyFormat::Invalid),
+            (format!("ssh-ed25519 {OPENSSH_PREFIX}"), KeyFormat::Invalid),
+            (String::new(), KeyFormat::Invalid),
         ] {
             assert_eq!(KeyFormat::parse(&value), form, "{value}");
         }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn finding_about_a_signing_key_names_its_fix() {
         let need = SigningRequirement { project: "acme".into(), secret: "pullyard/job/signing".into() };
-        assert_eq!(finding(&need, KeyState::Readable(KeyFormat::Unencrypted)), None);
+        assert_eq!(to_finding(&need, KeyState::Readable(KeyFormat::Unencrypted)), None);
         let named = "The secret pullyard/job/signing, the commit signing key of acme,";
         for (key, what, help) in [
             (
@@ -186,12 +186,12 @@ mod tests {
                 "ssh-keygen -p -N '' -f key",
             ),
             (
-                KeyState::Readable(KeyFormat::NotAKey),
+                KeyState::Readable(KeyFormat::Invalid),
                 "does not contain an SSH private key.",
                 "ssh-keygen -t ed25519 -N '' -f key",
             ),
         ] {
-            let finding = finding(&need, key).unwrap();
+            let finding = to_finding(&need, key).unwrap();
             assert_eq!(finding.sentence, format!("{named} {what}"));
             assert!(finding.help.as_deref().unwrap().contains(help), "{finding:?}");
         }

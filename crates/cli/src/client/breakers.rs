@@ -64,7 +64,7 @@ async fn close(session: &Session, account: &str) -> Result<ExitCode, CliError> {
     if session.screen.is_json() {
         session.screen.json(&answer)?;
     } else if answer.closed {
-        session.screen.out(&answer.account)?;
+        session.screen.print_line(&answer.account)?;
         session.screen.hint("waiting jobs resume within five minutes");
     }
     if answer.closed {

@@ -26,7 +26,7 @@ impl Completions {
         };
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut program, "pullyard", &mut script);
-        screen.out(String::from_utf8_lossy(&script).trim_end())?;
+        screen.print_line(String::from_utf8_lossy(&script).trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(super) struct Conversation {
     input: Option<UnboundedReceiver<String>>,
-    shown_at: Option<Timestamp>,
+    question_printed_at: Option<Timestamp>,
 }
 
 impl Conversation {
@@ -25,7 +25,7 @@ impl Conversation {
         if typed.is_some() {
             screen.hint("type a line to send it to the agent");
         }
-        Self { input: typed, shown_at: None }
+        Self { input: typed, question_printed_at: None }
     }
 
     /// Shows a question once. Errors: without a terminal for the answer, because the job would wait for days.
@@ -42,7 +42,7 @@ impl Conversation {
             )
             .with_help("retry with the answer in the prompt, or on a terminal"));
         }
-        if self.shown_at.replace(*at) != Some(*at) {
+        if self.question_printed_at.replace(*at) != Some(*at) {
             screen.note("The agent asks:");
             text.lines().for_each(|line| screen.note(&format!("  {line}")));
             screen.note("Type your answer in one line.");

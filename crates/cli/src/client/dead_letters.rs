@@ -156,7 +156,7 @@ fn about_cell(letter: &DeadLetter) -> Cell {
 
 fn advice_cell(advice: Advice) -> Cell {
     let colour = match advice {
-        Advice::Drop => Colour::Muted,
+        Advice::Drop => Colour::Grey,
         Advice::Either => Colour::Blue,
         Advice::Redrive => Colour::Yellow,
         Advice::Look => Colour::Magenta,
@@ -309,7 +309,7 @@ fn report(
         screen.json(moved)?;
     } else {
         for letter in &moved.done {
-            screen.out(letter.id.as_str())?;
+            screen.print_line(letter.id.as_str())?;
         }
         match moved.done.len() {
             0 if reached != Coverage::Partial && moved.unreadable.is_empty() && moved.missing.is_empty() => {

@@ -107,7 +107,7 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(&decision);
     }
-    session.screen.out(&decision.sentence)?;
+    session.screen.print_line(&decision.sentence)?;
     session.screen.hint(&decision.help);
     Ok(())
 }
@@ -122,7 +122,7 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
         let found = session.api.recover_hook(&hook.name, &RecoverHook { since }).await?;
         problems.extend(found.problems.clone());
         if !session.screen.is_json() {
-            session.screen.out(&format_recovered(&hook.name, &found))?;
+            session.screen.print_line(&format_recovery(&hook.name, &found))?;
         }
         all.push(found);
     }
@@ -137,7 +137,7 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     })
 }
 
-fn format_recovered(name: &HookName, found: &RecoverAnswer) -> String {
+fn format_recovery(name: &HookName, found: &RecoverAnswer) -> String {
     let count = |count: usize, one, many| format::format_count(count as u64, one, many);
     let waiting = match found.waiting {
         0 => String::new(),

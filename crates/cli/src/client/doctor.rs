@@ -91,9 +91,9 @@ fn show(screen: &Screen, finding: &Finding) -> Result<(), CliError> {
     };
     let shape = if screen.has_shapes() { shape } else { plain };
     let shape = screen.paint(Some(colour), shape);
-    screen.out(&format!("{shape} {:<12} {}", finding.check, super::screen::sanitize(&finding.sentence)))?;
+    screen.print_line(&format!("{shape} {:<12} {}", finding.check, super::screen::sanitize(&finding.sentence)))?;
     match &finding.help {
-        Some(help) => screen.out(&format!("  {:<12} {}", "", super::screen::sanitize(help))),
+        Some(help) => screen.print_line(&format!("  {:<12} {}", "", super::screen::sanitize(help))),
         None => Ok(()),
     }
 }
@@ -161,7 +161,7 @@ async fn check_server(session: &Session, findings: &mut Vec<Finding>) -> bool {
         Err(error) => {
             let fault = CliError::from(error);
             let help = "Start it with `pullyard up`, or choose another server with --url or --context.";
-            findings.push(Finding::wrong("server", fault_sentence(&fault), help));
+            findings.push(Finding::wrong("server", error_sentence(&fault), help));
             return false;
         }
     };
@@ -208,7 +208,7 @@ async fn check_token(session: &Session, findings: &mut Vec<Finding>) -> Option<V
             } else {
                 "Sign in with `pullyard login`, or set PULLYARD_TOKEN."
             };
-            findings.push(Finding::wrong("token", fault_sentence(&fault), help));
+            findings.push(Finding::wrong("token", error_sentence(&fault), help));
             None
         }
     }
@@ -231,7 +231,7 @@ fn check_token_expiry(token: &Token) -> Finding {
     Finding::good("token", format!("The token {name} is valid and expires in {shown}."))
 }
 
-fn fault_sentence(fault: &CliError) -> String {
+fn error_sentence(fault: &CliError) -> String {
     to_sentence(&fault.message())
 }
 

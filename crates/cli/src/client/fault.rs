@@ -48,7 +48,7 @@ impl CliError {
         Self::new(Exit::NotFound, error)
     }
 
-    pub(super) fn output_closed() -> Self {
+    pub(super) fn closed_output() -> Self {
         Self::new(Exit::Failed, "")
     }
 

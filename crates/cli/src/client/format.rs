@@ -27,8 +27,8 @@ pub(super) fn to_code(variant: &impl Serialize) -> String {
 /// The symbol, its ASCII form, the label and the colour of a status.
 fn status_style(status: JobStatus) -> (&'static str, &'static str, &'static str, Colour) {
     match status {
-        JobStatus::Pending => ("◌", ".", "Pending", Colour::Muted),
-        JobStatus::Ready => ("◌", ".", "Waiting", Colour::Muted),
+        JobStatus::Pending => ("◌", ".", "Pending", Colour::Grey),
+        JobStatus::Ready => ("◌", ".", "Waiting", Colour::Grey),
         JobStatus::Claimed => ("◔", "*", "Claimed", Colour::Blue),
         JobStatus::Preparing => ("◑", "*", "Preparing", Colour::Blue),
         JobStatus::Executing => ("◐", "*", "Executing", Colour::Blue),
@@ -37,11 +37,11 @@ fn status_style(status: JobStatus) -> (&'static str, &'static str, &'static str,
         JobStatus::Paused => ("‖", "-", "Paused", Colour::Yellow),
         JobStatus::Completed => ("✓", "+", "Completed", Colour::Green),
         JobStatus::Failed => ("✕", "x", "Failed", Colour::Red),
-        JobStatus::Cancelled => ("⊘", "-", "Cancelled", Colour::Muted),
+        JobStatus::Cancelled => ("⊘", "-", "Cancelled", Colour::Grey),
     }
 }
 
-pub(super) fn status_word(status: JobStatus) -> &'static str {
+pub(super) fn status_name(status: JobStatus) -> &'static str {
     status_style(status).2
 }
 
@@ -56,7 +56,7 @@ pub(super) fn verdict_cell(screen: &Screen, verdict: Verdict) -> Cell {
         Verdict::Accepted => ("✓", "+", Colour::Green),
         Verdict::Held => ("◌", ".", Colour::Blue),
         Verdict::Refused => ("⊘", "-", Colour::Yellow),
-        Verdict::Ignored | Verdict::Duplicate => ("–", "-", Colour::Muted),
+        Verdict::Ignored | Verdict::Duplicate => ("–", "-", Colour::Grey),
         Verdict::Invalid => ("✕", "x", Colour::Red),
     };
     let symbol = if screen.has_shapes() { symbol } else { ascii };
@@ -130,7 +130,7 @@ mod tests {
     fn durations_and_times_have_readable_units() {
         for (secs, expected) in [(0, "0:00"), (40, "0:40"), (3_599, "59:59"), (3_600, "1 h 00"), (3_840, "1 h 04")] {
             assert_eq!(format_duration(Duration::from_secs(secs)), expected);
-            assert_eq!(duration_cell(Duration::from_secs(secs)).both(), (expected, secs.to_string().as_str()));
+            assert_eq!(duration_cell(Duration::from_secs(secs)).texts(), (expected, secs.to_string().as_str()));
         }
         let now = Timestamp::parse("2026-11-22T12:00:00Z").unwrap();
         for (ago, expected) in [
@@ -142,7 +142,7 @@ mod tests {
             (172_800, "2026-11-20"),
         ] {
             let at = Timestamp::from_millis(now.millis() - ago * 1_000);
-            assert_eq!(time_cell(at, now).both(), (expected, at.to_string().as_str()));
+            assert_eq!(time_cell(at, now).texts(), (expected, at.to_string().as_str()));
         }
     }
 
@@ -157,12 +157,12 @@ mod tests {
             (1_000_000, "1.0 MB"),
             (1_449_999, "1.4 MB"),
         ] {
-            assert_eq!(bytes_cell(size).both(), (expected, size.to_string().as_str()));
+            assert_eq!(bytes_cell(size).texts(), (expected, size.to_string().as_str()));
         }
-        assert_eq!(dollars_cell(None, Some(1)).both(), ("-", ""));
-        assert_eq!(dollars_cell(Some(420_000), None).both(), ("$0.42", "420000"));
-        assert_eq!(dollars_cell(Some(9_999), None).both(), ("$0.0100", "9999"));
-        assert_eq!(dollars_cell(Some(10_000), Some(1)).both(), ("about $0.01", "10000"));
+        assert_eq!(dollars_cell(None, Some(1)).texts(), ("-", ""));
+        assert_eq!(dollars_cell(Some(420_000), None).texts(), ("$0.42", "420000"));
+        assert_eq!(dollars_cell(Some(9_999), None).texts(), ("$0.0100", "9999"));
+        assert_eq!(dollars_cell(Some(10_000), Some(1)).texts(), ("about $0.01", "10000"));
         assert_eq!([format_files(0), format_files(1), format_files(2)], ["0 files", "1 file", "2 files"]);
     }
 

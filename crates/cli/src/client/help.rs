@@ -51,7 +51,7 @@ impl Help {
             _ => None,
         };
         if let Some(topic) = topic {
-            screen.out(topic)?;
+            screen.print_line(topic)?;
             return Ok(ExitCode::SUCCESS);
         }
         program.build();
@@ -63,7 +63,7 @@ impl Help {
             })?;
         }
         let text = command.render_long_help();
-        screen.out(text.to_string().trim_end())?;
+        screen.print_line(text.to_string().trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
 }

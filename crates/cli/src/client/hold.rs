@@ -75,10 +75,10 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, CliError> {
         return Ok(ExitCode::SUCCESS);
     }
     if projects.is_empty() {
-        session.screen.out("No project is accessible with this token.")?;
+        session.screen.print_line("No project is accessible with this token.")?;
     }
     for project in projects {
-        session.screen.out(&match describe(project) {
+        session.screen.print_line(&match describe(project) {
             Some(words) => format!("{} is on hold ({words}).", project.id),
             None => format!("Released {}.", project.id),
         })?;

@@ -151,7 +151,7 @@ impl Hooks {
                 list(session, &made)?;
                 match by_hand {
                     true => hint_manual_setup(session, &made),
-                    false => hint_unverified(session, &made),
+                    false => hint_verification(session, &made),
                 }
             }
         }
@@ -213,8 +213,8 @@ fn manual_setup_text(hook: &Hook) -> String {
     format!("at the forge enter {url}, {told}, and a secret that you set here with `pullyard secrets set {secret}`")
 }
 
-fn hint_unverified(session: &Session, hooks: &[Hook]) {
-    for hook in hooks.iter().filter(|hook| !lists_deliveries(hook) && hook.verified_at.is_none()) {
+fn hint_verification(session: &Session, hooks: &[Hook]) {
+    for hook in hooks.iter().filter(|hook| !can_list_deliveries(hook) && hook.verified_at.is_none()) {
         session.screen.hint(&format!(
             "Bitbucket has no test deliveries: `pullyard hooks verify {}` shows when the first one arrived; open pull \
              requests are also polled every five minutes",
@@ -223,7 +223,7 @@ fn hint_unverified(session: &Session, hooks: &[Hook]) {
     }
 }
 
-pub(super) fn lists_deliveries(hook: &Hook) -> bool {
+pub(super) fn can_list_deliveries(hook: &Hook) -> bool {
     hook.forge.is_none_or(ForgeKind::supports_redelivery)
 }
 
@@ -312,7 +312,7 @@ fn show_check(session: &Session, check: &HookCheck) -> Result<(), CliError> {
         ],
     )?;
     for drift in &check.drifts {
-        session.screen.out(&format!("  {}: {}", drift.code, drift.sentence))?;
+        session.screen.print_line(&format!("  {}: {}", drift.code, drift.sentence))?;
     }
     if check.drifts.iter().any(|drift| drift.repairable) {
         session.screen.hint(&format!("repair it with `pullyard hooks repair {}`", hook.name));

@@ -188,7 +188,7 @@ impl Init {
             session.screen.note(&format!("open {address} in a browser on this machine"));
             return Ok(());
         }
-        session.screen.out(address)?;
+        session.screen.print_line(address)?;
         let opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(address);
         session.screen.hint(match opened {
             true => "opened in a browser; continue there, this command waits",

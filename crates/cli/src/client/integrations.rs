@@ -222,7 +222,7 @@ async fn test(session: &Session, id: &IntegrationId) -> Result<ExitCode, CliErro
     if session.screen.is_json() {
         session.screen.json(&tested)?;
     } else if tested.works {
-        session.screen.out(&tested.sentence)?;
+        session.screen.print_line(&tested.sentence)?;
     } else {
         session.screen.error(&tested.sentence);
         session.screen.help(&tested.help);

@@ -29,7 +29,7 @@ impl Open {
             session.screen.json(&json!({ "url": link.url, "expires_in_secs": link.expires_in_secs }))?;
             return Ok(ExitCode::SUCCESS);
         }
-        session.screen.out(&link.url)?;
+        session.screen.print_line(&link.url)?;
         let opened = !self.print && std::io::stdout().is_terminal() && open_in_browser(&link.url);
         let minutes = link.expires_in_secs / 60;
         session.screen.hint(&match opened {

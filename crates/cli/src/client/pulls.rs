@@ -171,7 +171,7 @@ pub(super) async fn explain(session: &Session, said_as: &str) -> Result<(), CliE
 }
 
 fn print_state(session: &Session, pull: &PullRequest) -> Result<(), CliError> {
-    session.screen.out(&sanitize(&pull.sentence))?;
+    session.screen.print_line(&sanitize(&pull.sentence))?;
     session.screen.hint(&pull.help);
     Ok(())
 }

@@ -120,8 +120,8 @@ fn status_style(status: RunnerStatus) -> (&'static str, &'static str, &'static s
     match status {
         RunnerStatus::Online => ("●", "+", "Online", Colour::Green),
         RunnerStatus::Draining => ("◍", "*", "Draining", Colour::Yellow),
-        RunnerStatus::Offline => ("○", "-", "Offline", Colour::Muted),
-        RunnerStatus::NeverHeard => ("◌", ".", "Never seen", Colour::Muted),
+        RunnerStatus::Offline => ("○", "-", "Offline", Colour::Grey),
+        RunnerStatus::NeverHeard => ("◌", ".", "Never seen", Colour::Grey),
         RunnerStatus::Deleting => ("✕", "x", "Deleting", Colour::Red),
     }
 }

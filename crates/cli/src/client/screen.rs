@@ -16,7 +16,7 @@ pub(super) enum Colour {
     Yellow,
     Blue,
     Magenta,
-    Muted,
+    Grey,
 }
 
 impl Colour {
@@ -27,7 +27,7 @@ impl Colour {
             Self::Yellow => "33",
             Self::Blue => "34",
             Self::Magenta => "35",
-            Self::Muted => "2",
+            Self::Grey => "2",
         }
     }
 }
@@ -80,10 +80,10 @@ impl Screen {
         }
     }
 
-    pub(crate) fn out(&self, line: &str) -> Result<(), CliError> {
+    pub(crate) fn print_line(&self, line: &str) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
         writeln!(out, "{line}").and_then(|()| out.flush()).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::output_closed(),
+            io::ErrorKind::BrokenPipe => CliError::closed_output(),
             _ => CliError::new(Exit::Failed, format!("can't write the output: {error}")),
         })
     }
@@ -91,7 +91,7 @@ impl Screen {
     pub(crate) fn json(&self, body: &impl Serialize) -> Result<(), CliError> {
         let written =
             if self.width.is_some() { serde_json::to_string_pretty(body) } else { serde_json::to_string(body) };
-        self.out(&written.map_err(|error| CliError::new(Exit::Failed, format!("can't write JSON: {error}")))?)
+        self.print_line(&written.map_err(|error| CliError::new(Exit::Failed, format!("can't write JSON: {error}")))?)
     }
 
     pub(crate) fn confirm(&self, question: &str) -> Result<bool, CliError> {
@@ -108,7 +108,7 @@ impl Screen {
 
     pub(super) fn clear(&self) -> Result<(), CliError> {
         let mut out = io::stdout().lock();
-        write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| CliError::output_closed())
+        write!(out, "\u{1b}[H\u{1b}[2J").and_then(|()| out.flush()).map_err(|_| CliError::closed_output())
     }
 
     pub(crate) fn note(&self, line: &str) {

@@ -89,7 +89,7 @@ async fn set(session: &Session, name: &SecretName, kind: SecretKind) -> Result<(
     if session.screen.is_json() {
         return session.screen.json(&set);
     }
-    session.screen.out(&set.secret)?;
+    session.screen.print_line(&set.secret)?;
     session.screen.note(&match kind {
         SecretKind::Forge => {
             format!("Set {name}; use it with `pullyard integrations add ID --token-secret {}`", set.secret)
@@ -115,7 +115,7 @@ async fn rotate(session: &Session, name: &SecretName, overlap_secs: u64, generat
     if session.screen.is_json() {
         return session.screen.json(&rotated);
     }
-    session.screen.out(&rotated.secret)?;
+    session.screen.print_line(&rotated.secret)?;
     match rotated.old_until {
         Some(until) => {
             session.screen.note(&format!("Replaced the value of {name}; the old one is valid until {until}"))

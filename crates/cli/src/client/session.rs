@@ -24,7 +24,7 @@ pub(super) struct Session {
     project: Option<String>,
 }
 
-struct Resolved {
+struct ResolvedSession {
     api: ApiClient,
     url: String,
     data: Option<PathBuf>,
@@ -35,14 +35,14 @@ impl Session {
     /// Flags and environment override the context. A context's token and project are only used for its own server.
     pub(super) fn open(global: &Global, screen: Screen) -> Result<Self, (Screen, CliError)> {
         match Self::resolve(global) {
-            Ok(Resolved { api, url, data, project }) => {
+            Ok(ResolvedSession { api, url, data, project }) => {
                 Ok(Self { screen, api, url, data, named_project: global.project(), project })
             }
             Err(fault) => Err((screen, fault)),
         }
     }
 
-    pub(super) fn at(global: &Global, screen: Screen, url: &str) -> Result<Option<Self>, CliError> {
+    pub(super) fn open_for_url(global: &Global, screen: Screen, url: &str) -> Result<Option<Self>, CliError> {
         let config = Config::load()?;
         let context = global.context().and_then(|name| config.contexts.get(&name).cloned());
         let context = context.into_iter().chain(config.contexts.values().cloned()).find(|context| context.url == url);
@@ -58,7 +58,7 @@ impl Session {
         Self { screen, api, url: url.into(), data: None, named_project: None, project: Some(project.to_string()) }
     }
 
-    fn resolve(global: &Global) -> Result<Resolved, CliError> {
+    fn resolve(global: &Global) -> Result<ResolvedSession, CliError> {
         let context = context(global)?;
         let named = global.url()?;
         let context = context.filter(|context| named.as_ref().is_none_or(|url| *url == context.url));
@@ -69,7 +69,7 @@ impl Session {
         };
         let data = context.as_ref().and_then(|context| context.data.clone());
         let project = global.project().or_else(|| context.and_then(|context| context.project));
-        Ok(Resolved { api: ApiClient::new(&url, &token)?, url, data, project })
+        Ok(ResolvedSession { api: ApiClient::new(&url, &token)?, url, data, project })
     }
 
     pub(super) fn has_no_project(&self) -> bool {

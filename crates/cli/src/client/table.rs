@@ -23,23 +23,23 @@ impl Column {
 }
 
 pub(super) struct Cell {
-    shown: String,
-    piped: String,
+    display: String,
+    plain: String,
     colour: Option<Colour>,
 }
 
 impl Cell {
     pub(super) fn text(text: impl AsRef<str>) -> Self {
         let text = sanitize(text.as_ref());
-        Self { shown: text.clone(), piped: text, colour: None }
+        Self { display: text.clone(), plain: text, colour: None }
     }
 
     pub(super) fn optional(text: Option<impl AsRef<str>>) -> Self {
-        text.map_or_else(|| Self { shown: "-".into(), piped: String::new(), colour: None }, Self::text)
+        text.map_or_else(|| Self { display: "-".into(), plain: String::new(), colour: None }, Self::text)
     }
 
     pub(super) fn new(shown: impl AsRef<str>, piped: impl AsRef<str>) -> Self {
-        Self { shown: sanitize(shown.as_ref()), piped: sanitize(piped.as_ref()), colour: None }
+        Self { display: sanitize(shown.as_ref()), plain: sanitize(piped.as_ref()), colour: None }
     }
 
     pub(super) fn with_colour(mut self, colour: Colour) -> Self {
@@ -50,8 +50,8 @@ impl Cell {
 
 #[cfg(test)]
 impl Cell {
-    pub(super) fn both(&self) -> (&str, &str) {
-        (&self.shown, &self.piped)
+    pub(super) fn texts(&self) -> (&str, &str) {
+        (&self.display, &self.plain)
     }
 }
 
@@ -78,14 +78,14 @@ impl Table {
             screen.note(empty);
         }
         match screen.width() {
-            None => self.rows.iter().try_for_each(|(cells, under)| screen.out(&self.piped(cells, under))),
+            None => self.rows.iter().try_for_each(|(cells, under)| screen.print_line(&self.render_plain(cells, under))),
             Some(_) if self.rows.is_empty() => Ok(()),
-            Some(width) => self.lines(screen, width).iter().try_for_each(|line| screen.out(line)),
+            Some(width) => self.lines(screen, width).iter().try_for_each(|line| screen.print_line(line)),
         }
     }
 
-    fn piped(&self, cells: &[Cell], under: &str) -> String {
-        let mut fields = cells.iter().map(|cell| cell.piped.as_str()).collect::<Vec<_>>();
+    fn render_plain(&self, cells: &[Cell], under: &str) -> String {
+        let mut fields = cells.iter().map(|cell| cell.plain.as_str()).collect::<Vec<_>>();
         if self.rows.iter().any(|(_, under)| !under.is_empty()) {
             fields.push(under);
         }
@@ -95,14 +95,14 @@ impl Table {
     fn lines(&self, screen: &Screen, width: usize) -> Vec<String> {
         let widths = self.widths(width);
         let heads = self.columns.iter().map(|column| column.head().to_owned()).collect::<Vec<_>>();
-        let mut lines = vec![screen.paint(Some(Colour::Muted), &self.line(&widths, &heads, |_, text| text))];
+        let mut lines = vec![screen.paint(Some(Colour::Grey), &self.line(&widths, &heads, |_, text| text))];
         for (cells, under) in &self.rows {
-            let shown = cells.iter().map(|cell| cell.shown.clone()).collect::<Vec<_>>();
+            let shown = cells.iter().map(|cell| cell.display.clone()).collect::<Vec<_>>();
             let paint = |at: usize, text: String| screen.paint(cells.get(at).and_then(|cell| cell.colour), &text);
             lines.push(self.line(&widths, &shown, paint));
             if !under.is_empty() {
                 let under = truncate(under, width.saturating_sub(2));
-                lines.push(format!("  {}", screen.paint(Some(Colour::Muted), &under)));
+                lines.push(format!("  {}", screen.paint(Some(Colour::Grey), &under)));
             }
         }
         lines
@@ -125,7 +125,7 @@ impl Table {
     /// Gives each column its widest cell, then cuts the widest text columns until all fit.
     fn widths(&self, width: usize) -> Vec<usize> {
         let widest = |at: usize, column: &Column| {
-            let cells = self.rows.iter().filter_map(|(cells, _)| cells.get(at)).map(|cell| cell.shown.width());
+            let cells = self.rows.iter().filter_map(|(cells, _)| cells.get(at)).map(|cell| cell.display.width());
             cells.chain([column.head().width()]).max().unwrap_or_default()
         };
         let mut widths: Vec<_> = self.columns.iter().enumerate().map(|(at, column)| widest(at, column)).collect();
@@ -160,10 +160,10 @@ pub(super) fn print_facts(screen: &Screen, facts: &[(&str, Cell)]) -> Result<(),
     let widest = facts.iter().map(|(name, _)| name.width()).max().unwrap_or_default();
     for (name, cell) in facts {
         match screen.width() {
-            None => screen.out(&format!("{}\t{}", name.to_lowercase().replace([' ', '-'], "_"), cell.piped))?,
+            None => screen.print_line(&format!("{}\t{}", name.to_lowercase().replace([' ', '-'], "_"), cell.plain))?,
             Some(_) => {
-                let name = screen.paint(Some(Colour::Muted), &format!("{name:widest$}"));
-                screen.out(&format!("{name}{GAP}{}", screen.paint(cell.colour, &cell.shown)))?;
+                let name = screen.paint(Some(Colour::Grey), &format!("{name:widest$}"));
+                screen.print_line(&format!("{name}{GAP}{}", screen.paint(cell.colour, &cell.display)))?;
             }
         }
     }
@@ -214,7 +214,7 @@ mod tests {
         let mut table = Table::new([Column::Flexible("A"), Column::Flexible("B")]);
         table.row([Cell::text("one\ntwo\tthree"), Cell::optional(None::<&str>)]);
         table.row_with([Cell::new("shown", "piped"), Cell::text("x")], "So it is.");
-        let rows: Vec<String> = table.rows.iter().map(|(cells, under)| table.piped(cells, under)).collect();
+        let rows: Vec<String> = table.rows.iter().map(|(cells, under)| table.render_plain(cells, under)).collect();
         assert_eq!(rows, ["one two three\t\t", "piped\tx\tSo it is."]);
     }
 }

@@ -150,7 +150,7 @@ enum Change {
 }
 
 impl Change {
-    fn words(self) -> &'static str {
+    fn past_tense(self) -> &'static str {
         match self {
             Self::Created => "Created",
             Self::Edited => "Edited",
@@ -170,7 +170,7 @@ fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Resul
         let sentence = decision.sentence.trim_end_matches('.');
         let all_the_same = match decision.code.as_str() {
             "status_unchanged" => String::new(),
-            _ => format!(". {}", done_to(ticket, done)),
+            _ => format!(". {}", change_phrase(ticket, done)),
         };
         screen.error(&format!("{sentence} ({}){all_the_same}", decision.code));
         screen.help(&decision.help);
@@ -183,9 +183,9 @@ fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Resul
                     (Change::Created, "not_trigger_status") => &decision.help,
                     _ => &decision.sentence,
                 };
-                screen.out(&super::screen::sanitize(&format!("{}. {said}", done_to(ticket, done))))?
+                screen.print_line(&super::screen::sanitize(&format!("{}. {said}", change_phrase(ticket, done))))?
             }
-            None => screen.out(&piped(ticket, decision))?,
+            None => screen.print_line(&render_plain(ticket, decision))?,
         }
         if let Some(job) = &decision.job {
             screen.hint(&format!("watch it with `pullyard jobs watch {}`", job.short()));
@@ -194,12 +194,12 @@ fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
-fn done_to(ticket: &Ticket, done: Change) -> String {
+fn change_phrase(ticket: &Ticket, done: Change) -> String {
     let preposition = if done == Change::Moved { "to" } else { "in" };
-    format!("{} {} {preposition} {}", done.words(), ticket.key, ticket.status)
+    format!("{} {} {preposition} {}", done.past_tense(), ticket.key, ticket.status)
 }
 
-fn piped(ticket: &Ticket, decision: &Decision) -> String {
+fn render_plain(ticket: &Ticket, decision: &Decision) -> String {
     let job = decision.job.as_ref().map(|job| job.as_str()).unwrap_or_default();
     let fields =
         [ticket.key.as_str(), &ticket.status, decision.verdict.as_str(), &decision.code, job, &decision.sentence];
@@ -267,9 +267,9 @@ fn show(session: &Session, ticket: &Ticket) -> Result<(), CliError> {
     }
     print_facts(screen, &lines)?;
     if !ticket.description.is_empty() {
-        screen.out("")?;
+        screen.print_line("")?;
     }
-    ticket.description.lines().try_for_each(|line| screen.out(&super::screen::sanitize(line)))
+    ticket.description.lines().try_for_each(|line| screen.print_line(&super::screen::sanitize(line)))
 }
 
 #[cfg(test)]
@@ -291,8 +291,8 @@ mod tests {
         for (state, shown) in
             [(Some("merged"), "#7 merged"), (Some("closed"), "#7 closed"), (Some("open"), "#7"), (None, "#7")]
         {
-            assert_eq!(pull_request(&ticket(Some(url), state)).both(), (shown, url));
+            assert_eq!(pull_request(&ticket(Some(url), state)).texts(), (shown, url));
         }
-        assert_eq!(pull_request(&ticket(None, None)).both(), ("-", ""));
+        assert_eq!(pull_request(&ticket(None, None)).texts(), ("-", ""));
     }
 }

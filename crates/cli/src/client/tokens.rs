@@ -127,7 +127,7 @@ async fn create(session: &Session, new: Create) -> Result<(), CliError> {
     if session.screen.is_json() {
         return session.screen.json(&made);
     }
-    session.screen.out(&made.token)?;
+    session.screen.print_line(&made.token)?;
     let about = &made.about;
     let of = about.projects.as_ref().map_or("all projects".to_owned(), join);
     let until = about.expires_at.map_or("until it is revoked".to_owned(), |at| format!("until {at}"));
@@ -164,7 +164,7 @@ fn state_cell(token: &Token) -> Cell {
     match token.state {
         TokenState::Active => Cell::new("Active", "active").with_colour(Colour::Green),
         TokenState::Expired => Cell::new("Expired", "expired").with_colour(Colour::Yellow),
-        TokenState::Revoked => Cell::new("Revoked", "revoked").with_colour(Colour::Muted),
+        TokenState::Revoked => Cell::new("Revoked", "revoked").with_colour(Colour::Grey),
     }
 }
 

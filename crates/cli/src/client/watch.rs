@@ -46,7 +46,7 @@ async fn follow(session: &Session, id: &JobId, mut talk: Option<Conversation>) -
         }
         let page = session.api.events(id, cursor.as_deref()).await?;
         if !screen.is_json() {
-            page.events.iter().try_for_each(|event| screen.out(&format_event(screen, event, job.created)))?;
+            page.events.iter().try_for_each(|event| screen.print_line(&format_event(screen, event, job.created)))?;
         }
         let heard = !page.events.is_empty();
         cursor = Some(page.cursor);
@@ -67,7 +67,7 @@ async fn follow(session: &Session, id: &JobId, mut talk: Option<Conversation>) -
 struct StatePrinter {
     state: String,
     since: Option<Instant>,
-    explained: bool,
+    has_explained: bool,
 }
 
 impl StatePrinter {
@@ -75,11 +75,11 @@ impl StatePrinter {
         let state = describe_state(job);
         if state != self.state {
             session.screen.note(&state);
-            *self = Self { state, since: Some(Instant::now()), explained: false };
+            *self = Self { state, since: Some(Instant::now()), has_explained: false };
         }
         let lasts = self.since.is_some_and(|since| since.elapsed() >= EXPLAIN_AFTER);
-        if lasts && !self.explained && (job.waits.is_some() || job.cancel.is_some()) {
-            self.explained = true;
+        if lasts && !self.has_explained && (job.waits.is_some() || job.cancel.is_some()) {
+            self.has_explained = true;
             session.screen.note(&session.api.explain_job(&job.id).await?.sentence);
         }
         Ok(())
@@ -87,7 +87,7 @@ impl StatePrinter {
 }
 
 fn describe_state(job: &Job) -> String {
-    let word = format::status_word(job.status);
+    let word = format::status_name(job.status);
     match &job.waits {
         // Print the code: the sentence counts seconds and would repeat.
         Some(waits) if job.attempt == 0 => format!("{word}: {}", waits.code.replace('_', " ")),
@@ -103,7 +103,7 @@ fn print_end(screen: &Screen, job: &Job) -> Result<ExitCode, CliError> {
     }
     let exit = print_outcome(screen, job);
     if let Some(made) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
-        screen.out(&sanitize(&made.url))?;
+        screen.print_line(&sanitize(&made.url))?;
     }
     Ok(exit)
 }
@@ -120,7 +120,7 @@ pub(super) fn print_outcome(screen: &Screen, job: &Job) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let word = format::status_word(job.status).to_lowercase();
+    let word = format::status_name(job.status).to_lowercase();
     match &job.failure {
         Some(failure) => {
             let sentence = failure.sentence.trim_end_matches('.');
@@ -162,7 +162,7 @@ pub(super) fn format_event(screen: &Screen, seen: &EventRecord, since: Timestamp
         EventKind::Phase | EventKind::Result => Some(Colour::Green),
         EventKind::Question => Some(Colour::Magenta),
         EventKind::Steer => Some(Colour::Blue),
-        EventKind::Log | EventKind::Raw | EventKind::Usage => Some(Colour::Muted),
+        EventKind::Log | EventKind::Raw | EventKind::Usage => Some(Colour::Grey),
         _ => None,
     };
     let word = screen.paint(colour, &format!("{:>11}", kind.replace('_', " ")));

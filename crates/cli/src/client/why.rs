@@ -27,12 +27,12 @@ const MAX_PAGES: usize = 4;
 pub(crate) struct Why {
     /// Ticket key, job id, delivery id, or pull request (URL, OWNER/NAME#7 or #7).
     #[arg(value_name = "JOB|TICKET|PR|DELIVERY")]
-    what: String,
+    subject: String,
 }
 
 impl Why {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let what = self.what.as_str();
+        let what = self.subject.as_str();
         if let Ok(delivery) = what.parse::<DeliveryId>() {
             explain_delivery(session, "", &session.api.delivery(&delivery).await?)?;
         } else if PullRequestName::parse(what).is_some_and(|name| name.host.is_some()) {
@@ -144,7 +144,7 @@ async fn newest_delivery(
     let verdicts = verdict.into_iter().collect();
     let mut query = DeliveryQuery { ticket: Some(key.clone()), verdicts, limit: Some(1), ..DeliveryQuery::default() };
     for _ in 0..MAX_PAGES {
-        let page = session.api.list_deliveries_filtered(project, &query).await?;
+        let page = session.api.list_deliveries_matching(project, &query).await?;
         if let Some(found) = page.deliveries.into_iter().next() {
             return Ok(Some(found));
         }
@@ -164,7 +164,7 @@ fn print_explanation(session: &Session, sentence: &str, help: &str, body: &impl 
     if session.screen.is_json() {
         return session.screen.json(body);
     }
-    session.screen.out(&sanitize(sentence))?;
+    session.screen.print_line(&sanitize(sentence))?;
     session.screen.hint(help);
     Ok(())
 }

@@ -21,7 +21,7 @@ impl AgentChoice {
         Agent { capability: self.agent.clone(), command, model: self.model.clone() }
     }
 
-    pub(super) fn words(&self) -> &'static str {
+    pub(super) fn billing_notice(&self) -> &'static str {
         if self.is_ai() {
             "An AI is called, and your provider bills you for it."
         } else {

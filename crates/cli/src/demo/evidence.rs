@@ -1,7 +1,7 @@
 //! Verifies the results that the API reported in the demo: runs `git` in a fresh clone from the forge.
 
 use super::agent::REPOSITORY;
-use super::screen::Screen;
+use super::screen::DemoScreen;
 use anyhow::{Context as _, ensure};
 use pullyard_domain::id::{JobId, TicketKey};
 use pullyard_local::LocalSystem;
@@ -20,7 +20,11 @@ pub(super) struct ExpectedResult {
 }
 
 /// `pullyard demo` calls this before it merges: afterwards `origin/main..branch` has no commits.
-pub(super) async fn check(local: &LocalSystem, screen: &mut Screen, results: &[ExpectedResult]) -> anyhow::Result<()> {
+pub(super) async fn check(
+    local: &LocalSystem,
+    screen: &mut DemoScreen,
+    results: &[ExpectedResult],
+) -> anyhow::Result<()> {
     let repository = local.forge().repository(REPOSITORY).await.context("the forge lost its repository")?;
     let folder = tempfile::Builder::new().prefix("pullyard-look-").tempdir()?;
     let clone = folder.path().join("clone");

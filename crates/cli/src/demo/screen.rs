@@ -14,7 +14,7 @@ struct Step {
     detail: String,
 }
 
-pub(super) struct Screen {
+pub(super) struct DemoScreen {
     since: Instant,
     silent: bool,
     is_ai: bool,
@@ -24,7 +24,7 @@ pub(super) struct Screen {
     tickets: Vec<serde_json::Value>,
 }
 
-impl Screen {
+impl DemoScreen {
     pub(super) fn new(silent: bool, is_ai: bool) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         Self { since: Instant::now(), silent, is_ai, colour, ticket: None, steps: Vec::new(), tickets: Vec::new() }
@@ -76,7 +76,7 @@ impl Screen {
         }
     }
 
-    pub(super) fn ticket_done(&mut self, about: serde_json::Value) {
+    pub(super) fn finish_ticket(&mut self, about: serde_json::Value) {
         self.tickets.push(about);
         self.ticket = None;
     }

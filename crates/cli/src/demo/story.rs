@@ -2,7 +2,7 @@
 
 use super::agent::{AgentChoice, FILES, REPOSITORY};
 use super::evidence::ExpectedResult;
-use super::screen::Screen;
+use super::screen::DemoScreen;
 use anyhow::{Context as _, bail, ensure};
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Verdict;
@@ -31,20 +31,20 @@ pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(150);
 pub(super) struct DemoRun<'a> {
     pub(super) api: ApiClient,
     pub(super) project: ProjectId,
-    pub(super) screen: &'a mut Screen,
+    pub(super) screen: &'a mut DemoScreen,
     pub(super) agent_choice: AgentChoice,
 }
 
 impl<'a> DemoRun<'a> {
-    pub(super) fn new(local: &LocalSystem, screen: &'a mut Screen, cast: AgentChoice) -> anyhow::Result<Self> {
+    pub(super) fn new(local: &LocalSystem, screen: &'a mut DemoScreen, cast: AgentChoice) -> anyhow::Result<Self> {
         let api = ApiClient::new(local.api_url(), local.admin_token())?;
         Ok(Self { api, project: ProjectId::new("demo")?, screen, agent_choice: cast })
     }
 }
 
-pub(super) async fn run_story(
+pub(super) async fn run_scenario(
     local: &LocalSystem,
-    screen: &mut Screen,
+    screen: &mut DemoScreen,
     cast: AgentChoice,
 ) -> anyhow::Result<Vec<ExpectedResult>> {
     let is_ai = cast.is_ai();
@@ -99,7 +99,7 @@ impl DemoRun<'_> {
         let title = "Greet in French";
         self.create_ticket(&key, title, "In `greeting.txt` replace `Hello` with `Bonjour`").await?;
         let job = self.start_job(&key).await?;
-        self.expect_completed(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
+        self.wait_for_completion(&key, &job, "greeting.txt", "Bonjour, and welcome to the shop.").await
     }
 
     async fn play_failure(&mut self) -> anyhow::Result<ExpectedResult> {
@@ -131,7 +131,7 @@ impl DemoRun<'_> {
         let cleared = self.wait_for_ticket(&key, "loses its badge", |ticket| ticket.synced).await?;
         ensure!(cleared.badges.is_empty(), "the ticket still shows {:?}", cleared.badges);
         self.screen.step("Ticket", &format!("\"{BADGE}\" is gone"));
-        self.expect_completed(&key, &second, "farewell.txt", "Au revoir, see you soon.").await
+        self.wait_for_completion(&key, &second, "farewell.txt", "Au revoir, see you soon.").await
     }
 
     async fn play_edit(&mut self) -> anyhow::Result<ExpectedResult> {
@@ -160,7 +160,7 @@ impl DemoRun<'_> {
         ensure!(kept.code == edited.code, "the ledger says {}", kept.code);
 
         let expected =
-            self.expect_completed(&key, &job, "README.md", "The Acme shop that greets its customers.").await?;
+            self.wait_for_completion(&key, &job, "README.md", "The Acme shop that greets its customers.").await?;
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let made = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
         ensure!(made == 1, "the ticket has {made} jobs");
@@ -224,7 +224,7 @@ impl DemoRun<'_> {
         moved.decision.job.context("an accepted move has no job")
     }
 
-    async fn expect_completed(
+    async fn wait_for_completion(
         &mut self,
         key: &TicketKey,
         job: &JobId,
@@ -249,7 +249,7 @@ impl DemoRun<'_> {
         ensure!(ticket.pull_request.as_ref() == Some(&result.url), "the ticket links {:?}", ticket.pull_request);
         ensure!(ticket.badges.is_empty(), "the ticket shows {:?}", ticket.badges);
         self.screen.step("Ticket", &format!("in {REVIEW}, linked to the pull request"));
-        self.screen.ticket_done(json!({
+        self.screen.finish_ticket(json!({
             "key": key,
             "status": ticket.status,
             "job": job.id,

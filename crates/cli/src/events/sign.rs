@@ -45,7 +45,7 @@ impl Sign {
             None => ("authorization", format!("Bearer {}", token(global)?)),
         };
         set_header(&mut event, header, value)?;
-        let Some(out) = self.out else { return screen.out(&format!("{event:#}")) };
+        let Some(out) = self.out else { return screen.print_line(&format!("{event:#}")) };
         fs::write(&out, format!("{event:#}\n"))
             .map_err(|error| CliError::new(Exit::Failed, format!("cannot write {}: {error}", out.display())))
     }

@@ -48,7 +48,7 @@ pub(super) struct CachedVersions {
 struct Refetch {
     at: Duration,
     /// False if the service did not respond, so newer versions may exist.
-    succeeded: bool,
+    is_success: bool,
 }
 
 impl Secrets {
@@ -82,17 +82,17 @@ impl Secrets {
                 return Ok(Some(kept.versions.clone()));
             }
             match kept.last_refetch.filter(|last| now.saturating_sub(last.at) < REFETCH_INTERVAL) {
-                Some(Refetch { succeeded: true, .. }) => return Ok(None),
-                Some(Refetch { succeeded: false, .. }) => {
+                Some(Refetch { is_success: true, .. }) => return Ok(None),
+                Some(Refetch { is_success: false, .. }) => {
                     let reason = "it failed within the last ten seconds".to_owned();
                     return Err(Error::Unavailable { operation: READ, reason });
                 }
                 None => {}
             }
             // Set before the call, so that the limit also applies when the service does not respond.
-            kept.last_refetch = Some(Refetch { at: now, succeeded: false });
+            kept.last_refetch = Some(Refetch { at: now, is_success: false });
         }
-        self.fetch_versions(name, Some(Refetch { at: now, succeeded: true })).await.map(Some)
+        self.fetch_versions(name, Some(Refetch { at: now, is_success: true })).await.map(Some)
     }
 
     async fn fetch_versions(&self, name: &str, refetched: Option<Refetch>) -> Result<Versions, Error> {

@@ -2,7 +2,7 @@
 //!
 //! The event of a stopped task has no queue of its own, so a redrive also runs its use case directly.
 
-use crate::jobs::task_stopped::task_stopped;
+use crate::jobs::task_stopped::record_task_stop;
 use crate::{Context, Error};
 use pullyard_cloud::{DeadMessage, ReceivedBatch, Selection, Undelivered, parse_dead_letter};
 use pullyard_domain::dead_letter::{DeadLetterMessage, Queue};
@@ -39,7 +39,7 @@ pub struct DeadLetterPage {
 
 #[derive(Clone, Debug, Default)]
 pub struct MoveResult {
-    pub done: Vec<DeadLetterView>,
+    pub moved: Vec<DeadLetterView>,
     /// Letters that stay in the queue, because this version cannot parse them or their subject.
     pub unreadable: Vec<DeadLetterView>,
     /// Letters that are gone, received by another reader, or beyond the search limit.
@@ -76,9 +76,9 @@ fn known_queues(ctx: &Context) -> impl Iterator<Item = Queue> {
 
 async fn list_queue(ctx: &Context, queue: Queue) -> Result<DeadLetterPage, Error> {
     let look = ctx.dead_letters.receive(queue, Selection::UpTo(PAGE_SIZE), PAGE_SIZE).await?;
-    let letters = look.found.iter().map(|message| to_dead_letter(queue, message)).collect();
+    let letters = look.messages.iter().map(|message| to_dead_letter(queue, message)).collect();
     let more = look.more;
-    put_back(ctx, queue, look).await;
+    return_to_queue(ctx, queue, look).await;
     Ok(DeadLetterPage { letters, is_truncated: more })
 }
 
@@ -87,8 +87,8 @@ pub async fn get_dead_letter(ctx: &Context, id: &MessageId) -> Result<DeadLetter
     for queue in known_queues(ctx) {
         let ids = [id.clone()].into();
         let look = ctx.dead_letters.receive(queue, Selection::Ids(&ids), SEARCH_LIMIT).await?;
-        let found = look.found.first().map(|message| to_dead_letter(queue, message));
-        put_back(ctx, queue, look).await;
+        let found = look.messages.first().map(|message| to_dead_letter(queue, message));
+        return_to_queue(ctx, queue, look).await;
         if let Some(letter) = found {
             return Ok(letter);
         }
@@ -112,7 +112,7 @@ pub async fn move_dead_letters(
             break;
         }
         let mut look = ctx.dead_letters.receive(queue, Selection::Ids(&left), SEARCH_LIMIT).await?;
-        let found = std::mem::take(&mut look.found);
+        let found = std::mem::take(&mut look.messages);
         let mut failed = None;
         for message in found {
             left.remove(&message.id);
@@ -122,14 +122,14 @@ pub async fn move_dead_letters(
             };
             match done {
                 Ok(true) => {}
-                Ok(false) => look.found.push(message),
+                Ok(false) => look.messages.push(message),
                 Err(error) => {
-                    look.found.push(message);
+                    look.messages.push(message);
                     failed = Some(error);
                 }
             }
         }
-        put_back(ctx, queue, look).await;
+        return_to_queue(ctx, queue, look).await;
         failed.map_or(Ok(()), Err)?;
     }
     moved.missing = left.into_iter().collect();
@@ -152,7 +152,7 @@ async fn move_letter(
         (LetterAction::Redrive, said) => {
             // Record the death before deleting the letter. A crash in between only repeats the recording.
             if let DeadLetterMessage::TaskStop(_, stopped) = said {
-                match task_stopped(ctx, stopped).await {
+                match record_task_stop(ctx, stopped).await {
                     Ok(()) => {}
                     Err(error) if error.is_transient() => return Err(error),
                     Err(error) => {
@@ -167,11 +167,11 @@ async fn move_letter(
         (LetterAction::Drop, _) => ctx.dead_letters.delete(queue, message).await?,
     }
     tracing::info!(message.id = %letter.id, queue = queue.as_str(), order = ?order, "dead letter moved");
-    moved.done.push(letter);
+    moved.moved.push(letter);
     Ok(true)
 }
 
-async fn put_back(ctx: &Context, queue: Queue, look: ReceivedBatch) {
+async fn return_to_queue(ctx: &Context, queue: Queue, look: ReceivedBatch) {
     if let Err(error) = ctx.dead_letters.make_visible(queue, look).await {
         tracing::warn!(queue = queue.as_str(), error = %error, "dead letters stay hidden for 30 s");
     }

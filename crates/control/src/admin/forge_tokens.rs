@@ -14,11 +14,11 @@ const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 const MAX_ENTRIES: usize = 1_000;
 
 /// Integration, App issuer, repository id. The issuer changes if an integration is reconnected as another App.
-pub(crate) type CacheKey = (IntegrationId, Option<String>, u64);
-type CacheEntry = Arc<tokio::sync::Mutex<Option<CachedToken>>>;
+pub(crate) type ForgeTokenKey = (IntegrationId, Option<String>, u64);
+type ForgeTokenEntry = Arc<tokio::sync::Mutex<Option<CachedToken>>>;
 
 #[derive(Clone, Default)]
-pub struct ForgeTokens(Arc<Mutex<HashMap<CacheKey, CacheEntry>>>);
+pub struct ForgeTokens(Arc<Mutex<HashMap<ForgeTokenKey, ForgeTokenEntry>>>);
 
 struct CachedToken {
     token: Token,
@@ -34,7 +34,7 @@ impl std::fmt::Debug for ForgeTokens {
 impl ForgeTokens {
     pub(crate) async fn get(
         &self,
-        of: CacheKey,
+        of: ForgeTokenKey,
         clock: &Clock,
         mint: impl AsyncFnOnce() -> Result<InstallationToken, Error>,
     ) -> Result<Token, Error> {
@@ -51,7 +51,7 @@ impl ForgeTokens {
         Ok(minted.token)
     }
 
-    fn entry(&self, of: CacheKey) -> CacheEntry {
+    fn entry(&self, of: ForgeTokenKey) -> ForgeTokenEntry {
         // Every insert is complete, so the map behind a poisoned lock is valid.
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= MAX_ENTRIES {

@@ -1,6 +1,6 @@
 //! Holds and releases a project. A held project starts no jobs, and its ticket entries wait.
 
-use crate::context::Hint;
+use crate::context::HintOutcome;
 use crate::facts::load_usage_today;
 use crate::{Context, Error};
 use pullyard_domain::budget::DailyUsage;
@@ -84,7 +84,7 @@ pub(crate) async fn wake_within_budget(ctx: &Context, project: &Project) -> Resu
             break;
         }
         if let WorkKey::Ticket(project, ticket) = key
-            && ctx.wake_ticket(&project, &ticket).await == Hint::Sent
+            && ctx.wake_ticket(&project, &ticket).await == HintOutcome::Sent
         {
             woken += 1;
         }

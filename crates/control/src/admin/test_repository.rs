@@ -7,7 +7,7 @@ use pullyard_domain::text::format_error_chain;
 use pullyard_forge::features::{
     BITBUCKET_FEATURES, BitbucketPulls, GITHUB_FEATURES, GitHubAccess, WorkflowPolicy, check_bitbucket, check_github,
 };
-pub use pullyard_forge::features::{Feature, FeatureRow, FeatureStatus, Need};
+pub use pullyard_forge::features::{Feature, FeatureNeed, FeatureRow, FeatureStatus};
 use pullyard_forge::{Error as Refusal, Forge};
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! Finds the checkpoint from which an attempt resumes.
 
-use super::load_trusted;
+use super::load_trusted_job;
 use crate::jobs::artifacts::find_uploaded_checkpoint;
 use crate::{Context, Error};
 use pullyard_domain::artifact::{Artifact, MissingReason};
 use pullyard_domain::id::JobId;
-use pullyard_domain::job::{Fence, resumes_work_of};
+use pullyard_domain::job::{Fence, can_resume_work};
 
 /// Limit of retries followed. A job whose agent never ran does not count: it may have failed without this checkpoint.
 const MAX_RETRIES: usize = 3;
@@ -36,7 +36,7 @@ pub struct MissingCheckpoint {
 /// Returns the newest downloadable checkpoint of an earlier attempt or retried job, and a newer one as missing.
 /// Errors: `LeaseLost`.
 pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointLookup, Error> {
-    let (mut of, now) = (load_trusted(ctx, fence).await?, ctx.clock.now());
+    let (mut of, now) = (load_trusted_job(ctx, fence).await?, ctx.clock.now());
     let (mut back, mut missing) = (0, None);
     for _ in 0..MAX_JOBS {
         for kept in ctx.store.list_artifacts(&of.id).await?.into_iter().rev() {
@@ -67,7 +67,7 @@ pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointL
         }
         let Some(before) = &of.retry_of else { break };
         match ctx.store.load_job(before).await? {
-            Some(before) if resumes_work_of(&of, &before) => {
+            Some(before) if can_resume_work(&of, &before) => {
                 back += usize::from(before.worked);
                 of = before;
             }

@@ -1,6 +1,6 @@
 //! Hands out the credentials of an attempt while it holds its job. An App's token is minted per call and never stored.
 
-use super::load_trusted;
+use super::load_trusted_job;
 use crate::forge::{endpoint, mint_installation_token};
 use crate::{Context, Error};
 use pullyard_domain::agent::ModelKey;
@@ -28,7 +28,7 @@ impl std::fmt::Debug for Credentials {
 
 /// Errors: `LeaseLost`; `Forge`; for a missing secret `NoModelSecret`, `NoSigningSecret` or `Cloud` with `NoSecret`.
 pub async fn issue_credentials(ctx: &Context, fence: &Fence) -> Result<Credentials, Error> {
-    let job = load_trusted(ctx, fence).await?;
+    let job = load_trusted_job(ctx, fence).await?;
     let integration = ctx.store.load_integration(&job.integration).await?;
     let integration = integration
         .ok_or_else(|| Error::Inconsistent(format!("the integration of {} does not exist any more", job.id)))?;
@@ -100,7 +100,7 @@ async fn mint_forge_token(
     let InstallationToken { token, expires_in } =
         mint_installation_token(ctx, integration, &name, only, |_| attempt_permissions(workflows)).await?;
     // If the attempt lost its job during the mint, its runner must not receive the token.
-    if let Err(lost) = load_trusted(ctx, fence).await {
+    if let Err(lost) = load_trusted_job(ctx, fence).await {
         if let Err(error) = revoke_installation_token(&endpoint(ctx, &integration.api_url), token).await {
             tracing::warn!(job.id = %job.id, error = %error, "unused forge token not revoked; it will expire");
         }

@@ -1,6 +1,6 @@
 //! Stores the events of an agent. An empty batch is a heartbeat.
 
-use super::load_held;
+use super::load_leased_job;
 use crate::{Context, Error};
 use pullyard_domain::job::{DesiredState, Fence, TransitionRefusal};
 use pullyard_store::{EventBatch, Write};
@@ -27,7 +27,7 @@ pub async fn record_events<E: Serialize>(
     (first, events): (u64, &[E]),
     inputs: Option<u32>,
 ) -> Result<EventsAck, Error> {
-    let job = load_held(ctx, fence).await?;
+    let job = load_leased_job(ctx, fence).await?;
     if !events.is_empty() {
         let batch = EventBatch { job: &fence.job, attempt: fence.attempt, first, at: ctx.clock.now(), events };
         ctx.store.create_event_batch(&batch).await?;

@@ -103,7 +103,7 @@ async fn store_late_result(ctx: &Context, job: &Job, fence: &Fence, end: &End) -
     let (End::Completed(result) | End::Failed(_, Some(result))) = end else {
         return Ok(false);
     };
-    let noted = ctx.store.note_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
+    let noted = ctx.store.update_late_result(&fence.job, fence.attempt, result).await? == Write::Applied;
     link_late_pull_request(ctx, &Job { result: Some(result.clone()), ..job.clone() }).await?;
     tracing::warn!(job.id = %fence.job, attempt = fence.attempt, noted, "late result recorded");
     Ok(noted)

@@ -1,11 +1,11 @@
 //! Lists the inputs of an attempt's agent.
 
-use super::load_trusted;
+use super::load_trusted_job;
 use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Input};
 
 /// Errors: `LeaseLost`.
 pub async fn list_inputs(ctx: &Context, fence: &Fence, after: u32) -> Result<Vec<Input>, Error> {
-    load_trusted(ctx, fence).await?;
+    load_trusted_job(ctx, fence).await?;
     Ok(ctx.store.list_inputs(&fence.job, after).await?)
 }

@@ -5,15 +5,15 @@ use crate::{Context, Error};
 use pullyard_domain::job::{Fence, Job};
 
 /// Errors: `LeaseLost` if the attempt does not hold the job.
-pub(crate) async fn load_held(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
+pub(crate) async fn load_leased_job(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
     let job = ctx.store.load_job(&fence.job).await?.ok_or(Error::LeaseLost { recorded: false })?;
     job.check_fence(fence).map_err(|refusal| Error::from_refusal(refusal, ctx.clock.now()))?;
     Ok(job)
 }
 
-/// Like `load_held`, but also checks that the runner is still trusted. For calls that hand out secrets.
-pub(crate) async fn load_trusted(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
-    let job = load_held(ctx, fence).await?;
+/// Like `load_leased_job`, but also checks that the runner is still trusted. For calls that hand out secrets.
+pub(crate) async fn load_trusted_job(ctx: &Context, fence: &Fence) -> Result<Job, Error> {
+    let job = load_leased_job(ctx, fence).await?;
     if let Some(run) = &job.run {
         check_runner_trust(ctx, run).await?;
     }

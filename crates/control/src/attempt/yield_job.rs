@@ -7,15 +7,15 @@ use pullyard_domain::job::{AgentReport, AttemptEnd, Fence, JobStatus, SuspendRep
 use pullyard_store::{RunnerCondition, Write};
 
 #[derive(Clone, Debug)]
-pub struct GiveBack {
-    pub yielded: SuspendReport,
+pub struct YieldReport {
+    pub report: SuspendReport,
     pub spent_usd_micros: Option<u64>,
     /// The agent and its usage. `None` if no agent began, or from an older runner.
     pub work: Option<AgentReport>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GiveBackOutcome {
+pub enum YieldOutcome {
     Yielded(JobStatus),
     /// The attempt continues, because the agent has not read the newest input.
     NewerInput,
@@ -23,8 +23,8 @@ pub enum GiveBackOutcome {
 
 /// Idempotent: by the id of `yielded`.
 /// Errors: `LeaseLost` if the attempt no longer holds the job; `WrongStatus` if it may not stop now.
-pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &GiveBack) -> Result<GiveBackOutcome, Error> {
-    let GiveBack { yielded, spent_usd_micros, work } = gives;
+pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &YieldReport) -> Result<YieldOutcome, Error> {
+    let YieldReport { report: yielded, spent_usd_micros, work } = gives;
     let took = AttemptUsage { work: work.as_ref(), spent_usd_micros: *spent_usd_micros };
     let mut rounds = ctx.retries(&fence.job);
     loop {
@@ -34,8 +34,8 @@ pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &GiveBack) -> Result
         };
         let next = match job.suspend(fence, yielded, now) {
             Ok(next) => next.with_cost(spent_usd_micros.unwrap_or(0)),
-            Err(TransitionRefusal::AlreadyDone) => return Ok(GiveBackOutcome::Yielded(job.status)),
-            Err(TransitionRefusal::NewerInput) => return Ok(GiveBackOutcome::NewerInput),
+            Err(TransitionRefusal::AlreadyDone) => return Ok(YieldOutcome::Yielded(job.status)),
+            Err(TransitionRefusal::NewerInput) => return Ok(YieldOutcome::NewerInput),
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
         let ended = match yielded.suspension {
@@ -45,7 +45,7 @@ pub async fn yield_job(ctx: &Context, fence: &Fence, gives: &GiveBack) -> Result
         if write_suspension_with_usage(ctx, &job, &next, (ended, took), RunnerCondition::Exists, now).await?
             == Write::Applied
         {
-            return Ok(GiveBackOutcome::Yielded(next.status));
+            return Ok(YieldOutcome::Yielded(next.status));
         }
         rounds.backoff().await?;
     }

@@ -1,7 +1,7 @@
 //! Stores artifacts of attempts: the row first, then the object, then the `stored` mark. After a crash in between, the
 //! next reader checks the bucket.
 
-use crate::attempt::load_held;
+use crate::attempt::load_leased_job;
 use crate::runner::check_runner_trust;
 use crate::{Context, Error};
 use pullyard_cloud::Upload;
@@ -23,7 +23,7 @@ pub struct ArtifactUpload {
 /// Idempotent: by kind and name; a repeat gets a new address until the object is stored.
 /// Errors: `LeaseLost`; `Artifact` if a limit is reached or another artifact has the name.
 pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact) -> Result<ArtifactUpload, Error> {
-    let job = load_held(ctx, fence).await?;
+    let job = load_leased_job(ctx, fence).await?;
     if let Some(run) = &job.run {
         check_runner_trust(ctx, run).await?;
     }
@@ -55,7 +55,7 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact)
 /// Idempotent: by the artifact.
 /// Errors: `LeaseLost`; `NotFound` if the id was not reserved; `Artifact` if the object is missing.
 pub async fn mark_artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
-    load_held(ctx, fence).await?;
+    load_leased_job(ctx, fence).await?;
     let kept = ctx.store.load_artifacts(&fence.job, fence.attempt).await?.ok_or_else(|| artifact_not_found(id))?;
     verify_uploaded(ctx, kept, id).await.map(drop)
 }

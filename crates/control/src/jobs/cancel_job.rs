@@ -21,7 +21,7 @@ pub async fn cancel_job(ctx: &Context, id: &JobId, by: &str, reason: Option<&str
         let next = match job.cancel(Cancel::new(by, reason, now), now) {
             Ok(next) => next,
             Err(TransitionRefusal::AlreadyDone) => return Ok(job),
-            Err(TransitionRefusal::WrongStatus(_)) => return Err(Error::Denied(Denial::too_late(&job))),
+            Err(TransitionRefusal::WrongStatus(_)) => return Err(Error::Denied(Denial::already_ended(&job))),
             Err(refusal) => return Err(Error::from_refusal(refusal, now)),
         };
         let written = if next.status.is_terminal() {

@@ -15,7 +15,7 @@ pub enum DispatchOutcome {
     Started,
     Postponed,
     Stopped,
-    Nothing,
+    NotNeeded,
 }
 
 /// Stores the start, then calls RunTask with the start's number in the client token, so that a repeat is the same task.
@@ -31,7 +31,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Err
             return Ok(DispatchOutcome::Stopped);
         }
         let next = match next_start_step(&job, ctx.clock.now()) {
-            StartStep::Nothing => return Ok(DispatchOutcome::Nothing),
+            StartStep::Skip => return Ok(DispatchOutcome::NotNeeded),
             StartStep::Repeat => break job,
             StartStep::Write(next) if next.dispatch.starting => match check_breaker(ctx, &job).await? {
                 StartPermission::Blocked(Some(waits)) => *waits,
@@ -87,7 +87,7 @@ async fn check_breaker(ctx: &Context, job: &Job) -> Result<StartPermission, Erro
 }
 
 enum StartStep {
-    Nothing,
+    Skip,
     /// A start was stored, but RunTask may not have been called.
     Repeat,
     /// The next start, or the end of one that got no answer.
@@ -96,25 +96,25 @@ enum StartStep {
 
 fn next_start_step(job: &Job, now: Timestamp) -> StartStep {
     if job.status != JobStatus::Ready || job.place != Placement::Fargate || job.start_failure().is_some() {
-        return StartStep::Nothing;
+        return StartStep::Skip;
     }
     let due = job.dispatch.due <= now;
     if job.dispatch.starting {
         return match (due, &job.dispatch.task) {
-            (false, Some(_)) => StartStep::Nothing,
+            (false, Some(_)) => StartStep::Skip,
             (false, None) => StartStep::Repeat,
             (true, _) => {
                 let silent = DispatchFault::Silent { times: 1 };
                 job.record_start_fault(job.attempt + 1, job.dispatch.number, silent, now)
-                    .map_or(StartStep::Nothing, |next| StartStep::Write(Box::new(next)))
+                    .map_or(StartStep::Skip, |next| StartStep::Write(Box::new(next)))
             }
         };
     }
     let fresh = job.dispatch.number == 0 && job.dispatch.fault.is_none() && !job.is_waiting_for_model(now);
     if fresh || due {
-        job.begin_dispatch(now).map_or(StartStep::Nothing, |next| StartStep::Write(Box::new(next)))
+        job.begin_dispatch(now).map_or(StartStep::Skip, |next| StartStep::Write(Box::new(next)))
     } else {
-        StartStep::Nothing
+        StartStep::Skip
     }
 }
 

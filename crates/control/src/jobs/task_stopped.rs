@@ -8,7 +8,7 @@ use pullyard_store::Write;
 
 /// Restarts a job whose task stopped before its claim. A job that was claimed gets a little time for a late finish.
 /// Idempotent: by the task.
-pub async fn task_stopped(ctx: &Context, stopped: &TaskStop) -> Result<(), Error> {
+pub async fn record_task_stop(ctx: &Context, stopped: &TaskStop) -> Result<(), Error> {
     let mut rounds = ctx.retries(&stopped.job);
     loop {
         let now = ctx.clock.now();
@@ -19,7 +19,7 @@ pub async fn task_stopped(ctx: &Context, stopped: &TaskStop) -> Result<(), Error
             // Usually the task stopped because its job ended.
             return Ok(());
         }
-        let unclaimed = job.awaits_claim_of(&stopped.arn);
+        let unclaimed = job.is_awaiting_claim(&stopped.arn);
         match job.record_task_stop(stopped, now) {
             Ok(next) if ctx.store.update_job(&next).await? == Write::Applied => {
                 if unclaimed {

@@ -3,7 +3,7 @@
 use crate::corrupt::skip_corrupt;
 use crate::error::format_for_table;
 use crate::forge::{forge_client, timeout_error};
-use crate::review::translate::{comment_event, review_event, to_seen_pull_request};
+use crate::review::translate::{comment_event, review_event, to_pull_request_snapshot};
 use crate::review::{ProjectScope, decide_review, record_pull_request_change, update_repository_name};
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -40,7 +40,7 @@ pub(super) struct PollCounts {
     pub(super) problem: Option<String>,
 }
 
-struct Round<'a> {
+struct RepositoryPoll<'a> {
     ctx: &'a Context,
     integration: &'a Integration,
     repository: &'a Repository,
@@ -50,7 +50,7 @@ struct Round<'a> {
     since: Timestamp,
     counts: PollCounts,
     progress: PollProgress,
-    compared: Vec<u64>,
+    compared_numbers: Vec<u64>,
 }
 
 /// Compares changed pull requests. If due, then compares all open ones, from where the last round stopped.
@@ -65,7 +65,7 @@ pub(super) async fn run_round(
     let started = ctx.clock.now();
     let is_full = known.is_full_due(integration.kind, started);
     let seen = known.since.unwrap_or(started);
-    let mut round = Round {
+    let mut round = RepositoryPoll {
         ctx,
         integration,
         repository: &repository,
@@ -79,17 +79,17 @@ pub(super) async fn run_round(
             problem: known.problem.clone().filter(|_| known.began.is_some()),
             ..known.clone()
         },
-        compared: Vec::new(),
+        compared_numbers: Vec::new(),
     };
-    round.list_changed().await?;
-    round.compare_changed().await?;
+    round.list_changed_pull_requests().await?;
+    round.compare_changed_pull_requests().await?;
     if is_full {
         round.compare_open().await?;
     }
     Ok((round.counts, round.progress))
 }
 
-impl Round<'_> {
+impl RepositoryPoll<'_> {
     fn is_over(&self) -> bool {
         self.ctx.clock.now().since(self.started) >= ROUND_TIMEOUT
     }
@@ -103,7 +103,7 @@ impl Round<'_> {
     }
 
     /// Adds the changed pull requests in the forge's list to those to compare.
-    async fn list_changed(&mut self) -> Result<(), Error> {
+    async fn list_changed_pull_requests(&mut self) -> Result<(), Error> {
         let since = self.progress.listed.or(self.progress.since).unwrap_or(self.started).minus(CLOCK_SKEW);
         let mut numbers = Vec::new();
         let listed = with_timeout(self.integration, self.list_changed_since(since, &mut numbers)).await;
@@ -170,11 +170,11 @@ impl Round<'_> {
     }
 
     /// Compares the listed pull requests. Failed and undecided ones go to the end of the next round's list.
-    async fn compare_changed(&mut self) -> Result<(), Error> {
+    async fn compare_changed_pull_requests(&mut self) -> Result<(), Error> {
         let mut left = std::mem::take(&mut self.progress.changed).into_iter();
         let mut again = Vec::new();
         // Compare at least one, even if reading the list took all the time.
-        while self.compared.is_empty() || !(self.is_over() || self.is_full()) {
+        while self.compared_numbers.is_empty() || !(self.is_over() || self.is_full()) {
             let Some(number) = left.next() else { break };
             if !self.compare(number).await? {
                 again.push(number);
@@ -195,7 +195,7 @@ impl Round<'_> {
             let (ids, next) = self.ctx.store.list_open_pull_requests(&self.repository.project, after, page).await?;
             let last = ids.len();
             for (nth, (id, row)) in (1..).zip(ids) {
-                if id == self.id(id.number) && !self.compared.contains(&id.number) {
+                if id == self.id(id.number) && !self.compared_numbers.contains(&id.number) {
                     self.compare(id.number).await?;
                     if self.is_over() && (nth < last || next.is_some()) {
                         self.progress.after = Some(row);
@@ -218,12 +218,12 @@ impl Round<'_> {
     /// Returns whether the pull request needs no further comparison.
     async fn compare(&mut self, number: u64) -> Result<bool, Error> {
         self.counts.pull_requests += 1;
-        self.compared.push(number);
+        self.compared_numbers.push(number);
         match with_timeout(self.integration, Box::pin(self.compare_reviews(&self.id(number)))).await {
             Ok(compared) => {
                 self.counts.reviews += compared.reviews;
-                let is_done = compared.undecided.is_none();
-                self.progress.problem = compared.undecided.or(self.progress.problem.take());
+                let is_done = compared.undecided_reason.is_none();
+                self.progress.problem = compared.undecided_reason.or(self.progress.problem.take());
                 Ok(is_done)
             }
             Err(error) => {
@@ -242,7 +242,7 @@ impl Round<'_> {
         let forge = forge_client(self.ctx, self.integration, self.repository).await?;
         let told = forge.pull_request(self.repository.name.as_str(), id.number).await?;
         let name = self.current_name(&told).await?;
-        let now = to_seen_pull_request(id.integration.clone(), id.repository, name.clone(), &told);
+        let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &told);
         record_pull_request_change(self.ctx, &self.scope, &now).await?;
         if now.state != PullRequestState::Open {
             return Ok(compared);
@@ -260,18 +260,18 @@ impl Round<'_> {
                 now.clone(),
                 self.ctx.clock.now(),
             );
-            self.decide_missed(&linked, &event, &mut compared).await?;
+            self.decide_missed_reviews(&linked, &event, &mut compared).await?;
         }
         // Last, so that a failure to list comments does not block reviews.
         for comment in forge.issue_comments(name.as_str(), id.number).await?.items {
             let Some(event) = comment_event(&comment, now.clone()) else { continue };
-            self.decide_missed(&linked, &event, &mut compared).await?;
+            self.decide_missed_reviews(&linked, &event, &mut compared).await?;
         }
         Ok(compared)
     }
 
     /// Decides a review or comment that has no answer in the ledger.
-    async fn decide_missed(
+    async fn decide_missed_reviews(
         &self,
         linked: &PullRequest,
         event: &ReviewEvent,
@@ -292,7 +292,7 @@ impl Round<'_> {
         let answer = Box::pin(decide_review(self.ctx, &self.scope, event)).await?;
         match answer.reason {
             reason if should_retry_permission(&reason, self.ctx.clock.now().since(event.submitted_at)) => {
-                compared.undecided = Some(reason.sentence());
+                compared.undecided_reason = Some(reason.sentence());
             }
             Reason::PermissionUnknown { .. } => {}
             _ => compared.reviews += 1,
@@ -318,7 +318,7 @@ impl Round<'_> {
 struct Comparison {
     reviews: usize,
     /// Why a review or comment is undecided: the forge did not return its author's permission.
-    undecided: Option<String>,
+    undecided_reason: Option<String>,
 }
 
 /// Returns an error after which the round continues. Contention and an unreadable item affect one pull request only.
@@ -346,7 +346,7 @@ fn active_change_requests(kind: ForgeKind, reviews: &[Review]) -> impl Iterator<
     let asks = |review: &&Review| review.state == ReviewState::ChangesRequested;
     let overrules = move |state: ReviewState| match state {
         ReviewState::Approved => true,
-        ReviewState::ChangesRequested => kind.allows_one_request_per_user(),
+        ReviewState::ChangesRequested => kind.limits_requests_per_user(),
         ReviewState::Commented | ReviewState::Dismissed | ReviewState::Pending => false,
     };
     let overruled = move |review: &Review| {

@@ -10,7 +10,7 @@ use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, MAX_REPEATS, ReviewSubject, Source};
 use pullyard_domain::id::{EventId, JobId};
 use pullyard_domain::pull_request::{Note, PullRequest};
-use pullyard_domain::review::guard::{Decision, DecisionStep, Follow, StoredResult, decide};
+use pullyard_domain::review::guard::{Decision, DecisionStep, ReviewFollowUp, StoredResult, decide};
 use pullyard_domain::review::{Permission, RequestedAction, Review, ReviewEvent, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
@@ -112,16 +112,17 @@ async fn apply(
     let now = loaded.facts.now;
     let delivery = delivery_of(event, loaded, &decision.reason);
     let written = match decision.follow {
-        Follow::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
-        Follow::Defer { opens_at, held } => {
-            store_waiting_review(ctx, event, loaded, &delivery, WaitCondition { opens_at, held }).await?
+        ReviewFollowUp::Trigger => return trigger(ctx, event, loaded, decision, &delivery).await,
+        ReviewFollowUp::Defer { opens_at, held } => {
+            store_waiting_review(ctx, event, loaded, &delivery, WaitCondition { opens_at, is_project_held: held })
+                .await?
         }
-        Follow::Record => Write::Applied,
+        ReviewFollowUp::Record => Write::Applied,
     };
     if written == Write::Stale {
         return Ok(None);
     }
-    let remembered = matches!(decision.follow, Follow::Defer { .. });
+    let remembered = matches!(decision.follow, ReviewFollowUp::Defer { .. });
     if let Reason::Repeat { .. } | Reason::DuplicateReview { .. } = decision.reason {
         let answered = match &loaded.first_delivery {
             Some(first) => {
@@ -214,7 +215,7 @@ pub(super) fn set_display_fields(linked: &mut PullRequest, event: &ReviewEvent) 
 #[derive(Clone, Copy)]
 struct WaitCondition {
     opens_at: Timestamp,
-    held: bool,
+    is_project_held: bool,
 }
 
 /// One write with the mark on the ticket: a review without a mark would never be settled after a crash.
@@ -231,7 +232,7 @@ async fn store_waiting_review(
     };
     let opens_at = wait.opens_at;
     let remembering = ticket.schedule_review(&pull_request.id, opens_at);
-    let marked = Ticket { held: remembering.held || wait.held, ..remembering };
+    let marked = Ticket { held: remembering.held || wait.is_project_held, ..remembering };
     let written = if matches!(loaded.facts.stored, Some(StoredResult::Deferred {})) {
         // A repeat changes at most the time on the ticket that the review waits for, not on a ticket linked later.
         let is_its = |waits: &Review| waits.project == ticket.project && waits.ticket == ticket.key;
@@ -257,7 +258,8 @@ async fn store_waiting_review(
             None => ctx.store.create_deferred_review(review, delivery, &marked).await?,
         }
     };
-    if written == Write::Applied && ticket.active_job.is_none() && !wait.held && opens_at <= ctx.clock.now() {
+    if written == Write::Applied && ticket.active_job.is_none() && !wait.is_project_held && opens_at <= ctx.clock.now()
+    {
         ctx.wake_ticket(&ticket.project, &ticket.key).await;
     }
     Ok(written)

@@ -63,7 +63,7 @@ pub(super) async fn load_facts(
         integration.ok_or_else(|| Error::NotFound { what: "integration", name: id.integration.to_string() })?;
     let pull_request = pull_request.filter(|linked| reach.includes(&linked.project));
     let (place, ticket, first) = match &pull_request {
-        Some(linked) => load_linked(ctx, linked, event).await?,
+        Some(linked) => load_linked_pull_request(ctx, linked, event).await?,
         None => (find_location(ctx, reach, &event.pull_request).await?, None, None),
     };
     let decided_for = place.project.as_ref().map_or_else(|| reach.main_project.clone(), |project| project.id.clone());
@@ -166,7 +166,7 @@ struct RepositoryLocation {
     repository: Option<Repository>,
 }
 
-async fn load_linked(
+async fn load_linked_pull_request(
     ctx: &Context,
     linked: &PullRequest,
     event: &ReviewEvent,

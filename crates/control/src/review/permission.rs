@@ -17,13 +17,13 @@ const CACHE_TTL: Duration = Duration::from_secs(600);
 const MAX_ENTRIES: usize = 10_000;
 
 /// Integration, repository, pull request (only where the answer depends on it), account.
-type CacheKey = (IntegrationId, u64, Option<u64>, u64);
+type PermissionKey = (IntegrationId, u64, Option<u64>, u64);
 
-type CacheEntry = Arc<Mutex<Option<(Permission, Timestamp)>>>;
+type PermissionEntry = Arc<Mutex<Option<(Permission, Timestamp)>>>;
 
 #[derive(Debug, Default)]
 pub struct PermissionCache {
-    entries: Mutex<HashMap<CacheKey, CacheEntry>>,
+    entries: Mutex<HashMap<PermissionKey, PermissionEntry>>,
 }
 
 /// Takes a few seconds at most. Caches answers, but not failures.

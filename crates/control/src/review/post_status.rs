@@ -46,7 +46,7 @@ async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Erro
         if let (Some(integration), Some(repository), Some(words)) =
             (integration, repository, load_status_text(ctx, &linked).await?)
         {
-            let place = StatusTarget { integration: &integration, repository: &repository, linked: &linked };
+            let place = StatusTarget { integration: &integration, repository: &repository, pull_request: &linked };
             told.comment = place.post(ctx, &words).await?;
         }
         // Stale: a newer note exists, or the head moved. The next round writes it.
@@ -117,7 +117,7 @@ fn job_text(job: &Job, now: Timestamp) -> StatusText {
 struct StatusTarget<'a> {
     integration: &'a Integration,
     repository: &'a Repository,
-    linked: &'a PullRequest,
+    pull_request: &'a PullRequest,
 }
 
 impl StatusTarget<'_> {
@@ -128,10 +128,10 @@ impl StatusTarget<'_> {
             context: STATUS_NAME.into(),
             description: words.sentence.clone(),
             target_url: words.url.clone(),
-            branch: Some(self.linked.branch.clone()).filter(|branch| !branch.is_empty()),
+            branch: Some(self.pull_request.branch.clone()).filter(|branch| !branch.is_empty()),
         };
-        let refused = if self.linked.comment.is_none() && !self.linked.head.is_empty() {
-            match forge.set_status(self.repository.name.as_str(), &self.linked.head, &status).await {
+        let refused = if self.pull_request.comment.is_none() && !self.pull_request.head.is_empty() {
+            match forge.set_status(self.repository.name.as_str(), &self.pull_request.head, &status).await {
                 Ok(()) => return Ok(None),
                 Err(error) => error,
             }
@@ -147,8 +147,8 @@ impl StatusTarget<'_> {
     async fn post_comment(&self, forge: &Forge, words: &StatusText) -> Result<Option<u64>, Error> {
         let body = comment_body(self.integration.kind, words);
         let repository = self.repository.name.as_str();
-        let number = self.linked.id.number;
-        let known = match self.linked.comment {
+        let number = self.pull_request.id.number;
+        let known = match self.pull_request.comment {
             Some(id) => Some(id),
             None => {
                 let listed = forge.issue_comments(repository, number).await;
@@ -166,7 +166,7 @@ impl StatusTarget<'_> {
         };
         // A comment found by its marker alone may be another author's copy.
         let is_gone = |meaning: ErrorKind| {
-            meaning == ErrorKind::Missing || meaning == ErrorKind::Denied && self.linked.comment.is_none()
+            meaning == ErrorKind::Missing || meaning == ErrorKind::Denied && self.pull_request.comment.is_none()
         };
         if let (Some(_), Err(error)) = (known, &written)
             && is_gone(error.kind())
@@ -178,8 +178,8 @@ impl StatusTarget<'_> {
             Err(error) => match error.kind() {
                 ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => {
                     // A retry would be refused, too; the ledger has the answer.
-                    tracing::warn!(pull_request = %self.linked.id, error = %error, "pull request not writable");
-                    Ok(self.linked.comment)
+                    tracing::warn!(pull_request = %self.pull_request.id, error = %error, "pull request not writable");
+                    Ok(self.pull_request.comment)
                 }
                 _ => Err(error.into()),
             },

@@ -44,7 +44,7 @@ pub(super) async fn read_pull_request(
 }
 
 /// Reads reviews that request changes and have no job or an `unfinished` one. A user's request means these.
-pub(super) async fn read_unanswered(
+pub(super) async fn load_unanswered_reviews(
     forge: &Forge,
     repository: &str,
     number: u64,

@@ -1,7 +1,7 @@
 //! Decides a delivery again at a user's request, with the forge's current data.
 
 use crate::forge::forge_client;
-use crate::review::translate::{parse_command, review_event, to_seen_pull_request};
+use crate::review::translate::{parse_command, review_event, to_pull_request_snapshot};
 use crate::review::{ProjectScope, decide_review};
 use crate::tickets::move_ticket::{Answer, move_ticket};
 use crate::{Context, Error};
@@ -58,7 +58,7 @@ async fn reload_event(ctx: &Context, delivery: &Delivery, subject: &ReviewSubjec
     let connected = connected.ok_or_else(|| not_replayable("its repository is no longer connected"))?;
     let (name, forge) = (connected.name.clone(), forge_client(ctx, &integration, &connected).await?);
     let pull_request = forge.pull_request(name.as_str(), id.number).await?;
-    let now = to_seen_pull_request(id.integration.clone(), id.repository, name.clone(), &pull_request);
+    let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
     let called = Some(delivery.event.clone());
     if let Ok(number) = review.as_str().parse::<u64>() {
         let review = forge.review(name.as_str(), id.number, number).await?;

@@ -7,9 +7,9 @@ use futures::future::try_join_all;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::id::{DeliveryId, JobId, ProjectId, TicketKey};
-use pullyard_domain::job::{Job, JobKind, passes_on_reviews};
+use pullyard_domain::job::{Job, JobKind, has_reviews_to_pass_on};
 use pullyard_domain::pull_request::PullRequestId;
-use pullyard_domain::review::{Review, covered_reviews, jobs_that_may_leave_reviews, unanswered_reviews};
+use pullyard_domain::review::{Review, covered_reviews, list_possible_review_owners, unanswered_reviews};
 use pullyard_domain::ticket::LastOutcome;
 use pullyard_store::{ReviewWait, Write};
 use std::collections::BTreeSet;
@@ -45,9 +45,9 @@ pub(super) async fn list_unfinished_jobs(
         return Ok(unfinished);
     }
     let last = load_last_incomplete_job(ctx, &job.project, key).await?;
-    for some in jobs_that_may_leave_reviews(&having, all, last.as_ref()).chunks(CONCURRENCY) {
+    for some in list_possible_review_owners(&having, all, last.as_ref()).chunks(CONCURRENCY) {
         let read = try_join_all(some.iter().map(|id| readable_job(ctx, id))).await?;
-        let left = read.into_iter().flatten().filter(|by| passes_on_reviews(by, last.as_ref()));
+        let left = read.into_iter().flatten().filter(|by| has_reviews_to_pass_on(by, last.as_ref()));
         unfinished.extend(left.map(|by| by.id));
     }
     Ok(unfinished)

@@ -32,7 +32,7 @@ pub(crate) async fn settle_reviews(
         return Ok(StepResult::from_write(ctx.store.update_ticket(&ticket.clear_deferred(id)).await?));
     };
     let written = match settle(&facts, &at_stake) {
-        Settlement::Nothing => ctx.store.update_ticket(&ticket.clear_deferred(id)).await?,
+        Settlement::Skip => ctx.store.update_ticket(&ticket.clear_deferred(id)).await?,
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
             let told = ticket.defer_review(id, opens_at).unwrap_or_else(|| ticket.clone());

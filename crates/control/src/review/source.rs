@@ -2,7 +2,7 @@
 //! requests. The job of a Bitbucket review takes over its author's earlier reviews.
 
 use super::permission::get_permission;
-use super::read::{ReadError, read_pull_request, read_reviews, read_unanswered, time_of};
+use super::read::{ReadError, load_unanswered_reviews, read_pull_request, read_reviews, time_of};
 use super::reviews_for_job::{list_unfinished_jobs, readable_job};
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
@@ -64,7 +64,7 @@ impl ReviewSource<'_> {
             if takes == UnansweredScope::Earlier {
                 unfinished.extend(self.list_unread_jobs(covered, all).await?);
             }
-            let mut found = read_unanswered(self.forge, name, id.number, all, &unfinished).await?;
+            let mut found = load_unanswered_reviews(self.forge, name, id.number, all, &unfinished).await?;
             let own: &[Review] = covered;
             found.retain(|review| {
                 takes.includes(own, review.author.as_ref().map(|author| author.id), review.submitted_at.map(time_of))

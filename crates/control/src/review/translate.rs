@@ -82,7 +82,7 @@ impl ReviseComment {
             author: self.author,
             submitted_at: self.created_at,
             marked: self.has_marker,
-            pull_request: to_seen_pull_request(
+            pull_request: to_pull_request_snapshot(
                 hook.integration.clone(),
                 self.repository,
                 self.repository_name,
@@ -116,7 +116,8 @@ pub(crate) fn translate(
         Event::Ping { .. } => WebhookEvent::Ping,
         Event::Review(event) => {
             let name = RepositoryName::new(event.repository.full_name)?;
-            let seen = to_seen_pull_request(hook.integration.clone(), event.repository.id, name, &event.pull_request);
+            let seen =
+                to_pull_request_snapshot(hook.integration.clone(), event.repository.id, name, &event.pull_request);
             match (event.action, event.review.state) {
                 (ReviewAction::Submitted, ReviewState::ChangesRequested) => {
                     let asks = RequestedAction::Changes {};
@@ -184,7 +185,7 @@ fn clip_message(message: &str) -> Option<String> {
     (!message.is_empty()).then(|| message.chars().take(MAX_MESSAGE_CHARS).collect())
 }
 
-pub(crate) fn to_seen_pull_request(
+pub(crate) fn to_pull_request_snapshot(
     integration: pullyard_domain::id::IntegrationId,
     repository: u64,
     name: RepositoryName,
@@ -207,7 +208,7 @@ fn translate_pull_request(
     event: PullRequestEvent,
 ) -> Result<WebhookEvent, InvalidId> {
     let name = RepositoryName::new(event.repository.full_name)?;
-    let seen = to_seen_pull_request(hook.integration.clone(), event.repository.id, name, &event.pull_request);
+    let seen = to_pull_request_snapshot(hook.integration.clone(), event.repository.id, name, &event.pull_request);
     let news =
         |event: &str, seen| WebhookEvent::PullRequest { seen: Box::new(seen), event: format!("pull_request.{event}") };
     Ok(match event.action {

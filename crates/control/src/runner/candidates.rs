@@ -16,12 +16,12 @@ const PAGE: i32 = 100;
 pub(super) struct Class {
     project: ProjectId,
     id: ClassId,
-    needs: ClassRequirements,
+    requirements: ClassRequirements,
 }
 
 impl Class {
     fn breaker_ids(&self, runner: &RunnerId) -> Vec<BreakerId> {
-        breaker_ids(self.needs.key, &self.needs.capability, &self.project, Some(runner))
+        breaker_ids(self.requirements.key, &self.requirements.capability, &self.project, Some(runner))
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn list_matching_classes(
     for project in projects {
         for (id, needs) in ctx.store.list_classes(&project).await?.into_iter().flatten() {
             if matches(&needs, profile) {
-                found.push(Class { project: project.clone(), id, needs });
+                found.push(Class { project: project.clone(), id, requirements: needs });
             }
         }
     }

@@ -7,7 +7,7 @@ use crate::{Context, Error};
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::{ClaimId, InstanceId, RunnerId};
 use pullyard_domain::job::{Claim, Job, START_TIMEOUT};
-use pullyard_domain::runner::sweep::slot_holds_job;
+use pullyard_domain::runner::sweep::is_slot_of_job;
 use pullyard_domain::runner::{NoClaim, Runner};
 use pullyard_store::Write;
 
@@ -86,7 +86,7 @@ async fn find_earlier_claim(
     let Some((job, slot)) = runner.slot_of_claim(claim).filter(|_| runner.instance == *instance) else {
         return Ok(None);
     };
-    Ok(ctx.store.load_job(job).await?.filter(|job| slot_holds_job(job, runner, slot)))
+    Ok(ctx.store.load_job(job).await?.filter(|job| is_slot_of_job(job, runner, slot)))
 }
 
 async fn answer_with_bootstrap(ctx: &Context, job: Job) -> Result<ClaimAnswer, Error> {

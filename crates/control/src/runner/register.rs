@@ -64,7 +64,7 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
             active_jobs: new.active_jobs.clone(),
         };
         let runner = Runner::register(seen.as_ref(), introduction, now).map_err(Error::Runner)?;
-        let registered = RegistrationWrite { runner: &runner, profile: &profile, seen: seen.as_ref() };
+        let registered = RegistrationWrite { runner: &runner, profile: &profile, previous: seen.as_ref() };
         if ctx.store.register_runner(&registered).await? == Write::Applied {
             tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "runner registered");
             return Ok(runner);

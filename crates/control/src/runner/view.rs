@@ -50,7 +50,7 @@ pub async fn load_runner(ctx: &Context, said: &str) -> Result<Member, Error> {
 pub(crate) struct WaitExplainer {
     members: Option<Vec<Member>>,
     breakers: Option<Vec<Breaker>>,
-    needs: BTreeMap<ClassId, Option<ClassRequirements>>,
+    requirements: BTreeMap<ClassId, Option<ClassRequirements>>,
     orders: BTreeMap<ClassId, Vec<(i64, pullyard_domain::id::JobId)>>,
 }
 
@@ -65,19 +65,20 @@ impl WaitExplainer {
         if self.breakers.is_none() {
             self.breakers = Some(ctx.store.list_breakers().await?);
         }
-        if !self.needs.contains_key(&job.class) {
+        if !self.requirements.contains_key(&job.class) {
             let needs = ctx.store.load_class(&job.project, &job.class).await?;
-            self.needs.insert(job.class.clone(), needs);
+            self.requirements.insert(job.class.clone(), needs);
             let rows = ctx.store.list_ready_jobs(&job.class, MAX_AHEAD).await?;
             self.orders.insert(job.class.clone(), rows.into_iter().map(|row| (row.order, row.job)).collect());
         }
-        let (Some(members), Some(Some(needs))) = (&self.members, self.needs.get(&job.class)) else {
+        let (Some(members), Some(Some(needs))) = (&self.members, self.requirements.get(&job.class)) else {
             return Ok(why::wait_reason(job, None, now));
         };
         let rows = self.orders.get(&job.class).map(Vec::as_slice).unwrap_or_default();
         let before = rows.iter().take_while(|(_, id)| *id != job.id).count();
         let breakers = self.breakers.as_deref().unwrap_or_default();
-        let fleet = Fleet { members, needs, jobs_ahead: u64::try_from(before).unwrap_or(u64::MAX), breakers };
+        let fleet =
+            Fleet { members, requirements: needs, jobs_ahead: u64::try_from(before).unwrap_or(u64::MAX), breakers };
         Ok(why::wait_reason(job, Some(&fleet), now))
     }
 }

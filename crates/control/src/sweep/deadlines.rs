@@ -14,7 +14,7 @@ pub(super) struct Limits {
     /// For the rest of the index, and jobs that wait for runners.
     pub(super) ready: Duration,
     /// For waiting entries, and counting jobs.
-    pub(super) held: Duration,
+    pub(super) held_entries: Duration,
     /// Time limit for one call. Putting a failed item off may take as much again.
     pub(super) call: Duration,
     pub(super) end: Duration,
@@ -31,7 +31,7 @@ impl Limits {
             runners: Duration::from_secs(runners),
             due: Duration::from_secs(due),
             ready: Duration::from_secs(ready),
-            held: Duration::from_secs(held),
+            held_entries: Duration::from_secs(held),
             call: Duration::from_secs(one),
             end: Duration::from_secs(end),
         }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn time_limits_leave_time_to_record_the_round() {
         for (limits, stopped) in [(Limits::SCHEDULED, 60), (Limits::BY_HAND, 28)] {
-            let Limits { runners, due, ready, held, call: one, end } = limits;
+            let Limits { runners, due, ready, held_entries: held, call: one, end } = limits;
             assert!(runners + one < due && due + one < ready && ready + one <= held, "{limits:?}");
             assert!(WAKE_TIMEOUT < one, "{limits:?}: wake-ups take longer than one item");
             // One failed item is postponed, and the earlier gauges are read once more.

@@ -43,7 +43,7 @@ impl ScheduledItems {
         gauges.later = self.later_tickets;
         let mut cut = Ok(());
         for (_, job) in self.jobs.iter().take(MAX_JOBS_READ) {
-            match time.run_before(time.limits.held, "read a job", ctx.store.load_job(job)).await {
+            match time.run_before(time.limits.held_entries, "read a job", ctx.store.load_job(job)).await {
                 Ok(Some(job)) => gauges.add_job(&job),
                 Ok(None) => {}
                 Err(error @ Error::Timeout { .. }) => cut = Err(error),

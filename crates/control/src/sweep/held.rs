@@ -11,13 +11,13 @@ use pullyard_domain::id::ProjectId;
 /// Entries counted per project. A read costs at least half a unit, which covers as many.
 const MAX_COUNTED: i32 = 30;
 
-pub(super) async fn sweep_held(
+pub(super) async fn sweep_held_entries(
     ctx: &Context,
     time: &RoundTimer<'_>,
     gauges: &mut Gauges,
     report: &mut Report,
 ) -> Result<(), Error> {
-    let until = time.limits.held;
+    let until = time.limits.held_entries;
     for id in list_projects_rotated(ctx, time, until).await? {
         time.check(until, "start held entries")?;
         match time.run("start held entries of a project", wake_project(ctx, &id, gauges)).await {

@@ -120,7 +120,7 @@ async fn sweep_ready_job(
         _ => String::new(),
     };
     match next_waiting_step(&job, compute, &why, now) {
-        WaitingStep::Nothing => {}
+        WaitingStep::Skip => {}
         WaitingStep::Move(place) => {
             move_job(ctx, &job, place).await?;
         }

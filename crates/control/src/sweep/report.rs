@@ -58,7 +58,7 @@ impl Report {
         self.gauges = gauges.or(self.gauges.take());
     }
 
-    pub fn repaired(&self) -> u32 {
+    pub fn repair_count(&self) -> u32 {
         [self.started, self.requeued, self.ended, self.tickets, self.admitted, self.pull_requests, self.offline]
             .iter()
             .fold(0, |sum, count| sum.saturating_add(*count))
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn healed_counts_only_repaired_items() {
-        assert_eq!(rounds(1).repaired(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
+        assert_eq!(rounds(1).repair_count(), 2 + 4 + 8 + 16 + 32 + 64 + 1_024);
     }
 
     #[test]

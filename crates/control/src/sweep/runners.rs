@@ -93,7 +93,7 @@ async fn sweep_runner(
         let token = load_token(ctx, &runner, tokens).await?;
         let now = ctx.clock.now();
         match sweep::next_step(&runner, token, storm, now) {
-            RunnerStep::Nothing => return Ok(()),
+            RunnerStep::Skip => return Ok(()),
             RunnerStep::MarkOffline(offline) => {
                 if ctx.store.mark_offline(&runner, &offline).await? == Write::Stale {
                     return Ok(());
@@ -154,7 +154,7 @@ async fn take_job_away(
 ) -> Result<(), Error> {
     let now = ctx.clock.now();
     let job = ctx.store.load_job(id).await?;
-    let Some(job) = job.filter(|job| sweep::slot_holds_job(job, runner, slot)) else {
+    let Some(job) = job.filter(|job| sweep::is_slot_of_job(job, runner, slot)) else {
         // A slot without its job. No transaction causes this, but repair it.
         if ctx.store.remove_slot(runner, id, slot).await? == Write::Applied {
             tracing::warn!(job.id = %id, runner = %runner.id, "stale slot emptied");

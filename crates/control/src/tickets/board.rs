@@ -202,7 +202,7 @@ pub async fn edit_ticket(ctx: &Context, wanted: TicketEdit) -> Result<Answer, Er
                 project: &project,
                 ticket: &key,
                 text: &text,
-                seen: seen.as_ref(),
+                previous: seen.as_ref(),
                 delivery: &delivery,
                 request: request.as_ref(),
             };

@@ -62,7 +62,7 @@ async fn apply(
         return Ok(Some(Answer { delivery: delivery.id, reason: decision.reason, job: first }));
     }
     let written = match decision.follow_up {
-        FollowUp::Nothing => ctx.store.record_delivery(&delivery).await?,
+        FollowUp::Ignore => ctx.store.record_delivery(&delivery).await?,
         FollowUp::UpdateTicket => {
             // The ledger first: its facts hold the previous status for a repeated decision.
             let written = ctx.store.record_delivery(&delivery).await?;

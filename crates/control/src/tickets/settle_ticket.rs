@@ -15,7 +15,7 @@ use pullyard_store::{WorkKey, Write};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SettleResult {
-    pub written_back: bool,
+    pub has_written_back: bool,
     pub has_decided_entry: bool,
     pub has_settled_reviews: bool,
 }
@@ -39,10 +39,10 @@ async fn settle_steps(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Re
     // Terminates: each step leaves less to do, and each has bounded rounds.
     while let Some(step) = next_step(ctx, project, key).await? {
         match step {
-            SettleStep::WriteBack(_) => settled.written_back = true,
+            SettleStep::WriteBack(_) => settled.has_written_back = true,
             SettleStep::DecideEntry(_) | SettleStep::DropEntry(_) => settled.has_decided_entry = true,
             SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) => settled.has_settled_reviews = true,
-            SettleStep::Nothing => break,
+            SettleStep::Skip => break,
         }
     }
     Ok(settled)
@@ -59,7 +59,7 @@ async fn next_step(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Resul
         };
         let step = ticket.next_settle_step(&stored.settings, ctx.clock.now());
         let done = match &step {
-            SettleStep::Nothing => return Ok(None),
+            SettleStep::Skip => return Ok(None),
             SettleStep::DecideReviews(pull_request) => settle_reviews(ctx, &stored, &ticket, pull_request).await?,
             SettleStep::WriteBack(next) | SettleStep::DropEntry(next) | SettleStep::DropInvalidMark(next) => {
                 StepResult::from_write(ctx.store.update_ticket(next).await?)
@@ -125,7 +125,7 @@ async fn decide_queued_entry(
     let written = match decision.follow_up {
         FollowUp::CreateJob => create_triggered_job(ctx, &facts, &text, entered, &delivery).await?,
         // The entry keeps waiting; record a changed reason.
-        FollowUp::Nothing => {
+        FollowUp::Ignore => {
             if facts.first_decision.as_ref().is_none_or(|first| first.reason != decision.reason) {
                 ctx.store.record_delivery(&delivery).await?;
             }

@@ -42,7 +42,7 @@ pub(super) async fn record_verified(ctx: &Context, hook: &Webhook) -> Result<(),
         noted.verified_at = Some(now);
     }
     // Stale: another process recorded it, or the hook was replaced.
-    ctx.store.note_hook_verified(hook, now).await?;
+    ctx.store.update_hook_verified_at(hook, now).await?;
     Ok(())
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn record_refused(ctx: &Context, hook: &Webhook, reason: &Reaso
         noted.refused_at = Some(now);
         std::mem::take(&mut noted.refused)
     };
-    if ctx.store.note_hook_refused(hook, more, now).await? == Write::Stale {
+    if ctx.store.update_hook_refusal(hook, more, now).await? == Write::Stale {
         return Ok(());
     }
     let all = ctx.store.load_hook_stats(hook).await?.refused;

@@ -202,7 +202,7 @@ async fn adopting_job_is_claimed_while_its_breaker_is_open() {
 #[tokio::test]
 async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
     let start = Timestamp::from_millis(1_900_000_000_000);
-    let clock = Clock::simulated(start, |_| Box::pin(tokio::task::yield_now()));
+    let clock = Clock::new_simulated(start, |_| Box::pin(tokio::task::yield_now()));
     let world = World::with_clock(Wire::default(), clock).await;
     let ctx = &world.ctx;
     let runner = world.runners(1, 1, 12).await.remove(0);
@@ -213,7 +213,7 @@ async fn waiting_jobs_are_claimed_one_by_one_after_the_breaker_ends() {
         let held = ctx.store.load_runner(&runner.id).await.unwrap().unwrap().slots;
         world.beats(&runner, held.into_keys().collect()).await;
     };
-    let mut times: Vec<_> = jobs.iter().map(|job| (breaker.starts_at(&job.id), job.id.clone())).collect();
+    let mut times: Vec<_> = jobs.iter().map(|job| (breaker.start_time(&job.id), job.id.clone())).collect();
     times.sort();
     for (number, (time, job)) in times.into_iter().enumerate() {
         let wait = time.since(ctx.clock.now());

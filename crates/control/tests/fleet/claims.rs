@@ -52,7 +52,7 @@ async fn thousand_runners_claim_ten_thousand_jobs_once_each() {
     println!(
         "| each | {:.1} calls, {:.1} read units, {:.1} write units |",
         each(units.calls as f64),
-        each(units.read),
+        each(units.read_units),
         each(units.write)
     );
     println!("| answers without a job | {nothing} |");

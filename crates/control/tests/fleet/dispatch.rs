@@ -80,7 +80,7 @@ async fn wake_up_starts_no_task_after_the_last_failed_start() {
     assert_applied(ctx.store.update_job(&job).await);
     // The job is due, but the sweeper has not handled it yet.
     ctx.clock.advance(Duration::from_secs(301));
-    assert_eq!(dispatch(ctx, &job.id).await.unwrap(), DispatchOutcome::Nothing);
+    assert_eq!(dispatch(ctx, &job.id).await.unwrap(), DispatchOutcome::NotNeeded);
     assert_eq!(wire.take_call_count("RunTask"), 0);
 }
 

@@ -124,7 +124,7 @@ async fn lost_entry_wake_up_is_not_counted_until_repeated() {
     let round = async || {
         world.ctx.clock.advance(Duration::from_secs(61));
         let report = sweep(&world.ctx).await.into_result().unwrap();
-        (report.tickets, report.repaired())
+        (report.tickets, report.repair_count())
     };
     wire.fail_next("SendMessage", Fault::error(400, "AccessDenied"));
     assert_eq!(round().await, (2, 2));

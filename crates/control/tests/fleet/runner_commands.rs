@@ -1,7 +1,7 @@
 //! User commands to a self-hosted runner and to its job.
 
 use crate::world::World;
-use pullyard_control::attempt::{GiveBack, GiveBackOutcome, set_phase, yield_job};
+use pullyard_control::attempt::{YieldOutcome, YieldReport, set_phase, yield_job};
 use pullyard_control::runner::{RemovalState, RunnerCommand, command_runner, remove_runner};
 use pullyard_control::{Error, continue_job, pause_job};
 use pullyard_domain::id::FinishId;
@@ -73,9 +73,9 @@ async fn paused_runner_yields_its_job_despite_a_late_push_grant() {
         session: None,
         inputs: 0,
     };
-    let gives = GiveBack { yielded, spent_usd_micros: None, work: None };
+    let gives = YieldReport { report: yielded, spent_usd_micros: None, work: None };
     for _ in 0..2 {
-        assert_eq!(yield_job(ctx, &fence, &gives).await.unwrap(), GiveBackOutcome::Yielded(JobStatus::Ready));
+        assert_eq!(yield_job(ctx, &fence, &gives).await.unwrap(), YieldOutcome::Yielded(JobStatus::Ready));
     }
     let back = world.load_job(&job.id).await;
     assert_eq!((back.status, back.requeues, back.push_until), (JobStatus::Ready, 0, None));

@@ -106,7 +106,7 @@ async fn sweep_of_10000_runners_requeues_jobs_of_1000_silent_ones() {
         println!(
             "| {what} | {:.2} s | {} | {} | {} offline, {} jobs taken away |",
             took.as_secs_f64(),
-            units.read,
+            units.read_units,
             units.write,
             report.offline,
             report.ended + report.requeued

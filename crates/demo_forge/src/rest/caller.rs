@@ -17,13 +17,13 @@ use crate::{
 };
 
 pub struct Caller {
-    identity: Identity,
+    identity: CallerIdentity,
     /// Method and path are stored for redirects.
     is_get: bool,
     path: String,
 }
 
-enum Identity {
+enum CallerIdentity {
     Anonymous,
     Actor(Box<Actor>),
     App(u64),
@@ -34,13 +34,13 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Self::Rejection> {
         let who = match shared.users.authenticate_bearer(&parts.headers) {
-            Credentials::Member(member) => Identity::Actor(Box::new(Actor::from_member(&member))),
-            Credentials::Missing => Identity::Anonymous,
+            Credentials::Member(member) => CallerIdentity::Actor(Box::new(Actor::from_member(&member))),
+            Credentials::Missing => CallerIdentity::Anonymous,
             Credentials::UnknownToken(token) => {
                 if let Some(actor) = shared.extension.authenticate_token(shared, &token).await {
-                    Identity::Actor(Box::new(actor))
+                    CallerIdentity::Actor(Box::new(actor))
                 } else {
-                    Identity::App(
+                    CallerIdentity::App(
                         shared.extension.authenticate_app(shared, &token).await.map_err(ApiError::unauthorized)?,
                     )
                 }
@@ -55,9 +55,9 @@ impl FromRequestParts<Arc<Shared>> for Caller {
 impl Caller {
     pub fn actor(self) -> Result<Actor, ApiError> {
         match self.identity {
-            Identity::Actor(actor) => Ok(*actor),
-            Identity::Anonymous => Err(ApiError::requires_authentication()),
-            Identity::App(_) => Err(ApiError::not_accessible()),
+            CallerIdentity::Actor(actor) => Ok(*actor),
+            CallerIdentity::Anonymous => Err(ApiError::requires_authentication()),
+            CallerIdentity::App(_) => Err(ApiError::not_accessible()),
         }
     }
 
@@ -68,9 +68,9 @@ impl Caller {
 
     pub fn app(self) -> Result<u64, ApiError> {
         match self.identity {
-            Identity::App(app) => Ok(app),
-            Identity::Anonymous => Err(ApiError::requires_authentication()),
-            Identity::Actor(_) => Err(ApiError::unauthorized("A JSON web token could not be decoded".to_owned())),
+            CallerIdentity::App(app) => Ok(app),
+            CallerIdentity::Anonymous => Err(ApiError::requires_authentication()),
+            CallerIdentity::Actor(_) => Err(ApiError::unauthorized("A JSON web token could not be decoded".to_owned())),
         }
     }
 
@@ -81,7 +81,7 @@ impl Caller {
         (owner, name): (&str, &str),
         need: Requirement,
     ) -> Result<(Actor, Arc<RepositoryEntry>), ApiError> {
-        let Identity::Actor(actor) = self.identity else { return Err(ApiError::not_found()) };
+        let CallerIdentity::Actor(actor) = self.identity else { return Err(ApiError::not_found()) };
         let Some(entry) = shared.repositories.find(owner, name).await else {
             let key = names::lookup_key(owner, name);
             let moved = shared.state.read(|state| state.moved.get(&key).copied()).await;

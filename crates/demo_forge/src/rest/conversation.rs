@@ -29,7 +29,7 @@ use crate::{
     shared::Shared,
 };
 
-fn updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), ApiError> {
+fn require_updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), ApiError> {
     match touched {
         UpdateOutcome::Updated(value, pull) => Ok((value, pull)),
         UpdateOutcome::Missing => Err(ApiError::not_found()),
@@ -88,7 +88,7 @@ pub(crate) async fn request_reviewers(
         pull.requested.extend(&new);
         Ok::<_, ApiError>(new)
     });
-    let (new, pull) = updated(changed.await?)?;
+    let (new, pull) = require_updated(changed.await?)?;
     for id in new {
         if let Some(member) = shared.users.by_id(id) {
             let more = json!({ "requested_reviewer": render::account(&shared, &member.account()) });
@@ -113,7 +113,7 @@ pub(crate) async fn remove_reviewers(
         pull.requested.retain(|id| gone.iter().all(|member| member.user.id != *id));
         Ok::<_, ApiError>(gone)
     });
-    let (gone, pull) = updated(changed.await?)?;
+    let (gone, pull) = require_updated(changed.await?)?;
     for member in gone {
         let more = json!({ "requested_reviewer": render::account(&shared, &member.account()) });
         events::publish_pull_request(&shared, &entry, &actor, &pull, "review_request_removed", more).await;

@@ -152,7 +152,7 @@ async fn find_thread(
     id: &str,
 ) -> Result<(Arc<RepositoryEntry>, PullRecord, LineCommentRecord), FieldError> {
     let number: Option<u64> = id.strip_prefix("PRRT_").and_then(|number| number.parse().ok());
-    for entry in shared.repositories.all().await {
+    for entry in shared.repositories.list().await {
         let pulls = entry.record.lock().await.pulls.clone();
         for pull in pulls {
             let first =

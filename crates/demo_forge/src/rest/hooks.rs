@@ -58,7 +58,7 @@ impl FromRequestParts<Arc<Shared>> for HookPath {
 /// Requires the permission in every repository of the organisation.
 async fn organization(shared: &Shared, caller: Caller, org: &str, need: Requirement) -> Result<Target, ApiError> {
     let actor = caller.actor()?;
-    let all = shared.repositories.all().await;
+    let all = shared.repositories.list().await;
     let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(org)).collect();
     for entry in &own {
         if actor.check(entry, need).await != AccessDecision::Yes {

@@ -93,7 +93,7 @@ pub(crate) async fn list(
     Ok(paging.respond(&shared, newest_first.map(|status| render::status(&shared, &entry, status)).collect()))
 }
 
-pub(crate) async fn combined(
+pub(crate) async fn get_combined_status(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((owner, name, named)): PullPath,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    listener::{Listener, Received},
+    listener::{Listener, ReceivedDelivery},
     world::{ANN, BOT, RON, Response, World},
 };
 
@@ -19,7 +19,7 @@ async fn hook(world: &World, path: &str, url: &str, events: &[&str]) -> Response
     answer
 }
 
-fn is_signed(heard: &Received) -> bool {
+fn is_signed(heard: &ReceivedDelivery) -> bool {
     heard.is_signed_with(SECRET)
 }
 
@@ -33,7 +33,7 @@ async fn with_hook(events: &[&str]) -> (World, Listener, String) {
 
 async fn received_events(world: &World, listener: &Listener) -> Vec<String> {
     world.forge.wait_for_deliveries().await;
-    listener.take_received().iter().map(Received::event).collect()
+    listener.take_received().iter().map(ReceivedDelivery::event).collect()
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn review_and_its_comments_are_delivered() {
     let id = world.request_changes(RON, "").await;
     world.forge.wait_for_deliveries().await;
     let heard = listener.take_received();
-    let told: Vec<_> = heard.iter().map(Received::event).collect();
+    let told: Vec<_> = heard.iter().map(ReceivedDelivery::event).collect();
     assert_eq!(told, ["pull_request_review submitted", "pull_request_review_comment created"]);
     assert!(heard.iter().all(is_signed));
     let review = &heard[0].body["review"];

@@ -16,18 +16,18 @@ use tokio::net::TcpListener;
 #[derive(Clone)]
 pub(crate) struct Listener {
     pub(crate) url: String,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Arc<Mutex<Vec<ReceivedDelivery>>>,
     status: Arc<Mutex<u16>>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Received {
+pub(crate) struct ReceivedDelivery {
     pub(crate) headers: HeaderMap,
     pub(crate) raw: Bytes,
     pub(crate) body: Value,
 }
 
-impl Received {
+impl ReceivedDelivery {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers[name].to_str().unwrap()
     }
@@ -60,15 +60,15 @@ impl Listener {
     }
 
     /// The deliveries since the last call, sorted by event.
-    pub(crate) fn take_received(&self) -> Vec<Received> {
+    pub(crate) fn take_received(&self) -> Vec<ReceivedDelivery> {
         let mut heard = std::mem::take(&mut *self.received.lock().unwrap());
-        heard.sort_by_key(Received::event);
+        heard.sort_by_key(ReceivedDelivery::event);
         heard
     }
 }
 
 async fn receive(State(own): State<Listener>, headers: HeaderMap, raw: Bytes) -> StatusCode {
     let body = serde_json::from_slice(&raw).unwrap_or(Value::Null);
-    own.received.lock().unwrap().push(Received { headers, raw, body });
+    own.received.lock().unwrap().push(ReceivedDelivery { headers, raw, body });
     StatusCode::from_u16(*own.status.lock().unwrap()).unwrap()
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::story::{at, job_id, just_before, project_id};
+use crate::story::{job_id, just_before, project_id, time_at};
 use crate::text::{Span, Until};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ fn opened_by(job: &str, attempt: u32) -> AttemptRef {
 }
 
 fn limit_reached(ends: Option<u64>) -> AccountFault {
-    AccountFault { cause: BreakerCause::LimitReached, ends_at: ends.map(at) }
+    AccountFault { cause: BreakerCause::LimitReached, ends_at: ends.map(time_at) }
 }
 
 fn provider_unavailable() -> AccountFault {
@@ -25,12 +25,12 @@ fn provider_unavailable() -> AccountFault {
 
 /// A breaker that attempt 1 of job `a` opened at 0 s for an hour.
 fn open_breaker() -> Breaker {
-    Breaker::record_fault(None, &breaker_id(), &limit_reached(Some(3_600)), &opened_by("a", 1), at(0)).unwrap()
+    Breaker::record_fault(None, &breaker_id(), &limit_reached(Some(3_600)), &opened_by("a", 1), time_at(0)).unwrap()
 }
 
 #[test]
 fn only_account_failures_open_a_breaker() {
-    let end = Some(at(60));
+    let end = Some(time_at(60));
     assert_eq!(AccountFault::from_failure(&Failure::AgentQuota { time: Until(end) }), Some(limit_reached(Some(60))));
     assert_eq!(AccountFault::from_failure(&Failure::AgentOverloaded { n: 3 }), Some(provider_unavailable()));
     assert_eq!(
@@ -50,7 +50,7 @@ fn provider_stalled() -> Failure {
 #[test]
 fn breaker_duration_follows_the_reported_end_or_backs_off() {
     let check = |trouble: AccountFault, expected: [u64; 4]| {
-        let secs = |times| trouble.blocked_until(times, at(100)).since(at(100)).as_secs();
+        let secs = |times| trouble.blocked_until(times, time_at(100)).since(time_at(100)).as_secs();
         assert_eq!([secs(1), secs(2), secs(3), secs(9)], expected, "{trouble:?}");
     };
     check(limit_reached(Some(1_000)), [900, 900, 900, 3_600]);
@@ -118,7 +118,7 @@ fn breaker_id_parses_from_its_display_form() {
 #[test]
 fn jobs_resume_one_by_one_within_the_spread() {
     let open = open_breaker();
-    let times: BTreeSet<_> = (0..200).map(|n| open.starts_at(&job_id(&n.to_string()))).collect();
+    let times: BTreeSet<_> = (0..200).map(|n| open.start_time(&job_id(&n.to_string()))).collect();
     assert!(times.len() > 100, "{} different times", times.len());
     let last = open.until.plus(START_SPREAD);
     assert!(times.iter().all(|time| open.until <= *time && *time < last));
@@ -131,8 +131,8 @@ fn jobs_resume_one_by_one_within_the_spread() {
 #[test]
 fn job_has_one_stable_reopening_time() {
     let (open, job) = (open_breaker(), job_id("b"));
-    let time = open.starts_at(&job);
-    assert_eq!(open.starts_at(&job), time);
+    let time = open.start_time(&job);
+    assert_eq!(open.start_time(&job), time);
     assert_eq!(longest_delay([&open], &job, just_before(time)), Some((&open, time)));
     assert_eq!(longest_delay([&open], &job, time), None);
 }
@@ -140,32 +140,41 @@ fn job_has_one_stable_reopening_time() {
 #[test]
 fn report_during_an_open_breaker_only_extends_its_end() {
     let open = open_breaker();
-    let again = |trouble, by, now| Breaker::record_fault(Some(&open), &breaker_id(), &trouble, &by, at(now));
+    let again = |trouble, by, now| Breaker::record_fault(Some(&open), &breaker_id(), &trouble, &by, time_at(now));
     assert_eq!(again(limit_reached(Some(3_600)), opened_by("b", 1), 60), None);
     assert_eq!(again(provider_unavailable(), opened_by("b", 1), 60), None);
     assert_eq!(again(limit_reached(Some(9_000)), opened_by("a", 1), 60), None, "a repeat of the first report");
     let later = again(limit_reached(Some(7_200)), opened_by("b", 1), 60).unwrap();
-    assert_eq!((later.until, later.times, later.opened), (at(7_200), 1, at(0)));
+    assert_eq!((later.until, later.times, later.opened), (time_at(7_200), 1, time_at(0)));
 }
 
 #[test]
 fn longest_report_sets_the_cause_and_is_idempotent() {
-    let short = Breaker::record_fault(None, &breaker_id(), &limit_reached(None), &opened_by("a", 1), at(0)).unwrap();
+    let short =
+        Breaker::record_fault(None, &breaker_id(), &limit_reached(None), &opened_by("a", 1), time_at(0)).unwrap();
     let longer =
-        Breaker::record_fault(Some(&short), &breaker_id(), &provider_unavailable(), &opened_by("b", 1), at(60))
+        Breaker::record_fault(Some(&short), &breaker_id(), &provider_unavailable(), &opened_by("b", 1), time_at(60))
             .unwrap();
-    let expected = Breaker { until: at(360), cause: BreakerCause::ProviderUnavailable, by: opened_by("b", 1), ..short };
+    let expected =
+        Breaker { until: time_at(360), cause: BreakerCause::ProviderUnavailable, by: opened_by("b", 1), ..short };
     assert_eq!(longer, expected);
     assert_eq!(
-        Breaker::record_fault(Some(&longer), &breaker_id(), &limit_reached(Some(9_000)), &opened_by("b", 1), at(61)),
+        Breaker::record_fault(
+            Some(&longer),
+            &breaker_id(),
+            &limit_reached(Some(9_000)),
+            &opened_by("b", 1),
+            time_at(61)
+        ),
         None
     );
 }
 
 #[test]
 fn failure_within_an_hour_of_the_end_raises_the_count() {
-    let short = Breaker::record_fault(None, &breaker_id(), &limit_reached(None), &opened_by("a", 1), at(0)).unwrap();
-    assert_eq!(short.until, at(300));
+    let short =
+        Breaker::record_fault(None, &breaker_id(), &limit_reached(None), &opened_by("a", 1), time_at(0)).unwrap();
+    assert_eq!(short.until, time_at(300));
     let next = |now| {
         Breaker::record_fault(Some(&short), &breaker_id(), &provider_unavailable(), &opened_by("b", 1), now).unwrap()
     };
@@ -175,18 +184,19 @@ fn failure_within_an_hour_of_the_end_raises_the_count() {
     assert_eq!(short.expires_at(), forgotten, "the table may delete it");
     let stored = Breaker { rev: 4, ..short };
     let again =
-        Breaker::record_fault(Some(&stored), &breaker_id(), &limit_reached(None), &opened_by("b", 1), at(310)).unwrap();
-    assert_eq!((again.until, again.rev), (at(910), 4), "replaces the revision that was read");
+        Breaker::record_fault(Some(&stored), &breaker_id(), &limit_reached(None), &opened_by("b", 1), time_at(310))
+            .unwrap();
+    assert_eq!((again.until, again.rev), (time_at(910), 4), "replaces the revision that was read");
 }
 
 #[test]
 fn longest_of_several_breakers_holds_a_job_back() {
     let (open, job) = (open_breaker(), job_id("c"));
-    let later = Breaker { until: at(5_000), ..open.clone() };
-    assert_eq!(longest_delay([], &job, at(10)), None);
-    let (first, last) = (open.starts_at(&job), later.starts_at(&job));
+    let later = Breaker { until: time_at(5_000), ..open.clone() };
+    assert_eq!(longest_delay([], &job, time_at(10)), None);
+    let (first, last) = (open.start_time(&job), later.start_time(&job));
     for both in [[&open, &later], [&later, &open]] {
-        assert_eq!(longest_delay(both, &job, at(10)), Some((&later, last)));
+        assert_eq!(longest_delay(both, &job, time_at(10)), Some((&later, last)));
         assert_eq!(longest_delay(both, &job, first), Some((&later, last)));
         assert_eq!(longest_delay(both, &job, last), None);
     }
@@ -196,15 +206,15 @@ fn longest_of_several_breakers_holds_a_job_back() {
 fn wait_sentence_names_the_account_or_provider() {
     let open = open_breaker();
     assert_eq!(
-        open.wait_reason(at(3_600)).sentence(),
+        open.wait_reason(time_at(3_600)).sentence(),
         "The model account's limit is used up until 2026-11-20 07:00 UTC."
     );
-    let words = wait_reason(BreakerCause::ProviderUnavailable, CODEX, at(0)).sentence();
+    let words = wait_reason(BreakerCause::ProviderUnavailable, CODEX, time_at(0)).sentence();
     assert_eq!(words, "OpenAI keeps failing; new jobs for it wait until 2026-11-20 06:00 UTC.");
-    assert_eq!(open.blocked_until(at(10)), at(3_600));
-    assert_eq!(open.blocked_until(at(3_600)), at(4_200), "the last job may start by then");
+    assert_eq!(open.blocked_until(time_at(10)), time_at(3_600));
+    assert_eq!(open.blocked_until(time_at(3_600)), time_at(4_200), "the last job may start by then");
     for (capability, asks) in [(CLAUDE_CODE, "Anthropic"), (CODEX, "OpenAI"), ("auto", "The model's provider")] {
-        let expected = Wait::ProviderUnavailable { provider: asks.into(), time: at(5) };
-        assert_eq!(wait_reason(BreakerCause::ProviderUnavailable, capability, at(5)), expected);
+        let expected = Wait::ProviderUnavailable { provider: asks.into(), time: time_at(5) };
+        assert_eq!(wait_reason(BreakerCause::ProviderUnavailable, capability, time_at(5)), expected);
     }
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::failure::Failure;
 use crate::job::Job;
 use crate::job::{End, JobStatus};
-use crate::story::{self, active, at, finish, project_id, ready};
+use crate::story::{self, active, finish, project_id, ready_job, time_at};
 
 const DOLLAR: u64 = 1_000_000;
 
@@ -12,7 +12,12 @@ fn budget() -> Budget {
 }
 
 fn today(jobs: u32, taken: u64, spent: u64) -> DailyUsage {
-    DailyUsage { jobs, taken_usd_micros: taken, spent_usd_micros: spent, ..DailyUsage::zero(Day::containing(at(0))) }
+    DailyUsage {
+        jobs,
+        taken_usd_micros: taken,
+        spent_usd_micros: spent,
+        ..DailyUsage::zero(Day::containing(time_at(0)))
+    }
 }
 
 #[track_caller]
@@ -49,8 +54,8 @@ fn reserved_dollars_count_as_used() {
 #[test]
 fn budget_without_limits_refuses_and_reserves_nothing() {
     check(Budget::default(), &today(u32::MAX, u64::MAX, 0), None);
-    assert_eq!(Budget::default().reserve(at(0)), None);
-    assert_eq!(ready().reserved, None);
+    assert_eq!(Budget::default().reserve(time_at(0)), None);
+    assert_eq!(ready_job().reserved, None);
 }
 
 #[test]
@@ -89,23 +94,23 @@ fn budget_day_is_a_utc_day() {
 }
 
 fn job_with_reservation() -> Job {
-    Job { reserved: budget().reserve(at(0)), ..ready() }
+    Job { reserved: budget().reserve(time_at(0)), ..ready_job() }
 }
 
 #[track_caller]
 fn check_returned(job: &Job, jobs: u32, spent: u64) {
     let returned = job.refund().unwrap();
-    assert_eq!((returned.day, returned.reserved_usd_micros), (Day::containing(at(0)), 4 * DOLLAR));
+    assert_eq!((returned.day, returned.reserved_usd_micros), (Day::containing(time_at(0)), 4 * DOLLAR));
     assert_eq!((returned.jobs, returned.spent_usd_micros), (jobs, spent));
 }
 
 #[test]
 fn reservation_is_returned_when_the_job_ends() {
     let working = Job { reserved: job_with_reservation().reserved, ..active(JobStatus::Executing) };
-    for job in [&job_with_reservation(), &working, &working.requeue(at(250)).unwrap()] {
+    for job in [&job_with_reservation(), &working, &working.requeue(time_at(250)).unwrap()] {
         assert_eq!(job.refund(), None, "{:?}", job.status);
     }
-    let failed = finish(&working, End::Failed(story::no_changes(), None));
+    let failed = finish(&working, End::Failed(story::no_changes_failure(), None));
     check_returned(&failed, 0, 0);
     check_returned(&failed.with_cost(3 * DOLLAR), 0, 3 * DOLLAR);
     // Spending above the reservation still counts.
@@ -116,10 +121,10 @@ fn reservation_is_returned_when_the_job_ends() {
 fn job_without_agent_work_returns_its_daily_place() {
     let why = "nobody is there".into();
     let given_up =
-        job_with_reservation().fail(Failure::NeverClaimed { limit: crate::text::Span(60), why }, at(9)).unwrap();
+        job_with_reservation().fail(Failure::NeverClaimed { limit: crate::text::Span(60), why }, time_at(9)).unwrap();
     check_returned(&given_up, 1, 0);
     let preparing = Job { reserved: job_with_reservation().reserved, ..active(JobStatus::Preparing) };
-    check_returned(&finish(&preparing, End::Failed(story::runner_crashed(), None)), 1, 0);
+    check_returned(&finish(&preparing, End::Failed(story::crash_failure(), None)), 1, 0);
 }
 
 #[test]
@@ -146,7 +151,7 @@ fn limits_range_from_one_job_to_a_million_jobs_or_dollars() {
 
 #[test]
 fn attempt_costs_add_up_to_at_most_a_million_dollars() {
-    let twice = ready().with_cost(3 * DOLLAR).with_cost(4 * DOLLAR);
+    let twice = ready_job().with_cost(3 * DOLLAR).with_cost(4 * DOLLAR);
     assert_eq!(twice.spent_usd_micros, 7 * DOLLAR);
     assert_eq!(twice.with_cost(u64::MAX).spent_usd_micros, MAX_USD_MICROS);
 }

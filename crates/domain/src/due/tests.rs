@@ -3,8 +3,8 @@ use crate::failure::Failure;
 use crate::hook::Ingress;
 use crate::pull_request::Note;
 use crate::story::{
-    TRIGGER, active, at, awaiting_input_job, entry, job_id, linked_pull_request, no_changes, plan_job, project_id,
-    pull_request_id, ready, repository, runner_crashed, settings, ticket_in,
+    TRIGGER, active, awaiting_input_job, crash_failure, entry, job_id, linked_pull_request, no_changes_failure,
+    plan_job, project_id, pull_request_id, ready_job, repository, settings, ticket_in, time_at,
 };
 use crate::ticket::Badge;
 
@@ -15,15 +15,15 @@ fn check(item: &Job, expected: Option<Timestamp>) {
 
 #[test]
 fn ready_job_on_runners_is_ordered_by_age() {
-    let offered = Job { place: Placement::Runners, not_before: Some(at(999)), ..ready() };
-    let (class, order) = (offered.class.clone(), at(0).millis());
+    let offered = Job { place: Placement::Runners, not_before: Some(time_at(999)), ..ready_job() };
+    let (class, order) = (offered.class.clone(), time_at(0).millis());
     assert_eq!(job(&offered), Some(Due::Ready { class, order }));
 }
 
 #[test]
 fn adopting_jobs_are_ordered_before_all_others() {
-    let made = |secs| Job { place: Placement::Runners, created: at(secs), ..ready() };
-    let adopts = |secs| Job { adopts: Some(runner_crashed()), ..made(secs) };
+    let made = |secs| Job { place: Placement::Runners, created: time_at(secs), ..ready_job() };
+    let adopts = |secs| Job { adopts: Some(crash_failure()), ..made(secs) };
     let order = |offered: &Job| match job(offered) {
         Some(Due::Ready { order, class }) => {
             assert_eq!(class, offered.class, "it stays in its class");
@@ -38,30 +38,30 @@ fn adopting_jobs_are_ordered_before_all_others() {
 
 #[test]
 fn not_before_delays_the_due_time() {
-    let put_off = |item: Job, secs| Job { not_before: Some(at(secs)), ..item };
-    check(&put_off(ready(), 500), Some(at(500)));
-    check(&put_off(ready(), 5), Some(at(60)));
-    check(&put_off(active(JobStatus::Claimed), 9_000), Some(at(9_000)));
+    let put_off = |item: Job, secs| Job { not_before: Some(time_at(secs)), ..item };
+    check(&put_off(ready_job(), 500), Some(time_at(500)));
+    check(&put_off(ready_job(), 5), Some(time_at(60)));
+    check(&put_off(active(JobStatus::Claimed), 9_000), Some(time_at(9_000)));
 }
 
 #[test]
 fn suspended_job_is_due_after_the_limit_of_its_project() {
     let mut short = awaiting_input_job();
     short.policy.input_secs = Some(600);
-    check(&short, Some(at(850)));
+    check(&short, Some(time_at(850)));
     // A job without its question is still due.
-    check(&Job { question: None, ..short }, Some(at(600)));
+    check(&Job { question: None, ..short }, Some(time_at(600)));
 }
 
 #[test]
 fn deferred_reviews_are_due_when_the_first_may_start() {
     let mut waits = ticket_in(TRIGGER);
     for (number, secs) in [(231, 90), (232, 60)] {
-        waits = waits.defer_review(&pull_request_id(number), at(secs)).unwrap();
+        waits = waits.defer_review(&pull_request_id(number), time_at(secs)).unwrap();
     }
-    assert_eq!(ticket(&waits), Some(Due::At(at(60))));
-    waits.not_before = Some(at(75));
-    assert_eq!(ticket(&waits), Some(Due::At(at(75))), "it is postponed");
+    assert_eq!(ticket(&waits), Some(Due::At(time_at(60))));
+    waits.not_before = Some(time_at(75));
+    assert_eq!(ticket(&waits), Some(Due::At(time_at(75))), "it is postponed");
     waits.active_job = Some(job_id("j"));
     assert_eq!(ticket(&waits), None, "the job's end settles them");
 }
@@ -83,8 +83,8 @@ fn ticket_is_due_while_unsynced_or_waiting_to_enter() {
     let mut unsynced = synced;
     unsynced.request_state(None, Some(Badge::AiFailed), None);
     assert_eq!(ticket(&unsynced), now, "a job does not delay the badge");
-    unsynced.not_before = Some(at(70));
-    assert_eq!(ticket(&unsynced), Some(Due::At(at(70))));
+    unsynced.not_before = Some(time_at(70));
+    assert_eq!(ticket(&unsynced), Some(Due::At(time_at(70))));
     unsynced.synced_version = unsynced.wanted.version;
     assert_eq!(ticket(&unsynced), None);
 }
@@ -99,7 +99,7 @@ fn items_spread_over_all_shards_and_never_move() {
 
 #[test]
 fn crash_is_a_platform_failure_and_no_changes_is_not() {
-    assert!(runner_crashed().is_platform() && !no_changes().is_platform());
+    assert!(crash_failure().is_platform() && !no_changes_failure().is_platform());
     assert_eq!(Failure::samples().iter().filter(|failure| failure.is_platform()).count(), 12);
 }
 
@@ -107,33 +107,33 @@ fn crash_is_a_platform_failure_and_no_changes_is_not() {
 fn held_entry_is_due_in_the_row_of_its_project() {
     let waiting = ticket_in(TRIGGER).hold_entry(entry("e1", 500));
     let row = |order: Timestamp| Some(Due::Held { project: project_id(), order: order.millis() });
-    assert_eq!(ticket(&waiting), row(at(500)));
+    assert_eq!(ticket(&waiting), row(time_at(500)));
     // A postponed entry is ordered by `not_before`, so that the others go first.
-    assert_eq!(ticket(&Ticket { not_before: Some(at(900)), ..waiting.clone() }), row(at(900)));
+    assert_eq!(ticket(&Ticket { not_before: Some(time_at(900)), ..waiting.clone() }), row(time_at(900)));
     let mut unsynced = waiting.clone();
     unsynced.wanted.version += 1;
     assert_eq!(ticket(&unsynced), Some(Due::At(Timestamp::from_millis(0))));
-    let (_, locked) = plan_job(&settings(), job_id("j"), &waiting, at(0));
+    let (_, locked) = plan_job(&settings(), job_id("j"), &waiting, time_at(0));
     assert_eq!((ticket(&locked), locked.held), (None, false));
     assert_eq!(ticket(&waiting.drop_entry(&settings())), None);
 }
 
 #[test]
 fn held_reviews_are_due_in_the_row_of_their_project() {
-    let row = |secs| Some(Due::Held { project: project_id(), order: at(secs).millis() });
-    let waits = Ticket { held: true, ..ticket_in(TRIGGER).schedule_review(&pull_request_id(231), at(90)) };
+    let row = |secs| Some(Due::Held { project: project_id(), order: time_at(secs).millis() });
+    let waits = Ticket { held: true, ..ticket_in(TRIGGER).schedule_review(&pull_request_id(231), time_at(90)) };
     assert_eq!(ticket(&waits), row(90));
-    assert_eq!(ticket(&Ticket { not_before: Some(at(95)), ..waits.clone() }), row(95));
+    assert_eq!(ticket(&Ticket { not_before: Some(time_at(95)), ..waits.clone() }), row(95));
     assert_eq!(ticket(&Ticket { again: Some(entry("e1", 500)), ..waits.clone() }), row(500));
     assert_eq!(ticket(&Ticket { active_job: Some(job_id("j")), ..waits }), None, "the job's end settles them");
 }
 
 #[test]
 fn entry_is_due_at_once_despite_deferred_reviews() {
-    let waits = ticket_in(TRIGGER).schedule_review(&pull_request_id(231), at(90));
+    let waits = ticket_in(TRIGGER).schedule_review(&pull_request_id(231), time_at(90));
     let entered = Ticket { again: Some(entry("e2", 3)), ..waits };
     assert_eq!(ticket(&entered), Some(Due::At(Timestamp::from_millis(0))));
-    assert_eq!(ticket(&Ticket { not_before: Some(at(70)), ..entered }), Some(Due::At(at(70))));
+    assert_eq!(ticket(&Ticket { not_before: Some(time_at(70)), ..entered }), Some(Due::At(time_at(70))));
 }
 
 #[test]
@@ -142,19 +142,19 @@ fn pull_request_is_due_until_its_note_is_written() {
     assert_eq!(pull_request(&told), None);
     told.set_note(Note::job_created(job_id("j")));
     assert_eq!(pull_request(&told), Some(Due::At(Timestamp::from_millis(0))));
-    told.not_before = Some(at(70));
-    assert_eq!(pull_request(&told), Some(Due::At(at(70))));
+    told.not_before = Some(time_at(70));
+    assert_eq!(pull_request(&told), Some(Due::At(time_at(70))));
     told.noted_version = told.note_version;
     assert_eq!(pull_request(&told), None);
 }
 
 #[test]
 fn repository_is_due_for_polling_until_it_is_gone() {
-    let asked = Poll { ingress: Ingress::Poll, next: at(60), ..Poll::new(&repository(), at(0)) };
-    let put_off = |secs| Poll { not_before: Some(at(secs)), ..asked.clone() };
+    let asked = Poll { ingress: Ingress::Poll, next: time_at(60), ..Poll::new(&repository(), time_at(0)) };
+    let put_off = |secs| Poll { not_before: Some(time_at(secs)), ..asked.clone() };
     let told = Poll { ingress: Ingress::Webhook, ..asked.clone() };
     for (asked, secs) in [(asked.clone(), 60), (told, 60), (put_off(50), 60), (put_off(70), 70)] {
-        assert_eq!(poll(&asked), Some(Due::At(at(secs))));
+        assert_eq!(poll(&asked), Some(Due::At(time_at(secs))));
     }
-    assert_eq!(poll(&Poll { gone_at: Some(at(5)), ..asked }), None);
+    assert_eq!(poll(&Poll { gone_at: Some(time_at(5)), ..asked }), None);
 }

@@ -3,7 +3,7 @@ use crate::id::ProjectId;
 use crate::job::Placement;
 use crate::key_of::KeyOwner;
 use crate::runner::Drain;
-use crate::story::{at, job_id, project_id, ready, runner, runner_crashed, slot};
+use crate::story::{crash_failure, job_id, project_id, ready_job, runner, slot, time_at};
 use std::collections::BTreeSet;
 
 fn word_set(words: &str) -> BTreeSet<String> {
@@ -12,7 +12,7 @@ fn word_set(words: &str) -> BTreeSet<String> {
 
 /// A runner of the project whose last heartbeat was at 1,000 s.
 fn member(name: &str, capabilities: &str, labels: &str) -> Member {
-    let runner = Runner { last_heartbeat: at(1_000), ..runner(name) };
+    let runner = Runner { last_heartbeat: time_at(1_000), ..runner(name) };
     let profile = Profile {
         id: runner.id.clone(),
         name: name.into(),
@@ -30,12 +30,12 @@ fn with_busy_slots(mut member: Member) -> Member {
 }
 
 fn with_drain(mut member: Member) -> Member {
-    member.runner.drain = Some(Drain { by: "ana".into(), at: at(1), acknowledged: None });
+    member.runner.drain = Some(Drain { by: "ana".into(), at: time_at(1), acknowledged: None });
     member
 }
 
 fn with_old_heartbeat(mut member: Member) -> Member {
-    member.runner.last_heartbeat = at(700);
+    member.runner.last_heartbeat = time_at(700);
     member
 }
 
@@ -48,9 +48,9 @@ fn check(members: &[Member], expected: Wait) {
 #[track_caller]
 fn check_labels(members: &[Member], labels: &str, expected: Wait) {
     let needs = ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
-    let fleet = Fleet { members, needs: &needs, jobs_ahead: 4, breakers: &[] };
-    let job = Job { place: Placement::Runners, ready_since: at(960), ..ready() };
-    assert_eq!(crate::why::wait_reason(&job, Some(&fleet), at(1_000)), Some(expected));
+    let fleet = Fleet { members, requirements: &needs, jobs_ahead: 4, breakers: &[] };
+    let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
+    assert_eq!(crate::why::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
 }
 
 #[test]
@@ -107,24 +107,31 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let needs = ClassRequirements { capability: "codex".into(), labels: BTreeSet::new(), key: KeyOwner::Runner };
     let shut = |member: &Member, secs: u64| {
         let id = BreakerId { account: Account::Runner(member.runner.id.clone()), capability: "codex".into() };
-        let trouble = AccountFault { cause: BreakerCause::LimitReached, ends_at: Some(at(secs)) };
-        Breaker::record_fault(None, &id, &trouble, &AttemptRef { job: job_id("x"), attempt: 1 }, at(900)).unwrap()
+        let trouble = AccountFault { cause: BreakerCause::LimitReached, ends_at: Some(time_at(secs)) };
+        Breaker::record_fault(None, &id, &trouble, &AttemptRef { job: job_id("x"), attempt: 1 }, time_at(900)).unwrap()
     };
     let members = ["kite", "gull"].map(|name| member(name, "codex", ""));
     let [kite, gull] = members.each_ref().map(|member| shut(member, 5_000));
-    let gull = Breaker { until: at(4_000), ..gull };
-    let job = Job { place: Placement::Runners, ready_since: at(960), ..ready() };
+    let gull = Breaker { until: time_at(4_000), ..gull };
+    let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
     let wait = |members: &[Member], breakers: &[Breaker]| {
-        crate::why::wait_reason(&job, Some(&Fleet { members, needs: &needs, jobs_ahead: 0, breakers }), at(1_000))
+        crate::why::wait_reason(
+            &job,
+            Some(&Fleet { members, requirements: &needs, jobs_ahead: 0, breakers }),
+            time_at(1_000),
+        )
     };
     assert_eq!(wait(&members, std::slice::from_ref(&kite)), Some(Wait::StartingNow { ago: Span(40) }));
     let both = [kite.clone(), gull];
-    assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: both[1].starts_at(&job.id) }));
+    assert_eq!(wait(&members, &both), Some(Wait::LimitReached { time: both[1].start_time(&job.id) }));
     let with_one_busy = [members[0].clone(), with_busy_slots(members[1].clone())];
-    let until = kite.starts_at(&job.id);
+    let until = kite.start_time(&job.id);
     assert_eq!(wait(&with_one_busy, &[kite]), Some(Wait::LimitReached { time: until }));
     // An adopting job needs no model.
-    let adopts = Job { adopts: Some(runner_crashed()), ..job.clone() };
-    let fleet = Fleet { members: &members, needs: &needs, jobs_ahead: 0, breakers: &both };
-    assert_eq!(crate::why::wait_reason(&adopts, Some(&fleet), at(1_000)), Some(Wait::StartingNow { ago: Span(40) }));
+    let adopts = Job { adopts: Some(crash_failure()), ..job.clone() };
+    let fleet = Fleet { members: &members, requirements: &needs, jobs_ahead: 0, breakers: &both };
+    assert_eq!(
+        crate::why::wait_reason(&adopts, Some(&fleet), time_at(1_000)),
+        Some(Wait::StartingNow { ago: Span(40) })
+    );
 }

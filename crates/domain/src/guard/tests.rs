@@ -5,7 +5,8 @@ use super::*;
 use crate::facts::FirstDecision;
 use crate::id::RepositoryName;
 use crate::story::{
-    DOING, TODO, TRIGGER, at, entry, event, event_id, facts, job_id, key, project, project_id, repository, ticket_in,
+    IN_PROGRESS, TODO, TRIGGER, entry, event, event_id, facts, job_id, key, project, project_id, repository, ticket_in,
+    time_at,
 };
 use crate::ticket::Ticket;
 
@@ -40,7 +41,7 @@ fn first_answer(reason: Reason, status_before: Option<&str>) -> Option<FirstDeci
     Some(FirstDecision {
         reason,
         status_before: status_before.map(str::to_owned),
-        at: crate::story::at(0),
+        at: crate::story::time_at(0),
         repeats: Vec::new(),
     })
 }
@@ -54,7 +55,7 @@ fn redelivery() -> Case {
     accepted_entry().with(|case| {
         case.facts.first_decision = first_answer(auto_create_off(), Some(TODO));
         case.ticket_mut().status = TRIGGER.into();
-        case.ticket_mut().seen_at = at(500);
+        case.ticket_mut().seen_at = time_at(500);
         case.ticket_mut().seen_event = Some(event_id("e1"));
     })
 }
@@ -68,11 +69,11 @@ type Change = fn(&mut Case);
 /// A change per guard that makes it refuse. `not_trigger_status` is first and `unknown_project` last, because other
 /// changes read the values that these two set.
 const CONDITIONS: [(&str, Change); 12] = [
-    ("not_trigger_status", |case| case.event.status = DOING.into()),
+    ("not_trigger_status", |case| case.event.status = IN_PROGRESS.into()),
     ("repeat", |case| {
         case.facts.first_decision = first_answer(Reason::Accepted { job: job_id("j0") }, None);
     }),
-    ("stale_event", |case| case.ticket_mut().seen_at = at(501)),
+    ("stale_event", |case| case.ticket_mut().seen_at = time_at(501)),
     ("echo", |case| case.ticket_mut().written = Some(case.event.status.clone())),
     ("status_unchanged", |case| case.ticket_mut().status = case.event.status.clone()),
     ("auto_create_off", |case| case.settings_mut().auto_create = false),
@@ -108,7 +109,7 @@ fn check(case: &Case, code: &str, follow: FollowUp) {
 
 /// Checks that exactly one guard refuses, with this reason.
 #[track_caller]
-fn check_alone(case: &Case, reason: Reason, follow: FollowUp) {
+fn check_single_guard(case: &Case, reason: Reason, follow: FollowUp) {
     let decision = decide(&case.event, &case.facts);
     assert_eq!(decision, Decision { reason, follow_up: follow });
     let firing: Vec<_> = guard_names().into_iter().filter(|name| refuses(name, case)).collect();
@@ -159,11 +160,11 @@ fn first_of_any_set_of_conditions_decides() {
 
 #[test]
 fn each_guard_refuses_with_its_reason_and_effect() {
-    use FollowUp::{HoldEntry, Nothing, QueueEntry, UpdateTicket};
+    use FollowUp::{HoldEntry, Ignore, QueueEntry, UpdateTicket};
     let (project, ticket, status) = (project_id(), key(), TRIGGER.to_owned());
     for (reason, follow) in [
-        (Reason::UnknownProject { project: project.clone() }, Nothing),
-        (Reason::NotTriggerStatus { status: DOING.into(), trigger: status.clone() }, UpdateTicket),
+        (Reason::UnknownProject { project: project.clone() }, Ignore),
+        (Reason::NotTriggerStatus { status: IN_PROGRESS.into(), trigger: status.clone() }, UpdateTicket),
         (Reason::StatusUnchanged { ticket: ticket.clone(), status }, UpdateTicket),
         (Reason::AutoCreateOff { project: project.clone() }, UpdateTicket),
         (Reason::JobActive { ticket: ticket.clone(), job: job_id("j0") }, QueueEntry),
@@ -173,7 +174,7 @@ fn each_guard_refuses_with_its_reason_and_effect() {
         (Reason::RepositoryNotIntegrated { repo: other_repository(), project }, UpdateTicket),
     ] {
         let (_, change) = CONDITIONS.iter().find(|(name, _)| *name == reason.code()).unwrap();
-        check_alone(&accepted_entry().with(change), reason, follow);
+        check_single_guard(&accepted_entry().with(change), reason, follow);
     }
     check_accepted(&accepted_entry().with(|case| case.facts.ticket = None));
 }
@@ -183,7 +184,7 @@ fn only_the_trigger_status_starts_jobs() {
     let to = |status: &str| accepted_entry().with(|case| case.event.status = status.into());
     check(&to("ai processing"), "not_trigger_status", FollowUp::UpdateTicket);
     check_accepted(&to(TRIGGER));
-    check_accepted(&to(DOING).with(|case| case.settings_mut().statuses.trigger = DOING.into()));
+    check_accepted(&to(IN_PROGRESS).with(|case| case.settings_mut().statuses.trigger = IN_PROGRESS.into()));
 }
 
 /// An entry on a day with this many of three allowed jobs.
@@ -213,15 +214,15 @@ fn waiting_entry_is_stored_again_only_when_newer() {
             case.facts.ticket = Some(ticket.hold_entry(entry(name, 500)));
         })
     };
-    check(&wait("e1"), "budget_exhausted", FollowUp::Nothing);
+    check(&wait("e1"), "budget_exhausted", FollowUp::Ignore);
     check(&wait("e0"), "budget_exhausted", FollowUp::HoldEntry);
     let held = |name| wait(name).with(|case| case.settings_mut().held_by = Some("ann".into()));
-    check(&held("e1"), "project_held", FollowUp::Nothing);
+    check(&held("e1"), "project_held", FollowUp::Ignore);
     check(&held("e0"), "project_held", FollowUp::HoldEntry);
     // The waiting entry starts once every guard passes.
     let over = wait("e1").with(|case| case.facts.usage.jobs = 0);
     assert_eq!(decide_again(&over.event, &over.facts).follow_up, FollowUp::CreateJob);
-    assert_eq!(decide_again(&held("e1").event, &held("e1").facts).follow_up, FollowUp::Nothing);
+    assert_eq!(decide_again(&held("e1").event, &held("e1").facts).follow_up, FollowUp::Ignore);
 }
 
 #[test]
@@ -229,20 +230,20 @@ fn record_has_the_facts_of_the_decision() {
     let case = redelivery().with(|case| {
         case.ticket_mut().active_job = Some(job_id("j0"));
         case.settings_mut().held_by = Some("ann".into());
-        case.event.previous_status = Some(DOING.into());
+        case.event.previous_status = Some(IN_PROGRESS.into());
     });
     assert_eq!(
         record_facts(&case.event, &case.facts),
         RecordedFacts {
             v: 1,
-            decided_at: at(1_000),
-            occurred_at: at(500),
+            decided_at: time_at(1_000),
+            occurred_at: time_at(500),
             actor: Some("ann".into()),
             status: TRIGGER.into(),
-            previous_status: Some(DOING.into()),
+            previous_status: Some(IN_PROGRESS.into()),
             // From the first answer, because the stored status is already this event's own.
             status_before: Some(TODO.into()),
-            seen: Some((at(500), Some(event_id("e1")))),
+            seen: Some((time_at(500), Some(event_id("e1")))),
             active_job: Some(job_id("j0")),
             trigger: Some(TRIGGER.into()),
             auto_create: Some(true),

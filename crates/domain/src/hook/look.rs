@@ -52,7 +52,7 @@ impl PollProgress {
     }
 
     /// Like `since`, but the list of changes also counts once all its pull requests are compared.
-    pub fn seen_until(&self) -> Option<Timestamp> {
+    pub fn complete_until(&self) -> Option<Timestamp> {
         let is_done = self.began.is_none() && self.problem.is_none() && self.changed.is_empty();
         if is_done { self.listed.max(self.since) } else { self.since }
     }

@@ -35,7 +35,7 @@ pub enum DispatchFault {
 }
 
 impl DispatchFault {
-    pub(super) fn times(&self) -> u32 {
+    pub(super) fn count(&self) -> u32 {
         match self {
             Self::Capacity { times, .. }
             | Self::Throttled { times }
@@ -48,8 +48,8 @@ impl DispatchFault {
 
     /// Continues the count of `last` if both faults are transient or both are not. Otherwise the count begins again.
     pub(super) fn continue_count(self, last: Option<&DispatchFault>) -> Self {
-        let passes = |fault: &Self| fault.max_in_a_row().is_none();
-        let times = 1 + last.filter(|last| passes(last) == passes(&self)).map_or(0, Self::times);
+        let passes = |fault: &Self| fault.max_consecutive().is_none();
+        let times = 1 + last.filter(|last| passes(last) == passes(&self)).map_or(0, Self::count);
         match (self, last) {
             (Self::Capacity { .. }, Some(Self::Capacity { since, .. })) => Self::Capacity { since: *since, times },
             (Self::Capacity { since, .. }, _) => Self::Capacity { since, times },
@@ -63,12 +63,12 @@ impl DispatchFault {
 
     /// Wait before the next start: 5 s, doubling to 5 min.
     pub(super) fn backoff(&self) -> Duration {
-        Duration::from_secs(5u64.saturating_mul(1 << (self.times().clamp(1, 7) - 1)).min(300))
+        Duration::from_secs(5u64.saturating_mul(1 << (self.count().clamp(1, 7) - 1)).min(300))
     }
 
     /// The number of such faults in a row after which the job fails. `None`: transient, like missing capacity,
     /// throttling and Spot interruptions.
-    pub(super) fn max_in_a_row(&self) -> Option<u32> {
+    pub(super) fn max_consecutive(&self) -> Option<u32> {
         match self {
             Self::Capacity { .. } | Self::Throttled { .. } | Self::Interrupted { .. } => None,
             Self::Refused { .. } | Self::Died { .. } | Self::Silent { .. } => Some(3),

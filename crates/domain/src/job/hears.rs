@@ -56,10 +56,10 @@ impl JobStatus {
 mod tests {
     use super::*;
     use crate::job::{DesiredState, Suspension};
-    use crate::story::{active, at, fence, runner_crashed, suspend_report};
+    use crate::story::{active, crash_failure, fence, suspend_report, time_at};
 
     fn job_with_inputs(inputs: u32) -> Job {
-        (0..inputs).fold(active(JobStatus::Executing), |job, _| job.resume_with_input(at(240)).unwrap())
+        (0..inputs).fold(active(JobStatus::Executing), |job, _| job.resume_with_input(time_at(240)).unwrap())
     }
 
     #[test]
@@ -83,7 +83,7 @@ mod tests {
     fn attempt_without_its_lease_acknowledges_nothing() {
         let job = job_with_inputs(1);
         assert_eq!(job.acknowledge_inputs(&fence(&job, 1, "other"), 1), Err(TransitionRefusal::LeaseLost));
-        let gone = job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 1), at(250)).unwrap();
+        let gone = job.suspend(&fence(&job, 1, "c1"), &suspend_report(Suspension::Pause, 1), time_at(250)).unwrap();
         assert_eq!(
             (gone.heard, gone.acknowledge_inputs(&fence(&job, 1, "c1"), 1)),
             (1, Err(TransitionRefusal::LeaseLost))
@@ -94,13 +94,13 @@ mod tests {
     fn push_is_refused_before_all_inputs_are_read() {
         let job = job_with_inputs(1);
         let fence = fence(&job, 1, "c1");
-        assert_eq!(job.begin_push(&fence, 0, at(250)), Err(TransitionRefusal::NewerInput));
-        let pushing = job.begin_push(&fence, 1, at(250)).unwrap();
-        assert_eq!(pushing, job.advance(&fence, JobStatus::Syncing, at(250)).unwrap());
+        assert_eq!(job.begin_push(&fence, 0, time_at(250)), Err(TransitionRefusal::NewerInput));
+        let pushing = job.begin_push(&fence, 1, time_at(250)).unwrap();
+        assert_eq!(pushing, job.advance(&fence, JobStatus::Syncing, time_at(250)).unwrap());
         // A later input does not stop the push, and a repeat is recognised.
-        let later = pushing.resume_with_input(at(260)).unwrap();
+        let later = pushing.resume_with_input(time_at(260)).unwrap();
         assert_eq!(
-            (later.status, later.begin_push(&fence, 1, at(270))),
+            (later.status, later.begin_push(&fence, 1, time_at(270))),
             (JobStatus::Syncing, Err(TransitionRefusal::AlreadyDone))
         );
     }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn cancel_precedes_unread_inputs() {
         let job = Job { want: DesiredState::Cancel, ..job_with_inputs(1) };
-        assert_eq!(job.begin_push(&fence(&job, 1, "c1"), 0, at(250)), Err(TransitionRefusal::StopRequested));
+        assert_eq!(job.begin_push(&fence(&job, 1, "c1"), 0, time_at(250)), Err(TransitionRefusal::StopRequested));
     }
 
     #[test]
@@ -121,9 +121,9 @@ mod tests {
 
     #[test]
     fn delivery_hint_of_an_adopting_job_names_no_agent() {
-        let adopting = active(JobStatus::Syncing).requeue_to_adopt(runner_crashed(), at(400)).unwrap();
+        let adopting = active(JobStatus::Syncing).requeue_to_adopt(crash_failure(), time_at(400)).unwrap();
         assert!(adopting.delivery_hint().unwrap().starts_with("No agent works on this job"));
-        let ended = adopting.fail(runner_crashed(), at(500)).unwrap();
+        let ended = adopting.fail(crash_failure(), time_at(500)).unwrap();
         assert_eq!(ended.delivery_hint(), None);
         let working = active(JobStatus::Executing);
         assert_eq!(working.delivery_hint(), JobStatus::Executing.delivery_hint(false));

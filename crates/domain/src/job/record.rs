@@ -118,7 +118,7 @@ pub struct AgentReport {
 impl AgentReport {
     /// Cuts the runner's texts, so that the item stays small.
     #[must_use]
-    pub fn clipped(self) -> Self {
+    pub fn truncate_texts(self) -> Self {
         let cut = |text: String| crate::text::truncate(&text, 200);
         Self {
             agent: cut(self.agent),
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::checks::CheckOutcome;
     use crate::job::JobStatus;
-    use crate::story::{active, at, work};
+    use crate::story::{active, time_at, work};
 
     #[test]
     fn attempt_usage_is_known_with_work_and_cost() {
@@ -150,7 +150,7 @@ mod tests {
                 job: job.id.clone(),
                 number: job.attempt,
                 run: job.run.clone().unwrap(),
-                ended_at: at(9),
+                ended_at: time_at(9),
                 ended: AttemptEnd::Cancelled {},
                 work: has_work.then(|| work("codex")),
                 spent_usd_micros: cost.then_some(0),
@@ -173,7 +173,7 @@ mod tests {
             commit: Some(word()),
             ..work("codex")
         };
-        let stored = serde_json::to_value(said.clipped()).unwrap();
+        let stored = serde_json::to_value(said.truncate_texts()).unwrap();
         let kept = stored.as_object().unwrap().values().filter_map(|value| value.as_str());
         assert_eq!(kept.map(|words| words.chars().count()).collect::<Vec<_>>(), [200; 8]);
     }
@@ -193,6 +193,6 @@ mod tests {
         let said = AgentReport { checks: vec![run; 100], ..work("codex") };
         let expected = CheckRun::limit_for_storage(said.checks.clone());
         assert_ne!(expected, said.checks);
-        assert_eq!(said.clipped().checks, expected);
+        assert_eq!(said.truncate_texts().checks, expected);
     }
 }

@@ -37,7 +37,7 @@ pub fn is_resumable(failure: &Failure) -> bool {
 
 /// Whether a retry resumes the work of the other job, if that left any. A cancelled job is not resumed, because the
 /// user wanted other work. Work belongs to its repository.
-pub fn resumes_work_of(retry: &Job, of: &Job) -> bool {
+pub fn can_resume_work(retry: &Job, of: &Job) -> bool {
     let same = retry.integration == of.integration && retry.repository == of.repository && retry.kind == of.kind;
     retry.retry_of.as_ref() == Some(&of.id) && same && of.failure.as_ref().is_some_and(is_resumable)
 }
@@ -46,7 +46,7 @@ pub fn resumes_work_of(retry: &Job, of: &Job) -> bool {
 ///
 /// `last`: the first job in the retry chain of the ticket's last job, if that did not complete. Reviews of a revision
 /// stay assigned to the first job of its chain, so for older chains it is unknown whether a retry answered them.
-pub fn passes_on_reviews(of: &Job, last: Option<&JobId>) -> bool {
+pub fn has_reviews_to_pass_on(of: &Job, last: Option<&JobId>) -> bool {
     check_retryable(of).is_ok() && (of.kind == JobKind::Implement || last == Some(&of.id))
 }
 

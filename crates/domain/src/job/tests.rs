@@ -7,8 +7,8 @@ mod states_page;
 
 use super::*;
 use crate::story::{
-    active, at, awaiting_input_job, claim, fence, finish, finish_id, just_before, no_changes, paused, pending,
-    question, ready, result, runner_crashed, suspend_report,
+    active, awaiting_input_job, claim, crash_failure, fence, finish, finish_id, just_before, no_changes_failure,
+    paused_job, pending, question, ready_job, result, suspend_report, time_at,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -31,12 +31,12 @@ const TRANSITIONS: [(&str, Transition); 21] = [
     ("executing", |job, now| progress_to(job, JobStatus::Executing, now)),
     ("syncing", |job, now| progress_to(job, JobStatus::Syncing, now)),
     ("completed", |job, now| finish_by_runner(job, End::Completed(result()), now)),
-    ("failed", |job, now| finish_by_runner(job, End::Failed(no_changes(), None), now)),
+    ("failed", |job, now| finish_by_runner(job, End::Failed(no_changes_failure(), None), now)),
     ("cancelled", |job, now| finish_by_runner(job, End::Cancelled, now)),
-    ("given_up", |job, now| job.fail(runner_crashed(), now)),
+    ("given_up", |job, now| job.fail(crash_failure(), now)),
     ("requeued", |job, now| job.requeue(now)),
-    ("to_adopt", |job, now| job.requeue_to_adopt(runner_crashed(), now)),
-    ("died", |job, now| job.record_container_stop("task-c1", runner_crashed(), now)),
+    ("to_adopt", |job, now| job.requeue_to_adopt(crash_failure(), now)),
+    ("died", |job, now| job.record_container_stop("task-c1", crash_failure(), now)),
     ("paused", |job, now| progress_to(job, JobStatus::Paused, now)),
     ("admitted", |job, now| job.admit("c0ffee".into(), "9f3", now)),
     ("asks", |job, now| job.suspend(&fence(job, 1, "c1"), &suspend_report(question(), 0), now)),
@@ -53,26 +53,26 @@ fn finish_by_runner(job: &Job, end: End, now: Timestamp) -> Outcome {
 }
 
 fn job_with_start() -> Job {
-    ready().begin_dispatch(at(10)).unwrap()
+    ready_job().begin_dispatch(time_at(10)).unwrap()
 }
 
 /// A job in every status, with the time of the try. Syncing appears twice: during and after its push window.
 fn jobs_in_every_status() -> Vec<(&'static str, Job, Timestamp)> {
     let syncing = || active(JobStatus::Syncing);
     vec![
-        ("Pending", pending(), at(900)),
-        ("Ready", ready(), at(900)),
-        ("Ready, starting", job_with_start(), at(900)),
-        ("Claimed", active(JobStatus::Claimed), at(900)),
-        ("Preparing", active(JobStatus::Preparing), at(900)),
-        ("Executing", active(JobStatus::Executing), at(900)),
-        ("Syncing, pushing", syncing(), at(210)),
-        ("Syncing, overdue", syncing(), at(900)),
-        ("AwaitingInput", awaiting_input_job(), at(900)),
-        ("Paused", paused(), at(900)),
-        ("Completed", finish(&syncing(), End::Completed(result())), at(900)),
-        ("Failed", finish(&syncing(), End::Failed(no_changes(), None)), at(900)),
-        ("Cancelled", finish(&syncing(), End::Cancelled), at(900)),
+        ("Pending", pending(), time_at(900)),
+        ("Ready", ready_job(), time_at(900)),
+        ("Ready, starting", job_with_start(), time_at(900)),
+        ("Claimed", active(JobStatus::Claimed), time_at(900)),
+        ("Preparing", active(JobStatus::Preparing), time_at(900)),
+        ("Executing", active(JobStatus::Executing), time_at(900)),
+        ("Syncing, pushing", syncing(), time_at(210)),
+        ("Syncing, overdue", syncing(), time_at(900)),
+        ("AwaitingInput", awaiting_input_job(), time_at(900)),
+        ("Paused", paused_job(), time_at(900)),
+        ("Completed", finish(&syncing(), End::Completed(result())), time_at(900)),
+        ("Failed", finish(&syncing(), End::Failed(no_changes_failure(), None)), time_at(900)),
+        ("Cancelled", finish(&syncing(), End::Cancelled), time_at(900)),
     ]
 }
 
@@ -97,9 +97,9 @@ fn outcome_cell(from: &Job, outcome: &Outcome) -> String {
 fn job_on_runners_gets_no_task() {
     let job = Job { place: Placement::Runners, ..job_with_start() };
     for (name, way) in &TRANSITIONS[..3] {
-        assert_eq!(way(&job, at(20)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)), "{name}");
+        assert_eq!(way(&job, time_at(20)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)), "{name}");
     }
-    assert!(job.claim(&claim(1, "c1"), at(20)).is_ok());
+    assert!(job.claim(&claim(1, "c1"), time_at(20)).is_ok());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn each_status_is_terminal_active_or_neither() {
 
 /// Checks every call of a runner that needs a fence.
 fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), TransitionRefusal>) {
-    let now = at(210);
+    let now = time_at(210);
     let outcomes = [
         job.advance(fence, job.status, now).map(drop),
         job.finish(fence, &finish_id("f9"), End::Cancelled, now).map(drop),
@@ -134,11 +134,11 @@ fn only_the_holding_attempt_and_claim_move_a_job() {
     let lost = Err(TransitionRefusal::LeaseLost);
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         // Attempt 2 holds the job.
-        let again = active(JobStatus::Preparing).requeue(at(150)).unwrap();
-        let mut second = again.claim(&claim(2, "c2"), at(160)).unwrap();
+        let again = active(JobStatus::Preparing).requeue(time_at(150)).unwrap();
+        let mut second = again.claim(&claim(2, "c2"), time_at(160)).unwrap();
         for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
             if second.status != status {
-                second = second.advance(&fence(&second, 2, "c2"), phase, at(170)).unwrap();
+                second = second.advance(&fence(&second, 2, "c2"), phase, time_at(170)).unwrap();
             }
         }
         assert_eq!((second.status, second.attempt), (status, 2));
@@ -154,33 +154,34 @@ fn only_the_holding_attempt_and_claim_move_a_job() {
 fn attempt_holds_nothing_after_a_requeue_or_an_end() {
     let lost = Err(TransitionRefusal::LeaseLost);
     let held = active(JobStatus::Executing);
-    for gone in [held.requeue(at(210)).unwrap(), held.fail(runner_crashed(), at(210)).unwrap()] {
+    for gone in [held.requeue(time_at(210)).unwrap(), held.fail(crash_failure(), time_at(210)).unwrap()] {
         check_fence(&gone, &fence(&gone, 1, "c1"), &lost);
     }
 }
 
 #[test]
 fn claim_needs_the_number_of_the_next_attempt() {
-    let back = active(JobStatus::Preparing).requeue(at(150)).unwrap();
-    assert_eq!(back.claim(&claim(1, "c9"), at(160)), Err(TransitionRefusal::LeaseLost));
-    assert_eq!(back.claim(&claim(1, "c1"), at(160)), Err(TransitionRefusal::LeaseLost));
-    assert_eq!(back.claim(&claim(3, "c9"), at(160)), Err(TransitionRefusal::LeaseLost));
-    assert_eq!(back.claim(&claim(2, "c9"), at(160)).unwrap().attempt, 2);
+    let back = active(JobStatus::Preparing).requeue(time_at(150)).unwrap();
+    assert_eq!(back.claim(&claim(1, "c9"), time_at(160)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(back.claim(&claim(1, "c1"), time_at(160)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(back.claim(&claim(3, "c9"), time_at(160)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(back.claim(&claim(2, "c9"), time_at(160)).unwrap().attempt, 2);
     // The second claim of the same attempt fails.
-    assert_eq!(active(JobStatus::Claimed).claim(&claim(1, "c9"), at(160)), Err(TransitionRefusal::LeaseLost));
+    assert_eq!(active(JobStatus::Claimed).claim(&claim(1, "c9"), time_at(160)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn cancelled_job_cannot_be_claimed_or_begin_a_push() {
     let stopped = |job: Job| Job { want: DesiredState::Cancel, ..job };
-    assert_eq!(stopped(ready()).claim(&claim(1, "c1"), at(100)), Err(TransitionRefusal::StopRequested));
+    assert_eq!(stopped(ready_job()).claim(&claim(1, "c1"), time_at(100)), Err(TransitionRefusal::StopRequested));
     let held = stopped(active(JobStatus::Claimed));
-    assert_eq!(held.claim(&claim(1, "c1"), at(210)), Err(TransitionRefusal::AlreadyDone), "a repeat");
-    assert!(progress_to(&held, JobStatus::Preparing, at(210)).is_ok());
+    assert_eq!(held.claim(&claim(1, "c1"), time_at(210)), Err(TransitionRefusal::AlreadyDone), "a repeat");
+    assert!(progress_to(&held, JobStatus::Preparing, time_at(210)).is_ok());
     let executing = stopped(active(JobStatus::Executing));
-    assert_eq!(progress_to(&executing, JobStatus::Syncing, at(210)), Err(TransitionRefusal::StopRequested));
+    assert_eq!(progress_to(&executing, JobStatus::Syncing, time_at(210)), Err(TransitionRefusal::StopRequested));
     // A push that began before the cancel still completes the job.
-    let pushed = finish_by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), at(210)).unwrap();
+    let pushed =
+        finish_by_runner(&stopped(active(JobStatus::Syncing)), End::Completed(result()), time_at(210)).unwrap();
     assert_eq!(pushed.status, JobStatus::Completed);
 }
 
@@ -191,73 +192,77 @@ fn repeats_are_distinguished_from_new_calls() {
     fn check(way: fn(&Job) -> Outcome, job: &Job, refusal: TransitionRefusal) {
         assert_eq!(way(&way(job).unwrap()), Err(refusal));
     }
-    check(|job| job.begin_dispatch(at(10)), &ready(), AlreadyDone);
+    check(|job| job.begin_dispatch(time_at(10)), &ready_job(), AlreadyDone);
     check(|job| job.set_task(1, 1, "task-9"), &job_with_start(), AlreadyDone);
-    check(|job| job.claim(&claim(1, "c1"), at(100)), &job_with_start(), AlreadyDone);
-    check(|job| progress_to(job, JobStatus::Preparing, at(200)), &active(JobStatus::Claimed), AlreadyDone);
-    check(|job| progress_to(job, JobStatus::Executing, at(200)), &active(JobStatus::Preparing), AlreadyDone);
-    check(|job| progress_to(job, JobStatus::Syncing, at(200)), &active(JobStatus::Executing), AlreadyDone);
-    check(|job| finish_by_runner(job, End::Completed(result()), at(210)), &active(JobStatus::Syncing), AlreadyDone);
-    check(|job| finish_by_runner(job, End::Cancelled, at(210)), &active(JobStatus::Claimed), AlreadyDone);
-    let stopped = |job: &Job| job.record_container_stop("task-c1", runner_crashed(), at(210));
+    check(|job| job.claim(&claim(1, "c1"), time_at(100)), &job_with_start(), AlreadyDone);
+    check(|job| progress_to(job, JobStatus::Preparing, time_at(200)), &active(JobStatus::Claimed), AlreadyDone);
+    check(|job| progress_to(job, JobStatus::Executing, time_at(200)), &active(JobStatus::Preparing), AlreadyDone);
+    check(|job| progress_to(job, JobStatus::Syncing, time_at(200)), &active(JobStatus::Executing), AlreadyDone);
+    check(
+        |job| finish_by_runner(job, End::Completed(result()), time_at(210)),
+        &active(JobStatus::Syncing),
+        AlreadyDone,
+    );
+    check(|job| finish_by_runner(job, End::Cancelled, time_at(210)), &active(JobStatus::Claimed), AlreadyDone);
+    let stopped = |job: &Job| job.record_container_stop("task-c1", crash_failure(), time_at(210));
     check(stopped, &active(JobStatus::Claimed), AlreadyDone);
     // These calls carry no id, so a repeat is refused for the new status.
-    check(|job| job.fail(runner_crashed(), at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Failed));
-    check(|job| job.requeue(at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Ready));
-    let silent = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, at(20));
+    check(|job| job.fail(crash_failure(), time_at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Failed));
+    check(|job| job.requeue(time_at(210)), &active(JobStatus::Claimed), WrongStatus(JobStatus::Ready));
+    let silent = |job: &Job| job.record_start_fault(1, 1, DispatchFault::Silent { times: 1 }, time_at(20));
     check(silent, &job_with_start(), LeaseLost);
 }
 
 #[test]
 fn claim_is_a_repeat_while_it_holds_the_job() {
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
-        let claimed = |attempt| active(status).claim(&claim(attempt, "c1"), at(210));
+        let claimed = |attempt| active(status).claim(&claim(attempt, "c1"), time_at(210));
         assert_eq!(claimed(1), Err(TransitionRefusal::AlreadyDone), "{status:?}");
         assert_eq!(claimed(2), Err(TransitionRefusal::WrongStatus(status)), "{status:?}: another attempt");
     }
     // After the job's end, a repeat must not make the runner work.
-    let over = active(JobStatus::Claimed).fail(runner_crashed(), at(210)).unwrap();
-    assert_eq!(over.claim(&claim(1, "c1"), at(220)), Err(TransitionRefusal::LeaseLost));
+    let over = active(JobStatus::Claimed).fail(crash_failure(), time_at(210)).unwrap();
+    assert_eq!(over.claim(&claim(1, "c1"), time_at(220)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn repeated_finish_is_known_by_its_id_and_attempt() {
     let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
     let again =
-        |attempt, finish| done.finish(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, at(400));
+        |attempt, finish| done.finish(&fence(&done, attempt, "c1"), &finish_id(finish), End::Cancelled, time_at(400));
     assert_eq!(again(1, "f1"), Err(TransitionRefusal::AlreadyDone));
     assert_eq!(again(1, "f2"), Err(TransitionRefusal::LeaseLost));
     assert_eq!(again(2, "f1"), Err(TransitionRefusal::LeaseLost));
-    let by_sweeper = active(JobStatus::Claimed).fail(runner_crashed(), at(210)).unwrap();
-    assert_eq!(finish_by_runner(&by_sweeper, End::Cancelled, at(220)), Err(TransitionRefusal::LeaseLost));
+    let by_sweeper = active(JobStatus::Claimed).fail(crash_failure(), time_at(210)).unwrap();
+    assert_eq!(finish_by_runner(&by_sweeper, End::Cancelled, time_at(220)), Err(TransitionRefusal::LeaseLost));
 }
 
 #[test]
 fn only_its_runner_ends_a_job_before_push_until() {
     let pushing = active(JobStatus::Syncing);
-    let until = at(200).plus(PUSH_WINDOW);
+    let until = time_at(200).plus(PUSH_WINDOW);
     assert_eq!(pushing.push_until, Some(until));
-    for early in [at(200), just_before(until)] {
-        assert_eq!(pushing.fail(runner_crashed(), early), Err(TransitionRefusal::NotBefore(until)));
+    for early in [time_at(200), just_before(until)] {
+        assert_eq!(pushing.fail(crash_failure(), early), Err(TransitionRefusal::NotBefore(until)));
         assert_eq!(pushing.requeue(early), Err(TransitionRefusal::NotBefore(until)));
-        assert_eq!(pushing.requeue_to_adopt(runner_crashed(), early), Err(TransitionRefusal::NotBefore(until)));
+        assert_eq!(pushing.requeue_to_adopt(crash_failure(), early), Err(TransitionRefusal::NotBefore(until)));
     }
-    assert_eq!(pushing.fail(runner_crashed(), until).unwrap().status, JobStatus::Failed);
+    assert_eq!(pushing.fail(crash_failure(), until).unwrap().status, JobStatus::Failed);
     assert_eq!(pushing.requeue(until).unwrap().status, JobStatus::Ready);
-    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
-        let ended = finish_by_runner(&pushing, end, at(200)).unwrap();
+    for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
+        let ended = finish_by_runner(&pushing, end, time_at(200)).unwrap();
         assert!(ended.status.is_terminal() && ended.push_until.is_none());
     }
 }
 
 #[test]
 fn claim_holds_the_job_and_clears_start_faults() {
-    let faulty = job_with_start().record_start_fault(1, 1, DispatchFault::Throttled { times: 1 }, at(20)).unwrap();
-    let job = faulty.begin_dispatch(at(30)).unwrap().claim(&claim(1, "c1"), at(40)).unwrap();
+    let faulty = job_with_start().record_start_fault(1, 1, DispatchFault::Throttled { times: 1 }, time_at(20)).unwrap();
+    let job = faulty.begin_dispatch(time_at(30)).unwrap().claim(&claim(1, "c1"), time_at(40)).unwrap();
     assert_eq!(job.dispatch.fault, None);
     assert!(!job.dispatch.starting);
     let run = job.run.clone().unwrap();
-    assert_eq!((run.started, run.task.as_deref(), run.died.as_ref()), (at(40), Some("task-c1"), None));
+    assert_eq!((run.started, run.task.as_deref(), run.died.as_ref()), (time_at(40), Some("task-c1"), None));
     assert_eq!((job.status, job.attempt, job.worked), (JobStatus::Claimed, 1, false));
 }
 
@@ -266,61 +271,62 @@ fn job_counts_as_worked_from_executing_on() {
     let worked = |status| active(status).worked;
     assert!(!worked(JobStatus::Claimed) && !worked(JobStatus::Preparing));
     assert!(worked(JobStatus::Executing) && worked(JobStatus::Syncing));
-    let back = active(JobStatus::Executing).requeue(at(210)).unwrap();
-    assert!(back.claim(&claim(2, "c2"), at(220)).unwrap().worked, "a requeue does not undo work");
+    let back = active(JobStatus::Executing).requeue(time_at(210)).unwrap();
+    assert!(back.claim(&claim(2, "c2"), time_at(220)).unwrap().worked, "a requeue does not undo work");
 }
 
 #[test]
 fn requeue_clears_all_attempt_state_but_the_number() {
-    let mut job = active(JobStatus::Syncing).record_container_stop("task-c1", runner_crashed(), at(210)).unwrap();
+    let mut job = active(JobStatus::Syncing).record_container_stop("task-c1", crash_failure(), time_at(210)).unwrap();
     job.tries = 3;
-    job.not_before = Some(at(300));
-    let back = job.requeue(at(400)).unwrap();
+    job.not_before = Some(time_at(300));
+    let back = job.requeue(time_at(400)).unwrap();
     let expected = Job {
         status: JobStatus::Ready,
-        ready_since: at(400),
+        ready_since: time_at(400),
         attempt: 1,
         worked: true,
         requeues: 1,
         lost_a_push: true,
         dispatch: Dispatch {
             number: 0,
-            due: at(400),
+            due: time_at(400),
             starting: false,
             task: None,
             dead: Vec::new(),
             fault: None,
             trace: None,
         },
-        ..ready()
+        ..ready_job()
     };
     assert_eq!(back, expected);
-    assert_eq!(back.requeue(at(410)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
-    let second = back.claim(&claim(2, "c2"), at(420)).unwrap().requeue(at(430)).unwrap();
+    assert_eq!(back.requeue(time_at(410)), Err(TransitionRefusal::WrongStatus(JobStatus::Ready)));
+    let second = back.claim(&claim(2, "c2"), time_at(420)).unwrap().requeue(time_at(430)).unwrap();
     assert_eq!((second.attempt, second.requeues), (2, 2));
 }
 
 #[test]
 fn end_records_attempt_time_and_outcome() {
     let pushed =
-        finish_by_runner(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())), at(210)).unwrap();
-    assert_eq!((pushed.status, pushed.ended_at), (JobStatus::Failed, Some(at(210))));
-    assert_eq!((pushed.failure.clone(), pushed.result.clone()), (Some(no_changes()), Some(result())));
+        finish_by_runner(&active(JobStatus::Syncing), End::Failed(no_changes_failure(), Some(result())), time_at(210))
+            .unwrap();
+    assert_eq!((pushed.status, pushed.ended_at), (JobStatus::Failed, Some(time_at(210))));
+    assert_eq!((pushed.failure.clone(), pushed.result.clone()), (Some(no_changes_failure()), Some(result())));
     let finish = Some(finish_id("f2"));
     assert_eq!(pushed.ended_by, Some(LastReport { attempt: 1, finish }));
-    assert_eq!(pushed.attempt_end(), AttemptEnd::Failed { failure: no_changes() });
+    assert_eq!(pushed.attempt_end(), AttemptEnd::Failed { failure: no_changes_failure() });
 
-    let done = finish_by_runner(&active(JobStatus::Syncing), End::Completed(result()), at(210)).unwrap();
+    let done = finish_by_runner(&active(JobStatus::Syncing), End::Completed(result()), time_at(210)).unwrap();
     assert_eq!((done.failure.clone(), done.result.clone()), (None, Some(result())));
     assert_eq!(done.attempt_end(), AttemptEnd::Completed {});
 
-    let stopped = finish_by_runner(&active(JobStatus::Executing), End::Cancelled, at(210)).unwrap();
+    let stopped = finish_by_runner(&active(JobStatus::Executing), End::Cancelled, time_at(210)).unwrap();
     assert_eq!((stopped.failure.clone(), stopped.result.clone()), (None, None));
     assert_eq!(stopped.attempt_end(), AttemptEnd::Cancelled {});
 
-    let unclaimed = ready().fail(runner_crashed(), at(210)).unwrap();
+    let unclaimed = ready_job().fail(crash_failure(), time_at(210)).unwrap();
     assert_eq!(unclaimed.ended_by, Some(LastReport { attempt: 0, finish: None }));
-    assert_eq!((unclaimed.failure, unclaimed.result), (Some(runner_crashed()), None));
+    assert_eq!((unclaimed.failure, unclaimed.result), (Some(crash_failure()), None));
 }
 
 #[test]
@@ -328,24 +334,32 @@ fn stored_failures_are_clipped() {
     let long = || crate::failure::Failure::Unknown { last_words: "x".repeat(9_000) };
     let stored = |job: Job| serde_json::to_string(&job).unwrap().len();
     let small = stored(active(JobStatus::Syncing)) + 500;
-    assert!(stored(finish_by_runner(&active(JobStatus::Syncing), End::Failed(long(), None), at(210)).unwrap()) < small);
-    assert!(stored(ready().fail(long(), at(210)).unwrap()) < small);
-    assert!(stored(active(JobStatus::Claimed).record_container_stop("task-c1", long(), at(210)).unwrap()) < small);
+    assert!(
+        stored(finish_by_runner(&active(JobStatus::Syncing), End::Failed(long(), None), time_at(210)).unwrap()) < small
+    );
+    assert!(stored(ready_job().fail(long(), time_at(210)).unwrap()) < small);
+    assert!(stored(active(JobStatus::Claimed).record_container_stop("task-c1", long(), time_at(210)).unwrap()) < small);
     let refused = DispatchFault::Refused { reason: "x".repeat(9_000), times: 1 };
-    assert!(stored(job_with_start().record_start_fault(1, 1, refused, at(20)).unwrap()) < small);
+    assert!(stored(job_with_start().record_start_fault(1, 1, refused, time_at(20)).unwrap()) < small);
     let died = DispatchFault::Died { reason: "x".repeat(9_000), times: 1 };
-    assert!(stored(job_with_start().record_start_fault(1, 1, died, at(20)).unwrap()) < small);
+    assert!(stored(job_with_start().record_start_fault(1, 1, died, time_at(20)).unwrap()) < small);
 }
 
 #[test]
 fn task_death_is_recorded_only_for_the_holding_task() {
     let held = active(JobStatus::Executing);
-    assert_eq!(held.record_container_stop("task-other", runner_crashed(), at(210)), Err(TransitionRefusal::LeaseLost));
-    let noted = held.record_container_stop("task-c1", runner_crashed(), at(210)).unwrap();
+    assert_eq!(
+        held.record_container_stop("task-other", crash_failure(), time_at(210)),
+        Err(TransitionRefusal::LeaseLost)
+    );
+    let noted = held.record_container_stop("task-c1", crash_failure(), time_at(210)).unwrap();
     let died = noted.run.clone().unwrap().died.unwrap();
-    assert_eq!((died.at, died.failure), (at(210), runner_crashed()));
+    assert_eq!((died.at, died.failure), (time_at(210), crash_failure()));
     // A finish of the runner may still arrive and takes precedence.
-    assert_eq!(finish_by_runner(&noted, End::Failed(no_changes(), None), at(211)).unwrap().failure, Some(no_changes()));
+    assert_eq!(
+        finish_by_runner(&noted, End::Failed(no_changes_failure(), None), time_at(211)).unwrap().failure,
+        Some(no_changes_failure())
+    );
 }
 
 const SILENT_START: DispatchFault = DispatchFault::Silent { times: 1 };
@@ -362,8 +376,8 @@ proptest! {
     /// ECS identifies a start by job, attempt and number, so two starts with one name would be one task.
     #[test]
     fn attempts_only_rise_and_start_names_are_unique(ways in prop::collection::vec((0..7u8, 0..400u64), 1..120)) {
-        let mut job = ready();
-        let mut now = at(0);
+        let mut job = ready_job();
+        let mut now = time_at(0);
         let mut names = BTreeSet::new();
         for (way, secs) in ways {
             now = now.plus(Duration::from_secs(secs));
@@ -391,7 +405,7 @@ proptest! {
 fn reviews_come_from_the_revised_or_continued_pull_request() {
     let going_on = |job: Job| Job { continues: Some(ContinuedPullRequest { number: 7, branch: "b".into() }), ..job };
     let of = |number| Some(crate::story::pull_request_id(number));
-    assert_eq!((ready().pull_request(), ready().reviewed_pull_request()), (None, None));
-    assert_eq!((going_on(ready()).pull_request(), going_on(ready()).reviewed_pull_request()), (None, of(7)));
+    assert_eq!((ready_job().pull_request(), ready_job().reviewed_pull_request()), (None, None));
+    assert_eq!((going_on(ready_job()).pull_request(), going_on(ready_job()).reviewed_pull_request()), (None, of(7)));
     assert_eq!((going_on(pending()).pull_request(), going_on(pending()).reviewed_pull_request()), (of(231), of(231)));
 }

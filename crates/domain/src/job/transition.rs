@@ -185,7 +185,7 @@ impl Job {
     /// The failure after too many failed starts.
     pub fn start_failure(&self) -> Option<Failure> {
         let fault = self.dispatch.fault.as_ref()?;
-        let enough = fault.max_in_a_row().is_some_and(|most| fault.times() >= most);
+        let enough = fault.max_consecutive().is_some_and(|most| fault.count() >= most);
         (self.status == JobStatus::Ready && enough)
             .then(|| Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: fault.description() })
     }

@@ -3,8 +3,8 @@ use crate::job::{Cancel, End, to_retry};
 use crate::project::Settings;
 use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, advance_to, at, awaiting_input_job, entry, finish, job_and_ticket, job_id,
-    linked_pull_request, no_changes, pull_request_id, ready, result, revision, runner_crashed, ticket_in,
+    REVIEW, TODO, TRIGGER, active, advance_to, awaiting_input_job, crash_failure, entry, finish, job_and_ticket,
+    job_id, linked_pull_request, no_changes_failure, pull_request_id, ready_job, result, revision, ticket_in, time_at,
 };
 use crate::ticket::DesiredState;
 
@@ -13,11 +13,11 @@ fn completed_job() -> Job {
 }
 
 fn failed_job(in_status: JobStatus) -> Job {
-    finish(&active(in_status), End::Failed(no_changes(), None))
+    finish(&active(in_status), End::Failed(no_changes_failure(), None))
 }
 
 fn failed_job_with_result() -> Job {
-    finish(&active(JobStatus::Syncing), End::Failed(no_changes(), Some(result())))
+    finish(&active(JobStatus::Syncing), End::Failed(no_changes_failure(), Some(result())))
 }
 
 fn cancelled_job(in_status: JobStatus) -> Job {
@@ -25,7 +25,7 @@ fn cancelled_job(in_status: JobStatus) -> Job {
 }
 
 fn unstarted_job() -> Job {
-    ready().fail(runner_crashed(), at(900)).unwrap()
+    ready_job().fail(crash_failure(), time_at(900)).unwrap()
 }
 
 /// The ticket that the jobs above lock.
@@ -105,7 +105,7 @@ fn ticket_moves_only_from_the_status_its_job_found() {
 #[test]
 fn link_names_the_pull_request_by_forge_ids() {
     let link = PullRequestLink {
-        id: result().pull_request(&ready().integration, 99),
+        id: result().pull_request(&ready_job().integration, 99),
         url: "https://forge.test/acme/app/pull/231".into(),
         branch: "pullyard/acme/app-17-1".into(),
     };
@@ -194,7 +194,7 @@ fn completion_answers_an_entry_made_during_the_job() {
 
 #[test]
 fn end_of_a_job_clears_the_tickets_back_off() {
-    let put_off = Ticket { tries: 3, not_before: Some(at(9_000)), ..locked_ticket() };
+    let put_off = Ticket { tries: 3, not_before: Some(time_at(9_000)), ..locked_ticket() };
     let after = ticket_after_job(&completed_job(), &put_off);
     assert_eq!((after.tries, after.not_before), (0, None));
 }
@@ -203,21 +203,21 @@ fn end_of_a_job_clears_the_tickets_back_off() {
 fn end_revision(end: impl FnOnce(&Job) -> Job) -> (Job, Ticket, PullRequest) {
     let before =
         Ticket { last_job: Some(LastJob { id: job_id("j0"), outcome: LastOutcome::Completed }), ..ticket_in(REVIEW) };
-    let (job, ticket, pull_request) = revision("r1", &before, &linked_pull_request(), at(0));
+    let (job, ticket, pull_request) = revision("r1", &before, &linked_pull_request(), time_at(0));
     let ended = end(&job);
     (ended.clone(), ticket_after_job(&ended, &ticket), pull_request_after_revision(&ended, &pull_request))
 }
 
 fn advance_revision(job: &Job, status: JobStatus) -> Job {
-    advance_to(&job.admit("c0ffee".into(), "9f3", at(50)).unwrap(), status)
+    advance_to(&job.admit("c0ffee".into(), "9f3", time_at(50)).unwrap(), status)
 }
 
 fn fail_context(job: &Job) -> Job {
-    job.fail(job.context_failure(3), at(300)).unwrap()
+    job.fail(job.context_failure(3), time_at(300)).unwrap()
 }
 
 fn cancel_for_closed_pull_request(job: &Job) -> Job {
-    job.cancel(Cancel::automatic("#231 was closed", at(300)), at(300)).unwrap()
+    job.cancel(Cancel::automatic("#231 was closed", time_at(300)), time_at(300)).unwrap()
 }
 
 #[test]
@@ -230,9 +230,9 @@ fn revision_that_never_worked_releases_the_hour() {
 
 #[test]
 fn revision_that_worked_keeps_the_hour() {
-    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
+    for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
         let (job, ticket, pull_request) = end_revision(|job| finish(&advance_revision(job, JobStatus::Syncing), end));
-        assert_eq!(pull_request.next_revision_at(), Some(at(3_600)));
+        assert_eq!(pull_request.next_revision_at(), Some(time_at(3_600)));
         assert_eq!(ticket.last_job.unwrap().id, job.id);
     }
 }
@@ -240,20 +240,20 @@ fn revision_that_worked_keeps_the_hour() {
 #[test]
 fn revision_releases_only_its_own_hour() {
     let mut before = linked_pull_request();
-    before.revised = Some(LastRevision { at: at(0), job: job_id("j0"), earlier: None });
+    before.revised = Some(LastRevision { at: time_at(0), job: job_id("j0"), earlier: None });
     // A user's request may start within that hour.
-    let (job, _, pull_request) = revision("request-1", &ticket_in(REVIEW), &before, at(100));
-    assert_eq!(pull_request.next_revision_at(), Some(at(3_700)));
+    let (job, _, pull_request) = revision("request-1", &ticket_in(REVIEW), &before, time_at(100));
+    assert_eq!(pull_request.next_revision_at(), Some(time_at(3_700)));
     let after = pull_request_after_revision(&fail_context(&job), &pull_request);
     assert_eq!(after.revised, before.revised);
     let worked = finish(&advance_revision(&job, JobStatus::Executing), End::Cancelled);
-    assert_eq!(pull_request_after_revision(&worked, &pull_request).next_revision_at(), Some(at(3_700)));
+    assert_eq!(pull_request_after_revision(&worked, &pull_request).next_revision_at(), Some(time_at(3_700)));
 }
 
 #[test]
 fn hour_of_another_job_is_not_released() {
-    let (job, _, pull_request) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0));
-    let newer = LastRevision { at: at(200), job: job_id("j2"), earlier: None };
+    let (job, _, pull_request) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), time_at(0));
+    let newer = LastRevision { at: time_at(200), job: job_id("j2"), earlier: None };
     let newer = PullRequest { revised: Some(newer.clone()), ..pull_request };
     assert_eq!(pull_request_after_revision(&fail_context(&job), &newer).revised, newer.revised);
 }
@@ -262,26 +262,30 @@ fn hour_of_another_job_is_not_released() {
 fn deferred_reviews_are_due_when_the_job_does_not_complete() {
     let waiting = |job: &Job, ticket: Ticket| {
         let others = ticket
-            .schedule_review(&pull_request_id(9), at(9_000))
-            .schedule_review(&linked_pull_request().id, at(3_600));
+            .schedule_review(&pull_request_id(9), time_at(9_000))
+            .schedule_review(&linked_pull_request().id, time_at(3_600));
         let deferred = ticket_after_job(job, &others).deferred;
         (deferred[&linked_pull_request().id.to_string()], deferred[&pull_request_id(9).to_string()])
     };
-    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0));
+    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), time_at(0));
     let worked = |end| finish(&advance_revision(&job, JobStatus::Syncing), end);
-    let failed = worked(End::Failed(no_changes(), None));
+    let failed = worked(End::Failed(no_changes_failure(), None));
     for ended in [fail_context(&job), cancel_for_closed_pull_request(&job), failed, worked(End::Cancelled)] {
-        assert_eq!(waiting(&ended, ticket.clone()), (at(300), at(300)), "{:?}", ended.status);
+        assert_eq!(waiting(&ended, ticket.clone()), (time_at(300), time_at(300)), "{:?}", ended.status);
     }
-    assert_eq!(waiting(&worked(End::Completed(result())), ticket), (at(3_600), at(9_000)), "its hour remains");
+    assert_eq!(
+        waiting(&worked(End::Completed(result())), ticket),
+        (time_at(3_600), time_at(9_000)),
+        "its hour remains"
+    );
 }
 
 #[test]
 fn deferred_reviews_keep_earlier_times_after_a_failure() {
-    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), at(0));
-    let waits = ticket.schedule_review(&pull_request_id(8), at(100));
+    let (job, ticket, _) = revision("r1", &ticket_in(REVIEW), &linked_pull_request(), time_at(0));
+    let waits = ticket.schedule_review(&pull_request_id(8), time_at(100));
     let after = ticket_after_job(&finish(&advance_revision(&job, JobStatus::Executing), End::Cancelled), &waits);
-    assert_eq!(after.deferred[&pull_request_id(8).to_string()], at(100));
+    assert_eq!(after.deferred[&pull_request_id(8).to_string()], time_at(100));
 }
 
 #[test]
@@ -297,13 +301,13 @@ fn revision_of_a_closed_pull_request_leaves_the_ticket() {
     });
     assert_eq!((ticket.status.as_str(), ticket.is_unsynced()), (REVIEW, false));
     assert_eq!(ticket.last_job.unwrap().id, job_id("j0"));
-    assert_eq!(pull_request.next_revision_at(), Some(at(3_600)), "an agent worked");
+    assert_eq!(pull_request.next_revision_at(), Some(time_at(3_600)), "an agent worked");
 }
 
 #[test]
 fn retried_revision_always_leaves_the_trigger_status() {
     let (first, before, _) = end_revision(fail_context);
-    let (job, ticket, _) = revision("r1", &before, &linked_pull_request(), at(100));
+    let (job, ticket, _) = revision("r1", &before, &linked_pull_request(), time_at(100));
     let (job, ticket) = to_retry(&first, &Settings::default(), job, Some(ticket));
     let ticket = ticket.unwrap();
     assert_eq!(ticket.status, TRIGGER);
@@ -317,7 +321,7 @@ fn retried_revision_always_leaves_the_trigger_status() {
 
 #[test]
 fn revision_cancelled_by_a_user_resets_the_ticket() {
-    let (_, ticket, _) = end_revision(|job| job.cancel(Cancel::new("ann", None, at(300)), at(300)).unwrap());
+    let (_, ticket, _) = end_revision(|job| job.cancel(Cancel::new("ann", None, time_at(300)), time_at(300)).unwrap());
     let todo = StatusMove { to: Target::Todo, expected: REVIEW.into() };
     assert_eq!((ticket.wanted.status, ticket.wanted.badge), (Some(todo), None));
 }

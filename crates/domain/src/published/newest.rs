@@ -18,11 +18,11 @@ const MAX_TEXT_CHARS: usize = 65_536;
 
 /// Why [`replace_part`] does not change a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotReplaced {
+pub enum ReplaceRefusal {
     UpToDate,
     /// The text has no complete part, or several parts.
     Absent,
-    Edited,
+    EditedByUser,
     TooLong,
 }
 
@@ -40,17 +40,17 @@ fn render_part_as(MarkerSyntax { start, end }: MarkerSyntax, commit: &str, body:
 
 /// Replaces the part about an earlier commit, when a later job of the runner updates the pull request. The rules for
 /// `body` are those of [`render_part`].
-pub fn replace_part(text: &str, commit: &str, body: &str) -> Result<String, NotReplaced> {
-    let part = find_part(text).ok_or(NotReplaced::Absent)?;
+pub fn replace_part(text: &str, commit: &str, body: &str) -> Result<String, ReplaceRefusal> {
+    let part = find_part(text).ok_or(ReplaceRefusal::Absent)?;
     // Checked before the hash: a retry after a lost answer must not report a user's later edit as `Edited`.
     if part.commit == commit {
-        return Err(NotReplaced::UpToDate);
+        return Err(ReplaceRefusal::UpToDate);
     }
     if part.hash != hash_text(part.body) {
-        return Err(NotReplaced::Edited);
+        return Err(ReplaceRefusal::EditedByUser);
     }
     let new_text = format!("{}{}{}", part.before, render_part_as(part.syntax, commit, body), part.after);
-    if new_text.chars().count() > MAX_TEXT_CHARS { Err(NotReplaced::TooLong) } else { Ok(new_text) }
+    if new_text.chars().count() > MAX_TEXT_CHARS { Err(ReplaceRefusal::TooLong) } else { Ok(new_text) }
 }
 
 struct ParsedPart<'a> {
@@ -109,7 +109,11 @@ mod tests {
             let text = format!("{before}{}{after}", render_part(ForgeKind::GitHub, ONE, body));
             let once = replace_part(&text, TWO, "## The newest work\n").unwrap();
             assert_eq!(once, format!("{before}{}{after}", render_part(ForgeKind::GitHub, TWO, "## The newest work")));
-            assert_eq!(replace_part(&once, TWO, "other words"), Err(NotReplaced::UpToDate), "a repeat changes nothing");
+            assert_eq!(
+                replace_part(&once, TWO, "other words"),
+                Err(ReplaceRefusal::UpToDate),
+                "a repeat changes nothing"
+            );
             assert_eq!(replace_part(&once, ONE, body).unwrap(), text);
         }
         let text = replace_part(&text_with_part("a"), TWO, "b").unwrap();
@@ -124,9 +128,9 @@ mod tests {
         assert!(text.ends_with(")\n\n- `npm test` passed\n\n[//]: # (pullyard:newest end)\n"), "{text}");
         let next = replace_part(&text, TWO, "Next.").unwrap();
         assert_eq!(next, format!("Ticket: APP-1\n\n{}", render_part(ForgeKind::Bitbucket, TWO, "Next.")));
-        assert_eq!(replace_part(&next, TWO, "Next."), Err(NotReplaced::UpToDate));
-        assert_eq!(replace_part(&next.replace("Next.", "Mine."), ONE, "x"), Err(NotReplaced::Edited));
-        assert_eq!(replace_part(&next.replace("newest end)", "newest end"), ONE, "x"), Err(NotReplaced::Absent));
+        assert_eq!(replace_part(&next, TWO, "Next."), Err(ReplaceRefusal::UpToDate));
+        assert_eq!(replace_part(&next.replace("Next.", "Mine."), ONE, "x"), Err(ReplaceRefusal::EditedByUser));
+        assert_eq!(replace_part(&next.replace("newest end)", "newest end"), ONE, "x"), Err(ReplaceRefusal::Absent));
     }
 
     #[test]
@@ -140,11 +144,11 @@ mod tests {
         ] {
             let changed = text.replace(from, to);
             assert_ne!(changed, text, "{from}");
-            assert_eq!(replace_part(&changed, TWO, "new"), Err(NotReplaced::Edited), "{from}");
+            assert_eq!(replace_part(&changed, TWO, "new"), Err(ReplaceRefusal::EditedByUser), "{from}");
         }
         // The same for a part that was empty.
         let changed = text_with_part("").replace("<!-- pullyard:newest end", "Mine.\n<!-- pullyard:newest end");
-        assert_eq!(replace_part(&changed, TWO, "new"), Err(NotReplaced::Edited));
+        assert_eq!(replace_part(&changed, TWO, "new"), Err(ReplaceRefusal::EditedByUser));
     }
 
     #[test]
@@ -176,7 +180,7 @@ mod tests {
             format!("{}\nold\n{}", line(1), line(0)),
             text.replace(&line(0), &line(1)),
         ] {
-            assert_eq!(replace_part(&invalid, TWO, "new"), Err(NotReplaced::Absent), "{invalid}");
+            assert_eq!(replace_part(&invalid, TWO, "new"), Err(ReplaceRefusal::Absent), "{invalid}");
         }
     }
 
@@ -185,6 +189,6 @@ mod tests {
         let room = MAX_TEXT_CHARS - text_with_part("").chars().count();
         let text = format!("{}{}", text_with_part(""), "ü".repeat(room));
         assert!(replace_part(&text, TWO, "").is_ok());
-        assert_eq!(replace_part(&text, TWO, "x"), Err(NotReplaced::TooLong));
+        assert_eq!(replace_part(&text, TWO, "x"), Err(ReplaceRefusal::TooLong));
     }
 }

@@ -87,11 +87,11 @@ pub struct TicketFacts {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     pub reason: Reason,
-    pub follow: Follow,
+    pub follow: ReviewFollowUp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Follow {
+pub enum ReviewFollowUp {
     Record,
     /// It waits, and is part of the next revision.
     Defer {
@@ -109,9 +109,9 @@ pub enum DecisionStep {
 }
 
 /// Returns the reason for a refusal, or `None`.
-type Guard = fn(&ReviewFacts) -> Option<Reason>;
+type ReviewGuard = fn(&ReviewFacts) -> Option<Reason>;
 
-pub const REVIEW_GUARDS: [(&str, Guard); 17] = [
+pub const REVIEW_GUARDS: [(&str, ReviewGuard); 17] = [
     ("edited_review", edited_review),
     ("event_ignored", event_ignored),
     ("repeat", repeat),
@@ -146,10 +146,10 @@ pub fn decide(facts: &ReviewFacts, job: JobId) -> DecisionStep {
         let reason = Reason::HeldWithOthers { pr: label_of(facts) };
         return DecisionStep::Decided(Decision {
             reason,
-            follow: Follow::Defer { opens_at: opens_at(facts), held: false },
+            follow: ReviewFollowUp::Defer { opens_at: next_revision_at(facts), held: false },
         });
     }
-    DecisionStep::Decided(Decision { reason: Reason::Accepted { job }, follow: Follow::Trigger })
+    DecisionStep::Decided(Decision { reason: Reason::Accepted { job }, follow: ReviewFollowUp::Trigger })
 }
 
 /// Decides the effect of a refusal: a review that may be accepted later waits, if the project's settings allow it.
@@ -157,23 +157,25 @@ fn decide_refusal(facts: &ReviewFacts, reason: Reason) -> Decision {
     let coalesce = facts.settings.as_ref().is_some_and(|settings| settings.coalesce);
     let room = facts.ticket.as_ref().is_some_and(|ticket| ticket.defers || ticket.deferred < MAX_DEFERRED);
     let may_wait = coalesce && room;
-    let until = |opens_at| Follow::Defer { opens_at, held: false };
+    let until = |opens_at| ReviewFollowUp::Defer { opens_at, held: false };
     let (reason, follow) = match reason {
         // The review waits already. It may start sooner after a user's request, or if the last revision no longer
         // counts.
-        Reason::Repeat { .. } if is_deferred(facts) && facts.ticket.is_some() => (reason, until(opens_at(facts))),
-        Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(opens_at(facts))),
+        Reason::Repeat { .. } if is_deferred(facts) && facts.ticket.is_some() => {
+            (reason, until(next_revision_at(facts)))
+        }
+        Reason::JobActive { job, .. } if may_wait => (Reason::HeldForJob { job }, until(next_revision_at(facts))),
         Reason::RateLimited { ago, time, .. } if may_wait => (Reason::HeldUntil { ago, time }, until(time)),
         reason if reason.is_project_block() && may_wait => {
-            (reason, Follow::Defer { opens_at: opens_at(facts), held: true })
+            (reason, ReviewFollowUp::Defer { opens_at: next_revision_at(facts), held: true })
         }
-        reason => (reason, Follow::Record),
+        reason => (reason, ReviewFollowUp::Record),
     };
     Decision { reason, follow }
 }
 
 /// The end of the hour since the last revision. Now for a user's request, which that limit does not apply to.
-pub(super) fn opens_at(facts: &ReviewFacts) -> Timestamp {
+pub(super) fn next_revision_at(facts: &ReviewFacts) -> Timestamp {
     facts
         .revised
         .as_ref()

@@ -3,7 +3,7 @@
 //! The guards run again for the newest review. Then one job covers all reviews at the newest head, or they continue to
 //! wait, or all are refused.
 
-use super::guard::{self, ReviewFacts, opens_at};
+use super::guard::{self, ReviewFacts, next_revision_at};
 use super::{RequestedAction, Review, ReviewState, resolve_absorbed};
 use crate::decision::Reason;
 use crate::id::{JobId, ReviewId};
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
     /// No review waits any more. Only the mark on the ticket must be removed.
-    Nothing,
+    Skip,
     /// The newest review absorbs the older ones first.
     Absorb {
         into: ReviewId,
@@ -71,7 +71,7 @@ pub fn combined_action(at_stake: &[&Review]) -> RequestedAction {
 pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
     let waiting: Vec<&Review> =
         at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
-    let Some(newest) = newest_review(&waiting) else { return Settlement::Nothing };
+    let Some(newest) = newest_review(&waiting) else { return Settlement::Skip };
     let others = |reviews: &[&Review]| {
         let mut others: Vec<&Review> = reviews.iter().copied().filter(|review| review.id != newest.id).collect();
         others.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
@@ -90,10 +90,10 @@ pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
         return refuse(reason);
     }
     if facts.ticket.as_ref().is_some_and(|ticket| ticket.active_job.is_some()) {
-        return Settlement::Wait { opens_at: opens_at(facts) };
+        return Settlement::Wait { opens_at: next_revision_at(facts) };
     }
     if guard::rate_limited(facts).is_some() {
-        return Settlement::Wait { opens_at: opens_at(facts) };
+        return Settlement::Wait { opens_at: next_revision_at(facts) };
     }
     if guard::project_held(facts).or_else(|| guard::budget_exhausted(facts)).is_some() {
         return Settlement::Hold;

@@ -2,7 +2,7 @@ use super::*;
 use crate::id::IntegrationId;
 use crate::job::{End, JobStatus};
 use crate::story::{
-    at, finish, job_id, just_before, key, linked_pull_request, no_changes, project_id, result, review_id,
+    finish, job_id, just_before, key, linked_pull_request, no_changes_failure, project_id, result, review_id, time_at,
 };
 
 fn author() -> Author {
@@ -16,7 +16,7 @@ pub(in crate::review) fn event(asks: RequestedAction) -> ReviewEvent {
         review: review_id("80"),
         asks,
         author: author(),
-        submitted_at: at(10),
+        submitted_at: time_at(10),
         marked: false,
         pull_request: PullRequestSnapshot {
             id: linked_pull_request().id,
@@ -25,7 +25,7 @@ pub(in crate::review) fn event(asks: RequestedAction) -> ReviewEvent {
             head: "9f3".into(),
             branch: "b".into(),
             url: "https://forge.test/acme/app/pull/231".into(),
-            updated_at: at(10),
+            updated_at: time_at(10),
         },
     }
 }
@@ -33,8 +33,8 @@ pub(in crate::review) fn event(asks: RequestedAction) -> ReviewEvent {
 pub(in crate::review) fn review(name: &str, secs: u64, state: ReviewState) -> Review {
     Review {
         id: review_id(name),
-        submitted_at: at(secs),
-        ..Review::from_event(&event(RequestedAction::Changes {}), &project_id(), &key(), state, at(20))
+        submitted_at: time_at(secs),
+        ..Review::from_event(&event(RequestedAction::Changes {}), &project_id(), &key(), state, time_at(20))
     }
 }
 
@@ -80,7 +80,7 @@ fn job_covers_only_its_own_started_reviews() {
 
 fn refused_after_failure() -> ReviewState {
     let reason = Reason::PreviousJobNotCompleted { ticket: key(), outcome: "failed".into() };
-    ReviewState::Refused { reason, at: at(9) }
+    ReviewState::Refused { reason, at: time_at(9) }
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn refused_and_unfinished_reviews_are_unanswered() {
         absorbed_review("c", 1, "b"),
         started_review("d", 3, "completed"),
         review("e", 4, ReviewState::Deferred {}),
-        review("f", 5, ReviewState::Refused { reason: closed, at: at(9) }),
+        review("f", 5, ReviewState::Refused { reason: closed, at: time_at(9) }),
         Review { project: others.clone(), ..review("g", 6, refused_after_failure()) },
         Review { project: others, ..started_review("h", 7, "failed") },
     ];
@@ -155,13 +155,13 @@ fn revision_may_leave_reviews_only_as_the_last_job() {
     let all = [given("a", one.clone()), again, given("c", one.clone()), given("d", other.clone())];
     let having: BTreeSet<&JobId> = all.iter().filter_map(Review::started_job).collect();
     assert_eq!(having, BTreeSet::from([&one, &more, &other]));
-    let read = |last: Option<&JobId>| BTreeSet::from_iter(jobs_that_may_leave_reviews(&having, &all, last));
+    let read = |last: Option<&JobId>| BTreeSet::from_iter(list_possible_review_owners(&having, &all, last));
     assert_eq!(read(None), BTreeSet::from([other.clone()]));
     assert_eq!(read(Some(&one)), BTreeSet::from([other.clone(), one.clone()]));
     assert_eq!(read(Some(&more)), BTreeSet::from([other.clone(), more.clone()]));
     // A job id that matches no known review may belong to any kind of job.
     assert_eq!(
-        BTreeSet::from_iter(jobs_that_may_leave_reviews(&having, &all[3..], None)),
+        BTreeSet::from_iter(list_possible_review_owners(&having, &all[3..], None)),
         BTreeSet::from([one, more, other])
     );
 }
@@ -207,18 +207,18 @@ fn requeued_review_names_its_next_job_after_the_last() {
 #[test]
 fn review_returns_from_a_job_that_did_not_complete() {
     let syncing = crate::story::active(JobStatus::Syncing);
-    let failed = finish(&syncing, End::Failed(no_changes(), None));
+    let failed = finish(&syncing, End::Failed(no_changes_failure(), None));
     let has = started_review("a", 1, "j").assign_to(&failed.id);
-    let back = has.refuse_after(&failed, at(9)).unwrap();
+    let back = has.refuse_after(&failed, time_at(9)).unwrap();
     assert_eq!(
         (&back.state, &back.had, back.version),
         (&refused_after_failure(), &Some(failed.id.clone()), has.version + 1)
     );
     assert_eq!(review_ids(&unanswered_reviews(&[back], &project_id(), &key(), &BTreeSet::new())), ["a"]);
-    assert_eq!(started_review("a", 1, "other").refuse_after(&failed, at(9)), None);
-    assert_eq!(has.refuse_after(&syncing, at(9)), None);
-    assert_eq!(has.refuse_after(&finish(&syncing, End::Completed(result())), at(9)), None);
-    let cancelled = has.refuse_after(&finish(&syncing, End::Cancelled), at(9)).unwrap();
+    assert_eq!(started_review("a", 1, "other").refuse_after(&failed, time_at(9)), None);
+    assert_eq!(has.refuse_after(&syncing, time_at(9)), None);
+    assert_eq!(has.refuse_after(&finish(&syncing, End::Completed(result())), time_at(9)), None);
+    let cancelled = has.refuse_after(&finish(&syncing, End::Cancelled), time_at(9)).unwrap();
     let ReviewState::Refused { reason, .. } = &cancelled.state else { panic!("{cancelled:?}") };
     assert!(reason.sentence().contains("cancelled"), "{}", reason.sentence());
 }
@@ -256,7 +256,7 @@ fn earlier_comments_of_the_author_come_with_a_request() {
         (Some(ben), Some(19), false),
         (None, Some(19), false),
     ] {
-        let submitted_at = secs.map(at);
+        let submitted_at = secs.map(time_at);
         assert_eq!(UnansweredScope::Earlier.includes(&covered, author, submitted_at), comes, "{author:?} {secs:?}");
         assert!(!UnansweredScope::None.includes(&covered, author, submitted_at));
     }
@@ -302,7 +302,7 @@ fn request_of_the_same_moment_is_not_earlier() {
         let all = [Review { submitted_at, ..started_review("a", 1, "j1") }];
         jobs_of_earlier_requests(ForgeKind::Bitbucket, &covered, &all).len()
     };
-    assert_eq!([just_before(at(2)), at(2), at(3)].map(told), [1, 0, 0]);
+    assert_eq!([just_before(time_at(2)), time_at(2), time_at(3)].map(told), [1, 0, 0]);
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn broken_absorption_chain_ends_where_it_is() {
 
 #[test]
 fn reviews_are_ordered_by_forge_time_then_ours_then_name() {
-    let later = |review: Review, secs| Review { at: at(secs), ..review };
+    let later = |review: Review, secs| Review { at: time_at(secs), ..review };
     let has = |name, secs| started_review(name, secs, "j");
     for (older, newer) in
         [(has("b", 1), later(has("a", 2), 0)), (has("b", 1), later(has("a", 1), 21)), (has("a", 1), has("b", 1))]
@@ -328,7 +328,8 @@ fn reviews_are_ordered_by_forge_time_then_ours_then_name() {
 
 #[test]
 fn user_request_keeps_its_message() {
-    let of = |asks| Review::from_event(&event(asks), &project_id(), &key(), ReviewState::Deferred {}, at(20)).request;
+    let of =
+        |asks| Review::from_event(&event(asks), &project_id(), &key(), ReviewState::Deferred {}, time_at(20)).request;
     assert_eq!(of(RequestedAction::Changes {}), None);
     assert_eq!(of(RequestedAction::Revision { message: None }), Some(RevisionRequest { message: None }));
     let message = Some("use a map".to_owned());

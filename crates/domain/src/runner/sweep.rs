@@ -61,7 +61,7 @@ impl LossReason {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunnerStep {
-    Nothing,
+    Skip,
     MarkOffline(Box<Runner>),
     EndJobs(LossReason, Vec<(JobId, Slot)>),
     DeleteUnused,
@@ -108,16 +108,16 @@ pub fn next_step(runner: &Runner, token: TokenState, storm: bool, now: Timestamp
         Presence::Online => {
             let ghosts = runner.slots.iter().filter(|(job, slot)| is_ghost(runner, job, slot));
             let ghosts = ghosts.map(|(job, slot)| (job.clone(), slot.clone())).collect::<Vec<_>>();
-            if ghosts.is_empty() { RunnerStep::Nothing } else { RunnerStep::EndJobs(LossReason::NoProcess, ghosts) }
+            if ghosts.is_empty() { RunnerStep::Skip } else { RunnerStep::EndJobs(LossReason::NoProcess, ghosts) }
         }
         Presence::Offline if busy => {
             let spared = runner.spared_until.is_some_and(|until| now < until);
             // Its sign-off may have overtaken a finish.
             let early = now < runner.last_heartbeat.plus(FINISH_GRACE);
-            if spared || early { RunnerStep::Nothing } else { RunnerStep::EndJobs(LossReason::Silent, all()) }
+            if spared || early { RunnerStep::Skip } else { RunnerStep::EndJobs(LossReason::Silent, all()) }
         }
         Presence::Offline if now.since(runner.last_heartbeat) >= DELETE_AFTER => RunnerStep::DeleteUnused,
-        Presence::Offline => RunnerStep::Nothing,
+        Presence::Offline => RunnerStep::Skip,
     }
 }
 
@@ -135,7 +135,7 @@ fn is_ghost(runner: &Runner, job: &JobId, slot: &Slot) -> bool {
 }
 
 /// Whether exactly this slot holds the job. Otherwise the job has ended or was requeued, and the slot is empty.
-pub fn slot_holds_job(job: &Job, runner: &Runner, slot: &Slot) -> bool {
+pub fn is_slot_of_job(job: &Job, runner: &Runner, slot: &Slot) -> bool {
     let run = job.run.as_ref().filter(|_| job.status.is_active());
     run.is_some_and(|run| {
         run.runner.as_ref() == Some(&runner.id) && run.claim == slot.claim && job.attempt == slot.attempt

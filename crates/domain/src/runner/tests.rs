@@ -1,5 +1,5 @@
 use super::*;
-use crate::story::{at, job_id, runner, slot};
+use crate::story::{job_id, runner, slot, time_at};
 
 fn instance(name: &str) -> InstanceId {
     InstanceId::new(name).unwrap()
@@ -28,7 +28,7 @@ fn heartbeat(process: &str) -> Heartbeat {
 /// Checks the answer to a second process that registers at `secs`: its epoch or the refusal.
 #[track_caller]
 fn check_second(old: &Runner, secs: u64, expected: Result<u32, &str>) {
-    let answer = Runner::register(Some(old), introduction("i2"), at(secs));
+    let answer = Runner::register(Some(old), introduction("i2"), time_at(secs));
     let told = answer.as_ref().map(|taken| taken.epoch).map_err(Refusal::code);
     assert_eq!(told, expected);
 }
@@ -39,23 +39,23 @@ fn second_process_takes_over_only_from_a_gone_one() {
     check_second(&kite, 0, Err("runner_live"));
     check_second(&kite, 90, Err("runner_live"));
     check_second(&kite, 91, Ok(2));
-    let gone = kite.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, at(5)).unwrap();
+    let gone = kite.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(5)).unwrap();
     check_second(&gone, 5, Ok(3));
     check_second(&Runner { status: Presence::Offline, ..kite.clone() }, 5, Ok(2));
     check_second(&Runner { status: Presence::Deleting, ..kite.clone() }, 500, Err("runner_deleting"));
-    let live = Runner::register(Some(&kite), introduction("i2"), at(40)).unwrap_err();
+    let live = Runner::register(Some(&kite), introduction("i2"), time_at(40)).unwrap_err();
     assert_eq!(live, Refusal::AlreadyOnline { name: "kite".into(), ago: Span(40) });
 }
 
 #[test]
 fn new_runner_is_online_without_a_heartbeat() {
-    let new = Runner::register(None, introduction("i2"), at(5)).unwrap();
-    assert_eq!((new.status, new.epoch, new.last_heartbeat), (Presence::Online, 1, at(5)));
+    let new = Runner::register(None, introduction("i2"), time_at(5)).unwrap();
+    assert_eq!((new.status, new.epoch, new.last_heartbeat), (Presence::Online, 1, time_at(5)));
     assert_eq!((new.instance.as_str(), new.max, &new.active), ("i2", 3, &BTreeSet::from([job_id("kept")])));
     assert!(new.slots.is_empty() && new.claims.is_empty() && !new.is_draining());
     assert!(!new.has_been_seen());
     assert!(Runner { claims: vec![claim("c1")], ..new.clone() }.has_been_seen(), "it has sent a claim");
-    assert!(new.with_heartbeat(heartbeat("i2"), at(6)).unwrap().has_been_seen());
+    assert!(new.with_heartbeat(heartbeat("i2"), time_at(6)).unwrap().has_been_seen());
 }
 
 #[test]
@@ -64,71 +64,72 @@ fn same_process_registers_again_as_the_same_runner() {
     let claims = vec![claim("c1")];
     let old = Runner { slots, claims, draining: true, active: [job_id("j")].into(), ..runner("kite") };
     let heard =
-        Runner { last_heartbeat: at(5), max: 3, draining: false, active: [job_id("kept")].into(), ..old.clone() };
+        Runner { last_heartbeat: time_at(5), max: 3, draining: false, active: [job_id("kept")].into(), ..old.clone() };
     // A restart before the runner counts as silent keeps its epoch.
-    assert_eq!(Runner::register(Some(&old), introduction("i1"), at(5)).unwrap(), heard);
+    assert_eq!(Runner::register(Some(&old), introduction("i1"), time_at(5)).unwrap(), heard);
     // After it went Offline, its epoch rises and the spared time is cleared.
-    let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), ..old };
-    let back = Runner::register(Some(&offline), introduction("i1"), at(5)).unwrap();
+    let offline = Runner { status: Presence::Offline, spared_until: Some(time_at(300)), ..old };
+    let back = Runner::register(Some(&offline), introduction("i1"), time_at(5)).unwrap();
     assert_eq!(back, Runner { epoch: 2, ..heard });
 }
 
 #[test]
 fn takeover_keeps_slots_and_the_requested_drain() {
-    let drain = Drain { by: "ana".into(), at: at(3), acknowledged: Some(at(4)) };
+    let drain = Drain { by: "ana".into(), at: time_at(3), acknowledged: Some(time_at(4)) };
     let slots = BTreeMap::from([(job_id("j"), slot("c1", 1))]);
     let old = Runner { slots: slots.clone(), drain: Some(drain.clone()), draining: true, ..runner("kite") };
-    let new = Runner::register(Some(&old), introduction("i2"), at(200)).unwrap();
+    let new = Runner::register(Some(&old), introduction("i2"), time_at(200)).unwrap();
     assert_eq!((new.epoch, new.max, new.slots.clone()), (2, 3, slots));
-    assert_eq!((new.instance.as_str(), new.last_heartbeat), ("i2", at(200)));
+    assert_eq!((new.instance.as_str(), new.last_heartbeat), ("i2", time_at(200)));
     assert_eq!((new.draining, new.drain.as_ref()), (false, Some(&drain)));
     assert_eq!(new.active, BTreeSet::from([job_id("kept")]));
-    assert_eq!(new.with_heartbeat(heartbeat("i1"), at(201)).unwrap_err().code(), "runner_replaced");
-    assert_eq!(new.check_claim(&instance("i1"), &claim("c"), at(201)).unwrap_err().code(), "runner_replaced");
+    assert_eq!(new.with_heartbeat(heartbeat("i1"), time_at(201)).unwrap_err().code(), "runner_replaced");
+    assert_eq!(new.check_claim(&instance("i1"), &claim("c"), time_at(201)).unwrap_err().code(), "runner_replaced");
 }
 
 #[test]
 fn heartbeat_sets_online_and_the_last_one_offline() {
-    let offline = Runner { status: Presence::Offline, spared_until: Some(at(300)), epoch: 4, ..runner("kite") };
-    let back = offline.with_heartbeat(heartbeat("i1"), at(200)).unwrap();
+    let offline = Runner { status: Presence::Offline, spared_until: Some(time_at(300)), epoch: 4, ..runner("kite") };
+    let back = offline.with_heartbeat(heartbeat("i1"), time_at(200)).unwrap();
     assert_eq!((back.status, back.epoch, back.spared_until, back.heard), (Presence::Online, 4, None, true));
-    let gone = back.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, at(210)).unwrap();
+    let gone = back.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(210)).unwrap();
     assert_eq!((gone.status, gone.epoch), (Presence::Offline, 5));
-    let again = gone.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, at(211)).unwrap();
+    let again = gone.with_heartbeat(Heartbeat { is_sign_off: true, ..heartbeat("i1") }, time_at(211)).unwrap();
     assert_eq!((again.status, again.epoch), (Presence::Offline, 5));
     let deleting = Runner { status: Presence::Deleting, ..runner("kite") };
-    assert_eq!(deleting.with_heartbeat(heartbeat("i1"), at(1)).unwrap_err().code(), "runner_deleting");
+    assert_eq!(deleting.with_heartbeat(heartbeat("i1"), time_at(1)).unwrap_err().code(), "runner_deleting");
 }
 
 #[test]
 fn active_jobs_and_drain_follow_the_last_heartbeat() {
     let said = Heartbeat { active_jobs: [job_id("j")].into(), draining: true, ..heartbeat("i1") };
-    let heard = runner("kite").with_heartbeat(said, at(5)).unwrap();
+    let heard = runner("kite").with_heartbeat(said, time_at(5)).unwrap();
     assert_eq!((&heard.active, heard.draining), (&BTreeSet::from([job_id("j")]), true));
-    let later = heard.with_heartbeat(heartbeat("i1"), at(6)).unwrap();
+    let later = heard.with_heartbeat(heartbeat("i1"), time_at(6)).unwrap();
     assert_eq!((later.active.len(), later.draining), (0, false));
 }
 
 #[test]
 fn drain_is_acknowledged_by_the_first_draining_heartbeat() {
-    let asked = Runner { drain: Some(Drain { by: "ana".into(), at: at(3), acknowledged: None }), ..runner("kite") };
-    let not_yet = asked.with_heartbeat(heartbeat("i1"), at(4)).unwrap();
+    let asked =
+        Runner { drain: Some(Drain { by: "ana".into(), at: time_at(3), acknowledged: None }), ..runner("kite") };
+    let not_yet = asked.with_heartbeat(heartbeat("i1"), time_at(4)).unwrap();
     assert_eq!(not_yet.drain.as_ref().unwrap().acknowledged, None);
     let draining = Heartbeat { draining: true, ..heartbeat("i1") };
-    let done = not_yet.with_heartbeat(draining.clone(), at(5)).unwrap();
-    assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(at(5)));
-    let later = done.with_heartbeat(draining, at(6)).unwrap();
-    assert_eq!(later.drain.as_ref().unwrap().acknowledged, Some(at(5)));
+    let done = not_yet.with_heartbeat(draining.clone(), time_at(5)).unwrap();
+    assert_eq!(done.drain.as_ref().unwrap().acknowledged, Some(time_at(5)));
+    let later = done.with_heartbeat(draining, time_at(6)).unwrap();
+    assert_eq!(later.drain.as_ref().unwrap().acknowledged, Some(time_at(5)));
     // A heartbeat without draining resets it.
-    assert_eq!(later.with_heartbeat(heartbeat("i1"), at(7)).unwrap().drain.unwrap().acknowledged, None);
+    assert_eq!(later.with_heartbeat(heartbeat("i1"), time_at(7)).unwrap().drain.unwrap().acknowledged, None);
 }
 
 #[test]
 fn clock_behind_does_not_age_the_last_heartbeat() {
-    let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
-    assert_eq!(kite.with_heartbeat(heartbeat("i1"), at(70)).unwrap().last_heartbeat, at(100));
-    assert_eq!(Runner::register(Some(&kite), introduction("i1"), at(70)).unwrap().last_heartbeat, at(100));
-    assert_eq!(kite.with_heartbeat(heartbeat("i1"), at(101)).unwrap().last_heartbeat, at(101));
+    let kite = Runner { last_heartbeat: time_at(100), ..runner("kite") };
+    assert_eq!(kite.with_heartbeat(heartbeat("i1"), time_at(70)).unwrap().last_heartbeat, time_at(100));
+    assert_eq!(Runner::register(Some(&kite), introduction("i1"), time_at(70)).unwrap().last_heartbeat, time_at(100));
+    assert_eq!(kite.with_heartbeat(heartbeat("i1"), time_at(101)).unwrap().last_heartbeat, time_at(101));
 }
 
 #[test]
@@ -144,12 +145,12 @@ fn busy_runner_sends_heartbeats_three_times_as_often() {
 #[test]
 fn runner_claims_only_while_online_and_with_room() {
     let kite = runner("kite");
-    let ask = |runner: &Runner, secs| runner.check_claim(&instance("i1"), &claim("c9"), at(secs)).unwrap();
+    let ask = |runner: &Runner, secs| runner.check_claim(&instance("i1"), &claim("c9"), time_at(secs)).unwrap();
     assert_eq!(ask(&kite, 90), None);
     assert_eq!(ask(&kite, 91), Some(NoClaim::Silent));
     assert_eq!(ask(&Runner { status: Presence::Offline, ..kite.clone() }, 1), Some(NoClaim::Silent));
     assert_eq!(ask(&Runner { draining: true, ..kite.clone() }, 1), Some(NoClaim::Draining));
-    let drain = Some(Drain { by: "ana".into(), at: at(0), acknowledged: None });
+    let drain = Some(Drain { by: "ana".into(), at: time_at(0), acknowledged: None });
     assert_eq!(ask(&Runner { drain, ..kite.clone() }, 1), Some(NoClaim::Draining));
     assert_eq!(
         ask(&Runner { claims: vec![claim("c8"), claim("c9")], ..kite.clone() }, 1),
@@ -168,8 +169,8 @@ fn answered_claim_is_spent_even_for_a_full_runner() {
     let kite = Runner { claims: vec![claim("c9")], ..runner("kite") };
     let full = Runner { max: 0, ..kite.clone() };
     for kite in [Runner { draining: true, ..kite }, full] {
-        assert_eq!(kite.check_claim(&instance("i1"), &claim("c9"), at(1)), Ok(Some(NoClaim::AlreadyClaimed)));
-        assert_eq!(kite.check_claim(&instance("i1"), &claim("c9"), at(91)), Ok(Some(NoClaim::Silent)));
+        assert_eq!(kite.check_claim(&instance("i1"), &claim("c9"), time_at(1)), Ok(Some(NoClaim::AlreadyClaimed)));
+        assert_eq!(kite.check_claim(&instance("i1"), &claim("c9"), time_at(91)), Ok(Some(NoClaim::Silent)));
     }
 }
 
@@ -177,10 +178,10 @@ fn answered_claim_is_spent_even_for_a_full_runner() {
 fn newest_claims_are_remembered() {
     let claims = (0..MIN_REMEMBERED_CLAIMS + 3).map(|number| claim(&format!("c{number}"))).collect::<Vec<_>>();
     let kite = Runner { claims: claims.clone(), ..runner("kite") };
-    let heard = kite.with_heartbeat(heartbeat("i1"), at(1)).unwrap();
+    let heard = kite.with_heartbeat(heartbeat("i1"), time_at(1)).unwrap();
     assert_eq!(heard.claims, claims[3..]);
-    assert_eq!(heard.with_heartbeat(heartbeat("i1"), at(2)).unwrap().claims, claims[3..]);
-    let ask = |number: usize| heard.check_claim(&instance("i1"), &claim(&format!("c{number}")), at(2)).unwrap();
+    assert_eq!(heard.with_heartbeat(heartbeat("i1"), time_at(2)).unwrap().claims, claims[3..]);
+    let ask = |number: usize| heard.check_claim(&instance("i1"), &claim(&format!("c{number}")), time_at(2)).unwrap();
     assert_eq!((ask(3), ask(MIN_REMEMBERED_CLAIMS + 3)), (Some(NoClaim::AlreadyClaimed), None));
 }
 

@@ -2,14 +2,14 @@ use super::*;
 use crate::due::{self, Due};
 use crate::job::{ContainerStop, End, JobPolicy, START_TIMEOUT};
 use crate::story::{
-    active, at, awaiting_input_job, claim, finish, just_before, no_changes, paused, pending, ready, result,
-    runner_crashed,
+    active, awaiting_input_job, claim, crash_failure, finish, just_before, no_changes_failure, paused_job, pending,
+    ready_job, result, time_at,
 };
 
 /// Checks the step at `due`, and that no step is needed just before.
 #[track_caller]
 fn check(job: &Job, due: Timestamp, expected: JobStep) {
-    assert_eq!(next_step(job, just_before(due)), JobStep::Nothing, "too early");
+    assert_eq!(next_step(job, just_before(due)), JobStep::Skip, "too early");
     assert_eq!(next_step(job, due), expected);
 }
 
@@ -17,31 +17,31 @@ fn check(job: &Job, due: Timestamp, expected: JobStep) {
 fn job_is_due_exactly_when_it_needs_a_sweeper_step() {
     let syncing = active(JobStatus::Syncing);
     let states = [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing].map(active);
-    let mut dead = states.clone().map(|job| job_with_stopped_task(&job, runner_crashed(), 210)).to_vec();
+    let mut dead = states.clone().map(|job| job_with_stopped_task(&job, crash_failure(), 210)).to_vec();
     dead.extend([
-        job_with_stopped_task(&active(JobStatus::Executing), runner_crashed(), 3_755),
-        job_with_stopped_task(&syncing, runner_crashed(), 310),
+        job_with_stopped_task(&active(JobStatus::Executing), crash_failure(), 3_755),
+        job_with_stopped_task(&syncing, crash_failure(), 310),
     ]);
-    dead.push(Job { push_until: Some(at(9_000)), ..syncing.clone() });
-    let starting = ready().begin_dispatch(at(10)).unwrap();
-    let failed = starting.record_start_fault(1, 1, silent_start(), at(20)).unwrap();
-    let back = syncing.requeue(at(400)).unwrap();
-    let adopting = syncing.requeue_to_adopt(runner_crashed(), at(400)).unwrap();
-    let others = [ready(), pending(), awaiting_input_job(), paused(), starting, failed, back, adopting];
+    dead.push(Job { push_until: Some(time_at(9_000)), ..syncing.clone() });
+    let starting = ready_job().begin_dispatch(time_at(10)).unwrap();
+    let failed = starting.record_start_fault(1, 1, silent_start(), time_at(20)).unwrap();
+    let back = syncing.requeue(time_at(400)).unwrap();
+    let adopting = syncing.requeue_to_adopt(crash_failure(), time_at(400)).unwrap();
+    let others = [ready_job(), pending(), awaiting_input_job(), paused_job(), starting, failed, back, adopting];
     for job in states.into_iter().chain(dead).chain(others) {
         let Some(Due::At(due)) = due::job(&job) else { panic!("a job that has not ended is not due: {job:#?}") };
-        assert_eq!(next_step(&job, just_before(due)), JobStep::Nothing, "too early: {job:#?}");
+        assert_eq!(next_step(&job, just_before(due)), JobStep::Skip, "too early: {job:#?}");
         for later in [0, 1, 61, 86_400] {
             let now = due.plus(Duration::from_secs(later));
-            assert_ne!(next_step(&job, now), JobStep::Nothing, "due without a step: {job:#?}");
+            assert_ne!(next_step(&job, now), JobStep::Skip, "due without a step: {job:#?}");
         }
     }
-    for end in [End::Completed(result()), End::Failed(no_changes(), None), End::Cancelled] {
+    for end in [End::Completed(result()), End::Failed(no_changes_failure(), None), End::Cancelled] {
         let ended = finish(&syncing, end);
-        assert_eq!((due::job(&ended), next_step(&ended, at(1_000_000))), (None, JobStep::Nothing));
+        assert_eq!((due::job(&ended), next_step(&ended, time_at(1_000_000))), (None, JobStep::Skip));
     }
-    let of_runners = Job { place: Placement::Runners, ..ready() };
-    assert_eq!(next_step(&of_runners, at(1_000_000)), JobStep::Nothing);
+    let of_runners = Job { place: Placement::Runners, ..ready_job() };
+    assert_eq!(next_step(&of_runners, time_at(1_000_000)), JobStep::Skip);
 }
 
 fn silent_start() -> DispatchFault {
@@ -49,7 +49,7 @@ fn silent_start() -> DispatchFault {
 }
 
 fn job_with_stopped_task(job: &Job, failure: Failure, secs: u64) -> Job {
-    job.record_container_stop("task-c1", failure, at(secs)).unwrap()
+    job.record_container_stop("task-c1", failure, time_at(secs)).unwrap()
 }
 
 fn time_limit() -> Failure {
@@ -65,100 +65,100 @@ fn with_policy(offline: OfflinePolicy, requeues: u32, job: &Job) -> Job {
 
 #[test]
 fn job_with_a_lost_wake_up_is_started_or_admitted() {
-    check(&pending(), at(30), JobStep::Admit);
-    check(&Job { place: Placement::Runners, ..pending() }, at(30), JobStep::Admit);
-    let starting = ready().begin_dispatch(at(10)).unwrap();
-    check(&starting, at(10).plus(START_TIMEOUT), JobStep::Restart(silent_start()));
-    check(&ready(), at(60), JobStep::Start);
-    check(&active(JobStatus::Claimed).requeue(at(200)).unwrap(), at(200), JobStep::Start);
+    check(&pending(), time_at(30), JobStep::Admit);
+    check(&Job { place: Placement::Runners, ..pending() }, time_at(30), JobStep::Admit);
+    let starting = ready_job().begin_dispatch(time_at(10)).unwrap();
+    check(&starting, time_at(10).plus(START_TIMEOUT), JobStep::Restart(silent_start()));
+    check(&ready_job(), time_at(60), JobStep::Start);
+    check(&active(JobStatus::Claimed).requeue(time_at(200)).unwrap(), time_at(200), JobStep::Start);
 }
 
 #[test]
 fn job_that_cannot_start_is_given_up_after_a_day() {
     let job = |due: u64| {
-        let mut job = ready();
-        job.dispatch.due = at(due);
+        let mut job = ready_job();
+        job.dispatch.due = time_at(due);
         job
     };
     let why = "no container could be started for it".into();
     let limit = Span(86_400);
-    check(&job(86_399), at(86_399), JobStep::Start);
-    check(&job(86_400), at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why }));
+    check(&job(86_399), time_at(86_399), JobStep::Start);
+    check(&job(86_400), time_at(86_400), JobStep::Fail(Failure::NeverClaimed { limit, why }));
     // A requeued job has another day.
-    let mut back = active(JobStatus::Claimed).requeue(at(80_000)).unwrap();
-    back.dispatch.due = at(90_000);
-    check(&back, at(90_000), JobStep::Start);
+    let mut back = active(JobStatus::Claimed).requeue(time_at(80_000)).unwrap();
+    back.dispatch.due = time_at(90_000);
+    check(&back, time_at(90_000), JobStep::Start);
 }
 
 #[test]
 fn job_beyond_its_time_limit_is_given_up_or_adopted() {
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing] {
-        check(&active(status), at(3_760), JobStep::Fail(time_limit()));
+        check(&active(status), time_at(3_760), JobStep::Fail(time_limit()));
     }
-    check(&active(JobStatus::Syncing), at(3_760), JobStep::Adopt(time_limit()));
+    check(&active(JobStatus::Syncing), time_at(3_760), JobStep::Adopt(time_limit()));
     let mut short = active(JobStatus::Executing);
     short.policy.wall_secs = 60;
-    check(&short, at(220), JobStep::Fail(Failure::TimeLimit { limit: Span(60) }));
+    check(&short, time_at(220), JobStep::Fail(Failure::TimeLimit { limit: Span(60) }));
 }
 
 #[test]
 fn death_before_agent_work_requeues_up_to_the_limit() {
     for status in [JobStatus::Claimed, JobStatus::Preparing] {
         for offline in [OfflinePolicy::Fail, OfflinePolicy::Requeue] {
-            let dead = job_with_stopped_task(&active(status), runner_crashed(), 210);
-            check(&with_policy(offline, 1, &dead), at(225), JobStep::Requeue(runner_crashed()));
-            check(&with_policy(offline, 0, &dead), at(225), JobStep::Fail(runner_crashed()));
+            let dead = job_with_stopped_task(&active(status), crash_failure(), 210);
+            check(&with_policy(offline, 1, &dead), time_at(225), JobStep::Requeue(crash_failure()));
+            check(&with_policy(offline, 0, &dead), time_at(225), JobStep::Fail(crash_failure()));
         }
     }
-    let once = active(JobStatus::Claimed).requeue(at(200)).unwrap();
-    let twice = once.claim(&claim(2, "c1"), at(300)).unwrap();
-    let dead = job_with_stopped_task(&twice, runner_crashed(), 310);
-    check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(325), JobStep::Requeue(runner_crashed()));
-    check(&with_policy(OfflinePolicy::Fail, 1, &dead), at(325), JobStep::Fail(runner_crashed()));
+    let once = active(JobStatus::Claimed).requeue(time_at(200)).unwrap();
+    let twice = once.claim(&claim(2, "c1"), time_at(300)).unwrap();
+    let dead = job_with_stopped_task(&twice, crash_failure(), 310);
+    check(&with_policy(OfflinePolicy::Fail, 2, &dead), time_at(325), JobStep::Requeue(crash_failure()));
+    check(&with_policy(OfflinePolicy::Fail, 1, &dead), time_at(325), JobStep::Fail(crash_failure()));
 }
 
 #[test]
 fn death_during_agent_work_follows_the_project_policy() {
     for (status, due, otherwise) in [
-        (JobStatus::Executing, 225, JobStep::Fail(runner_crashed())),
-        (JobStatus::Syncing, 320, JobStep::Adopt(runner_crashed())),
+        (JobStatus::Executing, 225, JobStep::Fail(crash_failure())),
+        (JobStatus::Syncing, 320, JobStep::Adopt(crash_failure())),
     ] {
-        let dead = job_with_stopped_task(&active(status), runner_crashed(), 210);
-        check(&with_policy(OfflinePolicy::Fail, 2, &dead), at(due), otherwise.clone());
-        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(due), JobStep::Requeue(runner_crashed()));
-        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), at(due), otherwise);
+        let dead = job_with_stopped_task(&active(status), crash_failure(), 210);
+        check(&with_policy(OfflinePolicy::Fail, 2, &dead), time_at(due), otherwise.clone());
+        check(&with_policy(OfflinePolicy::Requeue, 2, &dead), time_at(due), JobStep::Requeue(crash_failure()));
+        check(&with_policy(OfflinePolicy::Requeue, 0, &dead), time_at(due), otherwise);
     }
 }
 
 #[test]
 fn lost_push_is_searched_once_before_the_job_fails() {
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(runner_crashed(), at(400)).unwrap();
-    let second = adopting.claim(&claim(2, "c1"), at(410)).unwrap();
-    let dead = job_with_stopped_task(&second, no_changes(), 420);
-    check(&dead, at(435), JobStep::Fail(no_changes()));
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crash_failure(), time_at(400)).unwrap();
+    let second = adopting.claim(&claim(2, "c1"), time_at(410)).unwrap();
+    let dead = job_with_stopped_task(&second, no_changes_failure(), 420);
+    check(&dead, time_at(435), JobStep::Fail(no_changes_failure()));
     // A platform fault before the search is requeued like any other.
     check(
-        &with_policy(OfflinePolicy::Fail, 1, &job_with_stopped_task(&second, runner_crashed(), 420)),
-        at(435),
-        JobStep::Requeue(runner_crashed()),
+        &with_policy(OfflinePolicy::Fail, 1, &job_with_stopped_task(&second, crash_failure(), 420)),
+        time_at(435),
+        JobStep::Requeue(crash_failure()),
     );
     // An attempt between the push and this loss did not report a result either.
-    let back = active(JobStatus::Syncing).requeue(at(400)).unwrap();
-    let dead = job_with_stopped_task(&back.claim(&claim(2, "c1"), at(410)).unwrap(), runner_crashed(), 420);
-    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), at(435), JobStep::Adopt(runner_crashed()));
+    let back = active(JobStatus::Syncing).requeue(time_at(400)).unwrap();
+    let dead = job_with_stopped_task(&back.claim(&claim(2, "c1"), time_at(410)).unwrap(), crash_failure(), 420);
+    check(&with_policy(OfflinePolicy::Requeue, 1, &dead), time_at(435), JobStep::Adopt(crash_failure()));
 }
 
 #[test]
 fn death_without_a_platform_fault_never_requeues() {
-    let dead = job_with_stopped_task(&active(JobStatus::Claimed), no_changes(), 210);
-    check(&with_policy(OfflinePolicy::Requeue, 2, &dead), at(225), JobStep::Fail(no_changes()));
+    let dead = job_with_stopped_task(&active(JobStatus::Claimed), no_changes_failure(), 210);
+    check(&with_policy(OfflinePolicy::Requeue, 2, &dead), time_at(225), JobStep::Fail(no_changes_failure()));
 }
 
 #[test]
 fn suspended_job_expires_after_a_week() {
-    let until = at(250 + 7 * 86_400);
-    for job in [awaiting_input_job(), paused()] {
-        check(&job, just_before(until), JobStep::Nothing);
+    let until = time_at(250 + 7 * 86_400);
+    for job in [awaiting_input_job(), paused_job()] {
+        check(&job, just_before(until), JobStep::Skip);
         check(&job, until, JobStep::Expire);
     }
 }
@@ -173,8 +173,8 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
 /// Checks a Ready job of runners, `secs` after its creation.
 #[track_caller]
 fn check_waiting(secs: u64, compute: Compute, expected: &WaitingStep) {
-    let job = Job { place: Placement::Runners, ..ready() };
-    assert_eq!(&next_waiting_step(&job, compute, "No online runner has codex.", at(secs)), expected);
+    let job = Job { place: Placement::Runners, ..ready_job() };
+    assert_eq!(&next_waiting_step(&job, compute, "No online runner has codex.", time_at(secs)), expected);
 }
 
 #[test]
@@ -182,43 +182,44 @@ fn runner_job_is_given_up_after_a_day_with_the_reason() {
     let day = 24 * 3_600;
     let limit = Span::from(MAX_READY_TIME);
     let failure = Failure::NeverClaimed { limit, why: "No online runner has codex".into() };
-    check_waiting(day - 1, Compute::Runners, &WaitingStep::Nothing);
+    check_waiting(day - 1, Compute::Runners, &WaitingStep::Skip);
     check_waiting(day, Compute::Runners, &WaitingStep::Fail(failure.clone()));
     check_waiting(day, Compute::Fargate, &WaitingStep::Fail(failure));
-    let job = Job { place: Placement::Runners, ..ready() };
+    let job = Job { place: Placement::Runners, ..ready_job() };
     let waited = next_waiting_step(
         &job,
         Compute::Runners,
         "No runner of acme is online; the last heartbeat was 24 h ago.",
-        at(day),
+        time_at(day),
     );
     let WaitingStep::Fail(failure) = waited else { panic!("{waited:?}") };
     assert_eq!(failure.sentence(), "The job was not started within 24 h: No runner of acme is online.");
     let claimed = Job { place: Placement::Runners, ..active(JobStatus::Claimed) };
-    assert_eq!(next_waiting_step(&claimed, Compute::Fargate, "", at(day)), WaitingStep::Nothing);
+    assert_eq!(next_waiting_step(&claimed, Compute::Fargate, "", time_at(day)), WaitingStep::Skip);
     assert_eq!(
-        next_waiting_step(&ready(), Compute::Runners, "", at(day)),
-        WaitingStep::Nothing,
+        next_waiting_step(&ready_job(), Compute::Runners, "", time_at(day)),
+        WaitingStep::Skip,
         "not a job of runners"
     );
 }
 
 #[test]
 fn waiting_job_follows_the_project_compute_after_a_minute() {
-    check_waiting(59, Compute::Fargate, &WaitingStep::Nothing);
+    check_waiting(59, Compute::Fargate, &WaitingStep::Skip);
     check_waiting(60, Compute::Fargate, &WaitingStep::Move(Placement::Fargate));
-    check_waiting(60, Compute::Runners, &WaitingStep::Nothing);
-    let job = ready();
-    assert_eq!(required_place(&job, Compute::Runners, at(60)), Some(Placement::Runners));
-    let starting = job.begin_dispatch(at(10)).unwrap();
-    assert_eq!(required_place(&starting, Compute::Runners, at(100)), None, "a task may be on its way");
-    let moved = job.move_to(Placement::Runners, at(60)).unwrap();
+    check_waiting(60, Compute::Runners, &WaitingStep::Skip);
+    let job = ready_job();
+    assert_eq!(required_place(&job, Compute::Runners, time_at(60)), Some(Placement::Runners));
+    let starting = job.begin_dispatch(time_at(10)).unwrap();
+    assert_eq!(required_place(&starting, Compute::Runners, time_at(100)), None, "a task may be on its way");
+    let moved = job.move_to(Placement::Runners, time_at(60)).unwrap();
     assert_eq!((moved.place, moved.status, moved.ready_since), (Placement::Runners, JobStatus::Ready, job.ready_since));
     assert!(
-        moved.move_to(Placement::Runners, at(61)).is_err() && starting.move_to(Placement::Runners, at(61)).is_err()
+        moved.move_to(Placement::Runners, time_at(61)).is_err()
+            && starting.move_to(Placement::Runners, time_at(61)).is_err()
     );
-    let back = moved.move_to(Placement::Fargate, at(70)).unwrap();
-    assert_eq!((back.place, back.dispatch.due), (Placement::Fargate, at(70)));
+    let back = moved.move_to(Placement::Fargate, time_at(70)).unwrap();
+    assert_eq!((back.place, back.dispatch.due), (Placement::Fargate, time_at(70)));
 }
 
 #[test]
@@ -228,9 +229,9 @@ fn spot_interruption_requeues_up_to_the_limit() {
         let mut job = job.clone();
         job.policy.offline = OfflinePolicy::Fail;
         if let Some(run) = &mut job.run {
-            run.died = Some(ContainerStop { at: at(500), failure: interrupted() });
+            run.died = Some(ContainerStop { at: time_at(500), failure: interrupted() });
         }
-        next_step(&job, at(900))
+        next_step(&job, time_at(900))
     };
     for status in [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         assert_eq!(after(&active(status)), JobStep::Requeue(interrupted()), "{status:?}");
@@ -243,7 +244,7 @@ fn spot_interruption_requeues_up_to_the_limit() {
 fn lost_runner_requeues_before_agent_work_else_by_policy() {
     let silent = || Failure::RunnerOffline { runner: "kite".into(), ago: Span(91) };
     let requeue = |job: Job| Job { policy: JobPolicy { offline: OfflinePolicy::Requeue, ..job.policy }, ..job };
-    let judged = |job: &Job| step_after_runner_loss(job, silent(), at(1_000));
+    let judged = |job: &Job| step_after_runner_loss(job, silent(), time_at(1_000));
     assert_eq!(judged(&active(JobStatus::Claimed)), JobStep::Requeue(silent()));
     assert_eq!(judged(&active(JobStatus::Preparing)), JobStep::Requeue(silent()));
     assert_eq!(judged(&active(JobStatus::Executing)), JobStep::Fail(silent()));
@@ -252,10 +253,10 @@ fn lost_runner_requeues_before_agent_work_else_by_policy() {
     let worn_out = Job { requeues: 2, ..active(JobStatus::Claimed) };
     assert_eq!(judged(&worn_out), JobStep::Fail(silent()));
     assert_eq!(
-        step_after_runner_loss(&active(JobStatus::Syncing), silent(), at(319)),
-        JobStep::Nothing,
+        step_after_runner_loss(&active(JobStatus::Syncing), silent(), time_at(319)),
+        JobStep::Skip,
         "it may be pushing"
     );
-    assert_eq!(step_after_runner_loss(&active(JobStatus::Syncing), silent(), at(320)), JobStep::Adopt(silent()));
-    assert_eq!(judged(&ready()), JobStep::Nothing);
+    assert_eq!(step_after_runner_loss(&active(JobStatus::Syncing), silent(), time_at(320)), JobStep::Adopt(silent()));
+    assert_eq!(judged(&ready_job()), JobStep::Skip);
 }

@@ -2,7 +2,8 @@ use super::*;
 use crate::id::IntegrationId;
 use crate::pull_request_id::PullRequestId;
 use crate::story::{
-    DOING, REVIEW, TODO, TRIGGER, at, entry, job_id, linked_pull_request, pull_request_id, settings, ticket_in,
+    IN_PROGRESS, REVIEW, TODO, TRIGGER, entry, job_id, linked_pull_request, pull_request_id, settings, ticket_in,
+    time_at,
 };
 
 fn link() -> PullRequestLink {
@@ -23,13 +24,13 @@ fn unsynced_ticket(status: &str, wanted: Option<StatusMove>) -> Ticket {
     let mut ticket = ticket_in(status);
     ticket.request_state(wanted, Some(Badge::AiFailed), Some(link()));
     ticket.tries = 4;
-    ticket.not_before = Some(at(5));
+    ticket.not_before = Some(time_at(5));
     ticket
 }
 
 #[track_caller]
 fn write_back(ticket: &Ticket) -> Ticket {
-    match ticket.next_settle_step(&settings(), at(1_000)) {
+    match ticket.next_settle_step(&settings(), time_at(1_000)) {
         SettleStep::WriteBack(next) => {
             assert_eq!(ticket.clone().mark_synced(&settings()), *next, "both write-backs agree");
             assert_eq!(next.clone().mark_synced(&settings()), *next);
@@ -56,16 +57,16 @@ fn check_move(status: &str, wanted: Option<StatusMove>, expected: (&str, Option<
         ..before
     };
     assert_eq!(after, rest, "nothing else changes");
-    assert_eq!(after.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing, "written once");
+    assert_eq!(after.next_settle_step(&settings(), time_at(1_000)), SettleStep::Skip, "written once");
 }
 
 #[test]
 fn write_back_moves_the_ticket_from_the_found_status() {
     check_move(TRIGGER, move_from(TRIGGER, Target::Completion), (REVIEW, Some(REVIEW)));
     check_move(TRIGGER, move_from(TRIGGER, Target::Todo), (TODO, Some(TODO)));
-    check_move(DOING, move_from(DOING, Target::Todo), (TODO, Some(TODO)));
+    check_move(IN_PROGRESS, move_from(IN_PROGRESS, Target::Todo), (TODO, Some(TODO)));
     // A user's move wins.
-    check_move(DOING, move_from(TRIGGER, Target::Completion), (DOING, None));
+    check_move(IN_PROGRESS, move_from(TRIGGER, Target::Completion), (IN_PROGRESS, None));
     check_move(REVIEW, move_from(TRIGGER, Target::Todo), (REVIEW, None));
     check_move(TRIGGER, None, (TRIGGER, None));
     // A write of the same status has no echo.
@@ -77,7 +78,7 @@ fn write_back_moves_the_ticket_from_the_found_status() {
 fn target_status_comes_from_the_current_settings() {
     let mut settings = settings();
     settings.statuses.completion = "Done".into();
-    match unsynced_ticket(TRIGGER, move_from(TRIGGER, Target::Completion)).next_settle_step(&settings, at(1_000)) {
+    match unsynced_ticket(TRIGGER, move_from(TRIGGER, Target::Completion)).next_settle_step(&settings, time_at(1_000)) {
         SettleStep::WriteBack(next) => assert_eq!(next.status, "Done"),
         other => panic!("{other:?}"),
     }
@@ -85,7 +86,7 @@ fn target_status_comes_from_the_current_settings() {
 
 #[test]
 fn older_echo_stays_expected_without_a_new_write() {
-    let mut ticket = unsynced_ticket(DOING, None);
+    let mut ticket = unsynced_ticket(IN_PROGRESS, None);
     ticket.written = Some(TODO.into());
     assert_eq!(write_back(&ticket).written.as_deref(), Some(TODO));
 }
@@ -96,7 +97,7 @@ fn write_back_precedes_the_second_entry() {
     ticket.again = Some(entry("e2", 3));
     let next = write_back(&ticket);
     assert_eq!(next.again, ticket.again);
-    assert_eq!(next.next_settle_step(&settings(), at(1_000)), SettleStep::DecideEntry(entry("e2", 3)));
+    assert_eq!(next.next_settle_step(&settings(), time_at(1_000)), SettleStep::DecideEntry(entry("e2", 3)));
 }
 
 #[test]
@@ -106,38 +107,41 @@ fn second_entry_waits_for_the_job_and_needs_the_status() {
         active_job,
         ..ticket_in(status)
     };
-    assert_eq!(again(TRIGGER, None).next_settle_step(&settings(), at(1_000)), SettleStep::DecideEntry(entry("e2", 3)));
-    assert_eq!(again(TRIGGER, Some(job_id("j"))).next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
-    assert_eq!(again(DOING, Some(job_id("j"))).next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
-    let forgotten = SettleStep::DropEntry(Box::new(ticket_in(DOING)));
-    assert_eq!(again(DOING, None).next_settle_step(&settings(), at(1_000)), forgotten);
-    let held = ticket_in(DOING).hold_entry(entry("e2", 3));
-    assert_eq!(held.next_settle_step(&settings(), at(1_000)), forgotten, "and releases the hold");
+    assert_eq!(
+        again(TRIGGER, None).next_settle_step(&settings(), time_at(1_000)),
+        SettleStep::DecideEntry(entry("e2", 3))
+    );
+    assert_eq!(again(TRIGGER, Some(job_id("j"))).next_settle_step(&settings(), time_at(1_000)), SettleStep::Skip);
+    assert_eq!(again(IN_PROGRESS, Some(job_id("j"))).next_settle_step(&settings(), time_at(1_000)), SettleStep::Skip);
+    let forgotten = SettleStep::DropEntry(Box::new(ticket_in(IN_PROGRESS)));
+    assert_eq!(again(IN_PROGRESS, None).next_settle_step(&settings(), time_at(1_000)), forgotten);
+    let held = ticket_in(IN_PROGRESS).hold_entry(entry("e2", 3));
+    assert_eq!(held.next_settle_step(&settings(), time_at(1_000)), forgotten, "and releases the hold");
 }
 
 #[test]
 fn synced_ticket_needs_no_step() {
     let mut ticket = ticket_in(TRIGGER);
-    assert_eq!(ticket.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
+    assert_eq!(ticket.next_settle_step(&settings(), time_at(1_000)), SettleStep::Skip);
     ticket.active_job = Some(job_id("j"));
     ticket.written = Some(TODO.into());
-    assert_eq!(ticket.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
+    assert_eq!(ticket.next_settle_step(&settings(), time_at(1_000)), SettleStep::Skip);
     let done = write_back(&unsynced_ticket(TRIGGER, move_from(TRIGGER, Target::Todo)));
     // A move by a user after the write-back stays.
     let moved = Ticket { status: TRIGGER.into(), ..done };
-    assert_eq!(moved.next_settle_step(&settings(), at(1_000)), SettleStep::Nothing);
+    assert_eq!(moved.next_settle_step(&settings(), time_at(1_000)), SettleStep::Skip);
 }
 
 #[test]
 fn waiting_entry_names_its_wait_in_the_trigger_status() {
     let mut project = crate::story::project();
     let waiting = ticket_in(TRIGGER).hold_entry(entry("e1", 500));
-    let code = |ticket: &Ticket, project: &Project| ticket.wait_reason(project, at(0)).map(|wait| wait.code());
+    let code = |ticket: &Ticket, project: &Project| ticket.wait_reason(project, time_at(0)).map(|wait| wait.code());
     assert_eq!(code(&waiting, &project), None, "it is about to start");
     project.settings.budget.jobs_per_day = Some(1);
     assert_eq!(code(&waiting, &project), Some("budget_wait"));
-    let until = Wait::BudgetWait { project: project.id.clone(), time: Day::containing(at(0)).end() };
-    assert_eq!(waiting.wait_reason(&project, at(0)), Some(until));
+    let until = Wait::BudgetWait { project: project.id.clone(), time: Day::containing(time_at(0)).end() };
+    assert_eq!(waiting.wait_reason(&project, time_at(0)), Some(until));
     project.settings.held_by = Some("ann".into());
     assert_eq!(code(&waiting, &project), Some("project_held"));
     assert_eq!(code(&Ticket { status: "Doing".into(), ..waiting.clone() }, &project), None);
@@ -148,9 +152,9 @@ fn waiting_entry_names_its_wait_in_the_trigger_status() {
 #[test]
 fn only_the_newest_held_entry_waits_for_its_project() {
     let waiting = ticket_in(TRIGGER).hold_entry(entry("e1", 500)).hold_entry(entry("e2", 600));
-    assert!(waiting.holds_entry(&entry("e2", 600)), "the newer one replaces the older");
-    assert!(!waiting.holds_entry(&entry("e1", 500)));
-    assert!(!Ticket { held: false, ..waiting }.holds_entry(&entry("e2", 600)), "an active job blocks it");
+    assert!(waiting.is_entry_held(&entry("e2", 600)), "the newer one replaces the older");
+    assert!(!waiting.is_entry_held(&entry("e1", 500)));
+    assert!(!Ticket { held: false, ..waiting }.is_entry_held(&entry("e2", 600)), "an active job blocks it");
 }
 
 #[test]
@@ -170,13 +174,13 @@ fn unlinking_keeps_the_badge_and_a_pending_move() {
 fn ticket_defers_reviews_of_at_most_ten_pull_requests() {
     let mut ticket = ticket_in(REVIEW);
     for number in 0..MAX_DEFERRED as u64 {
-        ticket = ticket.defer_review(&pull_request_id(number), at(number)).unwrap();
+        ticket = ticket.defer_review(&pull_request_id(number), time_at(number)).unwrap();
     }
-    assert_eq!(ticket.defer_review(&pull_request_id(99), at(1)), None);
-    assert_eq!(ticket.defer_review(&pull_request_id(3), at(3)), None, "already deferred");
-    let later = ticket.defer_review(&pull_request_id(3), at(90)).unwrap();
-    assert_eq!((later.deferred.len(), later.deferred[&pull_request_id(3).to_string()]), (MAX_DEFERRED, at(90)));
-    let stored = ticket.schedule_review(&pull_request_id(99), at(1));
+    assert_eq!(ticket.defer_review(&pull_request_id(99), time_at(1)), None);
+    assert_eq!(ticket.defer_review(&pull_request_id(3), time_at(3)), None, "already deferred");
+    let later = ticket.defer_review(&pull_request_id(3), time_at(90)).unwrap();
+    assert_eq!((later.deferred.len(), later.deferred[&pull_request_id(3).to_string()]), (MAX_DEFERRED, time_at(90)));
+    let stored = ticket.schedule_review(&pull_request_id(99), time_at(1));
     assert!(stored.has_deferred(&pull_request_id(99)), "a stored deferral is always added");
 }
 
@@ -184,17 +188,18 @@ fn ticket_defers_reviews_of_at_most_ten_pull_requests() {
 fn remembered_review_opens_at_the_earliest_time() {
     let id = linked_pull_request().id;
     let opens = |first, second| {
-        let ticket = ticket_in(REVIEW).schedule_review(&id, at(first)).schedule_review(&id, at(second));
+        let ticket = ticket_in(REVIEW).schedule_review(&id, time_at(first)).schedule_review(&id, time_at(second));
         ticket.deferred[&id.to_string()]
     };
-    assert_eq!((opens(5, 9), opens(9, 5)), (at(5), at(5)));
+    assert_eq!((opens(5, 9), opens(9, 5)), (time_at(5), time_at(5)));
 }
 
 #[test]
 fn removing_a_deferral_keeps_others_and_resets_tries() {
-    let mut ticket =
-        ticket_in(REVIEW).schedule_review(&pull_request_id(1), at(1)).schedule_review(&pull_request_id(2), at(2));
-    (ticket.tries, ticket.not_before) = (3, Some(at(70)));
+    let mut ticket = ticket_in(REVIEW)
+        .schedule_review(&pull_request_id(1), time_at(1))
+        .schedule_review(&pull_request_id(2), time_at(2));
+    (ticket.tries, ticket.not_before) = (3, Some(time_at(70)));
     let ticket = ticket.clear_deferred(&pull_request_id(1));
     assert_eq!((ticket.has_deferred(&pull_request_id(1)), ticket.has_deferred(&pull_request_id(2))), (false, true));
     assert_eq!((ticket.tries, ticket.not_before), (0, None));
@@ -203,7 +208,10 @@ fn removing_a_deferral_keeps_others_and_resets_tries() {
 #[test]
 fn ticket_stays_held_while_an_entry_or_review_waits() {
     let (one, other) = (pull_request_id(1), pull_request_id(2));
-    let held = Ticket { held: true, ..ticket_in(REVIEW).schedule_review(&one, at(1)).schedule_review(&other, at(2)) };
+    let held = Ticket {
+        held: true,
+        ..ticket_in(REVIEW).schedule_review(&one, time_at(1)).schedule_review(&other, time_at(2))
+    };
     let left = held.clear_deferred(&one);
     assert!(left.held, "the other one waits");
     assert!(!left.clear_deferred(&other).held);
@@ -215,14 +223,15 @@ fn ticket_stays_held_while_an_entry_or_review_waits() {
 
 #[test]
 fn earliest_deferred_review_is_settled_after_all_else() {
-    let waits =
-        ticket_in(REVIEW).schedule_review(&pull_request_id(1), at(20)).schedule_review(&pull_request_id(2), at(10));
-    let step = |ticket: &Ticket, secs| ticket.next_settle_step(&settings(), at(secs));
-    assert_eq!(step(&waits, 9), SettleStep::Nothing, "too early");
+    let waits = ticket_in(REVIEW)
+        .schedule_review(&pull_request_id(1), time_at(20))
+        .schedule_review(&pull_request_id(2), time_at(10));
+    let step = |ticket: &Ticket, secs| ticket.next_settle_step(&settings(), time_at(secs));
+    assert_eq!(step(&waits, 9), SettleStep::Skip, "too early");
     assert_eq!(step(&waits, 10), SettleStep::DecideReviews(pull_request_id(2)));
     assert_eq!(step(&waits.clear_deferred(&pull_request_id(2)), 20), SettleStep::DecideReviews(pull_request_id(1)));
     let busy = Ticket { active_job: Some(job_id("j")), ..waits.clone() };
-    assert_eq!(step(&busy, 30), SettleStep::Nothing, "the job's end settles them");
+    assert_eq!(step(&busy, 30), SettleStep::Skip, "the job's end settles them");
     let entered = Ticket { again: Some(entry("e2", 3)), status: TRIGGER.into(), ..waits.clone() };
     assert_eq!(step(&entered, 30), SettleStep::DecideEntry(entry("e2", 3)));
     let mut behind = waits;
@@ -233,10 +242,10 @@ fn earliest_deferred_review_is_settled_after_all_else() {
 #[test]
 fn deferral_without_a_valid_pull_request_is_removed() {
     let mut ticket = ticket_in(REVIEW);
-    ticket.deferred.insert("what".into(), at(1));
-    let ticket = ticket.schedule_review(&pull_request_id(1), at(2));
-    let SettleStep::DropInvalidMark(mended) = ticket.next_settle_step(&settings(), at(5)) else {
+    ticket.deferred.insert("what".into(), time_at(1));
+    let ticket = ticket.schedule_review(&pull_request_id(1), time_at(2));
+    let SettleStep::DropInvalidMark(mended) = ticket.next_settle_step(&settings(), time_at(5)) else {
         panic!("not repaired")
     };
-    assert_eq!(*mended, ticket_in(REVIEW).schedule_review(&pull_request_id(1), at(2)));
+    assert_eq!(*mended, ticket_in(REVIEW).schedule_review(&pull_request_id(1), time_at(2)));
 }

@@ -1,94 +1,94 @@
 use super::*;
 use crate::failure::Failure;
 use crate::job::{ContinuedPullRequest, End, JobResult};
-use crate::story::{active, at, claim, fence, finish, pending, ready, result, runner_crashed};
+use crate::story::{active, claim, crash_failure, fence, finish, pending, ready_job, result, time_at};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {
     assert_eq!(
-        explain_job(job, wait_reason(job, None, at(400)).as_ref(), None, at(400)),
+        explain_job(job, wait_reason(job, None, time_at(400)).as_ref(), None, time_at(400)),
         (sentence.to_owned(), help.to_owned())
     );
 }
 
 fn job_with_failed_start(fault: DispatchFault) -> Job {
-    ready().begin_dispatch(at(10)).unwrap().record_start_fault(1, 1, fault, at(60)).unwrap()
+    ready_job().begin_dispatch(time_at(10)).unwrap().record_start_fault(1, 1, fault, time_at(60)).unwrap()
 }
 
 #[test]
 fn ready_job_names_what_its_start_waits_for() {
-    let code = |job: &Job| wait_reason(job, None, at(400)).unwrap().code();
-    assert_eq!(wait_reason(&ready(), None, at(400)), Some(Wait::StartingNow { ago: Span(400) }));
-    assert_eq!(code(&ready().begin_dispatch(at(10)).unwrap()), "task_starting");
+    let code = |job: &Job| wait_reason(job, None, time_at(400)).unwrap().code();
+    assert_eq!(wait_reason(&ready_job(), None, time_at(400)), Some(Wait::StartingNow { ago: Span(400) }));
+    assert_eq!(code(&ready_job().begin_dispatch(time_at(10)).unwrap()), "task_starting");
     assert_eq!(code(&job_with_failed_start(DispatchFault::Throttled { times: 1 })), "fargate_throttled");
     assert_eq!(code(&job_with_failed_start(DispatchFault::Interrupted { times: 1 })), "spot_interrupted");
     assert_eq!(code(&job_with_failed_start(DispatchFault::Silent { times: 1 })), "start_failed");
     let reason = "no role".to_owned();
     let refused = job_with_failed_start(DispatchFault::Refused { reason: reason.clone(), times: 1 });
-    let next = at(65);
-    assert_eq!(wait_reason(&refused, None, at(400)), Some(Wait::StartFailed { reason, next }));
-    let capacity = job_with_failed_start(DispatchFault::Capacity { since: at(5), times: 1 });
-    assert_eq!(wait_reason(&capacity, None, at(400)), Some(Wait::FargateCapacity { time: at(5), next }));
+    let next = time_at(65);
+    assert_eq!(wait_reason(&refused, None, time_at(400)), Some(Wait::StartFailed { reason, next }));
+    let capacity = job_with_failed_start(DispatchFault::Capacity { since: time_at(5), times: 1 });
+    assert_eq!(wait_reason(&capacity, None, time_at(400)), Some(Wait::FargateCapacity { time: time_at(5), next }));
     // A container that died had started, so the sentence names no refusal.
     for fault in [
         DispatchFault::Died { reason: "exit code 1".into(), times: 1 },
         DispatchFault::Silent { times: 1 },
         DispatchFault::Refused { reason: "no role".into(), times: 1 },
     ] {
-        let says = wait_reason(&job_with_failed_start(fault), None, at(400)).unwrap().sentence();
+        let says = wait_reason(&job_with_failed_start(fault), None, time_at(400)).unwrap().sentence();
         assert!(says.starts_with("No container claimed the job ("), "{says}");
     }
     // The sentence fits a job on Fargate, which no runner claims.
-    let says = wait_reason(&ready(), None, at(400)).unwrap().sentence();
+    let says = wait_reason(&ready_job(), None, time_at(400)).unwrap().sentence();
     assert_eq!(says, "The job may start at any moment; it has been ready for 6 min.");
     // A running start counts, not the last fault.
-    let again = capacity.begin_dispatch(at(70)).unwrap();
-    assert_eq!(wait_reason(&again, None, at(400)), Some(Wait::TaskStarting { time: at(70), ago: Span(330) }));
+    let again = capacity.begin_dispatch(time_at(70)).unwrap();
+    assert_eq!(wait_reason(&again, None, time_at(400)), Some(Wait::TaskStarting { time: time_at(70), ago: Span(330) }));
 }
 
 #[test]
 fn pending_job_names_the_next_read_of_its_reviews() {
     let forge = || pending().integration;
-    let says = |job: &Job| wait_reason(job, None, at(35)).unwrap();
-    let failed = |fault| pending().record_context_fault(fault, at(30)).unwrap();
-    assert_eq!(says(&pending()), Wait::ContextFetch { forge: forge(), n: 1, time: at(30) });
+    let says = |job: &Job| wait_reason(job, None, time_at(35)).unwrap();
+    let failed = |fault| pending().record_context_fault(fault, time_at(30)).unwrap();
+    assert_eq!(says(&pending()), Wait::ContextFetch { forge: forge(), n: 1, time: time_at(30) });
     let away = failed(ContextFault::Away { reason: "502".into() });
-    assert_eq!(says(&away), Wait::ContextFetch { forge: forge(), n: 2, time: at(40) });
-    let limited = failed(ContextFault::RateLimited { until: at(900) });
-    assert_eq!(says(&limited), Wait::ForgeRateLimited { forge: forge(), time: at(900) });
-    let silent = failed(ContextFault::Silent { until: at(900) });
-    assert_eq!(says(&silent), Wait::NoWords { time: at(900) });
+    assert_eq!(says(&away), Wait::ContextFetch { forge: forge(), n: 2, time: time_at(40) });
+    let limited = failed(ContextFault::RateLimited { until: time_at(900) });
+    assert_eq!(says(&limited), Wait::ForgeRateLimited { forge: forge(), time: time_at(900) });
+    let silent = failed(ContextFault::Silent { until: time_at(900) });
+    assert_eq!(says(&silent), Wait::NoReviewText { time: time_at(900) });
 }
 
 #[test]
 fn adopting_job_names_its_search_and_its_wait() {
-    let adopting = active(JobStatus::Syncing).requeue_to_adopt(runner_crashed(), at(390)).unwrap();
+    let adopting = active(JobStatus::Syncing).requeue_to_adopt(crash_failure(), time_at(390)).unwrap();
     let looks = "A runner must first check whether the lost attempt pushed its work.";
     check(
         &adopting,
         &format!("{looks} The job may start at any moment; it has been ready for 10 s."),
         "Nothing to do.",
     );
-    let held = adopting.claim(&claim(2, "c2"), at(395)).unwrap();
+    let held = adopting.claim(&claim(2, "c2"), time_at(395)).unwrap();
     let says = "The runner is searching for a push of a lost attempt (attempt 2, started 5 s ago).";
     check(&held, says, "Nothing to do.");
-    let failed = held.fail(Failure::NothingPushed {}, at(398)).unwrap();
+    let failed = held.fail(Failure::NothingPushed {}, time_at(398)).unwrap();
     let retries = "Read the runner's log; then `pullyard jobs retry`.";
     check(&failed, "The runner failed with signal 9.", retries);
     // The search failed, so a push is possible.
-    let unlooked = held.fail(Failure::SpotInterrupted {}, at(398)).unwrap();
+    let unlooked = held.fail(Failure::SpotInterrupted {}, time_at(398)).unwrap();
     let says = "The runner failed with signal 9. An earlier attempt may have pushed, but the check failed: AWS reclaimed \
                 the job's Spot capacity.";
     check(&unlooked, says, &format!("Check the forge for the branch `{}`. {retries}", unlooked.branch));
-    let cancelled = adopting.cancel(Cancel::new("ann", None, at(395)), at(395)).unwrap();
-    for job in [cancelled, held.fail(runner_crashed(), at(398)).unwrap()] {
+    let cancelled = adopting.cancel(Cancel::new("ann", None, time_at(395)), time_at(395)).unwrap();
+    for job in [cancelled, held.fail(crash_failure(), time_at(398)).unwrap()] {
         assert_eq!(unresolved_push_note(&job).as_deref(), Some("An earlier attempt may have pushed."), "{job:?}");
     }
     // If the attempt found a push and was lost too, the sentence names only the second loss.
     let found = [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing]
         .into_iter()
-        .fold(held, |job, phase| job.advance(&fence(&job, 2, "c2"), phase, at(396)).unwrap());
-    let lost = found.fail(Failure::SpotInterrupted {}, at(900)).unwrap();
+        .fold(held, |job, phase| job.advance(&fence(&job, 2, "c2"), phase, time_at(396)).unwrap());
+    let lost = found.fail(Failure::SpotInterrupted {}, time_at(900)).unwrap();
     let says = "AWS reclaimed the job's Spot capacity. An earlier attempt may have pushed.";
     let spot = Failure::SpotInterrupted {}.help();
     check(&lost, says, &format!("Check the forge for the branch `{}`. {spot}", lost.branch));
@@ -96,8 +96,8 @@ fn adopting_job_names_its_search_and_its_wait() {
 
 #[test]
 fn job_cancelled_during_a_lost_push_may_have_pushed() {
-    let told = active(JobStatus::Syncing).cancel(Cancel::new("ann", None, at(250)), at(250)).unwrap();
-    let cancelled = told.enforce_cancel(at(320)).unwrap();
+    let told = active(JobStatus::Syncing).cancel(Cancel::new("ann", None, time_at(250)), time_at(250)).unwrap();
+    let cancelled = told.enforce_cancel(time_at(320)).unwrap();
     let look = format!("Check the forge for the branch `{}`.", cancelled.branch);
     check(&cancelled, "Cancelled by ann. An earlier attempt may have pushed.", &look);
     // A runner that reports its end would report the push too.
@@ -108,9 +108,9 @@ fn job_cancelled_during_a_lost_push_may_have_pushed() {
 fn help_names_the_branch_and_the_continued_pull_request() {
     let continues = Some(ContinuedPullRequest { number: 7, branch: "feature/greet".into() });
     let pushed = Job { continues, ..active(JobStatus::Syncing) };
-    let adopting = pushed.requeue_to_adopt(runner_crashed(), at(390)).unwrap();
-    let unlooked = adopting.fail(Failure::SpotInterrupted {}, at(398)).unwrap();
-    let (_, help) = explain_job(&unlooked, None, None, at(400));
+    let adopting = pushed.requeue_to_adopt(crash_failure(), time_at(390)).unwrap();
+    let unlooked = adopting.fail(Failure::SpotInterrupted {}, time_at(398)).unwrap();
+    let (_, help) = explain_job(&unlooked, None, None, time_at(400));
     let look = format!("Check the forge for the branch `{}` and at pull request #7. Read the ", unlooked.branch);
     assert!(help.starts_with(&look), "{help}");
 }
@@ -126,20 +126,23 @@ fn merged_or_closed_pull_request_needs_no_review() {
         (Some(Closed), format!("{is} The pull request is closed."), "Nothing to do."),
         (Some(Merged), format!("{is} The pull request is merged."), "Nothing to do."),
     ] {
-        assert_eq!(explain_job(&completed, None, made, at(400)), (sentence, help.to_owned()), "{made:?}");
+        assert_eq!(explain_job(&completed, None, made, time_at(400)), (sentence, help.to_owned()), "{made:?}");
     }
-    let failed = finish(&active(JobStatus::Syncing), End::Failed(runner_crashed(), Some(result())));
-    let says = explain_job(&failed, None, Some(Merged), at(400));
+    let failed = finish(&active(JobStatus::Syncing), End::Failed(crash_failure(), Some(result())));
+    let says = explain_job(&failed, None, Some(Merged), time_at(400));
     assert_eq!(says, ("The runner failed with signal 9. The pull request is merged.".into(), "Nothing to do.".into()));
     // A job without a pull request does not mention it.
     let cancelled = finish(&active(JobStatus::Syncing), End::Cancelled);
-    assert_eq!(explain_job(&cancelled, None, Some(Merged), at(400)), explain_job(&cancelled, None, None, at(400)));
+    assert_eq!(
+        explain_job(&cancelled, None, Some(Merged), time_at(400)),
+        explain_job(&cancelled, None, None, time_at(400))
+    );
 }
 
 #[test]
 fn running_or_ended_job_names_its_state() {
     let job = active(JobStatus::Executing);
-    assert_eq!(wait_reason(&job, None, at(400)), None);
+    assert_eq!(wait_reason(&job, None, time_at(400)), None);
     check(&job, "The agent is working (attempt 1, started 5 min ago).", "Nothing to do.");
     let syncing = active(JobStatus::Syncing);
     check(
@@ -154,6 +157,6 @@ fn running_or_ended_job_names_its_state() {
         "Review it.",
     );
     check(&finish(&syncing, End::Cancelled), "The job was cancelled.", "Nothing to do.");
-    let failed = job.fail(runner_crashed(), at(300)).unwrap();
+    let failed = job.fail(crash_failure(), time_at(300)).unwrap();
     check(&failed, "The runner failed with signal 9.", "Read the runner's log; then `pullyard jobs retry`.");
 }

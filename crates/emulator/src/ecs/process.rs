@@ -32,7 +32,7 @@ pub(super) struct Process {
     leader: Leader,
     group: Pid,
     members: ProcessTree,
-    released: bool,
+    is_released: bool,
 }
 
 /// The process whose end is the end of the task.
@@ -94,7 +94,7 @@ impl Process {
             leader: Leader::Child(child),
             group,
             members: ProcessTree::new(Some(group), last_segment(metadata_uri)),
-            released: false,
+            is_released: false,
         })
     }
 
@@ -105,13 +105,13 @@ impl Process {
             leader: Leader::Adopted(mark),
             group,
             members: ProcessTree::new(Some(group), task),
-            released: false,
+            is_released: false,
         })
     }
 
     /// Drops the handle without killing the process.
     pub(super) fn release(mut self) {
-        self.released = true;
+        self.is_released = true;
     }
 
     /// Identifies the child after a restart of the parent.
@@ -128,7 +128,7 @@ impl Process {
                 _ = looks.tick() => self.members.scan(),
             }
         };
-        self.released = true;
+        self.is_released = true;
         self.members.kill().await;
         Ok(code)
     }
@@ -223,7 +223,7 @@ impl ProcessTree {
 impl Drop for Process {
     /// Kills the group of a process that neither ended nor was released by `release`.
     fn drop(&mut self) {
-        if !self.released {
+        if !self.is_released {
             signal_group(self.group, Signal::SIGKILL);
         }
     }

@@ -18,7 +18,7 @@ fn records(event: &Value) -> Vec<Value> {
     event["Records"].as_array().unwrap().clone()
 }
 
-fn bodies(log: &Log) -> Vec<String> {
+fn message_bodies(log: &Log) -> Vec<String> {
     let log = log.lock().unwrap();
     log.iter().map(|record| record["body"].as_str().unwrap().to_owned()).collect()
 }
@@ -64,7 +64,7 @@ async fn only_failed_records_are_redelivered() {
     let source = event_source::poll(world.aws.sqs(), &queue, Options::default(), partial);
     make_visible(&world, &queue, &failed).await;
     world.wait_until_empty(&queue).await;
-    let handled = bodies(&log);
+    let handled = message_bodies(&log);
     assert_eq!(handled.iter().filter(|body| *body == "good").count(), 1, "{handled:?}");
     assert_eq!(handled.iter().filter(|body| *body == "bad").count(), 2, "{handled:?}");
     assert!(source.invocations() >= 2);

@@ -39,7 +39,7 @@ impl OperationOutput for Problem {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Created<T>(pub T);
+pub struct CreatedResponse<T>(pub T);
 
 /// `201` that no cache may store.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +54,7 @@ pub enum CreatedOrExisting<T> {
 
 /// `200` when it is done, `202` when it will be done.
 #[derive(Clone, Copy, Debug)]
-pub enum Accepted<T> {
+pub enum AcceptedResponse<T> {
     Done(T),
     Pending(T),
 }
@@ -115,7 +115,7 @@ fn respond<T: Serialize>(status: StatusCode, body: T) -> axum::response::Respons
 }
 
 answers! {
-    Created: (201, "Created."); |Self(it)| respond(StatusCode::CREATED, it);
+    CreatedResponse: (201, "Created."); |Self(it)| respond(StatusCode::CREATED, it);
     CreatedNoStore: (201, "Created; shown only this once."); |Self(it)| {
         let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         (StatusCode::CREATED, unkept, Json(it)).into_response()
@@ -130,7 +130,7 @@ answers! {
         Self::Existing(it) => respond(StatusCode::OK, it),
         Self::Deferred(it) => respond(StatusCode::ACCEPTED, it),
     };
-    Accepted: (200, "Done."), (202, "Accepted; it will be done."); |accepted| match accepted {
+    AcceptedResponse: (200, "Done."), (202, "Accepted; it will be done."); |accepted| match accepted {
         Self::Done(it) => respond(StatusCode::OK, it),
         Self::Pending(it) => respond(StatusCode::ACCEPTED, it),
     };

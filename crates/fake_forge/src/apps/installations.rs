@@ -225,14 +225,14 @@ pub(crate) async fn create_token(
     };
     let exceeds = |(name, level): (&String, &String)| {
         let level = if level == "read" { Level::Read } else { Level::Write };
-        !full_grant.allows(name, level)
+        !full_grant.has_permission(name, level)
     };
     if permissions.iter().any(exceeds) {
         return unprocessable("The permissions requested are not granted to this installation.");
     }
     let mut accessible = Vec::new();
-    for entry in shared.repositories.all().await {
-        if installation.reaches(&entry) {
+    for entry in shared.repositories.list().await {
+        if installation.includes_repository(&entry) {
             accessible.push(entry);
         }
     }

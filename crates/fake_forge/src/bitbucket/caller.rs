@@ -58,5 +58,5 @@ async fn find(shared: &Shared, workspace: &str, slug: &str) -> Option<Arc<Reposi
         return shared.repositories.find(workspace, slug).await;
     }
     let wanted = slug.to_ascii_lowercase();
-    shared.repositories.all().await.into_iter().find(|entry| uuid::of_repository(entry.id) == wanted)
+    shared.repositories.list().await.into_iter().find(|entry| uuid::of_repository(entry.id) == wanted)
 }

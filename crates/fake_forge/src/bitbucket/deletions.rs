@@ -10,7 +10,7 @@ use pullyard_demo_forge::{
     events, pulls,
     record::{DeletedRecord, LineCommentRecord},
     repositories::RepositoryEntry,
-    reviews::{Rejection, into_updated},
+    reviews::{Rejection, require_updated},
     shared::Shared,
 };
 
@@ -55,7 +55,7 @@ async fn delete_note(
         pull.deleted.push(deleted);
         Ok::<_, Rejection>(note)
     });
-    let (note, pull) = into_updated(changed.await?)?;
+    let (note, pull) = require_updated(changed.await?)?;
     events::publish_issue_comment(shared, entry, actor, &pull, &note, ("deleted", json!({}))).await;
     Ok(())
 }
@@ -81,7 +81,7 @@ async fn delete_line_comment(
         pull.deleted.push(deleted);
         Ok::<_, Rejection>(comment)
     });
-    let (comment, pull) = into_updated(changed.await?)?;
+    let (comment, pull) = require_updated(changed.await?)?;
     events::publish_line_comment(shared, entry, actor, &pull, &comment, ("deleted", json!({}))).await;
     Ok(())
 }

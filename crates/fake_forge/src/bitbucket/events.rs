@@ -23,7 +23,7 @@ pub(crate) async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &
         ForgeEvent::PullRequest { pull, action } => pull_request(shared, entry, by, pull, action).await,
         ForgeEvent::Review { pull, review: given, action } => review(shared, entry, by, pull, given, action).await,
         ForgeEvent::Comment { pull, id, action } => comment(shared, entry, by, pull, id, action).await,
-        ForgeEvent::Renamed { owner, name } => renamed(shared, entry, by, (owner, name)).await,
+        ForgeEvent::Renamed { owner, name } => send_rename(shared, entry, by, (owner, name)).await,
         ForgeEvent::Deleted => send_event(shared, entry, by, "repo:deleted", || json!({})).await,
     }
 }
@@ -93,7 +93,7 @@ async fn comment(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, pu
 }
 
 /// A rename within a workspace, or a transfer to another one.
-async fn renamed(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, (old_owner, old_name): (&str, &str)) {
+async fn send_rename(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, (old_owner, old_name): (&str, &str)) {
     let (owner, name) = (entry.owner(), entry.name());
     if !old_owner.eq_ignore_ascii_case(&owner) {
         return send_event(shared, entry, by, "repo:transfer", || json!({})).await;

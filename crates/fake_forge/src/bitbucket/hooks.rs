@@ -80,7 +80,7 @@ impl FromRequestParts<Arc<Shared>> for HookScope {
 /// Finds the workspace and checks the caller's permission in all its repositories.
 async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Requirement) -> Result<Account, Refusal> {
     let actor = caller.actor()?;
-    let all = shared.repositories.all().await;
+    let all = shared.repositories.list().await;
     let own: Vec<_> = all.iter().filter(|entry| entry.owner().eq_ignore_ascii_case(name)).collect();
     let mut of = None;
     for entry in own {
@@ -104,7 +104,7 @@ impl HookScope {
 }
 
 /// Shows whether the hook has a secret, never the secret.
-fn shown(hook: &HookRecord) -> Value {
+fn to_response(hook: &HookRecord) -> Value {
     json!({
         "type": "webhook_subscription",
         "uuid": uuid::of_hook(hook.id),
@@ -169,7 +169,7 @@ pub(super) async fn list(
     paging: Paging,
 ) -> Result<Json<Value>, Refusal> {
     let all = hooks::list(&shared, place.target).await;
-    Ok(paging.answer(&shared, all.iter().map(shown).collect()))
+    Ok(paging.answer(&shared, all.iter().map(to_response).collect()))
 }
 
 pub(super) async fn create(
@@ -185,11 +185,11 @@ pub(super) async fn create(
         return Err(Refusal::missing("events"));
     }
     let hook = hooks::create(&shared, place.target, sent.settings()?).await?;
-    Ok((StatusCode::CREATED, Json(shown(&hook))).into_response())
+    Ok((StatusCode::CREATED, Json(to_response(&hook))).into_response())
 }
 
 pub(super) async fn show(State(shared): State<Arc<Shared>>, place: HookScope) -> Result<Json<Value>, Refusal> {
-    Ok(Json(shown(&place.hook(&shared).await?)))
+    Ok(Json(to_response(&place.hook(&shared).await?)))
 }
 
 pub(super) async fn update(
@@ -199,7 +199,7 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Refusal> {
     let id = place.hook(&shared).await?.id;
     let settings = body::parse::<HookBody>(&body)?.settings()?;
-    Ok(Json(shown(&hooks::update(&shared, place.target, id, settings).await?)))
+    Ok(Json(to_response(&hooks::update(&shared, place.target, id, settings).await?)))
 }
 
 pub(super) async fn delete(State(shared): State<Arc<Shared>>, place: HookScope) -> Result<StatusCode, Refusal> {

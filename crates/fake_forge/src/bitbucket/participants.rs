@@ -23,7 +23,7 @@ pub(super) fn reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Account> {
 }
 
 /// The reviewers, then the other participants by their first activity.
-pub(super) fn all(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
+pub(super) fn list_participants(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
     let mut people = reviewers(shared, pull);
     let said = comments::comments_of(pull, None).into_iter().map(|comment| (time(comment.created_at), comment.author));
     let reviewed =
@@ -36,10 +36,10 @@ pub(super) fn all(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
             people.push(other.clone());
         }
     }
-    people.iter().map(|person| one(shared, pull, person)).collect()
+    people.iter().map(|person| render_participant(shared, pull, person)).collect()
 }
 
-pub(super) fn one(shared: &Shared, pull: &PullRecord, person: &Account) -> Value {
+pub(super) fn render_participant(shared: &Shared, pull: &PullRecord, person: &Account) -> Value {
     let is_reviewer = pull.answered.contains(&person.id) || pull.requested.contains(&person.id);
     let state = match pull.current_verdict(person.id).map(|review| review.state) {
         Some(ReviewState::Approved) => Some("approved"),

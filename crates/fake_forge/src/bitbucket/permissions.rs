@@ -36,7 +36,7 @@ pub(super) async fn list(
     }
     let wanted = parse_account_filter(&asked)?;
     let mut permissions = Vec::new();
-    for member in shared.users.all() {
+    for member in shared.users.list() {
         let role = access::role_of(&entry, &member).await;
         let is_wanted = wanted.as_ref().is_none_or(|wanted| *wanted == uuid::of_account(member.user.id));
         if role != Role::None && is_wanted {

@@ -57,6 +57,6 @@ pub(super) fn pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Val
     let reviewers = participants::reviewers(shared, &pull.record);
     let mut shown = short_pull(shared, entry, pull);
     shown["reviewers"] = reviewers.iter().map(|reviewer| account(shared, reviewer)).collect();
-    shown["participants"] = json!(participants::all(shared, &pull.record));
+    shown["participants"] = json!(participants::list_participants(shared, &pull.record));
     shown
 }

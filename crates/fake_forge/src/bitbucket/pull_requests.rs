@@ -162,7 +162,7 @@ fn pull_or_refusal(outcome: Outcome) -> Result<Box<Pull>, Refusal> {
 
 /// Resolves reviewers by UUID, without duplicates. The author is refused.
 fn resolve_reviewers(shared: &Shared, author: u64, named: Vec<AccountRef>) -> Result<Vec<u64>, Refusal> {
-    let all = shared.users.all();
+    let all = shared.users.list();
     let mut ids = Vec::new();
     for AccountRef { uuid } in named {
         let wanted = uuid.unwrap_or_default().to_ascii_lowercase();

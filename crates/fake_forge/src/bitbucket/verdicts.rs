@@ -80,11 +80,11 @@ fn check_open(pull: &PullRecord) -> Result<(), Refusal> {
     }
 }
 
-fn is_given(pull: &PullRecord, actor: &Actor, verdict: Verdict) -> bool {
+fn has_verdict(pull: &PullRecord, actor: &Actor, verdict: Verdict) -> bool {
     pull.current_verdict(actor.account.id).is_some_and(|review| review.state == verdict.state())
 }
 
-fn named(verdict: Verdict) -> &'static str {
+fn verdict_phrase(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::RequestChanges => "requested changes to",
         Verdict::Approve | Verdict::Comment => "approved",
@@ -108,8 +108,8 @@ async fn give_verdict(
             let words = "the demo forge takes no verdict of whoever opened the pull request";
             return Err(Refusal::bad_request(words));
         }
-        if is_given(pull, &actor, verdict) {
-            return Err(Refusal::conflict(&format!("You already {} this pull request.", named(verdict))));
+        if has_verdict(pull, &actor, verdict) {
+            return Err(Refusal::conflict(&format!("You already {} this pull request.", verdict_phrase(verdict))));
         }
         let now = shared.clock.now_unique();
         let review = ReviewRecord {
@@ -128,7 +128,7 @@ async fn give_verdict(
     });
     let (review, pull) = touched_or_missing(changed.await?)?;
     publish(shared, &entry, &actor, &pull, &review).await;
-    Ok(Json(participants::one(shared, &pull.record, &actor.account)))
+    Ok(Json(participants::render_participant(shared, &pull.record, &actor.account)))
 }
 
 async fn withdraw_verdict(
@@ -140,8 +140,8 @@ async fn withdraw_verdict(
     let (actor, entry, pull) = authorize(shared, caller, path).await?;
     let changed = pulls::update_record(shared, &entry, pull.record.number, |pull| {
         check_open(pull)?;
-        if !is_given(pull, &actor, verdict) {
-            return Err(Refusal::not_found(&format!("You haven't {} this pull request.", named(verdict))));
+        if !has_verdict(pull, &actor, verdict) {
+            return Err(Refusal::not_found(&format!("You haven't {} this pull request.", verdict_phrase(verdict))));
         }
         let now = shared.clock.now_unique();
         let mut dismissed = Vec::new();

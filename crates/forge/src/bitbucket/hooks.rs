@@ -44,12 +44,12 @@ impl From<HookResponse> for Hook {
     }
 }
 
-enum HookOwner<'a> {
+enum BitbucketHookOwner<'a> {
     Repository(RepositoryName<'a>),
     Workspace(&'a str),
 }
 
-impl<'a> HookOwner<'a> {
+impl<'a> BitbucketHookOwner<'a> {
     fn from_scope(scope: &'a HookScope) -> Result<Self, Error> {
         match scope {
             HookScope::Repository(full_name) => Ok(Self::Repository(RepositoryName::parse(full_name)?)),
@@ -67,21 +67,23 @@ impl<'a> HookOwner<'a> {
 }
 
 impl Bitbucket {
-    fn hook_url(&self, place: &HookOwner<'_>, uuid: Option<&str>) -> Url {
+    fn hook_url(&self, place: &BitbucketHookOwner<'_>, uuid: Option<&str>) -> Url {
         let mut segments = match place {
-            HookOwner::Repository(RepositoryName { owner, name }) => vec!["repositories", owner, name, "hooks"],
-            HookOwner::Workspace(name) => vec!["workspaces", name, "hooks"],
+            BitbucketHookOwner::Repository(RepositoryName { owner, name }) => {
+                vec!["repositories", owner, name, "hooks"]
+            }
+            BitbucketHookOwner::Workspace(name) => vec!["workspaces", name, "hooks"],
         };
         segments.extend(uuid);
         self.client.url(&segments)
     }
 
-    async fn all_hooks(&self, place: &HookOwner<'_>) -> Result<Listing<HookResponse>, Error> {
+    async fn all_hooks(&self, place: &BitbucketHookOwner<'_>) -> Result<Listing<HookResponse>, Error> {
         self.client.list(self.hook_url(place, None), &place.description(), PER_PAGE).await
     }
 
     /// Searches the list, because the API requires the UUID and we store its hash.
-    async fn find_hook(&self, place: &HookOwner<'_>, hook: u64) -> Result<HookResponse, Error> {
+    async fn find_hook(&self, place: &BitbucketHookOwner<'_>, hook: u64) -> Result<HookResponse, Error> {
         let all = self.all_hooks(place).await?.items;
         all.into_iter().find(|one| uuid_to_id(&one.uuid) == hook).ok_or_else(|| Error::NotFound {
             what: place.description(),
@@ -90,12 +92,12 @@ impl Bitbucket {
     }
 
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
-        let all = self.all_hooks(&HookOwner::from_scope(scope)?).await?;
+        let all = self.all_hooks(&BitbucketHookOwner::from_scope(scope)?).await?;
         Ok(all.filter_map(|answer| Some(answer.into())))
     }
 
     pub async fn create_hook(&self, scope: &HookScope, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = HookOwner::from_scope(scope)?;
+        let place = BitbucketHookOwner::from_scope(scope)?;
         let body = to_body(settings)?;
         let answer: HookResponse = self.client.post(self.hook_url(&place, None), &place.description(), &body).await?;
         Ok(answer.into())
@@ -104,7 +106,7 @@ impl Bitbucket {
     /// Preserves the description of the webhook.
     /// Source: `PUT /repositories/{workspace}/{repo_slug}/hooks/{uid}`, `PUT /workspaces/{workspace}/hooks/{uid}`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = HookOwner::from_scope(scope)?;
+        let place = BitbucketHookOwner::from_scope(scope)?;
         // Validate the secret before the first call.
         let mut body = to_body(settings)?;
         let there = self.find_hook(&place, hook).await?;
@@ -122,7 +124,7 @@ impl Bitbucket {
     }
 
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
-        let place = HookOwner::from_scope(scope)?;
+        let place = BitbucketHookOwner::from_scope(scope)?;
         let there = match self.find_hook(&place, hook).await {
             Ok(there) => there,
             Err(Error::NotFound { .. }) => return Ok(()),

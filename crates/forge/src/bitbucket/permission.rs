@@ -35,7 +35,7 @@ impl Bitbucket {
                 }
                 found => found,
             },
-            Err(error) if requires_administrator(&error) => match people.is_reviewer(account.id) {
+            Err(error) if needs_administrator(&error) => match people.is_reviewer(account.id) {
                 // Only accounts with write permission can add reviewers.
                 true => (Permission::Write, "reviewer".to_owned()),
                 false => (Permission::Read, "participant".to_owned()),
@@ -46,7 +46,7 @@ impl Bitbucket {
     }
 }
 
-fn requires_administrator(error: &Error) -> bool {
+fn needs_administrator(error: &Error) -> bool {
     match error {
         Error::Forbidden { .. } | Error::NotFound { .. } => true,
         Error::Denied { message, .. } => is_token_kind_refused(message),

@@ -111,7 +111,7 @@ struct History {
 
 impl History {
     /// Whether the activity lacks a participant's change request. It lags behind webhooks.
-    fn lacks_change_request(&self, people: &ParticipantsResponse) -> bool {
+    fn is_change_request_missing(&self, people: &ParticipantsResponse) -> bool {
         let is_told = |account: u64| {
             self.verdicts.iter().any(|said| said.verdict == Verdict::ChangesRequested && said.author.id == account)
         };
@@ -154,7 +154,7 @@ struct CommentWindow {
 
 impl CommentWindow {
     /// Returns `None` for an approval, which has no comments.
-    fn of(one: &VerdictEntry, all: &[VerdictEntry]) -> Option<Self> {
+    fn new(one: &VerdictEntry, all: &[VerdictEntry]) -> Option<Self> {
         if one.verdict != Verdict::ChangesRequested {
             return None;
         }
@@ -236,13 +236,13 @@ impl Bitbucket {
                 return Err(not_found(&what));
             }
             let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
-            return match history.lacks_change_request(&people) {
+            return match history.is_change_request_missing(&people) {
                 true => Err(self.client.unexpected_response("the activity does not show a request for changes yet")),
                 false => Ok(withdrawn_review(review)),
             };
         };
         let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
-        let words = match CommentWindow::of(one, &history.verdicts) {
+        let words = match CommentWindow::new(one, &history.verdicts) {
             Some(window) => window.summary_parts(&self.all_comments(full_name, number).await?.items),
             None => Vec::new(),
         };
@@ -258,7 +258,7 @@ impl Bitbucket {
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
         let history = self.get_history(full_name, number, &what).await?;
         let one = history.verdicts.iter().find(|said| said.id == review).ok_or_else(|| not_found(&what))?;
-        let Some(window) = CommentWindow::of(one, &history.verdicts) else {
+        let Some(window) = CommentWindow::new(one, &history.verdicts) else {
             return Ok(Listing { items: Vec::new(), truncated: false });
         };
         let all = self.all_comments(full_name, number).await?;

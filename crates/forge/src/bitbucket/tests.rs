@@ -40,7 +40,7 @@ impl ScriptedForge {
 }
 
 /// Answers one request each; `None` breaks the connection.
-fn scripted(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> ScriptedForge {
+fn scripted_client(answers: impl IntoIterator<Item = Option<(u16, Value)>>) -> ScriptedForge {
     scripted_with_token("ATCTT3x", answers)
 }
 
@@ -133,7 +133,7 @@ fn new_pull_request() -> NewPullRequest {
 #[tokio::test]
 async fn account_errors_name_the_missing_scope_or_token_form() {
     let refused =
-        async |status, message| scripted([error_response(status, message)]).forge.account().await.unwrap_err();
+        async |status, message| scripted_client([error_response(status, message)]).forge.account().await.unwrap_err();
     let scopes = "Your credentials lack one or more required privilege scopes.";
     let somebodys =
         scripted_with_token("ann@acme.example:ATATT3x", [error_response(403, scopes)]).forge.account().await;
@@ -155,13 +155,13 @@ async fn account_errors_name_the_missing_scope_or_token_form() {
         let untold = refused(status, "This API is not accessible by this authentication mechanism").await;
         assert!(matches!(untold, Error::Forbidden { .. }) && !format!("{untold}").contains("E-MAIL"), "{untold:?}");
     }
-    let nobody = scripted([ok(json!({ "type": "user", "display_name": "Former user" }))]).forge.account().await;
+    let nobody = scripted_client([ok(json!({ "type": "user", "display_name": "Former user" }))]).forge.account().await;
     assert!(matches!(nobody, Err(Error::Unexpected { .. })), "{nobody:?}");
 }
 
 #[tokio::test]
 async fn repository_clone_url_has_no_user() {
-    let played = scripted([ok(repository())]);
+    let played = scripted_client([ok(repository())]);
     let found = played.forge.repository(REPOSITORY).await.unwrap();
     assert_eq!((found.id, found.full_name.as_str(), found.private), (uuid_to_id(HERE), REPOSITORY, true));
     assert_eq!(found.clone_url, "https://bitbucket.org/acme/app.git");
@@ -174,28 +174,29 @@ async fn repository_clone_url_has_no_user() {
 async fn repository_without_main_branch_or_https_url_is_an_error() {
     let mut empty = repository();
     empty["mainbranch"] = Value::Null;
-    let error = scripted([ok(empty)]).forge.repository(REPOSITORY).await.unwrap_err();
+    let error = scripted_client([ok(empty)]).forge.repository(REPOSITORY).await.unwrap_err();
     assert_eq!(error.to_string(), "find the main branch of acme/app");
     let mut closed = repository();
     closed["links"]["clone"] = json!([]);
-    let error = scripted([ok(closed)]).forge.repository(REPOSITORY).await.unwrap_err();
+    let error = scripted_client([ok(closed)]).forge.repository(REPOSITORY).await.unwrap_err();
     assert!(error.to_string().ends_with("the repository can't be cloned by HTTPS"), "{error}");
 }
 
 #[tokio::test]
 async fn missing_branch_differs_from_missing_repository() {
-    let played = scripted([ok(json!({ "name": "a/b", "target": { "hash": HASH } }))]);
+    let played = scripted_client([ok(json!({ "name": "a/b", "target": { "hash": HASH } }))]);
     assert_eq!(played.forge.branch(REPOSITORY, "a/b").await.unwrap().unwrap().sha, HASH);
     assert_eq!(played.requests(), ["GET /repositories/acme/app/refs/branches/a%2Fb"]);
 
     let missing = || error_response(404, "Branch \"x\" not found");
-    let played = scripted([missing(), ok(repository())]);
+    let played = scripted_client([missing(), ok(repository())]);
     assert_eq!(played.forge.branch(REPOSITORY, "x").await, Ok(None));
     assert_eq!(played.requests()[1], "GET /repositories/acme/app");
-    let error = scripted([missing(), error_response(404, "no")]).forge.branch(REPOSITORY, "x").await.unwrap_err();
+    let error =
+        scripted_client([missing(), error_response(404, "no")]).forge.branch(REPOSITORY, "x").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Missing);
     for name in ["", ".", ".."] {
-        assert_eq!(scripted([]).forge.branch(REPOSITORY, name).await, Ok(None), "{name:?}");
+        assert_eq!(scripted_client([]).forge.branch(REPOSITORY, name).await, Ok(None), "{name:?}");
     }
 }
 
@@ -207,7 +208,7 @@ async fn open_pull_request_is_the_newest_not_from_a_fork() {
     gone["source"]["repository"] = Value::Null;
     let mut other = pull(7, "OPEN");
     other["source"]["branch"]["name"] = json!("job-2");
-    let played = scripted([page(json!([fork, gone, other, pull(3, "OPEN"), pull(5, "OPEN")]))]);
+    let played = scripted_client([page(json!([fork, gone, other, pull(3, "OPEN"), pull(5, "OPEN")]))]);
     let found = played.forge.open_pull_request(REPOSITORY, "job").await.unwrap().unwrap();
     assert_eq!((found.number, found.head_branch.as_str(), found.base_branch.as_str()), (5, "job", "main"));
     assert_eq!(found.url, "https://bitbucket.org/acme/app/pull-requests/5");
@@ -219,14 +220,14 @@ async fn open_pull_request_is_the_newest_not_from_a_fork() {
         ["GET /repositories/acme/app/pullrequests?q=source.branch.name%3D%22job%22+AND+state%3D%22OPEN%22\
           &sort=-updated_on&pagelen=50"]
     );
-    let played = scripted([page(json!([]))]);
+    let played = scripted_client([page(json!([]))]);
     assert_eq!(played.forge.open_pull_request(REPOSITORY, r#"a"b"#).await, Ok(None));
     assert!(played.requests()[0].contains("name%3D%22a%5C%22b%22+AND"), "{:?}", played.requests());
 }
 
 #[tokio::test]
 async fn creating_a_pull_request_sends_text_and_branches() {
-    let played = scripted([page(json!([])), Some((201, pull(7, "OPEN")))]);
+    let played = scripted_client([page(json!([])), Some((201, pull(7, "OPEN")))]);
     let made = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap();
     assert_eq!((made.number, made.state), (7, PullRequestState::Open));
     assert_eq!(played.requests()[1], "POST /repositories/acme/app/pullrequests");
@@ -241,7 +242,7 @@ async fn creating_a_pull_request_sends_text_and_branches() {
 
 #[tokio::test]
 async fn pull_request_is_found_after_a_lost_response() {
-    let played = scripted([page(json!([])), None, page(json!([pull(7, "OPEN")]))]);
+    let played = scripted_client([page(json!([])), None, page(json!([pull(7, "OPEN")]))]);
     let found = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap();
     assert_eq!((found.number, played.requests().len(), *played.pauses.lock().unwrap()), (7, 3, 1));
 }
@@ -249,9 +250,9 @@ async fn pull_request_is_found_after_a_lost_response() {
 #[tokio::test]
 async fn refused_creation_returns_the_existing_pull_request() {
     let refused = || error_response(400, "There are no changes to be pulled");
-    let played = scripted([page(json!([])), refused(), page(json!([pull(7, "OPEN")]))]);
+    let played = scripted_client([page(json!([])), refused(), page(json!([pull(7, "OPEN")]))]);
     assert_eq!(played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap().number, 7);
-    let played = scripted([page(json!([])), refused(), page(json!([]))]);
+    let played = scripted_client([page(json!([])), refused(), page(json!([]))]);
     let error = played.forge.find_or_create_pull_request(REPOSITORY, &new_pull_request()).await.unwrap_err();
     assert_eq!(error, Error::Refused { reason: "there are no changes to be pulled".to_owned() });
 }
@@ -264,7 +265,7 @@ async fn bitbucket_states_map_to_open_closed_or_merged() {
         ("DECLINED", PullRequestState::Closed),
         ("SUPERSEDED", PullRequestState::Closed),
     ] {
-        let played = scripted([ok(pull(7, state)), ok(json!({ "hash": HASH }))]);
+        let played = scripted_client([ok(pull(7, state)), ok(json!({ "hash": HASH }))]);
         let found = played.forge.pull_request(REPOSITORY, 7).await.unwrap();
         assert_eq!((found.state, found.head_sha.as_str()), (expected, HASH), "{state}");
         let author = found.author.unwrap();
@@ -277,25 +278,25 @@ async fn bitbucket_states_map_to_open_closed_or_merged() {
 #[tokio::test]
 async fn unknown_head_commit_keeps_its_short_hash() {
     for answer in [error_response(404, "Commit not found"), ok(json!({ "hash": "f".repeat(40) }))] {
-        let found = scripted([ok(pull(7, "OPEN")), answer]).forge.pull_request(REPOSITORY, 7).await.unwrap();
+        let found = scripted_client([ok(pull(7, "OPEN")), answer]).forge.pull_request(REPOSITORY, 7).await.unwrap();
         assert_eq!(found.head_sha, HASH[..12]);
     }
     let mut gone = pull(7, "DECLINED");
     gone["source"]["commit"] = Value::Null;
-    let found = scripted([ok(gone)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
+    let found = scripted_client([ok(gone)]).forge.pull_request(REPOSITORY, 7).await.unwrap();
     assert_eq!(found.head_sha, "");
 }
 
 #[tokio::test]
 async fn editing_text_preserves_title_reviewers_and_flags() {
-    let played = scripted([ok(pull(7, "OPEN"))]);
+    let played = scripted_client([ok(pull(7, "OPEN"))]);
     assert_eq!(played.forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "What and why.");
     let mut summed = pull(7, "OPEN");
     summed["description"] = Value::Null;
     summed["summary"] = json!({ "raw": "Summed." });
-    assert_eq!(scripted([ok(summed)]).forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "Summed.");
+    assert_eq!(scripted_client([ok(summed)]).forge.pull_request_text(REPOSITORY, 7).await.unwrap(), "Summed.");
 
-    let played = scripted([ok(pull(7, "OPEN")), ok(pull(7, "OPEN"))]);
+    let played = scripted_client([ok(pull(7, "OPEN")), ok(pull(7, "OPEN"))]);
     played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap();
     assert_eq!(played.requests()[1], "PUT /repositories/acme/app/pullrequests/7");
     assert_eq!(
@@ -305,7 +306,7 @@ async fn editing_text_preserves_title_reviewers_and_flags() {
             "draft": true,
         })
     );
-    let played = scripted([ok(pull(7, "OPEN")), None]);
+    let played = scripted_client([ok(pull(7, "OPEN")), None]);
     assert!(played.forge.edit_pull_request_text(REPOSITORY, 7, "New.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 2);
 }
@@ -313,7 +314,7 @@ async fn editing_text_preserves_title_reviewers_and_flags() {
 #[tokio::test]
 async fn pull_requests_of_all_states_are_paged() {
     let next = format!("{API}/repositories/acme/app/pullrequests?page=3");
-    let played = scripted([ok(json!({ "values": [pull(7, "OPEN")], "next": next })), page(json!([]))]);
+    let played = scripted_client([ok(json!({ "values": [pull(7, "OPEN")], "next": next })), page(json!([]))]);
     let listed = played.forge.pull_requests(REPOSITORY, 2).await.unwrap();
     assert_eq!((listed.items.len(), listed.next), (1, Some(3)));
     assert_eq!(played.forge.pull_requests(REPOSITORY, 0).await.unwrap().next, None);
@@ -340,14 +341,14 @@ fn conversation() -> Value {
 
 #[tokio::test]
 async fn issue_comments_exclude_line_comments() {
-    let played = scripted([page(conversation())]);
+    let played = scripted_client([page(conversation())]);
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
     assert_eq!(played.requests(), ["GET /repositories/acme/app/pullrequests/7/comments?pagelen=100"]);
     assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [7, 8]);
     let author = found[0].author.as_ref().map(|author| author.id);
     assert_eq!((found[0].body.as_str(), author), ("words 7", Some(uuid_to_id(ANN))));
 
-    let played = scripted([
+    let played = scripted_client([
         Some((201, comment(12, json!({})))),
         ok(comment(12, json!({}))),
         ok(comment(12, json!({ "deleted": true }))),
@@ -367,20 +368,20 @@ async fn reply_to_a_deleted_line_comment_is_no_issue_comment() {
     let gone = comment(1, json!({ "deleted": true, "inline": inline }));
     let untold = comment(3, json!({ "parent": { "id": 99 } }));
     let all = json!([gone, comment(2, json!({ "parent": { "id": 1 } })), untold]);
-    let found = scripted([page(all)]).forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
+    let found = scripted_client([page(all)]).forge.issue_comments(REPOSITORY, 7).await.unwrap().items;
     assert_eq!(found.iter().map(|one| one.id).collect::<Vec<_>>(), [3]);
 }
 
 #[tokio::test]
 async fn circular_issue_comments_are_listed() {
     let answers = |id: u64, other: u64| comment(id, json!({ "parent": { "id": other } }));
-    let played = scripted([page(json!([answers(1, 2), answers(2, 1), answers(3, 3)]))]);
+    let played = scripted_client([page(json!([answers(1, 2), answers(2, 1), answers(3, 3)]))]);
     assert_eq!(played.forge.issue_comments(REPOSITORY, 7).await.unwrap().items.len(), 3);
 }
 
 #[tokio::test]
 async fn comment_creation_is_not_retried() {
-    let played = scripted([error_response(502, "away")]);
+    let played = scripted_client([error_response(502, "away")]);
     assert!(played.forge.create_comment(REPOSITORY, 7, "Hello.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 1);
 }
@@ -389,17 +390,17 @@ async fn comment_creation_is_not_retried() {
 async fn next_page_on_another_host_is_rejected() {
     let next = |host: &str| format!("http://{host}/2.0/elsewhere?page=2");
     let first = |host: &str| ok(json!({ "values": [comment(1, json!({}))], "next": next(host) }));
-    let played = scripted([first("bitbucket.simulated"), page(json!([comment(2, json!({}))]))]);
+    let played = scripted_client([first("bitbucket.simulated"), page(json!([comment(2, json!({}))]))]);
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap();
     assert_eq!((found.items.len(), found.truncated), (2, false));
     assert_eq!(played.requests()[1], "GET /elsewhere?page=2");
     for host in ["elsewhere.simulated", "bitbucket.simulated:81", "x@bitbucket.simulated", ":p@bitbucket.simulated"] {
-        let played = scripted([first(host)]);
+        let played = scripted_client([first(host)]);
         let error = played.forge.issue_comments(REPOSITORY, 7).await.unwrap_err();
         assert!(error.to_string().ends_with("its next page is on another host"), "{error}");
         assert_eq!(played.requests().len(), 1);
     }
-    let played = scripted((0..10).map(|_| first("bitbucket.simulated")));
+    let played = scripted_client((0..10).map(|_| first("bitbucket.simulated")));
     let found = played.forge.issue_comments(REPOSITORY, 7).await.unwrap();
     assert_eq!((found.items.len(), found.truncated), (10, true));
 }
@@ -419,7 +420,7 @@ async fn status_is_sent_with_key_and_url_and_retried() {
             target_url: None,
             branch: Some("job".to_owned()),
         };
-        let played = scripted([error_response(503, "away"), Some((201, json!({ "type": "build" })))]);
+        let played = scripted_client([error_response(503, "away"), Some((201, json!({ "type": "build" })))]);
         played.forge.set_status(REPOSITORY, HASH, &status).await.unwrap();
         assert_eq!(
             played.last_body(),
@@ -430,7 +431,7 @@ async fn status_is_sent_with_key_and_url_and_retried() {
         );
         let request = format!("POST /repositories/acme/app/commit/{HASH}/statuses/build");
         assert_eq!(played.requests(), [request.clone(), request]);
-        let elsewhere = scripted([]).forge.set_status(REPOSITORY, "../x", &status).await.unwrap_err();
+        let elsewhere = scripted_client([]).forge.set_status(REPOSITORY, "../x", &status).await.unwrap_err();
         assert_eq!(elsewhere.kind(), ErrorKind::Missing);
     }
 }
@@ -447,22 +448,25 @@ async fn each_error_status_has_its_meaning() {
         (500, ErrorKind::Unavailable),
         (405, ErrorKind::Unknown),
     ] {
-        let error =
-            scripted([error_response(status, "No.")]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
+        let error = scripted_client([error_response(status, "No.")])
+            .forge
+            .create_comment(REPOSITORY, 7, "x")
+            .await
+            .unwrap_err();
         assert_eq!((error.kind(), error.is_transient()), (meaning, status == 500), "{status}: {error:?}");
     }
-    let limited = scripted([error_response(429, "Rate limit for this resource has been exceeded")]);
+    let limited = scripted_client([error_response(429, "Rate limit for this resource has been exceeded")]);
     let error = limited.forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
     assert!(matches!(error, Error::RateLimited { .. }), "{error:?}");
     for echoed in [error_response(400, "who is ATCTT3x?"), error_response(403, "who is ATCTT3x?")] {
-        let error = scripted([echoed]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
+        let error = scripted_client([echoed]).forge.create_comment(REPOSITORY, 7, "x").await.unwrap_err();
         assert!(!format!("{error} {error:?}").contains("ATCTT3x"), "{error:?}");
     }
 }
 
 #[tokio::test]
 async fn requesting_reviewers_sends_nothing() {
-    let played = scripted([]);
+    let played = scripted_client([]);
     played.forge.request_reviewers(REPOSITORY, 7, &["ann"]).await.unwrap();
     assert!(played.requests().is_empty());
 }

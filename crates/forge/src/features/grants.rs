@@ -1,6 +1,6 @@
 //! Selects the permissions of an App and of tokens.
 
-use super::{Feature, FeatureRow, GITHUB_FEATURES, Level, Need};
+use super::{Feature, FeatureNeed, FeatureRow, GITHUB_FEATURES, Level};
 use crate::Permissions;
 use std::collections::BTreeMap;
 
@@ -24,15 +24,15 @@ pub enum WorkflowPolicy {
 
 pub fn app_permissions(workflows: WorkflowPolicy) -> Permissions {
     collect(GITHUB_FEATURES.iter().filter(|row| match row.need {
-        Need::Always | Need::Optional => true,
-        Need::ByRepository => workflows == WorkflowPolicy::Allow,
-        Need::TokensOnly => false,
+        FeatureNeed::Always | FeatureNeed::Optional => true,
+        FeatureNeed::ByRepository => workflows == WorkflowPolicy::Allow,
+        FeatureNeed::TokensOnly => false,
     }))
 }
 
 /// Minimum for an App: the permissions of every job, and reading comments.
 pub fn minimum_app_permissions() -> Permissions {
-    let mut least = collect(GITHUB_FEATURES.iter().filter(|row| row.need == Need::Always));
+    let mut least = collect(GITHUB_FEATURES.iter().filter(|row| row.need == FeatureNeed::Always));
     least.insert("issues".into(), Level::Read.code().into());
     least
 }

@@ -130,10 +130,10 @@ fn documented_feature_table_matches_the_code() {
     let rows = GITHUB_FEATURES.iter().map(|row| {
         let permissions = row.permissions.iter().map(|(name, level)| format!("`{name}: {}`", level.code()));
         let who = match row.need {
-            Need::Always => "always",
-            Need::ByRepository => "repositories connected with `--workflows`",
-            Need::Optional => "optional",
-            Need::TokensOnly => "`hooks install` with a token; an App has its own webhook",
+            FeatureNeed::Always => "always",
+            FeatureNeed::ByRepository => "repositories connected with `--workflows`",
+            FeatureNeed::Optional => "optional",
+            FeatureNeed::TokensOnly => "`hooks install` with a token; an App has its own webhook",
         };
         let permissions = permissions.collect::<Vec<_>>().join(", ");
         format!("| {} | {permissions} | `{}` | {who} |\n", row.description, row.scope)

@@ -1,7 +1,7 @@
 //! Decides whether a feature works in a repository.
 
 use super::grants::{WorkflowPolicy, collect, missing_permissions};
-use super::{Feature, FeatureRow, Need};
+use super::{Feature, FeatureNeed, FeatureRow};
 use crate::{Permissions, TokenAccess};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +27,11 @@ pub enum FeatureStatus {
 }
 
 pub fn check_github(row: &FeatureRow, access: &GitHubAccess, workflows: WorkflowPolicy) -> FeatureStatus {
-    if row.need == Need::ByRepository && workflows == WorkflowPolicy::Forbid {
+    if row.need == FeatureNeed::ByRepository && workflows == WorkflowPolicy::Forbid {
         return FeatureStatus::NotNeeded("the repository is connected without --workflows");
     }
     match access {
-        GitHubAccess::App(_) if row.need == Need::TokensOnly => {
+        GitHubAccess::App(_) if row.need == FeatureNeed::TokensOnly => {
             FeatureStatus::NotNeeded("the App's own webhook receives its events")
         }
         GitHubAccess::App(granted) => {
@@ -55,7 +55,7 @@ fn check_token(row: &FeatureRow, token: &TokenAccess) -> FeatureStatus {
         return FeatureStatus::Missing(format!("give the token's account the role {role} in the repository"));
     }
     if let Some(scopes) = &token.scopes {
-        return match covers(scopes, row.scope, token.private) {
+        return match has_scope(scopes, row.scope, token.private) {
             true => FeatureStatus::Works,
             false => FeatureStatus::Missing(format!("give the token the scope {}", row.scope)),
         };
@@ -106,7 +106,7 @@ fn needed_role(row: &FeatureRow) -> Role {
     }
 }
 
-fn covers(scopes: &[String], wanted: &str, private: bool) -> bool {
+fn has_scope(scopes: &[String], wanted: &str, private: bool) -> bool {
     let has = |scope: &str| scopes.iter().any(|one| one == scope);
     match wanted {
         "repo" => has("repo") || (!private && has("public_repo")),

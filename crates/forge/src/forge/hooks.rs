@@ -2,7 +2,7 @@
 
 use crate::{Delivery, Error, Hook, HookScope, HookSettings, Listing};
 
-use super::{Forge, unsupported};
+use super::{Forge, unsupported_error};
 
 /// Bitbucket shows deliveries only on its website.
 const DELIVERIES: &str = "list deliveries";
@@ -46,7 +46,7 @@ impl Forge {
     pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
         match self {
             Self::GitHub(github) => github.deliveries(scope, hook).await,
-            Self::Bitbucket(_) => unsupported(DELIVERIES),
+            Self::Bitbucket(_) => unsupported_error(DELIVERIES),
         }
     }
 }

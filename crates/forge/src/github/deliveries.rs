@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{GitHub, hooks::HookOwner, pages};
+use super::{GitHub, hooks::GitHubHookOwner, pages};
 use crate::{Delivery, Error, HookScope};
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ impl GitHub {
     /// Source: `GET /repos/{owner}/{repo}/hooks/{hook_id}/deliveries`, `GET /orgs/{org}/hooks/{hook_id}/deliveries`,
     /// `GET /app/hook/deliveries`.
     pub async fn deliveries(&self, scope: &HookScope, hook: u64) -> Result<Vec<Delivery>, Error> {
-        let place = HookOwner::from_scope(scope)?;
+        let place = GitHubHookOwner::from_scope(scope)?;
         let mut address = self.hook_url(&place, Some(hook), &["deliveries"]);
         // Do not use the failure filter: it omits deliveries without a response.
         address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE);

@@ -58,13 +58,13 @@ impl From<ConfigResponse> for Hook {
     }
 }
 
-pub(super) enum HookOwner<'a> {
+pub(super) enum GitHubHookOwner<'a> {
     Repository(RepositoryName<'a>),
     Organisation(&'a str),
     App,
 }
 
-impl<'a> HookOwner<'a> {
+impl<'a> GitHubHookOwner<'a> {
     pub(super) fn from_scope(scope: &'a HookScope) -> Result<Self, Error> {
         Ok(match scope {
             HookScope::Repository(full_name) => Self::Repository(RepositoryName::parse(full_name)?),
@@ -83,22 +83,22 @@ impl<'a> HookOwner<'a> {
 }
 
 impl GitHub {
-    pub(super) fn hook_url(&self, place: &HookOwner<'_>, hook: Option<u64>, rest: &[&str]) -> Url {
+    pub(super) fn hook_url(&self, place: &GitHubHookOwner<'_>, hook: Option<u64>, rest: &[&str]) -> Url {
         let id = hook.map(|hook| hook.to_string());
         let mut segments = match place {
-            HookOwner::Repository(RepositoryName { owner, name }) => vec!["repos", owner, name, "hooks"],
-            HookOwner::Organisation(name) => vec!["orgs", name, "hooks"],
-            HookOwner::App => vec!["app", "hook"],
+            GitHubHookOwner::Repository(RepositoryName { owner, name }) => vec!["repos", owner, name, "hooks"],
+            GitHubHookOwner::Organisation(name) => vec!["orgs", name, "hooks"],
+            GitHubHookOwner::App => vec!["app", "hook"],
         };
-        segments.extend(id.as_deref().filter(|_| !matches!(place, HookOwner::App)));
+        segments.extend(id.as_deref().filter(|_| !matches!(place, GitHubHookOwner::App)));
         segments.extend(rest);
         self.client.url(&segments)
     }
 
     /// Source: `GET /repos/{owner}/{repo}/hooks`, `GET /orgs/{org}/hooks`, `GET /app/hook/config`.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
-        let place = HookOwner::from_scope(scope)?;
-        if let HookOwner::App = place {
+        let place = GitHubHookOwner::from_scope(scope)?;
+        if let GitHubHookOwner::App = place {
             let address = self.hook_url(&place, None, &["config"]);
             let found = match self.client.get::<ConfigResponse>(address, &place.description(), RetryPolicy::Retry).await
             {
@@ -127,9 +127,9 @@ impl GitHub {
     /// Source: `PATCH /repos/{owner}/{repo}/hooks/{hook_id}`, `PATCH /orgs/{org}/hooks/{hook_id}`,
     /// `PATCH /app/hook/config`.
     pub async fn edit_hook(&self, scope: &HookScope, hook: u64, settings: &HookSettings) -> Result<Hook, Error> {
-        let place = HookOwner::from_scope(scope)?;
+        let place = GitHubHookOwner::from_scope(scope)?;
         let what = place.description();
-        if let HookOwner::App = place {
+        if let GitHubHookOwner::App = place {
             let address = self.hook_url(&place, None, &["config"]);
             let body = to_config(settings)?;
             let answer: ConfigResponse =
@@ -158,9 +158,9 @@ impl GitHub {
 }
 
 /// GitHub's API cannot create or delete an App's webhook.
-fn reject_app<'a>(scope: &'a HookScope, done: &str) -> Result<HookOwner<'a>, Error> {
-    match HookOwner::from_scope(scope)? {
-        HookOwner::App => {
+fn reject_app<'a>(scope: &'a HookScope, done: &str) -> Result<GitHubHookOwner<'a>, Error> {
+    match GitHubHookOwner::from_scope(scope)? {
+        GitHubHookOwner::App => {
             Err(Error::Refused { reason: format!("the webhook of an App can't be {done} through the API") })
         }
         place => Ok(place),

@@ -2,8 +2,8 @@
 
 use super::{
     event::{
-        CommentAction, CommentEvent, Event, PullRequestAction, PullRequestEvent, RepositoryChange, RepositoryEvent,
-        RepositoryName, ReviewAction, ReviewEvent,
+        CommentAction, CommentEvent, Event, EventRepository, PullRequestAction, PullRequestEvent, RepositoryChange,
+        RepositoryEvent, ReviewAction, ReviewEvent,
     },
     shape,
     value::{JsonCursor, ParseError, optional_string_field, string_field},
@@ -184,9 +184,9 @@ fn parse_pull_request(at: &JsonCursor<'_>) -> Result<PullRequest, ParseError> {
     })
 }
 
-fn parse_repository(body: &JsonCursor<'_>) -> Result<RepositoryName, ParseError> {
+fn parse_repository(body: &JsonCursor<'_>) -> Result<EventRepository, ParseError> {
     let at = body.field("repository")?;
-    Ok(RepositoryName { id: id(&at)?, full_name: string_field(&at, "full_name")? })
+    Ok(EventRepository { id: id(&at)?, full_name: string_field(&at, "full_name")? })
 }
 
 fn id(at: &JsonCursor<'_>) -> Result<u64, ParseError> {

@@ -21,7 +21,7 @@ pub enum Event {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RepositoryName {
+pub struct EventRepository {
     pub id: u64,
     /// `owner/name` at the time of the delivery.
     pub full_name: String,
@@ -32,7 +32,7 @@ pub struct ReviewEvent {
     pub action: ReviewAction,
     pub review: Review,
     pub pull_request: PullRequest,
-    pub repository: RepositoryName,
+    pub repository: EventRepository,
     /// Not the review's author if another account dismissed it.
     pub sender: Actor,
     pub installation: Option<u64>,
@@ -49,7 +49,7 @@ pub enum ReviewAction {
 pub struct PullRequestEvent {
     pub action: PullRequestAction,
     pub pull_request: PullRequest,
-    pub repository: RepositoryName,
+    pub repository: EventRepository,
     /// GitHub's schema allows it to be absent.
     pub sender: Option<Actor>,
     pub installation: Option<u64>,
@@ -80,7 +80,7 @@ pub struct CommentEvent {
     pub comment: Comment,
     pub number: u64,
     pub is_pull_request: bool,
-    pub repository: RepositoryName,
+    pub repository: EventRepository,
     /// May differ from the comment's author.
     pub sender: Actor,
     pub installation: Option<u64>,
@@ -96,7 +96,7 @@ pub enum CommentAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepositoryEvent {
     pub change: RepositoryChange,
-    pub repository: RepositoryName,
+    pub repository: EventRepository,
     pub sender: Actor,
     pub installation: Option<u64>,
 }
@@ -126,7 +126,7 @@ pub struct InstallationEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstallationChange {
     Created {
-        repositories: Vec<RepositoryName>,
+        repositories: Vec<EventRepository>,
     },
     Deleted,
     Suspended,
@@ -134,7 +134,7 @@ pub enum InstallationChange {
     /// The owner accepted the App's current permissions.
     PermissionsAccepted,
     Repositories {
-        added: Vec<RepositoryName>,
-        removed: Vec<RepositoryName>,
+        added: Vec<EventRepository>,
+        removed: Vec<EventRepository>,
     },
 }

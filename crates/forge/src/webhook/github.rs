@@ -2,8 +2,8 @@
 
 use super::{
     event::{
-        CommentAction, CommentEvent, Event, InstallationChange, InstallationEvent, PullRequestAction, PullRequestEvent,
-        RepositoryChange, RepositoryEvent, RepositoryName, ReviewAction, ReviewEvent,
+        CommentAction, CommentEvent, Event, EventRepository, InstallationChange, InstallationEvent, PullRequestAction,
+        PullRequestEvent, RepositoryChange, RepositoryEvent, ReviewAction, ReviewEvent,
     },
     shape,
     source::WebhookSource,
@@ -201,7 +201,7 @@ fn parse_installation(body: &JsonCursor<'_>, change: InstallationChange) -> Resu
     }))
 }
 
-fn parse_repositories(body: &JsonCursor<'_>, list: &str) -> Result<Vec<RepositoryName>, ParseError> {
+fn parse_repositories(body: &JsonCursor<'_>, list: &str) -> Result<Vec<EventRepository>, ParseError> {
     let Some(list) = body.optional_field(list)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
     for repository in list.elements()? {
@@ -239,8 +239,8 @@ fn parse_pull_request(at: &JsonCursor<'_>) -> Result<PullRequest, ParseError> {
     })
 }
 
-fn parse_repository(at: &JsonCursor<'_>) -> Result<RepositoryName, ParseError> {
-    Ok(RepositoryName { id: at.field("id")?.id()?, full_name: string_field(at, "full_name")? })
+fn parse_repository(at: &JsonCursor<'_>) -> Result<EventRepository, ParseError> {
+    Ok(EventRepository { id: at.field("id")?.id()?, full_name: string_field(at, "full_name")? })
 }
 
 fn parse_actor(at: &JsonCursor<'_>) -> Result<Actor, ParseError> {

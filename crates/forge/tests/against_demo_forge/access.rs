@@ -4,7 +4,7 @@ use pullyard_forge::{Endpoint, Error, GitHub, Token, TokenPermission};
 use serde_json::json;
 
 use crate::{
-    scripted::{ScriptLine, Scripted},
+    scripted::{ScriptLine, ScriptedExchange},
     world::TOKEN,
 };
 
@@ -23,7 +23,7 @@ fn list(status: u16) -> ScriptLine {
 async fn access(
     lines: impl IntoIterator<Item = ScriptLine>,
 ) -> (Result<pullyard_forge::TokenAccess, Error>, Vec<String>) {
-    let scripted = Scripted::start(lines).await;
+    let scripted = ScriptedExchange::start(lines).await;
     let github = GitHub::new(Endpoint::new(scripted.url.clone()), Token::new(TOKEN)).unwrap();
     let access = github.access("acme/app").await;
     (access, scripted.requests())

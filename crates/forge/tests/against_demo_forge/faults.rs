@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    scripted::{ScriptLine, Scripted},
+    scripted::{ScriptLine, ScriptedExchange},
     world::{REPOSITORY, TOKEN, forge_at, new_pull_request},
 };
 
@@ -39,7 +39,7 @@ fn pulls(found: &[serde_json::Value]) -> ScriptLine {
 }
 
 async fn get_account<const N: usize>(lines: [ScriptLine; N]) -> (Result<u64, Error>, usize) {
-    let scripted = Scripted::start(lines).await;
+    let scripted = ScriptedExchange::start(lines).await;
     let outcome = forge_at(&scripted.url, TOKEN).account().await;
     (outcome.map(|account| account.id), scripted.requests().len())
 }
@@ -97,7 +97,7 @@ async fn short_rate_limit_is_awaited_and_a_long_one_returned() {
 #[tokio::test]
 async fn missing_permission_quotes_the_forge() {
     let body = json!({"message": "Resource not accessible by integration"}).to_string();
-    let scripted = Scripted::start([(403, &[] as &[_], body)]).await;
+    let scripted = ScriptedExchange::start([(403, &[] as &[_], body)]).await;
     let error = forge_at(&scripted.url, TOKEN).repository(REPOSITORY).await.unwrap_err();
     assert_eq!(error.to_string(), "get permission for acme/app: Resource not accessible by integration");
 }
@@ -105,7 +105,7 @@ async fn missing_permission_quotes_the_forge() {
 #[tokio::test]
 async fn write_to_a_renamed_repository_fails() {
     let moved: ScriptLine = (307, &[("location", "/repositories/1/pulls")], "{}".to_owned());
-    let scripted = Scripted::start([moved]).await;
+    let scripted = ScriptedExchange::start([moved]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
     assert!(error.to_string().contains("was the repository renamed?"), "{error}");
@@ -133,7 +133,7 @@ async fn redirect_loops_and_other_hosts_are_not_followed() {
 #[tokio::test]
 async fn pull_request_creation_is_not_retried() {
     for status in [500, 502, 503, 429] {
-        let scripted = Scripted::start([fault(status), fault(status)]).await;
+        let scripted = ScriptedExchange::start([fault(status), fault(status)]).await;
         let forge = forge_at(&scripted.url, TOKEN);
         let error = forge.create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
         assert!(error.is_transient());
@@ -144,7 +144,7 @@ async fn pull_request_creation_is_not_retried() {
 #[tokio::test]
 async fn pull_request_is_found_after_a_lost_response() {
     for status in [500, 502] {
-        let scripted = Scripted::start([pulls(&[]), fault(status), pulls(&[pull()])]).await;
+        let scripted = ScriptedExchange::start([pulls(&[]), fault(status), pulls(&[pull()])]).await;
         let forge = forge_at(&scripted.url, TOKEN);
         let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
         assert_eq!(found.number, 7);
@@ -156,7 +156,7 @@ async fn pull_request_is_found_after_a_lost_response() {
 #[tokio::test]
 async fn failed_creation_is_repeated_if_nothing_exists() {
     let made: ScriptLine = (201, &[], pull().to_string());
-    let scripted = Scripted::start([pulls(&[]), fault(500), pulls(&[]), made]).await;
+    let scripted = ScriptedExchange::start([pulls(&[]), fault(500), pulls(&[]), made]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 4));
@@ -171,14 +171,14 @@ async fn duplicate_not_yet_listed_is_awaited() {
     };
     let none = || pulls(&[]);
     let lines = [none(), twin(), none(), none(), twin(), pulls(&[pull()])];
-    let scripted = Scripted::start(lines).await;
+    let scripted = ScriptedExchange::start(lines).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let found = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap();
     assert_eq!((found.number, scripted.requests().len()), (7, 6));
 
     // The other pull request never appears: after three rounds the refusal is returned.
     let rounds = (0..3).flat_map(|_| [none(), twin(), none()]);
-    let scripted = Scripted::start(rounds).await;
+    let scripted = ScriptedExchange::start(rounds).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let error = forge.find_or_create_pull_request(REPOSITORY, &new_pull_request("job")).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error:?}");
@@ -191,7 +191,7 @@ async fn pull_request_of_another_branch_is_ignored() {
     other["head"]["ref"] = json!("someone-elses");
     let mut retargeted = pull();
     retargeted["base"]["ref"] = json!("release");
-    let scripted = Scripted::start([pulls(&[other, retargeted.clone(), pull()]), pulls(&[retargeted])]).await;
+    let scripted = ScriptedExchange::start([pulls(&[other, retargeted.clone(), pull()]), pulls(&[retargeted])]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let find = async || {
         let new = new_pull_request("job");
@@ -212,7 +212,7 @@ async fn same_branch_name_in_a_fork_is_ignored() {
         pull
     };
     let (fork, gone, ours) = (from(1, json!({ "id": 8 })), from(2, json!(null)), from(3, json!({ "id": 7 })));
-    let scripted = Scripted::start([pulls(&[fork.clone(), gone.clone(), ours]), pulls(&[fork, gone])]).await;
+    let scripted = ScriptedExchange::start([pulls(&[fork.clone(), gone.clone(), ours]), pulls(&[fork, gone])]).await;
     let forge = forge_at(&scripted.url, TOKEN);
     let mut found = Vec::new();
     for _ in 0..2 {

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) type ScriptLine = (u16, &'static [(&'static str, &'static str)], String);
 
 #[derive(Clone)]
-pub(crate) struct Scripted {
+pub(crate) struct ScriptedExchange {
     pub(crate) url: String,
     state: Arc<Mutex<ScriptRun>>,
 }
@@ -34,8 +34,8 @@ pub(crate) fn ok(body: Value) -> ScriptLine {
     (200, &[], body.to_string())
 }
 
-pub(crate) async fn script_forge<const N: usize>(lines: [ScriptLine; N]) -> (Forge, Scripted) {
-    let scripted = Scripted::start(lines).await;
+pub(crate) async fn script_forge<const N: usize>(lines: [ScriptLine; N]) -> (Forge, ScriptedExchange) {
+    let scripted = ScriptedExchange::start(lines).await;
     (forge_at(&scripted.url, TOKEN), scripted)
 }
 
@@ -46,7 +46,7 @@ struct ScriptRun {
     bodies: Vec<Value>,
 }
 
-impl Scripted {
+impl ScriptedExchange {
     pub(crate) async fn start(lines: impl IntoIterator<Item = ScriptLine>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -66,7 +66,7 @@ impl Scripted {
     }
 }
 
-async fn answer(State(scripted): State<Scripted>, request: Request) -> Response {
+async fn answer(State(scripted): State<ScriptedExchange>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     let headers = &head.headers;

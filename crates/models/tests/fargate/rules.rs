@@ -262,7 +262,7 @@ impl Rules {
         let decision = decide(&event, &facts);
         let seen = self.ticket_with_event(&event, self.tickets.get(ticket));
         let write = match decision.follow_up {
-            FollowUp::Nothing => Write::Nothing,
+            FollowUp::Ignore => Write::Nothing,
             FollowUp::UpdateTicket if matches!(decision.reason, Reason::StatusUnchanged { .. }) => Write::Unchanged,
             FollowUp::UpdateTicket => Write::Snapshot,
             FollowUp::QueueEntry => {
@@ -334,12 +334,12 @@ impl Rules {
                 let event = TicketEvent { status: stored.status.clone(), occurred_at: entry.at, ..move_event(1) };
                 match decide_again(&event, &self.facts(ticket, ledger, moment)).follow_up {
                     FollowUp::CreateJob => self.trigger(Ticket { last_entry: Some(entry), ..stored }, moment),
-                    FollowUp::Nothing => return None,
+                    FollowUp::Ignore => return None,
                     FollowUp::HoldEntry => Write::Ticket(self.tickets.number(stored.hold_entry(entry))),
                     _ => Write::Ticket(self.tickets.number(stored.drop_entry(&self.project.settings))),
                 }
             }
-            SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) | SettleStep::Nothing => return None,
+            SettleStep::DecideReviews(_) | SettleStep::DropInvalidMark(_) | SettleStep::Skip => return None,
         })
     }
 

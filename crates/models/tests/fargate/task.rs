@@ -31,7 +31,7 @@ impl World {
         let Some(seen) = state.jobs[usize::from(task.job)] else { return };
         let (name, task) = match self.rules.change(change, seen, self.setting.moments.time(state.now)) {
             Outcome::Changed(_) => ("is read: the call of task", Task { call: read(change, seen, state), ..task }),
-            Outcome::AlreadyDone => ("repeats its call: task", answered(task)),
+            Outcome::AlreadyDone => ("repeats its call: task", has_answered(task)),
             Outcome::NoChange => ("has lost its job, and ends: task", Task { alive: false, ..task }),
         };
         let mut asked = *state;
@@ -77,7 +77,7 @@ impl World {
             next.push((step.with_suffix(": answer lost"), lost));
         }
         if task.alive {
-            written.tasks[at] = Some(answered(task));
+            written.tasks[at] = Some(has_answered(task));
         }
         next.push((step, written));
         Ok(())
@@ -110,6 +110,6 @@ fn read(change: Change, seen: ItemVersion, state: &State) -> Call {
 }
 
 /// The task after the answer that its call is done.
-fn answered(task: Task) -> Task {
+fn has_answered(task: Task) -> Task {
     Task { claimed: true, alive: !task.claimed, call: Call::None, ..task }
 }

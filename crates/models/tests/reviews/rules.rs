@@ -14,7 +14,7 @@ use pullyard_domain::job::{Cancel, Job, JobStatus};
 use pullyard_domain::outcome::{pull_request_after_revision, ticket_after_job};
 use pullyard_domain::pull_request::{LastRevision, PullRequest, PullRequestState};
 use pullyard_domain::review::guard::{
-    self, DecisionStep, FACTS_VERSION, Follow, ReviewFacts, ReviewSettings, TicketFacts, decide,
+    self, DecisionStep, FACTS_VERSION, ReviewFacts, ReviewFollowUp, ReviewSettings, TicketFacts, decide,
 };
 use pullyard_domain::review::settle::{Settlement, combined_action, reviews_to_settle, settle};
 use pullyard_domain::review::{
@@ -103,7 +103,7 @@ pub(super) struct Rules {
     known_cache: Fast<(u8, Reviews), Option<StoredReview>>,
     needs_settling_cache: Fast<(TicketCells, Hour), bool>,
     last_outcome_cache: Fast<(u8, Work), Option<Last>>,
-    owed_cache: Fast<(u8, Reviews), u8>,
+    unanswered_cache: Fast<(u8, Reviews), u8>,
 }
 
 pub(super) fn is_final_answer(entry: Entry, known: Option<StoredReview>) -> bool {
@@ -123,16 +123,16 @@ impl Rules {
                 panic!("the permission is part of the facts")
             };
             match decision.follow {
-                Follow::Trigger => DecideOutcome::Trigger,
-                Follow::Defer { opens_at, .. } => {
+                ReviewFollowUp::Trigger => DecideOutcome::Trigger,
+                ReviewFollowUp::Defer { opens_at, .. } => {
                     DecideOutcome::Remember { held: decision.reason.is_final(), opens: hour(opens_at) }
                 }
-                Follow::Record
+                ReviewFollowUp::Record
                     if facts.first.is_some() || matches!(facts.stored, Some(guard::StoredResult::Started { .. })) =>
                 {
                     DecideOutcome::Answer
                 }
-                Follow::Record => DecideOutcome::Record,
+                ReviewFollowUp::Record => DecideOutcome::Record,
             }
         })
     }
@@ -155,7 +155,7 @@ impl Rules {
                 closed: waiting.closed,
             };
             match settle(&facts(&question), &at_stake) {
-                Settlement::Nothing => SettleOutcome::Clear,
+                Settlement::Skip => SettleOutcome::Clear,
                 Settlement::Wait { opens_at } => SettleOutcome::Wait(hour(opens_at)),
                 Settlement::Hold => SettleOutcome::Hold,
                 Settlement::Start { review, job } => {
@@ -232,7 +232,7 @@ impl Rules {
 
     /// The reviews that the ticket's next job needs, if `undone` was its last job and failed.
     pub(super) fn unanswered_reviews(&mut self, undone: u8, stored: &Reviews) -> u8 {
-        *self.owed_cache.entry((undone, *stored)).or_insert_with(|| {
+        *self.unanswered_cache.entry((undone, *stored)).or_insert_with(|| {
             let (all, unfinished) = (reviews(stored, 0), BTreeSet::from([job_id(undone)]));
             let owed = unanswered_reviews(&all, &fixtures::project_id(), &fixtures::key(), &unfinished);
             owed.iter().fold(0, |set, review| set | 1 << index(&review.id))

@@ -70,7 +70,13 @@ impl World {
             for (seen, fresh) in self.possible_reads(state, at) {
                 if matches!(self.rules.change(change, seen, state.now), Outcome::Changed(_)) {
                     some = true;
-                    let read = CallFacts { job: to_u8(at), seen, ticket: state.tickets[at], then: state.now, fresh };
+                    let read = CallFacts {
+                        job: to_u8(at),
+                        version_read: seen,
+                        ticket: state.tickets[at],
+                        then: state.now,
+                        fresh,
+                    };
                     let late = Some(LateCall::Read { change, read });
                     next.push((Step::new("is read late: a call of runner", who), State { late_call: late, ..*state }));
                 }

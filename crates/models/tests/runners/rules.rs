@@ -15,7 +15,7 @@ use pullyard_domain::job::{
 };
 use pullyard_domain::outcome::{ticket_after_job, update_waiting_badge};
 use pullyard_domain::project::{Compute, Limits, OfflinePolicy, Settings};
-use pullyard_domain::runner::sweep::{self, LossReason, TokenState, slot_holds_job};
+use pullyard_domain::runner::sweep::{self, LossReason, TokenState, is_slot_of_job};
 use pullyard_domain::runner::{Heartbeat, Presence, Runner, Slot};
 use pullyard_domain::select::is_claimable;
 use pullyard_domain::sweep::{JobStep, WaitingStep, next_step, next_waiting_step, step_after_runner_loss};
@@ -290,7 +290,7 @@ impl Rules {
                 match next_waiting_step(job, self.settings.compute, why, now) {
                     WaitingStep::Fail(failure) => job.fail(failure, now).map(Some),
                     WaitingStep::Move(place) => job.move_to(place, now).map(Some),
-                    WaitingStep::Nothing => take(job, now, next_step(job, now)),
+                    WaitingStep::Skip => take(job, now, next_step(job, now)),
                 }
             }
             Change::Yield { runner, claim, attempt, asks, read } => {
@@ -356,7 +356,7 @@ impl Rules {
     /// The runner has a slot for exactly this claim of the job.
     pub(super) fn holds_claim(&self, job: ItemVersion, runner: ItemVersion) -> bool {
         let (job, runner) = (self.jobs.get(job), self.runners.get(runner));
-        runner.slots.get(&job.id).is_some_and(|slot| slot_holds_job(job, runner, slot))
+        runner.slots.get(&job.id).is_some_and(|slot| is_slot_of_job(job, runner, slot))
     }
 
     /// `stored` after a write that was decided from `other`.

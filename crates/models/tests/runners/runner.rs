@@ -251,7 +251,7 @@ impl World {
         change: Change,
         read: CallFacts,
     ) -> Result<(Option<State>, ItemVersion), String> {
-        let CallFacts { job, seen, ticket, then, fresh } = read;
+        let CallFacts { job, version_read: seen, ticket, then, fresh } = read;
         let Outcome::Changed(after) = self.rules.change(change, seen, then) else {
             return Err("a call was decided otherwise".into());
         };
@@ -315,11 +315,12 @@ impl World {
                 // At most one heartbeat per moment, so that no two have the same time.
                 if self.rules.runner(stored).last_heartbeat < self.setting.moments.time(state.now) {
                     let mut told = *state;
-                    told.heartbeats[at] = Some(PendingHeartbeat { seen: stored, active_job: runs, then: state.now });
+                    told.heartbeats[at] =
+                        Some(PendingHeartbeat { version_read: stored, active_job: runs, then: state.now });
                     next.push((does("is read: the heartbeat of runner"), told));
                 }
             }
-            Some(PendingHeartbeat { seen, active_job: runs, then }) => {
+            Some(PendingHeartbeat { version_read: seen, active_job: runs, then }) => {
                 let mut told = *state;
                 told.heartbeats[at] = None;
                 if self.rules.runner(stored).epoch != self.rules.runner(seen).epoch {
@@ -362,16 +363,16 @@ pub(super) fn pending_call(state: &State, at: usize) -> Option<(Change, CallFact
     let claim = state.claims[at];
     let of = |job: u8| state.tickets[usize::from(job)];
     if let Call::Claim { job, seen, then, fresh } = state.calls[at] {
-        let read = CallFacts { job, seen, ticket: of(job), then, fresh };
+        let read = CallFacts { job, version_read: seen, ticket: of(job), then, fresh };
         return Some((Change::Claim { runner: to_u8(at), claim }, read));
     }
     let work = state.work[at]?;
     let job = work.job;
     let read = match state.calls[at] {
         Call::None | Call::Claim { .. } => return None,
-        Call::Progress { seen, then, fresh } => CallFacts { job, seen, ticket: of(job), then, fresh },
+        Call::Progress { seen, then, fresh } => CallFacts { job, version_read: seen, ticket: of(job), then, fresh },
         Call::Finish { seen, ticket, then, fresh } | Call::Yield { seen, ticket, then, fresh } => {
-            CallFacts { job, seen, ticket, then, fresh }
+            CallFacts { job, version_read: seen, ticket, then, fresh }
         }
     };
     Some((next_change(at, claim, work)?, read))

@@ -56,7 +56,7 @@ pub(super) enum LateCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CallFacts {
     pub(super) job: u8,
-    pub(super) seen: ItemVersion,
+    pub(super) version_read: ItemVersion,
     pub(super) ticket: ItemVersion,
     pub(super) then: u8,
     pub(super) fresh: bool,
@@ -65,7 +65,7 @@ pub(super) struct CallFacts {
 /// A heartbeat after its function read the runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PendingHeartbeat {
-    pub(super) seen: ItemVersion,
+    pub(super) version_read: ItemVersion,
     pub(super) active_job: Option<u8>,
     pub(super) then: u8,
 }

@@ -25,11 +25,11 @@ impl AttemptClient {
         attempt: u32,
         request: &StartRequest,
     ) -> Result<Assignment, Error> {
-        Self::start_traced(None, base, bootstrap, job, attempt, request).await
+        Self::start_with_trace(None, base, bootstrap, job, attempt, request).await
     }
 
     /// Like [`start`](Self::start), within a trace.
-    pub async fn start_traced(
+    pub async fn start_with_trace(
         trace: Option<&TraceId>,
         base: &str,
         bootstrap: &str,

@@ -255,11 +255,11 @@ impl ApiClient {
     /// Jobs of a project, newest first.
     pub async fn jobs(&self, project: &ProjectId, after: Option<&str>) -> Result<JobPage, Error> {
         let query = JobQuery { after: after.map(str::to_owned), ..JobQuery::default() };
-        self.list_jobs_filtered(project, &query).await
+        self.list_jobs_matching(project, &query).await
     }
 
     /// Filtered jobs of a project, newest first.
-    pub async fn list_jobs_filtered(&self, project: &ProjectId, query: &JobQuery) -> Result<JobPage, Error> {
+    pub async fn list_jobs_matching(&self, project: &ProjectId, query: &JobQuery) -> Result<JobPage, Error> {
         let mut path = format!("/v1/jobs?project={project}");
         if !query.statuses.is_empty() {
             let statuses = query.statuses.iter().map(|status| status.as_str()).collect::<Vec<_>>();

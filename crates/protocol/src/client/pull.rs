@@ -47,7 +47,7 @@ impl ApiClient {
     }
 
     /// Filtered ledger entries of a project, newest first.
-    pub async fn list_deliveries_filtered(
+    pub async fn list_deliveries_matching(
         &self,
         project: &ProjectId,
         query: &DeliveryQuery,

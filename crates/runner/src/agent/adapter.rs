@@ -29,7 +29,7 @@ pub(super) trait Adapter: Send {
     fn instruction_files(&self) -> &'static [&'static str];
 
     /// Whether the agent reports its end. If so, an exit code alone is no proof.
-    fn reports_its_end(&self) -> bool;
+    fn has_end_report(&self) -> bool;
 }
 
 pub(super) struct Launch {
@@ -64,8 +64,8 @@ pub(super) trait LineParser: Send {
 
 /// Reads files of a working agent, repeatedly, on a blocking thread.
 pub(super) trait UsageReader: Send {
-    fn read_new(&mut self) -> Vec<AgentEvent>;
+    fn poll(&mut self) -> Vec<AgentEvent>;
 
     /// The last look, after the agent's end.
-    fn read_last(&mut self) -> Vec<AgentEvent>;
+    fn finish(&mut self) -> Vec<AgentEvent>;
 }

@@ -18,7 +18,7 @@ pub(crate) struct AttemptUsage(Mutex<UsageState>);
 #[derive(Clone, Debug, Default)]
 struct UsageState {
     work: Option<AgentReport>,
-    spent: UsageTotal,
+    total: UsageTotal,
     base_commit: Option<String>,
     prompt_sha256: Option<Sha256Hex>,
     /// The agent was started without a session, so it names a new one.
@@ -69,9 +69,9 @@ impl AttemptUsage {
     pub(super) fn note_usage(&self, record: &RunState, spent: &UsageTotal) {
         let mut told = self.lock();
         if told.is_new_session && record.session.is_some() {
-            told.earlier_session_tokens = told.spent.tokens;
+            told.earlier_session_tokens = told.total.tokens;
         }
-        told.spent = *spent;
+        told.total = *spent;
         if let Some(work) = &mut told.work {
             work.model = record.model.clone().or_else(|| work.model.take());
             work.session = record.session.clone().or_else(|| work.session.take());
@@ -107,13 +107,13 @@ impl AttemptUsage {
     }
 
     pub(super) fn usage(&self) -> UsageTotal {
-        self.lock().spent
+        self.lock().total
     }
 
     /// Tokens of the current session in this attempt, without earlier sessions.
     pub(crate) fn session_tokens(&self) -> Tokens {
         let told = self.lock();
-        told.spent.tokens - told.earlier_session_tokens
+        told.total.tokens - told.earlier_session_tokens
     }
 
     pub(crate) fn set_commit(&self, commit: &str) {
@@ -131,7 +131,7 @@ impl AttemptUsage {
     /// The agent and its cost for the finish, including estimates. Units: millionths of a US dollar.
     pub(crate) fn report(&self) -> (Option<AgentReport>, Option<u64>) {
         let told = self.lock().clone();
-        (told.work, told.spent.cost)
+        (told.work, told.total.cost)
     }
 
     fn lock(&self) -> MutexGuard<'_, UsageState> {

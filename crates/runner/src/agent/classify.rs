@@ -55,7 +55,7 @@ pub(super) struct EndFacts<'a> {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Verdict {
-    Done,
+    Succeeded,
     /// The runner stopped the agent, whose own report is then ignored.
     Stopped(Stop),
     Retry(Transient),
@@ -86,7 +86,7 @@ impl Transient {
     }
 
     fn agent_failure(ended: &EndFacts<'_>, what_it_did: &str) -> Self {
-        Self { cause: format!("{} {what_it_did}", ended.agent), failure: agent_failed(ended) }
+        Self { cause: format!("{} {what_it_did}", ended.agent), failure: to_agent_failure(ended) }
     }
 
     /// The failure to report once retries are exhausted.
@@ -104,9 +104,9 @@ pub(super) fn classify(ended: &EndFacts<'_>) -> Verdict {
     }
     if !ended.reports_its_end {
         return match ended.exit {
-            Exit::Code(0) => Verdict::Done,
+            Exit::Code(0) => Verdict::Succeeded,
             Exit::Code(EXIT_TEMPFAIL) => Verdict::Retry(Transient::agent_failure(ended, "asked to be started again")),
-            _ => Verdict::Failed(agent_failed(ended)),
+            _ => Verdict::Failed(to_agent_failure(ended)),
         };
     }
     match ended.end_report {
@@ -118,17 +118,17 @@ pub(super) fn classify(ended: &EndFacts<'_>) -> Verdict {
             let crashed = format!("crashed over its connection ({})", ended.exit);
             Verdict::Retry(Transient::agent_failure(ended, &crashed))
         }
-        None => Verdict::Failed(agent_failed(ended)),
+        None => Verdict::Failed(to_agent_failure(ended)),
         Some(terminal) if !terminal.success => classify_failure(ended, terminal),
-        Some(_) if ended.exit != Exit::Code(0) => Verdict::Failed(agent_failed(ended)),
+        Some(_) if ended.exit != Exit::Code(0) => Verdict::Failed(to_agent_failure(ended)),
         Some(_) => match ended.denied_tool {
             Some(tool) if !ended.has_changes => Verdict::Failed(Failure::PermissionDenied { tool: tool.into() }),
-            _ => Verdict::Done,
+            _ => Verdict::Succeeded,
         },
     }
 }
 
-fn agent_failed(ended: &EndFacts<'_>) -> Failure {
+fn to_agent_failure(ended: &EndFacts<'_>) -> Failure {
     Failure::AgentFailed {
         agent: ended.agent.into(),
         exit: ended.exit.to_string(),
@@ -143,7 +143,7 @@ fn classify_failure(ended: &EndFacts<'_>, terminal: &EndReport) -> Verdict {
         return Verdict::SessionLost;
     }
     let meaning = failure_cause(terminal);
-    if meaning.is_some_and(FailureCause::affects_account) && ended.exit != Exit::Code(FAILED_EXIT) {
+    if meaning.is_some_and(FailureCause::is_account_wide) && ended.exit != Exit::Code(FAILED_EXIT) {
         // The model answered later, the agent was killed, or another program wrote this. Another start shows.
         let doubtful = format!("said that it failed, and ended with {}", ended.exit);
         return Verdict::Retry(Transient::agent_failure(ended, &doubtful));
@@ -170,7 +170,7 @@ fn classify_failure(ended: &EndFacts<'_>, terminal: &EndReport) -> Verdict {
             // Not cut here: secrets are removed first.
             return Verdict::Retry(Transient::unreachable(words));
         }
-        None => agent_failed(ended),
+        None => to_agent_failure(ended),
     };
     Verdict::Failed(failure)
 }
@@ -192,7 +192,7 @@ enum FailureCause {
 
 impl FailureCause {
     /// Whether other jobs of this account must wait as well.
-    fn affects_account(self) -> bool {
+    fn is_account_wide(self) -> bool {
         matches!(self, Self::Limit | Self::SlowDown | Self::Overloaded | Self::Unreachable)
     }
 }
@@ -209,7 +209,7 @@ fn failure_cause(terminal: &EndReport) -> Option<FailureCause> {
 
 /// Whether the agent's report blames its account or its provider.
 pub(super) fn is_account_failure(terminal: &EndReport) -> bool {
-    !terminal.success && failure_cause(terminal).is_some_and(FailureCause::affects_account)
+    !terminal.success && failure_cause(terminal).is_some_and(FailureCause::is_account_wide)
 }
 
 fn cause_from_code(terminal: &EndReport) -> Option<FailureCause> {
@@ -421,7 +421,7 @@ fn is_transient_crash(stderr: &str) -> bool {
             let status = bare_words::parse_status(&last);
             contains_any(&last, BROKEN_CONNECTION_PHRASES)
                 || matches!(status, Some(408 | 429 | 500..=599))
-                || bare_words::reports_timeout(&last)
+                || bare_words::contains_timeout(&last)
         }
     }
 }
@@ -451,7 +451,7 @@ fn cause_from_text(words: &str) -> Option<FailureCause> {
         return Some(FailureCause::Limit);
     }
     let known = CAUSE_PHRASES.iter().find(|(_, known)| contains_any(words, known)).map(|(meaning, _)| *meaning);
-    let is_sure = known.is_some_and(|meaning| !meaning.affects_account());
+    let is_sure = known.is_some_and(|meaning| !meaning.is_account_wide());
     if !is_sure && is_limit_reached(words) { Some(FailureCause::Limit) } else { known }
 }
 
@@ -465,7 +465,7 @@ fn cause_from_bare_word(terminal: &EndReport) -> Option<FailureCause> {
         Some(429) => Some(FailureCause::SlowDown),
         Some(408 | 500..=599) => Some(FailureCause::Overloaded),
         Some(_) => None,
-        None => bare_words::reports_timeout(&terminal.message).then_some(FailureCause::Unreachable),
+        None => bare_words::contains_timeout(&terminal.message).then_some(FailureCause::Unreachable),
     }
 }
 

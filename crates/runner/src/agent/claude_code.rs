@@ -48,7 +48,7 @@ const PINNED_ENVIRONMENT: &[(&str, &str)] = &[
 const MAX_INSTRUCTIONS_BYTES: usize = 96 * 1024;
 
 pub(super) struct ClaudeCode {
-    installed: InstalledAgent,
+    agent: InstalledAgent,
     env: Vec<(&'static str, OsString)>,
 }
 
@@ -56,25 +56,25 @@ impl ClaudeCode {
     pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>) -> Self {
         let mut env = environment.network();
         env.extend(environment.select(CLAUDE_KEYS));
-        Self { installed, env }
+        Self { agent: installed, env }
     }
 }
 
 impl Adapter for ClaudeCode {
     fn capability(&self) -> &'static str {
-        self.installed.kind.capability()
+        self.agent.kind.capability()
     }
 
     fn name(&self) -> &'static str {
-        self.installed.kind.name()
+        self.agent.kind.name()
     }
 
     fn program(&self) -> PathBuf {
-        self.installed.program.clone()
+        self.agent.program.clone()
     }
 
     fn version(&self) -> Option<String> {
-        Some(self.installed.version.clone())
+        Some(self.agent.version.clone())
     }
 
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch> {
@@ -114,10 +114,10 @@ impl Adapter for ClaudeCode {
         if let Some(model) = start.model {
             option("--model", model.to_owned());
         }
-        if let Some(turns) = start.turns_left {
+        if let Some(turns) = start.remaining_turns {
             option("--max-turns", turns.to_string());
         }
-        if let Some(micros) = start.cost_left {
+        if let Some(micros) = start.remaining_cost {
             option("--max-budget-usd", dollars(micros));
         }
         if !start.instructions.is_empty() {
@@ -142,7 +142,7 @@ impl Adapter for ClaudeCode {
         &["CLAUDE.md", "AGENTS.md"]
     }
 
-    fn reports_its_end(&self) -> bool {
+    fn has_end_report(&self) -> bool {
         true
     }
 }
@@ -211,8 +211,8 @@ mod tests {
             instructions: "",
             session: None,
             model: None,
-            turns_left: None,
-            cost_left: None,
+            remaining_turns: None,
+            remaining_cost: None,
             home,
             tree: Path::new("/workspace"),
             isolation: Isolation::None,
@@ -329,8 +329,8 @@ mod tests {
     fn limits_model_and_session_are_passed_as_options() {
         let first = launch(|start| {
             start.model = Some("opus");
-            start.turns_left = Some(7);
-            start.cost_left = Some(1_250_000);
+            start.remaining_turns = Some(7);
+            start.remaining_cost = Some(1_250_000);
             start.instructions = "Use tabs.";
         });
         for (option, expected) in [

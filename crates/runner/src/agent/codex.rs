@@ -42,7 +42,7 @@ const COMMON_ARGS: [&str; 10] = [
 ];
 
 pub(super) struct Codex {
-    installed: InstalledAgent,
+    agent: InstalledAgent,
     env: Vec<(&'static str, OsString)>,
     key: Option<OsString>,
     url: Option<String>,
@@ -57,7 +57,7 @@ impl Codex {
     pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>) -> Self {
         let told = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
-            installed,
+            agent: installed,
             env: environment.network(),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
@@ -70,19 +70,19 @@ impl Codex {
 
 impl Adapter for Codex {
     fn capability(&self) -> &'static str {
-        self.installed.kind.capability()
+        self.agent.kind.capability()
     }
 
     fn name(&self) -> &'static str {
-        self.installed.kind.name()
+        self.agent.kind.name()
     }
 
     fn program(&self) -> PathBuf {
-        self.installed.program.clone()
+        self.agent.program.clone()
     }
 
     fn version(&self) -> Option<String> {
-        Some(self.installed.version.clone())
+        Some(self.agent.version.clone())
     }
 
     fn set_resumed_tokens(&mut self, tokens: Tokens) {
@@ -139,7 +139,7 @@ impl Adapter for Codex {
         &["AGENTS.md"]
     }
 
-    fn reports_its_end(&self) -> bool {
+    fn has_end_report(&self) -> bool {
         true
     }
 }

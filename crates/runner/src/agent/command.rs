@@ -54,7 +54,7 @@ impl Adapter for CommandAgent {
         &[]
     }
 
-    fn reports_its_end(&self) -> bool {
+    fn has_end_report(&self) -> bool {
         false
     }
 }

@@ -48,7 +48,7 @@ impl<'a> Environment<'a> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    pub(crate) fn inherited(&self) -> Vec<(&'static str, OsString)> {
+    pub(crate) fn inherited_variables(&self) -> Vec<(&'static str, OsString)> {
         self.select(INHERITED)
     }
 
@@ -78,7 +78,7 @@ mod tests {
             _ => None,
         };
         let environment = Environment::from_fn(&read);
-        assert_eq!(environment.inherited(), [("PATH", OsString::from("/bin"))]);
+        assert_eq!(environment.inherited_variables(), [("PATH", OsString::from("/bin"))]);
         assert_eq!(environment.network(), []);
         assert_eq!(environment.select(&["LANG", OPENAI_KEY]), [(OPENAI_KEY, OsString::from("sk-1"))]);
         assert!(agent_variables().all(|name| !name.starts_with("AWS_") && name != "PULLYARD_BOOTSTRAP"));
@@ -89,7 +89,7 @@ mod tests {
         let read = |name: &str| Some(OsString::from(name));
         let all = Environment::from_fn(&read);
         let names = |found: Vec<(&'static str, OsString)>| found.into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-        assert_eq!(names(all.inherited()), ["PATH", "LANG", "LC_ALL"]);
+        assert_eq!(names(all.inherited_variables()), ["PATH", "LANG", "LC_ALL"]);
         let network = [
             "http_proxy",
             "https_proxy",

@@ -127,10 +127,14 @@ fn native_program(known: AgentKind, found: PathBuf) -> PathBuf {
         let platform = format!("{name}-{}-{}", system(), architecture());
         [format!("{platform}-musl"), platform].map(|package| dir.join(package))
     });
-    packages.into_iter().filter_map(|dir| program_of(known, &dir)).find(|file| runs_here(file)).unwrap_or(found)
+    packages
+        .into_iter()
+        .filter_map(|dir| find_program_in_package(known, &dir))
+        .find(|file| is_supported_libc(file))
+        .unwrap_or(found)
 }
 
-fn program_of(known: AgentKind, package: &Path) -> Option<PathBuf> {
+fn find_program_in_package(known: AgentKind, package: &Path) -> Option<PathBuf> {
     match known {
         AgentKind::ClaudeCode => program::executable_file(package.join("claude")),
         AgentKind::Codex => {
@@ -142,7 +146,7 @@ fn program_of(known: AgentKind, package: &Path) -> Option<PathBuf> {
 
 /// Whether this machine can load the file. Claude Code's builds for musl need musl's loader; Codex's builds, in
 /// `vendor`, are static.
-fn runs_here(file: &Path) -> bool {
+fn is_supported_libc(file: &Path) -> bool {
     let musl = file.components().any(|part| part.as_os_str().to_string_lossy().ends_with("-musl"));
     let is_static = file.to_string_lossy().contains("/vendor/");
     !musl || is_static || Path::new(&format!("/lib/ld-musl-{}.so.1", std::env::consts::ARCH)).exists()
@@ -175,7 +179,7 @@ async fn version_output(program: &Path, environment: &Environment<'_>) -> Result
     command
         .arg("--version")
         .env_clear()
-        .envs(environment.inherited())
+        .envs(environment.inherited_variables())
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

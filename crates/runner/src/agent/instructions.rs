@@ -16,7 +16,7 @@ pub(super) struct Instructions {
     /// The files, one after the other; empty if there are no files.
     pub(super) text: String,
     /// A sentence for the log about each skipped file.
-    pub(super) skipped: Vec<String>,
+    pub(super) skipped_files: Vec<String>,
 }
 
 pub(super) async fn load_base_instructions(
@@ -55,7 +55,7 @@ pub(super) async fn load_base_instructions(
     }
     let parts =
         told.iter().map(|(name, text)| format!("From {name} of the branch {branch} of this repository:\n\n{text}"));
-    Ok(Instructions { text: parts.collect::<Vec<_>>().join("\n\n"), skipped: left_out })
+    Ok(Instructions { text: parts.collect::<Vec<_>>().join("\n\n"), skipped_files: left_out })
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
         let from = |name: &str| format!("From {name} of the branch main of this repository:\n\n");
         let told = read(&["LARGER.md", "CLAUDE.md", "AGENTS.md"]).await;
         assert_eq!(told.text, format!("{}Use tabs.", from("CLAUDE.md")));
-        let [said] = &told.skipped[..] else { panic!("expected one skipped file: {:?}", told.skipped) };
+        let [said] = &told.skipped_files[..] else { panic!("expected one skipped file: {:?}", told.skipped_files) };
         assert!(said.starts_with("LARGER.md of the branch main has 1048577 bytes: "), "{said}");
         assert_eq!(read(&["FOLDER.md"]).await.text, "");
         let told = read(&["LONG.md"]).await.text;
@@ -132,6 +132,6 @@ mod tests {
         // The cut is at a character boundary.
         assert!(text.len() == MAX_BYTES_PER_FILE - 1 && long.starts_with(text), "{}", text.len());
         let told = read(&["MOST.md"]).await;
-        assert!(told.text.ends_with("xxx") && told.skipped.is_empty(), "{:?}", told.skipped);
+        assert!(told.text.ends_with("xxx") && told.skipped_files.is_empty(), "{:?}", told.skipped_files);
     }
 }

@@ -58,16 +58,16 @@ impl UsageTotal {
 }
 
 impl Limits {
-    pub(super) fn turns_left(&self, spent: &UsageTotal) -> Option<u32> {
+    pub(super) fn remaining_turns(&self, spent: &UsageTotal) -> Option<u32> {
         self.turns.map(|most| most.saturating_sub(spent.turns))
     }
 
-    pub(super) fn cost_left(&self, spent: &UsageTotal) -> Option<u64> {
+    pub(super) fn remaining_cost(&self, spent: &UsageTotal) -> Option<u64> {
         self.cost.map(|most| most.saturating_sub(spent.cost_upper_bound))
     }
 
     /// The exhausted limit, before a start.
-    pub(super) fn exhausted(&self, spent: &UsageTotal) -> Option<Failure> {
+    pub(super) fn check_before_start(&self, spent: &UsageTotal) -> Option<Failure> {
         match (self.turns, self.cost) {
             (Some(limit), _) if spent.turns >= limit => Some(turn_limit_failure(limit)),
             (_, Some(limit)) if spent.cost_upper_bound >= limit => {
@@ -78,13 +78,13 @@ impl Limits {
     }
 
     /// The exhausted limit that stops a working agent.
-    pub(super) fn exceeded(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
+    pub(super) fn check_while_running(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
         // A running tool may be a subagent, whose own last answer calls no tool.
         let asks_again = record.tool_calls_pending || record.is_waiting_for_tool();
         if record.has_ended() || !asks_again {
             return None;
         }
-        self.exhausted_with(spent, record)
+        self.check_total(spent, record)
     }
 
     /// Whether the next answer may exhaust a limit: one turn is left, or half the cost is used.
@@ -96,14 +96,14 @@ impl Limits {
     }
 
     /// Whether an agent that ended well has no turn left for messages that came too late for its last one.
-    pub(super) fn has_no_turn_left(&self, spent: &UsageTotal, record: &RunState) -> bool {
-        record.has_succeeded() && self.exhausted_with(spent, record).is_some()
+    pub(super) fn has_exhausted_turns(&self, spent: &UsageTotal, record: &RunState) -> bool {
+        record.has_succeeded() && self.check_total(spent, record).is_some()
     }
 
-    fn exhausted_with(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
+    fn check_total(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
         let mut sum = *spent;
         sum.add_run(record);
-        self.exhausted(&sum)
+        self.check_before_start(&sum)
     }
 
     /// The allowed silence. It is longer while a tool runs, which may print no output.
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn check(spent: UsageTotal, signs: &[AgentEvent], expected: Option<&str>) {
-        let passed = LIMITS.exceeded(&spent, &record(signs));
+        let passed = LIMITS.check_while_running(&spent, &record(signs));
         assert_eq!(passed.map(|failure| failure.sentence()).as_deref(), expected, "{spent:?} {signs:?}");
     }
 
@@ -210,7 +210,7 @@ mod tests {
         let taken_up = || AgentEvent::InputSent("m".into());
         let check = |turns: u32, signs: &[AgentEvent], expected: bool| {
             let spent = UsageTotal { turns, ..UsageTotal::default() };
-            assert_eq!(LIMITS.has_no_turn_left(&spent, &record(signs)), expected, "{turns} {signs:?}");
+            assert_eq!(LIMITS.has_exhausted_turns(&spent, &record(signs)), expected, "{turns} {signs:?}");
         };
         check(2, &[AgentEvent::ModelAnswer, ended(true)], true);
         check(2, &[AgentEvent::ModelAnswer, ended(true), taken_up()], true);
@@ -237,10 +237,10 @@ mod tests {
             &[AgentEvent::ModelAnswer, AgentEvent::ToolCallsPending, AgentEvent::CostUpperBound(399_999)],
             None,
         );
-        assert_eq!((LIMITS.turns_left(&spent), LIMITS.cost_left(&spent)), (Some(3), Some(400_000)));
-        assert_eq!(LIMITS.exhausted(&UsageTotal { turns: 3, ..spent }).unwrap().code(), "turn_limit");
+        assert_eq!((LIMITS.remaining_turns(&spent), LIMITS.remaining_cost(&spent)), (Some(3), Some(400_000)));
+        assert_eq!(LIMITS.check_before_start(&UsageTotal { turns: 3, ..spent }).unwrap().code(), "turn_limit");
         assert_eq!(
-            LIMITS.exhausted(&UsageTotal { cost_upper_bound: 2_000_000, ..spent }).unwrap().code(),
+            LIMITS.check_before_start(&UsageTotal { cost_upper_bound: 2_000_000, ..spent }).unwrap().code(),
             "cost_limit"
         );
     }
@@ -320,10 +320,10 @@ mod tests {
         let mut spent = UsageTotal::default();
         spent.add_ended_run(&record(&[AgentEvent::Cost(5), AgentEvent::CostEstimate(Some(700_005))]));
         assert_eq!((spent.cost, spent.estimated_cost, spent.cost_upper_bound), (Some(700_005), 700_000, 700_005));
-        assert_eq!(LIMITS.cost_left(&spent), Some(299_995));
+        assert_eq!(LIMITS.remaining_cost(&spent), Some(299_995));
         spent.add_ended_run(&record(&asks));
         assert_eq!((spent.cost, spent.estimated_cost), (Some(2_200_005), 2_200_000));
-        assert_eq!(LIMITS.exhausted(&spent).unwrap().code(), "cost_limit");
+        assert_eq!(LIMITS.check_before_start(&spent).unwrap().code(), "cost_limit");
         // `spent` prefers a reported cost, and ignores an unknown one.
         let mut spent = UsageTotal::default();
         spent.add_ended_run(&record(&[AgentEvent::CostEstimate(Some(30)), AgentEvent::Cost(20)]));

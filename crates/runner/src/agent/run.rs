@@ -54,7 +54,7 @@ pub(super) struct RunLimits<'a> {
     /// The number of the newest input in the prompt.
     pub(super) newest_input: u32,
     pub(super) limits: Limits,
-    pub(super) spent: UsageTotal,
+    pub(super) usage: UsageTotal,
     pub(super) disk_mib: Option<u64>,
 }
 
@@ -92,13 +92,13 @@ pub(super) async fn run(
         return Err(Failure::Unknown { last_words: "the agent has no process id".into() }.into());
     };
     let shared = SharedRunState::new();
-    let pace = Backpressure::of(&shared);
-    let mut input = Input::begin(child.stdin.take(), launch.input, launch.input_end);
+    let pace = Backpressure::new(&shared);
+    let mut input = Input::open(child.stdin.take(), launch.input, launch.input_end);
     let readers = [
         child.stdout.take().map(|pipe| read_stdout(pipe, launch.reader, events, &pace)),
         child.stderr.take().map(|pipe| read_stderr(pipe, events, &pace)),
     ];
-    let so_far = UsageReporter::new(&bounds.spent, REPORT_INTERVAL);
+    let so_far = UsageReporter::new(&bounds.usage, REPORT_INTERVAL);
     let mut counted = UsageCounters {
         usage_reader: launch.meter,
         read_interval: READ_INTERVAL,
@@ -122,7 +122,7 @@ pub(super) async fn run(
     if let Some(meter) = meter {
         let looked = tokio::task::spawn_blocking(move || {
             let mut meter = meter;
-            meter.read_last()
+            meter.finish()
         })
         .await;
         apply_events(looked.unwrap_or_default(), events, &shared);
@@ -194,12 +194,12 @@ async fn supervise(
         let (silent_until, passed, is_near, close_at, let_go, said, tell_at) = {
             let record = shared.lock();
             input.report_read_inputs(&record, bounds);
-            let goes = input.has_unanswered(&record) && bounds.limits.has_no_turn_left(&bounds.spent, &record);
+            let goes = input.has_unanswered(&record) && bounds.limits.has_exhausted_turns(&bounds.usage, &record);
             let said = counted.usage_reporter.report_if_due(&record, Instant::now());
             (
                 bounds.limits.stall_deadline(&record).max(may_leave_until),
-                bounds.limits.exceeded(&bounds.spent, &record),
-                bounds.limits.is_near(&bounds.spent, &record),
+                bounds.limits.check_while_running(&bounds.usage, &record),
+                bounds.limits.is_near(&bounds.usage, &record),
                 input.close_at(&record),
                 record.end_report.clone().filter(|_| goes),
                 said,
@@ -249,7 +249,7 @@ async fn supervise(
                 spoken.set(bounds.inputs.wait_for_messages());
             }
             // This line may end a tool, and the next request follows, so count the usage first.
-            () = shared.changed() => read_usage(&mut counted.usage_reader, events, shared).await,
+            () = shared.wait_for_change() => read_usage(&mut counted.usage_reader, events, shared).await,
             _ = looks.tick(), if counted.usage_reader.is_some() => read_usage(&mut counted.usage_reader, events, shared).await,
             _ = near_looks.tick(), if is_near && counted.usage_reader.is_some() => {
                 read_usage(&mut counted.usage_reader, events, shared).await;
@@ -262,7 +262,7 @@ async fn supervise(
 async fn read_usage(meter: &mut Option<Box<dyn UsageReader>>, events: &EventSink, shared: &SharedRunState) {
     let Some(mut looking) = meter.take() else { return };
     let looked = tokio::task::spawn_blocking(move || {
-        let signs = looking.read_new();
+        let signs = looking.poll();
         (looking, signs)
     });
     if let Ok((looked, signs)) = looked.await {
@@ -278,7 +278,7 @@ async fn interrupt(child: &mut Child, shared: &SharedRunState, input: &mut Input
     if input.interrupt() {
         let stopped = async {
             while !shared.lock().has_ended_since(ends) {
-                shared.changed().await;
+                shared.wait_for_change().await;
             }
         };
         tokio::select! {

@@ -301,17 +301,17 @@ pub(super) struct SharedRunState(Arc<Inner>);
 
 struct Inner {
     record: Mutex<RunState>,
-    changed: Notify,
+    change: Notify,
 }
 
 impl SharedRunState {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Inner { record: Mutex::new(RunState::new(Instant::now())), changed: Notify::new() }))
+        Self(Arc::new(Inner { record: Mutex::new(RunState::new(Instant::now())), change: Notify::new() }))
     }
 
     pub(super) fn apply(&self, sign: &AgentEvent) {
         self.lock().apply(sign, Instant::now());
-        self.0.changed.notify_one();
+        self.0.change.notify_one();
     }
 
     pub(super) fn note_error(&self, line: &str, said: &EventDraft) {
@@ -323,7 +323,7 @@ impl SharedRunState {
         record.note_event(Stream::Err, said);
         record.append_stderr(line);
         drop(record);
-        self.0.changed.notify_one();
+        self.0.change.notify_one();
     }
 
     /// Excludes a time in which events could not be sent, so the runner did not read. The agent was not silent then.
@@ -332,8 +332,8 @@ impl SharedRunState {
         record.last_activity = (record.last_activity + time).min(Instant::now());
     }
 
-    pub(super) async fn changed(&self) {
-        self.0.changed.notified().await;
+    pub(super) async fn wait_for_change(&self) {
+        self.0.change.notified().await;
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, RunState> {

@@ -52,7 +52,7 @@ impl<'a> AgentSession<'a> {
     }
 
     /// Whether a file of this name belongs to the session.
-    fn owns(&self, name: &str) -> bool {
+    fn is_session_file(&self, name: &str) -> bool {
         match self.kind {
             AgentKind::ClaudeCode => {
                 let rest = name.strip_prefix(self.id);
@@ -71,7 +71,7 @@ impl<'a> AgentSession<'a> {
         let plain = name.split('/').all(|part| !matches!(part, "" | "." | ".."));
         let folders = self.folders().into_iter().rev();
         let mut below = folders.filter_map(|(begins, folder)| Some((folder, name.strip_prefix(begins)?)));
-        let (folder, name) = below.next().filter(|_| plain && self.owns(name))?;
+        let (folder, name) = below.next().filter(|_| plain && self.is_session_file(name))?;
         Some(self.home.join(folder).join(name))
     }
 
@@ -105,7 +105,7 @@ impl<'a> AgentSession<'a> {
             let (kind, name) = (entry.file_type()?, format!("{begins}{path}"));
             if kind.is_dir() && depth > 1 && (self.kind == AgentKind::Codex || path.starts_with(self.id)) {
                 self.collect_files((root, begins), &format!("{path}/"), depth - 1, files)?;
-            } else if kind.is_file() && self.owns(&name) {
+            } else if kind.is_file() && self.is_session_file(&name) {
                 if files.len() >= MAX_FILES {
                     return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the session has too many files"));
                 }

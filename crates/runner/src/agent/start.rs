@@ -10,9 +10,9 @@ pub(super) struct StartInput<'a> {
     /// The session to continue. `None` begins a new one.
     pub(super) session: Option<&'a str>,
     pub(super) model: Option<&'a str>,
-    pub(super) turns_left: Option<u32>,
+    pub(super) remaining_turns: Option<u32>,
     /// The rest of the budget. Units: millionths of a US dollar.
-    pub(super) cost_left: Option<u64>,
+    pub(super) remaining_cost: Option<u64>,
     /// The agent's home, used by this attempt only.
     pub(super) home: &'a Path,
     pub(super) tree: &'a Path,

@@ -110,7 +110,7 @@ impl Outbox {
         }
     }
 
-    pub(crate) fn list_undelivered(&self) -> BTreeSet<(JobId, u32)> {
+    pub(crate) fn list_pending(&self) -> BTreeSet<(JobId, u32)> {
         self.list_files().iter().filter_map(|path| parse_file_name(path)).collect()
     }
 
@@ -207,7 +207,7 @@ mod tests {
         let letter = finish_letter("a");
         let path = outbox.store(&letter).unwrap();
         assert_eq!(outbox.list_files(), vec![path.clone()]);
-        assert_eq!(outbox.list_undelivered(), BTreeSet::from([(letter.job.clone(), 2)]));
+        assert_eq!(outbox.list_pending(), BTreeSet::from([(letter.job.clone(), 2)]));
         for (private, mode) in [(path.as_path(), 0o600), (path.parent().unwrap(), 0o700)] {
             assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, mode);
         }

@@ -42,14 +42,19 @@ struct State {
     in_flight: bool,
     /// Send now instead of waiting for a full batch.
     flush_requested: bool,
-    ended: bool,
+    has_ended: bool,
 }
 
 impl Shared {
     fn new(redactor: Redactor) -> Arc<Self> {
         Arc::new(Self {
             redactor,
-            state: Mutex::new(State { queue: Queue::new(), in_flight: false, flush_requested: false, ended: false }),
+            state: Mutex::new(State {
+                queue: Queue::new(),
+                in_flight: false,
+                flush_requested: false,
+                has_ended: false,
+            }),
             record: OnceLock::new(),
             queue_changed: Notify::new(),
             batch_answered: Notify::new(),
@@ -93,7 +98,7 @@ impl EventSink {
             let room = self.0.space_freed.notified();
             let until = {
                 let state = self.0.state();
-                state.queue.delay_until().filter(|_| !state.ended)
+                state.queue.delay_until().filter(|_| !state.has_ended)
             };
             let now = Instant::now();
             let Some(until) = until.filter(|until| now < *until) else { return };
@@ -103,7 +108,7 @@ impl EventSink {
     }
 
     pub(crate) fn record_raw_line(&self, line: &[u8]) {
-        if let Some(record) = self.0.record.get().filter(|record| record.records_raw_lines()) {
+        if let Some(record) = self.0.record.get().filter(|record| record.has_raw_lines()) {
             record.record_raw_line(self.0.redactor.redact_line(&String::from_utf8_lossy(line)).as_bytes());
         }
     }
@@ -139,7 +144,7 @@ impl EventSink {
                 let answered = shared.batch_answered.notified();
                 {
                     let state = shared.state();
-                    if state.ended || (state.queue.is_empty() && !state.in_flight) {
+                    if state.has_ended || (state.queue.is_empty() && !state.in_flight) {
                         return;
                     }
                 }
@@ -186,7 +191,7 @@ impl Reporter {
     /// Starts reporting, with a heartbeat at least this often.
     pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: AnswerHandlers, redactor: Redactor) -> Self {
         let shared = Shared::new(redactor);
-        let sender = sender::Sender::new(shared.clone(), client, heartbeat, heeds);
+        let sender = sender::EventSender::new(shared.clone(), client, heartbeat, heeds);
         Self { events: EventSink(shared), _task: AbortOnDropHandle::new(tokio::spawn(sender.run())) }
     }
 

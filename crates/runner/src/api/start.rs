@@ -44,11 +44,11 @@ async fn send_claim(options: &Options, request: &StartRequest) -> Result<ClaimRe
     let until = Instant::now() + CLAIM_TIMEOUT;
     let mut back_off = BackOff::new();
     loop {
-        let error = match AttemptClient::start_traced(trace.as_ref(), api_url, bootstrap, job, *attempt, request).await
-        {
-            Ok(assignment) => return Ok(ClaimResult::Granted(Box::new(assignment))),
-            Err(error) => error,
-        };
+        let error =
+            match AttemptClient::start_with_trace(trace.as_ref(), api_url, bootstrap, job, *attempt, request).await {
+                Ok(assignment) => return Ok(ClaimResult::Granted(Box::new(assignment))),
+                Err(error) => error,
+            };
         match classify_error(&error) {
             AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled => {
                 tracing::info!(error = %error, "claim refused: {error}");

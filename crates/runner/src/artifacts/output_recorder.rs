@@ -85,7 +85,7 @@ impl OutputRecorder {
         self.lock().record_event(said)
     }
 
-    pub(crate) fn records_raw_lines(&self) -> bool {
+    pub(crate) fn has_raw_lines(&self) -> bool {
         self.lock().raw_lines.is_some()
     }
 
@@ -107,7 +107,7 @@ impl OutputRecorder {
                 Some(true) => {
                     open.artifacts.queue_upload(kind, &name);
                 }
-                Some(false) => open.artifacts.log_not_stored(kind, &name, "it could not be written"),
+                Some(false) => open.artifacts.log_skipped_artifact(kind, &name, "it could not be written"),
                 None => {}
             }
         }
@@ -142,7 +142,7 @@ impl RecorderState {
         match File::create(self.artifacts.path_for(&name)?) {
             Ok(file) => Some(LineFile { file: BufWriter::new(file), size: 0, full: false }),
             Err(error) => {
-                self.artifacts.log_not_stored(kind, &name, &format!("it could not be begun: {error}"));
+                self.artifacts.log_skipped_artifact(kind, &name, &format!("it could not be begun: {error}"));
                 None
             }
         }

@@ -48,7 +48,7 @@ async fn run(
                 let (kind, name) = (kept.kind, kept.name.clone());
                 let uploaded = upload::upload(&client, kept, away).await;
                 if is_checkpoint {
-                    artifacts.0.lost_checkpoint.store(uploaded.is_err(), Ordering::Relaxed);
+                    artifacts.0.is_checkpoint_lost.store(uploaded.is_err(), Ordering::Relaxed);
                 }
                 match uploaded {
                     Ok(()) => tracing::debug!(kind = kind.as_str(), name = %name, "artifact uploaded"),
@@ -73,6 +73,6 @@ async fn run(
             // Last, so that a reader that sees no open checkpoint also sees whether it was lost.
             artifacts.0.pending_checkpoints.fetch_sub(1, Ordering::Release);
         }
-        artifacts.0.done_count.send_modify(|done| *done += 1);
+        artifacts.0.finished_count.send_modify(|done| *done += 1);
     }
 }

@@ -218,7 +218,7 @@ async fn write_patch(
     if patch::diff_contains_secret(&git, &repository, range, this.redactor.search()).await.map_err(failed)? {
         return Err(because("a secret of the job stands in what it changed"));
     }
-    patch::write(&git, &repository, range, Binaries::Whole, &file).await.map_err(failed)?;
+    patch::write(&git, &repository, range, Binaries::Full, &file).await.map_err(failed)?;
     if fs::metadata(&file)?.len() > MAX_UNPACKED_BYTES {
         return Err(too_large_reason());
     }
@@ -256,7 +256,7 @@ fn copy_session(
         if let Some(parent) = to.parent() {
             create_private_dirs(parent)?;
         }
-        let size = match transcript::copy_redacted(&file.path, &to, redactor) {
+        let size = match transcript::redact_copy(&file.path, &to, redactor) {
             Ok(size) => size,
             Err(fault @ transcript::TranscriptError::SecretInSealed) => return Ok(SessionCopy::SecretInSealed(fault)),
             Err(transcript::TranscriptError::TooLarge) => return Err(too_large_reason()),

@@ -142,7 +142,7 @@ impl CheckpointPlan {
     /// Examines the checkpoint before the setup, and sets the target to the commit of its work.
     ///
     /// Errors: `SessionLost` and `SessionUnreachable` if a required session is known to be unavailable.
-    pub(crate) async fn examine(
+    pub(crate) async fn prepare(
         this: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
         earlier: EarlierCheckpoint,
@@ -157,7 +157,7 @@ impl CheckpointPlan {
             return found(PlanState::NotExpected, false);
         }
         // An unreadable checkpoint may contain a session.
-        let may_have_session = matches!(chosen, AgentChoice::Known(_));
+        let may_have_session = matches!(chosen, AgentChoice::Installed(_));
         let (about, folder, attempt) = match earlier.0 {
             DownloadState::NotExpected => return found(PlanState::NotExpected, false),
             DownloadState::Lost(lost) => return found(PlanState::Lost(lost), may_have_session),

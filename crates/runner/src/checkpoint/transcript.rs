@@ -29,7 +29,7 @@ pub(super) enum TranscriptError {
 }
 
 /// Copies a file that an agent wrote. Returns its size. Units: bytes.
-pub(super) fn copy_redacted(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, TranscriptError> {
+pub(super) fn redact_copy(from: &Path, to: &Path, redactor: &Redactor) -> Result<u64, TranscriptError> {
     // A link or a pipe in its place must neither lead elsewhere nor block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(from)?;
@@ -84,21 +84,21 @@ fn has_hidden_secret(line: &[u8], redactor: &Redactor) -> bool {
 fn redact_value(value: &Value, redactor: &Redactor) -> Result<Option<Value>, TranscriptError> {
     let mut clean = value.clone();
     redactor.redact_value_except(&mut clean, ENCRYPTED_NAMES);
-    let is_hurt = texts_named(&clean, SIGNED_NAMES) != texts_named(value, SIGNED_NAMES)
-        || texts_named(value, ENCRYPTED_NAMES).iter().any(|text| redactor.contains_secret(text.as_bytes()));
+    let is_hurt = collect_texts(&clean, SIGNED_NAMES) != collect_texts(value, SIGNED_NAMES)
+        || collect_texts(value, ENCRYPTED_NAMES).iter().any(|text| redactor.contains_secret(text.as_bytes()));
     if is_hurt {
         return Err(TranscriptError::SecretInSealed);
     }
     Ok(Some(clean).filter(|clean| clean != value))
 }
 
-fn texts_named<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
+fn collect_texts<'v>(value: &'v Value, names: &[&str]) -> Vec<&'v str> {
     match value {
-        Value::Array(values) => values.iter().flat_map(|value| texts_named(value, names)).collect(),
+        Value::Array(values) => values.iter().flat_map(|value| collect_texts(value, names)).collect(),
         Value::Object(object) => {
             let each = object.iter().flat_map(|(name, value)| match value.as_str() {
                 Some(text) if names.contains(&name.as_str()) => vec![text],
-                _ => texts_named(value, names),
+                _ => collect_texts(value, names),
             });
             each.collect()
         }
@@ -120,7 +120,7 @@ mod tests {
             fs::create_dir(path.parent().unwrap()).unwrap();
         }
         fs::write(&from, content).unwrap();
-        copy_redacted(&from, &to, &Redactor::new([SECRET.to_owned(), "two\nlines of it".to_owned()]))?;
+        redact_copy(&from, &to, &Redactor::new([SECRET.to_owned(), "two\nlines of it".to_owned()]))?;
         Ok(fs::read_to_string(to).unwrap())
     }
 
@@ -175,7 +175,7 @@ mod tests {
     fn symlink_is_not_copied() {
         let dir = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/etc/hostname", dir.path().join("link")).unwrap();
-        let copied = copy_redacted(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
+        let copied = redact_copy(&dir.path().join("link"), &dir.path().join("to"), &Redactor::new([]));
         assert!(matches!(copied, Err(TranscriptError::Io(_))), "{copied:?}");
     }
 
@@ -184,10 +184,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [pipe, large, to] = ["pipe.jsonl", "large.jsonl", "to"].map(|name| dir.path().join(name));
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let copied = copy_redacted(&pipe, &to, &Redactor::new([]));
+        let copied = redact_copy(&pipe, &to, &Redactor::new([]));
         assert!(matches!(copied, Err(TranscriptError::Io(_))), "{copied:?}");
         File::create(&large).unwrap().set_len(MAX_UNPACKED_BYTES + 1).unwrap();
-        let copied = copy_redacted(&large, &to, &Redactor::new([]));
+        let copied = redact_copy(&large, &to, &Redactor::new([]));
         assert!(matches!(copied, Err(TranscriptError::TooLarge)), "{copied:?}");
         assert!(!to.exists());
     }
@@ -198,10 +198,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [from, to] = ["from.jsonl", "to.jsonl"].map(|name| dir.path().join(name));
         fs::write(&from, "{\"a\":1}\n").unwrap();
-        assert_eq!(copy_redacted(&from, &to, &Redactor::new([])).unwrap(), 8);
+        assert_eq!(redact_copy(&from, &to, &Redactor::new([])).unwrap(), 8);
         assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(
-            matches!(copy_redacted(&from, &to, &Redactor::new([])), Err(TranscriptError::Io(_))),
+            matches!(redact_copy(&from, &to, &Redactor::new([])), Err(TranscriptError::Io(_))),
             "file was overwritten"
         );
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 pub(crate) struct DetectedAgent {
     kind: AgentKind,
-    installed: Result<InstalledAgent, String>,
+    detection: Result<InstalledAgent, String>,
     has_key: bool,
 }
 
@@ -14,14 +14,14 @@ pub(crate) async fn detect_agents(environment: &Environment<'_>) -> Vec<Detected
     let mut found = Vec::new();
     for known in AgentKind::ALL {
         let (installed, has_key) = (probe(known, environment).await, known.has_key(environment));
-        found.push(DetectedAgent { kind: known, installed, has_key });
+        found.push(DetectedAgent { kind: known, detection: installed, has_key });
     }
     found
 }
 
 /// The default capabilities: `command`, each installed agent with a key, and `auto` if there is such an agent.
 pub(crate) fn capabilities(found: &[DetectedAgent]) -> BTreeSet<String> {
-    let able = found.iter().filter(|one| one.installed.is_ok() && one.has_key).map(|one| one.kind.capability());
+    let able = found.iter().filter(|one| one.detection.is_ok() && one.has_key).map(|one| one.kind.capability());
     let able: BTreeSet<&str> = able.collect();
     let auto = (!able.is_empty()).then_some("auto");
     able.into_iter().chain(auto).chain(["command"]).map(str::to_owned).collect()
@@ -35,7 +35,7 @@ impl DetectedAgent {
     /// The agent's state for `check`. `Err` if the operator named the agent and it does not work.
     pub(crate) fn check_result(&self, named: &BTreeSet<String>) -> Result<String, String> {
         let keys = self.kind.key_variables().join(" or ");
-        let (words, works) = match (&self.installed, self.has_key) {
+        let (words, works) = match (&self.detection, self.has_key) {
             (Ok(installed), true) => (self.version_and_path(installed), true),
             (Ok(installed), false) => (format!("{}; no key: set {keys}", self.version_and_path(installed)), false),
             (Err(reason), _) => (format!("not usable: {reason}"), false),
@@ -45,7 +45,7 @@ impl DetectedAgent {
     }
 
     pub(crate) fn row(&self) -> [String; 3] {
-        let value = match &self.installed {
+        let value = match &self.detection {
             Ok(installed) => self.version_and_path(installed),
             Err(reason) => reason.clone(),
         };
@@ -65,7 +65,7 @@ mod tests {
         let here = InstalledAgent { kind: known, program: "/bin/agent".into(), version: "1.2.3".into() };
         DetectedAgent {
             kind: known,
-            installed: if installed { Ok(here) } else { Err("no such program".into()) },
+            detection: if installed { Ok(here) } else { Err("no such program".into()) },
             has_key,
         }
     }

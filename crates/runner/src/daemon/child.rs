@@ -50,7 +50,7 @@ impl ProcessRecord {
         let Some(pid) = self.pid.filter(|pid| process_start_time(*pid) == self.began) else {
             return;
         };
-        if !is_held(&lock_path(jobs, &self.key())) {
+        if !is_locked(&lock_path(jobs, &self.key())) {
             return;
         }
         if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
@@ -165,7 +165,7 @@ impl RunningProcess {
                 Err(_) => ProcessExit::Success,
             },
             Self::Adopted(lock) => {
-                while is_held(&lock) {
+                while is_locked(&lock) {
                     sleep(LOCK_POLL_INTERVAL).await;
                 }
                 ProcessExit::Success
@@ -183,7 +183,7 @@ pub(crate) fn load_records(jobs: &Path) -> (Vec<(ProcessRecord, RunningProcess)>
             continue;
         };
         let lock = lock_path(jobs, &record.key());
-        if is_held(&lock) {
+        if is_locked(&lock) {
             living.push((record, RunningProcess::Adopted(lock)));
         } else {
             dead.push(record.key());
@@ -197,7 +197,7 @@ pub(crate) fn remove_record(jobs: &Path, key: &AttemptKey) {
     state_file::remove(&lock_path(jobs, key));
 }
 
-fn is_held(lock: &Path) -> bool {
+fn is_locked(lock: &Path) -> bool {
     // Without creating it: no process holds a missing lock.
     File::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock)))
 }
@@ -287,7 +287,7 @@ mod tests {
         let starter = starter(dir.path(), "exec sleep 600");
         let (record, living) = starter.start(&claimed_job("a"), &crate::api::ids::new_claim_id().unwrap()).unwrap();
         ProcessRecord { began: Some("1".into()), ..record.clone() }.terminate(&starter.jobs);
-        assert!(is_held(&lock_path(&starter.jobs, &record.key())));
+        assert!(is_locked(&lock_path(&starter.jobs, &record.key())));
         record.terminate(&starter.jobs);
         living.wait().await;
     }

@@ -27,7 +27,7 @@ pub(crate) async fn run(world: &DaemonContext) {
 
 async fn claim_loop(world: &DaemonContext) -> Result<(), Error> {
     let mut id = world.home.load_claim()?;
-    let (mut told, mut failures) = (Duration::from_millis(world.registered.poll_ms), 0_u32);
+    let (mut told, mut failures) = (Duration::from_millis(world.registration.poll_ms), 0_u32);
     loop {
         let broken = failures.max(world.state().read(|now| now.failures));
         let pause = pauses::claim_pause(told, world.settings.poll_interval, broken, rand::random());
@@ -57,7 +57,7 @@ async fn claim_loop(world: &DaemonContext) -> Result<(), Error> {
                     told = Duration::ZERO;
                 }
                 if world.job_limit == JobLimit::OneClaim || (taken && world.job_limit == JobLimit::OneJob) {
-                    world.state().leave();
+                    world.state().begin_leaving();
                 }
             }
             Err(error) => match classify_failure(&error, CallKind::Claim, &world.settings.name) {
@@ -69,7 +69,7 @@ async fn claim_loop(world: &DaemonContext) -> Result<(), Error> {
                     tracing::info!(error = %error, "claim refused: {error}");
                     (told, failures) = (told.max(Duration::from_secs(1)), 0);
                     if world.job_limit == JobLimit::OneClaim {
-                        world.state().leave();
+                        world.state().begin_leaving();
                     }
                 }
                 RunnerCallFailure::RetryLater => {

@@ -24,14 +24,14 @@ pub(crate) struct DaemonContext {
     pub(crate) settings: Settings,
     pub(crate) job_limit: JobLimit,
     pub(crate) client: RunnerClient,
-    pub(crate) registered: RegisterAnswer,
+    pub(crate) registration: RegisterAnswer,
     pub(crate) home: StateFolder,
     pub(crate) jobs: Arc<JobProcesses>,
 }
 
 impl DaemonContext {
     pub(crate) fn runner_id(&self) -> &RunnerId {
-        &self.registered.runner
+        &self.registration.runner
     }
 
     pub(crate) fn state(&self) -> &State {
@@ -62,11 +62,11 @@ impl JobProcesses {
 
     /// Handles an attempt without a process.
     fn handle_exit(&self, key: &AttemptKey, ended: ProcessExit) {
-        let undelivered = self.outbox.list_undelivered().contains(key);
+        let undelivered = self.outbox.list_pending().contains(key);
         self.state.update(|now| {
             now.running.remove(key);
             if undelivered {
-                now.undelivered.insert(key.clone());
+                now.pending_reports.insert(key.clone());
             }
             now.failures = if ended == ProcessExit::Success { 0 } else { now.failures.saturating_add(1) };
         });
@@ -79,13 +79,13 @@ impl JobProcesses {
     pub(crate) async fn deliver_finishes(&self) {
         let running = |key: &AttemptKey| self.state.read(|now| now.running.contains_key(key));
         self.outbox.deliver_others(&running).await;
-        let waiting = self.outbox.list_undelivered();
+        let waiting = self.outbox.list_pending();
         let delivered = self
             .state
-            .read(|now| now.undelivered.iter().filter(|key| !waiting.contains(*key)).cloned().collect::<Vec<_>>());
+            .read(|now| now.pending_reports.iter().filter(|key| !waiting.contains(*key)).cloned().collect::<Vec<_>>());
         for key in delivered {
             remove_record(&self.starter.jobs, &key);
-            self.state.update(|now| now.undelivered.remove(&key));
+            self.state.update(|now| now.pending_reports.remove(&key));
         }
     }
 }

@@ -30,7 +30,7 @@ impl HeartbeatState {
 
 /// Sends heartbeats until this process can no longer be the runner.
 pub(crate) async fn run(world: &DaemonContext) {
-    let offline_after = Duration::from_secs(world.registered.offline_after_secs);
+    let offline_after = Duration::from_secs(world.registration.offline_after_secs);
     let (mut heard, mut failures, mut feared) = (Instant::now(), 0_u32, false);
     loop {
         // Start the clock before the request; the control plane starts its own later.
@@ -67,7 +67,7 @@ pub(crate) async fn run(world: &DaemonContext) {
                 }
             },
         };
-        let busy = world.registered.heartbeat_busy_secs;
+        let busy = world.registration.heartbeat_busy_secs;
         let told = if said.active.is_empty() { told } else { told.min(Duration::from_secs(busy)) };
         let next = sent + pauses::heartbeat_pause(told, world.settings.heartbeat_interval);
         let news = async {

@@ -82,8 +82,8 @@ pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
         runner.id = %registered.runner, name = settings.name, slots = settings.slots,
         "registered {} as {}", settings.name, registered.runner
     );
-    let world = Arc::new(DaemonContext { settings, job_limit: take, client, registered, home, jobs });
-    let ended = run_registered(&world, &mut signals, idle_timeout).await;
+    let world = Arc::new(DaemonContext { settings, job_limit: take, client, registration: registered, home, jobs });
+    let ended = run_tasks(&world, &mut signals, idle_timeout).await;
     Ok(ended)
 }
 
@@ -111,11 +111,11 @@ async fn take_over(
         },
     });
     let (living, dead) = child::load_records(&jobs.starter.jobs);
-    let waiting = jobs.outbox.list_undelivered();
+    let waiting = jobs.outbox.list_pending();
     for key in dead {
         Workspace::kill_orphans(&jobs.starter.work_dir, &key.0, key.1).await;
         if waiting.contains(&key) {
-            jobs.state.update(|now| now.undelivered.insert(key));
+            jobs.state.update(|now| now.pending_reports.insert(key));
         } else {
             child::remove_record(&jobs.starter.jobs, &key);
         }
@@ -163,11 +163,7 @@ async fn register(
     }
 }
 
-async fn run_registered(
-    world: &Arc<DaemonContext>,
-    signals: &mut Signals,
-    idle_timeout: Option<Duration>,
-) -> DaemonExit {
+async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeout: Option<Duration>) -> DaemonExit {
     let part = |what: &Arc<DaemonContext>| Arc::clone(what);
     let (speaker, claimer, postman) = (part(world), part(world), Arc::clone(&world.jobs));
     let heart = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&speaker).await }));
@@ -183,7 +179,7 @@ async fn run_registered(
         () = world.state().wait_until_leaving() => {}
         () = wait_until_idle(world, idle_timeout) => tracing::info!("idle timeout reached; stopping"),
     }
-    world.state().leave();
+    world.state().begin_leaving();
 
     let mut code = 0;
     {
@@ -208,7 +204,7 @@ async fn run_registered(
         }
     }
     drop(post);
-    if world.state().read(|now| !now.undelivered.is_empty()) {
+    if world.state().read(|now| !now.pending_reports.is_empty()) {
         let _ = timeout(LAST_FINISHES_TIMEOUT, world.jobs.deliver_finishes()).await;
     }
     // No other heartbeat may follow the last one.

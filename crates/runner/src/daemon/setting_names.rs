@@ -100,7 +100,7 @@ impl SettingSources<'_> {
     }
 
     /// Names that are set and change nothing.
-    pub(crate) fn unused(&self) -> Vec<(&'static str, &'static str)> {
+    pub(crate) fn unused_variables(&self) -> Vec<(&'static str, &'static str)> {
         UNUSED.iter().copied().filter(|(name, _)| (self.environment)(name).is_some()).collect()
     }
 }

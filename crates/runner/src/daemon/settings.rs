@@ -56,7 +56,7 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn parse(given: &SettingSources<'_>) -> ParsedSettings {
-        let mut reader = SettingsParser { given, rows: Vec::new(), faults: Vec::new() };
+        let mut reader = SettingsParser { sources: given, rows: Vec::new(), faults: Vec::new() };
         let settings = Self {
             api_url: reader.api_url(),
             token: reader.token(),
@@ -79,19 +79,19 @@ impl Settings {
             stop_grace: Duration::from_secs(reader.number(&setting_names::STOP_GRACE, "10", 0, 3_600).unwrap_or(10)),
         };
         let SettingsParser { rows, faults, .. } = reader;
-        ParsedSettings { settings, rows, errors: faults, unused_variables: given.unused() }
+        ParsedSettings { settings, rows, errors: faults, unused_variables: given.unused_variables() }
     }
 }
 
 struct SettingsParser<'a> {
-    given: &'a SettingSources<'a>,
+    sources: &'a SettingSources<'a>,
     rows: Vec<SettingRow>,
     faults: Vec<SettingError>,
 }
 
 impl SettingsParser<'_> {
     fn find(&mut self, named: &SettingName, default: &str) -> Option<SettingValue> {
-        let found = self.given.find(named);
+        let found = self.sources.find(named);
         let (value, from) = match &found {
             Some(found) => (found.value.clone(), found.source.clone()),
             None => (default.to_owned(), "default".to_owned()),
@@ -124,7 +124,7 @@ impl SettingsParser<'_> {
 
     fn token(&mut self) -> String {
         let file = self.find(&setting_names::TOKEN_FILE, "");
-        let found = match (self.given.find(&setting_names::TOKEN), file) {
+        let found = match (self.sources.find(&setting_names::TOKEN), file) {
             (Some(found), _) => Some(found),
             (None, Some(SettingValue { value: path, source: from })) => match std::fs::read_to_string(&path) {
                 Ok(text) => Some(SettingValue { value: text.trim().to_owned(), source: format!("{from} {path}") }),
@@ -148,7 +148,7 @@ impl SettingsParser<'_> {
             self.row(&setting_names::TOKEN, String::new(), "default".into());
             return String::new();
         };
-        self.row(&setting_names::TOKEN, masked(&value), from.clone());
+        self.row(&setting_names::TOKEN, mask_secret(&value), from.clone());
         if !value.starts_with("rnt_") || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             let sentence = format!("The value of {from} is not a runner token. Runner tokens begin with rnt_.");
             self.faults.push(SettingError { message: sentence, is_token_error: true });
@@ -213,7 +213,7 @@ impl SettingsParser<'_> {
     }
 
     fn work_dir(&mut self) -> PathBuf {
-        let default = default_work_dir(self.given.environment);
+        let default = default_work_dir(self.sources.environment);
         let found = self.find(&setting_names::WORK_DIR, &default.display().to_string());
         found.map_or(default, |found| PathBuf::from(found.value))
     }
@@ -240,7 +240,7 @@ impl SettingsParser<'_> {
 }
 
 /// The part of a secret that other commands show as well.
-fn masked(secret: &str) -> String {
+fn mask_secret(secret: &str) -> String {
     match secret.get(..8) {
         Some(prefix) if secret.starts_with("rnt_") && secret.len() >= 32 => format!("{prefix}…"),
         _ => "…".into(),

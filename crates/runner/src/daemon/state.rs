@@ -19,7 +19,7 @@ pub(crate) struct StateSnapshot {
     /// Attempts whose process is alive.
     pub(crate) running: BTreeMap<AttemptKey, ProcessRecord>,
     /// Ended attempts whose finish is still in the outbox.
-    pub(crate) undelivered: BTreeSet<AttemptKey>,
+    pub(crate) pending_reports: BTreeSet<AttemptKey>,
     /// The control plane pauses claims.
     pub(crate) is_draining: bool,
     /// This process claims no more jobs.
@@ -32,7 +32,7 @@ pub(crate) struct StateSnapshot {
 impl StateSnapshot {
     /// The jobs that heartbeats report. An attempt with an undelivered finish must not look like a crashed one.
     pub(crate) fn active_jobs(&self) -> BTreeSet<JobId> {
-        self.running.keys().chain(&self.undelivered).map(|(job, _)| job.clone()).collect()
+        self.running.keys().chain(&self.pending_reports).map(|(job, _)| job.clone()).collect()
     }
 }
 
@@ -69,7 +69,7 @@ impl State {
         self.wait_until(|now| now.is_leaving).await;
     }
 
-    pub(crate) fn leave(&self) {
+    pub(crate) fn begin_leaving(&self) {
         self.update(|now| now.is_leaving = true);
     }
 
@@ -108,9 +108,9 @@ mod tests {
         let record =
             ProcessRecord { job: job("a"), attempt: 1, claim_id: ClaimId::new("c").unwrap(), pid: None, began: None };
         state.update(|now| now.running.insert(record.key(), record.clone()));
-        state.update(|now| now.undelivered.extend([(job("a"), 2), (job("b"), 1)]));
+        state.update(|now| now.pending_reports.extend([(job("a"), 2), (job("b"), 1)]));
         assert_eq!(state.read(StateSnapshot::active_jobs), BTreeSet::from([job("a"), job("b")]));
-        state.update(|now| now.undelivered.clear());
+        state.update(|now| now.pending_reports.clear());
         assert_eq!(state.read(StateSnapshot::active_jobs), BTreeSet::from([job("a")]));
     }
 }

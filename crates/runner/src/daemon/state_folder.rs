@@ -44,7 +44,7 @@ impl StateFolder {
         let failed = |error: io::Error| Error::StateFolder { dir: dir.clone(), source: error };
         create_private_dirs(&dir.join("jobs")).map_err(failed)?;
         let held = open_lock_file(&dir.join("lock")).map_err(failed)?;
-        match lock_within_a_second(&held) {
+        match lock_with_timeout(&held) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(Error::AlreadyRuns { name: name.to_owned(), dir }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -109,7 +109,7 @@ impl RunnerIdentity {
 }
 
 /// Locks a file, waiting up to a second: a new child holds its parent's locks until it executes its program.
-fn lock_within_a_second(file: &File) -> Result<(), TryLockError> {
+fn lock_with_timeout(file: &File) -> Result<(), TryLockError> {
     const TRIES: u32 = 20;
     for _ in 1..TRIES {
         match file.try_lock() {

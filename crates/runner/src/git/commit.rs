@@ -82,7 +82,7 @@ pub(crate) async fn write_tree(
         leave(OsStr::new(REPLIES_FILE));
     }
     // The caller reports excluded folders even if nothing changed.
-    workspace.set_excluded(left_out);
+    workspace.set_excluded_repositories(left_out);
     // The paths may not fit into arguments, because the agent decides how many there are.
     let add = GitCall::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
     git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
@@ -143,7 +143,7 @@ pub(crate) async fn restore_tree(git: &Git, workspace: &Workspace, tree: &str) -
     let (files, repository) = (workspace.tree(), workspace.repository());
     // The seal also ensures that no file elsewhere is removed.
     workspace.reset_repository(None).await.map_err(|fault| fault.to_workspace_failure())?;
-    workspace.stash_excluded().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
+    workspace.stash_excluded_repositories().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
     prepare_tree(workspace).await.map_err(|fault| fault.to_workspace_failure())?;
     let replies = format!("--exclude=/{REPLIES_FILE}");
     for args in [["read-tree", "--reset", "-u", tree], ["clean", "-ffd", "--quiet", &replies]] {

@@ -15,8 +15,8 @@ pub(crate) fn report_excluded_folders(this: &Attempt<'_>, workspace: &Workspace)
         let path = this.redactor.redact_text(&remove_hidden(&left.folder.to_string_lossy())).into_owned();
         NestedRepository { path, kind: left.kind }
     };
-    let folders: Vec<NestedRepository> = workspace.excluded().iter().map(folder).collect();
-    if workspace.exclusions_changed() && !folders.is_empty() {
+    let folders: Vec<NestedRepository> = workspace.excluded_repositories().iter().map(folder).collect();
+    if workspace.take_exclusion_change() && !folders.is_empty() {
         let words = this.redactor.redact_text(&render_sentence(&folders)).into_owned();
         this.events.add(EventDraft::text(EventKind::Log, words));
     }

@@ -13,7 +13,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Binaries {
     /// Binary files are complete, as `git apply` requires.
-    Whole,
+    Full,
     Omitted,
 }
 
@@ -26,7 +26,7 @@ pub(crate) async fn write(
     file: &Path,
 ) -> Result<(), GitError> {
     let how: &[&str] = match binaries {
-        Binaries::Whole => &["--binary", "--full-index"],
+        Binaries::Full => &["--binary", "--full-index"],
         Binaries::Omitted => &["--full-index"],
     };
     diff(git, repository, range, (how, None), file).await

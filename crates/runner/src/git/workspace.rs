@@ -160,7 +160,7 @@ impl Workspace {
     pub(crate) async fn kill_orphans(work_dir: &Path, job: &JobId, attempt: u32) {
         // The attempt used the canonical path as its mark. Without the folder, it started no process.
         if let Ok(root) = Self::root_path(work_dir, job, attempt).canonicalize()
-            && let Err(error) = orphans::kill_marked(&root.join(TEMP_DIR), &root.join(REPOSITORY_DIR)).await
+            && let Err(error) = orphans::kill_marked_processes(&root.join(TEMP_DIR), &root.join(REPOSITORY_DIR)).await
         {
             tracing::error!(error = %error, "failed to {error}");
         }
@@ -324,7 +324,7 @@ const AGENT_CONFIG: &str = "\
 async fn remove_stale_worktrees(all: &Path) {
     let all = all.to_owned();
     for (root, lock) in run_blocking(move || list_stale(&all)).await.unwrap_or_default() {
-        if let Err(error) = orphans::kill_marked(&root.join(TEMP_DIR), &root.join(REPOSITORY_DIR)).await {
+        if let Err(error) = orphans::kill_marked_processes(&root.join(TEMP_DIR), &root.join(REPOSITORY_DIR)).await {
             // The processes may still write. The next attempt tries again.
             tracing::error!(error = %error, "failed to {error}");
             continue;

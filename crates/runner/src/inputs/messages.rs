@@ -67,7 +67,7 @@ impl<'a> InputTracker<'a> {
     /// Errors: an order to stop. Other failures are logged.
     pub(crate) async fn unread(&self) -> Result<Vec<Input>, Stop> {
         let known = self.state().newest_known;
-        if self.attempt.input_counts.reported() > known {
+        if self.attempt.input_counts.reported_count() > known {
             match self.fetch_new().await {
                 Err(Stop::Failure(failure)) => tracing::warn!("cannot load people's messages: {}", failure.sentence()),
                 result => drop(result?),
@@ -105,7 +105,7 @@ impl<'a> InputTracker<'a> {
             self.attempt.checkpoint_state.note_read_input(input);
         }
         // Also for an older number or 0: the first call reports that the agent has read the inputs in its prompt.
-        self.attempt.input_counts.note_read(state.newest_read);
+        self.attempt.input_counts.record_read(state.newest_read);
     }
 
     pub(crate) fn all(&self) -> Vec<Input> {
@@ -150,9 +150,9 @@ mod tests {
     #[tokio::test]
     async fn older_answer_does_not_lower_the_number_of_inputs() {
         let counts = InputCounts::new();
-        counts.note_reported(2);
-        counts.note_reported(1);
-        assert_eq!(counts.reported(), 2);
+        counts.record_reported(2);
+        counts.record_reported(1);
+        assert_eq!(counts.reported_count(), 2);
         counts.wait_for_more_than(1).await;
     }
 
@@ -171,11 +171,11 @@ mod tests {
     #[test]
     fn number_of_read_inputs_never_decreases() {
         let counts = InputCounts::new();
-        counts.note_read(0);
-        assert_eq!(counts.read_inputs(), None);
-        counts.note_read(2);
-        counts.note_read(1);
-        counts.note_read(0);
-        assert_eq!(counts.read_inputs(), Some(2));
+        counts.record_read(0);
+        assert_eq!(counts.read_count(), None);
+        counts.record_read(2);
+        counts.record_read(1);
+        counts.record_read(0);
+        assert_eq!(counts.read_count(), Some(2));
     }
 }

@@ -43,7 +43,7 @@ impl CheckResults {
         if self.0.is_empty() {
             return None;
         }
-        Some(if self.0.iter().all(CheckRun::passed) { Verdict::Passed } else { Verdict::Failed })
+        Some(if self.0.iter().all(CheckRun::is_success) { Verdict::Passed } else { Verdict::Failed })
     }
 }
 
@@ -77,13 +77,13 @@ pub(crate) async fn run_checks(
             return Err(stop.clone());
         }
         let run = to_check_run(this, line, (rounds.check_rounds, &call), &ran);
-        if !run.passed() {
+        if !run.is_success() {
             failed.push(FailedCheck { command: run.command.clone(), exit: run.end_phrase(), output: ran.output });
         }
         this.usage.add_check(run.clone());
         runs.push(run);
     }
-    let Some(first) = runs.iter().find(|run| !run.passed()) else {
+    let Some(first) = runs.iter().find(|run| !run.is_success()) else {
         return Ok(CheckDecision::Publish(CheckResults(runs)));
     };
     let failure = check_failure(first, rounds.repair_rounds, limit);

@@ -42,7 +42,7 @@ pub(crate) struct WorkResult {
 }
 
 impl WorkResult {
-    pub(crate) fn adopted(commit: &str) -> Self {
+    pub(crate) fn from_adopted_commit(commit: &str) -> Self {
         let (commit, rounds, left_out) = (commit.to_owned(), Rounds::default(), Vec::new());
         Self {
             commit,
@@ -62,12 +62,12 @@ impl WorkResult {
 }
 
 pub(crate) struct WorkContext<'a> {
-    pub(crate) this: &'a Attempt<'a>,
+    pub(crate) attempt: &'a Attempt<'a>,
     pub(crate) options: &'a Options,
     pub(crate) isolation: Isolation,
-    pub(crate) prepared: &'a Preparation<'a>,
+    pub(crate) preparation: &'a Preparation<'a>,
     pub(crate) command_runner: Option<&'a CommandRunner<'a>>,
-    pub(crate) restored: &'a RestoredWork,
+    pub(crate) restored_work: &'a RestoredWork,
 }
 
 impl WorkContext<'_> {
@@ -82,7 +82,7 @@ impl WorkContext<'_> {
         talk: &mut Conversation,
         made: WorkResult,
     ) -> Result<WorkResult, Stop> {
-        let Self { this, prepared, .. } = *self;
+        let Self { attempt: this, preparation: prepared, .. } = *self;
         let newer = this.get_inputs(talk.read_inputs()).await?;
         if newer.is_empty() {
             // Another request would get the same answer forever.
@@ -94,7 +94,7 @@ impl WorkContext<'_> {
             return Ok(made);
         }
         // The reported count may arrive later.
-        this.input_counts.note_reported(newest_number(&newer));
+        this.input_counts.record_reported(newest_number(&newer));
         this.events.resume_recording();
         this.events.add(EventDraft::text(EventKind::Log, "People said something before the work was published."));
         if let Some(tree) = &made.tree {
@@ -109,7 +109,7 @@ impl WorkContext<'_> {
         mut further: Option<String>,
         (mut rounds, times): (Rounds, u32),
     ) -> Result<WorkResult, Stop> {
-        let Self { this, prepared, .. } = *self;
+        let Self { attempt: this, preparation: prepared, .. } = *self;
         let Preparation { access, mirror, target, workspace, .. } = prepared;
         let (assignment, git) = (this.assignment, &access.git);
         let commands = assignment.commands.as_ref();
@@ -125,7 +125,10 @@ impl WorkContext<'_> {
             let (Some(beside), Some(commands)) = (self.command_runner, commands) else {
                 break (tree, CheckResults::default(), left_out);
             };
-            workspace.stash_excluded().await.map_err(|error| GitError::Disk(error).to_workspace_failure())?;
+            workspace
+                .stash_excluded_repositories()
+                .await
+                .map_err(|error| GitError::Disk(error).to_workspace_failure())?;
             let checked = checks::run_checks(beside, &commands.checks, rounds, target.pull_request.is_some()).await;
             // The repository's commands may have changed our repository's settings, which signing and pushing use next.
             let sealed = workspace.reset_repository(Some(mirror)).await;
@@ -173,7 +176,7 @@ impl WorkContext<'_> {
 
     /// Runs the agent until it has no further question.
     async fn run_agent(&self, talk: &mut Conversation, further: Option<&str>) -> Result<(), Stop> {
-        let Self { this, options, isolation, prepared, restored: taken, .. } = *self;
+        let Self { attempt: this, options, isolation, preparation: prepared, restored_work: taken, .. } = *self;
         let Preparation { access, agent: chosen, model_keys: given, target, workspace, .. } = prepared;
         let read = |name: &str| this.agent_variable(given, name);
         let mut answered = None::<String>;
@@ -234,11 +237,15 @@ async fn store_patch(
         (workspace.root().join(&name), workspace.repository(), (&*target.start_commit, commit));
     let written = match patch::diff_contains_secret(git, &repository, range, this.redactor.search()).await {
         Ok(true) => patch::write(git, &repository, range, Binaries::Omitted, &whole).await,
-        Ok(false) => patch::write(git, &repository, range, Binaries::Whole, &whole).await,
+        Ok(false) => patch::write(git, &repository, range, Binaries::Full, &whole).await,
         Err(fault) => Err(fault),
     };
     if let Err(fault) = written {
-        this.artifacts.log_not_stored(ArtifactKind::Patch, &name, &format!("it could not be made: {}", fault.reason()));
+        this.artifacts.log_skipped_artifact(
+            ArtifactKind::Patch,
+            &name,
+            &format!("it could not be made: {}", fault.reason()),
+        );
         return Ok(());
     }
     let stream = this.redactor.stream();
@@ -251,9 +258,11 @@ async fn store_patch(
         Ok(()) => {
             this.artifacts.queue_upload(ArtifactKind::Patch, &name);
         }
-        Err(error) => {
-            this.artifacts.log_not_stored(ArtifactKind::Patch, &name, &format!("it could not be written: {error}"))
-        }
+        Err(error) => this.artifacts.log_skipped_artifact(
+            ArtifactKind::Patch,
+            &name,
+            &format!("it could not be written: {error}"),
+        ),
     }
     Ok(())
 }

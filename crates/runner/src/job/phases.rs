@@ -42,10 +42,10 @@ async fn adopt(
     commit: &str,
 ) -> Result<(WorkResult, PublishResult), Stop> {
     this.unless_ordered(this.report_executing(None)).await?;
-    this.checkpoint_state.begin(&prepared.mirror, &prepared.target, None);
+    this.checkpoint_state.new(&prepared.mirror, &prepared.target, None);
     renew_access(this, prepared).await?;
     match publish(this, prepared, commit, None).await? {
-        Some(published) => Ok((WorkResult::adopted(commit), published)),
+        Some(published) => Ok((WorkResult::from_adopted_commit(commit), published)),
         None => {
             let last_words = "the control plane wants an agent to go on with a pushed commit".into();
             Err(Failure::Unknown { last_words }.into())
@@ -75,22 +75,36 @@ async fn run_agent_and_publish(
     let conflicts =
         this.unless_ordered(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;
     let mut talk = Conversation::new(this.assignment, &taken, conflicts);
-    this.checkpoint_state.begin(mirror, target, talk.resumed_session());
+    this.checkpoint_state.new(mirror, target, talk.resumed_session());
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     prepared.model_keys.write_auth_file().map_err(failed)?;
     let (beside, taken) = (beside.as_ref(), &taken);
-    let mut made = made::WorkContext { this, options, isolation, prepared, command_runner: beside, restored: taken }
-        .run(&mut talk)
-        .await?;
+    let mut made = made::WorkContext {
+        attempt: this,
+        options,
+        isolation,
+        preparation: prepared,
+        command_runner: beside,
+        restored_work: taken,
+    }
+    .run(&mut talk)
+    .await?;
     loop {
         renew_access(this, prepared).await?;
         let told = made.accepts_new_inputs(&prepared.agent).then(|| talk.read_inputs());
         if let Some(published) = publish(this, prepared, &made.commit, told).await? {
             return Ok((made, published));
         }
-        made = made::WorkContext { this, options, isolation, prepared, command_runner: beside, restored: taken }
-            .rework_with_inputs(&mut talk, made)
-            .await?;
+        made = made::WorkContext {
+            attempt: this,
+            options,
+            isolation,
+            preparation: prepared,
+            command_runner: beside,
+            restored_work: taken,
+        }
+        .rework_with_inputs(&mut talk, made)
+        .await?;
     }
 }
 

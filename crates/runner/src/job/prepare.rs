@@ -101,7 +101,7 @@ pub(super) async fn prepare<'a>(
         None if target.adopted_commit.is_some() => EarlierCheckpoint::none(),
         None => EarlierCheckpoint::download(this, workspace, options.bucket_away).await?,
     };
-    let found = CheckpointPlan::examine(this, (git, &mirror), earlier, &chosen, &mut target).await?;
+    let found = CheckpointPlan::prepare(this, (git, &mirror), earlier, &chosen, &mut target).await?;
     let at = Checkout {
         branch: &target.branch,
         start: &target.start_commit,

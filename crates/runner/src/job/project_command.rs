@@ -67,7 +67,7 @@ pub(crate) struct CommandResult {
 }
 
 impl CommandResult {
-    fn not_started(why: &str, took: Duration) -> Self {
+    fn from_start_error(why: &str, took: Duration) -> Self {
         let output = format!("{why}\n");
         Self { exit: Some(Exit::Code(NOT_STARTED_EXIT)), stop: None, duration: took, output, truncated: false }
     }
@@ -106,11 +106,11 @@ impl CommandRunner<'_> {
         let env = self.environment()?;
         let path = env.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.as_os_str());
         let Some((named, args)) = words.split_first() else {
-            return Ok(CommandResult::not_started("there is no command", began.elapsed()));
+            return Ok(CommandResult::from_start_error("there is no command", began.elapsed()));
         };
         let program = match find_program(named, &self.workspace.tree(), path) {
             Ok(program) => program,
-            Err(why) => return Ok(CommandResult::not_started(&why, began.elapsed())),
+            Err(why) => return Ok(CommandResult::from_start_error(&why, began.elapsed())),
         };
         let enclosure = PidNamespace::detect(self.options.process_namespace).await;
         let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
@@ -133,7 +133,7 @@ impl CommandRunner<'_> {
         drop(command);
         let mut child = match spawned {
             Ok(child) => child,
-            Err(error) => return Ok(CommandResult::not_started(&error.to_string(), began.elapsed())),
+            Err(error) => return Ok(CommandResult::from_start_error(&error.to_string(), began.elapsed())),
         };
         let Some(mut group) = Group::from_child(&child) else {
             return Err(Failure::Unknown { last_words: "a command has no process id".into() }.into());
@@ -193,7 +193,7 @@ impl CommandRunner<'_> {
         let ticket = assignment.ticket.as_ref().map_or("", |ticket| ticket.key.as_str());
         let home = self.workspace.commands_home();
         create_private_dirs(&home).map_err(|error| Failure::WorkspaceFailed { reason: error.to_string() })?;
-        let mut env = Environment::from_process().inherited();
+        let mut env = Environment::from_process().inherited_variables();
         env.extend([
             ("TERM", "dumb".into()),
             ("CI", "true".into()),

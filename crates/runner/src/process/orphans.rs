@@ -58,7 +58,7 @@ struct OrphanSearch {
 /// Kills processes with this `TMPDIR`, which belongs to one attempt. If this process adopts orphans, also kills every
 /// descendant. No other child of this process may be running.
 pub(crate) async fn kill_descendants(temporary: &Path) -> Result<(), CleanupError> {
-    OrphanSearch { marks: vec![tmpdir_mark(temporary)], include_descendants: adopts_orphans() }.kill().await
+    OrphanSearch { marks: vec![tmpdir_mark(temporary)], include_descendants: is_child_subreaper() }.kill().await
 }
 
 /// Whether the group and all processes that left it have ended.
@@ -72,7 +72,7 @@ pub(crate) fn combine_results<T>(
 
 /// Kills the processes of an earlier attempt whose runner died: those with this `TMPDIR`, git in this repository of the
 /// runner, and their descendants.
-pub(crate) async fn kill_marked(temporary: &Path, repository: &Path) -> Result<(), CleanupError> {
+pub(crate) async fn kill_marked_processes(temporary: &Path, repository: &Path) -> Result<(), CleanupError> {
     OrphanSearch { marks: vec![tmpdir_mark(temporary), git_dir_mark(repository)], include_descendants: false }
         .kill()
         .await
@@ -83,18 +83,18 @@ pub(crate) fn count_processes() -> Result<Option<usize>, ProcReadError> {
 }
 
 #[cfg(target_os = "linux")]
-fn adopts_orphans() -> bool {
+fn is_child_subreaper() -> bool {
     nix::sys::prctl::get_child_subreaper().unwrap_or(false)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn adopts_orphans() -> bool {
+fn is_child_subreaper() -> bool {
     false
 }
 
 /// Whether this process has children that no other process waits for, also as process 1 of a container.
-fn inherits_orphans() -> bool {
-    adopts_orphans() || nix::unistd::getpid().as_raw() == 1
+fn is_orphan_reaper() -> bool {
+    is_child_subreaper() || nix::unistd::getpid().as_raw() == 1
 }
 
 impl OrphanSearch {
@@ -122,7 +122,7 @@ impl OrphanSearch {
             }
             let is_late = !strays.is_empty() && Instant::now() > until;
             match next_step(before.as_ref(), &strays) {
-                SearchStep::Done => return Ok(()),
+                SearchStep::Complete => return Ok(()),
                 SearchStep::SearchAgain if !is_late => tokio::task::yield_now().await,
                 SearchStep::SearchAgain | SearchStep::Kill => {
                     // Kill the youngest first: the kernel may continue a stopped process that loses its parent.
@@ -178,7 +178,7 @@ fn environment_entry(name: &[u8], value: &Path) -> Vec<u8> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum SearchStep {
-    Done,
+    Complete,
     SearchAgain,
     /// All found processes are stopped, so no process can restart another.
     Kill,
@@ -188,7 +188,7 @@ enum SearchStep {
 /// left, and a search without new processes proves that all are stopped.
 fn next_step(before: Option<&BTreeSet<Pid>>, now: &BTreeSet<Pid>) -> SearchStep {
     match before {
-        Some(before) if now.is_empty() && before.is_empty() => SearchStep::Done,
+        Some(before) if now.is_empty() && before.is_empty() => SearchStep::Complete,
         Some(before) if !now.is_empty() && now.is_subset(before) => SearchStep::Kill,
         _ => SearchStep::SearchAgain,
     }
@@ -219,7 +219,7 @@ mod tests {
     fn search_ends_after_two_empty_looks() {
         assert_eq!(next_step(None, &pids([])), SearchStep::SearchAgain);
         assert_eq!(next_step(Some(&pids([2])), &pids([])), SearchStep::SearchAgain);
-        assert_eq!(next_step(Some(&pids([])), &pids([])), SearchStep::Done);
+        assert_eq!(next_step(Some(&pids([])), &pids([])), SearchStep::Complete);
     }
 
     #[test]
@@ -277,7 +277,7 @@ mod tests {
             }
         };
         tokio::time::timeout(LIMIT, stopped).await.unwrap();
-        kill_marked(dir.path(), Path::new("/elsewhere")).await.unwrap();
+        kill_marked_processes(dir.path(), Path::new("/elsewhere")).await.unwrap();
         assert!(matches!(state(), None | Some('Z')), "{:?}", state());
     }
 
@@ -294,7 +294,7 @@ mod tests {
         for (child, name) in children.iter().zip(["git", "git-of-another"]) {
             wait_for_variable(child, &git_dir_mark(&dir.path().join(name))).await;
         }
-        kill_marked(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
+        kill_marked_processes(&dir.path().join("tmp"), &dir.path().join("git")).await.unwrap();
         let lives = environments.map(|environ| !std::fs::read(environ).unwrap_or_default().is_empty());
         assert_eq!(lives, [false, true]);
     }
@@ -337,7 +337,7 @@ mod tests {
             }
         };
         tokio::time::timeout(LIMIT, dead).await.unwrap();
-        kill_marked(tempfile::tempdir().unwrap().path(), Path::new("/elsewhere")).await.unwrap();
+        kill_marked_processes(tempfile::tempdir().unwrap().path(), Path::new("/elsewhere")).await.unwrap();
         assert!(other.wait().unwrap().success());
     }
 }

@@ -4,7 +4,7 @@
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::retry::retry_while_unreachable;
-use pullyard_domain::published::newest::{self, NotReplaced};
+use pullyard_domain::published::newest::{self, ReplaceRefusal};
 use pullyard_forge::{Error, Forge};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
@@ -36,11 +36,11 @@ impl DescriptionUpdate<'_> {
                 .await
             {
                 // The part is up to date, or a user removed it, or the pull request never had it.
-                Ok(Ok(None | Some(NotReplaced::UpToDate | NotReplaced::Absent))) => return,
-                Ok(Ok(Some(NotReplaced::Edited))) => {
+                Ok(Ok(None | Some(ReplaceRefusal::UpToDate | ReplaceRefusal::Absent))) => return,
+                Ok(Ok(Some(ReplaceRefusal::EditedByUser))) => {
                     "somebody has changed what it says of the commit before".to_owned()
                 }
-                Ok(Ok(Some(NotReplaced::TooLong))) => "it would be longer than the forge takes".to_owned(),
+                Ok(Ok(Some(ReplaceRefusal::TooLong))) => "it would be longer than the forge takes".to_owned(),
                 Ok(Err(error)) => format!("failed to {error}"),
                 Err(_) => "the forge did not answer in time".to_owned(),
             };
@@ -53,7 +53,7 @@ impl DescriptionUpdate<'_> {
 
     /// Returns why the text was not changed, if so. Reads the text each time: perhaps only an answer was lost, or a
     /// user edited the text.
-    async fn try_update(&self, name: &str) -> Result<Option<NotReplaced>, Error> {
+    async fn try_update(&self, name: &str) -> Result<Option<ReplaceRefusal>, Error> {
         let text = self.forge.pull_request_text(name, self.number).await?;
         match newest::replace_part(&text, self.commit, self.text) {
             Ok(text) => self.forge.edit_pull_request_text(name, self.number, &text).await.map(|()| None),

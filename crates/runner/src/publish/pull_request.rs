@@ -59,7 +59,7 @@ pub(crate) async fn find_or_open(
         ),
         head: target.branch.clone(),
         base: assignment.base.clone(),
-        draft: said.checks.failed(),
+        draft: said.checks.has_failure(),
     };
     let repository = assignment.repository.name.as_str();
     // The work is pushed, so a short outage of the forge must not fail the job.

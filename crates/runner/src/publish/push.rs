@@ -80,7 +80,7 @@ pub(crate) enum PushedBy {
 #[derive(Clone)]
 struct Change {
     commit: String,
-    expected: Option<String>,
+    expected_head: Option<String>,
 }
 
 enum PushOutcome {
@@ -120,7 +120,7 @@ impl Push<'_> {
         loop {
             match timeout(READ_LIMIT, self.remote_head()).await {
                 Ok(Ok(Some(head))) if head == sent.commit => return Ok(Some(PublishResult::by_this_attempt(&head))),
-                Ok(Ok(head)) if head == sent.expected => looks += 1,
+                Ok(Ok(head)) if head == sent.expected_head => looks += 1,
                 Ok(Ok(None)) => return Err(self.branch_deleted().into()),
                 Ok(Ok(Some(_))) => match timeout(FETCH_LIMIT, self.resolve_remote_head(sent)).await {
                     Ok(Ok(Some(PushOutcome::Published(published)))) => return Ok(Some(published)),
@@ -142,7 +142,7 @@ impl Push<'_> {
 
     /// Stores each change in `sent` before its push.
     async fn push_or_rebase(&self, sent: &Mutex<Option<Change>>) -> Result<PublishResult, Stop> {
-        let first = Change { commit: self.commit.to_owned(), expected: self.target.expected_head.clone() };
+        let first = Change { commit: self.commit.to_owned(), expected_head: self.target.expected_head.clone() };
         let head = match self.push_with_retries(&first, sent).await? {
             PushOutcome::Published(published) => return Ok(published),
             PushOutcome::BranchMoved(head) => head,
@@ -157,7 +157,7 @@ impl Push<'_> {
             // The other user's commits contain the same change.
             return Ok(PublishResult { commit: head.clone(), head, pushed_by: PushedBy::OtherUser });
         };
-        match self.push_with_retries(&Change { commit, expected: Some(head) }, sent).await? {
+        match self.push_with_retries(&Change { commit, expected_head: Some(head) }, sent).await? {
             PushOutcome::Published(published) => Ok(published),
             PushOutcome::BranchMoved(_) => Err(Failure::HeadMoved {}.into()),
         }
@@ -177,8 +177,8 @@ impl Push<'_> {
             // Perhaps only the answer was lost, so read the branch.
             match self.remote_head().await {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
-                Ok(None) if change.expected.is_some() => return Err(self.branch_deleted().into()),
-                Ok(head) if head != change.expected => match self.resolve_remote_head(change).await {
+                Ok(None) if change.expected_head.is_some() => return Err(self.branch_deleted().into()),
+                Ok(head) if head != change.expected_head => match self.resolve_remote_head(change).await {
                     Ok(there) => return there.ok_or_else(|| self.branch_deleted().into()),
                     Err(fault) if tried == MAX_TRIES => {
                         let reason = format!("the branch has moved, and {}", fault.reason());
@@ -204,7 +204,7 @@ impl Push<'_> {
 
     async fn push(&self, change: &Change) -> Result<(), GitError> {
         let reference = git::branch_ref(&self.target.branch);
-        let expected = change.expected.as_deref().unwrap_or_default();
+        let expected = change.expected_head.as_deref().unwrap_or_default();
         let lease = format!("--force-with-lease={reference}:{expected}");
         let refspec = format!("{}:{reference}", change.commit);
         let args = [

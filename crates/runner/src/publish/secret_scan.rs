@@ -26,7 +26,7 @@ pub(crate) async fn scan_commit(
     if let Some(name) = names.clone().find(|name| redactor.contains_secret(name)) {
         return Err(secret_failure(name, redactor));
     }
-    let adds_one = async |name| adds_secret(git, repository, (start, commit), name, redactor).await;
+    let adds_one = async |name| contains_new_secret(git, repository, (start, commit), name, redactor).await;
     if !adds_one(None).await? {
         return Ok(());
     }
@@ -43,7 +43,7 @@ fn secret_failure(name: &[u8], redactor: &Redactor) -> Stop {
 }
 
 /// Whether a commit adds a secret. With `name`, searches only this file.
-async fn adds_secret(
+async fn contains_new_secret(
     git: &Git,
     repository: &Path,
     range: (&str, &str),

@@ -1,7 +1,7 @@
 //! Runs Claude Code without the runner.
 
 use crate::agent_process::{AgentProcess, ProcessResult};
-use crate::scene::{KEY, Scene, program};
+use crate::scene::{AgentFixture, KEY, program};
 use tokio::process::Command;
 
 pub(crate) const BASE_ARGUMENTS: [&str; 8] = [
@@ -19,7 +19,7 @@ pub(crate) const QUIET_SETTINGS: [&str; 4] =
     ["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "DISABLE_AUTOUPDATER", "DISABLE_TELEMETRY", "DISABLE_ERROR_REPORTING"];
 pub(crate) const SESSION: &str = "7d0c0e0e-0f3c-4d55-9d2f-3f8a3d6c1a01";
 
-pub(crate) fn base_command(scene: &Scene) -> Command {
+pub(crate) fn base_command(scene: &AgentFixture) -> Command {
     let mut command = scene.command(&program("PULLYARD_CLAUDE_CODE"));
     command
         .env("ANTHROPIC_BASE_URL", scene.model.url())
@@ -30,7 +30,7 @@ pub(crate) fn base_command(scene: &Scene) -> Command {
 }
 
 /// Claude Code as the runner starts it.
-pub(crate) fn runner_command(scene: &Scene) -> Command {
+pub(crate) fn runner_command(scene: &AgentFixture) -> Command {
     let mut command = base_command(scene);
     command.args(BASE_ARGUMENTS).envs(QUIET_SETTINGS.map(|name| (name, "1")));
     command

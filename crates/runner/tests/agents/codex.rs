@@ -1,6 +1,6 @@
 //! Runs Codex without the runner.
 
-use crate::scene::{KEY, Scene, program};
+use crate::scene::{AgentFixture, KEY, program};
 use tokio::process::Command;
 
 pub(crate) const BASE_ARGUMENTS: [&str; 6] = [
@@ -13,7 +13,7 @@ pub(crate) const BASE_ARGUMENTS: [&str; 6] = [
 ];
 
 /// Writes Codex's configuration: the scripted model, two tries per request, no other hosts.
-pub(crate) fn configure(scene: &Scene, address: &str) {
+pub(crate) fn configure(scene: &AgentFixture, address: &str) {
     let text = format!(
         "model = \"gpt-5\"\nmodel_provider = \"scripted\"\ncheck_for_update_on_startup = false\n\n\
          [analytics]\nenabled = false\n\n\
@@ -24,15 +24,15 @@ pub(crate) fn configure(scene: &Scene, address: &str) {
 }
 
 /// `codex exec` with the base arguments and no prompt.
-pub(crate) fn exec_command(scene: &Scene) -> Command {
+pub(crate) fn exec_command(scene: &AgentFixture) -> Command {
     base_command(scene, &["exec"])
 }
 
-pub(crate) fn resume_command(scene: &Scene) -> Command {
+pub(crate) fn resume_command(scene: &AgentFixture) -> Command {
     base_command(scene, &["exec", "resume"])
 }
 
-fn base_command(scene: &Scene, command: &[&str]) -> Command {
+fn base_command(scene: &AgentFixture, command: &[&str]) -> Command {
     if !scene.config().join("config.toml").exists() {
         configure(scene, &scene.model.openai_url());
     }

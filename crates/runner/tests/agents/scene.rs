@@ -32,13 +32,13 @@ pub(crate) fn key_fragments() -> Vec<String> {
 /// Length of a base64 fragment. Units: characters.
 const FRAGMENT_CHARS: usize = 19;
 
-pub(crate) struct Scene {
+pub(crate) struct AgentFixture {
     pub(crate) dir: TempDir,
     pub(crate) model: DemoModel,
     pub(crate) refusing_proxy: RefusingProxy,
 }
 
-impl Scene {
+impl AgentFixture {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         for folder in ["repository", "home", "config", "tmp"] {
@@ -100,7 +100,7 @@ impl Scene {
     }
 }
 
-impl Drop for Scene {
+impl Drop for AgentFixture {
     fn drop(&mut self) {
         kill_leftovers(self.dir.path());
     }

@@ -34,32 +34,33 @@ async fn claimed_job_becomes_a_pull_request_under_its_claim() {
 #[tokio::test]
 async fn slots_are_filled_and_never_overfilled() {
     let machine = DaemonMachine::with_job_script(WAIT_FOR_GO_JOB).await;
-    machine.plane.add_jobs(&[job("a"), job("b"), job("c")]);
+    machine.runner_api.add_jobs(&[job("a"), job("b"), job("c")]);
     let daemon = machine.daemon_args(&["--slots", "2"]);
     machine.pid_of(&job("a")).await;
     machine.pid_of(&job("b")).await;
-    machine.plane.wait_for_active_jobs(&[&job("a"), &job("b")]).await;
+    machine.runner_api.wait_for_active_jobs(&[&job("a"), &job("b")]).await;
     // Another heartbeat passes without a claim for a third slot.
-    machine.plane.wait_for_next_call("heartbeat").await;
-    assert_eq!(machine.plane.calls("claim").last().map(|_| machine.plane.calls("claim").len()), Some(2));
+    machine.runner_api.wait_for_next_call("heartbeat").await;
+    assert_eq!(machine.runner_api.calls("claim").last().map(|_| machine.runner_api.calls("claim").len()), Some(2));
     machine.release_jobs();
     machine.pid_of(&job("c")).await;
-    machine.plane.wait_for_active_jobs(&[]).await;
+    machine.runner_api.wait_for_active_jobs(&[]).await;
     daemon.signal(Signal::SIGTERM);
     assert_eq!(daemon.wait_for_exit().await.0, Some(0));
-    let register = machine.plane.last_call("register").body;
+    let register = machine.runner_api.last_call("register").body;
     assert_eq!((register["slots"].as_u64(), register["name"].as_str()), (Some(2), Some("kite")));
 }
 
 #[tokio::test]
 async fn claim_of_an_ended_job_is_replaced_by_a_new_claim() {
     let machine = DaemonMachine::with_job_script("echo ran >> $HOME/ran; exit 0").await;
-    machine.plane.script(|script| script.claims_to_spend = 2);
-    machine.plane.add_jobs(&[job("a")]);
+    machine.runner_api.script(|script| script.claims_to_spend = 2);
+    machine.runner_api.add_jobs(&[job("a")]);
     let daemon = machine.daemon_args(&["--disconnect-after-job"]);
     let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
-    let claims: Vec<_> = machine.plane.calls("claim").iter().map(|call| call.body["claim_id"].to_string()).collect();
+    let claims: Vec<_> =
+        machine.runner_api.calls("claim").iter().map(|call| call.body["claim_id"].to_string()).collect();
     let different: BTreeSet<&String> = claims.iter().collect();
     assert_eq!((claims.len(), different.len()), (3, 3), "{claims:?}");
     assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n");
@@ -73,7 +74,7 @@ async fn job_process_never_sees_the_runner_token() {
          cp /proc/$PPID/cmdline $HOME/cmdline; touch $HOME/done",
     )
     .await;
-    machine.plane.add_jobs(&[job("a")]);
+    machine.runner_api.add_jobs(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
         command.arg("--disconnect-after-job").env("GITHUB_TOKEN", "another-secret").env("AWS_SECRET_ACCESS_KEY", "x");
     });
@@ -82,8 +83,11 @@ async fn job_process_never_sees_the_runner_token() {
     for secret in [TOKEN, "another-secret", "AWS_SECRET"] {
         assert!(!environ.contains(secret), "{environ}");
     }
-    let claim =
-        machine.plane.calls("claim").into_iter().find(|call| environ.contains(call.body["claim_id"].as_str().unwrap()));
+    let claim = machine
+        .runner_api
+        .calls("claim")
+        .into_iter()
+        .find(|call| environ.contains(call.body["claim_id"].as_str().unwrap()));
     let instance = claim.unwrap().body["instance"].as_str().unwrap().to_owned();
     for line in [
         format!("PULLYARD_API_URL={}", machine.url),

@@ -16,7 +16,7 @@ const REQUIRED_CALLS: [&str; 3] = ["/v1/runners", "/claim", "/heartbeat"];
 async fn start_behind_gate(fault: Option<Fault>) -> (DaemonMachine, Arc<Gate>) {
     let machine = DaemonMachine::with_job_script("echo ran >> $HOME/ran").await;
     let gate = Gate::start(&machine.url, fault).await;
-    machine.plane.add_jobs(&[job("a")]);
+    machine.runner_api.add_jobs(&[job("a")]);
     (machine, gate)
 }
 
@@ -32,7 +32,7 @@ async fn run_until_done_once(machine: &DaemonMachine, gate: &Gate) -> Vec<Point>
     let calls = gate.calls();
     assert_eq!(code, Some(0), "{calls:?} {log}");
     assert_eq!(std::fs::read_to_string(machine.dir.path().join("ran")).unwrap(), "ran\n", "{calls:?} {log}");
-    assert!(machine.plane.has_signed_off(), "{calls:?} {log}");
+    assert!(machine.runner_api.has_signed_off(), "{calls:?} {log}");
     calls
 }
 
@@ -58,9 +58,10 @@ async fn job_runs_once_despite_a_fault_at_any_daemon_call() {
     for one in REQUIRED_CALLS {
         assert!(points.iter().any(|(name, _)| name.ends_with(one)), "{one}: {points:?}");
     }
-    let all = [Break::KilledBefore, Break::KilledAfter, Break::Lost, Break::Refused];
+    let all = [Break::KilledBefore, Break::KilledAfter, Break::AfterCall, Break::Refused];
     let faults = points.iter().flat_map(|point| all.map(|breaks| (point.clone(), breaks)));
-    let walked = faults
-        .filter(|((name, _), breaks)| matches!(breaks, Break::Lost | Break::Refused) || !name.ends_with("/heartbeat"));
+    let walked = faults.filter(|((name, _), breaks)| {
+        matches!(breaks, Break::AfterCall | Break::Refused) || !name.ends_with("/heartbeat")
+    });
     stream::iter(walked).for_each_concurrent(PARALLEL_WALKS, walk_fault).await;
 }

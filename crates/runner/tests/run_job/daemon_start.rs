@@ -10,13 +10,13 @@ async fn refused_registration_prints_a_reason_and_exit_code() {
         [(409, "name_taken", 3, "another token"), (401, "unauthorized", 4, "runner token")]
     {
         let machine = DaemonMachine::with_job_script("exit 0").await;
-        machine.plane.script(|script| {
+        machine.runner_api.script(|script| {
             script.refusals.insert("register", (status, code));
         });
         let (ended, log) = machine.daemon().wait_for_exit().await;
         assert_eq!(ended, Some(exit), "{code}: {log}");
         assert!(log.contains(words), "{code}: {log}");
-        assert!(machine.plane.calls("claim").is_empty());
+        assert!(machine.runner_api.calls("claim").is_empty());
     }
 }
 
@@ -24,7 +24,7 @@ async fn refused_registration_prints_a_reason_and_exit_code() {
 async fn second_daemon_with_the_same_name_is_refused() {
     let machine = DaemonMachine::with_job_script("exit 0").await;
     let first = machine.daemon();
-    machine.plane.wait_for_next_call("heartbeat").await;
+    machine.runner_api.wait_for_next_call("heartbeat").await;
     let (code, log) = machine.daemon().wait_for_exit().await;
     assert_eq!(code, Some(3), "{log}");
     assert!(log.contains("another process on this machine"), "{log}");
@@ -37,14 +37,14 @@ async fn second_daemon_with_the_same_name_is_refused() {
 #[tokio::test]
 async fn registration_contains_the_configured_values() {
     let machine = DaemonMachine::with_job_script("exit 0").await;
-    machine.plane.add_jobs(&[job("a")]);
+    machine.runner_api.add_jobs(&[job("a")]);
     let daemon = machine.daemon_with(|command| {
         command.args(["--once", "--labels", "gpu, eu"]).env("RUNNER_CLONE_DEPTH", "1");
     });
     let (code, log) = daemon.wait_for_exit().await;
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("RUNNER_CLONE_DEPTH is ignored"), "{log}");
-    let register = machine.plane.last_call("register").body;
+    let register = machine.runner_api.last_call("register").body;
     assert_eq!(register["labels"], serde_json::json!(["eu", "gpu"]));
     assert_eq!(register["capabilities"], serde_json::json!(["command"]));
     assert_eq!(register["slots"], 3);
@@ -101,7 +101,7 @@ async fn check_reports_problems_and_registers_nothing() {
     })
     .await;
     assert_eq!((code, said.lines().filter(|line| line.starts_with("WRONG")).count()), (Some(1), 3), "{said}");
-    assert!(machine.plane.calls("register").is_empty());
+    assert!(machine.runner_api.calls("register").is_empty());
     let (code, said) = run_command(&machine, &["version"], |_| ()).await;
     assert_eq!((code, said.contains("protocol 1")), (Some(0), true));
 }

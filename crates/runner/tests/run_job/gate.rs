@@ -27,7 +27,7 @@ pub(crate) enum Break {
     /// The call takes effect without an answer. The gate holds it while the test kills the runner.
     KilledAfter,
     /// The call takes effect; its answer breaks off.
-    Lost,
+    AfterCall,
     /// The gate answers 503, and the server never receives the call.
     Refused,
 }
@@ -108,12 +108,12 @@ async fn handle(State(gate): State<Arc<Gate>>, method: Method, uri: Uri, headers
         Some(Break::Refused) => {
             return (StatusCode::SERVICE_UNAVAILABLE, r#"{"message":"Service Unavailable"}"#).into_response();
         }
-        Some(Break::KilledAfter | Break::Lost) | None => {}
+        Some(Break::KilledAfter | Break::AfterCall) | None => {}
     }
     let answer = gate.forward(method, &uri, headers, body).await;
     match breaks {
         Some(Break::KilledAfter) => gate.hold().await,
-        Some(Break::Lost) => broken(),
+        Some(Break::AfterCall) => broken(),
         Some(Break::KilledBefore | Break::Refused) | None => answer,
     }
 }

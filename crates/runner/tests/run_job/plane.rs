@@ -202,7 +202,7 @@ fn respond(inner: &ServerState, route: &'static str, headers: &HeaderMap, body: 
 
 pub(crate) struct DaemonMachine {
     pub(crate) dir: TempDir,
-    pub(crate) plane: RunnerApi,
+    pub(crate) runner_api: RunnerApi,
     pub(crate) url: String,
     script: PathBuf,
 }
@@ -223,7 +223,7 @@ impl DaemonMachine {
         let path = dir.path().join("run-job.sh");
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Self { dir, plane, url, script: path }
+        Self { dir, runner_api: plane, url, script: path }
     }
 
     pub(crate) fn work_dir(&self) -> PathBuf {

@@ -217,7 +217,7 @@ async fn walk(flow: Flow, faults: Vec<Fault>, undisturbed: FinalState) {
     let walks = faults.into_iter().map(|fault| async move {
         let end = match fault.1 {
             Break::KilledBefore | Break::KilledAfter => final_state_after_kill(flow, &fault).await,
-            Break::Lost | Break::Refused => run_without_kill(flow, Some(fault.clone())).await.1,
+            Break::AfterCall | Break::Refused => run_without_kill(flow, Some(fault.clone())).await.1,
         };
         (fault, end)
     });
@@ -239,7 +239,7 @@ fn kill_faults(points: &[Point]) -> Vec<Fault> {
 fn answer_faults(points: &[Point]) -> Vec<Fault> {
     let firsts = points.iter().filter(|(_, number)| *number == 1);
     let refused = firsts.map(|point| (point.clone(), Break::Refused));
-    refused.chain(points.iter().map(|point| (point.clone(), Break::Lost))).collect()
+    refused.chain(points.iter().map(|point| (point.clone(), Break::AfterCall))).collect()
 }
 
 #[tokio::test]

@@ -246,10 +246,10 @@ async fn pipes_in_the_mirror_block_neither_this_nor_later_jobs() {
     )
     .await;
     run_to_success(&world).await;
-    assert_done_again(&world).await;
+    assert_repeatable(&world).await;
 }
 
-async fn assert_done_again(world: &World) {
+async fn assert_repeatable(world: &World) {
     if world.branch_head(BRANCH).is_some() {
         world.git_line(&["update-ref", "-d", &format!("refs/heads/{BRANCH}")]);
     }
@@ -268,7 +268,7 @@ async fn planted_alternates_of_the_mirror_are_ignored() {
     )
     .await;
     run_to_success(&world).await;
-    assert_done_again(&world).await;
+    assert_repeatable(&world).await;
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn replaced_mirror_fails_the_job_and_is_created_again() {
         assert_eq!((world.fails().await, world.branch_head(BRANCH)), ("workspace_failed", None));
         let words = world.api.only_finish().failure.unwrap().sentence();
         assert!(words.contains("folder `objects` was taken away or leads"), "{words}");
-        assert_done_again(&world).await;
+        assert_repeatable(&world).await;
     }
 }
 

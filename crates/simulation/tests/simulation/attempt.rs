@@ -4,7 +4,7 @@ use crate::forge::{Commit, Forge, PullRequest};
 use crate::plane::ApiCall;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -73,7 +73,7 @@ pub(crate) struct Attempt {
 }
 
 /// A random time between five and `most` seconds from now.
-fn random_time(now: Timestamp, dice: &mut Dice, most: u64) -> Timestamp {
+fn random_time(now: Timestamp, dice: &mut SeededRng, most: u64) -> Timestamp {
     now.plus(Duration::from_secs(dice.between(5, most)))
 }
 
@@ -94,7 +94,7 @@ pub(crate) struct AttemptStart {
 }
 
 impl Attempt {
-    pub(crate) fn new(begun: AttemptStart, now: Timestamp, dice: &mut Dice) -> Self {
+    pub(crate) fn new(begun: AttemptStart, now: Timestamp, dice: &mut SeededRng) -> Self {
         let AttemptStart {
             name,
             home,
@@ -175,7 +175,7 @@ impl Attempt {
         answer: Option<(u16, Value)>,
         now: Timestamp,
         forge: &Forge,
-        dice: &mut Dice,
+        dice: &mut SeededRng,
     ) {
         self.call_pending = false;
         let Some((status, body)) = answer else { return };
@@ -193,7 +193,7 @@ impl Attempt {
         }
     }
 
-    fn advance(&mut self, body: &Value, now: Timestamp, forge: &Forge, dice: &mut Dice) {
+    fn advance(&mut self, body: &Value, now: Timestamp, forge: &Forge, dice: &mut SeededRng) {
         if body["want"] == "cancel" && !matches!(self.step, Step::Finish) {
             return self.stop();
         }
@@ -288,7 +288,7 @@ impl Attempt {
         self.step = Step::Finish;
     }
 
-    fn finish_with(&mut self, mut letter: Value, dice: &mut Dice) -> Step {
+    fn finish_with(&mut self, mut letter: Value, dice: &mut SeededRng) -> Step {
         letter["finish_id"] = json!(self.finish_id());
         letter["spent_usd_micros"] = json!(dice.between(0, 900_000));
         self.final_body = Some(letter);
@@ -296,7 +296,7 @@ impl Attempt {
     }
 
     /// Gives the job back, because the agent asks a question or a user requested a pause.
-    fn yield_job(&mut self, question: Option<&str>, dice: &mut Dice) -> Step {
+    fn yield_job(&mut self, question: Option<&str>, dice: &mut SeededRng) -> Step {
         let outcome = if question.is_some() { "asks" } else { "paused" };
         let mut letter = json!({ "yield_id": self.yield_id(), "outcome": outcome, "inputs": self.received_inputs });
         letter["spent_usd_micros"] = json!(dice.between(0, 300_000));
@@ -326,7 +326,7 @@ impl Attempt {
     }
 
     /// Pushes within the window and opens the pull request. Returns whether a commit was pushed.
-    pub(crate) fn push(&mut self, now: Timestamp, forge: &mut Forge, dice: &mut Dice) -> bool {
+    pub(crate) fn push(&mut self, now: Timestamp, forge: &mut Forge, dice: &mut SeededRng) -> bool {
         let Step::Push(until) = self.step else { return false };
         if now >= until {
             let failure = Failure::Unknown { last_words: "there was no time left to push".into() };

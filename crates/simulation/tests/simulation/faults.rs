@@ -2,11 +2,11 @@
 
 use crate::cloud::{Answer, Call, Cloud, error_answer};
 use crate::forge::FORGE;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use serde_json::{Value, json};
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Fate {
+pub(crate) enum CallOutcome {
     Success,
     /// No effect; returns this answer.
     Rejected(Answer),
@@ -20,7 +20,7 @@ pub(crate) enum Fate {
     NoTask(Answer),
 }
 
-impl Fate {
+impl CallOutcome {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Success => "calls",
@@ -34,68 +34,68 @@ impl Fate {
     }
 }
 
-pub(crate) fn draw_fate(call: &Call, hints_lost: u64, dice: &mut Dice) -> Fate {
+pub(crate) fn draw_call_outcome(call: &Call, hints_lost: u64, dice: &mut SeededRng) -> CallOutcome {
     if dice.permille(3) {
-        return Fate::StopBefore;
+        return CallOutcome::StopBefore;
     }
     if call.service == FORGE {
-        return draw_forge_fate(dice);
+        return draw_forge_call_outcome(dice);
     }
     if call.writes() && dice.permille(8) {
-        return Fate::StopAfter;
+        return CallOutcome::StopAfter;
     }
     match call.operation.as_str() {
         "RunTask" if dice.percent(20) => no_task(dice),
         // The SDK does not retry this error, so the hint is lost.
         "SendMessage" if dice.percent(hints_lost) => {
-            Fate::Rejected(error_answer(400, "QueueDoesNotExist", "it is lost"))
+            CallOutcome::Rejected(error_answer(400, "QueueDoesNotExist", "it is lost"))
         }
-        "TransactWriteItems" if dice.percent(4) => Fate::Rejected(conflict(&call.body())),
-        "PutItem" | "UpdateItem" if dice.percent(2) => Fate::Rejected(error_answer(
+        "TransactWriteItems" if dice.percent(4) => CallOutcome::Rejected(conflict(&call.body())),
+        "PutItem" | "UpdateItem" if dice.percent(2) => CallOutcome::Rejected(error_answer(
             400,
             "com.amazonaws.dynamodb.v20120810#TransactionConflictException",
             "a conflict",
         )),
-        _ if call.writes() && dice.percent(2) => Fate::LostAnswer,
-        _ if call.writes() && dice.permille(7) => Fate::ErrorAfterEffect,
-        _ if dice.permille(4) => Fate::Rejected(error_answer(400, "ThrottlingException", "Rate exceeded")),
-        _ if dice.permille(3) => Fate::Rejected(error_answer(500, "InternalServerError", "it broke")),
-        _ => Fate::Success,
+        _ if call.writes() && dice.percent(2) => CallOutcome::LostAnswer,
+        _ if call.writes() && dice.permille(7) => CallOutcome::ErrorAfterEffect,
+        _ if dice.permille(4) => CallOutcome::Rejected(error_answer(400, "ThrottlingException", "Rate exceeded")),
+        _ if dice.permille(3) => CallOutcome::Rejected(error_answer(500, "InternalServerError", "it broke")),
+        _ => CallOutcome::Success,
     }
 }
 
 /// The forge is unavailable, limits calls, or does not answer.
-fn draw_forge_fate(dice: &mut Dice) -> Fate {
-    let refused = |status| Fate::Rejected((status, json!({ "message": "not now" }).to_string()));
-    match dice.weighted(&[3, 1, 3, 93]) {
+fn draw_forge_call_outcome(dice: &mut SeededRng) -> CallOutcome {
+    let refused = |status| CallOutcome::Rejected((status, json!({ "message": "not now" }).to_string()));
+    match dice.choose_weighted(&[3, 1, 3, 93]) {
         Some(0) => refused(503),
         Some(1) => refused(429),
-        Some(2) => Fate::LostAnswer,
-        _ => Fate::Success,
+        Some(2) => CallOutcome::LostAnswer,
+        _ => CallOutcome::Success,
     }
 }
 
 /// Applies a fate. Returns the answer, `None` if it is lost, and whether the caller is dead.
-pub(crate) fn apply_fate(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option<Answer>, bool) {
+pub(crate) fn apply_call_outcome(fate: &CallOutcome, call: &Call, cloud: &mut Cloud) -> (Option<Answer>, bool) {
     match fate {
-        Fate::Success => (Some(cloud.answer(call)), false),
-        Fate::Rejected(answer) => (Some(answer.clone()), false),
-        Fate::NoTask(answer) => {
+        CallOutcome::Success => (Some(cloud.answer(call)), false),
+        CallOutcome::Rejected(answer) => (Some(answer.clone()), false),
+        CallOutcome::NoTask(answer) => {
             cloud.cluster.fault = Some(answer.clone());
             (Some(cloud.answer(call)), false)
         }
-        Fate::LostAnswer => {
+        CallOutcome::LostAnswer => {
             cloud.answer(call);
             (None, false)
         }
-        Fate::ErrorAfterEffect => {
+        CallOutcome::ErrorAfterEffect => {
             let answer = cloud.answer(call);
             // A rejected call has no effect and returns its own error.
             let error = error_answer(500, "InternalServerError", "it broke afterwards");
             (Some(if answer.0 == 200 { error } else { answer }), false)
         }
-        Fate::StopBefore => (None, true),
-        Fate::StopAfter => {
+        CallOutcome::StopBefore => (None, true),
+        CallOutcome::StopAfter => {
             cloud.answer(call);
             (None, true)
         }
@@ -103,7 +103,7 @@ pub(crate) fn apply_fate(fate: &Fate, call: &Call, cloud: &mut Cloud) -> (Option
 }
 
 /// All ways in which ECS starts no task.
-fn no_task(dice: &mut Dice) -> Fate {
+fn no_task(dice: &mut SeededRng) -> CallOutcome {
     let failure = |reason: &str| (200, json!({ "tasks": [], "failures": [{ "reason": reason }] }).to_string());
     let ways = [
         failure("RESOURCE:MEMORY"),
@@ -114,7 +114,7 @@ fn no_task(dice: &mut Dice) -> Fate {
         error_answer(500, "ServerException", "it broke"),
         failure("AGENT"),
     ];
-    Fate::NoTask(ways[dice.below(ways.len())].clone())
+    CallOutcome::NoTask(ways[dice.below(ways.len())].clone())
 }
 
 fn conflict(request: &Value) -> Answer {

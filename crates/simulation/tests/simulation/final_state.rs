@@ -159,7 +159,7 @@ fn check_reviews(all: &[Review], jobs: &[Job], deliveries: &[Delivery], forge: &
                 format!("review {id} was told {:?}, and its pull request was open", told.reason)
             }
             (Some(_), None) => continue,
-            (None, None) if must_be_found(asked, jobs, forge) => format!("nobody answered review {id}"),
+            (None, None) if requires_discovery(asked, jobs, forge) => format!("nobody answered review {id}"),
             (None, None) => continue,
         };
         faults.push(fault);
@@ -173,7 +173,7 @@ fn was_open(reason: &Reason, asked: &Asked, forge: &Forge) -> bool {
 }
 
 /// Whether polling must find a review without a webhook: its pull request is open and was linked early enough.
-fn must_be_found(asked: &Asked, jobs: &[Job], forge: &Forge) -> bool {
+fn requires_discovery(asked: &Asked, jobs: &[Job], forge: &Forge) -> bool {
     let of_it = jobs.iter().filter(|job| job.result.as_ref().is_some_and(|result| result.number == asked.pull));
     let linked = of_it.filter_map(|job| job.ended_at).min();
     linked.is_some_and(|linked| linked.since(asked.at) < LINK_TOLERANCE)

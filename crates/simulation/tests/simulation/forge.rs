@@ -7,7 +7,7 @@ mod pulls;
 pub(crate) use pulls::PullRequest;
 
 use pullyard_domain::time::Timestamp;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use std::collections::{BTreeMap, VecDeque};
 
 /// The service name of calls to the forge.
@@ -47,7 +47,7 @@ pub(crate) struct Forge {
     pub(crate) pulls: Vec<PullRequest>,
     pub(crate) reviews: Vec<Review>,
     /// Reviews still to come.
-    pub(crate) reviews_left: usize,
+    pub(crate) remaining_reviews: usize,
     /// Deliveries still to send.
     pending_webhooks: VecDeque<Webhook>,
     /// The number of closes and reopens so far.
@@ -78,7 +78,7 @@ impl Forge {
     }
 
     pub(crate) fn may_be_reviewed(&self) -> bool {
-        self.reviews_left > 0 && !self.pulls.is_empty()
+        self.remaining_reviews > 0 && !self.pulls.is_empty()
     }
 
     pub(crate) fn has_pending_webhook(&self) -> bool {
@@ -86,8 +86,8 @@ impl Forge {
     }
 
     /// Reviews a random pull request. `twice` and `lost` are the percentages of doubled and lost webhooks.
-    pub(crate) fn review(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> String {
-        self.reviews_left -= 1;
+    pub(crate) fn review(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut SeededRng) -> String {
+        self.remaining_reviews -= 1;
         let pull = dice.below(self.pulls.len()) as u64 + 1;
         let times = delivery_count(twice, lost, dice);
         let id = 101 + self.reviews.len() as u64;
@@ -102,7 +102,7 @@ impl Forge {
     }
 
     /// Takes a waiting delivery.
-    pub(crate) fn take_webhook(&mut self, dice: &mut Dice) -> Webhook {
+    pub(crate) fn take_webhook(&mut self, dice: &mut SeededRng) -> Webhook {
         // Mostly in order.
         let at = if dice.percent(70) { 0 } else { dice.below(self.pending_webhooks.len()) };
         self.pending_webhooks.remove(at).unwrap()
@@ -110,6 +110,6 @@ impl Forge {
 }
 
 /// How often a webhook is delivered. `twice` and `lost` are percentages.
-fn delivery_count(twice: u64, lost: u64, dice: &mut Dice) -> usize {
+fn delivery_count(twice: u64, lost: u64, dice: &mut SeededRng) -> usize {
     if dice.percent(lost) { 0 } else { 1 + usize::from(dice.percent(twice)) }
 }

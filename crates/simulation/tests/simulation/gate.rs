@@ -144,7 +144,7 @@ impl Gate {
     pub(crate) fn clock(&self) -> Clock {
         let gate = self.clone();
         let start = self.lock().cloud.now;
-        Clock::simulated(start, move |_| Box::pin(gate.clone().pause()))
+        Clock::new_simulated(start, move |_| Box::pin(gate.clone().pause()))
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) fn due_times(items: &Items) -> impl Iterator<Item = Timestamp> + '_ {
 /// Whether all polls have compared the changes up to `then`.
 pub(crate) fn polled_since(items: &Items, then: Timestamp) -> bool {
     let mut polls = items.iter().filter(|((_, sk), _)| sk == "POLL").map(|(_, item)| value::<Poll>(item));
-    polls.all(|poll| poll.look.seen_until().is_some_and(|seen| seen >= then))
+    polls.all(|poll| poll.look.complete_until().is_some_and(|seen| seen >= then))
 }
 
 /// The invariants that one write broke.

@@ -23,7 +23,7 @@ const STEPS: usize = 900;
 const RECOVERY_LIMIT: Duration = Duration::from_secs(5 * 3_600);
 
 /// Runs one life. The violations are in the returned world.
-pub(crate) async fn run_life(seed: u64) -> World {
+pub(crate) async fn run_seed(seed: u64) -> World {
     let mut world = World::new(seed).await;
     for _ in 0..STEPS {
         world.step().await;
@@ -92,56 +92,56 @@ impl World {
             some(stopping.len(), 5),
             some(idle.len(), 40),
             some(self.daemons.len(), 10),
-            some(usize::from(self.tool.may_change()), self.mood.moves),
+            some(usize::from(self.tool.may_change()), self.fault_profile.moves),
             some(usize::from(self.tool.has_pending_event()), 12),
             1,
             some(self.user_requests.len(), 4),
             // Functions are fast, so time mostly passes between them.
             if awake.is_empty() { 14 } else { 1 },
-            self.mood.misfortunes,
+            self.fault_profile.misfortunes,
             some(usize::from(late.is_some()), 20),
-            some(usize::from(reviewable), self.mood.reviews),
+            some(usize::from(reviewable), self.fault_profile.reviews),
             some(usize::from(told), 12),
-            self.mood.suspensions,
-            some(pulls, self.mood.state_changes),
+            self.fault_profile.suspensions,
+            some(pulls, self.fault_profile.state_changes),
         ];
-        match self.dice.weighted(&weights).unwrap_or(13) {
+        match self.rng.choose_weighted(&weights).unwrap_or(13) {
             0 => {
-                let at = awake[self.dice.below(awake.len())];
+                let at = awake[self.rng.below(awake.len())];
                 self.release_calls(at).await;
             }
             1 => self.receive(Queue::Dispatch).await,
             2 => self.receive(Queue::Effects).await,
             3 => self.deliver_task_event().await,
             4 => {
-                let number = asked[self.dice.below(asked.len())];
+                let number = asked[self.rng.below(asked.len())];
                 self.advance_task(number);
             }
             5 => {
-                let number = run[self.dice.below(run.len())];
+                let number = run[self.rng.below(run.len())];
                 self.advance_task(number);
             }
             6 => {
-                let number = stopping[self.dice.below(stopping.len())];
+                let number = stopping[self.rng.below(stopping.len())];
                 self.advance_task(number);
             }
             7 => {
-                let at = idle[self.dice.below(idle.len())];
+                let at = idle[self.rng.below(idle.len())];
                 self.advance_attempt(at).await;
             }
             8 => {
-                let at = self.dice.below(self.daemons.len());
+                let at = self.rng.below(self.daemons.len());
                 // A claim without a ready job tests little.
                 let waits = |job: &Job| job.status == JobStatus::Ready && job.place == Placement::Runners;
-                let take = self.open_jobs().iter().any(waits) || self.dice.percent(20);
-                let hand = if self.dice.percent(50) || !take { Loop::Heartbeat } else { Loop::Claim };
+                let take = self.open_jobs().iter().any(waits) || self.rng.percent(20);
+                let hand = if self.rng.percent(50) || !take { Loop::Heartbeat } else { Loop::Claim };
                 self.advance_daemon(at, hand).await;
             }
             9 => {
                 // Of two changes at the same time the one delivered last would count, so their times differ.
-                let since = self.dice.between(1, 400);
+                let since = self.rng.between(1, 400);
                 self.advance(Duration::from_millis(since));
-                let said = self.tool.change(self.now(), self.mood.repeats.max(20), &mut self.dice);
+                let said = self.tool.change(self.now(), self.fault_profile.repeats.max(20), &mut self.rng);
                 self.trace.record(self.now(), said);
             }
             10 => self.send_ticket_event().await,
@@ -152,10 +152,10 @@ impl World {
             }
             13 => {
                 let lengths = if self.running.is_empty() { [60, 36, 4] } else { [90, 8, 2] };
-                let millis = match self.dice.weighted(&lengths) {
-                    Some(0) => self.dice.between(50, 2_000),
-                    Some(1) => self.dice.between(2_000, 15_000),
-                    _ => self.dice.between(15_000, 120_000),
+                let millis = match self.rng.choose_weighted(&lengths) {
+                    Some(0) => self.rng.between(50, 2_000),
+                    Some(1) => self.rng.between(2_000, 15_000),
+                    _ => self.rng.between(15_000, 120_000),
                 };
                 self.wait(Duration::from_millis(millis)).await;
             }
@@ -170,7 +170,7 @@ impl World {
 
     /// Some containers take minutes to start.
     fn may_start(&mut self, number: u32) -> bool {
-        let (now, late, dice) = (self.now(), self.mood.late_tasks, &mut self.dice);
+        let (now, late, dice) = (self.now(), self.fault_profile.late_tasks, &mut self.rng);
         let begins = self.starts.entry(number).or_insert_with(|| {
             let by = if dice.percent(late) { dice.between(100, 900) } else { 0 };
             now.plus(Duration::from_secs(by))
@@ -185,35 +185,35 @@ impl World {
     /// A random process falls silent, dies or restarts.
     fn inject_misfortune(&mut self) {
         let now = self.now();
-        let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, self.mood.silence.1));
-        let what = if self.dice.percent(self.mood.runners_silent) { 2 } else { self.dice.below(4) };
+        let silent = Duration::from_secs(self.rng.between(self.fault_profile.silence.0, self.fault_profile.silence.1));
+        let what = if self.rng.percent(self.fault_profile.runners_silent) { 2 } else { self.rng.below(4) };
         match what {
             0 if !self.attempts.is_empty() => {
-                let at = self.dice.below(self.attempts.len());
+                let at = self.rng.below(self.attempts.len());
                 self.attempts[at].silent_until = now.plus(silent);
                 self.trace.record(now, format!("{} is silent for {silent:?}", self.attempts[at].name));
             }
             1 if !self.attempts.is_empty() => {
-                let at = self.dice.below(self.attempts.len());
+                let at = self.rng.below(self.attempts.len());
                 if let Home::Runner(_) = self.attempts[at].home {
                     let attempt = self.attempts.remove(at);
                     self.trace.record(now, format!("{} dies", attempt.name));
                 }
             }
             2 => {
-                let at = self.dice.below(self.daemons.len());
+                let at = self.rng.below(self.daemons.len());
                 self.daemons[at].silent_until = now.plus(silent);
                 self.trace.record(now, format!("{} is silent for {silent:?}", self.daemons[at].name));
-                let all = self.dice.percent(50);
+                let all = self.rng.percent(50);
                 // Its attempts may be silent for longer.
-                let silent = Duration::from_secs(self.dice.between(self.mood.silence.0, 400));
+                let silent = Duration::from_secs(self.rng.between(self.fault_profile.silence.0, 400));
                 for attempt in self.attempts.iter_mut().filter(|attempt| all && attempt.home == Home::Runner(at)) {
                     attempt.silent_until = now.plus(silent);
                 }
             }
             _ => {
-                let at = self.dice.below(self.daemons.len());
-                let (same, with_jobs) = (self.dice.percent(50), self.dice.percent(60));
+                let at = self.rng.below(self.daemons.len());
+                let (same, with_jobs) = (self.rng.percent(50), self.rng.percent(60));
                 let daemon = &mut self.daemons[at];
                 if daemon.alive {
                     daemon.die();
@@ -233,14 +233,14 @@ impl World {
         let jobs: Vec<Job> = self.gate.cloud(|cloud| invariants::jobs(&cloud.table.items).collect());
         let (ended, open): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.status.is_terminal());
         let post = |path: String, body| ApiCall::post(path, setup::ADMIN, body);
-        let runner = self.daemons[self.dice.below(self.daemons.len())].name.clone();
+        let runner = self.daemons[self.rng.below(self.daemons.len())].name.clone();
         let command = |command: &str| post(format!("/v1/runners/{runner}/commands"), json!({ "command": command }));
         let some = |count: usize, weight: u64| if count == 0 { 0 } else { weight };
         let weights = [some(open.len(), 16), some(ended.len(), 25), 4, 14, 4, 12, 6, some(ended.len(), 10), 2];
-        let ask = match self.dice.weighted(&weights).unwrap_or(3) {
-            0 => post(format!("/v1/jobs/{}/cancel", open[self.dice.below(open.len())].id), json!({})),
+        let ask = match self.rng.choose_weighted(&weights).unwrap_or(3) {
+            0 => post(format!("/v1/jobs/{}/cancel", open[self.rng.below(open.len())].id), json!({})),
             1 => {
-                let path = format!("/v1/jobs/{}/retry", ended[self.dice.below(ended.len())].id);
+                let path = format!("/v1/jobs/{}/retry", ended[self.rng.below(ended.len())].id);
                 ApiCall { key: Some(format!("retry-{}", self.user_request_count)), ..post(path, json!({})) }
             }
             2 => post("/v1/projects/acme/hold".into(), json!({ "reason": "a look" })),
@@ -250,14 +250,14 @@ impl World {
             6 => {
                 let settings = Settings {
                     default_repository: Some("acme/app".parse().unwrap()),
-                    ..setup::settings(&mut self.dice, &self.mood)
+                    ..setup::settings(&mut self.rng, &self.fault_profile)
                 };
                 let settings = serde_json::to_value(settings).unwrap();
                 ApiCall { method: "PUT", ..post("/v1/projects/acme/settings".into(), settings) }
             }
             8 => ApiCall { method: "DELETE", ..post(format!("/v1/runners/{runner}"), json!({})) },
             _ => {
-                let ticket = &ended[self.dice.below(ended.len())].ticket;
+                let ticket = &ended[self.rng.below(ended.len())].ticket;
                 let body = json!({ "project": "acme", "ticket": ticket });
                 ApiCall { key: Some(format!("job-{}", self.user_request_count)), ..post("/v1/jobs".into(), body) }
             }
@@ -275,7 +275,7 @@ impl World {
             attempt.silent_until = began;
         }
         // Suspended jobs resume or reach their limit, and agents ask no further questions.
-        self.mood.agent_asks = 0;
+        self.fault_profile.agent_asks = 0;
         self.answer_some();
         self.user_requests.push(ApiCall::post("/v1/projects/acme/release", setup::ADMIN, json!({})));
         for at in 0..self.daemons.len() {
@@ -283,7 +283,7 @@ impl World {
             self.user_requests.push(ApiCall::post(path, setup::ADMIN, json!({ "command": "resume" })));
             self.daemons[at].silent_until = began;
             if !self.daemons[at].alive {
-                let same = self.dice.percent(50);
+                let same = self.rng.percent(50);
                 self.daemons[at].restart(same, began);
             }
         }
@@ -312,7 +312,7 @@ impl World {
         self.remove_ended_attempts();
         let now = self.now();
         if !self.running.is_empty() {
-            let at = self.dice.below(self.running.len());
+            let at = self.rng.below(self.running.len());
             self.release_calls(at).await;
             return true;
         }

@@ -67,9 +67,9 @@ fn env_number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
-fn run_life(seed: u64) -> World {
+fn simulate_seed(seed: u64) -> World {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(life::run_life(seed))
+    runtime.block_on(life::run_seed(seed))
 }
 
 fn print_trace(seed: u64, world: &World) {
@@ -88,7 +88,7 @@ fn print_trace(seed: u64, world: &World) {
 
 #[derive(Default)]
 struct Totals {
-    lives: u64,
+    seed_count: u64,
     simulated_secs: u64,
     steps: usize,
     tally: tally::Tally,
@@ -96,7 +96,7 @@ struct Totals {
 
 impl Totals {
     fn add(&mut self, other: &Self) {
-        self.lives += other.lives;
+        self.seed_count += other.seed_count;
         self.simulated_secs += other.simulated_secs;
         self.steps += other.steps;
         self.tally.add_all(&other.tally);
@@ -104,14 +104,14 @@ impl Totals {
 }
 
 /// Lives the next seeds until `end`. All threads share the counter.
-fn run_lives(next: &AtomicU64, end: u64) -> Totals {
+fn simulate_seeds(next: &AtomicU64, end: u64) -> Totals {
     let mut seen = Totals::default();
     loop {
         let seed = next.fetch_add(1, Relaxed);
         if seed >= end {
             return seen;
         }
-        let world = run_life(seed);
+        let world = simulate_seed(seed);
         if !world.violations.is_empty() {
             next.store(end, Relaxed);
             print_trace(seed, &world);
@@ -120,7 +120,7 @@ fn run_lives(next: &AtomicU64, end: u64) -> Totals {
         if std::env::var("PULLYARD_SIM_TRACE").is_ok() {
             print_trace(seed, &world);
         }
-        seen.lives += 1;
+        seen.seed_count += 1;
         seen.simulated_secs += world.elapsed().as_secs();
         seen.steps += world.trace.lines().len();
         seen.tally.add_all(&world.tally);
@@ -133,12 +133,12 @@ fn every_law_holds_in_every_life() {
     let (next, cores) = (AtomicU64::new(from), std::thread::available_parallelism().map_or(1, usize::from));
     let (began, mut seen) = (Instant::now(), Totals::default());
     std::thread::scope(|scope| {
-        let each = (0..cores).map(|_| scope.spawn(|| run_lives(&next, from + seeds))).collect::<Vec<_>>();
+        let each = (0..cores).map(|_| scope.spawn(|| simulate_seeds(&next, from + seeds))).collect::<Vec<_>>();
         for one in each {
             seen.add(&one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
     });
-    let Totals { lives: lived, simulated_secs, steps, tally } = seen;
+    let Totals { seed_count: lived, simulated_secs, steps, tally } = seen;
     assert_eq!(lived, seeds);
     let secs = began.elapsed().as_secs_f64();
     println!(
@@ -156,7 +156,7 @@ fn every_law_holds_in_every_life() {
 #[test]
 fn same_seed_gives_the_same_trace() {
     for seed in [3, 8, 12] {
-        let (one, other) = (run_life(seed), run_life(seed));
+        let (one, other) = (simulate_seed(seed), simulate_seed(seed));
         let ways = one.trace.lines().iter().zip(other.trace.lines());
         for (at, (one, other)) in ways.enumerate() {
             assert_eq!(one, other, "seed {seed}, line {at}");

@@ -51,7 +51,7 @@ pub(crate) enum Outcome {
     /// Whether each message was handled.
     Batch(Vec<bool>),
     /// Whether the function succeeded.
-    Done(bool),
+    Completed(bool),
 }
 
 type Running = Pin<Box<dyn Future<Output = Outcome>>>;
@@ -74,7 +74,7 @@ impl Invocation {
     }
 }
 
-pub(crate) struct Plane {
+pub(crate) struct ControlPlane {
     pub(crate) clock: Clock,
     api: Router,
     tickets: Router,
@@ -86,7 +86,7 @@ pub(crate) struct Plane {
     invocations: u32,
 }
 
-impl Plane {
+impl ControlPlane {
     pub(crate) fn new(gate: &Gate) -> Self {
         let clock = gate.clock();
         // As on AWS, each function has its own connections and caches of secrets.
@@ -167,12 +167,12 @@ impl Plane {
 
     pub(crate) fn task_event(&mut self, event: &Value) -> Invocation {
         let (ctx, event) = (self.tasks.clone(), serde_json::from_value(event.clone()).unwrap());
-        self.invoke(async move { Outcome::Done(pullyard_function_tasks::handle(&ctx, event).await.is_ok()) })
+        self.invoke(async move { Outcome::Completed(pullyard_function_tasks::handle(&ctx, event).await.is_ok()) })
     }
 
     pub(crate) fn sweep(&mut self) -> Invocation {
         let ctx = self.sweeper.clone();
-        self.invoke(async move { Outcome::Done(pullyard_function_sweeper::handle(&ctx).await.is_ok()) })
+        self.invoke(async move { Outcome::Completed(pullyard_function_sweeper::handle(&ctx).await.is_ok()) })
     }
 }
 

@@ -16,7 +16,7 @@ use pullyard_domain::project::{
 use pullyard_domain::time::Timestamp;
 use pullyard_entry::auth::to_stored_token;
 use pullyard_store::{Scope, Store, Token, TokenKind, Write};
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 
 pub(crate) const ADMIN: &str = "pat_simulated";
 
@@ -28,7 +28,7 @@ const FORGE_SECRET: &str = "pullyard/user/forge-token";
 const HOOK_SECRET: &str = "hook-secret";
 
 /// Writes the initial state and returns the runners.
-pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: &Profile) -> Vec<Daemon> {
+pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, mood: &Profile) -> Vec<Daemon> {
     gate.cloud(|cloud| {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         cloud.secrets = vec![
@@ -94,7 +94,7 @@ pub(crate) async fn prepare(gate: &Gate, dice: &mut Dice, now: Timestamp, mood: 
     daemons
 }
 
-pub(crate) fn settings(dice: &mut Dice, mood: &Profile) -> Settings {
+pub(crate) fn settings(dice: &mut SeededRng, mood: &Profile) -> Settings {
     let budget = match dice.percent(30) {
         true => Budget { usd_micros_per_day: Some(40_000_000), usd_micros_per_job: 1_000_000, ..Budget::default() },
         false => Budget::default(),

@@ -36,13 +36,13 @@ impl World {
             return;
         }
         self.user_request_count += 1;
-        let job = &open[self.dice.below(open.len())];
+        let job = &open[self.rng.below(open.len())];
         let weights = match job.status {
             JobStatus::AwaitingInput => [5, 10, 85],
             JobStatus::Paused => [5, 60, 35],
             _ => [50, 20, 30],
         };
-        let ask = match self.dice.weighted(&weights) {
+        let ask = match self.rng.choose_weighted(&weights) {
             Some(0) => pause_call(job),
             Some(1) => job_call(job, "continue"),
             _ => answer_call(job, format!("say-{}", self.user_request_count)),
@@ -53,7 +53,7 @@ impl World {
     /// Answers some suspended jobs; the others receive no further input.
     pub(crate) fn answer_some(&mut self) {
         for job in self.open_jobs().iter().filter(|job| is_suspended(job)) {
-            if self.dice.percent(60) {
+            if self.rng.percent(60) {
                 self.user_requests.push(answer_call(job, format!("say-last-{}", job.id)));
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::plane::ApiCall;
 use pullyard_domain::time::Timestamp;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use serde_json::json;
 
 const STATUSES: [&str; 3] = ["AI Processing", "Todo", "Backlog"];
@@ -21,16 +21,16 @@ pub(crate) struct Tool {
     events: Vec<TicketChange>,
     /// Indexes of the events still to send.
     pending_events: Vec<usize>,
-    changes_left: usize,
+    remaining_changes: usize,
 }
 
 impl Tool {
     pub(crate) fn new(tickets: usize, changes: usize) -> Self {
-        Self { statuses: vec!["Backlog"; tickets], events: vec![], pending_events: vec![], changes_left: changes }
+        Self { statuses: vec!["Backlog"; tickets], events: vec![], pending_events: vec![], remaining_changes: changes }
     }
 
     pub(crate) fn may_change(&self) -> bool {
-        self.changes_left > 0
+        self.remaining_changes > 0
     }
 
     pub(crate) fn has_pending_event(&self) -> bool {
@@ -38,13 +38,13 @@ impl Tool {
     }
 
     /// A user moves or edits a random ticket. `twice` is the percentage of doubled events.
-    pub(crate) fn change(&mut self, now: Timestamp, twice: u64, dice: &mut Dice) -> String {
-        self.changes_left -= 1;
+    pub(crate) fn change(&mut self, now: Timestamp, twice: u64, dice: &mut SeededRng) -> String {
+        self.remaining_changes -= 1;
         let at = dice.below(self.statuses.len());
         // Mostly into the trigger status. An unchanged status is an edit.
         let moved = [70, 20, 10];
         if dice.percent(90)
-            && let Some(to) = dice.weighted(&moved)
+            && let Some(to) = dice.choose_weighted(&moved)
         {
             self.statuses[at] = STATUSES[to];
         }
@@ -60,7 +60,7 @@ impl Tool {
     }
 
     /// Takes a waiting event; returns its index and its request.
-    pub(crate) fn take_event(&mut self, token: &str, dice: &mut Dice) -> (usize, ApiCall) {
+    pub(crate) fn take_event(&mut self, token: &str, dice: &mut SeededRng) -> (usize, ApiCall) {
         // Mostly in order.
         let at = if dice.percent(70) { 0 } else { dice.below(self.pending_events.len()) };
         let number = self.pending_events.remove(at);

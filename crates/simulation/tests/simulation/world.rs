@@ -7,14 +7,14 @@ use crate::cloud::Cloud;
 use crate::cloud::table::Items;
 use crate::daemon::{Daemon, Loop};
 use crate::gate::{Gate, Reply};
-use crate::plane::{ApiCall, Invocation, Outcome, Plane};
+use crate::plane::{ApiCall, ControlPlane, Invocation, Outcome};
 use crate::profile::Profile;
 use crate::tally::Tally;
 use crate::ticket_tool::Tool;
 use crate::trace::Trace;
 use crate::{faults, invariants, setup};
 use pullyard_domain::time::Timestamp;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(crate) enum Caller {
     /// The forge, which repeats no webhook after an answer.
     Forge,
     /// The caller already has an answer or gave up.
-    Gone,
+    Detached,
 }
 
 /// A repeated request that arrives much later.
@@ -55,9 +55,9 @@ pub(crate) struct Running {
 }
 
 pub(crate) struct World {
-    pub(crate) dice: Dice,
+    pub(crate) rng: SeededRng,
     pub(crate) gate: Gate,
-    pub(crate) plane: Plane,
+    pub(crate) control_plane: ControlPlane,
     pub(crate) tool: Tool,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) daemons: Vec<Daemon>,
@@ -78,28 +78,28 @@ pub(crate) struct World {
     pub(crate) delayed_repeats: Vec<DelayedRepeat>,
     /// The earliest start of each task's container.
     pub(crate) starts: BTreeMap<u32, Timestamp>,
-    pub(crate) mood: Profile,
+    pub(crate) fault_profile: Profile,
 }
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
         let mood = Profile::for_seed(seed);
-        let mut dice = Dice::new(seed);
+        let mut dice = SeededRng::new(seed);
         let start = Timestamp::from_millis(1_795_132_800_000);
         let gate = Gate::new(Cloud::new(start, seed));
-        let plane = Plane::new(&gate);
+        let plane = ControlPlane::new(&gate);
         let daemons = setup::prepare(&gate, &mut dice, start, &mood).await;
         let tool =
             Tool::new(mood.tickets.div_ceil(2) + dice.below(1 + mood.tickets / 2), mood.min_changes + dice.below(10));
         let reviews = if mood.reviews > 0 { mood.min_reviews + dice.below(3) } else { 0 };
         gate.cloud(|cloud| {
-            cloud.forge.reviews_left = reviews;
+            cloud.forge.remaining_reviews = reviews;
             cloud.table.weak_reads_lag = true;
             cloud.table.changes.clear();
         });
         Self {
             gate,
-            plane,
+            control_plane: plane,
             tool,
             attempts: vec![],
             daemons,
@@ -115,13 +115,13 @@ impl World {
             results: BTreeMap::new(),
             delayed_repeats: vec![],
             starts: BTreeMap::new(),
-            mood,
-            dice,
+            fault_profile: mood,
+            rng: dice,
         }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.plane.clock.now()
+        self.control_plane.clock.now()
     }
 
     pub(crate) fn elapsed(&self) -> Duration {
@@ -129,7 +129,7 @@ impl World {
     }
 
     pub(crate) fn advance(&mut self, by: Duration) {
-        self.plane.clock.advance(by);
+        self.control_plane.clock.advance(by);
         let now = self.now();
         self.gate.cloud(|cloud| cloud.now = now);
     }
@@ -143,9 +143,9 @@ impl World {
         }
         if now >= self.next_sweep {
             self.next_sweep = now.plus(SWEEP_EVERY);
-            let sweeps = if self.faults_off { 1 } else { self.dice.weighted(&[5, 88, 7]).unwrap_or(1) };
+            let sweeps = if self.faults_off { 1 } else { self.rng.choose_weighted(&[5, 88, 7]).unwrap_or(1) };
             for _ in 0..sweeps {
-                let invocation = self.plane.sweep();
+                let invocation = self.control_plane.sweep();
                 self.start(invocation, Caller::Sweep, "sweeper".into()).await;
             }
         }
@@ -168,7 +168,7 @@ impl World {
             let pace = if looks { 96 } else { 60 };
             self.release_call(at).await;
             let goes_on = self.running.get(at).is_some_and(|one| one.invocation.id == id && one.stalls == 0);
-            if !goes_on || !self.gate.waits_for_reads(id) || !self.dice.percent(pace) {
+            if !goes_on || !self.gate.waits_for_reads(id) || !self.rng.percent(pace) {
                 return;
             }
         }
@@ -177,18 +177,18 @@ impl World {
     async fn release_call(&mut self, at: usize) {
         let id = self.running[at].invocation.id;
         let Some(waiting) = self.gate.take_next(id) else { return self.poll(at).await };
-        let spent = self.dice.between(2, 25);
+        let spent = self.rng.between(2, 25);
         self.advance(Duration::from_millis(spent));
         let Some(call) = waiting.call.clone() else {
             waiting.reply(Reply::PauseEnded);
             return self.poll(at).await;
         };
         let fate = match self.faults_off {
-            true => faults::Fate::Success,
-            false => faults::draw_fate(&call, self.mood.hints_lost, &mut self.dice),
+            true => faults::CallOutcome::Success,
+            false => faults::draw_call_outcome(&call, self.fault_profile.hints_lost, &mut self.rng),
         };
         self.tally.add(fate.name());
-        let (answer, killed) = self.gate.cloud(|cloud| faults::apply_fate(&fate, &call, cloud));
+        let (answer, killed) = self.gate.cloud(|cloud| faults::apply_call_outcome(&fate, &call, cloud));
         let mut line = format!("#{id} {}: {} {fate:?}", self.running[at].label, call.operation);
         if let Some((status, body)) = answer.as_ref().filter(|(status, _)| *status != 200) {
             let body: Value = serde_json::from_str(body).unwrap_or_default();
@@ -205,15 +205,15 @@ impl World {
         // Between its decision and its write a sweep may be overtaken by all others.
         let sweeps = matches!(self.running[at].caller, Caller::Sweep) && call.operation != "Query";
         let stalls = if sweeps {
-            self.mood.sweeps_stall
+            self.fault_profile.sweeps_stall
         } else if call.writes() {
             10
         } else {
-            self.mood.reads_stall
+            self.fault_profile.reads_stall
         };
-        if !self.faults_off && self.dice.percent(stalls) {
+        if !self.faults_off && self.rng.percent(stalls) {
             // Others get far before the next call of this invocation.
-            self.running[at].stalls = self.dice.between(10, 60) as u32;
+            self.running[at].stalls = self.rng.between(10, 60) as u32;
         }
         self.poll(at).await;
     }
@@ -301,12 +301,14 @@ impl World {
         match (of, outcome) {
             (Caller::Messages(ids), Outcome::Batch(done)) => {
                 for (id, _) in ids.into_iter().zip(done).filter(|(_, done)| *done) {
-                    let again = !self.faults_off && self.dice.percent(5);
+                    let again = !self.faults_off && self.rng.percent(5);
                     self.gate.cloud(|cloud| cloud.queues.delete(id, again));
                 }
             }
-            (Caller::Event(event), Outcome::Done(false)) => self.gate.cloud(|cloud| cloud.cluster.events.push(event)),
-            (Caller::Sweep | Caller::Event(_) | Caller::Gone, _) => {
+            (Caller::Event(event), Outcome::Completed(false)) => {
+                self.gate.cloud(|cloud| cloud.cluster.events.push(event))
+            }
+            (Caller::Sweep | Caller::Event(_) | Caller::Detached, _) => {
                 // The invariants alone check its effects.
             }
             (of, Outcome::Answer(status, body)) => {
@@ -321,11 +323,11 @@ impl World {
                     self.record_result(key, job.to_owned(), "and made two");
                 }
                 let chance = if matches!(of, Caller::Daemon(_, Loop::Claim, _)) {
-                    self.mood.claims_lost
+                    self.fault_profile.claims_lost
                 } else {
-                    self.mood.answers_lost
+                    self.fault_profile.answers_lost
                 };
-                let lost = !self.faults_off && self.dice.percent(chance);
+                let lost = !self.faults_off && self.rng.percent(chance);
                 self.deliver_answer(of, (!lost).then_some((status, body)));
             }
             (of, outcome) => panic!("{outcome:?} is no answer to {of:?}"),
@@ -371,7 +373,7 @@ impl World {
                 if refused && attempt.step != Step::Start && self.gate.cloud(|cloud| holds(&cloud.table.items)) {
                     self.violations.push(format!("{name} holds its job and was told {answer:?}"));
                 }
-                let dice = &mut self.dice;
+                let dice = &mut self.rng;
                 self.gate.cloud(|cloud| attempt.handle_answer(answer, now, &cloud.forge, dice));
             }
             Caller::Daemon(at, hand, of) => {
@@ -389,13 +391,13 @@ impl World {
                     instance: daemon.instance.clone(),
                     bootstrap: given.bootstrap,
                     task: None,
-                    fails_percent: self.mood.agent_fails,
-                    asks_percent: self.mood.agent_asks,
+                    fails_percent: self.fault_profile.agent_fails,
+                    asks_percent: self.fault_profile.agent_asks,
                 };
-                self.attempts.push(Attempt::new(begun, now, &mut self.dice));
+                self.attempts.push(Attempt::new(begun, now, &mut self.rng));
             }
             Caller::TicketTool(number) if !good => self.tool.resend(number),
-            Caller::User(ask) if !good && (self.faults_off || self.dice.percent(50)) => self.user_requests.push(ask),
+            Caller::User(ask) if !good && (self.faults_off || self.rng.percent(50)) => self.user_requests.push(ask),
             _ => {}
         }
     }

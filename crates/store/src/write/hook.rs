@@ -33,7 +33,7 @@ impl Store {
     /// Writes: `verified_at` of the note, at most once a minute. Replaces the note of an older hook of its name.
     /// Idempotent: one note per minute is written. Others are `Stale`, also if another hook of the name replaced this
     /// one.
-    pub async fn note_hook_verified(&self, hook: &Webhook, at: Timestamp) -> Result<Write, Error> {
+    pub async fn update_hook_verified_at(&self, hook: &Webhook, at: Timestamp) -> Result<Write, Error> {
         let a_minute_ago = format!("({SAME_HOOK}) AND (attribute_not_exists(verified_at) OR verified_at <= :before)");
         let a_minute_ago =
             Condition::new(&a_minute_ago).value(":before", number_value(at.minus(RECORD_INTERVAL).millis()));
@@ -57,7 +57,7 @@ impl Store {
     ///
     /// Writes: `refused_at` and a higher `refused` of the note. Replaces the note of an older hook of its name. `Stale`
     /// if the note is about a newer hook of its name.
-    pub async fn note_hook_refused(&self, hook: &Webhook, more: u64, at: Timestamp) -> Result<Write, Error> {
+    pub async fn update_hook_refusal(&self, hook: &Webhook, more: u64, at: Timestamp) -> Result<Write, Error> {
         let counted =
             (Condition::new(SAME_HOOK).value(":none", number_value(0)), "if_not_exists(refused, :none) + :more", "");
         let anew = (Condition::new(OLDER_HOOK), ":more", "verified_at");

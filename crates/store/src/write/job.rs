@@ -31,7 +31,7 @@ impl Store {
     /// Writes: `watched_until` of JOB, if the job exists and the stored time is earlier. Not over `rev`: the note
     /// decides nothing, another write may reset it, and it is repeated soon.
     /// Idempotent: a repeat is `Stale`.
-    pub async fn note_watched(&self, job: &JobId, until: Timestamp) -> Result<Write, Error> {
+    pub async fn update_watched_until(&self, job: &JobId, until: Timestamp) -> Result<Write, Error> {
         let condition = "attribute_exists(pk) AND (attribute_not_exists(watched_until) OR watched_until < :until)";
         let condition = Condition::new(condition).value(":until", number_value(until.millis()));
         Transaction::new("record a viewer of a job")

@@ -12,7 +12,7 @@ use pullyard_domain::pull_request::PullRequest;
 impl Store {
     /// Writes: `late_result` of ATTEMPT, if it exists.
     /// Idempotent: a repeat stores the same value.
-    pub async fn note_late_result(&self, job: &JobId, attempt: u32, result: &JobResult) -> Result<Write, Error> {
+    pub async fn update_late_result(&self, job: &JobId, attempt: u32, result: &JobResult) -> Result<Write, Error> {
         let key = key::attempt(job, attempt);
         let result = serde_dynamo::to_item(result)
             .map_err(|error| Error::Corrupt { key: key.to_string(), reason: error.to_string() })?;

@@ -11,7 +11,7 @@ pub struct RegistrationWrite<'a> {
     pub runner: &'a Runner,
     pub profile: &'a Profile,
     /// The runner that `runner` was computed from; `None` if it is new.
-    pub seen: Option<&'a Runner>,
+    pub previous: Option<&'a Runner>,
 }
 
 impl Store {
@@ -23,7 +23,7 @@ impl Store {
     /// claim or a drain request since the read makes this write `Stale`.
     /// Idempotent: a repeat is `Stale`, and the next read shows the instance that the first call stored.
     pub async fn register_runner(&self, registered: &RegistrationWrite<'_>) -> Result<Write, Error> {
-        let unchanged = match registered.seen {
+        let unchanged = match registered.previous {
             None => Condition::absent(),
             Some(seen) => {
                 let slots = serde_dynamo::to_attribute_value(&seen.slots)

@@ -50,7 +50,7 @@ impl Store {
     /// of the decision except the settings; REVIEW proves that it has no job yet. `edited` of a stored REVIEW stays.
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
     pub async fn create_review_job(&self, trigger: &ReviewTrigger<'_>) -> Result<Write, Error> {
-        let over = if trigger.delivery.is_some() { absent_or_refused() } else { is_deferred_review() };
+        let over = if trigger.delivery.is_some() { absent_or_refused_condition() } else { deferred_condition() };
         let mut transaction = Transaction::new("create the job of a review")
             .revise(trigger.job)?
             .revise(trigger.ticket)?
@@ -90,7 +90,10 @@ impl Store {
     /// Writes: REVIEW if absent, or refused in the version before; with `from`, if it is that job's. `Stale` if it
     /// waits, has its job, or has another one.
     pub async fn assign_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
-        Transaction::new("add a review to a job").put_review(review, owned_or_absent(review, from))?.commit(self).await
+        Transaction::new("add a review to a job")
+            .put_review(review, owned_or_absent_condition(review, from))?
+            .commit(self)
+            .await
     }
 
     /// Makes a review wait for its ticket's job, which does not know it, and marks the ticket. The end of the job
@@ -105,7 +108,7 @@ impl Store {
         let ReviewWait { review, from, delivery, job, opens_at } = *wait;
         let ticket = key::ticket(&review.project, &review.ticket);
         let mut transaction = Transaction::new("defer a review")
-            .put_review(review, owned_or_absent(review, from))?
+            .put_review(review, owned_or_absent_condition(review, from))?
             .mark_for_job(ticket, &review.pull_request, job, opens_at);
         if let Some(delivery) = delivery {
             transaction = transaction.put(delivery, unless_final())?;
@@ -122,7 +125,7 @@ impl Store {
         older: &[ReviewId],
     ) -> Result<Write, Error> {
         let state = ReviewState::Absorbed { into: into.clone() };
-        let newest = is_deferred_review().name("#version", "version").value(":one", number_value(1));
+        let newest = deferred_condition().name("#version", "version").value(":one", number_value(1));
         let mut transaction = Transaction::new("absorb reviews").update(
             key::review(pull_request, into),
             "#version = #version + :one",
@@ -130,7 +133,7 @@ impl Store {
             newest,
         );
         for review in older {
-            let condition = is_deferred_review().value(":state", state_attribute(&state)?);
+            let condition = deferred_condition().value(":state", state_attribute(&state)?);
             transaction = transaction.update(key::review(pull_request, review), "#state = :state", "", condition);
         }
         transaction.commit(self).await
@@ -151,7 +154,7 @@ impl Store {
             key::review(&newest.pull_request, &newest.id),
             "",
             "",
-            unchanged_deferred(newest),
+            deferred_at_version(newest),
         );
         for review in others {
             let condition = at_version("#state.#is IN (:deferred, :absorbed)", review.version)
@@ -170,7 +173,7 @@ impl Store {
     /// since, or its later changes, would get this answer too.
     /// Idempotent: a repeat is `Stale`, because the review no longer waits.
     pub async fn refuse_review(&self, review: &Review, state: &ReviewState) -> Result<Write, Error> {
-        let condition = unchanged_deferred(review).value(":state", state_attribute(state)?);
+        let condition = deferred_at_version(review).value(":state", state_attribute(state)?);
         Transaction::new("refuse a deferred review")
             .update(key::review(&review.pull_request, &review.id), "#state = :state", "", condition)
             .commit(self)
@@ -178,7 +181,7 @@ impl Store {
     }
 
     /// Writes: `edited` of REVIEW, if it exists and belongs to the project.
-    pub async fn note_review_edited(
+    pub async fn update_edited_review(
         &self,
         pull_request: &PullRequestId,
         review: &ReviewId,
@@ -230,7 +233,7 @@ impl Transaction {
 }
 
 /// The review is unknown, or was refused: a user may have fixed the cause and sent it again.
-fn absent_or_refused() -> Condition {
+fn absent_or_refused_condition() -> Condition {
     Condition::new("attribute_not_exists(pk) OR #state.#is = :refused")
         .name("#state", "state")
         .name("#is", "is")
@@ -246,7 +249,7 @@ fn absent_or_refused_before(review: &Review) -> Condition {
 }
 
 /// The review belongs to that job. Without a job, it is unknown or was refused.
-fn owned_or_absent(review: &Review, from: Option<&JobId>) -> Condition {
+fn owned_or_absent_condition(review: &Review, from: Option<&JobId>) -> Condition {
     match from {
         None => absent_or_refused_before(review),
         Some(job) => Condition::new("#state.#job = :from")
@@ -256,7 +259,7 @@ fn owned_or_absent(review: &Review, from: Option<&JobId>) -> Condition {
     }
 }
 
-fn is_deferred_review() -> Condition {
+fn deferred_condition() -> Condition {
     Condition::new("#state.#is = :deferred")
         .name("#state", "state")
         .name("#is", "is")
@@ -264,7 +267,7 @@ fn is_deferred_review() -> Condition {
 }
 
 /// The review still waits in the version that was read: it absorbed no other, and was not refused and stored again.
-fn unchanged_deferred(review: &Review) -> Condition {
+fn deferred_at_version(review: &Review) -> Condition {
     at_version("#state.#is = :deferred", review.version).value(":deferred", string_value("deferred"))
 }
 

@@ -32,7 +32,7 @@ pub struct TextEdit<'a> {
     pub project: &'a ProjectId,
     pub ticket: &'a TicketKey,
     pub text: &'a TicketText,
-    pub seen: Option<&'a StoredText>,
+    pub previous: Option<&'a StoredText>,
     pub delivery: &'a Delivery,
     pub request: Option<&'a Request>,
 }
@@ -87,7 +87,7 @@ impl Store {
     /// IDEMPOTENCY if absent or expired.
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
     pub async fn replace_text(&self, edited: &TextEdit<'_>) -> Result<Write, Error> {
-        let TextEdit { project, ticket, text, seen, delivery, request } = edited;
+        let TextEdit { project, ticket, text, previous: seen, delivery, request } = edited;
         let mut item = blob::pack(&key::ticket_text(project, ticket), text)?;
         // The tool's next text counts as newer than this one, even if its clock is behind.
         item.insert("seen_at".into(), number_value(0));

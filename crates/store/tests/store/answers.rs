@@ -60,7 +60,7 @@ async fn late_result_survives_a_lost_answer() {
             let job = world.running_job("APP-1", JobStatus::Claimed).await;
             world.requeue_job(&job).await
         },
-        async |store, job| store.note_late_result(&job.id, 1, &sample::result(7)).await,
+        async |store, job| store.update_late_result(&job.id, 1, &sample::result(7)).await,
     )
     .await;
 }

@@ -24,7 +24,9 @@ async fn take_over(world: &World, seen: &Runner, epoch: u32) -> Runner {
     let profile = sample::profile(&new, &new.name);
     world
         .expect_applied(
-            world.store.register_runner(&RegistrationWrite { seen: Some(seen), ..first_registration(&new, &profile) }),
+            world
+                .store
+                .register_runner(&RegistrationWrite { previous: Some(seen), ..first_registration(&new, &profile) }),
         )
         .await;
     world.runner(&new).await
@@ -111,12 +113,12 @@ async fn first_token_is_replaced_only_as_read() {
 async fn watch_deadline_never_moves_back() {
     let world = World::new().await;
     let job = world.create_ticket_job("APP-1").await;
-    world.expect_applied(world.store.note_watched(&job.id, at(100))).await;
+    world.expect_applied(world.store.update_watched_until(&job.id, at(100))).await;
     for not_longer in [at(99), at(100)] {
-        world.expect_refused(world.store.note_watched(&job.id, not_longer)).await;
+        world.expect_refused(world.store.update_watched_until(&job.id, not_longer)).await;
     }
-    world.expect_applied(world.store.note_watched(&job.id, at(101))).await;
-    world.expect_refused(world.store.note_watched(&sample::job_id("gone"), at(102))).await;
+    world.expect_applied(world.store.update_watched_until(&job.id, at(101))).await;
+    world.expect_refused(world.store.update_watched_until(&sample::job_id("gone"), at(102))).await;
     assert_eq!(world.job(&job).await, Job { watched_until: Some(at(101)), ..job });
 }
 
@@ -157,7 +159,7 @@ async fn verified_hook_is_deleted_and_delete_is_repeatable() {
     let world = World::new().await;
     world.expect_applied(world.store.put_hook(&hook("acme"))).await;
     let seen = world.store.load_hook(&hook("acme").name).await.unwrap().unwrap();
-    world.expect_applied(world.store.note_hook_verified(&seen, at(1))).await;
+    world.expect_applied(world.store.update_hook_verified_at(&seen, at(1))).await;
     world.expect_applied(world.store.delete_hook(&seen)).await;
     assert!(world.items().await.is_empty());
     world.expect_applied(world.store.delete_hook(&seen)).await;

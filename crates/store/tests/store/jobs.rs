@@ -125,7 +125,7 @@ async fn late_result_is_stored_on_its_attempt_only() {
     world.requeue_job(&job).await;
     let before = world.items().await;
     for _ in 0..2 {
-        world.expect_applied(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
+        world.expect_applied(world.store.update_late_result(&job.id, 1, &sample::result(7))).await;
     }
     let attempt = world.item("JOB#", "ATTEMPT#0001").await;
     let noted: pullyard_domain::job::JobResult =
@@ -141,7 +141,7 @@ async fn late_result_is_stored_on_its_attempt_only() {
 async fn late_result_creates_no_attempt() {
     let world = World::new().await;
     let job = world.running_job("APP-1", JobStatus::Claimed).await;
-    world.expect_refused(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
+    world.expect_refused(world.store.update_late_result(&job.id, 1, &sample::result(7))).await;
 }
 
 #[tokio::test]

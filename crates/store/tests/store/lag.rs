@@ -170,7 +170,7 @@ async fn lagging_list_pages_contain_no_duplicates() {
 #[tokio::test]
 async fn seeded_world_lags_under_faults_and_catches_up() {
     for seed in seeds() {
-        let world = World::seeded(seed).await;
+        let world = World::with_seed_data(seed).await;
         let class = sample::job("any").class;
         let named = async || {
             let ready = world.store.list_ready_jobs(&class, 1_000).await.unwrap();

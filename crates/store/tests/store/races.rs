@@ -224,13 +224,13 @@ async fn racing_deliveries_are_verified_once_and_refusals_counted() {
     let heard_of = hook("acme");
     // Statistics of an older webhook of this name: many racers find them, and one replaces them.
     let older = Webhook { created: at(0), ..heard_of.clone() };
-    world.expect_applied(world.store.note_hook_refused(&older, 1_000, at(1))).await;
+    world.expect_applied(world.store.update_hook_refusal(&older, 1_000, at(1))).await;
     let answers = race(&world, |world, number| {
         let hook = heard_of.clone();
         async move {
             match number % 2 {
-                0 => world.store.note_hook_verified(&hook, at(number as u64 % 30)).await,
-                _ => world.store.note_hook_refused(&hook, 2, at(number as u64)).await,
+                0 => world.store.update_hook_verified_at(&hook, at(number as u64 % 30)).await,
+                _ => world.store.update_hook_refusal(&hook, 2, at(number as u64)).await,
             }
         }
     })

@@ -153,7 +153,7 @@ async fn edit_mark_is_never_overwritten() {
         async move {
             match number % 2 {
                 0 => revising.start_waiting(&world.store).await,
-                _ => world.store.note_review_edited(&pull_request_id(), &review_id("r1"), &sample::project()).await,
+                _ => world.store.update_edited_review(&pull_request_id(), &review_id("r1"), &sample::project()).await,
             }
         }
     })

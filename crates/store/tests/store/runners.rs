@@ -24,7 +24,7 @@ fn next_process(seen: &Runner) -> Runner {
 }
 
 fn takeover<'a>(seen: &'a Runner, runner: &'a Runner, profile: &'a Profile) -> RegistrationWrite<'a> {
-    RegistrationWrite { seen: Some(seen), ..first_registration(runner, profile) }
+    RegistrationWrite { previous: Some(seen), ..first_registration(runner, profile) }
 }
 
 #[tokio::test]

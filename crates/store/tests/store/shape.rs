@@ -143,8 +143,8 @@ async fn create_every_item() -> World {
 async fn create_items_without_job(world: &World) {
     let (store, hook) = (&world.store, hook("acme"));
     world.expect_applied(store.put_hook(&hook)).await;
-    world.expect_applied(store.note_hook_verified(&hook, at(1))).await;
-    store.note_hook_refused(&hook, 3, at(2)).await.unwrap();
+    world.expect_applied(store.update_hook_verified_at(&hook, at(1))).await;
+    store.update_hook_refusal(&hook, 3, at(2)).await.unwrap();
     world.expect_applied(store.put_poll(&sample::poll(0))).await;
     open_breaker(world, "codex").await;
     world.expect_applied(store.put_rotation(&rotation())).await;
@@ -227,7 +227,7 @@ async fn create_attempts(world: &World, runner: &Runner, job: Job) {
     let job = world.claim_job(&world.job(&job).await, &sample::claim_by(runner, &job, "c1")).await;
     let job = world.advance_job(&job, JobStatus::Executing).await;
     world.requeue_job(&job).await;
-    world.expect_applied(world.store.note_late_result(&job.id, 1, &sample::result(7))).await;
+    world.expect_applied(world.store.update_late_result(&job.id, 1, &sample::result(7))).await;
     let job = world.claim_job(&world.job(&job).await, &sample::claim_by(runner, &world.job(&job).await, "c2")).await;
     let job = world.advance_job(&job, JobStatus::Syncing).await;
     let ending = world.prepare_completion(&job).await;

@@ -67,13 +67,13 @@ impl World {
     /// A world whose faults and lag follow from the seed, if one is set.
     pub(crate) async fn new() -> Self {
         match seed() {
-            Some(seed) => Self::seeded(seed).await,
+            Some(seed) => Self::with_seed_data(seed).await,
             None => Self::calm().await,
         }
     }
 
     /// A world with the faults and the lag of this seed.
-    pub(crate) async fn seeded(seed: u64) -> Self {
+    pub(crate) async fn with_seed_data(seed: u64) -> Self {
         Self::with_faults_and_lag(Some(Arc::new(Schedule::new(seed))), Some(Lag::new(seed))).await
     }
 
@@ -433,12 +433,13 @@ pub(crate) async fn replace_text_by(
 ) -> Result<Write, Error> {
     let (project, ticket) = (sample::project(), sample::ticket_key("APP-1"));
     let delivery = sample::refused_decision(event, sample::at(0));
-    let edited = TextEdit { project: &project, ticket: &ticket, text, seen, delivery: &delivery, request: None };
+    let edited =
+        TextEdit { project: &project, ticket: &ticket, text, previous: seen, delivery: &delivery, request: None };
     store.replace_text(&edited).await
 }
 
 pub(crate) fn first_registration<'a>(runner: &'a Runner, profile: &'a Profile) -> RegistrationWrite<'a> {
-    RegistrationWrite { runner, profile, seen: None }
+    RegistrationWrite { runner, profile, previous: None }
 }
 
 pub(crate) fn decode_item<T: DeserializeOwned>(item: &Item) -> T {

@@ -26,23 +26,23 @@ use pullyard_emulator::{ACCOUNT, REGION};
 pub(super) struct Invocation {
     event: Bytes,
     answer: oneshot::Sender<Result<Value, String>>,
-    taken: TakenFlag,
+    delivery_flag: DeliveryFlag,
 }
 
 /// Whether a process has taken an event.
 #[derive(Clone, Debug, Default)]
-pub(super) struct TakenFlag(Arc<AtomicBool>);
+pub(super) struct DeliveryFlag(Arc<AtomicBool>);
 
-impl TakenFlag {
+impl DeliveryFlag {
     pub(super) fn is_taken(&self) -> bool {
         self.0.load(Ordering::SeqCst)
     }
 }
 
 impl Invocation {
-    pub(super) fn new(event: Bytes, answer: oneshot::Sender<Result<Value, String>>) -> (Self, TakenFlag) {
-        let taken = TakenFlag::default();
-        (Self { event, answer, taken: taken.clone() }, taken)
+    pub(super) fn new(event: Bytes, answer: oneshot::Sender<Result<Value, String>>) -> (Self, DeliveryFlag) {
+        let taken = DeliveryFlag::default();
+        (Self { event, answer, delivery_flag: taken.clone() }, taken)
     }
 }
 
@@ -170,7 +170,7 @@ async fn next_invocation(State(api): State<Arc<Api>>) -> Response {
             invocation
         }
     };
-    let Some(Invocation { event, answer, taken }) = invocation else {
+    let Some(Invocation { event, answer, delivery_flag: taken }) = invocation else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the environment ends").into_response();
     };
     api.progress.send_replace(Progress::Running);

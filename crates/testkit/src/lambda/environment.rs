@@ -76,7 +76,7 @@ pub(super) enum RunResult {
     /// The function's answer or error message.
     Answered(Result<Value, String>),
     /// The process exited before it received the event, so the event can run elsewhere.
-    NotTaken,
+    NotDelivered,
     /// The process received the event, then exited, timed out or requested another without an answer.
     Lost(String),
 }
@@ -130,7 +130,7 @@ impl Environment {
         let (invocation, taken_flag) = Invocation::new(event, sender);
         // Never fails: `self.info` holds the `Api` that owns the receiver.
         if self.events.send(invocation).await.is_err() {
-            return RunResult::NotTaken;
+            return RunResult::NotDelivered;
         }
         let failure = tokio::select! {
             // An answer wins over an exit or a timeout at the same moment.
@@ -142,7 +142,7 @@ impl Environment {
             exit = self.child.wait() => {
                 match tokio::time::timeout(FINAL_ANSWER_TIMEOUT, &mut receiver).await {
                     Ok(Ok(answer)) => return RunResult::Answered(answer),
-                    _ if !taken_flag.is_taken() => return RunResult::NotTaken,
+                    _ if !taken_flag.is_taken() => return RunResult::NotDelivered,
                     _ => format!("the process ended ({}) before it answered", exit_description(exit)),
                 }
             }

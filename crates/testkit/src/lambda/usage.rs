@@ -15,7 +15,7 @@ pub struct Usage {
 impl Usage {
     /// The usage of a process; `None` if it is gone or the kernel has no data.
     #[must_use]
-    pub fn of(pid: u32) -> Option<Self> {
+    pub fn read(pid: u32) -> Option<Self> {
         let process = Path::new("/proc").join(pid.to_string());
         let mut cpu = Duration::ZERO;
         for thread in fs::read_dir(process.join("task")).ok()? {

@@ -82,7 +82,7 @@ async fn one_process_handles_events_in_lambdas_environment() {
     let environments = runtime.environments();
     let [one] = environments.as_slice() else { panic!("{environments:?}") };
     one.wait_until_idle().await;
-    assert!(Usage::of(one.pid).unwrap().cpu > Duration::ZERO);
+    assert!(Usage::read(one.pid).unwrap().cpu > Duration::ZERO);
     runtime.shutdown().await;
     assert!(is_dead(&one.pid.to_string()));
     assert!(invoke(&runtime, "echo").await.is_err());

@@ -228,11 +228,11 @@ pub(crate) async fn yield_job(
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
     let yielded = domain::SuspendReport { id: request.yield_id, suspension: rest, agent, session, inputs };
-    let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(AgentReport::clipped));
-    let gives = control::GiveBack { yielded, spent_usd_micros, work };
+    let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(AgentReport::truncate_texts));
+    let gives = control::YieldReport { report: yielded, spent_usd_micros, work };
     let (status, goes_on) = match control::yield_job(&ctx, &fence, &gives).await? {
-        control::GiveBackOutcome::Yielded(status) => (status, false),
-        control::GiveBackOutcome::NewerInput => (JobStatus::Executing, true),
+        control::YieldOutcome::Yielded(status) => (status, false),
+        control::YieldOutcome::NewerInput => (JobStatus::Executing, true),
     };
     Ok(Json(YieldAnswer { status, goes_on }))
 }
@@ -247,7 +247,7 @@ pub(crate) async fn finish(
     StrictJson(request): StrictJson<FinishRequest>,
 ) -> Result<Json<FinishAnswer>, Problem> {
     let end = parse_end(&request)?;
-    let work = request.work.map(AgentReport::clipped);
+    let work = request.work.map(AgentReport::truncate_texts);
     let finish = control::Finish { id: request.finish_id, end, spent_usd_micros: request.spent_usd_micros, work };
     let status = control::finish_attempt(&ctx, &fence, &finish).await?;
     Ok(Json(FinishAnswer { status }))

@@ -3,7 +3,7 @@
 use super::integrations::to_wire;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, ExistingApp};
-use pullyard_entry::openapi::Created;
+use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Problem, StrictJson, scope};
 use pullyard_protocol::integration::{ConnectGitHubApp, CreateGitHubApp, Integration};
 
@@ -11,19 +11,19 @@ pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<CreateGitHubApp>,
-) -> Result<Created<Integration>, Problem> {
+) -> Result<CreatedResponse<Integration>, Problem> {
     caller.authorize_all_projects()?;
     let made = control::create_github_app(&ctx, new.id, &new.api_url, &new.code).await?;
-    Ok(Created(to_wire(made).0))
+    Ok(CreatedResponse(to_wire(made).0))
 }
 
 pub(crate) async fn connect(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<ConnectGitHubApp>,
-) -> Result<Created<Integration>, Problem> {
+) -> Result<CreatedResponse<Integration>, Problem> {
     caller.authorize_all_projects()?;
     let ConnectGitHubApp { id, api_url, app_id, key_secret, webhook_secret } = new;
     let existing = ExistingApp { app_id, key_secret, webhook_secret };
-    Ok(Created(to_wire(control::connect_github_app(&ctx, id, &api_url, existing).await?).0))
+    Ok(CreatedResponse(to_wire(control::connect_github_app(&ctx, id, &api_url, existing).await?).0))
 }

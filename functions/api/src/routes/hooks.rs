@@ -7,7 +7,7 @@ use pullyard_control::hooks::{self as control, Drift, HookView, NewHook, Target}
 use pullyard_control::{Context, Error, poll_hook_repositories};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::HookName;
-use pullyard_entry::openapi::Created;
+use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::hook as wire;
 use schemars::JsonSchema;
@@ -83,7 +83,7 @@ pub(crate) async fn install(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<wire::InstallHook>,
-) -> Result<Created<wire::Hook>, Problem> {
+) -> Result<CreatedResponse<wire::Hook>, Problem> {
     for project in std::iter::once(&new.project).chain(&new.others) {
         caller.authorize_project(project)?;
     }
@@ -118,7 +118,7 @@ pub(crate) async fn install(
         is_manual: new.by_hand,
     };
     let hook = control::install_hook(&ctx, &new).await?;
-    Ok(Created(to_wire(control::load_hook_view(&ctx, hook).await?)))
+    Ok(CreatedResponse(to_wire(control::load_hook_view(&ctx, hook).await?)))
 }
 
 pub(crate) async fn verify(

@@ -13,7 +13,7 @@ fn to_wire(repository: RepositoryName, poll: Option<Poll>) -> RepositoryIngress 
     RepositoryIngress {
         repository,
         ingress: poll.as_ref().map(|poll| poll.ingress).unwrap_or_default(),
-        seen_until: poll.as_ref().and_then(|poll| poll.look.seen_until()),
+        seen_until: poll.as_ref().and_then(|poll| poll.look.complete_until()),
         gone_at: poll.as_ref().and_then(|poll| poll.gone_at),
         problem: poll.and_then(|poll| poll.look.problem),
     }

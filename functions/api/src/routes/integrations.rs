@@ -5,7 +5,7 @@ use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::IntegrationId;
-use pullyard_entry::openapi::Created;
+use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
 use pullyard_protocol::integration::{
     CreateIntegration, Integration, IntegrationPage, IntegrationTest, RemovedIntegration,
@@ -85,8 +85,8 @@ pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<CreateIntegration>,
-) -> Result<Created<Integration>, Problem> {
+) -> Result<CreatedResponse<Integration>, Problem> {
     caller.authorize_all_projects()?;
     let made = control::connect_forge(&ctx, new.id, new.kind, &new.api_url, new.token_secret).await?;
-    Ok(Created(to_wire(made).0))
+    Ok(CreatedResponse(to_wire(made).0))
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use pullyard_control::{self as control, Context};
 use pullyard_domain::id::JobId;
-use pullyard_entry::openapi::{Accepted, CreatedOrExisting};
+use pullyard_entry::openapi::{AcceptedResponse, CreatedOrExisting};
 use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, StrictJson, limits, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::job::{CancelJob, ContinueJob, Job, PauseJob, RetryJob, SendInput};
@@ -17,13 +17,13 @@ pub(crate) async fn cancel(
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
     StrictJson(request): StrictJson<CancelJob>,
-) -> Result<Accepted<Job>, Problem> {
+) -> Result<AcceptedResponse<Job>, Problem> {
     limits::check_cancel(&request)?;
     let before = load_visible(&ctx, &caller, &job).await?;
     let job = control::cancel_job(&ctx, &job, &caller.name, request.reason.as_deref()).await?;
     let over = job.status.is_terminal();
     let job = wire::job(control::JobView { job, ..before });
-    Ok(if over { Accepted::Done(job) } else { Accepted::Pending(job) })
+    Ok(if over { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
 }
 
 /// `200` if the job is paused, `202` if its runner must stop first, `409` if it cannot be paused.
@@ -32,12 +32,12 @@ pub(crate) async fn pause(
     caller: Caller<scope::Jobs>,
     Path(job): Path<JobId>,
     StrictJson(PauseJob {}): StrictJson<PauseJob>,
-) -> Result<Accepted<Job>, Problem> {
+) -> Result<AcceptedResponse<Job>, Problem> {
     load_visible(&ctx, &caller, &job).await?;
     let paused = control::pause_job(&ctx, &job, &caller.name).await?;
     let stands = !paused.status.is_active();
     let job = wire::job(control::job_view(&ctx, &job).await?);
-    Ok(if stands { Accepted::Done(job) } else { Accepted::Pending(job) })
+    Ok(if stands { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
 }
 
 /// Continues a paused job, or withdraws a pause that its runner has not executed yet.

@@ -139,7 +139,7 @@ pub(crate) async fn show(
     Ok(Json(wire::job(load_visible(&ctx, &caller, &job).await?)))
 }
 
-pub(crate) async fn why(
+pub(crate) async fn explain_job(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Path(job): Path<JobId>,

@@ -23,7 +23,7 @@ pub(crate) async fn readyz(State(ctx): State<Context>) -> Result<Json<Readiness>
             return Ok(Json(Readiness { status: ok(), table: ok(), sweeper: ok() }));
         }
         Ok(SweeperGauges::NeverRan) => "the sweeper has not run yet".to_owned(),
-        Ok(SweeperGauges::Late(silent)) => {
+        Ok(SweeperGauges::Delayed(silent)) => {
             format!("the sweeper last ran {} ago; it should run every minute", Span::from(silent))
         }
         Err(_) => "the table can't be read".to_owned(),

@@ -6,7 +6,7 @@ use axum::extract::State;
 use pullyard_control::{self as control, Context, Error, RepositorySettings};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
-use pullyard_entry::openapi::Created;
+use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, StrictJson, limits, scope};
 use pullyard_protocol::project::{
     AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, Repositories, Repository,
@@ -47,11 +47,11 @@ pub(crate) async fn create(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     StrictJson(new): StrictJson<CreateProject>,
-) -> Result<Created<Project>, Problem> {
+) -> Result<CreatedResponse<Project>, Problem> {
     caller.authorize_project(&new.id)?;
     limits::check_project(&new)?;
     let made = control::create_project(&ctx, new.id, new.name, new.settings).await?;
-    Ok(Created(project_to_wire(made)))
+    Ok(CreatedResponse(project_to_wire(made)))
 }
 
 pub(crate) async fn show(
@@ -81,11 +81,11 @@ pub(crate) async fn add_repository(
     caller: Caller<scope::Admin>,
     Path(project): Path<ProjectId>,
     StrictJson(new): StrictJson<AddRepository>,
-) -> Result<Created<Repository>, Problem> {
+) -> Result<CreatedResponse<Repository>, Problem> {
     caller.authorize_project(&project)?;
     let work = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
     let made = control::add_repository(&ctx, &project, &new.integration, &new.name, work).await?;
-    Ok(Created(repository_to_wire(made)))
+    Ok(CreatedResponse(repository_to_wire(made)))
 }
 
 pub(crate) async fn repositories(

@@ -115,7 +115,7 @@ pub(crate) async fn list(
     Ok(Json(PullRequestPage { pulls: views.into_iter().map(wire::pull_request).collect(), next }))
 }
 
-pub(crate) async fn why(
+pub(crate) async fn explain_pull_request(
     State(ctx): State<Context>,
     caller: Caller<scope::Read>,
     Query(which): Query<PullRequestQuery>,

@@ -2,7 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, Feature, FeatureRow, FeatureStatus, Need, RepositoryTestResult};
+use pullyard_control::{
+    self as control, Context, Feature, FeatureNeed, FeatureRow, FeatureStatus, RepositoryTestResult,
+};
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_entry::{Caller, Path, Problem, scope};
 use pullyard_protocol::project::{self, FeatureTest, FeatureVerdict, RepositoryTest};
@@ -24,7 +26,8 @@ pub(crate) async fn test(
         },
         RepositoryTestResult::Features(rows) => {
             let missing = rows.iter().filter(|(_, verdict)| matches!(verdict, FeatureStatus::Missing(_)));
-            let works = !missing.clone().any(|(row, _)| matches!(row.need, Need::Always | Need::ByRepository));
+            let works =
+                !missing.clone().any(|(row, _)| matches!(row.need, FeatureNeed::Always | FeatureNeed::ByRepository));
             let (sentence, help) = match (works, missing.count()) {
                 (true, 0) => (format!("No missing permission was found in {repository}."), "Nothing to do."),
                 (true, _) => {

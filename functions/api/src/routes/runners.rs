@@ -8,7 +8,7 @@ use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
 use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER, Presence};
 use pullyard_domain::time::Timestamp;
-use pullyard_entry::openapi::Accepted;
+use pullyard_entry::openapi::AcceptedResponse;
 use pullyard_entry::{Caller, Path, Problem, RunnerCaller, StrictJson, limits, scope};
 use pullyard_protocol::runner::{
     ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest,
@@ -176,10 +176,10 @@ pub(crate) async fn remove(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(runner): Path<String>,
-) -> Result<Accepted<RemovedRunner>, Problem> {
+) -> Result<AcceptedResponse<RemovedRunner>, Problem> {
     let id = load_commandable(&ctx, &caller, &runner).await?;
     let removed = control::remove_runner(&ctx, &id).await?;
     let gone = removed == control::RemovalState::Removed;
     let removed = RemovedRunner { id, gone };
-    Ok(if gone { Accepted::Done(removed) } else { Accepted::Pending(removed) })
+    Ok(if gone { AcceptedResponse::Done(removed) } else { AcceptedResponse::Pending(removed) })
 }

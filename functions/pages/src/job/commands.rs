@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::redirect;
-use crate::visit::Visit;
+use crate::visit::PageContext;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error};
@@ -13,7 +13,7 @@ use pullyard_entry::{Path, Problem, limits};
 use pullyard_protocol::job::SendInput;
 use serde::Deserialize;
 
-async fn load_commandable(visit: &Visit, id: Result<Path<JobId>, Problem>) -> Result<JobId, Fault> {
+async fn load_commandable(visit: &PageContext, id: Result<Path<JobId>, Problem>) -> Result<JobId, Fault> {
     let Path(id) = id?;
     visit.check_may_work()?;
     let job = visit.ctx.store.load_job(&id).await.map_err(Error::from)?;
@@ -23,19 +23,19 @@ async fn load_commandable(visit: &Visit, id: Result<Path<JobId>, Problem>) -> Re
     }
 }
 
-pub(crate) async fn cancel(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn cancel(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
     Ok(redirect(&format!("/jobs/{id}")))
 }
 
-pub(crate) async fn pause(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn pause(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     control::pause_job(&visit.ctx, &id, &visit.visitor.name).await?;
     Ok(redirect(&format!("/jobs/{id}")))
 }
 
-pub(crate) async fn continue_job(visit: Visit, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
+pub(crate) async fn continue_job(visit: PageContext, id: Result<Path<JobId>, Problem>) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
     control::continue_job(&visit.ctx, &id, &visit.visitor.name).await?;
     Ok(redirect(&format!("/jobs/{id}")))
@@ -51,7 +51,7 @@ pub(crate) struct AnswerForm {
 }
 
 pub(crate) async fn answer(
-    visit: Visit,
+    visit: PageContext,
     id: Result<Path<JobId>, Problem>,
     Form(said): Form<AnswerForm>,
 ) -> Result<Response, Fault> {
@@ -73,7 +73,7 @@ pub(crate) struct RetryForm {
 }
 
 pub(crate) async fn retry(
-    visit: Visit,
+    visit: PageContext,
     id: Result<Path<JobId>, Problem>,
     Form(again): Form<RetryForm>,
 ) -> Result<Response, Fault> {

@@ -80,7 +80,7 @@ impl List {
                 limit,
                 after,
             };
-            let page = session.api.list_deliveries_filtered(&project, &query).await?;
+            let page = session.api.list_deliveries_matching(&project, &query).await?;
             let DeliveryPage { deliveries, next, looked_back_to } = page;
             Ok(Page { items: deliveries, next, searched_to: looked_back_to })
         })

@@ -1,6 +1,6 @@
 //! `pullyard doctor --stack`: checks a stack, from the AWS account to the webhooks.
 
-use super::{Account, check_projects, check_token, fault_sentence, show_all, to_sentence};
+use super::{Account, check_projects, check_token, error_sentence, show_all, to_sentence};
 use crate::client::fault::CliError;
 use crate::client::screen::Screen;
 use crate::client::session::Session;
@@ -31,7 +31,7 @@ pub(super) async fn run(account: Account, global: &Global, screen: &Screen) -> R
 }
 
 async fn run_checks(aws: &Aws, stack: &Stack, global: &Global) -> Result<Vec<Finding>, CliError> {
-    let session = Session::at(global, Screen::new(global), &stack.api_url)?;
+    let session = Session::open_for_url(global, Screen::new(global), &stack.api_url)?;
     let server = ApiClient::new(&stack.api_url, "")?.version().await;
     let labels = doctor::load_labels(aws, stack).await;
     let commits = Commits {
@@ -103,7 +103,7 @@ fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::clien
             );
             return Finding::wrong(
                 "version",
-                format!("The API returns no version. {}", fault_sentence(&CliError::from(error))),
+                format!("The API returns no version. {}", error_sentence(&CliError::from(error))),
                 help,
             );
         }

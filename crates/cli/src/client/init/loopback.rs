@@ -52,7 +52,7 @@ impl Loopback {
         let (address, end) = (format!("http://{host}/{name}"), Arc::new(Notify::new()));
         let (sender, callbacks) = mpsc::channel(1);
         let desk = Arc::new(RequestHandler { host, name, state, page: form_page(&page), callbacks: sender });
-        let app = Router::new().route("/{name}", any(show)).route("/done", any(done)).fallback(missing);
+        let app = Router::new().route("/{name}", any(show)).route("/done", any(handle_callback)).fallback(missing);
         let ended = Arc::clone(&end);
         let server = axum::serve(listener, app.with_state(desk));
         let server = server.with_graceful_shutdown(async move { ended.notified().await });
@@ -87,7 +87,7 @@ impl LoopbackServer {
 
     /// Answers the browser and ends the server.
     pub(super) async fn answer(mut self, callback: Callback, status: StatusCode, message: &str) {
-        let _ = callback.answer.send(respond(status, sentence(message)));
+        let _ = callback.answer.send(respond(status, sentence_page(message)));
         self.end.notify_one();
         let _ = timeout(LAST_ANSWER, &mut self.server).await;
     }
@@ -132,7 +132,7 @@ async fn show(
     Ok(respond(StatusCode::OK, desk.page.clone()))
 }
 
-async fn done(
+async fn handle_callback(
     State(desk): State<Arc<RequestHandler>>,
     Query(query): Query<Vec<(String, String)>>,
     method: Method,
@@ -161,7 +161,7 @@ struct Refusal(StatusCode, &'static str);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        respond(self.0, sentence(self.1))
+        respond(self.0, sentence_page(self.1))
     }
 }
 
@@ -185,7 +185,7 @@ fn form_page(Page { action, manifest }: &Page) -> String {
     ))
 }
 
-fn sentence(text: &str) -> String {
+fn sentence_page(text: &str) -> String {
     html_page(&format!("<p>{}</p>", escape_html(text)))
 }
 

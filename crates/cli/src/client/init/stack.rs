@@ -94,7 +94,7 @@ impl StackSetUp {
         let mut steps = vec![sign_in(&aws, &stack, &context, renew).await?];
         steps[0].print(screen);
 
-        let Some(session) = Session::at(global, Screen::new(global), &stack.api_url)? else {
+        let Some(session) = Session::open_for_url(global, Screen::new(global), &stack.api_url)? else {
             return Err(CliError::new(Exit::Failed, format!("another process removed context {context}")));
         };
         session.api.own_token().await.map_err(|error| {

@@ -148,7 +148,7 @@ async fn download_artifact(
     let mut download = session.api.download_artifact(id, &one.id).await?;
     let Some(out) = out else {
         let unwritten = |error: io::Error| match error.kind() {
-            io::ErrorKind::BrokenPipe => CliError::output_closed(),
+            io::ErrorKind::BrokenPipe => CliError::closed_output(),
             _ => CliError::new(Exit::Failed, format!("can't write {}: {error}", one.name)),
         };
         copy_download(&mut download, one, &mut io::stdout(), unwritten).await?;

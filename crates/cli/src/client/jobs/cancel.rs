@@ -83,7 +83,7 @@ impl Cancel {
                 .api
                 .cancel_job(id, request)
                 .await
-                .map_or_else(CliError::from, |_| CliError::output_closed()));
+                .map_or_else(CliError::from, |_| CliError::closed_output()));
         }
         print_state(&session.screen, &job);
         Ok(job)

@@ -65,7 +65,7 @@ pub(in crate::client) async fn print_decision(
         return Ok(ExitCode::SUCCESS);
     }
     if let Some(job) = decision.job.as_ref().filter(|_| !screen.is_json()) {
-        screen.out(job.as_str())?;
+        screen.print_line(job.as_str())?;
     }
     screen.note(&decision.sentence);
     match followed {

@@ -34,7 +34,9 @@ impl Events {
             } else if self.jsonl {
                 page.events.iter().try_for_each(|event| print_json(screen, event))?;
             } else {
-                page.events.iter().try_for_each(|event| screen.out(&watch::format_event(screen, event, since)))?;
+                page.events
+                    .iter()
+                    .try_for_each(|event| screen.print_line(&watch::format_event(screen, event, since)))?;
             }
             (all.cursor, all.end) = (page.cursor, end);
             if last {
@@ -50,5 +52,5 @@ impl Events {
 
 pub(super) fn print_json(screen: &Screen, event: &EventRecord) -> Result<(), CliError> {
     let line = serde_json::to_string(event).map_err(|error| CliError::new(Exit::Failed, error.to_string()))?;
-    screen.out(&line)
+    screen.print_line(&line)
 }

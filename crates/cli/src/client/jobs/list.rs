@@ -97,7 +97,7 @@ impl List {
                 limit,
                 after,
             };
-            let JobPage { jobs, next, looked_back_to } = session.api.list_jobs_filtered(&project, &query).await?;
+            let JobPage { jobs, next, looked_back_to } = session.api.list_jobs_matching(&project, &query).await?;
             Ok(Page { items: jobs, next, searched_to: looked_back_to })
         })
         .await?;
@@ -126,7 +126,7 @@ impl List {
                 format::duration_cell(job_duration(job, now)),
                 format::time_cell(job.started.unwrap_or(job.created), now),
             ];
-            table.row_with(cells, sentence(job));
+            table.row_with(cells, job_sentence(job));
         }
         let next = page.next.as_deref();
         let empty = match self.is_filtered() {
@@ -146,7 +146,7 @@ fn title_cell(job: &Job) -> Cell {
     }
 }
 
-fn sentence(job: &Job) -> &str {
+fn job_sentence(job: &Job) -> &str {
     let said = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
     said.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
 }

@@ -177,8 +177,8 @@ fn print_event(screen: &Screen, job: &JobId, seen: &EventRecord) -> Result<(), C
         }
         EventKind::Usage => return Ok(()),
         EventKind::Command => ("$ ", None),
-        EventKind::ToolCall | EventKind::FileEdit => ("> ", Some(Colour::Muted)),
-        EventKind::Log => ("", Some(Colour::Muted)),
+        EventKind::ToolCall | EventKind::FileEdit => ("> ", Some(Colour::Grey)),
+        EventKind::Log => ("", Some(Colour::Grey)),
         EventKind::Question => ("? ", Some(Colour::Magenta)),
         EventKind::Steer => (said_by.as_str(), Some(Colour::Blue)),
         EventKind::Text | EventKind::ToolResult | EventKind::Result | EventKind::Raw => ("", None),
@@ -192,7 +192,7 @@ fn print_event(screen: &Screen, job: &JobId, seen: &EventRecord) -> Result<(), C
     if lines.peek().is_none() {
         return Ok(());
     }
-    lines.try_for_each(|line| screen.out(&screen.paint(colour, &format!("{before}{}", sanitize_line(line)))))?;
+    lines.try_for_each(|line| screen.print_line(&screen.paint(colour, &format!("{before}{}", sanitize_line(line)))))?;
     if let Some(whole) = event.data.as_ref().and_then(|data| data["artifact"].as_str()) {
         let said = format!(
             "full text: `pullyard jobs artifacts {} {} --attempt {}`",

@@ -78,7 +78,7 @@ pub(super) async fn context(session: &Session, id: &JobId) -> Result<ExitCode, C
         screen.json(&context)?;
     } else {
         // Clean each line, because ticket text may contain terminal escapes.
-        context.prompt.lines().try_for_each(|line| screen.out(&super::logs::sanitize_line(line)))?;
+        context.prompt.lines().try_for_each(|line| screen.print_line(&super::logs::sanitize_line(line)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,7 +28,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
   echo 'Add a test.' | pullyard revise '#7' --message-file -")]
 pub(crate) struct Revise {
     #[command(flatten)]
-    which: PullRequestArgs,
+    pull_request: PullRequestArgs,
     /// Instructions, in addition to the reviews.
     #[arg(short, long, value_name = "TEXT", conflicts_with = "message_file")]
     message: Option<String>,
@@ -50,19 +50,19 @@ impl Revise {
             (None, Some(file)) => Some(read_message(file)?),
             (None, None) => None,
         };
-        let PullRequestQuery { project, repository, number, integration } = self.which.resolve(session).await?;
+        let PullRequestQuery { project, repository, number, integration } = self.pull_request.resolve(session).await?;
         let request = RevisePullRequest { project, repository, number, integration, message };
         let key = self.idempotency_key.unwrap_or_else(format::new_idempotency_key);
         let decision = session.api.revise_pull_request(&request, Some(&key)).await?;
         if decision.verdict == Verdict::Held {
-            return follow_held(session, &decision, self.wait).await;
+            return follow_held_request(session, &decision, self.wait).await;
         }
         print_decision(session, &decision, self.wait).await
     }
 }
 
 /// Waits for the job of a held request, if wanted. The active job is another, so its id is not printed.
-async fn follow_held(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, CliError> {
+async fn follow_held_request(session: &Session, decision: &Decision, wait: bool) -> Result<ExitCode, CliError> {
     let screen = &session.screen;
     screen.note(&decision.sentence);
     if !wait {
@@ -79,7 +79,7 @@ async fn follow_held(session: &Session, decision: &Decision, wait: bool) -> Resu
         }
     };
     if !screen.is_json() {
-        screen.out(job.as_str())?;
+        screen.print_line(job.as_str())?;
     }
     watch::watch(session, &job).await
 }

@@ -26,13 +26,13 @@ fn second_entry_meets_only_the_later_guards() {
 fn check_request(ticket: &Ticket, held_by: Option<&str>, fact: &RepositoryFact, code: Option<&str>) {
     let mut project = project();
     project.settings.held_by = held_by.map(str::to_owned);
-    let reason = decide_request(&project, ticket, fact, &DailyUsage::zero(Day::containing(at(0))));
+    let reason = decide_request(&project, ticket, fact, &DailyUsage::zero(Day::containing(time_at(0))));
     assert_eq!(reason.as_ref().map(Reason::code), code);
 }
 
 #[test]
 fn request_meets_the_job_hold_and_repository_guards() {
-    let free = ticket_in(DOING);
+    let free = ticket_in(IN_PROGRESS);
     let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
     let connected = RepositoryFact::Connected(Box::new(repository()));
     let foreign = RepositoryFact::NotConnected(other_repository());
@@ -50,7 +50,7 @@ fn request_checks_the_budget_after_hold_before_repository() {
     let mut project = project();
     project.settings.budget.jobs_per_day = Some(3);
     let today = with_jobs_today(3).facts.usage;
-    let (free, unnamed) = (ticket_in(DOING), RepositoryFact::NotNamed);
+    let (free, unnamed) = (ticket_in(IN_PROGRESS), RepositoryFact::NotNamed);
     assert_eq!(decide_request(&project, &free, &unnamed, &today), Some(job_budget_exhausted()));
     let busy = Ticket { active_job: Some(job_id("j0")), ..free.clone() };
     assert_eq!(decide_request(&project, &busy, &unnamed, &today).unwrap().code(), "job_active");
@@ -63,8 +63,8 @@ fn request_ignores_status_and_auto_create() {
     let mut project = project();
     project.settings.auto_create = false;
     let connected = RepositoryFact::Connected(Box::new(repository()));
-    for status in [TODO, TRIGGER, REVIEW, DOING] {
-        let today = DailyUsage::zero(Day::containing(at(0)));
+    for status in [TODO, TRIGGER, REVIEW, IN_PROGRESS] {
+        let today = DailyUsage::zero(Day::containing(time_at(0)));
         assert_eq!(decide_request(&project, &ticket_in(status), &connected, &today), None, "{status}");
     }
 }
@@ -79,10 +79,10 @@ fn event_stored_before_the_job_is_no_second_entry() {
     ticket.seen_at = case.event.occurred_at;
     ticket.found_in = Some(TRIGGER.into());
     case.facts.first_decision = first_answer(auto_create_off(), Some(TODO));
-    check(&case, "job_active", FollowUp::Nothing);
+    check(&case, "job_active", FollowUp::Ignore);
 
     case.facts.ticket.as_mut().unwrap().found_in = Some(TODO.into());
     check(&case, "job_active", FollowUp::QueueEntry);
     case.facts.ticket.as_mut().unwrap().again = Some(case.event.entry());
-    check(&case, "job_active", FollowUp::Nothing);
+    check(&case, "job_active", FollowUp::Ignore);
 }

@@ -9,7 +9,7 @@ fn final_answer_is_repeated_and_others_are_decided_again() {
         let case = accepted_entry().with(|case| case.facts.first_decision = first_answer(answer.clone(), Some(TODO)));
         if ["accepted", "held", "duplicate"].contains(&answer.verdict().as_str()) {
             let first = answer.code().into();
-            check_alone(&case, Reason::Repeat { first }, FollowUp::Nothing);
+            check_single_guard(&case, Reason::Repeat { first }, FollowUp::Ignore);
         } else {
             check_accepted(&case);
         }
@@ -20,19 +20,19 @@ fn final_answer_is_repeated_and_others_are_decided_again() {
 fn newest_jobs_entry_is_a_repeat_without_ledger_entry() {
     let last = |name, secs| accepted_entry().with(|case| case.ticket_mut().last_entry = Some(entry(name, secs)));
     let first = "accepted".into();
-    check_alone(&last("e1", 500), Reason::Repeat { first }, FollowUp::Nothing);
+    check_single_guard(&last("e1", 500), Reason::Repeat { first }, FollowUp::Ignore);
     check_accepted(&last("e0", 500));
     check_accepted(&last("e1", 499));
 }
 
 #[test]
 fn older_event_is_stale_and_same_time_is_not() {
-    let seen = |secs| accepted_entry().with(|case| case.ticket_mut().seen_at = at(secs));
-    check_alone(&seen(501), Reason::StaleEvent { ticket: key(), time: at(501) }, FollowUp::Nothing);
+    let seen = |secs| accepted_entry().with(|case| case.ticket_mut().seen_at = time_at(secs));
+    check_single_guard(&seen(501), Reason::StaleEvent { ticket: key(), time: time_at(501) }, FollowUp::Ignore);
     check_accepted(&seen(500));
-    let by_a_millisecond =
-        accepted_entry().with(|case| case.ticket_mut().seen_at = at(500).plus(std::time::Duration::from_millis(1)));
-    check(&by_a_millisecond, "stale_event", FollowUp::Nothing);
+    let by_a_millisecond = accepted_entry()
+        .with(|case| case.ticket_mut().seen_at = time_at(500).plus(std::time::Duration::from_millis(1)));
+    check(&by_a_millisecond, "stale_event", FollowUp::Ignore);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn event_by_our_own_account_is_an_echo() {
             case.settings_mut().tool_account = ours.map(str::to_owned);
         })
     };
-    check_alone(&by(Some("bot"), Some("bot")), Reason::Echo {}, FollowUp::UpdateTicket);
+    check_single_guard(&by(Some("bot"), Some("bot")), Reason::Echo {}, FollowUp::UpdateTicket);
     check_accepted(&by(Some("ann"), Some("bot")));
     check_accepted(&by(Some("Bot"), Some("bot")));
     check_accepted(&by(None, Some("bot")));
@@ -54,7 +54,7 @@ fn event_by_our_own_account_is_an_echo() {
 fn first_event_with_our_written_status_is_an_echo() {
     let wrote =
         |status: Option<&str>| accepted_entry().with(|case| case.ticket_mut().written = status.map(str::to_owned));
-    check_alone(&wrote(Some(TRIGGER)), Reason::Echo {}, FollowUp::UpdateTicket);
+    check_single_guard(&wrote(Some(TRIGGER)), Reason::Echo {}, FollowUp::UpdateTicket);
     check_accepted(&wrote(Some(REVIEW)));
     check_accepted(&wrote(None));
 }
@@ -98,11 +98,11 @@ fn redelivery_of_an_edit_is_no_entry() {
 fn redelivery_after_a_newer_event_starts_nothing() {
     let newer = |secs| {
         redelivery().with(|case| {
-            case.ticket_mut().seen_at = at(secs);
+            case.ticket_mut().seen_at = time_at(secs);
             case.ticket_mut().seen_event = Some(event_id("e2"));
         })
     };
-    check(&newer(501), "stale_event", FollowUp::Nothing);
+    check(&newer(501), "stale_event", FollowUp::Ignore);
     check(&newer(500), "status_unchanged", FollowUp::UpdateTicket);
 }
 
@@ -115,5 +115,5 @@ fn redelivery_after_our_write_back_starts_nothing() {
         case.ticket_mut().status = REVIEW.into();
         case.ticket_mut().written = Some(REVIEW.into());
     });
-    check(&moved_on, "stale_event", FollowUp::Nothing);
+    check(&moved_on, "stale_event", FollowUp::Ignore);
 }

@@ -17,13 +17,13 @@ fn github_is_compared_fully_each_hour_bitbucket_each_time() {
 #[test]
 fn seen_until_advances_when_nothing_is_left_to_compare() {
     let look = PollProgress { listed: Some(at(9)), ..PollProgress::starting_at(at(5)) };
-    assert_eq!(look.seen_until(), Some(at(9)));
+    assert_eq!(look.complete_until(), Some(at(9)));
     for left in [
         PollProgress { began: Some(at(8)), ..look.clone() },
         PollProgress { problem: Some("no".into()), ..look.clone() },
         PollProgress { changed: vec![7], ..look.clone() },
     ] {
-        assert_eq!(left.seen_until(), Some(at(5)), "{left:?}");
+        assert_eq!(left.complete_until(), Some(at(5)), "{left:?}");
     }
 }
 

@@ -5,22 +5,25 @@ use crate::agent::{Agent, CODEX, ModelSecrets};
 use crate::project::{Limits, Repository, Settings};
 use crate::pull_request::REVISE_WINDOW;
 use crate::story::{
-    REVIEW, TODO, TRIGGER, active, at, entry, finish, job_and_ticket, job_id, key, linked_pull_request, plan, plan_job,
-    pull_request_id, repository, result, review_id, revision, settings, ticket_in,
+    REVIEW, TODO, TRIGGER, active, entry, finish, job_and_ticket, job_id, key, linked_pull_request, plan, plan_job,
+    pull_request_id, repository, result, review_id, revision, settings, ticket_in, time_at,
 };
 use crate::ticket::{Badge, StatusMove, Target, Ticket};
 
 #[test]
 fn plan_locks_the_ticket_and_clears_old_marks() {
     let mut before = ticket_in(TRIGGER).hold_entry(entry("e9", 1));
-    (before.owed, before.tries, before.not_before) = (Some(Badge::AiFailed), 3, Some(at(90)));
+    (before.owed, before.tries, before.not_before) = (Some(Badge::AiFailed), 3, Some(time_at(90)));
     before.wanted.badge = Some(Badge::AiFailed);
     before.wanted.version = 4;
     before.synced_version = 4;
     before.branches = 2;
-    let (job, ticket) = plan_job(&settings(), job_id("j9"), &before, at(50));
-    assert_eq!((job.status, job.attempt, job.created, job.ready_since), (JobStatus::Ready, 0, at(50), at(50)));
-    assert_eq!(job.dispatch.due, at(50).plus(WAKE_TIMEOUT));
+    let (job, ticket) = plan_job(&settings(), job_id("j9"), &before, time_at(50));
+    assert_eq!(
+        (job.status, job.attempt, job.created, job.ready_since),
+        (JobStatus::Ready, 0, time_at(50), time_at(50))
+    );
+    assert_eq!(job.dispatch.due, time_at(50).plus(WAKE_TIMEOUT));
     assert_eq!((job.branch.as_str(), ticket.branches), ("pullyard/acme/app-17-3", 3));
     assert_eq!(ticket.active_job, Some(job_id("j9")));
     assert_eq!((ticket.found_in.as_deref(), ticket.again.as_ref()), (Some(TRIGGER), None));
@@ -36,9 +39,9 @@ fn new_job_cancels_an_older_pending_move() {
     let expected = TRIGGER.to_owned();
     before.request_state(Some(StatusMove { to: Target::Completion, expected }), None, None);
     assert!(before.is_unsynced());
-    let (_, ticket) = plan_job(&settings(), job_id("j9"), &before, at(50));
+    let (_, ticket) = plan_job(&settings(), job_id("j9"), &before, time_at(50));
     assert_eq!(ticket.wanted.status, None);
-    match ticket.next_settle_step(&settings(), at(1_000)) {
+    match ticket.next_settle_step(&settings(), time_at(1_000)) {
         crate::ticket::SettleStep::WriteBack(written) => assert_eq!(written.status, TRIGGER, "not {REVIEW} or {TODO}"),
         other => panic!("link and badge are not written back: {other:?}"),
     }
@@ -49,7 +52,8 @@ fn job_continues_only_the_pull_request_of_its_repository() {
     let mut ticket = ticket_in(TRIGGER);
     let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
     ticket.pull_request = crate::outcome::pull_request_link(&done);
-    let continued = |ticket: &crate::ticket::Ticket| plan_job(&settings(), job_id("j9"), ticket, at(50)).0.continues;
+    let continued =
+        |ticket: &crate::ticket::Ticket| plan_job(&settings(), job_id("j9"), ticket, time_at(50)).0.continues;
     let expected = ContinuedPullRequest { number: 231, branch: "pullyard/acme/app-17-1".into() };
     assert_eq!(continued(&ticket), Some(expected));
     let mut elsewhere = ticket.clone();
@@ -62,19 +66,19 @@ fn job_continues_only_the_pull_request_of_its_repository() {
 
 #[test]
 fn default_input_limit_of_a_week_is_not_stored() {
-    let week = plan_job(&settings(), job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
+    let week = plan_job(&settings(), job_id("j9"), &ticket_in(TRIGGER), time_at(50)).0.policy;
     assert_eq!((week.input_secs, week.max_suspension()), (None, DEFAULT_SUSPENSION_LIMIT));
     let mut short = settings();
     short.limits.input_secs = 600;
-    let short = plan_job(&short, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy;
+    let short = plan_job(&short, job_id("j9"), &ticket_in(TRIGGER), time_at(50)).0.policy;
     assert_eq!((short.input_secs, short.max_suspension()), (Some(600), Duration::from_secs(600)));
 }
 
 #[test]
 fn revision_locks_its_ticket_in_place() {
-    let before = ticket_in(REVIEW).schedule_review(&pull_request_id(9), at(70));
-    let before = Ticket { held: true, tries: 3, not_before: Some(at(90)), ..before };
-    let (job, ticket, pull_request) = revision("r1", &before, &linked_pull_request(), at(50));
+    let before = ticket_in(REVIEW).schedule_review(&pull_request_id(9), time_at(70));
+    let before = Ticket { held: true, tries: 3, not_before: Some(time_at(90)), ..before };
+    let (job, ticket, pull_request) = revision("r1", &before, &linked_pull_request(), time_at(50));
     let expected = Ticket {
         active_job: Some(job.id.clone()),
         found_in: Some(REVIEW.into()),
@@ -88,15 +92,15 @@ fn revision_locks_its_ticket_in_place() {
         (job.kind, job.status, job.branch.as_str()),
         (JobKind::Revise, JobStatus::Pending, "pullyard/acme/app-17-1")
     );
-    assert_eq!((&job.waits, &job.ticket), (&Some(ContextWait::new(at(50))), &Some(key())));
-    assert_eq!(pull_request.next_revision_at(), Some(at(50).plus(REVISE_WINDOW)));
+    assert_eq!((&job.waits, &job.ticket), (&Some(ContextWait::new(time_at(50))), &Some(key())));
+    assert_eq!(pull_request.next_revision_at(), Some(time_at(50).plus(REVISE_WINDOW)));
 }
 
 #[test]
 fn revision_starts_at_the_given_or_the_known_head() {
     let head = |told: Option<&str>| {
         let (settings, repository) = (settings(), repository());
-        let plan = plan(job_id("j9"), &settings, &repository, at(50));
+        let plan = plan(job_id("j9"), &settings, &repository, time_at(50));
         let made_for = RevisionPlan { review: &review_id("r1"), head: told };
         let (job, _, pull_request) = plan_revision(&plan, &ticket_in(REVIEW), &linked_pull_request(), made_for);
         (job.revises.unwrap().head, pull_request.head)
@@ -111,7 +115,7 @@ fn job_uses_the_project_key_of_its_agent() {
         let settings = Settings { model_secrets, ..settings() };
         let agent = Agent { capability: CODEX.into(), command: Vec::new(), model: None };
         let repository = Repository { agent, ..repository() };
-        plan_without_ticket(&plan(job_id("j9"), &settings, &repository, at(50)))
+        plan_without_ticket(&plan(job_id("j9"), &settings, &repository, time_at(50)))
     };
     let key = || Some("pullyard/job/key".to_owned());
     let has = made(ModelSecrets { openai_api_key: key(), ..ModelSecrets::default() });
@@ -148,5 +152,5 @@ fn project_limits_become_the_job_policy() {
         model_of: None,
         signs: false,
     };
-    assert_eq!(plan_job(&settings, job_id("j9"), &ticket_in(TRIGGER), at(50)).0.policy, expected);
+    assert_eq!(plan_job(&settings, job_id("j9"), &ticket_in(TRIGGER), time_at(50)).0.policy, expected);
 }

@@ -1,7 +1,7 @@
 //! Tests starts of tasks: identity, retries and when to give up.
 
 use super::*;
-use crate::story::{at, claim, ready};
+use crate::story::{claim, ready_job, time_at};
 use crate::sweep::{JobStep, next_step};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 fn start_is_identified_by_attempt_and_number() {
     let job = job_with_start();
     let fail = |job: &Job, attempt, number| {
-        job.record_start_fault(attempt, number, DispatchFault::Silent { times: 1 }, at(20))
+        job.record_start_fault(attempt, number, DispatchFault::Silent { times: 1 }, time_at(20))
     };
     for (attempt, number) in [(0, 1), (2, 1), (1, 0), (1, 2)] {
         assert_eq!(fail(&job, attempt, number), Err(TransitionRefusal::LeaseLost), "{attempt} {number}");
@@ -18,17 +18,17 @@ fn start_is_identified_by_attempt_and_number() {
     assert!(fail(&job, 1, 1).is_ok());
     let named = job.set_task(1, 1, "t").unwrap();
     assert_eq!(named.dispatch.task.as_deref(), Some("t"));
-    assert_eq!(named.dispatch.due, at(10).plus(START_TIMEOUT));
-    let next = fail(&named, 1, 1).unwrap().begin_dispatch(at(40)).unwrap();
+    assert_eq!(named.dispatch.due, time_at(10).plus(START_TIMEOUT));
+    let next = fail(&named, 1, 1).unwrap().begin_dispatch(time_at(40)).unwrap();
     assert_eq!((next.dispatch.number, next.dispatch.task), (2, None));
 }
 
 /// The job after these faults, one per start, and its last wait in seconds.
 fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
-    let mut job = ready();
+    let mut job = ready_job();
     let mut wait = Duration::ZERO;
     for (n, fault) in faults.iter().enumerate() {
-        let now = at(10 + n as u64 * 1_000);
+        let now = time_at(10 + n as u64 * 1_000);
         job = job.begin_dispatch(now).unwrap();
         job = job.record_start_fault(1, job.dispatch.number, fault.clone(), now).unwrap();
         assert_eq!(
@@ -42,7 +42,7 @@ fn after_faults(faults: &[DispatchFault]) -> (Job, u64) {
 }
 
 fn no_capacity(secs: u64) -> DispatchFault {
-    DispatchFault::Capacity { since: at(secs), times: 1 }
+    DispatchFault::Capacity { since: time_at(secs), times: 1 }
 }
 
 fn start_refusal() -> DispatchFault {
@@ -68,9 +68,9 @@ fn transient_start_faults_never_give_up() {
         assert_eq!(after_faults(&vec![fault; 200]).0.start_failure(), None);
     }
     let (job, _) = after_faults(&[no_capacity(1), no_capacity(2), no_capacity(3)]);
-    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(1), times: 3 }));
+    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: time_at(1), times: 3 }));
     let (job, _) = after_faults(&[no_capacity(1), THROTTLED_START, no_capacity(3)]);
-    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: at(3), times: 3 }));
+    assert_eq!(job.dispatch.fault, Some(DispatchFault::Capacity { since: time_at(3), times: 3 }));
 }
 
 #[test]
@@ -101,11 +101,11 @@ fn transient_and_permanent_start_faults_count_apart() {
 #[test]
 fn claim_or_requeue_resets_the_fault_count() {
     let (twice, _) = after_faults(&[SILENT_START, SILENT_START]);
-    let claimed = twice.claim(&claim(1, "c1"), at(5_000)).unwrap();
-    let back = claimed.requeue(at(5_100)).unwrap().begin_dispatch(at(5_200)).unwrap();
-    let failed = back.record_start_fault(2, 1, SILENT_START, at(5_300)).unwrap();
+    let claimed = twice.claim(&claim(1, "c1"), time_at(5_000)).unwrap();
+    let back = claimed.requeue(time_at(5_100)).unwrap().begin_dispatch(time_at(5_200)).unwrap();
+    let failed = back.record_start_fault(2, 1, SILENT_START, time_at(5_300)).unwrap();
     assert_eq!(failed.dispatch.fault, Some(SILENT_START));
-    let claimed_at_last = after_faults(&[SILENT_START; 3]).0.claim(&claim(1, "c1"), at(5_000)).unwrap();
+    let claimed_at_last = after_faults(&[SILENT_START; 3]).0.claim(&claim(1, "c1"), time_at(5_000)).unwrap();
     assert_eq!(claimed_at_last.start_failure(), None);
 }
 
@@ -113,36 +113,41 @@ fn claim_or_requeue_resets_the_fault_count() {
 fn suspended_job_is_not_given_up_for_its_starts() {
     let (job, _) = after_faults(&[SILENT_START; 3]);
     assert!(job.start_failure().is_some());
-    let still = job.pause(Pause::new("ann", at(5_000)), at(5_000)).unwrap();
+    let still = job.pause(Pause::new("ann", time_at(5_000)), time_at(5_000)).unwrap();
     assert!(still.dispatch.fault.is_some(), "the start fault is still stored");
     assert_eq!((still.status, still.start_failure()), (JobStatus::Paused, None));
 }
 
 #[test]
 fn silent_task_may_claim_after_its_start_failed() {
-    let named = ready().begin_dispatch(at(1)).unwrap().set_task(1, 1, "arn:slow").unwrap();
+    let named = ready_job().begin_dispatch(time_at(1)).unwrap().set_task(1, 1, "arn:slow").unwrap();
     let by = Claim { task: Some("arn:slow".into()), ..claim(1, "c1") };
     for fault in [SILENT_START, THROTTLED_START, no_capacity(1), start_refusal()] {
-        let failed = named.record_start_fault(1, 1, fault.clone(), at(320)).unwrap();
-        assert!(failed.claim(&by, at(330)).is_ok(), "{fault:?}");
+        let failed = named.record_start_fault(1, 1, fault.clone(), time_at(320)).unwrap();
+        assert!(failed.claim(&by, time_at(330)).is_ok(), "{fault:?}");
     }
 }
 
 #[test]
 fn last_ten_stopped_tasks_cannot_claim() {
     let dies = |job: Job, number: u32, task: &str| {
-        let started = job.begin_dispatch(at(u64::from(number) * 100)).unwrap();
+        let started = job.begin_dispatch(time_at(u64::from(number) * 100)).unwrap();
         let named = started.set_task(1, number, task).unwrap();
         named
-            .record_start_fault(1, number, DispatchFault::Interrupted { times: 1 }, at(u64::from(number) * 100 + 1))
+            .record_start_fault(
+                1,
+                number,
+                DispatchFault::Interrupted { times: 1 },
+                time_at(u64::from(number) * 100 + 1),
+            )
             .unwrap()
     };
-    let died = (1..=2).fold(ready(), |job, number| dies(job, number, &format!("arn:{number}")));
+    let died = (1..=2).fold(ready_job(), |job, number| dies(job, number, &format!("arn:{number}")));
     let by = |task: &str| Claim { task: Some(task.into()), ..claim(1, "c1") };
     for dead in ["arn:1", "arn:2"] {
-        assert_eq!(died.claim(&by(dead), at(900)), Err(TransitionRefusal::LeaseLost), "{dead}");
+        assert_eq!(died.claim(&by(dead), time_at(900)), Err(TransitionRefusal::LeaseLost), "{dead}");
     }
-    assert_eq!(died.claim(&by("arn:3"), at(900)).map(|job| job.dispatch.dead), Ok(Vec::new()));
+    assert_eq!(died.claim(&by("arn:3"), time_at(900)).map(|job| job.dispatch.dead), Ok(Vec::new()));
     let many = (3..=40).fold(died, |job, number| dies(job, number, &format!("arn:{number}")));
     assert_eq!(many.dispatch.dead.len(), 10, "the item stays small");
     assert_eq!(many.dispatch.dead.last().map(String::as_str), Some("arn:40"));
@@ -150,7 +155,7 @@ fn last_ten_stopped_tasks_cannot_claim() {
 
 #[test]
 fn single_dead_task_of_an_older_version_is_parsed() {
-    let mut stored = serde_json::to_value(ready()).unwrap();
+    let mut stored = serde_json::to_value(ready_job()).unwrap();
     stored["dispatch"]["dead"] = "arn:1".into();
     assert_eq!(serde_json::from_value::<Job>(stored).unwrap().dispatch.dead, ["arn:1"]);
 }

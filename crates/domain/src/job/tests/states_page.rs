@@ -4,7 +4,7 @@ use super::{TRANSITIONS, Transition, jobs_in_every_status, outcome_cell};
 use crate::breaker::BreakerCause;
 use crate::job::model::tests::limit_report;
 use crate::job::{Cancel, JobStatus, Pause, Placement, TransitionRefusal};
-use crate::story::{at, fence};
+use crate::story::{fence, time_at};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ const OTHER_TRANSITIONS: [(&str, Transition); 8] = [
         job.move_to(if job.place == Placement::Runners { Placement::Fargate } else { Placement::Runners }, now)
     }),
     ("model_away", |job, now| job.requeue_for_model(&fence(job, 1, "c1"), &limit_report(Some(3_600), 3_600), now)),
-    ("left_alone", |job, now| job.delay_for_model(BreakerCause::LimitReached, "codex", at(3_600), now)),
+    ("left_alone", |job, now| job.delay_for_model(BreakerCause::LimitReached, "codex", time_at(3_600), now)),
 ];
 
 fn description(way: &str) -> &'static str {

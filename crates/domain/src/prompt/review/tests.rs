@@ -2,7 +2,7 @@ use super::*;
 use crate::job::JobKind;
 use crate::prompt::Context;
 use crate::prompt::tests::{context, lines_outside_fences, ticket};
-use crate::story::at;
+use crate::story::time_at;
 use proptest::prelude::*;
 
 fn comment(id: u64, thread: u64, text: &str) -> FrozenComment {
@@ -25,7 +25,7 @@ fn review(id: u64, summary: &str, comments: Vec<FrozenComment>) -> FrozenReview 
     FrozenReview {
         id,
         author: "ann".into(),
-        submitted_at: at(0),
+        submitted_at: time_at(0),
         url: format!("https://forge.test/acme/app/pull/3#pullrequestreview-{id}"),
         summary: summary.into(),
         said: Vec::new(),

@@ -1,14 +1,14 @@
 use super::*;
 use crate::budget::{Budget, DailyUsage, Day};
 use crate::review::Author;
-use crate::story::{at, job_id, key, linked_pull_request, project_id, repository};
+use crate::story::{job_id, key, linked_pull_request, project_id, repository, time_at};
 use std::time::Duration;
 
 /// Facts under which a review starts a job.
 pub(in crate::review) fn accepted_facts() -> ReviewFacts {
     ReviewFacts {
         v: FACTS_VERSION,
-        now: at(10_000),
+        now: time_at(10_000),
         asks: RequestedAction::Changes {},
         author: "ann".into(),
         own: false,
@@ -36,7 +36,7 @@ pub(in crate::review) fn accepted_facts() -> ReviewFacts {
             deferred: 0,
         }),
         revised: None,
-        today: DailyUsage::zero(Day::containing(at(10_000))),
+        today: DailyUsage::zero(Day::containing(time_at(10_000))),
     }
 }
 
@@ -46,7 +46,7 @@ pub(in crate::review) fn exhaust_budget(facts: &mut ReviewFacts) {
 }
 
 pub(in crate::review) fn budget_exhausted() -> Reason {
-    let time = Day::containing(at(10_000)).end();
+    let time = Day::containing(time_at(10_000)).end();
     Reason::BudgetExhausted { project: project_id(), used: "5".into(), limit: "5 jobs".into(), time }
 }
 
@@ -112,7 +112,7 @@ fn expect_decision(facts: &ReviewFacts) -> Decision {
 }
 
 #[track_caller]
-fn check(facts: &ReviewFacts, reason: &Reason, follow: Follow) {
+fn check(facts: &ReviewFacts, reason: &Reason, follow: ReviewFollowUp) {
     assert_eq!(expect_decision(facts), Decision { reason: reason.clone(), follow });
 }
 
@@ -122,7 +122,7 @@ fn pull_request_label() -> String {
 
 #[test]
 fn review_that_passes_all_guards_starts_a_job() {
-    check(&accepted_facts(), &Reason::Accepted { job: job_id("new") }, Follow::Trigger);
+    check(&accepted_facts(), &Reason::Accepted { job: job_id("new") }, ReviewFollowUp::Trigger);
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn each_guard_refuses_with_its_reason() {
     ] {
         let mut facts = facts_with(&[reason.code()]);
         disable_coalescing(&mut facts);
-        check(&facts, &reason, Follow::Record);
+        check(&facts, &reason, ReviewFollowUp::Record);
     }
 }
 
@@ -157,13 +157,17 @@ fn each_guard_refuses_with_its_reason() {
 fn review_of_another_project_starts_nothing() {
     let facts = ReviewFacts { stored: Some(StoredResult::Elsewhere {}), ..accepted_facts() };
     let reason = Reason::EventIgnored { event: "a review that belongs to another project".into() };
-    check(&facts, &reason, Follow::Record);
+    check(&facts, &reason, ReviewFollowUp::Record);
 }
 
 #[test]
 fn closed_pull_request_gets_no_job() {
     let closed = ReviewFacts { state: PullRequestState::Closed, ..accepted_facts() };
-    check(&closed, &Reason::PullRequestClosed { pr: pull_request_label(), state: "closed".into() }, Follow::Record);
+    check(
+        &closed,
+        &Reason::PullRequestClosed { pr: pull_request_label(), state: "closed".into() },
+        ReviewFollowUp::Record,
+    );
 }
 
 #[test]
@@ -171,9 +175,13 @@ fn uncompleted_last_job_starts_nothing() {
     let mut facts = accepted_facts();
     change_ticket(&mut facts, |ticket| ticket.last_outcome = Some(LastOutcome::Cancelled));
     let reason = Reason::PreviousJobNotCompleted { ticket: key(), outcome: "cancelled".into() };
-    check(&facts, &reason, Follow::Record);
+    check(&facts, &reason, ReviewFollowUp::Record);
     change_ticket(&mut facts, |ticket| ticket.last_outcome = None);
-    assert_eq!(expect_decision(&facts).follow, Follow::Trigger, "a manually linked pull request has no job before");
+    assert_eq!(
+        expect_decision(&facts).follow,
+        ReviewFollowUp::Trigger,
+        "a manually linked pull request has no job before"
+    );
 }
 
 #[test]
@@ -216,19 +224,19 @@ fn coalescing_defers_a_review_during_a_job_or_the_hour() {
     let now = accepted_facts().now;
     let held = Reason::HeldForJob { job: job_id("j0") };
     let mut busy = facts_with(&["job_active"]);
-    check(&busy, &held, Follow::Defer { opens_at: now, held: false });
+    check(&busy, &held, ReviewFollowUp::Defer { opens_at: now, held: false });
     set_last_revision(&mut busy, 2 * 3_600_000);
-    check(&busy, &held, Follow::Defer { opens_at: now, held: false });
+    check(&busy, &held, ReviewFollowUp::Defer { opens_at: now, held: false });
     let soon = now.plus(Duration::from_millis(1));
-    check(&facts_with(&["job_active", "rate_limited"]), &held, Follow::Defer { opens_at: soon, held: false });
+    check(&facts_with(&["job_active", "rate_limited"]), &held, ReviewFollowUp::Defer { opens_at: soon, held: false });
     let ago = Span::from(Duration::from_millis(3_599_999));
     let until = Reason::HeldUntil { ago, time: soon };
-    check(&facts_with(&["rate_limited"]), &until, Follow::Defer { opens_at: soon, held: false });
+    check(&facts_with(&["rate_limited"]), &until, ReviewFollowUp::Defer { opens_at: soon, held: false });
 }
 
 #[test]
 fn review_of_a_held_or_spent_project_waits() {
-    let held = Follow::Defer { opens_at: accepted_facts().now, held: true };
+    let held = ReviewFollowUp::Defer { opens_at: accepted_facts().now, held: true };
     check(&facts_with(&["project_held"]), &Reason::ProjectHeld { project: project_id(), who: "bob".into() }, held);
     check(&facts_with(&["budget_exhausted"]), &budget_exhausted(), held);
 }
@@ -242,12 +250,12 @@ fn full_ticket_defers_no_further_pull_request() {
     };
     for name in ["job_active", "rate_limited", "project_held", "budget_exhausted"] {
         let refused = full(&[name], false);
-        assert_eq!((refused.reason.code(), refused.follow), (name, Follow::Record));
-        assert!(matches!(full(&[name], true).follow, Follow::Defer { .. }), "{name}: already on the list");
+        assert_eq!((refused.reason.code(), refused.follow), (name, ReviewFollowUp::Record));
+        assert!(matches!(full(&[name], true).follow, ReviewFollowUp::Defer { .. }), "{name}: already on the list");
     }
     let mut room = facts_with(&["job_active"]);
     change_ticket(&mut room, |ticket| ticket.deferred = MAX_DEFERRED - 1);
-    assert!(matches!(expect_decision(&room).follow, Follow::Defer { .. }));
+    assert!(matches!(expect_decision(&room).follow, ReviewFollowUp::Defer { .. }));
 }
 
 #[test]
@@ -257,7 +265,7 @@ fn review_waits_with_earlier_deferred_ones() {
     check(
         &facts,
         &Reason::HeldWithOthers { pr: pull_request_label() },
-        Follow::Defer { opens_at: facts.now, held: false },
+        ReviewFollowUp::Defer { opens_at: facts.now, held: false },
     );
 }
 
@@ -268,11 +276,11 @@ fn repeated_deferred_review_marks_its_ticket_again() {
     let repeat = Reason::Repeat { first: "held_for_job".into() };
     for defers in [false, true] {
         change_ticket(&mut facts, |ticket| ticket.defers = defers);
-        check(&facts, &repeat, Follow::Defer { opens_at: facts.now, held: false });
+        check(&facts, &repeat, ReviewFollowUp::Defer { opens_at: facts.now, held: false });
     }
     set_last_revision(&mut facts, 1_000);
     let opens_at = facts.now.plus(Duration::from_secs(3_599));
-    check(&facts, &repeat, Follow::Defer { opens_at, held: false });
+    check(&facts, &repeat, ReviewFollowUp::Defer { opens_at, held: false });
     // The ledger entry has expired.
     for defers in [false, true] {
         let mut forgotten = ReviewFacts { first: None, revised: None, ..facts.clone() };
@@ -280,11 +288,11 @@ fn repeated_deferred_review_marks_its_ticket_again() {
         check(
             &forgotten,
             &Reason::HeldWithOthers { pr: pull_request_label() },
-            Follow::Defer { opens_at: facts.now, held: false },
+            ReviewFollowUp::Defer { opens_at: facts.now, held: false },
         );
     }
     // Without a ticket, there is no deferral to add.
-    check(&ReviewFacts { ticket: None, ..facts }, &repeat, Follow::Record);
+    check(&ReviewFacts { ticket: None, ..facts }, &repeat, ReviewFollowUp::Record);
 }
 
 #[test]
@@ -296,7 +304,7 @@ fn user_request_overrides_exactly_three_guards() {
             let mut facts = accepted_facts();
             change(&mut facts);
             facts.asks = RequestedAction::Revision { message: None };
-            expect_decision(&facts).follow == Follow::Trigger
+            expect_decision(&facts).follow == ReviewFollowUp::Trigger
         })
         .map(|(name, _)| *name)
         .collect();
@@ -307,7 +315,7 @@ fn user_request_overrides_exactly_three_guards() {
 fn deferred_user_request_ignores_the_hour() {
     let mut facts = facts_with(&["job_active", "rate_limited"]);
     facts.asks = RequestedAction::Revision { message: None };
-    let now = Follow::Defer { opens_at: facts.now, held: false };
+    let now = ReviewFollowUp::Defer { opens_at: facts.now, held: false };
     check(&facts, &Reason::HeldForJob { job: job_id("j0") }, now);
     change_ticket(&mut facts, |ticket| (ticket.active_job, ticket.defers) = (None, true));
     check(&facts, &Reason::HeldWithOthers { pr: pull_request_label() }, now);

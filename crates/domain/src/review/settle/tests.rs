@@ -2,12 +2,12 @@ use super::*;
 use crate::pull_request::{LastRevision, PullRequestState, REVISE_WINDOW};
 use crate::review::RevisionRequest;
 use crate::review::guard::tests::accepted_facts;
-use crate::story::{at, job_id, linked_pull_request, review_id};
+use crate::story::{job_id, linked_pull_request, review_id, time_at};
 use crate::ticket::LastOutcome;
 use std::time::Duration;
 
 fn review(name: &str, secs: u64, state: ReviewState) -> Review {
-    Review { at: at(secs), ..crate::review::tests::review(name, secs, state) }
+    Review { at: time_at(secs), ..crate::review::tests::review(name, secs, state) }
 }
 
 fn deferred_review(name: &str, secs: u64) -> Review {
@@ -88,7 +88,7 @@ fn older_reviews_are_absorbed_by_the_newest() {
 
 #[test]
 fn reviews_of_one_second_are_ordered_by_arrival_then_name() {
-    let heard = |name: &str, secs| Review { at: at(secs), ..deferred_review(name, 1) };
+    let heard = |name: &str, secs| Review { at: time_at(secs), ..deferred_review(name, 1) };
     let absorb = |into: &str, older: &[&str]| Settlement::Absorb { into: review_id(into), older: longest_ids(older) };
     assert_eq!(settle_with(|_| {}, &[heard("a", 9), heard("b", 7), heard("c", 8)]), absorb("a", &["b", "c"]));
     for all in [["a", "b", "c"], ["c", "b", "a"]] {
@@ -107,8 +107,8 @@ fn absorption_is_limited_and_takes_the_oldest_first() {
 #[test]
 fn answered_reviews_leave_nothing_to_settle() {
     let started = review("a", 1, ReviewState::Started { job: job_id("j") });
-    assert_eq!(settle_with(|_| {}, &[]), Settlement::Nothing);
-    assert_eq!(settle_with(|_| {}, &[absorbed_review("b", 0, "a"), started]), Settlement::Nothing);
+    assert_eq!(settle_with(|_| {}, &[]), Settlement::Skip);
+    assert_eq!(settle_with(|_| {}, &[absorbed_review("b", 0, "a"), started]), Settlement::Skip);
 }
 
 #[test]

@@ -2,7 +2,7 @@ use super::*;
 use crate::id::{ClaimId, RunnerId};
 use crate::job::{Claim, JobStatus, Placement};
 use crate::runner::Heartbeat;
-use crate::story::{at, claim, job_id, ready, runner, slot};
+use crate::story::{claim, job_id, ready_job, runner, slot, time_at};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn runner_with_job(since: u64) -> Runner {
@@ -10,7 +10,7 @@ fn runner_with_job(since: u64) -> Runner {
 }
 
 fn take_offline(runner: &Runner, secs: u64) -> Runner {
-    match next_step(runner, TokenState::Valid, false, at(secs)) {
+    match next_step(runner, TokenState::Valid, false, time_at(secs)) {
         RunnerStep::MarkOffline(offline) => *offline,
         other => panic!("not taken Offline: {other:?}"),
     }
@@ -23,8 +23,8 @@ fn check(runner: &Runner, secs: u64, expected: &str) {
 
 #[track_caller]
 fn check_with(runner: &Runner, token: TokenState, secs: u64, expected: &str) {
-    let said = match next_step(runner, token, false, at(secs)) {
-        RunnerStep::Nothing => "nothing".to_owned(),
+    let said = match next_step(runner, token, false, time_at(secs)) {
+        RunnerStep::Skip => "nothing".to_owned(),
         RunnerStep::MarkOffline(_) => "offline".into(),
         RunnerStep::EndJobs(loss, jobs) => format!("{loss:?} {}", jobs.len()),
         RunnerStep::DeleteUnused => "forget".into(),
@@ -51,7 +51,7 @@ fn last_heartbeat_loses_the_jobs_after_a_grace_period() {
         draining: true,
         is_sign_off: true,
     };
-    let gone = runner_with_job(0).with_heartbeat(said, at(100)).unwrap();
+    let gone = runner_with_job(0).with_heartbeat(said, time_at(100)).unwrap();
     check(&gone, 114, "nothing");
     check(&gone, 115, "Silent 1");
 }
@@ -59,7 +59,7 @@ fn last_heartbeat_loses_the_jobs_after_a_grace_period() {
 #[test]
 fn slot_missing_from_a_later_heartbeat_has_no_process() {
     let at_heartbeat = |since, heard, active: &[&str]| Runner {
-        last_heartbeat: at(heard),
+        last_heartbeat: time_at(heard),
         active: active.iter().map(|name| job_id(name)).collect(),
         ..runner_with_job(since)
     };
@@ -92,11 +92,11 @@ fn idle_offline_runner_is_forgotten_after_a_month() {
 
 #[test]
 fn storm_spares_jobs_for_one_more_window() {
-    let offline = match next_step(&runner_with_job(0), TokenState::Valid, true, at(100)) {
+    let offline = match next_step(&runner_with_job(0), TokenState::Valid, true, time_at(100)) {
         RunnerStep::MarkOffline(offline) => *offline,
         other => panic!("{other:?}"),
     };
-    assert_eq!(offline.spared_until, Some(at(190)));
+    assert_eq!(offline.spared_until, Some(time_at(190)));
     check(&offline, 189, "nothing");
     check(&offline, 190, "Silent 1");
 }
@@ -104,37 +104,37 @@ fn storm_spares_jobs_for_one_more_window() {
 #[test]
 fn many_silent_runners_or_a_sweep_gap_is_a_storm() {
     let fleet = |online: usize, silent: usize| {
-        let heard = |secs| move |number| Runner { last_heartbeat: at(secs), ..runner(&format!("r{number}")) };
+        let heard = |secs| move |number| Runner { last_heartbeat: time_at(secs), ..runner(&format!("r{number}")) };
         (0..online - silent).map(heard(1_000)).chain((0..silent).map(heard(0))).collect::<Vec<_>>()
     };
-    let is = |online, silent| is_storm(&fleet(online, silent), true, at(900), at(1_000));
+    let is = |online, silent| is_storm(&fleet(online, silent), true, time_at(900), time_at(1_000));
     assert!(!is(2, 2), "two runners are too few");
     assert!(is(3, 3) && is(9, 3));
     assert!(!is(10, 3), "exactly thirty percent is no storm");
     assert!(is(13, 4) && !is(100, 30) && is(100, 31));
     let gone = fleet(3, 3).into_iter().map(|runner| Runner { status: Presence::Offline, ..runner });
-    assert!(!is_storm(&gone.collect::<Vec<_>>(), true, at(900), at(1_000)), "these are Offline already");
-    assert!(!is_storm([], true, at(909), at(1_000)));
-    assert!(is_storm([], true, at(910), at(1_000)), "no sweep ran for part of the window");
-    assert!(is_storm(&fleet(100, 1), false, at(900), at(1_000)), "unread runners may be silent too");
+    assert!(!is_storm(&gone.collect::<Vec<_>>(), true, time_at(900), time_at(1_000)), "these are Offline already");
+    assert!(!is_storm([], true, time_at(909), time_at(1_000)));
+    assert!(is_storm([], true, time_at(910), time_at(1_000)), "no sweep ran for part of the window");
+    assert!(is_storm(&fleet(100, 1), false, time_at(900), time_at(1_000)), "unread runners may be silent too");
 }
 
 #[test]
 fn runner_is_blamed_only_after_a_full_watched_window() {
-    let round = |at_secs, since| Some((at(at_secs), at(since)));
-    assert_eq!(uninterrupted_since(None, at(1_000)), at(1_000));
-    assert_eq!(uninterrupted_since(round(935, 7), at(1_000)), at(7), "one sweep a minute is no gap");
-    assert_eq!(uninterrupted_since(round(934, 7), at(1_000)), at(1_000));
+    let round = |at_secs, since| Some((time_at(at_secs), time_at(since)));
+    assert_eq!(uninterrupted_since(None, time_at(1_000)), time_at(1_000));
+    assert_eq!(uninterrupted_since(round(935, 7), time_at(1_000)), time_at(7), "one sweep a minute is no gap");
+    assert_eq!(uninterrupted_since(round(934, 7), time_at(1_000)), time_at(1_000));
     // For every length of the outage and every age of the last heartbeat.
     for (pause, heard) in (0..300).flat_map(|pause| [1, 5, 10].map(|heard| (pause, heard))) {
         let busy = runner_with_job(0);
         let active = busy.slots.keys().cloned().collect();
-        let mut kite = Runner { last_heartbeat: at(1_000 - heard), active, ..busy };
+        let mut kite = Runner { last_heartbeat: time_at(1_000 - heard), active, ..busy };
         let mut last = round(1_000, 0);
         for secs in (1_000 + pause..1_000 + pause + 15).step_by(5) {
-            let since = uninterrupted_since(last, at(secs));
-            last = Some((at(secs), since));
-            match next_step(&kite, TokenState::Valid, is_storm([&kite], true, since, at(secs)), at(secs)) {
+            let since = uninterrupted_since(last, time_at(secs));
+            last = Some((time_at(secs), since));
+            match next_step(&kite, TokenState::Valid, is_storm([&kite], true, since, time_at(secs)), time_at(secs)) {
                 RunnerStep::MarkOffline(offline) => kite = *offline,
                 RunnerStep::EndJobs(..) => {
                     panic!("down for {pause} s, last heartbeat {heard} s before: lost at {secs}")
@@ -149,23 +149,23 @@ fn runner_is_blamed_only_after_a_full_watched_window() {
 fn only_the_slots_own_claim_holds_a_job() {
     let kite = runner("kite");
     let by = |runner: &RunnerId| Claim { runner: Some(runner.clone()), task: None, ..claim(1, "c1") };
-    let job = Job { place: Placement::Runners, ..ready() };
-    let held = job.claim(&by(&kite.id), at(5)).unwrap();
-    assert!(slot_holds_job(&held, &kite, &slot("c1", 5)));
-    assert!(!slot_holds_job(&held, &kite, &slot("c2", 5)));
-    assert!(!slot_holds_job(&held, &kite, &Slot { attempt: 2, ..slot("c1", 5) }));
-    assert!(!slot_holds_job(&held, &runner("gull"), &slot("c1", 5)));
-    assert!(!slot_holds_job(&job, &kite, &slot("c1", 5)));
-    let ended = held.fail(crate::story::runner_crashed(), at(9)).unwrap();
+    let job = Job { place: Placement::Runners, ..ready_job() };
+    let held = job.claim(&by(&kite.id), time_at(5)).unwrap();
+    assert!(is_slot_of_job(&held, &kite, &slot("c1", 5)));
+    assert!(!is_slot_of_job(&held, &kite, &slot("c2", 5)));
+    assert!(!is_slot_of_job(&held, &kite, &Slot { attempt: 2, ..slot("c1", 5) }));
+    assert!(!is_slot_of_job(&held, &runner("gull"), &slot("c1", 5)));
+    assert!(!is_slot_of_job(&job, &kite, &slot("c1", 5)));
+    let ended = held.fail(crate::story::crash_failure(), time_at(9)).unwrap();
     assert_eq!(ended.status, JobStatus::Failed);
-    assert!(!slot_holds_job(&ended, &kite, &slot("c1", 5)));
+    assert!(!is_slot_of_job(&ended, &kite, &slot("c1", 5)));
     assert_eq!(held.run.as_ref().map(|run| run.claim.clone()), ClaimId::new("c1").ok());
 }
 
 #[test]
 fn failure_names_why_the_runner_lost_its_job() {
-    let kite = Runner { last_heartbeat: at(100), ..runner("kite") };
-    let says = |loss: LossReason| loss.failure(&kite, at(220)).sentence();
+    let kite = Runner { last_heartbeat: time_at(100), ..runner("kite") };
+    let says = |loss: LossReason| loss.failure(&kite, time_at(220)).sentence();
     assert_eq!(says(LossReason::Silent), "Runner kite was silent for 2 min during the job.");
     assert_eq!(says(LossReason::NoProcess), "The runner failed with no result.");
     assert_eq!(says(LossReason::Deleted), "Runner kite is no longer allowed: it was deleted.");

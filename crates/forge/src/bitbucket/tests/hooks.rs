@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{REPOSITORY, error_response, ok, page, scripted};
+use super::{REPOSITORY, error_response, ok, page, scripted_client};
 use crate::{Error, ErrorKind, Forge, Hook, HookScope, HookSettings, bitbucket::id::uuid_to_id, webhook::Secret};
 
 const FIRST: &str = "{9eeaf3a6-0000-4a1c-8d0f-1f0a3a1f0001}";
@@ -47,7 +47,7 @@ async fn hooks_are_listed_with_their_settings() {
         let spoiled = json!({
             "url": null, "active": false, "secret_set": false, "events": [], "skip_cert_verification": true,
         });
-        let played = scripted([page(json!([hook(FIRST, json!({})), hook(SECOND, spoiled)]))]);
+        let played = scripted_client([page(json!([hook(FIRST, json!({})), hook(SECOND, spoiled)]))]);
         let found = played.forge.hooks(&scope).await.unwrap().items;
         assert_eq!(played.requests(), [format!("GET {path}?pagelen=100")]);
         let good = Hook {
@@ -76,7 +76,7 @@ async fn hooks_are_listed_with_their_settings() {
 #[tokio::test]
 async fn hook_is_created_once_with_all_settings() {
     for (scope, path) in scopes() {
-        let played = scripted([Some((201, hook(FIRST, json!({}))))]);
+        let played = scripted_client([Some((201, hook(FIRST, json!({}))))]);
         let made = played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap();
         assert_eq!((made.id, made.has_secret), (uuid_to_id(FIRST), true));
         assert_eq!(played.requests(), [format!("POST {path}")]);
@@ -87,7 +87,7 @@ async fn hook_is_created_once_with_all_settings() {
                 "events": ["pullrequest:fulfilled", "repo:updated"],
             })
         );
-        let played = scripted([error_response(502, "away")]);
+        let played = scripted_client([error_response(502, "away")]);
         assert!(played.forge.create_hook(&scope, &settings("s3cret")).await.unwrap_err().is_transient());
         assert_eq!(played.requests().len(), 1);
     }
@@ -98,7 +98,7 @@ async fn editing_a_hook_preserves_its_description() {
     for (scope, path) in scopes() {
         for (theirs, kept) in [(json!("Ours, do not touch"), "Ours, do not touch"), (json!(" "), "Pullyard")] {
             let there = json!([hook(FIRST, json!({})), hook(SECOND, json!({ "description": theirs }))]);
-            let played = scripted([page(there), error_response(503, "away"), ok(hook(SECOND, json!({})))]);
+            let played = scripted_client([page(there), error_response(503, "away"), ok(hook(SECOND, json!({})))]);
             let changed = played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap();
             assert_eq!(changed.id, uuid_to_id(SECOND));
             let put = format!("PUT {path}/{}", escape_braces(SECOND));
@@ -110,11 +110,11 @@ async fn editing_a_hook_preserves_its_description() {
             );
         }
         for (told, sent) in [(json!({ "skip_cert_verification": true }), json!(false)), (json!({}), Value::Null)] {
-            let played = scripted([page(json!([hook(SECOND, told)])), ok(hook(SECOND, json!({})))]);
+            let played = scripted_client([page(json!([hook(SECOND, told)])), ok(hook(SECOND, json!({})))]);
             played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap();
             assert_eq!(played.last_body()["skip_cert_verification"], sent);
         }
-        let played = scripted([page(json!([hook(FIRST, json!({}))]))]);
+        let played = scripted_client([page(json!([hook(FIRST, json!({}))]))]);
         let gone = played.forge.edit_hook(&scope, uuid_to_id(SECOND), &settings("s3cret")).await.unwrap_err();
         assert_eq!(gone.kind(), ErrorKind::Missing);
         assert_eq!(played.requests().len(), 1);
@@ -127,7 +127,7 @@ async fn deleting_an_absent_hook_succeeds() {
     for (scope, path) in scopes() {
         let all = || page(json!([hook(FIRST, json!({})), hook(SECOND, json!({}))]));
         for answer in [Some((204, Value::Null)), error_response(404, "Not found.")] {
-            let played = scripted([all(), answer]);
+            let played = scripted_client([all(), answer]);
             delete(&played.forge, &scope).await.unwrap();
             assert_eq!(
                 played.requests(),
@@ -135,11 +135,13 @@ async fn deleting_an_absent_hook_succeeds() {
             );
         }
         for nothing in [page(json!([hook(FIRST, json!({}))])), error_response(404, "Not found.")] {
-            let played = scripted([nothing]);
+            let played = scripted_client([nothing]);
             delete(&played.forge, &scope).await.unwrap();
             assert_eq!(played.requests().len(), 1);
         }
-        for refusal in [scripted([error_response(403, "No.")]), scripted([all(), error_response(403, "No.")])] {
+        for refusal in
+            [scripted_client([error_response(403, "No.")]), scripted_client([all(), error_response(403, "No.")])]
+        {
             assert_eq!(delete(&refusal.forge, &scope).await.unwrap_err().kind(), ErrorKind::Denied);
         }
     }
@@ -148,7 +150,7 @@ async fn deleting_an_absent_hook_succeeds() {
 #[tokio::test]
 async fn empty_hook_secret_is_rejected_without_a_request() {
     for (scope, _) in scopes() {
-        let played = scripted([]);
+        let played = scripted_client([]);
         let made = played.forge.create_hook(&scope, &settings("")).await.unwrap_err();
         let changed = played.forge.edit_hook(&scope, 1, &settings("")).await.unwrap_err();
         for error in [made, changed] {
@@ -160,7 +162,7 @@ async fn empty_hook_secret_is_rejected_without_a_request() {
 
 #[tokio::test]
 async fn app_hooks_and_deliveries_are_unsupported() {
-    let forge = scripted([]).forge;
+    let forge = scripted_client([]).forge;
     let [(repository, _), _] = scopes();
     let errors = [
         forge.hooks(&HookScope::App).await.unwrap_err(),

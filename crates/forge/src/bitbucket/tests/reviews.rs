@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ANN, API, REPOSITORY, comment, error_response, ok, page, pull, scripted};
+use super::{ANN, API, REPOSITORY, comment, error_response, ok, page, pull, scripted_client};
 use crate::{
     Actor, Error, ErrorKind, Permission, ReviewState, Time,
     bitbucket::{review_id, uuid_to_id},
@@ -199,7 +199,7 @@ async fn review_states_follow_activity_and_participants() {
             vec![(ANN, 2, GONE)],
         ),
     ] {
-        let played = scripted([page(activity), ok(pull_with_participants(participants))]);
+        let played = scripted_client([page(activity), ok(pull_with_participants(participants))]);
         let found = played.forge.reviews(REPOSITORY, 7).await.unwrap();
         let told: Vec<_> = found
             .items
@@ -224,10 +224,10 @@ async fn review_states_follow_activity_and_participants() {
 
 #[tokio::test]
 async fn participants_are_not_read_without_reviews() {
-    let played = scripted([page(json!([{ "update": { "state": "OPEN" } }]))]);
+    let played = scripted_client([page(json!([{ "update": { "state": "OPEN" } }]))]);
     assert!(played.forge.reviews(REPOSITORY, 7).await.unwrap().items.is_empty());
     assert_eq!(played.requests(), [ACTIVITY]);
-    let absent = scripted([error_response(404, "no")]).forge.reviews(REPOSITORY, 7).await.unwrap_err();
+    let absent = scripted_client([error_response(404, "no")]).forge.reviews(REPOSITORY, 7).await.unwrap_err();
     assert_eq!(absent.kind(), ErrorKind::Missing);
 }
 
@@ -245,24 +245,24 @@ fn long_activity() -> impl Iterator<Item = Option<(u16, Value)>> {
 #[tokio::test]
 async fn long_activity_is_cut_and_reported_as_partial() {
     let people = ok(pull_with_participants(json!([participant(ANN, json!("changes_requested"))])));
-    let played = scripted(long_activity().chain([people]));
+    let played = scripted_client(long_activity().chain([people]));
     let found = played.forge.reviews(REPOSITORY, 7).await.unwrap();
     assert_eq!(found.items.iter().map(|review| review.id).collect::<Vec<_>>(), [id(ANN, 10), id(ANN, 30)]);
     assert!(found.truncated && played.requests().len() == 11);
 
     // Comments before the older request may belong to a request that was not read.
     for (minute, is_cut) in [(10, true), (30, false)] {
-        let played = scripted(long_activity().chain([page(json!([]))]));
+        let played = scripted_client(long_activity().chain([page(json!([]))]));
         let found = played.forge.review_comments(REPOSITORY, 7, id(ANN, minute)).await.unwrap();
         assert_eq!((found.items.len(), found.truncated), (0, is_cut), "{minute}");
     }
-    let unread = scripted(long_activity()).forge.review(REPOSITORY, 7, id(ANN, 1)).await.unwrap_err();
+    let unread = scripted_client(long_activity()).forge.review(REPOSITORY, 7, id(ANN, 1)).await.unwrap_err();
     assert_eq!(unread.kind(), ErrorKind::Missing);
 }
 
 #[tokio::test]
 async fn long_comment_list_is_reported_as_partial() {
-    let played = scripted(
+    let played = scripted_client(
         std::iter::once(page(json!([change_request(ANN, 1)]))).chain((0..10).map(|_| page_with_next(json!([])))),
     );
     assert!(played.forge.review_comments(REPOSITORY, 7, id(ANN, 1)).await.unwrap().truncated);
@@ -336,7 +336,7 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
         ),
     ] {
         let review = id(uuid, minute);
-        let played = scripted([activity(), ok(pull_with_participants(both.clone())), page(all_comments())]);
+        let played = scripted_client([activity(), ok(pull_with_participants(both.clone())), page(all_comments())]);
         let found = played.forge.review(REPOSITORY, 7, review).await.unwrap();
         assert_eq!((found.id, found.state), (review, ReviewState::ChangesRequested), "{minute}");
         assert_eq!(found.body, body, "{minute}");
@@ -345,7 +345,7 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
         assert_eq!(found.author.map(|author| author.id), Some(uuid_to_id(uuid)), "{minute}");
         assert_eq!(played.requests(), [ACTIVITY, PULL, COMMENTS], "{minute}");
 
-        let played = scripted([activity(), page(all_comments())]);
+        let played = scripted_client([activity(), page(all_comments())]);
         let found = played.forge.review_comments(REPOSITORY, 7, review).await.unwrap();
         let told: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str())).collect();
         assert_eq!(told, on_lines, "{minute}");
@@ -357,8 +357,11 @@ async fn each_comment_belongs_to_one_review_of_its_author() {
 #[tokio::test]
 async fn single_comments_are_removed_from_a_review_body() {
     let people = ok(pull_with_participants(json!([participant(ANN, json!("changes_requested"))])));
-    let played =
-        scripted([page(json!([change_request(ANN, 30), change_request(ANN, 20)])), people, page(all_comments())]);
+    let played = scripted_client([
+        page(json!([change_request(ANN, 30), change_request(ANN, 20)])),
+        people,
+        page(all_comments()),
+    ]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 30)).await.unwrap();
     let left =
         found.filter_parts(|comment, text| (comment, text) == (9, "words 9") || (comment, text) == (22, "words 22"));
@@ -369,10 +372,11 @@ async fn single_comments_are_removed_from_a_review_body() {
 #[tokio::test]
 async fn approval_has_no_body_and_no_comments() {
     let activity = || page(json!([approval(ANN, 10)]));
-    let played = scripted([activity(), ok(pull_with_participants(json!([participant(ANN, json!("approved"))])))]);
+    let played =
+        scripted_client([activity(), ok(pull_with_participants(json!([participant(ANN, json!("approved"))])))]);
     let found = played.forge.review(REPOSITORY, 7, id(ANN, 10)).await.unwrap();
     assert_eq!((found.state, found.body.as_str()), (ReviewState::Approved, ""));
-    let comments = scripted([activity()]).forge.review_comments(REPOSITORY, 7, id(ANN, 10)).await.unwrap();
+    let comments = scripted_client([activity()]).forge.review_comments(REPOSITORY, 7, id(ANN, 10)).await.unwrap();
     assert!(comments.items.is_empty() && !comments.truncated);
 }
 
@@ -380,11 +384,13 @@ async fn approval_has_no_body_and_no_comments() {
 async fn review_absent_from_complete_activity_is_dismissed() {
     for (activity, state) in [(json!([]), Value::Null), (json!([change_request(ANN, 10)]), json!("changes_requested"))]
     {
-        let played = scripted([page(activity.clone()), ok(pull_with_participants(json!([participant(ANN, state)])))]);
+        let played =
+            scripted_client([page(activity.clone()), ok(pull_with_participants(json!([participant(ANN, state)])))]);
         let found = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap();
         assert_eq!((found.id, found.state), (id(ANN, 11), ReviewState::Dismissed));
         assert_eq!(played.requests(), [ACTIVITY, PULL]);
-        let error = scripted([page(activity)]).forge.review_comments(REPOSITORY, 7, id(BEN, 10)).await.unwrap_err();
+        let error =
+            scripted_client([page(activity)]).forge.review_comments(REPOSITORY, 7, id(BEN, 10)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Missing, "{error:?}");
     }
 }
@@ -393,7 +399,7 @@ async fn review_absent_from_complete_activity_is_dismissed() {
 async fn review_not_yet_in_the_activity_is_not_missing() {
     for activity in [json!([]), json!([change_request(BEN, 10)]), json!([approval(ANN, 10)])] {
         let people = json!([participant(BEN, Value::Null), participant(ANN, json!("changes_requested"))]);
-        let played = scripted([page(activity), ok(pull_with_participants(people))]);
+        let played = scripted_client([page(activity), ok(pull_with_participants(people))]);
         let error = played.forge.review(REPOSITORY, 7, id(ANN, 11)).await.unwrap_err();
         // Not `NotFound`, so the caller retries.
         assert_eq!(error.kind(), ErrorKind::Unknown, "{error:?}");
@@ -421,7 +427,7 @@ async fn permission_comes_from_the_repository_list() {
     ] {
         let mut people = pull_with_participants(json!([participant(ANN, json!("changes_requested"))]));
         people["reviewers"] = json!([account(ANN)]);
-        let played = scripted([ok(people), page(values)]);
+        let played = scripted_client([ok(people), page(values)]);
         let access = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap();
         assert_eq!((access.permission, access.role.as_str()), (expected, role));
         assert_eq!(access.account, Some(uuid_to_id(ANN)));
@@ -436,7 +442,7 @@ async fn permission_is_the_highest_of_all_pages() {
     let people = || ok(pull_with_participants(json!([participant(ANN, Value::Null)])));
     let (reads, writes) = (json!([permission("read", account(ANN))]), json!([permission("write", account(ANN))]));
     for (first, last) in [(json!([]), &writes), (reads.clone(), &writes), (writes.clone(), &reads)] {
-        let played = scripted([people(), page_with_next(first.clone()), page(last.clone())]);
+        let played = scripted_client([people(), page_with_next(first.clone()), page(last.clone())]);
         let access = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap();
         assert_eq!((access.permission, access.role.as_str()), (Permission::Write, "write"), "{first}");
         assert_eq!(played.requests()[2..], ["GET /elsewhere?page=2"]);
@@ -444,7 +450,7 @@ async fn permission_is_the_highest_of_all_pages() {
     // A list that is too long to read completely never denies the right to write.
     for (told, expected) in [(&writes, Some(Permission::Write)), (&reads, None), (&json!([]), None)] {
         let pages = std::iter::once(page_with_next(told.clone())).chain((0..9).map(|_| page_with_next(json!([]))));
-        let played = scripted(std::iter::once(people()).chain(pages));
+        let played = scripted_client(std::iter::once(people()).chain(pages));
         let access = played.forge.permission(REPOSITORY, 7, &ann()).await;
         assert_eq!(played.requests().len(), 11);
         match (access, expected) {
@@ -474,7 +480,7 @@ async fn reviewer_may_write_when_the_list_is_refused() {
         ] {
             let mut people = pull_with_participants(participants);
             (people["reviewers"], people["author"]) = (reviewers, author);
-            let played = scripted([ok(people), refused.clone()]);
+            let played = scripted_client([ok(people), refused.clone()]);
             let access = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap();
             assert_eq!((access.permission, access.role.as_str()), (expected, role), "{refused:?}");
             assert_eq!(access.account, Some(uuid_to_id(ANN)));
@@ -486,10 +492,11 @@ async fn reviewer_may_write_when_the_list_is_refused() {
 async fn permission_of_an_uninvolved_account_is_missing() {
     let mut people = pull_with_participants(json!([participant(BEN, Value::Null)]));
     people["author"] = deleted_account();
-    let played = scripted([ok(people)]);
+    let played = scripted_client([ok(people)]);
     let absent = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap_err();
     assert_eq!((absent.kind(), played.requests().len()), (ErrorKind::Missing, 1));
-    let absent = scripted([error_response(404, "no")]).forge.permission(REPOSITORY, 7, &ann()).await.unwrap_err();
+    let absent =
+        scripted_client([error_response(404, "no")]).forge.permission(REPOSITORY, 7, &ann()).await.unwrap_err();
     assert_eq!(absent.kind(), ErrorKind::Missing);
 }
 
@@ -503,12 +510,14 @@ async fn permission_request_is_not_retried() {
         (vec![people(), error_response(429, "Rate limit for this resource has been exceeded")], 2),
         (vec![people(), None], 2),
     ] {
-        let played = scripted(answers);
+        let played = scripted_client(answers);
         let error = played.forge.permission(REPOSITORY, 7, &ann()).await.unwrap_err();
         assert!(error.is_transient(), "{error:?}");
         assert_eq!((played.requests().len(), *played.pauses.lock().unwrap()), (asked, 0), "{error:?}");
     }
-    let denied =
-        scripted([people(), error_response(401, "Token is invalid")]).forge.permission(REPOSITORY, 7, &ann()).await;
+    let denied = scripted_client([people(), error_response(401, "Token is invalid")])
+        .forge
+        .permission(REPOSITORY, 7, &ann())
+        .await;
     assert!(matches!(denied, Err(Error::Denied { .. })), "{denied:?}");
 }

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{ANN, REPOSITORY, comment, conversation, error_response, page, scripted, uuid_to_id};
+use super::{ANN, REPOSITORY, comment, conversation, error_response, page, scripted_client, uuid_to_id};
 use crate::{ErrorKind, Lines, Side};
 
 #[tokio::test]
 async fn line_comments_name_the_first_of_their_thread() {
-    let played = scripted([page(conversation())]);
+    let played = scripted_client([page(conversation())]);
     let found = played.forge.comments(REPOSITORY, 7).await.unwrap();
     assert!(!found.truncated);
     let told: Vec<_> = found.items.iter().map(|one| (one.id, one.in_reply_to, one.path.as_str(), one.side)).collect();
@@ -43,7 +43,7 @@ async fn line_comments_name_the_first_of_their_thread() {
 
 #[tokio::test]
 async fn threads_group_line_comments_by_their_replies() {
-    let found = scripted([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().items;
+    let found = scripted_client([page(conversation())]).forge.threads(REPOSITORY, 7).await.unwrap().items;
     let told: Vec<_> = found
         .iter()
         .map(|one| (one.id.as_str(), one.comments.as_slice(), one.resolved, one.outdated, one.line))
@@ -68,7 +68,7 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
     // The parent is not listed at all, so the replies supply the line.
     let [placed, fourth] = answers(json!({ "parent": { "id": 1 }, "inline": inline }));
     for all in [json!([deleted, second, third]), json!([placed, fourth])] {
-        let played = scripted([page(all.clone()), page(all)]);
+        let played = scripted_client([page(all.clone()), page(all)]);
         let comments = played.forge.comments(REPOSITORY, 7).await.unwrap().items;
         let told: Vec<_> = comments.iter().map(|one| (one.id, one.in_reply_to)).collect();
         assert_eq!(told, [(2, Some(1)), (3, Some(1))]);
@@ -80,21 +80,21 @@ async fn thread_with_deleted_first_comment_takes_the_next_id() {
 
 #[tokio::test]
 async fn reply_is_posted_below_the_threads_first_comment() {
-    let played = scripted([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
+    let played = scripted_client([Some((201, comment(11, json!({ "parent": { "id": 1 } }))))]);
     let reply = played.forge.reply("acme/app/7/1", "Done.").await.unwrap();
     assert_eq!(reply.id, 11);
     assert!(reply.url.ends_with("#comment-11"), "{}", reply.url);
     assert_eq!(played.requests(), ["POST /repositories/acme/app/pullrequests/7/comments"]);
     assert_eq!(played.last_body(), json!({ "content": { "raw": "Done." }, "parent": { "id": 1 } }));
     for bad in ["", "PRRT_x", "acme/app/7", "acme/app/7/x", "acme/app/x/1", "acme/../7/1", "a/b/c/7/1"] {
-        let error = scripted([]).forge.reply(bad, "x").await.unwrap_err();
+        let error = scripted_client([]).forge.reply(bad, "x").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Missing, "{bad}");
     }
 }
 
 #[tokio::test]
 async fn reply_is_not_retried() {
-    let played = scripted([error_response(502, "away")]);
+    let played = scripted_client([error_response(502, "away")]);
     assert!(played.forge.reply("acme/app/7/1", "Done.").await.unwrap_err().is_transient());
     assert_eq!(played.requests().len(), 1);
 }

@@ -27,7 +27,7 @@ pub(super) fn parse_status(words: &str) -> Option<u16> {
 }
 
 /// Whether `timeout` is alone or follows a request or a connection. Settings and programs have that name too.
-pub(super) fn reports_timeout(words: &str) -> bool {
+pub(super) fn contains_timeout(words: &str) -> bool {
     words.lines().any(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         words.iter().enumerate().any(|(at, word)| {
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn only_a_bare_timeout_counts_as_a_timeout() {
         for words in ["timeout", "Timeout.", "Request timeout.", "it failed\ngateway timeout"] {
-            assert!(reports_timeout(words), "{words}");
+            assert!(contains_timeout(words), "{words}");
         }
         for words in [
             "timeouts are configured",
@@ -147,7 +147,7 @@ mod tests {
             "timeout: must be a positive integer",
             "a timeout 60 npm test",
         ] {
-            assert!(!reports_timeout(words), "{words}");
+            assert!(!contains_timeout(words), "{words}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::agent::adapter::LineParser;
 use crate::agent::goldens;
 use crate::inputs::orders::Order;
-use Verdict::{Done, Failed, Retry, SessionLost, Stopped};
+use Verdict::{Failed, Retry, SessionLost, Stopped, Succeeded};
 use std::path::Path;
 
 const NOW: i64 = 1_795_255_200_000;
@@ -93,7 +93,7 @@ fn parse_claude_code<'l>(lines: impl IntoIterator<Item = &'l str>) -> EndReport 
 #[test]
 fn success_needs_exit_code_zero_and_a_terminal_line() {
     let terminal = success();
-    assert_eq!(classify(&claude_code_end(&terminal)), Done);
+    assert_eq!(classify(&claude_code_end(&terminal)), Succeeded);
     let stop = Stop::Order(Order::Cancel);
     assert_eq!(classify(&EndFacts { stop: Some(&stop), ..claude_code_end(&terminal) }), Stopped(stop));
     for exit in [Exit::Code(1), Exit::Signal(15), Exit::Unknown] {
@@ -109,13 +109,13 @@ fn denied_tool_fails_only_an_unchanged_worktree() {
     let (denied, done) = (EndReport { denied_tools: vec!["Bash".into(), "Write".into()], ..success() }, success());
     let kept = EndFacts { has_changes: false, ..claude_code_end(&denied) };
     assert_eq!(classify(&kept), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
-    assert_eq!(classify(&claude_code_end(&denied)), Done);
+    assert_eq!(classify(&claude_code_end(&denied)), Succeeded);
     // The denial of an earlier turn counts as well.
     let before = EndFacts { has_changes: false, denied_tool: Some("Bash"), ..claude_code_end(&done) };
     assert_eq!(classify(&before), Failed(Failure::PermissionDenied { tool: "Bash".into() }));
-    assert_eq!(classify(&EndFacts { has_changes: true, ..before }), Done);
+    assert_eq!(classify(&EndFacts { has_changes: true, ..before }), Succeeded);
     // Without a change and a denial, the commit step reports the empty result.
-    assert_eq!(classify(&EndFacts { has_changes: false, ..claude_code_end(&done) }), Done);
+    assert_eq!(classify(&EndFacts { has_changes: false, ..claude_code_end(&done) }), Succeeded);
 }
 
 #[test]
@@ -258,7 +258,7 @@ fn command_is_classified_by_exit_code_alone() {
         last_message: "bye",
         ..claude_code_end(&nothing)
     };
-    assert_eq!(classify(&command(Exit::Code(0))), Done);
+    assert_eq!(classify(&command(Exit::Code(0))), Succeeded);
     let Retry(transient) = classify(&command(Exit::Code(75))) else { panic!("75 may be tried again") };
     assert_eq!(Failed(transient.into_failure(3)), failed_with("The agent", "exit code 75", "bye"));
     assert_eq!(classify(&command(Exit::Code(3))), failed_with("The agent", "exit code 3", "bye"));

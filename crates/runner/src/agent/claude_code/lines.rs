@@ -81,7 +81,8 @@ impl StreamJsonParser {
         let mut signs = vec![AgentEvent::Activity];
         if text_field(message, "model") == Some(SYNTHETIC) {
             self.error_kind = text_field(object, "error").map(str::to_owned);
-            let words = blocks(message).filter_map(|block| text_field(block, "text")).collect::<Vec<_>>().join("\n");
+            let words =
+                content_blocks(message).filter_map(|block| text_field(block, "text")).collect::<Vec<_>>().join("\n");
             signs.push(log_event(words, object));
             return signs;
         }
@@ -94,7 +95,7 @@ impl StreamJsonParser {
             }
             signs.push(AgentEvent::ModelAnswer);
         }
-        for block in blocks(message) {
+        for block in content_blocks(message) {
             if is_own && text_field(block, "type") == Some("tool_use") {
                 self.open_calls.extend(text_field(block, "id").map(str::to_owned));
             }
@@ -147,7 +148,7 @@ impl StreamJsonParser {
             signs.extend(text_field(object, "uuid").map(|mark| AgentEvent::InputSent(mark.to_owned())));
             return signs;
         }
-        for block in blocks(message) {
+        for block in content_blocks(message) {
             match text_field(block, "type") {
                 Some("tool_result") => signs.extend(self.tool_result(block, object.get("tool_use_result"))),
                 Some("text") => {
@@ -333,7 +334,7 @@ impl LineParser for StreamJsonParser {
     }
 }
 
-fn blocks(message: &Value) -> impl Iterator<Item = &Value> {
+fn content_blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message.get("content").and_then(Value::as_array).into_iter().flatten()
 }
 

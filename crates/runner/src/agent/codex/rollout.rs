@@ -85,7 +85,7 @@ impl Rollouts {
         self.reported_thread_total = Some(count);
     }
 
-    fn read_new(&mut self, sessions: &Path, prices: &Prices) -> Vec<AgentEvent> {
+    fn poll(&mut self, sessions: &Path, prices: &Prices) -> Vec<AgentEvent> {
         let mut signs = Vec::new();
         let files = list_session_files(sessions);
         self.positions.retain(|file, _| files.contains(file));
@@ -197,13 +197,13 @@ impl RolloutReader {
 }
 
 impl UsageReader for RolloutReader {
-    fn read_new(&mut self) -> Vec<AgentEvent> {
+    fn poll(&mut self) -> Vec<AgentEvent> {
         let mut counted = self.rollouts.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.read_new(&self.sessions, &self.prices)
+        counted.poll(&self.sessions, &self.prices)
     }
 
-    fn read_last(&mut self) -> Vec<AgentEvent> {
-        let mut signs = self.read_new();
+    fn finish(&mut self) -> Vec<AgentEvent> {
+        let mut signs = self.poll();
         signs.extend(self.rollouts.lock().unwrap_or_else(PoisonError::into_inner).finish(&self.prices));
         signs
     }

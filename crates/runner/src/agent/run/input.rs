@@ -28,7 +28,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn begin(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnd) -> Self {
+    pub(super) fn open(stdin: Option<ChildStdin>, prompt: Vec<u8>, ends: InputEnd) -> Self {
         let (further, more) = unbounded_channel();
         let writer = stdin.map(|stdin| AbortOnDropHandle::new(tokio::spawn(write(stdin, prompt, more))));
         let nothing_more = Self { sender: None, encoder: None, sent_inputs: Vec::new(), last_sent_at: None, writer };

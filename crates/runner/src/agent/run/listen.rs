@@ -16,25 +16,25 @@ use tokio_util::task::AbortOnDropHandle;
 /// Slows the reading of an agent to the rate at which events can be sent, until the agent ends or is stopped.
 #[derive(Clone)]
 pub(super) struct Backpressure {
-    shared: SharedRunState,
-    cancelled: CancellationToken,
+    run_state: SharedRunState,
+    cancellation: CancellationToken,
 }
 
 impl Backpressure {
-    pub(super) fn of(shared: &SharedRunState) -> Self {
-        Self { shared: shared.clone(), cancelled: CancellationToken::new() }
+    pub(super) fn new(shared: &SharedRunState) -> Self {
+        Self { run_state: shared.clone(), cancellation: CancellationToken::new() }
     }
 
     /// From now on the last output is read without delay.
     pub(super) fn release(&self) {
-        self.cancelled.cancel();
+        self.cancellation.cancel();
     }
 
     async fn wait_for_queue(&self, events: &EventSink) {
         tokio::select! {
             biased;
-            () = self.cancelled.cancelled() => {}
-            () = events.wait_for_space(|time| self.shared.exclude_delay(time)) => {}
+            () = self.cancellation.cancelled() => {}
+            () = events.wait_for_space(|time| self.run_state.exclude_delay(time)) => {}
         }
     }
 }
@@ -54,13 +54,13 @@ pub(super) fn read_stdout(
     events: &EventSink,
     pace: &Backpressure,
 ) -> AbortOnDropHandle<()> {
-    let shared = pace.shared.clone();
+    let shared = pace.run_state.clone();
     for_each_line(pipe, events, pace, move |line, kept, events| {
         let signs = reader.parse_line(line);
         // A key is recognized only as a whole, and each line is examined alone. A part of a message is not recorded,
         // because the message arrives again as a whole.
         let is_piece = signs.contains(&AgentEvent::PartialMessage);
-        let mut shows = Redaction::None;
+        let mut shows = KeyRedaction::None;
         let unkeyed = signs.into_iter().map(|sign| match sign {
             AgentEvent::Event(said) => AgentEvent::Event(kept.filter_event(said, &mut shows)),
             AgentEvent::Retrying(said) => AgentEvent::Retrying(kept.filter_event(said, &mut shows)),
@@ -79,9 +79,9 @@ pub(super) fn read_stderr(
     events: &EventSink,
     pace: &Backpressure,
 ) -> AbortOnDropHandle<()> {
-    let shared = pace.shared.clone();
+    let shared = pace.run_state.clone();
     for_each_line(pipe, events, pace, move |line, kept, events| {
-        let mut shows = Redaction::None;
+        let mut shows = KeyRedaction::None;
         // The end is classified by the original text, which stays on this machine.
         let said = command_line_event::parse_line(Stream::Err, line)
             .map(|said| (said.text.clone(), kept.filter_event(said, &mut shows)));
@@ -121,7 +121,7 @@ struct KeyFilter {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Redaction {
+enum KeyRedaction {
     None,
     /// A text contains lines of a key.
     Removed,
@@ -129,24 +129,24 @@ enum Redaction {
 
 impl KeyFilter {
     /// The raw line; `None` if it would show a removed part of its texts.
-    fn filter_line<'l>(&mut self, line: &'l [u8], shows: Redaction) -> Option<Cow<'l, [u8]>> {
+    fn filter_line<'l>(&mut self, line: &'l [u8], shows: KeyRedaction) -> Option<Cow<'l, [u8]>> {
         // A JSON line is no line of a key, even if it mentions one.
         let clean = match std::str::from_utf8(line) {
             Ok(text) if !text.trim_start().starts_with('{') => self.lines.redact(text),
-            _ => return (shows == Redaction::None).then_some(Cow::Borrowed(line)),
+            _ => return (shows == KeyRedaction::None).then_some(Cow::Borrowed(line)),
         };
         match clean {
-            Cow::Borrowed(_) => (shows == Redaction::None).then_some(Cow::Borrowed(line)),
+            Cow::Borrowed(_) => (shows == KeyRedaction::None).then_some(Cow::Borrowed(line)),
             Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
         }
     }
 
-    fn filter_event(&mut self, mut said: EventDraft, shows: &mut Redaction) -> EventDraft {
+    fn filter_event(&mut self, mut said: EventDraft, shows: &mut KeyRedaction) -> EventDraft {
         if let Some(text) = &mut said.text
             && let Cow::Owned(clean) = self.texts.redact(text)
         {
             *text = clean;
-            *shows = Redaction::Removed;
+            *shows = KeyRedaction::Removed;
         }
         said
     }
@@ -167,7 +167,7 @@ mod tests {
     fn upload_lines(lines: &[(&str, &str)]) -> Vec<Option<String>> {
         let mut kept = KeyFilter::default();
         let each = lines.iter().map(|(line, text)| {
-            let mut shows = Redaction::None;
+            let mut shows = KeyRedaction::None;
             kept.filter_event(EventDraft::text(EventKind::Text, *text), &mut shows);
             let line = kept.filter_line(line.as_bytes(), shows);
             line.map(|line| String::from_utf8_lossy(&line).into_owned())
@@ -182,7 +182,7 @@ mod tests {
 
     #[tokio::test]
     async fn reading_waits_while_the_event_queue_is_full() {
-        let (events, pace) = (EventSink::without_sender(), Backpressure::of(&SharedRunState::new()));
+        let (events, pace) = (EventSink::without_sender(), Backpressure::new(&SharedRunState::new()));
         assert!(!poll_is_pending(&mut Box::pin(pace.wait_for_queue(&events))).await, "the queue has room");
         events.fill();
         let mut next = Box::pin(pace.wait_for_queue(&events));
@@ -193,7 +193,7 @@ mod tests {
 
     #[tokio::test]
     async fn reading_an_ended_agent_does_not_wait_for_the_queue() {
-        let (events, pace) = (EventSink::without_sender(), Backpressure::of(&SharedRunState::new()));
+        let (events, pace) = (EventSink::without_sender(), Backpressure::new(&SharedRunState::new()));
         events.fill();
         let mut next = Box::pin(pace.wait_for_queue(&events));
         assert!(poll_is_pending(&mut next).await);

@@ -24,7 +24,7 @@ const MIN_SEND_INTERVAL: Duration = Duration::from_millis(20);
 const MIN_HEARTBEAT: Duration = Duration::from_secs(1);
 const MAX_HEARTBEAT: Duration = Duration::from_secs(600);
 
-pub(super) struct Sender {
+pub(super) struct EventSender {
     shared: Arc<Shared>,
     client: AttemptClient,
     heartbeat: Duration,
@@ -33,7 +33,7 @@ pub(super) struct Sender {
     next_seq: u64,
 }
 
-impl Sender {
+impl EventSender {
     pub(super) fn new(shared: Arc<Shared>, client: AttemptClient, heartbeat: Duration, heeds: AnswerHandlers) -> Self {
         Self {
             shared,
@@ -54,7 +54,7 @@ impl Sender {
             let going_on = self.deliver(events, last).await;
             let mut state = self.shared.state();
             state.in_flight = false;
-            state.ended = going_on.is_break();
+            state.has_ended = going_on.is_break();
             drop(state);
             self.shared.batch_answered.notify_waiters();
             self.shared.space_freed.notify_waiters();
@@ -90,7 +90,7 @@ impl Sender {
     /// Sends one batch until it is answered. The ages of its events are relative to `aged`.
     async fn deliver(&mut self, events: Vec<Event>, mut aged: Instant) -> ControlFlow<()> {
         let mut request =
-            EventsRequest { first_seq: self.next_seq, events, inputs: self.handlers.input_counts.read_inputs() };
+            EventsRequest { first_seq: self.next_seq, events, inputs: self.handlers.input_counts.read_count() };
         let mut back_off = BackOff::new();
         loop {
             match self.client.events(&request).await {
@@ -133,7 +133,7 @@ impl Sender {
     fn handle_answer(&mut self, answer: &EventsAnswer) {
         let asked = Duration::from_millis(answer.send_every_ms);
         self.send_interval = asked.clamp(MIN_SEND_INTERVAL, MAX_HEARTBEAT);
-        self.handlers.input_counts.note_reported(answer.inputs);
+        self.handlers.input_counts.record_reported(answer.inputs);
         match answer.want {
             DesiredState::Run => {}
             DesiredState::Pause => self.handlers.orders.set(Order::Pause),
@@ -203,11 +203,11 @@ mod tests {
         EventsRequest { first_seq: first, events: (first..first + count).map(event).collect(), inputs: None }
     }
 
-    fn sender(heartbeat: Duration) -> Sender {
+    fn sender(heartbeat: Duration) -> EventSender {
         let shared = Shared::new(Redactor::new([]));
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let client = AttemptClient::new("http://127.0.0.1:1", "lease", &job, 1).unwrap();
-        Sender::new(
+        EventSender::new(
             shared,
             client,
             heartbeat,

@@ -71,7 +71,7 @@ pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -
         Ok::<_, std::io::Error>((found, copies))
     });
     let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(GitError::Disk)?;
-    let ignored = list_ignored(git, workspace, &found).await?;
+    let ignored = list_ignored_paths(git, workspace, &found).await?;
     let places = if found.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
     let all = found.into_iter().zip(copies).filter_map(|(git, copy)| {
         let folder = git.parent()?;
@@ -110,7 +110,7 @@ fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedReposi
 }
 
 /// The parent folders of these `.git` entries that the project's repository ignores.
-async fn list_ignored(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, GitError> {
+async fn list_ignored_paths(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, GitError> {
     let mut asked = Vec::new();
     for folder in found.iter().filter_map(|path| path.parent()) {
         // Without the prefix, git could read a name as a pattern.

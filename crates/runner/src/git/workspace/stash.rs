@@ -17,36 +17,36 @@ const STASH_DIR: &str = "aside";
 #[derive(Debug, Default)]
 pub(super) struct Stash {
     /// The excluded folders at the last scan of the tree.
-    excluded: Vec<ExcludedRepository>,
-    reported: Vec<ExcludedRepository>,
+    excluded_repositories: Vec<ExcludedRepository>,
+    reported_repositories: Vec<ExcludedRepository>,
     paths: Vec<PathBuf>,
 }
 
 impl Workspace {
-    pub(crate) fn set_excluded(&self, found: Vec<ExcludedRepository>) {
-        self.lock_stash().excluded = found;
+    pub(crate) fn set_excluded_repositories(&self, found: Vec<ExcludedRepository>) {
+        self.lock_stash().excluded_repositories = found;
     }
 
-    pub(crate) fn excluded(&self) -> Vec<ExcludedRepository> {
-        self.lock_stash().excluded.clone()
+    pub(crate) fn excluded_repositories(&self) -> Vec<ExcludedRepository> {
+        self.lock_stash().excluded_repositories.clone()
     }
 
     /// Whether the excluded folders changed since the last call. Each change is reported once.
-    pub(crate) fn exclusions_changed(&self) -> bool {
+    pub(crate) fn take_exclusion_change(&self) -> bool {
         let mut aside = self.lock_stash();
-        let is_news = aside.reported != aside.excluded;
-        aside.reported = aside.excluded.clone();
+        let is_news = aside.reported_repositories != aside.excluded_repositories;
+        aside.reported_repositories = aside.excluded_repositories.clone();
         is_news
     }
 
     /// Moves the excluded folders out of the tree, except ignored ones. Idempotent: a repeated call continues.
-    pub(crate) async fn stash_excluded(&self) -> io::Result<()> {
+    pub(crate) async fn stash_excluded_repositories(&self) -> io::Result<()> {
         let (tree, to, aside) = (self.tree(), self.root.join(STASH_DIR), Arc::clone(&self.stash));
         run_blocking(move || {
             let (folders, mut number) = {
                 let aside = lock(&aside);
                 let is_left = |found: &&ExcludedRepository| !found.is_ignored && !aside.paths.contains(&found.folder);
-                let folders = aside.excluded.iter().filter(is_left).map(|found| found.folder.clone());
+                let folders = aside.excluded_repositories.iter().filter(is_left).map(|found| found.folder.clone());
                 (folders.collect::<Vec<_>>(), aside.paths.len())
             };
             if folders.is_empty() {
@@ -157,7 +157,7 @@ mod tests {
         }
         let left =
             |folder: &&str| ExcludedRepository { folder: folder.into(), kind: NestedKind::Worktree, is_ignored: false };
-        workspace.set_excluded(folders.iter().map(left).collect());
+        workspace.set_excluded_repositories(folders.iter().map(left).collect());
         workspace
     }
 
@@ -165,16 +165,16 @@ mod tests {
     async fn excluded_folders_are_new_once() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = workspace_with_excluded(dir.path(), &["a", "b"]).await;
-        let both = workspace.excluded();
-        assert!(workspace.exclusions_changed());
+        let both = workspace.excluded_repositories();
+        assert!(workspace.take_exclusion_change());
         for _ in 0..2 {
-            workspace.set_excluded(both.clone());
-            assert!(!workspace.exclusions_changed());
+            workspace.set_excluded_repositories(both.clone());
+            assert!(!workspace.take_exclusion_change());
         }
         for found in [&both[..1], &[], &both[..]] {
-            workspace.set_excluded(found.to_vec());
-            assert!(workspace.exclusions_changed(), "{found:?}");
-            assert!(!workspace.exclusions_changed(), "{found:?}");
+            workspace.set_excluded_repositories(found.to_vec());
+            assert!(workspace.take_exclusion_change(), "{found:?}");
+            assert!(!workspace.take_exclusion_change(), "{found:?}");
         }
     }
 
@@ -186,7 +186,7 @@ mod tests {
             fs::set_permissions(workspace.tree().join(folder), Permissions::from_mode(0o500)).unwrap();
         }
         let there = || ["closed/a", "b"].map(|folder| workspace.tree().join(folder).join("work.txt").exists());
-        workspace.stash_excluded().await.unwrap();
+        workspace.stash_excluded_repositories().await.unwrap();
         assert_eq!(there(), [false, false]);
         // A folder that a check creates at this path is removed.
         fs::create_dir(workspace.tree().join("closed/a")).unwrap();
@@ -202,13 +202,13 @@ mod tests {
         let (b, held) = (workspace.tree().join("b"), dir.path().join("b"));
         fs::rename(&b, &held).unwrap();
         fs::write(&b, "").unwrap();
-        assert!(workspace.stash_excluded().await.is_err());
+        assert!(workspace.stash_excluded_repositories().await.is_err());
         fs::remove_file(&b).unwrap();
         fs::rename(&held, &b).unwrap();
         let there = || ["a", "b/c"].map(|folder| workspace.tree().join(folder).join("work.txt").exists());
         assert_eq!(there(), [false, true]);
         for _ in 0..2 {
-            workspace.stash_excluded().await.unwrap();
+            workspace.stash_excluded_repositories().await.unwrap();
             assert_eq!(there(), [false, false]);
         }
         for _ in 0..2 {
@@ -222,7 +222,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let workspace = workspace_with_excluded(dir.path(), &["deep/a"]).await;
         let file = workspace.tree().join("deep/a/work.txt");
-        workspace.stash_excluded().await.unwrap();
+        workspace.stash_excluded_repositories().await.unwrap();
         assert!(!file.exists());
         workspace.close(WorktreeCleanup::Keep).await;
         assert_eq!(fs::read_to_string(file).unwrap(), "deep/a");
@@ -232,7 +232,7 @@ mod tests {
     async fn folders_are_not_restored_through_a_linked_tree() {
         let dir = tempfile::tempdir().unwrap();
         let workspace = workspace_with_excluded(dir.path(), &["deep/a"]).await;
-        workspace.stash_excluded().await.unwrap();
+        workspace.stash_excluded_repositories().await.unwrap();
         let elsewhere = dir.path().join("elsewhere");
         fs::rename(workspace.tree(), &elsewhere).unwrap();
         fs::remove_dir(elsewhere.join("deep")).unwrap();

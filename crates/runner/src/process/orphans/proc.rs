@@ -2,7 +2,7 @@
 //!
 //! Source: proc_pid_stat(5), proc_pid_environ(5).
 
-use super::inherits_orphans;
+use super::is_orphan_reaper;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, Uid};
@@ -30,7 +30,7 @@ pub(super) fn descendants(parents: &Parents, mut roots: Vec<i32>) -> BTreeSet<i3
 /// the marks (`NAME=VALUE`).
 pub(super) fn list_processes(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Result<Parents, ProcReadError> {
     let unseen = |error: io::Error| ProcReadError(format!("/proc: {error}"));
-    let reaps = inherits_orphans();
+    let reaps = is_orphan_reaper();
     let mut parents = Parents::new();
     for entry in std::fs::read_dir("/proc").map_err(unseen)? {
         let Some((pid, state, parent)) = read_process(&entry.map_err(unseen)?)? else { continue };

@@ -2,7 +2,7 @@
 //! The time depends neither on their number nor on their length. Only every fourth, eighth or sixteenth position of a
 //! text is sampled and looked up in an index of all forms.
 
-use super::forms::{Breaks, Form};
+use super::forms::{Form, LineBreaks};
 use super::line_breaks;
 use std::ops::Range;
 
@@ -46,7 +46,7 @@ impl FormIndex {
             let grams = form.bytes.windows(GRAM).filter_map(|gram| gram.first_chunk().copied());
             let all = grams.zip(0..).map(|(gram, of)| IndexEntry { gram, form: number, offset: of });
             // If a form never breaks, its beginning is enough: the first sampled position and its neighbour.
-            places.extend(all.take(if form.breaks == Breaks::Never { stride + GRAM } else { usize::MAX }));
+            places.extend(all.take(if form.breaks == LineBreaks::Never { stride + GRAM } else { usize::MAX }));
         }
         places.sort_by_key(|place| place.gram);
         let mut bits = vec![0; (places.len() / 2).next_power_of_two().clamp(1 << 10, 1 << 14)];
@@ -118,7 +118,7 @@ impl FormIndex {
         (place, of): (usize, usize),
         looks: MatchMode,
     ) -> Option<Range<usize>> {
-        if form.breaks == Breaks::Never {
+        if form.breaks == LineBreaks::Never {
             let start = place.checked_sub(of).filter(|start| *start >= from)?;
             return bytes.get(start..)?.starts_with(&form.bytes).then(|| start..start + form.bytes.len());
         }
@@ -128,7 +128,7 @@ impl FormIndex {
             return None;
         }
         let part = line_breaks::match_lines(&form.bytes, bytes, from, line);
-        let parts_count = looks == MatchMode::Parts && form.breaks == Breaks::Parts;
+        let parts_count = looks == MatchMode::Parts && form.breaks == LineBreaks::Parts;
         let counts = part.in_form == (0..form.bytes.len()) || (parts_count && part.in_form.len() >= SHORTEST_PART);
         counts.then_some(part.in_text)
     }
@@ -138,15 +138,15 @@ impl FormIndex {
 fn is_always_sampled(form: &Form, stride: usize) -> bool {
     let least = stride + GRAM - 1;
     let shortest = match form.breaks {
-        Breaks::Never => least,
-        Breaks::WholeOnly => 2 * least - 1,
-        Breaks::Parts => 2 * least,
+        LineBreaks::Never => least,
+        LineBreaks::WholeOnly => 2 * least - 1,
+        LineBreaks::Parts => 2 * least,
     };
     form.bytes.len() >= shortest
 }
 
 fn max_length(form: &Form) -> usize {
-    if form.breaks == Breaks::Never { form.bytes.len() } else { line_breaks::max_length(&form.bytes) }
+    if form.breaks == LineBreaks::Never { form.bytes.len() } else { line_breaks::max_length(&form.bytes) }
 }
 
 /// Word and bit for a gram. `words` is a power of two.

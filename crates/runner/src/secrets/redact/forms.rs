@@ -19,11 +19,11 @@ const COMMON_KEY_PREFIXES: [&str; 2] = ["-----", "b3BlbnNzaC1rZXktdjEA"];
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Form {
     pub(super) bytes: Vec<u8>,
-    pub(super) breaks: Breaks,
+    pub(super) breaks: LineBreaks,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Breaks {
+pub(super) enum LineBreaks {
     Never,
     /// The secret itself. Only the whole counts, because a part may be ordinary text.
     WholeOnly,
@@ -43,7 +43,7 @@ pub(super) fn secret_forms(secret: &str) -> BTreeSet<Form> {
     for part in std::iter::once(secret).chain(lines) {
         // A secret with several lines has breaks of its own.
         let may_break = part.len() >= MIN_BROKEN_BYTES && !part.contains('\n');
-        let breaks = if may_break { Breaks::WholeOnly } else { Breaks::Never };
+        let breaks = if may_break { LineBreaks::WholeOnly } else { LineBreaks::Never };
         forms.insert(Form { bytes: part.as_bytes().to_vec(), breaks });
         let mut add = |text: String, breaks| {
             if text != part {
@@ -52,16 +52,16 @@ pub(super) fn secret_forms(secret: &str) -> BTreeSet<Form> {
         };
         for skipped in 0..3 {
             let (standard, url_safe) = base64_at_offset(skipped, part.as_bytes());
-            add(standard, Breaks::Parts);
-            add(url_safe, Breaks::Parts);
+            add(standard, LineBreaks::Parts);
+            add(url_safe, LineBreaks::Parts);
         }
         for style in URL_ENCODINGS {
             for hex in [HexCase::Upper, HexCase::Lower] {
-                add(percent_encode(part, style, hex), Breaks::Never);
+                add(percent_encode(part, style, hex), LineBreaks::Never);
             }
         }
         for text in escapes::escape_all(part) {
-            add(text, Breaks::Never);
+            add(text, LineBreaks::Never);
         }
     }
     forms.retain(|form| form.bytes.len() >= MIN_SECRET_BYTES);

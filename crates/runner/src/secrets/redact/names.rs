@@ -1,7 +1,7 @@
 //! Recognises names that mark a value as a secret, by common conventions.
 
 /// Parts of a name that mark a secret at any position.
-const WORDS: &[&str] = &[
+const SECRET_NAME_PARTS: &[&str] = &[
     "KEY",
     "KEYS",
     "APIKEY",
@@ -90,5 +90,5 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
     let Some(last) = words.last() else { return false };
     ENDINGS.iter().any(|ending| last.ends_with(ending))
-        || (words.iter().any(|word| WORDS.contains(word)) && !NON_SECRET_SUFFIXES.contains(last))
+        || (words.iter().any(|word| SECRET_NAME_PARTS.contains(word)) && !NON_SECRET_SUFFIXES.contains(last))
 }

@@ -3,7 +3,7 @@
 use super::boundary::{self, CONTEXT};
 use super::form_index::{FormIndex, MatchMode};
 use super::forms::{self, Form};
-use super::shapes::{Body, Position, SHAPES, Shape};
+use super::shapes::{Position, SHAPES, Shape, TokenBody};
 use aho_corasick::{AhoCorasick, Input, MatchKind};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +84,7 @@ pub(super) enum ScanResult {
     Secret(Range<usize>),
     /// The result depends on the bytes that follow from here on.
     Undecided(usize),
-    NotFound,
+    Clean,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ impl SecretScan<'_> {
         }
         let seen =
             self.ahead.iter().filter_map(|ahead| if let Lookahead::Known(seen) = ahead { seen.as_ref() } else { None });
-        let Some(first) = seen.min_by_key(|seen| seen.order()) else { return ScanResult::NotFound };
+        let Some(first) = seen.min_by_key(|seen| seen.order()) else { return ScanResult::Clean };
         let certain = match text.completeness {
             Completeness::Complete => text.bytes.len(),
             Completeness::Partial => text.bytes.len().saturating_sub(scanner.lookahead() - 1),
@@ -224,8 +224,8 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
         return None;
     }
     let taken = match shape.body {
-        Body::Pem => pem_length(after),
-        rest => after.iter().position(|byte| !rest.accepts(*byte)),
+        TokenBody::Pem => pem_length(after),
+        rest => after.iter().position(|byte| !rest.is_valid_byte(*byte)),
     };
     let length = match taken {
         Some(length) => length,
@@ -234,14 +234,16 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
     };
     let body = after.get(..length).unwrap_or_default();
     let enough = match shape.body {
-        Body::Word(least) | Body::Dotted(least) | Body::Plain(least) | Body::Upper(least) => length >= least,
-        Body::Pair(one, other) => {
+        TokenBody::Word(least) | TokenBody::Dotted(least) | TokenBody::Plain(least) | TokenBody::Upper(least) => {
+            length >= least
+        }
+        TokenBody::Pair(one, other) => {
             let mut words = body.split(|byte| *byte == b'.').map(<[u8]>::len);
             words.next().is_some_and(|length| length >= one) && words.next().is_some_and(|length| length >= other)
         }
-        Body::WebToken => length >= 30 && body.iter().filter(|byte| **byte == b'.').count() >= 2,
-        Body::Pem => body.windows(11).any(|part| part == b"PRIVATE KEY"),
-        Body::UrlPassword => {
+        TokenBody::WebToken => length >= 30 && body.iter().filter(|byte| **byte == b'.').count() >= 2,
+        TokenBody::Pem => body.windows(11).any(|part| part == b"PRIVATE KEY"),
+        TokenBody::UrlPassword => {
             let colon = body.iter().position(|byte| *byte == b':')?;
             let is_one = after.get(length) == Some(&b'@') && colon + 1 < length;
             return is_one.then(|| Candidate { begin, secret: Some(first + colon + 1..first + length) });
@@ -252,15 +254,15 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
 
 /// Whether the first bytes exclude a token. In a hostile text each byte may begin one, so the rest must not be read
 /// each time.
-fn cannot_match(rest: Body, after: &[u8]) -> bool {
-    let ends = |byte: &u8| *byte == b'.' || !rest.accepts(*byte);
+fn cannot_match(rest: TokenBody, after: &[u8]) -> bool {
+    let ends = |byte: &u8| *byte == b'.' || !rest.is_valid_byte(*byte);
     match rest {
-        Body::Pair(one, other) => after.iter().position(ends).is_some_and(|dot| {
+        TokenBody::Pair(one, other) => after.iter().position(ends).is_some_and(|dot| {
             let mut second = after.get(dot + 1..).unwrap_or_default().iter().take(other);
             after.get(dot) != Some(&b'.') || dot < one || second.any(ends)
         }),
-        Body::WebToken => after.len() >= LONGEST_HEADER && !after.iter().take(LONGEST_HEADER).any(ends),
-        Body::Pem => {
+        TokenBody::WebToken => after.len() >= LONGEST_HEADER && !after.iter().take(LONGEST_HEADER).any(ends),
+        TokenBody::Pem => {
             let label = after.get(..LONGEST_LABEL).unwrap_or(after);
             match label.windows(DASHES.len()).position(|part| part == DASHES) {
                 Some(end) => !label.get(..end).is_some_and(|label| label.ends_with(b"PRIVATE KEY")),

@@ -20,7 +20,7 @@ pub(super) fn for_each_segment(scanner: &Scanner, text: Text<'_>, mut tell: impl
                 continue;
             }
             ScanResult::Undecided(start) => start,
-            ScanResult::NotFound => match text.completeness {
+            ScanResult::Clean => match text.completeness {
                 Completeness::Complete => text.bytes.len(),
                 Completeness::Partial => at.max(text.bytes.len().saturating_sub(scanner.lookahead() - 1)),
             },

@@ -8,7 +8,7 @@ pub(super) struct Shape {
     /// The part of `begins` to search for. It is rare in other text, so that few candidates are checked.
     pub(super) search_key: &'static str,
     pub(super) position: Position,
-    pub(super) body: Body,
+    pub(super) body: TokenBody,
 }
 
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub(super) enum Position {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Body {
+pub(super) enum TokenBody {
     /// At least this many letters, digits, `_` and `-`.
     Word(usize),
     Dotted(usize),
@@ -46,64 +46,64 @@ impl Shape {
     }
 }
 
-const fn shape(begins: &'static str, rest: Body) -> Shape {
+const fn shape_at_word(begins: &'static str, rest: TokenBody) -> Shape {
     Shape { prefix: begins, search_key: begins, position: Position::WordStart, body: rest }
 }
 
-const fn anywhere(begins: &'static str, rest: Body) -> Shape {
+const fn shape_anywhere(begins: &'static str, rest: TokenBody) -> Shape {
     Shape { prefix: begins, search_key: begins, position: Position::Anywhere, body: rest }
 }
 
-const fn upper_case(begins: &'static str, rest: Body) -> Shape {
+const fn upper_case(begins: &'static str, rest: TokenBody) -> Shape {
     Shape { prefix: begins, search_key: begins, position: Position::UpperCaseStart, body: rest }
 }
 
 pub(super) const SHAPES: &[Shape] = &[
-    anywhere("ghp_", Body::Dotted(30)),
-    anywhere("gho_", Body::Dotted(30)),
-    anywhere("ghu_", Body::Dotted(30)),
-    anywhere("ghs_", Body::Dotted(30)),
-    anywhere("ghr_", Body::Dotted(30)),
-    anywhere("github_pat_", Body::Word(30)).with_search_key("pat_"),
-    anywhere("dckr_pat_", Body::Word(20)).with_search_key("pat_"),
-    anywhere("glpat-", Body::Dotted(20)),
-    anywhere("sk-ant-", Body::Word(20)).with_search_key("sk-"),
-    anywhere("sk_live_", Body::Plain(20)).with_search_key("k_live_"),
-    anywhere("rk_live_", Body::Plain(20)).with_search_key("k_live_"),
-    anywhere("GOCSPX-", Body::Word(20)),
-    shape("sk-", Body::Word(32)),
-    upper_case("AKIA", Body::Upper(16)),
-    upper_case("ASIA", Body::Upper(16)),
-    upper_case("ATBB", Body::Plain(28)),
-    shape("AIza", Body::Word(35)),
-    shape("ya29.", Body::Dotted(20)),
-    shape("SG.", Body::Pair(16, 32)),
-    shape("npm_", Body::Word(36)),
-    shape("pypi-", Body::Word(40)),
-    shape("hf_", Body::Word(30)),
-    shape("xapp-", Body::Word(20)),
-    shape("xoxa-", Body::Word(10)).with_search_key("xox"),
-    shape("xoxb-", Body::Word(10)).with_search_key("xox"),
-    shape("xoxp-", Body::Word(10)).with_search_key("xox"),
-    shape("xoxr-", Body::Word(10)).with_search_key("xox"),
-    shape("xoxs-", Body::Word(10)).with_search_key("xox"),
-    shape("ATATT", Body::Word(40)),
-    shape("ATCTT", Body::Word(40)),
-    shape("lin_api_", Body::Word(30)).with_search_key("n_api_"),
+    shape_anywhere("ghp_", TokenBody::Dotted(30)),
+    shape_anywhere("gho_", TokenBody::Dotted(30)),
+    shape_anywhere("ghu_", TokenBody::Dotted(30)),
+    shape_anywhere("ghs_", TokenBody::Dotted(30)),
+    shape_anywhere("ghr_", TokenBody::Dotted(30)),
+    shape_anywhere("github_pat_", TokenBody::Word(30)).with_search_key("pat_"),
+    shape_anywhere("dckr_pat_", TokenBody::Word(20)).with_search_key("pat_"),
+    shape_anywhere("glpat-", TokenBody::Dotted(20)),
+    shape_anywhere("sk-ant-", TokenBody::Word(20)).with_search_key("sk-"),
+    shape_anywhere("sk_live_", TokenBody::Plain(20)).with_search_key("k_live_"),
+    shape_anywhere("rk_live_", TokenBody::Plain(20)).with_search_key("k_live_"),
+    shape_anywhere("GOCSPX-", TokenBody::Word(20)),
+    shape_at_word("sk-", TokenBody::Word(32)),
+    upper_case("AKIA", TokenBody::Upper(16)),
+    upper_case("ASIA", TokenBody::Upper(16)),
+    upper_case("ATBB", TokenBody::Plain(28)),
+    shape_at_word("AIza", TokenBody::Word(35)),
+    shape_at_word("ya29.", TokenBody::Dotted(20)),
+    shape_at_word("SG.", TokenBody::Pair(16, 32)),
+    shape_at_word("npm_", TokenBody::Word(36)),
+    shape_at_word("pypi-", TokenBody::Word(40)),
+    shape_at_word("hf_", TokenBody::Word(30)),
+    shape_at_word("xapp-", TokenBody::Word(20)),
+    shape_at_word("xoxa-", TokenBody::Word(10)).with_search_key("xox"),
+    shape_at_word("xoxb-", TokenBody::Word(10)).with_search_key("xox"),
+    shape_at_word("xoxp-", TokenBody::Word(10)).with_search_key("xox"),
+    shape_at_word("xoxr-", TokenBody::Word(10)).with_search_key("xox"),
+    shape_at_word("xoxs-", TokenBody::Word(10)).with_search_key("xox"),
+    shape_at_word("ATATT", TokenBody::Word(40)),
+    shape_at_word("ATCTT", TokenBody::Word(40)),
+    shape_at_word("lin_api_", TokenBody::Word(30)).with_search_key("n_api_"),
     // Pullyard's own.
-    shape("rnt_", Body::Word(32)),
-    shape("pat_", Body::Word(32)),
-    shape("pyb_", Body::Dotted(32)),
-    shape("pyl_", Body::Dotted(32)),
-    shape("pyc_", Body::Dotted(32)),
-    shape("pys_", Body::Dotted(32)),
-    shape("eyJ", Body::WebToken),
-    anywhere("-----BEGIN ", Body::Pem).with_search_key("-BEGIN "),
-    anywhere("://", Body::UrlPassword),
+    shape_at_word("rnt_", TokenBody::Word(32)),
+    shape_at_word("pat_", TokenBody::Word(32)),
+    shape_at_word("pyb_", TokenBody::Dotted(32)),
+    shape_at_word("pyl_", TokenBody::Dotted(32)),
+    shape_at_word("pyc_", TokenBody::Dotted(32)),
+    shape_at_word("pys_", TokenBody::Dotted(32)),
+    shape_at_word("eyJ", TokenBody::WebToken),
+    shape_anywhere("-----BEGIN ", TokenBody::Pem).with_search_key("-BEGIN "),
+    shape_anywhere("://", TokenBody::UrlPassword),
 ];
 
-impl Body {
-    pub(super) fn accepts(self, byte: u8) -> bool {
+impl TokenBody {
+    pub(super) fn is_valid_byte(self, byte: u8) -> bool {
         match self {
             Self::Word(_) => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
             Self::Dotted(_) | Self::Pair(..) | Self::WebToken => {

@@ -68,7 +68,7 @@ pub(super) fn redact(scanner: &Scanner, bytes: &[u8]) -> Option<Vec<u8>> {
     let uncoloured = terminal_codes::redact(scanner, bytes);
     let bytes = uncoloured.as_deref().unwrap_or(bytes);
     let text = Text { bytes, context: &[], completeness: Completeness::Complete };
-    if scanner.walk(text).next(0) == ScanResult::NotFound {
+    if scanner.walk(text).next(0) == ScanResult::Clean {
         return uncoloured;
     }
     let mut clean = Vec::with_capacity(bytes.len());

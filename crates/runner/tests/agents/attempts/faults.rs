@@ -7,7 +7,7 @@ use pullyard_demo_model::{Answer, Refusal, Step, StreamFault};
 /// Ends an attempt whose every model request meets the same fault.
 async fn check(agent: Agent, step: Step, code: &str) {
     let stage = Stage::start_for(agent).await;
-    stage.model.play_always(step);
+    stage.model.set_repeating_step(step);
     let failure = stage.run_to_failure().await;
     assert_eq!(failure.code(), code, "{agent:?} {failure:?}");
     let starts = stage.world.api.only_finish().work.unwrap().starts;
@@ -25,7 +25,7 @@ async fn faults_of_claude_codes_provider_fail_by_cause() {
         (Answer::text("Let me").fail_after(4, StreamFault::overloaded()).into(), "agent_overloaded"),
         (Refusal::too_many(1).into(), "agent_overloaded"),
         (Step::Reset, "agent_unreachable"),
-        (Answer::text("Half of it").cut_after(4).into(), "agent_unreachable"),
+        (Answer::text("Half of it").disconnect_after(4).into(), "agent_unreachable"),
         (Refusal::wrong_key().into(), "agent_auth"),
         (Refusal::no_credit().into(), "agent_billing"),
         (Refusal::prompt_too_long().into(), "context_too_long"),
@@ -46,7 +46,7 @@ async fn faults_of_codex_provider_fail_by_cause() {
         (Answer::text("Let me").fail_after(3, StreamFault::at_capacity()).into(), "agent_overloaded"),
         (Refusal::openai_too_many(1).into(), "agent_overloaded"),
         (Step::Reset, "agent_unreachable"),
-        (Answer::text("Half of it").cut_after(4).into(), "agent_unreachable"),
+        (Answer::text("Half of it").disconnect_after(4).into(), "agent_unreachable"),
         (Refusal::openai_wrong_key().into(), "agent_auth"),
         (Answer::text("x").fail_after(2, StreamFault::quota()).into(), "agent_billing"),
         (Refusal::openai_quota().into(), "agent_billing"),

@@ -11,16 +11,16 @@ use pullyard_protocol::attempt::FinishOutcome;
 async fn job_survives_a_kill_during_a_tool_call() {
     for agent in ALL_AGENTS {
         let stage = Stage::start_for(agent).await;
-        stage.model.play([agent.run_command_answer("touch dirty.txt; while :; do sleep 0.1; done")]);
-        stage.model.play_always(Step::Hang);
+        stage.model.add_steps([agent.run_command_answer("touch dirty.txt; while :; do sleep 0.1; done")]);
+        stage.model.set_repeating_step(Step::Hang);
         let mut runner = stage.start();
         wait_for_file(&stage.worktree().join("dirty.txt")).await;
         runner.kill().await.unwrap();
         stage.world.api.change_assignment(|job| job.attempt = 2);
-        stage.model.play_always(agent.run_command_answer("echo hello > greeting.txt; sleep 0.2"));
+        stage.model.set_repeating_step(agent.run_command_answer("echo hello > greeting.txt; sleep 0.2"));
         let again = stage.start();
         stage.world.api.wait_for_text("echo hello").await;
-        stage.model.play_always(Answer::text("All done."));
+        stage.model.set_repeating_step(Answer::text("All done."));
         let ran = wait_for_exit(again).await;
         assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
         let finish = stage.world.api.only_finish();

@@ -18,14 +18,14 @@ async fn turn_and_cost_limits_stop_further_requests() {
                 "turn_limit" => job.limits.turns = Some(2),
                 _ => job.limits.cost_usd_micros = Some(500_000),
             });
-            stage.model.play_always(agent.run_command_answer(SLOW_COMMAND).with_usage(Usage {
+            stage.model.set_repeating_step(agent.run_command_answer(SLOW_COMMAND).with_usage(Usage {
                 input: 100_000,
                 cached: 0,
                 output: 100_000,
             }));
             let failure = stage.run_to_failure().await;
             assert_eq!(failure.code(), code, "{agent:?} {failure:?}");
-            assert_eq!(stage.model.turns().len(), requests, "{agent:?}");
+            assert_eq!(stage.model.model_calls().len(), requests, "{agent:?}");
             stage.check_end();
         }
     }
@@ -38,11 +38,11 @@ async fn turn_limit_counts_codex_calls_without_event_lines() {
     stage.world.api.change_assignment(|job| job.limits.turns = Some(2));
     // Codex answers itself that the tool does not exist and sends the next request within 40 ms. The model answers
     // slowly, so that a loaded machine is late by one request only.
-    stage.model.play_always(Answer::tool("no_such_tool", json!({})).with_pause(Duration::from_secs(1)));
+    stage.model.set_repeating_step(Answer::tool("no_such_tool", json!({})).with_pause(Duration::from_secs(1)));
     let failure = stage.run_to_failure().await;
     assert_eq!(failure.code(), "turn_limit", "{failure:?}");
     // A busy machine may let one more request out.
-    let asked = stage.model.turns().len();
+    let asked = stage.model.model_calls().len();
     assert!((2..=3).contains(&asked), "{asked}");
     stage.check_end();
 }
@@ -54,7 +54,7 @@ async fn silent_model_fails_as_stalled() {
         for silence in [Step::Hang, Answer::text("Let me").hang_after(4).into()] {
             let stage = Stage::start_for(agent).await;
             stage.world.api.change_assignment(|job| job.limits.stall_secs = 8);
-            stage.model.play_always(silence);
+            stage.model.set_repeating_step(silence);
             let failure = stage.run_to_failure().await;
             assert_eq!(failure.code(), "stalled", "{agent:?} {failure:?}");
             stage.check_end();
@@ -74,9 +74,9 @@ async fn tool_may_run_longer_than_the_stall_limit() {
     ] {
         let stage = Stage::start_for(agent).await;
         stage.world.api.change_assignment(|job| job.limits.stall_secs = stall_secs);
-        stage.model.play([tool, Answer::text("All done.")]);
+        stage.model.add_steps([tool, Answer::text("All done.")]);
         stage.run_to_success().await;
-        assert_eq!(stage.model.turns().len(), 2, "{agent:?}");
+        assert_eq!(stage.model.model_calls().len(), 2, "{agent:?}");
         stage.check_end();
     }
 }

@@ -7,9 +7,9 @@ use pullyard_demo_model::Answer;
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn claude_code_offers_only_allowed_tools_and_our_timeouts() {
     let stage = Stage::start_for(Agent::ClaudeCode).await;
-    stage.model.play([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.model.add_steps([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text("All done.")]);
     stage.run_to_success().await;
-    let body = stage.model.turns().remove(0).body;
+    let body = stage.model.model_calls().remove(0).body;
     let tools = body["tools"].as_array().unwrap();
     let mut names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
     names.sort_unstable();
@@ -45,9 +45,9 @@ async fn claude_code_offers_only_allowed_tools_and_our_timeouts() {
 async fn codex_offers_no_provider_side_tools() {
     let codex = Agent::Codex;
     let stage = Stage::start_for(codex).await;
-    stage.model.play([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.model.add_steps([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text("All done.")]);
     stage.run_to_success().await;
-    let body = stage.model.turns().remove(0).body;
+    let body = stage.model.model_calls().remove(0).body;
     let spaces = body["input"][0]["tools"].as_array().unwrap().iter();
     let tools = spaces.flat_map(|space| space["tools"].as_array().unwrap());
     let mut names: Vec<_> = tools.map(|tool| tool["name"].as_str().unwrap()).collect();

@@ -22,7 +22,7 @@ async fn check(stage: &Stage, equip: impl FnOnce(&mut Command)) -> (Failure, usi
     let ran = wait_for_exit(stage.world.spawn(equip)).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);
     let finish = stage.world.api.only_finish();
-    (finish.failure.unwrap_or_else(|| panic!("{:?} {}", finish.outcome, ran.log)), stage.model.turns().len())
+    (finish.failure.unwrap_or_else(|| panic!("{:?} {}", finish.outcome, ran.log)), stage.model.model_calls().len())
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn exhausted_api_key_reports_the_reset_time() {
     let stage = Stage::start_for(Agent::ClaudeCode).await;
     let message =
         "You have reached your specified API usage limits. You will regain access on 2031-05-06 at 07:00 UTC.";
-    stage.model.play_always(Refusal::anthropic(429, "rate_limit_error", message));
+    stage.model.set_repeating_step(Refusal::anthropic(429, "rate_limit_error", message));
     let (failure, _) = check(&stage, |command| stage.set_env(command)).await;
     assert_eq!(failure, Failure::AgentQuota { time: Until(Some(reset_time())) });
     assert_eq!(stage.world.api.only_finish().work.unwrap().starts, 1);
@@ -47,7 +47,7 @@ async fn exhausted_subscription_reports_reset_time_from_headers() {
         .with_header("anthropic-ratelimit-unified-status", "rejected")
         .with_header("anthropic-ratelimit-unified-representative-claim", "five_hour")
         .with_header("anthropic-ratelimit-unified-reset", resets_at.as_str());
-    stage.model.play_always(refusal);
+    stage.model.set_repeating_step(refusal);
     let (failure, asked) = check(&stage, |command| set_token_env(&stage, command)).await;
     assert_eq!(failure, Failure::AgentQuota { time: Until(Some(reset_time())) });
     assert_eq!((asked, stage.world.api.only_finish().work.unwrap().starts), (1, 1));
@@ -63,13 +63,13 @@ async fn exhausted_codex_subscription_reports_its_reset_time() {
         "type": "usage_limit_reached", "message": "The usage limit has been reached", "plan_type": "pro",
         "resets_at": reset_time().millis() / 1_000,
     });
-    machine.stage.model.play_always(Refusal::new(429, json!({ "error": error })));
+    machine.fixture.model.set_repeating_step(Refusal::new(429, json!({ "error": error })));
     let equip = |command: &mut Command| {
         machine.set_env(command);
         // The runner's local time differs from UTC.
         command.env("TZ", "America/New_York");
     };
-    let (failure, asked) = check(&machine.stage, equip).await;
+    let (failure, asked) = check(&machine.fixture, equip).await;
     assert_eq!(failure, Failure::AgentQuota { time: Until(Some(reset_time())) });
-    assert_eq!((asked, machine.stage.world.api.only_finish().work.unwrap().starts), (1, 1), "{failure:?}");
+    assert_eq!((asked, machine.fixture.world.api.only_finish().work.unwrap().starts), (1, 1), "{failure:?}");
 }

@@ -35,7 +35,7 @@ const BRANCH_INSTRUCTION_PATHS: [&str; 17] = [
 ];
 
 /// Creates a pull request under revision; a stranger wrote its branch.
-async fn stage_under_revision(agent: Agent) -> Stage {
+async fn revision_fixture(agent: Agent) -> Stage {
     let stage = Stage::start_for(agent).await;
     commit_to_base(&stage, &[("AGENTS.md", "Always mind the gap.\n"), ("CLAUDE.md", "Always greet kindly.\n")]).await;
     stage.world.commit_on("feature", "Earlier work");
@@ -78,7 +78,7 @@ async fn stage_under_revision(agent: Agent) -> Stage {
 #[ignore = "needs Claude Code and Codex: .ci/agents"]
 async fn instructions_of_the_revised_branch_reach_no_model() {
     for agent in ALL_AGENTS {
-        let stage = stage_under_revision(agent).await;
+        let stage = revision_fixture(agent).await;
         // The agent reads and writes in a folder that has instructions of its own.
         let look = match agent {
             Agent::ClaudeCode => {
@@ -87,21 +87,23 @@ async fn instructions_of_the_revised_branch_reach_no_model() {
             }
             Agent::Codex => agent.run_command_answer("cat deep/code.txt"),
         };
-        stage.model.play([
+        stage.model.add_steps([
             look,
             agent.run_command_answer("cd deep && echo hello > greeting.txt"),
             Answer::text("All done."),
         ]);
         stage.run_to_success().await;
-        let turns = stage.model.turns();
-        assert!(turns.len() == 3 && turns[1].mentions("Nothing but code."), "{agent:?}");
-        assert!(turns[0].mentions("Always mind the gap."), "{agent:?}: no base instructions");
-        assert_eq!(turns[0].mentions("Always greet kindly."), agent == Agent::ClaudeCode, "{agent:?}");
+        let turns = stage.model.model_calls();
+        assert!(turns.len() == 3 && turns[1].contains_text("Nothing but code."), "{agent:?}");
+        assert!(turns[0].contains_text("Always mind the gap."), "{agent:?}: no base instructions");
+        assert_eq!(turns[0].contains_text("Always greet kindly."), agent == Agent::ClaudeCode, "{agent:?}");
         for turn in &turns {
-            let told: Vec<_> =
-                BRANCH_INSTRUCTION_PATHS.iter().filter(|path| turn.mentions(&format!("stranger of {path}."))).collect();
+            let told: Vec<_> = BRANCH_INSTRUCTION_PATHS
+                .iter()
+                .filter(|path| turn.contains_text(&format!("stranger of {path}.")))
+                .collect();
             assert_eq!(told, <[&&str; 0]>::default(), "{agent:?} received instructions of the branch");
-            assert!(!turn.mentions("stranger of a commit"), "{agent:?} received instructions of a commit message");
+            assert!(!turn.contains_text("stranger of a commit"), "{agent:?} received instructions of a commit message");
         }
         assert_eq!(stage.world.file_at("feature", "deep/greeting.txt").as_deref(), Some("hello\n"), "{agent:?}");
         stage.check_end();
@@ -112,7 +114,7 @@ async fn instructions_of_the_revised_branch_reach_no_model() {
 async fn check_hostile_settings(agent: Agent, isolation: &str) {
     let stage = Stage::start_for(agent).await;
     let elsewhere = Stage::start_for(Agent::ClaudeCode).await;
-    elsewhere.model.play_always(Answer::text("I am somebody else."));
+    elsewhere.model.set_repeating_step(Answer::text("I am somebody else."));
     let canary = |name: &str| stage.world.outside_path(name).display().to_string();
     let hook = json!([{ "hooks": [{ "type": "command", "command": format!("touch {}", canary("hook")) }] }]);
     let settings = json!({
@@ -138,7 +140,7 @@ async fn check_hostile_settings(agent: Agent, isolation: &str) {
         (".codex/config.toml", codex),
     ];
     commit_to_base(&stage, &files.each_ref().map(|(path, text)| (*path, text.as_str()))).await;
-    stage.model.play([agent.run_command_answer("env; echo hello > greeting.txt"), Answer::text("All done.")]);
+    stage.model.add_steps([agent.run_command_answer("env; echo hello > greeting.txt"), Answer::text("All done.")]);
     let ran = stage
         .run_with(|command| {
             command.env("PULLYARD_ISOLATION", isolation);
@@ -151,10 +153,13 @@ async fn check_hostile_settings(agent: Agent, isolation: &str) {
         assert!(!stage.world.outside_path(name).exists(), "{agent:?} {isolation}: {name}");
     }
     assert_eq!(elsewhere.model.requests(), [], "{agent:?} {isolation}");
-    let turns = stage.model.turns();
-    assert!(turns.len() == 2 && turns[1].mentions("PATH="), "{agent:?} {isolation}: its environment was not shown");
+    let turns = stage.model.model_calls();
+    assert!(
+        turns.len() == 2 && turns[1].contains_text("PATH="),
+        "{agent:?} {isolation}: its environment was not shown"
+    );
     // Commands of Claude Code inherit the key; those of Codex do not.
-    assert_eq!(turns[1].mentions(KEY), agent == Agent::ClaudeCode, "{agent:?} {isolation}: its tools and the key");
+    assert_eq!(turns[1].contains_text(KEY), agent == Agent::ClaudeCode, "{agent:?} {isolation}: its tools and the key");
     stage.check_end();
 }
 
@@ -189,14 +194,14 @@ async fn file_and_skill_references_in_a_ticket_are_not_expanded() {
         stage.world.api.change_script(move |script| {
             script.inputs = vec![Input { seq: 1, by: "/context".into(), question: None, text: words }];
         });
-        stage.model.play_always(Answer::text("All done."));
-        stage.model.play([agent.run_command_answer("echo hello > greeting.txt")]);
+        stage.model.set_repeating_step(Answer::text("All done."));
+        stage.model.add_steps([agent.run_command_answer("echo hello > greeting.txt")]);
         stage.run_to_success().await;
-        let turns = stage.model.turns();
-        assert!(turns.len() >= 2 && turns[0].mentions("Look at"), "{agent:?}");
+        let turns = stage.model.model_calls();
+        assert!(turns.len() >= 2 && turns[0].contains_text("Look at"), "{agent:?}");
         for turn in &turns {
-            assert!(!turn.mentions(SECRET), "{agent:?} read a file without a request of its model");
-            assert!(!turn.mentions(ORDER), "{agent:?} sent the instructions of a named skill");
+            assert!(!turn.contains_text(SECRET), "{agent:?} read a file without a request of its model");
+            assert!(!turn.contains_text(ORDER), "{agent:?} sent the instructions of a named skill");
         }
         stage.check_end();
     }

@@ -29,8 +29,8 @@ async fn session_continues_after_a_transient_fault() {
             job.agent.model = Some(model.into());
             job.limits.cost_usd_micros = Some(COST_LIMIT_USD_MICROS);
         });
-        stage.model.play([agent.run_command_answer("echo hello > greeting.txt").with_usage(usage)]);
-        stage.model.play_always(match agent {
+        stage.model.add_steps([agent.run_command_answer("echo hello > greeting.txt").with_usage(usage)]);
+        stage.model.set_repeating_step(match agent {
             Agent::ClaudeCode => Step::from(Refusal::overloaded()),
             Agent::Codex => Step::from(Refusal::openai_at_capacity()),
         });
@@ -41,8 +41,8 @@ async fn session_continues_after_a_transient_fault() {
         });
         stage.world.api.wait_for_text("Trying again").await;
         // The agent checks its limit between two requests.
-        stage.model.play_always(Answer::text("All done."));
-        stage.model.play([agent.run_command_answer("cat greeting.txt")]);
+        stage.model.set_repeating_step(Answer::text("All done."));
+        stage.model.add_steps([agent.run_command_answer("cat greeting.txt")]);
         let ran = wait_for_exit(runner).await;
         let finish = stage.world.api.only_finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
@@ -50,9 +50,12 @@ async fn session_continues_after_a_transient_fault() {
         let spent = finish.spent_usd_micros.unwrap();
         assert!(COST_LIMIT_USD_MICROS / 2 < spent && spent < COST_LIMIT_USD_MICROS, "{agent:?}: {spent}");
         assert_eq!(finish.work.unwrap().starts, 2);
-        let turns = stage.model.turns();
+        let turns = stage.model.model_calls();
         let last = turns.last().unwrap();
-        assert!(last.mentions("Write a greeting.") && last.mentions("greeting.txt"), "{agent:?}: not the same session");
+        assert!(
+            last.contains_text("Write a greeting.") && last.contains_text("greeting.txt"),
+            "{agent:?}: not the same session"
+        );
         stage.check_end();
     }
 }

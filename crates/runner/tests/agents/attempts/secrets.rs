@@ -10,10 +10,10 @@ async fn key_printed_by_a_tool_does_not_leave_the_runner() {
     let stage = Stage::start_for(Agent::ClaudeCode).await;
     let shows = "env; echo $ANTHROPIC_API_KEY | base64; echo hello > greeting.txt";
     let says = Answer::text(format!("The key is {KEY}."));
-    stage.model.play([Agent::ClaudeCode.run_command_answer(shows), says]);
+    stage.model.add_steps([Agent::ClaudeCode.run_command_answer(shows), says]);
     stage.run_to_success().await;
     // The tools see the key; the runner removes it from the events.
-    assert!(stage.model.turns()[1].mentions(KEY));
+    assert!(stage.model.model_calls()[1].contains_text(KEY));
     assert!(stage.events_json().contains("The key is"), "{}", stage.events_json());
     stage.check_end();
 }

@@ -18,8 +18,8 @@ fn usage(input: u64, output: u64) -> Usage {
 async fn pause_attempt(agent: Agent, tool: Option<&str>) -> Stage {
     let stage = Stage::start_for(agent).await;
     let command = format!("echo half > half.txt; echo {KEY}; {}", tool.unwrap_or("true"));
-    stage.model.play([agent.run_command_answer(&command).with_usage(usage(1_000, 50))]);
-    stage.model.play_always(Step::Hang);
+    stage.model.add_steps([agent.run_command_answer(&command).with_usage(usage(1_000, 50))]);
+    stage.model.set_repeating_step(Step::Hang);
     let runner = stage.start();
     if tool.is_some() {
         wait_for_content(&stage.worktree().join("half.txt")).await;
@@ -59,9 +59,9 @@ async fn paused_agent_resumes_its_session_on_another_machine() {
     for agent in ALL_AGENTS {
         for tool in [None, Some("while :; do sleep 0.1; done")] {
             let stage = pause_attempt(agent, tool).await;
-            let before = stage.model.turns().len();
-            stage.model.play([agent.run_command_answer("cat half.txt > whole.txt").with_usage(usage(300, 7))]);
-            stage.model.play_always(Answer::text("All done.").with_usage(usage(400, 9)));
+            let before = stage.model.model_calls().len();
+            stage.model.add_steps([agent.run_command_answer("cat half.txt > whole.txt").with_usage(usage(300, 7))]);
+            stage.model.set_repeating_step(Answer::text("All done.").with_usage(usage(400, 9)));
             let session = stage.world.api.yields()[0].session.clone();
             let ran = resume_attempt(&stage, Vec::new()).await;
             let finish = stage.world.api.only_finish();
@@ -69,10 +69,10 @@ async fn paused_agent_resumes_its_session_on_another_machine() {
             for (file, expected) in [("half.txt", "half\n"), ("whole.txt", "half\n")] {
                 assert_eq!(stage.world.file_at(BRANCH, file).as_deref(), Some(expected), "{agent:?} {file}");
             }
-            let turns = stage.model.turns();
+            let turns = stage.model.model_calls();
             let told = &turns[before];
             for words in ["Write a greeting.", "half.txt", "You were stopped", "Your work folder is"] {
-                assert!(told.mentions(words), "{agent:?}: the request lacks `{words}`");
+                assert!(told.contains_text(words), "{agent:?}: the request lacks `{words}`");
             }
             let work = finish.work.unwrap();
             assert_eq!((work.session, work.starts, work.turns), (session, 1, 2), "{agent:?}");
@@ -90,18 +90,18 @@ async fn agent_question_file_is_answered_in_its_session() {
     for agent in ALL_AGENTS {
         let stage = Stage::start_for(agent).await;
         let asks = "echo half > half.txt; mkdir -p .pullyard; echo 'Which language?' > .pullyard/question.md";
-        stage.model.play([agent.run_command_answer(asks), Answer::text("I wait for the answer.")]);
+        stage.model.add_steps([agent.run_command_answer(asks), Answer::text("I wait for the answer.")]);
         let ran = wait_for_exit(stage.start()).await;
         assert_eq!(ran.code, Some(0), "{agent:?} {}", ran.log);
         let [told] = stage.world.api.yields().try_into().unwrap();
         assert_eq!((told.outcome, told.question.as_deref()), (YieldReason::Asks, Some("Which language?")), "{agent:?}");
-        let before = stage.model.turns().len();
-        stage.model.play_always(Answer::text("All done."));
+        let before = stage.model.model_calls().len();
+        stage.model.set_repeating_step(Answer::text("All done."));
         let question = Some("Which language?".into());
         let input = Input { seq: 1, by: "ana".into(), question, text: "Latin.".into() };
         let ran = resume_attempt(&stage, vec![input]).await;
         assert_eq!(stage.world.api.only_finish().outcome, FinishOutcome::Completed, "{agent:?} {}", ran.log);
-        let turns = stage.model.turns();
+        let turns = stage.model.model_calls();
         let body = turns[before].body.to_string();
         assert!(body.contains("answered your question") && body.contains("> Latin."), "{agent:?}: {body}");
         assert!(body.contains("I wait for the answer."), "{agent:?}: the session differs");
@@ -117,7 +117,7 @@ async fn stored_session_contains_no_key() {
     for agent in ALL_AGENTS {
         let stage = pause_attempt(agent, None).await;
         // A tool printed the model's key, so the session contains it.
-        assert!(stage.model.turns().last().unwrap().mentions(KEY), "{agent:?}");
+        assert!(stage.model.model_calls().last().unwrap().contains_text(KEY), "{agent:?}");
         let kept = stage.world.api.bucket_object("checkpoint.tar.zst").unwrap();
         let all = zstd::decode_all(kept.as_slice()).unwrap();
         let text = String::from_utf8_lossy(&all);
@@ -134,20 +134,20 @@ async fn stored_session_contains_no_key() {
 async fn claude_code_restores_its_task_list_on_resume() {
     let stage = Stage::start_for(Agent::ClaudeCode).await;
     let task = json!({ "subject": "Say it in Latin", "description": "All of it." });
-    stage.model.play([Answer::tool("TaskCreate", task)]);
-    stage.model.play_always(Step::Hang);
+    stage.model.add_steps([Answer::tool("TaskCreate", task)]);
+    stage.model.set_repeating_step(Step::Hang);
     let runner = stage.start();
     timeout(WAIT_LIMIT, stage.model.wait_for_turns(2)).await.unwrap();
     stage.world.api.change_script(|script| script.pause = true);
     assert_eq!(wait_for_exit(runner).await.code, Some(0));
-    let before = stage.model.turns().len();
+    let before = stage.model.model_calls().len();
     stage
         .model
-        .play([Answer::tool("TaskList", json!({})), stage.agent.run_command_answer("echo hello > greeting.txt")]);
-    stage.model.play_always(Answer::text("All done."));
+        .add_steps([Answer::tool("TaskList", json!({})), stage.agent.run_command_answer("echo hello > greeting.txt")]);
+    stage.model.set_repeating_step(Answer::text("All done."));
     let ran = resume_attempt(&stage, Vec::new()).await;
     assert_eq!(stage.world.api.only_finish().outcome, FinishOutcome::Completed, "{}", ran.log);
-    let turns = stage.model.turns();
+    let turns = stage.model.model_calls();
     let listed = turns[before + 1].body["messages"].as_array().unwrap().last().unwrap().to_string();
     assert!(listed.contains("Say it in Latin"), "{listed}");
     stage.check_end();

@@ -35,14 +35,14 @@ async fn send_input_during_command(stage: &Stage) {
 async fn input_reaches_the_working_agent() {
     for agent in ALL_AGENTS {
         let stage = Stage::start_for(agent).await;
-        stage.model.play_always(Answer::text("All done."));
-        stage.model.play([agent.run_command_answer(WAIT_FOR_GO_COMMAND)]);
+        stage.model.set_repeating_step(Answer::text("All done."));
+        stage.model.add_steps([agent.run_command_answer(WAIT_FOR_GO_COMMAND)]);
         let runner = stage.start();
         send_input_during_command(&stage).await;
         let ran = wait_for_exit(runner).await;
         let finish = stage.world.api.only_finish();
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{agent:?} {finish:?} {}", ran.log);
-        let turns = stage.model.turns();
+        let turns = stage.model.model_calls();
         // Claude Code sends the tool result and the input in one request, Codex sends the input after its last answer.
         let (starts, requests) = if agent == Agent::Codex { (2, 3) } else { (1, 2) };
         assert_eq!((finish.work.unwrap().starts, turns.len()), (starts, requests), "{agent:?}");

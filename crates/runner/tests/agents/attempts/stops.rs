@@ -13,8 +13,8 @@ use tokio::time::timeout;
 /// Starts an attempt whose tool runs until it is stopped, with a change in the worktree.
 async fn start_with_running_tool(agent: Agent) -> (Stage, Child) {
     let stage = Stage::start_for(agent).await;
-    stage.model.play([agent.run_command_answer("echo hello > greeting.txt; while :; do sleep 0.1; done")]);
-    stage.model.play_always(Step::Hang);
+    stage.model.add_steps([agent.run_command_answer("echo hello > greeting.txt; while :; do sleep 0.1; done")]);
+    stage.model.set_repeating_step(Step::Hang);
     let runner = stage.start();
     wait_for_content(&stage.worktree().join("greeting.txt")).await;
     (stage, runner)
@@ -22,7 +22,7 @@ async fn start_with_running_tool(agent: Agent) -> (Stage, Child) {
 
 async fn start_with_pending_request(agent: Agent) -> (Stage, Child) {
     let stage = Stage::start_for(agent).await;
-    stage.model.play_always(Step::Hang);
+    stage.model.set_repeating_step(Step::Hang);
     let runner = stage.start();
     timeout(WAIT_LIMIT, stage.model.wait_for_turns(1)).await.unwrap();
     (stage, runner)
@@ -37,7 +37,7 @@ async fn cancel_ends_running_tools_and_model_requests() {
         assert_eq!(wait_for_exit(runner).await.code, Some(0));
         let finish = stage.world.api.only_finish();
         assert_eq!((finish.outcome, finish.failure), (FinishOutcome::Cancelled, None), "{agent:?}");
-        assert_eq!((stage.world.branch_head(BRANCH), stage.model.turns().len()), (None, 1), "{agent:?}");
+        assert_eq!((stage.world.branch_head(BRANCH), stage.model.model_calls().len()), (None, 1), "{agent:?}");
         stage.check_end();
     }
 }
@@ -50,7 +50,7 @@ async fn cancel_ends_a_pending_model_request() {
         stage.world.api.change_script(|script| script.cancel = true);
         assert_eq!(wait_for_exit(runner).await.code, Some(0));
         assert_eq!(stage.world.api.only_finish().outcome, FinishOutcome::Cancelled, "{agent:?}");
-        assert_eq!(stage.model.turns().len(), 1, "{agent:?}");
+        assert_eq!(stage.model.model_calls().len(), 1, "{agent:?}");
         stage.check_end();
     }
 }

@@ -24,17 +24,17 @@ pub(super) fn set_token_env(stage: &Stage, command: &mut Command) {
 async fn claude_code_sends_its_token_to_the_model_only() {
     let stage = Stage::start_for(Agent::ClaudeCode).await;
     let shows = stage.agent.run_command_answer("echo hello > greeting.txt; echo \"token: $CLAUDE_CODE_OAUTH_TOKEN\"");
-    stage.model.play([shows, Answer::text(format!("It is {TOKEN}."))]);
+    stage.model.add_steps([shows, Answer::text(format!("It is {TOKEN}."))]);
     let ran = wait_for_exit(stage.world.spawn(|command| set_token_env(&stage, command))).await;
     let finish = stage.world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {}", ran.log);
     assert_eq!(stage.world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n");
-    let turns = stage.model.turns();
+    let turns = stage.model.model_calls();
     assert_eq!(turns.len(), 2);
     for turn in &turns {
         assert!(turn.credential == Credential::Bearer && turn.has_credential(TOKEN), "{:?}", turn.credential);
     }
-    assert!(turns[1].mentions("token: "), "{}", turns[1].body);
+    assert!(turns[1].contains_text("token: "), "{}", turns[1].body);
     let finishes = serde_json::to_string(&stage.world.api.finishes()).unwrap();
     assert!(!stage.events_json().contains(TOKEN) && !finishes.contains(TOKEN), "the token left the runner");
     stage.check_end();
@@ -43,7 +43,7 @@ async fn claude_code_sends_its_token_to_the_model_only() {
 /// A machine where Codex is signed in. Its program has no setting for ChatGPT's address, so a proxy with a trusted
 /// certificate leads it to the scripted model.
 pub(super) struct CodexLogin {
-    pub(super) stage: Stage,
+    pub(super) fixture: Stage,
     pub(super) host_proxy: HostProxy,
     token: String,
 }
@@ -66,17 +66,17 @@ impl CodexLogin {
         let refreshed = Timestamp::from_millis(now.as_millis().try_into().unwrap()).to_string();
         let auth = json!({ "OPENAI_API_KEY": null, "tokens": tokens, "last_refresh": refreshed });
         std::fs::write(stage.world.outside_path("auth.json"), auth.to_string()).unwrap();
-        Self { stage, host_proxy: disguise, token }
+        Self { fixture: stage, host_proxy: disguise, token }
     }
 
     pub(super) fn set_env(&self, command: &mut Command) {
-        self.stage.set_env(command);
+        self.fixture.set_env(command);
         command
             .env_remove("OPENAI_API_KEY")
             .env_remove("OPENAI_BASE_URL")
-            .env("PULLYARD_CODEX_AUTH", self.stage.world.outside_path("auth.json"))
+            .env("PULLYARD_CODEX_AUTH", self.fixture.world.outside_path("auth.json"))
             .env("HTTPS_PROXY", self.host_proxy.url())
-            .env("SSL_CERT_FILE", self.stage.world.outside_path("authority.pem"));
+            .env("SSL_CERT_FILE", self.fixture.world.outside_path("authority.pem"));
     }
 }
 
@@ -85,22 +85,23 @@ impl CodexLogin {
 async fn codex_sends_its_tokens_to_chatgpt_only() {
     let codex = Agent::Codex;
     let machine = CodexLogin::new(codex).await;
-    let CodexLogin { stage, host_proxy: disguise, token } = &machine;
-    stage
-        .model
-        .play([stage.agent.run_command_answer("echo hello > greeting.txt"), Answer::text(format!("It is {token}."))]);
+    let CodexLogin { fixture: stage, host_proxy: disguise, token } = &machine;
+    stage.model.add_steps([
+        stage.agent.run_command_answer("echo hello > greeting.txt"),
+        Answer::text(format!("It is {token}.")),
+    ]);
     let ran = wait_for_exit(stage.world.spawn(|command| machine.set_env(command))).await;
     let finish = stage.world.api.only_finish();
     assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?} {} {}", ran.log, stage.events_json());
     assert_eq!(stage.world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n");
-    let turns = stage.model.turns();
+    let turns = stage.model.model_calls();
     assert_eq!(turns.len(), 2);
     for turn in &turns {
         assert_eq!(turn.path, "/backend-api/codex/responses");
         assert!(turn.has_credential(token), "{:?}", turn.credential);
         // Tools that ChatGPT itself would run: web search and drawing.
         for tool in ["web.run", "image_gen"] {
-            assert!(!turn.mentions(tool), "{tool}");
+            assert!(!turn.contains_text(tool), "{tool}");
         }
     }
     assert!(stage.model.requests().iter().all(|request| request.path.starts_with("/backend-api/")));

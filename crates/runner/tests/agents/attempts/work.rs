@@ -11,7 +11,7 @@ async fn agent_changes_become_a_commit_and_a_pull_request() {
     for agent in ALL_AGENTS {
         let stage = Stage::start_for(agent).await;
         let usage = |input, output| Usage { input, cached: 0, output };
-        stage.model.play([
+        stage.model.add_steps([
             agent.run_command_answer("echo hello > greeting.txt").with_usage(usage(1_000, 50)),
             Answer::text("All done.").with_usage(usage(2_000, 70)),
         ]);
@@ -19,7 +19,7 @@ async fn agent_changes_become_a_commit_and_a_pull_request() {
         assert_eq!(stage.world.file_at(BRANCH, "greeting.txt").unwrap(), "hello\n", "{agent:?}");
         assert_eq!(stage.world.git_line(&["diff", "--name-only", "main", BRANCH]), "greeting.txt", "{agent:?}");
         assert!(stage.world.open_pull_request(BRANCH).await.is_some());
-        assert!(stage.model.turns()[0].mentions("Write a greeting."));
+        assert!(stage.model.model_calls()[0].contains_text("Write a greeting."));
 
         let work = stage.world.api.only_finish().work.unwrap();
         assert_eq!((work.agent.as_str(), work.starts, work.turns), (agent.capability(), 1, 2), "{work:?}");
@@ -56,7 +56,7 @@ async fn denied_tool_is_named_when_nothing_changed() {
     // Claude Code requires a permission to write its own settings, despite all allowances.
     let path = stage.worktree().join(".claude/settings.json");
     let write = serde_json::json!({ "file_path": path, "content": "{}" });
-    stage.model.play([Answer::tool("Write", write), Answer::text("I could not.")]);
+    stage.model.add_steps([Answer::tool("Write", write), Answer::text("I could not.")]);
     let failure = stage.run_to_failure().await;
     assert_eq!((failure.code(), failure.sentence().contains("Write")), ("permission_denied", true), "{failure:?}");
     stage.check_end();
@@ -69,7 +69,7 @@ async fn unreported_codex_edits_are_committed() {
     let stage = Stage::start_for(codex).await;
     // The sandbox denies the second half. Codex may report neither if that ends at once.
     let denied = stage.agent.run_command_answer("echo hello > greeting.txt; touch /etc/pullyard-canary");
-    stage.model.play([denied, Answer::text("All done.")]);
+    stage.model.add_steps([denied, Answer::text("All done.")]);
     stage.run_to_success().await;
     assert!(!std::path::Path::new("/etc/pullyard-canary").exists());
     assert_eq!(stage.events_of_kind(EventKind::FileEdit).len(), 0, "Codex reported a file edit");

@@ -4,7 +4,7 @@ use super::Recording;
 use super::normalize::Normalizer;
 use crate::agent_process::AgentProcess;
 use crate::claude_code::{BASE_ARGUMENTS, QUIET_SETTINGS, SESSION, base_command, run_prompt, runner_command};
-use crate::scene::{ClosedPort, Scene};
+use crate::scene::{AgentFixture, ClosedPort};
 use pullyard_demo_model::{Answer, Part, Refusal, Step, Usage};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -52,17 +52,17 @@ fn faults() -> [(&'static str, Step); 8] {
 }
 
 /// Claude Code as the runner starts it, in a new session with this id.
-fn new_session_command(scene: &Scene, session: &str) -> Command {
+fn new_session_command(scene: &AgentFixture, session: &str) -> Command {
     let mut run = runner_command(scene);
     run.arg(MODEL).arg(format!("--session-id={session}"));
     run
 }
 
-fn normalizer(scene: &Scene) -> Normalizer {
+fn normalizer(scene: &AgentFixture) -> Normalizer {
     Normalizer::new(scene, &[SESSION, TOOLS_SESSION, RESUMED_SESSION, UNKNOWN_SESSION], &[])
 }
 
-async fn record_prompt(scene: Scene, name: &str, run: Command, prompt: &str) -> Recording {
+async fn record_prompt(scene: AgentFixture, name: &str, run: Command, prompt: &str) -> Recording {
     let ended = run_prompt(run, prompt).await;
     let recording = Recording::new(name, normalizer(&scene).lines(&ended.lines));
     scene.check_end();
@@ -87,37 +87,37 @@ fn text_answer(words: &str) -> Answer {
 }
 
 async fn record_fault(name: &str, step: Step) -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(step);
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(step);
     let run = new_session_command(&scene, SESSION);
     record_prompt(scene, name, run, "Look.").await
 }
 
 async fn no_answer() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(Step::Hang);
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(Step::Hang);
     let mut run = new_session_command(&scene, SESSION);
     run.env("API_TIMEOUT_MS", "1500").env("CLAUDE_CODE_MAX_RETRIES", "0");
     record_prompt(scene, "no_answer", run, "Look.").await
 }
 
 async fn no_key() -> Recording {
-    let scene = Scene::new().await;
+    let scene = AgentFixture::new().await;
     let mut run = new_session_command(&scene, SESSION);
     run.env_remove("ANTHROPIC_API_KEY");
     record_prompt(scene, "no_key", run, "Look.").await
 }
 
 async fn no_model() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(Refusal::no_such_model("no-such"));
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(Refusal::no_such_model("no-such"));
     let mut run = runner_command(&scene);
     run.arg("--model=no-such").arg(format!("--session-id={SESSION}"));
     record_prompt(scene, "no_model", run, "Look.").await
 }
 
 async fn connection_refused() -> Recording {
-    let scene = Scene::new().await;
+    let scene = AgentFixture::new().await;
     let nobody = ClosedPort::reserve();
     let mut run = new_session_command(&scene, SESSION);
     run.env("ANTHROPIC_BASE_URL", &nobody.url);
@@ -128,20 +128,20 @@ async fn connection_refused() -> Recording {
 }
 
 async fn stream_cut() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play([text_answer("Half of it").cut_after(4), text_answer("All of it.")]);
+    let scene = AgentFixture::new().await;
+    scene.model.add_steps([text_answer("Half of it").disconnect_after(4), text_answer("All of it.")]);
     let run = new_session_command(&scene, SESSION);
     record_prompt(scene, "stream_cut", run, "Look.").await
 }
 
 async fn tools_and_edits() -> Recording {
-    let scene = Scene::new().await;
+    let scene = AgentFixture::new().await;
     // Relative paths, because partial messages split an absolute path into pieces that cannot be normalized.
     let write = tool("Write", json!({ "file_path": "hello.txt", "content": "hi\n" }));
     let fails = tool("Bash", json!({ "command": "echo one; echo two >&2; exit 3", "description": "say" }));
     let read = tool("Read", json!({ "file_path": "hello.txt" }));
     let edit = json!({ "file_path": "hello.txt", "old_string": "hi", "new_string": "hello" });
-    scene.model.play([
+    scene.model.add_steps([
         answer(vec![Part::Text("I will write it.".into()), write]),
         answer(vec![fails, read]),
         answer(vec![tool("Edit", edit)]),
@@ -153,9 +153,9 @@ async fn tools_and_edits() -> Recording {
 }
 
 async fn record_denied_tool() -> Recording {
-    let scene = Scene::new().await;
+    let scene = AgentFixture::new().await;
     scene.write("do.sh", "echo done > done.txt");
-    scene.model.play([answer(vec![shell("sh do.sh")]), text_answer("Could not.")]);
+    scene.model.add_steps([answer(vec![shell("sh do.sh")]), text_answer("Could not.")]);
     let mut run = base_command(&scene);
     run.args(BASE_ARGUMENTS.iter().filter(|flag| !flag.starts_with("--allowedTools"))).arg("--allowedTools=Read");
     run.arg(MODEL).arg(format!("--session-id={SESSION}")).envs(QUIET_SETTINGS.map(|name| (name, "1")));
@@ -163,16 +163,16 @@ async fn record_denied_tool() -> Recording {
 }
 
 async fn turns() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(answer(vec![shell("true")]));
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(answer(vec![shell("true")]));
     let mut run = new_session_command(&scene, SESSION);
     run.arg("--max-turns=2");
     record_prompt(scene, "turns", run, "Go on for ever.").await
 }
 
 async fn budget() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(Answer::from_parts(vec![shell("true")]).with_usage(Usage {
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(Answer::from_parts(vec![shell("true")]).with_usage(Usage {
         input: 100_000,
         cached: 0,
         output: 50,
@@ -184,11 +184,11 @@ async fn budget() -> Recording {
 
 /// A session that an overloaded provider ends, before and after its resume.
 async fn record_resume() -> [Recording; 2] {
-    let scene = Scene::new().await;
-    scene.model.play([answer(vec![shell("true")])]);
-    scene.model.play_always(Refusal::overloaded());
+    let scene = AgentFixture::new().await;
+    scene.model.add_steps([answer(vec![shell("true")])]);
+    scene.model.set_repeating_step(Refusal::overloaded());
     let before = run_prompt(new_session_command(&scene, RESUMED_SESSION), "Look.").await;
-    scene.model.play([text_answer("went on")]);
+    scene.model.add_steps([text_answer("went on")]);
     let mut run = runner_command(&scene);
     run.arg(MODEL).arg(format!("--resume={RESUMED_SESSION}"));
     let after = run_prompt(run, "Go on.").await;
@@ -199,13 +199,13 @@ async fn record_resume() -> [Recording; 2] {
 }
 
 async fn session_unknown() -> Recording {
-    let scene = Scene::new().await;
+    let scene = AgentFixture::new().await;
     let mut run = runner_command(&scene);
     run.arg(MODEL).arg(format!("--resume={UNKNOWN_SESSION}"));
     record_prompt(scene, "session_unknown", run, "Look.").await
 }
 
-async fn record_interrupt(scene: Scene, name: &str, mut running: AgentProcess) -> Recording {
+async fn record_interrupt(scene: AgentFixture, name: &str, mut running: AgentProcess) -> Recording {
     let request = json!({ "subtype": "interrupt" });
     running.send(&json!({ "type": "control_request", "request_id": "r1", "request": request })).await;
     running.wait_for("result", 1).await;
@@ -216,8 +216,8 @@ async fn record_interrupt(scene: Scene, name: &str, mut running: AgentProcess) -
 }
 
 async fn interrupted_in_tool() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
+    let scene = AgentFixture::new().await;
+    scene.model.add_steps([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
     let mut running = AgentProcess::start(new_session_command(&scene, SESSION));
     running.send_user_message("Wait.").await;
     scene.wait_for_file("started").await;
@@ -225,8 +225,8 @@ async fn interrupted_in_tool() -> Recording {
 }
 
 async fn interrupted_waiting() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(Step::Hang);
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(Step::Hang);
     let mut running = AgentProcess::start(new_session_command(&scene, SESSION));
     running.send_user_message("Wait.").await;
     scene.model.wait_for_turns(1).await;
@@ -234,8 +234,8 @@ async fn interrupted_waiting() -> Recording {
 }
 
 async fn interrupted_in_stream() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(text_answer("half").hang_after(6));
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(text_answer("half").hang_after(6));
     let mut run = new_session_command(&scene, SESSION);
     run.arg("--include-partial-messages");
     let mut running = AgentProcess::start(run);

@@ -5,7 +5,7 @@ use super::normalize::Normalizer;
 use crate::agent_process::AgentProcess;
 use crate::attempts::stage::CODEX_YIELD_TIME_MS;
 use crate::codex::{configure, exec_command, resume_command};
-use crate::scene::{ClosedPort, Scene};
+use crate::scene::{AgentFixture, ClosedPort};
 use nix::sys::signal::Signal;
 use pullyard_demo_model::{Answer, Part, Refusal, Step, StreamFault, Usage};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn faults() -> [(&'static str, Step); 12] {
         ("wrong_key", Refusal::openai_wrong_key().into()),
         ("no_model", Refusal::openai_no_such_model(MODEL).into()),
         ("reset", Step::Reset),
-        ("stream_cut", text_answer("Half of it").cut_after(4).into()),
+        ("stream_cut", text_answer("Half of it").disconnect_after(4).into()),
     ]
 }
 
@@ -68,7 +68,7 @@ fn with_prompt(mut run: Command, prompt: &[&str]) -> Command {
     run
 }
 
-async fn record_prompt(scene: Scene, name: &str, prompt: &str, threads: &[&str]) -> Recording {
+async fn record_prompt(scene: AgentFixture, name: &str, prompt: &str, threads: &[&str]) -> Recording {
     let ended = scene.run(with_prompt(exec_command(&scene), &["--", prompt])).await;
     let recording = Recording::new(name, Normalizer::new(&scene, &[], threads).lines(&ended.lines));
     scene.check_end();
@@ -76,13 +76,13 @@ async fn record_prompt(scene: Scene, name: &str, prompt: &str, threads: &[&str])
 }
 
 async fn record_fault(name: &str, step: Step) -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play_always(step);
+    let scene = AgentFixture::new().await;
+    scene.model.set_repeating_step(step);
     record_prompt(scene, name, "Look.", &[]).await
 }
 
 async fn connection_refused() -> Recording {
-    let scene = Scene::new().await;
+    let scene = AgentFixture::new().await;
     let nobody = ClosedPort::reserve();
     configure(&scene, &format!("{}/v1", nobody.url));
     let ended = scene.run(with_prompt(exec_command(&scene), &["--", "Look."])).await;
@@ -92,8 +92,8 @@ async fn connection_refused() -> Recording {
 }
 
 async fn tools_and_edits() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play([
+    let scene = AgentFixture::new().await;
+    scene.model.add_steps([
         answer(vec![Part::Text("I will write it.".into()), shell("echo hi > hello.txt; cat hello.txt")]),
         answer(vec![shell("exit 3")]),
         answer(vec![shell(PATCH)]),
@@ -105,9 +105,9 @@ async fn tools_and_edits() -> Recording {
 
 /// A run ended by a signal during a command, so that no end is reported.
 async fn record_termination() -> Recording {
-    let scene = Scene::new().await;
-    scene.model.play([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
-    scene.model.play_always(Step::Hang);
+    let scene = AgentFixture::new().await;
+    scene.model.add_steps([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
+    scene.model.set_repeating_step(Step::Hang);
     let mut running = AgentProcess::start(with_prompt(exec_command(&scene), &["--", "Wait."]));
     running.close_input();
     scene.wait_for_file("started").await;
@@ -119,12 +119,12 @@ async fn record_termination() -> Recording {
 
 /// A session that an overloaded provider ends, before and after its resume, and its session file.
 async fn record_resume() -> [Recording; 3] {
-    let scene = Scene::new().await;
-    scene.model.play([answer(vec![shell("echo a > a")])]);
-    scene.model.play_always(Refusal::openai(503, "server_error", None, "busy"));
+    let scene = AgentFixture::new().await;
+    scene.model.add_steps([answer(vec![shell("echo a > a")])]);
+    scene.model.set_repeating_step(Refusal::openai(503, "server_error", None, "busy"));
     let before = scene.run(with_prompt(exec_command(&scene), &["--", "Look."])).await;
     let thread = before.only_event("thread.started")["thread_id"].as_str().unwrap().to_owned();
-    scene.model.play([answer(vec![shell("echo b > b")]), text_answer("went on")]);
+    scene.model.add_steps([answer(vec![shell("echo b > b")]), text_answer("went on")]);
     let after = scene.run(with_prompt(resume_command(&scene), &[thread.as_str(), "Go on."])).await;
     let rollout = std::fs::read_to_string(find_rollout(&scene.config().join("sessions")).unwrap()).unwrap();
     let rollout: Vec<String> = rollout.lines().filter_map(reduce_line).collect();

@@ -1,6 +1,6 @@
 //! Normalizes recordings: ids, times, and values of this machine. The rest of a line keeps its text and field order.
 
-use crate::scene::Scene;
+use crate::scene::AgentFixture;
 use std::collections::VecDeque;
 
 const ID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
@@ -27,7 +27,7 @@ pub(crate) struct Normalizer {
 
 impl Normalizer {
     /// `given` are ids that we chose. The next ids get the names in `names`, the rest are numbered.
-    pub(crate) fn new(scene: &Scene, given: &[&str], names: &[&str]) -> Self {
+    pub(crate) fn new(scene: &AgentFixture, given: &[&str], names: &[&str]) -> Self {
         let dir = scene.dir.path().to_str().unwrap();
         let dashed = dir.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         let replaced = vec![

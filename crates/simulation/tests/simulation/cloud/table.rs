@@ -3,7 +3,7 @@
 use super::Answer;
 use pullyard_domain::time::Timestamp;
 use pullyard_emulator::MemoryDynamoDb;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 use serde_json::{Map, Number, Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(crate) struct Table {
     main: MemoryDynamoDb,
     lagging: MemoryDynamoDb,
     pending: VecDeque<Pending>,
-    dice: Dice,
+    rng: SeededRng,
     /// Whether eventually consistent reads return old data.
     pub(crate) weak_reads_lag: bool,
     pub(crate) items: Items,
@@ -50,7 +50,7 @@ impl Table {
             main: MemoryDynamoDb::new().unwrap(),
             lagging: MemoryDynamoDb::new().unwrap(),
             pending: VecDeque::new(),
-            dice: Dice::new(seed ^ 0x7AB1E),
+            rng: SeededRng::new(seed ^ 0x7AB1E),
             weak_reads_lag: false,
             items: Items::new(),
             changes: vec![],
@@ -76,7 +76,7 @@ impl Table {
         }
         let old = self.pending.iter().take_while(|pending| now.since(pending.at) >= LAG).count();
         let young = self.pending.len() - old;
-        let young = if self.dice.percent(50) { young } else { self.dice.below(young + 1) };
+        let young = if self.rng.percent(50) { young } else { self.rng.below(young + 1) };
         self.catch_up(old + young);
         self.lagging.call(operation, body)
     }
@@ -146,16 +146,16 @@ fn keys_of(operation: &str, request: &Value) -> Vec<(String, Key)> {
 }
 
 fn untyped_map(map: &Map<String, Value>) -> Value {
-    map.iter().map(|(name, value)| (name.clone(), untyped(value))).collect::<Map<_, _>>().into()
+    map.iter().map(|(name, value)| (name.clone(), to_untyped_json(value))).collect::<Map<_, _>>().into()
 }
 
 /// Converts DynamoDB's JSON to plain JSON.
-fn untyped(value: &Value) -> Value {
+fn to_untyped_json(value: &Value) -> Value {
     let Some((kind, inner)) = value.as_object().and_then(|map| map.iter().next()) else { return Value::Null };
     match (kind.as_str(), inner) {
         ("N", Value::String(number)) => Value::Number(number.parse::<Number>().unwrap()),
         ("M", Value::Object(map)) => untyped_map(map),
-        ("L", Value::Array(list)) => list.iter().map(untyped).collect(),
+        ("L", Value::Array(list)) => list.iter().map(to_untyped_json).collect(),
         ("NULL", _) => Value::Null,
         (_, inner) => inner.clone(),
     }

@@ -3,7 +3,7 @@
 use super::{Forge, Webhook, delivery_count};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_domain::time::Timestamp;
-use pullyard_testkit::Dice;
+use pullyard_testkit::SeededRng;
 
 #[derive(Clone, Debug)]
 pub(crate) struct PullRequest {
@@ -56,7 +56,13 @@ impl Forge {
 
     /// Closes, merges or reopens a random pull request. `twice` and `lost` are the percentages of doubled and lost
     /// webhooks.
-    pub(crate) fn change_state(&mut self, now: Timestamp, twice: u64, lost: u64, dice: &mut Dice) -> Option<String> {
+    pub(crate) fn change_state(
+        &mut self,
+        now: Timestamp,
+        twice: u64,
+        lost: u64,
+        dice: &mut SeededRng,
+    ) -> Option<String> {
         let at = dice.below(self.pulls.len());
         let number = at as u64 + 1;
         let (state, action) = match self.pulls[at].state {

@@ -12,23 +12,23 @@ use std::time::Duration;
 
 impl World {
     pub(crate) async fn send_ticket_event(&mut self) {
-        let (number, ask) = self.tool.take_event(setup::ADMIN, &mut self.dice);
-        let invocation = self.plane.call_api(&ask);
+        let (number, ask) = self.tool.take_event(setup::ADMIN, &mut self.rng);
+        let invocation = self.control_plane.call_api(&ask);
         let what = format!("tickets: {}", ask.body["event_id"].as_str().unwrap_or_default());
         self.start(invocation, Caller::TicketTool(number), what).await;
     }
 
     pub(crate) fn review(&mut self) {
-        let (now, Profile { repeats: twice, reviews_lost, .. }) = (self.now(), self.mood);
-        let dice = &mut self.dice;
+        let (now, Profile { repeats: twice, reviews_lost, .. }) = (self.now(), self.fault_profile);
+        let dice = &mut self.rng;
         let said = self.gate.cloud(|cloud| cloud.forge.review(now, twice.max(20), reviews_lost, dice));
         self.tally.add("reviews");
         self.trace.record(now, said);
     }
 
     pub(crate) fn change_pull_request(&mut self) {
-        let (now, Profile { repeats: twice, reviews_lost, .. }) = (self.now(), self.mood);
-        let dice = &mut self.dice;
+        let (now, Profile { repeats: twice, reviews_lost, .. }) = (self.now(), self.fault_profile);
+        let dice = &mut self.rng;
         if let Some(said) = self.gate.cloud(|cloud| cloud.forge.change_state(now, twice.max(20), reviews_lost, dice)) {
             self.tally.add("closed or reopened");
             self.trace.record(now, said);
@@ -36,16 +36,16 @@ impl World {
     }
 
     pub(crate) async fn send_webhook(&mut self) {
-        let dice = &mut self.dice;
+        let dice = &mut self.rng;
         let told = self.gate.cloud(|cloud| cloud.forge.take_webhook(dice));
         let what = format!("webhook: {}", told.name);
-        let invocation = self.plane.deliver(told);
+        let invocation = self.control_plane.deliver(told);
         self.start(invocation, Caller::Forge, what).await;
     }
 
     pub(crate) async fn send_user_request(&mut self, ask: ApiCall) {
         self.maybe_repeat_later(&ask);
-        let invocation = self.plane.call_api(&ask);
+        let invocation = self.control_plane.call_api(&ask);
         let what = format!("api: a person asks {}", ask.path);
         self.start(invocation, Caller::User(ask), what).await;
     }
@@ -53,35 +53,35 @@ impl World {
     pub(crate) async fn send_delayed_repeat(&mut self, at: usize) {
         let DelayedRepeat { ask, .. } = self.delayed_repeats.remove(at);
         self.tally.add("came late");
-        let invocation = self.plane.call_api(&ask);
-        self.start(invocation, Caller::Gone, format!("api: once more {}", ask.path)).await;
+        let invocation = self.control_plane.call_api(&ask);
+        self.start(invocation, Caller::Detached, format!("api: once more {}", ask.path)).await;
     }
 
     /// Some requests are sent twice, and the repeat arrives during others.
     fn maybe_repeat_later(&mut self, ask: &ApiCall) {
-        if !self.faults_off && self.dice.percent(self.mood.repeats) {
-            let at = self.now().plus(Duration::from_secs(self.dice.between(0, 60)));
+        if !self.faults_off && self.rng.percent(self.fault_profile.repeats) {
+            let at = self.now().plus(Duration::from_secs(self.rng.between(0, 60)));
             self.delayed_repeats.push(DelayedRepeat { at, ask: ask.clone() });
         }
     }
 
     pub(crate) async fn receive(&mut self, queue: Queue) {
         let now = self.now();
-        let most = if self.dice.percent(80) { 1 } else { 3 };
+        let most = if self.rng.percent(80) { 1 } else { 3 };
         let mut messages = Vec::new();
         while messages.len() < most {
             let places = self.gate.cloud(|cloud| cloud.queues.receivable(queue, now));
             if places.is_empty() {
                 break;
             }
-            let at = places[self.dice.below(places.len())];
+            let at = places[self.rng.below(places.len())];
             messages.extend(self.gate.cloud(|cloud| cloud.queues.receive(at, now)));
         }
         if !messages.is_empty() {
             let ids = messages.iter().map(|message| message.id).collect();
             let what =
                 format!("{queue:?} of {}", messages.iter().map(|it| it.body.as_str()).collect::<Vec<_>>().join(" "));
-            let invocation = self.plane.batch(queue, &messages);
+            let invocation = self.control_plane.batch(queue, &messages);
             self.start(invocation, Caller::Messages(ids), what).await;
         }
     }
@@ -89,9 +89,9 @@ impl World {
     /// ECS reports a stopped task, sometimes twice or never.
     pub(crate) async fn deliver_task_event(&mut self) {
         let at = self.gate.cloud(|cloud| cloud.cluster.events.len());
-        let at = self.dice.below(at);
-        let keep = !self.faults_off && self.dice.percent(10);
-        let lost = !self.faults_off && self.dice.percent(8);
+        let at = self.rng.below(at);
+        let keep = !self.faults_off && self.rng.percent(10);
+        let lost = !self.faults_off && self.rng.percent(8);
         let event = self.gate.cloud(|cloud| match keep {
             true => cloud.cluster.events[at].clone(),
             false => cloud.cluster.events.remove(at),
@@ -100,7 +100,7 @@ impl World {
             return self.trace.record(self.now(), format!("a stop is never told: {}", event["detail"]["taskArn"]));
         }
         let what = format!("tasks: {} stopped", event["detail"]["taskArn"]);
-        let invocation = self.plane.task_event(&event);
+        let invocation = self.control_plane.task_event(&event);
         self.start(invocation, Caller::Event(event), what).await;
     }
 
@@ -108,7 +108,7 @@ impl World {
     pub(crate) fn advance_task(&mut self, number: u32) {
         let now = self.now();
         let task = self.gate.cloud(|cloud| cloud.cluster.tasks[&number].clone());
-        let dies = !self.faults_off && self.dice.percent(if task.state == State::Provisioning { 7 } else { 100 });
+        let dies = !self.faults_off && self.rng.percent(if task.state == State::Provisioning { 7 } else { 100 });
         let name = format!("task-{number}");
         match task.state {
             State::Provisioning if !dies => {
@@ -125,16 +125,16 @@ impl World {
                     claim: format!("claim-{name}"),
                     instance: name.clone(),
                     bootstrap: task.variable("PULLYARD_BOOTSTRAP"),
-                    task: self.dice.percent(85).then_some(task.arn),
-                    fails_percent: self.mood.agent_fails,
-                    asks_percent: self.mood.agent_asks,
+                    task: self.rng.percent(85).then_some(task.arn),
+                    fails_percent: self.fault_profile.agent_fails,
+                    asks_percent: self.fault_profile.agent_asks,
                     name,
                 };
-                self.attempts.push(Attempt::new(begun, now, &mut self.dice));
+                self.attempts.push(Attempt::new(begun, now, &mut self.rng));
             }
             State::Provisioning => self.stop_task(number, "TaskFailedToStart", "CannotPullContainerError", None),
             State::Stopping => self.stop_task(number, "UserInitiated", "its job was cancelled", Some(143)),
-            State::Running if dies && self.dice.percent(30) => {
+            State::Running if dies && self.rng.percent(30) => {
                 self.stop_task(number, "SpotInterruption", "Your Spot Task was interrupted.", Some(143));
             }
             State::Running if dies => {
@@ -160,7 +160,7 @@ impl World {
             attempt.call_pending = true;
             let (name, step) = (attempt.name.clone(), attempt.step);
             self.maybe_repeat_later(&ask);
-            let invocation = self.plane.call_api(&ask);
+            let invocation = self.control_plane.call_api(&ask);
             self.start(invocation, Caller::Attempt(name.clone()), format!("api: {name} {step:?}")).await;
         }
     }
@@ -169,7 +169,7 @@ impl World {
         let now = self.now();
         let attempt = &mut self.attempts[at];
         let (job, claim) = (attempt.job.clone(), attempt.claim.clone());
-        let dice = &mut self.dice;
+        let dice = &mut self.rng;
         let pushed = self.gate.cloud(|cloud| attempt.push(now, &mut cloud.forge, dice));
         self.trace.record(now, format!("{} pushes: {pushed}", attempt.name));
         self.tally.add(if pushed { "pushed" } else { "not pushed" });
@@ -198,7 +198,7 @@ impl World {
         let Some(ask) = daemon.next_call(hand, &jobs, now) else { return false };
         let (what, of) = (format!("api: {} {}", daemon.name, ask.path), daemon.incarnation());
         self.maybe_repeat_later(&ask);
-        let invocation = self.plane.call_api(&ask);
+        let invocation = self.control_plane.call_api(&ask);
         self.start(invocation, Caller::Daemon(at, hand, of), what).await;
         true
     }

@@ -68,7 +68,7 @@ enum JobLoss {
     /// An end, with or without the ticket, the returned reservation, and the pull request.
     End([bool; 3]),
     Requeue,
-    Rest {
+    Suspension {
         with_ticket: bool,
     },
 }
@@ -82,7 +82,7 @@ impl JobLoss {
                 world.store.end_job(&JobEnd { runner: proof, ..end_in_form(&ending, form) }).await
             }
             Self::Requeue => world.store.requeue_job(before, &requeued, &attempt, proof).await,
-            Self::Rest { with_ticket } => {
+            Self::Suspension { with_ticket } => {
                 let ticket = world.ticket("APP-1").await;
                 let ticket = with_ticket.then_some(&ticket);
                 let rested =
@@ -95,7 +95,8 @@ impl JobLoss {
 
 #[tokio::test]
 async fn job_loss_needs_a_valid_runner_proof_in_every_form() {
-    let others = [JobLoss::Requeue, JobLoss::Rest { with_ticket: false }, JobLoss::Rest { with_ticket: true }];
+    let others =
+        [JobLoss::Requeue, JobLoss::Suspension { with_ticket: false }, JobLoss::Suspension { with_ticket: true }];
     for taking in forms().map(JobLoss::End).chain(others) {
         for silent in [false, true] {
             let prepare = async || {
@@ -126,7 +127,7 @@ async fn job_loss_needs_a_valid_runner_proof_in_every_form() {
 
 #[tokio::test]
 async fn job_is_not_taken_from_a_missing_runner() {
-    for taking in [JobLoss::End([true; 3]), JobLoss::Requeue, JobLoss::Rest { with_ticket: true }] {
+    for taking in [JobLoss::End([true; 3]), JobLoss::Requeue, JobLoss::Suspension { with_ticket: true }] {
         let world = World::new().await;
         let job = job_on_runner(&world).await;
         world.delete_item("RUNNERS#", "").await;

@@ -172,7 +172,7 @@ async fn text_replacement_is_refused_by_each_changed_item() {
                 project: &project,
                 ticket: &ticket,
                 text: &text,
-                seen: seen.as_ref(),
+                previous: seen.as_ref(),
                 delivery: &delivery,
                 request: asked.then_some(&request),
             };

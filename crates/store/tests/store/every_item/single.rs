@@ -155,13 +155,13 @@ async fn runner_is_registered_once_and_taken_over_as_read() {
         let next = Runner { epoch: 2, ..seen.clone() };
         world
             .store
-            .register_runner(&RegistrationWrite { seen: Some(seen), ..first_registration(&next, &profile) })
+            .register_runner(&RegistrationWrite { previous: Some(seen), ..first_registration(&next, &profile) })
             .await
     };
-    check(registered, take_over, (1, beside)).await;
+    check(registered_runner, take_over, (1, beside)).await;
 }
 
-async fn registered() -> (World, Runner) {
+async fn registered_runner() -> (World, Runner) {
     let world = World::new().await;
     let runner = world.register_runner(&sample::runner("kite", 2)).await;
     (world, runner)
@@ -169,10 +169,11 @@ async fn registered() -> (World, Runner) {
 
 #[tokio::test]
 async fn runner_goes_offline_or_away_and_loses_a_slot_once() {
-    check(registered, async |world, seen| world.store.mark_offline(seen, &marked_offline(seen)).await, (1, &[])).await;
-    check(registered, async |world, seen| world.store.begin_removal(seen).await, (1, &[])).await;
+    check(registered_runner, async |world, seen| world.store.mark_offline(seen, &marked_offline(seen)).await, (1, &[]))
+        .await;
+    check(registered_runner, async |world, seen| world.store.begin_removal(seen).await, (1, &[])).await;
     let prepare = async || {
-        let (world, runner) = registered().await;
+        let (world, runner) = registered_runner().await;
         let job = world.running_job_on(&runner, "APP-1", JobStatus::Claimed).await;
         let runner = world.runner(&runner).await;
         let slot = runner.slots[&job.id].clone();

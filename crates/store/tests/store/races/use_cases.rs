@@ -51,7 +51,7 @@ pub(crate) async fn finish_or_store_late_result(
 ) -> Result<RaceOutcome, Error> {
     let came = finish(world, held, number).await?;
     if came == "too late" {
-        world.store.note_late_result(&held.id, held.attempt, &sample::result(7)).await?;
+        world.store.update_late_result(&held.id, held.attempt, &sample::result(7)).await?;
         world.store.link_if_absent(&sample::pull_request(held, 7)).await?;
     }
     Ok(came)
@@ -92,7 +92,7 @@ pub(crate) async fn settle(world: &World) -> Result<RaceOutcome, Error> {
                 let (job, next) = sample::plan_ticket_job(&ticket, entry.event.as_str());
                 (world.store.create_job(&ticket_job_trigger(&job, &next)).await?, Some("made"))
             }
-            SettleStep::DecideReviews(_) | SettleStep::Nothing => return Ok("nothing"),
+            SettleStep::DecideReviews(_) | SettleStep::Skip => return Ok("nothing"),
         };
         match came {
             Some(came) if written == Write::Applied => return Ok(came),
@@ -207,7 +207,7 @@ pub(crate) async fn take_over(world: &World, of: &Runner, number: usize) -> Resu
         };
         let Ok(next) = Runner::register(seen.as_ref(), new, at(101)) else { return Ok("turned away") };
         let profile = sample::profile(&next, &next.name);
-        let registered = RegistrationWrite { seen: seen.as_ref(), ..first_registration(&next, &profile) };
+        let registered = RegistrationWrite { previous: seen.as_ref(), ..first_registration(&next, &profile) };
         if world.store.register_runner(&registered).await? == Write::Applied {
             return Ok("took over");
         }

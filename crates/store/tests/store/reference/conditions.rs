@@ -109,28 +109,30 @@ const WRITES: &[(&str, Forms)] = &[
     ("note_hook_refused", |store| {
         Box::pin(async move {
             let later = Webhook { created: at(9), ..hook("acme") };
-            store.note_hook_refused(&later, 1, at(9)).await?;
-            store.note_hook_refused(&hook("acme"), 1, at(9)).await.map(drop)
+            store.update_hook_refusal(&later, 1, at(9)).await?;
+            store.update_hook_refusal(&hook("acme"), 1, at(9)).await.map(drop)
         })
     }),
     ("note_hook_verified", |store| {
         Box::pin(async move {
             let later = Webhook { created: at(9), ..hook("acme") };
-            store.note_hook_verified(&later, at(9)).await?;
-            store.note_hook_verified(&hook("acme"), at(9)).await.map(drop)
+            store.update_hook_verified_at(&later, at(9)).await?;
+            store.update_hook_verified_at(&hook("acme"), at(9)).await.map(drop)
         })
     }),
     ("note_late_result", |store| {
-        Box::pin(async move { store.note_late_result(&job_id("one"), 1, &sample::result(7)).await.map(drop) })
+        Box::pin(async move { store.update_late_result(&job_id("one"), 1, &sample::result(7)).await.map(drop) })
     }),
     ("note_repeat", |store| Box::pin(async move { store.note_repeat(&held_entry("r1").id, at(3)).await })),
     ("note_review_edited", |store| {
         Box::pin(
-            async move { store.note_review_edited(&pull_request_id(), &review_id("r1"), &project()).await.map(drop) },
+            async move { store.update_edited_review(&pull_request_id(), &review_id("r1"), &project()).await.map(drop) },
         )
     }),
     ("note_token_use", |store| Box::pin(async move { store.note_token_use("abc", at(5)).await.map(drop) })),
-    ("note_watched", |store| Box::pin(async move { store.note_watched(&job_id("one"), at(5)).await.map(drop) })),
+    ("note_watched", |store| {
+        Box::pin(async move { store.update_watched_until(&job_id("one"), at(5)).await.map(drop) })
+    }),
     ("put_artifacts", |store| {
         Box::pin(async move {
             store.put_artifacts(&artifacts(&["a.txt"])).await?;
@@ -251,13 +253,13 @@ const WRITES: &[(&str, Forms)] = &[
                 project: &project,
                 ticket: &ticket,
                 text: &text,
-                seen: None,
+                previous: None,
                 delivery: &delivery,
                 request: None,
             };
             store.replace_text(&first).await?;
             let seen = store.load_ticket_text(&project, &ticket).await?;
-            store.replace_text(&TextEdit { seen: seen.as_ref(), request: Some(&request), ..first }).await.map(drop)
+            store.replace_text(&TextEdit { previous: seen.as_ref(), request: Some(&request), ..first }).await.map(drop)
         })
     }),
     ("requeue", |store| {
@@ -269,7 +271,7 @@ const WRITES: &[(&str, Forms)] = &[
             Ok(())
         })
     }),
-    ("rest", |store| Box::pin(rest_forms(store))),
+    ("rest", |store| Box::pin(suspension_forms(store))),
     ("revoke_token", |store| Box::pin(async move { store.revoke_token("abc").await.map(drop) })),
     ("set_drain", |store| {
         Box::pin(async move {
@@ -412,7 +414,7 @@ async fn end_forms(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-async fn rest_forms(store: &Store) -> Result<(), Error> {
+async fn suspension_forms(store: &Store) -> Result<(), Error> {
     for (before, proof) in lost_jobs() {
         let (job, attempt) = prepare_requeue(&before);
         let (input, ticket) = (job.new_input("ann", "Go on.", Some("key".into()), at(1_000)), ticket(1));
@@ -457,7 +459,9 @@ async fn register_forms(store: &Store) -> Result<(), Error> {
     store.register_runner(&first_registration(&runner(), &profile)).await?;
     for seen in [runner(), draining_runner()] {
         let next = Runner { epoch: 2, ..seen.clone() };
-        store.register_runner(&RegistrationWrite { seen: Some(&seen), ..first_registration(&next, &profile) }).await?;
+        store
+            .register_runner(&RegistrationWrite { previous: Some(&seen), ..first_registration(&next, &profile) })
+            .await?;
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ use pullyard_store::{Conclusion, Write};
 async fn unknown_review_is_not_marked_as_edited() {
     let world = World::with_linked().await;
     world
-        .expect_refused(world.store.note_review_edited(&pull_request_id(), &review_id("gone"), &sample::project()))
+        .expect_refused(world.store.update_edited_review(&pull_request_id(), &review_id("gone"), &sample::project()))
         .await;
 }
 
@@ -22,10 +22,10 @@ async fn review_is_marked_as_edited_only_for_its_project() {
     world.remember_reviews(&["r1"]).await;
     let edited = async || world.store.load_review(&pull_request_id(), &review_id("r1")).await.unwrap().unwrap().edited;
     let other = pullyard_domain::id::ProjectId::new("neighbour").unwrap();
-    world.expect_refused(world.store.note_review_edited(&pull_request_id(), &review_id("r1"), &other)).await;
+    world.expect_refused(world.store.update_edited_review(&pull_request_id(), &review_id("r1"), &other)).await;
     assert!(!edited().await);
     world
-        .expect_applied(world.store.note_review_edited(&pull_request_id(), &review_id("r1"), &sample::project()))
+        .expect_applied(world.store.update_edited_review(&pull_request_id(), &review_id("r1"), &sample::project()))
         .await;
     assert!(edited().await);
 }
@@ -42,7 +42,7 @@ async fn check_mark_survives(what: &str, write: impl AsyncFn(&World, &Review) ->
     }
     let read = world.store.load_review(&pull_request_id(), &review_id("r1")).await.unwrap().unwrap();
     assert!(!read.edited);
-    world.expect_applied(world.store.note_review_edited(&pull_request_id(), &read.id, &read.project)).await;
+    world.expect_applied(world.store.update_edited_review(&pull_request_id(), &read.id, &read.project)).await;
     assert_eq!(write(&world, &read).await, Write::Applied, "{what}");
     let stored = world.store.load_review(&pull_request_id(), &read.id).await.unwrap().unwrap();
     assert!(stored.edited, "{what}");

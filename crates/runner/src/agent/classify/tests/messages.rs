@@ -89,7 +89,7 @@ fn timeout_in_model_or_tool_text_blames_no_provider() {
     assert_eq!(verdict_code(&heard), "agent_failed");
     // The last line reports success, and the exit code does not.
     let heard = parse_claude_code([message.as_str(), result(false, said).as_str()]);
-    assert_eq!(classify(&claude_code_end(&heard)), Done);
+    assert_eq!(classify(&claude_code_end(&heard)), Succeeded);
     let ended = EndFacts { exit: Exit::Code(1), ..claude_code_end(&heard) };
     assert_eq!(classify(&ended), failed_with("Claude Code", "exit code 1", said));
     // Any program may write to stderr: without a terminal line, the agent is restarted and no provider is blamed.

@@ -13,12 +13,12 @@ fn claude_code_rows() -> Vec<(&'static str, Verdict)> {
     let overloaded = || Retry(Transient::overloaded());
     let cost = Failure::CostLimit { spent: "$1.00".into(), limit: "$0.60".into() };
     vec![
-        ("tools_and_edits", Done),
-        ("resume_after", Done),
+        ("tools_and_edits", Succeeded),
+        ("resume_after", Succeeded),
         // It retried the request and succeeded.
-        ("stream_cut", Done),
+        ("stream_cut", Succeeded),
         // It changed a file despite the denial.
-        ("denied", Done),
+        ("denied", Succeeded),
         ("overloaded", overloaded()),
         ("resume_before", overloaded()),
         ("server_error", overloaded()),
@@ -46,8 +46,8 @@ fn codex_rows() -> Vec<(&'static str, Verdict)> {
     let terminated = ("terminated", failure_without_text("signal 15"));
     let (overloaded, slow_down) = (|| Retry(Transient::overloaded()), || Retry(Transient::slow_down()));
     vec![
-        ("tools_and_edits", Done),
-        ("resume_after", Done),
+        ("tools_and_edits", Succeeded),
+        ("resume_after", Succeeded),
         ("overloaded", overloaded()),
         ("unavailable", overloaded()),
         ("resume_before", overloaded()),

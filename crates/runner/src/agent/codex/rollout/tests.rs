@@ -54,10 +54,10 @@ fn each_request_is_counted_once_during_the_run() {
         let recorded = run(&version, "rollout");
         let (first, rest) = recorded.split_at(recorded.len() / 2);
         world.write(first);
-        let mut signs = world.meter().read_new();
+        let mut signs = world.meter().poll();
         world.write(rest);
-        signs.extend(world.meter().read_new());
-        assert_eq!(world.meter().read_new(), []);
+        signs.extend(world.meter().poll());
+        assert_eq!(world.meter().poll(), []);
         signs.retain(|sign| !matches!(sign, AgentEvent::CallsAnswered(_)));
         // 100 × 2 + 50 × 10 millionths per request.
         let more =
@@ -78,23 +78,23 @@ fn model_continues_when_all_its_calls_have_results() {
     world.write(&item("function_call", "a"));
     world.write(&item("custom_tool_call", "b"));
     world.write(&item("function_call_output", "a"));
-    assert_eq!(world.meter().read_new(), []);
+    assert_eq!(world.meter().poll(), []);
     world.write(&item("custom_tool_call_output", "b"));
-    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(true)]);
+    assert_eq!(world.meter().poll(), [AgentEvent::CallsAnswered(true)]);
     // One read may contain a result and the next call.
     world.write(&(item("function_call", "c") + &item("function_call_output", "c") + &item("function_call", "d")));
-    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(false)]);
+    assert_eq!(world.meter().poll(), [AgentEvent::CallsAnswered(false)]);
     // The provider may send an id of any length.
     let long = "x".repeat(16 * 1024);
     world.write(&(item("function_call_output", "d") + &item("function_call", &long)));
-    assert_eq!(world.meter().read_new(), []);
+    assert_eq!(world.meter().poll(), []);
     world.write(&item("function_call_output", &long));
-    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(true)]);
+    assert_eq!(world.meter().poll(), [AgentEvent::CallsAnswered(true)]);
     // A new start has its own calls.
     world.begin();
-    assert_eq!(world.meter().read_new(), []);
+    assert_eq!(world.meter().poll(), []);
     world.write(&(item("function_call", "e") + &item("function_call_output", "e")));
-    assert_eq!(world.meter().read_new(), [AgentEvent::CallsAnswered(true)]);
+    assert_eq!(world.meter().poll(), [AgentEvent::CallsAnswered(true)]);
 }
 
 #[test]
@@ -102,13 +102,13 @@ fn earlier_usage_is_not_counted_again() {
     let world = Sessions::new();
     world.write(&golden_rollout());
     world.begin();
-    assert_eq!(world.meter().read_new(), []);
+    assert_eq!(world.meter().poll(), []);
     world.write(r#"{"type":"token_usage_record","payload":{"usage":{"input_tokens":7,"output_tokens":1}}}"#);
     world.write("\n");
     let used = AgentEvent::TokenUsage(Tokens { input: 7, cached: 0, output: 1 });
-    assert!(world.meter().read_new().contains(&used));
+    assert!(world.meter().poll().contains(&used));
     world.begin();
-    assert_eq!(world.meter().read_last(), []);
+    assert_eq!(world.meter().finish(), []);
 }
 
 #[test]
@@ -116,10 +116,10 @@ fn thread_totals_replace_missing_file_records() {
     let world = Sessions::new();
     world.begin();
     world.note_thread(100, 50, 0);
-    assert!(world.meter().read_last().contains(&REQUEST_USAGE));
+    assert!(world.meter().finish().contains(&REQUEST_USAGE));
     world.begin();
     world.note_thread(300, 150, 0);
-    let signs = world.meter().read_last();
+    let signs = world.meter().finish();
     assert!(signs.contains(&AgentEvent::TokenUsage(Tokens { input: 200, cached: 0, output: 100 })), "{signs:?}");
     // Without a known model there is only an upper bound of the cost.
     assert!(signs.iter().any(|sign| matches!(sign, AgentEvent::CostUpperBound(_))));
@@ -140,7 +140,7 @@ fn cost_signs_in(world: &Sessions, model: &str, inputs: &[u64]) -> Vec<AgentEven
         let usage = json!({"input_tokens": input, "cached_input_tokens": 0, "output_tokens": 0});
         world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
     }
-    let mut signs = world.meter().read_new();
+    let mut signs = world.meter().poll();
     signs.retain(|sign| matches!(sign, AgentEvent::Cost(_) | AgentEvent::CostUpperBound(_)));
     signs
 }
@@ -160,7 +160,7 @@ fn cache_writes_have_their_own_price() {
     });
     world.write(&format!("{}\n", json!({"type": "turn_context", "payload": {"model": "gpt-6-sol"}})));
     world.write(&format!("{}\n", json!({"type": "token_usage_record", "payload": {"usage": usage}})));
-    let signs = world.meter().read_new();
+    let signs = world.meter().poll();
     // 500 × 2 + 200 × 2.5 + 300 × 0.2 + 50 × 10
     assert!(signs.contains(&AgentEvent::Cost(2_060)), "{signs:?}");
     // The thread's totals do not count these tokens again.
@@ -168,7 +168,7 @@ fn cache_writes_have_their_own_price() {
     world.rollouts.lock().unwrap().set_thread_total(parse_count(&json!({
         "input_tokens": 1_100, "cached_input_tokens": 300, "cache_write_input_tokens": 240, "output_tokens": 50,
     })));
-    let signs = world.meter().read_last();
+    let signs = world.meter().finish();
     // 60 × 2 + 40 × 2.5
     assert!(signs.contains(&AgentEvent::Cost(220)), "{signs:?}");
 }
@@ -178,16 +178,16 @@ fn thread_that_replaces_a_lost_one_is_counted_from_zero() {
     let world = Sessions::new();
     world.begin();
     world.note_thread(300, 150, 0);
-    assert!(world.meter().read_last().contains(&AgentEvent::TokenUsage(Tokens { input: 300, cached: 0, output: 150 })));
+    assert!(world.meter().finish().contains(&AgentEvent::TokenUsage(Tokens { input: 300, cached: 0, output: 150 })));
     world.begin();
     world.rollouts.lock().unwrap().begin_thread();
     world.note_thread(100, 50, 0);
-    let signs = world.meter().read_last();
+    let signs = world.meter().finish();
     assert!(signs.contains(&REQUEST_USAGE), "{signs:?}");
     // The next start continues the new thread.
     world.begin();
     world.note_thread(200, 100, 0);
-    let signs = world.meter().read_last();
+    let signs = world.meter().finish();
     assert!(signs.contains(&REQUEST_USAGE), "{signs:?}");
 }
 
@@ -198,7 +198,7 @@ fn finish_reports_usage_cost_and_price_date() {
         let world = Sessions { prices: Prices::parse(told), ..Sessions::new() };
         world.begin();
         world.write(&golden_rollout());
-        let signs = world.meter().read_last();
+        let signs = world.meter().finish();
         let Some(AgentEvent::Event(usage)) = signs.last() else { panic!("{signs:?}") };
         let data = usage.data.as_ref().unwrap();
         assert_eq!((&data["input_tokens"], &data["cost_usd_micros"]), (&json!(300), &json!(2_100)));
@@ -227,7 +227,7 @@ fn pipes_links_and_incomplete_lines_are_skipped() {
     std::os::unix::fs::symlink(world.dir.path(), world.dir.path().join("2026/loop")).unwrap();
     assert_eq!(list_session_files(world.dir.path()), Vec::<PathBuf>::new());
     world.write("{\"type\":\"token_usage_record\"");
-    assert_eq!(world.meter().read_new(), []);
+    assert_eq!(world.meter().poll(), []);
     world.write(",\"payload\":{\"usage\":{\"input_tokens\":1}}}\nnonsense\n");
-    assert!(world.meter().read_new().contains(&AgentEvent::CountedAnswer));
+    assert!(world.meter().poll().contains(&AgentEvent::CountedAnswer));
 }

@@ -60,5 +60,5 @@ fn known_secret_is_found_in_shell_quoting() {
 #[test]
 fn secret_without_special_characters_has_one_form() {
     let forms = forms::secret_forms("sk-ant-api03-abcdefghijklmnopqrstuvwxyz0123456789");
-    assert_eq!(forms.iter().filter(|form| form.breaks != forms::Breaks::Parts).count(), 1);
+    assert_eq!(forms.iter().filter(|form| form.breaks != forms::LineBreaks::Parts).count(), 1);
 }
