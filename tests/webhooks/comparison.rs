@@ -4,7 +4,7 @@ use super::World;
 use super::recovery::{FAR_ID, NOT_FOUND, ScriptedForge, pull_request_json};
 use crate::cli::User;
 use pullyard_domain::hook::Ingress;
-use pullyard_domain::hook::look::PollProgress;
+use pullyard_domain::hook::poll_progress::PollProgress;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::time::Timestamp;

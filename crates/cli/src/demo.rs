@@ -2,10 +2,10 @@
 //! The demo uses the public API like any other client, and verifies the results with `git`.
 
 mod agent;
-mod evidence;
 mod review;
+mod scenario;
 mod screen;
-mod story;
+mod verify;
 
 use crate::logs;
 use crate::signals::EndSignals;
@@ -120,7 +120,7 @@ impl Demo {
         local: &LocalSystem,
         folder: &Path,
     ) -> anyhow::Result<ExitCode> {
-        let told = match story::run_scenario(local, screen, self.agent_choice()).await {
+        let told = match scenario::run_scenario(local, screen, self.agent_choice()).await {
             Ok(pull_requests) => verify_and_merge(local, screen, self.agent_choice(), &pull_requests).await,
             Err(error) => Err(error),
         };
@@ -143,11 +143,11 @@ async fn verify_and_merge(
     local: &LocalSystem,
     screen: &mut DemoScreen,
     cast: AgentChoice,
-    claims: &[evidence::ExpectedResult],
+    claims: &[verify::ExpectedResult],
 ) -> anyhow::Result<()> {
-    evidence::check(local, screen, claims).await?;
+    verify::check(local, screen, claims).await?;
     let first = claims.first().context("the story has no pull request")?;
-    story::DemoRun::new(local, screen, cast)?.play_merge(local, first).await
+    scenario::DemoRun::new(local, screen, cast)?.play_merge(local, first).await
 }
 
 /// Starts the local system with this program as its runner. If this process is killed, its runners delete `removed`.

@@ -9,7 +9,7 @@ mod objects;
 mod secret;
 pub mod setup;
 mod task;
-mod task_stopped;
+mod task_stop;
 pub mod trace;
 mod wakeup;
 
@@ -19,5 +19,5 @@ pub use error::Error;
 pub use objects::{Objects, Upload};
 pub use secret::{SecretSummary, Secrets, Version, Versions};
 pub use task::{StartOutcome, TaskDefinitions, TaskNetwork, TaskStart, Tasks};
-pub use task_stopped::{TaskStateChange, Undelivered};
+pub use task_stop::{TaskStateChange, Undelivered};
 pub use wakeup::Wakeups;

@@ -11,7 +11,7 @@ pub mod attempt {
     mod events;
     mod finish;
     mod inputs;
-    mod load_held;
+    mod load_leased_job;
     mod set_phase;
     mod start;
     mod yield_job;
@@ -21,7 +21,7 @@ pub mod attempt {
     pub use events::{EventsAck, record_events};
     pub use finish::{Finish, finish_attempt};
     pub use inputs::list_inputs;
-    pub(crate) use load_held::{load_leased_job, load_trusted_job};
+    pub(crate) use load_leased_job::{load_leased_job, load_trusted_job};
     pub use set_phase::{PhaseAnswer, set_phase};
     pub use start::{Assignment, start_attempt};
     pub use yield_job::{YieldOutcome, YieldReport, yield_job};
@@ -81,8 +81,8 @@ pub use jobs::create_job::{JobRequest, Requester, create_job};
 pub use jobs::dispatch::{DispatchOutcome, dispatch};
 pub use jobs::list_jobs::{JobList, list_jobs};
 pub use jobs::pause_job::pause_job;
+pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
-pub use jobs::task_stopped::record_task_stop;
 pub use jobs::views::{
     JobEvents, JobView, RevisedPullRequest, TicketView, job_view, list_events, load_pull_request_state, ticket_view,
     ticket_views,

@@ -3,18 +3,18 @@
 //! Finds reviews, `/pullyard revise` comments, closed, merged and reopened pull requests, and moved heads. Labels
 //! cannot be polled: a forge's lists do not show who set a label and when.
 
-mod round;
+mod repository_poll;
 
 use crate::error::format_for_table;
 use crate::sweep::postpone::postpone;
 use crate::{Context, Error};
-use pullyard_domain::hook::look::{PollProgress, poll_interval};
+use pullyard_domain::hook::poll_progress::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, Webhook, WebhookScope};
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::project::Repository;
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{WorkKey, Write};
-use round::{PollCounts, as_problem};
+use repository_poll::{PollCounts, as_problem};
 use std::time::Duration;
 
 /// Time after which `poll_hook_repositories` starts no further repository: each may take half a minute, and the caller waits.
@@ -152,7 +152,7 @@ async fn poll_once(ctx: &Context, mut poll: Poll) -> Result<Option<PollCounts>, 
     poll.rev += 1;
     let found = match integration {
         Some(integration) => {
-            let (found, next) = round::run_round(ctx, &integration, &poll).await?;
+            let (found, next) = repository_poll::run_round(ctx, &integration, &poll).await?;
             poll.look = next;
             found
         }

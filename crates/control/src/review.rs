@@ -4,6 +4,7 @@
 //! [`admit_job`] reads their texts before a job starts, and [`post_status`] shows the result.
 
 mod decide;
+mod explain;
 mod facts;
 mod freeze_reviews;
 pub(crate) mod list_deliveries;
@@ -19,9 +20,9 @@ mod reviews_for_job;
 mod settle;
 mod source;
 pub(crate) mod translate;
-mod why;
 
 pub use decide::{decide_or_queue, decide_review};
+pub use explain::{PullRequestView, list_pull_request_views, load_pull_request_of_ticket, pull_request_view};
 pub use facts::ProjectScope;
 pub(crate) use freeze_reviews::set_job_of_unread_reviews;
 pub use freeze_reviews::{FreezeOutcome, freeze_reviews};
@@ -32,4 +33,3 @@ pub(crate) use repository::{clear_gone, record_repository_change, update_reposit
 pub use request::{PullRequestRef, link_pull_request, load_repository, request_revision, unlink_pull_request};
 pub(crate) use reviews_for_job::has_unanswered_reviews;
 pub(crate) use settle::settle_reviews;
-pub use why::{PullRequestView, list_pull_request_views, load_pull_request_of_ticket, pull_request_view};

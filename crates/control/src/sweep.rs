@@ -2,10 +2,10 @@
 
 mod deadlines;
 mod gauges;
-mod held;
+mod held_entries;
 pub(crate) mod postpone;
 mod projects;
-mod ready;
+mod ready_jobs;
 mod report;
 mod runners;
 
@@ -14,7 +14,7 @@ use crate::jobs::requeue::write_requeue;
 use crate::{Context, Error};
 use deadlines::{Limits, RoundTimer, rotated_shards};
 use gauges::ScheduledItems;
-use held::sweep_held_entries;
+use held_entries::sweep_held_entries;
 use postpone::postpone;
 use pullyard_domain::gauges::{Gauges, MAX_CLOCK_SKEW};
 use pullyard_domain::id::JobId;
@@ -22,7 +22,7 @@ use pullyard_domain::runner::sweep::uninterrupted_since;
 use pullyard_domain::sweep::{JobStep, next_step};
 use pullyard_domain::wakeup::{JobWakeup, PollWakeup, PullRequestWakeup, TicketWakeup};
 use pullyard_store::{RunnerCondition, SweeperState, WorkKey, Write};
-use ready::{move_if_misplaced, sweep_ready};
+use ready_jobs::{move_if_misplaced, sweep_ready};
 use report::Failures;
 pub use report::{Report, SweepResult};
 use runners::sweep_runners;

@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::{
     access::{Actor, Authority},
+    forge_state::{ForgeEvent, Shared},
     hooks::{self, Event},
     record::{IssueCommentRecord, LineCommentRecord, Pull, ReviewRecord},
     render,
     repositories::RepositoryEntry,
-    shared::{ForgeEvent, Shared},
     state::ApiKind,
     users::AccountKind,
 };

@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::{
     Error,
     deliveries::{DeliveryRecord, NewDelivery},
+    forge_state::Shared,
     render,
     repositories::RepositoryEntry,
     sending,
-    shared::Shared,
     state::{ApiKind, HookRecord, TargetKind},
 };
 

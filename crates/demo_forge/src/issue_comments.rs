@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::{
     access::Actor,
     events,
+    forge_state::Shared,
     pulls::{self},
     record::{IssueCommentRecord, Pull},
     repositories::RepositoryEntry,
     reviews::{Rejection, require_updated},
-    shared::Shared,
 };
 
 pub async fn create(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::{
-    Error, access::Actor, events, pulls, record::LabelRecord, render, repositories::RepositoryEntry, shared::Shared,
+    Error, access::Actor, events, forge_state::Shared, pulls, record::LabelRecord, render,
+    repositories::RepositoryEntry,
 };
 
 pub(crate) async fn list(shared: &Shared, entry: &RepositoryEntry, number: u64) -> Option<Vec<Value>> {

@@ -8,12 +8,12 @@ use crate::{
     Error,
     access::Actor,
     events,
+    forge_state::Shared,
     git_queries::{CommitIdentity, MergeTree},
     pulls::{self},
     pushes,
     record::{MergeRecord, Pull, PullState},
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]

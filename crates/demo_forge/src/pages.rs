@@ -15,11 +15,12 @@ use axum::{
 };
 
 use crate::{
-    access, pulls,
+    access,
+    forge_state::Shared,
+    pulls,
     record::{Pull, PullRecord, ReviewRecord, ReviewState, StatusRecord},
     repositories::RepositoryEntry,
     role::Role,
-    shared::Shared,
 };
 pub use absent::PageError;
 pub use review::is_same_origin;

@@ -6,9 +6,9 @@ use crate::{
     Error,
     access::Actor,
     events,
+    forge_state::Shared,
     record::{Pull, PullRecord, PullState},
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 pub struct NewPull {

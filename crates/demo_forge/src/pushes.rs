@@ -7,10 +7,11 @@ use serde_json::json;
 use crate::{
     Error,
     access::Actor,
-    diff, events, pulls,
+    diff, events,
+    forge_state::Shared,
+    pulls,
     record::{LineCommentRecord, MergeRecord, PullRecord, PullState, Side},
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 /// Writes: the repository's record, if a branch of an open pull request moved.

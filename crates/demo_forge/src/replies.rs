@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::{
     access::Actor,
+    forge_state::Shared,
     pulls::{self},
     record::{LineCommentRecord, Pull, ReviewRecord, ReviewState},
     repositories::RepositoryEntry,
     reviews::{Rejection, publish, require_updated},
-    shared::Shared,
 };
 
 /// A reply also creates an empty review, as on GitHub.

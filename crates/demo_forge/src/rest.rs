@@ -1,11 +1,11 @@
 //! Routes of GitHub's REST API under `/api/v3`.
 
-pub mod asked;
 pub mod caller;
 mod conversation;
 pub mod fields;
 mod graphql;
 pub mod hooks;
+pub mod original_uri;
 pub mod paging;
 mod pull_requests;
 pub mod refusal;
@@ -24,8 +24,8 @@ use axum::{
     routing::{get, patch, post, put},
 };
 
-use crate::shared::Shared;
-use asked::OriginalUri;
+use crate::forge_state::Shared;
+use original_uri::OriginalUri;
 use refusal::ApiError;
 
 pub fn routes(added: Router<Arc<Shared>>) -> Router<Arc<Shared>> {

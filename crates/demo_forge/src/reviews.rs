@@ -9,10 +9,10 @@ use crate::{
     access::Actor,
     diff::DiffLocation,
     events,
+    forge_state::Shared,
     pulls::{self, UpdateOutcome},
     record::{LineCommentRecord, Pull, PullRecord, ReviewRecord, ReviewState, Side},
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 /// Near the limits of file systems and program arguments.

@@ -9,7 +9,7 @@ use sha2::Sha256;
 use crate::{
     Error,
     deliveries::{DeliveryFault, DeliveryHeaders, DeliveryRecord, NewDelivery},
-    shared::Shared,
+    forge_state::Shared,
     state::{ApiKind, HookRecord, TargetKind},
 };
 

@@ -14,10 +14,10 @@ use serde::Deserialize;
 
 use crate::{
     access::{AccessDecision, Actor, Authority, Requirement},
+    forge_state::Shared,
     http_backend::{self, BackendRequest, OnFinish, RequestKind, Service},
     names, pushes,
     repositories::RepositoryEntry,
-    shared::Shared,
     users::Credentials,
 };
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use crate::{
     Error,
     access::Actor,
-    events, names,
+    events,
+    forge_state::{ForgeEvent, Shared},
+    names,
     repositories::RepositoryEntry,
-    shared::{ForgeEvent, Shared},
     users::Account,
 };
 

@@ -7,6 +7,7 @@
 mod answer;
 mod error;
 mod faults;
+mod handler;
 mod host_proxy;
 mod log;
 mod messages;
@@ -18,7 +19,6 @@ mod send_answer;
 mod server;
 mod sse;
 mod subscription;
-mod turn;
 
 pub use answer::{Answer, Part, Usage};
 pub use error::Error;

@@ -19,11 +19,11 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     error::Error,
+    handler::{Shared, anthropic, openai},
     log::{Log, Outcome, Request},
     resettable::{ConnectionReset, ResettableListener},
     script::{Script, Step},
     subscription,
-    turn::{Shared, anthropic, openai},
 };
 
 /// Time limit for open responses at shutdown; scripted ones may never end.

@@ -14,8 +14,8 @@ use axum::{
 use serde_json::{Value, json};
 
 use crate::{
+    handler::{Shared, openai},
     log::{Outcome, Request},
-    turn::{Shared, openai},
 };
 
 /// The origin that accounts name.

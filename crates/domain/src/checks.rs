@@ -187,8 +187,8 @@ impl CheckRun {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
     use crate::project::{Repository, Settings};
-    use crate::story;
 
     fn lines(lines: &[&str]) -> Vec<String> {
         lines.iter().map(|line| (*line).to_owned()).collect()
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn repository_commands_override_those_of_the_project() {
         let mut settings = Settings::default();
-        let mut repository = story::repository();
+        let mut repository = fixtures::repository();
         assert_eq!(JobCommands::from_settings(&settings, &repository), None);
         settings.checks.commands = lines(&["npm test"]);
         settings.setup.commands = lines(&["npm ci"]);
@@ -217,7 +217,7 @@ mod tests {
         for (commands, stored) in
             [(CommandOverrides::default(), serde_json::Value::Null), (none, serde_json::json!({ "checks": [] }))]
         {
-            let repository = Repository { commands, ..story::repository() };
+            let repository = Repository { commands, ..fixtures::repository() };
             let written = serde_json::to_value(&repository).unwrap();
             assert_eq!(written["commands"], stored);
             assert_eq!(serde_json::from_value::<Repository>(written).unwrap(), repository);
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn stored_commands_are_validated_again() {
-        let mut repository = story::repository();
+        let mut repository = fixtures::repository();
         repository.commands.checks = Some(lines(&["make", "a | b"]));
         let all = JobCommands::from_settings(&Settings::default(), &repository).unwrap();
         assert_eq!(all.first_disallowed(), Some("a | b"));

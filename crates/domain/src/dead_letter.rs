@@ -5,7 +5,7 @@
 
 use crate::id::{JobId, ProjectId};
 use crate::pull_request::pull_request_label;
-use crate::task_stopped::{TaskStop, UnhandledCause};
+use crate::task_stop::{TaskStop, UnhandledCause};
 use crate::wakeup::{EffectMessage, QueuedReview};
 use serde::{Deserialize, Serialize};
 

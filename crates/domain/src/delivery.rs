@@ -74,8 +74,8 @@ pub enum Source {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{TODO, TRIGGER, event, facts, job_id, key, project_id, ticket_in, time_at};
     use crate::guard::record_facts;
-    use crate::story::{TODO, TRIGGER, event, facts, job_id, key, project_id, ticket_in, time_at};
 
     /// The stored decision on a move of a ticket in Todo.
     fn decided_delivery(reason: Reason) -> Delivery {

@@ -83,8 +83,8 @@ fn end_phrase(job: &Job) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{active, crash_failure, finish, result};
     use crate::job::End;
-    use crate::story::{active, crash_failure, finish, result};
 
     #[test]
     fn denial_names_the_end_of_the_job() {
@@ -112,7 +112,7 @@ mod tests {
     fn pause_and_continue_denials_name_the_obstacle() {
         let done = finish(&active(JobStatus::Syncing), End::Completed(result()));
         let cancelled = finish(&active(JobStatus::Syncing), End::Cancelled);
-        let (asks, waits) = (crate::story::awaiting_input_job(), crate::story::pending());
+        let (asks, waits) = (crate::fixtures::awaiting_input_job(), crate::fixtures::pending());
         let refused = |job: &Job| TransitionRefusal::WrongStatus(job.status);
         let code = |denial: Option<Denial>| denial.map(|denial| denial.code());
         let pause = |job: &Job, refusal: &TransitionRefusal| code(Denial::for_pause(job, refusal));

@@ -158,7 +158,7 @@ pub fn sweeper_state(last: Option<Timestamp>, now: Timestamp) -> SweeperGauges {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{active, awaiting_input_job, job_id, paused_job, pending, ready_job, runner, slot};
+    use crate::fixtures::{active, awaiting_input_job, job_id, paused_job, pending, ready_job, runner, slot};
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_millis(secs * 1_000)

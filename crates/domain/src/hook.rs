@@ -1,12 +1,12 @@
 //! Webhooks at forges, and polling of connected repositories for events that no webhook delivered.
 
-pub mod look;
+pub mod poll_progress;
 
 use crate::decision::Reason;
 use crate::id::{HookName, IntegrationId, ProjectId, RepositoryName, SecretName};
 use crate::project::{ForgeKind, Repository};
 use crate::time::Timestamp;
-use look::PollProgress;
+use poll_progress::PollProgress;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -7,12 +7,12 @@ mod cancel;
 mod charge;
 mod context;
 mod fault;
-mod hears;
+mod inputs;
 mod model;
 mod plan;
 mod record;
-mod rest;
 mod retry;
+mod suspension;
 mod transition;
 mod watch;
 
@@ -22,13 +22,13 @@ pub use fault::DispatchFault;
 pub use model::{MAX_MODEL_FAULTS, ModelFaultReport, ModelWait};
 pub use plan::{JobPlan, RevisionPlan, branch_name, plan_for_ticket, plan_revision, plan_without_ticket};
 pub use record::{AgentReport, AttemptEnd, AttemptRecord, PushSearch};
-pub use rest::{
-    Input, MAX_INPUT_CHARS, MAX_INPUTS, MAX_QUESTION_CHARS, Pause, Question, RUNNER_AFFINITY, Session, SuspendReport,
-    Suspension,
-};
 pub use retry::{
     can_resume_work, check_retryable, has_handled_reviews, has_reviews_to_pass_on, is_resumable, is_withdrawn_unread,
     to_retry,
+};
+pub use suspension::{
+    Input, MAX_INPUT_CHARS, MAX_INPUTS, MAX_QUESTION_CHARS, Pause, Question, RUNNER_AFFINITY, Session, SuspendReport,
+    Suspension,
 };
 pub use transition::{Claim, End, FINISH_GRACE, Fence, PUSH_WINDOW, START_TIMEOUT, TransitionRefusal, WAKE_TIMEOUT};
 

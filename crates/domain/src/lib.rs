@@ -19,6 +19,7 @@ pub mod delivery;
 pub mod denial;
 pub mod due;
 pub mod event;
+pub mod explanation;
 pub mod facts;
 pub mod failure;
 pub mod fleet;
@@ -44,7 +45,7 @@ pub mod select;
 pub mod setting_fault;
 pub mod sweep;
 pub mod task;
-pub mod task_stopped;
+pub mod task_stop;
 pub mod text;
 pub mod ticket;
 pub mod time;
@@ -53,7 +54,6 @@ pub mod trace;
 pub mod usage;
 pub mod wait;
 pub mod wakeup;
-pub mod why;
 
 #[cfg(test)]
-mod story;
+mod fixtures;

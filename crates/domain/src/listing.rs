@@ -83,9 +83,9 @@ mod tests {
     use super::*;
     use crate::decision::Reason;
     use crate::delivery::Source;
+    use crate::fixtures::{active, event_id, key, project_id, ready_job, time_at};
     use crate::id::{DeliveryId, IntegrationId, ReviewId};
     use crate::pull_request_id::PullRequestId;
-    use crate::story::{active, event_id, key, project_id, ready_job, time_at};
 
     #[test]
     fn job_filters_work_alone_and_combined() {

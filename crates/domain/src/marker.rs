@@ -71,7 +71,7 @@ impl Marker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::job_id;
+    use crate::fixtures::job_id;
 
     #[test]
     fn marker_is_found_with_any_line_ending() {

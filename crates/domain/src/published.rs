@@ -6,8 +6,8 @@
 //! The check results and the summaries of later jobs belong to one commit: they are in the part that `newest` replaces.
 //! The summary of the first job describes the change and stays.
 
-pub mod left_out;
-pub mod newest;
+pub mod commit_part;
+pub mod nested_repository;
 
 use crate::checks::{CheckOutcome, CheckRun};
 use crate::job::AgentReport;
@@ -235,7 +235,7 @@ mod tests {
         let said = |ticket: &str, agent: &str| {
             format!("Ticket: {ticket}\nAgent: {agent}, isolation: {UNKNOWN_ISOLATION}\n\nMade.\n")
         };
-        let work = crate::story::work("claude_code");
+        let work = crate::fixtures::work("claude_code");
         assert_eq!(insert_agent(&said("APP-1", "auto"), "auto", &describe_agent(&work)), said("APP-1", "claude_code"));
         let known =
             AgentReport { version: Some("2.1.197".into()), model: Some("claude-opus-4-8[1m]".into()), ..work.clone() };
@@ -280,16 +280,16 @@ mod tests {
         let runs = [check_run("x\n<!-- pullyard:newest end -->", 0, CheckOutcome::Passed, Some(0))];
         let agent = describe_agent(&AgentReport {
             model: Some("\n<!-- pullyard:newest end -->".into()),
-            ..crate::story::work("codex")
+            ..crate::fixtures::work("codex")
         });
         let (agent, checks) = (Some(agent.as_str()), CheckResults::Completed(&runs));
         let said =
             render_newest(&NewestCommit { commit: "one", agent, summary: Some(hostile), checks, is_rebased: false });
         for kind in [ForgeKind::GitHub, ForgeKind::Bitbucket] {
             let opened = render_new_text("Ticket: APP-1\n", Some(hostile));
-            let text = format!("{opened}\n{}", newest::render_part(kind, "one", &said));
-            let next = newest::replace_part(&text, "two", "Next.").unwrap();
-            assert_eq!(next, format!("{opened}\n{}", newest::render_part(kind, "two", "Next.")));
+            let text = format!("{opened}\n{}", commit_part::render_part(kind, "one", &said));
+            let next = commit_part::replace_part(&text, "two", "Next.").unwrap();
+            assert_eq!(next, format!("{opened}\n{}", commit_part::render_part(kind, "two", "Next.")));
         }
     }
 

@@ -206,8 +206,8 @@ pub fn pull_request_label(repository: Option<&RepositoryName>, number: u64) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{job_id, linked_pull_request, time_at};
     use crate::id::IntegrationId;
-    use crate::story::{job_id, linked_pull_request, time_at};
 
     #[test]
     fn forge_states_merge_in_the_forges_time_order() {

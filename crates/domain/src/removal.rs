@@ -78,9 +78,9 @@ pub fn clear_default_repository(settings: &Settings, names: &[RepositoryName]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{active, finish, hook, linked_pull_request, pending, project, repository, result};
     use crate::id::ProjectId;
     use crate::job::{End, JobStatus};
-    use crate::story::{active, finish, hook, linked_pull_request, pending, project, repository, result};
 
     /// The repository with another project, another forge, or another id.
     fn other_repositories() -> [Repository; 3] {

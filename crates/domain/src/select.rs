@@ -88,7 +88,7 @@ pub fn is_claimable(job: &Job, class: &ClassId, runner: &RunnerId, now: Timestam
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{claim, crash_failure, job_id, ready_job, time_at};
+    use crate::fixtures::{claim, crash_failure, job_id, ready_job, time_at};
 
     #[test]
     fn candidates_are_ordered_by_age_across_classes() {

@@ -77,9 +77,9 @@ impl Task {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{TRIGGER, job_id, plan_job, settings, ticket_in, time_at};
     use crate::job::Job;
     use crate::project::Settings;
-    use crate::story::{TRIGGER, job_id, plan_job, settings, ticket_in, time_at};
     use serde_json::{Value, json};
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod answers;
 mod inputs;
-mod tidy;
+mod normalize;
 
 pub use answers::{
     AcceptedResponse, CreatedNoStore, CreatedOrExisting, CreatedResponse, RequestOutcome, TemporaryRedirect,
@@ -118,7 +118,7 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
         }
     }
     let mut document = serde_json::to_value(&api).unwrap_or_default();
-    tidy::normalize(&mut document);
+    normalize::normalize(&mut document);
     document
 }
 

@@ -14,8 +14,8 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use pullyard_demo_forge::{
     Error,
     access::{AccessDecision, Actor, AppPermissions, Authority, Level, Requirement},
+    forge_state::Shared,
     repositories::RepositoryEntry,
-    shared::Shared,
     state::State,
     users::{Account, AccountKind},
 };

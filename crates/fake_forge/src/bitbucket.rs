@@ -35,7 +35,7 @@ use axum::{
 
 pub(crate) use events::publish;
 pub(crate) use hooks::delivery_headers;
-use pullyard_demo_forge::{pages, shared::Shared};
+use pullyard_demo_forge::{forge_state::Shared, pages};
 use refusal::Refusal;
 pub(crate) use refusal::error;
 

@@ -15,8 +15,8 @@ use pullyard_demo_forge::{
     DemoForge, Error, Extension,
     access::Actor,
     deliveries::{DeliveryHeaders, NewDelivery},
+    forge_state::{ForgeEvent, Shared},
     repositories::RepositoryEntry,
-    shared::{ForgeEvent, Shared},
     state::{HookRecord, State},
     users::Account,
 };

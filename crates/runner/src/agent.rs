@@ -11,11 +11,11 @@ mod claude_code;
 mod codex;
 mod command;
 mod command_line_event;
+pub(crate) mod detect;
 pub(crate) mod disk_usage;
 pub(crate) mod environment;
 #[cfg(test)]
 mod goldens;
-pub(crate) mod installed;
 mod instructions;
 mod json_lines;
 mod limit_failure;
@@ -37,9 +37,9 @@ mod usage_reporter;
 
 pub(crate) use agent_event::Tokens;
 pub(crate) use attempt_usage::AttemptUsage;
+pub(crate) use detect::{AgentKind, InstalledAgent, probe};
 pub(crate) use environment::Environment;
 pub use environment::agent_variables;
-pub(crate) use installed::{AgentKind, InstalledAgent, probe};
 pub(crate) use program::find_program;
 pub use restart_pauses::RestartPauses;
 

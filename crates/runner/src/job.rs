@@ -1,13 +1,13 @@
 //! Runs one attempt of a job, from its claim to its finish. `work` has the phases in between.
 
 pub(crate) mod checks;
-pub(crate) mod made;
 mod phases;
 pub(crate) mod prepare;
 pub(crate) mod project_command;
 mod publish;
 mod report;
 pub(crate) mod setup;
+pub(crate) mod work;
 
 use crate::agent::attempt_usage::AttemptUsage;
 use crate::api::attempt::{Attempt, LAST_EVENTS_TIMEOUT};

@@ -14,6 +14,7 @@ mod schema;
 mod transaction;
 mod read {
     mod artifact;
+    mod batch_get;
     mod breaker;
     mod budget;
     mod event;
@@ -23,7 +24,6 @@ mod read {
     mod job;
     mod ledger;
     mod list;
-    mod many;
     mod partition;
     mod project;
     mod review;
@@ -48,7 +48,7 @@ mod write {
     mod first_token;
     mod hook;
     mod job;
-    mod late;
+    mod late_result;
     mod ledger;
     mod project;
     mod register;

@@ -4,7 +4,7 @@
 //! copier updates the shadows item by item, in any order and some reads late. Each item is thus an earlier state of
 //! itself, and two items may be of different moments.
 
-use crate::dice::SeededRng;
+use crate::rng::SeededRng;
 use crate::wire::collect_body;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,

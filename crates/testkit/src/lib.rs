@@ -1,22 +1,22 @@
 //! Proxies, faults and observers for the tests of several crates. No deployed program links this crate.
 
 mod conditions;
-mod dice;
 mod fault;
-mod half;
 mod lag;
 pub mod lambda;
 mod meter;
 pub mod observe;
 mod proxy;
+mod rng;
 mod schedule;
+mod split_batch;
 mod wire;
 
 pub use conditions::WriteConditions;
-pub use dice::SeededRng;
 pub use fault::Fault;
 pub use lag::{CallFuture, Lag, RewrittenCall, SendCall};
 pub use meter::{Meter, Units};
 pub use proxy::Proxy;
+pub use rng::SeededRng;
 pub use schedule::Schedule;
 pub use wire::{Point, Wire};

@@ -5,7 +5,7 @@
 
 mod expression;
 mod permission;
-mod tap;
+mod tcp_proxy;
 
 use std::fmt;
 use std::io;
@@ -87,7 +87,7 @@ impl Observer {
     /// # Errors
     /// No port can be bound.
     pub fn start_taps(&self, services: &Endpoints) -> io::Result<Endpoints> {
-        let tap = |service, url: &str| tap::start(service, url, self.clone());
+        let tap = |service, url: &str| tcp_proxy::start(service, url, self.clone());
         Ok(Endpoints {
             dynamodb: tap(Service::DynamoDb, &services.dynamodb)?,
             sqs: tap(Service::Sqs, &services.sqs)?,

@@ -3,8 +3,8 @@
 //! A correct caller succeeds anyway: no call meets more faults in a row than the SDK and the store retry. The tests
 //! verify that these faults stay invisible, not that an outage is reported.
 
-use crate::dice::SeededRng;
-use crate::{Fault, half};
+use crate::rng::SeededRng;
+use crate::{Fault, split_batch};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -120,7 +120,7 @@ impl Call {
         match self.operation.as_str() {
             "PutItem" | "UpdateItem" | "DeleteItem" => &[Kind::Conflict],
             "TransactWriteItems" => &[Kind::Cancelled, Kind::Cancelled, Kind::ItemsThrottled],
-            "BatchGetItem" if half::count_keys(&self.body) > 1 => &[Kind::Half],
+            "BatchGetItem" if split_batch::count_keys(&self.body) > 1 => &[Kind::Half],
             // Callers read one page of an index, or return it with the key of the next page.
             "Query" if self.body["IndexName"].is_null() => &[Kind::ShortPage],
             _ => &[],

@@ -1,6 +1,6 @@
 //! A client below the SDK's retry loop that numbers calls and injects faults.
 
-use crate::{Fault, Schedule, half};
+use crate::{Fault, Schedule, split_batch};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -228,7 +228,7 @@ fn limit_to_one_item(request: HttpRequest) -> HttpRequest {
 
 /// Requests the first half of the keys and names the rest as unprocessed.
 fn send_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnectorFuture {
-    let (first, rest) = half::split_batch(&request_body(&request));
+    let (first, rest) = split_batch::split_batch(&request_body(&request));
     let request = with_body(request, &first);
     let sent = inner.call(request);
     HttpConnectorFuture::new(async move {
@@ -237,7 +237,7 @@ fn send_half(request: HttpRequest, inner: &SharedHttpConnector) -> HttpConnector
         // Both headers belong to the original body.
         response.headers_mut().remove("x-amz-crc32");
         response.headers_mut().remove("content-length");
-        *response.body_mut() = SdkBody::from(half::partial_answer(&body, rest));
+        *response.body_mut() = SdkBody::from(split_batch::partial_answer(&body, rest));
         Ok(response)
     })
 }

@@ -3,10 +3,10 @@
 use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
 use pullyard_domain::due;
+use pullyard_domain::explanation;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, AttemptEnd, Placement};
 use pullyard_domain::wait::Wait;
-use pullyard_domain::why;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
@@ -36,7 +36,7 @@ fn failure(failure: &Failure) -> Explanation {
 pub(crate) fn job(view: JobView) -> Job {
     let JobView { job, title, repository, waits, revises, .. } = view;
     let waits = waits.map(wait_to_wire);
-    let (until, untold_push) = (job.stop_deadline(), why::unresolved_push_note(&job));
+    let (until, untold_push) = (job.stop_deadline(), explanation::unresolved_push_note(&job));
     Job {
         waits,
         cancel: job.cancel.map(|cancel| Cancel { by: cancel.by, reason: cancel.reason, at: cancel.at, until }),

@@ -17,10 +17,10 @@ use askama::Template;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use pullyard_control::{self as control, Error, JobView};
+use pullyard_domain::explanation;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{DesiredState, Job, JobStatus, Placement};
 use pullyard_domain::pull_request::PullRequestState;
-use pullyard_domain::why;
 use pullyard_entry::{Path, Problem, Query};
 use pullyard_protocol::event::Event;
 use serde::Deserialize;
@@ -111,7 +111,7 @@ struct LiveUpdate {
 impl JobHead {
     fn new(view: &JobView, became: Option<PullRequestState>, visit: &PageContext) -> Self {
         let JobView { job, title, repository, waits, revises, now } = view;
-        let (sentence, help) = why::explain_job(job, waits.as_ref(), became, *now);
+        let (sentence, help) = explanation::explain_job(job, waits.as_ref(), became, *now);
         let made = job.result.as_ref();
         let may_answer = visit.visitor.may_run_jobs() && job.question.is_some();
         let hears = job.delivery_hint().filter(|_| visit.visitor.may_run_jobs() && job.want != DesiredState::Cancel);

@@ -4,10 +4,10 @@ use crate::text::{SafeText, line};
 use pullyard_control::JobView;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::delivery::Source;
+use pullyard_domain::explanation;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::ticket::Badge;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::why;
 use std::time::Duration;
 
 /// A state as word, shape and colour, for readers who cannot see one of these.
@@ -73,7 +73,7 @@ pub(crate) fn badge(badge: Badge) -> Pill {
 pub(crate) fn explain_job(view: &JobView) -> Option<SafeText> {
     let JobView { job, waits, now, .. } = view;
     let quiet = job.status.is_active() || matches!(job.status, JobStatus::Completed | JobStatus::Cancelled);
-    (!quiet).then(|| line(&why::explain_job(job, waits.as_ref(), None, *now).0))
+    (!quiet).then(|| line(&explanation::explain_job(job, waits.as_ref(), None, *now).0))
 }
 
 pub(crate) fn job_duration(job: &Job, now: Timestamp) -> String {

@@ -1,8 +1,8 @@
 //! The demo's second half: a review leads to another commit, the next review is held, the pull request is merged.
 
 use super::agent::REPOSITORY;
-use super::evidence::ExpectedResult;
-use super::story::{DemoRun, POLL_INTERVAL};
+use super::scenario::{DemoRun, POLL_INTERVAL};
+use super::verify::ExpectedResult;
 use anyhow::{Context as _, ensure};
 use pullyard_domain::id::{HookName, IntegrationId, RepositoryName};
 use pullyard_domain::job::{JobKind, JobStatus};

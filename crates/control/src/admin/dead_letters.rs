@@ -2,7 +2,7 @@
 //!
 //! The event of a stopped task has no queue of its own, so a redrive also runs its use case directly.
 
-use crate::jobs::task_stopped::record_task_stop;
+use crate::jobs::record_task_stop::record_task_stop;
 use crate::{Context, Error};
 use pullyard_cloud::{DeadMessage, ReceivedBatch, Selection, Undelivered, parse_dead_letter};
 use pullyard_domain::dead_letter::{DeadLetterMessage, Queue};

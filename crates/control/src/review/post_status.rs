@@ -4,6 +4,7 @@ use crate::forge::forge_client;
 use crate::sweep::postpone::postpone;
 use crate::{Context, Error};
 use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::explanation::explain_job;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::marker::Marker;
@@ -11,7 +12,6 @@ use pullyard_domain::project::{ForgeKind, Integration, Repository};
 use pullyard_domain::published;
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, Stage};
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::why::explain_job;
 use pullyard_forge::{CommitState, CommitStatus, ErrorKind, Forge};
 use pullyard_store::{WorkKey, Write};
 

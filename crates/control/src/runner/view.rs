@@ -3,6 +3,7 @@
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::breaker::Breaker;
+use pullyard_domain::explanation;
 use pullyard_domain::fleet::{Fleet, Member};
 use pullyard_domain::id::{ClassId, RunnerId};
 use pullyard_domain::job::{Job, JobStatus, Placement};
@@ -10,7 +11,6 @@ use pullyard_domain::runner::{Profile, Runner};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
-use pullyard_domain::why;
 use std::collections::BTreeMap;
 
 const MAX_AHEAD: i32 = 200;
@@ -57,7 +57,7 @@ pub(crate) struct WaitExplainer {
 impl WaitExplainer {
     pub(crate) async fn explain(&mut self, ctx: &Context, job: &Job, now: Timestamp) -> Result<Option<Wait>, Error> {
         if job.status != JobStatus::Ready || job.place != Placement::Runners {
-            return Ok(why::wait_reason(job, None, now));
+            return Ok(explanation::wait_reason(job, None, now));
         }
         if self.members.is_none() {
             self.members = Some(list_runners(ctx).await?);
@@ -72,13 +72,13 @@ impl WaitExplainer {
             self.orders.insert(job.class.clone(), rows.into_iter().map(|row| (row.order, row.job)).collect());
         }
         let (Some(members), Some(Some(needs))) = (&self.members, self.requirements.get(&job.class)) else {
-            return Ok(why::wait_reason(job, None, now));
+            return Ok(explanation::wait_reason(job, None, now));
         };
         let rows = self.orders.get(&job.class).map(Vec::as_slice).unwrap_or_default();
         let before = rows.iter().take_while(|(_, id)| *id != job.id).count();
         let breakers = self.breakers.as_deref().unwrap_or_default();
         let fleet =
             Fleet { members, requirements: needs, jobs_ahead: u64::try_from(before).unwrap_or(u64::MAX), breakers };
-        Ok(why::wait_reason(job, Some(&fleet), now))
+        Ok(explanation::wait_reason(job, Some(&fleet), now))
     }
 }

@@ -3,7 +3,7 @@
 use crate::world::{World, assert_applied};
 use pullyard_control::{poll_repository, set_ingress};
 use pullyard_domain::auth::Auth;
-use pullyard_domain::hook::look::{PollProgress, poll_interval};
+use pullyard_domain::hook::poll_progress::{PollProgress, poll_interval};
 use pullyard_domain::hook::{Ingress, Poll, RECOVERY_INTERVAL};
 use pullyard_domain::project::{ForgeKind, Integration};
 use pullyard_domain::time::Timestamp;

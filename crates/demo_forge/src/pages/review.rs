@@ -13,10 +13,10 @@ use serde::Deserialize;
 use super::PageError;
 use crate::{
     access::{self, Actor},
+    forge_state::Shared,
     record::Side,
     reviews::{self, CommentPosition, NewComment, NewReview, Rejection, Verdict},
     role::Role,
-    shared::Shared,
 };
 
 #[derive(Deserialize)]

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::merge_json;
 use crate::{
+    forge_state::Shared,
     repositories::FIRST_ID,
     role::Role,
-    shared::Shared,
     users::{Account, AccountKind, Member},
 };
 

@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use super::{account, repository};
 use crate::{
+    forge_state::Shared,
     git_queries::{ChangedFile, Commit, Signature},
     record::StatusRecord,
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 pub fn commit(shared: &Shared, entry: &RepositoryEntry, commit: &Commit) -> Value {

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::{ASSOCIATION, account, link, merge_json, owner, repository};
 use crate::{
     clock,
+    forge_state::Shared,
     git_queries::MergeTree,
     record::{IssueCommentRecord, LabelRecord, Pull, PullRecord, PullState, ReviewState},
     repositories::RepositoryEntry,
-    shared::Shared,
     users::{Account, AccountKind},
 };
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{account, merge_json, owner};
-use crate::{repositories::RepositoryEntry, shared::Shared};
+use crate::{forge_state::Shared, repositories::RepositoryEntry};
 
 const URL_TEMPLATES: [(&str, &str); 37] = [
     ("archive_url", "/{archive_format}{/ref}"),

@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::{ASSOCIATION, account, link, pulls::reactions};
 use crate::{
     clock,
+    forge_state::Shared,
     record::{LineCommentRecord, ReviewRecord, ReviewState},
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 fn state(state: ReviewState) -> &'static str {

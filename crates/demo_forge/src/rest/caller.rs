@@ -7,12 +7,12 @@ use axum::{
     http::{Method, request::Parts},
 };
 
-use super::{asked::OriginalUri, refusal::ApiError};
+use super::{original_uri::OriginalUri, refusal::ApiError};
 use crate::{
     access::{AccessDecision, Actor, Authority, Requirement},
+    forge_state::Shared,
     names,
     repositories::RepositoryEntry,
-    shared::Shared,
     users::Credentials,
 };
 

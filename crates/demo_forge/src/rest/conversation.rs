@@ -20,13 +20,14 @@ use super::{
 };
 use crate::{
     access::{self, Requirement},
-    events, issue_comments, labels,
+    events,
+    forge_state::Shared,
+    issue_comments, labels,
     pulls::{self, UpdateOutcome},
     record::Pull,
     render,
     repositories::RepositoryEntry,
     role::Role,
-    shared::Shared,
 };
 
 fn require_updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), ApiError> {

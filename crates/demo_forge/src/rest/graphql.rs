@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{caller::Caller, fields::Fields, refusal::ApiError};
 use crate::{
     access::{AccessDecision, Actor, Authority, Requirement},
+    forge_state::Shared,
     names,
     pulls::{self, UpdateOutcome},
     record::{LineCommentRecord, PullRecord, ReviewState},
@@ -18,7 +19,6 @@ use crate::{
     repositories::RepositoryEntry,
     reviews::Rejection,
     role::Role,
-    shared::Shared,
 };
 
 const PAGE: usize = 100;

@@ -15,9 +15,9 @@ use super::{caller::Caller, fields::Fields, paging::Paging, pull_requests::parse
 use crate::{
     access::{AccessDecision, Requirement},
     deliveries::DeliveryRecord,
+    forge_state::Shared,
     hooks::{self, Settings, Target},
     render,
-    shared::Shared,
     state::{ApiKind, HookRecord, TargetKind},
 };
 

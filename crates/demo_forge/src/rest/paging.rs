@@ -8,8 +8,8 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::asked::OriginalUri;
-use crate::shared::Shared;
+use super::original_uri::OriginalUri;
+use crate::forge_state::Shared;
 
 const DEFAULT_PER_PAGE: usize = 30;
 const MAX_PER_PAGE: usize = 100;

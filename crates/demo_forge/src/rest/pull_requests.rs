@@ -20,11 +20,11 @@ use super::{
 };
 use crate::{
     access::Requirement,
+    forge_state::Shared,
     merge::{self, MergeOutcome, MergeRequest, Method},
     pulls::{self, NewPull, Outcome, PullUpdate},
     record::{Pull, PullState},
     render,
-    shared::Shared,
 };
 
 #[derive(Debug, Default, Deserialize)]

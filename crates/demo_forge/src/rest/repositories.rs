@@ -20,10 +20,10 @@ use super::{
 use crate::{
     Error,
     access::{self, Authority, Requirement},
+    forge_state::Shared,
     merge::{self, DeleteOutcome},
     render,
     role::Role,
-    shared::Shared,
     transfers,
 };
 

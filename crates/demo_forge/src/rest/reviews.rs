@@ -21,13 +21,13 @@ use super::{
 use crate::{
     access::{Actor, Requirement},
     events,
+    forge_state::Shared,
     pulls::{self, UpdateOutcome},
     record::{LineCommentRecord, Pull, PullRecord, ReviewRecord, ReviewState, Side},
     render, replies,
     repositories::RepositoryEntry,
     reviews::{self, CommentPosition, NewComment, NewReview, Verdict},
     role::Role,
-    shared::Shared,
 };
 
 pub(crate) struct ReviewRequest {

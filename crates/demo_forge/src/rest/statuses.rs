@@ -19,8 +19,8 @@ use super::{
     refusal::{ApiError, ErrorDetail},
 };
 use crate::{
-    access::Requirement, git_queries::is_object_id, record::StatusRecord, render, repositories::RepositoryEntry,
-    shared::Shared,
+    access::Requirement, forge_state::Shared, git_queries::is_object_id, record::StatusRecord, render,
+    repositories::RepositoryEntry,
 };
 
 const MAX_PER_CONTEXT: usize = 1_000;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::story::{job_id, just_before, project_id, time_at};
+use crate::fixtures::{job_id, just_before, project_id, time_at};
 use crate::text::{Span, Until};
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
 use super::*;
 use crate::failure::Failure;
+use crate::fixtures::{self, active, finish, project_id, ready_job, time_at};
 use crate::job::Job;
 use crate::job::{End, JobStatus};
-use crate::story::{self, active, finish, project_id, ready_job, time_at};
 
 const DOLLAR: u64 = 1_000_000;
 
@@ -85,9 +85,9 @@ fn budget_day_is_a_utc_day() {
     let midnight = Timestamp::parse("2026-11-20T00:00:00Z").unwrap();
     let day = Day::containing(midnight);
     assert_eq!((day.start(), day.to_string().as_str()), (midnight, "2026-11-20"));
-    assert_eq!(Day::containing(story::just_before(day.end())), day);
+    assert_eq!(Day::containing(fixtures::just_before(day.end())), day);
     assert_eq!(Day::containing(day.end()).start(), Timestamp::parse("2026-11-21T00:00:00Z").unwrap());
-    assert_ne!(Day::containing(story::just_before(midnight)), day);
+    assert_ne!(Day::containing(fixtures::just_before(midnight)), day);
     // The refusal names the time at which the budget is available again.
     let reason = budget().refusal(&project_id(), &DailyUsage { jobs: 2, ..DailyUsage::zero(day) });
     assert!(matches!(reason, Some(Reason::BudgetExhausted { time, .. }) if time == day.end()));
@@ -110,7 +110,7 @@ fn reservation_is_returned_when_the_job_ends() {
     for job in [&job_with_reservation(), &working, &working.requeue(time_at(250)).unwrap()] {
         assert_eq!(job.refund(), None, "{:?}", job.status);
     }
-    let failed = finish(&working, End::Failed(story::no_changes_failure(), None));
+    let failed = finish(&working, End::Failed(fixtures::no_changes_failure(), None));
     check_returned(&failed, 0, 0);
     check_returned(&failed.with_cost(3 * DOLLAR), 0, 3 * DOLLAR);
     // Spending above the reservation still counts.
@@ -124,7 +124,7 @@ fn job_without_agent_work_returns_its_daily_place() {
         job_with_reservation().fail(Failure::NeverClaimed { limit: crate::text::Span(60), why }, time_at(9)).unwrap();
     check_returned(&given_up, 1, 0);
     let preparing = Job { reserved: job_with_reservation().reserved, ..active(JobStatus::Preparing) };
-    check_returned(&finish(&preparing, End::Failed(story::crash_failure(), None)), 1, 0);
+    check_returned(&finish(&preparing, End::Failed(fixtures::crash_failure(), None)), 1, 0);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use super::Row;
 use crate::decision::Reason;
 use crate::failure::Failure;
-use crate::story::job_id;
+use crate::fixtures::job_id;
 use crate::text::{Quoted, Span, truncate};
 use crate::time::Timestamp;
 use crate::wait::Wait;

@@ -1,11 +1,11 @@
 use super::*;
 use crate::failure::Failure;
-use crate::hook::Ingress;
-use crate::pull_request::Note;
-use crate::story::{
+use crate::fixtures::{
     TRIGGER, active, awaiting_input_job, crash_failure, entry, job_id, linked_pull_request, no_changes_failure,
     plan_job, project_id, pull_request_id, ready_job, repository, settings, ticket_in, time_at,
 };
+use crate::hook::Ingress;
+use crate::pull_request::Note;
 use crate::ticket::Badge;
 
 #[track_caller]

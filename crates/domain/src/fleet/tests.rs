@@ -1,9 +1,9 @@
 use super::*;
+use crate::fixtures::{crash_failure, job_id, project_id, ready_job, runner, slot, time_at};
 use crate::id::ProjectId;
 use crate::job::Placement;
 use crate::key_of::KeyOwner;
 use crate::runner::Drain;
-use crate::story::{crash_failure, job_id, project_id, ready_job, runner, slot, time_at};
 use std::collections::BTreeSet;
 
 fn word_set(words: &str) -> BTreeSet<String> {
@@ -50,7 +50,7 @@ fn check_labels(members: &[Member], labels: &str, expected: Wait) {
     let needs = ClassRequirements { capability: "command".into(), labels: word_set(labels), key: KeyOwner::Runner };
     let fleet = Fleet { members, requirements: &needs, jobs_ahead: 4, breakers: &[] };
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
-    assert_eq!(crate::why::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
+    assert_eq!(crate::explanation::wait_reason(&job, Some(&fleet), time_at(1_000)), Some(expected));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let gull = Breaker { until: time_at(4_000), ..gull };
     let job = Job { place: Placement::Runners, ready_since: time_at(960), ..ready_job() };
     let wait = |members: &[Member], breakers: &[Breaker]| {
-        crate::why::wait_reason(
+        crate::explanation::wait_reason(
             &job,
             Some(&Fleet { members, requirements: &needs, jobs_ahead: 0, breakers }),
             time_at(1_000),
@@ -131,7 +131,7 @@ fn job_waits_when_breakers_block_all_available_runners() {
     let adopts = Job { adopts: Some(crash_failure()), ..job.clone() };
     let fleet = Fleet { members: &members, requirements: &needs, jobs_ahead: 0, breakers: &both };
     assert_eq!(
-        crate::why::wait_reason(&adopts, Some(&fleet), time_at(1_000)),
+        crate::explanation::wait_reason(&adopts, Some(&fleet), time_at(1_000)),
         Some(Wait::StartingNow { ago: Span(40) })
     );
 }

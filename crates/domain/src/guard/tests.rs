@@ -3,11 +3,11 @@ mod repeats;
 
 use super::*;
 use crate::facts::FirstDecision;
-use crate::id::RepositoryName;
-use crate::story::{
+use crate::fixtures::{
     IN_PROGRESS, TODO, TRIGGER, entry, event, event_id, facts, job_id, key, project, project_id, repository, ticket_in,
     time_at,
 };
+use crate::id::RepositoryName;
 use crate::ticket::Ticket;
 
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ fn first_answer(reason: Reason, status_before: Option<&str>) -> Option<FirstDeci
     Some(FirstDecision {
         reason,
         status_before: status_before.map(str::to_owned),
-        at: crate::story::time_at(0),
+        at: crate::fixtures::time_at(0),
         repeats: Vec::new(),
     })
 }

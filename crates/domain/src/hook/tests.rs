@@ -42,7 +42,7 @@ fn missing_ticket_is_no_answer_once_one_is_linked() {
 }
 
 fn repository_hook() -> Webhook {
-    Webhook { base_url: Some("https://pullyard.example/".into()), ..crate::story::hook() }
+    Webhook { base_url: Some("https://pullyard.example/".into()), ..crate::fixtures::hook() }
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn repository_hook_covers_only_its_repository() {
 }
 
 fn poll(gone_at: Option<i64>) -> Poll {
-    Poll { gone_at: gone_at.map(at), next: at(0), rev: 3, ..Poll::new(&crate::story::repository(), at(0)) }
+    Poll { gone_at: gone_at.map(at), next: at(0), rev: 3, ..Poll::new(&crate::fixtures::repository(), at(0)) }
 }
 
 #[test]

@@ -214,8 +214,8 @@ mod tests {
     fn jobs_without_a_ticket_have_distinct_branches() {
         let branch = |id: &str| {
             let (id, settings) = (JobId::new(id).unwrap(), Settings::default());
-            let repository = crate::story::repository();
-            plan_without_ticket(&crate::story::plan(id, &settings, &repository, Timestamp::from_millis(0))).branch
+            let repository = crate::fixtures::repository();
+            plan_without_ticket(&crate::fixtures::plan(id, &settings, &repository, Timestamp::from_millis(0))).branch
         };
         assert_eq!(branch("job_01kag8abz0q9d5m3t7x1w2e4r6"), "pullyard/acme/job-x1w2e4r6");
         assert_ne!(branch("job_01kag8abz0q9d5m3t7x1w2e4r6"), branch("job_01kag8abz0aaaaaaaaaaaaaaaa"));

@@ -139,8 +139,8 @@ impl AgentReport {
 mod tests {
     use super::*;
     use crate::checks::CheckOutcome;
+    use crate::fixtures::{active, time_at, work};
     use crate::job::JobStatus;
-    use crate::story::{active, time_at, work};
 
     #[test]
     fn attempt_usage_is_known_with_work_and_cost() {

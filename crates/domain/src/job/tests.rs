@@ -6,7 +6,7 @@ mod starts;
 mod states_page;
 
 use super::*;
-use crate::story::{
+use crate::fixtures::{
     active, awaiting_input_job, claim, crash_failure, fence, finish, finish_id, just_before, no_changes_failure,
     paused_job, pending, question, ready_job, result, suspend_report, time_at,
 };
@@ -404,7 +404,7 @@ proptest! {
 #[test]
 fn reviews_come_from_the_revised_or_continued_pull_request() {
     let going_on = |job: Job| Job { continues: Some(ContinuedPullRequest { number: 7, branch: "b".into() }), ..job };
-    let of = |number| Some(crate::story::pull_request_id(number));
+    let of = |number| Some(crate::fixtures::pull_request_id(number));
     assert_eq!((ready_job().pull_request(), ready_job().reviewed_pull_request()), (None, None));
     assert_eq!((going_on(ready_job()).pull_request(), going_on(ready_job()).reviewed_pull_request()), (None, of(7)));
     assert_eq!((going_on(pending()).pull_request(), going_on(pending()).reviewed_pull_request()), (of(231), of(231)));

@@ -31,11 +31,11 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures;
     use crate::job::JobStatus;
-    use crate::story;
 
     fn executing_job() -> Job {
-        Job { status: JobStatus::Executing, ..story::job_and_ticket().0 }
+        Job { status: JobStatus::Executing, ..fixtures::job_and_ticket().0 }
     }
 
     fn at(secs: i64) -> Timestamp {

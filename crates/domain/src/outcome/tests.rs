@@ -1,11 +1,11 @@
 use super::*;
-use crate::job::{Cancel, End, to_retry};
-use crate::project::Settings;
-use crate::pull_request::{LastRevision, PullRequestLink};
-use crate::story::{
+use crate::fixtures::{
     REVIEW, TODO, TRIGGER, active, advance_to, awaiting_input_job, crash_failure, entry, finish, job_and_ticket,
     job_id, linked_pull_request, no_changes_failure, pull_request_id, ready_job, result, revision, ticket_in, time_at,
 };
+use crate::job::{Cancel, End, to_retry};
+use crate::project::Settings;
+use crate::pull_request::{LastRevision, PullRequestLink};
 use crate::ticket::DesiredState;
 
 fn completed_job() -> Job {
@@ -147,7 +147,7 @@ fn version_rises_only_on_a_change() {
 fn failure_with_a_forgotten_second_entry_gets_its_badge() {
     let after = ticket_after_job(&failed_job(JobStatus::Executing), &ticket_with_second_entry());
     assert_eq!((after.wanted.badge, &after.wanted.status), (None, &None));
-    let forgotten = after.drop_entry(&crate::story::settings());
+    let forgotten = after.drop_entry(&crate::fixtures::settings());
     assert_eq!((forgotten.wanted.badge, forgotten.owed, &forgotten.again), (Some(Badge::AiFailed), None, &None));
     let back = StatusMove { to: Target::Todo, expected: TRIGGER.into() };
     assert_eq!(forgotten.wanted.status, Some(back));
@@ -156,7 +156,7 @@ fn failure_with_a_forgotten_second_entry_gets_its_badge() {
 #[test]
 fn cancelled_or_marked_job_owes_no_badge() {
     let after = ticket_after_job(&cancelled_job(JobStatus::Executing), &ticket_with_second_entry());
-    assert_eq!(after.drop_entry(&crate::story::settings()).wanted.badge, None);
+    assert_eq!(after.drop_entry(&crate::fixtures::settings()).wanted.badge, None);
     assert_eq!(ticket_after_job(&failed_job(JobStatus::Executing), &locked_ticket()).owed, None);
 }
 

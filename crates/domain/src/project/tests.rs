@@ -118,7 +118,7 @@ fn first_holder_of_a_project_is_named_until_release() {
 #[test]
 fn repository_inherits_the_agent_of_its_project() {
     let settings = Settings { agent: Some("codex".into()), model: Some("gpt-5".into()), ..Settings::default() };
-    let repository = Repository { agent: Agent::project_default(), workflows: true, ..crate::story::repository() };
+    let repository = Repository { agent: Agent::project_default(), workflows: true, ..crate::fixtures::repository() };
     let agent = Agent { capability: "codex".into(), command: Vec::new(), model: Some("gpt-5".into()) };
     assert_eq!(repository.clone().resolve_agent(&settings), Repository { agent, ..repository });
 }

@@ -1,6 +1,6 @@
 use super::*;
+use crate::fixtures::{job_id, key, repository};
 use crate::published::{UNKNOWN_ISOLATION, insert_isolation};
-use crate::story::{job_id, key, repository};
 use proptest::prelude::*;
 
 pub(super) fn context(ticket: Option<TicketText>, instructions: Option<&str>) -> Context {

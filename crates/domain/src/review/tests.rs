@@ -1,9 +1,9 @@
 use super::*;
-use crate::id::IntegrationId;
-use crate::job::{End, JobStatus};
-use crate::story::{
+use crate::fixtures::{
     finish, job_id, just_before, key, linked_pull_request, no_changes_failure, project_id, result, review_id, time_at,
 };
+use crate::id::IntegrationId;
+use crate::job::{End, JobStatus};
 
 fn author() -> Author {
     Author { id: 7, login: "ann".into(), bot: false }
@@ -171,7 +171,7 @@ fn reassigned_review_raises_its_version_and_stays_edited() {
     let before = Review { version: 4, edited: true, ..started_review("a", 1, "failed") };
     let taken = before.assign_to(&job_id("next"));
     assert_eq!((taken.started_job(), taken.version, taken.edited), (Some(&job_id("next")), 5, true));
-    let mut settings = crate::story::settings();
+    let mut settings = crate::fixtures::settings();
     settings.coalesce = true;
     let waits = before.defer_again(&settings).unwrap();
     assert_eq!(
@@ -184,7 +184,7 @@ fn reassigned_review_raises_its_version_and_stays_edited() {
 
 #[test]
 fn requeued_review_names_its_next_job_after_the_last() {
-    let settings = crate::story::settings();
+    let settings = crate::fixtures::settings();
     let first = review("a", 1, refused_after_failure());
     assert_eq!(first.next_job_id(), JobId::for_review(&first.pull_request, &first.id));
     // Without an earlier job, the first name is still free.
@@ -206,7 +206,7 @@ fn requeued_review_names_its_next_job_after_the_last() {
 
 #[test]
 fn review_returns_from_a_job_that_did_not_complete() {
-    let syncing = crate::story::active(JobStatus::Syncing);
+    let syncing = crate::fixtures::active(JobStatus::Syncing);
     let failed = finish(&syncing, End::Failed(no_changes_failure(), None));
     let has = started_review("a", 1, "j").assign_to(&failed.id);
     let back = has.refuse_after(&failed, time_at(9)).unwrap();
@@ -339,7 +339,8 @@ fn user_request_keeps_its_message() {
 #[test]
 fn review_has_one_ledger_entry_from_any_source() {
     let told = event(RequestedAction::Changes {});
-    let again = ReviewEvent { source: Source::Poll, delivery: Some(crate::story::event_id("other")), ..told.clone() };
+    let again =
+        ReviewEvent { source: Source::Poll, delivery: Some(crate::fixtures::event_id("other")), ..told.clone() };
     let project = project_id();
     assert_eq!(told.ledger_id(&project), again.ledger_id(&project));
     let mut elsewhere = told.clone();

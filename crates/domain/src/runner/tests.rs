@@ -1,5 +1,5 @@
 use super::*;
-use crate::story::{job_id, runner, slot, time_at};
+use crate::fixtures::{job_id, runner, slot, time_at};
 
 fn instance(name: &str) -> InstanceId {
     InstanceId::new(name).unwrap()

@@ -1,10 +1,10 @@
 use super::*;
 use crate::due::{self, Due};
-use crate::job::{ContainerStop, End, JobPolicy, START_TIMEOUT};
-use crate::story::{
+use crate::fixtures::{
     active, awaiting_input_job, claim, crash_failure, finish, just_before, no_changes_failure, paused_job, pending,
     ready_job, result, time_at,
 };
+use crate::job::{ContainerStop, End, JobPolicy, START_TIMEOUT};
 
 /// Checks the step at `due`, and that no step is needed just before.
 #[track_caller]

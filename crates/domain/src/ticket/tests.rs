@@ -1,10 +1,10 @@
 use super::*;
-use crate::id::IntegrationId;
-use crate::pull_request_id::PullRequestId;
-use crate::story::{
+use crate::fixtures::{
     IN_PROGRESS, REVIEW, TODO, TRIGGER, entry, job_id, linked_pull_request, pull_request_id, settings, ticket_in,
     time_at,
 };
+use crate::id::IntegrationId;
+use crate::pull_request_id::PullRequestId;
 
 fn link() -> PullRequestLink {
     PullRequestLink {
@@ -134,7 +134,7 @@ fn synced_ticket_needs_no_step() {
 
 #[test]
 fn waiting_entry_names_its_wait_in_the_trigger_status() {
-    let mut project = crate::story::project();
+    let mut project = crate::fixtures::project();
     let waiting = ticket_in(TRIGGER).hold_entry(entry("e1", 500));
     let code = |ticket: &Ticket, project: &Project| ticket.wait_reason(project, time_at(0)).map(|wait| wait.code());
     assert_eq!(code(&waiting, &project), None, "it is about to start");

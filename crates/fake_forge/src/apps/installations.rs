@@ -16,9 +16,9 @@ use pullyard_demo_forge::{
     Error,
     access::Level,
     clock,
+    forge_state::Shared,
     hooks::{self, Settings, Target},
     render,
-    shared::Shared,
     state::{ApiKind, TargetKind},
     users::{AccountKind, Member, MemberScope, User},
 };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Form, Router, extract::State, response::Redirect, routing::post};
-use pullyard_demo_forge::{pages::PageError, shared::Shared};
+use pullyard_demo_forge::{forge_state::Shared, pages::PageError};
 use serde::Deserialize;
 use serde_json::Value;
 

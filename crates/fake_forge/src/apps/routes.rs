@@ -12,6 +12,7 @@ use axum::{
 };
 use pullyard_demo_forge::{
     Error,
+    forge_state::Shared,
     hooks::{self, Settings},
     rest::{
         caller::Caller,
@@ -19,7 +20,6 @@ use pullyard_demo_forge::{
         hooks::{HookPath, deliveries, insecure_ssl},
         refusal::ApiError,
     },
-    shared::Shared,
     users::Credentials,
 };
 use serde_json::Value;

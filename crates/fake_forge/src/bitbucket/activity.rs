@@ -20,9 +20,9 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::Requirement,
+    forge_state::Shared,
     record::{Pull, ReviewState},
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 pub(super) async fn list(

@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 
 use super::uuid;
 use pullyard_demo_forge::{
+    forge_state::Shared,
     git_queries::Commit,
     repositories::RepositoryEntry,
-    shared::Shared,
     users::{Account, AccountKind},
 };
 

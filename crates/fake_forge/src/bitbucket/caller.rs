@@ -7,8 +7,8 @@ use axum::{extract::FromRequestParts, http::request::Parts};
 use super::{refusal::Refusal, uuid};
 use pullyard_demo_forge::{
     access::{AccessDecision, Actor, Requirement},
+    forge_state::Shared,
     repositories::RepositoryEntry,
-    shared::Shared,
     users::{Credentials, basic_password},
 };
 

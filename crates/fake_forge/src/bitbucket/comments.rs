@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use super::answers::{account, content, link, time};
 use pullyard_demo_forge::{
+    forge_state::Shared,
     record::{LineCommentRecord, PullRecord, ReviewState, Side},
     repositories::RepositoryEntry,
-    shared::Shared,
     users::Account,
 };
 

@@ -24,11 +24,11 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::Requirement,
+    forge_state::Shared,
     issue_comments,
     record::PullRecord,
     repositories::RepositoryEntry,
     reviews::{self, Rejection},
-    shared::Shared,
 };
 
 pub(super) type CommentPath = Path<(String, String, String, String)>;

@@ -7,11 +7,12 @@ use serde_json::json;
 
 use pullyard_demo_forge::{
     access::Actor,
-    events, pulls,
+    events,
+    forge_state::Shared,
+    pulls,
     record::{DeletedRecord, LineCommentRecord},
     repositories::RepositoryEntry,
     reviews::{Rejection, require_updated},
-    shared::Shared,
 };
 
 pub(crate) async fn delete(

@@ -9,10 +9,10 @@ use super::{
     comments, pull_answers,
 };
 use pullyard_demo_forge::{
+    forge_state::{ForgeEvent, Shared},
     hooks::{self, Event},
     record::{Pull, ReviewRecord, ReviewState},
     repositories::RepositoryEntry,
-    shared::{ForgeEvent, Shared},
     state::ApiKind,
     users::Account,
 };

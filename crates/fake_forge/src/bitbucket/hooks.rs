@@ -16,9 +16,9 @@ use super::{body, caller::Caller, paging::Paging, refusal::Refusal, uuid};
 use pullyard_demo_forge::{
     access::{AccessDecision, Requirement},
     deliveries::{DeliveryHeaders, NewDelivery},
+    forge_state::Shared,
     hooks::{self, Settings, Target},
     render::owner,
-    shared::Shared,
     state::{ApiKind, HookRecord, TargetKind},
     users::Account,
 };

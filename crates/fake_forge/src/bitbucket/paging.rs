@@ -4,7 +4,7 @@ use axum::{Json, extract::FromRequestParts, http::request::Parts};
 use serde_json::{Value, json};
 
 use super::refusal::Refusal;
-use pullyard_demo_forge::{rest::asked::OriginalUri, shared::Shared};
+use pullyard_demo_forge::{forge_state::Shared, rest::original_uri::OriginalUri};
 
 const DEFAULT_LENGTH: usize = 10;
 const MAX_LENGTH: usize = 100;

@@ -8,8 +8,8 @@ use super::{
     comments,
 };
 use pullyard_demo_forge::{
+    forge_state::Shared,
     record::{PullRecord, ReviewState},
-    shared::Shared,
     users::Account,
 };
 

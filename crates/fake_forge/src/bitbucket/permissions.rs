@@ -19,8 +19,8 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::{self, AccessDecision, Requirement},
+    forge_state::Shared,
     role::Role,
-    shared::Shared,
 };
 
 pub(super) async fn list(

@@ -7,9 +7,9 @@ use super::{
     comments, participants, pull_request_filter, uuid,
 };
 use pullyard_demo_forge::{
+    forge_state::Shared,
     record::{Pull, PullRecord},
     repositories::RepositoryEntry,
-    shared::Shared,
     users::{Account, AccountKind},
 };
 

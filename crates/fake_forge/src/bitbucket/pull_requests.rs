@@ -24,11 +24,11 @@ use super::{
 };
 use pullyard_demo_forge::{
     access::{Actor, Requirement},
+    forge_state::Shared,
     merge::{self, MergeOutcome, MergeRequest, Method},
     pulls::{self, NewPull, Outcome, PullUpdate, Rejection, UpdateOutcome},
     record::{Pull, PullState},
     repositories::RepositoryEntry,
-    shared::Shared,
 };
 
 const MAX_TITLE_CHARACTERS: usize = 255;

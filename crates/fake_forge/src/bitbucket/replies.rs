@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use pullyard_demo_forge::{
     access::Actor,
+    forge_state::Shared,
     issue_comments,
     pulls::{self},
     record::{LineCommentRecord, Pull, ReviewRecord},
     replies::create_line_reply,
     repositories::RepositoryEntry,
     reviews::Rejection,
-    shared::Shared,
 };
 
 /// Creates a reply and returns its id.

@@ -9,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{answers, caller::Caller, refusal::Refusal};
-use pullyard_demo_forge::{access::Requirement, shared::Shared, users::AccountKind};
+use pullyard_demo_forge::{access::Requirement, forge_state::Shared, users::AccountKind};
 
 pub(super) type RepositoryPath = Path<(String, String)>;
 pub(super) type ItemPath = Path<(String, String, String)>;

@@ -13,7 +13,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{body, caller::Caller, paging::Paging, refusal::Refusal, repositories::ItemPath};
-use pullyard_demo_forge::{access::Requirement, record::StatusRecord, repositories::RepositoryEntry, shared::Shared};
+use pullyard_demo_forge::{
+    access::Requirement, forge_state::Shared, record::StatusRecord, repositories::RepositoryEntry,
+};
 
 const MAX_KEY_CHARACTERS: usize = 40;
 

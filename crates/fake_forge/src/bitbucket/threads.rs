@@ -13,7 +13,7 @@ use super::{
     deletions, pull_requests,
     refusal::Refusal,
 };
-use pullyard_demo_forge::{access::Requirement, reviews::Rejection, shared::Shared};
+use pullyard_demo_forge::{access::Requirement, forge_state::Shared, reviews::Rejection};
 
 pub(super) async fn delete(
     State(shared): State<Arc<Shared>>,

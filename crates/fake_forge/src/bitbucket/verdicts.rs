@@ -14,11 +14,11 @@ use super::{caller::Caller, participants, pull_requests, refusal::Refusal, repos
 use pullyard_demo_forge::{
     access::{Actor, Requirement},
     events,
+    forge_state::Shared,
     pulls::{self, UpdateOutcome},
     record::{Pull, PullRecord, PullState, ReviewRecord},
     repositories::RepositoryEntry,
     reviews::{Verdict, publish},
-    shared::Shared,
 };
 
 type PullRequestPath = (String, String, String);

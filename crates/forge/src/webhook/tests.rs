@@ -1,8 +1,8 @@
 //! Signatures, bodies from GitHub's and Bitbucket's documentation, and malformed bodies.
 
 mod bitbucket;
-mod bodies;
 mod mutations;
+mod payloads;
 mod signatures;
 
 use std::{fs, path::PathBuf};

@@ -4,7 +4,7 @@ use pullyard_forge::{Endpoint, Error, GitHub, Token, TokenPermission};
 use serde_json::json;
 
 use crate::{
-    scripted::{ScriptLine, ScriptedExchange},
+    scripted_forge::{ScriptLine, ScriptedExchange},
     world::TOKEN,
 };
 

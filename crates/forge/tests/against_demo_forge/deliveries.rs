@@ -3,7 +3,7 @@
 use pullyard_forge::{Error, ErrorKind, HookScope, HookSettings, webhook::Secret};
 use serde_json::{Value, json};
 
-use crate::scripted::{ScriptLine, ok, script_forge};
+use crate::scripted_forge::{ScriptLine, ok, script_forge};
 
 const ID: u64 = 9_007_199_254_740_993;
 

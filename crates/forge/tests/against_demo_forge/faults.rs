@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::{
-    scripted::{ScriptLine, ScriptedExchange},
+    scripted_forge::{ScriptLine, ScriptedExchange},
     world::{REPOSITORY, TOKEN, forge_at, new_pull_request},
 };
 

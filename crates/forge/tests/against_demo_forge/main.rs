@@ -14,5 +14,5 @@ mod pull_requests;
 mod repositories;
 mod review_loop;
 mod reviews;
-mod scripted;
+mod scripted_forge;
 mod world;

@@ -6,7 +6,7 @@ use pullyard_forge::{
 use serde_json::{Value, json};
 
 use crate::{
-    scripted::{ScriptLine, ok, script_forge},
+    scripted_forge::{ScriptLine, ok, script_forge},
     world::{REPOSITORY, actor},
 };
 

@@ -7,7 +7,7 @@
 //! Account limits and provider trouble also hold up other jobs. They are believed only with the exit code of a failing
 //! agent, because a tool can write to the same streams.
 
-mod bare_words;
+mod status_text;
 
 use super::agent_event::EndReport;
 use super::limit_failure;
@@ -418,10 +418,10 @@ fn is_transient_crash(stderr: &str) -> bool {
             matches!(meaning, FailureCause::SlowDown | FailureCause::Overloaded | FailureCause::Unreachable)
         }
         None => {
-            let status = bare_words::parse_status(&last);
+            let status = status_text::parse_status(&last);
             contains_any(&last, BROKEN_CONNECTION_PHRASES)
                 || matches!(status, Some(408 | 429 | 500..=599))
-                || bare_words::contains_timeout(&last)
+                || status_text::contains_timeout(&last)
         }
     }
 }
@@ -461,11 +461,11 @@ fn cause_from_bare_word(terminal: &EndReport) -> Option<FailureCause> {
     if terminal.status.is_some() {
         return None;
     }
-    match bare_words::parse_status(&terminal.message) {
+    match status_text::parse_status(&terminal.message) {
         Some(429) => Some(FailureCause::SlowDown),
         Some(408 | 500..=599) => Some(FailureCause::Overloaded),
         Some(_) => None,
-        None => bare_words::contains_timeout(&terminal.message).then_some(FailureCause::Unreachable),
+        None => status_text::contains_timeout(&terminal.message).then_some(FailureCause::Unreachable),
     }
 }
 

@@ -3,8 +3,8 @@
 mod lines;
 
 use super::adapter::{Adapter, InputEncoder, InputEnd, Launch};
+use super::detect::InstalledAgent;
 use super::environment::{CLAUDE_KEYS, Environment};
-use super::installed::InstalledAgent;
 use super::prompt_escape;
 use super::start::StartInput;
 use crate::api::ids;
@@ -185,7 +185,7 @@ fn dollars(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::installed::AgentKind;
+    use crate::agent::detect::AgentKind;
     use crate::options::Isolation;
     use std::fs;
     use std::os::unix::fs::symlink;

@@ -11,8 +11,8 @@ pub(super) mod version;
 
 use super::adapter::{Adapter, InputEnd, Launch, UsageReader};
 use super::agent_event::Tokens;
+use super::detect::InstalledAgent;
 use super::environment::{CODEX_AUTH, CODEX_PRICES, Environment, OPENAI_KEY, OPENAI_URL};
-use super::installed::InstalledAgent;
 use super::prices::Prices;
 use super::prompt_escape;
 use super::start::StartInput;

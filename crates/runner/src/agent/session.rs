@@ -3,7 +3,7 @@
 //! Claude Code looks for a session below the name of its work folder; Codex searches all days. Both resume from these
 //! files alone, with other settings and in another folder (tested in `tests/agents`).
 
-use super::installed::AgentKind;
+use super::detect::AgentKind;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

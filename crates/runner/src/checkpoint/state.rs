@@ -25,7 +25,7 @@ pub(super) struct CheckpointFacts {
 
 impl CheckpointState {
     /// An agent is about to work.
-    pub(crate) fn new(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
+    pub(crate) fn begin(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
         let (mirror, target) = (mirror.clone(), target.clone());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(CheckpointFacts {
             mirror,

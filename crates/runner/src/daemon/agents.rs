@@ -1,7 +1,7 @@
 //! Finds the agents that this machine can drive, as default capabilities and for display.
 
+use crate::agent::detect::{AgentKind, InstalledAgent, probe};
 use crate::agent::environment::Environment;
-use crate::agent::installed::{AgentKind, InstalledAgent, probe};
 use std::collections::BTreeSet;
 
 pub(crate) struct DetectedAgent {

@@ -5,7 +5,7 @@ use crate::api::event_draft::EventDraft;
 use crate::git::nested::ExcludedRepository;
 use crate::git::workspace::Workspace;
 use pullyard_domain::prompt::untrusted::remove_hidden;
-use pullyard_domain::published::left_out::{NestedRepository, render_sentence};
+use pullyard_domain::published::nested_repository::{NestedRepository, render_sentence};
 use pullyard_protocol::event::EventKind;
 
 /// Returns the excluded folders. If they changed since the last call and are not empty, also adds an event.

@@ -9,7 +9,7 @@ pub(crate) use index_listing::parse_submodules;
 pub(crate) use scan::prepare_tree;
 
 use nix::fcntl::OFlag;
-use pullyard_domain::published::left_out::NestedKind;
+use pullyard_domain::published::nested_repository::NestedKind;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;

@@ -7,9 +7,9 @@ use crate::api::attempt::Attempt;
 use crate::git::conflicts;
 use crate::git::workspace::Workspace;
 use crate::inputs::conversation::Conversation;
-use crate::job::made::{self, WorkResult};
 use crate::job::project_command::CommandRunner;
 use crate::job::setup;
+use crate::job::work::{self, WorkResult};
 use crate::publish::push::PublishResult;
 use crate::secrets::access;
 use crate::stop::Stop;
@@ -42,7 +42,7 @@ async fn adopt(
     commit: &str,
 ) -> Result<(WorkResult, PublishResult), Stop> {
     this.unless_ordered(this.report_executing(None)).await?;
-    this.checkpoint_state.new(&prepared.mirror, &prepared.target, None);
+    this.checkpoint_state.begin(&prepared.mirror, &prepared.target, None);
     renew_access(this, prepared).await?;
     match publish(this, prepared, commit, None).await? {
         Some(published) => Ok((WorkResult::from_adopted_commit(commit), published)),
@@ -75,11 +75,11 @@ async fn run_agent_and_publish(
     let conflicts =
         this.unless_ordered(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;
     let mut talk = Conversation::new(this.assignment, &taken, conflicts);
-    this.checkpoint_state.new(mirror, target, talk.resumed_session());
+    this.checkpoint_state.begin(mirror, target, talk.resumed_session());
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     prepared.model_keys.write_auth_file().map_err(failed)?;
     let (beside, taken) = (beside.as_ref(), &taken);
-    let mut made = made::WorkContext {
+    let mut made = work::WorkContext {
         attempt: this,
         options,
         isolation,
@@ -95,7 +95,7 @@ async fn run_agent_and_publish(
         if let Some(published) = publish(this, prepared, &made.commit, told).await? {
             return Ok((made, published));
         }
-        made = made::WorkContext {
+        made = work::WorkContext {
             attempt: this,
             options,
             isolation,

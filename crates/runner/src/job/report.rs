@@ -4,7 +4,7 @@ use super::prepare::Preparation;
 use crate::Isolation;
 use crate::api::attempt::Attempt;
 use crate::git::commit;
-use crate::job::made::WorkResult;
+use crate::job::work::WorkResult;
 use crate::publish::description_update::DescriptionUpdate;
 use crate::publish::pull_request;
 use crate::publish::push::{PublishResult, PushedBy};

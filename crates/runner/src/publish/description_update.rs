@@ -4,7 +4,7 @@
 use crate::api::attempt::Attempt;
 use crate::api::event_draft::EventDraft;
 use crate::api::retry::retry_while_unreachable;
-use pullyard_domain::published::newest::{self, ReplaceRefusal};
+use pullyard_domain::published::commit_part::{self, ReplaceRefusal};
 use pullyard_forge::{Error, Forge};
 use pullyard_protocol::event::EventKind;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl DescriptionUpdate<'_> {
     /// user edited the text.
     async fn try_update(&self, name: &str) -> Result<Option<ReplaceRefusal>, Error> {
         let text = self.forge.pull_request_text(name, self.number).await?;
-        match newest::replace_part(&text, self.commit, self.text) {
+        match commit_part::replace_part(&text, self.commit, self.text) {
             Ok(text) => self.forge.edit_pull_request_text(name, self.number, &text).await.map(|()| None),
             Err(stays) => Ok(Some(stays)),
         }

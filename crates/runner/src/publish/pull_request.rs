@@ -8,8 +8,8 @@ use crate::stop::Stop;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::project::ForgeKind;
 use pullyard_domain::prompt::untrusted;
-use pullyard_domain::published::left_out::{NestedRepository, render_section};
-use pullyard_domain::published::{self, CheckResults, NewestCommit, newest};
+use pullyard_domain::published::nested_repository::{NestedRepository, render_section};
+use pullyard_domain::published::{self, CheckResults, NewestCommit, commit_part};
 use pullyard_forge::{Forge, NewPullRequest};
 use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
@@ -108,7 +108,7 @@ fn render_body(kind: ForgeKind, beginning: &str, asked: &str, said: &PullRequest
     // Redact again, because lines were joined. Redact the part about the commit before its hash is computed.
     let opening = clean(&published::render_new_text(&beginning, summary.as_deref()));
     let about = append_exclusions(&published::render_checks(said.checks), said.excluded_folders);
-    format!("{opening}\n{}", newest::render_part(kind, said.commit, &clean(&about)))
+    format!("{opening}\n{}", commit_part::render_part(kind, said.commit, &clean(&about)))
 }
 
 /// The new part for an open pull request, without secrets.
@@ -165,8 +165,8 @@ mod tests {
         }
         assert!(newest.contains("Commit 0123456789 (agent: codex, model: `[redacted]`)."), "{newest}");
         // Redaction does not count as a user's edit.
-        let next = newest::replace_part(&body, "another", &newest).unwrap();
-        assert!(newest::replace_part(&next, "a third", "").is_ok(), "{next}");
+        let next = commit_part::replace_part(&body, "another", &newest).unwrap();
+        assert!(commit_part::replace_part(&next, "a third", "").is_ok(), "{next}");
     }
 
     #[test]

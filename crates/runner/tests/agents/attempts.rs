@@ -1,6 +1,7 @@
 //! Tests whole attempts with the real agent programs, from claim to finish, over a test forge and a scripted model.
 
 mod faults;
+pub(crate) mod fixture;
 mod kills;
 mod limits;
 mod offers;
@@ -9,7 +10,6 @@ mod repositories;
 mod resumes;
 mod secrets;
 mod session_resume;
-pub(crate) mod stage;
 mod steering;
 mod stops;
 mod subscriptions;

@@ -1,6 +1,6 @@
 //! Runs Codex without the runner.
 
-use crate::scene::{AgentFixture, KEY, program};
+use crate::fixture::{AgentFixture, KEY, program};
 use tokio::process::Command;
 
 pub(crate) const BASE_ARGUMENTS: [&str; 6] = [

@@ -11,11 +11,11 @@ mod api;
 mod attempts;
 mod claude_code;
 mod codex;
+mod fixture;
 mod goldens;
 mod leftover_processes;
 mod misbehaving;
 mod refusing_proxy;
-mod scene;
 #[expect(dead_code, reason = "the runner's other tests use more of it")]
 #[path = "../run_job/world.rs"]
 mod world;

@@ -1,8 +1,8 @@
 //! Tests every end of an attempt: leftover processes, pushes and reports.
 
 use crate::checks::with_checks;
-use crate::plane::wait_for_file;
 use crate::publish::install_hook;
+use crate::runner_api::wait_for_file;
 use crate::world::{BRANCH, TOKEN, WAITING_AGENT, World, wait_for_exit};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

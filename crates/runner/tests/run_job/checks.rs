@@ -1,7 +1,7 @@
 //! Tests the project's commands: setup, checks on the agent's work, and one repair round.
 
-use crate::plane::wait_for_file;
 use crate::publish::replace_pulls_api;
+use crate::runner_api::wait_for_file;
 use crate::world::{BRANCH, RunResult, TOKEN, World, wait_for_exit};
 use axum::Json;
 use axum::http::StatusCode;

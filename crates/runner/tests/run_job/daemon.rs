@@ -1,7 +1,7 @@
 //! Tests the daemon's claims, job processes and heartbeats.
 
 use crate::api::{Api, BOOTSTRAP};
-use crate::plane::{Daemon, DaemonMachine, RunnerApi, TOKEN, WAIT_FOR_GO_JOB, job, wait_for_file};
+use crate::runner_api::{Daemon, DaemonMachine, RunnerApi, TOKEN, WAIT_FOR_GO_JOB, job, wait_for_file};
 use crate::world::{BRANCH, World};
 use nix::sys::signal::Signal;
 use pullyard_protocol::attempt::FinishOutcome;

@@ -4,7 +4,7 @@
 //! heartbeat: its order among the claims depends on the clock too. `plane_points` walks the calls of a job's process.
 
 use crate::gate::{Break, Fault, Gate, Point};
-use crate::plane::{Daemon, DaemonMachine, job};
+use crate::runner_api::{Daemon, DaemonMachine, job};
 use futures::stream::{self, StreamExt};
 use nix::sys::signal::Signal;
 use std::sync::Arc;

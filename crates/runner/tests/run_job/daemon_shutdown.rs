@@ -1,6 +1,6 @@
 //! Tests how the daemon ends, how a new daemon takes over, and what happens to its jobs.
 
-use crate::plane::{DaemonMachine, WAIT_FOR_GO_JOB, job, wait_for_file};
+use crate::runner_api::{DaemonMachine, WAIT_FOR_GO_JOB, job, wait_for_file};
 use crate::world::is_alive;
 use nix::sys::signal::Signal;
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! Tests the daemon's start: invalid settings, refused registrations, and the commands `check` and `config`.
 
-use crate::plane::{DaemonMachine, TOKEN, job};
+use crate::runner_api::{DaemonMachine, TOKEN, job};
 use nix::sys::signal::Signal;
 use tokio::process::Command;
 

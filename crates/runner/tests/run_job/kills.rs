@@ -2,8 +2,8 @@
 //! `stops` covers kills during the agent's work.
 
 use crate::checks::with_checks;
-use crate::plane::wait_for_file;
 use crate::publish::install_hook;
+use crate::runner_api::wait_for_file;
 use crate::world::{BRANCH, World};
 use std::path::Path;
 use std::time::Duration;

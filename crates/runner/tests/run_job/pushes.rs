@@ -3,7 +3,7 @@
 use crate::api::Api;
 use crate::checks::{pull_request, with_checks};
 use crate::git_points::path_with_git_script;
-use crate::planted::{SIGNING_KEY, write_fake_signer};
+use crate::planted_files::{SIGNING_KEY, write_fake_signer};
 use crate::publish::{install_hook, runner_job_body};
 use crate::revise::world_under_review;
 use crate::world::{BRANCH, RunResult, TOKEN, WAITING_AGENT, World, wait_for_exit};

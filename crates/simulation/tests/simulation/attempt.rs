@@ -1,7 +1,7 @@
 //! Simulates one attempt: the calls of its runner from start to finish.
 
+use crate::control_plane::ApiCall;
 use crate::forge::{Commit, Forge, PullRequest};
-use crate::plane::ApiCall;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::SeededRng;

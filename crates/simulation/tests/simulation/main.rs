@@ -12,15 +12,15 @@
 
 mod attempt;
 mod cloud;
+mod control_plane;
 mod daemon;
 mod faults;
 mod final_state;
 mod forge;
 mod gate;
 mod invariants;
-mod life;
-mod plane;
 mod profile;
+mod run_seed;
 mod setup;
 mod suspensions;
 mod tally;
@@ -69,7 +69,7 @@ fn env_number(name: &str, otherwise: u64) -> u64 {
 
 fn simulate_seed(seed: u64) -> World {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    runtime.block_on(life::run_seed(seed))
+    runtime.block_on(run_seed::run_seed(seed))
 }
 
 fn print_trace(seed: u64, world: &World) {

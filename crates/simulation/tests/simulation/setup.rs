@@ -1,8 +1,8 @@
 //! Creates the initial state of a life: a project with a repository, tokens, and runners.
 
+use crate::control_plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
 use crate::daemon::Daemon;
 use crate::gate::Gate;
-use crate::plane::{HOOK, HOOK_VALUE, KEY_SECRET, TABLE, sdk};
 use crate::profile::Profile;
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;

@@ -1,6 +1,6 @@
 //! Users pause and resume jobs, and answer the questions of agents.
 
-use crate::plane::ApiCall;
+use crate::control_plane::ApiCall;
 use crate::setup;
 use crate::world::World;
 use pullyard_domain::job::{Job, JobStatus};

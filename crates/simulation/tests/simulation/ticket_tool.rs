@@ -1,6 +1,6 @@
 //! Simulates the ticket tool: users move tickets, and its events arrive late, twice and out of order.
 
-use crate::plane::ApiCall;
+use crate::control_plane::ApiCall;
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::SeededRng;
 use serde_json::json;

@@ -7,11 +7,11 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use pullyard_control::{self as control, Answer, Context, JobList, JobRequest, JobView};
 use pullyard_domain::decision::{Reason, Verdict};
+use pullyard_domain::explanation;
 use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::why;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, scope};
 use pullyard_protocol::decision::Decision;
@@ -146,7 +146,7 @@ pub(crate) async fn explain_job(
 ) -> Result<Json<JobExplanation>, Problem> {
     let JobView { job, waits, now, .. } = load_visible(&ctx, &caller, &job).await?;
     let made = control::load_pull_request_state(&ctx, &job).await?;
-    let (sentence, help) = why::explain_job(&job, waits.as_ref(), made, now);
+    let (sentence, help) = explanation::explain_job(&job, waits.as_ref(), made, now);
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
     Ok(Json(JobExplanation { status: job.status, sentence, help, code }))

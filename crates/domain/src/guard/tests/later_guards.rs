@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::budget::Day;
-use crate::story::REVIEW;
+use crate::fixtures::REVIEW;
 
 #[test]
 fn second_entry_meets_only_the_later_guards() {
@@ -73,7 +73,7 @@ fn request_ignores_status_and_auto_create() {
 fn event_stored_before_the_job_is_no_second_entry() {
     let mut case = accepted_entry();
     let ticket = case.facts.ticket.as_mut().unwrap();
-    ticket.active_job = Some(crate::story::job_id("requested"));
+    ticket.active_job = Some(crate::fixtures::job_id("requested"));
     ticket.status = TRIGGER.into();
     ticket.seen_event = Some(case.event.event.clone());
     ticket.seen_at = case.event.occurred_at;

@@ -1,7 +1,7 @@
 //! Tests repeated, stale and redelivered events, and echoes of Pullyard's own writes.
 
 use super::*;
-use crate::story::REVIEW;
+use crate::fixtures::REVIEW;
 
 #[test]
 fn final_answer_is_repeated_and_others_are_decided_again() {

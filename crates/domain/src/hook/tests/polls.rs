@@ -2,7 +2,7 @@
 
 use super::at;
 use crate::hook::Ingress;
-use crate::hook::look::{PollProgress, poll_interval};
+use crate::hook::poll_progress::{PollProgress, poll_interval};
 use crate::project::ForgeKind::{Bitbucket, GitHub};
 
 #[test]

@@ -1,11 +1,11 @@
 use super::*;
 use crate::due::{self, Due};
-use crate::job::{LastReport, Placement};
-use crate::story::{
+use crate::explanation::explain_job;
+use crate::fixtures::{
     active, crash_failure, fence, finish_id, just_before, no_changes_failure, ready_job, result, time_at,
 };
+use crate::job::{LastReport, Placement};
 use crate::sweep::{JobStep, next_step};
-use crate::why::explain_job;
 
 const ACTIVE_STATUSES: [JobStatus; 4] =
     [JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing];

@@ -1,5 +1,5 @@
 use super::*;
-use crate::story::{pending, ready_job, time_at};
+use crate::fixtures::{pending, ready_job, time_at};
 
 fn forge_unreachable() -> ContextFault {
     ContextFault::Away { reason: "502 Bad Gateway".into() }

@@ -1,13 +1,13 @@
 use super::*;
 use crate::due::{self, Due};
+use crate::explanation::wait_reason;
+use crate::fixtures::{active, claim, fence, finish_id, just_before, ready_job, time_at};
 use crate::id::RunnerId;
 use crate::job::{Cancel, Dispatch, JobPolicy, Pause};
 use crate::project::Resume;
 use crate::select::is_claimable;
-use crate::story::{active, claim, fence, finish_id, just_before, ready_job, time_at};
 use crate::sweep::{JobStep, MAX_READY_TIME, next_step};
 use crate::text::Until;
-use crate::why::wait_reason;
 use std::time::Duration;
 
 /// A report that the account's limit is used up until `ends`.

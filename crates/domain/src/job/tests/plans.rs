@@ -2,12 +2,12 @@
 
 use super::*;
 use crate::agent::{Agent, CODEX, ModelSecrets};
-use crate::project::{Limits, Repository, Settings};
-use crate::pull_request::REVISE_WINDOW;
-use crate::story::{
+use crate::fixtures::{
     REVIEW, TODO, TRIGGER, active, entry, finish, job_and_ticket, job_id, key, linked_pull_request, plan, plan_job,
     pull_request_id, repository, result, review_id, revision, settings, ticket_in, time_at,
 };
+use crate::project::{Limits, Repository, Settings};
+use crate::pull_request::REVISE_WINDOW;
 use crate::ticket::{Badge, StatusMove, Target, Ticket};
 
 #[test]

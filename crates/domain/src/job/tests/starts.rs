@@ -1,7 +1,7 @@
 //! Tests starts of tasks: identity, retries and when to give up.
 
 use super::*;
-use crate::story::{claim, ready_job, time_at};
+use crate::fixtures::{claim, ready_job, time_at};
 use crate::sweep::{JobStep, next_step};
 use std::time::Duration;
 

@@ -2,9 +2,9 @@
 
 use super::{TRANSITIONS, Transition, jobs_in_every_status, outcome_cell};
 use crate::breaker::BreakerCause;
+use crate::fixtures::{fence, time_at};
 use crate::job::model::tests::limit_report;
 use crate::job::{Cancel, JobStatus, Pause, Placement, TransitionRefusal};
-use crate::story::{fence, time_at};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 

@@ -1,8 +1,8 @@
 use super::*;
+use crate::fixtures::time_at;
 use crate::job::JobKind;
 use crate::prompt::Context;
 use crate::prompt::tests::{context, lines_outside_fences, ticket};
-use crate::story::time_at;
 use proptest::prelude::*;
 
 fn comment(id: u64, thread: u64, text: &str) -> FrozenComment {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::budget::{Budget, DailyUsage, Day};
+use crate::fixtures::{job_id, key, linked_pull_request, project_id, repository, time_at};
 use crate::review::Author;
-use crate::story::{job_id, key, linked_pull_request, project_id, repository, time_at};
 use std::time::Duration;
 
 /// Facts under which a review starts a job.

@@ -1,8 +1,8 @@
 use super::*;
+use crate::fixtures::{claim, job_id, ready_job, runner, slot, time_at};
 use crate::id::{ClaimId, RunnerId};
 use crate::job::{Claim, JobStatus, Placement};
 use crate::runner::Heartbeat;
-use crate::story::{claim, job_id, ready_job, runner, slot, time_at};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn runner_with_job(since: u64) -> Runner {
@@ -156,7 +156,7 @@ fn only_the_slots_own_claim_holds_a_job() {
     assert!(!is_slot_of_job(&held, &kite, &Slot { attempt: 2, ..slot("c1", 5) }));
     assert!(!is_slot_of_job(&held, &runner("gull"), &slot("c1", 5)));
     assert!(!is_slot_of_job(&job, &kite, &slot("c1", 5)));
-    let ended = held.fail(crate::story::crash_failure(), time_at(9)).unwrap();
+    let ended = held.fail(crate::fixtures::crash_failure(), time_at(9)).unwrap();
     assert_eq!(ended.status, JobStatus::Failed);
     assert!(!is_slot_of_job(&ended, &kite, &slot("c1", 5)));
     assert_eq!(held.run.as_ref().map(|run| run.claim.clone()), ClaimId::new("c1").ok());

@@ -1,7 +1,7 @@
 //! Tests Codex's arguments, environment and files at its start.
 
 use super::*;
-use crate::agent::installed::AgentKind;
+use crate::agent::detect::AgentKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn codex(set: &[(&str, &str)]) -> Codex {

@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use crate::options::WorktreeCleanup;
     use pullyard_domain::id::JobId;
-    use pullyard_domain::published::left_out::NestedKind;
+    use pullyard_domain::published::nested_repository::NestedKind;
 
     /// A workspace with these excluded folders, each with one file.
     async fn workspace_with_excluded(dir: &Path, folders: &[&str]) -> Workspace {

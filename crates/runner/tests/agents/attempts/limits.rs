@@ -1,6 +1,6 @@
 //! Tests that each limit of a job ends it with its own failure and without a further model request.
 
-use super::stage::{ALL_AGENTS, Agent, Stage};
+use super::fixture::{ALL_AGENTS, Agent, Stage};
 use pullyard_demo_model::{Answer, Step, Usage};
 use serde_json::json;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Tests which tools and settings the two programs offer their models when the runner starts them.
 
-use super::stage::{Agent, Stage};
+use super::fixture::{Agent, Stage};
 use pullyard_demo_model::Answer;
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Tests how an attempt reports an exhausted account, so that the job waits for the reset time.
 
-use super::stage::{Agent, Stage};
+use super::fixture::{Agent, Stage};
 use super::subscriptions::{CodexLogin, set_token_env};
 use crate::world::wait_for_exit;
 use pullyard_demo_model::Refusal;

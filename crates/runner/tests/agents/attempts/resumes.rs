@@ -1,6 +1,6 @@
 //! Tests that an agent resumes its session after a transient fault of its model.
 
-use super::stage::{ALL_AGENTS, Agent, Stage};
+use super::fixture::{ALL_AGENTS, Agent, Stage};
 use crate::world::{BRANCH, wait_for_exit};
 use pullyard_demo_model::{Answer, Refusal, Step, Usage};
 use pullyard_protocol::attempt::FinishOutcome;

@@ -1,6 +1,6 @@
 //! Tests that a stop from outside ends the agent, its tools and all model requests.
 
-use super::stage::{ALL_AGENTS, Agent, Stage};
+use super::fixture::{ALL_AGENTS, Agent, Stage};
 use crate::agent_process::{WAIT_LIMIT, wait_for_content};
 use crate::world::{BRANCH, wait_for_exit};
 use nix::sys::signal::{Signal, kill};

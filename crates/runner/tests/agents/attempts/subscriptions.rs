@@ -1,6 +1,6 @@
 //! Tests agents that sign in with a subscription instead of a key.
 
-use super::stage::{Agent, Stage};
+use super::fixture::{Agent, Stage};
 use crate::world::{BRANCH, wait_for_exit};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;

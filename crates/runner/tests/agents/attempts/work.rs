@@ -1,6 +1,6 @@
 //! Tests that finished work becomes a commit and a pull request, with events while it runs.
 
-use super::stage::{ALL_AGENTS, Agent, Stage};
+use super::fixture::{ALL_AGENTS, Agent, Stage};
 use crate::world::BRANCH;
 use pullyard_demo_model::{Answer, Usage};
 use pullyard_protocol::event::EventKind;

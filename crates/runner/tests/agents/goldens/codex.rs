@@ -3,9 +3,9 @@
 use super::Recording;
 use super::normalize::Normalizer;
 use crate::agent_process::AgentProcess;
-use crate::attempts::stage::CODEX_YIELD_TIME_MS;
+use crate::attempts::fixture::CODEX_YIELD_TIME_MS;
 use crate::codex::{configure, exec_command, resume_command};
-use crate::scene::{AgentFixture, ClosedPort};
+use crate::fixture::{AgentFixture, ClosedPort};
 use nix::sys::signal::Signal;
 use pullyard_demo_model::{Answer, Part, Refusal, Step, StreamFault, Usage};
 use serde_json::{Value, json};

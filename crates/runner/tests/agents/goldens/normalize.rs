@@ -1,6 +1,6 @@
 //! Normalizes recordings: ids, times, and values of this machine. The rest of a line keeps its text and field order.
 
-use crate::scene::AgentFixture;
+use crate::fixture::AgentFixture;
 use std::collections::VecDeque;
 
 const ID: &str = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";

@@ -40,7 +40,7 @@ impl FakeAgent {
             command
                 .env("PULLYARD_CLAUDE_CODE", self.world.outside_path("claude"))
                 .env("PULLYARD_AGENT_RETRY_SECS", "0")
-                .env("ANTHROPIC_API_KEY", crate::scene::KEY);
+                .env("ANTHROPIC_API_KEY", crate::fixture::KEY);
         });
         let ran = wait_for_exit(runner).await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);

@@ -1,8 +1,8 @@
 //! Runs the demo's three tickets through the public API.
 
 use super::agent::{AgentChoice, FILES, REPOSITORY};
-use super::evidence::ExpectedResult;
 use super::screen::DemoScreen;
+use super::verify::ExpectedResult;
 use anyhow::{Context as _, bail, ensure};
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Verdict;

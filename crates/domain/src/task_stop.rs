@@ -83,7 +83,7 @@ impl UnhandledCause {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::story::{active, job_id, ready_job, time_at};
+    use crate::fixtures::{active, job_id, ready_job, time_at};
 
     const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/pullyard/1a";
 

@@ -2,7 +2,7 @@
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/ecs_task_events.html>.
 
 use pullyard_domain::id::JobId;
-use pullyard_domain::task_stopped::{StopCause, TaskStop, UnhandledCause};
+use pullyard_domain::task_stop::{StopCause, TaskStop, UnhandledCause};
 use serde::{Deserialize, Serialize};
 
 /// Contains only the fields that we use, so that no serialized event contains the task's variables and token.

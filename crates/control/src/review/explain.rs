@@ -5,6 +5,7 @@ use super::request::{PullRequestRef, load_repository};
 use crate::runner::WaitExplainer;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
+use pullyard_domain::explanation::explain_job;
 use pullyard_domain::id::{JobId, ProjectId, ReviewId};
 use pullyard_domain::pull_request::{Note, PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::guard::{Decision, DecisionStep, decide};
@@ -12,7 +13,6 @@ use pullyard_domain::review::{Author, Permission, PullRequestSnapshot, Requested
 use pullyard_domain::text::Span;
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
-use pullyard_domain::why::explain_job;
 
 #[derive(Clone, Debug)]
 pub struct PullRequestView {

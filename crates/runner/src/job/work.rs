@@ -26,7 +26,7 @@ use crate::stop::Stop;
 use pullyard_domain::artifact::ArtifactKind;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::id::Sha256Hex;
-use pullyard_domain::published::left_out::NestedRepository;
+use pullyard_domain::published::nested_repository::NestedRepository;
 use pullyard_protocol::event::EventKind;
 
 pub(crate) struct WorkResult {

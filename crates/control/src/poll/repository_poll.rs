@@ -8,7 +8,7 @@ use crate::review::{ProjectScope, decide_review, record_pull_request_change, upd
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
-use pullyard_domain::hook::look::{MAX_CHANGED, PollProgress};
+use pullyard_domain::hook::poll_progress::{MAX_CHANGED, PollProgress};
 use pullyard_domain::hook::{Poll, is_decided, is_decided_for_linked, max_compared_per_poll, should_retry_permission};
 use pullyard_domain::id::RepositoryName;
 use pullyard_domain::project::{ForgeKind, Integration, Repository};

@@ -55,8 +55,8 @@ impl JobStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::{active, crash_failure, fence, suspend_report, time_at};
     use crate::job::{DesiredState, Suspension};
-    use crate::story::{active, crash_failure, fence, suspend_report, time_at};
 
     fn job_with_inputs(inputs: u32) -> Job {
         (0..inputs).fold(active(JobStatus::Executing), |job, _| job.resume_with_input(time_at(240)).unwrap())

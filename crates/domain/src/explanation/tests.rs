@@ -1,7 +1,7 @@
 use super::*;
 use crate::failure::Failure;
+use crate::fixtures::{active, claim, crash_failure, fence, finish, pending, ready_job, result, time_at};
 use crate::job::{ContinuedPullRequest, End, JobResult};
-use crate::story::{active, claim, crash_failure, fence, finish, pending, ready_job, result, time_at};
 
 #[track_caller]
 fn check(job: &Job, sentence: &str, help: &str) {

@@ -3,10 +3,10 @@
 use crate::attempt::Home;
 use crate::cloud::cluster::State;
 use crate::cloud::queue::Queue;
+use crate::control_plane::ApiCall;
 use crate::daemon::Loop;
 use crate::final_state;
 use crate::invariants;
-use crate::plane::ApiCall;
 use crate::setup;
 use crate::suspensions::is_suspended;
 use crate::world::World;
