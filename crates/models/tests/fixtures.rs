@@ -2,14 +2,13 @@
 
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
-use pullyard_domain::failure::Failure;
 use pullyard_domain::id::{
     EventId, FinishId, InstanceId, IntegrationId, JobId, ProjectId, RepositoryName, ReviewId, RunnerId, TicketKey,
 };
 use pullyard_domain::job::{
     Job, JobPlan, JobResult, RevisionPlan, SuspendReport, Suspension, plan_for_ticket, plan_revision,
 };
-use pullyard_domain::project::{Project, Repository, Settings};
+use pullyard_domain::project::{Repository, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::runner::{Runner, RunnerRegistration};
 use pullyard_domain::ticket::Ticket;
@@ -17,7 +16,6 @@ use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub(crate) const TODO: &str = "Todo";
 pub(crate) const TRIGGER: &str = "AI Processing";
 pub(crate) const REVIEW: &str = "In Review";
 
@@ -52,10 +50,6 @@ pub(crate) fn review_id(name: &str) -> ReviewId {
 
 pub(crate) fn settings() -> Settings {
     Settings { auto_create: true, ..Settings::default() }
-}
-
-pub(crate) fn project(settings: Settings) -> Project {
-    Project { id: project_id(), name: "Acme".into(), settings, rev: 1 }
 }
 
 pub(crate) fn repository() -> Repository {
@@ -143,14 +137,6 @@ pub(crate) fn result() -> JobResult {
         deletions: 3,
         replies: None,
     }
-}
-
-pub(crate) fn no_changes() -> Failure {
-    Failure::NoChanges {}
-}
-
-pub(crate) fn runner_crashed() -> Failure {
-    Failure::RunnerCrashed { exit: "signal 9".into() }
 }
 
 /// A runner of the token `t1` with two slots, registered at 0 s.

@@ -10,7 +10,6 @@
 )]
 
 mod explore;
-mod fargate;
 mod fixtures;
 mod items;
 mod moments;

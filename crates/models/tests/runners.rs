@@ -23,7 +23,7 @@
 //! If the sweepers' clock differs from the API's, a pushing process may have lost its job, and a runner may lose its
 //! jobs despite heartbeats. All other invariants hold. A read may return the previous version.
 //!
-//! Not modelled: Fargate and a second entry (`fargate`), and reviews (`reviews`).
+//! Not modelled: Fargate, a second entry, and reviews (`reviews`).
 
 mod late_calls;
 mod rules;
