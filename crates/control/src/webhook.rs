@@ -74,8 +74,8 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
     }
     rejected_deliveries::record_verified(ctx, &hook).await?;
     let unread = async |pointer: String, fault: String| {
-        let shown = if pointer.is_empty() { "/".to_owned() } else { pointer.clone() };
-        record_delivery(ctx, &hook, call, Reason::BodyUnreadable { pointer: shown, fault: fault.clone() }, None)
+        let location = if pointer.is_empty() { "/".to_owned() } else { pointer.clone() };
+        record_delivery(ctx, &hook, call, Reason::BodyUnreadable { pointer: location, fault: fault.clone() }, None)
             .await?;
         Ok(WebhookOutcome::Unreadable { pointer, fault })
     };
@@ -90,21 +90,21 @@ pub async fn receive_webhook(ctx: &Context, call: &WebhookRequest<'_>) -> Result
     if let Some(reason) = check_repository(&hook, &event) {
         return record_delivery(ctx, &hook, call, reason, None).await.map(WebhookOutcome::Decided);
     }
-    let told = match translate(&hook, display_event_id(call), event, ctx.clock.now()) {
-        Ok(told) => told.with_forge_event_name(hook.forge, call.event),
+    let webhook_event = match translate(&hook, display_event_id(call), event, ctx.clock.now()) {
+        Ok(webhook_event) => webhook_event.with_forge_event_name(hook.forge, call.event),
         Err(bad) => return unread("/repository/full_name".into(), bad.to_string()).await,
     };
-    decide_event(ctx, &hook, call, told).await
+    decide_event(ctx, &hook, call, webhook_event).await
 }
 
 async fn decide_event(
     ctx: &Context,
     hook: &Webhook,
     call: &WebhookRequest<'_>,
-    told: WebhookEvent,
+    webhook_event: WebhookEvent,
 ) -> Result<WebhookOutcome, Error> {
     let reach = project_scope(hook);
-    let answer = match told {
+    let answer = match webhook_event {
         WebhookEvent::Ping => {
             record_delivery(ctx, hook, call, Reason::Ping {}, None).await?;
             return Ok(WebhookOutcome::Pong);
@@ -120,19 +120,19 @@ async fn decide_event(
             let integration = ctx.store.load_integration(&hook.integration).await?;
             let integration = integration
                 .ok_or_else(|| Error::NotFound { what: "integration", name: hook.integration.to_string() })?;
-            let asked = async {
+            let lookup = async {
                 let forge = forge_client(ctx, &integration, &connected).await?;
                 Ok::<_, Error>(forge.pull_request(connected.name.as_str(), command.number).await?)
             };
             // The forge waits ten seconds for our answer. After a failure, polling finds the comment.
-            let asked = tokio::time::timeout(FORGE_TIMEOUT, asked).await;
-            let pull_request = asked.unwrap_or_else(|_| Err(timeout_error(&integration, FORGE_TIMEOUT)))?;
+            let lookup = tokio::time::timeout(FORGE_TIMEOUT, lookup).await;
+            let pull_request = lookup.unwrap_or_else(|_| Err(timeout_error(&integration, FORGE_TIMEOUT)))?;
             decide_review_event(ctx, &reach, &command.with_pull_request(hook, display_event_id(call), &pull_request))
                 .await?
         }
-        WebhookEvent::PullRequest { seen, event } => {
-            let about = pull_request_label(Some(&seen.repository), seen.id.number);
-            let reason = match record_pull_request_change(ctx, &reach, &seen).await? {
+        WebhookEvent::PullRequest { seen: snapshot, event } => {
+            let about = pull_request_label(Some(&snapshot.repository), snapshot.id.number);
+            let reason = match record_pull_request_change(ctx, &reach, &snapshot).await? {
                 PullRequestChange::Unlinked => {
                     Reason::EventIgnored { event: format!("{event} of {about}, which has no ticket,") }
                 }
@@ -140,18 +140,18 @@ async fn decide_event(
                     Reason::Noted { event: format!("{event} of {about}") }
                 }
             };
-            record_delivery(ctx, hook, call, reason, Some(review_subject(&seen))).await?
+            record_delivery(ctx, hook, call, reason, Some(review_subject(&snapshot))).await?
         }
         WebhookEvent::Repository(event) => {
             let reason = record_repository_change(ctx, &reach, &hook.integration, &event).await?;
             record_delivery(ctx, hook, call, reason, None).await?
         }
         WebhookEvent::Edited { pull_request, review } => {
-            if let Some(known) = ctx.store.load_review(&pull_request, &review).await?
-                && reach.includes(&known.project)
+            if let Some(stored) = ctx.store.load_review(&pull_request, &review).await?
+                && reach.includes(&stored.project)
             {
                 // Stale is harmless: the review belongs to another project now.
-                ctx.store.update_edited_review(&pull_request, &review, &known.project).await?;
+                ctx.store.update_edited_review(&pull_request, &review, &stored.project).await?;
             }
             // An unknown review, or another project's, is read later with the edited text and without the mark.
             record_delivery(ctx, hook, call, Reason::EditedReview {}, None).await?
@@ -174,8 +174,8 @@ async fn load_connected_repository(
     repository: u64,
 ) -> Result<Option<Repository>, Error> {
     for project in reach.projects() {
-        if let Some(known) = ctx.store.load_repository(project, integration, repository).await? {
-            return Ok(Some(known));
+        if let Some(stored) = ctx.store.load_repository(project, integration, repository).await? {
+            return Ok(Some(stored));
         }
     }
     Ok(None)
@@ -201,8 +201,8 @@ fn display_event_id(call: &WebhookRequest<'_>) -> Option<EventId> {
     EventId::new(truncate(call.delivery?, 128)).ok()
 }
 
-fn review_subject(seen: &PullRequestSnapshot) -> ReviewSubject {
-    let PullRequestSnapshot { id, repository, url, .. } = seen;
+fn review_subject(snapshot: &PullRequestSnapshot) -> ReviewSubject {
+    let PullRequestSnapshot { id, repository, url, .. } = snapshot;
     let id: &PullRequestId = id;
     ReviewSubject {
         pull_request: id.clone(),

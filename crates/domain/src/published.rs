@@ -55,8 +55,8 @@ pub fn insert_isolation(beginning: &str, word: &str) -> String {
 }
 
 /// Replaces the requested agent, which may be `auto`, with the agent that worked.
-pub fn insert_agent(beginning: &str, asked: &str, agent: &str) -> String {
-    let unknown = format!("Agent: {asked}, isolation: ");
+pub fn insert_agent(beginning: &str, requested_agent: &str, agent: &str) -> String {
+    let unknown = format!("Agent: {requested_agent}, isolation: ");
     // The last match, for the same reason as in `insert_isolation`.
     let Some((before, after)) = beginning.rsplit_once(unknown.as_str()) else { return beginning.to_owned() };
     format!("{before}Agent: {agent}, isolation: {after}")
@@ -80,24 +80,24 @@ pub fn short_commit(commit: &str) -> &str {
 }
 
 /// Renders a sentence as Markdown. Quotations in it mention no user and form no link, image or tag.
-pub fn to_markdown(words: &str) -> String {
-    let mut said = String::with_capacity(words.len());
-    for c in words.chars() {
-        said.push(c);
+pub fn to_markdown(text: &str) -> String {
+    let mut output = String::with_capacity(text.len());
+    for c in text.chars() {
+        output.push(c);
         if matches!(c, '@' | '<' | ']') {
-            said.push('\u{2060}');
+            output.push('\u{2060}');
         }
     }
-    said
+    output
 }
 
 /// The text of a new pull request, without the part that `newest` replaces.
 pub fn render_new_text(beginning: &str, summary: Option<&str>) -> String {
-    let mut said = beginning.to_owned();
+    let mut text = beginning.to_owned();
     if let Some(words) = fence_summary(summary) {
-        let _ = write!(said, "\n## The agent's last words\n\n{words}");
+        let _ = write!(text, "\n## The agent's last words\n\n{words}");
     }
-    said
+    text
 }
 
 /// The section about the checks of a new pull request's commit. Empty if there were none.
@@ -122,25 +122,25 @@ pub struct NewestCommit<'a> {
 /// A `CheckResults::Completed` has no failed check here: a job with failed checks does not update an open pull request.
 pub fn render_newest(newest: &NewestCommit<'_>) -> String {
     let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();
-    let mut said = format!("## The newest work\n\nCommit {}{by}.\n", short_commit(newest.commit));
+    let mut text = format!("## The newest work\n\nCommit {}{by}.\n", short_commit(newest.commit));
     if let Some(words) = fence_summary(newest.summary) {
-        let _ = write!(said, "\nThe agent's last words:\n\n{words}");
+        let _ = write!(text, "\nThe agent's last words:\n\n{words}");
     }
     let checks = render_check_section(newest.checks, "Checks failed.\n");
     if !checks.is_empty() {
-        let _ = write!(said, "\n{checks}");
+        let _ = write!(text, "\n{checks}");
         if newest.is_rebased && matches!(newest.checks, CheckResults::Completed(_)) {
-            said.push_str("\nThey ran before the work was put on top of newer commits.\n");
+            text.push_str("\nThey ran before the work was put on top of newer commits.\n");
         }
     }
-    said
+    text
 }
 
 /// The fenced summary; `None` if it has no visible text.
 fn fence_summary(summary: Option<&str>) -> Option<String> {
     let summary = summary.map(remove_hidden)?;
-    let words = summary.trim();
-    (!words.is_empty()).then(|| fence(&truncate_with_count(words, MAX_SUMMARY_CHARS)))
+    let text = summary.trim();
+    (!text.is_empty()).then(|| fence(&truncate_with_count(text, MAX_SUMMARY_CHARS)))
 }
 
 fn render_check_section(checks: CheckResults<'_>, failed: &str) -> String {
@@ -149,19 +149,19 @@ fn render_check_section(checks: CheckResults<'_>, failed: &str) -> String {
         CheckResults::Completed(runs) => runs,
         CheckResults::FailedEarlier => &[],
     };
-    let mut said = String::from("## Checks\n\n");
+    let mut text = String::from("## Checks\n\n");
     if checks.has_failure() {
-        said.push_str(failed);
-        said.push_str(match checks {
+        text.push_str(failed);
+        text.push_str(match checks {
             CheckResults::Completed(_) => "\n",
             CheckResults::FailedEarlier => "See the job's log.\n",
         });
     }
-    runs.iter().for_each(|run| said.push_str(&render_check_line(run)));
+    runs.iter().for_each(|run| text.push_str(&render_check_line(run)));
     if runs.iter().any(|run| run.round > 0) {
-        said.push_str("\nThey ran again after further work of the agent.\n");
+        text.push_str("\nThey ran again after further work of the agent.\n");
     }
-    said
+    text
 }
 
 fn render_check_line(run: &CheckRun) -> String {

@@ -54,37 +54,37 @@ impl Quoted {
 }
 
 /// At most `most` characters of an untrusted text. Control characters become spaces, and `…` marks a cut.
-pub fn truncate(text: &str, most: usize) -> String {
+pub fn truncate(text: &str, limit: usize) -> String {
     let tame: String = text.chars().map(|c| if is_safe_char(c) { c } else { ' ' }).collect();
-    let mut said: String = tame.trim().chars().take(most).collect();
-    if tame.trim().chars().count() > most {
-        said.pop();
-        said.push('…');
+    let mut output: String = tame.trim().chars().take(limit).collect();
+    if tame.trim().chars().count() > limit {
+        output.pop();
+        output.push('…');
     }
-    said
+    output
 }
 
 /// Like `truncate`, but preserves line breaks and tabs.
-pub fn truncate_lines(text: &str, most: usize) -> String {
+pub fn truncate_lines(text: &str, limit: usize) -> String {
     let tame: String =
         text.chars().map(|c| if is_safe_char(c) || matches!(c, '\n' | '\t') { c } else { ' ' }).collect();
-    let mut said: String = tame.trim().chars().take(most).collect();
-    if tame.trim().chars().count() > most {
-        said.pop();
-        said.push('…');
+    let mut output: String = tame.trim().chars().take(limit).collect();
+    if tame.trim().chars().count() > limit {
+        output.pop();
+        output.push('…');
     }
-    said
+    output
 }
 
 /// Like `truncate`, but drops a short incomplete word at the end, because half a word may read as another.
-fn truncate_at_word(text: &str, most: usize) -> String {
-    let said = truncate(text, most);
-    let Some(kept) = said.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return said };
-    match kept.rsplit_once(' ') {
+fn truncate_at_word(text: &str, limit: usize) -> String {
+    let output = truncate(text, limit);
+    let Some(start) = output.strip_suffix('…').filter(|_| !text.trim_end().ends_with('…')) else { return output };
+    match start.rsplit_once(' ') {
         Some((words, part)) if part.chars().count() <= MAX_PARTIAL_WORD_CHARS => {
             format!("{}…", words.trim_end_matches([' ', ',', ';', ':']))
         }
-        _ => said,
+        _ => output,
     }
 }
 
@@ -96,25 +96,25 @@ fn is_safe_char(c: char) -> bool {
 
 /// An error with its causes, each once. `Debug` output would contain whole responses, and with them items and secrets.
 pub fn format_error_chain(error: &dyn std::error::Error) -> String {
-    let mut said = error.to_string();
+    let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
         let words = deeper.to_string();
-        if !said.contains(&words) {
-            said.push_str(": ");
-            said.push_str(&words);
+        if !message.contains(&words) {
+            message.push_str(": ");
+            message.push_str(&words);
         }
         cause = deeper.source();
     }
-    said
+    message
 }
 
 /// A fact in a sentence, with a sample for the test that renders every row.
 pub(crate) trait Fact {
     fn render(&self) -> String;
     /// The fact in at most this many characters.
-    fn render_within(&self, most: usize) -> String {
-        truncate(&self.render(), most)
+    fn render_within(&self, limit: usize) -> String {
+        truncate(&self.render(), limit)
     }
     fn sample() -> Self;
     /// The fact, shortened for the table.
@@ -140,13 +140,13 @@ const MAX_SENTENCE_CHARS: usize = 140;
 
 /// Renders a sentence, and shortens its facts only as much as the limit requires.
 pub(crate) fn fit_sentence(render: impl Fn(usize) -> String) -> String {
-    let mut most = MAX_FACT_CHARS;
+    let mut limit = MAX_FACT_CHARS;
     loop {
-        let said = render(most);
-        if said.chars().count() <= MAX_SENTENCE_CHARS || most <= MIN_FACT_CHARS {
-            return said;
+        let sentence = render(limit);
+        if sentence.chars().count() <= MAX_SENTENCE_CHARS || limit <= MIN_FACT_CHARS {
+            return sentence;
         }
-        most -= 8;
+        limit -= 8;
     }
 }
 
@@ -158,8 +158,8 @@ impl Fact for String {
     fn render(&self) -> String {
         self.render_within(MAX_FACT_CHARS)
     }
-    fn render_within(&self, most: usize) -> String {
-        truncate_at_word(self.trim_end_matches('.'), most)
+    fn render_within(&self, limit: usize) -> String {
+        truncate_at_word(self.trim_end_matches('.'), limit)
     }
     fn sample() -> Self {
         "something".into()
@@ -173,8 +173,8 @@ impl Fact for Quoted {
     fn render(&self) -> String {
         self.render_within(MAX_FACT_CHARS)
     }
-    fn render_within(&self, most: usize) -> String {
-        let words = self.0.as_ref().map(|words| words.render_within(most)).unwrap_or_default();
+    fn render_within(&self, limit: usize) -> String {
+        let words = self.0.as_ref().map(|words| words.render_within(limit)).unwrap_or_default();
         if words.is_empty() { words } else { format!(": \"{words}\"") }
     }
     fn sample() -> Self {

@@ -30,13 +30,13 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact)
     let mut rounds = ctx.retries(&fence.job);
     let artifact = loop {
         let now = ctx.clock.now();
-        let kept = ctx.store.load_artifacts(&fence.job, fence.attempt).await?;
-        let kept = kept.unwrap_or_else(|| Artifacts::empty(fence.job.clone(), fence.attempt, now));
-        match kept.reserve(offer, now) {
+        let artifacts = ctx.store.load_artifacts(&fence.job, fence.attempt).await?;
+        let artifacts = artifacts.unwrap_or_else(|| Artifacts::empty(fence.job.clone(), fence.attempt, now));
+        match artifacts.reserve(offer, now) {
             Ok(ArtifactReservation::Existing(before)) => break before,
-            Ok(ArtifactReservation::New(next, made)) => {
+            Ok(ArtifactReservation::New(next, reserved)) => {
                 if ctx.store.put_artifacts(&next).await? == Write::Applied {
-                    break made;
+                    break reserved;
                 }
                 rounds.backoff().await?;
             }
@@ -56,36 +56,42 @@ pub async fn reserve_artifact(ctx: &Context, fence: &Fence, offer: &NewArtifact)
 /// Errors: `LeaseLost`; `NotFound` if the id was not reserved; `Artifact` if the object is missing.
 pub async fn mark_artifact_stored(ctx: &Context, fence: &Fence, id: &ArtifactId) -> Result<(), Error> {
     load_leased_job(ctx, fence).await?;
-    let kept = ctx.store.load_artifacts(&fence.job, fence.attempt).await?.ok_or_else(|| artifact_not_found(id))?;
-    verify_uploaded(ctx, kept, id).await.map(drop)
+    let artifacts = ctx.store.load_artifacts(&fence.job, fence.attempt).await?.ok_or_else(|| artifact_not_found(id))?;
+    verify_uploaded(ctx, artifacts, id).await.map(drop)
 }
 
 pub async fn list_artifacts(ctx: &Context, job: &JobId) -> Result<Vec<(u32, Artifact)>, Error> {
-    let kept = list_unexpired_artifacts(ctx, job).await?;
-    Ok(kept.into_iter().flat_map(|kept| kept.kept.into_iter().map(move |one| (kept.attempt, one))).collect())
+    let artifacts = list_unexpired_artifacts(ctx, job).await?;
+    Ok(artifacts
+        .into_iter()
+        .flat_map(|artifacts| artifacts.kept.into_iter().map(move |one| (artifacts.attempt, one)))
+        .collect())
 }
 
 /// Errors: `NotFound`; `Artifact` if the object was never uploaded.
 pub async fn artifact_url(ctx: &Context, job: &JobId, id: &ArtifactId) -> Result<String, Error> {
-    let kept = list_unexpired_artifacts(ctx, job).await?.into_iter().find(|kept| kept.find(id).is_some());
-    let kept = kept.ok_or_else(|| artifact_not_found(id))?;
-    let key = object_key(job, kept.attempt, id);
-    let artifact = verify_uploaded(ctx, kept, id).await?;
+    let artifacts =
+        list_unexpired_artifacts(ctx, job).await?.into_iter().find(|artifacts| artifacts.find(id).is_some());
+    let artifacts = artifacts.ok_or_else(|| artifact_not_found(id))?;
+    let key = object_key(job, artifacts.attempt, id);
+    let artifact = verify_uploaded(ctx, artifacts, id).await?;
     Ok(ctx.objects.presign_download(&key, &artifact).await?)
 }
 
 /// Returns the newest uploaded checkpoint with its address, and whether a newer one was never uploaded.
 pub(crate) async fn find_uploaded_checkpoint(
     ctx: &Context,
-    kept: &Artifacts,
+    artifacts: &Artifacts,
 ) -> Result<(Option<(Artifact, String)>, bool), Error> {
-    let ids: Vec<ArtifactId> = kept.checkpoints().map(|one| one.id.clone()).collect();
+    let ids: Vec<ArtifactId> = artifacts.checkpoints().map(|one| one.id.clone()).collect();
     let mut is_missing = false;
     for id in ids {
-        match verify_uploaded(ctx, kept.clone(), &id).await {
+        match verify_uploaded(ctx, artifacts.clone(), &id).await {
             Ok(artifact) => {
-                let address =
-                    ctx.objects.presign_download(&object_key(&kept.job, kept.attempt, &id), &artifact).await?;
+                let address = ctx
+                    .objects
+                    .presign_download(&object_key(&artifacts.job, artifacts.attempt, &id), &artifact)
+                    .await?;
                 return Ok((Some((artifact, address)), is_missing));
             }
             Err(Error::Artifact(ArtifactRefusal::Missing)) => is_missing = true,
@@ -111,13 +117,13 @@ fn artifact_not_found(id: &ArtifactId) -> Error {
 async fn list_unexpired_artifacts(ctx: &Context, job: &JobId) -> Result<Vec<Artifacts>, Error> {
     let now = ctx.clock.now();
     let mut all = ctx.store.list_artifacts(job).await?;
-    all.retain(|kept| !kept.is_expired(now));
+    all.retain(|artifacts| !artifacts.is_expired(now));
     Ok(all)
 }
 
-async fn verify_uploaded(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) -> Result<Artifact, Error> {
-    let (job, attempt) = (kept.job.clone(), kept.attempt);
-    let artifact = kept.find(id).cloned().ok_or_else(|| artifact_not_found(id))?;
+async fn verify_uploaded(ctx: &Context, mut artifacts: Artifacts, id: &ArtifactId) -> Result<Artifact, Error> {
+    let (job, attempt) = (artifacts.job.clone(), artifacts.attempt);
+    let artifact = artifacts.find(id).cloned().ok_or_else(|| artifact_not_found(id))?;
     if artifact.stored {
         return Ok(artifact);
     }
@@ -126,12 +132,12 @@ async fn verify_uploaded(ctx: &Context, mut kept: Artifacts, id: &ArtifactId) ->
         return Err(Error::Artifact(ArtifactRefusal::Missing));
     }
     let mut rounds = ctx.retries(&job);
-    while let Some(next) = kept.mark_stored(id) {
+    while let Some(next) = artifacts.mark_stored(id) {
         if ctx.store.put_artifacts(&next).await? == Write::Applied {
             break;
         }
         rounds.backoff().await?;
-        kept = ctx.store.load_artifacts(&job, attempt).await?.ok_or_else(|| artifact_not_found(id))?;
+        artifacts = ctx.store.load_artifacts(&job, attempt).await?.ok_or_else(|| artifact_not_found(id))?;
     }
     Ok(artifact)
 }

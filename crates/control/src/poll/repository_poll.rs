@@ -59,25 +59,25 @@ pub(super) async fn run_round(
     integration: &Integration,
     poll: &Poll,
 ) -> Result<(PollCounts, PollProgress), Error> {
-    let known = &poll.look;
+    let progress = &poll.look;
     let repository = ctx.store.load_repository(&poll.project, &poll.integration, poll.repository).await?;
-    let Some(repository) = repository else { return Ok((PollCounts::default(), known.clone())) };
+    let Some(repository) = repository else { return Ok((PollCounts::default(), progress.clone())) };
     let started = ctx.clock.now();
-    let is_full = known.is_full_due(integration.kind, started);
-    let seen = known.since.unwrap_or(started);
+    let is_full = progress.is_full_due(integration.kind, started);
+    let last_look = progress.since.unwrap_or(started);
     let mut round = RepositoryPoll {
         ctx,
         integration,
         repository: &repository,
         scope: ProjectScope::single(poll.project.clone()),
         started,
-        since: seen.minus(CLOCK_SKEW),
+        since: last_look.minus(CLOCK_SKEW),
         counts: PollCounts::default(),
         progress: PollProgress {
-            since: Some(seen),
-            began: known.began.or(is_full.then_some(started)),
-            problem: known.problem.clone().filter(|_| known.began.is_some()),
-            ..known.clone()
+            since: Some(last_look),
+            began: progress.began.or(is_full.then_some(started)),
+            problem: progress.problem.clone().filter(|_| progress.began.is_some()),
+            ..progress.clone()
         },
         compared_numbers: Vec::new(),
     };
@@ -150,16 +150,16 @@ impl RepositoryPoll<'_> {
             if let Some(first) = listed.items.first().filter(|_| page == 1) {
                 self.current_name(first).await?;
             }
-            for told in listed.items {
-                if Timestamp::from_millis(told.updated_at.millis()) < since {
+            for pull_request in listed.items {
+                if Timestamp::from_millis(pull_request.updated_at.millis()) < since {
                     return Ok(false);
                 }
-                let linked = self.ctx.store.load_pull_request(&self.id(told.number)).await;
+                let linked = self.ctx.store.load_pull_request(&self.id(pull_request.number)).await;
                 // An item that cannot be parsed is compared, so that the round reports it.
                 let is_linked =
                     |linked: Option<PullRequest>| linked.is_some_and(|linked| self.scope.includes(&linked.project));
                 if skip_corrupt(self.ctx, linked)?.is_none_or(is_linked) {
-                    numbers.push(told.number);
+                    numbers.push(pull_request.number);
                 }
             }
             if listed.next.is_none() {
@@ -171,16 +171,16 @@ impl RepositoryPoll<'_> {
 
     /// Compares the listed pull requests. Failed and undecided ones go to the end of the next round's list.
     async fn compare_changed_pull_requests(&mut self) -> Result<(), Error> {
-        let mut left = std::mem::take(&mut self.progress.changed).into_iter();
+        let mut remaining = std::mem::take(&mut self.progress.changed).into_iter();
         let mut again = Vec::new();
         // Compare at least one, even if reading the list took all the time.
         while self.compared_numbers.is_empty() || !(self.is_over() || self.is_full()) {
-            let Some(number) = left.next() else { break };
+            let Some(number) = remaining.next() else { break };
             if !self.compare(number).await? {
                 again.push(number);
             }
         }
-        self.progress.changed = left.chain(again).collect();
+        self.progress.changed = remaining.chain(again).collect();
         Ok(())
     }
 
@@ -240,9 +240,9 @@ impl RepositoryPoll<'_> {
         let linked = self.ctx.store.load_pull_request(id).await?.filter(|linked| self.scope.includes(&linked.project));
         let Some(linked) = linked else { return Ok(compared) };
         let forge = forge_client(self.ctx, self.integration, self.repository).await?;
-        let told = forge.pull_request(self.repository.name.as_str(), id.number).await?;
-        let name = self.current_name(&told).await?;
-        let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &told);
+        let pull_request = forge.pull_request(self.repository.name.as_str(), id.number).await?;
+        let name = self.current_name(&pull_request).await?;
+        let now = to_pull_request_snapshot(id.integration.clone(), id.repository, name.clone(), &pull_request);
         record_pull_request_change(self.ctx, &self.scope, &now).await?;
         if now.state != PullRequestState::Open {
             return Ok(compared);
@@ -302,14 +302,14 @@ impl RepositoryPoll<'_> {
 
     /// Returns the repository's name from the forge's answer. Stores a new name.
     /// Errors: `NameTaken` if another repository now has the stored name, so that the answer is about that one.
-    async fn current_name(&self, told: &WebhookEvent) -> Result<RepositoryName, Error> {
-        let known = self.repository;
-        let Some(base) = &told.base_repository else { return Ok(known.name.clone()) };
-        if base.id != known.id {
-            return Err(Error::NameTaken { what: "repository", name: known.name.to_string() });
+    async fn current_name(&self, event: &WebhookEvent) -> Result<RepositoryName, Error> {
+        let repository = self.repository;
+        let Some(base) = &event.base_repository else { return Ok(repository.name.clone()) };
+        if base.id != repository.id {
+            return Err(Error::NameTaken { what: "repository", name: repository.name.to_string() });
         }
-        let Some(name) = &base.full_name else { return Ok(known.name.clone()) };
-        update_repository_name(self.ctx, &self.scope, self.integration, known, name).await?;
+        let Some(name) = &base.full_name else { return Ok(repository.name.clone()) };
+        update_repository_name(self.ctx, &self.scope, self.integration, repository, name).await?;
         RepositoryName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))
     }
 }

@@ -25,7 +25,7 @@ pub async fn post_status(ctx: &Context, id: &PullRequestId) -> Result<(), Error>
             postpone(ctx, &WorkKey::PullRequest(id.clone()), Some(&error)).await;
             Err(error)
         }
-        told => told,
+        result => result,
     }
 }
 
@@ -35,22 +35,22 @@ async fn post_pending_note(ctx: &Context, id: &PullRequestId) -> Result<(), Erro
         let Some(linked) = ctx.store.load_pull_request(id).await?.filter(PullRequest::is_note_outdated) else {
             return Ok(());
         };
-        let mut told = linked.clone();
-        told.noted_version = linked.note_version;
-        told.tries = 0;
-        told.not_before = None;
+        let mut updated = linked.clone();
+        updated.noted_version = linked.note_version;
+        updated.tries = 0;
+        updated.not_before = None;
         let (integration, repository) = tokio::try_join!(
             ctx.store.load_integration(&id.integration),
             ctx.store.load_repository(&linked.project, &id.integration, id.repository),
         )?;
-        if let (Some(integration), Some(repository), Some(words)) =
+        if let (Some(integration), Some(repository), Some(text)) =
             (integration, repository, load_status_text(ctx, &linked).await?)
         {
             let place = StatusTarget { integration: &integration, repository: &repository, pull_request: &linked };
-            told.comment = place.post(ctx, &words).await?;
+            updated.comment = place.post(ctx, &text).await?;
         }
         // Stale: a newer note exists, or the head moved. The next round writes it.
-        if ctx.store.update_pull_request(&told).await? == Write::Applied {
+        if ctx.store.update_pull_request(&updated).await? == Write::Applied {
             return Ok(());
         }
         rounds.backoff().await?;
@@ -77,8 +77,8 @@ async fn load_status_text(ctx: &Context, linked: &PullRequest) -> Result<Option<
     })
 }
 
-fn with_job_url(ctx: &Context, job: &JobId, words: StatusText) -> StatusText {
-    StatusText { url: Some(format!("{}/jobs/{job}", ctx.api_url.trim_end_matches('/'))), ..words }
+fn with_job_url(ctx: &Context, job: &JobId, status: StatusText) -> StatusText {
+    StatusText { url: Some(format!("{}/jobs/{job}", ctx.api_url.trim_end_matches('/'))), ..status }
 }
 
 fn decision_text(reason: &Reason) -> StatusText {
@@ -121,13 +121,13 @@ struct StatusTarget<'a> {
 }
 
 impl StatusTarget<'_> {
-    async fn post(&self, ctx: &Context, words: &StatusText) -> Result<Option<u64>, Error> {
+    async fn post(&self, ctx: &Context, note: &StatusText) -> Result<Option<u64>, Error> {
         let forge = forge_client(ctx, self.integration, self.repository).await?;
         let status = CommitStatus {
-            state: words.state,
+            state: note.state,
             context: STATUS_NAME.into(),
-            description: words.sentence.clone(),
-            target_url: words.url.clone(),
+            description: note.sentence.clone(),
+            target_url: note.url.clone(),
             branch: Some(self.pull_request.branch.clone()).filter(|branch| !branch.is_empty()),
         };
         let refused = if self.pull_request.comment.is_none() && !self.pull_request.head.is_empty() {
@@ -136,19 +136,19 @@ impl StatusTarget<'_> {
                 Err(error) => error,
             }
         } else {
-            return self.post_comment(&forge, words).await;
+            return self.post_comment(&forge, note).await;
         };
         match refused.kind() {
-            ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => self.post_comment(&forge, words).await,
+            ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => self.post_comment(&forge, note).await,
             _ => Err(refused.into()),
         }
     }
 
-    async fn post_comment(&self, forge: &Forge, words: &StatusText) -> Result<Option<u64>, Error> {
-        let body = comment_body(self.integration.kind, words);
+    async fn post_comment(&self, forge: &Forge, status: &StatusText) -> Result<Option<u64>, Error> {
+        let body = comment_body(self.integration.kind, status);
         let repository = self.repository.name.as_str();
         let number = self.pull_request.id.number;
-        let known = match self.pull_request.comment {
+        let existing = match self.pull_request.comment {
             Some(id) => Some(id),
             None => {
                 let listed = forge.issue_comments(repository, number).await;
@@ -160,7 +160,7 @@ impl StatusTarget<'_> {
                 listed.ok().and_then(|listed| listed.items.into_iter().find(ours)).map(|comment| comment.id)
             }
         };
-        let mut written = match known {
+        let mut written = match existing {
             Some(id) => forge.edit_comment(repository, number, id, &body).await.map(|_| id),
             None => forge.create_comment(repository, number, &body).await.map(|comment| comment.id),
         };
@@ -168,7 +168,7 @@ impl StatusTarget<'_> {
         let is_gone = |meaning: ErrorKind| {
             meaning == ErrorKind::Missing || meaning == ErrorKind::Denied && self.pull_request.comment.is_none()
         };
-        if let (Some(_), Err(error)) = (known, &written)
+        if let (Some(_), Err(error)) = (existing, &written)
             && is_gone(error.kind())
         {
             written = forge.create_comment(repository, number, &body).await.map(|comment| comment.id);
@@ -187,13 +187,13 @@ impl StatusTarget<'_> {
     }
 }
 
-fn comment_body(kind: ForgeKind, words: &StatusText) -> String {
-    let mut body = published::to_markdown(&words.sentence);
-    if let Some(help) = words.help.as_ref().filter(|help| *help != "Nothing to do.") {
+fn comment_body(kind: ForgeKind, status: &StatusText) -> String {
+    let mut body = published::to_markdown(&status.sentence);
+    if let Some(help) = status.help.as_ref().filter(|help| *help != "Nothing to do.") {
         body.push_str("\n\n");
         body.push_str(help);
     }
-    if let Some(page) = &words.url {
+    if let Some(page) = &status.url {
         body.push_str(&format!("\n\n[Job]({page})"));
     }
     Marker::Status.append_to(kind, &body)

@@ -22,45 +22,45 @@ pub(crate) async fn record_repository_change(
     event: &RepositoryEvent,
 ) -> Result<Reason, Error> {
     let id = event.repository.id;
-    let (mut connected, mut said) = (false, "renamed");
+    let (mut connected, mut outcome) = (false, "renamed");
     for project in std::iter::once(&reach.main_project).chain(&reach.others) {
-        let Some(known) = ctx.store.load_repository(project, integration, id).await? else { continue };
+        let Some(stored) = ctx.store.load_repository(project, integration, id).await? else { continue };
         connected = true;
         match event.change {
             RepositoryChange::Deleted => {
-                said = "deleted";
-                mark_gone(ctx, &known, ctx.clock.now()).await?;
+                outcome = "deleted";
+                mark_gone(ctx, &stored, ctx.clock.now()).await?;
             }
             // The event does not prove a deletion, so check with the forge.
             RepositoryChange::MaybeDeleted => {
-                said = "deleted";
-                refresh_repository(ctx, known, &event.repository.full_name).await?;
+                outcome = "deleted";
+                refresh_repository(ctx, stored, &event.repository.full_name).await?;
             }
             RepositoryChange::Renamed { .. } | RepositoryChange::Transferred => {
-                said = if event.change == RepositoryChange::Transferred { "transferred" } else { "renamed" };
-                refresh_repository(ctx, known, &event.repository.full_name).await?;
+                outcome = if event.change == RepositoryChange::Transferred { "transferred" } else { "renamed" };
+                refresh_repository(ctx, stored, &event.repository.full_name).await?;
             }
         }
     }
-    let event = format!("repository.{said} of {}", pullyard_domain::text::truncate(&event.repository.full_name, 60));
+    let event = format!("repository.{outcome} of {}", pullyard_domain::text::truncate(&event.repository.full_name, 60));
     Ok(match connected {
         true => Reason::Noted { event },
         false => Reason::EventIgnored { event },
     })
 }
 
-async fn refresh_repository(ctx: &Context, known: Repository, told: &str) -> Result<(), Error> {
-    let integration = ctx.store.load_integration(&known.integration).await?;
+async fn refresh_repository(ctx: &Context, stored: Repository, name: &str) -> Result<(), Error> {
+    let integration = ctx.store.load_integration(&stored.integration).await?;
     let integration =
-        integration.ok_or_else(|| Error::NotFound { what: "integration", name: known.integration.to_string() })?;
-    let forge = forge_client(ctx, &integration, &known).await?;
-    let asked = ctx.clock.now();
-    let found = match forge.repository(told).await {
+        integration.ok_or_else(|| Error::NotFound { what: "integration", name: stored.integration.to_string() })?;
+    let forge = forge_client(ctx, &integration, &stored).await?;
+    let requested_at = ctx.clock.now();
+    let found = match forge.repository(name).await {
         // Without redirects, the event's name may be unknown. If another repository has the stored name, ours is gone.
-        Err(pullyard_forge::Error::NotFound { .. }) if known.name.as_str() != told => {
-            match forge.repository(known.name.as_str()).await {
-                Ok(found) if found.id != known.id => {
-                    return mark_gone(ctx, &known, asked).await;
+        Err(pullyard_forge::Error::NotFound { .. }) if stored.name.as_str() != name => {
+            match forge.repository(stored.name.as_str()).await {
+                Ok(found) if found.id != stored.id => {
+                    return mark_gone(ctx, &stored, requested_at).await;
                 }
                 found => found,
             }
@@ -71,15 +71,15 @@ async fn refresh_repository(ctx: &Context, known: Repository, told: &str) -> Res
         Ok(found) => found,
         // Transferred out of our reach, or deleted: keep the stored data for display.
         Err(pullyard_forge::Error::NotFound { .. }) => {
-            return mark_gone(ctx, &known, asked).await;
+            return mark_gone(ctx, &stored, requested_at).await;
         }
         Err(error) => return Err(error.into()),
     };
-    if found.id != known.id {
+    if found.id != stored.id {
         return Ok(());
     }
-    store_repository_name(ctx, known.clone(), &found).await?;
-    clear_gone(ctx, &known, asked).await
+    store_repository_name(ctx, stored.clone(), &found).await?;
+    clear_gone(ctx, &stored, requested_at).await
 }
 
 /// Stores a new name from a forge's answer, because the rename event may be lost and the old name may be reused.
@@ -90,19 +90,19 @@ pub(crate) async fn update_repository_name(
     ctx: &Context,
     reach: &ProjectScope,
     integration: &Integration,
-    known: &Repository,
-    told: &str,
+    stored: &Repository,
+    name: &str,
 ) -> Result<(), Error> {
-    if known.name.as_str() == told {
+    if stored.name.as_str() == name {
         return Ok(());
     }
-    let found = forge_client(ctx, integration, known).await?.repository(told).await?;
-    if found.id != known.id {
+    let found = forge_client(ctx, integration, stored).await?.repository(name).await?;
+    if found.id != stored.id {
         return Ok(());
     }
     for project in reach.projects() {
-        if let Some(there) = ctx.store.load_repository(project, &integration.id, known.id).await? {
-            store_repository_name(ctx, there, &found).await?;
+        if let Some(existing) = ctx.store.load_repository(project, &integration.id, stored.id).await? {
+            store_repository_name(ctx, existing, &found).await?;
         }
     }
     Ok(())
@@ -110,33 +110,33 @@ pub(crate) async fn update_repository_name(
 
 async fn store_repository_name(
     ctx: &Context,
-    known: Repository,
-    found: &pullyard_forge::Repository,
+    stored: Repository,
+    at_forge: &pullyard_forge::Repository,
 ) -> Result<(), Error> {
-    let name = RepositoryName::new(&found.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    let name = RepositoryName::new(&at_forge.full_name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
     let mut rounds = ctx.retries(&name);
-    let mut known = known;
+    let mut stored = stored;
     loop {
         let next = Repository {
             name: name.clone(),
-            default_branch: found.default_branch.clone(),
+            default_branch: at_forge.default_branch.clone(),
             // Only on the same host, because git sends our token there.
-            clone_url: match is_same_host(&known.clone_url, &found.clone_url) {
-                true => found.clone_url.clone(),
-                false => known.clone_url.clone(),
+            clone_url: match is_same_host(&stored.clone_url, &at_forge.clone_url) {
+                true => at_forge.clone_url.clone(),
+                false => stored.clone_url.clone(),
             },
-            ..known.clone()
+            ..stored.clone()
         };
-        if next == known {
+        if next == stored {
             return Ok(());
         }
-        if ctx.store.rename_repository(&known, &next).await? == Write::Applied {
-            tracing::info!(project = %next.project, from = %known.name, repository = %next.name, "repository renamed");
+        if ctx.store.rename_repository(&stored, &next).await? == Write::Applied {
+            tracing::info!(project = %next.project, from = %stored.name, repository = %next.name, "repository renamed");
             return Ok(());
         }
         rounds.backoff().await?;
-        match ctx.store.load_repository(&known.project, &known.integration, known.id).await? {
-            Some(again) => known = again,
+        match ctx.store.load_repository(&stored.project, &stored.integration, stored.id).await? {
+            Some(again) => stored = again,
             None => return Ok(()),
         }
     }
@@ -147,8 +147,8 @@ async fn mark_gone(ctx: &Context, repository: &Repository, since: Timestamp) -> 
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.retries(id);
     loop {
-        let known = ctx.store.load_poll(project, integration, *id).await?;
-        let poll = known.unwrap_or_else(|| Poll::new(repository, since));
+        let stored = ctx.store.load_poll(project, integration, *id).await?;
+        let poll = stored.unwrap_or_else(|| Poll::new(repository, since));
         let Some(poll) = poll.mark_gone(since) else { return Ok(()) };
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
@@ -158,12 +158,14 @@ async fn mark_gone(ctx: &Context, repository: &Repository, since: Timestamp) -> 
 }
 
 /// Clears the mark after the forge returned the repository, unless the mark is newer than the request (`asked`).
-pub(crate) async fn clear_gone(ctx: &Context, repository: &Repository, asked: Timestamp) -> Result<(), Error> {
+pub(crate) async fn clear_gone(ctx: &Context, repository: &Repository, requested_at: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.retries(id);
     loop {
-        let known = ctx.store.load_poll(project, integration, *id).await?;
-        let Some(poll) = known.and_then(|known| known.mark_present(asked, ctx.clock.now())) else { return Ok(()) };
+        let stored = ctx.store.load_poll(project, integration, *id).await?;
+        let Some(poll) = stored.and_then(|stored| stored.mark_present(requested_at, ctx.clock.now())) else {
+            return Ok(());
+        };
         if ctx.store.put_poll(&poll).await? == Write::Applied {
             return Ok(());
         }

@@ -50,7 +50,7 @@ impl WebhookEvent {
                 Self::PullRequest { seen, event: name.to_owned() }
             }
             (ForgeKind::Bitbucket, Self::Ignored { .. }) => Self::Ignored { event: name.to_owned() },
-            (_, told) => told,
+            (_, other) => other,
         }
     }
 }
@@ -208,19 +208,21 @@ fn translate_pull_request(
     event: PullRequestEvent,
 ) -> Result<WebhookEvent, InvalidId> {
     let name = RepositoryName::new(event.repository.full_name)?;
-    let seen = to_pull_request_snapshot(hook.integration.clone(), event.repository.id, name, &event.pull_request);
-    let news =
-        |event: &str, seen| WebhookEvent::PullRequest { seen: Box::new(seen), event: format!("pull_request.{event}") };
+    let snapshot = to_pull_request_snapshot(hook.integration.clone(), event.repository.id, name, &event.pull_request);
+    let news = |event: &str, snapshot| WebhookEvent::PullRequest {
+        seen: Box::new(snapshot),
+        event: format!("pull_request.{event}"),
+    };
     Ok(match event.action {
-        PullRequestAction::Closed { merged: true } => news("closed by a merge", seen),
-        PullRequestAction::Closed { merged: false } => news("closed", seen),
-        PullRequestAction::Reopened => news("reopened", seen),
-        PullRequestAction::Synchronize { .. } => news("synchronize", seen),
+        PullRequestAction::Closed { merged: true } => news("closed by a merge", snapshot),
+        PullRequestAction::Closed { merged: false } => news("closed", snapshot),
+        PullRequestAction::Reopened => news("reopened", snapshot),
+        PullRequestAction::Synchronize { .. } => news("synchronize", snapshot),
         PullRequestAction::Labeled { label } if label == REVISE_LABEL => {
             let author = to_author(event.sender.as_ref());
             // The body has no id for an added label, so its time and author identify it.
             let mut hash = Sha256::new();
-            for part in [seen.id.to_string(), author.id.to_string(), seen.updated_at.millis().to_string()] {
+            for part in [snapshot.id.to_string(), author.id.to_string(), snapshot.updated_at.millis().to_string()] {
                 hash.update((part.len() as u64).to_be_bytes());
                 hash.update(part.as_bytes());
             }
@@ -231,9 +233,9 @@ fn translate_pull_request(
                 review: ReviewId::new(format!("label-{short}"))?,
                 asks: RequestedAction::Revision { message: None },
                 author,
-                submitted_at: seen.updated_at,
+                submitted_at: snapshot.updated_at,
                 marked: false,
-                pull_request: seen,
+                pull_request: snapshot,
             }))
         }
         PullRequestAction::Labeled { .. } => WebhookEvent::Ignored { event: "pull_request.labeled".into() },
@@ -244,10 +246,10 @@ fn translate_pull_request(
 }
 
 fn translate_comment(event: CommentEvent) -> Result<WebhookEvent, InvalidId> {
-    let asked = (event.action == CommentAction::Created && event.is_pull_request)
+    let request = (event.action == CommentAction::Created && event.is_pull_request)
         .then(|| parse_command(&event.comment.body))
         .flatten();
-    let Some(message) = asked else {
+    let Some(message) = request else {
         let action = match event.action {
             CommentAction::Created => "created",
             CommentAction::Edited => "edited",
@@ -275,8 +277,8 @@ pub(crate) fn parse_command(body: &str) -> Option<String> {
     if !is_command || first.starts_with(char::is_whitespace) {
         return None;
     }
-    let told: Vec<&str> = words.collect();
-    Some(format!("{}\n{}", told.join(" "), rest.trim_end()).trim().to_owned())
+    let arguments: Vec<&str> = words.collect();
+    Some(format!("{}\n{}", arguments.join(" "), rest.trim_end()).trim().to_owned())
 }
 
 fn to_author(actor: Option<&Actor>) -> Author {

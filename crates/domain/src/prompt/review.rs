@@ -101,21 +101,21 @@ impl ReviewContext {
         let summaries: Vec<_> = self.reviews.iter().map(|review| (review, remove_hidden(&review.summary))).collect();
         let comments: Vec<_> =
             self.comments_by_thread().into_iter().map(|comment| (comment, remove_hidden(&comment.text))).collect();
-        let lay_out = |most: usize, is_last: bool| {
-            let mut made = LayoutBuilder::new(self.render_pull_request(), self.cut.unwrap_or_default());
+        let lay_out = |limit: usize, is_last: bool| {
+            let mut builder = LayoutBuilder::new(self.render_pull_request(), self.cut.unwrap_or_default());
             for (review, summary) in &summaries {
-                made.add(render_review(review, summary.trim(), most), summary);
+                builder.add(render_review(review, summary.trim(), limit), summary);
             }
-            let mut told = Vec::new();
+            let mut included = Vec::new();
             for (comment, text) in &comments {
-                if made.add(render_comment(comment, text.trim(), most), text) {
-                    told.push(*comment);
+                if builder.add(render_comment(comment, text.trim(), limit), text) {
+                    included.push(*comment);
                 }
             }
-            let is_whole = made.is_complete || is_last;
-            Layout { text: made.finish(), comments: told, is_complete: is_whole }
+            let is_whole = builder.is_complete || is_last;
+            Layout { text: builder.finish(), comments: included, is_complete: is_whole }
         };
-        let mut tries = COMMENT_LIMITS.iter().enumerate().map(|(n, most)| lay_out(*most, n == last));
+        let mut tries = COMMENT_LIMITS.iter().enumerate().map(|(n, limit)| lay_out(*limit, n == last));
         // The last layout counts as complete: it omits comments that do not fit.
         tries.find(|tried| tried.is_complete).unwrap_or_default()
     }
@@ -169,19 +169,19 @@ pub struct KnownComments {
 
 impl KnownComments {
     pub fn add(&mut self, context: &ReviewContext) {
-        self.comments.extend(context.included_comments().into_iter().map(|told| (told.id, told.text.clone())));
+        self.comments.extend(context.included_comments().into_iter().map(|comment| (comment.id, comment.text.clone())));
         self.summaries.extend(context.reviews.iter().map(|review| (review.said.clone(), review.summary.clone())));
     }
 
     /// Whether an agent received this comment with the same text. An edited comment counts as new.
     pub fn contains(&self, comment: u64, text: &str) -> bool {
         // Compare whole paragraphs, so that a comment that was edited down to a part counts as new.
-        let whole = |text: &str| format!("\n\n{text}\n\n");
-        self.comments.iter().any(|(id, told)| *id == comment && told == text)
+        let paragraph = |text: &str| format!("\n\n{text}\n\n");
+        self.comments.iter().any(|(id, stored)| *id == comment && stored == text)
             || self
                 .summaries
                 .iter()
-                .any(|(said, summary)| said.contains(&comment) && whole(summary).contains(&whole(text)))
+                .any(|(ids, summary)| ids.contains(&comment) && paragraph(summary).contains(&paragraph(text)))
     }
 }
 
@@ -201,8 +201,8 @@ struct LayoutBuilder {
 }
 
 impl LayoutBuilder {
-    fn new(said: String, left_out: Omitted) -> Self {
-        Self { length: said.chars().count(), text: said, omitted: left_out, is_complete: true }
+    fn new(text: String, left_out: Omitted) -> Self {
+        Self { length: text.chars().count(), text, omitted: left_out, is_complete: true }
     }
 
     fn add(&mut self, more: String, text: &str) -> bool {
@@ -231,8 +231,8 @@ impl LayoutBuilder {
     }
 }
 
-fn render_review(review: &FrozenReview, summary: &str, most: usize) -> String {
-    let summary = if summary.is_empty() { "(no summary)".into() } else { truncate_with_count(summary, most) };
+fn render_review(review: &FrozenReview, summary: &str, limit: usize) -> String {
+    let summary = if summary.is_empty() { "(no summary)".into() } else { truncate_with_count(summary, limit) };
     let edited = if review.edited { ", changed after it was submitted" } else { "" };
     let by = format!(
         "By {}, {}",
@@ -247,7 +247,7 @@ fn render_review(review: &FrozenReview, summary: &str, most: usize) -> String {
     )
 }
 
-fn render_comment(comment: &FrozenComment, text: &str, most: usize) -> String {
+fn render_comment(comment: &FrozenComment, text: &str, limit: usize) -> String {
     let thread = if comment.thread == comment.id {
         String::new()
     } else {
@@ -259,7 +259,7 @@ fn render_comment(comment: &FrozenComment, text: &str, most: usize) -> String {
         to_single_line(&comment.author, MAX_NAME_CHARS),
         to_single_line(&comment.path, MAX_NAME_CHARS)
     );
-    let text = truncate_with_count(text, most);
+    let text = truncate_with_count(text, limit);
     format!(
         "\nComment {}{thread}, {}{edited}:\n\n{}",
         comment.id,

@@ -13,8 +13,8 @@ pub const HIDDEN_PLACEHOLDER: &str = "(hidden text left out)";
 /// characters, invisible characters and those that change the direction of writing.
 pub fn remove_hidden(text: &str) -> String {
     let text = text.replace("\r\n", "\n");
-    let seen: String = text.chars().filter_map(visible_char).collect();
-    remove_link_definitions(&remove_comments(&seen))
+    let visible: String = text.chars().filter_map(visible_char).collect();
+    remove_link_definitions(&remove_comments(&visible))
 }
 
 /// Encloses the text in a fence that is longer than any run of backticks in it, so that the text cannot close it.
@@ -25,29 +25,29 @@ pub fn fence(text: &str) -> String {
 }
 
 /// At most `most` characters of a text, followed by the number of omitted ones.
-pub fn truncate_with_count(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
+pub fn truncate_with_count(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
         None => text.to_owned(),
         Some((at, _)) => {
-            let left_out = text.chars().count() - most;
+            let left_out = text.chars().count() - limit;
             format!("{}…\n({left_out} more characters left out)", text.get(..at).unwrap_or_default())
         }
     }
 }
 
 /// An untrusted name, such as a path, on one line. Line breaks become spaces; invisible characters are removed.
-pub fn to_single_line(text: &str, most: usize) -> String {
-    let seen: String =
+pub fn to_single_line(text: &str, limit: usize) -> String {
+    let line: String =
         text.chars().filter_map(visible_char).map(|c| if c == '\n' || c == '\t' { ' ' } else { c }).collect();
-    match seen.char_indices().nth(most) {
-        None => seen,
-        Some((at, _)) => format!("{}…", seen.get(..at).unwrap_or_default()),
+    match line.char_indices().nth(limit) {
+        None => line,
+        Some((at, _)) => format!("{}…", line.get(..at).unwrap_or_default()),
     }
 }
 
 /// An untrusted name as Markdown code, which disables mentions and links. Nothing in the name can end the code.
-pub fn to_code_span(name: &str, most: usize) -> String {
-    format!("`{}`", to_single_line(name, most).replace('`', "'"))
+pub fn to_code_span(name: &str, limit: usize) -> String {
+    format!("`{}`", to_single_line(name, limit).replace('`', "'"))
 }
 
 fn visible_char(c: char) -> Option<char> {
@@ -83,28 +83,28 @@ fn is_invisible(c: char) -> bool {
 const COMMENT_START: &str = "<!--";
 
 fn remove_comments(text: &str) -> String {
-    let mut said = String::with_capacity(text.len());
+    let mut output = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, inside)) = rest.split_once(COMMENT_START) {
-        said.push_str(before);
+        output.push_str(before);
         match after_comment(inside) {
             Some(after) => {
-                said.push_str(HIDDEN_PLACEHOLDER);
+                output.push_str(HIDDEN_PLACEHOLDER);
                 rest = after;
             }
             // At the start of a block, an unterminated comment hides the rest. Elsewhere the forge displays it.
-            None if is_block_start(&said) => {
-                said.push_str(HIDDEN_PLACEHOLDER);
-                return said;
+            None if is_block_start(&output) => {
+                output.push_str(HIDDEN_PLACEHOLDER);
+                return output;
             }
             None => {
-                said.push_str("<! --");
+                output.push_str("<! --");
                 rest = inside;
             }
         }
     }
-    said.push_str(rest);
-    said
+    output.push_str(rest);
+    output
 }
 
 /// The text after a comment's end, found as browsers do. `inside` starts after `<!--`.
@@ -125,14 +125,14 @@ fn is_block_start(before: &str) -> bool {
 
 /// Removes definitions such as `[//]: # (text)`. They link nowhere and serve as invisible comments.
 fn remove_link_definitions(text: &str) -> String {
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     let mut lines = text.split('\n');
     while let Some(line) = lines.next() {
         let Some(title) = comment_definition_title(line) else {
-            said.push(line);
+            output.push(line);
             continue;
         };
-        said.push(HIDDEN_PLACEHOLDER);
+        output.push(HIDDEN_PLACEHOLDER);
         // The title may continue until its closing character or an empty line.
         let end = match title.chars().next() {
             Some('(') => ')',
@@ -144,7 +144,7 @@ fn remove_link_definitions(text: &str) -> String {
         }
         for line in lines.by_ref() {
             if line.trim().is_empty() {
-                said.push(line);
+                output.push(line);
                 break;
             }
             if line.contains(end) {
@@ -152,7 +152,7 @@ fn remove_link_definitions(text: &str) -> String {
             }
         }
     }
-    said.join("\n")
+    output.join("\n")
 }
 
 /// The title of a link definition that links nowhere.
