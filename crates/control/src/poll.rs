@@ -122,13 +122,13 @@ async fn make_poll_due(
     let mut rounds = ctx.retries(&repository.name);
     loop {
         let now = ctx.clock.now();
-        let known = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
-        let mut poll = known.unwrap_or_else(|| Poll::new(repository, now));
+        let stored = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
+        let mut poll = stored.unwrap_or_else(|| Poll::new(repository, now));
         if poll.gone_at.is_some() {
             return Ok(None);
         }
         if let Some(since) = since {
-            poll.look = PollProgress::starting_at(poll.look.since.map_or(since, |seen| seen.min(since)));
+            poll.look = PollProgress::starting_at(poll.look.since.map_or(since, |last| last.min(since)));
         }
         (poll.next, poll.not_before) = (now, None);
         if ctx.store.put_poll(&poll).await? == Write::Applied {
@@ -173,8 +173,8 @@ pub async fn set_ingress(ctx: &Context, repository: &Repository, ingress: Ingres
     let mut rounds = ctx.retries(&repository.name);
     loop {
         let now = ctx.clock.now();
-        let known = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
-        let mut poll = known.unwrap_or_else(|| Poll::new(repository, now));
+        let stored = ctx.store.load_poll(&repository.project, &repository.integration, repository.id).await?;
+        let mut poll = stored.unwrap_or_else(|| Poll::new(repository, now));
         if poll.ingress == ingress && poll.rev > 0 {
             return Ok(poll);
         }

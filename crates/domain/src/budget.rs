@@ -61,9 +61,9 @@ impl Budget {
 
     /// How many further jobs fit into today. `control` wakes at most that many held tickets.
     pub fn remaining_jobs(&self, today: &DailyUsage) -> u32 {
-        let by_jobs = self.jobs_per_day.map(|most| most.saturating_sub(today.jobs));
-        let by_dollars = self.usd_micros_per_day.map(|most| {
-            let remaining = most.saturating_sub(today.taken_usd_micros);
+        let by_jobs = self.jobs_per_day.map(|limit| limit.saturating_sub(today.jobs));
+        let by_dollars = self.usd_micros_per_day.map(|limit| {
+            let remaining = limit.saturating_sub(today.taken_usd_micros);
             u32::try_from(remaining / self.usd_micros_per_job.max(1)).unwrap_or(u32::MAX)
         });
         by_jobs.unwrap_or(u32::MAX).min(by_dollars.unwrap_or(u32::MAX))
@@ -86,13 +86,13 @@ impl Budget {
             return fault("/budget/usd_micros_per_job", "use at most 1000000000000, a million dollars");
         }
         match self.usd_micros_per_day {
-            Some(most) if most > MAX_USD_MICROS => {
+            Some(limit) if limit > MAX_USD_MICROS => {
                 fault("/budget/usd_micros_per_day", "use at most 1000000000000, a million dollars")
             }
             Some(_) if self.usd_micros_per_job == 0 => {
                 fault("/budget/usd_micros_per_job", "a dollar limit needs a reservation per job")
             }
-            Some(most) if most < self.usd_micros_per_job => {
+            Some(limit) if limit < self.usd_micros_per_job => {
                 fault("/budget/usd_micros_per_day", "it is less than the reservation of one job, so no job could start")
             }
             _ => Ok(()),

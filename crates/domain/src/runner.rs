@@ -228,9 +228,9 @@ impl Runner {
     ///
     /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
     /// registers again after a daemon was killed and continues. The runner's state follows the registration.
-    pub fn register(seen: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {
+    pub fn register(existing: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {
         let RunnerRegistration { id, name, token, instance, max_slots: max, active_jobs } = new;
-        let Some(old) = seen else {
+        let Some(old) = existing else {
             return Ok(Self {
                 id,
                 name,
@@ -272,21 +272,22 @@ impl Runner {
     }
 
     /// Records a heartbeat. The runner is Online again, unless it signs off.
-    pub fn with_heartbeat(&self, said: Heartbeat, now: Timestamp) -> Result<Self, Refusal> {
-        self.check_instance(&said.instance)?;
+    pub fn with_heartbeat(&self, heartbeat: Heartbeat, now: Timestamp) -> Result<Self, Refusal> {
+        self.check_instance(&heartbeat.instance)?;
         let mut runner = self.clone();
         runner.last_heartbeat = now.max(self.last_heartbeat);
         runner.heard = true;
-        runner.active = said.active_jobs;
-        runner.draining = said.draining;
+        runner.active = heartbeat.active_jobs;
+        runner.draining = heartbeat.draining;
         runner.spared_until = None;
         runner.claims.drain(..runner.claims.len().saturating_sub(MIN_REMEMBERED_CLAIMS));
-        runner.status = if said.is_sign_off { Presence::Offline } else { Presence::Online };
-        if said.is_sign_off && self.status == Presence::Online {
+        runner.status = if heartbeat.is_sign_off { Presence::Offline } else { Presence::Online };
+        if heartbeat.is_sign_off && self.status == Presence::Online {
             runner.epoch += 1;
         }
         if let Some(drain) = &mut runner.drain {
-            drain.acknowledged = drain.acknowledged.filter(|_| said.draining).or(said.draining.then_some(now));
+            drain.acknowledged =
+                drain.acknowledged.filter(|_| heartbeat.draining).or(heartbeat.draining.then_some(now));
         }
         Ok(runner)
     }

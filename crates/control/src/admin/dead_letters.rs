@@ -106,16 +106,16 @@ pub async fn move_dead_letters(
     order: LetterAction,
 ) -> Result<MoveResult, Error> {
     let mut moved = MoveResult::default();
-    let mut left = ids.clone();
+    let mut remaining = ids.clone();
     for queue in known_queues(ctx) {
-        if left.is_empty() {
+        if remaining.is_empty() {
             break;
         }
-        let mut look = ctx.dead_letters.receive(queue, Selection::Ids(&left), SEARCH_LIMIT).await?;
+        let mut look = ctx.dead_letters.receive(queue, Selection::Ids(&remaining), SEARCH_LIMIT).await?;
         let found = std::mem::take(&mut look.messages);
         let mut failed = None;
         for message in found {
-            left.remove(&message.id);
+            remaining.remove(&message.id);
             let done = match failed {
                 None => move_letter(ctx, queue, &message, order, &mut moved).await,
                 Some(_) => Ok(false),
@@ -132,7 +132,7 @@ pub async fn move_dead_letters(
         return_to_queue(ctx, queue, look).await;
         failed.map_or(Ok(()), Err)?;
     }
-    moved.missing = left.into_iter().collect();
+    moved.missing = remaining.into_iter().collect();
     Ok(moved)
 }
 
@@ -193,6 +193,8 @@ fn redact_body(queue: Queue, body: &str) -> String {
     if queue != Queue::Undelivered {
         return body.to_owned();
     }
-    let event = serde_json::from_str::<Undelivered>(body).ok().and_then(|kept| serde_json::to_string(&kept.event).ok());
+    let event = serde_json::from_str::<Undelivered>(body)
+        .ok()
+        .and_then(|undelivered| serde_json::to_string(&undelivered.event).ok());
     event.unwrap_or_else(|| body.chars().take(MAX_UNPARSED_CHARS).collect())
 }

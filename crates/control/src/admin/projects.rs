@@ -25,7 +25,7 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
         return Ok(Project { rev: 1, ..project });
     }
     match ctx.store.load_project(&project.id).await? {
-        Some(there) if there.name == project.name && there.settings == project.settings => Ok(there),
+        Some(existing) if existing.name == project.name && existing.settings == project.settings => Ok(existing),
         _ => Err(Error::NameTaken { what: "project", name: project.id.to_string() }),
     }
 }
@@ -75,7 +75,7 @@ pub async fn connect_forge(
         return Ok(integration);
     }
     match ctx.store.load_integration(&integration.id).await? {
-        Some(there) if there == integration => Ok(there),
+        Some(existing) if existing == integration => Ok(existing),
         _ => Err(Error::NameTaken { what: "integration", name: integration.id.to_string() }),
     }
 }
@@ -117,7 +117,7 @@ pub async fn add_repository(
     agent
         .check_for_repository()
         .map_err(|bad| Error::Invalid { pointer: agent_pointer(bad.field), fault: bad.message })?;
-    let asked = ctx.clock.now();
+    let requested_at = ctx.clock.now();
     let found = forge_client_by_name(ctx, &integration, name).await?.repository(name.as_str()).await?;
     if !is_same_forge_host(&integration.api_url, &found.clone_url) {
         return Err(Error::Invalid {
@@ -139,11 +139,11 @@ pub async fn add_repository(
     };
     let mut rounds = ctx.retries(&repository.name);
     loop {
-        let known = ctx.store.load_poll(project, &repository.integration, repository.id).await?;
-        let new = known.is_none().then(|| Poll::new(&repository, ctx.clock.now()));
+        let stored = ctx.store.load_poll(project, &repository.integration, repository.id).await?;
+        let new = stored.is_none().then(|| Poll::new(&repository, ctx.clock.now()));
         if ctx.store.put_repository(&repository, new.as_ref()).await? == Write::Applied {
             // The forge just returned the repository. If it was marked as gone, poll it again.
-            clear_gone(ctx, &repository, asked).await?;
+            clear_gone(ctx, &repository, requested_at).await?;
             return Ok(repository);
         }
         let named = ctx.store.load_repository_by_name(project, &repository.name).await?;

@@ -64,10 +64,10 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
     };
     let mut rounds = ctx.retries(&new.name);
     loop {
-        let known = ctx.store.load_hook(&new.name).await?;
-        if known
+        let existing = ctx.store.load_hook(&new.name).await?;
+        if existing
             .as_ref()
-            .is_some_and(|known| known.integration != new.integration || !is_same_target(&known.kind, &kind))
+            .is_some_and(|existing| existing.integration != new.integration || !is_same_target(&existing.kind, &kind))
         {
             return Err(Error::NameTaken { what: "hook", name: new.name.to_string() });
         }
@@ -77,24 +77,24 @@ pub async fn install_hook(ctx: &Context, new: &NewHook) -> Result<Webhook, Error
             base_url: Some(base_url.clone()),
             kind: kind.clone(),
             forge: integration.kind,
-            ..known.clone().map_or_else(|| new_hook(ctx, new, kind.clone(), &integration), Ok)?
+            ..existing.clone().map_or_else(|| new_hook(ctx, new, kind.clone(), &integration), Ok)?
         };
         check_secret_length(ctx, integration.kind, &hook.secret).await?;
-        if known.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
+        if existing.as_ref() != Some(&hook) && ctx.store.put_hook(&hook).await? == Write::Stale {
             rounds.backoff().await?;
             continue;
         }
-        let hook = Webhook { rev: hook.rev + u64::from(known.as_ref() != Some(&hook)), ..hook };
+        let hook = Webhook { rev: hook.rev + u64::from(existing.as_ref() != Some(&hook)), ..hook };
         ensure_secret(ctx, &hook).await?;
         if new.is_manual {
             return Ok(hook);
         }
         let forge_id = sync_forge_hook(ctx, &integration, &hook).await?;
-        let told = Webhook { forge_id, ..hook };
+        let stored = Webhook { forge_id, ..hook };
         // Write even if unchanged: a concurrent install is then stale and updates the forge again.
-        if ctx.store.put_hook(&told).await? == Write::Applied {
-            tracing::info!(hook = %told.name, of = told.kind.label(), "hook installed");
-            return Ok(Webhook { rev: told.rev + 1, ..told });
+        if ctx.store.put_hook(&stored).await? == Write::Applied {
+            tracing::info!(hook = %stored.name, of = stored.kind.label(), "hook installed");
+            return Ok(Webhook { rev: stored.rev + 1, ..stored });
         }
         rounds.backoff().await?;
     }
@@ -117,14 +117,14 @@ pub(super) async fn sync_forge_hook(
             Err(error) => Err(error.into()),
         };
     }
-    let there = forge.hooks(&scope).await?.items;
-    let ours = there.iter().find(|one| one.url == settings.url);
-    let ours = ours.or_else(|| there.iter().find(|one| Some(one.id) == hook.forge_id));
-    let told = match ours {
+    let hooks = forge.hooks(&scope).await?.items;
+    let ours = hooks.iter().find(|one| one.url == settings.url);
+    let ours = ours.or_else(|| hooks.iter().find(|one| Some(one.id) == hook.forge_id));
+    let forge_hook = match ours {
         Some(one) => forge.edit_hook(&scope, one.id, &settings).await?,
         None => forge.create_hook(&scope, &settings).await?,
     };
-    Ok(Some(told.id))
+    Ok(Some(forge_hook.id))
 }
 
 /// Removes a hook, first at its forge with any hook of the same address, which would otherwise get a 404 for ever.
@@ -167,8 +167,8 @@ async fn find_hook_by_url(
     hook: &Webhook,
 ) -> Result<Option<u64>, pullyard_forge::Error> {
     let Some(url) = hook.url() else { return Ok(None) };
-    let there = forge.hooks(scope).await?.items;
-    let ours = there.iter().filter(|one| one.url == url);
+    let hooks = forge.hooks(scope).await?.items;
+    let ours = hooks.iter().filter(|one| one.url == url);
     Ok(ours.min_by_key(|one| (!one.active, one.id)).map(|one| one.id))
 }
 
@@ -235,8 +235,8 @@ pub(super) async fn load_hook_scope(ctx: &Context, hook: &Webhook) -> Result<Hoo
         WebhookScope::App {} => HookScope::App,
         WebhookScope::Organisation { login } => HookScope::Organisation(login.clone()),
         WebhookScope::Repository { name, id } => {
-            let known = load_repository_of_hook(ctx, hook, *id).await?;
-            HookScope::Repository(known.map_or_else(|| name.to_string(), |known| known.name.to_string()))
+            let repository = load_repository_of_hook(ctx, hook, *id).await?;
+            HookScope::Repository(repository.map_or_else(|| name.to_string(), |repository| repository.name.to_string()))
         }
     })
 }

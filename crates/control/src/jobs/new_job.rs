@@ -46,19 +46,19 @@ pub(crate) async fn write_new_job(
     request: Option<&Request>,
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
-    let made = plan_job(ctx, new).await?;
-    let charge = budget.charge(&made.job);
+    let plan = plan_job(ctx, new).await?;
+    let charge = budget.charge(&plan.job);
     let trigger = JobCreation {
-        job: &made.job,
-        ticket: made.ticket.as_ref(),
-        pull_request: made.pull_request.as_ref(),
+        job: &plan.job,
+        ticket: plan.ticket.as_ref(),
+        pull_request: plan.pull_request.as_ref(),
         delivery: Some(entry),
         charge: charge.as_ref(),
         request,
     };
     let written = ctx.store.create_job(&trigger).await?;
     if written == Write::Applied {
-        send_new_job_hints(ctx, &made).await;
+        send_new_job_hints(ctx, &plan).await;
     }
     Ok(written)
 }
@@ -73,15 +73,15 @@ pub(crate) async fn write_new_ticket_and_job(
 ) -> Result<Write, Error> {
     let budget = &new.project.settings.budget;
     let text = new.ticket.map(|(_, text)| text);
-    let made = plan_job(ctx, new).await?;
-    let charge = budget.charge(&made.job);
-    let (Some(ticket), Some(text)) = (&made.ticket, text) else {
+    let plan = plan_job(ctx, new).await?;
+    let charge = budget.charge(&plan.job);
+    let (Some(ticket), Some(text)) = (&plan.ticket, text) else {
         return Err(Error::Inconsistent("a new ticket's job has no ticket".into()));
     };
-    let new = TicketCreation { ticket, text, delivery, job: Some(&made.job), charge: charge.as_ref(), request };
+    let new = TicketCreation { ticket, text, delivery, job: Some(&plan.job), charge: charge.as_ref(), request };
     let written = ctx.store.create_ticket(&new).await?;
     if written == Write::Applied {
-        send_new_job_hints(ctx, &made).await;
+        send_new_job_hints(ctx, &plan).await;
     }
     Ok(written)
 }
@@ -181,8 +181,8 @@ async fn plan_revision_retry(
 }
 
 /// Sends the hints of a new job. A lost hint delays it by a minute.
-async fn send_new_job_hints(ctx: &Context, made: &PlannedJob) {
-    let job = &made.job;
+async fn send_new_job_hints(ctx: &Context, plan: &PlannedJob) {
+    let job = &plan.job;
     tracing::info!(job.id = %job.id, project = %job.project, branch = %job.branch, "job created");
     ctx.send_hints(async {
         if job.status == JobStatus::Pending {
@@ -190,10 +190,10 @@ async fn send_new_job_hints(ctx: &Context, made: &PlannedJob) {
         } else if job.place == Placement::Fargate {
             ctx.wake_job(&job.id).await;
         }
-        if let Some(pull_request) = made.pull_request.as_ref().filter(|told| told.is_note_outdated()) {
+        if let Some(pull_request) = plan.pull_request.as_ref().filter(|linked| linked.is_note_outdated()) {
             ctx.wake_pull_request(&pull_request.id).await;
         }
-        if let Some(ticket) = made.ticket.as_ref().filter(|ticket| ticket.is_unsynced()) {
+        if let Some(ticket) = plan.ticket.as_ref().filter(|ticket| ticket.is_unsynced()) {
             ctx.wake_ticket(&ticket.project, &ticket.key).await;
         }
     })

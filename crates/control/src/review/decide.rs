@@ -56,9 +56,9 @@ async fn decide_with_permission(
                 };
                 // The other facts are not reloaded, because the write is refused if they changed.
                 let number = event.pull_request.id.number;
-                let asked =
+                let permission =
                     get_permission_or_unknown(ctx, &loaded.integration, repository, number, &event.author).await;
-                loaded.facts.permission = Some(asked);
+                loaded.facts.permission = Some(permission);
             }
         }
     }
@@ -66,11 +66,11 @@ async fn decide_with_permission(
 
 /// Whether the event has a change of the pull request's state that is not recorded yet.
 fn has_state_change(loaded: &LoadedFacts, event: &ReviewEvent) -> bool {
-    let seen = &event.pull_request;
+    let snapshot = &event.pull_request;
     loaded.pull_request.as_ref().is_some_and(|linked| {
         linked
-            .merge_forge_state(seen.state, &seen.head, seen.updated_at)
-            .is_some_and(|heard| heard.state != linked.state)
+            .merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at)
+            .is_some_and(|merged| merged.state != linked.state)
     })
 }
 
@@ -171,10 +171,10 @@ async fn trigger(
         return Err(Error::Inconsistent("a review was accepted without its ticket".into()));
     };
     let mut linked = pull_request.clone();
-    if let Some(heard) =
+    if let Some(merged) =
         linked.merge_forge_state(event.pull_request.state, &event.pull_request.head, event.pull_request.updated_at)
     {
-        linked = heard;
+        linked = merged;
     }
     set_display_fields(&mut linked, event);
     let planned =
@@ -285,11 +285,11 @@ fn is_shown_to_users(reason: &Reason) -> bool {
 /// Stores a refusal to be shown on the pull request. `Stale` means that the pull request changed, so decide again.
 /// Idempotent: the same refusal is not stored twice.
 async fn post_refusal(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) -> Result<Write, Error> {
-    let Some(known) = &loaded.pull_request else { return Ok(Write::Applied) };
-    let mut linked = known.clone();
+    let Some(stored) = &loaded.pull_request else { return Ok(Write::Applied) };
+    let mut linked = stored.clone();
     linked.repository_name = Some(loaded.facts.repository.clone());
     linked.set_note(Note::Decision { reason: reason.clone().clipped() });
-    if linked != *known && ctx.store.update_pull_request(&linked).await? == Write::Stale {
+    if linked != *stored && ctx.store.update_pull_request(&linked).await? == Write::Stale {
         return Ok(Write::Stale);
     }
     if linked.is_note_outdated() {
@@ -302,7 +302,7 @@ async fn post_refusal(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) -> R
 async fn post_note(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) {
     let Some(id) = loaded.pull_request.as_ref().map(|linked| &linked.id) else { return };
     for _ in 0..3 {
-        let told = match ctx.store.load_pull_request(id).await {
+        let result = match ctx.store.load_pull_request(id).await {
             Ok(Some(mut linked)) => {
                 linked.repository_name = Some(loaded.facts.repository.clone());
                 linked.set_note(Note::Decision { reason: reason.clone().clipped() });
@@ -314,7 +314,7 @@ async fn post_note(ctx: &Context, loaded: &LoadedFacts, reason: &Reason) {
             Ok(None) => return,
             Err(error) => Err(error),
         };
-        match told {
+        match result {
             Ok(Write::Applied) => return ctx.wake_pull_request(id).await,
             Ok(Write::Stale) => {}
             Err(error) => {

@@ -134,13 +134,13 @@ fn final_answer(first: Option<&Delivery>, stored: Option<&StoredResult>) -> Opti
 pub(crate) async fn load_project_id(
     ctx: &Context,
     reach: &ProjectScope,
-    seen: &PullRequestSnapshot,
+    snapshot: &PullRequestSnapshot,
 ) -> Result<ProjectId, Error> {
-    let linked = ctx.store.load_pull_request(&seen.id).await?.filter(|linked| reach.includes(&linked.project));
+    let linked = ctx.store.load_pull_request(&snapshot.id).await?.filter(|linked| reach.includes(&linked.project));
     if let Some(linked) = linked {
         return Ok(linked.project);
     }
-    let place = find_location(ctx, reach, seen).await?;
+    let place = find_location(ctx, reach, snapshot).await?;
     Ok(place.project.map_or_else(|| reach.main_project.clone(), |project| project.id))
 }
 
@@ -173,17 +173,17 @@ async fn load_linked_pull_request(
 ) -> Result<(RepositoryLocation, Option<Ticket>, Option<Delivery>), Error> {
     let (id, project) = (&event.pull_request.id, &linked.project);
     let entry = event.ledger_id(project);
-    let found = ctx.store.load_review_facts(project, id, id.repository, linked.ticket.as_ref(), &entry).await?;
-    let LinkedReviewFacts { project, repository, ticket, delivery } = found;
+    let facts = ctx.store.load_review_facts(project, id, id.repository, linked.ticket.as_ref(), &entry).await?;
+    let LinkedReviewFacts { project, repository, ticket, delivery } = facts;
     Ok((RepositoryLocation { project, repository }, ticket, delivery))
 }
 
 async fn load_location(
     ctx: &Context,
     project: &ProjectId,
-    seen: &PullRequestSnapshot,
+    snapshot: &PullRequestSnapshot,
 ) -> Result<RepositoryLocation, Error> {
-    let (integration, repository) = (&seen.id.integration, seen.id.repository);
+    let (integration, repository) = (&snapshot.id.integration, snapshot.id.repository);
     let (project, repository) = ctx.store.load_project_and_repository(project, integration, repository).await?;
     Ok(RepositoryLocation { project, repository })
 }
@@ -191,14 +191,14 @@ async fn load_location(
 async fn find_location(
     ctx: &Context,
     reach: &ProjectScope,
-    seen: &PullRequestSnapshot,
+    snapshot: &PullRequestSnapshot,
 ) -> Result<RepositoryLocation, Error> {
-    let home = load_location(ctx, &reach.main_project, seen).await?;
+    let home = load_location(ctx, &reach.main_project, snapshot).await?;
     if home.repository.is_some() {
         return Ok(home);
     }
     for project in &reach.others {
-        let place = load_location(ctx, project, seen).await?;
+        let place = load_location(ctx, project, snapshot).await?;
         if place.repository.is_some() {
             return Ok(place);
         }

@@ -22,21 +22,23 @@ pub enum PullRequestChange {
 pub async fn record_pull_request_change(
     ctx: &Context,
     reach: &ProjectScope,
-    seen: &PullRequestSnapshot,
+    snapshot: &PullRequestSnapshot,
 ) -> Result<PullRequestChange, Error> {
-    let mut rounds = ctx.retries(&seen.id);
+    let mut rounds = ctx.retries(&snapshot.id);
     let (linked, changed) = loop {
-        let Some(linked) = ctx.store.load_pull_request(&seen.id).await? else { return Ok(PullRequestChange::Unlinked) };
+        let Some(linked) = ctx.store.load_pull_request(&snapshot.id).await? else {
+            return Ok(PullRequestChange::Unlinked);
+        };
         if !reach.includes(&linked.project) {
             return Ok(PullRequestChange::Unlinked);
         }
-        let Some(mut heard) = linked.merge_forge_state(seen.state, &seen.head, seen.updated_at) else {
+        let Some(mut updated) = linked.merge_forge_state(snapshot.state, &snapshot.head, snapshot.updated_at) else {
             break (linked, PullRequestChange::Unchanged);
         };
-        heard.repository_name = Some(seen.repository.clone());
-        if write_change(ctx, &heard).await? == Write::Applied {
-            tracing::info!(pull_request = %seen.id, state = seen.state.display_name(), "pull request changed");
-            break (heard, PullRequestChange::Recorded);
+        updated.repository_name = Some(snapshot.repository.clone());
+        if write_change(ctx, &updated).await? == Write::Applied {
+            tracing::info!(pull_request = %snapshot.id, state = snapshot.state.display_name(), "pull request changed");
+            break (updated, PullRequestChange::Recorded);
         }
         rounds.backoff().await?;
     };
@@ -50,14 +52,14 @@ pub async fn record_pull_request_change(
 }
 
 /// Also writes the end of its job: a closed pull request leaves the index of open ones, and no later round finds it.
-async fn write_change(ctx: &Context, heard: &PullRequest) -> Result<Write, Error> {
-    let to_stop = match heard.state {
+async fn write_change(ctx: &Context, pull_request: &PullRequest) -> Result<Write, Error> {
+    let to_stop = match pull_request.state {
         PullRequestState::Open => None,
-        PullRequestState::Closed | PullRequestState::Merged => plan_cancel(ctx, heard).await?,
+        PullRequestState::Closed | PullRequestState::Merged => plan_cancel(ctx, pull_request).await?,
     };
     match to_stop {
-        Some((job, next)) => write_cancel(ctx, heard, &job, &next).await,
-        None => Ok(ctx.store.update_pull_request(heard).await?),
+        Some((job, next)) => write_cancel(ctx, pull_request, &job, &next).await,
+        None => Ok(ctx.store.update_pull_request(pull_request).await?),
     }
 }
 
@@ -111,11 +113,11 @@ async fn wake_waiting_reviews(ctx: &Context, linked: &PullRequest) -> Result<(),
     {
         let now = ctx.clock.now();
         let due = ticket.deferred.get(&linked.id.to_string()).is_some_and(|opens_at| *opens_at <= now);
-        let told = match ticket.defer_review(&linked.id, now).filter(|_| !due) {
+        let result = match ticket.defer_review(&linked.id, now).filter(|_| !due) {
             Some(sooner) => ctx.store.update_ticket(&sooner).await?,
             None => Write::Applied,
         };
-        if told == Write::Applied {
+        if result == Write::Applied {
             ctx.wake_ticket(&linked.project, key).await;
             break;
         }

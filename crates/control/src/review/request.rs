@@ -33,7 +33,7 @@ pub async fn request_revision(
     caller: &Requester,
     key: Option<&EventId>,
 ) -> Result<Answer, Error> {
-    let LoadedPullRequest { pull_request: seen, .. } = load_pull_request(ctx, named).await?;
+    let LoadedPullRequest { pull_request: snapshot, .. } = load_pull_request(ctx, named).await?;
     let review = request_id(caller, key);
     let event = ReviewEvent {
         source: Source::Person,
@@ -45,7 +45,7 @@ pub async fn request_revision(
         author: Author { id: 0, login: truncate(&caller.name, 48), bot: false },
         submitted_at: ctx.clock.now(),
         marked: false,
-        pull_request: seen,
+        pull_request: snapshot,
     };
     decide_review(ctx, &ProjectScope::single(named.project.clone()), &event).await
 }
@@ -69,21 +69,23 @@ fn request_id(caller: &Requester, key: Option<&EventId>) -> ReviewId {
 /// Errors: `NotFound` (project, repository, ticket, pull request); `Forge`; `Contended`; `Denied` if it is linked to
 /// another ticket; `Invalid` if it was closed, merged or comes from a fork.
 pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &TicketKey) -> Result<PullRequest, Error> {
-    let LoadedPullRequest { repository, pull_request: seen, from_fork, .. } = load_pull_request(ctx, named).await?;
+    let LoadedPullRequest { repository, pull_request: snapshot, from_fork, .. } = load_pull_request(ctx, named).await?;
     if from_fork {
         // Jobs cannot push to a fork, and its text is untrusted.
-        let fault =
-            format!("{}#{} comes from a fork, and Pullyard can't push to forks", seen.repository, seen.id.number);
+        let fault = format!(
+            "{}#{} comes from a fork, and Pullyard can't push to forks",
+            snapshot.repository, snapshot.id.number
+        );
         return Err(Error::Invalid { pointer: "/number", fault });
     }
-    if seen.state != PullRequestState::Open {
-        let fault = format!("{}#{} is {}", seen.repository, seen.id.number, seen.state.display_name());
+    if snapshot.state != PullRequestState::Open {
+        let fault = format!("{}#{} is {}", snapshot.repository, snapshot.id.number, snapshot.state.display_name());
         return Err(Error::Invalid { pointer: "/number", fault });
     }
-    let mut rounds = ctx.retries(&seen.id);
+    let mut rounds = ctx.retries(&snapshot.id);
     loop {
         let (stored, ticket) =
-            tokio::try_join!(ctx.store.load_pull_request(&seen.id), ctx.store.load_ticket(&named.project, key))?;
+            tokio::try_join!(ctx.store.load_pull_request(&snapshot.id), ctx.store.load_ticket(&named.project, key))?;
         let mut ticket = ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })?;
         if let Some(stored) = &stored
             && let Some(other) = &stored.ticket
@@ -99,21 +101,22 @@ pub async fn link_pull_request(ctx: &Context, named: &PullRequestRef, key: &Tick
             let pr = format!("{}#{}", repository.name, named.number);
             return Err(Error::Denied(Denial::LinkedElsewhere { pr, to }));
         }
-        let mut linked =
-            stored.unwrap_or_else(|| PullRequest::new(seen.id.clone(), named.project.clone(), Some(key.clone()), None));
+        let mut linked = stored
+            .unwrap_or_else(|| PullRequest::new(snapshot.id.clone(), named.project.clone(), Some(key.clone()), None));
         linked.project = named.project.clone();
         linked.ticket = Some(key.clone());
-        linked.url.clone_from(&seen.url);
-        linked.branch.clone_from(&seen.branch);
-        linked.head.clone_from(&seen.head);
+        linked.url.clone_from(&snapshot.url);
+        linked.branch.clone_from(&snapshot.branch);
+        linked.head.clone_from(&snapshot.head);
         linked.repository_name = Some(repository.name.clone());
-        linked.state = seen.state;
-        linked.updated_at = Some(seen.updated_at);
+        linked.state = snapshot.state;
+        linked.updated_at = Some(snapshot.updated_at);
         let status = ticket.wanted.status.clone().filter(|_| ticket.is_unsynced());
-        let link = PullRequestLink { id: seen.id.clone(), url: seen.url.clone(), branch: seen.branch.clone() };
+        let link =
+            PullRequestLink { id: snapshot.id.clone(), url: snapshot.url.clone(), branch: snapshot.branch.clone() };
         ticket.request_state(status, ticket.wanted.badge, Some(link));
         if ctx.store.link_pull_request(&linked, &ticket).await? == Write::Applied {
-            tracing::info!(pull_request = %seen.id, ticket = %key, "pull request linked");
+            tracing::info!(pull_request = %snapshot.id, ticket = %key, "pull request linked");
             ctx.wake_ticket(&named.project, key).await;
             return Ok(linked);
         }
@@ -134,7 +137,7 @@ pub async fn unlink_pull_request(ctx: &Context, named: &PullRequestRef) -> Resul
         let ticket = ctx.store.load_ticket(&named.project, &key).await?;
         let written = match ticket {
             Some(mut ticket) => {
-                if ticket.pull_request.as_ref().is_some_and(|shown| shown.id == id) {
+                if ticket.pull_request.as_ref().is_some_and(|link| link.id == id) {
                     ticket.unlink();
                 }
                 ctx.store.link_pull_request(&linked, &ticket).await?
@@ -156,7 +159,7 @@ pub async fn load_repository(ctx: &Context, named: &PullRequestRef) -> Result<Re
     }
     let found = ctx.store.load_repository_by_name(&named.project, &named.repository).await?;
     found
-        .filter(|found| named.integration.as_ref().is_none_or(|wanted| found.integration == *wanted))
+        .filter(|found| named.integration.as_ref().is_none_or(|id| found.integration == *id))
         .ok_or_else(|| Error::NotFound { what: "repository", name: named.repository.to_string() })
 }
 
@@ -185,7 +188,7 @@ async fn load_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<Load
     let from_fork = pull.head_repository != Some(repository.id);
     let id =
         PullRequestId { integration: repository.integration.clone(), repository: repository.id, number: named.number };
-    let seen = PullRequestSnapshot {
+    let snapshot = PullRequestSnapshot {
         id,
         repository: repository.name.clone(),
         state: state_of(pull.state),
@@ -194,5 +197,5 @@ async fn load_pull_request(ctx: &Context, named: &PullRequestRef) -> Result<Load
         url: pull.url,
         updated_at: time_of(pull.updated_at),
     };
-    Ok(LoadedPullRequest { repository, pull_request: seen, from_fork })
+    Ok(LoadedPullRequest { repository, pull_request: snapshot, from_fork })
 }

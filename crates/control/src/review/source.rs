@@ -75,12 +75,12 @@ impl ReviewSource<'_> {
                 let requests = unanswered_requests(all, &self.job.project, key, &unfinished);
                 admitted.extend(requests.into_iter().map(|request| request.assign_to(self.owner_job)));
             }
-            let mut taken = Vec::with_capacity(admitted.len());
+            let mut assigned = Vec::with_capacity(admitted.len());
             for review in admitted {
-                taken.extend(self.assign_review(review, all).await?);
+                assigned.extend(self.assign_review(review, all).await?);
             }
-            covered.extend(absorbed_reviews(&taken, all).into_iter().cloned());
-            covered.extend(taken);
+            covered.extend(absorbed_reviews(&assigned, all).into_iter().cloned());
+            covered.extend(assigned);
             // In the order of a restart: the newest request last.
             covered.sort_by_key(|review| (review.submitted_at, review.at, review.id.clone()));
         }
@@ -99,15 +99,15 @@ impl ReviewSource<'_> {
 
     /// Collects the comments that completed jobs of these authors' earlier requests handled.
     async fn load_handled_comments(&self, covered: &[Review], all: &[Review]) -> Result<KnownComments, Error> {
-        let mut told = KnownComments::default();
+        let mut comments = KnownComments::default();
         for id in jobs_of_earlier_requests(self.integration.kind, covered, all) {
             let Some(job) = readable_job(self.ctx, id).await?.filter(has_handled_reviews) else { continue };
             let context = skip_corrupt(self.ctx, self.ctx.store.load_context(&job.id, &job.context).await)?;
             if let Some(review) = context.flatten().and_then(|context| context.review) {
-                told.add(&review);
+                comments.add(&review);
             }
         }
-        Ok(told)
+        Ok(comments)
     }
 
     /// Assigns reviews to this job if their authors may start jobs. Stored reviews passed that check before.
@@ -123,8 +123,8 @@ impl ReviewSource<'_> {
             let name = ReviewId::new(review.id.to_string())
                 .map_err(|_| Error::Inconsistent("a forge's id is no number".into()))?;
             let (project, ticket) = (self.job.project.clone(), key.clone());
-            if let Some(known) = all.iter().find(|known| known.id == name) {
-                admitted.push(Review { project, ticket, ..known.assign_to(self.owner_job) });
+            if let Some(stored) = all.iter().find(|stored| stored.id == name) {
+                admitted.push(Review { project, ticket, ..stored.assign_to(self.owner_job) });
             } else if let Some(author) = self.permitted_author(id.number, &review).await? {
                 admitted.push(Review {
                     pull_request: id.clone(),

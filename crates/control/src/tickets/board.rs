@@ -97,8 +97,8 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         }
         if facts.ticket.is_some() {
             // A concurrent call with the same key may have created it after the first lookup.
-            let taken = || Error::NameTaken { what: "ticket", name: key.to_string() };
-            return find_first_answer(ctx, request.as_ref()).await?.ok_or_else(taken);
+            let name_taken = || Error::NameTaken { what: "ticket", name: key.to_string() };
+            return find_first_answer(ctx, request.as_ref()).await?.ok_or_else(name_taken);
         }
         let decision = guard::decide(&event, &facts);
         let delivery = new_delivery(&event, &facts, &decision.reason);
@@ -143,8 +143,8 @@ pub struct TicketMove {
 /// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
 /// newer event. Without a key each call is a new move.
 /// Errors: `NotFound` (ticket); `KeyReused`.
-pub async fn move_board_ticket(ctx: &Context, wanted: TicketMove) -> Result<Answer, Error> {
-    let TicketMove { project, key, status, caller, request } = wanted;
+pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Answer, Error> {
+    let TicketMove { project, key, status, caller, request } = command;
     let ticket = load_ticket(ctx, &project, &key).await?;
     let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
     let mut moved = new_board_event(&ticket, ctx.clock.now(), status, None, caller.name);
@@ -170,8 +170,8 @@ pub async fn move_board_ticket(ctx: &Context, wanted: TicketMove) -> Result<Answ
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and changes nothing.
 /// Without a key each call is a new edit.
 /// Errors: `NotFound` (ticket); `KeyReused`; `Contended`, with nothing stored.
-pub async fn edit_ticket(ctx: &Context, wanted: TicketEdit) -> Result<Answer, Error> {
-    let TicketEdit { project, key, changes, caller, request } = wanted;
+pub async fn edit_ticket(ctx: &Context, command: TicketEdit) -> Result<Answer, Error> {
+    let TicketEdit { project, key, changes, caller, request } = command;
     let request = request.map(|own| Request {
         caller: format!("{} edits of {project}", caller.id),
         key: own,
@@ -185,8 +185,8 @@ pub async fn edit_ticket(ctx: &Context, wanted: TicketEdit) -> Result<Answer, Er
             return Ok(first);
         }
         let ticket = load_ticket(ctx, &project, &key).await?;
-        let seen = ctx.store.load_ticket_text(&project, &key).await?;
-        let text = changes.apply_to(seen.as_ref().map(|seen| seen.text.clone()).unwrap_or_default());
+        let stored = ctx.store.load_ticket_text(&project, &key).await?;
+        let text = changes.apply_to(stored.as_ref().map(|stored| stored.text.clone()).unwrap_or_default());
         let status = ticket.status.clone();
         let event = new_board_event(&ticket, ctx.clock.now(), status, Some(text), caller.name.clone());
         let event = TicketEvent { event: id.clone(), ..event };
@@ -202,7 +202,7 @@ pub async fn edit_ticket(ctx: &Context, wanted: TicketEdit) -> Result<Answer, Er
                 project: &project,
                 ticket: &key,
                 text: &text,
-                previous: seen.as_ref(),
+                previous: stored.as_ref(),
                 delivery: &delivery,
                 request: request.as_ref(),
             };

@@ -67,16 +67,16 @@ impl Store {
     /// alias deleted if it is its own or gone. `Stale` if the name changed since, or another repository has the new
     /// one.
     /// Idempotent: a repeat is `Stale`, and reading again shows the name.
-    pub async fn rename_repository(&self, seen: &Repository, next: &Repository) -> Result<Write, Error> {
+    pub async fn rename_repository(&self, previous: &Repository, next: &Repository) -> Result<Write, Error> {
         let own = |condition: &str| {
             Condition::new(&format!("{condition} OR (integration = :integration AND id = :id)"))
                 .value(":integration", string_value(next.integration.as_str()))
                 .value(":id", number_value(next.id))
         };
         let unchanged =
-            Condition::new("#name = :seen").name("#name", "name").value(":seen", string_value(seen.name.as_str()));
+            Condition::new("#name = :seen").name("#name", "name").value(":seen", string_value(previous.name.as_str()));
         let alias = key::repository_name(&next.project, &next.name);
-        let old = key::repository_name(&seen.project, &seen.name);
+        let old = key::repository_name(&previous.project, &previous.name);
         let item = Attributes::from([
             ("pk".to_owned(), string_value(alias.pk.clone())),
             ("sk".to_owned(), string_value(alias.sk.clone())),
@@ -99,7 +99,7 @@ impl Store {
     /// Idempotent: missing items are no error.
     pub async fn remove_repository(&self, removal: &RepositoryRemoval<'_>) -> Result<Write, Error> {
         let repository = removal.repository;
-        let seen = Condition::new("attribute_not_exists(pk) OR #name = :seen")
+        let same_name = Condition::new("attribute_not_exists(pk) OR #name = :seen")
             .name("#name", "name")
             .value(":seen", string_value(repository.name.as_str()));
         let looked_at = match removal.poll {
@@ -110,7 +110,7 @@ impl Store {
         };
         let poll = key::poll(&repository.project, &repository.integration, repository.id);
         let mut transaction =
-            Transaction::new("remove a repository").delete(repository.key(), seen).delete(poll, looked_at);
+            Transaction::new("remove a repository").delete(repository.key(), same_name).delete(poll, looked_at);
         for name in removal.names {
             let own = Condition::new("attribute_not_exists(pk) OR (integration = :integration AND id = :id)")
                 .value(":integration", string_value(repository.integration.as_str()))
@@ -129,10 +129,10 @@ impl Store {
     /// Writes: INTEGRATION if its URL, account, first secret and App are those seen. `Stale` if another forge was
     /// connected under its name since.
     /// Idempotent: a repeat marks it again.
-    pub async fn remove_integration(&self, seen: &Integration) -> Result<Write, Error> {
+    pub async fn remove_integration(&self, integration: &Integration) -> Result<Write, Error> {
         let as_read =
             |proof: &str| Condition::new(&format!("api_url = :api_url AND #account.#id = :account AND {proof}"));
-        let proven = match &seen.auth {
+        let proven = match &integration.auth {
             // In old items, a token's secret is not in `auth`.
             Auth::Token { secret } => as_read("(#auth.#secret = :secret OR token_secret = :secret)")
                 .name("#secret", "secret")
@@ -148,11 +148,11 @@ impl Store {
             .name("#auth", "auth")
             .name("#account", "account")
             .name("#id", "id")
-            .value(":api_url", string_value(&seen.api_url))
-            .value(":account", number_value(seen.account.id))
+            .value(":api_url", string_value(&integration.api_url))
+            .value(":account", number_value(integration.account.id))
             .value(":gone", AttributeValue::Bool(true));
         Transaction::new("disconnect a forge")
-            .update(seen.key(), "#gone = :gone", "lk, ls", condition)
+            .update(integration.key(), "#gone = :gone", "lk, ls", condition)
             .commit(self)
             .await
     }

@@ -27,14 +27,14 @@ impl Store {
     /// runner look silent. Not over the slots, so that a concurrent claim does not refuse a heartbeat. Obsolete claims
     /// are removed, if they are still the oldest.
     /// Idempotent: a repeat stores the same heartbeat.
-    pub async fn record_heartbeat(&self, seen: &Runner, heard: &Runner) -> Result<Write, Error> {
-        let drained = if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
+    pub async fn record_heartbeat(&self, previous: &Runner, next: &Runner) -> Result<Write, Error> {
+        let drained = if previous.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
         let mut removes = "spared_until".to_owned();
-        let forgets = seen.claims.len().saturating_sub(heard.claims.len());
+        let forgets = previous.claims.len().saturating_sub(next.claims.len());
         // Remove the last one first: not every DynamoDB applies all removals at once.
         removes.extend((0..forgets).rev().map(|at| format!(", claims[{at}]")));
         // Concurrent claims are appended, and another heartbeat may have removed the same claims.
-        let oldest = seen.claims.first().filter(|_| forgets > 0);
+        let oldest = previous.claims.first().filter(|_| forgets > 0);
         let forgotten = if oldest.is_some() { " AND claims[0] = :oldest" } else { "" };
         let condition = format!(
             "epoch = :seen AND instance = :instance AND #status <> :deleting AND last_heartbeat <= :heard AND {drained}{forgotten}"
@@ -44,24 +44,24 @@ impl Store {
             .to_owned();
         let mut condition = Condition::new(&condition)
             .name("#status", "status")
-            .value(":seen", number_value(seen.epoch))
-            .value(":instance", string_value(seen.instance.as_str()))
+            .value(":seen", number_value(previous.epoch))
+            .value(":instance", string_value(previous.instance.as_str()))
             .value(":deleting", string_value(presence_str(Presence::Deleting)))
-            .value(":status", string_value(presence_str(heard.status)))
-            .value(":epoch", number_value(heard.epoch))
-            .value(":heard", number_value(heard.last_heartbeat.millis()))
+            .value(":status", string_value(presence_str(next.status)))
+            .value(":epoch", number_value(next.epoch))
+            .value(":heard", number_value(next.last_heartbeat.millis()))
             .value(":true", AttributeValue::Bool(true))
-            .value(":active", to_attribute(seen, &heard.active)?)
-            .value(":draining", AttributeValue::Bool(heard.draining));
+            .value(":active", to_attribute(previous, &next.active)?)
+            .value(":draining", AttributeValue::Bool(next.draining));
         if let Some(oldest) = oldest {
             condition = condition.value(":oldest", string_value(oldest.as_str()));
         }
-        if let Some(at) = heard.drain.as_ref().and_then(|drain| drain.acknowledged) {
+        if let Some(at) = next.drain.as_ref().and_then(|drain| drain.acknowledged) {
             sets.push_str(", drain.acknowledged = :acknowledged");
             condition = condition.value(":acknowledged", number_value(at.millis()));
         }
         Transaction::new("store a heartbeat")
-            .update(key::runner(&seen.id), &sets, &removes, condition)
+            .update(key::runner(&previous.id), &sets, &removes, condition)
             .commit(self)
             .await
     }
@@ -70,20 +70,23 @@ impl Store {
     ///
     /// Writes: RUNNER if it is Online and no heartbeat was stored since it was read.
     /// Idempotent: a repeat is `Stale`, and reading again shows it Offline.
-    pub async fn mark_offline(&self, seen: &Runner, offline: &Runner) -> Result<Write, Error> {
+    pub async fn mark_offline(&self, previous: &Runner, offline: &Runner) -> Result<Write, Error> {
         let mut sets = "#status = :offline, epoch = :epoch".to_owned();
         let mut condition = Condition::new("#status = :online AND last_heartbeat = :heard AND epoch = :seen")
             .name("#status", "status")
             .value(":online", string_value(presence_str(Presence::Online)))
             .value(":offline", string_value(presence_str(Presence::Offline)))
-            .value(":heard", number_value(seen.last_heartbeat.millis()))
-            .value(":seen", number_value(seen.epoch))
+            .value(":heard", number_value(previous.last_heartbeat.millis()))
+            .value(":seen", number_value(previous.epoch))
             .value(":epoch", number_value(offline.epoch));
         if let Some(until) = offline.spared_until {
             sets.push_str(", spared_until = :spared");
             condition = condition.value(":spared", number_value(until.millis()));
         }
-        Transaction::new("take a runner offline").update(key::runner(&seen.id), &sets, "", condition).commit(self).await
+        Transaction::new("take a runner offline")
+            .update(key::runner(&previous.id), &sets, "", condition)
+            .commit(self)
+            .await
     }
 
     /// Stores or removes the drain that users request for a runner.
@@ -111,14 +114,14 @@ impl Store {
     ///
     /// Writes: RUNNER if its epoch is the one seen: a runner that registered again since is not removed.
     /// Idempotent: a repeat is `Stale`, and reading again shows the removal.
-    pub async fn begin_removal(&self, seen: &Runner) -> Result<Write, Error> {
+    pub async fn begin_removal(&self, runner: &Runner) -> Result<Write, Error> {
         let condition = Condition::new("epoch = :seen AND #status <> :deleting")
             .name("#status", "status")
             .value(":deleting", string_value(presence_str(Presence::Deleting)))
-            .value(":seen", number_value(seen.epoch))
-            .value(":epoch", number_value(seen.epoch.saturating_add(1)));
+            .value(":seen", number_value(runner.epoch))
+            .value(":epoch", number_value(runner.epoch.saturating_add(1)));
         Transaction::new("begin to remove a runner")
-            .update(key::runner(&seen.id), "#status = :deleting, epoch = :epoch", "", condition)
+            .update(key::runner(&runner.id), "#status = :deleting, epoch = :epoch", "", condition)
             .commit(self)
             .await
     }
