@@ -95,7 +95,7 @@ pub(crate) async fn forge_client_for_hook(
         }
         (Auth::App { .. }, WebhookScope::Repository { name, id }) => {
             match load_repository_of_hook(ctx, hook, *id).await? {
-                Some(known) => forge_client(ctx, integration, &known).await,
+                Some(repository) => forge_client(ctx, integration, &repository).await,
                 None => forge_client_by_name(ctx, integration, name).await,
             }
         }
@@ -113,8 +113,8 @@ pub(crate) async fn load_repository_of_hook(
     id: u64,
 ) -> Result<Option<Repository>, Error> {
     for project in hook.projects() {
-        if let Some(known) = ctx.store.load_repository(project, &hook.integration, id).await? {
-            return Ok(Some(known));
+        if let Some(stored) = ctx.store.load_repository(project, &hook.integration, id).await? {
+            return Ok(Some(stored));
         }
     }
     Ok(None)
@@ -137,7 +137,7 @@ pub(crate) async fn mint_installation_token(
     integration: &Integration,
     name: &RepositoryName,
     only: RepositorySelector<'_>,
-    wanted: impl FnOnce(&Permissions) -> Permissions,
+    requested: impl FnOnce(&Permissions) -> Permissions,
 ) -> Result<InstallationToken, Error> {
     let Some(app) = app_client(ctx, integration).await? else {
         return Err(Error::Inconsistent(format!("{} is not an App and can't mint tokens", integration.id)));
@@ -149,13 +149,13 @@ pub(crate) async fn mint_installation_token(
     if installation.suspended {
         return Err(forbidden(name.to_string(), "the App's installation is suspended"));
     }
-    let wanted = wanted(&installation.permissions);
-    let lacking = features::missing_permissions(&installation.permissions, &wanted);
+    let requested = requested(&installation.permissions);
+    let lacking = features::missing_permissions(&installation.permissions, &requested);
     if !lacking.is_empty() {
         let what = format!("{} on {name}", lacking.join(", "));
         return Err(forbidden(what, "the App's installation was not granted it"));
     }
-    Ok(app.installation_token(installation.id, only, &wanted).await?)
+    Ok(app.installation_token(installation.id, only, &requested).await?)
 }
 
 pub(crate) fn timeout_error(integration: &Integration, within: Duration) -> Error {

@@ -74,7 +74,7 @@ pub async fn connect_github_app(
         check_secret_kind(ctx, SecretKind::Forge, secret, pointer)?;
     }
     if let Some(there) = ctx.store.load_integration(&id).await?
-        && !matches!(there.auth, Auth::App { app_id: known, .. } if known == app_id)
+        && !matches!(there.auth, Auth::App { app_id: existing_id, .. } if existing_id == app_id)
     {
         return Err(Error::NameTaken { what: "integration", name: id.to_string() });
     }

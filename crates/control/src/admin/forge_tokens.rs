@@ -40,14 +40,14 @@ impl ForgeTokens {
     ) -> Result<Token, Error> {
         let slot = self.entry(of);
         // One caller mints a token; concurrent callers wait here for it.
-        let mut kept = slot.lock().await;
-        if let Some(kept) = kept.as_ref().filter(|kept| clock.now() < kept.usable_until) {
-            return Ok(kept.token.clone());
+        let mut cached = slot.lock().await;
+        if let Some(cached) = cached.as_ref().filter(|cached| clock.now() < cached.usable_until) {
+            return Ok(cached.token.clone());
         }
         let asked_at = clock.now();
         let minted = mint().await?;
         let until = asked_at.plus(minted.expires_in.saturating_sub(EXPIRY_MARGIN));
-        *kept = Some(CachedToken { token: minted.token.clone(), usable_until: until });
+        *cached = Some(CachedToken { token: minted.token.clone(), usable_until: until });
         Ok(minted.token)
     }
 

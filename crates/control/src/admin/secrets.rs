@@ -66,12 +66,12 @@ pub async fn list_secrets(ctx: &Context, after: Option<&str>) -> Result<(Vec<Use
     // Encoded, because Secrets Manager's cursors are not URL-safe.
     let read = |cursor: &str| String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok();
     let after = after.map(|cursor| read(cursor).ok_or(pullyard_cloud::Error::BadCursor)).transpose()?;
-    let (seen, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;
-    let named = seen.into_iter().filter_map(|seen| {
-        let rest = seen.name.strip_prefix(&ctx.secret_root)?;
+    let (listed, next) = ctx.secrets.list(&ctx.secret_root, after.as_deref()).await?;
+    let named = listed.into_iter().filter_map(|listed| {
+        let rest = listed.name.strip_prefix(&ctx.secret_root)?;
         let of = |kind: SecretKind| Some((kind, SecretName::new(rest.strip_prefix(kind.path_prefix())?).ok()?));
         let (kind, name) = SecretKind::ALL.into_iter().find_map(of)?;
-        Some(UserSecret { kind, name, secret: seen.name, set_at: seen.set_at })
+        Some(UserSecret { kind, name, secret: listed.name, set_at: listed.set_at })
     });
     Ok((named.collect(), next.map(|next| BASE64URL_NOPAD.encode(next.as_bytes()))))
 }

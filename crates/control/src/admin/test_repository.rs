@@ -33,7 +33,7 @@ pub async fn test_repository(
     let integration =
         integration.ok_or_else(|| Error::Inconsistent(format!("the integration of {name} does not exist any more")))?;
     let workflows = if repository.workflows { WorkflowPolicy::Allow } else { WorkflowPolicy::Forbid };
-    let seen = async {
+    let access = async {
         if let Some(app) = app_client(ctx, &integration).await? {
             let installation = app.get_installation(repository.name.as_str()).await?;
             if installation.suspended {
@@ -49,13 +49,13 @@ pub async fn test_repository(
                 Ok::<_, Error>(judge_features(&GitHubAccess::Token(token), workflows))
             }
             forge @ Forge::Bitbucket(_) => {
-                let seen = get_pull_request_access(&forge, repository.name.as_str()).await?;
-                Ok(BITBUCKET_FEATURES.iter().map(|row| (row, check_bitbucket(row, seen))).collect())
+                let access = get_pull_request_access(&forge, repository.name.as_str()).await?;
+                Ok(BITBUCKET_FEATURES.iter().map(|row| (row, check_bitbucket(row, access))).collect())
             }
         }
     };
     let install = integration.auth.issuer().is_some();
-    match seen.await {
+    match access.await {
         Ok(rows) => Ok(RepositoryTestResult::Features(rows)),
         Err(Error::Forge(error)) if error.is_transient() => Err(error.into()),
         Err(Error::Forge(error)) => {

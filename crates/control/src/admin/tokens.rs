@@ -44,10 +44,10 @@ pub async fn create_token(
     }
     let mut rounds = ctx.retries("the tokens");
     loop {
-        let made = generate_token(&new, caller, now);
-        if ctx.store.create_token(&made.record, request.as_ref()).await? == Write::Applied {
-            tracing::info!(token = %made.record.id(), name = new.name, caller = caller.name, "token created");
-            return Ok(made);
+        let generated = generate_token(&new, caller, now);
+        if ctx.store.create_token(&generated.record, request.as_ref()).await? == Write::Applied {
+            tracing::info!(token = %generated.record.id(), name = new.name, caller = caller.name, "token created");
+            return Ok(generated);
         }
         refuse_repeat(ctx, request.as_ref(), now).await?;
         rounds.backoff().await?;

@@ -39,14 +39,14 @@ pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointL
     let (mut of, now) = (load_trusted_job(ctx, fence).await?, ctx.clock.now());
     let (mut back, mut missing) = (0, None);
     for _ in 0..MAX_JOBS {
-        for kept in ctx.store.list_artifacts(&of.id).await?.into_iter().rev() {
-            let is_earlier = of.id != fence.job || kept.attempt < fence.attempt;
-            if !is_earlier || kept.checkpoints().next().is_none() {
+        for artifacts in ctx.store.list_artifacts(&of.id).await?.into_iter().rev() {
+            let is_earlier = of.id != fence.job || artifacts.attempt < fence.attempt;
+            if !is_earlier || artifacts.checkpoints().next().is_none() {
                 continue;
             }
-            let (job, attempt) = (of.id.clone(), kept.attempt);
+            let (job, attempt) = (of.id.clone(), artifacts.attempt);
             let lost = |why| MissingCheckpoint { job: job.clone(), attempt, reason: why };
-            if kept.is_expired(now) {
+            if artifacts.is_expired(now) {
                 missing.get_or_insert_with(|| lost(MissingReason::Expired));
                 continue;
             }
@@ -54,7 +54,7 @@ pub async fn find_checkpoint(ctx: &Context, fence: &Fence) -> Result<CheckpointL
                 missing.get_or_insert_with(|| lost(MissingReason::TooFarBack));
                 return Ok(CheckpointLookup { checkpoint: None, missing });
             }
-            let (found, is_missing) = find_uploaded_checkpoint(ctx, &kept).await?;
+            let (found, is_missing) = find_uploaded_checkpoint(ctx, &artifacts).await?;
             if is_missing {
                 missing.get_or_insert_with(|| lost(MissingReason::NotUploaded));
             }

@@ -25,13 +25,13 @@ pub struct HookView {
 }
 
 pub async fn load_hook_view(ctx: &Context, hook: Webhook) -> Result<HookView, Error> {
-    let heard = ctx.store.load_hook_stats(&hook).await?;
+    let stats = ctx.store.load_hook_stats(&hook).await?;
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
     let old_secret_until = match previous_valid_until(ctx, &secret).await {
         Err(Error::Cloud(pullyard_cloud::Error::NoSecret { .. })) => None,
         until => until?,
     };
-    Ok(HookView { hook, delivery_counts: heard, old_secret_until })
+    Ok(HookView { hook, delivery_counts: stats, old_secret_until })
 }
 
 /// Errors: `NotFound`, `Store`. Any other failure is reported as a drift.
@@ -70,7 +70,7 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     let integration = load_integration(ctx, &hook.integration).await?;
     let forge = forge_client_for_hook(ctx, &integration, hook).await?;
     let scope = load_hook_scope(ctx, hook).await?;
-    let there = forge.hooks(&scope).await?.items;
+    let hooks = forge.hooks(&scope).await?.items;
     let url = hook.url();
     let settings = match app::load_app_of_hook(ctx, &integration, hook).await? {
         Some(app) => Some(app.app().await?),
@@ -78,10 +78,10 @@ async fn compare_at_forge(ctx: &Context, view: &HookView) -> Result<Vec<Drift>, 
     };
     let one = match settings {
         // An App has exactly one hook, regardless of its address.
-        Some(_) => there.first(),
+        Some(_) => hooks.first(),
         None => {
-            let by_id = there.iter().find(|one| Some(one.id) == hook.forge_id);
-            by_id.or_else(|| there.iter().find(|one| Some(&one.url) == url.as_ref()))
+            let by_id = hooks.iter().find(|one| Some(one.id) == hook.forge_id);
+            by_id.or_else(|| hooks.iter().find(|one| Some(&one.url) == url.as_ref()))
         }
     };
     let Some(one) = one else {
@@ -159,8 +159,8 @@ fn failing_deliveries_drift(newest: &[Delivery]) -> Option<Drift> {
 }
 
 fn signature_drift(view: &HookView) -> Option<Drift> {
-    let heard = &view.delivery_counts;
-    let wrong = heard.refused_at.is_some_and(|at| heard.verified_at.is_none_or(|good| at > good));
+    let stats = &view.delivery_counts;
+    let wrong = stats.refused_at.is_some_and(|at| stats.verified_at.is_none_or(|good| at > good));
     wrong.then(|| {
         let sentence = "The newest signatures were wrong: the forge has another secret.";
         drift("secret", sentence, true)

@@ -63,8 +63,8 @@ pub async fn create_job(
         }
         if let Some(answer) = decide_request_once(ctx, request, caller, &id, key.as_ref()).await? {
             // The guard may have refused because of the job that a concurrent call with this key created.
-            let made = answer.job.as_ref() == Some(&id);
-            let first = if made { None } else { find_first_answer(ctx, key.as_ref(), now).await? };
+            let is_new = answer.job.as_ref() == Some(&id);
+            let first = if is_new { None } else { find_first_answer(ctx, key.as_ref(), now).await? };
             return Ok(first.unwrap_or(answer));
         }
         // A write whose answer was lost looks like stale facts, so check whether it was applied.
@@ -179,7 +179,7 @@ fn decide_without_ticket(
     today: &DailyUsage,
     request: &JobRequest,
 ) -> Result<Option<Reason>, Error> {
-    if request.instructions.as_ref().is_none_or(|words| words.trim().is_empty()) {
+    if request.instructions.as_ref().is_none_or(|text| text.trim().is_empty()) {
         return Err(Error::Invalid { pointer: "/prompt", fault: "give a ticket or a prompt".into() });
     }
     if let Some(reason) = project_block(project, today) {
@@ -210,8 +210,8 @@ async fn find_first_answer(ctx: &Context, key: Option<&Request>, now: Timestamp)
 }
 
 /// Hash of a request. A key with other content is refused.
-pub(crate) fn hash_request(asked: &impl Serialize) -> String {
-    let json = serde_json::to_vec(asked).unwrap_or_default();
+pub(crate) fn hash_request(request: &impl Serialize) -> String {
+    let json = serde_json::to_vec(request).unwrap_or_default();
     Sha256::digest(&json).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

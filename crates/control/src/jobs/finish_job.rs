@@ -35,10 +35,10 @@ pub(crate) async fn write_end_with_pull_request(
     ctx: &Context,
     before: &Job,
     ended: &Job,
-    heard: &PullRequest,
+    pull_request: &PullRequest,
     now: Timestamp,
 ) -> Result<Write, Error> {
-    write(ctx, before, ended, (AttemptUsage::default(), Some(heard)), RunnerCondition::Exists, now).await
+    write(ctx, before, ended, (AttemptUsage::default(), Some(pull_request)), RunnerCondition::Exists, now).await
 }
 
 pub(crate) async fn write_end_with_usage(
@@ -56,7 +56,7 @@ async fn write(
     ctx: &Context,
     before: &Job,
     ended: &Job,
-    (took, heard): (AttemptUsage<'_>, Option<&PullRequest>),
+    (took, current): (AttemptUsage<'_>, Option<&PullRequest>),
     proof: RunnerCondition,
     now: Timestamp,
 ) -> Result<Write, Error> {
@@ -80,8 +80,8 @@ async fn write(
             }
         }
     };
-    let pull_request = match (ended.pull_request(), heard) {
-        (Some(_), Some(heard)) => Some(pull_request_after_revision(ended, heard)),
+    let pull_request = match (ended.pull_request(), current) {
+        (Some(_), Some(current)) => Some(pull_request_after_revision(ended, current)),
         // The pull request is older than the job, so it exists even if the job has no result.
         (Some(id), None) => {
             let stored = load_linked_pull_request(ctx, ended).await?;
@@ -125,7 +125,7 @@ async fn write(
             if let Some(ticket) = ticket.as_ref().filter(|ticket| needs_settling(ticket, now)) {
                 ctx.wake_ticket(&ticket.project, &ticket.key).await;
             }
-            if let Some(pull_request) = pull_request.as_ref().filter(|told| told.is_note_outdated()) {
+            if let Some(pull_request) = pull_request.as_ref().filter(|linked| linked.is_note_outdated()) {
                 ctx.wake_pull_request(&pull_request.id).await;
             }
             if ended.may_have_orphaned_task() {
