@@ -213,7 +213,7 @@ impl Artifacts {
         if self.size_bytes().saturating_add(offer.size_bytes) > MAX_TOTAL_BYTES {
             return Err(ArtifactRefusal::TotalTooLarge);
         }
-        let made = Artifact {
+        let artifact = Artifact {
             id,
             kind: offer.kind,
             name: offer.name.clone(),
@@ -222,8 +222,8 @@ impl Artifacts {
             at: now,
             stored: false,
         };
-        let kept = self.kept.iter().chain([&made]).cloned().collect();
-        Ok(ArtifactReservation::New(Self { kept, at: now, ..self.clone() }, made))
+        let kept = self.kept.iter().chain([&artifact]).cloned().collect();
+        Ok(ArtifactReservation::New(Self { kept, at: now, ..self.clone() }, artifact))
     }
 
     /// Marks an artifact as uploaded. `None` if it is unknown or marked already.

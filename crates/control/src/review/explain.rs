@@ -75,11 +75,11 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
     };
     let deferred_until = ticket.as_ref().and_then(|ticket| ticket.deferred.get(&linked.id.to_string()).copied());
     let active = ticket.as_ref().and_then(|ticket| ticket.active_job.clone());
-    let shown = match &linked.note {
+    let noted_job = match &linked.note {
         Some(Note::Job { job, .. }) => Some(job.clone()),
         _ => None,
     };
-    let job = match active.or(shown.filter(|_| deferred_until.is_none())) {
+    let job = match active.or(noted_job.filter(|_| deferred_until.is_none())) {
         Some(job) => ctx.store.load_job(&job).await?,
         None => None,
     };
@@ -90,9 +90,9 @@ async fn load_view(ctx: &Context, linked: PullRequest) -> Result<PullRequestView
         let (sentence, help) = explain_job(job, wait.as_ref(), None, now);
         (format!("Job {} works on {}: {}", job.id.short(), linked.label(), lowercase_first(&sentence)), help)
     } else if let Some(until) = deferred_until {
-        let left = Span::from(until.since(now));
+        let remaining = Span::from(until.since(now));
         (
-            format!("Reviews of {} are waiting; one job for all of them may start in {left}.", linked.label()),
+            format!("Reviews of {} are waiting; one job for all of them may start in {remaining}.", linked.label()),
             "Nothing to do.".into(),
         )
     } else {
@@ -136,11 +136,11 @@ async fn explain_next_review(ctx: &Context, linked: &PullRequest) -> Result<(Str
     Ok(match decide(&loaded.facts, JobId::for_review(&linked.id, &event.review)) {
         // Rephrased, because the reason's sentence is about an existing review.
         DecisionStep::Decided(Decision { reason: Reason::HeldUntil { ago, time }, .. }) => {
-            let (label, left) = (linked.label(), Span::from(time.since(loaded.facts.now)));
+            let (label, remaining) = (linked.label(), Span::from(time.since(loaded.facts.now)));
             (
                 format!(
                     "No reviews are waiting. {label} was revised {ago} ago; the next review that requests changes \
-                     starts a job in {left}."
+                     starts a job in {remaining}."
                 ),
                 format!("To start one at once: `pullyard revise {label}`."),
             )

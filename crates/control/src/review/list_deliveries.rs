@@ -39,8 +39,8 @@ pub async fn list_deliveries(
     limit: usize,
 ) -> Result<DeliveryList, Error> {
     let now = ctx.clock.now();
-    let kept = now.minus(RETENTION);
-    let oldest = start_of_day(filter.since.map_or(kept, |since| since.max(kept)));
+    let retained_since = now.minus(RETENTION);
+    let oldest = start_of_day(filter.since.map_or(retained_since, |since| since.max(retained_since)));
     // Another process's clock may be a little ahead.
     let newest = now.plus(Duration::from_secs(60));
     let newest = start_of_day(filter.until.map_or(newest, |until| until.min(newest)));

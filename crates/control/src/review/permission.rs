@@ -42,11 +42,11 @@ pub(super) async fn get_permission(
     };
     let question = (integration.id.clone(), repository.id, of, author.id);
     let slot = {
-        let mut known = ctx.permissions().entries.lock().await;
-        if known.len() >= MAX_ENTRIES {
-            known.clear();
+        let mut permissions = ctx.permissions().entries.lock().await;
+        if permissions.len() >= MAX_ENTRIES {
+            permissions.clear();
         }
-        known.entry(question).or_default().clone()
+        permissions.entry(question).or_default().clone()
     };
     // Locked during the request, so that concurrent callers share the answer.
     let mut answer = slot.lock().await;

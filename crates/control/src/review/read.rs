@@ -48,12 +48,12 @@ pub(super) async fn load_unanswered_reviews(
     forge: &Forge,
     repository: &str,
     number: u64,
-    known: &[Review],
+    stored: &[Review],
     unfinished: &BTreeSet<JobId>,
 ) -> Result<Vec<forge::Review>, ReadError> {
     let listed = forge.reviews(repository, number).await?;
     let asks = |review: &forge::Review| review.state == forge::ReviewState::ChangesRequested;
-    Ok(listed.items.into_iter().filter(|review| asks(review) && !is_assigned(review.id, known, unfinished)).collect())
+    Ok(listed.items.into_iter().filter(|review| asks(review) && !is_assigned(review.id, stored, unfinished)).collect())
 }
 
 /// Reads the `covered` reviews with all comments. Omits dismissed reviews and comments that an earlier agent received.
@@ -65,11 +65,12 @@ pub(super) async fn read_reviews(
     before: &KnownComments,
 ) -> Result<ReviewContext, ReadError> {
     let number = pull.number;
-    let told = covered.iter().filter(|review| review.request.is_none());
-    let told: Vec<(u64, bool)> = told.filter_map(|review| Some((forge_id(review)?, review.edited))).collect();
+    let review_ids = covered.iter().filter(|review| review.request.is_none());
+    let review_ids: Vec<(u64, bool)> =
+        review_ids.filter_map(|review| Some((forge_id(review)?, review.edited))).collect();
     let mut reviews = Vec::new();
     let mut cut = Omitted::default();
-    for (id, edited) in &told {
+    for (id, edited) in &review_ids {
         let review =
             forge.review(repository, number, *id).await?.filter_parts(|comment, text| before.contains(comment, text));
         if review.state == forge::ReviewState::Dismissed {
@@ -82,15 +83,15 @@ pub(super) async fn read_reviews(
         reviews.push(FrozenReview { edited: frozen.edited || *edited, ..frozen });
     }
     // A user's request is an instruction in itself.
-    if !told.is_empty() && covered.iter().all(|review| review.request.is_none()) {
+    if !review_ids.is_empty() && covered.iter().all(|review| review.request.is_none()) {
         if reviews.is_empty() {
             return Err(ReadError::Dismissed);
         }
-        if let Some(asked) = reviews.iter().map(|review| review.submitted_at).max()
+        if let Some(submitted_at) = reviews.iter().map(|review| review.submitted_at).max()
             && reviews.iter().all(is_empty_review)
             && cut.comments == 0
         {
-            return Err(ReadError::Empty { submitted_at: asked });
+            return Err(ReadError::Empty { submitted_at });
         }
     }
     resolve_threads(&mut reviews);

@@ -47,8 +47,8 @@ pub(super) async fn list_unfinished_jobs(
     let last = load_last_incomplete_job(ctx, &job.project, key).await?;
     for some in list_possible_review_owners(&having, all, last.as_ref()).chunks(CONCURRENCY) {
         let read = try_join_all(some.iter().map(|id| readable_job(ctx, id))).await?;
-        let left = read.into_iter().flatten().filter(|by| has_reviews_to_pass_on(by, last.as_ref()));
-        unfinished.extend(left.map(|by| by.id));
+        let remaining = read.into_iter().flatten().filter(|by| has_reviews_to_pass_on(by, last.as_ref()));
+        unfinished.extend(remaining.map(|by| by.id));
     }
     Ok(unfinished)
 }
@@ -80,8 +80,8 @@ pub(super) async fn first_of_retries(ctx: &Context, job: &Job) -> Result<JobId, 
     Ok(first.id)
 }
 
-pub(super) fn reviews_covered_with(job: &JobId, all: &[Review], taken: &[Review]) -> Vec<Review> {
-    let is_taken = |review: &Review| taken.iter().any(|one| one.id == review.id);
+pub(super) fn reviews_covered_with(job: &JobId, all: &[Review], assigned: &[Review]) -> Vec<Review> {
+    let is_taken = |review: &Review| assigned.iter().any(|one| one.id == review.id);
     let each = all.iter().map(|review| if is_taken(review) { review.assign_to(job) } else { review.clone() });
     let all: Vec<Review> = each.collect();
     covered_reviews(job, &all).into_iter().cloned().collect()
@@ -89,13 +89,13 @@ pub(super) fn reviews_covered_with(job: &JobId, all: &[Review], taken: &[Review]
 
 /// Returns the assigned reviews. A review that was redelivered concurrently is decided on its own.
 pub(super) async fn assign_reviews(ctx: &Context, job: &JobId, owed: &[Review]) -> Result<Vec<Review>, Error> {
-    let mut taken = Vec::with_capacity(owed.len());
+    let mut assigned = Vec::with_capacity(owed.len());
     for review in owed {
         if ctx.store.assign_review(&review.assign_to(job), review.started_job()).await? == Write::Applied {
-            taken.push(review.clone());
+            assigned.push(review.clone());
         }
     }
-    Ok(taken)
+    Ok(assigned)
 }
 
 /// Unassigns a failed job's review where reviews do not wait. After another completed job it would never be read.

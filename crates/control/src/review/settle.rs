@@ -35,10 +35,10 @@ pub(crate) async fn settle_reviews(
         Settlement::Skip => ctx.store.update_ticket(&ticket.clear_deferred(id)).await?,
         Settlement::Absorb { into, older } => ctx.store.absorb_reviews(id, &into, &older).await?,
         Settlement::Wait { opens_at } => {
-            let told = ticket.defer_review(id, opens_at).unwrap_or_else(|| ticket.clone());
+            let deferred = ticket.defer_review(id, opens_at).unwrap_or_else(|| ticket.clone());
             // The reviews now wait for a time, no longer for the project.
-            let held = told.held && told.again.is_some();
-            ctx.store.update_ticket(&Ticket { held, ..told }).await?
+            let held = deferred.held && deferred.again.is_some();
+            ctx.store.update_ticket(&Ticket { held, ..deferred }).await?
         }
         Settlement::Hold => {
             let held = Ticket { held: true, ..ticket.clone() };
@@ -168,10 +168,10 @@ async fn load_facts(
 }
 
 /// Shows the refusal on the pull request, unless its note is newer than in `seen`.
-async fn post_refusal(ctx: &Context, seen: PullRequest, reason: &Reason) -> Result<(), Error> {
-    let mut rounds = ctx.retries(&seen.id);
-    let version = seen.note_version;
-    let mut linked = seen;
+async fn post_refusal(ctx: &Context, pull_request: PullRequest, reason: &Reason) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&pull_request.id);
+    let version = pull_request.note_version;
+    let mut linked = pull_request;
     loop {
         linked.set_note(Note::Decision { reason: reason.clone().clipped() });
         if ctx.store.update_pull_request(&linked).await? == Write::Applied {

@@ -34,15 +34,15 @@ pub(super) async fn list_matching_classes(
         Some(projects) => projects.iter().cloned().collect(),
         None => all_projects(ctx).await?,
     };
-    let mut found = Vec::new();
+    let mut classes = Vec::new();
     for project in projects {
         for (id, needs) in ctx.store.list_classes(&project).await?.into_iter().flatten() {
             if matches(&needs, profile) {
-                found.push(Class { project: project.clone(), id, requirements: needs });
+                classes.push(Class { project: project.clone(), id, requirements: needs });
             }
         }
     }
-    Ok(found)
+    Ok(classes)
 }
 
 async fn all_projects(ctx: &Context) -> Result<Vec<ProjectId>, Error> {
@@ -109,16 +109,16 @@ impl<'a> CandidateSearch<'a> {
         for class in &self.classes {
             let rows = self.ctx.store.list_ready_jobs(&class.id, limit).await?;
             if !rows.is_empty() {
-                let asked = class.breaker_ids(self.runner);
-                accounts.extend(asked.iter().cloned());
-                waiting.push((asked, rows));
+                let breaker_ids = class.breaker_ids(self.runner);
+                accounts.extend(breaker_ids.iter().cloned());
+                waiting.push((breaker_ids, rows));
             }
         }
         let breakers = self.ctx.store.load_breakers(&accounts).await?;
         let now = self.ctx.clock.now();
         let (mut candidates, mut more) = (Vec::new(), false);
-        for (asked, rows) in waiting {
-            let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| asked.contains(&breaker.id)).collect();
+        for (breaker_ids, rows) in waiting {
+            let breakers: Vec<&Breaker> = breakers.iter().filter(|breaker| breaker_ids.contains(&breaker.id)).collect();
             let may =
                 |row: &Candidate| row.is_adopting() || longest_delay(breakers.iter().copied(), &row.job, now).is_none();
             // Adopting jobs sort first. While the breaker is open, all rows after a blocked row are therefore blocked.

@@ -12,18 +12,18 @@ pub async fn record_heartbeat(
     ctx: &Context,
     token: &RunnerToken,
     id: &RunnerId,
-    said: &Heartbeat,
+    heartbeat: &Heartbeat,
 ) -> Result<Runner, Error> {
     let mut rounds = ctx.retries(id);
     loop {
-        let seen = load_own_runner(ctx, token, id).await?;
-        let heard = seen.with_heartbeat(said.clone(), ctx.clock.now()).map_err(Error::Runner)?;
-        if ctx.store.record_heartbeat(&seen, &heard).await? == Write::Applied {
-            if seen.status != heard.status {
-                let online = heard.status == Presence::Online;
-                tracing::info!(runner = %id, name = %heard.name, online, "runner status changed");
+        let previous = load_own_runner(ctx, token, id).await?;
+        let next = previous.with_heartbeat(heartbeat.clone(), ctx.clock.now()).map_err(Error::Runner)?;
+        if ctx.store.record_heartbeat(&previous, &next).await? == Write::Applied {
+            if previous.status != next.status {
+                let online = next.status == Presence::Online;
+                tracing::info!(runner = %id, name = %next.name, online, "runner status changed");
             }
-            return Ok(heard);
+            return Ok(next);
         }
         rounds.backoff().await?;
     }

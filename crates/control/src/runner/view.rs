@@ -33,12 +33,14 @@ pub async fn list_runners(ctx: &Context) -> Result<Vec<Member>, Error> {
 }
 
 /// Finds a runner by id or name, with a strong read.
-pub async fn load_runner(ctx: &Context, said: &str) -> Result<Member, Error> {
-    let missing = || Error::NotFound { what: "runner", name: said.to_owned() };
-    let by_id = RunnerId::new(said).ok();
+pub async fn load_runner(ctx: &Context, name_or_id: &str) -> Result<Member, Error> {
+    let missing = || Error::NotFound { what: "runner", name: name_or_id.to_owned() };
+    let by_id = RunnerId::new(name_or_id).ok();
     let named = match by_id {
         Some(id) => Some(id),
-        None if pullyard_domain::runner::validate_name(said).is_ok() => ctx.store.load_runner_id(said).await?,
+        None if pullyard_domain::runner::validate_name(name_or_id).is_ok() => {
+            ctx.store.load_runner_id(name_or_id).await?
+        }
         None => None,
     };
     let id = named.ok_or_else(missing)?;
