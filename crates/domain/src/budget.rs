@@ -45,18 +45,18 @@ impl Budget {
         let exhausted = |used, limit| {
             Some(Reason::BudgetExhausted { project: project.clone(), used, limit, time: today.day.end() })
         };
-        if let Some(most) = self.jobs_per_day
-            && today.jobs >= most
+        if let Some(max) = self.jobs_per_day
+            && today.jobs >= max
         {
-            return exhausted(today.jobs.to_string(), format_jobs(most));
+            return exhausted(today.jobs.to_string(), format_jobs(max));
         }
-        let most = self.usd_micros_per_day?;
-        if today.taken_usd_micros.saturating_add(self.usd_micros_per_job) <= most {
+        let max = self.usd_micros_per_day?;
+        if today.taken_usd_micros.saturating_add(self.usd_micros_per_job) <= max {
             return None;
         }
         let (spent, reserved) = (format_usd(today.spent_usd_micros), today.reserved_usd_micros());
         let used = if reserved == 0 { spent } else { format!("{spent} and reserved {}", format_usd(reserved)) };
-        exhausted(used, format_usd(most))
+        exhausted(used, format_usd(max))
     }
 
     /// How many further jobs fit into today. `control` wakes at most that many held tickets.

@@ -61,9 +61,14 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
 
 /// The state of a job and the next step for the user. `wait` is the reason for its wait, and `made` the state of its
 /// pull request, if known.
-pub fn explain_job(job: &Job, wait: Option<&Wait>, made: Option<PullRequestState>, now: Timestamp) -> (String, String) {
+pub fn explain_job(
+    job: &Job,
+    wait: Option<&Wait>,
+    pull_request: Option<PullRequestState>,
+    now: Timestamp,
+) -> (String, String) {
     let (sentence, help) = explain_state(job, wait, now);
-    match made.filter(|state| job.result.is_some() && *state != PullRequestState::Open) {
+    match pull_request.filter(|state| job.result.is_some() && *state != PullRequestState::Open) {
         // A closed or merged pull request needs no review.
         Some(state) => (format!("{sentence} The pull request is {}.", state.display_name()), NO_ACTION.into()),
         None => (sentence, help),
@@ -87,23 +92,20 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
     }
     let nothing = || NO_ACTION.to_owned();
     if let Some(cancel) = job.cancel.as_ref().filter(|_| job.status.is_active()) {
-        let asked = Span::from(now.since(cancel.at)).render();
+        let age = Span::from(now.since(cancel.at)).render();
         let held = match job.status {
             JobStatus::Syncing => "it completes if its push succeeds",
             _ => "its runner is stopping it",
         };
-        return (
-            format!("{} cancelled the job {asked} ago, in attempt {}; {held}.", cancel.by, job.attempt),
-            nothing(),
-        );
+        return (format!("{} cancelled the job {age} ago, in attempt {}; {held}.", cancel.by, job.attempt), nothing());
     }
     if let Some(pause) = job.pause.as_ref().filter(|_| job.status.is_active()) {
-        let asked = Span::from(now.since(pause.at)).render();
+        let age = Span::from(now.since(pause.at)).render();
         let held = match job.status {
             JobStatus::Syncing => "it completes if its push succeeds",
             _ => "its runner is stopping",
         };
-        return (format!("{} paused the job {asked} ago, in attempt {}; {held}.", pause.by, job.attempt), nothing());
+        return (format!("{} paused the job {age} ago, in attempt {}; {held}.", pause.by, job.attempt), nothing());
     }
     let since = |at: Option<Timestamp>| Span::from(at.map_or_else(Default::default, |at| now.since(at))).render();
     match (job.status, &job.result) {

@@ -57,9 +57,9 @@ impl Fleet<'_> {
             let total = taking.iter().map(|member| u64::from(member.runner.max)).sum();
             return Wait::SlotsBusy { total, n: count(&taking), m: self.jobs_ahead };
         }
-        let kept = taking.iter().filter(|member| member.runner.free_slots() > 0);
-        let kept = kept.map(|member| self.breaker_wait(job, member, now)).collect::<Option<Vec<_>>>();
-        if let Some((wait, _)) = kept.and_then(|kept| kept.into_iter().min_by_key(|(_, until)| *until)) {
+        let free = taking.iter().filter(|member| member.runner.free_slots() > 0);
+        let free = free.map(|member| self.breaker_wait(job, member, now)).collect::<Option<Vec<_>>>();
+        if let Some((wait, _)) = free.and_then(|free| free.into_iter().min_by_key(|(_, until)| *until)) {
             return wait;
         }
         Wait::StartingNow { ago: Span::from(now.since(job.ready_since)) }
@@ -71,8 +71,8 @@ impl Fleet<'_> {
             return None;
         }
         let ClassRequirements { key, capability, .. } = self.requirements;
-        let asked = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
-        let shut = self.breakers.iter().filter(|breaker| asked.contains(&breaker.id));
+        let ids = breaker_ids(*key, capability, &job.project, Some(&member.runner.id));
+        let shut = self.breakers.iter().filter(|breaker| ids.contains(&breaker.id));
         longest_delay(shut, &job.id, now).map(|(breaker, until)| (breaker.wait_reason(until), until))
     }
 

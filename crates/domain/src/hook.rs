@@ -39,10 +39,10 @@ pub fn max_secret_chars(kind: ForgeKind) -> Option<usize> {
 /// Why a value cannot be a webhook secret at this kind of forge. `name` is the secret's name. The message does not
 /// contain the value.
 pub fn secret_fault(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
-    let most = max_secret_chars(kind)?;
-    (value.chars().count() > most).then(|| {
+    let limit = max_secret_chars(kind)?;
+    (value.chars().count() > limit).then(|| {
         format!(
-            "the value of the secret {name} is longer than the {most} characters that {} takes; set a shorter one with \
+            "the value of the secret {name} is longer than the {limit} characters that {} takes; set a shorter one with \
              `pullyard secrets rotate {name}`",
             kind.display_name()
         )
@@ -222,9 +222,9 @@ impl Poll {
 
     /// Records that the forge, polled at `asked`, showed the repository; `None` if it was not gone, or if a later
     /// report exists.
-    pub fn mark_present(self, asked: Timestamp, now: Timestamp) -> Option<Self> {
+    pub fn mark_present(self, requested_at: Timestamp, now: Timestamp) -> Option<Self> {
         let noted = self.gone_at?;
-        (noted <= asked).then_some(Self { gone_at: None, next: now, ..self })
+        (noted <= requested_at).then_some(Self { gone_at: None, next: now, ..self })
     }
 }
 

@@ -139,8 +139,8 @@ fn slug(text: &str) -> Result<(), InvalidId> {
     }
 }
 
-fn is_printable(text: &str, most: usize) -> bool {
-    !text.is_empty() && text.chars().count() <= most && !text.chars().any(char::is_control) && text.trim() == text
+fn is_printable(text: &str, limit: usize) -> bool {
+    !text.is_empty() && text.chars().count() <= limit && !text.chars().any(char::is_control) && text.trim() == text
 }
 
 fn ticket_key(text: &str) -> Result<(), InvalidId> {

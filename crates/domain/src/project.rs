@@ -434,12 +434,12 @@ impl Settings {
         if !self.held_by.as_deref().is_none_or(named) {
             return fault("/held_by", "use 1 to 64 printable characters");
         }
-        let said = |words: &str| {
+        let is_valid_reason = |words: &str| {
             !words.trim().is_empty()
                 && words.chars().count() <= MAX_HOLD_REASON_CHARS
                 && !words.chars().any(char::is_control)
         };
-        if !self.held_reason.as_deref().is_none_or(said) {
+        if !self.held_reason.as_deref().is_none_or(is_valid_reason) {
             return fault("/held_reason", "use 1 to 200 printable characters");
         }
         if !self.tool_account.as_deref().is_none_or(named) {
@@ -454,13 +454,13 @@ impl Settings {
         if self.limits.requeues > 10 {
             return fault("/limits/requeues", "use 0 to 10");
         }
-        if self.limits.cost_usd_micros.is_some_and(|most| !(10_000..=1_000_000_000).contains(&most)) {
+        if self.limits.cost_usd_micros.is_some_and(|limit| !(10_000..=1_000_000_000).contains(&limit)) {
             return fault("/limits/cost_usd_micros", "use 10000 (a cent) to 1000000000 (1,000 dollars), or null");
         }
-        if self.limits.turns.is_some_and(|most| !(1..=10_000).contains(&most)) {
+        if self.limits.turns.is_some_and(|limit| !(1..=10_000).contains(&limit)) {
             return fault("/limits/turns", "use 1 to 10000, or null");
         }
-        if self.limits.disk_mib.is_some_and(|most| !(16..=1_048_576).contains(&most)) {
+        if self.limits.disk_mib.is_some_and(|limit| !(16..=1_048_576).contains(&limit)) {
             return fault("/limits/disk_mib", "use 16 to 1048576 MiB, or null");
         }
         if !(60..=2_592_000).contains(&self.limits.input_secs) {

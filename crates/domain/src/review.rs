@@ -246,9 +246,9 @@ pub fn unanswered_requests<'a>(
     ticket: &TicketKey,
     unfinished: &BTreeSet<JobId>,
 ) -> Vec<&'a Review> {
-    let mut left = unanswered_reviews(all, project, ticket, unfinished);
-    left.retain(|review| review.request.is_some());
-    left
+    let mut unanswered = unanswered_reviews(all, project, ticket, unfinished);
+    unanswered.retain(|review| review.request.is_some());
+    unanswered
 }
 
 /// The messages of requests that a job covers, in order. A repeated message moves to its last position.

@@ -62,8 +62,8 @@ impl Cancel {
             None => format!("Cancelled by {}.", self.by),
             Some(reason) => {
                 // A sentence has 140 characters. The full reason is a field.
-                let most = 140usize.saturating_sub("Cancelled by : \"\".".len() + self.by.chars().count());
-                format!("Cancelled by {}: \"{}\".", self.by, truncate(reason, most))
+                let limit = 140usize.saturating_sub("Cancelled by : \"\".".len() + self.by.chars().count());
+                format!("Cancelled by {}: \"{}\".", self.by, truncate(reason, limit))
             }
         }
     }
@@ -107,8 +107,8 @@ impl Job {
     /// Whether it was cancelled without its runner, and a task may still start or run.
     pub fn may_have_orphaned_task(&self) -> bool {
         let unheard = self.ended_by.as_ref().is_some_and(|by| by.finish.is_none());
-        let asked = self.dispatch.starting || self.last_tasks().next().is_some();
-        self.status == JobStatus::Cancelled && self.place == Placement::Fargate && unheard && asked
+        let was_started = self.dispatch.starting || self.last_tasks().next().is_some();
+        self.status == JobStatus::Cancelled && self.place == Placement::Fargate && unheard && was_started
     }
 
     /// The known tasks of its last start and its last claim.

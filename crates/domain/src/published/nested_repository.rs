@@ -73,15 +73,15 @@ pub fn render_section(folders: &[NestedRepository]) -> String {
     if folders.is_empty() {
         return String::new();
     }
-    let mut said =
+    let mut text =
         String::from("## Left out\n\nThe agent created separate repositories, which are not in the commit:\n\n");
     folders.iter().take(MAX_LISTED).for_each(|folder| {
-        let _ = writeln!(said, "- {}", render_folder(folder));
+        let _ = writeln!(text, "- {}", render_folder(folder));
     });
     if folders.len() > MAX_LISTED {
-        let _ = writeln!(said, "- and {} more", folders.len() - MAX_LISTED);
+        let _ = writeln!(text, "- and {} more", folders.len() - MAX_LISTED);
     }
-    said
+    text
 }
 
 /// The sentence for the job's events.
