@@ -51,15 +51,15 @@ const ADOPTION_LEAD_MILLIS: i64 = 1_000_000_000_000_000;
 /// An index row contains only the job and this key. Behind many rows that wait for a breaker, an adopting job would not
 /// be found.
 pub fn sort_key(job: &Job) -> i64 {
-    let made = job.created.millis();
-    if job.adopts.is_some() { made.saturating_sub(ADOPTION_LEAD_MILLIS) } else { made }
+    let created = job.created.millis();
+    if job.adopts.is_some() { created.saturating_sub(ADOPTION_LEAD_MILLIS) } else { created }
 }
 
 /// The first `most` jobs of all classes, without duplicates.
-pub fn sort_candidates(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
+pub fn sort_candidates(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.job.as_str().cmp(b.job.as_str())));
     candidates.dedup_by(|later, earlier| later.job == earlier.job);
-    candidates.truncate(most);
+    candidates.truncate(limit);
     candidates
 }
 

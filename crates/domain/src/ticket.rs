@@ -312,12 +312,12 @@ impl Ticket {
     /// The ticket after the write to the tool. A user's move wins.
     fn after_write_back(&self, settings: &Settings) -> Self {
         let mut ticket = self.clone();
-        if let Some(wanted) = &self.wanted.status {
-            let to = match wanted.to {
+        if let Some(desired) = &self.wanted.status {
+            let to = match desired.to {
                 Target::Todo => &settings.statuses.todo,
                 Target::Completion => &settings.statuses.completion,
             };
-            if self.status == wanted.expected && self.status != *to {
+            if self.status == desired.expected && self.status != *to {
                 ticket.status.clone_from(to);
                 ticket.written = Some(to.clone());
             }

@@ -121,10 +121,10 @@ impl Transaction {
     }
 
     /// Like `revise` under another condition, which must prove the revision that was read.
-    pub(crate) fn revise_over<T: RevisionedItem>(self, value: &T, seen: Condition) -> Result<Self, Error> {
+    pub(crate) fn revise_over<T: RevisionedItem>(self, value: &T, condition: Condition) -> Result<Self, Error> {
         let mut item = encode(value)?;
         item.insert("rev".into(), number_value(value.read_rev() + 1));
-        Ok(self.put_item(item, seen))
+        Ok(self.put_item(item, condition))
     }
 
     pub(crate) fn put<T: Item>(self, value: &T, condition: Condition) -> Result<Self, Error> {
@@ -158,7 +158,7 @@ impl Transaction {
     pub(crate) fn put_preserving<T: Item>(
         self,
         value: &T,
-        kept: &str,
+        attribute: &str,
         gone: &[&str],
         condition: Condition,
     ) -> Result<Self, Error> {
@@ -175,7 +175,7 @@ impl Transaction {
         let mut sets = Vec::with_capacity(item.len());
         for (at, (name, value)) in item.into_iter().enumerate() {
             let (named, valued) = (format!("#put{at}"), format!(":put{at}"));
-            sets.push(match name == kept {
+            sets.push(match name == attribute {
                 true => format!("{named} = if_not_exists({named}, {valued})"),
                 false => format!("{named} = {valued}"),
             });
@@ -327,8 +327,8 @@ enum SendResult {
 
 /// Waits with jitter, so that other writers of the same items can finish.
 async fn pause(store: &Store, tried: u32) {
-    let most = 20u64 << tried.min(6);
-    let pause = rand::rng().random_range(most / 4..=most);
+    let limit = 20u64 << tried.min(6);
+    let pause = rand::rng().random_range(limit / 4..=limit);
     store.pause(Duration::from_millis(pause)).await;
 }
 

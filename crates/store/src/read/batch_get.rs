@@ -30,25 +30,25 @@ impl Store {
         Ok(items)
     }
 
-    async fn load_batch(&self, mut wanted: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {
+    async fn load_batch(&self, mut keys: Vec<Attributes>, items: &mut Vec<Attributes>) -> Result<(), Error> {
         let broken = |error| Error::unavailable("read many", error);
         for tried in 0..MAX_TRIES {
             if tried > 0 {
                 self.pause(Duration::from_millis(20 << tried)).await;
             }
-            let asked = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+            let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let answer = self
                 .client
                 .batch_get_item()
-                .request_items(&self.table, asked.map_err(broken)?)
+                .request_items(&self.table, request.map_err(broken)?)
                 .send()
                 .await
                 .map_err(|error| Error::unavailable("read many", error))?;
             items.extend(answer.responses.unwrap_or_default().remove(&self.table).unwrap_or_default());
             // An answer ends at 16 MB, or earlier if the table is busy.
-            let left = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
-            wanted = left.map(|left| left.keys).unwrap_or_default();
-            if wanted.is_empty() {
+            let unprocessed = answer.unprocessed_keys.unwrap_or_default().remove(&self.table);
+            keys = unprocessed.map(|unprocessed| unprocessed.keys).unwrap_or_default();
+            if keys.is_empty() {
                 return Ok(());
             }
         }

@@ -12,21 +12,22 @@ impl Store {
     /// Writes: TOKEN if absent; FIRST if absent, or if it still names `over`; the TOKEN of `over` if it exists:
     /// `revoked`. If two operators write at once, one succeeds.
     /// Idempotent: a repeat is `Stale`, and [`first_token`](Self::first_token) then names this token.
-    pub async fn put_first_token(&self, token: &Token, over: Option<&str>) -> Result<Write, Error> {
+    pub async fn put_first_token(&self, token: &Token, replaced: Option<&str>) -> Result<Write, Error> {
         let key = key::first_token();
         let item = Attributes::from([
             ("pk".to_owned(), string_value(key.pk)),
             ("sk".to_owned(), string_value(key.sk)),
             ("token".to_owned(), string_value(&token.hash)),
         ]);
-        let seen = match over {
+        let condition = match replaced {
             None => Condition::absent(),
             Some(hash) => Condition::new("#token = :over").name("#token", "token").value(":over", string_value(hash)),
         };
-        let mut write = Transaction::new("store the first token").put(token, Condition::absent())?.put_item(item, seen);
-        if let Some(hash) = over {
-            let there = Condition::new("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
-            write = write.update(key::token(hash), "revoked = :yes", "", there);
+        let mut write =
+            Transaction::new("store the first token").put(token, Condition::absent())?.put_item(item, condition);
+        if let Some(hash) = replaced {
+            let exists = Condition::new("attribute_exists(pk)").value(":yes", AttributeValue::Bool(true));
+            write = write.update(key::token(hash), "revoked = :yes", "", exists);
         }
         write.commit(self).await
     }

@@ -15,16 +15,16 @@ const OLDER_HOOK: &str = "hook_created < :created";
 impl Store {
     /// Writes: HOOK if `rev` and `created` are those seen (absent if new). Another hook of its name stays.
     pub async fn put_hook(&self, hook: &Webhook) -> Result<Write, Error> {
-        let seen = Condition::at_rev_since(hook.rev, "created", hook.created);
-        Transaction::new("store a webhook").revise_over(hook, seen)?.commit(self).await
+        let condition = Condition::at_rev_since(hook.rev, "created", hook.created);
+        Transaction::new("store a webhook").revise_over(hook, condition)?.commit(self).await
     }
 
     /// Writes: HOOK deleted if `rev` and `created` are those seen or it is gone, and its note.
     /// Idempotent: a missing hook is no error.
     pub async fn delete_hook(&self, hook: &Webhook) -> Result<Write, Error> {
-        let seen = Condition::at_rev_or_absent(hook.rev, "created", hook.created);
+        let condition = Condition::at_rev_or_absent(hook.rev, "created", hook.created);
         Transaction::new("forget a webhook")
-            .delete(key::hook(&hook.name), seen)
+            .delete(key::hook(&hook.name), condition)
             .delete(hook_stats_key(&hook.name), Condition::new("attribute_not_exists(pk) OR attribute_exists(pk)"))
             .commit(self)
             .await

@@ -25,15 +25,15 @@ impl Store {
     pub async fn register_runner(&self, registered: &RegistrationWrite<'_>) -> Result<Write, Error> {
         let unchanged = match registered.previous {
             None => Condition::absent(),
-            Some(seen) => {
-                let slots = serde_dynamo::to_attribute_value(&seen.slots)
-                    .map_err(|error| Error::Corrupt { key: seen.id.to_string(), reason: error.to_string() })?;
+            Some(existing) => {
+                let slots = serde_dynamo::to_attribute_value(&existing.slots)
+                    .map_err(|error| Error::Corrupt { key: existing.id.to_string(), reason: error.to_string() })?;
                 let same_drain =
-                    if seen.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
+                    if existing.drain.is_some() { "attribute_exists(drain)" } else { "attribute_not_exists(drain)" };
                 // A job that was claimed and ended since the read has freed its slot again, so `slots` is unchanged. If
                 // this write lost its claim, a repeat of the claim would get a second job.
-                let claims =
-                    (!seen.claims.is_empty()).then(|| seen.claims.iter().map(|claim| string_value(claim.as_str())));
+                let claims = (!existing.claims.is_empty())
+                    .then(|| existing.claims.iter().map(|claim| string_value(claim.as_str())));
                 let same_claims = if claims.is_some() { "claims = :claims" } else { "attribute_not_exists(claims)" };
                 let expression = format!(
                     "epoch = :epoch AND last_heartbeat = :heard AND slots = :slots AND {same_drain} AND {same_claims}"
@@ -43,8 +43,8 @@ impl Store {
                     condition = condition.value(":claims", AttributeValue::L(claims.collect()));
                 }
                 condition
-                    .value(":epoch", number_value(seen.epoch))
-                    .value(":heard", number_value(seen.last_heartbeat.millis()))
+                    .value(":epoch", number_value(existing.epoch))
+                    .value(":heard", number_value(existing.last_heartbeat.millis()))
                     .value(":slots", slots)
             }
         };

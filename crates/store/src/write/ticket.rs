@@ -87,14 +87,14 @@ impl Store {
     /// IDEMPOTENCY if absent or expired.
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
     pub async fn replace_text(&self, edited: &TextEdit<'_>) -> Result<Write, Error> {
-        let TextEdit { project, ticket, text, previous: seen, delivery, request } = edited;
+        let TextEdit { project, ticket, text, previous: stored, delivery, request } = edited;
         let mut item = blob::pack(&key::ticket_text(project, ticket), text)?;
         // The tool's next text counts as newer than this one, even if its clock is behind.
         item.insert("seen_at".into(), number_value(0));
-        let condition = match seen {
+        let condition = match stored {
             None => Condition::absent(),
-            Some(seen) => {
-                Condition::new("#mark = :read").name("#mark", mark::ATTRIBUTE).value(":read", string(&seen.mark))
+            Some(stored) => {
+                Condition::new("#mark = :read").name("#mark", mark::ATTRIBUTE).value(":read", string(&stored.mark))
             }
         };
         let mut transaction = Transaction::new("change a ticket's text").put_item(item, condition);

@@ -85,7 +85,7 @@ impl Store {
         &self,
         caller: &str,
         key: &EventId,
-        made: &str,
+        attribute: &str,
         now: Timestamp,
     ) -> Result<Option<(String, String)>, Error> {
         let Some(item) = self.load_attributes(&key::idempotency(caller, key)).await? else {
@@ -101,27 +101,27 @@ impl Store {
         if expired {
             return Ok(None);
         }
-        Ok(word("content").zip(word(made)))
+        Ok(word("content").zip(word(attribute)))
     }
 }
 
 /// Stores a request and the id of its result, unless its key was used within a day.
-pub(crate) fn put_request(transaction: Transaction, request: &Request, made: &str, id: &str) -> Transaction {
+pub(crate) fn put_request(transaction: Transaction, request: &Request, attribute: &str, id: &str) -> Transaction {
     // DynamoDB deletes late, so an expired key counts as absent.
     let unused = Condition::new("attribute_not_exists(pk) OR #expires <= :now")
         .name("#expires", EXPIRES)
         .value(":now", number_value(request.at.millis() / 1_000));
-    transaction.put_item(request_item(request, made, id), unused)
+    transaction.put_item(request_item(request, attribute, id), unused)
 }
 
-fn request_item(request: &Request, made: &str, id: &str) -> Attributes {
+fn request_item(request: &Request, attribute: &str, id: &str) -> Attributes {
     let key = key::idempotency(&request.caller, &request.key);
     let expires = request.at.plus(RETENTION).millis() / 1_000;
     Attributes::from([
         ("pk".to_owned(), string_value(key.pk)),
         ("sk".to_owned(), string_value(key.sk)),
         ("content".to_owned(), string_value(&request.content)),
-        (made.to_owned(), string_value(id)),
+        (attribute.to_owned(), string_value(id)),
         (EXPIRES.to_owned(), number_value(expires)),
     ])
 }
