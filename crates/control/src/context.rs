@@ -155,8 +155,8 @@ impl Retries {
         if self.attempts >= MAX_RETRIES {
             return Err(Error::Contended { subject: self.subject.clone() });
         }
-        let most = 10u64 << self.attempts;
-        let pause = rand::rng().random_range(most / 4..=most);
+        let limit = 10u64 << self.attempts;
+        let pause = rand::rng().random_range(limit / 4..=limit);
         self.clock.pause(Duration::from_millis(pause)).await;
         Ok(())
     }

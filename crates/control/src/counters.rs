@@ -79,8 +79,8 @@ impl Counters {
 
     /// Takes and resets the counts. Concurrent callers get separate shares.
     pub fn take(&self) -> Vec<(Counter, u64)> {
-        let taken = Counter::ALL.iter().zip(&self.0).map(|(what, count)| (*what, count.swap(0, Ordering::Relaxed)));
-        taken.filter(|(_, count)| *count > 0).collect()
+        let counts = Counter::ALL.iter().zip(&self.0).map(|(what, count)| (*what, count.swap(0, Ordering::Relaxed)));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 }
 

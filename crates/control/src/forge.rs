@@ -130,7 +130,7 @@ pub(crate) async fn app_client(ctx: &Context, integration: &Integration) -> Resu
     }
 }
 
-/// Mints an installation token for one repository. `wanted` derives its permissions from the granted ones.
+/// Mints an installation token for one repository. `requested` derives its permissions from the granted ones.
 /// Errors: `Forge`, with `Forbidden` if a wanted permission was not granted or the installation is suspended.
 pub(crate) async fn mint_installation_token(
     ctx: &Context,

@@ -39,14 +39,14 @@ pub async fn create_github_app(
         return Err(Error::NameTaken { what: "integration", name: id.to_string() });
     }
     check_former_name(ctx, &id, &api_url).await?;
-    let made = convert_manifest(&endpoint(ctx, &api_url), code).await?;
-    let (app_id, page) = (made.id, &made.html_url);
+    let created = convert_manifest(&endpoint(ctx, &api_url), code).await?;
+    let (app_id, page) = (created.id, &created.html_url);
     // A secret's name contains the App's id, so no other App's key is replaced.
     let named = |what: &str| {
         SecretName::new(format!("github-app-{app_id}-{what}")).map_err(|bad| Error::Inconsistent(bad.to_string()))
     };
-    let key = set_secret(ctx, SecretKind::Forge, &named("key")?, &made.pem).await?;
-    let Some(webhook_secret) = made.webhook_secret else {
+    let key = set_secret(ctx, SecretKind::Forge, &named("key")?, &created.pem).await?;
+    let Some(webhook_secret) = created.webhook_secret else {
         tracing::warn!(app = app_id, "GitHub created an App without a webhook secret");
         let fault = format!(
             "GitHub created the App {app_id} without a webhook secret; set one at {page}, then connect the App with \
@@ -73,8 +73,8 @@ pub async fn connect_github_app(
     for (secret, pointer) in [(&key_secret, "/key_secret"), (&webhook_secret, "/webhook_secret")] {
         check_secret_kind(ctx, SecretKind::Forge, secret, pointer)?;
     }
-    if let Some(there) = ctx.store.load_integration(&id).await?
-        && !matches!(there.auth, Auth::App { app_id: existing_id, .. } if existing_id == app_id)
+    if let Some(stored) = ctx.store.load_integration(&id).await?
+        && !matches!(stored.auth, Auth::App { app_id: existing_id, .. } if existing_id == app_id)
     {
         return Err(Error::NameTaken { what: "integration", name: id.to_string() });
     }
@@ -97,7 +97,7 @@ pub async fn connect_github_app(
         return Ok(integration);
     }
     match ctx.store.load_integration(&integration.id).await? {
-        Some(there) if there == integration => Ok(there),
+        Some(stored) if stored == integration => Ok(stored),
         _ => Err(Error::NameTaken { what: "integration", name: integration.id.to_string() }),
     }
 }

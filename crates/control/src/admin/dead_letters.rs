@@ -149,9 +149,9 @@ async fn move_letter(
             moved.unreadable.push(letter);
             return Ok(false);
         }
-        (LetterAction::Redrive, said) => {
+        (LetterAction::Redrive, stored) => {
             // Record the death before deleting the letter. A crash in between only repeats the recording.
-            if let DeadLetterMessage::TaskStop(_, stopped) = said {
+            if let DeadLetterMessage::TaskStop(_, stopped) = stored {
                 match record_task_stop(ctx, stopped).await {
                     Ok(()) => {}
                     Err(error) if error.is_transient() => return Err(error),

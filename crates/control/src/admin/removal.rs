@@ -8,11 +8,11 @@ use pullyard_domain::job::Job;
 
 pub(crate) const PAGE_SIZE: i32 = 100;
 
-/// Checks about `most` of the project's newest jobs. An older suspended job is missed and can still continue.
+/// Checks about `limit` of the project's newest jobs. An older suspended job is missed and can still continue.
 pub(crate) async fn find_use_by_jobs(
     ctx: &Context,
     project: &ProjectId,
-    most: usize,
+    limit: usize,
     keeps: impl Fn(&Job) -> Option<Denial>,
 ) -> Result<Option<Denial>, Error> {
     let (mut after, mut looked_at): (Option<String>, usize) = (None, 0);
@@ -21,7 +21,7 @@ pub(crate) async fn find_use_by_jobs(
         looked_at += ids.len();
         let jobs = ctx.store.load_jobs(&ids).await?;
         let denial = jobs.iter().find_map(&keeps);
-        if denial.is_some() || older.is_none() || looked_at >= most {
+        if denial.is_some() || older.is_none() || looked_at >= limit {
             return Ok(denial);
         }
         after = older;

@@ -26,13 +26,14 @@ pub async fn rotate_secret(
         return Err(Error::Invalid { pointer: "/overlap_secs", fault: "use at most seven days".into() });
     }
     let now = ctx.clock.now();
-    let shown = UserSecret { kind: SecretKind::Forge, name: name.clone(), secret: secret.clone(), set_at: Some(now) };
+    let user_secret =
+        UserSecret { kind: SecretKind::Forge, name: name.clone(), secret: secret.clone(), set_at: Some(now) };
     let mut rounds = ctx.retries(name);
     loop {
         let versions = ctx.secrets.load_versions(&secret).await?;
         let stored = ctx.store.load_rotation(&secret).await?;
         if *versions.current.value == *value {
-            return Ok((shown, valid_until(stored.as_ref(), &versions, now)));
+            return Ok((user_secret, valid_until(stored.as_ref(), &versions, now)));
         }
         let until = now.plus(overlap);
         let rotation = Rotation {
@@ -47,7 +48,7 @@ pub async fn rotate_secret(
         }
         ctx.secrets.put(&secret, value).await?;
         tracing::info!(secret, until = %until, "secret rotated");
-        return Ok((shown, (!overlap.is_zero()).then_some(until)));
+        return Ok((user_secret, (!overlap.is_zero()).then_some(until)));
     }
 }
 

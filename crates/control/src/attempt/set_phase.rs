@@ -18,10 +18,15 @@ pub struct PhaseAnswer {
 /// Stores the phase of an attempt.
 ///
 /// Syncing does not begin while a pause is requested; the answer then has no `push_window`. It does not begin either while
-/// the job has more inputs than `told`, the number that the agent has read; `None` skips this check.
+/// the job has more inputs than `reported`, the number that the agent has read; `None` skips this check.
 /// Idempotent: the current phase again is a repeat. Repeating Syncing returns the remaining time and never extends it.
 /// Errors: `LeaseLost`, `WrongStatus`, `StopRequested` (only for Syncing).
-pub async fn set_phase(ctx: &Context, fence: &Fence, to: JobStatus, told: Option<u32>) -> Result<PhaseAnswer, Error> {
+pub async fn set_phase(
+    ctx: &Context,
+    fence: &Fence,
+    to: JobStatus,
+    reported: Option<u32>,
+) -> Result<PhaseAnswer, Error> {
     let mut rounds = ctx.retries(&fence.job);
     loop {
         let now = ctx.clock.now();
@@ -33,7 +38,7 @@ pub async fn set_phase(ctx: &Context, fence: &Fence, to: JobStatus, told: Option
             push_window: job.push_until.map(|until| until.since(now)),
             has_unread_inputs: false,
         };
-        let decided = match told.filter(|_| to == JobStatus::Syncing) {
+        let decided = match reported.filter(|_| to == JobStatus::Syncing) {
             Some(inputs) => job.begin_push(fence, inputs, now),
             None => job.advance(fence, to, now),
         };

@@ -22,8 +22,8 @@ pub(super) async fn load_app_of_hook(
 pub(super) fn settings_drifts(app: &App) -> Vec<Drift> {
     let page = format!("{}/permissions", app.settings_url);
     let mut drifts = Vec::new();
-    let wanted = subscribed_events(ForgeKind::GitHub).iter().copied();
-    let deaf: Vec<&str> = wanted.filter(|event| !app.events.iter().any(|known| known == event)).collect();
+    let required = subscribed_events(ForgeKind::GitHub).iter().copied();
+    let deaf: Vec<&str> = required.filter(|event| !app.events.iter().any(|subscribed| subscribed == event)).collect();
     if !deaf.is_empty() {
         let sentence = format!("It does not send {} events; select them at {page}.", deaf.join(", "));
         drifts.push(drift("events", sentence, false));

@@ -31,8 +31,8 @@ pub async fn answer_job(
         let input = job.new_input(&caller.name, text, Some(key.clone()), now);
         // Listed after the job is loaded: an input that is stored later raises the job's rev, so the write below fails.
         let inputs = ctx.store.list_inputs(id, 0).await?;
-        if let Some(known) = inputs.iter().find(|known| known.key.as_ref() == Some(&key)) {
-            return if known.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
+        if let Some(existing) = inputs.iter().find(|existing| existing.key.as_ref() == Some(&key)) {
+            return if existing.text == input.text { Ok(job) } else { Err(Error::KeyReused) };
         }
         let next = match job.resume_with_input(now) {
             Ok(next) => next,
