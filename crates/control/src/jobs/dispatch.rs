@@ -22,7 +22,7 @@ pub enum DispatchOutcome {
 /// Idempotent: by that number; stopping a task is repeatable.
 pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Error> {
     let mut rounds = ctx.retries(job);
-    let begun = loop {
+    let stored = loop {
         let Some(job) = ctx.store.load_job(job).await? else {
             return Err(Error::NotFound { what: "job", name: job.to_string() });
         };
@@ -62,7 +62,7 @@ pub async fn dispatch(ctx: &Context, job: &JobId) -> Result<DispatchOutcome, Err
             Write::Stale => rounds.backoff().await?,
         }
     };
-    run_task(ctx, &begun).await
+    run_task(ctx, &stored).await
 }
 
 enum StartPermission {
@@ -164,18 +164,18 @@ async fn run_task(ctx: &Context, job: &Job) -> Result<DispatchOutcome, Error> {
 }
 
 /// Stores the task's ARN. Best effort: without it, a death before the claim is noticed only when the start is due.
-async fn store_task_arn(ctx: &Context, begun: &Job, attempt: u32, number: u32, arn: &str) {
+async fn store_task_arn(ctx: &Context, stored: &Job, attempt: u32, number: u32, arn: &str) {
     let to = |job: &Job| job.set_task(attempt, number, arn);
     // Usually the job has not changed since the start. A later cancel then finds the ARN.
-    if let Ok(next) = to(begun)
+    if let Ok(next) = to(stored)
         && matches!(ctx.store.update_job(&next).await, Ok(Write::Applied))
     {
         return;
     }
-    if let Err(error) = update_job(ctx, &begun.id, to).await {
-        tracing::warn!(job.id = %begun.id, error = %error, "task name not stored");
+    if let Err(error) = update_job(ctx, &stored.id, to).await {
+        tracing::warn!(job.id = %stored.id, error = %error, "task name not stored");
     }
-    stop_if_cancelled(ctx, &begun.id, arn).await;
+    stop_if_cancelled(ctx, &stored.id, arn).await;
 }
 
 /// Stops the task of a job that was cancelled during RunTask, before the ARN was known.

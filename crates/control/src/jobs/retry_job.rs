@@ -45,8 +45,8 @@ pub async fn retry_job(ctx: &Context, of: &JobId, caller: &Requester, key: Optio
 
 /// Finds the repository's name for a job without a context, if necessary through its pull request.
 async fn repository_name(ctx: &Context, job: &Job) -> Result<RepositoryName, Error> {
-    if let Some(known) = ctx.store.load_repository(&job.project, &job.integration, job.repository).await? {
-        return Ok(known.name);
+    if let Some(repository) = ctx.store.load_repository(&job.project, &job.integration, job.repository).await? {
+        return Ok(repository.name);
     }
     let linked = match job.pull_request() {
         Some(id) => ctx.store.load_pull_request(&id).await?,

@@ -126,12 +126,12 @@ async fn load_ticket_with_text(ctx: &Context, project: &ProjectId, key: &TicketK
 /// Skips pull requests that are unreadable or now belong to another project.
 async fn add_states(ctx: &Context, views: &mut [TicketView]) -> Result<(), Error> {
     let ids: BTreeSet<_> = views.iter().filter_map(TicketView::linked_pull_request).cloned().collect();
-    let mut known = BTreeMap::new();
+    let mut pull_requests = BTreeMap::new();
     for linked in ctx.store.load_pull_requests(&ids).await? {
-        known.extend(skip_corrupt(ctx, linked)?.map(|linked| (linked.id.clone(), linked)));
+        pull_requests.extend(skip_corrupt(ctx, linked)?.map(|linked| (linked.id.clone(), linked)));
     }
     for view in views {
-        let linked = view.linked_pull_request().and_then(|id| known.get(id));
+        let linked = view.linked_pull_request().and_then(|id| pull_requests.get(id));
         view.pull_request = linked.filter(|linked| linked.project == view.ticket.project).map(|linked| linked.state);
     }
     Ok(())

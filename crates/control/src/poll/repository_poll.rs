@@ -302,9 +302,9 @@ impl RepositoryPoll<'_> {
 
     /// Returns the repository's name from the forge's answer. Stores a new name.
     /// Errors: `NameTaken` if another repository now has the stored name, so that the answer is about that one.
-    async fn current_name(&self, event: &WebhookEvent) -> Result<RepositoryName, Error> {
+    async fn current_name(&self, pull_request: &WebhookEvent) -> Result<RepositoryName, Error> {
         let repository = self.repository;
-        let Some(base) = &event.base_repository else { return Ok(repository.name.clone()) };
+        let Some(base) = &pull_request.base_repository else { return Ok(repository.name.clone()) };
         if base.id != repository.id {
             return Err(Error::NameTaken { what: "repository", name: repository.name.to_string() });
         }

@@ -168,14 +168,14 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         ctx.store.load_link_and_reviews(&id),
         ctx.store.load_ticket_text(&job.project, key),
     )?;
-    let mut told = BTreeSet::new();
+    let mut review_ids = BTreeSet::new();
     // The covered reviews, and the owed ones, which the job takes over once their texts are read.
     let (first, mut covered, owed) = match job.kind {
         JobKind::Revise => {
             let first = first_of_retries(ctx, job).await?;
             let covered: Vec<Review> = covered_reviews(&first, &all).into_iter().cloned().collect();
             // First, because later steps may end the job, and its reviews' ledger entries must name it.
-            set_job_in_ledger(ctx, job, &id, &covered, &mut told).await?;
+            set_job_in_ledger(ctx, job, &id, &covered, &mut review_ids).await?;
             (first, covered, Vec::new())
         }
         JobKind::Implement => {
@@ -189,7 +189,7 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     if let Some(linked) = linked.filter(|linked| linked.state != PullRequestState::Open) {
         return Ok(ReadResult::Closed(linked.state));
     }
-    let asked = match forge_client(ctx, &integration, &repository).await {
+    let answer = match forge_client(ctx, &integration, &repository).await {
         Ok(forge) => {
             let (integration, repository) = (&integration, &repository);
             let source = ReviewSource { ctx, job, owner_job: &first, integration, forge: &forge, repository };
@@ -197,12 +197,14 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         }
         Err(error) => Err(error.into()),
     };
-    let mut review = match asked {
+    let mut review = match answer {
         Ok(review) => review,
         Err(SourceError::Review(ReadError::Closed(state))) => return Ok(ReadResult::Closed(state)),
         Err(SourceError::Review(ReadError::Dismissed)) => return Ok(ReadResult::Dismissed),
-        Err(SourceError::Review(ReadError::Empty { submitted_at: asked })) => {
-            return Ok(job.missing_text_fault(asked, ctx.clock.now()).map_or(ReadResult::Empty, ReadResult::Retry));
+        Err(SourceError::Review(ReadError::Empty { submitted_at })) => {
+            return Ok(job
+                .missing_text_fault(submitted_at, ctx.clock.now())
+                .map_or(ReadResult::Empty, ReadResult::Retry));
         }
         Err(SourceError::Review(ReadError::Forge(error))) => {
             return Ok(classify_forge_error(&job.id, &error, ctx.clock.now()));
@@ -213,15 +215,15 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         }
         Err(SourceError::Internal(error)) => return Err(error),
     };
-    let taken = assign_reviews(ctx, &job.id, &owed).await?;
-    if taken.len() < owed.len() {
-        covered = reviews_covered_with(&job.id, &all, &taken);
+    let assigned = assign_reviews(ctx, &job.id, &owed).await?;
+    if assigned.len() < owed.len() {
+        covered = reviews_covered_with(&job.id, &all, &assigned);
         review.reviews.retain(|read| covered.iter().any(|review| review.id.as_str() == read.id.to_string()));
     }
     if job.kind == JobKind::Implement && covered.is_empty() {
         return load_own_context(ctx, job).await;
     }
-    set_job_in_ledger(ctx, job, &id, &covered, &mut told).await?;
+    set_job_in_ledger(ctx, job, &id, &covered, &mut review_ids).await?;
     let messages = request_messages(&covered);
     let context = match load_frozen_context(ctx, job).await? {
         Some(frozen) => prompt::Context { review: Some(review), ..frozen.with_requests(&messages) },
@@ -244,21 +246,21 @@ async fn load_frozen_context(ctx: &Context, job: &Job) -> Result<Option<prompt::
     if job.context.is_empty() { Ok(None) } else { Ok(ctx.store.load_context(&job.id, &job.context).await?) }
 }
 
-/// Sets the job in the ledger entries of its reviews. `told` collects the reviews already done.
+/// Sets the job in the ledger entries of its reviews. `review_ids` collects the reviews already done.
 async fn set_job_in_ledger(
     ctx: &Context,
     job: &Job,
     id: &PullRequestId,
     covered: &[Review],
-    told: &mut BTreeSet<ReviewId>,
+    review_ids: &mut BTreeSet<ReviewId>,
 ) -> Result<(), Error> {
     for review in covered {
-        if !told.insert(review.id.clone()) {
+        if !review_ids.insert(review.id.clone()) {
             continue;
         }
         let entry = DeliveryId::for_review(&review.project, id, &review.id);
         // Most entries name their job already, and a refused conditional write costs as much as a successful one.
-        if ctx.store.load_delivery(&entry).await?.is_some_and(|told| told.job.is_some()) {
+        if ctx.store.load_delivery(&entry).await?.is_some_and(|delivery| delivery.job.is_some()) {
             continue;
         }
         ctx.store.conclude_review(&entry, &Conclusion::Job(job.id.clone())).await?;
@@ -292,8 +294,8 @@ fn classify_forge_error(job: &JobId, error: &pullyard_forge::Error, now: Timesta
     match error.kind() {
         ErrorKind::Missing | ErrorKind::Denied | ErrorKind::Refused => ReadResult::Unavailable,
         ErrorKind::RateLimited { retry_after } => {
-            let rest = retry_after.clamp(Duration::from_secs(1), Duration::from_secs(3_600));
-            ReadResult::Retry(ContextFault::RateLimited { until: now.plus(rest) })
+            let delay = retry_after.clamp(Duration::from_secs(1), Duration::from_secs(3_600));
+            ReadResult::Retry(ContextFault::RateLimited { until: now.plus(delay) })
         }
         ErrorKind::Unavailable | ErrorKind::Unknown => {
             ReadResult::Retry(ContextFault::Away { reason: format_error_chain(error) })

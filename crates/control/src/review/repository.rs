@@ -157,7 +157,7 @@ async fn mark_gone(ctx: &Context, repository: &Repository, since: Timestamp) -> 
     }
 }
 
-/// Clears the mark after the forge returned the repository, unless the mark is newer than the request (`asked`).
+/// Clears the mark after the forge returned the repository, unless the mark is newer than the request (`requested_at`).
 pub(crate) async fn clear_gone(ctx: &Context, repository: &Repository, requested_at: Timestamp) -> Result<(), Error> {
     let Repository { project, integration, id, .. } = repository;
     let mut rounds = ctx.retries(id);

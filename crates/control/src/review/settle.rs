@@ -66,7 +66,7 @@ pub(crate) async fn settle_reviews(
                 return Err(Error::Inconsistent(format!("{id} was to be revised without its repository")));
             };
             let free = ticket.clear_deferred(id);
-            let (job, taken, linked) =
+            let (job, updated, linked) =
                 plan_review_job(ctx, &job, project, &repository, &free, &linked, &review, facts.now).await?;
             let Some(waited) = at_stake.into_iter().find(|waited| waited.id == review) else {
                 return Err(Error::Inconsistent("the newest review is none of those that wait".into()));
@@ -75,7 +75,7 @@ pub(crate) async fn settle_reviews(
             let charge = project.settings.budget.charge(&job);
             let trigger = ReviewTrigger {
                 job: &job,
-                ticket: &taken,
+                ticket: &updated,
                 pull_request: &linked,
                 review: &review,
                 delivery: None,
@@ -167,7 +167,7 @@ async fn load_facts(
     }))
 }
 
-/// Shows the refusal on the pull request, unless its note is newer than in `seen`.
+/// Shows the refusal on the pull request, unless its note is newer than in `pull_request`.
 async fn post_refusal(ctx: &Context, pull_request: PullRequest, reason: &Reason) -> Result<(), Error> {
     let mut rounds = ctx.retries(&pull_request.id);
     let version = pull_request.note_version;

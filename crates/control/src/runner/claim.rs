@@ -62,14 +62,14 @@ pub async fn claim_job(
             }
         };
         let Some(job) = seeker.next().await? else { return Ok(ClaimAnswer::NoJob) };
-        let asked = Claim {
+        let new_claim = Claim {
             attempt: job.attempt + 1,
             claim: claim.clone(),
             instance: instance.clone(),
             runner: Some(id.clone()),
             task: None,
         };
-        let Ok(job) = job.claim(&asked, ctx.clock.now()) else { continue };
+        let Ok(job) = job.claim(&new_claim, ctx.clock.now()) else { continue };
         if ctx.store.claim_job(&job).await? == Write::Applied {
             tracing::info!(job.id = %job.id, attempt = job.attempt, runner = %id, "runner claimed a job");
             return answer_with_bootstrap(ctx, job).await;

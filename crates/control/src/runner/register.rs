@@ -51,7 +51,7 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
     let mut rounds = ctx.retries(&id);
     loop {
         let now = ctx.clock.now();
-        let (seen, owner) = tokio::try_join!(ctx.store.load_runner(&id), ctx.store.load_runner_id(&new.name))?;
+        let (existing, owner) = tokio::try_join!(ctx.store.load_runner(&id), ctx.store.load_runner_id(&new.name))?;
         if owner.is_some_and(|owner| owner != id) {
             return Err(Error::Runner(Refusal::NameTaken { name: new.name.clone() }));
         }
@@ -63,8 +63,8 @@ pub async fn register_runner(ctx: &Context, token: &RunnerToken, new: &Registrat
             max_slots: new.slots,
             active_jobs: new.active_jobs.clone(),
         };
-        let runner = Runner::register(seen.as_ref(), introduction, now).map_err(Error::Runner)?;
-        let registered = RegistrationWrite { runner: &runner, profile: &profile, previous: seen.as_ref() };
+        let runner = Runner::register(existing.as_ref(), introduction, now).map_err(Error::Runner)?;
+        let registered = RegistrationWrite { runner: &runner, profile: &profile, previous: existing.as_ref() };
         if ctx.store.register_runner(&registered).await? == Write::Applied {
             tracing::info!(runner = %id, name = %new.name, epoch = runner.epoch, "runner registered");
             return Ok(runner);
