@@ -95,7 +95,7 @@ impl Agent {
     /// Replaces the agent or the model. `None` keeps the current value, but a new agent drops the model of the old one.
     pub fn with_overrides(&self, capability: Option<&str>, model: Option<&str>) -> Self {
         let mut next = self.clone();
-        if let Some(capability) = capability.filter(|wanted| *wanted != self.capability) {
+        if let Some(capability) = capability.filter(|requested| *requested != self.capability) {
             capability.clone_into(&mut next.capability);
             next.model = None;
         }

@@ -39,8 +39,8 @@ impl Delivery {
     /// moves a ticket.
     pub fn is_unapplied(&self, ticket: &Ticket) -> bool {
         let moves = !self.reason.is_final() && !matches!(self.reason, Reason::StaleEvent { .. });
-        let seen = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
-        moves && seen.is_some_and(|(at, event)| *at == ticket.seen_at && *event == ticket.seen_event)
+        let last_event = self.facts.as_ref().and_then(|facts| facts.seen.as_ref());
+        moves && last_event.is_some_and(|(at, event)| *at == ticket.seen_at && *event == ticket.seen_event)
     }
 }
 

@@ -45,8 +45,8 @@ impl TicketText {
     /// The labels that a runner must have, trimmed as in its configuration. Empty labels are dropped, because no runner
     /// could have one.
     pub fn runner_labels(&self) -> BTreeSet<String> {
-        let asked = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));
-        asked.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
+        let labels = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));
+        labels.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()
     }
 }
 

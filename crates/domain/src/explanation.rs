@@ -59,8 +59,8 @@ pub fn wait_reason(job: &Job, fleet: Option<&Fleet<'_>>, now: Timestamp) -> Opti
     })
 }
 
-/// The state of a job and the next step for the user. `wait` is the reason for its wait, and `made` the state of its
-/// pull request, if known.
+/// The state of a job and the next step for the user. `wait` is the reason for its wait, and `pull_request` the
+/// state of its pull request, if known.
 pub fn explain_job(
     job: &Job,
     wait: Option<&Wait>,
@@ -114,10 +114,10 @@ fn explain_state(job: &Job, wait: Option<&Wait>, now: Timestamp) -> (String, Str
             (format!("The job completed with pull request #{}: {files} changed.", result.number), "Review it.".into())
         }
         (JobStatus::Cancelled, _) => {
-            let said = job.cancel.as_ref().map_or_else(|| "The job was cancelled.".into(), Cancel::sentence);
+            let cancelled = job.cancel.as_ref().map_or_else(|| "The job was cancelled.".into(), Cancel::sentence);
             match unresolved_push_note(job) {
-                Some(untold) => (format!("{said} {untold}"), push_location_help(job)),
-                None => (said, nothing()),
+                Some(untold) => (format!("{cancelled} {untold}"), push_location_help(job)),
+                None => (cancelled, nothing()),
             }
         }
         (status, _) => {

@@ -186,8 +186,8 @@ fn echo(event: &TicketEvent, facts: &Facts) -> Option<Reason> {
     }
     let ours = facts.project.as_ref().and_then(|project| project.settings.tool_account.as_ref());
     let by_us = ours.is_some() && event.actor.as_ref() == ours;
-    let told = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
-    (by_us || told).then_some(Reason::Echo {})
+    let was_written_back = facts.ticket.as_ref().and_then(|ticket| ticket.written.as_ref()) == Some(&event.status);
+    (by_us || was_written_back).then_some(Reason::Echo {})
 }
 
 fn not_trigger_status(event: &TicketEvent, facts: &Facts) -> Option<Reason> {

@@ -220,8 +220,8 @@ impl Poll {
         self.gone_at.is_none_or(|noted| noted < since).then_some(Self { gone_at: Some(since), ..self })
     }
 
-    /// Records that the forge, polled at `asked`, showed the repository; `None` if it was not gone, or if a later
-    /// report exists.
+    /// Records that the forge, polled at `requested_at`, showed the repository; `None` if it was not gone, or if a
+    /// later report exists.
     pub fn mark_present(self, requested_at: Timestamp, now: Timestamp) -> Option<Self> {
         let noted = self.gone_at?;
         (noted <= requested_at).then_some(Self { gone_at: None, next: now, ..self })

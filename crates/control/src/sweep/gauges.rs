@@ -50,8 +50,8 @@ impl ScheduledItems {
                 Err(_) => gauges.more = true,
             }
         }
-        let rest = self.jobs.len().saturating_sub(MAX_JOBS_READ);
-        gauges.running += u32::try_from(rest).unwrap_or(u32::MAX);
+        let unread = self.jobs.len().saturating_sub(MAX_JOBS_READ);
+        gauges.running += u32::try_from(unread).unwrap_or(u32::MAX);
         cut
     }
 }

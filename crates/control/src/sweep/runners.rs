@@ -135,8 +135,8 @@ async fn load_token(ctx: &Context, runner: &Runner, tokens: &TokenCache) -> Resu
     }
     // Locked during the read, so that concurrent callers share it.
     let mut tokens = tokens.lock().await;
-    if let Some(known) = tokens.get(&runner.token) {
-        return Ok(*known);
+    if let Some(cached) = tokens.get(&runner.token) {
+        return Ok(*cached);
     }
     let token = load_token_state(ctx, &runner.token).await?;
     tokens.insert(runner.token.clone(), token);

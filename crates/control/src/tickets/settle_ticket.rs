@@ -100,8 +100,8 @@ async fn decide_queued_entry(
     settings: &Settings,
 ) -> Result<StepResult, Error> {
     // The ledger has the source; the queued entry has only the parts of the job's id.
-    let told = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&ticket.project, &entry.event)).await?;
-    let (source, facts) = told.map_or((Source::TicketTool, None), |told| (told.source, told.facts));
+    let stored = ctx.store.load_delivery(&DeliveryId::for_ticket_event(&ticket.project, &entry.event)).await?;
+    let (source, facts) = stored.map_or((Source::TicketTool, None), |stored| (stored.source, stored.facts));
     let event = TicketEvent {
         source,
         project: ticket.project.clone(),

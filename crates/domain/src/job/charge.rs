@@ -12,7 +12,7 @@ impl Budget {
             day: reserved.day,
             usd_micros: reserved.usd_micros,
             jobs_below: self.jobs_per_day,
-            usd_micros_at_most: self.usd_micros_per_day.map(|most| most.saturating_sub(reserved.usd_micros)),
+            usd_micros_at_most: self.usd_micros_per_day.map(|limit| limit.saturating_sub(reserved.usd_micros)),
         })
     }
 }
