@@ -134,7 +134,7 @@ impl Context {
     }
 }
 
-/// Whether `said` contains `words` as complete paragraphs.
+/// Whether `text` contains `paragraphs` as complete paragraphs.
 fn contains_paragraphs(text: &str, paragraphs: &str) -> bool {
     format!("\n\n{text}\n\n").contains(&format!("\n\n{paragraphs}\n\n"))
 }

@@ -184,7 +184,7 @@ impl PullRequest {
 
     /// The link after a report from the forge. `None` if nothing changes or the report is outdated.
     pub fn merge_forge_state(&self, state: PullRequestState, head: &str, updated_at: Timestamp) -> Option<Self> {
-        if self.updated_at.is_some_and(|known| updated_at < known) || self.state == PullRequestState::Merged {
+        if self.updated_at.is_some_and(|stored| updated_at < stored) || self.state == PullRequestState::Merged {
             return None;
         }
         // Bitbucket sends only a prefix of the commit id, and an empty one once the branch is gone.

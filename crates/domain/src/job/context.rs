@@ -112,12 +112,13 @@ impl Job {
         Ok(Self { waits: Some(ContextWait { tries, next, fault: Some(fault) }), ..self.clone() })
     }
 
-    /// The fault of a job whose reviews have no text, the last one submitted at `asked`. `None`: the wait is over.
+    /// The fault of a job whose reviews have no text, the last one submitted at `submitted_at`. `None`: the wait is
+    /// over.
     ///
     /// A wrong clock of the forge cannot extend the wait, which begins at the job's creation at the latest. Only
     /// revisions wait; other jobs have work without the text.
-    pub fn missing_text_fault(&self, asked: Timestamp, now: Timestamp) -> Option<ContextFault> {
-        let until = asked.min(self.created).plus(REVIEW_TEXT_TIMEOUT);
+    pub fn missing_text_fault(&self, submitted_at: Timestamp, now: Timestamp) -> Option<ContextFault> {
+        let until = submitted_at.min(self.created).plus(REVIEW_TEXT_TIMEOUT);
         (self.kind == JobKind::Revise && now < until).then_some(ContextFault::Silent { until })
     }
 

@@ -64,8 +64,8 @@ impl Job {
         met: &ModelFaultReport,
         now: Timestamp,
     ) -> Result<Self, TransitionRefusal> {
-        let known = self.ended_by.as_ref();
-        if known.is_some_and(|by| by.finish.as_ref() == Some(&met.finish) && by.attempt == fence.attempt) {
+        let ended_by = self.ended_by.as_ref();
+        if ended_by.is_some_and(|by| by.finish.as_ref() == Some(&met.finish) && by.attempt == fence.attempt) {
             return Err(TransitionRefusal::AlreadyDone);
         }
         let runner = self.check_fence(fence)?.runner.clone();

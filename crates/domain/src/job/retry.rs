@@ -69,9 +69,9 @@ pub fn has_handled_reviews(of: &Job) -> bool {
 pub fn to_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {
     job.retry_of = Some(of.id.clone());
     if ticket.is_none() && of.integration == job.integration && of.repository == job.repository {
-        let left =
+        let continuation =
             |result: &super::JobResult| ContinuedPullRequest { number: result.number, branch: result.branch.clone() };
-        job.continues = of.result.as_ref().map(left).or_else(|| of.continues.clone());
+        job.continues = of.result.as_ref().map(continuation).or_else(|| of.continues.clone());
     }
     (job, ticket.map(|ticket| ticket.for_retry(&settings.statuses.trigger)))
 }

@@ -205,8 +205,8 @@ impl Job {
     /// A job with a requested cancel is cancelled. A job whose pause was withdrawn becomes Ready. `NewerInput`: an
     /// input may answer the question already, so the agent must continue.
     pub fn suspend(&self, fence: &Fence, yielded: &SuspendReport, now: Timestamp) -> Result<Self, TransitionRefusal> {
-        let known = self.ended_by.as_ref();
-        if known.is_some_and(|by| by.finish.as_ref() == Some(&yielded.id) && by.attempt == fence.attempt) {
+        let ended_by = self.ended_by.as_ref();
+        if ended_by.is_some_and(|by| by.finish.as_ref() == Some(&yielded.id) && by.attempt == fence.attempt) {
             return Err(TransitionRefusal::AlreadyDone);
         }
         let runner = self.check_fence(fence)?.runner.clone();

@@ -185,7 +185,7 @@ impl Job {
     /// The failure after too many failed starts.
     pub fn start_failure(&self) -> Option<Failure> {
         let fault = self.dispatch.fault.as_ref()?;
-        let enough = fault.max_consecutive().is_some_and(|most| fault.count() >= most);
+        let enough = fault.max_consecutive().is_some_and(|limit| fault.count() >= limit);
         (self.status == JobStatus::Ready && enough)
             .then(|| Failure::TaskNeverStarted { limit: START_TIMEOUT.into(), reason: fault.description() })
     }

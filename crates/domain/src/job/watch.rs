@@ -14,8 +14,8 @@ const UNWATCHED_INTERVAL: Duration = Duration::from_secs(10);
 impl Job {
     /// The end of the watch to store. `None`: the stored one suffices, or the job has ended.
     pub fn renew_watch(&self, now: Timestamp) -> Option<Timestamp> {
-        let known = self.watched_until.is_some_and(|until| until > now.plus(RENEW_WITHIN));
-        (!known && !self.status.is_terminal()).then(|| now.plus(WATCH_DURATION))
+        let is_watched = self.watched_until.is_some_and(|until| until > now.plus(RENEW_WITHIN));
+        (!is_watched && !self.status.is_terminal()).then(|| now.plus(WATCH_DURATION))
     }
 
     pub fn is_watched(&self, now: Timestamp) -> bool {

@@ -40,7 +40,7 @@ pub fn repair_prompt(failed: &[FailedCheck]) -> String {
     prompt
 }
 
-/// The last `most` characters of a text, after a line with the number of omitted ones.
+/// The last `limit` characters of a text, after a line with the number of omitted ones.
 fn truncate_start(text: &str, limit: usize) -> String {
     let count = text.chars().count();
     match count.checked_sub(limit) {

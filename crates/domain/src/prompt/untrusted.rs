@@ -24,7 +24,7 @@ pub fn fence(text: &str) -> String {
     format!("{fence}text\n{text}\n{fence}\n")
 }
 
-/// At most `most` characters of a text, followed by the number of omitted ones.
+/// At most `limit` characters of a text, followed by the number of omitted ones.
 pub fn truncate_with_count(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_owned(),
