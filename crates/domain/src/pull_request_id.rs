@@ -33,11 +33,11 @@ impl FromStr for PullRequestId {
         else {
             return Err(bad);
         };
-        let whole = |part: &str| part.parse::<u64>().map_err(|_| bad.clone());
+        let parse_part = |part: &str| part.parse::<u64>().map_err(|_| bad.clone());
         Ok(Self {
             integration: IntegrationId::new(integration)?,
-            repository: whole(repository)?,
-            number: whole(number)?,
+            repository: parse_part(repository)?,
+            number: parse_part(number)?,
         })
     }
 }

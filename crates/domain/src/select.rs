@@ -55,7 +55,7 @@ pub fn sort_key(job: &Job) -> i64 {
     if job.adopts.is_some() { created.saturating_sub(ADOPTION_LEAD_MILLIS) } else { created }
 }
 
-/// The first `most` jobs of all classes, without duplicates.
+/// The first `limit` jobs of all classes, without duplicates.
 pub fn sort_candidates(mut candidates: Vec<Candidate>, limit: usize) -> Vec<Candidate> {
     candidates.sort_by(|a, b| a.order.cmp(&b.order).then_with(|| a.job.as_str().cmp(b.job.as_str())));
     candidates.dedup_by(|later, earlier| later.job == earlier.job);

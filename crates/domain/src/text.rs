@@ -53,7 +53,7 @@ impl Quoted {
     }
 }
 
-/// At most `most` characters of an untrusted text. Control characters become spaces, and `…` marks a cut.
+/// At most `limit` characters of an untrusted text. Control characters become spaces, and `…` marks a cut.
 pub fn truncate(text: &str, limit: usize) -> String {
     let tame: String = text.chars().map(|c| if is_safe_char(c) { c } else { ' ' }).collect();
     let mut output: String = tame.trim().chars().take(limit).collect();
@@ -99,10 +99,10 @@ pub fn format_error_chain(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
-        let words = deeper.to_string();
-        if !message.contains(&words) {
+        let deeper_text = deeper.to_string();
+        if !message.contains(&deeper_text) {
             message.push_str(": ");
-            message.push_str(&words);
+            message.push_str(&deeper_text);
         }
         cause = deeper.source();
     }

@@ -75,8 +75,8 @@ impl NewToken {
     /// Refuses tokens without any use, and rights that their kind does not have.
     pub fn validate(&self) -> Result<(), TokenFault> {
         let fault = |pointer, fault| Err(TokenFault { pointer, fault });
-        let named = |name: &str, most: usize| {
-            !name.trim().is_empty() && name.chars().count() <= most && !name.chars().any(char::is_control)
+        let named = |name: &str, limit: usize| {
+            !name.trim().is_empty() && name.chars().count() <= limit && !name.chars().any(char::is_control)
         };
         if !named(&self.name, 100) {
             return fault("/name", "use 1 to 100 printable characters");

@@ -45,8 +45,8 @@ impl Usage {
         let tokens = if read.is_some() { "" } else { "tokens " };
         let written = self.output_tokens.map(|count| format!("{count} {tokens}written"));
         let parts: Vec<String> = [cost, turns, read, written].into_iter().flatten().collect();
-        let said = parts.join(", ");
-        (!said.is_empty()).then(|| if self.so_far { format!("so far {said}") } else { said })
+        let sentence = parts.join(", ");
+        (!sentence.is_empty()).then(|| if self.so_far { format!("so far {sentence}") } else { sentence })
     }
 }
 

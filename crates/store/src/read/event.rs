@@ -27,7 +27,7 @@ impl Store {
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            let left = limit.saturating_sub(i32::try_from(items.len()).unwrap_or(i32::MAX));
+            let remaining = limit.saturating_sub(i32::try_from(items.len()).unwrap_or(i32::MAX));
             let page = self
                 .client
                 .query()
@@ -37,7 +37,7 @@ impl Store {
                 .expression_attribute_values(":sk", string_value(&from.sk))
                 .consistent_read(true)
                 .set_exclusive_start_key(start)
-                .limit(left)
+                .limit(remaining)
                 .send()
                 .await
                 .map_err(|error| Error::unavailable("read events", error))?;

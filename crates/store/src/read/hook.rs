@@ -24,8 +24,8 @@ impl Store {
 
     /// The note about a webhook; empty if it is about another webhook of this name.
     pub async fn load_hook_stats(&self, hook: &Webhook) -> Result<HookStats, Error> {
-        let heard: Option<HookStats> = self.load(&hook_stats_key(&hook.name)).await?;
-        Ok(heard.filter(|heard| heard.belongs_to(hook)).unwrap_or_default())
+        let stats: Option<HookStats> = self.load(&hook_stats_key(&hook.name)).await?;
+        Ok(stats.filter(|stats| stats.belongs_to(hook)).unwrap_or_default())
     }
 
     /// How a repository is polled; `None` if it never was.

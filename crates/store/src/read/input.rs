@@ -11,7 +11,7 @@ impl Store {
     pub async fn list_inputs(&self, job: &JobId, after: u32) -> Result<Vec<Input>, Error> {
         let from = key::input(job, after);
         let last = key::input(job, u32::MAX);
-        let (mut found, mut start) = (Vec::new(), None);
+        let (mut items, mut start) = (Vec::new(), None);
         loop {
             let page = self
                 .client
@@ -26,13 +26,13 @@ impl Store {
                 .send()
                 .await
                 .map_err(|error| Error::unavailable("read inputs", error))?;
-            found.extend(page.items.unwrap_or_default());
+            items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
             if start.is_none() {
                 break;
             }
         }
-        let read = found.into_iter().map(decode_item::<Input>);
+        let read = items.into_iter().map(decode_item::<Input>);
         // `BETWEEN` includes `after` itself.
         let inputs = read.filter(|input| input.as_ref().map_or(true, |input| input.seq > after));
         inputs.collect()

@@ -73,12 +73,12 @@ impl Store {
 
     /// Many jobs in the order of their ids, read strongly. Missing jobs are omitted.
     pub async fn load_jobs(&self, ids: &[JobId]) -> Result<Vec<Job>, Error> {
-        let mut found = HashMap::with_capacity(ids.len());
+        let mut jobs = HashMap::with_capacity(ids.len());
         for item in self.load_many(&ids.iter().map(key::job).collect::<Vec<_>>()).await? {
             let job: Job = item::decode_item(item)?;
-            found.insert(job.id.clone(), job);
+            jobs.insert(job.id.clone(), job);
         }
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+        Ok(ids.iter().filter_map(|id| jobs.remove(id)).collect())
     }
 }
 

@@ -28,12 +28,12 @@ impl Store {
 
     /// Many entries in the order of their ids, read strongly. Missing entries are omitted.
     pub async fn load_deliveries(&self, ids: &[DeliveryId]) -> Result<Vec<Delivery>, Error> {
-        let mut found = HashMap::with_capacity(ids.len());
+        let mut deliveries = HashMap::with_capacity(ids.len());
         for item in self.load_many(&ids.iter().map(key::delivery).collect::<Vec<_>>()).await? {
             let delivery: Delivery = item::decode_item(item)?;
-            found.insert(delivery.id.clone(), delivery);
+            deliveries.insert(delivery.id.clone(), delivery);
         }
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+        Ok(ids.iter().filter_map(|id| deliveries.remove(id)).collect())
     }
 
     pub fn cursor_after_delivery(&self, delivery: &Delivery) -> String {
