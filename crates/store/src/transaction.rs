@@ -153,8 +153,8 @@ impl Transaction {
         self
     }
 
-    /// Puts a value under a condition, but preserves the stored attribute `kept`. Other writers set it without reading
-    /// the rest, so no condition would detect that. `gone` lists the attributes that a value may lack.
+    /// Puts a value under a condition, but preserves the stored attribute `attribute`. Other writers set it without
+    /// reading the rest, so no condition would detect that. `gone` lists the attributes that a value may lack.
     pub(crate) fn put_preserving<T: Item>(
         self,
         value: &T,

@@ -98,9 +98,9 @@ fn parse_cursor(list: &str, cursor: &str) -> Option<HashMap<String, AttributeVal
     let row = String::from_utf8(BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()?;
     let mut parts = row.split('\n');
     let (order, pk, sk) = (parts.next()?, parts.next()?, parts.next()?);
-    let whole = parts.next().is_none() && [order, pk, sk].iter().all(|part| !part.is_empty());
+    let is_complete = parts.next().is_none() && [order, pk, sk].iter().all(|part| !part.is_empty());
     let row = [("lk", list), ("ls", order), ("pk", pk), ("sk", sk)];
-    whole.then(|| row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
+    is_complete.then(|| row.map(|(name, value)| (name.to_owned(), string_value(value))).into())
 }
 
 #[cfg(test)]

@@ -32,8 +32,8 @@ pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
     if let Some(below) = charge.jobs_below {
         condition = condition.value(":below", number_value(below));
     }
-    if let Some(most) = charge.usd_micros_at_most {
-        condition = condition.value(":most", number_value(most));
+    if let Some(limit) = charge.usd_micros_at_most {
+        condition = condition.value(":most", number_value(limit));
     }
     let sets = "v = :shape, #day = :day, #expires = :expires, jobs = if_not_exists(jobs, :zero) + :one, \
                 taken_usd_micros = if_not_exists(taken_usd_micros, :zero) + :usd, \

@@ -50,12 +50,12 @@ impl Store {
     /// of the decision except the settings; REVIEW proves that it has no job yet. `edited` of a stored REVIEW stays.
     /// Idempotent: by the job's id. A repeat is `Stale`, and reading again shows the job.
     pub async fn create_review_job(&self, trigger: &ReviewTrigger<'_>) -> Result<Write, Error> {
-        let over = if trigger.delivery.is_some() { absent_or_refused_condition() } else { deferred_condition() };
+        let condition = if trigger.delivery.is_some() { absent_or_refused_condition() } else { deferred_condition() };
         let mut transaction = Transaction::new("create the job of a review")
             .revise(trigger.job)?
             .revise(trigger.ticket)?
             .revise(trigger.pull_request)?
-            .put_review(trigger.review, over)?;
+            .put_review(trigger.review, condition)?;
         if let Some(delivery) = trigger.delivery {
             transaction = transaction.put(delivery, unless_final())?;
         }

@@ -56,10 +56,10 @@ impl Store {
     /// Writes: TEXT unless a newer event's text is stored.
     /// Idempotent: by the event's time.
     pub async fn store_text(&self, event: &TicketEvent) -> Result<SnapshotResult, Error> {
-        let Some(words) = &event.text else {
+        let Some(text) = &event.text else {
             return Ok(SnapshotResult::Stored);
         };
-        let mut item = blob::pack(&key::ticket_text(&event.project, &event.key), words)?;
+        let mut item = blob::pack(&key::ticket_text(&event.project, &event.key), text)?;
         item.insert("seen_at".into(), number_value(event.occurred_at.millis()));
         let condition = Condition::new("attribute_not_exists(pk) OR seen_at <= :at")
             .value(":at", number_value(event.occurred_at.millis()));

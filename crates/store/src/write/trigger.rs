@@ -80,7 +80,7 @@ impl Store {
         Ok(remembered.and_then(|(content, job)| JobId::new(job).ok().map(|job| (content, job))))
     }
 
-    /// The content hash of a caller's request with this key, and the id of its result, stored under `made`.
+    /// The content hash of a caller's request with this key, and the id of its result, stored under `attribute`.
     pub(crate) async fn load_request(
         &self,
         caller: &str,
