@@ -165,7 +165,7 @@ pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {
 }
 
 pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {
-    let told = match delivery.review.as_ref().and_then(|subject| subject.facts.as_ref()) {
+    let facts = match delivery.review.as_ref().and_then(|subject| subject.facts.as_ref()) {
         Some(review) => to_json(review),
         None => to_json(&delivery.facts),
     };
@@ -182,7 +182,7 @@ pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Deliver
         at: delivery.at,
         repeats: delivery.seen.len(),
         job: delivery.job,
-        facts: told,
+        facts,
         review: delivery.review.map(|review| ReviewSubject {
             pull_request: review.label,
             url: review.url,

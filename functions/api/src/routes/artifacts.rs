@@ -42,17 +42,17 @@ pub(crate) async fn list(
 ) -> Result<Json<Artifacts>, Problem> {
     load_visible(&ctx, &caller, &job).await?;
     let artifacts = control::list_artifacts(&ctx, &job).await?;
-    let shown = artifacts.into_iter().map(|(attempt, kept)| artifact::Artifact {
-        id: kept.id,
+    let entries = artifacts.into_iter().map(|(attempt, record)| artifact::Artifact {
+        id: record.id,
         attempt,
-        kind: kept.kind,
-        name: kept.name,
-        size_bytes: kept.size_bytes,
-        sha256: kept.sha256,
-        at: kept.at,
-        stored: kept.stored,
+        kind: record.kind,
+        name: record.name,
+        size_bytes: record.size_bytes,
+        sha256: record.sha256,
+        at: record.at,
+        stored: record.stored,
     });
-    Ok(Json(Artifacts { artifacts: shown.collect() }))
+    Ok(Json(Artifacts { artifacts: entries.collect() }))
 }
 
 pub(crate) async fn show(

@@ -29,26 +29,26 @@ pub(crate) async fn start(
     StrictJson(request): StrictJson<StartRequest>,
 ) -> Result<Json<Assignment>, Problem> {
     limits::check_start(&request)?;
-    let made = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
-    let (job, context) = (made.job, made.context);
-    let (title, body) = context.pull_request(&job.id, &made.isolation);
+    let start = control::start_attempt(&ctx, &bootstrap, request.claim_id, request.instance, request.task).await?;
+    let (job, context) = (start.job, start.context);
+    let (title, body) = context.pull_request(&job.id, &start.isolation);
     let adopts = job.adopts.is_some();
     Ok(Json(Assignment {
-        resume: to_wire_resume(&job, made.inputs).filter(|_| !adopts),
+        resume: to_wire_resume(&job, start.inputs).filter(|_| !adopts),
         requires_session: job.policy.resume == Policy::Require && !adopts,
         checkpoint: (job.attempt > 1 || job.retry_of.is_some()) && !adopts,
         adopts,
         prompt: context.prompt(),
         ticket: context.ticket.map(|(key, text)| AssignedTicket { key, title: text.title, url: text.url }),
         repository: AssignedRepository {
-            forge: made.integration.kind,
-            api_url: made.integration.api_url,
+            forge: start.integration.kind,
+            api_url: start.integration.api_url,
             name: context.repository.name,
             clone_url: context.repository.clone_url,
         },
         base: context.base,
         branch: job.branch,
-        revises: job.revises.map(|revises| to_wire_revises(revises, context.review.as_ref(), made.retried_jobs)),
+        revises: job.revises.map(|revises| to_wire_revises(revises, context.review.as_ref(), start.retried_jobs)),
         continues: job.continues.map(|earlier| ContinuedPullRequest { number: earlier.number, branch: earlier.branch }),
         agent: to_wire_agent(context.repository.agent),
         pull_request: PullRequestText { title, body },
@@ -56,7 +56,7 @@ pub(crate) async fn start(
         author: context.author,
         limits: to_wire_limits(&job.policy),
         heartbeat_secs: HEARTBEAT_SECS,
-        lease: made.lease,
+        lease: start.lease,
         job: job.id,
         attempt: job.attempt,
         kind: job.kind,
@@ -102,8 +102,8 @@ fn to_wire_revises(
     retries: Vec<JobId>,
 ) -> RevisedPullRequest {
     let reviews = review.map(|context| context.reviews.as_slice()).unwrap_or_default();
-    let told = review.map(ReviewContext::included_comments).unwrap_or_default();
-    let comments = told.into_iter().map(|comment| RevisedComment {
+    let included = review.map(ReviewContext::included_comments).unwrap_or_default();
+    let comments = included.into_iter().map(|comment| RevisedComment {
         id: comment.id,
         thread: comment.thread,
         path: comment.path.clone(),
@@ -131,7 +131,7 @@ pub(crate) async fn status(
         Phase::Syncing => JobStatus::Syncing,
     };
     let answer = control::set_phase(&ctx, &fence, to, request.inputs).await?;
-    let push_for_secs = answer.push_window.map(|left| left.as_secs());
+    let push_for_secs = answer.push_window.map(|window| window.as_secs());
     Ok(Json(StatusAnswer { want: answer.want, push_for_secs, goes_on: answer.has_unread_inputs }))
 }
 
@@ -141,13 +141,13 @@ pub(crate) async fn events(
     StrictJson(batch): StrictJson<EventsRequest, { strict::MAX_BATCH_BYTES }>,
 ) -> Result<Json<EventsAnswer>, Problem> {
     check_batch(&batch)?;
-    let heard = control::record_events(&ctx, &fence, (batch.first_seq, &batch.events), batch.inputs).await?;
-    let send_every_ms = u64::try_from(heard.send_every.as_millis()).unwrap_or(u64::MAX);
+    let answer = control::record_events(&ctx, &fence, (batch.first_seq, &batch.events), batch.inputs).await?;
+    let send_every_ms = u64::try_from(answer.send_every.as_millis()).unwrap_or(u64::MAX);
     Ok(Json(EventsAnswer {
-        next_seq: heard.next_seq,
-        want: heard.want,
-        inputs: heard.inputs,
-        watched: heard.is_watched,
+        next_seq: answer.next_seq,
+        want: answer.want,
+        inputs: answer.inputs,
+        watched: answer.is_watched,
         send_every_ms,
     }))
 }
@@ -202,8 +202,8 @@ pub(crate) async fn checkpoint(
     State(ctx): State<Context>,
     LeaseCaller(fence): LeaseCaller,
 ) -> Result<Json<CheckpointAnswer>, Problem> {
-    let left = control::find_checkpoint(&ctx, &fence).await?;
-    let checkpoint = left.checkpoint.map(|found| wire::Checkpoint {
+    let lookup = control::find_checkpoint(&ctx, &fence).await?;
+    let checkpoint = lookup.checkpoint.map(|found| wire::Checkpoint {
         job: found.job,
         attempt: found.attempt,
         size_bytes: found.artifact.size_bytes,
@@ -211,7 +211,7 @@ pub(crate) async fn checkpoint(
         get_url: found.address,
     });
     let missing =
-        left.missing.map(|lost| wire::MissingCheckpoint { job: lost.job, attempt: lost.attempt, why: lost.reason });
+        lookup.missing.map(|lost| wire::MissingCheckpoint { job: lost.job, attempt: lost.attempt, why: lost.reason });
     Ok(Json(CheckpointAnswer { checkpoint, missing }))
 }
 
@@ -220,14 +220,14 @@ pub(crate) async fn yield_job(
     LeaseCaller(fence): LeaseCaller,
     StrictJson(request): StrictJson<YieldRequest>,
 ) -> Result<Json<YieldAnswer>, Problem> {
-    let rest = match (request.outcome, request.question) {
+    let suspension = match (request.outcome, request.question) {
         (YieldReason::Asks, Some(question)) if !question.trim().is_empty() => domain::Suspension::Question { question },
         (YieldReason::Asks, _) => return Err(question_error("a question needs a text")),
         (YieldReason::Paused, None) => domain::Suspension::Pause,
         (YieldReason::Paused, Some(_)) => return Err(question_error("a paused attempt has no question")),
     };
     let (agent, session, inputs) = (request.agent, request.session, request.inputs);
-    let yielded = domain::SuspendReport { id: request.yield_id, suspension: rest, agent, session, inputs };
+    let yielded = domain::SuspendReport { id: request.yield_id, suspension, agent, session, inputs };
     let (spent_usd_micros, work) = (request.spent_usd_micros, request.work.map(AgentReport::truncate_texts));
     let gives = control::YieldReport { report: yielded, spent_usd_micros, work };
     let (status, goes_on) = match control::yield_job(&ctx, &fence, &gives).await? {

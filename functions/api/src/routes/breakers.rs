@@ -19,7 +19,7 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
     let now = ctx.clock.now();
     let all = control::list_open_breakers(&ctx).await?;
     let mine = all.into_iter().filter(|breaker| may_touch(&caller, &breaker.id.account).is_ok());
-    let shown = mine.map(|breaker| {
+    let entries = mine.map(|breaker| {
         let until = breaker.blocked_until(now);
         let wait = breaker.wait_reason(until);
         Breaker {
@@ -31,7 +31,7 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
             times: breaker.times,
         }
     });
-    Ok(Json(Breakers { breakers: shown.collect() }))
+    Ok(Json(Breakers { breakers: entries.collect() }))
 }
 
 pub(crate) async fn close(

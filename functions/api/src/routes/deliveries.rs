@@ -54,8 +54,8 @@ pub(crate) struct DeliveryQuery {
 
 impl DeliveryQuery {
     fn filter(&self) -> Result<DeliveryFilter, Problem> {
-        let time = |name, said: &Option<String>| {
-            let read = said.as_deref().map(Timestamp::parse).transpose();
+        let time = |name, value: &Option<String>| {
+            let read = value.as_deref().map(Timestamp::parse).transpose();
             read.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
         };
         let (mut since, mut until) = (time("since", &self.since)?, time("until", &self.until)?);
@@ -68,12 +68,12 @@ impl DeliveryQuery {
             (since, until) = (Some(start), Some(start.plus(DAY)));
         }
         let verdict = |word: &str| {
-            let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
-            known.ok_or_else(|| Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas"))
+            let found = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
+            found.ok_or_else(|| Problem::bad_parameter("verdict", "use verdicts of deliveries, separated by commas"))
         };
         let code = |word: &str| {
-            let known = Reason::rows().iter().any(|row| row.code == word);
-            known
+            let exists = Reason::rows().iter().any(|row| row.code == word);
+            exists
                 .then(|| word.to_owned())
                 .ok_or_else(|| Problem::bad_parameter("code", "use codes of deliveries, separated by commas"))
         };
@@ -81,12 +81,12 @@ impl DeliveryQuery {
             let name = PullRequestName::parse(text);
             name.ok_or_else(|| Problem::bad_parameter("pull_request", PULL_REQUEST_NAME_HELP))
         });
-        let words = |said: &'_ Option<String>| {
-            said.iter().flat_map(|said| said.split(',')).map(str::to_owned).collect::<Vec<_>>()
+        let split_words = |list: &'_ Option<String>| {
+            list.iter().flat_map(|text| text.split(',')).map(str::to_owned).collect::<Vec<_>>()
         };
         Ok(DeliveryFilter {
-            verdicts: words(&self.verdict).iter().map(|word| verdict(word)).collect::<Result<_, _>>()?,
-            codes: words(&self.code).iter().map(|word| code(word)).collect::<Result<_, _>>()?,
+            verdicts: split_words(&self.verdict).iter().map(|word| verdict(word)).collect::<Result<_, _>>()?,
+            codes: split_words(&self.code).iter().map(|word| code(word)).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
             pull_request: meant
                 .transpose()?
@@ -122,8 +122,8 @@ pub(crate) async fn show(
     caller: Caller<scope::Read>,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Delivery>, Problem> {
-    let found = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
-    let visible = found.filter(|delivery| caller.authorize_project(&delivery.project).is_ok());
+    let delivery = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    let visible = delivery.filter(|delivery| caller.authorize_project(&delivery.project).is_ok());
     Ok(Json(wire::delivery(visible.ok_or_else(|| Problem::not_found(format!("There is no delivery {id}.")))?)))
 }
 
@@ -132,8 +132,8 @@ pub(crate) async fn replay(
     caller: Caller<scope::Admin>,
     Path(id): Path<DeliveryId>,
 ) -> Result<Json<Decision>, Problem> {
-    let found = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
-    if found.is_none_or(|delivery| caller.authorize_project(&delivery.project).is_err()) {
+    let delivery = ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    if delivery.is_none_or(|delivery| caller.authorize_project(&delivery.project).is_err()) {
         return Err(Problem::not_found(format!("There is no delivery {id}.")));
     }
     Ok(Json(wire::decision(pullyard_control::replay_delivery(&ctx, &id).await?)))

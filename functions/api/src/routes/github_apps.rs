@@ -13,8 +13,8 @@ pub(crate) async fn create(
     StrictJson(new): StrictJson<CreateGitHubApp>,
 ) -> Result<CreatedResponse<Integration>, Problem> {
     caller.authorize_all_projects()?;
-    let made = control::create_github_app(&ctx, new.id, &new.api_url, &new.code).await?;
-    Ok(CreatedResponse(to_wire(made).0))
+    let app = control::create_github_app(&ctx, new.id, &new.api_url, &new.code).await?;
+    Ok(CreatedResponse(to_wire(app).0))
 }
 
 pub(crate) async fn connect(

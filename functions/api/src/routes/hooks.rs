@@ -25,7 +25,7 @@ pub(crate) struct RemovalQuery {
 }
 
 fn to_wire(view: HookView) -> wire::Hook {
-    let HookView { hook, delivery_counts: heard, old_secret_until } = view;
+    let HookView { hook, delivery_counts: counts, old_secret_until } = view;
     wire::Hook {
         url: hook.url(),
         name: hook.name,
@@ -36,9 +36,9 @@ fn to_wire(view: HookView) -> wire::Hook {
         kind: hook.kind,
         secret: hook.secret,
         forge_id: hook.forge_id,
-        verified_at: heard.verified_at,
-        refused_at: heard.refused_at,
-        refused: heard.refused,
+        verified_at: counts.verified_at,
+        refused_at: counts.refused_at,
+        refused: counts.refused,
         old_secret_until,
     }
 }
@@ -51,8 +51,8 @@ fn check_to_wire((view, drifts): (HookView, Vec<Drift>)) -> wire::HookCheck {
 
 /// A webhook that the caller may not access counts as missing.
 async fn load_own(ctx: &Context, caller: &Caller<scope::Admin>, name: &HookName) -> Result<Webhook, Problem> {
-    let found = ctx.store.load_hook(name).await.map_err(Error::from)?;
-    let visible = found.filter(|hook| may_touch(caller, hook));
+    let hook = ctx.store.load_hook(name).await.map_err(Error::from)?;
+    let visible = hook.filter(|hook| may_touch(caller, hook));
     visible.ok_or_else(|| Problem::not_found(format!("There is no hook {name}.")))
 }
 
@@ -95,8 +95,8 @@ pub(crate) async fn install(
         caller.authorize_all_projects()?;
     }
     // The name may belong to another project's webhook.
-    let there = ctx.store.load_hook(&new.name).await.map_err(Error::from)?;
-    if there.is_some_and(|hook| !may_touch(&caller, &hook)) {
+    let existing = ctx.store.load_hook(&new.name).await.map_err(Error::from)?;
+    if existing.is_some_and(|hook| !may_touch(&caller, &hook)) {
         return Err(Error::NameTaken { what: "hook", name: new.name.to_string() }.into());
     }
     let target = match (new.repository, new.organisation, new.app) {
@@ -143,16 +143,16 @@ pub(crate) async fn recover(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<HookName>,
-    StrictJson(wanted): StrictJson<wire::RecoverHook>,
+    StrictJson(request): StrictJson<wire::RecoverHook>,
 ) -> Result<Json<wire::RecoverAnswer>, Problem> {
     load_own(&ctx, &caller, &name).await?;
-    let found = poll_hook_repositories(&ctx, &name, wanted.since).await?;
+    let outcome = poll_hook_repositories(&ctx, &name, request.since).await?;
     Ok(Json(wire::RecoverAnswer {
-        repositories: found.repositories,
-        waiting: found.waiting,
-        pull_requests: found.pull_requests,
-        reviews: found.reviews,
-        problems: found.problems,
+        repositories: outcome.repositories,
+        waiting: outcome.waiting,
+        pull_requests: outcome.pull_requests,
+        reviews: outcome.reviews,
+        problems: outcome.problems,
     }))
 }
 

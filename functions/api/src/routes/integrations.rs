@@ -27,8 +27,8 @@ pub(crate) async fn show(
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<Integration>, Problem> {
     caller.authorize_all_projects()?;
-    let found = ctx.store.load_integration(&integration).await.map_err(Error::from)?;
-    Ok(to_wire(found.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
+    let stored = ctx.store.load_integration(&integration).await.map_err(Error::from)?;
+    Ok(to_wire(stored.ok_or_else(|| Problem::not_found(format!("There is no integration {integration}.")))?))
 }
 
 pub(crate) async fn list(
@@ -40,8 +40,8 @@ pub(crate) async fn list(
     let (ids, next) = ctx.store.list_integration_ids(after.as_deref(), PAGE_SIZE).await.map_err(Error::from)?;
     let mut integrations = Vec::with_capacity(ids.len());
     for id in &ids {
-        let found = ctx.store.load_integration(id).await.map_err(Error::from)?;
-        integrations.extend(found.map(|found| to_wire(found).0));
+        let stored = ctx.store.load_integration(id).await.map_err(Error::from)?;
+        integrations.extend(stored.map(|integration| to_wire(integration).0));
     }
     Ok(Json(IntegrationPage { integrations, next }))
 }
@@ -87,6 +87,6 @@ pub(crate) async fn create(
     StrictJson(new): StrictJson<CreateIntegration>,
 ) -> Result<CreatedResponse<Integration>, Problem> {
     caller.authorize_all_projects()?;
-    let made = control::connect_forge(&ctx, new.id, new.kind, &new.api_url, new.token_secret).await?;
-    Ok(CreatedResponse(to_wire(made).0))
+    let integration = control::connect_forge(&ctx, new.id, new.kind, &new.api_url, new.token_secret).await?;
+    Ok(CreatedResponse(to_wire(integration).0))
 }

@@ -21,9 +21,9 @@ pub(crate) async fn cancel(
     limits::check_cancel(&request)?;
     let before = load_visible(&ctx, &caller, &job).await?;
     let job = control::cancel_job(&ctx, &job, &caller.name, request.reason.as_deref()).await?;
-    let over = job.status.is_terminal();
+    let is_terminal = job.status.is_terminal();
     let job = wire::job(control::JobView { job, ..before });
-    Ok(if over { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
+    Ok(if is_terminal { AcceptedResponse::Done(job) } else { AcceptedResponse::Pending(job) })
 }
 
 /// `200` if the job is paused, `202` if its runner must stop first, `409` if it cannot be paused.

@@ -50,17 +50,17 @@ pub(crate) struct JobQuery {
 
 impl JobQuery {
     fn filter(&self) -> Result<JobFilter, Problem> {
-        let time = |name, said: &Option<String>| {
-            let read = said.as_deref().map(Timestamp::parse).transpose();
+        let time = |name, value: &Option<String>| {
+            let read = value.as_deref().map(Timestamp::parse).transpose();
             read.map_err(|_| Problem::bad_parameter(name, "write it as 2026-11-20T12:04:01Z"))
         };
         let status = |word: &str| {
-            let known = JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
-            known.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
+            let found = JobStatus::ALL.into_iter().find(|status| status.as_str() == word);
+            found.ok_or_else(|| Problem::bad_parameter("status", "use statuses of jobs, separated by commas"))
         };
-        let said = self.status.as_deref().into_iter().flat_map(|said| said.split(','));
+        let words = self.status.as_deref().into_iter().flat_map(|text| text.split(','));
         Ok(JobFilter {
-            statuses: said.map(status).collect::<Result<_, _>>()?,
+            statuses: words.map(status).collect::<Result<_, _>>()?,
             ticket: self.ticket.clone(),
             since: time("since", &self.since)?,
             until: time("until", &self.until)?,
@@ -145,8 +145,8 @@ pub(crate) async fn explain_job(
     Path(job): Path<JobId>,
 ) -> Result<Json<JobExplanation>, Problem> {
     let JobView { job, waits, now, .. } = load_visible(&ctx, &caller, &job).await?;
-    let made = control::load_pull_request_state(&ctx, &job).await?;
-    let (sentence, help) = explanation::explain_job(&job, waits.as_ref(), made, now);
+    let pull_request = control::load_pull_request_state(&ctx, &job).await?;
+    let (sentence, help) = explanation::explain_job(&job, waits.as_ref(), pull_request, now);
     let waits = waits.map(|wait| wait.code().to_owned());
     let code = waits.or_else(|| job.failure.as_ref().map(|failure| failure.code().to_owned()));
     Ok(Json(JobExplanation { status: job.status, sentence, help, code }))
@@ -168,13 +168,13 @@ pub(crate) async fn events(
             .ok_or_else(|| Problem::bad_parameter("after", "use the cursor of an earlier page"))?,
     };
     let page = control::list_events::<Event>(&ctx, &job, cursor).await?;
-    let seen = |(attempt, arrived, event): (u32, _, Event)| EventRecord {
+    let to_record = |(attempt, arrived, event): (u32, _, Event)| EventRecord {
         attempt,
         at: pullyard_domain::time::Timestamp::minus(arrived, Duration::from_millis(event.age_ms)),
         event,
     };
     Ok(Json(EventPage {
-        events: page.events.into_iter().map(seen).collect(),
+        events: page.events.into_iter().map(to_record).collect(),
         cursor: format!("{}.{}", page.cursor.0, page.cursor.1),
         end: page.is_complete,
     }))

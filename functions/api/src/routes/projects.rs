@@ -50,8 +50,8 @@ pub(crate) async fn create(
 ) -> Result<CreatedResponse<Project>, Problem> {
     caller.authorize_project(&new.id)?;
     limits::check_project(&new)?;
-    let made = control::create_project(&ctx, new.id, new.name, new.settings).await?;
-    Ok(CreatedResponse(project_to_wire(made)))
+    let project = control::create_project(&ctx, new.id, new.name, new.settings).await?;
+    Ok(CreatedResponse(project_to_wire(project)))
 }
 
 pub(crate) async fn show(
@@ -60,8 +60,8 @@ pub(crate) async fn show(
     Path(project): Path<ProjectId>,
 ) -> Result<Json<Project>, Problem> {
     caller.authorize_project(&project)?;
-    let found = ctx.store.load_project(&project).await.map_err(Error::from)?;
-    Ok(Json(project_to_wire(found.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
+    let stored = ctx.store.load_project(&project).await.map_err(Error::from)?;
+    Ok(Json(project_to_wire(stored.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
 }
 
 /// `If-Match` must contain the current revision.
@@ -84,8 +84,8 @@ pub(crate) async fn add_repository(
 ) -> Result<CreatedResponse<Repository>, Problem> {
     caller.authorize_project(&project)?;
     let work = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
-    let made = control::add_repository(&ctx, &project, &new.integration, &new.name, work).await?;
-    Ok(CreatedResponse(repository_to_wire(made)))
+    let repository = control::add_repository(&ctx, &project, &new.integration, &new.name, work).await?;
+    Ok(CreatedResponse(repository_to_wire(repository)))
 }
 
 pub(crate) async fn repositories(
@@ -97,8 +97,8 @@ pub(crate) async fn repositories(
     if ctx.store.load_project(&project).await.map_err(Error::from)?.is_none() {
         return Err(Problem::not_found(format!("There is no project {project}.")));
     }
-    let found = ctx.store.list_repositories(&project).await.map_err(Error::from)?;
-    Ok(Json(Repositories { repositories: found.into_iter().map(repository_to_wire).collect() }))
+    let repositories = ctx.store.list_repositories(&project).await.map_err(Error::from)?;
+    Ok(Json(Repositories { repositories: repositories.into_iter().map(repository_to_wire).collect() }))
 }
 
 pub(crate) async fn remove_repository(

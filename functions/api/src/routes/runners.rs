@@ -54,13 +54,13 @@ pub(crate) async fn heartbeat(
     StrictJson(request): StrictJson<HeartbeatRequest>,
 ) -> Result<Json<HeartbeatAnswer>, Problem> {
     limits::check_active(&request.active)?;
-    let said = Heartbeat {
+    let heartbeat = Heartbeat {
         instance: request.instance,
         active_jobs: request.active,
         draining: request.draining,
         is_sign_off: request.last,
     };
-    let runner = control::record_heartbeat(&ctx, &caller.token, &runner, &said).await?;
+    let runner = control::record_heartbeat(&ctx, &caller.token, &runner, &heartbeat).await?;
     Ok(Json(HeartbeatAnswer { next_secs: runner.heartbeat_interval().as_secs(), drain: runner.drain.is_some() }))
 }
 
@@ -132,15 +132,15 @@ pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>
 }
 
 /// Finds a runner by id or name. A runner that the caller may not see counts as missing.
-async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, said: &str) -> Result<(Member, Runner), Problem> {
-    let member = control::load_runner(ctx, said).await?;
-    let shown = to_wire(caller, member.clone(), ctx.clock.now());
-    shown.map(|shown| (member, shown)).ok_or_else(|| Problem::not_found(format!("There is no runner {said}.")))
+async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, id: &str) -> Result<(Member, Runner), Problem> {
+    let member = control::load_runner(ctx, id).await?;
+    let runner = to_wire(caller, member.clone(), ctx.clock.now());
+    runner.map(|runner| (member, runner)).ok_or_else(|| Problem::not_found(format!("There is no runner {id}.")))
 }
 
 /// Requires access to all projects of the runner.
-async fn load_commandable(ctx: &Context, caller: &Caller<scope::Admin>, said: &str) -> Result<RunnerId, Problem> {
-    let (member, _) = load_visible(ctx, caller, said).await?;
+async fn load_commandable(ctx: &Context, caller: &Caller<scope::Admin>, id: &str) -> Result<RunnerId, Problem> {
+    let (member, _) = load_visible(ctx, caller, id).await?;
     match &member.profile.projects {
         Some(projects) => projects.iter().try_for_each(|project| caller.authorize_project(project))?,
         None => caller.authorize_all_projects()?,

@@ -37,11 +37,11 @@ pub(crate) async fn rotate(
     State(ctx): State<Context>,
     caller: Caller<scope::Admin>,
     Path(name): Path<SecretName>,
-    StrictJson(wanted): StrictJson<RotateSecret>,
+    StrictJson(request): StrictJson<RotateSecret>,
 ) -> Result<Json<RotatedSecret>, Problem> {
     caller.authorize_all_projects()?;
-    let overlap = Duration::from_secs(wanted.overlap_secs);
+    let overlap = Duration::from_secs(request.overlap_secs);
     let (UserSecret { name, secret, .. }, old_until) =
-        control::rotate_secret(&ctx, &name, &wanted.value, overlap).await?;
+        control::rotate_secret(&ctx, &name, &request.value, overlap).await?;
     Ok(Json(RotatedSecret { name, secret, old_until }))
 }

@@ -69,8 +69,8 @@ pub(crate) async fn create(
     let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
     let answer = control::create_ticket(&ctx, ticket).await?;
     let verdict = answer.reason.verdict();
-    let Json(told) = load_answer(&ctx, &project, &key, answer).await?;
-    Ok(if verdict == Verdict::Duplicate { CreatedOrExisting::Existing(told) } else { CreatedOrExisting::Created(told) })
+    let Json(body) = load_answer(&ctx, &project, &key, answer).await?;
+    Ok(if verdict == Verdict::Duplicate { CreatedOrExisting::Existing(body) } else { CreatedOrExisting::Created(body) })
 }
 
 pub(crate) async fn list(
@@ -107,8 +107,8 @@ pub(crate) async fn move_ticket(
     let key = resolve_ticket_key(path, key)?;
     limits::check_move(&to)?;
     let (project_id, ticket) = (project.clone(), key.clone());
-    let wanted = TicketMove { project, key, status: to.status, caller: caller.requester(), request };
-    let answer = control::move_board_ticket(&ctx, wanted).await?;
+    let ticket_move = TicketMove { project, key, status: to.status, caller: caller.requester(), request };
+    let answer = control::move_board_ticket(&ctx, ticket_move).await?;
     load_answer(&ctx, &project_id, &ticket, answer).await
 }
 
@@ -126,7 +126,7 @@ pub(crate) async fn edit(
     let EditTicket { title, description, labels, repository } = change;
     let changes = TextChanges { title, description, labels, repository };
     let (project_id, ticket) = (project.clone(), key.clone());
-    let wanted = TicketEdit { project, key, changes, caller: caller.requester(), request };
-    let answer = control::edit_ticket(&ctx, wanted).await?;
+    let ticket_edit = TicketEdit { project, key, changes, caller: caller.requester(), request };
+    let answer = control::edit_ticket(&ctx, ticket_edit).await?;
     load_answer(&ctx, &project_id, &ticket, answer).await
 }

@@ -45,8 +45,8 @@ pub(crate) async fn create(
     let CreateToken { name, kind, scopes, projects, runner, expires_in_secs } = new;
     let expires_in = expires_in_secs.map(Duration::from_secs);
     let new = NewToken { name, kind, scopes, projects, runner, expires_in };
-    let made = control::create_token(&ctx, new, &caller.requester(), key).await?;
-    let created = CreatedToken { token: made.text, about: to_wire(made.record, ctx.clock.now()) };
+    let token = control::create_token(&ctx, new, &caller.requester(), key).await?;
+    let created = CreatedToken { token: token.text, about: to_wire(token.record, ctx.clock.now()) };
     Ok(CreatedNoStore(created))
 }
 
