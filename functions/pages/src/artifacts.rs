@@ -87,7 +87,7 @@ fn to_attempt_row(attempt: &AttemptRecord) -> AttemptRow {
         took: labels::format_duration(attempt.ended_at.since(attempt.run.started)),
         agent: line(&attempt.work.as_ref().map(describe_agent).unwrap_or_else(|| "agent not recorded".into())),
         usage: describe_usage(attempt.work.as_ref(), attempt.spent_usd_micros),
-        commits: attempt.work.as_ref().and_then(describe_commits).map(|words| line(&words)),
+        commits: attempt.work.as_ref().and_then(describe_commits).map(|text| line(&text)),
         checks: attempt.work.iter().flat_map(|work| &work.checks).map(to_check_row).collect(),
     }
 }
@@ -136,11 +136,11 @@ pub(crate) async fn redirect_to_artifact(
 ) -> Result<Response, Fault> {
     let Path((job, artifact)) = names?;
     let gone = || Fault::not_found(&format!("There is no job {job}."));
-    let found = match visit.ctx.store.load_job(&job).await {
-        Ok(found) => found.ok_or_else(gone)?,
+    let stored = match visit.ctx.store.load_job(&job).await {
+        Ok(stored) => stored.ok_or_else(gone)?,
         Err(error) => return Err(Error::from(error).into()),
     };
-    if !visit.visitor.may_access(&found.project) {
+    if !visit.visitor.may_access(&stored.project) {
         return Err(gone());
     }
     let address = control::artifact_url(&visit.ctx, &job, &artifact).await?;

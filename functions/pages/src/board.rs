@@ -100,14 +100,14 @@ pub(crate) async fn redirect_to_board(_: PageContext) -> Response {
 
 pub(crate) async fn show(
     visit: PageContext,
-    asked: Result<Query<BoardQuery>, pullyard_entry::Problem>,
+    query: Result<Query<BoardQuery>, pullyard_entry::Problem>,
 ) -> Result<Response, Fault> {
-    let Query(asked) = asked?;
-    let Some(project) = visit.load_selected_project(asked.project).await? else {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
         return Ok(NoProject::of(&visit, "board"));
     };
-    let view = control::load_board(&visit.ctx, &project.id, asked.after.as_deref(), PAGE_SIZE).await?;
-    let said = verdict::load_decision_line(&visit, &project.id, asked.said.as_ref()).await?;
+    let view = control::load_board(&visit.ctx, &project.id, query.after.as_deref(), PAGE_SIZE).await?;
+    let decision = verdict::load_decision_line(&visit, &project.id, query.said.as_ref()).await?;
     let statuses = list_statuses(&project.settings.statuses, view.cards.iter().map(|card| &card.view.ticket));
     let mut cards = view.cards;
     cards.sort_by_cached_key(|card| natural_sort_key(&card.view.ticket.key));
@@ -127,9 +127,9 @@ pub(crate) async fn show(
         may_work: visit.visitor.may_run_jobs(),
         may_administer: visit.visitor.may_administer(),
         held: HoldView::from_settings(&project.settings),
-        said,
+        said: decision,
         columns: statuses.iter().map(column).collect(),
-        empty: cards.is_empty() && asked.after.is_none(),
+        empty: cards.is_empty() && query.after.is_none(),
         next: view.next.map(|next| format!("/board?project={}&after={next}", project.id)),
         project: project.id.to_string(),
         once: new_form_key(),
@@ -193,9 +193,9 @@ pub(crate) fn pull_request(view: &TicketView) -> Option<PullRequestLink> {
 pub(crate) fn list_moves(ticket: &Ticket, statuses: &[String], own: &Statuses) -> Vec<Move> {
     let closed = own.closed.iter().filter(|status| !statuses.contains(status));
     let others = statuses.iter().chain(closed).filter(|status| **status != ticket.status);
-    let shown =
+    let to_move =
         |status: &String| Move { status: status.clone(), words: line(status), starts_jobs: *status == own.trigger };
-    others.map(shown).collect()
+    others.map(to_move).collect()
 }
 
 pub(crate) fn list_statuses<'a>(own: &Statuses, tickets: impl Iterator<Item = &'a Ticket>) -> Vec<String> {
@@ -215,6 +215,6 @@ pub(crate) fn list_statuses<'a>(own: &Statuses, tickets: impl Iterator<Item = &'
 /// Sorts `APP-10` after `APP-2`.
 fn natural_sort_key(key: &TicketKey) -> (String, u64, String) {
     let text = key.as_str();
-    let words = text.trim_end_matches(|c: char| c.is_ascii_digit());
-    (words.to_owned(), text[words.len()..].parse().unwrap_or(0), text.to_owned())
+    let prefix = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    (prefix.to_owned(), text[prefix.len()..].parse().unwrap_or(0), text.to_owned())
 }

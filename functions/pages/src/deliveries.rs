@@ -66,36 +66,36 @@ struct Row {
     repeats: usize,
 }
 
-pub(crate) async fn list(visit: PageContext, asked: Result<Query<DeliveryQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(asked) = asked?;
-    let Some(project) = visit.load_selected_project(asked.project.clone()).await? else {
+pub(crate) async fn list(visit: PageContext, query: Result<Query<DeliveryQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project.clone()).await? else {
         return Ok(NoProject::of(&visit, "deliveries"));
     };
-    let (list, fault) = match asked.filter() {
+    let (list, fault) = match query.filter() {
         Ok(filter) => {
-            let after = asked.after.as_deref();
+            let after = query.after.as_deref();
             (control::list_deliveries(&visit.ctx, &project.id, &filter, after, PAGE_SIZE).await?, None)
         }
         Err(fault) => (DeliveryList { deliveries: Vec::new(), next: None, oldest_read: None }, Some(fault)),
     };
     let now = visit.ctx.clock.now();
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    let address = asked.to_url(&project.id);
-    let shown = Deliveries {
+    let address = query.to_url(&project.id);
+    let page = Deliveries {
         frame: visit.frame(&format!("Deliveries of {}", project.name), "deliveries", Some(&project.id)),
         project: project.id.to_string(),
         verdicts: Verdict::ALL.map(|verdict| (verdict.as_str(), labels::verdict(verdict).word)).into(),
         fault,
-        filtered: asked.is_filtered(),
+        filtered: query.is_filtered(),
         rows: list.deliveries.iter().map(|delivery| Row::new(delivery, now)).collect(),
         back_to: list.next.as_ref().and(list.oldest_read).map(Timestamp::day),
-        later: asked.after.is_some(),
+        later: query.after.is_some(),
         next: list.next.map(|next| format!("{address}&after={next}")),
         newest: address,
         refresh: labels::refresh_ms(false),
-        form: asked,
+        form: query,
     };
-    Ok(render_page(status, &shown))
+    Ok(render_page(status, &page))
 }
 
 impl DeliveryQuery {
@@ -122,12 +122,12 @@ impl DeliveryQuery {
             Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
         };
         let verdict = |word: String| {
-            let known = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
-            known.ok_or_else(|| wrong("verdict", "unknown verdict"))
+            let found = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
+            found.ok_or_else(|| wrong("verdict", "unknown verdict"))
         };
         let code = |word: String| {
-            let known = Reason::rows().iter().any(|row| row.code == word);
-            known.then_some(word).ok_or_else(|| wrong("reason", "unknown code"))
+            let exists = Reason::rows().iter().any(|row| row.code == word);
+            exists.then_some(word).ok_or_else(|| wrong("reason", "unknown code"))
         };
         let meant = |text: String| {
             let name = PullRequestName::parse(&text).ok_or_else(|| wrong("pull request", PULL_REQUEST_NAME_HELP))?;

@@ -39,8 +39,8 @@ impl Fault {
         Self { status, code: code.into(), sentence, help: Help::default(), form_text: None, signed_in: true }
     }
 
-    pub(crate) fn with_form_text(mut self, words: &str) -> Self {
-        self.form_text = Some(words.to_owned()).filter(|words| !words.trim().is_empty());
+    pub(crate) fn with_form_text(mut self, text: &str) -> Self {
+        self.form_text = Some(text.to_owned()).filter(|text| !text.trim().is_empty());
         self
     }
 
@@ -61,9 +61,9 @@ impl Fault {
 
 impl From<Problem> for Fault {
     fn from(problem: Problem) -> Self {
-        let said = problem.body();
-        let status = StatusCode::from_u16(said.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self::new(status, &said.code, &said.detail).help(said.help.as_deref().unwrap_or_default())
+        let body = problem.body();
+        let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(status, &body.code, &body.detail).help(body.help.as_deref().unwrap_or_default())
     }
 }
 
@@ -88,7 +88,7 @@ impl IntoResponse for Fault {
             status if status.is_server_error() => "Pullyard failed",
             _ => "Request failed",
         };
-        let shown = FaultPage {
+        let page = FaultPage {
             frame: Frame::bare(heading),
             signed_in: self.signed_in,
             heading,
@@ -97,7 +97,7 @@ impl IntoResponse for Fault {
             written: self.form_text,
             code: self.code,
         };
-        render_page(self.status, &shown)
+        render_page(self.status, &page)
     }
 }
 

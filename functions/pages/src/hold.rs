@@ -38,16 +38,16 @@ pub(crate) struct ReleaseForm {
     project: ProjectId,
 }
 
-pub(crate) async fn hold(visit: PageContext, Form(asked): Form<HoldForm>) -> Result<Response, Fault> {
-    let project = check_admin(&visit, asked.project).await?;
-    let request = HoldProject { reason: asked.reason.trim().to_owned() };
+pub(crate) async fn hold(visit: PageContext, Form(form): Form<HoldForm>) -> Result<Response, Fault> {
+    let project = check_admin(&visit, form.project).await?;
+    let request = HoldProject { reason: form.reason.trim().to_owned() };
     limits::check_hold(&request).map_err(pullyard_entry::Problem::from)?;
     control::hold_project(&visit.ctx, &project, &visit.visitor.name, &request.reason).await?;
     Ok(redirect(&format!("/board?project={project}")))
 }
 
-pub(crate) async fn release(visit: PageContext, Form(asked): Form<ReleaseForm>) -> Result<Response, Fault> {
-    let project = check_admin(&visit, asked.project).await?;
+pub(crate) async fn release(visit: PageContext, Form(form): Form<ReleaseForm>) -> Result<Response, Fault> {
+    let project = check_admin(&visit, form.project).await?;
     control::release_project(&visit.ctx, &project).await?;
     Ok(redirect(&format!("/board?project={project}")))
 }

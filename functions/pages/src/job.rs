@@ -112,7 +112,7 @@ impl JobHead {
     fn new(view: &JobView, became: Option<PullRequestState>, visit: &PageContext) -> Self {
         let JobView { job, title, repository, waits, revises, now } = view;
         let (sentence, help) = explanation::explain_job(job, waits.as_ref(), became, *now);
-        let made = job.result.as_ref();
+        let result = job.result.as_ref();
         let may_answer = visit.visitor.may_run_jobs() && job.question.is_some();
         let hears = job.delivery_hint().filter(|_| visit.visitor.may_run_jobs() && job.want != DesiredState::Cancel);
         let speaks = match (may_answer, hears) {
@@ -133,7 +133,7 @@ impl JobHead {
             revises: revises.as_ref().map(|of| (http_url(&of.url), line(&of.label))),
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
             repository: repository.as_ref().map(|repository| line(repository.as_str())),
-            branch: line(made.map_or(&job.branch, |made| &made.branch)),
+            branch: line(result.map_or(&job.branch, |result| &result.branch)),
             place: match (job.place, visit.ctx.task_isolation.as_str()) {
                 (Placement::Fargate, "none") => "a process on this machine".into(),
                 (Placement::Fargate, _) => {
@@ -146,14 +146,15 @@ impl JobHead {
             created: labels::format_time(job.created, *now),
             started: job.run.as_ref().map(|run| labels::format_time(run.started, *now)),
             ended: job.ended_at.map(|at| labels::format_time(at, *now)),
-            pull_request: made
-                .and_then(|made| Some(Link { address: http_url(&made.url)?, words: format!("#{}", made.number) })),
-            changed: made.map(|made| {
+            pull_request: result.and_then(|result| {
+                Some(Link { address: http_url(&result.url)?, words: format!("#{}", result.number) })
+            }),
+            changed: result.map(|result| {
                 format!(
                     "{} +{} \u{2212}{}",
-                    labels::format_count(made.files.into(), "file"),
-                    made.insertions,
-                    made.deletions
+                    labels::format_count(result.files.into(), "file"),
+                    result.insertions,
+                    result.deletions
                 )
             }),
             ended_for_good: job.status.is_terminal(),
@@ -181,10 +182,10 @@ fn may_pause(job: &Job) -> bool {
 pub(crate) async fn show(
     visit: PageContext,
     id: Result<Path<JobId>, Problem>,
-    asked: Result<Query<JobQuery>, Problem>,
+    query: Result<Query<JobQuery>, Problem>,
     headers: HeaderMap,
 ) -> Result<Response, Fault> {
-    let (Path(id), Query(JobQuery { after })) = (id?, asked?);
+    let (Path(id), Query(JobQuery { after })) = (id?, query?);
     let gone = || Fault::not_found(&format!("There is no job {id}."));
     let view = match control::job_view(&visit.ctx, &id).await {
         Err(Error::NotFound { .. }) => return Err(gone()),
@@ -202,9 +203,10 @@ pub(crate) async fn show(
         let head = JobHead::new(&view, became, &visit);
         // Polls come every second. Without new events there are no new artifacts, so skip the read.
         let quiet = view.job.status.is_active() && read.events.is_empty();
-        let kept = if quiet { None } else { artifacts::load_records(&visit.ctx, &id).await? };
+        let records = if quiet { None } else { artifacts::load_records(&visit.ctx, &id).await? };
         // An ended job shows usage in the attempt's record or in a row.
-        let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.clone()).unwrap_or_default();
+        let unsaid =
+            records.as_ref().filter(|_| head.ended_for_good).map(|records| records.unsaid.clone()).unwrap_or_default();
         let used = match log::newest_usage(&read.events, begin.0) {
             // The row belongs to an earlier part of the log and stays there.
             None if unsaid.contains(&begin.0) => None,
@@ -213,9 +215,9 @@ pub(crate) async fn show(
         };
         let entries = log::to_entries(&view.job, &read.events, begin.0, &unsaid);
         // The page may have begun before the reviews were read.
-        let asked =
+        let request =
             if begin == START_CURSOR { revise_request::load_revise_request(&visit.ctx, &view).await? } else { None };
-        let fragment = JobFragment { head, asked, kept, entries, used };
+        let fragment = JobFragment { head, asked: request, kept: records, entries, used };
         return Ok(with_live_headers(render_page(StatusCode::OK, &fragment), &live));
     }
     let (mut events, mut cursor) = (Vec::new(), begin);
@@ -232,25 +234,26 @@ pub(crate) async fn show(
             };
         }
     };
-    let asked = revise_request::load_revise_request(&visit.ctx, &view).await?;
-    let kept = artifacts::load_records(&visit.ctx, &id).await?;
+    let request = revise_request::load_revise_request(&visit.ctx, &view).await?;
+    let records = artifacts::load_records(&visit.ctx, &id).await?;
     let head = JobHead::new(&view, became, &visit);
     let title = format!("{} {}", view.job.id.short(), view.title);
-    let unsaid = kept.as_ref().filter(|_| head.ended_for_good).map(|kept| kept.unsaid.as_slice()).unwrap_or_default();
-    let seen = if after.is_some() { begin.0 } else { 0 };
-    let entries = log::to_entries(&view.job, &events, seen, unsaid);
-    let shown = JobPage {
+    let unsaid =
+        records.as_ref().filter(|_| head.ended_for_good).map(|records| records.unsaid.as_slice()).unwrap_or_default();
+    let last_attempt = if after.is_some() { begin.0 } else { 0 };
+    let entries = log::to_entries(&view.job, &events, last_attempt, unsaid);
+    let page = JobPage {
         frame: visit.frame(&title, "jobs", Some(&view.job.project)),
         entries,
         used: log::newest_usage(&events, begin.0).filter(|_| !head.ended_for_good).unwrap_or_default(),
         later: after.is_some_and(|after| after != "1.0"),
         rest: (live.next == 1).then(|| format!("{}?after={}", head.address, live.cursor)),
         head,
-        asked,
-        kept,
+        asked: request,
+        kept: records,
         live,
     };
-    Ok(render_page(StatusCode::OK, &shown))
+    Ok(render_page(StatusCode::OK, &page))
 }
 
 fn with_live_headers(mut response: Response, live: &LiveUpdate) -> Response {

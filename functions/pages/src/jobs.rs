@@ -70,24 +70,24 @@ impl Row {
     }
 }
 
-pub(crate) async fn list(visit: PageContext, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(asked) = asked?;
-    let Some(project) = visit.load_selected_project(asked.project).await? else {
+pub(crate) async fn list(visit: PageContext, query: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
         return Ok(NoProject::of(&visit, "jobs"));
     };
     let all = JobFilter::default();
-    let found = control::list_jobs(&visit.ctx, &project.id, &all, asked.after.as_deref(), PAGE_SIZE).await?;
-    let (views, next) = (found.jobs, found.next);
-    let shown = JobsPage {
+    let list = control::list_jobs(&visit.ctx, &project.id, &all, query.after.as_deref(), PAGE_SIZE).await?;
+    let (views, next) = (list.jobs, list.next);
+    let page = JobsPage {
         frame: visit.frame(&format!("Jobs of {}", project.name), "jobs", Some(&project.id)),
         may_work: visit.visitor.may_run_jobs(),
         jobs: views.iter().map(Row::new).collect(),
         refresh: labels::refresh_ms(views.iter().any(|view| !view.job.status.is_terminal())),
-        later: asked.after.is_some(),
+        later: query.after.is_some(),
         next: next.map(|next| format!("/jobs?project={}&after={next}", project.id)),
         project: project.id.to_string(),
     };
-    Ok(render_page(StatusCode::OK, &shown))
+    Ok(render_page(StatusCode::OK, &page))
 }
 
 #[derive(Template)]
@@ -128,13 +128,13 @@ pub(crate) struct JobForm {
     once: String,
 }
 
-pub(crate) async fn show_form(visit: PageContext, asked: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(asked) = asked?;
-    let Some(project) = visit.load_selected_project(asked.project).await? else {
+pub(crate) async fn show_form(visit: PageContext, query: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
         return Ok(NoProject::of(&visit, "jobs"));
     };
     visit.check_may_work()?;
-    let form = JobForm { ticket: asked.ticket.unwrap_or_default(), ..JobForm::default() };
+    let form = JobForm { ticket: query.ticket.unwrap_or_default(), ..JobForm::default() };
     render_form(&visit, &project, form, None).await
 }
 
@@ -144,19 +144,19 @@ async fn render_form(
     form: JobForm,
     refused: Option<FormRefusal>,
 ) -> Result<Response, Fault> {
-    let known = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.existing_job));
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    let shown = JobFormPage {
+    let page = JobFormPage {
         frame: visit.frame("Create job", "jobs", Some(&project.id)),
         project: project.id.to_string(),
-        repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
+        repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
         form: JobForm { once: new_form_key(), ..form },
         fault,
         other: other.map(|job| format!("/jobs/{job}")),
     };
-    Ok(render_page(status, &shown))
+    Ok(render_page(status, &page))
 }
 
 struct FormRefusal {

@@ -97,13 +97,13 @@ pub(crate) struct TimeLabel {
 
 /// `4 min ago`, or the date after two days.
 pub(crate) fn format_time(at: Timestamp, now: Timestamp) -> TimeLabel {
-    let said = match now.since(at).as_secs() {
+    let label = match now.since(at).as_secs() {
         secs if secs < 60 => format!("{secs} s ago"),
         secs if secs < 3_600 => format!("{} min ago", secs / 60),
         secs if secs < 48 * 3_600 => format!("{} h ago", secs / 3_600),
         _ => at.day(),
     };
-    TimeLabel { said, exact: at.to_string() }
+    TimeLabel { said: label, exact: at.to_string() }
 }
 
 pub(crate) fn format_count(n: u64, one: &str) -> String {

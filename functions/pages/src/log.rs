@@ -54,11 +54,11 @@ pub(crate) enum RowContent {
 }
 
 /// Returns the newest usage of the running attempt. Empty if a new attempt has reported none; `None` without a change.
-pub(crate) fn newest_usage(events: &[(u32, Timestamp, Event)], seen: u32) -> Option<String> {
+pub(crate) fn newest_usage(events: &[(u32, Timestamp, Event)], last_attempt: u32) -> Option<String> {
     let newest = events.last()?.0;
     let of_attempt = events.iter().rev().take_while(|(attempt, ..)| *attempt == newest);
     let mut used = of_attempt.filter_map(|(_, _, event)| event.running_usage_sentence());
-    used.next().or_else(|| (newest != seen).then(String::new))
+    used.next().or_else(|| (newest != last_attempt).then(String::new))
 }
 
 fn newest_usage_positions(events: &[(u32, Timestamp, Event)], attempts: &[u32]) -> Vec<usize> {
@@ -70,14 +70,19 @@ fn newest_usage_positions(events: &[(u32, Timestamp, Event)], attempts: &[u32]) 
     attempts.iter().filter_map(newest).collect()
 }
 
-/// Adds a heading where an attempt other than `seen` begins. The newest usage of an attempt in `unsaid` becomes a row,
-/// because no record contains it.
-pub(crate) fn to_entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u32, unsaid: &[u32]) -> Vec<Entry> {
+/// Adds a heading where an attempt other than `last_attempt` begins. The newest usage of an attempt in `unsaid` becomes
+/// a row, because no record contains it.
+pub(crate) fn to_entries(
+    job: &Job,
+    events: &[(u32, Timestamp, Event)],
+    last_attempt: u32,
+    unsaid: &[u32],
+) -> Vec<Entry> {
     let stays = newest_usage_positions(events, unsaid);
     let mut entries: Vec<Entry> = Vec::new();
     let mut calls: HashMap<(u32, &str), usize> = HashMap::new();
-    let mut attempt = seen.max(1);
-    let mut said = String::new();
+    let mut attempt = last_attempt.max(1);
+    let mut log_text = String::new();
     for (at, (number, arrived, event)) in events.iter().enumerate() {
         let happened = arrived.minus(Duration::from_millis(event.age_ms));
         let row = |id: String, look: RowContent| Entry {
@@ -98,19 +103,19 @@ pub(crate) fn to_entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u3
         }
         let id = format!("e{number}.{}", event.seq);
         if event.kind == EventKind::Log {
-            said.push_str(event.text.as_deref().unwrap_or_default());
-            said.push('\n');
+            log_text.push_str(event.text.as_deref().unwrap_or_default());
+            log_text.push('\n');
             let goes_on =
                 events.get(at + 1).is_some_and(|(next, _, event)| next == number && event.kind == EventKind::Log);
             if !goes_on {
-                entries.push(row(id, RowContent::Output(output(&std::mem::take(&mut said)))));
+                entries.push(row(id, RowContent::Output(output(&std::mem::take(&mut log_text)))));
             }
             continue;
         }
         let call = event.call.as_deref().map(|call| (*number, call));
         if event.kind == EventKind::ToolResult
-            && let Some(begun) = call.and_then(|call| calls.get(&call))
-            && let Some(Entry { look: RowContent::Step { under, .. }, whole: all, .. }) = entries.get_mut(*begun)
+            && let Some(position) = call.and_then(|call| calls.get(&call))
+            && let Some(Entry { look: RowContent::Step { under, .. }, whole: all, .. }) = entries.get_mut(*position)
         {
             all.extend(full_text_link(&job.id, *number, event));
             let answer = result_text(event);
@@ -123,8 +128,8 @@ pub(crate) fn to_entries(job: &Job, events: &[(u32, Timestamp, Event)], seen: u3
         if let (EventKind::ToolCall | EventKind::Command, Some(call)) = (event.kind, call) {
             calls.insert(call, entries.len());
         }
-        let whole = full_text_link(&job.id, *number, event).into_iter().collect();
-        entries.push(Entry { whole, ..row(id, to_row_content(event)) });
+        let full_texts = full_text_link(&job.id, *number, event).into_iter().collect();
+        entries.push(Entry { whole: full_texts, ..row(id, to_row_content(event)) });
     }
     entries
 }
@@ -142,8 +147,8 @@ fn to_row_content(event: &Event) -> RowContent {
     match event.kind {
         EventKind::Phase => {
             let name = phase_label(event.name.as_deref().unwrap_or_default());
-            let words = event.text.as_ref().map(|words| format!("{name}: {words}"));
-            RowContent::Heading(line(words.as_deref().unwrap_or(name)))
+            let heading = event.text.as_ref().map(|detail| format!("{name}: {detail}"));
+            RowContent::Heading(line(heading.as_deref().unwrap_or(name)))
         }
         EventKind::Text => RowContent::Text(text()),
         EventKind::ToolCall => RowContent::Step {
@@ -162,8 +167,8 @@ fn to_row_content(event: &Event) -> RowContent {
             under: data(),
         },
         EventKind::Command => {
-            let said = event.text.as_deref().unwrap_or_default();
-            let (first, rest) = said.split_once('\n').unwrap_or((said, ""));
+            let command = event.text.as_deref().unwrap_or_default();
+            let (first, rest) = command.split_once('\n').unwrap_or((command, ""));
             let name = event.name.as_deref().filter(|_| first.is_empty());
             let under = [text::output(rest).to_string(), data().map(|data| data.to_string()).unwrap_or_default()];
             let under = under.join("\n");

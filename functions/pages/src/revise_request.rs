@@ -43,23 +43,25 @@ pub(crate) async fn load_revise_request(ctx: &Context, view: &JobView) -> Result
     let context = ctx.store.load_context(&job.id, &job.context).await.map_err(Error::from)?;
     let Some(context) = context else { return Ok(None) };
     let message = context.instructions.as_deref().map(block).filter(|message| !message.is_empty());
-    let (reviews, cut) = context.review.map(|asked| (asked.reviews, asked.cut)).unwrap_or_default();
+    let (reviews, cut) = context.review.map(|review| (review.reviews, review.cut)).unwrap_or_default();
     if message.is_none() && reviews.is_empty() {
         return Ok(None);
     }
     let comments: usize = reviews.iter().map(|review| review.comments.len()).sum();
-    let said = |count: usize, one| labels::format_count(count.try_into().unwrap_or(u64::MAX), one);
+    let count_label = |count: usize, one| labels::format_count(count.try_into().unwrap_or(u64::MAX), one);
     Ok(Some(ReviseRequest {
         count: match (reviews.len(), comments) {
             (0, _) => String::new(),
-            (reviews, 0) => said(reviews, "review"),
-            (reviews, comments) => format!("{}, {}", said(reviews, "review"), said(comments, "inline comment")),
+            (reviews, 0) => count_label(reviews, "review"),
+            (reviews, comments) => {
+                format!("{}, {}", count_label(reviews, "review"), count_label(comments, "inline comment"))
+            }
         },
         message,
         reviews: reviews.iter().map(|review| to_review(review, view.now)).collect(),
         cut: cut.filter(|cut| *cut != Omitted::default()).map(|cut| {
-            let left = said(cut.comments as usize, "comment");
-            format!("The request was too long: {left} and {} characters were left out.", cut.characters)
+            let comments_label = count_label(cut.comments as usize, "comment");
+            format!("The request was too long: {comments_label} and {} characters were left out.", cut.characters)
         }),
     }))
 }

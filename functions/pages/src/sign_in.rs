@@ -40,9 +40,9 @@ pub(crate) struct SignInQuery {
 pub(crate) async fn show(
     State(ctx): State<Context>,
     headers: HeaderMap,
-    asked: Result<Query<SignInQuery>, pullyard_entry::Problem>,
+    query: Result<Query<SignInQuery>, pullyard_entry::Problem>,
 ) -> Result<Response, Fault> {
-    let Query(SignInQuery { code, to }) = asked?;
+    let Query(SignInQuery { code, to }) = query?;
     let to = own_path(to.as_deref());
     let signed_in =
         code.is_none() && !is_cross_site(&headers) && Visitor::from_headers(&ctx, &headers).await?.is_some();
@@ -60,10 +60,10 @@ pub(crate) struct SignInForm {
     to: Option<String>,
 }
 
-pub(crate) async fn sign_in(State(ctx): State<Context>, Form(shown): Form<SignInForm>) -> Result<Response, Fault> {
-    let to = own_path(shown.to.as_deref());
-    let by_link = shown.code.is_some();
-    let signed = match (shown.code, shown.token.as_deref().and_then(non_empty)) {
+pub(crate) async fn sign_in(State(ctx): State<Context>, Form(form): Form<SignInForm>) -> Result<Response, Fault> {
+    let to = own_path(form.to.as_deref());
+    let by_link = form.code.is_some();
+    let signed = match (form.code, form.token.as_deref().and_then(non_empty)) {
         (Some(code), _) => control::sign_in(&ctx, &code).await,
         (None, Some(token)) if token.starts_with(TokenKind::Api.prefix()) => {
             control::sign_in_with_token(&ctx, hash_token(&token)).await

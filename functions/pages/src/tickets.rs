@@ -66,11 +66,11 @@ struct TicketPage {
 pub(crate) async fn show(
     visit: PageContext,
     key: Result<Path<TicketKey>, Problem>,
-    asked: Result<Query<TicketPageQuery>, Problem>,
+    query: Result<Query<TicketPageQuery>, Problem>,
 ) -> Result<Response, Fault> {
-    let (Path(key), Query(asked)) = (key?, asked?);
-    let key = resolve_ticket_key(key, asked.key)?;
-    let Some(project) = visit.load_selected_project(asked.project).await? else {
+    let (Path(key), Query(query)) = (key?, query?);
+    let key = resolve_ticket_key(key, query.key)?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
         return Ok(NoProject::of(&visit, "board"));
     };
     let view = match control::ticket_view(&visit.ctx, &project.id, &key).await {
@@ -84,7 +84,7 @@ pub(crate) async fn show(
     let own = &project.settings.statuses;
     let statuses = list_statuses(own, std::iter::once(ticket));
     let address = ticket_url(&project.id, &key);
-    let shown = TicketPage {
+    let page = TicketPage {
         frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
         project: project.id.to_string(),
         key: line(key.as_str()),
@@ -102,7 +102,7 @@ pub(crate) async fn show(
             .map(|repository| line(repository.as_str())),
         source: text.url.as_deref().and_then(http_url),
         labels: text.labels.iter().map(|label| line(label)).collect(),
-        said: verdict::load_decision_line(&visit, &project.id, asked.said.as_ref()).await?,
+        said: verdict::load_decision_line(&visit, &project.id, query.said.as_ref()).await?,
         may_work: visit.visitor.may_run_jobs(),
         busy: ticket.active_job.is_some(),
         moves: list_moves(ticket, &statuses, own),
@@ -112,7 +112,7 @@ pub(crate) async fn show(
         move_address: move_url(&project.id, &key),
         address,
     };
-    Ok(render_page(StatusCode::OK, &shown))
+    Ok(render_page(StatusCode::OK, &page))
 }
 
 #[derive(Template)]
@@ -146,10 +146,10 @@ pub(crate) struct TicketForm {
 
 pub(crate) async fn show_form(
     visit: PageContext,
-    asked: Result<Query<TicketPageQuery>, Problem>,
+    query: Result<Query<TicketPageQuery>, Problem>,
 ) -> Result<Response, Fault> {
-    let Query(asked) = asked?;
-    let Some(project) = visit.load_selected_project(asked.project).await? else {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
         return Ok(NoProject::of(&visit, "board"));
     };
     visit.check_may_work()?;
@@ -164,22 +164,22 @@ async fn render_form(
     fault: Option<Fault>,
 ) -> Result<Response, Fault> {
     let own = &project.settings.statuses;
-    let known = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let statuses = list_statuses(own, std::iter::empty());
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    let shown = TicketFormPage {
+    let page = TicketFormPage {
         frame: visit.frame("Create ticket", "board", Some(&project.id)),
         project: project.id.to_string(),
         statuses: statuses
             .iter()
             .map(|status| Move { status: status.clone(), words: line(status), starts_jobs: *status == own.trigger })
             .collect(),
-        repositories: known.iter().map(|repository| repository.name.to_string()).collect(),
+        repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         // A new key, because a refused request is not repeated.
         form: TicketForm { once: new_form_key(), ..form },
         fault,
     };
-    Ok(render_page(status, &shown))
+    Ok(render_page(status, &page))
 }
 
 /// Suggests the number after the tickets with the project's own prefix.
@@ -195,7 +195,7 @@ pub(crate) async fn create(visit: PageContext, Form(form): Form<TicketForm>) -> 
     let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
     let project = visit.load_project(&id).await?;
     match create_ticket(&visit, &project, &form).await {
-        Ok(said) => Ok(redirect(&format!("/board?project={}&said={said}", project.id))),
+        Ok(delivery) => Ok(redirect(&format!("/board?project={}&said={delivery}", project.id))),
         Err(fault) if fault.status.is_client_error() => render_form(&visit, &project, form, Some(fault)).await,
         Err(fault) => Err(fault),
     }
@@ -243,19 +243,19 @@ pub(crate) struct MoveForm {
 pub(crate) async fn move_ticket(
     visit: PageContext,
     key: Result<Path<TicketKey>, Problem>,
-    asked: Result<Query<TicketQuery>, Problem>,
+    query: Result<Query<TicketQuery>, Problem>,
     Form(to): Form<MoveForm>,
 ) -> Result<Response, Fault> {
-    let (Path(key), Query(TicketQuery { project, key: other })) = (key?, asked?);
+    let (Path(key), Query(TicketQuery { project, key: other })) = (key?, query?);
     let key = resolve_ticket_key(key, other)?;
     visit.check_may_work()?;
     let project = visit.load_project(&project).await?;
-    let wanted = MoveTicket { status: to.status };
-    limits::check_move(&wanted)?;
+    let body = MoveTicket { status: to.status };
+    limits::check_move(&body)?;
     let caller = visit.requester();
-    let request = non_empty(&to.once).map(|once| EventId::for_button(&once, &key, &wanted.status));
-    let wanted = control::TicketMove { project: project.id.clone(), key, status: wanted.status, caller, request };
-    let answer = control::move_board_ticket(&visit.ctx, wanted).await?;
+    let request = non_empty(&to.once).map(|once| EventId::for_button(&once, &key, &body.status));
+    let ticket_move = control::TicketMove { project: project.id.clone(), key, status: body.status, caller, request };
+    let answer = control::move_board_ticket(&visit.ctx, ticket_move).await?;
     let board = format!("/board?project={}", project.id);
     let back = to.back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
     let joint = if back.contains('?') { '&' } else { '?' };

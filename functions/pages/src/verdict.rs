@@ -22,8 +22,8 @@ pub(crate) async fn load_decision_line(
     entry: Option<&DeliveryId>,
 ) -> Result<Option<DecisionLine>, Fault> {
     let Some(entry) = entry else { return Ok(None) };
-    let found = visit.ctx.store.load_delivery(entry).await.map_err(Error::from)?;
-    Ok(found.filter(|delivery| delivery.project == *project).map(|delivery| to_decision_line(&delivery)))
+    let delivery = visit.ctx.store.load_delivery(entry).await.map_err(Error::from)?;
+    Ok(delivery.filter(|delivery| delivery.project == *project).map(|delivery| to_decision_line(&delivery)))
 }
 
 fn to_decision_line(delivery: &Delivery) -> DecisionLine {

@@ -42,8 +42,8 @@ impl FromRequestParts<Context> for PageContext {
         if !visitor.may_read() {
             return Err(Fault::not_allowed("read").into_response());
         }
-        let found = ctx.store.list_project_ids(None, MAX_PROJECTS).await;
-        let (ids, _) = found.map_err(|error| Fault::from(Error::from(error)).into_response())?;
+        let result = ctx.store.list_project_ids(None, MAX_PROJECTS).await;
+        let (ids, _) = result.map_err(|error| Fault::from(Error::from(error)).into_response())?;
         let projects = ids.into_iter().filter(|id| visitor.may_access(id)).collect();
         Ok(Self { ctx: ctx.clone(), visitor, projects })
     }
@@ -57,14 +57,14 @@ fn redirect_to_sign_in(parts: &Parts) -> Response {
     if parts.method != Method::GET {
         return redirect("/sign-in");
     }
-    let wanted = parts.uri.path_and_query().map_or("/", |wanted| wanted.as_str());
+    let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     let hopped = parts.uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "hop=1"));
     if is_cross_site(&parts.headers) && !hopped {
         let joint = if parts.uri.query().is_some() { '&' } else { '?' };
-        return render_page(StatusCode::OK, &RedirectPage { to: format!("{wanted}{joint}hop=1") });
+        return render_page(StatusCode::OK, &RedirectPage { to: format!("{target}{joint}hop=1") });
     }
-    let wanted = wanted.replace("?hop=1", "").replace("&hop=1", "");
-    redirect(&format!("/sign-in?to={}", percent_encode(&wanted)))
+    let target = target.replace("?hop=1", "").replace("&hop=1", "");
+    redirect(&format!("/sign-in?to={}", percent_encode(&target)))
 }
 
 pub(crate) fn is_fragment(parts: &Parts) -> bool {
@@ -82,8 +82,8 @@ impl PageContext {
         }
     }
 
-    pub(crate) async fn load_selected_project(&self, asked: Option<ProjectId>) -> Result<Option<Project>, Fault> {
-        let Some(id) = asked.or_else(|| self.projects.first().cloned()) else { return Ok(None) };
+    pub(crate) async fn load_selected_project(&self, selection: Option<ProjectId>) -> Result<Option<Project>, Fault> {
+        let Some(id) = selection.or_else(|| self.projects.first().cloned()) else { return Ok(None) };
         self.load_project(&id).await.map(Some)
     }
 
@@ -91,8 +91,8 @@ impl PageContext {
         if !self.visitor.may_access(id) {
             return Err(Fault::not_allowed(&format!("use the project {id}")));
         }
-        let found = self.ctx.store.load_project(id).await.map_err(Error::from)?;
-        found.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
+        let project = self.ctx.store.load_project(id).await.map_err(Error::from)?;
+        project.ok_or_else(|| Fault::not_found(&format!("There is no project {id}.")))
     }
 
     pub(crate) fn requester(&self) -> Requester {

@@ -53,13 +53,13 @@ pub(crate) struct AnswerForm {
 pub(crate) async fn answer(
     visit: PageContext,
     id: Result<Path<JobId>, Problem>,
-    Form(said): Form<AnswerForm>,
+    Form(form): Form<AnswerForm>,
 ) -> Result<Response, Fault> {
     let id = load_commandable(&visit, id).await?;
-    let text = said.text.replace("\r\n", "\n");
+    let text = form.text.replace("\r\n", "\n");
     limits::check_answer(&SendInput { text: text.clone() })
         .map_err(|fault| Fault::from(fault).with_form_text(&text))?;
-    let key = non_empty(&said.once).and_then(|once| EventId::new(once).ok());
+    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
     let answered = control::answer_job(&visit.ctx, &id, &text, &visit.requester(), key).await;
     answered.map_err(|error| Fault::from(error).with_form_text(&text))?;
     Ok(redirect(&format!("/jobs/{id}")))
