@@ -105,8 +105,8 @@ impl fmt::Display for UnknownHandler {
             Some(name) => write!(f, "there is no handler {name:?}")?,
             None => f.write_str("the environment variable _HANDLER is not set")?,
         }
-        let known = Function::ALL.map(Function::name).join(", ");
-        write!(f, "; this program has the handlers {known}")
+        let names = Function::ALL.map(Function::name).join(", ");
+        write!(f, "; this program has the handlers {names}")
     }
 }
 

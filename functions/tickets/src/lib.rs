@@ -28,9 +28,9 @@ async fn ticket_event(
     let body = match strict::read(request.into_body(), strict::MAX_BODY_BYTES).await {
         Ok(body) => body,
         Err(unread) => {
-            if let ReadError::TooLarge(most) = unread {
-                let size = format!("over {} KiB", most / 1024);
-                let reason = Reason::BodyTooLarge { size, limit: format!("{} KiB", most / 1024) };
+            if let ReadError::TooLarge(max_bytes) = unread {
+                let size = format!("over {} KiB", max_bytes / 1024);
+                let reason = Reason::BodyTooLarge { size, limit: format!("{} KiB", max_bytes / 1024) };
                 record_unreadable(&ctx, &caller, b"too large", reason).await?;
             }
             return Err(unread.into());

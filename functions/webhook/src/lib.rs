@@ -72,8 +72,8 @@ async fn handle_delivery(
 ) -> Result<Response, Problem> {
     let body = match strict::read(request.into_body(), MAX_BODY_BYTES).await {
         Ok(body) => body,
-        Err(ReadError::TooLarge(most)) => {
-            let limit = format!("{} MiB", most / (1024 * 1024));
+        Err(ReadError::TooLarge(max_bytes)) => {
+            let limit = format!("{} MiB", max_bytes / (1024 * 1024));
             let reason = Reason::BodyTooLarge { size: format!("over {limit}"), limit };
             return Err(refusal_problem(StatusCode::PAYLOAD_TOO_LARGE, &reason));
         }
