@@ -179,9 +179,9 @@ impl Aws {
 
     /// Downloads JSON from a presigned URL. Errors omit the URL, because its signature is a secret.
     pub(crate) async fn get_json(&self, service: Service, url: &str) -> Result<Value, Error> {
-        let (_, _, said) = service.names();
+        let (_, _, display_name) = service.names();
         let unreachable = |error: reqwest::Error| Error::Unreachable {
-            service: said,
+            service: display_name,
             region: self.region.clone(),
             reason: format_error_chain(&error.without_url()),
         };
@@ -235,9 +235,9 @@ impl Aws {
     }
 
     async fn send_once(&self, call: &Call<'_>) -> Result<String, Error> {
-        let (host, _, said) = call.service.names();
+        let (host, _, display_name) = call.service.names();
         let unreachable = |error: &reqwest::Error| Error::Unreachable {
-            service: said,
+            service: display_name,
             region: self.region.clone(),
             reason: format_error_chain(error),
         };
@@ -246,10 +246,10 @@ impl Aws {
             .endpoint_url()
             .map_or_else(|| self.endpoint_url(host), |url| format!("{}/", url.trim_end_matches('/')));
         let headers = self.signed_headers(call, &url).await?;
-        let asked = SystemTime::now();
+        let sent_at = SystemTime::now();
         let answer = self.http.post(&url).headers(headers).body(call.body.clone()).send().await;
         let answer = answer.map_err(|error| unreachable(&error))?;
-        self.record_clock(asked, answer.headers());
+        self.record_clock(sent_at, answer.headers());
         let (status, headers) = (answer.status(), answer.headers().clone());
         let text = answer.text().await.map_err(|error| unreachable(&error))?;
         if status.is_success() {
@@ -261,7 +261,7 @@ impl Aws {
         } else {
             code
         };
-        Err(Error::Refused { operation: format!("{said} {}", call.operation), code, message })
+        Err(Error::Refused { operation: format!("{display_name} {}", call.operation), code, message })
     }
 
     fn endpoint_url(&self, host: &str) -> String {
@@ -286,26 +286,26 @@ impl Aws {
             .build()
             .map_err(|error| unsigned(&error))?
             .into();
-        let given = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let request = SignableRequest::new("POST", url, given, SignableBody::Bytes(call.body.as_bytes()))
+        let call_headers = call.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let request = SignableRequest::new("POST", url, call_headers, SignableBody::Bytes(call.body.as_bytes()))
             .map_err(|error| unsigned(&error))?;
         let (instructions, _) = sign(request, &parameters).map_err(|error| unsigned(&error))?.into_parts();
         let added = instructions.headers().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let given = call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        let call_headers = call.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let mut headers = HeaderMap::new();
-        for (name, value) in given.chain(added) {
+        for (name, value) in call_headers.chain(added) {
             let name = HeaderName::try_from(name).map_err(|error| unsigned(&error))?;
             headers.insert(name, value.parse().map_err(|error: reqwest::header::InvalidHeaderValue| unsigned(&error))?);
         }
         Ok(headers)
     }
 
-    fn record_clock(&self, asked: SystemTime, headers: &HeaderMap) {
+    fn record_clock(&self, sent_at: SystemTime, headers: &HeaderMap) {
         let theirs = headers.get(DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
-        let took = asked.elapsed().unwrap_or_default();
+        let took = sent_at.elapsed().unwrap_or_default();
         if let Some(theirs) = theirs {
-            let seen = ClockSample { aws: theirs, local: asked + took / 2 };
-            self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(seen);
+            let sample = ClockSample { aws: theirs, local: sent_at + took / 2 };
+            self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(sample);
         }
     }
 }
@@ -327,8 +327,8 @@ fn parse_error(text: &str, headers: &HeaderMap, status: u16) -> (String, String)
         (fault.child_text("Code").map(str::to_owned), fault.child_text("Message").map(str::to_owned))
     } else {
         let body: Value = serde_json::from_str(text).unwrap_or_default();
-        let said = |names: [&str; 2]| names.iter().find_map(|name| body[name].as_str()).map(str::to_owned);
-        (said(["__type", "code"]), said(["message", "Message"]))
+        let field = |names: [&str; 2]| names.iter().find_map(|name| body[name].as_str()).map(str::to_owned);
+        (field(["__type", "code"]), field(["message", "Message"]))
     };
     let code = code.unwrap_or_else(|| status.to_string());
     let code = code.rsplit('#').next().unwrap_or_default().split(':').next().unwrap_or_default().to_owned();

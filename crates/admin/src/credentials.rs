@@ -108,8 +108,8 @@ impl ExportErrors<'_> {
     }
 
     fn parse_stderr(&self, stderr: &str) -> Error {
-        let said = stderr.to_lowercase();
-        let has = |parts: &[&str]| parts.iter().any(|part| said.contains(part));
+        let lowercase = stderr.to_lowercase();
+        let has = |parts: &[&str]| parts.iter().any(|part| lowercase.contains(part));
         if has(&["invalid choice"]) {
             let reason = "the AWS CLI is too old: it has no `aws configure export-credentials`".to_owned();
             return Self::error(reason, "install the AWS CLI version 2, or update it".into());

@@ -57,10 +57,10 @@ pub async fn create_first_token(
         };
         let works = |token: &Token| token.is_valid(now) && is_admin(token);
         match &first {
-            Some((Some(there), hash)) if *hash == new.hash && works(there) => {
+            Some((Some(existing), hash)) if *hash == new.hash && works(existing) => {
                 return Ok(FirstTokenOutcome::AlreadyExists);
             }
-            Some((Some(there), _)) if works(there) && renew == Renew::Never => return Ok(other_admin(there)),
+            Some((Some(existing), _)) if works(existing) && renew == Renew::Never => return Ok(other_admin(existing)),
             _ => {}
         }
         if renew == Renew::Never
@@ -69,11 +69,11 @@ pub async fn create_first_token(
             return Ok(other_admin(&other));
         }
         // The store never changes an existing token.
-        if let Some(there) = store.load_token(&new.hash).await? {
-            return Ok(if works(&there) { other_admin(&there) } else { unusable(there) });
+        if let Some(existing) = store.load_token(&new.hash).await? {
+            return Ok(if works(&existing) { other_admin(&existing) } else { unusable(existing) });
         }
-        let over = first.as_ref().map(|(_, hash)| hash.as_str());
-        if store.put_first_token(&new, over).await? == Write::Applied {
+        let previous = first.as_ref().map(|(_, hash)| hash.as_str());
+        if store.put_first_token(&new, previous).await? == Write::Applied {
             return Ok(FirstTokenOutcome::Created);
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(20..200))).await;

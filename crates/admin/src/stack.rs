@@ -43,13 +43,13 @@ pub struct Queue {
 
 impl Stack {
     pub async fn load(aws: &Aws, name: &str) -> Result<Self, Error> {
-        let asked =
+        let response =
             aws.call_query(Service::CloudFormation, "DescribeStacks", &[("StackName".into(), name.into())]).await;
-        let answer = match asked {
+        let answer = match response {
             Err(Error::Refused { message, .. }) if message.contains("does not exist") => {
                 return Err(Error::StackNotFound { name: name.into(), region: aws.region().into() });
             }
-            asked => asked?,
+            response => response?,
         };
         let stack = answer.child("DescribeStacksResult").and_then(|result| result.members("Stacks").next());
         Self::parse(name, stack.ok_or(Error::Unreadable { operation: "DescribeStacks".into() })?)
@@ -60,7 +60,7 @@ impl Stack {
             .members("Outputs")
             .filter_map(|output| Some((output.child_text("OutputKey")?, output.child_text("OutputValue")?)))
             .collect::<BTreeMap<_, _>>();
-        let said = |output: &'static str| {
+        let output_value = |output: &'static str| {
             outputs
                 .get(output)
                 .map(|value| (*value).to_owned())
@@ -69,43 +69,43 @@ impl Stack {
         let list = |text: String| -> Vec<String> {
             text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
         };
-        let sizes = list(said("TaskDefinitions")?).into_iter();
+        let sizes = list(output_value("TaskDefinitions")?).into_iter();
         Ok(Self {
             name: name.into(),
             status: stack.child_text("StackStatus").unwrap_or("UNKNOWN").into(),
-            api_url: said("ApiUrl")?.trim_end_matches('/').into(),
-            table: said("TableName")?,
-            key_secret: said("KeySecretName")?,
-            user_secret_prefix: said("UserSecretPrefix")?,
+            api_url: output_value("ApiUrl")?.trim_end_matches('/').into(),
+            table: output_value("TableName")?,
+            key_secret: output_value("KeySecretName")?,
+            user_secret_prefix: output_value("UserSecretPrefix")?,
             queues: [
                 Queue {
                     name: "dispatch",
-                    url: said("DispatchQueueUrl")?,
-                    dead_letter_url: said("DispatchDeadLetterUrl")?,
+                    url: output_value("DispatchQueueUrl")?,
+                    dead_letter_url: output_value("DispatchDeadLetterUrl")?,
                 },
                 Queue {
                     name: "effects",
-                    url: said("EffectsQueueUrl")?,
-                    dead_letter_url: said("EffectsDeadLetterUrl")?,
+                    url: output_value("EffectsQueueUrl")?,
+                    dead_letter_url: output_value("EffectsDeadLetterUrl")?,
                 },
             ],
-            undelivered_queue_url: said("UndeliveredUrl").ok(),
-            cluster: said("ClusterName")?,
+            undelivered_queue_url: output_value("UndeliveredUrl").ok(),
+            cluster: output_value("ClusterName")?,
             task_definitions: sizes
                 .filter_map(|pair| pair.split_once('=').map(|(size, family)| (size.into(), family.into())))
                 .collect(),
-            repository_uri: said("RepositoryUri")?,
-            subnets: list(said("Subnets")?),
+            repository_uri: output_value("RepositoryUri")?,
+            subnets: list(output_value("Subnets")?),
             public_ip: !stack.members("Parameters").any(|parameter| {
                 parameter.child_text("ParameterKey") == Some("AssignPublicIp")
                     && parameter.child_text("ParameterValue") == Some("false")
             }),
-            security_group: said("SecurityGroup")?,
-            alarm_topic: said("AlarmTopicArn")?,
-            version: said("Version")?,
-            commit: said("Commit").ok(),
-            image: said("Image").ok().filter(|image| !image.is_empty()),
-            architecture: said("Architecture").ok(),
+            security_group: output_value("SecurityGroup")?,
+            alarm_topic: output_value("AlarmTopicArn")?,
+            version: output_value("Version")?,
+            commit: output_value("Commit").ok(),
+            image: output_value("Image").ok().filter(|image| !image.is_empty()),
+            architecture: output_value("Architecture").ok(),
         })
     }
 }

@@ -60,7 +60,7 @@ impl Element {
 /// `None` for an entity that XML does not define.
 fn unescape(text: &str) -> Option<String> {
     let mut parts = text.split('&');
-    let mut whole = parts.next()?.to_owned();
+    let mut unescaped = parts.next()?.to_owned();
     for part in parts {
         let (entity, rest) = part.split_once(';')?;
         let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
@@ -74,10 +74,10 @@ fn unescape(text: &str) -> Option<String> {
             (_, None, Some(decimal)) => number(decimal, 10)?,
             _ => return None,
         };
-        whole.push(meant);
-        whole.push_str(rest);
+        unescaped.push(meant);
+        unescaped.push_str(rest);
     }
-    Some(whole)
+    Some(unescaped)
 }
 
 #[cfg(test)]

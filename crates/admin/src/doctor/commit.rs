@@ -121,9 +121,9 @@ fn check_image(image: Option<&str>, reference: &Reference<'_>, stack: &str) -> O
 }
 
 fn check_equal(subject: &str, commit: &str, reference: &Reference<'_>, help: String) -> Option<Finding> {
-    let Reference { commit: wanted, part } = reference;
-    let sentence = || format!("{subject} from commit {}; {part} from {}.", short(commit), short(wanted));
-    (commit != *wanted).then(|| Finding::wrong("commit", sentence(), help))
+    let Reference { commit: expected, part } = reference;
+    let sentence = || format!("{subject} from commit {}; {part} from {}.", short(commit), short(expected));
+    (commit != *expected).then(|| Finding::wrong("commit", sentence(), help))
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ const HELP: &str = "Add a route for 0.0.0.0/0 to an internet or NAT gateway, or 
                     subnets, the stack creates its own.";
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
-    let wanted = numbered_parameters("SubnetId", &stack.subnets);
-    let subnets = match aws.call_query(Service::Ec2, "DescribeSubnets", &wanted).await {
+    let parameters = numbered_parameters("SubnetId", &stack.subnets);
+    let subnets = match aws.call_query(Service::Ec2, "DescribeSubnets", &parameters).await {
         Err(error) if error.code() == Some("InvalidSubnetID.NotFound") => {
             let sentence = format!(
                 "A subnet of tasks does not exist any more. The stack was deployed with {}.",

@@ -10,8 +10,8 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     // Task sizes usually share one image; query each image once.
     let mut images = BTreeMap::<String, Vec<&str>>::new();
     for (size, family) in &stack.task_definitions {
-        let asked = json!({ "taskDefinition": family });
-        let answer = match aws.call_json(Service::Ecs, "DescribeTaskDefinition", &asked).await {
+        let request = json!({ "taskDefinition": family });
+        let answer = match aws.call_json(Service::Ecs, "DescribeTaskDefinition", &request).await {
             Err(error) if error.code() == Some("ClientException") => {
                 let sentence = format!("There is no task definition {family} for {size} tasks.");
                 return Ok(vec![Finding::wrong("image", sentence, "Deploy the stack again to create it.")]);
@@ -24,7 +24,7 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
     let mut findings = Vec::new();
     for (image, sizes) in images {
         let sizes = sizes.join(", ");
-        let Some((asked, tag)) = image_request(&image, &stack.repository_uri) else {
+        let Some((request, tag)) = image_request(&image, &stack.repository_uri) else {
             let sentence = format!("{sizes} tasks run {image}, which is not in the stack's own repository.");
             findings.push(Finding::warning(
                 "image",
@@ -33,7 +33,7 @@ pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Erro
             ));
             continue;
         };
-        let pushed = match aws.call_json(Service::Ecr, "DescribeImages", &asked).await {
+        let pushed = match aws.call_json(Service::Ecr, "DescribeImages", &request).await {
             Err(error) if error.code() == Some("ImageNotFoundException") => false,
             answer => answer?["imageDetails"].as_array().is_some_and(|images| !images.is_empty()),
         };
@@ -60,8 +60,8 @@ pub(super) fn image_request(image: &str, repository_uri: &str) -> Option<(Value,
     };
     let (registry, name) = repository_uri.split_once('/')?;
     let account = registry.split('.').next()?;
-    let asked = json!({ "registryId": account, "repositoryName": name, "imageIds": [{ key: tag }] });
-    Some((asked, tag.to_owned()))
+    let request = json!({ "registryId": account, "repositoryName": name, "imageIds": [{ key: tag }] });
+    Some((request, tag.to_owned()))
 }
 
 #[cfg(test)]

@@ -34,8 +34,8 @@ pub(super) async fn check(aws: &Aws, needs: &[ModelRequirement]) -> Result<Vec<F
     }
     let looks =
         named.iter().map(async |(name, project)| Ok::<_, Error>((*name, *project, load_state(aws, name).await?)));
-    for seen in join_all(looks).await {
-        let (name, project, state) = seen?;
+    for result in join_all(looks).await {
+        let (name, project, state) = result?;
         let Some(what) = state.problem() else { continue };
         let help = match state {
             SecretState::Deleted => restore_help(name),

@@ -17,8 +17,8 @@ const MAX_WAITING: u64 = 1_000;
 
 pub(super) async fn check(aws: &Aws, stack: &Stack) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    for seen in join_all(stack.queues.iter().map(|queue| check_queue(aws, stack, queue))).await {
-        findings.extend(seen?);
+    for result in join_all(stack.queues.iter().map(|queue| check_queue(aws, stack, queue))).await {
+        findings.extend(result?);
     }
     if let Some(url) = &stack.undelivered_queue_url {
         findings.extend(check_undelivered_queue(stack, count_messages(aws, url).await?));
@@ -94,7 +94,7 @@ async fn count_messages(aws: &Aws, url: &str) -> Result<u64, Error> {
 /// Newest age of the last 15 minutes; `None` if the queue was empty.
 async fn oldest_message_age(aws: &Aws, url: &str) -> Result<Option<Duration>, Error> {
     let name = url.rsplit('/').next().unwrap_or_default();
-    let asked = Statistic {
+    let statistic = Statistic {
         namespace: "AWS/SQS",
         metric: "ApproximateAgeOfOldestMessage",
         dimensions: &[("QueueName".into(), name.into())],
@@ -102,6 +102,6 @@ async fn oldest_message_age(aws: &Aws, url: &str) -> Result<Option<Duration>, Er
         window: Duration::from_secs(15 * 60),
         period_secs: 60,
     };
-    let newest = asked.load(aws).await?.pop();
+    let newest = statistic.load(aws).await?.pop();
     Ok(newest.and_then(|(_, secs)| Duration::try_from_secs_f64(secs).ok()))
 }

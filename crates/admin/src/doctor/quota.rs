@@ -51,10 +51,11 @@ const QUOTAS: [Quota; 3] = [
 
 pub(super) async fn check(aws: &Aws) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    let mut said = Vec::new();
-    for seen in join_all(QUOTAS.iter().map(async |quota| Ok::<_, Error>((quota, load_usage(aws, quota).await?)))).await
+    let mut usages = Vec::new();
+    for result in
+        join_all(QUOTAS.iter().map(async |quota| Ok::<_, Error>((quota, load_usage(aws, quota).await?)))).await
     {
-        let (quota, (limit, used)) = seen?;
+        let (quota, (limit, used)) = result?;
         let raise = format!(
             "Request more: `aws service-quotas request-service-quota-increase --service-code {} --quota-code {} \
              --desired-value N`.",
@@ -72,28 +73,28 @@ pub(super) async fn check(aws: &Aws) -> Result<Vec<Finding>, Error> {
                 format!("This account may use only {limit:.0} {what}; at the limit, {then}."),
                 raise,
             )),
-            Some(used) => said.push(format!("{used:.0} of {limit:.0} {what}")),
-            None => said.push(format!("at most {limit:.0} {what}")),
+            Some(used) => usages.push(format!("{used:.0} of {limit:.0} {what}")),
+            None => usages.push(format!("at most {limit:.0} {what}")),
         }
     }
     if findings.is_empty() {
-        findings.push(Finding::good("quota", format!("Usage is below all quotas: {}.", said.join(", "))));
+        findings.push(Finding::good("quota", format!("Usage is below all quotas: {}.", usages.join(", "))));
     }
     Ok(findings)
 }
 
 async fn load_usage(aws: &Aws, quota: &Quota) -> Result<(f64, Option<f64>), Error> {
-    let asked = json!({ "ServiceCode": quota.service, "QuotaCode": quota.code });
-    let answer = match aws.call_json(Service::ServiceQuotas, "GetServiceQuota", &asked).await {
+    let request = json!({ "ServiceCode": quota.service, "QuotaCode": quota.code });
+    let answer = match aws.call_json(Service::ServiceQuotas, "GetServiceQuota", &request).await {
         // Some quotas have only a default until the account requests an increase.
         Err(error) if error.code() == Some("NoSuchResourceException") => {
-            aws.call_json(Service::ServiceQuotas, "GetAWSDefaultServiceQuota", &asked).await?
+            aws.call_json(Service::ServiceQuotas, "GetAWSDefaultServiceQuota", &request).await?
         }
         answer => answer?,
     };
-    let said = &answer["Quota"];
-    let limit = said["Value"].as_f64().ok_or(Error::Unreadable { operation: "GetServiceQuota".into() })?;
-    let usage = &said["UsageMetric"];
+    let details = &answer["Quota"];
+    let limit = details["Value"].as_f64().ok_or(Error::Unreadable { operation: "GetServiceQuota".into() })?;
+    let usage = &details["UsageMetric"];
     let dimensions: Vec<_> = usage["MetricDimensions"]
         .as_object()
         .into_iter()
@@ -103,14 +104,14 @@ async fn load_usage(aws: &Aws, quota: &Quota) -> Result<(f64, Option<f64>), Erro
     let named = |part: &str| usage[part].as_str();
     let metric = named("MetricNamespace").zip(named("MetricName")).or(quota.usage_metric);
     let Some((namespace, metric)) = metric else { return Ok((limit, None)) };
-    let asked = Statistic {
+    let statistic = Statistic {
         namespace,
         metric,
         dimensions: &dimensions,
-        statistic: named("MetricStatisticRecommendation").filter(|said| *said != "None").unwrap_or("Maximum"),
+        statistic: named("MetricStatisticRecommendation").filter(|name| *name != "None").unwrap_or("Maximum"),
         window: Duration::from_secs(3_600),
         period_secs: 300,
     };
-    let most = asked.load(aws).await?.into_iter().map(|(_, figure)| figure).reduce(f64::max);
-    Ok((limit, most))
+    let peak = statistic.load(aws).await?.into_iter().map(|(_, figure)| figure).reduce(f64::max);
+    Ok((limit, peak))
 }

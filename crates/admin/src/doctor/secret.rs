@@ -45,8 +45,8 @@ pub(super) async fn check(aws: &Aws, stack: &Stack, others: &[String]) -> Result
     names.insert(&stack.key_secret);
     let looks = names.iter().map(async |name| Ok::<_, Error>((*name, load_state(aws, name).await?)));
     let mut findings = Vec::new();
-    for seen in join_all(looks).await {
-        let (name, state) = seen?;
+    for result in join_all(looks).await {
+        let (name, state) = result?;
         let Some(what) = state.problem() else { continue };
         let short = name.strip_prefix(&stack.user_secret_prefix);
         let help = match (state, short) {

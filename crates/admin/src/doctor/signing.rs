@@ -66,8 +66,8 @@ impl KeyFormat {
 pub(super) async fn check(aws: &Aws, needs: &[SigningRequirement]) -> Result<Vec<Finding>, Error> {
     let looks = needs.iter().map(|need| async move { Ok::<_, Error>((need, load_key(aws, &need.secret).await?)) });
     let mut findings = Vec::new();
-    for seen in join_all(looks).await {
-        let (need, key) = seen?;
+    for result in join_all(looks).await {
+        let (need, key) = result?;
         findings.extend(to_finding(need, key));
     }
     if findings.is_empty() {
