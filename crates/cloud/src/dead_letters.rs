@@ -89,31 +89,31 @@ impl DeadLetters {
 
     /// Receives up to `most` messages until the wanted ones are found; call [`make_visible`](Self::put_back) afterwards. A
     /// FIFO group shows only its first ten. Errors: `NoDeadLetters` when this process does not know the queue.
-    pub async fn receive(&self, queue: Queue, wanted: Selection<'_>, most: usize) -> Result<ReceivedBatch, Error> {
+    pub async fn receive(&self, queue: Queue, selection: Selection<'_>, limit: usize) -> Result<ReceivedBatch, Error> {
         let mut look = ReceivedBatch::default();
         loop {
-            let enough = match wanted {
+            let enough = match selection {
                 Selection::UpTo(count) => look.messages.len() >= count,
                 Selection::Ids(ids) => look.messages.len() >= ids.len(),
             };
-            if enough || look.messages.len() + look.other_messages.len() >= most {
+            if enough || look.messages.len() + look.other_messages.len() >= limit {
                 look.more = true;
                 return Ok(look);
             }
-            let room = most - look.messages.len() - look.other_messages.len();
-            let taken = match self.receive_batch(queue, room).await {
-                Ok(taken) => taken,
+            let room = limit - look.messages.len() - look.other_messages.len();
+            let batch = match self.receive_batch(queue, room).await {
+                Ok(batch) => batch,
                 Err(error) => {
                     // Best effort: the messages become visible by themselves. Return the first error.
                     let _ = self.make_visible(queue, look).await;
                     return Err(error);
                 }
             };
-            if taken.is_empty() {
+            if batch.is_empty() {
                 return Ok(look);
             }
-            for message in taken {
-                match wanted {
+            for message in batch {
+                match selection {
                     Selection::Ids(ids) if !ids.contains(&message.id) => look.other_messages.push(message),
                     _ => look.messages.push(message),
                 }
@@ -121,12 +121,12 @@ impl DeadLetters {
         }
     }
 
-    async fn receive_batch(&self, queue: Queue, most: usize) -> Result<Vec<DeadMessage>, Error> {
+    async fn receive_batch(&self, queue: Queue, limit: usize) -> Result<Vec<DeadMessage>, Error> {
         let answer = self
             .client
             .receive_message()
             .queue_url(self.dead_url(queue)?)
-            .max_number_of_messages(i32::try_from(most).unwrap_or(BATCH_SIZE).min(BATCH_SIZE))
+            .max_number_of_messages(i32::try_from(limit).unwrap_or(BATCH_SIZE).min(BATCH_SIZE))
             .wait_time_seconds(LONG_POLL_SECS)
             .visibility_timeout(i32::try_from(VISIBILITY_TIMEOUT.as_secs()).unwrap_or(i32::MAX))
             .message_system_attribute_names(MessageSystemAttributeName::All)
@@ -167,14 +167,14 @@ impl DeadLetters {
     pub async fn make_visible(&self, queue: Queue, look: ReceivedBatch) -> Result<(), Error> {
         let url = self.dead_url(queue)?;
         // Newest first keeps the order in a queue that puts each returned message in front.
-        let taken = look.messages.into_iter().chain(look.other_messages).rev().collect::<Vec<_>>();
-        for some in taken.chunks(usize::try_from(BATCH_SIZE).unwrap_or(1)) {
-            let shown = some.iter().enumerate().filter_map(|(n, message)| {
+        let messages = look.messages.into_iter().chain(look.other_messages).rev().collect::<Vec<_>>();
+        for some in messages.chunks(usize::try_from(BATCH_SIZE).unwrap_or(1)) {
+            let entries = some.iter().enumerate().filter_map(|(n, message)| {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(n.to_string());
                 entry.receipt_handle(&message.handle).visibility_timeout(0).build().ok()
             });
             let call = self.client.change_message_visibility_batch().queue_url(url);
-            let call = call.set_entries(Some(shown.collect())).send().await;
+            let call = call.set_entries(Some(entries.collect())).send().await;
             call.map_err(|error| Error::unavailable("make dead letters visible again", error))?;
         }
         Ok(())

@@ -100,8 +100,8 @@ impl Objects {
         loop {
             match self.head_size(key).await {
                 Err(error) if tries < TRIES && error.is_transient() => {
-                    let most = 100 << tries;
-                    tokio::time::sleep(Duration::from_millis(rand::random_range(most / 2..=most))).await;
+                    let max_ms = 100 << tries;
+                    tokio::time::sleep(Duration::from_millis(rand::random_range(max_ms / 2..=max_ms))).await;
                     tries += 1;
                 }
                 answer => return answer,
@@ -197,15 +197,15 @@ fn query_pair((name, value): (&str, &str)) -> String {
 
 /// Percent-encodes everything except unreserved characters, as signatures require.
 fn percent_encode(text: &str) -> String {
-    let mut said = String::with_capacity(text.len());
+    let mut encoded = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            said.push(char::from(byte));
+            encoded.push(char::from(byte));
         } else {
-            said.push_str(&format!("%{byte:02X}"));
+            encoded.push_str(&format!("%{byte:02X}"));
         }
     }
-    said
+    encoded
 }
 
 fn to_base64(sha256: &Sha256Hex) -> String {

@@ -88,7 +88,7 @@ impl Secrets {
 
     /// Errors: `NoSecret` when the secret is missing or empty.
     pub async fn get(&self, name: &str) -> Result<Arc<str>, Error> {
-        let fresh = |kept: &CachedValue| (self.age(kept.since) < CACHE_TTL).then(|| kept.value.clone());
+        let fresh = |cached: &CachedValue| (self.age(cached.since) < CACHE_TTL).then(|| cached.value.clone());
         if let Some(value) = self.lock().get(name).and_then(fresh) {
             return Ok(value);
         }
@@ -161,13 +161,13 @@ impl Secrets {
             }
             Err(error) => return Err(Error::unavailable("list secrets", error)),
         };
-        let seen = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
+        let secrets = page.secret_list.unwrap_or_default().into_iter().filter_map(|entry| {
             let set_at = entry.last_changed_date.or(entry.created_date).and_then(|at| at.to_millis().ok());
             // AWS's filter ignores case.
             let name = entry.name.filter(|name| name.starts_with(prefix))?;
             Some(SecretSummary { name, set_at: set_at.map(Timestamp::from_millis) })
         });
-        Ok((seen.collect(), page.next_token))
+        Ok((secrets.collect(), page.next_token))
     }
 
     fn age(&self, since: Duration) -> Duration {

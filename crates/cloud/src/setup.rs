@@ -26,10 +26,11 @@ fn client(config: &aws_config::SdkConfig, endpoint: &str) -> aws_sdk_sqs::Client
 
 async fn create_retaining_queue(client: &aws_sdk_sqs::Client, name: String) -> Result<String, Error> {
     let fifo = name.ends_with(".fifo").then(|| (QueueAttributeName::FifoQueue, "true".to_owned()));
-    let kept = (QueueAttributeName::MessageRetentionPeriod, RETENTION_SECS.to_string());
-    let call = client.create_queue().queue_name(name).set_attributes(Some(fifo.into_iter().chain([kept]).collect()));
-    let made = call.send().await.map_err(|error| Error::unavailable("create a dead-letter queue", error))?;
-    Ok(made.queue_url.unwrap_or_default())
+    let retention = (QueueAttributeName::MessageRetentionPeriod, RETENTION_SECS.to_string());
+    let call =
+        client.create_queue().queue_name(name).set_attributes(Some(fifo.into_iter().chain([retention]).collect()));
+    let queue = call.send().await.map_err(|error| Error::unavailable("create a dead-letter queue", error))?;
+    Ok(queue.queue_url.unwrap_or_default())
 }
 
 /// Also creates the dead-letter queue. A name that ends in `.fifo` makes both FIFO.
@@ -63,12 +64,12 @@ pub async fn create_queue(
             (QueueAttributeName::RedrivePolicy, redrive),
         ])
         .collect();
-    let made = client
+    let queue = client
         .create_queue()
         .queue_name(name)
         .set_attributes(Some(attributes))
         .send()
         .await
         .map_err(|error| Error::unavailable("create a queue", error))?;
-    Ok(QueuePair { queue_url: made.queue_url.unwrap_or_default(), dead_url: Some(dead) })
+    Ok(QueuePair { queue_url: queue.queue_url.unwrap_or_default(), dead_url: Some(dead) })
 }

@@ -31,8 +31,8 @@ impl TaskDefinitions {
     /// Parses `small=FAMILY,medium=FAMILY,large=FAMILY` in any order.
     pub fn parse(text: &str) -> Option<Self> {
         let named = |size: TaskSize| {
-            let mut found = text.split(',').filter_map(|pair| pair.trim().split_once('='));
-            let mut of_size = found.by_ref().filter(|(name, _)| name.trim() == size.as_str());
+            let mut pairs = text.split(',').filter_map(|pair| pair.trim().split_once('='));
+            let mut of_size = pairs.by_ref().filter(|(name, _)| name.trim() == size.as_str());
             let family = of_size.next().map(|(_, family)| family.trim().to_owned());
             family.filter(|family| !family.is_empty() && of_size.next().is_none())
         };
@@ -181,9 +181,9 @@ impl Tasks {
         match call.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
-                let said = error.as_service_error().map(aws_sdk_ecs::error::ProvideErrorMetadata::meta);
+                let meta = error.as_service_error().map(aws_sdk_ecs::error::ProvideErrorMetadata::meta);
                 // ECS removes a stopped task within the hour.
-                let gone = said.and_then(|meta| meta.message()).is_some_and(|said| said.contains("not found"));
+                let gone = meta.and_then(|meta| meta.message()).is_some_and(|message| message.contains("not found"));
                 if gone { Ok(()) } else { Err(Error::unavailable("stop a task", error)) }
             }
         }
@@ -219,7 +219,7 @@ const CAPACITY_PHRASES: [&str; 5] = [
 
 /// Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html>.
 fn classify_reason(reason: &str) -> StartOutcome {
-    let says = |words: &[&str]| words.iter().any(|words| reason.contains(words));
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| reason.contains(phrase));
     // `AGENT`: the chosen host is disconnected; another one may work.
     if reason.starts_with("RESOURCE:") || reason == "AGENT" || says(&CAPACITY_PHRASES) {
         StartOutcome::NoCapacity

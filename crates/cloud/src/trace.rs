@@ -17,8 +17,9 @@ impl Lineage {
     /// `None` for text that Lambda would not write, because the text goes into a message's header.
     pub fn from_header(header: &str) -> Option<Self> {
         let text = header.split(';').find_map(|part| part.trim().strip_prefix("Lineage="))?;
-        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'|');
-        (!text.is_empty() && text.len() <= Self::MAX_BYTES && text.bytes().all(known)).then(|| Self(text.to_owned()))
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b':' | b'|');
+        (!text.is_empty() && text.len() <= Self::MAX_BYTES && text.bytes().all(is_allowed))
+            .then(|| Self(text.to_owned()))
     }
 }
 

@@ -55,7 +55,7 @@ impl Secrets {
     /// Returns versions that are at most five minutes old. Errors: `NoSecret` when the secret is missing or empty, or
     /// was within the last ten seconds: anyone can cause lookups, and each one costs money.
     pub async fn versions(&self, name: &str) -> Result<Versions, Error> {
-        let fresh = |kept: &CachedVersions| (self.age(kept.since) < CACHE_TTL).then(|| kept.versions.clone());
+        let fresh = |cached: &CachedVersions| (self.age(cached.since) < CACHE_TTL).then(|| cached.versions.clone());
         if let Some(versions) = self.lock_versions().get(name).and_then(fresh) {
             return Ok(versions);
         }
@@ -77,11 +77,11 @@ impl Secrets {
     pub async fn refetch_versions(&self, name: &str, unfit: &Versions) -> Result<Option<Versions>, Error> {
         let _turn = self.refetch_lock.lock().await;
         let now = (self.clock)();
-        if let Some(kept) = self.lock_versions().get_mut(name) {
-            if kept.versions != *unfit {
-                return Ok(Some(kept.versions.clone()));
+        if let Some(cached) = self.lock_versions().get_mut(name) {
+            if cached.versions != *unfit {
+                return Ok(Some(cached.versions.clone()));
             }
-            match kept.last_refetch.filter(|last| now.saturating_sub(last.at) < REFETCH_INTERVAL) {
+            match cached.last_refetch.filter(|last| now.saturating_sub(last.at) < REFETCH_INTERVAL) {
                 Some(Refetch { is_success: true, .. }) => return Ok(None),
                 Some(Refetch { is_success: false, .. }) => {
                     let reason = "it failed within the last ten seconds".to_owned();
@@ -90,7 +90,7 @@ impl Secrets {
                 None => {}
             }
             // Set before the call, so that the limit also applies when the service does not respond.
-            kept.last_refetch = Some(Refetch { at: now, is_success: false });
+            cached.last_refetch = Some(Refetch { at: now, is_success: false });
         }
         self.fetch_versions(name, Some(Refetch { at: now, is_success: true })).await.map(Some)
     }
@@ -103,8 +103,8 @@ impl Secrets {
         };
         let previous = self.get_version(name, "AWSPREVIOUS").await?;
         let versions = Versions { current, previous };
-        let kept = CachedVersions { since, last_refetch: refetched, versions: versions.clone() };
-        self.lock_versions().insert(name.to_owned(), kept);
+        let cached = CachedVersions { since, last_refetch: refetched, versions: versions.clone() };
+        self.lock_versions().insert(name.to_owned(), cached);
         self.lock_absent().remove(name);
         Ok(versions)
     }
