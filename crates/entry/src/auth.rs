@@ -27,13 +27,13 @@ pub mod scope {
     }
 
     macro_rules! needed {
-        ($($(#[$doc:meta])* $name:ident = $words:literal;)*) => {$(
+        ($($(#[$doc:meta])* $name:ident = $description:literal;)*) => {$(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug)]
             pub struct $name;
             impl RequiredScope for $name {
                 const SCOPE: Scope = Scope::$name;
-                const DESCRIPTION: &'static str = $words;
+                const DESCRIPTION: &'static str = $description;
             }
         )*};
     }

@@ -27,7 +27,7 @@ impl Config {
         } = self;
         let Endpoints { dynamodb, sqs, ecs, secretsmanager, s3 } = endpoints;
         let definitions = task_definitions.to_string();
-        let told = [
+        let required = [
             ("PULLYARD_TABLE", table),
             ("PULLYARD_DISPATCH_QUEUE_URL", dispatch_queue_url),
             ("PULLYARD_EFFECTS_QUEUE_URL", effects_queue_url),
@@ -52,8 +52,8 @@ impl Config {
             ("PULLYARD_S3_ENDPOINT", s3),
         ];
         let optional = optional.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
-        let told = told.into_iter().map(|(name, value)| (name, value.clone()));
-        let all = told.chain(optional).chain(network.iter().flat_map(network_variables));
+        let required = required.into_iter().map(|(name, value)| (name, value.clone()));
+        let all = required.chain(optional).chain(network.iter().flat_map(network_variables));
         all.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }

@@ -57,15 +57,15 @@ fn reencode_path(mut event: LambdaEvent<LambdaRequest>) -> LambdaEvent<LambdaReq
 }
 
 fn percent_encode(path: &str) -> String {
-    let mut said = String::with_capacity(path.len());
+    let mut encoded = String::with_capacity(path.len());
     for c in path.chars() {
         if c.is_ascii_control() || matches!(c, '%' | '#' | '?' | '\\') {
-            said.push_str(&format!("%{:02X}", u32::from(c)));
+            encoded.push_str(&format!("%{:02X}", u32::from(c)));
         } else {
-            said.push(c);
+            encoded.push(c);
         }
     }
-    said
+    encoded
 }
 
 /// Buffers the whole body, because Lambda requires the response in one piece.
@@ -148,11 +148,11 @@ fn gateway_id(context: &RequestContext) -> Option<&str> {
 
 fn path_ids<'a>(route: &str, path: &'a str) -> Vec<(&'static str, &'a str)> {
     let pairs = route.split('/').zip(path.split('/'));
-    let known = |(place, value): (&str, &'a str)| {
+    let to_id = |(place, value): (&str, &'a str)| {
         let place = place.strip_prefix('{')?.strip_suffix('}')?;
         LOGGED_PARAMETERS.iter().find(|(of_path, _)| *of_path == place).map(|(_, name)| (*name, value))
     };
-    pairs.filter_map(known).collect()
+    pairs.filter_map(to_id).collect()
 }
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ pub(crate) fn request_id(context: &lambda_http::Context) -> String {
 
 /// The caller's trace, else Lambda's. API Gateway forwards the caller's id, which is also in the caller's log.
 pub(crate) fn request_trace(headers: &HeaderMap, context: &lambda_http::Context) -> Option<TraceId> {
-    let told = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(TraceId::from_header);
-    told.or_else(|| context.xray_trace_id.as_deref().and_then(TraceId::from_header))
+    let trace = headers.get(HEADER).and_then(|value| value.to_str().ok()).and_then(TraceId::from_header);
+    trace.or_else(|| context.xray_trace_id.as_deref().and_then(TraceId::from_header))
 }
 
 /// Lambda's loop counter. Never from a caller's header: a forged one could make Lambda stop our functions.

@@ -82,8 +82,8 @@ pub fn check_link(request: &LinkPullRequest) -> Result<(), FieldError> {
 }
 
 fn check_pull_request(number: u64) -> Result<(), FieldError> {
-    let known = (1..=PULL_REQUEST).contains(&number);
-    if known { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
+    let in_range = (1..=PULL_REQUEST).contains(&number);
+    if in_range { Ok(()) } else { fault("/number", format!("use 1 to {PULL_REQUEST}")) }
 }
 
 pub fn check_project(new: &CreateProject) -> Result<(), FieldError> {
@@ -130,9 +130,9 @@ fn check_line(pointer: &str, text: &str, least: usize, most: usize) -> Result<()
     fault(pointer, format!("use {least} to {most} printable characters"))
 }
 
-fn check_text(pointer: &str, text: &str, most: usize) -> Result<(), FieldError> {
-    if text.len() > most {
-        return fault(pointer, format!("use at most {} KiB", most / 1024));
+fn check_text(pointer: &str, text: &str, max_bytes: usize) -> Result<(), FieldError> {
+    if text.len() > max_bytes {
+        return fault(pointer, format!("use at most {} KiB", max_bytes / 1024));
     }
     if text.contains('\0') { fault(pointer, "remove the NUL character".into()) } else { Ok(()) }
 }

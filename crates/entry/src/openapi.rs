@@ -40,7 +40,7 @@ pub struct RouteDoc {
 /// Adds routes and their descriptions. `parameters` returns a path parameter's schema, which is the same on all routes.
 pub fn build_document<S: Clone + Send + Sync + 'static>(
     routes: impl FnOnce() -> ApiRouter<S>,
-    said: &[RouteDoc],
+    docs: &[RouteDoc],
     parameters: impl Fn(&mut schemars::SchemaGenerator, &str) -> Schema,
 ) -> Value {
     aide::generate::reset_context();
@@ -57,7 +57,7 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
         route.split('{').skip(1).filter_map(|rest| rest.split('}').next()).map(str::to_owned).collect()
     };
     let mut of_paths = std::collections::BTreeMap::new();
-    for name in said.iter().flat_map(|said| names(said.route)) {
+    for name in docs.iter().flat_map(|doc| names(doc.route)) {
         let schema = in_context(|ctx| parameters(&mut ctx.schema, &name));
         of_paths.insert(name, schema);
     }
@@ -92,24 +92,24 @@ pub fn build_document<S: Clone + Send + Sync + 'static>(
             ("delete", &mut item.delete),
         ];
         for (method, operation) in operations.into_iter().filter_map(|(method, it)| Some((method, it.as_mut()?))) {
-            let Some(said) = said.iter().find(|said| said.method == method && said.route == route) else { continue };
-            operation.operation_id = Some(said.id.into());
-            operation.summary = Some(said.summary.into());
-            operation.tags = vec![said.tag.into()];
+            let Some(doc) = docs.iter().find(|doc| doc.method == method && doc.route == route) else { continue };
+            operation.operation_id = Some(doc.id.into());
+            operation.summary = Some(doc.summary.into());
+            operation.tags = vec![doc.tag.into()];
             let answers = &mut operation.responses.get_or_insert_default().responses;
             for answer in answers.values_mut() {
                 // A plain body has no description.
                 if let ReferenceOr::Item(Response { description, .. }) = answer
                     && description.is_empty()
                 {
-                    *description = said.summary.into();
+                    *description = doc.summary.into();
                 }
             }
-            for (status, codes) in said.refusals {
+            for (status, codes) in doc.refusals {
                 let codes = codes.split(", ").map(|code| format!("`{code}`")).collect::<Vec<_>>().join(", ");
-                let told = answers.entry(StatusCode::Code(*status));
-                let told = told.or_insert_with(|| ReferenceOr::Item(answers::problem(String::new())));
-                if let ReferenceOr::Item(Response { description, .. }) = told {
+                let response = answers.entry(StatusCode::Code(*status));
+                let response = response.or_insert_with(|| ReferenceOr::Item(answers::problem(String::new())));
+                if let ReferenceOr::Item(Response { description, .. }) = response {
                     let before = std::mem::take(description);
                     *description = if before.is_empty() { format!("{codes}.") } else { format!("{before} {codes}.") };
                 }

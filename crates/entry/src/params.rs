@@ -63,14 +63,14 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 }
 
 /// Axum's message is `Failed to deserialize query string: `, then `NAME: FAULT` or a fault that quotes the name.
-fn query_problem(said: &str) -> Problem {
-    let said = said.split_once("query string: ").map_or(said, |(_, fault)| fault);
-    let quoted = |start: &str| said.split_once(start).and_then(|(_, rest)| rest.split('`').next());
+fn query_problem(text: &str) -> Problem {
+    let text = text.split_once("query string: ").map_or(text, |(_, fault)| fault);
+    let quoted = |start: &str| text.split_once(start).and_then(|(_, rest)| rest.split('`').next());
     let field = ["missing field `", "unknown field `", "duplicate field `"].iter().find_map(|start| quoted(start));
-    let (name, fault) = match (field, said.split_once(": ")) {
-        (Some(field), _) => (field, said.split_once(": ").map_or(said, |(_, fault)| fault)),
+    let (name, fault) = match (field, text.split_once(": ")) {
+        (Some(field), _) => (field, text.split_once(": ").map_or(text, |(_, fault)| fault)),
         (None, Some((name, fault))) => (name, fault),
-        (None, None) => ("query", said),
+        (None, None) => ("query", text),
     };
     Problem::bad_parameter(&truncate(name, MAX_FAULT_CHARS), &truncate(fault, MAX_FAULT_CHARS))
 }

@@ -160,9 +160,9 @@ impl From<Error> for Problem {
                 let failed = error.to_string();
                 let failed = failed.trim_end_matches('.');
                 let (sentence, help, secs) = match error.retry_after() {
-                    Some(rest) => {
+                    Some(wait) => {
                         let sentence = format!("The forge limits our requests: failed to {failed}.");
-                        (sentence, "Try again later.", u32::try_from(rest.as_secs()).unwrap_or(u32::MAX).max(1))
+                        (sentence, "Try again later.", u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1))
                     }
                     None => {
                         let sentence = format!("The forge is not available: failed to {failed}.");

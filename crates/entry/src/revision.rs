@@ -13,8 +13,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Revision {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let said = parts.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
-        said.and_then(|value| value.trim_matches('"').parse().ok()).map(Self).ok_or_else(|| {
+        let etag = parts.headers.get(header::IF_MATCH).and_then(|value| value.to_str().ok());
+        etag.and_then(|value| value.trim_matches('"').parse().ok()).map(Self).ok_or_else(|| {
             Problem::new(StatusCode::PRECONDITION_REQUIRED, "revision_missing", "The revision you saw is missing.")
                 .with_help("Send `If-Match: \"REVISION\"` with the project's revision.")
         })

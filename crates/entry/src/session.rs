@@ -79,12 +79,12 @@ fn cookie_name(url: &str) -> String {
 /// `None` unless exactly one cookie has the name.
 fn find_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
-    let mut found = lists
+    let mut values = lists
         .flat_map(|list| list.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(found, _)| *found == name)
+        .filter(|(key, _)| *key == name)
         .map(|(_, value)| value);
-    match (found.next(), found.next()) {
+    match (values.next(), values.next()) {
         (Some(value), None) => Some(value),
         _ => None,
     }

@@ -34,10 +34,10 @@ pub enum ReadError {
     Broken,
 }
 
-pub async fn read(body: Body, most: usize) -> Result<Bytes, ReadError> {
-    match Limited::new(body, most).collect().await {
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, ReadError> {
+    match Limited::new(body, limit).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ReadError::TooLarge(most)),
+        Err(error) if error.is::<LengthLimitError>() => Err(ReadError::TooLarge(limit)),
         Err(_) => Err(ReadError::Broken),
     }
 }
@@ -45,10 +45,10 @@ pub async fn read(body: Body, most: usize) -> Result<Bytes, ReadError> {
 impl From<ReadError> for Problem {
     fn from(unread: ReadError) -> Self {
         match unread {
-            ReadError::TooLarge(most) => Self::new(
+            ReadError::TooLarge(limit) => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                format!("The body is larger than {} KiB.", most / 1024),
+                format!("The body is larger than {} KiB.", limit / 1024),
             )
             .with_help("Send a smaller body."),
             ReadError::Broken => Self::unreadable("", "it ended too early"),
@@ -69,9 +69,9 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, FieldError> {
     }
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let said = error.inner().to_string();
+        let message = error.inner().to_string();
         // The JSON pointer replaces the position in the text.
-        let fault = said.rsplit_once(" at line ").map_or(said.as_str(), |(fault, _)| fault);
+        let fault = message.rsplit_once(" at line ").map_or(message.as_str(), |(fault, _)| fault);
         // A field's name may be as long as the body.
         FieldError {
             pointer: truncate(&pointer(error.path(), fault), MAX_FAULT_CHARS),

@@ -23,9 +23,9 @@ pub fn init_logging() {
 /// The filter of `RUST_LOG`, or `default` if it is unset or invalid. Only levels by target are supported: other filters
 /// need regular expressions, which slow down every cold start.
 pub fn filter(default: &str) -> Targets {
-    let wanted = |text: &str| text.parse::<Targets>().ok();
-    let told = config::log_filter().as_deref().and_then(wanted);
-    told.or_else(|| wanted(default)).unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
+    let parse = |text: &str| text.parse::<Targets>().ok();
+    let targets = config::log_filter().as_deref().and_then(parse);
+    targets.or_else(|| parse(default)).unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

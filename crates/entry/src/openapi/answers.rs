@@ -92,11 +92,11 @@ impl OperationOutput for TemporaryRedirect {
 }
 
 macro_rules! answers {
-    ($($Kind:ident: $(($status:literal, $said:literal)),+; $made:expr;)*) => {$(
+    ($($Kind:ident: $(($status:literal, $description:literal)),+; $convert:expr;)*) => {$(
         impl<T: Serialize> IntoResponse for $Kind<T> {
             fn into_response(self) -> axum::response::Response {
-                let made: fn(Self) -> axum::response::Response = $made;
-                made(self)
+                let convert: fn(Self) -> axum::response::Response = $convert;
+                convert(self)
             }
         }
 
@@ -104,7 +104,7 @@ macro_rules! answers {
             type Inner = T;
 
             fn inferred_responses(ctx: &mut GenContext, _: &mut Operation) -> Responses {
-                vec![$((Some($status), json_response::<T>(ctx, $said))),+]
+                vec![$((Some($status), json_response::<T>(ctx, $description))),+]
             }
         }
     )*};
@@ -120,12 +120,12 @@ answers! {
         let unkept = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
         (StatusCode::CREATED, unkept, Json(it)).into_response()
     };
-    CreatedOrExisting: (201, "Created."), (200, "An earlier equal request created it."); |made| match made {
+    CreatedOrExisting: (201, "Created."), (200, "An earlier equal request created it."); |outcome| match outcome {
         Self::Created(it) => respond(StatusCode::CREATED, it),
         Self::Existing(it) => respond(StatusCode::OK, it),
     };
     RequestOutcome: (201, "Created."), (200, "An earlier equal request created it."),
-        (202, "It waits for a later job."); |asked| match asked {
+        (202, "It waits for a later job."); |outcome| match outcome {
         Self::Created(it) => respond(StatusCode::CREATED, it),
         Self::Existing(it) => respond(StatusCode::OK, it),
         Self::Deferred(it) => respond(StatusCode::ACCEPTED, it),

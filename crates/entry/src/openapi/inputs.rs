@@ -54,8 +54,8 @@ impl<T> OperationInput for Path<T> {
 impl OperationInput for IdempotencyKey {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         let schema = ctx.schema.subschema_for::<EventId>();
-        let said = "A key that you choose per request; a repeat with the same key has no further effect.";
-        add_parameters(ctx, operation, [header("Idempotency-Key", said, false, schema)]);
+        let description = "A key that you choose per request; a repeat with the same key has no further effect.";
+        add_parameters(ctx, operation, [header("Idempotency-Key", description, false, schema)]);
     }
 
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
@@ -66,8 +66,8 @@ impl OperationInput for IdempotencyKey {
 impl OperationInput for Revision {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         let schema = json_schema!({ "type": "string", "pattern": "^\"?[0-9]{1,19}\"?$" });
-        let said = "The revision that you read, in quotes.";
-        add_parameters(ctx, operation, [header("If-Match", said, true, schema)]);
+        let description = "The revision that you read, in quotes.";
+        add_parameters(ctx, operation, [header("If-Match", description, true, schema)]);
     }
 
     fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {
@@ -80,9 +80,9 @@ fn header(name: &str, description: &str, required: bool, schema: Schema) -> Para
     Parameter::Header { parameter_data, style: HeaderStyle::Simple }
 }
 
-fn require_credential(operation: &mut Operation, scheme: &str, said: Option<String>) {
+fn require_credential(operation: &mut Operation, scheme: &str, description: Option<String>) {
     operation.security.push([(scheme.to_owned(), Vec::new())].into_iter().collect());
-    operation.description = said;
+    operation.description = description;
 }
 
 fn unauthorized() -> (u16, String) {
@@ -115,8 +115,8 @@ macro_rules! of_runners {
             fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
                 require_credential(operation, $scheme, None);
                 let schema = json_schema!({ "type": "string", "enum": [version::PROTOCOL.to_string()] });
-                let said = "The runner's protocol version.";
-                add_parameters(ctx, operation, [header("Pullyard-Version", said, false, schema)]);
+                let description = "The runner's protocol version.";
+                add_parameters(ctx, operation, [header("Pullyard-Version", description, false, schema)]);
             }
 
             fn inferred_early_responses(_: &mut GenContext, _: &mut Operation) -> Responses {

@@ -21,7 +21,7 @@ pub(super) fn normalize(document: &mut Value) {
 fn normalize_schema(schema: &mut Map<String, Value>) {
     // The API accepts duplicates in a set and counts them once.
     schema.remove("uniqueItems");
-    let most = match schema.get("format").and_then(Value::as_str) {
+    let maximum = match schema.get("format").and_then(Value::as_str) {
         Some("uint16") => u64::from(u16::MAX),
         Some("uint32") => u64::from(u32::MAX),
         Some("uint64" | "uint") => u64::MAX,
@@ -29,7 +29,7 @@ fn normalize_schema(schema: &mut Map<String, Value>) {
     };
     // OpenAPI does not define these formats: replace them with a maximum.
     schema.remove("format");
-    schema.entry("maximum").or_insert(most.into());
+    schema.entry("maximum").or_insert(maximum.into());
 }
 
 /// An optional query parameter may be absent but never null.
