@@ -243,7 +243,7 @@ impl LocalSystem {
             },
         };
         environment::save_environment(&data, &config)?;
-        let heard = config.clone();
+        let delivering_config = config.clone();
         let config = match hints {
             HintDelivery::Deliver => config,
             HintDelivery::Drop => Config {
@@ -258,8 +258,8 @@ impl LocalSystem {
             config.clone().context(&sdk, clock.clone())
         };
         let deploy = deploy.as_ref();
-        let sweeper = FunctionOverrides::resolve(deploy, "sweeper", &heard, async {
-            functions::sweeper(of("sweeper", &heard).await)
+        let sweeper = FunctionOverrides::resolve(deploy, "sweeper", &delivering_config, async {
+            functions::sweeper(of("sweeper", &delivering_config).await)
         })
         .await;
         let dispatcher = FunctionOverrides::resolve(deploy, "dispatcher", &config, async {
