@@ -76,22 +76,22 @@ async fn run(options: Options) -> Result<Exit, Error> {
         ClaimResult::Refused => return Ok(Exit::NotClaimed),
         ClaimResult::Stopped => return Ok(Exit::Stopped),
     };
-    let Assignment { job, attempt, lease, .. } = assignment.as_ref();
-    let client = AttemptClient::new(&options.api_url, lease, job, *attempt).map_err(Error::Start)?;
+    let Assignment { job, attempt: number, lease, .. } = assignment.as_ref();
+    let client = AttemptClient::new(&options.api_url, lease, job, *number).map_err(Error::Start)?;
     let client = client.with_trace(options.trace.clone());
     let heartbeat = Duration::from_secs(assignment.heartbeat_secs);
     let redactor = redactor(&options, lease);
-    let given = Inputs::new();
-    let heeds = AnswerHandlers { orders: orders.clone(), input_counts: given.clone() };
+    let input_counts = Inputs::new();
+    let heeds = AnswerHandlers { orders: orders.clone(), input_counts: input_counts.clone() };
     let reporter = Reporter::start(client.clone(), heartbeat, heeds, redactor.clone());
     let uploads = Uploader::start(client.clone(), reporter.events().clone(), options.bucket_away);
-    let this = Attempt {
+    let attempt = Attempt {
         artifacts: uploads.artifacts(),
         assignment: &assignment,
         client: &client,
         events: reporter.events(),
         orders: &orders,
-        input_counts: &given,
+        input_counts: &input_counts,
         deadline: instant_after(began, Duration::from_secs(assignment.limits.wall_secs)),
         minted_tokens: ForgeTokens::default(),
         redactor,
@@ -99,44 +99,44 @@ async fn run(options: Options) -> Result<Exit, Error> {
         checkpoint_state: CheckpointState::default(),
     };
     let mut workspace = None;
-    let ended = match run_phases(&this, &options, &mut workspace).await {
-        Err(Stop::Order(Order::Pause)) => match conversation::yield_for_pause(&this, workspace.as_ref()).await {
+    let ended = match run_phases(&attempt, &options, &mut workspace).await {
+        Err(Stop::Order(Order::Pause)) => match conversation::yield_for_pause(&attempt, workspace.as_ref()).await {
             Ok(()) => Err(Stop::Yielded),
             // A cancel, a shutdown or a lost lease arrived during the pause.
-            Err(stop) => Err(conversation::checkpoint_before_end(&this, workspace.as_ref(), stop).await),
+            Err(stop) => Err(conversation::checkpoint_before_end(&attempt, workspace.as_ref(), stop).await),
         },
-        Err(stop) => Err(conversation::checkpoint_before_end(&this, workspace.as_ref(), stop).await),
+        Err(stop) => Err(conversation::checkpoint_before_end(&attempt, workspace.as_ref(), stop).await),
         done => done,
     };
-    this.events.end_record();
+    attempt.events.end_record();
     if let Some(workspace) = &workspace {
-        this.learn_current_tokens(workspace);
+        attempt.learn_current_tokens(workspace);
     }
 
     let exit = match to_report(ended) {
         Ok(AttemptReport::Yielded) => {
-            tracing::info!(job.id = %job, attempt, "attempt returned its job");
+            tracing::info!(job.id = %job, attempt = number, "attempt returned its job");
             Ok(Exit::Finished)
         }
         Ok(AttemptReport::Finish((outcome, failure, result))) => {
-            let failure = failure.map(|failure| this.redactor.redact_failure(failure).clipped());
-            let letter = create_pending_finish(&options, &this, (outcome, failure, result))?;
+            let failure = failure.map(|failure| attempt.redactor.redact_failure(failure).clipped());
+            let letter = create_pending_finish(&options, &attempt, (outcome, failure, result))?;
             tracing::info!(
-                job.id = %job, attempt, outcome = ?letter.finish.outcome,
+                job.id = %job, attempt = number, outcome = ?letter.finish.outcome,
                 failure = letter.finish.failure.as_ref().map(Failure::code), "attempt finished"
             );
             flush(&reporter, &uploads, &orders).await;
             deliver_finish(&outbox, letter, &orders).await
         }
         Err(Order::Shutdown) => {
-            send_last(&reporter, this.artifacts, (SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT)).await;
-            this.minted_tokens.revoke_all(&assignment.repository).await;
+            send_last(&reporter, attempt.artifacts, (SHUTDOWN_EVENTS_TIMEOUT, SHUTDOWN_ARTIFACTS_TIMEOUT)).await;
+            attempt.minted_tokens.revoke_all(&assignment.repository).await;
             // The next run removes the worktree, because little time is left.
             return Ok(Exit::Stopped);
         }
         Err(_) => Ok(Exit::LeaseLost),
     };
-    this.minted_tokens.revoke_all(&assignment.repository).await;
+    attempt.minted_tokens.revoke_all(&assignment.repository).await;
     if let Some(workspace) = workspace {
         workspace.close(options.worktree).await;
     }
@@ -171,10 +171,10 @@ type FinishParts = (FinishOutcome, Option<Failure>, Option<FinishResult>);
 
 fn create_pending_finish(
     options: &Options,
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     (outcome, failure, result): FinishParts,
 ) -> Result<PendingFinish, Error> {
-    let (assignment, (work, spent_usd_micros)) = (this.assignment, this.work_report());
+    let (assignment, (work, spent_usd_micros)) = (attempt.assignment, attempt.work_report());
     Ok(PendingFinish {
         api_url: options.api_url.clone(),
         job: assignment.job.clone(),
@@ -197,9 +197,9 @@ async fn flush(reporter: &Reporter, uploads: &Uploader, orders: &Orders) {
     }
 }
 
-async fn send_last(reporter: &Reporter, kept: &Artifacts, (events, artifacts): (Duration, Duration)) {
-    let ((), lost) = tokio::join!(reporter.flush(events), kept.flush(artifacts));
+async fn send_last(reporter: &Reporter, artifact_store: &Artifacts, (events, artifacts): (Duration, Duration)) {
+    let ((), lost) = tokio::join!(reporter.flush(events), artifact_store.flush(artifacts));
     lost.into_iter()
-        .for_each(|words| reporter.events().add(crate::api::event_draft::EventDraft::text(EventKind::Log, words)));
+        .for_each(|text| reporter.events().add(crate::api::event_draft::EventDraft::text(EventKind::Log, text)));
     reporter.flush(LAST_EVENT_TIMEOUT).await;
 }

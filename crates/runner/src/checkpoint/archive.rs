@@ -32,19 +32,19 @@ pub(super) enum ArchiveError {
     Io(#[from] io::Error),
 }
 
-/// Packs all files of a folder into at most `most` bytes.
-pub(super) fn pack(folder: &Path, to: &Path, most: u64) -> Result<(), ArchiveError> {
+/// Packs all files of a folder into at most `max_bytes` bytes.
+pub(super) fn pack(folder: &Path, to: &Path, max_bytes: u64) -> Result<(), ArchiveError> {
     let mut names = Vec::new();
     list_files(folder, Path::new(""), &mut names)?;
     names.sort();
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(to)?;
-    let limited = LimitedWriter { inner: BufWriter::new(file), remaining: most };
+    let limited = LimitedWriter { inner: BufWriter::new(file), remaining: max_bytes };
     let mut archive = Builder::new(zstd::Encoder::new(limited, COMPRESSION_LEVEL)?);
-    let mut left = MAX_UNPACKED_BYTES;
+    let mut remaining = MAX_UNPACKED_BYTES;
     for name in names {
         let file = File::open(folder.join(&name))?;
         let size = file.metadata()?.len();
-        left = left.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
+        remaining = remaining.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
         let mut header = Header::new_ustar();
         header.set_entry_type(EntryType::Regular);
         header.set_mode(0o600);
@@ -63,7 +63,7 @@ pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), ArchiveError> {
     let mut decoder = zstd::Decoder::new(BufReader::new(File::open(from)?).into_inner())?;
     decoder.window_log_max(WINDOW_LOG)?;
     let mut archive = Archive::new(decoder.take(MAX_UNPACKED_BYTES + (MAX_FILES as u64 + 2) * 1_024));
-    let mut left = MAX_UNPACKED_BYTES;
+    let mut remaining = MAX_UNPACKED_BYTES;
     // Raw mode: an entry cannot change how the next one is read.
     for (count, entry) in archive.entries()?.raw(true).enumerate() {
         let mut entry = entry?;
@@ -75,7 +75,7 @@ pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), ArchiveError> {
         }
         let name = parse_name(&entry.path_bytes())?;
         let size = entry.header().entry_size()?;
-        left = left.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
+        remaining = remaining.checked_sub(size).ok_or(ArchiveError::TooLarge)?;
         let path = folder.join(name);
         create_private_dirs(path.parent().unwrap_or(folder))?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;

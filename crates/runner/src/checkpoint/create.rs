@@ -67,31 +67,31 @@ fn too_large_reason() -> NoCheckpoint {
 /// checkpoint whose upload failed is handed in again. If none can be made, an event reports why.
 ///
 /// Writes: the attempt's own folders.
-pub(crate) async fn create_checkpoint(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+pub(crate) async fn create_checkpoint(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
     tokio::select! {
         biased;
-        _ = this.orders.wait_at_least(Order::Cancel) => {}
-        () = create_within(this, workspace, limit) => {}
+        _ = attempt.orders.wait_at_least(Order::Cancel) => {}
+        () = create_within(attempt, workspace, limit) => {}
     }
 }
 
-pub(crate) async fn create_checkpoint_at_shutdown(this: &Attempt<'_>, workspace: &Workspace) {
-    create_within(this, workspace, SHUTDOWN_TIMEOUT).await;
+pub(crate) async fn create_checkpoint_at_shutdown(attempt: &Attempt<'_>, workspace: &Workspace) {
+    create_within(attempt, workspace, SHUTDOWN_TIMEOUT).await;
 }
 
-async fn create_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
-    if let Some(name) = this.checkpoint_state.newest_checkpoint() {
+async fn create_within(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
+    if let Some(name) = attempt.checkpoint_state.newest_checkpoint() {
         // A second checkpoint of the same work could only replace an uploaded one.
-        if this.artifacts.has_lost_checkpoint() {
-            this.artifacts.requeue_checkpoint(&name);
+        if attempt.artifacts.has_lost_checkpoint() {
+            attempt.artifacts.requeue_checkpoint(&name);
         }
         return;
     }
-    let made = timeout(limit, write_archive(this, workspace)).await;
-    let because = match made {
+    let result = timeout(limit, write_archive(attempt, workspace)).await;
+    let because = match result {
         Ok(Ok(name)) => {
-            if this.artifacts.queue_upload(ArtifactKind::Checkpoint, &name) {
-                this.checkpoint_state.set_checkpoint(name);
+            if attempt.artifacts.queue_upload(ArtifactKind::Checkpoint, &name) {
+                attempt.checkpoint_state.set_checkpoint(name);
                 return;
             }
             "there is no place for it".to_owned()
@@ -101,25 +101,25 @@ async fn create_within(this: &Attempt<'_>, workspace: &Workspace, limit: Duratio
         Err(_) => "there was no time for it".into(),
     };
     tracing::warn!("no checkpoint stored: {because}");
-    let words = format!("What the agent did so far is not kept, because {because}.");
-    this.events.add(EventDraft::text(EventKind::Log, words));
+    let message = format!("What the agent did so far is not kept, because {because}.");
+    attempt.events.add(EventDraft::text(EventKind::Log, message));
 }
 
-async fn write_archive(this: &Attempt<'_>, workspace: &Workspace) -> Result<String, NoCheckpoint> {
-    this.learn_current_tokens(workspace);
-    let Some(work) = this.work_report().0 else { return Err(NoCheckpoint::NoWork) };
-    let Some(known) = this.checkpoint_state.next_checkpoint() else { return Err(NoCheckpoint::NoWork) };
-    let number = if known.checkpoint_count > 1 { format!("-{}", known.checkpoint_count) } else { String::new() };
+async fn write_archive(attempt: &Attempt<'_>, workspace: &Workspace) -> Result<String, NoCheckpoint> {
+    attempt.learn_current_tokens(workspace);
+    let Some(work) = attempt.work_report().0 else { return Err(NoCheckpoint::NoWork) };
+    let Some(facts) = attempt.checkpoint_state.next_checkpoint() else { return Err(NoCheckpoint::NoWork) };
+    let number = if facts.checkpoint_count > 1 { format!("-{}", facts.checkpoint_count) } else { String::new() };
     let name = format!("{ARTIFACT_NAME}{number}.tar.zst");
-    let Some(file) = this.artifacts.path_for(&name) else { return Err(NoCheckpoint::NoWork) };
+    let Some(file) = attempt.artifacts.path_for(&name) else { return Err(NoCheckpoint::NoWork) };
     let folder = workspace.root().join(format!("{ARTIFACT_NAME}{number}"));
     create_private_dirs(&folder)?;
-    write_patch(this, workspace, &known, &folder).await?;
-    let about = create_metadata(this, workspace, &known, &work);
+    write_patch(attempt, workspace, &facts, &folder).await?;
+    let about = create_metadata(attempt, workspace, &facts, &work);
     let session = about.session.clone();
     let (home, tree) = (workspace.home(), workspace.tree());
-    let redactor = this.redactor.clone();
-    let is_revision = this.assignment.revises.is_some();
+    let redactor = attempt.redactor.clone();
+    let is_revision = attempt.assignment.revises.is_some();
     let pack = move || {
         let (mut about, mut without) = (about, None);
         if let Some(id) = session {
@@ -146,58 +146,58 @@ async fn write_archive(this: &Attempt<'_>, workspace: &Workspace) -> Result<Stri
     };
     if let Some(fault) = tokio::task::spawn_blocking(pack).await.map_err(io::Error::from)?? {
         tracing::warn!("session not stored: {fault}");
-        let words = format!("The agent's session is not kept, because {fault}; its work is.");
-        this.events.add(EventDraft::text(EventKind::Log, words));
+        let message = format!("The agent's session is not kept, because {fault}; its work is.");
+        attempt.events.add(EventDraft::text(EventKind::Log, message));
     }
     Ok(name)
 }
 
 fn create_metadata(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     workspace: &Workspace,
-    known: &CheckpointFacts,
+    facts: &CheckpointFacts,
     work: &AgentReport,
 ) -> CheckpointMetadata {
-    let before = known.resumed_session.as_ref();
+    let before = facts.resumed_session.as_ref();
     CheckpointMetadata {
         format: FORMAT,
-        job: Some(this.assignment.job.clone()),
+        job: Some(attempt.assignment.job.clone()),
         agent: work.agent.clone(),
         session: work.session.clone().or_else(|| before.map(|(session, ..)| session.clone())),
-        read: known.session_inputs(work.session.as_deref()),
-        tokens: known.session_tokens(work, this.usage.session_tokens()),
+        read: facts.session_inputs(work.session.as_deref()),
+        tokens: facts.session_tokens(work, attempt.usage.session_tokens()),
         tree: workspace.tree().to_string_lossy().into_owned(),
-        start: known.target.start_commit.clone(),
-        branch: known.target.branch.clone(),
-        task: sha256_hex(&this.assignment.prompt),
+        start: facts.target.start_commit.clone(),
+        branch: facts.target.branch.clone(),
+        task: sha256_hex(&attempt.assignment.prompt),
     }
 }
 
 /// Stores the work as a patch against its start, if there is any.
 async fn write_patch(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     workspace: &Workspace,
-    known: &CheckpointFacts,
+    facts: &CheckpointFacts,
     folder: &Path,
 ) -> Result<(), NoCheckpoint> {
     // No command here talks to the forge.
-    let git = Git::new(&this.assignment.repository.clone_url, "").with_redactor(&this.redactor);
-    let (repository, start) = (workspace.repository(), known.target.start_commit.as_str());
+    let git = Git::new(&attempt.assignment.repository.clone_url, "").with_redactor(&attempt.redactor);
+    let (repository, start) = (workspace.repository(), facts.target.start_commit.as_str());
     let because = |what: &str| NoCheckpoint::Reason(what.to_owned());
-    let made = match &known.tree {
+    let written = match &facts.tree {
         // Checks have run since, and may have changed the repository's settings.
-        Some(tree) => match workspace.reset_repository(Some(&known.mirror)).await {
+        Some(tree) => match workspace.reset_repository(Some(&facts.mirror)).await {
             Ok(()) => Ok(tree.clone()),
             Err(fault) => Err(Stop::Failure(fault.to_workspace_failure())),
         },
         None => {
-            let made = commit::write_tree(&git, workspace, &known.mirror, &known.target, this.assignment).await;
+            let written = commit::write_tree(&git, workspace, &facts.mirror, &facts.target, attempt.assignment).await;
             // The checkpoint omits these folders as well.
-            exclusion_report::report_excluded_folders(this, workspace);
-            made
+            exclusion_report::report_excluded_folders(attempt, workspace);
+            written
         }
     };
-    let tree = match made {
+    let tree = match written {
         Ok(tree) => tree,
         Err(Stop::Failure(Failure::NoChanges {})) => return Ok(()),
         Err(stop) => {
@@ -205,7 +205,7 @@ async fn write_patch(
             return Err(because("the work folder can't be read"));
         }
     };
-    if let Err(stop) = secret_scan::scan_commit(&git, &repository, (start, &tree), &this.redactor).await {
+    if let Err(stop) = secret_scan::scan_commit(&git, &repository, (start, &tree), &attempt.redactor).await {
         return Err(match stop {
             Stop::Failure(Failure::SecretInChange { path }) => {
                 because(&format!("a secret of the job stands in `{path}`"))
@@ -215,7 +215,7 @@ async fn write_patch(
     }
     let (file, range) = (folder.join(PATCH_FILE), (start, tree.as_str()));
     let failed = |fault: GitError| NoCheckpoint::Reason(format!("the work could not be read: {}", fault.reason()));
-    if patch::diff_contains_secret(&git, &repository, range, this.redactor.search()).await.map_err(failed)? {
+    if patch::diff_contains_secret(&git, &repository, range, attempt.redactor.search()).await.map_err(failed)? {
         return Err(because("a secret of the job stands in what it changed"));
     }
     patch::write(&git, &repository, range, Binaries::Full, &file).await.map_err(failed)?;
@@ -223,7 +223,7 @@ async fn write_patch(
         return Err(too_large_reason());
     }
     // The patch must apply, so no secret can be removed, not even from lines around a change.
-    let search = this.redactor.search();
+    let search = attempt.redactor.search();
     let has_one = tokio::task::spawn_blocking(move || patch::has_secret(&file, Lines::All, search));
     if has_one.await.map_err(io::Error::from)?? {
         return Err(because("a secret of the job stands in what it changed"));
@@ -250,7 +250,7 @@ fn copy_session(
     let mut files = session.list_files().map_err(unreadable)?;
     // Skip names with a secret: the archive has names unchanged, and the agent would not find a renamed file.
     files.retain(|file| redactor.redact_text(&file.name) == file.name.as_str());
-    let mut left = MAX_UNPACKED_BYTES;
+    let mut remaining = MAX_UNPACKED_BYTES;
     for file in &files {
         let to: PathBuf = folder.join(&file.name);
         if let Some(parent) = to.parent() {
@@ -262,7 +262,7 @@ fn copy_session(
             Err(transcript::TranscriptError::TooLarge) => return Err(too_large_reason()),
             Err(fault) => return Err(NoCheckpoint::Reason(format!("the session can't be kept: {fault}"))),
         };
-        left = left.checked_sub(size).ok_or_else(too_large_reason)?;
+        remaining = remaining.checked_sub(size).ok_or_else(too_large_reason)?;
     }
     Ok(if files.is_empty() { SessionCopy::None } else { SessionCopy::Complete })
 }

@@ -43,7 +43,7 @@ impl From<io::Error> for DownloadError {
 ///
 /// Errors: a stop of the attempt; inside, why there is no checkpoint.
 pub(super) async fn download_checkpoint(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     to: &Path,
     limit: Duration,
 ) -> Result<Result<Option<u32>, SessionLoss>, Stop> {
@@ -54,25 +54,25 @@ pub(super) async fn download_checkpoint(
         }
         DownloadError::Permanent(_) | DownloadError::Stopped(_) => false,
     };
-    match retry_while_unreachable(limit, is_away, async || download_once(this, to).await).await {
-        Ok(attempt) => Ok(Ok(attempt)),
+    match retry_while_unreachable(limit, is_away, async || download_once(attempt, to).await).await {
+        Ok(number) => Ok(Ok(number)),
         Err(DownloadError::Transient(reason)) => Ok(Err(SessionLoss::Unreachable(reason))),
         Err(DownloadError::Permanent(lost)) => Ok(Err(lost)),
         Err(DownloadError::Stopped(stop)) => Err(stop),
     }
 }
 
-async fn download_once(this: &Attempt<'_>, to: &Path) -> Result<Option<u32>, DownloadError> {
+async fn download_once(attempt: &Attempt<'_>, to: &Path) -> Result<Option<u32>, DownloadError> {
     // Request it in each try, because the address expires.
-    let answer = match this.get_checkpoint().await {
+    let answer = match attempt.get_checkpoint().await {
         Ok(answer) => answer,
         // An older control plane stores no checkpoints.
         Err(Stop::Failure(_)) => return Ok(None),
         Err(stop) => return Err(DownloadError::Stopped(stop)),
     };
     if let Some(missing) = answer.missing {
-        let words = format!("what attempt {} kept is missing: {}", missing.attempt, missing.why.label());
-        return Err(DownloadError::Permanent(SessionLoss::NotStored(words)));
+        let reason = format!("what attempt {} kept is missing: {}", missing.attempt, missing.why.label());
+        return Err(DownloadError::Permanent(SessionLoss::NotStored(reason)));
     }
     let Some(checkpoint) = answer.checkpoint else { return Ok(None) };
     if checkpoint.size_bytes > MAX_SIZE_BYTES {
@@ -93,13 +93,13 @@ async fn download_file(checkpoint: &Checkpoint, to: &Path) -> Result<(), Downloa
     }
     let mut answer = http.build().map_err(failed)?.get(&checkpoint.get_url).send().await.map_err(failed)?;
     if !answer.status().is_success() {
-        let said = format!("the bucket answered {}", answer.status());
+        let reason = format!("the bucket answered {}", answer.status());
         // A missing object does not return. Other refusals may come from a proxy, or concern our key.
         return Err(match answer.status() {
             StatusCode::NOT_FOUND | StatusCode::GONE => {
-                DownloadError::Permanent(SessionLoss::NotStored(format!("it could not be fetched: {said}")))
+                DownloadError::Permanent(SessionLoss::NotStored(format!("it could not be fetched: {reason}")))
             }
-            _ => DownloadError::Transient(said),
+            _ => DownloadError::Transient(reason),
         });
     }
     let mut options = OpenOptions::new();

@@ -39,13 +39,13 @@ impl SessionLoss {
         }
     }
 
-    pub(super) fn fail_job(&self, this: &Attempt<'_>, whose: &str) -> Stop {
+    pub(super) fn fail_job(&self, attempt: &Attempt<'_>, whose: &str) -> Stop {
         let lost = self.reason();
-        let words = format!(
+        let message = format!(
             "The earlier session{whose} can't be gone on with, because {lost}; the job asks for it or none \
              (`resume: require`)."
         );
-        this.events.add(EventDraft::text(EventKind::Log, words));
+        attempt.events.add(EventDraft::text(EventKind::Log, message));
         self.to_failure().into()
     }
 }

@@ -97,14 +97,14 @@ impl EarlierCheckpoint {
     /// Fetches the checkpoint and reads its description. `away` is how long an unreachable bucket is retried.
     ///
     /// Writes: the attempt's folder.
-    pub(crate) async fn download(this: &Attempt<'_>, workspace: &Workspace, away: Duration) -> Result<Self, Stop> {
-        let expected = is_expected(this);
-        if !(this.assignment.checkpoint || expected) {
+    pub(crate) async fn download(attempt: &Attempt<'_>, workspace: &Workspace, away: Duration) -> Result<Self, Stop> {
+        let expected = is_expected(attempt);
+        if !(attempt.assignment.checkpoint || expected) {
             return Ok(Self(DownloadState::NotExpected));
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(UNPACK_FOLDER));
-        let attempt = match download_checkpoint(this, &packed, away).await? {
-            Ok(Some(attempt)) => attempt,
+        let number = match download_checkpoint(attempt, &packed, away).await? {
+            Ok(Some(number)) => number,
             Ok(None) if !expected => return Ok(Self(DownloadState::NotExpected)),
             Ok(None) => return Ok(Self(DownloadState::Lost(SessionLoss::NotStored("nothing of it was kept".into())))),
             Err(lost) => return Ok(Self(DownloadState::Lost(lost))),
@@ -112,7 +112,7 @@ impl EarlierCheckpoint {
         let into = folder.clone();
         let read = tokio::task::spawn_blocking(move || read_archive(&packed, &into)).await;
         Ok(Self(match read.map_err(|error| SessionLoss::Unreadable(error.to_string())).flatten() {
-            Ok(about) => DownloadState::Downloaded { about: Box::new(about), folder, attempt },
+            Ok(about) => DownloadState::Downloaded { about: Box::new(about), folder, attempt: number },
             Err(lost) => DownloadState::Lost(lost),
         }))
     }
@@ -127,13 +127,13 @@ impl EarlierCheckpoint {
 }
 
 /// Whether an earlier attempt yielded, so that a checkpoint must exist.
-fn is_expected(this: &Attempt<'_>) -> bool {
-    this.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
+fn is_expected(attempt: &Attempt<'_>) -> bool {
+    attempt.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
 }
 
 /// Whether the job may require the session while the checkpoint is unknown.
-pub(crate) fn may_require_session(this: &Attempt<'_>) -> bool {
-    let (assignment, expected) = (this.assignment, is_expected(this));
+pub(crate) fn may_require_session(attempt: &Attempt<'_>) -> bool {
+    let (assignment, expected) = (attempt.assignment, is_expected(attempt));
     let may_have_session = assignment.checkpoint && assignment.agent.capability != "command";
     assignment.fails_without_session() && (expected || may_have_session)
 }
@@ -143,25 +143,25 @@ impl CheckpointPlan {
     ///
     /// Errors: `SessionLost` and `SessionUnreachable` if a required session is known to be unavailable.
     pub(crate) async fn prepare(
-        this: &Attempt<'_>,
+        attempt: &Attempt<'_>,
         (git, mirror): (&Git, &Mirror),
         earlier: EarlierCheckpoint,
         chosen: &AgentChoice,
         target: &mut Target,
     ) -> Result<Self, Stop> {
-        let (assignment, expected) = (this.assignment, is_expected(this));
+        let (assignment, expected) = (attempt.assignment, is_expected(attempt));
         let binds = |session: bool| assignment.fails_without_session() && (expected || session);
-        let found = |state, session| Self { state, requires_session: binds(session) }.fail_if_session_lost(this);
+        let plan = |state, session| Self { state, requires_session: binds(session) }.fail_if_session_lost(attempt);
         // Work that an earlier attempt pushed is done.
         if target.adopted_commit.is_some() {
-            return found(PlanState::NotExpected, false);
+            return plan(PlanState::NotExpected, false);
         }
         // An unreadable checkpoint may contain a session.
         let may_have_session = matches!(chosen, AgentChoice::Installed(_));
-        let (about, folder, attempt) = match earlier.0 {
-            DownloadState::NotExpected => return found(PlanState::NotExpected, false),
-            DownloadState::Lost(lost) => return found(PlanState::Lost(lost), may_have_session),
-            DownloadState::Downloaded { about, folder, attempt } => (*about, folder, attempt),
+        let (about, folder, number) = match earlier.0 {
+            DownloadState::NotExpected => return plan(PlanState::NotExpected, false),
+            DownloadState::Lost(lost) => return plan(PlanState::Lost(lost), may_have_session),
+            DownloadState::Downloaded { about, folder, attempt: number } => (*about, folder, number),
         };
         let (mut lost, mut session) = (None, about.session.is_some());
         if about.agent != chosen.capability() {
@@ -173,27 +173,27 @@ impl CheckpointPlan {
         }
         if folder.join(PATCH_FILE).exists() && was_pushed(git, mirror, &about, target).await? {
             // The agent already begins with the pushed work.
-            return found(PlanState::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
+            return plan(PlanState::Lost(SessionLoss::DoesNotFit("it was pushed".into())), false);
         }
         if folder.join(PATCH_FILE).exists() && !set_target_start(git, mirror, &about, target).await? {
             let gone = "the commit that it started from is gone from the branch";
-            return found(PlanState::Lost(SessionLoss::DoesNotFit(gone.into())), session);
+            return plan(PlanState::Lost(SessionLoss::DoesNotFit(gone.into())), session);
         }
-        found(
-            PlanState::Available(Box::new(AvailableCheckpoint { about, folder, attempt, session_loss: lost })),
+        plan(
+            PlanState::Available(Box::new(AvailableCheckpoint { about, folder, attempt: number, session_loss: lost })),
             session,
         )
     }
 
     /// Fails if the job requires its session and the session is lost.
-    fn fail_if_session_lost(self, this: &Attempt<'_>) -> Result<Self, Stop> {
-        let (lost, there) = match &self.state {
+    fn fail_if_session_lost(self, attempt: &Attempt<'_>) -> Result<Self, Stop> {
+        let (lost, available) = match &self.state {
             PlanState::NotExpected => (None, None),
             PlanState::Lost(lost) => (Some(lost), None),
-            PlanState::Available(there) => (there.session_loss.as_ref(), Some(there.as_ref())),
+            PlanState::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),
         };
         match lost.filter(|_| self.requires_session) {
-            Some(lost) => Err(lost.fail_job(this, &agent_suffix(this, there))),
+            Some(lost) => Err(lost.fail_job(attempt, &agent_suffix(attempt, available))),
             None => Ok(self),
         }
     }
@@ -203,48 +203,48 @@ impl CheckpointPlan {
     /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that does not fit.
     pub(crate) async fn restore(
         &self,
-        this: &Attempt<'_>,
+        attempt: &Attempt<'_>,
         git: &Git,
         workspace: &Workspace,
     ) -> Result<RestoredWork, Stop> {
-        let (taken, lost, there) = match &self.state {
+        let (restored, lost, available) = match &self.state {
             PlanState::NotExpected => return Ok(RestoredWork::default()),
             PlanState::Lost(lost) => (RestoredWork::default(), Some(lost.clone()), None),
-            PlanState::Available(there) => match restore_work(this, git, workspace, there).await {
-                Ok(taken) => (taken, there.session_loss.clone(), Some(there.as_ref())),
-                Err(lost) => (RestoredWork::default(), Some(lost), Some(there.as_ref())),
+            PlanState::Available(available) => match restore_work(attempt, git, workspace, available).await {
+                Ok(restored) => (restored, available.session_loss.clone(), Some(available.as_ref())),
+                Err(lost) => (RestoredWork::default(), Some(lost), Some(available.as_ref())),
             },
         };
-        let whose = agent_suffix(this, there);
-        let said = |words| this.events.add(EventDraft::text(EventKind::Log, words));
+        let whose = agent_suffix(attempt, available);
+        let log = |text| attempt.events.add(EventDraft::text(EventKind::Log, text));
         match lost {
             None => {
-                let attempt = there.map_or(0, |there| there.attempt);
-                let with = match (&taken.session, taken.has_work) {
+                let number = available.map_or(0, |available| available.attempt);
+                let with = match (&restored.session, restored.has_work) {
                     (Some(_), _) => "in the session of",
                     (None, true) => "from the work of",
                     (None, false) => "after",
                 };
-                said(format!("Continuing {with} attempt {attempt}."));
+                log(format!("Continuing {with} attempt {number}."));
             }
             Some(lost) => {
                 if self.requires_session {
-                    return Err(lost.fail_job(this, &whose));
+                    return Err(lost.fail_job(attempt, &whose));
                 }
                 let lost = lost.reason();
-                let work = if taken.has_work { ", with the work that it had done" } else { "" };
-                said(format!(
+                let work = if restored.has_work { ", with the work that it had done" } else { "" };
+                log(format!(
                     "The earlier session{whose} can't be gone on with, because {lost}; the agent begins again{work}."
                 ));
             }
         }
-        Ok(taken)
+        Ok(restored)
     }
 }
 
-fn agent_suffix(this: &Attempt<'_>, there: Option<&AvailableCheckpoint>) -> String {
-    let asked = this.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
-    let agent = there.map(|there| &there.about.agent).or(asked);
+fn agent_suffix(attempt: &Attempt<'_>, available: Option<&AvailableCheckpoint>) -> String {
+    let requested = attempt.assignment.resume.as_ref().and_then(|resume| resume.agent.as_ref());
+    let agent = available.map(|available| &available.about.agent).or(requested);
     agent.map_or_else(String::new, |agent| format!(" of `{}`", truncate(agent, MAX_AGENT_NAME_CHARS)))
 }
 
@@ -286,8 +286,8 @@ async fn was_pushed(git: &Git, mirror: &Mirror, about: &CheckpointMetadata, targ
     if !commit_exists(git, mirror, &about.start).await? {
         return Ok(false);
     }
-    let found = find_job_commit(git, mirror.dir(), &target.start_commit, &about.start, job).await;
-    Ok(found.map_err(failed)?.is_some())
+    let commit = find_job_commit(git, mirror.dir(), &target.start_commit, &about.start, job).await;
+    Ok(commit.map_err(failed)?.is_some())
 }
 
 /// Whether the text names a commit of the repository.
@@ -296,8 +296,8 @@ async fn commit_exists(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool,
     if !is_id {
         return Ok(false);
     }
-    let found = git::resolve_commit(git, mirror.dir(), commit).await;
-    Ok(found.map_err(|fault| Stop::Failure(fault.to_workspace_failure()))?.as_deref() == Some(commit))
+    let resolved = git::resolve_commit(git, mirror.dir(), commit).await;
+    Ok(resolved.map_err(|fault| Stop::Failure(fault.to_workspace_failure()))?.as_deref() == Some(commit))
 }
 
 /// Sets the target to the work's commit; `false` if it is unreachable. The push rebases if the branch moved since.
@@ -334,12 +334,12 @@ async fn set_target_start(
 }
 
 async fn restore_work(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     git: &Git,
     workspace: &Workspace,
-    there: &AvailableCheckpoint,
+    available: &AvailableCheckpoint,
 ) -> Result<RestoredWork, SessionLoss> {
-    let AvailableCheckpoint { about, folder, session_loss: lost, .. } = there;
+    let AvailableCheckpoint { about, folder, session_loss: lost, .. } = available;
     let (tree, repository, patch) = (workspace.tree(), workspace.repository(), folder.join(PATCH_FILE));
     let has_work = patch.exists();
     if has_work {
@@ -352,7 +352,7 @@ async fn restore_work(
             false => SessionLoss::DoesNotFit(fault.reason()),
         })?;
     }
-    if this.assignment.revises.is_some()
+    if attempt.assignment.revises.is_some()
         && let Ok(text) = fs::read_to_string(folder.join(REPLIES_FILE))
         && let Err(error) = replies::restore_replies_file(&tree, &text)
     {
@@ -374,7 +374,7 @@ async fn restore_work(
         read_inputs: about.read,
         tokens: about.tokens,
         former_worktree: truncate(&about.tree, MAX_PATH_CHARS),
-        same_task: about.task == sha256_hex(&this.assignment.prompt),
+        same_task: about.task == sha256_hex(&attempt.assignment.prompt),
     };
     Ok(RestoredWork { session: Some(session), has_work })
 }

@@ -40,57 +40,57 @@ impl CheckpointState {
 
     /// The agent begins, with this many of the job's inputs in its prompt.
     pub(crate) fn begin_run(&self, inputs: u32) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            (known.read_inputs, known.tree, known.newest_checkpoint) = (inputs, None, None);
+        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            (facts.read_inputs, facts.tree, facts.newest_checkpoint) = (inputs, None, None);
         }
     }
 
     /// The working agent has read the inputs up to this number.
     pub(crate) fn note_read_input(&self, input: u32) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.read_inputs = known.read_inputs.max(input);
+        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            facts.read_inputs = facts.read_inputs.max(input);
         }
     }
 
     /// Forgets a session that no longer exists, so that the next attempt does not look for it.
     pub(crate) fn forget_session(&self, session: &str) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.resumed_session.take_if(|(before, ..)| before.as_str() == session);
+        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            facts.resumed_session.take_if(|(before, ..)| before.as_str() == session);
         }
     }
 
     pub(crate) fn set_tree(&self, tree: &str) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.tree = Some(tree.to_owned());
+        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            facts.tree = Some(tree.to_owned());
         }
     }
 
     /// The tokens of the work's session in all attempts, including `tokens` of this one.
     pub(crate) fn session_tokens(&self, work: &AgentReport, tokens: Tokens) -> Tokens {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.as_ref().map_or_else(Tokens::default, |known| known.session_tokens(work, tokens))
+        let facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        facts.as_ref().map_or_else(Tokens::default, |facts| facts.session_tokens(work, tokens))
     }
 
     pub(crate) fn session_inputs(&self, session: Option<&str>) -> u32 {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        known.map_or(0, |known| known.session_inputs(session))
+        let facts = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        facts.map_or(0, |facts| facts.session_inputs(session))
     }
 
     pub(super) fn set_checkpoint(&self, name: String) {
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
-            known.newest_checkpoint = Some(name);
+        if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            facts.newest_checkpoint = Some(name);
         }
     }
 
     pub(super) fn newest_checkpoint(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|known| known.newest_checkpoint.clone())
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|facts| facts.newest_checkpoint.clone())
     }
 
     pub(super) fn next_checkpoint(&self) -> Option<CheckpointFacts> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.as_mut()?;
-        known.checkpoint_count += 1;
-        Some(known.clone())
+        let mut facts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let facts = facts.as_mut()?;
+        facts.checkpoint_count += 1;
+        Some(facts.clone())
     }
 }
 

@@ -37,9 +37,9 @@ pub(crate) enum QuestionResult {
 
 impl Conversation {
     /// The conversation at the attempt's start, with the restored session.
-    pub(crate) fn new(assignment: &Assignment, taken: &RestoredWork, conflicts: String) -> Self {
+    pub(crate) fn new(assignment: &Assignment, restored: &RestoredWork, conflicts: String) -> Self {
         let inputs = assignment.resume.as_ref().map(|resume| resume.inputs.clone()).unwrap_or_default();
-        Self { prompt: assignment.prompt.clone(), inputs, session: taken.session.clone(), conflicts }
+        Self { prompt: assignment.prompt.clone(), inputs, session: restored.session.clone(), conflicts }
     }
 
     /// The assignment with the conversation in its prompt, for a new session.
@@ -94,8 +94,8 @@ impl Conversation {
         self.session.as_ref().map(|session| (session.id.clone(), session.read_inputs, session.tokens))
     }
 
-    pub(crate) fn add_inputs(&mut self, said: Vec<Input>) {
-        self.inputs.extend(said);
+    pub(crate) fn add_inputs(&mut self, inputs: Vec<Input>) {
+        self.inputs.extend(inputs);
     }
 
     /// How many inputs an agent with this conversation has read.
@@ -106,55 +106,56 @@ impl Conversation {
     /// Yields with the agent's question, unless there is a message that the agent has not read.
     pub(crate) async fn yield_with_question(
         &mut self,
-        this: &Attempt<'_>,
+        attempt: &Attempt<'_>,
         workspace: &Workspace,
         question: String,
     ) -> Result<QuestionResult, Stop> {
-        this.events.end_record();
-        checkpoint::create_checkpoint(this, workspace, checkpoint::YIELD_TIMEOUT).await;
-        let request = yield_request(this, YieldReason::Asks, Some(question), self.read_inputs())?;
-        if !this.yield_job(&request).await?.goes_on {
+        attempt.events.end_record();
+        checkpoint::create_checkpoint(attempt, workspace, checkpoint::YIELD_TIMEOUT).await;
+        let request = yield_request(attempt, YieldReason::Asks, Some(question), self.read_inputs())?;
+        if !attempt.yield_job(&request).await?.goes_on {
             return Ok(QuestionResult::Yielded);
         }
-        this.events.resume_recording();
-        let newer = this.get_inputs(self.read_inputs()).await?;
-        this.events.add(EventDraft::text(EventKind::Log, "The question was answered before it was told."));
-        let mut words = String::from("Before your question was told, people had said something.\n");
+        attempt.events.resume_recording();
+        let newer = attempt.get_inputs(self.read_inputs()).await?;
+        attempt.events.add(EventDraft::text(EventKind::Log, "The question was answered before it was told."));
+        let mut answer = String::from("Before your question was told, people had said something.\n");
         for Input { by, text, .. } in &newer {
-            let _ = write!(words, "\n{by} said:\n{}\n", quote(text));
+            let _ = write!(answer, "\n{by} said:\n{}\n", quote(text));
         }
-        words.push_str("\nGo on from where you were, and ask again if you still have to.");
+        answer.push_str("\nGo on from where you were, and ask again if you still have to.");
         self.inputs.extend(newer);
-        Ok(QuestionResult::AlreadyAnswered(words))
+        Ok(QuestionResult::AlreadyAnswered(answer))
     }
 }
 
 /// The prompt for the agent's own session, if it has a session.
-pub(crate) fn continue_session(this: &Attempt<'_>, words: &str) -> Option<SessionResume> {
-    let work = this.usage.report().0?;
-    let (tokens, session) = (this.checkpoint_state.session_tokens(&work, this.usage.session_tokens()), work.session?);
-    Some(SessionResume { session, prompt: words.to_owned(), tokens })
+pub(crate) fn continue_session(attempt: &Attempt<'_>, prompt: &str) -> Option<SessionResume> {
+    let work = attempt.usage.report().0?;
+    let (tokens, session) =
+        (attempt.checkpoint_state.session_tokens(&work, attempt.usage.session_tokens()), work.session?);
+    Some(SessionResume { session, prompt: prompt.to_owned(), tokens })
 }
 
-pub(crate) async fn yield_for_pause(this: &Attempt<'_>, workspace: Option<&Workspace>) -> Result<(), Stop> {
-    this.events.end_record();
+pub(crate) async fn yield_for_pause(attempt: &Attempt<'_>, workspace: Option<&Workspace>) -> Result<(), Stop> {
+    attempt.events.end_record();
     if let Some(workspace) = workspace {
-        checkpoint::create_checkpoint(this, workspace, checkpoint::YIELD_TIMEOUT).await;
+        checkpoint::create_checkpoint(attempt, workspace, checkpoint::YIELD_TIMEOUT).await;
     }
-    let session = this.usage.report().0.and_then(|work| work.session);
+    let session = attempt.usage.report().0.and_then(|work| work.session);
     let request =
-        yield_request(this, YieldReason::Paused, None, this.checkpoint_state.session_inputs(session.as_deref()))?;
-    this.yield_job(&request).await.map(drop)
+        yield_request(attempt, YieldReason::Paused, None, attempt.checkpoint_state.session_inputs(session.as_deref()))?;
+    attempt.yield_job(&request).await.map(drop)
 }
 
 /// Ends early, and stores a checkpoint if another attempt may use it.
-pub(crate) async fn checkpoint_before_end(this: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
+pub(crate) async fn checkpoint_before_end(attempt: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
     if let Some(workspace) = workspace {
         match &stop {
             Stop::Failure(failure) if is_resumable(failure) => {
-                checkpoint::create_checkpoint(this, workspace, checkpoint::FAILURE_TIMEOUT).await;
+                checkpoint::create_checkpoint(attempt, workspace, checkpoint::FAILURE_TIMEOUT).await;
             }
-            Stop::Order(Order::Shutdown) => checkpoint::create_checkpoint_at_shutdown(this, workspace).await,
+            Stop::Order(Order::Shutdown) => checkpoint::create_checkpoint_at_shutdown(attempt, workspace).await,
             _ => {}
         }
     }
@@ -162,14 +163,14 @@ pub(crate) async fn checkpoint_before_end(this: &Attempt<'_>, workspace: Option<
 }
 
 fn yield_request(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     outcome: YieldReason,
     question: Option<String>,
     inputs: u32,
 ) -> Result<YieldRequest, Stop> {
     let unnamed = |error: crate::Error| Stop::from(Failure::Unknown { last_words: error.to_string() });
-    let (work, spent_usd_micros) = this.work_report();
-    let question = question.map(|question| this.redactor.redact_text(&question).into_owned());
+    let (work, spent_usd_micros) = attempt.work_report();
+    let question = question.map(|question| attempt.redactor.redact_text(&question).into_owned());
     let (agent, session) = work.as_ref().map_or((None, None), |work| (Some(work.agent.clone()), work.session.clone()));
     let yield_id = ids::new_finish_id().map_err(unnamed)?;
     Ok(YieldRequest { yield_id, outcome, question, agent, session, inputs, spent_usd_micros, work })

@@ -53,8 +53,8 @@ impl<'a> InputTracker<'a> {
 
     /// Waits for new inputs and fetches them. Cancel-safe.
     pub(crate) async fn wait_for_messages(&self) -> Vec<Input> {
-        let known = self.state().newest_known;
-        self.attempt.input_counts.wait_for_more_than(known).await;
+        let newest = self.state().newest_known;
+        self.attempt.input_counts.wait_for_more_than(newest).await;
         match self.fetch_new().await {
             Ok(newer) if !newer.is_empty() => newer,
             // The caller also waits for orders. After other failures, `unread` fetches again at the agent's end.
@@ -66,8 +66,8 @@ impl<'a> InputTracker<'a> {
     ///
     /// Errors: an order to stop. Other failures are logged.
     pub(crate) async fn unread(&self) -> Result<Vec<Input>, Stop> {
-        let known = self.state().newest_known;
-        if self.attempt.input_counts.reported_count() > known {
+        let newest = self.state().newest_known;
+        if self.attempt.input_counts.reported_count() > newest {
             match self.fetch_new().await {
                 Err(Stop::Failure(failure)) => tracing::warn!("cannot load people's messages: {}", failure.sentence()),
                 result => drop(result?),
@@ -78,11 +78,11 @@ impl<'a> InputTracker<'a> {
     }
 
     async fn fetch_new(&self) -> Result<Vec<Input>, Stop> {
-        let known = self.state().newest_known;
-        let mut newer = self.attempt.get_inputs(known).await?;
-        newer.retain(|input| input.seq > known);
+        let newest = self.state().newest_known;
+        let mut newer = self.attempt.get_inputs(newest).await?;
+        newer.retain(|input| input.seq > newest);
         let mut state = self.state();
-        state.newest_known = newer.iter().map(|input| input.seq).fold(known, u32::max);
+        state.newest_known = newer.iter().map(|input| input.seq).fold(newest, u32::max);
         state.inputs.extend(newer.iter().cloned());
         Ok(newer)
     }

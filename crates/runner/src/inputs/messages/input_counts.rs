@@ -21,9 +21,9 @@ impl InputCounts {
 
     /// Notes a report. A smaller number is an older answer.
     pub(crate) fn record_reported(&self, inputs: u32) {
-        self.0.reported_count.send_if_modified(|known| {
-            let more = inputs > *known;
-            *known = inputs.max(*known);
+        self.0.reported_count.send_if_modified(|count| {
+            let more = inputs > *count;
+            *count = inputs.max(*count);
             more
         });
     }
@@ -38,13 +38,13 @@ impl InputCounts {
     }
 
     pub(super) fn record_read(&self, inputs: u32) {
-        let mut heard = self.0.read_count.lock().unwrap_or_else(PoisonError::into_inner);
-        *heard = (*heard).max(Some(inputs).filter(|inputs| *inputs > 0));
+        let mut count = self.0.read_count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = (*count).max(Some(inputs).filter(|inputs| *inputs > 0));
     }
 
     pub(super) async fn wait_for_more_than(&self, inputs: u32) {
-        let mut given = self.0.reported_count.subscribe();
-        if given.wait_for(|now| *now > inputs).await.is_err() {
+        let mut counts = self.0.reported_count.subscribe();
+        if counts.wait_for(|now| *now > inputs).await.is_err() {
             // Never: `self` holds the sender.
             pending::<()>().await;
         }
