@@ -59,10 +59,10 @@ pub(crate) async fn run_checks(
     if checks.commands.is_empty() {
         return Ok(CheckDecision::Publish(CheckResults::default()));
     }
-    let this = beside.this;
-    this.events.add(EventDraft::phase("checking"));
+    let attempt = beside.this;
+    attempt.events.add(EventDraft::phase("checking"));
     let limit = Duration::from_secs(checks.limit_secs);
-    let most = usize::try_from(checks.output_kib.saturating_mul(1024)).unwrap_or(usize::MAX);
+    let max_output_bytes = usize::try_from(checks.output_kib.saturating_mul(1024)).unwrap_or(usize::MAX);
     let (mut runs, mut failed) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(&checks.commands) {
         let call = match rounds.check_rounds {
@@ -70,47 +70,47 @@ pub(crate) async fn run_checks(
             1 => format!("check-{number}-again"),
             before => format!("check-{number}-again-{before}"),
         };
-        let ran = beside.run(CommandLine { line, call: &call, limit, max_output_bytes: most }).await?;
+        let ran = beside.run(CommandLine { line, call: &call, limit, max_output_bytes }).await?;
         if let Some(stop) = &ran.stop {
             // A stopped check has no result.
-            store_output(this, &call, &ran);
+            store_output(attempt, &call, &ran);
             return Err(stop.clone());
         }
-        let run = to_check_run(this, line, (rounds.check_rounds, &call), &ran);
+        let run = to_check_run(attempt, line, (rounds.check_rounds, &call), &ran);
         if !run.is_success() {
             failed.push(FailedCheck { command: run.command.clone(), exit: run.end_phrase(), output: ran.output });
         }
-        this.usage.add_check(run.clone());
+        attempt.usage.add_check(run.clone());
         runs.push(run);
     }
     let Some(first) = runs.iter().find(|run| !run.is_success()) else {
         return Ok(CheckDecision::Publish(CheckResults(runs)));
     };
     let failure = check_failure(first, rounds.repair_rounds, limit);
-    let said = |words: String| this.events.add(EventDraft::text(EventKind::Log, words));
+    let log = |text: String| attempt.events.add(EventDraft::text(EventKind::Log, text));
     if checks.repair && rounds.repair_rounds == 0 {
         // Without budget the agent is not started: its limit would end the attempt. The work is judged unrepaired.
-        let Some(limit) = agent::exhausted_limit(&this.usage, this.assignment) else {
-            said(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
+        let Some(limit) = agent::exhausted_limit(&attempt.usage, attempt.assignment) else {
+            log(format!("{} The agent gets what the checks printed, and mends its work.", failure.sentence()));
             return Ok(CheckDecision::Repair(repair_prompt(&failed)));
         };
-        said(format!("{} The agent has nothing left to mend it with. {}", failure.sentence(), limit.sentence()));
+        log(format!("{} The agent has nothing left to mend it with. {}", failure.sentence(), limit.sentence()));
     }
     if checks.failed == FailedChecksPolicy::Draft && !goes_on {
-        said(format!("{} The work is published as a draft.", failure.sentence()));
+        log(format!("{} The work is published as a draft.", failure.sentence()));
         return Ok(CheckDecision::Publish(CheckResults(runs)));
     }
     Err(failure.into())
 }
 
 /// Stores a check's output. Returns the name of the artifact, if stored.
-fn store_output(this: &Attempt<'_>, call: &str, ran: &CommandResult) -> Option<String> {
+fn store_output(attempt: &Attempt<'_>, call: &str, ran: &CommandResult) -> Option<String> {
     let name = format!("{call}.txt");
-    this.artifacts.store_text(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)
+    attempt.artifacts.store_text(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)
 }
 
 /// The result of a check that ended by itself or at its limit. Stores its output.
-fn to_check_run(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &CommandResult) -> CheckRun {
+fn to_check_run(attempt: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran: &CommandResult) -> CheckRun {
     let (outcome, exit_code, signal) = match ran.exit {
         None => (CheckOutcome::TimedOut, None, None),
         Some(Exit::Code(0)) => (CheckOutcome::Passed, Some(0), None),
@@ -119,14 +119,14 @@ fn to_check_run(this: &Attempt<'_>, line: &str, (round, call): (u32, &str), ran:
         Some(Exit::Unknown) => (CheckOutcome::Failed, None, None),
     };
     CheckRun {
-        command: this.redactor.redact_text(line).into_owned(),
+        command: attempt.redactor.redact_text(line).into_owned(),
         round,
         outcome,
         exit_code,
         signal,
         took_ms: u64::try_from(ran.duration.as_millis()).unwrap_or(u64::MAX),
         truncated: ran.truncated,
-        artifact: store_output(this, call, ran),
+        artifact: store_output(attempt, call, ran),
     }
 }
 

@@ -19,32 +19,32 @@ use pullyard_protocol::attempt::FinishResult;
 use tokio::time::timeout;
 
 pub(super) async fn run_phases(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     options: &Options,
     workspace: &mut Option<Workspace>,
 ) -> Result<FinishResult, Stop> {
     let Some(isolation) = options.isolation else {
         return Err(Failure::IsolationMissing { runner: "The runner".into() }.into());
     };
-    let prepared = this.unless_ordered(prepare(this, options, workspace)).await;
-    let mut prepared = prepared.map_err(|stop| preserve_session_on_failure(this, stop))?;
-    let (made, published) = match prepared.target.adopted_commit.clone() {
-        Some(commit) => adopt(this, &mut prepared, &commit).await?,
-        None => run_agent_and_publish(this, options, isolation, &mut prepared).await?,
+    let prepared = attempt.unless_ordered(prepare(attempt, options, workspace)).await;
+    let mut prepared = prepared.map_err(|stop| preserve_session_on_failure(attempt, stop))?;
+    let (work_result, published) = match prepared.target.adopted_commit.clone() {
+        Some(commit) => adopt(attempt, &mut prepared, &commit).await?,
+        None => run_agent_and_publish(attempt, options, isolation, &mut prepared).await?,
     };
-    report(this, isolation, &prepared, &made, published).await
+    report(attempt, isolation, &prepared, &work_result, published).await
 }
 
 /// Continues from the commit that an earlier attempt pushed, without an agent and without checks.
 async fn adopt(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     prepared: &mut Preparation<'_>,
     commit: &str,
 ) -> Result<(WorkResult, PublishResult), Stop> {
-    this.unless_ordered(this.report_executing(None)).await?;
-    this.checkpoint_state.begin(&prepared.mirror, &prepared.target, None);
-    renew_access(this, prepared).await?;
-    match publish(this, prepared, commit, None).await? {
+    attempt.unless_ordered(attempt.report_executing(None)).await?;
+    attempt.checkpoint_state.begin(&prepared.mirror, &prepared.target, None);
+    renew_access(attempt, prepared).await?;
+    match publish(attempt, prepared, commit, None).await? {
         Some(published) => Ok((WorkResult::from_adopted_commit(commit), published)),
         None => {
             let last_words = "the control plane wants an agent to go on with a pushed commit".into();
@@ -55,63 +55,63 @@ async fn adopt(
 
 /// Runs the setup commands, the agent and the checks, and pushes what they made.
 async fn run_agent_and_publish(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     options: &Options,
     isolation: Isolation,
     prepared: &mut Preparation<'_>,
 ) -> Result<(WorkResult, PublishResult), Stop> {
     let Preparation { access, mirror, target, workspace, .. } = &*prepared;
     let (git, workspace) = (&access.git, *workspace);
-    let commands = this.assignment.commands.as_ref();
-    let beside = commands.map(|commands| CommandRunner { this, options, workspace, policy: commands.policy });
+    let commands = attempt.assignment.commands.as_ref();
+    let beside = commands.map(|commands| CommandRunner { this: attempt, options, workspace, policy: commands.policy });
     if let (Some(beside), Some(commands)) = (&beside, commands) {
         setup::run(beside, &commands.setup, (git, mirror), &target.start_commit).await?;
     }
 
     // Before the phase `executing`, because an attempt without its session starts no agent.
-    let taken = this.unless_ordered(prepared.checkpoint.restore(this, git, workspace)).await?;
-    this.unless_ordered(this.report_executing(Some(prepared.agent.describe(isolation)))).await?;
-    let look = conflicts::find_conflicts(this, (git, mirror, workspace), target, taken.has_work);
+    let restored = attempt.unless_ordered(prepared.checkpoint.restore(attempt, git, workspace)).await?;
+    attempt.unless_ordered(attempt.report_executing(Some(prepared.agent.describe(isolation)))).await?;
+    let look = conflicts::find_conflicts(attempt, (git, mirror, workspace), target, restored.has_work);
     let conflicts =
-        this.unless_ordered(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;
-    let mut talk = Conversation::new(this.assignment, &taken, conflicts);
-    this.checkpoint_state.begin(mirror, target, talk.resumed_session());
+        attempt.unless_ordered(async { Ok(timeout(conflicts::LIMIT, look).await.unwrap_or_default()) }).await?;
+    let mut conversation = Conversation::new(attempt.assignment, &restored, conflicts);
+    attempt.checkpoint_state.begin(mirror, target, conversation.resumed_session());
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     prepared.model_keys.write_auth_file().map_err(failed)?;
-    let (beside, taken) = (beside.as_ref(), &taken);
-    let mut made = work::WorkContext {
-        attempt: this,
+    let (beside, restored) = (beside.as_ref(), &restored);
+    let mut work_result = work::WorkContext {
+        attempt,
         options,
         isolation,
         preparation: prepared,
         command_runner: beside,
-        restored_work: taken,
+        restored_work: restored,
     }
-    .run(&mut talk)
+    .run(&mut conversation)
     .await?;
     loop {
-        renew_access(this, prepared).await?;
-        let told = made.accepts_new_inputs(&prepared.agent).then(|| talk.read_inputs());
-        if let Some(published) = publish(this, prepared, &made.commit, told).await? {
-            return Ok((made, published));
+        renew_access(attempt, prepared).await?;
+        let input_count = work_result.accepts_new_inputs(&prepared.agent).then(|| conversation.read_inputs());
+        if let Some(published) = publish(attempt, prepared, &work_result.commit, input_count).await? {
+            return Ok((work_result, published));
         }
-        made = work::WorkContext {
-            attempt: this,
+        work_result = work::WorkContext {
+            attempt,
             options,
             isolation,
             preparation: prepared,
             command_runner: beside,
-            restored_work: taken,
+            restored_work: restored,
         }
-        .rework_with_inputs(&mut talk, made)
+        .rework_with_inputs(&mut conversation, work_result)
         .await?;
     }
 }
 
 /// Renews access, because the token may have expired while the agent worked.
-async fn renew_access(this: &Attempt<'_>, prepared: &mut Preparation<'_>) -> Result<(), Stop> {
+async fn renew_access(attempt: &Attempt<'_>, prepared: &mut Preparation<'_>) -> Result<(), Stop> {
     if prepared.access.expires {
-        prepared.access = this.unless_ordered(access::request_access(this)).await?;
+        prepared.access = attempt.unless_ordered(access::request_access(attempt)).await?;
     }
     Ok(())
 }

@@ -39,26 +39,26 @@ pub(crate) struct Preparation<'a> {
 }
 
 pub(super) async fn prepare<'a>(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     options: &Options,
     workspace: &'a mut Option<Workspace>,
 ) -> Result<Preparation<'a>, Stop> {
-    let Assignment { job, attempt, repository, commands, agent, checkpoint, adopts, .. } = this.assignment;
-    this.report_phase(Phase::Preparing).await?;
+    let Assignment { job, attempt: number, repository, commands, agent, checkpoint, adopts, .. } = attempt.assignment;
+    attempt.report_phase(Phase::Preparing).await?;
     // The policy may have changed since the commands were set.
     if let Some(command) = commands.as_ref().and_then(JobCommands::first_disallowed) {
         return Err(Failure::CommandNotAllowed { command: command.to_owned() }.into());
     }
-    let mut access = access::request_access(this).await?;
-    let auth = Workspace::root_path(&options.work_dir, job, *attempt).join("auth.json");
-    let given = ModelKeys::new(std::mem::take(&mut access.model_credentials), auth);
+    let mut access = access::request_access(attempt).await?;
+    let auth = Workspace::root_path(&options.work_dir, job, *number).join("auth.json");
+    let model_keys = ModelKeys::new(std::mem::take(&mut access.model_credentials), auth);
     let failed = |error: std::io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     let mut earlier = None;
     if agent.capability == AUTO && *checkpoint && !adopts {
         // With agent `auto`, only the checkpoint shows which agent worked.
-        let made =
-            workspace.insert(Workspace::create(&create_work_dir(options)?, job, *attempt).await.map_err(failed)?);
-        earlier = Some(EarlierCheckpoint::download(this, made, options.bucket_away).await?);
+        let existing =
+            workspace.insert(Workspace::create(&create_work_dir(options)?, job, *number).await.map_err(failed)?);
+        earlier = Some(EarlierCheckpoint::download(attempt, existing, options.bucket_away).await?);
     }
     let chosen = match *adopts {
         // No agent starts, so none must be installed.
@@ -67,15 +67,15 @@ pub(super) async fn prepare<'a>(
         false => {
             let left_by = earlier.as_ref().and_then(EarlierCheckpoint::agent);
             agent::choose_agent(
-                this.assignment,
+                attempt.assignment,
                 left_by,
-                &Environment::from_fn(&|name| this.agent_variable(&given, name)),
+                &Environment::from_fn(&|name| attempt.agent_variable(&model_keys, name)),
             )
             .await?
         }
     };
     let ForgeAccess { git, forge, .. } = &access;
-    let open = get_open_pull_request(this, forge).await?;
+    let open = get_open_pull_request(attempt, forge).await?;
     let work_dir = create_work_dir(options)?;
     let of_source = |fault: GitError| fault.to_source_failure(&repository.forge_name(), &repository.name);
     let is_away = |failure: &Failure| matches!(failure, Failure::SourceUnreachable { .. });
@@ -83,35 +83,35 @@ pub(super) async fn prepare<'a>(
         Mirror::fetch(git, &work_dir).await.map_err(of_source)
     })
     .await?;
-    let target = target::choose_target(git, forge, &mirror, this.assignment, open).await;
+    let target = target::choose_target(git, forge, &mirror, attempt.assignment, open).await;
     if let Err(Stop::Failure(Failure::NothingPushed {})) = &target {
-        this.events.add(crate::api::event_draft::EventDraft::text(
+        attempt.events.add(crate::api::event_draft::EventDraft::text(
             EventKind::Log,
             "No commit of an earlier attempt is on the branch.",
         ));
     }
     let mut target = target?;
     let workspace: &Workspace = match workspace {
-        Some(made) => made,
-        None => workspace.insert(Workspace::create(&work_dir, job, *attempt).await.map_err(failed)?),
+        Some(existing) => existing,
+        None => workspace.insert(Workspace::create(&work_dir, job, *number).await.map_err(failed)?),
     };
     let earlier = match earlier {
         Some(earlier) => earlier,
         // Pushed work needs no checkpoint.
         None if target.adopted_commit.is_some() => EarlierCheckpoint::none(),
-        None => EarlierCheckpoint::download(this, workspace, options.bucket_away).await?,
+        None => EarlierCheckpoint::download(attempt, workspace, options.bucket_away).await?,
     };
-    let found = CheckpointPlan::prepare(this, (git, &mirror), earlier, &chosen, &mut target).await?;
+    let checkpoint_plan = CheckpointPlan::prepare(attempt, (git, &mirror), earlier, &chosen, &mut target).await?;
     let at = Checkout {
         branch: &target.branch,
         start: &target.start_commit,
         base: (&target.base_branch, &target.base_commit),
     };
-    this.artifacts.set_folder(workspace.artifacts()).map_err(failed)?;
+    attempt.artifacts.set_folder(workspace.artifacts()).map_err(failed)?;
     let raw = if options.raw_capture { RawCapture::On } else { RawCapture::Off };
-    this.events.start_recording(OutputRecorder::begin(this.artifacts, raw));
+    attempt.events.start_recording(OutputRecorder::begin(attempt.artifacts, raw));
     workspace.check_out(git, &mirror, at).await.map_err(|fault| fault.to_workspace_failure())?;
-    Ok(Preparation { access, agent: chosen, model_keys: given, mirror, target, checkpoint: found, workspace })
+    Ok(Preparation { access, agent: chosen, model_keys, mirror, target, checkpoint: checkpoint_plan, workspace })
 }
 
 /// The absolute folder of all attempts, because git runs in other folders.
@@ -121,8 +121,8 @@ fn create_work_dir(options: &Options) -> Result<PathBuf, Failure> {
     options.work_dir.canonicalize().map_err(failed)
 }
 
-async fn get_open_pull_request(this: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {
-    let Assignment { repository, revises, continues, .. } = this.assignment;
+async fn get_open_pull_request(attempt: &Attempt<'_>, forge: &Forge) -> Result<Option<PullRequest>, Stop> {
+    let Assignment { repository, revises, continues, .. } = attempt.assignment;
     let look = async || match (revises, continues) {
         (Some(revises), _) => target::get_revised_pull_request(forge, repository, revises).await.map(Some),
         (None, Some(continues)) => target::get_open_pull_request(forge, repository, continues).await,
@@ -133,9 +133,9 @@ async fn get_open_pull_request(this: &Attempt<'_>, forge: &Forge) -> Result<Opti
 }
 
 /// Replaces `WorkspaceFailed` for a job that must resume its session, because a retry would start a new session.
-pub(super) fn preserve_session_on_failure(this: &Attempt<'_>, stop: Stop) -> Stop {
+pub(super) fn preserve_session_on_failure(attempt: &Attempt<'_>, stop: Stop) -> Stop {
     match stop {
-        Stop::Failure(Failure::WorkspaceFailed { reason }) if may_require_session(this) => {
+        Stop::Failure(Failure::WorkspaceFailed { reason }) if may_require_session(attempt) => {
             Failure::SessionUnreachable { reason }.into()
         }
         stop => stop,

@@ -81,11 +81,11 @@ impl CommandRunner<'_> {
     /// Errors: `CommandNotAllowed`, and processes that could not be killed. A result that an order or a limit stopped
     /// is no error, because its output is shown.
     pub(crate) async fn run(&self, line: CommandLine<'_>) -> Result<CommandResult, Stop> {
-        let words = self.policy.parse_command(line.line);
-        let words = words.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
+        let argv = self.policy.parse_command(line.line);
+        let argv = argv.map_err(|_| Failure::CommandNotAllowed { command: line.line.to_owned() })?;
         let call = Some(line.call.to_owned());
         self.this.events.add(EventDraft { call: call.clone(), ..EventDraft::text(EventKind::Command, line.line) });
-        let ran = self.start_and_wait(&words, line).await?;
+        let ran = self.start_and_wait(&argv, line).await?;
         let end = match ran.exit {
             Some(exit) => exit.to_string(),
             None if ran.stop.is_some() => "stopped with its attempt".to_owned(),
@@ -101,11 +101,11 @@ impl CommandRunner<'_> {
         Ok(ran)
     }
 
-    async fn start_and_wait(&self, words: &[String], line: CommandLine<'_>) -> Result<CommandResult, Stop> {
+    async fn start_and_wait(&self, argv: &[String], line: CommandLine<'_>) -> Result<CommandResult, Stop> {
         let began = Instant::now();
         let env = self.environment()?;
         let path = env.iter().find(|(name, _)| *name == "PATH").map(|(_, path)| path.as_os_str());
-        let Some((named, args)) = words.split_first() else {
+        let Some((named, args)) = argv.split_first() else {
             return Ok(CommandResult::from_start_error("there is no command", began.elapsed()));
         };
         let program = match find_program(named, &self.workspace.tree(), path) {
@@ -150,7 +150,7 @@ impl CommandRunner<'_> {
             return Err(Failure::WorkspaceFailed { reason: outlived.reason("a command") }.into());
         }
         let (output, truncated) = match timeout(LAST_OUTPUT_TIMEOUT, reader).await {
-            Ok(Ok(kept)) => kept.finish(),
+            Ok(Ok(buffer)) => buffer.finish(),
             _ => ("its output could not be read to its end\n".to_owned(), true),
         };
         let (exit, stopped) = match ended {
@@ -210,22 +210,22 @@ impl CommandRunner<'_> {
 /// The end of an output, from the beginning of a line if there is one.
 fn output_tail(output: &str) -> &str {
     let from = output.ceil_char_boundary(output.len().saturating_sub(EVENT_OUTPUT_BYTES));
-    let rest = output.get(from..).unwrap_or_default();
-    match rest.split_once('\n') {
+    let tail = output.get(from..).unwrap_or_default();
+    match tail.split_once('\n') {
         Some((_, lines)) if from > 0 && !lines.is_empty() => lines,
-        _ => rest,
+        _ => tail,
     }
 }
 
 /// Reads the output on a task of its own, so that the command never blocks on us.
-fn read_output(mut pipe: Receiver, redactor: &Redactor, most: usize) -> AbortOnDropHandle<OutputBuffer> {
-    let mut kept = OutputBuffer::new(redactor.stream(), most);
+fn read_output(mut pipe: Receiver, redactor: &Redactor, max_bytes: usize) -> AbortOnDropHandle<OutputBuffer> {
+    let mut buffer = OutputBuffer::new(redactor.stream(), max_bytes);
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut piece = vec![0; 64 * 1024];
         while let Ok(read @ 1..) = pipe.read(&mut piece).await {
-            kept.push(piece.get(..read).unwrap_or_default());
+            buffer.push(piece.get(..read).unwrap_or_default());
         }
-        kept
+        buffer
     }))
 }
 

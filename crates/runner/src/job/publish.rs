@@ -10,17 +10,17 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::job::DesiredState;
 use tokio::time::{Instant, timeout_at};
 
-/// Requests the right to push, then pushes. `None`: there is an input beyond the `told` ones that the agent has read.
+/// Requests the right to push, then pushes. `None`: there is an input beyond the `input_count` ones that the agent has read.
 pub(super) async fn publish(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     prepared: &Preparation<'_>,
     commit: &str,
-    told: Option<u32>,
+    input_count: Option<u32>,
 ) -> Result<Option<PublishResult>, Stop> {
     let sent = Instant::now();
-    let asked = this.unless_cancelled(this.request_push(told));
+    let request = attempt.unless_cancelled(attempt.request_push(input_count));
     // Without an answer there is no right to push.
-    let answer = match timeout_at(push::deadline(sent, None), asked).await {
+    let answer = match timeout_at(push::deadline(sent, None), request).await {
         Ok(answer) => answer?,
         Err(_) => {
             let last_words = "the control plane did not answer in time before the push".into();
@@ -42,15 +42,15 @@ pub(super) async fn publish(
         let head = target.expected_head.clone().unwrap_or_else(|| commit.clone());
         return Ok(Some(PublishResult { head, commit, pushed_by: PushedBy::EarlierAttempt }));
     }
-    let forge = this.assignment.repository.forge_name();
+    let forge = attempt.assignment.repository.forge_name();
     let push = Push {
         git,
         repository: &workspace.repository(),
         target,
         commit,
-        job: &this.assignment.job,
+        job: &attempt.assignment.job,
         forge: &forge,
-        name: &this.assignment.repository.name,
+        name: &attempt.assignment.repository.name,
     };
-    this.unless_aborted(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)
+    attempt.unless_aborted(push.publish(push::deadline(sent, answer.push_for_secs))).await.map(Some)
 }

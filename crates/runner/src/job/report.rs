@@ -17,22 +17,22 @@ use pullyard_protocol::attempt::FinishResult;
 
 /// An adopted commit, or a user's commit, is described by its own content: how it was made and checked is unknown.
 pub(super) async fn report(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     isolation: Isolation,
     prepared: &Preparation<'_>,
-    made: &WorkResult,
+    work_result: &WorkResult,
     published: PublishResult,
 ) -> Result<FinishResult, Stop> {
-    let assignment = this.assignment;
+    let assignment = attempt.assignment;
     if published.pushed_by == PushedBy::ThisAttempt {
         // The push may have rebased the commit onto commits of others.
-        this.usage.set_commit(&published.commit);
+        attempt.usage.set_commit(&published.commit);
     }
     let Preparation { access: ForgeAccess { git, forge, .. }, target, workspace, .. } = prepared;
     let (head, repository) = (published.head, workspace.repository());
     let is_ours = target.adopted_commit.is_none()
-        && (published.pushed_by == PushedBy::ThisAttempt || published.commit == made.commit);
-    let agent = match this.work_report().0.filter(|_| is_ours) {
+        && (published.pushed_by == PushedBy::ThisAttempt || published.commit == work_result.commit);
+    let agent = match attempt.work_report().0.filter(|_| is_ours) {
         Some(work) => Some(published::describe_agent(&work)),
         None => {
             commit::load_commit_agent(git, &repository, &published.commit, &assignment.job).await.map(str::to_owned)
@@ -40,50 +40,50 @@ pub(super) async fn report(
     };
     let failed_before = !is_ours && commit::has_failed_checks(git, &repository, &published.commit).await;
     // Our checks ran on our commit, not on an adopted one.
-    let runs = if is_ours { made.results.runs() } else { &[] };
+    let runs = if is_ours { work_result.results.runs() } else { &[] };
     let checks = if failed_before { Checks::FailedEarlier } else { Checks::Completed(runs) };
-    let summary = if is_ours { this.artifacts.last_message().await } else { None };
-    let said = pull_request::PullRequestFacts {
+    let summary = if is_ours { attempt.artifacts.last_message().await } else { None };
+    let facts = pull_request::PullRequestFacts {
         commit: &published.commit,
         isolation: is_ours.then_some(isolation),
         agent: agent.as_deref(),
         summary: summary.as_deref(),
         checks,
-        is_rebased: is_ours && published.commit != made.commit,
-        excluded_folders: if is_ours { made.omitted_folders.as_slice() } else { &[] },
-        redactor: &this.redactor,
+        is_rebased: is_ours && published.commit != work_result.commit,
+        excluded_folders: if is_ours { work_result.omitted_folders.as_slice() } else { &[] },
+        redactor: &attempt.redactor,
     };
     let is_open = |pull: &&PullRequest| pull.state == PullRequestState::Open;
     if let Some(pull) =
         target.pull_request.as_ref().filter(is_open).filter(|_| published.pushed_by != PushedBy::OtherUser)
     {
         // Update the description before requesting another review. A user's commit gets no update.
-        let (commit, words) = (published.commit.as_str(), pull_request::render_newest_part(&said));
-        let renewal = DescriptionUpdate { forge, number: pull.number, commit, text: &words };
+        let (commit, text) = (published.commit.as_str(), pull_request::render_newest_part(&facts));
+        let renewal = DescriptionUpdate { forge, number: pull.number, commit, text: &text };
         let renewed = async {
-            renewal.apply(this).await;
+            renewal.apply(attempt).await;
             Ok(())
         };
-        this.unless_aborted(renewed).await?;
+        attempt.unless_aborted(renewed).await?;
     }
     let replies = match &assignment.revises {
         // After the push, a failed reply does not fail the job.
         Some(revises) => {
-            let (commit, words) = (published.commit.as_str(), &made.replies);
+            let (commit, text) = (published.commit.as_str(), &work_result.replies);
             let fresh = is_ours && revises.retries.is_empty();
             let answers = replies::ReviewReplies {
                 forge,
                 revises,
                 commit,
-                agent_replies: words,
+                agent_replies: text,
                 agent: agent.as_deref(),
                 is_first_try: fresh,
             };
-            this.unless_aborted(async { Ok(answers.post_all(this).await) }).await?
+            attempt.unless_aborted(async { Ok(answers.post_all(attempt).await) }).await?
         }
         None => None,
     };
-    let opened = this.unless_aborted(pull_request::find_or_open(forge, target, assignment, &said)).await?;
+    let opened = attempt.unless_aborted(pull_request::find_or_open(forge, target, assignment, &facts)).await?;
     let size = commit::measure_diff(git, &repository, &target.base_commit, &head).await;
     Ok(FinishResult {
         branch: target.branch.clone(),

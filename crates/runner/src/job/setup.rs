@@ -85,7 +85,7 @@ async fn restore_tree(beside: &CommandRunner<'_>, (git, mirror): (&Git, &Mirror)
     // The branch has not moved. `reset` would search for a branch with the commit's name.
     git.run(GitCall::new(["read-tree", "--reset", "-u", start]).repository(&repository).tree(&tree)).await?;
     let args = ["ls-files", "-z", "--others", "--exclude-standard", "--directory", "--no-empty-directory"];
-    let made = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
+    let output = git.run(GitCall::new(args).repository(&repository).tree(&tree)).await?;
     workspace.snapshot_index().await.map_err(GitError::Disk)?;
-    workspace.exclude(&made).await.map_err(GitError::Disk)
+    workspace.exclude(&output).await.map_err(GitError::Disk)
 }

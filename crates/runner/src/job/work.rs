@@ -72,55 +72,62 @@ pub(crate) struct WorkContext<'a> {
 
 impl WorkContext<'_> {
     /// Errors: `Rests` if the job yields with a question, and everything else that ends the attempt.
-    pub(crate) async fn run(&self, talk: &mut Conversation) -> Result<WorkResult, Stop> {
-        self.run_rounds(talk, None, (Rounds::default(), 1)).await
+    pub(crate) async fn run(&self, conversation: &mut Conversation) -> Result<WorkResult, Stop> {
+        self.run_rounds(conversation, None, (Rounds::default(), 1)).await
     }
 
     /// Runs the agent again for messages that came before the push. If limits leave it no turn, the work is unchanged.
     pub(crate) async fn rework_with_inputs(
         &self,
-        talk: &mut Conversation,
-        made: WorkResult,
+        conversation: &mut Conversation,
+        earlier: WorkResult,
     ) -> Result<WorkResult, Stop> {
-        let Self { attempt: this, preparation: prepared, .. } = *self;
-        let newer = this.get_inputs(talk.read_inputs()).await?;
+        let Self { attempt, preparation: prepared, .. } = *self;
+        let newer = attempt.get_inputs(conversation.read_inputs()).await?;
         if newer.is_empty() {
             // Another request would get the same answer forever.
             let last_words = "the control plane counts more inputs than it has".into();
             return Err(Failure::Unknown { last_words }.into());
         }
-        if agent::log_exhausted_limit(this.events, &this.usage, this.assignment) {
-            talk.add_inputs(newer);
-            return Ok(made);
+        if agent::log_exhausted_limit(attempt.events, &attempt.usage, attempt.assignment) {
+            conversation.add_inputs(newer);
+            return Ok(earlier);
         }
         // The reported count may arrive later.
-        this.input_counts.record_reported(newest_number(&newer));
-        this.events.resume_recording();
-        this.events.add(EventDraft::text(EventKind::Log, "People said something before the work was published."));
-        if let Some(tree) = &made.tree {
-            this.unless_ordered(commit::restore_tree(&prepared.access.git, prepared.workspace, tree)).await?;
+        attempt.input_counts.record_reported(newest_number(&newer));
+        attempt.events.resume_recording();
+        attempt.events.add(EventDraft::text(EventKind::Log, "People said something before the work was published."));
+        if let Some(tree) = &earlier.tree {
+            attempt.unless_ordered(commit::restore_tree(&prepared.access.git, prepared.workspace, tree)).await?;
         }
-        self.run_rounds(talk, Some(agent::READ_INPUTS_PROMPT.to_owned()), (made.rounds, made.round + 1)).await
+        self.run_rounds(conversation, Some(agent::READ_INPUTS_PROMPT.to_owned()), (earlier.rounds, earlier.round + 1))
+            .await
     }
 
     async fn run_rounds(
         &self,
-        talk: &mut Conversation,
+        conversation: &mut Conversation,
         mut further: Option<String>,
         (mut rounds, times): (Rounds, u32),
     ) -> Result<WorkResult, Stop> {
-        let Self { attempt: this, preparation: prepared, .. } = *self;
+        let Self { attempt, preparation: prepared, .. } = *self;
         let Preparation { access, mirror, target, workspace, .. } = prepared;
-        let (assignment, git) = (this.assignment, &access.git);
+        let (assignment, git) = (attempt.assignment, &access.git);
         let commands = assignment.commands.as_ref();
         let (tree, results, left_out) = loop {
-            self.run_agent(talk, further.as_deref()).await?;
-            let tree = this.unless_ordered(commit::write_tree(git, workspace, mirror, target, assignment)).await;
+            self.run_agent(conversation, further.as_deref()).await?;
+            let tree = attempt.unless_ordered(commit::write_tree(git, workspace, mirror, target, assignment)).await;
             // The folder may contain the work, especially if there is no other change.
-            let left_out = exclusion_report::report_excluded_folders(this, workspace);
+            let left_out = exclusion_report::report_excluded_folders(attempt, workspace);
             let tree = tree?;
-            this.checkpoint_state.set_tree(&tree);
-            this.unless_ordered(protected::check_protected_files(this, git, workspace, (&target.start_commit, &tree)))
+            attempt.checkpoint_state.set_tree(&tree);
+            attempt
+                .unless_ordered(protected::check_protected_files(
+                    attempt,
+                    git,
+                    workspace,
+                    (&target.start_commit, &tree),
+                ))
                 .await?;
             let (Some(beside), Some(commands)) = (self.command_runner, commands) else {
                 break (tree, CheckResults::default(), left_out);
@@ -140,27 +147,28 @@ impl WorkContext<'_> {
                 CheckDecision::Repair(prompt) => further = Some(prompt),
             }
             rounds.repair_rounds += 1;
-            this.unless_ordered(commit::restore_tree(git, workspace, &tree)).await?;
-            this.events.add(EventDraft::phase("repairing"));
+            attempt.unless_ordered(commit::restore_tree(git, workspace, &tree)).await?;
+            attempt.events.add(EventDraft::phase("repairing"));
         };
-        this.events.end_record();
-        let (worked, _) = this.work_report();
+        attempt.events.end_record();
+        let (worked, _) = attempt.work_report();
         let agent = worked.as_ref().map(|work| work.agent.as_str());
         let about =
-            commit::CommitMessageParts { assignment, agent, checks: results.verdict(), redactor: &this.redactor };
-        let commit = this.unless_ordered(commit::create_commit(git, workspace, &tree, target, &about)).await?;
-        this.usage.set_commit(&commit);
+            commit::CommitMessageParts { assignment, agent, checks: results.verdict(), redactor: &attempt.redactor };
+        let commit = attempt.unless_ordered(commit::create_commit(git, workspace, &tree, target, &about)).await?;
+        attempt.usage.set_commit(&commit);
         let repository = workspace.repository();
-        this.unless_ordered(secret_scan::scan_commit(
-            git,
-            &repository,
-            (&target.start_commit, &commit),
-            &this.redactor,
-        ))
-        .await?;
-        this.unless_ordered(store_patch(this, (git, workspace, target), &commit, times)).await?;
-        let words = match &assignment.revises {
-            Some(_) => this.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
+        attempt
+            .unless_ordered(secret_scan::scan_commit(
+                git,
+                &repository,
+                (&target.start_commit, &commit),
+                &attempt.redactor,
+            ))
+            .await?;
+        attempt.unless_ordered(store_patch(attempt, (git, workspace, target), &commit, times)).await?;
+        let agent_replies = match &assignment.revises {
+            Some(_) => attempt.unless_ordered(async { Ok(replies::load_agent_replies(git, workspace).await) }).await?,
             None => AgentReplies::default(),
         };
         Ok(WorkResult {
@@ -168,56 +176,58 @@ impl WorkContext<'_> {
             tree: Some(tree),
             rounds,
             round: times,
-            replies: words,
+            replies: agent_replies,
             results,
             omitted_folders: left_out,
         })
     }
 
     /// Runs the agent until it has no further question.
-    async fn run_agent(&self, talk: &mut Conversation, further: Option<&str>) -> Result<(), Stop> {
-        let Self { attempt: this, options, isolation, preparation: prepared, restored_work: taken, .. } = *self;
-        let Preparation { access, agent: chosen, model_keys: given, target, workspace, .. } = prepared;
-        let read = |name: &str| this.agent_variable(given, name);
+    async fn run_agent(&self, conversation: &mut Conversation, further: Option<&str>) -> Result<(), Stop> {
+        let Self { attempt, options, isolation, preparation: prepared, restored_work: restored, .. } = *self;
+        let Preparation { access, agent: chosen, model_keys, target, workspace, .. } = prepared;
+        let read = |name: &str| attempt.agent_variable(model_keys, name);
         let mut answered = None::<String>;
-        this.usage.begin_work(&target.start_commit, Sha256Hex::new(sha256_hex(&this.assignment.prompt)).ok());
+        attempt.usage.begin_work(&target.start_commit, Sha256Hex::new(sha256_hex(&attempt.assignment.prompt)).ok());
         loop {
-            let mut told = talk.assignment_with_conversation(this.assignment);
+            let mut assignment = conversation.assignment_with_conversation(attempt.assignment);
             let goes_on = match answered.as_deref().or(further) {
-                Some(words) => conversation::continue_session(this, words),
-                None => talk.resume_prompt(workspace),
+                Some(answer) => conversation::continue_session(attempt, answer),
+                None => conversation.resume_prompt(workspace),
             };
             if let Some(further) = further {
-                told.prompt = format!("{}\n\n{further}", told.prompt);
+                assignment.prompt = format!("{}\n\n{further}", assignment.prompt);
             }
-            this.checkpoint_state.begin_run(talk.read_inputs());
-            let people = InputTracker::new(this, talk.read_inputs());
+            attempt.checkpoint_state.begin_run(conversation.read_inputs());
+            let inputs = InputTracker::new(attempt, conversation.read_inputs());
             let run = agent::Run {
-                assignment: &told,
+                assignment: &assignment,
                 resume: goes_on.as_ref(),
-                has_earlier_work: taken.has_work,
+                has_earlier_work: restored.has_work,
                 workspace,
-                events: this.events,
-                orders: this.orders,
-                inputs: &people,
+                events: attempt.events,
+                orders: attempt.orders,
+                inputs: &inputs,
                 git: &access.git,
                 base: (&target.base_branch, &target.base_commit),
                 isolation,
-                deadline: this.deadline,
+                deadline: attempt.deadline,
                 grace: options.stop_grace,
                 namespace: options.process_namespace,
                 retry_pauses: &options.agent_waits,
-                tally: &this.usage,
-                checkpoint_state: &this.checkpoint_state,
+                tally: &attempt.usage,
+                checkpoint_state: &attempt.checkpoint_state,
             };
             let ended =
-                this.learn_tokens_during(workspace, agent::run(&run, chosen, &Environment::from_fn(&read))).await;
-            talk.add_inputs(people.all());
+                attempt.learn_tokens_during(workspace, agent::run(&run, chosen, &Environment::from_fn(&read))).await;
+            conversation.add_inputs(inputs.all());
             match ended {
-                Err(Stop::Question(question)) => match talk.yield_with_question(this, workspace, question).await? {
-                    QuestionResult::Yielded => return Err(Stop::Yielded),
-                    QuestionResult::AlreadyAnswered(words) => answered = Some(words),
-                },
+                Err(Stop::Question(question)) => {
+                    match conversation.yield_with_question(attempt, workspace, question).await? {
+                        QuestionResult::Yielded => return Err(Stop::Yielded),
+                        QuestionResult::AlreadyAnswered(answer) => answered = Some(answer),
+                    }
+                }
                 ended => return ended,
             }
         }
@@ -226,39 +236,39 @@ impl WorkContext<'_> {
 
 /// Stores the patch against the attempt's start for users. With a secret removed it may not apply.
 async fn store_patch(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     (git, workspace, target): (&Git, &Workspace, &Target),
     commit: &str,
     times: u32,
 ) -> Result<(), Stop> {
     let name = if times > 1 { format!("changes-{times}.patch") } else { "changes.patch".into() };
-    let Some(file) = this.artifacts.path_for(&name) else { return Ok(()) };
-    let (whole, repository, range) =
+    let Some(file) = attempt.artifacts.path_for(&name) else { return Ok(()) };
+    let (unredacted, repository, range) =
         (workspace.root().join(&name), workspace.repository(), (&*target.start_commit, commit));
-    let written = match patch::diff_contains_secret(git, &repository, range, this.redactor.search()).await {
-        Ok(true) => patch::write(git, &repository, range, Binaries::Omitted, &whole).await,
-        Ok(false) => patch::write(git, &repository, range, Binaries::Full, &whole).await,
+    let written = match patch::diff_contains_secret(git, &repository, range, attempt.redactor.search()).await {
+        Ok(true) => patch::write(git, &repository, range, Binaries::Omitted, &unredacted).await,
+        Ok(false) => patch::write(git, &repository, range, Binaries::Full, &unredacted).await,
         Err(fault) => Err(fault),
     };
     if let Err(fault) = written {
-        this.artifacts.log_skipped_artifact(
+        attempt.artifacts.log_skipped_artifact(
             ArtifactKind::Patch,
             &name,
             &format!("it could not be made: {}", fault.reason()),
         );
         return Ok(());
     }
-    let stream = this.redactor.stream();
+    let stream = attempt.redactor.stream();
     let cleaned = tokio::task::spawn_blocking(move || {
-        let cleaned = patch::redact_patch(&whole, &file, stream);
-        let _ = std::fs::remove_file(&whole);
+        let cleaned = patch::redact_patch(&unredacted, &file, stream);
+        let _ = std::fs::remove_file(&unredacted);
         cleaned
     });
     match cleaned.await.map_err(std::io::Error::from).flatten() {
         Ok(()) => {
-            this.artifacts.queue_upload(ArtifactKind::Patch, &name);
+            attempt.artifacts.queue_upload(ArtifactKind::Patch, &name);
         }
-        Err(error) => this.artifacts.log_skipped_artifact(
+        Err(error) => attempt.artifacts.log_skipped_artifact(
             ArtifactKind::Patch,
             &name,
             &format!("it could not be written: {error}"),

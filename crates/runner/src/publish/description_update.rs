@@ -26,11 +26,11 @@ impl DescriptionUpdate<'_> {
     /// Replaces the text about an earlier commit, if Pullyard wrote it and no user has changed it.
     ///
     /// Idempotent: by the commit that the text names.
-    pub(crate) async fn apply(&self, this: &Attempt<'_>) {
-        let until = this.deadline.min(Instant::now() + TIME_LIMIT);
+    pub(crate) async fn apply(&self, attempt: &Attempt<'_>) {
+        let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);
         // Do not retry on a rate limit: the replies to reviewers need the remaining calls more.
         let is_away = |error: &Error| error.is_transient() && !matches!(error, Error::RateLimited { .. });
-        let name = this.assignment.repository.name.as_str();
+        let name = attempt.assignment.repository.name.as_str();
         let reason =
             match timeout_at(until, retry_while_unreachable(MAX_OUTAGE, is_away, async || self.try_update(name).await))
                 .await
@@ -44,11 +44,11 @@ impl DescriptionUpdate<'_> {
                 Ok(Err(error)) => format!("failed to {error}"),
                 Err(_) => "the forge did not answer in time".to_owned(),
             };
-        let words = format!("The pull request's text does not say what came of this job, because {reason}.");
+        let message = format!("The pull request's text does not say what came of this job, because {reason}.");
         // Redact for the local log too, because the message quotes the forge.
-        let words = this.redactor.redact_text(&words).into_owned();
-        tracing::warn!(job.id = %this.assignment.job, "{words}");
-        this.events.add(EventDraft::text(EventKind::Log, words));
+        let message = attempt.redactor.redact_text(&message).into_owned();
+        tracing::warn!(job.id = %attempt.assignment.job, "{message}");
+        attempt.events.add(EventDraft::text(EventKind::Log, message));
     }
 
     /// Returns why the text was not changed, if so. Reads the text each time: perhaps only an answer was lost, or a

@@ -10,10 +10,10 @@ pub(super) struct OutputBuffer {
 
 impl OutputBuffer {
     /// Stores at most `most` bytes.
-    pub(super) fn new(stream: RedactionStream, most: usize) -> Self {
+    pub(super) fn new(stream: RedactionStream, max_bytes: usize) -> Self {
         Self {
             stream,
-            bytes: HeadAndTail { half: most / 2, head: Vec::new(), tail: VecDeque::new(), dropped_bytes: 0 },
+            bytes: HeadAndTail { half: max_bytes / 2, head: Vec::new(), tail: VecDeque::new(), dropped_bytes: 0 },
         }
     }
 
@@ -42,12 +42,12 @@ struct HeadAndTail {
 impl HeadAndTail {
     fn push(&mut self, bytes: &[u8]) {
         let room = self.half.saturating_sub(self.head.len()).min(bytes.len());
-        let (first, rest) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        let (first, tail) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
         self.head.extend_from_slice(first);
-        self.tail.extend(rest);
-        let over = self.tail.len().saturating_sub(self.half);
-        self.tail.drain(..over);
-        self.dropped_bytes = self.dropped_bytes.saturating_add(over as u64);
+        self.tail.extend(tail);
+        let excess = self.tail.len().saturating_sub(self.half);
+        self.tail.drain(..excess);
+        self.dropped_bytes = self.dropped_bytes.saturating_add(excess as u64);
     }
 
     fn into_text(self) -> (String, bool) {
