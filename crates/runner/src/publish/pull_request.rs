@@ -44,22 +44,22 @@ pub(crate) async fn find_or_open(
     forge: &Forge,
     target: &Target,
     assignment: &Assignment,
-    said: &PullRequestFacts<'_>,
+    facts: &PullRequestFacts<'_>,
 ) -> Result<FinishPullRequest, Stop> {
     if let Some(pull) = &target.pull_request {
         return Ok(FinishPullRequest { number: pull.number, url: pull.url.clone() });
     }
     let new = NewPullRequest {
-        title: said.redactor.redact_text(&assignment.pull_request.title).into_owned(),
+        title: facts.redactor.redact_text(&assignment.pull_request.title).into_owned(),
         body: render_body(
             assignment.repository.forge,
             &assignment.pull_request.body,
             &assignment.agent.capability,
-            said,
+            facts,
         ),
         head: target.branch.clone(),
         base: assignment.base.clone(),
-        draft: said.checks.has_failure(),
+        draft: facts.checks.has_failure(),
     };
     let repository = assignment.repository.name.as_str();
     // The work is pushed, so a short outage of the forge must not fail the job.
@@ -88,42 +88,42 @@ pub(crate) async fn find_or_open(
 /// Whether the refusal is about drafts, and not about a branch of that name.
 fn is_draft_refusal(reason: &str) -> bool {
     let reason = reason.to_lowercase();
-    reason.contains("draft pull request") || reason.split("; ").any(|said| said.starts_with("draft "))
+    reason.contains("draft pull request") || reason.split("; ").any(|part| part.starts_with("draft "))
 }
 
-/// The text of a new pull request, without secrets. `asked` is the agent that the job requests.
-fn render_body(kind: ForgeKind, beginning: &str, asked: &str, said: &PullRequestFacts<'_>) -> String {
-    let clean = |text: &str| said.redactor.redact_text(text).into_owned();
+/// The text of a new pull request, without secrets. `requested` is the agent that the job requests.
+fn render_body(kind: ForgeKind, beginning: &str, requested: &str, facts: &PullRequestFacts<'_>) -> String {
+    let clean = |text: &str| facts.redactor.redact_text(text).into_owned();
     // Redact after invisible characters are removed and before text is cut.
-    let summary = said.summary.map(|words| clean(&untrusted::remove_hidden(words)));
+    let summary = facts.summary.map(|text| clean(&untrusted::remove_hidden(text)));
     let beginning = clean(beginning);
-    let beginning = match said.isolation {
+    let beginning = match facts.isolation {
         Some(isolation) => published::insert_isolation(&beginning, isolation.as_str()),
         None => beginning,
     };
-    let beginning = match said.agent {
-        Some(agent) => published::insert_agent(&beginning, asked, agent),
+    let beginning = match facts.agent {
+        Some(agent) => published::insert_agent(&beginning, requested, agent),
         None => beginning,
     };
     // Redact again, because lines were joined. Redact the part about the commit before its hash is computed.
     let opening = clean(&published::render_new_text(&beginning, summary.as_deref()));
-    let about = append_exclusions(&published::render_checks(said.checks), said.excluded_folders);
-    format!("{opening}\n{}", commit_part::render_part(kind, said.commit, &clean(&about)))
+    let about = append_exclusions(&published::render_checks(facts.checks), facts.excluded_folders);
+    format!("{opening}\n{}", commit_part::render_part(kind, facts.commit, &clean(&about)))
 }
 
 /// The new part for an open pull request, without secrets.
-pub(crate) fn render_newest_part(said: &PullRequestFacts<'_>) -> String {
-    let clean = |text: &str| said.redactor.redact_text(text).into_owned();
+pub(crate) fn render_newest_part(facts: &PullRequestFacts<'_>) -> String {
+    let clean = |text: &str| facts.redactor.redact_text(text).into_owned();
     let [agent, summary] =
-        [said.agent, said.summary].map(|words| words.map(|words| clean(&untrusted::remove_hidden(words))));
-    let PullRequestFacts { commit, checks, is_rebased: on_top, .. } = *said;
+        [facts.agent, facts.summary].map(|text| text.map(|text| clean(&untrusted::remove_hidden(text))));
+    let PullRequestFacts { commit, checks, is_rebased: on_top, .. } = *facts;
     let newest =
         NewestCommit { commit, agent: agent.as_deref(), summary: summary.as_deref(), checks, is_rebased: on_top };
-    clean(&append_exclusions(&published::render_newest(&newest), said.excluded_folders))
+    clean(&append_exclusions(&published::render_newest(&newest), facts.excluded_folders))
 }
 
-fn append_exclusions(said: &str, folders: &[NestedRepository]) -> String {
-    let parts = [said, &render_section(folders)].map(str::to_owned);
+fn append_exclusions(text: &str, folders: &[NestedRepository]) -> String {
+    let parts = [text, &render_section(folders)].map(str::to_owned);
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n")
 }
 

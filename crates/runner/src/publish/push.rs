@@ -179,7 +179,7 @@ impl Push<'_> {
                 Ok(Some(head)) if head == change.commit => return Ok(ours()),
                 Ok(None) if change.expected_head.is_some() => return Err(self.branch_deleted().into()),
                 Ok(head) if head != change.expected_head => match self.resolve_remote_head(change).await {
-                    Ok(there) => return there.ok_or_else(|| self.branch_deleted().into()),
+                    Ok(outcome) => return outcome.ok_or_else(|| self.branch_deleted().into()),
                     Err(fault) if tried == MAX_TRIES => {
                         let reason = format!("the branch has moved, and {}", fault.reason());
                         return Err(self.push_rejected(&reason).into());
@@ -224,9 +224,9 @@ impl Push<'_> {
     async fn remote_head(&self) -> Result<Option<String>, GitError> {
         let reference = git::branch_ref(&self.target.branch);
         let args = ["ls-remote", "--quiet", "--", self.git.url(), &reference];
-        let said = self.git.run_for_line(GitCall::new(args).repository(self.repository).with_forge_access()).await?;
+        let output = self.git.run_for_line(GitCall::new(args).repository(self.repository).with_forge_access()).await?;
         // The pattern also matches refs that only end in it.
-        let heads = said.lines().filter_map(|line| line.split_once('\t'));
+        let heads = output.lines().filter_map(|line| line.split_once('\t'));
         Ok(heads.filter(|(_, name)| *name == reference).map(|(id, _)| id.to_owned()).next())
     }
 
@@ -268,12 +268,12 @@ impl Push<'_> {
 
     /// Parses the forge's refusal. `None` if the push failed for another reason and may be tried again.
     fn parse_refusal(&self, fault: &GitError) -> Option<Failure> {
-        let GitError::Failed { stdout, stderr: words, .. } = fault else {
+        let GitError::Failed { stdout, stderr, .. } = fault else {
             return None;
         };
         // Git prints `! <from>:<to> [remote rejected] (reason)` for the branch, along with messages of the forge.
         let line = stdout.lines().find(|line| line.starts_with('!'));
-        let all = format!("{words}\n{stdout}").to_lowercase();
+        let all = format!("{stderr}\n{stdout}").to_lowercase();
         let says = |phrases: &[&str]| phrases.iter().any(|phrase| all.contains(phrase));
         if all.contains("workflow") && says(&["refusing to allow", "workflows` permission", "workflow` scope"]) {
             return Some(Failure::WorkflowPermission {});
@@ -283,7 +283,7 @@ impl Push<'_> {
             return None;
         }
         if says(&["push cannot contain secrets", "secret detected", "push protection"]) {
-            return Some(self.push_rejected(&describe_secret(words)));
+            return Some(self.push_rejected(&describe_secret(stderr)));
         }
         // Bitbucket sends the last one.
         let protected = [
@@ -295,7 +295,7 @@ impl Push<'_> {
             "permission denied to update branch",
         ];
         if says(&protected) {
-            let (branch, reason) = (self.target.branch.clone(), Quoted(parse_broken_rule(words).map(str::to_owned)));
+            let (branch, reason) = (self.target.branch.clone(), Quoted(parse_broken_rule(stderr).map(str::to_owned)));
             return Some(Failure::BranchProtected { branch, reason });
         }
         // GitHub sends the first for a user's token and the second for an App's. Bitbucket sends the third.
@@ -311,12 +311,12 @@ impl Push<'_> {
         let line = line?;
         let reason = line.rsplit_once('(').map_or(line, |(_, reason)| reason.trim_end_matches(')'));
         // The hook's own message is more specific.
-        let said = |by: &str| {
-            let lines = words.lines().filter_map(|line| line.trim().strip_prefix(by));
+        let lines_after = |by: &str| {
+            let lines = stderr.lines().filter_map(|line| line.trim().strip_prefix(by));
             lines.map(str::trim).find(|line| !line.is_empty())
         };
         // Messages of Bitbucket have no `error:` prefix.
-        let own_words = || said("remote: error: ").or_else(|| said("remote: "));
+        let own_words = || lines_after("remote: error: ").or_else(|| lines_after("remote: "));
         let reason = if reason.contains("hook declined") { own_words().unwrap_or(reason) } else { reason };
         Some(self.push_rejected(reason))
     }
@@ -326,27 +326,27 @@ impl Push<'_> {
     }
 }
 
-fn forge_lines(words: &str) -> impl Iterator<Item = &str> {
-    let lines = words.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
+fn forge_lines(output: &str) -> impl Iterator<Item = &str> {
+    let lines = output.lines().filter_map(|line| line.trim().strip_prefix("remote:"));
     lines.map(str::trim).filter(|line| !line.is_empty())
 }
 
 /// The rule that a push broke, in the forge's own text. GitHub lists rules below a heading or sends each as an error.
 /// Unrelated messages may precede them, such as a new name of the repository. Bitbucket sends one line.
-fn parse_broken_rule(words: &str) -> Option<&str> {
+fn parse_broken_rule(output: &str) -> Option<&str> {
     let is_heading =
         |line: &str| ["GH006", "GH013", "Review all repository rules"].iter().any(|say| line.contains(say));
-    let told: Vec<&str> = forge_lines(words).filter(|line| !is_heading(line)).collect();
-    let begins = |with: &str| told.iter().find_map(|line| line.strip_prefix(with));
-    begins("- ").or_else(|| begins("error: ")).or(told.first().copied()).map(str::trim)
+    let rules: Vec<&str> = forge_lines(output).filter(|line| !is_heading(line)).collect();
+    let begins = |with: &str| rules.iter().find_map(|line| line.strip_prefix(with));
+    begins("- ").or_else(|| begins("error: ")).or(rules.first().copied()).map(str::trim)
 }
 
 /// The path of the secret that the forge found, or the forge's message.
-fn describe_secret(words: &str) -> String {
-    if let Some(path) = forge_lines(words).find_map(|line| line.strip_prefix("path: ")) {
+fn describe_secret(output: &str) -> String {
+    if let Some(path) = forge_lines(output).find_map(|line| line.strip_prefix("path: ")) {
         return format!("it found a secret in {path}");
     }
-    let says = forge_lines(words).find(|line| line.to_lowercase().contains("secret"));
+    let says = forge_lines(output).find(|line| line.to_lowercase().contains("secret"));
     match says.map(|line| line.trim_start_matches("- ").trim_start_matches("error: ")) {
         Some(line) => format!("it found a secret: {line}"),
         None => "it found a secret in the change".into(),

@@ -38,19 +38,19 @@ impl ReviewReplies<'_> {
     /// Replies in each thread, then requests reviews again. `None` without threads.
     ///
     /// Idempotent: by the job's marker in the thread. A repeated request for review changes nothing.
-    pub(crate) async fn post_all(&self, this: &Attempt<'_>) -> Option<Replies> {
-        let until = this.deadline.min(Instant::now() + TIME_LIMIT);
+    pub(crate) async fn post_all(&self, attempt: &Attempt<'_>) -> Option<Replies> {
+        let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);
         let mut open: BTreeMap<u64, String> =
             self.revises.comments.iter().map(|comment| (comment.thread, String::new())).collect();
         let all = open.len();
         let mut back_off = BackOff::new();
         let mut fresh = self.is_first_try;
         for tried in 1..=TRIES {
-            let Some(rest) = self.post_replies(this, &mut open, fresh).await else {
+            let Some(retry_after) = self.post_replies(attempt, &mut open, fresh).await else {
                 break;
             };
             fresh = false;
-            let pause = back_off.next().max(rest);
+            let pause = back_off.next().max(retry_after);
             if tried == TRIES || Instant::now() + pause >= until {
                 break;
             }
@@ -58,9 +58,9 @@ impl ReviewReplies<'_> {
         }
         for (thread, reason) in &open {
             let reason = if reason.is_empty() { "there was no time" } else { reason };
-            log_event(this, &format!("The thread of comment {thread} was not answered: {reason}."));
+            log_event(attempt, &format!("The thread of comment {thread} was not answered: {reason}."));
         }
-        self.request_reviews(this, until).await;
+        self.request_reviews(attempt, until).await;
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         (all > 0).then(|| Replies { answered: count(all - open.len()), failed: count(open.len()) })
     }
@@ -69,7 +69,7 @@ impl ReviewReplies<'_> {
     /// another try may help.
     async fn post_replies(
         &self,
-        this: &Attempt<'_>,
+        attempt: &Attempt<'_>,
         open: &mut BTreeMap<u64, String>,
         fresh: bool,
     ) -> Option<Duration> {
@@ -77,14 +77,14 @@ impl ReviewReplies<'_> {
             return None;
         }
         // Read each time: perhaps only the answer to an earlier try was lost.
-        let (comments, threads) = match self.load_threads(this).await {
-            Ok(seen) => seen,
+        let (comments, threads) = match self.load_threads(attempt).await {
+            Ok(loaded) => loaded,
             Err(error) => {
                 open.values_mut().for_each(|reason| *reason = format!("failed to {error}"));
                 return retry_pause(&error);
             }
         };
-        let (job, kind) = (&this.assignment.job, this.assignment.repository.forge);
+        let (job, kind) = (&attempt.assignment.job, attempt.assignment.repository.forge);
         let jobs: BTreeSet<&JobId> = self.revises.retries.iter().chain([job]).collect();
         for thread in threads_with_reply(&comments.items, &jobs) {
             open.remove(&thread);
@@ -96,18 +96,18 @@ impl ReviewReplies<'_> {
         }
         let mut again = None;
         for thread in open.keys().copied().collect::<Vec<_>>() {
-            let said = match threads.items.iter().find(|one| one.comments.contains(&thread)) {
+            let posted = match threads.items.iter().find(|one| one.comments.contains(&thread)) {
                 Some(at) => self
                     .forge
                     .reply(
                         &at.id,
-                        &Marker::Job(job.clone()).append_to(kind, &self.render_reply(thread, &this.redactor)),
+                        &Marker::Job(job.clone()).append_to(kind, &self.render_reply(thread, &attempt.redactor)),
                     )
                     .await
                     .map(drop),
                 None => Err(Error::NotFound { what: "the thread".into(), message: "it is gone".into() }),
             };
-            match said {
+            match posted {
                 Ok(()) => drop(open.remove(&thread)),
                 Err(error) => {
                     again = again.max(retry_pause(&error));
@@ -123,8 +123,8 @@ impl ReviewReplies<'_> {
         again
     }
 
-    async fn load_threads(&self, this: &Attempt<'_>) -> Result<(Listing<ReviewComment>, Listing<Thread>), Error> {
-        let name = this.assignment.repository.name.as_str();
+    async fn load_threads(&self, attempt: &Attempt<'_>) -> Result<(Listing<ReviewComment>, Listing<Thread>), Error> {
+        let name = attempt.assignment.repository.name.as_str();
         let comments = self.forge.comments(name, self.revises.number).await?;
         let threads = self.forge.threads(name, self.revises.number).await?;
         Ok((comments, threads))
@@ -140,18 +140,18 @@ impl ReviewReplies<'_> {
         let by = self.agent.map(|agent| format!(" (agent: {})", clean(agent))).unwrap_or_default();
         match self.agent_replies.for_thread(&ids, redactor) {
             // The text may explain why a change was not made.
-            Some(words) => format!("In {commit}{by}:\n\n{words}"),
+            Some(text) => format!("In {commit}{by}:\n\n{text}"),
             None => format!("Done in {commit}{by}."),
         }
     }
 
-    async fn request_reviews(&self, this: &Attempt<'_>, until: Instant) {
-        let name = this.assignment.repository.name.as_str();
+    async fn request_reviews(&self, attempt: &Attempt<'_>, until: Instant) {
+        let name = attempt.assignment.repository.name.as_str();
         let reviewers: BTreeSet<&str> = self.revises.reviews.iter().map(|review| review.author.as_str()).collect();
         for reviewer in reviewers {
             // Request each review separately: GitHub refuses all reviewers if one is not allowed.
             if let Err(error) = self.request_review(name, reviewer, until).await {
-                log_event(this, &format!("{reviewer} was not asked to review again: failed to {error}."));
+                log_event(attempt, &format!("{reviewer} was not asked to review again: failed to {error}."));
             }
         }
     }
@@ -164,8 +164,8 @@ impl ReviewReplies<'_> {
             let Err(error) = self.forge.request_reviewers(name, self.revises.number, &[reviewer]).await else {
                 return Ok(());
             };
-            let Some(rest) = retry_pause(&error) else { return Err(error) };
-            let pause = back_off.next().max(rest);
+            let Some(retry_after) = retry_pause(&error) else { return Err(error) };
+            let pause = back_off.next().max(retry_after);
             if tried == TRIES || Instant::now() + pause >= until {
                 return Err(error);
             }
@@ -181,9 +181,9 @@ fn threads_with_reply(comments: &[ReviewComment], jobs: &BTreeSet<&JobId>) -> BT
     of_us.map(|comment| comment.in_reply_to.unwrap_or(comment.id)).collect()
 }
 
-fn log_event(this: &Attempt<'_>, words: &str) {
+fn log_event(attempt: &Attempt<'_>, message: &str) {
     // Redact for the local log too, because the message quotes the forge.
-    let words = this.redactor.redact_text(words).into_owned();
-    tracing::warn!(job.id = %this.assignment.job, "{words}");
-    this.events.add(EventDraft::text(EventKind::Log, words));
+    let message = attempt.redactor.redact_text(message).into_owned();
+    tracing::warn!(job.id = %attempt.assignment.job, "{message}");
+    attempt.events.add(EventDraft::text(EventKind::Log, message));
 }

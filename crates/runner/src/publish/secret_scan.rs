@@ -55,9 +55,9 @@ async fn contains_new_secret(
     let search = redactor.search();
     // The patch may be large. Time limits and orders are handled while it is searched.
     let looked = tokio::task::spawn_blocking(move || {
-        let found = patch::has_secret(&file, Lines::Added, search);
+        let has_secret = patch::has_secret(&file, Lines::Added, search);
         let _ = std::fs::remove_file(&file);
-        found
+        has_secret
     });
     let failed = |error: io::Error| Failure::WorkspaceFailed { reason: error.to_string() };
     Ok(looked.await.map_err(io::Error::from).flatten().map_err(failed)?)

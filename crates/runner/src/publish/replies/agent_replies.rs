@@ -23,15 +23,15 @@ pub(crate) struct AgentReplies(BTreeMap<u64, String>);
 impl AgentReplies {
     /// The reply for one thread: the texts for its comments, in the order of the comments and without secrets.
     pub(super) fn for_thread(&self, comments: &BTreeSet<u64>, redactor: &Redactor) -> Option<String> {
-        let words: Vec<&str> = comments.iter().filter_map(|id| self.0.get(id).map(String::as_str)).collect();
+        let replies: Vec<&str> = comments.iter().filter_map(|id| self.0.get(id).map(String::as_str)).collect();
         // Redact before the text is cut: the redactor does not recognise half of a secret.
-        (!words.is_empty())
-            .then(|| untrusted::truncate_with_count(&redactor.redact_text(&words.join("\n\n")), MAX_REPLY_CHARS))
+        (!replies.is_empty())
+            .then(|| untrusted::truncate_with_count(&redactor.redact_text(&replies.join("\n\n")), MAX_REPLY_CHARS))
     }
 
     fn parse(text: &str) -> Result<Self, serde_json::Error> {
-        let told: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
-        let words = told.iter().filter_map(|(id, words)| {
+        let entries: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
+        let words = entries.iter().filter_map(|(id, words)| {
             // Hidden characters are removed, and with them any marker of Pullyard.
             let words = untrusted::remove_hidden(words.as_str()?);
             Some((id.parse().ok()?, words.trim().to_owned())).filter(|(_, words)| !words.is_empty())
@@ -48,7 +48,7 @@ pub(crate) async fn load_agent_replies(git: &Git, workspace: &Workspace) -> Agen
     let tree = workspace.tree();
     let read = tokio::task::spawn_blocking(move || read_replies_file(&tree)).await.map_err(io::Error::from).flatten();
     match read.map(|text| AgentReplies::parse(&text)) {
-        Ok(Ok(words)) => words,
+        Ok(Ok(replies)) => replies,
         Ok(Err(error)) => {
             // The message of this error quotes the text, so log only its position.
             let (kind, line, column) = (error.classify(), error.line(), error.column());
