@@ -157,24 +157,24 @@ pub(crate) async fn choose_agent(
         "command" => return Ok(AgentChoice::Command),
         "auto" => {
             let mut all = AgentKind::ALL.to_vec();
-            all.sort_by_key(|known| Some(known.capability()) != earlier_agent);
+            all.sort_by_key(|kind| Some(kind.capability()) != earlier_agent);
             all
         }
-        named => AgentKind::ALL.into_iter().filter(|known| known.capability() == named).collect(),
+        named => AgentKind::ALL.into_iter().filter(|kind| kind.capability() == named).collect(),
     };
     let mut keyless = None;
-    for known in &candidates {
-        match probe(*known, environment).await {
-            Ok(installed) if known.has_key(environment) => return Ok(AgentChoice::Installed(installed)),
+    for kind in &candidates {
+        match probe(*kind, environment).await {
+            Ok(installed) if kind.has_key(environment) => return Ok(AgentChoice::Installed(installed)),
             // Use an agent without a key if no other is usable: its own error says that it is not signed in.
             Ok(installed) => keyless = keyless.or(Some(installed)),
-            Err(reason) => tracing::warn!("{} is not usable: {reason}", known.name()),
+            Err(reason) => tracing::warn!("{} is not usable: {reason}", kind.name()),
         }
     }
     if let Some(installed) = keyless {
         return Ok(AgentChoice::Installed(installed));
     }
-    let names: Vec<&str> = candidates.iter().map(|known| known.name()).collect();
+    let names: Vec<&str> = candidates.iter().map(|kind| kind.name()).collect();
     let agent = if names.is_empty() { capability.to_owned() } else { names.join(" or ") };
     Err(Failure::AgentMissing { agent, runner: "the runner".into() }.into())
 }
@@ -342,8 +342,8 @@ fn create_adapter(
                 return Err(agent_missing(run.events, "The agent", &"no command is set"));
             };
             let path = environment.get("PATH");
-            let found = program::find_program(named, &run.workspace.tree(), path.as_deref());
-            Box::new(CommandAgent::new(found.map_err(|reason| agent_missing(run.events, named, &reason))?, args))
+            let program_path = program::find_program(named, &run.workspace.tree(), path.as_deref());
+            Box::new(CommandAgent::new(program_path.map_err(|reason| agent_missing(run.events, named, &reason))?, args))
         }
     })
 }

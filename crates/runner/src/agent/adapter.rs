@@ -54,7 +54,7 @@ pub(super) trait InputEncoder: Send {
     fn encode_interrupt(&mut self) -> Option<Vec<u8>>;
 
     /// Encodes messages with a mark. The agent's lines repeat the mark when the model gets the messages.
-    fn encode_messages(&mut self, words: &str, mark: &str) -> Vec<u8>;
+    fn encode_messages(&mut self, text: &str, mark: &str) -> Vec<u8>;
 }
 
 /// Parses the lines of one start. Unknown lines become `raw` events.

@@ -34,17 +34,17 @@ struct UsageState {
 impl AttemptUsage {
     /// An agent is about to work on this commit, for a job whose prompt has this hash.
     pub(crate) fn begin_work(&self, base_commit: &str, prompt_sha256: Option<Sha256Hex>) {
-        let mut told = self.lock();
-        told.base_commit = Some(base_commit.to_owned());
-        told.prompt_sha256 = prompt_sha256;
-        told.denied_tool = None;
+        let mut state = self.lock();
+        state.base_commit = Some(base_commit.to_owned());
+        state.prompt_sha256 = prompt_sha256;
+        state.denied_tool = None;
     }
 
     /// The agent is started to continue this session or to begin a new one.
     pub(super) fn note_start(&self, adapter: &dyn Adapter, isolation: Isolation, session: Option<&str>) {
-        let mut told = self.lock();
-        told.is_new_session = session.is_none();
-        let UsageState { work, base_commit, prompt_sha256, .. } = &mut *told;
+        let mut state = self.lock();
+        state.is_new_session = session.is_none();
+        let UsageState { work, base_commit, prompt_sha256, .. } = &mut *state;
         let work = work.get_or_insert_with(|| AgentReport {
             agent: adapter.capability().into(),
             version: adapter.version(),
@@ -67,12 +67,12 @@ impl AttemptUsage {
     }
 
     pub(super) fn note_usage(&self, record: &RunState, spent: &UsageTotal) {
-        let mut told = self.lock();
-        if told.is_new_session && record.session.is_some() {
-            told.earlier_session_tokens = told.total.tokens;
+        let mut state = self.lock();
+        if state.is_new_session && record.session.is_some() {
+            state.earlier_session_tokens = state.total.tokens;
         }
-        told.total = *spent;
-        if let Some(work) = &mut told.work {
+        state.total = *spent;
+        if let Some(work) = &mut state.work {
             work.model = record.model.clone().or_else(|| work.model.take());
             work.session = record.session.clone().or_else(|| work.session.take());
             work.turns = spent.turns;
@@ -95,9 +95,9 @@ impl AttemptUsage {
 
     /// The first denied tool, including the newest start. Neither a later start nor an answer resets it.
     pub(super) fn note_denied_tool(&self, of_start: Option<String>) -> Option<String> {
-        let mut told = self.lock();
-        told.denied_tool = told.denied_tool.take().or(of_start);
-        told.denied_tool.clone()
+        let mut state = self.lock();
+        state.denied_tool = state.denied_tool.take().or(of_start);
+        state.denied_tool.clone()
     }
 
     pub(super) fn forget_session(&self, session: &str) {
@@ -112,8 +112,8 @@ impl AttemptUsage {
 
     /// Tokens of the current session in this attempt, without earlier sessions.
     pub(crate) fn session_tokens(&self) -> Tokens {
-        let told = self.lock();
-        told.total.tokens - told.earlier_session_tokens
+        let state = self.lock();
+        state.total.tokens - state.earlier_session_tokens
     }
 
     pub(crate) fn set_commit(&self, commit: &str) {
@@ -130,8 +130,8 @@ impl AttemptUsage {
 
     /// The agent and its cost for the finish, including estimates. Units: millionths of a US dollar.
     pub(crate) fn report(&self) -> (Option<AgentReport>, Option<u64>) {
-        let told = self.lock().clone();
-        (told.work, told.total.cost)
+        let state = self.lock().clone();
+        (state.work, state.total.cost)
     }
 
     fn lock(&self) -> MutexGuard<'_, UsageState> {

@@ -137,9 +137,9 @@ fn to_agent_failure(ended: &EndFacts<'_>) -> Failure {
 }
 
 fn classify_failure(ended: &EndFacts<'_>, terminal: &EndReport) -> Verdict {
-    let words = terminal.message.as_str();
+    let message = terminal.message.as_str();
     // Ignore standard error, to which any program of the agent may write. The agent's own last line counts.
-    if is_session_lost(words) {
+    if is_session_lost(message) {
         return Verdict::SessionLost;
     }
     let meaning = failure_cause(terminal);
@@ -155,7 +155,7 @@ fn classify_failure(ended: &EndFacts<'_>, terminal: &EndReport) -> Verdict {
         }
         Some(FailureCause::Context) => Failure::ContextTooLong {},
         Some(FailureCause::Limit) => {
-            let time = terminal.limit_resets_at.or_else(|| limit_reset::parse_reset_time(words, ended.now));
+            let time = terminal.limit_resets_at.or_else(|| limit_reset::parse_reset_time(message, ended.now));
             Failure::AgentQuota { time: Until(time) }
         }
         Some(FailureCause::Billing) => Failure::AgentBilling {},
@@ -168,7 +168,7 @@ fn classify_failure(ended: &EndFacts<'_>, terminal: &EndReport) -> Verdict {
         Some(FailureCause::Overloaded) => return Verdict::Retry(Transient::overloaded()),
         Some(FailureCause::Unreachable) => {
             // Not cut here: secrets are removed first.
-            return Verdict::Retry(Transient::unreachable(words));
+            return Verdict::Retry(Transient::unreachable(message));
         }
         None => to_agent_failure(ended),
     };
@@ -426,33 +426,33 @@ fn is_transient_crash(stderr: &str) -> bool {
     }
 }
 
-fn is_session_lost(words: &str) -> bool {
-    contains_any(words, SESSION_LOST_PHRASES)
-        || UNREADABLE_SESSION_PHRASES.iter().any(|reason| line_contains_in_order(words, RESUME_FAILED, reason))
+fn is_session_lost(message: &str) -> bool {
+    contains_any(message, SESSION_LOST_PHRASES)
+        || UNREADABLE_SESSION_PHRASES.iter().any(|reason| line_contains_in_order(message, RESUME_FAILED, reason))
         // A port or a file may be "in use" as well.
-        || line_contains_in_order(words, "session id ", "is already in use")
+        || line_contains_in_order(message, "session id ", "is already in use")
 }
 
 /// Plans name their own limits: "You've hit your Opus limit".
-fn is_limit(words: &str) -> bool {
-    let is_named = contains_any(words, LIMIT_PHRASES) || line_contains_in_order(words, "hit your ", "limit");
-    is_named && !contains_any(words, NOT_A_LIMIT_PHRASES)
+fn is_limit(message: &str) -> bool {
+    let is_named = contains_any(message, LIMIT_PHRASES) || line_contains_in_order(message, "hit your ", "limit");
+    is_named && !contains_any(message, NOT_A_LIMIT_PHRASES)
 }
 
 /// "You've reached your Fable 5 limit": a limit of a model. Other limits read alike, so better evidence precedes.
-fn is_limit_reached(words: &str) -> bool {
-    line_contains_in_order(words, "reached your ", "limit")
-        && !contains_any(words, RATE_LIMIT_PHRASES)
-        && !contains_any(words, NOT_A_LIMIT_PHRASES)
+fn is_limit_reached(message: &str) -> bool {
+    line_contains_in_order(message, "reached your ", "limit")
+        && !contains_any(message, RATE_LIMIT_PHRASES)
+        && !contains_any(message, NOT_A_LIMIT_PHRASES)
 }
 
-fn cause_from_text(words: &str) -> Option<FailureCause> {
-    if is_limit(words) {
+fn cause_from_text(message: &str) -> Option<FailureCause> {
+    if is_limit(message) {
         return Some(FailureCause::Limit);
     }
-    let known = CAUSE_PHRASES.iter().find(|(_, known)| contains_any(words, known)).map(|(meaning, _)| *meaning);
-    let is_sure = known.is_some_and(|meaning| !meaning.is_account_wide());
-    if !is_sure && is_limit_reached(words) { Some(FailureCause::Limit) } else { known }
+    let cause = CAUSE_PHRASES.iter().find(|(_, phrases)| contains_any(message, phrases)).map(|(meaning, _)| *meaning);
+    let is_sure = cause.is_some_and(|meaning| !meaning.is_account_wide());
+    if !is_sure && is_limit_reached(message) { Some(FailureCause::Limit) } else { cause }
 }
 
 /// The meaning of a lone status or `timeout`, without more certain evidence. It causes at most another start.
@@ -469,14 +469,14 @@ fn cause_from_bare_word(terminal: &EndReport) -> Option<FailureCause> {
     }
 }
 
-fn contains_any(words: &str, known: &[&str]) -> bool {
-    let words = words.to_lowercase();
-    known.iter().any(|known| words.contains(known))
+fn contains_any(text: &str, phrases: &[&str]) -> bool {
+    let text = text.to_lowercase();
+    phrases.iter().any(|phrase| text.contains(phrase))
 }
 
-fn line_contains_in_order(words: &str, first: &str, then: &str) -> bool {
-    let words = words.to_lowercase();
-    words.lines().any(|line| line.split_once(first).is_some_and(|(_, rest)| rest.contains(then)))
+fn line_contains_in_order(text: &str, first: &str, then: &str) -> bool {
+    let text = text.to_lowercase();
+    text.lines().any(|line| line.split_once(first).is_some_and(|(_, rest)| rest.contains(then)))
 }
 
 #[cfg(test)]

@@ -158,17 +158,17 @@ impl InputEncoder for MessageEncoder {
         Some(format!("{encode_interrupt}\n").into_bytes())
     }
 
-    fn encode_messages(&mut self, words: &str, mark: &str) -> Vec<u8> {
-        encode_user_message(words, mark)
+    fn encode_messages(&mut self, text: &str, mark: &str) -> Vec<u8> {
+        encode_user_message(text, mark)
     }
 }
 
 /// A user message as one line of input. Claude Code skips an id that its session already has.
-fn encode_user_message(words: &str, id: &str) -> Vec<u8> {
+fn encode_user_message(text: &str, id: &str) -> Vec<u8> {
     let message = json!({
         "type": "user",
         "uuid": id,
-        "message": {"role": "user", "content": [{"type": "text", "text": prompt_escape::escape_for_claude_code(words)}]},
+        "message": {"role": "user", "content": [{"type": "text", "text": prompt_escape::escape_for_claude_code(text)}]},
     });
     format!("{message}\n").into_bytes()
 }

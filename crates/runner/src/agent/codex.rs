@@ -55,14 +55,14 @@ pub(super) struct Codex {
 
 impl Codex {
     pub(super) fn new(installed: InstalledAgent, environment: &Environment<'_>) -> Self {
-        let told = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
+        let price_list = environment.get(CODEX_PRICES).and_then(|prices| prices.into_string().ok());
         Self {
             agent: installed,
             env: environment.network(),
             key: environment.get(OPENAI_KEY),
             url: environment.get(OPENAI_URL).and_then(|url| url.into_string().ok()),
             auth: environment.get(CODEX_AUTH).map(PathBuf::from),
-            prices: Prices::parse(told.as_deref().unwrap_or_default()),
+            prices: Prices::parse(price_list.as_deref().unwrap_or_default()),
             rollouts: Arc::default(),
         }
     }

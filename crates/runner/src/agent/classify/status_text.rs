@@ -61,8 +61,8 @@ fn is_status(before: Option<&str>, number: &str, behind: Option<&str>) -> bool {
     begins && !behind.is_some_and(counts)
 }
 
-fn is_one_of(word: &str, known: &[&str]) -> bool {
-    known.iter().any(|known| trim_punctuation(word).eq_ignore_ascii_case(known))
+fn is_one_of(word: &str, phrases: &[&str]) -> bool {
+    phrases.iter().any(|phrase| trim_punctuation(word).eq_ignore_ascii_case(phrase))
 }
 
 /// Without the punctuation of its sentence. Quotes stay, because quoted text is a name.

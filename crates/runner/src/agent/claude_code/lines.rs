@@ -81,9 +81,9 @@ impl StreamJsonParser {
         let mut signs = vec![AgentEvent::Activity];
         if text_field(message, "model") == Some(SYNTHETIC) {
             self.error_kind = text_field(object, "error").map(str::to_owned);
-            let words =
+            let text =
                 content_blocks(message).filter_map(|block| text_field(block, "text")).collect::<Vec<_>>().join("\n");
-            signs.push(log_event(words, object));
+            signs.push(log_event(text, object));
             return signs;
         }
         let is_own = text_field(object, "parent_tool_use_id").is_none();
@@ -107,8 +107,8 @@ impl StreamJsonParser {
     fn block(&mut self, block: &Value) -> Vec<AgentEvent> {
         match text_field(block, "type") {
             Some("text") => text_field(block, "text")
-                .filter(|words| !words.trim().is_empty())
-                .map(|words| AgentEvent::Event(EventDraft::text(EventKind::Text, words)))
+                .filter(|text| !text.trim().is_empty())
+                .map(|text| AgentEvent::Event(EventDraft::text(EventKind::Text, text)))
                 .into_iter()
                 .collect(),
             Some("tool_use") => self.call(block),
@@ -122,7 +122,7 @@ impl StreamJsonParser {
         let id = text_field(block, "id").unwrap_or_default().to_owned();
         let input = block.get("input").cloned().unwrap_or_default();
         self.tool_names.insert(id.clone(), name.clone());
-        let said = match name.as_str() {
+        let draft = match name.as_str() {
             "Bash" => EventDraft {
                 text: text_field(&input, "command").map(str::to_owned),
                 ..EventDraft::new(EventKind::Command)
@@ -135,9 +135,9 @@ impl StreamJsonParser {
                 ..EventDraft::new(EventKind::ToolCall)
             },
         };
-        let said =
-            EventDraft { name: Some(name), call: Some(id.clone()), data: Some(json!({ "input": input })), ..said };
-        vec![AgentEvent::ToolStarted(id), AgentEvent::ToolCallsPending, AgentEvent::Event(said)]
+        let draft =
+            EventDraft { name: Some(name), call: Some(id.clone()), data: Some(json!({ "input": input })), ..draft };
+        vec![AgentEvent::ToolStarted(id), AgentEvent::ToolCallsPending, AgentEvent::Event(draft)]
     }
 
     fn user(&mut self, object: &Value) -> Vec<AgentEvent> {
@@ -171,23 +171,23 @@ impl StreamJsonParser {
         if let Some(path) = path.filter(|_| edits && !failed) {
             let change =
                 if about.and_then(|about| text_field(about, "type")) == Some("create") { "add" } else { "update" };
-            let said = EventDraft { call: Some(id.clone()), ..file_edit(relative_path(&self.tree, path), change) };
-            signs.push(AgentEvent::Event(said));
+            let draft = EventDraft { call: Some(id.clone()), ..file_edit(relative_path(&self.tree, path), change) };
+            signs.push(AgentEvent::Event(draft));
         }
-        let words = match block.get("content") {
-            Some(Value::String(words)) => words.clone(),
+        let text = match block.get("content") {
+            Some(Value::String(text)) => text.clone(),
             Some(Value::Array(parts)) => {
                 parts.iter().filter_map(|part| text_field(part, "text")).collect::<Vec<_>>().join("\n")
             }
             _ => String::new(),
         };
-        let said = EventDraft {
+        let draft = EventDraft {
             name,
             call: Some(id),
             data: Some(json!({ "failed": failed })),
-            ..EventDraft::text(EventKind::ToolResult, words)
+            ..EventDraft::text(EventKind::ToolResult, text)
         };
-        signs.push(AgentEvent::Event(said));
+        signs.push(AgentEvent::Event(draft));
         signs
     }
 
@@ -265,7 +265,7 @@ impl StreamJsonParser {
         self.reported_tokens += used;
         self.estimated_cost = cost.or(self.estimated_cost);
         let errors = object.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        let words =
+        let text =
             text_field(object, "result").map(str::to_owned).unwrap_or_else(|| errors.collect::<Vec<_>>().join("; "));
         let is_error = object.get("is_error").and_then(Value::as_bool).unwrap_or(false);
         let subtype = text_field(object, "subtype").unwrap_or_default();
@@ -277,7 +277,7 @@ impl StreamJsonParser {
             success: subtype == "success" && !is_error,
             codes: marks.into_iter().flatten().filter(|mark| !mark.is_empty()).map(str::to_owned).collect(),
             status: object.get("api_error_status").and_then(Value::as_u64).and_then(|status| status.try_into().ok()),
-            message: words.clone(),
+            message: text.clone(),
             denied_tools: denials
                 .into_iter()
                 .flatten()
@@ -299,7 +299,7 @@ impl StreamJsonParser {
         let result = EventDraft {
             name: Some(subtype.to_owned()),
             data: Some(json!({ "well": terminal.success, "marks": terminal.codes, "status": terminal.status })),
-            ..EventDraft::text(EventKind::Result, words)
+            ..EventDraft::text(EventKind::Result, text)
         };
         let mut signs = vec![AgentEvent::TokenUsage(used)];
         signs.extend(cost.map(AgentEvent::Cost));
@@ -359,16 +359,16 @@ fn sum_tokens(by_model: &Value) -> Tokens {
     total
 }
 
-fn log_event(words: String, object: &Value) -> AgentEvent {
-    AgentEvent::Event(log_draft(words, object))
+fn log_event(text: String, object: &Value) -> AgentEvent {
+    AgentEvent::Event(log_draft(text, object))
 }
 
-fn log_draft(words: String, object: &Value) -> EventDraft {
+fn log_draft(text: String, object: &Value) -> EventDraft {
     let about = ["error", "error_status", "rate_limit_info"];
     let about: serde_json::Map<_, _> =
         about.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone()))).collect();
     let data = (!about.is_empty()).then_some(Value::Object(about));
-    EventDraft { data, ..EventDraft::text(EventKind::Log, words) }
+    EventDraft { data, ..EventDraft::text(EventKind::Log, text) }
 }
 
 fn file_edit(path: String, change: &str) -> EventDraft {
@@ -381,15 +381,19 @@ fn retry_message(object: &Value) -> String {
         Some(status) => format!("The model answered {status}"),
         None => "The model could not be reached".to_owned(),
     };
-    let (attempt, most) = (number("attempt"), number("max_retries"));
+    let (attempt, max_attempts) = (number("attempt"), number("max_retries"));
     let secs = number("retry_delay_ms") / 1_000.0;
-    format!("{cause}. Claude Code tries again in {secs:.1} s ({attempt} of {most}).")
+    format!("{cause}. Claude Code tries again in {secs:.1} s ({attempt} of {max_attempts}).")
 }
 
 fn question_text(input: &Value) -> String {
-    let asked = input.get("questions").and_then(Value::as_array).into_iter().flatten();
-    let asked: Vec<&str> = asked.filter_map(|one| text_field(one, "question")).collect();
-    if asked.is_empty() { text_field(input, "question").unwrap_or_default().to_owned() } else { asked.join("\n") }
+    let questions = input.get("questions").and_then(Value::as_array).into_iter().flatten();
+    let questions: Vec<&str> = questions.filter_map(|one| text_field(one, "question")).collect();
+    if questions.is_empty() {
+        text_field(input, "question").unwrap_or_default().to_owned()
+    } else {
+        questions.join("\n")
+    }
 }
 
 #[cfg(test)]

@@ -30,11 +30,11 @@ impl ItemParser {
         let mut signs = vec![AgentEvent::Activity];
         match text_field(item, "type") {
             Some("agent_message") if ended => {
-                let words = text_field(item, "text").unwrap_or_default();
-                self.last_message = words.to_owned();
+                let text = text_field(item, "text").unwrap_or_default();
+                self.last_message = text.to_owned();
                 // The model answers only after its tools, so a tool without a reported end has ended as well.
                 self.running.clear();
-                signs.extend([AgentEvent::AllToolsEnded, AgentEvent::Event(EventDraft::text(EventKind::Text, words))]);
+                signs.extend([AgentEvent::AllToolsEnded, AgentEvent::Event(EventDraft::text(EventKind::Text, text))]);
             }
             Some("command_execution") => signs.extend(self.command(item, id, ended)),
             Some("file_change") => signs.extend(self.file_change(item, id, ended)),
@@ -53,16 +53,16 @@ impl ItemParser {
     }
 
     /// The signs of a new call. A call with an impossible id, or beyond the limit, is reported but not tracked.
-    fn begin_call(&mut self, id: &str, said: EventDraft) -> Vec<AgentEvent> {
+    fn begin_call(&mut self, id: &str, draft: EventDraft) -> Vec<AgentEvent> {
         if self.running.contains(id) {
             return Vec::new();
         }
-        let said = AgentEvent::Event(EventDraft { call: Some(id.to_owned()), ..said });
+        let draft = AgentEvent::Event(EventDraft { call: Some(id.to_owned()), ..draft });
         if id.len() > MAX_CALL_ID_BYTES || self.running.len() >= MAX_CALLS {
-            return vec![said];
+            return vec![draft];
         }
         self.running.insert(id.to_owned());
-        vec![AgentEvent::ToolStarted(id.to_owned()), said]
+        vec![AgentEvent::ToolStarted(id.to_owned()), draft]
     }
 
     fn end_call(&mut self, id: &str) -> AgentEvent {
@@ -71,21 +71,21 @@ impl ItemParser {
     }
 
     fn command(&mut self, item: &Value, id: String, ended: bool) -> Vec<AgentEvent> {
-        let words = text_field(item, "command").unwrap_or_default();
+        let line = text_field(item, "command").unwrap_or_default();
         let name = Some("exec_command".to_owned());
-        let said = EventDraft { name: name.clone(), ..EventDraft::text(EventKind::Command, words) };
-        let mut signs = self.begin_call(&id, said);
+        let draft = EventDraft { name: name.clone(), ..EventDraft::text(EventKind::Command, line) };
+        let mut signs = self.begin_call(&id, draft);
         if ended {
             signs.push(self.end_call(&id));
             let data = json!({ "exit_code": item.get("exit_code"), "failed": text_field(item, "status") != Some("completed") });
             let output = text_field(item, "aggregated_output").unwrap_or_default();
-            let said = EventDraft {
+            let draft = EventDraft {
                 name,
                 call: Some(id),
                 data: Some(data),
                 ..EventDraft::text(EventKind::ToolResult, output)
             };
-            signs.push(AgentEvent::Event(said));
+            signs.push(AgentEvent::Event(draft));
         }
         signs
     }
@@ -101,8 +101,8 @@ impl ItemParser {
                 ))
             })
             .collect();
-        let told = changes.iter().map(|(path, kind)| json!({ "path": path, "kind": kind }));
-        let data = json!({ "changes": told.collect::<Vec<_>>() });
+        let entries = changes.iter().map(|(path, kind)| json!({ "path": path, "kind": kind }));
+        let data = json!({ "changes": entries.collect::<Vec<_>>() });
         let mut signs = self.begin_call(
             &id,
             EventDraft { name: name.clone(), data: Some(data), ..EventDraft::new(EventKind::ToolCall) },
@@ -113,29 +113,29 @@ impl ItemParser {
         signs.push(self.end_call(&id));
         let failed = text_field(item, "status") != Some("completed");
         for (path, kind) in changes.into_iter().filter(|_| !failed) {
-            let said = EventDraft {
+            let draft = EventDraft {
                 call: Some(id.clone()),
                 path: Some(path),
                 name: Some(kind.into()),
                 ..EventDraft::new(EventKind::FileEdit)
             };
-            signs.push(AgentEvent::Event(said));
+            signs.push(AgentEvent::Event(draft));
         }
-        let said = EventDraft {
+        let draft = EventDraft {
             name,
             call: Some(id),
             data: Some(json!({ "failed": failed })),
             ..EventDraft::new(EventKind::ToolResult)
         };
-        signs.push(AgentEvent::Event(said));
+        signs.push(AgentEvent::Event(draft));
         signs
     }
 
     /// Any other tool. Its input and its result are passed on unchanged.
     fn tool(&mut self, item: &Value, id: String, ended: bool) -> Vec<AgentEvent> {
         let name = text_field(item, "tool").or_else(|| text_field(item, "type")).map(str::to_owned);
-        let said = EventDraft { name: name.clone(), data: Some(item.clone()), ..EventDraft::new(EventKind::ToolCall) };
-        let mut signs = self.begin_call(&id, said);
+        let draft = EventDraft { name: name.clone(), data: Some(item.clone()), ..EventDraft::new(EventKind::ToolCall) };
+        let mut signs = self.begin_call(&id, draft);
         if ended {
             signs.push(self.end_call(&id));
             let data = Some(item.clone());
@@ -156,6 +156,6 @@ impl ItemParser {
 
 pub(super) fn turn_end_events(terminal: EndReport) -> Vec<AgentEvent> {
     let data = Some(json!({ "well": terminal.success }));
-    let said = EventDraft { data, ..EventDraft::text(EventKind::Result, terminal.message.clone()) };
-    vec![AgentEvent::Event(said), AgentEvent::EndReport(terminal)]
+    let draft = EventDraft { data, ..EventDraft::text(EventKind::Result, terminal.message.clone()) };
+    vec![AgentEvent::Event(draft), AgentEvent::EndReport(terminal)]
 }

@@ -33,8 +33,8 @@ impl ExecJsonParser {
     }
 
     fn item(&mut self, object: &Value, ended: bool) -> Vec<AgentEvent> {
-        let known = object.get("item").and_then(|item| self.items.parse_item(item, ended));
-        known.unwrap_or_else(|| vec![raw_event(object)])
+        let events = object.get("item").and_then(|item| self.items.parse_item(item, ended));
+        events.unwrap_or_else(|| vec![raw_event(object)])
     }
 }
 
@@ -60,14 +60,18 @@ impl LineParser for ExecJsonParser {
             }
             Some("turn.failed") => {
                 let error = object.get("error").unwrap_or(&Value::Null);
-                let words = text_field(error, "message").unwrap_or_default().to_owned();
-                turn_end_events(EndReport { message: words, ..EndReport::default() })
+                let message = text_field(error, "message").unwrap_or_default().to_owned();
+                turn_end_events(EndReport { message, ..EndReport::default() })
             }
             // Not an end: a retry causes such a line too. A failed turn follows a real end.
             Some("error") => {
-                let words = text_field(object, "message").unwrap_or_default();
-                let said = EventDraft::text(EventKind::Log, words);
-                vec![if words.starts_with(RECONNECTING) { AgentEvent::Retrying(said) } else { AgentEvent::Event(said) }]
+                let message = text_field(object, "message").unwrap_or_default();
+                let draft = EventDraft::text(EventKind::Log, message);
+                vec![if message.starts_with(RECONNECTING) {
+                    AgentEvent::Retrying(draft)
+                } else {
+                    AgentEvent::Event(draft)
+                }]
             }
             _ => vec![raw_event(object)],
         })
