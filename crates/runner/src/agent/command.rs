@@ -67,9 +67,9 @@ struct CommandLineParser {
 
 impl LineParser for CommandLineParser {
     fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent> {
-        let Some(said) = command_line_event::parse_line(Stream::Out, line) else { return Vec::new() };
-        let sum = self.usage.add_event(&said);
-        [Some(AgentEvent::Event(said)), sum.map(AgentEvent::UsageTotals)].into_iter().flatten().collect()
+        let Some(draft) = command_line_event::parse_line(Stream::Out, line) else { return Vec::new() };
+        let sum = self.usage.add_event(&draft);
+        [Some(AgentEvent::Event(draft)), sum.map(AgentEvent::UsageTotals)].into_iter().flatten().collect()
     }
 }
 

@@ -62,15 +62,15 @@ fn event_from_object(kind: EventKind, mut object: Map<String, Value>) -> EventDr
         }
         None => None,
     };
-    let mut said = EventDraft {
+    let mut draft = EventDraft {
         text: text("text"),
         name: text("name"),
         path: text("path"),
         call: text("call"),
         ..EventDraft::new(kind)
     };
-    said.data = (!object.is_empty()).then_some(Value::Object(object));
-    said
+    draft.data = (!object.is_empty()).then_some(Value::Object(object));
+    draft
 }
 
 pub(super) fn kind_name(kind: EventKind) -> String {

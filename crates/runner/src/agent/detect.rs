@@ -90,36 +90,36 @@ pub(crate) struct InstalledAgent {
 /// Finds an agent and queries its version: for the runner's default capabilities, and before each job with an agent.
 ///
 /// Errors: the reason why it cannot be used, as a fragment of a sentence.
-pub(crate) async fn probe(known: AgentKind, environment: &Environment<'_>) -> Result<InstalledAgent, String> {
-    let program = native_program(known, locate(known, environment)?);
+pub(crate) async fn probe(kind: AgentKind, environment: &Environment<'_>) -> Result<InstalledAgent, String> {
+    let program = native_program(kind, locate(kind, environment)?);
     let version = query_version(&program, environment).await?;
-    if known == AgentKind::Codex {
+    if kind == AgentKind::Codex {
         check_version(&version).map_err(|reason| format!("{} {reason}", program.display()))?;
     }
-    Ok(InstalledAgent { kind: known, program, version })
+    Ok(InstalledAgent { kind, program, version })
 }
 
-fn locate(known: AgentKind, environment: &Environment<'_>) -> Result<PathBuf, String> {
+fn locate(kind: AgentKind, environment: &Environment<'_>) -> Result<PathBuf, String> {
     let path = environment.get("PATH");
-    match environment.get(known.path_variable()) {
+    match environment.get(kind.path_variable()) {
         Some(named) => {
-            let named = named.into_string().map_err(|_| format!("{} is not text", known.path_variable()))?;
+            let named = named.into_string().map_err(|_| format!("{} is not text", kind.path_variable()))?;
             if named.contains('/') && !named.starts_with('/') {
-                return Err(format!("{} is {named}: use an absolute path", known.path_variable()));
+                return Err(format!("{} is {named}: use an absolute path", kind.path_variable()));
             }
             program::find_program(&named, Path::new("/"), path.as_deref())
-                .map_err(|reason| format!("{reason} ({})", known.path_variable()))
+                .map_err(|reason| format!("{reason} ({})", kind.path_variable()))
         }
-        None => program::find_program(known.command(), Path::new("/"), path.as_deref()),
+        None => program::find_program(kind.command(), Path::new("/"), path.as_deref()),
     }
 }
 
 /// The native program for this machine from the file's npm package, or the file itself.
-fn native_program(known: AgentKind, found: PathBuf) -> PathBuf {
-    let (scope, name) = known.package();
-    let Ok(real) = found.canonicalize() else { return found };
+fn native_program(kind: AgentKind, program: PathBuf) -> PathBuf {
+    let (scope, name) = kind.package();
+    let Ok(real) = program.canonicalize() else { return program };
     let is_package = |dir: &&Path| dir.ends_with(Path::new(scope).join(name));
-    let Some(package) = real.ancestors().find(is_package) else { return found };
+    let Some(package) = real.ancestors().find(is_package) else { return program };
     // npm installs the platform's package next to this package, or in its own `node_modules`.
     let sibling = package.parent().map(Path::to_owned);
     let nested = package.join("node_modules").join(scope);
@@ -129,13 +129,13 @@ fn native_program(known: AgentKind, found: PathBuf) -> PathBuf {
     });
     packages
         .into_iter()
-        .filter_map(|dir| find_program_in_package(known, &dir))
+        .filter_map(|dir| find_program_in_package(kind, &dir))
         .find(|file| is_supported_libc(file))
-        .unwrap_or(found)
+        .unwrap_or(program)
 }
 
-fn find_program_in_package(known: AgentKind, package: &Path) -> Option<PathBuf> {
-    match known {
+fn find_program_in_package(kind: AgentKind, package: &Path) -> Option<PathBuf> {
+    match kind {
         AgentKind::ClaudeCode => program::executable_file(package.join("claude")),
         AgentKind::Codex => {
             let builds = std::fs::read_dir(package.join("vendor")).ok()?;

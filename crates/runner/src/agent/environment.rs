@@ -54,9 +54,9 @@ impl<'a> Environment<'a> {
 
     /// Network settings, for agents that call a model themselves.
     pub(super) fn network(&self) -> Vec<(&'static str, OsString)> {
-        let mut found = self.select(NETWORK_ENVIRONMENT);
-        found.extend(self.select(&[CERTIFICATES]));
-        found
+        let mut variables = self.select(NETWORK_ENVIRONMENT);
+        variables.extend(self.select(&[CERTIFICATES]));
+        variables
     }
 
     pub(super) fn select(&self, names: &[&'static str]) -> Vec<(&'static str, OsString)> {

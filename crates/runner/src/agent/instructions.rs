@@ -25,7 +25,7 @@ pub(super) async fn load_base_instructions(
     (branch, commit): (&str, &str),
     names: &[&str],
 ) -> Result<Instructions, GitError> {
-    let mut told: Vec<(&str, String)> = Vec::new();
+    let mut sections: Vec<(&str, String)> = Vec::new();
     let mut left_out = Vec::new();
     for name in names {
         let call = GitCall::new(["ls-tree", "-z", "-l", commit, name]).repository(repository);
@@ -49,12 +49,12 @@ pub(super) async fn load_base_instructions(
         let text = String::from_utf8_lossy(&bytes).replace('\0', "");
         let end = text.floor_char_boundary(MAX_BYTES_PER_FILE);
         let text = text.get(..end).unwrap_or_default().trim().to_owned();
-        if !text.is_empty() && told.iter().all(|(_, known)| *known != text) {
-            told.push((name, text));
+        if !text.is_empty() && sections.iter().all(|(_, earlier)| *earlier != text) {
+            sections.push((name, text));
         }
     }
     let parts =
-        told.iter().map(|(name, text)| format!("From {name} of the branch {branch} of this repository:\n\n{text}"));
+        sections.iter().map(|(name, text)| format!("From {name} of the branch {branch} of this repository:\n\n{text}"));
     Ok(Instructions { text: parts.collect::<Vec<_>>().join("\n\n"), skipped_files: left_out })
 }
 

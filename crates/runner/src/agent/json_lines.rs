@@ -8,14 +8,14 @@ use std::path::Path;
 
 /// Passes the object of a line to `means`. Other text becomes a `raw` event; an empty line gives no sign.
 pub(super) fn parse_json_line(line: &[u8], means: impl FnOnce(&Value) -> Vec<AgentEvent>) -> Vec<AgentEvent> {
-    let words = String::from_utf8_lossy(line);
-    let words = words.trim();
-    if words.is_empty() {
+    let text = String::from_utf8_lossy(line);
+    let text = text.trim();
+    if text.is_empty() {
         return Vec::new();
     }
-    match serde_json::from_str(words) {
+    match serde_json::from_str(text) {
         Ok(object @ Value::Object(_)) => means(&object),
-        _ => vec![AgentEvent::Event(EventDraft::text(EventKind::Raw, words))],
+        _ => vec![AgentEvent::Event(EventDraft::text(EventKind::Raw, text))],
     }
 }
 

@@ -34,8 +34,8 @@ struct TimeParts {
 }
 
 /// Parses a date, a time of day or a duration. A time of day means its next occurrence in UTC.
-pub(super) fn parse_reset_time(words: &str, now: Timestamp) -> Option<Timestamp> {
-    let lower = words.to_ascii_lowercase();
+pub(super) fn parse_reset_time(message: &str, now: Timestamp) -> Option<Timestamp> {
+    let lower = message.to_ascii_lowercase();
     let (text, needs_zone) =
         TIME_PREFIXES.iter().find_map(|(before, needs_zone)| Some((lower.split_once(before)?.1, *needs_zone)))?;
     let parts = parse_parts(text)?;
@@ -152,9 +152,9 @@ fn next_occurrence(minutes: i64, now: Timestamp) -> Timestamp {
     Timestamp::from_millis(now.millis() + ahead)
 }
 
-fn parse_number(text: &str, most: i64) -> Option<i64> {
+fn parse_number(text: &str, max: i64) -> Option<i64> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse::<i64>().ok().filter(|number| is_plain && *number <= most)
+    text.parse::<i64>().ok().filter(|number| is_plain && *number <= max)
 }
 
 #[cfg(test)]

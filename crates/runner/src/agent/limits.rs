@@ -59,11 +59,11 @@ impl UsageTotal {
 
 impl Limits {
     pub(super) fn remaining_turns(&self, spent: &UsageTotal) -> Option<u32> {
-        self.turns.map(|most| most.saturating_sub(spent.turns))
+        self.turns.map(|limit| limit.saturating_sub(spent.turns))
     }
 
     pub(super) fn remaining_cost(&self, spent: &UsageTotal) -> Option<u64> {
-        self.cost.map(|most| most.saturating_sub(spent.cost_upper_bound))
+        self.cost.map(|limit| limit.saturating_sub(spent.cost_upper_bound))
     }
 
     /// The exhausted limit, before a start.
@@ -91,8 +91,8 @@ impl Limits {
     pub(super) fn is_near(&self, spent: &UsageTotal, record: &RunState) -> bool {
         let mut sum = *spent;
         sum.add_run(record);
-        let turns = self.turns.is_some_and(|most| sum.turns.saturating_add(1) >= most);
-        turns || self.cost.is_some_and(|most| sum.cost_upper_bound >= most / 2)
+        let turns = self.turns.is_some_and(|limit| sum.turns.saturating_add(1) >= limit);
+        turns || self.cost.is_some_and(|limit| sum.cost_upper_bound >= limit / 2)
     }
 
     /// Whether an agent that ended well has no turn left for messages that came too late for its last one.

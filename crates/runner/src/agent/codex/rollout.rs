@@ -211,7 +211,7 @@ impl UsageReader for RolloutReader {
 
 /// Lists the session files, without links.
 fn list_session_files(sessions: &Path) -> Vec<PathBuf> {
-    let (mut found, mut folders) = (Vec::new(), vec![(sessions.to_owned(), MAX_DEPTH)]);
+    let (mut files, mut folders) = (Vec::new(), vec![(sessions.to_owned(), MAX_DEPTH)]);
     let mut looked = 0;
     while let Some((folder, depth)) = folders.pop().filter(|_| looked < MAX_FILES) {
         looked += 1;
@@ -220,13 +220,13 @@ fn list_session_files(sessions: &Path) -> Vec<PathBuf> {
             let path = entry.path();
             if kind.is_dir() && depth > 1 {
                 folders.push((path, depth - 1));
-            } else if kind.is_file() && path.extension().is_some_and(|end| end == "jsonl") && found.len() < MAX_FILES {
-                found.push(path);
+            } else if kind.is_file() && path.extension().is_some_and(|end| end == "jsonl") && files.len() < MAX_FILES {
+                files.push(path);
             }
         }
     }
-    found.sort();
-    found
+    files.sort();
+    files
 }
 
 struct NewLines {
@@ -235,7 +235,7 @@ struct NewLines {
 }
 
 /// Reads a file up to its last complete line. Skips a line beyond the limit of a look, which is not Codex's.
-fn read_complete_lines(file: &Path, from: u64, most: u64) -> io::Result<NewLines> {
+fn read_complete_lines(file: &Path, from: u64, max_bytes: u64) -> io::Result<NewLines> {
     // A pipe in the file's place must not block.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let mut file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(file)?;
@@ -244,12 +244,12 @@ fn read_complete_lines(file: &Path, from: u64, most: u64) -> io::Result<NewLines
     }
     file.seek(SeekFrom::Start(from))?;
     let mut new = Vec::new();
-    file.take(most).read_to_end(&mut new)?;
+    file.take(max_bytes).read_to_end(&mut new)?;
     let read = new.len() as u64;
-    let whole = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    new.truncate(whole);
-    let is_too_long = whole == 0 && read == most;
-    Ok(NewLines { end: from + if is_too_long { read } else { whole as u64 }, new })
+    let complete = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    new.truncate(complete);
+    let is_too_long = complete == 0 && read == max_bytes;
+    Ok(NewLines { end: from + if is_too_long { read } else { complete as u64 }, new })
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ pub(in crate::agent) fn check_version(version: &str) -> Result<(), String> {
 }
 
 fn parse_version(version: &str) -> Option<Version> {
-    let known = version.split_once('+').map_or(version, |(known, _)| known);
-    let (number, is_release) = known.split_once('-').map_or((known, true), |(number, _)| (number, false));
+    let base = version.split_once('+').map_or(version, |(base, _)| base);
+    let (number, is_release) = base.split_once('-').map_or((base, true), |(number, _)| (number, false));
     let mut parts = number.split('.').map(|part| part.parse::<u64>().ok());
     let (major, minor, patch) = (parts.next()??, parts.next()??, parts.next().flatten().unwrap_or(0));
     Some(((major, minor, patch), is_release))
