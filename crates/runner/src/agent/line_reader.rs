@@ -21,12 +21,12 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
     /// contains no secret and no beginning of a secret, because later code could not recognize a part.
     pub(super) async fn next(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
-        let (mut begun, mut is_cut) = (false, false);
+        let (mut has_bytes, mut is_cut) = (false, false);
         while let Ok(read) = self.pipe.fill_buf().await {
             if read.is_empty() {
                 break;
             }
-            begun = true;
+            has_bytes = true;
             let (part, used, ended) = match read.iter().position(|byte| *byte == b'\n') {
                 Some(end) => (read.get(..end).unwrap_or_default(), end + 1, true),
                 None => (read, read.len(), false),
@@ -42,7 +42,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         if is_cut {
             line = self.redactor.redact_prefix(&line);
         }
-        begun.then_some(line)
+        has_bytes.then_some(line)
     }
 }
 

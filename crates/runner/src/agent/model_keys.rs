@@ -24,17 +24,23 @@ impl ModelKeys {
     /// agent. With two keys, the agent would choose which one is billed.
     pub(crate) fn variable(&self, name: &str, ours: impl Fn(&str) -> Option<OsString>) -> Option<OsString> {
         let Some(agent) = agent_of(name) else { return ours(name) };
-        let mut for_it = self.keys.iter().filter(|given| given.key.supports_capability(agent)).peekable();
+        let mut for_it = self.keys.iter().filter(|credential| credential.key.supports_capability(agent)).peekable();
         if for_it.peek().is_none() {
             return ours(name);
         }
-        let given = for_it.find(|given| variable_of(given.key) == name)?;
-        Some(if given.key == ModelKey::CodexAuth { self.auth.clone().into() } else { given.value.clone().into() })
+        let credential = for_it.find(|credential| variable_of(credential.key) == name)?;
+        Some(if credential.key == ModelKey::CodexAuth {
+            self.auth.clone().into()
+        } else {
+            credential.value.clone().into()
+        })
     }
 
     /// Writes: `auth` with the key that is a file, readable by its owner only.
     pub(crate) fn write_auth_file(&self) -> io::Result<()> {
-        let Some(auth) = self.keys.iter().find(|given| given.key == ModelKey::CodexAuth) else { return Ok(()) };
+        let Some(auth) = self.keys.iter().find(|credential| credential.key == ModelKey::CodexAuth) else {
+            return Ok(());
+        };
         write_private_file(&self.auth, auth.value.as_bytes())
     }
 }

@@ -82,7 +82,7 @@ struct Price {
 impl Price {
     fn cost(&self, count: BilledTokens) -> u64 {
         match self.long {
-            Some((over, rates)) if count.tokens.input > over => rates.cost(count),
+            Some((threshold, rates)) if count.tokens.input > threshold => rates.cost(count),
             _ => self.base.cost(count),
         }
     }
@@ -159,7 +159,7 @@ fn parse_row(row: &str) -> Option<(String, Price)> {
     let short = Rates { input, cached, cache_write, output };
     let long = match long {
         [] => None,
-        [over, of_input, of_output] => {
+        [threshold, of_input, of_output] => {
             let times = |price: u64, factor: u64| price.saturating_mul(factor) / 1_000_000;
             let (of_input, of_output) = (parse_amount(of_input)?, parse_amount(of_output)?);
             let rates = Rates {
@@ -168,7 +168,7 @@ fn parse_row(row: &str) -> Option<(String, Price)> {
                 cache_write: times(cache_write, of_input),
                 output: times(output, of_output),
             };
-            Some((over.parse().ok()?, rates))
+            Some((threshold.parse().ok()?, rates))
         }
         _ => return None,
     };

@@ -44,8 +44,8 @@ fn has_interpreter(file: &Path) -> bool {
     let mut begin = [0; 256];
     let read = File::open(file).and_then(|mut file| file.read(&mut begin)).unwrap_or_default();
     let line = begin.get(..read).and_then(|begin| begin.split(|byte| *byte == b'\n').next()).unwrap_or_default();
-    let Some(words) = line.strip_prefix(b"#!") else { return true };
-    let interpreter = words.trim_ascii().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
+    let Some(command) = line.strip_prefix(b"#!") else { return true };
+    let interpreter = command.trim_ascii().split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default();
     interpreter.is_empty() || Path::new(OsStr::from_bytes(interpreter)).exists()
 }
 

@@ -28,10 +28,10 @@ pub(super) struct ReportedUsageCounter {
 
 impl ReportedUsageCounter {
     /// The usage so far, if this event changed it.
-    pub(super) fn add_event(&mut self, said: &EventDraft) -> Option<UsageTotals> {
+    pub(super) fn add_event(&mut self, draft: &EventDraft) -> Option<UsageTotals> {
         let before = self.current;
-        match said.kind {
-            EventKind::Usage => self.add_usage(said.data.as_ref()?),
+        match draft.kind {
+            EventKind::Usage => self.add_usage(draft.data.as_ref()?),
             EventKind::Result => self.has_ended = true,
             EventKind::ToolCall | EventKind::Command | EventKind::FileEdit => self.has_ended = false,
             _ => {}
@@ -74,7 +74,7 @@ struct UsageNumbers {
 
 impl UsageNumbers {
     fn parse(data: &Value) -> Self {
-        let number = |name: &str, most: u64| data.get(name).and_then(Value::as_u64).filter(|number| *number <= most);
+        let number = |name: &str, max: u64| data.get(name).and_then(Value::as_u64).filter(|number| *number <= max);
         Self {
             turns: number("turns", MAX_TURNS),
             input: number("input_tokens", MAX_TOKENS),

@@ -27,7 +27,7 @@ impl<'a> RestartLimit<'a> {
     /// Errors: no further start is left; the pause was interrupted.
     pub(super) async fn wait_before_restart(&self, transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
         let wall_secs = run.assignment.limits.wall_secs;
-        let tell = |words| run.events.add(EventDraft::text(EventKind::Log, words));
+        let tell = |message| run.events.add(EventDraft::text(EventKind::Log, message));
         self.wait_within(transient, tell, run.orders, (run.deadline, wall_secs)).await
     }
 
@@ -43,10 +43,10 @@ impl<'a> RestartLimit<'a> {
             return Err(transient.into_failure(u64::try_from(done).unwrap_or(u64::MAX)).into());
         };
         self.tally.count_restart();
-        let (cause, most) = (transient.cause, self.pauses.0.len());
-        let words = format!("{cause}. Trying again in {} ({} of {most}).", Span::from(wait), done + 1);
-        tracing::info!("{words}");
-        tell(words);
+        let (cause, limit) = (transient.cause, self.pauses.0.len());
+        let message = format!("{cause}. Trying again in {} ({} of {limit}).", Span::from(wait), done + 1);
+        tracing::info!("{message}");
+        tell(message);
         tokio::select! {
             biased;
             order = orders.wait_any() => Err(Stop::Order(order)),

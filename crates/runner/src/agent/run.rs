@@ -135,8 +135,8 @@ pub(super) async fn run(
     }
     input.report_read_inputs(&shared.lock(), &bounds);
     let mut record = shared.lock().clone();
-    if let Some(said) = so_far.report_last(&record) {
-        events.add(said);
+    if let Some(usage_event) = so_far.report_last(&record) {
+        events.add(usage_event);
     }
     if let Some(terminal) = ending.released_end {
         // The agent's reaction to the stop is not its end.
@@ -191,23 +191,23 @@ async fn supervise(
     // Until then, an agent may exit by itself after its input was closed because of silence.
     let mut may_leave_until = Instant::now();
     loop {
-        let (silent_until, passed, is_near, close_at, let_go, said, tell_at) = {
+        let (silent_until, passed, is_near, close_at, let_go, usage_event, tell_at) = {
             let record = shared.lock();
             input.report_read_inputs(&record, bounds);
             let goes = input.has_unanswered(&record) && bounds.limits.has_exhausted_turns(&bounds.usage, &record);
-            let said = counted.usage_reporter.report_if_due(&record, Instant::now());
+            let usage_event = counted.usage_reporter.report_if_due(&record, Instant::now());
             (
                 bounds.limits.stall_deadline(&record).max(may_leave_until),
                 bounds.limits.check_while_running(&bounds.usage, &record),
                 bounds.limits.is_near(&bounds.usage, &record),
                 input.close_at(&record),
                 record.end_report.clone().filter(|_| goes),
-                said,
+                usage_event,
                 counted.usage_reporter.report_due_at(&record),
             )
         };
-        if let Some(said) = said {
-            events.add(said);
+        if let Some(usage_event) = usage_event {
+            events.add(usage_event);
         }
         if let_go.is_some() {
             // The agent's work is done, and another input would exceed a limit.
@@ -244,8 +244,8 @@ async fn supervise(
             }
             () = sleep_until(close_at.unwrap_or(silent_until)), if close_at.is_some() && input.is_open() => {}
             () = sleep_until(tell_at.unwrap_or(silent_until)), if tell_at.is_some() => {}
-            words = &mut spoken, if input.is_open() => {
-                input.send(&words, bounds.inputs);
+            messages = &mut spoken, if input.is_open() => {
+                input.send(&messages, bounds.inputs);
                 spoken.set(bounds.inputs.wait_for_messages());
             }
             // This line may end a tool, and the next request follows, so count the usage first.

@@ -124,7 +124,7 @@ impl RunState {
             }
         }
         match sign {
-            AgentEvent::Event(said) | AgentEvent::Retrying(said) => self.note_event(Stream::Out, said),
+            AgentEvent::Event(draft) | AgentEvent::Retrying(draft) => self.note_event(Stream::Out, draft),
             AgentEvent::Activity | AgentEvent::PartialMessage => {}
             AgentEvent::Session(id) => self.session = Some(id.clone()),
             AgentEvent::Model(model) => self.model = Some(model.clone()),
@@ -177,9 +177,9 @@ impl RunState {
                 self.denied_tool = self.denied_tool.take().or_else(|| terminal.denied_tools.first().cloned());
                 // A second end comes from a turn for late inputs, and the first failure stays. Exception: an account
                 // failure yields to another failure, which could not follow a real one.
-                let stays = self.end_report.as_ref().is_some_and(|known| {
-                    let gives_way = is_account_failure(known) && !terminal.success && !is_account_failure(terminal);
-                    !known.success && !gives_way
+                let stays = self.end_report.as_ref().is_some_and(|report| {
+                    let gives_way = is_account_failure(report) && !terminal.success && !is_account_failure(terminal);
+                    !report.success && !gives_way
                 });
                 if !stays {
                     self.end_report = Some(terminal.clone());
@@ -207,20 +207,20 @@ impl RunState {
         self.displayed_cost = DisplayedCost::Exact(cost);
     }
 
-    fn note_event(&mut self, stream: Stream, said: &EventDraft) {
-        if stream == Stream::Out && said.kind != EventKind::Usage {
-            self.question = said.text.clone().filter(|_| said.kind == EventKind::Question);
+    fn note_event(&mut self, stream: Stream, draft: &EventDraft) {
+        if stream == Stream::Out && draft.kind != EventKind::Usage {
+            self.question = draft.text.clone().filter(|_| draft.kind == EventKind::Question);
         }
-        if said.kind == EventKind::Usage {
-            let of = said.data.as_ref().and_then(|data| data.get("prices_of")).and_then(Value::as_str);
+        if draft.kind == EventKind::Usage {
+            let of = draft.data.as_ref().and_then(|data| data.get("prices_of")).and_then(Value::as_str);
             self.price_list_date = of.map(str::to_owned).or_else(|| self.price_list_date.take());
         }
-        let words = text_tail(said.text.as_deref().or(said.name.as_deref()).unwrap_or_default());
-        self.last_event = if words.is_empty() { kind_name(said.kind) } else { words.clone() };
-        if !words.is_empty() && said.kind != EventKind::Usage {
+        let text = text_tail(draft.text.as_deref().or(draft.name.as_deref()).unwrap_or_default());
+        self.last_event = if text.is_empty() { kind_name(draft.kind) } else { text.clone() };
+        if !text.is_empty() && draft.kind != EventKind::Usage {
             match stream {
-                Stream::Out => self.last_output = words,
-                Stream::Err => self.last_error_output = words,
+                Stream::Out => self.last_output = text,
+                Stream::Err => self.last_error_output = text,
             }
         }
     }
@@ -264,14 +264,14 @@ impl RunState {
     }
 
     pub(super) fn has_sent_input(&self, mark: &str) -> bool {
-        self.sent_inputs.iter().chain(&self.read_inputs).any(|known| known == mark)
+        self.sent_inputs.iter().chain(&self.read_inputs).any(|sent| sent == mark)
     }
 
     /// The agent's last message. Its own report of its end wins over standard error, and standard error over output.
     pub(super) fn last_message(&self) -> String {
         let own = self.end_report.as_ref().map(|terminal| one_line(&terminal.message)).unwrap_or_default();
-        let words = [&own, &self.last_error_output, &self.last_output].into_iter().find(|words| !words.is_empty());
-        words.map_or_else(|| "it said nothing".into(), String::clone)
+        let text = [&own, &self.last_error_output, &self.last_output].into_iter().find(|text| !text.is_empty());
+        text.map_or_else(|| "it said nothing".into(), String::clone)
     }
 }
 
@@ -279,9 +279,9 @@ impl RunState {
 fn text_tail(text: &str) -> String {
     let text = text.trim_end();
     let from = text.ceil_char_boundary(text.len().saturating_sub(MAX_MESSAGE_BYTES));
-    let kept = text.get(from..).unwrap_or_default();
+    let tail = text.get(from..).unwrap_or_default();
     let line = text.lines().next_back().unwrap_or_default();
-    match kept.split_once('\n') {
+    match tail.split_once('\n') {
         _ if from == 0 => text.to_owned(),
         Some((_, whole_lines)) => whole_lines.to_owned(),
         None => text_head(line).to_owned(),
@@ -292,8 +292,8 @@ fn text_head(text: &str) -> &str {
     text.get(..text.floor_char_boundary(MAX_MESSAGE_BYTES)).unwrap_or(text)
 }
 
-fn one_line(words: &str) -> String {
-    text_head(words.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
+fn one_line(text: &str) -> String {
+    text_head(text.trim()).split(['\r', '\n']).collect::<Vec<_>>().join(" ")
 }
 
 #[derive(Clone)]
@@ -314,13 +314,13 @@ impl SharedRunState {
         self.0.change.notify_one();
     }
 
-    pub(super) fn note_error(&self, line: &str, said: &EventDraft) {
+    pub(super) fn note_error(&self, line: &str, draft: &EventDraft) {
         let mut record = self.lock();
         // During a retry of the model's request, the line is about the retry.
         if !record.is_retrying {
             record.last_activity = Instant::now();
         }
-        record.note_event(Stream::Err, said);
+        record.note_event(Stream::Err, draft);
         record.append_stderr(line);
         drop(record);
         self.0.change.notify_one();

@@ -34,14 +34,16 @@ impl Input {
         let nothing_more = Self { sender: None, encoder: None, sent_inputs: Vec::new(), last_sent_at: None, writer };
         match ends {
             InputEnd::AfterPrompt => nothing_more,
-            InputEnd::AfterReportedEnd(voice) => Self { sender: Some(further), encoder: Some(voice), ..nothing_more },
+            InputEnd::AfterReportedEnd(encoder) => {
+                Self { sender: Some(further), encoder: Some(encoder), ..nothing_more }
+            }
         }
     }
 
     /// Requests that the agent sends no further model request. Returns whether that is possible.
     pub(super) fn interrupt(&mut self) -> bool {
-        let (Some(further), Some(voice)) = (&self.sender, &mut self.encoder) else { return false };
-        voice.encode_interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
+        let (Some(further), Some(encoder)) = (&self.sender, &mut self.encoder) else { return false };
+        encoder.encode_interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
     }
 
     /// Whether the agent reads more than its prompt, and its input is open.
@@ -50,12 +52,12 @@ impl Input {
     }
 
     /// Sends messages. The agent's lines show which of these it reads; the others go to the next start.
-    pub(super) fn send(&mut self, words: &[Words], people: &InputTracker<'_>) {
-        let (Some(further), Some(voice)) = (&self.sender, &mut self.encoder) else { return };
+    pub(super) fn send(&mut self, messages: &[Words], tracker: &InputTracker<'_>) {
+        let (Some(further), Some(encoder)) = (&self.sender, &mut self.encoder) else { return };
         let mark = ids::new_uuid();
-        if further.send(voice.encode_messages(&format_for_working_agent(words), &mark)).is_ok() {
-            people.report(words);
-            self.sent_inputs.push((mark, newest_number(words)));
+        if further.send(encoder.encode_messages(&format_for_working_agent(messages), &mark)).is_ok() {
+            tracker.report(messages);
+            self.sent_inputs.push((mark, newest_number(messages)));
             self.last_sent_at = Some(Instant::now());
         }
     }

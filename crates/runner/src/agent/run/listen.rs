@@ -42,8 +42,8 @@ impl Backpressure {
 pub(super) fn apply_events(signs: Vec<AgentEvent>, events: &EventSink, shared: &SharedRunState) {
     for sign in signs {
         shared.apply(&sign);
-        if let AgentEvent::Event(said) | AgentEvent::Retrying(said) = sign {
-            events.add(said);
+        if let AgentEvent::Event(draft) | AgentEvent::Retrying(draft) = sign {
+            events.add(draft);
         }
     }
 }
@@ -55,19 +55,19 @@ pub(super) fn read_stdout(
     pace: &Backpressure,
 ) -> AbortOnDropHandle<()> {
     let shared = pace.run_state.clone();
-    for_each_line(pipe, events, pace, move |line, kept, events| {
+    for_each_line(pipe, events, pace, move |line, filter, events| {
         let signs = reader.parse_line(line);
         // A key is recognized only as a whole, and each line is examined alone. A part of a message is not recorded,
         // because the message arrives again as a whole.
         let is_piece = signs.contains(&AgentEvent::PartialMessage);
         let mut shows = KeyRedaction::None;
         let unkeyed = signs.into_iter().map(|sign| match sign {
-            AgentEvent::Event(said) => AgentEvent::Event(kept.filter_event(said, &mut shows)),
-            AgentEvent::Retrying(said) => AgentEvent::Retrying(kept.filter_event(said, &mut shows)),
+            AgentEvent::Event(draft) => AgentEvent::Event(filter.filter_event(draft, &mut shows)),
+            AgentEvent::Retrying(draft) => AgentEvent::Retrying(filter.filter_event(draft, &mut shows)),
             other => other,
         });
         let signs: Vec<AgentEvent> = unkeyed.collect();
-        if let Some(line) = kept.filter_line(line, shows).filter(|_| !is_piece) {
+        if let Some(line) = filter.filter_line(line, shows).filter(|_| !is_piece) {
             events.record_raw_line(&line);
         }
         apply_events(signs, events, &shared);
@@ -80,34 +80,34 @@ pub(super) fn read_stderr(
     pace: &Backpressure,
 ) -> AbortOnDropHandle<()> {
     let shared = pace.run_state.clone();
-    for_each_line(pipe, events, pace, move |line, kept, events| {
+    for_each_line(pipe, events, pace, move |line, filter, events| {
         let mut shows = KeyRedaction::None;
         // The end is classified by the original text, which stays on this machine.
-        let said = command_line_event::parse_line(Stream::Err, line)
-            .map(|said| (said.text.clone(), kept.filter_event(said, &mut shows)));
-        if let Some(line) = kept.filter_line(line, shows) {
+        let draft = command_line_event::parse_line(Stream::Err, line)
+            .map(|draft| (draft.text.clone(), filter.filter_event(draft, &mut shows)));
+        if let Some(line) = filter.filter_line(line, shows) {
             events.record_raw_line(&line);
         }
-        if let Some((words, said)) = said {
-            shared.note_error(&words.unwrap_or_default(), &said);
-            events.add(said);
+        if let Some((text, draft)) = draft {
+            shared.note_error(&text.unwrap_or_default(), &draft);
+            events.add(draft);
         }
     })
 }
 
-/// Calls `heard` for each line of a pipe until the pipe ends, with the state of keys that span lines.
+/// Calls `on_line` for each line of a pipe until the pipe ends, with the state of keys that span lines.
 fn for_each_line(
     pipe: impl AsyncRead + Unpin + Send + 'static,
     events: &EventSink,
     pace: &Backpressure,
-    mut heard: impl FnMut(&[u8], &mut KeyFilter, &EventSink) + Send + 'static,
+    mut on_line: impl FnMut(&[u8], &mut KeyFilter, &EventSink) + Send + 'static,
 ) -> AbortOnDropHandle<()> {
     let (events, pace) = (events.clone(), pace.clone());
     AbortOnDropHandle::new(tokio::spawn(async move {
         let mut lines = LineReader::new(pipe, events.redactor());
-        let mut kept = KeyFilter::default();
+        let mut filter = KeyFilter::default();
         while let Some(line) = lines.next().await {
-            heard(&line, &mut kept, &events);
+            on_line(&line, &mut filter, &events);
             pace.wait_for_queue(&events).await;
         }
     }))
@@ -141,14 +141,14 @@ impl KeyFilter {
         }
     }
 
-    fn filter_event(&mut self, mut said: EventDraft, shows: &mut KeyRedaction) -> EventDraft {
-        if let Some(text) = &mut said.text
+    fn filter_event(&mut self, mut draft: EventDraft, shows: &mut KeyRedaction) -> EventDraft {
+        if let Some(text) = &mut draft.text
             && let Cow::Owned(clean) = self.texts.redact(text)
         {
             *text = clean;
             *shows = KeyRedaction::Removed;
         }
-        said
+        draft
     }
 }
 
