@@ -44,7 +44,7 @@ enum QueueEntry {
 
 impl QueueEntry {
     fn is_checkpoint(&self) -> bool {
-        matches!(self, Self::Upload(kept) if kept.kind == ArtifactKind::Checkpoint)
+        matches!(self, Self::Upload(pending) if pending.kind == ArtifactKind::Checkpoint)
     }
 }
 
@@ -67,11 +67,11 @@ impl UsedSpace {
         if size > MAX_SIZE_BYTES {
             return Err("it is too large");
         }
-        let most = match rank {
+        let limit = match rank {
             ArtifactClass::Single => MAX_COUNT,
             ArtifactClass::Numerous => MAX_COUNT - RESERVED_PLACES,
         };
-        if self.places >= most {
+        if self.places >= limit {
             return Err("there are too many artifacts");
         }
         if rank == ArtifactClass::Numerous {
@@ -151,9 +151,9 @@ impl Artifacts {
 
     /// Waits for the uploads, within a limit. Returns a message if a checkpoint was not uploaded in time.
     pub(crate) async fn flush(&self, limit: Duration) -> Option<String> {
-        let wanted = self.0.queued_count.load(Ordering::Relaxed);
+        let queued_count = self.0.queued_count.load(Ordering::Relaxed);
         let mut done = self.0.finished_count.subscribe();
-        let waited = timeout(limit, done.wait_for(|done| *done >= wanted)).await;
+        let waited = timeout(limit, done.wait_for(|done| *done >= queued_count)).await;
         if waited.is_ok() {
             return None;
         }
@@ -168,9 +168,9 @@ impl Artifacts {
     }
 
     /// Stores a text. Returns whether it did; empty texts are skipped.
-    pub(crate) fn store_text(&self, kind: ArtifactKind, name: &str, words: &str) -> bool {
-        let Some(path) = self.path_for(name).filter(|_| !words.trim().is_empty()) else { return false };
-        match File::create(&path).and_then(|mut file| file.write_all(words.as_bytes())) {
+    pub(crate) fn store_text(&self, kind: ArtifactKind, name: &str, text: &str) -> bool {
+        let Some(path) = self.path_for(name).filter(|_| !text.trim().is_empty()) else { return false };
+        match File::create(&path).and_then(|mut file| file.write_all(text.as_bytes())) {
             Ok(()) => {
                 if kind == ArtifactKind::FinalMessage {
                     *self.0.last_message.lock().unwrap_or_else(PoisonError::into_inner) = Some(path);
@@ -216,8 +216,8 @@ impl Artifacts {
             Ok(0) | Err(_) => return false,
             Ok(size) => size,
         };
-        let taken = self.0.used_space.lock().unwrap_or_else(PoisonError::into_inner).reserve(rank, size);
-        match taken {
+        let reserved = self.0.used_space.lock().unwrap_or_else(PoisonError::into_inner).reserve(rank, size);
+        match reserved {
             Ok(()) => self.push(QueueEntry::Upload(PendingArtifact { kind, name: artifact, path })),
             // The maker of a checkpoint reports its absence.
             Err(why) if rank == ArtifactClass::Single && kind != ArtifactKind::Checkpoint => {

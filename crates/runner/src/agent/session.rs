@@ -34,10 +34,10 @@ pub(crate) struct SessionFile {
 impl<'a> AgentSession<'a> {
     /// `None` for an agent without known session files, and for an invalid id.
     pub(crate) fn new(agent: &str, (home, tree): (&'a Path, &'a Path), id: &'a str) -> Option<Self> {
-        let known = AgentKind::ALL.into_iter().find(|known| known.capability() == agent)?;
+        let kind = AgentKind::ALL.into_iter().find(|kind| kind.capability() == agent)?;
         let is_id = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         let plain = !id.is_empty() && id.len() <= MAX_ID_LENGTH && id.bytes().all(is_id);
-        plain.then_some(Self { kind: known, home, tree, id })
+        plain.then_some(Self { kind, home, tree, id })
     }
 
     /// The folders of the session's files below the home, each with the prefix of its names.

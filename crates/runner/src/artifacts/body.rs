@@ -27,12 +27,12 @@ impl Body for FileBody {
     type Error = io::Error;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let this = self.get_mut();
-        if this.remaining == 0 {
+        let body = self.get_mut();
+        if body.remaining == 0 {
             return Poll::Ready(None);
         }
-        let mut piece = ReadBuf::new(&mut this.buffer);
-        if let Err(error) = ready!(Pin::new(&mut this.file).poll_read(cx, &mut piece)) {
+        let mut piece = ReadBuf::new(&mut body.buffer);
+        if let Err(error) = ready!(Pin::new(&mut body.file).poll_read(cx, &mut piece)) {
             return Poll::Ready(Some(Err(error)));
         }
         let read = piece.filled();
@@ -41,9 +41,9 @@ impl Body for FileBody {
             return Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into())));
         }
         // The file may have become longer. Only the announced size is sent.
-        let most = usize::try_from(this.remaining).unwrap_or(usize::MAX).min(read.len());
-        this.remaining = this.remaining.saturating_sub(most as u64);
-        let bytes = Bytes::copy_from_slice(read.get(..most).unwrap_or_default());
+        let length = usize::try_from(body.remaining).unwrap_or(usize::MAX).min(read.len());
+        body.remaining = body.remaining.saturating_sub(length as u64);
+        let bytes = Bytes::copy_from_slice(read.get(..length).unwrap_or_default());
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
 

@@ -78,11 +78,11 @@ impl OutputRecorder {
     }
 
     /// Records an event. An output that is too large becomes an artifact, which the returned event names.
-    pub(crate) fn record_event(&self, said: EventDraft) -> EventDraft {
-        if said.kind == EventKind::Phase {
-            return said;
+    pub(crate) fn record_event(&self, draft: EventDraft) -> EventDraft {
+        if draft.kind == EventKind::Phase {
+            return draft;
         }
-        self.lock().record_event(said)
+        self.lock().record_event(draft)
     }
 
     pub(crate) fn has_raw_lines(&self) -> bool {
@@ -111,8 +111,8 @@ impl OutputRecorder {
                 None => {}
             }
         }
-        if let Some((_, words)) = open.last_message.take() {
-            open.artifacts.store_text(ArtifactKind::FinalMessage, &open.file_name(LAST_MESSAGE_FILE), &words);
+        if let Some((_, message)) = open.last_message.take() {
+            open.artifacts.store_text(ArtifactKind::FinalMessage, &open.file_name(LAST_MESSAGE_FILE), &message);
         }
     }
 
@@ -148,32 +148,33 @@ impl RecorderState {
         }
     }
 
-    fn record_event(&mut self, mut said: EventDraft) -> EventDraft {
-        if let (Some(text), EventKind::Text | EventKind::Result) = (&said.text, said.kind) {
-            let is_result = said.kind == EventKind::Result;
+    fn record_event(&mut self, mut draft: EventDraft) -> EventDraft {
+        if let (Some(text), EventKind::Text | EventKind::Result) = (&draft.text, draft.kind) {
+            let is_result = draft.kind == EventKind::Result;
             if is_result || !self.last_message.as_ref().is_some_and(|(is_result, _)| *is_result) {
-                let mut words = text.clone();
-                words.truncate(words.floor_char_boundary(MAX_LAST_MESSAGE_BYTES));
-                self.last_message = Some((is_result, words));
+                let mut message = text.clone();
+                message.truncate(message.floor_char_boundary(MAX_LAST_MESSAGE_BYTES));
+                self.last_message = Some((is_result, message));
             }
         }
         let at_ms = u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(u64::MAX);
         let line = json!({
-            "at_ms": at_ms, "kind": said.kind, "text": said.text, "name": said.name, "path": said.path,
-            "call": said.call, "data": said.data,
+            "at_ms": at_ms, "kind": draft.kind, "text": draft.text, "name": draft.name, "path": draft.path,
+            "call": draft.call, "data": draft.data,
         });
         if let Some(output) = &mut self.output {
             output.add(without_nulls(line).to_string().as_bytes());
         }
-        if said.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
-            let name = said.text.as_deref().and_then(|text| self.store_large_output("txt", text));
-            said.set_artifact(name);
-        } else if let Some(data) = said.data.as_ref().map(Value::to_string).filter(|data| data.len() > MAX_DATA_BYTES) {
+        if draft.text.as_ref().is_some_and(|text| text.len() > MAX_TEXT_BYTES) {
+            let name = draft.text.as_deref().and_then(|text| self.store_large_output("txt", text));
+            draft.set_artifact(name);
+        } else if let Some(data) = draft.data.as_ref().map(Value::to_string).filter(|data| data.len() > MAX_DATA_BYTES)
+        {
             let name = self.store_large_output("json", &data);
-            said.data = Some(json!({ "left_out_bytes": data.len() }));
-            said.set_artifact(name);
+            draft.data = Some(json!({ "left_out_bytes": data.len() }));
+            draft.set_artifact(name);
         }
-        said
+        draft
     }
 
     /// Stores a large output as an artifact of its own, if there is space.

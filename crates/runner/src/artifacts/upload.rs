@@ -41,16 +41,20 @@ impl UploadError {
 }
 
 /// Uploads an artifact. A checkpoint is retried for `away`, because the next attempt continues from it.
-pub(super) async fn upload(client: &AttemptClient, kept: PendingArtifact, away: Duration) -> Result<(), UploadError> {
-    let path = kept.path.clone();
-    let lasts = if kept.kind == ArtifactKind::Checkpoint { away } else { Duration::ZERO };
+pub(super) async fn upload(
+    client: &AttemptClient,
+    pending: PendingArtifact,
+    away: Duration,
+) -> Result<(), UploadError> {
+    let path = pending.path.clone();
+    let lasts = if pending.kind == ArtifactKind::Checkpoint { away } else { Duration::ZERO };
     let (size_bytes, sha256) =
         tokio::task::spawn_blocking(move || size_and_hash(&path)).await.map_err(std::io::Error::from)??;
-    let request = ReserveArtifact { kind: kept.kind, name: kept.name, size_bytes, sha256 };
+    let request = ReserveArtifact { kind: pending.kind, name: pending.name, size_bytes, sha256 };
     let (since, mut tries, mut back_off) = (Instant::now(), 1, BackOff::new());
     loop {
         // Reserve in each try: the address expires, and bytes that arrived without an answer need none.
-        match upload_once(client, &request, &kept.path).await {
+        match upload_once(client, &request, &pending.path).await {
             Err(failed) if is_transient(&failed) && (tries < MIN_TRIES || since.elapsed() < lasts) => {
                 sleep(back_off.next()).await;
             }
@@ -94,10 +98,10 @@ async fn put_file(url: &str, headers: &BTreeMap<String, String>, path: &Path, si
     let answer = request.body(body).send().await.map_err(failed)?;
     let status = answer.status();
     // Read the answer to its end, because a broken answer proves no success.
-    let said = answer.text().await.map_err(failed)?;
+    let error_text = answer.text().await.map_err(failed)?;
     if status.is_success() {
         return Ok(());
     }
-    let code = said.split_once("<Code>").and_then(|(_, rest)| rest.split('<').next()).unwrap_or_default();
+    let code = error_text.split_once("<Code>").and_then(|(_, rest)| rest.split('<').next()).unwrap_or_default();
     Err(UploadError::Bucket(format!("it answered {status} {code}")))
 }

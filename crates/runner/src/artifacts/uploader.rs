@@ -39,14 +39,14 @@ async fn run(
     artifacts: Artifacts,
     events: EventSink,
 ) {
-    let say = |words: String| events.add(EventDraft::text(EventKind::Log, words));
+    let say = |message: String| events.add(EventDraft::text(EventKind::Log, message));
     let mut lost = false;
     while let Some(handed) = waiting.recv().await {
         let is_checkpoint = handed.is_checkpoint();
         match handed {
-            QueueEntry::Upload(kept) if !lost => {
-                let (kind, name) = (kept.kind, kept.name.clone());
-                let uploaded = upload::upload(&client, kept, away).await;
+            QueueEntry::Upload(pending) if !lost => {
+                let (kind, name) = (pending.kind, pending.name.clone());
+                let uploaded = upload::upload(&client, pending, away).await;
                 if is_checkpoint {
                     artifacts.0.is_checkpoint_lost.store(uploaded.is_err(), Ordering::Relaxed);
                 }
@@ -55,8 +55,8 @@ async fn run(
                     Err(failed) => {
                         // The attempt that has the lease now stores its own artifacts.
                         lost = failed.is_lease_lost();
-                        let shown = kind.as_str();
-                        tracing::warn!(kind = shown, name = %name, error = %failed, "artifact not stored: {failed}");
+                        let kind_name = kind.as_str();
+                        tracing::warn!(kind = kind_name, name = %name, error = %failed, "artifact not stored: {failed}");
                         let reason = truncate(&failed.to_string(), MAX_REASON_CHARS);
                         if is_checkpoint {
                             say(checkpoint_lost_message(&format!("its upload failed: {reason}")));
@@ -67,7 +67,7 @@ async fn run(
                 }
             }
             QueueEntry::Upload(_) => {}
-            QueueEntry::Message(words) => say(words),
+            QueueEntry::Message(message) => say(message),
         }
         if is_checkpoint {
             // Last, so that a reader that sees no open checkpoint also sees whether it was lost.

@@ -31,12 +31,12 @@ impl AgentReplies {
 
     fn parse(text: &str) -> Result<Self, serde_json::Error> {
         let entries: BTreeMap<String, serde_json::Value> = serde_json::from_str(text)?;
-        let words = entries.iter().filter_map(|(id, words)| {
+        let replies = entries.iter().filter_map(|(id, value)| {
             // Hidden characters are removed, and with them any marker of Pullyard.
-            let words = untrusted::remove_hidden(words.as_str()?);
-            Some((id.parse().ok()?, words.trim().to_owned())).filter(|(_, words)| !words.is_empty())
+            let reply = untrusted::remove_hidden(value.as_str()?);
+            Some((id.parse().ok()?, reply.trim().to_owned())).filter(|(_, reply)| !reply.is_empty())
         });
-        Ok(Self(words.collect()))
+        Ok(Self(replies.collect()))
     }
 }
 
