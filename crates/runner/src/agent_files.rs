@@ -40,8 +40,8 @@ pub(crate) async fn take_question(git: &Git, workspace: &Workspace) -> Option<St
         return None;
     }
     let tree = workspace.tree();
-    let taken = tokio::task::spawn_blocking(move || take_file(&tree, QUESTION_FILE, MAX_QUESTION_BYTES));
-    match taken.await.map_err(io::Error::from).flatten() {
+    let read = tokio::task::spawn_blocking(move || take_file(&tree, QUESTION_FILE, MAX_QUESTION_BYTES));
+    match read.await.map_err(io::Error::from).flatten() {
         Ok(question) => Some(question.trim().to_owned()).filter(|question| !question.is_empty()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {

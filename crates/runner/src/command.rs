@@ -20,13 +20,13 @@ pub enum Command {
 }
 
 impl Command {
-    /// Runs the command and returns the exit code. `this` holds the arguments that lead to the runner's commands.
+    /// Runs the command and returns the exit code. `program` holds the arguments that lead to the runner's commands.
     ///
     /// Errors: the errors of `run-job`. Every other command prints its errors itself.
-    pub async fn run(self, this: &[&str]) -> Result<u8, Error> {
+    pub async fn run(self, program: &[&str]) -> Result<u8, Error> {
         match self {
             Self::Start(start) => {
-                let run_job: Vec<_> = this.iter().copied().chain(["run-job"]).collect();
+                let run_job: Vec<_> = program.iter().copied().chain(["run-job"]).collect();
                 Ok(start.run(&run_job).await)
             }
             Self::RunJob(run_job) => Ok(run_job.run().await?.code()),

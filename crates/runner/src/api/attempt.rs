@@ -101,16 +101,11 @@ impl Attempt<'_> {
     }
 
     /// Requests the right to push, for an agent that has read this many inputs.
-    pub(crate) async fn request_push(&self, told: Option<u32>) -> Result<StatusAnswer, Stop> {
-        self.post_status(Phase::Syncing, told, None).await
+    pub(crate) async fn request_push(&self, input_count: Option<u32>) -> Result<StatusAnswer, Stop> {
+        self.post_status(Phase::Syncing, input_count, None).await
     }
 
-    async fn post_status(
-        &self,
-        phase: Phase,
-        inputs: Option<u32>,
-        words: Option<String>,
-    ) -> Result<StatusAnswer, Stop> {
+    async fn post_status(&self, phase: Phase, inputs: Option<u32>, text: Option<String>) -> Result<StatusAnswer, Stop> {
         let name = match phase {
             Phase::Preparing => "preparing",
             Phase::Executing => "executing",
@@ -120,7 +115,7 @@ impl Attempt<'_> {
         let request = StatusRequest { status: phase, inputs };
         let answer = self.retry_until_answered(async || self.client.status(&request).await).await?;
         if !answer.goes_on {
-            self.events.add(EventDraft { text: words, ..EventDraft::phase(name) });
+            self.events.add(EventDraft { text, ..EventDraft::phase(name) });
         }
         Ok(answer)
     }
@@ -155,8 +150,8 @@ impl Attempt<'_> {
     pub(crate) fn work_report(&self) -> (Option<AgentReport>, Option<u64>) {
         let (mut work, spent) = self.usage.report();
         if let Some(work) = &mut work {
-            for said in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
-                *said = self.redactor.redact_text(&untrusted::remove_hidden(said)).into_owned();
+            for text in [&mut work.model, &mut work.version, &mut work.prices_of].into_iter().flatten() {
+                *text = self.redactor.redact_text(&untrusted::remove_hidden(text)).into_owned();
             }
             // A redacted session id would identify no session.
             work.session = work
@@ -168,8 +163,8 @@ impl Attempt<'_> {
     }
 
     /// A variable of the job's environment, or of the runner's. If it names a file of tokens, the redactor learns them.
-    pub(crate) fn agent_variable(&self, given: &Secrets, name: &str) -> Option<OsString> {
-        let value = given.variable(name, |name| Environment::from_process().get(name));
+    pub(crate) fn agent_variable(&self, secrets: &Secrets, name: &str) -> Option<OsString> {
+        let value = secrets.variable(name, |name| Environment::from_process().get(name));
         let named = value.as_ref().filter(|_| is_secret_file_name(name));
         // The driver reports a file that cannot be read.
         if let Some(text) = named.and_then(|path| std::fs::read_to_string(path).ok()) {
@@ -209,7 +204,7 @@ impl Attempt<'_> {
             _ = self.orders.wait_at_least(Order::Cancel) => {}
             () = sleep_until(self.deadline) => {}
             lost = self.artifacts.flush(YIELD_ARTIFACTS_TIMEOUT) => {
-                lost.into_iter().for_each(|words| self.events.add(EventDraft::text(EventKind::Log, words)));
+                lost.into_iter().for_each(|text| self.events.add(EventDraft::text(EventKind::Log, text)));
             }
         }
         // The results of the uploads are events as well.
@@ -230,8 +225,8 @@ impl Attempt<'_> {
     }
 
     pub(crate) async fn get_inputs(&self, after: u32) -> Result<Vec<Input>, Stop> {
-        let asked = self.retry_until_answered(async || self.client.inputs(after).await);
-        Ok(self.unless_ordered(asked).await?.inputs)
+        let request = self.retry_until_answered(async || self.client.inputs(after).await);
+        Ok(self.unless_ordered(request).await?.inputs)
     }
 
     /// The newest checkpoint of an earlier attempt, and whether a newer one is missing.

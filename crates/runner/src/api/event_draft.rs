@@ -64,13 +64,13 @@ impl EventDraft {
     }
 }
 
-/// Cuts a text between characters to at most `most` bytes, and adds a mark with its size.
-fn truncate_text(mut text: String, most: usize) -> String {
-    if text.len() <= most {
+/// Cuts a text between characters to at most `max_bytes` bytes, and adds a mark with its size.
+fn truncate_text(mut text: String, max_bytes: usize) -> String {
+    if text.len() <= max_bytes {
         return text;
     }
     let size = text.len();
-    text.truncate(text.floor_char_boundary(most));
+    text.truncate(text.floor_char_boundary(max_bytes));
     text.push_str(&format!("… [cut: {} of {size} bytes]", text.len()));
     text
 }

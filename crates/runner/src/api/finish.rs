@@ -16,7 +16,7 @@ const SHUTDOWN_DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Idempotent: by the finish id in the letter.
 pub(crate) async fn deliver_finish(outbox: &Outbox, letter: PendingFinish, orders: &Orders) -> Result<Exit, Error> {
     // Send the finish even if it could not be stored.
-    let kept = match outbox.store(&letter) {
+    let stored = match outbox.store(&letter) {
         Ok(path) => Some(path),
         Err(error) => {
             tracing::error!(error = %error, "cannot store the finish in the outbox: {error}");
@@ -39,7 +39,7 @@ pub(crate) async fn deliver_finish(outbox: &Outbox, letter: PendingFinish, order
             }));
         }
     };
-    if let Some(path) = kept {
+    if let Some(path) = stored {
         outbox::remove(&path);
     }
     match delivered {

@@ -81,13 +81,13 @@ impl Shared {
 impl EventSink {
     /// Adds an event without its secrets. A record gets it whole, and the control plane gets it cut. Cutting comes
     /// last, because half of a secret would not be recognized.
-    pub(crate) fn add(&self, said: EventDraft) {
-        let said = self.0.redactor.redact_draft(said);
-        let said = match self.0.record.get() {
-            Some(record) => record.record_event(said),
-            None => said,
+    pub(crate) fn add(&self, draft: EventDraft) {
+        let draft = self.0.redactor.redact_draft(draft);
+        let draft = match self.0.record.get() {
+            Some(record) => record.record_event(draft),
+            None => draft,
         };
-        self.0.state().queue.add(Instant::now(), said.truncate());
+        self.0.state().queue.add(Instant::now(), draft.truncate());
         self.0.queue_changed.notify_one();
     }
 

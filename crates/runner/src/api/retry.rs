@@ -40,9 +40,9 @@ impl BackOff {
     }
 
     pub(crate) fn next(&mut self) -> Duration {
-        let most = self.0;
-        self.0 = (most * 2).min(Duration::from_secs(15));
-        rand::rng().random_range(most / 2..=most)
+        let limit = self.0;
+        self.0 = (limit * 2).min(Duration::from_secs(15));
+        rand::rng().random_range(limit / 2..=limit)
     }
 }
 
@@ -59,14 +59,14 @@ pub(crate) async fn retry_while_unreachable<T, E>(
 /// the pause exceeds the limit.
 pub(crate) async fn retry_with_pause<T, E>(
     limit: Duration,
-    rest: impl Fn(&E) -> Option<Duration>,
+    pause_of: impl Fn(&E) -> Option<Duration>,
     mut attempt: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, E> {
     let (since, mut back_off) = (Instant::now(), BackOff::new());
     loop {
         let result = attempt().await;
-        let Some(rest) = result.as_ref().err().and_then(&rest) else { return result };
-        let pause = back_off.next().max(rest);
+        let Some(minimum) = result.as_ref().err().and_then(&pause_of) else { return result };
+        let pause = back_off.next().max(minimum);
         if since.elapsed().saturating_add(pause) > limit {
             return result;
         }

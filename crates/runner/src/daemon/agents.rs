@@ -11,17 +11,17 @@ pub(crate) struct DetectedAgent {
 }
 
 pub(crate) async fn detect_agents(environment: &Environment<'_>) -> Vec<DetectedAgent> {
-    let mut found = Vec::new();
-    for known in AgentKind::ALL {
-        let (installed, has_key) = (probe(known, environment).await, known.has_key(environment));
-        found.push(DetectedAgent { kind: known, detection: installed, has_key });
+    let mut agents = Vec::new();
+    for kind in AgentKind::ALL {
+        let (installed, has_key) = (probe(kind, environment).await, kind.has_key(environment));
+        agents.push(DetectedAgent { kind, detection: installed, has_key });
     }
-    found
+    agents
 }
 
 /// The default capabilities: `command`, each installed agent with a key, and `auto` if there is such an agent.
-pub(crate) fn capabilities(found: &[DetectedAgent]) -> BTreeSet<String> {
-    let able = found.iter().filter(|one| one.detection.is_ok() && one.has_key).map(|one| one.kind.capability());
+pub(crate) fn capabilities(agents: &[DetectedAgent]) -> BTreeSet<String> {
+    let able = agents.iter().filter(|one| one.detection.is_ok() && one.has_key).map(|one| one.kind.capability());
     let able: BTreeSet<&str> = able.collect();
     let auto = (!able.is_empty()).then_some("auto");
     able.into_iter().chain(auto).chain(["command"]).map(str::to_owned).collect()
@@ -35,13 +35,13 @@ impl DetectedAgent {
     /// The agent's state for `check`. `Err` if the operator named the agent and it does not work.
     pub(crate) fn check_result(&self, named: &BTreeSet<String>) -> Result<String, String> {
         let keys = self.kind.key_variables().join(" or ");
-        let (words, works) = match (&self.detection, self.has_key) {
+        let (text, works) = match (&self.detection, self.has_key) {
             (Ok(installed), true) => (self.version_and_path(installed), true),
             (Ok(installed), false) => (format!("{}; no key: set {keys}", self.version_and_path(installed)), false),
             (Err(reason), _) => (format!("not usable: {reason}"), false),
         };
-        let wanted = named.contains(self.kind.capability());
-        if wanted && !works { Err(words) } else { Ok(words) }
+        let is_required = named.contains(self.kind.capability());
+        if is_required && !works { Err(text) } else { Ok(text) }
     }
 
     pub(crate) fn row(&self) -> [String; 3] {

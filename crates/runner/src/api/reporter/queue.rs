@@ -55,10 +55,10 @@ impl Queue {
         self.full_since.map(|since| since + MAX_DELAY)
     }
 
-    pub(super) fn add(&mut self, at: Instant, said: EventDraft) {
-        let size = said.size();
+    pub(super) fn add(&mut self, at: Instant, draft: EventDraft) {
+        let size = draft.size();
         self.bytes += size;
-        self.waiting.push_back(QueuedItem { queued_at: at, size, content: QueuedContent::Event(said) });
+        self.waiting.push_back(QueuedItem { queued_at: at, size, content: QueuedContent::Event(draft) });
         if self.bytes > MAX_BYTES {
             self.drop_events(|kind| matches!(kind, EventKind::Text | EventKind::Log | EventKind::Raw));
         }
@@ -77,26 +77,26 @@ impl Queue {
     fn drop_events(&mut self, may_go: impl Fn(EventKind) -> bool) {
         let mut left_out = 0;
         let mut place = None;
-        let mut kept = VecDeque::with_capacity(self.waiting.len());
+        let mut remaining = VecDeque::with_capacity(self.waiting.len());
         for waiting in self.waiting.drain(..) {
             let gone = match &waiting.content {
                 // Counted together with the new ones.
                 QueuedContent::Dropped(n) => *n,
-                QueuedContent::Event(said) if self.bytes > BYTES_AFTER_DROP && may_go(said.kind) => 1,
+                QueuedContent::Event(draft) if self.bytes > BYTES_AFTER_DROP && may_go(draft.kind) => 1,
                 QueuedContent::Event(_) => {
-                    kept.push_back(waiting);
+                    remaining.push_back(waiting);
                     continue;
                 }
             };
             left_out += gone;
             self.bytes = self.bytes.saturating_sub(waiting.size);
-            place = place.or(Some((kept.len(), waiting.queued_at)));
+            place = place.or(Some((remaining.len(), waiting.queued_at)));
         }
         if let Some((index, at)) = place {
             let what = QueuedContent::Dropped(left_out);
-            kept.insert(index, QueuedItem { queued_at: at, size: 0, content: what });
+            remaining.insert(index, QueuedItem { queued_at: at, size: 0, content: what });
         }
-        self.waiting = kept;
+        self.waiting = remaining;
     }
 
     /// The next batch, numbered from `first`, with ages at `now`.
@@ -109,8 +109,8 @@ impl Queue {
             };
             bytes += size;
             self.bytes = self.bytes.saturating_sub(size);
-            let said = match what {
-                QueuedContent::Event(said) => said,
+            let draft = match what {
+                QueuedContent::Event(draft) => draft,
                 QueuedContent::Dropped(n) => EventDraft::text(
                     EventKind::Log,
                     format!("{n} events are left out here: the agent said more than could be sent."),
@@ -120,12 +120,12 @@ impl Queue {
             batch.push(Event {
                 seq: first + batch.len() as u64,
                 age_ms: u64::try_from(age).unwrap_or(u64::MAX),
-                kind: said.kind,
-                text: said.text,
-                name: said.name,
-                path: said.path,
-                call: said.call,
-                data: said.data,
+                kind: draft.kind,
+                text: draft.text,
+                name: draft.name,
+                path: draft.path,
+                call: draft.call,
+                data: draft.data,
             });
         }
         if self.bytes <= DELAY_BYTES {

@@ -101,7 +101,7 @@ impl EventSender {
                             self.next_seq = next_seq;
                             return ControlFlow::Continue(());
                         }
-                        Err(rest) => request = rest,
+                        Err(remaining) => request = remaining,
                     }
                 }
                 Err(error) => match classify_error(&error) {
@@ -131,8 +131,8 @@ impl EventSender {
     }
 
     fn handle_answer(&mut self, answer: &EventsAnswer) {
-        let asked = Duration::from_millis(answer.send_every_ms);
-        self.send_interval = asked.clamp(MIN_SEND_INTERVAL, MAX_HEARTBEAT);
+        let interval = Duration::from_millis(answer.send_every_ms);
+        self.send_interval = interval.clamp(MIN_SEND_INTERVAL, MAX_HEARTBEAT);
         self.handlers.input_counts.record_reported(answer.inputs);
         match answer.want {
             DesiredState::Run => {}
@@ -164,13 +164,13 @@ fn remaining_batch(mut request: EventsRequest, next_seq: u64) -> Result<u64, Eve
 const NOTE: &str = "[pullyard] ";
 
 fn refusal_note(request: &EventsRequest) -> Vec<Event> {
-    let words = format!("{NOTE}{} events could not be kept.", request.events.len());
-    let said = EventDraft::text(EventKind::Log, words);
+    let text = format!("{NOTE}{} events could not be kept.", request.events.len());
+    let draft = EventDraft::text(EventKind::Log, text);
     vec![Event {
         seq: request.first_seq,
         age_ms: 0,
-        kind: said.kind,
-        text: said.text,
+        kind: draft.kind,
+        text: draft.text,
         name: None,
         path: None,
         call: None,
