@@ -147,8 +147,8 @@ impl<'a> GitCall<'a> {
     }
 
     /// Limits the returned output; the rest is read and dropped. Units: bytes.
-    pub(crate) fn max_output(mut self, most: u64) -> Self {
-        self.max_output_bytes = most;
+    pub(crate) fn max_output(mut self, limit: u64) -> Self {
+        self.max_output_bytes = limit;
         self
     }
 
@@ -228,7 +228,7 @@ impl Git {
         // Dropping the future kills git.
         let mut group = Group::from_child(&child);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let talk = async {
+        let exchange = async {
             let write = async {
                 if let Some(mut stdin) = pipes.0 {
                     // Git that stops reading early explains it on standard error.
@@ -240,12 +240,12 @@ impl Git {
             let status = child.wait().await?;
             Ok::<_, std::io::Error>((status, stdout?, stderr?))
         };
-        let said = timeout(limit, talk).await;
+        let result = timeout(limit, exchange).await;
         if let Some(group) = &mut group {
             // Helpers that outlive git, such as one that hangs in the network, are killed with it.
             let _ = group.stop(&mut child, STOP_GRACE).await;
         }
-        match said {
+        match result {
             Err(_) => Err(GitError::TimedOut { command: name, limit }),
             Ok(Err(error)) => Err(GitError::Process(error)),
             Ok(Ok((status, stdout, _))) if status.success() => Ok(stdout),
@@ -259,8 +259,8 @@ impl Git {
     }
 
     pub(crate) async fn run_for_line(&self, call: GitCall<'_>) -> Result<String, GitError> {
-        let said = self.run(call).await?;
-        Ok(String::from_utf8_lossy(&said).trim().to_owned())
+        let output = self.run(call).await?;
+        Ok(String::from_utf8_lossy(&output).trim().to_owned())
     }
 
     fn command(&self, call: &GitCall<'_>, key: Option<&KeyFile>) -> Command {
@@ -332,12 +332,12 @@ impl Git {
     }
 
     /// A forge may repeat the token; our messages never do.
-    fn redact(&self, words: &[u8]) -> String {
-        let mut words = String::from_utf8_lossy(words).into_owned();
+    fn redact(&self, output: &[u8]) -> String {
+        let mut output = String::from_utf8_lossy(output).into_owned();
         if !self.token.is_empty() {
-            words = words.replace(&self.basic_auth(), "[token]").replace(&self.token, "[token]");
+            output = output.replace(&self.basic_auth(), "[token]").replace(&self.token, "[token]");
         }
-        self.redactor.redact_text(&words).into_owned()
+        self.redactor.redact_text(&output).into_owned()
     }
 }
 
@@ -357,14 +357,14 @@ fn config_environment(settings: &[(String, String)]) -> Vec<(String, String)> {
     std::iter::once(count).chain(pairs).collect()
 }
 
-async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Result<Vec<u8>> {
-    let mut said = Vec::new();
+async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut output = Vec::new();
     if let Some(mut pipe) = pipe {
-        (&mut pipe).take(most).read_to_end(&mut said).await?;
+        (&mut pipe).take(limit).read_to_end(&mut output).await?;
         // The rest is read and dropped, so that git never blocks.
         tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await?;
     }
-    Ok(said)
+    Ok(output)
 }
 
 /// Writes the settings of the runner's own repository. Called before each use.
@@ -434,8 +434,8 @@ pub(crate) async fn resolve_commit(git: &Git, repository: &Path, reference: &str
     match git.run_for_line(call.repository(repository)).await {
         Ok(id) => Ok(Some(id)),
         // Git gives no reason if the revision is missing or is no commit.
-        Err(GitError::Failed { stderr: words, .. })
-            if words.trim().is_empty() || words.contains("expected commit type") =>
+        Err(GitError::Failed { stderr: message, .. })
+            if message.trim().is_empty() || message.contains("expected commit type") =>
         {
             Ok(None)
         }

@@ -22,7 +22,7 @@ pub(crate) enum RunnerCallFailure {
     Fatal(FatalExit),
 }
 
-pub(crate) fn classify_failure(error: &Error, asked: CallKind, name: &str) -> RunnerCallFailure {
+pub(crate) fn classify_failure(error: &Error, call: CallKind, name: &str) -> RunnerCallFailure {
     let Error::Problem(problem) = error else {
         // A proxy's fault passes.
         return RunnerCallFailure::RetryLater;
@@ -57,7 +57,7 @@ pub(crate) fn classify_failure(error: &Error, asked: CallKind, name: &str) -> Ru
         (_, "runner_replaced") => {
             never(REFUSED_EXIT, format!("Another process replaced this one as the runner `{name}`."))
         }
-        (404, _) if asked == CallKind::Registration => never(
+        (404, _) if call == CallKind::Registration => never(
             REFUSED_EXIT,
             format!(
                 "The control plane does not support self-hosted runners: {detail} Update it if it is older than this runner."
@@ -68,7 +68,7 @@ pub(crate) fn classify_failure(error: &Error, asked: CallKind, name: &str) -> Ru
             never(RUNNER_DELETED_EXIT, format!("The runner `{name}` was deleted. Start it again to register it."))
         }
         (408 | 425 | 429 | 500.., _) => RunnerCallFailure::RetryLater,
-        _ if asked == CallKind::Claim => RunnerCallFailure::NotNow,
+        _ if call == CallKind::Claim => RunnerCallFailure::NotNow,
         (status, code) => {
             never(REFUSED_EXIT, format!("The control plane refused this runner: {detail} ({status} {code})"))
         }

@@ -43,12 +43,12 @@ pub(crate) async fn run(read: &ParsedSettings) -> u8 {
         let named = if settings.has_explicit_capabilities { &settings.capabilities } else { &BTreeSet::new() };
         checks.push((agent.name(), agent.check_result(named)));
     }
-    let failed = checks.iter().filter(|(_, found)| found.is_err()).count();
+    let failed = checks.iter().filter(|(_, result)| result.is_err()).count();
     let rows: Vec<_> = checks
         .into_iter()
-        .map(|(name, found)| match found {
-            Ok(words) => ["ok".to_owned(), name.to_owned(), words],
-            Err(words) => ["WRONG".to_owned(), name.to_owned(), words],
+        .map(|(name, result)| match result {
+            Ok(text) => ["ok".to_owned(), name.to_owned(), text],
+            Err(text) => ["WRONG".to_owned(), name.to_owned(), text],
         })
         .collect();
     print_table(&rows);
@@ -64,23 +64,23 @@ async fn check_git_version(git: &Git) -> CheckResult {
 
 /// Whether git can create a repository and a commit in the work folder, and has its helper for HTTPS.
 async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
-    let words = |fault: git::GitError| fault.reason();
+    let reason = |fault: git::GitError| fault.reason();
     create_private_dirs(work_dir).map_err(|error| error.to_string())?;
     let dir = work_dir.join(format!("check-{}", std::process::id()));
-    let made = async {
-        let dir = git::init_bare(git, dir.clone()).await.map_err(words)?;
-        let tree = git.run_for_line(GitCall::new(["mktree"]).repository(&dir)).await.map_err(words)?;
+    let attempted = async {
+        let dir = git::init_bare(git, dir.clone()).await.map_err(reason)?;
+        let tree = git.run_for_line(GitCall::new(["mktree"]).repository(&dir)).await.map_err(reason)?;
         let commit = GitCall::new(["commit-tree", "-m", "check", &tree]).repository(&dir).with_identity();
-        git.run_for_line(commit).await.map_err(words)?;
-        let helpers = git.run_for_line(GitCall::new(["--exec-path"])).await.map_err(words)?;
+        git.run_for_line(commit).await.map_err(reason)?;
+        let helpers = git.run_for_line(GitCall::new(["--exec-path"])).await.map_err(reason)?;
         if !Path::new(&helpers).join("git-remote-https").exists() {
             return Err(format!("git can't fetch over https: {helpers} has no git-remote-https"));
         }
         Ok("can commit, and fetch over https".to_owned())
     };
-    let found = made.await;
+    let outcome = attempted.await;
     let _ = std::fs::remove_dir_all(&dir);
-    found
+    outcome
 }
 
 /// Never an error: only projects that sign their commits need `ssh-keygen`.
@@ -114,8 +114,8 @@ fn check_free_space(work_dir: &Path) -> CheckResult {
     let about = nix::sys::statvfs::statvfs(work_dir).map_err(|error| error.to_string())?;
     // Floating point, because the width of these integers differs between systems.
     let gib = about.blocks_available() as f64 * about.fragment_size() as f64 / GIB;
-    let words = format!("{gib:.1} GiB");
-    if gib >= MIN_FREE_GIB { Ok(words) } else { Err(format!("{words}: mirrors and worktrees need at least 1 GiB")) }
+    let size = format!("{gib:.1} GiB");
+    if gib >= MIN_FREE_GIB { Ok(size) } else { Err(format!("{size}: mirrors and worktrees need at least 1 GiB")) }
 }
 
 fn check_token(read: &ParsedSettings) -> CheckResult {
@@ -159,11 +159,11 @@ fn check_isolation(settings: &Settings) -> CheckResult {
 }
 
 fn check_other_settings(read: &ParsedSettings) -> CheckResult {
-    let told = |sentence: &str| !sentence.starts_with("Choose an isolation");
+    let is_reported = |sentence: &str| !sentence.starts_with("Choose an isolation");
     let faults: Vec<_> = read
         .errors
         .iter()
-        .filter(|fault| !fault.is_token_error && told(&fault.message))
+        .filter(|fault| !fault.is_token_error && is_reported(&fault.message))
         .map(|fault| fault.message.as_str())
         .collect();
     if faults.is_empty() { Ok("valid; `config` lists them".into()) } else { Err(faults.join(" ")) }

@@ -27,36 +27,36 @@ pub(crate) async fn run(world: &DaemonContext) {
 
 async fn claim_loop(world: &DaemonContext) -> Result<(), Error> {
     let mut id = world.home.load_claim()?;
-    let (mut told, mut failures) = (Duration::from_millis(world.registration.poll_ms), 0_u32);
+    let (mut poll, mut failures) = (Duration::from_millis(world.registration.poll_ms), 0_u32);
     loop {
         let broken = failures.max(world.state().read(|now| now.failures));
-        let pause = pauses::claim_pause(told, world.settings.poll_interval, broken, rand::random());
+        let pause = pauses::claim_pause(poll, world.settings.poll_interval, broken, rand::random());
         tokio::select! {
             biased;
             () = world.state().wait_until_leaving() => break,
             () = async { sleep(pause).await; wait_for_slot(world).await } => {}
         }
         // Never interrupted, because an ignored answer could be a job.
-        let asked = post_claim(world, &id).await;
-        match asked {
+        let result = post_claim(world, &id).await;
+        match result {
             Ok(answer) => {
                 if failures > 0 {
                     tracing::info!(failures, "claims succeed again");
                 }
-                (told, failures) = (Duration::from_millis(answer.poll_ms), 0);
+                (poll, failures) = (Duration::from_millis(answer.poll_ms), 0);
                 if answer.spent {
                     // Its job ended before the answer arrived, or before its process started.
                     tracing::info!("claimed job has already ended; claiming again");
                     id = world.home.create_claim()?;
                 }
-                let taken = match answer.job {
+                let has_job = match answer.job {
                     Some(job) => start_job(world, &job, &mut id)?,
                     None => false,
                 };
-                if taken {
-                    told = Duration::ZERO;
+                if has_job {
+                    poll = Duration::ZERO;
                 }
-                if world.job_limit == JobLimit::OneClaim || (taken && world.job_limit == JobLimit::OneJob) {
+                if world.job_limit == JobLimit::OneClaim || (has_job && world.job_limit == JobLimit::OneJob) {
                     world.state().begin_leaving();
                 }
             }
@@ -67,7 +67,7 @@ async fn claim_loop(world: &DaemonContext) -> Result<(), Error> {
                 }
                 RunnerCallFailure::NotNow => {
                     tracing::info!(error = %error, "claim refused: {error}");
-                    (told, failures) = (told.max(Duration::from_secs(1)), 0);
+                    (poll, failures) = (poll.max(Duration::from_secs(1)), 0);
                     if world.job_limit == JobLimit::OneClaim {
                         world.state().begin_leaving();
                     }

@@ -31,17 +31,17 @@ impl HeartbeatState {
 /// Sends heartbeats until this process can no longer be the runner.
 pub(crate) async fn run(world: &DaemonContext) {
     let offline_after = Duration::from_secs(world.registration.offline_after_secs);
-    let (mut heard, mut failures, mut feared) = (Instant::now(), 0_u32, false);
+    let (mut answered_at, mut failures, mut feared) = (Instant::now(), 0_u32, false);
     loop {
         // Start the clock before the request; the control plane starts its own later.
         let sent = Instant::now();
-        let said = world.state().read(HeartbeatState::from_state);
-        let told = match post_heartbeat(world, &said, false).await {
+        let state = world.state().read(HeartbeatState::from_state);
+        let pause = match post_heartbeat(world, &state, false).await {
             Ok(answer) => {
                 if failures > 0 {
                     tracing::info!(failures, "heartbeats succeed again");
                 }
-                (heard, failures, feared) = (sent, 0, false);
+                (answered_at, failures, feared) = (sent, 0, false);
                 if world.state().read(|now| now.is_draining) != answer.drain {
                     let what = if answer.drain { "draining" } else { "resumed" };
                     tracing::info!(drain = answer.drain, "runner {what}");
@@ -56,7 +56,7 @@ pub(crate) async fn run(world: &DaemonContext) {
                     if failures == 1 {
                         tracing::warn!(error = %error, "heartbeat failed, retrying: {error}");
                     }
-                    if !feared && sent.duration_since(heard) > offline_after {
+                    if !feared && sent.duration_since(answered_at) > offline_after {
                         feared = true;
                         tracing::error!(
                             "no heartbeat reached the control plane for {} s: the runner counts as Offline, and its jobs may fail",
@@ -68,11 +68,11 @@ pub(crate) async fn run(world: &DaemonContext) {
             },
         };
         let busy = world.registration.heartbeat_busy_secs;
-        let told = if said.active.is_empty() { told } else { told.min(Duration::from_secs(busy)) };
-        let next = sent + pauses::heartbeat_pause(told, world.settings.heartbeat_interval);
+        let pause = if state.active.is_empty() { pause } else { pause.min(Duration::from_secs(busy)) };
+        let next = sent + pauses::heartbeat_pause(pause, world.settings.heartbeat_interval);
         let news = async {
             sleep_until((sent + MIN_INTERVAL).min(next)).await;
-            world.state().wait_until(|now| failures == 0 && HeartbeatState::from_state(now) != said).await;
+            world.state().wait_until(|now| failures == 0 && HeartbeatState::from_state(now) != state).await;
         };
         tokio::select! {
             () = sleep_until(next) => {}
@@ -83,8 +83,8 @@ pub(crate) async fn run(world: &DaemonContext) {
 
 /// Sends the last heartbeat of this process. Returns whether it was answered.
 pub(crate) async fn send_last(world: &DaemonContext) -> bool {
-    let said = world.state().read(HeartbeatState::from_state);
-    match post_heartbeat(world, &HeartbeatState { draining: true, ..said }, true).await {
+    let state = world.state().read(HeartbeatState::from_state);
+    match post_heartbeat(world, &HeartbeatState { draining: true, ..state }, true).await {
         Ok(_) => true,
         Err(error) => {
             tracing::warn!(error = %error, "last heartbeat failed: {error}");
@@ -95,13 +95,13 @@ pub(crate) async fn send_last(world: &DaemonContext) -> bool {
 
 async fn post_heartbeat(
     world: &DaemonContext,
-    said: &HeartbeatState,
+    state: &HeartbeatState,
     last: bool,
 ) -> Result<pullyard_protocol::runner::HeartbeatAnswer, Error> {
     let request = HeartbeatRequest {
         instance: world.home.instance.clone(),
-        active: said.active.clone(),
-        draining: said.draining,
+        active: state.active.clone(),
+        draining: state.draining,
         last,
     };
     let limit = world.settings.request_timeout;

@@ -166,15 +166,15 @@ async fn register(
 async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeout: Option<Duration>) -> DaemonExit {
     let part = |what: &Arc<DaemonContext>| Arc::clone(what);
     let (speaker, claimer, postman) = (part(world), part(world), Arc::clone(&world.jobs));
-    let heart = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&speaker).await }));
+    let heartbeat_task = AbortOnDropHandle::new(tokio::spawn(async move { heartbeat::run(&speaker).await }));
     let claims = AbortOnDropHandle::new(tokio::spawn(async move { claims::run(&claimer).await }));
     let post = AbortOnDropHandle::new(tokio::spawn(async move { outbox_delivery::run(&postman).await }));
 
-    let mut told = None;
+    let mut exit_code = None;
     tokio::select! {
         code = signals.next() => {
             tracing::info!("stopping after the running jobs; a second signal stops them");
-            told = Some(code);
+            exit_code = Some(code);
         }
         () = world.state().wait_until_leaving() => {}
         () = wait_until_idle(world, idle_timeout) => tracing::info!("idle timeout reached; stopping"),
@@ -192,7 +192,7 @@ async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeo
             tokio::select! {
                 () = &mut all => break,
                 signal = signals.next() => {
-                    if told.replace(signal).is_none() {
+                    if exit_code.replace(signal).is_none() {
                         tracing::info!("already draining; a second signal stops the running jobs");
                         continue;
                     }
@@ -208,8 +208,8 @@ async fn run_tasks(world: &Arc<DaemonContext>, signals: &mut Signals, idle_timeo
         let _ = timeout(LAST_FINISHES_TIMEOUT, world.jobs.deliver_finishes()).await;
     }
     // No other heartbeat may follow the last one.
-    heart.abort();
-    let _ = heart.await;
+    heartbeat_task.abort();
+    let _ = heartbeat_task.await;
     if let Some(FatalExit { code, message: sentence }) = world.state().read(|now| now.fatal_exit.clone()) {
         if code != TOKEN_REFUSED_EXIT {
             // The next process does not continue this one.

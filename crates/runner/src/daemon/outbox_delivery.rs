@@ -12,9 +12,9 @@ pub(crate) async fn run(jobs: &JobProcesses) {
     let mut failures = 0_u32;
     loop {
         jobs.deliver_finishes().await;
-        let left = jobs.state.read(|now| !now.pending_reports.is_empty());
-        failures = if left { failures.saturating_add(1) } else { 0 };
-        if left {
+        let has_pending = jobs.state.read(|now| !now.pending_reports.is_empty());
+        failures = if has_pending { failures.saturating_add(1) } else { 0 };
+        if has_pending {
             sleep(pauses::back_off(failures, rand::random())).await;
         } else {
             tokio::select! {

@@ -90,10 +90,10 @@ impl SettingSources<'_> {
             .flags
             .get(named.flag)
             .map(|value| SettingValue { value: value.clone(), source: named.flag.to_owned() });
-        let said = |value: &String| !value.trim().is_empty();
-        flag.filter(|found| said(&found.value)).or_else(|| {
+        let is_set = |value: &String| !value.trim().is_empty();
+        flag.filter(|found| is_set(&found.value)).or_else(|| {
             named.environment.iter().find_map(|name| {
-                let value = (self.environment)(name).filter(said)?;
+                let value = (self.environment)(name).filter(is_set)?;
                 Some(SettingValue { value: value.trim().to_owned(), source: (*name).to_owned() })
             })
         })

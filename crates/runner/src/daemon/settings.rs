@@ -55,8 +55,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) fn parse(given: &SettingSources<'_>) -> ParsedSettings {
-        let mut reader = SettingsParser { sources: given, rows: Vec::new(), faults: Vec::new() };
+    pub(crate) fn parse(sources: &SettingSources<'_>) -> ParsedSettings {
+        let mut reader = SettingsParser { sources, rows: Vec::new(), faults: Vec::new() };
         let settings = Self {
             api_url: reader.api_url(),
             token: reader.token(),
@@ -67,7 +67,7 @@ impl Settings {
                 let driven = SUPPORTED_CAPABILITIES.contains(&word);
                 (!driven).then(|| format!("unknown agent `{word}`; use {}", SUPPORTED_CAPABILITIES.join(", ")))
             }),
-            has_explicit_capabilities: given.find(&setting_names::CAPABILITIES).is_some(),
+            has_explicit_capabilities: sources.find(&setting_names::CAPABILITIES).is_some(),
             work_dir: reader.work_dir(),
             isolation: reader.isolation(),
             poll_interval: reader.millis(&setting_names::POLL_INTERVAL, "set by the server"),
@@ -79,7 +79,7 @@ impl Settings {
             stop_grace: Duration::from_secs(reader.number(&setting_names::STOP_GRACE, "10", 0, 3_600).unwrap_or(10)),
         };
         let SettingsParser { rows, faults, .. } = reader;
-        ParsedSettings { settings, rows, errors: faults, unused_variables: given.unused_variables() }
+        ParsedSettings { settings, rows, errors: faults, unused_variables: sources.unused_variables() }
     }
 }
 
@@ -91,13 +91,13 @@ struct SettingsParser<'a> {
 
 impl SettingsParser<'_> {
     fn find(&mut self, named: &SettingName, default: &str) -> Option<SettingValue> {
-        let found = self.sources.find(named);
-        let (value, from) = match &found {
-            Some(found) => (found.value.clone(), found.source.clone()),
+        let setting = self.sources.find(named);
+        let (value, from) = match &setting {
+            Some(setting) => (setting.value.clone(), setting.source.clone()),
             None => (default.to_owned(), "default".to_owned()),
         };
         self.row(named, value, from);
-        found
+        setting
     }
 
     fn row(&mut self, named: &SettingName, value: String, from: String) {
@@ -110,22 +110,22 @@ impl SettingsParser<'_> {
     }
 
     fn api_url(&mut self) -> String {
-        let Some(found) = self.find(&setting_names::API_URL, "") else {
+        let Some(setting) = self.find(&setting_names::API_URL, "") else {
             self.fault(format!("The control plane's URL is missing. Set {}.", setting_names::API_URL.how_to_set()));
             return String::new();
         };
-        let url = found.value.trim_end_matches('/').to_owned();
+        let url = setting.value.trim_end_matches('/').to_owned();
         let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
         if host.is_none_or(|host| host.is_empty() || host.starts_with('/') || url.contains(char::is_whitespace)) {
-            self.fault(format!("`{url}` ({}) is not a URL. Write it as https://HOST.", found.source));
+            self.fault(format!("`{url}` ({}) is not a URL. Write it as https://HOST.", setting.source));
         }
         url
     }
 
     fn token(&mut self) -> String {
         let file = self.find(&setting_names::TOKEN_FILE, "");
-        let found = match (self.sources.find(&setting_names::TOKEN), file) {
-            (Some(found), _) => Some(found),
+        let setting = match (self.sources.find(&setting_names::TOKEN), file) {
+            (Some(setting), _) => Some(setting),
             (None, Some(SettingValue { value: path, source: from })) => match std::fs::read_to_string(&path) {
                 Ok(text) => Some(SettingValue { value: text.trim().to_owned(), source: format!("{from} {path}") }),
                 Err(error) => {
@@ -139,7 +139,7 @@ impl SettingsParser<'_> {
             },
             (None, None) => None,
         };
-        let Some(SettingValue { value, source: from }) = found else {
+        let Some(SettingValue { value, source: from }) = setting else {
             let sentence = format!(
                 "The runner token is missing. Set {} or --token-file.",
                 setting_names::TOKEN.environment.join(" or ")
@@ -158,8 +158,8 @@ impl SettingsParser<'_> {
 
     fn name(&mut self) -> String {
         let host = to_runner_name(&host_name().unwrap_or_default());
-        let found = self.find(&setting_names::NAME, &host);
-        let name = found.map_or(host, |found| found.value);
+        let setting = self.find(&setting_names::NAME, &host);
+        let name = setting.map_or(host, |setting| setting.value);
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if !(1..=64).contains(&name.len()) || !name.chars().all(good) {
             self.fault(format!(
@@ -175,12 +175,15 @@ impl SettingsParser<'_> {
         u32::try_from(slots).unwrap_or(1)
     }
 
-    fn number(&mut self, named: &SettingName, default: &str, least: u64, most: u64) -> Option<u64> {
-        let found = self.find(named, default)?;
-        match found.value.parse() {
-            Ok(number) if (least..=most).contains(&number) => Some(number),
+    fn number(&mut self, named: &SettingName, default: &str, least: u64, max: u64) -> Option<u64> {
+        let setting = self.find(named, default)?;
+        match setting.value.parse() {
+            Ok(number) if (least..=max).contains(&number) => Some(number),
             _ => {
-                self.fault(format!("{} is {}. Use a whole number from {least} to {most}.", found.source, found.value));
+                self.fault(format!(
+                    "{} is {}. Use a whole number from {least} to {max}.",
+                    setting.source, setting.value
+                ));
                 None
             }
         }
@@ -196,9 +199,9 @@ impl SettingsParser<'_> {
         default: &str,
         refused: &dyn Fn(&str) -> Option<String>,
     ) -> BTreeSet<String> {
-        let found = self.find(named, default);
+        let setting = self.find(named, default);
         let (text, from) =
-            found.map_or((default.to_owned(), "default".to_owned()), |found| (found.value, found.source));
+            setting.map_or((default.to_owned(), "default".to_owned()), |setting| (setting.value, setting.source));
         let words: BTreeSet<String> =
             text.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect();
         for word in &words {
@@ -214,12 +217,12 @@ impl SettingsParser<'_> {
 
     fn work_dir(&mut self) -> PathBuf {
         let default = default_work_dir(self.sources.environment);
-        let found = self.find(&setting_names::WORK_DIR, &default.display().to_string());
-        found.map_or(default, |found| PathBuf::from(found.value))
+        let setting = self.find(&setting_names::WORK_DIR, &default.display().to_string());
+        setting.map_or(default, |setting| PathBuf::from(setting.value))
     }
 
     fn isolation(&mut self) -> Option<Isolation> {
-        let Some(found) = self.find(&setting_names::ISOLATION, "") else {
+        let Some(setting) = self.find(&setting_names::ISOLATION, "") else {
             self.fault(format!(
                 "Choose an isolation with {}: `none` runs agents as your user; `external` says that this machine is a \
                  sandbox.",
@@ -227,12 +230,12 @@ impl SettingsParser<'_> {
             ));
             return None;
         };
-        match found.value.as_str() {
+        match setting.value.as_str() {
             "none" => Some(Isolation::None),
             // Other runners name the kind of boundary. Each name is the operator's promise that there is a boundary.
             "external" | "container" | "jail" | "vm" => Some(Isolation::External),
             other => {
-                self.fault(format!("{} is {other}. Use `external` or `none`.", found.source));
+                self.fault(format!("{} is {other}. Use `external` or `none`.", setting.source));
                 None
             }
         }

@@ -49,7 +49,7 @@ impl StateFolder {
             Err(TryLockError::WouldBlock) => return Err(Error::AlreadyRuns { name: name.to_owned(), dir }),
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let known = RunnerIdentity {
+        let identity = RunnerIdentity {
             instance: ids::new_instance_id()?,
             api_url: api_url.to_owned(),
             name: name.to_owned(),
@@ -57,11 +57,11 @@ impl StateFolder {
         };
         let earlier: Option<RunnerIdentity> = state_file::read(&dir.join("instance.json"));
         let instance = match earlier {
-            Some(earlier) if known.is_same_runner(&earlier) => earlier.instance,
+            Some(earlier) if identity.is_same_runner(&earlier) => earlier.instance,
             _ => {
-                state_file::write(&dir.join("instance.json"), &known).map_err(failed)?;
+                state_file::write(&dir.join("instance.json"), &identity).map_err(failed)?;
                 state_file::remove(&dir.join("claim.json"));
-                known.instance
+                identity.instance
             }
         };
         Ok(Self { dir, instance, _lock: held })
