@@ -14,34 +14,34 @@ const HEADER_BYTES: usize = 128;
 const SIZES_COMMAND: [&str; 2] = ["cat-file", "--batch-check=%(objectname) %(objectsize)"];
 const CONTENTS_COMMAND: [&str; 2] = ["cat-file", "--batch"];
 
-/// Applies `of` to the beginning of each existing blob. Reads at most `most` of each. Units: bytes.
+/// Applies `of` to the beginning of each existing blob. Reads at most `max_bytes` of each. Units: bytes.
 pub(crate) async fn map_blobs<T>(
     git: &Git,
     repository: &Path,
     blobs: &BTreeSet<&[u8]>,
-    most: usize,
+    max_bytes: usize,
     of: fn(&[u8]) -> T,
 ) -> Result<BTreeMap<Vec<u8>, T>, GitError> {
-    let mut found = BTreeMap::new();
+    let mut results = BTreeMap::new();
     if blobs.is_empty() {
-        return Ok(found);
+        return Ok(results);
     }
-    let asked = to_id_lines(blobs);
-    let said = git.run(GitCall::new(SIZES_COMMAND).repository(repository).input(&asked)).await?;
-    let Batches { batches: together, oversized: alone } = plan_batches(blobs, &parse_sizes(&said));
+    let input = to_id_lines(blobs);
+    let sizes = git.run(GitCall::new(SIZES_COMMAND).repository(repository).input(&input)).await?;
+    let Batches { batches: together, oversized: alone } = plan_batches(blobs, &parse_sizes(&sizes));
     for some in &together {
-        let asked = to_id_lines(some);
-        let read = git.run(GitCall::new(CONTENTS_COMMAND).repository(repository).input(&asked)).await?;
-        found.extend(
-            parse_contents(&read).into_iter().map(|(blob, content)| (blob.to_vec(), of(prefix(content, most)))),
+        let input = to_id_lines(some);
+        let read = git.run(GitCall::new(CONTENTS_COMMAND).repository(repository).input(&input)).await?;
+        results.extend(
+            parse_contents(&read).into_iter().map(|(blob, content)| (blob.to_vec(), of(prefix(content, max_bytes)))),
         );
     }
     for blob in alone {
         let args = [OsStr::new("cat-file"), OsStr::new("blob"), OsStr::from_bytes(blob)];
-        let read = git.run(GitCall::new(args).repository(repository).max_output(most as u64)).await?;
-        found.insert(blob.to_vec(), of(&read));
+        let read = git.run(GitCall::new(args).repository(repository).max_output(max_bytes as u64)).await?;
+        results.insert(blob.to_vec(), of(&read));
     }
-    Ok(found)
+    Ok(results)
 }
 
 /// Blobs grouped by process. A blob that is too large for a group is in `alone`.
@@ -72,36 +72,36 @@ fn plan_batches<'a>(blobs: &BTreeSet<&'a [u8]>, sizes: &BTreeMap<&[u8], usize>) 
     Batches { batches: together, oversized: alone }
 }
 
-fn prefix(content: &[u8], most: usize) -> &[u8] {
-    content.get(..most).unwrap_or(content)
+fn prefix(content: &[u8], max_bytes: usize) -> &[u8] {
+    content.get(..max_bytes).unwrap_or(content)
 }
 
 fn to_id_lines(blobs: &BTreeSet<&[u8]>) -> Vec<u8> {
     blobs.iter().flat_map(|blob| [*blob, b"\n"]).flatten().copied().collect()
 }
 
-fn parse_sizes(said: &[u8]) -> BTreeMap<&[u8], usize> {
-    let lines = said.split(|byte| *byte == b'\n');
+fn parse_sizes(output: &[u8]) -> BTreeMap<&[u8], usize> {
+    let lines = output.split(|byte| *byte == b'\n');
     lines
         .filter_map(|line| {
-            let mut words = line.split(|byte| *byte == b' ');
-            Some((words.next()?, parse_number(words.next()?)?))
+            let mut fields = line.split(|byte| *byte == b' ');
+            Some((fields.next()?, parse_number(fields.next()?)?))
         })
         .collect()
 }
 
 /// The content of each blob, up to the first missing blob.
-fn parse_contents(mut said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
-    let mut found = BTreeMap::new();
-    while let Some(end) = said.iter().position(|byte| *byte == b'\n') {
-        let (about, rest) = said.split_at(end);
-        let mut words = about.split(|byte| *byte == b' ');
-        let (Some(blob), Some(size)) = (words.next(), words.nth(1).and_then(parse_number)) else { break };
+fn parse_contents(mut output: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+    let mut contents = BTreeMap::new();
+    while let Some(end) = output.iter().position(|byte| *byte == b'\n') {
+        let (about, rest) = output.split_at(end);
+        let mut fields = about.split(|byte| *byte == b' ');
+        let (Some(blob), Some(size)) = (fields.next(), fields.nth(1).and_then(parse_number)) else { break };
         let Some((content, rest)) = rest.get(1..).and_then(|rest| rest.split_at_checked(size)) else { break };
-        found.insert(blob, content);
-        said = rest.get(1..).unwrap_or_default();
+        contents.insert(blob, content);
+        output = rest.get(1..).unwrap_or_default();
     }
-    found
+    contents
 }
 
 fn parse_number(digits: &[u8]) -> Option<usize> {

@@ -74,8 +74,8 @@ pub(crate) async fn write_tree(
         paths.extend_from_slice(path.as_bytes());
         paths.push(0);
     };
-    let left = left_out.iter().filter(|left| !left.is_ignored).map(|left| &left.folder);
-    submodules.iter().chain(left).for_each(|path| leave(path.as_os_str()));
+    let excluded = left_out.iter().filter(|excluded| !excluded.is_ignored).map(|excluded| &excluded.folder);
+    submodules.iter().chain(excluded).for_each(|path| leave(path.as_os_str()));
     // The question and the replies are not part of the work.
     leave(OsStr::new(QUESTION_FILE));
     if assignment.kind == JobKind::Revise {
@@ -86,17 +86,17 @@ pub(crate) async fn write_tree(
     // The paths may not fit into arguments, because the agent decides how many there are.
     let add = GitCall::new(["add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"]).input(&paths);
     git.run(add.repository(&repository).tree(&tree)).await.map_err(failed)?;
-    let made = git.run_for_line(GitCall::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
+    let tree_id = git.run_for_line(GitCall::new(["write-tree"]).repository(&repository)).await.map_err(failed)?;
     workspace.snapshot_index().await.map_err(|error| failed(GitError::Disk(error)))?;
     let before = format!("{}^{{tree}}", target.start_commit);
     let before = git
         .run_for_line(GitCall::new(["rev-parse", "--verify", &before]).repository(&repository))
         .await
         .map_err(failed)?;
-    if made == before {
+    if tree_id == before {
         return Err(Failure::NoChanges {}.into());
     }
-    Ok(made)
+    Ok(tree_id)
 }
 
 pub(crate) async fn create_commit(
@@ -114,10 +114,10 @@ pub(crate) async fn create_commit(
 
 pub(crate) async fn has_failed_checks(git: &Git, repository: &Path, commit: &str) -> bool {
     let format = format!("--format=%(trailers:key={CHECKS_TRAILER},valueonly)");
-    let said =
+    let output =
         git.run_for_line(GitCall::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
     // On an error, assume failed checks: a reviewer can easily mark a draft as ready.
-    said.map_or(true, |said| said.lines().any(|word| word.trim() == Verdict::Failed.as_str()))
+    output.map_or(true, |output| output.lines().any(|word| word.trim() == Verdict::Failed.as_str()))
 }
 
 /// The agent of a commit, if an attempt of this job created it. Every user with push access can write trailers, so only
@@ -126,14 +126,14 @@ pub(crate) async fn load_commit_agent(git: &Git, repository: &Path, commit: &str
     let [jobs, agents] =
         [JOB_TRAILER, AGENT_TRAILER].map(|key| format!("%(trailers:key={key},valueonly,separator=%x20)"));
     let format = format!("--format={jobs}%n{agents}");
-    let said =
+    let output =
         git.run_for_line(GitCall::new(["log", "-1", &format, "--end-of-options", commit]).repository(repository)).await;
-    parse_agent(&said.ok()?, job)
+    parse_agent(&output.ok()?, job)
 }
 
-fn parse_agent(said: &str, job: &JobId) -> Option<&'static str> {
-    let (jobs, agents) = said.split_once('\n')?;
-    let is_of_job = jobs.split_whitespace().any(|made| made.split('/').next() == Some(job.as_str()));
+fn parse_agent(output: &str, job: &JobId) -> Option<&'static str> {
+    let (jobs, agents) = output.split_once('\n')?;
+    let is_of_job = jobs.split_whitespace().any(|value| value.split('/').next() == Some(job.as_str()));
     // A trailer with two values is ignored.
     CONCRETE_AGENTS.into_iter().find(|agent| is_of_job && agents.trim() == *agent)
 }
@@ -163,7 +163,7 @@ pub(crate) async fn is_changed(git: &Git, workspace: &Workspace, kind: JobKind) 
     prepare_tree(workspace).await.map_err(failed)?;
     let NestedRepositories { submodules, excluded: left_out, .. } =
         find_nested_repositories(git, workspace).await.map_err(failed)?;
-    let outside: HashSet<PathBuf> = left_out.into_iter().map(|left| left.folder).chain(submodules).collect();
+    let outside: HashSet<PathBuf> = left_out.into_iter().map(|excluded| excluded.folder).chain(submodules).collect();
     let is_work = |path: &[u8]| {
         let path = Path::new(OsStr::from_bytes(path));
         let is_for_people =
@@ -217,7 +217,7 @@ pub(crate) async fn measure_diff(git: &Git, repository: &Path, base: &str, head:
     let args =
         ["diff", "--numstat", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--end-of-options", &range, "--"];
     match git.run(GitCall::new(args).repository(repository)).await {
-        Ok(said) => parse_numstat(&said),
+        Ok(output) => parse_numstat(&output),
         Err(fault) => {
             tracing::warn!(error = %fault, "cannot measure the change: {fault}");
             DiffSize::default()

@@ -22,12 +22,12 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 ///
 /// Writes: objects, and the index of the runner's own repository if there is earlier work.
 pub(crate) async fn find_conflicts(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     (git, mirror, workspace): (&Git, &Mirror, &Workspace),
     target: &Target,
     has_work: bool,
 ) -> String {
-    let mut told = Vec::new();
+    let mut prompts = Vec::new();
     let unknown = |fault: &GitError| tracing::warn!(error = %fault, "conflict check failed: {fault}");
     let branches = match list_other_branches(git, mirror, target).await {
         Ok(branches) if branches.is_empty() => return String::new(),
@@ -37,21 +37,21 @@ pub(crate) async fn find_conflicts(
             return String::new();
         }
     };
-    let ours = if has_work { commit_earlier_work(this, (git, mirror, workspace), target).await } else { None };
+    let ours = if has_work { commit_earlier_work(attempt, (git, mirror, workspace), target).await } else { None };
     let (ours, repository) = (ours.as_ref().unwrap_or(&target.start_commit), workspace.repository());
     for (branch, commit) in branches {
         match conflicting_files(git, &repository, &commit, ours).await {
             Ok(files) if files.is_empty() => {}
             Ok(files) => {
                 let count = if files.len() == 1 { "one file".to_owned() } else { format!("{} files", files.len()) };
-                let words = format!("The work does not merge with `{branch}` in {count}; the agent is told which.");
-                this.events.add(EventDraft::text(EventKind::Log, words));
-                told.push(conflict_prompt(&branch, &commit, &files));
+                let message = format!("The work does not merge with `{branch}` in {count}; the agent is told which.");
+                attempt.events.add(EventDraft::text(EventKind::Log, message));
+                prompts.push(conflict_prompt(&branch, &commit, &files));
             }
             Err(fault) => unknown(&fault),
         }
     }
-    told.join("\n")
+    prompts.join("\n")
 }
 
 /// The branches that contain commits which the work does not start from, with their heads.
@@ -71,11 +71,11 @@ async fn list_other_branches(git: &Git, mirror: &Mirror, target: &Target) -> Res
 
 /// An unpublished commit with the work of an earlier attempt; `None` if it changed nothing, or on an error.
 async fn commit_earlier_work(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     (git, mirror, workspace): (&Git, &Mirror, &Workspace),
     target: &Target,
 ) -> Option<String> {
-    let tree = commit::write_tree(git, workspace, mirror, target, this.assignment).await.ok()?;
+    let tree = commit::write_tree(git, workspace, mirror, target, attempt.assignment).await.ok()?;
     let repository = workspace.repository();
     let call = GitCall::new(["commit-tree", tree.as_str(), "-p", target.start_commit.as_str(), "-F", "-"]);
     git.run_for_line(call.input(b"A side of a merge\n").repository(&repository).with_identity()).await.ok()

@@ -29,7 +29,7 @@ impl GitError {
             Self::TimedOut { command, limit } => {
                 format!("git {command} took longer than {} s", limit.as_secs())
             }
-            Self::Failed { command, stderr: words, .. } => match most_specific_line(words) {
+            Self::Failed { command, stderr, .. } => match most_specific_line(stderr) {
                 Some(line) => truncate(strip_url(line), 200),
                 None => format!("git {command} failed without a word"),
             },
@@ -37,12 +37,12 @@ impl GitError {
     }
 
     pub(crate) fn to_source_failure(&self, forge: &str, repo: &RepositoryName) -> Failure {
-        let words = match self {
-            Self::Failed { stderr: words, .. } => words.to_lowercase(),
+        let text = match self {
+            Self::Failed { stderr: text, .. } => text.to_lowercase(),
             Self::Process(_) | Self::Disk(_) => return self.to_workspace_failure(),
             Self::TimedOut { .. } => String::new(),
         };
-        let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
+        let says = |phrases: &[&str]| phrases.iter().any(|phrase| text.contains(phrase));
         if says(&["no space left", "permission denied", "read-only file system", "unable to create", "disk quota"]) {
             self.to_workspace_failure()
         } else if says(&[
@@ -74,9 +74,9 @@ impl GitError {
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Process(_) | Self::Disk(_) | Self::TimedOut { .. } => true,
-            Self::Failed { stderr: words, .. } => {
-                let words = words.to_lowercase();
-                ["no space left", "read-only file system", "disk quota"].iter().any(|phrase| words.contains(phrase))
+            Self::Failed { stderr, .. } => {
+                let stderr = stderr.to_lowercase();
+                ["no space left", "read-only file system", "disk quota"].iter().any(|phrase| stderr.contains(phrase))
             }
         }
     }
@@ -92,8 +92,8 @@ fn strip_url(line: &str) -> &str {
 }
 
 /// The most specific line: a fatal one, else an error, else one from the forge, else the last.
-fn most_specific_line(words: &str) -> Option<&str> {
-    let lines: Vec<&str> = words.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+fn most_specific_line(text: &str) -> Option<&str> {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     ["fatal: ", "error: ", "remote: error: ", "remote: "]
         .iter()
         .find_map(|start| lines.iter().find_map(|line| line.strip_prefix(start)))

@@ -9,16 +9,16 @@ use pullyard_domain::published::nested_repository::{NestedRepository, render_sen
 use pullyard_protocol::event::EventKind;
 
 /// Returns the excluded folders. If they changed since the last call and are not empty, also adds an event.
-pub(crate) fn report_excluded_folders(this: &Attempt<'_>, workspace: &Workspace) -> Vec<NestedRepository> {
-    let folder = |left: &ExcludedRepository| {
+pub(crate) fn report_excluded_folders(attempt: &Attempt<'_>, workspace: &Workspace) -> Vec<NestedRepository> {
+    let folder = |repository: &ExcludedRepository| {
         // Redact the whole path, before it is cut.
-        let path = this.redactor.redact_text(&remove_hidden(&left.folder.to_string_lossy())).into_owned();
-        NestedRepository { path, kind: left.kind }
+        let path = attempt.redactor.redact_text(&remove_hidden(&repository.folder.to_string_lossy())).into_owned();
+        NestedRepository { path, kind: repository.kind }
     };
     let folders: Vec<NestedRepository> = workspace.excluded_repositories().iter().map(folder).collect();
     if workspace.take_exclusion_change() && !folders.is_empty() {
-        let words = this.redactor.redact_text(&render_sentence(&folders)).into_owned();
-        this.events.add(EventDraft::text(EventKind::Log, words));
+        let text = attempt.redactor.redact_text(&render_sentence(&folders)).into_owned();
+        attempt.events.add(EventDraft::text(EventKind::Log, text));
     }
     folders
 }

@@ -44,9 +44,9 @@ pub(crate) async fn diff_contains_secret(
     write_text(git, repository, range, None, &file).await?;
     // The patch may be large. Time limits and orders are handled while it is searched.
     let looked = tokio::task::spawn_blocking(move || {
-        let found = has_secret(&file, Lines::All, search);
+        let contains = has_secret(&file, Lines::All, search);
         let _ = fs::remove_file(&file);
-        found
+        contains
     });
     looked.await.map_err(io::Error::from).flatten().map_err(GitError::Disk)
 }
@@ -118,11 +118,11 @@ pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: SecretSearch) -
     loop {
         let read = from.read(&mut piece)?;
         let Some(part) = piece.get(..read).filter(|part| !part.is_empty()) else { return Ok(false) };
-        let found = match lines {
+        let contains = match lines {
             Lines::All => search.push(part),
             Lines::Added => search.push(&added.extract(part)),
         };
-        if found {
+        if contains {
             return Ok(true);
         }
     }
@@ -137,8 +137,8 @@ struct AddedLines {
 
 impl AddedLines {
     fn extract(&mut self, piece: &[u8]) -> Vec<u8> {
-        let mut kept = piece.to_vec();
-        kept.retain(|byte| {
+        let mut bytes = piece.to_vec();
+        bytes.retain(|byte| {
             let is_sign = !self.is_inside;
             if is_sign {
                 self.is_added = *byte == b'+';
@@ -146,7 +146,7 @@ impl AddedLines {
             self.is_inside = *byte != b'\n';
             self.is_added && !is_sign
         });
-        kept
+        bytes
     }
 }
 

@@ -58,14 +58,14 @@ enum Protection {
 ///
 /// Errors: `ProtectedContent` with the first file that would be plain content.
 pub(crate) async fn check_protected_files(
-    this: &Attempt<'_>,
+    attempt: &Attempt<'_>,
     git: &Git,
     workspace: &Workspace,
     range: (&str, &str),
 ) -> Result<(), Stop> {
     let plain = find_plain_files(git, workspace, range).await.map_err(|fault| fault.to_workspace_failure())?;
     // Redact the whole path, before it is cut.
-    let clean = |name: &[u8]| this.redactor.redact_text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
+    let clean = |name: &[u8]| attempt.redactor.redact_text(&remove_hidden(&String::from_utf8_lossy(name))).into_owned();
     let Some((path, by)) = plain.first() else { return Ok(()) };
     let names: Vec<_> =
         plain.iter().take(MAX_REPORTED).map(|(path, _)| to_code_span(&clean(path), LONGEST_PATH)).collect();
@@ -73,8 +73,8 @@ pub(crate) async fn check_protected_files(
         0 => String::new(),
         others => format!(" and {others} more"),
     };
-    let words = format!("Protected files that would be plain content in git: {}{others}.", names.join(", "));
-    this.events.add(EventDraft::text(EventKind::Log, words));
+    let message = format!("Protected files that would be plain content in git: {}{others}.", names.join(", "));
+    attempt.events.add(EventDraft::text(EventKind::Log, message));
     Err(Failure::ProtectedContent { path: clean(path), by: clean(by) }.into())
 }
 
@@ -86,12 +86,12 @@ async fn find_plain_files(
 ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, GitError> {
     let (repository, files) = (workspace.repository(), workspace.tree());
     let args = ["diff-tree", "-r", "-z", "--raw", "--find-renames=100%", "--end-of-options", start, tree, "--"];
-    let said = git.run(GitCall::new(args).repository(&repository)).await?;
-    let changed = parse_changes(&said);
+    let output = git.run(GitCall::new(args).repository(&repository)).await?;
+    let changed = parse_changes(&output);
     // Also apply the attributes of the start commit, in case the change removes the pattern together with the cipher
     // text.
     let index_before = repository.join("index-of-start");
-    let asks_before = contains_gitattributes(&said);
+    let asks_before = contains_gitattributes(&output);
     if asks_before {
         git::remove_file(&index_before).await.map_err(GitError::Disk)?;
         git.run(GitCall::new(["read-tree", start]).repository(&repository).index(&index_before)).await?;
@@ -108,7 +108,7 @@ async fn find_plain_files(
         for call in calls {
             answers.push(git.run(call.repository(&repository).input(&paths)).await?);
         }
-        let filters: Vec<_> = answers.iter().map(|said| parse_filters(said)).collect();
+        let filters: Vec<_> = answers.iter().map(|output| parse_filters(output)).collect();
         for file in some {
             let of_path = filters.iter().filter_map(|filters| filters.get(file.path).copied());
             if let Some(by) = find_protection(file, of_path, &protections) {
@@ -167,16 +167,16 @@ fn is_sops(content: &[u8]) -> bool {
 }
 
 /// Parses `diff-tree --raw -z`. Omits deleted files, links, submodules, and files with unchanged content.
-fn parse_changes(said: &[u8]) -> Vec<ChangedFile<'_>> {
-    let mut parts = said.split(|byte| *byte == 0);
+fn parse_changes(output: &[u8]) -> Vec<ChangedFile<'_>> {
+    let mut parts = output.split(|byte| *byte == 0);
     let mut all = Vec::new();
     while let (Some(about), Some(mut path)) = (parts.next(), parts.next()) {
         if about.rsplit(|byte| *byte == b' ').next().is_some_and(|status| status.starts_with(b"R")) {
             let Some(to) = parts.next() else { break };
             path = to;
         }
-        let mut words = about.split(|byte| *byte == b' ');
-        let (modes, blobs) = ([words.next(), words.next()], [words.next(), words.next()]);
+        let mut fields = about.split(|byte| *byte == b' ');
+        let (modes, blobs) = ([fields.next(), fields.next()], [fields.next(), fields.next()]);
         if let ([Some(mode_before), Some(mode)], [Some(before), Some(now)]) = (modes, blobs)
             && mode.starts_with(b"100")
             && before != now
@@ -187,21 +187,21 @@ fn parse_changes(said: &[u8]) -> Vec<ChangedFile<'_>> {
     all
 }
 
-fn contains_gitattributes(said: &[u8]) -> bool {
+fn contains_gitattributes(output: &[u8]) -> bool {
     let file = b".gitattributes";
-    said.split(|byte| *byte == 0).any(|part| part == file || part.ends_with(b"/.gitattributes"))
+    output.split(|byte| *byte == 0).any(|part| part == file || part.ends_with(b"/.gitattributes"))
 }
 
 /// The filter of each path that has one, from the output of `check-attr -z`.
-fn parse_filters(said: &[u8]) -> BTreeMap<&[u8], &[u8]> {
-    let mut parts = said.split(|byte| *byte == 0);
-    let mut found = BTreeMap::new();
+fn parse_filters(output: &[u8]) -> BTreeMap<&[u8], &[u8]> {
+    let mut parts = output.split(|byte| *byte == 0);
+    let mut filters = BTreeMap::new();
     while let (Some(path), Some(_), Some(filter)) = (parts.next(), parts.next(), parts.next()) {
         if ![&b""[..], b"unspecified", b"unset", b"set"].contains(&filter) {
-            found.insert(path, filter);
+            filters.insert(path, filter);
         }
     }
-    found
+    filters
 }
 
 #[cfg(test)]

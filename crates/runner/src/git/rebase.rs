@@ -29,7 +29,7 @@ impl Rebase<'_> {
         let ours = self.create_side_commit(commit, &["-p", &base]).await.map_err(failed)?;
         let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", &theirs, &ours];
         let tree = match self.line(args).await {
-            Ok(said) => said.trim_end_matches('\0').to_owned(),
+            Ok(output) => output.trim_end_matches('\0').to_owned(),
             Err(fault) => return Err(self.to_conflict_failure(&fault).map_or_else(|| failed(fault), Stop::from)),
         };
         if tree == self.line(["rev-parse", "--verify", &format!("{head}^{{tree}}")]).await.map_err(failed)? {

@@ -36,8 +36,8 @@ impl Drop for KeyFile {
 
 impl GitError {
     pub(crate) fn to_signing_failure(&self) -> Failure {
-        let Self::Failed { stderr: words, .. } = self else { return self.to_workspace_failure() };
-        let says = |phrase: &str| words.contains(phrase);
+        let Self::Failed { stderr, .. } = self else { return self.to_workspace_failure() };
+        let says = |phrase: &str| stderr.contains(phrase);
         let reason = if says("cannot run ssh-keygen") || says("needed for ssh signing") {
             "ssh-keygen is not installed on the runner".into()
         } else if says("passphrase") {

@@ -17,8 +17,8 @@ fn tracked_paths(listed: &[u8]) -> HashSet<&[u8]> {
     let mut places = HashSet::new();
     for path in listed.split(|byte| *byte == 0).filter_map(parse_path) {
         let mut place = Some(path);
-        while let Some(known) = place.filter(|place| places.insert(*place)) {
-            place = known.iter().rposition(|byte| *byte == b'/').and_then(|end| known.get(..end));
+        while let Some(ancestor) = place.filter(|place| places.insert(*place)) {
+            place = ancestor.iter().rposition(|byte| *byte == b'/').and_then(|end| ancestor.get(..end));
         }
     }
     places
@@ -66,14 +66,14 @@ pub(crate) async fn find_nested_repositories(git: &Git, workspace: &Workspace) -
     let submodules = parse_submodules(&listed);
     let keep = submodules.clone();
     let walk = tokio::task::spawn_blocking(move || {
-        let found = walk_tree(&root, &keep)?;
-        let copies = found.iter().map(|path| classify_git_dir(&root.join(path))).collect::<Vec<_>>();
-        Ok::<_, std::io::Error>((found, copies))
+        let git_dirs = walk_tree(&root, &keep)?;
+        let copies = git_dirs.iter().map(|path| classify_git_dir(&root.join(path))).collect::<Vec<_>>();
+        Ok::<_, std::io::Error>((git_dirs, copies))
     });
-    let (found, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(GitError::Disk)?;
-    let ignored = list_ignored_paths(git, workspace, &found).await?;
-    let places = if found.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
-    let all = found.into_iter().zip(copies).filter_map(|(git, copy)| {
+    let (git_dirs, copies) = walk.await.map_err(std::io::Error::from).flatten().map_err(GitError::Disk)?;
+    let ignored = list_ignored_paths(git, workspace, &git_dirs).await?;
+    let places = if git_dirs.is_empty() { HashSet::new() } else { tracked_paths(&listed) };
+    let all = git_dirs.into_iter().zip(copies).filter_map(|(git, copy)| {
         let folder = git.parent()?;
         let has_files = places.contains(folder.as_os_str().as_bytes());
         let place = OuterState { has_files, is_ignored: ignored.contains(folder) };
@@ -91,7 +91,7 @@ fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedReposi
     for NestedRepository { git, kind: copy, location: place } in all {
         let folder = git.parent().unwrap_or(Path::new(""));
         // Each folder precedes its content, so only the last excluded folder can contain this one.
-        if left_out.last().is_some_and(|left| folder.starts_with(&left.folder)) {
+        if left_out.last().is_some_and(|repository| folder.starts_with(&repository.folder)) {
             continue;
         }
         match decide_action(copy, place) {
@@ -110,22 +110,26 @@ fn partition_repositories(mut all: Vec<NestedRepository>) -> (Vec<ExcludedReposi
 }
 
 /// The parent folders of these `.git` entries that the project's repository ignores.
-async fn list_ignored_paths(git: &Git, workspace: &Workspace, found: &[PathBuf]) -> Result<HashSet<PathBuf>, GitError> {
-    let mut asked = Vec::new();
-    for folder in found.iter().filter_map(|path| path.parent()) {
+async fn list_ignored_paths(
+    git: &Git,
+    workspace: &Workspace,
+    git_dirs: &[PathBuf],
+) -> Result<HashSet<PathBuf>, GitError> {
+    let mut query = Vec::new();
+    for folder in git_dirs.iter().filter_map(|path| path.parent()) {
         // Without the prefix, git could read a name as a pattern.
-        asked.extend_from_slice(b"./");
-        asked.extend_from_slice(folder.as_os_str().as_bytes());
-        asked.push(0);
+        query.extend_from_slice(b"./");
+        query.extend_from_slice(folder.as_os_str().as_bytes());
+        query.push(0);
     }
-    if asked.is_empty() {
+    if query.is_empty() {
         return Ok(HashSet::new());
     }
     let (tree, repository) = (workspace.tree(), workspace.repository());
-    let call = GitCall::new(["check-ignore", "-z", "--stdin"]).repository(&repository).tree(&tree).input(&asked);
+    let call = GitCall::new(["check-ignore", "-z", "--stdin"]).repository(&repository).tree(&tree).input(&query);
     match git.run(call).await {
-        Ok(said) => {
-            let paths = said.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
+        Ok(output) => {
+            let paths = output.split(|byte| *byte == 0).filter_map(|path| path.strip_prefix(b"./"));
             Ok(paths.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect())
         }
         // Git also exits with an error if no path is ignored. If git failed, no path counts as ignored.
@@ -140,7 +144,7 @@ async fn list_ignored_paths(git: &Git, workspace: &Workspace, found: &[PathBuf])
 ///
 /// Errors: `InvalidFilename` for a folder that is too deep.
 fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBuf>> {
-    let (mut folders, mut found) = (vec![PathBuf::new()], Vec::new());
+    let (mut folders, mut git_dirs) = (vec![PathBuf::new()], Vec::new());
     while let Some(folder) = folders.pop() {
         let at = tree.join(&folder);
         make_readable(&at);
@@ -161,7 +165,7 @@ fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBu
             let is_git = entry.file_name().as_bytes().eq_ignore_ascii_case(b".git");
             let is_own = is_git && folder.as_os_str().is_empty();
             if is_git && !is_own {
-                found.push(path.clone());
+                git_dirs.push(path.clone());
             }
             if kind.is_dir() {
                 // The agent's own repository. The runner's git does not read it.
@@ -180,7 +184,7 @@ fn walk_tree(tree: &Path, keep: &HashSet<PathBuf>) -> std::io::Result<Vec<PathBu
             }
         }
     }
-    Ok(found)
+    Ok(git_dirs)
 }
 
 fn path_too_deep() -> std::io::Error {
@@ -189,7 +193,7 @@ fn path_too_deep() -> std::io::Error {
 
 fn make_readable(path: &Path) {
     let Ok(about) = std::fs::symlink_metadata(path) else { return };
-    let (needed, given) = match about.is_dir() {
+    let (needed, mode_bits) = match about.is_dir() {
         true => (0o500, 0o700),
         false if about.is_file() => (0o400, 0o400),
         false => return,
@@ -197,7 +201,7 @@ fn make_readable(path: &Path) {
     let mode = about.permissions().mode() & 0o7777;
     if mode & needed != needed {
         // Files of other users cannot be changed; reading them fails later.
-        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | given));
+        let _ = std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode | mode_bits));
     }
 }
 
