@@ -17,8 +17,9 @@ struct Cli {
 
 /// The levels by target from `RUST_LOG`. As everywhere in Pullyard, no other filters are supported.
 fn log_filter() -> Targets {
-    let told = std::env::var("RUST_LOG").ok().filter(|told| !told.is_empty()).and_then(|told| told.parse().ok());
-    told.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
+    let filter =
+        std::env::var("RUST_LOG").ok().filter(|filter| !filter.is_empty()).and_then(|filter| filter.parse().ok());
+    filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 fn main() -> anyhow::Result<ExitCode> {

@@ -32,9 +32,9 @@ pub(crate) async fn get_open_pull_request(
     repository: &AssignedRepository,
     continues: &ContinuedPullRequest,
 ) -> Result<Option<PullRequest>, Stop> {
-    let found = forge.open_pull_request(repository.name.as_str(), &continues.branch).await;
-    match found {
-        Ok(found) => Ok(found.filter(|pull| pull.number == continues.number)),
+    let answer = forge.open_pull_request(repository.name.as_str(), &continues.branch).await;
+    match answer {
+        Ok(answer) => Ok(answer.filter(|pull| pull.number == continues.number)),
         Err(error) => Err(to_source_failure(&error, repository).into()),
     }
 }
@@ -173,8 +173,8 @@ async fn get_merged_pull_request(forge: &Forge, assignment: &Assignment) -> Resu
         return Ok(None);
     }
     let repository = &assignment.repository;
-    let found = forge.merged_pull_request(repository.name.as_str(), &assignment.branch).await;
-    found.map_err(|error| to_source_failure(&error, repository).into())
+    let pull = forge.merged_pull_request(repository.name.as_str(), &assignment.branch).await;
+    pull.map_err(|error| to_source_failure(&error, repository).into())
 }
 
 /// The branches to which an earlier attempt of this job may have pushed, the current branch first. Each attempt uses
@@ -211,12 +211,12 @@ async fn find_newest_job_commit(
     job: &JobId,
 ) -> Result<Option<String>, GitError> {
     let format = format!("--format=%H %(trailers:key={JOB_TRAILER},valueonly,separator=%x20)");
-    let most = format!("--max-count={MAX_SEARCHED_COMMITS}");
-    let log = ["log", most.as_str(), format.as_str(), "--end-of-options"];
+    let max_count = format!("--max-count={MAX_SEARCHED_COMMITS}");
+    let log = ["log", max_count.as_str(), format.as_str(), "--end-of-options"];
     let call = GitCall::new(log.iter().chain(revisions)).repository(repository);
-    let said = git.run_for_line(call).await?;
+    let output = git.run_for_line(call).await?;
     let is_ours = |trailer: &str| trailer.split('/').next() == Some(job.as_str());
-    let found = said.lines().find_map(|line| {
+    let found = output.lines().find_map(|line| {
         let (commit, trailers) = line.split_once(' ')?;
         trailers.split_whitespace().any(is_ours).then(|| commit.to_owned())
     });

@@ -84,7 +84,7 @@ impl Workspace {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy && looks_left > 0 => {
                     sleep(BUSY_RETRY_DELAY).await
                 }
-                made => return made,
+                result => return result,
             }
         }
     }
@@ -189,9 +189,9 @@ impl Workspace {
         self.create_agent_repository(git, mirror, at).await?;
         self.skip_submodules(git).await?;
         {
-            let mut kept = self.snapshot();
-            kept.head = Some(at.start.to_owned());
-            kept.mirror = Some(mirror.dir().to_owned());
+            let mut snapshot = self.snapshot();
+            snapshot.head = Some(at.start.to_owned());
+            snapshot.mirror = Some(mirror.dir().to_owned());
         }
         self.snapshot_index().await.map_err(GitError::Disk)
     }
@@ -222,8 +222,8 @@ impl Workspace {
             let folders = [self.root.clone(), self.tree(), self.repository()];
             run_blocking(move || folders.iter().try_for_each(|folder| verify_in_place(folder))).await?;
             let repository = self.repository();
-            let kept = self.snapshot().clone();
-            let mirror = mirror.map(Mirror::dir).or(kept.mirror.as_deref()).map(Path::to_owned);
+            let snapshot = self.snapshot().clone();
+            let mirror = mirror.map(Mirror::dir).or(snapshot.mirror.as_deref()).map(Path::to_owned);
             let (own, borrowed) = (repository.clone(), mirror.clone());
             let clean = move || {
                 remove::remove_special_files(&own)?;
@@ -231,7 +231,7 @@ impl Workspace {
             };
             run_blocking(clean).await?;
             git::reset_repository_settings(&repository, mirror.as_deref()).await?;
-            run_blocking(move || kept.restore(&repository)).await
+            run_blocking(move || snapshot.restore(&repository)).await
         };
         sealed.await.map_err(GitError::Disk)
     }

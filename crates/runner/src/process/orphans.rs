@@ -104,7 +104,7 @@ impl OrphanSearch {
 
     async fn kill_within(self, limit: Duration) -> Result<(), CleanupError> {
         let mut until = Instant::now() + limit;
-        let (mut told, mut is_last) = (false, false);
+        let (mut has_logged, mut is_last) = (false, false);
         let mut before: Option<BTreeSet<Pid>> = None;
         loop {
             let strays = match self.stop_processes() {
@@ -116,9 +116,9 @@ impl OrphanSearch {
                     continue;
                 }
             };
-            if !told && !strays.is_empty() {
+            if !has_logged && !strays.is_empty() {
                 tracing::warn!(count = strays.len(), "killing {} processes that outlived the agent", strays.len());
-                told = true;
+                has_logged = true;
             }
             let is_late = !strays.is_empty() && Instant::now() > until;
             match next_step(before.as_ref(), &strays) {

@@ -18,9 +18,9 @@ pub(crate) struct ForgeAccess {
     pub(crate) model_credentials: Vec<ModelCredential>,
 }
 
-pub(crate) async fn request_access(this: &Attempt<'_>) -> Result<ForgeAccess, Stop> {
-    let credentials = this.get_credentials().await?;
-    let repository = &this.assignment.repository;
+pub(crate) async fn request_access(attempt: &Attempt<'_>) -> Result<ForgeAccess, Stop> {
+    let credentials = attempt.get_credentials().await?;
+    let repository = &attempt.assignment.repository;
     let denied = |_| Failure::SourceDenied { forge: repository.forge_name(), repo: repository.name.clone() };
     let token = credentials.forge_token;
     let forge = match repository.forge {
@@ -34,8 +34,8 @@ pub(crate) async fn request_access(this: &Attempt<'_>) -> Result<ForgeAccess, St
     Ok(ForgeAccess {
         git: Git::new(&repository.clone_url, &token)
             .for_forge(repository.forge)
-            .with_author(this.assignment.author.clone(), credentials.signing_key)
-            .with_redactor(&this.redactor),
+            .with_author(attempt.assignment.author.clone(), credentials.signing_key)
+            .with_redactor(&attempt.redactor),
         forge,
         expires: credentials.expires_in_secs.is_some(),
         model_credentials: credentials.model,

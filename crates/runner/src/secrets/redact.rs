@@ -79,8 +79,8 @@ impl Redactor {
     /// Like `add_file_tokens` for a file that the agent can write, up to `MAX_AGENT_SECRET_BYTES` in total.
     pub(crate) fn add_agent_file_tokens(&self, text: &str) {
         let Some(tokens) = credentials::parse_tokens(text) else { return };
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let KnownSecrets { secrets, agent_bytes: of_agent, .. } = &mut *known;
+        let mut secrets_guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let KnownSecrets { secrets, agent_bytes: of_agent, .. } = &mut *secrets_guard;
         let mut new = tokens;
         new.retain(|token| {
             let is_new = !secrets.contains(token) && *of_agent + token.len() <= MAX_AGENT_SECRET_BYTES;
@@ -88,7 +88,7 @@ impl Redactor {
             *of_agent += if counts { token.len() } else { 0 };
             counts
         });
-        known.add(new);
+        secrets_guard.add(new);
     }
 
     fn add_secrets(&self, secrets: Vec<String>) {
@@ -118,26 +118,26 @@ impl Redactor {
         self.stream().push(text)
     }
 
-    pub(crate) fn redact_draft(&self, mut said: EventDraft) -> EventDraft {
-        for text in [&mut said.text, &mut said.name, &mut said.path, &mut said.call].into_iter().flatten() {
+    pub(crate) fn redact_draft(&self, mut draft: EventDraft) -> EventDraft {
+        for text in [&mut draft.text, &mut draft.name, &mut draft.path, &mut draft.call].into_iter().flatten() {
             self.redact_in_place(text);
         }
-        if let Some(data) = &mut said.data {
+        if let Some(data) = &mut draft.data {
             self.redact_value(data);
         }
-        said
+        draft
     }
 
     /// Redacts the facts of a failure. An agent's output must be complete until here, so that no part of a secret
     /// remains. Afterwards only its last line is returned.
     pub(crate) fn redact_failure(&self, failure: Failure) -> Failure {
         let mut failure = self.redact_failure_facts(failure);
-        if let Failure::AgentFailed { last_words: said, .. }
-        | Failure::Stalled { event: said, .. }
-        | Failure::ProviderStalled { event: said, .. } = &mut failure
+        if let Failure::AgentFailed { last_words: text, .. }
+        | Failure::Stalled { event: text, .. }
+        | Failure::ProviderStalled { event: text, .. } = &mut failure
         {
-            let last = said.lines().rev().find(|line| !line.trim().is_empty());
-            *said = last.unwrap_or_default().to_owned();
+            let last = text.lines().rev().find(|line| !line.trim().is_empty());
+            *text = last.unwrap_or_default().to_owned();
         }
         failure
     }

@@ -23,8 +23,8 @@ pub(super) struct Stash {
 }
 
 impl Workspace {
-    pub(crate) fn set_excluded_repositories(&self, found: Vec<ExcludedRepository>) {
-        self.lock_stash().excluded_repositories = found;
+    pub(crate) fn set_excluded_repositories(&self, repositories: Vec<ExcludedRepository>) {
+        self.lock_stash().excluded_repositories = repositories;
     }
 
     pub(crate) fn excluded_repositories(&self) -> Vec<ExcludedRepository> {
@@ -33,21 +33,24 @@ impl Workspace {
 
     /// Whether the excluded folders changed since the last call. Each change is reported once.
     pub(crate) fn take_exclusion_change(&self) -> bool {
-        let mut aside = self.lock_stash();
-        let is_news = aside.reported_repositories != aside.excluded_repositories;
-        aside.reported_repositories = aside.excluded_repositories.clone();
+        let mut stash = self.lock_stash();
+        let is_news = stash.reported_repositories != stash.excluded_repositories;
+        stash.reported_repositories = stash.excluded_repositories.clone();
         is_news
     }
 
     /// Moves the excluded folders out of the tree, except ignored ones. Idempotent: a repeated call continues.
     pub(crate) async fn stash_excluded_repositories(&self) -> io::Result<()> {
-        let (tree, to, aside) = (self.tree(), self.root.join(STASH_DIR), Arc::clone(&self.stash));
+        let (tree, to, stash) = (self.tree(), self.root.join(STASH_DIR), Arc::clone(&self.stash));
         run_blocking(move || {
             let (folders, mut number) = {
-                let aside = lock(&aside);
-                let is_left = |found: &&ExcludedRepository| !found.is_ignored && !aside.paths.contains(&found.folder);
-                let folders = aside.excluded_repositories.iter().filter(is_left).map(|found| found.folder.clone());
-                (folders.collect::<Vec<_>>(), aside.paths.len())
+                let stash = lock(&stash);
+                let is_left = |repository: &&ExcludedRepository| {
+                    !repository.is_ignored && !stash.paths.contains(&repository.folder)
+                };
+                let folders =
+                    stash.excluded_repositories.iter().filter(is_left).map(|repository| repository.folder.clone());
+                (folders.collect::<Vec<_>>(), stash.paths.len())
             };
             if folders.is_empty() {
                 return Ok(());
@@ -59,7 +62,7 @@ impl Workspace {
             for folder in folders {
                 rename(&tree.join(&folder), &entry_path(&to, number))?;
                 // Record each move at once, so that a repeated call does not remove the folder.
-                lock(&aside).paths.push(folder);
+                lock(&stash).paths.push(folder);
                 number += 1;
             }
             Ok(())
@@ -69,9 +72,9 @@ impl Workspace {
 
     /// Moves the folders back, the last one first. Idempotent: a repeated call continues.
     pub(crate) async fn restore_stash(&self) -> io::Result<()> {
-        let (tree, from, aside) = (self.tree(), self.root.join(STASH_DIR), Arc::clone(&self.stash));
+        let (tree, from, stash) = (self.tree(), self.root.join(STASH_DIR), Arc::clone(&self.stash));
         run_blocking(move || {
-            let moved = lock(&aside).paths.clone();
+            let moved = lock(&stash).paths.clone();
             for (number, folder) in moved.iter().enumerate().rev() {
                 // Ensure that no entry outside the tree is removed.
                 verify_in_place(&tree)?;
@@ -85,7 +88,7 @@ impl Workspace {
                     remove::remove_entry(&to)?;
                 }
                 rename(&from, &to)?;
-                lock(&aside).paths.pop();
+                lock(&stash).paths.pop();
             }
             Ok(())
         })
@@ -97,8 +100,8 @@ impl Workspace {
     }
 }
 
-fn lock(aside: &Mutex<Stash>) -> MutexGuard<'_, Stash> {
-    aside.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(stash: &Mutex<Stash>) -> MutexGuard<'_, Stash> {
+    stash.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn entry_path(folder: &Path, number: usize) -> PathBuf {

@@ -9,7 +9,7 @@ pub(super) struct OutputBuffer {
 }
 
 impl OutputBuffer {
-    /// Stores at most `most` bytes.
+    /// Stores at most `max_bytes` bytes.
     pub(super) fn new(stream: RedactionStream, max_bytes: usize) -> Self {
         Self {
             stream,

@@ -52,13 +52,13 @@ pub(super) fn list_processes(marks: &[Vec<u8>], mut tell: impl FnMut(i32)) -> Re
 /// Id, state and parent. `None` if the entry is no process, is gone, or is hidden because another user owns it.
 fn read_process(entry: &DirEntry) -> Result<Option<(i32, String, i32)>, ProcReadError> {
     let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { return Ok(None) };
-    let said = match ignore_gone(std::fs::read(entry.path().join("stat"))) {
-        Ok(Some(said)) => said,
+    let stat = match ignore_gone(std::fs::read(entry.path().join("stat"))) {
+        Ok(Some(stat)) => stat,
         Ok(None) => return Ok(None),
         Err(error) if error.kind() == ErrorKind::PermissionDenied && is_owned_by_other_user(entry) => return Ok(None),
         Err(error) => return Err(ProcReadError(format!("/proc/{pid}/stat: {error}"))),
     };
-    Ok(parse_stat(&String::from_utf8_lossy(&said)).map(|(state, parent)| (pid, state, parent)))
+    Ok(parse_stat(&String::from_utf8_lossy(&stat)).map(|(state, parent)| (pid, state, parent)))
 }
 
 /// `pid (name) state parent …`. The name may contain any bytes, even brackets.
@@ -86,7 +86,7 @@ fn is_marked(pid: i32, marks: &[Vec<u8>]) -> Result<bool, ProcReadError> {
 /// `None` if the process is gone. Any other error, such as too many open files, does not prove that.
 fn ignore_gone(read: io::Result<Vec<u8>>) -> io::Result<Option<Vec<u8>>> {
     match read {
-        Ok(said) => Ok(Some(said)),
+        Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(None),
         Err(error) => Err(error),

@@ -83,8 +83,8 @@ impl FormIndex {
         looks: MatchMode,
     ) -> Option<Range<usize>> {
         let samples = bytes.get(from..)?.chunks(STRIDE).map(<[u8]>::first_chunk);
-        let known = samples.enumerate().filter(|(_, gram)| gram.is_some_and(|gram| self.may_contain(*gram)));
-        let mut places = known.map(|(number, _)| from + number * STRIDE);
+        let possible = samples.enumerate().filter(|(_, gram)| gram.is_some_and(|gram| self.may_contain(*gram)));
+        let mut places = possible.map(|(number, _)| from + number * STRIDE);
         places.find_map(|place| self.match_at(bytes, from, place, looks))
     }
 
@@ -103,11 +103,11 @@ impl FormIndex {
         }
         let first = self.entries.partition_point(|other| other.gram < gram);
         let same = self.entries.get(first..)?.iter().take_while(|other| other.gram == gram);
-        let found = same.filter_map(|IndexEntry { form, offset: of, .. }| {
+        let matches = same.filter_map(|IndexEntry { form, offset: of, .. }| {
             let form = self.forms.get(usize::try_from(*form).ok()?)?;
             self.match_form_at(form, bytes, from, (place, usize::try_from(*of).ok()?), looks)
         });
-        found.max_by_key(|found| (std::cmp::Reverse(found.start), found.end))
+        matches.max_by_key(|range| (std::cmp::Reverse(range.start), range.end))
     }
 
     fn match_form_at(
