@@ -115,8 +115,8 @@ fn percent_encode(text: &str, style: UrlEncoding, hex: HexCase) -> String {
                 Ok(())
             }
             (b' ', _) => encoded.write_str(style.space),
-            (left, _) if style.unescaped.as_bytes().contains(&left) => {
-                encoded.push(char::from(left));
+            (plain, _) if style.unescaped.as_bytes().contains(&plain) => {
+                encoded.push(char::from(plain));
                 Ok(())
             }
             (_, HexCase::Upper) => write!(encoded, "%{byte:02X}"),

@@ -87,15 +87,15 @@ fn skip_break(bytes: &[u8], from: usize, rest: &[u8]) -> Option<usize> {
     let proof = rest.get(..MIN_OVERLAP).unwrap_or(rest);
     let mut to = from;
     while to - from <= LONGEST_BREAK && !proof.is_empty() {
-        let left = bytes.get(to..)?;
-        let (unit, begins) = break_unit(left).unwrap_or_default();
+        let after = bytes.get(to..)?;
+        let (unit, begins) = break_unit(after).unwrap_or_default();
         // Numbers and signs at the start of a line are base64 characters too, so the first match counts.
-        if to > from && left.starts_with(proof) {
+        if to > from && after.starts_with(proof) {
             return Some(to);
         }
         if unit == 0 || (to == from && !begins) {
             // The last characters are too few to be certain, and too few to matter alone.
-            return (to > from && !left.is_empty() && proof.starts_with(left)).then_some(to);
+            return (to > from && !after.is_empty() && proof.starts_with(after)).then_some(to);
         }
         to += unit;
     }

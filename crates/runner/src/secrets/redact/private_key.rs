@@ -29,10 +29,10 @@ impl PrivateKeyFilter {
     pub(crate) fn redact<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         let rest = match self.remaining {
             None => text,
-            Some(left) => match text_after_key(text) {
+            Some(remaining) => match text_after_key(text) {
                 Some(rest) => rest,
-                None if left > text.len() && self.belongs_to_key(text) => {
-                    (self.remaining, self.unrelated) = (Some(left - text.len()), 0);
+                None if remaining > text.len() && self.belongs_to_key(text) => {
+                    (self.remaining, self.unrelated) = (Some(remaining - text.len()), 0);
                     self.has_key_line |= is_key_line(text);
                     return if text.trim().is_empty() { text.into() } else { MARK.to_owned().into() };
                 }

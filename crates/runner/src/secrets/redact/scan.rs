@@ -66,13 +66,14 @@ impl PrefixFinder {
         loop {
             let found = self.finder.find(Input::new(text.bytes).range(at..))?;
             let shapes = self.shapes.get(found.pattern().as_usize())?.iter();
-            let begun = shapes.filter_map(|(shape, after)| {
+            let candidates = shapes.filter_map(|(shape, after)| {
                 let begin = found.start().checked_sub(*after).filter(|begin| *begin >= from)?;
                 text.bytes.get(begin..)?.starts_with(shape.prefix.as_bytes()).then_some((shape, begin))
             });
-            let seen = begun.filter_map(|(shape, begin)| match_shape(shape, text, begin)).min_by_key(Candidate::order);
-            if seen.is_some() {
-                return seen;
+            let candidate =
+                candidates.filter_map(|(shape, begin)| match_shape(shape, text, begin)).min_by_key(Candidate::order);
+            if candidate.is_some() {
+                return candidate;
             }
             at = found.start() + 1;
         }
@@ -144,12 +145,12 @@ impl Scanner {
 
     /// For a match that begins later than its shape, such as a URL's password. A secret between the two is included,
     /// such as a token in place of the user.
-    fn include_preceding_secret(&self, text: Text<'_>, begin: usize, found: Range<usize>) -> Range<usize> {
-        let between = text.bytes.get(..found.start).filter(|_| begin + 1 < found.start);
+    fn include_preceding_secret(&self, text: Text<'_>, begin: usize, range: Range<usize>) -> Range<usize> {
+        let between = text.bytes.get(..range.start).filter(|_| begin + 1 < range.start);
         let between = between.map(|bytes| Text { bytes, completeness: Completeness::Complete, ..text });
         match between.map(|between| self.walk(between).next(begin + 1)) {
-            Some(ScanResult::Secret(earlier)) => earlier.start..found.end,
-            _ => found,
+            Some(ScanResult::Secret(earlier)) => earlier.start..range.end,
+            _ => range,
         }
     }
 }
@@ -192,13 +193,16 @@ impl SecretScan<'_> {
         let Self { scanner, text, .. } = *self;
         for (kind, ahead) in self.ahead.iter_mut().enumerate() {
             // Search again if the stored match begins before `from`.
-            if !matches!(ahead, Lookahead::Known(seen) if seen.as_ref().is_none_or(|seen| seen.begin >= from)) {
+            if !matches!(ahead, Lookahead::Known(candidate) if candidate.as_ref().is_none_or(|candidate| candidate.begin >= from))
+            {
                 *ahead = Lookahead::Known(scanner.find_kind(kind, text, from));
             }
         }
-        let seen =
-            self.ahead.iter().filter_map(|ahead| if let Lookahead::Known(seen) = ahead { seen.as_ref() } else { None });
-        let Some(first) = seen.min_by_key(|seen| seen.order()) else { return ScanResult::Clean };
+        let candidates = self
+            .ahead
+            .iter()
+            .filter_map(|ahead| if let Lookahead::Known(candidate) = ahead { candidate.as_ref() } else { None });
+        let Some(first) = candidates.min_by_key(|candidate| candidate.order()) else { return ScanResult::Clean };
         let certain = match text.completeness {
             Completeness::Complete => text.bytes.len(),
             Completeness::Partial => text.bytes.len().saturating_sub(scanner.lookahead() - 1),
@@ -223,11 +227,11 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
     if cannot_match(shape.body, after) {
         return None;
     }
-    let taken = match shape.body {
+    let end = match shape.body {
         TokenBody::Pem => pem_length(after),
         rest => after.iter().position(|byte| !rest.is_valid_byte(*byte)),
     };
-    let length = match taken {
+    let length = match end {
         Some(length) => length,
         None if rests == Completeness::Partial && !cut => return Some(Candidate { begin, secret: None }),
         None => after.len(),

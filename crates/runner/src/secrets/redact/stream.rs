@@ -57,9 +57,9 @@ impl SecretSearch {
     /// Adds a piece, and returns whether a secret was found.
     pub(crate) fn push(&mut self, piece: &[u8]) -> bool {
         self.buffer.extend_from_slice(piece);
-        let found = self.scanner.contains_known(&self.buffer);
+        let contains_secret = self.scanner.contains_known(&self.buffer);
         self.buffer.drain(..self.buffer.len().saturating_sub(self.scanner.lookahead()));
-        found
+        contains_secret
     }
 }
 

@@ -11,7 +11,7 @@ const SHORTEST_TOKEN: usize = 20;
 /// Returns the credentials in a value's URLs, raw and percent-decoded. A password is returned alone and with its user,
 /// because both are encoded together.
 pub(crate) fn parse_url_credentials(value: &str) -> Vec<String> {
-    let mut found = Vec::new();
+    let mut credentials = Vec::new();
     for (at, begin) in value.match_indices("://") {
         let (scheme, rest) = (value.get(..at).unwrap_or_default(), value.get(at + begin.len()..).unwrap_or_default());
         let authority = rest.split(is_authority_end).next().unwrap_or_default();
@@ -24,11 +24,11 @@ pub(crate) fn parse_url_credentials(value: &str) -> Vec<String> {
             _ => vec![password, who],
         };
         for secret in secrets {
-            found.push(secret.to_owned());
-            found.extend(percent_decode(secret));
+            credentials.push(secret.to_owned());
+            credentials.extend(percent_decode(secret));
         }
     }
-    found
+    credentials
 }
 
 fn is_authority_end(c: char) -> bool {
