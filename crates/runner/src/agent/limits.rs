@@ -40,7 +40,7 @@ impl UsageTotal {
         self.tokens += record.tokens;
         self.cost = match (self.cost, record.cost) {
             (Some(before), Some(now)) => Some(before.saturating_add(now)),
-            (known, None) | (None, known) => known,
+            (amount, None) | (None, amount) => amount,
         };
         self.cost_upper_bound = self.cost_upper_bound.saturating_add(record.cost_upper_bound);
     }

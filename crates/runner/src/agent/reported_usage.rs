@@ -88,7 +88,7 @@ impl UsageNumbers {
     fn merge(self, other: Self, both: fn(u64, u64) -> u64) -> Self {
         let of = |one: Option<u64>, other: Option<u64>| match (one, other) {
             (Some(one), Some(other)) => Some(both(one, other)),
-            (known, None) | (None, known) => known,
+            (amount, None) | (None, amount) => amount,
         };
         Self {
             turns: of(self.turns, other.turns),

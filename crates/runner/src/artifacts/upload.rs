@@ -40,14 +40,14 @@ impl UploadError {
     }
 }
 
-/// Uploads an artifact. A checkpoint is retried for `away`, because the next attempt continues from it.
+/// Uploads an artifact. A checkpoint is retried for `bucket_away`, because the next attempt continues from it.
 pub(super) async fn upload(
     client: &AttemptClient,
     pending: PendingArtifact,
-    away: Duration,
+    bucket_away: Duration,
 ) -> Result<(), UploadError> {
     let path = pending.path.clone();
-    let lasts = if pending.kind == ArtifactKind::Checkpoint { away } else { Duration::ZERO };
+    let lasts = if pending.kind == ArtifactKind::Checkpoint { bucket_away } else { Duration::ZERO };
     let (size_bytes, sha256) =
         tokio::task::spawn_blocking(move || size_and_hash(&path)).await.map_err(std::io::Error::from)??;
     let request = ReserveArtifact { kind: pending.kind, name: pending.name, size_bytes, sha256 };

@@ -21,10 +21,10 @@ pub(crate) struct Uploader {
 
 impl Uploader {
     /// Starts uploading, and logs each artifact that is not stored. Without a checkpoint, the next attempt may begin
-    /// again, so its upload is retried for `away`.
-    pub(crate) fn start(client: AttemptClient, events: EventSink, away: Duration) -> Self {
+    /// again, so its upload is retried for `bucket_away`.
+    pub(crate) fn start(client: AttemptClient, events: EventSink, bucket_away: Duration) -> Self {
         let (artifacts, waiting) = Artifacts::new();
-        let task = tokio::spawn(run((client, away), waiting, artifacts.clone(), events));
+        let task = tokio::spawn(run((client, bucket_away), waiting, artifacts.clone(), events));
         Self { artifacts, _task: AbortOnDropHandle::new(task) }
     }
 
@@ -34,7 +34,7 @@ impl Uploader {
 }
 
 async fn run(
-    (client, away): (AttemptClient, Duration),
+    (client, bucket_away): (AttemptClient, Duration),
     mut waiting: UnboundedReceiver<QueueEntry>,
     artifacts: Artifacts,
     events: EventSink,
@@ -46,7 +46,7 @@ async fn run(
         match handed {
             QueueEntry::Upload(pending) if !lost => {
                 let (kind, name) = (pending.kind, pending.name.clone());
-                let uploaded = upload::upload(&client, pending, away).await;
+                let uploaded = upload::upload(&client, pending, bucket_away).await;
                 if is_checkpoint {
                     artifacts.0.is_checkpoint_lost.store(uploaded.is_err(), Ordering::Relaxed);
                 }

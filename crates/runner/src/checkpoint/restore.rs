@@ -94,16 +94,20 @@ impl EarlierCheckpoint {
         Self(DownloadState::NotExpected)
     }
 
-    /// Fetches the checkpoint and reads its description. `away` is how long an unreachable bucket is retried.
+    /// Fetches the checkpoint and reads its description. `bucket_away` is how long an unreachable bucket is retried.
     ///
     /// Writes: the attempt's folder.
-    pub(crate) async fn download(attempt: &Attempt<'_>, workspace: &Workspace, away: Duration) -> Result<Self, Stop> {
+    pub(crate) async fn download(
+        attempt: &Attempt<'_>,
+        workspace: &Workspace,
+        bucket_away: Duration,
+    ) -> Result<Self, Stop> {
         let expected = is_expected(attempt);
         if !(attempt.assignment.checkpoint || expected) {
             return Ok(Self(DownloadState::NotExpected));
         }
         let (packed, folder) = (workspace.root().join("earlier.tar.zst"), workspace.root().join(UNPACK_FOLDER));
-        let number = match download_checkpoint(attempt, &packed, away).await? {
+        let number = match download_checkpoint(attempt, &packed, bucket_away).await? {
             Ok(Some(number)) => number,
             Ok(None) if !expected => return Ok(Self(DownloadState::NotExpected)),
             Ok(None) => return Ok(Self(DownloadState::Lost(SessionLoss::NotStored("nothing of it was kept".into())))),

@@ -53,9 +53,9 @@ impl std::fmt::Display for Exit {
 
 impl PidNamespace {
     /// Determines what this machine supports; probed once per process.
-    pub(crate) async fn detect(wanted: ProcessNamespace) -> Self {
+    pub(crate) async fn detect(requested: ProcessNamespace) -> Self {
         static FOUND: OnceCell<PidNamespace> = OnceCell::const_new();
-        match wanted {
+        match requested {
             ProcessNamespace::Auto => *FOUND.get_or_init(Self::probe).await,
             ProcessNamespace::Off => Self::without_namespace().await,
         }

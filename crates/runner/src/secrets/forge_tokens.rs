@@ -21,7 +21,7 @@ impl ForgeTokens {
     pub(crate) fn add(&self, token: &str) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // A request was repeated after a lost answer: both answers may contain the same token.
-        if !all.iter().any(|known| known == token) {
+        if !all.iter().any(|existing| existing == token) {
             all.push(token.to_owned());
         }
     }

@@ -15,8 +15,8 @@ const STATUS_LABELS: [&str; 4] = ["error", "failed", "http", "status"];
 const TIMEOUT_SUBJECTS: [&str; 4] = ["connection", "gateway", "read", "request"];
 
 /// The first status of a failed request, such as `HTTP 503`, `status code: 429`, `a 502 response` or `Error: 529`.
-pub(super) fn parse_status(words: &str) -> Option<u16> {
-    words.lines().find_map(|line| {
+pub(super) fn parse_status(text: &str) -> Option<u16> {
+    text.lines().find_map(|line| {
         let words: Vec<&str> = line.split(|c: char| c.is_whitespace() || c == '=').collect();
         words.iter().enumerate().find_map(|(at, word)| {
             let before = at.checked_sub(1).and_then(|at| words.get(at)).copied();
@@ -27,8 +27,8 @@ pub(super) fn parse_status(words: &str) -> Option<u16> {
 }
 
 /// Whether `timeout` is alone or follows a request or a connection. Settings and programs have that name too.
-pub(super) fn contains_timeout(words: &str) -> bool {
-    words.lines().any(|line| {
+pub(super) fn contains_timeout(text: &str) -> bool {
+    text.lines().any(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         words.iter().enumerate().any(|(at, word)| {
             let before = at.checked_sub(1).and_then(|at| words.get(at));

@@ -29,8 +29,8 @@ fn max_breaks(form: &[u8]) -> usize {
 
 /// Extends a match at `place` to both sides, up to the next breaks. Does not read before `from`.
 pub(super) fn match_line(form: &[u8], bytes: &[u8], from: usize, (place, of): (usize, usize)) -> FormMatch {
-    let known = bytes.get(from..place).unwrap_or_default().iter().rev();
-    let before = known.zip(form.get(..of).unwrap_or_default().iter().rev()).take_while(|(a, b)| a == b).count();
+    let preceding = bytes.get(from..place).unwrap_or_default().iter().rev();
+    let before = preceding.zip(form.get(..of).unwrap_or_default().iter().rev()).take_while(|(a, b)| a == b).count();
     let after = common_prefix_len(form.get(of..), bytes.get(place..));
     FormMatch { in_text: place - before..place + after, in_form: of - before..of + after }
 }
@@ -63,12 +63,12 @@ fn common_prefix_len(one: Option<&[u8]>, other: Option<&[u8]>) -> usize {
 
 /// The line of the form that precedes this one, before a break.
 fn match_previous_line(form: &[u8], bytes: &[u8], from: usize, line: &FormMatch) -> Option<FormMatch> {
-    let (known, rest) = form.split_at_checked(line.in_form.start)?;
-    let proof = known.get(known.len().saturating_sub(MIN_OVERLAP)..).filter(|proof| !proof.is_empty())?;
+    let (preceding, rest) = form.split_at_checked(line.in_form.start)?;
+    let proof = preceding.get(preceding.len().saturating_sub(MIN_OVERLAP)..).filter(|proof| !proof.is_empty())?;
     (1..=LONGEST_BREAK).find_map(|gap| {
         let end = line.in_text.start.checked_sub(gap).filter(|end| *end > from)?;
         let is_one = bytes.get(from..end)?.ends_with(proof) && skip_break(bytes, end, rest) == Some(line.in_text.start);
-        is_one.then(|| self::match_line(known, bytes, from, (end - proof.len(), line.in_form.start - proof.len())))
+        is_one.then(|| self::match_line(preceding, bytes, from, (end - proof.len(), line.in_form.start - proof.len())))
     })
 }
 

@@ -50,9 +50,9 @@ impl PrivateKeyFilter {
         if !is_cut && open.is_none() {
             return text.into();
         }
-        let kept = rest.get(..open.unwrap_or(rest.len())).unwrap_or_default();
+        let clear = rest.get(..open.unwrap_or(rest.len())).unwrap_or_default();
         let [first, last] = [is_cut, open.is_some()].map(|out| if out { MARK } else { "" });
-        format!("{first}{kept}{last}").into()
+        format!("{first}{clear}{last}").into()
     }
 
     /// Whether a text belongs to the open key. After an unrelated text, only a certain line of a key does.
