@@ -258,9 +258,9 @@ fn match_shape(shape: &Shape, text: Text<'_>, begin: usize) -> Option<Candidate>
 
 /// Whether the first bytes exclude a token. In a hostile text each byte may begin one, so the rest must not be read
 /// each time.
-fn cannot_match(rest: TokenBody, after: &[u8]) -> bool {
-    let ends = |byte: &u8| *byte == b'.' || !rest.is_valid_byte(*byte);
-    match rest {
+fn cannot_match(body: TokenBody, after: &[u8]) -> bool {
+    let ends = |byte: &u8| *byte == b'.' || !body.is_valid_byte(*byte);
+    match body {
         TokenBody::Pair(one, other) => after.iter().position(ends).is_some_and(|dot| {
             let mut second = after.get(dot + 1..).unwrap_or_default().iter().take(other);
             after.get(dot) != Some(&b'.') || dot < one || second.any(ends)

@@ -46,16 +46,16 @@ impl Shape {
     }
 }
 
-const fn shape_at_word(begins: &'static str, rest: TokenBody) -> Shape {
-    Shape { prefix: begins, search_key: begins, position: Position::WordStart, body: rest }
+const fn shape_at_word(begins: &'static str, body: TokenBody) -> Shape {
+    Shape { prefix: begins, search_key: begins, position: Position::WordStart, body }
 }
 
-const fn shape_anywhere(begins: &'static str, rest: TokenBody) -> Shape {
-    Shape { prefix: begins, search_key: begins, position: Position::Anywhere, body: rest }
+const fn shape_anywhere(begins: &'static str, body: TokenBody) -> Shape {
+    Shape { prefix: begins, search_key: begins, position: Position::Anywhere, body }
 }
 
-const fn upper_case(begins: &'static str, rest: TokenBody) -> Shape {
-    Shape { prefix: begins, search_key: begins, position: Position::UpperCaseStart, body: rest }
+const fn upper_case(begins: &'static str, body: TokenBody) -> Shape {
+    Shape { prefix: begins, search_key: begins, position: Position::UpperCaseStart, body }
 }
 
 pub(super) const SHAPES: &[Shape] = &[
