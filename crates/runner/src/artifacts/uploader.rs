@@ -55,8 +55,8 @@ async fn run(
                     Err(failed) => {
                         // The attempt that has the lease now stores its own artifacts.
                         lost = failed.is_lease_lost();
-                        let kind_name = kind.as_str();
-                        tracing::warn!(kind = kind_name, name = %name, error = %failed, "artifact not stored: {failed}");
+                        let label = kind.as_str();
+                        tracing::warn!(kind = label, name = %name, error = %failed, "artifact not stored: {failed}");
                         let reason = truncate(&failed.to_string(), MAX_REASON_CHARS);
                         if is_checkpoint {
                             say(checkpoint_lost_message(&format!("its upload failed: {reason}")));
