@@ -10,7 +10,7 @@ use pullyard_domain::failure::Failure;
 use pullyard_domain::job::DesiredState;
 use tokio::time::{Instant, timeout_at};
 
-/// Requests the right to push, then pushes. `None`: there is an input beyond the `input_count` ones that the agent has read.
+/// Requests the right to push, then pushes. `None`: there is an input beyond the `input_count` that the agent has read.
 pub(super) async fn publish(
     attempt: &Attempt<'_>,
     prepared: &Preparation<'_>,

@@ -193,8 +193,7 @@ impl SecretScan<'_> {
         let Self { scanner, text, .. } = *self;
         for (kind, ahead) in self.ahead.iter_mut().enumerate() {
             // Search again if the stored match begins before `from`.
-            if !matches!(ahead, Lookahead::Known(candidate) if candidate.as_ref().is_none_or(|candidate| candidate.begin >= from))
-            {
+            if !matches!(ahead, Lookahead::Known(candidate) if candidate.as_ref().is_none_or(|one| one.begin >= from)) {
                 *ahead = Lookahead::Known(scanner.find_kind(kind, text, from));
             }
         }
