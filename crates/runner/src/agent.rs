@@ -90,7 +90,6 @@ pub(crate) enum AgentChoice {
 }
 
 impl AgentChoice {
-    /// Whether the agent reads messages of users while it works.
     pub(crate) fn reads_inputs(&self) -> bool {
         matches!(self, Self::Installed(_))
     }
@@ -123,7 +122,6 @@ pub(crate) struct Run<'a> {
     pub(crate) assignment: &'a Assignment,
     /// The session to continue. `None` starts a new one.
     pub(crate) resume: Option<&'a SessionResume>,
-    /// Whether the worktree has work of an earlier attempt.
     pub(crate) has_earlier_work: bool,
     pub(crate) workspace: &'a Workspace,
     pub(crate) events: &'a EventSink,
@@ -291,7 +289,6 @@ pub(crate) async fn run(run: &Run<'_>, chosen: &AgentChoice, environment: &Envir
     }
 }
 
-/// Whether unread messages exist and the limits allow a turn for them.
 async fn can_read_more_inputs(run: &Run<'_>) -> Result<bool, Stop> {
     let has_unread = !run.inputs.unread().await?.is_empty();
     Ok(has_unread && !log_exhausted_limit(run.events, run.tally, run.assignment))
@@ -427,7 +424,6 @@ async fn classify_end(
     }))
 }
 
-/// The runner's clock, for account limits that end after a duration.
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))

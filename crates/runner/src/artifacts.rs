@@ -57,7 +57,6 @@ enum ArtifactClass {
 #[derive(Default)]
 struct UsedSpace {
     places: usize,
-    /// Bytes of the numerous kinds.
     numerous_bytes: u64,
 }
 
@@ -98,7 +97,6 @@ struct Shared {
     used_space: Mutex<UsedSpace>,
     queued_count: AtomicUsize,
     finished_count: watch::Sender<usize>,
-    /// Checkpoints handed in and not done.
     pending_checkpoints: AtomicUsize,
     /// Whether the upload of the newest checkpoint failed.
     is_checkpoint_lost: AtomicBool,
@@ -136,7 +134,6 @@ impl Artifacts {
         (Self(Arc::new(shared)), waiting)
     }
 
-    /// Sets the folder. From now on artifacts are stored.
     pub(crate) fn set_folder(&self, folder: PathBuf) -> io::Result<()> {
         create_private_dirs(&folder)?;
         // A second call is a bug; the first folder stays.

@@ -20,9 +20,7 @@ pub(super) trait Adapter: Send {
     /// Called before a session is resumed, with the tokens that it used before. They do not count again.
     fn set_resumed_tokens(&mut self, _tokens: Tokens) {}
 
-    /// Writes the agent's configuration and returns how to launch it.
-    ///
-    /// Writes: its own folder below the agent's home.
+    /// Writes: the agent's configuration, in its own folder below the agent's home.
     fn prepare(&mut self, start: &StartInput<'_>) -> io::Result<Launch>;
 
     /// Files whose content on the base branch the agent gets as instructions. It ignores its worktree's copies.

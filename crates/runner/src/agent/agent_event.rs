@@ -27,7 +27,6 @@ pub(super) enum AgentEvent {
     CallsAnswered(bool),
     /// The next request to the model contains the input with this mark.
     InputSent(String),
-    /// The model answered a request.
     ModelAnswer,
     /// Like `ModelAnswer`, but from files.
     CountedAnswer,
@@ -81,7 +80,6 @@ pub(super) struct UsageTotals {
     pub(super) tokens: Tokens,
     /// If reported. Units: millionths of a US dollar.
     pub(super) cost: Option<u64>,
-    /// Whether the agent may use more.
     pub(super) may_continue: bool,
     /// Whether the agent's own event already reports exactly this sum.
     pub(super) is_reported: bool,
@@ -107,7 +105,6 @@ impl EndReport {
     }
 }
 
-/// Converts dollars to millionths of a dollar; `None` for an invalid amount.
 pub(super) fn dollars_to_micros(dollars: f64) -> Option<u64> {
     let micros = dollars * 1e6;
     // Larger than any bill, and small enough for exact floats.

@@ -25,14 +25,12 @@ struct UsageState {
     is_new_session: bool,
     /// Tokens of earlier sessions that the current one replaced.
     earlier_session_tokens: Tokens,
-    /// Number of further starts after transient faults.
     restart_count: usize,
     /// The first denied tool since the agent began this task or its latest inputs.
     denied_tool: Option<String>,
 }
 
 impl AttemptUsage {
-    /// An agent is about to work on this commit, for a job whose prompt has this hash.
     pub(crate) fn begin_work(&self, base_commit: &str, prompt_sha256: Option<Sha256Hex>) {
         let mut state = self.lock();
         state.base_commit = Some(base_commit.to_owned());
@@ -40,7 +38,6 @@ impl AttemptUsage {
         state.denied_tool = None;
     }
 
-    /// The agent is started to continue this session or to begin a new one.
     pub(super) fn note_start(&self, adapter: &dyn Adapter, isolation: Isolation, session: Option<&str>) {
         let mut state = self.lock();
         state.is_new_session = session.is_none();

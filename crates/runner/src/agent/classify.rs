@@ -33,9 +33,7 @@ const FAILED_EXIT: i32 = 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct EndFacts<'a> {
     pub(super) agent: &'a str,
-    /// Whether the agent reports its end. If so, the exit code alone is no proof.
     pub(super) reports_its_end: bool,
-    /// Why the runner stopped it, if it did.
     pub(super) stop: Option<&'a Stop>,
     pub(super) exit: Exit,
     pub(super) end_report: Option<&'a EndReport>,
@@ -59,7 +57,6 @@ pub(super) enum Verdict {
     /// The runner stopped the agent, whose own report is then ignored.
     Stopped(Stop),
     Retry(Transient),
-    /// The session to continue does not exist.
     SessionLost,
     Failed(Failure),
 }
@@ -248,7 +245,6 @@ fn cause_from_status(terminal: &EndReport) -> Option<FailureCause> {
     })
 }
 
-/// The meaning of "too many requests" without further details.
 fn cause_of_429(terminal: &EndReport) -> FailureCause {
     let is_limit = matches!(terminal.status, None | Some(429)) && is_limit_reached(&terminal.message);
     if is_limit { FailureCause::Limit } else { FailureCause::SlowDown }

@@ -59,7 +59,6 @@ impl Adapter for CommandAgent {
     }
 }
 
-/// Parses each line by itself, and adds up its `usage` lines.
 #[derive(Default)]
 struct CommandLineParser {
     usage: ReportedUsageCounter,

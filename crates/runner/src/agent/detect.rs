@@ -45,7 +45,6 @@ impl AgentKind {
         }
     }
 
-    /// The variable that names its program.
     pub(crate) fn path_variable(self) -> &'static str {
         match self {
             Self::ClaudeCode => environment::CLAUDE_CODE,

@@ -28,7 +28,6 @@ pub(crate) async fn wait_until_too_large(folder: PathBuf, limit_mib: Option<u64>
     }
 }
 
-/// Returns a failure if a folder exceeds its limit now.
 pub(crate) async fn exceeded_limit(folder: &Path, limit_mib: Option<u64>) -> Option<Failure> {
     let limit = limit_mib?;
     let folder = folder.to_owned();

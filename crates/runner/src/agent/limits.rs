@@ -66,7 +66,6 @@ impl Limits {
         self.cost.map(|limit| limit.saturating_sub(spent.cost_upper_bound))
     }
 
-    /// The exhausted limit, before a start.
     pub(super) fn check_before_start(&self, spent: &UsageTotal) -> Option<Failure> {
         match (self.turns, self.cost) {
             (Some(limit), _) if spent.turns >= limit => Some(turn_limit_failure(limit)),
@@ -77,7 +76,6 @@ impl Limits {
         }
     }
 
-    /// The exhausted limit that stops a working agent.
     pub(super) fn check_while_running(&self, spent: &UsageTotal, record: &RunState) -> Option<Failure> {
         // A running tool may be a subagent, whose own last answer calls no tool.
         let asks_again = record.tool_calls_pending || record.is_waiting_for_tool();

@@ -40,7 +40,6 @@ impl AddAssign for BilledTokens {
 impl Sub for BilledTokens {
     type Output = Self;
 
-    /// Saturates at zero.
     fn sub(self, less: Self) -> Self {
         Self { tokens: self.tokens - less.tokens, cache_write: self.cache_write.saturating_sub(less.cache_write) }
     }

@@ -21,7 +21,6 @@ const PUNCTUATION: [char; 4] = ['\u{3002}', '\u{3001}', '\u{ff1f}', '\u{ff01}'];
 const VARIABLES: [&str; 11] =
     ["PATH", "HOME", "USER", "SHELL", "PWD", "TMPDIR", "TEMP", "TMP", "LANG", "TERM", "XDG_CONFIG_HOME"];
 
-/// Escapes a text for Claude Code. A text without references is returned unchanged.
 pub(super) fn escape_for_claude_code(text: &str) -> Cow<'_, str> {
     let command =
         text.find(|c: char| !is_space(c)).filter(|at| text.get(*at..).is_some_and(|rest| rest.starts_with('/')));
@@ -39,7 +38,6 @@ pub(super) fn escape_for_claude_code(text: &str) -> Cow<'_, str> {
     insert_joiners(text, &places)
 }
 
-/// Escapes a text for Codex. A text without references is returned unchanged.
 pub(super) fn escape_for_codex(text: &str) -> Cow<'_, str> {
     let behind = text.match_indices('$').map(|(at, sign)| at + sign.len());
     let places: Vec<usize> = behind.filter(|at| text.get(*at..).is_some_and(may_name_skill)).collect();

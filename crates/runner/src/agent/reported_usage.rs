@@ -13,7 +13,6 @@ use serde_json::Value;
 const MAX_COST_USD_MICROS: u64 = 1_000_000_000_000;
 /// More than any model reads or writes in a start.
 const MAX_TOKENS: u64 = 1_000_000_000_000;
-/// More than any model answers in a start.
 const MAX_TURNS: u64 = 1_000_000;
 
 #[derive(Debug, Default)]

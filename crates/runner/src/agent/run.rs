@@ -258,7 +258,6 @@ async fn supervise(
     }
 }
 
-/// Reads new content of the agent's files on a blocking thread.
 async fn read_usage(meter: &mut Option<Box<dyn UsageReader>>, events: &EventSink, shared: &SharedRunState) {
     let Some(mut looking) = meter.take() else { return };
     let looked = tokio::task::spawn_blocking(move || {

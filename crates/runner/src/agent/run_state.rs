@@ -55,7 +55,6 @@ pub(super) struct RunState {
     /// How often the model spoke, at least once for each answer.
     model_messages: u32,
     model_messages_at_end: u32,
-    /// Another turn began after the end, for late inputs.
     pub(super) continued_after_end: bool,
     pub(super) stderr: String,
     last_output: String,
@@ -69,7 +68,6 @@ pub(super) enum DisplayedCost {
     Unknown,
     /// Reported by the agent, or computed from the model's price.
     Exact(u64),
-    /// An estimate until the agent reports the cost.
     Estimate(u64),
     /// An upper bound, because the model has no known price.
     UpperBound(u64),

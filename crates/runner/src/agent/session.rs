@@ -51,7 +51,6 @@ impl<'a> AgentSession<'a> {
         }
     }
 
-    /// Whether a file of this name belongs to the session.
     fn is_session_file(&self, name: &str) -> bool {
         match self.kind {
             AgentKind::ClaudeCode => {

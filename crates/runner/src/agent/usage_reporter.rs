@@ -24,7 +24,6 @@ pub(super) struct UsageReporter {
 }
 
 impl UsageReporter {
-    /// A start without usage, after starts that used `spent`.
     pub(super) fn new(spent: &UsageTotal, every: Duration) -> Self {
         Self {
             earlier_usage: *spent,

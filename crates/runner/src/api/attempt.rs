@@ -50,7 +50,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) artifacts: &'a Artifacts,
     /// Tokens of this attempt, revoked at its end.
     pub(crate) minted_tokens: ForgeTokens,
-    /// Removes secrets from everything that leaves this machine.
     pub(crate) redactor: Redactor,
     pub(crate) usage: AttemptUsage,
     pub(crate) checkpoint_state: CheckpointState,

@@ -40,7 +40,6 @@ struct Shared {
 struct State {
     queue: Queue,
     in_flight: bool,
-    /// Send now instead of waiting for a full batch.
     flush_requested: bool,
     has_ended: bool,
 }
@@ -134,7 +133,6 @@ impl EventSink {
         }
     }
 
-    /// Sends all waiting events, within a limit.
     pub(crate) async fn flush(&self, limit: Duration) {
         let shared = &self.0;
         shared.state().flush_requested = true;
@@ -188,7 +186,6 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// Starts reporting, with a heartbeat at least this often.
     pub(crate) fn start(client: AttemptClient, heartbeat: Duration, heeds: AnswerHandlers, redactor: Redactor) -> Self {
         let shared = Shared::new(redactor);
         let sender = sender::EventSender::new(shared.clone(), client, heartbeat, heeds);

@@ -55,8 +55,7 @@ pub(crate) async fn retry_while_unreachable<T, E>(
     retry_with_pause(limit, |error| is_away(error).then_some(Duration::ZERO), attempt).await
 }
 
-/// Like `retry_while_unreachable`, for a service that may name a pause; `None` means a final failure. The call is not repeated if
-/// the pause exceeds the limit.
+/// The same for a service that may name a pause; `None` means a final failure. A pause beyond the limit ends it.
 pub(crate) async fn retry_with_pause<T, E>(
     limit: Duration,
     pause_of: impl Fn(&E) -> Option<Duration>,

@@ -116,7 +116,6 @@ impl OutputRecorder {
         }
     }
 
-    /// The agent begins again, so another part begins.
     pub(crate) fn begin_next_part(&self) {
         self.lock().next_part();
     }

@@ -3,15 +3,12 @@
 //! A number matches only if the text marks it as a status, because the text also contains addresses, ids and counts.
 //! A false match would retry an unknown failure.
 
-/// A number after one of these is a status.
 const STATUS_PREFIXES: [&str; 3] = ["http", "status", "code"];
-/// A number before one of these is a status.
 const STATUS_SUFFIXES: [&str; 3] = ["error", "response", "status"];
 /// May follow a status, such as its reason. Before any other word the number is a count.
 const STATUS_REASON_WORDS: [&str; 8] = ["bad", "from", "gateway", "internal", "overloaded", "service", "too", "while"];
 /// Introduce a status with a colon, the first also without. Other labels introduce a count or a setting.
 const STATUS_LABELS: [&str; 4] = ["error", "failed", "http", "status"];
-/// Things that time out, as written before `timeout`.
 const TIMEOUT_SUBJECTS: [&str; 4] = ["connection", "gateway", "read", "request"];
 
 /// The first status of a failed request, such as `HTTP 503`, `status code: 429`, `a 502 response` or `Error: 529`.

@@ -22,7 +22,6 @@ const SYNTHETIC: &str = "<synthetic>";
 
 pub(super) struct StreamJsonParser {
     tree: PathBuf,
-    /// Ids of counted messages, because a message arrives once for each block.
     counted_messages: BTreeSet<String>,
     tool_names: BTreeMap<String, String>,
     /// Unanswered calls of the agent's own last answer, without calls of subagents.
@@ -338,7 +337,6 @@ fn content_blocks(message: &Value) -> impl Iterator<Item = &Value> {
     message.get("content").and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The counts by model since the last result, or since the start. Older versions lack them.
 fn usage_since_last_result(object: &Value) -> Option<&Value> {
     object.get("model_usage_since_last_result").filter(|models| models.is_object())
 }

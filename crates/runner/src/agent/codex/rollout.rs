@@ -22,10 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Depth of the folders: year, month, day and file.
 const MAX_DEPTH: u32 = 4;
-/// The type of a line with the usage of a request.
 const USAGE_RECORD: &str = "token_usage_record";
 const MAX_FILES: usize = 256;
-/// Most bytes that one look reads from a file.
 const MAX_BYTES_PER_READ: u64 = 32 * 1024 * 1024;
 
 /// Facts from an attempt's session files, over all starts.
@@ -38,7 +36,6 @@ pub(super) struct Rollouts {
     model: Option<String>,
     /// Whether the model called a tool since the last counted request.
     calls_tool: bool,
-    /// Calls of this start without an answer.
     open_calls: BTreeSet<String>,
     /// Whether any answer was seen. Old versions write none, so a missing answer proves little.
     has_answers: bool,
@@ -47,7 +44,6 @@ pub(super) struct Rollouts {
     start_tokens: Tokens,
     cost: u64,
     is_upper_bound: bool,
-    /// Whether the cost uses the price list.
     uses_price_list: bool,
     /// The thread's total in the last line of this start.
     reported_thread_total: Option<BilledTokens>,
@@ -209,7 +205,6 @@ impl UsageReader for RolloutReader {
     }
 }
 
-/// Lists the session files, without links.
 fn list_session_files(sessions: &Path) -> Vec<PathBuf> {
     let (mut files, mut folders) = (Vec::new(), vec![(sessions.to_owned(), MAX_DEPTH)]);
     let mut looked = 0;

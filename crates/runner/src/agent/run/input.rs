@@ -62,12 +62,10 @@ impl Input {
         }
     }
 
-    /// Whether an input has not reached the model yet.
     pub(super) fn has_unsent_to_model(&self, record: &RunState) -> bool {
         self.sent_inputs.iter().any(|(mark, _)| !record.has_sent_input(mark))
     }
 
-    /// Whether the model has not answered an input yet.
     pub(super) fn has_unanswered(&self, record: &RunState) -> bool {
         self.sent_inputs.iter().any(|(mark, _)| !record.read_inputs.contains(mark))
     }
@@ -82,7 +80,6 @@ impl Input {
         })
     }
 
-    /// Reports which inputs the agent has read.
     pub(super) fn report_read_inputs(&self, record: &RunState, bounds: &RunLimits<'_>) {
         if record.turns > 0 {
             bounds.inputs.mark_read(bounds.newest_input);

@@ -15,7 +15,6 @@ const BYTES_AFTER_DROP: usize = 6 * 1024 * 1024;
 /// Size at which the agent is delayed.
 const DELAY_BYTES: usize = 4 * 1024 * 1024;
 const MAX_DELAY: Duration = Duration::from_secs(30);
-/// Size at which a batch is closed.
 pub(super) const BATCH_BYTES: usize = 64 * 1024;
 const BATCH_EVENTS: usize = 1_000;
 
@@ -99,7 +98,6 @@ impl Queue {
         self.waiting = remaining;
     }
 
-    /// The next batch, numbered from `first`, with ages at `now`.
     pub(super) fn take_batch(&mut self, first: u64, now: Instant) -> Vec<Event> {
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -135,7 +133,6 @@ impl Queue {
     }
 }
 
-/// Whether an event is important: a phase, a message, a question, a result or usage.
 fn is_important(kind: EventKind) -> bool {
     matches!(kind, EventKind::Phase | EventKind::Question | EventKind::Steer | EventKind::Usage | EventKind::Result)
 }

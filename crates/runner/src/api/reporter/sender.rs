@@ -15,9 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Interval until the server sets one.
 const DEFAULT_SEND_INTERVAL: Duration = Duration::from_millis(500);
-/// Lower limit of the server's interval.
 const MIN_SEND_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Limits of the server's heartbeat interval, against a tight loop and against silence for hours.
