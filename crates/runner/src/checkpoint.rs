@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 const FORMAT: u32 = 1;
 const METADATA_FILE: &str = "about.json";
 const PATCH_FILE: &str = "work.patch";
-/// The agent's replies to reviewers.
 const REPLIES_FILE: &str = "replies.json";
 const SESSION_FOLDER: &str = "session";
 /// The artifact's name, without its number.

@@ -73,7 +73,6 @@ const SETTINGS: &[(&str, &str)] = &[
     ("http.lowSpeedTime", "60"),
 ];
 
-/// Variables about access to the network.
 pub(crate) const NETWORK_ENVIRONMENT: &[&str] = &[
     "http_proxy",
     "https_proxy",
@@ -168,7 +167,6 @@ impl<'a> GitCall<'a> {
         self.with_identity()
     }
 
-    /// Talks to the forge with the token.
     pub(crate) fn with_forge_access(mut self) -> Self {
         self.reach = NetworkAccess::Forge;
         self
@@ -182,7 +180,6 @@ impl Git {
         Self { url, user: "x-access-token", token, author: Author::default(), signing_key: None, redactor }
     }
 
-    /// Authenticates as this kind of forge requires.
     pub(crate) fn for_forge(self, kind: ForgeKind) -> Self {
         match kind {
             ForgeKind::GitHub => self,
@@ -194,7 +191,6 @@ impl Git {
         }
     }
 
-    /// Sets the author, and the key for signing if there is one.
     pub(crate) fn with_author(self, author: Option<Author>, signing_key: Option<String>) -> Self {
         Self { author: author.unwrap_or_default(), signing_key, ..self }
     }

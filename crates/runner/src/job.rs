@@ -48,8 +48,6 @@ const SHUTDOWN_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(6);
 /// Limit for the last event, which reports how the artifacts were stored.
 const LAST_EVENT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Runs one attempt of a job and reports its end to the control plane.
-///
 /// Writes: the work folder; the branch and pull request at the forge; the attempt at the control plane.
 /// Idempotent: the attempt after a crash starts again and adopts a commit that was pushed.
 /// Errors: the attempt could not start, or its finish could not be delivered.

@@ -32,8 +32,7 @@ pub(super) enum ArchiveError {
     Io(#[from] io::Error),
 }
 
-/// Packs all files of a folder into at most `max_bytes` bytes.
-pub(super) fn pack(folder: &Path, to: &Path, max_bytes: u64) -> Result<(), ArchiveError> {
+pub(super) fn pack(folder: &Path, to: &Path, most: u64) -> Result<(), ArchiveError> {
     let mut names = Vec::new();
     list_files(folder, Path::new(""), &mut names)?;
     names.sort();
@@ -122,7 +121,6 @@ fn to_archive_error(error: io::Error) -> ArchiveError {
     if error.kind() == io::ErrorKind::FileTooLarge { ArchiveError::TooLarge } else { error.into() }
 }
 
-/// A writer that fails beyond a size.
 struct LimitedWriter<W> {
     inner: W,
     remaining: u64,

@@ -30,11 +30,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Time limit without time pressure.
 pub(crate) const YIELD_TIMEOUT: Duration = Duration::from_secs(120);
 /// Time limit after a failure. At the end of an attempt's time, the control plane waits a minute, uploads included.
 pub(crate) const FAILURE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Time limit after SIGTERM.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 enum NoCheckpoint {

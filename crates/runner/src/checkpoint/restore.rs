@@ -31,18 +31,14 @@ use std::time::Duration;
 
 /// The folder for unpacking, below the attempt's.
 const UNPACK_FOLDER: &str = "earlier";
-/// Longest path in a message. Units: characters.
 const MAX_PATH_CHARS: usize = 500;
-/// Longest agent name in a message. Units: characters.
 const MAX_AGENT_NAME_CHARS: usize = 48;
 
 /// The checkpoint of an earlier attempt, before agent and commit are known.
 pub(crate) struct EarlierCheckpoint(DownloadState);
 
 enum DownloadState {
-    /// None was expected.
     NotExpected,
-    /// One was expected and is missing.
     Lost(SessionLoss),
     Downloaded {
         about: Box<CheckpointMetadata>,
@@ -53,7 +49,6 @@ enum DownloadState {
 
 pub(crate) struct CheckpointPlan {
     state: PlanState,
-    /// The job requires its session.
     requires_session: bool,
 }
 
@@ -85,7 +80,6 @@ pub(crate) struct RestoredSession {
     pub(crate) tokens: Tokens,
     /// The worktree that the session mentions.
     pub(crate) former_worktree: String,
-    /// Whether its task is the current one.
     pub(crate) same_task: bool,
 }
 
@@ -121,7 +115,6 @@ impl EarlierCheckpoint {
         }))
     }
 
-    /// The agent that wrote the checkpoint.
     pub(crate) fn agent(&self) -> Option<&str> {
         match &self.0 {
             DownloadState::Downloaded { about, .. } => Some(&about.agent),
@@ -189,9 +182,8 @@ impl CheckpointPlan {
         )
     }
 
-    /// Fails if the job requires its session and the session is lost.
-    fn fail_if_session_lost(self, attempt: &Attempt<'_>) -> Result<Self, Stop> {
-        let (lost, available) = match &self.state {
+    fn fail_if_session_lost(self, this: &Attempt<'_>) -> Result<Self, Stop> {
+        let (lost, there) = match &self.state {
             PlanState::NotExpected => (None, None),
             PlanState::Lost(lost) => (Some(lost), None),
             PlanState::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),
@@ -294,7 +286,6 @@ async fn was_pushed(git: &Git, mirror: &Mirror, about: &CheckpointMetadata, targ
     Ok(commit.map_err(failed)?.is_some())
 }
 
-/// Whether the text names a commit of the repository.
 async fn commit_exists(git: &Git, mirror: &Mirror, commit: &str) -> Result<bool, Stop> {
     let is_id = matches!(commit.len(), 40 | 64) && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
     if !is_id {

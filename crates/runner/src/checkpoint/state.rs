@@ -24,7 +24,6 @@ pub(super) struct CheckpointFacts {
 }
 
 impl CheckpointState {
-    /// An agent is about to work.
     pub(crate) fn begin(&self, mirror: &Mirror, target: &Target, before: Option<(String, u32, Tokens)>) {
         let (mirror, target) = (mirror.clone(), target.clone());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(CheckpointFacts {
@@ -45,7 +44,6 @@ impl CheckpointState {
         }
     }
 
-    /// The working agent has read the inputs up to this number.
     pub(crate) fn note_read_input(&self, input: u32) {
         if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             facts.read_inputs = facts.read_inputs.max(input);

@@ -13,7 +13,6 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Names of signed values.
 const SIGNED_NAMES: &[&str] = &["thinking"];
 /// Names of encrypted values, whose random letters may look like a token.
 const ENCRYPTED_NAMES: &[&str] = &["signature", "encrypted_content"];

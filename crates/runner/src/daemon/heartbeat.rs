@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 /// Shortest pause, even if the state changes often.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Longest pause after a failed heartbeat.
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, PartialEq)]

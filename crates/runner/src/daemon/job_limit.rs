@@ -5,6 +5,5 @@ pub(crate) enum JobLimit {
     /// The result of one claim, even if it is no job.
     OneClaim,
     OneJob,
-    /// Unlimited jobs.
     Unlimited,
 }

@@ -23,9 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How much longer than an agent a process may take to stop.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
-/// Time limit for the last finishes.
 const LAST_FINISHES_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time limit for the last heartbeat.
 const LAST_HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct DaemonPlan {

@@ -19,7 +19,6 @@ pub(crate) fn print_config(read: &ParsedSettings, agents: &[DetectedAgent]) {
     }
 }
 
-/// Prints columns as wide as their widest cell.
 pub(crate) fn print_table(rows: &[[String; 3]]) {
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let (first, second) = (width(0).unwrap_or(0), width(1).unwrap_or(0));

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-/// The longest pause after failures.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Varies a duration by up to a quarter, so that runners that started together drift apart.
-///
-/// `random` is uniform between 0 and 1.
+/// Varies a duration by up to a quarter, so that runners drift apart. `random` is uniform between 0 and 1.
 pub(crate) fn with_jitter(length: Duration, random: f64) -> Duration {
     let random = if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.5 };
     Duration::try_from_secs_f64(length.as_secs_f64() * (0.75 + random / 2.0)).unwrap_or(length)
@@ -24,15 +21,13 @@ pub(crate) fn back_off(failures: u32, random: f64) -> Duration {
     with_jitter(FIRST_PAUSE.saturating_mul(factor).min(MAX_PAUSE), random).min(MAX_PAUSE)
 }
 
-/// The pause before a claim: the server's interval, or the operator's if longer. After failures it is at least
-/// [`back_off`].
+/// The server's interval, or the operator's if longer. After failures it is at least [`back_off`].
 pub(crate) fn claim_pause(server: Duration, operator: Option<Duration>, failures: u32, random: f64) -> Duration {
     let poll = server.max(operator.unwrap_or_default());
     with_jitter(poll, random).max(back_off(failures, random))
 }
 
-/// The pause before a heartbeat: the server's interval, or the operator's if shorter. After a failure, `server` is the
-/// back-off.
+/// The server's interval, or the operator's if shorter. After a failure, `server` is the back-off.
 pub(crate) fn heartbeat_pause(server: Duration, operator: Option<Duration>) -> Duration {
     // An operator may set 1 ms, which would flood the API.
     server.min(operator.unwrap_or(server)).max(Duration::from_secs(1))

@@ -99,7 +99,6 @@ impl SettingSources<'_> {
         })
     }
 
-    /// Names that are set and change nothing.
     pub(crate) fn unused_variables(&self) -> Vec<(&'static str, &'static str)> {
         UNUSED.iter().copied().filter(|(name, _)| (self.environment)(name).is_some()).collect()
     }

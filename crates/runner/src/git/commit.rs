@@ -52,8 +52,6 @@ pub(crate) struct CommitMessageParts<'a> {
     pub(crate) redactor: &'a Redactor,
 }
 
-/// Writes the tree, and returns its id.
-///
 /// Errors: `NoChanges` if the tree is unchanged.
 pub(crate) async fn write_tree(
     git: &Git,

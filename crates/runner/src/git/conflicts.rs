@@ -81,7 +81,6 @@ async fn commit_earlier_work(
     git.run_for_line(call.input(b"A side of a merge\n").repository(&repository).with_identity()).await.ok()
 }
 
-/// The files that git could not merge.
 async fn conflicting_files(git: &Git, repository: &Path, theirs: &str, ours: &str) -> Result<Vec<String>, GitError> {
     let args = ["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages", theirs, ours];
     match git.run(GitCall::new(args).repository(repository)).await {

@@ -128,7 +128,6 @@ pub(crate) fn has_secret(patch: &Path, lines: Lines, mut search: SecretSearch) -
     }
 }
 
-/// Extracts the added lines of a patch that arrives in pieces.
 #[derive(Default)]
 struct AddedLines {
     is_added: bool,

@@ -47,7 +47,6 @@ const BUSY_RETRY_DELAY: Duration = Duration::from_millis(50);
 pub(crate) struct Workspace {
     root: PathBuf,
     has_survivors: AtomicBool,
-    /// The state to which `reset_repository` resets the runner's repository.
     snapshot: Mutex<RepositorySnapshot>,
     stash: Arc<Mutex<Stash>>,
     _attempt_lock: File,

@@ -42,7 +42,6 @@ impl Conversation {
         Self { prompt: assignment.prompt.clone(), inputs, session: restored.session.clone(), conflicts }
     }
 
-    /// The assignment with the conversation in its prompt, for a new session.
     pub(crate) fn assignment_with_conversation(&self, assignment: &Assignment) -> Assignment {
         let mut prompt = self.prompt.clone();
         if !self.conflicts.is_empty() {
@@ -62,7 +61,6 @@ impl Conversation {
         Assignment { prompt, ..assignment.clone() }
     }
 
-    /// The text for a resumed session: only what is new to it.
     pub(crate) fn resume_prompt(&self, workspace: &Workspace) -> Option<SessionResume> {
         let session = self.session.as_ref()?;
         let mut prompt = String::from("You were stopped in the middle of this task, and go on with it now.\n");

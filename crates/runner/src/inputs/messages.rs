@@ -34,7 +34,6 @@ struct TrackerState {
 }
 
 impl<'a> InputTracker<'a> {
-    /// `newest_in_prompt` is the number of the last input that the agent's prompt contains.
     pub(crate) fn new(attempt: &'a Attempt<'a>, newest_in_prompt: u32) -> Self {
         Self {
             attempt,
@@ -126,7 +125,6 @@ pub(crate) fn format_for_working_agent(inputs: &[Input]) -> String {
     message
 }
 
-/// Appends the inputs to a prompt.
 pub(crate) fn prompt_with_messages(prompt: &str, inputs: &[Input]) -> String {
     let mut full_prompt = prompt.to_owned();
     if !inputs.is_empty() {

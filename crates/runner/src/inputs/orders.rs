@@ -45,7 +45,6 @@ impl Orders {
         self.wait_at_least(Order::LeaseLost).await
     }
 
-    /// Waits for an order of at least this urgency.
     pub(crate) async fn wait_at_least(&self, least: Order) -> Order {
         let mut orders = self.0.subscribe();
         loop {

@@ -37,7 +37,6 @@ pub(crate) struct WorkResult {
     round: u32,
     pub(crate) replies: AgentReplies,
     pub(crate) results: CheckResults,
-    /// Folders that the commit omits.
     pub(crate) omitted_folders: Vec<NestedRepository>,
 }
 

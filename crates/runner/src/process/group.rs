@@ -120,7 +120,6 @@ fn only_zombies(group: Pid) -> bool {
     })
 }
 
-/// Whether the read failed because files or memory ran out.
 #[cfg(target_os = "linux")]
 fn is_resource_exhausted(error: &std::io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw);

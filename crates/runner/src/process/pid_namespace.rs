@@ -15,7 +15,6 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-/// Time limit for creating a namespace.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const UNSHARE: &str = "unshare";
 /// As root, and as another user. The latter needs a user namespace too, in which no process gains rights, even with

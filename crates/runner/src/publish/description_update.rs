@@ -14,7 +14,6 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Time limit for an unreachable forge.
 const MAX_OUTAGE: Duration = Duration::from_secs(15);
 
-/// The new text about a commit, and the pull request that receives it.
 pub(crate) struct DescriptionUpdate<'a> {
     pub(crate) forge: &'a Forge,
     pub(crate) number: u64,

@@ -21,7 +21,6 @@ const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// Limit for an unreachable forge and for pauses that it demands. GitHub's usual pause is a minute.
 const MAX_OUTAGE: Duration = Duration::from_secs(90);
 
-/// Facts about the commit for the text of its pull request.
 pub(crate) struct PullRequestFacts<'a> {
     pub(crate) commit: &'a str,
     /// The isolation of the agent, if it worked on this machine.

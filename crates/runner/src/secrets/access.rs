@@ -9,7 +9,6 @@ use pullyard_domain::project::ForgeKind;
 use pullyard_forge::{Bitbucket, Forge, GitHub, Token};
 use pullyard_protocol::attempt::ModelCredential;
 
-/// Git and the client of the forge, with one token.
 pub(crate) struct ForgeAccess {
     pub(crate) git: Git,
     pub(crate) forge: Forge,

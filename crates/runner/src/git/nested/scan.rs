@@ -24,7 +24,6 @@ fn tracked_paths(listed: &[u8]) -> HashSet<&[u8]> {
     places
 }
 
-/// Prepares the tree for git: makes everything readable, and removes files on which git would block.
 pub(crate) async fn prepare_tree(workspace: &Workspace) -> Result<(), GitError> {
     let root = workspace.tree();
     let walk = tokio::task::spawn_blocking(move || walk_tree(&root, &HashSet::new())).await;

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Deeper folders are moved up before removal, because removal needs an open file and stack space for each level.
 const MAX_DEPTH: usize = 64;
-/// Limit for a path below the folder. `make_removable` moves a longer one up, `remove_special_files` removes it. Units: bytes.
+/// `make_removable` moves a longer path up, `remove_special_files` removes it. Units: bytes.
 const MAX_PATH_BYTES: usize = 512;
 
 /// Removes a folder and its content. Never follows a link.

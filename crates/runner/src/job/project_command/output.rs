@@ -9,8 +9,7 @@ pub(super) struct OutputBuffer {
 }
 
 impl OutputBuffer {
-    /// Stores at most `max_bytes` bytes.
-    pub(super) fn new(stream: RedactionStream, max_bytes: usize) -> Self {
+    pub(super) fn new(stream: RedactionStream, most: usize) -> Self {
         Self {
             stream,
             bytes: HeadAndTail { half: max_bytes / 2, head: Vec::new(), tail: VecDeque::new(), dropped_bytes: 0 },
@@ -30,7 +29,6 @@ impl OutputBuffer {
     }
 }
 
-/// The beginning and the end of a long output.
 struct HeadAndTail {
     /// Limit of each of the two. Units: bytes.
     half: usize,

@@ -11,7 +11,6 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-/// Time limit of the probe.
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const SETPRIV: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 /// If this process dies before the kernel registers the request, no signal is sent. An orphan therefore exits.

@@ -11,9 +11,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Limit for the file. Units: bytes.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
-/// Limit for the reply in one thread. Units: characters.
 const MAX_REPLY_CHARS: usize = 4_000;
 
 /// Reply texts by comment id.

@@ -28,7 +28,6 @@ pub(super) struct FormIndex {
     longest: usize,
 }
 
-/// A gram and its position in a form.
 #[derive(Clone, Copy)]
 struct IndexEntry {
     gram: [u8; GRAM],

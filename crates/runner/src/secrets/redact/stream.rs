@@ -43,7 +43,6 @@ impl RedactionStream {
     }
 }
 
-/// Searches for a known secret in data that arrives in pieces.
 pub(crate) struct SecretSearch {
     scanner: Arc<Scanner>,
     buffer: Vec<u8>,
