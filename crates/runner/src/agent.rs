@@ -350,7 +350,6 @@ fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
 }
 
-/// Loads the agent's instruction files from the base branch.
 async fn load_instructions(run: &Run<'_>, adapter: &dyn Adapter) -> Result<String, Stop> {
     let names = adapter.instruction_files();
     let read = instructions::load_base_instructions(run.git, &run.workspace.repository(), run.base, names).await;
@@ -384,7 +383,6 @@ fn common_environment(run: &Run<'_>, environment: &Environment<'_>) -> Vec<(&'st
     common
 }
 
-/// The kind of work, by its name on the wire.
 pub(crate) fn job_kind_name(assignment: &Assignment) -> String {
     let name = serde_json::to_value(assignment.kind).ok();
     name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()

@@ -6,29 +6,23 @@ use std::path::PathBuf;
 /// Why a run ended before the control plane knew the attempt's end.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The environment has no bootstrap token.
     #[error("find the bootstrap token: PULLYARD_BOOTSTRAP is not set")]
     BootstrapMissing,
     /// The folder of the runner's state can't be used.
     #[error("use {}", dir.display())]
     StateFolder { dir: PathBuf, source: std::io::Error },
-    /// Another process on this machine is the runner with this name.
     #[error("start as `{name}`: another process on this machine uses this name (folder {}); choose another --name", dir.display())]
     AlreadyRuns {
         name: String,
         /// The folder that it locked.
         dir: PathBuf,
     },
-    /// The client could not be created.
     #[error("create the client of the control plane")]
     Client(#[source] client::Error),
-    /// The operating system rejected a signal handler.
     #[error("listen for signals")]
     Signals(#[source] std::io::Error),
-    /// A random id was invalid.
     #[error("create an id")]
     Id(#[source] pullyard_domain::id::InvalidId),
-    /// The attempt could not be started.
     #[error("start the attempt")]
     Start(#[source] client::Error),
     /// The control plane refused the finish for good.

@@ -1,6 +1,5 @@
 //! How a run of the runner ends, and its exit code.
 
-/// How a run ended without an error of the runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// The control plane knows how the attempt ended.

@@ -13,7 +13,6 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 #[derive(Debug, Default)]
 pub(super) struct Instructions {
-    /// The files, one after the other; empty if there are no files.
     pub(super) text: String,
     /// A sentence for the log about each skipped file.
     pub(super) skipped_files: Vec<String>,

@@ -19,7 +19,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
-/// Longest interval between two reports of a delay.
 const DELAY_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Accepts events; cheap to clone.

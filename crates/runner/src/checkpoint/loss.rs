@@ -31,7 +31,6 @@ impl SessionLoss {
         truncate(&self.to_string(), LONGEST_REASON)
     }
 
-    /// The failure of a job that requires the session.
     pub(super) fn to_failure(&self) -> Failure {
         match self {
             Self::Unreachable(reason) => Failure::SessionUnreachable { reason: reason.clone() },

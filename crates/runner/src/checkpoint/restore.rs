@@ -39,6 +39,7 @@ pub(crate) struct EarlierCheckpoint(DownloadState);
 
 enum DownloadState {
     NotExpected,
+    /// One was expected and is missing.
     Lost(SessionLoss),
     Downloaded {
         about: Box<CheckpointMetadata>,

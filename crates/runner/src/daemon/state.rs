@@ -16,7 +16,6 @@ pub(crate) struct FatalExit {
 
 #[derive(Debug, Default)]
 pub(crate) struct StateSnapshot {
-    /// Attempts whose process is alive.
     pub(crate) running: BTreeMap<AttemptKey, ProcessRecord>,
     /// Ended attempts whose finish is still in the outbox.
     pub(crate) pending_reports: BTreeSet<AttemptKey>,

@@ -15,7 +15,6 @@ use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Limit for reading a repository's configuration. Units: bytes.
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 
 /// A folder of the tree that is excluded from the work.

@@ -96,7 +96,6 @@ impl Drop for Group {
     }
 }
 
-/// Whether all remaining processes of the group are dead and wait for their parent.
 #[cfg(target_os = "linux")]
 fn only_zombies(group: Pid) -> bool {
     let Ok(processes) = std::fs::read_dir("/proc") else {

@@ -1,8 +1,8 @@
 //! Kills processes of an attempt that outlived the agent's process group, such as build daemons.
 //! Also kills the runner's own git if the runner was killed during a push. On Linux, `/proc` shows these processes: by
 //! a mark in their environment, and as descendants of a marked process. A process that runs one job adopts orphans, so
-//! it also finds them as its children. `pid_namespace` leaves none. On other systems only the process group is killed, so a
-//! daemon that left its group survives.
+//! it also finds them as its children. `pid_namespace` leaves none. On other systems only the process group is killed,
+//! so a daemon that left its group survives.
 
 mod proc;
 

@@ -28,7 +28,6 @@ const INIT_COMMAND: [&str; 3] = ["/bin/sh", "-c", "exec 3>&2 2>/dev/null; (exec 
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PidNamespace {
-    /// Arguments of `unshare`, if this machine supports namespaces.
     unshare_args: Option<&'static [&'static str]>,
     has_death_signal: bool,
 }

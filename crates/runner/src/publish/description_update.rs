@@ -11,7 +11,6 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 const TIME_LIMIT: Duration = Duration::from_secs(30);
-/// Time limit for an unreachable forge.
 const MAX_OUTAGE: Duration = Duration::from_secs(15);
 
 pub(crate) struct DescriptionUpdate<'a> {

@@ -33,7 +33,6 @@ pub(super) struct StreamJsonParser {
     estimated_cost: Option<u64>,
     /// Sum of the usage that each result reported since the result before it.
     reported_usage: ReportedUsage,
-    /// The error kind of the newest message about a failure.
     error_kind: Option<String>,
     limit_resets_at: Option<Timestamp>,
 }

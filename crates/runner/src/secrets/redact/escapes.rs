@@ -17,7 +17,6 @@ pub(super) fn escape_all(text: &str) -> Vec<String> {
 struct JsonStyle {
     slash: &'static str,
     unicode_escaped: &'static str,
-    /// Also escapes all characters that are not ASCII by number.
     only_ascii: bool,
 }
 

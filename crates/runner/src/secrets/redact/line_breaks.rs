@@ -61,7 +61,6 @@ fn common_prefix_len(one: Option<&[u8]>, other: Option<&[u8]>) -> usize {
     one.unwrap_or_default().iter().zip(other.unwrap_or_default()).take_while(|(a, b)| a == b).count()
 }
 
-/// The line of the form that precedes this one, before a break.
 fn match_previous_line(form: &[u8], bytes: &[u8], from: usize, line: &FormMatch) -> Option<FormMatch> {
     let (preceding, rest) = form.split_at_checked(line.in_form.start)?;
     let proof = preceding.get(preceding.len().saturating_sub(MIN_OVERLAP)..).filter(|proof| !proof.is_empty())?;

@@ -40,7 +40,6 @@ fn is_http(before: &str) -> bool {
     before.ends_with("http") || before.ends_with("https")
 }
 
-/// Decodes percent signs; `None` if the result is not UTF-8.
 fn percent_decode(text: &str) -> Option<String> {
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
     while let [first, after @ ..] = rest {
