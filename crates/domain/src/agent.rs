@@ -39,7 +39,6 @@ pub struct Agent {
     pub model: Option<String>,
 }
 
-/// The invalid field of an agent, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentFault {
     /// `capability`, `command` or `model`.
@@ -57,7 +56,6 @@ impl Agent {
         Self { capability: PROJECT.into(), command: Vec::new(), model: None }
     }
 
-    /// Validates the agent of a repository.
     pub fn check_for_repository(&self) -> Result<(), AgentFault> {
         self.check_among(&REPOSITORY_CHOICES)
     }

@@ -1,5 +1,4 @@
 //! Artifacts: outputs of an attempt that are too large for an event, and the limits for storing them.
-//!
 //! The objects are in a bucket; these types are their metadata. All artifacts of an attempt share one table item, so
 //! that one conditional write enforces the limits of the sum.
 
@@ -72,7 +71,6 @@ impl ArtifactKind {
     }
 }
 
-/// A runner's request to store an artifact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewArtifact {
     pub kind: ArtifactKind,
@@ -101,7 +99,6 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// All artifacts of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifacts {
     pub job: JobId,
@@ -122,7 +119,6 @@ pub enum ArtifactReservation {
     Existing(Artifact),
 }
 
-/// Why an artifact is rejected or unavailable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArtifactRefusal {
     TooLarge,
@@ -192,7 +188,6 @@ impl Artifacts {
     }
 
     /// Reserves an artifact, or finds the earlier reservation.
-    ///
     /// Idempotent: by kind and name.
     pub fn reserve(&self, offer: &NewArtifact, now: Timestamp) -> Result<ArtifactReservation, ArtifactRefusal> {
         let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind, &offer.name);
@@ -248,7 +243,6 @@ impl Artifacts {
         self.at.plus(RETENTION) <= now
     }
 
-    /// The sum of all sizes. Units: bytes.
     pub fn size_bytes(&self) -> u64 {
         self.kept.iter().fold(0, |sum, artifact| sum.saturating_add(artifact.size_bytes))
     }
@@ -259,7 +253,6 @@ pub fn object_key(job: &JobId, attempt: u32, artifact: &ArtifactId) -> String {
     format!("{OBJECT_KEY_PREFIX}{job}/{attempt:04}/{artifact}")
 }
 
-/// Prefix of the keys of all artifacts.
 pub const OBJECT_KEY_PREFIX: &str = "artifacts/";
 
 #[cfg(test)]

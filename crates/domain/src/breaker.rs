@@ -1,5 +1,4 @@
 //! Breakers: jobs of an account wait while its limit is used up or its provider fails, instead of failing one by one.
-//!
 //! A breaker belongs to an account, not to a job. A claim that has not seen the breaker costs one more attempt. An
 //! attempt opens the breaker and stores its end. After the end each job may start at a time of its own within
 //! [`START_SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
@@ -19,8 +18,7 @@ use std::time::Duration;
 /// Longest time before an account is tried again, even if its provider names a later time.
 pub const MAX_WAIT: Duration = Duration::from_secs(24 * 3_600);
 
-/// After its end a breaker lets jobs start one by one within this time, so that an early failure is known before most
-/// jobs start.
+/// Jobs start one by one within this time after a breaker's end.
 pub const START_SPREAD: Duration = Duration::from_secs(600);
 
 /// How often a job on Fargate checks whether it may start. Closing a breaker by hand notifies no job.
@@ -120,7 +118,6 @@ impl AccountFault {
     }
 
     /// The end of a breaker after the `times`th trouble in a row.
-    ///
     /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most a
     /// day. Any other trouble lasts 5 min, doubling to one hour.
     pub fn blocked_until(&self, times: u32, now: Timestamp) -> Timestamp {
@@ -134,7 +131,6 @@ impl AccountFault {
     }
 
     /// The account that had this trouble. `None` if no other job uses it, so that only this job waits.
-    ///
     /// A limit belongs to the key. Other failures belong to the self-hosted runner, because its own network may be
     /// broken while other runners work.
     pub fn account(&self, key: KeyOwner, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {
@@ -185,11 +181,8 @@ pub fn longest_delay<'a>(
 }
 
 impl Breaker {
-    /// The breaker after a trouble. `None`: the breaker does not change, because the trouble is known already or ends
-    /// no later.
-    ///
-    /// An open breaker is only extended. A trouble within an hour after its end opens it for longer; a later one starts
-    /// a new series.
+    /// `None`: no change, because the trouble is known already or ends no later. An open breaker is only extended. A
+    /// trouble within an hour after its end opens it for longer; a later one starts a new series.
     pub fn record_fault(
         before: Option<&Self>,
         id: &BreakerId,

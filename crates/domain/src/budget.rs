@@ -1,5 +1,4 @@
 //! A project's daily budget of jobs and dollars.
-//!
 //! A new job reserves `usd_micros_per_job`; its end replaces the reservation by the job's cost. Days are in UTC. A job
 //! belongs to the day on which it was created.
 
@@ -126,7 +125,6 @@ impl std::fmt::Display for Day {
     }
 }
 
-/// A project's usage on one day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DailyUsage {
     pub day: Day,

@@ -102,7 +102,6 @@ pub struct JobCommands {
 }
 
 impl JobCommands {
-    /// The first command that the policy does not allow.
     pub fn first_disallowed(&self) -> Option<&str> {
         let all = self.setup.commands.iter().chain(&self.checks.commands);
         all.map(String::as_str).find(|line| self.policy.parse_command(line).is_err())

@@ -1,5 +1,4 @@
 //! Dead letters: messages that failed too often, and advice for each.
-//!
 //! The sweeper repeats the work of every wake-up from the table. The exceptions are a queued review, which only its
 //! message contains, and the stop of a task, which is reported once.
 
@@ -88,7 +87,6 @@ pub enum DeadLetterMessage {
     /// Start or stop a task of a job.
     Start(JobId),
     Effect(EffectMessage),
-    /// Record the stop of a job's task.
     TaskStop(UnhandledCause, Box<TaskStop>),
     /// The stop of a task that no job started.
     ForeignTaskStop(UnhandledCause),
