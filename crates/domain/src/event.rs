@@ -42,8 +42,7 @@ pub struct TicketText {
 }
 
 impl TicketText {
-    /// The labels that a runner must have, trimmed as in its configuration. Empty labels are dropped, because no runner
-    /// could have one.
+    /// The labels that a runner must have, trimmed as in its configuration. No runner can have an empty label.
     pub fn runner_labels(&self) -> BTreeSet<String> {
         let labels = self.labels.iter().filter_map(|label| label.strip_prefix("runner:"));
         labels.map(str::trim).filter(|label| !label.is_empty()).map(str::to_owned).collect()

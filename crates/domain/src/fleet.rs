@@ -14,7 +14,6 @@ pub struct Member {
     pub profile: Profile,
 }
 
-/// The facts for the explanation.
 #[derive(Clone, Copy, Debug)]
 pub struct Fleet<'a> {
     pub members: &'a [Member],

@@ -1,5 +1,4 @@
 //! Gauges of a deployment: counts that the sweeper takes once a minute from the rows it reads anyway.
-//!
 //! The indexes contain only keys, so each gauge states which rows it counts.
 
 use crate::id::ProjectId;
@@ -116,8 +115,7 @@ impl Gauges {
         self
     }
 
-    /// The snapshot of a round that skipped a part: `before` while it is recent, then this incomplete count, marked by
-    /// `more`.
+    /// For a round that skipped a part: `before` while it is recent, then this incomplete count, marked by `more`.
     pub fn or_recent(self, before: Option<Self>, now: Timestamp) -> Self {
         // A snapshot from further in the future would count as recent until its time comes.
         let is_near = |before: &Self| {

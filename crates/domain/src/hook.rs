@@ -10,7 +10,6 @@ use poll_progress::PollProgress;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// The events that Pullyard subscribes to at this kind of forge.
 pub fn subscribed_events(kind: ForgeKind) -> &'static [&'static str] {
     match kind {
         ForgeKind::GitHub => &["issue_comment", "pull_request", "pull_request_review", "repository"],
@@ -36,8 +35,7 @@ pub fn max_secret_chars(kind: ForgeKind) -> Option<usize> {
     }
 }
 
-/// Why a value cannot be a webhook secret at this kind of forge. `name` is the secret's name. The message does not
-/// contain the value.
+/// Why a value cannot be a webhook secret at this kind of forge. The message does not contain the value.
 pub fn secret_fault(kind: ForgeKind, name: &SecretName, value: &str) -> Option<String> {
     let limit = max_secret_chars(kind)?;
     (value.chars().count() > limit).then(|| {
@@ -175,7 +173,6 @@ pub enum Ingress {
     Both,
 }
 
-/// Polling state of a connected repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Poll {
     pub project: ProjectId,
@@ -192,7 +189,6 @@ pub struct Poll {
     /// Failed polls since the last success.
     #[serde(default)]
     pub tries: u32,
-    /// It is not polled before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     pub rev: u64,

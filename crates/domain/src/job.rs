@@ -1,5 +1,4 @@
 //! A job: its stored form, its states, and the transitions between them.
-//!
 //! Each transition is a pure function from the stored job to its successor, and rejects what the caller may not do. The
 //! store only checks that the job has not changed since it was read.
 
@@ -212,7 +211,6 @@ pub struct Job {
     pub attempt: u32,
     /// Whether an agent worked on it. Only then its end counts as the ticket's last job.
     pub worked: bool,
-    /// Number of requeues after platform faults.
     pub requeues: u32,
     /// A lost attempt may have pushed, and no later attempt has found or excluded that push. In a cancelled job no
     /// attempt searched for it.
@@ -226,9 +224,7 @@ pub struct Job {
     /// push and failed by its own work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<PushSearch>,
-    /// The start of a task for the next attempt.
     pub dispatch: Dispatch,
-    /// The attempt that holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<ActiveAttempt>,
     pub want: DesiredState,
@@ -274,7 +270,6 @@ pub struct Job {
     /// Failed sweeps since the last success.
     #[serde(default, skip_serializing_if = "is_default")]
     pub tries: u32,
-    /// It is not swept before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     /// A user watches it at least until this time. Written without raising `rev`, because it is repeated anyway.
@@ -400,7 +395,6 @@ impl JobPolicy {
         if self.model_of.is_some() { KeyOwner::Project } else { KeyOwner::Runner }
     }
 
-    /// Longest wait for an answer, or longest pause.
     pub fn max_suspension(&self) -> Duration {
         self.input_secs.map_or(DEFAULT_SUSPENSION_LIMIT, Duration::from_secs)
     }
@@ -432,7 +426,6 @@ pub struct Replies {
 }
 
 impl Job {
-    /// The pull request that it revises.
     pub fn pull_request(&self) -> Option<PullRequestId> {
         self.revises.as_ref().map(|revises| self.pull_request_id(revises.number))
     }

@@ -15,8 +15,7 @@ const FULL_COMPARISON_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollProgress {
-    /// Everything submitted before this time was seen. Set when the repository is connected, and by every full
-    /// comparison.
+    /// Everything submitted before this was seen. Set when the repository is connected and by full comparisons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// When the current full comparison began.

@@ -71,7 +71,6 @@ impl Cancel {
 
 impl Job {
     /// Cancels the job for a user. Without an attempt it ends at once; otherwise its runner is requested to stop.
-    ///
     /// `AlreadyDone`: it is cancelled, or will be. `Status`: it has ended otherwise.
     pub fn cancel(&self, cancel: Cancel, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {
@@ -98,7 +97,6 @@ impl Job {
         }
     }
 
-    /// When its runner should have stopped, if a cancel was requested.
     pub fn stop_deadline(&self) -> Option<Timestamp> {
         let cancel = self.cancel.as_ref().filter(|_| self.status.is_active() && self.want == DesiredState::Cancel)?;
         Some(cancel.stop_deadline())
