@@ -1,5 +1,4 @@
 //! Invisible markers by which Pullyard recognizes its own texts at a forge.
-//!
 //! A marker is an HTML comment, or an unused link definition on Bitbucket, which displays HTML comments. Anyone can
 //! copy a marker. It prevents duplicate posts, and keeps Pullyard's own texts from counting as a user's. It never
 //! grants a permission.
@@ -7,7 +6,6 @@
 use crate::id::JobId;
 use crate::project::ForgeKind;
 
-/// The syntax of a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MarkerSyntax {
     pub(crate) start: &'static str,

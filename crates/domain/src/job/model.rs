@@ -54,10 +54,8 @@ pub struct ModelFaultReport {
 }
 
 impl Job {
-    /// Yields the job because its model is unavailable.
-    ///
-    /// The job fails after too many troubles, if it would wait for more than a day in all, or if no agent worked. A
-    /// requested cancel or pause takes effect.
+    /// Yields the job because its model is unavailable. The job fails after too many troubles, if it would wait for
+    /// more than a day in all, or if no agent worked. A requested cancel or pause takes effect.
     pub fn requeue_for_model(
         &self,
         fence: &Fence,

@@ -91,7 +91,6 @@ pub fn plan_revision(
     (job, ticket, pull_request)
 }
 
-/// Plans a job from a free prompt.
 pub fn plan_without_ticket(plan: &JobPlan<'_>) -> Job {
     // Use the random end of the id: the beginning is a time, which two jobs may share.
     let id = plan.id.as_str();
@@ -179,7 +178,6 @@ fn new_job(plan: &JobPlan<'_>, branch: String) -> Job {
 }
 
 /// `pullyard/{project}/{ticket}-{n}` in lower case, always a valid ref name.
-///
 /// A key with other characters than capitals, digits and dashes is simplified, and a short hash keeps it unique.
 pub fn branch_name(project: &ProjectId, ticket: &TicketKey, number: u32) -> String {
     let lower = ticket.as_str().to_lowercase();

@@ -123,7 +123,6 @@ impl Session {
 
 impl Job {
     /// Pauses the job for a user. Without an attempt it pauses at once; otherwise its runner is requested to stop.
-    ///
     /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `Status`: it cannot be paused in this
     /// status.
     pub fn pause(&self, pause: Pause, now: Timestamp) -> Result<Self, TransitionRefusal> {
@@ -168,9 +167,7 @@ impl Job {
         }
     }
 
-    /// Counts a user's input. A suspended job becomes Ready.
-    ///
-    /// `TooManyInputs`: the job has [`MAX_INPUTS`] inputs.
+    /// Counts a user's input. A suspended job becomes Ready. `TooManyInputs`: the job has [`MAX_INPUTS`] inputs.
     pub fn resume_with_input(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
         if self.status.is_terminal() {
             return Err(TransitionRefusal::WrongStatus(self.status));
@@ -200,10 +197,8 @@ impl Job {
         }
     }
 
-    /// Suspends the job at the request of its runner.
-    ///
-    /// A job with a requested cancel is cancelled. A job whose pause was withdrawn becomes Ready. `NewerInput`: an
-    /// input may answer the question already, so the agent must continue.
+    /// Suspends the job at the request of its runner. A job with a requested cancel is cancelled. A job whose pause was
+    /// withdrawn becomes Ready. `NewerInput`: an input may answer the question already, so the agent must continue.
     pub fn suspend(&self, fence: &Fence, yielded: &SuspendReport, now: Timestamp) -> Result<Self, TransitionRefusal> {
         let ended_by = self.ended_by.as_ref();
         if ended_by.is_some_and(|by| by.finish.as_ref() == Some(&yielded.id) && by.attempt == fence.attempt) {

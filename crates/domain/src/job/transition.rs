@@ -97,11 +97,9 @@ pub enum End {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransitionRefusal {
-    /// The same transition happened before.
     AlreadyDone,
     /// Another attempt holds the job, or none does.
     LeaseLost,
-    /// The job's status does not allow the transition.
     WrongStatus(JobStatus),
     NotBefore(Timestamp),
     StopRequested,
@@ -140,8 +138,7 @@ impl Job {
         Ok(job)
     }
 
-    /// Records that start `number` of attempt `attempt` failed: the job tries again later, or fails after too many
-    /// starts. No attempt is used up.
+    /// Records a failed start: the job tries again later, or fails after too many starts. Uses up no attempt.
     pub fn record_start_fault(
         &self,
         attempt: u32,
@@ -182,7 +179,6 @@ impl Job {
         Ok(job)
     }
 
-    /// The failure after too many failed starts.
     pub fn start_failure(&self) -> Option<Failure> {
         let fault = self.dispatch.fault.as_ref()?;
         let enough = fault.max_consecutive().is_some_and(|limit| fault.count() >= limit);
@@ -288,7 +284,6 @@ impl Job {
 
     /// Returns a job to Ready after a platform fault. The caller checks the limit of requeues. A requested cancel or
     /// pause takes effect instead.
-    ///
     /// `lost_a_push` stays set, so that each later attempt searches for the pushed commit again.
     pub fn requeue(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
         self.check_not_pushing(now)?;
@@ -307,7 +302,6 @@ impl Job {
 
     /// Requeues a job once more instead of failing it, because an attempt may have pushed. The next attempt only adopts
     /// the pushed commit. This uses up no requeue. A requested cancel or pause takes effect instead.
-    ///
     /// `AlreadyDone`: this was tried before. `Status`: no attempt may have pushed, or none holds the job.
     pub fn requeue_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, TransitionRefusal> {
         self.check_not_pushing(now)?;
@@ -357,7 +351,6 @@ impl Job {
         Ok(job)
     }
 
-    /// Checks that the attempt with this fence holds the job.
     pub fn check_fence(&self, fence: &Fence) -> Result<&ActiveAttempt, TransitionRefusal> {
         self.run
             .as_ref()
