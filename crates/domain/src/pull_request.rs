@@ -81,7 +81,6 @@ pub struct PullRequest {
     /// Failed writes of the note since the last success.
     #[serde(default)]
     pub tries: u32,
-    /// The note is not written before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
     pub rev: u64,

@@ -1,5 +1,4 @@
 //! Rules for removing a repository, disconnecting a forge, and reusing the name of a disconnected forge.
-//!
 //! The caller lists jobs, pull requests and hooks before the removal. Each `deny_*` function checks one of them; `None`
 //! permits the removal.
 
@@ -10,7 +9,6 @@ use crate::job::Job;
 use crate::project::{Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestState, pull_request_label};
 
-/// Refuses to remove a repository with an active job.
 pub fn deny_for_active_job(repository: &Repository, job: &Job) -> Option<Denial> {
     let is_same_repository = job.project == repository.project
         && job.integration == repository.integration

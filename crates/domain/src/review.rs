@@ -1,5 +1,4 @@
 //! A review that requests changes, as an event of a forge and as a stored item.
-//!
 //! Its text is not stored, but read from the forge when the job is created. [`guard`] decides whether it may start a
 //! job, [`settle`] decides about waiting reviews.
 
@@ -65,7 +64,6 @@ pub struct Author {
     pub bot: bool,
 }
 
-/// A pull request as a forge reported it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequestSnapshot {
     pub id: PullRequestId,
@@ -195,7 +193,6 @@ impl Review {
         }
     }
 
-    /// The review as covered by this job.
     pub fn assign_to(&self, job: &JobId) -> Self {
         Self { state: ReviewState::Started { job: job.clone() }, ..self.clone() }.next_version(Some(self))
     }
@@ -262,7 +259,6 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
 }
 
 /// The jobs to read to find out whether they leave their reviews, as `job::leaves_reviews` defines it.
-///
 /// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
 /// `all`. A job whose review had another job since may be returned unnecessarily.
 pub fn list_possible_review_owners(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
@@ -299,7 +295,6 @@ impl UnansweredScope {
 }
 
 /// The unanswered reviews that a job includes: all if a user requested the job, or if it covers no review any more.
-///
 /// On Bitbucket, a request for changes has no text. It means the author's comments since their last request. If that
 /// request was refused or withdrawn before a job read it, the next request includes its comments.
 pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope {
@@ -310,7 +305,6 @@ pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope 
 }
 
 /// The jobs of earlier requests by the authors of `covered`. Empty if this kind of forge has requests with text.
-///
 /// Without text, a comment belongs to the newest request before it and to the next one. If the forge forgets withdrawn
 /// requests, the comment belongs to every later one.
 pub fn jobs_of_earlier_requests<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {

@@ -1,5 +1,4 @@
 //! Renders and replaces the part of a pull request's text that is about the newest commit of Pullyard.
-//!
 //! Two invisible marker lines enclose the part. The first marker line contains the commit and a hash of the body, which
 //! shows whether a user edited the body. Anyone can copy the marker lines, so they grant no permission.
 
@@ -38,8 +37,7 @@ fn render_part_as(MarkerSyntax { start, end }: MarkerSyntax, commit: &str, body:
     format!("{start}{PART_NAME}{commit} {hash}{end}\n{between}{start}{PART_NAME}{END_NAME}{end}\n")
 }
 
-/// Replaces the part about an earlier commit, when a later job of the runner updates the pull request. The rules for
-/// `body` are those of [`render_part`].
+/// Replaces the part when a later job updates the pull request. Rules for `body`: see [`render_part`].
 pub fn replace_part(text: &str, commit: &str, body: &str) -> Result<String, ReplaceRefusal> {
     let part = find_part(text).ok_or(ReplaceRefusal::Absent)?;
     // Checked before the hash: a retry after a lost answer must not report a user's later edit as `Edited`.

@@ -1,5 +1,4 @@
 //! The guards of a review, in the published order: the first refusal decides.
-//!
 //! Guards are pure functions of [`ReviewFacts`], which the ledger stores with the decision.
 
 use super::{Permission, RequestedAction, ReviewEvent};
@@ -108,7 +107,6 @@ pub enum DecisionStep {
     NeedsPermission,
 }
 
-/// Returns the reason for a refusal, or `None`.
 type ReviewGuard = fn(&ReviewFacts) -> Option<Reason>;
 
 pub const REVIEW_GUARDS: [(&str, ReviewGuard); 17] = [

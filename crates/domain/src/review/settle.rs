@@ -1,5 +1,4 @@
 //! Decides about waiting reviews once their ticket has no active job.
-//!
 //! The guards run again for the newest review. Then one job covers all reviews at the newest head, or they continue to
 //! wait, or all are refused.
 
@@ -46,8 +45,7 @@ pub fn newest_review<'a>(waiting: &[&'a Review]) -> Option<&'a Review> {
     waiting.iter().copied().max_by_key(|review| (review.submitted_at, review.at, review.id.clone()))
 }
 
-/// The waiting reviews that this call may settle, and all reviews that they absorbed. `all` are the reviews of the pull
-/// request.
+/// The waiting reviews that this call may settle, and all that they absorbed. `all` is the pull request's.
 pub fn reviews_to_settle(all: &[Review], is_ours: impl Fn(&Review) -> bool) -> Vec<&Review> {
     all.iter()
         .filter(|review| {
@@ -66,8 +64,7 @@ pub fn combined_action(at_stake: &[&Review]) -> RequestedAction {
     }
 }
 
-/// `facts` describe the newest waiting review, with `combined_action` from [`combined_action`]. Its permission counts as granted, because it
-/// was checked before the review was stored.
+/// `facts` describe the newest waiting review with the [`combined_action`]. Its permission counts as granted.
 pub fn settle(facts: &ReviewFacts, at_stake: &[&Review]) -> Settlement {
     let waiting: Vec<&Review> =
         at_stake.iter().copied().filter(|review| review.state == ReviewState::Deferred {}).collect();
