@@ -8,7 +8,6 @@ use crate::time::Timestamp;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// The requirements of a class of jobs.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ClassRequirements {
     pub capability: String,
@@ -36,7 +35,6 @@ pub struct Candidate {
 
 impl Candidate {
     /// Whether the job only adopts. Such a job calls no model, waits for no breaker and stays adopting.
-    ///
     /// False for rows of older versions, which do not show it.
     pub fn is_adopting(&self) -> bool {
         self.order < 0
@@ -46,10 +44,8 @@ impl Candidate {
 /// Lead of adopting jobs over all others, longer than any job can wait. Units: milliseconds.
 const ADOPTION_LEAD_MILLIS: i64 = 1_000_000_000_000_000;
 
-/// The sort key of a Ready job in its class: its creation time, but adopting jobs come first.
-///
-/// An index row contains only the job and this key. Behind many rows that wait for a breaker, an adopting job would not
-/// be found.
+/// The sort key of a Ready job in its class: its creation time, but adopting jobs come first. An index row contains
+/// only the job and this key. Behind many rows that wait for a breaker, an adopting job would not be found.
 pub fn sort_key(job: &Job) -> i64 {
     let created = job.created.millis();
     if job.adopts.is_some() { created.saturating_sub(ADOPTION_LEAD_MILLIS) } else { created }

@@ -1,5 +1,4 @@
 //! The size and capacity of a job's Fargate task.
-//!
 //! The deployment's task definitions map a size to processors and memory.
 
 use serde::{Deserialize, Serialize};

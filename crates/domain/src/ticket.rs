@@ -1,5 +1,4 @@
 //! A ticket as Pullyard knows it: its status, its job, and the state that its tool should show.
-//!
 //! Its text is a separate item, because an update is charged for the whole item.
 
 use crate::budget::Day;
@@ -49,7 +48,6 @@ pub struct Ticket {
     pub synced_version: u32,
     /// Failed settlements since the last success.
     pub tries: u32,
-    /// The ticket is not settled before this time.
     pub not_before: Option<Timestamp>,
     pub rev: u64,
 }
@@ -220,7 +218,6 @@ impl Ticket {
     }
 
     /// Records that a stored review may be settled from `opens_at`. The earliest time wins.
-    ///
     /// The number is unlimited, because a stored review must not be lost when others came first.
     pub fn schedule_review(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
         let mut ticket = self.clone();
@@ -242,8 +239,7 @@ impl Ticket {
         self.deferred.contains_key(&pull_request.to_string())
     }
 
-    /// The next step for the ticket. Order: the write to the tool, the other entry, the reviews that have waited
-    /// longest.
+    /// In this order: the write to the tool, the other entry, the reviews that have waited longest.
     pub fn next_settle_step(&self, settings: &Settings, now: Timestamp) -> SettleStep {
         if self.is_unsynced() {
             return SettleStep::WriteBack(Box::new(self.after_write_back(settings)));

@@ -1,5 +1,4 @@
 //! Tokens: their scopes and kinds, validation of new ones, and expiry.
-//!
 //! The random text and its hash are made elsewhere, because this crate has no random numbers.
 
 use crate::id::ProjectId;
@@ -50,7 +49,6 @@ pub const VISIBLE_CHARS: usize = 8;
 /// Precision of a token's last use. Further uses within this time are not written.
 pub const LAST_USE_PRECISION: Duration = Duration::from_secs(60);
 
-/// A request for a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct NewToken {
     pub name: String,
@@ -112,7 +110,6 @@ pub fn is_valid(revoked: bool, expires_at: Option<Timestamp>, now: Timestamp) ->
     !revoked && expires_at.is_none_or(|at| now < at)
 }
 
-/// Whether this use of a token must be written.
 pub fn should_record_use(last_used: Option<Timestamp>, now: Timestamp) -> bool {
     last_used.is_none_or(|at| now.since(at) >= LAST_USE_PRECISION)
 }
