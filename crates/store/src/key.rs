@@ -10,7 +10,6 @@ use pullyard_domain::id::{
 use pullyard_domain::pull_request::PullRequestId;
 use pullyard_domain::time::Timestamp;
 
-/// Partition and sort key of one item.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) pk: String,
@@ -147,7 +146,6 @@ pub(crate) fn token(hash: &str) -> Key {
     Key::new(format!("TOKEN#{hash}"), "TOKEN")
 }
 
-/// The item that names the first token.
 pub(crate) fn first_token() -> Key {
     Key::new("FIRST", "FIRST")
 }

@@ -12,7 +12,6 @@ const ATTRIBUTE: &str = "body";
 /// Limit for unpacking. A stored item has at most 400 KB, and hostile text may expand a lot. Units: bytes.
 const LARGEST: usize = 16 << 20;
 
-/// Packs the value into a compressed attribute, and adds the key.
 pub(crate) fn pack<T: Serialize>(key: &Key, value: &T) -> Result<Attributes, Error> {
     let broken = |reason: String| Error::Corrupt { key: key.to_string(), reason };
     let json = serde_json::to_vec(value).map_err(|error| broken(error.to_string()))?;

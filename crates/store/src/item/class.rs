@@ -6,7 +6,6 @@ use pullyard_domain::id::{ClassId, ProjectId};
 use pullyard_domain::select::ClassRequirements;
 use serde::{Deserialize, Serialize};
 
-/// The requirements of a class's jobs for a runner.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Class {
     pub(crate) project: ProjectId,

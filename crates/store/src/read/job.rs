@@ -24,8 +24,7 @@ impl Store {
         self.load(&key::pull_request(id)).await
     }
 
-    /// The links of many pull requests, in any order, read strongly. Unknown ones are omitted. A link that cannot be
-    /// decoded is returned as its error, so that it does not hide the others.
+    /// In any order, read strongly. Unknown ones are omitted. An undecodable link is its error and hides no other.
     pub async fn load_pull_requests(
         &self,
         ids: &BTreeSet<PullRequestId>,

@@ -46,8 +46,7 @@ impl Store {
         0..RUNNER_SHARDS
     }
 
-    /// The runners of one shard, read strongly. A runner that cannot be decoded is returned as its error, so that it
-    /// does not hide the others.
+    /// Read strongly. A runner that cannot be decoded is returned as its error, so that it hides no other.
     pub async fn list_shard_runners(&self, shard: u8) -> Result<Vec<Result<Runner, Error>>, Error> {
         let items = self.query_pages(&key::runner_shard(shard), "", "read the runners").await?;
         Ok(items.into_iter().map(decode_item).collect())

@@ -10,7 +10,6 @@ use pullyard_domain::time::Timestamp;
 
 impl Store {
     /// Stores the claim of an attempt, for a self-hosted runner or for a task.
-    ///
     /// Writes: JOB if `rev` is the one seen. For a self-hosted runner also RUNNER: one slot and one claim more. The
     /// claim must be new and sent by the registered process. The runner must be Online, without a drain, with a free
     /// slot and no slot for this job.
@@ -66,8 +65,7 @@ pub enum RunnerCondition {
     },
 }
 
-/// Frees the slot of a self-hosted runner, in the transaction of an end, a requeue or a suspension. An empty slot is no
-/// error.
+/// Frees the slot in the transaction of an end, a requeue or a suspension. An empty slot is no error.
 pub(super) fn free_slot(transaction: Transaction, before: &Job, precondition: RunnerCondition) -> Transaction {
     let Some(runner) = before.run.as_ref().and_then(|run| run.runner.as_ref()) else {
         return transaction;
