@@ -11,7 +11,6 @@ use pullyard_domain::ticket::Ticket;
 
 #[derive(Clone, Debug)]
 pub struct JobEnd<'a> {
-    /// The job as it was read.
     pub before: &'a Job,
     pub job: &'a Job,
     pub attempt: Option<&'a AttemptRecord>,
