@@ -6,10 +6,8 @@ use crate::{Error, Store, Write};
 use pullyard_domain::job::{AttemptRecord, Input, Job};
 use pullyard_domain::ticket::Ticket;
 
-/// The items that change when a job is suspended or resumed.
 #[derive(Clone, Debug)]
 pub struct SuspensionWrite<'a> {
-    /// The job as it was read.
     pub before: &'a Job,
     pub job: &'a Job,
     pub attempt: Option<&'a AttemptRecord>,
@@ -22,7 +20,6 @@ pub struct SuspensionWrite<'a> {
 
 impl Store {
     /// Stores that a job is suspended, is resumed, or received an input.
-    ///
     /// Writes: JOB and TICKET if `rev` is the one seen; ATTEMPT and INPUT if absent (their numbers are never used
     /// again); RUNNER one slot less, if its runner no longer holds the job and the proof holds. All or nothing: no
     /// answer is stored for a job that still waits for it, and a suspended job has no slot.

@@ -25,7 +25,6 @@ pub struct JobCreation<'a> {
     pub pull_request: Option<&'a PullRequest>,
     /// The decision, if it is not recorded yet.
     pub delivery: Option<&'a Delivery>,
-    /// The job's charge to its project's budget.
     pub charge: Option<&'a Charge>,
     /// The caller's own key for this request.
     pub request: Option<&'a Request>,
@@ -128,7 +127,6 @@ fn request_item(request: &Request, attribute: &str, id: &str) -> Attributes {
 
 impl Store {
     /// Stores the requirements of a job class before the first job is created.
-    ///
     /// Writes: CLASS if absent. It never changes, because its id is a hash of its content.
     pub async fn create_class(
         &self,
