@@ -80,7 +80,6 @@ pub async fn connect_forge(
     }
 }
 
-/// Refuses a name under which another forge was connected before.
 pub(crate) async fn check_former_name(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<(), Error> {
     let former = ctx.store.load_former_url(id).await?;
     match reused_name_fault(id, former.as_deref(), api_url) {
