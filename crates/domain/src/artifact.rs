@@ -1,4 +1,5 @@
 //! Artifacts: outputs of an attempt that are too large for an event, and the limits for storing them.
+//!
 //! The objects are in a bucket; these types are their metadata. All artifacts of an attempt share one table item, so
 //! that one conditional write enforces the limits of the sum.
 
@@ -188,6 +189,7 @@ impl Artifacts {
     }
 
     /// Reserves an artifact, or finds the earlier reservation.
+    ///
     /// Idempotent: by kind and name.
     pub fn reserve(&self, offer: &NewArtifact, now: Timestamp) -> Result<ArtifactReservation, ArtifactRefusal> {
         let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind, &offer.name);

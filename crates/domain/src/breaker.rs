@@ -1,4 +1,5 @@
 //! Breakers: jobs of an account wait while its limit is used up or its provider fails, instead of failing one by one.
+//!
 //! A breaker belongs to an account, not to a job. A claim that has not seen the breaker costs one more attempt. An
 //! attempt opens the breaker and stores its end. After the end each job may start at a time of its own within
 //! [`START_SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
@@ -118,6 +119,7 @@ impl AccountFault {
     }
 
     /// The end of a breaker after the `times`th trouble in a row.
+    ///
     /// A limit with a known end lasts until then: at least one minute (doubling, in case a clock is wrong), at most a
     /// day. Any other trouble lasts 5 min, doubling to one hour.
     pub fn blocked_until(&self, times: u32, now: Timestamp) -> Timestamp {
@@ -131,6 +133,7 @@ impl AccountFault {
     }
 
     /// The account that had this trouble. `None` if no other job uses it, so that only this job waits.
+    ///
     /// A limit belongs to the key. Other failures belong to the self-hosted runner, because its own network may be
     /// broken while other runners work.
     pub fn account(&self, key: KeyOwner, project: &ProjectId, runner: Option<&RunnerId>) -> Option<Account> {

@@ -1,4 +1,5 @@
 //! A project's daily budget of jobs and dollars.
+//!
 //! A new job reserves `usd_micros_per_job`; its end replaces the reservation by the job's cost. Days are in UTC. A job
 //! belongs to the day on which it was created.
 

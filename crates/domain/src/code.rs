@@ -1,4 +1,5 @@
 //! The macro for vocabularies: each enum variant has one code, one sentence, one advice, and typed facts.
+//!
 //! Decisions, waits and failures are written with it, so that guard, ledger, API, docs and CLI use the same texts.
 
 /// A row of a vocabulary, for the generated docs and the tests.

@@ -1,4 +1,5 @@
 //! Commands that a project runs around its agents: validation and splitting into arguments.
+//!
 //! The allowlist is no sandbox: an allowed program executes code of the repository. It keeps settings from becoming a
 //! shell on a runner. Isolation of a command is the runner's task.
 
@@ -94,6 +95,7 @@ const INTERPRETERS: &[&str] = &["bash", "node", "perl", "php", "python", "python
 
 impl CommandPolicy {
     /// Parses a command into a program and its arguments.
+    ///
     /// Errors: why the command may not run, as a sentence without its full stop.
     pub fn parse_command(self, line: &str) -> Result<Vec<String>, String> {
         check_format(line)?;

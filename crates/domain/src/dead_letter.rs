@@ -1,4 +1,5 @@
 //! Dead letters: messages that failed too often, and advice for each.
+//!
 //! The sweeper repeats the work of every wake-up from the table. The exceptions are a queued review, which only its
 //! message contains, and the stop of a task, which is reported once.
 

@@ -1,4 +1,5 @@
 //! When each item is due next: its row in the `work` index, computed from the whole item.
+//!
 //! Every write stores this row, so that no item with a next step is missing in the index.
 
 use crate::hook::Poll;

@@ -1,4 +1,5 @@
 //! Gauges of a deployment: counts that the sweeper takes once a minute from the rows it reads anyway.
+//!
 //! The indexes contain only keys, so each gauge states which rows it counts.
 
 use crate::id::ProjectId;

@@ -1,4 +1,5 @@
 //! The guards of a ticket event, in the published order: the first refusal decides.
+//!
 //! Guards are pure functions of the facts. If a transaction finds the facts stale, the caller decides again.
 
 use crate::budget::DailyUsage;

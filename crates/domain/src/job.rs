@@ -1,4 +1,5 @@
 //! A job: its stored form, its states, and the transitions between them.
+//!
 //! Each transition is a pure function from the stored job to its successor, and rejects what the caller may not do. The
 //! store only checks that the job has not changed since it was read.
 

@@ -1,4 +1,5 @@
 //! Renders the parts of a pull request's text that describe the work: agent, isolation, summary and check results.
+//!
 //! The summary and the commands of the checks are untrusted. Fences and code spans disable mentions, links, images and
 //! closing keywords in them. The check results and the summaries of later jobs belong to one commit: they are in the
 //! part that `newest` replaces. The summary of the first job describes the change and stays.
@@ -114,6 +115,7 @@ pub struct NewestCommit<'a> {
 }
 
 /// The part about the newest commit, in Markdown.
+///
 /// A `CheckResults::Completed` has no failed check here: a job with failed checks does not update an open pull request.
 pub fn render_newest(newest: &NewestCommit<'_>) -> String {
     let by = newest.agent.map(|agent| format!(" (agent: {agent})")).unwrap_or_default();

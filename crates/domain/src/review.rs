@@ -1,4 +1,5 @@
 //! A review that requests changes, as an event of a forge and as a stored item.
+//!
 //! Its text is not stored, but read from the forge when the job is created. [`guard`] decides whether it may start a
 //! job, [`settle`] decides about waiting reviews.
 
@@ -259,6 +260,7 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
 }
 
 /// The jobs to read to find out whether they leave their reviews, as `job::leaves_reviews` defines it.
+///
 /// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
 /// `all`. A job whose review had another job since may be returned unnecessarily.
 pub fn list_possible_review_owners(having: &BTreeSet<&JobId>, all: &[Review], last: Option<&JobId>) -> Vec<JobId> {
@@ -295,6 +297,7 @@ impl UnansweredScope {
 }
 
 /// The unanswered reviews that a job includes: all if a user requested the job, or if it covers no review any more.
+///
 /// On Bitbucket, a request for changes has no text. It means the author's comments since their last request. If that
 /// request was refused or withdrawn before a job read it, the next request includes its comments.
 pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope {
@@ -305,6 +308,7 @@ pub fn unanswered_scope(kind: ForgeKind, covered: &[Review]) -> UnansweredScope 
 }
 
 /// The jobs of earlier requests by the authors of `covered`. Empty if this kind of forge has requests with text.
+///
 /// Without text, a comment belongs to the newest request before it and to the next one. If the forge forgets withdrawn
 /// requests, the comment belongs to every later one.
 pub fn jobs_of_earlier_requests<'a>(kind: ForgeKind, covered: &[Review], all: &'a [Review]) -> BTreeSet<&'a JobId> {

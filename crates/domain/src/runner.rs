@@ -1,4 +1,5 @@
 //! A self-hosted runner: identity, presence and slots.
+//!
 //! Each transition is a pure function of the stored runner, and the store only checks that the runner is unchanged.
 //! [`sweep`](self::sweep) decides how the sweeper handles runners.
 
@@ -222,6 +223,7 @@ impl Runner {
     }
 
     /// Registers the process of a new runner, a replacement for a dead process, or the known process again.
+    ///
     /// A replacement keeps the slots, and the sweeper ends those that the new process does not run. The known process
     /// registers again after a daemon was killed and continues. The runner's state follows the registration.
     pub fn register(existing: Option<&Self>, new: RunnerRegistration, now: Timestamp) -> Result<Self, Refusal> {

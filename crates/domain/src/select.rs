@@ -35,6 +35,7 @@ pub struct Candidate {
 
 impl Candidate {
     /// Whether the job only adopts. Such a job calls no model, waits for no breaker and stays adopting.
+    ///
     /// False for rows of older versions, which do not show it.
     pub fn is_adopting(&self) -> bool {
         self.order < 0

@@ -1,4 +1,5 @@
 //! The size and capacity of a job's Fargate task.
+//!
 //! The deployment's task definitions map a size to processors and memory.
 
 use serde::{Deserialize, Serialize};

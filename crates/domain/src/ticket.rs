@@ -1,4 +1,5 @@
 //! A ticket as Pullyard knows it: its status, its job, and the state that its tool should show.
+//!
 //! Its text is a separate item, because an update is charged for the whole item.
 
 use crate::budget::Day;
@@ -218,6 +219,7 @@ impl Ticket {
     }
 
     /// Records that a stored review may be settled from `opens_at`. The earliest time wins.
+    ///
     /// The number is unlimited, because a stored review must not be lost when others came first.
     pub fn schedule_review(&self, pull_request: &PullRequestId, opens_at: Timestamp) -> Self {
         let mut ticket = self.clone();

@@ -1,4 +1,5 @@
 //! Tokens: their scopes and kinds, validation of new ones, and expiry.
+//!
 //! The random text and its hash are made elsewhere, because this crate has no random numbers.
 
 use crate::id::ProjectId;

@@ -192,6 +192,7 @@ impl Transaction {
     }
 
     /// Writes all actions or none.
+    ///
     /// Idempotent: a lost answer is recognised by the token and by the mark.
     /// Errors: `Contended` if other writers prevented every try.
     pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {

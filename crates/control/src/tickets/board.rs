@@ -59,6 +59,7 @@ impl TextChanges {
 }
 
 /// Creates a ticket on the board, in one write with ledger entry and job.
+///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and the first job, and
 /// moves nothing. Without a key, by the ticket's key: a repeat is `NameTaken`.
 /// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Contended`.
@@ -165,6 +166,7 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Ans
 }
 
 /// Edits a ticket's text, in one write with the ledger entry. Never starts a job. Concurrent edits both apply.
+///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and changes nothing.
 /// Without a key each call is a new edit.
 /// Errors: `NotFound` (ticket); `KeyReused`; `Contended`, with nothing stored.

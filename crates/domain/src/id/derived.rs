@@ -131,6 +131,7 @@ impl ClassId {
 }
 
 /// Prefix and 26 base32 characters of SHA-256 over a domain and length-prefixed parts.
+///
 /// The lengths distinguish `("ab", "c")` from `("a", "bc")`. The domain prevents a chosen idempotency key from
 /// naming a ticket's job.
 pub(super) fn hash_id(prefix: &str, domain: &str, parts: &[&str]) -> String {

@@ -1,4 +1,5 @@
 //! Inputs that a running agent has read, and their effect on a push.
+//!
 //! The count is only for display. The session determines which inputs the next attempt receives again.
 
 use super::transition::{Fence, TransitionRefusal};
@@ -15,6 +16,7 @@ impl Job {
     }
 
     /// Lets the runner push work that considers this many inputs.
+    ///
     /// `NewerInput`: there are more, and the agent must continue. Otherwise like [`Job::advance`] into Syncing.
     pub fn begin_push(&self, fence: &Fence, inputs: u32, now: Timestamp) -> Result<Self, TransitionRefusal> {
         let job = self.advance(fence, JobStatus::Syncing, now)?;

@@ -43,6 +43,7 @@ pub fn can_resume_work(retry: &Job, of: &Job) -> bool {
 }
 
 /// Whether the unanswered reviews of an ended job pass to its ticket's next job.
+///
 /// `last`: the first job in the retry chain of the ticket's last job, if that did not complete. Reviews of a revision
 /// stay assigned to the first job of its chain, so for older chains it is unknown whether a retry answered them.
 pub fn has_reviews_to_pass_on(of: &Job, last: Option<&JobId>) -> bool {
@@ -62,6 +63,7 @@ pub fn has_handled_reviews(of: &Job) -> bool {
 }
 
 /// Turns a planned job, and its ticket, into the retry of another job.
+///
 /// The ticket returns to the trigger status, as if it had entered it, and the job's end moves it from there. Its badge
 /// is removed earlier. Without a ticket, the retry continues the pull request of the other job.
 pub fn to_retry(of: &Job, settings: &Settings, mut job: Job, ticket: Option<Ticket>) -> (Job, Option<Ticket>) {

@@ -284,6 +284,7 @@ impl Job {
 
     /// Returns a job to Ready after a platform fault. The caller checks the limit of requeues. A requested cancel or
     /// pause takes effect instead.
+    ///
     /// `lost_a_push` stays set, so that each later attempt searches for the pushed commit again.
     pub fn requeue(&self, now: Timestamp) -> Result<Self, TransitionRefusal> {
         self.check_not_pushing(now)?;
@@ -302,6 +303,7 @@ impl Job {
 
     /// Requeues a job once more instead of failing it, because an attempt may have pushed. The next attempt only adopts
     /// the pushed commit. This uses up no requeue. A requested cancel or pause takes effect instead.
+    ///
     /// `AlreadyDone`: this was tried before. `Status`: no attempt may have pushed, or none holds the job.
     pub fn requeue_to_adopt(&self, loss: Failure, now: Timestamp) -> Result<Self, TransitionRefusal> {
         self.check_not_pushing(now)?;

@@ -1,4 +1,5 @@
 //! Reviews as they were frozen when they were read from the forge, and their part of the prompt.
+//!
 //! All text, names and paths of reviewers are fenced; only numbers and our own text appear outside a fence. The part
 //! has a size limit and states how much it omits.
 

@@ -1,4 +1,5 @@
 //! Makes untrusted text safe for a prompt: removes invisible parts, fences the text and limits it.
+//!
 //! The fence and the text around it are the protection. Removing hidden text only prevents an honest reviewer from
 //! passing on text that is invisible at the forge. No Markdown is parsed, so comments are removed inside code as well.
 //! Text that a page folds or shows partly stays: `<details>`, alternative texts, link titles, attributes.
@@ -7,6 +8,7 @@
 pub const HIDDEN_PLACEHOLDER: &str = "(hidden text left out)";
 
 /// The text that a reader sees at the forge.
+///
 /// Removes HTML comments, even unterminated ones, and link definitions that serve as comments. Also removes control
 /// characters, invisible characters and those that change the direction of writing.
 pub fn remove_hidden(text: &str) -> String {

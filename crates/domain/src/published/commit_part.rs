@@ -1,4 +1,5 @@
 //! Renders and replaces the part of a pull request's text that is about the newest commit of Pullyard.
+//!
 //! Two invisible marker lines enclose the part. The first marker line contains the commit and a hash of the body, which
 //! shows whether a user edited the body. Anyone can copy the marker lines, so they grant no permission.
 

@@ -1,4 +1,5 @@
 //! Describes nested repositories that the agent created and that are not committed.
+//!
 //! The names of the folders are untrusted, so each is rendered as code.
 
 use crate::prompt::untrusted::to_code_span;
@@ -52,6 +53,7 @@ pub enum NestedAction {
 
 /// Decides how a nested repository is handled. `copy` is `None` for a repository that the agent started, or if its
 /// origin is unknown.
+///
 /// Where the outer repository has files, the files of the folder update them. Without the folder, the checks would run
 /// without these files, but the commit would still contain them. Git skips ignored folders, and a fetched build
 /// dependency may need its `.git`. An ignored worktree is reported, because it may contain the agent's work.

@@ -1,4 +1,5 @@
 //! The guards of a review, in the published order: the first refusal decides.
+//!
 //! Guards are pure functions of [`ReviewFacts`], which the ledger stores with the decision.
 
 use super::{Permission, RequestedAction, ReviewEvent};

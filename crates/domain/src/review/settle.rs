@@ -1,4 +1,5 @@
 //! Decides about waiting reviews once their ticket has no active job.
+//!
 //! The guards run again for the newest review. Then one job covers all reviews at the newest head, or they continue to
 //! wait, or all are refused.
 

@@ -1,4 +1,5 @@
 //! Decides how the sweeper handles a runner: whether it goes Offline, and which jobs it loses.
+//!
 //! A silent runner is first stored as Offline, over the heartbeat that was read. Its jobs end afterwards, each over the
 //! epoch of that write, so that a heartbeat between the two writes preserves them.
 

@@ -24,6 +24,7 @@ const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 impl Store {
     /// Stores a batch. A stored batch never changes.
+    ///
     /// Writes: the batch if absent.
     /// Idempotent: by attempt and first number; a repeat is `Stale`, which counts as success.
     pub async fn create_event_batch<E: Serialize>(&self, batch: &EventBatch<'_, E>) -> Result<Write, Error> {

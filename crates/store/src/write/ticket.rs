@@ -39,6 +39,7 @@ pub struct TextEdit<'a> {
 
 impl Store {
     /// Replaces a ticket by the state that the domain computed: written back, entered again, or delayed.
+    ///
     /// Writes: TICKET if `rev` is the one seen (absent if there was no ticket). For the built-in board this is the
     /// write-back itself: the ticket is the tool.
     /// Idempotent: a repeat is `Stale`, and reading again shows the change.
@@ -48,6 +49,7 @@ impl Store {
 
     /// Stores a waiting entry in its ticket, together with the answer to its event. One transaction: no answer names an
     /// entry that the ticket lacks, and no entry lacks its answer.
+    ///
     /// Writes: TICKET if `rev` is the one seen (absent if there was no ticket); DELIVERY if absent or not final.
     /// Idempotent: a repeat is `Stale`, and reading again shows the waiting entry.
     pub async fn record_delivery_and_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
@@ -55,6 +57,7 @@ impl Store {
     }
 
     /// Creates a ticket with its text, its ledger entry and its job, if it gets one. All or nothing.
+    ///
     /// Writes: TICKET if absent; TEXT in any case, because an interrupted event of a ticket tool may have stored one;
     /// DELIVERY and JOB if absent; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired.
     /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows the answer.
@@ -79,6 +82,7 @@ impl Store {
     }
 
     /// Replaces a ticket's text, together with its ledger entry.
+    ///
     /// Writes: TEXT if it is the write that was read, or absent if there was no text; DELIVERY if absent or not final;
     /// IDEMPOTENCY if absent or expired.
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.

@@ -127,6 +127,7 @@ fn request_item(request: &Request, attribute: &str, id: &str) -> Attributes {
 
 impl Store {
     /// Stores the requirements of a job class before the first job is created.
+    ///
     /// Writes: CLASS if absent. It never changes, because its id is a hash of its content.
     pub async fn create_class(
         &self,
