@@ -39,8 +39,8 @@ impl Status {
         if session.screen.is_json() {
             let jobs =
                 counts.iter().map(|(status, count)| (format::to_code(status), *count)).collect::<BTreeMap<_, _>>();
-            let shown = json!({ "url": session.url, "server": server, "token": token, "project": project, "newest_jobs": jobs });
-            session.screen.json(&shown)?;
+            let output = json!({ "url": session.url, "server": server, "token": token, "project": project, "newest_jobs": jobs });
+            session.screen.json(&output)?;
             return Ok(ExitCode::SUCCESS);
         }
         let mut lines = vec![
@@ -53,8 +53,8 @@ impl Status {
         ];
         if let Some(project) = &project {
             let project = session.api.project(project).await?;
-            lines.extend(hold::describe(&project).map(|words| ("Held by", Cell::text(words))));
-            lines.extend(budgets::describe(&project.settings.budget).map(|words| ("Budget", Cell::text(words))));
+            lines.extend(hold::describe(&project).map(|text| ("Held by", Cell::text(text))));
+            lines.extend(budgets::describe(&project.settings.budget).map(|text| ("Budget", Cell::text(text))));
         }
         if counts.is_empty() && project.is_some() {
             lines.push(("Jobs", Cell::new("none yet", "0")));
@@ -90,8 +90,8 @@ impl Version {
             session.screen.json(&json!({ "client": client, "server": server }))?;
         } else {
             let release = release(&server);
-            let shown = format!("{release}, protocol {}, at {}", server.protocol, session.url);
-            print_facts(&session.screen, &[("Server", Cell::new(shown, release))])?;
+            let text = format!("{release}, protocol {}, at {}", server.protocol, session.url);
+            print_facts(&session.screen, &[("Server", Cell::new(text, release))])?;
         }
         Ok(ExitCode::SUCCESS)
     }

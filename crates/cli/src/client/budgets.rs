@@ -77,9 +77,9 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
     }
     let Budget { jobs_per_day, usd_micros_per_day, usd_micros_per_job } = used.budget;
     let none = || Cell::new("no limit", "");
-    let jobs = jobs_per_day.map_or_else(none, |most| Cell::new(format!("{most} a day"), most.to_string()));
-    let dollars =
-        usd_micros_per_day.map_or_else(none, |most| Cell::new(format!("{} a day", format_usd(most)), most.to_string()));
+    let jobs = jobs_per_day.map_or_else(none, |limit| Cell::new(format!("{limit} a day"), limit.to_string()));
+    let dollars = usd_micros_per_day
+        .map_or_else(none, |limit| Cell::new(format!("{} a day", format_usd(limit)), limit.to_string()));
     let per_job = format!("{} until it ends", format_usd(usd_micros_per_job));
     let spent = format!("{}, and reserved {}", format_usd(used.spent_usd_micros), format_usd(used.reserved_usd_micros));
     let mut lines = vec![
@@ -97,7 +97,7 @@ fn show(session: &Session, used: &BudgetUse) -> Result<(), CliError> {
 }
 
 pub(super) fn describe(budget: &Budget) -> Option<String> {
-    let jobs = budget.jobs_per_day.map(|most| format_count(most.into(), "job", "jobs"));
+    let jobs = budget.jobs_per_day.map(|limit| format_count(limit.into(), "job", "jobs"));
     let dollars = budget.usd_micros_per_day.map(format_usd);
     let limits = [jobs, dollars].into_iter().flatten().collect::<Vec<_>>().join(" and ");
     (!limits.is_empty()).then(|| format!("{limits} a day"))
@@ -107,20 +107,20 @@ fn parse_job_limit(text: &str) -> Result<Limit<u32>, String> {
     if text == "none" {
         return Ok(Limit(None));
     }
-    text.parse().map(|most| Limit(Some(most))).map_err(|_| "use a number of jobs, or none".into())
+    text.parse().map(|limit| Limit(Some(limit))).map_err(|_| "use a number of jobs, or none".into())
 }
 
 fn parse_usd_limit(text: &str) -> Result<Limit<u64>, String> {
-    if text == "none" { Ok(Limit(None)) } else { parse_usd_micros(text).map(|most| Limit(Some(most))) }
+    if text == "none" { Ok(Limit(None)) } else { parse_usd_micros(text).map(|limit| Limit(Some(limit))) }
 }
 
 /// Parses dollars with up to six decimals, never through a float. Units: millionths of a US dollar.
 pub(crate) fn parse_usd_micros(text: &str) -> Result<u64, String> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let (dollars, part) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let read = || {
-        let part = (digits(whole) && digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
-        whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
+        let part = (digits(dollars) && digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
+        dollars.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
     };
     read().ok_or_else(|| "use dollars, such as 50 or 2.50".into())
 }

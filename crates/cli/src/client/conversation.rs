@@ -52,12 +52,12 @@ impl Conversation {
 
     pub(super) async fn send_input(&mut self, session: &Session, job: &JobId, time: Duration) {
         let until = Instant::now() + time;
-        while let Ok(said) = timeout_at(until, self.next()).await {
-            let Some(said) = said else {
+        while let Ok(message) = timeout_at(until, self.next()).await {
+            let Some(message) = message else {
                 session.screen.note("your input has ended: you can no longer answer the agent or send it messages");
                 continue;
             };
-            if let Err(fault) = send_text(session, job, said.trim()).await {
+            if let Err(fault) = send_text(session, job, message.trim()).await {
                 fault.print(&session.screen);
             }
         }

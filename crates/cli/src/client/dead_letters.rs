@@ -164,10 +164,10 @@ fn advice_cell(advice: Advice) -> Cell {
     Cell::text(advice.label()).with_colour(colour)
 }
 
-async fn show(session: &Session, said: &str) -> Result<(), CliError> {
-    let letter = match said.len() {
-        36 => session.api.dead_letter(&parse_id(said)?).await?,
-        _ => find_by_prefix(said, &session.api.dead_letters(None).await?.letters)?.clone(),
+async fn show(session: &Session, id: &str) -> Result<(), CliError> {
+    let letter = match id.len() {
+        36 => session.api.dead_letter(&parse_id(id)?).await?,
+        _ => find_by_prefix(id, &session.api.dead_letters(None).await?.letters)?.clone(),
     };
     if session.screen.is_json() {
         return session.screen.json(&letter);
@@ -200,18 +200,18 @@ fn cause_hint(queue: Queue, id: &MessageId) -> String {
     }
 }
 
-fn parse_id(said: &str) -> Result<MessageId, CliError> {
-    said.parse().map_err(|bad| CliError::usage(format!("{said} is not a message id: {bad}")))
+fn parse_id(text: &str) -> Result<MessageId, CliError> {
+    text.parse().map_err(|bad| CliError::usage(format!("{text} is not a message id: {bad}")))
 }
 
-fn find_by_prefix<'a>(said: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, CliError> {
-    let mut found = letters.iter().filter(|letter| !said.is_empty() && letter.id.as_str().starts_with(said));
-    match (found.next(), found.next()) {
+fn find_by_prefix<'a>(prefix: &str, letters: &'a [DeadLetter]) -> Result<&'a DeadLetter, CliError> {
+    let mut matches = letters.iter().filter(|letter| !prefix.is_empty() && letter.id.as_str().starts_with(prefix));
+    match (matches.next(), matches.next()) {
         (Some(letter), None) => Ok(letter),
         (Some(_), Some(_)) => {
-            Err(CliError::usage(format!("{said} matches more than one id")).with_help("write more characters"))
+            Err(CliError::usage(format!("{prefix} matches more than one id")).with_help("write more characters"))
         }
-        (None, _) => Err(CliError::not_found(format!("there is no dead letter {said}")).with_help(
+        (None, _) => Err(CliError::not_found(format!("there is no dead letter {prefix}")).with_help(
             "`pullyard dlq list` lists them; a message that another command reads is hidden for half a minute",
         )),
     }
@@ -232,9 +232,9 @@ async fn run_action(session: &Session, order: Action, which: Selection, yes: boo
         prompt::confirm(&session.screen, yes, &format!("Drop {what}? This can't be undone."))?;
     }
     let mut moved = MoveDeadLettersAnswer { done: Vec::new(), unreadable: Vec::new(), missing: Vec::new() };
-    let mut seen = BTreeSet::new();
+    let mut processed = BTreeSet::new();
     for _ in 0..MOST_ROUNDS {
-        let now = listed.ids.difference(&seen).cloned().collect::<Vec<_>>();
+        let now = listed.ids.difference(&processed).cloned().collect::<Vec<_>>();
         if now.is_empty() {
             break;
         }
@@ -248,13 +248,13 @@ async fn run_action(session: &Session, order: Action, which: Selection, yes: boo
             moved.unreadable.extend(more.unreadable);
             moved.missing.extend(more.missing);
         }
-        seen.extend(now);
+        processed.extend(now);
         if !all {
             break;
         }
         listed = list_ids(session, &which).await?;
     }
-    let stays = |id: &MessageId| !seen.contains(id) || moved.missing.contains(id);
+    let stays = |id: &MessageId| !processed.contains(id) || moved.missing.contains(id);
     let reached = match all {
         false => Coverage::Named,
         true if listed.more || listed.ids.iter().any(stays) => Coverage::Partial,
@@ -280,10 +280,10 @@ async fn list_ids(session: &Session, which: &Selection) -> Result<ListedIds, Cli
     Ok(ListedIds { ids: page.letters.into_iter().map(|letter| letter.id).collect(), more: page.more })
 }
 
-async fn resolve_ids(session: &Session, said: &[String]) -> Result<BTreeSet<MessageId>, CliError> {
+async fn resolve_ids(session: &Session, named: &[String]) -> Result<BTreeSet<MessageId>, CliError> {
     let mut letters = None;
     let mut ids = BTreeSet::new();
-    for one in said {
+    for one in named {
         if one.len() == 36 {
             ids.insert(parse_id(one)?);
             continue;

@@ -113,22 +113,22 @@ async fn replay(session: &Session, id: &DeliveryId) -> Result<(), CliError> {
 }
 
 async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookName>) -> Result<ExitCode, CliError> {
-    let wanted = match hook {
+    let selected = match hook {
         Some(name) => vec![session.api.hook(&name).await?],
         None => hooks::list_all(session).await?,
     };
     let (mut all, mut problems) = (Vec::new(), Vec::new());
-    for hook in &wanted {
-        let found = session.api.recover_hook(&hook.name, &RecoverHook { since }).await?;
-        problems.extend(found.problems.clone());
+    for hook in &selected {
+        let answer = session.api.recover_hook(&hook.name, &RecoverHook { since }).await?;
+        problems.extend(answer.problems.clone());
         if !session.screen.is_json() {
-            session.screen.print_line(&format_recovery(&hook.name, &found))?;
+            session.screen.print_line(&format_recovery(&hook.name, &answer))?;
         }
-        all.push(found);
+        all.push(answer);
     }
     if session.screen.is_json() {
         session.screen.json(&all)?;
-    } else if wanted.is_empty() {
+    } else if selected.is_empty() {
         session.screen.note("There is no hook, so no event can be missing. Create one with `pullyard hooks install`.");
     }
     Ok(match problems.first() {
@@ -137,17 +137,17 @@ async fn recover(session: &Session, since: Option<Timestamp>, hook: Option<HookN
     })
 }
 
-fn format_recovery(name: &HookName, found: &RecoverAnswer) -> String {
+fn format_recovery(name: &HookName, answer: &RecoverAnswer) -> String {
     let count = |count: usize, one, many| format::format_count(count as u64, one, many);
-    let waiting = match found.waiting {
+    let waiting = match answer.waiting {
         0 => String::new(),
         more => format!("; {} to check in the next minutes", count(more, "repository", "repositories")),
     };
     format!(
         "{name}: {} checked, {} compared, {} found{waiting}",
-        count(found.repositories, "repository", "repositories"),
-        count(found.pull_requests, "pull request", "pull requests"),
-        count(found.reviews, "review", "reviews"),
+        count(answer.repositories, "repository", "repositories"),
+        count(answer.pull_requests, "pull request", "pull requests"),
+        count(answer.reviews, "review", "reviews"),
     )
 }
 

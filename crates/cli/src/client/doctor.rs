@@ -146,10 +146,10 @@ async fn check_projects(session: &Session, projects: &[Project], findings: &mut 
 
 async fn check_git() -> Finding {
     let help = "Install git, version 2.38 or later.";
-    let asked = tokio::time::timeout(GIT_TIMEOUT, Command::new("git").arg("--version").output()).await;
-    match asked {
-        Ok(Ok(said)) if said.status.success() => {
-            Finding::good("git", format!("{} is installed.", String::from_utf8_lossy(&said.stdout).trim()))
+    let result = tokio::time::timeout(GIT_TIMEOUT, Command::new("git").arg("--version").output()).await;
+    match result {
+        Ok(Ok(output)) if output.status.success() => {
+            Finding::good("git", format!("{} is installed.", String::from_utf8_lossy(&output.stdout).trim()))
         }
         _ => Finding::wrong("git", "git is not installed, or does not start.", help),
     }
@@ -196,8 +196,8 @@ async fn check_server(session: &Session, findings: &mut Vec<Finding>) -> bool {
 }
 
 async fn check_token(session: &Session, findings: &mut Vec<Finding>) -> Option<Vec<Project>> {
-    let asked = async { Ok::<_, CliError>((session.api.own_token().await?, session.projects().await?)) };
-    match asked.await {
+    let requests = async { Ok::<_, CliError>((session.api.own_token().await?, session.projects().await?)) };
+    match requests.await {
         Ok((token, projects)) => {
             findings.push(check_token_expiry(&token));
             Some(projects)
@@ -216,27 +216,27 @@ async fn check_token(session: &Session, findings: &mut Vec<Finding>) -> Option<V
 
 fn check_token_expiry(token: &Token) -> Finding {
     let name = &token.name;
-    let Some(left) = token.expires_at.map(|at| at.since(format::now())) else {
+    let Some(remaining) = token.expires_at.map(|at| at.since(format::now())) else {
         return Finding::good("token", format!("The token {name} is valid and does not expire."));
     };
-    let shown = match left.as_secs() {
+    let duration = match remaining.as_secs() {
         secs if secs < 3_600 => format!("{} min", secs / 60 + 1),
         secs if secs < 48 * 3_600 => format!("{} h", secs / 3_600),
         secs => format!("{} days", secs / 86_400),
     };
-    if left < EXPIRY_WARNING {
+    if remaining < EXPIRY_WARNING {
         let help = "An admin creates the next one with `pullyard tokens create`; then run `pullyard login`.";
-        return Finding::warning("token", format!("The token {name} is valid, but expires in {shown}."), help);
+        return Finding::warning("token", format!("The token {name} is valid, but expires in {duration}."), help);
     }
-    Finding::good("token", format!("The token {name} is valid and expires in {shown}."))
+    Finding::good("token", format!("The token {name} is valid and expires in {duration}."))
 }
 
 fn error_sentence(fault: &CliError) -> String {
     to_sentence(&fault.message())
 }
 
-fn to_sentence(words: &str) -> String {
-    let mut letters = words.chars();
+fn to_sentence(text: &str) -> String {
+    let mut letters = text.chars();
     let first = letters.next().map(char::to_uppercase).into_iter().flatten();
     format!("{}.", first.chain(letters).collect::<String>())
 }

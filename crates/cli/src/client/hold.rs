@@ -79,7 +79,7 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, CliError> {
     }
     for project in projects {
         session.screen.print_line(&match describe(project) {
-            Some(words) => format!("{} is on hold ({words}).", project.id),
+            Some(reason) => format!("{} is on hold ({reason}).", project.id),
             None => format!("Released {}.", project.id),
         })?;
     }
@@ -88,9 +88,9 @@ fn show(session: &Session, projects: &[Project]) -> Result<ExitCode, CliError> {
 
 pub(super) fn describe(project: &Project) -> Option<String> {
     let who = project.settings.held_by.as_ref()?;
-    let words = match &project.settings.held_reason {
+    let text = match &project.settings.held_reason {
         Some(reason) => format!("{who}: {}", reason.trim_end_matches('.')),
         None => who.clone(),
     };
-    Some(super::screen::sanitize(&words))
+    Some(super::screen::sanitize(&text))
 }

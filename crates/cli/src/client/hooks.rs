@@ -115,7 +115,7 @@ impl Hooks {
                 }
                 warn_if_unreachable(session, &base_url, &integration).await?;
                 let project = session.project().await?;
-                let whole = |name: HookName| InstallHook {
+                let base = |name: HookName| InstallHook {
                     name,
                     integration: integration.clone(),
                     project: project.clone(),
@@ -126,32 +126,32 @@ impl Hooks {
                     base_url: base_url.clone(),
                     by_hand,
                 };
-                let named = |words: &str| match &name {
+                let named = |text: &str| match &name {
                     Some(name) => Ok(name.clone()),
-                    None => derive_name(words),
+                    None => derive_name(text),
                 };
-                let mut wanted = Vec::new();
+                let mut requests = Vec::new();
                 for repository in repo {
                     let name = named(repository.as_str())?;
-                    wanted.push(InstallHook { repository: Some(repository), ..whole(name) });
+                    requests.push(InstallHook { repository: Some(repository), ..base(name) });
                 }
                 if let Some(login) = org {
                     let others = list_other_projects(session, &project).await?;
-                    wanted.push(InstallHook { organisation: Some(login.clone()), others, ..whole(named(&login)?) });
+                    requests.push(InstallHook { organisation: Some(login.clone()), others, ..base(named(&login)?) });
                 }
                 if app {
                     let others = list_other_projects(session, &project).await?;
                     let name = named(&format!("{integration}-app"))?;
-                    wanted.push(InstallHook { app: true, others, ..whole(name) });
+                    requests.push(InstallHook { app: true, others, ..base(name) });
                 }
-                let mut made = Vec::new();
-                for request in &wanted {
-                    made.push(session.api.install_hook(request).await?);
+                let mut hooks = Vec::new();
+                for request in &requests {
+                    hooks.push(session.api.install_hook(request).await?);
                 }
-                list(session, &made)?;
+                list(session, &hooks)?;
                 match by_hand {
-                    true => hint_manual_setup(session, &made),
-                    false => hint_verification(session, &made),
+                    true => hint_manual_setup(session, &hooks),
+                    false => hint_verification(session, &hooks),
                 }
             }
         }
@@ -169,11 +169,11 @@ pub(super) async fn list_other_projects(session: &Session, home: &ProjectId) -> 
     Ok(others)
 }
 
-fn derive_name(words: &str) -> Result<HookName, CliError> {
+fn derive_name(text: &str) -> Result<HookName, CliError> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = words.chars().map(plain).take(40).collect();
+    let name: String = text.chars().map(plain).take(40).collect();
     HookName::new(name.trim_matches('-')).map_err(|bad| {
-        CliError::usage(format!("can't derive a name from {words}: {bad}")).with_help("choose one with --name")
+        CliError::usage(format!("can't derive a name from {text}: {bad}")).with_help("choose one with --name")
     })
 }
 
@@ -203,14 +203,16 @@ fn hint_manual_setup(session: &Session, hooks: &[Hook]) {
 
 fn manual_setup_text(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
-    let told = match hook.forge {
+    let instructions = match hook.forge {
         Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", subscribed_events(kind).join(", ")),
         Some(ForgeKind::GitHub) | None => "application/json, the events issue comments, pull requests, pull request \
                                            reviews and repositories"
             .to_owned(),
     };
     let secret = &hook.secret;
-    format!("at the forge enter {url}, {told}, and a secret that you set here with `pullyard secrets set {secret}`")
+    format!(
+        "at the forge enter {url}, {instructions}, and a secret that you set here with `pullyard secrets set {secret}`"
+    )
 }
 
 fn hint_verification(session: &Session, hooks: &[Hook]) {

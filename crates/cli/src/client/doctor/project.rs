@@ -13,7 +13,7 @@ use pullyard_protocol::runner_admin::{Runner, RunnerStatus};
 pub(super) async fn check_repositories(session: &Session, project: &Project) -> Finding {
     let (id, settings) = (&project.id, &project.settings);
     let repositories = match session.api.repositories(id).await {
-        Ok(found) => found.repositories,
+        Ok(answer) => answer.repositories,
         Err(error) => {
             let sentence = format!("Failed to check {id}: {}.", CliError::from(error).message());
             return Finding::wrong("project", sentence, "See the server's log.");

@@ -88,8 +88,8 @@ fn stack_unavailable(error: &Error) -> Finding {
         Error::ExportFailed { help, .. } => to_sentence(help),
         _ => help.to_owned(),
     };
-    let words = pullyard_domain::text::format_error_chain(error);
-    Finding::wrong("stack", format!("Failed to check the stack: failed to {words}."), help)
+    let chain = pullyard_domain::text::format_error_chain(error);
+    Finding::wrong("stack", format!("Failed to check the stack: failed to {chain}."), help)
 }
 
 fn check_version(stack: &Stack, server: Result<Version, pullyard_protocol::client::Error>) -> Finding {
@@ -148,12 +148,13 @@ impl Requirements {
     async fn load(session: &Session, projects: &[Project]) -> Self {
         let mut needs = Self::default();
         for project in projects {
-            let Ok(found) = session.api.repositories(&project.id).await else {
+            let Ok(answer) = session.api.repositories(&project.id).await else {
                 needs.is_partial = true;
                 continue;
             };
             let settings = &project.settings;
-            let agents = found.repositories.into_iter().map(|repository| repository.agent.resolve(settings).capability);
+            let agents =
+                answer.repositories.into_iter().map(|repository| repository.agent.resolve(settings).capability);
             needs.models.push(ModelRequirement {
                 project: project.id.to_string(),
                 agents: agents.filter(|agent| agent != COMMAND).collect(),
