@@ -122,15 +122,17 @@ impl Init {
                 .with_help("run it again; if GitHub has created an App, delete it there"));
         };
         let request = CreateGitHubApp { id: self.id.clone(), api_url: site.api_url(), code: callback.code.clone() };
-        let made = session.api.create_github_app(&request).await;
+        let integration = session.api.create_github_app(&request).await;
         // Answer the browser now: the server has stored the key or failed permanently.
-        let (status, message) = match &made {
-            Ok(made) => (StatusCode::OK, format!("The App is connected as {}. You can close this page.", made.id)),
+        let (status, message) = match &integration {
+            Ok(integration) => {
+                (StatusCode::OK, format!("The App is connected as {}. You can close this page.", integration.id))
+            }
             Err(_) => (StatusCode::BAD_GATEWAY, "Failed to connect the App. The terminal shows the reason.".to_owned()),
         };
         waiting.answer(callback, status, &message).await;
-        let made = made.map_err(|error| self.creation_fault(&site, error))?;
-        self.show(session, &site, &made)?;
+        let integration = integration.map_err(|error| self.creation_fault(&site, error))?;
+        self.show(session, &site, &integration)?;
         match (&public, hook) {
             (Some(base_url), Some(hook)) => {
                 session.api.install_hook(&hook).await.map_err(|error| {
@@ -176,8 +178,10 @@ impl Init {
     /// Fails if the name is taken, before GitHub creates an App that could not be connected.
     async fn ensure_name_free(&self, session: &Session) -> Result<(), CliError> {
         match session.api.integration(&self.id).await.map_err(CliError::from) {
-            Ok(there) => Err(CliError::new(Exit::Refused, format!("the integration {} already exists", there.id))
-                .with_help("choose another name with --id; `pullyard integrations` lists them")),
+            Ok(existing) => {
+                Err(CliError::new(Exit::Refused, format!("the integration {} already exists", existing.id))
+                    .with_help("choose another name with --id; `pullyard integrations` lists them"))
+            }
             Err(fault) if fault.is_not_found() => Ok(()),
             Err(fault) => Err(fault),
         }
@@ -208,12 +212,14 @@ impl Init {
         ))
     }
 
-    fn show(&self, session: &Session, site: &GitHubSite, made: &Integration) -> Result<(), CliError> {
-        integrations::show(session, made)?;
-        if let Auth::App { slug, .. } = &made.auth {
+    fn show(&self, session: &Session, site: &GitHubSite, integration: &Integration) -> Result<(), CliError> {
+        integrations::show(session, integration)?;
+        if let Auth::App { slug, .. } = &integration.auth {
             session.screen.hint(&format!("install it on your repositories: {}", site.install_url(slug)));
         }
-        session.screen.hint(&format!("then connect one: pullyard repos add OWNER/NAME --integration {} …", made.id));
+        session
+            .screen
+            .hint(&format!("then connect one: pullyard repos add OWNER/NAME --integration {} …", integration.id));
         Ok(())
     }
 }

@@ -51,10 +51,10 @@ impl Loopback {
         let Self { listener, host, name, state } = self;
         let (address, end) = (format!("http://{host}/{name}"), Arc::new(Notify::new()));
         let (sender, callbacks) = mpsc::channel(1);
-        let desk = Arc::new(RequestHandler { host, name, state, page: form_page(&page), callbacks: sender });
+        let handler = Arc::new(RequestHandler { host, name, state, page: form_page(&page), callbacks: sender });
         let app = Router::new().route("/{name}", any(show)).route("/done", any(handle_callback)).fallback(missing);
         let ended = Arc::clone(&end);
-        let server = axum::serve(listener, app.with_state(desk));
+        let server = axum::serve(listener, app.with_state(handler));
         let server = server.with_graceful_shutdown(async move { ended.notified().await });
         LoopbackServer { address, callbacks, end, server: tokio::spawn(server.into_future()) }
     }
@@ -120,27 +120,27 @@ impl RequestHandler {
 }
 
 async fn show(
-    State(desk): State<Arc<RequestHandler>>,
+    State(handler): State<Arc<RequestHandler>>,
     Path(name): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    desk.check(&method, &headers)?;
-    if name != desk.name {
+    handler.check(&method, &headers)?;
+    if name != handler.name {
         return Err(missing().await);
     }
-    Ok(respond(StatusCode::OK, desk.page.clone()))
+    Ok(respond(StatusCode::OK, handler.page.clone()))
 }
 
 async fn handle_callback(
-    State(desk): State<Arc<RequestHandler>>,
+    State(handler): State<Arc<RequestHandler>>,
     Query(query): Query<Vec<(String, String)>>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    desk.check(&method, &headers)?;
+    handler.check(&method, &headers)?;
     let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value);
-    if value("state") != Some(&desk.state) {
+    if value("state") != Some(&handler.state) {
         return Err(Refusal(StatusCode::BAD_REQUEST, "This response is from another run. Use the newest page."));
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -148,7 +148,7 @@ async fn handle_callback(
     let code = code.ok_or(Refusal(StatusCode::BAD_REQUEST, "GitHub sent no code."))?.clone();
     let used = Refusal(StatusCode::GONE, "This answer was already used.");
     let (answer, answered) = oneshot::channel();
-    desk.callbacks.try_send(Callback { code, answer }).map_err(|_| used)?;
+    handler.callbacks.try_send(Callback { code, answer }).map_err(|_| used)?;
     answered.await.map_err(|_| used)
 }
 

@@ -117,14 +117,14 @@ impl StackSetUp {
         }
         if let Some(name) = self.repo {
             let agent = Agent { capability: self.agent, command: self.agent_command, model: None };
-            let wanted = AddRepository {
+            let request = AddRepository {
                 integration: forge.id.clone(),
                 name,
                 agent,
                 workflows,
                 commands: CommandOverrides::default(),
             };
-            let step = ensure_repository(&session, &project, &wanted).await?;
+            let step = ensure_repository(&session, &project, &request).await?;
             step.print(screen);
             steps.push(step);
         }
@@ -193,8 +193,8 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
         .insert(context.into(), SavedContext { url: url.clone(), token: token.clone(), project, data: None });
     config.current = Some(context.into());
     config.save()?;
-    let made = match create_first_token(aws, stack, &token, renew).await {
-        Ok(made) => made,
+    let created = match create_first_token(aws, stack, &token, renew).await {
+        Ok(created) => created,
         // The write may have succeeded: keep the token for a second run.
         Err(error) if error.is_transient() => return Err(to_fault(error)),
         Err(error) => {
@@ -202,7 +202,7 @@ async fn sign_in(aws: &Aws, stack: &Stack, context: &str, renew: Renew) -> Resul
             return Err(to_fault(error));
         }
     };
-    match made {
+    match created {
         FirstTokenOutcome::Created => {
             let sentence =
                 format!("Created the first admin token; this command line is signed in to {url} as context {context}.");
@@ -243,10 +243,12 @@ async fn ensure_first_project(session: &Session) -> Result<(ProjectId, Step), Cl
         session.project().await?
     };
     match session.api.project(&id).await.map_err(CliError::from) {
-        Ok(there) => Ok((there.id, Step::new("project", StepOutcome::Existed, format!("The project {id} exists.")))),
+        Ok(existing) => {
+            Ok((existing.id, Step::new("project", StepOutcome::Existed, format!("The project {id} exists."))))
+        }
         Err(fault) if fault.is_not_found() => {
-            let wanted = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
-            session.api.create_project(&wanted).await?;
+            let request = CreateProject { id: id.clone(), name: id.to_string(), settings: Settings::default() };
+            session.api.create_project(&request).await?;
             Ok((id.clone(), Step::new("project", StepOutcome::Made, format!("Created the project {id}."))))
         }
         Err(fault) => Err(fault),
@@ -290,22 +292,26 @@ async fn ensure_integration(session: &Session, forge: &Forge) -> Result<Step, Cl
     let set = session.api.set_secret(&name, &SetSecret { value, kind: SecretKind::Forge }).await?;
     let request =
         CreateIntegration { id: id.clone(), kind: *kind, api_url: api_url.clone(), token_secret: set.secret.clone() };
-    let made = session.api.create_integration(&request).await?;
+    let integration = session.api.create_integration(&request).await?;
     let sentence = format!(
         "Connected {api_url} as {id}, where Pullyard is {}; its token is in the secret {}.",
-        made.account.login, set.secret
+        integration.account.login, set.secret
     );
     Ok(Step::new("forge", StepOutcome::Made, sentence))
 }
 
-async fn ensure_repository(session: &Session, project: &ProjectId, wanted: &AddRepository) -> Result<Step, CliError> {
-    let there = session.api.repositories(project).await?.repositories;
-    let same = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(wanted.name.as_str());
-    if there.iter().any(|there| same(&there.name) && there.integration == wanted.integration) {
-        return Ok(Step::new("repository", StepOutcome::Existed, format!("{} is connected.", wanted.name)));
+async fn ensure_repository(session: &Session, project: &ProjectId, request: &AddRepository) -> Result<Step, CliError> {
+    let existing = session.api.repositories(project).await?.repositories;
+    let same = |name: &RepositoryName| name.as_str().eq_ignore_ascii_case(request.name.as_str());
+    if existing.iter().any(|existing| same(&existing.name) && existing.integration == request.integration) {
+        return Ok(Step::new("repository", StepOutcome::Existed, format!("{} is connected.", request.name)));
     }
-    let made = session.api.add_repository(project, wanted).await?;
-    Ok(Step::new("repository", StepOutcome::Made, format!("Connected {}, branch {}.", made.name, made.default_branch)))
+    let repository = session.api.add_repository(project, request).await?;
+    Ok(Step::new(
+        "repository",
+        StepOutcome::Made,
+        format!("Connected {}, branch {}.", repository.name, repository.default_branch),
+    ))
 }
 
 fn next_steps(stack: &Stack, forge: &Forge, project: &ProjectId) -> Vec<String> {

@@ -76,10 +76,10 @@ pub(in crate::client) async fn send_text(session: &Session, id: &JobId, text: &s
 
 /// Reads a little more than the limit, so that the server reports the excess.
 fn read_stdin() -> Result<String, CliError> {
-    let most = 4 * MAX_INPUT_CHARS as u64 + 1;
+    let limit = 4 * MAX_INPUT_CHARS as u64 + 1;
     let mut text = String::new();
     std::io::stdin()
-        .take(most)
+        .take(limit)
         .read_to_string(&mut text)
         .map_err(|error| CliError::usage(format!("can't read stdin: {error}")))?;
     Ok(text)

@@ -100,7 +100,7 @@ async fn no_patch_fault(session: &Session, id: &JobId, attempt: Option<u32>) -> 
     };
     let fault = CliError::not_found(error);
     Ok(match job.result {
-        Some(made) => fault.with_help(format!("its changes are at {}", made.url)),
+        Some(result) => fault.with_help(format!("its changes are at {}", result.url)),
         None => fault,
     })
 }

@@ -36,8 +36,8 @@ impl Cancel {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let screen = &session.screen;
         let mut meant = Vec::<JobId>::new();
-        for said in &self.ids {
-            let id = session.resolve_job(said).await?;
+        for reference in &self.ids {
+            let id = session.resolve_job(reference).await?;
             if !meant.contains(&id) {
                 meant.push(id);
             }

@@ -22,14 +22,14 @@ pub(super) struct Events {
 impl Events {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let (screen, id) = (&session.screen, session.resolve_job(&self.id).await?);
-        let whole = screen.is_json() && !self.jsonl;
+        let as_document = screen.is_json() && !self.jsonl;
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
         let since = session.api.job(&id).await?.created;
         loop {
             let after = Some(all.cursor.as_str()).filter(|cursor| !cursor.is_empty());
             let page = session.api.events(&id, after).await?;
             let (last, end) = (page.events.is_empty() || page.end, page.end);
-            if whole {
+            if as_document {
                 all.events.extend(page.events);
             } else if self.jsonl {
                 page.events.iter().try_for_each(|event| print_json(screen, event))?;
@@ -43,7 +43,7 @@ impl Events {
                 break;
             }
         }
-        if whole {
+        if as_document {
             screen.json(&all)?;
         }
         Ok(ExitCode::SUCCESS)

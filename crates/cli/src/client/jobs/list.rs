@@ -147,8 +147,8 @@ fn title_cell(job: &Job) -> Cell {
 }
 
 fn job_sentence(job: &Job) -> &str {
-    let said = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
-    said.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
+    let explanation = if job.status == JobStatus::Failed { &job.failure } else { &job.waits };
+    explanation.as_ref().map(|explained| explained.sentence.as_str()).unwrap_or_default()
 }
 
 fn parse_status(word: &str) -> Result<JobStatus, String> {
@@ -159,13 +159,13 @@ fn parse_status(word: &str) -> Result<JobStatus, String> {
     })
 }
 
-pub(in crate::client) fn parse_time(said: &str) -> Result<Timestamp, String> {
+pub(in crate::client) fn parse_time(text: &str) -> Result<Timestamp, String> {
     let bad = || "use 30m, 12h, 7d, 2026-11-20 or 2026-11-20T12:00:00Z".to_owned();
-    if let Ok(at) = Timestamp::parse(said).or_else(|_| Timestamp::parse(&format!("{said}T00:00:00Z"))) {
+    if let Ok(at) = Timestamp::parse(text).or_else(|_| Timestamp::parse(&format!("{text}T00:00:00Z"))) {
         return Ok(at);
     }
-    let unit = said.chars().last().ok_or_else(bad)?;
-    let count: u64 = said.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(bad)?;
+    let unit = text.chars().last().ok_or_else(bad)?;
+    let count: u64 = text.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(bad)?;
     let secs = match unit {
         's' => 1,
         'm' => 60,

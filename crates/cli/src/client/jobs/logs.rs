@@ -49,50 +49,52 @@ impl Logs {
 
     async fn read(&self, session: &Session, id: &JobId) -> Result<ExitCode, CliError> {
         let screen = &session.screen;
-        let whole = screen.is_json() && !self.jsonl;
+        let as_document = screen.is_json() && !self.jsonl;
         let job = session.api.job(id).await?;
         if let Some(attempt) = self.attempt.filter(|_| !self.follow) {
             super::check_attempt(&job, attempt)?;
         }
         let mut all = EventPage { events: Vec::new(), cursor: String::new(), end: false };
-        let (mut heard, mut used) = (true, UsagePrinter::default());
+        let (mut has_news, mut used) = (true, UsagePrinter::default());
         let mut cursor = self.attempt.map(|attempt| format!("{attempt}.0"));
         loop {
             let page = session.api.events(id, cursor.as_deref()).await?;
             let nothing_new = page.events.is_empty();
-            let over = self.attempt.is_some_and(|only| page.events.iter().any(|seen| seen.attempt > only));
-            let ours = page.events.into_iter().filter(|seen| self.attempt.is_none_or(|only| seen.attempt == only));
+            let is_past_attempt =
+                self.attempt.is_some_and(|only| page.events.iter().any(|record| record.attempt > only));
+            let ours = page.events.into_iter().filter(|record| self.attempt.is_none_or(|only| record.attempt == only));
             let ours: Vec<EventRecord> = ours.collect();
-            let ended = over || page.end;
-            let newest = ours.iter().rposition(|seen| seen.event.running_usage_sentence().is_some()).filter(|_| !ended);
-            for (at, seen) in ours.into_iter().enumerate() {
-                used.add(&seen);
-                if whole {
-                    all.events.push(seen);
+            let ended = is_past_attempt || page.end;
+            let newest =
+                ours.iter().rposition(|record| record.event.running_usage_sentence().is_some()).filter(|_| !ended);
+            for (at, record) in ours.into_iter().enumerate() {
+                used.add(&record);
+                if as_document {
+                    all.events.push(record);
                 } else if self.jsonl {
-                    print_json(screen, &seen)?;
+                    print_json(screen, &record)?;
                 } else {
-                    print_event(screen, id, &seen)?;
+                    print_event(screen, id, &record)?;
                     if newest == Some(at) {
                         used.print_interim(screen);
                     }
                 }
             }
-            if ended && !whole && !self.jsonl {
+            if ended && !as_document && !self.jsonl {
                 used.print_total(session, id).await?;
             }
             all.cursor.clone_from(&page.cursor);
             all.end = page.end;
             cursor = Some(page.cursor);
-            if over || page.end || (nothing_new && !self.follow) {
+            if is_past_attempt || page.end || (nothing_new && !self.follow) {
                 break;
             }
             if nothing_new {
-                tokio::time::sleep(watch::poll_interval(heard)).await;
+                tokio::time::sleep(watch::poll_interval(has_news)).await;
             }
-            heard = !nothing_new;
+            has_news = !nothing_new;
         }
-        if whole {
+        if as_document {
             screen.json(&all)?;
         }
         if !self.follow || !all.end {
@@ -112,17 +114,17 @@ struct UsagePrinter {
 }
 
 impl UsagePrinter {
-    fn add(&mut self, seen: &EventRecord) {
-        let Some(usage) = seen.event.usage() else { return };
-        if seen.attempt != self.attempt {
-            *self = Self { attempt: seen.attempt, last_printed: self.last_printed.take(), ..Self::default() };
+    fn add(&mut self, record: &EventRecord) {
+        let Some(usage) = record.event.usage() else { return };
+        if record.attempt != self.attempt {
+            *self = Self { attempt: record.attempt, last_printed: self.last_printed.take(), ..Self::default() };
         }
-        let said = usage.to_sentence();
+        let sentence = usage.to_sentence();
         if !usage.so_far {
             self.final_count += 1;
-            self.final_usage = said.filter(|_| usage.cost_usd_micros.is_some());
-        } else if said.is_some() {
-            (self.interim, self.final_usage) = (said, None);
+            self.final_usage = sentence.filter(|_| usage.cost_usd_micros.is_some());
+        } else if sentence.is_some() {
+            (self.interim, self.final_usage) = (sentence, None);
         }
     }
 
@@ -143,10 +145,10 @@ impl UsagePrinter {
         Ok(())
     }
 
-    fn print(&mut self, screen: &Screen, said: Option<String>) {
-        if let Some(said) = said.filter(|said| self.last_printed.as_ref() != Some(said)) {
-            screen.note(&format!("-- {said} --"));
-            self.last_printed = Some(said);
+    fn print(&mut self, screen: &Screen, sentence: Option<String>) {
+        if let Some(sentence) = sentence.filter(|sentence| self.last_printed.as_ref() != Some(sentence)) {
+            screen.note(&format!("-- {sentence} --"));
+            self.last_printed = Some(sentence);
         }
     }
 }
@@ -163,15 +165,15 @@ fn record_usage(record: &Attempt) -> Option<String> {
     used.to_sentence()
 }
 
-fn print_event(screen: &Screen, job: &JobId, seen: &EventRecord) -> Result<(), CliError> {
-    let event = &seen.event;
+fn print_event(screen: &Screen, job: &JobId, record: &EventRecord) -> Result<(), CliError> {
+    let event = &record.event;
     let named = [&event.name, &event.path].into_iter().flatten().next();
     let said_by = format!("{}: ", event.name.as_deref().map_or("unknown".into(), sanitize));
     let (before, colour) = match event.kind {
         EventKind::Phase => {
-            screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), seen.attempt));
-            if let Some(words) = &event.text {
-                screen.note(&format!("-- agent: {} --", sanitize(words)));
+            screen.note(&format!("-- {}, attempt {} --", event.name.as_deref().unwrap_or("phase"), record.attempt));
+            if let Some(text) = &event.text {
+                screen.note(&format!("-- agent: {} --", sanitize(text)));
             }
             return Ok(());
         }
@@ -193,14 +195,14 @@ fn print_event(screen: &Screen, job: &JobId, seen: &EventRecord) -> Result<(), C
         return Ok(());
     }
     lines.try_for_each(|line| screen.print_line(&screen.paint(colour, &format!("{before}{}", sanitize_line(line)))))?;
-    if let Some(whole) = event.data.as_ref().and_then(|data| data["artifact"].as_str()) {
-        let said = format!(
+    if let Some(artifact) = event.data.as_ref().and_then(|data| data["artifact"].as_str()) {
+        let hint = format!(
             "full text: `pullyard jobs artifacts {} {} --attempt {}`",
             job.short(),
-            sanitize_line(whole),
-            seen.attempt
+            sanitize_line(artifact),
+            record.attempt
         );
-        screen.note(&said);
+        screen.note(&hint);
     }
     Ok(())
 }

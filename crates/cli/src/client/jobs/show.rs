@@ -55,11 +55,11 @@ pub(super) async fn show(session: &Session, id: &JobId) -> Result<ExitCode, CliE
     lines.extend(job.retry_of.as_ref().map(|of| ("Retry of", Cell::new(of.short(), of.as_str()))));
     lines.extend(job.started.map(|at| ("Started", format::time_cell(at, now))));
     lines.extend(job.ended.map(|at| ("Ended", format::time_cell(at, now))));
-    if let Some(made) = &job.result {
-        let changed = format!("{}, +{} -{}", format::format_files(made.files), made.insertions, made.deletions);
+    if let Some(result) = &job.result {
+        let changed = format!("{}, +{} -{}", format::format_files(result.files), result.insertions, result.deletions);
         lines.extend([
-            ("Pull request", Cell::text(&made.url)),
-            ("Head", Cell::text(&made.head)),
+            ("Pull request", Cell::text(&result.url)),
+            ("Head", Cell::text(&result.head)),
             ("Changed", Cell::text(changed)),
         ]);
     }
