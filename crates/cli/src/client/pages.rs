@@ -17,17 +17,17 @@ pub(super) async fn load_pages<T>(
     after: Option<String>,
     mut ask: impl AsyncFnMut(Option<usize>, Option<String>) -> Result<Page<T>, CliError>,
 ) -> Result<Page<T>, CliError> {
-    let wanted = limit.map_or(PAGE_SIZE, usize::from);
+    let max_items = limit.map_or(PAGE_SIZE, usize::from);
     let mut all = Page { items: Vec::new(), next: after, searched_to: None };
     loop {
-        let left = wanted.saturating_sub(all.items.len());
-        let page = ask((left < PAGE_SIZE).then_some(left), all.next.take()).await?;
-        let found = page.items.len();
+        let remaining = max_items.saturating_sub(all.items.len());
+        let page = ask((remaining < PAGE_SIZE).then_some(remaining), all.next.take()).await?;
+        let count = page.items.len();
         all.items.extend(page.items);
         all.next = page.next;
         all.searched_to = page.searched_to.or(all.searched_to);
         // A page that is not full ended at the server's search limit.
-        if all.next.is_none() || all.items.len() >= wanted || found < left.min(PAGE_SIZE) {
+        if all.next.is_none() || all.items.len() >= max_items || count < remaining.min(PAGE_SIZE) {
             return Ok(all);
         }
     }

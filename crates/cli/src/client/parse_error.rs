@@ -6,15 +6,15 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 pub(crate) fn report_parse_error(error: &clap::Error, line: &mut clap::Command) -> ExitCode {
-    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let code = ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
     // With flags from the environment, clap would report a missing command instead of printing the help.
-    if words.is_empty() && error.kind() == ErrorKind::MissingSubcommand {
+    if arguments.is_empty() && error.kind() == ErrorKind::MissingSubcommand {
         let _ = write!(io::stderr(), "{}", line.render_help());
         return code;
     }
     let _ = error.print();
-    let json = words.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     if error.use_stderr()
         && json
         && let Ok(document) = serde_json::to_string(&usage_fault(&error.render().to_string()).into_problem())
@@ -24,10 +24,10 @@ pub(crate) fn report_parse_error(error: &clap::Error, line: &mut clap::Command) 
     code
 }
 
-fn usage_fault(said: &str) -> CliError {
-    let lines = said.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let words: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
-    let words = words.join(" ");
-    CliError::usage(words.strip_prefix("error: ").unwrap_or(&words))
+fn usage_fault(message: &str) -> CliError {
+    let lines = message.lines().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let text: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+    let text = text.join(" ");
+    CliError::usage(text.strip_prefix("error: ").unwrap_or(&text))
         .with_help("`pullyard help COMMAND` says how it is used")
 }

@@ -77,8 +77,8 @@ impl Projects {
             Command::Create { id, name, auto_create, default_repository, agent, model } => {
                 let settings = Settings { auto_create, default_repository, agent, model, ..Settings::default() };
                 let request = CreateProject { name: name.unwrap_or_else(|| id.to_string()), id, settings };
-                let made = session.api.create_project(&request).await?;
-                show(session, &made)?;
+                let created = session.api.create_project(&request).await?;
+                show(session, &created)?;
                 let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
                 session.screen.hint(&format!("connect a repository with `pullyard repos add {which}`"));
             }

@@ -17,8 +17,8 @@ pub(super) fn confirm(screen: &Screen, yes: bool, question: &str) -> Result<(), 
             .with_help("add --yes"));
     }
     let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read the answer: {error}"));
-    let mut talk = io::stderr().lock();
-    let _ = write!(talk, "{} [y/N] ", sanitize(question)).and_then(|()| talk.flush());
+    let mut terminal = io::stderr().lock();
+    let _ = write!(terminal, "{} [y/N] ", sanitize(question)).and_then(|()| terminal.flush());
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer).map_err(unread)?;
     if matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {

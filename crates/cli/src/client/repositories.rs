@@ -119,9 +119,9 @@ impl Repos {
         let project = session.project().await?;
         match self.command.unwrap_or(Command::List) {
             Command::List => {
-                let found = session.api.repositories(&project).await?;
+                let answer = session.api.repositories(&project).await?;
                 if session.screen.is_json() {
-                    session.screen.json(&found)?;
+                    session.screen.json(&answer)?;
                 } else {
                     let looks = session.api.ingresses(&project).await?.repositories;
                     show(session, &found.repositories, &looks)?;
@@ -156,9 +156,9 @@ impl Repos {
                 }
             }
             Command::Set(set) => {
-                let made = set.apply(session, &project).await?;
+                let answer = set.apply(session, &project).await?;
                 if session.screen.is_json() {
-                    session.screen.json(&made)?;
+                    session.screen.json(&answer)?;
                 } else {
                     show(session, &[made], &[])?;
                 }
@@ -172,16 +172,16 @@ impl Repos {
                 let unsaid = if agent_command.is_empty() { PROJECT } else { COMMAND };
                 let capability = agent.unwrap_or_else(|| unsaid.into());
                 let agent = Agent { capability, command: agent_command, model };
-                let made = session
+                let answer = session
                     .api
                     .add_repository(
                         &project,
                         &AddRepository { integration, name, agent, workflows, commands: commands.into_own_commands() },
                     )
                     .await?;
-                make_default_if_only(session, &project, &made.name).await?;
+                make_default_if_only(session, &project, &answer.name).await?;
                 if session.screen.is_json() {
-                    session.screen.json(&made)?;
+                    session.screen.json(&answer)?;
                 } else {
                     show(session, &[made], &[])?;
                 }

@@ -91,8 +91,8 @@ impl Runners {
                 show(session, &session.api.command_runner(&runner, RunnerOrder::Resume).await?)?;
             }
             Command::Delete { runner, yes } => {
-                let found = session.api.runner(&runner).await?;
-                prompt::confirm(&session.screen, yes, &question(&found))?;
+                let record = session.api.runner(&runner).await?;
+                prompt::confirm(&session.screen, yes, &question(&record))?;
                 let removed = session.api.remove_runner(&runner).await?;
                 if session.screen.is_json() {
                     session.screen.json(&removed)?;
@@ -132,10 +132,10 @@ fn status_cell(screen: &Screen, status: RunnerStatus) -> Cell {
     Cell::new(format!("{shape} {word}"), to_code(&status)).with_colour(colour)
 }
 
-fn joined_cell<'a>(words: impl IntoIterator<Item = &'a String>) -> Cell {
-    let words = words.into_iter().map(String::as_str).collect::<Vec<_>>();
-    let (shown, piped) = (words.join(", "), words.join(","));
-    if words.is_empty() { Cell::optional(None::<&str>) } else { Cell::new(shown, piped) }
+fn joined_cell<'a>(values: impl IntoIterator<Item = &'a String>) -> Cell {
+    let values = values.into_iter().map(String::as_str).collect::<Vec<_>>();
+    let (text, piped) = (values.join(", "), values.join(","));
+    if values.is_empty() { Cell::optional(None::<&str>) } else { Cell::new(text, piped) }
 }
 
 async fn list(session: &Session) -> Result<(), CliError> {

@@ -101,9 +101,9 @@ impl Screen {
         let mut err = io::stderr().lock();
         let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't ask for confirmation: {error}"));
         write!(err, "{} [y/N] ", sanitize(question)).and_then(|()| err.flush()).map_err(unread)?;
-        let mut said = String::new();
-        io::stdin().lock().read_line(&mut said).map_err(unread)?;
-        Ok(matches!(said.trim().to_lowercase().as_str(), "y" | "yes"))
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map_err(unread)?;
+        Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     pub(super) fn clear(&self) -> Result<(), CliError> {

@@ -103,11 +103,11 @@ fn read_message(file: &Path) -> Result<String, CliError> {
     let failed = |error: std::io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
     let mut bytes = Vec::new();
     // At most four bytes per character, and one more to detect excess.
-    let most = MAX_MESSAGE_CHARS as u64 * 4 + 1;
+    let limit = MAX_MESSAGE_CHARS as u64 * 4 + 1;
     if file == Path::new("-") {
-        std::io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin().lock().take(limit).read_to_end(&mut bytes).map_err(failed)?;
     } else {
-        std::fs::File::open(file).map_err(failed)?.take(most).read_to_end(&mut bytes).map_err(failed)?;
+        std::fs::File::open(file).map_err(failed)?.take(limit).read_to_end(&mut bytes).map_err(failed)?;
     }
     let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{what} is not UTF-8 text")))?;
     let text = text.trim_end();

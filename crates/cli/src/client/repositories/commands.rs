@@ -60,24 +60,24 @@ pub(super) struct Set {
 impl Set {
     pub(super) async fn apply(self, session: &Session, project: &ProjectId) -> Result<Repository, CliError> {
         let Self { name, agent, model, commands, no_setup, no_checks, project_commands } = self;
-        let there = session.api.repositories(project).await?.repositories;
-        let same = |there: &Repository| there.name.as_str().eq_ignore_ascii_case(name.as_str());
-        let there = there.into_iter().find(same).ok_or_else(|| {
+        let repositories = session.api.repositories(project).await?.repositories;
+        let same = |repository: &Repository| repository.name.as_str().eq_ignore_ascii_case(name.as_str());
+        let repository = repositories.into_iter().find(same).ok_or_else(|| {
             CliError::not_found(format!("{name} is not connected to {project}"))
                 .with_help("`pullyard repos list` lists connected repositories")
         })?;
-        let said = commands.into_own_commands();
+        let own = commands.into_own_commands();
         let none = |none: bool| none.then(Vec::new);
         let commands = if project_commands {
             CommandOverrides::default()
         } else {
             CommandOverrides {
-                setup: said.setup.or(none(no_setup)).or(there.commands.setup),
-                checks: said.checks.or(none(no_checks)).or(there.commands.checks),
+                setup: own.setup.or(none(no_setup)).or(repository.commands.setup),
+                checks: own.checks.or(none(no_checks)).or(repository.commands.checks),
             }
         };
-        let agent = there.agent.with_overrides(agent.as_deref(), model.as_deref());
-        let Repository { integration, name, workflows, .. } = there;
+        let agent = repository.agent.with_overrides(agent.as_deref(), model.as_deref());
+        let Repository { integration, name, workflows, .. } = repository;
         Ok(session
             .api
             .add_repository(project, &AddRepository { integration, name, agent, workflows, commands })

@@ -30,12 +30,12 @@ pub(super) fn link(
 }
 
 fn name_from_folder(path: &Path) -> Result<RepositoryName, CliError> {
-    let whole = std::fs::canonicalize(path)
+    let absolute = std::fs::canonicalize(path)
         .map_err(|error| CliError::usage(format!("can't use the folder {}: {error}", path.display())))?;
-    let folder = whole.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let folder = absolute.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let folder = folder.strip_suffix(".git").unwrap_or(folder);
     format!("local/{folder}").parse().map_err(|_| {
-        CliError::usage(format!("a repository can't be named after the folder {}", whole.display()))
+        CliError::usage(format!("a repository can't be named after the folder {}", absolute.display()))
             .with_help("name it: `pullyard repos add local/NAME --path DIR`")
     })
 }
