@@ -93,7 +93,7 @@ impl Demo {
                 ends.next().await;
             }
         };
-        let told = async {
+        let result = async {
             screen.step("Ready", &format!("API {}, forge {}", local.api_url(), local.forge().url()));
             self.run_scenario(&mut screen, &local, &folder).await
         };
@@ -103,7 +103,7 @@ impl Demo {
                 print_stderr("interrupted: stopping everything that the demo started");
                 Ok(ExitCode::from(INTERRUPTED))
             }
-            ended = told => ended,
+            ended = result => ended,
         };
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
             screen.print_running(local.api_url(), &local.forge().url(), &folder);
@@ -120,23 +120,23 @@ impl Demo {
         local: &LocalSystem,
         folder: &Path,
     ) -> anyhow::Result<ExitCode> {
-        let told = match scenario::run_scenario(local, screen, self.agent_choice()).await {
+        let result = match scenario::run_scenario(local, screen, self.agent_choice()).await {
             Ok(pull_requests) => verify_and_merge(local, screen, self.agent_choice(), &pull_requests).await,
             Err(error) => Err(error),
         };
-        if let Err(error) = &told {
+        if let Err(error) = &result {
             screen.print_failure(&format!("{error:#}"));
         }
-        let record = screen.record(told.is_ok(), local.api_url(), &local.forge().url());
+        let record = screen.record(result.is_ok(), local.api_url(), &local.forge().url());
         std::fs::write(folder.join("demo.json"), &record)?;
-        screen.end(&record, told.is_ok());
-        Ok(if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        screen.end(&record, result.is_ok());
+        Ok(if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
 /// Best effort: the terminal may be closed.
-fn print_stderr(words: &str) {
-    let _ = writeln!(std::io::stderr(), "{words}");
+fn print_stderr(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 async fn verify_and_merge(

@@ -127,17 +127,17 @@ impl Session {
         Ok(jobs)
     }
 
-    pub(super) async fn resolve_job(&self, said: &str) -> Result<JobId, CliError> {
-        if let Ok(job) = said.to_lowercase().parse() {
+    pub(super) async fn resolve_job(&self, reference: &str) -> Result<JobId, CliError> {
+        if let Ok(job) = reference.to_lowercase().parse() {
             return Ok(job);
         }
-        if said.trim().is_empty() {
+        if reference.trim().is_empty() {
             return Err(
                 CliError::usage("the job id is empty").with_help("`pullyard jobs` lists them; @last is the newest")
             );
         }
         let project = self.project().await?;
-        if said == "@last" {
+        if reference == "@last" {
             let newest = self.api.jobs(&project, None).await?.jobs.into_iter().next();
             let none = || {
                 CliError::not_found(format!("there is no job in project {project} yet"))
@@ -145,7 +145,7 @@ impl Session {
             };
             return newest.map(|job| job.id).ok_or_else(none);
         }
-        let part = said.to_lowercase();
+        let part = reference.to_lowercase();
         let is_meant = |id: &JobId| {
             let id = id.as_str();
             !part.is_empty() && (id.ends_with(&part) || (part.starts_with("job_") && id.starts_with(&part)))
@@ -154,10 +154,10 @@ impl Session {
         match (meant.next(), meant.next()) {
             (Some(job), None) => Ok(job),
             (Some(one), Some(other)) => {
-                Err(CliError::usage(format!("{said} matches more than one job: {one}, {other}"))
+                Err(CliError::usage(format!("{reference} matches more than one job: {one}, {other}"))
                     .with_help("write more characters of the id"))
             }
-            (None, _) => Err(CliError::not_found(format!("there is no job {said} in project {project}"))
+            (None, _) => Err(CliError::not_found(format!("there is no job {reference} in project {project}"))
                 .with_help("`pullyard jobs` lists them; short ids match only the newest 200")),
         }
     }

@@ -51,8 +51,12 @@ impl Settings {
                     settings = apply_change(settings, change)?;
                 }
                 let revision = revision.unwrap_or(project.revision);
-                let made = session.api.set_settings(&project.id, &settings, revision).await?;
-                show(session, &made, &changes.iter().map(|change| change_key(change).to_owned()).collect::<Vec<_>>())?;
+                let updated = session.api.set_settings(&project.id, &settings, revision).await?;
+                show(
+                    session,
+                    &updated,
+                    &changes.iter().map(|change| change_key(change).to_owned()).collect::<Vec<_>>(),
+                )?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -64,20 +68,20 @@ fn change_key(change: &str) -> &str {
 }
 
 fn apply_change(settings: Value, change: &str) -> Result<Value, CliError> {
-    let Some((key, said)) = change.split_once('=') else {
+    let Some((key, input)) = change.split_once('=') else {
         return Err(CliError::usage(format!("missing value of {change}")).with_help(format!("write {change}=VALUE")));
     };
     let pointer = to_pointer(key);
-    let Some(there) = settings.pointer(&pointer) else { return Err(unknown_setting(&settings, key)) };
-    if there.is_object() {
+    let Some(existing) = settings.pointer(&pointer) else { return Err(unknown_setting(&settings, key)) };
+    if existing.is_object() {
         return Err(CliError::usage(format!("{key} is a group of settings"))
             .with_help(format!("`pullyard settings get {key}` lists them")));
     }
-    let text = Value::String(said.to_owned());
-    let json = serde_json::from_str::<Value>(said).ok();
-    let tries = match said {
+    let text = Value::String(input.to_owned());
+    let json = serde_json::from_str::<Value>(input).ok();
+    let tries = match input {
         "" | "null" => [Some(Value::Null), Some(text)],
-        _ if there.is_string() => [Some(text), json],
+        _ if existing.is_string() => [Some(text), json],
         _ => [json, Some(text)],
     };
     let mut fault = None;
@@ -92,15 +96,15 @@ fn apply_change(settings: Value, change: &str) -> Result<Value, CliError> {
             Err(error) => fault = fault.or_else(|| Some(error.to_string())),
         }
     }
-    Err(CliError::usage(describe_mismatch(key, said, &fault.unwrap_or_default())))
+    Err(CliError::usage(describe_mismatch(key, input, &fault.unwrap_or_default())))
 }
 
 /// Rephrases serde's error about a plain value.
-fn describe_mismatch(key: &str, said: &str, fault: &str) -> String {
-    let is_plain = !said.starts_with(['{', '[']);
+fn describe_mismatch(key: &str, value: &str, fault: &str) -> String {
+    let is_plain = !value.starts_with(['{', '[']);
     let is_mismatch = ["unknown variant", "invalid type", "invalid value"].iter().any(|begin| fault.starts_with(begin));
     let Some((_, expected)) = fault.rsplit_once(", expected ").filter(|_| is_plain && is_mismatch) else {
-        return format!("{key} can't be \"{said}\": {fault}");
+        return format!("{key} can't be \"{value}\": {fault}");
     };
     let expected = match expected {
         "a boolean" => "true or false".to_owned(),
@@ -109,7 +113,7 @@ fn describe_mismatch(key: &str, said: &str, fault: &str) -> String {
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".to_owned(),
         other => other.replace('`', ""),
     };
-    format!("{key} must be {expected}, not \"{said}\"")
+    format!("{key} must be {expected}, not \"{value}\"")
 }
 
 fn to_pointer(key: &str) -> String {
@@ -117,8 +121,8 @@ fn to_pointer(key: &str) -> String {
 }
 
 fn unknown_setting(settings: &Value, key: &str) -> CliError {
-    let known = flatten(settings, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
-    CliError::usage(format!("there is no setting {key}")).with_help(format!("use one of {known}"))
+    let keys = flatten(settings, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
+    CliError::usage(format!("there is no setting {key}")).with_help(format!("use one of {keys}"))
 }
 
 fn flatten(settings: &Value, under: &str) -> Vec<(String, String)> {
@@ -143,12 +147,13 @@ fn show(session: &Session, project: &RawProject, keys: &[String]) -> Result<(), 
     if session.screen.is_json() {
         return session.screen.json(project);
     }
-    let wanted = |key: &str| {
-        let under =
-            |asked: &String| key == asked || key.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with('.'));
+    let matches = |key: &str| {
+        let under = |filter: &String| {
+            key == filter || key.strip_prefix(filter.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
         keys.is_empty() || keys.iter().any(under)
     };
-    let lines = flatten(settings, "").into_iter().filter(|(key, _)| wanted(key)).collect::<Vec<_>>();
+    let lines = flatten(settings, "").into_iter().filter(|(key, _)| matches(key)).collect::<Vec<_>>();
     let cells =
         lines.iter().map(|(key, value)| (key.as_str(), Cell::optional(Some(value).filter(|value| !value.is_empty()))));
     print_facts(&session.screen, &cells.collect::<Vec<_>>())

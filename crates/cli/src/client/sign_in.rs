@@ -37,8 +37,8 @@ impl Login {
             Some(token) => token,
             None => prompt_token(screen, &url)?,
         };
-        let seen = ApiClient::new(&url, &token)?.projects(None).await?;
-        let only = match (seen.projects.as_slice(), &seen.next) {
+        let projects = ApiClient::new(&url, &token)?.projects(None).await?;
+        let only = match (projects.projects.as_slice(), &projects.next) {
             ([only], None) => Some(only.id.to_string()),
             _ => None,
         };
@@ -60,7 +60,7 @@ impl Login {
 
 fn prompt_token(screen: &Screen, url: &str) -> Result<String, CliError> {
     let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read the token: {error}"));
-    let said = if io::stdin().is_terminal() {
+    let input = if io::stdin().is_terminal() {
         if screen.is_json() {
             return Err(
                 CliError::usage("--json never prompts").with_help("pass the token on stdin, or set PULLYARD_TOKEN")
@@ -72,7 +72,7 @@ fn prompt_token(screen: &Screen, url: &str) -> Result<String, CliError> {
         io::stdin().lock().read_line(&mut line).map_err(unread)?;
         line
     };
-    parse_token(said.trim())
+    parse_token(input.trim())
 }
 
 /// Remove a saved context and its token.
@@ -151,8 +151,8 @@ impl Contexts {
 fn list(screen: &Screen, config: &Config) -> Result<(), CliError> {
     let is_current = |name: &String| config.current.as_ref() == Some(name);
     if screen.is_json() {
-        let shown = |(name, context): (&String, &SavedContext)| json!({ "name": name, "url": context.url, "project": context.project, "current": is_current(name) });
-        return screen.json(&config.contexts.iter().map(shown).collect::<Vec<_>>());
+        let render = |(name, context): (&String, &SavedContext)| json!({ "name": name, "url": context.url, "project": context.project, "current": is_current(name) });
+        return screen.json(&config.contexts.iter().map(render).collect::<Vec<_>>());
     }
     let mut table =
         Table::new([Column::Fixed(""), Column::Fixed("NAME"), Column::Flexible("URL"), Column::Fixed("PROJECT")]);

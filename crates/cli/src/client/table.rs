@@ -38,8 +38,8 @@ impl Cell {
         text.map_or_else(|| Self { display: "-".into(), plain: String::new(), colour: None }, Self::text)
     }
 
-    pub(super) fn new(shown: impl AsRef<str>, piped: impl AsRef<str>) -> Self {
-        Self { display: sanitize(shown.as_ref()), plain: sanitize(piped.as_ref()), colour: None }
+    pub(super) fn new(display: impl AsRef<str>, piped: impl AsRef<str>) -> Self {
+        Self { display: sanitize(display.as_ref()), plain: sanitize(piped.as_ref()), colour: None }
     }
 
     pub(super) fn with_colour(mut self, colour: Colour) -> Self {
@@ -97,9 +97,9 @@ impl Table {
         let heads = self.columns.iter().map(|column| column.head().to_owned()).collect::<Vec<_>>();
         let mut lines = vec![screen.paint(Some(Colour::Grey), &self.line(&widths, &heads, |_, text| text))];
         for (cells, under) in &self.rows {
-            let shown = cells.iter().map(|cell| cell.display.clone()).collect::<Vec<_>>();
+            let texts = cells.iter().map(|cell| cell.display.clone()).collect::<Vec<_>>();
             let paint = |at: usize, text: String| screen.paint(cells.get(at).and_then(|cell| cell.colour), &text);
-            lines.push(self.line(&widths, &shown, paint));
+            lines.push(self.line(&widths, &texts, paint));
             if !under.is_empty() {
                 let under = truncate(under, width.saturating_sub(2));
                 lines.push(format!("  {}", screen.paint(Some(Colour::Grey), &under)));
@@ -146,10 +146,10 @@ pub(super) fn truncate(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     let mut cut = String::new();
-    let mut left = width.saturating_sub(1);
+    let mut remaining = width.saturating_sub(1);
     for letter in text.chars() {
-        let Some(rest) = left.checked_sub(letter.width().unwrap_or_default()) else { break };
-        left = rest;
+        let Some(rest) = remaining.checked_sub(letter.width().unwrap_or_default()) else { break };
+        remaining = rest;
         cut.push(letter);
     }
     cut.push('…');

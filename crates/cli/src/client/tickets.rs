@@ -179,11 +179,11 @@ fn print_answer(session: &Session, answer: &TicketAnswer, done: Change) -> Resul
     if !screen.is_json() {
         match screen.width() {
             Some(_) => {
-                let said = match (done, decision.code.as_str()) {
+                let outcome = match (done, decision.code.as_str()) {
                     (Change::Created, "not_trigger_status") => &decision.help,
                     _ => &decision.sentence,
                 };
-                screen.print_line(&super::screen::sanitize(&format!("{}. {said}", change_phrase(ticket, done))))?
+                screen.print_line(&super::screen::sanitize(&format!("{}. {outcome}", change_phrase(ticket, done))))?
             }
             None => screen.print_line(&render_plain(ticket, decision))?,
         }
@@ -246,7 +246,7 @@ fn show(session: &Session, ticket: &Ticket) -> Result<(), CliError> {
     if screen.is_json() {
         return screen.json(ticket);
     }
-    let list = |words: Vec<&str>| Cell::optional(Some(words.join(", ")).filter(|words| !words.is_empty()));
+    let list = |names: Vec<&str>| Cell::optional(Some(names.join(", ")).filter(|names| !names.is_empty()));
     let mut lines = vec![
         ("Ticket", Cell::text(ticket.key.as_str())),
         ("Title", Cell::text(&ticket.title)),

@@ -123,12 +123,12 @@ async fn create(session: &Session, new: Create) -> Result<(), CliError> {
         runner: new.runner,
         expires_in_secs: new.expires,
     };
-    let made = session.api.create_token(&request).await?;
+    let created = session.api.create_token(&request).await?;
     if session.screen.is_json() {
-        return session.screen.json(&made);
+        return session.screen.json(&created);
     }
-    session.screen.print_line(&made.token)?;
-    let about = &made.about;
+    session.screen.print_line(&created.token)?;
+    let about = &created.about;
     let of = about.projects.as_ref().map_or("all projects".to_owned(), join);
     let until = about.expires_at.map_or("until it is revoked".to_owned(), |at| format!("until {at}"));
     session.screen.note(&format!(
@@ -151,13 +151,13 @@ pub(super) fn format_scopes(token: &Token) -> String {
 
 pub(super) fn expiry_cell(token: &Token, now: Timestamp) -> Cell {
     let Some(at) = token.expires_at else { return Cell::new("never", "") };
-    let shown = match at.since(now).as_secs() {
+    let cell = match at.since(now).as_secs() {
         0 => format::time_cell(at, now),
         secs if secs < 3_600 => Cell::new(format!("in {} min", secs / 60 + 1), at.to_string()),
         secs if secs < 48 * 3_600 => Cell::new(format!("in {} h", secs / 3_600), at.to_string()),
         secs => Cell::new(format!("in {} d", secs / 86_400), at.to_string()),
     };
-    if at.since(now).as_secs() < 7 * 86_400 { shown.with_colour(Colour::Yellow) } else { shown }
+    if at.since(now).as_secs() < 7 * 86_400 { cell.with_colour(Colour::Yellow) } else { cell }
 }
 
 fn state_cell(token: &Token) -> Cell {
@@ -210,13 +210,13 @@ async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> 
 
 async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), CliError> {
     let token = find_token(session, which).await?;
-    let shown = format!("{} ({}…)", token.name, token.prefix);
+    let label = format!("{} ({}…)", token.name, token.prefix);
     let stops = match (token.kind, &token.runner) {
         (TokenKind::Runner, Some(runner)) => format!("Runner {runner} can no longer claim jobs with it."),
         (TokenKind::Runner, None) => "Runners can no longer claim jobs with it.".into(),
         (TokenKind::Api, _) => "Requests with it will be refused.".into(),
     };
-    prompt::confirm(&session.screen, yes, &format!("Revoke token {shown}? {stops}"))?;
+    prompt::confirm(&session.screen, yes, &format!("Revoke token {label}? {stops}"))?;
     let own = session.api.own_token().await?.id == token.id;
     let revoked = match session.api.revoke_token(&token.id).await {
         // The first answer was lost, and the retry used the revoked token.
@@ -225,7 +225,7 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), CliErro
     };
     match revoked {
         Some(revoked) if session.screen.is_json() => session.screen.json(&revoked)?,
-        _ => session.screen.note(&format!("Revoked token {shown}.")),
+        _ => session.screen.note(&format!("Revoked token {label}.")),
     }
     if own {
         session.screen.hint("you revoked the token in use; sign in again with `pullyard login`");
@@ -234,13 +234,13 @@ async fn revoke(session: &Session, which: &str, yes: bool) -> Result<(), CliErro
 }
 
 async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
-    let said = which.trim_end_matches(['…', '.']);
-    let is_id = said.parse::<TokenId>().is_ok();
+    let prefix = which.trim_end_matches(['…', '.']);
+    let is_id = prefix.parse::<TokenId>().is_ok();
     let matches = |token: &Token| match is_id {
-        true => token.id.as_str() == said,
+        true => token.id.as_str() == prefix,
         false => {
-            let begins = said.len() >= 4 && token.id.as_str().starts_with(said);
-            begins || (said.len() > 4 && token.prefix.starts_with(said)) || token.name == which
+            let begins = prefix.len() >= 4 && token.id.as_str().starts_with(prefix);
+            begins || (prefix.len() > 4 && token.prefix.starts_with(prefix)) || token.name == which
         }
     };
     let (mut found, mut after) = (Vec::new(), None);

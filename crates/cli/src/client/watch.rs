@@ -15,8 +15,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Polls as often as a watched runner sends events, and less often while the runner is silent.
-pub(super) fn poll_interval(heard: bool) -> Duration {
-    Duration::from_millis(if heard { 500 } else { 1_000 })
+pub(super) fn poll_interval(has_news: bool) -> Duration {
+    Duration::from_millis(if has_news { 500 } else { 1_000 })
 }
 
 const EXPLAIN_AFTER: Duration = Duration::from_secs(2);
@@ -35,30 +35,30 @@ pub(super) async fn watch_with_input(session: &Session, job: &JobId) -> Result<E
     follow(session, job, Some(Conversation::start(&session.screen))).await
 }
 
-async fn follow(session: &Session, id: &JobId, mut talk: Option<Conversation>) -> Result<ExitCode, CliError> {
+async fn follow(session: &Session, id: &JobId, mut conversation: Option<Conversation>) -> Result<ExitCode, CliError> {
     let screen = &session.screen;
-    let (mut cursor, mut told) = (None, StatePrinter::default());
+    let (mut cursor, mut printer) = (None, StatePrinter::default());
     loop {
         let job = session.api.job(id).await?;
-        let is_asked = talk.is_some() && job.status == JobStatus::AwaitingInput;
+        let is_asked = conversation.is_some() && job.status == JobStatus::AwaitingInput;
         if !job.status.is_terminal() && !is_asked {
-            told.print_change(session, &job).await?;
+            printer.print_change(session, &job).await?;
         }
         let page = session.api.events(id, cursor.as_deref()).await?;
         if !screen.is_json() {
             page.events.iter().try_for_each(|event| screen.print_line(&format_event(screen, event, job.created)))?;
         }
-        let heard = !page.events.is_empty();
+        let has_news = !page.events.is_empty();
         cursor = Some(page.cursor);
         if page.end {
             return print_end(screen, &session.api.job(id).await?);
         }
-        match &mut talk {
-            Some(talk) => {
-                talk.show_question(screen, &job)?;
-                talk.send_input(session, id, poll_interval(heard)).await;
+        match &mut conversation {
+            Some(conversation) => {
+                conversation.show_question(screen, &job)?;
+                conversation.send_input(session, id, poll_interval(has_news)).await;
             }
-            None => tokio::time::sleep(poll_interval(heard)).await,
+            None => tokio::time::sleep(poll_interval(has_news)).await,
         }
     }
 }
@@ -102,8 +102,8 @@ fn print_end(screen: &Screen, job: &Job) -> Result<ExitCode, CliError> {
         screen.json(job)?;
     }
     let exit = print_outcome(screen, job);
-    if let Some(made) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
-        screen.print_line(&sanitize(&made.url))?;
+    if let Some(result) = job.result.as_ref().filter(|_| job.status == JobStatus::Completed && !screen.is_json()) {
+        screen.print_line(&sanitize(&result.url))?;
     }
     Ok(exit)
 }
@@ -111,11 +111,11 @@ fn print_end(screen: &Screen, job: &Job) -> Result<ExitCode, CliError> {
 pub(super) fn print_outcome(screen: &Screen, job: &Job) -> ExitCode {
     let took = format::format_duration(job.ended.unwrap_or(job.created).since(job.created));
     if job.status == JobStatus::Completed {
-        if let Some(made) = &job.result {
+        if let Some(result) = &job.result {
             screen.note(&format!(
                 "Completed in {took}: pull request #{}, {}",
-                made.number,
-                format::format_files(made.files)
+                result.number,
+                format::format_files(result.files)
             ));
         }
         return ExitCode::SUCCESS;
@@ -146,17 +146,17 @@ fn hint_unreported_push(screen: &Screen, job: &Job) {
     }
 }
 
-pub(super) fn format_event(screen: &Screen, seen: &EventRecord, since: Timestamp) -> String {
-    let event = &seen.event;
+pub(super) fn format_event(screen: &Screen, record: &EventRecord, since: Timestamp) -> String {
+    let event = &record.event;
     let kind = format::to_code(&event.kind);
-    let said = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| sanitize(text));
-    let mut text = said.collect::<Vec<_>>().join(" ");
+    let details = [&event.name, &event.path, &event.text].into_iter().flatten().map(|text| sanitize(text));
+    let mut text = details.collect::<Vec<_>>().join(" ");
     if let (true, Some(data)) = (text.is_empty(), &event.data) {
         let used = event.usage().and_then(|usage| usage.to_sentence());
         text = used.unwrap_or_else(|| sanitize(&data.to_string()));
     }
     let Some(width) = screen.width() else {
-        return format!("{}\t{}.{}\t{kind}\t{text}", seen.at, seen.attempt, event.seq);
+        return format!("{}\t{}.{}\t{kind}\t{text}", record.at, record.attempt, event.seq);
     };
     let colour = match event.kind {
         EventKind::Phase | EventKind::Result => Some(Colour::Green),
@@ -168,7 +168,7 @@ pub(super) fn format_event(screen: &Screen, seen: &EventRecord, since: Timestamp
     let word = screen.paint(colour, &format!("{:>11}", kind.replace('_', " ")));
     format!(
         "{:>7}  {word}  {}",
-        format::format_duration(seen.at.since(since)),
+        format::format_duration(record.at.since(since)),
         truncate(&text, width.saturating_sub(22))
     )
 }

@@ -51,7 +51,7 @@ async fn explain_ticket_or_job(session: &Session, what: &str) -> Result<(), CliE
     let project = session.project().await?;
     if let Ok(key) = what.parse::<TicketKey>() {
         match session.api.ticket(&project, &key).await.map_err(CliError::from) {
-            Ok(found) => return explain_ticket(session, &project, &found).await,
+            Ok(ticket) => return explain_ticket(session, &project, &ticket).await,
             Err(fault) if fault.is_not_found() => {}
             Err(fault) => return Err(fault),
         }
@@ -109,16 +109,16 @@ async fn last_job(
     ticket: &Ticket,
     newest: Option<&Delivery>,
 ) -> Result<Option<Job>, CliError> {
-    let made = match newest {
+    let accepted = match newest {
         None => None,
         Some(newest) if newest.verdict == Verdict::Accepted => newest.job.clone(),
-        Some(_) => {
-            newest_delivery(session, project, &ticket.key, Some(Verdict::Accepted)).await?.and_then(|made| made.job)
-        }
+        Some(_) => newest_delivery(session, project, &ticket.key, Some(Verdict::Accepted))
+            .await?
+            .and_then(|accepted| accepted.job),
     };
-    let made = made.filter(|made| ticket.last_job.as_ref() != Some(made));
+    let accepted = accepted.filter(|accepted| ticket.last_job.as_ref() != Some(accepted));
     let mut last: Option<Job> = None;
-    for id in [made, ticket.last_job.clone()].into_iter().flatten() {
+    for id in [accepted, ticket.last_job.clone()].into_iter().flatten() {
         let job = session.api.job(&id).await?;
         if last.as_ref().is_none_or(|last| job.created > last.created) {
             last = Some(job);
@@ -128,11 +128,11 @@ async fn last_job(
 }
 
 fn explain_no_job(session: &Session, ticket: &Ticket, delivery: &Delivery) -> Result<(), CliError> {
-    let asked = match &delivery.review {
+    let description = match &delivery.review {
         Some(subject) if subject.review.is_some() => format!("the last request to revise {}", subject.pull_request),
         _ => ticket.key.to_string(),
     };
-    explain_delivery(session, &format!("No job was started for {asked}: "), delivery)
+    explain_delivery(session, &format!("No job was started for {description}: "), delivery)
 }
 
 async fn newest_delivery(

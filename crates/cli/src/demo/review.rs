@@ -43,11 +43,11 @@ impl DemoRun<'_> {
 
     pub(super) async fn play_review(&mut self, local: &LocalSystem, first: &mut ExpectedResult) -> anyhow::Result<()> {
         let number = first.result.number;
-        let wanted = "In `greeting.txt` replace `Bonjour` with `Bonsoir`";
+        let request = "In `greeting.txt` replace `Bonjour` with `Bonsoir`";
         self.screen.ticket(first.ticket.as_str(), "A reviewer requests changes");
-        let remark = LineComment { path: "greeting.txt", line: 1, body: wanted };
+        let remark = LineComment { path: "greeting.txt", line: 1, body: request };
         local.forge().request_changes(REPOSITORY, number, REVIEWER, "We open in the evening.", &[remark]).await?;
-        self.screen.step("Review", &format!("{REVIEWER} requests changes on #{number}: {wanted}"));
+        self.screen.step("Review", &format!("{REVIEWER} requests changes on #{number}: {request}"));
         let job = self.wait_for_revision(first).await?;
         self.screen.step("Accepted", &format!("by the webhook: job {} revises #{number}", job.id.short()));
         let job = self.follow(&job.id).await?;
@@ -56,18 +56,18 @@ impl DemoRun<'_> {
         let result = job.result.context("a completed job has no result")?;
         ensure!(result.number == number, "the revision went to #{}", result.number);
 
-        let seen = local.forge().pull_snapshot(REPOSITORY, number).await?.context("the pull request is gone")?;
-        ensure!(seen.head == result.head && seen.head != first.result.head, "the branch is at {}", seen.head);
-        let head = seen.head.get(..7).unwrap_or_default().to_owned();
+        let pull = local.forge().pull_snapshot(REPOSITORY, number).await?.context("the pull request is gone")?;
+        ensure!(pull.head == result.head && pull.head != first.result.head, "the branch is at {}", pull.head);
+        let head = pull.head.get(..7).unwrap_or_default().to_owned();
         self.screen.step("Completed", &format!("one commit more on {}: {head}", result.branch));
-        let answers: Vec<_> = seen.comments.iter().filter(|(author, _)| author != REVIEWER).collect();
-        let [(who, words)] = answers.as_slice() else {
+        let answers: Vec<_> = pull.comments.iter().filter(|(author, _)| author != REVIEWER).collect();
+        let [(who, text)] = answers.as_slice() else {
             anyhow::bail!("the comment has {} answers", answers.len());
         };
-        let words = words.lines().next().unwrap_or_default();
-        ensure!(words.contains(&head), "the answer does not name the commit: {words}");
-        self.screen.step("Answered", &format!("in the comment's thread, by {who}: {words}"));
-        ensure!(seen.requested_reviewers == [REVIEWER], "{:?} are asked for a review", seen.requested_reviewers);
+        let text = text.lines().next().unwrap_or_default();
+        ensure!(text.contains(&head), "the answer does not name the commit: {text}");
+        self.screen.step("Answered", &format!("in the comment's thread, by {who}: {text}"));
+        ensure!(pull.requested_reviewers == [REVIEWER], "{:?} are asked for a review", pull.requested_reviewers);
         self.screen.step("Asked", &format!("{REVIEWER} to review again"));
         self.screen.record_revision(first.ticket.as_str(), job.id.as_str(), &result.head);
         first.line = "Bonsoir, and welcome to the shop.";
@@ -79,22 +79,22 @@ impl DemoRun<'_> {
 
     async fn play_held_review(&mut self, local: &LocalSystem, first: &ExpectedResult) -> anyhow::Result<()> {
         let number = first.result.number;
-        let words = "One more thing: please say it twice.";
-        local.forge().request_changes(REPOSITORY, number, REVIEWER, words, &[]).await?;
-        self.screen.step("Review", &format!("{REVIEWER} requests changes again, within the hour: {words}"));
+        let text = "One more thing: please say it twice.";
+        local.forge().request_changes(REPOSITORY, number, REVIEWER, text, &[]).await?;
+        self.screen.step("Review", &format!("{REVIEWER} requests changes again, within the hour: {text}"));
         let held = self.wait_for_pull_request(first, "holds the review", |pull| pull.held_until.is_some()).await?;
         self.screen.step("Held", &held.sentence);
         let started = Instant::now();
         loop {
-            let seen = local.forge().pull_snapshot(REPOSITORY, number).await?.context("the pull request is gone")?;
-            if let Some((name, state, sentence)) = seen.statuses.iter().find(|(_, state, _)| state == "pending") {
+            let pull = local.forge().pull_snapshot(REPOSITORY, number).await?.context("the pull request is gone")?;
+            if let Some((name, state, sentence)) = pull.statuses.iter().find(|(_, state, _)| state == "pending") {
                 self.screen.step("Status", &format!("on the commit, {name} ({state}): {sentence}"));
                 return Ok(());
             }
             ensure!(
                 started.elapsed() < self.agent_choice.timeout(),
                 "the pull request shows no pending status: {:?}",
-                seen.statuses
+                pull.statuses
             );
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -105,8 +105,8 @@ impl DemoRun<'_> {
         self.screen.ticket(first.ticket.as_str(), "The pull request is merged");
         local.forge().merge(REPOSITORY, number, REVIEWER).await?;
         self.screen.step("Merged", &format!("#{number}, by {REVIEWER}"));
-        let over = |pull: &PullRequest| pull.state == PullRequestState::Merged && pull.held_until.is_none();
-        let pull = self.wait_for_pull_request(first, "ends with its pull request", over).await?;
+        let has_ended = |pull: &PullRequest| pull.state == PullRequestState::Merged && pull.held_until.is_none();
+        let pull = self.wait_for_pull_request(first, "ends with its pull request", has_ended).await?;
         self.screen.step("Refused", &format!("the waiting review: {}", pull.sentence));
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
         let revisions = jobs.iter().filter(|job| job.kind == JobKind::Revise).count();
