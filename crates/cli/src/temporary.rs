@@ -36,9 +36,9 @@ pub(crate) fn create_folder(prefix: &str) -> io::Result<Folder> {
 }
 
 fn create_folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
-    let made = tempfile::Builder::new().prefix(prefix).tempdir_in(temporary)?;
-    fs::write(made.path().join(MARKER_FILE), "")?;
-    let owner = fs::symlink_metadata(made.path())?.uid();
+    let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(temporary)?;
+    fs::write(folder.path().join(MARKER_FILE), "")?;
+    let owner = fs::symlink_metadata(folder.path())?.uid();
     for entry in fs::read_dir(temporary).into_iter().flatten().flatten() {
         let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
         // Skip folders of other users, who could replace them by a link.
@@ -48,7 +48,7 @@ fn create_folder_in(temporary: &Path, prefix: &str) -> io::Result<TempDir> {
             remove_entries(&entry.path());
         }
     }
-    Ok(made)
+    Ok(folder)
 }
 
 /// Best effort, entry by entry: the secrets must go even if an agent's files cannot be deleted.

@@ -182,13 +182,13 @@ impl Try {
         )?;
         let mut gh = Command::new("gh");
         gh.args(["auth", "token", "--hostname", &forge_host(&self.api_url)]).stdin(Stdio::null()).kill_on_drop(true);
-        let said = match tokio::time::timeout(GH_TIMEOUT, gh.output()).await {
+        let output = match tokio::time::timeout(GH_TIMEOUT, gh.output()).await {
             Err(_) => return Err(none("`gh` did not answer".into())),
             Ok(Err(error)) => return Err(none(format!("failed to run `gh`: {error}"))),
-            Ok(Ok(said)) => said,
+            Ok(Ok(output)) => output,
         };
-        let token = String::from_utf8_lossy(&said.stdout).trim().to_owned();
-        if !said.status.success() || token.is_empty() {
+        let token = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if !output.status.success() || token.is_empty() {
             return Err(none("`gh` is not signed in there".into()));
         }
         Ok(token)

@@ -133,8 +133,8 @@ impl Up {
             ("Data", format!("{}, logs in its folder logs", data.display())),
             ("Stop", "Ctrl-C; running jobs continue, and the next `pullyard up` reconnects".to_owned()),
         ];
-        for (what, words) in lines {
-            screen.print_line(&format!("{what:>11}  {words}"))?;
+        for (what, text) in lines {
+            screen.print_line(&format!("{what:>11}  {text}"))?;
         }
         Ok(())
     }
@@ -150,7 +150,7 @@ pub(crate) fn runner_command() -> Result<Vec<String>, CliError> {
 fn addresses(listen: Option<&str>, data: &Path) -> Result<(String, String), CliError> {
     let last = Addresses::load(data).map_err(|error| faults::start_fault(error, data))?;
     let api = match (listen, &last) {
-        (Some(told), _) => parse_loopback(told)?,
+        (Some(address), _) => parse_loopback(address)?,
         (None, Some(last)) => last.api.clone(),
         (None, None) => DEFAULT_API_ADDRESS.to_owned(),
     };
@@ -181,31 +181,34 @@ fn forge_address(port: u16) -> String {
 }
 
 /// Accepts only loopback addresses, because the embedded services have no password and no encryption.
-fn parse_loopback(told: &str) -> Result<String, CliError> {
-    let whole = if told.contains(':') { told.to_owned() } else { format!("{told}:7878") };
-    let found: Vec<SocketAddr> = whole
+fn parse_loopback(text: &str) -> Result<String, CliError> {
+    let with_port = if text.contains(':') { text.to_owned() } else { format!("{text}:7878") };
+    let resolved: Vec<SocketAddr> = with_port
         .to_socket_addrs()
-        .map_err(|_| CliError::usage(format!("{told} is not an address")).with_help("write it as 127.0.0.1:PORT"))?
+        .map_err(|_| CliError::usage(format!("{text} is not an address")).with_help("write it as 127.0.0.1:PORT"))?
         .collect();
-    match found.iter().find(|address| address.is_ipv4()).or(found.first()) {
-        Some(address) if found.iter().all(|address| address.ip().is_loopback()) => Ok(address.to_string()),
-        _ => Err(CliError::usage(format!("{told} can be reached by other machines, and `up` speaks plain HTTP"))
+    match resolved.iter().find(|address| address.is_ipv4()).or(resolved.first()) {
+        Some(address) if resolved.iter().all(|address| address.ip().is_loopback()) => Ok(address.to_string()),
+        _ => Err(CliError::usage(format!("{text} can be reached by other machines, and `up` speaks plain HTTP"))
             .with_help("listen on 127.0.0.1, and put a proxy with TLS in front of it")),
     }
 }
 
 async fn connect_forge(local: &LocalSystem, api: &ApiClient) -> Result<(), CliError> {
     let id = IntegrationId::new(LOCAL_FORGE).map_err(|bad| CliError::new(Exit::Failed, bad.to_string()))?;
-    let wanted = CreateIntegration {
+    let request = CreateIntegration {
         id,
         kind: ForgeKind::GitHub,
         api_url: local.forge().api_url(),
         token_secret: local.forge_secret().into(),
     };
-    let made = api.create_integration(&wanted).await?;
-    if made.api_url != wanted.api_url {
-        return Err(CliError::new(Exit::Failed, format!("repositories of this folder are served at {}", made.api_url))
-            .with_help("addresses.json in the data folder names another address; restore it"));
+    let integration = api.create_integration(&request).await?;
+    if integration.api_url != request.api_url {
+        return Err(CliError::new(
+            Exit::Failed,
+            format!("repositories of this folder are served at {}", integration.api_url),
+        )
+        .with_help("addresses.json in the data folder names another address; restore it"));
     }
     Ok(())
 }

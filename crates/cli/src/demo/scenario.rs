@@ -143,11 +143,11 @@ impl DemoRun<'_> {
         // Whole seconds, as some tools send: both events get the same time.
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
         let at = Timestamp::from_millis(i64::try_from(now.as_secs())? * 1_000);
-        let told = self.send_event(at, &key, "tool-1", title, description).await?;
+        let answer = self.send_event(at, &key, "tool-1", title, description).await?;
         self.screen.step("Received", &format!("from the ticket tool: it is in {TRIGGER}"));
-        ensure!(told.verdict == Verdict::Accepted, "the decision is {}", told.code);
-        self.screen.step("Accepted", &told.sentence);
-        let job = told.job.context("an accepted event has no job")?;
+        ensure!(answer.verdict == Verdict::Accepted, "the decision is {}", answer.code);
+        self.screen.step("Accepted", &answer.sentence);
+        let job = answer.job.context("an accepted event has no job")?;
 
         let edited = self.send_event(at, &key, "tool-2", "Name the shop properly", description).await?;
         self.screen.step("Edited", &format!("by the ticket tool, while it is in {TRIGGER}"));
@@ -156,14 +156,14 @@ impl DemoRun<'_> {
         let again = self.send_event(at, &key, "tool-1", title, description).await?;
         ensure!(again.verdict == Verdict::Duplicate, "the decision is {}", again.code);
         self.screen.step("Repeated", &format!("the first call once more: {}", again.sentence));
-        let kept = self.api.delivery(&edited.delivery).await?;
-        ensure!(kept.code == edited.code, "the ledger says {}", kept.code);
+        let delivery = self.api.delivery(&edited.delivery).await?;
+        ensure!(delivery.code == edited.code, "the ledger says {}", delivery.code);
 
         let expected =
             self.wait_for_completion(&key, &job, "README.md", "The Acme shop that greets its customers.").await?;
         let jobs = self.api.jobs(&self.project, None).await?.jobs;
-        let made = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
-        ensure!(made == 1, "the ticket has {made} jobs");
+        let count = jobs.iter().filter(|job| job.ticket.as_ref() == Some(&key)).count();
+        ensure!(count == 1, "the ticket has {count} jobs");
         ensure!(jobs.len() == before + 1, "the project has {} jobs, and had {before}", jobs.len());
         Ok(expected)
     }
@@ -261,7 +261,7 @@ impl DemoRun<'_> {
     }
 
     pub(super) async fn follow(&mut self, id: &JobId) -> anyhow::Result<Job> {
-        let (mut cursor, mut attempt, mut said) = (None, 0, None);
+        let (mut cursor, mut attempt, mut printed) = (None, 0, None);
         let started = Instant::now();
         loop {
             let job = self.api.job(id).await?;
@@ -271,16 +271,16 @@ impl DemoRun<'_> {
                 attempt = job.attempt;
                 self.screen.step("Claimed", &format!("attempt {attempt}, by a task of the embedded ECS"));
             }
-            for seen in &page.events {
-                self.show(seen);
+            for record in &page.events {
+                self.show(record);
             }
             if job.status.is_terminal() && page.end {
                 return Ok(job);
             }
             let waits = job.waits.filter(|_| started.elapsed() > Duration::from_secs(2)).map(|waits| waits.sentence);
-            if let Some(waits) = waits.filter(|waits| said.as_ref() != Some(waits)) {
+            if let Some(waits) = waits.filter(|waits| printed.as_ref() != Some(waits)) {
                 self.screen.step("Waiting", &waits);
-                said = Some(waits);
+                printed = Some(waits);
             }
             ensure!(
                 started.elapsed() < self.agent_choice.timeout(),
@@ -293,8 +293,8 @@ impl DemoRun<'_> {
         }
     }
 
-    fn show(&mut self, seen: &EventRecord) {
-        let event = &seen.event;
+    fn show(&mut self, record: &EventRecord) {
+        let event = &record.event;
         let text = event.text.as_deref().or(event.name.as_deref()).or(event.path.as_deref()).unwrap_or_default();
         let (what, detail) = match (event.kind, event.name.as_deref()) {
             (EventKind::Phase, Some("preparing")) => ("Preparing", "fetching the repository, creating a worktree"),

@@ -19,13 +19,13 @@ pub(super) fn prepare(folder: &Path) -> Result<PathBuf, CliError> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder).map_err(failed)?;
-    let whole = fs::canonicalize(folder).map_err(failed)?;
+    let absolute = fs::canonicalize(folder).map_err(failed)?;
     // The default folder may be inside the user's project.
-    let ignored = whole.join(".gitignore");
+    let ignored = absolute.join(".gitignore");
     if !ignored.exists() {
         fs::write(&ignored, "*\n").map_err(failed)?;
     }
-    Ok(whole)
+    Ok(absolute)
 }
 
 pub(super) fn create_subfolder(data: &Path, name: &str) -> Result<PathBuf, CliError> {
