@@ -38,13 +38,13 @@ fn show(session: &Session, features: &[FeatureTest]) -> Result<(), CliError> {
     ];
     let mut table = Table::new(columns);
     for feature in features {
-        let (shown, colour) = match feature.verdict {
+        let (text, colour) = match feature.verdict {
             FeatureVerdict::Works => ("works", Some(Colour::Green)),
             FeatureVerdict::Missing => ("missing", Some(Colour::Red)),
             FeatureVerdict::Untold => ("unknown", None),
             FeatureVerdict::Needless => ("not needed", None),
         };
-        let cell = Cell::new(shown, format::to_code(&feature.verdict));
+        let cell = Cell::new(text, format::to_code(&feature.verdict));
         let cells = [
             colour.into_iter().fold(cell, Cell::with_colour),
             Cell::text(format::to_code(&feature.feature)),
