@@ -40,9 +40,9 @@ impl Clock {
         let now = i64::try_from(self.time().unix_timestamp_nanos() / 1_000).unwrap_or_default();
         let mut last = self.last_micros.lock().unwrap_or_else(PoisonError::into_inner);
         *last = now.max(last.saturating_add(MILLISECOND_MICROS));
-        let whole = format_unix_secs(last.div_euclid(1_000_000));
+        let seconds = format_unix_secs(last.div_euclid(1_000_000));
         let micros = last.rem_euclid(1_000_000);
-        format!("{}.{micros:06}Z", whole.trim_end_matches('Z'))
+        format!("{}.{micros:06}Z", seconds.trim_end_matches('Z'))
     }
 
     pub fn unix_secs(&self) -> i64 {

@@ -79,17 +79,17 @@ impl Deliveries {
         // No repository owner has a dot in its name, so the name is free.
         let dir = dir.join("deliveries.d");
         std::fs::create_dir_all(&dir).map_err(Error::storage(&dir))?;
-        let mut kept: BTreeMap<u64, Vec<Arc<DeliveryRecord>>> = BTreeMap::new();
+        let mut records: BTreeMap<u64, Vec<Arc<DeliveryRecord>>> = BTreeMap::new();
         for file in std::fs::read_dir(&dir).map_err(Error::storage(&dir))? {
             let path = file.map_err(Error::storage(&dir))?.path();
             let text = std::fs::read_to_string(&path).map_err(Error::storage(&path))?;
             for record in text.lines().filter_map(|line| serde_json::from_str::<DeliveryRecord>(line).ok()) {
-                kept.entry(record.hook).or_default().push(Arc::new(record));
+                records.entry(record.hook).or_default().push(Arc::new(record));
             }
         }
         Ok(Self {
             dir,
-            records: Mutex::new(kept),
+            records: Mutex::new(records),
             slots: Semaphore::new(MAX_CONCURRENT),
             pending: watch::Sender::new(0),
             strict: OnceLock::new(),
@@ -98,8 +98,8 @@ impl Deliveries {
     }
 
     pub fn list(&self, hook: u64, now_unix_secs: i64) -> Vec<Arc<DeliveryRecord>> {
-        let mut kept = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(records) = kept.get_mut(&hook) else { return Vec::new() };
+        let mut by_hook = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(records) = by_hook.get_mut(&hook) else { return Vec::new() };
         records.retain(|record| now_unix_secs - clock::parse_unix_secs(&record.delivered_at) < RETENTION_SECS);
         let mut records = records.clone();
         records.sort_by_key(|record| std::cmp::Reverse(record.id));
@@ -121,10 +121,10 @@ impl Deliveries {
         let mut line =
             serde_json::to_vec(&record).map_err(|source| Error::RecordUnreadable { path: path.clone(), source })?;
         line.push(b'\n');
-        let mut kept = self.records.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_hook = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
         file.and_then(|mut file| file.write_all(&line)).map_err(Error::storage(&path))?;
-        kept.entry(record.hook).or_default().push(Arc::new(record));
+        by_hook.entry(record.hook).or_default().push(Arc::new(record));
         Ok(())
     }
 

@@ -56,17 +56,17 @@ impl FileDiff {
         self.lines.is_empty()
     }
 
-    pub(crate) fn at_line(&self, side: Side, wanted: u64) -> Option<DiffLocation> {
+    pub(crate) fn at_line(&self, side: Side, number: u64) -> Option<DiffLocation> {
         let of = |line: &Line| match side {
             Side::Left => line.old,
             Side::Right => line.new,
         };
-        let line = self.lines.iter().find(|line| of(line) == Some(wanted))?;
-        Some(self.location(line, side, wanted))
+        let line = self.lines.iter().find(|line| of(line) == Some(number))?;
+        Some(self.location(line, side, number))
     }
 
-    pub(crate) fn at_position(&self, wanted: u64) -> Option<DiffLocation> {
-        let line = self.lines.iter().find(|line| line.position == wanted)?;
+    pub(crate) fn at_position(&self, position: u64) -> Option<DiffLocation> {
+        let line = self.lines.iter().find(|line| line.position == position)?;
         match (line.new, line.old) {
             (Some(new), _) => Some(self.location(line, Side::Right, new)),
             (None, Some(old)) => Some(self.location(line, Side::Left, old)),
@@ -105,9 +105,9 @@ type Range = (u64, u64);
 
 /// `@@ -old,count +new,count @@`
 fn parse_hunk_header(line: &str) -> Option<(Range, Range)> {
-    let mut words = line.strip_prefix("@@ -")?.split(' ');
-    let (old, new) = (words.next()?, words.next()?.strip_prefix('+')?);
-    if words.next()? != "@@" {
+    let mut parts = line.strip_prefix("@@ -")?.split(' ');
+    let (old, new) = (parts.next()?, parts.next()?.strip_prefix('+')?);
+    if parts.next()? != "@@" {
         return None;
     }
     let range = |text: &str| {

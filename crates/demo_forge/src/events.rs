@@ -28,8 +28,8 @@ pub async fn publish_pull_request(
     if !hooks::has_recipients(shared, entry, (ApiKind::GitHub, "pull_request")).await {
         return;
     }
-    let shown = render::full_pull(shared, entry, pull).await;
-    let own = json!({ "number": pull.record.number, "pull_request": shown });
+    let body = render::full_pull(shared, entry, pull).await;
+    let own = json!({ "number": pull.record.number, "pull_request": body });
     emit(shared, entry, actor, ("pull_request", action), [own, more]).await;
 }
 

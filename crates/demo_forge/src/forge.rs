@@ -68,7 +68,7 @@ impl DemoForge {
         let repositories = Repositories::load(&dir, git.clone()).await?;
         let state: State = State::load(&dir, "forge.json").await?;
         let remembered = state.read(|state| state.users.clone()).await;
-        let (over, is_over) = watch::channel(());
+        let (shutdown_sender, is_over) = watch::channel(());
         let shared = Arc::new(Shared {
             shutdown: is_over,
             url: base_url(address),
@@ -102,7 +102,7 @@ impl DemoForge {
                 tracing::error!(error = %error, "the demo forge stopped serving: {error}");
             }
         });
-        Ok(Self { shared, running: Mutex::new(Some(Running { stop, server, shutdown: over })) })
+        Ok(Self { shared, running: Mutex::new(Some(Running { stop, server, shutdown: shutdown_sender })) })
     }
 
     pub fn url(&self) -> String {
@@ -140,7 +140,7 @@ impl DemoForge {
     /// Waits up to five seconds for open requests, then stops their git processes. Idempotent.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { stop, mut server, shutdown: over }) = running else {
+        let Some(Running { stop, mut server, shutdown: shutdown_sender }) = running else {
             return;
         };
         let _ = stop.send(());
@@ -148,7 +148,7 @@ impl DemoForge {
             server.abort();
         }
         // Stop running transfers now: the host process may exit next and could not stop them.
-        drop(over);
+        drop(shutdown_sender);
         let _ = timeout(STOP_TIMEOUT, self.shared.git.wait_idle()).await;
     }
 }

@@ -69,7 +69,7 @@ impl Shared {
     pub async fn put_member(&self, member: Member) -> Result<(), Error> {
         let added = member.clone();
         let stored = self.state.update(|state| {
-            state.users.retain(|known| known.user.id != added.user.id);
+            state.users.retain(|existing| existing.user.id != added.user.id);
             state.users.push(added);
             Ok::<_, Error>(())
         });

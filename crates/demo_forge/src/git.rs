@@ -161,7 +161,7 @@ impl Git {
         let mut git = started.map_err(|source| Error::GitMissing { program: "git".to_owned(), source })?;
         let child = &mut git.child;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let talk = async {
+        let exchange = async {
             let write = async move {
                 if let Some(mut stdin) = stdin {
                     // If git stops reading early, stderr has the reason.
@@ -176,7 +176,7 @@ impl Git {
             let status = child.wait().await?;
             Ok::<_, io::Error>((status, stdout?, stderr?))
         };
-        let (status, mut stdout, stderr) = match timeout(COMMAND_TIMEOUT, talk).await {
+        let (status, mut stdout, stderr) = match timeout(COMMAND_TIMEOUT, exchange).await {
             Ok(Ok(done)) => done,
             Ok(Err(source)) => {
                 return Err(Error::GitFailed { command: name, reason: source.to_string() });

@@ -75,8 +75,8 @@ impl From<Error> for Rejection {
 }
 
 fn validate(hook: &HookRecord) -> Result<(), Rejection> {
-    let known = reqwest::Url::parse(&hook.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    if !known {
+    let is_http = reqwest::Url::parse(&hook.url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_http {
         return Err(Rejection::Invalid("url", "url must be an http or https address".to_owned()));
     }
     if !matches!(hook.content_type.as_str(), "json" | "form") {
@@ -134,10 +134,10 @@ pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) ->
     validate(&hook)?;
     let added = hook.clone();
     let stored = shared.state.update(|state| {
-        let twin = |known: &HookRecord| {
-            belongs_to(known, target)
-                && known.url == added.url
-                && known.events.iter().any(|event| added.events.contains(event))
+        let twin = |existing: &HookRecord| {
+            belongs_to(existing, target)
+                && existing.url == added.url
+                && existing.events.iter().any(|event| added.events.contains(event))
         };
         // Bitbucket accepts a duplicate and calls both.
         if target.api == ApiKind::GitHub && state.hooks.iter().any(twin) {
@@ -238,7 +238,7 @@ type Recipient = (HookRecord, Option<u64>);
 async fn recipients(shared: &Shared, entry: &RepositoryEntry, (face, event): (ApiKind, &str)) -> Vec<Recipient> {
     let organization = render::owner(shared, &entry.owner()).id;
     let wants = |hook: &&HookRecord| {
-        hook.face == face && hook.active && hook.events.iter().any(|wanted| wanted == "*" || wanted == event)
+        hook.face == face && hook.active && hook.events.iter().any(|filter| filter == "*" || filter == event)
     };
     let wanting: Vec<HookRecord> = shared.state.read(|state| state.hooks.iter().filter(wants).cloned().collect()).await;
     let mut recipients = Vec::new();

@@ -52,11 +52,11 @@ impl DemoForge {
 
     pub async fn set_head_fork(&self, full_name: &str, number: u64, fork: u64) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
-        let shown = pulls::update_record(&self.shared, &entry, number, |pull| {
+        let update = pulls::update_record(&self.shared, &entry, number, |pull| {
             pull.fork = Some(fork);
             Ok::<_, Error>(())
         });
-        match shown.await? {
+        match update.await? {
             pulls::UpdateOutcome::Updated(..) => Ok(()),
             pulls::UpdateOutcome::Missing => {
                 Err(Error::Refused { what: "show as a fork's", reason: "there is no such pull request".to_owned() })

@@ -115,7 +115,7 @@ async fn supervise(
     (body, afterwards): (Body, OnFinish),
     head: HeadSender,
     chunks: ChunkSender,
-    mut over: watch::Receiver<()>,
+    mut shutdown: watch::Receiver<()>,
 ) {
     let Some(mut stderr) = git.child.stderr.take() else { return };
     let result = tokio::select! {
@@ -132,14 +132,14 @@ async fn supervise(
             tokio::select! {
                 // Every child has stderr open, so EOF means that all have ended.
                 _ = timeout(TRANSFER_TIMEOUT, drain(&mut stderr)) => {}
-                _ = over.changed() => return,
+                _ = shutdown.changed() => return,
             }
             drop(git);
             // Git may have finished the push in spite of the disconnect.
             afterwards.await;
             return;
         }
-        _ = over.changed() => return,
+        _ = shutdown.changed() => return,
     };
     drop(git);
     afterwards.await;
@@ -161,7 +161,7 @@ async fn transfer(
         return Err(io::ErrorKind::BrokenPipe.into());
     };
     let mut head = Some(head);
-    let talk = async { tokio::join!(send_response(stdout, &mut head, chunks), read_stderr(stderr)) };
+    let exchange = async { tokio::join!(send_response(stdout, &mut head, chunks), read_stderr(stderr)) };
     let ask = async {
         match copy_request(body, stdin).await {
             Ok(()) => std::future::pending().await,
@@ -169,7 +169,7 @@ async fn transfer(
         }
     };
     let (answered, complaints) = tokio::select! {
-        talked = talk => talked,
+        talked = exchange => talked,
         // If input ends early, `http-backend` of git 2.47 waits for the declared length forever, in a busy loop.
         error = ask => return Err(error),
     };
