@@ -30,8 +30,8 @@ pub(crate) async fn add(
     let mut changed = record.clone();
     let mut new = Vec::new();
     for name in names {
-        let known = changed.labels.iter().find(|label| label.name.eq_ignore_ascii_case(&name)).cloned();
-        let label = match known {
+        let existing = changed.labels.iter().find(|label| label.name.eq_ignore_ascii_case(&name)).cloned();
+        let label = match existing {
             Some(label) => label,
             None => {
                 let color = "ededed".to_owned();
@@ -69,7 +69,7 @@ pub(crate) async fn remove(
     if !pull.labels.contains(&label.name) {
         return Ok(false);
     }
-    pull.labels.retain(|known| *known != label.name);
+    pull.labels.retain(|existing| *existing != label.name);
     pull.updated_at = shared.clock.now();
     entry.save(&mut record, changed).await?;
     drop(record);

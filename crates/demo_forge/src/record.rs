@@ -96,7 +96,7 @@ impl PullRecord {
         if self.requested.contains(&of) && !self.answered.contains(&of) {
             self.answered.push(of);
         }
-        self.requested.retain(|asked| *asked != of);
+        self.requested.retain(|reviewer| *reviewer != of);
     }
 
     /// The last approval or change request, unless dismissed.
@@ -293,7 +293,7 @@ impl RepositoryRecord {
     pub fn newest_statuses(&self, sha: &str) -> Vec<&StatusRecord> {
         let mut newest: Vec<&StatusRecord> = Vec::new();
         for status in self.statuses.iter().rev().filter(|status| status.sha == sha) {
-            if newest.iter().all(|known| known.context != status.context) {
+            if newest.iter().all(|existing| existing.context != status.context) {
                 newest.push(status);
             }
         }

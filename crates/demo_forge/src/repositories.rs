@@ -133,9 +133,9 @@ impl Repositories {
 
     pub async fn find(&self, owner: &str, name: &str) -> Option<Arc<RepositoryEntry>> {
         let key = names::lookup_key(owner, name);
-        let known = self.entries.read().await.get(&key).cloned();
-        if known.is_some() {
-            return known;
+        let existing = self.entries.read().await.get(&key).cloned();
+        if existing.is_some() {
+            return existing;
         }
         self.reload().await;
         self.entries.read().await.get(&key).cloned()
@@ -162,7 +162,7 @@ impl Repositories {
         let name = FullName::parse(full_name)?;
         let key = names::lookup_key(&name.owner, &name.name);
         let mut entries = self.entries.write().await;
-        if entries.get(&key).is_some_and(|there| there.id != entry.id) {
+        if entries.get(&key).is_some_and(|existing| existing.id != entry.id) {
             return Err(Error::RepositoryExists { full_name: full_name.to_owned() });
         }
         let mut record = entry.record.lock().await;

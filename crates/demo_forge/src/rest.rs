@@ -120,7 +120,7 @@ pub async fn rewrite_repository_id(State(shared): State<Arc<Shared>>, mut reques
             None => return ApiError::not_found().into_response(),
         }
     }
-    let asked = OriginalUri(request.uri().clone());
-    request.extensions_mut().insert(asked);
+    let original = OriginalUri(request.uri().clone());
+    request.extensions_mut().insert(original);
     next.run(request).await
 }

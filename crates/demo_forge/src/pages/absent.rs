@@ -24,13 +24,13 @@ impl From<Error> for PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
-        let (status, words) = match self {
+        let (status, text) = match self {
             Self::CrossOrigin => (StatusCode::FORBIDDEN, "This form was sent from elsewhere.\n"),
-            Self::Refused(words) => return (StatusCode::UNPROCESSABLE_ENTITY, words).into_response(),
+            Self::Refused(text) => return (StatusCode::UNPROCESSABLE_ENTITY, text).into_response(),
             Self::NotFound => (StatusCode::NOT_FOUND, "Not found.\n"),
             Self::TooLarge => (StatusCode::NOT_ACCEPTABLE, "The change is too large to show.\n"),
             Self::Failed => (StatusCode::INTERNAL_SERVER_ERROR, "git failed.\n"),
         };
-        (status, words).into_response()
+        (status, text).into_response()
     }
 }

@@ -62,10 +62,10 @@ pub(super) async fn submit(
         comments.push(NewComment { path, body, position: CommentPosition::Line(Side::Right, line), start_line: None });
     }
     let new = NewReview { verdict: Some(verdict), body: normalize_newlines(&filled.body), commit: None, comments };
-    let given = reviews::create_review(&shared, &entry, &Actor::from_member(&member), number, new).await;
-    given.map_err(|objection| match objection {
-        Rejection::Unprocessable(words) => PageError::Refused(format!("{words}\n")),
-        Rejection::Forbidden(words) => PageError::Refused(format!("{words}\n")),
+    let outcome = reviews::create_review(&shared, &entry, &Actor::from_member(&member), number, new).await;
+    outcome.map_err(|objection| match objection {
+        Rejection::Unprocessable(message) => PageError::Refused(format!("{message}\n")),
+        Rejection::Forbidden(message) => PageError::Refused(format!("{message}\n")),
         Rejection::NotFound => PageError::NotFound,
         Rejection::Internal(error) => error.into(),
     })?;

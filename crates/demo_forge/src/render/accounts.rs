@@ -12,8 +12,8 @@ use crate::{
 
 /// Renders a simple user; a deleted account retains its last login.
 pub fn account(shared: &Shared, account: &Account) -> Value {
-    let known = shared.users.by_id(account.id).map(|member| member.account());
-    let Account { id, login, kind } = known.as_ref().unwrap_or(account);
+    let current = shared.users.by_id(account.id).map(|member| member.account());
+    let Account { id, login, kind } = current.as_ref().unwrap_or(account);
     // An App's login contains `[` and `]`.
     let path = login.replace('[', "%5B").replace(']', "%5D");
     let url = format!("{}/api/v3/users/{path}", shared.url);

@@ -26,9 +26,9 @@ pub fn label(shared: &Shared, entry: &RepositoryEntry, label: &LabelRecord) -> V
 }
 
 async fn labels(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> Vec<Value> {
-    let known = entry.record.lock().await.labels.clone();
-    let find = |name: &String| known.iter().find(|known| known.name == *name);
-    pull.labels.iter().filter_map(find).map(|known| label(shared, entry, known)).collect()
+    let existing = entry.record.lock().await.labels.clone();
+    let find = |name: &String| existing.iter().find(|existing| existing.name == *name);
+    pull.labels.iter().filter_map(find).map(|existing| label(shared, entry, existing)).collect()
 }
 
 pub(super) fn author(pull: &PullRecord) -> Account {
@@ -43,8 +43,8 @@ fn state(pull: &PullRecord) -> &'static str {
 }
 
 pub fn requested_reviewers(shared: &Shared, pull: &PullRecord) -> Vec<Value> {
-    let known = pull.requested.iter().filter_map(|id| shared.users.by_id(*id));
-    known.map(|member| account(shared, &member.account())).collect()
+    let members = pull.requested.iter().filter_map(|id| shared.users.by_id(*id));
+    members.map(|member| account(shared, &member.account())).collect()
 }
 
 pub async fn reduced_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {
@@ -183,7 +183,7 @@ pub async fn full_pull(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) ->
 }
 
 pub(super) fn is_pending(pull: &PullRecord, review: u64) -> bool {
-    pull.reviews.iter().any(|known| known.id == review && known.state == ReviewState::Pending)
+    pull.reviews.iter().any(|other| other.id == review && other.state == ReviewState::Pending)
 }
 
 pub async fn issue(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Value {

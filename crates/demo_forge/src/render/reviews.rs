@@ -44,12 +44,12 @@ pub fn review(shared: &Shared, entry: &RepositoryEntry, number: u64, review: &Re
 }
 
 /// Differs from the REST form: the state is lower case, and an empty summary is null.
-pub fn review_in_webhook(shared: &Shared, entry: &RepositoryEntry, number: u64, told: &ReviewRecord) -> Value {
-    let mut answer = review(shared, entry, number, told);
-    answer["state"] = json!(state(told.state).to_ascii_lowercase());
-    answer["submitted_at"] = json!(told.submitted_at.as_deref().map(clock::truncate_to_seconds));
-    answer["updated_at"] = json!(clock::truncate_to_seconds(&told.updated_at));
-    if told.body.is_empty() {
+pub fn review_in_webhook(shared: &Shared, entry: &RepositoryEntry, number: u64, record: &ReviewRecord) -> Value {
+    let mut answer = review(shared, entry, number, record);
+    answer["state"] = json!(state(record.state).to_ascii_lowercase());
+    answer["submitted_at"] = json!(record.submitted_at.as_deref().map(clock::truncate_to_seconds));
+    answer["updated_at"] = json!(clock::truncate_to_seconds(&record.updated_at));
+    if record.body.is_empty() {
         answer["body"] = Value::Null;
     }
     answer

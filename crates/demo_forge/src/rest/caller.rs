@@ -46,7 +46,7 @@ impl FromRequestParts<Arc<Shared>> for Caller {
                 }
             }
         };
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |asked| &asked.0);
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         let path = uri.path_and_query().map_or_else(String::new, ToString::to_string);
         Ok(Self { identity: who, is_get: parts.method == Method::GET, path })
     }
