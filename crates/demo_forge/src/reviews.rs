@@ -78,8 +78,8 @@ impl From<Error> for Rejection {
     }
 }
 
-fn unprocessable(words: &str) -> Rejection {
-    Rejection::Unprocessable(words.to_owned())
+fn unprocessable(message: &str) -> Rejection {
+    Rejection::Unprocessable(message.to_owned())
 }
 
 pub fn require_updated<T>(touched: UpdateOutcome<T>) -> Result<(T, Box<Pull>), Rejection> {
@@ -118,7 +118,8 @@ pub async fn create_review(
     }
     let (stored, added) = (review.clone(), comments.clone());
     let changed = pulls::update_record(shared, entry, number, |pull| {
-        let pending = |known: &ReviewRecord| known.state == ReviewState::Pending && known.author.id == stored.author.id;
+        let pending =
+            |existing: &ReviewRecord| existing.state == ReviewState::Pending && existing.author.id == stored.author.id;
         if stored.state == ReviewState::Pending && pull.reviews.iter().any(pending) {
             return Err(unprocessable("User can only have one pending review per pull request"));
         }
@@ -178,7 +179,7 @@ pub async fn discard(
         if review.state != ReviewState::Pending {
             return Err(unprocessable("Can not delete a non-pending pull request review"));
         }
-        pull.reviews.retain(|known| known.id != id);
+        pull.reviews.retain(|existing| existing.id != id);
         pull.comments.retain(|comment| comment.review != id);
         Ok(review)
     });

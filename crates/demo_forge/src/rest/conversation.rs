@@ -126,19 +126,19 @@ pub(crate) async fn issues(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((owner, name)): Repository,
-    Query(wanted): Query<ListFilter>,
+    Query(filter): Query<ListFilter>,
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::ISSUES_READ).await?;
-    let state = wanted.state()?;
-    let mut found = pulls::list(&shared, &entry).await?;
-    found.retain(|pull| state.is_none_or(|state| pull.record.state == state));
-    let (headers, found) = paging.page(&shared, found);
-    let mut shown = Vec::new();
-    for pull in &found {
-        shown.push(render::issue(&shared, &entry, pull).await);
+    let state = filter.state()?;
+    let mut pulls = pulls::list(&shared, &entry).await?;
+    pulls.retain(|pull| state.is_none_or(|state| pull.record.state == state));
+    let (headers, pulls) = paging.page(&shared, pulls);
+    let mut items = Vec::new();
+    for pull in &pulls {
+        items.push(render::issue(&shared, &entry, pull).await);
     }
-    Ok((headers, Json(shown)).into_response())
+    Ok((headers, Json(items)).into_response())
 }
 
 pub(crate) async fn list_issue_comments(
@@ -149,8 +149,8 @@ pub(crate) async fn list_issue_comments(
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::ISSUES_READ).await?;
     let pull = pulls::find(&shared, &entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?.record;
-    let shown = pull.notes.iter().map(|note| render::note(&shared, &entry, pull.number, note)).collect();
-    Ok(paging.respond(&shared, shown))
+    let items = pull.notes.iter().map(|note| render::note(&shared, &entry, pull.number, note)).collect();
+    Ok(paging.respond(&shared, items))
 }
 
 fn parse_body(body: &[u8]) -> Result<String, ApiError> {
@@ -213,8 +213,8 @@ pub(crate) async fn labels(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::ISSUES_READ).await?;
-    let shown = labels::list(&shared, &entry, parse_number(&number)?).await.ok_or_else(ApiError::not_found)?;
-    Ok(paging.respond(&shared, shown))
+    let items = labels::list(&shared, &entry, parse_number(&number)?).await.ok_or_else(ApiError::not_found)?;
+    Ok(paging.respond(&shared, items))
 }
 
 pub(crate) async fn add_labels(

@@ -68,11 +68,11 @@ pub(crate) async fn handle(
     } else if query.contains("reviewThreads(") {
         ("repository", threads(&shared, &actor, &variables).await)
     } else {
-        let known = "reviewThreads, addPullRequestReviewThreadReply and resolveReviewThread";
-        return Err(ApiError::unsupported(format!("The demo forge knows the GraphQL fields {known} only")));
+        let names = "reviewThreads, addPullRequestReviewThreadReply and resolveReviewThread";
+        return Err(ApiError::unsupported(format!("The demo forge knows the GraphQL fields {names} only")));
     };
     Ok(Json(match outcome {
-        Ok(found) => json!({ "data": { field: found } }),
+        Ok(data) => json!({ "data": { field: data } }),
         Err(FieldError { kind, message }) => json!({
             "data": { field: null },
             "errors": [{

@@ -78,8 +78,8 @@ impl HookPath {
 
     async fn delivery(&self, shared: &Shared) -> Result<(HookRecord, Arc<DeliveryRecord>), ApiError> {
         let hook = self.hook(shared).await?;
-        let kept = shared.deliveries.list(hook.id, shared.clock.unix_secs());
-        let found = kept.into_iter().find(|delivery| Some(delivery.id) == self.delivery);
+        let deliveries = shared.deliveries.list(hook.id, shared.clock.unix_secs());
+        let found = deliveries.into_iter().find(|delivery| Some(delivery.id) == self.delivery);
         Ok((hook, found.ok_or_else(ApiError::not_found)?))
     }
 }
@@ -114,12 +114,12 @@ fn parse_settings(body: &[u8]) -> Result<Settings, ApiError> {
 }
 
 pub async fn list(State(shared): State<Arc<Shared>>, place: HookPath, paging: Paging) -> Result<Response, ApiError> {
-    let (headers, found) = paging.page(&shared, hooks::list(&shared, place.target).await);
-    let mut shown = Vec::new();
-    for hook in &found {
-        shown.push(hooks::render(&shared, hook).await);
+    let (headers, hooks) = paging.page(&shared, hooks::list(&shared, place.target).await);
+    let mut items = Vec::new();
+    for hook in &hooks {
+        items.push(hooks::render(&shared, hook).await);
     }
-    Ok((headers, Json(shown)).into_response())
+    Ok((headers, Json(items)).into_response())
 }
 
 pub async fn create(State(shared): State<Arc<Shared>>, place: HookPath, body: Bytes) -> Result<Response, ApiError> {
@@ -166,8 +166,8 @@ fn render_delivery(delivery: &DeliveryRecord) -> Value {
 }
 
 /// As on GitHub, `status=failure` means 400 to 599; neither filter matches deliveries without a response.
-fn matches_filter(wanted: Option<&str>, delivery: &DeliveryRecord) -> bool {
-    match wanted {
+fn matches_filter(status: Option<&str>, delivery: &DeliveryRecord) -> bool {
+    match status {
         Some("success") => (200..400).contains(&delivery.status_code),
         Some("failure") => (400..600).contains(&delivery.status_code),
         _ => true,
@@ -186,20 +186,20 @@ pub async fn deliveries(
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let hook = place.hook(&shared).await?;
-    let mut kept = shared.deliveries.list(hook.id, shared.clock.unix_secs());
-    kept.retain(|delivery| matches_filter(filter.status.as_deref(), delivery));
-    let (headers, kept) = paging.cursor_page(&shared, kept, |delivery| delivery.id);
-    let shown: Vec<Value> = kept.iter().map(|delivery| render_delivery(delivery)).collect();
-    Ok((headers, Json(shown)).into_response())
+    let mut records = shared.deliveries.list(hook.id, shared.clock.unix_secs());
+    records.retain(|delivery| matches_filter(filter.status.as_deref(), delivery));
+    let (headers, records) = paging.cursor_page(&shared, records, |delivery| delivery.id);
+    let items: Vec<Value> = records.iter().map(|delivery| render_delivery(delivery)).collect();
+    Ok((headers, Json(items)).into_response())
 }
 
 pub async fn delivery(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Json<Value>, ApiError> {
     let (_, delivery) = place.delivery(&shared).await?;
-    let mut shown = render_delivery(&delivery);
-    shown["url"] = json!(delivery.url);
-    shown["request"] = json!({ "headers": delivery.sent_headers, "payload": delivery.payload });
-    shown["response"] = json!({ "headers": delivery.received_headers, "payload": delivery.received });
-    Ok(Json(shown))
+    let mut body = render_delivery(&delivery);
+    body["url"] = json!(delivery.url);
+    body["request"] = json!({ "headers": delivery.sent_headers, "payload": delivery.payload });
+    body["response"] = json!({ "headers": delivery.received_headers, "payload": delivery.received });
+    Ok(Json(body))
 }
 
 pub async fn redeliver(State(shared): State<Arc<Shared>>, place: HookPath) -> Result<Response, ApiError> {

@@ -26,7 +26,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |asked| &asked.0);
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0);
         let mut paging = Self {
             per_page: DEFAULT_PER_PAGE,
             page: 1,
@@ -66,11 +66,11 @@ impl Paging {
     /// Paginates a list ordered by descending `id`, to which newer entries may be added between pages.
     pub fn cursor_page<T>(&self, shared: &Shared, all: Vec<T>, id: impl Fn(&T) -> u64) -> (HeaderMap, Vec<T>) {
         let below = self.cursor.as_deref().and_then(|cursor| cursor.strip_prefix("v1_")?.parse().ok());
-        let mut left: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();
-        let more = left.len() > self.per_page;
-        left.truncate(self.per_page);
-        let next = left.last().filter(|_| more).map(|last| ("next", format!("cursor=v1_{}", id(last))));
-        (self.headers(shared, next), left)
+        let mut items: Vec<T> = all.into_iter().filter(|one| below.is_none_or(|below: u64| id(one) < below)).collect();
+        let more = items.len() > self.per_page;
+        items.truncate(self.per_page);
+        let next = items.last().filter(|_| more).map(|last| ("next", format!("cursor=v1_{}", id(last))));
+        (self.headers(shared, next), items)
     }
 
     fn headers(&self, shared: &Shared, links: impl IntoIterator<Item = (&'static str, String)>) -> HeaderMap {
@@ -90,7 +90,7 @@ impl Paging {
     }
 
     pub fn respond(&self, shared: &Shared, all: Vec<Value>) -> Response {
-        let (headers, shown) = self.page(shared, all);
-        (headers, Json(shown)).into_response()
+        let (headers, items) = self.page(shared, all);
+        (headers, Json(items)).into_response()
     }
 }

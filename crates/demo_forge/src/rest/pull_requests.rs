@@ -53,30 +53,30 @@ pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     caller: Caller,
     Path((owner, name)): Repository,
-    Query(wanted): Query<ListFilter>,
+    Query(filter): Query<ListFilter>,
     paging: Paging,
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_READ).await?;
-    let state = wanted.state()?;
+    let state = filter.state()?;
     let owner = entry.owner();
     // Like GitHub, ignore a head without an owner and list everything, because clients must handle this.
-    let head = wanted.head.as_deref().and_then(|head| head.split_once(':'));
+    let head = filter.head.as_deref().and_then(|head| head.split_once(':'));
     let fits = |pull: &Pull| {
         state.is_none_or(|state| pull.record.state == state)
-            && wanted.base.as_ref().is_none_or(|base| pull.record.base == *base)
+            && filter.base.as_ref().is_none_or(|base| pull.record.base == *base)
             && head.is_none_or(|(named, branch)| named.eq_ignore_ascii_case(&owner) && pull.record.head == branch)
     };
-    let mut found = pulls::list(&shared, &entry).await?;
-    found.retain(fits);
-    if wanted.direction.as_deref() == Some("asc") {
-        found.reverse();
+    let mut pulls = pulls::list(&shared, &entry).await?;
+    pulls.retain(fits);
+    if filter.direction.as_deref() == Some("asc") {
+        pulls.reverse();
     }
-    let (headers, found) = paging.page(&shared, found);
-    let mut shown = Vec::new();
-    for pull in &found {
-        shown.push(render::reduced_pull(&shared, &entry, pull).await);
+    let (headers, pulls) = paging.page(&shared, pulls);
+    let mut items = Vec::new();
+    for pull in &pulls {
+        items.push(render::reduced_pull(&shared, &entry, pull).await);
     }
-    Ok((headers, Json(shown)).into_response())
+    Ok((headers, Json(items)).into_response())
 }
 
 pub(crate) async fn create(
@@ -166,8 +166,8 @@ pub(crate) async fn merge(
             Ok(Json(json!({ "sha": sha, "merged": true, "message": "Pull Request successfully merged" })))
         }
         MergeOutcome::Missing => Err(ApiError::not_found()),
-        MergeOutcome::NotMergeable(words) => Err(ApiError::not_allowed(words)),
-        MergeOutcome::Moved(words) => Err(ApiError::conflict(words)),
+        MergeOutcome::NotMergeable(reason) => Err(ApiError::not_allowed(reason)),
+        MergeOutcome::Moved(reason) => Err(ApiError::conflict(reason)),
     }
 }
 
@@ -203,8 +203,8 @@ pub(crate) async fn files(
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::PULLS_READ).await?;
     let pull = pulls::find(&shared, &entry, parse_number(&number)?).await?.ok_or_else(ApiError::not_found)?;
     let files = shared.git.changed_files(&entry.git_dir(), &pull.base_sha, &pull.head_sha).await?;
-    let shown = files.iter().map(|file| render::changed_file(&shared, &entry, &pull.head_sha, file)).collect();
-    Ok(paging.respond(&shared, shown))
+    let items = files.iter().map(|file| render::changed_file(&shared, &entry, &pull.head_sha, file)).collect();
+    Ok(paging.respond(&shared, items))
 }
 
 pub(super) fn parse_number(number: &str) -> Result<u64, ApiError> {

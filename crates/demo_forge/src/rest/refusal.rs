@@ -99,16 +99,16 @@ impl ApiError {
         Self { errors, ..Self::plain(StatusCode::UNPROCESSABLE_ENTITY, "Unprocessable Entity") }
     }
 
-    pub fn unsupported(words: impl Into<String>) -> Self {
-        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, words)
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::plain(StatusCode::UNPROCESSABLE_ENTITY, message)
     }
 
-    pub fn unauthorized(words: String) -> Self {
-        Self::plain(StatusCode::UNAUTHORIZED, words)
+    pub fn unauthorized(message: String) -> Self {
+        Self::plain(StatusCode::UNAUTHORIZED, message)
     }
 
-    pub fn forbidden(words: &str) -> Self {
-        Self::plain(StatusCode::FORBIDDEN, words)
+    pub fn forbidden(message: &str) -> Self {
+        Self::plain(StatusCode::FORBIDDEN, message)
     }
 
     pub fn not_accessible() -> Self {
@@ -126,19 +126,19 @@ impl ApiError {
         Self::plain(StatusCode::NOT_FOUND, "Label does not exist")
     }
 
-    pub fn not_allowed(words: &str) -> Self {
-        Self::plain(StatusCode::METHOD_NOT_ALLOWED, words)
+    pub fn not_allowed(message: &str) -> Self {
+        Self::plain(StatusCode::METHOD_NOT_ALLOWED, message)
     }
 
-    pub fn conflict(words: &str) -> Self {
-        Self::plain(StatusCode::CONFLICT, words)
+    pub fn conflict(message: &str) -> Self {
+        Self::plain(StatusCode::CONFLICT, message)
     }
 
     /// Redirects; 307 preserves methods other than GET.
     pub fn moved(url: String, is_get: bool) -> Self {
         let status = if is_get { StatusCode::MOVED_PERMANENTLY } else { StatusCode::TEMPORARY_REDIRECT };
-        let words = if is_get { "Moved Permanently" } else { "Temporary Redirect" };
-        Self { location: Some(url), ..Self::plain(status, words) }
+        let message = if is_get { "Moved Permanently" } else { "Temporary Redirect" };
+        Self { location: Some(url), ..Self::plain(status, message) }
     }
 }
 
@@ -153,7 +153,7 @@ impl From<reviews::Rejection> for ApiError {
     fn from(objection: reviews::Rejection) -> Self {
         match objection {
             reviews::Rejection::Unprocessable(sentence) => Self::unprocessable(sentence),
-            reviews::Rejection::Forbidden(words) => Self::forbidden(words),
+            reviews::Rejection::Forbidden(message) => Self::forbidden(message),
             reviews::Rejection::NotFound => Self::not_found(),
             reviews::Rejection::Internal(error) => error.into(),
         }

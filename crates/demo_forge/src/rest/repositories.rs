@@ -46,7 +46,7 @@ pub(crate) async fn repository(
     Path((owner, name)): Path<(String, String)>,
 ) -> Result<Json<Value>, ApiError> {
     let (actor, entry) = caller.authorize(&shared, (&owner, &name), Requirement::METADATA).await?;
-    let mut shown = render::full_repository(&shared, &entry);
+    let mut body = render::full_repository(&shared, &entry);
     // The role of the account, independent of its token's permissions. An App's token has no account.
     let role = match actor.authority {
         Authority::Admin => Some(Role::Admin),
@@ -54,7 +54,7 @@ pub(crate) async fn repository(
         Authority::App(_) => None,
     };
     if let Some(role) = role {
-        shown["permissions"] = json!({
+        body["permissions"] = json!({
             "admin": role >= Role::Admin,
             "maintain": role >= Role::Maintain,
             "push": role >= Role::Write,
@@ -62,7 +62,7 @@ pub(crate) async fn repository(
             "pull": role >= Role::Read,
         });
     }
-    Ok(Json(shown))
+    Ok(Json(body))
 }
 
 fn rename_error(error: Error) -> ApiError {
@@ -135,8 +135,8 @@ pub(crate) async fn branches(
 ) -> Result<Response, ApiError> {
     let (_, entry) = caller.authorize(&shared, (&owner, &name), Requirement::CONTENTS_READ).await?;
     let branches = shared.git.branches(&entry.git_dir()).await?;
-    let shown = branches.iter().map(|(branch, sha)| render::short_branch(&shared, &entry, branch, sha)).collect();
-    Ok(paging.respond(&shared, shown))
+    let items = branches.iter().map(|(branch, sha)| render::short_branch(&shared, &entry, branch, sha)).collect();
+    Ok(paging.respond(&shared, items))
 }
 
 pub(crate) async fn branch(

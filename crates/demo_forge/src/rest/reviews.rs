@@ -56,7 +56,7 @@ impl ReviewRequest {
         let caller = Caller::from_request_parts(parts, shared).await?;
         let params = RawPathParams::from_request_parts(parts, shared).await.map_err(|_| ApiError::not_found())?;
         let param = |name: &str| {
-            params.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
+            params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned()).unwrap_or_default()
         };
         let (actor, entry) = caller.authorize(shared, (&param("owner"), &param("name")), need).await?;
         Ok(Self { shared: shared.clone(), actor, entry, number: param("number"), id: param("id") })
@@ -107,9 +107,9 @@ fn can_see_comment(actor: &Actor, pull: &PullRecord, comment: &LineCommentRecord
 
 pub(crate) async fn list(about: ReviewRequest, paging: Paging) -> Result<Response, ApiError> {
     let pull = about.pull().await?;
-    let seen = pull.reviews.iter().filter(|review| can_see_review(&about.actor, review));
-    let shown = seen.map(|review| about.review(pull.number, review).0).collect();
-    Ok(paging.respond(&about.shared, shown))
+    let visible = pull.reviews.iter().filter(|review| can_see_review(&about.actor, review));
+    let items = visible.map(|review| about.review(pull.number, review).0).collect();
+    Ok(paging.respond(&about.shared, items))
 }
 
 fn parse_verdict(fields: &Fields) -> Result<Option<Verdict>, ApiError> {
@@ -117,8 +117,8 @@ fn parse_verdict(fields: &Fields) -> Result<Option<Verdict>, ApiError> {
         None => Ok(None),
         Some(event) if event.is_empty() || event == "PENDING" => Ok(None),
         Some(event) => {
-            let known = Verdict::parse(&event);
-            known
+            let verdict = Verdict::parse(&event);
+            verdict
                 .map(Some)
                 .ok_or_else(|| ApiError::unprocessable(format!("Variable $event has the invalid value {event}")))
         }
@@ -179,9 +179,9 @@ pub(crate) async fn discard(about: ReviewRequest) -> Result<Json<Value>, ApiErro
 pub(crate) async fn submit(about: ReviewRequest, body: Bytes) -> Result<Json<Value>, ApiError> {
     let fields = Fields::parse(&body)?;
     let verdict = parse_verdict(&fields)?.ok_or_else(|| ApiError::unprocessable("event must be given"))?;
-    let said = (verdict, fields.text("body")?.flatten());
+    let submission = (verdict, fields.text("body")?.flatten());
     let of = (about.number()?, about.id()?);
-    let (review, _) = reviews::submit(&about.shared, &about.entry, &about.actor, of, said).await?;
+    let (review, _) = reviews::submit(&about.shared, &about.entry, &about.actor, of, submission).await?;
     Ok(about.review(of.0, &review))
 }
 
@@ -199,11 +199,11 @@ pub(crate) async fn list_review_comments(about: ReviewRequest, paging: Paging) -
     review.ok_or_else(ApiError::not_found)?;
     let own = pull.comments.iter().filter(|comment| comment.review == id);
     let show = |comment: &LineCommentRecord| {
-        let Json(mut shown) = about.comment(pull.number, comment);
-        if let (None, Some(fields)) = (comment.line, shown.as_object_mut()) {
+        let Json(mut body) = about.comment(pull.number, comment);
+        if let (None, Some(fields)) = (comment.line, body.as_object_mut()) {
             fields.remove("line");
         }
-        shown
+        body
     };
     Ok(paging.respond(&about.shared, own.map(show).collect()))
 }
@@ -214,8 +214,8 @@ pub(crate) async fn comments(about: ReviewRequest, paging: Paging) -> Result<Res
         pull.reviews.iter().any(|review| review.id == comment.review && review.state == ReviewState::Pending)
     };
     let public = pull.comments.iter().filter(|comment| !pending(comment));
-    let shown = public.map(|comment| about.comment(pull.number, comment).0).collect();
-    Ok(paging.respond(&about.shared, shown))
+    let items = public.map(|comment| about.comment(pull.number, comment).0).collect();
+    Ok(paging.respond(&about.shared, items))
 }
 
 pub(crate) async fn comment(about: ReviewRequest, body: Bytes) -> Result<Response, ApiError> {
@@ -268,7 +268,8 @@ pub(crate) async fn edit_comment(about: ReviewRequest, body: Bytes) -> Result<Js
     }
     let before = comment.body.clone();
     let changed = pulls::update_record(&about.shared, &about.entry, pull.record.number, |pull| {
-        let comment = pull.comments.iter_mut().find(|known| known.id == comment.id).ok_or_else(ApiError::not_found)?;
+        let comment =
+            pull.comments.iter_mut().find(|existing| existing.id == comment.id).ok_or_else(ApiError::not_found)?;
         comment.body = body;
         comment.updated_at = about.shared.clock.now_unique();
         Ok::<_, ApiError>(comment.clone())

@@ -39,7 +39,7 @@ pub(crate) async fn create(
         return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "state", message)]));
     }
     let description = fields.text("description")?.flatten();
-    if description.as_ref().is_some_and(|words| words.chars().count() > 140) {
+    if description.as_ref().is_some_and(|text| text.chars().count() > 140) {
         let message = "description is too long (maximum is 140 characters)".to_owned();
         return Err(ApiError::validation_failed(vec![ErrorDetail::for_resource("Status", "description", message)]));
     }
@@ -59,7 +59,7 @@ pub(crate) async fn create(
         refname: None,
     };
     let mut record = entry.record.lock().await;
-    let same = |known: &&StatusRecord| (&known.sha, &known.context) == (&status.sha, &status.context);
+    let same = |existing: &&StatusRecord| (&existing.sha, &existing.context) == (&status.sha, &status.context);
     if record.statuses.iter().filter(same).count() >= MAX_PER_CONTEXT {
         let message = "This SHA and context has reached the maximum number of statuses.".to_owned();
         return Err(ApiError::validation_failed(vec![ErrorDetail::custom(message)]));
