@@ -26,10 +26,10 @@ pub(crate) fn send(shared: &Arc<Shared>, hook: HookRecord, parcel: NewDelivery) 
     let shared = shared.clone();
     tokio::spawn(async move {
         let _done = PendingGuard(shared.clone());
-        let mut over = shared.shutdown.clone();
+        let mut shutdown = shared.shutdown.clone();
         let record = tokio::select! {
             record = post_delivery(&shared, id, &hook, parcel, fault) => record,
-            _ = over.changed() => return,
+            _ = shutdown.changed() => return,
         };
         if let Err(error) = shared.deliveries.record(record) {
             tracing::warn!(error = %error, "delivery not recorded: failed to {error}");

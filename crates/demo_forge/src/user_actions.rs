@@ -34,7 +34,7 @@ impl DemoForge {
         full_name: &str,
         number: u64,
         login: &str,
-        words: &str,
+        text: &str,
         remarks: &[LineComment<'_>],
     ) -> Result<u64, Error> {
         let entry = self.entry(full_name).await?;
@@ -47,7 +47,7 @@ impl DemoForge {
         });
         let new = NewReview {
             verdict: Some(Verdict::RequestChanges),
-            body: words.to_owned(),
+            body: text.to_owned(),
             commit: None,
             comments: comments.collect(),
         };
@@ -64,11 +64,11 @@ impl DemoForge {
         number: u64,
         review: u64,
         login: &str,
-        words: &str,
+        text: &str,
     ) -> Result<(), Error> {
         let entry = self.entry(full_name).await?;
         let actor = Actor::from_member(&self.member(login)?);
-        let edited = reviews::edit(&self.shared, &entry, &actor, (number, review), words.to_owned()).await;
+        let edited = reviews::edit(&self.shared, &entry, &actor, (number, review), text.to_owned()).await;
         edited.map(drop).map_err(|objection| to_refused_error("edit a review", objection))
     }
 
@@ -88,10 +88,10 @@ impl DemoForge {
     pub async fn pull_snapshot(&self, full_name: &str, number: u64) -> Result<Option<PullSnapshot>, Error> {
         let entry = self.entry(full_name).await?;
         let Some(pull) = pulls::find(&self.shared, &entry, number).await? else { return Ok(None) };
-        let said = |status: &StatusRecord| {
+        let summary = |status: &StatusRecord| {
             (status.context.clone(), status.state.clone(), status.description.clone().unwrap_or_default())
         };
-        let statuses = entry.record.lock().await.newest_statuses(&pull.head_sha).into_iter().map(said).collect();
+        let statuses = entry.record.lock().await.newest_statuses(&pull.head_sha).into_iter().map(summary).collect();
         let record = pull.record;
         let login = |id: &u64| self.shared.users.by_id(*id).map(|member| member.user.login);
         Ok(Some(PullSnapshot {

@@ -82,7 +82,7 @@ impl Users {
             named.into_iter().map(|user| Member { user, kind: AccountKind::User, reach: MemberScope::Everywhere });
         let mut members: Vec<Member> = named.collect();
         for member in remembered {
-            if members.iter().all(|known| known.user.id != member.user.id) {
+            if members.iter().all(|existing| existing.user.id != member.user.id) {
                 members.push(member);
             }
         }
@@ -95,7 +95,7 @@ impl Users {
 
     pub fn put(&self, member: Member) {
         let mut members = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        members.retain(|known| known.user.id != member.user.id);
+        members.retain(|existing| existing.user.id != member.user.id);
         members.push(member);
     }
 
