@@ -203,16 +203,14 @@ fn hint_manual_setup(session: &Session, hooks: &[Hook]) {
 
 fn manual_setup_text(hook: &Hook) -> String {
     let url = hook.url.as_deref().unwrap_or_default();
-    let instructions = match hook.forge {
+    let fields = match hook.forge {
         Some(kind @ ForgeKind::Bitbucket) => format!("the triggers {}", subscribed_events(kind).join(", ")),
         Some(ForgeKind::GitHub) | None => "application/json, the events issue comments, pull requests, pull request \
                                            reviews and repositories"
             .to_owned(),
     };
     let secret = &hook.secret;
-    format!(
-        "at the forge enter {url}, {instructions}, and a secret that you set here with `pullyard secrets set {secret}`"
-    )
+    format!("at the forge enter {url}, {fields}, and a secret that you set here with `pullyard secrets set {secret}`")
 }
 
 fn hint_verification(session: &Session, hooks: &[Hook]) {

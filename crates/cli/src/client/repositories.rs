@@ -124,7 +124,7 @@ impl Repos {
                     session.screen.json(&answer)?;
                 } else {
                     let looks = session.api.ingresses(&project).await?.repositories;
-                    show(session, &found.repositories, &looks)?;
+                    show(session, &answer.repositories, &looks)?;
                 }
             }
             Command::Ingress { name, ingress } => {
@@ -160,7 +160,7 @@ impl Repos {
                 if session.screen.is_json() {
                     session.screen.json(&answer)?;
                 } else {
-                    show(session, &[made], &[])?;
+                    show(session, &[answer], &[])?;
                 }
             }
             Command::Add { name, integration, path, workflows, agent, model, agent_command, commands } => {
@@ -183,7 +183,7 @@ impl Repos {
                 if session.screen.is_json() {
                     session.screen.json(&answer)?;
                 } else {
-                    show(session, &[made], &[])?;
+                    show(session, &[answer], &[])?;
                 }
             }
         }

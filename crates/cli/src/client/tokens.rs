@@ -243,21 +243,21 @@ async fn find_token(session: &Session, which: &str) -> Result<Token, CliError> {
             begins || (prefix.len() > 4 && token.prefix.starts_with(prefix)) || token.name == which
         }
     };
-    let (mut found, mut after) = (Vec::new(), None);
+    let (mut candidates, mut after) = (Vec::new(), None);
     loop {
         let page = session.api.tokens(after.as_deref()).await?;
-        found.extend(page.tokens.into_iter().filter(|token| matches(token)));
+        candidates.extend(page.tokens.into_iter().filter(|token| matches(token)));
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    if found.iter().any(|token| token.state != TokenState::Revoked) {
-        found.retain(|token| token.state != TokenState::Revoked);
+    if candidates.iter().any(|token| token.state != TokenState::Revoked) {
+        candidates.retain(|token| token.state != TokenState::Revoked);
     }
     // If all are revoked, use the first: revoking it again changes nothing.
-    let more = found.iter().skip(1).any(|token| token.state != TokenState::Revoked);
-    match found.into_iter().next() {
+    let more = candidates.iter().skip(1).any(|token| token.state != TokenState::Revoked);
+    match candidates.into_iter().next() {
         Some(token) if !more => Ok(token),
         Some(token) => Err(CliError::usage(format!("{which} matches more than one token, including {}", token.id))
             .with_help("use its id; `pullyard tokens list` shows ids")),
