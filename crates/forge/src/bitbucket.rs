@@ -137,8 +137,8 @@ impl Bitbucket {
         preferred_base: Option<&str>,
         tries: RetryPolicy,
     ) -> Result<Option<PullRequest>, Error> {
-        let found = self.list_branch_pulls(repository, head_branch, "OPEN", tries).await?;
-        Ok(PullRequest::prefer_base(found, preferred_base))
+        let pulls = self.list_branch_pulls(repository, head_branch, "OPEN", tries).await?;
+        Ok(PullRequest::prefer_base(pulls, preferred_base))
     }
 
     /// Lists pull requests in this state from a branch of the repository itself, newest first.
@@ -159,9 +159,9 @@ impl Bitbucket {
         let page: PageResponse<PullRequestResponse> = self.client.get(address, &what, tries).await?;
         // Forks may have a branch of the same name.
         let ours = page.values.into_iter().filter(PullRequestResponse::is_same_repository).map(PullRequest::from);
-        let mut found: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
-        found.sort_by_key(|pull| std::cmp::Reverse(pull.number));
-        Ok(found)
+        let mut pulls: Vec<PullRequest> = ours.filter(|pull| pull.head_branch == head_branch).collect();
+        pulls.sort_by_key(|pull| std::cmp::Reverse(pull.number));
+        Ok(pulls)
     }
 
     /// Bitbucket overwrites title and text of an open pull request with the same head and base, and returns it.

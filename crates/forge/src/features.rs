@@ -64,12 +64,12 @@ pub const GITHUB_FEATURES: [FeatureRow; 8] = {
     use Level::{Read, Write};
     const fn row(
         feature: Feature,
-        words: &'static str,
+        text: &'static str,
         permissions: &'static [Grant],
         scope: &'static str,
         need: FeatureNeed,
     ) -> FeatureRow {
-        FeatureRow { feature, description: words, permissions, scope, need }
+        FeatureRow { feature, description: text, permissions, scope, need }
     }
     [
         row(
@@ -122,8 +122,8 @@ pub const GITHUB_FEATURES: [FeatureRow; 8] = {
 /// Features at Bitbucket, by the names of its scopes.
 pub const BITBUCKET_FEATURES: [FeatureRow; 3] = {
     use Level::{Read, Write};
-    const fn row(feature: Feature, words: &'static str, permissions: &'static [Grant]) -> FeatureRow {
-        FeatureRow { feature, description: words, permissions, scope: "", need: FeatureNeed::Always }
+    const fn row(feature: Feature, text: &'static str, permissions: &'static [Grant]) -> FeatureRow {
+        FeatureRow { feature, description: text, permissions, scope: "", need: FeatureNeed::Always }
     }
     [
         row(Feature::ReadRepository, "find the repository", &[("repository", Read)]),

@@ -34,9 +34,9 @@ pub(super) fn parse_reason(body: &[u8]) -> String {
     let mut reasons = vec![to_sentence_part(&message)];
     if let Some(Value::Object(fields)) = error.get("fields") {
         for (name, faults) in fields {
-            let mut said = Vec::new();
-            collect_texts(faults, &mut said);
-            let new = said.into_iter().filter(|fault| !message.contains(*fault));
+            let mut texts = Vec::new();
+            collect_texts(faults, &mut texts);
+            let new = texts.into_iter().filter(|fault| !message.contains(*fault));
             reasons.extend(new.map(|fault| format!("{name}: {}", to_sentence_part(fault))));
         }
     }
@@ -53,11 +53,11 @@ fn parse_error(body: &[u8]) -> Value {
 }
 
 /// Collects texts recursively: a field has a list of errors or nested fields.
-fn collect_texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+fn collect_texts<'a>(value: &'a Value, texts: &mut Vec<&'a str>) {
     match value {
-        Value::String(text) => found.push(text),
-        Value::Array(all) => all.iter().for_each(|one| collect_texts(one, found)),
-        Value::Object(all) => all.values().for_each(|one| collect_texts(one, found)),
+        Value::String(text) => texts.push(text),
+        Value::Array(all) => all.iter().for_each(|one| collect_texts(one, texts)),
+        Value::Object(all) => all.values().for_each(|one| collect_texts(one, texts)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -109,15 +109,15 @@ impl Bitbucket {
         let place = BitbucketHookOwner::from_scope(scope)?;
         // Validate the secret before the first call.
         let mut body = to_body(settings)?;
-        let there = self.find_hook(&place, hook).await?;
-        if let Some(description) = there.description.filter(|description| !description.trim().is_empty()) {
+        let existing = self.find_hook(&place, hook).await?;
+        if let Some(description) = existing.description.filter(|description| !description.trim().is_empty()) {
             body["description"] = description.into();
         }
         // The API reference omits this field, so send it only if the response has it.
-        if there.skip_cert_verification.is_some() {
+        if existing.skip_cert_verification.is_some() {
             body["skip_cert_verification"] = false.into();
         }
-        let address = self.hook_url(&place, Some(&there.uuid));
+        let address = self.hook_url(&place, Some(&existing.uuid));
         let answer: HookResponse =
             self.client.send(Method::PUT, address, &place.description(), &body, RetryPolicy::Retry).await?;
         Ok(answer.into())
@@ -125,12 +125,12 @@ impl Bitbucket {
 
     pub async fn delete_hook(&self, scope: &HookScope, hook: u64) -> Result<(), Error> {
         let place = BitbucketHookOwner::from_scope(scope)?;
-        let there = match self.find_hook(&place, hook).await {
-            Ok(there) => there,
+        let existing = match self.find_hook(&place, hook).await {
+            Ok(existing) => existing,
             Err(Error::NotFound { .. }) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let address = self.hook_url(&place, Some(&there.uuid));
+        let address = self.hook_url(&place, Some(&existing.uuid));
         match self
             .client
             .send_ignoring_response(Method::DELETE, address, &place.description(), RetryPolicy::Retry)

@@ -30,16 +30,16 @@ impl Client {
         what: &str,
         tries: RetryPolicy,
     ) -> Result<Listing<T>, Error> {
-        let mut found = Vec::new();
+        let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
             let page: PageResponse<T> = self.get(address, what, tries).await?;
-            found.extend(page.values);
+            all.extend(page.values);
             let Some(next) = page.next else {
-                return Ok(Listing { items: found, truncated: false });
+                return Ok(Listing { items: all, truncated: false });
             };
             address = self.check_same_origin(&next)?;
         }
-        Ok(Listing { items: found, truncated: true })
+        Ok(Listing { items: all, truncated: true })
     }
 
     /// Rejects URLs outside this API, so that the token is never sent to another host.

@@ -67,7 +67,7 @@ impl ParticipantsResponse {
     pub(super) fn uuid_of(&self, account: u64) -> Option<&str> {
         let participants = self.participants.iter().filter_map(|participant| participant.user.as_ref());
         let mut all = participants.chain(&self.reviewers).chain(&self.author);
-        all.find(|known| known.id() == Some(account)).and_then(|known| known.uuid.as_deref())
+        all.find(|user| user.id() == Some(account)).and_then(|user| user.uuid.as_deref())
     }
 
     pub(super) fn is_reviewer(&self, account: u64) -> bool {

@@ -17,25 +17,25 @@ impl Bitbucket {
     pub async fn permission(&self, full_name: &str, number: u64, account: &Actor) -> Result<Access, Error> {
         let repository = RepositoryName::parse(full_name)?;
         let what = format!("what {} may do in {full_name}", account.login);
-        let people = self.get_participants(full_name, number, &what, RetryPolicy::Short).await?;
-        let uuid = people.uuid_of(account.id).ok_or_else(|| Error::NotFound {
+        let participants = self.get_participants(full_name, number, &what, RetryPolicy::Short).await?;
+        let uuid = participants.uuid_of(account.id).ok_or_else(|| Error::NotFound {
             what: what.clone(),
             message: format!("the account does not take part in pull request {number}"),
         })?;
         let segments = ["workspaces", repository.owner, "permissions", "repositories", repository.name];
         let mut address = self.client.url(&segments);
         address.query_pairs_mut().append_pair("q", &format!("user.uuid={}", quote(uuid)));
-        let asked: Result<Listing<PermissionResponse>, Error> =
+        let result: Result<Listing<PermissionResponse>, Error> =
             self.client.pages(address, &what, RetryPolicy::Short).await;
-        let (permission, role) = match asked {
+        let (permission, role) = match result {
             Ok(all) => match strongest_permission(&all.items, account.id) {
                 // Unread pages may grant more.
                 (permission, _) if all.truncated && permission < Permission::Write => {
                     return Err(self.client.unexpected_response("the list of permissions does not end"));
                 }
-                found => found,
+                strongest => strongest,
             },
-            Err(error) if needs_administrator(&error) => match people.is_reviewer(account.id) {
+            Err(error) if needs_administrator(&error) => match participants.is_reviewer(account.id) {
                 // Only accounts with write permission can add reviewers.
                 true => (Permission::Write, "reviewer".to_owned()),
                 false => (Permission::Read, "participant".to_owned()),
@@ -56,16 +56,16 @@ fn needs_administrator(error: &Error) -> bool {
 
 /// Returns the strongest permission; the list omits accounts without one.
 fn strongest_permission(all: &[PermissionResponse], account: u64) -> (Permission, String) {
-    let is_theirs = |known: &&PermissionResponse| known.user.as_ref().and_then(AccountResponse::id) == Some(account);
-    let read = |known: &PermissionResponse| {
-        let permission = match known.permission.as_str() {
+    let is_theirs = |entry: &&PermissionResponse| entry.user.as_ref().and_then(AccountResponse::id) == Some(account);
+    let read = |entry: &PermissionResponse| {
+        let permission = match entry.permission.as_str() {
             "admin" => Permission::Admin,
             "write" => Permission::Write,
             "read" => Permission::Read,
             // An unknown permission grants nothing.
             _ => Permission::None,
         };
-        (permission, known.permission.clone())
+        (permission, entry.permission.clone())
     };
     let theirs = all.iter().filter(is_theirs).map(read);
     theirs.max_by_key(|(permission, _)| *permission).unwrap_or((Permission::None, "none".to_owned()))

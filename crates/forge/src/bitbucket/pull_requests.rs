@@ -102,7 +102,7 @@ impl Bitbucket {
             .append_pair("pagelen", PER_PAGE)
             .append_pair("page", &page.to_string());
         let answer: PageResponse<PullRequestResponse> = self.client.get(address, full_name, RetryPolicy::Retry).await?;
-        let found = answer.values.into_iter().map(PullRequest::from).collect();
-        Ok(Page { items: found, next: answer.next.map(|_| page.saturating_add(1)) })
+        let pulls = answer.values.into_iter().map(PullRequest::from).collect();
+        Ok(Page { items: pulls, next: answer.next.map(|_| page.saturating_add(1)) })
     }
 }

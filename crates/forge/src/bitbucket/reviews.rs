@@ -67,8 +67,8 @@ impl VerdictEntry {
         Some(Self { id: review_id(number, user.uuid.as_deref()?, at), verdict, author: user.actor()?, at })
     }
 
-    fn to_review(&self, history: &History, people: &ParticipantsResponse, parts: Vec<SummaryPart>) -> Review {
-        let holds = match people.verdict_of(self.author.id) {
+    fn to_review(&self, history: &History, participants: &ParticipantsResponse, parts: Vec<SummaryPart>) -> Review {
+        let holds = match participants.verdict_of(self.author.id) {
             Some(now) => now == self.verdict,
             None => self.may_be_reset_by_push(history),
         };
@@ -84,7 +84,7 @@ impl VerdictEntry {
             commit: None,
             submitted_at: Some(self.at),
             updated_at: None,
-            url: people.links.url(),
+            url: participants.links.url(),
             author: Some(self.author.clone()),
             author_association: String::new(),
         }
@@ -97,8 +97,9 @@ impl VerdictEntry {
         let is_theirs = |other: &&VerdictEntry| other.author.id == self.author.id;
         let theirs = || history.verdicts.iter().filter(is_theirs);
         let approved = |other: &VerdictEntry| other.verdict == Verdict::Approved && other.at > self.at;
-        let asked = theirs().filter(|other| other.verdict == Verdict::ChangesRequested).map(|other| other.at).max();
-        self.verdict == Verdict::ChangesRequested && history.last_push > asked && !theirs().any(approved)
+        let last_request =
+            theirs().filter(|other| other.verdict == Verdict::ChangesRequested).map(|other| other.at).max();
+        self.verdict == Verdict::ChangesRequested && history.last_push > last_request && !theirs().any(approved)
     }
 }
 
@@ -111,11 +112,11 @@ struct History {
 
 impl History {
     /// Whether the activity lacks a participant's change request. It lags behind webhooks.
-    fn is_change_request_missing(&self, people: &ParticipantsResponse) -> bool {
+    fn is_change_request_missing(&self, participants: &ParticipantsResponse) -> bool {
         let is_told = |account: u64| {
-            self.verdicts.iter().any(|said| said.verdict == Verdict::ChangesRequested && said.author.id == account)
+            self.verdicts.iter().any(|entry| entry.verdict == Verdict::ChangesRequested && entry.author.id == account)
         };
-        people.change_requesters().any(|account| !is_told(account))
+        participants.change_requesters().any(|account| !is_told(account))
     }
 }
 
@@ -139,11 +140,11 @@ fn parse_verdicts(number: u64, activity: Vec<ActivityResponse>) -> Vec<VerdictEn
             entry.approval.and_then(|approves| VerdictEntry::from_response(number, Verdict::Approved, approves));
         asks.into_iter().chain(approves)
     };
-    let mut found: Vec<VerdictEntry> = activity.into_iter().flat_map(read).collect();
-    found.sort_by_key(|said| (said.at, said.id));
+    let mut entries: Vec<VerdictEntry> = activity.into_iter().flat_map(read).collect();
+    entries.sort_by_key(|entry| (entry.at, entry.id));
     // New entries shift the list between pages, so an entry may appear on two pages.
-    found.dedup_by_key(|said| said.id);
-    found
+    entries.dedup_by_key(|entry| entry.id);
+    entries
 }
 
 struct CommentWindow {
@@ -182,11 +183,11 @@ impl CommentWindow {
             let beginning = beginnings.get(&comment.id);
             beginning.is_some_and(|beginning| beginning.inline.is_none() && self.contains(comment, beginning))
         };
-        let mut said: Vec<&CommentResponse> = all.iter().filter(is_said).collect();
-        said.sort_by_key(|comment| (comment.created_on, comment.id));
+        let mut comments: Vec<&CommentResponse> = all.iter().filter(is_said).collect();
+        comments.sort_by_key(|comment| (comment.created_on, comment.id));
         let part =
             |comment: &CommentResponse| SummaryPart { comment: comment.id, text: comment.text().trim().to_owned() };
-        said.into_iter().map(part).filter(|part| !part.text.is_empty()).collect()
+        comments.into_iter().map(part).filter(|part| !part.text.is_empty()).collect()
     }
 }
 
@@ -223,30 +224,30 @@ impl Bitbucket {
         if history.verdicts.is_empty() {
             return Ok(Listing { items: Vec::new(), truncated: history.truncated });
         }
-        let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
-        let found = history.verdicts.iter().map(|said| said.to_review(&history, &people, Vec::new())).collect();
-        Ok(Listing { items: found, truncated: history.truncated })
+        let participants = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+        let items = history.verdicts.iter().map(|entry| entry.to_review(&history, &participants, Vec::new())).collect();
+        Ok(Listing { items, truncated: history.truncated })
     }
 
     pub async fn review(&self, full_name: &str, number: u64, review: u64) -> Result<Review, Error> {
         let what = format!("review {review} of pull request {number} of {full_name}");
         let history = self.get_history(full_name, number, &what).await?;
-        let Some(one) = history.verdicts.iter().find(|said| said.id == review) else {
+        let Some(one) = history.verdicts.iter().find(|entry| entry.id == review) else {
             if history.truncated {
                 return Err(not_found(&what));
             }
-            let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
-            return match history.is_change_request_missing(&people) {
+            let participants = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+            return match history.is_change_request_missing(&participants) {
                 true => Err(self.client.unexpected_response("the activity does not show a request for changes yet")),
                 false => Ok(withdrawn_review(review)),
             };
         };
-        let people = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
-        let words = match CommentWindow::new(one, &history.verdicts) {
+        let participants = self.get_participants(full_name, number, &what, RetryPolicy::Retry).await?;
+        let parts = match CommentWindow::new(one, &history.verdicts) {
             Some(window) => window.summary_parts(&self.all_comments(full_name, number).await?.items),
             None => Vec::new(),
         };
-        Ok(one.to_review(&history, &people, words))
+        Ok(one.to_review(&history, &participants, parts))
     }
 
     pub async fn review_comments(
@@ -257,14 +258,15 @@ impl Bitbucket {
     ) -> Result<Listing<ReviewComment>, Error> {
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
         let history = self.get_history(full_name, number, &what).await?;
-        let one = history.verdicts.iter().find(|said| said.id == review).ok_or_else(|| not_found(&what))?;
+        let one = history.verdicts.iter().find(|entry| entry.id == review).ok_or_else(|| not_found(&what))?;
         let Some(window) = CommentWindow::new(one, &history.verdicts) else {
             return Ok(Listing { items: Vec::new(), truncated: false });
         };
         let all = self.all_comments(full_name, number).await?;
-        let found = line_comments(&all.items, Some(review), |comment, beginning| window.contains(comment, beginning));
+        let comments =
+            line_comments(&all.items, Some(review), |comment, beginning| window.contains(comment, beginning));
         // If the activity was cut before the previous request, these may include its comments.
-        Ok(Listing { items: found, truncated: all.truncated || (history.truncated && window.after.is_none()) })
+        Ok(Listing { items: comments, truncated: all.truncated || (history.truncated && window.after.is_none()) })
     }
 
     /// Reads the activity, newest first; a long one is cut at its oldest entries.

@@ -48,10 +48,10 @@ pub fn attempt_permissions(workflows: WorkflowPolicy) -> Permissions {
 
 /// Granted permissions for the control plane's own token; never includes pushing.
 pub fn control_permissions(granted: &Permissions) -> Permissions {
-    let wanted = [("metadata", Level::Read), ("contents", Level::Read), ("pull_requests", Level::Write)];
+    let permissions = [("metadata", Level::Read), ("contents", Level::Read), ("pull_requests", Level::Write)];
     let more = [("issues", Level::Write), ("statuses", Level::Write), ("repository_hooks", Level::Write)];
-    let wanted = wanted.into_iter().chain(more);
-    wanted
+    let permissions = permissions.into_iter().chain(more);
+    permissions
         .filter_map(|(name, level)| {
             let level = if is_granted(granted, (name, level)) { level } else { Level::Read };
             is_granted(granted, (name, level)).then(|| (name.to_owned(), level.code().to_owned()))
@@ -59,17 +59,17 @@ pub fn control_permissions(granted: &Permissions) -> Permissions {
         .collect()
 }
 
-pub fn missing_permissions(granted: &Permissions, wanted: &Permissions) -> Vec<String> {
+pub fn missing_permissions(granted: &Permissions, required: &Permissions) -> Vec<String> {
     let level = |code: &str| if code == "read" { Level::Read } else { Level::Write };
-    let lacking = wanted.iter().filter(|(name, code)| !is_granted(granted, (name, level(code))));
+    let lacking = required.iter().filter(|(name, code)| !is_granted(granted, (name, level(code))));
     lacking.map(|(name, code)| format!("{name}: {code}")).collect()
 }
 
 pub(super) fn collect<'a>(rows: impl Iterator<Item = &'a FeatureRow>) -> Permissions {
     let mut all = BTreeMap::new();
     for (name, level) in rows.flat_map(|row| row.permissions) {
-        let known = all.entry((*name).to_owned()).or_insert(*level);
-        *known = (*known).max(*level);
+        let highest = all.entry((*name).to_owned()).or_insert(*level);
+        *highest = (*highest).max(*level);
     }
     all.into_iter().map(|(name, level)| (name, level.code().to_owned())).collect()
 }
