@@ -103,8 +103,8 @@ impl GitHub {
         preferred_base: Option<&str>,
         tries: RetryPolicy,
     ) -> Result<Option<PullRequest>, Error> {
-        let found = self.list_branch_pulls(repository, head_branch, "open", tries).await?;
-        Ok(PullRequest::prefer_base(found, preferred_base))
+        let pulls = self.list_branch_pulls(repository, head_branch, "open", tries).await?;
+        Ok(PullRequest::prefer_base(pulls, preferred_base))
     }
 
     async fn list_branch_pulls(

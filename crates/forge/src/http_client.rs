@@ -102,8 +102,8 @@ pub(crate) struct RawResponse {
 }
 
 impl RawResponse {
-    pub(crate) fn redact(&self, words: &str) -> String {
-        self.secrets.iter().fold(words.to_owned(), |words, secret| secret.redact(&words))
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 }
 
@@ -229,9 +229,9 @@ impl<C: ForgeApi> Client<C> {
                 Err(error) => error,
             };
             tried += 1;
-            let taken = method != Method::GET && matches!(error, Error::Unexpected { status: 202, .. });
+            let is_accepted = method != Method::GET && matches!(error, Error::Unexpected { status: 202, .. });
             let pause = match tries {
-                RetryPolicy::Retry if !taken => retry::retry_delay(&error, tried),
+                RetryPolicy::Retry if !is_accepted => retry::retry_delay(&error, tried),
                 _ => None,
             };
             match pause {
@@ -304,8 +304,9 @@ impl<C: ForgeApi> Client<C> {
         body: Option<Vec<u8>>,
     ) -> Result<RawResponse, Error> {
         let secrets = self.api.authorization()?.secrets;
-        let asked = Exchange { method: method.to_string(), url: address.to_string(), body: body.unwrap_or_default() };
-        let Some((status, body)) = stand_in.exchange(asked).await else {
+        let exchange =
+            Exchange { method: method.to_string(), url: address.to_string(), body: body.unwrap_or_default() };
+        let Some((status, body)) = stand_in.exchange(exchange).await else {
             return Err(Error::Unreachable { host: self.host.clone(), reason: "the connection broke".to_owned() });
         };
         let status = StatusCode::from_u16(status).map_err(|_| self.unexpected_response("its status is invalid"))?;
@@ -388,12 +389,12 @@ fn is_loopback(address: &Url) -> bool {
 /// Returns the innermost cause, because reqwest's own message has no details.
 fn innermost_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
-    let mut words = None;
+    let mut message = None;
     while let Some(error) = cause {
-        words = Some(error.to_string());
+        message = Some(error.to_string());
         cause = error.source();
     }
-    words.unwrap_or_else(|| "the connection failed".to_owned())
+    message.unwrap_or_else(|| "the connection failed".to_owned())
 }
 
 fn header_number(headers: &HeaderMap, name: impl reqwest::header::AsHeaderName) -> Option<u64> {

@@ -22,9 +22,9 @@ pub struct PullRequest {
 }
 
 impl PullRequest {
-    pub(crate) fn prefer_base(found: Vec<Self>, base: Option<&str>) -> Option<Self> {
-        let at = found.iter().position(|pull| Some(pull.base_branch.as_str()) == base);
-        found.into_iter().nth(at.unwrap_or(0))
+    pub(crate) fn prefer_base(pulls: Vec<Self>, base: Option<&str>) -> Option<Self> {
+        let at = pulls.iter().position(|pull| Some(pull.base_branch.as_str()) == base);
+        pulls.into_iter().nth(at.unwrap_or(0))
     }
 }
 

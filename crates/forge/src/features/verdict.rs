@@ -106,9 +106,9 @@ fn needed_role(row: &FeatureRow) -> Role {
     }
 }
 
-fn has_scope(scopes: &[String], wanted: &str, private: bool) -> bool {
+fn has_scope(scopes: &[String], scope: &str, private: bool) -> bool {
     let has = |scope: &str| scopes.iter().any(|one| one == scope);
-    match wanted {
+    match scope {
         "repo" => has("repo") || (!private && has("public_repo")),
         other => has(other),
     }

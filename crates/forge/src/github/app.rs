@@ -189,8 +189,8 @@ struct OwnerResponse {
 }
 
 fn settings_url(html_url: &str, slug: &str, owner: Option<OwnerResponse>) -> String {
-    let shown = [format!("/apps/{slug}"), format!("/github-apps/{slug}")];
-    let Some(site) = shown.iter().find_map(|path| html_url.strip_suffix(path.as_str())) else {
+    let paths = [format!("/apps/{slug}"), format!("/github-apps/{slug}")];
+    let Some(site) = paths.iter().find_map(|path| html_url.strip_suffix(path.as_str())) else {
         return html_url.to_owned();
     };
     match owner {

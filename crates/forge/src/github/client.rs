@@ -71,18 +71,18 @@ impl Client {
     }
 
     pub(super) async fn list<T: DeserializeOwned>(&self, address: Url, what: &str) -> Result<Listing<T>, Error> {
-        let mut found = Vec::new();
+        let mut all = Vec::new();
         for page in 1..=MAX_PAGES {
             let mut address = address.clone();
             address.query_pairs_mut().append_pair("per_page", pages::PER_PAGE).append_pair("page", &page.to_string());
             // Build the URL here; the link only shows that a next page exists.
             let (items, next): (Vec<T>, _) = self.get_page(&address, what).await?;
-            found.extend(items);
+            all.extend(items);
             if next.is_none() {
-                return Ok(Listing { items: found, truncated: false });
+                return Ok(Listing { items: all, truncated: false });
             }
         }
-        Ok(Listing { items: found, truncated: true })
+        Ok(Listing { items: all, truncated: true })
     }
 
     /// GraphQL reports errors with status 200; any error fails the call.
@@ -96,7 +96,7 @@ impl Client {
         let body = to_json(&serde_json::json!({ "query": query, "variables": variables }))?;
         let address = graphql::graphql_url(&self.api_url);
         let answer = self.call(Method::POST, &address, Some(body), what, tries).await?;
-        let said: graphql::GraphQlResponse<T> = self.parse(&answer)?;
-        said.into_data(what, &self.host, || retry_after(&answer.headers), |words| answer.redact(words))
+        let response: graphql::GraphQlResponse<T> = self.parse(&answer)?;
+        response.into_data(what, &self.host, || retry_after(&answer.headers), |text| answer.redact(text))
     }
 }

@@ -36,7 +36,7 @@ impl<T> GraphQlResponse<T> {
         self,
         what: &str,
         host: &str,
-        rest: impl FnOnce() -> Duration,
+        retry_after: impl FnOnce() -> Duration,
         redact: impl FnOnce(&str) -> String,
     ) -> Result<T, Error> {
         let Some(fault) = self.errors.first() else {
@@ -49,7 +49,9 @@ impl<T> GraphQlResponse<T> {
         Err(match fault.kind.as_deref() {
             Some("NOT_FOUND") => Error::NotFound { what, message },
             Some("FORBIDDEN" | "INSUFFICIENT_SCOPES") => Error::Forbidden { what, message },
-            Some("RATE_LIMITED" | "RATE_LIMIT") => Error::RateLimited { host: host.to_owned(), retry_after: rest() },
+            Some("RATE_LIMITED" | "RATE_LIMIT") => {
+                Error::RateLimited { host: host.to_owned(), retry_after: retry_after() }
+            }
             // GitHub's internal errors also have status 200.
             Some("INTERNAL" | "SERVICE_UNAVAILABLE") => Error::Unexpected { status: 503, message },
             _ => Error::Refused { reason: message },

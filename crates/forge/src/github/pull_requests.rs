@@ -55,8 +55,8 @@ impl GitHub {
             .append_pair("per_page", pages::PER_PAGE)
             .append_pair("page", &page.to_string());
         let (answers, next): (Vec<PullRequestResponse>, _) = self.client.get_page(&address, full_name).await?;
-        let found = answers.into_iter().map(PullRequest::from).collect();
-        Ok(Page { items: found, next: next.map(|_| page.saturating_add(1)) })
+        let pulls = answers.into_iter().map(PullRequest::from).collect();
+        Ok(Page { items: pulls, next: next.map(|_| page.saturating_add(1)) })
     }
 
     /// Source: `POST /repos/{owner}/{repo}/pulls/{pull_number}/requested_reviewers`.

@@ -105,20 +105,20 @@ impl GitHub {
         let RepositoryName { owner, name } = RepositoryName::parse(full_name)?;
         let what = format!("the threads of pull request {number} of {full_name}");
         let missing = || Error::NotFound { what: what.clone(), message: "there is no such pull request".to_owned() };
-        let mut found = Vec::new();
+        let mut all = Vec::new();
         let mut after = None;
         for _ in 0..MAX_PAGES {
             let variables = json!({ "owner": owner, "name": name, "number": number, "after": after });
             let answer: ThreadsResponse = self.client.graphql(THREADS, &variables, &what, RetryPolicy::Retry).await?;
             let pull_request = answer.repository.and_then(|repository| repository.pull_request);
             let threads = pull_request.ok_or_else(missing)?.review_threads;
-            found.extend(threads.nodes.into_iter().flatten().map(Thread::from));
+            all.extend(threads.nodes.into_iter().flatten().map(Thread::from));
             after = threads.page_info.end_cursor.filter(|_| threads.page_info.has_next_page);
             if after.is_none() {
-                return Ok(Listing { items: found, truncated: threads.page_info.has_next_page });
+                return Ok(Listing { items: all, truncated: threads.page_info.has_next_page });
             }
         }
-        Ok(Listing { items: found, truncated: true })
+        Ok(Listing { items: all, truncated: true })
     }
 
     /// Source: GraphQL `addPullRequestReviewThreadReply`.
