@@ -57,14 +57,14 @@ pub enum ReviewState {
 impl ReviewState {
     /// GitHub uses lower case in webhooks and upper case elsewhere.
     pub(crate) fn parse(word: &str) -> Option<Self> {
-        let words = [
+        let states = [
             ("changes_requested", Self::ChangesRequested),
             ("approved", Self::Approved),
             ("commented", Self::Commented),
             ("dismissed", Self::Dismissed),
             ("pending", Self::Pending),
         ];
-        words.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, state)| state)
+        states.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, state)| state)
     }
 }
 

@@ -21,9 +21,9 @@ impl Token {
         fits.then_some(header)
     }
 
-    pub(crate) fn redact(&self, words: &str) -> String {
+    pub(crate) fn redact(&self, text: &str) -> String {
         // Replacing an empty string would insert text between all characters.
-        if self.0.is_empty() { words.to_owned() } else { words.replace(&self.0, "[token]") }
+        if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, "[token]") }
     }
 }
 

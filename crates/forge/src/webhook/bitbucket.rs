@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(super) fn parse_event(event: &str, body: &JsonCursor<'_>) -> Result<Event, ParseError> {
-    let said = match event {
+    let outcome = match event {
         "pullrequest:changes_request_created" => Some(parse_review(event, body, ReviewAction::Submitted)?),
         "pullrequest:changes_request_removed" => Some(parse_review(event, body, ReviewAction::Dismissed)?),
         "pullrequest:comment_created" => parse_comment(event, body)?,
@@ -28,7 +28,7 @@ pub(super) fn parse_event(event: &str, body: &JsonCursor<'_>) -> Result<Event, P
         "repo:updated" => parse_rename(event, body)?,
         _ => None,
     };
-    Ok(said.unwrap_or_else(|| Event::Ignored { event: event.to_owned(), action: None }))
+    Ok(outcome.unwrap_or_else(|| Event::Ignored { event: event.to_owned(), action: None }))
 }
 
 /// The verdict has no text: its comments arrive as separate events.
@@ -71,8 +71,10 @@ fn parse_review(event: &str, body: &JsonCursor<'_>, action: ReviewAction) -> Res
 /// Whether the participants in the same body confirm the request. A withdrawn request differs only in the event's name,
 /// which is not signed.
 fn is_change_request_current(pull_request: &JsonCursor<'_>, uuid: Option<&str>) -> Result<bool, ParseError> {
-    let (Some(people), Some(uuid)) = (pull_request.optional_field("participants")?, uuid) else { return Ok(true) };
-    for person in people.elements()? {
+    let (Some(participants), Some(uuid)) = (pull_request.optional_field("participants")?, uuid) else {
+        return Ok(true);
+    };
+    for person in participants.elements()? {
         let Some(user) = person.optional_field("user")? else { continue };
         if parse_uuid(&user)?.is_some_and(|other| uuid_to_id(other) == uuid_to_id(uuid)) {
             return Ok(optional_string_field(&person, "state")? == "changes_requested");
@@ -147,7 +149,7 @@ fn parse_rename(event: &str, body: &JsonCursor<'_>) -> Result<Option<Event>, Par
     let changes = body.field("changes")?;
     let old = |name: &str| changes.optional_field(name)?.map(|change| string_field(&change, "old")).transpose();
     let from = match old("full_name")? {
-        Some(whole) => Some(whole.rsplit('/').next().unwrap_or_default().to_owned()),
+        Some(full_name) => Some(full_name.rsplit('/').next().unwrap_or_default().to_owned()),
         None => old("name")?,
     };
     let Some(from) = from else { return Ok(None) };

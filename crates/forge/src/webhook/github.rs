@@ -16,7 +16,7 @@ pub(super) fn parse_event(event: &str, body: &JsonCursor<'_>) -> Result<Event, P
         Some(action) => Some(action.text()?),
         None => None,
     };
-    let said = match event {
+    let outcome = match event {
         "ping" => Some(parse_ping(body)?),
         "pull_request_review" => parse_review_event(body)?,
         "pull_request" => parse_pull_request_event(body)?,
@@ -26,7 +26,7 @@ pub(super) fn parse_event(event: &str, body: &JsonCursor<'_>) -> Result<Event, P
         "installation_repositories" => parse_installation_repositories(body)?,
         _ => None,
     };
-    Ok(said.unwrap_or_else(|| Event::Ignored {
+    Ok(outcome.unwrap_or_else(|| Event::Ignored {
         event: event.to_owned(),
         action: action.filter(|action| is_valid_action(action)).map(str::to_owned),
     }))
@@ -203,14 +203,14 @@ fn parse_installation(body: &JsonCursor<'_>, change: InstallationChange) -> Resu
 
 fn parse_repositories(body: &JsonCursor<'_>, list: &str) -> Result<Vec<EventRepository>, ParseError> {
     let Some(list) = body.optional_field(list)? else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
+    let mut repositories = Vec::new();
     for repository in list.elements()? {
         // GitHub's schema allows removed repositories without an id.
         if repository.optional_field("id")?.is_some() {
-            found.push(parse_repository(&repository)?);
+            repositories.push(parse_repository(&repository)?);
         }
     }
-    Ok(found)
+    Ok(repositories)
 }
 
 fn parse_pull_request(at: &JsonCursor<'_>) -> Result<PullRequest, ParseError> {

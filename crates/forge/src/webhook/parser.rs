@@ -14,19 +14,19 @@ use super::{
 /// Ignores unknown fields, events and actions, because forges add some.
 /// Errors: `ParseError` for a body without the shape of its claimed event.
 pub fn parse(language: WebhookSource, event_header: &str, body: &[u8]) -> Result<Event, ParseError> {
-    let whole = |fault: &str| ParseError { pointer: String::new(), fault: fault.to_owned() };
+    let to_error = |fault: &str| ParseError { pointer: String::new(), fault: fault.to_owned() };
     if !language.is_valid_name(event_header) {
-        return Err(whole("the header has no event"));
+        return Err(to_error("the header has no event"));
     }
     let value: Value = serde_json::from_slice(body).map_err(|_| {
-        whole(if body.starts_with(b"payload=") {
+        to_error(if body.starts_with(b"payload=") {
             "it is a form; set the webhook's content type to application/json"
         } else {
             "it is not JSON"
         })
     })?;
     if !value.is_object() {
-        return Err(whole("it is not an object"));
+        return Err(to_error("it is not an object"));
     }
     let body = JsonCursor::root(&value);
     match language {
