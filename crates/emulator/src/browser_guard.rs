@@ -42,12 +42,12 @@ async fn proxy_connection(caller: TcpStream, behind: SocketAddr) {
     let Ok(callee) = TcpStream::connect(behind).await else { return };
     // Disable Nagle's algorithm: two hops that wait for more bytes would delay every call.
     let _ = (caller.set_nodelay(true), callee.set_nodelay(true));
-    let (mut asked, mut answer) = caller.into_split();
+    let (mut from_caller, mut answer) = caller.into_split();
     let (mut answered, mut ask) = callee.into_split();
     let forth = async {
         let (mut requests, mut bytes) = (RequestParser::default(), vec![0; 64 << 10]);
         loop {
-            let read = asked.read(&mut bytes).await?;
+            let read = from_caller.read(&mut bytes).await?;
             let Some(bytes) = bytes.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
             requests.check(bytes).map_err(std::io::Error::other)?;
             ask.write_all(bytes).await?;

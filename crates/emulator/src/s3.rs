@@ -66,12 +66,12 @@ impl std::fmt::Debug for Buckets {
 }
 
 impl Buckets {
-    /// Creates a bucket if it is missing; its objects expire at the age `kept`.
+    /// Creates a bucket if it is missing; its objects expire at the age `retention`.
     ///
     /// Errors: the bucket's folder cannot be created.
-    pub fn create(&self, bucket: &str, kept: Option<Duration>) -> Result<(), Error> {
+    pub fn create(&self, bucket: &str, retention: Option<Duration>) -> Result<(), Error> {
         self.0.storage.create_bucket(bucket)?;
-        lock(&self.0.buckets).insert(bucket.to_owned(), kept);
+        lock(&self.0.buckets).insert(bucket.to_owned(), retention);
         Ok(())
     }
 
@@ -84,16 +84,16 @@ impl Buckets {
         self.0.storage.head(bucket, key).is_ok_and(|about| about.is_some())
     }
 
-    fn take_fault(&self, wanted: &[Fault]) -> Option<Fault> {
+    fn take_fault(&self, candidates: &[Fault]) -> Option<Fault> {
         let mut faults = lock(&self.0.faults);
-        let at = faults.iter().position(|fault| wanted.contains(fault))?;
+        let at = faults.iter().position(|fault| candidates.contains(fault))?;
         Some(faults.remove(at))
     }
 
     fn delete_expired(&self) {
-        let made = lock(&self.0.buckets).clone();
-        for (bucket, kept) in made.iter().filter_map(|(bucket, kept)| Some((bucket, (*kept)?))) {
-            match self.0.storage.delete_older_than(bucket, kept) {
+        let buckets = lock(&self.0.buckets).clone();
+        for (bucket, retention) in buckets.iter().filter_map(|(bucket, retention)| Some((bucket, (*retention)?))) {
+            match self.0.storage.delete_older_than(bucket, retention) {
                 Ok(0) => {}
                 Ok(count) => tracing::info!(count, "{count} expired objects deleted"),
                 Err(error) => tracing::warn!(%error, "deletion of expired objects failed: {error}"),
@@ -225,7 +225,7 @@ async fn put_object(
         return refuse(StatusCode::BAD_REQUEST, "IncompleteBody", "The body is shorter than it says, or too large.");
     };
     let sha256 = BASE64.encode(Sha256::digest(&bytes));
-    if text("x-amz-checksum-sha256").is_some_and(|said| said != sha256) {
+    if text("x-amz-checksum-sha256").is_some_and(|declared| declared != sha256) {
         let message = "The sha256 you specified did not match the calculated checksum.";
         return refuse(StatusCode::BAD_REQUEST, "BadDigest", message);
     }

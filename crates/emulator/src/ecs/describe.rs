@@ -27,18 +27,18 @@ pub(super) async fn describe_tasks(tasks: &TaskRegistry, request: DescribeReques
     if request.tasks.len() > MAX_TASKS {
         return Err(ApiError::invalid_parameter("Tasks cannot have more than 100 elements."));
     }
-    let mut found = Vec::new();
+    let mut descriptions = Vec::new();
     let mut failures = Vec::new();
-    for wanted in &request.tasks {
-        match tasks.find(&cluster, wanted) {
-            Some(task) => found.push(task.describe().await.to_json()),
+    for reference in &request.tasks {
+        match tasks.find(&cluster, reference) {
+            Some(task) => descriptions.push(task.describe().await.to_json()),
             None => failures.push(json!({
-                "arn": task_arn(&cluster, last_segment(wanted)),
+                "arn": task_arn(&cluster, last_segment(reference)),
                 "reason": "MISSING",
             })),
         }
     }
-    Ok(json!({ "tasks": found, "failures": failures }))
+    Ok(json!({ "tasks": descriptions, "failures": failures }))
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,7 +55,7 @@ pub(super) struct ListRequest {
 /// Answers ListTasks, ordered by id; `desiredStatus` defaults to RUNNING.
 pub(super) async fn list_tasks(tasks: &TaskRegistry, request: ListRequest) -> Result<Value, ApiError> {
     let cluster = cluster_name(request.cluster.as_deref())?;
-    let wanted = match request.desired_status.as_deref() {
+    let status = match request.desired_status.as_deref() {
         None | Some("RUNNING") => Status::Running,
         // ECS accepts PENDING and finds no task: no task has this desired status.
         Some("PENDING") => Status::Pending,
@@ -70,14 +70,14 @@ pub(super) async fn list_tasks(tasks: &TaskRegistry, request: ListRequest) -> Re
     let mut next_token = None;
     for task in tasks.list() {
         // The token is the last id of the previous page.
-        let seen = request.next_token.as_deref().is_some_and(|last| task.id.as_str() <= last);
+        let is_listed = request.next_token.as_deref().is_some_and(|last| task.id.as_str() <= last);
         let other = request.family.as_deref().is_some_and(|family| family != task.family);
-        if seen || other || task.cluster != cluster {
+        if is_listed || other || task.cluster != cluster {
             continue;
         }
         let description = task.describe().await;
         let by_other = request.started_by.is_some() && request.started_by != description.started_by;
-        if by_other || description.desired_status != wanted {
+        if by_other || description.desired_status != status {
             continue;
         }
         if arns.len() == page {

@@ -59,7 +59,7 @@ struct EnvironmentVariable {
 
 /// Idempotent: by `clientToken`; the same token with other parameters fails with ConflictException.
 pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<Value, ApiError> {
-    let whole: Value = parse_request(body)?;
+    let document: Value = parse_request(body)?;
     let request: Request = parse_request(body)?;
     let outcome = tasks.script.next();
     if let Some(refusal) = scripted_response(outcome) {
@@ -70,7 +70,7 @@ pub(super) async fn run_task(tasks: &Arc<TaskRegistry>, body: &[u8]) -> Result<V
         ..ValidatedRequest::validate(tasks, &request)?
     };
     let started = match request.client_token {
-        Some(token) => start_idempotent(tasks, plan, token, whole).await?,
+        Some(token) => start_idempotent(tasks, plan, token, document).await?,
         None => start_tasks(tasks, plan, None).await?,
     };
     if outcome == RunTaskOutcome::ResponseLost {
@@ -228,21 +228,21 @@ fn with_default_lists(mut overrides: Value) -> Value {
     overrides
 }
 
-fn check_length(name: &str, text: Option<&str>, most: usize) -> Result<(), ApiError> {
+fn check_length(name: &str, text: Option<&str>, limit: usize) -> Result<(), ApiError> {
     match text {
-        Some(text) if text.chars().count() > most => {
-            Err(ApiError::invalid_parameter(format!("{name} must be at most {most} characters long.")))
+        Some(text) if text.chars().count() > limit => {
+            Err(ApiError::invalid_parameter(format!("{name} must be at most {limit} characters long.")))
         }
         _ => Ok(()),
     }
 }
 
-fn find_definition<'a>(tasks: &'a TaskRegistry, wanted: Option<&str>) -> Result<&'a TaskDefinition, ApiError> {
-    let wanted = wanted.unwrap_or_default();
-    if wanted.is_empty() {
+fn find_definition<'a>(tasks: &'a TaskRegistry, reference: Option<&str>) -> Result<&'a TaskDefinition, ApiError> {
+    let reference = reference.unwrap_or_default();
+    if reference.is_empty() {
         return Err(ApiError::client("TaskDefinition can not be blank."));
     }
-    let name = last_segment(wanted);
+    let name = last_segment(reference);
     let (family, revision) = name.split_once(':').unwrap_or((name, "1"));
     tasks
         .options
@@ -263,9 +263,9 @@ async fn start_tasks(
     for _ in 0..plan.count {
         let task = Arc::new(new_task(tasks, &plan, call));
         let record = task.record.lock().await;
-        let made = disk::create_folder(&task.folder).is_ok();
+        let has_folder = disk::create_folder(&task.folder).is_ok();
         // Save the task before it runs and before the response.
-        if !made || !task.save(&record).await {
+        if !has_folder || !task.save(&record).await {
             return Err(ApiError::exception("ServerException", "The task could not be recorded."));
         }
         tasks.events.publish(&record.task);

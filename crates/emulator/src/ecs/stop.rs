@@ -22,9 +22,9 @@ pub(super) struct Request {
 /// Idempotent: a stopping or stopped task is returned unchanged.
 pub(super) async fn stop_task(tasks: &TaskRegistry, request: Request) -> Result<Value, ApiError> {
     let cluster = cluster_name(request.cluster.as_deref())?;
-    let wanted = request.task.unwrap_or_default();
+    let reference = request.task.unwrap_or_default();
     let task = tasks
-        .find(&cluster, &wanted)
+        .find(&cluster, &reference)
         .ok_or_else(|| ApiError::invalid_parameter("The referenced task was not found."))?;
     let reason = request.reason.unwrap_or_else(|| "Task stopped by user".to_owned());
     let description = request_stop(tasks, &task, &reason).await;

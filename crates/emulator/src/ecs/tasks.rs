@@ -123,8 +123,8 @@ impl Task {
 
     /// Publishes the state and records whether its end was delivered.
     async fn publish(&self, record: &mut TaskRecord, events: &Events) {
-        let told = events.publish(&record.task);
-        if told && record.task.last_status == Status::Stopped {
+        let is_published = events.publish(&record.task);
+        if is_published && record.task.last_status == Status::Stopped {
             record.announced = true;
             self.save(record).await;
         }

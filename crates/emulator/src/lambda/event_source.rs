@@ -147,16 +147,16 @@ fn queue_arn(queue_url: &str) -> String {
 /// Converts a received message to a record of the event: the same fields in another spelling.
 fn to_record(message: &Value, source: &str) -> Value {
     let mut attributes = Map::new();
-    if let Some(Value::Object(given)) = message.get("MessageAttributes") {
-        for (name, attribute) in given {
+    if let Some(Value::Object(all)) = message.get("MessageAttributes") {
+        for (name, attribute) in all {
             let mut value = json!({
                 "stringListValues": [],
                 "binaryListValues": [],
                 "dataType": attribute.get("DataType"),
             });
             for (from, to) in [("StringValue", "stringValue"), ("BinaryValue", "binaryValue")] {
-                if let (Some(given), Some(fields)) = (attribute.get(from), value.as_object_mut()) {
-                    fields.insert(to.to_owned(), given.clone());
+                if let (Some(field), Some(fields)) = (attribute.get(from), value.as_object_mut()) {
+                    fields.insert(to.to_owned(), field.clone());
                 }
             }
             attributes.insert(name.clone(), value);
@@ -207,12 +207,12 @@ fn deletable_records<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Valu
         .filter(|record| {
             let fifo = text_field(record, "eventSourceARN").ends_with(".fifo");
             let group = record.pointer("/attributes/MessageGroupId").and_then(Value::as_str).filter(|_| fifo);
-            let kept =
+            let is_failed =
                 failed.contains(text_field(record, "messageId")) || group.is_some_and(|group| blocked.contains(group));
-            if let (true, Some(group)) = (kept, group) {
+            if let (true, Some(group)) = (is_failed, group) {
                 blocked.insert(group);
             }
-            !kept
+            !is_failed
         })
         .collect()
 }

@@ -47,9 +47,9 @@ impl ObjectStore {
 
     pub(super) fn put(&self, bucket: &str, key: &str, about: &ObjectMetadata, bytes: &[u8]) -> io::Result<()> {
         match self {
-            Self::Memory(kept) => {
+            Self::Memory(objects) => {
                 let object = Object { metadata: about.clone(), bytes: bytes.to_vec() };
-                lock(kept).insert((bucket.to_owned(), key.to_owned()), (object, SystemTime::now()));
+                lock(objects).insert((bucket.to_owned(), key.to_owned()), (object, SystemTime::now()));
                 Ok(())
             }
             Self::Folder(folder) => {
@@ -71,8 +71,8 @@ impl ObjectStore {
 
     pub(super) fn get(&self, bucket: &str, key: &str) -> io::Result<Option<Object>> {
         match self {
-            Self::Memory(kept) => {
-                Ok(lock(kept).get(&(bucket.to_owned(), key.to_owned())).map(|(object, _)| object.clone()))
+            Self::Memory(objects) => {
+                Ok(lock(objects).get(&(bucket.to_owned(), key.to_owned())).map(|(object, _)| object.clone()))
             }
             Self::Folder(folder) => {
                 let Some((about, mut file)) = open_object(&folder.join(bucket).join(file_name(key)))? else {
@@ -96,15 +96,15 @@ impl ObjectStore {
                     return Ok(None);
                 };
                 let head = file.stream_position()?;
-                let whole = file.get_ref().metadata()?.len();
-                Ok(Some((about, whole.saturating_sub(head))))
+                let size = file.get_ref().metadata()?.len();
+                Ok(Some((about, size.saturating_sub(head))))
             }
         }
     }
 
-    /// Deletes objects older than `kept` and returns their number.
-    pub(super) fn delete_older_than(&self, bucket: &str, kept: Duration) -> io::Result<usize> {
-        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > kept);
+    /// Deletes objects older than `retention` and returns their number.
+    pub(super) fn delete_older_than(&self, bucket: &str, retention: Duration) -> io::Result<usize> {
+        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > retention);
         match self {
             Self::Memory(objects) => {
                 let mut objects = lock(objects);
@@ -152,6 +152,6 @@ fn file_name(key: &str) -> String {
     Sha256::digest(key.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn lock(kept: &Mutex<MemoryObjects>) -> MutexGuard<'_, MemoryObjects> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(objects: &Mutex<MemoryObjects>) -> MutexGuard<'_, MemoryObjects> {
+    objects.lock().unwrap_or_else(PoisonError::into_inner)
 }

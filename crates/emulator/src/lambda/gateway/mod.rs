@@ -127,7 +127,7 @@ impl Target {
 
     fn matches(&self, method: &Method, path: &str) -> bool {
         let rest = path.strip_prefix(self.prefix.as_str());
-        self.method.as_ref().is_none_or(|wanted| wanted == method)
+        self.method.as_ref().is_none_or(|expected| expected == method)
             && rest.is_some_and(|rest| rest.is_empty() || !self.exact && rest.starts_with('/'))
     }
 }
@@ -181,8 +181,8 @@ enum BodyRead {
 }
 
 async fn read_body(mut body: Body) -> BodyRead {
-    let mut whole = BytesMut::new();
-    let mut seen = 0_usize;
+    let mut bytes = BytesMut::new();
+    let mut size = 0_usize;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             return BodyRead::Broken;
@@ -190,18 +190,18 @@ async fn read_body(mut body: Body) -> BodyRead {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        seen = seen.saturating_add(data.len());
-        if seen > MAX_DRAINED_BYTES {
+        size = size.saturating_add(data.len());
+        if size > MAX_DRAINED_BYTES {
             return BodyRead::TooLarge;
         }
-        if seen <= MAX_BODY_BYTES {
-            whole.extend_from_slice(&data);
+        if size <= MAX_BODY_BYTES {
+            bytes.extend_from_slice(&data);
         }
     }
-    if seen > MAX_BODY_BYTES {
+    if size > MAX_BODY_BYTES {
         return BodyRead::TooLarge;
     }
-    BodyRead::Complete(whole.freeze())
+    BodyRead::Complete(bytes.freeze())
 }
 
 fn gateway_response(status: StatusCode, message: &str) -> Response {

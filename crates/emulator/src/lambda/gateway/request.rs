@@ -88,14 +88,14 @@ fn decode_path(sent: &str) -> String {
 
 /// Returns headers with lower-case names and joined duplicates, and the cookies as a separate list.
 fn to_headers_and_cookies(
-    given: &HeaderMap,
+    request_headers: &HeaderMap,
     body: &[u8],
     client: IpAddr,
     port: u16,
 ) -> (Map<String, Value>, Vec<String>) {
     let mut joined: BTreeMap<String, String> = BTreeMap::new();
     let mut cookies = Vec::new();
-    for (name, value) in given {
+    for (name, value) in request_headers {
         // Header values are bytes; bytes beyond ASCII are read as Latin-1.
         let value: String = match value.to_str() {
             Ok(text) => text.to_owned(),
