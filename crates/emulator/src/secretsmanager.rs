@@ -77,13 +77,13 @@ async fn handle(State(edge): State<Arc<Service>>, headers: HeaderMap, body: Byte
     if !WRITE_OPERATIONS.contains(&operation) {
         return edge.dispatch(&headers, body).await;
     }
-    let mut kept = edge.secrets.lock().await;
+    let mut secrets = edge.secrets.lock().await;
     let changed = secret_id(&body);
     let answer = edge.dispatch(&headers, body).await;
     if !answer.status().is_success() {
         return answer;
     }
-    match edge.save(&mut kept, changed.as_deref()).await {
+    match edge.save(&mut secrets, changed.as_deref()).await {
         Ok(()) => answer,
         Err(error) => {
             // The caller retries, and the next successful write includes this change.
@@ -113,7 +113,7 @@ impl Service {
 
     /// Lists the secrets with times of change from before this process.
     async fn list_secrets(&self, headers: &HeaderMap, body: Bytes) -> Response {
-        let kept = self.secrets.lock().await;
+        let secrets = self.secrets.lock().await;
         let (head, body) = self.dispatch(headers, body).await.into_parts();
         let Ok(bytes) = to_bytes(body, MAX_RESPONSE_BYTES).await else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
@@ -122,9 +122,9 @@ impl Service {
             return HttpResponse::from_parts(head, Body::from(bytes));
         };
         for entry in page.get_mut("SecretList").and_then(Value::as_array_mut).into_iter().flatten() {
-            let known = entry.get("Name").and_then(Value::as_str).and_then(|name| kept.get(name));
-            if let Some(known) = known.filter(|known| !known.last_changed_date.is_null()) {
-                entry["LastChangedDate"] = known.last_changed_date.clone();
+            let stored = entry.get("Name").and_then(Value::as_str).and_then(|name| secrets.get(name));
+            if let Some(stored) = stored.filter(|stored| !stored.last_changed_date.is_null()) {
+                entry["LastChangedDate"] = stored.last_changed_date.clone();
             }
         }
         let mut answer = (head.status, page.to_string()).into_response();
@@ -138,7 +138,7 @@ impl Service {
 
     /// Restores stored secrets in rustack.
     async fn restore(&self, secrets: Secrets) -> std::io::Result<()> {
-        let mut kept = self.secrets.lock().await;
+        let mut stored = self.secrets.lock().await;
         for (name, secret) in &secrets {
             let token = || secret.version_id.clone().unwrap_or_else(timestamp::random_uuid);
             let mut create = json!({ "Name": name, "ClientRequestToken": token() });
@@ -160,13 +160,13 @@ impl Service {
             let set = self.call_internal(operation, create).await;
             set.ok_or_else(|| std::io::Error::other(format!("the secret {name} can't be set again")))?;
         }
-        *kept = secrets;
+        *stored = secrets;
         Ok(())
     }
 
     /// Writes the current secrets to the file. Only the changed secret gets rustack's time, because rustack dates all
     /// others with the start of this process.
-    async fn save(&self, kept: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
+    async fn save(&self, stored: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let unread = || std::io::Error::other("the secrets can't be listed");
         let (mut now, mut next) = (Secrets::new(), Value::Null);
@@ -190,8 +190,8 @@ impl Service {
                     .zip(word_before("SecretString"))
                     .map(|(version_id, secret_string)| SecretVersion { version_id, secret_string });
                 let is_changed = [Some(name), entry.get("ARN").and_then(Value::as_str)].contains(&changed);
-                let last_changed_date = match kept.get(name).filter(|_| !is_changed) {
-                    Some(known) => known.last_changed_date.clone(),
+                let last_changed_date = match stored.get(name).filter(|_| !is_changed) {
+                    Some(secret) => secret.last_changed_date.clone(),
                     None => entry.get("LastChangedDate").cloned().unwrap_or_default(),
                 };
                 now.insert(
@@ -210,9 +210,9 @@ impl Service {
                 break;
             }
         }
-        if now != *kept {
+        if now != *stored {
             disk.save(&now)?;
-            *kept = now;
+            *stored = now;
         }
         Ok(())
     }

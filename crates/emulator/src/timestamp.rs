@@ -26,8 +26,8 @@ impl Timestamp {
 
     /// `2026-11-20T08:15:28Z`, the `time` of an EventBridge envelope.
     pub(crate) fn rfc3339(self) -> String {
-        let whole = self.0.replace_nanosecond(0).unwrap_or(self.0);
-        whole.format(&Rfc3339).unwrap_or_default()
+        let seconds = self.0.replace_nanosecond(0).unwrap_or(self.0);
+        seconds.format(&Rfc3339).unwrap_or_default()
     }
 
     /// `20/Nov/2026:08:15:28 +0000`, the `requestContext.time` of an HTTP API.
