@@ -28,9 +28,9 @@ pub(crate) fn bind_to_process(mut runner: Vec<String>, folder: Option<&Path>) ->
 }
 
 pub(crate) fn agent_environment() -> TaskEnvironment {
-    let found =
+    let variables =
         pullyard_runner::agent_variables().filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
-    TaskEnvironment(found.filter(|(_, value)| !value.is_empty()).collect())
+    TaskEnvironment(variables.filter(|(_, value)| !value.is_empty()).collect())
 }
 
 pub(crate) fn forge_token() -> Option<String> {

@@ -32,15 +32,15 @@ pub(super) fn prompt_line(screen: &Screen, what: &str) -> Result<Option<String>,
         return Ok(None);
     }
     let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
-    let mut talk = io::stderr().lock();
-    let _ = write!(talk, "{}: ", sanitize(what)).and_then(|()| talk.flush());
+    let mut terminal = io::stderr().lock();
+    let _ = write!(terminal, "{}: ", sanitize(what)).and_then(|()| terminal.flush());
     let mut line = String::new();
     io::stdin().lock().read_line(&mut line).map_err(unread)?;
     Ok(Some(line.trim().to_owned()))
 }
 
 /// Reads a secret from a hidden prompt or stdin. An argument would be visible to other users of this machine.
-pub(super) fn prompt_hidden(screen: &Screen, what: &str, most: usize) -> Result<String, CliError> {
+pub(super) fn prompt_hidden(screen: &Screen, what: &str, limit: usize) -> Result<String, CliError> {
     let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));
     if io::stdin().is_terminal() {
         if screen.is_json() {
@@ -50,12 +50,12 @@ pub(super) fn prompt_hidden(screen: &Screen, what: &str, most: usize) -> Result<
     }
     let mut bytes = Vec::new();
     // Two more bytes for the line end, one more to detect excess.
-    io::stdin().lock().take(most as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
+    io::stdin().lock().take(limit as u64 + 3).read_to_end(&mut bytes).map_err(unread)?;
     let text = String::from_utf8(bytes).map_err(|_| CliError::usage(format!("{what} is not UTF-8 text")))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let value = line.strip_suffix('\r').unwrap_or(line);
-    if value.is_empty() || value.len() > most {
-        return Err(CliError::usage(format!("{what} has {} bytes; use 1 to {most}", value.len())));
+    if value.is_empty() || value.len() > limit {
+        return Err(CliError::usage(format!("{what} has {} bytes; use 1 to {limit}", value.len())));
     }
     Ok(value.to_owned())
 }

@@ -198,7 +198,7 @@ async fn resolve_pull_request(
     };
     let Some(host) = &name.host else { return Ok(PullRequestQuery { project, repository, number, integration }) };
     let connected = match session.api.repositories(&project).await.map_err(CliError::from) {
-        Ok(found) => found.repositories,
+        Ok(answer) => answer.repositories,
         // The token may create jobs but not read. Let the server decide.
         Err(fault) if fault.exit() == Exit::NotAllowed => {
             return Ok(PullRequestQuery { project, repository, number, integration });
@@ -206,9 +206,9 @@ async fn resolve_pull_request(
         Err(fault) => return Err(fault),
     };
     let is_meant = |name_of: &str| name_of.eq_ignore_ascii_case(repository.as_str());
-    let meant = connected.into_iter().find(|found| {
-        let ours = integration.as_ref().is_none_or(|wanted| *wanted == found.integration);
-        ours && is_meant(found.name.as_str()) && name.has_host_of(&found.clone_url)
+    let meant = connected.into_iter().find(|connection| {
+        let ours = integration.as_ref().is_none_or(|expected| *expected == connection.integration);
+        ours && is_meant(connection.name.as_str()) && name.has_host_of(&connection.clone_url)
     });
     let meant = meant.ok_or_else(|| {
         CliError::not_found(format!("{repository} on {host} is not connected to project {project}"))

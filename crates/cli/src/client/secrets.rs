@@ -138,9 +138,9 @@ fn token_warning(name: &SecretName, value: &str) -> Option<String> {
 
 fn parse_overlap(text: &str) -> Result<u64, String> {
     let units = [('s', 1), ('m', 60), ('h', 3_600), ('d', 86_400)];
-    let found =
+    let seconds =
         units.iter().find_map(|(unit, secs)| Some(text.strip_suffix(*unit)?.parse::<u64>().ok()?.checked_mul(*secs)));
-    found.flatten().filter(|secs| *secs <= 7 * 86_400).ok_or_else(|| "write it as 24h, at most 7d".into())
+    seconds.flatten().filter(|secs| *secs <= 7 * 86_400).ok_or_else(|| "write it as 24h, at most 7d".into())
 }
 
 async fn list(session: &Session, after: Option<String>) -> Result<(), CliError> {

@@ -145,8 +145,8 @@ async fn newest_delivery(
     let mut query = DeliveryQuery { ticket: Some(key.clone()), verdicts, limit: Some(1), ..DeliveryQuery::default() };
     for _ in 0..MAX_PAGES {
         let page = session.api.list_deliveries_matching(project, &query).await?;
-        if let Some(found) = page.deliveries.into_iter().next() {
-            return Ok(Some(found));
+        if let Some(delivery) = page.deliveries.into_iter().next() {
+            return Ok(Some(delivery));
         }
         query.after = page.next;
         if query.after.is_none() {

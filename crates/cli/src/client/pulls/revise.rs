@@ -91,8 +91,8 @@ async fn wait_for_job(session: &Session, request: &DeliveryId) -> Result<JobId, 
             (Some(job), _) => return Ok(job),
             (None, Verdict::Held | Verdict::Accepted) => tokio::time::sleep(POLL_INTERVAL).await,
             (None, _) => {
-                let said = entry.sentence.trim_end_matches('.').to_owned();
-                return Err(CliError::new(Exit::Refused, format!("{said} ({})", entry.code)).with_help(entry.help));
+                let sentence = entry.sentence.trim_end_matches('.').to_owned();
+                return Err(CliError::new(Exit::Refused, format!("{sentence} ({})", entry.code)).with_help(entry.help));
             }
         }
     }
