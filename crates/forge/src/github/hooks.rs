@@ -100,14 +100,14 @@ impl GitHub {
         let place = GitHubHookOwner::from_scope(scope)?;
         if let GitHubHookOwner::App = place {
             let address = self.hook_url(&place, None, &["config"]);
-            let found = match self.client.get::<ConfigResponse>(address, &place.description(), RetryPolicy::Retry).await
+            let items = match self.client.get::<ConfigResponse>(address, &place.description(), RetryPolicy::Retry).await
             {
                 Ok(config) => vec![config.into()],
                 // The App was created without a webhook.
                 Err(Error::NotFound { .. }) => Vec::new(),
                 Err(error) => return Err(error),
             };
-            return Ok(Listing { items: found, truncated: false });
+            return Ok(Listing { items, truncated: false });
         }
         let answers: Listing<HookResponse> =
             self.client.list(self.hook_url(&place, None, &[]), &place.description()).await?;
