@@ -200,21 +200,21 @@ impl ProcessTree {
             .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
             .filter_map(|pid| ProcessEntry::read(pid, &self.task))
             .collect();
-        let mut found: Vec<Member> = Vec::new();
+        let mut members: Vec<Member> = Vec::new();
         loop {
-            let before = found.len();
+            let before = members.len();
             unknown.retain(|entry| {
                 let is_member = entry.has_metadata_uri
                     || self.group.is_some_and(|group| group.as_raw() == entry.group)
                     || self.members.contains(&entry.member)
-                    || found.iter().any(|parent| parent.pid.as_raw() == entry.parent);
+                    || members.iter().any(|parent| parent.pid.as_raw() == entry.parent);
                 if is_member {
-                    found.push(entry.member.clone());
+                    members.push(entry.member.clone());
                 }
                 !is_member
             });
-            if found.len() == before {
-                return found;
+            if members.len() == before {
+                return members;
             }
         }
     }
