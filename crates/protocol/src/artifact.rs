@@ -1,5 +1,4 @@
 //! Artifacts, attempts, checks and contexts of jobs.
-//!
 //! A runner reserves an artifact, uploads it to the returned URL and confirms the upload. Users list artifacts; `GET
 //! /v1/jobs/{id}/artifacts/{artifact}` redirects to the bucket.
 

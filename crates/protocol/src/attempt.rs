@@ -1,6 +1,5 @@
 //! Calls of an attempt's runner: `POST /v1/jobs/{job}/attempts/{n}/{start,status,events,credentials,yield,finish}` and
 //! `GET …/{inputs,checkpoint}`.
-//!
 //! `start` uses the task's bootstrap token, later calls use the lease that it returns. A superseded attempt gets 409
 //! `lease_lost`. Runners receive only durations, because clocks differ, and count them from before the request.
 

@@ -1,5 +1,4 @@
 //! HTTP client for the runner, the command line and the tests.
-//!
 //! Every call has a timeout. Idempotent calls are retried with jittered back-off after transient errors.
 
 mod access;
@@ -114,7 +113,6 @@ impl Http {
         Ok(Self { base, bearer: bearer.to_owned(), client, trace: None })
     }
 
-    /// Creates a client without a token, for a URL outside the API.
     fn anonymous_client(address: &str, limit: Duration) -> Result<reqwest::Client, Error> {
         let mut builder = reqwest::Client::builder();
         if is_loopback(address) {

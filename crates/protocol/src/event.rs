@@ -1,5 +1,4 @@
 //! Events of an agent or its runner, with the same vocabulary for every agent.
-//!
 //! Received in batches of `POST …/attempts/{n}/events`, returned by `GET /v1/jobs/{id}/events?after=CURSOR`.
 
 use pullyard_domain::time::{Timestamp, rfc3339};

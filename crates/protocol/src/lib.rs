@@ -1,5 +1,4 @@
 //! Wire types of the API, one module per subject, and the HTTP client.
-//!
 //! Requests with unknown fields are refused. Clients ignore unknown fields of answers, because answers may grow. Times
 //! are RFC 3339; names of durations contain the unit.
 

@@ -30,6 +30,5 @@ pub(crate) const LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^
 /// One line, possibly empty.
 #[cfg(feature = "schema")]
 pub(crate) const ANY_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
-/// An http or https URL.
 #[cfg(feature = "schema")]
 pub(crate) const WEB_URL: &str = r"^https?://[^\x00-\x1f\x7f-\x9f]*$";

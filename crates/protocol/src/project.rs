@@ -58,8 +58,7 @@ fn deserialize_known_settings<'de, D: Deserializer<'de>>(settings: D) -> Result<
     parse_known_settings(Value::deserialize(settings)?).map_err(serde::de::Error::custom)
 }
 
-/// The settings known to this version.
-/// Errors: a known setting has an unknown value.
+/// The settings known to this version. Errors: a known setting has an unknown value.
 pub fn parse_known_settings(mut told: Value) -> Result<Settings, serde_json::Error> {
     retain_known(&mut told, &serde_json::to_value(Settings::default())?);
     serde_json::from_value(told)

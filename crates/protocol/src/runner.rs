@@ -1,5 +1,4 @@
 //! Calls of a self-hosted runner between jobs: `POST /v1/runners` and `POST /v1/runners/{runner}/{heartbeat,claim}`.
-//!
 //! They use a runner token (`rnt_`). A token and a name identify a runner, `instance` identifies its process. A
 //! replaced process gets 409 `runner_replaced`. For a claimed job, `run-job` calls `start` with the claim's id and
 //! bootstrap token. Runners receive only durations, because clocks differ.

@@ -7,8 +7,7 @@ use pullyard_domain::id::{SecretName, TokenId};
 use reqwest::Method;
 
 impl ApiClient {
-    /// Creates a token with an idempotency key. A retry after a lost response fails with `token_shown` and the token's
-    /// id, so that no unknown second token exists.
+    /// Creates a token with an idempotency key: a retry creates no second one, but fails with `token_shown` and its id.
     pub async fn create_token(&self, request: &CreateToken) -> Result<CreatedToken, Error> {
         let key = format!("{:032x}", rand::random::<u128>());
         let call = self.http.request(Method::POST, "/v1/tokens").json(request).header("idempotency-key", key);

@@ -55,7 +55,6 @@ impl ApiClient {
         let answer = client.get(&address).send().await.map_err(download_error)?;
         match answer.status() {
             StatusCode::OK => Ok(Download(answer)),
-            // The address authorises the download, so the message does not contain it.
             status => Err(Error::Problem(Box::new(Problem {
                 detail: format!("The artifact store refused the download: {status}."),
                 ..gateway_problem(&self.http.base, status)
