@@ -39,7 +39,6 @@ const ACCOUNT_SUBJECT: &str = "the token's account";
 
 const USER_SCOPE: &str = "read:user:bitbucket";
 
-/// Recognises Bitbucket's message about calls that access tokens may not make.
 fn is_token_kind_refused(message: &str) -> bool {
     message.to_lowercase().contains("not accessible by this authentication mechanism")
 }
@@ -57,8 +56,7 @@ pub struct Bitbucket {
 }
 
 impl Bitbucket {
-    /// Makes no call. The token is an access token, or `E-MAIL:API-TOKEN`.
-    /// Errors: `Settings` for a malformed address or token.
+    /// Makes no call. The token is an access token, or `E-MAIL:API-TOKEN`. Errors: `Settings` if it is malformed.
     pub fn new(endpoint: Endpoint, token: Token) -> Result<Self, Error> {
         let login = Credential::new(&token)?;
         let is_api_token = login.is_api_token();
@@ -211,8 +209,7 @@ impl Bitbucket {
             return Ok(pull);
         }
         match self.create_pull_request(full_name, new).await {
-            // Bitbucket overwrites a pull request created by a concurrent call. Search again in case it refuses
-            // instead.
+            // Bitbucket overwrites the pull request of a concurrent call. Search again in case it refuses instead.
             Err(error @ Error::Refused { .. }) => {
                 self.find_open_pull(repository, &new.head, base, RetryPolicy::Once).await?.ok_or(error)
             }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// `https://api.github.com`, `https://HOST/api/v3` of a GitHub Enterprise Server, or
-    /// `https://api.bitbucket.org/2.0`.
+    /// `https://api.github.com`, `https://HOST/api/v3` of GitHub Enterprise Server, or `https://api.bitbucket.org/2.0`.
     pub api_url: String,
     pub connections: Connections,
 }

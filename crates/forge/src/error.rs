@@ -60,7 +60,6 @@ impl Error {
         }
     }
 
-    /// The pause that the forge requests before the next call.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } => Some(*retry_after),
@@ -68,8 +67,7 @@ impl Error {
         }
     }
 
-    /// Whether a repeat of the call may succeed soon. Before repeating a write, read its target: the write may have
-    /// succeeded although its response was lost.
+    /// Whether a repeat may succeed soon. Before repeating a write, read its target: maybe only the response was lost.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::RateLimited { .. } => true,

@@ -59,7 +59,6 @@ pub struct FeatureRow {
     pub need: FeatureNeed,
 }
 
-/// Features at GitHub; docs/forges.md contains this table.
 pub const GITHUB_FEATURES: [FeatureRow; 8] = {
     use Level::{Read, Write};
     const fn row(

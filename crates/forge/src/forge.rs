@@ -55,8 +55,7 @@ impl Forge {
         }
     }
 
-    /// Not idempotent: after a transient error the pull request may exist.
-    /// Bitbucket overwrites title and text of an existing one with the same base.
+    /// Not idempotent: after a transient error it may exist; Bitbucket overwrites title and text if the base is equal.
     /// Errors: `Refused`, for example for a branch without new commits.
     pub async fn create_pull_request(&self, full_name: &str, new: &NewPullRequest) -> Result<PullRequest, Error> {
         match self {
@@ -65,8 +64,7 @@ impl Forge {
         }
     }
 
-    /// Idempotent: by repository and head branch, even if a user has changed the base.
-    /// Errors: `Refused` if the forge refuses to create it.
+    /// Idempotent: by repository and head branch, even if a user has changed the base. Errors: `Refused` by the forge.
     pub async fn find_or_create_pull_request(
         &self,
         full_name: &str,

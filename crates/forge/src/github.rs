@@ -46,8 +46,7 @@ impl GitHub {
         Ok(Self { client: Client::new(&endpoint, token)? })
     }
 
-    /// Authenticates as the App itself, for its own webhook, with a new JWT per request.
-    /// Errors: `Settings` for a malformed address.
+    /// Authenticates as the App itself, for its own webhook. Errors: `Settings` for a malformed address.
     pub fn as_app(app: &GitHubApp) -> Result<Self, Error> {
         Ok(Self { client: app.client()? })
     }
@@ -155,8 +154,7 @@ impl GitHub {
                 Err(error) => error,
             };
             tried += 1;
-            // Safe to repeat: each round searches first and finds a pull request whose response was lost. One from a
-            // concurrent call may cause a refusal before it is listed.
+            // Safe to repeat: each round searches first. A concurrent call may cause a refusal before it is listed.
             let pause = if error_body::is_already_exists(&error) {
                 retry::backoff(tried)
             } else {

@@ -25,8 +25,7 @@ impl<'a> RepositoryName<'a> {
     }
 }
 
-/// Validates an account's name; an App's account is `name[bot]`.
-/// Errors: `NotFound` for an invalid name, as from the forge itself.
+/// An App's account is `name[bot]`. Errors: `NotFound` for an invalid name, as from the forge itself.
 pub(crate) fn account_name(login: &str) -> Result<&str, Error> {
     let name = login.strip_suffix("[bot]").unwrap_or(login);
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));

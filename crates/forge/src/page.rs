@@ -18,6 +18,5 @@ impl<T> Listing<T> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T, Next> {
     pub items: Vec<T>,
-    /// `None` on the last page.
     pub next: Option<Next>,
 }

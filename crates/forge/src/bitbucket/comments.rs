@@ -1,7 +1,5 @@
 //! Lists, creates and edits comments of Bitbucket pull requests, and finds the thread of each comment.
-//!
 //! Bitbucket lists comments on lines and on the whole pull request together; `threads` and `reviews` share that list.
-//! The control plane calls `issue_comments` to find its status comment and commands.
 
 use std::collections::HashMap;
 
@@ -86,13 +84,11 @@ impl From<CommentResponse> for Comment {
 
 pub(super) struct ThreadStart {
     pub(super) id: u64,
-    /// Position of the thread; `None` for the whole pull request.
     pub(super) inline: Option<InlineResponse>,
     pub(super) resolved: bool,
 }
 
 /// Maps each comment's id to the first comment of its thread.
-///
 /// The parent of a reply may be a reply, and a reply may omit the position.
 pub(super) fn thread_starts(all: &[CommentResponse]) -> HashMap<u64, ThreadStart> {
     let by_id: HashMap<u64, &CommentResponse> = all.iter().map(|comment| (comment.id, comment)).collect();

@@ -12,8 +12,7 @@ use crate::{
     http_client::{Authorization, ForgeApi},
 };
 
-/// Returns the user and password for git.
-/// An API token starts with its account's e-mail address and a colon; an access token has no prefix.
+/// Returns the user and password for git. An API token begins with its account's e-mail address and a colon.
 pub fn bitbucket_git_login(token: &str) -> (&'static str, &str) {
     match token.split_once(':') {
         Some((_mail, api_token)) => ("x-bitbucket-api-token-auth", api_token),

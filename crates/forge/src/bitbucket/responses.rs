@@ -165,7 +165,6 @@ struct RefRepositoryResponse {
 }
 
 impl PullRequestResponse {
-    /// Whether the head branch is in the base repository; true if the base repository is unknown.
     pub(super) fn is_same_repository(&self) -> bool {
         match (&self.source.repository, &self.destination.repository) {
             (Some(source), Some(destination)) => uuid_to_id(&source.uuid) == uuid_to_id(&destination.uuid),

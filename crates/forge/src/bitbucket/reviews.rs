@@ -105,7 +105,6 @@ impl VerdictEntry {
 
 struct History {
     verdicts: Vec<VerdictEntry>,
-    /// Time of the last change of the head commit in the activity.
     last_push: Option<Time>,
     truncated: bool,
 }
@@ -166,7 +165,6 @@ impl CommentWindow {
         Some(Self { author: one.author.id, after, until })
     }
 
-    /// Whether the comment exists, is unresolved, belongs to the request and was not written by us.
     fn contains(&self, comment: &CommentResponse, beginning: &ThreadStart) -> bool {
         let at = comment.created_on;
         comment.is_visible()

@@ -1,6 +1,4 @@
 //! Derives review comments and threads from Bitbucket's comments on lines and files, and replies to threads.
-//!
-//! `Forge` calls the public functions: the runner lists threads and posts its replies.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,6 @@ use super::{Forge, unsupported_error};
 const DELIVERIES: &str = "list deliveries";
 
 impl Forge {
-    /// Lists webhooks of a repository, an organisation (on Bitbucket a workspace) or an App.
     /// Errors: `NotFound`, also if the token may not list them; `Unsupported` for an App on Bitbucket.
     pub async fn hooks(&self, scope: &HookScope) -> Result<Listing<Hook>, Error> {
         match self {

@@ -46,8 +46,7 @@ impl Forge {
     pub async fn request_reviewers(&self, full_name: &str, number: u64, logins: &[&str]) -> Result<(), Error> {
         match self {
             Self::GitHub(github) => github.request_reviewers(full_name, number, logins).await,
-            // Bitbucket notifies reviewers of each push. Adding one would replace the whole list and lose concurrent
-            // edits; also, display names are not unique.
+            // Bitbucket notifies reviewers anyway. Adding one could undo concurrent edits, and names are not unique.
             Self::Bitbucket(_) => Ok(()),
         }
     }
@@ -100,8 +99,7 @@ impl Forge {
         }
     }
 
-    /// Not idempotent: after a transient error the reply may exist.
-    /// Errors: `NotFound` for a missing thread; `Refused` by the forge.
+    /// Not idempotent: after a transient error it may exist. Errors: `NotFound` for a missing thread; `Refused`.
     pub async fn reply(&self, thread: &str, body: &str) -> Result<Reply, Error> {
         match self {
             Self::GitHub(github) => github.reply(thread, body).await,

@@ -78,8 +78,7 @@ impl std::fmt::Debug for CreatedApp {
 }
 
 impl GitHubApp {
-    /// Makes no call. `issuer` is the client id or the App's id.
-    /// Errors: `Settings` for a malformed key.
+    /// Makes no call. `issuer` is the client id or the App's id. Errors: `Settings` for a malformed key.
     pub fn new(endpoint: Endpoint, issuer: impl Into<String>, pem: &str) -> Result<Self, Error> {
         Ok(Self { endpoint, issuer: issuer.into(), key: AppKey::from_pem(pem)? })
     }
@@ -101,9 +100,7 @@ impl GitHubApp {
         Ok(answer.into())
     }
 
-    /// Creates a token limited to this repository and these permissions.
-    /// Source: `POST /app/installations/{id}/access_tokens`. Errors: `Refused` if the installation has fewer
-    /// permissions.
+    /// Source: `POST /app/installations/{id}/access_tokens`. Errors: `Refused` if the installation lacks a permission.
     pub async fn installation_token(
         &self,
         installation: u64,

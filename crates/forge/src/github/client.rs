@@ -60,7 +60,6 @@ impl Client {
         Self::build(endpoint, Credential::Anonymous)
     }
 
-    /// Returns a page of a list and the URL of the next one.
     pub(super) async fn get_page<T: DeserializeOwned>(
         &self,
         address: &Url,

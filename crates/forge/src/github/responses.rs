@@ -107,7 +107,6 @@ impl From<RefRepositoryResponse> for BaseRepository {
 }
 
 impl PullRequestResponse {
-    /// Whether the head branch is in the base repository; true if the base repository is unknown.
     pub(super) fn is_same_repository(&self) -> bool {
         match (&self.head.repo, &self.base.repo) {
             (Some(head), Some(base)) => head.id == base.id,

@@ -19,7 +19,6 @@ pub(super) struct ReviewResponse {
 }
 
 impl ReviewResponse {
-    /// Returns `None` for an unknown verdict.
     pub(super) fn into_review(self) -> Option<Review> {
         Some(Review {
             id: self.id,

@@ -41,8 +41,7 @@ impl GitHub {
         let segments = ["repos", owner, name, "pulls", &number_text, "reviews", &review_text, "comments"];
         let what = format!("the comments of review {review} of pull request {number} of {full_name}");
         let mut answers: Listing<ReviewCommentResponse> = self.client.list(self.client.url(&segments), &what).await?;
-        // Line fields are optional in this list. If some are missing, read them from the pull request's list of
-        // comments.
+        // Line fields are optional in this list. Read missing ones from the pull request's list of comments.
         if answers.items.iter().any(|answer| !answer.has_position()) {
             let mut placed = self.list_comments(full_name, number).await?.items;
             placed.retain(|answer| answer.review() == Some(review) && answer.has_position());

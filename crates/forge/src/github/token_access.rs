@@ -12,7 +12,6 @@ pub struct TokenAccess {
     pub private: bool,
     /// The permission of the account; the token may have less.
     pub account_may_push: bool,
-    /// The permission of the account; the token may have less.
     pub account_may_administer: bool,
     pub missing: Vec<TokenPermission>,
 }

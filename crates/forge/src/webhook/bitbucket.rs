@@ -68,8 +68,7 @@ fn parse_review(event: &str, body: &JsonCursor<'_>, action: ReviewAction) -> Res
     })))
 }
 
-/// Whether the participants in the same body confirm the request. A withdrawn request differs only in the event's name,
-/// which is not signed.
+/// Whether the participants in the same body confirm the request: a withdrawn one differs only in the unsigned event.
 fn is_change_request_current(pull_request: &JsonCursor<'_>, uuid: Option<&str>) -> Result<bool, ParseError> {
     let (Some(participants), Some(uuid)) = (pull_request.optional_field("participants")?, uuid) else {
         return Ok(true);

@@ -10,8 +10,7 @@ use super::{
     value::{JsonCursor, ParseError},
 };
 
-/// `event_header` is the event name from the header, `body` the verified bytes.
-/// Ignores unknown fields, events and actions, because forges add some.
+/// `body` has the verified bytes. Ignores unknown fields, events and actions, because forges add some.
 /// Errors: `ParseError` for a body without the shape of its claimed event.
 pub fn parse(language: WebhookSource, event_header: &str, body: &[u8]) -> Result<Event, ParseError> {
     let to_error = |fault: &str| ParseError { pointer: String::new(), fault: fault.to_owned() };

@@ -1,6 +1,5 @@
 //! Verifies that a body has the shape of its claimed event.
-//! Headers are not signed: without this check, a signed body could be replayed as another event. For example, a deleted
-//! star could count as a deleted repository.
+//! Headers are not signed: otherwise a body could be replayed as another event, a deleted star as a deleted repository.
 
 use super::value::{JsonCursor, ParseError};
 

@@ -53,8 +53,7 @@ pub enum SignatureError {
 
 const PREFIX: &str = "sha256=";
 
-/// Returns the index of the matching secret; an empty secret never matches.
-/// Tries every secret in constant time, so that timing reveals no information.
+/// Returns the matching secret's index, in constant time over all secrets. An empty secret never matches.
 pub fn verify(secrets: &[Secret], body: &[u8], signature: Option<&str>) -> Result<usize, SignatureError> {
     let signature = signature.filter(|signature| !signature.is_empty()).ok_or(SignatureError::Missing)?;
     let digits = signature.strip_prefix(PREFIX).ok_or(SignatureError::Malformed)?;

@@ -11,7 +11,6 @@ pub struct ParseError {
     pub fault: String,
 }
 
-/// A value in the body and its pointer, for the parsers of `github` and `bitbucket`.
 pub(super) struct JsonCursor<'a> {
     value: &'a Value,
     pointer: String,
