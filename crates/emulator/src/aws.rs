@@ -44,15 +44,12 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Starts every service, each on its own loopback port.
-    ///
     /// Errors: a port cannot be bound, a folder cannot be created, or the database cannot be opened.
     pub async fn start(options: Options) -> Result<Self, Error> {
         Self::start_on(options, None).await
     }
 
-    /// Like `start`, on five consecutive ports from `first_port`: DynamoDB, SQS, Secrets Manager, ECS, S3.
-    /// A service whose port is in use listens on a free one.
+    /// Like `start`, on `first_port` and the next four, or free ones if taken: DynamoDB, SQS, Secrets Manager, ECS, S3.
     pub async fn start_on(options: Options, first_port: Option<u16>) -> Result<Self, Error> {
         let port = |offset: u16| first_port.and_then(|first| first.checked_add(offset));
         let data = options.data.as_deref();

@@ -13,7 +13,6 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 /// DynamoDB's size limit of a request. Units: bytes.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
 
-/// Starts the proxy on the preferred port, or on a free one, and returns its address.
 pub(crate) async fn start(name: &'static str, port: u16, behind: SocketAddr) -> Result<(SocketAddr, Server), Error> {
     let (listener, address) = server::bind(name, Some(port)).await?;
     let server = Server::spawn(|stop| async move {
@@ -66,9 +65,7 @@ async fn proxy_connection(caller: TcpStream, behind: SocketAddr) {
 
 #[derive(Debug, Default)]
 struct RequestParser {
-    /// The start of an incomplete head.
     partial_head: Vec<u8>,
-    /// Bytes of the current body that are still to come.
     remaining_body: usize,
 }
 
@@ -96,7 +93,6 @@ impl RequestParser {
     }
 }
 
-/// Returns the length of the body after this head.
 fn content_length(head: &str) -> Result<usize, &'static str> {
     let mut length = 0;
     for (name, value) in head.lines().skip(1).filter_map(|line| line.split_once(':')) {

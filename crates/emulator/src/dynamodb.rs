@@ -23,7 +23,6 @@ pub(crate) struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// Serves from a folder, or from memory without one.
     pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let database = open(data)?;
         // Sweep before serving requests; the next sweep follows an hour later.
@@ -39,8 +38,7 @@ impl DynamoDb {
                 never = forgetting => match never {},
             }
         });
-        // dynoxide allows requests from every web page (CORS). A fixed port can be guessed by pages, so it gets a
-        // `tap`, which refuses them.
+        // dynoxide allows requests from every web page (CORS). Pages can guess a fixed port, so a `tap` refuses them.
         let (address, tap) = match port {
             None => (address, None),
             Some(port) => {
@@ -51,7 +49,6 @@ impl DynamoDb {
         Ok(Self { url: format!("http://{address}"), server, proxy: tap })
     }
 
-    /// Stops accepting connections, then finishes open requests.
     pub(crate) async fn stop(&mut self) {
         if let Some(tap) = &mut self.proxy {
             tap.stop().await;

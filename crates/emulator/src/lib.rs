@@ -1,7 +1,5 @@
 //! The embedded AWS: DynamoDB, SQS, Secrets Manager, S3 and ECS on loopback ports, and Lambda triggers.
-//!
-//! Each service serves its own wire protocol, for local runs and tests. The crate is generic: it names no table, queue
-//! or task.
+//! Each service serves its own wire protocol. The crate is generic: it names no table, queue or task.
 
 pub mod ecs;
 pub mod lambda;

@@ -66,8 +66,7 @@ impl std::fmt::Debug for Buckets {
 }
 
 impl Buckets {
-    /// Creates a bucket if it is missing; its objects expire at the age `retention`.
-    ///
+    /// Creates a bucket if it is missing; its objects expire at the age `kept`.
     /// Errors: the bucket's folder cannot be created.
     pub fn create(&self, bucket: &str, retention: Option<Duration>) -> Result<(), Error> {
         self.0.storage.create_bucket(bucket)?;
@@ -107,7 +106,6 @@ fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl S3 {
-    /// Serves from a folder, or from memory without one.
     pub(crate) async fn start(data: Option<&Path>, port: Option<u16>) -> Result<Self, Error> {
         let (listener, address) = server::bind("S3", port).await?;
         let buckets = Buckets(Arc::new(Inner {

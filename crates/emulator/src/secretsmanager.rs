@@ -26,7 +26,6 @@ use tokio::sync::Mutex;
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, timestamp};
 
-/// Operations that change the set of values.
 const WRITE_OPERATIONS: [&str; 5] = ["CreateSecret", "PutSecretValue", "UpdateSecret", "DeleteSecret", "RestoreSecret"];
 
 /// Size limit of a response body read here, which is at most one page of the list. Units: bytes.
@@ -136,7 +135,6 @@ impl Service {
         answer
     }
 
-    /// Restores stored secrets in rustack.
     async fn restore(&self, secrets: Secrets) -> std::io::Result<()> {
         let mut stored = self.secrets.lock().await;
         for (name, secret) in &secrets {
@@ -164,9 +162,8 @@ impl Service {
         Ok(())
     }
 
-    /// Writes the current secrets to the file. Only the changed secret gets rustack's time, because rustack dates all
-    /// others with the start of this process.
-    async fn save(&self, stored: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
+    /// Only the changed secret gets rustack's time, because rustack dates all others with the start of this process.
+    async fn save(&self, kept: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let unread = || std::io::Error::other("the secrets can't be listed");
         let (mut now, mut next) = (Secrets::new(), Value::Null);
@@ -218,7 +215,6 @@ impl Service {
     }
 }
 
-/// Returns the secret that a request names, by name or ARN.
 fn secret_id(body: &[u8]) -> Option<String> {
     let body = serde_json::from_slice::<Value>(body).ok()?;
     ["Name", "SecretId"].iter().find_map(|field| body.get(field)?.as_str().map(str::to_owned))

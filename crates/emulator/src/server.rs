@@ -48,7 +48,6 @@ impl Server {
         })
     }
 
-    /// Spawns a server that runs until its token is cancelled.
     pub(crate) fn spawn<F>(serve: impl FnOnce(CancellationToken) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -58,7 +57,6 @@ impl Server {
         Self { cancel, task: Some(task) }
     }
 
-    /// Stops accepting, then waits at most `STOP_TIMEOUT` for open requests.
     pub(crate) async fn stop(&mut self) {
         self.cancel.cancel();
         if let Some(mut task) = self.task.take()

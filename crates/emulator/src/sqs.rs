@@ -49,7 +49,6 @@ pub struct CallError {
 
 impl Sqs {
     /// Calls an operation (`SendMessage`, `ReceiveMessage` …) with its JSON 1.0 request.
-    ///
     /// Errors: SQS answered with an error status.
     pub async fn call(&self, operation: &str, request: &Value) -> Result<Value, CallError> {
         let failed =

@@ -54,12 +54,10 @@ pub(crate) fn rfc3339_from_epoch_secs(epoch_secs: f64) -> String {
         .unwrap_or_default()
 }
 
-/// 32 random hexadecimal digits, the id of an ECS task.
 pub(crate) fn random_hex() -> String {
     format!("{:032x}", rand::rng().random::<u128>())
 }
 
-/// A random version-4 UUID for requests and EventBridge events.
 pub(crate) fn random_uuid() -> String {
     let bits = rand::rng().random::<u128>();
     let bits = bits & !(0xf << 76) & !(0b11 << 62) | (0x4 << 76) | (0b10 << 62);

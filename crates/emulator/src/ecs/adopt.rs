@@ -13,7 +13,6 @@ use super::{disk, lifecycle, run};
 const RESTART_REASON: &str = "The host of the task was restarted.";
 
 /// Adopts every task in a folder; logs and skips unreadable ones.
-///
 /// Idempotent: a running or stopped task does not change.
 pub(super) async fn adopt_tasks(tasks: &Arc<TaskRegistry>, folder: &Path) -> io::Result<()> {
     let mut records = Vec::new();
@@ -74,8 +73,7 @@ async fn adopt_task(tasks: &Arc<TaskRegistry>, folder: PathBuf, id: String, reco
             tasks.background.spawn(life);
         }
         None => {
-            // Kill remaining processes before recording the stop. A crash between a spawn and its record leaves a
-            // process that the record does not contain.
+            // Kill before recording the stop: a crash between a spawn and its record leaves an unrecorded process.
             process::kill_orphans(&task.id).await;
             let code = match last {
                 Status::Running => StopCode::EssentialContainerExited,

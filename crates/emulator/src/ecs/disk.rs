@@ -15,7 +15,6 @@ pub(super) fn load_task(folder: &Path) -> io::Result<Vec<u8>> {
 }
 
 /// Replaces `<folder>/task.json`; after a crash the old or the new state is complete.
-///
 /// Writes: a temporary file, synced and renamed. The folder is synced to make the rename durable.
 pub(super) fn save_task(folder: &Path, json: &[u8]) -> io::Result<()> {
     let temporary = folder.join("task.json.new");

@@ -27,7 +27,6 @@ impl Events {
         self.drop_events.store(lost, Ordering::Relaxed);
     }
 
-    /// Sends the event to every subscriber and removes closed ones.
     /// Returns whether a subscriber remains; an event dropped by `set_drop_events` counts as delivered.
     pub(super) fn publish(&self, task: &TaskDescription) -> bool {
         if self.drop_events.load(Ordering::Relaxed) {

@@ -4,9 +4,7 @@ use serde::de::DeserializeOwned;
 
 #[derive(Debug)]
 pub(super) enum ApiError {
-    /// An exception of the API.
     Exception { kind: &'static str, message: String, resource_ids: Vec<String> },
-    /// Closes the connection without a response.
     DropResponse,
 }
 

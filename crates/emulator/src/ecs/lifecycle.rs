@@ -66,7 +66,6 @@ async fn wait_transition(tasks: &TaskRegistry, task: &Task) -> WaitResult {
     }
 }
 
-/// Waits for a stop without starting the task.
 async fn wait_for_stop(tasks: &TaskRegistry, task: &Task) -> WaitResult {
     tokio::select! {
         biased;

@@ -63,7 +63,6 @@ impl Options {
 
 #[derive(Clone, Debug)]
 pub struct TaskDefinition {
-    /// The family in RunTask requests.
     pub family: String,
     /// The container name in overrides.
     pub container: String,
@@ -80,8 +79,6 @@ pub struct Ecs {
 }
 
 impl Ecs {
-    /// Adopts the tasks in its folder, then serves the definitions on a loopback port.
-    ///
     /// Errors: the task folder cannot be created or read, or no port can be bound.
     pub async fn start(options: Options) -> Result<Self, Error> {
         Self::start_on(options, None).await
@@ -129,7 +126,6 @@ impl Ecs {
         self.tasks.script.extend(outcomes);
     }
 
-    /// Starts or stops dropping all state changes.
     pub fn set_drop_events(&self, lost: bool) {
         self.tasks.events.set_drop_events(lost);
     }

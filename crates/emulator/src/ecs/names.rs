@@ -17,7 +17,6 @@ pub(super) fn task_arn(cluster: &str, id: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{id}")
 }
 
-/// Returns the last part of an ARN, or a plain id unchanged.
 pub(super) fn last_segment(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }

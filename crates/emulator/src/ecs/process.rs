@@ -59,7 +59,6 @@ impl Leader {
 }
 
 impl Process {
-    /// Starts a program and writes its output to files in the folder.
     pub(super) fn spawn(
         command: &[String],
         environment: &[(String, String)],
@@ -114,7 +113,6 @@ impl Process {
         self.is_released = true;
     }
 
-    /// Identifies the child after a restart of the parent.
     pub(super) fn identity(&self) -> ProcessIdentity {
         ProcessIdentity { pid: self.group.as_raw().unsigned_abs(), start_mark: start_identity(self.group) }
     }
@@ -176,7 +174,6 @@ impl ProcessTree {
             // Look before killing the group: the leader still shows its children.
             self.scan();
             for member in &self.members {
-                // The process may have ended already.
                 let _gone = kill(member.pid, Signal::SIGKILL);
             }
             if let Some(group) = self.group {
@@ -190,8 +187,7 @@ impl ProcessTree {
         tracing::warn!(task = self.task, "processes of an ECS task survive SIGKILL");
     }
 
-    /// Returns the living known members, the group, processes with the task's URI, and their descendants.
-    /// Without `/proc` the list is empty.
+    /// Returns living known members, the group, processes with the task's URI, and descendants; none without `/proc`.
     fn list_living(&self) -> Vec<Member> {
         let Ok(table) = std::fs::read_dir("/proc") else {
             return Vec::new();
@@ -320,7 +316,6 @@ impl Stat {
         })
     }
 
-    /// Whether the process is dead, reaped or not.
     fn is_dead(&self) -> bool {
         matches!(self.state.as_str(), "Z" | "X")
     }

@@ -65,8 +65,7 @@ fn respond(status: StatusCode, content: &Value) -> Response {
     response
 }
 
-/// Simulates a lost response. The body fails at its first frame, so hyper closes the connection before it sends the
-/// response head.
+/// Simulates a lost response: the body fails at its first frame, so hyper closes the connection without a head.
 fn dropped_response() -> Response {
     // Longer than the limit of one byte.
     let body = Full::new(Bytes::from_static(b"lost"));

@@ -10,7 +10,6 @@ use crate::timestamp::Timestamp;
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// Deletes old tasks once per interval until the service shuts down or is abandoned.
 pub(super) async fn run_sweeper(tasks: Arc<TaskRegistry>) {
     loop {
         delete_expired(&tasks).await;
@@ -22,7 +21,6 @@ pub(super) async fn run_sweeper(tasks: Arc<TaskRegistry>) {
     }
 }
 
-/// Deletes expired tasks, their folders and their client tokens.
 async fn delete_expired(tasks: &TaskRegistry) {
     // Hold the lock for the whole pass: a repeated RunTask finds all tasks of its token, or starts new ones.
     let mut tokens = tasks.tokens.lock().await;

@@ -98,7 +98,6 @@ fn scripted_response(outcome: RunTaskOutcome) -> Option<Result<Value, ApiError>>
     }
 }
 
-/// Starts tasks under a token, or returns the tasks started under it before.
 async fn start_idempotent(
     tasks: &Arc<TaskRegistry>,
     plan: ValidatedRequest,
@@ -137,7 +136,6 @@ pub(super) async fn restore_token(tasks: &TaskRegistry, task: &Arc<Task>) {
     }
 }
 
-/// A request that passed every check.
 struct ValidatedRequest {
     cluster: String,
     definition: TaskDefinition,

@@ -42,7 +42,6 @@ pub(super) struct Task {
     /// Variables of the child in addition to the inherited ones.
     pub(super) environment: Vec<(String, String)>,
     pub(super) can_start: bool,
-    /// Cancelled when the task must stop.
     pub(super) stop: CancellationToken,
     /// Locked until a change is saved and published, so that versions arrive in order.
     pub(super) record: tokio::sync::Mutex<TaskRecord>,
@@ -92,8 +91,6 @@ impl Task {
         self.record.lock().await.task.clone()
     }
 
-    /// Changes the state, raises its version, saves and publishes it.
-    ///
     /// Writes: `task.json`. A failed write is logged and the task continues, because its child already runs.
     pub(super) async fn update(&self, events: &Events, change: impl FnOnce(&mut TaskRecord)) -> TaskDescription {
         let mut record = self.record.lock().await;
@@ -113,7 +110,6 @@ impl Task {
         record.task.clone()
     }
 
-    /// Publishes the task's end unless a subscriber received it before.
     pub(super) async fn publish_end(&self, events: &Events) {
         let mut record = self.record.lock().await;
         if record.task.last_status == Status::Stopped && !record.announced {
@@ -121,7 +117,6 @@ impl Task {
         }
     }
 
-    /// Publishes the state and records whether its end was delivered.
     async fn publish(&self, record: &mut TaskRecord, events: &Events) {
         let is_published = events.publish(&record.task);
         if is_published && record.task.last_status == Status::Stopped {
@@ -130,7 +125,6 @@ impl Task {
         }
     }
 
-    /// Saves the state and returns whether that succeeded.
     pub(super) async fn save(&self, record: &TaskRecord) -> bool {
         let folder = self.folder.clone();
         let json = serde_json::to_vec_pretty(record).unwrap_or_default();

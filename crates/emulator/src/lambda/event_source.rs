@@ -34,7 +34,6 @@ pub struct EventSource {
     background: Background,
 }
 
-/// Polls a queue and invokes a function with each batch.
 /// Dropping the handle stops polling after the current invocations and their deletes.
 #[must_use]
 pub fn poll(sqs: &Sqs, queue_url: &str, options: Options, function: Function) -> EventSource {
@@ -62,7 +61,6 @@ impl EventSource {
         self.invoker.invocations()
     }
 
-    /// Stops polling and waits for running invocations and their deletes.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
     }
@@ -144,7 +142,6 @@ fn queue_arn(queue_url: &str) -> String {
     format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}")
 }
 
-/// Converts a received message to a record of the event: the same fields in another spelling.
 fn to_record(message: &Value, source: &str) -> Value {
     let mut attributes = Map::new();
     if let Some(Value::Object(all)) = message.get("MessageAttributes") {
@@ -179,7 +176,6 @@ fn to_record(message: &Value, source: &str) -> Value {
     record
 }
 
-/// Returns the records to delete after a response.
 /// Without reported failures, all records are deleted. An invalid report fails the whole batch, as on AWS. In a FIFO
 /// queue, records after a failure in the same group are retained to preserve the order.
 fn deletable_records<'a>(records: &'a [Value], response: &Value) -> Vec<&'a Value> {

@@ -22,7 +22,6 @@ pub struct Rule {
     background: Background,
 }
 
-/// Delivers every event to a function until the source ends.
 /// Dropping the handle stops delivery after the current invocation; undelivered events are lost.
 #[must_use]
 pub fn forward(mut events: UnboundedReceiver<Value>, function: Function) -> Rule {
@@ -53,7 +52,6 @@ impl Rule {
         self.invoker.invocations()
     }
 
-    /// Stops delivery and waits for the running invocation.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
         self.invoker.wait_idle().await;

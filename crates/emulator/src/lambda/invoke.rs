@@ -37,7 +37,6 @@ impl Invoker {
         self.invocations.load(Ordering::SeqCst)
     }
 
-    /// Waits until no invocation is running.
     pub(super) async fn wait_idle(&self) {
         self.running.close();
         self.running.wait().await;

@@ -1,6 +1,5 @@
 //! Emulates EventBridge Scheduler: invokes a function at a fixed rate.
-//! A failed invocation is logged and not retried, because the next tick follows. Ticks do not overlap; a late tick
-//! delays the later ones.
+//! A failed invocation is not retried: the next tick follows. Ticks do not overlap; a late one delays the later ones.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +19,7 @@ pub struct Schedule {
     background: Background,
 }
 
-/// Invokes a function once per period, first after one period.
-/// Dropping the handle stops the schedule after the current invocation.
+/// First after one period. Dropping the handle stops the schedule after the current invocation.
 #[must_use]
 pub fn every(period: Duration, function: Function) -> Schedule {
     let invoker = Arc::new(Invoker::new(function));
@@ -59,7 +57,6 @@ impl Schedule {
         self.invoker.invocations()
     }
 
-    /// Stops the schedule and waits for running invocations.
     pub async fn shutdown(self) {
         self.background.shutdown().await;
         self.invoker.wait_idle().await;

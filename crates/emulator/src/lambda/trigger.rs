@@ -23,7 +23,6 @@ impl Background {
         Self { stop, loops }
     }
 
-    /// Stops the loops and waits for their return.
     pub(super) async fn shutdown(mut self) {
         self.stop.cancel();
         for running in std::mem::take(&mut self.loops) {

@@ -85,7 +85,6 @@ impl ObjectStore {
         }
     }
 
-    /// Returns an object's metadata and size.
     pub(super) fn head(&self, bucket: &str, key: &str) -> io::Result<Option<(ObjectMetadata, u64)>> {
         match self {
             Self::Memory(_) => {
@@ -102,9 +101,8 @@ impl ObjectStore {
         }
     }
 
-    /// Deletes objects older than `retention` and returns their number.
-    pub(super) fn delete_older_than(&self, bucket: &str, retention: Duration) -> io::Result<usize> {
-        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > retention);
+    pub(super) fn delete_older_than(&self, bucket: &str, kept: Duration) -> io::Result<usize> {
+        let is_old = |at: SystemTime| at.elapsed().is_ok_and(|age| age > kept);
         match self {
             Self::Memory(objects) => {
                 let mut objects = lock(objects);

@@ -48,7 +48,6 @@ impl SecretFile {
         &self.path
     }
 
-    /// Returns the stored secrets, or an empty map without a file.
     pub(super) fn load(&self) -> io::Result<Secrets> {
         match fs::read(&self.path) {
             // The parser's message may contain a value.

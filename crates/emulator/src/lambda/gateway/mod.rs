@@ -59,7 +59,6 @@ pub fn serve(listener: TcpListener, routes: Vec<Route>) -> Gateway {
     serve_with_timeout(listener, routes, TIMEOUT)
 }
 
-/// Like `serve`, but with another time limit for functions than the 30 seconds of AWS.
 #[must_use]
 pub fn serve_with_timeout(listener: TcpListener, routes: Vec<Route>, timeout: Duration) -> Gateway {
     let port = listener.local_addr().map_or(0, |address| address.port());
@@ -84,7 +83,6 @@ impl Gateway {
         counts
     }
 
-    /// Stops accepting, answers open requests, and waits for running invocations.
     pub async fn shutdown(mut self) {
         self.server.stop().await;
         for target in &self.inner.routes {

@@ -78,7 +78,6 @@ pub(super) fn to_event(head: &Parts, body: &[u8], client: IpAddr, port: u16) -> 
 }
 
 /// Decodes a path and cuts it at a decoded question mark, as HTTP APIs do.
-///
 /// Source: <https://github.com/honojs/hono/issues/2156>, <https://github.com/middleapi/standard-server/pull/93>.
 fn decode_path(sent: &str) -> String {
     let mut path = percent_decode(sent.bytes());
@@ -144,7 +143,6 @@ fn parse_query(query: &str) -> BTreeMap<String, String> {
     joined
 }
 
-/// Decodes `+` and `%xx`.
 fn decode_form(text: &str) -> String {
     percent_decode(text.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }))
 }

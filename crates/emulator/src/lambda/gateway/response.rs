@@ -8,8 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-/// Returns the HTTP response, or the defect of the function's response.
-/// A response without `statusCode` is the body of a 200, as in API Gateway.
+/// Returns the response, or its defect. One without `statusCode` is the body of a 200, as in API Gateway.
 pub(super) fn to_http(answer: Value) -> Result<Response, &'static str> {
     let Some(status) = answer.get("statusCode") else {
         let text = match answer {
