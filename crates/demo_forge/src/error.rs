@@ -64,7 +64,6 @@ pub enum Error {
         /// The unknown login.
         login: String,
     },
-    /// The forge's rules refuse the action.
     #[error("{what}: {reason}")]
     Refused {
         /// The action as a verb phrase.

@@ -118,9 +118,7 @@ impl DemoForge {
     }
 
     /// Creates a repository with one commit of `files`: path, contents, executable.
-    ///
-    /// Writes: the bare repository and its record.
-    /// Errors: `RepositoryExists`, `InvalidName`, or a failure of git or the disk.
+    /// Writes: the repository and its record. Errors: `RepositoryExists`, `InvalidName`, or a failure of git or disk.
     pub async fn create_repository(
         &self,
         full_name: &str,

@@ -1,5 +1,4 @@
 //! The parts of the forge that all routes share, and the interface for extensions.
-//!
 //! An extension adds routes, callers, listeners and faults. The fake forge, which only tests link, is one.
 
 use std::{any::Any, collections::BTreeMap, fmt::Debug, io, path::PathBuf, sync::Arc};

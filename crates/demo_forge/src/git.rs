@@ -44,8 +44,7 @@ const CONFIG: &str = "\
 pub struct Git {
     home: PathBuf,
     config: PathBuf,
-    /// An absolute path. With a bare name and a changed PATH, spawning forks the whole process, which is slow if it is
-    /// large.
+    /// An absolute path: with a bare name and a changed PATH, spawning forks the whole, possibly large process.
     git: PathBuf,
     http_backend: PathBuf,
     /// Each running git process has a receiver.
@@ -117,7 +116,6 @@ impl Git {
         self.running.closed().await;
     }
 
-    /// Creates a command with a minimal environment and its own process group.
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command.env_clear();

@@ -108,7 +108,6 @@ fn apply(hook: &mut HookRecord, settings: Settings) {
 }
 
 /// Creates a hook and, on GitHub, pings it.
-///
 /// Writes: the forge's record, on GitHub only if no hook of the target has the same URL and a common event.
 pub async fn create(shared: &Arc<Shared>, target: Target, settings: Settings) -> Result<HookRecord, Rejection> {
     if settings.url.is_none() {

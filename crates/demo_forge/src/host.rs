@@ -70,7 +70,6 @@ impl DemoForge {
         transfers::delete(&self.shared, &entry, &owner).await
     }
 
-    /// Advances the clock, so that deliveries and tokens expire.
     pub fn advance(&self, by: Duration) {
         self.shared.clock.advance(by);
     }

@@ -17,7 +17,6 @@ pub(crate) async fn list(shared: &Shared, entry: &RepositoryEntry, number: u64) 
 }
 
 /// Adds labels and creates missing ones. Returns false if the pull request is missing.
-///
 /// Idempotent: an existing label causes no event.
 pub(crate) async fn add(
     shared: &Arc<Shared>,

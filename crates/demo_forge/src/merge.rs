@@ -39,9 +39,7 @@ pub enum MergeOutcome {
     Moved(&'static str),
 }
 
-/// Merges unless head or base have moved.
-///
-/// Writes: the base branch, if it has not moved; then the record.
+/// Merges unless head or base have moved. Writes: the base branch, if it has not moved; then the record.
 pub async fn merge(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,

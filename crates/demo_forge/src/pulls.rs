@@ -52,8 +52,7 @@ pub struct PullUpdate {
     pub state: Option<PullState>,
 }
 
-/// Writes: the repository's record, if no open pull request has the same head and base. Concurrent calls are
-/// serialised.
+/// Writes: the repository's record, if no open pull request has the same head and base; calls are serialised.
 pub async fn open(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,

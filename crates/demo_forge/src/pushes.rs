@@ -14,9 +14,7 @@ use crate::{
     repositories::RepositoryEntry,
 };
 
-/// Writes: the repository's record, if a branch of an open pull request moved.
-///
-/// Idempotent: by the recorded commits.
+/// Writes: the repository's record, if a branch of an open pull request moved. Idempotent: by the recorded commits.
 pub(crate) async fn apply_push(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Actor) -> Result<(), Error> {
     let git_dir = entry.git_dir();
     let mut record = entry.record.lock().await;

@@ -107,7 +107,6 @@ impl PullRecord {
     }
 }
 
-/// A pull request with its current commits.
 #[derive(Clone, Debug)]
 pub struct Pull {
     pub record: PullRecord,
@@ -188,7 +187,6 @@ pub enum ReviewState {
 }
 
 impl ReviewState {
-    /// As pages show it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",

@@ -139,7 +139,6 @@ fn on_finish(
 }
 
 /// Redirects to the new address of a renamed repository, as GitHub does. `None` if no repository had this name.
-///
 /// Git follows the redirect of its first request only, and only to a URL with the same end (`/info/refs?service=…`). It
 /// sends the call to the new address, so a call arrives here only if the rename was between the two requests.
 async fn redirect_to_new_name(

@@ -13,7 +13,6 @@ use crate::{
 };
 
 /// Renames or transfers a repository; the old name redirects to the new one.
-///
 /// Writes: the repository's record, then the old name in the forge's record.
 pub(crate) async fn rename(
     shared: &Arc<Shared>,

@@ -89,7 +89,6 @@ pub fn line_comment(shared: &Shared, entry: &RepositoryEntry, number: u64, comme
         "updated_at": clock::truncate_to_seconds(&comment.updated_at),
         "reactions": reactions(&url),
     });
-    // Only replies have this field.
     if let Some(first) = comment.in_reply_to {
         answer["in_reply_to_id"] = json!(first);
     }

@@ -1,5 +1,4 @@
 //! GraphQL for review threads, which REST lacks: the threads of a pull request, a reply and a resolution.
-//!
 //! An operation is recognised by the name of its field; its variables have fixed names, and the answer contains each
 //! field that the forge knows. A failed operation is null, with an error in a 200 answer.
 
