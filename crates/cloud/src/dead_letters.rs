@@ -13,8 +13,7 @@ use pullyard_domain::time::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// How long messages stay hidden if this process dies. Longer than any request, but short, because a concurrent look
-/// misses hidden messages.
+/// Longer than any request, but short: if this process dies, looks miss the hidden messages for this long.
 const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Long polling queries all of SQS's servers, so an empty answer means an empty queue. Units: seconds.
@@ -137,8 +136,7 @@ impl DeadLetters {
         Ok(answer.messages.unwrap_or_default().into_iter().filter_map(parse_message).collect())
     }
 
-    /// Sends a message back to its source queue, then deletes it here. Without a source queue, the caller has processed
-    /// the message, so it is only deleted.
+    /// Sends a message back to its source queue, if any, then deletes it here. Otherwise the caller has processed it.
     /// Idempotent: a crash in between leaves the message in both queues, which is harmless. The group keeps the order.
     /// The deduplication id is new, because the queue may remember the old one.
     pub async fn redrive(&self, queue: Queue, message: &DeadMessage) -> Result<(), Error> {

@@ -86,7 +86,6 @@ impl Objects {
         Ok(Upload { url, headers })
     }
 
-    /// Presigns a short-lived download under the artifact's name.
     pub async fn presign_download(&self, key: &str, artifact: &Artifact) -> Result<String, Error> {
         // Names are validated and need no quoting.
         let disposition = format!("attachment; filename=\"{}\"", artifact.name);
