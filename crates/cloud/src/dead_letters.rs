@@ -86,7 +86,7 @@ impl DeadLetters {
         self.dead_url(queue).is_ok()
     }
 
-    /// Receives up to `most` messages until the wanted ones are found; call [`make_visible`](Self::put_back) afterwards. A
+    /// Receives up to `most` messages until the wanted ones are found; call [`Self::make_visible`] afterwards. A
     /// FIFO group shows only its first ten. Errors: `NoDeadLetters` when this process does not know the queue.
     pub async fn receive(&self, queue: Queue, selection: Selection<'_>, limit: usize) -> Result<ReceivedBatch, Error> {
         let mut look = ReceivedBatch::default();
@@ -161,7 +161,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Makes the messages of a look visible at once. Best effort: they become visible after `VISIBILITY_TIMEOUT` anyway.
+    /// Makes the messages of a look visible at once. Best effort: they become visible after `VISIBILITY_TIMEOUT`.
     pub async fn make_visible(&self, queue: Queue, look: ReceivedBatch) -> Result<(), Error> {
         let url = self.dead_url(queue)?;
         // Newest first keeps the order in a queue that puts each returned message in front.
