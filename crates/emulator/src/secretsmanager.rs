@@ -163,7 +163,7 @@ impl Service {
     }
 
     /// Only the changed secret gets rustack's time, because rustack dates all others with the start of this process.
-    async fn save(&self, kept: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
+    async fn save(&self, stored: &mut Secrets, changed: Option<&str>) -> std::io::Result<()> {
         let Some(disk) = &self.disk else { return Ok(()) };
         let unread = || std::io::Error::other("the secrets can't be listed");
         let (mut now, mut next) = (Secrets::new(), Value::Null);

@@ -32,7 +32,7 @@ pub(super) enum ArchiveError {
     Io(#[from] io::Error),
 }
 
-pub(super) fn pack(folder: &Path, to: &Path, most: u64) -> Result<(), ArchiveError> {
+pub(super) fn pack(folder: &Path, to: &Path, max_bytes: u64) -> Result<(), ArchiveError> {
     let mut names = Vec::new();
     list_files(folder, Path::new(""), &mut names)?;
     names.sort();

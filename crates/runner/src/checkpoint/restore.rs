@@ -183,8 +183,8 @@ impl CheckpointPlan {
         )
     }
 
-    fn fail_if_session_lost(self, this: &Attempt<'_>) -> Result<Self, Stop> {
-        let (lost, there) = match &self.state {
+    fn fail_if_session_lost(self, attempt: &Attempt<'_>) -> Result<Self, Stop> {
+        let (lost, available) = match &self.state {
             PlanState::NotExpected => (None, None),
             PlanState::Lost(lost) => (Some(lost), None),
             PlanState::Available(available) => (available.session_loss.as_ref(), Some(available.as_ref())),

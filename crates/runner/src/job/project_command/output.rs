@@ -9,7 +9,7 @@ pub(super) struct OutputBuffer {
 }
 
 impl OutputBuffer {
-    pub(super) fn new(stream: RedactionStream, most: usize) -> Self {
+    pub(super) fn new(stream: RedactionStream, max_bytes: usize) -> Self {
         Self {
             stream,
             bytes: HeadAndTail { half: max_bytes / 2, head: Vec::new(), tail: VecDeque::new(), dropped_bytes: 0 },
