@@ -152,10 +152,10 @@ struct MessageEncoder;
 
 impl InputEncoder for MessageEncoder {
     fn encode_interrupt(&mut self) -> Option<Vec<u8>> {
-        let encode_interrupt = json!({
-            "type": "control_request", "request_id": "stop", "request": {"subtype": "encode_interrupt"},
+        let interrupt = json!({
+            "type": "control_request", "request_id": "stop", "request": {"subtype": "interrupt"},
         });
-        Some(format!("{encode_interrupt}\n").into_bytes())
+        Some(format!("{interrupt}\n").into_bytes())
     }
 
     fn encode_messages(&mut self, text: &str, mark: &str) -> Vec<u8> {
