@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// Serves the repository at `path`, bare or a checkout, as `full_name`. Returns its default branch.
 /// Writes: a link and a record, if absent. Idempotent: an existing link is unchanged; an incomplete one is completed.
-/// Errors: `InvalidName`; `NotARepository`; `RepositoryExists` if the name belongs to another repository.
+/// Errors: `InvalidName`; `InvalidRepository`; `RepositoryExists` if the name belongs to another repository.
 pub fn link(dir: &Path, full_name: &str, path: &Path) -> Result<String, Error> {
     let name = FullName::parse(full_name)?;
     let git_dir = git_dir(path)?;

@@ -259,7 +259,7 @@ pub fn request_messages(covered: &[Review]) -> Vec<String> {
     messages
 }
 
-/// The jobs to read to find out whether they leave their reviews, as `job::leaves_reviews` defines it.
+/// The jobs to read to find out whether they leave their reviews, see `job::has_reviews_to_pass_on`.
 ///
 /// Of the revisions only `last` matters. Their ids are derived from the ids of the pull request's reviews, which are
 /// `all`. A job whose review had another job since may be returned unnecessarily.

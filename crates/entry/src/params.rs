@@ -19,7 +19,7 @@ pub struct Query<T>(pub T);
 
 const KEY_IN_QUERY: &str = "-";
 
-/// The ticket's key from the path, or from the query if a path cannot contain it ([`TicketKey::fits_a_path`]).
+/// The ticket's key from the path, or from the query if a path cannot contain it ([`TicketKey::is_path_segment`]).
 /// Errors: 404 when the two differ.
 pub fn resolve_ticket_key(path: TicketKey, query: Option<TicketKey>) -> Result<TicketKey, Problem> {
     match query {

@@ -8,7 +8,7 @@
 //! | Claimed → Preparing → Executing → Syncing | the next | progress |
 //! | Claimed … Executing | Ready | requeue after a platform fault |
 //! | Claimed … Syncing | Ready | the runner yields for a pause that was withdrawn |
-//! | Executing | Ready | the runner: the agent's model is unavailable ([`Job::waits_for_model`]) |
+//! | Executing | Ready | the runner: the agent's model is unavailable ([`Job::requeue_for_model`]) |
 //! | Executing | AwaitingInput | the runner: the agent asked a question ([`Job::suspend_report`]) |
 //! | Claimed … Executing | Paused | a requeue of a job with a requested pause |
 //! | Claimed … Syncing | Paused | the runner yields for a pause, before it pushes |

@@ -10,7 +10,7 @@ use std::ops::{AddAssign, Sub};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum AgentEvent {
     Event(EventDraft),
-    /// Like `Said`, but the agent only repeats a request to its model, which is no sign of life.
+    /// Like `Event`, but the agent only repeats a request to its model, which is no sign of life.
     Retrying(EventDraft),
     /// No event, but a sign of life.
     Activity,

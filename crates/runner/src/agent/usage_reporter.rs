@@ -1,4 +1,4 @@
-//! Reports an attempt's usage while its agent works: after each answer of the model, and at most every `TELL_EVERY`.
+//! Reports an attempt's usage while its agent works: after each answer of the model, and at most every `REPORT_INTERVAL`.
 //!
 //! The reports are for display only. `tally` stores the usage, and `limits` enforces limits.
 

@@ -70,7 +70,7 @@ pub(crate) struct WorkContext<'a> {
 }
 
 impl WorkContext<'_> {
-    /// Errors: `Rests` if the job yields with a question, and everything else that ends the attempt.
+    /// Errors: `Yielded` if the job yields with a question, and everything else that ends the attempt.
     pub(crate) async fn run(&self, conversation: &mut Conversation) -> Result<WorkResult, Stop> {
         self.run_rounds(conversation, None, (Rounds::default(), 1)).await
     }

@@ -1,7 +1,7 @@
 //! Kills a runner around its calls of the forge's API; the next attempt must end like an undisturbed one.
 //!
 //! The kills are before the first call, before the first changing call, and after each changing call. Other points are
-//! equivalent, because a call that only reads leaves nothing. `git_points` and `plane_points` walk the other calls.
+//! equivalent, because a call that only reads leaves nothing. `git_points` and `api_crash_points` walk the other calls.
 
 use crate::gate::{Break, Fault, Gate, Point};
 use crate::world::{BRANCH, World};
