@@ -1,6 +1,6 @@
-//! Reports an attempt's usage while its agent works: after each answer of the model, and at most every `REPORT_INTERVAL`.
+//! Reports an attempt's usage while its agent works: after each answer of the model, at most every `REPORT_INTERVAL`.
 //!
-//! The reports are for display only. `tally` stores the usage, and `limits` enforces limits.
+//! The reports are for display only. `attempt_usage` stores it, and `limits` enforces limits.
 
 use super::agent_event::Tokens;
 use super::limits::UsageTotal;

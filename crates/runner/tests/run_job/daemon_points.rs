@@ -1,7 +1,7 @@
 //! Tests that a daemon's job runs once although the daemon dies at a call, loses an answer, or is refused by a proxy.
 //!
 //! Only the first call of each name has a number, because the others depend on the clock. No walk kills the daemon at a
-//! heartbeat: its order among the claims depends on the clock too. `api_crash_points` walks the calls of a job's process.
+//! heartbeat: its order among the claims depends on the clock too. `api_crash_points` walks a job's process.
 
 use crate::gate::{Break, Fault, Gate, Point};
 use crate::runner_api::{Daemon, DaemonMachine, job};
