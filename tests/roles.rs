@@ -1,6 +1,7 @@
 //! Tests least privilege: the AWS calls of the functions equal the list, and the list equals their IAM roles.
 //!
-//! Every test compares its calls with the list (`roles/aws_calls.rs`, and `roles/items.rs` for table items). `.ci/roles`
+//! Every test compares its calls with the list (`roles/aws_calls.rs`, and `roles/items.rs` for table items).
+//! `.ci/roles`
 //! verifies with the calls of all tests that every row is used. The list also generates `docs/reference/roles.md`.
 
 mod attacker;

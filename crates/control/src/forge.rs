@@ -1,4 +1,5 @@
-//! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints the tokens of attempts.
+//! Creates forge clients with a stored token or an App's token. `attempt::issue_credentials` mints the tokens of
+//! attempts.
 
 use crate::{Context, Error};
 use pullyard_domain::auth::Auth;

@@ -221,7 +221,8 @@ pub struct Job {
     /// `lost_a_push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopts: Option<Failure>,
-    /// In Failed: the state of a lost attempt's push. `None` if no such attempt was lost, or if a later attempt found no
+    /// In Failed: the state of a lost attempt's push. `None` if no such attempt was lost, or if a later attempt found
+    /// no
     /// push and failed by its own work.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<PushSearch>,

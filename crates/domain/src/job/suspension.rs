@@ -124,7 +124,8 @@ impl Session {
 impl Job {
     /// Pauses the job for a user. Without an attempt it pauses at once; otherwise its runner is requested to stop.
     ///
-    /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `Status`: it cannot be paused in this
+    /// `AlreadyDone`: it is paused, or will be. `StopRequested`: it is being cancelled. `Status`: it cannot be paused
+    /// in this
     /// status.
     pub fn pause(&self, pause: Pause, now: Timestamp) -> Result<Self, TransitionRefusal> {
         match self.status {

@@ -1,4 +1,5 @@
-//! Routes that approve a pull request, request changes, and withdraw either. Bitbucket's verdicts have no text, and each
+//! Routes that approve a pull request, request changes, and withdraw either. Bitbucket's verdicts have no text, and
+//! each
 //! account has one. GitHub's API shows them as reviews, although GitHub's own change requests need a text.
 
 use std::sync::Arc;

@@ -19,7 +19,8 @@ impl Store {
     /// when it starts.
     ///
     /// Writes: RUNNER if absent, or if `epoch`, `last_heartbeat`, `slots`, `claims` and the presence of `drain` equal
-    /// those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a heartbeat,
+    /// those of `previous`; PROFILE and NAME if absent or of this runner. RUNNER is replaced as a whole, so a
+    /// heartbeat,
     /// a claim or a drain request since the read makes this write `Stale`.
     /// Idempotent: a repeat is `Stale`, and the next read shows the instance that the first call stored.
     pub async fn register_runner(&self, registered: &RegistrationWrite<'_>) -> Result<Write, Error> {

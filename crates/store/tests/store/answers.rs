@@ -1,4 +1,5 @@
-//! Tests that a repeatable write with a lost answer counts once, and which errors are retried. The `check` of `every_item`
+//! Tests that a repeatable write with a lost answer counts once, and which errors are retried. The `check` of
+//! `every_item`
 //! tests the lost answers of writes that succeed once.
 
 use crate::sample::{self, at};

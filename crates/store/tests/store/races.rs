@@ -1,4 +1,5 @@
-//! Tests 64 concurrent callers of writes over different reads or with different values. The `check` of `every_item` tests
+//! Tests 64 concurrent callers of writes over different reads or with different values. The `check` of `every_item`
+//! tests
 //! concurrent callers of one write.
 
 mod pairs;

@@ -1,6 +1,7 @@
 //! Tests each write of waiting reviews and its conditions.
 //!
-//! This file covers remembering and starting. `moved_reviews` covers reviews of another job, `edited` the edit mark, and
+//! This file covers remembering and starting. `moved_reviews` covers reviews of another job, `edited` the edit mark,
+//! and
 //! `without_job` reviews without a job of their own.
 
 mod edit_mark;
