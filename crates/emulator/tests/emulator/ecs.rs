@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::{World, client, within_limit, world, world_with_options};
 
 #[tokio::test]
-async fn task_reports_its_exit_code_and_a_signal_as_128_and_more() {
+async fn task_reports_exit_code_or_128_plus_signal() {
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137), ("kill -SEGV $$", 139)] {
         let world = world(script).await;
         let arn = world.run().await;
