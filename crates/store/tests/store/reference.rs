@@ -163,8 +163,7 @@ pub(crate) fn files_of_writes() -> BTreeMap<String, String> {
     files
 }
 
-/// The files in `src/write` that write each kind of item, from reference/conditions.txt. If the same run regenerates
-/// that
+/// The files in `src/write` that write each kind of item, from reference/conditions.txt. If the same run regenerates that
 /// file, this may read its previous version.
 fn writers() -> BTreeMap<String, BTreeSet<String>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

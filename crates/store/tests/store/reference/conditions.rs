@@ -45,19 +45,19 @@ const WRITES: &[(&str, Forms)] = &[
         })
     }),
     ("begin_removal", |store| Box::pin(async move { store.begin_removal(&runner()).await.map(drop) })),
-    ("call_off", |store| {
+    ("request_cancel", |store| {
         Box::pin(async move {
             store.request_cancel(&Job { rev: 1, ..sample::job("one") }, &pull_request(1)).await.map(drop)
         })
     }),
-    ("claim", |store| {
+    ("claim_job", |store| {
         Box::pin(async move {
             store.claim_job(&claimed_job(None)).await?;
             store.claim_job(&claimed_job(Some(&runner()))).await.map(drop)
         })
     }),
     ("close_breaker", |store| Box::pin(async move { store.close_breaker(&breaker(1)).await.map(drop) })),
-    ("conclude", |store| {
+    ("conclude_review", |store| {
         Box::pin(async move {
             let reason = Reason::AutoCreateOff { project: project() };
             store.conclude_review(&held_entry("r1").id, &Conclusion::Job(job_id("one"))).await?;
@@ -75,62 +75,62 @@ const WRITES: &[(&str, Forms)] = &[
     ("delete_hook", |store| {
         Box::pin(async move { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop) })
     }),
-    ("drop_slot", |store| {
+    ("remove_slot", |store| {
         Box::pin(async move {
             let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: project(), since: at(0) };
             store.remove_slot(&runner(), &job_id("one"), &slot).await.map(drop)
         })
     }),
-    ("end", |store| Box::pin(end_forms(store))),
-    ("freeze_context", |store| {
+    ("end_job", |store| Box::pin(end_forms(store))),
+    ("create_context", |store| {
         Box::pin(async move { store.create_context(&job_id("one"), &sample::context("Fix it.")).await.map(drop) })
     }),
-    ("heartbeat", |store| {
+    ("record_heartbeat", |store| {
         Box::pin(async move {
             store.record_heartbeat(&runner(), &with_heartbeat(&runner(), 30)).await?;
             let forgotten = Runner { claims: Vec::new(), ..draining_runner() };
             store.record_heartbeat(&draining_runner(), &forgotten).await.map(drop)
         })
     }),
-    ("link_if_unlinked", |store| Box::pin(async move { store.link_if_absent(&linked_pull_request()).await.map(drop) })),
+    ("link_if_absent", |store| Box::pin(async move { store.link_if_absent(&linked_pull_request()).await.map(drop) })),
     ("link_pull_request", |store| {
         Box::pin(async move {
             store.link_pull_request(&pull_request(0), &ticket(1)).await?;
             store.link_pull_request(&pull_request(1), &ticket(1)).await.map(drop)
         })
     }),
-    ("note_class", |store| {
+    ("create_class", |store| {
         Box::pin(async move {
             let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
             let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
             store.create_class(&project(), &class, &needs).await
         })
     }),
-    ("note_hook_refused", |store| {
+    ("update_hook_refusal", |store| {
         Box::pin(async move {
             let later = Webhook { created: at(9), ..hook("acme") };
             store.update_hook_refusal(&later, 1, at(9)).await?;
             store.update_hook_refusal(&hook("acme"), 1, at(9)).await.map(drop)
         })
     }),
-    ("note_hook_verified", |store| {
+    ("update_hook_verified_at", |store| {
         Box::pin(async move {
             let later = Webhook { created: at(9), ..hook("acme") };
             store.update_hook_verified_at(&later, at(9)).await?;
             store.update_hook_verified_at(&hook("acme"), at(9)).await.map(drop)
         })
     }),
-    ("note_late_result", |store| {
+    ("update_late_result", |store| {
         Box::pin(async move { store.update_late_result(&job_id("one"), 1, &sample::result(7)).await.map(drop) })
     }),
     ("note_repeat", |store| Box::pin(async move { store.note_repeat(&held_entry("r1").id, at(3)).await })),
-    ("note_review_edited", |store| {
+    ("update_edited_review", |store| {
         Box::pin(
             async move { store.update_edited_review(&pull_request_id(), &review_id("r1"), &project()).await.map(drop) },
         )
     }),
     ("note_token_use", |store| Box::pin(async move { store.note_token_use("abc", at(5)).await.map(drop) })),
-    ("note_watched", |store| {
+    ("update_watched_until", |store| {
         Box::pin(async move { store.update_watched_until(&job_id("one"), at(5)).await.map(drop) })
     }),
     ("put_artifacts", |store| {
@@ -180,7 +180,7 @@ const WRITES: &[(&str, Forms)] = &[
             store.put_rotation(&rotation(1)).await.map(drop)
         })
     }),
-    ("put_row_off", |store| {
+    ("postpone_row", |store| {
         Box::pin(async move {
             let (ticket, poll) = (ticket(1), sample::poll(1));
             let keys = [
@@ -195,17 +195,17 @@ const WRITES: &[(&str, Forms)] = &[
             Ok(())
         })
     }),
-    ("put_sweeps", |store| {
+    ("put_sweeper_state", |store| {
         Box::pin(async move {
             let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, gauges: None };
             store.put_sweeper_state(&sweeps).await.map(drop)
         })
     }),
     ("put_token", |store| Box::pin(async move { store.put_token(&sample::token("abc", "laptop")).await.map(drop) })),
-    ("record", |store| {
+    ("record_delivery", |store| {
         Box::pin(async move { store.record_delivery(&sample::refused_decision("evt-1", at(0))).await.map(drop) })
     }),
-    ("record_with_ticket", |store| {
+    ("record_delivery_and_ticket", |store| {
         Box::pin(async move {
             let refused = sample::refused_decision("evt-1", at(0));
             store.record_delivery_and_ticket(&refused, &ticket(0)).await?;
@@ -215,7 +215,7 @@ const WRITES: &[(&str, Forms)] = &[
     ("refuse_review", |store| {
         Box::pin(async move { store.refuse_review(&waiting_review("r1"), &refused_state()).await.map(drop) })
     }),
-    ("refuse_with", |store| {
+    ("refuse_absorbed_reviews", |store| {
         Box::pin(async move {
             store
                 .refuse_absorbed_reviews(&waiting_review("r2"), &[&waiting_review("r1")], &refused_state())
@@ -223,8 +223,8 @@ const WRITES: &[(&str, Forms)] = &[
                 .map(drop)
         })
     }),
-    ("register", |store| Box::pin(register_forms(store))),
-    ("remember_review", |store| {
+    ("register_runner", |store| Box::pin(register_forms(store))),
+    ("create_deferred_review", |store| {
         Box::pin(async move {
             let marked = ticket(1).schedule_review(&pull_request_id(), at(500));
             store.create_deferred_review(&waiting_review("r1"), &held_entry("r1"), &marked).await?;
@@ -236,7 +236,7 @@ const WRITES: &[(&str, Forms)] = &[
     }),
     ("remove_integration", |store| Box::pin(remove_integration_forms(store))),
     ("remove_repository", |store| Box::pin(remove_repository_forms(store))),
-    ("remove_runner", |store| Box::pin(async move { store.delete_runner(&runner()).await.map(drop) })),
+    ("delete_runner", |store| Box::pin(async move { store.delete_runner(&runner()).await.map(drop) })),
     ("rename_repository", |store| {
         Box::pin(async move {
             let ours = repository(99, "acme/app");
@@ -262,7 +262,7 @@ const WRITES: &[(&str, Forms)] = &[
             store.replace_text(&TextEdit { previous: seen.as_ref(), request: Some(&request), ..first }).await.map(drop)
         })
     }),
-    ("requeue", |store| {
+    ("requeue_job", |store| {
         Box::pin(async move {
             for (before, proof) in lost_jobs() {
                 let (job, attempt) = prepare_requeue(&before);
@@ -271,7 +271,7 @@ const WRITES: &[(&str, Forms)] = &[
             Ok(())
         })
     }),
-    ("rest", |store| Box::pin(suspension_forms(store))),
+    ("write_suspension", |store| Box::pin(suspension_forms(store))),
     ("revoke_token", |store| Box::pin(async move { store.revoke_token("abc").await.map(drop) })),
     ("set_drain", |store| {
         Box::pin(async move {
@@ -279,13 +279,13 @@ const WRITES: &[(&str, Forms)] = &[
             store.set_drain(&runner(), None).await.map(drop)
         })
     }),
-    ("snapshot", |store| {
+    ("update_snapshot", |store| {
         Box::pin(async move { store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
     }),
-    ("snapshot_unchanged", |store| {
+    ("confirm_status", |store| {
         Box::pin(async move { store.confirm_status(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
     }),
-    ("store_events", |store| {
+    ("create_event_batch", |store| {
         Box::pin(async move {
             let job = job_id("one");
             let batch = EventBatch { job: &job, attempt: 1, first: 1, at: at(60), events: &["event"] };
@@ -295,18 +295,18 @@ const WRITES: &[(&str, Forms)] = &[
     ("store_text", |store| {
         Box::pin(async move { store.store_text(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
     }),
-    ("take_offline", |store| {
+    ("mark_offline", |store| {
         Box::pin(async move { store.mark_offline(&runner(), &marked_offline(&runner())).await.map(drop) })
     }),
-    ("take_review", |store| {
+    ("assign_review", |store| {
         Box::pin(async move {
             store.assign_review(&review("r1", refused_state()), None).await?;
             store.assign_review(&Review { version: 1, ..waiting_review("r1") }, None).await?;
             store.assign_review(&waiting_review("r1"), Some(&job_id("one"))).await.map(drop)
         })
     }),
-    ("trigger", |store| Box::pin(trigger_forms(store))),
-    ("trigger_review", |store| Box::pin(trigger_review_forms(store))),
+    ("create_job", |store| Box::pin(trigger_forms(store))),
+    ("create_review_job", |store| Box::pin(trigger_review_forms(store))),
     ("update_job", |store| {
         Box::pin(async move { store.update_job(&Job { rev: 1, ..sample::job("one") }).await.map(drop) })
     }),
@@ -530,7 +530,8 @@ async fn trigger_review_forms(store: &Store) -> Result<(), Error> {
 #[tokio::test]
 async fn conditions_file_matches_the_requests_of_each_write() {
     // These two functions are in the same files and only read.
-    let made: BTreeSet<_> = WRITES.iter().map(|(write, _)| *write).chain(["context", "request"]).collect();
+    let made: BTreeSet<_> =
+        WRITES.iter().map(|(write, _)| *write).chain(["load_context", "load_job_request"]).collect();
     let known = super::files_of_writes();
     assert_eq!(made, known.keys().map(String::as_str).collect(), "WRITES lists every write of the store");
     let mut page = String::from(
