@@ -2,7 +2,7 @@
 
 use super::world::{ANN, HOUR, KEY, ReviewSetup, ReviewWorld};
 use crate::cli::User;
-use crate::story::{REPOSITORY, TODO};
+use crate::story::{REPOSITORY, TODO, Task};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
 use pullyard_domain::pull_request::PullRequestState;
@@ -22,6 +22,32 @@ impl ReviewWorld {
         assert_eq!((ticket.status.as_str(), ticket.badges.len()), (TODO, 0), "{ticket:?}");
         assert_eq!(self.commits_of(&[&job.id]).await, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_a_pr_cancels_its_job_before_the_review_is_read() {
+    let desk = ReviewWorld::with_linked_pull_request().await;
+    let calls = CallFilter { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
+    desk.story.local.forge().inject_fault(calls, 100, Fault::status(500));
+    desk.request_changes("Not yet.", &[]).await;
+    let job = desk.revision().await;
+    assert_eq!(job.status, JobStatus::Pending);
+    desk.set_state("closed").await;
+    desk.assert_cancelled_by_close(&job.id, "closed").await;
+    desk.wait_for_status("error", "Cancelled because").await;
+    desk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_a_pr_stops_a_task_that_has_not_claimed_its_job() {
+    let desk = ReviewWorld::start(ReviewSetup { task: || Task::Waiting, ..ReviewSetup::default() }).await;
+    desk.request_changes("Not yet.", &[]).await;
+    let job = desk.revision().await;
+    let task = desk.story.wait_for_task(&job.id, 1).await;
+    desk.set_state("closed").await;
+    desk.assert_cancelled_by_close(&job.id, "closed").await;
+    desk.story.wait_for_stopped_task(&task).await;
+    desk.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
