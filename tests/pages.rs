@@ -5,6 +5,7 @@ mod actions;
 mod artifacts;
 mod assets;
 mod job_pages;
+mod markdown;
 mod reviews;
 mod sign_in;
 

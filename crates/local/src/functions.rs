@@ -8,7 +8,8 @@ use serde_json::Value;
 use std::sync::Arc;
 
 pub(crate) fn api(ctx: Context, commit: &'static str) -> Function {
-    let router = pullyard_function_api::router(ctx, commit);
+    let setup = pullyard_function_pages::setup_router(ctx.clone());
+    let router = pullyard_function_api::router(ctx, commit).merge(setup);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }
 

@@ -296,6 +296,7 @@ impl LocalSystem {
             exactly(Some(Method::POST), "/v1/tickets/events", tickets),
             under("/webhooks", webhook),
             under("/v1", api.clone()),
+            under("/setup", api.clone()),
             exactly(None, "/healthz", api.clone()),
             exactly(None, "/readyz", api.clone()),
             exactly(None, "/metrics", api.clone()),

@@ -52,7 +52,10 @@ impl Function {
         let ctx = Box::pin(Config::from_env()?.connect()).await;
         let ctx = &ctx;
         match self {
-            Self::Api => Box::pin(http::run(pullyard_function_api::router(ctx.clone(), COMMIT))).await,
+            Self::Api => {
+                let api = pullyard_function_api::router(ctx.clone(), COMMIT);
+                Box::pin(http::run(api.merge(pullyard_function_pages::setup_router(ctx.clone())))).await
+            }
             Self::Pages => Box::pin(http::run(pullyard_function_pages::router(ctx.clone()))).await,
             Self::Tickets => Box::pin(http::run(pullyard_function_tickets::router(ctx.clone()))).await,
             Self::Webhook => Box::pin(http::run(pullyard_function_webhook::router(ctx.clone()))).await,

@@ -1,16 +1,23 @@
 //! Adds security headers to the response of each page, and rejects forms that other sites send.
 
 use crate::fault::Fault;
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Context;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
+/// Adds both protections to all routes.
+pub(crate) fn protect(routes: Router<Context>, ctx: &Context) -> Router {
+    let checked = routes.layer(from_fn_with_state(ctx.clone(), refuse_foreign_forms));
+    checked.layer(from_fn(add_headers)).with_state(ctx.clone())
+}
+
+async fn add_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let set = [
@@ -27,7 +34,7 @@ pub(crate) async fn add_headers(request: Request, next: Next) -> Response {
 }
 
 /// Prevents cross-site request forgery: another site's form would act with the visitor's rights.
-pub(crate) async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
+async fn refuse_foreign_forms(State(ctx): State<Context>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if reads || is_same_origin(request.headers(), &ctx.api_url) {
         return next.run(request).await;

@@ -16,8 +16,10 @@ mod job;
 mod jobs;
 mod labels;
 mod log;
+pub mod markdown;
 mod pulls;
 mod revise_request;
+mod setup;
 mod sign_in;
 pub mod text;
 mod tickets;
@@ -25,11 +27,11 @@ mod verdict;
 mod visit;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use pullyard_control::Context;
 use pullyard_entry::http;
 
+/// Routes of the pages function.
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
         .route("/", get(board::redirect_to_board))
@@ -55,8 +57,13 @@ pub fn router(ctx: Context) -> Router {
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::serve))
         .fallback(fault::unknown_page)
-        .method_not_allowed_fallback(fault::unknown_method)
-        .layer(from_fn_with_state(ctx.clone(), guard::refuse_foreign_forms))
-        .layer(from_fn(guard::add_headers));
-    http::with_logging("pages", &ctx, routes.with_state(ctx.clone()))
+        .method_not_allowed_fallback(fault::unknown_method);
+    http::with_logging("pages", &ctx, guard::protect(routes, &ctx))
+}
+
+/// Routes below `/setup` of the API function. These pages change connections, secrets, tokens or runners, and only the
+/// API's role may do that.
+pub fn setup_router(ctx: Context) -> Router {
+    let routes = setup::routes().route("/setup/{*page}", any(fault::unknown_page));
+    http::with_logging("api", &ctx, guard::protect(routes, &ctx))
 }

@@ -1,0 +1,8 @@
+//! Setup page: secrets.
+
+use axum::Router;
+use pullyard_control::Context;
+
+pub(super) fn routes() -> Router<Context> {
+    Router::new()
+}
