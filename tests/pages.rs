@@ -6,6 +6,7 @@ mod artifacts;
 mod assets;
 mod job_pages;
 mod markdown;
+mod operations;
 mod reviews;
 mod sign_in;
 

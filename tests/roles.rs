@@ -67,7 +67,7 @@ async fn aws_calls_of_all_functions_are_in_the_list() {
     let task = story.wait_for_task(&job, 1).await;
     story.wait_for_empty_queues().await;
     let browser = Browser::admin(story).await;
-    for path in ["/board", "/jobs", "/deliveries", "/tickets/APP-2"] {
+    for path in ["/board", "/jobs", "/decisions", "/tickets/APP-2"] {
         assert_eq!(browser.get(path).await.status, 200, "{path}");
     }
     story.api.cancel_job(&job, &CancelJob::default()).await.unwrap();

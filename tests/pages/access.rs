@@ -3,7 +3,7 @@
 use super::{Browser, FRAGMENT};
 use crate::story::{Story, TRIGGER};
 use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::id::{JobId, ProjectId};
+use pullyard_domain::id::{DeliveryId, EventId, JobId, ProjectId};
 use pullyard_domain::project::Settings;
 use pullyard_protocol::project::CreateProject;
 use pullyard_store::Scope;
@@ -38,9 +38,10 @@ struct Route {
 fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
     use RequiredPermission::{Administer, Nothing, Object, Project, Read, Work, WorkOn};
     let (get, post) = (Method::GET, Method::POST);
+    let delivery = DeliveryId::for_ticket_event(&ProjectId::new("acme").unwrap(), &EventId::new("e1").unwrap());
     let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
         let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
-        let path = path.replace("{artifact}", artifact);
+        let path = path.replace("{artifact}", artifact).replace("{delivery}", delivery.as_str());
         Route { method: method.clone(), route, needs, path: format!("{path}{query}"), form: form.to_vec() }
     };
     let acme = "?project=acme";
@@ -70,7 +71,9 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
             "",
             &[("project", "acme"), ("ticket", "APP-1"), ("repository", "acme/app"), ("number", "1")],
         ),
-        route(&get, "/deliveries", Project, acme, &[]),
+        route(&get, "/decisions", Project, acme, &[]),
+        route(&get, "/decisions/{delivery}", Object, "", &[]),
+        route(&get, "/deliveries", Nothing, "", &[]),
         route(&get, "/sign-in", Nothing, "", &[]),
         route(&post, "/sign-in", Nothing, "", &[("token", "x")]),
         route(&post, "/sign-out", Nothing, "", &[("x", "y")]),

@@ -4,7 +4,7 @@ use super::Browser;
 use super::job_pages::{HOSTILE, assert_harmless};
 use crate::cli::User;
 use crate::pulls::{link_new_ticket, review_delivery, with_pull_request};
-use crate::story::{REPOSITORY, Story, TODO};
+use crate::story::{REPOSITORY, Story, TODO, TRIGGER};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::decision::Reason;
@@ -18,29 +18,29 @@ use pullyard_store::Write;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn deliveries_page_lists_and_filters_decisions() {
+async fn decisions_page_lists_and_filters_decisions() {
     let story = Story::start_with_waiting_tasks().await;
     let browser = Browser::admin(&story).await;
-    let empty = browser.get("/deliveries?project=acme").await;
-    assert!(empty.status == 200 && empty.contains("No deliveries yet") && empty.contains("a review"), "{}", empty.body);
-    assert!(empty.contains(r#"href="/deliveries?project=acme" aria-current="page""#), "{}", empty.body);
+    let empty = browser.get("/decisions?project=acme").await;
+    assert!(empty.status == 200 && empty.contains("No decisions yet") && empty.contains("a review"), "{}", empty.body);
+    assert_eq!(browser.get("/deliveries?project=acme").await.redirect(), (303, "/decisions?project=acme"));
 
     let held = Reason::HeldWithOthers { pr: format!("{REPOSITORY}#7") };
     let entry = review_delivery(&story, "r1", story.clock.now().minus(Duration::from_secs(3_600)), held.clone(), "bo");
     assert_eq!(story.store().await.record_delivery(&entry).await.unwrap(), Write::Applied);
     let job = story.create_job("e1", "APP-1", 1).await;
-    let page = browser.get("/deliveries?project=acme").await;
-    for words in ["Accepted", "Held", "Review by bo of", "acme/app#7", "Webhook", "Ticket tool", &held.sentence()] {
+    let page = browser.get("/decisions?project=acme").await;
+    for words in ["Accepted", "Queued", "bo reviewed", "acme/app#7", "Webhook", "Ticket tool", &held.sentence()] {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
     assert!(page.contains(&format!("/jobs/{job}")) && page.contains("/tickets/APP-1?project=acme"), "{}", page.body);
-    let only = browser.get("/deliveries?project=acme&verdict=held&ticket=&code=&pull_request=acme%2Fapp%237").await;
+    let only = browser.get("/decisions?project=acme&verdict=held&ticket=&code=&pull_request=acme%2Fapp%237").await;
     assert!(only.contains(&held.sentence()) && !only.contains(&format!("/jobs/{job}")), "{}", only.body);
-    assert!(only.contains(r#"<option value="held" selected>"#) && only.contains("Show all"), "{}", only.body);
-    let none = browser.get("/deliveries?project=acme&verdict=invalid").await;
-    assert!(none.contains("No matching deliveries") && none.contains("30 days"), "{}", none.body);
+    assert!(only.contains("Show all"), "{}", only.body);
+    let none = browser.get("/decisions?project=acme&verdict=invalid").await;
+    assert!(none.contains("No matching decisions") && none.contains("30 days"), "{}", none.body);
     for bad in ["verdict=good", "code=nope", "pull_request=x", "ticket=%20%0a"] {
-        let page = browser.get(&format!("/deliveries?project=acme&{bad}")).await;
+        let page = browser.get(&format!("/decisions?project=acme&{bad}")).await;
         if bad.starts_with("ticket") {
             assert_eq!(page.status, 200, "an empty filter is refused");
         } else {
@@ -48,6 +48,39 @@ async fn deliveries_page_lists_and_filters_decisions() {
             assert!(page.contains("role=\"alert\""), "{bad}: {}", page.body);
         }
     }
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decision_page_lists_guards_and_replays() {
+    let story = Story::start_with_waiting_tasks().await;
+    story.update_settings(|settings| settings.auto_create = false).await;
+    story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await;
+    let browser = Browser::admin(&story).await;
+    let list = browser.get("/decisions?project=acme").await;
+    let (_, after) = list.body.split_once("href=\"/decisions/dlv_").unwrap();
+    let address = format!("/decisions/dlv_{}", &after[..26]);
+    let page = browser.get(&address).await;
+    for words in
+        ["Automatic jobs are on", "7 of 12 guards", "decided here", "Not evaluated.", "It was not known before."]
+    {
+        assert!(page.contains(words), "{words}: {}", page.body);
+    }
+    let replay = format!("/setup{address}/replay");
+    let watcher = Browser::with(&story, &[pullyard_store::Scope::Read], None).await;
+    assert!(!watcher.get(&address).await.contains("/replay"));
+    assert_eq!(watcher.post(&replay, &[]).await.status, 403);
+
+    story.update_settings(|settings| settings.auto_create = true).await;
+    let answer = browser.post(&replay, &[]).await;
+    assert_eq!(answer.redirect(), (303, format!("{address}?project=acme").as_str()), "{}", answer.body);
+    let page = browser.get(&address).await;
+    assert!(
+        page.contains("Accepted") && page.contains("12 of 12 guards") && page.contains("has its job"),
+        "{}",
+        page.body
+    );
+    assert_eq!(browser.get("/decisions/dlv_aaaaaaaaaaaaaaaaaaaaaaaaaa").await.status, 404);
     story.shut_down().await;
 }
 

@@ -25,6 +25,7 @@ pub mod failure;
 pub mod fleet;
 pub mod gauges;
 pub mod guard;
+pub mod guard_steps;
 pub mod hook;
 pub mod id;
 pub mod job;

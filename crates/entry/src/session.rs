@@ -47,6 +47,10 @@ impl Visitor {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
+    pub fn may_access_all(&self) -> bool {
+        self.projects.is_none()
+    }
+
     pub fn may_access(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }

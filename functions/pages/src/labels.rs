@@ -47,7 +47,7 @@ pub(crate) fn pill(status: JobStatus) -> Pill {
 pub(crate) fn verdict(verdict: Verdict) -> Pill {
     let (word, shape, path, tone) = match verdict {
         Verdict::Accepted => ("Accepted", "tick", TICK, "ok"),
-        Verdict::Held => ("Held", "arrows", "M2 3l3 3-3 3M6.5 3l3 3-3 3", "accent"),
+        Verdict::Held => ("Queued", "arrows", "M2 3l3 3-3 3M6.5 3l3 3-3 3", "accent"),
         Verdict::Refused => ("Refused", "barred", BARRED_CIRCLE, "warn"),
         Verdict::Ignored => ("Ignored", "dash", DASH, "wait"),
         Verdict::Duplicate => ("Duplicate", "dash", DASH, "wait"),

@@ -5,7 +5,7 @@
 mod artifacts;
 mod assets;
 mod board;
-mod deliveries;
+mod decisions;
 mod fault;
 mod form;
 mod frame;
@@ -52,7 +52,9 @@ pub fn router(ctx: Context) -> Router {
         .route("/jobs/{job}/answer", post(job::commands::answer))
         .route("/jobs/{job}/retry", post(job::commands::retry))
         .route("/pulls/revise", post(pulls::revise))
-        .route("/deliveries", get(deliveries::list))
+        .route("/decisions", get(decisions::list))
+        .route("/decisions/{delivery}", get(decisions::detail::show))
+        .route("/deliveries", get(decisions::redirect_from_old_address))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::serve))

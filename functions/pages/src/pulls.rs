@@ -39,7 +39,7 @@ pub(crate) async fn load_reviews(visit: &PageContext, ticket: &Ticket) -> Result
     let label = pull.label();
     let help = name_buttons(&view.help, Page::Ticket);
     Ok(Some(Reviews {
-        ledger: format!("/deliveries?project={}&pull_request={}", ticket.project, percent_encode(&label)),
+        ledger: format!("/decisions?project={}&pull_request={}", ticket.project, percent_encode(&label)),
         label: line(&label),
         address,
         sentence: line(&view.sentence),

@@ -9,7 +9,9 @@ mod settings;
 mod start;
 mod tokens;
 
+use crate::decisions::detail;
 use axum::Router;
+use axum::routing::post;
 use pullyard_control::Context;
 
 pub(crate) fn routes() -> Router<Context> {
@@ -21,4 +23,5 @@ pub(crate) fn routes() -> Router<Context> {
         .merge(runners::routes())
         .merge(tokens::routes())
         .merge(operations::routes())
+        .route("/setup/decisions/{delivery}/replay", post(detail::replay))
 }

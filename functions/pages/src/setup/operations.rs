@@ -1,8 +1,171 @@
-//! Setup page: operations.
+//! Operations: paused model accounts and dead letters. Only for visitors with access to all projects.
 
+use crate::fault::Fault;
+use crate::form::Form;
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::{TimeLabel, format_time};
+use crate::text::{SafeText, block, line};
+use crate::visit::PageContext;
+use askama::Template;
 use axum::Router;
-use pullyard_control::Context;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use pullyard_control::{self as control, Context, DeadLetterView, LetterAction};
+use pullyard_domain::breaker::BreakerId;
+use pullyard_domain::id::MessageId;
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::{Problem, Query, limits};
+use pullyard_protocol::dead_letter::MoveDeadLetters;
+use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
+        .route("/setup/operations", get(show))
+        .route("/setup/operations/resume", post(resume))
+        .route("/setup/operations/requeue", post(requeue))
+        .route("/setup/operations/delete", post(delete))
+}
+
+#[derive(Template)]
+#[template(path = "operations.html")]
+struct OperationsPage {
+    frame: Frame,
+    notice: Option<String>,
+    accounts: Vec<PausedAccount>,
+    letters: Vec<Letter>,
+    is_truncated: bool,
+}
+
+struct PausedAccount {
+    account: String,
+    sentence: SafeText,
+    opened: TimeLabel,
+    times: u32,
+}
+
+struct Letter {
+    id: String,
+    queue: &'static str,
+    sent: Option<TimeLabel>,
+    receive_count: u32,
+    subject: SafeText,
+    sentence: SafeText,
+    help: SafeText,
+    body: SafeText,
+}
+
+/// The result of an action, as counts, so that reloading the page repeats nothing.
+#[derive(Deserialize)]
+pub(crate) struct OperationsQuery {
+    resumed: Option<String>,
+    requeued: Option<u32>,
+    deleted: Option<u32>,
+    #[serde(default)]
+    left: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ResumeForm {
+    account: String,
+}
+
+async fn show(visit: PageContext, query: Result<Query<OperationsQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    check_operator(&visit)?;
+    let now = visit.ctx.clock.now();
+    let breakers = control::list_open_breakers(&visit.ctx).await?;
+    let page = control::list_dead_letters(&visit.ctx, None).await?;
+    let accounts = breakers.iter().map(|breaker| PausedAccount {
+        account: breaker.id.to_string(),
+        sentence: line(&breaker.wait_reason(breaker.blocked_until(now)).sentence()),
+        opened: format_time(breaker.opened, now),
+        times: breaker.times,
+    });
+    let page = OperationsPage {
+        frame: visit.frame("Operations", "operations", None),
+        notice: query.notice(),
+        accounts: accounts.collect(),
+        letters: page.letters.iter().map(|letter| Letter::new(letter, now)).collect(),
+        is_truncated: page.is_truncated,
+    };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+async fn resume(visit: PageContext, Form(form): Form<ResumeForm>) -> Result<Response, Fault> {
+    check_operator(&visit)?;
+    let id: BreakerId = form.account.parse().map_err(|_| Fault::not_found("There is no such model account."))?;
+    control::close_breaker(&visit.ctx, &id, &visit.visitor.name).await?;
+    Ok(redirect(&format!("/setup/operations?resumed={id}")))
+}
+
+async fn requeue(visit: PageContext, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Fault> {
+    move_letters(&visit, fields, LetterAction::Redrive, "requeued").await
+}
+
+async fn delete(visit: PageContext, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Fault> {
+    move_letters(&visit, fields, LetterAction::Drop, "deleted").await
+}
+
+/// A form sends each ticked message as one field.
+async fn move_letters(
+    visit: &PageContext,
+    fields: Vec<(String, String)>,
+    action: LetterAction,
+    result: &str,
+) -> Result<Response, Fault> {
+    check_operator(visit)?;
+    let messages = fields.into_iter().filter(|(name, _)| name == "message");
+    let messages = messages.map(|(_, id)| MessageId::new(id)).collect::<Result<_, _>>();
+    let messages = messages.map_err(|_| Fault::not_found("There is no such message."))?;
+    let request = MoveDeadLetters { messages };
+    if request.messages.is_empty() {
+        let nothing = "No message is selected; nothing was changed.";
+        return Err(Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", nothing).help("Tick the messages first."));
+    }
+    limits::check_dead_letters(&request)?;
+    let moved = control::move_dead_letters(&visit.ctx, &request.messages, action).await?;
+    let left = moved.unreadable.len() + moved.missing.len();
+    Ok(redirect(&format!("/setup/operations?{result}={}&left={left}", moved.moved.len())))
+}
+
+/// As in the API: messages and runners' accounts belong to the deployment.
+fn check_operator(visit: &PageContext) -> Result<(), Fault> {
+    if visit.visitor.may_administer() && visit.visitor.may_access_all() {
+        return Ok(());
+    }
+    Err(Fault::not_allowed("operate the deployment"))
+}
+
+impl OperationsQuery {
+    fn notice(&self) -> Option<String> {
+        let messages = |n: u32| if n == 1 { "1 message".to_owned() } else { format!("{n} messages") };
+        let left = match self.left {
+            0 => String::new(),
+            n => format!(" {} stayed: unreadable, or gone meanwhile.", messages(n)),
+        };
+        match (&self.resumed, self.requeued, self.deleted) {
+            (Some(account), ..) => Some(format!("{} may be used again.", line(account))),
+            (_, Some(n), _) => Some(format!("Requeued {}.{left}", messages(n))),
+            (.., Some(n)) => Some(format!("Deleted {}.{left}", messages(n))),
+            _ => None,
+        }
+    }
+}
+
+impl Letter {
+    fn new(letter: &DeadLetterView, now: Timestamp) -> Self {
+        let message = &letter.message;
+        Self {
+            id: letter.id.to_string(),
+            queue: letter.queue.as_str(),
+            sent: letter.sent_at.map(|at| format_time(at, now)),
+            receive_count: letter.receive_count,
+            subject: line(&message.subject_name().unwrap_or_else(|| "unreadable".into())),
+            sentence: line(&message.sentence()),
+            help: line(message.advice().help()),
+            body: block(&letter.body),
+        }
+    }
 }

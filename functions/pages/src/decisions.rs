@@ -1,13 +1,16 @@
 //! The ledger of a project: deliveries and their decisions.
 
+pub(crate) mod detail;
+
 use crate::board::{NoProject, ticket_url};
 use crate::fault::Fault;
 use crate::form::non_empty;
-use crate::frame::{Frame, render_page};
+use crate::frame::{Frame, redirect, render_page};
 use crate::labels::{self, Pill, TimeLabel};
 use crate::text::{SafeText, http_url, line, percent_encode};
 use crate::visit::PageContext;
 use askama::Template;
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, DeliveryList};
@@ -37,15 +40,15 @@ pub(crate) struct DeliveryQuery {
 }
 
 #[derive(Template)]
-#[template(path = "deliveries.html")]
-struct Deliveries {
+#[template(path = "decisions.html")]
+struct Decisions {
     frame: Frame,
     project: String,
     form: DeliveryQuery,
-    verdicts: Vec<(&'static str, &'static str)>,
+    tabs: Vec<Tab>,
     fault: Option<Fault>,
     filtered: bool,
-    rows: Vec<Row>,
+    days: Vec<Day>,
     /// The day of the oldest entry read, if there are older ones.
     back_to: Option<String>,
     later: bool,
@@ -54,22 +57,36 @@ struct Deliveries {
     refresh: u32,
 }
 
-struct Row {
-    pill: Pill,
-    what: SafeText,
-    pull_request: Option<(Option<String>, SafeText)>,
-    ticket: Option<(String, SafeText)>,
-    source: &'static str,
-    job: Option<(String, String)>,
-    when: TimeLabel,
-    sentence: SafeText,
-    repeats: usize,
+/// A link that shows decisions of one verdict.
+struct Tab {
+    word: &'static str,
+    address: String,
+    current: bool,
+}
+
+struct Day {
+    date: String,
+    rows: Vec<Row>,
+}
+
+pub(crate) struct Row {
+    pub(crate) pill: Pill,
+    pub(crate) what: SafeText,
+    pub(crate) pull_request: Option<(Option<String>, SafeText)>,
+    pub(crate) ticket: Option<(String, SafeText)>,
+    pub(crate) source: &'static str,
+    pub(crate) job: Option<(String, String)>,
+    pub(crate) when: TimeLabel,
+    pub(crate) sentence: SafeText,
+    pub(crate) repeats: usize,
+    address: String,
+    date: String,
 }
 
 pub(crate) async fn list(visit: PageContext, query: Result<Query<DeliveryQuery>, Problem>) -> Result<Response, Fault> {
     let Query(query) = query?;
     let Some(project) = visit.load_selected_project(query.project.clone()).await? else {
-        return Ok(NoProject::of(&visit, "deliveries"));
+        return Ok(NoProject::of(&visit, "decisions"));
     };
     let (list, fault) = match query.filter() {
         Ok(filter) => {
@@ -81,13 +98,14 @@ pub(crate) async fn list(visit: PageContext, query: Result<Query<DeliveryQuery>,
     let now = visit.ctx.clock.now();
     let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
     let address = query.to_url(&project.id);
-    let page = Deliveries {
-        frame: visit.frame(&format!("Deliveries of {}", project.name), "deliveries", Some(&project.id)),
+    let rows = list.deliveries.iter().map(|delivery| Row::new(delivery, now));
+    let page = Decisions {
+        frame: visit.frame(&format!("Decisions of {}", project.name), "decisions", Some(&project.id)),
         project: project.id.to_string(),
-        verdicts: Verdict::ALL.map(|verdict| (verdict.as_str(), labels::verdict(verdict).word)).into(),
+        tabs: query.tabs(&project.id),
         fault,
         filtered: query.is_filtered(),
-        rows: list.deliveries.iter().map(|delivery| Row::new(delivery, now)).collect(),
+        days: group_by_day(rows),
         back_to: list.next.as_ref().and(list.oldest_read).map(Timestamp::day),
         later: query.after.is_some(),
         next: list.next.map(|next| format!("{address}&after={next}")),
@@ -98,13 +116,38 @@ pub(crate) async fn list(visit: PageContext, query: Result<Query<DeliveryQuery>,
     Ok(render_page(status, &page))
 }
 
+/// The address of this page before it was named after its content.
+pub(crate) async fn redirect_from_old_address(RawQuery(query): RawQuery) -> Response {
+    redirect(&query.map_or_else(|| "/decisions".to_owned(), |query| format!("/decisions?{query}")))
+}
+
+fn group_by_day(rows: impl Iterator<Item = Row>) -> Vec<Day> {
+    let mut days: Vec<Day> = Vec::new();
+    for row in rows {
+        match days.last_mut() {
+            Some(day) if day.date == row.date => day.rows.push(row),
+            _ => days.push(Day { date: row.date.clone(), rows: vec![row] }),
+        }
+    }
+    days
+}
+
 impl DeliveryQuery {
+    fn tabs(&self, project: &ProjectId) -> Vec<Tab> {
+        let tab = |value: &str, word| {
+            let query = Self { verdict: value.to_owned(), ..self.clone() };
+            Tab { word, address: query.to_url(project), current: self.verdict == value }
+        };
+        let verdicts = Verdict::ALL.map(|verdict| tab(verdict.as_str(), labels::verdict(verdict).word));
+        std::iter::once(tab("", "All")).chain(verdicts).collect()
+    }
+
     fn is_filtered(&self) -> bool {
         [&self.verdict, &self.code, &self.ticket, &self.pull_request].iter().any(|field| non_empty(field).is_some())
     }
 
     fn to_url(&self, project: &ProjectId) -> String {
-        let mut address = format!("/deliveries?project={project}");
+        let mut address = format!("/decisions?project={project}");
         let fields = [
             ("verdict", &self.verdict),
             ("code", &self.code),
@@ -146,7 +189,7 @@ impl DeliveryQuery {
 }
 
 impl Row {
-    fn new(delivery: &Delivery, now: Timestamp) -> Self {
+    pub(crate) fn new(delivery: &Delivery, now: Timestamp) -> Self {
         let review = delivery.review.as_ref();
         let ticket = delivery.ticket.as_ref().filter(|_| review.is_none());
         Self {
@@ -159,14 +202,16 @@ impl Row {
             when: labels::format_time(delivery.at, now),
             sentence: line(&delivery.reason.sentence()),
             repeats: delivery.seen.len(),
+            address: format!("/decisions/{}?project={}", delivery.id, delivery.project),
+            date: delivery.at.day(),
         }
     }
 }
 
 fn describe_delivery(delivery: &Delivery) -> String {
     match (&delivery.review, delivery.source) {
-        (Some(review), Source::Person) => format!("Revision requested by {} for", review.author),
-        (Some(review), _) if review.review.is_some() => format!("Review by {} of", review.author),
+        (Some(review), Source::Person) => format!("{} requested a revision of", review.author),
+        (Some(review), _) if review.review.is_some() => format!("{} reviewed", review.author),
         (Some(_), _) => "Update of".into(),
         (None, Source::Person) if delivery.ticket.is_none() => "Job requested by prompt".into(),
         (None, Source::Person) => "Job requested for".into(),

@@ -1,0 +1,117 @@
+//! One decision: the guards in their order, each with the fact that it read, and Replay.
+
+use super::Row;
+use crate::fault::Fault;
+use crate::frame::{Frame, redirect, render_page};
+use crate::hints::{Page, name_buttons};
+use crate::text::{self, Help, SafeText, block, line};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error};
+use pullyard_domain::decision::Reason;
+use pullyard_domain::delivery::Delivery;
+use pullyard_domain::guard_steps::{GuardResult, GuardStep, guard_steps};
+use pullyard_domain::id::DeliveryId;
+use pullyard_entry::{Path, Problem};
+
+#[derive(Template)]
+#[template(path = "decision.html")]
+struct DecisionPage {
+    frame: Frame,
+    id: String,
+    row: Row,
+    help: Help,
+    steps: Vec<Step>,
+    evaluated: usize,
+    /// The stored facts as JSON.
+    facts: Option<SafeText>,
+    repeated: Vec<String>,
+    decided: Option<String>,
+    may_administer: bool,
+    /// Why a replay would not change the decision.
+    no_replay: Option<&'static str>,
+}
+
+struct Step {
+    title: &'static str,
+    fact: Option<SafeText>,
+    result: GuardResult,
+}
+
+impl Step {
+    fn passed(&self) -> bool {
+        self.result == GuardResult::Passed
+    }
+
+    fn stopped(&self) -> bool {
+        self.result == GuardResult::Stopped
+    }
+}
+
+impl From<GuardStep> for Step {
+    fn from(step: GuardStep) -> Self {
+        Self { title: step.title, fact: step.fact.as_deref().map(line), result: step.result }
+    }
+}
+
+pub(crate) async fn show(visit: PageContext, id: Result<Path<DeliveryId>, Problem>) -> Result<Response, Fault> {
+    let delivery = load(&visit, id).await?;
+    let steps: Vec<Step> = guard_steps(&delivery).into_iter().map(Step::from).collect();
+    let row = Row::new(&delivery, visit.ctx.clock.now());
+    let page = DecisionPage {
+        frame: visit.frame(&format!("Decision: {}", row.sentence), "decisions", Some(&delivery.project)),
+        id: delivery.id.to_string(),
+        help: text::help(&name_buttons(&delivery.reason.help(), Page::Other)),
+        evaluated: steps.iter().filter(|step| step.result != GuardResult::NotEvaluated).count(),
+        steps,
+        facts: stored_facts(&delivery).map(|facts| block(&facts)),
+        repeated: delivery.seen.iter().map(ToString::to_string).collect(),
+        decided: delivery.facts.as_ref().map(|facts| facts.decided_at.to_string()),
+        may_administer: visit.visitor.may_administer(),
+        no_replay: no_replay(&delivery),
+        row,
+    };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+/// Decides the delivery again. Served by the API function, as the same request of the command line.
+pub(crate) async fn replay(visit: PageContext, id: Result<Path<DeliveryId>, Problem>) -> Result<Response, Fault> {
+    if !visit.visitor.may_administer() {
+        return Err(Fault::not_allowed("replay deliveries"));
+    }
+    let delivery = load(&visit, id).await?;
+    let answer = control::replay_delivery(&visit.ctx, &delivery.id).await?;
+    Ok(redirect(&format!("/decisions/{}?project={}", answer.delivery, delivery.project)))
+}
+
+async fn load(visit: &PageContext, id: Result<Path<DeliveryId>, Problem>) -> Result<Delivery, Fault> {
+    let Path(id) = id?;
+    let delivery = visit.ctx.store.load_delivery(&id).await.map_err(Error::from)?;
+    let visible = delivery.filter(|delivery| visit.visitor.may_access(&delivery.project));
+    visible.ok_or_else(|| {
+        Fault::not_found(&format!("There is no decision {id}."))
+            .help("Decisions are stored for 30 days. Check the address, or open the list of decisions.")
+    })
+}
+
+fn stored_facts(delivery: &Delivery) -> Option<String> {
+    let review = delivery.review.as_ref().and_then(|subject| subject.facts.as_ref());
+    match review {
+        Some(facts) => serde_json::to_string_pretty(facts).ok(),
+        None => serde_json::to_string_pretty(delivery.facts.as_ref()?).ok(),
+    }
+}
+
+fn no_replay(delivery: &Delivery) -> Option<&'static str> {
+    match (&delivery.reason, &delivery.review, &delivery.facts) {
+        (Reason::Accepted { .. }, ..) => Some("A replay changes nothing: the delivery has its job."),
+        (reason, ..) if reason.is_final() => Some("A replay changes nothing: the decision is final."),
+        (_, None, None) => Some("The content of this delivery is not stored. Send it again from its source."),
+        (_, Some(subject), _) if subject.review.is_none() => {
+            Some("This delivery concerns only the pull request itself. Polling finds its state.")
+        }
+        _ => None,
+    }
+}
