@@ -46,14 +46,15 @@ async fn assert_retry_completes(story: &Story, key: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_agent_failure_has_its_code_and_sentence() {
     let story = start_story().await;
-    let missing = |agent: &str| format!("{agent} is missing on the runner or can't be started.");
+    let missing = |agent: &str| format!("{agent} is not installed on the runner or can't be started.");
+    let uncommitted = |agent: &str| format!("The repository has no executable file `{agent}`.");
     let ended = |exit: &str, words: &str| format!("The agent stopped with {exit}: \"{words}\".");
     let none = "The agent finished without changing a file.".to_owned();
     let ways: Vec<(&[&str], &str, String)> = vec![
-        (&["./nothing.sh"], "agent_missing", missing("./nothing.sh")),
+        (&["./nothing.sh"], "agent_script_missing", uncommitted("./nothing.sh")),
         (&["no-such-agent"], "agent_missing", missing("no-such-agent")),
-        (&["./README.md"], "agent_missing", missing("./README.md")),
-        (&["../../agent.sh"], "agent_missing", missing("../../agent.sh")),
+        (&["./README.md"], "agent_script_missing", uncommitted("./README.md")),
+        (&["../../agent.sh"], "agent_script_missing", uncommitted("../../agent.sh")),
         (
             &["sh", "-c", "echo unheard; echo no such word >&2; exit 3"],
             "agent_failed",

@@ -377,15 +377,31 @@ async fn clock_that_runs_behind_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repos_add_refuses_a_folder_without_a_repository() {
+async fn repos_add_refuses_a_folder_where_no_job_can_work() {
     let machine = Machine::new();
     let up = machine.up().await;
     machine.stdout(&["projects", "create", "shop", "--name", "Shop"]).await;
     fs::create_dir_all(machine.path("empty")).unwrap();
-    let ran = machine.output(&["repos", "add", "--path", "empty", "--agent-command", "./agent.sh"]).await;
-    assert_eq!(ran.status.code(), Some(2));
-    let err = String::from_utf8(ran.stderr).unwrap();
-    assert!(err.contains("neither a bare git repository nor the top of a checkout"), "{err}");
+    let refused = async |expected: &str| {
+        let ran = machine.output(&["repos", "add", "--path", "empty", "--agent-command", "./agent.sh"]).await;
+        let err = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(2), "{err}");
+        assert!(err.contains(expected), "{err}");
+    };
+    refused("neither a bare git repository nor the top of a checkout").await;
+    let git = |arguments: &str| {
+        let mut git = std::process::Command::new("git");
+        git.args(["-c", "user.name=Ana", "-c", "user.email=ana@acme.example"]).args(arguments.split(' '));
+        assert!(git.current_dir(machine.path("empty")).status().unwrap().success(), "{arguments}");
+    };
+    git("init --quiet");
+    refused("has no commit on its checked-out branch").await;
+    git("commit --quiet --allow-empty -m Start");
+    refused("./agent.sh is no file in the last commit").await;
+    fs::write(machine.path("empty/agent.sh"), "#!/bin/sh\n").unwrap();
+    git("add agent.sh");
+    git("commit --quiet -m Add");
+    refused("git add --chmod=+x agent.sh").await;
     assert!(up.api.repositories(&shop_project()).await.unwrap().repositories.is_empty());
     up.stop(Signal::SIGTERM).await;
 }

@@ -345,8 +345,12 @@ fn create_adapter(
     })
 }
 
+/// A relative path names a file of the repository, any other name a program of the machine.
 fn agent_missing(events: &EventSink, agent: &str, reason: &dyn std::fmt::Display) -> Stop {
     events.add(EventDraft::text(EventKind::Log, format!("The agent could not be started: {reason}.")));
+    if agent.contains('/') && !agent.starts_with('/') {
+        return Failure::AgentScriptMissing { agent: agent.to_owned() }.into();
+    }
     Failure::AgentMissing { agent: agent.to_owned(), runner: "the runner".into() }.into()
 }
 

@@ -165,7 +165,11 @@ impl Repos {
             }
             Command::Add { name, integration, path, workflows, agent, model, agent_command, commands } => {
                 let (name, integration) = match (path, name, integration) {
-                    (Some(path), name, _) => local::link(session, &path, name)?,
+                    (Some(path), name, _) => {
+                        let linked = local::link(session, &path, name)?;
+                        local::check(&path, &agent_command)?;
+                        linked
+                    }
                     (None, Some(name), Some(integration)) => (name, integration),
                     (None, ..) => return Err(CliError::usage("give a repository and its --integration, or a --path")),
                 };

@@ -32,12 +32,17 @@ async fn failure_quotes_the_last_output_of_the_agent() {
 }
 
 #[tokio::test]
-async fn unstartable_agent_fails_as_agent_missing() {
-    for command in [vec!["./none.sh"], vec!["no-such-program-anywhere"], vec!["./README.md"], vec!["/no/where"], vec![]]
-    {
+async fn missing_script_and_missing_program_have_their_codes() {
+    for (command, code) in [
+        (vec!["./none.sh"], "agent_script_missing"),
+        (vec!["./README.md"], "agent_script_missing"),
+        (vec!["no-such-program-anywhere"], "agent_missing"),
+        (vec!["/no/where"], "agent_missing"),
+        (vec![], "agent_missing"),
+    ] {
         let (_, failure) =
             check("true", |job| job.agent.command = command.iter().map(|arg| (*arg).to_owned()).collect()).await;
-        assert_eq!(failure.code(), "agent_missing", "{command:?}");
+        assert_eq!(failure.code(), code, "{command:?}");
     }
 }
 

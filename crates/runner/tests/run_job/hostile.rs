@@ -23,7 +23,7 @@ async fn agent_link_out_of_the_repository_is_not_started() {
     let commit = world.git_line(&["commit-tree", &tree, "-m", "A link"]);
     world.git_line(&["update-ref", "refs/heads/main", &commit]);
 
-    assert_eq!(world.fails().await, "agent_missing");
+    assert_eq!(world.fails().await, "agent_script_missing");
     assert!(world.api.event_texts().contains("leads out of the repository"), "{}", world.api.event_texts());
     assert!(!world.outside_path("pwned").exists());
 }
