@@ -380,7 +380,7 @@ async fn help_covers_topics_and_job_commands() {
         (&["json"], "--jsonl"),
         (&["environment"], "PULLYARD_TOKEN"),
         (&["jobs", "cancel"], "pullyard jobs cancel 7F2K"),
-        (&[], "Commands:"),
+        (&[], "Operate:\n  doctor"),
     ] {
         let out = user.run(&[&["help"], about].concat()).await.assert_success();
         assert!(out.contains(said), "{about:?}: {out}");

@@ -45,6 +45,7 @@ mod openapi;
 mod pages;
 mod processes;
 mod pulls;
+mod quick_start;
 mod repositories;
 mod requested_jobs;
 mod rests;

@@ -28,15 +28,20 @@ async fn usage_error_with_json_prints_a_problem_document() {
 async fn cli_without_arguments_lists_its_commands() {
     let mut user = User::new();
     user.set_env("PULLYARD_URL", "http://127.0.0.1:1");
-    let ran = user.run(&[]).await.assert_exit(2, "Commands:");
+    let ran = user.run(&[]).await.assert_exit(2, "Start:");
     assert!(ran.err.contains("Usage: pullyard") && !ran.err.contains("error:"), "{ran:?}");
 }
 
 fn listed_commands(help: &str) -> Vec<String> {
-    let Some((_, list)) = help.split_once("Commands:\n") else { return Vec::new() };
-    let lines = list.lines().take_while(|line| line.is_empty() || line.starts_with(' '));
-    let named = lines.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
-    named.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+    assert!(!help.contains("\nOther:\n"), "a command has no group: {help}");
+    let mut names = Vec::new();
+    for heading in ["Commands:\n", "Start:\n", "Work:\n", "Set up:\n", "Operate:\n"] {
+        let list = help.split_once(heading).map_or("", |(_, list)| list);
+        let lines = list.lines().take_while(|line| line.starts_with(' '));
+        let named = lines.filter_map(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+        names.extend(named.filter_map(|line| line.split(' ').next()).map(str::to_owned));
+    }
+    names
 }
 
 #[tokio::test]

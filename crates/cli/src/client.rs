@@ -40,6 +40,7 @@ pub(crate) use budgets::parse_usd_micros;
 use clap::{ColorChoice, Subcommand};
 pub(crate) use config::{Config, SavedContext};
 pub(crate) use fault::{CliError, Exit};
+pub(crate) use help::group_commands;
 pub(crate) use open::open_in_browser;
 pub(crate) use parse_error::report_parse_error;
 use pullyard_domain::id::{JobId, ProjectId};

@@ -12,7 +12,7 @@ mod temporary;
 mod try_job;
 mod up;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Turns tickets into pull requests with AI coding agents.
@@ -53,9 +53,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let CommandLine { global, command } = match CommandLine::try_parse() {
+    let program = client::group_commands(CommandLine::command());
+    let parsed = program.clone().try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
+    let CommandLine { global, command } = match parsed {
         Ok(line) => line,
-        Err(error) => return client::report_parse_error(&error, &mut CommandLine::command()),
+        Err(error) => return client::report_parse_error(&error, &mut program.clone()),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -69,7 +71,7 @@ fn main() -> ExitCode {
         Command::Up(up) => Ok(runtime.block_on(up.run(&global))),
         Command::Try(job) => Ok(runtime.block_on(job.run(&global))),
         Command::Events(events) => Ok(events.run(&global)),
-        Command::Client(command) => Ok(runtime.block_on(command.run(&global, CommandLine::command()))),
+        Command::Client(command) => Ok(runtime.block_on(command.run(&global, program))),
         Command::Runner(runner) => runtime.block_on(runner.run()),
         Command::Function(function) => runtime.block_on(function.run()),
     };

@@ -42,6 +42,41 @@ NO_COLOR          any value: no colours, unless --color always
 XDG_CONFIG_HOME   where contexts are saved, in pullyard/; ~/.config when not set
 A flag overrides a variable, and a variable overrides the context.";
 
+/// The commands by purpose, in the order of a new user's needs.
+const GROUPS: [(&str, &[&str]); 4] = [
+    (
+        "Start",
+        &["demo", "try", "up", "open", "login", "logout", "contexts", "status", "version", "help", "completions"],
+    ),
+    ("Work", &["tickets", "jobs", "pulls", "revise", "link", "unlink", "why", "hold", "release"]),
+    (
+        "Set up",
+        &["init", "projects", "settings", "budgets", "integrations", "repos", "hooks", "runners", "secrets", "tokens"],
+    ),
+    ("Operate", &["doctor", "deliveries", "breakers", "dlq", "events"]),
+];
+
+/// Lists the commands of `pullyard --help` by purpose. A command without a group appears under "Other".
+pub(crate) fn group_commands(program: clap::Command) -> clap::Command {
+    let about = |name: &str| {
+        let command = program.find_subcommand(name)?;
+        Some(format!("  {name:<13} {}\n", command.get_about().map(ToString::to_string).unwrap_or_default()))
+    };
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        text.push_str(&format!("{title}:\n{}\n", names.iter().filter_map(|name| about(name)).collect::<String>()));
+    }
+    let grouped = |name: &str| GROUPS.iter().any(|(_, names)| names.contains(&name));
+    let others = program.get_subcommands().filter(|command| !command.is_hide_set() && !grouped(command.get_name()));
+    let others: String = others.filter_map(|command| about(command.get_name())).collect();
+    if !others.is_empty() {
+        text.push_str(&format!("Other:\n{others}\n"));
+    }
+    program.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{text}Global options:\n{{options}}{{after-help}}"
+    ))
+}
+
 impl Help {
     pub(super) fn run(self, screen: &Screen, mut program: clap::Command) -> Result<ExitCode, CliError> {
         let topic = match self.about.first().map(String::as_str) {

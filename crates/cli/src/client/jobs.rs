@@ -17,6 +17,7 @@ pub(super) use create::print_decision;
 pub(super) use list::parse_time;
 
 use super::fault::CliError;
+use super::open;
 use super::session::Session;
 use super::watch;
 use clap::Subcommand;
@@ -53,6 +54,13 @@ enum Command {
     /// Follow a job until it ends; exits with 6 if it failed or was cancelled.
     #[command(after_help = "Examples:\n  pullyard jobs watch 7F2K\n  pullyard jobs watch @last --quiet")]
     Watch {
+        /// Job id.
+        #[arg(value_name = "JOB")]
+        id: String,
+    },
+    /// Open a job's page in a browser, signed in.
+    #[command(after_help = "Examples:\n  pullyard jobs open 7F2K\n  pullyard jobs open @last")]
+    Open {
         /// Job id.
         #[arg(value_name = "JOB")]
         id: String,
@@ -95,6 +103,7 @@ impl Jobs {
             Command::Show { id } => show::show(session, &session.resolve_job(&id).await?).await,
             Command::Create(create) => create.run(session).await,
             Command::Watch { id } => watch::watch(session, &session.resolve_job(&id).await?).await,
+            Command::Open { id } => open::open_job(session, &session.resolve_job(&id).await?).await,
             Command::Logs(logs) => logs.run(session).await,
             Command::Events(events) => events.run(session).await,
             Command::Artifacts(artifacts) => artifacts.run(session).await,

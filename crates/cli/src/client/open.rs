@@ -3,6 +3,7 @@
 use super::config::write_sibling;
 use super::fault::CliError;
 use super::session::Session;
+use pullyard_domain::id::{JobId, ProjectId, TicketKey};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::process::{Command, ExitCode, Stdio};
@@ -12,10 +13,11 @@ use std::process::{Command, ExitCode, Stdio};
 #[command(after_help = "Examples:
   pullyard open
   pullyard open --print             only print the link, for a browser elsewhere
+  pullyard jobs open @last          open the page of a job
 
-The link works for ten minutes and for one browser, with the rights of your token. The browser is led to it by
-a page of yours that nobody else on this machine can read; one that may not read your files (from a snap, say)
-needs the link itself, which stands on the screen.")]
+The link works for ten minutes and for one browser, with the rights of your token. The browser opens a local
+file that redirects to the link, because other users of this machine can read arguments. A browser that cannot
+read your files (from a snap, for example) needs the printed link.")]
 pub(crate) struct Open {
     /// Print the link instead of opening it.
     #[arg(long)]
@@ -24,7 +26,15 @@ pub(crate) struct Open {
 
 impl Open {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let link = session.api.create_sign_in_link().await?;
+        self.open_page(session, None).await
+    }
+
+    /// Prints one link that signs in and continues to `path`, and opens it on a terminal.
+    async fn open_page(self, session: &Session, path: Option<&str>) -> Result<ExitCode, CliError> {
+        let mut link = session.api.create_sign_in_link().await?;
+        if let Some(path) = path {
+            link.url.push_str(&format!("&to={}", percent_encode(path)));
+        }
         if session.screen.is_json() {
             session.screen.json(&json!({ "url": link.url, "expires_in_secs": link.expires_in_secs }))?;
             return Ok(ExitCode::SUCCESS);
@@ -38,6 +48,20 @@ impl Open {
         });
         Ok(ExitCode::SUCCESS)
     }
+}
+
+pub(super) async fn open_job(session: &Session, job: &JobId) -> Result<ExitCode, CliError> {
+    Open { print: false }.open_page(session, Some(&format!("/jobs/{job}"))).await
+}
+
+pub(super) async fn open_ticket(session: &Session, project: &ProjectId, key: &TicketKey) -> Result<ExitCode, CliError> {
+    let path = format!("/tickets/-?project={project}&key={}", percent_encode(key.as_str()));
+    Open { print: false }.open_page(session, Some(&path)).await
+}
+
+fn percent_encode(text: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    text.bytes().map(|byte| if keep(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// Opens the link with the desktop's program, if there is one. The program gets a local page that redirects: arguments

@@ -2,6 +2,7 @@
 
 use super::fault::{CliError, Exit};
 use super::format;
+use super::open;
 use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
@@ -34,6 +35,12 @@ enum Command {
     /// Show a ticket.
     #[command(after_help = "Examples:\n  pullyard tickets show DEMO-1\n  pullyard tickets show DEMO-1 --json")]
     Show {
+        /// Ticket key.
+        key: TicketKey,
+    },
+    /// Open a ticket's page in a browser, signed in.
+    #[command(after_help = "Examples:\n  pullyard tickets open DEMO-1")]
+    Open {
         /// Ticket key.
         key: TicketKey,
     },
@@ -115,6 +122,7 @@ impl Tickets {
                 show(session, &session.api.ticket(&project, &key).await?)?;
                 Ok(ExitCode::SUCCESS)
             }
+            Command::Open { key } => open::open_ticket(session, &project, &key).await,
             Command::Create { key, title, description, status, repository, label } => {
                 let labels = label.into_iter().collect();
                 let request = CreateTicket { project, key, title, description, status, labels, repository };
