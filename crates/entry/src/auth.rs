@@ -69,6 +69,11 @@ impl<S> Caller<S> {
         if self.projects.is_none() { Ok(()) } else { Err(Problem::not_allowed("access settings of all projects")) }
     }
 
+    /// The projects that the token may access; `None` means all.
+    pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {
+        self.projects.as_ref()
+    }
+
     pub fn requester(&self) -> Requester {
         Requester { id: self.id.clone(), name: self.name.clone() }
     }

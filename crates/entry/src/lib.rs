@@ -15,6 +15,7 @@ pub mod params;
 pub mod problem;
 pub mod revision;
 pub mod runner_auth;
+pub mod runner_view;
 pub mod session;
 pub mod strict;
 pub mod telemetry;

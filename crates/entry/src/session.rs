@@ -54,6 +54,11 @@ impl Visitor {
     pub fn may_access(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
+
+    /// The projects that the token may access; `None` means all.
+    pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {
+        self.projects.as_ref()
+    }
 }
 
 /// `Set-Cookie` for a sign-in. `url` is the address of the pages.

@@ -6,16 +6,14 @@ use pullyard_control::Context;
 use pullyard_control::runner as control;
 use pullyard_domain::fleet::Member;
 use pullyard_domain::id::RunnerId;
-use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER, Presence};
-use pullyard_domain::time::Timestamp;
+use pullyard_domain::runner::{CLAIM_INTERVAL, HEARTBEAT_BUSY, HEARTBEAT_IDLE, Heartbeat, OFFLINE_AFTER};
 use pullyard_entry::openapi::AcceptedResponse;
+use pullyard_entry::runner_view::view_runner;
 use pullyard_entry::{Caller, Path, Problem, RunnerCaller, StrictJson, limits, scope};
 use pullyard_protocol::runner::{
     ClaimAnswer, ClaimRequest, ClaimedJob, HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest,
 };
-use pullyard_protocol::runner_admin::{
-    RemovedRunner, Runner, RunnerCommand, RunnerDrain, RunnerJob, RunnerList, RunnerOrder, RunnerStatus,
-};
+use pullyard_protocol::runner_admin::{RemovedRunner, Runner, RunnerCommand, RunnerList, RunnerOrder};
 
 fn poll_ms() -> u64 {
     u64::try_from(CLAIM_INTERVAL.as_millis()).unwrap_or(u64::MAX)
@@ -82,59 +80,17 @@ pub(crate) async fn claim(
     Ok(Json(ClaimAnswer { job, spent, poll_ms: poll_ms() }))
 }
 
-/// Returns `None` for a runner that serves no project of the caller.
-fn to_wire<S>(caller: &Caller<S>, member: Member, now: Timestamp) -> Option<Runner> {
-    let Member { runner, profile } = member;
-    let visible = match &profile.projects {
-        Some(projects) => {
-            caller.authorize_all_projects().is_ok() || projects.iter().any(|id| caller.authorize_project(id).is_ok())
-        }
-        None => true,
-    };
-    if !visible {
-        return None;
-    }
-    let status = match runner.status {
-        Presence::Deleting => RunnerStatus::Deleting,
-        _ if !runner.is_online(now) && !runner.has_been_seen() => RunnerStatus::NeverHeard,
-        _ if !runner.is_online(now) => RunnerStatus::Offline,
-        _ if runner.is_draining() => RunnerStatus::Draining,
-        _ => RunnerStatus::Online,
-    };
-    let busy = u32::try_from(runner.slots.len()).unwrap_or(u32::MAX);
-    let mine = runner.slots.into_iter().filter(|(_, slot)| caller.authorize_project(&slot.project).is_ok());
-    Some(Runner {
-        status,
-        busy,
-        jobs: mine
-            .map(|(job, slot)| RunnerJob { job, project: slot.project, attempt: slot.attempt, since: slot.since })
-            .collect(),
-        id: runner.id,
-        name: profile.name,
-        slots: runner.max,
-        capabilities: profile.capabilities,
-        labels: profile.labels,
-        version: profile.version,
-        projects: profile
-            .projects
-            .map(|all| all.into_iter().filter(|id| caller.authorize_project(id).is_ok()).collect()),
-        instance: runner.instance,
-        heard: runner.last_heartbeat,
-        drain: runner.drain.map(|drain| RunnerDrain { by: drain.by, at: drain.at, acknowledged: drain.acknowledged }),
-    })
-}
-
 pub(crate) async fn list(State(ctx): State<Context>, caller: Caller<scope::Read>) -> Result<Json<RunnerList>, Problem> {
     let now = ctx.clock.now();
-    let runners =
-        control::list_runners(&ctx).await?.into_iter().filter_map(|member| to_wire(&caller, member, now)).collect();
+    let members = control::list_runners(&ctx).await?.into_iter();
+    let runners = members.filter_map(|member| view_runner(member, caller.projects(), now)).collect();
     Ok(Json(RunnerList { runners }))
 }
 
 /// Finds a runner by id or name. A runner that the caller may not see counts as missing.
 async fn load_visible<S>(ctx: &Context, caller: &Caller<S>, id: &str) -> Result<(Member, Runner), Problem> {
     let member = control::load_runner(ctx, id).await?;
-    let runner = to_wire(caller, member.clone(), ctx.clock.now());
+    let runner = view_runner(member.clone(), caller.projects(), ctx.clock.now());
     runner.map(|runner| (member, runner)).ok_or_else(|| Problem::not_found(format!("There is no runner {id}.")))
 }
 

@@ -1,0 +1,44 @@
+//! Shows a runner to a caller: the API and the pages hide the same runners, jobs and projects.
+
+use pullyard_domain::fleet::Member;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::runner::Presence;
+use pullyard_domain::time::Timestamp;
+use pullyard_protocol::runner_admin::{Runner, RunnerDrain, RunnerJob, RunnerStatus};
+use std::collections::BTreeSet;
+
+/// Returns `None` for a runner that serves no project of the caller. `projects` are the caller's; `None` means all.
+pub fn view_runner(member: Member, projects: Option<&BTreeSet<ProjectId>>, now: Timestamp) -> Option<Runner> {
+    let Member { runner, profile } = member;
+    let may_access = |id: &ProjectId| projects.is_none_or(|projects| projects.contains(id));
+    let visible = projects.is_none() || profile.projects.as_ref().is_none_or(|served| served.iter().any(may_access));
+    if !visible {
+        return None;
+    }
+    let status = match runner.status {
+        Presence::Deleting => RunnerStatus::Deleting,
+        _ if !runner.is_online(now) && !runner.has_been_seen() => RunnerStatus::NeverHeard,
+        _ if !runner.is_online(now) => RunnerStatus::Offline,
+        _ if runner.is_draining() => RunnerStatus::Draining,
+        _ => RunnerStatus::Online,
+    };
+    let busy = u32::try_from(runner.slots.len()).unwrap_or(u32::MAX);
+    let jobs = runner.slots.into_iter().filter(|(_, slot)| may_access(&slot.project));
+    Some(Runner {
+        status,
+        busy,
+        jobs: jobs
+            .map(|(job, slot)| RunnerJob { job, project: slot.project, attempt: slot.attempt, since: slot.since })
+            .collect(),
+        id: runner.id,
+        name: profile.name,
+        slots: runner.max,
+        capabilities: profile.capabilities,
+        labels: profile.labels,
+        version: profile.version,
+        projects: profile.projects.map(|served| served.into_iter().filter(may_access).collect()),
+        instance: runner.instance,
+        heard: runner.last_heartbeat,
+        drain: runner.drain.map(|drain| RunnerDrain { by: drain.by, at: drain.at, acknowledged: drain.acknowledged }),
+    })
+}
