@@ -9,6 +9,7 @@ mod markdown;
 mod operations;
 mod reviews;
 mod sign_in;
+mod tokens;
 
 use crate::story::Story;
 use pullyard_store::Scope;

@@ -44,6 +44,7 @@ fn find_control(command: &str, page: Page) -> Option<Control> {
         ("jobs", Some("logs")) => (of_job("the log"), "in"),
         ("jobs", Some("artifacts" | "checks")) => (of_job("“Artifacts and attempts”"), "under"),
         ("jobs", Some("create")) => ("“Create job” on the Jobs page".to_owned(), "with"),
+        ("tokens", Some("revoke")) => ("“Revoke” on the Tokens page".to_owned(), "with"),
         ("release", _) => ("“Release” on the board".to_owned(), "with"),
         ("revise", _) => (on(Page::Ticket, "“Revise”", "on the ticket’s page"), "with"),
         _ => return None,

@@ -1,13 +1,14 @@
 //! Labels of states, times and durations, the same as on the command line.
 
 use crate::text::{SafeText, line};
-use pullyard_control::JobView;
+use pullyard_control::{JobView, StoredToken};
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::explanation;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::ticket::Badge;
 use pullyard_domain::time::Timestamp;
+use pullyard_protocol::runner_admin::RunnerStatus;
 use std::time::Duration;
 
 /// A state as word, shape and colour, for readers who cannot see one of these.
@@ -19,6 +20,7 @@ pub(crate) struct Pill {
     pub(crate) tone: &'static str,
 }
 
+const DISC: &str = "M6 2a4 4 0 1 1 0 8a4 4 0 1 1 0-8";
 const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
 const CROSS: &str = "M3 3l6 6M9 3l-6 6";
 const TICK: &str = "M2 6.5 5 9.5 10 3";
@@ -68,6 +70,30 @@ pub(crate) fn source(source: Source) -> &'static str {
 
 pub(crate) fn badge(badge: Badge) -> Pill {
     Pill { word: badge.display_name(), shape: "cross", path: CROSS, tone: "bad" }
+}
+
+pub(crate) fn runner(status: RunnerStatus) -> Pill {
+    let (word, shape, path, tone) = match status {
+        RunnerStatus::Online => ("Online", "disc", DISC, "ok"),
+        RunnerStatus::Draining => ("Draining", "part", "M6 1.5a4.5 4.5 0 0 1 0 9", "warn"),
+        RunnerStatus::Offline => ("Offline", "ring", RING, "wait"),
+        RunnerStatus::NeverHeard => ("Not connected yet", "dotted", RING, "wait"),
+        RunnerStatus::Deleting => ("Deleting", "cross", CROSS, "bad"),
+    };
+    Pill { word, shape, path, tone }
+}
+
+/// `soon` is the time before the expiry at which a token needs a replacement.
+pub(crate) fn token(token: &StoredToken, now: Timestamp, soon: Duration) -> Pill {
+    let expires_soon = token.expires_at.is_some_and(|at| at.since(now) < soon);
+    let (word, shape, path, tone) = match (token.revoked, token.is_valid(now), token.last_used) {
+        (true, _, _) => ("Revoked", "barred", BARRED_CIRCLE, "wait"),
+        (false, false, _) => ("Expired", "barred", BARRED_CIRCLE, "wait"),
+        (false, true, _) if expires_soon => ("Expires soon", "tri", "M6 1.5 11 10.5H1zM6 5v2.2", "warn"),
+        (false, true, Some(_)) => ("In use", "disc", DISC, "ok"),
+        (false, true, None) => ("Never used", "ring", RING, "wait"),
+    };
+    Pill { word, shape, path, tone }
 }
 
 pub(crate) fn explain_job(view: &JobView) -> Option<SafeText> {

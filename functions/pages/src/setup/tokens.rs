@@ -1,8 +1,197 @@
-//! Setup page: tokens.
+//! Setup page: tokens. Creates, lists and revokes API tokens, and revokes tokens of runners.
 
+mod form;
+
+use crate::fault::Fault;
+use crate::form::{Form, new_form_key};
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::{self, Pill, TimeLabel, format_count};
+use crate::text::{SafeText, line};
+use crate::visit::PageContext;
+use askama::Template;
 use axum::Router;
-use pullyard_control::Context;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use form::{Created, LIFETIMES, SCOPES, TokenForm, create_token};
+use pullyard_control::runner::list_runners;
+use pullyard_control::{self as control, Context, StoredToken};
+use pullyard_domain::fleet::Member;
+use pullyard_domain::id::{ProjectId, TokenId};
+use pullyard_domain::time::Timestamp;
+use pullyard_domain::token::TokenKind;
+use pullyard_entry::{Path, Problem, Query};
+use serde::Deserialize;
+use std::time::Duration;
+
+const PAGE_SIZE: i32 = 50;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A token that expires within this time needs a replacement.
+const SOON: Duration = Duration::from_secs(7 * 86_400);
 
 pub(super) fn routes() -> Router<Context> {
-    Router::new()
+    Router::new().route("/setup/tokens", get(list).post(create)).route("/setup/tokens/{token}/revoke", post(revoke))
+}
+
+/// As the API, requires all projects, because a limited token could otherwise create an unlimited one.
+pub(super) fn check_may_manage(visit: &PageContext) -> Result<(), Fault> {
+    if visit.visitor.may_administer() && visit.visitor.projects().is_none() {
+        return Ok(());
+    }
+    Err(Fault::not_allowed("manage tokens, which needs the scope “admin” for all projects"))
+}
+
+#[derive(Default, Deserialize)]
+pub(crate) struct TokensQuery {
+    project: Option<ProjectId>,
+    after: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "tokens.html")]
+struct TokensPage {
+    frame: Frame,
+    rows: Vec<Row>,
+    later: bool,
+    next: Option<String>,
+    created: Option<Created>,
+    form: TokenForm,
+    fault: Option<Fault>,
+    once: String,
+}
+
+struct Row {
+    pill: Pill,
+    name: SafeText,
+    prefix: SafeText,
+    used_by: SafeText,
+    scopes: Vec<&'static str>,
+    projects: Option<String>,
+    created: Option<TimeLabel>,
+    last_used: Option<TimeLabel>,
+    expires: TimeLabel,
+    /// Where to revoke a valid token, and the consequence.
+    revoke: Option<(String, SafeText)>,
+}
+
+async fn list(visit: PageContext, query: Result<Query<TokensQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    check_may_manage(&visit)?;
+    render(&visit, query, TokenForm::default(), None, None).await
+}
+
+async fn create(visit: PageContext, Form(pairs): Form<Vec<(String, String)>>) -> Result<Response, Fault> {
+    check_may_manage(&visit)?;
+    let form = TokenForm::from_pairs(pairs)?;
+    match create_token(&visit, &form).await {
+        Ok(created) => render(&visit, TokensQuery::default(), TokenForm::default(), None, Some(created)).await,
+        Err(fault) if fault.status.is_client_error() => {
+            render(&visit, TokensQuery::default(), form, Some(fault), None).await
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn revoke(visit: PageContext, id: Result<Path<TokenId>, Problem>) -> Result<Response, Fault> {
+    let Path(id) = id?;
+    check_may_manage(&visit)?;
+    control::revoke_token(&visit.ctx, &id, &visit.requester()).await?;
+    Ok(redirect("/setup/tokens"))
+}
+
+async fn render(
+    visit: &PageContext,
+    query: TokensQuery,
+    form: TokenForm,
+    fault: Option<Fault>,
+    created: Option<Created>,
+) -> Result<Response, Fault> {
+    let project = visit.load_selected_project(query.project).await?;
+    let (tokens, next) = control::list_tokens(&visit.ctx, query.after.as_deref(), PAGE_SIZE).await?;
+    let runners = list_runners(&visit.ctx).await?;
+    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
+    let page = TokensPage {
+        frame: visit.frame("Tokens", "tokens", project.as_ref().map(|project| &project.id)),
+        rows: tokens.iter().map(|token| Row::new(visit, token, &runners)).collect(),
+        later: query.after.is_some(),
+        next: next.map(|next| format!("/setup/tokens?after={next}")),
+        created,
+        form,
+        fault,
+        once: new_form_key(),
+    };
+    Ok(render_page(status, &page))
+}
+
+fn list_scopes(token: &StoredToken) -> Vec<&'static str> {
+    match token.kind {
+        TokenKind::Runner => vec!["runner"],
+        TokenKind::Api => SCOPES.iter().filter(|scope| token.scopes.contains(&scope.0)).map(|scope| scope.1).collect(),
+    }
+}
+
+fn join_projects(token: &StoredToken) -> Option<String> {
+    let projects = token.projects.as_ref()?;
+    Some(projects.iter().map(ProjectId::as_str).collect::<Vec<_>>().join(", "))
+}
+
+impl Row {
+    fn new(visit: &PageContext, token: &StoredToken, runners: &[Member]) -> Self {
+        let now = visit.ctx.clock.now();
+        let members = runners.iter().filter(|member| member.runner.token == token.hash).collect::<Vec<_>>();
+        let names = members.iter().map(|member| member.profile.name.as_str()).collect::<Vec<_>>().join(", ");
+        let used_by = match (token.kind, &token.runner, &token.created_by) {
+            (TokenKind::Runner, _, _) if !members.is_empty() => format!("runner {names}"),
+            (TokenKind::Runner, Some(runner), _) => format!("runner {runner}, not connected yet"),
+            (TokenKind::Runner, None, _) => "any runner".to_owned(),
+            (TokenKind::Api, _, Some(by)) => format!("created by {by}"),
+            (TokenKind::Api, _, None) => "created at installation".to_owned(),
+        };
+        let id = token.id();
+        let consequence = if id.as_str() == visit.visitor.id {
+            "You are signed in with this token: this signs you out. Its requests are refused at once.".to_owned()
+        } else if token.kind == TokenKind::Api {
+            "Its requests and its browser sessions are refused at once.".to_owned()
+        } else {
+            explain_runner_revocation(&names, &members)
+        };
+        Self {
+            pill: labels::token(token, now, SOON),
+            name: line(&token.name),
+            prefix: line(&token.prefix),
+            used_by: line(&used_by),
+            scopes: list_scopes(token),
+            projects: join_projects(token),
+            created: token.created.map(|at| labels::format_time(at, now)),
+            last_used: token.last_used.map(|at| labels::format_time(at, now)),
+            expires: format_expiry(token.expires_at, now),
+            revoke: (!token.revoked).then(|| (format!("/setup/tokens/{id}/revoke"), line(&consequence))),
+        }
+    }
+}
+
+/// The sweeper takes away the jobs of runners whose token is not valid.
+fn explain_runner_revocation(names: &str, members: &[&Member]) -> String {
+    let busy = members.iter().map(|member| member.runner.slots.len()).sum::<usize>();
+    match (members.is_empty(), busy) {
+        (true, _) => "No runner can connect with it.".to_owned(),
+        (false, 0) => format!("{names}: no more jobs. The runner has no running job."),
+        (false, busy) => {
+            let jobs = format_count(busy.try_into().unwrap_or(u64::MAX), "running job");
+            format!("{names}: no more jobs. {jobs} will be requeued for another attempt, or fail.")
+        }
+    }
+}
+
+fn format_expiry(at: Option<Timestamp>, now: Timestamp) -> TimeLabel {
+    let Some(at) = at else { return TimeLabel { said: "never".into(), exact: String::new() } };
+    let said = match at.since(now) {
+        left if left.is_zero() => format!("expired {}", labels::format_time(at, now).said),
+        left if left < DAY => "within a day".to_owned(),
+        left if left < SOON => format!("in {}", format_count(left.as_secs() / DAY.as_secs(), "day")),
+        _ => at.day(),
+    };
+    TimeLabel { said, exact: at.to_string() }
 }
