@@ -8,6 +8,7 @@ mod job_pages;
 mod markdown;
 mod operations;
 mod reviews;
+mod runners;
 mod sign_in;
 mod tokens;
 

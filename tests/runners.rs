@@ -149,7 +149,7 @@ impl Story {
     }
 }
 
-fn register_request(name: &str, instance: &str) -> RegisterRequest {
+pub(crate) fn register_request(name: &str, instance: &str) -> RegisterRequest {
     RegisterRequest {
         name: name.into(),
         instance: InstanceId::new(instance).unwrap(),

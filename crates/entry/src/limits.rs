@@ -137,7 +137,7 @@ fn check_text(pointer: &str, text: &str, max_bytes: usize) -> Result<(), FieldEr
     if text.contains('\0') { fault(pointer, "remove the NUL character".into()) } else { Ok(()) }
 }
 
-fn check_labels(pointer: &str, labels: &BTreeSet<String>) -> Result<(), FieldError> {
+pub fn check_labels(pointer: &str, labels: &BTreeSet<String>) -> Result<(), FieldError> {
     if labels.len() > LABELS {
         return fault(pointer, format!("use at most {LABELS} labels"));
     }

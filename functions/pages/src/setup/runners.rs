@@ -1,8 +1,239 @@
-//! Setup page: runners.
+//! Setup page: runners. Lists, shows, drains, resumes and deletes self-hosted runners.
 
+mod new;
+mod sentences;
+
+use crate::fault::Fault;
+use crate::form::Form;
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::{self, Pill, TimeLabel};
+use crate::text::{SafeText, line};
+use crate::visit::PageContext;
+use askama::Template;
 use axum::Router;
-use pullyard_control::Context;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use pullyard_control::runner as control;
+use pullyard_control::{Context, job_view};
+use pullyard_domain::fleet::Member;
+use pullyard_domain::id::{ProjectId, RunnerId};
+use pullyard_domain::runner::sweep::LossReason;
+use pullyard_entry::runner_view::view_runner;
+use pullyard_entry::{Path, Problem, Query};
+use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
+use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
+        .route("/setup/runners", get(list))
+        .route("/setup/runners/new", get(new::show).post(new::create_token))
+        .route("/setup/runners/{runner}", get(show))
+        .route("/setup/runners/{runner}/command", post(command))
+        .route("/setup/runners/{runner}/delete", post(delete))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RunnersQuery {
+    project: Option<ProjectId>,
+}
+
+#[derive(Template)]
+#[template(path = "runners.html")]
+struct RunnersPage {
+    frame: Frame,
+    summary: String,
+    may_add: bool,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    address: String,
+    name: SafeText,
+    pill: Pill,
+    sentence: Option<SafeText>,
+    jobs: Vec<(String, String)>,
+    /// Whether each slot is busy.
+    slots: Vec<bool>,
+    load: String,
+    capabilities: Vec<SafeText>,
+    labels: Vec<SafeText>,
+    version: SafeText,
+    heard: TimeLabel,
+    /// The command that the runner accepts now: its name in the form, and on the button.
+    order: Option<(&'static str, &'static str)>,
+    may_delete: bool,
+}
+
+async fn list(visit: PageContext, query: Result<Query<RunnersQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let project = visit.load_selected_project(query.project).await?;
+    let (mut rows, mut online, mut total) = (Vec::new(), 0, 0);
+    let (mut busy, mut slots) = (0, 0);
+    for member in control::list_runners(&visit.ctx).await? {
+        let Some(runner) = view_runner(member.clone(), visit.visitor.projects(), visit.ctx.clock.now()) else {
+            continue;
+        };
+        total += 1;
+        if matches!(runner.status, RunnerStatus::Online | RunnerStatus::Draining) {
+            online += 1;
+            busy += runner.busy;
+            slots += runner.slots;
+        }
+        rows.push(Row::new(&visit, &member, &runner).await?);
+    }
+    let page = RunnersPage {
+        frame: visit.frame("Runners", "runners", project.as_ref().map(|project| &project.id)),
+        summary: format!("{online} of {total} online, {busy} of {slots} slots busy"),
+        may_add: may_add(&visit),
+        rows,
+    };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+/// A runner's token is a token: the same permission as on the page of tokens.
+fn may_add(visit: &PageContext) -> bool {
+    super::tokens::check_may_manage(visit).is_ok()
+}
+
+/// As the API, requires access to all projects that the runner serves.
+fn may_command(visit: &PageContext, member: &Member) -> bool {
+    visit.visitor.may_administer()
+        && match &member.profile.projects {
+            Some(served) => served.iter().all(|project| visit.visitor.may_access(project)),
+            None => visit.visitor.projects().is_none(),
+        }
+}
+
+impl Row {
+    async fn new(visit: &PageContext, member: &Member, runner: &Runner) -> Result<Self, Fault> {
+        let now = visit.ctx.clock.now();
+        let may_command = may_command(visit, member) && runner.status != RunnerStatus::Deleting;
+        let order = if runner.drain.is_some() { ("resume", "Resume") } else { ("drain", "Drain") };
+        let is_busy = |slot: u32| slot < runner.busy;
+        Ok(Self {
+            address: format!("/setup/runners/{}", runner.id),
+            name: line(&runner.name),
+            pill: labels::runner(runner.status),
+            sentence: sentences::describe(visit, member, runner, now).await?,
+            jobs: runner.jobs.iter().map(|on| (format!("/jobs/{}", on.job), on.job.short())).collect(),
+            slots: (0..runner.slots.max(runner.busy)).map(is_busy).collect(),
+            load: format!("{}/{}", runner.busy, runner.slots),
+            capabilities: runner.capabilities.iter().map(|one| line(one)).collect(),
+            labels: runner.labels.iter().map(|one| line(one)).collect(),
+            version: line(&runner.version),
+            heard: labels::format_time(runner.heard, now),
+            order: may_command.then_some(order),
+            may_delete: may_command,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct RunnerQuery {
+    project: Option<ProjectId>,
+    /// Opens the confirmation of a deletion.
+    delete: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "runner.html")]
+struct RunnerPage {
+    frame: Frame,
+    row: Row,
+    id: String,
+    instance: SafeText,
+    projects: Option<Vec<String>>,
+    jobs: Vec<CurrentJob>,
+    hidden_jobs: usize,
+    effect: SafeText,
+    opens_delete: bool,
+}
+
+struct CurrentJob {
+    address: String,
+    pill: Pill,
+    title: SafeText,
+    short: String,
+    attempt: u32,
+    since: TimeLabel,
+}
+
+async fn load_visible(visit: &PageContext, id: Result<Path<String>, Problem>) -> Result<(Member, Runner), Fault> {
+    let Path(id) = id?;
+    let member = control::load_runner(&visit.ctx, &id).await?;
+    let runner = view_runner(member.clone(), visit.visitor.projects(), visit.ctx.clock.now());
+    runner.map(|runner| (member, runner)).ok_or_else(|| Fault::not_found(&format!("There is no runner {id}.")))
+}
+
+async fn show(
+    visit: PageContext,
+    id: Result<Path<String>, Problem>,
+    query: Result<Query<RunnerQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let (member, runner) = load_visible(&visit, id).await?;
+    let project = visit.load_selected_project(query.project).await?;
+    let (mut jobs, now) = (Vec::new(), visit.ctx.clock.now());
+    for on in &runner.jobs {
+        let view = job_view(&visit.ctx, &on.job).await?;
+        jobs.push(CurrentJob {
+            address: format!("/jobs/{}", on.job),
+            pill: labels::pill(view.job.status),
+            title: line(&view.title),
+            short: on.job.short(),
+            attempt: on.attempt,
+            since: labels::format_time(on.since, now),
+        });
+    }
+    let forecast = control::forecast_loss(&visit.ctx, &member.runner, LossReason::Deleted).await?;
+    let page = RunnerPage {
+        frame: visit.frame(&runner.name, "runners", project.as_ref().map(|project| &project.id)),
+        row: Row::new(&visit, &member, &runner).await?,
+        id: runner.id.to_string(),
+        instance: line(runner.instance.as_str()),
+        projects: runner.projects.map(|all| all.iter().map(ToString::to_string).collect()),
+        hidden_jobs: member.runner.slots.len().saturating_sub(jobs.len()),
+        jobs,
+        effect: line(&format!("{}.", sentences::format_forecast(&forecast))),
+        opens_delete: query.delete.is_some(),
+    };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+async fn load_commandable(visit: &PageContext, id: Result<Path<String>, Problem>) -> Result<RunnerId, Fault> {
+    if !visit.visitor.may_administer() {
+        return Err(Fault::not_allowed("drain, resume or delete runners"));
+    }
+    let (member, runner) = load_visible(visit, id).await?;
+    if !may_command(visit, &member) {
+        return Err(Fault::not_allowed("change a runner that also serves other projects"));
+    }
+    Ok(runner.id)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CommandForm {
+    command: RunnerOrder,
+}
+
+async fn command(
+    visit: PageContext,
+    id: Result<Path<String>, Problem>,
+    Form(form): Form<CommandForm>,
+) -> Result<Response, Fault> {
+    let id = load_commandable(&visit, id).await?;
+    let command = match form.command {
+        RunnerOrder::Drain => control::RunnerCommand::Drain { by: visit.visitor.name.clone() },
+        RunnerOrder::Resume => control::RunnerCommand::Resume,
+    };
+    control::command_runner(&visit.ctx, &id, &command).await?;
+    Ok(redirect(&format!("/setup/runners/{id}")))
+}
+
+async fn delete(visit: PageContext, id: Result<Path<String>, Problem>) -> Result<Response, Fault> {
+    let id = load_commandable(&visit, id).await?;
+    control::remove_runner(&visit.ctx, &id).await?;
+    Ok(redirect("/setup/runners"))
 }

@@ -1,0 +1,228 @@
+//! Adds a runner: names it, creates its token, and waits for its first heartbeat.
+//!
+//! The name and the options are in the URL, the token is only in the response that creates it. So the script and a link
+//! may load the page again without a second token.
+
+use super::super::tokens::check_may_manage;
+use crate::fault::Fault;
+use crate::form::{Form, new_form_key, non_empty};
+use crate::frame::{Frame, render_page};
+use crate::labels::{self, Pill};
+use crate::text::{SafeText, block, line, percent_encode};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::runner::load_runner;
+use pullyard_control::{self as control, Error};
+use pullyard_domain::id::{EventId, ProjectId};
+use pullyard_domain::runner::{MAX_SLOTS, Refusal, validate_name};
+use pullyard_domain::token::{NewToken, TokenKind};
+use pullyard_entry::runner_view::view_runner;
+use pullyard_entry::strict::FieldError;
+use pullyard_entry::{Problem, Query, limits};
+use pullyard_protocol::runner_admin::RunnerStatus;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct RunnerForm {
+    /// Project of the navigation.
+    project: Option<ProjectId>,
+    name: String,
+    slots: String,
+    labels: String,
+    isolation: String,
+    /// The only project that the runner serves; empty means all.
+    serves: String,
+    /// Shows the first step again.
+    change: Option<String>,
+}
+
+/// A valid form.
+struct Plan {
+    name: String,
+    slots: u32,
+    labels: BTreeSet<String>,
+    isolation: &'static str,
+    serves: Option<ProjectId>,
+}
+
+#[derive(Template)]
+#[template(path = "runner_new.html")]
+struct NewRunnerPage {
+    frame: Frame,
+    form: RunnerForm,
+    fault: Option<Fault>,
+    /// Describes the runner once the form is valid.
+    plan: Option<SafeText>,
+    command: Option<SafeText>,
+    joined: Option<Joined>,
+    local_only: bool,
+    address: String,
+    once: String,
+}
+
+struct Joined {
+    pill: Pill,
+    online: bool,
+    address: String,
+}
+
+pub(super) async fn show(visit: PageContext, query: Result<Query<RunnerForm>, Problem>) -> Result<Response, Fault> {
+    let Query(form) = query?;
+    check_may_manage(&visit)?;
+    if form.name.is_empty() || form.change.is_some() {
+        return render(&visit, form, None, Ok(None)).await;
+    }
+    match plan_runner(&form) {
+        Ok(plan) => render(&visit, form, Some(&plan), Ok(None)).await,
+        Err(fault) => render(&visit, form, None, Err(fault)).await,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokenForm {
+    once: String,
+}
+
+pub(super) async fn create_token(
+    visit: PageContext,
+    query: Result<Query<RunnerForm>, Problem>,
+    Form(token): Form<TokenForm>,
+) -> Result<Response, Fault> {
+    let Query(form) = query?;
+    check_may_manage(&visit)?;
+    let plan = match plan_runner(&form) {
+        Ok(plan) => plan,
+        Err(fault) => return render(&visit, form, None, Err(fault)).await,
+    };
+    match create_runner_token(&visit, &plan, token.once).await {
+        Ok(token) => render(&visit, form, Some(&plan), Ok(Some(token))).await,
+        Err(fault) if fault.status.is_client_error() => render(&visit, form, Some(&plan), Err(fault)).await,
+        Err(fault) => Err(fault),
+    }
+}
+
+fn plan_runner(form: &RunnerForm) -> Result<Plan, Fault> {
+    let wrong = |field: &str, message: &str| FieldError { pointer: format!("/{field}"), message: message.into() };
+    let name = form.name.trim().to_owned();
+    validate_name(&name).map_err(|fault| wrong("name", fault))?;
+    let slots = form.slots.trim().parse().ok().filter(|slots| (1..=MAX_SLOTS).contains(slots));
+    let labels = form.labels.split(',').filter_map(non_empty).collect();
+    limits::check_labels("/labels", &labels)?;
+    let isolation = ["external", "none"].into_iter().find(|known| *known == form.isolation);
+    let serves = non_empty(&form.serves).map(ProjectId::new).transpose().map_err(|bad| wrong("project", bad.0))?;
+    Ok(Plan {
+        name,
+        slots: slots.ok_or_else(|| wrong("slots", &format!("use 1 to {MAX_SLOTS}")))?,
+        labels,
+        isolation: isolation.ok_or_else(|| wrong("isolation", "choose one"))?,
+        serves,
+    })
+}
+
+/// Creates a token for this name only. Refuses a name in use, because the runner could not register with the token.
+async fn create_runner_token(visit: &PageContext, plan: &Plan, once: String) -> Result<String, Fault> {
+    match load_runner(&visit.ctx, &plan.name).await {
+        Err(Error::NotFound { .. }) => {}
+        Ok(_) => return Err(Error::Runner(Refusal::NameTaken { name: plan.name.clone() }).into()),
+        Err(error) => return Err(error.into()),
+    }
+    let key = EventId::new(once).map_err(|bad| FieldError { pointer: "/once".into(), message: bad.0.into() })?;
+    let new = NewToken {
+        name: plan.name.clone(),
+        kind: TokenKind::Runner,
+        scopes: BTreeSet::new(),
+        projects: plan.serves.clone().map(|project| [project].into()),
+        runner: Some(plan.name.clone()),
+        expires_in: None,
+    };
+    Ok(control::create_token(&visit.ctx, new, &visit.requester(), Some(key)).await?.text)
+}
+
+async fn render(
+    visit: &PageContext,
+    form: RunnerForm,
+    plan: Option<&Plan>,
+    token: Result<Option<String>, Fault>,
+) -> Result<Response, Fault> {
+    let project = visit.load_selected_project(form.project.clone()).await?;
+    let joined = match plan {
+        Some(plan) => find_runner(visit, &plan.name).await?,
+        None => None,
+    };
+    let (token, fault) = match token {
+        Ok(token) => (token, None),
+        Err(fault) => (None, Some(fault)),
+    };
+    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
+    let url = visit.ctx.api_url.trim_end_matches('/');
+    let page = NewRunnerPage {
+        frame: visit.frame("Add runner", "runners", project.as_ref().map(|project| &project.id)),
+        fault,
+        plan: plan.map(|plan| line(&describe_plan(plan))),
+        command: plan.zip(token).map(|(plan, token)| block(&format_command(plan, url, &token))),
+        joined,
+        local_only: ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|own| url.starts_with(own)),
+        address: format_address(&form),
+        once: new_form_key(),
+        form: RunnerForm { slots: non_empty(&form.slots).unwrap_or_else(|| "1".into()), ..form },
+    };
+    Ok(render_page(status, &page))
+}
+
+async fn find_runner(visit: &PageContext, name: &str) -> Result<Option<Joined>, Fault> {
+    let member = match load_runner(&visit.ctx, name).await {
+        Err(Error::NotFound { .. }) => return Ok(None),
+        member => member?,
+    };
+    let runner = view_runner(member, visit.visitor.projects(), visit.ctx.clock.now());
+    Ok(runner.map(|runner| Joined {
+        pill: labels::runner(runner.status),
+        online: runner.status == RunnerStatus::Online,
+        address: format!("/setup/runners/{}", runner.id),
+    }))
+}
+
+fn describe_plan(plan: &Plan) -> String {
+    let mut parts = vec![plan.name.clone(), labels::format_count(plan.slots.into(), "slot")];
+    parts.extend(plan.labels.iter().map(|label| format!("label {label}")));
+    parts.push(format!("isolation {}", plan.isolation));
+    parts.extend(plan.serves.as_ref().map(|project| format!("only project {project}")));
+    format!("{}.", parts.join(", "))
+}
+
+fn format_address(form: &RunnerForm) -> String {
+    let fields = [
+        ("name", &form.name),
+        ("slots", &form.slots),
+        ("labels", &form.labels),
+        ("isolation", &form.isolation),
+        ("serves", &form.serves),
+    ];
+    let pairs = fields.map(|(name, value)| format!("{name}={}", percent_encode(value)));
+    let project = form.project.as_ref().map(|project| format!("&project={project}")).unwrap_or_default();
+    format!("/setup/runners/new?{}{project}", pairs.join("&"))
+}
+
+/// The token is a variable, because every user of a machine can read argument lists.
+fn format_command(plan: &Plan, url: &str, token: &str) -> String {
+    let mut command = format!(
+        "PULLYARD_RUNNER_TOKEN={token} \\\n  pullyard runner start --api-url {url} \\\n  --name {} --slots {} --isolation {}",
+        plan.name, plan.slots, plan.isolation
+    );
+    if !plan.labels.is_empty() {
+        let labels = plan.labels.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        command.push_str(&format!(" --labels {}", quote(&labels)));
+    }
+    command
+}
+
+/// Quotes for a POSIX shell: a link to this page may contain any label.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:/".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
