@@ -231,13 +231,18 @@ async fn settings_set_changes_only_the_named_settings() {
     user.run(&["settings", "set", &format!("default_repository={REPOSITORY}")]).await.assert_success();
     assert_eq!(
         user.run(&["settings", "get", "default_repository"]).await.assert_success(),
-        format!("default_repository\t{REPOSITORY}\n")
+        format!(
+            "default_repository\t{REPOSITORY}\t\tproject\tThe repository of tickets that name none, as owner/name.\n"
+        )
     );
     user.run(&["settings", "set", "nothing=1"]).await.assert_exit(2, "there is no setting nothing");
     user.run(&["settings", "get", "nothing"]).await.assert_exit(2, "there is no setting nothing");
     user.run(&["settings", "get", "nothing", "--json"]).await.assert_exit(2, "there is no setting nothing");
     user.run(&["settings", "set", "auto_create=maybe"]).await.assert_exit(2, "auto_create must be true or false");
     user.run(&["settings", "set", "limits.wall_secs=1"]).await.assert_exit(2, "use 60 to 86400 seconds");
+    let money = user.run(&["settings", "set", "limits.cost_usd=2.50", "limits.wall_secs=45min"]).await.assert_success();
+    assert_eq!(money, "limits.cost_usd\t2.50\nlimits.wall_secs\t2700\n");
+    user.run(&["settings", "set", "compute=runner"]).await.assert_exit(2, "did you mean compute=runners?");
     story.shut_down().await;
 }
 

@@ -17,6 +17,7 @@ mod hooks;
 mod init;
 mod integrations;
 mod jobs;
+mod nearest;
 mod open;
 mod pages;
 mod parse_error;
@@ -36,7 +37,6 @@ mod tokens;
 mod watch;
 mod why;
 
-pub(crate) use budgets::parse_usd_micros;
 use clap::{ColorChoice, Subcommand};
 pub(crate) use config::{Config, SavedContext};
 pub(crate) use fault::{CliError, Exit};
@@ -186,6 +186,7 @@ impl Command {
             Self::Contexts(contexts) => contexts.run(&screen),
             Self::Completions(completions) => completions.run(&screen, program),
             Self::Help(help) => help.run(&screen, program),
+            Self::Settings(settings) if settings.is_description() => settings.describe(&screen),
             // AWS credentials find a stack, which may have no context yet.
             Self::Doctor(doctor) if doctor.stack().is_some() => doctor.run_on_stack(global, &screen).await,
             Self::Init(init) if init.stack().is_some() => init.run_on_stack(global, &screen).await,

@@ -4,6 +4,7 @@ use crate::client::{self, CliError, Exit, Global, Screen};
 use crate::logs;
 use crate::signals::{EndSignal, EndSignals};
 use pullyard_domain::agent::{AUTO, Agent, COMMAND};
+use pullyard_domain::budget::parse_usd_micros;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName, SecretName};
 use pullyard_domain::project::{Compute, ForgeKind, Limits, Settings};
@@ -52,7 +53,7 @@ pub(crate) struct Try {
     #[arg(long, value_name = "BRANCH")]
     base: Option<String>,
     /// Stop the agent at this cost, as the agent reports it.
-    #[arg(long, value_name = "USD", value_parser = client::parse_usd_micros)]
+    #[arg(long, value_name = "USD", value_parser = parse_usd_micros)]
     max_usd: Option<u64>,
     /// Stop the agent after this time (default: 60).
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=1440))]

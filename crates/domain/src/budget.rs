@@ -77,17 +77,14 @@ impl Budget {
     pub(crate) fn check(&self) -> Result<(), SettingFault> {
         let fault = |pointer, fault: &'static str| Err(SettingFault { pointer, fault: fault.into() });
         if self.jobs_per_day.is_some_and(|jobs| !(1..=MAX_JOBS).contains(&jobs)) {
-            return fault(
-                "/budget/jobs_per_day",
-                "use 1 to 1000000, or null for no limit; to stop a project, put it on hold",
-            );
+            return fault("/budget/jobs_per_day", "use 1 to 1000000, or no limit; to stop a project, put it on hold");
         }
         if self.usd_micros_per_job > MAX_USD_MICROS {
-            return fault("/budget/usd_micros_per_job", "use at most 1000000000000, a million dollars");
+            return fault("/budget/usd_micros_per_job", "use at most $1,000,000 (1000000000000 millionths)");
         }
         match self.usd_micros_per_day {
             Some(limit) if limit > MAX_USD_MICROS => {
-                fault("/budget/usd_micros_per_day", "use at most 1000000000000, a million dollars")
+                fault("/budget/usd_micros_per_day", "use at most $1,000,000 (1000000000000 millionths)")
             }
             Some(_) if self.usd_micros_per_job == 0 => {
                 fault("/budget/usd_micros_per_job", "a dollar limit needs a reservation per job")
@@ -185,6 +182,24 @@ pub struct Refund {
 pub fn format_usd(micros: u64) -> String {
     let cents = micros.saturating_add(5_000) / 10_000;
     format!("${}.{:02}", cents / 100, cents % 100)
+}
+
+/// Formats an amount as users write it, without rounding: `2.50`. Units: millionths of a US dollar.
+pub fn format_usd_exact(micros: u64) -> String {
+    let part = format!("{:06}", micros % 1_000_000);
+    let (cents, rest) = part.split_at(2);
+    format!("{}.{cents}{}", micros / 1_000_000, rest.trim_end_matches('0'))
+}
+
+/// Parses dollars with up to six decimals, never through a float. Units: millionths of a US dollar.
+pub fn parse_usd_micros(text: &str) -> Result<u64, String> {
+    let (dollars, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let read = || {
+        let part = (digits(dollars) && digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
+        dollars.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
+    };
+    read().ok_or_else(|| "use dollars, such as 50 or 2.50".into())
 }
 
 fn format_jobs(count: u32) -> String {

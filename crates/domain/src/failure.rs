@@ -45,7 +45,7 @@ vocabulary! {
     pub enum Failure: FailureClass {
         TimeLimit { limit: Span } [Limit] "time_limit", "The job reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         Stalled { limit: Span, event: String } [Limit] "stalled", "The agent was inactive for {limit}; the last event was \"{event}\".", "Read the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";
-        CostLimit { spent: String, limit: String } [Limit] "cost_limit", "The job spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd_micros` with `pullyard settings set`; then `pullyard jobs retry`.";
+        CostLimit { spent: String, limit: String } [Limit] "cost_limit", "The job spent {spent}; the limit is {limit}.", "Raise `limits.cost_usd` with `pullyard settings set`; then `pullyard jobs retry`.";
         TurnLimit { limit: u64 } [Limit] "turn_limit", "The agent used all {limit} turns.", "Raise `limits.turns` with `pullyard settings set`; then `pullyard jobs retry`.";
         DiskLimit { size: String, limit: String } [Limit] "disk_limit", "The work folder grew to {size}; the limit is {limit}.", "Raise `limits.disk_mib` with `pullyard settings set`, or clean up in setup; then `pullyard jobs retry`.";
         RunnerOffline { runner: String, ago: Span } [Infra] "runner_offline", "Runner {runner} was silent for {ago} during the job.", "Check the machine and `pullyard runners`; then `pullyard jobs retry`.";

@@ -446,22 +446,25 @@ impl Settings {
             return fault("/tool_account", "use 1 to 64 printable characters");
         }
         if !(60..=86_400).contains(&self.limits.wall_secs) {
-            return fault("/limits/wall_secs", "use 60 to 86400 seconds");
+            return fault("/limits/wall_secs", "use 60 to 86400 seconds (24 hours)");
         }
         if !(10..=86_400).contains(&self.limits.stall_secs) {
-            return fault("/limits/stall_secs", "use 10 to 86400 seconds");
+            return fault("/limits/stall_secs", "use 10 to 86400 seconds (24 hours)");
         }
         if self.limits.requeues > 10 {
             return fault("/limits/requeues", "use 0 to 10");
         }
         if self.limits.cost_usd_micros.is_some_and(|limit| !(10_000..=1_000_000_000).contains(&limit)) {
-            return fault("/limits/cost_usd_micros", "use 10000 (a cent) to 1000000000 (1,000 dollars), or null");
+            return fault(
+                "/limits/cost_usd_micros",
+                "use $0.01 to $1,000 (10000 to 1000000000 millionths), or no limit",
+            );
         }
         if self.limits.turns.is_some_and(|limit| !(1..=10_000).contains(&limit)) {
-            return fault("/limits/turns", "use 1 to 10000, or null");
+            return fault("/limits/turns", "use 1 to 10000, or no limit");
         }
         if self.limits.disk_mib.is_some_and(|limit| !(16..=1_048_576).contains(&limit)) {
-            return fault("/limits/disk_mib", "use 16 to 1048576 MiB, or null");
+            return fault("/limits/disk_mib", "use 16 to 1048576 MiB, or no limit");
         }
         if !(60..=2_592_000).contains(&self.limits.input_secs) {
             return fault("/limits/input_secs", "use 60 to 2592000 seconds (30 days)");

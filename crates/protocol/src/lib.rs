@@ -23,6 +23,7 @@ pub mod pull_request;
 pub mod runner;
 pub mod runner_admin;
 pub mod secret;
+pub mod setting;
 pub mod sign_in;
 pub mod sweep;
 pub mod ticket;

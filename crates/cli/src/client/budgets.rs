@@ -5,7 +5,7 @@ use super::format::format_count;
 use super::session::Session;
 use super::table::{Cell, print_facts};
 use clap::Subcommand;
-use pullyard_domain::budget::{Budget, format_usd};
+use pullyard_domain::budget::{Budget, format_usd, parse_usd_micros};
 use pullyard_protocol::project::BudgetUse;
 use std::process::ExitCode;
 
@@ -112,30 +112,4 @@ fn parse_job_limit(text: &str) -> Result<Limit<u32>, String> {
 
 fn parse_usd_limit(text: &str) -> Result<Limit<u64>, String> {
     if text == "none" { Ok(Limit(None)) } else { parse_usd_micros(text).map(|limit| Limit(Some(limit))) }
-}
-
-/// Parses dollars with up to six decimals, never through a float. Units: millionths of a US dollar.
-pub(crate) fn parse_usd_micros(text: &str) -> Result<u64, String> {
-    let (dollars, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let read = || {
-        let part = (digits(dollars) && digits(part) && part.len() <= 6).then(|| format!("{part:0<6}"))?;
-        dollars.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(part.parse().ok()?)
-    };
-    read().ok_or_else(|| "use dollars, such as 50 or 2.50".into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_usd_micros;
-
-    #[test]
-    fn dollars_are_parsed_to_the_millionth() {
-        for (text, read) in [("50", 50_000_000), ("2.50", 2_500_000), ("0.000001", 1), ("0", 0)] {
-            assert_eq!(parse_usd_micros(text), Ok(read), "{text}");
-        }
-        for text in ["", ".", "1.", ".5", "-1", "1e3", "$5", "0.0000001", "99999999999999", "1,5"] {
-            assert!(parse_usd_micros(text).is_err(), "{text}");
-        }
-    }
 }

@@ -1,18 +1,26 @@
 //! `pullyard settings`: shows settings and writes them as `KEY=VALUE`, over the revision that was read.
 
+mod change;
+mod describe;
+
 use super::fault::CliError;
+use super::nearest::find_nearest;
+use super::screen::Screen;
 use super::session::Session;
-use super::table::{Cell, print_facts};
+use super::table::{Cell, Column, Table, print_facts};
+use change::apply_change;
 use clap::Subcommand;
-use pullyard_protocol::project::{RawProject, parse_known_settings};
+use pullyard_protocol::project::RawProject;
+use pullyard_protocol::setting::{Kind, SETTINGS, Setting};
 use serde_json::Value;
 use std::process::ExitCode;
 
-/// Show and change a project's settings.
+/// Show, describe and change a project's settings.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard settings get
-  pullyard settings set auto_create=true limits.wall_secs=1800")]
+  pullyard settings describe limits.wall_secs
+  pullyard settings set auto_create=true limits.wall_secs=30min")]
 pub(crate) struct Settings {
     #[command(subcommand)]
     command: Option<Command>,
@@ -20,16 +28,29 @@ pub(crate) struct Settings {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show all settings, or some.
+    /// Show all settings, or some, with their origin, unit and meaning.
     #[command(after_help = "Examples:\n  pullyard settings get\n  pullyard settings get statuses limits.wall_secs")]
     Get {
-        /// Keys, such as `limits.wall_secs`.
+        /// Keys or groups, such as `limits.wall_secs` or `limits`.
         keys: Vec<String>,
     },
-    /// Change settings; `KEY=null` clears one, other settings stay.
+    /// Describe all settings, or one: meaning, values, unit and default. Needs no server.
+    #[command(after_help = "Examples:
+  pullyard settings describe
+  pullyard settings describe limits
+  pullyard settings describe limits.cost_usd")]
+    Describe {
+        /// Key or group, such as `limits.cost_usd` or `limits`.
+        key: Option<String>,
+    },
+    /// Change settings; `KEY=null` resets one to its default, other settings stay.
+    ///
+    /// Money is in dollars. A time is a number of seconds, or has a unit: 90s, 45min, 1h, 7d.
     #[command(after_help = "Examples:
   pullyard settings set auto_create=true
-  pullyard settings set statuses.trigger='AI Processing' default_repository=acme/app")]
+  pullyard settings set limits.wall_secs=45min limits.cost_usd=2.50
+  pullyard settings set statuses.trigger='AI Processing' default_repository=acme/app
+  pullyard settings set 'checks.commands=[\"npm ci\",\"npm test\"]'")]
     Set {
         /// Settings and their new values.
         #[arg(required = true, value_name = "KEY=VALUE")]
@@ -41,139 +62,126 @@ enum Command {
 }
 
 impl Settings {
+    /// Whether the command needs no server.
+    pub(super) fn is_description(&self) -> bool {
+        matches!(self.command, Some(Command::Describe { .. }))
+    }
+
+    pub(super) fn describe(self, screen: &Screen) -> Result<ExitCode, CliError> {
+        if let Some(Command::Describe { key }) = self.command {
+            describe::describe(screen, key.as_deref())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let project = session.api.get_raw_project(&session.project().await?).await?;
-        match self.command.unwrap_or(Command::Get { keys: Vec::new() }) {
-            Command::Get { keys } => show(session, &project, &keys)?,
-            Command::Set { changes, revision } => {
+        match self.command {
+            Some(Command::Set { changes, revision }) => {
                 let mut settings = project.settings;
                 for change in &changes {
                     settings = apply_change(settings, change)?;
                 }
                 let revision = revision.unwrap_or(project.revision);
                 let updated = session.api.set_settings(&project.id, &settings, revision).await?;
-                show(
-                    session,
-                    &updated,
-                    &changes.iter().map(|change| change_key(change).to_owned()).collect::<Vec<_>>(),
-                )?;
+                show_values(session, &updated, &changes)?;
             }
+            Some(Command::Get { keys }) => show(session, &project, &keys)?,
+            _ => show(session, &project, &[])?,
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn change_key(change: &str) -> &str {
-    change.split('=').next().unwrap_or_default()
+/// A setting of the server. This version may not know it.
+struct Entry {
+    name: String,
+    known: Option<&'static Setting>,
+    value: Value,
 }
 
-fn apply_change(settings: Value, change: &str) -> Result<Value, CliError> {
-    let Some((key, input)) = change.split_once('=') else {
-        return Err(CliError::usage(format!("missing value of {change}")).with_help(format!("write {change}=VALUE")));
-    };
-    let pointer = to_pointer(key);
-    let Some(existing) = settings.pointer(&pointer) else { return Err(unknown_setting(&settings, key)) };
-    if existing.is_object() {
-        return Err(CliError::usage(format!("{key} is a group of settings"))
-            .with_help(format!("`pullyard settings get {key}` lists them")));
-    }
-    let text = Value::String(input.to_owned());
-    let json = serde_json::from_str::<Value>(input).ok();
-    let tries = match input {
-        "" | "null" => [Some(Value::Null), Some(text)],
-        _ if existing.is_string() => [Some(text), json],
-        _ => [json, Some(text)],
-    };
-    let mut fault = None;
-    for value in tries.into_iter().flatten() {
-        let mut settings = settings.clone();
-        if let Some(place) = settings.pointer_mut(&pointer) {
-            *place = value;
-        }
-        match parse_known_settings(settings.clone()) {
-            Ok(_) => return Ok(settings),
-            // The first try is the likely meaning.
-            Err(error) => fault = fault.or_else(|| Some(error.to_string())),
+impl Entry {
+    /// Displayed as users write it; piped without units, so that programs can read it.
+    fn cell(&self) -> Cell {
+        let piped = match (self.known.map(|setting| setting.kind), &self.value) {
+            (_, Value::Null) => return Cell::optional(None::<&str>),
+            (Some(Kind::Usd), value) => self.known.map(|setting| setting.format(value)).unwrap_or_default(),
+            (_, Value::String(text)) => text.clone(),
+            (_, value) => value.to_string(),
+        };
+        match self.known {
+            Some(setting) if setting.kind != Kind::Lines => Cell::new(setting.format(&self.value), piped),
+            _ => Cell::text(piped),
         }
     }
-    Err(CliError::usage(describe_mismatch(key, input, &fault.unwrap_or_default())))
-}
 
-/// Rephrases serde's error about a plain value.
-fn describe_mismatch(key: &str, value: &str, fault: &str) -> String {
-    let is_plain = !value.starts_with(['{', '[']);
-    let is_mismatch = ["unknown variant", "invalid type", "invalid value"].iter().any(|begin| fault.starts_with(begin));
-    let Some((_, expected)) = fault.rsplit_once(", expected ").filter(|_| is_plain && is_mismatch) else {
-        return format!("{key} can't be \"{value}\": {fault}");
-    };
-    let expected = match expected {
-        "a boolean" => "true or false".to_owned(),
-        "a string" => "text".to_owned(),
-        "a sequence" => "a list in JSON".to_owned(),
-        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number".to_owned(),
-        other => other.replace('`', ""),
-    };
-    format!("{key} must be {expected}, not \"{value}\"")
-}
-
-fn to_pointer(key: &str) -> String {
-    format!("/{}", key.replace('.', "/"))
-}
-
-fn unknown_setting(settings: &Value, key: &str) -> CliError {
-    let keys = flatten(settings, "").into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ");
-    CliError::usage(format!("there is no setting {key}")).with_help(format!("use one of {keys}"))
-}
-
-fn flatten(settings: &Value, under: &str) -> Vec<(String, String)> {
-    match settings {
-        Value::Object(group) => {
-            let inner = |(name, value): (&String, &Value)| {
-                flatten(value, &if under.is_empty() { name.clone() } else { format!("{under}.{name}") })
-            };
-            group.iter().flat_map(inner).collect()
+    fn origin(&self) -> &'static str {
+        match self.known {
+            Some(setting) if self.value == *setting.default_value() => "default",
+            Some(_) => "project",
+            None => "unknown",
         }
-        Value::String(text) => vec![(under.to_owned(), text.clone())],
-        Value::Null => vec![(under.to_owned(), String::new())],
-        other => vec![(under.to_owned(), other.to_string())],
     }
+}
+
+fn list_entries(settings: &Value) -> Vec<Entry> {
+    flatten(settings, "")
+        .into_iter()
+        .map(|(path, value)| {
+            let known = SETTINGS.iter().find(|setting| setting.path == path);
+            Entry { name: known.map_or(path, Setting::name), known, value }
+        })
+        .collect()
+}
+
+fn flatten(settings: &Value, under: &str) -> Vec<(String, Value)> {
+    let Value::Object(group) = settings else { return vec![(under.to_owned(), settings.clone())] };
+    let inner = |(name, value): (&String, &Value)| {
+        flatten(value, &if under.is_empty() { name.clone() } else { format!("{under}.{name}") })
+    };
+    group.iter().flat_map(inner).collect()
+}
+
+/// Whether the key is this name, or a group that contains it.
+fn is_under(name: &str, key: &str) -> bool {
+    name == key || name.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn unknown_setting<'a>(key: &str, names: impl IntoIterator<Item = &'a str>) -> CliError {
+    let help = match find_nearest(key, names) {
+        Some(nearest) => format!("did you mean {nearest}? `pullyard settings describe {nearest}` describes it"),
+        None => "`pullyard settings describe` lists the settings".into(),
+    };
+    CliError::usage(format!("there is no setting {key}")).with_help(help)
 }
 
 fn show(session: &Session, project: &RawProject, keys: &[String]) -> Result<(), CliError> {
-    let settings = &project.settings;
-    if let Some(key) = keys.iter().find(|key| settings.pointer(&to_pointer(key)).is_none()) {
-        return Err(unknown_setting(settings, key));
+    let entries = list_entries(&project.settings);
+    if let Some(key) = keys.iter().find(|key| !entries.iter().any(|entry| is_under(&entry.name, key))) {
+        return Err(unknown_setting(key, entries.iter().map(|entry| entry.name.as_str())));
     }
     if session.screen.is_json() {
         return session.screen.json(project);
     }
-    let matches = |key: &str| {
-        let under = |filter: &String| {
-            key == filter || key.strip_prefix(filter.as_str()).is_some_and(|rest| rest.starts_with('.'))
-        };
-        keys.is_empty() || keys.iter().any(under)
-    };
-    let lines = flatten(settings, "").into_iter().filter(|(key, _)| matches(key)).collect::<Vec<_>>();
-    let cells =
-        lines.iter().map(|(key, value)| (key.as_str(), Cell::optional(Some(value).filter(|value| !value.is_empty()))));
-    print_facts(&session.screen, &cells.collect::<Vec<_>>())
+    let columns = [Column::Fixed("KEY"), Column::Flexible("VALUE"), Column::Fixed("UNIT"), Column::Fixed("ORIGIN")];
+    let mut table = Table::new(columns);
+    for entry in entries.iter().filter(|entry| keys.is_empty() || keys.iter().any(|key| is_under(&entry.name, key))) {
+        let kind = entry.known.map(|setting| setting.kind);
+        // A displayed time contains its unit.
+        let unit = kind.map(describe::piped_unit).unwrap_or_default();
+        let unit = Cell::new(if kind == Some(Kind::Seconds) { "" } else { unit }, unit);
+        let meaning = entry.known.map(|setting| setting.meaning).unwrap_or_default();
+        table.row_with([Cell::text(&entry.name), entry.cell(), unit, Cell::text(entry.origin())], meaning);
+    }
+    table.show(&session.screen, "There are no settings.")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pullyard_domain::project::Settings;
-
-    #[test]
-    fn wrong_value_is_refused_with_the_possible_values() {
-        let settings = serde_json::to_value(Settings::default()).unwrap();
-        for (change, expected) in [
-            ("compute=runner", "compute must be fargate or runners, not \"runner\""),
-            ("auto_create=maybe", "auto_create must be true or false, not \"maybe\""),
-            ("limits.wall_secs=-1", "limits.wall_secs must be a whole number, not \"-1\""),
-            ("statuses.closed=Done", "statuses.closed must be a list in JSON, not \"Done\""),
-        ] {
-            assert_eq!(apply_change(settings.clone(), change).unwrap_err().message(), expected);
-        }
+fn show_values(session: &Session, project: &RawProject, changes: &[String]) -> Result<(), CliError> {
+    if session.screen.is_json() {
+        return session.screen.json(project);
     }
+    let is_changed = |name: &str| changes.iter().any(|change| change.split('=').next() == Some(name));
+    let entries = list_entries(&project.settings).into_iter().filter(|entry| is_changed(&entry.name));
+    let entries = entries.collect::<Vec<_>>();
+    print_facts(&session.screen, &entries.iter().map(|entry| (entry.name.as_str(), entry.cell())).collect::<Vec<_>>())
 }

@@ -164,3 +164,16 @@ fn amounts_are_rounded_to_the_cent() {
         assert_eq!(format_usd(micros), said);
     }
 }
+
+#[test]
+fn dollars_are_parsed_and_formatted_to_the_millionth() {
+    for (text, micros, formatted) in
+        [("50", 50_000_000, "50.00"), ("2.50", 2_500_000, "2.50"), ("0.000001", 1, "0.000001"), ("0", 0, "0.00")]
+    {
+        assert_eq!(parse_usd_micros(text), Ok(micros), "{text}");
+        assert_eq!(format_usd_exact(micros), formatted);
+    }
+    for text in ["", ".", "1.", ".5", "-1", "1e3", "$5", "0.0000001", "99999999999999", "1,5"] {
+        assert!(parse_usd_micros(text).is_err(), "{text}");
+    }
+}

@@ -11,7 +11,7 @@ pub(super) fn validate_agent(settings: &Settings) -> Result<(), SettingFault> {
     match (&settings.agent, &settings.model) {
         (Some(agent), _) if !PROJECT_CHOICES.contains(&agent.as_str()) => {
             let choices = PROJECT_CHOICES.join(", ");
-            fault("/agent", format!("choose one of {choices}, or null; set a command on the repository"))
+            fault("/agent", format!("choose one of {choices}, or none; set a command on the repository"))
         }
         (None, Some(_)) => fault("/model", "a model needs an agent: set `agent` as well".into()),
         (Some(_), Some(model)) if !is_valid_model_name(model) => fault("/model", model_name_rule()),
@@ -26,7 +26,7 @@ pub fn validate_change(before: &Settings, after: &Settings) -> Result<(), Settin
     match (&before.agent, &before.model) {
         (Some(agent), Some(model)) if before.agent != after.agent && after.model.as_ref() == Some(model) => {
             let fault = format!(
-                "{model} was named for {agent}: with the new agent name another, or null; {model} itself is taken by a \
+                "{model} was named for {agent}: with the new agent name another, or none; {model} itself is taken by a \
                  change after that"
             );
             Err(SettingFault { pointer: "/model", fault: fault.into() })
@@ -43,7 +43,7 @@ pub(super) fn validate_commands(settings: &Settings) -> Result<(), SettingFault>
     })?;
     let limits = [("/setup/limit_secs", setup.limit_secs), ("/checks/limit_secs", checks.limit_secs)];
     if let Some((pointer, _)) = limits.into_iter().find(|(_, secs)| !(1..=MAX_LIMIT_SECS).contains(secs)) {
-        return Err(SettingFault { pointer, fault: "use 1 to 21600 seconds".into() });
+        return Err(SettingFault { pointer, fault: "use 1 to 21600 seconds (6 hours)".into() });
     }
     if !(4..=MAX_OUTPUT_KIB).contains(&checks.output_kib) {
         return Err(SettingFault { pointer: "/checks/output_kib", fault: "use 4 to 16384 KiB".into() });

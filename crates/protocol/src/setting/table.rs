@@ -1,0 +1,71 @@
+//! The table of all settings of a project.
+
+use super::Kind::{Choice, Flag, Lines, Number, Repository, Seconds, Text, Usd};
+use super::Section::{Agent, Budgets, Checks, Commits, Compute, Flow, Hold, Limits, Reviews, Secrets};
+use super::{Kind, Section, Setting};
+
+const fn setting(
+    section: Section,
+    path: &'static str,
+    kind: Kind,
+    (label, meaning): (&'static str, &'static str),
+) -> Setting {
+    Setting { path, section, label, meaning, kind }
+}
+
+/// All settings, by section.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting(Flow, "statuses.trigger", Text, ("Status that starts jobs", "A ticket that enters this status gets one job. Tickets that are already in it get none.")),
+    setting(Flow, "auto_create", Flag, ("Start jobs by moving tickets", "When off, Pullyard records each move as a decision and users start jobs by hand.")),
+    setting(Flow, "statuses.completion", Text, ("Status after success", "Pullyard moves the ticket here when its job has completed.")),
+    setting(Flow, "statuses.todo", Text, ("Status after failure", "Pullyard moves the ticket here when its job has failed or was cancelled.")),
+    setting(Flow, "statuses.closed", Lines, ("Closed statuses", "Reviews of the pull requests of tickets in these statuses start no job. One status per line.")),
+    setting(Flow, "default_repository", Repository, ("Default repository", "The repository of tickets that name none, as owner/name.")),
+    setting(Flow, "tool_account", Text, ("Account in the ticket tool", "Pullyard ignores the events of this account, because they repeat its own changes.")),
+
+    setting(Agent, "agent", Choice(&[("claude_code", "Claude Code"), ("codex", "Codex"), ("auto", "First available")]), ("Agent", "A repository or a job can override it. Without a value, the first of Claude Code and Codex that is installed works on the job.")),
+    setting(Agent, "model", Text, ("Model", "The agent’s own name for the model. Without a value, the agent uses its default.")),
+    setting(Agent, "resume", Choice(&[("prefer", "Start a new session"), ("require", "Fail the job")]), ("After a lost session", "Applies when the agent cannot continue its session. A new session receives the questions and answers so far.")),
+
+    setting(Limits, "limits.wall_secs", Seconds, ("Time limit", "Time from the claim to the end. At the limit, the agent stops and the job fails.")),
+    setting(Limits, "limits.stall_secs", Seconds, ("Inactivity limit", "The job fails after this time without a sign of life from the agent.")),
+    setting(Limits, "limits.cost_usd_micros", Usd, ("Cost limit", "Cost of one attempt, as the agent reports it. Without a value, there is no limit.")),
+    setting(Limits, "limits.turns", Number("turns"), ("Turn limit", "Requests to the model in one attempt. Without a value, there is no limit.")),
+    setting(Limits, "limits.disk_mib", Number("MiB"), ("Disk limit", "Size of the attempt’s work folder. Without a value, there is no limit.")),
+    setting(Limits, "limits.input_secs", Seconds, ("Answer limit", "Time that a job may wait for an answer or stay paused.")),
+    setting(Limits, "limits.requeues", Number("times"), ("Requeues", "How often a job is queued again after faults of the platform, such as a lost runner.")),
+
+    setting(Checks, "setup.commands", Lines, ("Setup commands", "Run in the repository before the agent starts; the first failure ends the job. A repository can have its own. One command per line.")),
+    setting(Checks, "setup.limit_secs", Seconds, ("Time limit of a setup command", "A setup command that takes longer fails the job.")),
+    setting(Checks, "checks.commands", Lines, ("Check commands", "Run in the repository after the agent’s work; all must exit with code 0. A repository can have its own. One command per line.")),
+    setting(Checks, "checks.limit_secs", Seconds, ("Time limit of a check", "A check that takes longer counts as failed.")),
+    setting(Checks, "checks.repair", Flag, ("Repair failed checks", "When on, the agent receives the output of a failed check once, then all checks run again.")),
+    setting(Checks, "checks.failed", Choice(&[("fail", "Fail the job"), ("draft", "Open a draft pull request")]), ("When checks fail", "A draft names the failed check. If the pull request is already open, the job fails.")),
+    setting(Checks, "checks.output_kib", Number("KiB"), ("Stored output of a check", "Pullyard stores this much from the beginning and the end of the output.")),
+    setting(Checks, "command_policy", Choice(&[("allowlist", "Common tools, without a shell"), ("unrestricted", "Any shell command")]), ("Allowed commands", "Applies to setup and check commands. The list has common test and package-manager commands.")),
+
+    setting(Budgets, "budget.usd_micros_per_day", Usd, ("Daily budget", "Money that jobs spend and reserve per day. At the limit, new jobs wait for the next day. Without a value, there is no limit.")),
+    setting(Budgets, "budget.jobs_per_day", Number("jobs"), ("Jobs per day", "At the limit, new jobs wait for the next day. Without a value, there is no limit.")),
+    setting(Budgets, "budget.usd_micros_per_job", Usd, ("Reservation of a job", "Each job reserves this amount until its cost is known at its end.")),
+
+    setting(Compute, "compute", Choice(&[("fargate", "Fargate"), ("runners", "Own runners")]), ("Run jobs on", "Fargate runs one task per attempt. Own runners claim jobs and add no AWS cost.")),
+    setting(Compute, "task_size", Choice(&[("small", "Small"), ("medium", "Medium"), ("large", "Large")]), ("Task size", "Processors and memory of a Fargate task; the deployment defines each size.")),
+    setting(Compute, "task_capacity", Choice(&[("fargate", "Fargate"), ("fargate_spot", "Fargate Spot")]), ("Task capacity", "Fargate Spot is cheaper, but AWS may stop a task with two minutes’ notice.")),
+    setting(Compute, "offline", Choice(&[("fail", "Fail the job"), ("requeue", "Queue the job again")]), ("When a runner is lost", "Applies while the agent works. The limit of requeues applies to a job that is queued again.")),
+
+    setting(Reviews, "revise_on_review", Flag, ("Revise pull requests", "When on, a review that requests changes starts a job that revises the pull request.")),
+    setting(Reviews, "coalesce", Flag, ("Combine reviews", "When on, reviews wait while a job runs and for an hour after a revision began. One job then covers all of them.")),
+
+    setting(Commits, "commits.name", Text, ("Author name", "Author and committer of commits. Without a value, Pullyard.")),
+    setting(Commits, "commits.email", Text, ("Author email", "For a verified signature, the forge requires an address of the key’s account.")),
+    setting(Commits, "commits.signing_secret", Text, ("Signing key", "Full name of the secret with an SSH key without a passphrase. Without a value, commits are not signed.")),
+
+    setting(Secrets, "model_secrets.anthropic_api_key", Text, ("Anthropic API key", "Full name of the secret with a key of Anthropic’s API, for Claude Code. Without a value, a runner uses its own environment.")),
+    setting(Secrets, "model_secrets.claude_token", Text, ("Claude subscription", "Full name of the secret with the token that `claude setup-token` prints.")),
+    setting(Secrets, "model_secrets.openai_api_key", Text, ("OpenAI API key", "Full name of the secret with a key of OpenAI’s API, for Codex. Without a value, a runner uses its own environment.")),
+    setting(Secrets, "model_secrets.codex_auth", Text, ("Codex subscription", "Full name of the secret with the complete `auth.json` of a Codex that is signed in.")),
+
+    setting(Hold, "held_by", Text, ("Held by", "The user who put the project on hold. A held project starts no jobs.")),
+    setting(Hold, "held_reason", Text, ("Reason", "The reason that this user entered.")),
+];
