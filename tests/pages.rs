@@ -9,6 +9,7 @@ mod markdown;
 mod operations;
 mod reviews;
 mod runners;
+mod settings;
 mod sign_in;
 mod tokens;
 

@@ -56,7 +56,7 @@ pub use admin::record_unreadable::record_unreadable;
 pub use admin::remove_integration::remove_integration;
 pub use admin::remove_repository::{RemovedRepository, remove_repository};
 pub use admin::rotate_secret::{previous_valid_until, rotate_secret};
-pub use admin::secrets::{UserSecret, list_secrets, set_secret};
+pub use admin::secrets::{UserSecret, generate_secret_value, list_secrets, set_secret};
 pub use admin::sign_in::{
     SessionCookie, SignInLink, create_sign_in_link, load_valid_token, sign_in, sign_in_with_token,
 };

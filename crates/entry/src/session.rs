@@ -47,7 +47,8 @@ impl Visitor {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
-    pub fn may_access_all(&self) -> bool {
+    /// Secrets and connections belong to all projects.
+    pub fn may_access_all_projects(&self) -> bool {
         self.projects.is_none()
     }
 

@@ -27,6 +27,11 @@ pub async fn set_secret(ctx: &Context, kind: SecretKind, name: &SecretName, valu
     Ok(UserSecret { kind, name: name.clone(), secret, set_at: Some(ctx.clock.now()) })
 }
 
+/// A value for a webhook's secret: 32 random bytes as hexadecimal digits.
+pub fn generate_secret_value() -> String {
+    data_encoding::HEXLOWER.encode(&rand::random::<[u8; 32]>())
+}
+
 pub(crate) fn full_secret_name(
     ctx: &Context,
     kind: SecretKind,

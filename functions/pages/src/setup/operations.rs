@@ -132,7 +132,7 @@ async fn move_letters(
 
 /// As in the API: messages and runners' accounts belong to the deployment.
 fn check_operator(visit: &PageContext) -> Result<(), Fault> {
-    if visit.visitor.may_administer() && visit.visitor.may_access_all() {
+    if visit.visitor.may_administer() && visit.visitor.may_access_all_projects() {
         return Ok(());
     }
     Err(Fault::not_allowed("operate the deployment"))

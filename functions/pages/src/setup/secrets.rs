@@ -1,8 +1,234 @@
-//! Setup page: secrets.
+//! Lists secrets by name, sets them and rotates them. No page contains a value.
 
+use super::settings::sentence;
+use crate::fault::Fault;
+use crate::form::{Form, non_empty};
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::{TimeLabel, format_time};
+use crate::text::{SafeText, line, percent_encode};
+use crate::visit::PageContext;
+use askama::Template;
 use axum::Router;
-use pullyard_control::Context;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use pullyard_control::{self as control, Context, Error};
+use pullyard_domain::id::{ProjectId, SecretName};
+use pullyard_domain::secret::SecretKind;
+use pullyard_entry::{Problem, Query};
+use pullyard_protocol::secret::{RotateSecret, SetSecret};
+use serde::Deserialize;
+use std::time::Duration;
 
 pub(super) fn routes() -> Router<Context> {
-    Router::new()
+    Router::new().route("/setup/secrets", get(show).post(set)).route("/setup/secrets/rotate", post(rotate))
+}
+
+/// Choices of how long the previous value stays valid. Units: seconds.
+const OVERLAPS: [(u64, &str); 4] =
+    [(0, "No longer"), (3_600, "For 1 hour"), (86_400, "For 24 hours"), (604_800, "For 7 days")];
+
+#[derive(Default, Deserialize)]
+struct SecretsQuery {
+    project: Option<ProjectId>,
+    after: Option<String>,
+    saved: Option<SecretName>,
+    /// Prefills the form that sets a secret.
+    name: Option<SecretName>,
+    kind: Option<SecretKind>,
+    /// Prefills the form that rotates a secret.
+    rotate: Option<SecretName>,
+}
+
+#[derive(Template)]
+#[template(path = "secrets.html")]
+struct SecretsPage {
+    frame: Frame,
+    project: String,
+    rows: Vec<Row>,
+    next: Option<String>,
+    saved: Option<SafeText>,
+    is_hook: bool,
+    name: SafeText,
+    kind: SecretKind,
+    rotate: SafeText,
+    /// Units: seconds.
+    overlap: u64,
+    set_fault: Option<Fault>,
+    rotate_fault: Option<Fault>,
+}
+
+struct Row {
+    name: SafeText,
+    full_name: SafeText,
+    kind: SecretKind,
+    set: Option<TimeLabel>,
+    previous_until: Option<String>,
+    address: String,
+}
+
+/// No `Debug`, because it contains the value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SetForm {
+    #[serde(default)]
+    project: String,
+    name: String,
+    kind: SecretKind,
+    value: String,
+}
+
+/// No `Debug`, because it contains the value.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotateForm {
+    #[serde(default)]
+    project: String,
+    name: String,
+    value: String,
+    overlap_secs: u64,
+}
+
+/// A refused form without its value.
+enum Refused {
+    Set { name: String, kind: SecretKind, fault: Fault },
+    Rotate { name: String, overlap_secs: u64, fault: Fault },
+}
+
+async fn show(visit: PageContext, query: Result<Query<SecretsQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    check_admin(&visit)?;
+    render(&visit, query, None).await
+}
+
+async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    let request = SetSecret { value: normalize_value(&form.value), kind: form.kind };
+    let result = match parse_name(&form.name) {
+        Ok(name) => control::set_secret(&visit.ctx, request.kind, &name, &request.value).await.map_err(explain),
+        Err(fault) => Err(fault),
+    };
+    match result {
+        Ok(secret) => Ok(redirect(&address(&form.project, &secret.name))),
+        Err(fault) if fault.status.is_client_error() => {
+            let query = SecretsQuery { project: ProjectId::new(form.project).ok(), ..SecretsQuery::default() };
+            render(&visit, query, Some(Refused::Set { name: form.name, kind: form.kind, fault })).await
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    let value = Some(normalize_value(&form.value)).filter(|value| !value.is_empty());
+    let value = value.unwrap_or_else(control::generate_secret_value);
+    let request = RotateSecret { value, overlap_secs: form.overlap_secs };
+    let overlap = Duration::from_secs(request.overlap_secs);
+    let result = match parse_name(&form.name) {
+        Ok(name) if form.value.trim().is_empty() && !is_hook(&name) => Err(Fault::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid",
+            "Enter the new value. Pullyard generates one only for a webhook’s secret.",
+        )),
+        Ok(name) => control::rotate_secret(&visit.ctx, &name, &request.value, overlap).await.map_err(explain),
+        Err(fault) => Err(fault),
+    };
+    match result {
+        Ok((secret, _)) => Ok(redirect(&address(&form.project, &secret.name))),
+        Err(fault) if fault.status.is_client_error() => {
+            let query = SecretsQuery { project: ProjectId::new(form.project).ok(), ..SecretsQuery::default() };
+            let refused = Refused::Rotate { name: form.name, overlap_secs: form.overlap_secs, fault };
+            render(&visit, query, Some(refused)).await
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+fn check_admin(visit: &PageContext) -> Result<(), Fault> {
+    if visit.visitor.may_administer() && visit.visitor.may_access_all_projects() {
+        return Ok(());
+    }
+    Err(Fault::not_allowed("list or change secrets, which belong to all projects"))
+}
+
+fn explain(error: Error) -> Fault {
+    match error {
+        Error::Invalid { fault, .. } => Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence(&fault)),
+        error => error.into(),
+    }
+}
+
+fn parse_name(name: &str) -> Result<SecretName, Fault> {
+    SecretName::new(name.trim())
+        .map_err(|bad| Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field name: {}.", bad.0)))
+}
+
+/// Browsers send line breaks as CRLF. A copied value often ends with one, which is not part of it.
+fn normalize_value(value: &str) -> String {
+    let value = value.replace("\r\n", "\n");
+    value.strip_suffix('\n').unwrap_or(&value).to_owned()
+}
+
+/// Whether the secret verifies a webhook. Its new value must be sent to the forge.
+fn is_hook(name: &SecretName) -> bool {
+    name.as_str().starts_with("hook-")
+}
+
+fn address(project: &str, saved: &SecretName) -> String {
+    let project = non_empty(project).map(|project| format!("&project={}", percent_encode(&project)));
+    format!("/setup/secrets?saved={saved}{}", project.unwrap_or_default())
+}
+
+async fn render(visit: &PageContext, query: SecretsQuery, refused: Option<Refused>) -> Result<Response, Fault> {
+    let project = visit.load_selected_project(query.project).await?.map(|project| project.id);
+    let (secrets, next) = control::list_secrets(&visit.ctx, query.after.as_deref()).await?;
+    let now = visit.ctx.clock.now();
+    let mut rows = Vec::with_capacity(secrets.len());
+    for secret in &secrets {
+        let previous = match secret.kind {
+            SecretKind::Forge => control::previous_valid_until(&visit.ctx, &secret.secret).await?,
+            SecretKind::Job => None,
+        };
+        let of_project = project.as_ref().map(|project| format!("&project={project}")).unwrap_or_default();
+        rows.push(Row {
+            name: line(secret.name.as_str()),
+            full_name: line(&secret.secret),
+            kind: secret.kind,
+            set: secret.set_at.map(|at| format_time(at, now)),
+            previous_until: previous.map(|until| until.to_string()),
+            address: match secret.kind {
+                SecretKind::Forge => format!("/setup/secrets?rotate={}{of_project}#rotate", secret.name),
+                SecretKind::Job => format!("/setup/secrets?name={}&kind=job{of_project}#set", secret.name),
+            },
+        });
+    }
+    let text = |name: Option<&SecretName>| line(name.map(SecretName::as_str).unwrap_or_default());
+    let mut page = SecretsPage {
+        frame: visit.frame("Secrets", "settings", project.as_ref()),
+        rows,
+        next: next.map(|next| format!("/setup/secrets?after={next}")),
+        is_hook: query.saved.as_ref().is_some_and(is_hook),
+        saved: query.saved.as_ref().map(|name| line(name.as_str())),
+        name: text(query.name.as_ref()),
+        kind: query.kind.unwrap_or_default(),
+        rotate: text(query.rotate.as_ref()),
+        overlap: 86_400,
+        set_fault: None,
+        rotate_fault: None,
+        project: project.map(|project| project.to_string()).unwrap_or_default(),
+    };
+    let status = match refused {
+        None => StatusCode::OK,
+        Some(Refused::Set { name, kind, fault }) => {
+            let status = fault.status;
+            (page.name, page.kind, page.set_fault) = (line(&name), kind, Some(fault));
+            status
+        }
+        Some(Refused::Rotate { name, overlap_secs, fault }) => {
+            let status = fault.status;
+            (page.rotate, page.overlap, page.rotate_fault) = (line(&name), overlap_secs, Some(fault));
+            status
+        }
+    };
+    Ok(render_page(status, &page))
 }

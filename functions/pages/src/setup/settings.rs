@@ -1,8 +1,253 @@
-//! Setup page: settings.
+//! Shows a project's settings by section, and changes one section at a time.
 
+use crate::board::NoProject;
+use crate::fault::Fault;
+use crate::form::Form;
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::format_count;
+use crate::text::{self, Help, SafeText, line};
+use crate::visit::PageContext;
+use askama::Template;
 use axum::Router;
-use pullyard_control::Context;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::get;
+use pullyard_control::{self as control, Context, Error};
+use pullyard_domain::budget::{Budget, DailyUsage, format_usd};
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::project::{Project, Settings};
+use pullyard_domain::secret::SecretKind;
+use pullyard_entry::{Problem, Query};
+use pullyard_protocol::setting::{Kind, Section, Setting};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 
 pub(super) fn routes() -> Router<Context> {
-    Router::new()
+    Router::new().route("/setup/settings", get(show).post(save))
+}
+
+#[derive(Deserialize)]
+struct SettingsQuery {
+    project: Option<ProjectId>,
+    saved: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    frame: Frame,
+    project: String,
+    revision: u64,
+    may_change: bool,
+    may_see_secrets: bool,
+    sections: Vec<SectionView>,
+    repositories: Vec<String>,
+    secrets: Vec<String>,
+}
+
+struct SectionView {
+    section: Section,
+    rows: Vec<Row>,
+    usage: Option<Usage>,
+    saved: bool,
+    conflict: bool,
+    /// A refusal that belongs to a setting of another section.
+    fault: Option<Help>,
+}
+
+struct Row {
+    setting: &'static Setting,
+    name: String,
+    /// Raw, because a changed character would be saved.
+    text: String,
+    changed: bool,
+    /// Label of the button that resets the value.
+    reset: Option<SafeText>,
+    fault: Option<Help>,
+    /// The stored value, if another change came first.
+    stored: Option<SafeText>,
+}
+
+struct Usage {
+    sentence: String,
+    /// Units: percent of the daily budget.
+    percent: Option<u64>,
+}
+
+/// A form of one section: names of settings with texts.
+struct SectionForm {
+    section: Section,
+    revision: u64,
+    texts: BTreeMap<String, String>,
+}
+
+struct Refusal {
+    form: SectionForm,
+    status: StatusCode,
+    /// JSON pointers and what to use there.
+    faults: Vec<(String, String)>,
+}
+
+async fn show(visit: PageContext, query: Result<Query<SettingsQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
+        return Ok(NoProject::of(&visit, "settings"));
+    };
+    render(&visit, &project.id, query.saved.as_deref(), None).await
+}
+
+async fn save(visit: PageContext, Form(mut texts): Form<BTreeMap<String, String>>) -> Result<Response, Fault> {
+    if !visit.visitor.may_administer() {
+        return Err(Fault::not_allowed("change settings"));
+    }
+    let mut field = |name: &str| texts.remove(name).unwrap_or_default();
+    let (id, section, revision, reset) = (field("project"), field("section"), field("revision"), field("reset"));
+    let id = ProjectId::new(id).map_err(|_| Fault::not_found("There is no such project."))?;
+    let section = Section::ALL.into_iter().find(|known| known.code() == section);
+    let (Some(section), Ok(revision)) = (section, revision.parse()) else { return Err(bad_form()) };
+    if !texts.keys().all(|name| section.settings().any(|setting| setting.name() == *name)) {
+        return Err(bad_form());
+    }
+    if let Some(setting) = section.settings().find(|setting| setting.name() == reset) {
+        texts.insert(reset, setting.format(setting.default_value()));
+    }
+    let project = visit.load_project(&id).await?;
+    match change(&visit, &project, SectionForm { section, revision, texts }).await? {
+        None => Ok(redirect(&format!("/setup/settings?project={id}&saved={code}#{code}", code = section.code()))),
+        Some(refusal) => render(&visit, &id, None, Some(refusal)).await,
+    }
+}
+
+fn bad_form() -> Fault {
+    Fault::new(StatusCode::BAD_REQUEST, "bad_form", "The form could not be read.")
+        .help("Open the page again and resend the form.")
+}
+
+/// Writes the section's values over the revision of the form; other settings stay.
+async fn change(visit: &PageContext, project: &Project, form: SectionForm) -> Result<Option<Refusal>, Fault> {
+    let invalid = StatusCode::UNPROCESSABLE_ENTITY;
+    let mut settings = to_json(&project.settings);
+    let mut faults = Vec::new();
+    for setting in form.section.settings() {
+        let Some(text) = form.texts.get(&setting.name()) else { continue };
+        match setting.parse(text) {
+            Some(value) => setting.store(&mut settings, value),
+            None => faults.push((setting.pointer(), format!("use {}", setting.kind.values()))),
+        }
+    }
+    if !faults.is_empty() {
+        return Ok(Some(Refusal { form, status: invalid, faults }));
+    }
+    let settings = serde_json::from_value::<Settings>(settings).map_err(|_| bad_form())?;
+    match control::set_settings(&visit.ctx, &project.id, settings, form.revision).await {
+        Ok(_) => Ok(None),
+        Err(Error::Invalid { pointer, fault }) => {
+            Ok(Some(Refusal { form, status: invalid, faults: vec![(pointer.to_owned(), fault)] }))
+        }
+        Err(Error::RevisionMismatch { .. }) => Ok(Some(Refusal { form, status: StatusCode::CONFLICT, faults })),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn to_json(settings: &Settings) -> Value {
+    serde_json::to_value(settings).unwrap_or_default()
+}
+
+async fn render(
+    visit: &PageContext,
+    id: &ProjectId,
+    saved: Option<&str>,
+    refusal: Option<Refusal>,
+) -> Result<Response, Fault> {
+    let (project, today) = control::load_budget(&visit.ctx, id).await?;
+    let stored = to_json(&project.settings);
+    let may_see_secrets = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
+    // Suggestions only: the page also works while the secret store is unreachable.
+    let secrets = match may_see_secrets {
+        true => control::list_secrets(&visit.ctx, None).await.unwrap_or_default().0,
+        false => Vec::new(),
+    };
+    let repositories = visit.ctx.store.list_repositories(id).await.map_err(Error::from)?;
+    let section_view = |section: Section| {
+        let refusal = refusal.as_ref().filter(|refusal| refusal.form.section == section);
+        let foreign = refusal.iter().flat_map(|refusal| &refusal.faults).find_map(|(pointer, fault)| {
+            let setting = Setting::at(pointer).filter(|setting| setting.section != section)?;
+            Some(text::help(&format!("{}: {fault}.", setting.label)))
+        });
+        SectionView {
+            section,
+            rows: section.settings().map(|setting| row(setting, &stored, refusal)).collect(),
+            usage: (section == Section::Budgets).then(|| usage(&project.settings.budget, &today)),
+            saved: saved == Some(section.code()),
+            conflict: refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT),
+            fault: foreign,
+        }
+    };
+    let page = SettingsPage {
+        frame: visit.frame(&format!("Settings for {}", project.name), "settings", Some(id)),
+        sections: Section::ALL.into_iter().map(section_view).collect(),
+        revision: project.rev,
+        may_change: visit.visitor.may_administer(),
+        may_see_secrets,
+        repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
+        secrets: secrets.into_iter().filter(|one| one.kind == SecretKind::Job).map(|one| one.secret).collect(),
+        project: id.to_string(),
+    };
+    Ok(render_page(refusal.as_ref().map_or(StatusCode::OK, |refusal| refusal.status), &page))
+}
+
+fn row(setting: &'static Setting, stored: &Value, refusal: Option<&Refusal>) -> Row {
+    let (name, default) = (setting.name(), setting.format(setting.default_value()));
+    let current = setting.format(setting.value(stored));
+    let typed = refusal.and_then(|refusal| refusal.form.texts.get(&name)).cloned();
+    let text = typed.unwrap_or_else(|| current.clone());
+    let is_conflict = refusal.is_some_and(|refusal| refusal.status == StatusCode::CONFLICT);
+    let differs = setting.parse(&text).as_ref() != Some(setting.value(stored));
+    let faults = refusal.map(|refusal| refusal.faults.as_slice()).unwrap_or_default();
+    let fault = faults.iter().find(|(pointer, _)| *pointer == setting.pointer());
+    let changed = !setting.is_default(stored);
+    let reset =
+        if default.is_empty() { "Clear".to_owned() } else { format!("Reset to {}", label_of(setting, &default)) };
+    Row {
+        setting,
+        changed,
+        reset: changed.then(|| line(&reset)),
+        fault: fault.map(|(_, fault)| text::help(&sentence(fault))),
+        stored: (is_conflict && differs).then(|| match current.is_empty() {
+            true => line("no value"),
+            false => line(&label_of(setting, &current)),
+        }),
+        name,
+        text,
+    }
+}
+
+/// The label of a choice, or the value.
+fn label_of(setting: &Setting, value: &str) -> String {
+    let choice = match setting.kind {
+        Kind::Choice(choices) => choices.iter().find(|(code, _)| *code == value).map(|(_, label)| *label),
+        Kind::Flag => Some(if value == "true" { "on" } else { "off" }),
+        _ => None,
+    };
+    choice.unwrap_or(value).replace('\n', ", ")
+}
+
+pub(super) fn sentence(fault: &str) -> String {
+    let mut letters = fault.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}
+
+fn usage(budget: &Budget, today: &DailyUsage) -> Usage {
+    if !budget.has_limit() {
+        let sentence = "Pullyard counts today’s spending once a daily budget or a limit of jobs is set.".into();
+        return Usage { sentence, percent: None };
+    }
+    let (spent, reserved) = (format_usd(today.spent_usd_micros), format_usd(today.reserved_usd_micros()));
+    let jobs = format_count(today.jobs.into(), "job");
+    let percent = |limit: u64| (today.taken_usd_micros.saturating_mul(100) / limit.max(1)).min(100);
+    Usage {
+        sentence: format!("Today ({}, UTC): {spent} spent, {reserved} reserved, {jobs}.", today.day),
+        percent: budget.usd_micros_per_day.map(percent),
+    }
 }
