@@ -62,9 +62,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(Commits, "commits.signing_secret", Text, ("Signing key", "Full name of the secret with an SSH key without a passphrase. Without a value, commits are not signed.")),
 
     setting(Secrets, "model_secrets.anthropic_api_key", Text, ("Anthropic API key", "Full name of the secret with a key of Anthropic’s API, for Claude Code. Without a value, a runner uses its own environment.")),
-    setting(Secrets, "model_secrets.claude_token", Text, ("Claude subscription", "Full name of the secret with the token that `claude setup-token` prints.")),
+    setting(Secrets, "model_secrets.claude_token", Text, ("Claude subscription", "Full name of the secret with the token that “claude setup-token” prints.")),
     setting(Secrets, "model_secrets.openai_api_key", Text, ("OpenAI API key", "Full name of the secret with a key of OpenAI’s API, for Codex. Without a value, a runner uses its own environment.")),
-    setting(Secrets, "model_secrets.codex_auth", Text, ("Codex subscription", "Full name of the secret with the complete `auth.json` of a Codex that is signed in.")),
+    setting(Secrets, "model_secrets.codex_auth", Text, ("Codex subscription", "Full name of the secret with the complete auth.json of a Codex that is signed in.")),
 
     setting(Hold, "held_by", Text, ("Held by", "The user who put the project on hold. A held project starts no jobs.")),
     setting(Hold, "held_reason", Text, ("Reason", "The reason that this user entered.")),
