@@ -72,6 +72,7 @@ const WITH_WALK: &[(&str, &str)] = &[
 
 /// Use cases that only read, so that a crash leaves nothing behind.
 const READ_ONLY: &[&str] = &[
+    "admin/check_agent::check_agent",
     "jobs/artifacts::list_artifacts",
     "jobs/artifacts::list_attempts",
     "jobs/artifacts::load_context",
@@ -110,6 +111,9 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ("jobs/artifacts::artifact_url", "its only write is that of `checkpoint`"),
     ("admin/connect_app::connect_github_app", "its only write is that of `connect_forge`"),
     ("admin/connect_app::create_github_app", "the forge's code works once, so no caller can repeat it"),
+    ("admin/connect_token::connect_forge_with_token", "its writes are those of `set_secret` and `connect_forge`"),
+    ("admin/connect_token::connect_github_app_with_key", "its writes are those of `set_secret` and `connect_forge`"),
+    ("admin/default_repository::default_to_only_repository", "its only write is that of `set_settings`"),
     ("admin/dead_letters::get_dead_letter", "it takes messages for half a minute, and changes nothing"),
     ("admin/dead_letters::list_dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("admin/sign_in::sign_in", "a code signs in once: whoever dies after the one write asks for another link"),

@@ -1,7 +1,10 @@
 //! Use cases of operators: forges, repositories, tokens, secrets, dead letters.
 
+pub(crate) mod check_agent;
 pub(crate) mod connect_app;
+pub(crate) mod connect_token;
 pub(crate) mod dead_letters;
+pub(crate) mod default_repository;
 pub(crate) mod forge_tokens;
 pub(crate) mod hold;
 pub(crate) mod projects;

@@ -44,10 +44,13 @@ mod sweep;
 mod tickets;
 pub mod webhook;
 
+pub use admin::check_agent::check_agent;
 pub use admin::connect_app::{ExistingApp, connect_github_app, create_github_app};
+pub use admin::connect_token::{connect_forge_with_token, connect_github_app_with_key};
 pub use admin::dead_letters::{
     DeadLetterPage, DeadLetterView, LetterAction, MoveResult, get_dead_letter, list_dead_letters, move_dead_letters,
 };
+pub use admin::default_repository::default_to_only_repository;
 pub use admin::forge_tokens::ForgeTokens;
 pub use admin::hold::{hold_project, load_budget, release_project};
 pub use admin::projects::{RepositorySettings, add_repository, connect_forge, create_project, set_settings};
@@ -89,6 +92,7 @@ pub use jobs::views::{
 };
 pub use poll::{PollSummary, poll_hook_repositories, poll_repository, set_ingress};
 pub use pullyard_forge::Connections;
+pub use pullyard_forge::features::{APP_EVENTS, WorkflowPolicy, app_permissions};
 pub use pullyard_store::Token as StoredToken;
 pub use review::list_deliveries::{DeliveryList, list_deliveries};
 pub use review::replay::replay_delivery;

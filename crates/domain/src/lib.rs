@@ -5,6 +5,7 @@
 //! `now` is always an argument.
 
 pub mod agent;
+pub mod agent_check;
 pub mod artifact;
 pub mod auth;
 pub mod breaker;

@@ -1,0 +1,109 @@
+//! Decides before a job exists whether a project's jobs find their agent and a key for it.
+
+use crate::agent::{AUTO, Agent, COMMAND};
+use crate::fleet::Member;
+use crate::project::{Compute, Project};
+use crate::time::Timestamp;
+
+/// An agent whose program is on the machine of `pullyard up`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalAgent {
+    pub capability: &'static str,
+    /// The environment of `pullyard up` has a key for it.
+    pub has_key: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentCheck {
+    /// The repository's command needs no key of ours.
+    Command,
+    /// The names of the project's secrets for this agent.
+    Secrets(Vec<String>),
+    /// The environment of `pullyard up` has the key.
+    LocalKey,
+    /// The names of the online runners that offer the agent.
+    Runners(Vec<String>),
+    NoLocalProgram,
+    NoKey,
+    /// Self-hosted runners claim the project's jobs, and none that is online offers the agent.
+    NoRunner,
+}
+
+impl AgentCheck {
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Command | Self::Secrets(_) | Self::LocalKey | Self::Runners(_))
+    }
+}
+
+/// `agent` is the choice of repository and project. `members` counts only for a project with self-hosted runners.
+/// `local` lists the agents of this machine; `None` means that the tasks' image has all agents.
+pub fn check_agent(
+    project: &Project,
+    agent: &Agent,
+    members: &[Member],
+    local: Option<&[LocalAgent]>,
+    now: Timestamp,
+) -> AgentCheck {
+    let capability = agent.capability.as_str();
+    if project.settings.compute == Compute::Runners {
+        return check_runners(project, capability, members, now);
+    }
+    if capability == COMMAND {
+        return AgentCheck::Command;
+    }
+    let fits = |local: &&LocalAgent| capability == AUTO || capability == local.capability;
+    let installed = local.map(|all| all.iter().filter(fits).collect::<Vec<_>>());
+    let secrets = project.settings.model_secrets.iter().filter(|(key, _)| match &installed {
+        Some(installed) => installed.iter().any(|local| key.supports_capability(local.capability)),
+        None => key.supports_capability(capability),
+    });
+    let secrets: Vec<_> = secrets.map(|(_, secret)| secret.to_owned()).collect();
+    match installed {
+        Some(installed) if installed.is_empty() => AgentCheck::NoLocalProgram,
+        _ if !secrets.is_empty() => AgentCheck::Secrets(secrets),
+        Some(installed) if installed.iter().any(|local| local.has_key) => AgentCheck::LocalKey,
+        _ => AgentCheck::NoKey,
+    }
+}
+
+fn check_runners(project: &Project, capability: &str, members: &[Member], now: Timestamp) -> AgentCheck {
+    let offering = members.iter().filter(|Member { runner, profile }| {
+        let accepts = runner.is_online(now) && !runner.is_draining() && profile.includes_project(&project.id);
+        accepts && profile.capabilities.contains(capability)
+    });
+    let names: Vec<_> = offering.map(|member| member.profile.name.clone()).collect();
+    if names.is_empty() { AgentCheck::NoRunner } else { AgentCheck::Runners(names) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{CLAUDE_CODE, CODEX};
+    use crate::id::ProjectId;
+    use crate::project::Settings;
+
+    fn check(capability: &str, secret: Option<&str>, local: Option<&[LocalAgent]>) -> AgentCheck {
+        let mut settings = Settings::default();
+        settings.model_secrets.openai_api_key = secret.map(str::to_owned);
+        let project = Project { id: ProjectId::new("shop").unwrap(), name: "Shop".into(), settings, rev: 1 };
+        let agent = Agent { capability: capability.into(), command: Vec::new(), model: None };
+        check_agent(&project, &agent, &[], local, Timestamp::from_millis(0))
+    }
+
+    #[test]
+    fn task_needs_the_program_and_a_key() {
+        let local = |capability, has_key| [LocalAgent { capability, has_key }];
+        let key = || AgentCheck::Secrets(vec!["pullyard/job/k".into()]);
+        let secret = Some("pullyard/job/k");
+        assert_eq!(check(COMMAND, None, Some(&[])), AgentCheck::Command);
+        assert_eq!(check(CODEX, secret, None), key());
+        assert_eq!(check(AUTO, secret, None), key());
+        assert_eq!(check(CLAUDE_CODE, secret, None), AgentCheck::NoKey);
+        assert_eq!(check(CODEX, secret, Some(&[])), AgentCheck::NoLocalProgram);
+        assert_eq!(check(CODEX, secret, Some(&local(CLAUDE_CODE, true))), AgentCheck::NoLocalProgram);
+        assert_eq!(check(CODEX, secret, Some(&local(CODEX, false))), key());
+        assert_eq!(check(AUTO, secret, Some(&local(CLAUDE_CODE, false))), AgentCheck::NoKey);
+        assert_eq!(check(AUTO, None, Some(&local(CLAUDE_CODE, true))), AgentCheck::LocalKey);
+        assert!(!AgentCheck::NoKey.is_ready() && key().is_ready());
+    }
+}
