@@ -12,6 +12,7 @@ mod runners;
 mod settings;
 mod sign_in;
 mod tokens;
+mod start;
 
 use crate::story::Story;
 use pullyard_store::Scope;

@@ -461,6 +461,8 @@ async fn browser_signs_in_through_a_page_private_to_the_owner() {
     assert!(!arguments.contains("code="), "{arguments}");
     let page = std::path::Path::new(arguments.trim());
     assert_eq!(fs::metadata(page).unwrap().permissions().mode() & 0o777, 0o600);
-    assert!(fs::read_to_string(page).unwrap().contains(up.startup["sign_in"].as_str().unwrap()));
+    let link = up.startup["sign_in"].as_str().unwrap();
+    assert!(link.ends_with("&to=/setup/start"), "without a project the link leads elsewhere: {link}");
+    assert!(fs::read_to_string(page).unwrap().contains(&link.replace('&', "&amp;")));
     up.stop(Signal::SIGTERM).await;
 }

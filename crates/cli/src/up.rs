@@ -79,6 +79,7 @@ impl Up {
         (options.api, options.forge) = addresses(self.listen.as_deref(), &data)?;
         options.aws_first_port = Some(AWS_FIRST_PORT);
         options.task_environment = crate::runner::agent_environment();
+        options.list_agents = pullyard_runner::list_local_agents;
         options.commit = pullyard_version::COMMIT;
         options.new_admin_token = self.new_admin_token;
         options.deployment = self.deployment.clone().filter(|name| !name.is_empty());
@@ -91,7 +92,10 @@ impl Up {
         };
         let api = ApiClient::new(local.api_url(), local.admin_token())?;
         connect_forge(&local, &api).await?;
-        let sign_in = api.create_sign_in_link().await?.url;
+        let mut sign_in = api.create_sign_in_link().await?.url;
+        if api.projects(None).await?.projects.is_empty() {
+            sign_in.push_str("&to=/setup/start");
+        }
         let context = context::save(&local, &data, global.context_name());
         self.print_addresses(screen, &local, &data, &context, &sign_in)?;
         if self.open {

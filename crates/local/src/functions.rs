@@ -2,13 +2,14 @@
 
 use pullyard_emulator::lambda::Function;
 use pullyard_entry::{Context, http, invocation};
+use pullyard_function_pages::LocalMachine;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::sync::Arc;
 
-pub(crate) fn api(ctx: Context, commit: &'static str) -> Function {
-    let setup = pullyard_function_pages::setup_router(ctx.clone());
+pub(crate) fn api(ctx: Context, commit: &'static str, machine: LocalMachine) -> Function {
+    let setup = pullyard_function_pages::setup_router(ctx.clone(), Some(machine));
     let router = pullyard_function_api::router(ctx, commit).merge(setup);
     Arc::new(move |event| Box::pin(http::invoke(router.clone(), event)))
 }

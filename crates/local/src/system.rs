@@ -4,13 +4,14 @@ use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
 use crate::{Error, FunctionOverrides, environment, functions};
 use pullyard_cloud::{Secrets, TaskDefinitions, setup};
-use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User};
+use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User, link};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
 use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config};
+use pullyard_function_pages::LocalMachine;
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Options {
     pub aws_first_port: Option<u16>,
     pub runner: Vec<String>,
     pub task_environment: TaskEnvironment,
+    /// Lists the capabilities of this machine's agents, each with whether this process has a key for it.
+    pub list_agents: fn() -> Vec<(&'static str, bool)>,
     pub sweep_interval: Duration,
     pub clock: Clock,
     pub hints: HintDelivery,
@@ -96,6 +99,7 @@ impl Options {
             aws_first_port: None,
             runner,
             task_environment: TaskEnvironment::default(),
+            list_agents: Vec::new,
             sweep_interval: Duration::from_secs(5),
             clock: Clock::default(),
             hints: HintDelivery::Deliver,
@@ -144,6 +148,7 @@ impl LocalSystem {
             aws_first_port,
             runner,
             task_environment,
+            list_agents,
             sweep_interval: sweep_every,
             clock,
             hints,
@@ -187,8 +192,9 @@ impl LocalSystem {
         let aws = Aws::start_on(services, aws_first_port).await?;
 
         let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
+        let forge_folder = inner(FORGE_FOLDER)?;
         let forge = DemoForge::start(pullyard_demo_forge::Options {
-            dir: inner(FORGE_FOLDER)?,
+            dir: forge_folder.clone(),
             listener: forge_listener,
             users,
             extension: forge_extension,
@@ -275,7 +281,7 @@ impl LocalSystem {
         })
         .await;
         let api = FunctionOverrides::resolve(deploy, "api", &config, async {
-            functions::api(of("api", &config).await, commit)
+            functions::api(of("api", &config).await, commit, machine(forge_folder, list_agents))
         })
         .await;
         let tickets = FunctionOverrides::resolve(deploy, "tickets", &config, async {
@@ -388,6 +394,13 @@ impl LocalSystem {
         self.tasks.shutdown().await;
         (self.aws, self._lock)
     }
+}
+
+/// The pages link folders as `pullyard repos add --path` does.
+fn machine(forge: PathBuf, list_agents: fn() -> Vec<(&'static str, bool)>) -> LocalMachine {
+    let link_folder = Arc::new(move |name: &str, path: &Path| Ok(link(&forge, name, path).map(drop)?));
+    let folder = std::env::current_dir().ok().filter(|folder| folder.join(".git").is_dir());
+    LocalMachine { link_folder, list_agents, folder }
 }
 
 fn task_definitions() -> TaskDefinitions {

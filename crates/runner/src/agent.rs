@@ -37,6 +37,7 @@ mod usage_reporter;
 
 pub(crate) use agent_event::Tokens;
 pub(crate) use attempt_usage::AttemptUsage;
+pub use detect::list_local_agents;
 pub(crate) use detect::{AgentKind, InstalledAgent, probe};
 pub(crate) use environment::Environment;
 pub use environment::agent_variables;

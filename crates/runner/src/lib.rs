@@ -27,7 +27,7 @@ mod secrets;
 mod stop;
 
 pub use agent::RestartPauses;
-pub use agent::agent_variables;
+pub use agent::{agent_variables, list_local_agents};
 pub use args::RunJob;
 pub use command::Command;
 pub use daemon::{Check, Config, Start};

@@ -54,7 +54,7 @@ impl Function {
         match self {
             Self::Api => {
                 let api = pullyard_function_api::router(ctx.clone(), COMMIT);
-                Box::pin(http::run(api.merge(pullyard_function_pages::setup_router(ctx.clone())))).await
+                Box::pin(http::run(api.merge(pullyard_function_pages::setup_router(ctx.clone(), None)))).await
             }
             Self::Pages => Box::pin(http::run(pullyard_function_pages::router(ctx.clone()))).await,
             Self::Tickets => Box::pin(http::run(pullyard_function_tickets::router(ctx.clone()))).await,

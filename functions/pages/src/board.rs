@@ -82,15 +82,12 @@ pub(crate) struct Move {
     pub(crate) starts_jobs: bool,
 }
 
-#[derive(Template)]
-#[template(path = "empty.html")]
-pub(crate) struct NoProject {
-    pub(crate) frame: Frame,
-}
+pub(crate) struct NoProject;
 
 impl NoProject {
-    pub(crate) fn of(visit: &PageContext, at: &'static str) -> Response {
-        render_page(StatusCode::OK, &Self { frame: visit.frame("No project yet", at, None) })
+    /// Pages of a project redirect to the first run while the visitor has no project.
+    pub(crate) fn of(_: &PageContext, _: &'static str) -> Response {
+        redirect("/setup/start")
     }
 }
 

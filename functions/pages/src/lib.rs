@@ -30,6 +30,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use pullyard_control::Context;
 use pullyard_entry::http;
+pub use setup::{LinkFolder, LocalMachine};
 
 /// Routes of the pages function.
 pub fn router(ctx: Context) -> Router {
@@ -64,8 +65,8 @@ pub fn router(ctx: Context) -> Router {
 }
 
 /// Routes below `/setup` of the API function. These pages change connections, secrets, tokens or runners, and only the
-/// API's role may do that.
-pub fn setup_router(ctx: Context) -> Router {
-    let routes = setup::routes().route("/setup/{*page}", any(fault::unknown_page));
+/// API's role may do that. `machine` is that of `pullyard up`; on AWS there is none.
+pub fn setup_router(ctx: Context, machine: Option<LocalMachine>) -> Router {
+    let routes = setup::routes(machine).route("/setup/{*page}", any(fault::unknown_page));
     http::with_logging("api", &ctx, guard::protect(routes, &ctx))
 }

@@ -1,6 +1,7 @@
 //! Pages that change projects, connections, secrets, tokens and runners. The API function serves them, because only its
 //! role may do that.
 
+mod machine;
 mod operations;
 mod repositories;
 mod runners;
@@ -10,11 +11,13 @@ mod start;
 mod tokens;
 
 use crate::decisions::detail;
-use axum::Router;
 use axum::routing::post;
+use axum::{Extension, Router};
+pub use machine::{LinkFolder, LocalMachine};
 use pullyard_control::Context;
 
-pub(crate) fn routes() -> Router<Context> {
+/// Every handler may extract the machine of `pullyard up` as `Extension<Option<LocalMachine>>`.
+pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
     Router::new()
         .merge(start::routes())
         .merge(repositories::routes())
@@ -24,4 +27,5 @@ pub(crate) fn routes() -> Router<Context> {
         .merge(tokens::routes())
         .merge(operations::routes())
         .route("/setup/decisions/{delivery}/replay", post(detail::replay))
+        .layer(Extension(machine))
 }

@@ -183,7 +183,7 @@ async fn render_form(
 }
 
 /// Suggests the number after the tickets with the project's own prefix.
-async fn suggest_key(visit: &PageContext, project: &ProjectId) -> Result<String, Fault> {
+pub(crate) async fn suggest_key(visit: &PageContext, project: &ProjectId) -> Result<String, Fault> {
     let prefix = format!("{}-", project.as_str().to_uppercase());
     let (keys, _) = visit.ctx.store.list_ticket_keys(project, None, 1_000).await.map_err(Error::from)?;
     let numbers = keys.iter().filter_map(|key| key.as_str().strip_prefix(&prefix)?.parse::<u64>().ok());

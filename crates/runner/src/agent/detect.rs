@@ -98,6 +98,14 @@ pub(crate) async fn probe(kind: AgentKind, environment: &Environment<'_>) -> Res
     Ok(InstalledAgent { kind, program, version })
 }
 
+/// Capabilities of the agents whose programs are on this machine, each with whether this process has a key for it.
+/// Starts no program.
+pub fn list_local_agents() -> Vec<(&'static str, bool)> {
+    let environment = Environment::from_process();
+    let installed = AgentKind::ALL.into_iter().filter(|kind| locate(*kind, &environment).is_ok());
+    installed.map(|kind| (kind.capability(), kind.has_key(&environment))).collect()
+}
+
 fn locate(kind: AgentKind, environment: &Environment<'_>) -> Result<PathBuf, String> {
     let path = environment.get("PATH");
     match environment.get(kind.path_variable()) {

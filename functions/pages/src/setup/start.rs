@@ -1,8 +1,304 @@
-//! Setup page: start.
+//! First run: five steps from an empty installation to a pull request. Each step reads its state from the table.
 
-use axum::Router;
+mod agent;
+mod choices;
+mod facts;
+mod permissions;
+mod project;
+mod repository;
+mod ticket;
+
+use crate::board::move_url;
+use crate::fault::Fault;
+use crate::form::new_form_key;
+use crate::frame::{Frame, render_page};
+use crate::labels::{self, Pill};
+use crate::setup::machine::LocalMachine;
+use crate::text::{SafeText, http_url, line};
+use crate::tickets::suggest_key;
+use crate::verdict::{self, DecisionLine};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use choices::{AgentChoice, RepositoryChoice};
+use facts::Facts;
+use permissions::Permissions;
 use pullyard_control::Context;
+use pullyard_domain::id::{DeliveryId, ProjectId};
+use pullyard_domain::project::{Compute, Project};
+use pullyard_entry::{Problem, Query};
+use serde::Deserialize;
+
+/// The machine of `pullyard up`, if the server runs there.
+type Machine = Option<LocalMachine>;
+
+const TITLES: [&str; 5] = [
+    "Create a project",
+    "Connect a repository",
+    "Choose an agent and add its key",
+    "Create your first ticket",
+    "Review the pull request",
+];
+
+/// Units: milliseconds.
+const REFRESH_WHILE_A_JOB_RUNS: u32 = 2_000;
+const REFRESH: u32 = 5_000;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
+        .route("/setup/start", get(show))
+        .route("/setup/start/project", post(project::create))
+        .route("/setup/start/repository", post(repository::connect))
+        .route("/setup/start/agent", post(agent::choose))
+        .route("/setup/start/ticket", post(ticket::create))
+}
+
+#[derive(Default, Deserialize)]
+struct StartQuery {
+    project: Option<ProjectId>,
+    /// Opens the form for another project.
+    new: Option<String>,
+    /// Opens the second step with this choice.
+    by: Option<String>,
+    /// Opens the third step with this choice.
+    agent: Option<String>,
+    test: Option<String>,
+    said: Option<DeliveryId>,
+}
+
+/// The typed values of a refused form. The other forms have their defaults.
+#[derive(Default)]
+struct Drafts {
+    project: project::ProjectForm,
+    repository: repository::RepositoryForm,
+    agent: agent::AgentForm,
+    ticket: ticket::TicketForm,
+}
+
+struct Failure {
+    step: usize,
+    fault: Fault,
+}
+
+impl Failure {
+    /// Returns a failure that the form of this step shows. Errors: a fault that the user cannot repair there.
+    fn of_step(step: usize, fault: Fault) -> Result<Self, Fault> {
+        let repairable = fault.status.is_client_error() && fault.status != StatusCode::FORBIDDEN;
+        let forge_unavailable = fault.status == StatusCode::SERVICE_UNAVAILABLE;
+        if repairable || forge_unavailable { Ok(Self { step, fault }) } else { Err(fault) }
+    }
+}
+
+struct Step {
+    number: usize,
+    title: &'static str,
+    sentence: SafeText,
+    done: bool,
+    current: bool,
+    open: bool,
+}
+
+struct PullRequest {
+    address: String,
+    number: u64,
+}
+
+struct FirstJob {
+    address: String,
+    pill: Pill,
+    pull_request: Option<PullRequest>,
+}
+
+#[derive(Template)]
+#[template(path = "start.html")]
+struct StartPage {
+    frame: Frame,
+    project: String,
+    steps: Vec<Step>,
+    complete: bool,
+    /// The user may create projects and connect repositories.
+    admin: bool,
+    /// The user may change connections and secrets.
+    owner: bool,
+    may_work: bool,
+    drafts: Drafts,
+    repository: RepositoryChoice,
+    agent: AgentChoice,
+    permissions: Option<Permissions>,
+    /// The target of the button that moves the first ticket.
+    move_to: Option<MoveTarget>,
+    job: Option<FirstJob>,
+    place: &'static str,
+    fault: Option<Fault>,
+    said: Option<DecisionLine>,
+    refresh: Option<u32>,
+    once: String,
+}
+
+struct MoveTarget {
+    address: String,
+    status: String,
+    words: SafeText,
+    starts_jobs: bool,
+    /// Creates a job for the ticket without a move.
+    job: String,
+}
+
+async fn show(
+    visit: PageContext,
+    Extension(machine): Extension<Machine>,
+    query: Result<Query<StartQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    render(&visit, machine.as_ref(), query, Drafts::default(), None).await
+}
+
+async fn render(
+    visit: &PageContext,
+    machine: Option<&LocalMachine>,
+    query: StartQuery,
+    mut drafts: Drafts,
+    failure: Option<Failure>,
+) -> Result<Response, Fault> {
+    let project = match query.new {
+        Some(_) => None,
+        None => visit.load_selected_project(query.project).await?,
+    };
+    let facts = match project {
+        Some(project) => Some(facts::load(visit, machine, project).await?),
+        None => None,
+    };
+    let done = facts.as_ref().map(Facts::done).unwrap_or_default();
+    let current = done.iter().position(|done| !done).map_or(done.len() + 1, |at| at + 1);
+    let open = match (&failure, &facts) {
+        (Some(failure), _) => failure.step,
+        (None, Some(_)) if query.by.is_some() => 2,
+        (None, Some(_)) if query.agent.is_some() => 3,
+        _ => current,
+    };
+    let visitor = &visit.visitor;
+    let (admin, owner) = (visitor.may_administer(), visitor.may_administer() && visitor.may_access_all_projects());
+    let repository = match &facts {
+        Some(_) if open == 2 && admin => {
+            let wanted = query.by.as_deref().unwrap_or(drafts.repository.by.as_str());
+            choices::repository(visit, machine, wanted).await?
+        }
+        _ => RepositoryChoice::default(),
+    };
+    let agent = match &facts {
+        Some(facts) => choices::agent(facts, query.agent.as_deref().unwrap_or(drafts.agent.agent.as_str())),
+        None => AgentChoice::default(),
+    };
+    repository.prefill(&mut drafts.repository, machine);
+    agent.prefill(&mut drafts.agent, facts.as_ref());
+    let permissions = match facts.as_ref().and_then(Facts::repository) {
+        Some(repository) if query.test.is_some() => {
+            check_admin(visit)?;
+            Some(permissions::test(visit, repository).await?)
+        }
+        _ => None,
+    };
+    if let Some(facts) = &facts
+        && facts.ticket.is_none()
+        && drafts.ticket.key.is_empty()
+    {
+        drafts.ticket.key = suggest_key(visit, &facts.project.id).await?;
+    }
+    let said = match &facts {
+        Some(facts) => verdict::load_decision_line(visit, &facts.project.id, query.said.as_ref()).await?,
+        None => None,
+    };
+    let sentences = match &facts {
+        Some(facts) => facts.sentences().map(|sentence| line(&sentence)),
+        None => facts::EMPTY.map(line),
+    };
+    let steps = TITLES.into_iter().zip(sentences).zip(done).enumerate().map(|(at, ((title, sentence), done))| {
+        let number = at + 1;
+        Step { number, title, sentence, done, current: number == current, open: number == open }
+    });
+    let id = facts.as_ref().map(|facts| &facts.project.id);
+    let runs = facts.as_ref().and_then(|facts| facts.job.as_ref()).is_some_and(|view| !view.job.status.is_terminal());
+    // A test calls the forge, and the page of a refused form has no address of its own.
+    let refreshes = permissions.is_none() && failure.is_none();
+    let page = StartPage {
+        frame: visit.frame("Set up", "start", id),
+        project: id.map(ToString::to_string).unwrap_or_default(),
+        steps: steps.collect(),
+        complete: current > done.len(),
+        admin,
+        owner,
+        may_work: visitor.may_run_jobs(),
+        drafts,
+        repository,
+        agent,
+        permissions,
+        move_to: facts.as_ref().and_then(move_target),
+        job: facts.as_ref().and_then(first_job),
+        place: describe_place(facts.as_ref(), machine),
+        said,
+        refresh: refreshes.then_some(if runs { REFRESH_WHILE_A_JOB_RUNS } else { REFRESH }),
+        once: new_form_key(),
+        fault: failure.map(|failure| failure.fault),
+    };
+    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &page))
+}
+
+fn move_target(facts: &Facts) -> Option<MoveTarget> {
+    let (ticket, project) = (&facts.ticket.as_ref()?.ticket, &facts.project);
+    let trigger = &project.settings.statuses.trigger;
+    facts.job.is_none().then(|| MoveTarget {
+        address: move_url(&project.id, &ticket.key),
+        status: trigger.clone(),
+        words: line(trigger),
+        starts_jobs: project.settings.auto_create && ticket.status != *trigger,
+        job: format!("/jobs/new?project={}&ticket={}", project.id, crate::text::percent_encode(ticket.key.as_str())),
+    })
+}
+
+fn first_job(facts: &Facts) -> Option<FirstJob> {
+    let job = &facts.job.as_ref()?.job;
+    let to_pull_request = |url: &str, number| Some(PullRequest { address: http_url(url)?, number });
+    Some(FirstJob {
+        address: format!("/jobs/{}", job.id),
+        pill: labels::pill(job.status),
+        pull_request: job.result.as_ref().and_then(|result| to_pull_request(&result.url, result.number)),
+    })
+}
+
+fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachine>) -> &'static str {
+    let compute = facts.map_or(Compute::Fargate, |facts| facts.project.settings.compute);
+    match (compute, machine) {
+        (Compute::Runners, _) => "Self-hosted runners claim the jobs of this project.",
+        (Compute::Fargate, Some(_)) => "Jobs run on this machine, as processes with the rights of your user.",
+        (Compute::Fargate, None) => "Each job runs in its own Fargate task.",
+    }
+}
+
+fn start_url(project: &ProjectId) -> String {
+    format!("/setup/start?project={project}")
+}
+
+fn invalid(field: &str, fault: &str) -> Fault {
+    Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
+}
+
+fn check_admin(visit: &PageContext) -> Result<(), Fault> {
+    if visit.visitor.may_administer() { Ok(()) } else { Err(Fault::not_allowed("set up projects and repositories")) }
+}
+
+/// Connections and secrets belong to all projects.
+fn check_all_projects(visit: &PageContext) -> Result<(), Fault> {
+    match visit.visitor.may_access_all_projects() {
+        true => Ok(()),
+        false => Err(Fault::not_allowed("access settings of all projects")),
+    }
+}
+
+async fn load_project(visit: &PageContext, id: &str) -> Result<Project, Fault> {
+    check_admin(visit)?;
+    let id = ProjectId::new(id).map_err(|_| Fault::not_found("There is no such project."))?;
+    visit.load_project(&id).await
 }

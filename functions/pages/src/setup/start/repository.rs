@@ -1,0 +1,132 @@
+//! Step 2: connects a forge and a repository.
+
+use super::{Drafts, Failure, Machine, StartQuery, invalid, render, start_url};
+use crate::fault::Fault;
+use crate::form::{Form, non_empty};
+use crate::frame::redirect;
+use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
+use crate::visit::PageContext;
+use axum::Extension;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error, RepositorySettings};
+use pullyard_domain::agent::Agent;
+use pullyard_domain::checks::CommandOverrides;
+use pullyard_domain::id::{IntegrationId, RepositoryName};
+use pullyard_domain::project::{ForgeKind, Project};
+use pullyard_domain::text::format_error_chain;
+use pullyard_protocol::project::AddRepository;
+use serde::Deserialize;
+use std::path::Path;
+
+/// Contains secrets, so it has no `Debug`; templates show the other fields only.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RepositoryForm {
+    project: String,
+    /// One of the choices of the page: folder, connection, github, app, bitbucket.
+    pub(super) by: String,
+    pub(super) connection: String,
+    pub(super) id: String,
+    pub(super) api_url: String,
+    token: String,
+    pub(super) app_id: String,
+    key: String,
+    webhook_secret: String,
+    pub(super) name: String,
+    pub(super) folder: String,
+}
+
+pub(super) async fn connect(
+    visit: PageContext,
+    Extension(machine): Extension<Machine>,
+    Form(mut form): Form<RepositoryForm>,
+) -> Result<Response, Fault> {
+    let project = super::load_project(&visit, &form.project).await?;
+    match connect_repository(&visit, machine.as_ref(), &project, &mut form).await {
+        Ok(()) => Ok(redirect(&start_url(&project.id))),
+        Err(fault) => {
+            let failure = Failure::of_step(2, fault)?;
+            let query = StartQuery { project: Some(project.id), ..StartQuery::default() };
+            let drafts = Drafts { repository: form, ..Drafts::default() };
+            render(&visit, machine.as_ref(), query, drafts, Some(failure)).await
+        }
+    }
+}
+
+async fn connect_repository(
+    visit: &PageContext,
+    machine: Option<&LocalMachine>,
+    project: &Project,
+    form: &mut RepositoryForm,
+) -> Result<(), Fault> {
+    if form.by == "folder" && form.name.trim().is_empty() {
+        form.name = name_of_folder(&form.folder);
+    }
+    let name = RepositoryName::new(form.name.trim()).map_err(|bad| invalid("repository", bad.0))?;
+    let ctx = &visit.ctx;
+    if ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?.is_some() {
+        // A crash may have come before this write.
+        control::default_to_only_repository(ctx, &project.id).await?;
+        let sentence = format!("{name} is already connected to {}; nothing was changed.", project.id);
+        return Err(Fault::new(StatusCode::CONFLICT, "taken", &sentence).help("Connect another repository."));
+    }
+    let integration = connect_forge(visit, machine, &name, form).await?;
+    // The forge stays connected if it refuses the repository.
+    if form.by != "folder" {
+        (form.by, form.connection) = ("connection".into(), integration.to_string());
+    }
+    let new = AddRepository {
+        integration,
+        name,
+        agent: Agent::project_default(),
+        workflows: false,
+        commands: CommandOverrides::default(),
+    };
+    let works = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
+    control::add_repository(ctx, &project.id, &new.integration, &new.name, works).await?;
+    Ok(control::default_to_only_repository(ctx, &project.id).await?)
+}
+
+/// Returns the connection: an existing one, or a new one whose secrets are stored first.
+async fn connect_forge(
+    visit: &PageContext,
+    machine: Option<&LocalMachine>,
+    name: &RepositoryName,
+    form: &RepositoryForm,
+) -> Result<IntegrationId, Fault> {
+    let ctx = &visit.ctx;
+    if form.by == "connection" {
+        return IntegrationId::new(form.connection.trim()).map_err(|bad| invalid("connection", bad.0));
+    }
+    super::check_all_projects(visit)?;
+    if form.by == "folder" {
+        let machine = machine.ok_or_else(|| Fault::not_found("This server has no folder of yours."))?;
+        let folder = Path::new(form.folder.trim());
+        if !folder.is_absolute() {
+            return Err(invalid("folder", "enter the full path, such as /home/ana/shop"));
+        }
+        (machine.link_folder)(name.as_str(), folder).map_err(|error| {
+            let sentence = format!("Pullyard can’t {}.", format_error_chain(&*error));
+            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence)
+                .help("Enter the top folder of a git repository that has a commit, and a name that is free.")
+        })?;
+        return IntegrationId::new(LOCAL_FORGE).map_err(|bad| invalid("connection", bad.0));
+    }
+    let id = IntegrationId::new(form.id.trim()).map_err(|bad| invalid("name of the connection", bad.0))?;
+    let kind = if form.by == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
+    let api_url = non_empty(&form.api_url).unwrap_or_else(|| kind.default_api_url().to_owned());
+    if form.by == "app" {
+        let app = form.app_id.trim().parse().map_err(|_| invalid("App ID", "enter the number that GitHub shows"))?;
+        let key = form.key.replace("\r\n", "\n");
+        let hook = form.webhook_secret.trim();
+        return Ok(control::connect_github_app_with_key(ctx, id, &api_url, app, &key, hook).await?.id);
+    }
+    Ok(control::connect_forge_with_token(ctx, id, kind, &api_url, form.token.trim()).await?.id)
+}
+
+/// `local/shop` for `/home/ana/shop`; an empty text if the path has no last folder.
+fn name_of_folder(path: &str) -> String {
+    let folder = Path::new(path.trim()).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    format!("{LOCAL_FORGE}/{}", folder.strip_suffix(".git").unwrap_or(folder))
+}

@@ -1,0 +1,70 @@
+//! Step 4: creates the first ticket.
+
+use super::{Drafts, Failure, Machine, StartQuery, invalid, render, start_url};
+use crate::fault::Fault;
+use crate::form::{Form, non_empty};
+use crate::frame::redirect;
+use crate::visit::PageContext;
+use axum::Extension;
+use axum::response::Response;
+use pullyard_control::{self as control, NewTicket};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
+use pullyard_domain::project::Project;
+use pullyard_entry::limits;
+use pullyard_protocol::ticket::CreateTicket;
+use serde::Deserialize;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TicketForm {
+    project: String,
+    pub(super) key: String,
+    pub(super) title: String,
+    pub(super) description: String,
+    once: String,
+}
+
+/// Two clicks on one form create one ticket.
+pub(super) async fn create(
+    visit: PageContext,
+    Extension(machine): Extension<Machine>,
+    Form(form): Form<TicketForm>,
+) -> Result<Response, Fault> {
+    visit.check_may_work()?;
+    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
+    let project = visit.load_project(&id).await?;
+    match create_ticket(&visit, &project, &form).await {
+        Ok(delivery) => Ok(redirect(&format!("{}&said={delivery}", start_url(&project.id)))),
+        Err(fault) => {
+            let failure = Failure::of_step(4, fault)?;
+            let query = StartQuery { project: Some(project.id), ..StartQuery::default() };
+            let drafts = Drafts { ticket: form, ..Drafts::default() };
+            render(&visit, machine.as_ref(), query, drafts, Some(failure)).await
+        }
+    }
+}
+
+async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm) -> Result<DeliveryId, Fault> {
+    let new = CreateTicket {
+        project: project.id.clone(),
+        key: TicketKey::new(form.key.trim()).map_err(|bad| invalid("key", bad.0))?,
+        title: form.title.trim().to_owned(),
+        description: form.description.replace("\r\n", "\n"),
+        status: None,
+        labels: Default::default(),
+        repository: None,
+    };
+    limits::check_ticket(&new)?;
+    let text = TicketText {
+        title: new.title,
+        description: new.description,
+        labels: new.labels,
+        url: None,
+        repository: new.repository,
+    };
+    let request = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
+    let caller = visit.requester();
+    let new = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
+    Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
+}
