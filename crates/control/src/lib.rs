@@ -46,7 +46,7 @@ pub mod webhook;
 
 pub use admin::check_agent::check_agent;
 pub use admin::connect_app::{ExistingApp, connect_github_app, create_github_app};
-pub use admin::connect_token::{connect_forge_with_token, connect_github_app_with_key};
+pub use admin::connect_token::{AppSecrets, connect_forge_with_token, connect_github_app_with_key};
 pub use admin::dead_letters::{
     DeadLetterPage, DeadLetterView, LetterAction, MoveResult, get_dead_letter, list_dead_letters, move_dead_letters,
 };

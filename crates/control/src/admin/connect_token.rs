@@ -27,6 +27,14 @@ pub async fn connect_forge_with_token(
     connect_forge(ctx, id, kind, api_url, secret).await
 }
 
+/// The values of an existing App, so it has no `Debug`.
+pub struct AppSecrets {
+    pub app_id: u64,
+    /// PEM.
+    pub key: String,
+    pub webhook_secret: String,
+}
+
 /// Stores the secrets of an existing App as `forge-ID-key` and `forge-ID-webhook`, then connects it.
 ///
 /// Writes and errors: as [`connect_forge_with_token`].
@@ -34,14 +42,13 @@ pub async fn connect_github_app_with_key(
     ctx: &Context,
     id: IntegrationId,
     api_url: &str,
-    app_id: u64,
-    key: &str,
-    webhook_secret: &str,
+    app: AppSecrets,
 ) -> Result<Integration, Error> {
     check_new(ctx, &id, api_url).await?;
-    let key_secret = store(ctx, &id, "-key", key).await?;
-    let webhook_secret = store(ctx, &id, "-webhook", webhook_secret).await?;
-    connect_github_app(ctx, id, api_url, ExistingApp { app_id, key_secret, webhook_secret }).await
+    let key_secret = store(ctx, &id, "-key", &app.key).await?;
+    let webhook_secret = store(ctx, &id, "-webhook", &app.webhook_secret).await?;
+    let app = ExistingApp { app_id: app.app_id, key_secret, webhook_secret };
+    connect_github_app(ctx, id, api_url, app).await
 }
 
 /// Checks before the secret is stored: a connected forge uses the secret of the same name.

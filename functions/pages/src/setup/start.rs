@@ -7,14 +7,13 @@ mod permissions;
 mod project;
 mod repository;
 mod ticket;
+mod view;
 
-use crate::board::move_url;
 use crate::fault::Fault;
 use crate::form::new_form_key;
 use crate::frame::{Frame, render_page};
-use crate::labels::{self, Pill};
 use crate::setup::machine::LocalMachine;
-use crate::text::{SafeText, http_url, line};
+use crate::text::{SafeText, line};
 use crate::tickets::suggest_key;
 use crate::verdict::{self, DecisionLine};
 use crate::visit::PageContext;
@@ -28,9 +27,10 @@ use facts::Facts;
 use permissions::Permissions;
 use pullyard_control::Context;
 use pullyard_domain::id::{DeliveryId, ProjectId};
-use pullyard_domain::project::{Compute, Project};
+use pullyard_domain::project::Project;
 use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
+use view::{FirstJob, MoveTarget};
 
 /// The machine of `pullyard up`, if the server runs there.
 type Machine = Option<LocalMachine>;
@@ -101,17 +101,6 @@ struct Step {
     open: bool,
 }
 
-struct PullRequest {
-    address: String,
-    number: u64,
-}
-
-struct FirstJob {
-    address: String,
-    pill: Pill,
-    pull_request: Option<PullRequest>,
-}
-
 #[derive(Template)]
 #[template(path = "start.html")]
 struct StartPage {
@@ -136,15 +125,6 @@ struct StartPage {
     said: Option<DecisionLine>,
     refresh: Option<u32>,
     once: String,
-}
-
-struct MoveTarget {
-    address: String,
-    status: String,
-    words: SafeText,
-    starts_jobs: bool,
-    /// Creates a job for the ticket without a move.
-    job: String,
 }
 
 async fn show(
@@ -235,46 +215,15 @@ async fn render(
         repository,
         agent,
         permissions,
-        move_to: facts.as_ref().and_then(move_target),
-        job: facts.as_ref().and_then(first_job),
-        place: describe_place(facts.as_ref(), machine),
+        move_to: facts.as_ref().and_then(view::move_target),
+        job: facts.as_ref().and_then(view::first_job),
+        place: view::describe_place(facts.as_ref(), machine),
         said,
         refresh: refreshes.then_some(if runs { REFRESH_WHILE_A_JOB_RUNS } else { REFRESH }),
         once: new_form_key(),
         fault: failure.map(|failure| failure.fault),
     };
     Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &page))
-}
-
-fn move_target(facts: &Facts) -> Option<MoveTarget> {
-    let (ticket, project) = (&facts.ticket.as_ref()?.ticket, &facts.project);
-    let trigger = &project.settings.statuses.trigger;
-    facts.job.is_none().then(|| MoveTarget {
-        address: move_url(&project.id, &ticket.key),
-        status: trigger.clone(),
-        words: line(trigger),
-        starts_jobs: project.settings.auto_create && ticket.status != *trigger,
-        job: format!("/jobs/new?project={}&ticket={}", project.id, crate::text::percent_encode(ticket.key.as_str())),
-    })
-}
-
-fn first_job(facts: &Facts) -> Option<FirstJob> {
-    let job = &facts.job.as_ref()?.job;
-    let to_pull_request = |url: &str, number| Some(PullRequest { address: http_url(url)?, number });
-    Some(FirstJob {
-        address: format!("/jobs/{}", job.id),
-        pill: labels::pill(job.status),
-        pull_request: job.result.as_ref().and_then(|result| to_pull_request(&result.url, result.number)),
-    })
-}
-
-fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachine>) -> &'static str {
-    let compute = facts.map_or(Compute::Fargate, |facts| facts.project.settings.compute);
-    match (compute, machine) {
-        (Compute::Runners, _) => "Self-hosted runners claim the jobs of this project.",
-        (Compute::Fargate, Some(_)) => "Jobs run on this machine, as processes with the rights of your user.",
-        (Compute::Fargate, None) => "Each job runs in its own Fargate task.",
-    }
 }
 
 fn start_url(project: &ProjectId) -> String {

@@ -9,7 +9,7 @@ use crate::visit::PageContext;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control::{self as control, Error, RepositorySettings};
+use pullyard_control::{self as control, AppSecrets, Error, RepositorySettings};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
@@ -117,10 +117,10 @@ async fn connect_forge(
     let kind = if form.by == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
     let api_url = non_empty(&form.api_url).unwrap_or_else(|| kind.default_api_url().to_owned());
     if form.by == "app" {
-        let app = form.app_id.trim().parse().map_err(|_| invalid("App ID", "enter the number that GitHub shows"))?;
-        let key = form.key.replace("\r\n", "\n");
-        let hook = form.webhook_secret.trim();
-        return Ok(control::connect_github_app_with_key(ctx, id, &api_url, app, &key, hook).await?.id);
+        let app_id = form.app_id.trim().parse().map_err(|_| invalid("App ID", "enter the number that GitHub shows"))?;
+        let webhook_secret = form.webhook_secret.trim().to_owned();
+        let app = AppSecrets { app_id, key: form.key.replace("\r\n", "\n"), webhook_secret };
+        return Ok(control::connect_github_app_with_key(ctx, id, &api_url, app).await?.id);
     }
     Ok(control::connect_forge_with_token(ctx, id, kind, &api_url, form.token.trim()).await?.id)
 }

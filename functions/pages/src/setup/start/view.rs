@@ -1,0 +1,59 @@
+//! The buttons of the last two steps, and the place where jobs run.
+
+use super::facts::Facts;
+use crate::board::move_url;
+use crate::labels::{self, Pill};
+use crate::setup::machine::LocalMachine;
+use crate::text::{SafeText, http_url, line, percent_encode};
+use pullyard_domain::project::Compute;
+
+pub(super) struct PullRequest {
+    pub(super) address: String,
+    pub(super) number: u64,
+}
+
+pub(super) struct FirstJob {
+    pub(super) address: String,
+    pub(super) pill: Pill,
+    pub(super) pull_request: Option<PullRequest>,
+}
+
+pub(super) struct MoveTarget {
+    pub(super) address: String,
+    pub(super) status: String,
+    pub(super) words: SafeText,
+    pub(super) starts_jobs: bool,
+    /// Creates a job for the ticket without a move.
+    pub(super) job: String,
+}
+
+pub(super) fn move_target(facts: &Facts) -> Option<MoveTarget> {
+    let (ticket, project) = (&facts.ticket.as_ref()?.ticket, &facts.project);
+    let trigger = &project.settings.statuses.trigger;
+    facts.job.is_none().then(|| MoveTarget {
+        address: move_url(&project.id, &ticket.key),
+        status: trigger.clone(),
+        words: line(trigger),
+        starts_jobs: project.settings.auto_create && ticket.status != *trigger,
+        job: format!("/jobs/new?project={}&ticket={}", project.id, percent_encode(ticket.key.as_str())),
+    })
+}
+
+pub(super) fn first_job(facts: &Facts) -> Option<FirstJob> {
+    let job = &facts.job.as_ref()?.job;
+    let to_pull_request = |url: &str, number| Some(PullRequest { address: http_url(url)?, number });
+    Some(FirstJob {
+        address: format!("/jobs/{}", job.id),
+        pill: labels::pill(job.status),
+        pull_request: job.result.as_ref().and_then(|result| to_pull_request(&result.url, result.number)),
+    })
+}
+
+pub(super) fn describe_place(facts: Option<&Facts>, machine: Option<&LocalMachine>) -> &'static str {
+    let compute = facts.map_or(Compute::Fargate, |facts| facts.project.settings.compute);
+    match (compute, machine) {
+        (Compute::Runners, _) => "Self-hosted runners claim the jobs of this project.",
+        (Compute::Fargate, Some(_)) => "Jobs run on this machine, as processes with the rights of your user.",
+        (Compute::Fargate, None) => "Each job runs in its own Fargate task.",
+    }
+}
