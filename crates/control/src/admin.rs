@@ -2,7 +2,7 @@
 
 pub(crate) mod check_agent;
 pub(crate) mod connect_app;
-pub(crate) mod connect_token;
+pub(crate) mod connect_with_value;
 pub(crate) mod dead_letters;
 pub(crate) mod default_repository;
 pub(crate) mod forge_tokens;
@@ -19,4 +19,5 @@ pub(crate) mod sign_in;
 pub(crate) mod signed_tokens;
 pub(crate) mod test_integration;
 pub(crate) mod test_repository;
+pub(crate) mod test_summary;
 pub(crate) mod tokens;

@@ -46,11 +46,11 @@ pub mod webhook;
 
 pub use admin::check_agent::check_agent;
 pub use admin::connect_app::{ExistingApp, connect_github_app, create_github_app};
-pub use admin::connect_token::{AppSecrets, connect_forge_with_token, connect_github_app_with_key};
+pub use admin::connect_with_value::{connect_forge_with_token, connect_github_app_with_key, replace_credential};
 pub use admin::dead_letters::{
     DeadLetterPage, DeadLetterView, LetterAction, MoveResult, get_dead_letter, list_dead_letters, move_dead_letters,
 };
-pub use admin::default_repository::default_to_only_repository;
+pub use admin::default_repository::make_only_repository_default;
 pub use admin::forge_tokens::ForgeTokens;
 pub use admin::hold::{hold_project, load_budget, release_project};
 pub use admin::projects::{RepositorySettings, add_repository, connect_forge, create_project, set_settings};
@@ -68,6 +68,7 @@ pub use admin::test_integration::{IntegrationTestResult, test_integration};
 pub use admin::test_repository::{
     Feature, FeatureNeed, FeatureRow, FeatureStatus, RepositoryTestResult, test_repository,
 };
+pub use admin::test_summary::TestSummary;
 pub use admin::tokens::{CreatedToken, create_token, list_tokens, revoke_token, token_hash};
 pub use attempt::close_breaker::{close_breaker, list_open_breakers};
 pub use clock::{Clock, PauseFuture};

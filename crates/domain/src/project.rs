@@ -399,6 +399,16 @@ impl Repository {
 }
 
 impl Settings {
+    /// The settings with the project's only repository as default; `None` if it has a default or other repositories.
+    pub fn with_only_repository(&self, repositories: &[Repository]) -> Option<Self> {
+        match repositories {
+            [only] if self.default_repository.is_none() => {
+                Some(Self { default_repository: Some(only.name.clone()), ..self.clone() })
+            }
+            _ => None,
+        }
+    }
+
     /// Refuses settings that cannot work. For example, a todo status that is the trigger status would make each failed
     /// job start the next one.
     pub fn validate(&self) -> Result<(), SettingFault> {

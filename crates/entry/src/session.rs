@@ -43,6 +43,11 @@ impl Visitor {
         self.may(Scope::Admin)
     }
 
+    /// Whether the visitor may use what belongs to all projects: connections, secrets, tokens.
+    pub fn may_access_all_projects(&self) -> bool {
+        self.projects.is_none()
+    }
+
     fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }

@@ -24,6 +24,14 @@ pub struct HookView {
     pub old_secret_until: Option<Timestamp>,
 }
 
+impl HookView {
+    /// Whether the newest delivery had a wrong signature, because the forge has another secret.
+    pub fn is_refusing(&self) -> bool {
+        let stats = &self.delivery_counts;
+        stats.refused_at.is_some_and(|at| stats.verified_at.is_none_or(|good| at > good))
+    }
+}
+
 pub async fn load_hook_view(ctx: &Context, hook: Webhook) -> Result<HookView, Error> {
     let stats = ctx.store.load_hook_stats(&hook).await?;
     let secret = ctx.secret_name(SecretKind::Forge, &hook.secret);
@@ -159,9 +167,7 @@ fn failing_deliveries_drift(newest: &[Delivery]) -> Option<Drift> {
 }
 
 fn signature_drift(view: &HookView) -> Option<Drift> {
-    let stats = &view.delivery_counts;
-    let wrong = stats.refused_at.is_some_and(|at| stats.verified_at.is_none_or(|good| at > good));
-    wrong.then(|| {
+    view.is_refusing().then(|| {
         let sentence = "The newest signatures were wrong: the forge has another secret.";
         drift("secret", sentence, true)
     })

@@ -174,3 +174,13 @@ fn forge_kind_round_trips_by_code_and_has_an_api_url() {
     }
     assert_eq!(ForgeKind::from_code("gitlab"), None);
 }
+
+#[test]
+fn only_repository_becomes_the_default_once() {
+    let (settings, one) = (Settings::default(), crate::fixtures::repository());
+    let chosen = settings.with_only_repository(std::slice::from_ref(&one)).unwrap();
+    assert_eq!(chosen.default_repository.as_ref(), Some(&one.name));
+    assert_eq!(chosen.with_only_repository(std::slice::from_ref(&one)), None, "it has a default");
+    assert_eq!(settings.with_only_repository(&[one.clone(), one]), None, "none of several is chosen");
+    assert_eq!(settings.with_only_repository(&[]), None);
+}

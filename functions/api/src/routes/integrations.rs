@@ -3,7 +3,7 @@
 use super::page::{CursorQuery, PAGE_SIZE};
 use axum::Json;
 use axum::extract::State;
-use pullyard_control::{self as control, Context, Error};
+use pullyard_control::{self as control, Context, Error, TestSummary};
 use pullyard_domain::id::IntegrationId;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Path, Problem, Query, StrictJson, scope};
@@ -52,21 +52,8 @@ pub(crate) async fn test(
     Path(integration): Path<IntegrationId>,
 ) -> Result<Json<IntegrationTest>, Problem> {
     caller.authorize_all_projects()?;
-    let (works, sentence, help) = match control::test_integration(&ctx, &integration).await? {
-        control::IntegrationTestResult::Works => {
-            (true, format!("{integration} accepts our token."), "Nothing to do.".to_owned())
-        }
-        control::IntegrationTestResult::OtherAccount(account) => (
-            false,
-            format!("The token of {integration} belongs to {}, not to the account that was connected.", account.login),
-            format!("Store a token of the first account in its secret, or connect {} again.", account.login),
-        ),
-        control::IntegrationTestResult::Refused(why) => (
-            false,
-            format!("{integration} failed to {why}."),
-            "Check the address, and renew the token in its secret with `pullyard secrets set`.".to_owned(),
-        ),
-    };
+    let result = control::test_integration(&ctx, &integration).await?;
+    let TestSummary { works, sentence, help } = result.summarize(&integration);
     Ok(Json(IntegrationTest { works, sentence, help }))
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use pullyard_control::{
-    self as control, Context, Feature, FeatureNeed, FeatureRow, FeatureStatus, RepositoryTestResult,
+    self as control, Context, Feature, FeatureRow, FeatureStatus, RepositoryTestResult, TestSummary,
 };
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_entry::{Caller, Path, Problem, scope};
@@ -17,32 +17,13 @@ pub(crate) async fn test(
     caller.authorize_project(&project)?;
     let unknown = |_| Problem::not_found(format!("There is no repository {owner}/{name}."));
     let repository = RepositoryName::new(format!("{owner}/{name}")).map_err(unknown)?;
-    Ok(Json(match control::test_repository(&ctx, &project, &repository).await? {
-        RepositoryTestResult::Refused { why, help } => RepositoryTest {
-            works: false,
-            sentence: format!("The forge refused the request: failed to {why}."),
-            help,
-            features: Vec::new(),
-        },
-        RepositoryTestResult::Features(rows) => {
-            let missing = rows.iter().filter(|(_, verdict)| matches!(verdict, FeatureStatus::Missing(_)));
-            let works =
-                !missing.clone().any(|(row, _)| matches!(row.need, FeatureNeed::Always | FeatureNeed::ByRepository));
-            let (sentence, help) = match (works, missing.count()) {
-                (true, 0) => (format!("No missing permission was found in {repository}."), "Nothing to do."),
-                (true, _) => {
-                    (format!("Jobs work in {repository}; something optional is missing."), "Grant what is missing.")
-                }
-                (false, _) => (format!("Jobs can't work in {repository}."), "Grant what is missing, then test again."),
-            };
-            RepositoryTest {
-                works,
-                sentence,
-                help: help.into(),
-                features: rows.into_iter().map(to_wire_feature_test).collect(),
-            }
-        }
-    }))
+    let result = control::test_repository(&ctx, &project, &repository).await?;
+    let TestSummary { works, sentence, help } = result.summarize(&repository);
+    let features = match result {
+        RepositoryTestResult::Refused { .. } => Vec::new(),
+        RepositoryTestResult::Features(rows) => rows.into_iter().map(to_wire_feature_test).collect(),
+    };
+    Ok(Json(RepositoryTest { works, sentence, help, features }))
 }
 
 fn to_wire_feature_test((row, verdict): (&FeatureRow, FeatureStatus)) -> FeatureTest {

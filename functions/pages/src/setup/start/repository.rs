@@ -9,7 +9,7 @@ use crate::visit::PageContext;
 use axum::Extension;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control::{self as control, AppSecrets, Error, RepositorySettings};
+use pullyard_control::{self as control, Error, RepositorySettings};
 use pullyard_domain::agent::Agent;
 use pullyard_domain::checks::CommandOverrides;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
@@ -67,7 +67,7 @@ async fn connect_repository(
     let ctx = &visit.ctx;
     if ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?.is_some() {
         // A crash may have come before this write.
-        control::default_to_only_repository(ctx, &project.id).await?;
+        control::make_only_repository_default(ctx, &project.id).await?;
         let sentence = format!("{name} is already connected to {}; nothing was changed.", project.id);
         return Err(Fault::new(StatusCode::CONFLICT, "taken", &sentence).help("Connect another repository."));
     }
@@ -85,7 +85,7 @@ async fn connect_repository(
     };
     let works = RepositorySettings { agent: new.agent, workflows: new.workflows, commands: new.commands };
     control::add_repository(ctx, &project.id, &new.integration, &new.name, works).await?;
-    Ok(control::default_to_only_repository(ctx, &project.id).await?)
+    Ok(control::make_only_repository_default(ctx, &project.id).await?)
 }
 
 /// Returns the connection: an existing one, or a new one whose secrets are stored first.
@@ -118,9 +118,8 @@ async fn connect_forge(
     let api_url = non_empty(&form.api_url).unwrap_or_else(|| kind.default_api_url().to_owned());
     if form.by == "app" {
         let app_id = form.app_id.trim().parse().map_err(|_| invalid("App ID", "enter the number that GitHub shows"))?;
-        let webhook_secret = form.webhook_secret.trim().to_owned();
-        let app = AppSecrets { app_id, key: form.key.replace("\r\n", "\n"), webhook_secret };
-        return Ok(control::connect_github_app_with_key(ctx, id, &api_url, app).await?.id);
+        let key = form.key.replace("\r\n", "\n");
+        return Ok(control::connect_github_app_with_key(ctx, id, &api_url, app_id, &key).await?.id);
     }
     Ok(control::connect_forge_with_token(ctx, id, kind, &api_url, form.token.trim()).await?.id)
 }

@@ -1,0 +1,102 @@
+//! Connects a forge by a token or key that a user typed, which becomes a secret named by the integration.
+
+use crate::admin::connect_app::{ExistingApp, connect_github_app};
+use crate::admin::projects::{check_former_name, connect_forge, parse_api_url};
+use crate::admin::secrets::set_secret;
+use crate::{Context, Error};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::id::{IntegrationId, SecretName};
+use pullyard_domain::project::{ForgeKind, Integration};
+use pullyard_domain::secret::{SecretKind, token_fault};
+
+/// Stores the token, then connects its forge.
+///
+/// Writes: the secret `integration-ID-token`; INTEGRATION, if absent.
+/// Idempotent until the forge is connected; then its token is replaced as a secret only.
+/// Errors: `NameTaken`, before the connected forge's secret is replaced; `Invalid`, with `/token` for a value that is no
+/// token; `Forge`.
+pub async fn connect_forge_with_token(
+    ctx: &Context,
+    id: IntegrationId,
+    kind: ForgeKind,
+    api_url: &str,
+    token: &str,
+) -> Result<Integration, Error> {
+    let api_url = check_new(ctx, &id, api_url).await?;
+    check_token("/token", token)?;
+    let secret = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "token")?, token).await?;
+    connect_forge(ctx, id, kind, &api_url, secret.secret).await
+}
+
+/// Stores the private key of an existing App, then connects the App. Its webhook secret is random; installing the App's
+/// webhook sends it to GitHub.
+///
+/// Writes: the secrets `integration-ID-key` and `integration-ID-webhook`; INTEGRATION, if absent.
+/// Idempotent until the App is connected.
+/// Errors: `NameTaken`, before the connected App's secrets are replaced; `Invalid`; `Forge`.
+pub async fn connect_github_app_with_key(
+    ctx: &Context,
+    id: IntegrationId,
+    api_url: &str,
+    app_id: u64,
+    key: &str,
+) -> Result<Integration, Error> {
+    let api_url = check_new(ctx, &id, api_url).await?;
+    check_key("/key", key)?;
+    let key = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "key")?, key).await?;
+    let random: [u8; 32] = rand::random();
+    let value: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let webhook = set_secret(ctx, SecretKind::Forge, &secret_name(&id, "webhook")?, &value).await?;
+    let app = ExistingApp { app_id, key_secret: key.secret, webhook_secret: webhook.secret };
+    connect_github_app(ctx, id, &api_url, app).await
+}
+
+/// Replaces the token, or the private key of an App, in the secret of a connected forge.
+///
+/// Idempotent: by the value.
+/// Errors: `NotFound`; `Invalid` with `/value`; `Cloud`.
+pub async fn replace_credential(ctx: &Context, id: &IntegrationId, value: &str) -> Result<(), Error> {
+    let Some(integration) = ctx.store.load_integration(id).await? else {
+        return Err(Error::NotFound { what: "integration", name: id.to_string() });
+    };
+    let secret = match &integration.auth {
+        Auth::Token { secret } => {
+            check_token("/value", value)?;
+            secret
+        }
+        Auth::App { key_secret, .. } => {
+            check_key("/value", value)?;
+            key_secret
+        }
+    };
+    let name = secret.rsplit('/').next().unwrap_or_default();
+    let name = SecretName::new(name).map_err(|bad| Error::Inconsistent(bad.to_string()))?;
+    set_secret(ctx, SecretKind::Forge, &name, value).await.map(drop)
+}
+
+fn check_token(pointer: &'static str, token: &str) -> Result<(), Error> {
+    match token_fault(token) {
+        Some(flaw) => Err(Error::Invalid { pointer, fault: format!("the token {flaw}") }),
+        None => Ok(()),
+    }
+}
+
+fn check_key(pointer: &'static str, key: &str) -> Result<(), Error> {
+    if key.contains("PRIVATE KEY-----") {
+        return Ok(());
+    }
+    Err(Error::Invalid { pointer, fault: "use the whole .pem file that GitHub created".into() })
+}
+
+async fn check_new(ctx: &Context, id: &IntegrationId, api_url: &str) -> Result<String, Error> {
+    let api_url = parse_api_url(api_url)?;
+    if ctx.store.load_integration(id).await?.is_some() {
+        return Err(Error::NameTaken { what: "integration", name: id.to_string() });
+    }
+    check_former_name(ctx, id, &api_url).await?;
+    Ok(api_url)
+}
+
+fn secret_name(id: &IntegrationId, part: &str) -> Result<SecretName, Error> {
+    SecretName::new(format!("integration-{id}-{part}")).map_err(|bad| Error::Inconsistent(bad.to_string()))
+}
