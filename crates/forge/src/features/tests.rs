@@ -121,7 +121,7 @@ fn fine_grained_token_is_judged_by_refused_reads() {
 fn workflows_are_needless_without_the_repository_setting() {
     let seen = GitHubAccess::App(Permissions::new());
     let verdict = check_github(row(Feature::Workflows), &seen, WorkflowPolicy::Forbid);
-    assert_eq!(verdict, FeatureStatus::NotNeeded("the repository is connected without --workflows"));
+    assert_eq!(verdict, FeatureStatus::NotNeeded("jobs may not change workflows in this repository"));
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub enum FeatureStatus {
 
 pub fn check_github(row: &FeatureRow, access: &GitHubAccess, workflows: WorkflowPolicy) -> FeatureStatus {
     if row.need == FeatureNeed::ByRepository && workflows == WorkflowPolicy::Forbid {
-        return FeatureStatus::NotNeeded("the repository is connected without --workflows");
+        return FeatureStatus::NotNeeded("jobs may not change workflows in this repository");
     }
     match access {
         GitHubAccess::App(_) if row.need == FeatureNeed::TokensOnly => {
