@@ -1,6 +1,6 @@
 //! Tests a GitHub App: created by the command line, authenticated by its key, one token per attempt and repository.
 
-mod github;
+pub(crate) mod github;
 mod hook;
 
 use crate::cli::User;
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-const SHOP: &str = "acme/shop";
+pub(crate) const SHOP: &str = "acme/shop";
 
 /// A system, a CLI user, and a GitHub with a repository that is not connected yet.
 async fn world(task: Task) -> (Story, User, GitHub) {

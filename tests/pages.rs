@@ -7,6 +7,7 @@ mod assets;
 mod job_pages;
 mod markdown;
 mod operations;
+mod repositories;
 mod reviews;
 mod runners;
 mod settings;

@@ -1,8 +1,250 @@
-//! Setup page: repositories.
+//! Setup page: connections, repositories and webhooks of a project.
 
+mod card;
+mod connect;
+mod connection;
+mod hooks;
+mod install_hook;
+mod repository;
+mod repository_test;
+
+use crate::board::NoProject;
+use crate::fault::Fault;
+use crate::frame::{Frame, render_page};
+use crate::hints::{Page, name_buttons};
+use crate::labels::Pill;
+use crate::text::{SafeText, line, percent_encode};
+use crate::visit::PageContext;
+use askama::Template;
 use axum::Router;
-use pullyard_control::Context;
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use card::{Card, HookRow, list_hooks};
+use pullyard_control::{Context, Error};
+use pullyard_domain::auth::Auth;
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::{Integration, Repository};
+use pullyard_entry::{Problem, Query};
+use serde::Deserialize;
 
 pub(super) fn routes() -> Router<Context> {
     Router::new()
+        .route("/setup/repositories", get(show))
+        .route("/setup/repositories/connect", get(connect::show_token_form).post(connect::connect_token))
+        .route("/setup/repositories/connect-app", get(connect::show_app_form).post(connect::connect_app))
+        .route("/setup/repositories/connections/{integration}", get(connection::show))
+        .route("/setup/repositories/connections/{integration}/credential", post(connection::replace_credential))
+        .route(
+            "/setup/repositories/connections/{integration}/remove",
+            get(connection::confirm_removal).post(connection::remove),
+        )
+        .route("/setup/repositories/add", get(repository::show_form).post(repository::add))
+        .route("/setup/repositories/test", get(repository_test::show))
+        .route("/setup/repositories/ingress", post(repository::set_ingress))
+        .route("/setup/repositories/remove", get(repository::confirm_removal).post(repository::remove))
+        .route("/setup/repositories/install-webhook", get(install_hook::show_form).post(install_hook::install))
+        .route("/setup/repositories/webhooks/{hook}", get(hooks::show))
+        .route("/setup/repositories/webhooks/{hook}/repair", post(hooks::repair))
+        .route("/setup/repositories/webhooks/{hook}/recover", post(hooks::recover))
+        .route("/setup/repositories/webhooks/{hook}/secret", post(hooks::set_secret))
+        .route("/setup/repositories/webhooks/{hook}/remove", get(hooks::confirm_removal).post(hooks::remove))
+}
+
+const RING: &str = "M6 1.5a4.5 4.5 0 1 1 0 9a4.5 4.5 0 1 1 0-9";
+const TRIANGLE: &str = "M6 1.5 11 10.5H1zM6 5v2.2";
+const HEALTHY: Pill = Pill { word: "Healthy", shape: "tick", path: "M2 6.5 5 9.5 10 3", tone: "ok" };
+const NEEDS_ATTENTION: Pill = Pill { word: "Needs attention", shape: "tri", path: TRIANGLE, tone: "warn" };
+const WEBHOOK_FAILING: Pill = Pill { word: "Webhook failing", shape: "tri", path: TRIANGLE, tone: "warn" };
+const UNUSED: Pill = Pill { word: "Not used here", shape: "ring", path: RING, tone: "wait" };
+const NO_DELIVERY: Pill = Pill { word: "No delivery yet", shape: "ring", path: RING, tone: "wait" };
+
+const MAX_CONNECTIONS: i32 = 100;
+
+#[derive(Deserialize)]
+struct ListQuery {
+    project: Option<ProjectId>,
+    removed: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ProjectQuery {
+    project: Option<ProjectId>,
+}
+
+#[derive(Deserialize)]
+struct RepositoryQuery {
+    project: ProjectId,
+    repository: RepositoryName,
+}
+
+#[derive(Template)]
+#[template(path = "repositories.html")]
+struct RepositoriesPage {
+    frame: Frame,
+    project: String,
+    removed: Option<SafeText>,
+    may_change: bool,
+    may_connect: bool,
+    connections: Vec<ConnectionRow>,
+    cards: Vec<Card>,
+    hooks: Vec<HookRow>,
+}
+
+struct ConnectionRow {
+    address: String,
+    title: SafeText,
+    second: SafeText,
+    state: Pill,
+}
+
+/// A question before a removal. Its form sends `fields` to `action`.
+#[derive(Template)]
+#[template(path = "removal.html")]
+struct RemovalPage {
+    frame: Frame,
+    question: SafeText,
+    effect: SafeText,
+    verb: &'static str,
+    action: String,
+    fields: Vec<(&'static str, String)>,
+    /// Label of the checkbox `keep_at_forge`.
+    option: Option<&'static str>,
+    back: String,
+    fault: Option<Fault>,
+}
+
+impl RemovalPage {
+    fn render(self) -> Response {
+        render_page(self.fault.as_ref().map_or(StatusCode::OK, |fault| fault.status), &self)
+    }
+}
+
+/// An error of a form, and the name of the field that it is about.
+struct FormFault {
+    field: String,
+    fault: Fault,
+}
+
+impl FormFault {
+    fn at(field: &str, sentence: &str) -> Self {
+        let mut letters = sentence.chars();
+        let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+        let sentence = format!("{first}{}.", letters.as_str().trim_end_matches('.'));
+        let sentence = name_buttons(&sentence, Page::Other);
+        Self { field: field.to_owned(), fault: Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence) }
+    }
+
+    fn is_at(&self, field: &str) -> bool {
+        self.field == field
+    }
+}
+
+impl From<Error> for FormFault {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Invalid { pointer, fault } => Self::at(pointer.trim_start_matches('/'), &fault),
+            error => Self { field: String::new(), fault: error.into() },
+        }
+    }
+}
+
+impl From<Fault> for FormFault {
+    fn from(fault: Fault) -> Self {
+        Self { field: String::new(), fault }
+    }
+}
+
+fn check_admin(visit: &PageContext) -> Result<(), Fault> {
+    if visit.visitor.may_administer() { Ok(()) } else { Err(Fault::not_allowed("change repositories and connections")) }
+}
+
+/// Connections and their secrets belong to all projects.
+fn check_admin_of_all_projects(visit: &PageContext) -> Result<(), Fault> {
+    check_admin(visit)?;
+    if visit.visitor.may_access_all_projects() {
+        return Ok(());
+    }
+    Err(Fault::not_allowed("access settings of all projects"))
+}
+
+fn list_url(project: Option<&ProjectId>) -> String {
+    format!("/setup/repositories{}", project_query(project))
+}
+
+fn project_query(project: Option<&ProjectId>) -> String {
+    project.map(|project| format!("?project={project}")).unwrap_or_default()
+}
+
+fn repository_query(repository: &Repository) -> String {
+    format!("?project={}&repository={}", repository.project, percent_encode(repository.name.as_str()))
+}
+
+async fn load_repository(visit: &PageContext, query: &RepositoryQuery) -> Result<Repository, Fault> {
+    let RepositoryQuery { project, repository: name } = query;
+    let project = visit.load_project(project).await?.id;
+    let repository = visit.ctx.store.load_repository_by_name(&project, name).await.map_err(Error::from)?;
+    repository.ok_or_else(|| Fault::not_found(&format!("{project} has no repository {name}.")))
+}
+
+async fn list_integrations(visit: &PageContext) -> Result<Vec<Integration>, Fault> {
+    let store = &visit.ctx.store;
+    let (ids, _) = store.list_integration_ids(None, MAX_CONNECTIONS).await.map_err(Error::from)?;
+    let mut integrations = Vec::with_capacity(ids.len());
+    for id in &ids {
+        integrations.extend(store.load_integration(id).await.map_err(Error::from)?);
+    }
+    Ok(integrations)
+}
+
+fn connection_title(integration: &Integration) -> String {
+    let forge = integration.kind.display_name_at(&integration.api_url);
+    match &integration.auth {
+        Auth::App { slug, .. } => format!("{forge}, App {slug}"),
+        Auth::Token { .. } => format!("{forge}, account {}", integration.account.login),
+    }
+}
+
+async fn show(visit: PageContext, query: Result<Query<ListQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
+        return Ok(NoProject::of(&visit, "repositories"));
+    };
+    let may_connect = visit.visitor.may_administer() && visit.visitor.may_access_all_projects();
+    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let hooks = list_hooks(&visit, &project.id).await?;
+    let mut cards = Vec::with_capacity(repositories.len());
+    for repository in &repositories {
+        cards.push(Card::load(&visit, &project, repository, &hooks).await?);
+    }
+    let known = if visit.visitor.may_access_all_projects() { list_integrations(&visit).await? } else { Vec::new() };
+    let connection = |integration: &Integration| {
+        let of = |card: &&Card| card.integration == integration.id;
+        let count = cards.iter().filter(of).count();
+        ConnectionRow {
+            address: format!("/setup/repositories/connections/{}?project={}", integration.id, project.id),
+            title: line(&connection_title(integration)),
+            second: line(&match count {
+                1 => format!("{}, with 1 repository of {}", integration.id, project.id),
+                count => format!("{}, with {count} repositories of {}", integration.id, project.id),
+            }),
+            state: match cards.iter().filter(of).any(|card| card.has_forge_problem) {
+                true => NEEDS_ATTENTION,
+                false if count == 0 => UNUSED,
+                false => HEALTHY,
+            },
+        }
+    };
+    let is_name = |name: &String| RepositoryName::new(name).is_ok() || IntegrationId::new(name).is_ok();
+    let page = RepositoriesPage {
+        frame: visit.frame("Repositories", "repositories", Some(&project.id)),
+        removed: query.removed.filter(is_name).map(|name| line(&name)),
+        may_change: visit.visitor.may_administer(),
+        may_connect,
+        connections: known.iter().map(connection).collect(),
+        hooks: hooks.iter().map(|hook| HookRow::new(hook, visit.ctx.clock.now())).collect(),
+        project: project.id.to_string(),
+        cards,
+    };
+    Ok(render_page(StatusCode::OK, &page))
 }

@@ -32,7 +32,6 @@ pub(super) struct RepositoryForm {
     token: String,
     pub(super) app_id: String,
     key: String,
-    webhook_secret: String,
     pub(super) name: String,
     pub(super) folder: String,
 }

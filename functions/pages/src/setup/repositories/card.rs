@@ -1,0 +1,235 @@
+//! A repository on the page: where its events come from, and what is wrong with them.
+
+use super::hooks::{hook_url, may_manage};
+use super::{HEALTHY, NEEDS_ATTENTION, NO_DELIVERY, WEBHOOK_FAILING, repository_query};
+use crate::fault::Fault;
+use crate::labels::{Pill, TimeLabel, format_time};
+use crate::text::{SafeText, line};
+use crate::visit::PageContext;
+use pullyard_control::Error;
+use pullyard_control::hooks::{HookView, list_hook_views};
+use pullyard_domain::agent::{AUTO, CLAUDE_CODE, CODEX, COMMAND, PROJECT};
+use pullyard_domain::hook::poll_progress::poll_interval;
+use pullyard_domain::hook::{Ingress, Poll};
+use pullyard_domain::id::{IntegrationId, ProjectId};
+use pullyard_domain::project::{ForgeKind, Project, Repository};
+use pullyard_domain::time::Timestamp;
+
+pub(super) const AGENTS: [(&str, &str); 5] = [
+    (PROJECT, "The project’s agent"),
+    (CLAUDE_CODE, "Claude Code"),
+    (CODEX, "Codex"),
+    (AUTO, "Any installed agent"),
+    (COMMAND, "A command"),
+];
+
+pub(super) struct Card {
+    pub(super) integration: IntegrationId,
+    /// The forge does not answer, or reports the repository as gone.
+    pub(super) has_forge_problem: bool,
+    pub(super) id: String,
+    pub(super) name: SafeText,
+    pub(super) is_default: bool,
+    pub(super) query: String,
+    pub(super) form: (String, String),
+    pub(super) state: Pill,
+    pub(super) notes: Vec<Note>,
+    pub(super) facts: Vec<(&'static str, SafeText)>,
+    pub(super) hooks: Vec<(String, SafeText)>,
+    pub(super) checked: Option<TimeLabel>,
+    pub(super) last_event: Option<TimeLabel>,
+    /// The other ingresses, with the words of their buttons.
+    pub(super) ingresses: Vec<(&'static str, &'static str)>,
+}
+
+pub(super) struct Note {
+    pub(super) cause: SafeText,
+    pub(super) effect: SafeText,
+    /// The repairing form's address; without one, a test shows more.
+    pub(super) repair: Option<String>,
+}
+
+pub(super) struct HookRow {
+    pub(super) address: String,
+    pub(super) name: SafeText,
+    pub(super) scope: SafeText,
+    pub(super) state: Pill,
+    pub(super) last: Option<TimeLabel>,
+}
+
+impl HookRow {
+    pub(super) fn new(view: &HookView, now: Timestamp) -> Self {
+        let counts = &view.delivery_counts;
+        Self {
+            address: hook_url(&view.hook.name),
+            name: line(view.hook.name.as_str()),
+            scope: line(&format!("For {}, through {}", view.hook.kind.label(), view.hook.integration)),
+            state: match counts.verified_at {
+                _ if view.is_refusing() => WEBHOOK_FAILING,
+                None => NO_DELIVERY,
+                Some(_) => HEALTHY,
+            },
+            last: counts.verified_at.map(|at| format_time(at, now)),
+        }
+    }
+}
+
+/// The project's webhooks, if the visitor may manage them.
+pub(super) async fn list_hooks(visit: &PageContext, project: &ProjectId) -> Result<Vec<HookView>, Fault> {
+    let mut hooks = Vec::new();
+    if !visit.visitor.may_administer() {
+        return Ok(hooks);
+    }
+    let mut after: Option<String> = None;
+    loop {
+        let (found, next) = list_hook_views(&visit.ctx, after.as_deref(), 100, |hook| {
+            hook.projects().any(|one| one == project) && may_manage(visit, hook)
+        })
+        .await?;
+        hooks.extend(found);
+        after = next;
+        if after.is_none() {
+            return Ok(hooks);
+        }
+    }
+}
+
+impl Card {
+    pub(super) async fn load(
+        visit: &PageContext,
+        project: &Project,
+        repository: &Repository,
+        hooks: &[HookView],
+    ) -> Result<Self, Fault> {
+        let store = &visit.ctx.store;
+        let poll = store.load_poll(&project.id, &repository.integration, repository.id).await.map_err(Error::from)?;
+        let forge = store.load_integration(&repository.integration).await.map_err(Error::from)?;
+        let now = visit.ctx.clock.now();
+        let kind = forge.as_ref().map_or(ForgeKind::GitHub, |forge| forge.kind);
+        let forge = forge.map_or_else(
+            || repository.integration.to_string(),
+            |forge| format!("{} ({})", forge.kind.display_name_at(&forge.api_url), forge.id),
+        );
+        let ours = |view: &&HookView| {
+            view.hook.integration == repository.integration && view.hook.is_for_repository(repository.id)
+        };
+        let hooks: Vec<&HookView> = hooks.iter().filter(ours).collect();
+        let ingress = poll.as_ref().map(|poll| poll.ingress).unwrap_or_default();
+        let forge_problem = poll.as_ref().and_then(|poll| forge_note(poll, repository));
+        let has_forge_problem = forge_problem.is_some();
+        let failing = hooks.iter().filter(|view| view.is_refusing()).map(|view| refusing_note(view, ingress, kind));
+        let notes: Vec<Note> = forge_problem.into_iter().chain(failing).collect();
+        let may_see_hooks = visit.visitor.may_administer();
+        Ok(Self {
+            integration: repository.integration.clone(),
+            id: format!("r-{}-{}", repository.integration, repository.id),
+            name: line(repository.name.as_str()),
+            is_default: is_default(project, repository),
+            query: repository_query(repository),
+            form: (repository.project.to_string(), repository.name.to_string()),
+            state: match notes.is_empty() {
+                true => HEALTHY,
+                false if has_forge_problem => NEEDS_ATTENTION,
+                false => WEBHOOK_FAILING,
+            },
+            has_forge_problem,
+            notes,
+            facts: vec![
+                ("Forge", line(&forge)),
+                ("Base branch", line(&repository.default_branch)),
+                ("Agent", line(&describe_agent(project, repository))),
+                ("Event source", line(&describe_ingress(ingress, kind, !may_see_hooks || !hooks.is_empty()))),
+                ("Checks", describe_commands(repository.commands.checks.as_deref())),
+                ("Setup commands", describe_commands(repository.commands.setup.as_deref())),
+            ],
+            checked: poll.as_ref().and_then(|poll| poll.look.complete_until()).map(|at| format_time(at, now)),
+            last_event: hooks
+                .iter()
+                .filter_map(|view| view.delivery_counts.verified_at)
+                .max()
+                .map(|at| format_time(at, now)),
+            hooks: hooks.iter().map(|view| (hook_url(&view.hook.name), line(view.hook.name.as_str()))).collect(),
+            ingresses: [
+                (Ingress::Webhook, "webhook", "Use the webhook"),
+                (Ingress::Poll, "poll", "Use polling"),
+                (Ingress::Both, "both", "Use webhook and polling"),
+            ]
+            .into_iter()
+            .filter(|(one, ..)| *one != ingress)
+            .map(|(_, code, words)| (code, words))
+            .collect(),
+        })
+    }
+}
+
+fn is_default(project: &Project, repository: &Repository) -> bool {
+    let default = project.settings.default_repository.as_ref();
+    default.is_some_and(|default| default.as_str().eq_ignore_ascii_case(repository.name.as_str()))
+}
+
+fn describe_agent(project: &Project, repository: &Repository) -> String {
+    let agent = &repository.agent;
+    if agent.capability == COMMAND {
+        return agent.command.join(" ");
+    }
+    let resolved = repository.clone().resolve_agent(&project.settings).agent;
+    let name = AGENTS.iter().find(|(code, _)| *code == resolved.capability).map_or("unknown", |(_, name)| name);
+    let origin = if agent.capability == PROJECT { " (of the project)" } else { "" };
+    match &resolved.model {
+        Some(model) => format!("{name}, {model}{origin}"),
+        None => format!("{name}{origin}"),
+    }
+}
+
+fn describe_ingress(ingress: Ingress, kind: ForgeKind, has_hook: bool) -> String {
+    let every = describe_interval(ingress, kind);
+    match ingress {
+        Ingress::Poll => format!("Polling {every}"),
+        Ingress::Webhook | Ingress::Both if has_hook => format!("Webhook, and polling {every}"),
+        Ingress::Webhook | Ingress::Both => format!("Polling {every}; no webhook is installed"),
+    }
+}
+
+fn describe_interval(ingress: Ingress, kind: ForgeKind) -> String {
+    match poll_interval(ingress, kind).as_secs() / 60 {
+        0 | 1 => "every minute".into(),
+        minutes => format!("every {minutes} minutes"),
+    }
+}
+
+fn describe_commands(commands: Option<&[String]>) -> SafeText {
+    match commands {
+        None => line("those of the project"),
+        Some([]) => line("none"),
+        Some(commands) => line(&commands.join("; ")),
+    }
+}
+
+fn forge_note(poll: &Poll, repository: &Repository) -> Option<Note> {
+    let name = &repository.name;
+    let (cause, effect) = match (&poll.gone_at, &poll.look.problem) {
+        (Some(_), _) => (
+            format!("The forge reports {name} as deleted or hidden from Pullyard’s account."),
+            "Pullyard receives no events, and jobs cannot push. Restore the access, or remove the repository.",
+        ),
+        (None, Some(problem)) => (
+            format!("Failed to fetch changes of {name} from the forge: {problem}."),
+            "Reviews that no webhook delivers start no jobs until the next poll succeeds.",
+        ),
+        (None, None) => return None,
+    };
+    Some(Note { cause: line(&cause), effect: line(effect), repair: None })
+}
+
+fn refusing_note(view: &HookView, ingress: Ingress, kind: ForgeKind) -> Note {
+    let name = &view.hook.name;
+    let every = describe_interval(ingress, kind);
+    Note {
+        cause: line(&format!("The newest deliveries of the webhook {name} had a wrong signature.")),
+        effect: line(&format!(
+            "The secret at the forge differs from Pullyard’s. Pullyard rejects these deliveries and polls {every}, so \
+             reviews arrive later."
+        )),
+        repair: Some(format!("{}/repair", hook_url(name))),
+    }
+}

@@ -1,0 +1,234 @@
+//! A webhook: its check against the forge, its repair and its removal.
+
+use super::card::HookRow;
+use super::{FormFault, RemovalPage, check_admin, check_admin_of_all_projects, list_url};
+use crate::fault::Fault;
+use crate::form::Form;
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::format_count;
+use crate::text::{SafeText, line};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::hooks::{self as control, Drift, HookView};
+use pullyard_control::{Error, poll_hook_repositories};
+use pullyard_domain::hook::{Webhook, subscribed_events};
+use pullyard_domain::id::HookName;
+use pullyard_domain::secret::SecretKind;
+use pullyard_entry::{Path, Problem, Query};
+use pullyard_protocol::hook::RecoverHook;
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The result of a search for missed events, after the redirect.
+#[derive(Default, Deserialize)]
+pub(super) struct HookQuery {
+    repositories: Option<u64>,
+    #[serde(default)]
+    waiting: u64,
+    #[serde(default)]
+    reviews: u64,
+    #[serde(default)]
+    problems: u64,
+}
+
+#[derive(Template)]
+#[template(path = "webhook.html")]
+struct HookPage {
+    frame: Frame,
+    row: HookRow,
+    recovered: Option<SafeText>,
+    drifts: Vec<SafeText>,
+    repairable: bool,
+    facts: Vec<(&'static str, SafeText)>,
+    /// What a user enters at the forge, for a webhook that Pullyard did not create there.
+    by_hand: Option<Vec<(&'static str, SafeText)>>,
+    may_set_secret: bool,
+    back: String,
+    fault: Option<FormFault>,
+}
+
+/// A webhook that the visitor may not manage counts as missing.
+async fn load_own(visit: &PageContext, name: Result<Path<HookName>, Problem>) -> Result<Webhook, Fault> {
+    let Path(name) = name?;
+    check_admin(visit)?;
+    let hook = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
+    let own = hook.filter(|hook| may_manage(visit, hook));
+    own.ok_or_else(|| Fault::not_found(&format!("There is no webhook {name}.")))
+}
+
+pub(super) fn may_manage(visit: &PageContext, hook: &Webhook) -> bool {
+    hook.projects().all(|project| visit.visitor.may_access(project))
+}
+
+pub(super) fn hook_url(name: &HookName) -> String {
+    format!("/setup/repositories/webhooks/{name}")
+}
+
+/// Compares the webhook with the forge on each view. The comparison only reads.
+pub(super) async fn show(
+    visit: PageContext,
+    name: Result<Path<HookName>, Problem>,
+    query: Result<Query<HookQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let hook = load_own(&visit, name).await?;
+    render(&visit, hook, query?.0, None).await
+}
+
+async fn render(
+    visit: &PageContext,
+    hook: Webhook,
+    query: HookQuery,
+    fault: Option<FormFault>,
+) -> Result<Response, Fault> {
+    let (view, drifts) = control::verify_hook(&visit.ctx, &hook.name).await?;
+    let page = HookPage {
+        frame: visit.frame(&format!("Webhook {}", hook.name), "repositories", Some(&hook.home)),
+        row: HookRow::new(&view, visit.ctx.clock.now()),
+        recovered: query.repositories.map(|repositories| line(&describe_recovery(repositories, &query))),
+        repairable: drifts.iter().any(|drift| drift.repairable),
+        drifts: drifts.iter().map(|Drift { sentence, .. }| line(sentence)).collect(),
+        facts: list_facts(&view),
+        by_hand: hook.forge_id.is_none().then(|| {
+            vec![
+                ("Payload URL", line(hook.url().as_deref().unwrap_or("–"))),
+                ("Content type", line("application/json")),
+                ("Events", line(&subscribed_events(hook.forge).join(", "))),
+            ]
+        }),
+        may_set_secret: visit.visitor.may_access_all_projects(),
+        back: list_url(Some(&hook.home)),
+        fault,
+    };
+    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status), &page))
+}
+
+fn list_facts(view: &HookView) -> Vec<(&'static str, SafeText)> {
+    let (hook, counts) = (&view.hook, &view.delivery_counts);
+    let projects: Vec<&str> = hook.projects().map(|project| project.as_str()).collect();
+    let mut facts = vec![
+        ("URL", line(hook.url().as_deref().unwrap_or("–"))),
+        ("Projects", line(&projects.join(", "))),
+        ("Secret", line(hook.secret.as_str())),
+        ("Last refused", line(&counts.refused_at.map_or_else(|| "never".into(), |at| at.to_string()))),
+        ("Refused", line(&counts.refused.to_string())),
+    ];
+    facts.extend(view.old_secret_until.map(|until| ("Old secret until", line(&until.to_string()))));
+    facts
+}
+
+fn describe_recovery(repositories: u64, query: &HookQuery) -> String {
+    let searched = if repositories == 1 { "1 repository".to_owned() } else { format!("{repositories} repositories") };
+    let mut said = format!("Searched {searched} and found {}.", format_count(query.reviews, "missed review"));
+    if query.waiting > 0 {
+        said.push_str(&format!(" The search of {} more follows within minutes.", query.waiting));
+    }
+    if query.problems > 0 {
+        said.push_str(&format!(
+            " It met {}; the Repositories page shows the newest.",
+            format_count(query.problems, "error")
+        ));
+    }
+    said
+}
+
+/// The page that follows compares again.
+pub(super) async fn repair(visit: PageContext, name: Result<Path<HookName>, Problem>) -> Result<Response, Fault> {
+    let hook = load_own(&visit, name).await?;
+    match control::repair_hook(&visit.ctx, &hook.name).await {
+        Ok(_) => Ok(redirect(&hook_url(&hook.name))),
+        Err(error) => render(&visit, hook, HookQuery::default(), Some(error.into())).await,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecoverForm {
+    /// 0: since the last search.
+    hours: u16,
+}
+
+pub(super) async fn recover(
+    visit: PageContext,
+    name: Result<Path<HookName>, Problem>,
+    Form(form): Form<RecoverForm>,
+) -> Result<Response, Fault> {
+    let hook = load_own(&visit, name).await?;
+    let ago = |hours: u16| visit.ctx.clock.now().minus(Duration::from_secs(u64::from(hours) * 3_600));
+    let request = RecoverHook { since: (form.hours > 0).then(|| ago(form.hours)) };
+    let found = poll_hook_repositories(&visit.ctx, &hook.name, request.since).await?;
+    Ok(redirect(&format!(
+        "{}?repositories={}&waiting={}&reviews={}&problems={}",
+        hook_url(&hook.name),
+        found.repositories,
+        found.waiting,
+        found.reviews,
+        found.problems.len()
+    )))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SecretForm {
+    value: String,
+}
+
+/// Sets the secret that a user entered at the forge.
+pub(super) async fn set_secret(
+    visit: PageContext,
+    name: Result<Path<HookName>, Problem>,
+    Form(form): Form<SecretForm>,
+) -> Result<Response, Fault> {
+    check_admin_of_all_projects(&visit)?;
+    let hook = load_own(&visit, name).await?;
+    match pullyard_control::set_secret(&visit.ctx, SecretKind::Forge, &hook.secret, &form.value).await {
+        Ok(_) => Ok(redirect(&hook_url(&hook.name))),
+        Err(error) => render(&visit, hook, HookQuery::default(), Some(error.into())).await,
+    }
+}
+
+pub(super) async fn confirm_removal(
+    visit: PageContext,
+    name: Result<Path<HookName>, Problem>,
+) -> Result<Response, Fault> {
+    let hook = load_own(&visit, name).await?;
+    Ok(removal_page(&visit, &hook, None).render())
+}
+
+fn removal_page(visit: &PageContext, hook: &Webhook, fault: Option<Fault>) -> RemovalPage {
+    let name = &hook.name;
+    RemovalPage {
+        frame: visit.frame(&format!("Remove {name}"), "repositories", Some(&hook.home)),
+        question: line(&format!("Remove the webhook {name}?")),
+        effect: line(&format!(
+            "Pullyard deletes it at the forge and here. Events of {} then arrive by polling, a few minutes later.",
+            hook.kind.label()
+        )),
+        verb: "Remove webhook",
+        action: format!("{}/remove", hook_url(name)),
+        fields: Vec::new(),
+        option: Some("Remove it here only, because the forge no longer accepts our calls"),
+        back: hook_url(name),
+        fault,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoveForm {
+    keep_at_forge: Option<String>,
+}
+
+pub(super) async fn remove(
+    visit: PageContext,
+    name: Result<Path<HookName>, Problem>,
+    Form(form): Form<RemoveForm>,
+) -> Result<Response, Fault> {
+    let hook = load_own(&visit, name).await?;
+    match control::remove_hook(&visit.ctx, &hook.name, form.keep_at_forge.is_some()).await {
+        Ok(()) => Ok(redirect(&format!("{}&removed={}", list_url(Some(&hook.home)), hook.name))),
+        Err(error @ Error::Forge(_)) => Ok(removal_page(&visit, &hook, Some(error.into())).render()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,171 @@
+//! The form that installs a webhook for a repository, an organisation or an App.
+
+use super::hooks::{hook_url, may_manage};
+use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations, list_url};
+use crate::fault::Fault;
+use crate::form::{Form, non_empty};
+use crate::frame::{Frame, redirect, render_page};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::Error;
+use pullyard_control::hooks::{NewHook, Target, install_hook};
+use pullyard_domain::hook::Webhook;
+use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::Project;
+use pullyard_entry::{Problem, Query};
+use serde::Deserialize;
+
+/// The home project and 50 others, as in the API.
+const MAX_PROJECTS: i32 = 51;
+
+#[derive(Deserialize)]
+pub(super) struct InstallQuery {
+    project: ProjectId,
+    repository: Option<RepositoryName>,
+    #[serde(default)]
+    integration: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct InstallForm {
+    project: String,
+    integration: String,
+    /// `repository`, `organisation` or `app`.
+    scope: String,
+    repository: String,
+    organisation: String,
+    name: String,
+    base_url: String,
+    by_hand: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "webhook_new.html")]
+struct InstallPage {
+    frame: Frame,
+    integrations: Vec<String>,
+    /// Webhooks of organisations and Apps deliver events of all projects.
+    may_share: bool,
+    is_private: bool,
+    form: InstallForm,
+    back: String,
+    fault: Option<FormFault>,
+}
+
+pub(super) async fn show_form(
+    visit: PageContext,
+    query: Result<Query<InstallQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let Query(InstallQuery { project, repository, integration }) = query?;
+    check_admin(&visit)?;
+    let project = visit.load_project(&project).await?;
+    let scope = if repository.is_none() && !integration.is_empty() { "app" } else { "repository" };
+    let repository = match repository {
+        Some(name) => visit.ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?,
+        None => None,
+    };
+    let form = InstallForm {
+        scope: scope.into(),
+        integration: repository.as_ref().map_or(integration, |repository| repository.integration.to_string()),
+        repository: repository.map(|repository| repository.name.to_string()).unwrap_or_default(),
+        base_url: visit.ctx.api_url.trim_end_matches('/').to_owned(),
+        ..InstallForm::default()
+    };
+    render(&visit, &project, form, None).await
+}
+
+async fn render(
+    visit: &PageContext,
+    project: &Project,
+    form: InstallForm,
+    fault: Option<FormFault>,
+) -> Result<Response, Fault> {
+    let may_share = visit.visitor.may_access_all_projects();
+    let integrations = if may_share { list_integrations(visit).await? } else { Vec::new() };
+    let page = InstallPage {
+        frame: visit.frame("Install webhook", "repositories", Some(&project.id)),
+        integrations: integrations.iter().map(|forge| forge.id.to_string()).collect(),
+        may_share,
+        is_private: !form.base_url.starts_with("https://"),
+        form: InstallForm { project: project.id.to_string(), ..form },
+        back: list_url(Some(&project.id)),
+        fault,
+    };
+    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status), &page))
+}
+
+pub(super) async fn install(visit: PageContext, Form(form): Form<InstallForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
+    let project = visit.load_project(&id).await?;
+    if form.scope != "repository" {
+        check_admin_of_all_projects(&visit)?;
+    }
+    match install_checked(&visit, &project, &form).await {
+        Ok(hook) => Ok(redirect(&hook_url(&hook.name))),
+        Err(fault) => render(&visit, &project, form, Some(fault)).await,
+    }
+}
+
+async fn install_checked(visit: &PageContext, project: &Project, form: &InstallForm) -> Result<Webhook, FormFault> {
+    let integration = IntegrationId::new(form.integration.trim()).map_err(|bad| FormFault::at("integration", bad.0))?;
+    let (target, subject) = match form.scope.as_str() {
+        "repository" => {
+            let name = RepositoryName::new(form.repository.trim());
+            let name = name.map_err(|bad| FormFault::at("repository", bad.0))?;
+            (Target::Repository(name.clone()), name.to_string())
+        }
+        "organisation" => {
+            let login = non_empty(&form.organisation);
+            let login = login.ok_or_else(|| FormFault::at("organisation", "name the organisation"))?;
+            (Target::Organisation(login.clone()), login)
+        }
+        _ => (Target::App, integration.to_string()),
+    };
+    let name = HookName::new(non_empty(&form.name).unwrap_or_else(|| derive_name(&subject)));
+    let name = name.map_err(|bad| FormFault::at("name", bad.0))?;
+    let taken = || FormFault::at("name", &format!("another webhook is named {name}; choose another name"));
+    let existing = visit.ctx.store.load_hook(&name).await.map_err(Error::from)?;
+    if existing.is_some_and(|hook| !may_manage(visit, &hook)) {
+        return Err(taken());
+    }
+    let others = match target {
+        Target::Repository(_) => Vec::new(),
+        Target::Organisation(_) | Target::App => list_other_projects(visit, &project.id).await?,
+    };
+    let new = NewHook {
+        name: name.clone(),
+        integration,
+        main_project: project.id.clone(),
+        others,
+        target,
+        base_url: form.base_url.trim().to_owned(),
+        is_manual: form.by_hand.is_some(),
+    };
+    match install_hook(&visit.ctx, &new).await {
+        Err(Error::NameTaken { .. }) => Err(taken()),
+        Err(Error::NotFound { what: "integration", name }) => {
+            Err(FormFault::at("integration", &format!("there is no connection {name}")))
+        }
+        installed => Ok(installed?),
+    }
+}
+
+/// `acme-app` for `acme/app`.
+fn derive_name(subject: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let name: String = subject.chars().map(plain).take(40).collect();
+    name.trim_matches('-').to_owned()
+}
+
+async fn list_other_projects(visit: &PageContext, home: &ProjectId) -> Result<Vec<ProjectId>, FormFault> {
+    let (mut projects, next) = visit.ctx.store.list_project_ids(None, MAX_PROJECTS).await.map_err(Error::from)?;
+    if next.is_some() {
+        return Err(FormFault::at("scope", "a webhook serves at most 51 projects; install one for each repository"));
+    }
+    projects.retain(|project| project != home);
+    Ok(projects)
+}

@@ -1,0 +1,231 @@
+//! A repository of a project: adds it or changes its agent and commands, sets its ingress, removes it.
+
+use super::card::AGENTS;
+use super::{
+    FormFault, RemovalPage, RepositoryQuery, check_admin, list_integrations, list_url, load_repository,
+    repository_query,
+};
+use crate::fault::Fault;
+use crate::form::{Form, non_empty};
+use crate::frame::{Frame, redirect, render_page};
+use crate::text::{line, percent_encode};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error, RepositorySettings};
+use pullyard_domain::agent::{Agent, COMMAND};
+use pullyard_domain::checks::CommandOverrides;
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::id::{IntegrationId, ProjectId, RepositoryName};
+use pullyard_domain::project::{Project, Repository};
+use pullyard_entry::{Problem, Query};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(super) struct FormQuery {
+    project: ProjectId,
+    repository: Option<RepositoryName>,
+    #[serde(default)]
+    integration: String,
+}
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RepositoryForm {
+    project: String,
+    integration: String,
+    name: String,
+    agent: String,
+    model: String,
+    command: String,
+    workflows: Option<String>,
+    setup_from: String,
+    setup: String,
+    checks_from: String,
+    checks: String,
+}
+
+#[derive(Template)]
+#[template(path = "repository_form.html")]
+struct RepositoryFormPage {
+    frame: Frame,
+    heading: String,
+    /// The repository is connected, so its forge and name stay.
+    exists: bool,
+    integrations: Vec<String>,
+    form: RepositoryForm,
+    back: String,
+    fault: Option<FormFault>,
+}
+
+pub(super) async fn show_form(visit: PageContext, query: Result<Query<FormQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    check_admin(&visit)?;
+    let project = visit.load_project(&query.project).await?;
+    let form = match query.repository {
+        Some(repository) => {
+            RepositoryForm::new(load_repository(&visit, &RepositoryQuery { project: query.project, repository }).await?)
+        }
+        None => RepositoryForm { integration: query.integration, ..RepositoryForm::default() },
+    };
+    render_form(&visit, &project, form, None).await
+}
+
+async fn render_form(
+    visit: &PageContext,
+    project: &Project,
+    form: RepositoryForm,
+    fault: Option<FormFault>,
+) -> Result<Response, Fault> {
+    // Connections belong to all projects, so others type the name of theirs.
+    let integrations = match visit.visitor.may_access_all_projects() {
+        true => list_integrations(visit).await?.into_iter().map(|forge| forge.id.to_string()).collect(),
+        false => Vec::new(),
+    };
+    let known = match RepositoryName::new(form.name.trim()) {
+        Ok(name) => visit.ctx.store.load_repository_by_name(&project.id, &name).await.map_err(Error::from)?,
+        Err(_) => None,
+    };
+    let exists = known.is_some();
+    let heading = if exists { format!("Change {}", form.name) } else { "Add repository".to_owned() };
+    let page = RepositoryFormPage {
+        frame: visit.frame(&heading, "repositories", Some(&project.id)),
+        heading,
+        exists,
+        integrations,
+        form: RepositoryForm { project: project.id.to_string(), ..form },
+        back: list_url(Some(&project.id)),
+        fault,
+    };
+    Ok(render_page(page.fault.as_ref().map_or(StatusCode::OK, |fault| fault.fault.status), &page))
+}
+
+impl RepositoryForm {
+    fn new(repository: Repository) -> Self {
+        let source = |own: &Option<Vec<String>>| match own.as_deref() {
+            None => String::new(),
+            Some([]) => "none".to_owned(),
+            Some(_) => "own".to_owned(),
+        };
+        let CommandOverrides { setup, checks } = repository.commands;
+        Self {
+            project: repository.project.to_string(),
+            integration: repository.integration.to_string(),
+            name: repository.name.to_string(),
+            agent: repository.agent.capability,
+            model: repository.agent.model.unwrap_or_default(),
+            command: repository.agent.command.join("\n"),
+            workflows: repository.workflows.then(|| "on".to_owned()),
+            setup_from: source(&setup),
+            setup: setup.unwrap_or_default().join("\n"),
+            checks_from: source(&checks),
+            checks: checks.unwrap_or_default().join("\n"),
+        }
+    }
+
+    fn parse(&self) -> Result<(IntegrationId, RepositoryName, RepositorySettings), FormFault> {
+        let integration = IntegrationId::new(self.integration.trim());
+        let name = RepositoryName::new(self.name.trim()).map_err(|bad| FormFault::at("name", bad.0))?;
+        let lines = |text: &str| text.lines().filter_map(non_empty).collect::<Vec<_>>();
+        let commands = |from: &str, text: &str| match from {
+            "none" => Some(Vec::new()),
+            "own" => Some(lines(text)),
+            _ => None,
+        };
+        let agent = Agent {
+            capability: non_empty(&self.agent).unwrap_or_else(|| Agent::project_default().capability),
+            command: if self.agent == COMMAND { lines(&self.command) } else { Vec::new() },
+            model: non_empty(&self.model),
+        };
+        let commands = CommandOverrides {
+            setup: commands(&self.setup_from, &self.setup),
+            checks: commands(&self.checks_from, &self.checks),
+        };
+        let integration = integration.map_err(|bad| FormFault::at("integration", bad.0))?;
+        Ok((integration, name, RepositorySettings { agent, workflows: self.workflows.is_some(), commands }))
+    }
+}
+
+pub(super) async fn add(visit: PageContext, Form(form): Form<RepositoryForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
+    let project = visit.load_project(&id).await?;
+    match add_repository(&visit, &project, &form).await {
+        Ok(added) => Ok(redirect(&format!("/setup/repositories/test{}&added=1", repository_query(&added)))),
+        Err(fault) => render_form(&visit, &project, form, Some(fault)).await,
+    }
+}
+
+async fn add_repository(
+    visit: &PageContext,
+    project: &Project,
+    form: &RepositoryForm,
+) -> Result<Repository, FormFault> {
+    let (integration, name, settings) = form.parse()?;
+    let added = match control::add_repository(&visit.ctx, &project.id, &integration, &name, settings).await {
+        Err(Error::NotFound { what: "integration", .. }) => {
+            return Err(FormFault::at("integration", &format!("there is no connection {integration}")));
+        }
+        added => added?,
+    };
+    control::make_only_repository_default(&visit.ctx, &project.id).await?;
+    Ok(added)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IngressForm {
+    project: ProjectId,
+    repository: RepositoryName,
+    ingress: Ingress,
+}
+
+pub(super) async fn set_ingress(visit: PageContext, Form(form): Form<IngressForm>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    let query = RepositoryQuery { project: form.project, repository: form.repository };
+    let repository = load_repository(&visit, &query).await?;
+    control::set_ingress(&visit.ctx, &repository, form.ingress).await?;
+    Ok(redirect(&format!("{}#r-{}-{}", list_url(Some(&query.project)), repository.integration, repository.id)))
+}
+
+pub(super) async fn confirm_removal(
+    visit: PageContext,
+    query: Result<Query<RepositoryQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    check_admin(&visit)?;
+    let repository = load_repository(&visit, &query).await?;
+    Ok(removal_page(&visit, &repository, None).render())
+}
+
+fn removal_page(visit: &PageContext, repository: &Repository, fault: Option<Fault>) -> RemovalPage {
+    let Repository { project, name, .. } = repository;
+    RemovalPage {
+        frame: visit.frame(&format!("Remove {name}"), "repositories", Some(project)),
+        question: line(&format!("Remove {name} from {project}?")),
+        effect: line(&format!(
+            "Tickets and reviews no longer start jobs in {name}. Ended jobs and the repository at the forge stay. A job \
+             that has not ended, an open pull request of a ticket or a webhook of its own blocks the removal."
+        )),
+        verb: "Remove repository",
+        action: "/setup/repositories/remove".into(),
+        fields: vec![("project", project.to_string()), ("repository", name.to_string())],
+        option: None,
+        back: list_url(Some(project)),
+        fault,
+    }
+}
+
+pub(super) async fn remove(visit: PageContext, Form(query): Form<RepositoryQuery>) -> Result<Response, Fault> {
+    check_admin(&visit)?;
+    let repository = load_repository(&visit, &query).await?;
+    match control::remove_repository(&visit.ctx, &query.project, &repository.name).await {
+        Ok(_) => {
+            let removed = percent_encode(repository.name.as_str());
+            Ok(redirect(&format!("{}&removed={removed}", list_url(Some(&query.project)))))
+        }
+        Err(error @ Error::Denied(_)) => Ok(removal_page(&visit, &repository, Some(error.into())).render()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,296 @@
+//! Tests the setup page of repositories: connections, repositories and webhooks.
+
+use super::Browser;
+use crate::apps::SHOP;
+use crate::apps::github::{self, GitHub};
+use crate::story::{REPOSITORY, Story, WORKING_AGENT};
+use crate::webhooks::{World, signature};
+use pullyard_domain::hook::Ingress;
+use pullyard_domain::id::{HookName, IntegrationId};
+use pullyard_store::Scope;
+
+const LIST: &str = "/setup/repositories?project=acme";
+const QUERY: &str = "?project=acme&repository=acme%2Fapp";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_page_shows_state_and_broken_webhook() {
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
+    let browser = Browser::admin(&world.story).await;
+    let page = browser.get(LIST).await;
+    for words in [
+        REPOSITORY,
+        "The local forge, account pullyard-bot",
+        "gh1, with 1 repository of acme",
+        "Webhook, and polling every 5 minutes",
+        "<dd>main</dd>",
+        "./agent.sh",
+        "No delivery yet",
+        "/setup/repositories/webhooks/acme\"",
+    ] {
+        assert!(page.contains(words), "{words}: {}", page.body);
+    }
+    assert!(!page.contains("Repair webhook"), "{}", page.body);
+
+    let review = world.review(80, "submitted", "changes_requested").to_string().into_bytes();
+    let wrong = signature("another secret", &review);
+    assert_eq!(world.send_as("acme", "pull_request_review", "g", &wrong, review).await.0, 401);
+    let page = browser.get(LIST).await;
+    for words in ["Webhook failing", "had a wrong signature", "reviews arrive later", "Repair webhook"] {
+        assert!(page.contains(words), "{words}: {}", page.body);
+    }
+
+    let reader = Browser::with(&world.story, &[Scope::Read], Some(&["acme"])).await;
+    let page = reader.get(LIST).await;
+    assert!(page.contains(REPOSITORY) && page.contains("belong to all projects"), "{}", page.body);
+    for hidden in ["gh1, with", "<form method=\"post\" action=\"/setup/repositories", "Test now", "webhooks/acme"] {
+        assert!(!page.contains(hidden), "{hidden}: {}", page.body);
+    }
+    world.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_connects_forge_and_is_never_shown() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    let (url, good) = (story.local.forge().api_url(), story.forge_token());
+    let connect = async |id: &str, url: &str, token: &str| {
+        let form = [("kind", "github"), ("id", id), ("api_url", url), ("token", token)];
+        browser.post("/setup/repositories/connect?project=acme", &form).await
+    };
+    let page = browser.get("/setup/repositories/connect?kind=bitbucket&project=acme").await;
+    assert!(page.contains("https://api.bitbucket.org/2.0"), "{}", page.body);
+
+    let hostile = "\"><script>alert(1)</script>";
+    for (id, url, token, field, sentence) in [
+        (hostile, url.as_str(), good.as_str(), "id", "bad-id"),
+        ("gh2", "http://forge.example", &good, "api_url", "Use https; plain http only to 127.0.0.1."),
+        ("gh2", &url, "ghp of mine", "token", "The token contains a space."),
+        ("gh1", &url, &good, "id", "The connection gh1 already exists"),
+    ] {
+        let refused = connect(id, url, token).await;
+        assert_eq!(refused.status, 422, "{field}");
+        assert!(refused.contains(&format!("id=\"bad-{field}\"")) && refused.contains(sentence), "{}", refused.body);
+        assert!(!refused.contains(token) && !refused.contains("<script>alert"), "{}", refused.body);
+    }
+    let refused = connect("gh2", &url, "ghp_unknown").await;
+    assert_eq!(refused.status, 422, "{}", refused.body);
+    assert!(refused.contains("The forge refused the request") && refused.contains("value=\"gh2\""), "{}", refused.body);
+
+    let address = "/setup/repositories/connections/gh2?project=acme";
+    assert_eq!(connect("gh2", &url, &good).await.redirect(), (303, address));
+    let page = browser.get(address).await;
+    assert!(page.contains("gh2 accepts our token.") && page.contains("integration-gh2-token"), "{}", page.body);
+    assert!(!page.contains(&good));
+    let replace = "/setup/repositories/connections/gh2/credential?project=acme";
+    assert_eq!(browser.post(replace, &[("value", "two words")]).await.status, 422);
+    assert!(browser.get(address).await.contains("gh2 accepts our token."), "a refused value replaced the token");
+    assert_eq!(browser.post(replace, &[("value", "ghp_unknown")]).await.redirect(), (303, address));
+    let page = browser.get(address).await;
+    assert!(page.contains("gh2 failed to") && !page.contains("ghp_unknown"), "{}", page.body);
+
+    let used = browser.post("/setup/repositories/connections/gh1/remove?project=acme", &[("x", "y")]).await;
+    assert_eq!(used.status, 409);
+    assert!(used.contains("acme/app of acme is connected through gh1."), "{}", used.body);
+    let removed = browser.post("/setup/repositories/connections/gh2/remove?project=acme", &[("x", "y")]).await;
+    assert_eq!(removed.redirect(), (303, "/setup/repositories?project=acme&removed=gh2"));
+    assert!(browser.get(removed.redirect().1).await.contains("gh2 was removed."));
+    assert_eq!(browser.get(address).await.status, 404);
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn private_key_connects_github_app() {
+    let story = Story::start_with_waiting_tasks().await;
+    let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
+    story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
+    let github = GitHub::start(&story.local.forge().url(), &story.forge_token()).await;
+    let browser = Browser::admin(&story).await;
+    let page = browser.get("/setup/repositories/connect-app?project=acme&owner=a%22b").await;
+    let link = "https://github.com/organizations/a%22b/settings/apps/new?public=false";
+    assert!(page.contains(link) && page.contains("&#38;contents=write"), "{}", page.body);
+
+    let (api_url, app) = (format!("{}/api/v3", github.url()), github::APP.to_string());
+    let pem = github.pem().replace('\n', "\r\n");
+    let connect = async |app: &str, key: &str| {
+        let form = [("id", "app1"), ("api_url", api_url.as_str()), ("app_id", app), ("key", key)];
+        browser.post("/setup/repositories/connect-app?project=acme", &form).await
+    };
+    for (app, key, field) in [("one", pem.as_str(), "app_id"), (&app, "ssh-rsa AAAA", "key")] {
+        let refused = connect(app, key).await;
+        assert_eq!(refused.status, 422);
+        assert!(refused.contains(&format!("id=\"bad-{field}\"")), "{field}: {}", refused.body);
+        assert!(!refused.contains(key.trim()), "the key is shown");
+    }
+    let connected = connect(&app, &pem).await;
+    assert_eq!(connected.redirect(), (303, "/setup/repositories/connections/app1?project=acme"), "{}", connected.body);
+    let page = browser.get(connected.redirect().1).await;
+    assert!(page.contains("app1 accepts our token."), "{}", page.body);
+    assert!(page.contains("/github-apps/pullyard-acme/installations/new"), "{}", page.body);
+
+    let install = [("project", "acme"), ("integration", "app1"), ("scope", "app"), ("base_url", "https://p.example")];
+    let installed = browser.post("/setup/repositories/install-webhook", &install).await;
+    assert_eq!(installed.redirect(), (303, "/setup/repositories/webhooks/app1"), "{}", installed.body);
+    assert_eq!(github.hook()["url"], "https://p.example/webhooks/github/app1");
+    assert_eq!(github.hook()["secret"].as_str().map(str::len), Some(64));
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repository_is_added_changed_tested_and_removed() {
+    let story = Story::start_with_waiting_tasks().await;
+    let files = [("README.md", "# Shop\n", false), ("agent.sh", WORKING_AGENT, true)];
+    story.local.forge().create_repository(SHOP, "trunk", &files).await.unwrap();
+    let browser = Browser::admin(&story).await;
+    let add = async |name: &str, more: &[(&str, &str)]| {
+        let form = [("project", "acme"), ("integration", "gh1"), ("name", name)];
+        browser.post("/setup/repositories/add", &[&form, more].concat()).await
+    };
+    let hostile = "<script>alert(1)</script>";
+    for (name, more, field) in [
+        (hostile, &[][..], "name"),
+        (SHOP, &[("agent", "command"), ("command", "")], "agent/command"),
+        (SHOP, &[("agent", "codex"), ("model", "--x")], "agent/model"),
+        (SHOP, &[("setup_from", "own"), ("setup", "npm ci | sh")], "commands/setup"),
+    ] {
+        let refused = add(name, more).await;
+        assert_eq!(refused.status, 422, "{field}");
+        assert!(refused.contains(&format!("id=\"bad-{field}\"")), "{field}: {}", refused.body);
+        assert!(!refused.contains(hostile) && refused.contains("name=\"setup\""), "{}", refused.body);
+    }
+    let unknown = add("acme/none", &[]).await;
+    assert!(unknown.status == 422 && unknown.contains("value=\"acme/none\""), "{}", unknown.body);
+
+    let agent = [("agent", "command"), ("command", "sh\r\n./agent.sh"), ("checks_from", "own"), ("checks", "npm test")];
+    let tested = "/setup/repositories/test?project=acme&repository=acme%2Fshop&added=1";
+    assert_eq!(add(SHOP, &agent).await.redirect(), (303, tested));
+    let page = browser.get(tested).await;
+    for words in ["acme/shop is connected.", "No missing permission was found", "contents: write", "Unknown"] {
+        assert!(page.contains(words), "{words}: {}", page.body);
+    }
+    let page = browser.get(LIST).await;
+    for words in ["acme/shop", "<dd>trunk</dd>", "sh ./agent.sh", "npm test", "no webhook is installed"] {
+        assert!(page.contains(words), "{words}: {}", page.body);
+    }
+    let form = browser.get("/setup/repositories/add?project=acme&repository=acme%2Fshop").await;
+    assert!(form.contains("Change acme/shop") && form.contains(">sh\n./agent.sh</textarea>"), "{}", form.body);
+
+    let set = [("project", "acme"), ("repository", SHOP), ("ingress", "poll")];
+    let polled = browser.post("/setup/repositories/ingress", &set).await;
+    assert!(polled.status == 303 && polled.redirect().1.starts_with(&format!("{LIST}#r-gh1-")), "{}", polled.body);
+    let ingresses = story.api.ingresses(&story.project).await.unwrap().repositories;
+    assert!(ingresses.iter().any(|one| one.repository.as_str() == SHOP && one.ingress == Ingress::Poll));
+    assert!(browser.get(LIST).await.contains("Polling every minute"));
+
+    let page = browser.get("/setup/repositories/remove?project=acme&repository=acme%2Fshop").await;
+    assert!(page.contains("Remove acme/shop from acme?") && page.contains("no longer start jobs"), "{}", page.body);
+    story.create_job("e1", "APP-1", 1).await;
+    let busy = browser.post("/setup/repositories/remove", &[("project", "acme"), ("repository", REPOSITORY)]).await;
+    assert!(busy.status == 409 && busy.contains("has not ended"), "{}", busy.body);
+    let removed = browser.post("/setup/repositories/remove", &[("project", "acme"), ("repository", SHOP)]).await;
+    assert_eq!(removed.redirect(), (303, "/setup/repositories?project=acme&removed=acme%2Fshop"));
+    assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_repository_becomes_the_projects_default() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    let default = async || story.api.project(&story.project).await.unwrap().settings.default_repository;
+    let remove = [("project", "acme"), ("repository", REPOSITORY)];
+    assert_eq!(browser.post("/setup/repositories/remove", &remove).await.status, 303);
+    assert_eq!(default().await, None);
+    let page = browser.get(LIST).await;
+    assert!(page.contains("No repository yet") && page.contains("Not used here"), "{}", page.body);
+    let add = [("project", "acme"), ("integration", "gh1"), ("name", REPOSITORY)];
+    assert_eq!(browser.post("/setup/repositories/add", &add).await.status, 303);
+    assert_eq!(default().await.unwrap().as_str(), REPOSITORY);
+    assert!(browser.get(LIST).await.contains(">Default</span>"));
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn webhook_is_installed_repaired_searched_and_removed() {
+    let world = World::new().await;
+    let story = &world.story;
+    let browser = Browser::admin(story).await;
+    let form = browser.get(&format!("/setup/repositories/install-webhook{QUERY}")).await;
+    assert!(form.contains("value=\"acme/app\"") && form.contains(story.local.api_url()), "{}", form.body);
+    let install = async |base_url: &str| {
+        let form = [("project", "acme"), ("integration", "gh1"), ("scope", "repository"), ("repository", REPOSITORY)];
+        browser.post("/setup/repositories/install-webhook", &[&form[..], &[("base_url", base_url)]].concat()).await
+    };
+    let refused = install("forge").await;
+    assert!(refused.status == 422 && refused.contains("id=\"bad-base_url\""), "{}", refused.body);
+    let address = "/setup/repositories/webhooks/acme-app";
+    assert_eq!(install(story.local.api_url()).await.redirect(), (303, address));
+    let page = browser.get(address).await;
+    assert!(page.contains("For acme/app, through gh1") && page.contains("Verify again"), "{}", page.body);
+
+    // The forge has another secret than this one, until the repair.
+    assert_eq!(browser.post(&format!("{address}/secret"), &[("value", "typed")]).await.redirect(), (303, address));
+    assert_eq!(browser.post(&format!("{address}/secret"), &[("value", "")]).await.status, 422);
+    let page = browser.get(address).await;
+    assert!(!page.contains("typed"), "{}", page.body);
+    assert_eq!(browser.post(&format!("{address}/repair"), &[]).await.redirect(), (303, address));
+    let hours = [("hours", "24")];
+    let searched = browser.post(&format!("{address}/recover"), &hours).await;
+    assert!(searched.redirect().1.starts_with(&format!("{address}?repositories=1&")), "{}", searched.redirect().1);
+    assert!(browser.get(searched.redirect().1).await.contains("Searched 1 repository and found"));
+
+    let blocked = browser.post("/setup/repositories/remove", &[("project", "acme"), ("repository", REPOSITORY)]).await;
+    assert_eq!(blocked.status, 409, "{}", blocked.body);
+    assert!(browser.get(&format!("{address}/remove")).await.contains("Remove the webhook acme-app?"));
+    let removed = browser.post(&format!("{address}/remove"), &[("keep_at_forge", "on")]).await;
+    assert_eq!(removed.redirect(), (303, "/setup/repositories?project=acme&removed=acme-app"));
+    assert!(story.api.hook(&HookName::new("acme-app").unwrap()).await.is_err());
+    world.story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repositories_forms_need_admin_of_their_projects() {
+    let world = World::new().await;
+    world.install_by_hand("acme").await;
+    let reader = Browser::with(&world.story, &[Scope::Read, Scope::Jobs], None).await;
+    let (own, other) = (
+        Browser::with(&world.story, &[Scope::Admin], Some(&["acme"])).await,
+        Browser::with(&world.story, &[Scope::Admin], Some(&["other"])).await,
+    );
+    let repository = [("project", "acme"), ("repository", REPOSITORY)];
+    let ingress = [&repository[..], &[("ingress", "poll")]].concat();
+    let base = "/setup/repositories";
+    let token = [("kind", "github"), ("id", "x"), ("api_url", "https://x.example"), ("token", "t")];
+    let app = [("id", "x"), ("api_url", "https://x.example"), ("app_id", "1"), ("key", "k")];
+    let add = [("project", "acme"), ("integration", "gh1"), ("name", "?")];
+    let install = [("project", "acme"), ("scope", "app"), ("integration", "gh1")];
+    // Path, form, and the statuses for an admin of this project and of another one.
+    for (path, form, ours, theirs) in [
+        ("/connect", &token[..], 403, 403),
+        ("/connect-app", &app, 403, 403),
+        ("/connections/gh1/credential", &[("value", "t")], 403, 403),
+        ("/connections/gh1/remove", &[("x", "y")], 403, 403),
+        ("/add", &add, 422, 403),
+        ("/ingress", &ingress, 303, 403),
+        ("/install-webhook", &install, 403, 403),
+        ("/webhooks/acme/secret", &[("value", "t")], 403, 403),
+        ("/webhooks/acme/repair", &[("x", "y")], 200, 404),
+        ("/webhooks/acme/recover", &[("hours", "0")], 303, 404),
+        ("/remove", &repository, 409, 403),
+        ("/webhooks/acme/remove", &[("keep_at_forge", "on")], 303, 404),
+    ] {
+        let path = format!("{base}{path}");
+        assert_eq!(reader.post(&path, form).await.status, 403, "{path} as reader");
+        assert_eq!(other.post(&path, form).await.status, theirs, "{path} as admin of another project");
+        let answer = own.post(&path, form).await;
+        // The demo forge refuses or accepts the repair; either way the admin may send it.
+        assert!(answer.status == ours || (ours == 200 && answer.status != 403), "{path}: {}", answer.body);
+    }
+    for path in ["/connect", "/connect-app", "/connections/gh1", "/webhooks/acme", "/test", "/add", "/remove"] {
+        let path = format!("{base}{path}{QUERY}");
+        assert_eq!(reader.get(&path).await.status, 403, "{path}");
+    }
+    let gh1 = world.story.api.integration(&IntegrationId::new("gh1").unwrap()).await;
+    assert!(gh1.is_ok());
+    world.story.shut_down().await;
+}
