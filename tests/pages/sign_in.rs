@@ -31,7 +31,7 @@ async fn sign_in_link_works_once_and_survives_previews() {
         assert!(shown.contains("Sign in") && shown.headers.get("set-cookie").is_none());
     }
     let entered = browser.use_link(&made.url).await;
-    assert_eq!(entered.redirect(), (303, "/board"));
+    assert_eq!(entered.redirect(), (303, "/"));
     let cookie = entered.header("set-cookie");
     assert!(cookie.contains("HttpOnly; SameSite=Strict") && cookie.contains("Path=/"), "{cookie}");
     assert!(!cookie.contains("Domain"), "{cookie}");
@@ -193,13 +193,13 @@ async fn sign_in_redirects_only_to_own_pages() {
     let token = story.local.admin_token().to_owned();
     for (to, expected) in [
         ("/jobs?project=acme", "/jobs?project=acme"),
-        ("//evil.example", "/board"),
-        ("/\\evil.example", "/board"),
-        ("/\t/evil.example", "/board"),
-        ("https://evil.example", "/board"),
-        ("javascript:alert(1)", "/board"),
-        ("", "/board"),
-        ("/a\r\nSet-Cookie: x=y", "/board"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("", "/"),
+        ("/a\r\nSet-Cookie: x=y", "/"),
     ] {
         let answer = browser.post("/sign-in", &[("token", &token), ("to", to)]).await;
         assert_eq!(answer.redirect(), (303, expected), "{to:?}");

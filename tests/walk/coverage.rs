@@ -78,6 +78,7 @@ const READ_ONLY: &[&str] = &[
     "jobs/artifacts::load_context",
     "tickets/board_view::load_board",
     "tickets/board_view::list_jobs_of_ticket",
+    "search::search_project",
     "attempt/close_breaker::list_open_breakers",
     "admin/hold::load_budget",
     "hooks/compare::load_hook_view",

@@ -40,6 +40,7 @@ mod jobs;
 mod poll;
 pub mod review;
 pub mod runner;
+mod search;
 mod sweep;
 mod tickets;
 pub mod webhook;
@@ -97,6 +98,7 @@ pub use pullyard_forge::features::{APP_EVENTS, WorkflowPolicy, app_permissions};
 pub use pullyard_store::Token as StoredToken;
 pub use review::list_deliveries::{DeliveryList, list_deliveries};
 pub use review::replay::replay_delivery;
+pub use search::{SearchResults, search_project};
 pub use sweep::{Report, SweepResult, sweep, sweep_on_demand};
 pub use tickets::board::{
     NewTicket, TextChanges, TicketEdit, TicketMove, create_ticket, edit_ticket, move_board_ticket,

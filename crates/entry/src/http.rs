@@ -107,15 +107,20 @@ const LOGGED_PARAMETERS: [(&str, &str); 7] = [
     ("runner", "runner"),
 ];
 
+/// The id of the request's log lines, in its extensions.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
 async fn run_invocation(
     State((function, ctx)): State<(&'static str, Context)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let extensions = request.extensions();
     let lambda = extensions.lambda_context_ref().cloned().unwrap_or_default();
     let trace = invocation::request_trace(request.headers(), &lambda);
     let (request_id, lineage) = (invocation::request_id(&lambda), invocation::request_lineage(&lambda));
+    request.extensions_mut().insert(RequestId(request_id.clone()));
     let answer = invocation::run_in_span(function, Some(&request_id), trace, log_request(request, next));
     let answer = pullyard_cloud::trace::with_lineage(lineage, answer).await;
     metrics::flush(&ctx);

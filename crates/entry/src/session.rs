@@ -48,6 +48,11 @@ impl Visitor {
         self.projects.is_none()
     }
 
+    /// Whether the visitor administers the whole installation: `admin` on all projects.
+    pub fn may_operate(&self) -> bool {
+        self.may_administer() && self.projects.is_none()
+    }
+
     fn may(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }

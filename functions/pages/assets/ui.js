@@ -1,8 +1,10 @@
 "use strict";
-// The only script: live job pages, draggable cards, closing menus, protection from double submits.
+// The only script. It adds live text, menus, keys, the command palette, copy buttons and draggable cards.
 // Each page works without it.
 
 (() => {
+  const byId = (id) => document.getElementById(id);
+
   // A visit from another site gets `hop` in the URL; remove it, so that users do not copy it.
   const address = new URL(location.href);
   if (address.searchParams.has("hop")) {
@@ -10,8 +12,12 @@
     history.replaceState(null, "", address);
   }
 
-  // A click outside or Escape closes menus.
+  // One menu is open at a time. A click outside or Escape closes it, and Escape returns the focus.
   const menus = () => document.querySelectorAll("details.menu[open]");
+  document.addEventListener("toggle", (event) => {
+    if (!event.target.matches("details.menu[open]")) return;
+    for (const menu of menus()) if (menu !== event.target && !menu.contains(event.target)) menu.open = false;
+  }, true);
   document.addEventListener("click", (event) => {
     for (const menu of menus()) if (!menu.contains(event.target)) menu.open = false;
   });
@@ -23,11 +29,37 @@
     }
   });
 
+  // Copy buttons. Without the clipboard (plain HTTP), select the text for the user.
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    const from = button && byId(button.dataset.copy);
+    if (!from) return;
+    try {
+      await navigator.clipboard.writeText(from.value ?? from.textContent.trim());
+      button.dataset.label ??= button.textContent;
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = button.dataset.label; }, 2000);
+    } catch {
+      if (from.select) from.select();
+      else getSelection().selectAllChildren(from);
+    }
+  });
+
+  // The theme changes at once; the server stores it in a cookie for the next pages.
+  const theme = byId("theme");
+  if (theme) theme.addEventListener("submit", (event) => {
+    const { value } = event.submitter;
+    event.preventDefault();
+    document.documentElement.dataset.theme = value;
+    for (const button of theme.elements) button.setAttribute("aria-pressed", button.value === value);
+    fetch(theme.action, { method: "POST", body: new URLSearchParams({ theme: value }), redirect: "manual" });
+  });
+
   // Submit each form once. Do not disable its button, because browsers omit a disabled button's value. The form that
   // moves cards is exempt: each of its buttons is a request with its own key, and an answer may open in another tab.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.id === "move") return;
+    if (form.id === "move" || form.method === "get" || event.defaultPrevented) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
   });
@@ -36,39 +68,197 @@
     for (const sent of document.querySelectorAll("[data-sent]")) delete sent.dataset.sent;
   });
 
+  // The command palette: entries of the navigation at once, then results of the search page.
+  const palette = byId("palette");
+  const found = byId("palette-list");
+  const field = byId("palette-text");
+  let search = new AbortController();
+  let typing = 0;
+  const show = (links, second) => links.map((link) => {
+    const [item, copy] = [document.createElement("li"), document.createElement("a")];
+    copy.href = link.getAttribute("href");
+    copy.append(link.textContent.trim());
+    const detail = second(link);
+    if (detail) copy.append(Object.assign(document.createElement("span"), { className: "second", textContent: detail }));
+    item.append(copy);
+    return item;
+  });
+  const suggest = () => {
+    const text = field.value.trim();
+    const pages = [...document.querySelectorAll("#nav li:not(.narrow-only) a, .side-top .sheet a")];
+    const named = pages.filter((link) => link.textContent.toLowerCase().includes(text.toLowerCase()));
+    const group = (link) => (link.closest("#nav") ? "Page" : "Project");
+    found.replaceChildren(...show(named, group));
+    clearTimeout(typing);
+    search.abort();
+    byId("palette-note").textContent = "";
+    if (text.length > 1) typing = setTimeout(() => lookUp(text, named.length), 250);
+  };
+  const lookUp = async (text, others) => {
+    search = new AbortController();
+    const query = new URLSearchParams(new FormData(field.form));
+    try {
+      const answer = await fetch(`/search?${query}`, { signal: search.signal, redirect: "error" });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const hits = [...page.querySelectorAll("#hits > li > a")];
+      found.append(...show(hits, (link) => link.nextElementSibling.textContent));
+      if (hits.length + others === 0) byId("palette-note").textContent = `Nothing matches “${text}”.`;
+    } catch (error) {
+      if (error.name !== "AbortError") byId("palette-note").textContent = "The search failed. Press Enter to try again.";
+    }
+  };
+  const openPalette = () => {
+    if (palette.open) return;
+    palette.showModal();
+    field.select();
+    suggest();
+  };
+  if (palette) {
+    field.addEventListener("input", suggest);
+    field.form.addEventListener("submit", (event) => {
+      const first = found.querySelector("a");
+      if (first) event.preventDefault();
+      if (first) location.assign(first.href);
+    });
+    palette.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!step) return;
+      const stops = [field, ...found.querySelectorAll("a")];
+      event.preventDefault();
+      stops[(stops.indexOf(document.activeElement) + step + stops.length) % stops.length].focus();
+    });
+    palette.addEventListener("click", (event) => {
+      if (event.target === palette) palette.close();
+    });
+    byId("find").addEventListener("click", (event) => {
+      if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+      event.preventDefault();
+      openPalette();
+    });
+  }
+
+  // Keys. Users of speech input switch single letters off; the browser stores that.
+  const keys = byId("keys");
+  const keysOn = byId("keys-on");
+  const setting = (value) => {
+    try {
+      if (value !== undefined) localStorage.setItem("keys", value);
+      return localStorage.getItem("keys");
+    } catch {
+      return null;
+    }
+  };
+  let afterG = false;
+  if (keys) {
+    keysOn.checked = setting() !== "off";
+    keysOn.addEventListener("change", () => setting(keysOn.checked ? "on" : "off"));
+    document.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        openPalette();
+        return;
+      }
+      const types = event.target.closest("input, textarea, select, [contenteditable], dialog");
+      if (types || event.ctrlKey || event.metaKey || event.altKey || !keysOn.checked) return;
+      const page = afterG && document.querySelector(`#nav [data-go="${CSS.escape(event.key)}"]`);
+      afterG = event.key === "g";
+      if (page) {
+        page.click();
+      } else if (event.key === "/") {
+        const own = document.querySelector("main input[type=search]");
+        event.preventDefault();
+        if (own) own.focus();
+        else openPalette();
+      } else if (event.key === "?") {
+        keys.showPopover();
+      }
+    });
+  }
+
+  // An error page of a busy server loads again by itself.
+  const retry = document.querySelector("[data-retry]");
+  const countDown = (left) => {
+    retry.hidden = false;
+    retry.querySelector("b").textContent = `${left} s`;
+    if (left > 0) setTimeout(countDown, 1000, left - 1);
+    else location.reload();
+  };
+  if (retry) countDown(Number(retry.dataset.retry));
+
   // On narrow screens, fold the facts so that the log is visible.
   const facts = document.querySelector("details.facts-fold");
   if (facts && matchMedia("(max-width: 719px)").matches) facts.open = false;
 
-  // The board and the list of jobs refresh, but not during a hover, focus, selection, drag or open menu.
-  const list = document.getElementById("list");
-  let dragged = null;
-  const inList = () => {
-    const selected = getSelection();
-    const reads = selected && !selected.isCollapsed && list.contains(selected.anchorNode);
-    return dragged || reads || list.matches(":hover") || list.contains(document.activeElement) || list.querySelector("details[open]");
+  // The state of live updates, in the sidebar.
+  const status = byId("live-status");
+  let lostAt = 0;
+  const say = (words, state = "") => {
+    if (!status) return;
+    status.hidden = !words;
+    status.className = `live ${state}`;
+    if (status.textContent !== words) status.textContent = words;
   };
-  const lookAgain = async () => {
+  const reached = () => {
+    lostAt = 0;
+    say("Live");
+  };
+  const lost = () => {
+    lostAt = lostAt || Date.now();
+    const since = Date.now() - lostAt;
+    const at = new Date(lostAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    if (since >= 60000) say(`Out of date since ${at}`, "stale");
+    else if (since >= 10000) say("Reconnecting…", "stale");
+  };
+
+  // Elements with `data-refresh` (milliseconds) and an id refresh from a new copy of the page, but not during a hover,
+  // focus, selection, drag or open details. A hidden tab does not refresh.
+  const list = byId("list");
+  const fresheners = [...document.querySelectorAll("[data-refresh][id]")];
+  let dragged = null;
+  let refreshTimer = 0;
+  const inUse = (element) => {
+    if (element.querySelector("details.menu[open]") || element.matches(":active")) return true;
+    const selected = getSelection();
+    const reads = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
+    return reads || (document.activeElement !== document.body && element.contains(document.activeElement));
+  };
+  const isRead = (element) => dragged || element.matches(":hover") || element.querySelector("details[open]") || inUse(element);
+  const refresh = async () => {
+    clearTimeout(refreshTimer);
     try {
-      if (!document.hidden && !inList()) {
+      if (!document.hidden && !fresheners.every(isRead)) {
         const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
-        const page = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html");
-        const fresh = page && page.getElementById("list");
-        if (fresh) letDrag(page);
-        if (fresh && !inList()) {
-          if (fresh.innerHTML !== list.innerHTML) list.replaceChildren(...fresh.childNodes);
+        if (!answer.ok) throw new Error(String(answer.status));
+        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+        letDrag(page);
+        for (const here of fresheners) {
+          const there = page.getElementById(here.id);
+          if (!there || isRead(here)) continue;
+          if (there.innerHTML !== here.innerHTML) here.replaceChildren(...there.childNodes);
+          here.dataset.refresh = there.dataset.refresh;
           // Moves on the refreshed board are new requests, so they need its new key.
           const [once, next] = [document, page].map((one) => one.querySelector("#move [name=once]"));
-          if (once && next) once.value = next.value;
+          if (here === list && once && next) once.value = next.value;
         }
-        if (fresh) list.dataset.refresh = fresh.dataset.refresh;
+        reached();
       }
     } catch {
-      // Keep the page; the next refresh may succeed.
+      lost();
     }
-    setTimeout(lookAgain, Number(list.dataset.refresh));
+    clearTimeout(refreshTimer);
+    const pauses = fresheners.map((one) => Number(one.dataset.refresh)).filter((pause) => pause > 0);
+    if (pauses.length > 0 && !document.hidden) refreshTimer = setTimeout(refresh, Math.min(...pauses));
+    else if (!document.hidden) say("");
   };
-  if (list) setTimeout(lookAgain, Number(list.dataset.refresh));
+  if (fresheners.some((one) => Number(one.dataset.refresh) > 0)) {
+    say("Live");
+    refreshTimer = setTimeout(refresh, Math.min(...fresheners.map((one) => Number(one.dataset.refresh) || 30000)));
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) say("Paused, the tab is hidden", "off");
+      else refresh();
+    });
+  }
 
   // Users drag a card into a column by mouse, or by a long press if the browser supports it. A drop clicks the card's
   // own "Move to…" button for that column, so key, answer and refusals are equal. The card moves with the next page.
@@ -122,37 +312,20 @@
   });
   document.addEventListener("dragend", letGo);
 
-  const log = document.getElementById("log");
+  const log = byId("log");
   if (!log || log.dataset.next === "0") return;
 
-  const byId = (id) => document.getElementById(id);
-  const live = byId("live");
   const jump = byId("jump");
   let cursor = log.dataset.cursor;
   let wait = Number(log.dataset.next);
   let timer = 0;
   let asking = false;
   let failed = 0;
-  let failedSince = 0;
   let unread = 0;
   let word = "";
   const last = {};
 
-  const say = (shape, words) => {
-    live.hidden = false;
-    const text = `${shape} ${words}`;
-    if (live.textContent !== text) live.textContent = text;
-  };
-
   const atBottom = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 48;
-
-  // Whether the element has a selection, the focus, a pressed control or an open menu.
-  const inUse = (element) => {
-    if (element.querySelector("details.menu[open]") || element.matches(":active")) return true;
-    const selected = getSelection();
-    const holds = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
-    return holds || (document.activeElement !== document.body && element.contains(document.activeElement));
-  };
 
   // Replaces an element that is in use later. Stores its new content, because no later answer may have it.
   const left = new Map();
@@ -238,7 +411,7 @@
   };
 
   const stop = () => {
-    live.hidden = true;
+    say("");
     timer = 0;
     wait = 0;
     replaceWhatIsLeft();
@@ -249,16 +422,9 @@
     timer = document.hidden ? 0 : setTimeout(ask, ms);
   };
 
-  const lost = () => {
+  const askAgain = () => {
     failed += 1;
-    failedSince = failedSince || Date.now();
-    const since = Date.now() - failedSince;
-    if (since >= 10000) {
-      const at = new Date(failedSince).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-      say("○", `Out of date since ${at}`);
-    } else {
-      say("◌", "Reconnecting");
-    }
+    lost();
     later(Math.min(30000, 500 * 2 ** failed) * (0.75 + Math.random() / 2));
   };
 
@@ -274,13 +440,12 @@
       });
       if (answer.status === 401 || answer.status === 403 || answer.status === 404) {
         stop();
-        say("○", "Out of date: sign in again");
+        say("Out of date: sign in again", "stale");
         return;
       }
       if (!answer.ok) throw new Error(String(answer.status));
       const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
       failed = 0;
-      failedSince = 0;
       replace("head", fresh);
       replace("actions", fresh);
       speak(fresh);
@@ -299,13 +464,13 @@
       cursor = answer.headers.get("pullyard-cursor") || cursor;
       wait = Number(answer.headers.get("pullyard-next"));
       if (wait > 0) {
-        say("●", "Live");
+        reached();
         later(wait);
       } else {
         stop();
       }
     } catch {
-      lost();
+      askAgain();
     } finally {
       asking = false;
     }
@@ -321,12 +486,12 @@
     if (wait === 0) return;
     if (document.hidden) {
       clearTimeout(timer);
-      say("‖", "Paused (tab hidden)");
+      say("Paused, the tab is hidden", "off");
     } else {
       ask();
     }
   });
 
-  say("●", "Live");
+  say("Live");
   later(wait);
 })();

@@ -1,16 +1,22 @@
 //! Error pages: a sentence, advice and a code.
+//!
+//! A [`Fault`] does not know the request that failed. It travels in the response's extensions to the middleware, which
+//! renders the page.
 
-use crate::frame::{Frame, render_page};
+use crate::frame::{Frame, own_path, referrer, render_page};
 use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, line};
 use askama::Template;
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Error;
-use pullyard_entry::Problem;
-use pullyard_entry::strict;
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::http::RequestId;
+use pullyard_entry::{Problem, strict};
+use std::sync::{Arc, OnceLock};
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) status: StatusCode,
     pub(crate) code: String,
@@ -18,25 +24,63 @@ pub(crate) struct Fault {
     pub(crate) help: Help,
     /// Text of the failed form, so that the visitor need not type it again.
     form_text: Option<String>,
-    signed_in: bool,
+}
+
+/// Set when a request's visitor is known, so that an error page has the visitor's navigation.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FrameOfFault(Arc<OnceLock<Frame>>);
+
+impl FrameOfFault {
+    pub(crate) fn set(&self, frame: Frame) {
+        self.0.get_or_init(|| frame);
+    }
+}
+
+/// What an error page shows of its request.
+pub(crate) struct FailedRequest {
+    frame: FrameOfFault,
+    headers: HeaderMap,
+    is_get: bool,
+    target: String,
+    id: Option<String>,
+}
+
+impl FailedRequest {
+    /// Also prepares the request for [`FrameOfFault`].
+    pub(crate) fn prepare(request: &mut Request) -> Self {
+        let frame = FrameOfFault::default();
+        request.extensions_mut().insert(frame.clone());
+        Self {
+            frame,
+            headers: request.headers().clone(),
+            is_get: request.method() == Method::GET,
+            target: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
+            id: request.extensions().get::<RequestId>().map(|id| id.0.clone()),
+        }
+    }
 }
 
 #[derive(Template)]
 #[template(path = "fault.html")]
 struct FaultPage {
     frame: Frame,
-    signed_in: bool,
+    status: u16,
     heading: &'static str,
     sentence: SafeText,
     help: Help,
-    written: Option<String>,
+    path: SafeText,
     code: String,
+    time: Option<Timestamp>,
+    request_id: Option<String>,
+    transient: bool,
+    again: Option<(String, &'static str)>,
+    written: Option<String>,
 }
 
 impl Fault {
     pub(crate) fn new(status: StatusCode, code: &str, sentence: &str) -> Self {
         let sentence = line(sentence);
-        Self { status, code: code.into(), sentence, help: Help::default(), form_text: None, signed_in: true }
+        Self { status, code: code.into(), sentence, help: Help::default(), form_text: None }
     }
 
     pub(crate) fn with_form_text(mut self, text: &str) -> Self {
@@ -82,17 +126,37 @@ impl From<strict::FieldError> for Fault {
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+impl Fault {
+    pub(crate) fn render(self, request: &FailedRequest, now: Timestamp) -> Response {
         let heading = match self.status {
             StatusCode::NOT_FOUND => "Not found",
             StatusCode::FORBIDDEN => "Not allowed",
             status if status.is_server_error() => "Pullyard failed",
             _ => "Request failed",
         };
+        let frame = request.frame.0.get().cloned().unwrap_or_else(|| Frame::bare(heading, &request.headers));
+        let failed = self.status.is_server_error();
+        let again = match (request.is_get, self.status) {
+            (_, StatusCode::NOT_FOUND) => None,
+            (true, _) => Some((own_path(Some(&request.target)).to_owned(), "Try again")),
+            (false, _) => Some((referrer(&request.headers), "Go back")),
+        };
         let page = FaultPage {
-            frame: Frame::bare(heading),
-            signed_in: self.signed_in,
+            frame: Frame { title: line(heading), ..frame },
+            status: self.status.as_u16(),
             heading,
             sentence: self.sentence,
+            path: line(&request.target),
+            time: failed.then_some(now),
+            request_id: request.id.clone().filter(|_| failed),
+            transient: request.is_get && self.status == StatusCode::SERVICE_UNAVAILABLE,
+            again,
             help: if self.help.is_empty() { text::help(default_help(self.status)) } else { self.help },
             written: self.form_text,
             code: self.code,

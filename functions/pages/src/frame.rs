@@ -2,8 +2,9 @@
 
 use crate::assets;
 use crate::text::{SafeText, line};
+use crate::theme::find_theme;
 use askama::Template;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 #[derive(Clone, Debug)]
@@ -11,24 +12,60 @@ pub(crate) struct Frame {
     pub(crate) title: SafeText,
     pub(crate) at: &'static str,
     pub(crate) project: Option<String>,
-    pub(crate) projects: Vec<String>,
-    pub(crate) who: Option<SafeText>,
+    /// `None` hides the sidebar.
+    pub(crate) visitor: Option<VisitorView>,
+    /// `None` follows the system.
+    pub(crate) theme: Option<&'static str>,
     pub(crate) style: &'static str,
     pub(crate) script: &'static str,
     pub(crate) icon: &'static str,
 }
 
+/// The signed-in visitor, and the navigation entries that the visitor's scopes allow.
+#[derive(Clone, Debug)]
+pub(crate) struct VisitorView {
+    pub(crate) name: SafeText,
+    pub(crate) initial: char,
+    pub(crate) projects: Vec<String>,
+    pub(crate) may_administer: bool,
+    pub(crate) operates: bool,
+}
+
 impl Frame {
-    pub(crate) fn bare(title: &str) -> Self {
+    /// A frame without a sidebar.
+    pub(crate) fn bare(title: &str, headers: &HeaderMap) -> Self {
         Self {
             title: line(title),
             at: "",
             project: None,
-            projects: Vec::new(),
-            who: None,
+            visitor: None,
+            theme: find_theme(headers),
             style: &assets::STYLE.url,
             script: &assets::SCRIPT.url,
             icon: &assets::ICON.url,
+        }
+    }
+
+    pub(crate) fn is_at(&self, entry: &str) -> bool {
+        self.at == entry
+    }
+
+    pub(crate) fn has_theme(&self, name: &str) -> bool {
+        self.theme.unwrap_or("system") == name
+    }
+
+    /// Adds the selected project to the address of a page.
+    pub(crate) fn link(&self, path: &str) -> String {
+        self.project.as_ref().map_or_else(|| path.to_owned(), |project| format!("{path}?project={project}"))
+    }
+
+    /// The page that the project menu opens: the same entry of the navigation, for another project.
+    pub(crate) fn section(&self) -> String {
+        match self.at {
+            "overview" => "/".to_owned(),
+            "jobs" | "decisions" => format!("/{}", self.at),
+            "repositories" | "runners" | "tokens" | "settings" | "operations" => format!("/setup/{}", self.at),
+            _ => "/board".to_owned(),
         }
     }
 }
@@ -50,11 +87,18 @@ pub(crate) fn redirect(to: &str) -> Response {
     }
 }
 
-/// Returns a path of our own, otherwise the board, so that no redirect leaves the site.
+/// The page of ours that the visitor came from, otherwise the overview.
+pub(crate) fn referrer(headers: &HeaderMap) -> String {
+    let url = headers.get(header::REFERER).and_then(|url| url.to_str().ok());
+    let path = url.and_then(|url| url.splitn(4, '/').nth(3)).unwrap_or_default();
+    own_path(Some(&format!("/{path}"))).to_owned()
+}
+
+/// Returns a path of our own, otherwise the overview, so that no redirect leaves the site.
 pub(crate) fn own_path(path: Option<&str>) -> &str {
     let own = |path: &&str| {
         let first = path.strip_prefix('/').is_some_and(|rest| !rest.starts_with('/'));
         first && path.len() <= 500 && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     };
-    path.filter(own).unwrap_or("/board")
+    path.filter(own).unwrap_or("/")
 }

@@ -1,24 +1,28 @@
-//! Adds security headers to the response of each page, and rejects forms that other sites send.
+//! Adds security headers to the response of each page, renders error pages, and rejects forms that other sites send.
 
-use crate::fault::Fault;
+use crate::fault::{FailedRequest, Fault};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::Context;
 
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// Adds both protections to all routes.
+/// Adds the protections and the error pages to all routes.
 pub(crate) fn protect(routes: Router<Context>, ctx: &Context) -> Router {
     let checked = routes.layer(from_fn_with_state(ctx.clone(), refuse_foreign_forms));
-    checked.layer(from_fn(add_headers)).with_state(ctx.clone())
+    checked.layer(from_fn_with_state(ctx.clone(), add_headers)).with_state(ctx.clone())
 }
 
-async fn add_headers(request: Request, next: Next) -> Response {
+async fn add_headers(State(ctx): State<Context>, mut request: Request, next: Next) -> Response {
+    let failed = FailedRequest::prepare(&mut request);
     let mut response = next.run(request).await;
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        response = fault.render(&failed, ctx.clock.now());
+    }
     let headers = response.headers_mut();
     let set = [
         (header::CONTENT_SECURITY_POLICY, CSP),

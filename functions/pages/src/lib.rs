@@ -19,9 +19,11 @@ mod log;
 pub mod markdown;
 mod pulls;
 mod revise_request;
+mod search;
 mod setup;
 mod sign_in;
 pub mod text;
+mod theme;
 mod tickets;
 mod verdict;
 mod visit;
@@ -56,6 +58,8 @@ pub fn router(ctx: Context) -> Router {
         .route("/decisions", get(decisions::list))
         .route("/decisions/{delivery}", get(decisions::detail::show))
         .route("/deliveries", get(decisions::redirect_from_old_address))
+        .route("/search", get(search::show))
+        .route("/theme", post(theme::set))
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .route("/sign-out", post(sign_in::sign_out))
         .route("/assets/{name}", get(assets::serve))

@@ -19,14 +19,23 @@ use serde::Deserialize;
 #[template(path = "sign_in.html")]
 struct SignIn {
     frame: Frame,
+    /// Name of this server.
+    host: SafeText,
     code: Option<String>,
     to: String,
     fault: Option<SafeText>,
 }
 
 impl SignIn {
-    fn new(code: Option<String>, to: &str, fault: Option<&str>) -> Self {
-        Self { frame: Frame::bare("Sign in"), code, to: to.to_owned(), fault: fault.map(line) }
+    fn new(ctx: &Context, headers: &HeaderMap, code: Option<String>, to: &str, fault: Option<&str>) -> Self {
+        let host = ctx.api_url.split_once("://").map_or(ctx.api_url.as_str(), |(_, host)| host);
+        Self {
+            frame: Frame::bare("Sign in", headers),
+            host: line(host.trim_end_matches('/')),
+            code,
+            to: to.to_owned(),
+            fault: fault.map(line),
+        }
     }
 }
 
@@ -49,7 +58,7 @@ pub(crate) async fn show(
     if signed_in {
         return Ok(redirect(to));
     }
-    Ok(render_page(StatusCode::OK, &SignIn::new(code, to, None)))
+    Ok(render_page(StatusCode::OK, &SignIn::new(&ctx, &headers, code, to, None)))
 }
 
 #[derive(Deserialize)]
@@ -60,7 +69,11 @@ pub(crate) struct SignInForm {
     to: Option<String>,
 }
 
-pub(crate) async fn sign_in(State(ctx): State<Context>, Form(form): Form<SignInForm>) -> Result<Response, Fault> {
+pub(crate) async fn sign_in(
+    State(ctx): State<Context>,
+    headers: HeaderMap,
+    Form(form): Form<SignInForm>,
+) -> Result<Response, Fault> {
     let to = own_path(form.to.as_deref());
     let by_link = form.code.is_some();
     let signed = match (form.code, form.token.as_deref().and_then(non_empty)) {
@@ -77,7 +90,10 @@ pub(crate) async fn sign_in(State(ctx): State<Context>, Form(form): Form<SignInF
     };
     match signed {
         Ok(signed) => Ok(signed_in_response(&ctx, &signed, to)),
-        Err(Error::InvalidToken) => Ok(render_page(StatusCode::FORBIDDEN, &SignIn::new(None, to, Some(fault)))),
+        Err(Error::InvalidToken) => {
+            let page = SignIn::new(&ctx, &headers, None, to, Some(fault));
+            Ok(render_page(StatusCode::FORBIDDEN, &page))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -90,7 +106,7 @@ pub(crate) async fn sign_out(State(ctx): State<Context>) -> Response {
     with_cookie(redirect("/sign-in"), &session::sign_out_cookie(&ctx.api_url))
 }
 
-fn with_cookie(mut response: Response, cookie: &str) -> Response {
+pub(crate) fn with_cookie(mut response: Response, cookie: &str) -> Response {
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

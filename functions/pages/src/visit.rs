@@ -1,13 +1,13 @@
 //! A signed-in visitor of a page.
 
-use crate::fault::Fault;
-use crate::frame::{Frame, redirect, render_page};
+use crate::fault::{Fault, FrameOfFault};
+use crate::frame::{Frame, VisitorView, redirect, render_page};
 use crate::guard::is_cross_site;
 use crate::text::{line, percent_encode};
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pullyard_control::{Context, Error, Requester};
 use pullyard_domain::id::ProjectId;
@@ -23,6 +23,8 @@ pub(crate) struct PageContext {
     pub(crate) ctx: Context,
     pub(crate) visitor: Visitor,
     projects: Vec<ProjectId>,
+    /// For the theme.
+    headers: HeaderMap,
 }
 
 /// Shown between a click on another site and our page, see [`crate::guard::is_cross_site`].
@@ -45,7 +47,11 @@ impl FromRequestParts<Context> for PageContext {
         let result = ctx.store.list_project_ids(None, MAX_PROJECTS).await;
         let (ids, _) = result.map_err(|error| Fault::from(Error::from(error)).into_response())?;
         let projects = ids.into_iter().filter(|id| visitor.may_access(id)).collect();
-        Ok(Self { ctx: ctx.clone(), visitor, projects })
+        let visit = Self { ctx: ctx.clone(), visitor, projects, headers: parts.headers.clone() };
+        if let Some(frame) = parts.extensions.get::<FrameOfFault>() {
+            frame.set(visit.frame("", "", find_project(parts).filter(|id| visit.visitor.may_access(id)).as_ref()));
+        }
+        Ok(visit)
     }
 }
 
@@ -71,14 +77,25 @@ pub(crate) fn is_fragment(parts: &Parts) -> bool {
     parts.headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT)
 }
 
+/// The project of the address, for the links of an error page.
+fn find_project(parts: &Parts) -> Option<ProjectId> {
+    let pairs = parts.uri.query()?.split('&');
+    pairs.filter_map(|pair| pair.strip_prefix("project=")).find_map(|id| ProjectId::new(id).ok())
+}
+
 impl PageContext {
     pub(crate) fn frame(&self, title: &str, at: &'static str, project: Option<&ProjectId>) -> Frame {
         Frame {
             at,
             project: project.map(ToString::to_string),
-            projects: self.projects.iter().map(ToString::to_string).collect(),
-            who: Some(line(&self.visitor.name)),
-            ..Frame::bare(title)
+            visitor: Some(VisitorView {
+                name: line(&self.visitor.name),
+                initial: self.visitor.name.chars().find(|c| c.is_alphanumeric()).unwrap_or('?'),
+                projects: self.projects.iter().map(ToString::to_string).collect(),
+                may_administer: self.visitor.may_administer(),
+                operates: self.visitor.may_operate(),
+            }),
+            ..Frame::bare(title, &self.headers)
         }
     }
 

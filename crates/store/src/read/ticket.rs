@@ -1,12 +1,13 @@
 //! Reads tickets, their texts, and the idempotency records of requests that create or edit tickets.
 
-use crate::item::blob;
+use crate::item::{blob, decode_item, key_of};
 use crate::read::list::Order;
 use crate::{Error, Store, key, mark};
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, TicketKey};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
+use std::collections::HashMap;
 
 impl Store {
     pub async fn load_ticket(&self, project: &ProjectId, ticket: &TicketKey) -> Result<Option<Ticket>, Error> {
@@ -20,6 +21,33 @@ impl Store {
         // Every write stores a mark. For an item without one, `replace_text` returns `Stale`.
         let last_mark = item.get(mark::ATTRIBUTE).and_then(|mark| mark.as_s().ok()).cloned().unwrap_or_default();
         Ok(Some(StoredText { text: blob::unpack(&key, &item)?, mark: last_mark }))
+    }
+
+    /// Many tickets, in any order, read strongly. Missing ones are omitted. An undecodable one is its error.
+    pub async fn load_tickets(
+        &self,
+        project: &ProjectId,
+        tickets: &[TicketKey],
+    ) -> Result<Vec<Result<Ticket, Error>>, Error> {
+        let keys: Vec<_> = tickets.iter().map(|ticket| key::ticket(project, ticket)).collect();
+        Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())
+    }
+
+    /// The texts of many tickets, like `load_tickets`.
+    pub async fn load_ticket_texts(
+        &self,
+        project: &ProjectId,
+        tickets: &[TicketKey],
+    ) -> Result<Vec<Result<(TicketKey, TicketText), Error>>, Error> {
+        let of: HashMap<_, _> = tickets.iter().map(|ticket| (key::ticket_text(project, ticket).pk, ticket)).collect();
+        let keys: Vec<_> = tickets.iter().map(|ticket| key::ticket_text(project, ticket)).collect();
+        let items = self.load_many(&keys).await?;
+        let text = |item| {
+            let key = key_of(&item);
+            let ticket = (*of.get(&key.pk)?).clone();
+            Some(blob::unpack(&key, &item).map(|text| (ticket, text)))
+        };
+        Ok(items.into_iter().filter_map(text).collect())
     }
 
     /// Loads an earlier request of the board with the same idempotency key: the hash of its content, and the ledger

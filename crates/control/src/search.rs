@@ -1,0 +1,120 @@
+//! Finds tickets, jobs and pull requests of a project by key, id, number or words of a title.
+
+use crate::corrupt::skip_corrupt;
+use crate::jobs::views::{JobView, job_view};
+use crate::{Context, Error};
+use pullyard_domain::id::{JobId, ProjectId, TicketKey};
+use pullyard_domain::pull_request::PullRequest;
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// Tickets whose titles are searched.
+const MAX_TICKETS: usize = 200;
+/// Keys of tickets, or ids of open pull requests, that one query reads.
+const MAX_KEYS: i32 = 1_000;
+const MAX_JOB_IDS: i32 = 500;
+const MAX_HITS: usize = 10;
+/// One character would match jobs at random.
+const MIN_JOB_PREFIX: usize = 2;
+
+#[derive(Clone, Debug, Default)]
+pub struct SearchResults {
+    pub tickets: Vec<(TicketKey, String)>,
+    pub jobs: Vec<JobView>,
+    pub pull_requests: Vec<PullRequest>,
+}
+
+/// Searches the newest jobs and tickets only. An exact id or key finds older ones too.
+pub async fn search_project(ctx: &Context, project: &ProjectId, text: &str) -> Result<SearchResults, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(SearchResults::default());
+    }
+    let (mut keys, _) = ctx.store.list_ticket_keys(project, None, MAX_KEYS).await?;
+    keys.sort_by_key(|key| Reverse(number_of(key)));
+    keys.truncate(MAX_TICKETS);
+    keys.extend(TicketKey::new(text).ok().filter(|key| !keys.contains(key)));
+    let (tickets, jobs, pull_requests) = tokio::try_join!(
+        find_tickets(ctx, project, &keys, text),
+        find_jobs(ctx, project, text),
+        find_pull_requests(ctx, project, &keys, text)
+    )?;
+    Ok(SearchResults { tickets, jobs, pull_requests })
+}
+
+async fn find_tickets(
+    ctx: &Context,
+    project: &ProjectId,
+    keys: &[TicketKey],
+    text: &str,
+) -> Result<Vec<(TicketKey, String)>, Error> {
+    let text = text.to_lowercase();
+    let words: Vec<_> = text.split_whitespace().collect();
+    let matches = |key: &TicketKey, title: &str| {
+        let title = title.to_lowercase();
+        key.as_str().to_lowercase().starts_with(&text) || words.iter().all(|word| title.contains(word))
+    };
+    let mut hits = Vec::new();
+    for loaded in ctx.store.load_ticket_texts(project, keys).await? {
+        let Some((key, text)) = skip_corrupt(ctx, loaded)? else { continue };
+        if matches(&key, &text.title) {
+            hits.push((key, text.title));
+        }
+    }
+    hits.sort_by_key(|(key, _)| (key.as_str().to_lowercase() != text, Reverse(number_of(key))));
+    hits.truncate(MAX_HITS);
+    Ok(hits)
+}
+
+/// The number at the end of a key. Newer tickets have higher numbers.
+fn number_of(key: &TicketKey) -> u64 {
+    let prefix = key.as_str().trim_end_matches(|c: char| c.is_ascii_digit());
+    key.as_str()[prefix.len()..].parse().unwrap_or(0)
+}
+
+async fn find_jobs(ctx: &Context, project: &ProjectId, text: &str) -> Result<Vec<JobView>, Error> {
+    let text = text.to_lowercase();
+    let prefix = text.strip_prefix("job_").unwrap_or(&text);
+    if prefix.len() < MIN_JOB_PREFIX || !prefix.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Ok(Vec::new());
+    }
+    let (mut ids, _) = ctx.store.list_job_ids(project, None, MAX_JOB_IDS).await?;
+    let is_hit = |id: &JobId| {
+        id.short().to_lowercase().starts_with(prefix) || id.as_str().trim_start_matches("job_").starts_with(prefix)
+    };
+    ids.retain(is_hit);
+    ids.truncate(MAX_HITS);
+    ids.extend(JobId::new(text.as_str()).ok().filter(|id| !ids.contains(id)));
+    let mut views = Vec::with_capacity(ids.len());
+    for id in &ids {
+        match job_view(ctx, id).await {
+            Ok(view) if view.job.project == *project => views.push(view),
+            // The job of another project, or a job that expired after it was listed.
+            Ok(_) | Err(Error::NotFound { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(views)
+}
+
+/// The project's pull requests with this number that are open, or that its newest tickets show.
+async fn find_pull_requests(
+    ctx: &Context,
+    project: &ProjectId,
+    keys: &[TicketKey],
+    text: &str,
+) -> Result<Vec<PullRequest>, Error> {
+    let Ok(number) = text.strip_prefix('#').unwrap_or(text).parse::<u64>() else { return Ok(Vec::new()) };
+    let (open, _) = ctx.store.list_open_pull_requests(project, None, MAX_KEYS).await?;
+    let mut ids: BTreeSet<_> = open.into_iter().map(|(id, _)| id).collect();
+    for loaded in ctx.store.load_tickets(project, keys).await? {
+        let Some(ticket) = skip_corrupt(ctx, loaded)? else { continue };
+        ids.extend(ticket.shown.pull_request.map(|shown| shown.id));
+    }
+    ids.retain(|id| id.number == number);
+    let mut found = Vec::with_capacity(ids.len());
+    for pull in ctx.store.load_pull_requests(&ids).await? {
+        found.extend(skip_corrupt(ctx, pull)?.filter(|pull| pull.project == *project));
+    }
+    Ok(found)
+}

@@ -1,0 +1,37 @@
+//! The visitor's theme, stored in a cookie so that the server renders it and no page flashes.
+
+use crate::form::Form;
+use crate::frame::{redirect, referrer};
+use crate::sign_in::with_cookie;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use pullyard_control::Context;
+use serde::Deserialize;
+
+/// Value and label of each theme.
+pub(crate) const CHOICES: [(&str, &str); 3] =
+    [("system", "System theme"), ("light", "Light theme"), ("dark", "Dark theme")];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThemeForm {
+    theme: String,
+}
+
+/// `None` follows the system.
+pub(crate) fn find_theme(headers: &HeaderMap) -> Option<&'static str> {
+    let lists = headers.get_all(header::COOKIE).into_iter().filter_map(|list| list.to_str().ok());
+    let chosen = lists.flat_map(|list| list.split(';')).find_map(|pair| pair.trim().strip_prefix("theme="))?;
+    ["light", "dark"].into_iter().find(|theme| *theme == chosen)
+}
+
+/// Redirects to the page with the menu. Any value except light and dark deletes the choice.
+pub(crate) async fn set(State(ctx): State<Context>, headers: HeaderMap, Form(form): Form<ThemeForm>) -> Response {
+    let chosen = ["light", "dark"].contains(&form.theme.as_str());
+    let (value, secs) = if chosen { (form.theme.as_str(), 365 * 24 * 3_600) } else { ("", 0) };
+    let secure = if ctx.api_url.starts_with("https://") { "; Secure" } else { "" };
+    // `Lax`: a link on another site opens the page in its theme.
+    let cookie = format!("theme={value}; Path=/; Max-Age={secs}; HttpOnly; SameSite=Lax{secure}");
+    with_cookie(redirect(&referrer(&headers)), &cookie)
+}

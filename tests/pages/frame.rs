@@ -1,0 +1,84 @@
+//! Tests the sidebar, the theme and error pages.
+
+use super::Browser;
+use crate::story::Story;
+use pullyard_store::Scope;
+use reqwest::Method;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn navigation_has_only_entries_that_the_scopes_allow() {
+    let story = Story::start_with_waiting_tasks().await;
+    let all = ["Overview", "Board", "Jobs", "Decisions", "Repositories", "Runners", "Settings"];
+    for (scopes, projects, creates, operates) in [
+        (&[Scope::Admin][..], None, true, true),
+        (&[Scope::Admin], Some(&["acme"][..]), true, false),
+        (&[Scope::Read, Scope::Jobs], None, false, false),
+    ] {
+        let page = Browser::with(&story, scopes, projects).await.get("/jobs").await;
+        assert!(all.iter().all(|entry| page.contains(&format!("</svg>{entry}</a>"))), "{}", page.body);
+        assert_eq!(page.contains("New project…"), creates);
+        for entry in ["Tokens", "Operations"] {
+            assert_eq!(
+                page.contains(&format!("</svg>{entry}</a>")),
+                operates,
+                "{entry} for {scopes:?} of {projects:?}"
+            );
+        }
+        assert!(page.contains(r#"href="/jobs?project=acme" data-go="j" aria-current="page""#), "{}", page.body);
+        assert!(page.contains(r#"<a href="/jobs?project=acme" aria-current="true">acme</a>"#), "{}", page.body);
+    }
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn theme_is_stored_in_a_cookie_and_rendered() {
+    let story = Story::start_with_waiting_tasks().await;
+    let mut browser = Browser::admin(&story).await;
+    let from = [("sec-fetch-site", "same-origin"), ("referer", "http://x.example/jobs?project=acme")];
+    let set = browser.ask(Method::POST, "/theme", &from, &[("theme", "dark")]).await;
+    assert_eq!(set.redirect(), (303, "/jobs?project=acme"));
+    let cookie = set.header("set-cookie");
+    assert!(cookie.starts_with("theme=dark; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"), "{cookie}");
+    assert!(!browser.get("/jobs").await.contains("data-theme"));
+    let signed_in = browser.cookie.clone().unwrap();
+    for (theme, shown) in [("dark", true), ("light", true), ("x\"><script>", false)] {
+        browser.cookie = Some(format!("{signed_in}; theme={theme}"));
+        for path in ["/jobs", "/nope"] {
+            let page = browser.get(path).await;
+            assert_eq!(page.contains(&format!("<html lang=\"en\" data-theme=\"{theme}\">")), shown, "{path} {theme}");
+        }
+    }
+    for theme in ["system", "x; Domain=evil.example"] {
+        let reset = browser.post("/theme", &[("theme", theme)]).await;
+        assert!(reset.header("set-cookie").starts_with("theme=; Path=/; Max-Age=0;"), "{theme}");
+    }
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn error_page_has_a_way_back_and_its_visitors_navigation() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    let gone = browser.get("/tickets/NO-1?project=acme").await;
+    assert_eq!(gone.status, 404);
+    for part in [
+        "<h1>There is no ticket NO-1 in project acme.</h1>",
+        "<code>not_found</code>",
+        "<code>/tickets/NO-1?project=acme</code>",
+        r#"href="/jobs?project=acme""#,
+        r#"<a class="button" href="/search?project=acme">Search</a>"#,
+    ] {
+        assert!(gone.contains(part), "{part}: {}", gone.body);
+    }
+    let hostile = browser.get("/nope?%3C/code%3E<b>").await;
+    assert!(!hostile.contains("<b>") || !hostile.contains("?%3C/code%3E<b>"), "{}", hostile.body);
+    let reader = Browser::with(&story, &[Scope::Read], None).await;
+    let from = [("sec-fetch-site", "same-origin"), ("referer", "http://x.example/board?project=acme")];
+    let refused = reader.ask(Method::POST, "/hold", &from, &[("project", "acme"), ("reason", "r")]).await;
+    assert_eq!(refused.status, 403);
+    assert!(refused.contains(r#"href="/board?project=acme">Go back</a>"#), "{}", refused.body);
+    // A visitor without a session sees no navigation.
+    let stranger = Browser::new(&story).get("/nope").await;
+    assert!(stranger.status == 404 && !stranger.contains("<nav"), "{}", stranger.body);
+    story.shut_down().await;
+}

@@ -1,0 +1,44 @@
+//! Tests the search page.
+
+use super::{Browser, percent};
+use crate::pulls::{link_new_ticket, open_pull};
+use crate::story::{Story, TODO};
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::project::Settings;
+use pullyard_protocol::project::CreateProject;
+use pullyard_store::Scope;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn search_finds_tickets_jobs_and_pull_requests() {
+    let story = Story::start_with_waiting_tasks().await;
+    let job = story.create_job("e1", "APP-1", 1).await;
+    story.send_ticket_event("e2", "APP-12", TODO, 1).await;
+    let number = open_pull(&story, "feature").await;
+    link_new_ticket(&story, number, "APP-3").await;
+    let browser = Browser::with(&story, &[Scope::Read], None).await;
+    let (ticket, job_link) = (r#"href="/tickets/APP-12?project=acme""#, format!(r#"href="/jobs/{job}""#));
+    let pull = format!("#{number}</a><span class=\"second\">Pull request, open · APP-3");
+    for (text, expected, absent) in [
+        ("app-12", &[ticket][..], "/tickets/APP-3"),
+        ("12 about", &[ticket], "/tickets/APP-3"),
+        ("about", &[ticket, "/tickets/APP-3"], "No ticket, job"),
+        (&job.short(), &[&job_link], "No ticket, job"),
+        (&job.as_str()[..9], &[&job_link], "APP-12"),
+        (job.as_str(), &[&job_link], "APP-12"),
+        (&format!("#{number}"), &[&pull], "APP-12"),
+        ("nothing like it", &["No ticket, job or pull request of acme matches"], "id=\"hits\""),
+        (" ", &["Enter a ticket’s key"], "id=\"hits\""),
+        ("<script>\"'", &["value=\"&#60;script&#62;&#34;&#39;\""], "<script>\""),
+    ] {
+        let page = browser.get(&format!("/search?project=acme&q={}", percent(text))).await;
+        assert_eq!(page.status, 200, "{text}");
+        assert!(expected.iter().all(|part| page.contains(part)) && !page.contains(absent), "{text}: {}", page.body);
+    }
+    // Another project's search does not find this project's job, not even by its whole id.
+    let other =
+        CreateProject { id: ProjectId::new("other").unwrap(), name: "Other".into(), settings: Settings::default() };
+    story.api.create_project(&other).await.unwrap();
+    let page = browser.get(&format!("/search?project=other&q={job}")).await;
+    assert!(page.contains("No ticket, job or pull request of other matches"), "{}", page.body);
+    story.shut_down().await;
+}
