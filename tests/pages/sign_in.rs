@@ -119,7 +119,8 @@ async fn invalid_token_cannot_sign_in() {
         let answer = browser.sign_in_with_token(token).await;
         assert_eq!(answer.status, 403, "{token}");
         assert!(answer.contains("not valid, has expired, or was revoked") && browser.cookie.is_none());
-        assert!(token.trim().is_empty() || !answer.contains(token), "the refused token is shown");
+        let page = answer.body.replace("placeholder=\"pat_…\"", "");
+        assert!(token.trim().is_empty() || !page.contains(token), "the refused token is shown");
     }
     assert_eq!(Browser::new(&story).post("/sign-in", &[("user", "x")]).await.status, 400);
     story.shut_down().await;
