@@ -106,6 +106,7 @@ impl World {
             route(&get, "/v1/tickets", Project(Scope::Read), none()),
             route(&get, "/v1/tickets/{key}", Project(Scope::Read), none()),
             route(&Method::PATCH, "/v1/tickets/{key}", Project(Scope::Jobs), json!({})),
+            route(&Method::DELETE, "/v1/tickets/{key}", Project(Scope::Jobs), none()),
             route(&post, "/v1/tickets/{key}/move", Project(Scope::Jobs), json!({ "status": "Blocked" })),
             route(&get, "/v1/jobs", Project(Scope::Read), none()),
             route(&post, "/v1/jobs", Project(Scope::Jobs), job),

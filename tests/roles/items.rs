@@ -51,7 +51,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
 const DELETERS: &[(&str, &[&str])] = &[
     ("webhook", &["PROJECT#"]),
     ("effects", &["PROJECT#"]),
-    ("api", &["PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
+    ("api", &["TICKET#", "PROJECT#", "POLL#", "HOOK#", "RUNNERS#", "RUNNER#", "NAME#", "BREAKER#"]),
     ("sweeper", &["RUNNERS#", "RUNNER#", "NAME#"]),
 ];
 

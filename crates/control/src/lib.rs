@@ -101,8 +101,10 @@ pub use review::replay::replay_delivery;
 pub use search::{SearchResults, search_project};
 pub use sweep::{Report, SweepResult, sweep, sweep_on_demand};
 pub use tickets::board::{
-    NewTicket, TextChanges, TicketEdit, TicketMove, create_ticket, edit_ticket, move_board_ticket,
+    NewTicket, TextChanges, TicketEdit, TicketMove, create_ticket, edit_ticket, move_board_ticket, text_version,
 };
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};
+pub use tickets::delete_ticket::delete_ticket;
 pub use tickets::move_ticket::{Answer, move_ticket};
 pub use tickets::settle_ticket::{SettleResult, settle_ticket};
+pub use tickets::suggest_key::suggest_ticket_key;

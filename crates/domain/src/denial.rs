@@ -7,8 +7,8 @@ use crate::job::{Job, JobStatus, MAX_INPUTS, TransitionRefusal};
 use crate::wait::Resolution;
 
 vocabulary! {
-    /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, or a repository or
-    /// an integration cannot be removed.
+    /// Why a job cannot be cancelled, retried, paused or continued, a pull request cannot be linked, a ticket cannot be
+    /// edited or deleted, or a repository or an integration cannot be removed.
     pub enum Denial: Resolution {
         AlreadyEnded { job: JobId, end: String } [Person] "too_late", "Too late: job {job} {end}.", "Nothing to do.";
         NotOver { job: JobId, status: String } [Itself] "not_over", "Job {job} is {status}; only a failed or cancelled job can be retried.", "Wait until it ends, or cancel it first.";
@@ -20,6 +20,8 @@ vocabulary! {
         LinkedElsewhere { pr: String, to: String } [Person] "linked_elsewhere", "{pr} is already linked to {to}.", "Unlink it first: `pullyard unlink {pr}`.";
         JobInRepository { job: JobId, repo: RepositoryName } [Itself] "job_in_repository", "Job {job} is for {repo} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
         PullRequestOpen { pr: String, ticket: TicketKey } [Person] "pull_request_open", "{pr} is open and linked to {ticket}.", "Merge or close it, or unlink it: `pullyard unlink {pr}`.";
+        JobOfTicket { job: JobId, ticket: TicketKey } [Itself] "job_of_ticket", "Job {job} is for {ticket} and has not ended.", "Wait until it ends, or cancel it: `pullyard jobs cancel {job}`.";
+        TicketEdited { ticket: TicketKey } [Person] "ticket_edited", "{ticket} was edited after you opened it.", "Compare your text with the current one, then save again.";
         HookOfRepository { hook: String, repo: RepositoryName } [Person] "hook_of_repository", "The hook {hook} serves only {repo}.", "Remove it first: `pullyard hooks remove {hook}`.";
         RepositoryOfIntegration { repo: RepositoryName, project: ProjectId, forge: IntegrationId } [Person] "repository_of_integration", "{repo} of {project} is connected through {forge}.", "Remove it first: `pullyard repos remove {repo} --project {project}`.";
         HookOfIntegration { hook: String, forge: IntegrationId } [Person] "hook_of_integration", "The hook {hook} belongs to {forge}.", "Remove it first: `pullyard hooks remove {hook}`.";

@@ -1,4 +1,5 @@
-//! Rules for removing a repository, disconnecting a forge, and reusing the name of a disconnected forge.
+//! Rules for removing a repository, deleting a ticket, disconnecting a forge, and reusing the name of a disconnected
+//! forge.
 //!
 //! The caller lists jobs, pull requests and hooks before the removal. Each `deny_*` function checks one of them; `None`
 //! permits the removal.
@@ -9,6 +10,7 @@ use crate::id::{IntegrationId, RepositoryName};
 use crate::job::Job;
 use crate::project::{Repository, Settings};
 use crate::pull_request::{PullRequest, PullRequestState, pull_request_label};
+use crate::ticket::Ticket;
 
 pub fn deny_for_active_job(repository: &Repository, job: &Job) -> Option<Denial> {
     let is_same_repository = job.project == repository.project
@@ -27,6 +29,18 @@ pub fn deny_for_open_pull_request(repository: &Repository, pull: &PullRequest) -
     let ticket = pull.ticket.as_ref().filter(|_| is_same_repository && pull.state == PullRequestState::Open)?;
     let pr = pull_request_label(Some(&repository.name), pull.id.number);
     Some(Denial::PullRequestOpen { pr, ticket: ticket.clone() })
+}
+
+/// Refuses to delete a ticket that a job will change at its end, or whose open pull request may get reviews. A new
+/// ticket of the same key would receive both.
+pub fn deny_ticket_removal(ticket: &Ticket, pull: Option<&PullRequest>) -> Option<Denial> {
+    if let Some(job) = &ticket.active_job {
+        return Some(Denial::JobOfTicket { job: job.clone(), ticket: ticket.key.clone() });
+    }
+    let is_linked = |pull: &&PullRequest| pull.project == ticket.project && pull.ticket.as_ref() == Some(&ticket.key);
+    let open = pull.filter(is_linked).filter(|pull| pull.state == PullRequestState::Open)?;
+    let pr = pull_request_label(open.repository_name.as_ref(), open.id.number);
+    Some(Denial::PullRequestOpen { pr, ticket: ticket.key.clone() })
 }
 
 /// Refuses to remove a repository with a hook that serves only this repository and project. A hook shared with another
@@ -92,6 +106,22 @@ mod tests {
 
     fn code(denial: Option<Denial>) -> Option<&'static str> {
         denial.map(|denial| denial.code())
+    }
+
+    #[test]
+    fn ticket_with_active_job_or_open_pull_request_stays() {
+        let open = linked_pull_request();
+        let key = open.ticket.clone().unwrap();
+        let idle = Ticket::new(open.project.clone(), key, "Todo".into(), Default::default(), None);
+        let busy = Ticket { active_job: Some(pending().id), ..idle.clone() };
+        let closed = PullRequest { state: PullRequestState::Closed, ..open.clone() };
+        let unlinked = PullRequest { ticket: None, ..open.clone() };
+        let code = |ticket: &Ticket, pull: Option<&PullRequest>| deny_ticket_removal(ticket, pull).map(|it| it.code());
+        assert_eq!(code(&busy, None), Some("job_of_ticket"));
+        assert_eq!(code(&idle, Some(&open)), Some("pull_request_open"));
+        for pull in [None, Some(&closed), Some(&unlinked)] {
+            assert_eq!(code(&idle, pull), None);
+        }
     }
 
     #[test]

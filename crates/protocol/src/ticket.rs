@@ -135,6 +135,16 @@ pub struct TicketAnswer {
     pub decision: crate::decision::Decision,
 }
 
+/// Answer to `DELETE /v1/tickets/{key}?project=P`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedTicket {
+    /// Project.
+    pub project: ProjectId,
+    /// Key; a new ticket may use it.
+    pub key: TicketKey,
+}
+
 /// A ticket as the API shows it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

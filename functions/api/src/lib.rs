@@ -83,7 +83,7 @@ macro_rules! routes {
             .$route("/v1/hooks/{hook}/recover", post(hooks::recover))
             .$route("/v1/projects/{project}/repositories/{owner}/{name}/test", post(repository_test::test))
             .$route("/v1/tickets", get(tickets::list).post(tickets::create))
-            .$route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit))
+            .$route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit).delete(tickets::delete))
             .$route("/v1/tickets/{key}/move", post(tickets::move_ticket))
             .$route("/v1/jobs", get(jobs::list).post(jobs::create))
             .$route("/v1/jobs/{job}", get(jobs::show))

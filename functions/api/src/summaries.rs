@@ -87,6 +87,8 @@ said! {
         get "/v1/tickets/{key}" show_ticket = "Get a ticket.";
         patch "/v1/tickets/{key}" edit_ticket = "Change a ticket's text; never starts a job."
             [(422, "idempotency_key_reused")];
+        delete "/v1/tickets/{key}" delete_ticket = "Delete a ticket; its jobs and decisions stay."
+            [(409, "job_of_ticket, pull_request_open")];
         post "/v1/tickets/{key}/move" move_ticket = "Move a ticket to another column, which may start a job."
             [(422, "idempotency_key_reused")];
     }

@@ -226,7 +226,7 @@ async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm
     };
     let caller = visit.requester();
     let request = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
-    let new = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
+    let new = NewTicket { project: new.project, key: Some(new.key), text, status: new.status, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }
 

@@ -85,6 +85,13 @@ pub(in crate::walk) fn move_with_keys() -> Flow {
     flow_after("a ticket is moved by keys", &["failed"], |world| with_ticket(world).boxed(), steps)
 }
 
+/// A repeat is refused, because the ticket is gone.
+pub(in crate::walk) fn delete_ticket() -> Flow {
+    let call = delete("/v1/tickets/APP-1").query("project=acme");
+    let step = Step::request("somebody deletes the ticket", call).refused_on_repeat("404");
+    flow_after("a ticket is deleted", &[], |world| with_ticket(world).boxed(), vec![step])
+}
+
 fn link_pull_request() -> Step {
     let make = |world: &World| Some(post("/v1/pulls/link", link(world)).put().into());
     Step::call("somebody links its pull request", make).without_repeat(WithoutRepeat::AllOrNothing)

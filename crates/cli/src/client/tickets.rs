@@ -1,8 +1,9 @@
-//! `pullyard tickets`: lists, shows, creates, edits and moves tickets.
+//! `pullyard tickets`: lists, shows, creates, edits, moves and deletes tickets.
 
 use super::fault::{CliError, Exit};
 use super::format;
 use super::open;
+use super::prompt::confirm;
 use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
@@ -13,7 +14,7 @@ use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, Ticket, TicketAnswer};
 use std::process::ExitCode;
 
-/// List, create, edit and move tickets.
+/// List, create, edit, move and delete tickets.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard tickets list
@@ -99,6 +100,19 @@ enum Command {
         /// Status.
         status: String,
     },
+    /// Delete a ticket; its jobs and decisions stay.
+    ///
+    /// Refused while a job of it has not ended, and while its pull request is open.
+    #[command(
+        after_help = "Examples:\n  pullyard tickets delete DEMO-4\n  pullyard tickets delete DEMO-4 --yes --json"
+    )]
+    Delete {
+        /// Ticket key.
+        key: TicketKey,
+        /// Skip the confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 impl Tickets {
@@ -146,6 +160,16 @@ impl Tickets {
                 &session.api.move_ticket(&project, &key, &status, Some(&format::new_idempotency_key())).await?,
                 Change::Moved,
             ),
+            Command::Delete { key, yes } => {
+                confirm(&session.screen, yes, &format!("Delete {key} from {project}?"))?;
+                let deleted = session.api.delete_ticket(&project, &key).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&deleted)?;
+                } else {
+                    session.screen.note(&format!("Deleted {key} from {project}"));
+                }
+                Ok(ExitCode::SUCCESS)
+            }
         }
     }
 }

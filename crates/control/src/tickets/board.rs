@@ -4,9 +4,11 @@ use crate::facts::load_facts;
 use crate::jobs::create_job::{Requester, hash_request};
 use crate::jobs::new_job::write_new_ticket_and_job;
 use crate::tickets::move_ticket::{Answer, log_answer, move_ticket, new_delivery, plan_new_job};
+use crate::tickets::suggest_key::suggest_ticket_key;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::Source;
+use pullyard_domain::denial::Denial;
 use pullyard_domain::event::{TicketEvent, TicketText};
 use pullyard_domain::facts::FirstDecision;
 use pullyard_domain::guard::{self, FollowUp};
@@ -21,7 +23,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct NewTicket {
     pub project: ProjectId,
-    pub key: TicketKey,
+    /// `None` for the next number of the project.
+    pub key: Option<TicketKey>,
     pub text: TicketText,
     pub status: Option<String>,
     pub caller: Requester,
@@ -33,6 +36,8 @@ pub struct TicketEdit {
     pub project: ProjectId,
     pub key: TicketKey,
     pub changes: TextChanges,
+    /// `text_version` of the text that the caller saw. `None` edits any text.
+    pub based_on: Option<String>,
     pub caller: Requester,
     pub request: Option<EventId>,
 }
@@ -61,24 +66,28 @@ impl TextChanges {
 /// Creates a ticket on the board, in one write with ledger entry and job.
 ///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and the first job, and
-/// moves nothing. Without a key, by the ticket's key: a repeat is `NameTaken`.
+/// moves nothing. Without a key, by the ticket's key: a repeat is `NameTaken`. Without both, each call is a new ticket.
 /// Errors: `NotFound` (project); `NameTaken`; `KeyReused`; `Contended`.
 pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Error> {
-    let NewTicket { project, key, text, status, caller, request } = new;
+    let NewTicket { project, key: wanted, text, status, caller, request } = new;
     let request = request.map(|own| Request {
         caller: format!("{} new tickets of {project}", caller.id),
         key: own,
-        content: hash_request(&(&key, &text, &status)),
+        content: hash_request(&(&wanted, &text, &status)),
         at: ctx.clock.now(),
     });
     let id = new_event_id();
-    let mut rounds = ctx.retries(&key);
+    let mut rounds = ctx.retries(wanted.as_ref().map_or(project.as_str(), TicketKey::as_str));
     loop {
         if let Some(first) = find_first_answer(ctx, request.as_ref()).await? {
             return Ok(first);
         }
         let Some(stored) = ctx.store.load_project(&project).await? else {
             return Err(Error::NotFound { what: "project", name: project.to_string() });
+        };
+        let key = match &wanted {
+            Some(key) => key.clone(),
+            None => suggest_ticket_key(ctx, &project).await?,
         };
         let event = TicketEvent {
             source: Source::Board,
@@ -94,6 +103,11 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
         let (facts, text) = load_facts(ctx, &event).await?;
         if let Some(first) = &facts.first_decision {
             return Ok(stored_answer(&event, first));
+        }
+        if facts.ticket.is_some() && wanted.is_none() {
+            // The index lags behind the ticket that has the suggested key.
+            rounds.backoff().await?;
+            continue;
         }
         if facts.ticket.is_some() {
             // A concurrent call with the same key may have created it after the first lookup.
@@ -169,9 +183,10 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Ans
 ///
 /// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns `repeat` and changes nothing.
 /// Without a key each call is a new edit.
-/// Errors: `NotFound` (ticket); `KeyReused`; `Contended`, with nothing stored.
+/// Errors: `NotFound` (ticket); `KeyReused`; `Denied` if `based_on` is another version than the stored text's;
+/// `Contended`, with nothing stored.
 pub async fn edit_ticket(ctx: &Context, command: TicketEdit) -> Result<Answer, Error> {
-    let TicketEdit { project, key, changes, caller, request } = command;
+    let TicketEdit { project, key, changes, based_on, caller, request } = command;
     let request = request.map(|own| Request {
         caller: format!("{} edits of {project}", caller.id),
         key: own,
@@ -186,7 +201,11 @@ pub async fn edit_ticket(ctx: &Context, command: TicketEdit) -> Result<Answer, E
         }
         let ticket = load_ticket(ctx, &project, &key).await?;
         let stored = ctx.store.load_ticket_text(&project, &key).await?;
-        let text = changes.apply_to(stored.as_ref().map(|stored| stored.text.clone()).unwrap_or_default());
+        let before = stored.as_ref().map(|stored| stored.text.clone()).unwrap_or_default();
+        if based_on.as_ref().is_some_and(|version| *version != text_version(&before)) {
+            return Err(Error::Denied(Denial::TicketEdited { ticket: key }));
+        }
+        let text = changes.apply_to(before);
         let status = ticket.status.clone();
         let event = new_board_event(&ticket, ctx.clock.now(), status, Some(text), caller.name.clone());
         let event = TicketEvent { event: id.clone(), ..event };
@@ -212,6 +231,11 @@ pub async fn edit_ticket(ctx: &Context, command: TicketEdit) -> Result<Answer, E
         }
         rounds.backoff().await?;
     }
+}
+
+/// Identifies a ticket's text, for `TicketEdit::based_on`.
+pub fn text_version(text: &TicketText) -> String {
+    hash_request(text)
 }
 
 async fn find_first_answer(ctx: &Context, request: Option<&Request>) -> Result<Option<Answer>, Error> {

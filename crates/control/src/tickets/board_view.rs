@@ -12,6 +12,7 @@ use pullyard_domain::time::Timestamp;
 #[derive(Clone, Debug)]
 pub struct Card {
     pub view: TicketView,
+    /// The active job, or the last one if the ticket shows its failure.
     pub job: Option<JobView>,
 }
 
@@ -32,7 +33,9 @@ pub async fn load_board(
     let mut cards = Vec::with_capacity(views.len());
     let mut waits = WaitExplainer::default();
     for ticket in views {
-        let job = match &ticket.ticket.active_job {
+        let Ticket { active_job, last_job, shown, .. } = &ticket.ticket;
+        let failed = last_job.as_ref().filter(|_| shown.badge.is_some()).map(|last| &last.id);
+        let job = match active_job.as_ref().or(failed) {
             Some(id) => ctx.store.load_job(id).await?,
             None => None,
         };

@@ -3,8 +3,8 @@
 use crate::world::{World, assert_applied};
 use futures::future::join_all;
 use pullyard_control::{
-    Answer, Error, NewTicket, Requester, TextChanges, TicketEdit, TicketMove, create_ticket, edit_ticket,
-    list_deliveries, list_jobs, move_board_ticket,
+    Answer, Error, NewTicket, Requester, TextChanges, TicketEdit, TicketMove, cancel_job, create_ticket, delete_ticket,
+    edit_ticket, list_deliveries, list_jobs, move_board_ticket, suggest_ticket_key, text_version,
 };
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
@@ -51,7 +51,7 @@ impl Board {
     fn new_ticket(&self, ticket: &str, status: &str) -> NewTicket {
         NewTicket {
             project: self.project(),
-            key: key(ticket),
+            key: Some(key(ticket)),
             text: TicketText { title: "first".into(), ..TicketText::default() },
             status: Some(status.into()),
             caller: caller("ana"),
@@ -62,7 +62,7 @@ impl Board {
     fn edit(&self, ticket: &str, title: &str, by: &str) -> TicketEdit {
         let changes = TextChanges { title: Some(title.into()), ..TextChanges::default() };
         let request = Some(request(ticket));
-        TicketEdit { project: self.project(), key: key(ticket), changes, caller: caller(by), request }
+        TicketEdit { project: self.project(), key: key(ticket), changes, based_on: None, caller: caller(by), request }
     }
 
     fn move_request(&self, ticket: &str, status: &str, by: &str) -> TicketMove {
@@ -208,7 +208,7 @@ async fn idempotency_key_is_bound_to_content_and_caller() {
     board.create(&new).await.unwrap();
     let text = TicketText { title: "second".into(), ..new.text.clone() };
     for other in [
-        NewTicket { key: key("APP-2"), ..new.clone() },
+        NewTicket { key: Some(key("APP-2")), ..new.clone() },
         NewTicket { text, ..new.clone() },
         NewTicket { status: None, ..new.clone() },
     ] {
@@ -226,7 +226,7 @@ async fn idempotency_key_is_bound_to_content_and_caller() {
     let left = board.load("APP-1").await;
     assert_eq!((left.title.as_deref(), left.entries, left.jobs), (Some("first"), 1, 1));
     assert!(board.load("APP-2").await.ticket.is_none());
-    board.create(&NewTicket { key: key("APP-2"), caller: caller("bob"), ..new }).await.unwrap();
+    board.create(&NewTicket { key: Some(key("APP-2")), caller: caller("bob"), ..new }).await.unwrap();
 
     board.edit_ticket(&board.edit("APP-1", "second", "ana")).await.unwrap();
     let refused = board.edit_ticket(&board.edit("APP-1", "third", "ana")).await;
@@ -297,4 +297,58 @@ async fn interrupted_move_does_not_undo_a_later_move() {
         assert_eq!(status(&board.load(&name).await), Some(expected), "{broken:?}");
     }
     assert!(half_done > 0, "no crash between ledger and ticket");
+}
+
+#[tokio::test]
+async fn suggested_key_follows_the_highest_of_all_keys() {
+    let board = Board::begin().await;
+    let (ctx, project) = (&board.world.ctx, board.project());
+    assert_eq!(suggest_ticket_key(ctx, &project).await.unwrap(), key("ACME-1"));
+    for name in (1..=1_001).map(|number| format!("ACME-{number}")).chain(["OTHER-7000".into(), "ACME-9b".into()]) {
+        let ticket = Ticket::new(project.clone(), key(&name), BLOCKED.into(), ctx.clock.now(), None);
+        assert_applied(ctx.store.update_ticket(&ticket).await);
+    }
+    assert_eq!(suggest_ticket_key(ctx, &project).await.unwrap(), key("ACME-1002"));
+    let new = NewTicket { key: None, ..board.new_ticket("any", BLOCKED) };
+    let first = board.create(&new).await.unwrap();
+    assert_eq!(board.create(&new).await.unwrap().delivery, first.delivery, "a repeat created another ticket");
+    assert_eq!(status(&board.load("ACME-1002").await), Some(BLOCKED));
+    assert_eq!(suggest_ticket_key(ctx, &project).await.unwrap(), key("ACME-1003"));
+}
+
+#[tokio::test]
+async fn edit_of_an_outdated_text_is_refused() {
+    let board = Board::begin().await;
+    let new = board.new_ticket("APP-1", BLOCKED);
+    board.create(&new).await.unwrap();
+    let seen = Some(text_version(&new.text));
+    let first = TicketEdit { based_on: seen.clone(), ..board.edit("APP-1", "second", "ana") };
+    board.edit_ticket(&first).await.unwrap();
+    assert!(is_repeat(&board.edit_ticket(&first).await.unwrap()), "the repeat of an applied edit is refused");
+    let late = TicketEdit { based_on: seen, ..board.edit("APP-1", "third", "bob") };
+    assert_eq!(denial(board.edit_ticket(&late).await), "ticket_edited");
+    assert_eq!(board.load("APP-1").await.title.as_deref(), Some("second"));
+}
+
+#[tokio::test]
+async fn deleted_ticket_is_gone_and_its_key_is_free() {
+    let board = Board::begin().await;
+    let (ctx, project, app) = (&board.world.ctx, board.project(), key("APP-1"));
+    let new = board.new_ticket("APP-1", TRIGGER);
+    let job = board.create(&new).await.unwrap().job.unwrap();
+    assert_eq!(denial(delete_ticket(ctx, &project, &app).await), "job_of_ticket");
+    cancel_job(ctx, &job, "ana", None).await.unwrap();
+    delete_ticket(ctx, &project, &app).await.unwrap();
+    let left = board.load("APP-1").await;
+    assert_eq!((left.ticket, left.title, left.entries, left.jobs), (None, None, 1, 1), "decisions and jobs stay");
+    assert!(matches!(delete_ticket(ctx, &project, &app).await, Err(Error::NotFound { .. })));
+    board.create(&NewTicket { request: None, status: Some(BLOCKED.into()), ..new }).await.unwrap();
+    assert_eq!(status(&board.load("APP-1").await), Some(BLOCKED));
+}
+
+fn denial<T: std::fmt::Debug>(answer: Result<T, Error>) -> &'static str {
+    match answer {
+        Err(Error::Denied(denial)) => denial.code(),
+        other => panic!("{other:?}"),
+    }
 }

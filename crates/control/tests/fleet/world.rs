@@ -94,7 +94,7 @@ impl World {
         let caller = Requester { id: "t1".into(), name: "ana".into() };
         let text = TicketText { title: "A title".into(), ..TicketText::default() };
         let (project, key) = (self.project.clone(), key.clone());
-        let new = NewTicket { project, key, text, status: None, caller, request: None };
+        let new = NewTicket { project, key: Some(key), text, status: None, caller, request: None };
         create_ticket(&self.ctx, new).await.unwrap();
     }
 

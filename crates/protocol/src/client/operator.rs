@@ -16,7 +16,9 @@ use crate::project::{
     RepositoryTest,
 };
 use crate::sweep::SweepReport;
-use crate::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage};
+use crate::ticket::{
+    CreateTicket, DeletedTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage,
+};
 use crate::version::Version;
 use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use reqwest::Method;
@@ -191,6 +193,12 @@ impl ApiClient {
             call = call.header("idempotency-key", key);
         }
         self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+    }
+
+    /// Deletes a ticket.
+    pub async fn delete_ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<DeletedTicket, Error> {
+        let call = self.http.request(Method::DELETE, &ticket_path(project, key, ""));
+        self.http.send(call, RetryPolicy::Never).await
     }
 
     /// One ticket.

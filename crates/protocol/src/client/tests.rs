@@ -124,11 +124,12 @@ async fn calls_without_an_idempotency_key_are_sent_once() {
         api.remove_integration(&integration).await.is_err(),
         api.set_settings(&project, &json!({}), 1).await.is_err(),
         api.move_ticket(&project, &ticket, "Done", None).await.is_err(),
+        api.delete_ticket(&project, &ticket).await.is_err(),
         api.send_input(&job_id(), "Yes.", None).await.is_err(),
         api.retry_job(&job_id(), None).await.is_err(),
         api.unlink_pull_request(&pull).await.is_err(),
     ];
-    assert_eq!(failed, [true; 12]);
+    assert_eq!(failed, [true; 13]);
     assert_eq!(server.request_heads().len(), failed.len(), "{:?}", server.request_heads());
 }
 

@@ -104,4 +104,19 @@ impl Store {
         }
         transaction.commit(self).await
     }
+
+    /// Deletes a ticket with its text.
+    ///
+    /// Writes: TICKET deleted if `rev` and `seen_at` are those seen or it is gone, because a new ticket of the same key
+    /// begins at the first `rev`; TEXT deleted.
+    /// Idempotent: missing items are no error.
+    pub async fn delete_ticket(&self, ticket: &Ticket) -> Result<Write, Error> {
+        let (project, key) = (&ticket.project, &ticket.key);
+        let any = Condition::new("attribute_not_exists(pk) OR attribute_exists(pk)");
+        Transaction::new("delete a ticket")
+            .delete(key::ticket(project, key), Condition::at_rev_or_absent(ticket.rev, "seen_at", ticket.seen_at))
+            .delete(key::ticket_text(project, key), any)
+            .commit(self)
+            .await
+    }
 }

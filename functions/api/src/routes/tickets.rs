@@ -10,7 +10,9 @@ use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, resolve_ticket_key, scope};
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage};
+use pullyard_protocol::ticket::{
+    CreateTicket, DeletedTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -66,7 +68,7 @@ pub(crate) async fn create(
         repository: new.repository,
     };
     let caller = caller.requester();
-    let ticket = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
+    let ticket = NewTicket { project: new.project, key: Some(new.key), text, status: new.status, caller, request };
     let answer = control::create_ticket(&ctx, ticket).await?;
     let verdict = answer.reason.verdict();
     let Json(body) = load_answer(&ctx, &project, &key, answer).await?;
@@ -126,7 +128,19 @@ pub(crate) async fn edit(
     let EditTicket { title, description, labels, repository } = change;
     let changes = TextChanges { title, description, labels, repository };
     let (project_id, ticket) = (project.clone(), key.clone());
-    let ticket_edit = TicketEdit { project, key, changes, caller: caller.requester(), request };
+    let ticket_edit = TicketEdit { project, key, changes, based_on: None, caller: caller.requester(), request };
     let answer = control::edit_ticket(&ctx, ticket_edit).await?;
     load_answer(&ctx, &project_id, &ticket, answer).await
+}
+
+pub(crate) async fn delete(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(path): Path<TicketKey>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+) -> Result<Json<DeletedTicket>, Problem> {
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    control::delete_ticket(&ctx, &project, &key).await?;
+    Ok(Json(DeletedTicket { project, key }))
 }

@@ -72,6 +72,7 @@ const WRITES: &[(&str, Forms)] = &[
             store.create_token(&token, Some(&sample::request("key", at(0)))).await.map(drop)
         })
     }),
+    ("delete_ticket", |store| Box::pin(async move { store.delete_ticket(&ticket(1)).await.map(drop) })),
     ("delete_hook", |store| {
         Box::pin(async move { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop) })
     }),

@@ -1,0 +1,32 @@
+//! Deletes a ticket with its text. Its jobs, its pull requests and the ledger stay.
+
+use crate::{Context, Error};
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::removal::deny_ticket_removal;
+use pullyard_store::Write;
+
+/// Entries and reviews that wait for a decision are dropped. A later event of the ticket's tool creates it again.
+///
+/// Writes: see `Store::delete_ticket`.
+/// Idempotent: a repeat returns `NotFound`.
+/// Errors: `NotFound` (ticket); `Contended`; `Denied` while a job of it has not ended or its pull request is open.
+pub async fn delete_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<(), Error> {
+    let mut retries = ctx.retries(key);
+    loop {
+        let Some(ticket) = ctx.store.load_ticket(project, key).await? else {
+            return Err(Error::NotFound { what: "ticket", name: key.to_string() });
+        };
+        let pull_request = match &ticket.pull_request {
+            Some(link) => ctx.store.load_pull_request(&link.id).await?,
+            None => None,
+        };
+        if let Some(denial) = deny_ticket_removal(&ticket, pull_request.as_ref()) {
+            return Err(Error::Denied(denial));
+        }
+        if ctx.store.delete_ticket(&ticket).await? == Write::Applied {
+            tracing::info!(project = %project, ticket = %key, "ticket deleted");
+            return Ok(());
+        }
+        retries.backoff().await?;
+    }
+}
