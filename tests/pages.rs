@@ -16,6 +16,7 @@ mod search;
 mod sign_in;
 mod tokens;
 mod start;
+mod tickets;
 
 use crate::story::Story;
 use pullyard_store::Scope;

@@ -54,6 +54,7 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
         route(&get, "/tickets/new", Work, acme, &[]),
         route(&get, "/tickets/{key}", Project, acme, &[]),
         route(&post, "/tickets/{key}/move", Work, acme, &[("status", "Blocked")]),
+        route(&post, "/tickets/{key}/edit", Work, acme, &[("title", "t")]),
         route(&get, "/jobs", Project, acme, &[]),
         route(&post, "/jobs", Work, "", &[("project", "acme"), ("prompt", "Do it."), ("once", "one")]),
         route(&get, "/jobs/new", Work, acme, &[]),
@@ -228,13 +229,17 @@ async fn reader_sees_no_buttons_and_cannot_act() {
         let page = browser.get(path).await;
         assert_eq!(page.status, 200);
         // Without the form for moves the script disables dragging.
-        for button in ["Move to…", "id=\"move\"", "Create ticket", "Create job"] {
+        for button in ["Move to", "id=\"move\"", "New ticket", "Edit", "Delete", "Create job"] {
             assert!(!page.contains(button), "{path} has {button}");
         }
     }
     let moved = browser.post("/tickets/APP-1/move?project=acme", &[("status", TRIGGER)]).await;
     assert_eq!(moved.status, 403);
     assert!(moved.contains("may not create jobs or move tickets"), "{}", moved.body);
+    assert_eq!(browser.post("/tickets", &[("project", "acme"), ("title", "t")]).await.status, 403);
+    for form in ["/tickets/APP-1/edit?project=acme", "/setup/tickets/APP-1/delete?project=acme"] {
+        assert_eq!(browser.post(form, &[("title", "t")]).await.status, 403, "{form}");
+    }
     assert_eq!(story.ticket("APP-1").await.status, "Todo");
     story.shut_down().await;
 }

@@ -20,6 +20,8 @@ fn templates_and_script_keep_the_escaping() {
     assert!(templates.len() > 10);
     for (path, source) in templates {
         assert!(path.ends_with(".html"), "{path} is not escaped by its ending");
+        // `SafeHtml` of the Markdown renderer.
+        let source = source.replace("{{ description|safe }}", "");
         for banned in
             ["|safe", "| safe", "escape none", "|escape", " style=", "<style", " onclick", " onload", "javascript:"]
         {

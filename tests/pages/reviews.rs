@@ -157,7 +157,7 @@ async fn ticket_shows_the_state_of_its_pull_request_everywhere() {
         let changed = PullRequest { state, ..linked };
         assert_eq!(store.update_pull_request(&changed).await.unwrap(), Write::Applied);
         let word = state.display_name();
-        let shown = format!("</svg>#{number}<span class=\"unseen\"> {word}</span></a>");
+        let shown = format!("#{number}<span class=\"unseen\"> {word}</span></a>");
         for path in ["/board?project=acme", "/tickets/APP-1?project=acme"] {
             let page = browser.get(path).await;
             assert!(page.contains(&shown), "{shown} at {path}: {}", page.body);

@@ -41,10 +41,20 @@ pub fn check_event(event: &TicketEvent, now: Timestamp) -> Result<(), FieldError
 }
 
 pub fn check_ticket(new: &CreateTicket) -> Result<(), FieldError> {
-    check_line("/title", &new.title, 1, TITLE)?;
-    check_text("/description", &new.description, DESCRIPTION)?;
-    new.status.as_ref().map_or(Ok(()), |status| check_line("/status", status, 1, STATUS))?;
-    check_labels("/labels", &new.labels)
+    check_new_ticket(&new.title, &new.description, new.status.as_deref(), &new.labels)
+}
+
+/// Checks a ticket whose key is not known yet.
+pub fn check_new_ticket(
+    title: &str,
+    description: &str,
+    status: Option<&str>,
+    labels: &BTreeSet<String>,
+) -> Result<(), FieldError> {
+    check_line("/title", title, 1, TITLE)?;
+    check_text("/description", description, DESCRIPTION)?;
+    status.map_or(Ok(()), |status| check_line("/status", status, 1, STATUS))?;
+    check_labels("/labels", labels)
 }
 
 pub fn check_edit(edit: &EditTicket) -> Result<(), FieldError> {

@@ -44,6 +44,7 @@ pub fn router(ctx: Context) -> Router {
         .route("/tickets", post(tickets::create))
         .route("/tickets/new", get(tickets::show_form))
         .route("/tickets/{key}", get(tickets::show))
+        .route("/tickets/{key}/edit", post(tickets::edit))
         .route("/tickets/{key}/move", post(tickets::move_ticket))
         .route("/jobs", get(jobs::list).post(jobs::create))
         .route("/jobs/new", get(jobs::show_form))

@@ -8,6 +8,7 @@ mod runners;
 mod secrets;
 mod settings;
 mod start;
+mod tickets;
 mod tokens;
 
 use crate::decisions::detail;
@@ -20,6 +21,7 @@ use pullyard_control::Context;
 pub(crate) fn routes(machine: Option<LocalMachine>) -> Router<Context> {
     Router::new()
         .merge(start::routes())
+        .merge(tickets::routes())
         .merge(repositories::routes())
         .merge(secrets::routes())
         .merge(settings::routes())

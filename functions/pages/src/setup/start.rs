@@ -14,7 +14,6 @@ use crate::form::new_form_key;
 use crate::frame::{Frame, render_page};
 use crate::setup::machine::LocalMachine;
 use crate::text::{SafeText, line};
-use crate::tickets::suggest_key;
 use crate::verdict::{self, DecisionLine};
 use crate::visit::PageContext;
 use askama::Template;
@@ -185,7 +184,7 @@ async fn render(
         && facts.ticket.is_none()
         && drafts.ticket.key.is_empty()
     {
-        drafts.ticket.key = suggest_key(visit, &facts.project.id).await?;
+        drafts.ticket.key = control::suggest_ticket_key(&visit.ctx, &facts.project.id).await?;
     }
     let said = match &facts {
         Some(facts) => verdict::load_decision_line(visit, &facts.project.id, query.said.as_ref()).await?,

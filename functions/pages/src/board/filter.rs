@@ -1,0 +1,40 @@
+//! The board's search and filters.
+
+use crate::text::percent_encode;
+use pullyard_control::TicketView;
+use pullyard_domain::id::RepositoryName;
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Filter {
+    /// Words that must all occur in key, title or labels.
+    #[serde(default)]
+    pub(crate) q: String,
+    #[serde(default)]
+    pub(crate) repository: String,
+    #[serde(default)]
+    pub(crate) label: String,
+}
+
+impl Filter {
+    pub(crate) fn is_empty(&self) -> bool {
+        [&self.q, &self.repository, &self.label].iter().all(|field| field.trim().is_empty())
+    }
+
+    pub(super) fn matches(&self, view: &TicketView, repository: Option<&RepositoryName>) -> bool {
+        let labels = &view.text.labels;
+        let mut text = format!("{} {}", view.ticket.key, view.text.title).to_lowercase();
+        labels.iter().for_each(|label| text.push_str(&format!(" {}", label.to_lowercase())));
+        self.q.to_lowercase().split_whitespace().all(|word| text.contains(word))
+            && (self.label.is_empty() || labels.contains(&self.label))
+            && (self.repository.is_empty()
+                || repository.is_some_and(|name| name.as_str().eq_ignore_ascii_case(&self.repository)))
+    }
+
+    /// The filter as query parameters, with a leading `&`.
+    pub(super) fn to_query(&self) -> String {
+        let fields = [("q", &self.q), ("repository", &self.repository), ("label", &self.label)];
+        let set = fields.iter().filter(|(_, value)| !value.is_empty());
+        set.map(|(name, value)| format!("&{name}={}", percent_encode(value))).collect()
+    }
+}

@@ -1,0 +1,84 @@
+//! Edits a ticket's text on its page.
+
+use super::{TicketQuery, invalid, load_place, page};
+use crate::board::ticket_url;
+use crate::fault::Fault;
+use crate::form::{Form, new_form_key, non_empty};
+use crate::frame::redirect;
+use crate::visit::PageContext;
+use axum::response::Response;
+use pullyard_control::{self as control, TextChanges, TicketEdit};
+use pullyard_domain::event::TicketText;
+use pullyard_domain::id::{EventId, RepositoryName, TicketKey};
+use pullyard_domain::project::Project;
+use pullyard_entry::{Path, Problem, Query, limits};
+use pullyard_protocol::ticket::EditTicket;
+use serde::Deserialize;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EditForm {
+    pub(crate) title: String,
+    #[serde(default)]
+    pub(crate) description: String,
+    #[serde(default)]
+    pub(crate) labels: String,
+    #[serde(default)]
+    pub(crate) repository: String,
+    /// Version of the text that the form showed.
+    #[serde(default)]
+    pub(crate) based_on: String,
+    #[serde(default)]
+    pub(crate) once: String,
+}
+
+impl EditForm {
+    pub(super) fn of(text: &TicketText) -> Self {
+        Self {
+            title: text.title.clone(),
+            description: text.description.clone(),
+            labels: text.labels.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            repository: text.repository.as_ref().map(ToString::to_string).unwrap_or_default(),
+            based_on: control::text_version(text),
+            once: new_form_key(),
+        }
+    }
+}
+
+pub(crate) async fn edit(
+    visit: PageContext,
+    key: Result<Path<TicketKey>, Problem>,
+    query: Result<Query<TicketQuery>, Problem>,
+    Form(form): Form<EditForm>,
+) -> Result<Response, Fault> {
+    let (project, key) = load_place(&visit, key, query).await?;
+    match edit_ticket(&visit, &project, &key, &form).await {
+        Ok(()) => Ok(redirect(&ticket_url(&project.id, &key))),
+        Err(fault) if fault.status.is_client_error() => {
+            page::render_refusal(&visit, &project, &key, fault, Some(form)).await
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+async fn edit_ticket(visit: &PageContext, project: &Project, key: &TicketKey, form: &EditForm) -> Result<(), Fault> {
+    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
+    let change = EditTicket {
+        title: Some(form.title.trim().to_owned()),
+        description: Some(form.description.replace("\r\n", "\n")),
+        labels: Some(form.labels.split(',').filter_map(non_empty).collect()),
+        repository: repository.map_err(|bad| invalid("repository", bad.0))?,
+    };
+    limits::check_edit(&change)?;
+    let EditTicket { title, description, labels, repository } = change;
+    let edit = TicketEdit {
+        project: project.id.clone(),
+        key: key.clone(),
+        changes: TextChanges { title, description, labels, repository },
+        based_on: non_empty(&form.based_on),
+        caller: visit.requester(),
+        request: non_empty(&form.once).and_then(|once| EventId::new(once).ok()),
+    };
+    control::edit_ticket(&visit.ctx, edit).await?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! A ticket's page.
+
+use super::edit::EditForm;
+use crate::board::{
+    Move, NoProject, PullRequestLink, list_moves, list_statuses, move_url, pull_request, repository, ticket_url,
+    title_or_key,
+};
+use crate::fault::Fault;
+use crate::form::new_form_key;
+use crate::frame::{Frame, render_page};
+use crate::jobs::Row;
+use crate::labels::{self, Pill};
+use crate::markdown::{self, SafeHtml};
+use crate::pulls::{self, Reviews};
+use crate::text::{SafeText, http_url, line, percent_encode};
+use crate::verdict::{self, DecisionLine};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error};
+use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
+use pullyard_domain::project::Project;
+use pullyard_entry::{Path, Problem, Query, resolve_ticket_key};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(crate) struct TicketPageQuery {
+    pub(super) project: Option<ProjectId>,
+    key: Option<TicketKey>,
+    said: Option<DeliveryId>,
+    edit: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "ticket.html")]
+struct TicketPage {
+    frame: Frame,
+    project: String,
+    key: SafeText,
+    raw_key: String,
+    address: String,
+    move_address: String,
+    edit_address: String,
+    delete_address: String,
+    decisions_address: String,
+    title: SafeText,
+    description: SafeHtml,
+    status: SafeText,
+    pill: Option<Pill>,
+    pull_request: Option<PullRequestLink>,
+    reviews: Option<Reviews>,
+    repository: Option<SafeText>,
+    source: Option<String>,
+    labels: Vec<SafeText>,
+    said: Option<DecisionLine>,
+    may_work: bool,
+    busy: bool,
+    moves: Vec<Move>,
+    jobs: Vec<Row>,
+    refresh: u32,
+    once: String,
+    form: EditForm,
+    /// Only an open form is in the page, because it holds the text as it was written.
+    form_is_open: bool,
+    repositories: Vec<String>,
+    fault: Option<Fault>,
+}
+
+pub(crate) async fn show(
+    visit: PageContext,
+    key: Result<Path<TicketKey>, Problem>,
+    query: Result<Query<TicketPageQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let (Path(key), Query(query)) = (key?, query?);
+    let key = resolve_ticket_key(key, query.key)?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
+        return Ok(NoProject::of(&visit, "board"));
+    };
+    let mut page = load_page(&visit, &project, &key).await?;
+    page.said = verdict::load_decision_line(&visit, &project.id, query.said.as_ref()).await?;
+    page.form_is_open = page.may_work && query.edit.is_some();
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+/// Shows the page again after a refused form, with the text of the form if it is the one that edits.
+pub(crate) async fn render_refusal(
+    visit: &PageContext,
+    project: &Project,
+    key: &TicketKey,
+    fault: Fault,
+    typed: Option<EditForm>,
+) -> Result<Response, Fault> {
+    let mut page = load_page(visit, project, key).await?;
+    let status = fault.status;
+    page.fault = Some(fault);
+    page.form_is_open = typed.is_some();
+    if let Some(typed) = typed {
+        // The visitor now sees the current text, so saving again replaces it.
+        page.form = EditForm { based_on: page.form.based_on, once: page.form.once, ..typed };
+    }
+    Ok(render_page(status, &page))
+}
+
+async fn load_page(visit: &PageContext, project: &Project, key: &TicketKey) -> Result<TicketPage, Fault> {
+    let view = match control::ticket_view(&visit.ctx, &project.id, key).await {
+        Err(Error::NotFound { .. }) => {
+            return Err(Fault::not_found(&format!("There is no ticket {key} in project {}.", project.id)));
+        }
+        view => view?,
+    };
+    let (ticket, text) = (&view.ticket, &view.text);
+    let jobs = control::list_jobs_of_ticket(&visit.ctx, ticket).await?;
+    let own = &project.settings.statuses;
+    let active = jobs.iter().find(|view| Some(&view.job.id) == ticket.active_job.as_ref());
+    let badge = ticket.shown.badge.map(labels::badge);
+    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let address = ticket_url(&project.id, key);
+    Ok(TicketPage {
+        frame: visit.frame(&format!("{key} {}", text.title), "board", Some(&project.id)),
+        project: project.id.to_string(),
+        key: line(key.as_str()),
+        raw_key: key.to_string(),
+        title: title_or_key(&view),
+        description: markdown::render(&text.description),
+        status: line(&ticket.status),
+        pill: active.map(|view| labels::pill(view.job.status)).or(badge),
+        pull_request: pull_request(&view),
+        reviews: pulls::load_reviews(visit, ticket).await?,
+        repository: repository(&view, project).map(|name| line(name.as_str())),
+        source: text.url.as_deref().and_then(http_url),
+        labels: text.labels.iter().map(|label| line(label)).collect(),
+        said: None,
+        may_work: visit.visitor.may_run_jobs(),
+        busy: ticket.active_job.is_some(),
+        moves: list_moves(ticket, &list_statuses(own, std::iter::once(ticket)), own),
+        jobs: jobs.iter().map(Row::new).collect(),
+        refresh: labels::refresh_ms(ticket.active_job.is_some()),
+        once: new_form_key(),
+        form: EditForm::of(text),
+        form_is_open: false,
+        repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
+        fault: None,
+        move_address: move_url(&project.id, key),
+        edit_address: address.replacen('?', "/edit?", 1),
+        delete_address: format!("/setup{}", address.replacen('?', "/delete?", 1)),
+        decisions_address: format!("/decisions?project={}&ticket={}", project.id, percent_encode(key.as_str())),
+        address,
+    })
+}

@@ -1,0 +1,116 @@
+//! Tests the board's quick form and search, and the forms on a ticket's page.
+
+use super::Browser;
+use crate::cli::User;
+use crate::story::{Story, TODO};
+use pullyard_domain::decision::Verdict;
+
+const HOSTILE: &str = "<script>alert(1)</script>";
+
+/// The value of a hidden field.
+fn hidden<'a>(page: &'a str, name: &str) -> &'a str {
+    let field = format!("name=\"{name}\" value=\"");
+    page.split(&field).nth(1).unwrap().split('"').next().unwrap()
+}
+
+async fn with_ticket(story: &Story, browser: &Browser, key: &str, title: &str, labels: &str) {
+    let form = [("project", "acme"), ("key", key), ("title", title), ("labels", labels)];
+    assert_eq!(browser.post("/tickets", &form).await.status, 303);
+    assert_eq!(story.ticket(key).await.title, title);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_form_creates_numbered_tickets_in_its_column() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    let board = browser.get("/board").await;
+    assert!(board.contains(r#"<form id="quick-form" method="post" action="/tickets">"#), "{}", board.body);
+    let form = [("project", "acme"), ("status", TODO), ("title", HOSTILE), ("once", "page-1")];
+    let made = browser.post("/tickets", &form).await;
+    assert_eq!(browser.post("/tickets", &form).await.redirect(), made.redirect(), "a repeat created a second ticket");
+    browser.post("/tickets", &[("project", "acme"), ("status", TODO), ("title", "Second")]).await;
+    let board = browser.get(made.redirect().1).await;
+    assert!(board.contains("ACME-1") && board.contains("ACME-2") && !board.contains("ACME-3"), "{}", board.body);
+    assert!(board.contains("&#60;script&#62;") && !board.contains(HOSTILE), "{}", board.body);
+    assert_eq!(story.ticket("ACME-2").await.status, TODO);
+    let refused = browser.post("/tickets", &[("project", "acme"), ("title", &"x".repeat(301))]).await;
+    assert!(refused.status == 422 && refused.contains(r#"value="ACME-3""#), "{}", refused.body);
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn board_search_shows_only_matching_tickets() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    with_ticket(&story, &browser, "ACME-1", "Export orders", "api, csv").await;
+    with_ticket(&story, &browser, "ACME-2", "Rename the page", "copy").await;
+    for (query, found) in [
+        ("q=EXPORT", [true, false]),
+        ("q=acme-2", [false, true]),
+        ("q=csv+orders", [true, false]),
+        ("label=copy", [false, true]),
+        ("repository=ACME%2FApp", [true, true]),
+        ("q=export&label=copy", [false, false]),
+        ("q=%3Cscript%3E", [false, false]),
+    ] {
+        let page = browser.get(&format!("/board?project=acme&{query}")).await;
+        let shown = ["ACME-1", "ACME-2"].map(|key| page.contains(&format!("id=\"card-{key}\"")));
+        assert_eq!(shown, found, "{query}");
+        assert_eq!(page.contains("No ticket matches"), found == [false, false], "{query}");
+        assert!(page.contains("Clear</a>") && !page.contains("<script>"), "{query}");
+    }
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticket_form_edits_the_text_unless_it_is_outdated() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    with_ticket(&story, &browser, "ACME-1", "Export orders", "api").await;
+    let page = browser.get("/tickets/ACME-1?project=acme&edit=1").await;
+    let (based_on, once) = (hidden(&page.body, "based_on"), hidden(&page.body, "once"));
+    let path = "/tickets/ACME-1/edit?project=acme";
+    let description = format!("# Goal\r\n\r\n**CSV** {HOSTILE}");
+    let mut form = vec![("title", "Export as CSV"), ("description", description.as_str()), ("labels", "csv, api")];
+    form.extend([("repository", ""), ("based_on", based_on), ("once", once)]);
+    let saved = browser.post(path, &form).await;
+    assert_eq!(saved.redirect(), (303, "/tickets/ACME-1?project=acme"), "{}", saved.body);
+    let page = browser.get(saved.redirect().1).await;
+    assert!(page.contains("<h4>Goal</h4>") && page.contains("<strong>CSV</strong>"), "{}", page.body);
+    assert!(!page.contains(HOSTILE) && !page.contains("based_on"), "{}", page.body);
+    let ticket = story.ticket("ACME-1").await;
+    assert_eq!((ticket.title.as_str(), ticket.labels.len()), ("Export as CSV", 2));
+
+    let late = browser.post(path, &[("title", "Mine"), ("based_on", based_on)]).await;
+    assert_eq!(late.status, 409, "{}", late.body);
+    assert!(late.contains("was edited after you opened it") && late.contains(r#"value="Mine""#), "{}", late.body);
+    assert!(late.contains("<strong>CSV</strong>"), "the current text is missing: {}", late.body);
+    let again = browser.post(path, &[("title", "Mine"), ("based_on", hidden(&late.body, "based_on"))]).await;
+    assert_eq!(again.status, 303, "{}", again.body);
+    assert_eq!(story.ticket("ACME-1").await.title, "Mine");
+    assert_eq!(browser.post(path, &[("title", " ")]).await.status, 422);
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ticket_is_deleted_by_page_and_command_without_active_job() {
+    let story = Story::start_with_waiting_tasks().await;
+    let (browser, user) = (Browser::admin(&story).await, User::of(&story));
+    let job = story.create_job("e1", "APP-1", 1).await;
+    let path = "/setup/tickets/APP-1/delete?project=acme";
+    let refused = browser.post(path, &[("x", "y")]).await;
+    assert!(refused.status == 409 && refused.contains("and has not ended"), "{}", refused.body);
+    user.run(&["tickets", "delete", "APP-1", "--yes"]).await.assert_exit(3, "and has not ended");
+    browser.post(&format!("/jobs/{job}/cancel"), &[]).await;
+    assert!(browser.get("/tickets/APP-1?project=acme").await.contains("Delete ticket"));
+    assert_eq!(browser.post(path, &[("x", "y")]).await.redirect(), (303, "/board?project=acme"));
+    assert!(!browser.get("/board").await.contains("APP-1"));
+    assert_eq!(browser.get("/tickets/APP-1?project=acme").await.status, 404);
+    assert_eq!(browser.get(&format!("/jobs/{job}")).await.status, 200, "its job is gone");
+    assert_eq!(browser.post(path, &[("x", "y")]).await.status, 404);
+
+    assert_ne!(story.send_ticket_event("e2", "APP-2", TODO, 2).await.verdict, Verdict::Accepted);
+    user.run(&["tickets", "delete", "APP-2", "--yes"]).await.assert_success();
+    assert_eq!(browser.get("/tickets/APP-2?project=acme").await.status, 404);
+    story.shut_down().await;
+}
