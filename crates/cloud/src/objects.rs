@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 /// Time for a runner to start an upload.
 const PUT_EXPIRY: Duration = Duration::from_secs(900);
 const GET_EXPIRY: Duration = Duration::from_secs(300);
-const HEAD_EXPIRY: Duration = Duration::from_secs(60);
+const READ_EXPIRY: Duration = Duration::from_secs(60);
 
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -108,8 +108,30 @@ impl Objects {
         }
     }
 
+    /// The first `max_bytes` bytes of an object, `None` if it is missing. Errors: `Unavailable`.
+    pub async fn read(&self, key: &str, max_bytes: usize) -> Result<Option<Vec<u8>>, Error> {
+        let url = self.presign("GET", key, &[], &[], READ_EXPIRY).await?;
+        // The URL is a credential: remove it from the error.
+        let failed = |error: reqwest::Error| Error::unavailable("read an object", error.without_url());
+        let mut answer = self.http()?.get(url).send().await.map_err(failed)?;
+        match answer.status().as_u16() {
+            200 => {}
+            // As for `head_size`.
+            403 | 404 => return Ok(None),
+            status => return Err(bucket_error(&format!("the bucket answered {status}"))),
+        }
+        let mut bytes = Vec::new();
+        while bytes.len() < max_bytes
+            && let Some(part) = answer.chunk().await.map_err(failed)?
+        {
+            bytes.extend_from_slice(&part);
+        }
+        bytes.truncate(max_bytes);
+        Ok(Some(bytes))
+    }
+
     async fn head_size(&self, key: &str) -> Result<Option<u64>, Error> {
-        let url = self.presign("HEAD", key, &[], &[], HEAD_EXPIRY).await?;
+        let url = self.presign("HEAD", key, &[], &[], READ_EXPIRY).await?;
         // The URL is a credential: remove it from the error.
         let unreachable = |error: reqwest::Error| Error::unavailable("read an object's metadata", error.without_url());
         let answer = self.http()?.head(url).send().await.map_err(unreachable)?;

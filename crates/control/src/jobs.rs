@@ -6,6 +6,7 @@ pub(crate) mod cancel_job;
 pub(crate) mod continue_job;
 pub(crate) mod create_job;
 pub(crate) mod dispatch;
+pub(crate) mod event_pages;
 pub(crate) mod finish_job;
 pub(crate) mod list_jobs;
 pub(crate) mod new_job;

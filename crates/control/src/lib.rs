@@ -78,12 +78,14 @@ pub use counters::{Counter, Counters};
 pub use error::Error;
 pub use jobs::answer_job::answer_job;
 pub use jobs::artifacts::{
-    ArtifactUpload, artifact_url, list_artifacts, list_attempts, load_context, mark_artifact_stored, reserve_artifact,
+    ArtifactUpload, artifact_url, list_artifacts, list_attempts, load_context, mark_artifact_stored, read_artifact,
+    reserve_artifact,
 };
 pub use jobs::cancel_job::cancel_job;
 pub use jobs::continue_job::continue_job;
 pub use jobs::create_job::{JobRequest, Requester, create_job};
 pub use jobs::dispatch::{DispatchOutcome, dispatch};
+pub use jobs::event_pages::{list_events_before, list_events_from};
 pub use jobs::list_jobs::{JobList, list_jobs};
 pub use jobs::pause_job::pause_job;
 pub use jobs::record_task_stop::record_task_stop;

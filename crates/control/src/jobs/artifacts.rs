@@ -78,6 +78,17 @@ pub async fn artifact_url(ctx: &Context, job: &JobId, id: &ArtifactId) -> Result
     Ok(ctx.objects.presign_download(&key, &artifact).await?)
 }
 
+/// The first `max_bytes` bytes of an artifact. `None` if the object was never uploaded.
+pub async fn read_artifact(
+    ctx: &Context,
+    job: &JobId,
+    attempt: u32,
+    artifact: &Artifact,
+    max_bytes: usize,
+) -> Result<Option<Vec<u8>>, Error> {
+    Ok(ctx.objects.read(&object_key(job, attempt, &artifact.id), max_bytes).await?)
+}
+
 /// Returns the newest uploaded checkpoint with its address, and whether a newer one was never uploaded.
 pub(crate) async fn find_uploaded_checkpoint(
     ctx: &Context,

@@ -194,7 +194,7 @@ pub async fn list_events<E: DeserializeOwned>(
 }
 
 /// Marks the job as watched, so that its runner sends events sooner. Best effort; the next page repeats it.
-async fn mark_watched(ctx: &Context, job: &Job) {
+pub(crate) async fn mark_watched(ctx: &Context, job: &Job) {
     let Some(until) = job.renew_watch(ctx.clock.now()) else { return };
     if let Err(error) = ctx.store.update_watched_until(&job.id, until).await {
         tracing::warn!(job.id = %job.id, error = %error, "viewer of a job not recorded: {error}");

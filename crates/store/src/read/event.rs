@@ -1,6 +1,6 @@
 //! Reads the events of an attempt in order.
 
-use crate::item::{blob, key_of};
+use crate::item::{Attributes, blob, key_of};
 use crate::transaction::string_value;
 use crate::{Error, Store, key};
 use pullyard_domain::id::JobId;
@@ -13,6 +13,9 @@ pub struct StoredBatch<E> {
     pub at: Timestamp,
     pub events: Vec<E>,
 }
+
+/// Largest number that a key orders correctly.
+const MAX_SEQ: u64 = 9_999_999_999;
 
 impl Store {
     /// The batches of an attempt whose first event is after `seq`, oldest first. Fewer than `limit` are the last ones.
@@ -48,19 +51,54 @@ impl Store {
                 break;
             }
         }
-        items
-            .into_iter()
-            .map(|item| {
-                let key = key_of(&item);
-                let corrupt = |reason: &str| Error::Corrupt { key: key.to_string(), reason: reason.into() };
-                let first = key.sk.parse().map_err(|_| corrupt("its number is invalid"))?;
-                let at = item
-                    .get("at")
-                    .and_then(|value| value.as_n().ok())
-                    .and_then(|at| at.parse().ok())
-                    .ok_or_else(|| corrupt("it has no time"))?;
-                Ok(StoredBatch { first, at: Timestamp::from_millis(at), events: blob::unpack(&key, &item)? })
-            })
-            .collect()
+        items.into_iter().map(unpack_batch).collect()
     }
+
+    /// The newest batches of an attempt whose first event is before `seq`, oldest first. Fewer than `limit` are all.
+    pub async fn list_event_batches_before<E: DeserializeOwned>(
+        &self,
+        job: &JobId,
+        attempt: u32,
+        seq: u64,
+        limit: i32,
+    ) -> Result<Vec<StoredBatch<E>>, Error> {
+        let until = key::events(job, attempt, seq.min(MAX_SEQ));
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let remaining = limit.saturating_sub(i32::try_from(items.len()).unwrap_or(i32::MAX));
+            let page = self
+                .client
+                .query()
+                .table_name(&self.table)
+                .key_condition_expression("pk = :pk AND sk < :sk")
+                .expression_attribute_values(":pk", string_value(&until.pk))
+                .expression_attribute_values(":sk", string_value(&until.sk))
+                .consistent_read(true)
+                .scan_index_forward(false)
+                .set_exclusive_start_key(start)
+                .limit(remaining)
+                .send()
+                .await
+                .map_err(|error| Error::unavailable("read events", error))?;
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() || i32::try_from(items.len()).is_ok_and(|read| read >= limit) {
+                break;
+            }
+        }
+        items.into_iter().rev().map(unpack_batch).collect()
+    }
+}
+
+fn unpack_batch<E: DeserializeOwned>(item: Attributes) -> Result<StoredBatch<E>, Error> {
+    let key = key_of(&item);
+    let corrupt = |reason: &str| Error::Corrupt { key: key.to_string(), reason: reason.into() };
+    let first = key.sk.parse().map_err(|_| corrupt("its number is invalid"))?;
+    let at = item
+        .get("at")
+        .and_then(|value| value.as_n().ok())
+        .and_then(|at| at.parse().ok())
+        .ok_or_else(|| corrupt("it has no time"))?;
+    Ok(StoredBatch { first, at: Timestamp::from_millis(at), events: blob::unpack(&key, &item)? })
 }

@@ -31,6 +31,20 @@ async fn batches_are_read_in_numeric_order() {
 }
 
 #[tokio::test]
+async fn newest_batches_before_a_number_are_oldest_first() {
+    let world = World::new().await;
+    for first in [1u64, 4, 9, 100] {
+        store(&world, 1, first, &["event".into()]).await;
+    }
+    store(&world, 2, 1, &["of another attempt".into()]).await;
+    for (before, limit, expected) in [(u64::MAX, 2, &[9, 100][..]), (100, 9, &[1, 4, 9]), (5, 1, &[4]), (1, 9, &[])] {
+        let job = sample::job_id("one");
+        let batches = world.store.list_event_batches_before::<String>(&job, 1, before, limit).await.unwrap();
+        assert_eq!(batches.iter().map(|batch| batch.first).collect::<Vec<u64>>(), expected, "{before}");
+    }
+}
+
+#[tokio::test]
 async fn batch_is_read_as_stored_and_expires_after_90_days() {
     let world = World::new().await;
     let events = ["one".to_owned(), "zwei # % \u{1f980}".to_owned()];
