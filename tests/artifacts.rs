@@ -87,8 +87,8 @@ async fn oversized_tool_output_is_linked_from_its_log_row() {
     let logs = User::of(&story).run(&["jobs", "logs", job.as_str()]).await;
     logs.assert_exit(0, &format!("full text: `pullyard jobs artifacts {} output-1.txt --attempt 1`", job.short()));
     let browser = Browser::admin(&story).await;
-    let page = browser.get(&format!("/jobs/{job}")).await;
-    let row = page.body.split("large.txt").nth(1).unwrap().split("class=\"row").next().unwrap();
+    let page = browser.get(&format!("/jobs/{job}/log")).await;
+    let row = page.body.split("large.txt").nth(1).unwrap().split("class=\"ev").next().unwrap();
     let (address, name) =
         row.split_once("Full output: <a href=\"").unwrap().1.split_once("\" rel=\"noreferrer\">").unwrap();
     assert!(name.starts_with("output-1.txt</a>") && !row.contains("&#34;artifact&#34;"), "{row}");
@@ -144,7 +144,7 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     user.run(&["jobs", "diff", job.as_str(), "--json"]).await.assert_exit(2, "--out");
 
     let browser = Browser::admin(&story).await;
-    let page = browser.get(&format!("/jobs/{job}")).await;
+    let page = browser.get(&format!("/jobs/{job}/artifacts")).await;
     let link = page.body.split(&format!("href=\"/jobs/{job}/artifacts/")).nth(1).unwrap().split('"').next().unwrap();
     assert!(page.contains("changes.patch") && page.contains("Final message"), "{}", page.body);
     let answer = browser.get(&format!("/jobs/{job}/artifacts/{link}")).await;
@@ -409,12 +409,11 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     ] {
         assert!(lines.lines().any(|said| said == line), "{line}: {lines}");
     }
-    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/attempts")).await;
     let commits = "commit 903f6c2900cd on 0c1d2e3f4a5b";
     let took = ["7 turns, 12000 tokens read", "about $0.42"];
     for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", commits].into_iter().chain(took) {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
-    assert!(!page.contains("<b>"), "{}", page.body);
     story.shut_down().await;
 }

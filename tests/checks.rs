@@ -44,8 +44,8 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
     let absent = user.run(&["jobs", "checks", job.as_str(), "--attempt", "2"]).await;
     absent.assert_exit(5, "has no attempt 2; it has attempt 1 only");
 
-    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}")).await;
-    assert!(page.contains("&#60;b&#62;") && !page.contains("<b>"), "{}", page.body);
+    let page = Browser::admin(&story).await.get(&format!("/jobs/{job}/attempts")).await;
+    assert!(page.contains("&#60;b&#62;") && !page.contains("<b>right"), "{}", page.body);
     assert!(
         page.contains("Failed with exit code 1 in 0:00") && page.contains("Passed in 0:00, run again"),
         "{}",

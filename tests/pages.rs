@@ -6,6 +6,7 @@ mod artifacts;
 mod assets;
 mod frame;
 mod job_pages;
+mod job_tabs;
 mod markdown;
 mod operations;
 mod repositories;

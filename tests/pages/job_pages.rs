@@ -112,9 +112,10 @@ async fn forms_alone_lead_from_a_ticket_to_its_pull_request() {
     story.wait_for_end(&job).await;
     story.wait_for_settled_ticket("ACME-1").await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    for words in ["Completed", "pull request #1", "Greet in French", "Executing", "Pushing", "data-next=\"0\""] {
+    for words in ["Completed", "pull request #1", "Greet in French", "Executing", "Pushing", "class=\"diff\""] {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
+    assert!(browser.get(&format!("/jobs/{job}/log")).await.contains("data-next=\"0\""));
     let ticket = browser.get("/tickets/ACME-1?project=acme").await;
     assert!(
         ticket.contains(REVIEW) && ticket.contains("#1<span") && ticket.contains(&format!("/jobs/{job}")),
@@ -264,7 +265,7 @@ async fn running_job_shows_its_agent_and_isolation() {
     let begins = |words: &str| json!({ "kind": "phase", "name": "executing", "text": words });
     agent.send_events(&[begins("claude_code 2.1.197, isolation: none <b>")]).await;
     let page = browser.get(&format!("/jobs/{job}")).await;
-    assert!(page.contains("Executing: claude_code 2.1.197, isolation: none") && !page.contains("<b>"), "{}", page.body);
+    assert!(page.contains("Executing: claude_code 2.1.197, isolation: none &#60;b&#62;<time"), "{}", page.body);
     // Older runners send no text with the phase.
     agent.send_events(&[json!({ "kind": "phase", "name": "executing" })]).await;
     let fragment = browser.fragment(&format!("/jobs/{job}?after=1.1")).await;
@@ -331,10 +332,10 @@ async fn tool_call_and_its_result_share_a_row() {
     let page = browser.get(&format!("/jobs/{job}")).await;
     assert_eq!(row_ids(&page), ["1.1", "1.2", "1.6", "1.7"]);
     let part = |id: &str| {
-        page.body.split(&format!("id=\"{id}\"")).nth(1).unwrap().split("class=\"row").next().unwrap().to_owned()
+        page.body.split(&format!("id=\"{id}\"")).nth(1).unwrap().split("class=\"ev").next().unwrap().to_owned()
     };
     assert!(part("e1.1").contains("npm test") && part("e1.1").contains(">FAIL one<"), "{}", part("e1.1"));
-    assert!(part("e1.2").contains("read a.js") && part("e1.2").contains("answer two"));
+    assert!(part("e1.2").contains("Read <code>a.js</code>") && part("e1.2").contains("answer two"));
     assert!(part("e1.6").contains("first\nsecond"));
     assert!(part("e1.7").contains("Result of") && part("e1.7").contains("of nobody"));
     story.shut_down().await;

@@ -8,6 +8,12 @@ pub enum Page {
     Other,
 }
 
+/// A page where the visitor can do what the advice says.
+pub struct NextStep {
+    pub label: &'static str,
+    pub address: String,
+}
+
 struct Control {
     name: String,
     /// Replaces the word `with` before the command.
@@ -32,6 +38,25 @@ pub fn name_buttons(help: &str, page: Page) -> String {
     out
 }
 
+/// The pages that the commands in the advice stand for, in their order.
+pub fn next_steps(help: &str, project: &str) -> Vec<NextStep> {
+    let commands = help.split('`').skip(1).step_by(2).filter_map(|command| command.strip_prefix("pullyard "));
+    let mut steps: Vec<NextStep> = Vec::new();
+    for command in commands {
+        let (label, page) = match command.split(' ').next() {
+            Some("settings") => ("Open settings", "settings"),
+            Some("secrets") => ("Open secrets", "secrets"),
+            Some("runners") => ("Open runners", "runners"),
+            Some("repos") => ("Open repositories", "repositories"),
+            _ => continue,
+        };
+        if steps.iter().all(|step| step.label != label) {
+            steps.push(NextStep { label, address: format!("/setup/{page}?project={project}") });
+        }
+    }
+    steps
+}
+
 fn find_control(command: &str, page: Page) -> Option<Control> {
     let mut parts = command.strip_prefix("pullyard ")?.split(' ');
     let on = |own: Page, name: &str, place: &str| if page == own { name.to_owned() } else { format!("{name} {place}") };
@@ -42,7 +67,9 @@ fn find_control(command: &str, page: Page) -> Option<Control> {
         ("jobs", Some("continue")) => (of_job("“Continue”"), "with"),
         ("jobs", Some("cancel")) => (of_job("“Cancel”"), "with"),
         ("jobs", Some("logs")) => (of_job("the log"), "in"),
-        ("jobs", Some("artifacts" | "checks")) => (of_job("“Artifacts and attempts”"), "under"),
+        ("jobs", Some("artifacts")) => (of_job("“Artifacts”"), "under"),
+        ("jobs", Some("checks")) => (of_job("“Attempts”"), "under"),
+        ("jobs", Some("diff")) => (of_job("“Changes”"), "under"),
         ("jobs", Some("create")) => ("“Create job” on the Jobs page".to_owned(), "with"),
         ("tokens", Some("revoke")) => ("“Revoke” on the Tokens page".to_owned(), "with"),
         ("repos", Some("add")) => ("“Add repository” on the Repositories page".to_owned(), "with"),
@@ -53,6 +80,12 @@ fn find_control(command: &str, page: Page) -> Option<Control> {
         ("hooks", Some("remove")) => ("“Remove” on the webhook’s page".to_owned(), "with"),
         ("integrations", Some("test")) => ("“Test again” on the connection’s page".to_owned(), "with"),
         ("secrets", Some("set" | "rotate")) => ("“Set secret” on the Secrets page".to_owned(), "with"),
+        ("settings", Some("set")) => match parts.next() {
+            Some(setting) => return Some(Control { name: format!("`{setting}` in Settings"), preposition: "with" }),
+            None => ("Settings".to_owned(), "in"),
+        },
+        ("runners", None) => ("the Runners page".to_owned(), "on"),
+        ("repos", None) => ("the Repositories page".to_owned(), "on"),
         ("release", _) => ("“Release” on the board".to_owned(), "with"),
         ("revise", _) => (on(Page::Ticket, "“Revise”", "on the ticket’s page"), "with"),
         _ => return None,

@@ -115,6 +115,20 @@ pub(crate) fn format_duration(length: Duration) -> String {
     format!("{} h {:02}", secs / 3_600, secs % 3_600 / 60)
 }
 
+/// `0.4 s`, `12 s`, `2:11`.
+pub(crate) fn format_took(length: Duration) -> String {
+    match length.as_millis() {
+        ms if ms < 10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        ms if ms < 60_000 => format!("{} s", ms / 1_000),
+        _ => format_duration(length),
+    }
+}
+
+/// `$0.42`, `< $0.01`. Units: millionths of a US dollar.
+pub(crate) fn format_usd(micros: u64) -> String {
+    if (1..10_000).contains(&micros) { "< $0.01".into() } else { pullyard_domain::budget::format_usd(micros) }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct TimeLabel {
     pub(crate) said: String,

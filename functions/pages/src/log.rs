@@ -1,24 +1,42 @@
-//! Converts events to rows of the log: a call and its result are one row, as are adjacent lines of output.
+//! Converts events and users' messages to rows of the log: a call and its result are one row, as are adjacent lines of
+//! output. Rows have a limited size, so that a page with a long log stays small.
+
+mod content;
+mod size;
 
 use crate::labels;
-use crate::text::{self, SafeText, block, line, output};
-use pullyard_domain::artifact::ArtifactKind;
-use pullyard_domain::id::{ArtifactId, ArtifactName, JobId};
-use pullyard_domain::job::Job;
+use crate::markdown::SafeHtml;
+use crate::text::{SafeText, block, line, output};
+use content::{CallResult, full_text_link, to_content};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::{Input, Job};
 use pullyard_domain::time::Timestamp;
 use pullyard_protocol::event::{Event, EventKind};
+pub(crate) use size::{keep_first, keep_last};
 use std::collections::HashMap;
 use std::time::Duration;
+
+/// Attempt, arrival and event.
+pub(crate) type Arrived = (u32, Timestamp, Event);
 
 pub(crate) struct Entry {
     /// The row's anchor: `e1.12`.
     pub(crate) id: String,
+    /// Attempt and number of its first event.
+    pub(crate) position: (u32, u64),
     pub(crate) at: String,
     pub(crate) exact: String,
-    pub(crate) look: RowContent,
+    pub(crate) content: RowContent,
+    /// Result and duration: `exit 1 · 2.1 s`.
+    pub(crate) meta: SafeText,
+    /// A failed call. Its output is open.
+    pub(crate) failed: bool,
     pub(crate) call: Option<SafeText>,
     /// Artifacts with the full text, if that was too large for the log.
     pub(crate) whole: Vec<FullText>,
+    /// The row shows a part of its text.
+    pub(crate) cut: bool,
+    happened: Timestamp,
 }
 
 pub(crate) struct FullText {
@@ -28,70 +46,120 @@ pub(crate) struct FullText {
 
 pub(crate) enum RowContent {
     Heading(SafeText),
-    Text(SafeText),
+    /// Text of the agent.
+    Said(SafeHtml),
+    Result(SafeHtml),
+    Question(SafeHtml),
+    /// A user's message or answer.
+    Message {
+        by: SafeText,
+        answers: bool,
+        words: SafeText,
+    },
     Step {
+        icon: &'static str,
         verb: &'static str,
         what: SafeText,
         code: bool,
+        /// A check or setup command of the project.
+        check: bool,
         under: Option<SafeText>,
     },
-    /// The result of a call from an earlier page.
+    /// The result of a call from an earlier part of the log.
     ToolResult {
         name: SafeText,
         under: SafeText,
     },
-    Question(SafeText),
-    Steer {
-        by: SafeText,
-        words: SafeText,
-    },
-    Result(SafeText),
     Output(SafeText),
-    Note {
-        what: SafeText,
-        under: SafeText,
+    Note(SafeText),
+    /// Events that this part leaves out.
+    Gap {
+        address: String,
     },
 }
 
+impl Entry {
+    /// A failed check or setup command, which explains most failures of a job.
+    pub(crate) fn is_failed_check(&self) -> bool {
+        self.failed && matches!(self.content, RowContent::Step { check: true, .. })
+    }
+
+    pub(crate) fn class(&self) -> &'static str {
+        match &self.content {
+            RowContent::Said(_) | RowContent::Result(_) => "say",
+            RowContent::Message { .. } => "said",
+            RowContent::Question(_) => "asks",
+            _ if self.is_failed_check() => "fails",
+            _ => "",
+        }
+    }
+
+    pub(crate) fn icon(&self) -> &'static str {
+        match &self.content {
+            RowContent::Said(_) | RowContent::Result(_) => "i-say",
+            RowContent::Question(_) => "i-ask",
+            RowContent::Message { .. } | RowContent::Note(_) => "i-user",
+            RowContent::Step { .. } if self.failed => "i-fail",
+            RowContent::Step { icon, .. } => icon,
+            RowContent::Heading(_) | RowContent::ToolResult { .. } | RowContent::Output(_) | RowContent::Gap { .. } => {
+                "i-cmd"
+            }
+        }
+    }
+}
+
+/// A part of a job's log.
+pub(crate) struct LogPart<'a> {
+    pub(crate) job: &'a Job,
+    pub(crate) events: &'a [Arrived],
+    /// The users' messages in this part.
+    pub(crate) inputs: &'a [Input],
+    /// The users' messages up to this number have a row of their own, here or in another part.
+    pub(crate) known_inputs: u32,
+    /// A heading begins each later attempt.
+    pub(crate) last_attempt: u32,
+    /// Attempts whose newest usage becomes a row, because no record contains it.
+    pub(crate) unsaid: &'a [u32],
+    /// The event whose text is shown in full length.
+    pub(crate) full: Option<(u32, u64)>,
+}
+
 /// Returns the newest usage of the running attempt. Empty if a new attempt has reported none; `None` without a change.
-pub(crate) fn newest_usage(events: &[(u32, Timestamp, Event)], last_attempt: u32) -> Option<String> {
+pub(crate) fn newest_usage(events: &[Arrived], last_attempt: u32) -> Option<String> {
     let newest = events.last()?.0;
     let of_attempt = events.iter().rev().take_while(|(attempt, ..)| *attempt == newest);
     let mut used = of_attempt.filter_map(|(_, _, event)| event.running_usage_sentence());
     used.next().or_else(|| (newest != last_attempt).then(String::new))
 }
 
-fn newest_usage_positions(events: &[(u32, Timestamp, Event)], attempts: &[u32]) -> Vec<usize> {
+fn newest_usage_positions(events: &[Arrived], attempts: &[u32]) -> Vec<usize> {
     let newest = |of: &u32| {
-        let of_it =
-            |(attempt, _, event): &(u32, Timestamp, Event)| attempt == of && event.running_usage_sentence().is_some();
+        let of_it = |(attempt, _, event): &Arrived| attempt == of && event.running_usage_sentence().is_some();
         events.iter().rposition(of_it)
     };
     attempts.iter().filter_map(newest).collect()
 }
 
-/// Adds a heading where an attempt other than `last_attempt` begins. The newest usage of an attempt in `unsaid` becomes
-/// a row, because no record contains it.
-pub(crate) fn to_entries(
-    job: &Job,
-    events: &[(u32, Timestamp, Event)],
-    last_attempt: u32,
-    unsaid: &[u32],
-) -> Vec<Entry> {
-    let stays = newest_usage_positions(events, unsaid);
+pub(crate) fn happened(arrived: Timestamp, event: &Event) -> Timestamp {
+    arrived.minus(Duration::from_millis(event.age_ms))
+}
+
+pub(crate) fn to_entries(part: &LogPart<'_>) -> Vec<Entry> {
+    let stays = newest_usage_positions(part.events, part.unsaid);
+    let mut inputs = part.inputs.iter().peekable();
     let mut entries: Vec<Entry> = Vec::new();
     let mut calls: HashMap<(u32, &str), usize> = HashMap::new();
-    let mut attempt = last_attempt.max(1);
-    let mut log_text = String::new();
-    for (at, (number, arrived, event)) in events.iter().enumerate() {
-        let happened = arrived.minus(Duration::from_millis(event.age_ms));
-        let row = |id: String, look: RowContent| Entry {
-            id,
-            at: labels::format_duration(happened.since(job.created)),
-            exact: happened.to_string(),
-            look,
+    let mut attempt = part.last_attempt.max(1);
+    let mut lines = String::new();
+    let mut lines_begin = None;
+    for (at, (number, arrived, event)) in part.events.iter().enumerate() {
+        let (happened, position) = (happened(*arrived, event), (*number, event.seq));
+        while let Some(input) = inputs.next_if(|input| input.at <= happened) {
+            entries.push(message(part.job, input, position));
+        }
+        let row = |id: String, content: RowContent| Entry {
             call: event.call.as_deref().map(line),
-            whole: Vec::new(),
+            ..entry(part.job, (id, position), happened, content)
         };
         if *number != attempt {
             attempt = *number;
@@ -103,119 +171,98 @@ pub(crate) fn to_entries(
         }
         let id = format!("e{number}.{}", event.seq);
         if event.kind == EventKind::Log {
-            log_text.push_str(event.text.as_deref().unwrap_or_default());
-            log_text.push('\n');
+            lines.push_str(event.text.as_deref().unwrap_or_default());
+            lines.push('\n');
+            let begin = *lines_begin.get_or_insert(position);
             let goes_on =
-                events.get(at + 1).is_some_and(|(next, _, event)| next == number && event.kind == EventKind::Log);
+                part.events.get(at + 1).is_some_and(|(next, _, event)| next == number && event.kind == EventKind::Log);
             if !goes_on {
-                entries.push(row(id, RowContent::Output(output(&std::mem::take(&mut log_text)))));
+                let (text, cut) = size::clip_output(&std::mem::take(&mut lines), part.full == Some(begin));
+                entries.push(Entry { position: begin, cut, ..row(id, RowContent::Output(output(&text))) });
+                lines_begin = None;
             }
             continue;
         }
         let call = event.call.as_deref().map(|call| (*number, call));
+        let full = part.full == Some(position);
         if event.kind == EventKind::ToolResult
-            && let Some(position) = call.and_then(|call| calls.get(&call))
-            && let Some(Entry { look: RowContent::Step { under, .. }, whole: all, .. }) = entries.get_mut(*position)
+            && let Some(at) = call.and_then(|call| calls.get(&call))
+            && let Some(called) = entries.get_mut(*at)
+            && matches!(called.content, RowContent::Step { .. })
         {
-            all.extend(full_text_link(&job.id, *number, event));
-            let answer = result_text(event);
-            *under = Some(match under.take() {
-                Some(before) => output(&format!("{before}\n{answer}")),
-                None => answer,
-            });
+            let full = full || part.full == Some(called.position);
+            add_result(called, &part.job.id, event, (*number, happened), full);
             continue;
         }
         if let (EventKind::ToolCall | EventKind::Command, Some(call)) = (event.kind, call) {
             calls.insert(call, entries.len());
         }
-        let full_texts = full_text_link(&job.id, *number, event).into_iter().collect();
-        entries.push(Entry { whole: full_texts, ..row(id, to_row_content(event)) });
+        if read_input(event).is_some_and(|read| read <= part.known_inputs.into()) {
+            let by = event.name.as_deref().unwrap_or("a user");
+            entries.push(row(id, RowContent::Note(line(&format!("The agent received the message of {by}.")))));
+            continue;
+        }
+        let whole = full_text_link(&part.job.id, *number, event).into_iter().collect();
+        let (content, cut) = to_content(event, full);
+        let result = (event.kind == EventKind::ToolResult).then(|| CallResult::of(event));
+        entries.push(Entry {
+            whole,
+            cut,
+            failed: result.as_ref().is_some_and(|result| result.failed),
+            meta: result.map(|result| result.meta(None)).unwrap_or_default(),
+            ..row(id, content)
+        });
     }
+    let end = part.events.last().map_or((attempt, 1), |(number, _, event)| (*number, event.seq + 1));
+    entries.extend(inputs.map(|input| message(part.job, input, end)));
     entries
 }
 
-/// Links the artifact with the full text, as the runner named it. Its page reports if it was not stored.
-fn full_text_link(job: &JobId, attempt: u32, event: &Event) -> Option<FullText> {
-    let name = ArtifactName::new(event.data.as_ref()?["artifact"].as_str()?).ok()?;
-    let id = ArtifactId::for_artifact(job, attempt, ArtifactKind::AgentOutput, &name);
-    Some(FullText { address: format!("/jobs/{job}/artifacts/{id}"), name: line(name.as_str()) })
-}
-
-fn to_row_content(event: &Event) -> RowContent {
-    let text = || block(event.text.as_deref().unwrap_or_default());
-    let data = || format_data(event);
-    match event.kind {
-        EventKind::Phase => {
-            let name = phase_label(event.name.as_deref().unwrap_or_default());
-            let heading = event.text.as_ref().map(|detail| format!("{name}: {detail}"));
-            RowContent::Heading(line(heading.as_deref().unwrap_or(name)))
-        }
-        EventKind::Text => RowContent::Text(text()),
-        EventKind::ToolCall => RowContent::Step {
-            verb: "",
-            what: line(&join_parts(&[event.name.as_deref(), event.path.as_deref(), event.text.as_deref()])),
-            code: true,
-            under: data(),
-        },
-        EventKind::ToolResult => {
-            RowContent::ToolResult { name: line(event.name.as_deref().unwrap_or("result")), under: result_text(event) }
-        }
-        EventKind::FileEdit => RowContent::Step {
-            verb: "Edited",
-            what: line(&join_parts(&[event.path.as_deref(), event.text.as_deref()])),
-            code: true,
-            under: data(),
-        },
-        EventKind::Command => {
-            let command = event.text.as_deref().unwrap_or_default();
-            let (first, rest) = command.split_once('\n').unwrap_or((command, ""));
-            let name = event.name.as_deref().filter(|_| first.is_empty());
-            let under = [text::output(rest).to_string(), data().map(|data| data.to_string()).unwrap_or_default()];
-            let under = under.join("\n");
-            RowContent::Step {
-                verb: "Ran",
-                what: line(name.unwrap_or(first)),
-                code: true,
-                under: Some(output(under.trim())).filter(|under| !under.is_empty()),
-            }
-        }
-        EventKind::Question => RowContent::Question(text()),
-        EventKind::Steer => RowContent::Steer { by: line(event.name.as_deref().unwrap_or("a user")), words: text() },
-        EventKind::Result => RowContent::Result(text()),
-        EventKind::Log => RowContent::Output(output(event.text.as_deref().unwrap_or_default())),
-        EventKind::Usage => {
-            let used = event.usage().and_then(|usage| usage.to_sentence());
-            let what = used.map_or_else(|| line("Usage"), |used| line(&format!("Used {used}")));
-            RowContent::Note { what, under: data().unwrap_or_else(text) }
-        }
-        EventKind::Raw => RowContent::Note { what: line("Unknown event"), under: data().unwrap_or_else(text) },
+fn entry(job: &Job, (id, position): (String, (u32, u64)), happened: Timestamp, content: RowContent) -> Entry {
+    Entry {
+        id,
+        position,
+        at: labels::format_duration(happened.since(job.created)),
+        exact: happened.to_string(),
+        content,
+        meta: SafeText::default(),
+        failed: false,
+        call: None,
+        whole: Vec::new(),
+        cut: false,
+        happened,
     }
 }
 
-fn join_parts(parts: &[Option<&str>]) -> String {
-    parts.iter().flatten().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+/// Links the events from `position`, which the following rows leave out.
+pub(crate) fn gap(job: &Job, (attempt, seq): (u32, u64), happened: Timestamp) -> Entry {
+    let address = format!("/jobs/{}/log?at={attempt}.{seq}", job.id);
+    entry(job, (format!("g{attempt}.{seq}"), (attempt, seq)), happened, RowContent::Gap { address })
 }
 
-fn result_text(event: &Event) -> SafeText {
-    let data = format_data(event).map(|data| data.to_string());
-    let parts = [event.text.as_deref(), data.as_deref()];
-    output(&parts.iter().flatten().copied().collect::<Vec<_>>().join("\n"))
+fn message(job: &Job, input: &Input, position: (u32, u64)) -> Entry {
+    let (words, cut) = size::clip(&input.text, size::MESSAGE_BYTES);
+    let words = block(&words);
+    let content = RowContent::Message { by: line(&input.by), answers: input.question.is_some(), words };
+    let meta = if input.seq <= job.heard { "" } else { "not read yet" };
+    Entry { meta: line(meta), cut, ..entry(job, (format!("m{}", input.seq), position), input.at, content) }
 }
 
-fn format_data(event: &Event) -> Option<SafeText> {
-    let data = event.data.as_ref()?;
-    let links = data.as_object().is_some_and(|data| data.len() == 1 && data.contains_key("artifact"));
-    (!links).then(|| block(&serde_json::to_string_pretty(data).unwrap_or_default()))
+/// The number of the user's message that this event reports.
+fn read_input(event: &Event) -> Option<u64> {
+    let data = event.data.as_ref().filter(|_| event.kind == EventKind::Steer)?;
+    data["input"].as_u64()
 }
 
-fn phase_label(name: &str) -> &str {
-    match name {
-        "preparing" => "Preparing",
-        "setup" => "Setup",
-        "checking" => "Checks",
-        "repairing" => "Repair",
-        "executing" => "Executing",
-        "syncing" => "Pushing",
-        other => other,
-    }
+/// Adds a result to the row of its call.
+fn add_result(called: &mut Entry, job: &JobId, event: &Event, (attempt, ended): (u32, Timestamp), full: bool) {
+    let result = CallResult::of(event);
+    called.whole.extend(full_text_link(job, attempt, event));
+    called.failed |= result.failed;
+    called.meta = result.meta(Some(ended.since(called.happened)));
+    let RowContent::Step { under, .. } = &mut called.content else { return };
+    let before = under.take().map(|before| format!("{before}\n")).unwrap_or_default();
+    let (text, cut) = size::clip_output(&format!("{before}{}", result.text), full);
+    called.cut |= cut;
+    *under = Some(output(&text)).filter(|under| !under.is_empty());
 }

@@ -30,6 +30,11 @@ pub fn render(markdown: &str) -> SafeHtml {
     SafeHtml(out)
 }
 
+/// Text without markup.
+pub fn plain(text: &str) -> SafeHtml {
+    SafeHtml(format!("<p>{}</p>", escape(&text::block(text).to_string())))
+}
+
 /// `open_links` counts nested links; HTML allows no link inside a link.
 fn to_safe_events<'a>(event: Event<'a>, open_links: &mut u32) -> Vec<Event<'a>> {
     match event {

@@ -1,0 +1,65 @@
+//! The changes of a job as a diff per file, from the newest stored patch.
+
+use super::diff::{self, Diff};
+use super::tabs::Tabs;
+use super::{Shell, Subject, load_subject};
+use crate::fault::Fault;
+use crate::frame::{Frame, render_page};
+use crate::job::head::JobHead;
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control as control;
+use pullyard_domain::id::JobId;
+use pullyard_entry::{Path, Problem, Query};
+use serde::Deserialize;
+
+/// The rest of a longer patch is only in its artifact. Units: bytes.
+const MAX_PATCH_BYTES: usize = 2 << 20;
+
+#[derive(Deserialize)]
+pub(crate) struct ChangesQuery {
+    /// The number of the only file whose lines are shown.
+    file: Option<usize>,
+}
+
+#[derive(Template)]
+#[template(path = "job_changes.html")]
+struct ChangesPage {
+    frame: Frame,
+    head: JobHead,
+    tabs: Tabs,
+    diff: Option<Diff>,
+    /// The artifact with the whole patch.
+    patch: Option<String>,
+    attempt: u32,
+    is_cut: bool,
+    only: Option<usize>,
+}
+
+pub(crate) async fn show(
+    visit: PageContext,
+    id: Result<Path<JobId>, Problem>,
+    query: Result<Query<ChangesQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
+    render(&visit, &subject, query.file).await
+}
+
+pub(super) async fn render(visit: &PageContext, subject: &Subject, only: Option<usize>) -> Result<Response, Fault> {
+    let last = subject.load_last_events(visit).await?;
+    let head = subject.head(visit, &last);
+    let records = subject.load_records(visit, last).await?;
+    let Shell { frame, head, tabs } = subject.shell(visit, head, &records, "changes");
+    let job = &subject.view.job.id;
+    let mut page = ChangesPage { frame, head, tabs, diff: None, patch: None, attempt: 0, is_cut: false, only };
+    if let Some((attempt, artifact)) = records.patch() {
+        page.attempt = *attempt;
+        page.patch = Some(format!("/jobs/{job}/artifacts/{}", artifact.id));
+        let bytes = control::read_artifact(&visit.ctx, job, *attempt, artifact, MAX_PATCH_BYTES).await?;
+        page.is_cut = bytes.as_ref().is_some_and(|bytes| bytes.len() >= MAX_PATCH_BYTES);
+        page.diff = bytes.map(|bytes| diff::parse(&String::from_utf8_lossy(&bytes), only));
+    }
+    Ok(render_page(StatusCode::OK, &page))
+}

@@ -1,0 +1,188 @@
+//! Title, state, facts and commands of a job.
+
+use crate::board::{Link, ticket_url};
+use crate::form::new_form_key;
+use crate::hints::{NextStep, Page, name_buttons, next_steps};
+use crate::labels::{self, Pill, TimeLabel};
+use crate::log::{Arrived, Entry};
+use crate::markdown::{self, SafeHtml};
+use crate::text::{self, Help, SafeText, block, http_url, line};
+use crate::visit::PageContext;
+use pullyard_control::JobView;
+use pullyard_domain::explanation;
+use pullyard_domain::failure::{Failure, FailureClass};
+use pullyard_domain::job::{DesiredState, Job, JobStatus, Placement};
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_protocol::event::EventKind;
+use std::time::Duration;
+
+pub(crate) struct JobHead {
+    pub(crate) address: String,
+    pub(crate) id: String,
+    pub(crate) short: String,
+    pub(crate) project: String,
+    pub(crate) title: SafeText,
+    pub(crate) pill: Pill,
+    pub(crate) sentence: SafeText,
+    pub(crate) help: Option<Help>,
+    pub(crate) failed: bool,
+    pub(crate) fault: Option<&'static str>,
+    /// The log's row that shows the cause of the failure.
+    pub(crate) cause: Option<String>,
+    pub(crate) next_steps: Vec<NextStep>,
+    pub(crate) result: Option<JobResult>,
+    pub(crate) revises: Option<(Option<String>, SafeText)>,
+    pub(crate) ticket: Option<(String, SafeText)>,
+    pub(crate) repository: Option<SafeText>,
+    pub(crate) branch: SafeText,
+    pub(crate) place: String,
+    pub(crate) attempt: u32,
+    pub(crate) took: String,
+    pub(crate) cost: String,
+    pub(crate) turn_limit: Option<u32>,
+    pub(crate) time: Option<String>,
+    pub(crate) created: TimeLabel,
+    pub(crate) started: Option<TimeLabel>,
+    pub(crate) ended: Option<TimeLabel>,
+    pub(crate) ended_for_good: bool,
+    pub(crate) may_cancel: bool,
+    pub(crate) may_pause: bool,
+    pub(crate) may_continue: bool,
+    pub(crate) question: Option<SafeText>,
+    pub(crate) may_answer: bool,
+    /// When the agent will read a message that is sent now.
+    pub(crate) hears: Option<&'static str>,
+    /// Kind of the message form, which the script replaces on a change: empty, `answer`, or `say` with the status.
+    pub(crate) speaks: String,
+    pub(crate) may_retry: bool,
+    pub(crate) held: bool,
+    pub(crate) once: String,
+}
+
+pub(crate) struct JobResult {
+    pub(crate) pull_request: Option<Link>,
+    /// `open`, `merged` or `closed`.
+    pub(crate) state: &'static str,
+    pub(crate) commit: SafeText,
+    pub(crate) changed: String,
+    /// The agent's final message.
+    pub(crate) html: Option<SafeHtml>,
+}
+
+impl JobHead {
+    pub(crate) fn new(view: &JobView, became: Option<PullRequestState>, visit: &PageContext) -> Self {
+        let JobView { job, title, repository, waits, revises, now } = view;
+        let (sentence, help) = explanation::explain_job(job, waits.as_ref(), became, *now);
+        let may_run = visit.visitor.may_run_jobs();
+        let may_answer = may_run && job.question.is_some();
+        let hears = job.delivery_hint().filter(|_| may_run && job.want != DesiredState::Cancel);
+        let speaks = match (may_answer, hears) {
+            (true, _) => "answer".to_owned(),
+            (false, Some(_)) => format!("say {}", job.status.as_str()),
+            (false, None) => String::new(),
+        };
+        let running = job.run.as_ref().filter(|_| job.status.is_active());
+        Self {
+            address: format!("/jobs/{}", job.id),
+            id: job.id.to_string(),
+            short: job.id.short(),
+            project: job.project.to_string(),
+            title: line(title),
+            pill: labels::pill(job.status),
+            sentence: line(&sentence),
+            help: (help != "Nothing to do.").then(|| text::help(&name_buttons(&help, Page::Job))),
+            failed: job.failure.is_some(),
+            fault: job.failure.as_ref().filter(|_| waits.is_none()).map(|failure| failure.class().label()),
+            cause: None,
+            next_steps: if job.failure.is_some() { next_steps(&help, job.project.as_str()) } else { Vec::new() },
+            result: to_result(job, became),
+            revises: revises.as_ref().map(|of| (http_url(&of.url), line(&of.label))),
+            ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
+            repository: repository.as_ref().map(|repository| line(repository.as_str())),
+            branch: line(job.result.as_ref().map_or(&job.branch, |result| &result.branch)),
+            place: match (job.place, visit.ctx.task_isolation.as_str()) {
+                (Placement::Fargate, "none") => "a process on this machine".into(),
+                (Placement::Fargate, _) => {
+                    format!("a {} {} task", job.task.size.as_str(), job.task.capacity.display_name())
+                }
+                (Placement::Runners, _) => "a runner".into(),
+            },
+            attempt: job.attempt,
+            took: labels::job_duration(job, *now),
+            cost: describe_cost(job),
+            turn_limit: job.policy.turns,
+            time: running.map(|run| {
+                let limit = labels::format_duration(Duration::from_secs(job.policy.wall_secs));
+                format!("{} of {limit}", labels::format_duration(now.since(run.started)))
+            }),
+            created: labels::format_time(job.created, *now),
+            started: job.run.as_ref().map(|run| labels::format_time(run.started, *now)),
+            ended: job.ended_at.map(|at| labels::format_time(at, *now)),
+            ended_for_good: job.status.is_terminal(),
+            may_pause: may_run && may_pause(job),
+            may_continue: may_run && (job.status == JobStatus::Paused || job.pause.is_some()),
+            question: job.question.as_ref().map(|question| block(&question.text)),
+            may_answer,
+            hears,
+            speaks,
+            may_cancel: may_run && !job.status.is_terminal() && job.cancel.is_none(),
+            may_retry: may_run && matches!(job.status, JobStatus::Failed | JobStatus::Cancelled),
+            held: job.status.is_active(),
+            once: new_form_key(),
+        }
+    }
+
+    /// Links the row that shows the cause of the failure, and adds the agent's final message to the result.
+    pub(crate) fn add_log(&mut self, job: &Job, entries: &[Entry], events: &[Arrived]) {
+        self.cause = job.failure.as_ref().and_then(|failure| find_cause(failure, entries));
+        if let Some(result) = &mut self.result {
+            let mut newest_first = events.iter().rev().filter(|(attempt, ..)| *attempt == job.attempt);
+            let last = newest_first.find(|(.., event)| matches!(event.kind, EventKind::Result | EventKind::Text));
+            let words = last.and_then(|(.., event)| event.text.as_deref()).filter(|words| words.len() <= 8_192);
+            result.html = words.map(markdown::render).filter(|html| !html.is_empty());
+        }
+    }
+}
+
+fn to_result(job: &Job, became: Option<PullRequestState>) -> Option<JobResult> {
+    let result = job.result.as_ref()?;
+    let files = labels::format_count(result.files.into(), "file");
+    Some(JobResult {
+        pull_request: http_url(&result.url).map(|address| Link { address, words: format!("#{}", result.number) }),
+        state: match became {
+            Some(PullRequestState::Merged) => "merged",
+            Some(PullRequestState::Closed) => "closed",
+            Some(PullRequestState::Open) | None => "open",
+        },
+        commit: line(&result.head.chars().take(12).collect::<String>()),
+        changed: format!("{files} +{} \u{2212}{}", result.insertions, result.deletions),
+        html: None,
+    })
+}
+
+fn describe_cost(job: &Job) -> String {
+    let spent = if job.spent_usd_micros == 0 { "–".to_owned() } else { labels::format_usd(job.spent_usd_micros) };
+    match job.policy.cost_usd_micros {
+        Some(limit) => format!("{spent} of {} per attempt", labels::format_usd(limit)),
+        None => spent,
+    }
+}
+
+/// The failed check or setup command; for a failure of the agent its last row.
+fn find_cause(failure: &Failure, entries: &[Entry]) -> Option<String> {
+    let check = entries.iter().rev().find(|entry| entry.is_failed_check());
+    let cause = match failure.class() {
+        FailureClass::Checks => check,
+        FailureClass::Repo if matches!(failure, Failure::SetupFailed { .. }) => check,
+        FailureClass::Agent | FailureClass::Limit => entries.iter().rev().find(|entry| entry.id.starts_with('e')),
+        _ => None,
+    };
+    cause.map(|entry| entry.id.clone())
+}
+
+/// The job waits for a runner or is being worked on, without a pending request.
+fn may_pause(job: &Job) -> bool {
+    let at_work =
+        matches!(job.status, JobStatus::Ready | JobStatus::Claimed | JobStatus::Preparing | JobStatus::Executing);
+    at_work && job.pause.is_none() && job.cancel.is_none()
+}

@@ -1,0 +1,260 @@
+//! The log of a job: its last part, earlier parts, and changes for open pages.
+
+use super::live::{Cursor, LiveUpdate};
+use super::tabs::Tabs;
+use super::{LAST_EVENTS, Shell, Subject, changes, load_subject};
+use crate::fault::Fault;
+use crate::frame::{Frame, render_page};
+use crate::job::head::JobHead;
+use crate::log::{self, Arrived, Entry, LogPart};
+use crate::revise_request;
+use crate::visit::{FRAGMENT, PageContext};
+use askama::Template;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use pullyard_control::{self as control, Error};
+use pullyard_domain::id::JobId;
+use pullyard_domain::job::Input;
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::{Path, Problem, Query};
+use pullyard_protocol::event::{Event, EventKind};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+pub(crate) struct LogQuery {
+    /// Shows the part after this event.
+    after: Option<String>,
+    /// Shows the part that ends before this event.
+    before: Option<String>,
+    /// Shows the part that begins with this event, whose text is not cut.
+    at: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "job.html")]
+struct LogPage {
+    frame: Frame,
+    head: JobHead,
+    tabs: Tabs,
+    asked: Option<revise_request::ReviseRequest>,
+    entries: Vec<Entry>,
+    used: String,
+    earlier: Option<String>,
+    later: Option<String>,
+    live: LiveUpdate,
+}
+
+#[derive(Template)]
+#[template(path = "job_fragment.html")]
+struct LogFragment {
+    head: JobHead,
+    /// Only until the first event, because reviews are read before an attempt begins.
+    asked: Option<revise_request::ReviseRequest>,
+    tabs: Option<Tabs>,
+    entries: Vec<Entry>,
+    used: Option<String>,
+}
+
+/// A part of the log before its rows are made.
+struct Part {
+    events: Vec<Arrived>,
+    /// The first event after the part, with its time.
+    next: Option<((u32, u64), Timestamp)>,
+    cursor: (u32, u64),
+    is_complete: bool,
+    full: Option<(u32, u64)>,
+    from_begin: bool,
+}
+
+fn position((attempt, _, event): &Arrived) -> (u32, u64) {
+    (*attempt, event.seq)
+}
+
+fn time((_, arrived, event): &Arrived) -> Timestamp {
+    log::happened(*arrived, event)
+}
+
+/// A completed job opens with its changes, any other job with its log.
+pub(crate) async fn show_job(
+    visit: PageContext,
+    id: Result<Path<JobId>, Problem>,
+    query: Result<Query<LogQuery>, Problem>,
+    headers: HeaderMap,
+) -> Result<Response, Fault> {
+    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
+    if headers.get(header::ACCEPT).is_some_and(|accept| accept == FRAGMENT) {
+        return show_fragment(&visit, &subject, query.after.as_deref()).await;
+    }
+    let is_plain = query.after.is_none() && query.before.is_none() && query.at.is_none();
+    if is_plain && subject.is_completed() {
+        return changes::render(&visit, &subject, None).await;
+    }
+    show_page(&visit, &subject, &query).await
+}
+
+pub(crate) async fn show(
+    visit: PageContext,
+    id: Result<Path<JobId>, Problem>,
+    query: Result<Query<LogQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let (subject, Query(query)) = (load_subject(&visit, id).await?, query?);
+    show_page(&visit, &subject, &query).await
+}
+
+async fn show_page(visit: &PageContext, subject: &Subject, query: &LogQuery) -> Result<Response, Fault> {
+    let job = &subject.view.job;
+    let last = subject.load_last_events(visit).await?;
+    let inputs =
+        if job.inputs > 0 { visit.ctx.store.list_inputs(&job.id, 0).await.map_err(Error::from)? } else { Vec::new() };
+    let part = load_part(visit, subject, query, &last).await?;
+    let known_inputs = inputs.last().map_or(0, |input| input.seq);
+    let head = subject.head(visit, &last);
+    let records = subject.load_records(visit, last).await?;
+    let unsaid = if head.ended_for_good { records.attempts_without_usage() } else { Vec::new() };
+    let begins_later = part.events.first().is_some_and(|first| position(first) > (1, 1));
+    let first = part.events.first().filter(|_| begins_later).map(time);
+    let until = part.next.map(|(_, until)| until);
+    let sent_here =
+        |input: &Input| first.is_none_or(|first| first <= input.at) && until.is_none_or(|until| input.at <= until);
+    let inputs: Vec<Input> = inputs.into_iter().filter(sent_here).collect();
+    let mut entries = log::to_entries(&LogPart {
+        job,
+        events: &part.events,
+        inputs: &inputs,
+        known_inputs,
+        last_attempt: 0,
+        unsaid: &unsaid,
+        full: part.full,
+    });
+    let mut next = part.next.map(|(next, _)| next);
+    let mut has_earlier = begins_later;
+    if part.from_begin {
+        next = log::keep_first(&mut entries).or(next);
+    } else {
+        has_earlier |= log::keep_last(&mut entries);
+    }
+    let cursor = Cursor { event: part.cursor, inputs: known_inputs };
+    let mut live = LiveUpdate::new(&subject.view, 0, cursor, part.is_complete);
+    if next.is_some() {
+        // An earlier part has no live changes: they belong to the end of the log.
+        live.next = 0;
+    }
+    let address = format!("/jobs/{}/log", job.id);
+    let first = entries.first().filter(|_| has_earlier).map(|entry| entry.position);
+    let used = log::newest_usage(&records.events, 0).filter(|_| !head.ended_for_good).unwrap_or_default();
+    let Shell { frame, head, tabs } = subject.shell(visit, head, &records, "log");
+    let page = LogPage {
+        frame,
+        head,
+        tabs,
+        asked: revise_request::load_revise_request(&visit.ctx, &subject.view).await?,
+        entries,
+        used,
+        earlier: first.map(|(attempt, seq)| format!("{address}?before={attempt}.{seq}")),
+        later: next.map(|(attempt, seq)| format!("{address}?at={attempt}.{seq}")),
+        live,
+    };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+async fn load_part(visit: &PageContext, subject: &Subject, query: &LogQuery, last: &[Arrived]) -> Result<Part, Fault> {
+    let job = &subject.view.job;
+    if let Some(before) = &query.before {
+        let end = Cursor::parse("before", before)?.event;
+        let until = (end.0, end.1.saturating_add(1));
+        let mut read = control::list_events_before::<Event>(&visit.ctx, job, until, LAST_EVENTS + 1).await?;
+        let next = read.events.pop_if(|event| position(event) == end).map(|event| (end, time(&event)));
+        let events = read.events.split_off(read.events.len().saturating_sub(LAST_EVENTS));
+        let next = next.or_else(|| Some((end, subject.view.now)));
+        return Ok(Part { events, next, cursor: end, is_complete: true, full: None, from_begin: false });
+    }
+    let start = match (&query.at, &query.after) {
+        (Some(at), _) => Some((Cursor::parse("at", at)?.event, true)),
+        (None, Some(after)) => {
+            let (attempt, seq) = Cursor::parse("after", after)?.event;
+            Some(((attempt, seq.saturating_add(1)), false))
+        }
+        (None, None) => None,
+    };
+    let Some((start, is_full)) = start else {
+        let cursor = last.last().map_or(Cursor::START.event, position);
+        let is_complete = job.status.is_terminal();
+        return Ok(Part { events: last.to_vec(), next: None, cursor, is_complete, full: None, from_begin: false });
+    };
+    let mut read = control::list_events_from::<Event>(&visit.ctx, job, start).await?;
+    while read.events.len() <= LAST_EVENTS && !read.is_complete {
+        let more = control::list_events::<Event>(&visit.ctx, &job.id, read.cursor).await?;
+        if more.events.is_empty() {
+            break;
+        }
+        read.events.extend(more.events);
+        (read.cursor, read.is_complete) = (more.cursor, more.is_complete);
+    }
+    let next = read.events.get(LAST_EVENTS).map(|event| (position(event), time(event)));
+    read.events.truncate(LAST_EVENTS);
+    let full = is_full.then_some(start);
+    Ok(Part { events: read.events, next, cursor: read.cursor, is_complete: read.is_complete, full, from_begin: true })
+}
+
+/// The changes since the last request of an open page.
+async fn show_fragment(visit: &PageContext, subject: &Subject, after: Option<&str>) -> Result<Response, Fault> {
+    let job = &subject.view.job;
+    let begin = after.map_or(Ok(Cursor::START), |after| Cursor::parse("after", after))?;
+    let mut read = control::list_events::<Event>(&visit.ctx, &job.id, begin.event).await?;
+    let inputs = if job.inputs > begin.inputs {
+        visit.ctx.store.list_inputs(&job.id, begin.inputs).await.map_err(Error::from)?
+    } else {
+        Vec::new()
+    };
+    let known_inputs = inputs.last().map_or(begin.inputs, |input| input.seq);
+    let cursor = Cursor { event: read.cursor, inputs: known_inputs };
+    let live = LiveUpdate::new(&subject.view, read.events.len(), cursor, read.is_complete);
+    let new_usage = log::newest_usage(&read.events, begin.event.0);
+    let first = read.events.first().map(|event| (position(event), time(event)));
+    let left_out = read.events.len().saturating_sub(LAST_EVENTS);
+    read.events.drain(..left_out);
+    // Polls come every second, so read the records only when the timeline or the tabs may have changed.
+    let changes = |(attempt, _, event): &Arrived| {
+        let names_artifact = event.data.as_ref().is_some_and(|data| data.get("artifact").is_some());
+        event.kind == EventKind::Phase || names_artifact || *attempt != begin.event.0
+    };
+    let last = if job.status.is_active() { read.events.clone() } else { subject.load_last_events(visit).await? };
+    let head = subject.head(visit, &last);
+    let has_changed = !job.status.is_active() || read.events.iter().any(changes);
+    let records = if has_changed { Some(subject.load_records(visit, last).await?) } else { None };
+    // An ended job shows usage in the attempt's record or in a row.
+    let unsaid = records.as_ref().filter(|_| head.ended_for_good).map(super::Records::attempts_without_usage);
+    let unsaid = unsaid.unwrap_or_default();
+    let used = match new_usage {
+        // The row belongs to an earlier part of the log and stays there.
+        None if unsaid.contains(&begin.event.0) => None,
+        _ if head.ended_for_good => Some(String::new()),
+        used => used,
+    };
+    let mut entries = log::to_entries(&LogPart {
+        job,
+        events: &read.events,
+        inputs: &inputs,
+        known_inputs,
+        last_attempt: begin.event.0,
+        unsaid: &unsaid,
+        full: None,
+    });
+    let is_cut = log::keep_last(&mut entries) || left_out > 0;
+    if let Some((first, time)) = first.filter(|_| is_cut) {
+        entries.insert(0, log::gap(job, first, time));
+    }
+    let fragment = LogFragment {
+        head,
+        // The page may have begun before the reviews were read.
+        asked: if begin == Cursor::START {
+            revise_request::load_revise_request(&visit.ctx, &subject.view).await?
+        } else {
+            None
+        },
+        tabs: records.map(|records| Tabs::new(&subject.view, &records, "log")),
+        entries,
+        used,
+    };
+    Ok(live.add_to(render_page(StatusCode::OK, &fragment)))
+}

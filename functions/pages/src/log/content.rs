@@ -1,0 +1,189 @@
+//! Converts one event to the content of its row.
+
+use super::size::{clip_output, clip_text};
+use super::{FullText, RowContent};
+use crate::labels;
+use crate::markdown::{self, SafeHtml};
+use crate::text::{SafeText, block, line, output};
+use pullyard_domain::artifact::ArtifactKind;
+use pullyard_domain::id::{ArtifactId, ArtifactName, JobId};
+use pullyard_protocol::event::{Event, EventKind};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Keys of a result that its row shows in words, or not at all.
+const RESULT_KEYS: [&str; 7] = ["artifact", "exit_code", "failed", "end", "took_ms", "truncated", "name"];
+
+/// Rendered Markdown is at most this many times as long as its text.
+const MAX_EXPANSION: usize = 6;
+
+/// Links the artifact with the full text, as the runner named it. Its page reports if it was not stored.
+pub(super) fn full_text_link(job: &JobId, attempt: u32, event: &Event) -> Option<FullText> {
+    let name = ArtifactName::new(event.data.as_ref()?["artifact"].as_str()?).ok()?;
+    let id = ArtifactId::for_artifact(job, attempt, ArtifactKind::AgentOutput, &name);
+    Some(FullText { address: format!("/jobs/{job}/artifacts/{id}"), name: line(name.as_str()) })
+}
+
+/// The end of a call.
+pub(super) struct CallResult {
+    pub(super) failed: bool,
+    end: Option<String>,
+    took: Option<Duration>,
+    pub(super) text: String,
+}
+
+impl CallResult {
+    pub(super) fn of(event: &Event) -> Self {
+        let data = event.data.as_ref().and_then(Value::as_object);
+        let field = |name: &str| data.and_then(|data| data.get(name));
+        let exit = field("exit_code").and_then(Value::as_i64);
+        let end = field("end").and_then(Value::as_str);
+        let failed = field("failed").and_then(Value::as_bool).unwrap_or(false)
+            || exit.is_some_and(|code| code != 0)
+            || end.is_some_and(|end| end != "exit code 0");
+        let end = end.map(|end| end.replace("exit code", "exit")).or_else(|| exit.map(|code| format!("exit {code}")));
+        let rest: Map<String, Value> = data
+            .into_iter()
+            .flatten()
+            .filter(|(name, _)| !RESULT_KEYS.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let rest = (!rest.is_empty()).then(|| to_json(&Value::Object(rest)));
+        let other = event.data.as_ref().filter(|data| !data.is_object()).map(to_json);
+        let parts = [event.text.clone(), rest, other];
+        Self {
+            failed,
+            end: end.filter(|_| failed).or_else(|| failed.then(|| "failed".to_owned())),
+            took: field("took_ms").and_then(Value::as_u64).map(Duration::from_millis),
+            text: parts.into_iter().flatten().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n"),
+        }
+    }
+
+    pub(super) fn meta(&self, elapsed: Option<Duration>) -> SafeText {
+        let took = self.took.or(elapsed).filter(|took| took.as_millis() >= 100).map(labels::format_took);
+        line(&[self.end.clone(), took].into_iter().flatten().collect::<Vec<_>>().join(" · "))
+    }
+}
+
+/// The content, and whether its text is cut.
+pub(super) fn to_content(event: &Event, full: bool) -> (RowContent, bool) {
+    let text = event.text.as_deref().unwrap_or_default();
+    let under = |shown: &str| {
+        let (text, cut) = clip_output(shown, full);
+        (Some(output(&text)).filter(|under| !under.is_empty()), cut)
+    };
+    let data = || event.data.as_ref().filter(|data| !only_names_artifact(data)).map(to_json).unwrap_or_default();
+    let step = |icon, verb, what: &str, shown: &str| {
+        let (under, cut) = under(shown);
+        (RowContent::Step { icon, verb, what: line(what), code: true, check: false, under }, cut)
+    };
+    match event.kind {
+        EventKind::Phase => {
+            let name = phase_label(event.name.as_deref().unwrap_or_default());
+            let heading = event.text.as_ref().map(|detail| format!("{name}: {detail}"));
+            (RowContent::Heading(line(heading.as_deref().unwrap_or(name))), false)
+        }
+        EventKind::Text => prose(text, full, RowContent::Said),
+        EventKind::Result => prose(text, full, RowContent::Result),
+        EventKind::Question => prose(text, full, RowContent::Question),
+        EventKind::Steer => {
+            let (words, cut) = clip_text(text, full);
+            let by = line(event.name.as_deref().unwrap_or("a user"));
+            (RowContent::Message { by, answers: false, words: block(&words) }, cut)
+        }
+        EventKind::ToolCall => {
+            let name = event.name.as_deref().unwrap_or_default();
+            let (icon, verb) = match name.to_ascii_lowercase().as_str() {
+                "read" | "view" | "notebookread" => ("i-read", "Read"),
+                "grep" | "glob" | "search" | "websearch" => ("i-find", "Searched"),
+                _ => ("i-tool", ""),
+            };
+            let input = event.data.as_ref().map(|data| &data["input"]);
+            let pattern = input.and_then(|input| input["pattern"].as_str()).filter(|_| verb == "Searched");
+            let subject = join_parts(&[event.path.as_deref(), pattern, event.text.as_deref()]);
+            let what = if subject.is_empty() { name.to_owned() } else { subject };
+            // The name stays, because it may differ from the verb.
+            let what = if verb.is_empty() && what != name { join_parts(&[Some(name), Some(&what)]) } else { what };
+            step(icon, verb, &what, &data())
+        }
+        EventKind::ToolResult => {
+            let (text, cut) = clip_output(&CallResult::of(event).text, full);
+            let name = line(event.name.as_deref().unwrap_or("a call"));
+            (RowContent::ToolResult { name, under: output(&text) }, cut)
+        }
+        EventKind::FileEdit => {
+            let verb = match event.name.as_deref() {
+                Some("add" | "create") => "Created",
+                Some("delete" | "remove") => "Deleted",
+                _ => "Edited",
+            };
+            step("i-edit", verb, &join_parts(&[event.path.as_deref(), event.text.as_deref()]), &data())
+        }
+        EventKind::Command => command(event, under),
+        EventKind::Log => (RowContent::Output(output(text)), false),
+        EventKind::Usage => {
+            let used = event.usage().and_then(|usage| usage.to_sentence());
+            let what = used.map_or_else(|| "Usage".to_owned(), |used| format!("Used {used}"));
+            let (under, cut) = under(&data());
+            (RowContent::Step { icon: "i-tool", verb: "", what: line(&what), code: false, check: false, under }, cut)
+        }
+        EventKind::Raw => {
+            let data = data();
+            let (under, cut) = under(if data.is_empty() { text } else { &data });
+            let what = line("Unknown event");
+            (RowContent::Step { icon: "i-tool", verb: "", what, code: false, check: false, under }, cut)
+        }
+    }
+}
+
+fn command(event: &Event, under: impl Fn(&str) -> (Option<SafeText>, bool)) -> (RowContent, bool) {
+    let command = event.text.as_deref().unwrap_or_default();
+    let (first, rest) = command.split_once('\n').unwrap_or((command, ""));
+    let name = event.name.as_deref().filter(|_| first.is_empty());
+    let call = event.call.as_deref().unwrap_or_default();
+    let verb = if call.starts_with("check-") {
+        "Check"
+    } else if call.starts_with("setup-") {
+        "Setup"
+    } else {
+        ""
+    };
+    // The input of a shell tool repeats its command.
+    let repeats = |data: &&Value| data["input"]["command"].as_str() == event.text.as_deref();
+    let data = event.data.as_ref().filter(|data| !repeats(data) && !only_names_artifact(data)).map(to_json);
+    let (under, cut) = under([rest, data.as_deref().unwrap_or_default()].join("\n").trim());
+    let what = line(name.unwrap_or(first));
+    (RowContent::Step { icon: "i-cmd", verb, what, code: true, check: !verb.is_empty(), under }, cut)
+}
+
+/// Markdown, or plain text if its markup is much longer than the text.
+fn prose(text: &str, full: bool, wrap: fn(SafeHtml) -> RowContent) -> (RowContent, bool) {
+    let (text, cut) = clip_text(text, full);
+    let html = markdown::render(&text);
+    let html = if html.to_string().len() > text.len() * MAX_EXPANSION + 1_024 { markdown::plain(&text) } else { html };
+    (wrap(html), cut)
+}
+
+fn only_names_artifact(data: &Value) -> bool {
+    data.as_object().is_some_and(|data| data.len() == 1 && data.contains_key("artifact"))
+}
+
+fn to_json(data: &Value) -> String {
+    serde_json::to_string_pretty(data).unwrap_or_default()
+}
+
+fn join_parts(parts: &[Option<&str>]) -> String {
+    parts.iter().flatten().copied().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+fn phase_label(name: &str) -> &str {
+    match name {
+        "preparing" => "Preparing",
+        "setup" => "Setup",
+        "checking" => "Checks",
+        "repairing" => "Repair",
+        "executing" => "Executing",
+        "syncing" => "Pushing",
+        other => other,
+    }
+}
