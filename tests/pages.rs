@@ -12,12 +12,12 @@ mod operations;
 mod repositories;
 mod reviews;
 mod runners;
-mod settings;
 mod search;
+mod settings;
 mod sign_in;
-mod tokens;
 mod start;
 mod tickets;
+mod tokens;
 
 use crate::story::Story;
 use pullyard_store::Scope;

@@ -115,7 +115,10 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ("admin/connect_app::connect_github_app", "its only write is that of `connect_forge`"),
     ("admin/connect_app::create_github_app", "the forge's code works once, so no caller can repeat it"),
     ("admin/connect_with_value::connect_forge_with_token", "its writes are those of `set_secret` and `connect_forge`"),
-    ("admin/connect_with_value::connect_github_app_with_key", "its writes are those of `set_secret` and `connect_forge`"),
+    (
+        "admin/connect_with_value::connect_github_app_with_key",
+        "its writes are those of `set_secret` and `connect_forge`",
+    ),
     ("admin/connect_with_value::replace_credential", "its only write is that of `set_secret`"),
     ("admin/default_repository::make_only_repository_default", "its only write is that of `set_settings`"),
     ("admin/dead_letters::get_dead_letter", "it takes messages for half a minute, and changes nothing"),
