@@ -165,7 +165,7 @@ async fn load_part(visit: &PageContext, subject: &Subject, query: &LogQuery, las
         let mut read = control::list_events_before::<Event>(&visit.ctx, job, until, LAST_EVENTS + 1).await?;
         let next = read.events.pop_if(|event| position(event) == end).map(|event| (end, time(&event)));
         let events = read.events.split_off(read.events.len().saturating_sub(LAST_EVENTS));
-        let next = next.or_else(|| Some((end, subject.view.now)));
+        let next = next.or(Some((end, subject.view.now)));
         return Ok(Part { events, next, cursor: end, is_complete: true, full: None, from_begin: false });
     }
     let start = match (&query.at, &query.after) {
