@@ -57,11 +57,6 @@ impl Visitor {
         self.scopes.contains(&scope) || self.scopes.contains(&Scope::Admin)
     }
 
-    /// Secrets and connections belong to all projects.
-    pub fn may_access_all_projects(&self) -> bool {
-        self.projects.is_none()
-    }
-
     pub fn may_access(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
