@@ -6,6 +6,7 @@
 use crate::frame::{Frame, own_path, referrer, render_page};
 use crate::hints::{Page, name_buttons};
 use crate::text::{self, Help, SafeText, line};
+use crate::visit::PageContext;
 use askama::Template;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -177,7 +178,8 @@ fn default_help(status: StatusCode) -> &'static str {
     }
 }
 
-pub(crate) async fn unknown_page() -> Fault {
+/// Loads the visitor only for the navigation.
+pub(crate) async fn unknown_page(_: Result<PageContext, Response>) -> Fault {
     Fault::not_found("There is no such page.")
 }
 

@@ -46,6 +46,10 @@ impl Frame {
         }
     }
 
+    pub(crate) fn projects(&self) -> &[String] {
+        self.visitor.as_ref().map_or(&[], |visitor| &visitor.projects)
+    }
+
     pub(crate) fn is_at(&self, entry: &str) -> bool {
         self.at == entry
     }

@@ -184,7 +184,7 @@ async fn render(
         && facts.ticket.is_none()
         && drafts.ticket.key.is_empty()
     {
-        drafts.ticket.key = control::suggest_ticket_key(&visit.ctx, &facts.project.id).await?;
+        drafts.ticket.key = pullyard_control::suggest_ticket_key(&visit.ctx, &facts.project.id).await?.to_string();
     }
     let said = match &facts {
         Some(facts) => verdict::load_decision_line(visit, &facts.project.id, query.said.as_ref()).await?,

@@ -65,6 +65,6 @@ async fn create_ticket(visit: &PageContext, project: &Project, form: &TicketForm
     };
     let request = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
     let caller = visit.requester();
-    let new = NewTicket { project: new.project, key: new.key, text, status: new.status, caller, request };
+    let new = NewTicket { project: new.project, key: Some(new.key), text, status: new.status, caller, request };
     Ok(control::create_ticket(&visit.ctx, new).await?.delivery)
 }
