@@ -122,17 +122,17 @@ impl RemovalPage {
 
 /// An error of a form, and the name of the field that it is about.
 struct FormFault {
-    field: String,
+    field: &'static str,
     fault: Fault,
 }
 
 impl FormFault {
-    fn at(field: &str, sentence: &str) -> Self {
+    fn at(field: &'static str, sentence: &str) -> Self {
         let mut letters = sentence.chars();
         let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
         let sentence = format!("{first}{}.", letters.as_str().trim_end_matches('.'));
         let sentence = name_buttons(&sentence, Page::Other);
-        Self { field: field.to_owned(), fault: Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence) }
+        Self { field, fault: Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &sentence) }
     }
 
     fn is_at(&self, field: &str) -> bool {
@@ -144,14 +144,14 @@ impl From<Error> for FormFault {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid { pointer, fault } => Self::at(pointer.trim_start_matches('/'), &fault),
-            error => Self { field: String::new(), fault: error.into() },
+            error => Self { field: "", fault: error.into() },
         }
     }
 }
 
 impl From<Fault> for FormFault {
     fn from(fault: Fault) -> Self {
-        Self { field: String::new(), fault }
+        Self { field: "", fault }
     }
 }
 
