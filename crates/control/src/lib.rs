@@ -87,9 +87,11 @@ pub use jobs::create_job::{JobRequest, Requester, create_job};
 pub use jobs::dispatch::{DispatchOutcome, dispatch};
 pub use jobs::event_pages::{list_events_before, list_events_from};
 pub use jobs::list_jobs::{JobList, list_jobs};
+pub use jobs::overview::{Overview, PullRequestCount, load_overview};
 pub use jobs::pause_job::pause_job;
 pub use jobs::record_task_stop::record_task_stop;
 pub use jobs::retry_job::retry_job;
+pub use jobs::search_jobs::{FoundJob, FoundJobs, search_jobs};
 pub use jobs::views::{
     JobEvents, JobView, RevisedPullRequest, TicketView, job_view, list_events, load_pull_request_state, ticket_view,
     ticket_views,

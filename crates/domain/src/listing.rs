@@ -2,11 +2,11 @@
 
 use crate::decision::Verdict;
 use crate::delivery::{Delivery, ReviewSubject};
-use crate::id::{RepositoryName, TicketKey};
+use crate::id::{IntegrationId, JobId, RepositoryName, TicketKey};
 use crate::job::{Job, JobStatus};
 use crate::pull_request::pull_request_label;
 use crate::time::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A filter of jobs. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,73 @@ impl JobFilter {
             && self.ticket.as_ref().is_none_or(|ticket| job.ticket.as_ref() == Some(ticket))
             && self.since.is_none_or(|since| since <= job.created)
             && self.until.is_none_or(|until| job.created < until)
+    }
+}
+
+/// A filter of jobs that also looks at their texts. Empty fields match everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobSearch {
+    pub filter: JobFilter,
+    /// A repository by its connection and the forge's id.
+    pub repository: Option<(IntegrationId, u64)>,
+    /// The code of a job's failure.
+    pub failure: Option<String>,
+    pub agent: Option<String>,
+    /// Every word must be in the title, or be the ticket's key or the job's id.
+    pub words: Vec<String>,
+}
+
+/// Shortest end of a job's id that a search finds: the length of the short id.
+const MIN_ID_END: usize = 4;
+
+impl JobSearch {
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether a match depends on the job's title or agent, which are stored with its context.
+    pub fn needs_text(&self) -> bool {
+        self.agent.is_some() || !self.words.is_empty()
+    }
+
+    pub fn matches_job(&self, job: &Job) -> bool {
+        let in_repository =
+            |(integration, id): &(IntegrationId, u64)| (integration, *id) == (&job.integration, job.repository);
+        let failed_so = |code: &String| job.failure.as_ref().is_some_and(|failure| failure.code() == code);
+        self.filter.matches(job)
+            && self.repository.as_ref().is_none_or(in_repository)
+            && self.failure.as_ref().is_none_or(failed_so)
+    }
+
+    pub fn matches_text(&self, job: &Job, title: &str, agent: Option<&str>) -> bool {
+        let title = title.to_lowercase();
+        let has = |word: &String| {
+            let word = word.to_lowercase();
+            let is_key = job.ticket.as_ref().is_some_and(|key| key.as_str().to_lowercase() == word);
+            title.contains(&word) || is_key || is_id_or_its_end(&job.id, &word)
+        };
+        self.agent.as_deref().is_none_or(|wanted| agent == Some(wanted)) && self.words.iter().all(has)
+    }
+}
+
+fn is_id_or_its_end(id: &JobId, word: &str) -> bool {
+    word.len() >= MIN_ID_END && id.as_str().ends_with(word)
+}
+
+/// Sums of a list of jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobTotals {
+    pub jobs: usize,
+    /// Units: millionths of a US dollar.
+    pub spent_usd_micros: u64,
+    pub by_status: BTreeMap<JobStatus, usize>,
+}
+
+impl JobTotals {
+    pub fn add(&mut self, job: &Job) {
+        self.jobs += 1;
+        self.spent_usd_micros = self.spent_usd_micros.saturating_add(job.spent_usd_micros);
+        *self.by_status.entry(job.status).or_default() += 1;
     }
 }
 
@@ -83,7 +150,7 @@ mod tests {
     use super::*;
     use crate::decision::Reason;
     use crate::delivery::Source;
-    use crate::fixtures::{active, event_id, key, project_id, ready_job, time_at};
+    use crate::fixtures::{active, crash_failure, event_id, key, project_id, ready_job, time_at};
     use crate::id::{DeliveryId, IntegrationId, ReviewId};
     use crate::pull_request_id::PullRequestId;
 
@@ -109,6 +176,63 @@ mod tests {
         );
         let both = JobFilter { ticket: Some(key()), ..of(&[JobStatus::Failed]) };
         assert!(!both.matches(&job));
+    }
+
+    #[test]
+    fn job_search_finds_words_keys_ids_and_agents() {
+        let job = active(JobStatus::Executing);
+        let short = job.id.short();
+        let check = |words: &[&str], agent: Option<&str>, expected: bool| {
+            let words = words.iter().map(|word| (*word).to_owned()).collect();
+            let search = JobSearch { words, agent: agent.map(str::to_owned), ..JobSearch::default() };
+            assert_eq!(search.matches_text(&job, "Fix the Export", Some("codex")), expected, "{search:?}");
+        };
+        for (words, expected) in [
+            (&["export"][..], true),
+            (&["EXPORT", "fix"], true),
+            (&["export", "import"], false),
+            (&[key().as_str()], true),
+            (&[&key().as_str()[..2]], false),
+            (&[short.as_str()], true),
+            (&[job.id.as_str()], true),
+            (&[&short[1..]], false),
+        ] {
+            check(words, None, expected);
+        }
+        check(&[], Some("codex"), true);
+        check(&["fix"], Some("command"), false);
+    }
+
+    #[test]
+    fn job_search_compares_connection_and_repository() {
+        let job = ready_job();
+        let of = |integration: &IntegrationId, id| JobSearch {
+            repository: Some((integration.clone(), id)),
+            ..JobSearch::default()
+        };
+        let other = IntegrationId::new("other").unwrap();
+        assert!(of(&job.integration, job.repository).matches_job(&job));
+        assert!(!of(&job.integration, job.repository + 1).matches_job(&job));
+        assert!(!of(&other, job.repository).matches_job(&job));
+        assert!(JobSearch::default().is_empty() && !of(&other, 1).is_empty());
+    }
+
+    #[test]
+    fn job_search_finds_a_failure_by_its_code() {
+        let failed = Job { status: JobStatus::Failed, failure: Some(crash_failure()), ..ready_job() };
+        let by = |code: &str| JobSearch { failure: Some(code.to_owned()), ..JobSearch::default() };
+        assert!(by(crash_failure().code()).matches_job(&failed) && !by("no_changes").matches_job(&failed));
+        assert!(!by(crash_failure().code()).matches_job(&ready_job()));
+    }
+
+    #[test]
+    fn totals_count_jobs_and_money_by_status() {
+        let mut totals = JobTotals::default();
+        for (status, spent_usd_micros) in [(JobStatus::Failed, 1), (JobStatus::Failed, 2), (JobStatus::Ready, 0)] {
+            totals.add(&Job { status, spent_usd_micros, ..ready_job() });
+        }
+        assert_eq!((totals.jobs, totals.spent_usd_micros), (3, 3));
+        assert_eq!(totals.by_status, [(JobStatus::Failed, 2), (JobStatus::Ready, 1)].into());
     }
 
     #[test]

@@ -165,6 +165,12 @@ impl Ticket {
         }
     }
 
+    /// Whether this job was the ticket's last work, failed, and nothing has replaced it since.
+    pub fn is_failed_by(&self, job: &JobId) -> bool {
+        let last = self.last_job.as_ref().is_some_and(|last| last.id == *job);
+        last && self.active_job.is_none() && self.wanted.badge == Some(Badge::AiFailed)
+    }
+
     /// Whether the tool is outdated.
     pub fn is_unsynced(&self) -> bool {
         self.synced_version < self.wanted.version

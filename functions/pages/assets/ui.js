@@ -218,7 +218,7 @@
   let dragged = null;
   let refreshTimer = 0;
   const inUse = (element) => {
-    if (element.querySelector("details.menu[open]") || element.matches(":active")) return true;
+    if (element.querySelector("details.menu[open], [name=job]:checked") || element.matches(":active")) return true;
     const selected = getSelection();
     const reads = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
     return reads || (document.activeElement !== document.body && element.contains(document.activeElement));

@@ -78,10 +78,6 @@ impl NoProject {
     }
 }
 
-pub(crate) async fn redirect_to_board(_: PageContext) -> Response {
-    redirect("/board")
-}
-
 pub(crate) async fn show(
     visit: PageContext,
     query: Result<Query<BoardQuery>, pullyard_entry::Problem>,

@@ -1,33 +1,32 @@
-//! Lists and creates jobs.
+//! Lists a project's jobs.
+
+pub(crate) mod bulk;
+pub(crate) mod create;
+mod filter;
 
 use crate::board::{NoProject, ticket_url};
+use crate::charts;
 use crate::fault::Fault;
-use crate::form::{Form, new_form_key, non_empty};
+use crate::form::new_form_key;
 use crate::frame::{Frame, redirect, render_page};
-use crate::labels::{self, Pill, TimeLabel};
-use crate::text::{SafeText, line};
+use crate::labels::{self, AGENTS, Pill, TimeLabel};
+use crate::text::{SafeText, http_url, line};
 use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control::{self as control, Error, JobRequest, JobView};
-use pullyard_domain::agent;
-use pullyard_domain::decision::Verdict;
-use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
-use pullyard_domain::listing::JobFilter;
-use pullyard_domain::project::Project;
-use pullyard_entry::{Problem, Query, limits};
-use pullyard_protocol::job::CreateJob;
-use serde::Deserialize;
+use filter::{JobsQuery, PERIODS, Tab};
+use pullyard_control::{self as control, Error, FoundJob, FoundJobs, JobView};
+use pullyard_domain::budget::format_usd;
+use pullyard_domain::fleet::Member;
+use pullyard_domain::id::{JobId, RunnerId};
+use pullyard_domain::job::{Job, JobStatus, Placement};
+use pullyard_domain::listing::JobTotals;
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::{Problem, Query};
 
 const PAGE_SIZE: usize = 50;
-
-#[derive(Deserialize)]
-pub(crate) struct JobsQuery {
-    project: Option<ProjectId>,
-    after: Option<String>,
-    ticket: Option<String>,
-}
 
 #[derive(Template)]
 #[template(path = "jobs.html")]
@@ -35,35 +34,76 @@ struct JobsPage {
     frame: Frame,
     project: String,
     may_work: bool,
+    tabs: Vec<Tab>,
+    form: JobsQuery,
+    repositories: Vec<String>,
+    fault: Option<Fault>,
+    filtered: bool,
+    totals: Vec<String>,
     jobs: Vec<Row>,
+    /// The day of the oldest job read, if there are older ones.
+    back_to: Option<String>,
     later: bool,
+    newest: String,
     next: Option<String>,
     refresh: u32,
+    once: String,
 }
 
 pub(crate) struct Row {
+    pub(crate) id: String,
+    /// Whether the row has a checkbox.
+    pub(crate) pick: bool,
     pub(crate) pill: Pill,
     pub(crate) short: String,
     pub(crate) address: String,
     pub(crate) revises: Option<u64>,
     pub(crate) title: SafeText,
     pub(crate) ticket: Option<(String, SafeText)>,
+    pub(crate) repository: Option<SafeText>,
+    pub(crate) agent: Option<&'static str>,
+    pub(crate) place: Option<SafeText>,
+    pub(crate) pull: Option<PullRequestView>,
     pub(crate) took: String,
+    /// Share of the longest job of the page. Units: percent.
+    pub(crate) share: u64,
+    pub(crate) cost: String,
     pub(crate) when: TimeLabel,
     pub(crate) sentence: Option<SafeText>,
 }
 
+pub(crate) struct PullRequestView {
+    pub(crate) address: String,
+    pub(crate) number: u64,
+    pub(crate) state: &'static str,
+}
+
+impl PullRequestView {
+    pub(crate) fn new(job: &Job, state: PullRequestState) -> Option<Self> {
+        let result = job.result.as_ref()?;
+        Some(Self { address: http_url(&result.url)?, number: result.number, state: state.display_name() })
+    }
+}
+
 impl Row {
     pub(crate) fn new(view: &JobView) -> Self {
-        let JobView { job, title, revises, now, .. } = view;
+        let JobView { job, title, repository, revises, now, .. } = view;
         Self {
+            id: job.id.to_string(),
+            pick: false,
             pill: labels::pill(job.status),
             short: job.id.short(),
             address: format!("/jobs/{}", job.id),
             revises: revises.as_ref().map(|of| of.number),
             title: line(title),
             ticket: job.ticket.as_ref().map(|key| (ticket_url(&job.project, key), line(key.as_str()))),
+            repository: repository.as_ref().map(|name| line(name.as_str())),
+            agent: None,
+            place: None,
+            pull: None,
             took: labels::job_duration(job, *now),
+            share: 0,
+            cost: labels::format_cost(job.spent_usd_micros),
             when: labels::format_time(job.created, *now),
             sentence: labels::explain_job(view),
         }
@@ -72,151 +112,86 @@ impl Row {
 
 pub(crate) async fn list(visit: PageContext, query: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
     let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
+    let Some(project) = visit.load_selected_project(query.project.clone()).await? else {
         return Ok(NoProject::of(&visit, "jobs"));
     };
-    let all = JobFilter::default();
-    let list = control::list_jobs(&visit.ctx, &project.id, &all, query.after.as_deref(), PAGE_SIZE).await?;
-    let (views, next) = (list.jobs, list.next);
+    if let Ok(id) = JobId::new(query.q.trim().to_owned()) {
+        return Ok(redirect(&format!("/jobs/{id}")));
+    }
+    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let (found, fault) = match query.to_search(&repositories, visit.ctx.clock.now()) {
+        Ok(search) => {
+            let after = query.after.as_deref();
+            (control::search_jobs(&visit.ctx, &project.id, &search, after, PAGE_SIZE).await?, None)
+        }
+        Err(fault) => {
+            let (jobs, totals) = (Vec::new(), JobTotals::default());
+            (FoundJobs { jobs, totals, next: None, oldest_read: None }, Some(fault))
+        }
+    };
+    let may_work = visit.visitor.may_run_jobs();
+    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
+    let address = query.to_url(&project.id);
     let page = JobsPage {
         frame: visit.frame(&format!("Jobs of {}", project.name), "jobs", Some(&project.id)),
-        may_work: visit.visitor.may_run_jobs(),
-        jobs: views.iter().map(Row::new).collect(),
-        refresh: labels::refresh_ms(views.iter().any(|view| !view.job.status.is_terminal())),
-        later: query.after.is_some(),
-        next: next.map(|next| format!("/jobs?project={}&after={next}", project.id)),
-        project: project.id.to_string(),
-    };
-    Ok(render_page(StatusCode::OK, &page))
-}
-
-#[derive(Template)]
-#[template(path = "job_new.html")]
-struct JobFormPage {
-    frame: Frame,
-    project: String,
-    repositories: Vec<String>,
-    form: JobForm,
-    fault: Option<Fault>,
-    other: Option<String>,
-}
-
-const AGENTS: [(&str, &str); 4] = [
-    (agent::CLAUDE_CODE, "Claude Code"),
-    (agent::CODEX, "Codex"),
-    (agent::AUTO, "any installed agent"),
-    (agent::COMMAND, "the repository’s command"),
-];
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct JobForm {
-    project: String,
-    #[serde(default)]
-    ticket: String,
-    #[serde(default)]
-    prompt: String,
-    #[serde(default)]
-    repository: String,
-    #[serde(default)]
-    base: String,
-    #[serde(default)]
-    agent: String,
-    #[serde(default)]
-    model: String,
-    #[serde(default)]
-    once: String,
-}
-
-pub(crate) async fn show_form(visit: PageContext, query: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
-    let Query(query) = query?;
-    let Some(project) = visit.load_selected_project(query.project).await? else {
-        return Ok(NoProject::of(&visit, "jobs"));
-    };
-    visit.check_may_work()?;
-    let form = JobForm { ticket: query.ticket.unwrap_or_default(), ..JobForm::default() };
-    render_form(&visit, &project, form, None).await
-}
-
-async fn render_form(
-    visit: &PageContext,
-    project: &Project,
-    form: JobForm,
-    refused: Option<FormRefusal>,
-) -> Result<Response, Fault> {
-    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
-    let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.existing_job));
-    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
-    let page = JobFormPage {
-        frame: visit.frame("Create job", "jobs", Some(&project.id)),
-        project: project.id.to_string(),
+        tabs: query.tabs(&project.id),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
-        // A new key, because a refused request is not repeated.
-        form: JobForm { once: new_form_key(), ..form },
+        filtered: query.is_filtered() && fault.is_none(),
         fault,
-        other: other.map(|job| format!("/jobs/{job}")),
+        totals: describe_totals(&found.totals),
+        jobs: to_rows(&visit, &found.jobs, may_work).await?,
+        may_work,
+        refresh: labels::refresh_ms(found.jobs.iter().any(|job| !job.view.job.status.is_terminal())),
+        back_to: found.next.as_ref().and(found.oldest_read).map(Timestamp::day),
+        later: query.after.is_some(),
+        next: found.next.map(|next| format!("{address}&after={next}")),
+        newest: address,
+        project: project.id.to_string(),
+        once: new_form_key(),
+        form: query,
     };
     Ok(render_page(status, &page))
 }
 
-struct FormRefusal {
-    fault: Fault,
-    existing_job: Option<JobId>,
-}
-
-impl From<Fault> for FormRefusal {
-    fn from(fault: Fault) -> Self {
-        Self { fault, existing_job: None }
-    }
-}
-
-pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Result<Response, Fault> {
-    visit.check_may_work()?;
-    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
-    let project = visit.load_project(&id).await?;
-    match create_job(&visit, &project.id, &form).await {
-        Ok(job) => Ok(redirect(&format!("/jobs/{job}"))),
-        Err(refused) if refused.fault.status.is_client_error() => {
-            render_form(&visit, &project, form, Some(refused)).await
+async fn to_rows(visit: &PageContext, found: &[FoundJob], may_work: bool) -> Result<Vec<Row>, Fault> {
+    let at_runners = found.iter().any(|found| found.view.job.run.as_ref().is_some_and(|run| run.runner.is_some()));
+    let members = if at_runners { control::runner::list_runners(&visit.ctx).await? } else { Vec::new() };
+    let now = visit.ctx.clock.now();
+    let secs = |job: &Job| job.ended_at.unwrap_or(now).since(job.created).as_secs();
+    let longest = found.iter().map(|found| secs(&found.view.job)).max().unwrap_or_default();
+    let row = |found: &FoundJob| {
+        let job = &found.view.job;
+        Row {
+            pick: may_work,
+            agent: found.agent.as_deref().and_then(labels::agent),
+            place: find_place(job, &visit.ctx.task_isolation, &members),
+            pull: found.pull_request.and_then(|state| PullRequestView::new(job, state)),
+            share: charts::percent(secs(job), longest),
+            ..Row::new(&found.view)
         }
-        Err(refused) => Err(refused.fault),
+    };
+    Ok(found.iter().map(row).collect())
+}
+
+/// Where a job runs or ran; `None` before it starts.
+pub(crate) fn find_place(job: &Job, isolation: &str, members: &[Member]) -> Option<SafeText> {
+    let run = job.run.as_ref()?;
+    let named =
+        |id: &RunnerId| members.iter().find(|member| member.runner.id == *id).map(|member| line(&member.profile.name));
+    match (job.place, &run.runner) {
+        (Placement::Runners, Some(id)) => named(id),
+        (Placement::Runners, None) => None,
+        (Placement::Fargate, _) if isolation == "none" => Some(line("this machine")),
+        (Placement::Fargate, _) => Some(line("Fargate")),
     }
 }
 
-async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
-    let wrong = |field: &str, fault: &str| {
-        Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
-    };
-    let ticket = non_empty(&form.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
-    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
-    let new = CreateJob {
-        project: project.clone(),
-        ticket,
-        prompt: non_empty(&form.prompt.replace("\r\n", "\n")),
-        repository: repository.map_err(|bad| wrong("repository", bad.0))?,
-        base: non_empty(&form.base),
-        agent: non_empty(&form.agent),
-        model: non_empty(&form.model),
-    };
-    limits::check_job(&new).map_err(Fault::from)?;
-    let request = JobRequest {
-        project: new.project,
-        ticket: new.ticket,
-        instructions: new.prompt,
-        repository: new.repository,
-        base: new.base,
-        agent: new.agent,
-        model: new.model,
-        retry_of: None,
-    };
-    let requester = visit.requester();
-    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
-    let answer = control::create_job(&visit.ctx, &request, &requester, key).await.map_err(Fault::from)?;
-    match (answer.reason.verdict(), answer.job) {
-        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(job),
-        (_, other) => {
-            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
-            Err(FormRefusal { fault: fault.help(&answer.reason.help()), existing_job: other })
-        }
-    }
+/// `12 jobs`, `$4.20`, `3 failed`.
+fn describe_totals(totals: &JobTotals) -> Vec<String> {
+    let by_status = JobStatus::ALL.iter().filter_map(|status| {
+        let count = totals.by_status.get(status)?;
+        Some(format!("{count} {}", labels::pill(*status).word.to_lowercase()))
+    });
+    let all = [labels::format_count(totals.jobs as u64, "job"), format_usd(totals.spent_usd_micros)];
+    all.into_iter().chain(by_status).collect()
 }

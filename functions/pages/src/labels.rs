@@ -2,6 +2,7 @@
 
 use crate::text::{SafeText, line};
 use pullyard_control::{JobView, StoredToken};
+use pullyard_domain::agent;
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::delivery::Source;
 use pullyard_domain::explanation;
@@ -66,6 +67,27 @@ pub(crate) fn source(source: Source) -> &'static str {
         Source::Webhook => "Webhook",
         Source::Poll => "Poll",
     }
+}
+
+/// An open problem that is no job.
+pub(crate) fn attention() -> Pill {
+    Pill { word: "Needs attention", shape: "tri", path: "M6 1.5 11 10.5H1zM6 5v2.2", tone: "warn" }
+}
+
+pub(crate) const AGENTS: [(&str, &str); 4] = [
+    (agent::CLAUDE_CODE, "Claude Code"),
+    (agent::CODEX, "Codex"),
+    (agent::AUTO, "any installed agent"),
+    (agent::COMMAND, "the repository’s command"),
+];
+
+pub(crate) fn agent(name: &str) -> Option<&'static str> {
+    AGENTS.iter().find(|(value, _)| *value == name).map(|(_, name)| *name)
+}
+
+/// `–` if no cost is known. Units: millionths of a US dollar.
+pub(crate) fn format_cost(micros: u64) -> String {
+    if micros == 0 { "–".into() } else { format_usd(micros) }
 }
 
 pub(crate) fn badge(badge: Badge) -> Pill {

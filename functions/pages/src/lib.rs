@@ -5,6 +5,7 @@
 mod artifacts;
 mod assets;
 mod board;
+pub mod charts;
 mod decisions;
 mod fault;
 mod form;
@@ -17,6 +18,7 @@ mod jobs;
 mod labels;
 mod log;
 pub mod markdown;
+mod overview;
 mod pulls;
 mod revise_request;
 mod search;
@@ -37,7 +39,7 @@ pub use setup::{LinkFolder, LocalMachine};
 /// Routes of the pages function.
 pub fn router(ctx: Context) -> Router {
     let routes = Router::new()
-        .route("/", get(board::redirect_to_board))
+        .route("/", get(overview::show))
         .route("/board", get(board::show))
         .route("/hold", post(hold::hold))
         .route("/release", post(hold::release))
@@ -46,13 +48,14 @@ pub fn router(ctx: Context) -> Router {
         .route("/tickets/{key}", get(tickets::show))
         .route("/tickets/{key}/edit", post(tickets::edit))
         .route("/tickets/{key}/move", post(tickets::move_ticket))
-        .route("/jobs", get(jobs::list).post(jobs::create))
-        .route("/jobs/new", get(jobs::show_form))
         .route("/jobs/{job}", get(job::log_tab::show_job))
         .route("/jobs/{job}/log", get(job::log_tab::show))
         .route("/jobs/{job}/changes", get(job::changes::show))
         .route("/jobs/{job}/attempts", get(job::attempts::show))
         .route("/jobs/{job}/artifacts", get(artifacts::show))
+        .route("/jobs", get(jobs::list).post(jobs::create::create))
+        .route("/jobs/new", get(jobs::create::show_form))
+        .route("/jobs/bulk", post(jobs::bulk::run))
         .route("/jobs/{job}/artifacts/{artifact}", get(artifacts::redirect_to_artifact))
         .route("/jobs/{job}/cancel", post(job::commands::cancel))
         .route("/jobs/{job}/pause", post(job::commands::pause))

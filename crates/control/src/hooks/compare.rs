@@ -27,8 +27,7 @@ pub struct HookView {
 impl HookView {
     /// Whether the newest delivery had a wrong signature, because the forge has another secret.
     pub fn is_refusing(&self) -> bool {
-        let stats = &self.delivery_counts;
-        stats.refused_at.is_some_and(|at| stats.verified_at.is_none_or(|good| at > good))
+        signature_drift(&self.delivery_counts).is_some()
     }
 }
 
@@ -52,7 +51,7 @@ pub async fn verify_hook(ctx: &Context, name: &HookName) -> Result<(HookView, Ve
         Err(Error::Store(error)) => return Err(error.into()),
         Err(error) => vec![drift("unreadable", format!("Pullyard {} at the forge.", format_for_table(&error)), false)],
     };
-    drifts.extend(signature_drift(&view));
+    drifts.extend(signature_drift(&view.delivery_counts));
     Ok((view, drifts))
 }
 
@@ -166,8 +165,9 @@ fn failing_deliveries_drift(newest: &[Delivery]) -> Option<Drift> {
     ))
 }
 
-fn signature_drift(view: &HookView) -> Option<Drift> {
-    view.is_refusing().then(|| {
+pub(super) fn signature_drift(stats: &HookStats) -> Option<Drift> {
+    let wrong = stats.refused_at.is_some_and(|at| stats.verified_at.is_none_or(|good| at > good));
+    wrong.then(|| {
         let sentence = "The newest signatures were wrong: the forge has another secret.";
         drift("secret", sentence, true)
     })

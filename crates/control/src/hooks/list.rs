@@ -1,6 +1,7 @@
 //! Lists webhooks page by page.
 
-use super::compare::{HookView, load_hook_view};
+use super::compare::{HookView, load_hook_view, signature_drift};
+use super::drift::Drift;
 use crate::corrupt::skip_corrupt;
 use crate::{Context, Error};
 use pullyard_domain::hook::Webhook;
@@ -21,4 +22,21 @@ pub async fn list_hook_views(
         }
     }
     Ok((views, next))
+}
+
+/// The webhooks whose newest delivery was refused, among the first `limit` names. Does not ask the forge.
+pub async fn list_failing_hooks(
+    ctx: &Context,
+    limit: i32,
+    may_see: impl Fn(&Webhook) -> bool,
+) -> Result<Vec<(Webhook, Drift)>, Error> {
+    let (names, _) = ctx.store.list_hook_names(None, limit).await?;
+    let mut failing = Vec::new();
+    for name in names {
+        let hook = skip_corrupt(ctx, ctx.store.load_hook(&name).await)?.flatten();
+        let Some(hook) = hook.filter(&may_see) else { continue };
+        let stats = skip_corrupt(ctx, ctx.store.load_hook_stats(&hook).await)?.unwrap_or_default();
+        failing.extend(signature_drift(&stats).map(|drift| (hook, drift)));
+    }
+    Ok(failing)
 }

@@ -7,7 +7,7 @@ use pullyard_domain::id::ProjectId;
 use pullyard_domain::listing::JobFilter;
 use pullyard_domain::time::Timestamp;
 
-const MAX_JOBS_READ: usize = 500;
+pub(crate) const MAX_JOBS_READ: usize = 500;
 
 const PAGE_SIZE: usize = 100;
 

@@ -61,13 +61,28 @@ pub async fn job_view(ctx: &Context, id: &JobId) -> Result<JobView, Error> {
     load_view(ctx, job, &mut WaitExplainer::default()).await
 }
 
+/// The parts of a view that are stored with a job's context.
+#[derive(Clone, Debug)]
+pub(crate) struct JobText {
+    pub(crate) title: String,
+    pub(crate) repository: Option<RepositoryName>,
+    /// `None` until the context is frozen.
+    pub(crate) agent: Option<String>,
+}
+
 pub(crate) async fn load_view(ctx: &Context, job: Job, waits: &mut WaitExplainer) -> Result<JobView, Error> {
+    let text = load_text(ctx, &job).await?;
+    to_view(ctx, job, text, waits).await
+}
+
+pub(crate) async fn to_view(
+    ctx: &Context,
+    job: Job,
+    text: JobText,
+    waits: &mut WaitExplainer,
+) -> Result<JobView, Error> {
     let now = ctx.clock.now();
-    let context = ctx.store.load_context(&job.id, &job.context).await?;
-    let (title, repository) = match &context {
-        Some(context) => (context.title(), Some(context.repository_name().clone())),
-        None => load_title_and_repository(ctx, &job).await?,
-    };
+    let JobText { title, repository, .. } = text;
     Ok(JobView {
         title,
         revises: load_revised_pull_request(ctx, &job, repository.as_ref()).await?,
@@ -78,6 +93,15 @@ pub(crate) async fn load_view(ctx: &Context, job: Job, waits: &mut WaitExplainer
     })
 }
 
+pub(crate) async fn load_text(ctx: &Context, job: &Job) -> Result<JobText, Error> {
+    if let Some(context) = ctx.store.load_context(&job.id, &job.context).await? {
+        let (title, repository) = (context.title(), Some(context.repository_name().clone()));
+        return Ok(JobText { title, repository, agent: Some(context.repository.agent.capability) });
+    }
+    let (title, repository) = load_title_and_repository(ctx, job).await?;
+    Ok(JobText { title, repository, agent: None })
+}
+
 /// The last known state of a job's pull request. `None` if it is unreadable or now belongs to another project.
 pub async fn load_pull_request_state(ctx: &Context, job: &Job) -> Result<Option<PullRequestState>, Error> {
     let Some(result) = &job.result else { return Ok(None) };
@@ -85,6 +109,27 @@ pub async fn load_pull_request_state(ctx: &Context, job: &Job) -> Result<Option<
     let id = PullRequestId { integration, repository, number: result.number };
     let linked = skip_corrupt(ctx, ctx.store.load_pull_request(&id).await)?.flatten();
     Ok(linked.filter(|linked| linked.project == job.project).map(|linked| linked.state))
+}
+
+/// The last known states of the pull requests of these jobs, by job. Omits the same as `load_pull_request_state`.
+pub(crate) async fn load_pull_request_states(
+    ctx: &Context,
+    jobs: &[&Job],
+) -> Result<BTreeMap<JobId, PullRequestState>, Error> {
+    let id_of = |job: &Job| {
+        let (integration, repository) = (job.integration.clone(), job.repository);
+        job.result.as_ref().map(|result| PullRequestId { integration, repository, number: result.number })
+    };
+    let ids: BTreeSet<_> = jobs.iter().filter_map(|job| id_of(job)).collect();
+    let mut linked = BTreeMap::new();
+    for one in ctx.store.load_pull_requests(&ids).await? {
+        linked.extend(skip_corrupt(ctx, one)?.map(|one| (one.id.clone(), one)));
+    }
+    let state_of = |job: &&Job| {
+        let linked = linked.get(&id_of(job)?).filter(|linked| linked.project == job.project)?;
+        Some((job.id.clone(), linked.state))
+    };
+    Ok(jobs.iter().filter_map(state_of).collect())
 }
 
 async fn load_title_and_repository(ctx: &Context, job: &Job) -> Result<(String, Option<RepositoryName>), Error> {

@@ -15,6 +15,7 @@ mod delayed_call;
 mod dispatch;
 mod ends;
 mod entries;
+mod job_lists;
 mod leases;
 mod polling;
 mod removals;

@@ -1,0 +1,111 @@
+//! Reads what a project's overview shows, from its newest jobs.
+
+use crate::jobs::list_jobs::MAX_JOBS_READ;
+use crate::jobs::search_jobs::{NewestJobs, read_newest_jobs};
+use crate::jobs::views::{JobView, load_pull_request_states, load_view};
+use crate::runner::WaitExplainer;
+use crate::{Context, Error};
+use futures::future::try_join_all;
+use pullyard_domain::budget::Day;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::job::{Job, JobStatus};
+use pullyard_domain::pull_request::PullRequestState;
+use pullyard_domain::time::Timestamp;
+use std::collections::BTreeSet;
+
+/// Most jobs of one kind that the overview shows in full.
+const MAX_SHOWN: usize = 20;
+
+const MAX_PULL_REQUESTS: usize = 5;
+
+#[derive(Clone, Debug)]
+pub struct Overview {
+    /// The newest jobs, at most 500.
+    pub jobs: Vec<Job>,
+    /// Creation time of the oldest of them, if older jobs were not read.
+    pub back_to: Option<Timestamp>,
+    /// Jobs that wait for an answer, longest first.
+    pub asking: Vec<JobView>,
+    /// Failed jobs whose tickets no other job has taken up.
+    pub failed: Vec<JobView>,
+    /// Jobs that have not ended and wait for no answer, running ones first.
+    pub unfinished: Vec<JobView>,
+    pub pull_requests: Vec<(JobView, PullRequestState)>,
+    /// Pull requests of jobs that ended today (UTC), and how many of these are merged.
+    pub today: PullRequestCount,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PullRequestCount {
+    pub all: usize,
+    pub merged: usize,
+}
+
+pub async fn load_overview(ctx: &Context, project: &ProjectId) -> Result<Overview, Error> {
+    let NewestJobs { jobs, next } = read_newest_jobs(ctx, project, None, None, MAX_JOBS_READ).await?;
+    let (now, mut waits) = (ctx.clock.now(), WaitExplainer::default());
+    let back_to = next.and(jobs.last()).map(|job| job.created);
+    let (mut asking, mut unfinished): (Vec<_>, Vec<_>) =
+        jobs.iter().filter(|job| !job.status.is_terminal()).partition(|job| job.status == JobStatus::AwaitingInput);
+    asking.sort_by_key(|job| job.question.as_ref().map(|question| question.at));
+    unfinished.sort_by_key(|job| (!job.status.is_active(), job.created));
+    let failed = find_unresolved_failures(ctx, &jobs).await?;
+    let (shown, today) = find_pull_requests(ctx, &jobs, Day::containing(now).start()).await?;
+    let mut pull_requests = Vec::with_capacity(shown.len());
+    for (job, state) in shown {
+        pull_requests.push((load_view(ctx, job.clone(), &mut waits).await?, state));
+    }
+    Ok(Overview {
+        back_to,
+        asking: load_views(ctx, &asking, &mut waits).await?,
+        failed: load_views(ctx, &failed, &mut waits).await?,
+        unfinished: load_views(ctx, &unfinished, &mut waits).await?,
+        pull_requests,
+        today,
+        now,
+        jobs,
+    })
+}
+
+async fn load_views(ctx: &Context, jobs: &[&Job], waits: &mut WaitExplainer) -> Result<Vec<JobView>, Error> {
+    let mut views = Vec::with_capacity(jobs.len().min(MAX_SHOWN));
+    for job in jobs.iter().take(MAX_SHOWN) {
+        views.push(load_view(ctx, (*job).clone(), waits).await?);
+    }
+    Ok(views)
+}
+
+/// Reads the tickets of at most `MAX_SHOWN` failed jobs. Only the newest job of a ticket counts.
+async fn find_unresolved_failures<'a>(ctx: &Context, jobs: &'a [Job]) -> Result<Vec<&'a Job>, Error> {
+    let mut seen = BTreeSet::new();
+    let newest = jobs.iter().filter_map(|job| Some((job, job.ticket.as_ref()?))).filter(|(_, key)| seen.insert(*key));
+    let failed: Vec<_> = newest.filter(|(job, _)| job.status == JobStatus::Failed).take(MAX_SHOWN).collect();
+    let tickets = failed.iter().map(|(job, key)| ctx.store.load_ticket(&job.project, key));
+    let tickets = try_join_all(tickets).await?;
+    let unresolved = failed.into_iter().zip(tickets).filter_map(|((job, _), ticket)| {
+        let is_unresolved = ticket.is_some_and(|ticket| ticket.is_failed_by(&job.id));
+        is_unresolved.then_some(job)
+    });
+    Ok(unresolved.collect())
+}
+
+/// The latest pull requests, and the count of those that a job changed since `midnight`.
+async fn find_pull_requests<'a>(
+    ctx: &Context,
+    jobs: &'a [Job],
+    midnight: Timestamp,
+) -> Result<(Vec<(&'a Job, PullRequestState)>, PullRequestCount), Error> {
+    let mut done: Vec<_> = jobs.iter().filter(|job| job.result.is_some()).collect();
+    done.sort_by_key(|job| std::cmp::Reverse(job.ended_at));
+    let mut seen = BTreeSet::new();
+    // Jobs that revise a pull request end with the same number.
+    done.retain(|job| seen.insert((&job.integration, job.repository, job.result.as_ref().map(|result| result.number))));
+    let all = done.iter().take_while(|job| job.ended_at >= Some(midnight)).count();
+    done.truncate(all.max(MAX_PULL_REQUESTS));
+    let states = load_pull_request_states(ctx, &done).await?;
+    let state = |job: &Job| states.get(&job.id).copied();
+    let merged = done.iter().take(all).filter(|job| state(job) == Some(PullRequestState::Merged)).count();
+    let latest = done.iter().filter_map(|job| Some((*job, state(job)?))).take(MAX_PULL_REQUESTS);
+    Ok((latest.collect(), PullRequestCount { all, merged }))
+}

@@ -1,0 +1,155 @@
+//! Cancels or retries several jobs of the list.
+
+use crate::fault::Fault;
+use crate::form::Form;
+use crate::frame::{Frame, own_path, render_page};
+use crate::labels;
+use crate::text::{Help, SafeText, line};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::explanation;
+use pullyard_domain::id::{EventId, JobId, ProjectId};
+
+/// As many as the list shows at once.
+const MAX_JOBS: usize = super::PAGE_SIZE;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Cancel,
+    Retry,
+}
+
+/// The form repeats `job`, which a struct could not read.
+struct BulkForm {
+    action: Action,
+    project: ProjectId,
+    jobs: Vec<String>,
+    once: String,
+    back: String,
+}
+
+#[derive(Template)]
+#[template(path = "jobs_bulk.html")]
+struct BulkPage {
+    frame: Frame,
+    heading: &'static str,
+    summary: String,
+    outcomes: Vec<Outcome>,
+    back: String,
+}
+
+struct Outcome {
+    job: SafeText,
+    address: String,
+    is_refused: bool,
+    /// The job that a retry created.
+    new_job: Option<(String, String)>,
+    sentence: SafeText,
+    help: Help,
+}
+
+impl BulkForm {
+    fn parse(fields: Vec<(String, String)>) -> Result<Self, Fault> {
+        let wrong = |sentence: &str| Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", sentence);
+        let (mut action, mut project, mut jobs) = (None, None, Vec::new());
+        let (mut once, mut back) = (String::new(), String::new());
+        for (name, value) in fields {
+            match (name.as_str(), value.as_str()) {
+                ("action", "cancel") => action = Some(Action::Cancel),
+                ("action", "retry") => action = Some(Action::Retry),
+                ("project", _) => project = ProjectId::new(value).ok(),
+                ("job", _) => jobs.push(value),
+                ("once", _) => once = value,
+                ("back", _) => back = value,
+                _ => return Err(wrong("The form has an unknown field or action.")),
+            }
+        }
+        if jobs.is_empty() {
+            return Err(wrong("No job is selected.").help("Go back and select at least one job."));
+        }
+        if jobs.len() > MAX_JOBS {
+            return Err(wrong(&format!("More than {MAX_JOBS} jobs are selected.")).help("Go back and select fewer."));
+        }
+        jobs.dedup();
+        let action = action.ok_or_else(|| wrong("The form has no action."))?;
+        let project = project.ok_or_else(|| Fault::not_found("There is no such project."))?;
+        Ok(Self { action, project, jobs, once, back })
+    }
+}
+
+/// Renders the result at once. A reload repeats the request, which then changes nothing.
+pub(crate) async fn run(visit: PageContext, Form(fields): Form<Vec<(String, String)>>) -> Result<Response, Fault> {
+    visit.check_may_work()?;
+    let form = BulkForm::parse(fields)?;
+    let project = visit.load_project(&form.project).await?;
+    let mut outcomes = Vec::with_capacity(form.jobs.len());
+    for id in &form.jobs {
+        outcomes.push(run_one(&visit, &form, &project.id, id).await);
+    }
+    let done = outcomes.iter().filter(|outcome| !outcome.is_refused).count();
+    let refused = outcomes.len() - done;
+    let (heading, verb) = match form.action {
+        Action::Cancel => ("Cancel jobs", "cancelled"),
+        Action::Retry => ("Retry jobs", "retried"),
+    };
+    let was = if done == 1 { "was" } else { "were" };
+    let jobs = labels::format_count(done as u64, "job");
+    let page = BulkPage {
+        frame: visit.frame(heading, "jobs", Some(&project.id)),
+        heading,
+        summary: match refused {
+            0 => format!("{jobs} {was} {verb}."),
+            _ => format!("{jobs} {was} {verb}, {refused} refused."),
+        },
+        outcomes,
+        back: match form.back.as_str() {
+            "" => format!("/jobs?project={}", project.id),
+            back => own_path(Some(back)).to_owned(),
+        },
+    };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+async fn run_one(visit: &PageContext, form: &BulkForm, project: &ProjectId, id: &str) -> Outcome {
+    let (job, address) = JobId::new(id.to_owned())
+        .map_or_else(|_| (line(id), String::new()), |id| (line(&id.short()), format!("/jobs/{id}")));
+    match try_one(visit, form, project, id).await {
+        Ok((sentence, new)) => {
+            let new_job = new.map(|new| (format!("/jobs/{new}"), new.short()));
+            Outcome { job, address, is_refused: false, new_job, sentence: line(&sentence), help: Help::default() }
+        }
+        Err(fault) => {
+            Outcome { job, address, is_refused: true, new_job: None, sentence: fault.sentence, help: fault.help }
+        }
+    }
+}
+
+/// Another project's job counts as missing.
+async fn try_one(
+    visit: &PageContext,
+    form: &BulkForm,
+    project: &ProjectId,
+    id: &str,
+) -> Result<(String, Option<JobId>), Fault> {
+    let missing = || Fault::not_found(&format!("There is no job {id}."));
+    let id = JobId::new(id.to_owned()).map_err(|_| missing())?;
+    let job = visit.ctx.store.load_job(&id).await.map_err(Error::from)?;
+    job.filter(|job| job.project == *project).ok_or_else(missing)?;
+    if form.action == Action::Cancel {
+        let job = control::cancel_job(&visit.ctx, &id, &visit.visitor.name, None).await?;
+        return Ok((explanation::explain_job(&job, None, None, visit.ctx.clock.now()).0, None));
+    }
+    let key = EventId::new(format!("{}-{id}", form.once)).ok().filter(|_| !form.once.is_empty());
+    let answer = control::retry_job(&visit.ctx, &id, &visit.requester(), key).await?;
+    match (answer.reason.verdict(), answer.job) {
+        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok((answer.reason.sentence(), Some(job))),
+        _ => {
+            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
+            Err(fault.help(&answer.reason.help()))
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The form that creates a job.
+
+use super::filter::JobsQuery;
+use crate::board::NoProject;
+use crate::fault::Fault;
+use crate::form::{Form, new_form_key, non_empty};
+use crate::frame::{Frame, redirect, render_page};
+use crate::labels::AGENTS;
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use pullyard_control::{self as control, Error, JobRequest};
+use pullyard_domain::decision::Verdict;
+use pullyard_domain::id::{EventId, JobId, ProjectId, RepositoryName, TicketKey};
+use pullyard_domain::project::Project;
+use pullyard_entry::{Problem, Query, limits};
+use pullyard_protocol::job::CreateJob;
+use serde::Deserialize;
+
+#[derive(Template)]
+#[template(path = "job_new.html")]
+struct JobFormPage {
+    frame: Frame,
+    project: String,
+    repositories: Vec<String>,
+    form: JobForm,
+    fault: Option<Fault>,
+    other: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct JobForm {
+    project: String,
+    #[serde(default)]
+    ticket: String,
+    #[serde(default)]
+    prompt: String,
+    #[serde(default)]
+    repository: String,
+    #[serde(default)]
+    base: String,
+    #[serde(default)]
+    agent: String,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    once: String,
+}
+
+pub(crate) async fn show_form(visit: PageContext, query: Result<Query<JobsQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
+        return Ok(NoProject::of(&visit, "jobs"));
+    };
+    visit.check_may_work()?;
+    let form = JobForm { ticket: query.ticket, ..JobForm::default() };
+    render_form(&visit, &project, form, None).await
+}
+
+async fn render_form(
+    visit: &PageContext,
+    project: &Project,
+    form: JobForm,
+    refused: Option<FormRefusal>,
+) -> Result<Response, Fault> {
+    let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
+    let (fault, other) = refused.map_or((None, None), |refused| (Some(refused.fault), refused.existing_job));
+    let status = fault.as_ref().map_or(StatusCode::OK, |fault| fault.status);
+    let page = JobFormPage {
+        frame: visit.frame("Create job", "jobs", Some(&project.id)),
+        project: project.id.to_string(),
+        repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
+        // A new key, because a refused request is not repeated.
+        form: JobForm { once: new_form_key(), ..form },
+        fault,
+        other: other.map(|job| format!("/jobs/{job}")),
+    };
+    Ok(render_page(status, &page))
+}
+
+struct FormRefusal {
+    fault: Fault,
+    existing_job: Option<JobId>,
+}
+
+impl From<Fault> for FormRefusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault, existing_job: None }
+    }
+}
+
+pub(crate) async fn create(visit: PageContext, Form(form): Form<JobForm>) -> Result<Response, Fault> {
+    visit.check_may_work()?;
+    let id = ProjectId::new(form.project.clone()).map_err(|_| Fault::not_found("There is no such project."))?;
+    let project = visit.load_project(&id).await?;
+    match create_job(&visit, &project.id, &form).await {
+        Ok(job) => Ok(redirect(&format!("/jobs/{job}"))),
+        Err(refused) if refused.fault.status.is_client_error() => {
+            render_form(&visit, &project, form, Some(refused)).await
+        }
+        Err(refused) => Err(refused.fault),
+    }
+}
+
+async fn create_job(visit: &PageContext, project: &ProjectId, form: &JobForm) -> Result<JobId, FormRefusal> {
+    let wrong = |field: &str, fault: &str| {
+        Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
+    };
+    let ticket = non_empty(&form.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
+    let repository = non_empty(&form.repository).map(RepositoryName::new).transpose();
+    let new = CreateJob {
+        project: project.clone(),
+        ticket,
+        prompt: non_empty(&form.prompt.replace("\r\n", "\n")),
+        repository: repository.map_err(|bad| wrong("repository", bad.0))?,
+        base: non_empty(&form.base),
+        agent: non_empty(&form.agent),
+        model: non_empty(&form.model),
+    };
+    limits::check_job(&new).map_err(Fault::from)?;
+    let request = JobRequest {
+        project: new.project,
+        ticket: new.ticket,
+        instructions: new.prompt,
+        repository: new.repository,
+        base: new.base,
+        agent: new.agent,
+        model: new.model,
+        retry_of: None,
+    };
+    let requester = visit.requester();
+    let key = non_empty(&form.once).and_then(|once| EventId::new(once).ok());
+    let answer = control::create_job(&visit.ctx, &request, &requester, key).await.map_err(Fault::from)?;
+    match (answer.reason.verdict(), answer.job) {
+        (Verdict::Accepted | Verdict::Duplicate, Some(job)) => Ok(job),
+        (_, other) => {
+            let fault = Fault::new(StatusCode::CONFLICT, answer.reason.code(), &answer.reason.sentence());
+            Err(FormRefusal { fault: fault.help(&answer.reason.help()), existing_job: other })
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The filters of the list of jobs, in its URL.
+
+use crate::fault::Fault;
+use crate::form::non_empty;
+use crate::text::percent_encode;
+use axum::http::StatusCode;
+use pullyard_domain::agent;
+use pullyard_domain::failure::Failure;
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::job::JobStatus;
+use pullyard_domain::listing::{JobFilter, JobSearch};
+use pullyard_domain::project::Repository;
+use pullyard_domain::time::Timestamp;
+use serde::Deserialize;
+use std::time::Duration;
+
+const MAX_WORDS: usize = 8;
+
+/// Values and labels of the time filter. Units: days.
+pub(super) const PERIODS: [(&str, &str, u64); 3] =
+    [("1", "Last 24 hours", 1), ("7", "Last 7 days", 7), ("30", "Last 30 days", 30)];
+
+const GROUPS: [(&str, &str, &[JobStatus]); 6] = [
+    ("active", "Active", &[JobStatus::Claimed, JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing]),
+    ("waiting", "Waiting", &[JobStatus::Pending, JobStatus::Ready, JobStatus::Paused]),
+    ("needs_answer", "Needs answer", &[JobStatus::AwaitingInput]),
+    ("failed", "Failed", &[JobStatus::Failed]),
+    ("completed", "Completed", &[JobStatus::Completed]),
+    ("cancelled", "Cancelled", &[JobStatus::Cancelled]),
+];
+
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct JobsQuery {
+    pub(super) project: Option<ProjectId>,
+    pub(super) after: Option<String>,
+    #[serde(default)]
+    pub(super) status: String,
+    #[serde(default)]
+    pub(super) q: String,
+    #[serde(default)]
+    pub(super) ticket: String,
+    #[serde(default)]
+    pub(super) repository: String,
+    #[serde(default)]
+    pub(super) agent: String,
+    #[serde(default)]
+    pub(super) since: String,
+    /// The code of a failure, from the overview.
+    #[serde(default)]
+    pub(super) failure: String,
+}
+
+pub(super) struct Tab {
+    pub(super) name: &'static str,
+    pub(super) address: String,
+    pub(super) is_current: bool,
+}
+
+impl JobsQuery {
+    fn fields(&self) -> [(&'static str, &String); 7] {
+        [
+            ("status", &self.status),
+            ("q", &self.q),
+            ("ticket", &self.ticket),
+            ("repository", &self.repository),
+            ("agent", &self.agent),
+            ("since", &self.since),
+            ("failure", &self.failure),
+        ]
+    }
+
+    pub(super) fn is_filtered(&self) -> bool {
+        self.fields().iter().any(|(_, field)| non_empty(field).is_some())
+    }
+
+    pub(super) fn to_url(&self, project: &ProjectId) -> String {
+        let mut address = format!("/jobs?project={project}");
+        for (name, field) in self.fields() {
+            address.extend(non_empty(field).map(|word| format!("&{name}={}", percent_encode(&word))));
+        }
+        address
+    }
+
+    pub(super) fn tabs(&self, project: &ProjectId) -> Vec<Tab> {
+        let tab = |status: &str, name| Tab {
+            name,
+            address: Self { status: status.to_owned(), ..self.clone() }.to_url(project),
+            is_current: self.status == status,
+        };
+        let groups = GROUPS.iter().map(|(status, name, _)| tab(status, name));
+        std::iter::once(tab("", "All")).chain(groups).collect()
+    }
+
+    pub(super) fn to_search(&self, repositories: &[Repository], now: Timestamp) -> Result<JobSearch, Fault> {
+        let wrong = |field: &str, fault: &str| {
+            Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", &format!("The field {field}: {fault}."))
+        };
+        let statuses = |word: String| {
+            let group = GROUPS.iter().find(|(status, ..)| *status == word).map(|(_, _, all)| *all);
+            group.ok_or_else(|| wrong("status", "unknown status"))
+        };
+        let repository = |name: String| {
+            let found = repositories.iter().find(|repository| repository.name.as_str() == name);
+            let id = found.map(|repository| (repository.integration.clone(), repository.id));
+            id.ok_or_else(|| wrong("repository", "it is not connected to this project"))
+        };
+        let since = |value: String| {
+            let period = PERIODS.iter().find(|(days, ..)| *days == value);
+            let start = period.map(|(_, _, days)| now.minus(Duration::from_secs(days * 24 * 3_600)));
+            start.ok_or_else(|| wrong("time", "unknown period"))
+        };
+        let agent = |name: String| {
+            let is_known = agent::AGENTS.contains(&name.as_str());
+            is_known.then_some(name).ok_or_else(|| wrong("agent", "unknown agent"))
+        };
+        let failure = |code: String| {
+            let is_known = Failure::rows().iter().any(|row| row.code == code);
+            is_known.then_some(code).ok_or_else(|| wrong("failure", "unknown code"))
+        };
+        let ticket = non_empty(&self.ticket).map(TicketKey::new).transpose().map_err(|bad| wrong("ticket", bad.0))?;
+        let statuses = non_empty(&self.status).map(statuses).transpose()?.unwrap_or_default();
+        Ok(JobSearch {
+            filter: JobFilter {
+                statuses: statuses.iter().copied().collect(),
+                ticket,
+                since: non_empty(&self.since).map(since).transpose()?,
+                until: None,
+            },
+            repository: non_empty(&self.repository).map(repository).transpose()?,
+            failure: non_empty(&self.failure).map(failure).transpose()?,
+            agent: non_empty(&self.agent).map(agent).transpose()?,
+            words: self.q.split_whitespace().take(MAX_WORDS).map(str::to_owned).collect(),
+        })
+    }
+}

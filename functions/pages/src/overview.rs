@@ -1,0 +1,246 @@
+//! The overview of a project: what needs a person, what runs and waits, today's numbers, and the last 30 days.
+
+mod month;
+mod tiles;
+
+use crate::fault::Fault;
+use crate::frame::{Frame, redirect, render_page};
+use crate::jobs::{PullRequestView, find_place};
+use crate::labels::{self, Pill, TimeLabel};
+use crate::text::{SafeText, line};
+use crate::visit::PageContext;
+use askama::Template;
+use axum::http::StatusCode;
+use axum::response::Response;
+use month::Month;
+use pullyard_control::{self as control, JobView};
+use pullyard_domain::fleet::Member;
+use pullyard_domain::hook::Webhook;
+use pullyard_domain::id::ProjectId;
+use pullyard_domain::job::JobStatus;
+use pullyard_domain::project::Project;
+use pullyard_domain::runner::Presence;
+use pullyard_domain::text::truncate;
+use pullyard_domain::time::Timestamp;
+use pullyard_entry::{Problem, Query};
+use serde::Deserialize;
+use tiles::Tile;
+
+/// Each load reads up to 500 jobs, so the page refreshes less often than a list. Units: milliseconds.
+const REFRESH_MS: u32 = 30_000;
+
+const MAX_HOOKS: i32 = 50;
+
+const MAX_QUESTION_CHARS: usize = 200;
+
+#[derive(Deserialize)]
+pub(crate) struct OverviewQuery {
+    project: Option<ProjectId>,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    project: String,
+    may_work: bool,
+    needs: Vec<Need>,
+    /// Links to the questions and failures that the page leaves out.
+    more: Vec<(String, String)>,
+    tiles: Vec<Tile>,
+    jobs: Vec<UnfinishedJob>,
+    pulls: Vec<PullRow>,
+    is_new: bool,
+    month: Month,
+    refresh: u32,
+}
+
+struct Need {
+    pill: Pill,
+    title: SafeText,
+    /// Address of the title; empty if the button says enough.
+    address: String,
+    about: SafeText,
+    sentence: SafeText,
+    when: Option<TimeLabel>,
+    action: Action,
+}
+
+enum Action {
+    Link {
+        address: String,
+        words: &'static str,
+    },
+    Release,
+    /// The visitor may not do it.
+    Nothing,
+}
+
+struct UnfinishedJob {
+    pill: Pill,
+    address: String,
+    title: SafeText,
+    ticket: SafeText,
+    sentence: Option<SafeText>,
+    place: Option<SafeText>,
+    took: String,
+    cost: String,
+}
+
+struct PullRow {
+    title: SafeText,
+    job: String,
+    pull: PullRequestView,
+}
+
+pub(crate) async fn show(visit: PageContext, query: Result<Query<OverviewQuery>, Problem>) -> Result<Response, Fault> {
+    let Query(query) = query?;
+    let Some(project) = visit.load_selected_project(query.project).await? else {
+        return Ok(redirect("/setup/start"));
+    };
+    let (_, today) = control::load_budget(&visit.ctx, &project.id).await?;
+    let view = control::load_overview(&visit.ctx, &project.id).await?;
+    let mut members = control::runner::list_runners(&visit.ctx).await?;
+    members.retain(|member| member.runner.status != Presence::Deleting && member.profile.includes_project(&project.id));
+    let page = OverviewPage {
+        frame: visit.frame("Overview", "overview", Some(&project.id)),
+        may_work: visit.visitor.may_run_jobs(),
+        needs: list_needs(&visit, &project, &view).await?,
+        more: list_more(&project.id, &view),
+        tiles: tiles::list_tiles(&project, &view, &today, &members),
+        jobs: view.unfinished.iter().map(|view| UnfinishedJob::new(view, &visit, &members)).collect(),
+        pulls: view
+            .pull_requests
+            .iter()
+            .filter_map(|(view, state)| {
+                let pull = PullRequestView::new(&view.job, *state)?;
+                Some(PullRow { title: title_of(view), job: format!("/jobs/{}", view.job.id), pull })
+            })
+            .collect(),
+        is_new: view.jobs.is_empty(),
+        month: Month::new(&project.id, &view.jobs, view.back_to, view.now),
+        refresh: REFRESH_MS,
+        project: project.id.to_string(),
+    };
+    Ok(render_page(StatusCode::OK, &page))
+}
+
+async fn list_needs(visit: &PageContext, project: &Project, view: &control::Overview) -> Result<Vec<Need>, Fault> {
+    let may_work = visit.visitor.may_run_jobs();
+    let mut needs: Vec<_> = held_project(visit, project).into_iter().collect();
+    needs.extend(view.asking.iter().map(|view| question(view, may_work)));
+    needs.extend(view.failed.iter().map(failure));
+    if visit.visitor.may_administer() {
+        let may_see = |hook: &Webhook| {
+            hook.projects().any(|id| *id == project.id) && hook.projects().all(|id| visit.visitor.may_access(id))
+        };
+        for (hook, drift) in control::hooks::list_failing_hooks(&visit.ctx, MAX_HOOKS, may_see).await? {
+            needs.push(Need {
+                pill: labels::attention(),
+                title: line(&hook.kind.label()),
+                address: String::new(),
+                about: line(&format!("webhook {}", hook.name)),
+                sentence: line(&drift.sentence),
+                when: None,
+                action: Action::Link {
+                    address: format!("/setup/repositories?project={}", project.id),
+                    words: "Fix webhook",
+                },
+            });
+        }
+    }
+    Ok(needs)
+}
+
+fn held_project(visit: &PageContext, project: &Project) -> Option<Need> {
+    let who = project.settings.held_by.as_ref()?;
+    let reason = project.settings.held_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    Some(Need {
+        pill: labels::attention(),
+        title: line(&format!("{} is on hold", project.name)),
+        address: String::new(),
+        about: SafeText::default(),
+        sentence: line(&format!("Held by {who}{reason}. No new jobs start; requests queue until release.")),
+        when: None,
+        action: if visit.visitor.may_administer() { Action::Release } else { Action::Nothing },
+    })
+}
+
+fn question(view: &JobView, may_work: bool) -> Need {
+    let question = view.job.question.as_ref();
+    let text = question.map(|question| truncate(&question.text, MAX_QUESTION_CHARS)).unwrap_or_default();
+    Need {
+        sentence: line(&format!("Question: “{}”", text.trim())),
+        when: question.map(|question| labels::format_time(question.at, view.now)),
+        action: Action::Link {
+            address: format!("/jobs/{}#speak", view.job.id),
+            words: if may_work { "Answer" } else { "View job" },
+        },
+        ..need_of_job(view)
+    }
+}
+
+fn failure(view: &JobView) -> Need {
+    Need {
+        sentence: labels::explain_job(view).unwrap_or_default(),
+        when: view.job.ended_at.map(|at| labels::format_time(at, view.now)),
+        ..need_of_job(view)
+    }
+}
+
+fn need_of_job(view: &JobView) -> Need {
+    let address = format!("/jobs/{}", view.job.id);
+    Need {
+        pill: labels::pill(view.job.status),
+        title: title_of(view),
+        about: ticket_of(view),
+        sentence: SafeText::default(),
+        when: None,
+        action: Action::Link { address: address.clone(), words: "View job" },
+        address,
+    }
+}
+
+fn title_of(view: &JobView) -> SafeText {
+    let revises = view.revises.as_ref().map(|of| format!("Revise #{}: ", of.number)).unwrap_or_default();
+    match view.title.trim() {
+        "" => line(&format!("{revises}Job {}", view.job.id.short())),
+        title => line(&format!("{revises}{title}")),
+    }
+}
+
+fn ticket_of(view: &JobView) -> SafeText {
+    view.job.ticket.as_ref().map(|key| line(key.as_str())).unwrap_or_default()
+}
+
+fn list_more(project: &ProjectId, view: &control::Overview) -> Vec<(String, String)> {
+    let count = |is: fn(JobStatus) -> bool| view.jobs.iter().filter(|job| is(job.status)).count();
+    let asking = count(|status| status == JobStatus::AwaitingInput);
+    let unfinished = count(|status| !status.is_terminal()) - asking;
+    let link = |status: &str, words: String| (format!("/jobs?project={project}&status={status}"), words);
+    let questions = (asking > view.asking.len()).then(|| link("needs_answer", format!("All {asking} questions")));
+    let others = (unfinished > view.unfinished.len())
+        .then(|| (format!("/jobs?project={project}"), format!("{unfinished} jobs run or wait")));
+    questions.into_iter().chain(others).collect()
+}
+
+impl UnfinishedJob {
+    fn new(view: &JobView, visit: &PageContext, members: &[Member]) -> Self {
+        let job = &view.job;
+        Self {
+            pill: labels::pill(job.status),
+            address: format!("/jobs/{}", job.id),
+            title: title_of(view),
+            ticket: ticket_of(view),
+            sentence: labels::explain_job(view),
+            place: find_place(job, &visit.ctx.task_isolation, members).filter(|_| job.status.is_active()),
+            took: labels::job_duration(job, view.now),
+            cost: labels::format_cost(job.spent_usd_micros),
+        }
+    }
+}
+
+/// Whether the time is known and not before `start`.
+fn is_since(at: Option<Timestamp>, start: Timestamp) -> bool {
+    at.is_some_and(|at| start <= at)
+}
