@@ -30,13 +30,31 @@ pub struct MergeRequest {
 }
 
 pub enum MergeOutcome {
-    Merged {
-        sha: String,
-    },
+    Merged { sha: String },
     Missing,
-    /// Answered with 405 and GitHub's text.
-    NotMergeable(&'static str),
+    NotMergeable(Obstacle),
     Moved(&'static str),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    Merged,
+    Closed,
+    Draft,
+    /// A merge would change the branch, but not the files in the user's folder.
+    CheckedOut,
+    Conflict,
+}
+
+impl Obstacle {
+    /// The text of GitHub's response 405, if GitHub knows the obstacle.
+    pub fn message(self) -> &'static str {
+        match self {
+            Self::Merged | Self::Closed | Self::Conflict => "Pull Request is not mergeable",
+            Self::Draft => "Pull Request is still a draft",
+            Self::CheckedOut => "The base branch is checked out where this repository is; merge it there.",
+        }
+    }
 }
 
 /// Merges unless head or base have moved. Writes: the base branch, if it has not moved; then the record.
@@ -55,22 +73,23 @@ pub async fn merge(
         return Ok(MergeOutcome::Missing);
     };
     let pull = pulls::with_current_commits(stored.clone(), &branches);
+    if stored.merged.is_some() {
+        return Ok(MergeOutcome::NotMergeable(Obstacle::Merged));
+    }
     if stored.state == PullState::Closed {
-        return Ok(MergeOutcome::NotMergeable("Pull Request is not mergeable"));
+        return Ok(MergeOutcome::NotMergeable(Obstacle::Closed));
     }
     if stored.draft {
-        return Ok(MergeOutcome::NotMergeable("Pull Request is still a draft"));
+        return Ok(MergeOutcome::NotMergeable(Obstacle::Draft));
     }
     if wish.sha.as_ref().is_some_and(|sha| *sha != pull.head_sha) {
         return Ok(MergeOutcome::Moved("Head branch was modified. Review and try the merge again."));
     }
     if shared.git.is_checked_out(&git_dir, &stored.base).await? {
-        return Ok(MergeOutcome::NotMergeable(
-            "The base branch is checked out where this repository is; merge it there.",
-        ));
+        return Ok(MergeOutcome::NotMergeable(Obstacle::CheckedOut));
     }
     let Some(sha) = create_merge_commit(shared, &git_dir, actor, &pull, (&entry.owner(), &wish)).await? else {
-        return Ok(MergeOutcome::NotMergeable("Pull Request is not mergeable"));
+        return Ok(MergeOutcome::NotMergeable(Obstacle::Conflict));
     };
     if !shared.git.move_branch(&git_dir, &stored.base, &sha, &pull.base_sha).await? {
         return Ok(MergeOutcome::Moved("Base branch was modified. Review and try the merge again."));

@@ -1,7 +1,9 @@
-//! HTML pages without password or script: the list, and each pull request with a review form.
+//! HTML pages without password or script: the list, and each pull request with forms to review and to merge it.
 
 mod absent;
+mod guard;
 mod review;
+mod state;
 
 use std::sync::Arc;
 
@@ -10,12 +12,12 @@ use axum::{
     Router,
     extract::{Path, State},
     http::header,
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
 
 use crate::{
-    access,
+    access::{self, AccessDecision, Actor, Requirement},
     forge_state::Shared,
     pulls,
     record::{Pull, PullRecord, ReviewRecord, ReviewState, StatusRecord},
@@ -23,18 +25,26 @@ use crate::{
     role::Role,
 };
 pub use absent::PageError;
-pub use review::is_same_origin;
+pub use guard::protect;
+use review::ReviewForm;
 
 const MAX_COMMITS: usize = 250;
 const MAX_PAGE_DIFF_BYTES: u64 = 1024 * 1024;
 const MAX_PLAIN_DIFF_BYTES: u64 = 32 * 1024 * 1024;
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
+    let routes = Router::new()
         .route("/", get(index))
+        .route("/forge.css", get(stylesheet))
         .route("/{owner}/{name}", get(repository))
         .route("/{owner}/{name}/pull/{number}", get(pull_request))
         .route("/{owner}/{name}/pull/{number}/reviews", post(review::submit))
+        .route("/{owner}/{name}/pull/{number}/state", post(state::submit));
+    protect(routes)
+}
+
+async fn stylesheet() -> Response {
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], include_str!("../assets/forge.css")).into_response()
 }
 
 struct RepositoryRow {
@@ -91,10 +101,32 @@ pub async fn pull_request(
         Some(number) => (number.to_owned(), true),
         None => (number, false),
     };
+    let (entry, pull) = find(&shared, &owner, &name, &number).await?;
+    if plain {
+        return plain_diff(&shared, &entry, &pull).await;
+    }
+    page(&shared, &entry, &pull, FailedForm::default()).await
+}
+
+async fn find(
+    shared: &Shared,
+    owner: &str,
+    name: &str,
+    number: &str,
+) -> Result<(Arc<RepositoryEntry>, Pull), PageError> {
     let number = number.parse().map_err(|_| PageError::NotFound)?;
-    let entry = shared.repositories.find(&owner, &name).await.ok_or(PageError::NotFound)?;
-    let pull = pulls::find(&shared, &entry, number).await?.ok_or(PageError::NotFound)?;
-    if plain { plain_diff(&shared, &entry, &pull).await } else { page(&shared, &entry, &pull).await }
+    let entry = shared.repositories.find(owner, name).await.ok_or(PageError::NotFound)?;
+    let pull = pulls::find(shared, &entry, number).await?.ok_or(PageError::NotFound)?;
+    Ok((entry, pull))
+}
+
+/// The account that a form names. The forms offer only accounts with the required role.
+async fn actor(shared: &Shared, entry: &RepositoryEntry, login: &str, need: Requirement) -> Result<Actor, PageError> {
+    let actor = Actor::from_member(&shared.users.by_login(login).ok_or(PageError::NotFound)?);
+    match actor.check(entry, need).await {
+        AccessDecision::Yes => Ok(actor),
+        AccessDecision::No | AccessDecision::Hidden => Err(PageError::NotFound),
+    }
 }
 
 async fn plain_diff(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<Response, PageError> {
@@ -104,8 +136,7 @@ async fn plain_diff(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Re
         // A truncated diff must not appear complete.
         return Err(PageError::TooLarge);
     }
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    Ok((headers, diff.stdout).into_response())
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], diff.stdout).into_response())
 }
 
 /// Hides HTML comments that fill a line; GitHub shows none.
@@ -114,11 +145,20 @@ fn without_comments(text: &str) -> String {
     text.split_inclusive('\n').filter(|line| !is_comment(line)).collect()
 }
 
+/// The error sentences of the page's forms, and what the user typed.
+#[derive(Default)]
+struct FailedForm {
+    state: Option<String>,
+    review: Option<String>,
+    filled: ReviewForm,
+}
+
 #[derive(Template)]
 #[template(path = "pull_request.html")]
 struct PullRequestPage<'a> {
     full_name: String,
     pull: &'a PullRecord,
+    head_sha: &'a str,
     requested: Vec<String>,
     statuses: Vec<StatusRecord>,
     /// Without pending ones.
@@ -126,10 +166,17 @@ struct PullRequestPage<'a> {
     commits: Vec<[String; 3]>,
     diff: String,
     truncated: bool,
+    mergers: Vec<String>,
     reviewers: Vec<String>,
+    failed: FailedForm,
 }
 
-async fn page(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<Response, PageError> {
+async fn page(
+    shared: &Shared,
+    entry: &RepositoryEntry,
+    pull: &Pull,
+    failed: FailedForm,
+) -> Result<Response, PageError> {
     let Pull { record, head_sha, base_sha } = pull;
     let diff = shared.git.diff(&entry.git_dir(), base_sha, head_sha, MAX_PAGE_DIFF_BYTES).await?;
     let statuses = entry.record.lock().await.newest_statuses(head_sha).into_iter().cloned().collect();
@@ -137,21 +184,24 @@ async fn page(shared: &Shared, entry: &RepositoryEntry, pull: &Pull) -> Result<R
     render(&PullRequestPage {
         full_name: entry.full_name(),
         pull: record,
+        head_sha,
         requested: requested.map(|member| member.user.login).collect(),
         statuses,
         reviews: record.reviews.iter().filter(|review| review.state != ReviewState::Pending).collect(),
         commits: shared.git.commit_summaries(&entry.git_dir(), base_sha, head_sha, MAX_COMMITS).await?,
         diff: diff.text(),
         truncated: diff.truncated,
-        reviewers: reviewers(shared, entry, record).await,
+        mergers: accounts(shared, entry, record, Role::Write).await,
+        reviewers: accounts(shared, entry, record, Role::Read).await,
+        failed,
     })
 }
 
-/// Accounts that may read. The author is last, because authors can only comment.
-async fn reviewers(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord) -> Vec<String> {
+/// Accounts with at least this role. The author is last, because authors can only comment in a review.
+async fn accounts(shared: &Shared, entry: &RepositoryEntry, pull: &PullRecord, least: Role) -> Vec<String> {
     let mut logins = Vec::new();
     for member in shared.users.list() {
-        if access::role_of(entry, &member).await >= Role::Read && !member.user.login.ends_with("[bot]") {
+        if access::role_of(entry, &member).await >= least && !member.user.login.ends_with("[bot]") {
             logins.push((member.user.id == pull.author_id, member.user.login));
         }
     }
@@ -168,11 +218,5 @@ fn render(page: &impl Template) -> Result<Response, PageError> {
         tracing::error!(error = %error, "demo forge page not rendered");
         PageError::Failed
     })?;
-    let headers = [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        // A second defence in case an escape is missing.
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    ];
-    Ok((headers, html).into_response())
+    Ok(Html(html).into_response())
 }

@@ -81,7 +81,8 @@ impl DemoForge {
         match merge::merge(&self.shared, &entry, &actor, number, wish).await? {
             MergeOutcome::Merged { sha } => Ok(sha),
             MergeOutcome::Missing => Err(refused("there is no such pull request")),
-            MergeOutcome::NotMergeable(reason) | MergeOutcome::Moved(reason) => Err(refused(reason)),
+            MergeOutcome::NotMergeable(obstacle) => Err(refused(obstacle.message())),
+            MergeOutcome::Moved(reason) => Err(refused(reason)),
         }
     }
 

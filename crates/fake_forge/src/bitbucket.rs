@@ -43,7 +43,8 @@ pub(crate) const API_PATH: &str = "/2.0";
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     // Bitbucket's address of a pull request's page.
-    Router::new().route("/{owner}/{name}/pull-requests/{number}", get(pages::pull_request)).nest(API_PATH, api())
+    let page = Router::new().route("/{owner}/{name}/pull-requests/{number}", get(pages::pull_request));
+    pages::protect(page).nest(API_PATH, api())
 }
 
 fn api() -> Router<Arc<Shared>> {

@@ -25,7 +25,9 @@ impl From<Error> for PageError {
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
         let (status, text) = match self {
-            Self::CrossOrigin => (StatusCode::FORBIDDEN, "This form was sent from elsewhere.\n"),
+            Self::CrossOrigin => {
+                (StatusCode::FORBIDDEN, "This form did not come from a page of this forge; nothing was changed.\n")
+            }
             Self::Refused(text) => return (StatusCode::UNPROCESSABLE_ENTITY, text).into_response(),
             Self::NotFound => (StatusCode::NOT_FOUND, "Not found.\n"),
             Self::TooLarge => (StatusCode::NOT_ACCEPTABLE, "The change is too large to show.\n"),

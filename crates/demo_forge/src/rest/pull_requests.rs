@@ -166,7 +166,7 @@ pub(crate) async fn merge(
             Ok(Json(json!({ "sha": sha, "merged": true, "message": "Pull Request successfully merged" })))
         }
         MergeOutcome::Missing => Err(ApiError::not_found()),
-        MergeOutcome::NotMergeable(reason) => Err(ApiError::not_allowed(reason)),
+        MergeOutcome::NotMergeable(obstacle) => Err(ApiError::not_allowed(obstacle.message())),
         MergeOutcome::Moved(reason) => Err(ApiError::conflict(reason)),
     }
 }

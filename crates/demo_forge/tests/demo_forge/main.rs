@@ -6,6 +6,7 @@
 mod access_and_comments;
 mod hooks;
 mod listener;
+mod page_forms;
 mod pages;
 mod pull_requests;
 mod reviews;

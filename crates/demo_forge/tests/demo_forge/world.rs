@@ -103,6 +103,18 @@ impl World {
         Response { status, headers, body }
     }
 
+    /// Sends a form of pull request 1's page, or to a path that starts with `/`.
+    pub(crate) async fn submit(&self, form: &str, body: &str, headers: &[(&str, &str)]) -> reqwest::Response {
+        let path = if form.starts_with('/') { form.to_owned() } else { format!("/{REPOSITORY}/pull/1/{form}") };
+        let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let mut request = client.post(format!("{}{path}", self.forge.url()));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.body(body.to_owned()).send().await.unwrap()
+    }
+
     pub(crate) async fn get(&self, who: &str, path: &str) -> Response {
         self.call(who, Method::GET, path, None).await
     }

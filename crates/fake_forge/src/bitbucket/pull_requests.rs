@@ -264,7 +264,7 @@ pub(super) async fn merge(
     match merge::merge(&shared, &entry, &actor, number, wish).await? {
         MergeOutcome::Merged { .. } => {}
         MergeOutcome::Missing => return Err(Refusal::no_pull_request()),
-        MergeOutcome::NotMergeable(words) => return Err(Refusal::bad_request(words)),
+        MergeOutcome::NotMergeable(obstacle) => return Err(Refusal::bad_request(obstacle.message())),
         MergeOutcome::Moved(words) => return Err(Refusal::conflict(words)),
     }
     let pull = pulls::find(&shared, &entry, number).await?.ok_or_else(Refusal::no_pull_request)?;
