@@ -191,12 +191,14 @@ impl LocalSystem {
         };
         let aws = Aws::start_on(services, aws_first_port).await?;
 
-        let users = vec![User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() }];
+        let bot = User { login: "pullyard-bot".into(), id: (1 << 53) + 7, token: keys.forge_token.clone() };
+        // The person at the forge's pages: the bot cannot review its own pull requests. An empty token never matches.
+        let person = User { login: "local-user".into(), id: (1 << 53) + 9, token: String::new() };
         let forge_folder = inner(FORGE_FOLDER)?;
         let forge = DemoForge::start(pullyard_demo_forge::Options {
             dir: forge_folder.clone(),
             listener: forge_listener,
-            users,
+            users: vec![bot, person],
             extension: forge_extension,
         })
         .await?;
