@@ -205,7 +205,10 @@ async fn demo_with_json_prints_one_document() {
 async fn demo_with_stay_ends_successfully_when_interrupted() {
     let folder = TempDir::new().unwrap();
     let kept = folder.path().join("demo");
-    let mut demo = RunningDemo::start(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
+    let config = folder.path().join("config");
+    let mut command = pullyard(&["demo", "--stay", "--keep", kept.to_str().unwrap()]);
+    command.env("XDG_CONFIG_HOME", &config);
+    let mut demo = RunningDemo::of(command);
     assert_eq!(demo.lines.next_line().await.unwrap().as_deref(), Some(FIRST_LINE));
     let done = demo.wait_for_line("No AI was called.").await;
     assert!(done.starts_with("Done in "), "{done}");
@@ -213,9 +216,14 @@ async fn demo_with_stay_ends_successfully_when_interrupted() {
     let api = stays.rsplit("API ").next().unwrap();
     let version = reqwest::get(format!("{api}/version")).await.unwrap();
     assert_eq!(version.status(), 200, "{api}");
-    demo.wait_for_line("The admin token is in").await;
+    let line = demo.wait_for_line("--context demo jobs").await;
+    let arguments: Vec<_> = line.split_whitespace().skip(1).collect();
+    let jobs = pullyard(&arguments).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
+    assert_eq!(text(&jobs.stdout).lines().count(), 5, "{jobs:?}");
     let (code, complaints) = demo.wait_after_interrupt().await;
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    let contexts = pullyard(&["contexts", "--json"]).env("XDG_CONFIG_HOME", &config).output().await.unwrap();
+    assert_eq!(text(&contexts.stdout).trim(), "[]");
     assert!(reqwest::get(format!("{api}/version")).await.is_err(), "the API still answers");
     assert_eq!(warnings(&kept), Vec::<String>::new());
 }

@@ -2,6 +2,7 @@
 //! The demo uses the public API like any other client, and verifies the results with `git`.
 
 mod agent;
+mod context;
 mod review;
 mod scenario;
 mod screen;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 const INTERRUPTED: u8 = 130;
+const TEMPORARY_PREFIX: &str = "pullyard-demo-";
 
 /// Watch three tickets become pull requests and a review a revision, on this machine only.
 ///
@@ -38,7 +40,7 @@ pub(crate) struct Demo {
     /// Store everything in this new folder: table, repositories, task logs, demo.json.
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-    /// Keep running until Ctrl-C, so that you can open the printed URLs.
+    /// Keep running until Ctrl-C, so that you can open the printed URLs, and use `--context demo` in another terminal.
     #[arg(long)]
     stay: bool,
     /// Agent: command (the script), or claude_code, codex or auto (the installed one), with keys from your environment.
@@ -68,7 +70,7 @@ impl Demo {
         let folder = match &self.keep {
             Some(folder) => new_folder(folder)?,
             None => {
-                temporary = crate::temporary::create_folder("pullyard-demo-")?;
+                temporary = crate::temporary::create_folder(TEMPORARY_PREFIX)?;
                 temporary.path().to_path_buf()
             }
         };
@@ -106,9 +108,11 @@ impl Demo {
             ended = result => ended,
         };
         if self.stay && matches!(&ended, Ok(code) if *code == ExitCode::SUCCESS) {
-            screen.print_running(local.api_url(), &local.forge().url(), &folder);
+            let context = context::save(&local, &folder);
+            screen.print_running(local.api_url(), &local.forge().url(), &folder, context);
             // An interrupt is the normal end here and not a failure.
             ends.next().await;
+            context::remove(&folder);
         }
         local.shutdown().await;
         ended

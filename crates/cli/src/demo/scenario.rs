@@ -61,7 +61,7 @@ pub(super) async fn run_scenario(
 impl DemoRun<'_> {
     async fn set_up(&mut self, local: &LocalSystem) -> anyhow::Result<()> {
         local.forge().create_repository(REPOSITORY, "main", &FILES).await?;
-        let integration = IntegrationId::new("demo-forge")?;
+        let integration = IntegrationId::new("local")?;
         let connected = self
             .api
             .create_integration(&CreateIntegration {
