@@ -344,6 +344,25 @@ async fn why_explains_jobs_tickets_and_deliveries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn runner_uses_the_url_of_its_context_and_name_of_its_token() {
+    let story = Story::start_with_waiting_tasks().await;
+    let mut user = User::new();
+    let url = story.local.api_url();
+    user.run_with(&["login", url, "--context", "work"], story.local.admin_token()).await.assert_success();
+    let (token, work) = (story.runner_token("t", None, Some("kite-7")).await, user.home.path().join("work"));
+    user.set_env("PATH", &std::env::var("PATH").unwrap());
+    user.set_env("PULLYARD_RUNNER_TOKEN", &token);
+    user.set_env("PULLYARD_WORK_DIR", work.to_str().unwrap());
+    let flags = ["--isolation", "none", "--capabilities", "command"];
+    let config = user.run(&[&["runner", "config"][..], &flags].concat()).await.assert_success();
+    assert!(config.lines().any(|line| line.contains(url) && line.contains("context work")), "{config}");
+    user.run(&[&["runner", "start", "--once"][..], &flags].concat()).await.assert_success();
+    assert_eq!(story.api.runner("kite-7").await.unwrap().name, "kite-7");
+    user.run(&[&["runner", "start", "--context", "nope"][..], &flags].concat()).await.assert_exit(2, "no context nope");
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn login_saves_a_private_context_and_logout_removes_it() {
     use std::os::unix::fs::PermissionsExt;
     let story = Story::start_with_waiting_tasks().await;

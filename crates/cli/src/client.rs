@@ -47,7 +47,7 @@ use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_protocol::client::ApiClient;
 pub(crate) use screen::Screen;
 use session::Session;
-pub(crate) use session::token;
+pub(crate) use session::{saved_url, token};
 use std::process::ExitCode;
 
 /// Follows a job of this process's own server until it ends. Only this terminal can answer the job's agent.

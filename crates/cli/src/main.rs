@@ -72,7 +72,7 @@ fn main() -> ExitCode {
         Command::Try(job) => Ok(runtime.block_on(job.run(&global))),
         Command::Events(events) => Ok(events.run(&global)),
         Command::Client(command) => Ok(runtime.block_on(command.run(&global, program))),
-        Command::Runner(runner) => runtime.block_on(runner.run()),
+        Command::Runner(runner) => runtime.block_on(runner.run(&global)),
         Command::Function(function) => runtime.block_on(function.run()),
     };
     // Dropping the runtime would wait for threads of `spawn_blocking`, which a disk that hangs can block forever.

@@ -1,5 +1,6 @@
 //! `pullyard runner …`: runs the runner inside this program, so that the embedded ECS needs no second binary.
 
+use crate::client::{Global, Screen, saved_url};
 use pullyard_local::TaskEnvironment;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,9 +13,15 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+    pub(crate) async fn run(self, global: &Global) -> anyhow::Result<ExitCode> {
         crate::logs::to_stderr();
-        Ok(ExitCode::from(self.command.run(&["runner"]).await?))
+        let load_url = || {
+            saved_url(global).unwrap_or_else(|fault| {
+                Screen::new(global).warn(&format!("no saved context is used: {}", fault.message()));
+                None
+            })
+        };
+        Ok(ExitCode::from(self.command.with_saved_url(load_url).run(&["runner"]).await?))
     }
 }
 

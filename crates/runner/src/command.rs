@@ -1,6 +1,6 @@
 //! The runner's commands, shared by `pullyard-runner` and `pullyard runner`.
 
-use crate::daemon::{Check, Config, Start};
+use crate::daemon::{Check, Config, SettingValue, Start};
 use crate::{Error, RunJob};
 use pullyard_protocol::version::PROTOCOL;
 
@@ -20,6 +20,19 @@ pub enum Command {
 }
 
 impl Command {
+    /// Sets the control plane's URL for when neither a flag nor a variable does. `load` returns the URL and its source;
+    /// only commands with this setting call it.
+    pub fn with_saved_url(mut self, load: impl FnOnce() -> Option<(String, String)>) -> Self {
+        let flags = match &mut self {
+            Self::Start(start) => &mut start.flags,
+            Self::Check(check) => &mut check.flags,
+            Self::Config(config) => &mut config.flags,
+            Self::RunJob(_) | Self::Version => return self,
+        };
+        flags.saved_api_url = load().map(|(value, source)| SettingValue { value, source });
+        self
+    }
+
     /// Runs the command and returns the exit code. `program` holds the arguments that lead to the runner's commands.
     ///
     /// Errors: the errors of `run-job`. Every other command prints its errors itself.

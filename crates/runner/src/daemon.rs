@@ -23,3 +23,4 @@ mod state_file;
 mod state_folder;
 
 pub use args::{Check, Config, Start};
+pub(crate) use setting_names::SettingValue;

@@ -174,6 +174,16 @@ pub(crate) fn token(global: &Global) -> Result<String, CliError> {
     })
 }
 
+/// The URL of the flag or the context, and its source for messages.
+pub(crate) fn saved_url(global: &Global) -> Result<Option<(String, String)>, CliError> {
+    if let Some(url) = global.url()? {
+        return Ok(Some((url, "--url or PULLYARD_URL".into())));
+    }
+    let config = Config::load()?;
+    let Some(name) = global.context().or_else(|| config.current.clone()) else { return Ok(None) };
+    Ok(Some((config.context(&name)?.url.clone(), format!("context {name}"))))
+}
+
 fn context(global: &Global) -> Result<Option<SavedContext>, CliError> {
     let config = Config::load()?;
     match global.context().or_else(|| config.current.clone()) {

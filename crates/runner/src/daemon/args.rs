@@ -6,7 +6,7 @@
 use super::call_failure::{REFUSED_EXIT, TOKEN_REFUSED_EXIT};
 use super::job_limit::JobLimit;
 use super::lifecycle::{self, DaemonExit};
-use super::setting_names::SettingSources;
+use super::setting_names::{SettingSources, SettingValue};
 use super::settings::{ParsedSettings, Settings, parse_duration};
 use super::{agents, check, output};
 use crate::agent::environment::Environment;
@@ -22,6 +22,8 @@ const INVALID_SETTING_EXIT: u8 = 2;
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Flags {
     /// The control plane's base URL; required. [env: PULLYARD_API_URL, RUNNER_SERVER_URL]
+    ///
+    /// Without it, `pullyard runner` uses the saved context's.
     #[arg(long, value_name = "URL", visible_alias = "server-url")]
     api_url: Option<String>,
     /// A file with the runner token; required without PULLYARD_RUNNER_TOKEN. [env: PULLYARD_RUNNER_TOKEN_FILE]
@@ -29,8 +31,8 @@ pub(crate) struct Flags {
     /// Or set the token itself in PULLYARD_RUNNER_TOKEN or RUNNER_TOKEN; it has no flag.
     #[arg(long, value_name = "FILE")]
     token_file: Option<String>,
-    /// Name of this runner, unique among runners; the machine's name if not given. [env: PULLYARD_RUNNER_NAME,
-    /// RUNNER_NAME]
+    /// Name of this runner, unique among runners; the token's or the machine's name if not given.
+    /// [env: PULLYARD_RUNNER_NAME, RUNNER_NAME]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
     /// Number of jobs to run at once, 1 to 12; 1 if not given. [env: PULLYARD_RUNNER_SLOTS, RUNNER_MAX_CONCURRENT_JOBS]
@@ -72,6 +74,8 @@ pub(crate) struct Flags {
     /// Seconds that an agent has to stop before it is killed; 10 if not given. [env: PULLYARD_STOP_GRACE_SECS]
     #[arg(long, value_name = "N")]
     stop_grace_secs: Option<String>,
+    #[arg(skip)]
+    pub(crate) saved_api_url: Option<SettingValue>,
 }
 
 impl Flags {
@@ -94,7 +98,11 @@ impl Flags {
         ];
         let flags: BTreeMap<_, _> =
             flags.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
-        Settings::parse(&SettingSources { flags, environment: &|name| std::env::var(name).ok() })
+        Settings::parse(&SettingSources {
+            flags,
+            environment: &|name| std::env::var(name).ok(),
+            saved_api_url: self.saved_api_url.clone(),
+        })
     }
 }
 
@@ -110,7 +118,7 @@ impl Flags {
   pullyard-runner start --once            run one job if one is waiting, then exit")]
 pub struct Start {
     #[command(flatten)]
-    flags: Flags,
+    pub(crate) flags: Flags,
     /// Poll once, run the job if there is one, then exit.
     #[arg(long)]
     once: bool,
@@ -192,7 +200,7 @@ impl Start {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Check {
     #[command(flatten)]
-    flags: Flags,
+    pub(crate) flags: Flags,
 }
 
 impl Check {
@@ -206,7 +214,7 @@ impl Check {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Config {
     #[command(flatten)]
-    flags: Flags,
+    pub(crate) flags: Flags,
 }
 
 impl Config {

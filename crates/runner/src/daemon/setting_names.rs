@@ -81,6 +81,8 @@ pub(crate) struct SettingValue {
 pub(crate) struct SettingSources<'a> {
     pub(crate) flags: BTreeMap<&'static str, String>,
     pub(crate) environment: &'a dyn Fn(&str) -> Option<String>,
+    /// Used if neither a flag nor a variable sets the URL.
+    pub(crate) saved_api_url: Option<SettingValue>,
 }
 
 impl SettingSources<'_> {
@@ -91,12 +93,14 @@ impl SettingSources<'_> {
             .get(named.flag)
             .map(|value| SettingValue { value: value.clone(), source: named.flag.to_owned() });
         let is_set = |value: &String| !value.trim().is_empty();
-        flag.filter(|found| is_set(&found.value)).or_else(|| {
+        let variable = || {
             named.environment.iter().find_map(|name| {
                 let value = (self.environment)(name).filter(is_set)?;
                 Some(SettingValue { value: value.trim().to_owned(), source: (*name).to_owned() })
             })
-        })
+        };
+        let saved = || self.saved_api_url.clone().filter(|_| named.flag == API_URL.flag);
+        flag.filter(|found| is_set(&found.value)).or_else(variable).or_else(saved)
     }
 
     pub(crate) fn unused_variables(&self) -> Vec<(&'static str, &'static str)> {

@@ -9,7 +9,7 @@ fn read(flags: &[(&'static str, &str)], environment: &[(&str, &str)]) -> ParsedS
     let environment: BTreeMap<String, String> =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let flags = flags.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-    Settings::parse(&SettingSources { flags, environment: &|name| environment.get(name).cloned() })
+    Settings::parse(&SettingSources { flags, environment: &|name| environment.get(name).cloned(), saved_api_url: None })
 }
 
 fn row_of(read: &ParsedSettings, name: &str) -> (String, String) {
@@ -61,6 +61,18 @@ fn flag_precedes_own_variable_and_foreign_variable() {
     assert_eq!(row_of(&read(&[], &environment), "name"), ("ours".into(), "PULLYARD_RUNNER_NAME".into()));
     assert_eq!(row_of(&read(&[], &environment[1..]), "name"), ("theirs".into(), "RUNNER_NAME".into()));
     assert_eq!(row_of(&read(&[("--name", " ")], &[("RUNNER_NAME", "")]), "name").1, "default");
+}
+
+#[test]
+fn saved_url_is_used_without_flag_and_variable() {
+    let row = |variable: Option<&str>| {
+        let environment = |name: &str| variable.filter(|_| name == "PULLYARD_API_URL").map(str::to_owned);
+        let saved = SettingValue { value: "http://saved".into(), source: "context work".into() };
+        let sources = SettingSources { flags: BTreeMap::new(), environment: &environment, saved_api_url: Some(saved) };
+        row_of(&Settings::parse(&sources), "api-url")
+    };
+    assert_eq!(row(None), ("http://saved".into(), "context work".into()));
+    assert_eq!(row(Some("http://set")), ("http://set".into(), "PULLYARD_API_URL".into()));
 }
 
 #[test]
