@@ -89,6 +89,11 @@ impl User {
         Terminal::open(&mut self.command(arguments))
     }
 
+    /// Runs with its output at a terminal.
+    pub(crate) fn shown_at_terminal(&self, arguments: &[&str]) -> Terminal {
+        Terminal::start_with_output(&mut self.command(arguments))
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pullyard"));
         command.args(arguments).env_clear().env("XDG_CONFIG_HOME", self.home.path());

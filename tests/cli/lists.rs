@@ -48,6 +48,23 @@ async fn list_continues_after_the_cursor() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn watched_list_shows_changes_until_interrupted() {
+    let story = Story::start_with_waiting_tasks().await;
+    let user = User::of(&story);
+    for list in ["tickets", "runners"] {
+        user.run(&[list, "list", "--watch"]).await.assert_exit(2, "needs a terminal");
+    }
+    let mut terminal = user.shown_at_terminal(&["tickets", "list", "--watch"]);
+    // Cleared once, so the empty list was shown.
+    terminal.wait_for_text("\u{1b}[2J").await;
+    story.send_ticket_event("e1", "APP-1", TODO, 1).await;
+    terminal.wait_for_text("APP-1").await;
+    terminal.signal("-INT").await;
+    assert_eq!(terminal.wait().await.0, Some(130));
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cli_lists_drains_and_deletes_runners_by_name() {
     let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);

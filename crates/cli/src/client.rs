@@ -24,6 +24,7 @@ mod parse_error;
 mod projects;
 mod prompt;
 mod pulls;
+mod refresh;
 mod repositories;
 mod runners;
 mod screen;

@@ -3,12 +3,13 @@
 use super::fault::CliError;
 use super::format::{now, time_cell, to_code};
 use super::prompt;
+use super::refresh::refresh;
 use super::screen::{Colour, Screen};
 use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
 use pullyard_domain::runner::validate_name;
-use pullyard_protocol::runner_admin::{Runner, RunnerOrder, RunnerStatus};
+use pullyard_protocol::runner_admin::{Runner, RunnerList, RunnerOrder, RunnerStatus};
 use std::process::ExitCode;
 
 /// List, show, drain and remove self-hosted runners.
@@ -26,8 +27,12 @@ pub(crate) struct Runners {
 #[derive(Subcommand)]
 enum Command {
     /// List the runners that the token may see.
-    #[command(after_help = "Examples:\n  pullyard runners list\n  pullyard runners list --json")]
-    List,
+    #[command(after_help = "Examples:\n  pullyard runners list --watch\n  pullyard runners list --json")]
+    List {
+        /// Refresh every two seconds until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
+    },
     /// Show a runner.
     #[command(after_help = "Examples:\n  pullyard runners show kite-2\n  pullyard runners show kite-2 --json")]
     Show {
@@ -62,7 +67,7 @@ enum Command {
 impl Command {
     fn runner(&self) -> Option<&str> {
         match self {
-            Self::List => None,
+            Self::List { .. } => None,
             Self::Show { runner } | Self::Drain { runner } | Self::Resume { runner } | Self::Delete { runner, .. } => {
                 Some(runner)
             }
@@ -72,7 +77,7 @@ impl Command {
 
 impl Runners {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let command = self.command.unwrap_or(Command::List);
+        let command = self.command.unwrap_or(Command::List { watch: false });
         if let Some(runner) = command.runner().filter(|runner| validate_name(runner).is_err()) {
             // Gateways decode paths, so no URL can contain such a name.
             return Err(
@@ -80,7 +85,11 @@ impl Runners {
             );
         }
         match command {
-            Command::List => list(session).await?,
+            Command::List { watch: true } => {
+                let show = |list: RunnerList| show_list(session, &list.runners);
+                return refresh(session, async || Ok(session.api.runners().await?), show).await;
+            }
+            Command::List { watch: false } => list(session).await?,
             Command::Show { runner } => show(session, &session.api.runner(&runner).await?)?,
             Command::Drain { runner } => {
                 let drained = session.api.command_runner(&runner, RunnerOrder::Drain).await?;

@@ -4,6 +4,7 @@ use super::fault::{CliError, Exit};
 use super::format;
 use super::open;
 use super::prompt::confirm;
+use super::refresh::refresh;
 use super::session::Session;
 use super::table::{Cell, Column, Table, print_facts};
 use clap::Subcommand;
@@ -11,7 +12,7 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, Ticket, TicketAnswer};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, Ticket, TicketAnswer, TicketPage};
 use std::process::ExitCode;
 
 /// List, create, edit, move and delete tickets.
@@ -27,11 +28,14 @@ pub(crate) struct Tickets {
 #[derive(Subcommand)]
 enum Command {
     /// List a project's tickets.
-    #[command(after_help = "Examples:\n  pullyard tickets list\n  pullyard tickets list --project acme --json")]
+    #[command(after_help = "Examples:\n  pullyard tickets list --watch\n  pullyard tickets list --project acme --json")]
     List {
         /// Continue after the page that printed this cursor.
         #[arg(long, value_name = "CURSOR", value_parser = super::parse_cursor)]
         after: Option<String>,
+        /// Refresh every two seconds until Ctrl-C.
+        #[arg(long)]
+        watch: bool,
     },
     /// Show a ticket.
     #[command(after_help = "Examples:\n  pullyard tickets show DEMO-1\n  pullyard tickets show DEMO-1 --json")]
@@ -118,17 +122,21 @@ enum Command {
 impl Tickets {
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
         let project = session.project().await?;
-        match self.command.unwrap_or(Command::List { after: None }) {
-            Command::List { after } => {
-                let page = session.api.tickets(&project, after.as_deref()).await?;
-                session.ensure_project_exists(page.tickets.is_empty(), &project).await?;
+        match self.command.unwrap_or(Command::List { after: None, watch: false }) {
+            Command::List { after, watch } => {
+                let load = async || {
+                    let page = session.api.tickets(&project, after.as_deref()).await?;
+                    session.ensure_project_exists(page.tickets.is_empty(), &project).await?;
+                    Ok(page)
+                };
+                if watch {
+                    return refresh(session, load, |page| list(session, page)).await;
+                }
+                let page = load().await?;
                 if session.screen.is_json() {
                     session.screen.json(&page)?;
                 } else {
-                    list(session, &page.tickets)?;
-                    if let Some(next) = page.next {
-                        session.screen.hint(&format!("there are more: `pullyard tickets list --after {next}`"));
-                    }
+                    list(session, page)?;
                 }
                 Ok(ExitCode::SUCCESS)
             }
@@ -238,7 +246,7 @@ fn render_plain(ticket: &Ticket, decision: &Decision) -> String {
     fields.map(super::screen::sanitize).join("\t")
 }
 
-fn list(session: &Session, tickets: &[Ticket]) -> Result<(), CliError> {
+fn list(session: &Session, page: TicketPage) -> Result<(), CliError> {
     let columns = [
         Column::Flexible("STATUS"),
         Column::Fixed("TICKET"),
@@ -248,7 +256,7 @@ fn list(session: &Session, tickets: &[Ticket]) -> Result<(), CliError> {
         Column::Fixed("PULL REQUEST"),
     ];
     let mut table = Table::new(columns);
-    for ticket in tickets {
+    for ticket in &page.tickets {
         let job = ticket.active_job.as_ref().or(ticket.last_job.as_ref());
         table.row([
             Cell::text(&ticket.status),
@@ -259,7 +267,11 @@ fn list(session: &Session, tickets: &[Ticket]) -> Result<(), CliError> {
             pull_request(ticket),
         ]);
     }
-    table.show(&session.screen, "No ticket yet. Create one with `pullyard tickets create KEY --title TEXT`.")
+    table.show(&session.screen, "No ticket yet. Create one with `pullyard tickets create KEY --title TEXT`.")?;
+    if let Some(next) = page.next {
+        session.screen.hint(&format!("there are more: `pullyard tickets list --after {next}`"));
+    }
+    Ok(())
 }
 
 fn pull_request(ticket: &Ticket) -> Cell {

@@ -1,9 +1,10 @@
 //! `pullyard jobs list`: lists jobs by filter, once or repeatedly.
 
 use super::show::{compute_cell, job_duration};
-use crate::client::fault::{CliError, Exit};
+use crate::client::fault::CliError;
 use crate::client::format;
 use crate::client::pages::{self, Page};
+use crate::client::refresh::refresh;
 use crate::client::session::Session;
 use crate::client::table::{Cell, Column, Table};
 use pullyard_domain::id::TicketKey;
@@ -12,8 +13,6 @@ use pullyard_domain::time::Timestamp;
 use pullyard_protocol::job::{Job, JobPage, JobQuery};
 use std::process::ExitCode;
 use std::time::Duration;
-
-const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// List a project's jobs, newest first.
 #[derive(clap::Args, Default)]
@@ -50,36 +49,16 @@ impl List {
     }
 
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        if !self.watch {
-            self.run_once(session).await?;
-            return Ok(ExitCode::SUCCESS);
+        if self.watch {
+            return refresh(session, async || self.page(session).await, |page| self.show(session, page)).await;
         }
-        if session.screen.width().is_none() || session.screen.is_json() {
-            return Err(CliError::usage("--watch needs a terminal")
-                .with_help("run it without --watch, or follow one job with `pullyard jobs watch`"));
-        }
-        tokio::select! {
-            ended = self.run_repeatedly(session) => ended,
-            _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted.into()),
-        }
-    }
-
-    async fn run_repeatedly(&self, session: &Session) -> Result<ExitCode, CliError> {
-        loop {
-            // Load before clearing the screen, so that the old page stays visible.
-            let page = self.page(session).await?;
-            session.screen.clear()?;
-            self.show(session, page)?;
-            tokio::time::sleep(POLL_INTERVAL).await;
-        }
-    }
-
-    async fn run_once(&self, session: &Session) -> Result<(), CliError> {
         let page = self.page(session).await?;
         if session.screen.is_json() {
-            return session.screen.json(&page);
+            session.screen.json(&page)?;
+        } else {
+            self.show(session, page)?;
         }
-        self.show(session, page)
+        Ok(ExitCode::SUCCESS)
     }
 
     fn is_filtered(&self) -> bool {

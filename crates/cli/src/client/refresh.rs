@@ -1,0 +1,33 @@
+//! `--watch` of lists: repaints a list until Ctrl-C.
+
+use super::fault::{CliError, Exit};
+use super::session::Session;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Errors: `Usage` without a terminal or with --json, which would print endless documents.
+pub(super) async fn refresh<T>(
+    session: &Session,
+    load: impl AsyncFn() -> Result<T, CliError>,
+    show: impl Fn(T) -> Result<(), CliError>,
+) -> Result<ExitCode, CliError> {
+    let screen = &session.screen;
+    if screen.width().is_none() || screen.is_json() {
+        return Err(CliError::usage("--watch needs a terminal").with_help("run it without --watch"));
+    }
+    let repeated = async {
+        loop {
+            // Load before clearing the screen, so that the old page stays visible.
+            let page = load().await?;
+            screen.clear()?;
+            show(page)?;
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    };
+    tokio::select! {
+        ended = repeated => ended,
+        _ = tokio::signal::ctrl_c() => Ok(Exit::Interrupted.into()),
+    }
+}
