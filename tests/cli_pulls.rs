@@ -29,7 +29,7 @@ async fn cli_links_revises_explains_and_unlinks_a_pull_request() {
     user.run(&["link", &label, "APP-2"]).await.assert_exit(3, "(linked_elsewhere)");
     let url = user.json(&["pulls"]).await["pulls"][0]["url"].as_str().unwrap().to_owned();
     assert_eq!(user.json(&["pulls", "list"]).await, body(&story, "/v1/pulls?project=acme").await);
-    let listed = user.run(&["pulls"]).await.assert_success();
+    let listed = user.run(&["prs"]).await.assert_success();
     assert!(listed.starts_with(&format!("{url}\tAPP-1\t")), "{listed}");
 
     // A page below the pull request's URL works; the same path on another forge does not.

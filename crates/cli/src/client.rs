@@ -164,6 +164,7 @@ pub(crate) enum Command {
     Revise(pulls::Revise),
     Link(pulls::Link),
     Unlink(pulls::Unlink),
+    #[command(visible_alias = "prs")]
     Pulls(pulls::Pulls),
     Why(why::Why),
     Hold(hold::Hold),

@@ -60,7 +60,9 @@ const GROUPS: [(&str, &[&str]); 4] = [
 pub(crate) fn group_commands(program: clap::Command) -> clap::Command {
     let about = |name: &str| {
         let command = program.find_subcommand(name)?;
-        Some(format!("  {name:<13} {}\n", command.get_about().map(ToString::to_string).unwrap_or_default()))
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        let aliases: String = command.get_visible_aliases().map(|alias| format!(" [alias: {alias}]")).collect();
+        Some(format!("  {name:<13} {about}{aliases}\n"))
     };
     let mut text = String::new();
     for (title, names) in GROUPS {

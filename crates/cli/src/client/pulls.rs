@@ -19,7 +19,7 @@ use std::process::ExitCode;
 /// List open pull requests and the state of their reviews.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  pullyard pulls
+  pullyard prs
   pullyard pulls list --project acme --json")]
 pub(crate) struct Pulls {
     #[command(subcommand)]
