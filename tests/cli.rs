@@ -349,6 +349,22 @@ async fn why_explains_jobs_tickets_and_deliveries() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn project_rename_changes_only_the_display_name() {
+    let story = Story::start_with_waiting_tasks().await;
+    let user = User::of(&story);
+    let before = story.api.project(&story.project).await.unwrap();
+    for _ in 0..2 {
+        let renamed = user.json(&["projects", "rename", "acme", "--name", "Acme Shop"]).await;
+        assert_eq!((&renamed["name"], &renamed["revision"]), (&json!("Acme Shop"), &json!(before.revision + 1)));
+    }
+    let after = story.api.project(&story.project).await.unwrap();
+    assert_eq!((after.name.as_str(), after.settings), ("Acme Shop", before.settings));
+    user.run(&["projects", "rename", "acme", "--name", "a\nb"]).await.assert_exit(2, "name");
+    user.run(&["projects", "rename", "none", "--name", "N"]).await.assert_exit(5, "there is no project none");
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn runner_uses_the_url_of_its_context_and_name_of_its_token() {
     let story = Story::start_with_waiting_tasks().await;
     let mut user = User::new();

@@ -86,6 +86,7 @@ impl World {
             route(&get, "/v1/projects", OwnProjects(Scope::Read), none()),
             route(&post, "/v1/projects", Project(Scope::Admin), create),
             route(&get, "/v1/projects/{project}", Project(Scope::Read), none()),
+            route(&Method::PATCH, "/v1/projects/{project}", Project(Scope::Admin), json!({ "name": "Acme" })),
             route(&Method::PUT, "/v1/projects/{project}/settings", Project(Scope::Admin), settings),
             route(&post, "/v1/projects/{project}/hold", Project(Scope::Admin), json!({ "reason": "a freeze" })),
             route(&post, "/v1/projects/{project}/release", Project(Scope::Admin), json!({})),

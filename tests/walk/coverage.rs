@@ -121,6 +121,7 @@ const WITHOUT_WALK: &[(&str, &str)] = &[
     ),
     ("admin/connect_with_value::replace_credential", "its only write is that of `set_secret`"),
     ("admin/default_repository::make_only_repository_default", "its only write is that of `set_settings`"),
+    ("admin/projects::rename_project", "its only write is that of `set_settings`"),
     ("admin/dead_letters::get_dead_letter", "it takes messages for half a minute, and changes nothing"),
     ("admin/dead_letters::list_dead_letters", "it takes messages for half a minute, and changes nothing"),
     ("admin/sign_in::sign_in", "a code signs in once: whoever dies after the one write asks for another link"),

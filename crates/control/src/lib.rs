@@ -54,7 +54,9 @@ pub use admin::dead_letters::{
 pub use admin::default_repository::make_only_repository_default;
 pub use admin::forge_tokens::ForgeTokens;
 pub use admin::hold::{hold_project, load_budget, release_project};
-pub use admin::projects::{RepositorySettings, add_repository, connect_forge, create_project, set_settings};
+pub use admin::projects::{
+    RepositorySettings, add_repository, connect_forge, create_project, rename_project, set_settings,
+};
 pub use admin::readiness::{Snapshot, check_readiness, load_snapshot};
 pub use admin::record_unreadable::record_unreadable;
 pub use admin::remove_integration::remove_integration;

@@ -13,7 +13,7 @@ use pullyard_protocol::job::{CancelJob, CreateJob, SendInput};
 use pullyard_protocol::limits::{
     ACTIVE_JOBS, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL,
 };
-use pullyard_protocol::project::{CreateProject, HoldProject};
+use pullyard_protocol::project::{CreateProject, HoldProject, RenameProject};
 use pullyard_protocol::pull_request::{LinkPullRequest, RevisePullRequest};
 use pullyard_protocol::runner::RegisterRequest;
 use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
@@ -98,6 +98,10 @@ fn check_pull_request(number: u64) -> Result<(), FieldError> {
 
 pub fn check_project(new: &CreateProject) -> Result<(), FieldError> {
     check_line("/name", &new.name, 1, NAME)
+}
+
+pub fn check_rename(request: &RenameProject) -> Result<(), FieldError> {
+    check_line("/name", &request.name, 1, NAME)
 }
 
 pub fn check_cancel(request: &CancelJob) -> Result<(), FieldError> {

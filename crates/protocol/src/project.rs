@@ -26,6 +26,16 @@ pub struct CreateProject {
     pub settings: Settings,
 }
 
+/// Body of `PATCH /v1/projects/{id}`. Idempotent: by its content.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenameProject {
+    /// New display name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::NAME), regex(pattern = limits::LINE)))]
+    pub name: String,
+}
+
 /// A project as the API shows it. To replace its settings, send them to `PUT /v1/projects/{id}/settings`.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -50,6 +50,7 @@ said! {
         get "/v1/projects" list_projects = "List the projects that the caller may access, by id.";
         post "/v1/projects" create_project = "Create a project." [(409, "taken"), (422, "invalid")];
         get "/v1/projects/{project}" show_project = "Get a project.";
+        patch "/v1/projects/{project}" rename_project = "Change a project's display name." [(422, "invalid")];
         put "/v1/projects/{project}/settings" set_settings = "Replace the settings of the given revision."
             [(412, "changed_meanwhile"), (422, "invalid")];
         post "/v1/projects/{project}/hold" hold_project = "Put a project on hold: no new jobs start until its release."

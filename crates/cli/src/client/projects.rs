@@ -1,4 +1,4 @@
-//! `pullyard projects`: lists, shows and creates projects.
+//! `pullyard projects`: lists, shows, creates and renames projects.
 
 use super::fault::CliError;
 use super::session::Session;
@@ -8,10 +8,10 @@ use clap::Subcommand;
 use pullyard_domain::agent::PROJECT_CHOICES;
 use pullyard_domain::id::{ProjectId, RepositoryName};
 use pullyard_domain::project::Settings;
-use pullyard_protocol::project::{CreateProject, Project};
+use pullyard_protocol::project::{CreateProject, Project, RenameProject};
 use std::process::ExitCode;
 
-/// List, show and create projects.
+/// List, show, create and rename projects.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard projects list
@@ -61,6 +61,15 @@ enum Command {
         #[arg(long, value_name = "MODEL", requires = "agent")]
         model: Option<String>,
     },
+    /// Change the display name of a project; its id stays.
+    #[command(after_help = "Examples:\n  pullyard projects rename acme --name 'Acme Shop'")]
+    Rename {
+        /// Project id.
+        id: ProjectId,
+        /// New display name.
+        #[arg(long)]
+        name: String,
+    },
 }
 
 impl Projects {
@@ -81,6 +90,9 @@ impl Projects {
                 show(session, &created)?;
                 let which = if session.data.is_some() { "--path DIR" } else { "OWNER/NAME --integration ID" };
                 session.screen.hint(&format!("connect a repository with `pullyard repos add {which}`"));
+            }
+            Command::Rename { id, name } => {
+                show(session, &session.api.rename_project(&id, &RenameProject { name }).await?)?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -30,6 +30,26 @@ pub async fn create_project(ctx: &Context, id: ProjectId, name: String, settings
     }
 }
 
+/// Writes: PROJECT if `rev` is unchanged.
+/// Idempotent: a project with this name does not change.
+/// Errors: `NotFound`; `Contended`.
+pub async fn rename_project(ctx: &Context, id: &ProjectId, name: &str) -> Result<Project, Error> {
+    let mut rounds = ctx.retries(id);
+    loop {
+        let Some(project) = ctx.store.load_project(id).await? else {
+            return Err(Error::NotFound { what: "project", name: id.to_string() });
+        };
+        if project.name == name {
+            return Ok(project);
+        }
+        let renamed = Project { name: name.to_owned(), ..project };
+        if ctx.store.put_project(&renamed).await? == Write::Applied {
+            return Ok(Project { rev: renamed.rev + 1, ..renamed });
+        }
+        rounds.backoff().await?;
+    }
+}
+
 /// Errors: `Invalid`; `NotFound`; `RevisionMismatch`.
 pub async fn set_settings(ctx: &Context, id: &ProjectId, settings: Settings, revision: u64) -> Result<Project, Error> {
     let settings = settings.normalize();

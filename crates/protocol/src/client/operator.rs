@@ -12,8 +12,8 @@ use crate::job::{
     CancelJob, ContinueJob, CreateJob, Job, JobExplanation, JobPage, JobQuery, PauseJob, RetryJob, SendInput,
 };
 use crate::project::{
-    AddRepository, CreateProject, Project, ProjectPage, RawProject, RemovedRepository, Repositories, Repository,
-    RepositoryTest,
+    AddRepository, CreateProject, Project, ProjectPage, RawProject, RemovedRepository, RenameProject, Repositories,
+    Repository, RepositoryTest,
 };
 use crate::sweep::SweepReport;
 use crate::ticket::{
@@ -94,6 +94,12 @@ impl ApiClient {
     /// One project.
     pub async fn project(&self, project: &ProjectId) -> Result<Project, Error> {
         self.http.get(&format!("/v1/projects/{project}")).await
+    }
+
+    /// Changes a project's display name.
+    pub async fn rename_project(&self, project: &ProjectId, request: &RenameProject) -> Result<Project, Error> {
+        let call = self.http.request(Method::PATCH, &format!("/v1/projects/{project}")).json(request);
+        self.http.send(call, RetryPolicy::Idempotent).await
     }
 
     /// A project with all settings, so that an edit keeps those unknown to this version.

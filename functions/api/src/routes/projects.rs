@@ -9,7 +9,7 @@ use pullyard_domain::project::Settings;
 use pullyard_entry::openapi::CreatedResponse;
 use pullyard_entry::{Caller, Path, Problem, Query, Revision, StrictJson, limits, scope};
 use pullyard_protocol::project::{
-    AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, Repositories, Repository,
+    AddRepository, CreateProject, Project, ProjectPage, RemovedRepository, RenameProject, Repositories, Repository,
 };
 
 pub(crate) fn project_to_wire(project: pullyard_domain::project::Project) -> Project {
@@ -62,6 +62,17 @@ pub(crate) async fn show(
     caller.authorize_project(&project)?;
     let stored = ctx.store.load_project(&project).await.map_err(Error::from)?;
     Ok(Json(project_to_wire(stored.ok_or_else(|| Problem::not_found(format!("There is no project {project}.")))?)))
+}
+
+pub(crate) async fn rename(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Admin>,
+    Path(project): Path<ProjectId>,
+    StrictJson(request): StrictJson<RenameProject>,
+) -> Result<Json<Project>, Problem> {
+    caller.authorize_project(&project)?;
+    limits::check_rename(&request)?;
+    Ok(Json(project_to_wire(control::rename_project(&ctx, &project, &request.name).await?)))
 }
 
 /// `If-Match` must contain the current revision.
