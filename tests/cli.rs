@@ -365,16 +365,16 @@ async fn project_rename_changes_only_the_display_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runner_uses_the_url_of_its_context_and_name_of_its_token() {
+async fn runner_uses_the_url_of_the_context() {
     let story = Story::start_with_waiting_tasks().await;
     let mut user = User::new();
     let url = story.local.api_url();
     user.run_with(&["login", url, "--context", "work"], story.local.admin_token()).await.assert_success();
-    let (token, work) = (story.runner_token("t", None, Some("kite-7")).await, user.home.path().join("work"));
+    let (token, work) = (story.runner_token("t", None, None).await, user.home.path().join("work"));
     user.set_env("PATH", &std::env::var("PATH").unwrap());
     user.set_env("PULLYARD_RUNNER_TOKEN", &token);
     user.set_env("PULLYARD_WORK_DIR", work.to_str().unwrap());
-    let flags = ["--isolation", "none", "--capabilities", "command"];
+    let flags = ["--isolation", "none", "--capabilities", "command", "--name", "kite-7"];
     let config = user.run(&[&["runner", "config"][..], &flags].concat()).await.assert_success();
     assert!(config.lines().any(|line| line.contains(url) && line.contains("context work")), "{config}");
     user.run(&[&["runner", "start", "--once"][..], &flags].concat()).await.assert_success();

@@ -12,8 +12,7 @@ use super::{claims, outbox_delivery, pauses};
 use crate::Error;
 use crate::api::outbox::Outbox;
 use crate::git::workspace::Workspace;
-use pullyard_domain::runner::validate_name;
-use pullyard_protocol::client::{ApiClient, RunnerClient};
+use pullyard_protocol::client::RunnerClient;
 use pullyard_protocol::runner::{RegisterAnswer, RegisterRequest};
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -64,15 +63,8 @@ impl Signals {
 
 /// Idempotent: it takes over the living processes of an earlier daemon.
 pub(crate) async fn run(plan: DaemonPlan) -> Result<DaemonExit, Error> {
-    let DaemonPlan { mut settings, take, idle_timeout, command } = plan;
+    let DaemonPlan { settings, take, idle_timeout, command } = plan;
     let mut signals = Signals::listen()?;
-    if !settings.has_explicit_name {
-        let name = tokio::select! {
-            name = load_token_name(&settings) => name,
-            _ = signals.next() => return Ok(DaemonExit { code: 0, message: None }),
-        };
-        settings.name = name.unwrap_or(settings.name);
-    }
     let home = StateFolder::lock(&settings.work_dir, &settings.name, &settings.api_url)?;
     let client = RunnerClient::new(&settings.api_url, &settings.token).map_err(Error::Client)?;
     let jobs = take_over(&settings, &home, command).await?;
@@ -131,28 +123,6 @@ async fn take_over(
         jobs.watch(record, process);
     }
     Ok(jobs)
-}
-
-/// Loads the name of the only runner that may use the token. Retries for as long as the control plane is unreachable.
-async fn load_token_name(settings: &Settings) -> Option<String> {
-    let api = ApiClient::new(&settings.api_url, &settings.token).ok()?;
-    let mut failures = 0;
-    loop {
-        let error = match with_timeout(settings.request_timeout, &settings.api_url, api.own_token()).await {
-            // The name becomes the name of a folder.
-            Ok(token) => return token.runner.filter(|name| validate_name(name).is_ok()),
-            Err(error) => error,
-        };
-        // The registration reports a refusal.
-        if classify_failure(&error, CallKind::Registration, &settings.name) != RunnerCallFailure::RetryLater {
-            return None;
-        }
-        failures += 1;
-        if failures == 1 {
-            tracing::warn!(error = %error, "loading the token's name failed, retrying: {error}");
-        }
-        sleep(pauses::back_off(failures, rand::random())).await;
-    }
 }
 
 /// Registers, and retries for as long as the control plane is unreachable.
