@@ -1,5 +1,7 @@
 //! Tests the OpenAPI document: served, complete, and true about request bodies.
 
+mod times;
+
 use crate::authorisation::World;
 use crate::story::Story;
 use reqwest::Method;

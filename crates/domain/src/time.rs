@@ -12,9 +12,19 @@ use time::format_description::well_known::Rfc3339;
 #[serde(transparent)]
 pub struct Timestamp(i64);
 
+/// Reads the number of the table, or the text of facts in the API.
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        i64::deserialize(deserializer).map(Self::from_millis)
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Millis(i64),
+            Text(String),
+        }
+        match Form::deserialize(deserializer)? {
+            Form::Millis(millis) => Ok(Self::from_millis(millis)),
+            Form::Text(text) => Self::parse(&text).map_err(de::Error::custom),
+        }
     }
 }
 
@@ -178,6 +188,16 @@ mod tests {
         ] {
             assert_eq!(read(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn timestamp_is_read_from_number_and_text() {
+        let at = Timestamp::from_millis(1_795_154_401_007);
+        assert_eq!(serde_json::to_string(&at).unwrap(), "1795154401007");
+        for text in ["1795154401007", r#""2026-11-20T06:00:01.007Z""#] {
+            assert_eq!(serde_json::from_str::<Timestamp>(text).ok(), Some(at), "{text}");
+        }
+        assert!(serde_json::from_str::<Timestamp>(r#""yesterday""#).is_err());
     }
 
     #[test]

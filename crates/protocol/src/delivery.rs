@@ -39,7 +39,7 @@ pub struct Delivery {
     /// Pull request of the delivery, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubject>,
-    /// Facts of the decision.
+    /// Facts of the decision; null if none were recorded. Times are RFC 3339.
     pub facts: serde_json::Value,
 }
 

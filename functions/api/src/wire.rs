@@ -6,6 +6,7 @@ use pullyard_domain::due;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::Failure;
 use pullyard_domain::job::{self as domain, AttemptEnd, Placement};
+use pullyard_domain::time::Timestamp;
 use pullyard_domain::wait::Wait;
 use pullyard_protocol::artifact::{Attempt, AttemptOutcome};
 use pullyard_protocol::decision::Decision;
@@ -14,13 +15,43 @@ use pullyard_protocol::job::{self, Cancel, Explanation, Job, JobResult, Pause, Q
 use pullyard_protocol::pull_request::PullRequest;
 use pullyard_protocol::ticket::Ticket;
 use serde::Serialize;
+use serde_json::Value;
 
 pub(crate) fn decision(answer: Answer) -> Decision {
     Decision::new(answer.delivery, &answer.reason, answer.job)
 }
 
-fn to_json(coded: &impl Serialize) -> serde_json::Value {
-    serde_json::to_value(coded).unwrap_or_default()
+/// Fields of facts that are times. The table stores them as numbers.
+const TIME_FIELDS: [&str; 7] = ["at", "day", "decided_at", "next", "now", "occurred_at", "time"];
+
+/// Facts as JSON, with their times in RFC 3339.
+fn facts_to_json(facts: &impl Serialize) -> Value {
+    let mut json = serde_json::to_value(facts).unwrap_or_default();
+    format_times(&mut json);
+    json
+}
+
+fn format_times(facts: &mut Value) {
+    match facts {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    // The last seen event has its time before its id.
+                    Value::Array(parts) if name == "seen" => parts.iter_mut().for_each(format_time),
+                    _ if TIME_FIELDS.contains(&name.as_str()) => format_time(value),
+                    _ => format_times(value),
+                }
+            }
+        }
+        Value::Array(all) => all.iter_mut().for_each(format_times),
+        _ => {}
+    }
+}
+
+fn format_time(value: &mut Value) {
+    if let Some(millis) = value.as_i64() {
+        *value = Timestamp::from_millis(millis).to_string().into();
+    }
 }
 
 fn failure(failure: &Failure) -> Explanation {
@@ -28,7 +59,7 @@ fn failure(failure: &Failure) -> Explanation {
         code: failure.code().into(),
         sentence: failure.sentence(),
         help: failure.help(),
-        facts: to_json(failure),
+        facts: facts_to_json(failure),
         class: Some(failure.class()),
     }
 }
@@ -166,8 +197,8 @@ pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {
 
 pub(crate) fn delivery(delivery: pullyard_domain::delivery::Delivery) -> Delivery {
     let facts = match delivery.review.as_ref().and_then(|subject| subject.facts.as_ref()) {
-        Some(review) => to_json(review),
-        None => to_json(&delivery.facts),
+        Some(review) => facts_to_json(review),
+        None => facts_to_json(&delivery.facts),
     };
     Delivery {
         verdict: delivery.reason.verdict(),
@@ -197,7 +228,7 @@ fn wait_to_wire(wait: Wait) -> Explanation {
         code: wait.code().into(),
         sentence: wait.sentence(),
         help: wait.help(),
-        facts: to_json(&wait),
+        facts: facts_to_json(&wait),
         class: None,
     }
 }
