@@ -332,7 +332,7 @@ async fn route_table_matches_the_router_and_the_openapi_document() {
         }
     }
     assert_eq!(tabled, routed);
-    let document = pullyard_function_api::document();
+    let document = pullyard_function_api::document("https://pullyard.example.com");
     assert_eq!(
         tabled,
         crate::openapi::operations(&document).map(|(name, _)| name).collect(),

@@ -1,5 +1,7 @@
 //! Tests the OpenAPI document: served, complete, and true about request bodies.
 
+mod examples;
+mod schema;
 mod times;
 
 use crate::authorisation::World;
@@ -7,6 +9,12 @@ use crate::story::Story;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
+
+const SERVER: &str = "https://pullyard.example.com";
+
+fn document() -> Value {
+    pullyard_function_api::document(SERVER)
+}
 
 /// Every operation of a document, named like `get /v1/jobs`.
 pub(crate) fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
@@ -58,19 +66,24 @@ fn unknown_field_bodies(document: &Value, schema: &Value, found: &mut Vec<(Value
 
 #[tokio::test(flavor = "multi_thread")]
 async fn api_bodies_refuse_unknown_fields_with_their_pointer() {
-    let document = pullyard_function_api::document();
+    let document = document();
     let world = World::new().await;
     let (mut bodies, mut asked) = (0, 0);
     for route in world.routes(&world.acme) {
         let method = route.method.as_str().to_lowercase();
         let operation = &document["paths"][route.route][&method];
-        let schema = &operation["requestBody"]["content"]["application/json"]["schema"];
+        let content = &operation["requestBody"]["content"]["application/json"];
+        let schema = &content["schema"];
         if schema.is_null() {
             continue;
         }
         bodies += 1;
         let mut found = Vec::new();
         unknown_field_bodies(&document, schema, &mut found);
+        // The unknown field is last, so the handler's type accepted all fields of the example.
+        let mut example = content["example"].clone();
+        example["zzz"] = "red".into();
+        found.push((example, "/zzz".into()));
         let bearer = format!("Bearer {}", world.credential(&world.acme, route.needs));
         let headers = [("authorization", bearer.as_str()), ("if-match", "\"1\""), ("content-type", "application/json")];
         for (body, pointer) in found {
@@ -93,13 +106,13 @@ async fn openapi_document_is_served_without_authentication() {
     let story = Story::start_with_waiting_tasks().await;
     let (status, headers, served) = story.request(Method::GET, "/openapi.json", None, Vec::new()).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
-    assert_eq!(served, pullyard_function_api::document());
+    assert_eq!(served, pullyard_function_api::document(story.local.api_url()));
     story.shut_down().await;
 }
 
 #[test]
 fn every_operation_has_an_id_a_summary_and_described_responses() {
-    let document = pullyard_function_api::document();
+    let document = document();
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = BTreeSet::new();
     for (name, operation) in operations(&document) {
@@ -151,7 +164,7 @@ fn instants(document: &Value, schema: &Value, place: &str, found: &mut Vec<Strin
 
 #[test]
 fn runner_responses_contain_durations_and_no_instants() {
-    let document = pullyard_function_api::document();
+    let document = document();
     let (mut answers, mut lengths) = (0, 0);
     for (name, operation) in operations(&document) {
         let to_runners = ["/claim", "/heartbeat", "post /v1/runners"].iter().any(|end| name.ends_with(end));
@@ -194,7 +207,7 @@ fn openapi_references_and_schemas_match() {
             _ => {}
         }
     }
-    let document = pullyard_function_api::document();
+    let document = document();
     let mut used = BTreeSet::new();
     check(&document, &document, &mut used);
     let had = document["components"]["schemas"].as_object().unwrap();

@@ -285,7 +285,7 @@ async fn invalid_limits_are_refused() {
     let elsewhere = ForeignForge::start("#!/bin/sh\nexit 1\n").await;
     for (flag, value, code, says) in [
         ("--max-usd", "five", 2, "use dollars, such as 50 or 2.50"),
-        ("--max-usd", "0.001", 2, "use 10000 (a cent) to 1000000000"),
+        ("--max-usd", "0.001", 2, "use $0.01 to $1,000"),
         ("--max-minutes", "0", 2, "1..=1440"),
         ("--max-minutes", "1441", 2, "1..=1440"),
     ] {

@@ -25,6 +25,7 @@ mod routes {
     pub(crate) mod tickets;
     pub(crate) mod tokens;
 }
+mod examples;
 mod openapi_document;
 mod summaries;
 mod wire;
@@ -33,6 +34,7 @@ pub use openapi_document::document;
 
 use aide::axum::ApiRouter;
 use axum::{Extension, Router};
+use openapi_document::DocumentCache;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
@@ -45,7 +47,7 @@ use routes::{
 pub(crate) struct Commit(pub(crate) &'static str);
 
 pub fn router(ctx: Context, commit: &'static str) -> Router {
-    let routes = routes().layer(Extension(Commit(commit)));
+    let routes = routes().layer(Extension(Commit(commit))).layer(Extension(DocumentCache::default()));
     http::with_logging("api", &ctx, http::with_fallbacks(routes.with_state(ctx.clone())))
 }
 

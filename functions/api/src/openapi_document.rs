@@ -1,12 +1,14 @@
 //! `GET /openapi.json`: the OpenAPI document of all routes, including the tickets function's.
 
-use crate::summaries::SUMMARIES;
+use crate::examples::{Example, find_example};
+use crate::summaries::{AUDIENCES, SUMMARIES};
 use aide::axum::ApiRouter;
 use aide::axum::routing::post;
-use axum::Json;
 use axum::body::Bytes;
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use pullyard_control::Context;
 use pullyard_domain::id::{
     ArtifactId, DeliveryId, HookName, IntegrationId, JobId, MessageId, ProjectId, SecretName, TokenId,
@@ -15,21 +17,23 @@ use pullyard_entry::{Caller, Problem, StrictJson, openapi, scope};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::ticket::TicketEvent;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::Value;
-use std::sync::LazyLock;
+use serde_json::{Value, json};
+use std::sync::{Arc, OnceLock};
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| Bytes::from(document().to_string()));
+/// The document of a deployment. The first request builds it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DocumentCache(Arc<OnceLock<Bytes>>);
 
 /// The API as an OpenAPI document.
 #[derive(JsonSchema)]
 #[schemars(inline, transparent)]
 pub(crate) struct Document(#[expect(dead_code, reason = "only its schema is used")] serde_json::Map<String, Value>);
 
-pub(crate) struct OpenApiResponse;
+pub(crate) struct OpenApiResponse(Bytes);
 
 impl IntoResponse for OpenApiResponse {
     fn into_response(self) -> Response {
-        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], DOCUMENT.clone()).into_response()
+        ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()
     }
 }
 
@@ -44,12 +48,40 @@ impl aide::OperationOutput for OpenApiResponse {
     }
 }
 
-pub(crate) async fn show() -> OpenApiResponse {
-    OpenApiResponse
+pub(crate) async fn show(
+    State(ctx): State<Context>,
+    Extension(DocumentCache(cache)): Extension<DocumentCache>,
+) -> OpenApiResponse {
+    OpenApiResponse(cache.get_or_init(|| Bytes::from(document(&ctx.api_url).to_string())).clone())
 }
 
-pub fn document() -> Value {
-    openapi::build_document(|| add_tickets_route(crate::documented_routes()), SUMMARIES, path_parameter_schema)
+/// The document of the deployment at `api_url`.
+pub fn document(api_url: &str) -> Value {
+    let mut document =
+        openapi::build_document(|| add_tickets_route(crate::documented_routes()), SUMMARIES, path_parameter_schema);
+    let url = api_url.trim_end_matches('/');
+    document["servers"] = json!([{ "url": url, "description": "This deployment of Pullyard." }]);
+    document["tags"] =
+        AUDIENCES.iter().map(|(name, description)| json!({ "name": name, "description": description })).collect();
+    for doc in SUMMARIES {
+        if let Some(example) = find_example(doc.id) {
+            add_example(&mut document["paths"][doc.route][doc.method], example);
+        }
+    }
+    document
+}
+
+/// A repeated request returns the same body, so the example is added to 200 and 201.
+fn add_example(operation: &mut Value, Example { request, response }: Example) {
+    if let Some(request) = request {
+        operation["requestBody"]["content"]["application/json"]["example"] = request;
+    }
+    for status in ["200", "201"] {
+        let content = operation.pointer_mut(&format!("/responses/{status}/content")).and_then(Value::as_object_mut);
+        for media_type in content.into_iter().flat_map(|content| content.values_mut()) {
+            media_type["example"] = response.clone();
+        }
+    }
 }
 
 /// Adds the tickets function's route with its types. That function parses bodies itself, to record unreadable ones.
