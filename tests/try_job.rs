@@ -109,7 +109,7 @@ async fn try_needs_confirmation_a_valid_token_and_an_agent() {
     };
     check(&["--agent-command", "./agent.sh"], TOKEN, 2, "add --yes").await;
     check(&["--yes", "--agent-command", "./agent.sh"], "wrong-token-0123", 1, "refused").await;
-    check(&["--yes", "--agent", "codex"], TOKEN, 6, "Codex is missing").await;
+    check(&["--yes", "--agent", "codex"], TOKEN, 6, "Codex is not installed").await;
     check(&["--yes", "--agent", "command"], TOKEN, 2, "name a program").await;
     assert!(!elsewhere.branches().contains("pullyard/"), "{}", elsewhere.branches());
 }
