@@ -17,6 +17,13 @@ pub struct StoredBatch<E> {
 /// Largest number that a key orders correctly.
 const MAX_SEQ: u64 = 9_999_999_999;
 
+/// The batches nearest to a bound, on one side of it.
+#[derive(Clone, Copy)]
+enum Range {
+    After,
+    Before,
+}
+
 impl Store {
     /// The batches of an attempt whose first event is after `seq`, oldest first. Fewer than `limit` are the last ones.
     pub async fn list_event_batches<E: DeserializeOwned>(
@@ -27,30 +34,7 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<StoredBatch<E>>, Error> {
         let from = key::events(job, attempt, seq);
-        let mut items = Vec::new();
-        let mut start = None;
-        loop {
-            let remaining = limit.saturating_sub(i32::try_from(items.len()).unwrap_or(i32::MAX));
-            let page = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND sk > :sk")
-                .expression_attribute_values(":pk", string_value(&from.pk))
-                .expression_attribute_values(":sk", string_value(&from.sk))
-                .consistent_read(true)
-                .set_exclusive_start_key(start)
-                .limit(remaining)
-                .send()
-                .await
-                .map_err(|error| Error::unavailable("read events", error))?;
-            items.extend(page.items.unwrap_or_default());
-            start = page.last_evaluated_key;
-            // DynamoDB ends an answer at one megabyte, even below the limit.
-            if start.is_none() || i32::try_from(items.len()).is_ok_and(|read| read >= limit) {
-                break;
-            }
-        }
+        let items = self.query_batches(from, Range::After, limit).await?;
         items.into_iter().map(unpack_batch).collect()
     }
 
@@ -63,6 +47,15 @@ impl Store {
         limit: i32,
     ) -> Result<Vec<StoredBatch<E>>, Error> {
         let until = key::events(job, attempt, seq.min(MAX_SEQ));
+        let items = self.query_batches(until, Range::Before, limit).await?;
+        items.into_iter().rev().map(unpack_batch).collect()
+    }
+
+    async fn query_batches(&self, bound: key::Key, range: Range, limit: i32) -> Result<Vec<Attributes>, Error> {
+        let (condition, oldest_first) = match range {
+            Range::After => ("pk = :pk AND sk > :sk", true),
+            Range::Before => ("pk = :pk AND sk < :sk", false),
+        };
         let mut items = Vec::new();
         let mut start = None;
         loop {
@@ -71,11 +64,11 @@ impl Store {
                 .client
                 .query()
                 .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND sk < :sk")
-                .expression_attribute_values(":pk", string_value(&until.pk))
-                .expression_attribute_values(":sk", string_value(&until.sk))
+                .key_condition_expression(condition)
+                .expression_attribute_values(":pk", string_value(&bound.pk))
+                .expression_attribute_values(":sk", string_value(&bound.sk))
                 .consistent_read(true)
-                .scan_index_forward(false)
+                .scan_index_forward(oldest_first)
                 .set_exclusive_start_key(start)
                 .limit(remaining)
                 .send()
@@ -83,11 +76,11 @@ impl Store {
                 .map_err(|error| Error::unavailable("read events", error))?;
             items.extend(page.items.unwrap_or_default());
             start = page.last_evaluated_key;
+            // DynamoDB ends an answer at one megabyte, even below the limit.
             if start.is_none() || i32::try_from(items.len()).is_ok_and(|read| read >= limit) {
-                break;
+                return Ok(items);
             }
         }
-        items.into_iter().rev().map(unpack_batch).collect()
     }
 }
 

@@ -25,7 +25,7 @@ const FORGES: [Choice; 5] = [
     choice("folder", "Folder of this machine", "A git repository; jobs push their branches into it"),
     choice("connection", "Connected forge", "A repository of a forge that is connected already"),
     choice("github", "GitHub by token", "Needs a token of an account for Pullyard"),
-    choice("app", "GitHub by App", "Needs the App’s ID, private key and webhook secret"),
+    choice("app", "GitHub by App", "Needs the App’s ID and private key"),
     choice("bitbucket", "Bitbucket by token", "Needs an access token of Bitbucket Cloud"),
 ];
 

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::labels::Pill;
 use crate::text::{SafeText, line};
 use crate::visit::PageContext;
-use pullyard_control::{self as control, FeatureNeed, FeatureRow, FeatureStatus, RepositoryTestResult};
+use pullyard_control::{self as control, FeatureRow, FeatureStatus, RepositoryTestResult};
 use pullyard_domain::project::Repository;
 
 pub(super) struct Permissions {
@@ -21,25 +21,14 @@ pub(super) struct Row {
 }
 
 pub(super) async fn test(visit: &PageContext, repository: &Repository) -> Result<Permissions, Fault> {
-    let name = &repository.name;
-    let rows = match control::test_repository(&visit.ctx, &repository.project, name).await? {
-        RepositoryTestResult::Features(rows) => rows,
-        RepositoryTestResult::Refused { why, help } => {
-            let sentence = line(&format!("The forge refused the request: failed to {why}. {help}"));
-            return Ok(Permissions { tone: "bad", sentence, rows: Vec::new() });
-        }
+    let result = control::test_repository(&visit.ctx, &repository.project, &repository.name).await?;
+    let summary = result.summarize(&repository.name);
+    let sentence = line(&format!("{} {}", summary.sentence, summary.help));
+    let rows = match result {
+        RepositoryTestResult::Features(rows) => rows.into_iter().map(to_row).collect(),
+        RepositoryTestResult::Refused { .. } => Vec::new(),
     };
-    let is_missing = |(_, status): &&(&FeatureRow, FeatureStatus)| matches!(status, FeatureStatus::Missing(_));
-    let missing = rows.iter().filter(is_missing).map(|(row, _)| row.need).collect::<Vec<_>>();
-    let fails = |need: &FeatureNeed| matches!(need, FeatureNeed::Always | FeatureNeed::ByRepository);
-    let (tone, sentence) = if missing.is_empty() {
-        ("ok", format!("No missing permission was found in {name}."))
-    } else if missing.iter().any(fails) {
-        ("bad", format!("Jobs can’t work in {name}. Grant the missing permissions at the forge, then test again."))
-    } else {
-        ("warn", format!("Jobs work in {name}; an optional permission is missing."))
-    };
-    Ok(Permissions { tone, sentence: line(&sentence), rows: rows.into_iter().map(to_row).collect() })
+    Ok(Permissions { tone: if summary.works { "ok" } else { "bad" }, sentence, rows })
 }
 
 fn to_row((row, status): (&FeatureRow, FeatureStatus)) -> Row {
