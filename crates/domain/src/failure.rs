@@ -64,7 +64,7 @@ vocabulary! {
         IsolationMissing { runner: String } [Runner] "isolation_missing", "{runner} has no isolation, which this job needs because it writes.", "Start the runner with `--isolation external` in a container or virtual machine, or with `--isolation none`.";
         WorkspaceFailed { reason: String } [Runner] "workspace_failed", "The work folder could not be used: {reason}.", "Fix the cause: the runner's disk, permissions or programs, or files left in the folder; then `pullyard jobs retry`.";
         AgentMissing { agent: String, runner: String } [Runner] "agent_missing", "{agent} is not installed on {runner} or can't be started.", "Install it and run `pullyard-runner check`; then `pullyard jobs retry`.";
-        AgentScriptMissing { agent: String } [Repo] "agent_script_missing", "The repository has no executable file `{agent}`.", "Commit it to the base branch with `git add --chmod=+x`, or correct the agent's command with `pullyard repos set`; then `pullyard jobs retry`.";
+        AgentScriptMissing { agent: String } [Repo] "agent_script_missing", "The repository has no executable file `{agent}`.", "Commit it with `git add --chmod=+x`, or correct the command with `pullyard repos add`; then `pullyard jobs retry`.";
         AgentAuth { runner: String } [Key] "agent_auth", "The model's provider refused the key.", "Renew the key on {runner}.";
         ModelSecretMissing { reason: String } [Key] "model_secret_missing", "The key for the agent's model is not available: {reason}.", "Set it with `pullyard secrets set`, or remove it from `model_secrets` with `pullyard settings set`; then `pullyard jobs retry`.";
         AgentBilling {} [Key] "agent_billing", "The model account has no credit left.", "Top it up; then `pullyard jobs retry`.";
