@@ -34,7 +34,7 @@ struct SettingsQuery {
 }
 
 #[derive(Template)]
-#[template(path = "settings.html")]
+#[template(path = "settings.html", whitespace = "minimize")]
 struct SettingsPage {
     frame: Frame,
     project: String,
