@@ -19,9 +19,7 @@ use std::collections::BTreeSet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequiredCredential {
     Nothing,
-    /// An API token with any scope.
     AnyToken,
-    /// A scope, for any project; items of other projects are left out of the answer.
     OwnProjects(Scope),
     /// A scope, for the project in the call.
     Project(Scope),
@@ -36,14 +34,12 @@ pub(crate) enum RequiredCredential {
 
 pub(crate) struct Route {
     pub(crate) method: Method,
-    /// The path as the router spells it.
     pub(crate) route: &'static str,
     pub(crate) needs: RequiredCredential,
     pub(crate) path: String,
     body: Value,
 }
 
-/// One project's objects for calls, with the credentials of its attempt and runner.
 pub(crate) struct Objects {
     project: &'static str,
     key: &'static str,
@@ -58,7 +54,6 @@ pub(crate) struct Objects {
     hook: String,
 }
 
-/// A system with the same objects in two projects.
 pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) acme: Objects,

@@ -33,7 +33,6 @@ struct World {
 }
 
 impl World {
-    /// Connects with an e-mail address and an API token. The agent is a script.
     async fn new(task: Task, agent: impl FnOnce(&Story, &str) -> String) -> Self {
         Self::with_token(task, agent, TokenAccount::Named).await
     }
@@ -74,7 +73,6 @@ impl World {
             .await
     }
 
-    /// Moves a ticket of the repository into the trigger status and waits for its completed job.
     async fn run_ticket(&self, event: &str, minute: i64) -> (Job, JobResult) {
         let mut told = self.story.event(event, "BB-1", TRIGGER, minute);
         told.ticket.repository = Some(RepositoryName::new(SHOP).unwrap());
@@ -105,7 +103,6 @@ impl World {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// The ingress of the repository and its problem.
     async fn ingress(&self) -> (Value, Value) {
         let path = format!("/v1/projects/{}/ingress", self.story.project);
         let all = body(&self.story, &path).await;

@@ -140,7 +140,6 @@ impl World {
         body
     }
 
-    /// Requests changes as Ann; returns the body of Bitbucket's delivery.
     async fn request_changes(&self) -> Value {
         self.call_pull(ANN_TOKEN, Method::POST, "/request-changes", Value::Null).await;
         let activity =
@@ -196,7 +195,6 @@ impl World {
         self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
     }
 
-    /// Advances both clocks past the next poll.
     async fn poll(&self) {
         let time = Duration::from_secs(301);
         self.story.local.forge().advance(time);

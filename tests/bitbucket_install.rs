@@ -19,7 +19,6 @@ const SHOP_HOOKS_PATH: &str = "/repositories/acme/shop/hooks";
 const ANN_TOKEN: &str = "ATCTT3x-ann";
 const BRANCH: &str = "pullyard/acme/bb-1-1";
 
-/// A Bitbucket repository in a project that revises on reviews; Ann may review there.
 struct World {
     story: Story,
     user: User,
@@ -114,7 +113,6 @@ impl World {
         .await;
     }
 
-    /// The output of a recovery of the repository's hook.
     async fn recover(&self, more: &[&str]) -> String {
         let recover = ["deliveries", "recover", "--hook", "acme-shop"];
         self.user.run(&[&recover[..], more].concat()).await.assert_success()

@@ -22,9 +22,7 @@ pub(crate) struct UsedPermission {
     pub(crate) function: String,
     /// For example `dynamodb:Query`.
     pub(crate) action: String,
-    /// An ARN, or `*`.
     pub(crate) resource: String,
-    /// The ARN of the cluster that an action of ECS is about.
     pub(crate) cluster: Option<String>,
     /// The prefix of an item's partition key, up to the first `#`.
     pub(crate) items: Option<String>,
@@ -32,7 +30,6 @@ pub(crate) struct UsedPermission {
     pub(crate) attributes: Vec<String>,
 }
 
-/// All permissions used, each with AWS's refusal, if any.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Calls(Arc<Mutex<BTreeMap<UsedPermission, Option<String>>>>);
 

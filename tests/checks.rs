@@ -7,7 +7,6 @@ use pullyard_domain::job::JobStatus;
 use pullyard_store::Scope;
 use serde_json::{Value, json};
 
-/// An agent that succeeds only after a failed check.
 const REPAIRING_AGENT: &str = "#!/bin/sh\nif grep -q 'checks failed'; then echo right > work.txt; else echo wrong > work.txt; fi\n\
                      echo '{\"kind\":\"result\",\"text\":\"All is done.\"}'\n";
 

@@ -25,7 +25,6 @@ pub(crate) struct CommandOutput {
 }
 
 impl CommandOutput {
-    /// Asserts success; returns stdout.
     #[track_caller]
     pub(crate) fn assert_success(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
@@ -41,7 +40,6 @@ impl CommandOutput {
     }
 }
 
-/// A CLI user with their own configuration folder.
 pub(crate) struct User {
     home: TempDir,
     env: Vec<(&'static str, String)>,
@@ -89,7 +87,6 @@ impl User {
         Terminal::open(&mut self.command(arguments))
     }
 
-    /// Runs with its output at a terminal.
     pub(crate) fn shown_at_terminal(&self, arguments: &[&str]) -> Terminal {
         Terminal::start_with_output(&mut self.command(arguments))
     }

@@ -53,7 +53,6 @@ pub(crate) async fn call_instance(story: &Story, ctx: &Context, call: &str, body
     (answer["statusCode"].as_u64().unwrap(), body)
 }
 
-/// A system whose own hints are lost, so that the queues hold only the test's messages.
 async fn story_without_hints() -> Story {
     Story::start_with(Setup { task: Task::Waiting, hints: HintDelivery::Drop, ..Setup::default() }).await
 }

@@ -67,7 +67,6 @@ impl RunningDemo {
         assert!(sent.success());
     }
 
-    /// Sends SIGINT; returns exit code and stderr.
     async fn wait_after_interrupt(self) -> (Option<i32>, String) {
         self.wait_after_signal("-INT").await
     }
@@ -84,7 +83,6 @@ impl RunningDemo {
     }
 }
 
-/// Processes with this folder in their arguments or environment.
 pub(crate) fn processes_of(folder: &Path) -> Vec<String> {
     let folder = folder.display().to_string();
     let entries = std::fs::read_dir("/proc").unwrap().flatten();

@@ -65,7 +65,6 @@ pub(crate) async fn invoke(ctx: &Context, function: &str, event: Value) -> Resul
     }
 }
 
-/// Checks that `found` contains `expected`; lists must be equal.
 fn contains(found: &Value, expected: &Value, at: &str) -> Result<(), String> {
     match (found, expected) {
         (Value::Object(found), Value::Object(expected)) => expected.iter().try_for_each(|(name, expected)| {

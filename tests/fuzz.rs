@@ -22,7 +22,6 @@ use std::time::{Duration, Instant};
 use targets::{TARGETS, Target};
 
 const INPUTS: u64 = 400;
-/// Time limit per input, generous for a loaded machine.
 const INPUT_TIME_LIMIT: Duration = Duration::from_secs(20);
 /// The longest input and the largest number of inputs to mutate further.
 const MAX_INPUT_BYTES: usize = 64 * 1024;

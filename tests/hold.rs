@@ -36,7 +36,6 @@ pub(crate) fn at_noon(story: Story) -> Story {
     story
 }
 
-/// Waits until the ledger entry of this event has this code; returns its job.
 async fn wait_for_decision(story: &Story, event: &str, code: &str) -> Option<JobId> {
     let delivery = DeliveryId::for_ticket_event(&story.project, &EventId::new(event).unwrap());
     wait_until("the entry is decided", async || {

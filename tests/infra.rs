@@ -30,7 +30,6 @@ async fn describe_table(endpoint: &str, operation: &str) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
-/// Sorts a list and keeps only the given fields.
 fn pick_fields(list: &Value, fields: &[&str]) -> Vec<Value> {
     let mut all: Vec<Value> = list.as_array().unwrap().clone();
     for one in &mut all {

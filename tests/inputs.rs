@@ -54,7 +54,6 @@ impl Story {
         self.request(method, path, Some(self.local.admin_token()), body.into()).await
     }
 
-    /// Today's complete ledger of a project.
     async fn ledger(&self, project: &str) -> Vec<Value> {
         let (mut entries, mut after) = (Vec::new(), String::new());
         loop {
@@ -286,7 +285,6 @@ async fn text_limits_hold_for_ticket_tool_and_board() {
     story.shut_down().await;
 }
 
-/// Incompressible text.
 fn noise(bytes: usize) -> String {
     let mut state = 1u64;
     let letters = (b'0'..=b'9').chain(b'A'..=b'Z').chain(b'a'..=b'z').chain([b'-', b'_']).collect::<Vec<_>>();

@@ -16,7 +16,6 @@ fn document() -> Value {
     pullyard_function_api::document(SERVER)
 }
 
-/// Every operation of a document, named like `get /v1/jobs`.
 pub(crate) fn operations(document: &Value) -> impl Iterator<Item = (String, &Value)> {
     let paths = document["paths"].as_object().unwrap().iter();
     paths.flat_map(|(path, item)| {
@@ -32,7 +31,6 @@ fn resolve_schema<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
     }
 }
 
-/// For each object in the schema, a body with one unknown field, and the pointer to that field.
 fn unknown_field_bodies(document: &Value, schema: &Value, found: &mut Vec<(Value, String)>) {
     let schema = resolve_schema(document, schema);
     for kind in ["oneOf", "anyOf"] {

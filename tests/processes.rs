@@ -54,7 +54,6 @@ async fn kill_and_wait(pid: u32) {
     wait_until("it is dead", async || if is_dead(pid) { Ok(()) } else { Err(pid.to_string()) }).await;
 }
 
-/// Whether a process is gone or a zombie.
 fn is_dead(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_none_or(|(_, after)| after.trim_start().starts_with('Z'))

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-/// A job of ticket APP-1 in status Executing.
 async fn start_executing_job() -> (Story, JobId, AttemptClient) {
     let story = Story::start_with_waiting_tasks().await;
     let job = story.create_job("e1", "APP-1", 1).await;
@@ -24,7 +23,6 @@ async fn start_executing_job() -> (Story, JobId, AttemptClient) {
     (story, job, client)
 }
 
-/// Sends an empty event batch; returns the wanted state and the number of inputs from its answer.
 async fn heartbeat(client: &AttemptClient) -> (DesiredState, u32) {
     let answer = client.events(&EventsRequest { first_seq: 1, events: Vec::new(), inputs: None }).await.unwrap();
     (answer.want, answer.inputs)

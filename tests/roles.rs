@@ -226,7 +226,6 @@ fn roles_of_aws_services_allow_only_the_listed_actions() {
     assert_eq!(found.len(), SERVICE_ROLE_ACTIONS.len(), "only the rows {found:?} are allowed by a role");
 }
 
-/// Whether a function may use a key, through a service or directly.
 fn may_use_key(deployed: &Deployment, function: &str, action: &str, key: &str, through: Option<&str>) -> bool {
     let via = through.map(|service| format!("{service}.us-east-1.amazonaws.com"));
     let context: Vec<(&str, &str)> = via.iter().map(|via| ("kms:ViaService", via.as_str())).collect();

@@ -137,7 +137,6 @@ impl Story {
         assert_eq!(self.api.job(job).await.unwrap().waits.map(|wait| wait.code), Some(code.to_owned()));
     }
 
-    /// Revokes a token in the table.
     pub(crate) async fn revoke_token(&self, token: &str) {
         let pk = format!("TOKEN#{}", pullyard_entry::auth::hash_token(token));
         let revoke = json!({

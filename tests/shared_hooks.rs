@@ -24,13 +24,11 @@ use serde_json::{Value, json};
 const EVENT: &str = "pull_request_review";
 const HOOK: &str = "shared";
 
-/// The project without a repository.
 fn other_project() -> ProjectId {
     ProjectId::new("other").unwrap()
 }
 
 impl World {
-    /// Installs a webhook of `other`, which has no repository, that also serves `acme`.
     async fn install_shared_hook(&self) {
         let create = CreateProject { id: other_project(), name: "Other".into(), settings: Settings::default() };
         self.story.api.create_project(&create).await.unwrap();
@@ -51,7 +49,6 @@ impl World {
         world
     }
 
-    /// Sends a review by Ann through a webhook and returns the decision.
     async fn send_review(&self, hook: &str, review: u64, action: &str) -> Decision {
         let said = self.send(hook, EVENT, &self.review(review, action, "changes_requested")).await.1;
         serde_json::from_value(said.clone()).unwrap_or_else(|error| panic!("{error}: {said}"))
@@ -61,7 +58,6 @@ impl World {
         serde_json::to_value(self.story.api.delivery(&told.delivery).await.unwrap()).unwrap()
     }
 
-    /// Links the pull request to a ticket of `other`.
     async fn link_to_other_project(&self) {
         let ticket: CreateTicket =
             serde_json::from_value(json!({ "project": "other", "key": "OTHER-1", "title": "t" })).unwrap();
@@ -90,7 +86,6 @@ impl World {
         ledger.into_iter().map(|entry| entry.code).collect()
     }
 
-    /// Verifies that `acme` recorded these codes and `other` none.
     async fn assert_recorded_in_acme(&self, codes: &[&str]) {
         let recorded = self.ledger_codes(&self.story.project).await;
         assert!(codes.iter().all(|code| recorded.iter().any(|there| there == code)), "{recorded:?}");
@@ -98,7 +93,6 @@ impl World {
     }
 }
 
-/// A delivery as API Gateway passes it to the function.
 fn gateway_event(body: &str) -> Value {
     let path = format!("/webhooks/github/{HOOK}");
     json!({

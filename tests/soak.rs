@@ -149,7 +149,6 @@ impl Soak {
         }
     }
 
-    /// The live `run-job` processes of a runner.
     fn jobs_of(&self, runner: &str) -> Vec<Pid> {
         let folder = fs::read_dir(self.machine.path(&format!("work/runners/{runner}.runner/jobs")));
         let records = folder.into_iter().flatten().flatten().filter_map(|file| fs::read(file.path()).ok());
@@ -193,7 +192,6 @@ impl Soak {
         jobs.map(|job| format!("not ended: {job:?}")).collect()
     }
 
-    /// Waits until all jobs, tickets and slots are settled; returns those that are not.
     async fn unsettled(&self) -> Vec<String> {
         let since = Instant::now();
         loop {
@@ -211,7 +209,6 @@ impl Soak {
         }
     }
 
-    /// The jobs of all pushed commits.
     fn pushed(&self) -> Vec<String> {
         let mut git = std::process::Command::new("git");
         git.arg("-C").arg(self.machine.path("shop")).args(["log", "--branches=pullyard", "^main"]);
@@ -247,7 +244,6 @@ impl Soak {
         faults
     }
 
-    /// Stops all programs and reports unclean exits and remaining processes.
     async fn stop(&mut self) -> Vec<String> {
         let mut faults = Vec::new();
         for (name, mut runner) in RUNNERS.into_iter().zip(std::mem::take(&mut self.runners)) {

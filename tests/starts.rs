@@ -36,7 +36,6 @@ fn is_waiting_for(code: &'static str) -> impl Fn(&Job) -> bool {
     move |job| job.waits.as_ref().is_some_and(|wait| wait.code == code)
 }
 
-/// Waits until the task's ARN is stored for the current start.
 async fn wait_for_task_arn(story: &Story, job: &JobId) {
     wait_until("the start is named", async || {
         let job = story.load_job_item(job).await;

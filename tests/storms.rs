@@ -184,7 +184,6 @@ fn review_text(n: usize) -> String {
     format!("Not yet, for reason {n}.")
 }
 
-/// Requests changes as Ann, without a webhook.
 async fn request_changes(world: &World, n: usize) -> u64 {
     let forge = world.story.local.forge().api_url();
     let url = format!("{forge}/repos/{REPOSITORY}/pulls/{}/reviews", world.number);

@@ -46,7 +46,6 @@ const WAIT_LIMIT: Duration = Duration::from_secs(300);
 
 pub(crate) const WORKING_AGENT: &str = "#!/bin/sh\ncat > prompt.txt\necho done >> work.txt\nrm prompt.txt\n";
 
-/// Inserts a proxy between the functions and DynamoDB: maps its address to the proxy's.
 #[derive(Clone)]
 pub(crate) struct DynamodbProxy(Arc<dyn Fn(&str) -> String + Send + Sync>);
 
@@ -73,11 +72,9 @@ pub(crate) struct Setup {
     pub(crate) agent: &'static str,
     pub(crate) command: Vec<String>,
     pub(crate) hints: HintDelivery,
-    /// Interval of automatic sweeps.
     pub(crate) sweep_every: Duration,
     pub(crate) settings: Settings,
     pub(crate) before_dynamodb: Option<DynamodbProxy>,
-    /// Recorder of AWS calls, which the roles must allow.
     pub(crate) calls: Calls,
     pub(crate) functions: Functions,
 }
@@ -134,7 +131,6 @@ impl Story {
         Self::start_with(Setup::default()).await
     }
 
-    /// Starts a story whose tasks only wait.
     pub(crate) async fn start_with_waiting_tasks() -> Self {
         Self::start_with(Setup { task: Task::Waiting, ..Setup::default() }).await
     }
@@ -143,7 +139,6 @@ impl Story {
         Self::start_prepared(setup, async |_| {}).await
     }
 
-    /// Starts a story; `prepare` runs before the first call.
     pub(crate) async fn start_prepared(setup: Setup, prepare: impl AsyncFnOnce(&LocalSystem)) -> Self {
         let (folder, calls) = (TempDir::new().unwrap(), AllowedCalls(setup.calls));
         let words = |words: &[&str]| words.iter().map(|word| word.to_string()).collect();
@@ -248,7 +243,6 @@ impl Story {
         (status, headers, answer.json().await.unwrap_or(Value::Null))
     }
 
-    /// The store itself, to write items that no route writes.
     pub(crate) async fn store(&self) -> pullyard_store::Store {
         use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
         let sdk = pullyard_entry::config::local_sdk_config(REGION, ACCESS_KEY_ID, SECRET_ACCESS_KEY).await;
@@ -323,7 +317,6 @@ impl Story {
         assert_eq!(store.put_project(&project).await.unwrap(), pullyard_store::Write::Applied);
     }
 
-    /// Connects the repository with this agent, or replaces its agent.
     pub(crate) async fn connect_repository(&self, agent: Agent) {
         let add = AddRepository {
             integration: IntegrationId::new("gh1").unwrap(),
@@ -360,7 +353,6 @@ impl Story {
         self.wait_for_job(id, |job| job.status.is_terminal()).await
     }
 
-    /// Waits until the ticket has no active job and its tool is updated.
     pub(crate) async fn wait_for_settled_ticket(&self, key: &str) -> Ticket {
         wait_until("the ticket settles", async || {
             let ticket = self.ticket(key).await;
@@ -384,7 +376,6 @@ impl Story {
         listed.as_array().unwrap().clone()
     }
 
-    /// Advances the clock and sweeps once.
     pub(crate) async fn advance_and_sweep(&self, time: Duration) {
         self.clock.advance(time);
         self.local.sweep().await.unwrap();
@@ -429,12 +420,10 @@ impl Story {
         Self { local, api, project, clock, http, folder, runner, calls, processes }
     }
 
-    /// The processes of a function, if functions run as processes.
     pub(crate) fn function_processes(&self, function: &str) -> Vec<Arc<EnvironmentInfo>> {
         self.processes.of(function)
     }
 
-    /// The runtime of a function process, without its trigger.
     pub(crate) fn function_runtime(&self, function: &str) -> Runtime {
         self.processes.runtime(function)
     }
@@ -445,7 +434,6 @@ impl Story {
     }
 }
 
-/// Polls a condition until it holds; fails after `WAIT_LIMIT`.
 pub(crate) async fn wait_until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let since = Instant::now();
     loop {

@@ -16,7 +16,6 @@ const WAKE_UP_LOST_AFTER: Duration = Duration::from_secs(61);
 /// Longer than the grace period for a finish after a death.
 const FINISH_GRACE: Duration = Duration::from_secs(16);
 
-/// Sweeps until `look` succeeds, because without hints every step waits for a sweep.
 async fn sweep_until<T>(story: &Story, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     wait_until(what, async || {
         story.local.sweep().await.unwrap();
@@ -30,7 +29,6 @@ async fn assert_ticket_failed(story: &Story, key: &str) {
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
 }
 
-/// Verifies one branch with one commit, one pull request, and the ticket in review.
 async fn assert_done_once(story: &Story, job: &Job) {
     assert_eq!(job.status, JobStatus::Completed, "{:?}", job.failure);
     let branches = story.branches().await;

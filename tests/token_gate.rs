@@ -18,7 +18,6 @@ pub(crate) struct Gate {
 }
 
 struct GateState {
-    /// The demo forge's URL, and our token there.
     forge_url: String,
     token: String,
     http: reqwest::Client,

@@ -57,7 +57,6 @@ impl ForeignForge {
         self.command(words).env("GH_TOKEN", token).output().await.unwrap()
     }
 
-    /// The same, with a `gh` that runs this script.
     fn command_with_gh(&self, words: &[&str], gh: &str) -> Command {
         let bin = self.dir.path().join("bin");
         std::fs::create_dir_all(&bin).unwrap();

@@ -186,7 +186,6 @@ impl Up {
         self.child.kill().await.unwrap();
     }
 
-    /// Sends a signal, as a service manager or Ctrl-C does, and waits.
     pub(crate) async fn stop(mut self, signal: Signal) -> (i32, String) {
         kill(self.pid(), signal).unwrap();
         let ended = tokio::time::timeout(TIME_LIMIT, self.child.wait()).await.expect("up did not end").unwrap();
@@ -207,7 +206,6 @@ impl Up {
         wait_until("the job gets there", look).await
     }
 
-    /// Waits until the ticket has this status and these badges and is synced.
     pub(crate) async fn wait_for_ticket(&self, status: &str, badges: &[&str]) {
         let look = async || match self.api.ticket(&shop_project(), &ticket_key()).await {
             Ok(ticket) if ticket.status == status && ticket.badges == badges && ticket.synced => Ok(()),

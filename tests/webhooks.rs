@@ -40,7 +40,6 @@ pub(crate) fn signature(secret: &str, body: &[u8]) -> String {
     format!("sha256={hex}")
 }
 
-/// A story with a ticket, its open pull request, and the reviewer Ann.
 pub(crate) struct World {
     pub(crate) story: Story,
     pub(crate) number: u64,
@@ -171,7 +170,6 @@ impl World {
         (status, said)
     }
 
-    /// Ann requests changes at the forge; returns the review's id.
     async fn request_changes(&self) -> u64 {
         let url = format!("{}/repos/{REPOSITORY}/pulls/{}/reviews", self.story.local.forge().api_url(), self.number);
         let body = json!({ "event": "REQUEST_CHANGES", "body": "Not yet." });

@@ -15,7 +15,6 @@ use std::time::Duration;
 const POLL_INTERVAL: Duration = Duration::from_secs(301);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// An agent that saves its prompt and adds a line.
 fn prompt_saving_agent(story: &Story, _: &str) -> String {
     let at = story.folder().display();
     format!("#!/bin/sh\ncat > \"{at}/told-$PULLYARD_JOB\"\necho \"$PULLYARD_JOB\" >> work.txt\n")
@@ -97,7 +96,6 @@ impl Reviewer<'_> {
         self.call(Method::POST, "/comments", json!({ "content": { "raw": words } })).await;
     }
 
-    /// Comments on a line of the newest commit; returns the comment's id.
     async fn comment_on_line(&self, path: &str, line: u64, words: &str) -> u64 {
         let body = json!({ "content": { "raw": words }, "inline": { "path": path, "to": line } });
         self.call(Method::POST, "/comments", body).await["id"].as_u64().unwrap()
@@ -115,7 +113,6 @@ impl Reviewer<'_> {
         self.call(Method::POST, "/approve", Value::Null).await;
     }
 
-    /// Adds the user to the pull request's reviewers, as the bot.
     async fn add_as_reviewer(&self) {
         let story = &self.world.story;
         let own = story.call_bitbucket(&self.token, Method::GET, "/user", Value::Null).await;

@@ -12,9 +12,7 @@ use serde_json::json;
 /// The upper bound of a flow's cost.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FlowCost {
-    /// Units: write request units.
     pub(crate) written: f64,
-    /// Units: read request units.
     pub(crate) read: f64,
     /// Requests to the API; each is one invocation.
     pub(crate) requests: f64,

@@ -104,7 +104,6 @@ impl Meter {
         seen.calls.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
-    /// The writes one by one; a job's with its stored status.
     pub(super) fn writes(&self) -> String {
         let line = |(what, units): &(String, f64)| format!("  {units:>4} {what}");
         self.lock().writes.iter().map(line).collect::<Vec<_>>().join("\n")

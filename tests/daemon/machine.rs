@@ -23,7 +23,6 @@ const TIME_LIMIT: Duration = Duration::from_secs(300);
 /// Less than the time after which a silent runner is Offline.
 const STEP: Duration = Duration::from_secs(20);
 
-/// A work folder with a runner token.
 pub(crate) struct Machine {
     dir: TempDir,
     url: String,
@@ -36,7 +35,6 @@ pub(crate) struct Daemon {
 }
 
 impl Story {
-    /// A story whose jobs run on this machine, after a first sweep.
     pub(super) async fn with_daemons() -> (Self, Machine) {
         let settings = Settings { compute: Compute::Runners, ..Setup::default().settings };
         let story = Self::start_with(Setup { task: Task::Waiting, settings, ..Setup::default() }).await;
@@ -62,7 +60,6 @@ impl Story {
         }
     }
 
-    /// Advances the clock with sweeps but without heartbeats.
     pub(super) async fn pass_without_heartbeats(&self, secs: u64) {
         for _ in 0..secs.div_ceil(STEP.as_secs()) {
             self.advance_and_sweep(STEP).await;
@@ -84,7 +81,6 @@ impl Story {
         said.lines().filter(|line| line.split('/').next() == Some(job.as_str())).count()
     }
 
-    /// Asserts that the job completed with one pull request and one commit, and its ticket is in review.
     pub(super) async fn assert_completed(&self, job: &JobId, key: &str) {
         let ended = self.wait_for_end(job).await;
         assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 1), "{ended:?}");
@@ -97,7 +93,6 @@ impl Story {
         assert_eq!((ours.len(), &ours[0]["head"]["sha"]), (1, &Value::from(result.head)));
     }
 
-    /// Asserts that the job failed with this code, and its ticket shows the failure.
     pub(super) async fn assert_failed(&self, job: &JobId, key: &str, code: &str) {
         let ended = self.wait_for_end(job).await;
         assert_eq!(ended.status, JobStatus::Failed, "{ended:?}");
@@ -155,7 +150,6 @@ impl Machine {
         .await
     }
 
-    /// The process of a job, as its daemon recorded it.
     pub(super) fn job_process(&self, name: &str, job: &JobId) -> Pid {
         let file = self.path("work").join(format!("runners/{name}.runner/jobs/{job}-1.json"));
         let record: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
@@ -176,7 +170,6 @@ impl Machine {
         .await
     }
 
-    /// Starts `pullyard runner start` with a heartbeat every second.
     pub(crate) fn daemon(&self, name: &str, flags: &[&str]) -> Daemon {
         let log = self.path(&format!("{name}.log"));
         let said = File::options().create(true).append(true).open(&log).unwrap();
@@ -202,7 +195,6 @@ impl Machine {
 }
 
 impl Drop for Machine {
-    /// Lets the agents of a failed test end, and kills the recorded processes.
     fn drop(&mut self) {
         let _ = fs::write(self.path("go"), "");
         for name in fs::read_dir(self.path("work/runners")).into_iter().flatten().flatten() {
@@ -229,7 +221,6 @@ impl Daemon {
         self.child.kill().await.unwrap();
     }
 
-    /// Waits for its end; returns exit code and log.
     pub(crate) async fn wait(mut self) -> (Option<i32>, String) {
         let status = tokio::time::timeout(TIME_LIMIT, self.child.wait()).await;
         let log = fs::read_to_string(&self.log).unwrap();
@@ -245,7 +236,6 @@ impl Daemon {
     }
 }
 
-/// The process group that runs for a job below a work folder.
 fn group_below(work: &Path, job: &JobId) -> Option<Pid> {
     let mark = format!("TMPDIR={}/worktrees/{job}-", work.display());
     fs::read_dir("/proc").unwrap().flatten().find_map(|process| {

@@ -144,7 +144,6 @@ fn kind(answer: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// The order of magnitude of a size: its binary logarithm.
 fn size(of: usize) -> u32 {
     of.checked_ilog2().unwrap_or(0)
 }

@@ -21,7 +21,6 @@ const REQUEST_CODES: &[&str] = &[
     "ticket_inactive",
 ];
 
-/// The HTTP status and the CLI's exit code of a decision.
 fn status_and_exit(row: &Row) -> (&'static str, &'static str) {
     match (row.code, row.class.as_str()) {
         ("signature_missing" | "signature_wrong", _) => ("401", ""),

@@ -47,7 +47,6 @@ const SECRETS: f64 = 5.0;
 /// Metrics of each sweep, and all metrics of a deployment including the access log's.
 const METRICS: f64 = 9.0;
 const ALL_METRICS: f64 = 26.0;
-/// The number of metrics in all alarms; an alarm is charged per metric.
 const ALARM_METRICS: f64 = 36.0;
 const DASHBOARDS: f64 = 1.0;
 /// Lambda's pollers: five per queue, each polling every 20 s.
@@ -110,7 +109,6 @@ fn per_thousand(flow: FlowCost) -> Vec<Line> {
     ]
 }
 
-/// The cost of a thousand jobs of ten minutes, with heartbeats.
 fn per_thousand_jobs(flow: FlowCost) -> Vec<Line> {
     let mut lines = per_thousand(flow);
     lines.extend([
@@ -128,7 +126,6 @@ fn traces(count: f64) -> f64 {
     count / 1e6 * TRACE_MILLION
 }
 
-/// The number of traced calls in this time. Units: seconds.
 fn traced_calls(calls: f64, seconds: f64) -> f64 {
     let first = calls.min(seconds);
     first + (calls - first) * TRACED_FRACTION

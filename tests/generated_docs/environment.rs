@@ -56,7 +56,6 @@ fn only_listed_files_read_the_environment() {
     assert_eq!(readers, known, "read configuration in crates/entry/src/config.rs, or into a flag with a name");
 }
 
-/// The names of variables in a text: quoted `PULLYARD_…`.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let is_name = |word: &&str| {
         let tail = word.strip_prefix("PULLYARD_");

@@ -27,7 +27,6 @@ pub(crate) struct LagProxy {
 }
 
 impl LagProxy {
-    /// Starts the proxy and prints the seed for a failed test's output.
     pub(crate) async fn start(seed: u64) -> Self {
         println!("the reads lag by the seed {seed}");
         Self::of(Lag::new(seed)).await

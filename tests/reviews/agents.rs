@@ -8,7 +8,6 @@ use pullyard_domain::job::JobKind;
 use pullyard_protocol::client::AttemptClient;
 
 impl ReviewWorld {
-    /// Claims the revision and verifies that its assignment names Codex and the project's model.
     async fn claim_with_codex(&self, job: &JobId, claim: &str) -> AttemptClient {
         let (assignment, client) = self.story.claim(job, claim).await.unwrap();
         assert_eq!(assignment.kind, JobKind::Revise);

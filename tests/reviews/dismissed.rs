@@ -13,7 +13,6 @@ impl ReviewWorld {
             .await;
     }
 
-    /// Requests changes while the forge fails once: the revision stays Pending, the review unread.
     async fn start_unread_revision(&self) -> (u64, pullyard_domain::id::JobId) {
         let calls = CallFilter { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", self.number) };
         // The client does not retry a 501 at once.

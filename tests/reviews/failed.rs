@@ -8,7 +8,6 @@ use pullyard_domain::job::{JobKind, JobStatus};
 use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 
 impl ReviewWorld {
-    /// A revision that failed while a second review waited: the job and the id of that review.
     async fn with_failed_revision() -> (Self, JobId, u64) {
         let desk = Self::with_linked_pull_request().await;
         desk.block_agents();

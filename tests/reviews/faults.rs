@@ -9,7 +9,6 @@ use pullyard_fake_forge::{CallFilter, Fault, TestForge as _};
 use std::time::Duration;
 
 impl ReviewWorld {
-    /// Lets `times` reads of the pull request's reviews fail with `fault`.
     fn fail_review_reads(&self, times: usize, fault: Fault) {
         let path = format!("/pulls/{}/reviews/", self.number);
         self.story.local.forge().inject_fault(CallFilter { method: Some("GET".into()), path }, times, fault);
@@ -29,7 +28,6 @@ impl ReviewWorld {
         (review, answer.job.unwrap())
     }
 
-    /// Verifies that the job is Pending with this wait code. Returns its creation time.
     async fn assert_waits(&self, job: &JobId, code: &str) -> Timestamp {
         self.story.wait_for_empty_queues().await;
         let seen = self.story.api.job(job).await.unwrap();

@@ -61,7 +61,6 @@ async fn deferred_review_gets_one_job_while_reads_lag() {
     }
 }
 
-/// Waits for the job of a review. Reads the ticket, because a lagging list omits the job.
 async fn active_job(desk: &ReviewWorld) -> JobId {
     wait_until("the review has its job", async || {
         desk.story.ticket(KEY).await.active_job.ok_or_else(|| "none".to_owned())

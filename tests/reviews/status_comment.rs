@@ -11,7 +11,6 @@ use pullyard_store::Write;
 const DEFERRED: &str = "this review will be part of the next one at";
 
 impl ReviewWorld {
-    /// The forge refuses all statuses of our token from now on.
     fn refuse_statuses(&self) {
         let calls = CallFilter { method: Some("POST".into()), path: "/statuses/".into() };
         self.story.local.forge().inject_fault(calls, 10_000, Fault::status(403));
@@ -29,7 +28,6 @@ impl ReviewWorld {
         .await
     }
 
-    /// The forge refuses the next edit of a comment by our token.
     fn refuse_comment_edit(&self) {
         let calls = CallFilter { method: Some("PATCH".into()), path: "/issues/comments/".into() };
         self.story.local.forge().inject_fault(calls, 1, Fault::status(403));

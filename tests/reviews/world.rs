@@ -26,7 +26,6 @@ pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) struct ReviewWorld {
     pub(super) story: Story,
     pub(super) number: u64,
-    /// Control files and prompts of the scripted agent.
     dir: TempDir,
 }
 
@@ -114,7 +113,6 @@ impl ReviewWorld {
         self.story.local.forge().wait_for_deliveries().await;
     }
 
-    /// Opens another pull request, from a branch with one commit by Ann.
     pub(super) async fn open_pull_request(&self, branch: &str) -> u64 {
         self.commit(branch, "change.txt", "one\ntwo\nthree\n").await;
         let asked = json!({ "title": branch, "head": branch, "base": "main", "body": "" });
@@ -244,7 +242,6 @@ impl ReviewWorld {
         self.story.api.explain_pull_request(&self.pull_request_query()).await.unwrap()
     }
 
-    /// Waits until `pullyard why` of the pull request contains `words`.
     pub(super) async fn wait_for_why(&self, words: &str) {
         wait_until("the sentence is there", async || {
             let said = self.why().await.sentence;
@@ -253,7 +250,6 @@ impl ReviewWorld {
         .await
     }
 
-    /// Waits until the status of the head is `state` and its description contains `words`.
     pub(super) async fn wait_for_status(&self, state: &str, words: &str) {
         wait_until("the status is there", async || {
             let seen = self.story.local.forge().pull_snapshot(REPOSITORY, self.number).await.unwrap().unwrap();
@@ -270,7 +266,6 @@ impl ReviewWorld {
         self.story.api.deliveries(&self.story.project, None, None).await.unwrap().deliveries
     }
 
-    /// The one ledger entry of a review.
     pub(super) async fn ledger_entry(&self, review: u64) -> Delivery {
         let of = |entry: &Delivery| {
             let subject = entry.review.as_ref().and_then(|subject| subject.review.as_ref());

@@ -10,13 +10,11 @@ pub(super) enum Resource {
     Table,
     /// The table's index of due and claimable items.
     WorkIndex,
-    /// The table's index for lists.
     ListIndex,
     Dispatch,
     Effects,
     /// The dead-letter queues of messages and of undelivered events.
     DeadLetters,
-    /// The key that signs the tokens of attempts.
     SigningKey,
     UserSecrets,
     JobSecrets,
@@ -33,7 +31,6 @@ pub(super) enum Resource {
 use Resource::*;
 
 impl Resource {
-    /// The text for the page: resource and index.
     pub(super) fn page_text(self) -> (&'static str, &'static str) {
         match self {
             Table => ("the table", ""),
@@ -246,7 +243,6 @@ pub(super) const EXTRA_ACTIONS: &[ExtraAction] = &[
     ("tasks", "sqs:SendMessage", ":pullyard-undelivered", "Lambda sends an event there after three failures"),
 ];
 
-/// Actions of the roles of AWS services: role, action, end of the resource, reason.
 pub(super) const SERVICE_ROLE_ACTIONS: &[ExtraAction] = &[
     ("ScheduleRole", "lambda:InvokeFunction", ":function:pullyard-sweeper", "EventBridge starts a sweep each minute"),
     ("TaskExecutionRole", "ecr:GetAuthorizationToken", "*", "ECS signs in to the registry"),
@@ -257,7 +253,6 @@ pub(super) const SERVICE_ROLE_ACTIONS: &[ExtraAction] = &[
     ("TaskExecutionRole", "logs:PutLogEvents", ":log-group:/pullyard/pullyard/runner:*", "ECS writes a task's log"),
 ];
 
-/// Actions of each function on a customer managed key.
 pub(super) const KMS_ACTIONS: [&str; 2] = ["kms:Decrypt", "kms:GenerateDataKey"];
 
 /// The AWS services that encrypt our data with that key.

@@ -13,7 +13,6 @@ const REGION_AND_ACCOUNT: &str = "us-east-1:000000000000";
 
 pub(super) const KMS_KEY_ARN: &str = "arn:aws:kms:us-east-1:000000000000:key/01234567-89ab-cdef-0123-456789abcdef";
 
-/// An ARN of the deployment's account and region.
 pub(super) fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{REGION_AND_ACCOUNT}:{resource}")
 }
@@ -23,14 +22,11 @@ pub(super) struct Deployment {
     pub(super) roles: BTreeMap<String, Policy>,
     /// Roles with managed policies, whose content is unknown here.
     pub(super) roles_with_managed_policies: Vec<String>,
-    /// Task definitions with a role for the container.
     pub(super) task_roles: Vec<String>,
-    /// The role of each function, by the function's handler.
     pub(super) functions: BTreeMap<String, String>,
 }
 
 impl Deployment {
-    /// Reads the templates, with all parameters at their defaults.
     pub(super) fn read() -> Self {
         Self::read_with_parameters(BTreeMap::new())
     }
@@ -85,7 +81,6 @@ impl Deployment {
         outputs.filter_map(|(name, output)| Some((name.clone(), resolve_text(&known, &output["Value"])?))).collect()
     }
 
-    /// Reads nested stacks in the order of their dependencies on each other's outputs.
     fn read_nested_stacks<'a>(
         &mut self,
         file: &Path,
@@ -142,7 +137,6 @@ impl Deployment {
     }
 }
 
-/// Resolves the choices of a policy document. Only the choice of a KMS key is supported.
 fn resolve_key_choice(role: &str, document: &Value, has_key: bool) -> Value {
     let mut document = document.clone();
     if let Some(statements) = document["Statement"].as_array_mut() {

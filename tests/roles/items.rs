@@ -112,7 +112,6 @@ fn example_key(items: &str) -> String {
     if items.ends_with('#') { format!("{items}acme#1") } else { items.to_owned() }
 }
 
-/// Whether the lists allow a function this write on such items.
 fn is_listed_write(function: &str, action: &str, items: &str) -> bool {
     let deletes = || DELETERS.iter().any(|(of, deleted)| *of == function && deleted.contains(&items));
     let writers = WRITERS.iter().find(|(of, ..)| *of == items).map(|(.., writers)| *writers);
@@ -133,7 +132,6 @@ pub(super) fn is_allowed(deployed: &Deployment, function: &str, action: &str, ke
     deployed.role(function).allows(&Request { action, resource: &table(), context: &context })
 }
 
-/// Why a role would refuse a call about items, and what to change.
 pub(super) fn refusal(asked: &UsedPermission) -> Option<String> {
     static DEPLOYED: LazyLock<Deployment> = LazyLock::new(Deployment::read);
     let (function, action) = (asked.function.as_str(), asked.action.as_str());

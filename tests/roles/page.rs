@@ -107,7 +107,6 @@ fn render_page() -> String {
     page
 }
 
-/// Compares the page with the generated text; writes it if `PULLYARD_WRITE_PAPERS=1`.
 pub(super) fn check_page() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/roles.md");
     let page = render_page();

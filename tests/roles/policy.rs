@@ -4,7 +4,6 @@
 
 use serde_json::Value;
 
-/// The statements of a role's policies, with all references resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Policy {
     pub(super) statements: Vec<Statement>,

@@ -23,13 +23,11 @@ fn unreachable_finish(id: &str) -> FinishRequest {
     }
 }
 
-/// Advances the clock, then sends a heartbeat.
 async fn advance_with_heartbeat(story: &Story, process: &RunnerProcess, secs: u64) {
     story.clock.advance(Duration::from_secs(secs));
     process.heartbeat(&[]).await;
 }
 
-/// Claims a job, runs its attempt and finishes it with `end`.
 async fn run_attempt(
     story: &Story,
     process: &RunnerProcess,

@@ -156,7 +156,6 @@ impl Account {
         account
     }
 
-    /// Lets ECR return an image with these labels.
     pub(super) fn set_image_labels(&self, labels: &Value) {
         self.set_image_manifest("", &json!({ "config": { "digest": "sha256:config" } }));
         let download = json!({ "downloadUrl": format!("{}/config?X-Amz-Signature=hidden", self.url) });
@@ -222,7 +221,6 @@ impl Account {
         self.state.lock().unwrap().clock_lead = by;
     }
 
-    /// The called operations, sorted, without duplicates.
     pub(super) fn calls(&self) -> Vec<String> {
         let mut calls = self.state.lock().unwrap().calls.clone();
         calls.sort();
@@ -230,13 +228,11 @@ impl Account {
         calls
     }
 
-    /// Puts a message into the dispatch dead-letter queue.
     pub(super) async fn add_dead_letter(&self, story: &Story) {
         let body = json!({ "QueueUrl": self.dead_letters[0], "MessageBody": "{}" });
         sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;
     }
 
-    /// Puts a task event into the queue of undelivered events.
     pub(super) async fn add_undelivered_event(&self, story: &Story) {
         let body = json!({ "QueueUrl": self.dead_letters[2], "MessageBody": "{}" });
         sqs(&story.local.aws().endpoints().sqs, "SendMessage", body).await;

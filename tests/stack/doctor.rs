@@ -39,7 +39,6 @@ impl DoctorWorld {
         findings
     }
 
-    /// Verifies that a finding of `check` has this verdict and contains these texts.
     pub(super) async fn assert_finding(&self, check: &str, verdict: &str, said: &[&str]) {
         let findings = self.findings().await;
         let words = |finding: &Value| {
@@ -381,7 +380,6 @@ async fn version_mismatch_is_reported() {
     sick.story.shut_down().await;
 }
 
-/// Serves only the version answer; returns its address.
 pub(super) async fn serve_version(version: &str, protocol: u32) -> String {
     let said = json!({ "version": version, "protocol": protocol }).to_string();
     let answer = move || {

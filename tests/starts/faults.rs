@@ -15,7 +15,6 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(301);
 /// Longer than the grace period for a finish after a death.
 const GRACE: Duration = Duration::from_secs(16);
 
-/// Waits until start `number` has failed and returns the fault.
 async fn wait_for_failed_start(story: &Story, job: &JobId, number: u64) -> Value {
     wait_until("the start has failed", async || {
         let dispatch = story.load_job_item(job).await["dispatch"].take();
@@ -25,7 +24,6 @@ async fn wait_for_failed_start(story: &Story, job: &JobId, number: u64) -> Value
     .await
 }
 
-/// Verifies that a job survives each fault in turn and is claimed in the end.
 async fn check_transient_faults(forms: &[(&[RunTaskOutcome], &str)]) {
     let story = Story::start_with_waiting_tasks().await;
     story.local.aws().ecs().queue_outcomes(forms.iter().flat_map(|(outcomes, _)| outcomes.to_vec()).collect());

@@ -5,7 +5,6 @@ use pullyard_domain::id::FinishId;
 use pullyard_protocol::attempt::{FinishOutcome, FinishPullRequest, FinishRequest, FinishResult, Phase, StatusRequest};
 use pullyard_protocol::client::AttemptClient;
 
-/// Enters every phase up to `last`.
 pub(crate) async fn enter_phases(client: &AttemptClient, last: Phase) {
     for status in [Phase::Preparing, Phase::Executing, Phase::Syncing].into_iter().filter(|phase| *phase <= last) {
         client.status(&StatusRequest { status, inputs: None }).await.unwrap();

@@ -9,7 +9,6 @@ use pullyard_protocol::client::{AttemptClient, Error};
 use serde_json::{Value, json};
 
 impl Story {
-    /// The descriptions of a job's tasks, oldest first.
     pub(crate) async fn list_tasks(&self, job: &JobId) -> Vec<Value> {
         let listed = |status: &'static str| async move {
             let asked = json!({ "cluster": "pullyard", "startedBy": job, "desiredStatus": status });
@@ -25,7 +24,6 @@ impl Story {
         tasks
     }
 
-    /// Waits for `count` tasks of a job and returns the newest.
     pub(crate) async fn wait_for_task(&self, job: &JobId, count: usize) -> Value {
         wait_until("the task is asked for", async || {
             let tasks = self.list_tasks(job).await;
@@ -47,7 +45,6 @@ impl Story {
         answer.json().await.unwrap()
     }
 
-    /// Claims a job as its newest task.
     pub(crate) async fn claim(&self, job: &JobId, claim: &str) -> Result<(Assignment, AttemptClient), Error> {
         let task = wait_until("the task is asked for", async || {
             let mut tasks = self.list_tasks(job).await;
@@ -57,7 +54,6 @@ impl Story {
         self.claim_with_task(&task, job, claim).await
     }
 
-    /// Lets the second attempt, which looks for a pushed commit, finish without one.
     pub(crate) async fn finish_adoption_without_push(&self, job: &JobId) {
         self.wait_for_task(job, 2).await;
         let (assignment, client) = self.claim(job, "adopts").await.unwrap();
@@ -92,7 +88,6 @@ impl Story {
         self.local.aws().sqs().call("SendMessage", &sent).await.unwrap();
     }
 
-    /// Waits until the queues are empty.
     pub(crate) async fn wait_for_empty_queues(&self) {
         for name in ["dispatch", "effects.fifo"] {
             let asked = json!({ "QueueUrl": self.queue_url(name).await, "AttributeNames": ["All"] });
@@ -187,7 +182,6 @@ pub(crate) fn task_variable(task: &Value, name: &str) -> String {
     found["value"].as_str().unwrap().to_owned()
 }
 
-/// Converts DynamoDB JSON to plain JSON.
 fn plain_json(value: &Value) -> Value {
     let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
     match kind.as_str() {

@@ -15,7 +15,6 @@ impl Story {
         keys["forge_token"].as_str().unwrap().to_owned()
     }
 
-    /// Calls the Bitbucket API with a token; null stands for no body.
     pub(crate) async fn call_bitbucket(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
         let url = format!("{}{path}", self.local.forge().bitbucket_api_url());
         let mut call = self.http.request(method, url).bearer_auth(token);
@@ -28,7 +27,6 @@ impl Story {
         serde_json::from_str(&said).unwrap_or_default()
     }
 
-    /// Creates a ticket and links a pull request to it, as the end of a job does.
     pub(crate) async fn link_pull_request(
         &self,
         id: PullRequestId,

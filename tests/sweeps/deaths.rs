@@ -36,7 +36,6 @@ done
 exec "$REAL_GIT" "$@"
 "#;
 
-/// Blocks a real runner at chosen points.
 pub(super) struct Blocker(TempDir);
 
 impl Blocker {
@@ -65,7 +64,6 @@ impl Blocker {
         std::fs::remove_file(self.path(at)).unwrap();
     }
 
-    /// Waits until the runner is blocked there; returns the blocker's output.
     pub(super) async fn wait_until_blocked(&self, at: &str) -> String {
         let path = self.path(&format!("{at}.reached"));
         wait_until("it is held", async || std::fs::read_to_string(Path::new(&path)).map_err(|error| error.to_string()))

@@ -82,7 +82,6 @@ impl Terminal {
         assert!(sent.success());
     }
 
-    /// Its exit code and the other stream, after all output has arrived.
     pub(crate) async fn wait(&mut self) -> (Option<i32>, String) {
         let mut out = String::new();
         timeout(LIMIT, self.other_stream.read_to_string(&mut out)).await.expect("the program does not end").unwrap();

@@ -6,7 +6,6 @@ use super::world::World;
 use futures::FutureExt;
 use serde_json::{Value, json};
 
-/// The newest running task starts; the world notes its environment.
 pub(super) fn start_task() -> Step {
     Step::act("a task begins", |world| newest_task(world).boxed())
 }
@@ -25,7 +24,6 @@ async fn newest_task(world: &World) -> bool {
     true
 }
 
-/// A variable in the environment of a task.
 pub(super) fn environment_value(task: &Value, name: &str) -> Option<String> {
     let environment = task["overrides"]["containerOverrides"][0]["environment"].as_array()?;
     let found = environment.iter().find(|pair| pair["name"] == name)?;
@@ -42,7 +40,6 @@ pub(super) fn claim() -> Step {
     })
 }
 
-/// Notes the lease, the job and the path of the attempt.
 pub(super) fn note_assignment(world: &World, made: &Value) {
     world.note("lease", made["lease"].clone());
     world.note("job", made["job"].clone());
@@ -131,7 +128,6 @@ pub(super) fn finish_late() -> Step {
     finish_completed().always_refused("409")
 }
 
-/// Finishes because the model is overloaded.
 pub(super) fn finish_overloaded() -> Step {
     post_to_attempt(
         "its model is overloaded",
@@ -148,7 +144,6 @@ pub(super) fn finish_failed() -> Step {
     )
 }
 
-/// Finishes once a user requested a cancel.
 pub(super) fn finish_cancelled() -> Step {
     Step::call("it stops", |world| {
         world.note_value("want").filter(|want| want == "cancel")?;
@@ -158,7 +153,6 @@ pub(super) fn finish_cancelled() -> Step {
     })
 }
 
-/// The agent's question, before any input arrived.
 pub(super) fn ask_question() -> Step {
     yield_job("its agent asks", |_| Some(question(0)))
 }
@@ -175,7 +169,6 @@ fn question(inputs: u32) -> Value {
     })
 }
 
-/// Yields once a user requested a pause.
 pub(super) fn yield_paused() -> Step {
     yield_job("it yields its job", |world| {
         world.note_value("want").filter(|want| want == "pause")?;
@@ -196,7 +189,6 @@ fn yield_job(name: &'static str, body: fn(&World) -> Option<Value>) -> Step {
     })
 }
 
-/// The task of an ended attempt stops.
 pub(super) fn stop_task() -> Step {
     Step::act("its task ends", |world| {
         async {

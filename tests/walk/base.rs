@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tempfile::TempDir;
 
-/// The token of the runners.
 pub(super) const RUNNER_TOKEN: &str = "rnt_walk";
 const FORGE_SECRET: &str = "pullyard/user/forge-token";
 
@@ -29,14 +28,12 @@ pub(super) async fn set_up(world: &World) {
     add_repository(world, "gh1").await;
 }
 
-/// Connects the repository at the forge's Bitbucket API instead.
 pub(super) async fn connect_on_bitbucket(world: &World) {
     call_ok(world, delete(format!("/v1/projects/acme/repositories/{REPOSITORY}"))).await;
     connect(world, "bb1", "bitbucket", "/2.0").await;
     add_repository(world, "bb1").await;
 }
 
-/// Connects the forge's API at this path as an integration.
 async fn connect(world: &World, id: &str, kind: &str, path: &str) {
     let api_url = format!("{}{path}", world.forge_url().unwrap());
     let integration = json!({ "id": id, "kind": kind, "api_url": api_url, "token_secret": FORGE_SECRET });
@@ -76,12 +73,10 @@ pub(super) async fn load_project(world: &World) -> Project {
     store.load_project(&ProjectId::new("acme").unwrap()).await.unwrap().unwrap()
 }
 
-/// Sends a POST that must succeed.
 pub(super) async fn post_ok(world: &World, path: &str, body: Value) -> Value {
     call_ok(world, post(path, body)).await
 }
 
-/// Sends a call that must succeed.
 pub(super) async fn call_ok(world: &World, call: http::Request) -> Value {
     match world.invoke(&call.into()).await {
         Invocation::Done(body) => body,

@@ -23,7 +23,6 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 
-/// Keeps the forge's folder in the snapshot.
 async fn with_a_forge(world: &World) {
     world.note("forge", true);
 }

@@ -11,14 +11,12 @@ use std::path::Path;
 use tokio::net::TcpListener;
 
 pub(super) const TOKEN: &str = "ghp_bot";
-/// The placeholder for the forge's URL in a snapshot.
 pub(super) const FORGE_PLACEHOLDER: &str = "http://forge.test";
 
 fn users() -> Vec<User> {
     vec![User { login: "pullyard-bot".into(), id: 41, token: TOKEN.into() }]
 }
 
-/// Starts a forge in `dir` with the state of `from`.
 pub(super) async fn start(from: &Path, dir: &Path) -> DemoForge {
     copy(from, dir).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -41,7 +39,6 @@ pub(super) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The forge's view of the walk's pull request.
 pub(super) async fn pull_request_view(world: &World) -> Option<Value> {
     let (forge, number) = (world.forge.as_ref()?, world.note_value("number")?);
     let mut look = forge.pull_snapshot(crate::story::REPOSITORY, number.parse().unwrap()).await.unwrap()?;
@@ -70,12 +67,10 @@ pub(super) async fn redirect_hook(world: &World, hook: &str) {
     patch_as_bot(world, &format!("/hooks/{hook}"), json!({ "config": config })).await;
 }
 
-/// A POST of the bot, outside the numbered calls.
 pub(super) async fn post_as_bot(world: &World, path: &str, body: Value) -> Value {
     post_as(world, TOKEN, path, body).await
 }
 
-/// A PATCH of the bot, outside the numbered calls.
 pub(super) async fn patch_as_bot(world: &World, path: &str, body: Value) {
     let url = format!("{}/repos/{}{path}", world.forge.as_ref().unwrap().api_url(), crate::story::REPOSITORY);
     let call = world.clients.http.patch(url).bearer_auth(TOKEN).body(body.to_string());

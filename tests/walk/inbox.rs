@@ -15,7 +15,6 @@ use tokio::task::JoinHandle;
 
 const BODY_LIMIT: usize = 1 << 20;
 
-/// A listener on localhost, closed on drop.
 pub(super) struct Inbox {
     url: String,
     calls: Arc<Calls>,
@@ -54,7 +53,6 @@ impl Inbox {
         Some(Call { from: From::Forge(number), ..request.into() })
     }
 
-    /// Waits for a call.
     pub(super) async fn next(&self) -> Call {
         loop {
             if let Some(call) = self.take() {

@@ -24,7 +24,6 @@ const RETRY_FIELDS: [(&str, &[&str]); 2] = [
     ("", &["tries", "not_before", "seen", "note_version", "noted_version", "look"]),
 ];
 
-/// Converts DynamoDB's typed JSON to plain JSON.
 pub(super) fn untyped(value: &Value) -> Value {
     let (kind, inner) = value.as_object().and_then(|typed| typed.iter().next()).unwrap();
     match kind.as_str() {
@@ -116,7 +115,6 @@ pub(super) async fn collect(world: &World) -> Outcome {
     left
 }
 
-/// Checks that an item is in the index row that `domain::due` names.
 fn check_index_row(item: &Value) {
     fn due_of<T: DeserializeOwned>(item: &Value, due: fn(&T) -> Option<Due>) -> Option<Due> {
         due(&serde_json::from_value(item.clone()).unwrap_or_else(|error| panic!("{error}: {item}")))
@@ -196,7 +194,6 @@ fn remove_volatile(item: &mut Value) {
     }
 }
 
-/// The value with times and random names replaced.
 fn normalize(value: &Value, names: &[(String, String)]) -> Value {
     match value {
         // Milliseconds since 1970, like every time in the table.
@@ -226,7 +223,6 @@ fn normalize(value: &Value, names: &[(String, String)]) -> Value {
     }
 }
 
-/// A commit id depends on the time.
 fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.chars().all(|letter| letter.is_ascii_hexdigit())
 }
@@ -255,12 +251,10 @@ fn is_pull_request_event(item: &Value) -> bool {
     item["sk"] == "DELIVERY" && item["source"] == "webhook" && item["review"]["review"].is_null()
 }
 
-/// The final status of each job.
 pub(super) fn final_statuses(left: &Outcome) -> Vec<&str> {
     left.values().filter(|item| item["sk"] == "JOB").map(|job| text(job, "status")).collect()
 }
 
-/// The differing values by path.
 pub(super) fn differences(one: &Outcome, other: &Outcome) -> Vec<String> {
     let mut all = Vec::new();
     let names = one.keys().chain(other.keys()).collect::<std::collections::BTreeSet<_>>();

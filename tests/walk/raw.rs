@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 pub(super) struct Secret {
     pub(super) name: String,
     pub(super) value: String,
-    /// The name of the previous version.
     pub(super) previous: Option<String>,
 }
 
@@ -52,7 +51,6 @@ impl Raw {
         self.call(&self.at.ecs, &format!("AmazonEC2ContainerServiceV20141113.{operation}"), body).await
     }
 
-    /// All items, typed.
     pub(super) async fn items(&self) -> Vec<Value> {
         let mut found = self.dynamodb("Scan", json!({ "TableName": TABLE, "ConsistentRead": true })).await;
         assert!(found.get("LastEvaluatedKey").is_none(), "more than one page");
@@ -87,7 +85,6 @@ impl Raw {
         secrets
     }
 
-    /// Sends a message and returns its id.
     pub(super) async fn send(&self, sqs: &Sqs, queue: &str, body: &str) -> String {
         let mut asked = json!({ "QueueUrl": self.url(sqs, queue).await, "MessageBody": body });
         if queue.ends_with(".fifo") {
@@ -97,7 +94,6 @@ impl Raw {
         sqs.call("SendMessage", &asked).await.unwrap()["MessageId"].as_str().unwrap().to_owned()
     }
 
-    /// The number of messages in a queue, including those in flight.
     pub(super) async fn count(&self, sqs: &Sqs, queue: &str) -> u64 {
         let asked = json!({ "QueueUrl": self.url(sqs, queue).await, "AttributeNames": ["All"] });
         let about = sqs.call("GetQueueAttributes", &asked).await.unwrap();
@@ -140,7 +136,6 @@ impl Raw {
         sqs.call("DeleteMessage", &asked).await.unwrap();
     }
 
-    /// Deletes the message of a call, if the call came from a queue.
     pub(super) async fn delete_message_of(&self, sqs: &Sqs, call: &Call) {
         if let From::Queue { queue, receipt } = &call.from {
             self.delete_message(sqs, queue, receipt).await;

@@ -8,10 +8,8 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A sequence of steps that ends with no work left.
 pub(super) struct Flow {
     pub(super) name: &'static str,
-    /// The final status of its jobs in an undisturbed run, in order of creation.
     pub(super) final_statuses: &'static [&'static str],
     /// The initial state, created once and copied for every walk.
     pub(super) set_up: SetUp,
@@ -125,7 +123,6 @@ impl Step {
         Self::new(name, Action::Call(Box::new(make)), WithoutRepeat::AlwaysRepeated)
     }
 
-    /// A request that does not depend on the world.
     pub(super) fn request(name: &'static str, request: Request) -> Self {
         Self::call(name, move |_| Some(request.clone().into()))
     }

@@ -20,7 +20,6 @@ static PERMITS: LazyLock<Semaphore> =
     LazyLock::new(|| Semaphore::new(WALKS_PER_CPU * thread::available_parallelism().map_or(1, usize::from)));
 /// Rounds that a step may wait: enough to give up a silent start and to dispatch again.
 const WAIT_ROUNDS: usize = 9;
-/// Rounds within which a flow must end.
 const MAX_ROUNDS: usize = 40;
 /// The variable with the path of a file to which every flow appends its count. If unset, no file is written.
 const COUNT_FILE_VAR: &str = "PULLYARD_WALKED";
@@ -37,16 +36,8 @@ enum Repeat {
 #[derive(Clone, Debug)]
 enum Disruption {
     None,
-    /// The step is skipped.
     SkippedStep(usize),
-    /// A call of a step breaks.
-    CallFault {
-        step: usize,
-        at: usize,
-        call: String,
-        fault: Fault,
-        then: Repeat,
-    },
+    CallFault { step: usize, at: usize, call: String, fault: Fault, then: Repeat },
 }
 
 /// Walks a flow and checks its number of points. A few may differ: the order of a sweep, and so its number of reads,
@@ -194,7 +185,6 @@ fn is_aws(point: &Point) -> bool {
     point.service != "forge"
 }
 
-/// The call takes effect and returns an error.
 fn failed_after(point: &Point) -> Fault {
     match point.service.starts_with("DynamoDB_") {
         true => Fault::internal_error_after_effect(),
@@ -343,7 +333,6 @@ fn is_answer(step: &Step, invoked: &Invocation) -> bool {
     }
 }
 
-/// Runs a step, with the fault if it is for this step.
 async fn run_step(world: &World, n: usize, step: &Step, call: &Call, harm: &Disruption) {
     let broken = match harm {
         Disruption::CallFault { step, at, fault, then, .. } if *step == n => Some((*at, fault.clone(), *then)),

@@ -22,9 +22,7 @@ use tempfile::TempDir;
 
 pub(super) const DISPATCH: &str = "dispatch";
 pub(super) const EFFECTS: &str = "effects.fifo";
-/// The forge's webhook calls, which wait like messages.
 pub(super) const WEBHOOK: &str = "webhook";
-/// Queues in the order of delivery.
 pub(super) const QUEUES: [(&str, &str); 3] = [
     (DISPATCH, "the dispatcher is woken"),
     (EFFECTS, "the effects function is woken"),
@@ -277,7 +275,6 @@ impl World {
         }
     }
 
-    /// Answers the forge's call.
     fn answer_forge(&self, call: &Call, status: StatusCode) {
         if let From::Forge(number) = call.from {
             self.inbox.answer(number, status);
@@ -303,7 +300,6 @@ impl World {
         Call { function: "sweeper", event, from: From::Aws, on_answer: |_, _| {} }
     }
 
-    /// Delivers all waiting messages and those that follow; returns their number.
     pub(super) async fn drain(&self) -> usize {
         let mut delivered = 0;
         loop {
@@ -324,7 +320,6 @@ impl World {
         }
     }
 
-    /// Advances time, sweeps, and delivers the messages of the sweep.
     pub(super) async fn advance(&self, time: Duration) {
         self.clock.advance(time);
         let swept = self.invoke(&self.sweep_event()).await;

@@ -37,7 +37,6 @@ impl World {
         self.story.api.set_ingress(&self.story.project, &set).await.unwrap();
     }
 
-    /// Polls once and returns the stored progress.
     async fn poll_once(&self) -> PollProgress {
         self.story.advance_and_sweep(Duration::from_secs(61)).await;
         self.story.wait_for_empty_queues().await;

@@ -32,7 +32,6 @@ pub(super) fn pull_request_json(number: u64, updated_at: Timestamp) -> Value {
 }
 
 impl World {
-    /// A world with a hook whose first ping has arrived.
     async fn with_hook() -> Self {
         let world = Self::new().await;
         world.story.api.install_hook(&world.install_request("acme", false)).await.unwrap();
@@ -40,7 +39,6 @@ impl World {
         world
     }
 
-    /// Recovers missed deliveries of a hook once.
     async fn recover(&self, hook: &str) -> RecoverAnswer {
         let found = self.story.api.recover_hook(&hook_name(hook), &RecoverHook::default()).await.unwrap();
         self.story.local.forge().wait_for_deliveries().await;
@@ -81,7 +79,6 @@ impl ScriptedForge {
         Self::serve(says, HeaderMap::new()).await
     }
 
-    /// The same, with lists that never end.
     pub(super) async fn start_with_endless_lists(
         says: impl Fn(&str) -> Option<(u16, String)> + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -129,7 +126,6 @@ impl World {
         integration
     }
 
-    /// Connects the far forge with an organisation hook, installed by hand, that has sent a ping.
     async fn connect(&self, far: &ScriptedForge) {
         let hook = InstallHook {
             integration: self.integrate(far).await,

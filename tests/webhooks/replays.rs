@@ -11,7 +11,6 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 impl World {
-    /// Adds a comment to the pull request at the forge; returns its id.
     pub(super) async fn comment_at_forge(&self, token: &str, words: &str) -> u64 {
         let api = self.story.local.forge().api_url();
         let url = format!("{api}/repos/{REPOSITORY}/issues/{}/comments", self.number);
@@ -21,7 +20,6 @@ impl World {
         said["id"].as_u64().unwrap()
     }
 
-    /// The decisions of a comment's webhook and of its replay.
     async fn deliver_and_replay(&self, comment: u64, words: &str, who: &Value) -> [String; 2] {
         let told = self.send("acme", "issue_comment", &self.comment(comment, words, who)).await.1;
         let told: Decision = serde_json::from_value(told).unwrap();

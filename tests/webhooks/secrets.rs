@@ -12,7 +12,6 @@ use std::time::Duration;
 const WEEK: u64 = 7 * 86_400;
 
 impl World {
-    /// The status of a delivery that is signed with this value.
     async fn deliver_signed_with(&self, value: &str) -> u16 {
         let star = json!({ "action": "created", "repository": { "id": self.repository, "full_name": REPOSITORY } });
         let body = star.to_string().into_bytes();

@@ -10,7 +10,6 @@ use crate::faults::{AnswerEnd, StreamFault};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Part {
     Text(String),
-    /// Calls a tool with a JSON object.
     Tool {
         name: String,
         arguments: Value,
@@ -42,17 +41,14 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// An answer with text only.
     pub fn text(words: impl Into<String>) -> Self {
         Self::from_parts(vec![Part::Text(words.into())])
     }
 
-    /// An answer that calls one tool.
     pub fn tool(name: impl Into<String>, arguments: Value) -> Self {
         Self::from_parts(vec![Part::Tool { name: name.into(), arguments }])
     }
 
-    /// An answer that calls one tool with text.
     pub fn freeform(name: impl Into<String>, input: impl Into<String>) -> Self {
         Self::from_parts(vec![Part::Freeform { name: name.into(), input: input.into() }])
     }
@@ -85,7 +81,6 @@ impl Answer {
         self
     }
 
-    /// Closes the connection after this number of events.
     pub fn disconnect_after(mut self, events: usize) -> Self {
         self.ending = AnswerEnd::CutAfter(events);
         self
@@ -97,7 +92,6 @@ impl Answer {
         self
     }
 
-    /// Sends an error event after this number of events.
     pub fn fail_after(mut self, events: usize, stumble: StreamFault) -> Self {
         self.ending = AnswerEnd::FaultAfter(events, stumble);
         self

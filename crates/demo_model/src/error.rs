@@ -14,7 +14,6 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
-    /// The proxy's TLS certificate could not be created.
     #[error("make a certificate")]
     Certificate {
         #[source]

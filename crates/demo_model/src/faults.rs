@@ -11,7 +11,6 @@ pub enum AnswerEnd {
     FaultAfter(usize, StreamFault),
 }
 
-/// An error that a provider sends inside a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamFault {
     pub(crate) code: String,
@@ -32,17 +31,14 @@ impl StreamFault {
         Self::new("server_is_overloaded", "The server is overloaded. Please try again later.")
     }
 
-    /// OpenAI's rate limit.
     pub fn rate_limited() -> Self {
         Self::new("rate_limit_exceeded", "Rate limit reached for requests. Please try again in 0.5s.")
     }
 
-    /// OpenAI's exhausted quota.
     pub fn quota() -> Self {
         Self::new("insufficient_quota", "You exceeded your current quota, please check your plan and billing details.")
     }
 
-    /// The input exceeds the context window of OpenAI's model.
     pub fn context_exceeded() -> Self {
         Self::new(
             "context_length_exceeded",

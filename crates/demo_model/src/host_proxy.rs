@@ -20,7 +20,6 @@ use tokio_rustls::{
 
 use crate::{error::Error, server::DemoModel};
 
-/// A running proxy; dropping it stops it.
 #[derive(Debug)]
 pub struct HostProxy {
     url: String,
@@ -57,12 +56,10 @@ impl HostProxy {
         self.url.clone()
     }
 
-    /// The authority's certificate as PEM, for `SSL_CERT_FILE`.
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The request line of each rejected request.
     pub fn rejected_requests(&self) -> Vec<String> {
         self.rejected_hosts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -10,12 +10,10 @@ use axum::http::{HeaderMap, Method, Uri};
 use serde_json::Value;
 use tokio::sync::watch;
 
-/// Limit for a decompressed body. Units: bytes.
 const LARGEST_BODY: u64 = 64 * 1024 * 1024;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The HTTP method, such as `POST`.
     pub method: String,
     pub path: String,
     /// Null without a body; a string if the body is not JSON.
@@ -28,21 +26,16 @@ pub struct Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
     Missing,
-    /// The key came in `x-api-key`.
     ApiKey,
-    /// The token came in `authorization: Bearer`.
     Bearer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The scripted answer was sent, completely or with a fault.
     Answered,
-    /// The scripted refusal was sent with this status.
     Refused(u16),
     Reset,
     Hung,
-    /// A request to the model when the script was empty.
     ScriptEmpty,
     /// A request that needs no step, such as a health check or a count of tokens.
     NoStep,
@@ -78,12 +71,10 @@ impl Request {
         }
     }
 
-    /// Whether the request was authenticated with this key or token.
     pub fn has_credential(&self, key: &str) -> bool {
         self.key_fingerprint == Some(fingerprint(key))
     }
 
-    /// Whether any string in the body contains `words`.
     pub fn contains_text(&self, words: &str) -> bool {
         contains_text(&self.body, words)
     }

@@ -9,7 +9,6 @@ use crate::{
     sse::split_half,
 };
 
-/// Renders the answer to request `number`, which named `model`.
 pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let blocks: Vec<Value> = answer.parts.iter().enumerate().map(|(n, part)| block(part, number, n)).collect();
     let ended_by = match (answer.is_declined, answer.has_tool_call()) {

@@ -35,75 +35,62 @@ impl Refusal {
         self
     }
 
-    /// 529 of Anthropic: overloaded.
     pub fn overloaded() -> Self {
         Self::anthropic(529, "overloaded_error", "Overloaded")
     }
 
-    /// 500 of Anthropic.
     pub fn internal() -> Self {
         Self::anthropic(500, "api_error", "Internal server error")
     }
 
-    /// 429 of Anthropic with `retry-after`.
     pub fn too_many(retry_after_secs: u64) -> Self {
         let message = "This request would exceed your account's rate limit. Please try again later.";
         Self::anthropic(429, "rate_limit_error", message).with_header("retry-after", retry_after_secs.to_string())
     }
 
-    /// 401 of Anthropic.
     pub fn wrong_key() -> Self {
         Self::anthropic(401, "authentication_error", "invalid x-api-key")
     }
 
-    /// 400 of Anthropic: the account's credit is used up.
     pub fn no_credit() -> Self {
         let message = "Your credit balance is too low to access the Anthropic API. \
                        Please go to Plans & Billing to upgrade or purchase credits.";
         Self::anthropic(400, "invalid_request_error", message)
     }
 
-    /// 400 of Anthropic: the prompt exceeds the context window.
     pub fn prompt_too_long() -> Self {
         Self::anthropic(400, "invalid_request_error", "prompt is too long: 214000 tokens > 200000 maximum")
     }
 
-    /// 404 of Anthropic: the key has no access to this model.
     pub fn no_such_model(model: &str) -> Self {
         Self::anthropic(404, "not_found_error", &format!("model: {model}"))
     }
 
-    /// 503 of OpenAI with its code for an overloaded model.
     pub fn openai_at_capacity() -> Self {
         let message = "The server is overloaded. Please try again later.";
         Self::openai(503, "server_error", Some("server_is_overloaded"), message)
     }
 
-    /// A 5xx of OpenAI without a code.
     pub fn openai_server_error(status: u16) -> Self {
         Self::openai(status, "server_error", None, "The server had an error while processing your request.")
     }
 
-    /// 401 of OpenAI.
     pub fn openai_wrong_key() -> Self {
         let message = "Incorrect API key provided. You can find your API key at https://platform.openai.com.";
         Self::openai(401, "invalid_request_error", Some("invalid_api_key"), message)
     }
 
-    /// 429 of OpenAI with `retry-after`.
     pub fn openai_too_many(retry_after_secs: u64) -> Self {
         let message = "Rate limit reached for requests. Please try again later.";
         Self::openai(429, "requests", Some("rate_limit_exceeded"), message)
             .with_header("retry-after", retry_after_secs.to_string())
     }
 
-    /// 429 of OpenAI: the account's quota is used up.
     pub fn openai_quota() -> Self {
         let message = "You exceeded your current quota, please check your plan and billing details.";
         Self::openai(429, "insufficient_quota", Some("insufficient_quota"), message)
     }
 
-    /// 404 of OpenAI: the key has no access to this model.
     pub fn openai_no_such_model(model: &str) -> Self {
         let message = format!("The model `{model}` does not exist or you do not have access to it.");
         Self::openai(404, "invalid_request_error", Some("model_not_found"), &message)

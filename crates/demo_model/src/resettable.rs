@@ -22,7 +22,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// The connection of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionReset(Arc<AtomicBool>);
 
@@ -40,7 +39,6 @@ impl Connected<IncomingStream<'_, ResettableListener>> for ConnectionReset {
     }
 }
 
-/// A listener whose connections can be reset.
 pub(crate) struct ResettableListener(pub(crate) TcpListener);
 
 #[derive(Debug)]

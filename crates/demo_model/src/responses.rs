@@ -9,7 +9,6 @@ use crate::{
     sse::split_half,
 };
 
-/// Renders the answer to request `number`, which named `model`.
 pub(crate) fn render(answer: &Answer, number: usize, model: &str) -> RenderedAnswer {
     let response = |status: &str, output: &[Value], usage: Value| {
         json!({

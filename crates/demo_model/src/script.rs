@@ -11,9 +11,7 @@ use crate::{answer::Answer, refusal::Refusal};
 pub enum Step {
     Answer(Answer),
     Refuse(Refusal),
-    /// Resets the connection before any byte of an answer.
     Reset,
-    /// Accepts the request and never answers.
     Hang,
 }
 

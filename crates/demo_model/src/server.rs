@@ -33,11 +33,9 @@ const LARGEST_BODY: usize = 64 * 1024 * 1024;
 
 #[derive(Debug)]
 pub struct Options {
-    /// A listener on a loopback address.
     pub listener: TcpListener,
 }
 
-/// A running server; dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct DemoModel {
     shared: Arc<Shared>,
@@ -96,12 +94,10 @@ impl DemoModel {
         format!("{}/v1", self.url)
     }
 
-    /// Appends steps to the script.
     pub fn add_steps(&self, steps: impl IntoIterator<Item = impl Into<Step>>) {
         self.shared.script.add(steps.into_iter().map(Into::into));
     }
 
-    /// Repeats this step whenever the script is empty.
     pub fn set_repeating_step(&self, step: impl Into<Step>) {
         self.shared.script.set_repeating_step(step.into());
     }
@@ -114,7 +110,6 @@ impl DemoModel {
         self.shared.log.requests()
     }
 
-    /// The requests to the model itself, which consume steps.
     pub fn model_calls(&self) -> Vec<Request> {
         self.requests().into_iter().filter(|request| request.outcome.is_model_call()).collect()
     }
@@ -130,7 +125,6 @@ impl DemoModel {
             .await;
     }
 
-    /// Stops serving. Idempotent.
     pub async fn shutdown(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { stop, mut server }) = running else {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-/// Renders an event, named by its `type`.
 pub(crate) fn event(data: &Value) -> Bytes {
     let name = data.get("type").and_then(Value::as_str).unwrap_or("message");
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))

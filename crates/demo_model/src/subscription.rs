@@ -33,7 +33,6 @@ async fn no_web_socket(shared: State<Arc<Shared>>, method: Method, uri: Uri, hea
     respond_without_step(shared, method, uri, headers, StatusCode::UPGRADE_REQUIRED, json!({}))
 }
 
-/// An empty list; Codex uses its built-in one.
 async fn models(shared: State<Arc<Shared>>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
     respond_without_step(shared, method, uri, headers, StatusCode::OK, json!({ "models": [] }))
 }

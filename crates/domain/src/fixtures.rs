@@ -31,7 +31,6 @@ pub(crate) const TRIGGER: &str = "AI Processing";
 pub(crate) const REVIEW: &str = "In Review";
 pub(crate) const IN_PROGRESS: &str = "Doing";
 
-/// `secs` seconds after the start of the story.
 pub(crate) fn time_at(secs: u64) -> Timestamp {
     Timestamp::from_millis(1_795_154_400_000).plus(Duration::from_secs(secs))
 }
@@ -90,7 +89,6 @@ pub(crate) fn ticket_in(status: &str) -> Ticket {
     Ticket::new(project_id(), key(), status.into(), time_at(0), Some(event_id("earlier")))
 }
 
-/// An event of the ticket tool: the ticket has this status now.
 pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
     TicketEvent {
         source: Source::TicketTool,
@@ -105,7 +103,6 @@ pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
     }
 }
 
-/// Facts under which an entry is accepted.
 pub(crate) fn facts(ticket: Option<Ticket>) -> Facts {
     Facts {
         now: time_at(1_000),
@@ -141,7 +138,6 @@ pub(crate) fn pull_request_id(number: u64) -> PullRequestId {
     PullRequestId { integration: IntegrationId::new("gh1").unwrap(), repository: 99, number }
 }
 
-/// The open pull request of the ticket.
 pub(crate) fn linked_pull_request() -> PullRequest {
     let mut linked = PullRequest::new(pull_request_id(231), project_id(), Some(key()), None);
     linked.branch = "pullyard/acme/app-17-1".into();
@@ -149,7 +145,6 @@ pub(crate) fn linked_pull_request() -> PullRequest {
     linked
 }
 
-/// The hook of the repository.
 pub(crate) fn hook() -> Webhook {
     Webhook {
         name: HookName::new("acme").unwrap(),
@@ -170,7 +165,6 @@ pub(crate) fn review_id(name: &str) -> ReviewId {
     ReviewId::new(name).unwrap()
 }
 
-/// A revise job for this review, with its ticket and pull request.
 pub(crate) fn revision(
     review: &str,
     ticket: &Ticket,
@@ -215,7 +209,6 @@ pub(crate) fn advance_to(job: &Job, status: JobStatus) -> Job {
     job
 }
 
-/// The yield `y1` of an attempt.
 pub(crate) fn suspend_report(rest: Suspension, inputs: u32) -> SuspendReport {
     SuspendReport {
         id: finish_id("y1"),

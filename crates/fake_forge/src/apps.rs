@@ -31,7 +31,6 @@ pub(crate) use routes::routes as rest_routes;
 const SKEW_SECS: i64 = 60;
 const MAX_LIFE_SECS: i64 = 600;
 
-/// The stored Apps, in a file of their own.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct AppsRecord {
@@ -88,7 +87,6 @@ pub(crate) struct CodeRecord {
     pub(crate) expires_at: i64,
 }
 
-/// The rights of an App's token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) installation: u64,
@@ -142,7 +140,6 @@ async fn find(shared: &Shared, id: u64) -> Result<AppRecord, Rejection> {
     found.await.ok_or(Rejection::NotFound)
 }
 
-/// The App's installation that includes a repository.
 pub(crate) async fn installation_of(shared: &Shared, app: u64, entry: &RepositoryEntry) -> Option<u64> {
     let all = installations::installations_of(shared, app).await;
     all.into_iter().find(|one| one.includes_repository(entry)).map(|one| one.id)

@@ -28,7 +28,6 @@ use tokio::{
 
 use crate::{DeliveryFault, bitbucket};
 
-/// How a call fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Responds with this status and these headers; the call has no effect.
@@ -38,9 +37,7 @@ pub enum Fault {
         /// The message of the error body, in the format of GitHub or Bitbucket.
         message: String,
     },
-    /// Closes the connection before the call is handled.
     HangUpBefore,
-    /// Handles the call, then closes the connection without a response.
     HangUpAfter,
 }
 
@@ -74,12 +71,10 @@ impl Fault {
     }
 }
 
-/// Selects the calls of a fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallFilter {
     /// `None` matches every method.
     pub method: Option<String>,
-    /// A part of the path; the empty text matches every path, git's too.
     pub path: String,
 }
 
@@ -122,7 +117,6 @@ impl Faults {
     }
 }
 
-/// Middleware of all routes that injects the ordered faults.
 pub(crate) async fn inject(
     State(faults): State<Arc<Faults>>,
     ConnectInfo(line): ConnectInfo<ConnectionHandle>,
@@ -143,7 +137,6 @@ pub(crate) async fn inject(
     }
 }
 
-/// An error body in the format of the API that serves this path.
 fn error_body(path: &str, message: &str) -> Value {
     if path.strip_prefix(bitbucket::API_PATH).is_some_and(|rest| rest.starts_with('/')) {
         return bitbucket::error(message);
@@ -162,7 +155,6 @@ fn answer(status: u16, headers: &[(String, String)], body: Value) -> Response {
     (status, sent, Json(body)).into_response()
 }
 
-/// A connection that can be cut; later writes fail.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionHandle(Arc<AtomicBool>);
 

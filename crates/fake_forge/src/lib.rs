@@ -28,7 +28,6 @@ pub use pullyard_demo_forge::deliveries::DeliveryFault;
 use apps::AppsRecord;
 use faults::{ConnectionHandle, CuttableListener, Faults};
 
-/// The extension for a demo forge in tests. Each forge needs its own instance.
 #[derive(Debug, Default)]
 pub struct FakeForge {
     faults: Arc<Faults>,
@@ -36,7 +35,6 @@ pub struct FakeForge {
 }
 
 impl FakeForge {
-    /// A new extension, for `Options` of a forge.
     pub fn extension() -> Arc<dyn Extension> {
         Arc::new(Self::default())
     }
@@ -98,18 +96,14 @@ impl Extension for FakeForge {
     }
 }
 
-/// Test controls of a demo forge. Faults have an effect only if the forge was started with `FakeForge`.
 pub trait TestForge {
-    /// The base URL of Bitbucket's REST API.
     fn bitbucket_api_url(&self) -> String;
 
     /// Injects a fault into the next `times` matching calls, after all faults ordered earlier.
     fn inject_fault(&self, calls: CallFilter, times: usize, fault: Fault);
 
-    /// Injects a fault into the next `times` deliveries of any hook.
     fn inject_delivery_fault(&self, times: usize, fault: DeliveryFault);
 
-    /// Removes all pending faults.
     fn clear_faults(&self);
 
     /// Installs an App for the given repositories of an owner, or for all, and returns the installation's id.

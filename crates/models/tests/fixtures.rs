@@ -19,7 +19,6 @@ use std::time::Duration;
 pub(crate) const TRIGGER: &str = "AI Processing";
 pub(crate) const REVIEW: &str = "In Review";
 
-/// This many seconds after the start of the model.
 pub(crate) fn at(secs: u64) -> Timestamp {
     Timestamp::from_millis(1_795_154_400_000).plus(Duration::from_secs(secs))
 }
@@ -78,7 +77,6 @@ pub(crate) fn ready_job() -> Job {
     plan_ticket_job(&settings(), job_id("j"), &ticket_in(TRIGGER), at(0)).0
 }
 
-/// A revise job for this review, with its ticket and pull request.
 pub(crate) fn plan_revise_job(
     id: JobId,
     review: &str,

@@ -20,24 +20,16 @@ mod tests;
 /// The faults and events of one exploration.
 #[derive(Clone, Copy, Debug)]
 struct Setting {
-    /// Number of reviews; a higher index is newer.
     reviews: usize,
-    /// The set of reviews that are requests of a user.
     requests: u8,
-    /// Redeliveries of each review.
     redeliveries: u8,
     /// A second process may deliver the first review at the same time.
     concurrent_delivery: bool,
-    /// Concurrent settling processes.
     settlers: usize,
-    /// Deaths and lost answers.
     faults: u8,
-    /// Closes and reopens of the pull request.
     closes: u8,
-    /// Holds and releases of the project.
     holds: u8,
     job_running: bool,
-    /// After a failed job the ticket gets a job without reviews.
     next_job_without_reviews: bool,
     hours: u8,
 }

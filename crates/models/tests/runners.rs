@@ -44,25 +44,19 @@ struct Setting {
     jobs: usize,
     /// Runners, at most two.
     runners: usize,
-    /// Concurrent sweepers, at most two.
     sweepers: usize,
-    /// Lost answers.
     faults: u8,
     /// Calls of runners that arrive twice, the second at any time.
     doubled_calls: u8,
-    /// Job processes that die while their runners live on.
     crashes: u8,
     cancels: u8,
-    /// Pauses by the user; each may be withdrawn.
     pauses: u8,
-    /// Inputs from the user to the agent, including answers.
     inputs: u8,
     questions: u8,
     /// The moments at which jobs are claimed; 2, 30 and 60 hours follow. Units: seconds.
     moments: Moments,
     /// Runners still work on their jobs two hours later.
     works_for_hours: bool,
-    /// How far the sweepers' clock is ahead of the API's. Units: seconds.
     clock_skew_secs: i64,
     /// A read may return the previous version.
     stale_reads: bool,

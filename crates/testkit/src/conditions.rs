@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct WriteConditions(Arc<Mutex<BTreeSet<(String, String)>>>);
 
 impl WriteConditions {
-    /// A client that records each condition and sends the request to `inner`.
     #[must_use]
     pub fn wrap(&self, inner: impl HttpClient + 'static) -> SharedHttpClient {
         SharedHttpClient::new(Client { inner: SharedHttpClient::new(inner), conditions: self.clone() })
@@ -66,7 +65,6 @@ impl HttpConnector for Connector {
     }
 }
 
-/// The writes of a call, each with its action.
 fn writes<'a>(operation: &'a str, call: &'a Value) -> Vec<(&'a str, &'a Value)> {
     let Some(items) = call["TransactItems"].as_array() else {
         return vec![(operation.trim_end_matches("Item"), call)];
@@ -112,7 +110,6 @@ fn other_writes(writes: &[(&str, &Value)], at: usize) -> String {
     if others.is_empty() { others } else { format!(" of {{{others}}}") }
 }
 
-/// The kind of the written item: `JOB/JOB`.
 fn item_kind(write: &Value) -> String {
     let word = |name: &str| {
         let key = if write["Key"].is_object() { &write["Key"] } else { &write["Item"] };

@@ -20,12 +20,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The prefix of DynamoDB's operations in `x-amz-target`.
 const TARGET: &str = "DynamoDB_20120810.";
 /// A read updates a stale item with a probability of one in this many.
 const UPDATE_ONE_IN: usize = 3;
 
-/// The stale items that are copied before a read.
 #[derive(Clone, Copy, Debug)]
 enum CopyPolicy {
     Everything,
@@ -33,7 +31,6 @@ enum CopyPolicy {
     OneIn(usize),
     Nothing,
 }
-/// The suffixes of the shadow tables' names.
 const SHADOWS: [&str; 2] = [INDEX, ITEMS];
 const INDEX: &str = "-index";
 const ITEMS: &str = "-items";
@@ -43,12 +40,10 @@ pub type SendCall = Arc<dyn Fn(&'static str, Value) -> CallFuture + Send + Sync>
 /// The answer, or a description of the failure.
 pub type CallFuture = Pin<Box<dyn Future<Output = Result<Value, String>> + Send>>;
 
-/// The shadows of every table and their copier. Clones share them.
 #[derive(Clone)]
 pub struct Lag {
     policy: CopyPolicy,
     state: Arc<Mutex<LagState>>,
-    /// The connection of the last caller to DynamoDB.
     last_connection: Arc<Mutex<Option<SendCall>>>,
     /// One copy at a time: two copies of one item could overwrite each other in the wrong order.
     copier: Arc<tokio::sync::Mutex<SeededRng>>,
@@ -56,13 +51,11 @@ pub struct Lag {
 
 #[derive(Debug, Default)]
 struct LagState {
-    /// The key attributes of each table that has shadows.
     tables: BTreeMap<String, Vec<String>>,
     /// For each shadow, the JSON of the keys whose item may be stale.
     stale_keys: BTreeMap<(String, &'static str), BTreeSet<String>>,
 }
 
-/// A rewritten call, and the state for its answer.
 #[derive(Debug)]
 pub struct RewrittenCall {
     pub body: Vec<u8>,
@@ -162,7 +155,6 @@ impl Lag {
         Ok(())
     }
 
-    /// The number of stale items in all shadows.
     #[must_use]
     pub fn count_stale(&self) -> usize {
         self.lock_state().stale_keys.values().map(BTreeSet::len).sum()
@@ -185,7 +177,6 @@ impl Lag {
         }
     }
 
-    /// Creates the shadows of a table at its first call.
     async fn create_shadows(&self, table: &str, ask: &SendCall) -> Result<(), String> {
         // Checked without the copier's lock, so that a write waits for no copy.
         if self.has_shadows(table) {
@@ -215,7 +206,6 @@ impl Lag {
         Ok(())
     }
 
-    /// The keys that a call writes.
     fn written_keys(&self, operation: &str, call: &Value) -> Vec<(String, Value)> {
         let of = |write: &Value| {
             let table = write["TableName"].as_str()?.to_owned();
@@ -352,7 +342,6 @@ impl HttpConnector for LagConnector {
     }
 }
 
-/// Sends calls to the destination of this request.
 fn sender_to(request: &HttpRequest, inner: &SharedHttpConnector) -> SendCall {
     let (uri, inner) = (request.uri().to_owned(), inner.clone());
     // The emulator requires signature headers but does not verify them.

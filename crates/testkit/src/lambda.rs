@@ -27,7 +27,6 @@ const MAX_BYTES: usize = 6_291_556;
 /// Environments that may die in a row before they take an event. AWS has a limit as well.
 const MAX_STARTS: u32 = 3;
 
-/// The configuration of a deployed function.
 #[derive(Clone, Debug)]
 pub struct FunctionConfig {
     pub name: String,
@@ -40,7 +39,6 @@ pub struct FunctionConfig {
     pub timeout: Duration,
     /// The memory size that the function is shown. It is not enforced.
     pub memory_mb: u32,
-    /// Maximum number of concurrent environments.
     pub max_environments: usize,
     /// The file to which the function's output is appended.
     pub log: PathBuf,
@@ -61,18 +59,14 @@ struct Inner {
     known_environments: Mutex<Vec<Weak<EnvironmentInfo>>>,
 }
 
-/// The result of an event.
 #[derive(Debug)]
 pub struct InvocationResult {
     pub answer: Result<Value, String>,
-    /// The environment that ran the event, if one did.
     pub environment: Option<Arc<EnvironmentInfo>>,
-    /// Whether this was the environment's first event.
     pub cold_start: bool,
 }
 
 impl Runtime {
-    /// Deploys a function; its first event starts its first process.
     #[must_use]
     pub fn deploy(deployed: FunctionConfig) -> Self {
         let free = Semaphore::new(deployed.max_environments.max(1));
@@ -86,13 +80,11 @@ impl Runtime {
         }
     }
 
-    /// The function's configuration, for callers that run it by other means.
     #[must_use]
     pub fn config(&self) -> &FunctionConfig {
         &self.inner.config
     }
 
-    /// The function for triggers.
     #[must_use]
     pub fn function(&self) -> Function {
         let runtime = self.clone();
@@ -137,13 +129,11 @@ impl Runtime {
         InvocationResult::from_failure(format!("{MAX_STARTS} processes ended before they took the event"))
     }
 
-    /// The existing environments, oldest first.
     #[must_use]
     pub fn environments(&self) -> Vec<Arc<EnvironmentInfo>> {
         lock(&self.inner.known_environments).iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Rejects new events, waits for running ones, and kills the processes.
     pub async fn shutdown(&self) {
         let most = u32::try_from(self.inner.config.max_environments.max(1)).unwrap_or(u32::MAX);
         // Fails after an earlier shutdown.

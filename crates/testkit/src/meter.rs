@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Calls and request units since the last [`Meter::restart`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
-    /// Calls, including the SDK's retries.
     pub calls: u64,
     pub read_units: f64,
     /// Write request units, including index rows.
@@ -28,7 +27,6 @@ struct Answer {
     consumed: Option<Consumed>,
 }
 
-/// The capacity of one table, or of several.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Consumed {

@@ -26,7 +26,6 @@ pub enum Service {
     S3,
 }
 
-/// One request, before its answer.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The application name of the caller's SDK: `app/NAME` in its User-Agent; in a signed URL, `x-app`.

@@ -9,7 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// Maximum size of a request's head.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 
 /// A running proxy. Dropping it stops it.
@@ -40,7 +39,6 @@ impl Proxy {
         Ok(Self { url, server: serving })
     }
 
-    /// The proxy's URL without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

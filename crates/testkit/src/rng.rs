@@ -20,7 +20,6 @@ impl SeededRng {
         bits ^ (bits >> 31)
     }
 
-    /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
         // The remainder is below a usize, so the cast is exact.
         (self.next_u64() % end as u64) as usize
@@ -31,17 +30,14 @@ impl SeededRng {
         from + self.next_u64() % (to - from + 1)
     }
 
-    /// True with a probability of `percent` in a hundred.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.next_u64() % 100 < percent
     }
 
-    /// True with a probability of `permille` in a thousand.
     pub fn permille(&mut self, permille: u64) -> bool {
         self.next_u64() % 1_000 < permille
     }
 
-    /// A number from 0 to 1.
     pub fn fraction(&mut self) -> f64 {
         self.below(1_000_000) as f64 / 1e6
     }

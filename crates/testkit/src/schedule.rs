@@ -33,7 +33,6 @@ struct ScheduleState {
     injected_faults: Vec<String>,
 }
 
-/// The parts of a call that decide its possible faults.
 #[derive(Debug)]
 struct Call {
     operation: String,
@@ -54,12 +53,10 @@ impl Schedule {
         }
     }
 
-    /// Descriptions of the injected faults.
     pub fn injected_faults(&self) -> Vec<String> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).injected_faults.clone()
     }
 
-    /// The fault of this call to DynamoDB, if any.
     pub(crate) fn fault(&self, operation: &str, request: &HttpRequest) -> Option<Fault> {
         let body = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let tries = request.headers().get("amz-sdk-request").unwrap_or_default();

@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value};
 
-/// The number of keys in a call.
 pub(crate) fn count_keys(call: &Value) -> usize {
     let tables = call["RequestItems"].as_object().into_iter().flat_map(Map::values);
     tables.filter_map(|wanted| wanted["Keys"].as_array()).map(Vec::len).sum()

@@ -55,7 +55,6 @@ impl Wire {
         Self { schedule: Some(schedule), ..Self::default() }
     }
 
-    /// Sends calls through this client.
     #[must_use]
     pub fn with_client(self, client: impl HttpClient + 'static) -> Self {
         Self { client: SharedHttpClient::new(client), ..self }
@@ -78,7 +77,6 @@ impl Wire {
         plan.numbered_fault = at;
     }
 
-    /// The calls since the last restart.
     pub fn points(&self) -> Vec<Point> {
         self.plan().points.clone()
     }
@@ -111,13 +109,11 @@ impl Wire {
         std::mem::take(&mut plan.points).iter().filter(|point| point.operation == operation).count()
     }
 
-    /// The client tokens of transactions since the last query, including the SDK's retries.
     #[must_use]
     pub fn take_tokens(&self) -> Vec<String> {
         std::mem::take(&mut self.plan().tokens)
     }
 
-    /// Records the client token of a transaction.
     fn note_token(&self, request: &HttpRequest) {
         let body: Option<Value> = request.body().bytes().and_then(|body| serde_json::from_slice(body).ok());
         let token = body.as_ref().and_then(|body| body["ClientRequestToken"].as_str()).map(str::to_owned);
@@ -206,7 +202,6 @@ impl HttpConnector for WireConnector {
     }
 }
 
-/// The JSON body of a call.
 fn request_body(request: &HttpRequest) -> Value {
     request.body().bytes().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default()
 }

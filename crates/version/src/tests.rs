@@ -13,7 +13,6 @@ fn git(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {output:?}");
 }
 
-/// A repository with this crate's build script, committed.
 fn init_repository(folder: &Path) {
     git(folder, &["init", "--quiet"]);
     std::fs::write(folder.join("build.rs"), "").unwrap();
@@ -25,7 +24,6 @@ fn modification_times(sources: &SourceTree) -> Vec<Option<SystemTime>> {
     sources.watched.iter().map(|path| path.metadata().and_then(|file| file.modified()).ok()).collect()
 }
 
-/// Checks that a new commit changes the found commit and a watched file.
 #[track_caller]
 fn check_moves(folder: &Path) {
     let before = SourceTree::load(folder).unwrap();

@@ -13,7 +13,6 @@ use sha2::{Digest, Sha256};
 const BYTES: &[u8] = b"what another attempt can go on from";
 const UPLOAD: &str = "place";
 
-/// Reserves an artifact.
 fn reserve_artifact(kind: &'static str, name: &'static str) -> Step {
     Step::call("it offers what it keeps", move |world| {
         let sha256: String = Sha256::digest(BYTES).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -42,7 +41,6 @@ fn upload() -> Step {
     })
 }
 
-/// Confirms the upload.
 fn confirm_upload() -> Step {
     Step::call("it says that they are there", |world| {
         let place: Value = serde_json::from_str(&world.note_value(UPLOAD)?).unwrap();
@@ -51,7 +49,6 @@ fn confirm_upload() -> Step {
     })
 }
 
-/// A user sends an input while the agent works.
 fn send_input() -> Step {
     let make = |world: &World| {
         world.note_value("lease")?;

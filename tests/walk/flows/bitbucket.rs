@@ -26,7 +26,6 @@ async fn connect(world: &World) {
     world.note("forge", true);
 }
 
-/// An open pull request that is linked to a ticket.
 async fn link_pull_request(world: &World) {
     connect(world).await;
     open_pull_request(world).await;
@@ -85,7 +84,6 @@ async fn with_request_before_comment(world: &World) {
     record_request(world).await;
 }
 
-/// No webhook arrives, and the repository is polled.
 async fn with_polling(world: &World) {
     link_pull_request(world).await;
     comment(world).await;

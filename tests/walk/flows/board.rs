@@ -70,7 +70,6 @@ pub(in crate::walk) fn create_in_trigger_status() -> Flow {
     flow("a ticket is written into the trigger status, changed and moved away", &["failed"], steps)
 }
 
-/// A ticket without a job.
 async fn with_ticket(world: &World) {
     let new = json!({ "project": "acme", "key": "APP-1", "title": "About APP-1", "status": TODO });
     base::post_ok(world, "/v1/tickets", new).await;

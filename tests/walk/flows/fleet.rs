@@ -55,7 +55,6 @@ pub(in crate::walk) fn remove_during_job() -> Flow {
     with_runners("a runner is removed under its job", &["failed"], steps)
 }
 
-/// Closes the breaker of the runner's account.
 fn close_breaker() -> Step {
     Step::call("somebody has the model asked again", |world| {
         let account = format!("runner/{}/command", world.note_value("runner")?);

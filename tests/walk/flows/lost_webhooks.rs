@@ -18,7 +18,6 @@ fn lost(step: Step) -> Step {
     step.without_repeat(WithoutRepeat::FoundByPolling)
 }
 
-/// Time passes, and polling finds the missed events.
 fn poll() -> impl Iterator<Item = Step> {
     broken_elsewhere([Step::wait(POLL_INTERVAL), Step::sweep("the sweeper goes round"), Step::messages()])
 }

@@ -10,7 +10,6 @@ use crate::walk::world::World;
 use futures::FutureExt;
 use serde_json::{Value, json};
 
-/// A project with `revise_on_review` disabled.
 async fn with_revise_disabled(world: &World) {
     with_hook(world).await;
     base::change_settings(world, |settings| settings.revise_on_review = false).await;

@@ -25,7 +25,6 @@ async fn pull_request(world: &World) {
     request_changes(world, "review 1").await;
 }
 
-/// An open pull request that is linked to a ticket.
 async fn link_pull_request(world: &World) {
     open_pull_request(world).await;
     base::call_ok(world, post("/v1/pulls/link", link(world)).put()).await;
@@ -35,7 +34,6 @@ pub(super) fn link(world: &World) -> Value {
     json!({ "project": "acme", "repository": REPOSITORY, "number": number(world, "number"), "ticket": "APP-1" })
 }
 
-/// An open pull request and a ticket that are not linked.
 pub(super) async fn open_pull_request(world: &World) {
     let forge = world.forge.as_ref().unwrap();
     let ann = User { login: "ann".into(), id: ANN, token: ANNS_TOKEN.into() };
@@ -136,7 +134,6 @@ fn deliver(name: &'static str, event: &'static str, body: impl Fn(&World) -> Val
     Step::call(name, make)
 }
 
-/// The forge sends the webhook of a review.
 pub(super) fn deliver_review(name: &'static str, which: &'static str) -> Step {
     deliver(name, "pull_request_review", move |world| {
         json!({
@@ -237,7 +234,6 @@ pub(in crate::walk) fn deferred_and_started() -> Flow {
     flow_after("a review waits for a job, which completes", ends, |world| with_two_reviews(world).boxed(), steps)
 }
 
-/// A user requests, with an idempotency key, a revision for all open reviews.
 fn request_revision() -> Step {
     let make = |world: &World| {
         let number = number(world, "number");
@@ -276,7 +272,6 @@ pub(in crate::walk) fn polled_review() -> Flow {
     )
 }
 
-/// Time passes, and every open pull request is compared with the forge.
 fn poll() -> [Step; 3] {
     [Step::wait(HOUR / 30), Step::sweep("the sweeper goes round").broken_elsewhere(), Step::messages()]
 }

@@ -29,7 +29,6 @@ pub(super) fn post_as_runner(
     })
 }
 
-/// Notes the job, attempt and token of a claim, as a task's environment contains them.
 fn note_claim(world: &World, answer: &Value) {
     if let Some(job) = answer["job"].as_object() {
         world.note("PULLYARD_JOB", job["job"].clone());

@@ -25,7 +25,6 @@ fn pause_job() -> Step {
     Step::call("somebody pauses it", make).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
-/// A user resumes the job after its attempt paused.
 fn continue_job() -> Step {
     let make = |world: &World| {
         let heeded = world.note_value("lease").is_none() && world.note_value("want")? == "pause";

@@ -11,7 +11,6 @@ use pullyard_emulator::ecs::RunTaskOutcome;
 use serde_json::json;
 use std::time::Duration;
 
-/// The ticket tool reports a ticket in the trigger status.
 pub(super) fn send_ticket_event() -> Step {
     let event = json!({
         "event_id": "e1", "occurred_at": "2026-11-20T12:01:00Z", "project": "acme", "actor": "ana",
@@ -22,7 +21,6 @@ pub(super) fn send_ticket_event() -> Step {
     Step::request("a ticket is told", call).without_repeat(WithoutRepeat::AllOrNothing)
 }
 
-/// The ticket tool sends an unreadable event, which is refused and recorded.
 fn send_unreadable_event() -> Step {
     let unreadable = post("/v1/tickets/events", json!({ "project": "acme" })).function("tickets");
     Step::request("something is told that can't be read", unreadable).always_refused("4")
@@ -51,7 +49,6 @@ fn task_stopped_event() -> Step {
     })
 }
 
-/// Steps until a task works on the ticket's job.
 pub(super) fn until_it_works() -> Vec<Step> {
     vec![
         send_ticket_event(),

@@ -22,7 +22,6 @@ fn settings_on(compute: Compute) -> Settings {
     Settings { compute, ..Settings::default() }
 }
 
-/// Claims the job's next attempt, for a runner or a task, and advances it to this status.
 async fn advance_to(world: &World, job: &JobId, runner: Option<&Runner>, last: JobStatus) -> Fence {
     let fence = world.claim(job, runner).await;
     for phase in

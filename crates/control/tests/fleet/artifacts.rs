@@ -31,7 +31,6 @@ async fn fargate_job(world: &World) -> Job {
     world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
 }
 
-/// Reserves an artifact for the attempt.
 async fn reserve(world: &World, fence: &Fence, kind: ArtifactKind) -> ArtifactId {
     let offer = NewArtifact {
         kind,
@@ -42,7 +41,6 @@ async fn reserve(world: &World, fence: &Fence, kind: ArtifactKind) -> ArtifactId
     reserve_artifact(&world.ctx, fence, &offer).await.unwrap().id
 }
 
-/// Requeues the job and claims its next attempt.
 async fn next_attempt(world: &World, job: &Job) -> Fence {
     let back = world.load_job(&job.id).await.requeue(world.ctx.clock.now()).unwrap();
     assert_applied(world.ctx.store.update_job(&back).await);

@@ -22,7 +22,6 @@ struct Board {
     wire: Wire,
 }
 
-/// The stored state of a ticket.
 #[derive(Debug)]
 struct StoredTicket {
     ticket: Option<Ticket>,

@@ -65,7 +65,6 @@ async fn thousand_runners_claim_ten_thousand_jobs_once_each() {
     }
 }
 
-/// Measures the claim transactions alone.
 async fn measure_transactions(world: &World, runners: &[Runner], what: &str) -> Duration {
     let bare = world.jobs(what, BASELINE_JOBS, CLASSES).await;
     let since = Instant::now();
@@ -77,7 +76,6 @@ async fn measure_transactions(world: &World, runners: &[Runner], what: &str) -> 
     since.elapsed()
 }
 
-/// Writes claims of jobs that no other runner takes.
 async fn write_claims(ctx: Context, runner: Runner, jobs: Vec<Job>) {
     for job in &jobs {
         let asked = Claim {

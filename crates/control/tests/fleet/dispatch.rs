@@ -14,7 +14,6 @@ use std::time::Duration;
 
 const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/fleet/1";
 
-/// A scripted successful response of AWS.
 fn response(body: Value) -> Fault {
     Fault::Refused(200, body)
 }
@@ -29,7 +28,6 @@ async fn waiting_job(world: &World, wire: &Wire) -> Job {
     world.job(&Settings { compute: Compute::Fargate, ..Settings::default() }).await
 }
 
-/// Dispatches a job and runs `meanwhile` before RunTask is sent.
 async fn dispatch_while(world: &World, held: &DelayedCall, job: &JobId, meanwhile: impl Future<Output = ()>) {
     held.wire.fail_next("RunTask", response(json!({ "tasks": [{ "taskArn": TASK }], "failures": [] })));
     let started = held.run_before_call(dispatch(&world.ctx, job), meanwhile).await;

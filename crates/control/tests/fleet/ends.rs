@@ -10,7 +10,6 @@ use pullyard_domain::project::{Compute, Settings};
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_store::RepositoryRemoval;
 
-/// A ticket's job in Syncing.
 async fn syncing(world: &World) -> (Job, Fence) {
     world.connect().await;
     let default_repository = Some(world.repository().name);

@@ -37,7 +37,6 @@ impl Board {
         self.world.set_settings(Settings { auto_create: true, compute: Compute::Runners, ..settings }).await;
     }
 
-    /// An event of a ticket tool, `secs` after the first one.
     fn event(&self, event: &str, status: &str, secs: u64) -> TicketEvent {
         let repository = Some(RepositoryName::new("acme/app").unwrap());
         TicketEvent {
@@ -168,17 +167,13 @@ async fn interrupted_move_is_completed_only_by_its_first_repeat() {
     assert!(matches!(board.move_ticket("k1", TRIGGER).await, Err(Error::KeyReused)));
 }
 
-/// The condition of a waiting entry.
 #[derive(Clone, Copy, Debug)]
 enum WaitFor {
-    /// The project is released.
     Release,
-    /// The earlier entry's job ends.
     JobEnd,
 }
 
 impl Board {
-    /// Prepares a new ticket and returns its unsent event.
     async fn prepare_entry(&mut self, until: WaitFor, number: usize) -> TicketEvent {
         self.key = TicketKey::new(format!("APP-{number}")).unwrap();
         let event = |board: &Self, at: u64, status| board.event(&format!("e{number}-{at}"), status, at);

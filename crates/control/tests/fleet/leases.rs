@@ -12,7 +12,6 @@ use pullyard_domain::project::{Compute, Settings};
 use pullyard_store::Token;
 use std::time::Duration;
 
-/// A job in Executing on a runner.
 struct HeldJob {
     world: World,
     runner: RunnerId,
@@ -54,7 +53,6 @@ impl HeldJob {
         ]
     }
 
-    /// The job is still held, but no call is allowed.
     async fn assert_no_call_allowed(&self) {
         assert_eq!(self.allowed_calls().await, [false; 6]);
         self.world.load_job(&self.fence.job).await.check_fence(&self.fence).unwrap();

@@ -10,7 +10,6 @@ use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// Items per page.
 const PAGE: u64 = 100;
 
 /// The repository to remove; its pull requests come last.

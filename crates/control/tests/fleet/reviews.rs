@@ -48,13 +48,11 @@ impl ReviewWorld {
         self.world.ctx.store.load_ticket(&self.world.project, &self.key).await.unwrap().unwrap()
     }
 
-    /// Makes this the ticket's active job.
     async fn set_active_job(&self, job: &JobId) {
         let ticket = Ticket { active_job: Some(job.clone()), ..self.ticket().await };
         assert_applied(self.world.ctx.store.update_ticket(&ticket).await);
     }
 
-    /// Ends the ticket's job with this outcome.
     async fn end_job(&self, job: &JobId, outcome: LastOutcome) {
         let last_job = Some(LastJob { id: job.clone(), outcome });
         let ticket = Ticket { active_job: None, last_job, ..self.ticket().await };
@@ -65,7 +63,6 @@ impl ReviewWorld {
         JobId::for_request(&self.world.project, "job", name)
     }
 
-    /// The pull request as the forge reports it, `secs` after its creation.
     fn pull_request_at(&self, state: PullRequestState, secs: u64) -> PullRequestSnapshot {
         PullRequestSnapshot {
             id: self.id.clone(),
@@ -177,7 +174,6 @@ async fn waiting_reviews(desk: &ReviewWorld) -> JobId {
     job
 }
 
-/// The jobs in the ledger entries of both reviews.
 async fn ledger_jobs(desk: &ReviewWorld) -> [Option<JobId>; 2] {
     [desk.ledger_entry("80").await.job, desk.ledger_entry("81").await.job]
 }
@@ -361,7 +357,6 @@ async fn ticket_hides_a_pull_request_of_another_project() {
     assert_eq!(says().await, None);
 }
 
-/// The kind of a retried revision whose pull request changed in between.
 async fn kind_of_retry(change: fn(PullRequest) -> PullRequest) -> JobKind {
     let desk = ReviewWorld::new(World::begin().await).await;
     let job = desk.review("80", desk.pull_request_at(PullRequestState::Open, 1)).await.job.unwrap();

@@ -18,14 +18,12 @@ use std::time::Duration;
 /// The calls of a round that read the index: after the note of the last round and the runners, one per shard.
 const INDEX: Range<usize> = 1 + SHARDS as usize..1 + 2 * SHARDS as usize;
 
-/// A world whose wake-ups are refused.
 async fn world_refusing_wake_ups() -> World {
     let wire = Wire::default();
     wire.fail_always("SendMessage", Fault::error(400, "AccessDenied"));
     World::with_client(wire).await
 }
 
-/// A world whose wake-ups are accepted and never received.
 async fn world_accepting_wake_ups() -> (World, Wire) {
     let wire = Wire::default();
     wire.fail_always("SendMessage", Fault::Refused(200, json!({ "MessageId": "m1" })));
@@ -134,7 +132,6 @@ async fn lost_entry_wake_up_is_not_counted_until_repeated() {
 /// `not_before` and `tries` after a failed wake-up.
 type BackOff = (Option<Timestamp>, u32);
 
-/// Stores a due poll and a pull request with a due note.
 async fn store_due_items(world: &World) -> (Poll, PullRequest) {
     let (ctx, repository) = (&world.ctx, world.repository());
     let now = ctx.clock.now();

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 /// The time until a message is refused: the limit of one attempt.
 const MESSAGE_TIME: Duration = Duration::from_secs(5);
 
-/// The sweeper's interval.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Advances the clock by `MESSAGE_TIME` for each message, which is then refused.
@@ -60,7 +59,6 @@ async fn world_with_slow_messages() -> World {
     world
 }
 
-/// Stores `count` polls due at this time.
 async fn store_due_polls(world: &World, count: u64, at: Timestamp) -> Vec<u64> {
     let ids: Vec<u64> = (1..=count).collect();
     for id in &ids {

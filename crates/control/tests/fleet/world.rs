@@ -50,7 +50,6 @@ pub(crate) struct World {
     _aws: Aws,
 }
 
-/// A job's result: pull request 7.
 pub(crate) fn job_result(job: &Job) -> JobResult {
     JobResult {
         branch: job.branch.clone(),
@@ -65,7 +64,6 @@ pub(crate) fn job_result(job: &Job) -> JobResult {
 }
 
 impl World {
-    /// A hook without an id at the forge.
     pub(crate) fn hook(&self) -> Webhook {
         let now = self.ctx.clock.now();
         Webhook {
@@ -83,13 +81,11 @@ impl World {
         }
     }
 
-    /// Replaces the project's settings.
     pub(crate) async fn set_settings(&self, settings: Settings) {
         let project = self.ctx.store.load_project(&self.project).await.unwrap().unwrap();
         assert_applied(self.ctx.store.put_project(&Project { settings, ..project }).await);
     }
 
-    /// Creates a ticket on the board.
     pub(crate) async fn create_ticket(&self, key: &TicketKey) {
         let caller = Requester { id: "t1".into(), name: "ana".into() };
         let text = TicketText { title: "A title".into(), ..TicketText::default() };
@@ -107,7 +103,6 @@ impl World {
         Self::with_clock(client, Clock::default()).await
     }
 
-    /// Like `with_client`, with a clock.
     pub(crate) async fn with_clock(client: impl HttpClient + 'static, clock: Clock) -> Self {
         let tasks = ecs::Options::new(env!("CARGO_TARGET_TMPDIR").into(), vec![]);
         let aws = Aws::start(Options { data: None, tasks }).await.unwrap();
@@ -196,12 +191,10 @@ impl World {
         }
     }
 
-    /// A Ready job with these settings.
     pub(crate) async fn job(&self, settings: &Settings) -> Job {
         self.job_with_text(settings, None).await
     }
 
-    /// Like `job`, with a ticket's text.
     pub(crate) async fn job_with_text(&self, settings: &Settings, text: Option<TicketText>) -> Job {
         let repository = self.repository();
         let labels = text.as_ref().map(TicketText::runner_labels).unwrap_or_default();
@@ -230,7 +223,6 @@ impl World {
         self.store_job(&job).await
     }
 
-    /// Stores a job without a charge and reads it back.
     async fn store_job(&self, job: &Job) -> Job {
         let alone = JobCreation { job, ticket: None, delivery: None, pull_request: None, charge: None, request: None };
         assert_applied(self.ctx.store.create_job(&alone).await);
@@ -252,7 +244,6 @@ impl World {
         Fence { job: job.id, attempt, claim: claim.claim }
     }
 
-    /// Calls the claim of this id for the runner.
     pub(crate) async fn takes(&self, runner: &Runner, id: &str) -> Result<Option<JobId>, Error> {
         let id = ClaimId::new(id).unwrap();
         match claim_job(&self.ctx, &self.token, &runner.id, &runner.instance, &id).await? {
@@ -261,7 +252,6 @@ impl World {
         }
     }
 
-    /// Sends a heartbeat with these jobs.
     pub(crate) async fn beats(&self, runner: &Runner, active_jobs: BTreeSet<JobId>) {
         let instance = runner.instance.clone();
         let said = Heartbeat { instance, active_jobs, draining: false, is_sign_off: false };
@@ -278,7 +268,6 @@ impl World {
         self.ctx.store.load_breaker(&id).await.unwrap().unwrap()
     }
 
-    /// Stores `count` entries that wait for their project.
     pub(crate) async fn entries_that_wait(&self, count: u32) {
         let now = self.ctx.clock.now();
         for number in 0..count {
@@ -329,7 +318,6 @@ pub(crate) fn assert_applied(write: Result<Write, pullyard_store::Error>) {
     assert_eq!(write.unwrap(), Write::Applied);
 }
 
-/// A runner token with this hash.
 pub(crate) fn token(hash: &str) -> Token {
     Token {
         hash: hash.to_owned(),

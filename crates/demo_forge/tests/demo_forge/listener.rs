@@ -59,7 +59,6 @@ impl Listener {
         *self.status.lock().unwrap() = status;
     }
 
-    /// The deliveries since the last call, sorted by event.
     pub(crate) fn take_received(&self) -> Vec<ReceivedDelivery> {
         let mut heard = std::mem::take(&mut *self.received.lock().unwrap());
         heard.sort_by_key(ReceivedDelivery::event);

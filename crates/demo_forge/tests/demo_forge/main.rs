@@ -13,7 +13,6 @@ mod reviews;
 mod threads;
 mod world;
 
-/// The extension of each test's forge.
 fn extension() -> std::sync::Arc<dyn pullyard_demo_forge::Extension> {
     std::sync::Arc::new(pullyard_demo_forge::NoExtension)
 }

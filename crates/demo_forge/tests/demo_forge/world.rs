@@ -135,7 +135,6 @@ impl World {
         self.call(who, Method::DELETE, path, None).await
     }
 
-    /// Creates a change request with a comment on the changed line, and returns its id.
     pub(crate) async fn request_changes(&self, who: &str, summary: &str) -> u64 {
         let comments = json!([{ "path": "change.txt", "line": 10, "side": "RIGHT", "body": "Why so?" }]);
         let review = json!({ "event": "REQUEST_CHANGES", "body": summary, "comments": comments });

@@ -42,7 +42,6 @@ fn only_account_failures_open_a_breaker() {
     }
 }
 
-/// The failure of an agent that was stopped because it only retried its model.
 fn provider_stalled() -> Failure {
     Failure::ProviderStalled { limit: Span(900), event: "api_retry".into() }
 }

@@ -6,7 +6,6 @@ use crate::job::{End, JobStatus};
 
 const DOLLAR: u64 = 1_000_000;
 
-/// At most two jobs and ten dollars a day; each job reserves four dollars.
 fn budget() -> Budget {
     Budget { jobs_per_day: Some(2), usd_micros_per_day: Some(10 * DOLLAR), usd_micros_per_job: 4 * DOLLAR }
 }

@@ -10,7 +10,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Code, sentence and help of one row.
 type RowText = (&'static str, String, String);
 
 fn reason_text(reason: &Reason) -> RowText {

@@ -107,7 +107,6 @@ fn check(case: &Case, code: &str, follow: FollowUp) {
     assert_eq!((decision.reason.code(), decision.follow_up), (code, follow), "{case:#?}");
 }
 
-/// Checks that exactly one guard refuses, with this reason.
 #[track_caller]
 fn check_single_guard(case: &Case, reason: Reason, follow: FollowUp) {
     let decision = decide(&case.event, &case.facts);

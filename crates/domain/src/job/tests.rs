@@ -115,7 +115,6 @@ fn each_status_is_terminal_active_or_neither() {
     }
 }
 
-/// Checks every call of a runner that needs a fence.
 fn check_fence(job: &Job, fence: &Fence, expected: &Result<(), TransitionRefusal>) {
     let now = time_at(210);
     let outcomes = [

@@ -28,7 +28,6 @@ fn unstarted_job() -> Job {
     ready_job().fail(crash_failure(), time_at(900)).unwrap()
 }
 
-/// The ticket that the jobs above lock.
 fn locked_ticket() -> Ticket {
     job_and_ticket().1
 }
@@ -37,7 +36,6 @@ fn ticket_with_second_entry() -> Ticket {
     Ticket { again: Some(entry("e2", 150)), ..locked_ticket() }
 }
 
-/// One line with the changes that users and later decisions see.
 fn describe_changes(before: &Ticket, after: &Ticket) -> String {
     let moved = match &after.wanted.status {
         None => "stays".to_owned(),

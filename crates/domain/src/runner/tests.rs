@@ -25,7 +25,6 @@ fn heartbeat(process: &str) -> Heartbeat {
     Heartbeat { instance: instance(process), active_jobs: BTreeSet::new(), draining: false, is_sign_off: false }
 }
 
-/// Checks the answer to a second process that registers at `secs`: its epoch or the refusal.
 #[track_caller]
 fn check_second(old: &Runner, secs: u64, expected: Result<u32, &str>) {
     let answer = Runner::register(Some(old), introduction("i2"), time_at(secs));

@@ -170,7 +170,6 @@ fn failed_items_back_off_from_a_minute_to_an_hour() {
     assert_eq!(back_off(u32::MAX), Duration::from_secs(3_600));
 }
 
-/// Checks a Ready job of runners, `secs` after its creation.
 #[track_caller]
 fn check_waiting(secs: u64, compute: Compute, expected: &WaitingStep) {
     let job = Job { place: Placement::Runners, ..ready_job() };

@@ -22,7 +22,6 @@ async fn serve(routes: Vec<Route>) -> (Gateway, String) {
     (gateway::serve(listener, routes), url)
 }
 
-/// A function that records events and responds with its name.
 fn recording_function(name: &'static str) -> (Function, Arc<Mutex<Vec<Value>>>) {
     let events = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&events);

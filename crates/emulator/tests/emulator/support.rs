@@ -25,7 +25,6 @@ pub(crate) struct World {
     tasks: ecs::Options,
 }
 
-/// The files of an ended AWS.
 pub(crate) struct StoppedWorld {
     pub(crate) folder: TempDir,
     pub(crate) tasks: ecs::Options,
@@ -51,7 +50,6 @@ fn task_dir(folder: &TempDir, arn: &str) -> PathBuf {
     folder.path().join("tasks").join(id)
 }
 
-/// Starts an AWS with one task definition, `job`, whose container `main` runs a shell script.
 pub(crate) async fn world(script: &str) -> World {
     world_with_options(&["/bin/sh", "-c", script], |_| {}).await
 }
@@ -113,7 +111,6 @@ impl World {
         answer["tasks"][0].clone()
     }
 
-    /// Waits until the task has this status and describes it.
     pub(crate) async fn wait_for_status(&self, arn: &str, status: &str) -> Value {
         wait_until(&format!("{arn} is {status}"), || async {
             let task = self.describe(arn).await;
@@ -126,7 +123,6 @@ impl World {
         std::fs::read_to_string(self.task_folder(arn).join("stdout.log")).unwrap_or_default()
     }
 
-    /// Waits for an output line with this prefix and returns the rest of the line.
     pub(crate) async fn wait_for_line(&self, arn: &str, start: &str) -> String {
         wait_until(&format!("{arn} prints {start}"), || async {
             let printed = self.stdout(arn);
@@ -141,13 +137,11 @@ impl World {
         task_dir(&self.folder, arn)
     }
 
-    /// Ends without stopping the tasks, like a killed process.
     pub(crate) async fn crash(self) -> StoppedWorld {
         self.aws.detach().await;
         StoppedWorld { folder: self.folder, tasks: self.tasks }
     }
 
-    /// Stops all tasks and ends.
     pub(crate) async fn shutdown(self) -> StoppedWorld {
         self.aws.shutdown().await;
         StoppedWorld { folder: self.folder, tasks: self.tasks }
@@ -159,7 +153,6 @@ impl World {
         answer["QueueUrl"].as_str().unwrap().to_owned()
     }
 
-    /// Waits until the queue has no visible and no invisible message.
     pub(crate) async fn wait_until_empty(&self, queue: &str) {
         let request = json!({ "QueueUrl": queue, "AttributeNames": ["All"] });
         wait_until("the queue is empty", || async {
@@ -187,7 +180,6 @@ where
     }
 }
 
-/// Awaits a future for at most `WAIT_LIMIT`.
 pub(crate) async fn within_limit<T>(what: &str, coming: impl Future<Output = T>) -> T {
     match tokio::time::timeout(WAIT_LIMIT, coming).await {
         Ok(come) => come,
@@ -202,7 +194,6 @@ where
     Arc::new(move |event| Box::pin(answer(event)))
 }
 
-/// Whether a process has ended; a zombie counts as ended.
 pub(crate) fn is_dead(pid: &str) -> bool {
     match std::fs::read_to_string(Path::new("/proc").join(pid).join("stat")) {
         Ok(stat) => stat.rsplit_once(')').is_some_and(|(_, after)| after.trim_start().starts_with('Z')),

@@ -59,7 +59,6 @@ fn random_hex(bytes: usize) -> String {
     data_encoding::HEXLOWER.encode(&random)
 }
 
-/// Stores a manifest and returns its code.
 pub(crate) async fn store_manifest(shared: &Shared, manifest: Value, owner: &str) -> Result<String, Error> {
     let code = random_hex(20);
     let now = shared.clock.unix_secs();
@@ -150,7 +149,6 @@ fn slug(name: &str) -> String {
     if slug.is_empty() { "app".to_owned() } else { slug }
 }
 
-/// The public key, and the private key as on GitHub: PKCS #1 in PEM.
 fn key_pair() -> Result<(Vec<u8>, String), Error> {
     let failed = |_| key_missing();
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(failed)?;

@@ -100,7 +100,6 @@ async fn mint(
     Ok((StatusCode::CREATED, Json(token)).into_response())
 }
 
-/// Revokes the calling token.
 async fn revoke(State(shared): State<Arc<Shared>>, caller: Caller, headers: HeaderMap) -> Result<StatusCode, ApiError> {
     caller.actor()?;
     let Credentials::UnknownToken(token) = shared.users.authenticate_bearer(&headers) else {

@@ -47,7 +47,6 @@ pub(super) fn account(shared: &Shared, account: &Account) -> Value {
     shown
 }
 
-/// A repository inside another object.
 pub(super) fn short_repository(entry: &RepositoryEntry) -> Value {
     json!({
         "type": "repository",

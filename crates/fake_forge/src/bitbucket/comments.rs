@@ -19,7 +19,6 @@ pub(super) struct Comment<'a> {
     pub(super) created_at: &'a str,
     updated_at: &'a str,
     pub(super) line: Option<&'a LineCommentRecord>,
-    /// Visible only to its author.
     pending: bool,
     pub(super) deleted: bool,
 }

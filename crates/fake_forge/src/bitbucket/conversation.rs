@@ -90,7 +90,6 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, told).into_response())
 }
 
-/// Edits the caller's own comment.
 pub(super) async fn edit(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

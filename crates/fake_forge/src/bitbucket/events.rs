@@ -17,7 +17,6 @@ use pullyard_demo_forge::{
     users::Account,
 };
 
-/// Sends an event to the subscribed hooks.
 pub(crate) async fn publish(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, occurrence: ForgeEvent<'_>) {
     match occurrence {
         ForgeEvent::PullRequest { pull, action } => pull_request(shared, entry, by, pull, action).await,
@@ -73,7 +72,6 @@ async fn review(
     send_event(shared, entry, by, key, parts).await;
 }
 
-/// Sends a comment or a review body.
 async fn comment(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account, pull: &Pull, id: u64, action: &str) {
     let key = match action {
         "created" | "submitted" => "pullrequest:comment_created",
@@ -106,7 +104,6 @@ async fn send_rename(shared: &Arc<Shared>, entry: &RepositoryEntry, by: &Account
     send_event(shared, entry, by, "repo:updated", parts).await;
 }
 
-/// Adds the common fields and sends the event. The payload is built only for subscribed hooks.
 async fn send_event(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,

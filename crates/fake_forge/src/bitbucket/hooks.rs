@@ -77,7 +77,6 @@ impl FromRequestParts<Arc<Shared>> for HookScope {
     }
 }
 
-/// Finds the workspace and checks the caller's permission in all its repositories.
 async fn workspace(shared: &Shared, caller: Caller, name: &str, need: Requirement) -> Result<Account, Refusal> {
     let actor = caller.actor()?;
     let all = shared.repositories.list().await;
@@ -103,7 +102,6 @@ impl HookScope {
     }
 }
 
-/// Shows whether the hook has a secret, never the secret.
 fn to_response(hook: &HookRecord) -> Value {
     json!({
         "type": "webhook_subscription",
@@ -117,7 +115,6 @@ fn to_response(hook: &HookRecord) -> Value {
     })
 }
 
-/// Settings in a create or edit request. Omitted fields keep their value.
 #[derive(Deserialize)]
 struct HookBody {
     description: Option<String>,

@@ -13,7 +13,6 @@ pub(crate) struct Paging {
     length: usize,
     page: usize,
     path: String,
-    /// Other query parameters, unchanged.
     other_parameters: Vec<String>,
 }
 

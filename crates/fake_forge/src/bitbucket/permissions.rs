@@ -51,7 +51,6 @@ pub(super) async fn list(
     Ok(paging.answer(&shared, permissions))
 }
 
-/// The requested account's UUID, if any.
 fn parse_account_filter(asked: &[(String, String)]) -> Result<Option<String>, Refusal> {
     let mut wanted = None;
     for (name, value) in asked {

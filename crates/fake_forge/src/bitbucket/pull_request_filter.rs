@@ -5,7 +5,6 @@ use std::cmp::Reverse;
 use super::refusal::Refusal;
 use pullyard_demo_forge::record::{Pull, PullRecord, PullState};
 
-/// Bitbucket's state; the forge has no superseded pull requests.
 pub(super) fn state(pull: &PullRecord) -> &'static str {
     match pull.state {
         PullState::Open => "OPEN",
@@ -19,7 +18,6 @@ pub(super) struct PullRequestFilter {
     /// `None` matches every branch.
     branch: Option<String>,
     states: Vec<String>,
-    /// Sort by latest change instead of by number.
     by_change: bool,
 }
 
@@ -47,7 +45,6 @@ impl PullRequestFilter {
         Ok(Self { branch, states, by_change })
     }
 
-    /// Filters and sorts pull requests, which are given newest first.
     pub(super) fn apply(&self, mut all: Vec<Pull>) -> Vec<Pull> {
         all.retain(|pull| self.matches(&pull.record));
         if self.by_change {
@@ -71,7 +68,6 @@ fn push_state(known: &mut Vec<String>, state: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Parses `source.branch.name="…" AND state="…"`.
 fn branch_and_state(query: &str) -> Option<(String, String)> {
     let (branch, rest) = parse_quoted(query.strip_prefix("source.branch.name=\"")?)?;
     let (state, rest) = parse_quoted(rest.strip_prefix(" AND state=\"")?)?;

@@ -35,7 +35,6 @@ const MAX_TITLE_CHARACTERS: usize = 255;
 /// Bitbucket refuses longer pages, although its documentation names 100.
 const MAX_PAGE: usize = 50;
 
-/// The body of a create or edit request.
 #[derive(Deserialize)]
 struct PullRequestBody {
     title: Option<String>,
@@ -179,7 +178,6 @@ fn resolve_reviewers(shared: &Shared, author: u64, named: Vec<AccountRef>) -> Re
     Ok(ids)
 }
 
-/// Replaces the list of reviewers.
 async fn set_reviewers(
     shared: &Shared,
     entry: &RepositoryEntry,

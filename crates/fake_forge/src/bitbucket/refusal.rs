@@ -13,7 +13,6 @@ use pullyard_demo_forge::{
     hooks, reviews,
 };
 
-/// An error body with only a message.
 pub(crate) fn error(message: &str) -> Value {
     json!({ "type": "error", "error": { "message": message } })
 }
@@ -35,7 +34,6 @@ impl Refusal {
         Self::plain(StatusCode::UNAUTHORIZED, words)
     }
 
-    /// The repository is absent, or hidden from the caller.
     pub(super) fn no_repository() -> Self {
         Self::not_found(
             "You may not have access to this repository or it no longer exists in this workspace. If you think this \
@@ -129,7 +127,6 @@ impl Refusal {
         refusal
     }
 
-    /// A missing required field.
     pub(super) fn missing(name: &str) -> Self {
         let mut refusal = Self::bad_request("Bad request");
         refusal.body["error"]["fields"] = json!({ name: ["required key not provided"] });

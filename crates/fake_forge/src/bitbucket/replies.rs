@@ -13,7 +13,6 @@ use pullyard_demo_forge::{
     reviews::Rejection,
 };
 
-/// Creates a reply and returns its id.
 pub(crate) async fn create_reply(
     shared: &Arc<Shared>,
     entry: &RepositoryEntry,

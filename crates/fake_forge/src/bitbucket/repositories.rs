@@ -46,7 +46,6 @@ pub(super) async fn branch(
     Ok(Json(json!({ "type": "branch", "name": name, "target": target })))
 }
 
-/// A commit by its full or abbreviated hash.
 pub(super) async fn commit(
     State(shared): State<Arc<Shared>>,
     caller: Caller,

@@ -56,7 +56,6 @@ pub(super) async fn withdraw_request(
     withdraw_verdict(&shared, caller, named, Verdict::RequestChanges).await
 }
 
-/// Authorizes the caller and finds the pull request.
 async fn authorize(
     shared: &Shared,
     caller: Caller,

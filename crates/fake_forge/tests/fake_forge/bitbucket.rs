@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::world::{ANN, BOT, REPOSITORY, RON, Response, World};
 
 impl World {
-    /// An address below the repository, or below the API for a path with a leading slash.
     fn bitbucket_url(&self, path: &str) -> String {
         let api = self.forge.bitbucket_api_url();
         match path.strip_prefix('/') {

@@ -7,7 +7,6 @@ mod bitbucket;
 #[path = "../../../demo_forge/tests/demo_forge/world.rs"]
 mod world;
 
-/// The extension of each test's forge.
 fn extension() -> std::sync::Arc<dyn pullyard_demo_forge::Extension> {
     pullyard_fake_forge::FakeForge::extension()
 }

@@ -52,7 +52,6 @@ fn append(exchange: &Value) {
     file.write_all(format!("{exchange}\n").as_bytes()).unwrap();
 }
 
-/// A recording proxy in front of the API.
 pub(crate) async fn start_recording_proxy(api_url: &str) -> String {
     if std::env::var_os("PULLYARD_EXCHANGES").is_none() {
         return api_url.to_owned();

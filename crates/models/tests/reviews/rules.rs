@@ -26,7 +26,6 @@ use pullyard_domain::time::Timestamp;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-/// The facts of a decision about one review.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct DecisionFacts {
     pub(super) request: bool,
@@ -47,7 +46,6 @@ pub(super) enum DecideOutcome {
     Remember { held: bool, opens: Hour },
 }
 
-/// The facts of settling.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct SettleFacts {
     pub(super) reviews: Reviews,
@@ -209,7 +207,6 @@ impl Rules {
         })
     }
 
-    /// The stored state of a review, as `control::review::facts` reads it.
     pub(super) fn stored_review(&mut self, review: u8, stored: &Reviews) -> Option<StoredReview> {
         *self.known_cache.entry((review, *stored)).or_insert_with(|| {
             let all = reviews(stored, 0);
@@ -222,7 +219,6 @@ impl Rules {
         })
     }
 
-    /// The last outcome that this end stores on the ticket, if any.
     pub(super) fn last_outcome(&mut self, job: u8, work: Work) -> Option<Last> {
         *self.last_outcome_cache.entry((job, work)).or_insert_with(|| {
             let last = ticket_after_job(&ended_job(job, work, 0), &ticket_in(fixtures::REVIEW)).last_job;
@@ -245,7 +241,6 @@ impl Rules {
         })
     }
 
-    /// The row that the ticket needs.
     pub(super) fn row(&self, cells: TicketCells) -> Option<Hour> {
         ticket_cells(ticket(&cells)).row
     }
@@ -409,7 +404,6 @@ fn review_set(reviews: &[ReviewId]) -> u8 {
     reviews.iter().fold(0, |set, review| set | 1 << index(review))
 }
 
-/// The id of each job, in the order of [`JOBS`].
 static NAMES: LazyLock<[JobId; JOBS.len()]> = LazyLock::new(|| {
     let own = |review: u8| JobId::for_review(&linked_pull_request().id, &review_id(&name(review)));
     JOBS.map(|job| match job {

@@ -2,16 +2,13 @@
 
 use super::Setting;
 
-/// Maximum number of reviews.
 pub(super) const MAX_REVIEWS: usize = 3;
 
 /// The job that ran at the start. All others except [`NEXT_JOB`] are named by their review.
 pub(super) const FIRST_JOB: u8 = 9;
 
-/// The ticket's next job after a failed one, without reviews.
 pub(super) const NEXT_JOB: u8 = 8;
 
-/// Number of jobs for reviews: one each, and one more after its failure.
 pub(super) const REVIEW_JOBS: usize = 2 * MAX_REVIEWS;
 
 pub(super) const JOBS: [u8; REVIEW_JOBS + 2] = [0, 1, 2, 3, 4, 5, NEXT_JOB, FIRST_JOB];
@@ -19,10 +16,8 @@ pub(super) const JOBS: [u8; REVIEW_JOBS + 2] = [0, 1, 2, 3, 4, 5, NEXT_JOB, FIRS
 /// The state of each review, and the set of those whose first job failed.
 pub(super) type Reviews = ([StoredState; MAX_REVIEWS], u8);
 
-/// Hours since the start.
 pub(super) type Hour = u8;
 
-/// The last revision, and the one before it.
 pub(super) type LastRevisions = Option<((Hour, u8), Option<(Hour, u8)>)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +28,6 @@ pub(super) struct State {
     pub(super) remaining: RemainingEvents,
 }
 
-/// The stored items, reduced to the cells of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Table {
     pub(super) now: Hour,
@@ -42,12 +36,10 @@ pub(super) struct Table {
     pub(super) last_revision: LastRevisions,
     pub(super) ticket: TicketCells,
     pub(super) reviews: [StoredState; MAX_REVIEWS],
-    /// The reviews whose first job failed, and which wait again.
     pub(super) requeued_reviews: u8,
     pub(super) ledger: [Entry; MAX_REVIEWS],
     /// In the order of [`JOBS`].
     pub(super) jobs: [Work; REVIEW_JOBS + 2],
-    /// The reviews that each job covers, from its admission.
     pub(super) covers: [u8; REVIEW_JOBS],
     pub(super) started_at: [Hour; REVIEW_JOBS],
     /// The ticket's last job, if it failed; recorded only with `Setting::next_job_without_reviews`.
@@ -98,13 +90,9 @@ pub(super) struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Answer {
     None,
-    /// Final.
     Held,
-    /// Not final: the review waits, and the project is held.
     Paused,
-    /// Not final.
     Refused,
-    /// Final.
     Accepted,
 }
 
@@ -115,7 +103,6 @@ pub(super) enum Work {
     Running,
     Completed,
     Failed,
-    /// The pull request was closed while an agent worked.
     Cancelled,
     /// The job ended before an agent worked.
     NeverBegan,
@@ -159,11 +146,9 @@ pub(super) enum StoredReview {
     Started(u8),
 }
 
-/// A process that settles waiting reviews.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Settler {
     Idle,
-    /// Has read the ticket.
     Read {
         last: Option<Last>,
         ticket: bool,
@@ -207,14 +192,12 @@ pub(super) enum Settler {
     },
 }
 
-/// Remaining budget of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RemainingEvents {
     pub(super) faults: u8,
     pub(super) closes: u8,
     pub(super) holds: u8,
     pub(super) deliveries: [u8; MAX_REVIEWS],
-    /// The reviews that were answered or have a ledger entry, and need no further delivery.
     pub(super) answered: u8,
 }
 
@@ -252,13 +235,11 @@ impl State {
         }
     }
 
-    /// Stores the ledger entry of a review.
     pub(super) fn store_ledger_entry(&mut self, review: usize, entry: Entry) {
         self.table.ledger[review] = entry;
         self.remaining.answered |= 1 << review;
     }
 
-    /// Marks every earlier read of the ticket as stale.
     pub(super) fn mark_ticket_reads_stale(&mut self) {
         for hook in &mut self.hooks {
             match hook {
@@ -296,7 +277,6 @@ impl State {
         }
     }
 
-    /// Marks every earlier read of the pull request as stale.
     pub(super) fn mark_pull_request_reads_stale(&mut self) {
         for hook in &mut self.hooks {
             if let DeliveryProcess::Read { pr, .. } | DeliveryProcess::Trigger { pr, .. } = hook {
@@ -311,7 +291,6 @@ impl State {
     }
 }
 
-/// The job's index in [`Table::jobs`].
 pub(super) fn slot(job: u8) -> usize {
     match job {
         FIRST_JOB => REVIEW_JOBS + 1,
@@ -320,12 +299,10 @@ pub(super) fn slot(job: u8) -> usize {
     }
 }
 
-/// The second job of a review, after its first one failed.
 pub(super) fn second_job(review: u8) -> u8 {
     review + 3
 }
 
-/// The review of one of the [`REVIEW_JOBS`] jobs.
 pub(super) fn review_of(job: u8) -> u8 {
     job % 3
 }

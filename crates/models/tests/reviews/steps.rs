@@ -367,7 +367,6 @@ impl explore::World for World {
         State::new(&self.setting)
     }
 
-    /// The invariants of every state.
     fn check_invariants(&mut self, state: &State) -> Result<(), String> {
         let table = &state.table;
         let active: Vec<u8> =

@@ -135,7 +135,6 @@ pub(super) fn record(state: &State, review: u8, answer: Answer) -> Option<State>
     Some(next)
 }
 
-/// `conclude` each with a final refusal.
 pub(super) fn conclude_refused(state: &State, reviews: u8) -> State {
     let mut next = *state;
     for (at, entry) in next.table.ledger.iter_mut().enumerate() {
@@ -146,7 +145,6 @@ pub(super) fn conclude_refused(state: &State, reviews: u8) -> State {
     next
 }
 
-/// `conclude` each with the job.
 pub(super) fn conclude_covered(state: &State, reviews: u8, job: u8) -> State {
     let mut next = *state;
     for (at, entry) in next.table.ledger.iter_mut().enumerate() {

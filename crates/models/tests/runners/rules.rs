@@ -23,7 +23,6 @@ use pullyard_domain::ticket::{SettleStep, Ticket};
 use pullyard_domain::time::Timestamp;
 use std::time::Duration;
 
-/// A requested change of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Change {
     Claim {
@@ -58,13 +57,11 @@ pub(super) enum Change {
         seen: ItemVersion,
         loss: LossKind,
     },
-    /// The sweeper handles a due job.
     SweepDueJob,
     User(UserRequest),
 }
 
 impl Change {
-    /// The runner that calls, if one does.
     pub(super) fn runner(self) -> Option<usize> {
         match self {
             Self::Claim { runner, .. }
@@ -76,7 +73,6 @@ impl Change {
     }
 }
 
-/// The target phase of a runner's progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum TargetPhase {
     Preparing,
@@ -84,7 +80,6 @@ pub(super) enum TargetPhase {
     Syncing,
 }
 
-/// The variants of [`LossReason`] in this model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum LossKind {
     Silent,
@@ -93,20 +88,14 @@ pub(super) enum LossKind {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The job changes to this version.
     Changed(ItemVersion),
-    /// The change has happened.
     AlreadyDone,
-    /// The runner does not hold the job.
     LeaseLost,
-    /// The runner must stop.
     StopRequested,
-    /// The job has an input that its agent has not read.
     NewerInput,
     NoChange,
 }
 
-/// The sweeper's decision about a runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RunnerDecision {
     Nothing,
@@ -114,7 +103,6 @@ pub(super) enum RunnerDecision {
     Lose(LossKind, [bool; 2]),
 }
 
-/// A write of a runner's item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum RunnerWrite {
     Heartbeat { runs: Option<u8>, then: u8 },
@@ -176,7 +164,6 @@ impl Rules {
         self.job_ids[usize::from(job)].clone()
     }
 
-    /// The time on the sweepers' clock.
     fn sweeper_time(&self, moment: u8) -> Timestamp {
         let (now, apart) =
             (self.setting.moments.time(moment), Duration::from_secs(self.setting.clock_skew_secs.unsigned_abs()));
@@ -208,7 +195,6 @@ impl Rules {
         self.runners.get(value)
     }
 
-    /// The job after this change, decided at the moment `then`.
     pub(super) fn change(&mut self, change: Change, job: ItemVersion, then: u8) -> Outcome {
         let key = (change, job, then);
         if let Some(known) = self.change_cache.get(&key) {
@@ -317,7 +303,6 @@ impl Rules {
         after
     }
 
-    /// The ticket after its job was suspended or resumed.
     pub(super) fn ticket_while(&mut self, job: ItemVersion, ticket: ItemVersion) -> ItemVersion {
         let after = update_waiting_badge(self.jobs.get(job), self.tickets.get(ticket));
         after.map_or(ticket, |after| self.tickets.number(Ticket { rev: 0, ..after }))
@@ -353,7 +338,6 @@ impl Rules {
         judged
     }
 
-    /// The runner has a slot for exactly this claim of the job.
     pub(super) fn holds_claim(&self, job: ItemVersion, runner: ItemVersion) -> bool {
         let (job, runner) = (self.jobs.get(job), self.runners.get(runner));
         runner.slots.get(&job.id).is_some_and(|slot| is_slot_of_job(job, runner, slot))
@@ -430,7 +414,6 @@ impl Rules {
         self.write_runner(RunnerWrite::Offline, stored, offline)
     }
 
-    /// The runner that holds or held the job.
     pub(super) fn runner_of(&self, job: ItemVersion) -> Option<usize> {
         let runner = self.jobs.get(job).run.as_ref()?.runner.clone()?;
         self.runner_ids.iter().position(|id| *id == runner)
@@ -456,7 +439,6 @@ impl Rules {
         self.runners.get(runner).active.contains(&self.id(job))
     }
 
-    /// A job or ticket with pending work has a row in the index.
     pub(super) fn has_index_row(&self, job: ItemVersion, ticket: ItemVersion) -> bool {
         let (job, ticket) = (self.jobs.get(job), self.tickets.get(ticket));
         (job.status.is_terminal() || due::job(job).is_some())

@@ -69,7 +69,6 @@ impl World {
         }
     }
 
-    /// A runner without work claims a job.
     fn claim_job(&mut self, state: &State, at: usize, next: &mut NextStates) {
         let (stored, claim) = (state.runners[at], state.claims[at]);
         let does = |what| Step::new(what, at);
@@ -129,7 +128,6 @@ impl World {
         [Some((now, true)), lags.then_some((before, false))].into_iter().flatten()
     }
 
-    /// Sends a call; its function reads the job and decides.
     fn send_call(
         &mut self,
         state: &State,
@@ -189,7 +187,6 @@ impl World {
         Ok(())
     }
 
-    /// The runner's next phase after the answer to a progress call.
     fn advance_phase(&mut self, state: &mut State, at: usize, work: Work, then: u8) {
         let job = self.rules.job(state.jobs[usize::from(work.job)]);
         let finds_nothing = job.adopts.is_some() && state.pushed[usize::from(work.job)] == 0;
@@ -272,7 +269,6 @@ impl World {
         Ok((written, after))
     }
 
-    /// Checks the invariants of a runner's write.
     fn check_write(&self, state: &State, change: Change, job: u8, after: ItemVersion) -> Result<(), String> {
         let stored = state.jobs[usize::from(job)];
         let holds = |runner: u8, claim: u8, attempt: u8| {
@@ -337,7 +333,6 @@ impl World {
     }
 }
 
-/// The next call of a runner in this phase; none while it may push.
 fn next_change(at: usize, claim: u8, work: Work) -> Option<Change> {
     let (runner, attempt) = (to_u8(at), work.attempt);
     let progress = |to| {

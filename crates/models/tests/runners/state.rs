@@ -3,10 +3,8 @@
 use super::Setting;
 use super::rules::{Change, ItemVersion, LossKind, Rules};
 
-/// Maximum number of jobs, of runners and of sweepers.
 pub(super) const MAX_OF_EACH: usize = 2;
 
-/// A runner's own view of its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Claimed,
@@ -15,21 +13,16 @@ pub(super) enum Phase {
     /// Allowed to push since this moment.
     MayPush(u8),
     Pushed,
-    /// Ends without a push and reports that.
     Stopping,
-    /// The agent has a question.
     Questioning,
-    /// The runner received a pause.
     Pausing,
 }
 
-/// A runner's own view of its job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Work {
     pub(super) job: u8,
     pub(super) attempt: u8,
     pub(super) phase: Phase,
-    /// The number of inputs that the agent has read.
     pub(super) inputs_read: u8,
 }
 
@@ -43,7 +36,6 @@ pub(super) enum Call {
     Yield { seen: ItemVersion, ticket: ItemVersion, then: u8, fresh: bool },
 }
 
-/// A call without a caller: a second copy, or a call whose process is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum LateCall {
     /// Not read yet; a claim has no job yet.
@@ -73,13 +65,11 @@ pub(super) struct PendingHeartbeat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sweeper {
     Idle,
-    /// Has read a runner.
     DecidingRunner {
         runner: u8,
         seen: ItemVersion,
         then: u8,
     },
-    /// Has also read one of its jobs.
     EndingHeldJob {
         runner: u8,
         seen: ItemVersion,
@@ -96,7 +86,6 @@ pub(super) enum Sweeper {
         seen: ItemVersion,
         job: u8,
     },
-    /// Has read a due job.
     HandlingDueJob {
         job: u8,
         value: ItemVersion,
@@ -106,17 +95,14 @@ pub(super) enum Sweeper {
     },
 }
 
-/// A user's request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum UserRequest {
     Cancel,
     Pause,
     Continue,
-    /// Sends this input to the agent.
     Input(u8),
 }
 
-/// A user's request after its function read the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct UserCall {
     pub(super) request: UserRequest,
@@ -131,12 +117,10 @@ pub(super) struct UserCall {
 pub(super) struct State {
     pub(super) now: u8,
     pub(super) jobs: [ItemVersion; MAX_OF_EACH],
-    /// The previous version of each job, if reads lag.
     pub(super) previous_jobs: [ItemVersion; MAX_OF_EACH],
     pub(super) tickets: [ItemVersion; MAX_OF_EACH],
     pub(super) runners: [ItemVersion; MAX_OF_EACH],
     pub(super) work: [Option<Work>; MAX_OF_EACH],
-    /// The number of each runner's current or next claim.
     pub(super) claims: [u8; MAX_OF_EACH],
     pub(super) calls: [Call; MAX_OF_EACH],
     pub(super) late_call: Option<LateCall>,
@@ -145,9 +129,7 @@ pub(super) struct State {
     pub(super) user_call: Option<UserCall>,
     /// The moment of each runner's last heartbeat that arrived in its own moment.
     pub(super) last_heartbeat: [u8; MAX_OF_EACH],
-    /// The claims of each runner that got a job.
     pub(super) used_claims: [u16; MAX_OF_EACH],
-    /// The attempts of each job that have pushed.
     pub(super) pushed: [u8; MAX_OF_EACH],
     pub(super) faults: u8,
     pub(super) doubled_calls: u8,
@@ -156,9 +138,7 @@ pub(super) struct State {
     pub(super) pauses: u8,
     pub(super) remaining_inputs: u8,
     pub(super) questions: u8,
-    /// Whether the last request that was written for a job wants a pause.
     pub(super) pause_wanted: [bool; MAX_OF_EACH],
-    /// The inputs that were stored for each job.
     pub(super) stored_inputs: [u8; MAX_OF_EACH],
 }
 
@@ -193,7 +173,6 @@ impl State {
         }
     }
 
-    /// Marks every earlier read of this job and of its ticket as stale.
     pub(super) fn mark_reads_stale(&mut self, at: usize) {
         let is = |job: u8| usize::from(job) == at;
         for (call, work) in self.calls.iter_mut().zip(self.work) {

@@ -8,18 +8,13 @@ use pullyard_domain::runner::{OFFLINE_AFTER, Presence};
 
 pub(super) type Write = Result<Option<State>, String>;
 
-/// The end or requeue of a job.
 #[derive(Clone, Copy)]
 pub(super) struct JobEnd {
     pub(super) job: u8,
-    /// The job as read.
     pub(super) before: ItemVersion,
-    /// The job to write.
     pub(super) after: ItemVersion,
-    /// The ticket as read.
     pub(super) ticket: ItemVersion,
     pub(super) fresh: bool,
-    /// The condition on its runner: the runner as read, and the reason for the loss.
     pub(super) proof: Option<(ItemVersion, LossKind)>,
 }
 
@@ -38,10 +33,8 @@ pub(super) fn update_job(state: &State, job: u8, after: ItemVersion, fresh: bool
 
 #[derive(Clone, Copy)]
 pub(super) struct NewClaim {
-    /// The number of the runner's claim.
     pub(super) claim: u8,
     pub(super) job: u8,
-    /// The job to write.
     pub(super) after: ItemVersion,
     pub(super) fresh: bool,
 }

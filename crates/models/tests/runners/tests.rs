@@ -33,7 +33,6 @@ const ONE: Setting = Setting {
     requeues: true,
 };
 
-/// Two runners compete for one job.
 const RACE: Setting = Setting { runners: 2, ..ONE };
 
 #[track_caller]

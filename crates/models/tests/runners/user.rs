@@ -54,7 +54,6 @@ impl World {
         Ok(())
     }
 
-    /// The requests that a user may send for this job now.
     fn user_requests(&mut self, state: &State, job: usize, next: &mut NextStates) {
         let says = self.setting.inputs - state.remaining_inputs;
         let may = [

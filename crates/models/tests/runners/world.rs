@@ -58,7 +58,6 @@ impl World {
         Ok(())
     }
 
-    /// Checks a suspended job against its runner, its ticket and the user's requests.
     fn check_suspension(&self, state: &State, at: usize) -> Result<(), String> {
         let job = self.rules.job(state.jobs[at]);
         let stands = matches!(job.status, JobStatus::AwaitingInput | JobStatus::Paused);

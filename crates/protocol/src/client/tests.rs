@@ -45,7 +45,6 @@ impl ScriptedServer {
     }
 }
 
-/// Returns the head after the whole request has been read.
 async fn read_request_head(stream: &mut BufReader<TcpStream>) -> String {
     let (mut head, mut length) = (String::new(), 0);
     loop {

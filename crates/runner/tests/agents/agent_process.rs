@@ -21,7 +21,6 @@ pub(crate) async fn wait_for_file(path: &Path) {
     wait_for_path(path, || path.exists()).await;
 }
 
-/// Waits until the file has content; a shell creates it before it writes.
 pub(crate) async fn wait_for_content(path: &Path) {
     wait_for_path(path, || path.metadata().is_ok_and(|about| about.len() > 0)).await;
 }
@@ -77,7 +76,6 @@ impl AgentProcess {
         stdin.flush().await.unwrap();
     }
 
-    /// Sends a user message in Claude Code's format.
     pub(crate) async fn send_user_message(&mut self, words: &str) {
         let content = json!([{ "type": "text", "text": words }]);
         self.send(&json!({ "type": "user", "message": { "role": "user", "content": content } })).await;

@@ -8,7 +8,6 @@ mod normalize;
 
 use std::path::Path;
 
-/// The output of one scripted scenario, such as `overloaded`.
 pub(crate) struct Recording {
     name: String,
     lines: Vec<String>,

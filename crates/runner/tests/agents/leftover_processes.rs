@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 /// How long the kernel may take to end processes that die with their parent. Leftovers of a test run longer.
 const EXIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// The pid and command line of each process.
 pub(crate) fn leftover_processes(dir: &Path) -> Vec<(i32, String)> {
     let needle = dir.as_os_str().as_encoded_bytes();
     let ours = std::process::id().to_string();

@@ -70,7 +70,6 @@ impl AgentMachine {
         self.world.api.only_finish()
     }
 
-    /// Runs the job to its success.
     pub(crate) async fn completes(&self) -> FinishRequest {
         let finish = self.run().await;
         assert_eq!(finish.outcome, FinishOutcome::Completed, "{finish:?}");
@@ -84,7 +83,6 @@ impl AgentMachine {
     }
 }
 
-/// A Claude Code whose output names this model.
 pub(crate) async fn with_model(model: &str) -> AgentMachine {
     let works = "head -n 1 > @DIR@/prompt; echo hello > greeting.txt; cat @DIR@/said.jsonl; cat > /dev/null";
     let machine = AgentMachine::with_agent(CLAUDE, works).await;
@@ -212,7 +210,6 @@ async fn missing_agent_fails_before_anything_is_fetched() {
     }
 }
 
-/// A check of the greeting with one repair round.
 fn repairing(failed: FailedChecksPolicy) -> JobCommands {
     let commands = vec!["grep hello greeting.txt || exit 4".into()];
     let checks = Checks { commands, repair: true, failed, ..Checks::default() };

@@ -58,7 +58,6 @@ pub(crate) struct Script {
     pub(crate) missing_checkpoint: Option<Value>,
     /// Another address for the bucket.
     pub(crate) bucket: Option<String>,
-    /// The claim id of each attempt, with `fence_calls`.
     claims: HashMap<u32, Value>,
     /// The newest attempt that yielded, with `fence_calls`, and its request.
     last_yield: Option<(u32, Value)>,
@@ -105,7 +104,6 @@ struct ServerState {
     script: Mutex<Script>,
     calls: watch::Sender<Vec<Call>>,
     events: Mutex<BTreeMap<u64, Event>>,
-    /// The bucket's objects by name.
     bucket_objects: Mutex<BTreeMap<String, Vec<u8>>>,
     /// The name of the newest checkpoint, and its reported size and hash.
     checkpoint: Mutex<Option<(String, Value)>>,
@@ -179,7 +177,6 @@ impl Api {
         self.events().iter().filter_map(|event| event.text.clone()).collect::<Vec<_>>().join("\n")
     }
 
-    /// All finishes sent, including repeats.
     pub(crate) fn finishes(&self) -> Vec<FinishRequest> {
         let calls = self.calls("finish").into_iter();
         calls.map(|call| serde_json::from_value(call.body).unwrap()).collect()
@@ -191,7 +188,6 @@ impl Api {
         ended.map(|body| serde_json::from_value(body).unwrap())
     }
 
-    /// Whether the newest attempt yielded, with `fence_calls`.
     pub(crate) fn has_yielded(&self) -> bool {
         let newest = self.assignment().attempt;
         self.inner.script.lock().unwrap().last_yield.as_ref().is_some_and(|(attempt, _)| *attempt == newest)

@@ -63,7 +63,6 @@ impl Flow {
     }
 }
 
-/// The state at the control plane, at the forge and on the machine after a job.
 #[derive(Debug, PartialEq, Eq)]
 struct FinalState {
     outcome: FinishOutcome,
@@ -120,7 +119,6 @@ fn via_gate(gate: &Gate, world: &World) -> impl FnOnce(&mut Command) + use<> {
     }
 }
 
-/// Starts the next attempt, as after a lost attempt or an answered question.
 fn next_attempt(world: &World) {
     let was_given_back = world.api.has_yielded();
     world.api.change_assignment(|job| {
@@ -146,7 +144,6 @@ async fn run_to_the_end(world: &World, gate: &Gate) {
     panic!("the job did not end: {:?}", gate.calls());
 }
 
-/// Runs a job without kills. Returns its calls and its end.
 async fn run_without_kill(flow: Flow, fault: Option<Fault>) -> (Vec<Point>, FinalState) {
     let (world, gate) = start_behind_gate(flow, fault.clone()).await;
     run_to_the_end(&world, &gate).await;

@@ -67,7 +67,6 @@ async fn lost_answer_to_opening_creates_no_second_pull_request() {
     }
 }
 
-/// Creates a pull request with two review comments, and a job that answers them.
 async fn world_under_review() -> (World, u64, Vec<u64>) {
     let world = bitbucket_world(COUNTING_AGENT, TOKEN).await;
     let number = run_to_success(&world).await.pull_request.number;
@@ -75,7 +74,6 @@ async fn world_under_review() -> (World, u64, Vec<u64>) {
     (world, number, threads)
 }
 
-/// Verifies that each thread has one answer of the job, with Bitbucket's hidden mark.
 async fn check_answered_once(world: &World, number: u64, threads: &[u64]) {
     let all = comments(world, number).await;
     let ours = Some(Marker::Job(world.api.assignment().job));

@@ -47,7 +47,6 @@ async fn checkpoint_includes_repairs_after_an_earlier_snapshot() {
     assert!(work.contains("+hullo") && work.contains("+mended"), "{work}");
 }
 
-/// A machine with both agents. Codex does the work; Claude Code only records its start.
 async fn machine_with_both_agents() -> AgentMachine {
     let machine = AgentMachine::with_agent(CODEX, CODEX_WORKS).await;
     let other = machine.world.outside_path("other");

@@ -13,7 +13,6 @@ use pullyard_protocol::event::EventKind;
 use serde_json::{Value, json};
 
 const GREETING_AGENT: &str = "cat > /dev/null; echo hello > greeting.txt; echo 'I greet.'";
-/// Writes a wrong greeting, or the right one after a failed check.
 const REPAIRING_AGENT: &str = "cat > @DIR@/prompt; if grep -q 'checks failed' @DIR@/prompt
     then cp @DIR@/prompt @DIR@/repair; ls > @DIR@/files; cat README.md > @DIR@/readme; echo hello > greeting.txt
     else echo hullo > greeting.txt; fi";

@@ -21,9 +21,7 @@ const PARALLEL_WALKS: usize = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
-    /// The first job of a ticket, which opens a pull request.
     First,
-    /// A job that answers a review of that pull request.
     Revision,
 }
 
@@ -34,7 +32,6 @@ async fn start_behind_gate(world: &World, fault: Option<Fault>) -> Arc<Gate> {
     gate
 }
 
-/// The state at the forge and on the machine after an attempt.
 #[derive(Debug, PartialEq, Eq)]
 struct FinalState {
     outcome: FinishOutcome,
@@ -108,7 +105,6 @@ pub(crate) async fn add_review(world: &World, forge: &Forge, number: u64) -> Vec
     threads
 }
 
-/// The end after a killed attempt and its successor.
 async fn final_state_after_kill(work: Work, killed: Fault) -> FinalState {
     let world = prepare_world(work).await;
     let gate = start_behind_gate(&world, Some(killed.clone())).await;

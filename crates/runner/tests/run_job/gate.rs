@@ -28,11 +28,9 @@ pub(crate) enum Break {
     KilledAfter,
     /// The call takes effect; its answer breaks off.
     AfterCall,
-    /// The gate answers 503, and the server never receives the call.
     Refused,
 }
 
-/// A second address of the server, where calls are counted.
 pub(crate) struct Gate {
     server_address: String,
     gate_address: String,
@@ -56,7 +54,6 @@ impl Gate {
         gate
     }
 
-    /// Replaces the server's address in a URL by the gate's.
     pub(crate) fn replace_address(&self, url: &str) -> String {
         url.replacen(&self.server_address, &self.gate_address, 1)
     }

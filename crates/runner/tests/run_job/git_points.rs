@@ -41,7 +41,6 @@ const READ_COMMANDS: &[&str] = &[
     "version",
 ];
 
-/// The state at the forge and on the machine after an attempt.
 #[derive(Debug, PartialEq, Eq)]
 struct FinalState {
     outcome: FinishOutcome,
@@ -64,7 +63,6 @@ pub(crate) fn path_with_git_script(world: &World, script: impl FnOnce(&str) -> S
     std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).unwrap()
 }
 
-/// A path where git logs its calls and kills the runner after this call, counted from 1.
 fn path_with_numbered_git(world: &World, at: usize) -> OsString {
     let calls = call_log(world).display().to_string();
     path_with_git_script(world, |git| {
@@ -91,7 +89,6 @@ async fn final_state(world: &World) -> FinalState {
     }
 }
 
-/// Git's calls of an undisturbed attempt, by subcommand, and its end.
 async fn run_undisturbed() -> (Vec<String>, FinalState) {
     let world = World::with_agent(AGENT).await;
     let path = path_with_numbered_git(&world, 0);
@@ -101,7 +98,6 @@ async fn run_undisturbed() -> (Vec<String>, FinalState) {
     (calls.lines().map(str::to_owned).collect(), final_state(&world).await)
 }
 
-/// The end after an attempt killed after this call, and its successor.
 async fn final_state_after_kill(at: usize) -> FinalState {
     let world = World::with_agent(AGENT).await;
     let path = path_with_numbered_git(&world, at);

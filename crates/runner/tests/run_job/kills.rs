@@ -72,7 +72,6 @@ async fn world_killed_during_push() -> World {
     world
 }
 
-/// The folder of the forge's repositories, which its git processes have in their environment.
 fn forge_folder(world: &World) -> String {
     world.dir.path().join("forge").display().to_string()
 }

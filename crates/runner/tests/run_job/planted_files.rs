@@ -13,7 +13,6 @@ const SECRET: &str = "the-model's/key+0123";
 pub(crate) const SIGNING_KEY: &str =
     "-----BEGIN OPENSSH PRIVATE KEY-----\nbWFkZS11cC1rZXk\n-----END OPENSSH PRIVATE KEY-----";
 
-/// Writes an `ssh-keygen` that fakes a signature and records its key. Returns a path with it.
 pub(crate) fn write_fake_signer(world: &World) -> OsString {
     let folder = world.outside_path("bin");
     std::fs::create_dir(&folder).unwrap();
@@ -39,7 +38,6 @@ fn write_marker_program(world: &World) {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Runs to a success, with a short time limit for the push.
 async fn run_to_success(world: &World) {
     world.api.change_script(|script| script.push_for_secs = Some(60));
     world.completes().await;

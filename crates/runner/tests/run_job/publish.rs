@@ -96,7 +96,6 @@ async fn pull_request_body_sanitizes_the_model_name() {
     assert!(body.starts_with(&agent) && !body.contains("key-of"), "{body}");
 }
 
-/// The pull request body from the control plane for a job on a runner.
 pub(crate) fn runner_job_body(agent: &str) -> String {
     format!("Agent: {agent}, isolation: {UNKNOWN_ISOLATION}\n\nMade through Pullyard.\n")
 }
@@ -310,7 +309,6 @@ async fn refused_push_opens_no_pull_request() {
     assert!(world.open_pull_request(BRANCH).await.is_none());
 }
 
-/// Replaces the forge's pull request API; pushes work as before.
 pub(crate) async fn replace_pulls_api(world: &World, pulls: MethodRouter) {
     let forge = Router::new().route("/repos/acme/app/pulls", pulls);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -150,7 +150,6 @@ async fn undecided_push_is_tried_four_times() {
     }
 }
 
-/// A hook script that pushes another commit on top of the job's branch.
 fn push_on_top_script() -> String {
     format!(
         "export GIT_AUTHOR_NAME=S GIT_AUTHOR_EMAIL=s@example.com GIT_COMMITTER_NAME=S GIT_COMMITTER_EMAIL=s@example.com\n\

@@ -18,7 +18,6 @@ async fn machine_with_session(transcript: &str) -> AgentMachine {
     machine
 }
 
-/// Runs the next attempt. Returns its failure code and its log.
 async fn run_next_attempt(machine: &AgentMachine, requires: bool) -> (Option<&'static str>, String) {
     run_next_with_failing_bucket(machine, requires, 0, "60").await
 }
@@ -91,7 +90,6 @@ async fn lost_session_fails_a_job_that_requires_it() {
     }
 }
 
-/// Adds a newer checkpoint of this attempt whose upload is missing.
 fn add_missing_checkpoint(machine: &AgentMachine, attempt: u32) {
     let job = machine.world.api.assignment().job;
     let missing = json!({ "job": job, "attempt": attempt, "why": "not_uploaded" });

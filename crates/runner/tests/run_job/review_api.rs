@@ -19,7 +19,6 @@ pub(crate) struct ReviewState {
     pub(crate) closed: bool,
     pub(crate) merged: bool,
     pub(crate) comments: Vec<Comment>,
-    /// Threads that are no longer listed.
     pub(crate) hidden_threads: Vec<u64>,
     pub(crate) requested_reviewers: Vec<String>,
     pub(crate) refused_reviewers: Vec<String>,

@@ -19,7 +19,6 @@ pub(crate) async fn world_under_review(script: &str) -> (World, ReviewApi) {
     (world, desk)
 }
 
-/// Creates a review of earlier work that the world's job answers.
 pub(crate) async fn add_review(world: &World) -> ReviewApi {
     let seen = world.commit_on(BRANCH, "Earlier work");
     let said = [(11, 11, "Red, please."), (12, 12, "Why?"), (13, 11, "Dark red.")];
@@ -212,7 +211,6 @@ async fn renamed_branch_is_revised_under_its_new_name() {
     assert_eq!(world.branch_head(BRANCH), None);
 }
 
-/// The text outside all fences of a prompt.
 pub(crate) fn text_outside_fences(prompt: &str) -> String {
     let mut open = 0;
     let mut lines = Vec::new();

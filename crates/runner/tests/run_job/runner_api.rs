@@ -108,7 +108,6 @@ impl RunnerApi {
         self.last_call(route)
     }
 
-    /// Waits until the newest heartbeat lists exactly these jobs.
     pub(crate) async fn wait_for_active_jobs(&self, jobs: &[&JobId]) {
         let jobs: BTreeSet<String> = jobs.iter().map(|job| job.to_string()).collect();
         let so = |call: &Call| call.route == "heartbeat" && call.active() == jobs;
@@ -119,7 +118,6 @@ impl RunnerApi {
         self.wait_for(|calls| calls.iter().any(|call| call.route == "heartbeat" && call.has_flag("draining"))).await;
     }
 
-    /// Whether the newest call is a final heartbeat.
     pub(crate) fn has_signed_off(&self) -> bool {
         self.inner.calls.borrow().last().is_some_and(|call| call.route == "heartbeat" && call.has_flag("last"))
     }

@@ -18,7 +18,6 @@ const LONG_KEY: &str =
 const REPOSITORY_TOKEN: &str = "ghp_rEpOsItOrY0123456789abcdefghijABCDEF";
 const TICKET_TOKEN: &str = "glpat-tIcKeT0123456789abcd";
 const OUTPUT_TOKEN: &str = "sk_live_oUtPuT0123456789abcdefgh";
-/// Lines of an unknown PEM key.
 const PEM_LINES: [&str; 2] = [
     "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj",
     "MzEfYyjiWA4R4/M2bS1GB4t7NXp98C3SC6dVMvDuictGeurT8jNbvJZHtCSuYEvu",
@@ -101,7 +100,6 @@ async fn run_with_keys(world: &World) -> RunResult {
     ran
 }
 
-/// Base64 fragments that identify the key.
 fn base64_fragments(secret: &str) -> Vec<String> {
     let encoded = STANDARD.encode(secret);
     (0..encoded.len() - 19).step_by(4).map(|from| encoded[from..from + 19].to_owned()).collect()

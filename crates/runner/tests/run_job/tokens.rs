@@ -7,7 +7,6 @@ use crate::world::{BRANCH, TOKEN, WAITING_AGENT, World};
 use axum::Router;
 use pullyard_protocol::attempt::FinishOutcome;
 
-/// A world whose forge is behind a token gate, and whose control plane issues these tokens in order.
 async fn world_with_token_gate(agent: &str, tokens: &[String]) -> (World, Gate) {
     let mut world = World::with_agent(agent).await;
     let gate = Gate::start(&world.forge.url(), TOKEN, |_| Router::new()).await;

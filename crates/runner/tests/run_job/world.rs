@@ -136,7 +136,6 @@ impl World {
         self.run_with(set).await
     }
 
-    /// Runs the job to its success.
     pub(crate) async fn completes(&self) -> FinishRequest {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -145,7 +144,6 @@ impl World {
         finish
     }
 
-    /// Runs the job to its failure.
     pub(crate) async fn failure(&self) -> Failure {
         let ran = self.run().await;
         assert_eq!(ran.code, Some(0), "{}", ran.log);
@@ -153,12 +151,10 @@ impl World {
         finish.failure.unwrap_or_else(|| panic!("{:?} {}", finish.outcome, ran.log))
     }
 
-    /// Runs the job to its failure and returns its code.
     pub(crate) async fn fails(&self) -> &'static str {
         self.failure().await.code()
     }
 
-    /// Pauses the job once its agent prints `waiting`.
     pub(crate) async fn pauses(&self) -> RunResult {
         let runner = self.spawn(|_| ());
         self.api.wait_for_text("waiting").await;
@@ -292,7 +288,6 @@ pub(crate) async fn wait_for_exit(child: Child) -> RunResult {
     RunResult { code: output.status.code(), log }
 }
 
-/// Whether a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = std::process::Command::new("ps").args(["-o", "stat=", "-p", pid.trim()]).output().unwrap();
     let stat = String::from_utf8_lossy(&stat.stdout);

@@ -30,7 +30,6 @@ pub(crate) enum Step {
     /// The agent still sends this many events.
     Working(u8),
     Syncing,
-    /// The runner may push until this time.
     Push(Timestamp),
     Yield,
     Finish,
@@ -48,12 +47,10 @@ pub(crate) struct Attempt {
     pub(crate) instance: String,
     pub(crate) step: Step,
     pub(crate) call_pending: bool,
-    /// No step before this time.
     pub(crate) silent_until: Timestamp,
     bootstrap: String,
     task: Option<String>,
     lease: String,
-    /// The pull requests to revise and to continue.
     revises: Option<u64>,
     continues: Option<u64>,
     /// `revises` or `continues`, if that pull request was open at the start.
@@ -61,14 +58,12 @@ pub(crate) struct Attempt {
     branch: String,
     expected: Option<String>,
     adopted: Option<String>,
-    /// The attempt only searches for the push of an earlier one.
     adopts: bool,
     push_requested_at: Option<Timestamp>,
     events: u64,
     final_body: Option<Value>,
     agent_fails: bool,
     agent_asks: bool,
-    /// Inputs that the agent has received.
     received_inputs: u64,
 }
 
@@ -77,7 +72,6 @@ fn random_time(now: Timestamp, dice: &mut SeededRng, most: u64) -> Timestamp {
     now.plus(Duration::from_secs(dice.between(5, most)))
 }
 
-/// The environment with which a runner starts an attempt.
 pub(crate) struct AttemptStart {
     pub(crate) name: String,
     pub(crate) home: Home,
@@ -136,7 +130,6 @@ impl Attempt {
         }
     }
 
-    /// The next call; `None` if the next step is no call.
     pub(crate) fn next_call(&mut self, now: Timestamp) -> Option<ApiCall> {
         let path = |what: &str| format!("/v1/jobs/{}/attempts/{}/{what}", self.job, self.number);
         let phase = |phase: &str| Some(ApiCall::post(path("status"), &self.lease, json!({ "status": phase })));

@@ -11,7 +11,6 @@ use queue::Queues;
 use serde_json::{Value, json};
 use table::Table;
 
-/// One call of an SDK to AWS, or to the forge.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) service: String,
@@ -45,7 +44,6 @@ pub(crate) struct Cloud {
     pub(crate) forge: Forge,
     /// By full name.
     pub(crate) secrets: Vec<(String, String)>,
-    /// The current time of the whole system.
     pub(crate) now: Timestamp,
 }
 
@@ -81,7 +79,6 @@ impl Cloud {
     }
 }
 
-/// An error in the format of AWS's JSON protocols.
 pub(crate) fn error_answer(status: u16, code: &str, message: &str) -> Answer {
     (status, json!({ "__type": code, "message": message, "Message": message }).to_string())
 }

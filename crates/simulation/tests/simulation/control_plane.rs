@@ -28,7 +28,6 @@ pub(crate) const KEY_SECRET: &str = "pullyard/signing-key";
 pub(crate) const HOOK: &str = "app";
 pub(crate) const HOOK_VALUE: &str = "simulated-hook-secret";
 
-/// A request to the `api` or the `tickets` function.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiCall {
     pub(crate) method: &'static str,
@@ -50,7 +49,6 @@ pub(crate) enum Outcome {
     Answer(u16, Value),
     /// Whether each message was handled.
     Batch(Vec<bool>),
-    /// Whether the function succeeded.
     Completed(bool),
 }
 

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loop {
-    /// Registers, then sends heartbeats.
     Heartbeat,
-    /// Claims jobs.
     Claim,
 }
 
@@ -18,7 +16,6 @@ pub(crate) struct Daemon {
     pub(crate) name: String,
     pub(crate) token: String,
     pub(crate) alive: bool,
-    /// No call before this time.
     pub(crate) silent_until: Timestamp,
     pub(crate) instance: String,
     pub(crate) slots: usize,
@@ -153,7 +150,6 @@ impl Daemon {
         self.alive = false;
     }
 
-    /// Restarts: as the same process with its claim, or as a new one.
     pub(crate) fn restart(&mut self, same: bool, now: Timestamp) {
         self.alive = true;
         self.id = None;

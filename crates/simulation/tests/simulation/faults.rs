@@ -10,13 +10,10 @@ pub(crate) enum CallOutcome {
     Success,
     /// No effect; returns this answer.
     Rejected(Answer),
-    /// Takes effect; the answer is lost.
     LostAnswer,
-    /// Takes effect; returns an error.
     ErrorAfterEffect,
     StopBefore,
     StopAfter,
-    /// ECS starts no task and returns this answer.
     NoTask(Answer),
 }
 

@@ -197,7 +197,6 @@ fn check_waiting_entries(jobs: &[Job], deliveries: &[Delivery], faults: &mut Vec
     }
 }
 
-/// Each event has one answer, and each accepted event one job.
 fn check_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut Vec<String>) {
     let mut answers: BTreeMap<&str, usize> = BTreeMap::new();
     for delivery in deliveries {
@@ -232,7 +231,6 @@ fn check_ledger(jobs: &[Job], deliveries: &[Delivery], tool: &Tool, faults: &mut
     faults.extend(made.keys().map(|job| format!("{job} was accepted and is nowhere")));
 }
 
-/// Each input is stored once.
 fn check_inputs(items: &Items, faults: &mut Vec<String>) {
     let mut said: BTreeMap<&str, usize> = BTreeMap::new();
     for key in items.iter().filter(|((_, sk), _)| sk.starts_with("INPUT#")).filter_map(|(_, item)| item["key"].as_str())
@@ -243,7 +241,6 @@ fn check_inputs(items: &Items, faults: &mut Vec<String>) {
     faults.extend(twice.map(|(key, times)| format!("{key} was said {times} times")));
 }
 
-/// Reservations are returned, and spending is counted once.
 fn check_budget(items: &Items, jobs: &[Job], faults: &mut Vec<String>) {
     for ((pk, sk), item) in items.iter().filter(|((pk, _), _)| pk.starts_with("BUDGET#")) {
         let of_day = |job: &&Job| {

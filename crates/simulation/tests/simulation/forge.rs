@@ -22,7 +22,6 @@ pub(crate) struct Commit {
     pub(crate) attempt: u64,
 }
 
-/// A request for changes.
 #[derive(Clone, Debug)]
 pub(crate) struct Review {
     /// From 101 on.
@@ -31,7 +30,6 @@ pub(crate) struct Review {
     pub(crate) at: Timestamp,
 }
 
-/// A webhook delivery with the state at the time of its event.
 #[derive(Clone, Debug)]
 pub(crate) struct Webhook {
     pub(crate) name: String,
@@ -46,11 +44,9 @@ pub(crate) struct Forge {
     /// The first is number 1.
     pub(crate) pulls: Vec<PullRequest>,
     pub(crate) reviews: Vec<Review>,
-    /// Reviews still to come.
     pub(crate) remaining_reviews: usize,
     /// Deliveries still to send.
     pending_webhooks: VecDeque<Webhook>,
-    /// The number of closes and reopens so far.
     state_changes: usize,
 }
 
@@ -101,7 +97,6 @@ impl Forge {
         format!("review {id} of pull request {pull}, told {times} times")
     }
 
-    /// Takes a waiting delivery.
     pub(crate) fn take_webhook(&mut self, dice: &mut SeededRng) -> Webhook {
         // Mostly in order.
         let at = if dice.percent(70) { 0 } else { dice.below(self.pending_webhooks.len()) };

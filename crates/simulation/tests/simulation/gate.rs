@@ -24,13 +24,11 @@ pub(crate) struct Gate(Arc<Mutex<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
-    /// The running invocation, if any.
     current: Option<u32>,
     waiting: Vec<HeldCall>,
     cloud: Cloud,
 }
 
-/// A held call or pause of an invocation.
 #[derive(Debug)]
 pub(crate) struct HeldCall {
     pub(crate) invocation: u32,
@@ -39,7 +37,6 @@ pub(crate) struct HeldCall {
     reply: oneshot::Sender<Reply>,
 }
 
-/// How a held call or pause ends.
 #[derive(Debug)]
 pub(crate) enum Reply {
     Answered(Answer),
@@ -83,14 +80,12 @@ impl Gate {
         Some(inner.waiting.remove(at))
     }
 
-    /// Whether the invocation waits only for reads.
     pub(crate) fn waits_for_reads(&self, invocation: u32) -> bool {
         let inner = self.lock();
         let mut mine = inner.waiting.iter().filter(|waiting| waiting.invocation == invocation).peekable();
         mine.peek().is_some() && mine.all(|waiting| waiting.call.as_ref().is_some_and(|call| !call.writes()))
     }
 
-    /// Whether the invocation waits for a query of an index.
     pub(crate) fn waits_for_query(&self, invocation: u32) -> bool {
         let inner = self.lock();
         let next = inner.waiting.iter().find(|waiting| waiting.invocation == invocation);

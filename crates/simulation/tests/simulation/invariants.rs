@@ -15,7 +15,6 @@ use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Parses an item as the store does.
 pub(crate) fn value<T: DeserializeOwned>(item: &Value) -> T {
     serde_json::from_value(item.clone()).unwrap_or_else(|error| panic!("{error}: {item}"))
 }
@@ -44,7 +43,6 @@ pub(crate) fn attempts(items: &Items) -> impl Iterator<Item = AttemptRecord> + '
     items.iter().filter(|((_, sk), _)| sk.starts_with("ATTEMPT#")).map(|(_, item)| value(item))
 }
 
-/// The number of reviews that polling found.
 pub(crate) fn reviews_found_by_polling(items: &Items) -> u64 {
     deliveries(items).filter(|delivery| delivery.source == Source::Poll).count() as u64
 }
@@ -63,7 +61,6 @@ pub(crate) fn polled_since(items: &Items, then: Timestamp) -> bool {
     polls.all(|poll| poll.look.complete_until().is_some_and(|seen| seen >= then))
 }
 
-/// The invariants that one write broke.
 pub(crate) fn violations(written: &[ItemChange], items: &Items, now: Timestamp) -> Vec<String> {
     let mut faults = Vec::new();
     for one in written {
@@ -115,7 +112,6 @@ fn check_loss(item: &Value, items: &Items, faults: &mut Vec<String>) {
     }
 }
 
-/// No write overwrites a write that it has not read.
 fn check_revision(one: &ItemChange, faults: &mut Vec<String>) {
     let rev = |item: &Option<Value>| item.as_ref().and_then(|item| item["rev"].as_u64()).unwrap_or(0);
     let (before, after) = (rev(&one.before), rev(&one.after));
@@ -181,7 +177,6 @@ fn check_transition(before: &Job, after: &Job, now: Timestamp, faults: &mut Vec<
     }
 }
 
-/// The stored inputs match the job's counter.
 fn check_inputs(job: &Job, items: &Items, faults: &mut Vec<String>) {
     let pk = format!("JOB#{}", job.id);
     let of_it = items.range((pk.clone(), "INPUT#".to_owned())..);
@@ -191,7 +186,6 @@ fn check_inputs(job: &Job, items: &Items, faults: &mut Vec<String>) {
     }
 }
 
-/// A suspended job has no holder and no starting task.
 fn check_suspended(job: &Job, faults: &mut Vec<String>) {
     if is_suspended(job) && (job.run.is_some() || job.dispatch.starting) {
         faults.push(format!("{} stands still, and somebody has it", job.id));
@@ -236,7 +230,6 @@ fn check_runner(one: &ItemChange, now: Timestamp, faults: &mut Vec<String>) {
     }
 }
 
-/// A ticket names exactly its one job that has not ended.
 fn check_ticket_jobs(items: &Items, faults: &mut Vec<String>) {
     let mut named: Vec<_> = tickets(items).filter_map(|ticket| Some((ticket.key, ticket.active_job?))).collect();
     for job in jobs(items).filter(|job| !job.status.is_terminal()) {
@@ -249,7 +242,6 @@ fn check_ticket_jobs(items: &Items, faults: &mut Vec<String>) {
     faults.extend(named.iter().map(|(key, job)| format!("{key} names {job}, which has ended")));
 }
 
-/// Each slot of a runner belongs to exactly one attempt that the runner holds.
 fn check_slots(items: &Items, faults: &mut Vec<String>) {
     let mut filled: Vec<_> = runners(items)
         .flat_map(|runner| runner.slots.into_iter().map(move |(job, slot)| (runner.id.clone(), job, slot.claim)))
@@ -278,7 +270,6 @@ pub(crate) fn is_ended_by(items: &Items, job: &str, word: &str) -> bool {
     items.get(&key).is_some_and(|item| item["ended_by"]["finish"] == word)
 }
 
-/// The claim that holds the job after this write, and its attempt.
 pub(crate) fn holder(one: &ItemChange) -> Option<(String, String)> {
     let job: Job = value(one.after.as_ref().filter(|_| one.key.1 == "JOB")?);
     let run = job.run.filter(|_| job.status.is_active())?;
@@ -306,7 +297,6 @@ pub(crate) fn removed_runner(one: &ItemChange) -> Option<String> {
     Some(runner["name"].as_str()?.to_owned())
 }
 
-/// The job, if this claim holds it.
 pub(crate) fn job_held_by(items: &Items, job: &str, claim: &str) -> Option<Job> {
     let key: Key = (format!("JOB#{job}"), "JOB".into());
     let job: Job = value(items.get(&key)?);

@@ -6,45 +6,32 @@ use pullyard_domain::project::Compute;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Profile {
     pub(crate) compute: Compute,
-    /// The weight of misfortunes among the steps.
     pub(crate) misfortunes: u64,
     /// The length of a silence. Units: seconds.
     pub(crate) silence: (u64, u64),
     /// Whether jobs are requeued after platform faults, up to the limit.
     pub(crate) requeues: bool,
-    /// The share of silent runners among misfortunes.
     pub(crate) runners_silent: u64,
-    /// An invocation stalls after a read.
     pub(crate) reads_stall: u64,
-    /// A sweep stalls after a read.
     pub(crate) sweeps_stall: u64,
-    /// A request is repeated later.
     pub(crate) repeats: u64,
     pub(crate) answers_lost: u64,
     pub(crate) claims_lost: u64,
     pub(crate) hints_lost: u64,
-    /// A container starts minutes late.
     pub(crate) late_tasks: u64,
     pub(crate) agent_fails: u64,
-    /// The weight of ticket moves among the steps.
     pub(crate) moves: u64,
-    /// The minimum number of ticket moves.
     pub(crate) min_changes: usize,
     /// The weight of reviews among the steps. 0: there is no webhook.
     pub(crate) reviews: u64,
-    /// The minimum number of reviews.
     pub(crate) min_reviews: usize,
-    /// A project defers reviews.
     pub(crate) coalesces: u64,
-    /// The weight of closes, merges and reopens among the steps.
     pub(crate) state_changes: u64,
     /// The webhook of a review, close, merge or reopen is lost.
     pub(crate) reviews_lost: u64,
     /// The weight of pauses, resumes and inputs among the steps.
     pub(crate) suspensions: u64,
-    /// An agent asks a question before it is done.
     pub(crate) agent_asks: u64,
-    /// The maximum number of tickets.
     pub(crate) tickets: usize,
 }
 

@@ -16,7 +16,6 @@ use pullyard_domain::time::Timestamp;
 use serde_json::json;
 use std::time::Duration;
 
-/// Random steps before recovery.
 const STEPS: usize = 900;
 
 /// The time limit of recovery.
@@ -60,7 +59,6 @@ pub(crate) async fn run_seed(seed: u64) -> World {
 }
 
 impl World {
-    /// Performs one random step.
     async fn step(&mut self) {
         self.remove_ended_attempts();
         let now = self.now();
@@ -182,7 +180,6 @@ impl World {
         self.gate.cloud(|cloud| cloud.cluster.tasks.iter().map(|(at, task)| (*at, task.state.clone())).collect())
     }
 
-    /// A random process falls silent, dies or restarts.
     fn inject_misfortune(&mut self) {
         let now = self.now();
         let silent = Duration::from_secs(self.rng.between(self.fault_profile.silence.0, self.fault_profile.silence.1));
@@ -227,7 +224,6 @@ impl World {
         }
     }
 
-    /// A user sends a random request.
     async fn user_request_step(&mut self) {
         self.user_request_count += 1;
         let jobs: Vec<Job> = self.gate.cloud(|cloud| invariants::jobs(&cloud.table.items).collect());

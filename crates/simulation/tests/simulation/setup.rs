@@ -27,7 +27,6 @@ const FORGE_SECRET: &str = "pullyard/user/forge-token";
 /// The name that a user gave. The stored name has the deployment and the kind before it.
 const HOOK_SECRET: &str = "hook-secret";
 
-/// Writes the initial state and returns the runners.
 pub(crate) async fn prepare(gate: &Gate, dice: &mut SeededRng, now: Timestamp, mood: &Profile) -> Vec<Daemon> {
     gate.cloud(|cloud| {
         let secret = |name: &str, value: &str| (name.to_owned(), value.to_owned());

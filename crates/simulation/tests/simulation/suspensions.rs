@@ -29,7 +29,6 @@ pub(crate) fn pause_call(job: &Job) -> ApiCall {
 }
 
 impl World {
-    /// A user pauses or resumes a random open job, or sends it an input.
     pub(crate) async fn send_random_input(&mut self) {
         let open = self.open_jobs();
         if open.is_empty() {
@@ -50,7 +49,6 @@ impl World {
         self.send_user_request(ask).await;
     }
 
-    /// Answers some suspended jobs; the others receive no further input.
     pub(crate) fn answer_some(&mut self) {
         for job in self.open_jobs().iter().filter(|job| is_suspended(job)) {
             if self.rng.percent(60) {

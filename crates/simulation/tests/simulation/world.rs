@@ -23,7 +23,6 @@ const FUNCTION_LIMIT: Duration = Duration::from_secs(30);
 
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// The receiver of an invocation's result.
 #[derive(Clone, Debug)]
 pub(crate) enum Caller {
     Attempt(String),
@@ -39,7 +38,6 @@ pub(crate) enum Caller {
     Detached,
 }
 
-/// A repeated request that arrives much later.
 pub(crate) struct DelayedRepeat {
     pub(crate) at: Timestamp,
     ask: ApiCall,
@@ -50,7 +48,6 @@ pub(crate) struct Running {
     caller: Caller,
     label: String,
     started_at: Timestamp,
-    /// Steps of others during which this invocation halts.
     stalls: u32,
 }
 
@@ -66,17 +63,14 @@ pub(crate) struct World {
     pub(crate) violations: Vec<String>,
     /// No further faults.
     pub(crate) faults_off: bool,
-    /// Requests of users, repeated until they succeed.
     pub(crate) user_requests: Vec<ApiCall>,
     pub(crate) user_request_count: u32,
     next_sweep: Timestamp,
     pub(crate) tally: Tally,
-    /// The claim that got each attempt.
     attempt_claims: BTreeMap<(String, u64), String>,
     /// The result that each claim, review and key got.
     results: BTreeMap<String, String>,
     pub(crate) delayed_repeats: Vec<DelayedRepeat>,
-    /// The earliest start of each task's container.
     pub(crate) starts: BTreeMap<u32, Timestamp>,
     pub(crate) fault_profile: Profile,
 }
@@ -151,7 +145,6 @@ impl World {
         }
     }
 
-    /// Starts an invocation and runs it to its first call.
     pub(crate) async fn start(&mut self, invocation: Invocation, of: Caller, what: String) {
         self.trace.record(self.now(), format!("#{} {what} begins", invocation.id));
         self.running.push(Running { invocation, caller: of, label: what, started_at: self.now(), stalls: 0 });
@@ -218,7 +211,6 @@ impl World {
         self.poll(at).await;
     }
 
-    /// The invocations that may continue in this step.
     pub(crate) fn runnable(&mut self) -> Vec<usize> {
         let mut awake = Vec::new();
         for (at, one) in self.running.iter_mut().enumerate() {

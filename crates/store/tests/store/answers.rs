@@ -12,7 +12,6 @@ use pullyard_testkit::Fault;
 const PUT: &str = "PutItem";
 const UPDATE: &str = "UpdateItem";
 const TRANSACTION: &str = "TransactWriteItems";
-/// The operations of DynamoDB that the store writes with.
 pub(crate) const WRITES: [&str; 3] = [PUT, UPDATE, TRANSACTION];
 
 /// The items without their marks, which are random.

@@ -19,7 +19,6 @@ fn cost_limit(most: u64) -> Budget {
     Budget { usd_micros_per_day: Some(most * DOLLAR), usd_micros_per_job: 4 * DOLLAR, ..Budget::default() }
 }
 
-/// A job with a reservation, and the charge of its creation.
 fn job(name: &str, budget: Budget) -> (Job, Charge) {
     let job = Job { reserved: budget.reserve(at(0)), ..sample::job(name) };
     let charge = budget.charge(&job).unwrap();
@@ -44,7 +43,6 @@ async fn today(world: &World) -> Option<DailyUsage> {
     world.store.load_budget(&sample::project(), Day::containing(at(0))).await.unwrap()
 }
 
-/// Asserts the day's number of jobs, and its reserved and spent dollars.
 async fn check(world: &World, jobs: u32, reserved: u64, spent: u64) {
     let today = today(world).await.unwrap();
     let dollars = (today.reserved_usd_micros(), today.spent_usd_micros);
@@ -169,7 +167,6 @@ async fn racing_jobs_within_the_budget_are_all_created() {
     assert_eq!(try_create_job(&world, "one-more", job_limit(many)).await, Write::Stale);
 }
 
-/// A job whose first attempt worked, and its end with this cost.
 async fn end_worked_job(world: &World, name: &str, cost: u64) -> EndingJob {
     let job = create_job(world, name, cost_limit(100)).await;
     let job = world.claim_job(&job, &sample::claim_by_task(&job, "c1")).await;

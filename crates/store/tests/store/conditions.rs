@@ -18,7 +18,6 @@ async fn world_with_runner() -> (World, Runner) {
     (world, runner)
 }
 
-/// The runner after another process registered over `seen`.
 async fn take_over(world: &World, seen: &Runner, epoch: u32) -> Runner {
     let new = Runner { instance: InstanceId::new("process-2").unwrap(), epoch, ..seen.clone() };
     let profile = sample::profile(&new, &new.name);

@@ -9,7 +9,6 @@ async fn store(world: &World, attempt: u32, first: u64, events: &[String]) -> Wr
     world.store.create_event_batch(&batch).await.unwrap()
 }
 
-/// The first number of each batch after `seq`.
 async fn first_numbers(world: &World, attempt: u32, seq: u64, limit: i32) -> Vec<u64> {
     let batches = world.store.list_event_batches::<String>(&sample::job_id("one"), attempt, seq, limit).await;
     batches.unwrap().iter().map(|batch| batch.first).collect()

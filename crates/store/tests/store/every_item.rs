@@ -22,7 +22,6 @@ use pullyard_testkit::Fault;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// A day with one job left.
 const BUDGET: Budget = Budget { jobs_per_day: Some(1), usd_micros_per_day: None, usd_micros_per_job: 5_000_000 };
 
 /// Changes one item before the write: creates it, raises its revision, or deletes it.
@@ -48,7 +47,6 @@ async fn change_item(world: &World, before: Option<&Item>, after: &Item) {
     }
 }
 
-/// The concurrent callers of a write.
 const CALLERS: usize = 16;
 
 /// Polls all callers in turn until each has its answer.
@@ -116,7 +114,6 @@ async fn check_lost_answer<T>(
     assert_eq!(without_marks(world.items().await), without_marks(after.clone()));
 }
 
-/// A job of a ticket as read, with all optional items of its creation.
 struct FullTrigger {
     job: Job,
     ticket: Ticket,
@@ -184,7 +181,6 @@ async fn call_off_is_refused_by_each_changed_item() {
     check(prepare, write, (2, &[])).await;
 }
 
-/// A claimed job of a ticket, with a reservation from its day.
 async fn running_charged_job(world: &World, claim: impl FnOnce(&Job) -> Claim) -> Job {
     let whole = FullTrigger::of(world).await;
     world.expect_applied(whole.write(world)).await;

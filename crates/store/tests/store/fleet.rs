@@ -15,7 +15,6 @@ use pullyard_store::{JobEnd, RunnerCondition, SweeperState, Write};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// The runner after a heartbeat at this time.
 pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {
     let active = runner.slots.keys().cloned().collect();
     let said =
@@ -23,7 +22,6 @@ pub(crate) fn with_heartbeat(runner: &Runner, secs: u64) -> Runner {
     runner.with_heartbeat(said, at(secs)).unwrap()
 }
 
-/// The runner after a sweep marked it offline.
 pub(crate) fn marked_offline(runner: &Runner) -> Runner {
     Runner { status: Presence::Offline, epoch: runner.epoch + 1, ..runner.clone() }
 }
@@ -90,7 +88,6 @@ async fn runner_with_a_newer_heartbeat_is_not_marked_offline() {
     world.expect_refused(world.store.mark_offline(&seen, &marked_offline(&seen))).await;
 }
 
-/// Ends the runner's job under this proof.
 async fn end_with_proof(world: &World, seen: &Runner, proof: impl Fn(&Runner) -> RunnerCondition) -> Write {
     let job = world.store.load_job(seen.slots.keys().next().unwrap()).await.unwrap().unwrap();
     let ended = job.fail(sample::failure(), at(500)).unwrap();

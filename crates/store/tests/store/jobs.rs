@@ -77,7 +77,6 @@ async fn requeue_keeps_the_attempt_and_frees_the_slot() {
     assert_eq!(world.runner(&runner).await.slots[&job.id].attempt, 2);
 }
 
-/// A job on a runner that has pushed, and everything that its end writes.
 async fn job_before_end(world: &World) -> (Runner, EndingJob) {
     let runner = world.register_runner(&sample::runner("kite", 2)).await;
     let job = world.running_job_on(&runner, "APP-1", JobStatus::Syncing).await;
@@ -184,7 +183,6 @@ async fn each_kind_of_item_is_postponed_alone() {
 }
 
 impl World {
-    /// Everything that is due, in all shards.
     pub(crate) async fn all_due(&self, now: pullyard_domain::time::Timestamp) -> Vec<WorkKey> {
         let mut due = Vec::new();
         for shard in 0..pullyard_domain::due::SHARDS {

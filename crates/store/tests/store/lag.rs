@@ -14,13 +14,11 @@ use std::collections::BTreeSet;
 
 const JOBS: usize = 12;
 
-/// Three fixed seeds, and the seed from the environment, if set.
 fn seeds() -> impl Iterator<Item = u64> {
     // The last printed seed is the seed of a failed test.
     (0..3).chain(seed()).inspect(|seed| println!("the reads lag by the seed {seed}"))
 }
 
-/// The rows of every past state of the jobs.
 #[derive(Default)]
 struct PastRows {
     rows: BTreeSet<(String, String, i64)>,
@@ -39,7 +37,6 @@ impl PastRows {
     }
 }
 
-/// The rows that the index returns for the class and for all shards.
 async fn index_rows(world: &World) -> BTreeSet<(String, String, i64)> {
     let class = sample::job("any").class;
     let ready = world.store.list_ready_jobs(&class, 1_000).await.unwrap();

@@ -9,7 +9,6 @@ use pullyard_domain::time::Timestamp;
 use pullyard_store::Error;
 use pullyard_testkit::Fault;
 
-/// Jobs created one second apart, from 0 s on.
 async fn create_jobs(world: &World, count: u64) -> Vec<JobId> {
     let mut made = Vec::new();
     for second in 0..count {

@@ -8,7 +8,6 @@ use pullyard_domain::runner::Runner;
 use pullyard_domain::ticket::{Badge, Ticket};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The row of the `work` index for this due time.
 fn expected_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
     match due {
         None => (String::new(), None),
@@ -18,7 +17,6 @@ fn expected_row(pk: &str, due: Option<Due>) -> (String, Option<i64>) {
     }
 }
 
-/// Checks the invariants between the items.
 pub(crate) fn check_items(items: &Items) {
     let (mut jobs, mut tickets, mut runners) = (Vec::<Job>::new(), Vec::<Ticket>::new(), Vec::<Runner>::new());
     let (mut attempts, mut reviews) = (BTreeSet::new(), Vec::<Review>::new());

@@ -19,7 +19,6 @@ use tokio::sync::Barrier;
 
 pub(crate) const RACERS: usize = 64;
 
-/// Starts all racers together and returns their answers, in the order of their numbers.
 pub(crate) async fn race<T: Send + 'static, F>(world: &Arc<World>, racer: impl Fn(Arc<World>, usize) -> F) -> Vec<T>
 where
     F: Future<Output = Result<T, Error>> + Send + 'static,
@@ -41,7 +40,6 @@ where
     answers
 }
 
-/// The number of the only racer whose write was stored.
 pub(crate) fn winner(answers: &[Write]) -> usize {
     let won: Vec<_> = (0..RACERS).filter(|number| answers[*number] == Write::Applied).collect();
     assert_eq!(won.len(), 1, "winners: {won:?}");

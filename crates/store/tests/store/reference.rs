@@ -11,7 +11,6 @@ mod conditions;
 #[path = "../../../../tests/generated_docs/generated.rs"]
 mod generated;
 
-/// A kind of item: its key patterns and its description.
 struct Kind {
     name: &'static str,
     pk: &'static str,
@@ -116,7 +115,6 @@ const KINDS: &[Kind] = &[
     kind_entry("SIGNIN", "SIGNIN#{nonce}", "SIGNIN", "A used sign-in link."),
 ];
 
-/// Whether a key matches a pattern: as many parts, and equal outside of placeholders.
 fn matches_pattern(key: &str, pattern: &str) -> bool {
     let (key, pattern) = (key.split('#').collect::<Vec<_>>(), pattern.split('#').collect::<Vec<_>>());
     key.len() == pattern.len() && key.iter().zip(&pattern).all(|(part, name)| name.starts_with('{') || part == name)
@@ -150,7 +148,6 @@ fn kind_of_row(line: &str) -> Option<&str> {
     ["Put", "Update", "Delete"].contains(&action).then_some(kind)
 }
 
-/// The file in `src/write` of each write.
 pub(crate) fn files_of_writes() -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/write")).unwrap() {
@@ -179,7 +176,6 @@ fn writers() -> BTreeMap<String, BTreeSet<String>> {
     writers
 }
 
-/// The attributes and rows of all items of a kind.
 #[derive(Default)]
 struct KindSummary {
     count: usize,

@@ -17,7 +17,6 @@ async fn linked_world() -> Arc<World> {
     Arc::new(World::with_linked().await)
 }
 
-/// All items of the end of an unclaimed revise job.
 async fn prepare_give_up(world: &World, job: &Job) -> EndingJob {
     let before = world.job(job).await;
     let ended = before.fail(before.context_failure(1), at(300)).unwrap();

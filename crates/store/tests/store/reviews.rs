@@ -88,13 +88,11 @@ pub(crate) fn held_entry(name: &str) -> Delivery {
     ledger_entry(name, Reason::HeldForJob { job: sample::job_id("j0") })
 }
 
-/// Remembers a review over the current ticket.
 pub(crate) async fn remember(store: &Store, review: &Review, delivery: &Delivery) -> Result<Write, Error> {
     let ticket = store.load_ticket(&review.project, &review.ticket).await?.expect("the ticket is stored");
     store.create_deferred_review(review, delivery, &ticket.schedule_review(&review.pull_request, at(500))).await
 }
 
-/// A refused review that waits for this job again.
 pub(crate) fn wait_request<'a>(review: &'a Review, delivery: &'a Delivery, job: &'a JobId) -> ReviewWait<'a> {
     ReviewWait { review, from: None, delivery: Some(delivery), job, opens_at: at(500) }
 }
@@ -126,19 +124,16 @@ impl RevisePlan {
         Self { job: job_made, ticket, pull_request, review }
     }
 
-    /// Starts the job for a new delivery.
     pub(crate) async fn start_new(&self, store: &Store) -> Result<Write, Error> {
         let delivery = self.ledger_entry();
         store.create_review_job(&ReviewTrigger { delivery: Some(&delivery), ..self.trigger() }).await
     }
 
-    /// The ledger entry of the review with its job.
     pub(crate) fn ledger_entry(&self) -> Delivery {
         let reason = Reason::Accepted { job: self.job.id.clone() };
         Delivery { job: Some(self.job.id.clone()), ..ledger_entry(self.review.id.as_str(), reason) }
     }
 
-    /// Starts the job of a waiting review.
     pub(crate) async fn start_waiting(&self, store: &Store) -> Result<Write, Error> {
         store.create_review_job(&self.trigger()).await
     }
@@ -156,14 +151,12 @@ impl RevisePlan {
 }
 
 impl World {
-    /// A ticket with a linked pull request.
     pub(crate) async fn with_linked() -> Self {
         let world = Self::new().await;
         world.expect_applied(world.store.link_pull_request(&linked_pull_request(), &sample::ticket("APP-1"))).await;
         world
     }
 
-    /// Like `with_linked`, with a running job of the ticket.
     pub(crate) async fn with_running_job() -> (Self, JobId) {
         let world = Self::with_linked().await;
         let job = RevisePlan::of(&world, "r0").await;

@@ -13,7 +13,6 @@ fn profile(runner: &Runner) -> Profile {
     sample::profile(runner, "kite")
 }
 
-/// The next process of this runner.
 fn next_process(seen: &Runner) -> Runner {
     Runner {
         epoch: seen.epoch + 1,

@@ -130,7 +130,6 @@ pub(crate) fn job_at(name: &str, compute: Compute, now: Timestamp) -> Job {
     with_job_plan(name, compute, now, plan_without_ticket)
 }
 
-/// A new job for this ticket, and the ticket with its lock.
 pub(crate) fn plan_ticket_job(ticket: &Ticket, name: &str) -> (Job, Ticket) {
     plan_ticket_job_at(ticket, name, Compute::Fargate, at(0))
 }
@@ -139,7 +138,6 @@ pub(crate) fn plan_ticket_job_at(ticket: &Ticket, name: &str, compute: Compute, 
     with_job_plan(name, compute, now, |plan| plan_for_ticket(plan, ticket))
 }
 
-/// A final decision that created this job.
 pub(crate) fn accepted_decision(job: &Job) -> Delivery {
     Delivery {
         job: Some(job.id.clone()),
@@ -169,7 +167,6 @@ pub(crate) fn request(key: &str, at: Timestamp) -> Request {
     Request { caller: "token-1".into(), key: event_id(key), content: "c0ffee".into(), at }
 }
 
-/// An online runner with `max` slots and its first process.
 pub(crate) fn runner(name: &str, max: u32) -> Runner {
     Runner {
         id: RunnerId::for_registration("token", name),

@@ -250,7 +250,6 @@ async fn create_other_items(world: &World, runner: &Runner) {
     world.expect_applied(world.store.assign_review(&anew, None)).await;
 }
 
-/// The kind of item of a key.
 pub(crate) fn kind(pk: &str, sk: &str) -> String {
     let first = |text: &str| text.split('#').next().unwrap_or_default().to_owned();
     match first(pk).as_str() {
@@ -261,7 +260,6 @@ pub(crate) fn kind(pk: &str, sk: &str) -> String {
     }
 }
 
-/// Calls `see` for every attribute at any depth, with its path.
 fn attributes(item: &Item, see: &mut impl FnMut(&str, &AttributeValue)) {
     fn walk(path: &str, value: &AttributeValue, see: &mut impl FnMut(&str, &AttributeValue)) {
         see(path, value);

@@ -20,7 +20,6 @@ fn sources() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The files that contain this call.
 fn callers(call: &str) -> Vec<String> {
     let files = sources();
     let callers = files.iter().filter(|(_, text)| text.contains(call));

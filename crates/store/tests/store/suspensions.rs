@@ -19,7 +19,6 @@ pub(crate) struct SuspensionCase {
 }
 
 impl SuspensionCase {
-    /// The items of the change from `before` to `job`, built from the current table.
     pub(crate) async fn of(world: &World, before: &Job, job: Job) -> Self {
         let ended = match job.status {
             JobStatus::AwaitingInput => AttemptEnd::Asked {},
@@ -67,7 +66,6 @@ pub(crate) async fn yield_job(world: &World, job: &Job, rest: Suspension, inputs
     prepare_yield(world, job, rest, inputs).await.write(&world.store).await
 }
 
-/// A user sends an input with this key.
 pub(crate) async fn prepare_input(world: &World, job: &Job, by: &str, key: &str) -> SuspensionCase {
     let next = job.resume_with_input(at(300)).unwrap();
     let input = job.new_input(by, &format!("{by} says so"), Some(key.into()), at(300));
@@ -88,7 +86,6 @@ pub(crate) fn answered_job<'a>(world: &'a World, ticket: &'a str) -> Pin<Box<dyn
     })
 }
 
-/// A job that a user paused and its runner then returned.
 async fn paused_job(world: &World, ticket: &str) -> Job {
     let job = world.running_job(ticket, JobStatus::Executing).await;
     world.expect_applied(world.store.update_job(&job.pause(Pause::new("ann", at(240)), at(240)).unwrap())).await;

@@ -128,7 +128,6 @@ async fn deleted_ticket_does_not_come_back() {
     world.expect_refused(world.store.update_ticket(&seen)).await;
 }
 
-/// A text that a user writes on the board.
 fn board_text(title: &str) -> TicketText {
     TicketText { title: title.into(), ..TicketText::default() }
 }

@@ -29,7 +29,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
-/// All items, by partition and sort key.
 pub(crate) type Items = BTreeMap<(String, String), Item>;
 
 /// The URL of another DynamoDB instead of the embedded one, as set by `.ci/second-opinion`.
@@ -87,7 +86,6 @@ impl World {
         Self::with_faults_and_lag(None, Some(lag.clone())).await
     }
 
-    /// A calm world that records the conditions of its writes.
     pub(crate) async fn recording_conditions(demands: &WriteConditions) -> Self {
         let mut world = Self::calm().await;
         let config = config(demands.wrap(Wire::default()), &world.table);
@@ -120,7 +118,6 @@ impl World {
         Self { store, table, faults, client: Client::from_conf(raw), endpoint, schedule, lag, _aws: aws }
     }
 
-    /// Ends the lag of index reads and eventually consistent reads until the next write.
     pub(crate) async fn catch_up(&self) {
         if let Some(lag) = &self.lag {
             lag.catch_up().await.unwrap();
@@ -198,7 +195,6 @@ impl World {
         jobs.len()
     }
 
-    /// The only item whose keys have these prefixes.
     pub(crate) async fn item(&self, pk: &str, sk: &str) -> Item {
         let items = self.items().await;
         let mut found = items.into_iter().filter(|((p, s), _)| p.starts_with(pk) && s.starts_with(sk));
@@ -220,13 +216,11 @@ impl World {
             .unwrap();
     }
 
-    /// The due items of one shard after the lag has ended, longest due first, among its first `limit` rows.
     pub(crate) async fn due_items(&self, shard: u8, now: Timestamp, limit: i32) -> Vec<WorkKey> {
         let rows = self.after_catching_up(async || self.store.list_due(shard, limit).await.unwrap()).await;
         rows.into_iter().filter(|(_, at)| *at <= now).map(|(key, _)| key).collect()
     }
 
-    /// Asserts that the write is stored.
     pub(crate) async fn expect_applied(&self, write: impl Future<Output = Result<Write, Error>>) {
         assert_eq!(write.await.unwrap(), Write::Applied);
     }
@@ -280,7 +274,6 @@ impl World {
         self.job(job).await
     }
 
-    /// Moves a claimed job through its phases up to this one.
     pub(crate) async fn advance_job(&self, job: &Job, to: JobStatus) -> Job {
         let mut job = job.clone();
         for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
@@ -310,7 +303,6 @@ impl World {
         self.advance_job(&job, phase).await
     }
 
-    /// All items of a job's end, built from the current table.
     pub(crate) async fn prepare_end(&self, before: &Job, end: End, now: Timestamp) -> EndingJob {
         let job = match (before.status.is_active(), end) {
             (true, end) => before.finish(&fence(before), &sample::finish("f1"), end, now),
@@ -352,7 +344,6 @@ impl World {
         self.prepare_end(before, End::Completed(sample::result(7)), sample::at(180)).await
     }
 
-    /// A job of the ticket whose agent has a question.
     pub(crate) async fn questioning_job(&self, ticket: &str) -> Job {
         let job = self.running_job(ticket, JobStatus::Executing).await;
         let rest = Suspension::Question { question: "Which list?".into() };
@@ -367,7 +358,6 @@ impl World {
     }
 }
 
-/// All items of a job's end.
 pub(crate) struct EndingJob {
     pub(crate) before: Job,
     pub(crate) job: Job,
@@ -415,7 +405,6 @@ pub(crate) fn ticket_job_trigger<'a>(job: &'a Job, ticket: &'a Ticket) -> JobCre
     JobCreation { ticket: Some(ticket), ..job_trigger(job) }
 }
 
-/// A new ticket of the board without a job.
 pub(crate) fn ticket_without_job<'a>(
     ticket: &'a Ticket,
     text: &'a TicketText,
@@ -424,7 +413,6 @@ pub(crate) fn ticket_without_job<'a>(
     TicketCreation { ticket, text, delivery, job: None, charge: None, request: None }
 }
 
-/// Replaces the text of the ticket APP-1 by this event of the board.
 pub(crate) async fn replace_text_by(
     store: &Store,
     event: &str,
@@ -451,7 +439,6 @@ pub(crate) fn text_attribute(item: &Item, name: &str) -> String {
     item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
-/// A number attribute, if present.
 pub(crate) fn number_attribute(item: &Item, name: &str) -> Option<i64> {
     Some(item.get(name)?.as_n().ok()?.parse().unwrap())
 }
@@ -464,7 +451,6 @@ impl Drop for World {
     }
 }
 
-/// The seed of the test's next world.
 fn derive_seed(seed: u64, test: &str) -> u64 {
     static WORLDS: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());
     let mut worlds = WORLDS.lock().unwrap_or_else(PoisonError::into_inner);

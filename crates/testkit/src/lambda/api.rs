@@ -29,7 +29,6 @@ pub(super) struct Invocation {
     delivery_flag: DeliveryFlag,
 }
 
-/// Whether a process has taken an event.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DeliveryFlag(Arc<AtomicBool>);
 
@@ -46,7 +45,6 @@ impl Invocation {
     }
 }
 
-/// The state of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
     /// No event was requested yet.
@@ -55,7 +53,6 @@ pub(super) enum Progress {
     Waiting,
     /// Has an event, or still runs after its answer.
     Running,
-    /// Reported that it cannot start.
     Failed(String),
 }
 
@@ -64,7 +61,6 @@ pub(super) enum Init {
     Failed(String),
 }
 
-/// The Runtime API of one environment.
 #[derive(Debug)]
 pub(super) struct Api {
     name: String,
@@ -112,7 +108,6 @@ impl Api {
         }
     }
 
-    /// Waits until the process requests an event.
     pub(super) async fn wait_until_idle(&self) {
         let mut progress = self.progress.subscribe();
         // Never closes: `self` owns the sender.
@@ -230,7 +225,6 @@ async fn init_error(State(api): State<Arc<Api>>, body: Bytes) -> Response {
     accepted_response()
 }
 
-/// The message of an error, or its type.
 fn error_message(body: &[u8]) -> String {
     let error: Value = serde_json::from_slice(body).unwrap_or_default();
     let told = |name: &str| error.get(name).and_then(Value::as_str);

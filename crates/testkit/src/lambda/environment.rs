@@ -25,7 +25,6 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time limit for an answer that is in flight when its process ends.
 const FINAL_ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The public view of an environment.
 pub struct EnvironmentInfo {
     pub pid: u32,
     /// The time from the start of the process to its first request for an event.
@@ -52,7 +51,6 @@ impl EnvironmentInfo {
     }
 }
 
-/// A process that waits for events or handles one.
 #[derive(Debug)]
 pub(super) struct Environment {
     child: Child,
@@ -71,18 +69,15 @@ impl Drop for Server {
     }
 }
 
-/// The result of an event.
 pub(super) enum RunResult {
     /// The function's answer or error message.
     Answered(Result<Value, String>),
     /// The process exited before it received the event, so the event can run elsewhere.
     NotDelivered,
-    /// The process received the event, then exited, timed out or requested another without an answer.
     Lost(String),
 }
 
 impl Environment {
-    /// Starts a process and waits for its first request for an event.
     pub(super) async fn start(config: &FunctionConfig) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;

@@ -13,7 +13,6 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// The usage of a process; `None` if it is gone or the kernel has no data.
     #[must_use]
     pub fn read(pid: u32) -> Option<Self> {
         let process = Path::new("/proc").join(pid.to_string());

@@ -10,7 +10,6 @@ use serde_json::Value;
 /// Keywords of the language. Functions are recognised by their parenthesis.
 const KEYWORDS: [&str; 9] = ["SET", "REMOVE", "ADD", "DELETE", "AND", "OR", "NOT", "BETWEEN", "IN"];
 
-/// The attributes in the key, the update and the condition of this request.
 pub(super) fn attributes(request: &Value) -> Vec<String> {
     let key = request.get("Key").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.clone());
     let mut all: BTreeSet<String> = key.collect();

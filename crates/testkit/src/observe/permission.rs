@@ -12,10 +12,8 @@ use pullyard_emulator::{ACCOUNT, REGION};
 /// The six random characters that Secrets Manager appends to a secret's name in its ARN.
 const SECRET_SUFFIX: &str = "AbCdEf";
 
-/// The name of the partition key in every table.
 const PARTITION_KEY: &str = "pk";
 
-/// An action on a resource that a policy must allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Permission {
     /// For example `dynamodb:PutItem`.
@@ -53,7 +51,6 @@ fn text_field<'a>(body: &'a Value, field: &str) -> Option<&'a str> {
     body.get(field).and_then(Value::as_str).filter(|word| !word.is_empty())
 }
 
-/// The partition key of an item or key.
 fn leading_key(of: &Value) -> Option<String> {
     Some(of.get(PARTITION_KEY)?.get("S")?.as_str()?.to_owned())
 }

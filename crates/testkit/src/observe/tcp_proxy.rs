@@ -7,7 +7,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Call, Observer, Service};
 
-/// The longest head of a request.
 const MAX_HEAD_BYTES: usize = 64 << 10;
 /// The largest request that a service accepts: DynamoDB's.
 const MAX_REQUEST_BYTES: usize = 16 << 20;
@@ -60,7 +59,6 @@ async fn pass(caller: TcpStream, service: Service, behind: &str, observer: &Obse
     }
 }
 
-/// The requests of one connection.
 #[derive(Debug, Default)]
 struct Requests {
     bytes: Vec<u8>,

@@ -24,7 +24,6 @@ fn function_config(folder: &Path) -> FunctionConfig {
     }
 }
 
-/// The process that Lambda starts: a small runtime.
 #[tokio::test]
 #[ignore = "only a process of the tests here"]
 async fn function_process() {

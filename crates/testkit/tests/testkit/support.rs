@@ -10,7 +10,6 @@ pub(crate) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-/// Polls until there is an answer.
 pub(crate) async fn poll_until<T, F>(what: &str, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,
@@ -25,7 +24,6 @@ where
     }
 }
 
-/// Waits for a future with the same time limit.
 pub(crate) async fn with_timeout<T>(what: &str, coming: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, coming).await {
         Ok(come) => come,

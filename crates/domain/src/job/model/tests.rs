@@ -10,7 +10,6 @@ use crate::sweep::{JobStep, MAX_READY_TIME, next_step};
 use crate::text::Until;
 use std::time::Duration;
 
-/// A report that the account's limit is used up until `ends`.
 pub(in crate::job) fn limit_report(ends: Option<u64>, until: u64) -> ModelFaultReport {
     ModelFaultReport {
         finish: finish_id("f1"),

@@ -6,12 +6,10 @@ fn runner_offline() -> Failure {
     Failure::RunnerOffline { runner: "kite".into(), ago: crate::text::Span(95) }
 }
 
-/// A job whose first attempt was lost after it had permission to push.
 fn adopting_job() -> Job {
     active(JobStatus::Syncing).requeue_to_adopt(runner_offline(), time_at(400)).unwrap()
 }
 
-/// Attempt 2 of the job, advanced to `status`.
 fn second_attempt(job: &Job, status: JobStatus) -> Job {
     let mut job = job.claim(&claim(2, "c2"), time_at(410)).unwrap();
     for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {

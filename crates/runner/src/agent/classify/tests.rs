@@ -44,7 +44,6 @@ fn terminal_of<'l>(mut reader: impl LineParser, lines: impl IntoIterator<Item = 
     shared.lock().end_report.clone()
 }
 
-/// The terminal line of a recorded run.
 fn load_recorded_terminal(version: &str, name: &str) -> Option<EndReport> {
     let lines = goldens::run(version, name);
     let tree = Path::new("/workspace");
@@ -54,7 +53,6 @@ fn load_recorded_terminal(version: &str, name: &str) -> Option<EndReport> {
     }
 }
 
-/// The verdict as one word.
 fn verdict_code(terminal: &EndReport) -> &'static str {
     match classify(&claude_code_end(terminal)) {
         Retry(transient) if transient == Transient::overloaded() => "overloaded",
@@ -65,7 +63,6 @@ fn verdict_code(terminal: &EndReport) -> &'static str {
     }
 }
 
-/// The verdict on a terminal line that has no mark or status.
 fn verdict_code_of_text(words: &str) -> &'static str {
     verdict_code(&EndReport { message: words.into(), ..EndReport::default() })
 }

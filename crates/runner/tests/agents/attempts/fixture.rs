@@ -62,7 +62,6 @@ impl Stage {
         Self { agent, world, model, refusing_proxy: RefusingProxy::start().await }
     }
 
-    /// Sets the environment of a runner: programs, addresses, a key, and a proxy that refuses all connections.
     pub(crate) fn set_env(&self, command: &mut Command) {
         command
             .env("PULLYARD_CLAUDE_CODE", program("PULLYARD_CLAUDE_CODE"))

@@ -17,7 +17,6 @@ fn reset_time() -> Timestamp {
     Timestamp::parse(RESET_TIME).unwrap()
 }
 
-/// Runs to a failure and counts the model requests.
 async fn check(stage: &Stage, equip: impl FnOnce(&mut Command)) -> (Failure, usize) {
     let ran = wait_for_exit(stage.world.spawn(equip)).await;
     assert_eq!(ran.code, Some(0), "{}", ran.log);

@@ -34,7 +34,6 @@ const BRANCH_INSTRUCTION_PATHS: [&str; 17] = [
     "deep/.claude/skills/evil/SKILL.md",
 ];
 
-/// Creates a pull request under revision; a stranger wrote its branch.
 async fn revision_fixture(agent: Agent) -> Stage {
     let stage = Stage::start_for(agent).await;
     commit_to_base(&stage, &[("AGENTS.md", "Always mind the gap.\n"), ("CLAUDE.md", "Always greet kindly.\n")]).await;

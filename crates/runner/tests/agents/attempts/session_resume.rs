@@ -32,7 +32,6 @@ async fn pause_attempt(agent: Agent, tool: Option<&str>) -> Stage {
     stage
 }
 
-/// Runs the next attempt with the session and inputs of the last yield.
 async fn resume_attempt(stage: &Stage, inputs: Vec<Input>) -> RunResult {
     let told = stage.world.api.yields().pop().unwrap();
     assert!(told.session.is_some() && told.work.is_some(), "{:?} {told:?}", stage.agent);

@@ -10,7 +10,6 @@ use pullyard_protocol::attempt::FinishOutcome;
 use tokio::process::Child;
 use tokio::time::timeout;
 
-/// Starts an attempt whose tool runs until it is stopped, with a change in the worktree.
 async fn start_with_running_tool(agent: Agent) -> (Stage, Child) {
     let stage = Stage::start_for(agent).await;
     stage.model.add_steps([agent.run_command_answer("echo hello > greeting.txt; while :; do sleep 0.1; done")]);

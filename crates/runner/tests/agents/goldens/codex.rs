@@ -103,7 +103,6 @@ async fn tools_and_edits() -> Recording {
     record_prompt(scene, "tools_and_edits", "Write a greeting.", &[TOOLS_THREAD]).await
 }
 
-/// A run ended by a signal during a command, so that no end is reported.
 async fn record_termination() -> Recording {
     let scene = AgentFixture::new().await;
     scene.model.add_steps([answer(vec![shell("touch started; while :; do sleep 0.1; done")])]);
@@ -117,7 +116,6 @@ async fn record_termination() -> Recording {
     Recording::new("terminated", Normalizer::new(&scene, &[], &[]).lines(&ended.lines))
 }
 
-/// A session that an overloaded provider ends, before and after its resume, and its session file.
 async fn record_resume() -> [Recording; 3] {
     let scene = AgentFixture::new().await;
     scene.model.add_steps([answer(vec![shell("echo a > a")])]);

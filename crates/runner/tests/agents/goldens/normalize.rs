@@ -17,7 +17,6 @@ const PATTERNS: [(&str, &str); 6] = [
 ];
 const MACHINE_FIELDS: [&str; 3] = ["messaging_socket_path", "processId", "userAgent"];
 
-/// Normalizes the lines of one run, or of several runs that share ids.
 pub(crate) struct Normalizer {
     replacements: Vec<(String, String)>,
     own_ids: Vec<String>,
@@ -128,7 +127,6 @@ fn fixed_number(field: &str) -> Option<&'static str> {
     }
 }
 
-/// Replaces each match of a pattern by the result of `becomes`.
 fn replace_pattern(text: &str, shape: &str, mut becomes: impl FnMut(&str) -> String) -> String {
     let (mut written, mut from, mut at) = (String::with_capacity(text.len()), 0, 0);
     while at + shape.len() <= text.len() {

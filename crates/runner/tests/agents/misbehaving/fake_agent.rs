@@ -53,7 +53,6 @@ impl FakeAgent {
         self.check_end();
     }
 
-    /// Runs to a failure without a push. Returns its code.
     pub(super) async fn run_to_failure(self) -> &'static str {
         let (finish, ran) = self.run().await;
         assert_eq!(finish.outcome, FinishOutcome::Failed, "{finish:?} {}", ran.log);

@@ -3,7 +3,6 @@
 use super::{AgentMachine, CLAUDE, CODEX, WORKING_SCRIPT};
 use crate::revise::{add_review, commit_file};
 
-/// Runs a revision of a branch whose instructions differ from those of its base.
 async fn run_revision(agent: (&'static str, &str), says: &str) -> AgentMachine {
     let machine = AgentMachine::with_agent(agent, says).await;
     commit_file(&machine.world, "main", "AGENTS.md", "Mind the gap.\n");

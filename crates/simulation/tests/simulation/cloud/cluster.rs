@@ -6,10 +6,8 @@ use std::collections::BTreeMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Requested; no container runs yet.
     Provisioning,
     Running,
-    /// A stop was requested.
     Stopping,
     Stopped,
 }
@@ -36,7 +34,6 @@ pub(crate) struct Cluster {
     pub(crate) tasks: BTreeMap<u32, Task>,
     /// State changes that were not delivered yet.
     pub(crate) events: Vec<Value>,
-    /// The failure of the next start.
     pub(crate) fault: Option<Answer>,
 }
 
@@ -90,7 +87,6 @@ impl Cluster {
         (200, json!({ "task": { "taskArn": task.arn } }).to_string())
     }
 
-    /// Stops a task and queues its event.
     pub(crate) fn stop_task(&mut self, number: u32, code: &str, reason: &str, exit: Option<i64>) {
         let task = self.tasks.get_mut(&number).unwrap();
         task.state = State::Stopped;

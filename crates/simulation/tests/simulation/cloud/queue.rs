@@ -7,7 +7,6 @@ use std::time::Duration;
 
 const VISIBILITY: Duration = Duration::from_secs(60);
 
-/// Receives before a message becomes a dead letter.
 const MAX_RECEIVES: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -23,7 +23,6 @@ pub(crate) struct ItemChange {
     pub(crate) after: Option<Value>,
 }
 
-/// A write that the lagging copy does not have yet.
 #[derive(Debug)]
 struct Pending {
     at: Timestamp,
@@ -127,7 +126,6 @@ fn is_strong(request: &Value) -> bool {
     request["ConsistentRead"] == true
 }
 
-/// The keys that a write changes, each with its table.
 fn keys_of(operation: &str, request: &Value) -> Vec<(String, Key)> {
     let one = |request: &Value| {
         let key = request.get("Item").or(request.get("Key")).unwrap_or(&Value::Null);
@@ -149,7 +147,6 @@ fn untyped_map(map: &Map<String, Value>) -> Value {
     map.iter().map(|(name, value)| (name.clone(), to_untyped_json(value))).collect::<Map<_, _>>().into()
 }
 
-/// Converts DynamoDB's JSON to plain JSON.
 fn to_untyped_json(value: &Value) -> Value {
     let Some((kind, inner)) = value.as_object().and_then(|map| map.iter().next()) else { return Value::Null };
     match (kind.as_str(), inner) {

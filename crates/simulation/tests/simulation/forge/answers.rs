@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 const REVIEWER: (u64, &str) = (7, "ben");
 
 impl Forge {
-    /// Answers a call; its operation is method and URL.
     pub(crate) fn answer(&self, call: &Call) -> Answer {
         let (method, address) = call.operation.split_once(' ').unwrap_or_default();
         let path = address.strip_prefix(URL).unwrap_or_default().split('?').next().unwrap_or_default();
@@ -72,7 +71,6 @@ impl Forge {
         })
     }
 
-    /// The webhook body for the newest review.
     pub(super) fn review_webhook_body(&self) -> String {
         let review = self.reviews.last().unwrap();
         let mut shown = self.review_json(review);
@@ -88,7 +86,6 @@ impl Forge {
         body.to_string()
     }
 
-    /// The webhook body for a closed or reopened pull request.
     pub(super) fn pull_request_webhook_body(&self, number: u64, action: &str) -> String {
         let body = json!({
             "action": action,

@@ -19,7 +19,6 @@ impl PullRequest {
         self.state == PullRequestState::Open
     }
 
-    /// Whether it has been open since then.
     pub(crate) fn is_open_since(&self, at: Timestamp) -> bool {
         self.is_open() && self.reopened_at.is_none_or(|reopened| reopened < at)
     }
@@ -34,7 +33,6 @@ impl Forge {
         self.pulls.get(index(number)?)
     }
 
-    /// All numbers, the last changed first.
     pub(super) fn latest_first(&self) -> impl Iterator<Item = u64> {
         let mut numbers: Vec<u64> = (1..=self.pulls.len() as u64).collect();
         numbers.sort_by_key(|number| std::cmp::Reverse(self.pull(*number).map(|pull| pull.updated_at)));

@@ -57,7 +57,6 @@ impl World {
         self.start(invocation, Caller::Detached, format!("api: once more {}", ask.path)).await;
     }
 
-    /// Some requests are sent twice, and the repeat arrives during others.
     fn maybe_repeat_later(&mut self, ask: &ApiCall) {
         if !self.faults_off && self.rng.percent(self.fault_profile.repeats) {
             let at = self.now().plus(Duration::from_secs(self.rng.between(0, 60)));
@@ -178,7 +177,6 @@ impl World {
         }
     }
 
-    /// Removes ended attempts and stops their tasks.
     pub(crate) fn remove_ended_attempts(&mut self) {
         while let Some(at) = self.attempts.iter().position(Attempt::has_ended) {
             let attempt = self.attempts.remove(at);
@@ -189,7 +187,6 @@ impl World {
         }
     }
 
-    /// Performs the next step of a runner's loop. Returns false if there is none.
     pub(crate) async fn advance_daemon(&mut self, at: usize, hand: Loop) -> bool {
         let now = self.now();
         let mine = self.attempts.iter().filter(|attempt| attempt.home == Home::Runner(at));

@@ -16,7 +16,6 @@ use pullyard_domain::ticket::Ticket;
 use pullyard_store::{Error, JobCreation, Request, StoredText, TextEdit, TicketCreation, Write};
 use std::time::Duration;
 
-/// A day with room for a second job.
 pub(super) const ROOM: Budget = Budget { jobs_per_day: Some(2), ..BUDGET };
 
 /// Every combination of `N` flags.
@@ -62,7 +61,6 @@ async fn create_job(
     world.store.create_job(&trigger).await
 }
 
-/// The facts of a job whose ticket has an open pull request.
 async fn full_facts() -> (World, (FullTrigger, PullRequest)) {
     let world = World::new().await;
     world.expect_applied(world.store.link_if_absent(&linked_pull_request())).await;
@@ -101,7 +99,6 @@ async fn job_creation_ignores_obsolete_items() {
     }
 }
 
-/// A new ticket of the board, with its job.
 struct NewTicket {
     ticket: Ticket,
     text: TicketText,

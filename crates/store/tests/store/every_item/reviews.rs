@@ -73,7 +73,6 @@ enum EarlierState {
 }
 
 impl EarlierState {
-    /// Stores the earlier state and returns the waiting review.
     async fn store(self, world: &World) -> Review {
         let (state, version) = match self {
             Self::Unknown => return waiting_review("r1"),

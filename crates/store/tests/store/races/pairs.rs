@@ -17,12 +17,10 @@ use pullyard_store::{JobCreation, Write};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The number of racers with this outcome.
 fn count_outcome(came: &BTreeMap<RaceOutcome, usize>, word: &str) -> usize {
     came.get(word).copied().unwrap_or_default()
 }
 
-/// A runner with this many slots, and the job that it runs.
 async fn running_on_runner(room: u32, phase: JobStatus) -> (Arc<World>, Runner, Job) {
     let world = world().await;
     let runner = world.register_runner(&sample::runner("kite", room)).await;

@@ -10,7 +10,6 @@ use pullyard_domain::ticket::SettleStep;
 use pullyard_store::{Error, JobEnd, RegistrationWrite, RunnerCondition, Write};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The outcome of a racer's use case.
 pub(crate) type RaceOutcome = &'static str;
 
 /// The number of racers per outcome.
@@ -43,7 +42,6 @@ pub(crate) async fn finish_as(world: &World, held: &Job, number: usize, end: End
     }
 }
 
-/// Like `finish`; if the attempt was lost, stores the late result.
 pub(crate) async fn finish_or_store_late_result(
     world: &World,
     held: &Job,
@@ -101,7 +99,6 @@ pub(crate) async fn settle(world: &World) -> Result<RaceOutcome, Error> {
     }
 }
 
-/// A self-hosted runner claims this job.
 pub(crate) async fn claim(world: &World, runner: &Runner, job: &Job, number: usize) -> Result<RaceOutcome, Error> {
     let name = format!("c{number}");
     loop {

@@ -37,7 +37,6 @@ use std::pin::Pin;
 
 type Forms = for<'s> fn(&'s Store) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 's>>;
 
-/// Every write of the store, in all its forms.
 const WRITES: &[(&str, Forms)] = &[
     ("absorb_reviews", |store| {
         Box::pin(async move {
@@ -357,13 +356,11 @@ fn runner() -> Runner {
     sample::runner("kite", 2)
 }
 
-/// A runner with a claim to forget and a drain request.
 fn draining_runner() -> Runner {
     let drain = Drain { by: "ann".into(), at: at(5), acknowledged: None };
     Runner { claims: vec![ClaimId::new("c1").unwrap()], drain: Some(drain), ..runner() }
 }
 
-/// A budget with these kinds of limits.
 fn budget(jobs: bool, usd: bool) -> Budget {
     Budget {
         jobs_per_day: jobs.then_some(9),
@@ -372,7 +369,6 @@ fn budget(jobs: bool, usd: bool) -> Budget {
     }
 }
 
-/// A stored job, claimed by a task or by this runner.
 fn claimed_job(runner: Option<&Runner>) -> Job {
     let job = Job { rev: 1, reserved: budget(true, true).reserve(at(0)), ..sample::job("one") };
     let claim = match runner {
@@ -382,7 +378,6 @@ fn claimed_job(runner: Option<&Runner>) -> Job {
     job.claim(&claim, at(60)).unwrap()
 }
 
-/// Jobs to take away, each with its proof.
 fn lost_jobs() -> [(Job, RunnerCondition); 4] {
     let by_kite = || claimed_job(Some(&runner()));
     [

@@ -90,12 +90,10 @@ async fn usual_jobs_and_tickets_cost_one_write_unit() {
     }
 }
 
-/// Text of this many characters of four bytes each.
 fn wide_text(characters: usize) -> String {
     "\u{1f980}".repeat(characters)
 }
 
-/// A job with every field at its maximum size.
 fn largest_job() -> Job {
     let slug = "p".repeat(40);
     let failure = || {

@@ -127,7 +127,6 @@ fn thread_totals_replace_missing_file_records() {
     assert_eq!(usage.data.as_ref().unwrap()["cost_usd_micros"], Value::Null);
 }
 
-/// The cost signs after each request to `model` with these numbers of input tokens.
 fn cost_signs(model: &str, inputs: &[u64]) -> Vec<AgentEvent> {
     let world = Sessions::new();
     world.begin();

@@ -40,7 +40,6 @@ fn wrap(encoded: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Checks that no part of the key, in base64 at any alignment, remains.
 fn check_redacted(clean: &str, from: &str) {
     let left = find_base64_part(KEY, clean, MAX_LEFTOVER);
     assert_eq!(left, None, "{from:?} became {clean:?}");
