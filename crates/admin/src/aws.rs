@@ -46,7 +46,6 @@ enum Protocol {
 }
 
 impl Service {
-    /// Names in the URL, in signatures and for users.
     fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
             Self::CloudFormation => ("cloudformation", "cloudformation", "CloudFormation"),
@@ -151,7 +150,6 @@ impl Aws {
         &self.sdk
     }
 
-    /// `None` before the first response.
     pub fn clock_sample(&self) -> Option<ClockSample> {
         *self.clocks.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

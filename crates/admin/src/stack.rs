@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stack {
     pub name: String,
-    /// CloudFormation's status, such as `UPDATE_COMPLETE`.
     pub status: String,
     /// Without `/v1`.
     pub api_url: String,

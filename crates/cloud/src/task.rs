@@ -19,7 +19,6 @@ pub struct Tasks {
     network: Option<TaskNetwork>,
 }
 
-/// A task definition for each size: a family, optionally with a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskDefinitions {
     pub small: String,
@@ -56,7 +55,6 @@ impl std::fmt::Display for TaskDefinitions {
     }
 }
 
-/// Both providers are built into AWS; a cluster only has to name them.
 fn to_capacity_provider(capacity: TaskCapacity) -> &'static str {
     match capacity {
         TaskCapacity::Fargate => "FARGATE",

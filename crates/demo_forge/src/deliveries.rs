@@ -74,7 +74,6 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// Loads recorded deliveries and skips a truncated last line.
     pub fn load(dir: &Path) -> Result<Self, Error> {
         // No repository owner has a dot in its name, so the name is free.
         let dir = dir.join("deliveries.d");

@@ -7,10 +7,7 @@ use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
 pub enum Error {
     /// The listener must be on a loopback address, because the pages need no password.
     #[error("serve {address}: the demo forge serves loopback addresses only")]
-    NotLoopback {
-        /// The bound address.
-        address: SocketAddr,
-    },
+    NotLoopback { address: SocketAddr },
     /// `git` could not be started, or lacks `http-backend`.
     #[error("start {program}: check that git is installed")]
     GitMissing {
@@ -43,11 +40,7 @@ pub enum Error {
         source: serde_json::Error,
     },
     #[error("use the name {name:?}: {reason}")]
-    InvalidName {
-        /// The rejected name.
-        name: String,
-        reason: &'static str,
-    },
+    InvalidName { name: String, reason: &'static str },
     #[error("create {full_name}: it already exists")]
     RepositoryExists {
         /// `owner/name` of the existing repository.
@@ -60,10 +53,7 @@ pub enum Error {
         reason: &'static str,
     },
     #[error("find the user {login}")]
-    UserMissing {
-        /// The unknown login.
-        login: String,
-    },
+    UserMissing { login: String },
     #[error("{what}: {reason}")]
     Refused {
         /// The action as a verb phrase.

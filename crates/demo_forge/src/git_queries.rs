@@ -42,7 +42,6 @@ pub struct CommitIdentity<'a> {
     pub email: &'a str,
 }
 
-/// Whether the text is a full object id, the only form in which callers may name a commit.
 pub fn is_object_id(text: &str) -> bool {
     matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

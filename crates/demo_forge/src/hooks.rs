@@ -218,7 +218,6 @@ pub async fn ping(shared: &Arc<Shared>, hook: &HookRecord) -> Result<(), Error> 
     sending::send(shared, hook.clone(), parcel)
 }
 
-/// Repeats a delivery with the same guid and payload.
 pub fn redeliver(shared: &Arc<Shared>, hook: &HookRecord, earlier: &DeliveryRecord) -> Result<(), Error> {
     let parcel = NewDelivery {
         guid: earlier.guid.clone(),
@@ -288,7 +287,6 @@ fn new_guid() -> String {
     [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
 }
 
-/// Renders a hook; GitHub never returns the secret.
 pub async fn render(shared: &Shared, hook: &HookRecord) -> Value {
     let newest = shared.deliveries.list(hook.id, shared.clock.unix_secs()).into_iter().next();
     let last = match newest {

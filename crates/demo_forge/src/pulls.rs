@@ -14,7 +14,6 @@ use crate::{
 pub struct NewPull {
     pub title: String,
     pub body: Option<String>,
-    /// `branch` or `owner:branch`.
     pub head: String,
     pub base: String,
     pub draft: bool,
@@ -30,19 +29,9 @@ pub enum Outcome {
 pub enum Rejection {
     HeadUnknown,
     BaseUnknown,
-    AlreadyOpen {
-        owner: String,
-        branch: String,
-    },
-    NoCommits {
-        base: String,
-        head: String,
-    },
-    NoCommonHistory {
-        base: String,
-        head: String,
-    },
-    /// The pull request cannot be reopened.
+    AlreadyOpen { owner: String, branch: String },
+    NoCommits { base: String, head: String },
+    NoCommonHistory { base: String, head: String },
     CannotReopen(String),
 }
 
@@ -183,7 +172,6 @@ pub async fn update(
     Ok(Outcome::Stored(Box::new(pull)))
 }
 
-/// Records the final commits.
 pub fn close(pull: &mut PullRecord, branches: &BTreeMap<String, String>) {
     let last = with_current_commits(pull.clone(), branches);
     pull.head_sha = last.head_sha;
@@ -275,7 +263,6 @@ pub fn with_current_commits(record: PullRecord, branches: &BTreeMap<String, Stri
     Pull { record, head_sha, base_sha }
 }
 
-/// Returns `None` for another owner, because the forge has no forks.
 fn parse_own_branch<'a>(entry: &RepositoryEntry, head: &'a str) -> Option<&'a str> {
     match head.split_once(':') {
         None => Some(head),

@@ -42,7 +42,6 @@ pub struct PullRecord {
     pub base: String,
     pub state: PullState,
     pub draft: bool,
-    /// The last known commit, used once the branch is deleted or the pull request is closed.
     pub head_sha: String,
     pub base_sha: String,
     pub author_id: u64,
@@ -54,7 +53,6 @@ pub struct PullRecord {
     pub merged: Option<MergeRecord>,
     #[serde(default)]
     pub labels: Vec<String>,
-    /// Requested reviewers without a review since the request.
     #[serde(default)]
     pub requested: Vec<u64>,
     #[serde(default)]
@@ -83,7 +81,6 @@ impl PullRecord {
         self.state == PullState::Open
     }
 
-    /// As pages show it.
     pub fn state_name(&self) -> &'static str {
         match self.state {
             PullState::Open => "open",

@@ -80,7 +80,6 @@ impl RepositoryEntry {
         format!("{owner}/{name}")
     }
 
-    /// Saves the changed record, then makes it visible.
     pub async fn save(&self, current: &mut RepositoryRecord, changed: RepositoryRecord) -> Result<(), Error> {
         let place = self.paths();
         if place.deleted {

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The role of an account; a role includes all lower ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

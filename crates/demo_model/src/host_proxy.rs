@@ -1,5 +1,4 @@
 //! An HTTPS proxy for clients with a fixed API host: it sends one host to the model and rejects all others.
-//!
 //! Its certificate comes from its own authority, so a client needs the proxy's URL and that authority's certificate.
 
 use std::{
@@ -30,7 +29,6 @@ pub struct HostProxy {
 
 impl HostProxy {
     /// Starts a proxy that connects `CONNECT {host}:443` to the model.
-    ///
     /// Errors: no free port, or the certificate could not be created.
     pub async fn start(model: &DemoModel, host: &str) -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|source| Error::Listener { source })?;

@@ -1,5 +1,4 @@
 //! A scripted model provider for tests: it serves Anthropic's Messages and OpenAI's Responses, with faults on request.
-//!
 //! The crate has the script, the log of requests, and the events that the agents' command lines accept.
 //! It runs no model, chooses no answer by its prompt, stores no key, does not depend on other crates of Pullyard,
 //! and serves loopback addresses only.

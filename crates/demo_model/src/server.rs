@@ -51,7 +51,6 @@ struct Running {
 
 impl DemoModel {
     /// Serves the listener until `shutdown`. The script starts empty.
-    ///
     /// Errors: `NotLoopback`.
     pub async fn start(options: Options) -> Result<Self, Error> {
         let address = options.listener.local_addr().map_err(|source| Error::Listener { source })?;

@@ -51,7 +51,6 @@ impl Agent {
         Self { capability: COMMAND.into(), command, model: None }
     }
 
-    /// The agent of a repository that uses its project's choice.
     pub fn project_default() -> Self {
         Self { capability: PROJECT.into(), command: Vec::new(), model: None }
     }
@@ -234,7 +233,6 @@ mod tests {
         Settings { agent: agent.map(str::to_owned), model: model.map(str::to_owned), ..Settings::default() }
     }
 
-    /// Checks which agent and model run, given those of job, repository and project.
     #[track_caller]
     fn check_choice(
         job: AgentAndModel,

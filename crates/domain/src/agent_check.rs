@@ -5,11 +5,9 @@ use crate::fleet::Member;
 use crate::project::{Compute, Project};
 use crate::time::Timestamp;
 
-/// An agent whose program is on the machine of `pullyard up`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LocalAgent {
     pub capability: &'static str,
-    /// The environment of `pullyard up` has a key for it.
     pub has_key: bool,
 }
 
@@ -17,11 +15,8 @@ pub struct LocalAgent {
 pub enum AgentCheck {
     /// The repository's command needs no key of ours.
     Command,
-    /// The names of the project's secrets for this agent.
     Secrets(Vec<String>),
-    /// The environment of `pullyard up` has the key.
     LocalKey,
-    /// The names of the online runners that offer the agent.
     Runners(Vec<String>),
     NoLocalProgram,
     NoKey,

@@ -1,5 +1,4 @@
 //! Artifacts: outputs of an attempt that are too large for an event, and the limits for storing them.
-//!
 //! The objects are in a bucket; these types are their metadata. All artifacts of an attempt share one table item, so
 //! that one conditional write enforces the limits of the sum.
 
@@ -10,11 +9,8 @@ use std::time::Duration;
 
 /// Largest artifact. Units: bytes.
 pub const MAX_SIZE_BYTES: u64 = 64 << 20;
-/// Most bytes of all artifacts of an attempt.
 pub const MAX_TOTAL_BYTES: u64 = 256 << 20;
-/// Most artifacts of an attempt.
 pub const MAX_COUNT: usize = 50;
-/// Retention of artifacts: the same as for the attempt's record and its events.
 pub const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -36,7 +32,6 @@ pub enum ArtifactKind {
 }
 
 impl ArtifactKind {
-    /// All kinds in display order.
     pub const ALL: [Self; 7] = [
         Self::Patch,
         Self::FinalMessage,
@@ -81,7 +76,6 @@ pub struct NewArtifact {
     pub sha256: Sha256Hex,
 }
 
-/// A stored artifact, or one whose upload is expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     pub id: ArtifactId,
@@ -89,9 +83,7 @@ pub struct Artifact {
     pub name: ArtifactName,
     pub size_bytes: u64,
     pub sha256: Sha256Hex,
-    /// When it was reserved.
     pub at: Timestamp,
-    /// Its object was found in the bucket.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stored: bool,
 }
@@ -106,7 +98,6 @@ pub struct Artifacts {
     pub attempt: u32,
     /// In the order of their reservation.
     pub kept: Vec<Artifact>,
-    /// The time of the last reservation, from which [`RETENTION`] counts.
     pub at: Timestamp,
     #[serde(default)]
     pub rev: u64,
@@ -114,9 +105,7 @@ pub struct Artifacts {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ArtifactReservation {
-    /// A new artifact, and the item to store.
     New(Artifacts, Artifact),
-    /// The artifact of an earlier, identical offer.
     Existing(Artifact),
 }
 
@@ -125,9 +114,7 @@ pub enum ArtifactRefusal {
     TooLarge,
     TotalTooLarge,
     TooMany,
-    /// Another content has the same kind and name.
     Conflict,
-    /// Reserved, but the bucket has no complete object.
     Missing,
 }
 
@@ -183,13 +170,11 @@ impl MissingReason {
 }
 
 impl Artifacts {
-    /// The artifacts of an attempt before its first offer.
     pub fn empty(job: JobId, attempt: u32, now: Timestamp) -> Self {
         Self { job, attempt, kept: Vec::new(), at: now, rev: 0 }
     }
 
     /// Reserves an artifact, or finds the earlier reservation.
-    ///
     /// Idempotent: by kind and name.
     pub fn reserve(&self, offer: &NewArtifact, now: Timestamp) -> Result<ArtifactReservation, ArtifactRefusal> {
         let id = ArtifactId::for_artifact(&self.job, self.attempt, offer.kind, &offer.name);
@@ -235,12 +220,10 @@ impl Artifacts {
         self.kept.iter().find(|artifact| artifact.id == *id)
     }
 
-    /// The checkpoints, newest first.
     pub fn checkpoints(&self) -> impl Iterator<Item = &Artifact> {
         self.kept.iter().rev().filter(|artifact| artifact.kind == ArtifactKind::Checkpoint)
     }
 
-    /// Whether the retention is over. DynamoDB may not have deleted the item yet.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.at.plus(RETENTION) <= now
     }

@@ -1,5 +1,4 @@
 //! Breakers: jobs of an account wait while its limit is used up or its provider fails, instead of failing one by one.
-//!
 //! A breaker belongs to an account, not to a job. A claim that has not seen the breaker costs one more attempt. An
 //! attempt opens the breaker and stores its end. After the end each job may start at a time of its own within
 //! [`START_SPREAD`], so that early jobs probe the account. If they fail, the breaker opens again for longer before most
@@ -40,13 +39,11 @@ const MAX_BACKOFF: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Account {
-    /// The account of a project's secrets.
     Project(ProjectId),
     /// A self-hosted runner's own key and network.
     Runner(RunnerId),
 }
 
-/// An account as used by jobs of one capability.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BreakerId {
     pub account: Account,
@@ -107,7 +104,6 @@ pub struct AccountFault {
 }
 
 impl AccountFault {
-    /// The trouble that caused a failure, if it concerns the account.
     pub fn from_failure(failure: &Failure) -> Option<Self> {
         match failure {
             Failure::AgentQuota { time } => Some(Self { cause: BreakerCause::LimitReached, ends_at: time.0 }),
@@ -154,7 +150,6 @@ pub fn breaker_ids(key: KeyOwner, capability: &str, project: &ProjectId, runner:
     accounts.map(|account| BreakerId { account, capability: capability.to_owned() }).collect()
 }
 
-/// The attempt that opened a breaker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttemptRef {
     pub job: JobId,
@@ -165,7 +160,6 @@ pub struct AttemptRef {
 pub struct Breaker {
     pub id: BreakerId,
     pub cause: BreakerCause,
-    /// The account is not used before this time.
     pub until: Timestamp,
     pub times: u32,
     pub opened: Timestamp,
@@ -233,7 +227,6 @@ impl Breaker {
         if now < self.until { self.until } else { self.until.plus(START_SPREAD) }
     }
 
-    /// When the table may delete the breaker.
     pub fn expires_at(&self) -> Timestamp {
         self.until.plus(SERIES_WINDOW)
     }

@@ -1,5 +1,4 @@
 //! A project's daily budget of jobs and dollars.
-//!
 //! A new job reserves `usd_micros_per_job`; its end replaces the reservation by the job's cost. Days are in UTC. A job
 //! belongs to the day on which it was created.
 
@@ -40,7 +39,6 @@ impl Budget {
         self.jobs_per_day.is_some() || self.usd_micros_per_day.is_some()
     }
 
-    /// The reason why no further job may be created today.
     pub fn refusal(&self, project: &ProjectId, today: &DailyUsage) -> Option<Reason> {
         let exhausted = |used, limit| {
             Some(Reason::BudgetExhausted { project: project.clone(), used, limit, time: today.day.end() })
@@ -97,7 +95,6 @@ impl Budget {
     }
 }
 
-/// A day in UTC, stored as its first instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Day(Timestamp);
@@ -159,7 +156,6 @@ pub struct Charge {
     pub day: Day,
     /// Reserved. Units: millionths of a US dollar.
     pub usd_micros: u64,
-    /// Condition: `jobs` is below this limit.
     pub jobs_below: Option<u32>,
     /// Condition: `taken_usd_micros` is at most the limit minus the reservation. Units: millionths of a US dollar.
     pub usd_micros_at_most: Option<u64>,

@@ -160,7 +160,6 @@ impl CheckRun {
         self.outcome == CheckOutcome::Passed
     }
 
-    /// The end as part of a sentence.
     pub fn end_phrase(&self) -> String {
         match (self.outcome, self.exit_code, self.signal) {
             (CheckOutcome::TimedOut, ..) => "a stop at its limit".into(),

@@ -1,8 +1,6 @@
 //! The macro for vocabularies: each enum variant has one code, one sentence, one advice, and typed facts.
-//!
 //! Decisions, waits and failures are written with it, so that guard, ledger, API, docs and CLI use the same texts.
 
-/// A row of a vocabulary, for the generated docs and the tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub code: &'static str,
@@ -73,7 +71,6 @@ macro_rules! vocabulary {
                 }
             }
 
-            /// Every row with sample facts, in the published order.
             pub fn samples() -> Vec<Self> {
                 vec![$(Self::$Variant { $($field: <$Type as $crate::text::Fact>::sample()),* },)*]
             }

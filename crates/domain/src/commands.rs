@@ -1,11 +1,9 @@
 //! Commands that a project runs around its agents: validation and splitting into arguments.
-//!
 //! The allowlist is no sandbox: an allowed program executes code of the repository. It keeps settings from becoming a
 //! shell on a runner. Isolation of a command is the runner's task.
 
 use serde::{Deserialize, Serialize};
 
-/// Most commands of one kind.
 pub const MAX_COMMANDS: usize = 20;
 /// Units: characters.
 pub const MAX_COMMAND_CHARS: usize = 500;
@@ -95,7 +93,6 @@ const INTERPRETERS: &[&str] = &["bash", "node", "perl", "php", "python", "python
 
 impl CommandPolicy {
     /// Parses a command into a program and its arguments.
-    ///
     /// Errors: why the command may not run, as a sentence without its full stop.
     pub fn parse_command(self, line: &str) -> Result<Vec<String>, String> {
         check_format(line)?;
@@ -134,7 +131,6 @@ fn check_format(line: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The name of a character that only a shell interprets.
 fn shell_syntax_name(c: char) -> Option<&'static str> {
     Some(match c {
         '|' => "a pipe",
@@ -207,7 +203,6 @@ fn check_allowlist(words: &[String]) -> Result<(), String> {
     Err(format!("{program} is not on the list of allowed programs; set command_policy=unrestricted to run any"))
 }
 
-/// Whether a path stays in the repository.
 fn is_repository_path(path: &str) -> bool {
     !path.is_empty() && !path.starts_with(['-', '/', '~']) && path.split('/').all(|part| part != "..")
 }

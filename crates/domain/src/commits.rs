@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Author name if the project sets none.
 pub const DEFAULT_NAME: &str = "Pullyard";
-/// Author address if the project sets none.
 pub const DEFAULT_EMAIL: &str = "pullyard@users.noreply.github.com";
 /// Units: characters.
 pub(crate) const MAX_CHARS: usize = 100;

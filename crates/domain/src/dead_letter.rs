@@ -1,5 +1,4 @@
 //! Dead letters: messages that failed too often, and advice for each.
-//!
 //! The sweeper repeats the work of every wake-up from the table. The exceptions are a queued review, which only its
 //! message contains, and the stop of a task, which is reported once.
 
@@ -82,16 +81,13 @@ pub enum Subject {
     Unknown,
 }
 
-/// A dead letter as this version parses it.
 #[derive(Clone, Debug)]
 pub enum DeadLetterMessage {
-    /// Start or stop a task of a job.
     Start(JobId),
     Effect(EffectMessage),
     TaskStop(UnhandledCause, Box<TaskStop>),
     /// The stop of a task that no job started.
     ForeignTaskStop(UnhandledCause),
-    /// Invalid, or from another version.
     Unreadable,
 }
 
@@ -138,7 +134,6 @@ impl DeadLetterMessage {
         }
     }
 
-    /// The intended effect, in one sentence.
     pub fn sentence(&self) -> String {
         let name = self.subject_name().unwrap_or_default();
         match self {

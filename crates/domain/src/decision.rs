@@ -41,7 +41,6 @@ impl Verdict {
 }
 
 vocabulary! {
-    /// The reason for a decision about a delivery, with its facts.
     pub enum Reason: Verdict {
         Accepted { job: JobId } [Accepted] "accepted", "Created job {job}.", "Nothing to do.";
         HeldForJob { job: JobId } [Held] "held_for_job", "Job {job} is running; this review will be part of the next revision.", "Nothing to do.";

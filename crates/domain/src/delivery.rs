@@ -18,10 +18,8 @@ pub struct Delivery {
     pub id: DeliveryId,
     pub project: ProjectId,
     pub source: Source,
-    /// The sender's id.
     pub event: EventId,
     pub ticket: Option<TicketKey>,
-    /// When it first arrived.
     pub at: Timestamp,
     pub reason: Reason,
     pub job: Option<JobId>,
@@ -29,7 +27,6 @@ pub struct Delivery {
     pub facts: Option<RecordedFacts>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewSubject>,
-    /// Times of its repeats, at most [`MAX_REPEATS`].
     pub seen: Vec<Timestamp>,
 }
 
@@ -47,10 +44,8 @@ impl Delivery {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReviewSubject {
     pub pull_request: PullRequestId,
-    /// The pull request's display name.
     pub label: String,
     pub url: String,
-    /// The review or request; `None` for events of the pull request.
     pub review: Option<ReviewId>,
     pub author: String,
     pub facts: Option<Box<ReviewFacts>>,

@@ -44,7 +44,6 @@ impl Denial {
         }
     }
 
-    /// Why a job was not continued, or did not accept an input.
     pub fn for_continue(job: &Job, refusal: &TransitionRefusal) -> Option<Self> {
         let id = job.id.clone();
         match refusal {
@@ -73,7 +72,6 @@ fn status_phrase(status: JobStatus) -> String {
     }
 }
 
-/// The end of a job, to follow its name in a sentence.
 fn end_phrase(job: &Job) -> String {
     match (job.status, &job.result, &job.failure) {
         (JobStatus::Completed, Some(result), _) => format!("completed with pull request #{}", result.number),

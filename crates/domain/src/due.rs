@@ -1,5 +1,4 @@
 //! When each item is due next: its row in the `work` index, computed from the whole item.
-//!
 //! Every write stores this row, so that no item with a next step is missing in the index.
 
 use crate::hook::Poll;
@@ -18,7 +17,6 @@ pub const SHARDS: u8 = 16;
 /// Time after its limit in which a job may end by itself, before the sweeper ends it.
 pub const OVERDUE_GRACE: Duration = Duration::from_secs(60);
 
-/// An item's row in the `work` index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
     /// The sweeper processes it at this time.

@@ -7,7 +7,6 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// A ticket was created, changed or moved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TicketEvent {
     pub source: Source,

@@ -41,7 +41,6 @@ impl FailureClass {
 }
 
 vocabulary! {
-    /// Why a job failed, with the facts for its sentence.
     pub enum Failure: FailureClass {
         TimeLimit { limit: Span } [Limit] "time_limit", "The job reached its time limit of {limit}.", "Split the ticket, or raise `limits.wall_secs` with `pullyard settings set`; then `pullyard jobs retry`.";
         Stalled { limit: Span, event: String } [Limit] "stalled", "The agent was inactive for {limit}; the last event was \"{event}\".", "Read the last event with `pullyard jobs logs`; then `pullyard jobs retry`.";

@@ -24,7 +24,6 @@ pub struct Fleet<'a> {
 }
 
 impl Fleet<'_> {
-    /// The first obstacle between a Ready job and a runner.
     pub fn wait_reason(&self, job: &Job, now: Timestamp) -> Wait {
         let serving = self.members.iter().filter(|member| {
             member.runner.status != Presence::Deleting && member.profile.includes_project(&job.project)

@@ -1,5 +1,4 @@
 //! Gauges of a deployment: counts that the sweeper takes once a minute from the rows it reads anyway.
-//!
 //! The indexes contain only keys, so each gauge states which rows it counts.
 
 use crate::id::ProjectId;
@@ -22,39 +21,31 @@ const MAX_PROJECTS: usize = 20;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gauges {
-    /// When the snapshot was taken; `None` while it is being counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
-    /// Jobs that wait for a runner or a task.
     #[serde(default)]
     pub waiting: u32,
-    /// Since when the oldest waiting job has been Ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oldest: Option<Timestamp>,
     /// Jobs whose review is not read yet.
     #[serde(default)]
     pub pending: u32,
-    /// Jobs with an attempt.
     #[serde(default)]
     pub running: u32,
-    /// Entries that wait until their project may start jobs.
     #[serde(default)]
     pub held: u32,
     /// Tickets that are due later, because of a delayed review or a retry.
     #[serde(default)]
     pub later: u32,
-    /// Runners with a heartbeat that accept jobs.
     #[serde(default)]
     pub online: u32,
     /// Runners with a heartbeat that accept no further jobs.
     #[serde(default)]
     pub draining: u32,
-    /// Runners without a heartbeat.
     #[serde(default)]
     pub offline: u32,
     #[serde(default)]
     pub slots_busy: u32,
-    /// Free slots of runners in `online`.
     #[serde(default)]
     pub slots_free: u32,
     /// `waiting` by project, without zeros.
@@ -137,7 +128,6 @@ fn retain_largest(by: &mut BTreeMap<ProjectId, u32>) {
     by.extend(all);
 }
 
-/// The state of the sweeper, without which a deployment makes no progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SweeperGauges {
     OnTime,
@@ -145,7 +135,6 @@ pub enum SweeperGauges {
     Delayed(Duration),
 }
 
-/// The state of a sweeper whose last round was at `last`.
 pub fn sweeper_state(last: Option<Timestamp>, now: Timestamp) -> SweeperGauges {
     match last.map(|last| now.since(last)) {
         None => SweeperGauges::NeverRan,

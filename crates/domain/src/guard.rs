@@ -1,5 +1,4 @@
 //! The guards of a ticket event, in the published order: the first refusal decides.
-//!
 //! Guards are pure functions of the facts. If a transaction finds the facts stale, the caller decides again.
 
 use crate::budget::DailyUsage;
@@ -13,7 +12,6 @@ use crate::project::Project;
 /// Returns the reason why the event may not start a job.
 type TicketGuard = fn(&TicketEvent, &Facts) -> Option<Reason>;
 
-/// The guards with their names, in the published order.
 pub const TICKET_GUARDS: [(&str, TicketGuard); 12] = [
     ("unknown_project", unknown_project),
     ("repeat", repeat),
@@ -37,15 +35,12 @@ pub struct Decision {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FollowUp {
-    /// Store no change of the ticket.
     Ignore,
-    /// Store status and text.
     UpdateTicket,
     /// Store them; the entry waits for the end of the active job.
     QueueEntry,
     /// Store them; the entry waits until the project may start jobs.
     HoldEntry,
-    /// Store them and create a job.
     CreateJob,
 }
 
@@ -79,7 +74,6 @@ pub fn decide_again(event: &TicketEvent, facts: &Facts) -> Decision {
     }
 }
 
-/// Decides a user's request for a job of a ticket, without the guards for status and auto-create.
 pub fn decide_request(
     project: &Project,
     ticket: &crate::ticket::Ticket,

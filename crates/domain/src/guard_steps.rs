@@ -9,7 +9,6 @@ use crate::review::guard::{REVIEW_GUARDS, ReviewFacts};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardStep {
-    /// The condition that the guard requires.
     pub title: &'static str,
     /// The fact that it read, as a sentence; `None` if the decision did not store one.
     pub fact: Option<String>,
@@ -19,7 +18,6 @@ pub struct GuardStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GuardResult {
     Passed,
-    /// The guard decided.
     Stopped,
     NotEvaluated,
 }

@@ -78,20 +78,16 @@ pub const RECORD_INTERVAL: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// The last segment of its URL.
     pub name: HookName,
     pub integration: IntegrationId,
-    /// The kind of forge, which determines path, headers and bodies.
     #[serde(default = "default_forge", skip_serializing_if = "ForgeKind::is_github")]
     pub forge: ForgeKind,
-    /// The project that records events of no project.
     pub home: ProjectId,
     pub others: Vec<ProjectId>,
     pub kind: WebhookScope,
     pub secret: SecretName,
     /// Pullyard's base URL as registered at the forge; `None` for a webhook that a user created.
     pub base_url: Option<String>,
-    /// The forge's id, once known.
     pub forge_id: Option<u64>,
     pub created: Timestamp,
     pub rev: u64,
@@ -134,7 +130,6 @@ impl WebhookScope {
 }
 
 impl Webhook {
-    /// Its projects, home first.
     pub fn projects(&self) -> impl Iterator<Item = &ProjectId> {
         std::iter::once(&self.home).chain(&self.others)
     }
@@ -152,7 +147,6 @@ impl Webhook {
         format!("/webhooks/{}/{}", self.forge.code(), self.name)
     }
 
-    /// The URL for the forge; `None` while the base URL is unknown.
     pub fn url(&self) -> Option<String> {
         let base = self.base_url.as_ref()?;
         Some(format!("{}{}", base.trim_end_matches('/'), self.path()))
@@ -177,16 +171,13 @@ pub enum Ingress {
 pub struct Poll {
     pub project: ProjectId,
     pub integration: IntegrationId,
-    /// The forge's id.
     pub repository: u64,
     pub ingress: Ingress,
-    /// When the forge reported that the repository is deleted or hidden from us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gone_at: Option<Timestamp>,
     pub next: Timestamp,
     #[serde(default)]
     pub look: PollProgress,
-    /// Failed polls since the last success.
     #[serde(default)]
     pub tries: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,4 @@
 //! Id types, each validated when it is parsed.
-//!
 //! Random ids are created elsewhere, because this crate has no random numbers.
 
 pub mod derived;

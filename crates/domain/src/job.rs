@@ -1,5 +1,4 @@
 //! A job: its stored form, its states, and the transitions between them.
-//!
 //! Each transition is a pure function from the stored job to its successor, and rejects what the caller may not do. The
 //! store only checks that the job has not changed since it was read.
 
@@ -72,7 +71,6 @@ pub enum JobStatus {
 }
 
 impl JobStatus {
-    /// Every status, in the published order.
     pub const ALL: [Self; 11] = [
         Self::Pending,
         Self::Ready,
@@ -91,7 +89,6 @@ impl JobStatus {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
     }
 
-    /// Whether a runner holds the job.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Claimed | Self::Preparing | Self::Executing | Self::Syncing)
     }
@@ -188,9 +185,7 @@ pub struct Job {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
     pub integration: IntegrationId,
-    /// The forge's id of its repository.
     pub repository: u64,
-    /// The branch that it creates, unless it continues an open pull request.
     pub branch: String,
     /// The ticket's earlier pull request, to continue if it is still open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -202,13 +197,10 @@ pub struct Job {
     pub waits: Option<ContextWait>,
     pub class: ClassId,
     pub place: Placement,
-    /// Size and capacity of its Fargate task, frozen when the job was created.
     #[serde(default, skip_serializing_if = "Task::is_default")]
     pub task: Task,
     pub created: Timestamp,
-    /// The last time that it became Ready.
     pub ready_since: Timestamp,
-    /// How many attempts were claimed.
     pub attempt: u32,
     /// Whether an agent worked on it. Only then its end counts as the ticket's last job.
     pub worked: bool,
@@ -234,16 +226,13 @@ pub struct Job {
     pub cancel: Option<Cancel>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Pause>,
-    /// The agent's question until it is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
-    /// Number of inputs sent by users.
     #[serde(default, skip_serializing_if = "is_default")]
     pub inputs: u32,
     /// Number of inputs that an agent has read, as reported by its runner.
     #[serde(default, skip_serializing_if = "is_default")]
     pub heard: u32,
-    /// The session for the next attempt, if an earlier one yielded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session: Option<Session>,
     /// The last trouble with the agent's model, while the job waits and while troubles are counted.
@@ -258,7 +247,6 @@ pub struct Job {
     /// Cost of its attempts. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "is_default")]
     pub spent_usd_micros: u64,
-    /// The hash of its frozen context. Empty while the context is read.
     pub context: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -290,9 +278,7 @@ pub struct ContinuedPullRequest {
 pub struct RevisedPullRequest {
     pub number: u64,
     pub branch: String,
-    /// The head when the job was created. Work starts from the newest head.
     pub head: String,
-    /// The newest review or request of the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewId>,
 }
@@ -311,16 +297,12 @@ fn deserialize_one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Str
     })
 }
 
-/// The start of a Fargate task for the next attempt. The attempt is counted when it is claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispatch {
-    /// Number of starts for this attempt.
     pub number: u32,
-    /// When the sweeper starts a task, or repeats the start if `starting` is set.
     pub due: Timestamp,
     /// A start was requested, and no claim has followed.
     pub starting: bool,
-    /// The task's ARN, once ECS has returned it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<String>,
     /// Tasks of this attempt that stopped before they claimed, in order. Their claims may still arrive.
@@ -336,7 +318,6 @@ pub struct Dispatch {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActiveAttempt {
-    /// The runner, unless it is a Fargate task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
     pub instance: InstanceId,
@@ -354,25 +335,20 @@ pub struct ActiveAttempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerStop {
     pub at: Timestamp,
-    /// The failure, unless the runner reports a more exact one.
     pub failure: Failure,
 }
 
-/// The limits of a job, frozen when it was created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobPolicy {
     /// From claim to end. Units: seconds.
     pub wall_secs: u64,
     /// Without an event of the agent. Units: seconds.
     pub stall_secs: u64,
-    /// Most requeues after platform faults.
     pub requeues: u32,
-    /// The reaction if the runner dies while the agent works.
     pub offline: OfflinePolicy,
     /// Cost of one attempt. Units: millionths of a US dollar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_usd_micros: Option<u64>,
-    /// Requests to the model per attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub turns: Option<u32>,
     /// Size of the work folder. Units: MiB.
@@ -381,7 +357,6 @@ pub struct JobPolicy {
     /// Longest wait for an answer, or longest pause; one week if `None`. Units: seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_secs: Option<u64>,
-    /// The reaction if the agent's session is lost.
     #[serde(default, skip_serializing_if = "is_default")]
     pub resume: Resume,
     /// The agent's capability, if the project names secrets for the model. They are read when the runner requests them.

@@ -8,12 +8,10 @@ use crate::pull_request::pull_request_label;
 use crate::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A filter of jobs. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobFilter {
     pub statuses: BTreeSet<JobStatus>,
     pub ticket: Option<TicketKey>,
-    /// Created at this time or later.
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
 }
@@ -32,13 +30,10 @@ impl JobFilter {
     }
 }
 
-/// A filter of jobs that also looks at their texts. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobSearch {
     pub filter: JobFilter,
-    /// A repository by its connection and the forge's id.
     pub repository: Option<(IntegrationId, u64)>,
-    /// The code of a job's failure.
     pub failure: Option<String>,
     pub agent: Option<String>,
     /// Every word must be in the title, or be the ticket's key or the job's id.
@@ -82,7 +77,6 @@ fn is_id_or_its_end(id: &JobId, word: &str) -> bool {
     word.len() >= MIN_ID_END && id.as_str().ends_with(word)
 }
 
-/// Sums of a list of jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobTotals {
     pub jobs: usize,
@@ -99,14 +93,12 @@ impl JobTotals {
     }
 }
 
-/// A filter of ledger entries. Empty fields match everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeliveryFilter {
     pub verdicts: BTreeSet<Verdict>,
     pub codes: BTreeSet<String>,
     pub ticket: Option<TicketKey>,
     pub pull_request: Option<PullRequestFilter>,
-    /// At this time or later.
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
 }

@@ -1,5 +1,4 @@
 //! Invisible markers by which Pullyard recognizes its own texts at a forge.
-//!
 //! A marker is an HTML comment, or an unused link definition on Bitbucket, which displays HTML comments. Anyone can
 //! copy a marker. It prevents duplicate posts, and keeps Pullyard's own texts from counting as a user's. It never
 //! grants a permission.
@@ -31,7 +30,6 @@ const STATUS: &str = "status";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Marker {
-    /// The status comment of a pull request, which shows the newest decision.
     Status,
     Job(JobId),
 }

@@ -19,7 +19,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Default limit for a suspended job: a week.
 pub const DEFAULT_SUSPENSION_LIMIT: Duration = Duration::from_secs(7 * 24 * 3_600);
 
 /// The longest reason for a hold. Units: characters.
@@ -234,7 +233,6 @@ pub enum ForgeKind {
 }
 
 impl ForgeKind {
-    /// The display name.
     pub fn display_name(self) -> &'static str {
         match self {
             Self::GitHub => "GitHub",
@@ -242,7 +240,6 @@ impl ForgeKind {
         }
     }
 
-    /// The name on the wire and on command lines.
     pub fn code(self) -> &'static str {
         match self {
             Self::GitHub => "github",
@@ -309,7 +306,6 @@ impl ForgeKind {
 pub struct Integration {
     pub id: IntegrationId,
     pub kind: ForgeKind,
-    /// The REST base, without a trailing slash.
     pub api_url: String,
     pub auth: Auth,
     /// Our account at the forge, or an App's bot. Its reviews never start a job.
@@ -392,7 +388,6 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// The repository for new jobs, with its agent resolved by these settings.
     pub fn resolve_agent(self, settings: &Settings) -> Self {
         Self { agent: self.agent.resolve(settings), ..self }
     }
@@ -485,7 +480,6 @@ impl Settings {
         self.budget.check()
     }
 
-    /// Removes a hold's reason without a hold.
     pub fn normalize(self) -> Self {
         if self.held_by.is_some() { self } else { self.release() }
     }

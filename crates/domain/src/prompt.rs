@@ -20,18 +20,14 @@ pub struct Context {
     pub v: u32,
     pub kind: JobKind,
     pub ticket: Option<(TicketKey, TicketText)>,
-    /// A user's request, in addition to a ticket or instead of one.
     pub instructions: Option<String>,
     pub repository: crate::project::Repository,
-    /// The branch to start from.
     pub base: String,
-    /// Absent for a job without reviews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub review: Option<ReviewContext>,
     /// Commands that run before and after the agent; absent if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commands: Option<JobCommands>,
-    /// The author of its commits; absent for the default author.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<Author>,
 }
@@ -134,12 +130,10 @@ impl Context {
     }
 }
 
-/// Whether `text` contains `paragraphs` as complete paragraphs.
 fn contains_paragraphs(text: &str, paragraphs: &str) -> bool {
     format!("\n\n{text}\n\n").contains(&format!("\n\n{paragraphs}\n\n"))
 }
 
-/// Escapes a key for use as the text of a Markdown link.
 fn escape_link_text(key: &TicketKey) -> String {
     key.as_str()
         .chars()
@@ -147,7 +141,6 @@ fn escape_link_text(key: &TicketKey) -> String {
         .collect()
 }
 
-/// Whether a URL is safe as the target of a Markdown link.
 fn is_safe_link_target(url: &str) -> bool {
     let loose = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '(' | ')' | '<' | '>');
     (url.starts_with("https://") || url.starts_with("http://")) && !url.contains(loose)

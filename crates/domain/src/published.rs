@@ -1,5 +1,4 @@
 //! Renders the parts of a pull request's text that describe the work: agent, isolation, summary and check results.
-//!
 //! The summary and the commands of the checks are untrusted. Fences and code spans disable mentions, links, images and
 //! closing keywords in them. The check results and the summaries of later jobs belong to one commit: they are in the
 //! part that `newest` replaces. The summary of the first job describes the change and stays.
@@ -24,7 +23,6 @@ const MAX_NAME_CHARS: usize = 80;
 /// Units: characters.
 const SHORT_COMMIT_CHARS: usize = 10;
 
-/// The check results for a pull request's commit.
 #[derive(Clone, Copy, Debug)]
 pub enum CheckResults<'a> {
     Completed(&'a [CheckRun]),
@@ -59,7 +57,6 @@ pub fn insert_agent(beginning: &str, requested_agent: &str, agent: &str) -> Stri
     format!("{before}Agent: {agent}, isolation: {after}")
 }
 
-/// The agent, with its version and model if known.
 pub fn describe_agent(work: &AgentReport) -> String {
     let mut agent = work.agent.clone();
     if let Some(version) = &work.version {
@@ -97,7 +94,6 @@ pub fn render_new_text(beginning: &str, summary: Option<&str>) -> String {
     text
 }
 
-/// The section about the checks of a new pull request's commit. Empty if there were none.
 pub fn render_checks(checks: CheckResults<'_>) -> String {
     render_check_section(checks, "Checks failed, so this is a draft.\n")
 }

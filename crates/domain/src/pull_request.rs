@@ -35,7 +35,6 @@ impl PullRequestState {
     }
 }
 
-/// A pull request as a ticket shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequestLink {
     pub id: PullRequestId,
@@ -43,7 +42,6 @@ pub struct PullRequestLink {
     pub branch: String,
 }
 
-/// The stored link from a pull request to its ticket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullRequest {
     pub id: PullRequestId,
@@ -55,7 +53,6 @@ pub struct PullRequest {
     pub job: Option<JobId>,
     pub url: String,
     pub branch: String,
-    /// The head commit when that job ended.
     pub head: String,
     /// The repository's name when that job ended. Names change, the id does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,7 +75,6 @@ pub struct PullRequest {
     /// The id of our comment, if a status could not be set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub comment: Option<u64>,
-    /// Failed writes of the note since the last success.
     #[serde(default)]
     pub tries: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,10 +82,8 @@ pub struct PullRequest {
     pub rev: u64,
 }
 
-/// The last job that revised a pull request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastRevision {
-    /// When the job was created. The window starts here.
     pub at: Timestamp,
     pub job: JobId,
     /// The previous revision. Its window applies if this one ends before an agent works.
@@ -105,7 +99,6 @@ impl LastRevision {
     }
 }
 
-/// The content of a pull request's status or comment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "about")]
 pub enum Note {
@@ -127,12 +120,10 @@ pub enum Stage {
 }
 
 impl Note {
-    /// For the write that creates the job.
     pub fn job_created(job: JobId) -> Self {
         Self::Job { job, stage: Some(Stage::Begun) }
     }
 
-    /// For the write that ends the job.
     pub fn job_ended(job: JobId) -> Self {
         Self::Job { job, stage: Some(Stage::Ended) }
     }
@@ -162,7 +153,6 @@ impl PullRequest {
         }
     }
 
-    /// When the next review may start a job.
     pub fn next_revision_at(&self) -> Option<Timestamp> {
         self.revised.as_ref().map(|revised| revised.at.plus(REVISE_WINDOW))
     }
@@ -176,7 +166,6 @@ impl PullRequest {
         }
     }
 
-    /// Whether the forge shows an older version of the note.
     pub fn is_note_outdated(&self) -> bool {
         self.noted_version < self.note_version
     }

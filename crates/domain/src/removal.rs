@@ -1,6 +1,5 @@
 //! Rules for removing a repository, deleting a ticket, disconnecting a forge, and reusing the name of a disconnected
 //! forge.
-//!
 //! The caller lists jobs, pull requests and hooks before the removal. Each `deny_*` function checks one of them; `None`
 //! permits the removal.
 
@@ -95,7 +94,6 @@ mod tests {
     use crate::id::ProjectId;
     use crate::job::{End, JobStatus};
 
-    /// The repository with another project, another forge, or another id.
     fn other_repositories() -> [Repository; 3] {
         let (mut elsewhere, mut foreign, mut other) = (repository(), repository(), repository());
         elsewhere.project = ProjectId::new("other").unwrap();

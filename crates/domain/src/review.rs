@@ -1,5 +1,4 @@
 //! A review that requests changes, as an event of a forge and as a stored item.
-//!
 //! Its text is not stored, but read from the forge when the job is created. [`guard`] decides whether it may start a
 //! job, [`settle`] decides about waiting reviews.
 
@@ -50,7 +49,6 @@ pub enum RequestedAction {
     Revision {
         message: Option<String>,
     },
-    /// An edited review requests nothing new.
     Edited {},
     Nothing {
         event: String,
@@ -82,7 +80,6 @@ pub enum Permission {
     /// The account may push, or a Pullyard user requested the revision.
     Write,
     Less,
-    /// The forge did not answer.
     Unknown,
 }
 
@@ -120,14 +117,19 @@ pub struct RevisionRequest {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "is")]
 pub enum ReviewState {
-    /// It waits for a later job.
     Deferred {},
     /// The job of this newer review covers it.
-    Absorbed { into: ReviewId },
-    /// This job was created for it.
-    Started { job: JobId },
+    Absorbed {
+        into: ReviewId,
+    },
+    Started {
+        job: JobId,
+    },
     /// It waited, and then could not start a job.
-    Refused { reason: Reason, at: Timestamp },
+    Refused {
+        reason: Reason,
+        at: Timestamp,
+    },
 }
 
 impl ReviewState {

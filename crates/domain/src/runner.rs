@@ -1,5 +1,4 @@
 //! A self-hosted runner: identity, presence and slots.
-//!
 //! Each transition is a pure function of the stored runner, and the store only checks that the runner is unchanged.
 //! [`sweep`](self::sweep) decides how the sweeper handles runners.
 
@@ -12,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// A runner counts as Offline after this silence.
 pub const OFFLINE_AFTER: Duration = Duration::from_secs(90);
 
 /// Heartbeat interval of an idle runner. Two heartbeats may be lost.
@@ -20,7 +18,6 @@ pub const HEARTBEAT_IDLE: Duration = Duration::from_secs(30);
 
 pub const HEARTBEAT_BUSY: Duration = Duration::from_secs(10);
 
-/// Pause after a claim without a job.
 pub const CLAIM_INTERVAL: Duration = Duration::from_secs(3);
 
 pub const MAX_SLOTS: u32 = 12;
@@ -32,7 +29,6 @@ pub const MIN_REMEMBERED_CLAIMS: usize = 16;
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
     Online,
-    /// It was silent for too long, or signed off.
     Offline,
     Deleting,
 }
@@ -57,7 +53,6 @@ pub struct Runner {
     /// The jobs of its last heartbeat. A slot whose job is missing here has lost its process.
     pub active: BTreeSet<JobId>,
     pub max: u32,
-    /// The runner announced that it takes no more jobs.
     pub draining: bool,
     /// An operator wants that. Every answer to a heartbeat repeats it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,7 +66,6 @@ pub struct Runner {
     pub claims: Vec<ClaimId>,
 }
 
-/// An operator's request that a runner takes no more jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drain {
     pub by: String,
@@ -95,7 +89,6 @@ pub struct Profile {
     pub name: String,
     /// Agents that it can run.
     pub capabilities: BTreeSet<String>,
-    /// Labels that jobs may require.
     pub labels: BTreeSet<String>,
     pub version: String,
     /// The projects of its token at registration; `None` means all. For display only: a claim checks the token.
@@ -131,20 +124,10 @@ pub struct Heartbeat {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    AlreadyOnline {
-        name: String,
-        ago: Span,
-    },
-    /// The name belongs to a runner of another token.
-    NameTaken {
-        name: String,
-    },
-    Replaced {
-        name: String,
-    },
-    Deleting {
-        name: String,
-    },
+    AlreadyOnline { name: String, ago: Span },
+    NameTaken { name: String },
+    Replaced { name: String },
+    Deleting { name: String },
 }
 
 impl Refusal {
@@ -189,7 +172,6 @@ impl Refusal {
 pub enum NoClaim {
     Draining,
     Full,
-    /// It counts as Offline until its next heartbeat.
     Silent,
     /// This claim got a job before, and that job has ended.
     AlreadyClaimed,
@@ -213,7 +195,6 @@ impl Runner {
         self.heard || !self.claims.is_empty()
     }
 
-    /// Whether it takes no more jobs, at its own or an operator's request.
     pub fn is_draining(&self) -> bool {
         self.draining || self.drain.is_some()
     }

@@ -22,17 +22,13 @@ pub fn back_off(tries: u32) -> Duration {
 pub enum JobStep {
     Admit,
     Start,
-    /// Abandon the started task, then start another one.
     Restart(DispatchFault),
     Requeue(Failure),
     /// Requeue the job once more, only to find out whether a lost attempt pushed.
     Adopt(Failure),
     Fail(Failure),
-    /// Cancel it: its runner did not stop in time.
     Cancel,
-    /// End it: no user answered or resumed it in time.
     Expire,
-    /// It is too early, or another component acts.
     Skip,
 }
 

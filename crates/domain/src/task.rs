@@ -1,5 +1,4 @@
 //! The size and capacity of a job's Fargate task.
-//!
 //! The deployment's task definitions map a size to processors and memory.
 
 use serde::{Deserialize, Serialize};
@@ -21,7 +20,6 @@ pub enum TaskSize {
 impl TaskSize {
     pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 
-    /// The name on the wire, in the table and in the deployment.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Small => "small",
@@ -44,7 +42,6 @@ pub enum TaskCapacity {
 }
 
 impl TaskCapacity {
-    /// The display name.
     pub fn display_name(self) -> &'static str {
         match self {
             Self::Fargate => "Fargate",

@@ -45,7 +45,6 @@ impl Job {
 
     /// Records the stop of a task. A task that had not claimed is started again later; otherwise the job waits a short
     /// time for the finish of the attempt.
-    ///
     /// Errors: `AlreadyDone` if the stop is recorded; `LeaseLost` if the job has another task now.
     pub fn record_task_stop(&self, stopped: &TaskStop, now: Timestamp) -> Result<Self, TransitionRefusal> {
         if !self.is_awaiting_claim(&stopped.arn) {

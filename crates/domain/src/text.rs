@@ -150,7 +150,6 @@ pub(crate) fn fit_sentence(render: impl Fn(usize) -> String) -> String {
     }
 }
 
-/// Limit for a stored fact. Units: characters.
 const MAX_STORED_FACT_CHARS: usize = 200;
 
 impl Fact for String {

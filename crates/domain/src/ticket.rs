@@ -1,5 +1,4 @@
 //! A ticket as Pullyard knows it: its status, its job, and the state that its tool should show.
-//!
 //! Its text is a separate item, because an update is charged for the whole item.
 
 use crate::budget::Day;
@@ -24,7 +23,6 @@ pub struct Ticket {
     pub seen_event: Option<EventId>,
     /// The status that we wrote last, until the next event, which is our own echo.
     pub written: Option<String>,
-    /// The entry into the trigger status that created the newest job.
     pub last_entry: Option<Entry>,
     /// Another entry during a job, or while the project is held. It is settled afterwards.
     pub again: Option<Entry>,
@@ -45,9 +43,7 @@ pub struct Ticket {
     pub pull_request: Option<PullRequestLink>,
     pub wanted: DesiredState,
     pub shown: SyncedState,
-    /// The version of `wanted` that was written to the tool.
     pub synced_version: u32,
-    /// Failed settlements since the last success.
     pub tries: u32,
     pub not_before: Option<Timestamp>,
     pub rev: u64,
@@ -130,7 +126,6 @@ pub enum SettleStep {
     DecideEntry(Entry),
     /// Drop a void entry; contains the ticket afterwards.
     DropEntry(Box<Ticket>),
-    /// Decide the waiting reviews of this pull request.
     DecideReviews(PullRequestId),
     /// Remove a mark that names no pull request; contains the ticket afterwards.
     DropInvalidMark(Box<Ticket>),
@@ -165,13 +160,11 @@ impl Ticket {
         }
     }
 
-    /// Whether this job was the ticket's last work, failed, and nothing has replaced it since.
     pub fn is_failed_by(&self, job: &JobId) -> bool {
         let last = self.last_job.as_ref().is_some_and(|last| last.id == *job);
         last && self.active_job.is_none() && self.wanted.badge == Some(Badge::AiFailed)
     }
 
-    /// Whether the tool is outdated.
     pub fn is_unsynced(&self) -> bool {
         self.synced_version < self.wanted.version
     }
@@ -277,7 +270,6 @@ impl Ticket {
         Self { again: Some(entry), held: true, ..self }
     }
 
-    /// Whether this entry waits for the project.
     pub fn is_entry_held(&self, entry: &Entry) -> bool {
         self.held && self.again.as_ref() == Some(entry)
     }
@@ -298,7 +290,6 @@ impl Ticket {
         }
     }
 
-    /// Drops an entry that creates no job, and shows the withheld badge.
     pub fn drop_entry(&self, settings: &Settings) -> Self {
         let mut ticket = Self { again: None, held: false, ..self.clone() };
         if let Some(badge) = ticket.owed.take() {

@@ -1,5 +1,4 @@
 //! Tokens: their scopes and kinds, validation of new ones, and expiry.
-//!
 //! The random text and its hash are made elsewhere, because this crate has no random numbers.
 
 use crate::id::ProjectId;
@@ -63,7 +62,6 @@ pub struct NewToken {
     pub expires_in: Option<Duration>,
 }
 
-/// A refused token request: its JSON pointer and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenFault {
     pub pointer: &'static str,

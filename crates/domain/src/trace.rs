@@ -1,5 +1,4 @@
 //! The trace id, which connects the log lines of a delivery, its messages, its task and its runner's calls.
-//!
 //! The job stores it, and the runner sends it back. No decision depends on it, and a caller may choose it.
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,6 @@ use serde::{Deserialize, Serialize};
 pub const HEADER: &str = "x-amzn-trace-id";
 
 /// A trace, as X-Ray writes it: `1-`, the time in 8 hex digits, `-`, 24 random ones.
-///
 /// Source: <https://docs.aws.amazon.com/xray/latest/devguide/xray-api-sendingdata.html>.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -1,5 +1,4 @@
 //! An agent's usage as its events report it, for display while it works.
-//!
 //! The final usage of an attempt is in `job::Work` and the attempt's cost.
 
 use crate::budget::format_usd;

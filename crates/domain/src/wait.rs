@@ -8,12 +8,10 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolution {
     Itself,
-    /// A user must act.
     Person,
 }
 
 vocabulary! {
-    /// The reason why a job does not run.
     pub enum Wait: Resolution {
         NoOnlineRunner { project: ProjectId, ago: Span } [Person] "no_online_runner", "No runner of {project} is online; the last heartbeat was {ago} ago.", "Start it again with `pullyard runner start`, or `pullyard settings set compute=fargate`.";
         NoRunner { project: ProjectId } [Person] "no_runner", "No runner is registered for {project}.", "Create a token with `pullyard tokens create --kind runner`, then use it with `pullyard runner start`; see docs/runner.md.";

@@ -52,7 +52,6 @@ pub struct QueuedReview {
 #[serde(untagged)]
 pub enum EffectMessage {
     Settle(TicketWakeup),
-    /// The reviews of a job may have to be read.
     Admit(JobWakeup),
     Tell(PullRequestWakeup),
     Poll(PollWakeup),

@@ -17,12 +17,10 @@ pub const SECRET_ACCESS_KEY: &str = "local";
 
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Folder for the data of DynamoDB, Secrets Manager and S3; `None` stores it in memory.
     pub data: Option<PathBuf>,
     pub tasks: ecs::Options,
 }
 
-/// The services' `http` URLs, without a trailing slash.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     pub dynamodb: String,

@@ -12,7 +12,6 @@ use crate::server::{self, Server};
 
 const DATABASE_FILE: &str = "dynamodb.sqlite";
 
-/// Interval of the TTL sweep; DynamoDB itself deletes expired items within a few days.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3_600);
 
 #[derive(Debug)]

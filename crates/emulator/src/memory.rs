@@ -8,7 +8,6 @@ use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// An in-memory DynamoDB; clones share its data.
 #[derive(Clone)]
 pub struct MemoryDynamoDb(Database);
 

@@ -38,7 +38,6 @@ pub(crate) struct S3 {
     pub(crate) buckets: Buckets,
 }
 
-/// The buckets; clones share them.
 #[derive(Clone)]
 pub struct Buckets(Arc<Inner>);
 
@@ -51,9 +50,7 @@ struct Inner {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Answers the next request with 503 `SlowDown`.
     SlowDown,
-    /// Stores the next object but loses the response.
     LoseResponse,
     /// Cuts the next upload: stores no part and closes the connection.
     CutUpload,

@@ -39,7 +39,6 @@ pub(crate) struct SecretsManager {
 
 struct Service {
     handler: RustackSecretsManagerHandler,
-    /// The content of the file; locked during a change, so that changes are written in order.
     secrets: Mutex<Secrets>,
     disk: Option<SecretFile>,
 }

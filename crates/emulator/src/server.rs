@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 
-/// Time for open requests to finish after a stop.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Binds the preferred loopback port, or a free one if it is in use.

@@ -26,7 +26,6 @@ use serde_json::{Value, json};
 use crate::server::{self, Server};
 use crate::{ACCOUNT, Error, REGION, timestamp};
 
-/// An in-process client of the queues.
 #[derive(Clone)]
 pub struct Sqs {
     handler: Arc<RustackSqsHandler>,

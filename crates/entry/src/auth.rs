@@ -48,7 +48,6 @@ pub mod scope {
 
 #[derive(Clone, Debug)]
 pub struct Caller<S> {
-    /// Derived from the token's hash, because names are not unique.
     pub id: String,
     pub name: String,
     projects: Option<BTreeSet<ProjectId>>,
@@ -157,7 +156,6 @@ async fn parse_attempt_path(parts: &mut Parts) -> Result<(JobId, u32), Problem> 
     Ok((job, attempt))
 }
 
-/// A request with the bootstrap token of the attempt in the route.
 #[derive(Clone, Debug)]
 pub struct BootstrapCaller(pub Bootstrap);
 

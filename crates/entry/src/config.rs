@@ -17,7 +17,6 @@ pub use pullyard_domain::artifact::RETENTION as ARTIFACTS_KEPT;
 use pullyard_store::Store;
 use std::time::Duration;
 
-/// Configuration of a function; `variables` documents each variable.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub table: String,
@@ -41,7 +40,6 @@ pub struct Config {
     pub kms_key: Option<String>,
     /// `PULLYARD_DEPLOYMENT`: the stack's name in metrics; without it, no metrics are written.
     pub deployment: Option<String>,
-    /// Replaces AWS's own endpoints; unset on AWS.
     pub endpoints: Endpoints,
 }
 

@@ -15,7 +15,6 @@ use serde_json::Value;
 use std::time::Instant;
 use tower::ServiceExt;
 
-/// Adds the response for unknown routes and the check of the runner's protocol version.
 pub fn with_fallbacks(router: Router) -> Router {
     router
         .fallback(async || Problem::not_found("There is no such route."))
@@ -107,7 +106,6 @@ const LOGGED_PARAMETERS: [(&str, &str); 7] = [
     ("runner", "runner"),
 ];
 
-/// The id of the request's log lines, in its extensions.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 

@@ -61,13 +61,11 @@ impl Visitor {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
 
-    /// The projects that the token may access; `None` means all.
     pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {
         self.projects.as_ref()
     }
 }
 
-/// `Set-Cookie` for a sign-in. `url` is the address of the pages.
 pub fn sign_in_cookie(url: &str, signed: &SessionCookie) -> String {
     format_cookie(url, &signed.cookie, signed.expires_in.as_secs())
 }

@@ -180,7 +180,6 @@ struct Claims {
 }
 
 /// The id of the App that signed this claim, or GitHub's error message.
-///
 /// Writes: the claim's `jti`, so that it is rejected next time.
 pub(crate) async fn verify(shared: &Shared, claim: &str) -> Result<u64, String> {
     let bad = || "Bad credentials".to_owned();

@@ -1,5 +1,4 @@
 //! The part of Bitbucket Cloud's REST API that pull requests and reviews need, under `/2.0`.
-//!
 //! GitHub's API serves the same repositories. A hook receives events in the format of the API that created it.
 
 mod activity;

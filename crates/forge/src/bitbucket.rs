@@ -139,7 +139,6 @@ impl Bitbucket {
         Ok(PullRequest::prefer_base(pulls, preferred_base))
     }
 
-    /// Lists pull requests in this state from a branch of the repository itself, newest first.
     async fn list_branch_pulls(
         &self,
         repository: RepositoryName<'_>,

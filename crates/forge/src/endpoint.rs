@@ -6,7 +6,6 @@ use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// `https://api.github.com`, `https://HOST/api/v3` of GitHub Enterprise Server, or `https://api.bitbucket.org/2.0`.
     pub api_url: String,
     pub connections: Connections,
 }

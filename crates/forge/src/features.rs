@@ -118,7 +118,6 @@ pub const GITHUB_FEATURES: [FeatureRow; 8] = {
     ]
 };
 
-/// Features at Bitbucket, by the names of its scopes.
 pub const BITBUCKET_FEATURES: [FeatureRow; 3] = {
     use Level::{Read, Write};
     const fn row(feature: Feature, text: &'static str, permissions: &'static [Grant]) -> FeatureRow {

@@ -47,7 +47,6 @@ impl Forge {
         }
     }
 
-    /// Returns the branch's newest merged pull request; the branch may be deleted.
     pub async fn merged_pull_request(&self, full_name: &str, head_branch: &str) -> Result<Option<PullRequest>, Error> {
         match self {
             Self::GitHub(github) => github.merged_pull_request(full_name, head_branch).await,

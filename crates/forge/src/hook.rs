@@ -5,7 +5,6 @@ use crate::webhook::Secret;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HookScope {
     Repository(String),
-    /// An organisation or a workspace; its webhook receives the events of all its repositories.
     Organisation(String),
     /// The webhook of the calling App, see [`GitHub::as_app`](crate::GitHub::as_app). It has no id, so any id works. It
     /// cannot be created or deleted, and its events are settings of the App.
@@ -39,7 +38,6 @@ pub struct HookSettings {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// The forge's status text; `OK` if the receiver accepted the delivery.
     pub status: String,
     /// 0 without a response.
     pub status_code: u16,

@@ -47,7 +47,6 @@ pub enum PullRequestState {
 pub struct NewPullRequest {
     /// GitHub's limit is 256 characters.
     pub title: String,
-    /// Markdown; GitHub's limit is 65,536 characters.
     pub body: String,
     pub head: String,
     pub base: String,

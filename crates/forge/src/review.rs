@@ -8,7 +8,6 @@ pub struct Review {
     /// Unique per forge, on Bitbucket per pull request; may exceed 2^53.
     pub id: u64,
     pub state: ReviewState,
-    /// The current summary; always empty in Bitbucket's lists.
     pub body: String,
     /// Bitbucket only: the comments that form the summary, in order.
     pub parts: Vec<SummaryPart>,
@@ -80,7 +79,6 @@ pub struct ReviewComment {
     pub side: Side,
     pub author: Option<Actor>,
     pub body: String,
-    /// May be earlier than the review, on Bitbucket also later.
     pub created_at: Time,
     pub updated_at: Time,
     pub url: String,

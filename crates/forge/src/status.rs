@@ -7,7 +7,6 @@ const MAX_DESCRIPTION: usize = 140;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommitStatus {
     pub state: CommitState,
-    /// The displayed name, such as `pullyard`; Bitbucket's limit is 40 characters.
     pub context: String,
     pub description: String,
     pub target_url: Option<String>,

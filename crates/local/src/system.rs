@@ -365,7 +365,6 @@ impl LocalSystem {
         }
     }
 
-    /// The addresses that the functions call: the services, or the proxies before them.
     pub fn function_endpoints(&self) -> &Endpoints {
         &self.function_endpoints
     }

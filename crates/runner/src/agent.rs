@@ -1,5 +1,4 @@
 //! Chooses the agent of an attempt, and starts it repeatedly until its work is done or it fails for good.
-//!
 //! `run::run` runs one start, `classify` judges its end, `limits` checks limits. `adapter` hides the kinds of agents:
 //! `claude_code`, `codex`, `command`.
 
@@ -71,19 +70,15 @@ use std::ffi::OsString;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
-/// Prompt for a session whose connection to the model broke.
 const CONTINUE_PROMPT: &str = "The connection to the model broke off. Go on with the task from where you were.";
-/// Prompt for a session that ended its work before it read new messages.
 pub(crate) const READ_INPUTS_PROMPT: &str =
     "You ended your work, and it is not published yet. Do first what follows from what people said.";
 /// Prompt for a session whose question came before it read new messages. They may contain the answer.
 const QUESTION_SUPERSEDED_PROMPT: &str = "You asked something that nobody has seen yet, because people had said something before. Go on \
                        with what they said, and ask again if you still have to.";
-/// Added to the prompt of a new session when an earlier one is lost.
 const SESSION_LOST_NOTE: &str = "\n\nAn earlier session on this task broke off; files in this folder may already hold a \
                            part of its work. Look at them first.";
 
-/// The agent to run, chosen before the runner changes anything.
 pub(crate) enum AgentChoice {
     Installed(InstalledAgent),
     /// The command from the repository's settings. Its program may be a file of the repository.
@@ -111,17 +106,14 @@ impl AgentChoice {
     }
 }
 
-/// A session to continue, of an earlier attempt or of this one.
 pub(crate) struct SessionResume {
     pub(crate) session: String,
     pub(crate) prompt: String,
-    /// Tokens that the session used before.
     pub(crate) tokens: Tokens,
 }
 
 pub(crate) struct Run<'a> {
     pub(crate) assignment: &'a Assignment,
-    /// The session to continue. `None` starts a new one.
     pub(crate) resume: Option<&'a SessionResume>,
     pub(crate) has_earlier_work: bool,
     pub(crate) workspace: &'a Workspace,
@@ -129,7 +121,6 @@ pub(crate) struct Run<'a> {
     pub(crate) orders: &'a Orders,
     pub(crate) inputs: &'a InputTracker<'a>,
     pub(crate) git: &'a Git,
-    /// The base branch and its commit.
     pub(crate) base: (&'a str, &'a str),
     pub(crate) isolation: Isolation,
     pub(crate) deadline: Instant,
@@ -142,7 +133,6 @@ pub(crate) struct Run<'a> {
 
 /// Finds the required agent; `job::prepare` calls this before it fetches the repository. `auto` prefers the agent that
 /// worked in an earlier attempt, if it is usable here.
-///
 /// Errors: `AgentMissing`, with the names of the agents that were tried.
 pub(crate) async fn choose_agent(
     assignment: &Assignment,

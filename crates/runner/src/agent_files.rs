@@ -1,5 +1,4 @@
 //! Reads files that an agent leaves in its worktree for users.
-//!
 //! The worktree is not trusted, so links are not followed and sizes are limited.
 
 use crate::git::workspace::Workspace;

@@ -1,5 +1,4 @@
 //! Stores artifacts of an attempt: each is a file first, then uploaded in the background, one at a time.
-//!
 //! A lost artifact fails no job, and the log reports it. `record` writes the agent's output, `patch` the patch.
 
 mod body;
@@ -141,7 +140,6 @@ impl Artifacts {
         Ok(())
     }
 
-    /// A path for a file that is handed in later; `None` before there is a folder.
     pub(crate) fn path_for(&self, name: &str) -> Option<PathBuf> {
         self.0.folder.get().map(|folder| folder.join(name))
     }
@@ -159,7 +157,6 @@ impl Artifacts {
         is_lost.then(|| checkpoint_lost_message("there was no time to upload it"))
     }
 
-    /// Whether all checkpoints are done and the newest was lost.
     pub(crate) fn has_lost_checkpoint(&self) -> bool {
         self.0.pending_checkpoints.load(Ordering::Acquire) == 0 && self.0.is_checkpoint_lost.load(Ordering::Relaxed)
     }

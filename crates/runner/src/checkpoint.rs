@@ -1,8 +1,6 @@
 //! Creates and restores checkpoints, with which another attempt can continue on any machine.
-//!
 //! A checkpoint has the agent's session, if it consists of files, the work as a patch, and facts about both. `keep`
 //! makes the archive (`archive`) and stores it as an artifact, `fetch` downloads it, `take` restores it.
-//!
 //! Without a checkpoint the agent begins again, and the log reports why. Only a job that requires its session fails.
 
 mod archive;
@@ -19,13 +17,11 @@ use crate::agent::agent_event::Tokens;
 use pullyard_domain::id::JobId;
 use serde::{Deserialize, Serialize};
 
-/// Version of the archive's format. Other versions are rejected.
 const FORMAT: u32 = 1;
 const METADATA_FILE: &str = "about.json";
 const PATCH_FILE: &str = "work.patch";
 const REPLIES_FILE: &str = "replies.json";
 const SESSION_FOLDER: &str = "session";
-/// The artifact's name, without its number.
 const ARTIFACT_NAME: &str = "checkpoint";
 /// Longest `about.json` that is read. Units: bytes.
 const MAX_METADATA_BYTES: u64 = 64 * 1024;
@@ -35,17 +31,14 @@ struct CheckpointMetadata {
     format: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     job: Option<JobId>,
-    /// The capability of the agent that worked.
     agent: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     session: Option<String>,
-    /// How many of the job's inputs the session has read.
     read: u32,
     #[serde(default)]
     tokens: Tokens,
     /// The former worktree, which the session mentions.
     tree: String,
-    /// The commit that the work started from.
     start: String,
     branch: String,
     /// Hash of the prompt, which detects a changed task.

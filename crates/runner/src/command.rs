@@ -34,7 +34,6 @@ impl Command {
     }
 
     /// Runs the command and returns the exit code. `program` holds the arguments that lead to the runner's commands.
-    ///
     /// Errors: the errors of `run-job`. Every other command prints its errors itself.
     pub async fn run(self, program: &[&str]) -> Result<u8, Error> {
         match self {

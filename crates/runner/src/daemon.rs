@@ -1,5 +1,4 @@
 //! The daemon of a self-hosted runner: registers, sends heartbeats, claims jobs and runs each in its own process.
-//!
 //! These processes outlive the daemon. `run-job` runs the job, and the control plane chooses it.
 
 mod agents;

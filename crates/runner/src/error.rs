@@ -8,15 +8,10 @@ use std::path::PathBuf;
 pub enum Error {
     #[error("find the bootstrap token: PULLYARD_BOOTSTRAP is not set")]
     BootstrapMissing,
-    /// The folder of the runner's state can't be used.
     #[error("use {}", dir.display())]
     StateFolder { dir: PathBuf, source: std::io::Error },
     #[error("start as `{name}`: another process on this machine uses this name (folder {}); choose another --name", dir.display())]
-    AlreadyRuns {
-        name: String,
-        /// The folder that it locked.
-        dir: PathBuf,
-    },
+    AlreadyRuns { name: String, dir: PathBuf },
     #[error("create the client of the control plane")]
     Client(#[source] client::Error),
     #[error("listen for signals")]

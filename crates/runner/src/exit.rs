@@ -2,7 +2,6 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The control plane knows how the attempt ended.
     Finished,
     NotClaimed,
     /// The attempt lost its lease while it ran, and its work was discarded.

@@ -1,5 +1,4 @@
 //! Runs git in its own environment, without hooks and helpers, with a time limit.
-//!
 //! A git that is no longer needed is killed with all its children. Only commands that talk to the forge get its token,
 //! in their environment: never in an argument or a file.
 
@@ -36,9 +35,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Limit of commands without the network.
 const LOCAL_TIMEOUT: Duration = Duration::from_secs(600);
-/// Limit of commands with the network. Callers have limits of their own.
 const NETWORK_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Time for git to remove its lock files when it is stopped.
 const STOP_GRACE: Duration = Duration::from_secs(1);
@@ -129,7 +126,6 @@ impl<'a> GitCall<'a> {
         }
     }
 
-    /// The repository. It is never discovered.
     pub(crate) fn repository(mut self, dir: &'a Path) -> Self {
         self.repository = Some(dir);
         self
@@ -363,7 +359,6 @@ async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Resu
     Ok(output)
 }
 
-/// Writes the settings of the runner's own repository. Called before each use.
 pub(crate) async fn reset_repository_settings(repository: &Path, objects_of: Option<&Path>) -> std::io::Result<()> {
     const CONFIG: &str = "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
     // A link in place of a folder could lead elsewhere.
@@ -443,7 +438,6 @@ pub(crate) fn branch_ref(branch: &str) -> String {
     format!("refs/heads/{branch}")
 }
 
-/// Creates a repository of the runner if it does not exist.
 pub(crate) async fn init_bare(git: &Git, dir: PathBuf) -> Result<PathBuf, GitError> {
     let args = [
         OsStr::new("init"),

@@ -40,7 +40,6 @@ use tracing::Instrument;
 
 /// Limit for the last artifacts. A cancelled job must stop and finish within a minute.
 const LAST_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(30);
-/// Limits after SIGTERM.
 const SHUTDOWN_EVENTS_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longer, because the next attempt resumes from the checkpoint.
 const SHUTDOWN_ARTIFACTS_TIMEOUT: Duration = Duration::from_secs(6);
@@ -148,7 +147,6 @@ fn redactor(options: &Options, lease: &str) -> Redactor {
     redactor
 }
 
-/// The end to report. `Err`: there is no report, because the process stops or the lease is lost.
 fn to_report(ended: Result<FinishResult, Stop>) -> Result<AttemptReport, Order> {
     match ended {
         Ok(result) => Ok(AttemptReport::Finish((FinishOutcome::Completed, None, Some(result)))),

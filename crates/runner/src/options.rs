@@ -49,28 +49,22 @@ pub struct Options {
     pub work_dir: PathBuf,
     /// Without isolation, a job that writes is refused.
     pub isolation: Option<Isolation>,
-    /// The ECS container metadata endpoint.
     pub metadata_uri: Option<String>,
-    /// Whether the agent gets a process namespace.
     pub process_namespace: ProcessNamespace,
     /// Secrets of this process's environment. The agent may find them, so they are redacted everywhere.
     pub secrets: Vec<String>,
-    /// Time for the agent to stop by itself before it is killed.
     pub stop_grace: Duration,
     /// Pauses before an agent that could not reach its model is started again.
     pub agent_waits: RestartPauses,
     /// How long an unreachable bucket is retried for a checkpoint.
     pub bucket_away: Duration,
     pub worktree: WorktreeCleanup,
-    /// Whether the agent's raw lines are stored.
     pub raw_capture: bool,
     /// The trace that the start belongs to.
     pub trace: Option<TraceId>,
-    /// The process with which this run ends. Without it, the run outlives its parent.
     pub parent: Option<u32>,
 }
 
-/// What happens to a worktree after its attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorktreeCleanup {
     Remove,

@@ -8,7 +8,6 @@ pub(crate) enum Stop {
     Failure(Failure),
     Order(Order),
     Question(String),
-    /// The attempt yielded its job, which continues later.
     Yielded,
 }
 

@@ -6,7 +6,6 @@ use std::error::Error as StdError;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The table could not be reached, or returned an error.
     #[error("{operation} in the table: {reason}")]
     Unavailable { operation: &'static str, reason: String, transient: bool },
     /// Other writers kept changing the same items, so the write was not stored.
@@ -14,7 +13,6 @@ pub enum Error {
     Contended { operation: &'static str },
     #[error("read the next page: the cursor is invalid")]
     BadCursor,
-    /// This version cannot parse a stored item.
     #[error("read the item {key}: {reason}")]
     Corrupt { key: String, reason: String },
 }

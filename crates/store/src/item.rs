@@ -46,12 +46,10 @@ pub(crate) trait Item: Serialize + DeserializeOwned {
         None
     }
 
-    /// When it may be deleted. Only for values that are not needed any more.
     fn expires_at(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Attributes that conditions use and the value lacks.
     fn condition_attributes(&self) -> Vec<(&'static str, AttributeValue)> {
         Vec::new()
     }
@@ -59,7 +57,6 @@ pub(crate) trait Item: Serialize + DeserializeOwned {
 
 /// A value that is only written over the revision that was read.
 pub(crate) trait RevisionedItem: Item {
-    /// The revision that was read; 0 if it was never stored.
     fn read_rev(&self) -> u64;
 }
 

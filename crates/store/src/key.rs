@@ -109,7 +109,6 @@ pub(crate) fn review(id: &PullRequestId, review: &ReviewId) -> Key {
 
 pub(crate) const REVIEWS: &str = "REVIEW#";
 
-/// The `list` partition of a project's open pull requests.
 pub(crate) fn pull_request_list(project: &ProjectId) -> String {
     format!("PR#{project}")
 }
@@ -210,12 +209,10 @@ pub(crate) fn to_sort_key(at: Timestamp) -> String {
     format!("{:015}", at.millis())
 }
 
-/// The `work` partition of due items.
 pub(crate) fn due_partition(shard: u8) -> String {
     format!("DUE#{shard}")
 }
 
-/// The `work` partition of a class's Ready jobs.
 pub(crate) fn ready_partition(class: &ClassId) -> String {
     format!("READY#{class}")
 }

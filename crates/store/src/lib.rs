@@ -1,6 +1,5 @@
 //! Reads and writes the table.
 //! Only this crate knows its keys, conditions and transactions.
-//!
 //! A write stores a state that the domain computed. Its condition proves that the state which was read has not changed
 //! (`rev`). It decides nothing: a refused condition is returned as [`Write::Stale`], and the caller reads and decides
 //! again. The table is never scanned. Every item that needs a next step has a row of the `work` index. The domain

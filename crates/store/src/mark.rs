@@ -26,7 +26,6 @@ impl Mark {
         AttributeValue::S(self.0.clone())
     }
 
-    /// Whether this write stored the item.
     pub(crate) fn is_on(&self, item: Option<&HashMap<String, AttributeValue>>) -> bool {
         item.and_then(|item| item.get(ATTRIBUTE)) == Some(&self.value())
     }

@@ -192,7 +192,6 @@ impl Transaction {
     }
 
     /// Writes all actions or none.
-    ///
     /// Idempotent: a lost answer is recognised by the token and by the mark.
     /// Errors: `Contended` if other writers prevented every try.
     pub(crate) async fn commit(self, store: &Store) -> Result<Write, Error> {
@@ -395,7 +394,6 @@ fn to_transact_item(table: &str, action: Action) -> Result<TransactWriteItem, Er
     })
 }
 
-/// Joins the reasons of a cancellation, without the items in them.
 fn join_reasons(reasons: &[CancellationReason]) -> String {
     let each = reasons.iter().map(|reason| reason.message().or(reason.code()).unwrap_or("None"));
     each.collect::<Vec<_>>().join("; ")

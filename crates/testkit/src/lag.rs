@@ -1,5 +1,4 @@
 //! A DynamoDB proxy with stale reads, which the embedded DynamoDB never returns.
-//!
 //! Writes go to the real table. Reads of an index, and reads without `ConsistentRead`, use two shadow tables. A seeded
 //! copier updates the shadows item by item, in any order and some reads late. Each item is thus an earlier state of
 //! itself, and two items may be of different moments.

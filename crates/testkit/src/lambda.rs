@@ -1,5 +1,4 @@
 //! Runs functions as Lambda does: in processes that speak the Runtime API.
-//!
 //! Assigns events to environments, starts an environment if none is free, and replaces dead ones. `environment` owns a
 //! process and its end, `api` the wire format. There is no throttling: with all environments busy, an event waits.
 

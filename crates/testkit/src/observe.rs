@@ -1,5 +1,4 @@
 //! Observes the functions' calls to AWS and derives the IAM permissions that they need.
-//!
 //! A tap precedes each embedded service and refuses no request. Permissions have the form of IAM: one action per item
 //! of a transaction, an ARN per index, the item's partition key, and the attributes of an update.
 

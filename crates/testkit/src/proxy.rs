@@ -1,5 +1,4 @@
 //! A proxy for an HTTP service outside AWS, whose calls are points of the same wire.
-//!
 //! It supports one request with a length per connection; upgraded or streamed connections fail. The service's address
 //! in answers is replaced by the proxy's, so that callers that follow a link use the proxy too.
 

@@ -10,7 +10,6 @@ impl SeededRng {
     }
 
     /// The next number of the sequence.
-    ///
     /// Source: SplitMix64, Steele, Lea and Flood, "Fast splittable pseudorandom number generators".
     pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -1,5 +1,4 @@
 //! Injects DynamoDB faults on a seeded schedule, because the embedded DynamoDB has none.
-//!
 //! A correct caller succeeds anyway: no call meets more faults in a row than the SDK and the store retry. The tests
 //! verify that these faults stay invisible, not that an outage is reported.
 

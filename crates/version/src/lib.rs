@@ -3,7 +3,6 @@
 
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// The full git commit, or [`UNKNOWN`].
 pub const COMMIT: &str = env!("BUILD_COMMIT");
 
 /// The release and the first 12 characters of the commit, for `--version`.
@@ -12,7 +11,6 @@ pub const LONG: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("BUILD_COMM
 /// The commit of a program that was built without git and without `PULLYARD_COMMIT`.
 pub const UNKNOWN: &str = "unknown";
 
-/// The first 12 characters of a commit.
 pub fn short_commit(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }

@@ -18,7 +18,6 @@ struct Quota {
     consequence: &'static str,
     /// Warning level. New accounts may start below it and soon reach their quota.
     min_limit: f64,
-    /// Namespace and metric of the usage, if Service Quotas does not name them.
     usage_metric: Option<(&'static str, &'static str)>,
 }
 

@@ -74,7 +74,6 @@ pub(super) async fn submit(
     Ok((StatusCode::UNPROCESSABLE_ENTITY, super::page(&shared, &entry, &pull, failed).await?).into_response())
 }
 
-/// Removes the carriage returns that browsers send.
 fn normalize_newlines(text: &str) -> String {
     text.trim().replace("\r\n", "\n")
 }

@@ -26,7 +26,6 @@ use crate::{
 pub(super) struct StateForm {
     user: String,
     state: NewState,
-    /// The head commit that the page showed.
     sha: String,
 }
 

@@ -81,7 +81,6 @@ pub fn changed_file(shared: &Shared, entry: &RepositoryEntry, head: &str, file: 
     })
 }
 
-/// GitHub's simple status: an entry of a combined status, without its creator.
 fn simple_status(shared: &Shared, entry: &RepositoryEntry, status: &StatusRecord) -> Value {
     let StatusRecord { id, sha, state, context, description, target_url, creator: _, created_at, name: _, refname: _ } =
         status;
@@ -105,7 +104,6 @@ pub fn status(shared: &Shared, entry: &RepositoryEntry, status: &StatusRecord) -
     full_status
 }
 
-/// `newest` has the newest status of each context.
 pub fn combined_status(shared: &Shared, entry: &RepositoryEntry, sha: &str, newest: &[&StatusRecord]) -> Value {
     let has_any = |states: &[&str]| newest.iter().any(|status| states.contains(&status.state.as_str()));
     // As on GitHub, a commit without statuses is pending and not successful.

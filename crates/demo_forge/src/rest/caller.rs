@@ -18,7 +18,6 @@ use crate::{
 
 pub struct Caller {
     identity: CallerIdentity,
-    /// Method and path are stored for redirects.
     is_get: bool,
     path: String,
 }

@@ -6,7 +6,6 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Most changed pull requests that wait for comparison. The table item must stay small.
 pub const MAX_CHANGED: usize = 100;
 
 /// How often every open pull request of a GitHub repository is compared. GitHub does not document that a review moves a
@@ -18,19 +17,16 @@ pub struct PollProgress {
     /// Everything submitted before this was seen. Set when the repository is connected and by full comparisons.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// When the current full comparison began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
     /// The row of the project's open pull requests after which the comparison continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
-    /// Why the last comparison was incomplete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// When the forge's list of changed pull requests was last read to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listed: Option<Timestamp>,
-    /// Numbers of changed pull requests still to compare, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changed: Vec<u64>,
 }

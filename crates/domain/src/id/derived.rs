@@ -23,18 +23,15 @@ impl TokenId {
 }
 
 impl JobId {
-    /// The job of one entry of a ticket into the trigger status.
     pub fn for_entry(project: &ProjectId, ticket: &TicketKey, entry: &Entry) -> Self {
         let at = entry.at.millis().to_string();
         Self(hash_id("job_", "ticket-entry", &[project.as_str(), ticket.as_str(), &at, entry.event.as_str()]))
     }
 
-    /// The job of one API request with the caller's idempotency key.
     pub fn for_request(project: &ProjectId, caller: &str, key: &str) -> Self {
         Self(hash_id("job_", "request", &[project.as_str(), caller, key]))
     }
 
-    /// The job that revises a pull request for one review.
     pub fn for_review(pull_request: &PullRequestId, review: &ReviewId) -> Self {
         let (repository, number) = (pull_request.repository.to_string(), pull_request.number.to_string());
         let parts = [pull_request.integration.as_str(), &repository, &number, review.as_str()];

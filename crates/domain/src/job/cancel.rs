@@ -49,7 +49,6 @@ impl Cancel {
         Self { by: "Pullyard".into(), reason: None, because: Some(truncate(because, MAX_REASON_CHARS)), at }
     }
 
-    /// When the runner should have stopped.
     pub fn stop_deadline(&self) -> Timestamp {
         self.at.plus(STOP_TIMEOUT)
     }
@@ -110,7 +109,6 @@ impl Job {
         self.status == JobStatus::Cancelled && self.place == Placement::Fargate && unheard && was_started
     }
 
-    /// The known tasks of its last start and its last claim.
     pub fn last_tasks(&self) -> impl Iterator<Item = &str> {
         let claimed = self.run.as_ref().and_then(|run| run.task.as_deref());
         claimed.into_iter().chain(self.dispatch.task.as_deref())

@@ -4,7 +4,6 @@ use super::Job;
 use crate::budget::{Budget, Charge, MAX_USD_MICROS, Refund};
 
 impl Budget {
-    /// The reservation for this job, with the condition on the day's usage before it.
     pub fn charge(&self, job: &Job) -> Option<Charge> {
         let reserved = job.reserved?;
         Some(Charge {

@@ -1,5 +1,4 @@
 //! Reading the reviews of a Pending job from the forge.
-//!
 //! An unavailable forge or its rate limit only delays the job. The job fails after a permanent error, or after a day
 //! without an answer.
 
@@ -11,7 +10,6 @@ use crate::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Time limit for reading a review.
 pub const CONTEXT_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 
 /// When the sweeper reads a new job's review, in case its wake-up was lost.
@@ -27,7 +25,6 @@ const REVIEW_TEXT_INTERVAL: Duration = Duration::from_secs(60);
 
 const MAX_BACKOFF: Duration = Duration::from_secs(30 * 60);
 
-/// Progress of reading reviews from the forge.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContextWait {
     pub tries: u32,
@@ -49,20 +46,22 @@ fn wake_deadline(waits: Option<&ContextWait>, now: Timestamp) -> Timestamp {
     waits.map(|waits| waits.next).filter(|next| (soonest..=latest).contains(next)).unwrap_or(latest)
 }
 
-/// Why a review could not be read this time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "fault")]
 pub enum ContextFault {
-    /// No answer of the forge, or a server error.
-    Away { reason: String },
-    /// The forge's rate limit.
-    RateLimited { until: Timestamp },
+    Away {
+        reason: String,
+    },
+    RateLimited {
+        until: Timestamp,
+    },
     /// None of the reviews has a text yet.
-    Silent { until: Timestamp },
+    Silent {
+        until: Timestamp,
+    },
 }
 
 impl Job {
-    /// Makes the job Ready with its frozen context.
     pub fn admit(&self, context: String, head: &str, now: Timestamp) -> Result<Self, TransitionRefusal> {
         if self.status != JobStatus::Pending {
             return Err(TransitionRefusal::WrongStatus(self.status));

@@ -14,12 +14,10 @@ pub enum DispatchFault {
     Throttled {
         times: u32,
     },
-    /// AWS refuses for another reason.
     Refused {
         reason: String,
         times: u32,
     },
-    /// The container stopped before it claimed.
     Died {
         reason: String,
         times: u32,
@@ -28,7 +26,6 @@ pub enum DispatchFault {
     Interrupted {
         times: u32,
     },
-    /// The container never called.
     Silent {
         times: u32,
     },

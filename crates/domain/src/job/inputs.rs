@@ -1,5 +1,4 @@
 //! Inputs that a running agent has read, and their effect on a push.
-//!
 //! The count is only for display. The session determines which inputs the next attempt receives again.
 
 use super::transition::{Fence, TransitionRefusal};

@@ -24,7 +24,6 @@ pub const MAX_MODEL_FAULTS: u32 = 20;
 pub struct ModelWait {
     pub cause: BreakerCause,
     pub capability: String,
-    /// The expected end.
     pub until: Timestamp,
     pub since: Timestamp,
     #[serde(default, skip_serializing_if = "super::is_default")]
@@ -37,19 +36,15 @@ impl ModelWait {
     }
 }
 
-/// A runner's report that the model is unavailable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFaultReport {
     /// Chosen by the runner, so that a repeat gets the same answer.
     pub finish: FinishId,
-    /// The failure, if the job has waited enough.
     pub failure: Failure,
     /// The same as a fact about the account.
     pub fault: AccountFault,
     pub capability: String,
-    /// Until when the account is not used.
     pub blocked_until: Timestamp,
-    /// The agent, and its own id of the session.
     pub session: Option<(String, Option<String>)>,
 }
 

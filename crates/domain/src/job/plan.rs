@@ -20,9 +20,7 @@ pub struct JobPlan<'a> {
     pub project: &'a ProjectId,
     pub settings: &'a Settings,
     pub repository: &'a Repository,
-    /// The hash of its frozen context.
     pub context: String,
-    /// Labels that a runner must have.
     pub labels: &'a BTreeSet<String>,
     pub now: Timestamp,
 }
@@ -51,7 +49,6 @@ pub fn plan_for_ticket(plan: &JobPlan<'_>, ticket: &Ticket) -> (Job, Ticket) {
 
 #[derive(Clone, Copy, Debug)]
 pub struct RevisionPlan<'a> {
-    /// The newest of the reviews or requests that the job covers.
     pub review: &'a ReviewId,
     /// The head commit, if known; `None` leaves the stored one.
     pub head: Option<&'a str>,

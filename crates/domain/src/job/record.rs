@@ -32,34 +32,28 @@ impl AttemptRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum AttemptEnd {
-    /// Its work is in a pull request.
     Completed {},
-    /// It failed with its job.
-    Failed { failure: Failure },
+    Failed {
+        failure: Failure,
+    },
     /// It searched for the push of a lost attempt and found none; the job failed by that loss. An attempt that could
     /// not search is `Failed`, and the job fails by the loss as well.
     FoundNothing {},
-    /// A cancel of its job ended it.
     Cancelled {},
-    /// The job waits for an answer to its agent's question.
     Asked {},
-    /// It yielded for a pause.
     Paused {},
-    /// A platform fault ended it, and the job was requeued.
-    Requeued { failure: Failure },
+    Requeued {
+        failure: Failure,
+    },
 }
 
-/// In a failed job: the state of a lost attempt's push.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum PushSearch {
     /// An attempt searched and found no push.
     FoundNothing {},
     /// Unknown: the push may exist.
-    Failed {
-        /// The failure that prevented or ended the search.
-        failure: Failure,
-    },
+    Failed { failure: Failure },
 }
 
 /// The agent of an attempt, with its usage, session and provenance.

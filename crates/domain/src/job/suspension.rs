@@ -13,7 +13,6 @@
 //! The users' request is a level, not a message. If a runner yields for a pause that was withdrawn, the job becomes
 //! Ready. If a question was just answered, or a newer input exists before a push, the runner is refused and the agent
 //! continues. A suspended job holds no slot, and stores the session for its next attempt.
-//!
 //! The texts of inputs are separate table items.
 
 use super::transition::{End, Fence, TransitionRefusal};
@@ -64,28 +63,21 @@ pub struct Question {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub agent: String,
-    /// The agent's own id of the session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// The self-hosted runner that has its files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runner: Option<RunnerId>,
     pub attempt: u32,
-    /// How many of the job's inputs it has read.
     #[serde(default)]
     pub inputs: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Suspension {
-    Question {
-        question: String,
-    },
-    /// A user requested a pause.
+    Question { question: String },
     Pause,
 }
 
-/// A runner's report when it yields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuspendReport {
     /// Chosen by the runner, so that a repeat gets the same answer.
@@ -93,11 +85,9 @@ pub struct SuspendReport {
     pub suspension: Suspension,
     pub agent: Option<String>,
     pub session: Option<String>,
-    /// How many of the job's inputs the agent has read.
     pub inputs: u32,
 }
 
-/// A user's message to a job's agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     pub job: JobId,
@@ -108,7 +98,6 @@ pub struct Input {
     pub text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// The sender's idempotency key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
@@ -258,7 +247,6 @@ impl Job {
         Ok(job)
     }
 
-    /// When its suspension expires.
     pub fn suspended_until(&self) -> Option<Timestamp> {
         let since = match self.status {
             JobStatus::AwaitingInput => self.question.as_ref().map(|question| question.at),
@@ -276,7 +264,6 @@ impl Job {
         keeper.is_none_or(|keeper| keeper == runner || now >= self.ready_since.plus(RUNNER_AFFINITY))
     }
 
-    /// Pauses a job that no attempt holds any more.
     pub(super) fn enter_paused(&mut self, now: Timestamp) {
         self.enter_suspended(JobStatus::Paused, now);
         if let Some(pause) = &mut self.pause {

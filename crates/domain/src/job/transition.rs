@@ -28,7 +28,6 @@
 //!
 //! After a requested cancel, every requeue or failure that the runner did not report cancels the job. After a requested
 //! pause, every requeue pauses it.
-//!
 //! A job that only adopts fails with the loss for which it was requeued, unless it found a push. `looked` records
 //! whether an attempt searched for the push. The same holds for a job that failed before it could search.
 
@@ -45,7 +44,6 @@ use std::time::Duration;
 /// The sweeper starts a Ready job after this time, in case its message was lost.
 pub const WAKE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Limit from the start of a task to its claim.
 pub const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// While a push may be under way, only the runner may end the job, for at most this long.
@@ -59,7 +57,6 @@ pub const FINISH_GRACE: Duration = Duration::from_secs(15);
 const MAX_DEAD_TASKS: usize = 10;
 
 impl Dispatch {
-    /// Rejects a later claim of the current task.
     pub(super) fn reject_task(&mut self) {
         self.dead.extend(self.task.take());
         let forgotten = self.dead.len().saturating_sub(MAX_DEAD_TASKS);
@@ -77,12 +74,10 @@ pub struct Fence {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The number of the new attempt: one more than the claimed ones.
     pub attempt: u32,
     /// Chosen by the runner, so that a repeated claim gets the same answer.
     pub claim: ClaimId,
     pub instance: InstanceId,
-    /// The runner, if it is not a Fargate task.
     pub runner: Option<RunnerId>,
     pub task: Option<String>,
 }
@@ -98,12 +93,10 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TransitionRefusal {
     AlreadyDone,
-    /// Another attempt holds the job, or none does.
     LeaseLost,
     WrongStatus(JobStatus),
     NotBefore(Timestamp),
     StopRequested,
-    /// A user sent input that the agent has not read.
     NewerInput,
     TooManyInputs,
 }
@@ -124,7 +117,6 @@ impl Job {
         Ok(job)
     }
 
-    /// Stores the ARN of the task of start `number` of attempt `attempt`.
     pub fn set_task(&self, attempt: u32, number: u32, task: &str) -> Result<Self, TransitionRefusal> {
         self.check_ready_on_fargate()?;
         if self.attempt + 1 != attempt || self.dispatch.number != number || !self.dispatch.starting {
@@ -231,7 +223,6 @@ impl Job {
         Ok(job)
     }
 
-    /// Begins the next phase. A repeat of the current phase is `AlreadyDone`.
     pub fn advance(&self, fence: &Fence, to: JobStatus, now: Timestamp) -> Result<Self, TransitionRefusal> {
         self.check_fence(fence)?;
         if self.status == to {
@@ -360,7 +351,6 @@ impl Job {
             .ok_or(TransitionRefusal::LeaseLost)
     }
 
-    /// The end of the attempt, for its ATTEMPT item.
     pub fn attempt_end(&self) -> AttemptEnd {
         match (self.status, &self.failure) {
             (JobStatus::Completed, _) => AttemptEnd::Completed {},
@@ -401,7 +391,6 @@ impl Job {
         }
     }
 
-    /// Releases the attempt: Ready, or paused if a user requested that.
     fn release(&mut self, now: Timestamp) {
         if self.want == DesiredState::Pause {
             return self.enter_paused(now);

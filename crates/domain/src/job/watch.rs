@@ -22,7 +22,6 @@ impl Job {
         self.watched_until.is_some_and(|until| until > now)
     }
 
-    /// The interval at which its runner sends events.
     pub fn send_interval(&self, now: Timestamp) -> Duration {
         if self.is_watched(now) { WATCHED_INTERVAL } else { UNWATCHED_INTERVAL }
     }

@@ -8,7 +8,6 @@ const MAX_FILES: usize = 50;
 /// Units: characters.
 const MAX_NAME_CHARS: usize = 300;
 
-/// Describes the conflict with `branch` at `commit`. `files` were changed on both sides.
 pub fn conflict_prompt(branch: &str, commit: &str, files: &[String]) -> String {
     // A backtick would end the quotation.
     let branch = to_single_line(branch, MAX_NAME_CHARS).replace('`', "'");

@@ -1,5 +1,4 @@
 //! Reviews as they were frozen when they were read from the forge, and their part of the prompt.
-//!
 //! All text, names and paths of reviewers are fenced; only numbers and our own text appear outside a fence. The part
 //! has a size limit and states how much it omits.
 
@@ -33,7 +32,6 @@ pub struct ReviewedPullRequest {
     pub url: String,
     pub title: String,
     pub branch: String,
-    /// The target branch.
     pub base: String,
     pub head: String,
 }
@@ -159,7 +157,6 @@ impl ReviewContext {
     }
 }
 
-/// Comments of a pull request that agents received before.
 #[derive(Clone, Debug, Default)]
 pub struct KnownComments {
     comments: Vec<(u64, String)>,

@@ -1,10 +1,8 @@
 //! Makes untrusted text safe for a prompt: removes invisible parts, fences the text and limits it.
-//!
 //! The fence and the text around it are the protection. Removing hidden text only prevents an honest reviewer from
 //! passing on text that is invisible at the forge. No Markdown is parsed, so comments are removed inside code as well.
 //! Text that a page folds or shows partly stays: `<details>`, alternative texts, link titles, attributes.
 
-/// Placeholder for removed text.
 pub const HIDDEN_PLACEHOLDER: &str = "(hidden text left out)";
 
 /// The text that a reader sees at the forge.

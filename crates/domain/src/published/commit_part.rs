@@ -1,5 +1,4 @@
 //! Renders and replaces the part of a pull request's text that is about the newest commit of Pullyard.
-//!
 //! Two invisible marker lines enclose the part. The first marker line contains the commit and a hash of the body, which
 //! shows whether a user edited the body. Anyone can copy the marker lines, so they grant no permission.
 
@@ -16,7 +15,6 @@ const HASH_BYTES: usize = 8;
 /// Longest pull request text that GitHub accepts. Units: characters.
 const MAX_TEXT_CHARS: usize = 65_536;
 
-/// Why [`replace_part`] does not change a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplaceRefusal {
     UpToDate,

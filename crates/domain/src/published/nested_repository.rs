@@ -1,5 +1,4 @@
 //! Describes nested repositories that the agent created and that are not committed.
-//!
 //! The names of the folders are untrusted, so each is rendered as code.
 
 use crate::prompt::untrusted::to_code_span;
@@ -43,7 +42,6 @@ pub struct OuterState {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NestedAction {
-    /// The whole folder is not committed, and it is reported.
     Exclude(NestedKind),
     /// The files are committed, and the nested `.git` is removed.
     CommitFiles,
@@ -84,7 +82,6 @@ pub fn render_section(folders: &[NestedRepository]) -> String {
     text
 }
 
-/// The sentence for the job's events.
 pub fn render_sentence(folders: &[NestedRepository]) -> String {
     let names: Vec<_> = folders.iter().take(MAX_LISTED).map(render_folder).collect();
     let others = match folders.len().saturating_sub(MAX_LISTED) {

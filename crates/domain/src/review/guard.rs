@@ -1,5 +1,4 @@
 //! The guards of a review, in the published order: the first refusal decides.
-//!
 //! Guards are pure functions of [`ReviewFacts`], which the ledger stores with the decision.
 
 use super::{Permission, RequestedAction, ReviewEvent};
@@ -31,7 +30,6 @@ pub struct ReviewFacts {
     pub settings: Option<ReviewSettings>,
     pub integration: IntegrationId,
     pub repository: RepositoryName,
-    /// Whether the repository is connected to the project.
     pub connected: bool,
     pub number: u64,
     pub state: PullRequestState,
@@ -186,7 +184,6 @@ pub(super) fn label_of(facts: &ReviewFacts) -> String {
     pull_request_label(Some(&facts.repository), facts.number)
 }
 
-/// Whether a user requested a revision. Requests skip the guards that protect against automatic jobs.
 pub(super) fn is_request(facts: &ReviewFacts) -> bool {
     matches!(facts.asks, RequestedAction::Revision { .. })
 }
@@ -290,7 +287,6 @@ pub(super) fn previous_job_not_completed(facts: &ReviewFacts) -> Option<Reason> 
         .then(|| Reason::PreviousJobNotCompleted { ticket: ticket.key.clone(), outcome: outcome.into() })
 }
 
-/// Exactly one hour after the last revision is allowed.
 pub(super) fn rate_limited(facts: &ReviewFacts) -> Option<Reason> {
     let revised = facts.revised.as_ref().filter(|_| !is_request(facts))?;
     let time = revised.at.plus(REVISE_WINDOW);

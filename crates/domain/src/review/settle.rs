@@ -1,5 +1,4 @@
 //! Decides about waiting reviews once their ticket has no active job.
-//!
 //! The guards run again for the newest review. Then one job covers all reviews at the newest head, or they continue to
 //! wait, or all are refused.
 
@@ -27,7 +26,6 @@ pub enum Settlement {
     Wait {
         opens_at: Timestamp,
     },
-    /// They wait until the project may start jobs again.
     Hold,
     /// All are refused, including absorbed reviews.
     Refuse {
@@ -41,7 +39,6 @@ pub enum Settlement {
 /// Limit per transaction.
 pub const MAX_ABSORBED: usize = 25;
 
-/// The newest waiting review, which represents the others.
 pub fn newest_review<'a>(waiting: &[&'a Review]) -> Option<&'a Review> {
     waiting.iter().copied().max_by_key(|review| (review.submitted_at, review.at, review.id.clone()))
 }

@@ -1,5 +1,4 @@
 //! Decides how the sweeper handles a runner: whether it goes Offline, and which jobs it loses.
-//!
 //! A silent runner is first stored as Offline, over the heartbeat that was read. Its jobs end afterwards, each over the
 //! epoch of that write, so that a heartbeat between the two writes preserves them.
 
@@ -22,7 +21,6 @@ pub const DELETE_AFTER: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// can send its next heartbeat after the pause in time.
 const MAX_SWEEP_GAP: Duration = Duration::from_secs(65);
 
-/// Minimum number of silent runners in a storm.
 const STORM_MIN_RUNNERS: usize = 3;
 
 /// A storm affects more than this share of the Online runners. Units: percent.
@@ -31,7 +29,6 @@ const STORM_MIN_PERCENT: usize = 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenState {
     Valid,
-    /// Revoked, expired or deleted.
     Invalid,
 }
 
@@ -65,7 +62,6 @@ pub enum RunnerStep {
     MarkOffline(Box<Runner>),
     EndJobs(LossReason, Vec<(JobId, Slot)>),
     DeleteUnused,
-    /// No job uses the runner any more.
     Remove,
 }
 

@@ -44,7 +44,6 @@ pub struct Options {
     pub transition_delay: Duration,
     /// Time between SIGTERM and SIGKILL.
     pub stop_timeout: Duration,
-    /// Time after which a stopped task and its logs are deleted.
     pub retention: Duration,
 }
 
@@ -64,7 +63,6 @@ impl Options {
 #[derive(Clone, Debug)]
 pub struct TaskDefinition {
     pub family: String,
-    /// The container name in overrides.
     pub container: String,
     /// The program and its arguments; a container override's `command` replaces all of them.
     pub command: Vec<String>,
@@ -130,7 +128,6 @@ impl Ecs {
         self.tasks.events.set_drop_events(lost);
     }
 
-    /// The number of tasks that have not stopped.
     pub async fn count_running(&self) -> usize {
         let mut running = 0;
         for task in self.tasks.list() {

@@ -21,7 +21,6 @@ const INHERITED_VARIABLES: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "USER"
 /// A process escapes if it leaves the group, clears its environment and loses its parent between two checks.
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Poll interval for the end of an adopted process.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Variable in every process of a task; its value ends with the task's id.

@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 
 use crate::timestamp::{Timestamp, rfc3339_from_epoch_secs};
 
-/// The emulated statuses in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(super) enum Status {
@@ -33,7 +32,6 @@ pub(super) enum StopCode {
     UserInitiated,
 }
 
-/// A task in the form of DescribeTasks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskDescription {
@@ -87,7 +85,6 @@ pub(super) struct ProcessIdentity {
     pub(super) start_mark: Option<String>,
 }
 
-/// The content of `task.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct TaskRecord {

@@ -13,9 +13,7 @@ pub enum RunTaskOutcome {
     Throttled,
     /// `InvalidParameterException` "Rate exceeded", another form of throttling.
     RateExceeded,
-    /// 200 with this failure reason and no task.
     Failure(&'static str),
-    /// An error with this code and message.
     Exception(&'static str, &'static str),
     /// The task is created but stays PENDING until it is stopped.
     StaysPending,

@@ -66,7 +66,6 @@ impl EventSource {
     }
 }
 
-/// One of the concurrent loops; each handles one batch at a time.
 struct Poller {
     sqs: Sqs,
     queue_url: String,

@@ -47,7 +47,6 @@ pub fn every(period: Duration, function: Function) -> Schedule {
 }
 
 impl Schedule {
-    /// Invokes the function now, independently of the schedule, and returns its response.
     pub async fn invoke_now(&self) -> Result<Value, String> {
         self.invoker.invoke(scheduled_event()).await
     }

@@ -5,7 +5,6 @@ use std::future::Future;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Dropping it stops the loops without waiting.
 #[derive(Debug)]
 pub(super) struct Background {
     stop: CancellationToken,
@@ -13,7 +12,6 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Spawns loops that return once the token is cancelled.
     pub(super) fn spawn<F>(loops: impl FnOnce(&CancellationToken) -> Vec<F>) -> Self
     where
         F: Future<Output = ()> + Send + 'static,

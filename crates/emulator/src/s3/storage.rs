@@ -26,7 +26,6 @@ pub(super) struct Object {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Objects with their upload times, by bucket and key.
 type MemoryObjects = BTreeMap<(String, String), (Object, SystemTime)>;
 
 pub(super) enum ObjectStore {

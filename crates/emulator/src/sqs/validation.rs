@@ -32,7 +32,6 @@ pub(super) fn validate(operation: &str, request: &Value) -> Option<(&'static str
     })
 }
 
-/// Whether XML 1.0 allows the character.
 fn is_valid_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }

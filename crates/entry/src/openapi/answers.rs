@@ -29,7 +29,6 @@ fn json_response<T: JsonSchema>(ctx: &mut GenContext, description: &str) -> Resp
     Response { description: description.to_owned(), content, ..Response::default() }
 }
 
-/// The table may refuse any call temporarily.
 impl OperationOutput for Problem {
     type Inner = protocol::Problem;
 

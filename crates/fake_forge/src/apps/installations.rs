@@ -73,7 +73,6 @@ pub(crate) async fn store_manifest(shared: &Shared, manifest: Value, owner: &str
 }
 
 /// Creates an App from the manifest stored under a code. Only this response contains the App's secrets.
-///
 /// Writes: the App; removes the code.
 pub(crate) async fn convert_manifest(shared: &Arc<Shared>, code: &str) -> Result<Value, Rejection> {
     let (id, bot_id, now) = (small_id(), shared.ids.next()?, shared.clock.unix_secs());
@@ -169,7 +168,6 @@ fn key_missing() -> Error {
 }
 
 /// Installs an App for the given repositories of an owner, or for all. Only tests install Apps, with `install_app`.
-///
 /// Idempotent: by App and owner; a repeated call replaces the repositories.
 pub(crate) async fn install(
     shared: &Shared,

@@ -52,7 +52,6 @@ pub(super) struct InlineResponse {
     pub(super) path: String,
     /// The only or last line before the change.
     pub(super) from: Option<u64>,
-    /// The only or last line after the change.
     pub(super) to: Option<u64>,
     pub(super) start_from: Option<u64>,
     pub(super) start_to: Option<u64>,

@@ -7,7 +7,6 @@ use crate::Time;
 /// Largest integer that every JSON parser reads exactly.
 const MAX_ID: u64 = (1 << 53) - 1;
 
-/// The first eight bytes of the SHA-256 of the normalised UUID, reduced below 2^53.
 pub(crate) fn uuid_to_id(uuid: &str) -> u64 {
     hash_to_id(Sha256::digest(normalize_uuid(uuid).as_bytes()).iter())
 }

@@ -1,6 +1,5 @@
 //! The forge of a delivery, and the event names that it allows.
 
-/// Longer than any forge's event name.
 const MAX_NAME_BYTES: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -92,7 +92,6 @@ pub(super) fn string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, Pa
     Ok(at.field(name)?.text()?.to_owned())
 }
 
-/// Empty if the field is missing or `null`.
 pub(super) fn optional_string_field(at: &JsonCursor<'_>, name: &str) -> Result<String, ParseError> {
     Ok(at.optional_field(name)?.map_or(Ok(""), |text| text.text())?.to_owned())
 }

@@ -6,7 +6,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-/// The driver of one kind of agent, for all starts of one attempt.
 pub(super) trait Adapter: Send {
     /// `claude_code`, `codex` or `command`.
     fn capability(&self) -> &'static str;
@@ -60,7 +59,6 @@ pub(super) trait LineParser: Send {
     fn parse_line(&mut self, line: &[u8]) -> Vec<AgentEvent>;
 }
 
-/// Reads files of a working agent, repeatedly, on a blocking thread.
 pub(super) trait UsageReader: Send {
     fn poll(&mut self) -> Vec<AgentEvent>;
 

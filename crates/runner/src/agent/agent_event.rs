@@ -1,5 +1,4 @@
 //! Signs: the parsed meaning of an agent's lines, the same for all agents. A sign is an event, or a fact about the run.
-//!
 //! `classify` and `limits` decide how a fact affects the job.
 
 use crate::api::event_draft::EventDraft;
@@ -25,7 +24,6 @@ pub(super) enum AgentEvent {
     AllToolsEnded,
     /// Whether every call of the model has its answer, so that the model is next. Other tools may still run.
     CallsAnswered(bool),
-    /// The next request to the model contains the input with this mark.
     InputSent(String),
     ModelAnswer,
     /// Like `ModelAnswer`, but from files.
@@ -37,7 +35,6 @@ pub(super) enum AgentEvent {
     Cost(u64),
     /// An upper bound of the cost, if the price is unknown.
     CostUpperBound(u64),
-    /// An estimate for display, until the exact cost or a bound is known; `None` without an estimate.
     CostEstimate(Option<u64>),
     /// The total usage of this start, from an agent that counts it.
     UsageTotals(UsageTotals),
@@ -85,7 +82,6 @@ pub(super) struct UsageTotals {
     pub(super) is_reported: bool,
 }
 
-/// An agent's report of its end, which alone proves no success.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct EndReport {
     pub(super) success: bool,
@@ -93,7 +89,6 @@ pub(super) struct EndReport {
     pub(super) codes: Vec<String>,
     pub(super) status: Option<u16>,
     pub(super) message: String,
-    /// Tools that were denied in this turn.
     pub(super) denied_tools: Vec<String>,
     /// The end of the account's limit, if reported in a field of its own.
     pub(super) limit_resets_at: Option<Timestamp>,

@@ -21,9 +21,7 @@ struct UsageState {
     total: UsageTotal,
     base_commit: Option<String>,
     prompt_sha256: Option<Sha256Hex>,
-    /// The agent was started without a session, so it names a new one.
     is_new_session: bool,
-    /// Tokens of earlier sessions that the current one replaced.
     earlier_session_tokens: Tokens,
     restart_count: usize,
     /// The first denied tool since the agent began this task or its latest inputs.
@@ -107,7 +105,6 @@ impl AttemptUsage {
         self.lock().total
     }
 
-    /// Tokens of the current session in this attempt, without earlier sessions.
     pub(crate) fn session_tokens(&self) -> Tokens {
         let state = self.lock();
         state.total.tokens - state.earlier_session_tokens

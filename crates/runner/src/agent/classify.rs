@@ -1,9 +1,7 @@
 //! Judges the end of one start: a pure function of everything that is known about it.
-//!
 //! An agent's report alone proves no success. The agent's work is done if the runner did not stop it, it reported
 //! success, it exited with 0, and no denied tool kept it from working. A failure is classified by the mark on the
 //! agent's last line, then by the provider's status, then by its text. Unknown ends are failures without another start.
-//!
 //! Account limits and provider trouble also hold up other jobs. They are believed only with the exit code of a failing
 //! agent, because a tool can write to the same streams.
 
@@ -22,7 +20,6 @@ use pullyard_domain::time::Timestamp;
 const EXIT_TEMPFAIL: i32 = 75;
 /// Marks of an interrupted agent. The runner kills an agent that it interrupts, so another process did it.
 const INTERRUPT_CODES: [&str; 2] = ["aborted_tools", "aborted_streaming"];
-/// How many last lines of a crash are examined: a crash prints its stack after its message.
 const LAST_LINES: usize = 20;
 const SIGKILL: i32 = 9;
 /// SIGKILL, as a parent process reports it for its child.
@@ -37,7 +34,6 @@ pub(super) struct EndFacts<'a> {
     pub(super) stop: Option<&'a Stop>,
     pub(super) exit: Exit,
     pub(super) end_report: Option<&'a EndReport>,
-    /// The first denied tool of all starts.
     pub(super) denied_tool: Option<&'a str>,
     pub(super) stderr: &'a str,
     pub(super) last_message: &'a str,
@@ -86,7 +82,6 @@ impl Transient {
         Self { cause: format!("{} {what_it_did}", ended.agent), failure: to_agent_failure(ended) }
     }
 
-    /// The failure to report once retries are exhausted.
     pub(super) fn into_failure(self, retries: u64) -> Failure {
         match self.failure {
             Failure::AgentOverloaded { .. } => Failure::AgentOverloaded { n: retries },
@@ -250,7 +245,6 @@ fn cause_of_429(terminal: &EndReport) -> FailureCause {
     if is_limit { FailureCause::Limit } else { FailureCause::SlowDown }
 }
 
-/// Marks with one meaning.
 const CODES: &[(&str, FailureCause)] = &[
     ("error_max_turns", FailureCause::Turns),
     ("error_max_budget_usd", FailureCause::Cost),

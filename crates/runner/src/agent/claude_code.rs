@@ -147,7 +147,6 @@ impl Adapter for ClaudeCode {
     }
 }
 
-/// Encodes messages for a working Claude Code, which accepts them at any time.
 struct MessageEncoder;
 
 impl InputEncoder for MessageEncoder {

@@ -1,5 +1,4 @@
 //! Starts Codex so that it calls the model only and ignores the repository's settings.
-//!
 //! `lines` parses its output, `rollout` its session files.
 
 mod config;

@@ -1,5 +1,4 @@
 //! The `command` agent: any program that reads its prompt from standard input.
-//!
 //! `line` parses its output, `reported_usage` adds up the usage that it reports.
 
 use super::adapter::{Adapter, InputEnd, Launch, LineParser};

@@ -1,5 +1,4 @@
 //! Parses a line of the `command` agent.
-//!
 //! On standard output, a JSON object with a known `kind` becomes that event, and with another `kind` a `raw` event. Any
 //! other line is `text`. Standard error is `log`.
 
@@ -13,7 +12,6 @@ pub(super) enum Stream {
     Err,
 }
 
-/// The event of a line; `None` for an empty line.
 pub(super) fn parse_line(stream: Stream, line: &[u8]) -> Option<EventDraft> {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
@@ -38,7 +36,6 @@ pub(super) fn parse_line(stream: Stream, line: &[u8]) -> Option<EventDraft> {
     Some(EventDraft::text(EventKind::Text, text))
 }
 
-/// The kinds of events that an agent may report. Phases and logs are the runner's.
 fn parse_kind(kind: &str) -> Option<EventKind> {
     Some(match kind {
         "text" => EventKind::Text,

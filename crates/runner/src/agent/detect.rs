@@ -1,5 +1,4 @@
 //! Finds the agents on this machine, by their settings or in `PATH`, and queries their versions.
-//!
 //! The file that npm puts into `PATH` may be a stub whose program was never unpacked, or a script that needs Node.js.
 //! The runner starts the native program instead, which is in a separate npm package for each platform.
 
@@ -87,7 +86,6 @@ pub(crate) struct InstalledAgent {
 }
 
 /// Finds an agent and queries its version: for the runner's default capabilities, and before each job with an agent.
-///
 /// Errors: the reason why it cannot be used, as a fragment of a sentence.
 pub(crate) async fn probe(kind: AgentKind, environment: &Environment<'_>) -> Result<InstalledAgent, String> {
     let program = native_program(kind, locate(kind, environment)?);

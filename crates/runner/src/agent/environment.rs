@@ -3,14 +3,11 @@
 use crate::git::NETWORK_ENVIRONMENT;
 use std::ffi::OsString;
 
-/// The variable that names Claude Code's program. Without it, `PATH` is searched.
 pub(crate) const CLAUDE_CODE: &str = "PULLYARD_CLAUDE_CODE";
 pub(crate) const CODEX: &str = "PULLYARD_CODEX";
-/// The variable that names the `auth.json` of a signed-in Codex.
 pub(crate) const CODEX_AUTH: &str = "PULLYARD_CODEX_AUTH";
 /// Prices of models that the built-in list lacks.
 pub(crate) const CODEX_PRICES: &str = "PULLYARD_CODEX_PRICES";
-/// Pauses before an agent is started again. A flag of `run-job` reads them.
 const RETRIES: &str = "PULLYARD_AGENT_RETRY_SECS";
 pub(super) const ANTHROPIC_KEY: &str = "ANTHROPIC_API_KEY";
 /// The token of a subscription, instead of a key.

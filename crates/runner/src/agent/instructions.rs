@@ -1,5 +1,4 @@
 //! Loads a repository's instructions for agents: `CLAUDE.md` and `AGENTS.md` of its base branch.
-//!
 //! A stranger may have written these files on the working branch, where they are files like any other.
 
 use crate::git::{Git, GitCall, GitError};
@@ -14,7 +13,6 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Instructions {
     pub(super) text: String,
-    /// A sentence for the log about each skipped file.
     pub(super) skipped_files: Vec<String>,
 }
 

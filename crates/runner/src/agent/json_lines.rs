@@ -27,7 +27,6 @@ pub(super) fn text_field<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object.get(name).and_then(Value::as_str)
 }
 
-/// The path of a file relative to the worktree, if the file is inside.
 pub(super) fn relative_path(tree: &Path, path: &str) -> String {
     let inner = Path::new(path).strip_prefix(tree).ok().and_then(Path::to_str);
     inner.unwrap_or(path).to_owned()

@@ -33,7 +33,6 @@ struct TimeParts {
     names_utc: bool,
 }
 
-/// Parses a date, a time of day or a duration. A time of day means its next occurrence in UTC.
 pub(super) fn parse_reset_time(message: &str, now: Timestamp) -> Option<Timestamp> {
     let lower = message.to_ascii_lowercase();
     let (text, needs_zone) =

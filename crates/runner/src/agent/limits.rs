@@ -1,5 +1,4 @@
 //! Decides which limit an agent has exceeded. `once` stops the agent.
-//!
 //! A limit on turns or cost applies before the next request to the model. An agent that just gave its last answer may
 //! end, even if that answer exceeded the limit.
 

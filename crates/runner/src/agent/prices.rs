@@ -122,7 +122,6 @@ impl Prices {
         all.map(|price| price.cost(count)).max().unwrap_or(u64::MAX)
     }
 
-    /// Whether the model's price is from the list, so that the list's date applies.
     pub(super) fn is_listed(&self, model: &str) -> bool {
         find_price(&self.by_operator, model).is_none() && find_price(&LISTED, model).is_some()
     }

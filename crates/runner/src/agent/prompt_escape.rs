@@ -1,5 +1,4 @@
 //! Escapes text from tickets, reviews and users, so that an agent's program expands no reference in it.
-//!
 //! Measured with Claude Code 2.1.197 and 2.1.330, and Codex 0.169.0. No switch in all of these turns it off:
 //! - Claude Code sends its model any file on the machine whose path follows an `@`, and runs a leading `/` command.
 //! - Codex sends it the instructions of each skill of the repository or its home whose name follows a `$`, even quoted.

@@ -1,5 +1,4 @@
 //! Adds up the usage that a `command` agent reports in one start, in its lines of kind `usage`.
-//!
 //! There are two counts: the newest totals (`so_far`), and the sum of the lines without `so_far`. For each number the
 //! larger count applies, so that an agent that reports both is not counted twice. Invalid and implausibly large numbers
 //! are ignored. `limits` applies limits to the result.
@@ -17,7 +16,6 @@ const MAX_TURNS: u64 = 1_000_000;
 
 #[derive(Debug, Default)]
 pub(super) struct ReportedUsageCounter {
-    /// The sum of the lines without `so_far`.
     increments: UsageNumbers,
     totals: UsageNumbers,
     /// The agent reported its result and began no tool since.
@@ -26,7 +24,6 @@ pub(super) struct ReportedUsageCounter {
 }
 
 impl ReportedUsageCounter {
-    /// The usage so far, if this event changed it.
     pub(super) fn add_event(&mut self, draft: &EventDraft) -> Option<UsageTotals> {
         let before = self.current;
         match draft.kind {
@@ -98,7 +95,6 @@ impl UsageNumbers {
         }
     }
 
-    /// Converts to a `UsageTotals`, whose totals have the same limits as single numbers.
     fn to_totals(self) -> UsageTotals {
         let tokens = |count: Option<u64>| count.unwrap_or_default().min(MAX_TOKENS);
         let input = tokens(self.input);
@@ -118,7 +114,6 @@ mod tests {
     use crate::agent::command_line_event::{self, Stream};
     use serde_json::json;
 
-    /// The sum after the last of these lines, if it changed.
     fn last_sum(lines: &[Value]) -> Option<UsageTotals> {
         let (mut count, mut last) = (ReportedUsageCounter::default(), None);
         for line in lines {

@@ -11,7 +11,6 @@ use pullyard_domain::text::Span;
 use pullyard_protocol::event::EventKind;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// Limits the further starts of a whole attempt, because the tally counts them.
 pub(super) struct RestartLimit<'a> {
     pauses: &'a RestartPauses,
     tally: &'a AttemptUsage,
@@ -23,7 +22,6 @@ impl<'a> RestartLimit<'a> {
     }
 
     /// Announces the pause before the next start and waits. Orders and the end of the attempt's time interrupt it.
-    ///
     /// Errors: no further start is left; the pause was interrupted.
     pub(super) async fn wait_before_restart(&self, transient: Transient, run: &Run<'_>) -> Result<(), Stop> {
         let wall_secs = run.assignment.limits.wall_secs;

@@ -1,5 +1,4 @@
 //! Runs one start of an agent: starts it, reads its output, enforces limits, stops it, and kills all its processes.
-//!
 //! `classify` judges its end, `agent` starts it again.
 
 mod input;
@@ -51,7 +50,6 @@ pub(super) struct RunLimits<'a> {
     pub(super) namespace: ProcessNamespace,
     pub(super) orders: &'a Orders,
     pub(super) inputs: &'a InputTracker<'a>,
-    /// The number of the newest input in the prompt.
     pub(super) newest_input: u32,
     pub(super) limits: Limits,
     pub(super) usage: UsageTotal,

@@ -29,7 +29,6 @@ pub(super) struct RunState {
     pub(super) session: Option<String>,
     pub(super) model: Option<String>,
     pub(super) turns: u32,
-    /// The last answer called tools, or a tool answered since.
     pub(super) tool_calls_pending: bool,
     pub(super) tokens: Tokens,
     /// The cost, if known. Units: millionths of a US dollar.
@@ -39,11 +38,8 @@ pub(super) struct RunState {
     pub(super) displayed_cost: DisplayedCost,
     /// The date of the price list, if the runner computed the cost.
     pub(super) price_list_date: Option<String>,
-    /// The newest count of an agent that reports totals.
     pub(super) reported_totals: Option<UsageTotals>,
-    /// Marks of inputs that the model answered.
     pub(super) read_inputs: Vec<String>,
-    /// Marks of inputs on their way to the model.
     sent_inputs: Vec<String>,
     /// The agent's question, if no output followed it.
     pub(super) question: Option<String>,
@@ -66,10 +62,8 @@ pub(super) struct RunState {
 pub(super) enum DisplayedCost {
     #[default]
     Unknown,
-    /// Reported by the agent, or computed from the model's price.
     Exact(u64),
     Estimate(u64),
-    /// An upper bound, because the model has no known price.
     UpperBound(u64),
 }
 
@@ -265,7 +259,6 @@ impl RunState {
         self.sent_inputs.iter().chain(&self.read_inputs).any(|sent| sent == mark)
     }
 
-    /// The agent's last message. Its own report of its end wins over standard error, and standard error over output.
     pub(super) fn last_message(&self) -> String {
         let own = self.end_report.as_ref().map(|terminal| one_line(&terminal.message)).unwrap_or_default();
         let text = [&own, &self.last_error_output, &self.last_output].into_iter().find(|text| !text.is_empty());

@@ -1,5 +1,4 @@
 //! Lists the files of an agent's session, and where they belong in another attempt, whose home and worktree differ.
-//!
 //! Claude Code looks for a session below the name of its work folder; Codex searches all days. Both resume from these
 //! files alone, with other settings and in another folder (tested in `tests/agents`).
 
@@ -40,7 +39,6 @@ impl<'a> AgentSession<'a> {
         plain.then_some(Self { kind, home, tree, id })
     }
 
-    /// The folders of the session's files below the home, each with the prefix of its names.
     fn folders(&self) -> Vec<(&'static str, PathBuf)> {
         match self.kind {
             AgentKind::ClaudeCode => vec![
@@ -115,7 +113,6 @@ impl<'a> AgentSession<'a> {
     }
 }
 
-/// The folder name that Claude Code derives from the path of its work folder.
 fn project_folder_name(tree: &Path) -> String {
     let name = tree.to_string_lossy();
     let mut name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();

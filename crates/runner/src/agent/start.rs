@@ -7,7 +7,6 @@ pub(super) struct StartInput<'a> {
     /// The whole task, or a request to continue.
     pub(super) prompt: &'a str,
     pub(super) instructions: &'a str,
-    /// The session to continue. `None` begins a new one.
     pub(super) session: Option<&'a str>,
     pub(super) model: Option<&'a str>,
     pub(super) remaining_turns: Option<u32>,

@@ -1,5 +1,4 @@
 //! Reports an attempt's usage while its agent works: after each answer of the model, at most every `REPORT_INTERVAL`.
-//!
 //! The reports are for display only. `attempt_usage` stores it, and `limits` enforces limits.
 
 use super::agent_event::Tokens;
@@ -49,7 +48,6 @@ impl UsageReporter {
         Some(self.usage_event(record))
     }
 
-    /// The last report after the end of the start, if usage changed.
     pub(super) fn report_last(&mut self, record: &RunState) -> Option<EventDraft> {
         self.report_due_at(record)?;
         Some(self.usage_event(record))
@@ -101,7 +99,6 @@ mod tests {
         said.map(|said| said.data.unwrap())
     }
 
-    /// The data of the event after one answer with this cost and these earlier starts.
     fn report_after_answer(spent: UsageTotal, cost: AgentEvent) -> Value {
         report_after(spent, answer(cost))
     }

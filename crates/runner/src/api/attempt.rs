@@ -48,7 +48,6 @@ pub(crate) struct Attempt<'a> {
     pub(crate) input_counts: &'a InputCounts,
     pub(crate) deadline: Instant,
     pub(crate) artifacts: &'a Artifacts,
-    /// Tokens of this attempt, revoked at its end.
     pub(crate) minted_tokens: ForgeTokens,
     pub(crate) redactor: Redactor,
     pub(crate) usage: AttemptUsage,
@@ -99,7 +98,6 @@ impl Attempt<'_> {
         self.post_status(Phase::Executing, None, agent).await
     }
 
-    /// Requests the right to push, for an agent that has read this many inputs.
     pub(crate) async fn request_push(&self, input_count: Option<u32>) -> Result<StatusAnswer, Stop> {
         self.post_status(Phase::Syncing, input_count, None).await
     }
@@ -186,7 +184,6 @@ impl Attempt<'_> {
         done
     }
 
-    /// Learns the agent's current tokens: a subscription renews them.
     pub(crate) fn learn_current_tokens(&self, workspace: &Workspace) {
         for path in TOKEN_FILES {
             // The agent owns the file, so links are not followed.
@@ -229,7 +226,6 @@ impl Attempt<'_> {
     }
 
     /// The newest checkpoint of an earlier attempt, and whether a newer one is missing.
-    ///
     /// Errors: `Failed` if the control plane cannot provide it.
     pub(crate) async fn get_checkpoint(&self) -> Result<CheckpointAnswer, Stop> {
         self.retry_until_answered(async || self.client.checkpoint().await).await

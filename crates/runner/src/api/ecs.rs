@@ -1,5 +1,4 @@
 //! Queries the container metadata endpoint of ECS for the runner's own task.
-//!
 //! Source: <https://docs.aws.amazon.com/AmazonECS/latest/developerguide/task-metadata-endpoint-v4.html>.
 
 use serde::Deserialize;
@@ -13,7 +12,6 @@ struct Task {
     arn: String,
 }
 
-/// The ARN of the runner's task. A job runs without it as well, so an error is only logged.
 pub(crate) async fn get_task_arn(metadata_uri: &str) -> Option<String> {
     match get_task(metadata_uri).await {
         Ok(task) => Some(task.arn),

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 /// Longer text is cut, with a mark.
 pub(crate) const MAX_TEXT_BYTES: usize = 64 * 1024;
 const MAX_NAME_BYTES: usize = 1024;
-/// Larger data is replaced by its size.
 pub(crate) const MAX_DATA_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,6 @@ use pullyard_protocol::client;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Time limit for an unreachable control plane.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(600);
 /// Time limit after SIGTERM: ECS waits for thirty seconds.
 const SHUTDOWN_DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);

@@ -4,7 +4,6 @@ use crate::Error;
 use pullyard_domain::id::{ClaimId, FinishId, InstanceId};
 use rand::RngExt;
 
-/// Crockford's base 32.
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 pub(crate) fn new_claim_id() -> Result<ClaimId, Error> {
@@ -19,7 +18,6 @@ pub(crate) fn new_instance_id() -> Result<InstanceId, Error> {
     InstanceId::new(random_id()).map_err(Error::Id)
 }
 
-/// A UUID of version 4.
 pub(crate) fn new_uuid() -> String {
     let number: u128 = rand::rng().random();
     let number = (number & !(0xf000 << 64) & !(0xc000 << 48)) | (0x4000 << 64) | (0x8000 << 48);

@@ -1,5 +1,4 @@
 //! The outbox: stores a finish on disk until the control plane has given a final answer.
-//!
 //! The next run in the same work folder delivers finishes of earlier processes. Callers limit the retries.
 
 use crate::api::retry::{AttemptCallFailure, BackOff, classify_error};
@@ -16,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tokio::time::{sleep, timeout};
 
-/// Time limit for earlier finishes before a new job.
 const EARLIER_FINISHES_TIMEOUT: Duration = Duration::from_secs(15);
 /// By then the lease and the job are long over.
 const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3_600);
@@ -50,7 +48,6 @@ impl Outbox {
         Self { dir: work_dir.join("outbox") }
     }
 
-    /// Stores a letter, readable by its owner only, because it contains the lease.
     pub(crate) fn store(&self, letter: &PendingFinish) -> io::Result<PathBuf> {
         let mut dirs = fs::DirBuilder::new();
         dirs.recursive(true).mode(0o700).create(&self.dir)?;

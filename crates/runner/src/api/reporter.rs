@@ -1,5 +1,4 @@
 //! Sends events in numbered batches, and heartbeats when there are no events.
-//!
 //! The sending task waits for neither git nor the agent. Answers contain orders and the number of inputs.
 
 mod queue;
@@ -60,7 +59,6 @@ impl Shared {
         })
     }
 
-    /// The next batch, which is in flight from now on.
     fn take_batch(&self, first: u64, now: Instant) -> Vec<Event> {
         let batch = {
             let mut state = self.state();
@@ -155,7 +153,6 @@ impl EventSink {
     }
 }
 
-/// For tests of delays: events that are never sent.
 #[cfg(test)]
 impl EventSink {
     pub(crate) fn without_sender() -> Self {

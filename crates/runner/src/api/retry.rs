@@ -7,10 +7,8 @@ use tokio::time::{Instant, sleep};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AttemptCallFailure {
-    /// Another attempt has the job.
     LeaseLost,
     JobCancelled,
-    /// The call will never succeed.
     Final,
     Transient,
 }

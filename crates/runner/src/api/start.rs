@@ -10,13 +10,11 @@ use pullyard_protocol::client::AttemptClient;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time limit for an unreachable control plane.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(120);
 
 pub(crate) enum ClaimResult {
     Granted(Box<Assignment>),
     Refused,
-    /// A signal arrived before the answer.
     Stopped,
 }
 

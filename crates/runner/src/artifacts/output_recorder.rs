@@ -1,5 +1,4 @@
 //! Records an agent's events in a file: one event per line, whole where the sent events are cut.
-//!
 //! Outputs that are too large for a line get files of their own. An attempt that continues after it tried to yield
 //! begins another file. Events are recorded as they are sent, so their secrets are already removed. The agent's raw
 //! lines are stored only if the operator enables that.
@@ -176,7 +175,6 @@ impl RecorderState {
         draft
     }
 
-    /// Stores a large output as an artifact of its own, if there is space.
     fn store_large_output(&mut self, ending: &str, text: &str) -> Option<String> {
         let size = self.large_output_bytes.saturating_add(text.len() as u64);
         if self.large_outputs >= MAX_LARGE_OUTPUTS || size > MAX_LARGE_OUTPUT_BYTES || self.output.is_none() {

@@ -1,5 +1,4 @@
 //! Uploads one artifact: reserves a place, sends the bytes, and confirms them.
-//!
 //! Each step can be repeated: the place is found by its name, and the same bytes replace themselves. A crash in between
 //! leaves a place without bytes, to which no reader is sent.
 
@@ -34,7 +33,6 @@ pub(super) enum UploadError {
 }
 
 impl UploadError {
-    /// Whether the attempt lost its lease, so that no other upload succeeds either.
     pub(super) fn is_lease_lost(&self) -> bool {
         matches!(self, Self::ControlPlane(error) if matches!(classify_error(error), AttemptCallFailure::LeaseLost | AttemptCallFailure::JobCancelled))
     }

@@ -13,7 +13,6 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The uploading task, which ends when this is dropped.
 pub(crate) struct Uploader {
     artifacts: Artifacts,
     _task: AbortOnDropHandle<()>,

@@ -1,5 +1,4 @@
 //! Packs and unpacks a checkpoint: plain files in tar and zstd, within limits.
-//!
 //! An archive comes from an agent's machine over a bucket, so its content is not trusted. Only regular files with
 //! plain, unique names are unpacked, and only up to the limits.
 
@@ -57,7 +56,6 @@ pub(super) fn pack(folder: &Path, to: &Path, max_bytes: u64) -> Result<(), Archi
     Ok(())
 }
 
-/// Unpacks into an empty folder.
 pub(super) fn unpack(from: &Path, folder: &Path) -> Result<(), ArchiveError> {
     let mut decoder = zstd::Decoder::new(BufReader::new(File::open(from)?).into_inner())?;
     decoder.window_log_max(WINDOW_LOG)?;
@@ -181,7 +179,6 @@ mod tests {
         }
     }
 
-    /// A raw header, such as a malicious archive may have.
     fn header(kind: EntryType, name: &str, size: u64) -> Header {
         let mut header = Header::new_ustar();
         header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());

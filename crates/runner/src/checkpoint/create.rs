@@ -63,7 +63,6 @@ fn too_large_reason() -> NoCheckpoint {
 
 /// Makes a checkpoint and hands it in, unless an urgent order arrives or the same work was handed in before. A
 /// checkpoint whose upload failed is handed in again. If none can be made, an event reports why.
-///
 /// Writes: the attempt's own folders.
 pub(crate) async fn create_checkpoint(attempt: &Attempt<'_>, workspace: &Workspace, limit: Duration) {
     tokio::select! {
@@ -171,7 +170,6 @@ fn create_metadata(
     }
 }
 
-/// Stores the work as a patch against its start, if there is any.
 async fn write_patch(
     attempt: &Attempt<'_>,
     workspace: &Workspace,

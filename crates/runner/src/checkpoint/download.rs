@@ -40,7 +40,6 @@ impl From<io::Error> for DownloadError {
 }
 
 /// Downloads the newest checkpoint and returns its attempt, or `None`. `limit` bounds the retries of a failing bucket.
-///
 /// Errors: a stop of the attempt; inside, why there is no checkpoint.
 pub(super) async fn download_checkpoint(
     attempt: &Attempt<'_>,

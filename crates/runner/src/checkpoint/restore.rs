@@ -1,5 +1,4 @@
 //! Restores a checkpoint: the work in a fresh worktree on the same commit, and the session for the agent.
-//!
 //! If a part is missing, the log reports it and the agent begins again. A job that requires the session fails instead.
 
 use super::archive;
@@ -29,7 +28,6 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The folder for unpacking, below the attempt's.
 const UNPACK_FOLDER: &str = "earlier";
 const MAX_PATH_CHARS: usize = 500;
 const MAX_AGENT_NAME_CHARS: usize = 48;
@@ -76,7 +74,6 @@ pub(crate) struct RestoredWork {
 #[derive(Clone, Debug)]
 pub(crate) struct RestoredSession {
     pub(crate) id: String,
-    /// How many of the job's inputs it has read.
     pub(crate) read_inputs: u32,
     pub(crate) tokens: Tokens,
     /// The worktree that the session mentions.
@@ -90,7 +87,6 @@ impl EarlierCheckpoint {
     }
 
     /// Fetches the checkpoint and reads its description. `bucket_away` is how long an unreachable bucket is retried.
-    ///
     /// Writes: the attempt's folder.
     pub(crate) async fn download(
         attempt: &Attempt<'_>,
@@ -124,7 +120,6 @@ impl EarlierCheckpoint {
     }
 }
 
-/// Whether an earlier attempt yielded, so that a checkpoint must exist.
 fn is_expected(attempt: &Attempt<'_>) -> bool {
     attempt.assignment.resume.as_ref().is_some_and(|resume| resume.agent.is_some())
 }
@@ -138,7 +133,6 @@ pub(crate) fn may_require_session(attempt: &Attempt<'_>) -> bool {
 
 impl CheckpointPlan {
     /// Examines the checkpoint before the setup, and sets the target to the commit of its work.
-    ///
     /// Errors: `SessionLost` and `SessionUnreachable` if a required session is known to be unavailable.
     pub(crate) async fn prepare(
         attempt: &Attempt<'_>,
@@ -196,7 +190,6 @@ impl CheckpointPlan {
     }
 
     /// Restores work and session, and logs the result. The worktree must be set up.
-    ///
     /// Errors: `SessionLost` and `SessionUnreachable` if the job requires a session that does not fit.
     pub(crate) async fn restore(
         &self,

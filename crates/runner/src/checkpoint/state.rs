@@ -37,7 +37,6 @@ impl CheckpointState {
         });
     }
 
-    /// The agent begins, with this many of the job's inputs in its prompt.
     pub(crate) fn begin_run(&self, inputs: u32) {
         if let Some(facts) = self.0.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             (facts.read_inputs, facts.tree, facts.newest_checkpoint) = (inputs, None, None);

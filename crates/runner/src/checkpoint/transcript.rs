@@ -1,5 +1,4 @@
 //! Copies a session's files without their secrets.
-//!
 //! Lines of JSON are cleaned value by value, so that they stay valid. Values that a model's provider signed or
 //! encrypted cannot change, because the provider would refuse the session.
 
@@ -79,7 +78,6 @@ fn has_hidden_secret(line: &[u8], redactor: &Redactor) -> bool {
     matches!(redactor.redact_text(&String::from_utf8_lossy(line)), Cow::Owned(_))
 }
 
-/// The value without secrets; `None` if it has no secret.
 fn redact_value(value: &Value, redactor: &Redactor) -> Result<Option<Value>, TranscriptError> {
     let mut clean = value.clone();
     redactor.redact_value_except(&mut clean, ENCRYPTED_NAMES);

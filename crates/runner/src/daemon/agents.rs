@@ -32,7 +32,6 @@ impl DetectedAgent {
         self.kind.name()
     }
 
-    /// The agent's state for `check`. `Err` if the operator named the agent and it does not work.
     pub(crate) fn check_result(&self, named: &BTreeSet<String>) -> Result<String, String> {
         let keys = self.kind.key_variables().join(" or ");
         let (text, works) = match (&self.detection, self.has_key) {

@@ -1,5 +1,4 @@
 //! Parses the flags of `start`, `check` and `config`, and runs these commands.
-//!
 //! `setting_names` lists the environment variables of each flag. Flags hold unchecked text; `settings` validates it, so
 //! that a flag and a variable cause the same errors.
 

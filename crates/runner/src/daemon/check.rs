@@ -83,7 +83,6 @@ async fn check_git(git: &Git, work_dir: &Path) -> CheckResult {
     outcome
 }
 
-/// Never an error: only projects that sign their commits need `ssh-keygen`.
 fn check_signing() -> CheckResult {
     let path = Environment::from_process().get("PATH");
     Ok(match find_program("ssh-keygen", Path::new("/"), path.as_deref()) {

@@ -1,5 +1,4 @@
 //! One `run-job` process: starts it, records it, finds it again in a later daemon, waits for it and stops it.
-//!
 //! The process's standard input is a locked file. The lock belongs to the open file, not to the daemon, so a free lock
 //! proves that the process is gone. Neither a reused process id nor the death of its parent matters.
 
@@ -60,7 +59,6 @@ impl ProcessRecord {
 }
 
 pub(crate) struct ProcessStarter {
-    /// The program and its arguments, including `run-job`.
     pub(crate) command: Vec<OsString>,
     pub(crate) api_url: String,
     pub(crate) work_dir: PathBuf,

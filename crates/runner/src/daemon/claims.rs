@@ -105,7 +105,6 @@ async fn repeat_unanswered_claim(world: &DaemonContext, mut id: ClaimId) -> Resu
     Ok(())
 }
 
-/// Waits for a free slot and for the end of a drain.
 async fn wait_for_slot(world: &DaemonContext) {
     let slots = usize::try_from(world.settings.slots).unwrap_or(usize::MAX);
     world.state().wait_until(|now| now.running.len() < slots && !now.is_draining).await;
@@ -117,7 +116,6 @@ async fn post_claim(world: &DaemonContext, id: &ClaimId) -> Result<ClaimAnswer, 
     with_timeout(world.settings.poll_timeout, &world.settings.api_url, call).await
 }
 
-/// Starts the process of a claimed job, unless an earlier daemon did. Returns whether it runs.
 fn start_job(world: &DaemonContext, claimed: &ClaimedJob, id: &mut ClaimId) -> Result<bool, Error> {
     let ClaimedJob { job, attempt, .. } = claimed;
     let key = (job.clone(), *attempt);

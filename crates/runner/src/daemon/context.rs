@@ -60,7 +60,6 @@ impl JobProcesses {
         });
     }
 
-    /// Handles an attempt without a process.
     fn handle_exit(&self, key: &AttemptKey, ended: ProcessExit) {
         let undelivered = self.outbox.list_pending().contains(key);
         self.state.update(|now| {
@@ -75,7 +74,6 @@ impl JobProcesses {
         }
     }
 
-    /// Delivers the finishes of attempts without a process.
     pub(crate) async fn deliver_finishes(&self) {
         let running = |key: &AttemptKey| self.state.read(|now| now.running.contains_key(key));
         self.outbox.deliver_others(&running).await;

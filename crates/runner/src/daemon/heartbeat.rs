@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Shortest pause, even if the state changes often.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_RETRY_PAUSE: Duration = Duration::from_secs(10);
 
@@ -27,7 +26,6 @@ impl HeartbeatState {
     }
 }
 
-/// Sends heartbeats until this process can no longer be the runner.
 pub(crate) async fn run(world: &DaemonContext) {
     let offline_after = Duration::from_secs(world.registration.offline_after_secs);
     let (mut answered_at, mut failures, mut feared) = (Instant::now(), 0_u32, false);

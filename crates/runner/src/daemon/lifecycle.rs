@@ -30,7 +30,6 @@ pub(crate) struct DaemonPlan {
     pub(crate) settings: Settings,
     pub(crate) take: JobLimit,
     pub(crate) idle_timeout: Option<Duration>,
-    /// The program that runs one job, and its arguments.
     pub(crate) command: Vec<OsString>,
 }
 

@@ -27,7 +27,6 @@ pub(crate) fn claim_pause(server: Duration, operator: Option<Duration>, failures
     with_jitter(poll, random).max(back_off(failures, random))
 }
 
-/// The server's interval, or the operator's if shorter. After a failure, `server` is the back-off.
 pub(crate) fn heartbeat_pause(server: Duration, operator: Option<Duration>) -> Duration {
     // An operator may set 1 ms, which would flood the API.
     server.min(operator.unwrap_or(server)).max(Duration::from_secs(1))

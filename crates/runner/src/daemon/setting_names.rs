@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 #[derive(Debug)]
 pub(crate) struct SettingName {
-    /// The flag, which messages use as well.
     pub(crate) flag: &'static str,
-    /// Environment names; the first that is set wins.
     pub(crate) environment: &'static [&'static str],
 }
 
@@ -36,7 +34,6 @@ pub(crate) const REQUEST_TIMEOUT: SettingName =
 pub(crate) const KEEP_LOGS: SettingName = setting("--keep-logs", &["PULLYARD_KEEP_LOGS"]);
 pub(crate) const STOP_GRACE: SettingName = setting("--stop-grace-secs", &["PULLYARD_STOP_GRACE_SECS"]);
 
-/// Every setting, as `config` lists them.
 #[cfg(test)]
 pub(crate) const ALL: &[SettingName] = &[
     API_URL,
@@ -86,7 +83,6 @@ pub(crate) struct SettingSources<'a> {
 }
 
 impl SettingSources<'_> {
-    /// The value of a setting. An empty value counts as unset.
     pub(crate) fn find(&self, named: &SettingName) -> Option<SettingValue> {
         let flag = self
             .flags

@@ -266,7 +266,6 @@ fn to_runner_name(host: &str) -> String {
     if name.is_empty() { "runner".into() } else { name }
 }
 
-/// Parses a duration such as `90`, `90s`, `15m` or `2h`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default();

@@ -1,5 +1,4 @@
 //! The state that the daemon's tasks share: which jobs run, and whether more may be claimed.
-//!
 //! Tasks wait for a state and send no messages.
 
 use super::process_record::{AttemptKey, ProcessRecord};
@@ -7,7 +6,6 @@ use pullyard_domain::id::JobId;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 
-/// Why this process can no longer be the runner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FatalExit {
     pub(crate) code: u8,
@@ -19,9 +17,7 @@ pub(crate) struct StateSnapshot {
     pub(crate) running: BTreeMap<AttemptKey, ProcessRecord>,
     /// Ended attempts whose finish is still in the outbox.
     pub(crate) pending_reports: BTreeSet<AttemptKey>,
-    /// The control plane pauses claims.
     pub(crate) is_draining: bool,
-    /// This process claims no more jobs.
     pub(crate) is_leaving: bool,
     pub(crate) fatal_exit: Option<FatalExit>,
     /// Attempts in a row whose process could not be started or failed.

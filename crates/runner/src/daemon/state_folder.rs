@@ -1,5 +1,4 @@
 //! The folder with the state of one runner, which outlives the runner's processes.
-//!
 //! It has a lock for one process at a time, the instance, and the claim's id. `child` owns the records of jobs. No
 //! secret is ever written here.
 

@@ -1,5 +1,4 @@
 //! Creates one commit from the files that the agent wrote.
-//!
 //! Commits of the agent are dropped: it was instructed to create none, and they could have any author, message and
 //! trailers. Their content is in the tree, and thus in the runner's commit. Ignored files are excluded, even if the
 //! agent committed them.
@@ -25,7 +24,6 @@ use std::path::{Path, PathBuf};
 
 const TICKET_TRAILER: &str = "Pullyard-Ticket";
 const AGENT_TRAILER: &str = "Pullyard-Agent";
-/// The trailer about the checks. An attempt that adopts the commit reads it.
 pub(crate) const CHECKS_TRAILER: &str = "Pullyard-Checks";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -19,7 +19,6 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Returns the prompt about conflicts, empty if there are none, and adds an event for each branch. Git errors are only
 /// logged, because the push detects conflicts as well.
-///
 /// Writes: objects, and the index of the runner's own repository if there is earlier work.
 pub(crate) async fn find_conflicts(
     attempt: &Attempt<'_>,

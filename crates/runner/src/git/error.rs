@@ -8,10 +8,8 @@ use std::time::Duration;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum GitError {
-    /// Git could not be started, or its output could not be read.
     #[error("start git")]
     Process(#[source] std::io::Error),
-    /// A file that git needs could not be read or written.
     #[error("use the work folder")]
     Disk(#[source] std::io::Error),
     #[error("git {command} within {} s", limit.as_secs())]
@@ -70,7 +68,6 @@ impl GitError {
         }
     }
 
-    /// Whether the machine is the cause: its disk, its git or a time limit.
     pub(crate) fn is_local(&self) -> bool {
         match self {
             Self::Process(_) | Self::Disk(_) | Self::TimedOut { .. } => true,

@@ -17,7 +17,6 @@ pub(crate) enum Binaries {
     Omitted,
 }
 
-/// Writes a patch for `git apply`. With `Binaries::Omitted`, binary files are only mentioned.
 pub(crate) async fn write(
     git: &Git,
     repository: &Path,

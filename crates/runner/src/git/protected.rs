@@ -1,5 +1,4 @@
 //! Rejects work that would commit the plain content of a file that is in Git LFS or encrypted in the repository.
-//!
 //! The runner runs no filter of a repository, because a filter is a program that the repository names. An agent thus
 //! sees the pointer or the cipher text, and its replacement would stay in git's history.
 
@@ -55,7 +54,6 @@ enum Protection {
 }
 
 /// Checks the changes between the start commit and a tree, which is in the repository's index and in the worktree.
-///
 /// Errors: `ProtectedContent` with the first file that would be plain content.
 pub(crate) async fn check_protected_files(
     attempt: &Attempt<'_>,
@@ -166,7 +164,6 @@ fn is_sops(content: &[u8]) -> bool {
     values.take(2).count() > usize::from(!is_cut) && (is_cut || content.windows(4).any(|window| window == b"sops"))
 }
 
-/// Parses `diff-tree --raw -z`. Omits deleted files, links, submodules, and files with unchanged content.
 fn parse_changes(output: &[u8]) -> Vec<ChangedFile<'_>> {
     let mut parts = output.split(|byte| *byte == 0);
     let mut all = Vec::new();

@@ -8,7 +8,6 @@ use pullyard_domain::failure::Failure;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The repository, and the branch that a failure names.
 pub(crate) struct Rebase<'a> {
     pub(crate) git: &'a Git,
     pub(crate) repository: &'a Path,
@@ -18,7 +17,6 @@ pub(crate) struct Rebase<'a> {
 impl Rebase<'_> {
     /// Applies the changes between `start` and `commit` to `head`, as a commit with the same message. `None` if `head`
     /// has them already.
-    ///
     /// Errors: `Conflict`.
     pub(crate) async fn replay(&self, start: &str, commit: &str, head: &str) -> Result<Option<String>, Stop> {
         let failed = |fault: GitError| Stop::Failure(fault.to_workspace_failure());
@@ -59,7 +57,6 @@ impl Rebase<'_> {
     }
 }
 
-/// The files with conflicts that `merge-tree` lists. On a conflict it prints a tree id, then the files.
 pub(crate) fn parse_conflicts(fault: &GitError) -> Option<BTreeSet<String>> {
     let GitError::Failed { stdout, .. } = fault else {
         return None;

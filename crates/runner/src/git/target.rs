@@ -10,7 +10,6 @@ use pullyard_forge::{Forge, PullRequest, PullRequestState};
 use pullyard_protocol::attempt::{AssignedRepository, Assignment, ContinuedPullRequest, RevisedPullRequest};
 use std::path::Path;
 
-/// Number of newest commits of a branch that are searched for the job's commit.
 const MAX_SEARCHED_COMMITS: u32 = 200;
 
 #[derive(Clone, Debug)]
@@ -40,7 +39,6 @@ pub(crate) async fn get_open_pull_request(
 }
 
 /// The pull request to revise.
-///
 /// Errors: `PullRequestClosed`, `BranchDeleted`, `PushRejected` for a fork, before an agent works.
 pub(crate) async fn get_revised_pull_request(
     forge: &Forge,

@@ -1,5 +1,4 @@
 //! Creates, seals and removes the folders of one attempt.
-//!
 //! The agent works in a tree with its own repository. The runner commits and pushes from a second repository, whose
 //! place the agent does not know. Settings, hooks, commits and remotes in the agent's `.git` thus never reach commands
 //! that have the forge's token. Both repositories borrow objects from the mirror.
@@ -55,7 +54,6 @@ pub(crate) struct Workspace {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Checkout<'a> {
     pub(crate) branch: &'a str,
-    /// The commit to check out.
     pub(crate) start: &'a str,
     pub(crate) base: (&'a str, &'a str),
 }
@@ -132,7 +130,6 @@ impl Workspace {
         self.root.join("home-of-commands")
     }
 
-    /// Excludes paths from the commit and from the agent's `git status`. `paths` is separated by zero bytes.
     pub(crate) async fn exclude(&self, paths: &[u8]) -> io::Result<()> {
         let lines = paths.split(|byte| *byte == 0).filter(|path| !path.is_empty()).flat_map(exclude_pattern);
         let lines: Vec<u8> = lines.collect();
@@ -214,7 +211,6 @@ impl Workspace {
 
     /// Resets the runner's repository to its state before foreign code ran: settings, HEAD, index and excludes. Each of
     /// them could hide work or name a program.
-    ///
     /// Errors: `Disk`, also if the mirror or a folder of the attempt was replaced or is a link.
     pub(crate) async fn reset_repository(&self, mirror: Option<&Mirror>) -> Result<(), GitError> {
         let sealed = async {

@@ -1,5 +1,4 @@
 //! The conversation of a job over all attempts: its agent's questions and users' messages. Also yields the job.
-//!
 //! A resumed session gets only new messages. A new session gets the whole conversation in its prompt.
 
 use crate::agent::SessionResume;
@@ -24,7 +23,6 @@ pub(crate) struct Conversation {
     prompt: String,
     inputs: Vec<Input>,
     session: Option<RestoredSession>,
-    /// Text about branches that conflict with the work.
     conflicts: String,
 }
 
@@ -36,7 +34,6 @@ pub(crate) enum QuestionResult {
 }
 
 impl Conversation {
-    /// The conversation at the attempt's start, with the restored session.
     pub(crate) fn new(assignment: &Assignment, restored: &RestoredWork, conflicts: String) -> Self {
         let inputs = assignment.resume.as_ref().map(|resume| resume.inputs.clone()).unwrap_or_default();
         Self { prompt: assignment.prompt.clone(), inputs, session: restored.session.clone(), conflicts }
@@ -96,7 +93,6 @@ impl Conversation {
         self.inputs.extend(inputs);
     }
 
-    /// How many inputs an agent with this conversation has read.
     pub(crate) fn read_inputs(&self) -> u32 {
         self.inputs.last().map_or(0, |last| last.seq)
     }
@@ -146,7 +142,6 @@ pub(crate) async fn yield_for_pause(attempt: &Attempt<'_>, workspace: Option<&Wo
     attempt.yield_job(&request).await.map(drop)
 }
 
-/// Ends early, and stores a checkpoint if another attempt may use it.
 pub(crate) async fn checkpoint_before_end(attempt: &Attempt<'_>, workspace: Option<&Workspace>, stop: Stop) -> Stop {
     if let Some(workspace) = workspace {
         match &stop {

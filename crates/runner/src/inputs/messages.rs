@@ -1,5 +1,4 @@
 //! Fetches the inputs that users send to a working agent, and tracks which of them the agent has read.
-//!
 //! An agent has read an input once its model has answered after it. The next start of an agent receives all unread
 //! inputs, in this attempt or a later one. `agent` decides when to send an input; `agent::adapter` encodes it.
 
@@ -27,9 +26,7 @@ struct TrackerState {
     newest_known: u32,
     /// The fetched inputs, which the prompt does not contain.
     inputs: Vec<Input>,
-    /// The number of the newest input that the agent has read, or that its prompt contains.
     newest_read: u32,
-    /// The number of the newest input that has an event.
     newest_reported: u32,
 }
 
@@ -62,7 +59,6 @@ impl<'a> InputTracker<'a> {
     }
 
     /// Returns the inputs that the agent has not read. Sends a request only if the control plane has reported new ones.
-    ///
     /// Errors: an order to stop. Other failures are logged.
     pub(crate) async fn unread(&self) -> Result<Vec<Input>, Stop> {
         let newest = self.state().newest_known;
@@ -86,7 +82,6 @@ impl<'a> InputTracker<'a> {
         Ok(newer)
     }
 
-    /// Adds an event for each of these inputs that has none.
     pub(crate) fn report(&self, inputs: &[Input]) {
         let mut state = self.state();
         for input in inputs.iter().filter(|input| input.seq > state.newest_reported) {

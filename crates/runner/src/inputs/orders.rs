@@ -1,11 +1,9 @@
 //! Orders that stop an attempt from outside: a user's, a lost lease, or a signal.
-//!
 //! An order is a state that every step checks, and a more urgent order replaces it.
 
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// Why an attempt stops early, from least to most urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
     /// Pause: the attempt yields.
@@ -25,7 +23,6 @@ impl Orders {
         Self(Arc::new(watch::Sender::new(None)))
     }
 
-    /// Sets an order, unless a more urgent one is set.
     pub(crate) fn set(&self, order: Order) {
         self.0.send_if_modified(|now| {
             let graver = *now < Some(order);

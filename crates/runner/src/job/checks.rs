@@ -1,5 +1,4 @@
 //! Checks the agent's work before it is published: runs the project's checks and decides about failures.
-//!
 //! `beside` runs a command, `made` lets the agent repair its work.
 
 use crate::agent;
@@ -48,7 +47,6 @@ impl CheckResults {
 }
 
 /// Runs every check and decides the next step. `goes_on`: the work is for a pull request that is open.
-///
 /// Errors: `ChecksFailed`, `ChecksTimedOut`, and everything else that ends the attempt.
 pub(crate) async fn run_checks(
     beside: &CommandRunner<'_>,
@@ -103,7 +101,6 @@ pub(crate) async fn run_checks(
     Err(failure.into())
 }
 
-/// Stores a check's output. Returns the name of the artifact, if stored.
 fn store_output(attempt: &Attempt<'_>, call: &str, ran: &CommandResult) -> Option<String> {
     let name = format!("{call}.txt");
     attempt.artifacts.store_text(ArtifactKind::CheckOutput, &name, &ran.output).then_some(name)

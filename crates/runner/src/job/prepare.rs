@@ -33,7 +33,6 @@ pub(crate) struct Preparation<'a> {
     pub(crate) model_keys: ModelKeys,
     pub(crate) mirror: Mirror,
     pub(crate) target: Target,
-    /// The checkpoint of an earlier attempt, not restored yet.
     pub(super) checkpoint: CheckpointPlan,
     pub(crate) workspace: &'a Workspace,
 }

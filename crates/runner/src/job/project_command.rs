@@ -1,5 +1,4 @@
 //! Runs a command of the project without secrets, with a time limit, and without leaving a process behind.
-//!
 //! `setup` and `checks` decide which commands run.
 
 mod output;
@@ -207,7 +206,6 @@ impl CommandRunner<'_> {
     }
 }
 
-/// The end of an output, from the beginning of a line if there is one.
 fn output_tail(output: &str) -> &str {
     let from = output.ceil_char_boundary(output.len().saturating_sub(EVENT_OUTPUT_BYTES));
     let tail = output.get(from..).unwrap_or_default();

@@ -1,5 +1,4 @@
 //! Runs the project's setup commands in the worktree before the agent starts.
-//!
 //! The agent can use the results of setup, but its change excludes them. Changed files of the repository are restored.
 //! New files that the repository does not ignore are excluded from the commit.
 

@@ -181,7 +181,6 @@ impl WorkContext<'_> {
         })
     }
 
-    /// Runs the agent until it has no further question.
     async fn run_agent(&self, conversation: &mut Conversation, further: Option<&str>) -> Result<(), Stop> {
         let Self { attempt, options, isolation, preparation: prepared, restored_work: restored, .. } = *self;
         let Preparation { access, agent: chosen, model_keys, target, workspace, .. } = prepared;

@@ -16,7 +16,6 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Time limit for the processes to end.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Extra time for the processes that were killed last.
 const FINAL_WAIT: Duration = Duration::from_secs(1);

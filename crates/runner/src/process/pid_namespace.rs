@@ -95,7 +95,6 @@ impl PidNamespace {
         command
     }
 
-    /// How the program ended. The waiting shell reports a signal as an exit code above 128.
     pub(crate) fn to_exit(self, status: ExitStatus) -> Exit {
         match (self.unshare_args, status.code(), status.signal()) {
             (Some(_), Some(code @ 129..=192), _) => Exit::Signal(code - 128),
@@ -129,7 +128,6 @@ mod tests {
     /// An unused user id. Not 65534, which the kernel shows for every unmapped user.
     const UNUSED_UID: &str = "65533";
 
-    /// The same command as user `UNUSED_UID`, without privileges.
     fn as_unprivileged(command: &Command) -> Command {
         let own = command.as_std();
         let mut nobodys = Command::new("setpriv");
@@ -155,14 +153,12 @@ mod tests {
         Some(PidNamespace { unshare_args: Some(UNSHARE_ARGS[1]), has_death_signal: false })
     }
 
-    /// Runs the script in a shell as user `UNUSED_UID` and returns its exit.
     async fn run_unprivileged(enclosure: PidNamespace, script: &str) -> Exit {
         let mut command = enclosure.command(Path::new("/bin/sh"));
         command.args(["-c", script]);
         enclosure.to_exit(as_unprivileged(&command).status().await.unwrap())
     }
 
-    /// Whether a running process has `mark` among its arguments. Zombies have no arguments.
     fn is_running(mark: &str) -> bool {
         std::fs::read_dir("/proc").unwrap().flatten().any(|process| {
             let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();

@@ -22,7 +22,6 @@ pub(crate) struct DescriptionUpdate<'a> {
 
 impl DescriptionUpdate<'_> {
     /// Replaces the text about an earlier commit, if Pullyard wrote it and no user has changed it.
-    ///
     /// Idempotent: by the commit that the text names.
     pub(crate) async fn apply(&self, attempt: &Attempt<'_>) {
         let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);

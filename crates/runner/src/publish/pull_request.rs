@@ -15,7 +15,6 @@ use pullyard_protocol::attempt::{Assignment, FinishPullRequest};
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Time limit for all calls to the forge.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// Limit for an unreachable forge and for pauses that it demands. GitHub's usual pause is a minute.
@@ -36,7 +35,6 @@ pub(crate) struct PullRequestFacts<'a> {
 }
 
 /// Finds or opens the pull request of a branch that is already pushed.
-///
 /// Idempotent: by the head branch.
 /// Errors: `PullRequestRefused`, `DraftRefused`, `PermissionMissing`.
 pub(crate) async fn find_or_open(
@@ -90,7 +88,6 @@ fn is_draft_refusal(reason: &str) -> bool {
     reason.contains("draft pull request") || reason.split("; ").any(|part| part.starts_with("draft "))
 }
 
-/// The text of a new pull request, without secrets. `requested` is the agent that the job requests.
 fn render_body(kind: ForgeKind, beginning: &str, requested: &str, facts: &PullRequestFacts<'_>) -> String {
     let clean = |text: &str| facts.redactor.redact_text(text).into_owned();
     // Redact after invisible characters are removed and before text is cut.
@@ -110,7 +107,6 @@ fn render_body(kind: ForgeKind, beginning: &str, requested: &str, facts: &PullRe
     format!("{opening}\n{}", commit_part::render_part(kind, facts.commit, &clean(&about)))
 }
 
-/// The new part for an open pull request, without secrets.
 pub(crate) fn render_newest_part(facts: &PullRequestFacts<'_>) -> String {
     let clean = |text: &str| facts.redactor.redact_text(text).into_owned();
     let [agent, summary] =

@@ -2,7 +2,6 @@
 //! Git is killed well before another attempt may start. All attempts push with the same expected old head, so the forge
 //! accepts only one. An attempt whose push is refused adopts the commit of its own job on the branch. After a push
 //! without an answer, the branch is read for a while. That needs no grant, and nothing more is pushed.
-//!
 //! If another user pushed to the pull request, the commit is replayed once on top (`onto`). Other users' commits are
 //! never rewritten.
 
@@ -24,7 +23,6 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 const MARGIN: Duration = Duration::from_secs(30);
 /// The grant if the control plane names none.
 const DEFAULT_GRANT: Duration = Duration::from_secs(120);
-/// Temporary ref for another head of the branch.
 const FOREIGN_HEAD_REF: &str = "refs/pullyard/found";
 /// Limit for pushes that the forge answers but neither accepts nor refuses.
 const MAX_TRIES: u32 = 4;
@@ -76,7 +74,6 @@ pub(crate) enum PushedBy {
     OtherUser,
 }
 
-/// A commit to push, and the head that the branch must have before.
 #[derive(Clone)]
 struct Change {
     commit: String,
@@ -93,7 +90,6 @@ enum PushOutcome {
 impl Push<'_> {
     /// Pushes, and returns the state of the branch: the work of this attempt or of an earlier one. If another user
     /// pushed to the pull request, the commit is replayed on top, once.
-    ///
     /// Errors: `HeadMoved` if the branch moves again, `Conflict`, `BranchDeleted`, and refusals of the forge.
     pub(crate) async fn publish(&self, until: Instant) -> Result<PublishResult, Stop> {
         if until <= Instant::now() {
@@ -140,7 +136,6 @@ impl Push<'_> {
         }
     }
 
-    /// Stores each change in `sent` before its push.
     async fn push_or_rebase(&self, sent: &Mutex<Option<Change>>) -> Result<PublishResult, Stop> {
         let first = Change { commit: self.commit.to_owned(), expected_head: self.target.expected_head.clone() };
         let head = match self.push_with_retries(&first, sent).await? {

@@ -36,7 +36,6 @@ pub(crate) struct ReviewReplies<'a> {
 
 impl ReviewReplies<'_> {
     /// Replies in each thread, then requests reviews again. `None` without threads.
-    ///
     /// Idempotent: by the job's marker in the thread. A repeated request for review changes nothing.
     pub(crate) async fn post_all(&self, attempt: &Attempt<'_>) -> Option<Replies> {
         let until = attempt.deadline.min(Instant::now() + TIME_LIMIT);
@@ -130,7 +129,6 @@ impl ReviewReplies<'_> {
         Ok((comments, threads))
     }
 
-    /// The text of a reply: the agent's text without secrets, if any, the commit, and its agent.
     fn render_reply(&self, thread: u64, redactor: &Redactor) -> String {
         let commit = published::short_commit(self.commit);
         let of_thread = self.revises.comments.iter().filter(|comment| comment.thread == thread);

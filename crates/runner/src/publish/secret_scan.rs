@@ -10,7 +10,6 @@ use std::io;
 use std::path::Path;
 
 /// Searches the lines that a commit adds to its start commit, and the names of the changed files.
-///
 /// Errors: `SecretInChange` with the first such file.
 pub(crate) async fn scan_commit(
     git: &Git,

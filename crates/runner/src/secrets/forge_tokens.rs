@@ -26,7 +26,6 @@ impl ForgeTokens {
         }
     }
 
-    /// Revokes the tokens at the forge, best effort.
     pub(crate) async fn revoke_all(&self, repository: &AssignedRepository) {
         let all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let endpoint = endpoint(repository);

@@ -43,7 +43,6 @@ impl RevisionedItem for Poll {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HookStats {
-    /// When a delivery was last verified; written at most once a minute.
     pub verified_at: Option<Timestamp>,
     pub refused_at: Option<Timestamp>,
     pub refused: u64,

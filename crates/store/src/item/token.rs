@@ -16,7 +16,6 @@ pub struct Token {
     pub hash: String,
     #[serde(default)]
     pub kind: TokenKind,
-    /// A name for users, not always unique.
     pub name: String,
     /// The first characters of the token, by which users recognise it.
     pub prefix: String,
@@ -30,7 +29,6 @@ pub struct Token {
     /// `None` for the first token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// The name of the token that created it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_by: Option<String>,
     /// The last use, accurate to about a minute.

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::KeysAndAttributes;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// The limit of BatchGetItem.
 const MAX_BATCH_ITEMS: usize = 100;
 
 const MAX_TRIES: usize = 5;

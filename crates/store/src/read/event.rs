@@ -17,7 +17,6 @@ pub struct StoredBatch<E> {
 /// Largest number that a key orders correctly.
 const MAX_SEQ: u64 = 9_999_999_999;
 
-/// The batches nearest to a bound, on one side of it.
 #[derive(Clone, Copy)]
 enum Range {
     After,

@@ -34,7 +34,6 @@ impl Store {
         Ok((found.take(&project)?, found.take(&ticket)?))
     }
 
-    /// A project and one of its repositories, by the forge's id.
     pub async fn load_project_and_repository(
         &self,
         project: &ProjectId,

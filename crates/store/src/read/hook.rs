@@ -28,7 +28,6 @@ impl Store {
         Ok(stats.filter(|stats| stats.belongs_to(hook)).unwrap_or_default())
     }
 
-    /// How a repository is polled; `None` if it never was.
     pub async fn load_poll(
         &self,
         project: &ProjectId,

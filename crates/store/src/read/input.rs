@@ -7,7 +7,6 @@ use pullyard_domain::id::JobId;
 use pullyard_domain::job::Input;
 
 impl Store {
-    /// The inputs after this number, oldest first, read strongly.
     pub async fn list_inputs(&self, job: &JobId, after: u32) -> Result<Vec<Input>, Error> {
         let from = key::input(job, after);
         let last = key::input(job, u32::MAX);

@@ -62,7 +62,6 @@ impl Store {
         Ok((parse_job_ids(&keys), next))
     }
 
-    /// The cursor of a page that ends with this job.
     pub fn cursor_after(&self, job: &Job) -> String {
         let key = job.key();
         let order = job.list_row().map(|(_, order)| order).unwrap_or_default();

@@ -16,7 +16,6 @@ pub(crate) enum Order {
 impl Store {
     /// Returns one page of a list: partition keys, and the cursor of the next page. The cursor names the last row, so
     /// it stays valid while new rows arrive.
-    ///
     /// Errors: `BadCursor` for a cursor that no page returned.
     pub(crate) async fn list_keys(
         &self,
@@ -29,7 +28,6 @@ impl Store {
     }
 
     /// Like `list`, for the rows whose order is between two values, both included.
-    ///
     /// Errors: `BadCursor` also for a cursor of another row.
     pub(crate) async fn list_keys_between(
         &self,

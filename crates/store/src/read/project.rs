@@ -88,7 +88,6 @@ impl Store {
         Ok(own.filter_map(|alias| RepositoryName::new(alias.sk.strip_prefix(key::REPOSITORY_NAMES)?).ok()).collect())
     }
 
-    /// A project's repository by its name in any case.
     pub async fn load_repository_by_name(
         &self,
         project: &ProjectId,

@@ -33,7 +33,6 @@ impl Store {
         Ok(self.load_many(&keys).await?.into_iter().map(decode_item).collect())
     }
 
-    /// The texts of many tickets, like `load_tickets`.
     pub async fn load_ticket_texts(
         &self,
         project: &ProjectId,

@@ -16,7 +16,6 @@ pub enum WorkKey {
     Job(JobId),
     Ticket(ProjectId, TicketKey),
     PullRequest(PullRequestId),
-    /// A repository that is polled.
     Poll(ProjectId, IntegrationId, u64),
 }
 

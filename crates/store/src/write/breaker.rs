@@ -15,7 +15,6 @@ impl Store {
     }
 
     /// Closes a breaker: all jobs use the account again.
-    ///
     /// Writes: BREAKER deleted if `rev` and `opened` are those seen or it is gone. One that opened since stays open.
     /// Idempotent: a missing breaker is no error.
     pub async fn close_breaker(&self, breaker: &Breaker) -> Result<Write, Error> {

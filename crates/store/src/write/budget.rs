@@ -13,7 +13,6 @@ use std::time::Duration;
 const RETENTION: Duration = Duration::from_secs(40 * 24 * 3_600);
 
 /// Adds the charge of a job to the transaction that creates it.
-///
 /// Writes: BUDGET put if absent; otherwise one job and its dollars are added, if the stored sums allow it.
 pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
     let mut bounds = vec!["attribute_exists(pk)"];
@@ -42,7 +41,6 @@ pub(super) fn charge(transaction: Transaction, charge: &Charge) -> Transaction {
 }
 
 /// Adds the refund to the transaction that ends a job. A job ends only once, so its refund is written once.
-///
 /// Writes: BUDGET if it exists: the reservation is subtracted, the spent amount is added.
 pub(super) fn refund(transaction: Transaction, returned: &Refund) -> Transaction {
     let condition = Condition::new("attribute_exists(pk)")

@@ -10,7 +10,6 @@ use pullyard_domain::time::Timestamp;
 
 impl Store {
     /// Stores the claim of an attempt, for a self-hosted runner or for a task.
-    ///
     /// Writes: JOB if `rev` is the one seen. For a self-hosted runner also RUNNER: one slot and one claim more. The
     /// claim must be new and sent by the registered process. The runner must be Online, without a drain, with a free
     /// slot and no slot for this job.

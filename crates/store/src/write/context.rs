@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 
 impl Store {
     /// Stores a context and returns its hash, which the job will contain.
-    ///
     /// Writes: CONTEXT if absent or the same, because its key is a hash of its content. A plain write before the job,
     /// because a transaction would cost double. If the job is not created, the context remains.
     pub async fn create_context(&self, job: &JobId, context: &Context) -> Result<String, Error> {

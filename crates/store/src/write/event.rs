@@ -10,7 +10,6 @@ use pullyard_domain::time::Timestamp;
 use serde::Serialize;
 use std::time::Duration;
 
-/// A batch of events of one attempt. The table does not parse `events`.
 #[derive(Clone, Debug)]
 pub struct EventBatch<'a, E> {
     pub job: &'a JobId,
@@ -24,7 +23,6 @@ const RETENTION: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 impl Store {
     /// Stores a batch. A stored batch never changes.
-    ///
     /// Writes: the batch if absent.
     /// Idempotent: by attempt and first number; a repeat is `Stale`, which counts as success.
     pub async fn create_event_batch<E: Serialize>(&self, batch: &EventBatch<'_, E>) -> Result<Write, Error> {

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 impl Store {
     /// Stores the first admin token. It may replace another one, `over`, which is revoked in the same write.
-    ///
     /// Writes: TOKEN if absent; FIRST if absent, or if it still names `over`; the TOKEN of `over` if it exists:
     /// `revoked`. If two operators write at once, one succeeds.
     /// Idempotent: a repeat is `Stale`, and [`first_token`](Self::first_token) then names this token.

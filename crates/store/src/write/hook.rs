@@ -54,7 +54,6 @@ impl Store {
     }
 
     /// Counts refused deliveries of a webhook for display. A retry after a lost answer may count twice.
-    ///
     /// Writes: `refused_at` and a higher `refused` of the note. Replaces the note of an older hook of its name. `Stale`
     /// if the note is about a newer hook of its name.
     pub async fn update_hook_refusal(&self, hook: &Webhook, more: u64, at: Timestamp) -> Result<Write, Error> {
@@ -76,7 +75,6 @@ impl Store {
     }
 
     /// Stores how a repository is polled.
-    ///
     /// Writes: POLL if `rev` is the one seen (absent if new). If the repository was removed and connected again, a late
     /// writer may replace the new item. Its progress or ingress is then wrong until the next poll or setting.
     pub async fn put_poll(&self, poll: &Poll) -> Result<Write, Error> {
@@ -84,7 +82,6 @@ impl Store {
     }
 
     /// Stores how long a secret's previous value stays valid.
-    ///
     /// Writes: ROTATION if `rev` is the one seen (absent if new).
     pub async fn put_rotation(&self, rotation: &Rotation) -> Result<Write, Error> {
         Transaction::new("rotate a secret").revise(rotation)?.commit(self).await

@@ -9,7 +9,6 @@ use pullyard_domain::time::Timestamp;
 
 impl Store {
     /// Replaces a job by the state that the domain computed.
-    ///
     /// Writes: JOB if `rev` is the one seen. The domain checked attempt, claim and status on that revision, so `rev`
     /// proves them.
     /// Idempotent: through the domain; a repeat reads the job again and finds it done.
@@ -19,7 +18,6 @@ impl Store {
 
     /// Requests the end of a job whose pull request can no longer change, and records that on the pull request. One
     /// transaction, because a closed pull request is never checked again.
-    ///
     /// Writes: JOB and PR if `rev` is the one seen.
     /// Idempotent: through the domain; a repeat is `Stale`, and reading again shows both.
     pub async fn request_cancel(&self, job: &Job, pull_request: &PullRequest) -> Result<Write, Error> {
@@ -42,7 +40,6 @@ impl Store {
 
     /// Postpones the row of an item that cannot be read, so that it does not block the others. No other write changes
     /// an item without knowing it.
-    ///
     /// Writes: `ws` of the item, if it has a row.
     pub async fn postpone_row(&self, key: &WorkKey, until: Timestamp) -> Result<Write, Error> {
         let key = match key {

@@ -22,7 +22,6 @@ pub(crate) fn unless_final() -> Condition {
 
 impl Store {
     /// Records a decision that created no job.
-    ///
     /// Writes: DELIVERY if absent or not final.
     /// Idempotent: by the delivery's id; `Stale` means that a final answer is stored already.
     pub async fn record_delivery(&self, delivery: &Delivery) -> Result<Write, Error> {
@@ -30,7 +29,6 @@ impl Store {
     }
 
     /// Notes the outcome of a held review: the job that covers it, or its last answer.
-    ///
     /// Writes: DELIVERY if it exists and names no job. A last answer: `reason`, no longer final. A job: `job`; if the
     /// answer was not final, also `reason`, now final.
     /// Idempotent: a repeat changes nothing.

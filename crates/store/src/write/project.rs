@@ -12,9 +12,7 @@ use pullyard_domain::project::{Integration, Project, Repository};
 
 #[derive(Clone, Copy, Debug)]
 pub struct RepositoryRemoval<'a> {
-    /// The repository, under the name that was read.
     pub repository: &'a Repository,
-    /// All names that lead to it.
     pub names: &'a [RepositoryName],
     /// How it is polled, at the revision that was read; `None` if it never was.
     pub poll: Option<&'a Poll>,
@@ -39,7 +37,6 @@ impl Store {
     }
 
     /// Connects a repository, or replaces its settings. A new repository is also polled.
-    ///
     /// Writes: REPO; its name's alias if absent or already its own; POLL if absent. `Stale` if another repository of
     /// the project has that name, or the repository is polled already.
     pub async fn put_repository(&self, repository: &Repository, poll: Option<&Poll>) -> Result<Write, Error> {
@@ -124,7 +121,6 @@ impl Store {
 
     /// Disconnects a forge. Its item is marked and remains, but it is in no list and reads as absent. Links, jobs and
     /// the ledger use its name for repositories whose ids another forge may use too.
-    ///
     /// Writes: INTEGRATION if its URL, account, first secret and App are those seen. `Stale` if another forge was
     /// connected under its name since.
     /// Idempotent: a repeat marks it again.

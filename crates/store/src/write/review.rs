@@ -16,14 +16,11 @@ use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::ticket::Ticket;
 use pullyard_domain::time::Timestamp;
 
-/// A review that gets its job.
 #[derive(Clone, Debug)]
 pub struct ReviewTrigger<'a> {
     pub job: &'a Job,
     pub ticket: &'a Ticket,
-    /// The pull request whose hour begins.
     pub pull_request: &'a PullRequest,
-    /// The review with the job's id.
     pub review: &'a Review,
     /// The decision, if it is made now. `None` for a review that waited.
     pub delivery: Option<&'a Delivery>,
@@ -44,7 +41,6 @@ pub struct ReviewWait<'a> {
 
 impl Store {
     /// Creates the job of a review.
-    ///
     /// Writes: JOB if absent; TICKET and PR if `rev` is the one seen; REVIEW if absent or refused before, or `deferred`
     /// if it waited; DELIVERY if absent or not final; BUDGET if the day has enough left. The two revs prove all facts
     /// of the decision except the settings; REVIEW proves that it has no job yet. `edited` of a stored REVIEW stays.
@@ -67,7 +63,6 @@ impl Store {
 
     /// Stores a waiting review with its ledger entry and its ticket's mark. One transaction, because a review without a
     /// mark on its ticket would be forgotten.
-    ///
     /// Writes: REVIEW if absent, or refused in the version before; DELIVERY if absent or not final; TICKET if `rev` is
     /// the one seen. `rev` rises, so that a settlement that did not see this review fails. `Stale` if the review waits
     /// or has its job, or the ticket changed.
@@ -86,7 +81,6 @@ impl Store {
     }
 
     /// Gives a review that does not wait to an existing job, or takes it from an ended job.
-    ///
     /// Writes: REVIEW if absent, or refused in the version before; with `from`, if it is that job's. `Stale` if it
     /// waits, has its job, or has another one.
     pub async fn assign_review(&self, review: &Review, from: Option<&JobId>) -> Result<Write, Error> {
@@ -99,7 +93,6 @@ impl Store {
     /// Makes a review wait for its ticket's job, which does not know it, and marks the ticket. The end of the job
     /// settles it. One transaction: a job that ends in between would remove a mark without a review, or forget a review
     /// without a mark.
-    ///
     /// Writes: REVIEW as [`Self::assign_review`]; DELIVERY, if given, if absent or not final; TICKET if `active_job` is
     /// that job and it has a map of marks. Not over `rev`, so that many reviews at once do not compete. `rev` rises, so
     /// that a settlement that did not see this review fails. The ticket's row stays: the end of an active job settles
@@ -140,7 +133,6 @@ impl Store {
     }
 
     /// Gives their last answer to the reviews that depend on a waiting review.
-    ///
     /// Writes: each of the others from `deferred` or `absorbed` to `refused`, in the version that was read, if the
     /// newest still waits. If it already had its job, that job would cover them.
     pub async fn refuse_absorbed_reviews(
@@ -168,7 +160,6 @@ impl Store {
     }
 
     /// Gives a waiting review its last answer.
-    ///
     /// Writes: REVIEW from `deferred` to `refused`, in the version that was read. Otherwise reviews that it absorbed
     /// since, or its later changes, would get this answer too.
     /// Idempotent: a repeat is `Stale`, because the review no longer waits.
@@ -204,7 +195,6 @@ impl Store {
     }
 
     /// Links a pull request and shows it on its ticket.
-    ///
     /// Writes: PR and TICKET if `rev` is the one seen.
     pub async fn link_pull_request(&self, pull_request: &PullRequest, ticket: &Ticket) -> Result<Write, Error> {
         Transaction::new("link a pull request").revise(pull_request)?.revise(ticket)?.commit(self).await

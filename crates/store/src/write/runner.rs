@@ -67,7 +67,6 @@ impl Store {
     }
 
     /// Marks a silent runner Offline.
-    ///
     /// Writes: RUNNER if it is Online and no heartbeat was stored since it was read.
     /// Idempotent: a repeat is `Stale`, and reading again shows it Offline.
     pub async fn mark_offline(&self, previous: &Runner, offline: &Runner) -> Result<Write, Error> {
@@ -90,7 +89,6 @@ impl Store {
     }
 
     /// Stores or removes the drain that users request for a runner.
-    ///
     /// Writes: RUNNER if it exists and is not being deleted.
     /// Idempotent: the last request wins.
     pub async fn set_drain(&self, runner: &Runner, drain: Option<&Drain>) -> Result<Write, Error> {
@@ -111,7 +109,6 @@ impl Store {
     }
 
     /// Begins the removal of a runner, which then accepts no claims and no heartbeats.
-    ///
     /// Writes: RUNNER if its epoch is the one seen: a runner that registered again since is not removed.
     /// Idempotent: a repeat is `Stale`, and reading again shows the removal.
     pub async fn begin_removal(&self, runner: &Runner) -> Result<Write, Error> {
@@ -148,7 +145,6 @@ impl Store {
     }
 
     /// Empties a slot whose job the runner does not hold.
-    ///
     /// Writes: RUNNER one slot less, if the slot has that claim.
     pub async fn remove_slot(&self, runner: &Runner, job: &JobId, slot: &Slot) -> Result<Write, Error> {
         let condition = Condition::new("slots.#job.claim = :claim")

@@ -16,7 +16,6 @@ pub enum SnapshotResult {
 
 impl Store {
     /// Stores a ticket's status and the event that reported it.
-    ///
     /// Writes: TICKET updated unless a newer event is stored; put if absent. Not over `rev`, because fifty refused
     /// callers must not compete. `rev` rises, so that a job which is being created from the older state is decided
     /// again.
@@ -42,7 +41,6 @@ impl Store {
     }
 
     /// Notes an event that reports the status which a ticket already has.
-    ///
     /// Writes: TICKET if it has that status and no newer event is stored. `Stale` means that it moved since the
     /// decision, so that the event may be an entry.
     pub async fn confirm_status(&self, event: &TicketEvent) -> Result<Write, Error> {
@@ -52,7 +50,6 @@ impl Store {
     }
 
     /// Stores a ticket's text in its own item.
-    ///
     /// Writes: TEXT unless a newer event's text is stored.
     /// Idempotent: by the event's time.
     pub async fn store_text(&self, event: &TicketEvent) -> Result<SnapshotResult, Error> {

@@ -14,7 +14,6 @@ use pullyard_domain::id::{ProjectId, TicketKey};
 use pullyard_domain::job::Job;
 use pullyard_domain::ticket::Ticket;
 
-/// A ticket that a user creates on the board, with the decision about it.
 #[derive(Clone, Debug)]
 pub struct TicketCreation<'a> {
     /// The ticket; it already names its job, if it gets one.
@@ -39,7 +38,6 @@ pub struct TextEdit<'a> {
 
 impl Store {
     /// Replaces a ticket by the state that the domain computed: written back, entered again, or delayed.
-    ///
     /// Writes: TICKET if `rev` is the one seen (absent if there was no ticket). For the built-in board this is the
     /// write-back itself: the ticket is the tool.
     /// Idempotent: a repeat is `Stale`, and reading again shows the change.
@@ -49,7 +47,6 @@ impl Store {
 
     /// Stores a waiting entry in its ticket, together with the answer to its event. One transaction: no answer names an
     /// entry that the ticket lacks, and no entry lacks its answer.
-    ///
     /// Writes: TICKET if `rev` is the one seen (absent if there was no ticket); DELIVERY if absent or not final.
     /// Idempotent: a repeat is `Stale`, and reading again shows the waiting entry.
     pub async fn record_delivery_and_ticket(&self, delivery: &Delivery, ticket: &Ticket) -> Result<Write, Error> {
@@ -57,7 +54,6 @@ impl Store {
     }
 
     /// Creates a ticket with its text, its ledger entry and its job, if it gets one. All or nothing.
-    ///
     /// Writes: TICKET if absent; TEXT in any case, because an interrupted event of a ticket tool may have stored one;
     /// DELIVERY and JOB if absent; BUDGET if the day has enough left; IDEMPOTENCY if absent or expired.
     /// Idempotent: by the ticket's key; a repeat is `Stale`, and the caller's key shows the answer.
@@ -82,7 +78,6 @@ impl Store {
     }
 
     /// Replaces a ticket's text, together with its ledger entry.
-    ///
     /// Writes: TEXT if it is the write that was read, or absent if there was no text; DELIVERY if absent or not final;
     /// IDEMPOTENCY if absent or expired.
     /// Idempotent: by the write that was read; a repeat is `Stale`, and the caller's key shows the answer.
@@ -106,7 +101,6 @@ impl Store {
     }
 
     /// Deletes a ticket with its text.
-    ///
     /// Writes: TICKET deleted if `rev` and `seen_at` are those seen or it is gone, because a new ticket of the same key
     /// begins at the first `rev`; TEXT deleted.
     /// Idempotent: missing items are no error.

@@ -17,7 +17,6 @@ impl Store {
     }
 
     /// Stores a requested token, with the caller's own key for the request.
-    ///
     /// Writes: TOKEN if absent; IDEMPOTENCY if absent or expired.
     /// Idempotent: by the key; a repeat is `Stale`, and the key shows which token was created.
     pub async fn create_token(&self, token: &Token, request: Option<&Request>) -> Result<Write, Error> {

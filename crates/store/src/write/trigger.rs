@@ -40,7 +40,6 @@ pub struct Request {
     pub at: Timestamp,
 }
 
-/// How long a request's key is stored.
 const RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 impl Store {
@@ -127,7 +126,6 @@ fn request_item(request: &Request, attribute: &str, id: &str) -> Attributes {
 
 impl Store {
     /// Stores the requirements of a job class before the first job is created.
-    ///
     /// Writes: CLASS if absent. It never changes, because its id is a hash of its content.
     pub async fn create_class(
         &self,

@@ -1,5 +1,4 @@
 //! Lambda's Runtime API for one environment.
-//!
 //! Owns the wire format and the freezing: after its answer a process is stopped until its next event, as on Lambda.
 //! Source: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
 

@@ -1,5 +1,4 @@
 //! Starts and kills the process of a Lambda function, and runs one event at a time in it.
-//!
 //! `Runtime` in `lambda` calls it for each event. This module owns the process and its time limits; `api` serves the
 //! Runtime API from which the process requests its events.
 

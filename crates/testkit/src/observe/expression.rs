@@ -1,6 +1,5 @@
 //! Finds the attributes in a request's key and expressions, in the form of the condition key `dynamodb:Attributes`:
 //! top-level names only, each once.
-//!
 //! The scanner separates the words of DynamoDB's expressions without parsing their meaning.
 
 use std::collections::BTreeSet;

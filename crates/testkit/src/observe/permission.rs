@@ -1,5 +1,4 @@
 //! Derives the IAM permissions of a request.
-//!
 //! Source: the Service Authorization Reference of each service,
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html>.
 

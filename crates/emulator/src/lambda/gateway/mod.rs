@@ -101,7 +101,6 @@ struct Inner {
 #[derive(Debug)]
 struct Target {
     method: Option<Method>,
-    /// Without a trailing slash; empty matches every path.
     prefix: String,
     exact: bool,
     invoker: Invoker,

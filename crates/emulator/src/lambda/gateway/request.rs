@@ -14,7 +14,6 @@ use crate::timestamp::{Timestamp, random_hex};
 
 const API_ID: &str = "local";
 
-/// Hop-by-hop headers, which a gateway does not forward.
 const HOP_BY_HOP_HEADERS: [&str; 7] =
     ["connection", "expect", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
 

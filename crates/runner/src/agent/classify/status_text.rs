@@ -1,5 +1,4 @@
 //! Finds a lone status of the provider, or `timeout`, in an agent's text about its failure.
-//!
 //! A number matches only if the text marks it as a status, because the text also contains addresses, ids and counts.
 //! A false match would retry an unknown failure.
 

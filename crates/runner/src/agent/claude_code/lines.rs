@@ -1,5 +1,4 @@
 //! Parses lines of Claude Code's `stream-json`.
-//!
 //! Its quirks:
 //! - A message arrives once for each of its blocks, under the same id. Its token counts are not final.
 //! - A failed request arrives as a message of a model that does not exist.

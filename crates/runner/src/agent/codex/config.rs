@@ -4,9 +4,9 @@ use serde_json::json;
 use std::path::Path;
 
 pub(super) enum SignIn<'a> {
-    /// By a key in its environment, at OpenAI or at this address.
-    Key { url: Option<&'a str> },
-    /// By the tokens in its own folder.
+    Key {
+        url: Option<&'a str>,
+    },
     Subscription,
     /// Not at all. Codex reports that itself.
     None,

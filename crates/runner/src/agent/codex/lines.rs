@@ -1,5 +1,4 @@
 //! Parses lines of `codex exec --json`.
-//!
 //! Its quirks:
 //! - An item of type `error` is a warning, and an `error` line is often only progress.
 //! - A command may be reported at its end only, or not at all.

@@ -1,5 +1,4 @@
 //! Reads the session files that Codex writes while it works.
-//!
 //! They have the tokens of every request, earlier than its last line, and the answers to tool calls. The limits on
 //! turns, cost and silence depend on them. The agent's commands can write these files too, so links are not followed,
 //! reads never block, and only counts are used.
@@ -20,7 +19,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Depth of the folders: year, month, day and file.
 const MAX_DEPTH: u32 = 4;
 const USAGE_RECORD: &str = "token_usage_record";
 const MAX_FILES: usize = 256;
@@ -31,13 +29,11 @@ const MAX_BYTES_PER_READ: u64 = 32 * 1024 * 1024;
 pub(super) struct Rollouts {
     start_count: u32,
     positions: BTreeMap<PathBuf, u64>,
-    /// The count of this thread, over all starts.
     thread_count: BilledTokens,
     model: Option<String>,
     /// Whether the model called a tool since the last counted request.
     calls_tool: bool,
     open_calls: BTreeSet<String>,
-    /// Whether any answer was seen. Old versions write none, so a missing answer proves little.
     has_answers: bool,
     calls_answered: bool,
     records: u32,
@@ -63,7 +59,6 @@ impl Rollouts {
         self.open_calls.clear();
     }
 
-    /// Begins a new thread, whose total excludes other threads.
     pub(super) fn begin_thread(&mut self) {
         self.thread_count = BilledTokens::default();
     }

@@ -46,7 +46,6 @@ impl Input {
         encoder.encode_interrupt().is_some_and(|interrupt| further.send(interrupt).is_ok())
     }
 
-    /// Whether the agent reads more than its prompt, and its input is open.
     pub(super) fn is_open(&self) -> bool {
         self.sender.is_some() && self.encoder.is_some()
     }
@@ -89,7 +88,6 @@ impl Input {
         }
     }
 
-    /// Closes the input and discards unwritten content.
     pub(super) fn abort(&mut self) {
         self.close();
         self.writer = None;

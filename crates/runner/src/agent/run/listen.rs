@@ -25,7 +25,6 @@ impl Backpressure {
         Self { run_state: shared.clone(), cancellation: CancellationToken::new() }
     }
 
-    /// From now on the last output is read without delay.
     pub(super) fn release(&self) {
         self.cancellation.cancel();
     }
@@ -163,7 +162,6 @@ mod tests {
     const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
     const LINE: &str = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj";
 
-    /// The uploaded form of each line; the second string is its text.
     fn upload_lines(lines: &[(&str, &str)]) -> Vec<Option<String>> {
         let mut kept = KeyFilter::default();
         let each = lines.iter().map(|(line, text)| {
@@ -175,7 +173,6 @@ mod tests {
         each.collect()
     }
 
-    /// Polls once and returns whether the future is pending.
     async fn poll_is_pending(what: &mut (impl Future<Output = ()> + Unpin)) -> bool {
         poll_fn(|context| Poll::Ready(Pin::new(&mut *what).poll(context).is_pending())).await
     }

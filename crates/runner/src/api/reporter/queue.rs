@@ -1,5 +1,4 @@
 //! Queues events for sending, in bounded memory.
-//!
 //! An agent that prints too fast is delayed for a moment. Then its oldest text is dropped, and one event counts it.
 
 use crate::api::event_draft::EventDraft;
@@ -8,7 +7,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Size at which events are dropped.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Size after dropping, so that not every event drops more.
 const BYTES_AFTER_DROP: usize = 6 * 1024 * 1024;

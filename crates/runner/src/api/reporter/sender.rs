@@ -1,5 +1,4 @@
 //! The sender's loop: decides when a batch is due, and handles its answer.
-//!
 //! A repeated batch must have the same content, or the server drops lines. Only its ages grow, from send to send.
 
 use super::{AnswerHandlers, Shared};
@@ -85,7 +84,6 @@ impl EventSender {
         }
     }
 
-    /// Sends one batch until it is answered. The ages of its events are relative to `aged`.
     async fn deliver(&mut self, events: Vec<Event>, mut aged: Instant) -> ControlFlow<()> {
         let mut request =
             EventsRequest { first_seq: self.next_seq, events, inputs: self.handlers.input_counts.read_count() };
@@ -176,7 +174,6 @@ fn refusal_note(request: &EventsRequest) -> Vec<Event> {
     }]
 }
 
-/// Whether the batch is empty or one note, so that no smaller batch is possible.
 fn is_refusal_note(request: &EventsRequest) -> bool {
     match request.events.as_slice() {
         [] => true,

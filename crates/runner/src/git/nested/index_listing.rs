@@ -5,7 +5,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// The paths of submodules, relative to the tree.
 pub(crate) fn parse_submodules(listed: &[u8]) -> HashSet<PathBuf> {
     listed
         .split(|byte| *byte == 0)

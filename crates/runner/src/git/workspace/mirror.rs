@@ -1,5 +1,4 @@
 //! Maintains the mirror of a repository: a bare copy of its branches, shared by all attempts on the machine.
-//!
 //! It has only objects and branches. It is fetched under a lock and never garbage-collected. Attempts write nothing to
 //! it; they only remove entries that an agent put among its objects.
 
@@ -24,7 +23,6 @@ pub(crate) struct Mirror {
 impl Mirror {
     /// Fetches all branches into the mirror. Waits while another attempt fetches the same repository, so the caller
     /// must apply a time limit.
-    ///
     /// Errors: `Disk` for local causes, otherwise the error of git.
     pub(crate) async fn fetch(git: &Git, work_dir: &Path) -> Result<Self, GitError> {
         let mirrors = work_dir.join("mirrors");
@@ -70,7 +68,6 @@ impl Mirror {
 }
 
 /// Removes entries among a mirror's objects on which git would block, and the list of other object folders.
-///
 /// Errors: also if a link replaced the mirror or its objects.
 pub(super) fn clean_objects(mirror: &Path) -> io::Result<()> {
     let objects = mirror.join("objects");

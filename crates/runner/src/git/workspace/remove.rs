@@ -10,7 +10,6 @@ const MAX_DEPTH: usize = 64;
 /// `make_removable` moves a longer path up, `remove_special_files` removes it. Units: bytes.
 const MAX_PATH_BYTES: usize = 512;
 
-/// Removes a folder and its content. Never follows a link.
 pub(super) fn remove_tree(dir: &Path) -> io::Result<()> {
     make_removable(dir);
     match fs::remove_dir_all(dir) {

@@ -14,7 +14,6 @@ pub(super) struct RepositorySnapshot {
     pub(super) head: Option<String>,
     pub(super) mirror: Option<PathBuf>,
     pub(super) index: Option<Arc<Index>>,
-    /// The lines of `info/exclude`.
     pub(super) exclude: Vec<u8>,
 }
 

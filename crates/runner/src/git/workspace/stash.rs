@@ -16,7 +16,6 @@ const STASH_DIR: &str = "aside";
 
 #[derive(Debug, Default)]
 pub(super) struct Stash {
-    /// The excluded folders at the last scan of the tree.
     excluded_repositories: Vec<ExcludedRepository>,
     reported_repositories: Vec<ExcludedRepository>,
     paths: Vec<PathBuf>,
@@ -150,7 +149,6 @@ mod tests {
     use pullyard_domain::id::JobId;
     use pullyard_domain::published::nested_repository::NestedKind;
 
-    /// A workspace with these excluded folders, each with one file.
     async fn workspace_with_excluded(dir: &Path, folders: &[&str]) -> Workspace {
         let job = JobId::new(format!("job_{}", "a".repeat(26))).unwrap();
         let workspace = Workspace::create(dir, &job, 1).await.unwrap();

@@ -1,5 +1,4 @@
 //! Reads processes from Linux's `/proc`.
-//!
 //! Source: proc_pid_stat(5), proc_pid_environ(5).
 
 use super::is_orphan_reaper;

@@ -16,7 +16,6 @@ const SETPRIV: [&str; 4] = ["setpriv", "--pdeathsig", "KILL", "--"];
 /// If this process dies before the kernel registers the request, no signal is sent. An orphan therefore exits.
 const EXIT_IF_ORPHANED: [&str; 3] = ["/bin/sh", "-c", "[ \"$PPID\" = \"$0\" ] || exit 1; exec \"$@\""];
 
-/// Whether this machine supports it; probed once per process.
 pub(super) async fn is_available() -> bool {
     static FOUND: OnceCell<bool> = OnceCell::const_new();
     *FOUND.get_or_init(probe).await

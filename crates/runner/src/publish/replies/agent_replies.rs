@@ -14,7 +14,6 @@ use std::path::Path;
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 const MAX_REPLY_CHARS: usize = 4_000;
 
-/// Reply texts by comment id.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct AgentReplies(BTreeMap<u64, String>);
 

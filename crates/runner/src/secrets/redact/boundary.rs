@@ -2,7 +2,6 @@
 //! It can do so after a character that is no letter, and after an escape sequence that only ends with letters, such as
 //! `\n`, `%3A` and `\x1b[32m`.
 
-/// How many bytes before a position are checked.
 pub(super) const CONTEXT: usize = 16;
 
 pub(super) fn is_word_start(before: &[u8]) -> bool {

@@ -69,7 +69,6 @@ fn is_ordinary_text(text: &str) -> bool {
         || text.split(['-', '_', ':', '.', '/', '@']).all(is_word)
 }
 
-/// The longer parts of a time, such as `21T05` and `123456789Z`.
 fn is_time(part: &str) -> bool {
     part.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'T' | b'Z' | b'+'))
 }

@@ -6,9 +6,7 @@ use super::forms::{Form, LineBreaks};
 use super::line_breaks;
 use std::ops::Range;
 
-/// Number of bytes in one sample.
 const GRAM: usize = 4;
-/// Distances between samples, the longest first.
 const STRIDES: [usize; 3] = [16, 8, 4];
 /// A shorter part of a form reveals no secret. Units: characters.
 const SHORTEST_PART: usize = 16;

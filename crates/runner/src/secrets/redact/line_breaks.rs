@@ -123,7 +123,6 @@ mod tests {
 
     const FORM: &[u8] = b"c2stYW50LWFwaTAzLVZxOFpyMUx4VDB1WXc1TmZLZEdo";
 
-    /// The match around the first occurrence of `known` in the text.
     fn match_around(known: &str, text: &str) -> FormMatch {
         let of = FORM.windows(known.len()).position(|part| part == known.as_bytes()).unwrap();
         let line = match_line(FORM, text.as_bytes(), 0, (text.find(known).unwrap(), of));

@@ -1,6 +1,5 @@
 //! Recognises names that mark a value as a secret, by common conventions.
 
-/// Parts of a name that mark a secret at any position.
 const SECRET_NAME_PARTS: &[&str] = &[
     "KEY",
     "KEYS",

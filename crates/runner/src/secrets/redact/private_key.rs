@@ -25,7 +25,6 @@ pub(crate) struct PrivateKeyFilter {
 }
 
 impl PrivateKeyFilter {
-    /// Redacts the next text if it continues a key.
     pub(crate) fn redact<'t>(&mut self, text: &'t str) -> Cow<'t, str> {
         let rest = match self.remaining {
             None => text,
@@ -66,7 +65,6 @@ fn text_after_key(text: &str) -> Option<&str> {
     label.split_once(LABEL_ENDS).map(|(_, rest)| rest)
 }
 
-/// The position of a key that begins in this text and does not end in it.
 fn find_open_key(text: &str) -> Option<usize> {
     let at = text.rfind(BEGIN)?;
     let block = text.get(at + BEGIN.len()..)?;

@@ -60,7 +60,6 @@ impl PrefixFinder {
         Some(Self { finder: built.ok()?, shapes: all.into_values().collect() })
     }
 
-    /// The first match at or after `from`.
     fn find(&self, text: Text<'_>, from: usize) -> Option<Candidate> {
         let mut at = from;
         loop {
@@ -157,7 +156,6 @@ impl Scanner {
 
 #[derive(Clone)]
 struct Candidate {
-    /// The match is found only if the search starts here or earlier.
     begin: usize,
     /// `None` if this depends on the bytes that follow.
     secret: Option<Range<usize>>,

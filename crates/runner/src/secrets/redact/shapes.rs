@@ -34,7 +34,6 @@ pub(super) enum TokenBody {
     Pair(usize, usize),
     /// The rest of a JSON Web Token: dotted, with at least two dots.
     WebToken,
-    /// Up to the end of a PEM block.
     Pem,
     /// User and password before a host. Only the password is redacted.
     UrlPassword,

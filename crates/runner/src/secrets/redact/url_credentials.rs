@@ -1,7 +1,6 @@
 //! Finds the credentials in URLs.
 //! The name of a variable with a URL does not mark a secret, and the whole URL is no secret.
 
-/// The password if the user name is a token.
 const TOKEN_USER_PASSWORD: &str = "x-oauth-basic";
 /// Default passwords, which are public, and ordinary terms.
 const COMMON_PASSWORDS: [&str; 3] = ["changeme", "password", "postgres"];
