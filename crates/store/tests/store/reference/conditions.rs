@@ -37,303 +37,184 @@ use std::pin::Pin;
 
 type Forms = for<'s> fn(&'s Store) -> Pin<Box<dyn Future<Output = Result<(), Error>> + 's>>;
 
-const WRITES: &[(&str, Forms)] = &[
-    ("absorb_reviews", |store| {
-        Box::pin(async move {
-            store.absorb_reviews(&pull_request_id(), &review_id("r2"), &[review_id("r1")]).await.map(drop)
-        })
-    }),
-    ("begin_removal", |store| Box::pin(async move { store.begin_removal(&runner()).await.map(drop) })),
-    ("request_cancel", |store| {
-        Box::pin(async move {
-            store.request_cancel(&Job { rev: 1, ..sample::job("one") }, &pull_request(1)).await.map(drop)
-        })
-    }),
-    ("claim_job", |store| {
-        Box::pin(async move {
-            store.claim_job(&claimed_job(None)).await?;
-            store.claim_job(&claimed_job(Some(&runner()))).await.map(drop)
-        })
-    }),
-    ("close_breaker", |store| Box::pin(async move { store.close_breaker(&breaker(1)).await.map(drop) })),
-    ("conclude_review", |store| {
-        Box::pin(async move {
-            let reason = Reason::AutoCreateOff { project: project() };
-            store.conclude_review(&held_entry("r1").id, &Conclusion::Job(job_id("one"))).await?;
-            store.conclude_review(&held_entry("r1").id, &Conclusion::Refused(reason)).await.map(drop)
-        })
-    }),
-    ("create_ticket", |store| Box::pin(create_ticket_forms(store))),
-    ("create_token", |store| {
-        Box::pin(async move {
-            let token = sample::token("abc", "laptop");
-            store.create_token(&token, None).await?;
-            store.create_token(&token, Some(&sample::request("key", at(0)))).await.map(drop)
-        })
-    }),
-    ("delete_ticket", |store| Box::pin(async move { store.delete_ticket(&ticket(1)).await.map(drop) })),
-    ("delete_hook", |store| {
-        Box::pin(async move { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop) })
-    }),
-    ("remove_slot", |store| {
-        Box::pin(async move {
-            let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: project(), since: at(0) };
-            store.remove_slot(&runner(), &job_id("one"), &slot).await.map(drop)
-        })
-    }),
-    ("end_job", |store| Box::pin(end_forms(store))),
-    ("create_context", |store| {
-        Box::pin(async move { store.create_context(&job_id("one"), &sample::context("Fix it.")).await.map(drop) })
-    }),
-    ("record_heartbeat", |store| {
-        Box::pin(async move {
-            store.record_heartbeat(&runner(), &with_heartbeat(&runner(), 30)).await?;
-            let forgotten = Runner { claims: Vec::new(), ..draining_runner() };
-            store.record_heartbeat(&draining_runner(), &forgotten).await.map(drop)
-        })
-    }),
-    ("link_if_absent", |store| Box::pin(async move { store.link_if_absent(&linked_pull_request()).await.map(drop) })),
-    ("link_pull_request", |store| {
-        Box::pin(async move {
-            store.link_pull_request(&pull_request(0), &ticket(1)).await?;
-            store.link_pull_request(&pull_request(1), &ticket(1)).await.map(drop)
-        })
-    }),
-    ("create_class", |store| {
-        Box::pin(async move {
-            let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
-            let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
-            store.create_class(&project(), &class, &needs).await
-        })
-    }),
-    ("update_hook_refusal", |store| {
-        Box::pin(async move {
-            let later = Webhook { created: at(9), ..hook("acme") };
-            store.update_hook_refusal(&later, 1, at(9)).await?;
-            store.update_hook_refusal(&hook("acme"), 1, at(9)).await.map(drop)
-        })
-    }),
-    ("update_hook_verified_at", |store| {
-        Box::pin(async move {
-            let later = Webhook { created: at(9), ..hook("acme") };
-            store.update_hook_verified_at(&later, at(9)).await?;
-            store.update_hook_verified_at(&hook("acme"), at(9)).await.map(drop)
-        })
-    }),
-    ("update_late_result", |store| {
-        Box::pin(async move { store.update_late_result(&job_id("one"), 1, &sample::result(7)).await.map(drop) })
-    }),
-    ("note_repeat", |store| Box::pin(async move { store.note_repeat(&held_entry("r1").id, at(3)).await })),
-    ("update_edited_review", |store| {
-        Box::pin(
-            async move { store.update_edited_review(&pull_request_id(), &review_id("r1"), &project()).await.map(drop) },
-        )
-    }),
-    ("note_token_use", |store| Box::pin(async move { store.note_token_use("abc", at(5)).await.map(drop) })),
-    ("update_watched_until", |store| {
-        Box::pin(async move { store.update_watched_until(&job_id("one"), at(5)).await.map(drop) })
-    }),
-    ("put_artifacts", |store| {
-        Box::pin(async move {
-            store.put_artifacts(&artifacts(&["a.txt"])).await?;
-            store.put_artifacts(&Artifacts { rev: 1, ..artifacts(&["a.txt"]) }).await.map(drop)
-        })
-    }),
-    ("put_breaker", |store| {
-        Box::pin(async move {
-            store.put_breaker(&breaker(0), None).await?;
-            store.put_breaker(&breaker(1), Some(&breaker(1))).await.map(drop)
-        })
-    }),
-    ("put_first_token", |store| {
-        Box::pin(async move {
-            store.put_first_token(&sample::token("one", "one"), None).await?;
-            store.put_first_token(&sample::token("two", "two"), Some("one")).await.map(drop)
-        })
-    }),
-    ("put_hook", |store| {
-        Box::pin(async move {
-            store.put_hook(&hook("acme")).await?;
-            store.put_hook(&Webhook { rev: 1, ..hook("acme") }).await.map(drop)
-        })
-    }),
-    ("put_integration", |store| Box::pin(async move { store.put_integration(&sample::forge("gh1")).await.map(drop) })),
-    ("put_poll", |store| {
-        Box::pin(async move {
-            store.put_poll(&sample::poll(0)).await?;
-            store.put_poll(&sample::poll(1)).await.map(drop)
-        })
-    }),
-    ("put_project", |store| {
-        Box::pin(async move {
-            store.put_project(&sample::project_with_id("acme")).await?;
-            store.put_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await.map(drop)
-        })
-    }),
-    ("put_repository", |store| {
-        Box::pin(async move { store.put_repository(&repository(99, "acme/app"), None).await.map(drop) })
-    }),
-    ("put_rotation", |store| {
-        Box::pin(async move {
-            let rotation = |rev| Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
-            store.put_rotation(&rotation(0)).await?;
-            store.put_rotation(&rotation(1)).await.map(drop)
-        })
-    }),
-    ("postpone_row", |store| {
-        Box::pin(async move {
-            let (ticket, poll) = (ticket(1), sample::poll(1));
-            let keys = [
-                WorkKey::Job(job_id("one")),
-                WorkKey::Ticket(ticket.project, ticket.key),
-                WorkKey::PullRequest(pull_request_id()),
-                WorkKey::Poll(poll.project, poll.integration, poll.repository),
-            ];
-            for key in keys {
-                store.postpone_row(&key, at(9)).await?;
-            }
-            Ok(())
-        })
-    }),
-    ("put_sweeper_state", |store| {
-        Box::pin(async move {
-            let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, gauges: None };
-            store.put_sweeper_state(&sweeps).await.map(drop)
-        })
-    }),
-    ("put_token", |store| Box::pin(async move { store.put_token(&sample::token("abc", "laptop")).await.map(drop) })),
-    ("record_delivery", |store| {
-        Box::pin(async move { store.record_delivery(&sample::refused_decision("evt-1", at(0))).await.map(drop) })
-    }),
-    ("record_delivery_and_ticket", |store| {
-        Box::pin(async move {
-            let refused = sample::refused_decision("evt-1", at(0));
-            store.record_delivery_and_ticket(&refused, &ticket(0)).await?;
-            store.record_delivery_and_ticket(&refused, &ticket(1)).await.map(drop)
-        })
-    }),
-    ("refuse_review", |store| {
-        Box::pin(async move { store.refuse_review(&waiting_review("r1"), &refused_state()).await.map(drop) })
-    }),
-    ("refuse_absorbed_reviews", |store| {
-        Box::pin(async move {
-            store
-                .refuse_absorbed_reviews(&waiting_review("r2"), &[&waiting_review("r1")], &refused_state())
-                .await
-                .map(drop)
-        })
-    }),
-    ("register_runner", |store| Box::pin(register_forms(store))),
-    ("create_deferred_review", |store| {
-        Box::pin(async move {
-            let marked = ticket(1).schedule_review(&pull_request_id(), at(500));
-            store.create_deferred_review(&waiting_review("r1"), &held_entry("r1"), &marked).await?;
-            store
-                .create_deferred_review(&Review { version: 1, ..waiting_review("r1") }, &held_entry("r1"), &marked)
-                .await
-                .map(drop)
-        })
-    }),
-    ("remove_integration", |store| Box::pin(remove_integration_forms(store))),
-    ("remove_repository", |store| Box::pin(remove_repository_forms(store))),
-    ("delete_runner", |store| Box::pin(async move { store.delete_runner(&runner()).await.map(drop) })),
-    ("rename_repository", |store| {
-        Box::pin(async move {
-            let ours = repository(99, "acme/app");
-            store.rename_repository(&ours, &repository(99, "acme/web")).await?;
-            let cased = Repository { name: RepositoryName::new("Acme/App").unwrap(), ..ours.clone() };
-            store.rename_repository(&ours, &cased).await.map(drop)
-        })
-    }),
-    ("replace_text", |store| {
-        Box::pin(async move {
-            let (project, ticket, text) = (project(), sample::ticket_key("APP-1"), TicketText::default());
-            let (delivery, request) = (sample::refused_decision("evt-1", at(0)), sample::request("key", at(0)));
-            let first = TextEdit {
-                project: &project,
-                ticket: &ticket,
-                text: &text,
-                previous: None,
-                delivery: &delivery,
-                request: None,
-            };
-            store.replace_text(&first).await?;
-            let seen = store.load_ticket_text(&project, &ticket).await?;
-            store.replace_text(&TextEdit { previous: seen.as_ref(), request: Some(&request), ..first }).await.map(drop)
-        })
-    }),
-    ("requeue_job", |store| {
-        Box::pin(async move {
-            for (before, proof) in lost_jobs() {
-                let (job, attempt) = prepare_requeue(&before);
-                store.requeue_job(&before, &job, &attempt, proof).await?;
-            }
-            Ok(())
-        })
-    }),
-    ("write_suspension", |store| Box::pin(suspension_forms(store))),
-    ("revoke_token", |store| Box::pin(async move { store.revoke_token("abc").await.map(drop) })),
-    ("set_drain", |store| {
-        Box::pin(async move {
-            store.set_drain(&runner(), draining_runner().drain.as_ref()).await?;
-            store.set_drain(&runner(), None).await.map(drop)
-        })
-    }),
-    ("update_snapshot", |store| {
-        Box::pin(async move { store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
-    }),
-    ("confirm_status", |store| {
-        Box::pin(async move { store.confirm_status(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
-    }),
-    ("create_event_batch", |store| {
-        Box::pin(async move {
-            let job = job_id("one");
-            let batch = EventBatch { job: &job, attempt: 1, first: 1, at: at(60), events: &["event"] };
-            store.create_event_batch(&batch).await.map(drop)
-        })
-    }),
-    ("store_text", |store| {
-        Box::pin(async move { store.store_text(&sample::event("APP-1", "evt-1", at(1), "Todo")).await.map(drop) })
-    }),
-    ("mark_offline", |store| {
-        Box::pin(async move { store.mark_offline(&runner(), &marked_offline(&runner())).await.map(drop) })
-    }),
-    ("assign_review", |store| {
-        Box::pin(async move {
-            store.assign_review(&review("r1", refused_state()), None).await?;
-            store.assign_review(&Review { version: 1, ..waiting_review("r1") }, None).await?;
-            store.assign_review(&waiting_review("r1"), Some(&job_id("one"))).await.map(drop)
-        })
-    }),
-    ("create_job", |store| Box::pin(trigger_forms(store))),
-    ("create_review_job", |store| Box::pin(trigger_review_forms(store))),
-    ("update_job", |store| {
-        Box::pin(async move { store.update_job(&Job { rev: 1, ..sample::job("one") }).await.map(drop) })
-    }),
-    ("update_pull_request", |store| {
-        Box::pin(async move {
-            store.update_pull_request(&pull_request(0)).await?;
-            store.update_pull_request(&pull_request(1)).await.map(drop)
-        })
-    }),
-    ("update_ticket", |store| {
-        Box::pin(async move {
-            store.update_ticket(&ticket(0)).await?;
-            store.update_ticket(&ticket(1)).await.map(drop)
-        })
-    }),
-    ("use_sign_in", |store| Box::pin(async move { store.use_sign_in("one", at(600)).await.map(drop) })),
-    ("wait_for_job", |store| {
-        Box::pin(async move {
-            let (first, anew) = (waiting_review("r1"), Review { version: 1, ..waiting_review("r1") });
-            let (entry, job) = (held_entry("r1"), job_id("one"));
-            store.wait_for_job(&wait_request(&first, &entry, &job)).await?;
-            let waits = wait_request(&anew, &entry, &job);
-            store.wait_for_job(&waits).await?;
-            store.wait_for_job(&ReviewWait { from: Some(&job), delivery: None, ..waits }).await.map(drop)
-        })
-    }),
-];
+macro_rules! writes {
+    ($store:ident: $($write:ident $forms:block)*) => {
+        &[$((stringify!($write), |$store| Box::pin(async move { $forms Ok::<(), Error>(()) }))),*]
+    };
+}
+
+/// Every write of the store, in all its forms.
+const WRITES: &[(&str, Forms)] = writes! { store:
+    absorb_reviews { store.absorb_reviews(&pull_request_id(), &review_id("r2"), &[review_id("r1")]).await?; }
+    begin_removal { store.begin_removal(&runner()).await?; }
+    request_cancel { store.request_cancel(&Job { rev: 1, ..sample::job("one") }, &pull_request(1)).await?; }
+    claim_job { store.claim_job(&claimed_job(None)).await?; store.claim_job(&claimed_job(Some(&runner()))).await?; }
+    close_breaker { store.close_breaker(&breaker(1)).await?; }
+    conclude_review {
+        let reason = Reason::AutoCreateOff { project: project() };
+        store.conclude_review(&held_entry("r1").id, &Conclusion::Job(job_id("one"))).await?;
+        store.conclude_review(&held_entry("r1").id, &Conclusion::Refused(reason)).await?;
+    }
+    create_ticket { create_ticket_forms(store).await?; }
+    create_token {
+        let token = sample::token("abc", "laptop");
+        store.create_token(&token, None).await?;
+        store.create_token(&token, Some(&sample::request("key", at(0)))).await?;
+    }
+    delete_ticket { store.delete_ticket(&ticket(1)).await?; }
+    delete_hook { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
+    remove_slot {
+        let slot = Slot { attempt: 1, claim: ClaimId::new("c1").unwrap(), project: project(), since: at(0) };
+        store.remove_slot(&runner(), &job_id("one"), &slot).await?;
+    }
+    end_job { end_forms(store).await?; }
+    create_context { store.create_context(&job_id("one"), &sample::context("Fix it.")).await?; }
+    record_heartbeat {
+        store.record_heartbeat(&runner(), &with_heartbeat(&runner(), 30)).await?;
+        let forgotten = Runner { claims: Vec::new(), ..draining_runner() };
+        store.record_heartbeat(&draining_runner(), &forgotten).await?;
+    }
+    link_if_absent { store.link_if_absent(&linked_pull_request()).await?; }
+    link_pull_request {
+        store.link_pull_request(&pull_request(0), &ticket(1)).await?;
+        store.link_pull_request(&pull_request(1), &ticket(1)).await?;
+    }
+    create_class {
+        let (class, labels) = (ClassId::for_runner_key("acme", "command", &BTreeSet::new()), BTreeSet::new());
+        let needs = ClassRequirements { capability: "command".into(), labels, key: KeyOwner::Runner };
+        store.create_class(&project(), &class, &needs).await?;
+    }
+    update_hook_refusal {
+        let later = Webhook { created: at(9), ..hook("acme") };
+        store.update_hook_refusal(&later, 1, at(9)).await?;
+        store.update_hook_refusal(&hook("acme"), 1, at(9)).await?;
+    }
+    update_hook_verified_at {
+        let later = Webhook { created: at(9), ..hook("acme") };
+        store.update_hook_verified_at(&later, at(9)).await?;
+        store.update_hook_verified_at(&hook("acme"), at(9)).await?;
+    }
+    update_late_result { store.update_late_result(&job_id("one"), 1, &sample::result(7)).await?; }
+    note_repeat { store.note_repeat(&held_entry("r1").id, at(3)).await?; }
+    update_edited_review { store.update_edited_review(&pull_request_id(), &review_id("r1"), &project()).await?; }
+    note_token_use { store.note_token_use("abc", at(5)).await?; }
+    update_watched_until { store.update_watched_until(&job_id("one"), at(5)).await?; }
+    put_artifacts {
+        store.put_artifacts(&artifacts(&["a.txt"])).await?;
+        store.put_artifacts(&Artifacts { rev: 1, ..artifacts(&["a.txt"]) }).await?;
+    }
+    put_breaker {
+        store.put_breaker(&breaker(0), None).await?;
+        store.put_breaker(&breaker(1), Some(&breaker(1))).await?;
+    }
+    put_first_token {
+        store.put_first_token(&sample::token("one", "one"), None).await?;
+        store.put_first_token(&sample::token("two", "two"), Some("one")).await?;
+    }
+    put_hook { store.put_hook(&hook("acme")).await?; store.put_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
+    put_integration { store.put_integration(&sample::forge("gh1")).await?; }
+    put_poll { store.put_poll(&sample::poll(0)).await?; store.put_poll(&sample::poll(1)).await?; }
+    put_project {
+        store.put_project(&sample::project_with_id("acme")).await?;
+        store.put_project(&Project { rev: 1, ..sample::project_with_id("acme") }).await?;
+    }
+    put_repository { store.put_repository(&repository(99, "acme/app"), None).await?; }
+    put_rotation {
+        let rotation = |rev| Rotation { secret: "s".into(), previous: "v1".into(), until: at(9), rev };
+        store.put_rotation(&rotation(0)).await?;
+        store.put_rotation(&rotation(1)).await?;
+    }
+    postpone_row {
+        let (ticket, poll) = (ticket(1), sample::poll(1));
+        let poll = WorkKey::Poll(poll.project, poll.integration, poll.repository);
+        let ticket = WorkKey::Ticket(ticket.project, ticket.key);
+        for key in [WorkKey::Job(job_id("one")), ticket, WorkKey::PullRequest(pull_request_id()), poll] {
+            store.postpone_row(&key, at(9)).await?;
+        }
+    }
+    put_sweeper_state {
+        let sweeps = SweeperState { at: at(9), ready_at: at(9), since: None, gauges: None };
+        store.put_sweeper_state(&sweeps).await?;
+    }
+    put_token { store.put_token(&sample::token("abc", "laptop")).await?; }
+    record_delivery { store.record_delivery(&sample::refused_decision("evt-1", at(0))).await?; }
+    record_delivery_and_ticket {
+        let refused = sample::refused_decision("evt-1", at(0));
+        store.record_delivery_and_ticket(&refused, &ticket(0)).await?;
+        store.record_delivery_and_ticket(&refused, &ticket(1)).await?;
+    }
+    refuse_review { store.refuse_review(&waiting_review("r1"), &refused_state()).await?; }
+    refuse_absorbed_reviews {
+        store.refuse_absorbed_reviews(&waiting_review("r2"), &[&waiting_review("r1")], &refused_state()).await?;
+    }
+    register_runner { register_forms(store).await?; }
+    create_deferred_review {
+        let marked = ticket(1).schedule_review(&pull_request_id(), at(500));
+        store.create_deferred_review(&waiting_review("r1"), &held_entry("r1"), &marked).await?;
+        store.create_deferred_review(&Review { version: 1, ..waiting_review("r1") }, &held_entry("r1"), &marked).await?;
+    }
+    remove_integration { remove_integration_forms(store).await?; }
+    remove_repository { remove_repository_forms(store).await?; }
+    delete_runner { store.delete_runner(&runner()).await?; }
+    rename_repository {
+        let ours = repository(99, "acme/app");
+        store.rename_repository(&ours, &repository(99, "acme/web")).await?;
+        let cased = Repository { name: RepositoryName::new("Acme/App").unwrap(), ..ours.clone() };
+        store.rename_repository(&ours, &cased).await?;
+    }
+    replace_text {
+        let (project, ticket, text) = (project(), sample::ticket_key("APP-1"), TicketText::default());
+        let (delivery, request) = (sample::refused_decision("evt-1", at(0)), sample::request("key", at(0)));
+        let (project, ticket, text, delivery) = (&project, &ticket, &text, &delivery);
+        let first = TextEdit { project, ticket, text, previous: None, delivery, request: None };
+        store.replace_text(&first).await?;
+        let seen = store.load_ticket_text(project, ticket).await?;
+        store.replace_text(&TextEdit { previous: seen.as_ref(), request: Some(&request), ..first }).await?;
+    }
+    requeue_job {
+        for (before, proof) in lost_jobs() {
+            let (job, attempt) = prepare_requeue(&before);
+            store.requeue_job(&before, &job, &attempt, proof).await?;
+        }
+    }
+    write_suspension { suspension_forms(store).await?; }
+    revoke_token { store.revoke_token("abc").await?; }
+    set_drain {
+        store.set_drain(&runner(), draining_runner().drain.as_ref()).await?;
+        store.set_drain(&runner(), None).await?;
+    }
+    update_snapshot { store.update_snapshot(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?; }
+    confirm_status { store.confirm_status(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?; }
+    create_event_batch {
+        let job = job_id("one");
+        let batch = EventBatch { job: &job, attempt: 1, first: 1, at: at(60), events: &["event"] };
+        store.create_event_batch(&batch).await?;
+    }
+    store_text { store.store_text(&sample::event("APP-1", "evt-1", at(1), "Todo")).await?; }
+    mark_offline { store.mark_offline(&runner(), &marked_offline(&runner())).await?; }
+    assign_review {
+        store.assign_review(&review("r1", refused_state()), None).await?;
+        store.assign_review(&Review { version: 1, ..waiting_review("r1") }, None).await?;
+        store.assign_review(&waiting_review("r1"), Some(&job_id("one"))).await?;
+    }
+    create_job { trigger_forms(store).await?; }
+    create_review_job { trigger_review_forms(store).await?; }
+    update_job { store.update_job(&Job { rev: 1, ..sample::job("one") }).await?; }
+    update_pull_request {
+        store.update_pull_request(&pull_request(0)).await?;
+        store.update_pull_request(&pull_request(1)).await?;
+    }
+    update_ticket { store.update_ticket(&ticket(0)).await?; store.update_ticket(&ticket(1)).await?; }
+    use_sign_in { store.use_sign_in("one", at(600)).await?; }
+    wait_for_job {
+        let (first, anew) = (waiting_review("r1"), Review { version: 1, ..waiting_review("r1") });
+        let (entry, job) = (held_entry("r1"), job_id("one"));
+        store.wait_for_job(&wait_request(&first, &entry, &job)).await?;
+        let waits = wait_request(&anew, &entry, &job);
+        store.wait_for_job(&waits).await?;
+        store.wait_for_job(&ReviewWait { from: Some(&job), delivery: None, ..waits }).await?;
+    }
+};
 
 fn ticket(rev: u64) -> Ticket {
     Ticket { rev, ..sample::ticket("APP-1") }
