@@ -76,7 +76,6 @@ async fn job_and_its_retry_use_the_requested_agent() {
         assert_eq!(refused(Some(no_agent), None).await, (422, "invalid".into(), Some("/agent".into())));
     }
     assert_eq!(refused(Some("codex"), Some("--help")).await, (422, "invalid".into(), Some("/model".into())));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +115,6 @@ async fn cli_sets_and_resets_agents_of_project_and_repository() {
     assert_eq!(list().await, row("project"));
     let job = create_job(&story, None, None).await;
     claim_expecting(&story, &job, "c1", ("codex", None)).await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +147,6 @@ async fn model_keys_go_only_to_jobs_of_their_agent() {
         let given = given.iter().map(|one| (one.key, one.value.as_str())).collect::<Vec<_>>();
         assert_eq!(given, expected, "{agent:?}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,7 +168,6 @@ async fn missing_or_foreign_model_secret_is_refused_with_its_name() {
         let refused = story.api.set_settings(&story.project, &settings, project.revision).await;
         assert_eq!(problem_of(refused).await, (422, "invalid".into(), Some("/model_secrets/claude_token".into())));
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,5 +192,4 @@ async fn new_project_cannot_name_foreign_secrets() {
         }
     }
     assert_eq!(story.api.projects(None).await.unwrap().projects.len(), 1);
-    story.shut_down().await;
 }

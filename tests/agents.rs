@@ -78,7 +78,6 @@ async fn each_agent_failure_has_its_code_and_sentence() {
     for n in [0, 4, 7] {
         assert_retry_completes(&story, &format!("APP-{n}")).await;
     }
-    story.shut_down().await;
 }
 
 /// Collects every file below a folder with this text in its path or content. Files may vanish during the search.
@@ -169,5 +168,4 @@ async fn hostile_ticket_text_reaches_only_the_fenced_prompt() {
     .await;
     let find = std::process::Command::new("find").arg(story.folder()).args(["-name", "PWNED*"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&find.stdout), "");
-    story.shut_down().await;
 }

@@ -129,7 +129,6 @@ async fn app_created_by_cli_mints_tokens_per_attempt() {
         left => Err(format!("{left} are left")),
     })
     .await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +164,6 @@ async fn missing_app_permission_is_reported_and_credentials_refused() {
     assert_eq!(client.credentials().await.unwrap_err().code(), Some("forge_refused"));
     github.uninstall();
     user.run(&["repos", "test", SHOP]).await.assert_exit(1, "Install the App of github on acme/shop.");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -190,7 +188,6 @@ async fn token_minted_during_the_attempts_end_is_revoked() {
     });
     assert_eq!(answer.unwrap_err().code(), Some("lease_lost"));
     assert_eq!(github.gate.valid_tokens(), live, "the token was not revoked");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +213,6 @@ async fn app_without_webhook_secret_is_refused_but_its_key_stored() {
     // A taken name is refused before GitHub creates an App.
     let again = ["init", "--github-app", "--forge", &github.url(), "--print"];
     user.run(&again).await.assert_exit(3, "the integration github already exists");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,5 +244,4 @@ async fn invalid_conversion_codes_and_foreign_app_keys_are_refused() {
     );
     let signing = ask("/v1/github-apps", connect(github::APP, key, "pullyard/signing-key")).await;
     assert_eq!(signing, (422, "invalid".to_owned(), json!("/webhook_secret")));
-    story.shut_down().await;
 }

@@ -98,7 +98,6 @@ async fn oversized_tool_output_is_linked_from_its_log_row() {
     assert_eq!(status, 302);
     let got = reqwest::get(to).await.unwrap().text().await.unwrap();
     assert!(got.starts_with("begin xxx") && got.ends_with("xxx end") && got.len() == 200_010, "{}", got.len());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -167,7 +166,6 @@ async fn cli_and_page_show_patch_output_and_final_message() {
     }
     let id = ArtifactId::new(link).unwrap();
     assert_eq!(get_artifact(&story, &job, &id, &stranger).await, (404, "not_found".into()));
-    story.shut_down().await;
 }
 
 /// A server whose bucket sends four bytes per artifact: `short` announced nine.
@@ -240,7 +238,6 @@ async fn diff_of_a_job_without_changes_reports_no_patch() {
     client.finish(&serde_json::from_value(finish).unwrap()).await.unwrap();
     user.run(&["jobs", "diff", job.as_str()]).await.assert_exit(5, "no attempt changed a file");
     assert_eq!(user.json(&["jobs", "artifacts", job.as_str()]).await, json!({ "artifacts": [] }));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,7 +262,6 @@ async fn artifact_is_reserved_once_and_within_limits() {
     let unknown = ArtifactId::new(format!("art_{}", "a".repeat(26))).unwrap();
     assert_eq!(problem_of(client.confirm_artifact(&unknown).await), (404, "not_found".into()));
     assert_eq!(story.api.artifacts(&job).await.unwrap().artifacts.len(), 1);
-    story.shut_down().await;
 }
 
 fn without_upload(place: &ArtifactUpload) -> ArtifactUpload {
@@ -289,7 +285,6 @@ async fn reserved_artifact_without_upload_is_reported_as_missing() {
     assert!(!stored().await);
     assert_eq!(get_artifact(&story, &job, &place.id, admin).await.0, 302);
     assert!(stored().await);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,7 +301,6 @@ async fn cut_upload_stores_nothing_and_its_repeat_succeeds() {
     client.confirm_artifact(&place.id).await.unwrap();
     let got = User::of(&story).run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.assert_success();
     assert_eq!(got, "all of it");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -319,7 +313,6 @@ async fn bucket_faults_do_not_fail_a_job() {
     assert_eq!(story.wait_for_end(&job).await.status, JobStatus::Completed);
     let artifacts = story.api.artifacts(&job).await.unwrap().artifacts;
     assert_eq!(artifacts.iter().filter(|one| one.stored).count(), 3, "{artifacts:?}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -351,7 +344,6 @@ async fn superseded_attempt_cannot_add_artifacts() {
     assert_eq!(user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl"]).await.assert_success(), "second");
     let first = user.run(&["jobs", "artifacts", job.as_str(), "log.jsonl", "--attempt", "1"]).await.assert_success();
     assert_eq!(first, "first");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -415,5 +407,4 @@ async fn provenance_shows_agent_and_usage_of_an_attempt() {
     for words in ["claude_code 2.1.197", "isolation none", "session 4f2a", commits].into_iter().chain(took) {
         assert!(page.contains(words), "{words}: {}", page.body);
     }
-    story.shut_down().await;
 }

@@ -65,5 +65,4 @@ async fn credentials_are_issued_only_while_the_attempt_holds_its_job() {
     second.credentials().await.unwrap();
     second.finish(&failed_finish("f1")).await.unwrap();
     assert_eq!(refusal(second.credentials().await), lease_lost(false));
-    story.shut_down().await;
 }

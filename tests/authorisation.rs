@@ -303,7 +303,6 @@ async fn every_route_accepts_exactly_its_credentials() {
         }
     }
     println!("{asked} calls");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,5 +332,4 @@ async fn route_table_matches_the_router_and_the_openapi_document() {
         crate::openapi::operations(&document).map(|(name, _)| name).collect(),
         "the OpenAPI document differs"
     );
-    world.story.shut_down().await;
 }

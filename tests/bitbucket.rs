@@ -160,7 +160,6 @@ async fn bitbucket_ticket_opens_a_pull_request_that_continues() {
     assert_eq!(shown["pull_request_state"], "merged", "{shown}");
     let why = world.user.run(&["why", "BB-1"]).await;
     assert!(why.out.contains("The pull request is merged.") && !why.err.contains("Review it"), "{why:?}");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +182,6 @@ async fn revise_accepts_a_bitbucket_pull_request_url() {
     assert_eq!(statuses["values"][0]["key"], "pullyard", "{statuses}");
     // With `refname` Bitbucket shows the status on the pull request of that branch.
     assert_eq!(statuses["values"][0]["refname"], json!(revised.branch), "{statuses}");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +205,6 @@ async fn own_comment_is_found_by_its_mark_without_an_account() {
         if is_said { Ok(()) } else { Err(format!("{all:?}")) }
     })
     .await;
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,7 +234,6 @@ async fn bitbucket_secret_is_redacted_in_all_runner_output() {
     for part in written(&world.token) {
         assert!(!left.iter().any(|text| text.contains(&part)), "{part}");
     }
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,7 +258,6 @@ async fn bitbucket_refusals_name_the_missing_or_denied_thing() {
         table.contains("works\tlook\t") && table.contains("it needs read:repository and write:repository"),
         "{table}"
     );
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -296,5 +291,4 @@ async fn invalid_token_value_is_reported_when_set_used_and_tested() {
     for said in [set, refused, lines, tested, repository] {
         assert!(!said.err.contains("planted") && !said.out.contains("planted"), "{said:?}");
     }
-    world.story.shut_down().await;
 }

@@ -243,7 +243,6 @@ async fn bitbucket_delivery_is_verified_in_the_documented_order() {
     foreign["repository"]["uuid"] = json!("{00000000-0000-4000-8000-000000000000}");
     world.check(CHANGES_REQUESTED, &foreign, "repository_not_integrated").await;
     world.check(CHANGES_REQUESTED, &review, "accepted").await;
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +260,6 @@ async fn review_delivered_twice_and_polled_starts_one_job() {
     world.poll().await;
     let jobs = world.revisions().await;
     assert_eq!(jobs.iter().map(|job| job.id.as_str()).collect::<Vec<_>>(), [said["job"].as_str().unwrap()]);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,7 +275,6 @@ async fn revise_comment_needs_write_permission_and_starts_one_job() {
     let said = world.check(COMMENT_CREATED, &asked, "accepted").await;
     assert_eq!(world.check(COMMENT_CREATED, &asked, "repeat").await["job"], said["job"]);
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -297,7 +294,6 @@ async fn merged_and_declined_pull_requests_are_recorded_from_the_body() {
     world.call_forge(Method::POST, &format!("/pullrequests/{declined}/decline"), Value::Null).await;
     world.check("pullrequest:rejected", &world.delivery_body(declined, &[]).await, "noted").await;
     assert_eq!(world.state(declined).await, PullRequestState::Closed);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -324,7 +320,6 @@ async fn rename_is_recorded_and_a_deletion_is_confirmed_by_the_forge() {
     forge.delete_repository("acme/store").await.unwrap();
     world.check("repo:deleted", &deleted, "noted").await;
     assert!(world.is_gone().await);
-    world.story.shut_down().await;
 }
 
 /// Bitbucket does not redirect from a former name, and the time of a delivery is not signed.
@@ -348,5 +343,4 @@ async fn delivery_with_an_unknown_former_name_deletes_no_repository() {
     assert_ne!(forge.create_repository(SHOP, "main", &files).await.unwrap().id, ours);
     world.check("repo:deleted", &told, "noted").await;
     assert!(world.is_gone().await);
-    world.story.shut_down().await;
 }

@@ -158,7 +158,6 @@ async fn bitbucket_hook_is_installed_verified_repaired_and_removed() {
         assert_eq!(world.list_hooks(path).await, Vec::<Value>::new());
         assert_eq!(world.user.json(&["hooks"]).await, json!([]));
     }
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +182,6 @@ async fn manually_created_bitbucket_hook_is_matched_by_url() {
     world.wait_for_revision().await;
     world.user.run(&["hooks", "remove", "acme-shop", "--yes"]).await.assert_success();
     assert!(world.list_hooks(SHOP_HOOKS_PATH).await.is_empty());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +206,6 @@ async fn unsupported_bitbucket_hooks_are_refused_before_any_write() {
     assert_eq!(world.only_hook(SHOP_HOOKS_PATH).await, made);
     world.user.run(&["secrets", "rotate", "hook-acme-shop", "--generate"]).await.assert_success();
     world.user.run(&["hooks", "repair"]).await.assert_success();
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,7 +225,6 @@ async fn wrong_bitbucket_secret_is_detected_by_delivery_and_repaired() {
     world.request_changes(number).await;
     world.wait_for_revision().await;
     assert!(world.drifts("acme-shop").await.is_empty());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,5 +244,4 @@ async fn bitbucket_recovery_finds_a_lost_review_and_comment() {
     assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 1 review found\n");
     assert_eq!(world.recover(&[]).await, "acme-shop: 1 repository checked, 1 pull request compared, 0 reviews found\n");
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }

@@ -58,7 +58,6 @@ async fn cancel_ends_a_ready_job_and_stops_its_task() {
         (story.list_tasks(&job).await.len(), story.api.job(&job).await.unwrap().status),
         (1, JobStatus::Cancelled)
     );
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +89,6 @@ async fn runner_receives_a_cancel_at_its_next_call_and_finishes() {
         );
         assert_eq!(story.api.explain_job(&job).await.unwrap().sentence, "Cancelled by admin.");
         assert_ticket_reset(&story, "APP-1").await;
-        story.shut_down().await;
     }
 }
 
@@ -114,7 +112,6 @@ async fn unresponsive_runners_job_is_cancelled_after_a_minute() {
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Cancelled);
     let attempt = story.load_item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
     assert_eq!((&attempt["late_result"]["number"], &attempt["ended"]["how"]), (&json!(7), &json!("cancelled")));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,7 +129,6 @@ async fn completed_push_wins_over_a_cancel() {
     let (status, code, said) = problem_of(cancel(&story, &job).await);
     assert_eq!((status, code.as_str()), (409, "too_late"));
     assert_eq!(said, format!("Too late: job {} completed with pull request #7.", job.short()));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,5 +150,4 @@ async fn cancel_refuses_failed_jobs_and_is_idempotent() {
         story.request(Method::POST, &path, Some(&token), b"{\"reason\":\"me too\"}".to_vec()).await;
     assert_eq!((status, &again["cancel"]["by"], &again["cancel"]["reason"]), (200, &json!("admin"), &json!(null)));
     assert_ticket_reset(&story, "APP-2").await;
-    story.shut_down().await;
 }

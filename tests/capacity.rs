@@ -87,7 +87,6 @@ async fn delivery_latency_is_measured() {
     }
     rows.push(row("accepted", &times, ", each on a pull request of its own"));
     println!("\n| figure | value | how |\n|---|---|---|\n{}", rows.join("\n"));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +115,6 @@ async fn delivery_stays_within_its_request_units() {
     most(cost(&asks(10), "accepted").await, 14.0, 8.0);
     most(cost(&asks(10), "repeat").await, 1.0, 8.0);
     most(cost(&asks(11), "held_for_job").await, 8.0, 10.0);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -171,5 +169,4 @@ async fn revise_job_stays_within_its_request_units() {
         units.written <= REVISE.written && units.read <= REVISE.read + EVENT_BATCH_READS && units.refused == 0,
         "{all}"
     );
-    world.story.shut_down().await;
 }

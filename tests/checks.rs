@@ -57,7 +57,6 @@ async fn checks_are_set_by_cli_and_shown_in_every_view() {
 
     let stranger = story.create_token(&[Scope::Read], Some(&["other"])).await;
     User::with(&story, &stranger).run(&["jobs", "checks", job.as_str()]).await.assert_exit(5, "there is no job");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +85,6 @@ async fn invalid_project_command_is_refused_when_set() {
     user.run(&["repos", "set", REPOSITORY, "--project-commands"]).await.assert_success();
     assert_eq!(user.json(&["repos", "list"]).await, before);
     user.run(&["repos", "set", "acme/none", "--no-checks"]).await.assert_exit(5, "acme/none is not connected");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,5 +104,4 @@ async fn failed_check_fails_the_job_and_a_retry_uses_new_settings() {
     let again = user.json(&["jobs", "retry", job.as_str()]).await;
     let again = serde_json::from_value(again["job"].clone()).unwrap_or_else(|_| panic!("{again}"));
     assert_eq!(story.wait_for_end(&again).await.status, JobStatus::Completed);
-    story.shut_down().await;
 }

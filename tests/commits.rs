@@ -31,7 +31,6 @@ async fn commits_have_the_projects_author_and_signature() {
     std::fs::write(&signers, format!("bot@acme.example {public}")).unwrap();
     let trusted = format!("gpg.ssh.allowedSignersFile={}", signers.display());
     assert_eq!(story.git(&["-c", &trusted, "log", "-1", "--format=%G?", &branch]).await.trim(), "G");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,5 +53,4 @@ async fn signing_secret_must_be_a_job_secret_and_exist() {
     // A key removed from the settings no longer signs.
     user.run(&["settings", "set", "commits.signing_secret=null"]).await.assert_success();
     assert_eq!(client.credentials().await.unwrap().signing_key, None);
-    story.shut_down().await;
 }

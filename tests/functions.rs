@@ -188,5 +188,4 @@ async fn every_event_has_its_expected_result() {
     let world = World::with_setup(setup()).await;
     let doer = Target::Libraries(Box::new(context(&world.story).await));
     check_all(&world, &doer).await;
-    world.story.shut_down().await;
 }

@@ -90,7 +90,6 @@ async fn held_entry_starts_one_job_after_the_release() {
     assert_eq!(story.send_ticket_event("e1", "APP-1", TRIGGER, 1).await.code, "repeat");
     sweep_next_minute(&story).await;
     assert_eq!(story.jobs().await.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +118,6 @@ async fn entries_over_the_daily_budget_wait_oldest_first() {
     let settings = Settings { budget: jobs(9), ..project.settings };
     story.api.set_settings(&story.project, &settings, project.revision).await.unwrap();
     wait_for_decision(&story, "e3", "accepted").await.unwrap();
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +142,6 @@ async fn unspent_reservation_is_returned_once() {
     assert_eq!(story.api.job(&next).await.unwrap().status, JobStatus::Cancelled);
     let used = story.api.budget(&story.project).await.unwrap();
     assert_eq!((used.jobs, used.spent_usd_micros, used.reserved_usd_micros), (1, 2 * DOLLAR, 0));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,7 +158,6 @@ async fn release_without_any_wake_up_is_completed_by_sweeps() {
     wait_for_decision(&story, "e2", "accepted").await.unwrap();
     assert_eq!(story.wait_for_settled_ticket("APP-1").await.status, TODO);
     assert_eq!(story.jobs().await.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -193,5 +189,4 @@ async fn cli_holds_and_releases_a_project_and_sets_its_budget() {
     user.run(&["budgets", "set", "--usd-per-day", "1"]).await.assert_exit(2, "less than the reservation of one job");
     assert_eq!(user.run(&["release"]).await.assert_success(), "Released acme.\n");
     wait_for_decision(&story, "e1", "accepted").await.unwrap();
-    story.shut_down().await;
 }

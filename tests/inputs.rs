@@ -209,7 +209,6 @@ async fn malformed_event_is_refused_with_a_pointer_and_recorded() {
         }
     }
     assert!(story.jobs().await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +225,6 @@ async fn body_over_256_kib_is_refused() {
     check("a job", &story.call_as_admin(Method::POST, "/v1/jobs", body.clone()).await, 413, "body_too_large", None);
     body.resize(5 * 1024 * 1024, b' ');
     check("far more", &story.post_ticket_event(body).await, 413, "body_too_large", None);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -282,7 +280,6 @@ async fn text_limits_hold_for_ticket_tool_and_board() {
     let answer = story.call_as_admin(Method::POST, "/v1/jobs", long.to_string()).await;
     check("prompt", &answer, 400, "body_unreadable", Some("/prompt"));
     assert_eq!(story.ticket("B-1").await.title, "ü".repeat(300));
-    story.shut_down().await;
 }
 
 fn noise(bytes: usize) -> String {
@@ -305,5 +302,4 @@ async fn longest_incompressible_texts_create_a_job() {
     let job = json!({ "project": "acme", "ticket": "B-1", "prompt": noise(100 * 1024) });
     let (status, _, said) = story.call_as_admin(Method::POST, "/v1/jobs", job.to_string()).await;
     assert_eq!(status, 201, "{said}");
-    story.shut_down().await;
 }

@@ -158,7 +158,6 @@ async fn failing_sweep_logs_failures_and_completes_only_if_recorded() {
     assert_eq!((is_ok, completed, waiting), (false, 0, None), "the sweep succeeded without a table");
     assert!(failed > 1, "{failed}");
     assert_eq!(lines(folder.path()).len(), 4, "expected one line per sweep");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +182,6 @@ async fn repeated_start_uses_the_same_task_and_trace() {
     let tasks = story.list_tasks(&job).await;
     assert_eq!(tasks.len(), 1, "the repeated start created another task");
     assert_eq!(crate::story::task_variable(&tasks[0], "PULLYARD_TRACE_ID"), TRACE);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -206,7 +204,6 @@ async fn readyz_requires_a_readable_table_and_a_recent_sweep() {
     assert_eq!((status, &problem["detail"]), (503, &json!("Not ready: the table can't be read.")));
     let (status, ..) = story.request_with_headers(Method::GET, "/healthz", &[], Vec::new()).await;
     assert_eq!(status, 200, "healthz fails without a table");
-    story.shut_down().await;
 }
 
 async fn scrape(story: &Story) -> String {
@@ -259,5 +256,4 @@ async fn metrics_endpoint_counts_jobs_and_runners() {
         let (name, number) = line.rsplit_once(' ').unwrap();
         assert!(number.parse::<u64>().is_ok() && name.starts_with("pullyard_"), "{line}");
     }
-    story.shut_down().await;
 }

@@ -96,7 +96,6 @@ async fn api_bodies_refuse_unknown_fields_with_their_pointer() {
     }
     assert!(bodies >= 20 && asked > bodies, "{bodies} bodies, {asked} unknown fields");
     println!("{bodies} bodies, {asked} unknown fields");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,7 +104,6 @@ async fn openapi_document_is_served_without_authentication() {
     let (status, headers, served) = story.request(Method::GET, "/openapi.json", None, Vec::new()).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
     assert_eq!(served, pullyard_function_api::document(story.local.api_url()));
-    story.shut_down().await;
 }
 
 #[test]

@@ -102,7 +102,6 @@ async fn requested_revision_starts_a_job_and_later_requests_wait() {
     let pulls = story.api.pulls(&story.project, None).await.unwrap();
     assert_eq!((pulls.pulls.len(), pulls.next), (1, None));
     assert_eq!(pulls.pulls[0].revised, why.revised);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,7 +132,6 @@ async fn refused_revision_returns_a_problem_with_its_sentence() {
     let missing = problem_of(story.api.revise_pull_request(&revise_request(&story, 99, None), None).await);
     assert_eq!((missing.0, missing.2), (404, format!("There is no pull request {REPOSITORY}#99.")));
     assert!(story.jobs().await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,7 +155,6 @@ async fn pull_request_is_linked_to_one_ticket_until_unlinked() {
     story.api.link_pull_request(&link_request(&story, number, "APP-2")).await.unwrap();
     story.advance_and_sweep(Duration::from_secs(60)).await;
     assert_eq!(story.wait_for_settled_ticket("APP-1").await.pull_request, None);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -187,7 +184,6 @@ async fn link_of_another_project_is_neither_shown_nor_removed() {
     assert_eq!(story.api.unlink_pull_request(&from_there).await.unwrap().ticket, None);
     let still = story.api.explain_pull_request(&pull_query(&story, number)).await.unwrap();
     assert_eq!(still.ticket.unwrap().as_str(), "SECRET-1");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +222,6 @@ async fn invalid_pull_request_parameters_are_refused_with_a_pointer() {
         let (status, _, said) = story.request(Method::GET, &path, Some(admin), Vec::new()).await;
         assert_eq!((status, &said["code"]), (400, &json!("bad_parameter")), "{path}: {said}");
     }
-    story.shut_down().await;
 }
 
 pub(crate) fn review_delivery(story: &Story, review: &str, at: Timestamp, reason: Reason, author: &str) -> Delivery {
@@ -308,5 +303,4 @@ async fn deliveries_are_filtered_and_paged_across_days() {
     let entry = &ask(&DeliveryQuery { codes: vec!["held_with_others".into()], ..all }).await.deliveries[0];
     let subject = entry.review.as_ref().unwrap();
     assert_eq!((subject.author.as_str(), subject.review.as_ref().unwrap().as_str()), ("bo", "r1"));
-    story.shut_down().await;
 }

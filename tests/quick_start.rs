@@ -58,5 +58,4 @@ async fn quick_start_starts_a_job_with_five_calls() {
     assert_eq!(answers[2]["verdict"], "accepted", "{}", answers[2]);
     assert_eq!(answers[3]["active_job"], answers[2]["job"], "{}", answers[3]);
     assert_eq!(answers[4]["deliveries"][0]["code"], "accepted", "{}", answers[4]);
-    story.shut_down().await;
 }

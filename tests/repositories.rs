@@ -43,7 +43,6 @@ async fn rename_to_another_repositorys_name_is_ignored() {
     world.story.local.forge().create_repository("acme/site", "main", &files).await.unwrap();
     world.send_rename("acme/site").await;
     assert_eq!(world.connected_repository().await, before);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +65,6 @@ async fn renamed_repository_is_cloned_from_new_name_at_same_host() {
     world.send_rename("acme/store").await;
     let moved = world.connected_repository().await;
     assert_eq!((moved.name.as_str(), moved.clone_url.as_str()), ("acme/store", elsewhere));
-    world.story.shut_down().await;
 }
 
 /// Proxies the forge at another address; clone URLs in its answers name the original host.
@@ -101,7 +99,6 @@ async fn repository_with_a_foreign_clone_host_is_not_connected() {
     assert_eq!((status, &said["code"], &said["pointer"]), (422, &json!("invalid"), &json!("/name")), "{said}");
     assert!(said["detail"].as_str().unwrap().contains("clone URL is on another host"), "{said}");
     assert_eq!(story.api.repositories(&story.project).await.unwrap().repositories.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +109,6 @@ async fn repos_test_reports_no_missing_permission() {
     assert_eq!(tested.err, format!("No missing permission was found in {REPOSITORY}.\n"), "stderr has no further help");
     let table = tested.assert_success();
     assert!(table.contains("untold\tpush\tcontents: write\t") && !table.contains("missing\t"), "{table}");
-    story.shut_down().await;
 }
 
 fn name() -> RepositoryName {
@@ -154,7 +150,6 @@ async fn repository_removal_names_blocking_job_pr_or_webhook() {
     let removed = story.api.remove_repository(&story.project, &name()).await.unwrap();
     assert_eq!((removed.name, removed.integration.as_str(), removed.was_default), (name(), "gh1", true));
     assert!(story.api.repositories(&story.project).await.unwrap().repositories.is_empty());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +175,6 @@ async fn removed_repository_starts_no_jobs_and_can_be_reconnected() {
     let removed = user.json(&["repos", "remove", REPOSITORY, "--yes"]).await;
     let expected = json!({ "integration": "gh1", "name": REPOSITORY, "was_default": true });
     assert_eq!(removed, expected, "the only repository became the default again");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,7 +217,6 @@ async fn integration_removal_names_blocking_repository_hook_or_job() {
     let api_url = story.local.forge().api_url();
     let add = ["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", story.local.forge_secret()];
     User::of(story).run(&add).await.assert_success();
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +237,6 @@ async fn integration_removal_needs_yes_and_names_its_secret() {
     user.run(&["integrations", "add", "gh1", "--api-url", &api_url, "--token-secret", secret]).await.assert_success();
     let removed = user.json(&["integrations", "remove", "gh1", "--yes"]).await;
     assert_eq!(removed, json!({ "id": "gh1", "secrets": [secret] }), "the name gh1 can be used again");
-    story.shut_down().await;
 }
 
 /// Stored links and ledger entries refer to an integration by name and mean its former forge.
@@ -272,5 +264,4 @@ async fn name_of_a_removed_integration_is_reserved_for_its_forge() {
     assert!(story.api.integrations(None).await.unwrap().integrations.is_empty());
     let same = story.local.forge().api_url();
     user.run(&["integrations", "add", "gh1", "--api-url", &same, "--token-secret", secret]).await.assert_success();
-    story.shut_down().await;
 }

@@ -63,7 +63,6 @@ async fn requested_job_starts_from_any_ticket_status() {
     assert_eq!((job.title.as_str(), job.branch.as_str()), ("About APP-1", "pullyard/acme/app-1-1"));
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.pull_request), (REVIEW, Some(job.result.unwrap().url)));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +96,6 @@ async fn prompt_job_branches_from_and_targets_its_base() {
         let request = CreateJob { base: Some(base.into()), ..create_request(&story, None, Some("Do it.")) };
         assert_eq!(summary(&assert_refused(&story, &request).await), (422, "invalid", Some("/base")), "{base}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,7 +128,6 @@ async fn invalid_job_request_is_refused_with_its_reason() {
     assert!(story.jobs().await.is_empty());
     story.update_settings(|settings| settings.held_by = None).await;
     create_job(&story, &CreateJob { repository: here, ..create_request(&story, None, Some("Do it.")) }).await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +148,6 @@ async fn repository_of_a_request_overrides_its_tickets() {
         let job = create_job(&story, &request).await;
         assert_eq!(story.api.job(&job).await.unwrap().repository.as_ref(), Some(expected), "{key}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +165,6 @@ async fn second_job_for_a_ticket_is_refused_with_the_active_job() {
     assert_eq!(accepted, 1, "{codes:?}");
     assert!(codes.iter().all(|code| ["job_active", "contended"].contains(code)), "{codes:?}");
     assert_eq!(story.jobs().await.len(), 2);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +202,6 @@ async fn repeated_idempotency_key_returns_the_first_job() {
         assert_eq!(refused.code(), Some("bad_parameter"), "{key}");
     }
     assert_eq!(story.jobs().await.len(), 2);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,5 +233,4 @@ async fn jobs_are_listed_newest_first_in_stable_pages() {
     assert_eq!(sizes, [50, 3]);
     let other = ProjectId::new("other").unwrap();
     assert!(story.api.jobs(&other, None).await.unwrap().jobs.is_empty());
-    story.shut_down().await;
 }

@@ -126,7 +126,6 @@ async fn paused_job_resumes_and_completes_with_its_pull_request() {
     assert_eq!(story.wait_for_settled_ticket("APP-1").await.badges.len(), 0);
     assert_eq!(problem_code(story.api.pause_job(&job).await), "too_late");
     assert_eq!(problem_code(story.api.continue_job(&job).await), "too_late");
-    story.shut_down().await;
 }
 
 async fn heartbeat_error(client: &AttemptClient) -> String {
@@ -157,7 +156,6 @@ async fn question_is_shown_and_answered_on_the_command_line() {
     let told: Vec<_> = resume.inputs.iter().map(|input| (input.question.as_deref(), input.text.as_str())).collect();
     assert_eq!(told, [(Some("Which list?"), "An empty list.\nNothing else.")]);
     assert_eq!((resume.read, resume.inputs[0].by.as_str()), (0, "admin"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +184,6 @@ async fn yield_has_a_question_exactly_when_the_agent_asks() {
     assert_eq!(client.yield_job(&wordy).await.unwrap().status, JobStatus::AwaitingInput);
     let rested = story.api.attempts(&job).await.unwrap().attempts.remove(0);
     assert_eq!(rested.work.unwrap().model.unwrap().chars().count(), 200);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,7 +205,6 @@ async fn answer_before_the_question_is_read_by_the_same_attempt() {
     assert_eq!(client.inputs(1).await.unwrap().inputs, []);
     assert_eq!(yield_question(&client, 1).await.status, JobStatus::AwaitingInput);
     assert_eq!(problem_code(client.inputs(0).await), "lease_lost");
-    story.shut_down().await;
 }
 
 /// Requests permission to push. Returns whether more inputs wait and whether the attempt may push.
@@ -233,7 +229,6 @@ async fn message_to_a_working_agent_is_delivered_before_the_push() {
     let said = user.run(&["jobs", "send", job.as_str(), "And this."]).await;
     said.assert_exit(0, ". The work is being published; only another attempt would read this.");
     assert_eq!(request_push(&client, 1).await, (false, true));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -248,7 +243,6 @@ async fn job_awaiting_input_fails_after_a_week() {
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, ["AI Failed".to_owned()].as_slice()));
     assert_eq!(problem_code(story.api.send_input(&job, "Too late.", None).await), "too_late");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -271,5 +265,4 @@ async fn answered_job_continues_from_its_checkpoint() {
     let head = done.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
     assert!(story.git(&["show", &format!("{head}:prompt.txt")]).await.contains("> The empty one."));
-    story.shut_down().await;
 }

@@ -49,7 +49,6 @@ async fn retry_of_failed_job_completes_and_updates_its_ticket() {
     assert_eq!(ticket.pull_request, Some(done.result.unwrap().url));
     let entry = story.api.delivery(&decision.delivery).await.unwrap();
     assert_eq!((entry.verdict, entry.ticket.unwrap().as_str()), (Verdict::Accepted, "APP-1"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -70,7 +69,6 @@ async fn ticket_is_in_trigger_status_without_badge_during_retry() {
     assert!(story.claim(&again, "c2").await.unwrap().0.prompt.contains("Do it better."));
     let cancelled = story.api.cancel_job(&again, &CancelJob::default()).await.unwrap();
     assert_eq!(cancelled.retry_of, Some(job));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +90,6 @@ async fn retry_of_cancelled_prompt_has_the_same_prompt_and_base() {
     let (assignment, _) = story.claim(&again, "c1").await.unwrap();
     assert!(assignment.prompt.contains("Paint it black."), "{}", assignment.prompt);
     assert_eq!((assignment.base.as_str(), assignment.repository.name.as_str()), ("next", crate::story::REPOSITORY));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,7 +113,6 @@ async fn only_failed_or_cancelled_jobs_are_retried_under_guards() {
     story.wait_for_settled_ticket("APP-1").await;
     story.update_settings(|settings| settings.held_by = Some("ann".into())).await;
     assert_eq!(problem_of(story.api.retry_job(&job, None).await).1, "project_held");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +137,6 @@ async fn retry_uses_the_same_repository_after_renames() {
     }
     let (status, code, _) = problem_of(story.api.retry_job(&job, None).await);
     assert_eq!((status, code.as_str()), (409, "repository_not_integrated"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +154,6 @@ async fn same_idempotency_key_returns_the_same_retry() {
     let other = story.create_job("e2", "APP-2", 1).await;
     fail_job(&story, &other).await;
     assert_eq!(problem_of(story.api.retry_job(&other, Some("k1")).await).1, "idempotency_key_reused");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,7 +168,6 @@ async fn retry_continues_from_the_checkpoint_of_the_failed_job() {
     assert_eq!(done.status, JobStatus::Completed, "{:?}", done.failure);
     let head = done.result.unwrap().head;
     assert_eq!(story.git(&["show", &format!("{head}:whole.txt")]).await.trim(), "half");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,7 +190,6 @@ async fn retry_gets_checkpoint_after_limit_not_secret_or_cancel() {
         let left = client.checkpoint().await.unwrap().checkpoint.map(|left| (left.job, left.attempt));
         assert_eq!(left, goes_on.then_some((job, 1)), "{key}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +213,6 @@ async fn retry_finds_checkpoints_at_most_three_jobs_back() {
         enter_phases(&client, Phase::Executing).await;
         finish_attempt(&client, FinishOutcome::Failed, cut_off()).await;
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,5 +237,4 @@ async fn retries_that_start_no_agent_keep_the_checkpoint() {
         let away = Failure::SessionUnreachable { reason: "the bucket answered 503".into() };
         finish_attempt(&client, FinishOutcome::Failed, Some(away)).await;
     }
-    story.shut_down().await;
 }

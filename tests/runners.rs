@@ -184,7 +184,6 @@ async fn repeated_claim_returns_the_same_job_until_it_ends() {
     assert!(kite.claim("c1").await.is_none());
     assert_eq!(kite.claim("c2").await.unwrap().job, second);
     assert!(story.list_tasks(&job).await.is_empty() && story.list_tasks(&second).await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -214,7 +213,6 @@ async fn job_goes_to_a_runner_with_its_agent_and_labels() {
     event.ticket.key = "APP-3".parse().unwrap();
     story.api.send_ticket_event(&event).await.unwrap();
     assert_eq!(swan.claim("c2").await.unwrap().job, plain);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +238,6 @@ async fn one_of_two_runners_gets_the_job_and_foreign_runners_none() {
     let stolen = RunnerProcess { client: foreign.client.clone(), id: kite.id.clone(), instance: kite.instance.clone() };
     assert_eq!(stolen.try_claim_job("c2").await.err().unwrap().code(), Some("not_found"));
     assert_eq!(stolen.try_heartbeat(&[], false, false).await.err().unwrap().code(), Some("not_found"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,7 +259,6 @@ async fn draining_runner_keeps_its_job_and_claims_no_other() {
     assert_eq!(resumed.drain, None);
     assert!(!kite.try_heartbeat(&[], false, false).await.unwrap().drain);
     assert_eq!(kite.claim("c2").await.unwrap().job, waiting);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,5 +281,4 @@ async fn full_runner_gets_no_job_and_why_counts_the_jobs_ahead() {
     story.clock.advance(Duration::from_secs(91));
     // `why` is computed at read time and needs no sweep.
     story.assert_waits(&last, "no_online_runner").await;
-    story.shut_down().await;
 }

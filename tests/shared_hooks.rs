@@ -125,7 +125,6 @@ async fn review_is_decided_for_the_project_with_the_repository() {
     assert_eq!(code(&world.review(80, "submitted", "changes_requested")).await, "accepted");
     assert_eq!(world.revisions().await.len(), 1);
     world.assert_recorded_in_acme(&["no_linked_ticket", "accepted"]).await;
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +154,6 @@ async fn queued_review_is_decided_for_the_same_project() {
     assert_eq!(done["batchItemFailures"], json!([]), "{done}");
     assert_eq!(world.revisions().await.len(), 1);
     world.assert_recorded_in_acme(&["accepted"]).await;
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +170,6 @@ async fn webhook_answer_omits_the_job_of_another_project() {
     assert_eq!(world.ledger_entry(&made).await, before, "the ledger entry is unchanged");
     world.assert_separate_entries("accepted").await;
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -186,7 +183,6 @@ async fn only_the_webhook_of_its_project_marks_a_review_edited() {
     assert!(!edited().await);
     assert_eq!(world.send_review("acme", 80, "edited").await.code, "edited_review");
     assert!(edited().await);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,5 +195,4 @@ async fn relinked_review_of_another_project_names_no_job() {
     assert_eq!((told.code.as_str(), &told.job), ("event_ignored", &None), "{}", told.sentence);
     let next = world.send_review("other", 81, "submitted").await;
     assert_eq!(next.code, "held_until", "the hour of the pull request still counts: {}", next.sentence);
-    world.story.shut_down().await;
 }

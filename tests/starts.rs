@@ -60,7 +60,6 @@ async fn repeated_wake_ups_start_one_task_per_attempt() {
     story.wait_for_empty_queues().await;
     assert_eq!(story.list_tasks(&job).await.len(), 1);
     assert_eq!(story.load_job_item(&job).await["dispatch"]["number"], 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +82,6 @@ async fn task_is_started_in_the_configured_network() {
         });
         assert_eq!(run["body"]["networkConfiguration"], json!({ "awsvpcConfiguration": told }));
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +97,6 @@ async fn answer_lost_beyond_sdk_retries_leads_to_the_same_task() {
     assert_eq!(story.load_job_item(&job).await["dispatch"]["number"], 1);
     let (assignment, _) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.attempt, 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +117,6 @@ async fn job_fails_after_three_tasks_died_before_their_claim() {
     assert_eq!(story.list_tasks(&job).await.len(), 3);
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!((ticket.status.as_str(), ticket.badges.as_slice()), (TODO, &["AI Failed".to_owned()][..]));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +143,6 @@ async fn silent_task_may_still_claim_before_its_replacement() {
     client.credentials().await.unwrap();
     assert_eq!(story.load_job_item(&job).await["rev"], before["rev"]);
     assert_eq!(story.list_tasks(&job).await.len(), 2);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,5 +165,4 @@ async fn state_change_of_a_foreign_task_is_ignored() {
         handle_state_change(&ctx, &event).await;
         assert_eq!(story.load_job_item(&job).await, before, "{event}");
     }
-    story.shut_down().await;
 }

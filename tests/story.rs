@@ -32,9 +32,11 @@ use pullyard_protocol::ticket::{EventTicket, Ticket, TicketEvent};
 use pullyard_testkit::lambda::{EnvironmentInfo, Runtime};
 use pullyard_version::COMMIT;
 use serde_json::Value;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 pub(crate) const TODO: &str = "Todo";
 pub(crate) const TRIGGER: &str = "AI Processing";
@@ -113,8 +115,37 @@ impl Default for Setup {
     }
 }
 
+/// A system that shuts down when its story ends, unless the test has failed.
+pub(crate) struct Local(Option<LocalSystem>);
+
+impl Local {
+    pub(crate) async fn shutdown(mut self) {
+        self.take().shutdown().await;
+    }
+
+    fn take(&mut self) -> LocalSystem {
+        self.0.take().expect("the system runs")
+    }
+}
+
+impl Deref for Local {
+    type Target = LocalSystem;
+
+    fn deref(&self) -> &LocalSystem {
+        self.0.as_ref().expect("the system runs")
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        if let Some(local) = self.0.take().filter(|_| !std::thread::panicking()) {
+            tokio::task::block_in_place(|| Handle::current().block_on(local.shutdown()));
+        }
+    }
+}
+
 pub(crate) struct Story {
-    pub(crate) local: LocalSystem,
+    pub(crate) local: Local,
     pub(crate) api: ApiClient,
     pub(crate) project: ProjectId,
     pub(crate) clock: Clock,
@@ -156,7 +187,7 @@ impl Story {
         options.function_overrides = processes.deploy();
         options.commit = COMMIT;
         let clock = options.clock.clone();
-        let local = LocalSystem::start(options).await.unwrap();
+        let local = Local(Some(LocalSystem::start(options).await.unwrap()));
         prepare(&local).await;
         let api = ApiClient::new(local.api_url(), local.admin_token()).unwrap();
         let project = ProjectId::new("acme").unwrap();
@@ -401,7 +432,7 @@ impl Story {
     /// Crashes the system and starts it again with its folder and addresses, without automatic sweeps. Tasks die or
     /// keep running.
     pub(crate) async fn restart(self, tasks: Tasks) -> Self {
-        let Self { local, api, project, clock, http, folder, runner, calls, processes } = self;
+        let Self { mut local, api, project, clock, http, folder, runner, calls, processes } = self;
         let mut options = Options::new(folder.path().to_path_buf(), runner.clone());
         options.api = local.api_url().trim_start_matches("http://").to_owned();
         options.forge = local.forge().url().trim_start_matches("http://").to_owned();
@@ -410,13 +441,14 @@ impl Story {
         options.clock = clock.clone();
         options.aws_proxies = Some(tap_aws(&calls.0, None));
         match tasks {
-            Tasks::Die => drop(local),
-            Tasks::Survive => local.detach().await,
+            Tasks::Die => drop(local.take()),
+            Tasks::Survive => local.take().detach().await,
         }
         let local = wait_until("the folder and the addresses are free", async || {
             LocalSystem::start(options.clone()).await.map_err(|error| format!("{error:?}"))
         })
         .await;
+        let local = Local(Some(local));
         Self { local, api, project, clock, http, folder, runner, calls, processes }
     }
 

@@ -60,7 +60,6 @@ async fn sweeps_complete_a_job_whose_hints_are_all_lost() {
     story.clock.advance(Duration::from_secs(86_400));
     let swept = story.api.sweep().await.unwrap();
     assert_eq!(swept.looked_at, swept.looks, "only polls of the repository are due: {swept:?}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +103,6 @@ async fn failing_item_is_postponed_and_blocks_no_other() {
     assert_eq!(story.api.sweep().await.unwrap().ended, 1);
     assert_eq!(story.wait_for_end(&sick).await.failure.unwrap().code, "time_limit");
     assert_ticket_failed(&story, "APP-1").await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +139,6 @@ async fn unreadable_item_is_postponed_an_hour_and_blocks_no_other() {
     assert_eq!(story.api.sweep().await.unwrap().ended, 1);
     assert_eq!(story.wait_for_end(&sick).await.failure.unwrap().code, "time_limit");
     assert_ticket_failed(&story, "APP-1").await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,5 +155,4 @@ async fn bootstrap_token_of_a_dead_attempt_claims_nothing() {
     let late = story.claim_with_task(&first, &job, "c3").await.err().unwrap();
     assert_eq!(late.code(), Some("lease_lost"));
     assert_eq!(story.claim_with_task(&second, &job, "c2").await.unwrap().0.attempt, 2);
-    story.shut_down().await;
 }

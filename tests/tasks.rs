@@ -67,7 +67,6 @@ async fn tasks_keep_the_size_and_capacity_of_their_job() {
     assert_eq!(story.api.job(&job).await.unwrap().task, Some(task));
     let small = story.create_job("e3", "APP-3", 1).await;
     assert_eq!(definition_and_capacity(&story.wait_for_task(&small, 1).await).0, "pullyard-runner-small:1");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,7 +78,6 @@ async fn task_gets_the_tags_of_its_definition() {
     let record = std::fs::read(story.folder().join("ecs/tasks").join(id).join("task.json")).unwrap();
     let record: Value = serde_json::from_slice(&record).unwrap();
     assert_eq!(record["request"]["propagateTags"], "TASK_DEFINITION", "{record}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +100,6 @@ async fn interruption_before_the_claim_uses_no_attempt() {
     story.wait_for_task(&job, 5).await;
     let (assignment, _) = story.claim(&job, "c1").await.unwrap();
     assert_eq!(assignment.attempt, 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,5 +123,4 @@ async fn interrupted_attempt_is_requeued_until_the_limit() {
     let failure = story.wait_for_end(&job).await.failure.unwrap();
     assert_eq!(failure.code, "spot_interrupted");
     assert!(failure.help.contains("task_capacity=fargate"), "{failure:?}");
-    story.shut_down().await;
 }

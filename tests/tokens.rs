@@ -48,7 +48,6 @@ async fn repeated_request_returns_409_and_creates_no_token() {
     assert_eq!(story.request_with_headers(Method::POST, "/v1/jobs", &headers, job.into()).await.0, 201);
     story.clock.advance(Duration::from_secs(24 * 3_600));
     assert_eq!(post(&story, "k1", &body).await.0, 201, "a day later it is a new request");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +59,6 @@ async fn concurrent_requests_with_one_key_show_one_token() {
     assert!(answers.iter().all(|(status, said)| *status == 201 || said["code"] == "token_shown"), "{answers:?}");
     let named = story.api.tokens(None).await.unwrap().tokens.into_iter().filter(|token| token.name == "ci").count();
     assert_eq!(named, 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +81,6 @@ async fn concurrent_revocations_succeed_and_tokens_expire() {
     assert_eq!((state(&made).await, works(&made).await), (TokenState::Active, true));
     story.clock.advance(Duration::from_secs(61));
     assert_eq!((state(&made).await, works(&made).await), (TokenState::Expired, false));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +101,6 @@ async fn last_use_of_a_token_is_stored_once_per_minute() {
     }
     story.clock.advance(Duration::from_secs(61));
     noted(first).await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +115,6 @@ async fn project_admin_cannot_create_tokens_or_set_secrets() {
     let refused = (403, "not_allowed".to_owned());
     assert_eq!(ask(Method::POST, "/v1/tokens", of_acme).await, refused);
     assert_eq!(ask(Method::PUT, "/v1/secrets/x", json!({ "value": "v" })).await, refused);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +151,6 @@ async fn responses_never_contain_a_secret_value() {
         .request(Method::POST, "/v1/integrations", Some(story.local.admin_token()), connect.to_string().into())
         .await;
     assert_eq!((status, &said["pointer"]), (422, &json!("/token_secret")), "{said}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,7 +173,6 @@ async fn signing_key_cannot_be_set_rotated_or_sent() {
         assert_eq!((status, &said["pointer"]), (422, &json!(pointer)), "{call}: {said}");
     }
     assert_eq!(crate::dead_letters::call_instance(&story, &ctx, "PUT /v1/secrets/another", value).await.0, 200);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

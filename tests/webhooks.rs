@@ -254,7 +254,6 @@ async fn deliveries_are_checked_in_the_published_order() {
     assert_eq!(refused.len(), 1, "at most one write a minute: {refused:?}");
     let hook = world.story.api.hook(&hook_name("acme")).await.unwrap();
     assert!(hook.verified_at.is_some() && hook.refused_at.is_some());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,7 +276,6 @@ async fn review_from_two_hooks_and_a_redelivery_starts_one_job() {
     let again = world.send_as("acme", "pull_request_review", "guid-2", &signature(SECRET, &bytes), bytes).await;
     assert_eq!((again.0, again.1["code"].as_str()), (200, Some("repeat")));
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -295,7 +293,6 @@ async fn comment_or_label_of_a_user_with_push_starts_a_revision() {
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "held_for_job");
     assert_eq!(world.send("acme", "pull_request", &label).await.1["code"], "repeat");
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -313,7 +310,6 @@ async fn comment_or_label_of_a_stranger_starts_no_revision() {
         assert_eq!((status, said["code"].as_str()), (200, Some("author_not_permitted")), "{event}: {said}");
     }
     assert!(world.revisions().await.is_empty());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +327,6 @@ async fn reused_login_or_revoked_permission_starts_no_revision() {
     // A permission is cached for ten minutes.
     world.story.clock.advance(Duration::from_secs(601));
     assert_eq!(code(&world.review(82, "submitted", "changes_requested")).await, "author_not_permitted");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,5 +343,4 @@ async fn replay_of_a_refused_review_starts_one_job() {
     assert_eq!(decision.code, "accepted", "{}", decision.sentence);
     assert_eq!(world.story.api.replay_delivery(&refused.id).await.unwrap().code, "repeat");
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }

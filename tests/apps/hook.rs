@@ -152,7 +152,6 @@ async fn review_with_a_failed_delivery_creates_one_job() {
     assert_eq!(codes(&world.drifts().await), [("failing", false)], "the failed delivery is not reported");
     assert_eq!(world.recover().await.reviews, 0);
     assert_eq!(world.revisions().await, 1);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -169,7 +168,6 @@ async fn app_hook_with_a_wrong_url_is_repaired() {
     world.story.api.remove_hook(&name(), false).await.unwrap();
     world.install().await;
     assert_eq!(codes(&world.drifts().await), [("failing", false)]);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +198,6 @@ async fn unrepairable_drift_names_the_settings_page() {
     let drifts = none.drifts().await;
     assert_eq!(codes(&drifts), [("missing", false)]);
     assert!(drifts[0].sentence.contains(&page), "{drifts:?}");
-    none.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,5 +217,4 @@ async fn app_hook_recovery_finds_closed_and_reopened_pulls() {
         world.recover().await;
         assert_eq!(store.load_pull_request(&id).await.unwrap().unwrap().state, expected);
     }
-    world.story.shut_down().await;
 }

@@ -51,7 +51,6 @@ async fn repeated_batch_keeps_the_first_events() {
     assert!(seen[..3].iter().all(|it| it.2.starts_with("first")));
     // The whole batch of one racer is stored.
     assert_eq!(seen[3].2.strip_suffix(" 4"), seen[4].2.strip_suffix(" 5"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +94,6 @@ async fn reader_receives_each_event_once_and_in_order() {
     let (seen, cursor, end) = read_all(&story, &job, None).await;
     assert_eq!((seen, end), (expected, true));
     assert_eq!(read_all(&story, &job, Some(cursor.clone())).await, (Vec::new(), cursor, true));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,5 +112,4 @@ async fn events_are_sent_faster_only_while_watched() {
     .await;
     story.advance_and_sweep(Duration::from_secs(31)).await;
     assert_eq!(wanted().await, (false, 10_000));
-    story.shut_down().await;
 }

@@ -28,7 +28,6 @@ async fn finish_is_repeatable_and_a_second_finish_is_refused() {
     assert_eq!(story.load_job_item(&job).await, before);
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +46,6 @@ async fn attempt_completes_only_while_syncing_and_fails_in_any_phase() {
     let other = story.create_job("e2", "APP-2", 1).await;
     let (_, client) = story.claim(&other, "c2").await.unwrap();
     assert_eq!(client.finish(&failed_finish("f1")).await.unwrap().status, JobStatus::Failed);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -90,7 +88,6 @@ async fn invalid_result_is_refused_and_the_attempt_continues() {
         result.pull_request.url = format!("https://x/{}", "y".repeat(490));
     });
     client.finish(&longest).await.unwrap();
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,7 +108,6 @@ async fn syncing_attempt_is_ended_only_after_its_push_window() {
     assert_eq!(client.credentials().await.unwrap_err().code(), Some("lease_lost"));
     story.finish_adoption_without_push(&job).await;
     assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "time_limit");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +140,6 @@ async fn adopting_job_reports_an_earlier_push_and_unread_input() {
         shown.contains("\npushed\tAn earlier attempt may have pushed.\n") && !shown.contains("adopts\t"),
         "{shown}"
     );
-    story.shut_down().await;
 }
 
 /// Ends the job by a sweep, then sends its finish with a pull request.
@@ -180,7 +175,6 @@ async fn late_results_pull_request_is_linked_and_continued() {
     let next = story.create_job("e2", "APP-1", 2).await;
     let (assignment, _) = story.claim(&next, "c2").await.unwrap();
     assert_eq!(assignment.continues.unwrap().number, 7);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +194,6 @@ async fn late_result_does_not_replace_the_tickets_pull_request() {
     story.wait_for_empty_queues().await;
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,5 +217,4 @@ async fn late_result_does_not_affect_the_current_attempt() {
     assert_eq!(second.finish(&completed_finish("f3", 7)).await.unwrap().status, JobStatus::Completed);
     let ticket = story.wait_for_settled_ticket("APP-1").await;
     assert_eq!(ticket.pull_request.as_deref(), Some("https://forge.test/acme/app/pull/7"));
-    story.shut_down().await;
 }

@@ -103,5 +103,4 @@ async fn token_for_one_project_sees_no_names_of_another() {
     let close = json!({ "account": of_runner }).to_string().into_bytes();
     let (status, _, said) = story.request(Method::POST, "/v1/breakers/close", Some(&token), close).await;
     assert_eq!((status, &said["code"]), (403, &Value::from("not_allowed")), "{said}");
-    world.story.shut_down().await;
 }

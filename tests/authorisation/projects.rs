@@ -33,7 +33,6 @@ async fn objects_of_another_project_are_not_found() {
         assert!(status == 400 || status == 403, "{status}");
         assert_eq!(story.api.deliveries(&story.project, None, None).await.unwrap().deliveries.len(), before);
     }
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +50,6 @@ async fn admin_of_one_project_cannot_command_a_shared_runner() {
         let (status, _, runner) = story.request(Method::GET, &path, Some(story.local.admin_token()), Vec::new()).await;
         assert_eq!((status, &runner["drain"]), (200, &Value::Null), "{name}");
     }
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +75,6 @@ async fn hook_is_created_only_for_the_tokens_projects() {
     let (_, _, hook) =
         story.request(Method::GET, "/v1/hooks/hook-acme", Some(story.local.admin_token()), Vec::new()).await;
     assert_eq!(hook["project"], "acme");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,5 +114,4 @@ async fn hook_of_two_projects_is_hidden_from_a_token_for_one() {
     let (status, shared) = ask(&of_both, Method::GET, "/v1/hooks/shared", &Value::Null).await;
     assert_eq!((status, &shared["project"], &shared["others"]), (200, &json!("other"), &json!(["acme"])), "{shared}");
     assert_eq!(ask(&of_both, Method::POST, "/v1/hooks", &wanted).await.0, 201, "a token for both projects is refused");
-    world.story.shut_down().await;
 }

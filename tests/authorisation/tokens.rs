@@ -38,5 +38,4 @@ async fn bootstrap_token_expires_and_lease_ends_with_its_attempt() {
     assert_eq!(start(1, "c1").await, (409, "lease_lost".into()));
     story.clock.advance(Duration::from_secs(601));
     assert_eq!(start(1, "c1").await, (401, "not_signed_in".into()));
-    story.shut_down().await;
 }

@@ -154,7 +154,6 @@ async fn polled_change_request_becomes_one_commit_with_one_reply() {
     let entries = world.deliveries_by("ann").await;
     let [entry] = &entries[..] else { panic!("not one entry: {entries:?}") };
     assert_eq!((entry.code.as_str(), entry.job.as_ref()), ("accepted", Some(&job)));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,7 +193,6 @@ async fn second_change_request_includes_only_new_comments() {
     world.wait_completed(&last).await;
     let prompt = world.prompt(&last);
     assert!(prompt.contains("That is all.") && !prompt.contains("And that one."), "{prompt}");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,7 +209,6 @@ async fn withdrawn_or_approved_change_request_starts_no_job() {
     assert_eq!(world.revisions().await.len(), 0);
     assert_eq!(world.deliveries_by("ann").await.len(), 0);
     assert_eq!(world.ingress().await, (json!("poll"), Value::Null));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -240,7 +237,6 @@ async fn change_request_withdrawn_before_admission_cancels_its_job() {
     let again = world.nth_revision(2).await;
     world.wait_completed(&again).await;
     assert_eq!(world.prompt(&again).matches("Not yet.").count(), 1, "{}", world.prompt(&again));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +277,6 @@ async fn stranger_is_refused_and_reviewer_is_accepted() {
     let mut told: Vec<_> = world.deliveries_by("ben").await.into_iter().map(|entry| entry.job).collect();
     told.dedup();
     assert_eq!(told, [Some(job)], "one of his requests has another job");
-    world.story.shut_down().await;
 }
 
 /// The ten-minute cache of permissions is per pull request.
@@ -311,7 +306,6 @@ async fn reviewer_of_one_pull_request_starts_no_job_on_another() {
     let mut codes: Vec<_> = entries.iter().map(|entry| entry.code.as_str()).collect();
     codes.sort_unstable();
     assert_eq!(codes, ["accepted", "author_not_permitted"]);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,7 +331,6 @@ async fn change_request_without_comments_starts_no_agent() {
     let job = world.nth_revision(2).await;
     world.wait_completed(&job).await;
     assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -352,5 +345,4 @@ async fn pending_job_waits_for_comments_after_the_request() {
     world.advance(Duration::from_secs(61)).await;
     world.wait_completed(&job).await;
     assert!(world.prompt(&job).contains("Say it twice."), "{}", world.prompt(&job));
-    world.story.shut_down().await;
 }

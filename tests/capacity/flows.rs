@@ -111,7 +111,6 @@ async fn job_and_idle_calls_stay_within_their_bounds() {
     meter.reset();
     story.local.sweep().await.unwrap();
     assert_within("an idle sweep", &meter, SWEEP, 0, 0);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,5 +134,4 @@ async fn quiet_agent_and_artifact_stay_within_their_bounds() {
     within(ATTEMPT_HEARTBEAT);
     store_artifact(&client, ArtifactKind::Patch, "changes.patch", b"a patch").await;
     within(ARTIFACT);
-    story.shut_down().await;
 }

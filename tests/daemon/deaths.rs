@@ -45,7 +45,6 @@ async fn restarted_daemon_keeps_its_identity_and_completes_its_job() {
     assert_eq!(machine.started_jobs().len(), 1);
     story.wait_for_runner("kite", RunnerStatus::Online, 0).await;
     daemon.stop().await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -61,5 +60,4 @@ async fn job_fails_when_its_runner_is_offline_too_long() {
     let daemon = machine.daemon("kite", &[]);
     assert_next_completes(&story, &machine).await;
     daemon.stop().await;
-    story.shut_down().await;
 }

@@ -25,7 +25,6 @@ async fn drained_daemon_finishes_its_job_and_goes_offline() {
     let daemon = machine.daemon("kite", &[]);
     story.assert_completed(&other, "APP-2").await;
     daemon.stop().await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +42,6 @@ async fn daemon_with_a_revoked_token_loses_its_job_and_exits() {
     machine.wait_until_dead(agent).await;
     let (code, _) = machine.daemon("kite", &[]).wait().await;
     assert_eq!(code, Some(4));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,5 +61,4 @@ async fn daemon_of_a_deleted_runner_loses_its_job_and_exits() {
     let next = story.create_job("e2", "APP-2", 2).await;
     story.assert_completed(&next, "APP-2").await;
     daemon.stop().await;
-    story.shut_down().await;
 }

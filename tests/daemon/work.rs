@@ -24,7 +24,6 @@ async fn daemon_claims_only_jobs_with_its_labels() {
     let labelled = machine.daemon("plain", &["--labels", "gpu,eu"]);
     story.assert_completed(&special, "APP-1").await;
     labelled.stop().await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +45,6 @@ async fn daemon_with_two_slots_never_runs_a_third_job() {
     }
     story.wait_for_runner("kite", RunnerStatus::Online, 0).await;
     daemon.stop().await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,5 +69,4 @@ async fn cancelled_job_stops_its_agent_and_frees_its_slot() {
     assert_eq!(story.commits_of(&job).await, 0);
     daemon.stop().await;
     story.wait_for_job(&job, has_status(JobStatus::Cancelled)).await;
-    story.shut_down().await;
 }

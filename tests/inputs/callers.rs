@@ -53,7 +53,6 @@ async fn unknown_paths_and_parameters_return_problems() {
         let answer = story.call_as_admin(method.clone(), path, "{}").await;
         check(&format!("{method} {path}"), &answer, status, code, None);
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +75,6 @@ async fn forged_cursor_is_refused() {
             story.call_as_admin(Method::GET, &format!("/v1/jobs/{job}/events?after={after}"), "").await;
         assert_eq!((status, &page["events"]), (200, &json!([])), "{after}: {page}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +101,6 @@ async fn older_protocol_version_is_refused() {
         )
         .await;
     check("the ticket call", &answer, 426, "runner_too_old", None);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -158,5 +155,4 @@ async fn hostile_runner_input_is_refused_or_truncated() {
     let failure = story.wait_for_end(&job).await.failure.unwrap();
     assert!(failure.facts.to_string().len() < 1_000, "{} bytes are kept", failure.facts.to_string().len());
     assert!(failure.sentence.chars().count() <= 140 && !failure.sentence.contains('\u{1b}'), "{}", failure.sentence);
-    story.shut_down().await;
 }

@@ -34,7 +34,6 @@ async fn answers_and_reasons_are_not_empty_and_have_a_limit() {
     }
     let cancelled = story.api.job(&job).await.unwrap().cancel.unwrap();
     assert_eq!(cancelled.reason, Some("ü".repeat(MAX_REASON_CHARS)));
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +50,6 @@ async fn dead_letter_request_names_1_to_100_messages() {
     }
     let (status, _, said) = order("/v1/dlq/drop", MAX_MESSAGES).await;
     assert_eq!((status, said["missing"].as_array().map(Vec::len)), (200, Some(MAX_MESSAGES)), "{said}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +85,6 @@ async fn registration_and_heartbeat_lists_have_limits() {
     };
     check("a heartbeat", &beat(ACTIVE_JOBS + 1).await, 400, "body_unreadable", Some("/active"));
     assert_eq!(beat(ACTIVE_JOBS).await.0, 200);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,5 +111,4 @@ async fn claim_validates_its_task_and_batches_have_1000_events() {
     check("a batch", &call("events", &lease, batch(1_001)).await, 400, "body_unreadable", Some("/events"));
     let (status, _, heard) = call("events", &lease, batch(1_000)).await;
     assert_eq!((status, &heard["next_seq"]), (200, &json!(1_001)), "{heard}");
-    story.shut_down().await;
 }

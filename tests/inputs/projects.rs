@@ -44,7 +44,6 @@ async fn refused_entry_is_recorded_and_accepted_after_a_repair() {
     }
     assert_eq!(story.ledger("acme").await.len(), 3);
     assert_eq!(story.jobs().await.len(), 2);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +100,6 @@ async fn invalid_settings_are_refused_with_their_pointer() {
             Some("/name"),
         );
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +160,6 @@ async fn invalid_integrations_and_repositories_are_refused() {
     let body = serde_json::to_vec(&add("gh1", REPOSITORY, "command", &["x"])).unwrap();
     let answer = story.call_as_admin(Method::POST, "/v1/projects/nobody/repositories", body).await;
     check("no project", &answer, 404, "not_found", None);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,5 +192,4 @@ async fn taken_names_are_refused_and_repeats_are_accepted() {
     let add = json!({ "integration": "gh2", "name": REPOSITORY, "agent": agent }).to_string();
     let answer = story.call_as_admin(Method::POST, "/v1/projects/acme/repositories", add).await;
     check("a repository of that name", &answer, 409, "taken", None);
-    story.shut_down().await;
 }

@@ -117,5 +117,4 @@ async fn times_in_facts_of_deliveries_are_rfc_3339() {
     // `pullyard deliveries simulate` reads these facts.
     assert_eq!(serde_json::from_value::<ReviewFacts>(facts).unwrap(), of_review);
     assert!(contains_millis(&serde_json::to_value(&of_review).unwrap()), "the stored form has no number");
-    story.shut_down().await;
 }

@@ -32,5 +32,4 @@ async fn job_needs_a_runner_with_the_agent_chosen_at_creation() {
     client.finish(&failed_finish("f2")).await.unwrap();
     assert!(gull.claim("g3").await.is_none(), "gull does not have Claude Code");
     story.assert_waits(&third, "no_capability").await;
-    story.shut_down().await;
 }

@@ -69,7 +69,6 @@ async fn runner_over_its_limit_claims_nothing_until_it_resets() {
     let (_, client) = story.claim_and_start(&kite, "c4", Phase::Executing).await;
     assert_eq!(client.finish(&failed_finish("f4")).await.unwrap().status, JobStatus::Failed);
     assert_eq!(kite.claim("c6").await.unwrap().job, third);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,5 +91,4 @@ async fn failing_provider_backs_off_and_fails_the_job_after_a_day() {
     advance_with_heartbeat(&story, &kite, 24 * 3_600 - waited.as_secs()).await;
     assert_eq!(run_attempt(&story, &kite, "c9", &unreachable_finish("f9")).await.1.status, JobStatus::Failed);
     assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "agent_unreachable");
-    story.shut_down().await;
 }

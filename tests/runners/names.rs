@@ -45,7 +45,6 @@ async fn second_process_is_refused_until_the_first_is_silent() {
     story.try_register(&token, &third).await.unwrap();
     story.pass_in_steps(60).await;
     assert_eq!(story.api.job(&lives).await.unwrap().status, JobStatus::Executing);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +72,6 @@ async fn runner_names_belong_to_one_token_and_are_validated() {
     }
     let listed = story.api.runners().await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["gull", "kite"]);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +81,6 @@ async fn runner_that_cannot_be_parsed_does_not_hide_others() {
     story.call_dynamodb("PutItem", json!({ "TableName": "pullyard", "Item": broken })).await;
     let listed = story.api.runners().await.unwrap().runners;
     assert_eq!(listed.iter().map(|runner| runner.name.as_str()).collect::<Vec<_>>(), ["kite"]);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -103,7 +100,6 @@ async fn revoked_token_stops_its_runner_and_fails_its_jobs() {
     let failure = story.wait_for_end(&job).await.failure.unwrap();
     assert_eq!(failure.code, "runner_removed");
     assert!(failure.sentence.contains("revoked"), "{}", failure.sentence);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,5 +128,4 @@ async fn deleted_runner_loses_its_jobs_and_then_its_name() {
     story.register_runner(&other, "kite", "i1").await;
     assert!(story.api.remove_runner("kite").await.unwrap().gone);
     assert!(story.api.runners().await.unwrap().runners.is_empty());
-    story.shut_down().await;
 }

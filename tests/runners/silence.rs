@@ -32,7 +32,6 @@ async fn silent_runner_fails_its_job_and_returns_with_a_heartbeat() {
     story.assert_runner_status("kite", RunnerStatus::Online).await;
     let next = story.create_job("e2", "APP-2", 2).await;
     assert_eq!(kite.claim("c2").await.unwrap().job, next);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +76,6 @@ async fn possible_push_is_checked_before_the_job_fails() {
     );
     let look = format!("check the forge first: an earlier attempt may have pushed; `pullyard why {}`", job.short());
     user.run(&["jobs", "logs", job.as_str(), "-f"]).await.assert_exit(6, &look);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +96,6 @@ async fn sweeper_outage_fails_no_job_of_a_silent_runner() {
     story.advance_and_sweep(Duration::from_secs(600)).await;
     story.pass_in_steps(100).await;
     assert_eq!(story.wait_for_end(&job).await.failure.unwrap().code, "runner_offline");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +117,6 @@ async fn job_missing_from_heartbeats_fails_as_crashed() {
     story.local.sweep().await.unwrap();
     assert_eq!(story.wait_for_end(&one).await.failure.unwrap().code, "runner_crashed");
     assert_eq!(story.api.job(&two).await.unwrap().status, JobStatus::Executing);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,5 +128,4 @@ async fn runner_without_a_heartbeat_is_shown_as_never_heard() {
     kite.heartbeat(&[]).await;
     story.clock.advance(Duration::from_secs(91));
     story.assert_runner_status("kite", RunnerStatus::Offline).await;
-    story.shut_down().await;
 }

@@ -16,7 +16,6 @@ async fn unclaimed_job_fails_after_a_day_with_the_runners_state() {
     assert_eq!(failure.code, "never_claimed");
     assert!(failure.sentence.ends_with(": No runner of acme is online."), "{}", failure.sentence);
     assert_eq!(story.wait_for_settled_ticket("APP-1").await.badges, ["AI Failed"]);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,5 +39,4 @@ async fn ready_job_follows_its_project_between_compute_types() {
     assert_eq!(story.api.job(&job).await.unwrap().place, Placement::Runners);
     let token = story.runner_token("t", None, None).await;
     assert_eq!(story.register_runner(&token, "kite", "i1").await.claim("c1").await.unwrap().job, job);
-    story.shut_down().await;
 }

@@ -89,7 +89,6 @@ async fn healthy_stack_passes_every_check_with_read_only_calls() {
     assert_eq!(sick.account.calls(), asked, "only reads, and no value of a secret");
     let ran = sick.user.run(&["doctor", "--stack", "py"]).await.assert_exit(0, "Nothing is wrong.");
     assert!(ran.out.contains("Usage is below all quotas: "), "{ran:?}");
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +103,6 @@ async fn stack_in_update_rolled_back_or_failed_is_reported() {
         sick.assert_finding("stack", verdict, &[said]).await;
         sick.assert_finding("queue", "good", &[]).await;
     }
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +115,6 @@ async fn key_secret_without_a_value_is_reported() {
     let deleted = json!({ "Name": "py/key", "DeletedDate": 1.0, "VersionIdsToStages": { "v": ["AWSCURRENT"] } });
     sick.account.set_answer("DescribeSecret", &deleted.to_string());
     sick.assert_finding("secret", "wrong", &["marked for deletion", "restore-secret --secret-id py/key"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -149,7 +146,6 @@ async fn agent_on_fargate_without_a_model_key_is_reported() {
     sick.assert_finding("model", "wrong", &said).await;
     sick.story.update_settings(|settings| settings.model_secrets.anthropic_api_key = Some(made)).await;
     sick.assert_finding("model", "good", &["has a value"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +177,6 @@ async fn unusable_signing_key_is_reported_and_not_shown() {
     }
     sick.account.set_response("GetSecretValue", error_answer("AccessDeniedException", "not authorized"));
     sick.assert_finding("signing", "warning", &["these credentials may not read it"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,7 +193,6 @@ async fn missing_task_image_is_reported() {
     sick.account
         .set_response("DescribeTaskDefinition", error_answer("ClientException", "Unable to describe task definition."));
     sick.assert_finding("image", "wrong", &["no task definition py-small"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +218,6 @@ async fn bitbucket_repository_without_a_webhook_is_reported() {
     sick.assert_finding("hook", "wrong", &["No webhook sends reviews of acme/api.", install, mend]).await;
     look_at("acme/api").await;
     sick.assert_finding("hook", "good", &["No repository needs a webhook"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +246,6 @@ async fn missing_or_disabled_webhook_is_reported() {
     sick.user.run(&[&add[..], &["--agent-command", "./agent.sh"]].concat()).await.assert_success();
     let said = ["The webhook acme-app sends reviews of acme/app, but not to the project late.", "--project late"];
     sick.assert_finding("hook", "warning", &said).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -274,7 +266,6 @@ async fn subnet_without_internet_egress_is_reported() {
                   </ipPermissionsEgress></item></securityGroupInfo></DescribeSecurityGroupsResponse>";
     sick.account.set_answer("DescribeSecurityGroups", closed);
     sick.assert_finding("egress", "wrong", &["sg-1 blocks outgoing HTTPS"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,7 +280,6 @@ async fn alarms_without_a_confirmed_subscriber_are_reported() {
     let gone = pending.replace("PendingConfirmation", "Deleted");
     sick.account.set_answer("ListSubscriptionsByTopic", &subscriptions(&gone));
     sick.assert_finding("alarms", "wrong", &["no subscriber", "aws sns subscribe"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -308,7 +298,6 @@ async fn queue_backlog_and_dead_letters_are_reported() {
     sick.account.set_answer("GetMetricStatistics ApproximateAgeOfOldestMessage", &data_points("Maximum", &[]));
     sick.account.set_answer("GetQueueAttributes", &attributes("1000"));
     sick.assert_finding("queue", "wrong", &["1000 messages are waiting"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +320,6 @@ async fn late_sweeper_is_reported() {
     other.assert_finding("sweeper", "wrong", &["is late", "20 min"]).await;
     other.story.local.sweep().await.unwrap();
     other.assert_finding("sweeper", "good", &[]).await;
-    other.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,7 +342,6 @@ async fn nearly_used_or_small_quota_is_reported() {
     );
     sick.assert_finding("quota", "wrong", &["900 of 1000 concurrent Lambda executions", "webhooks and heartbeats"])
         .await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,7 +354,6 @@ async fn clock_skew_is_reported_and_hides_no_other_check() {
     sick.assert_finding("clock", "wrong", &["s apart"]).await;
     sick.assert_finding("image", "good", &[]).await;
     sick.assert_finding("alarms", "good", &[]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -377,7 +363,6 @@ async fn version_mismatch_is_reported() {
     sick.assert_finding("version", "wrong", &["is of version 0.9.9, but its functions run", "sam deploy"]).await;
     sick.account.set_output("ApiUrl", "http://127.0.0.1:1");
     sick.assert_finding("version", "wrong", &["The API returns no version", "/pullyard/py/api"]).await;
-    sick.story.shut_down().await;
 }
 
 pub(super) async fn serve_version(version: &str, protocol: u32) -> String {
@@ -404,7 +389,6 @@ async fn other_protocol_is_wrong_and_other_release_a_warning() {
         sick.account.set_output("Version", version);
         sick.assert_finding("version", verdict, &[said, "Update the older of the two"]).await;
     }
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -420,7 +404,6 @@ async fn denied_read_is_reported_and_other_checks_continue() {
     sick.assert_finding("stack", "wrong", &["find the stack py in us-east-1"]).await;
     sick.account.set_answer("DescribeStacks", "<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks></DescribeStacksResult></DescribeStacksResponse>");
     sick.assert_finding("stack", "wrong", &["it has no output"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -429,5 +412,4 @@ async fn aws_checks_run_without_an_api_token() {
     sick.user = sick.account.operator();
     sick.assert_finding("token", "wrong", &["has no token for", "pullyard init --stack py"]).await;
     sick.assert_finding("image", "good", &[]).await;
-    sick.story.shut_down().await;
 }

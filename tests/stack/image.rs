@@ -31,7 +31,6 @@ async fn parts_of_another_commit_are_reported() {
     let url = super::doctor::serve_version(env!("CARGO_PKG_VERSION"), pullyard_protocol::version::PROTOCOL).await;
     sick.account.set_output("ApiUrl", &url);
     sick.assert_finding("commit", "warning", &["The commit of the stack's program is unknown", deploy]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +50,6 @@ async fn agent_is_reported_when_the_image_lacks_it() {
         &["an older version of infra/image/push built it", "infra/image/push --stack py"],
     )
     .await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +65,6 @@ async fn labels_are_read_from_the_variant_of_the_architecture() {
     sick.assert_finding("labels", "warning", &["parse the response to BatchGetImage"]).await;
     sick.account.set_image_manifest("", &json!({ "manifests": [variant("arm64", "sha256:2")] }));
     sick.assert_finding("labels", "warning", &["it has no variant for x86_64", "infra/image/push --stack py"]).await;
-    sick.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,5 +91,4 @@ async fn unreadable_labels_are_one_warning() {
     sick.account.remove_output("Image");
     let image = format!("Can't read the labels of the image {IMAGES}:latest: ");
     sick.assert_finding("labels", "warning", &[&image, "has no such image", "infra/image/push --stack py"]).await;
-    sick.story.shut_down().await;
 }

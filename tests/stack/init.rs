@@ -58,7 +58,6 @@ async fn init_sets_up_a_stack_and_a_repeat_changes_nothing() {
     assert_eq!(story.store().await.load_first_token().await.unwrap(), before);
     let json: Value = serde_json::from_str(&run_init(&story, &user, &["--json"]).await.assert_success()).unwrap();
     assert_eq!((&json["context"], &json["steps"][0]["did"]), (&"py".into(), &"existed".into()), "{json}");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +71,6 @@ async fn one_of_two_concurrent_operators_makes_the_first_token() {
     assert_eq!(codes, [0, 3], "{one:?} {other:?}");
     let refused = if one.code == 3 { one } else { other };
     refused.assert_exit(3, "py already has an admin token, admin (pat_");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,7 +82,6 @@ async fn existing_admin_token_is_not_replaced_without_the_flag() {
     assert_eq!(user.json(&["contexts"]).await, Value::Array(Vec::new()));
     assert_eq!(story.store().await.load_first_token().await.unwrap(), None);
     run_init(&story, &user, &["--no-forge", "--new-admin-token"]).await.assert_exit(0, "Created the first admin token");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +94,6 @@ async fn interrupted_init_continues_with_the_saved_token() {
     account.set_output("TableName", "pullyard");
     run_init(&story, &user, &["--no-forge"]).await.assert_exit(0, "Created the first admin token");
     user.run(&["projects", "list"]).await.assert_success();
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,7 +105,6 @@ async fn new_first_token_revokes_the_previous_one() {
     run_init(&story, &user, &["--no-forge", "--new-admin-token"]).await.assert_success();
     user.run(&["projects", "list"]).await.assert_success();
     lost.run(&["projects", "list"]).await.assert_exit(4, "");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,7 +116,6 @@ async fn missing_stack_is_reported_before_any_other_call() {
     account.set_response("DescribeStacks", (400, gone));
     run_init(&story, &user, &[]).await.assert_exit(5, "find the stack py in us-east-1");
     assert_eq!(account.calls(), ["DescribeStacks"]);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

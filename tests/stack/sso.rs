@@ -60,5 +60,4 @@ async fn sso_profile_signs_in_by_the_aws_cli() {
     std::fs::remove_file(folder.path().join("aws")).unwrap();
     let missing = user.run(&doctor[..3]).await.assert_exit(1, "1 thing is wrong.");
     assert!(missing.out.contains("the current profile needs the AWS CLI"), "{missing:?}");
-    story.shut_down().await;
 }

@@ -69,7 +69,6 @@ async fn adopting_job_starts_under_an_open_breaker_without_a_key() {
     let (assignment, client) = story.claim(&job, "c2").await.unwrap();
     assert!(assignment.adopts);
     assert_eq!(client.credentials().await.unwrap().model.len(), 0);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +100,6 @@ async fn no_task_starts_while_the_accounts_limit_is_reached() {
     story.advance_and_sweep(Duration::from_secs(330) + START_SPREAD).await;
     story.wait_for_task(&job, 2).await;
     story.wait_for_task(&second, 1).await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,5 +129,4 @@ async fn breakers_are_listed_and_closing_one_resumes_its_jobs() {
     assert!(!again.closed, "a repeated close finds no breaker");
     story.advance_and_sweep(Duration::from_secs(310)).await;
     story.wait_for_task(&job, 2).await;
-    story.shut_down().await;
 }

@@ -42,7 +42,6 @@ async fn check_transient_faults(forms: &[(&[RunTaskOutcome], &str)]) {
     }
     story.wait_for_task(&job, 1).await;
     assert_eq!(story.claim(&job, "c1").await.unwrap().0.attempt, 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +98,6 @@ async fn permanent_ecs_refusal_fails_the_job_with_its_reason() {
         assert!(failure.facts.to_string().contains(words), "{outcome:?}: {}", failure.facts);
         assert_eq!(story.list_tasks(&job).await.len(), 0, "{outcome:?}");
     }
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +124,6 @@ async fn changed_repeat_of_a_start_conflicts_and_one_task_claims() {
         [story.claim_with_task(&tasks[0], &job, "c1").await, story.claim_with_task(&tasks[1], &job, "c2").await];
     assert_eq!(claims.iter().filter(|claim| claim.is_ok()).count(), 1, "exactly one task gets the job");
     assert_eq!(story.load_job_item(&job).await["attempt"], 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +149,6 @@ async fn pending_task_is_replaced_and_its_later_stop_is_ignored() {
     story.wait_for_empty_queues().await;
     assert_eq!(story.load_job_item(&job).await, before);
     client.credentials().await.unwrap();
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -183,7 +179,6 @@ async fn death_before_the_claim_counts_once_in_any_event_order() {
     let before = story.load_job_item(&job).await;
     handle_state_change(&ctx, &change("STOPPED", 5)).await;
     assert_eq!(story.load_job_item(&job).await, before, "the old task's event does not affect the next start");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -200,7 +195,6 @@ async fn unreported_death_is_found_at_the_start_deadline() {
     story.advance_and_sweep(Duration::from_secs(6)).await;
     story.wait_for_task(&job, 2).await;
     assert_eq!(story.claim(&job, "c1").await.unwrap().0.attempt, 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,6 +221,5 @@ async fn finish_after_a_noted_death_counts_within_the_grace() {
             let attempt = story.load_item(&format!("JOB#{job}"), "ATTEMPT#0001").await;
             assert_eq!(attempt["late_result"]["number"], 7, "{attempt}");
         }
-        story.shut_down().await;
     }
 }

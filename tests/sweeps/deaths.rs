@@ -105,7 +105,6 @@ async fn runner_death_while_executing_requeues_under_the_policy() {
     let ended = story.wait_for_end(&job).await;
     assert_eq!(ended.attempt, 2);
     assert_done_once(&story, &ended).await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +121,6 @@ async fn death_during_push_fails_the_job_after_the_push_window() {
     assert_adoption_only(&story, &job, "found_nothing").await;
     assert_ticket_failed(&story, "APP-1").await;
     assert_eq!((story.branches().await.len(), story.pull_requests().await.len()), (0, 0));
-    story.shut_down().await;
 }
 
 /// Verifies that the second attempt looked for a pushed commit and started no agent.
@@ -146,5 +144,4 @@ async fn pushed_commit_is_adopted_before_the_job_would_fail() {
     assert_eq!(ended.result.as_ref().unwrap().head, pushed);
     assert_done_once(&story, &ended).await;
     assert_adoption_only(&story, &job, "completed").await;
-    story.shut_down().await;
 }

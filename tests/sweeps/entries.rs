@@ -24,7 +24,6 @@ async fn second_entry_during_a_completing_job_starts_none() {
     story.wait_for_empty_queues().await;
     story.advance_and_sweep(WAKE_UP_LOST_AFTER).await;
     assert_eq!(story.jobs().await.len(), 1);
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +62,6 @@ async fn late_write_back_does_not_overwrite_the_next_job() {
     client.finish(&failed_finish("f2")).await.unwrap();
     story.local.sweep().await.unwrap();
     assert_ticket_failed(&story, "APP-1").await;
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,5 +91,4 @@ async fn reentered_ticket_reuses_only_an_open_pull_request() {
     assert_eq!(story.git(&["rev-list", "--count", &format!("main..{}", third.branch)]).await, "1");
     assert_eq!((story.branches().await.len(), story.pull_requests().await.len()), (2, 2));
     assert_eq!(story.wait_for_settled_ticket("APP-1").await.pull_request, Some(third.url));
-    story.shut_down().await;
 }

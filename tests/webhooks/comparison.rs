@@ -79,7 +79,6 @@ async fn failed_comparison_is_repeated_by_the_next_poll() {
     let second = world.poll_once().await;
     assert!(second.changed.is_empty() && second.problem.is_none() && second.listed > first.listed, "{second:?}");
     assert_eq!(world.state(102).await, PullRequestState::Open);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +97,6 @@ async fn list_longer_than_a_poll_reads_is_cut_and_reported() {
     assert!((1..=5).contains(&pages.len()) && pages.iter().all(|page| page == LIST), "{pages:?}");
     assert!(first.problem.as_deref().is_some_and(|problem| problem.contains("one poll reads")), "{first:?}");
     assert!(first.listed.is_some(), "{first:?}");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,7 +120,6 @@ async fn pull_requests_under_a_reused_repository_name_are_ignored() {
     let store = world.story.store().await;
     let poll = store.load_poll(&world.story.project, &pull_request_id(0).integration, FAR_ID).await.unwrap().unwrap();
     assert_eq!(poll.gone_at, None);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,5 +158,4 @@ async fn full_comparison_resumes_where_the_last_poll_stopped() {
         most.is_some_and(|most| look.since.unwrap().since(most) < Duration::from_secs(60)),
         "`since` is the time of the start: {look:?}"
     );
-    world.story.shut_down().await;
 }

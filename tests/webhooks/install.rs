@@ -26,7 +26,6 @@ async fn hook_is_installed_once_verified_repaired_and_removed() {
     api.remove_hook(&hook_name("acme"), false).await.unwrap();
     assert_eq!(world.story.call_forge(Method::GET, "/hooks", Value::Null).await, json!([]));
     assert_eq!(api.hook(&hook_name("acme")).await.unwrap_err().code(), Some("not_found"));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,5 +51,4 @@ async fn removing_an_unverified_hook_needs_keep_or_a_gone_repository() {
         assert_eq!(api.hook(&hook_name("acme")).await.unwrap_err().code(), Some("not_found"));
         world.story.local.forge().clear_faults();
     }
-    world.story.shut_down().await;
 }

@@ -35,7 +35,6 @@ async fn recovery_finds_events_that_an_organisation_hook_lost() {
     let found = recovered().await;
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 2, vec![]));
     assert_eq!(world.revisions().await.len(), 1, "the later review waits for the job");
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +51,6 @@ async fn repository_without_a_hook_is_polled_every_minute() {
     assert_eq!(serde_json::to_value(told.source).unwrap(), json!("poll"));
     let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
     assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +83,6 @@ async fn poll_ignores_a_request_followed_by_an_approval() {
     let ledger = world.story.api.deliveries(&world.story.project, None, None).await.unwrap().deliveries;
     let heard: Vec<_> = ledger.iter().filter_map(|entry| entry.review.as_ref()).map(|of| of.author.as_str()).collect();
     assert_eq!(heard, ["ben"]);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -108,7 +105,6 @@ async fn poll_finds_a_reopened_pull_request() {
     world.request_changes().await;
     world.story.advance_and_sweep(Duration::from_secs(61)).await;
     world.wait_for_revision().await;
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,5 +121,4 @@ async fn poll_stores_the_new_name_of_a_renamed_repository() {
     assert_eq!(known[0].clone_url, format!("{}/acme/renamed.git", forge.url()));
     let listed = world.story.api.ingresses(&world.story.project).await.unwrap().repositories;
     assert_eq!((listed[0].ingress, listed[0].problem.clone()), (Ingress::Poll, None));
-    world.story.shut_down().await;
 }

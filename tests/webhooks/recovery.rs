@@ -64,7 +64,6 @@ async fn review_is_decided_once_its_authors_permission_is_known() {
     let found = world.recover("acme").await;
     assert_eq!((found.reviews, found.problems), (1, vec![]));
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }
 
 /// A forge with scripted answers, connected as `far`.
@@ -171,7 +170,6 @@ async fn comment_on_an_unreachable_pr_is_answered_after_one_try() {
     assert_eq!((status, said["code"].as_str()), (503, Some("unavailable")), "the forge repeats it: {said}");
     // One try takes as long as the forge waits, so three would be too late.
     assert_eq!(far.calls_about(""), ["GET /repos/acme/far/pulls/101"]);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,5 +193,4 @@ async fn recovery_since_a_time_finds_an_earlier_review() {
     let found = api.recover_hook(&hook_name("acme"), &since).await.unwrap();
     assert_eq!((found.pull_requests, found.reviews, found.problems), (1, 1, vec![]));
     assert_eq!(world.revisions().await.len(), 1);
-    world.story.shut_down().await;
 }

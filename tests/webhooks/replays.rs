@@ -44,7 +44,6 @@ async fn replay_of_a_dismissed_review_starts_no_job() {
     let replayed = story.api.replay_delivery(&refused.id).await;
     assert_eq!(replayed.unwrap_err().code(), Some("invalid"));
     assert!(world.revisions().await.is_empty());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,7 +61,6 @@ async fn replay_of_a_strangers_comment_is_refused_again() {
     let who = json!({ "id": ANN + 1, "login": "ben", "type": "User" });
     assert_eq!(world.deliver_and_replay(comment, words, &who).await, ["author_not_permitted"; 2]);
     assert!(world.revisions().await.is_empty());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,5 +86,4 @@ async fn check_own_comment(kind: AccountKind, called: &str, words: String) {
     let who = json!({ "id": id, "login": login, "type": called });
     assert_eq!(world.deliver_and_replay(comment, words, &who).await, ["own_review"; 2]);
     assert!(world.revisions().await.is_empty());
-    world.story.shut_down().await;
 }

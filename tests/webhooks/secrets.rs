@@ -32,7 +32,6 @@ async fn secret_overlap_is_limited_to_seven_days() {
         other => panic!("{other:?}"),
     }
     assert!(world.story.api.rotate_secret(&secret, &to(WEEK)).await.unwrap().old_until.is_some());
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,7 +54,6 @@ async fn both_values_of_a_rotating_secret_count_during_the_overlap() {
     assert_eq!(world.deliver_signed_with("the next secret").await, 200);
     let never = world.story.api.rotate_secret(&SecretName::new("never-set").unwrap(), &rotate).await;
     assert_eq!(never.unwrap_err().code(), Some("secret_missing"));
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +65,6 @@ async fn value_replaced_without_an_overlap_is_rejected() {
     assert_eq!(world.story.api.rotate_secret(&secret, &rotate).await.unwrap().old_until, None);
     assert_eq!(world.deliver_signed_with("the next secret").await, 200);
     assert_eq!(world.deliver_signed_with(SECRET).await, 401);
-    world.story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,5 +79,4 @@ async fn setting_a_value_ends_a_running_rotation() {
     // A mismatch makes the function load both values.
     assert_eq!(world.deliver_signed_with("another").await, 200);
     assert_eq!(world.deliver_signed_with("one that leaks").await, 401);
-    world.story.shut_down().await;
 }

@@ -58,5 +58,4 @@ async fn hook_of_one_project_does_not_affect_another_project() {
     let said = world.send("other", "pull_request", &world.closed_event()).await.1;
     assert_eq!(said["code"], "event_ignored", "{said}");
     assert_eq!(world.wait_for_revision().await.status, JobStatus::Pending);
-    world.story.shut_down().await;
 }
