@@ -38,6 +38,14 @@ async fn set_visibility_timeout(story: &Story, queue: &str, secs: &str) {
     story.local.aws().sqs().call("SetQueueAttributes", &asked).await.unwrap();
 }
 
+/// Lets both pollers of a queue begin another poll, because a poll keeps the timeout from its beginning.
+async fn renew_polls(story: &Story, queue: &str, harmless: [Value; 2]) {
+    for body in harmless {
+        send_message(story, queue, &body.to_string()).await;
+    }
+    story.wait_for_empty_queues().await;
+}
+
 /// Calls the API of another instance, for example `GET /v1/dlq?queue=effects`; returns status and body.
 pub(crate) async fn call_instance(story: &Story, ctx: &Context, call: &str, body: Value) -> (u64, Value) {
     let (method, address) = call.split_once(' ').unwrap();
@@ -62,6 +70,8 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     let story = Story::start_with_waiting_tasks().await;
     let user = User::of(&story);
     set_visibility_timeout(&story, "dispatch", "0").await;
+    let gone = JobId::for_request(&story.project, "a test", "gone");
+    renew_polls(&story, "dispatch", [json!({ "job": gone }), json!({ "job": gone })]).await;
     // SQS refuses ESC but accepts U+009B, which also begins terminal escape sequences.
     let poison = "\u{9b}31m{\"job\":\u{202e}5}\n";
     let sent = send_message(&story, "dispatch", poison).await;
@@ -86,7 +96,6 @@ async fn unreadable_message_becomes_a_dead_letter_and_is_dropped() {
     let answer: Value = serde_json::from_str(&gone.out).expect("one JSON document");
     assert_eq!(answer["missing"], json!([sent]));
     user.run(&["dlq", "show", &sent]).await.assert_exit(5, "no dead letter");
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,6 +106,7 @@ async fn failed_effect_succeeds_after_a_redrive() {
     story.send_ticket_event("e1", "APP-1", TODO, 1).await;
     story.wait_for_empty_queues().await;
     set_visibility_timeout(&story, "effects.fifo", "0").await;
+    renew_polls(&story, "effects.fifo", ["A", "B"].map(|gone| json!({ "project": "acme", "ticket": gone }))).await;
     let unsynced = json!({
         "TableName": "pullyard", "Key": { "pk": { "S": "TICKET#acme#APP-1" }, "sk": { "S": "TICKET" } },
         "UpdateExpression": "SET wanted.version = :v", "ExpressionAttributeValues": { ":v": { "N": "7" } },
@@ -124,7 +134,6 @@ async fn failed_effect_succeeds_after_a_redrive() {
     story.wait_for_settled_ticket("APP-1").await;
     story.wait_for_empty_queues().await;
     assert!(list_letters(&story).await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,7 +156,6 @@ async fn dispatch_letter_is_redriven_or_dropped_once() {
     let copy = send_message(&story, "dispatch-dead", &start).await;
     story.api.drop_dead_letters(&selection(&[&copy])).await.unwrap();
     assert!(list_letters(&story).await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +186,6 @@ async fn drop_all_handles_more_than_one_page() {
     let in_turn = done.iter().filter(|letter| letter["queue"] == "effects").map(|letter| letter["name"].clone());
     assert_eq!(in_turn.collect::<Vec<_>>(), ["T-0", "T-1", "T-2"]);
     assert!(list_letters(&story).await.is_empty());
-    story.shut_down().await;
 }
 
 fn task_stopped_event(job: &JobId, task: &str) -> Value {
@@ -224,7 +231,6 @@ async fn undelivered_task_stop_is_shown_redacted_and_redriven() {
     user.run(&["dlq", "redrive", "--all"]).await.assert_success();
     assert_eq!(story.load_job_item(&job).await["run"]["died"], died, "the death was recorded twice");
     assert!(list_letters(&story).await.is_empty());
-    story.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -239,5 +245,4 @@ async fn letter_stays_when_its_queue_refuses_the_redrive() {
     let (status, said) = call_instance(&story, &ctx, "POST /v1/dlq/redrive", json!({ "messages": [sent] })).await;
     assert_eq!((status, &said["code"]), (503, &json!("unavailable")), "{said}");
     assert_eq!(only_letter(&story).await.id.as_str(), sent);
-    story.shut_down().await;
 }
