@@ -1,18 +1,12 @@
-//! Tests 64 concurrent callers of writes over different reads or with different values. The `check` of `every_item`
-//! tests
-//! concurrent callers of one write.
-
-mod pairs;
-mod suspensions;
-mod use_cases;
+//! Tests 64 concurrent callers of writes over different reads or with different values. `every_item` tests concurrent
+//! callers of one write, and the simulation calls that race each other.
 
 use crate::hooks::hook;
 use crate::sample::{self, at};
-use crate::world::{World, fence, number_attribute, prepare_requeue, ticket_job_trigger};
+use crate::world::{World, number_attribute};
 use pullyard_domain::hook::Webhook;
-use pullyard_domain::job::{End, JobStatus};
-use pullyard_domain::runner::Presence;
-use pullyard_store::{Error, RunnerCondition, SnapshotResult, Write};
+use pullyard_domain::job::JobStatus;
+use pullyard_store::{Error, SnapshotResult, Write};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -51,39 +45,6 @@ pub(crate) async fn world() -> Arc<World> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_triggers_creates_job_and_unseen_ticket() {
-    let world = world().await;
-    let answers = race(&world, |world, number| {
-        let (job, ticket) = sample::plan_ticket_job(&sample::ticket("APP-1"), &format!("job-{number}"));
-        async move { world.store.create_job(&ticket_job_trigger(&job, &ticket)).await }
-    })
-    .await;
-    winner(&answers);
-    assert_eq!((world.ticket("APP-1").await.rev, world.items().await.len()), (1, 2));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_runners_claims_a_job_into_its_slot() {
-    let world = world().await;
-    let job = world.create_job("one").await;
-    let mut runners = Vec::new();
-    for number in 0..RACERS {
-        runners.push(world.register_runner(&sample::runner(&format!("runner-{number}"), 1)).await);
-    }
-    let answers = race(&world, |world, number| {
-        let claimed = job.claim(&sample::claim_by(&runners[number], &job, "c1"), at(1)).unwrap();
-        async move { world.store.claim_job(&claimed).await }
-    })
-    .await;
-    let won = winner(&answers);
-    let holder = world.job(&job).await.run.unwrap().runner;
-    assert_eq!(holder.as_ref(), Some(&runners[won].id));
-    for (number, runner) in runners.iter().enumerate() {
-        assert_eq!(world.runner(runner).await.slots.len(), usize::from(number == won));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     let world = world().await;
     let runner = world.register_runner(&sample::runner("kite", 3)).await;
@@ -108,41 +69,6 @@ async fn racing_claims_never_exceed_the_slots_of_a_runner() {
     }
     assert_eq!(claimed.len(), 3);
     assert_eq!(world.runner(&runner).await.slots.into_keys().collect::<BTreeSet<_>>(), claimed);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_of_many_ends_requeues_and_updates_is_stored() {
-    let world = world().await;
-    let runner = world.register_runner(&sample::runner("kite", 1)).await;
-    let job = world.running_job_on(&runner, "APP-1", JobStatus::Executing).await;
-    let failing = Arc::new(world.prepare_end(&job, crate::world::failed_end(), at(200)).await);
-    let cancelling = Arc::new(world.prepare_end(&job, End::Cancelled, at(200)).await);
-    let answers = race(&world, |world, number| {
-        let (job, failing, cancelling) = (job.clone(), Arc::clone(&failing), Arc::clone(&cancelling));
-        async move {
-            match number % 4 {
-                0 => world.store.end_job(&failing.request()).await,
-                1 => world.store.end_job(&cancelling.request()).await,
-                2 => {
-                    let (back, attempt) = prepare_requeue(&job);
-                    world.store.requeue_job(&job, &back, &attempt, RunnerCondition::Exists).await
-                }
-                _ => {
-                    let next = job.advance(&fence(&job), JobStatus::Syncing, at(200)).unwrap();
-                    world.store.update_job(&next).await
-                }
-            }
-        }
-    })
-    .await;
-    let expected =
-        [JobStatus::Failed, JobStatus::Cancelled, JobStatus::Ready, JobStatus::Syncing][winner(&answers) % 4];
-    let stored = world.job(&job).await;
-    assert_eq!((stored.status, stored.rev), (expected, job.rev + 1));
-    let active = stored.status.is_active();
-    assert_eq!(world.runner(&runner).await.slots.contains_key(&job.id), active);
-    assert_eq!(world.store.load_attempt(&job.id, 1).await.unwrap().is_none(), active);
-    assert_eq!(world.ticket("APP-1").await.active_job.is_none(), stored.status.is_terminal());
 }
 
 /// Snapshots do not conflict: each is stored or older than the stored one.
@@ -190,31 +116,6 @@ async fn rev_counts_every_retried_update() {
     assert_eq!(rev, 1 + tries);
     // A racer whose answer was lost and whose mark was replaced gets `Stale` and repeats its update.
     world.check_counter(tries.unsigned_abs(), RACERS as u64);
-}
-
-/// Half of the racers send heartbeats and half mark the runner offline, all over the same read.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn heartbeat_and_offline_mark_exclude_each_other() {
-    let world = world().await;
-    let seen = world.register_runner(&sample::runner("kite", 1)).await;
-    let answers = race(&world, |world, number| {
-        let seen = seen.clone();
-        async move {
-            if number % 2 == 0 {
-                let heard = crate::fleet::with_heartbeat(&seen, 100);
-                return world.store.record_heartbeat(&seen, &heard).await;
-            }
-            world.store.mark_offline(&seen, &crate::fleet::marked_offline(&seen)).await
-        }
-    })
-    .await;
-    let stored = world.runner(&seen).await;
-    let (heartbeats, sweeps): (Vec<_>, Vec<_>) = answers.iter().enumerate().partition(|(number, _)| number % 2 == 0);
-    let applied = |all: &[(usize, &Write)]| all.iter().filter(|(_, write)| **write == Write::Applied).count();
-    match stored.status {
-        Presence::Offline => assert_eq!((applied(&heartbeats), applied(&sweeps), stored.epoch), (0, 1, 2)),
-        _ => assert_eq!((applied(&heartbeats), applied(&sweeps), stored.epoch), (RACERS / 2, 0, 1)),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
