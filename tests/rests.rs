@@ -10,6 +10,7 @@ use pullyard_protocol::attempt::{
     Assignment, EventsRequest, Phase, StatusRequest, YieldAnswer, YieldReason, YieldRequest,
 };
 use pullyard_protocol::client::{AttemptClient, Error};
+use serde_json::json;
 use std::time::Duration;
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
@@ -42,24 +43,11 @@ fn yield_request(question: Option<&str>, inputs: u32) -> YieldRequest {
 }
 
 fn usage() -> AgentReport {
-    AgentReport {
-        agent: "command".into(),
-        version: None,
-        model: None,
-        session: Some("s1".into()),
-        isolation: "none".into(),
-        starts: 1,
-        turns: 2,
-        input_tokens: 30,
-        cached_input_tokens: 0,
-        output_tokens: 4,
-        about_usd_micros: None,
-        prices_of: None,
-        prompt_sha256: None,
-        base_commit: None,
-        commit: None,
-        checks: Vec::new(),
-    }
+    let usage = json!({
+        "agent": "command", "session": "s1", "isolation": "none",
+        "starts": 1, "turns": 2, "input_tokens": 30, "output_tokens": 4,
+    });
+    serde_json::from_value(usage).unwrap()
 }
 
 async fn yield_question(client: &AttemptClient, inputs: u32) -> YieldAnswer {

@@ -150,18 +150,6 @@ impl Machine {
         .await
     }
 
-    pub(super) fn job_process(&self, name: &str, job: &JobId) -> Pid {
-        let file = self.path("work").join(format!("runners/{name}.runner/jobs/{job}-1.json"));
-        let record: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
-        Pid::from_raw(i32::try_from(record["pid"].as_i64().unwrap()).unwrap())
-    }
-
-    pub(super) async fn kill_child(&self, name: &str, job: &JobId) {
-        let agent = self.wait_for_agent(job).await;
-        killpg(self.job_process(name, job), Signal::SIGKILL).unwrap();
-        killpg(agent, Signal::SIGKILL).unwrap();
-    }
-
     pub(super) async fn wait_until_dead(&self, agent: Pid) {
         wait_until("the agent is gone", async || match killpg(agent, None) {
             Err(nix::errno::Errno::ESRCH) => Ok(()),

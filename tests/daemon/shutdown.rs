@@ -1,4 +1,4 @@
-//! Tests daemons that are drained, revoked or deleted.
+//! Tests daemons that are drained or revoked.
 
 use crate::story::Story;
 use nix::sys::signal::Signal;
@@ -42,23 +42,4 @@ async fn daemon_with_a_revoked_token_loses_its_job_and_exits() {
     machine.wait_until_dead(agent).await;
     let (code, _) = machine.daemon("kite", &[]).wait().await;
     assert_eq!(code, Some(4));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn daemon_of_a_deleted_runner_loses_its_job_and_exits() {
-    let (story, machine) = Story::with_daemons().await;
-    let daemon = machine.daemon("kite", &[]);
-    let job = story.create_job("e1", "APP-1", 1).await;
-    machine.wait_for_agent(&job).await;
-    story.api.remove_runner("kite").await.unwrap();
-    story.local.sweep().await.unwrap();
-    story.assert_failed(&job, "APP-1", "runner_removed").await;
-    let (code, log) = daemon.wait().await;
-    assert!(matches!(code, Some(3 | 5)), "{code:?} {log}");
-    story.local.sweep().await.unwrap();
-    machine.release_agents();
-    let daemon = machine.daemon("kite", &[]);
-    let next = story.create_job("e2", "APP-2", 2).await;
-    story.assert_completed(&next, "APP-2").await;
-    daemon.stop().await;
 }

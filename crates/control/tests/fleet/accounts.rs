@@ -13,6 +13,7 @@ use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::text::Until;
 use pullyard_domain::time::Timestamp;
 use pullyard_testkit::Wire;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -41,24 +42,11 @@ fn quota_failure(ends: Timestamp) -> Failure {
 }
 
 fn usage() -> AgentReport {
-    AgentReport {
-        agent: "command".into(),
-        version: None,
-        model: None,
-        session: Some("s1".into()),
-        isolation: "none".into(),
-        starts: 1,
-        turns: 2,
-        input_tokens: 30,
-        cached_input_tokens: 0,
-        output_tokens: 4,
-        about_usd_micros: None,
-        prices_of: None,
-        prompt_sha256: None,
-        base_commit: None,
-        commit: None,
-        checks: Vec::new(),
-    }
+    let usage = json!({
+        "agent": "command", "session": "s1", "isolation": "none",
+        "starts": 1, "turns": 2, "input_tokens": 30, "output_tokens": 4,
+    });
+    serde_json::from_value(usage).unwrap()
 }
 
 #[tokio::test]
