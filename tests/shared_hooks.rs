@@ -2,9 +2,10 @@
 //! nothing of others.
 
 use crate::functions::invoke;
-use crate::story::Setup;
-use crate::webhooks::{SECRET, World, signature};
+use crate::story::{REPOSITORY, Setup};
+use crate::webhooks::{ANN, SECRET, World, signature};
 use pullyard_domain::id::{IntegrationId, ProjectId, ReviewId, TicketKey};
+use pullyard_domain::job::JobStatus;
 use pullyard_domain::project::Settings;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId};
 use pullyard_domain::secret::SecretKind;
@@ -29,15 +30,33 @@ fn other_project() -> ProjectId {
 }
 
 impl World {
-    async fn install_shared_hook(&self) {
-        let create = CreateProject { id: other_project(), name: "Other".into(), settings: Settings::default() };
+    async fn create_other_project(&self, settings: Settings) {
+        let create = CreateProject { id: other_project(), name: "Other".into(), settings };
         self.story.api.create_project(&create).await.unwrap();
-        let others = vec![self.story.project.clone()];
-        let wanted = InstallHook { project: other_project(), others, ..self.install_request(HOOK, true) };
+    }
+
+    async fn install_other_hook(&self, name: &str, others: Vec<ProjectId>) {
+        let wanted = InstallHook { project: other_project(), others, ..self.install_request(name, true) };
         let made = self.story.api.install_hook(&wanted).await.unwrap();
         assert_eq!((&made.project, &made.others), (&other_project(), &wanted.others));
         let set = SetSecret { value: SECRET.into(), kind: SecretKind::Forge };
         self.story.api.set_secret(&made.secret, &set).await.unwrap();
+    }
+
+    async fn install_shared_hook(&self) {
+        self.create_other_project(Settings::default()).await;
+        self.install_other_hook(HOOK, vec![self.story.project.clone()]).await;
+    }
+
+    /// GitHub's webhook body for the closed pull request.
+    fn closed_event(&self) -> Value {
+        let mut closed = json!({
+            "action": "closed", "number": self.number, "pull_request": self.load_pull_request(),
+            "repository": { "id": self.repository, "full_name": REPOSITORY },
+            "sender": { "id": ANN, "login": "ann", "type": "User" },
+        });
+        (closed["pull_request"]["state"], closed["pull_request"]["merged"]) = ("closed".into(), false.into());
+        closed
     }
 
     /// Two projects on one repository, each with its own webhook; `acme` has the ticket. Hints are lost, so the forge
@@ -45,7 +64,13 @@ impl World {
     async fn with_two_projects() -> Self {
         let world = Self::with_setup(Setup { hints: HintDelivery::Drop, ..Setup::default() }).await;
         world.install_by_hand("acme").await;
-        world.add_second_project("other").await;
+        let settings = Settings { revise_on_review: true, ..Settings::default() };
+        world.create_other_project(settings).await;
+        let add = json!({
+            "integration": "gh1", "name": REPOSITORY, "agent": { "capability": "command", "command": ["./agent.sh"] },
+        });
+        world.story.api.add_repository(&other_project(), &serde_json::from_value(add).unwrap()).await.unwrap();
+        world.install_other_hook("other", vec![]).await;
         world
     }
 
@@ -173,8 +198,10 @@ async fn webhook_answer_omits_the_job_of_another_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_webhook_of_its_project_marks_a_review_edited() {
+async fn only_the_webhook_of_its_project_affects_a_review() {
     let world = World::with_two_projects().await;
+    assert_eq!(world.send_review("other", 79, "submitted").await.code, "no_linked_ticket");
+    assert!(world.revisions().await.is_empty());
     let store = world.story.store().await;
     let (id, review) = (world.pull_request(), ReviewId::new("80").unwrap());
     let edited = async || store.load_review(&id, &review).await.unwrap().unwrap().edited;
@@ -183,6 +210,9 @@ async fn only_the_webhook_of_its_project_marks_a_review_edited() {
     assert!(!edited().await);
     assert_eq!(world.send_review("acme", 80, "edited").await.code, "edited_review");
     assert!(edited().await);
+    let said = world.send("other", "pull_request", &world.closed_event()).await.1;
+    assert_eq!(said["code"], "event_ignored", "{said}");
+    assert_eq!(world.revisions().await[0].status, JobStatus::Pending);
 }
 
 #[tokio::test(flavor = "multi_thread")]

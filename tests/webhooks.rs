@@ -6,7 +6,6 @@ mod polling;
 mod recovery;
 mod replays;
 mod secrets;
-mod two_projects;
 
 use crate::story::{REPOSITORY, Setup, Story, Task, wait_until};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -138,7 +137,7 @@ impl World {
         })
     }
 
-    fn load_pull_request(&self) -> Value {
+    pub(crate) fn load_pull_request(&self) -> Value {
         json!({
             "number": self.number, "html_url": "https://forge.example/p", "state": "open", "draft": false,
             "title": "APP-1", "merged_at": null, "updated_at": "2026-11-20T12:00:00Z",

@@ -25,20 +25,6 @@ impl ReviewWorld {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn closing_a_pr_cancels_its_job_before_the_review_is_read() {
-    let desk = ReviewWorld::with_linked_pull_request().await;
-    let calls = CallFilter { method: Some("GET".into()), path: format!("/pulls/{}/reviews/", desk.number) };
-    desk.story.local.forge().inject_fault(calls, 100, Fault::status(500));
-    desk.request_changes("Not yet.", &[]).await;
-    let job = desk.revision().await;
-    assert_eq!(job.status, JobStatus::Pending);
-    desk.set_state("closed").await;
-    desk.assert_cancelled_by_close(&job.id, "closed").await;
-    desk.wait_for_status("error", "Cancelled because").await;
-    desk.end().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn closing_a_pr_stops_a_task_that_has_not_claimed_its_job() {
     let desk = ReviewWorld::start(ReviewSetup { task: || Task::Waiting, ..ReviewSetup::default() }).await;
     desk.request_changes("Not yet.", &[]).await;
