@@ -51,17 +51,6 @@ async fn repeated_request_returns_409_and_creates_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_requests_with_one_key_show_one_token() {
-    let story = Story::start_with_waiting_tasks().await;
-    let body = json!(token_request("ci"));
-    let answers = futures::future::join_all((0..12).map(|_| post(&story, "k1", &body))).await;
-    assert_eq!(answers.iter().filter(|(status, _)| *status == 201).count(), 1, "{answers:?}");
-    assert!(answers.iter().all(|(status, said)| *status == 201 || said["code"] == "token_shown"), "{answers:?}");
-    let named = story.api.tokens(None).await.unwrap().tokens.into_iter().filter(|token| token.name == "ci").count();
-    assert_eq!(named, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn concurrent_revocations_succeed_and_tokens_expire() {
     let story = Story::start_with_waiting_tasks().await;
     let state = async |made: &CreatedToken| {

@@ -1,10 +1,9 @@
-//! Tests runners that are killed at chosen points: the job is requeued, adopted or failed.
+//! Tests runners that are killed at chosen points: the job is adopted or failed.
 
 use super::{FINISH_GRACE, assert_done_once, assert_ticket_failed};
 use crate::story::{Setup, Story, Task, wait_until};
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::JobStatus;
-use pullyard_domain::project::{OfflinePolicy, Settings};
 use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -70,26 +69,26 @@ impl Blocker {
             .await
     }
 
-    pub(super) async fn story(&self, settings: Settings) -> Story {
+    pub(super) async fn story(&self) -> Story {
         let start = format!("PATH=\"{}:$PATH\" exec \"$0\" runner run-job", self.0.path().display());
         let program = ["sh", "-c", &start, env!("CARGO_BIN_EXE_pullyard")].map(str::to_owned);
         let command = vec!["./agent.sh".into(), self.path("agent")];
-        let setup = Setup { task: Task::Program(program.to_vec()), agent: BLOCKING_AGENT, command, ..Setup::default() };
-        Story::start_with(Setup { settings, ..setup }).await
+        let task = Task::Program(program.to_vec());
+        Story::start_with(Setup { task, agent: BLOCKING_AGENT, command, ..Setup::default() }).await
     }
 }
 
 /// Kills the runner while it is blocked at `at`, waits until the death is stored, and unblocks.
-async fn kill_runner_at(at: &str, settings: Settings) -> (Blocker, Story, JobId) {
+async fn kill_runner_at(at: &str) -> (Blocker, Story, JobId) {
     let holds = Blocker::new();
     holds.block(at);
-    let story = holds.story(settings).await;
+    let story = holds.story().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     let task = story.wait_for_task(&job, 1).await;
     let holder = holds.wait_until_blocked(at).await;
     story.kill_task(&task).await;
     if !holder.trim().is_empty() {
-        // A blocked git outlives its runner here; in a container it would die, too.
+        // In a container a blocked git would die, too.
         let _ = tokio::process::Command::new("/bin/kill").args(["-KILL", holder.trim()]).output().await;
     }
     story.wait_for_noted_death(&job).await;
@@ -98,18 +97,8 @@ async fn kill_runner_at(at: &str, settings: Settings) -> (Blocker, Story, JobId)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn runner_death_while_executing_requeues_under_the_policy() {
-    let settings = Settings { offline: OfflinePolicy::Requeue, ..Setup::default().settings };
-    let (_holds, story, job) = kill_runner_at("agent", settings).await;
-    story.advance_and_sweep(FINISH_GRACE).await;
-    let ended = story.wait_for_end(&job).await;
-    assert_eq!(ended.attempt, 2);
-    assert_done_once(&story, &ended).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn death_during_push_fails_the_job_after_the_push_window() {
-    let (_holds, story, job) = kill_runner_at("push", Setup::default().settings).await;
+    let (_holds, story, job) = kill_runner_at("push").await;
     story.advance_and_sweep(FINISH_GRACE).await;
     assert_eq!(story.api.job(&job).await.unwrap().status, JobStatus::Syncing);
     story.advance_and_sweep(Duration::from_secs(105)).await;
@@ -135,7 +124,7 @@ async fn assert_adoption_only(story: &Story, job: &JobId, how: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn pushed_commit_is_adopted_before_the_job_would_fail() {
     // The policy would fail the job, and then no job would link the pushed branch.
-    let (_holds, story, job) = kill_runner_at("pushed", Setup::default().settings).await;
+    let (_holds, story, job) = kill_runner_at("pushed").await;
     let pushed = story.git(&["rev-parse", "pullyard/acme/app-1-1"]).await;
     assert_eq!(story.pull_requests().await.len(), 0);
     story.advance_and_sweep(Duration::from_secs(121)).await;

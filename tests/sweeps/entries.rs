@@ -13,7 +13,7 @@ use serde_json::json;
 async fn second_entry_during_a_completing_job_starts_none() {
     let holds = Blocker::new();
     holds.block("agent");
-    let story = holds.story(Setup::default().settings).await;
+    let story = holds.story().await;
     let job = story.create_job("e1", "APP-1", 1).await;
     holds.wait_until_blocked("agent").await;
     story.send_ticket_event("e2", "APP-1", TODO, 2).await;
