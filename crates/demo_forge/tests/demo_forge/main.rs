@@ -12,7 +12,3 @@ mod pull_requests;
 mod reviews;
 mod threads;
 mod world;
-
-fn extension() -> std::sync::Arc<dyn pullyard_demo_forge::Extension> {
-    std::sync::Arc::new(pullyard_demo_forge::NoExtension)
-}

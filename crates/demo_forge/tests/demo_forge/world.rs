@@ -1,8 +1,9 @@
 //! A forge with one repository, one pull request and four accounts, and an HTTP client for each account.
 
-use pullyard_demo_forge::{AccountKind, DemoForge, Options, Role, User};
+use pullyard_demo_forge::{AccountKind, DemoForge, NoExtension, Options, Role, User};
 use reqwest::{Method, header::HeaderMap};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -150,7 +151,7 @@ async fn start(dir: &TempDir) -> DemoForge {
         dir: dir.path().join("forge"),
         listener,
         users: vec![user(BOT)],
-        extension: crate::extension(),
+        extension: Arc::new(NoExtension),
     })
     .await
     .unwrap()
