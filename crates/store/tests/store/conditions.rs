@@ -99,16 +99,6 @@ async fn rename_to_a_name_of_another_repository_is_refused() {
 }
 
 #[tokio::test]
-async fn first_token_is_replaced_only_as_read() {
-    let world = World::new().await;
-    let token = |name: &str| sample::token(name, name);
-    world.expect_applied(world.store.put_first_token(&token("one"), None)).await;
-    world.expect_applied(world.store.put_first_token(&token("two"), Some("one"))).await;
-    world.expect_refused(world.store.put_first_token(&token("three"), Some("one"))).await;
-    assert_eq!(world.store.load_first_token().await.unwrap().as_deref(), Some("two"));
-}
-
-#[tokio::test]
 async fn watch_deadline_never_moves_back() {
     let world = World::new().await;
     let job = world.create_ticket_job("APP-1").await;

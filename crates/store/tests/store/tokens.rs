@@ -1,10 +1,9 @@
 //! Tests tokens: revocation, last use, lookup by id, and the list.
 
-use crate::races::{RACERS, race, world};
 use crate::sample::{self, at};
 use crate::world::World;
 use pullyard_domain::id::TokenId;
-use pullyard_store::{Token, Write};
+use pullyard_store::Token;
 use pullyard_testkit::Fault;
 
 fn hash(number: u64) -> String {
@@ -64,29 +63,6 @@ async fn token_use_is_written_at_most_once_a_minute() {
     world.expect_applied(world.store.note_token_use(&hash(1), at(160))).await;
     world.expect_refused(world.store.note_token_use(&hash(1), at(100))).await;
     assert_eq!(used().await, Some(at(160)), "the last use never moves back");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn racing_token_use_and_revocation_are_both_stored() {
-    let world = world().await;
-    world.expect_applied(world.store.put_token(&token(1))).await;
-    let answers = race(&world, |world, number| async move {
-        match number % 2 {
-            0 => world.store.revoke_token(&hash(1)).await,
-            // All within the minute that allows one write.
-            _ => world.store.note_token_use(&hash(1), at(100 + number as u64 % 30)).await,
-        }
-    })
-    .await;
-    let applied = |odd: usize| answers.iter().skip(odd).step_by(2).filter(|answer| **answer == Write::Applied).count();
-    assert_eq!(applied(0), RACERS / 2);
-    match world.is_calm() {
-        true => assert_eq!(applied(1), 1),
-        // After a lost answer, a use may find the mark of a revocation and report itself as stale.
-        false => assert!(applied(1) <= 1),
-    }
-    let left = stored_token(&world, 1).await;
-    assert!(left.revoked && left.last_used.is_some(), "both writes are stored: {left:?}");
 }
 
 #[tokio::test]
