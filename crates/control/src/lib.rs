@@ -110,6 +110,10 @@ pub use tickets::board::{
     NewTicket, TextChanges, TicketEdit, TicketMove, create_ticket, edit_ticket, move_board_ticket, text_version,
 };
 pub use tickets::board_view::{BoardView, Card, list_jobs_of_ticket, load_board};
+pub use tickets::comments::{
+    AddedComment, CommentChange, CommentPage, NewComment, add_comment, delete_comment, edit_comment, list_comments,
+    list_comments_of,
+};
 pub use tickets::delete_ticket::delete_ticket;
 pub use tickets::move_ticket::{Answer, move_ticket};
 pub use tickets::settle_ticket::{SettleResult, settle_ticket};

@@ -2,6 +2,7 @@
 
 pub(crate) mod board;
 pub(crate) mod board_view;
+pub(crate) mod comments;
 pub(crate) mod delete_ticket;
 pub(crate) mod move_ticket;
 pub(crate) mod settle_ticket;

@@ -12,6 +12,7 @@ pub mod budget;
 pub mod checks;
 pub mod code;
 pub mod commands;
+pub mod comment;
 pub mod commits;
 pub mod dead_letter;
 pub mod decision;

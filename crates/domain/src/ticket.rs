@@ -40,6 +40,9 @@ pub struct Ticket {
     pub found_in: Option<String>,
     pub last_job: Option<LastJob>,
     pub branches: u32,
+    /// The number of the newest comment, even if that was deleted.
+    #[serde(default)]
+    pub last_comment: Option<u32>,
     pub pull_request: Option<PullRequestLink>,
     pub wanted: DesiredState,
     pub shown: SyncedState,
@@ -150,6 +153,7 @@ impl Ticket {
             found_in: None,
             last_job: None,
             branches: 0,
+            last_comment: None,
             pull_request: None,
             wanted: DesiredState::default(),
             shown: SyncedState::default(),

@@ -12,6 +12,8 @@ pub const LABEL: usize = 100;
 pub const URL: usize = 500;
 /// Longest description of a ticket. Units: bytes.
 pub const DESCRIPTION: usize = 200 * 1024;
+/// Longest comment on a ticket. Units: bytes.
+pub const COMMENT: usize = 16 * 1024;
 /// Longest prompt of a job. Units: bytes.
 pub const PROMPT: usize = 100 * 1024;
 /// Longest display name. Units: characters.

@@ -14,6 +14,7 @@ use crate::key::{self, Key};
 use crate::schema::EXPIRES;
 use crate::{Error, Store};
 use aws_sdk_dynamodb::types::AttributeValue;
+use pullyard_domain::comment::Comment;
 use pullyard_domain::delivery::Delivery;
 use pullyard_domain::due::{self, Due};
 use pullyard_domain::id::RunnerId;
@@ -166,6 +167,18 @@ impl Item for Ticket {
 }
 
 impl RevisionedItem for Ticket {
+    fn read_rev(&self) -> u64 {
+        self.rev
+    }
+}
+
+impl Item for Comment {
+    fn key(&self) -> Key {
+        key::comment(&self.project, &self.ticket, self.number)
+    }
+}
+
+impl RevisionedItem for Comment {
     fn read_rev(&self) -> u64 {
         self.rev
     }

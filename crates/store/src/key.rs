@@ -70,6 +70,12 @@ pub(crate) fn ticket_text(project: &ProjectId, key: &TicketKey) -> Key {
     Key { sk: "TEXT".into(), ..ticket(project, key) }
 }
 
+pub(crate) fn comment(project: &ProjectId, key: &TicketKey, number: u32) -> Key {
+    Key { sk: format!("{COMMENTS}{number:010}"), ..ticket(project, key) }
+}
+
+pub(crate) const COMMENTS: &str = "COMMENT#";
+
 pub(crate) fn job(job: &JobId) -> Key {
     Key::new(format!("JOB#{job}"), "JOB")
 }

@@ -16,6 +16,7 @@ mod read {
     mod batch_get;
     mod breaker;
     mod budget;
+    mod comment;
     mod event;
     mod facts;
     mod hook;
@@ -41,6 +42,7 @@ mod write {
     mod breaker;
     mod budget;
     mod claim;
+    mod comment;
     mod context;
     mod end;
     mod event;
@@ -63,6 +65,7 @@ mod write {
     mod trigger;
 
     pub use claim::RunnerCondition;
+    pub use comment::CommentCreation;
     pub use end::JobEnd;
     pub use event::EventBatch;
     pub use ledger::Conclusion;
@@ -81,8 +84,8 @@ pub use item::sweeper_state::SweeperState;
 pub use item::token::{Scope, Token, TokenKind};
 pub use read::{LinkedReviewFacts, StoredBatch, StoredText, WorkKey};
 pub use write::{
-    Conclusion, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval, Request, ReviewTrigger,
-    ReviewWait, RunnerCondition, SnapshotResult, SuspensionWrite, TextEdit, TicketCreation,
+    CommentCreation, Conclusion, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval, Request,
+    ReviewTrigger, ReviewWait, RunnerCondition, SnapshotResult, SuspensionWrite, TextEdit, TicketCreation,
 };
 
 use aws_sdk_dynamodb::Client;

@@ -1,5 +1,6 @@
 //! Creates a job: plans it, writes it with its ledger entry, and sends hints.
 
+use crate::tickets::comments::list_comments_of;
 use crate::{Context, Error, review};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits::Author;
@@ -12,6 +13,7 @@ use pullyard_domain::job::{
 };
 use pullyard_domain::project::{Project, Repository};
 use pullyard_domain::prompt;
+use pullyard_domain::prompt::comments::freeze_comments;
 use pullyard_domain::pull_request::{PullRequest, PullRequestState};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
@@ -104,10 +106,15 @@ async fn plan_job(ctx: &Context, new: NewJob<'_>) -> Result<PlannedJob, Error> {
     let prepared = match again {
         Some(again) => again,
         None => {
+            let comments = match new.ticket {
+                Some((ticket, _)) => list_comments_of(ctx, ticket, None).await?.comments,
+                None => Vec::new(),
+            };
             let context = prompt::Context {
                 v: 1,
                 kind: JobKind::Implement,
                 ticket: new.ticket.map(|(ticket, text)| (ticket.key.clone(), text.clone())),
+                comments: freeze_comments(&comments),
                 instructions: new.instructions,
                 repository: new.repository.clone(),
                 base: new.base.unwrap_or_else(|| new.repository.default_branch.clone()),

@@ -10,10 +10,10 @@ use crate::sweep::postpone::postpone;
 use crate::{Context, Error};
 use pullyard_domain::checks::JobCommands;
 use pullyard_domain::commits;
-use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{DeliveryId, JobId, ReviewId};
 use pullyard_domain::job::{Cancel, ContextFault, Job, JobKind, JobStatus, Placement, TransitionRefusal};
 use pullyard_domain::prompt;
+use pullyard_domain::prompt::comments::freeze_comments;
 use pullyard_domain::pull_request::{PullRequest, PullRequestId, PullRequestState};
 use pullyard_domain::review::{Review, covered_reviews, request_messages};
 use pullyard_domain::text::format_error_chain;
@@ -24,6 +24,9 @@ use std::time::Duration;
 
 /// Limit of tries for a job that can work without its reviews.
 const MAX_TRIES: u32 = 5;
+
+/// The most comments of the ticket that a revision's prompt contains.
+const MAX_COMMENTS: u8 = 50;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FreezeOutcome {
@@ -161,12 +164,12 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
     let (Some(id), Some(key)) = (job.reviewed_pull_request(), &job.ticket) else {
         return Err(Error::Inconsistent(format!("{} waits for a review and has no pull request", job.id)));
     };
-    let (project, integration, repository, (linked, all), text) = tokio::try_join!(
+    let (project, integration, repository, (linked, all), (text, comments)) = tokio::try_join!(
         ctx.store.load_project(&job.project),
         ctx.store.load_integration(&job.integration),
         ctx.store.load_repository(&job.project, &job.integration, job.repository),
         ctx.store.load_link_and_reviews(&id),
-        ctx.store.load_ticket_text(&job.project, key),
+        ctx.store.load_text_and_comments(&job.project, key, MAX_COMMENTS),
     )?;
     let mut review_ids = BTreeSet::new();
     // The covered reviews, and the owed ones, which the job takes over once their texts are read.
@@ -230,7 +233,8 @@ async fn read_reviews(ctx: &Context, job: &Job) -> Result<ReadResult, Error> {
         None => prompt::Context {
             v: 2,
             kind: JobKind::Revise,
-            ticket: Some((key.clone(), text.map_or_else(TicketText::default, |stored| stored.text))),
+            ticket: Some((key.clone(), text.unwrap_or_default())),
+            comments: freeze_comments(&comments),
             instructions: (!messages.is_empty()).then(|| messages.join("\n\n")),
             base: review.pull_request.base.clone(),
             review: Some(review),

@@ -11,6 +11,7 @@ mod accounts;
 mod artifacts;
 mod board;
 mod claims;
+mod comments;
 mod delayed_call;
 mod dispatch;
 mod ends;

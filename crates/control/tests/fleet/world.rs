@@ -202,6 +202,7 @@ impl World {
             v: 1,
             kind: JobKind::Implement,
             ticket: text.map(|text| (TicketKey::new("APP-1").unwrap(), text)),
+            comments: Vec::new(),
             instructions: Some("Do it.".into()),
             repository: repository.clone(),
             base: "main".into(),

@@ -12,6 +12,7 @@ mod answers;
 mod artifacts;
 mod breakers;
 mod budgets;
+mod comments;
 mod conditions;
 mod events;
 mod every_item;

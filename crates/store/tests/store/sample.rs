@@ -3,6 +3,7 @@
 use pullyard_domain::agent::Agent;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::checks::CommandOverrides;
+use pullyard_domain::comment::Comment;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::delivery::{Delivery, Source};
 use pullyard_domain::event::{TicketEvent, TicketText};
@@ -82,6 +83,21 @@ pub(crate) fn forge(id: &str) -> Integration {
 /// A ticket in the trigger status that is not stored yet.
 pub(crate) fn ticket(key: &str) -> Ticket {
     Ticket::new(project(), ticket_key(key), Settings::default().statuses.trigger, at(0), Some(event_id("evt-0")))
+}
+
+/// A comment on APP-1.
+pub(crate) fn comment(number: u32) -> Comment {
+    Comment {
+        project: project(),
+        ticket: ticket_key("APP-1"),
+        number,
+        author_id: "t1".into(),
+        author: "ana".into(),
+        text: "Use tabs.".into(),
+        created: at(1),
+        edited: None,
+        rev: 0,
+    }
 }
 
 pub(crate) fn event(key: &str, id: &str, occurred_at: Timestamp, status: &str) -> TicketEvent {
@@ -262,6 +278,7 @@ pub(crate) fn context(words: &str) -> Context {
         v: 1,
         kind: JobKind::Implement,
         ticket: None,
+        comments: Vec::new(),
         instructions: Some(words.into()),
         repository: repository(99, "acme/app"),
         base: "main".into(),

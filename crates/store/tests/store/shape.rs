@@ -10,6 +10,7 @@ use crate::world::{Item, Items, World, job_trigger, number_attribute, ticket_job
 use aws_sdk_dynamodb::types::AttributeValue;
 use pullyard_domain::breaker::KeyOwner;
 use pullyard_domain::budget::Budget;
+use pullyard_domain::comment::Comment;
 use pullyard_domain::gauges::Gauges;
 use pullyard_domain::id::{ClassId, IntegrationId, ProjectId};
 use pullyard_domain::job::{Job, JobStatus};
@@ -17,7 +18,7 @@ use pullyard_domain::review::Review;
 use pullyard_domain::runner::Runner;
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Badge;
-use pullyard_store::{EventBatch, JobCreation, Request, Rotation, SweeperState, WorkKey};
+use pullyard_store::{CommentCreation, EventBatch, JobCreation, Request, Rotation, SweeperState, WorkKey};
 use std::collections::{BTreeSet, HashSet};
 
 /// Ticket keys that would merge, or break a key or a cursor, without encoding.
@@ -156,6 +157,11 @@ async fn create_items_without_job(world: &World) {
     let disconnected = sample::forge("gh2");
     world.expect_applied(store.put_integration(&disconnected)).await;
     world.expect_applied(store.remove_integration(&disconnected)).await;
+    world.expect_applied(store.update_ticket(&sample::ticket("APP-9"))).await;
+    let (ticket, number) = world.ticket("APP-9").await.add_comment().unwrap();
+    let comment = Comment { ticket: ticket.key.clone(), edited: Some(at(3)), ..sample::comment(number) };
+    let written = CommentCreation { ticket: &ticket, comment: &comment, request: None };
+    world.expect_applied(store.create_comment(&written)).await;
 }
 
 fn rotation() -> Rotation {
@@ -286,6 +292,7 @@ async fn every_kind_of_item_is_covered() {
         "BREAKER",
         "BUDGET",
         "CLASS",
+        "COMMENT",
         "CONTEXT",
         "DELIVERY",
         "EVENTS",
@@ -327,6 +334,7 @@ async fn every_time_is_a_number() {
     let times = [
         "at",
         "created",
+        "edited",
         "ready_since",
         "started",
         "due",

@@ -12,6 +12,7 @@ use crate::sample::{self, at};
 use crate::world::{World, first_registration};
 use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::breaker::Breaker;
+use pullyard_domain::comment::Comment;
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::job::{Job, JobStatus};
 use pullyard_domain::project::Project;
@@ -19,7 +20,7 @@ use pullyard_domain::pull_request::PullRequest;
 use pullyard_domain::review::{Review, ReviewState};
 use pullyard_domain::runner::{Runner, Slot};
 use pullyard_domain::ticket::Ticket;
-use pullyard_store::{Conclusion, Error, EventBatch, RegistrationWrite, Rotation, Write};
+use pullyard_store::{CommentCreation, Conclusion, Error, EventBatch, RegistrationWrite, Rotation, Write};
 
 async fn empty() -> (World, ()) {
     (World::new().await, ())
@@ -82,6 +83,30 @@ async fn item_without_a_rev_is_created_once() {
     let batch = EventBatch { job: &job, attempt: 1, first: 1, at: at(0), events: &["event"] };
     check(empty, async |world, (): &()| world.store.create_event_batch(&batch).await, (1, &[])).await;
     check(empty, async |world, (): &()| world.store.link_if_absent(&linked_pull_request()).await, (1, &[])).await;
+}
+
+#[tokio::test]
+async fn comment_is_written_only_over_the_ticket_and_text_read() {
+    let with_ticket = async || {
+        let world = World::new().await;
+        world.expect_applied(world.store.update_ticket(&sample::ticket("APP-1"))).await;
+        let (ticket, number) = world.ticket("APP-1").await.add_comment().unwrap();
+        (world, (ticket, sample::comment(number)))
+    };
+    let request = sample::request("one", at(0));
+    for (request, count) in [(None, 2), (Some(&request), 3)] {
+        let add = async |world: &World, (ticket, comment): &(Ticket, Comment)| {
+            world.store.create_comment(&CommentCreation { ticket, comment, request }).await
+        };
+        check(with_ticket, add, (count, &[])).await;
+    }
+    let with_comment = async || {
+        let (world, (ticket, comment)) = with_ticket().await;
+        let written = CommentCreation { ticket: &ticket, comment: &comment, request: None };
+        world.expect_applied(world.store.create_comment(&written)).await;
+        (world, Comment { rev: 1, text: "Use spaces.".into(), ..comment })
+    };
+    check(with_comment, async |world, comment: &Comment| world.store.update_comment(comment).await, (1, &[])).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use pullyard_domain::artifact::Artifacts;
 use pullyard_domain::auth::Auth;
 use pullyard_domain::breaker::{AccountFault, AttemptRef, Breaker, BreakerCause, KeyOwner};
 use pullyard_domain::budget::Budget;
+use pullyard_domain::comment::Comment;
 use pullyard_domain::decision::Reason;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::hook::Webhook;
@@ -27,8 +28,9 @@ use pullyard_domain::runner::{Drain, Runner, Slot};
 use pullyard_domain::select::ClassRequirements;
 use pullyard_domain::ticket::Ticket;
 use pullyard_store::{
-    Conclusion, Error, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval, ReviewTrigger,
-    ReviewWait, Rotation, RunnerCondition, Store, SuspensionWrite, SweeperState, TextEdit, TicketCreation, WorkKey,
+    CommentCreation, Conclusion, Error, EventBatch, JobCreation, JobEnd, RegistrationWrite, RepositoryRemoval,
+    ReviewTrigger, ReviewWait, Rotation, RunnerCondition, Store, SuspensionWrite, SweeperState, TextEdit,
+    TicketCreation, WorkKey,
 };
 use pullyard_testkit::WriteConditions;
 use std::collections::{BTreeMap, BTreeSet};
@@ -55,12 +57,20 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.conclude_review(&held_entry("r1").id, &Conclusion::Job(job_id("one"))).await?;
         store.conclude_review(&held_entry("r1").id, &Conclusion::Refused(reason)).await?;
     }
+    create_comment {
+        let (ticket, comment, request) = (ticket(1), sample::comment(1), sample::request("one", at(0)));
+        let bare = CommentCreation { ticket: &ticket, comment: &comment, request: None };
+        store.create_comment(&bare).await?;
+        store.create_comment(&CommentCreation { request: Some(&request), ..bare }).await?;
+    }
     create_ticket { create_ticket_forms(store).await?; }
     create_token {
         let token = sample::token("abc", "laptop");
         store.create_token(&token, None).await?;
         store.create_token(&token, Some(&sample::request("key", at(0)))).await?;
     }
+    delete_comments { store.delete_comments(&[Comment { rev: 1, ..sample::comment(1) }]).await?; }
+    update_comment { store.update_comment(&Comment { rev: 1, ..sample::comment(1) }).await?; }
     delete_ticket { store.delete_ticket(&ticket(1)).await?; }
     delete_hook { store.delete_hook(&Webhook { rev: 1, ..hook("acme") }).await?; }
     remove_slot {

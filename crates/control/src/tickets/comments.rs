@@ -1,0 +1,175 @@
+//! Comments of users on a ticket.
+
+use crate::jobs::create_job::{Requester, hash_request};
+use crate::{Context, Error};
+use pullyard_domain::comment::{Comment, Editor};
+use pullyard_domain::id::{EventId, ProjectId, TicketKey};
+use pullyard_domain::ticket::Ticket;
+use pullyard_store::{CommentCreation, Request, Write};
+
+/// Comments per page.
+const PAGE_SIZE: u8 = 50;
+
+#[derive(Clone, Debug)]
+pub struct CommentPage {
+    /// Newest first.
+    pub comments: Vec<Comment>,
+    /// The number before which older comments start.
+    pub next: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewComment {
+    pub project: ProjectId,
+    pub key: TicketKey,
+    pub text: String,
+    pub caller: Requester,
+    pub request: Option<EventId>,
+}
+
+#[derive(Clone, Debug)]
+pub enum AddedComment {
+    New(Comment),
+    /// By an earlier call with the same idempotency key.
+    Existing(Comment),
+}
+
+/// A comment, and the user who wants to change it.
+#[derive(Clone, Debug)]
+pub struct CommentChange {
+    pub project: ProjectId,
+    pub key: TicketKey,
+    pub number: u32,
+    pub editor: Editor,
+}
+
+/// Lists the comments with a number below `before`, or the newest ones.
+///
+/// Errors: `NotFound` (ticket).
+pub async fn list_comments(
+    ctx: &Context,
+    project: &ProjectId,
+    key: &TicketKey,
+    before: Option<u32>,
+) -> Result<CommentPage, Error> {
+    let ticket = load_ticket(ctx, project, key).await?;
+    list_comments_of(ctx, &ticket, before).await
+}
+
+/// Like `list_comments`, without a query for a ticket that never had a comment.
+pub async fn list_comments_of(ctx: &Context, ticket: &Ticket, before: Option<u32>) -> Result<CommentPage, Error> {
+    if ticket.last_comment.is_none() {
+        return Ok(CommentPage { comments: Vec::new(), next: None });
+    }
+    let comments = ctx.store.list_comments(&ticket.project, &ticket.key, before, PAGE_SIZE).await?;
+    let is_full = comments.len() == usize::from(PAGE_SIZE);
+    let next = comments.last().map(|oldest| oldest.number).filter(|number| is_full && *number > 1);
+    Ok(CommentPage { comments, next })
+}
+
+/// Adds a comment to a ticket.
+///
+/// Writes: see `Store::create_comment`.
+/// Idempotent: with a key, by caller, project and key, for 24 hours: a repeat returns the first comment. Without a key
+/// each call adds a comment.
+/// Errors: `NotFound` (ticket, or a comment that was deleted after an earlier call with the same key); `KeyReused`;
+/// `Denied` if the ticket can get no more comments; `Contended`.
+pub async fn add_comment(ctx: &Context, new: NewComment) -> Result<AddedComment, Error> {
+    let NewComment { project, key, text, caller, request } = new;
+    let request = request.map(|own| Request {
+        caller: format!("{} comments of {project}", caller.id),
+        key: own,
+        content: hash_request(&(&key, &text)),
+        at: ctx.clock.now(),
+    });
+    let mut rounds = ctx.retries(&key);
+    loop {
+        if let Some(first) = find_first_comment(ctx, &project, &key, request.as_ref()).await? {
+            return Ok(AddedComment::Existing(first));
+        }
+        let ticket = load_ticket(ctx, &project, &key).await?;
+        let (ticket, number) = ticket.add_comment().map_err(Error::Denied)?;
+        let comment = Comment {
+            project: project.clone(),
+            ticket: key.clone(),
+            number,
+            author_id: caller.id.clone(),
+            author: caller.name.clone(),
+            text: text.clone(),
+            created: ctx.clock.now(),
+            edited: None,
+            rev: 0,
+        };
+        let written = CommentCreation { ticket: &ticket, comment: &comment, request: request.as_ref() };
+        if ctx.store.create_comment(&written).await? == Write::Applied {
+            tracing::info!(project = %project, ticket = %key, number, "comment added");
+            return Ok(AddedComment::New(comment));
+        }
+        rounds.backoff().await?;
+    }
+}
+
+/// Replaces the text of a comment.
+///
+/// Idempotent: an edit to the stored text changes nothing.
+/// Errors: `NotFound` (comment); `Denied` unless the editor is the author or an admin; `Contended`.
+pub async fn edit_comment(ctx: &Context, change: CommentChange, text: &str) -> Result<Comment, Error> {
+    let mut rounds = ctx.retries(&change.key);
+    loop {
+        let comment = load_own_comment(ctx, &change).await?;
+        let Some(edited) = comment.edit(text, ctx.clock.now()) else { return Ok(comment) };
+        if ctx.store.update_comment(&edited).await? == Write::Applied {
+            return Ok(edited);
+        }
+        rounds.backoff().await?;
+    }
+}
+
+/// Deletes a comment.
+///
+/// Idempotent: a repeat returns `NotFound`.
+/// Errors: `NotFound` (comment); `Denied` unless the editor is the author or an admin; `Contended`.
+pub async fn delete_comment(ctx: &Context, change: CommentChange) -> Result<(), Error> {
+    let mut rounds = ctx.retries(&change.key);
+    loop {
+        let comment = load_own_comment(ctx, &change).await?;
+        if ctx.store.delete_comments(&[comment]).await? == Write::Applied {
+            tracing::info!(project = %change.project, ticket = %change.key, number = change.number, "comment deleted");
+            return Ok(());
+        }
+        rounds.backoff().await?;
+    }
+}
+
+/// Loads a comment that the editor may change.
+async fn load_own_comment(ctx: &Context, change: &CommentChange) -> Result<Comment, Error> {
+    let CommentChange { project, key, number, editor } = change;
+    let comment = ctx.store.load_comment(project, key, *number).await?;
+    let comment = comment.ok_or_else(|| comment_not_found(key, *number))?;
+    comment.deny_change(editor).map_or(Ok(comment), |denial| Err(Error::Denied(denial)))
+}
+
+async fn find_first_comment(
+    ctx: &Context,
+    project: &ProjectId,
+    key: &TicketKey,
+    request: Option<&Request>,
+) -> Result<Option<Comment>, Error> {
+    let Some(request) = request else { return Ok(None) };
+    let first = ctx.store.load_comment_request(&request.caller, &request.key, request.at).await?;
+    let Some((content, number)) = first else { return Ok(None) };
+    if content != request.content {
+        return Err(Error::KeyReused);
+    }
+    let comment = ctx.store.load_comment(project, key, number).await?;
+    comment.map(Some).ok_or_else(|| comment_not_found(key, number))
+}
+
+async fn load_ticket(ctx: &Context, project: &ProjectId, key: &TicketKey) -> Result<Ticket, Error> {
+    let ticket = ctx.store.load_ticket(project, key).await?;
+    ticket.ok_or_else(|| Error::NotFound { what: "ticket", name: key.to_string() })
+}
+
+fn comment_not_found(key: &TicketKey, number: u32) -> Error {
+    Error::NotFound { what: "comment", name: format!("{number} of {key}") }
+}
