@@ -153,3 +153,44 @@ async fn tickets_with_unusual_keys_work_in_every_route() {
     assert_eq!(story.jobs().await.len(), 16);
     story.shut_down().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comment_is_changed_by_its_author_and_read_by_the_agent() {
+    let story = Story::start_with_waiting_tasks().await;
+    story.create_ticket("B-1", None).await.unwrap();
+    let ana = story.create_token(&[Scope::Read, Scope::Jobs], None).await;
+    let ben = story.create_token(&[Scope::Jobs], None).await;
+    let call = async |token: &str, method: Method, path: &str, body: Value| {
+        let path = format!("/v1/tickets/B-1/comments{path}?project={}", story.project);
+        let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let (status, _, said) = story.request(method, &path, Some(token), body).await;
+        (status, said)
+    };
+    let text = |text: &str| json!({ "text": text });
+    let (status, comment) = call(&ana, Method::POST, "", text("Use the other library.")).await;
+    assert_eq!((status, &comment["number"], &comment["edited"]), (201, &json!(1), &Value::Null), "{comment}");
+    let key = key("B-1");
+    for _ in 0..2 {
+        let second = story.api.add_comment(&story.project, &key, "Never mind.", Some("own-key")).await.unwrap();
+        assert_eq!((second.number, second.text.as_str()), (2, "Never mind."));
+    }
+    for (method, body) in [(Method::PATCH, text("No.")), (Method::DELETE, Value::Null)] {
+        let (status, said) = call(&ben, method, "/1", body).await;
+        assert_eq!((status, said["code"].as_str()), (409, Some("comment_of_other")), "{said}");
+    }
+    let (status, edited) = call(&ana, Method::PATCH, "/1", text("Use the new library.")).await;
+    assert!(status == 200 && edited["edited"].is_string(), "{edited}");
+    assert_eq!(story.api.delete_comment(&story.project, &key, 2).await.unwrap().number, 2);
+    assert_eq!(call(&ana, Method::DELETE, "/2", Value::Null).await.0, 404);
+    for bad in ["", " \n", &"x".repeat(16 * 1024 + 1)] {
+        let (status, said) = call(&ana, Method::POST, "", text(bad)).await;
+        assert_eq!((status, said["code"].as_str()), (422, Some("invalid")), "{said}");
+    }
+    let listed = story.api.comments(&story.project, &key, None).await.unwrap();
+    assert_eq!((listed.comments.len(), listed.next), (1, None));
+    let job = story.move_ticket("B-1", TRIGGER).await.unwrap().decision.job.unwrap();
+    let prompt = story.claim(&job, "c1").await.unwrap().0.prompt;
+    assert!(prompt.contains("a test's wrote:\n\nUse the new library.\n"), "{prompt}");
+    assert!(!prompt.contains("Never mind."), "a deleted comment is in the prompt: {prompt}");
+    story.shut_down().await;
+}

@@ -10,6 +10,7 @@ use axum::extract::{FromRef, FromRequestParts, Path};
 use axum::http::header;
 use axum::http::request::Parts;
 use pullyard_control::{Bootstrap, Context, Requester};
+use pullyard_domain::comment::Editor;
 use pullyard_domain::id::{JobId, ProjectId};
 use pullyard_domain::job::Fence;
 use pullyard_store::{Scope, Token, TokenKind};
@@ -51,6 +52,7 @@ pub struct Caller<S> {
     pub id: String,
     pub name: String,
     projects: Option<BTreeSet<ProjectId>>,
+    administers: bool,
     scope: PhantomData<S>,
 }
 
@@ -71,6 +73,11 @@ impl<S> Caller<S> {
     /// The projects that the token may access; `None` means all.
     pub fn projects(&self) -> Option<&BTreeSet<ProjectId>> {
         self.projects.as_ref()
+    }
+
+    /// The caller as the editor of comments.
+    pub fn editor(&self) -> Editor {
+        if self.administers { Editor::Admin } else { Editor::Token(self.id.clone()) }
     }
 
     pub fn requester(&self) -> Requester {
@@ -137,10 +144,12 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &T) -> Result<Self, Problem> {
         let token = load_valid_token(&Context::from_ref(state), bearer_token(parts)?, TokenKind::Api).await?;
-        if !token.scopes.contains(&S::SCOPE) && !token.scopes.contains(&Scope::Admin) {
+        let administers = token.scopes.contains(&Scope::Admin);
+        if !administers && !token.scopes.contains(&S::SCOPE) {
             return Err(Problem::not_allowed(S::DESCRIPTION));
         }
-        Ok(Self { id: token.id().to_string(), name: token.name, projects: token.projects, scope: PhantomData })
+        let id = token.id().to_string();
+        Ok(Self { id, name: token.name, projects: token.projects, administers, scope: PhantomData })
     }
 }
 

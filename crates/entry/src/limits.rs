@@ -11,12 +11,12 @@ use pullyard_protocol::attempt::StartRequest;
 use pullyard_protocol::dead_letter::{MAX_MESSAGES, MoveDeadLetters};
 use pullyard_protocol::job::{CancelJob, CreateJob, SendInput};
 use pullyard_protocol::limits::{
-    ACTIVE_JOBS, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL,
+    ACTIVE_JOBS, COMMENT, DESCRIPTION, LABEL, LABELS, NAME, PROMPT, PULL_REQUEST, STATUS, TITLE, URL,
 };
 use pullyard_protocol::project::{CreateProject, HoldProject, RenameProject};
 use pullyard_protocol::pull_request::{LinkPullRequest, RevisePullRequest};
 use pullyard_protocol::runner::RegisterRequest;
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketEvent, WriteComment};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -65,6 +65,13 @@ pub fn check_edit(edit: &EditTicket) -> Result<(), FieldError> {
 
 pub fn check_move(to: &MoveTicket) -> Result<(), FieldError> {
     check_line("/status", &to.status, 1, STATUS)
+}
+
+pub fn check_comment(comment: &WriteComment) -> Result<(), FieldError> {
+    if comment.text.trim().is_empty() {
+        return fault("/text", "write something".into());
+    }
+    check_text("/text", &comment.text, COMMENT)
 }
 
 pub fn check_hold(hold: &HoldProject) -> Result<(), FieldError> {

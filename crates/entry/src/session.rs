@@ -4,6 +4,7 @@ use crate::auth::record_token_use;
 use crate::{Context, Problem};
 use axum::http::{HeaderMap, header};
 use pullyard_control::{Error, SessionCookie, load_valid_token};
+use pullyard_domain::comment::Editor;
 use pullyard_domain::id::ProjectId;
 use pullyard_store::Scope;
 use std::collections::BTreeSet;
@@ -41,6 +42,11 @@ impl Visitor {
 
     pub fn may_administer(&self) -> bool {
         self.may(Scope::Admin)
+    }
+
+    /// The visitor as the editor of comments.
+    pub fn editor(&self) -> Editor {
+        if self.may_administer() { Editor::Admin } else { Editor::Token(self.id.clone()) }
     }
 
     /// Whether the visitor may use what belongs to all projects: connections, secrets, tokens.

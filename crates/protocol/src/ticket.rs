@@ -145,6 +145,58 @@ pub struct DeletedTicket {
     pub key: TicketKey,
 }
 
+/// Body of `POST /v1/tickets/{key}/comments?project=P` and `PATCH /v1/tickets/{key}/comments/{comment}?project=P`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WriteComment {
+    /// Markdown. The agents of later jobs read it, too.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::COMMENT), regex(pattern = limits::NON_BLANK)))]
+    pub text: String,
+}
+
+/// A comment on a ticket.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Comment {
+    /// Number in its ticket, counted from 1; never used again.
+    pub number: u32,
+    /// Name of the token that wrote it.
+    pub author: String,
+    /// Markdown.
+    pub text: String,
+    /// When it was written.
+    #[serde(with = "rfc3339")]
+    #[cfg_attr(feature = "schema", schemars(with = "Timestamp"))]
+    pub created: Timestamp,
+    /// When its text was last changed; null if it never was.
+    #[serde(with = "rfc3339::option")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<Timestamp>"))]
+    pub edited: Option<Timestamp>,
+}
+
+/// Answer to `GET /v1/tickets/{key}/comments?project=P&after=CURSOR`, newest first.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommentPage {
+    /// At most 50.
+    pub comments: Vec<Comment>,
+    /// Cursor of the next page; null on the last page.
+    pub next: Option<u32>,
+}
+
+/// Answer to `DELETE /v1/tickets/{key}/comments/{comment}?project=P`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedComment {
+    /// Project.
+    pub project: ProjectId,
+    /// Key of the ticket.
+    pub key: TicketKey,
+    /// Number of the comment.
+    pub number: u32,
+}
+
 /// A ticket as the API shows it.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ const REPOSITORY: &str = "acme/app";
 const TICKET: &str = "APP-1";
 const TITLE: &str = "Greet the user by name";
 const DESCRIPTION: &str = "The start page says \"Hello\". Add the name of the user.";
+const COMMENT: &str = "Please use the name from the account, not from the cookie.";
 const JOB: &str = "job_01kag8abz0q9d5m3t7x1w2e4r6";
 const BRANCH: &str = "pullyard/acme/app-1-1";
 const HEAD: &str = "9f2c1e7ab04d5c63f8e1b27a90d4c5e6f7a8b9c0";
@@ -69,6 +70,10 @@ pub(crate) fn find_example(operation: &str) -> Option<Example> {
         "move_ticket" => {
             call(json!({ "status": "AI Processing" }), json!({ "ticket": ticket(), "decision": accepted() }))
         }
+
+        "list_comments" => answer(json!({ "comments": [comment()], "next": null })),
+        "add_comment" | "edit_comment" => call(json!({ "text": COMMENT }), comment()),
+        "delete_comment" => answer(json!({ "project": PROJECT, "key": TICKET, "number": 1 })),
 
         "list_jobs" => answer(json!({ "jobs": [completed_job()], "next": null, "looked_back_to": CREATED })),
         "create_job" => {
@@ -440,6 +445,10 @@ fn integration(auth: Value) -> Value {
         "id": "gh1", "kind": "github", "api_url": FORGE_API, "auth": auth,
         "account": { "id": 583_231, "login": "acme-pullyard" },
     })
+}
+
+fn comment() -> Value {
+    json!({ "number": 1, "author": "ana", "text": COMMENT, "created": CREATED, "edited": null })
 }
 
 fn ingress() -> Value {

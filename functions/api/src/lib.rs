@@ -4,6 +4,7 @@ mod routes {
     pub(crate) mod artifacts;
     pub(crate) mod attempts;
     pub(crate) mod breakers;
+    pub(crate) mod comments;
     pub(crate) mod dead_letters;
     pub(crate) mod deliveries;
     pub(crate) mod github_apps;
@@ -38,7 +39,7 @@ use openapi_document::DocumentCache;
 use pullyard_control::Context;
 use pullyard_entry::http;
 use routes::{
-    artifacts, attempts, breakers, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations,
+    artifacts, attempts, breakers, comments, dead_letters, deliveries, github_apps, hold, hooks, ingress, integrations,
     job_commands, jobs, meta, metrics, projects, pulls, repository_test, runners, secrets, sign_in, tickets, tokens,
 };
 
@@ -55,7 +56,7 @@ pub fn router(ctx: Context, commit: &'static str) -> Router {
 /// does not build the document, because that would cost milliseconds in each cold start.
 macro_rules! routes {
     ($router:expr, $route:ident, $kind:ident $(:: $inner:ident)?) => {{
-        use $kind $(:: $inner)? ::routing::{delete, get, post, put};
+        use $kind $(:: $inner)? ::routing::{delete, get, patch, post, put};
         $router
             .$route("/healthz", get(meta::healthz))
             .$route("/readyz", get(meta::readyz))
@@ -87,6 +88,8 @@ macro_rules! routes {
             .$route("/v1/tickets", get(tickets::list).post(tickets::create))
             .$route("/v1/tickets/{key}", get(tickets::show).patch(tickets::edit).delete(tickets::delete))
             .$route("/v1/tickets/{key}/move", post(tickets::move_ticket))
+            .$route("/v1/tickets/{key}/comments", get(comments::list).post(comments::add))
+            .$route("/v1/tickets/{key}/comments/{comment}", patch(comments::edit).delete(comments::delete))
             .$route("/v1/jobs", get(jobs::list).post(jobs::create))
             .$route("/v1/jobs/{job}", get(jobs::show))
             .$route("/v1/jobs/{job}/cancel", post(job_commands::cancel))

@@ -107,7 +107,7 @@ fn path_parameter_schema(schemas: &mut SchemaGenerator, name: &str) -> Schema {
         "token" => schemas.subschema_for::<TokenId>(),
         "secret" => schemas.subschema_for::<SecretName>(),
         "runner" => json_schema!({ "type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$" }),
-        "attempt" => json_schema!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
+        "attempt" | "comment" => json_schema!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
         _ => json_schema!({ "type": "string", "minLength": 1 }),
     }
 }

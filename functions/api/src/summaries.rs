@@ -45,6 +45,13 @@ said! {
             [(409, "job_of_ticket, pull_request_open")];
         post "/v1/tickets/{key}/move" move_ticket = "Move a ticket to another column, which may start a job."
             [(422, "idempotency_key_reused")];
+        get "/v1/tickets/{key}/comments" list_comments = "List a ticket's comments, newest first.";
+        post "/v1/tickets/{key}/comments" add_comment = "Comment on a ticket; the agents of later jobs read it."
+            [(409, "too_many_comments"), (422, "idempotency_key_reused")];
+        patch "/v1/tickets/{key}/comments/{comment}" edit_comment = "Replace the text of a comment, as its author or an admin."
+            [(409, "comment_of_other")];
+        delete "/v1/tickets/{key}/comments/{comment}" delete_comment = "Delete a comment, as its author or an admin."
+            [(409, "comment_of_other")];
         get "/v1/jobs" list_jobs = "List a project's jobs that match the filters, newest first.";
         post "/v1/jobs" create_job = "Create a job for a ticket, from a prompt, or both."
             [(404, "not_found"), GUARDS, (422, "invalid, idempotency_key_reused")];

@@ -2,6 +2,7 @@
 
 use pullyard_control::review::PullRequestView;
 use pullyard_control::{Answer, JobView, RevisedPullRequest, TicketView};
+use pullyard_domain::comment;
 use pullyard_domain::due;
 use pullyard_domain::explanation;
 use pullyard_domain::failure::Failure;
@@ -13,7 +14,7 @@ use pullyard_protocol::decision::Decision;
 use pullyard_protocol::delivery::{Delivery, ReviewSubject};
 use pullyard_protocol::job::{self, Cancel, Explanation, Job, JobResult, Pause, Question};
 use pullyard_protocol::pull_request::PullRequest;
-use pullyard_protocol::ticket::Ticket;
+use pullyard_protocol::ticket::{Comment, Ticket};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -173,6 +174,11 @@ pub(crate) fn ticket(view: TicketView) -> Ticket {
         repository: text.repository,
         active_job: ticket.active_job,
     }
+}
+
+pub(crate) fn comment(comment: comment::Comment) -> Comment {
+    let comment::Comment { number, author, text, created, edited, .. } = comment;
+    Comment { number, author, text, created, edited }
 }
 
 pub(crate) fn pull_request(view: PullRequestView) -> PullRequest {

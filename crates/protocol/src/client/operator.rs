@@ -17,7 +17,8 @@ use crate::project::{
 };
 use crate::sweep::SweepReport;
 use crate::ticket::{
-    CreateTicket, DeletedTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketEvent, TicketPage,
+    Comment, CommentPage, CreateTicket, DeletedComment, DeletedTicket, EditTicket, MoveTicket, Ticket, TicketAnswer,
+    TicketEvent, TicketPage, WriteComment,
 };
 use crate::version::Version;
 use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
@@ -205,6 +206,57 @@ impl ApiClient {
     pub async fn delete_ticket(&self, project: &ProjectId, key: &TicketKey) -> Result<DeletedTicket, Error> {
         let call = self.http.request(Method::DELETE, &ticket_path(project, key, ""));
         self.http.send(call, RetryPolicy::Never).await
+    }
+
+    /// Adds a comment to a ticket. Idempotent: by `idempotency_key`.
+    pub async fn add_comment(
+        &self,
+        project: &ProjectId,
+        key: &TicketKey,
+        text: &str,
+        idempotency_key: Option<&str>,
+    ) -> Result<Comment, Error> {
+        let body = WriteComment { text: text.into() };
+        let mut call = self.http.request(Method::POST, &ticket_path(project, key, "/comments")).json(&body);
+        if let Some(key) = idempotency_key {
+            call = call.header("idempotency-key", key);
+        }
+        self.http.send(call, if idempotency_key.is_some() { RetryPolicy::Idempotent } else { RetryPolicy::Never }).await
+    }
+
+    /// Replaces the text of a comment. Idempotent.
+    pub async fn edit_comment(
+        &self,
+        project: &ProjectId,
+        key: &TicketKey,
+        number: u32,
+        text: &str,
+    ) -> Result<Comment, Error> {
+        let body = WriteComment { text: text.into() };
+        let path = ticket_path(project, key, &format!("/comments/{number}"));
+        self.http.send(self.http.request(Method::PATCH, &path).json(&body), RetryPolicy::Idempotent).await
+    }
+
+    /// Deletes a comment.
+    pub async fn delete_comment(
+        &self,
+        project: &ProjectId,
+        key: &TicketKey,
+        number: u32,
+    ) -> Result<DeletedComment, Error> {
+        let path = ticket_path(project, key, &format!("/comments/{number}"));
+        self.http.send(self.http.request(Method::DELETE, &path), RetryPolicy::Never).await
+    }
+
+    /// Comments of a ticket, newest first.
+    pub async fn comments(
+        &self,
+        project: &ProjectId,
+        key: &TicketKey,
+        after: Option<u32>,
+    ) -> Result<CommentPage, Error> {
+        let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+        self.http.get(&format!("{}{after}", ticket_path(project, key, "/comments"))).await
     }
 
     /// One ticket.

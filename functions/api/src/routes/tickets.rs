@@ -35,9 +35,9 @@ pub(crate) struct TicketPageQuery {
 #[schemars(inline)]
 pub(crate) struct TicketQuery {
     /// The ticket's project.
-    project: ProjectId,
+    pub(super) project: ProjectId,
     /// The ticket's key, if it has other characters than letters, digits and `-._~`. The path then has `-` instead.
-    key: Option<TicketKey>,
+    pub(super) key: Option<TicketKey>,
 }
 
 async fn load_answer(

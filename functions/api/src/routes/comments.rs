@@ -1,0 +1,84 @@
+//! Comments on tickets.
+
+use super::tickets::TicketQuery;
+use crate::wire;
+use axum::Json;
+use axum::extract::State;
+use pullyard_control::{self as control, AddedComment, CommentChange, Context, NewComment};
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_entry::openapi::CreatedOrExisting;
+use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, resolve_ticket_key, scope};
+use pullyard_protocol::ticket::{Comment, CommentPage, DeletedComment, WriteComment};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// A page of a ticket's comments.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct CommentPageQuery {
+    /// The ticket's project.
+    project: ProjectId,
+    /// The ticket's key, if it has other characters than letters, digits and `-._~`. The path then has `-` instead.
+    key: Option<TicketKey>,
+    /// The cursor of an earlier page.
+    after: Option<u32>,
+}
+
+pub(crate) async fn list(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Read>,
+    Path(path): Path<TicketKey>,
+    Query(CommentPageQuery { project, key, after }): Query<CommentPageQuery>,
+) -> Result<Json<CommentPage>, Problem> {
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    let page = control::list_comments(&ctx, &project, &key, after).await?;
+    Ok(Json(CommentPage { comments: page.comments.into_iter().map(wire::comment).collect(), next: page.next }))
+}
+
+/// `201` for a new comment, `200` for a repeated request.
+pub(crate) async fn add(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path(path): Path<TicketKey>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+    IdempotencyKey(request): IdempotencyKey,
+    StrictJson(comment): StrictJson<WriteComment>,
+) -> Result<CreatedOrExisting<Comment>, Problem> {
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    limits::check_comment(&comment)?;
+    let new = NewComment { project, key, text: comment.text, caller: caller.requester(), request };
+    Ok(match control::add_comment(&ctx, new).await? {
+        AddedComment::New(comment) => CreatedOrExisting::Created(wire::comment(comment)),
+        AddedComment::Existing(comment) => CreatedOrExisting::Existing(wire::comment(comment)),
+    })
+}
+
+pub(crate) async fn edit(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path((path, number)): Path<(TicketKey, u32)>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+    StrictJson(comment): StrictJson<WriteComment>,
+) -> Result<Json<Comment>, Problem> {
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    limits::check_comment(&comment)?;
+    let change = CommentChange { project, key, number, editor: caller.editor() };
+    Ok(Json(wire::comment(control::edit_comment(&ctx, change, &comment.text).await?)))
+}
+
+pub(crate) async fn delete(
+    State(ctx): State<Context>,
+    caller: Caller<scope::Jobs>,
+    Path((path, number)): Path<(TicketKey, u32)>,
+    Query(TicketQuery { project, key }): Query<TicketQuery>,
+) -> Result<Json<DeletedComment>, Problem> {
+    caller.authorize_project(&project)?;
+    let key = resolve_ticket_key(path, key)?;
+    let change = CommentChange { project: project.clone(), key: key.clone(), number, editor: caller.editor() };
+    control::delete_comment(&ctx, change).await?;
+    Ok(Json(DeletedComment { project, key, number }))
+}
