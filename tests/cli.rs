@@ -1,5 +1,6 @@
 //! Tests the program `pullyard` against a whole system.
 
+mod comments;
 mod help;
 mod lists;
 mod watching;

@@ -39,6 +39,19 @@ pub(super) fn prompt_line(screen: &Screen, what: &str) -> Result<Option<String>,
     Ok(Some(line.trim().to_owned()))
 }
 
+/// The text of an argument; `-` reads it from stdin, a little more than the limit, so that the server reports the excess.
+pub(super) fn read_text(argument: &str, limit_bytes: usize) -> Result<String, CliError> {
+    if argument != "-" {
+        return Ok(argument.to_owned());
+    }
+    let mut text = String::new();
+    io::stdin()
+        .take(limit_bytes as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::usage(format!("can't read stdin: {error}")))?;
+    Ok(text)
+}
+
 /// Reads a secret from a hidden prompt or stdin. An argument would be visible to other users of this machine.
 pub(super) fn prompt_hidden(screen: &Screen, what: &str, limit: usize) -> Result<String, CliError> {
     let unread = |error: io::Error| CliError::new(Exit::Failed, format!("can't read {what}: {error}"));

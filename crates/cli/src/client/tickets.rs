@@ -1,4 +1,6 @@
-//! `pullyard tickets`: lists, shows, creates, edits, moves and deletes tickets.
+//! `pullyard tickets`: lists, shows, creates, edits, moves and deletes tickets, and comments on them.
+
+mod comments;
 
 use super::fault::{CliError, Exit};
 use super::format;
@@ -12,10 +14,10 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, Ticket, TicketAnswer, TicketPage};
+use pullyard_protocol::ticket::{Comment, CreateTicket, EditTicket, Ticket, TicketAnswer, TicketPage};
 use std::process::ExitCode;
 
-/// List, create, edit, move and delete tickets.
+/// List, create, edit, move and delete tickets, and comment on them.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   pullyard tickets list
@@ -94,6 +96,8 @@ enum Command {
         #[arg(long)]
         label: Vec<String>,
     },
+    Comment(comments::AddComment),
+    Comments(comments::Comments),
     /// Move a ticket to another status and print Pullyard's decision.
     #[command(
         after_help = "Examples:\n  pullyard tickets move DEMO-1 'AI Processing'\n  pullyard tickets move DEMO-1 Todo"
@@ -141,7 +145,13 @@ impl Tickets {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Show { key } => {
-                show(session, &session.api.ticket(&project, &key).await?)?;
+                let ticket = session.api.ticket(&project, &key).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&ticket)?;
+                } else {
+                    let page = session.api.comments(&project, &key, None).await?;
+                    show(session, &ticket, &page.comments)?;
+                }
                 Ok(ExitCode::SUCCESS)
             }
             Command::Open { key } => open::open_ticket(session, &project, &key).await,
@@ -163,6 +173,8 @@ impl Tickets {
                     Change::Edited,
                 )
             }
+            Command::Comment(comment) => comment.run(session, &project).await,
+            Command::Comments(comments) => comments.run(session, &project).await,
             Command::Move { key, status } => print_answer(
                 session,
                 &session.api.move_ticket(&project, &key, &status, Some(&format::new_idempotency_key())).await?,
@@ -285,11 +297,8 @@ fn pull_request(ticket: &Ticket) -> Cell {
     }
 }
 
-fn show(session: &Session, ticket: &Ticket) -> Result<(), CliError> {
+fn show(session: &Session, ticket: &Ticket, comments: &[Comment]) -> Result<(), CliError> {
     let screen = &session.screen;
-    if screen.is_json() {
-        return screen.json(ticket);
-    }
     let list = |names: Vec<&str>| Cell::optional(Some(names.join(", ")).filter(|names| !names.is_empty()));
     let mut lines = vec![
         ("Ticket", Cell::text(ticket.key.as_str())),
@@ -307,13 +316,18 @@ fn show(session: &Session, ticket: &Ticket) -> Result<(), CliError> {
     ];
     if screen.width().is_none() {
         lines.push(("Description", Cell::text(&ticket.description)));
+        let said = |comment: &Comment| {
+            ("Comment", Cell::text(format!("{} {}: {}", comment.created, comment.author, comment.text)))
+        };
+        lines.extend(comments.iter().rev().map(said));
         return print_facts(screen, &lines);
     }
     print_facts(screen, &lines)?;
     if !ticket.description.is_empty() {
         screen.print_line("")?;
     }
-    ticket.description.lines().try_for_each(|line| screen.print_line(&super::screen::sanitize(line)))
+    ticket.description.lines().try_for_each(|line| screen.print_line(&super::screen::sanitize(line)))?;
+    comments::print_comments(session, comments)
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use crate::client::fault::CliError;
 use crate::client::format;
+use crate::client::prompt::read_text;
 use crate::client::session::Session;
 use pullyard_domain::id::JobId;
 use pullyard_domain::job::{JobStatus, MAX_INPUT_CHARS};
 use pullyard_protocol::job::Job;
-use std::io::Read;
 use std::process::ExitCode;
 
 /// Answer the agent's question; the job then resumes.
@@ -55,7 +55,7 @@ impl Send {
 
 async fn run_send(session: &Session, id: &str, text: &str) -> Result<ExitCode, CliError> {
     let id = session.resolve_job(id).await?;
-    let text = if text == "-" { read_stdin()? } else { text.to_owned() };
+    let text = read_text(text, 4 * MAX_INPUT_CHARS)?;
     let job = send_text(session, &id, text.trim()).await?;
     if session.screen.is_json() {
         session.screen.json(&job)?;
@@ -72,15 +72,4 @@ pub(in crate::client) async fn send_text(session: &Session, id: &JobId, text: &s
         _ => screen.note(format!("Sent to job {short}. {}", job.delivery_hint().unwrap_or_default()).trim_end()),
     }
     Ok(job)
-}
-
-/// Reads a little more than the limit, so that the server reports the excess.
-fn read_stdin() -> Result<String, CliError> {
-    let limit = 4 * MAX_INPUT_CHARS as u64 + 1;
-    let mut text = String::new();
-    std::io::stdin()
-        .take(limit)
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::usage(format!("can't read stdin: {error}")))?;
-    Ok(text)
 }

@@ -1,0 +1,157 @@
+//! `pullyard tickets comment` and `comments`: adds, lists, edits and deletes comments on a ticket.
+
+use crate::client::fault::CliError;
+use crate::client::format::{new_idempotency_key, now, time_cell};
+use crate::client::prompt::{confirm, read_text};
+use crate::client::screen::sanitize;
+use crate::client::session::Session;
+use crate::client::table::{Cell, Column, Table};
+use clap::Subcommand;
+use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_protocol::limits;
+use pullyard_protocol::ticket::Comment;
+use std::process::ExitCode;
+
+/// Comment on a ticket; the agents of later jobs read it.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard tickets comment DEMO-1 'please use the other library'
+  pullyard tickets comment DEMO-1 - < comment.md")]
+pub(super) struct AddComment {
+    /// Ticket key.
+    key: TicketKey,
+    /// Text in Markdown; `-` reads it from stdin.
+    #[arg(value_name = "TEXT")]
+    text: String,
+}
+
+/// List, edit and delete a ticket's comments.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  pullyard tickets comments list DEMO-1
+  pullyard tickets comments delete DEMO-1 3")]
+pub(super) struct Comments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List a ticket's comments, newest first.
+    #[command(
+        after_help = "Examples:\n  pullyard tickets comments list DEMO-1\n  pullyard tickets comments list DEMO-1 --json"
+    )]
+    List {
+        /// Ticket key.
+        key: TicketKey,
+        /// Continue after the page that printed this cursor.
+        #[arg(long, value_name = "CURSOR")]
+        after: Option<u32>,
+    },
+    /// Replace the text of a comment, as its author or an admin.
+    #[command(after_help = "Examples:
+  pullyard tickets comments edit DEMO-1 3 'use the standard library'
+  pullyard tickets comments edit DEMO-1 3 - < comment.md")]
+    Edit {
+        /// Ticket key.
+        key: TicketKey,
+        /// Number of the comment.
+        number: u32,
+        /// Text in Markdown; `-` reads it from stdin.
+        #[arg(value_name = "TEXT")]
+        text: String,
+    },
+    /// Delete a comment, as its author or an admin.
+    #[command(
+        after_help = "Examples:\n  pullyard tickets comments delete DEMO-1 3\n  pullyard tickets comments delete DEMO-1 3 --yes --json"
+    )]
+    Delete {
+        /// Ticket key.
+        key: TicketKey,
+        /// Number of the comment.
+        number: u32,
+        /// Skip the confirmation.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl AddComment {
+    pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<ExitCode, CliError> {
+        let text = read_text(&self.text, limits::COMMENT)?;
+        let comment = session.api.add_comment(project, &self.key, text.trim(), Some(&new_idempotency_key())).await?;
+        print_change(session, &comment, &format!("Added comment {} to {}", comment.number, self.key))
+    }
+}
+
+impl Comments {
+    pub(super) async fn run(self, session: &Session, project: &ProjectId) -> Result<ExitCode, CliError> {
+        match self.command {
+            Command::List { key, after } => {
+                let page = session.api.comments(project, &key, after).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&page)?;
+                    return Ok(ExitCode::SUCCESS);
+                }
+                list(session, &key, &page.comments)?;
+                if let Some(next) = page.next {
+                    session
+                        .screen
+                        .hint(&format!("there are more: `pullyard tickets comments list {key} --after {next}`"));
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Edit { key, number, text } => {
+                let text = read_text(&text, limits::COMMENT)?;
+                let comment = session.api.edit_comment(project, &key, number, text.trim()).await?;
+                print_change(session, &comment, &format!("Changed comment {number} of {key}"))
+            }
+            Command::Delete { key, number, yes } => {
+                confirm(&session.screen, yes, &format!("Delete comment {number} of {key}?"))?;
+                let deleted = session.api.delete_comment(project, &key, number).await?;
+                if session.screen.is_json() {
+                    session.screen.json(&deleted)?;
+                } else {
+                    session.screen.note(&format!("Deleted comment {number} of {key}"));
+                }
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+fn print_change(session: &Session, comment: &Comment, done: &str) -> Result<ExitCode, CliError> {
+    if session.screen.is_json() {
+        session.screen.json(comment)?;
+    } else {
+        session.screen.note(done);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(session: &Session, key: &TicketKey, comments: &[Comment]) -> Result<(), CliError> {
+    let columns =
+        [Column::Fixed("NUMBER"), Column::Flexible("AUTHOR"), Column::Fixed("WRITTEN"), Column::Flexible("TEXT")];
+    let mut table = Table::new(columns);
+    for comment in comments {
+        table.row([
+            Cell::text(comment.number.to_string()),
+            Cell::text(&comment.author),
+            time_cell(comment.created, now()),
+            Cell::text(&comment.text),
+        ]);
+    }
+    table.show(&session.screen, &format!("No comment yet. Write one with `pullyard tickets comment {key} TEXT`."))
+}
+
+/// Prints comments in full below a ticket, oldest first.
+pub(super) fn print_comments(session: &Session, newest_first: &[Comment]) -> Result<(), CliError> {
+    let screen = &session.screen;
+    for Comment { number, author, text, created, edited } in newest_first.iter().rev() {
+        let edited = if edited.is_some() { ", edited" } else { "" };
+        screen.print_line("")?;
+        screen.print_line(&sanitize(&format!("Comment {number} by {author}, {created}{edited}")))?;
+        text.lines().try_for_each(|line| screen.print_line(&sanitize(&format!("  {line}"))))?;
+    }
+    Ok(())
+}
