@@ -41,6 +41,7 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
     let delivery = DeliveryId::for_ticket_event(&ProjectId::new("acme").unwrap(), &EventId::new("e1").unwrap());
     let route = |method: &Method, route: &'static str, needs, query: &str, form: &[(&'static str, &'static str)]| {
         let path = route.replace("{key}", "APP-1").replace("{job}", job.as_str()).replace("{name}", "ui.css");
+        let path = path.replace("{comment}", "1");
         let path = path.replace("{artifact}", artifact).replace("{delivery}", delivery.as_str());
         Route { method: method.clone(), route, needs, path: format!("{path}{query}"), form: form.to_vec() }
     };
@@ -55,6 +56,8 @@ fn routes(job: &JobId, artifact: &str) -> Vec<Route> {
         route(&get, "/tickets/{key}", Project, acme, &[]),
         route(&post, "/tickets/{key}/move", Work, acme, &[("status", "Blocked")]),
         route(&post, "/tickets/{key}/edit", Work, acme, &[("title", "t")]),
+        route(&post, "/tickets/{key}/comments", Work, acme, &[("text", "Use tabs.")]),
+        route(&post, "/tickets/{key}/comments/{comment}/edit", Work, acme, &[("text", "Use spaces.")]),
         route(&get, "/jobs", Project, acme, &[]),
         route(
             &post,
@@ -246,7 +249,7 @@ async fn reader_sees_no_buttons_and_cannot_act() {
         let page = browser.get(path).await;
         assert_eq!(page.status, 200);
         // Without the form for moves the script disables dragging.
-        for button in ["Move to", "id=\"move\"", "New ticket", "Edit", "Delete", "Create job"] {
+        for button in ["Move to", "id=\"move\"", "New ticket", "Edit", "Delete", "Create job", "Add comment"] {
             assert!(!page.contains(button), "{path} has {button}");
         }
     }
@@ -254,6 +257,10 @@ async fn reader_sees_no_buttons_and_cannot_act() {
     assert_eq!(moved.status, 403);
     assert!(moved.contains("may not create jobs or move tickets"), "{}", moved.body);
     assert_eq!(browser.post("/tickets", &[("project", "acme"), ("title", "t")]).await.status, 403);
+    for form in ["/tickets/APP-1/comments", "/tickets/APP-1/comments/1/edit", "/setup/tickets/APP-1/comments/1/delete"]
+    {
+        assert_eq!(browser.post(&format!("{form}?project=acme"), &[("text", "t")]).await.status, 403, "{form}");
+    }
     for form in ["/tickets/APP-1/edit?project=acme", "/setup/tickets/APP-1/delete?project=acme"] {
         assert_eq!(browser.post(form, &[("title", "t")]).await.status, 403, "{form}");
     }

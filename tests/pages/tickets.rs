@@ -4,6 +4,7 @@ use super::Browser;
 use crate::cli::User;
 use crate::story::{Story, TODO};
 use pullyard_domain::decision::Verdict;
+use pullyard_store::Scope;
 
 const HOSTILE: &str = "<script>alert(1)</script>";
 
@@ -89,6 +90,45 @@ async fn ticket_form_edits_the_text_unless_it_is_outdated() {
     assert_eq!(again.status, 303, "{}", again.body);
     assert_eq!(story.ticket("ACME-1").await.title, "Mine");
     assert_eq!(browser.post(path, &[("title", " ")]).await.status, 422);
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn comment_is_added_edited_and_deleted_on_the_page() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    let ana = Browser::with(&story, &[Scope::Read, Scope::Jobs], None).await;
+    with_ticket(&story, &browser, "ACME-1", "Export orders", "api").await;
+    let (page, path) = ("/tickets/ACME-1?project=acme", "/tickets/ACME-1/comments?project=acme");
+    let text = format!("Use **tabs**.\r\n{HOSTILE}");
+    for _ in 0..2 {
+        let added = ana.post(path, &[("text", &text), ("once", "page-1")]).await;
+        assert_eq!(added.redirect(), (303, "/tickets/ACME-1?project=acme#comment-1"), "{}", added.body);
+    }
+    browser.post(path, &[("text", "Use spaces.")]).await;
+    let shown = ana.get(page).await;
+    assert!(shown.contains("<strong>tabs</strong>") && !shown.contains(HOSTILE), "{}", shown.body);
+    assert!(shown.contains("comments/1/edit?") || shown.contains("comment=1#comment-1"), "{}", shown.body);
+    assert!(!shown.contains("comment=2#comment-2"), "another author's comment has a button");
+    let refused = ana.post(path, &[("text", &"x".repeat(17_000))]).await;
+    assert!(refused.status == 422 && refused.contains("bad-comment") && refused.contains("xxx</textarea>"));
+
+    let form = ana.get(&format!("{page}&comment=1")).await;
+    assert!(form.contains(r#"<textarea id="text-1""#) && form.contains("Use **tabs**."), "{}", form.body);
+    let edit = |number: u32| format!("/tickets/ACME-1/comments/{number}/edit?project=acme");
+    let blank = ana.post(&edit(1), &[("text", " ")]).await;
+    assert!(blank.status == 422 && blank.contains("bad-1"), "{}", blank.body);
+    assert_eq!(ana.post(&edit(1), &[("text", "Use both.")]).await.status, 303);
+    let other = ana.post(&edit(2), &[("text", "No.")]).await;
+    assert!(other.status == 409 && other.contains("Comment 2 is by"), "{}", other.body);
+    let delete = |number: u32| format!("/setup/tickets/ACME-1/comments/{number}/delete?project=acme");
+    assert_eq!(ana.post(&delete(2), &[("x", "y")]).await.status, 409);
+    assert_eq!(
+        browser.post(&delete(1), &[("x", "y")]).await.redirect(),
+        (303, "/tickets/ACME-1?project=acme#comments")
+    );
+    let shown = browser.get(page).await;
+    assert!(!shown.contains("Use both.") && shown.contains("Use spaces."), "{}", shown.body);
     story.shut_down().await;
 }
 

@@ -1,9 +1,11 @@
 //! Creates, shows, edits and moves tickets.
 
+mod comments;
 mod edit;
 mod new;
 mod page;
 
+pub(crate) use comments::{add as add_comment, edit as edit_comment};
 pub(crate) use edit::edit;
 pub(crate) use new::{create, show_form};
 pub(crate) use page::{render_refusal, show};

@@ -1,5 +1,6 @@
-//! Deletes tickets. The API function runs this form, because only its role may delete their items.
+//! Deletes tickets and comments. The API function runs these forms, because only its role may delete their items.
 
+use crate::board::ticket_url;
 use crate::fault::Fault;
 use crate::frame::redirect;
 use crate::tickets::{self, TicketQuery};
@@ -8,12 +9,15 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::post;
-use pullyard_control::{self as control, Context};
+use pullyard_control::{self as control, CommentChange, Context, Error};
 use pullyard_domain::id::TicketKey;
+use pullyard_domain::project::Project;
 use pullyard_entry::{Path, Problem, Query};
 
 pub(super) fn routes() -> Router<Context> {
-    Router::new().route("/setup/tickets/{key}/delete", post(delete))
+    Router::new()
+        .route("/setup/tickets/{key}/delete", post(delete))
+        .route("/setup/tickets/{key}/comments/{comment}/delete", post(delete_comment))
 }
 
 async fn delete(
@@ -25,9 +29,34 @@ async fn delete(
     let Err(error) = control::delete_ticket(&visit.ctx, &project.id, &key).await else {
         return Ok(redirect(&format!("/board?project={}", project.id)));
     };
+    render_refusal(&visit, &project, &key, error).await
+}
+
+async fn delete_comment(
+    visit: PageContext,
+    names: Result<Path<(TicketKey, u32)>, Problem>,
+    query: Result<Query<TicketQuery>, Problem>,
+) -> Result<Response, Fault> {
+    let Path((key, number)) = names?;
+    let (project, key) = tickets::load_place(&visit, Ok(Path(key)), query).await?;
+    let editor = visit.visitor.editor();
+    let change = CommentChange { project: project.id.clone(), key: key.clone(), number, editor };
+    let Err(error) = control::delete_comment(&visit.ctx, change).await else {
+        return Ok(redirect(&format!("{}#comments", ticket_url(&project.id, &key))));
+    };
+    render_refusal(&visit, &project, &key, error).await
+}
+
+/// Shows the ticket's page with the refusal.
+async fn render_refusal(
+    visit: &PageContext,
+    project: &Project,
+    key: &TicketKey,
+    error: Error,
+) -> Result<Response, Fault> {
     match Fault::from(error) {
         fault if fault.status == StatusCode::CONFLICT => {
-            tickets::render_refusal(&visit, &project, &key, fault, None).await
+            tickets::render_refusal(visit, project, key, fault, None).await
         }
         fault => Err(fault),
     }

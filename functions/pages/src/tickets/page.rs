@@ -1,5 +1,6 @@
 //! A ticket's page.
 
+use super::comments::{Comments, load_comments};
 use super::edit::EditForm;
 use crate::board::{
     Move, NoProject, PullRequestLink, list_moves, list_statuses, move_url, pull_request, repository, ticket_url,
@@ -30,11 +31,15 @@ pub(crate) struct TicketPageQuery {
     key: Option<TicketKey>,
     said: Option<DeliveryId>,
     edit: Option<String>,
+    /// The comment whose form is open.
+    comment: Option<u32>,
+    /// The page of comments before this number.
+    before: Option<u32>,
 }
 
 #[derive(Template)]
 #[template(path = "ticket.html")]
-struct TicketPage {
+pub(super) struct TicketPage {
     frame: Frame,
     project: String,
     key: SafeText,
@@ -50,6 +55,7 @@ struct TicketPage {
     pill: Option<Pill>,
     pull_request: Option<PullRequestLink>,
     reviews: Option<Reviews>,
+    pub(super) comments: Comments,
     repository: Option<SafeText>,
     source: Option<String>,
     labels: Vec<SafeText>,
@@ -77,7 +83,7 @@ pub(crate) async fn show(
     let Some(project) = visit.load_selected_project(query.project).await? else {
         return Ok(NoProject::of(&visit, "board"));
     };
-    let mut page = load_page(&visit, &project, &key).await?;
+    let mut page = load_page_at(&visit, &project, &key, query.before, query.comment).await?;
     page.said = verdict::load_decision_line(&visit, &project.id, query.said.as_ref()).await?;
     page.form_is_open = page.may_work && query.edit.is_some();
     Ok(render_page(StatusCode::OK, &page))
@@ -102,7 +108,18 @@ pub(crate) async fn render_refusal(
     Ok(render_page(status, &page))
 }
 
-async fn load_page(visit: &PageContext, project: &Project, key: &TicketKey) -> Result<TicketPage, Fault> {
+pub(super) async fn load_page(visit: &PageContext, project: &Project, key: &TicketKey) -> Result<TicketPage, Fault> {
+    load_page_at(visit, project, key, None, None).await
+}
+
+/// The page with the comments before `before`, and the form of the comment `open`.
+pub(super) async fn load_page_at(
+    visit: &PageContext,
+    project: &Project,
+    key: &TicketKey,
+    before: Option<u32>,
+    open: Option<u32>,
+) -> Result<TicketPage, Fault> {
     let view = match control::ticket_view(&visit.ctx, &project.id, key).await {
         Err(Error::NotFound { .. }) => {
             return Err(Fault::not_found(&format!("There is no ticket {key} in project {}.", project.id)));
@@ -126,6 +143,7 @@ async fn load_page(visit: &PageContext, project: &Project, key: &TicketKey) -> R
         status: line(&ticket.status),
         pill: active.map(|view| labels::pill(view.job.status)).or(badge),
         pull_request: pull_request(&view),
+        comments: load_comments(visit, ticket, &address, before, open).await?,
         reviews: pulls::load_reviews(visit, ticket).await?,
         repository: repository(&view, project).map(|name| line(name.as_str())),
         source: text.url.as_deref().and_then(http_url),
