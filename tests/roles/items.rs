@@ -26,7 +26,7 @@ pub(super) const WRITERS: &[ItemWriters] = &[
         &["webhook", "tickets", "api", "pages", "dispatcher", "tasks", "effects", "sweeper"],
     ),
     ("EVENTS#", "events of agents", &["api"]),
-    ("TICKET#", "tickets and their texts", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
+    ("TICKET#", "tickets, their texts and comments", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("PR#", "links to pull requests, and their reviews", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),
     ("DELIVERY#", "the ledger of decisions", &["webhook", "tickets", "api", "pages", "effects"]),
     ("BUDGET#", "a day's jobs and their cost", &["webhook", "tickets", "api", "pages", "effects", "sweeper"]),

@@ -84,11 +84,34 @@ pub(in crate::walk) fn move_with_keys() -> Flow {
     flow_after("a ticket is moved by keys", &["failed"], |world| with_ticket(world).boxed(), steps)
 }
 
+async fn with_comments(world: &World) {
+    with_ticket(world).await;
+    for text in ["Use tabs.", "Use spaces."] {
+        let comment = post("/v1/tickets/APP-1/comments", json!({ "text": text })).query("project=acme");
+        base::call_ok(world, comment).await;
+    }
+}
+
+/// Adds one comment by a key, and edits and deletes another.
+pub(in crate::walk) fn comments() -> Flow {
+    let path = "/v1/tickets/APP-1/comments";
+    let add = post(path, json!({ "text": "Really." })).query("project=acme").header("idempotency-key", "key-1");
+    let text = json!({ "text": "Use both." });
+    let edit = post(format!("{path}/1"), text).patch().query("project=acme");
+    let steps = vec![
+        Step::request("somebody comments on the ticket", add),
+        Step::request("somebody changes a comment", edit),
+        Step::request("somebody deletes a comment", delete(format!("{path}/2")).query("project=acme"))
+            .refused_on_repeat("404"),
+    ];
+    flow_after("a ticket gets comments", &[], |world| with_comments(world).boxed(), steps)
+}
+
 /// A repeat is refused, because the ticket is gone.
 pub(in crate::walk) fn delete_ticket() -> Flow {
     let call = delete("/v1/tickets/APP-1").query("project=acme");
     let step = Step::request("somebody deletes the ticket", call).refused_on_repeat("404");
-    flow_after("a ticket is deleted", &[], |world| with_ticket(world).boxed(), vec![step])
+    flow_after("a ticket is deleted", &[], |world| with_comments(world).boxed(), vec![step])
 }
 
 fn link_pull_request() -> Step {
