@@ -395,7 +395,7 @@ async fn repos_add_refuses_a_folder_where_no_job_can_work() {
     git("init --quiet");
     refused("has no commit on its checked-out branch").await;
     git("commit --quiet --allow-empty -m Start");
-    refused("./agent.sh is no file in the last commit").await;
+    refused("has no file ./agent.sh in the last commit").await;
     fs::write(machine.path("empty/agent.sh"), "#!/bin/sh\n").unwrap();
     git("add agent.sh");
     git("commit --quiet -m Add");

@@ -71,6 +71,7 @@ fn random_id() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::check_linked_repository;
     use std::process::Command;
 
     fn git(folder: &Path, args: &[&str]) {
@@ -124,5 +125,34 @@ mod tests {
         assert!(matches!(link(&forge, "../x", &own), Err(Error::InvalidName { .. })));
         fs::write(own.join(".git/HEAD"), "0123456789012345678901234567890123456789\n").unwrap();
         assert!(matches!(link(&forge, "local/x", &own), Err(Error::InvalidRepository { .. })));
+    }
+
+    #[test]
+    fn repository_without_commit_or_script_is_named() {
+        let (_root, forge, own) = world();
+        link(&forge, "local/own", &own).unwrap();
+        let check = |command: &str| match check_linked_repository(&forge, "local/own", "trunk", &[command.to_owned()]) {
+            Ok(()) => String::new(),
+            Err(fault) => fault.to_string(),
+        };
+        let commit = |args: &[&str]| {
+            git(
+                &own,
+                &[&["-c", "user.name=ana", "-c", "user.email=ana@example.org", "commit", "-qm", "x"], args].concat(),
+            );
+        };
+        assert_eq!(check("sh"), "has no commit on trunk");
+        commit(&["--allow-empty"]);
+        // A program of the machine is not checked.
+        assert_eq!(check("sh"), "");
+        assert_eq!(check("./agent.sh"), "has no file ./agent.sh in the last commit of trunk");
+        fs::write(own.join("agent.sh"), "#!/bin/sh\n").unwrap();
+        git(&own, &["add", "."]);
+        commit(&[]);
+        assert_eq!(check("./agent.sh"), "has ./agent.sh in the last commit of trunk, but it is not executable");
+        git(&own, &["update-index", "--chmod=+x", "agent.sh"]);
+        commit(&[]);
+        git(&own, &["checkout", "-q", "--orphan", "other"]);
+        assert_eq!(check("./agent.sh"), "", "the checked-out branch does not count");
     }
 }

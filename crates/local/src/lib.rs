@@ -14,6 +14,8 @@ pub use deploy::FunctionOverrides;
 pub use environment::load_environment;
 pub use error::Error;
 pub use folder::{Addresses, is_abandoned};
-pub use pullyard_demo_forge::{AccountKind, DemoForge, Error as ForgeError, LineComment, Role, User, link};
+pub use pullyard_demo_forge::{
+    AccountKind, DemoForge, Error as ForgeError, LineComment, RepositoryFault, Role, User, check_repository, link,
+};
 pub use pullyard_entry::{Clock, telemetry};
 pub use system::{AwsProxies, HintDelivery, Invocations, LocalSystem, Options, TaskEnvironment};

@@ -4,7 +4,7 @@ use crate::client::fault::{CliError, Exit};
 use crate::client::session::Session;
 use pullyard_domain::id::{IntegrationId, RepositoryName};
 use pullyard_domain::text::format_error_chain;
-use pullyard_local::{ForgeError, LocalSystem};
+use pullyard_local::{ForgeError, LocalSystem, RepositoryFault};
 use std::path::Path;
 
 const INTEGRATION: &str = "local";
@@ -29,33 +29,13 @@ pub(super) fn link(
     Ok((name, integration))
 }
 
-/// Checks that jobs can work there: the checked-out branch has a commit, and it contains the agent's script as an
-/// executable file. A runner sees only committed files.
+/// Checks that jobs can work there, on the checked-out branch.
 pub(super) fn check(path: &Path, agent_command: &[String]) -> Result<(), CliError> {
-    let shown = path.display();
-    if git(path, &["rev-parse", "--quiet", "--verify", "HEAD^{commit}"])?.is_none() {
-        return Err(CliError::usage(format!("the repository {shown} has no commit on its checked-out branch"))
-            .with_help("jobs branch off it: commit something first, `git commit --allow-empty -m Start`"));
-    }
-    let script = agent_command.first().filter(|name| name.contains('/') && !name.starts_with('/'));
-    let Some(script) = script else { return Ok(()) };
-    let file = script.trim_start_matches("./");
-    let commit_it = format!("commit it: `git add --chmod=+x {file} && git commit -m \"Add the agent\"`");
-    match git(path, &["ls-tree", "HEAD", "--", file])?.as_deref().unwrap_or_default() {
-        entry if entry.starts_with("100755 ") => Ok(()),
-        entry if entry.starts_with("100644 ") => {
-            Err(CliError::usage(format!("{script} is not executable in the last commit of {shown}"))
-                .with_help(&commit_it))
-        }
-        _ => Err(CliError::usage(format!("{script} is no file in the last commit of {shown}")).with_help(&commit_it)),
-    }
-}
-
-/// The output of git, or `None` if git refused.
-fn git(path: &Path, arguments: &[&str]) -> Result<Option<String>, CliError> {
-    let output = std::process::Command::new("git").arg("-C").arg(path).args(arguments).output();
-    let output = output.map_err(|error| CliError::new(Exit::Failed, format!("can't run git: {error}")))?;
-    Ok(output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned()))
+    pullyard_local::check_repository(path, None, agent_command).map_err(|fault| {
+        let sentence = format!("the repository {} {fault}", path.display());
+        let exit = if matches!(fault, RepositoryFault::Git(_)) { Exit::Failed } else { Exit::Usage };
+        CliError::new(exit, sentence).with_help(fault.help())
+    })
 }
 
 fn name_from_folder(path: &Path) -> Result<RepositoryName, CliError> {
