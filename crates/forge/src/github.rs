@@ -10,6 +10,7 @@ mod deliveries;
 mod error_body;
 mod graphql;
 mod hooks;
+mod manifest;
 mod pages;
 mod pull_requests;
 mod responses;
@@ -32,6 +33,7 @@ pub use app::{
     revoke_installation_token,
 };
 use client::{Client, RetryPolicy};
+pub use manifest::{AppManifest, GitHubSite, is_account_name};
 use responses::{AccountResponse, BranchResponse, PullRequestResponse, RepositoryResponse};
 pub use token_access::{TokenAccess, TokenPermission};
 

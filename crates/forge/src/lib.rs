@@ -32,8 +32,8 @@ pub use endpoint::{Connections, Endpoint};
 pub use error::{Error, ErrorKind};
 pub use forge::Forge;
 pub use github::{
-    App, CreatedApp, GitHub, GitHubApp, Installation, InstallationToken, Permissions, RepositorySelector, TokenAccess,
-    TokenPermission, convert_manifest, revoke_installation_token,
+    App, AppManifest, CreatedApp, GitHub, GitHubApp, GitHubSite, Installation, InstallationToken, Permissions,
+    RepositorySelector, TokenAccess, TokenPermission, convert_manifest, is_account_name, revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
 pub use page::{Listing, Page};

@@ -12,11 +12,11 @@ use super::session::Session;
 use super::{Global, hooks, integrations};
 use axum::http::StatusCode;
 use loopback::{Loopback, Page};
-use manifest::{GitHubSite, Manifest};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId};
 use pullyard_domain::project::ForgeKind;
 use pullyard_forge::features::WorkflowPolicy;
+use pullyard_forge::{AppManifest, GitHubSite};
 use pullyard_protocol::hook::InstallHook;
 use pullyard_protocol::integration::{CreateGitHubApp, Integration};
 use stack::StackSetUp;
@@ -86,14 +86,14 @@ impl Init {
     pub(super) async fn run_on_stack(self, global: &Global, screen: &Screen) -> Result<ExitCode, CliError> {
         let (kind, api_url) = match self.forge.trim_end_matches('/') {
             BITBUCKET_URL => (ForgeKind::Bitbucket, ForgeKind::Bitbucket.default_api_url().to_owned()),
-            forge => (ForgeKind::GitHub, GitHubSite::parse(forge)?.api_url()),
+            forge => (ForgeKind::GitHub, manifest::parse_site(forge)?.api_url()),
         };
         let forge = stack::Forge { id: self.id, kind, api_url };
         self.stack.run(global, screen, forge, self.workflows).await
     }
 
     pub(super) async fn run(self, session: &Session) -> Result<ExitCode, CliError> {
-        let site = GitHubSite::parse(&self.forge)?;
+        let site = manifest::parse_site(&self.forge)?;
         let public = self.base_url.as_deref().or(session.url.starts_with("https://").then_some(session.url.as_str()));
         let public = public.map(manifest::parse_public_url).transpose()?;
         self.ensure_name_free(session).await?;
@@ -106,8 +106,8 @@ impl Init {
         let loopback = Loopback::bind().await.map_err(|error| {
             CliError::new(Exit::Failed, format!("can't listen on 127.0.0.1 for the browser's answer: {error}"))
         })?;
-        let manifest = Manifest {
-            name: self.name.clone().unwrap_or_else(|| format!("Pullyard {:04x}", rand::random::<u16>())),
+        let manifest = AppManifest {
+            name: self.name.clone().unwrap_or_else(AppManifest::random_name),
             home: session.url.clone(),
             hook: public.as_deref().map(|base| format!("{base}/webhooks/github/{}", self.id)),
             redirect: loopback.redirect(),
