@@ -18,6 +18,7 @@ pub(crate) mod secrets;
 pub(crate) mod sign_in;
 pub(crate) mod signed_tokens;
 pub(crate) mod test_integration;
+pub(crate) mod test_model_key;
 pub(crate) mod test_repository;
 pub(crate) mod test_summary;
 pub(crate) mod tokens;

@@ -33,6 +33,7 @@ pub mod job;
 pub mod key_of;
 pub mod listing;
 pub mod marker;
+pub mod model_key_test;
 pub mod outcome;
 pub mod project;
 pub mod prompt;

@@ -1,5 +1,6 @@
 //! Client of the forges' REST APIs and parser of their webhook deliveries.
 //! Handles limits, retries, redirects and refusals, but runs no git, stores no data and knows no jobs.
+//! Tests keys of model providers over the same HTTP client.
 
 mod actor;
 mod bitbucket;
@@ -12,6 +13,7 @@ mod github;
 mod hook;
 mod http_client;
 mod message;
+mod model_key;
 mod names;
 mod page;
 mod permission;
@@ -36,6 +38,7 @@ pub use github::{
     RepositorySelector, TokenAccess, TokenPermission, convert_manifest, is_account_name, revoke_installation_token,
 };
 pub use hook::{Delivery, Hook, HookScope, HookSettings};
+pub use model_key::{ModelApi, check_model_key};
 pub use page::{Listing, Page};
 pub use permission::{Access, Permission};
 pub use pull_request::{BaseRepository, NewPullRequest, PullRequest, PullRequestState};

@@ -9,6 +9,7 @@ mod deliveries;
 mod exchanges;
 mod faults;
 mod fetch_and_push;
+mod model_keys;
 mod pages;
 mod pull_requests;
 mod repositories;
