@@ -10,6 +10,7 @@ mod job_pages;
 mod job_tabs;
 mod jobs;
 mod markdown;
+mod model_keys;
 mod operations;
 mod overview;
 mod repositories;

@@ -22,7 +22,7 @@ use pullyard_emulator::{ACCESS_KEY_ID, REGION, SECRET_ACCESS_KEY};
 use pullyard_entry::config::{self, Endpoints};
 use pullyard_entry::{Config, Context};
 use pullyard_fake_forge::FakeForge;
-use pullyard_local::{Clock, HintDelivery, LocalSystem, Options};
+use pullyard_local::{Clock, HintDelivery, LocalSystem, Options, TaskEnvironment};
 use pullyard_protocol::client::{ApiClient, Error};
 use pullyard_protocol::decision::Decision;
 use pullyard_protocol::integration::CreateIntegration;
@@ -79,6 +79,8 @@ pub(crate) struct Setup {
     pub(crate) before_dynamodb: Option<DynamodbProxy>,
     pub(crate) calls: Calls,
     pub(crate) functions: Functions,
+    /// Variables of tasks and their agents.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +113,7 @@ impl Default for Setup {
             before_dynamodb: None,
             calls: Calls::default(),
             functions: Functions::Libraries,
+            environment: Vec::new(),
         }
     }
 }
@@ -182,6 +185,7 @@ impl Story {
         options.forge_extension = FakeForge::extension();
         options.sweep_interval = setup.sweep_every;
         options.hints = setup.hints;
+        options.task_environment = TaskEnvironment(setup.environment);
         options.aws_proxies = Some(tap_aws(&calls.0, setup.before_dynamodb));
         let processes = Processes::new(setup.functions, folder.path().join("functions"));
         options.function_overrides = processes.deploy();

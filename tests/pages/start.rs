@@ -77,6 +77,11 @@ async fn first_run_leads_to_a_pull_request_by_forms_alone() {
     let page = browser.get(SHOP).await;
     assert!(page.contains("local/own, connected by local, branch main."), "{}", page.body);
     assert!(page.contains("is not installed on this machine"), "{}", page.body);
+    let absent = [("project", "shop"), ("agent", "command"), ("command", "./absent.sh")];
+    assert_eq!(browser.post("/setup/start/agent", &absent).await.redirect(), (303, SHOP));
+    let page = browser.get(SHOP).await;
+    assert!(page.contains("local/own has no file ./absent.sh in the last commit of main."), "{}", page.body);
+    assert!(page.contains("git add --chmod=+x absent.sh"), "{}", page.body);
     let agent = [("project", "shop"), ("agent", "command"), ("command", "./agent.sh\r\n")];
     assert_eq!(browser.post("/setup/start/agent", &agent).await.redirect(), (303, SHOP));
     let page = browser.get(SHOP).await;
@@ -167,7 +172,8 @@ async fn token_and_key_become_secrets_that_no_page_shows() {
     };
     let refused = browser.post("/setup/start/agent", &agent("--help")).await;
     assert!(refused.status == 422 && refused.contains("model") && !refused.contains(key), "{}", refused.body);
-    assert_eq!(browser.post("/setup/start/agent", &agent("opus")).await.redirect(), (303, SHOP));
+    let untestable = format!("{SHOP}&key=untestable");
+    assert_eq!(browser.post("/setup/start/agent", &agent("opus")).await.redirect(), (303, untestable.as_str()));
     let settings = story.api.project(&shop()).await.unwrap().settings;
     assert_eq!(settings.model_secrets.claude_token.as_deref(), Some("pullyard/job/shop-claude-token"));
     assert_eq!((settings.agent.as_deref(), settings.model.as_deref()), (Some("claude_code"), Some("opus")));

@@ -4,14 +4,14 @@ use crate::folder::{self, Addresses, Lock};
 use crate::keys::LocalKeys;
 use crate::{Error, FunctionOverrides, environment, functions};
 use pullyard_cloud::{Secrets, TaskDefinitions, setup};
-use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User, link};
+use pullyard_demo_forge::{DemoForge, Extension, NoExtension, User, check_linked_repository, link};
 use pullyard_emulator::lambda::gateway::{self, Gateway, Method, Route};
 use pullyard_emulator::lambda::{event_source, events, schedule};
 use pullyard_emulator::{ACCESS_KEY_ID, Aws, Endpoints, REGION, SECRET_ACCESS_KEY, ecs};
 use pullyard_entry::Clock;
 use pullyard_entry::auth::to_stored_token;
 use pullyard_entry::config::{self, ARTIFACTS_KEPT as KEPT, Config};
-use pullyard_function_pages::LocalMachine;
+use pullyard_function_pages::{LocalMachine, RepositoryProblem};
 use pullyard_store::{Scope, Store};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -283,7 +283,7 @@ impl LocalSystem {
         })
         .await;
         let api = FunctionOverrides::resolve(deploy, "api", &config, async {
-            functions::api(of("api", &config).await, commit, machine(forge_folder, list_agents))
+            functions::api(of("api", &config).await, commit, machine(&forge_folder, list_agents, task_environment))
         })
         .await;
         let tickets = FunctionOverrides::resolve(deploy, "tickets", &config, async {
@@ -397,11 +397,25 @@ impl LocalSystem {
     }
 }
 
-/// The pages link folders as `pullyard repos add --path` does.
-fn machine(forge: PathBuf, list_agents: fn() -> Vec<(&'static str, bool)>) -> LocalMachine {
-    let link_folder = Arc::new(move |name: &str, path: &Path| Ok(link(&forge, name, path).map(drop)?));
-    let folder = std::env::current_dir().ok().filter(|folder| folder.join(".git").is_dir());
-    LocalMachine { link_folder, list_agents, folder }
+/// The pages link and check folders as `pullyard repos add --path` does.
+fn machine(
+    forge: &Path,
+    list_agents: fn() -> Vec<(&'static str, bool)>,
+    TaskEnvironment(environment): TaskEnvironment,
+) -> LocalMachine {
+    let (links, checks) = (forge.to_owned(), forge.to_owned());
+    let variable = |name: &str| environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    LocalMachine {
+        link_folder: Arc::new(move |name, path| Ok(link(&links, name, path).map(drop)?)),
+        check_repository: Arc::new(move |name, branch, command| {
+            let fault = check_linked_repository(&checks, name, branch, command).err()?;
+            Some(RepositoryProblem { sentence: format!("{name} {fault}."), help: fault.help() })
+        }),
+        list_agents,
+        folder: std::env::current_dir().ok().filter(|folder| folder.join(".git").is_dir()),
+        anthropic_url: variable("ANTHROPIC_BASE_URL"),
+        openai_url: variable("OPENAI_BASE_URL"),
+    }
 }
 
 fn task_definitions() -> TaskDefinitions {

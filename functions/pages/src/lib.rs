@@ -34,7 +34,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use pullyard_control::Context;
 use pullyard_entry::http;
-pub use setup::{LinkFolder, LocalMachine};
+pub use setup::{CheckRepository, LinkFolder, LocalMachine, RepositoryProblem};
 
 /// Routes of the pages function.
 pub fn router(ctx: Context) -> Router {

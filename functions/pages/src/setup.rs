@@ -1,6 +1,7 @@
 //! Pages that change projects, connections, secrets, tokens and runners. The API function serves them, because only its
 //! role may do that.
 
+mod key_test;
 mod machine;
 mod operations;
 mod repositories;
@@ -14,7 +15,7 @@ mod tokens;
 use crate::decisions::detail;
 use axum::routing::post;
 use axum::{Extension, Router};
-pub use machine::{LinkFolder, LocalMachine};
+pub use machine::{CheckRepository, LinkFolder, LocalMachine, RepositoryProblem};
 use pullyard_control::Context;
 
 /// Every handler may extract the machine of `pullyard up` as `Extension<Option<LocalMachine>>`.

@@ -1,5 +1,7 @@
 //! The machine of `pullyard up`, whose folders and agents the setup pages offer. On AWS there is none.
 
+use pullyard_domain::agent::ModelKey;
+use pullyard_domain::model_key_test::ModelProvider;
 use std::error::Error;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,13 +14,37 @@ pub(crate) const LOCAL_FORGE: &str = "local";
 /// Idempotent.
 pub type LinkFolder = dyn Fn(&str, &Path) -> Result<(), Box<dyn Error + Send + Sync>> + Send + Sync;
 
+/// Checks the base branch of `owner/name` at the local forge, and the script of the agent's command.
+pub type CheckRepository = dyn Fn(&str, &str, &[String]) -> Option<RepositoryProblem> + Send + Sync;
+
+/// Why no job can work in a repository.
+#[derive(Clone, Debug)]
+pub struct RepositoryProblem {
+    pub sentence: String,
+    /// Commands are between backticks.
+    pub help: String,
+}
+
 #[derive(Clone)]
 pub struct LocalMachine {
     pub link_folder: Arc<LinkFolder>,
+    pub check_repository: Arc<CheckRepository>,
     /// Lists the capabilities of installed agents, each with whether the environment has a key for it.
     pub list_agents: fn() -> Vec<(&'static str, bool)>,
     /// The git repository in which `pullyard up` was started.
     pub folder: Option<PathBuf>,
+    /// Base URLs that replace the providers' own for the agents of this machine.
+    pub anthropic_url: Option<String>,
+    pub openai_url: Option<String>,
+}
+
+impl LocalMachine {
+    pub(crate) fn model_url(&self, kind: ModelKey) -> Option<&str> {
+        match kind.provider()? {
+            ModelProvider::Anthropic => self.anthropic_url.as_deref(),
+            ModelProvider::OpenAi => self.openai_url.as_deref(),
+        }
+    }
 }
 
 impl fmt::Debug for LocalMachine {

@@ -1,5 +1,7 @@
-//! Lists secrets by name, sets them and rotates them. No page contains a value.
+//! Lists secrets by name, sets, rotates and tests them. No page contains a value.
 
+use super::key_test::KeyTestView;
+use super::machine::LocalMachine;
 use super::settings::sentence;
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
@@ -8,12 +10,14 @@ use crate::labels::{TimeLabel, format_time};
 use crate::text::{SafeText, line, percent_encode};
 use crate::visit::PageContext;
 use askama::Template;
-use axum::Router;
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use pullyard_control::{self as control, Context, Error};
 use pullyard_domain::id::{ProjectId, SecretName};
+use pullyard_domain::model_key_test::ModelKeyTest;
+use pullyard_domain::project::Project;
 use pullyard_domain::secret::SecretKind;
 use pullyard_entry::{Problem, Query};
 use pullyard_protocol::secret::{RotateSecret, SetSecret};
@@ -38,6 +42,8 @@ struct SecretsQuery {
     kind: Option<SecretKind>,
     /// Prefills the form that rotates a secret.
     rotate: Option<SecretName>,
+    /// Tests this secret as a model key of the project.
+    test: Option<SecretName>,
 }
 
 #[derive(Template)]
@@ -48,6 +54,7 @@ struct SecretsPage {
     rows: Vec<Row>,
     next: Option<String>,
     saved: Option<SafeText>,
+    key_test: Option<KeyTestView>,
     is_hook: bool,
     name: SafeText,
     kind: SecretKind,
@@ -65,6 +72,8 @@ struct Row {
     set: Option<TimeLabel>,
     previous_until: Option<String>,
     address: String,
+    /// The address of a test, if the project uses the secret as a key that has one.
+    test: Option<String>,
 }
 
 /// No `Debug`, because it contains the value.
@@ -89,16 +98,41 @@ struct RotateForm {
     overlap_secs: u64,
 }
 
-/// A refused form without its value.
-enum Refused {
-    Set { name: String, kind: SecretKind, fault: Fault },
-    Rotate { name: String, overlap_secs: u64, fault: Fault },
+/// The result of a test, or a refused form without its value.
+enum Note {
+    Test(Option<ModelKeyTest>),
+    SetRefused { name: String, kind: SecretKind, fault: Fault },
+    RotateRefused { name: String, overlap_secs: u64, fault: Fault },
 }
 
-async fn show(visit: PageContext, query: Result<Query<SecretsQuery>, Problem>) -> Result<Response, Fault> {
+async fn show(
+    visit: PageContext,
+    Extension(machine): Extension<Option<LocalMachine>>,
+    query: Result<Query<SecretsQuery>, Problem>,
+) -> Result<Response, Fault> {
     let Query(query) = query?;
     check_admin(&visit)?;
-    render(&visit, query, None).await
+    let project = visit.load_selected_project(query.project.clone()).await?;
+    let test = match (&query.test, &project) {
+        (Some(name), Some(project)) => Some(test_key(&visit, machine.as_ref(), project, name).await?),
+        _ => None,
+    };
+    render(&visit, project.as_ref(), query, Note::Test(test)).await
+}
+
+/// Finds the secret among the project's model keys, because the key determines the provider.
+async fn test_key(
+    visit: &PageContext,
+    machine: Option<&LocalMachine>,
+    project: &Project,
+    name: &SecretName,
+) -> Result<ModelKeyTest, Fault> {
+    let mut keys = project.settings.model_secrets.iter();
+    let key = keys.find(|(_, secret)| secret.rsplit('/').next() == Some(name.as_str()));
+    let (kind, secret) =
+        key.ok_or_else(|| Fault::not_found(&format!("{} has no model key in the secret {name}.", project.id)))?;
+    let url = machine.and_then(|machine| machine.model_url(kind));
+    control::test_stored_model_key(&visit.ctx, kind, url, secret).await.map_err(explain)
 }
 
 async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, Fault> {
@@ -111,8 +145,9 @@ async fn set(visit: PageContext, Form(form): Form<SetForm>) -> Result<Response, 
     match result {
         Ok(secret) => Ok(redirect(&address(&form.project, &secret.name))),
         Err(fault) if fault.status.is_client_error() => {
-            let query = SecretsQuery { project: ProjectId::new(form.project).ok(), ..SecretsQuery::default() };
-            render(&visit, query, Some(Refused::Set { name: form.name, kind: form.kind, fault })).await
+            let project = visit.load_selected_project(ProjectId::new(form.project).ok()).await?;
+            let refused = Note::SetRefused { name: form.name, kind: form.kind, fault };
+            render(&visit, project.as_ref(), SecretsQuery::default(), refused).await
         }
         Err(fault) => Err(fault),
     }
@@ -136,9 +171,9 @@ async fn rotate(visit: PageContext, Form(form): Form<RotateForm>) -> Result<Resp
     match result {
         Ok((secret, _)) => Ok(redirect(&address(&form.project, &secret.name))),
         Err(fault) if fault.status.is_client_error() => {
-            let query = SecretsQuery { project: ProjectId::new(form.project).ok(), ..SecretsQuery::default() };
-            let refused = Refused::Rotate { name: form.name, overlap_secs: form.overlap_secs, fault };
-            render(&visit, query, Some(refused)).await
+            let project = visit.load_selected_project(ProjectId::new(form.project).ok()).await?;
+            let refused = Note::RotateRefused { name: form.name, overlap_secs: form.overlap_secs, fault };
+            render(&visit, project.as_ref(), SecretsQuery::default(), refused).await
         }
         Err(fault) => Err(fault),
     }
@@ -179,8 +214,14 @@ fn address(project: &str, saved: &SecretName) -> String {
     format!("/setup/secrets?saved={saved}{}", project.unwrap_or_default())
 }
 
-async fn render(visit: &PageContext, query: SecretsQuery, refused: Option<Refused>) -> Result<Response, Fault> {
-    let project = visit.load_selected_project(query.project).await?.map(|project| project.id);
+async fn render(
+    visit: &PageContext,
+    project: Option<&Project>,
+    query: SecretsQuery,
+    note: Note,
+) -> Result<Response, Fault> {
+    let keys: Vec<_> = project.iter().flat_map(|project| project.settings.model_secrets.iter()).collect();
+    let project = project.map(|project| &project.id);
     let (secrets, next) = control::list_secrets(&visit.ctx, query.after.as_deref()).await?;
     let now = visit.ctx.clock.now();
     let mut rows = Vec::with_capacity(secrets.len());
@@ -189,8 +230,10 @@ async fn render(visit: &PageContext, query: SecretsQuery, refused: Option<Refuse
             SecretKind::Forge => control::previous_valid_until(&visit.ctx, &secret.secret).await?,
             SecretKind::Job => None,
         };
-        let of_project = project.as_ref().map(|project| format!("&project={project}")).unwrap_or_default();
+        let of_project = project.map(|project| format!("&project={project}")).unwrap_or_default();
+        let is_testable = keys.iter().any(|(kind, name)| *name == secret.secret && kind.provider().is_some());
         rows.push(Row {
+            test: is_testable.then(|| format!("/setup/secrets?test={}{of_project}", secret.name)),
             name: line(secret.name.as_str()),
             full_name: line(&secret.secret),
             kind: secret.kind,
@@ -204,27 +247,31 @@ async fn render(visit: &PageContext, query: SecretsQuery, refused: Option<Refuse
     }
     let text = |name: Option<&SecretName>| line(name.map(SecretName::as_str).unwrap_or_default());
     let mut page = SecretsPage {
-        frame: visit.frame("Secrets", "settings", project.as_ref()),
+        frame: visit.frame("Secrets", "settings", project),
         rows,
         next: next.map(|next| format!("/setup/secrets?after={next}")),
         is_hook: query.saved.as_ref().is_some_and(is_hook),
         saved: query.saved.as_ref().map(|name| line(name.as_str())),
+        key_test: None,
         name: text(query.name.as_ref()),
         kind: query.kind.unwrap_or_default(),
         rotate: text(query.rotate.as_ref()),
         overlap: 86_400,
         set_fault: None,
         rotate_fault: None,
-        project: project.map(|project| project.to_string()).unwrap_or_default(),
+        project: project.map(ToString::to_string).unwrap_or_default(),
     };
-    let status = match refused {
-        None => StatusCode::OK,
-        Some(Refused::Set { name, kind, fault }) => {
+    let status = match note {
+        Note::Test(test) => {
+            page.key_test = test.map(KeyTestView::from);
+            StatusCode::OK
+        }
+        Note::SetRefused { name, kind, fault } => {
             let status = fault.status;
             (page.name, page.kind, page.set_fault) = (line(&name), kind, Some(fault));
             status
         }
-        Some(Refused::Rotate { name, overlap_secs, fault }) => {
+        Note::RotateRefused { name, overlap_secs, fault } => {
             let status = fault.status;
             (page.rotate, page.overlap, page.rotate_fault) = (line(&name), overlap_secs, Some(fault));
             status

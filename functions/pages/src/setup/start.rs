@@ -12,8 +12,9 @@ mod view;
 use crate::fault::Fault;
 use crate::form::new_form_key;
 use crate::frame::{Frame, render_page};
+use crate::setup::key_test::KeyTestView;
 use crate::setup::machine::LocalMachine;
-use crate::text::{SafeText, line};
+use crate::text::{self, Help, SafeText, line};
 use crate::verdict::{self, DecisionLine};
 use crate::visit::PageContext;
 use askama::Template;
@@ -25,7 +26,9 @@ use choices::{AgentChoice, RepositoryChoice};
 use facts::Facts;
 use permissions::Permissions;
 use pullyard_control::Context;
+use pullyard_domain::agent_check::AgentCheck;
 use pullyard_domain::id::{DeliveryId, ProjectId};
+use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::project::Project;
 use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
@@ -64,7 +67,10 @@ struct StartQuery {
     by: Option<String>,
     /// Opens the third step with this choice.
     agent: Option<String>,
+    /// Tests the repository, or the agent's key for `key`.
     test: Option<String>,
+    /// The result of testing a key that was stored.
+    key: Option<ModelKeyTest>,
     said: Option<DeliveryId>,
 }
 
@@ -114,8 +120,13 @@ struct StartPage {
     may_work: bool,
     drafts: Drafts,
     repository: RepositoryChoice,
+    /// Why no job can work in the repository, and the repair.
+    problem: Option<(SafeText, Help)>,
     agent: AgentChoice,
     permissions: Option<Permissions>,
+    key_test: Option<KeyTestView>,
+    /// The agent has a stored key.
+    has_key: bool,
     /// The target of the button that moves the first ticket.
     move_to: Option<MoveTarget>,
     job: Option<FirstJob>,
@@ -156,6 +167,8 @@ async fn render(
         (Some(failure), _) => failure.step,
         (None, Some(_)) if query.by.is_some() => 2,
         (None, Some(_)) if query.agent.is_some() => 3,
+        // The repository is connected. The repair is in a terminal.
+        (None, Some(facts)) if facts.problem.is_some() && current == 2 => 0,
         _ => current,
     };
     let visitor = &visit.visitor;
@@ -174,11 +187,16 @@ async fn render(
     repository.prefill(&mut drafts.repository, machine);
     agent.prefill(&mut drafts.agent, facts.as_ref());
     let permissions = match facts.as_ref().and_then(Facts::repository) {
-        Some(repository) if query.test.is_some() => {
+        Some(repository) if query.test.as_deref() == Some("1") => {
             check_admin(visit)?;
             Some(permissions::test(visit, repository).await?)
         }
         _ => None,
+    };
+    let key_test = match &facts {
+        Some(facts) if query.test.as_deref() == Some("key") => agent::test_key(visit, machine, facts).await?,
+        Some(_) => query.key,
+        None => None,
     };
     if let Some(facts) = &facts
         && facts.ticket.is_none()
@@ -200,8 +218,8 @@ async fn render(
     });
     let id = facts.as_ref().map(|facts| &facts.project.id);
     let runs = facts.as_ref().and_then(|facts| facts.job.as_ref()).is_some_and(|view| !view.job.status.is_terminal());
-    // A test calls the forge, and the page of a refused form has no address of its own.
-    let refreshes = permissions.is_none() && failure.is_none();
+    // A test calls another service, and the page of a refused form has no address of its own.
+    let refreshes = permissions.is_none() && key_test.is_none() && failure.is_none();
     let page = StartPage {
         frame: visit.frame("Set up", "start", id),
         project: id.map(ToString::to_string).unwrap_or_default(),
@@ -212,8 +230,14 @@ async fn render(
         may_work: visitor.may_run_jobs(),
         drafts,
         repository,
+        problem: facts
+            .as_ref()
+            .and_then(|facts| facts.problem.as_ref())
+            .map(|problem| (line(&problem.sentence), text::help(&problem.help))),
         agent,
         permissions,
+        key_test: key_test.map(KeyTestView::from),
+        has_key: facts.as_ref().is_some_and(|facts| matches!(facts.check, AgentCheck::Secrets(_))),
         move_to: facts.as_ref().and_then(view::move_target),
         job: facts.as_ref().and_then(view::first_job),
         place: view::describe_place(facts.as_ref(), machine),

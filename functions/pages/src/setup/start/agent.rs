@@ -1,15 +1,19 @@
-//! Step 3: chooses the agent, and stores its key as a secret of jobs.
+//! Step 3: chooses the agent, tests its key and stores it as a secret of jobs.
 
+use super::facts::Facts;
 use super::{Drafts, Failure, Machine, StartQuery, facts, invalid, render, start_url};
 use crate::fault::Fault;
 use crate::form::{Form, non_empty};
 use crate::frame::redirect;
+use crate::setup::machine::LocalMachine;
 use crate::visit::PageContext;
 use axum::Extension;
+use axum::http::StatusCode;
 use axum::response::Response;
 use pullyard_control::{self as control, Error, RepositorySettings};
-use pullyard_domain::agent::{Agent, COMMAND, PROJECT};
+use pullyard_domain::agent::{Agent, COMMAND, ModelKey, PROJECT};
 use pullyard_domain::id::SecretName;
+use pullyard_domain::model_key_test::ModelKeyTest;
 use pullyard_domain::project::{Project, Repository, Settings};
 use pullyard_domain::secret::{SecretKind, token_fault};
 use serde::Deserialize;
@@ -33,8 +37,12 @@ pub(super) async fn choose(
     Form(form): Form<AgentForm>,
 ) -> Result<Response, Fault> {
     let project = super::load_project(&visit, &form.project).await?;
-    match choose_agent(&visit, &project, &form).await {
-        Ok(()) => Ok(redirect(&start_url(&project.id))),
+    match choose_agent(&visit, machine.as_ref(), &project, &form).await {
+        Ok(None) => Ok(redirect(&start_url(&project.id))),
+        Ok(Some(test)) => {
+            let code = serde_json::to_value(test).unwrap_or_default();
+            Ok(redirect(&format!("{}&key={}", start_url(&project.id), code.as_str().unwrap_or_default())))
+        }
         Err(fault) => {
             let failure = Failure::of_step(3, fault)?;
             let query = StartQuery { project: Some(project.id), ..StartQuery::default() };
@@ -44,58 +52,92 @@ pub(super) async fn choose(
     }
 }
 
-async fn choose_agent(visit: &PageContext, project: &Project, form: &AgentForm) -> Result<(), Fault> {
+/// Returns the result of testing a new key.
+async fn choose_agent(
+    visit: &PageContext,
+    machine: Option<&LocalMachine>,
+    project: &Project,
+    form: &AgentForm,
+) -> Result<Option<ModelKeyTest>, Fault> {
     let repositories = visit.ctx.store.list_repositories(&project.id).await.map_err(Error::from)?;
     let repository = facts::first_repository(project, &repositories);
     if form.agent == COMMAND {
         let repository = repository.ok_or_else(|| invalid("command", "connect a repository first"))?;
         let command = form.command.lines().filter_map(non_empty).collect();
-        return set_repository_agent(visit, repository, Agent::command(command)).await;
+        return set_repository_agent(visit, repository, Agent::command(command)).await.map(|()| None);
     }
     let mut settings = project.settings.clone();
     settings.agent = Some(form.agent.clone());
     settings.model = non_empty(&form.model);
     // Refuse a wrong agent or model before the secret replaces an earlier one.
     settings.validate().map_err(|bad| invalid(bad.pointer.trim_start_matches('/'), &bad.fault))?;
-    if let Some(key) = non_empty(&form.key) {
-        store_key(visit, project, &mut settings, &form.kind, &key).await?;
-    }
+    let test = match non_empty(&form.key) {
+        Some(key) => Some(store_key(visit, machine, project, &mut settings, (&form.kind, &key)).await?),
+        None => None,
+    };
     if settings != project.settings {
         control::set_settings(&visit.ctx, &project.id, settings, project.rev).await?;
     }
     match repository {
         Some(repository) if repository.agent.capability != PROJECT => {
-            set_repository_agent(visit, repository, Agent::project_default()).await
+            set_repository_agent(visit, repository, Agent::project_default()).await?;
         }
-        _ => Ok(()),
+        _ => {}
     }
+    Ok(test)
 }
 
+/// Tests a key before it replaces an earlier one. A key that cannot be tested now is stored nevertheless.
+///
 /// Writes: the secret `PROJECT-KIND`, which only jobs can read. `settings` then name it.
 async fn store_key(
     visit: &PageContext,
+    machine: Option<&LocalMachine>,
     project: &Project,
     settings: &mut Settings,
-    kind: &str,
-    key: &str,
-) -> Result<(), Fault> {
+    (kind, key): (&str, &str),
+) -> Result<ModelKeyTest, Fault> {
     super::check_all_projects(visit)?;
     let secrets = &mut settings.model_secrets;
-    let (part, secret) = match kind {
-        "anthropic_api_key" => ("anthropic-api-key", &mut secrets.anthropic_api_key),
-        "claude_token" => ("claude-token", &mut secrets.claude_token),
-        "openai_api_key" => ("openai-api-key", &mut secrets.openai_api_key),
-        "codex_auth" => ("codex-auth", &mut secrets.codex_auth),
+    let (kind, part, secret) = match kind {
+        "anthropic_api_key" => (ModelKey::AnthropicApiKey, "anthropic-api-key", &mut secrets.anthropic_api_key),
+        "claude_token" => (ModelKey::ClaudeToken, "claude-token", &mut secrets.claude_token),
+        "openai_api_key" => (ModelKey::OpenaiApiKey, "openai-api-key", &mut secrets.openai_api_key),
+        "codex_auth" => (ModelKey::CodexAuth, "codex-auth", &mut secrets.codex_auth),
         _ => return Err(invalid("kind of key", "choose one of the list")),
     };
-    if kind != "codex_auth"
+    if kind != ModelKey::CodexAuth
         && let Some(fault) = token_fault(key)
     {
         return Err(invalid("key", &format!("the key {fault}")));
     }
+    let url = machine.and_then(|machine| machine.model_url(kind));
+    let test = control::test_model_key(&visit.ctx, kind, url, key).await;
+    if test.is_refusal() {
+        let refused = Fault::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", test.sentence());
+        return Err(refused.help(&format!("Nothing was stored. {}", test.help())));
+    }
     let name = SecretName::new(format!("{}-{part}", project.id)).map_err(|bad| invalid("key", bad.0))?;
     *secret = Some(control::set_secret(&visit.ctx, SecretKind::Job, &name, key).await?.secret);
-    Ok(())
+    Ok(test)
+}
+
+/// Tests the first of the agent's stored keys that has a test; `None` if the agent has no stored key.
+pub(super) async fn test_key(
+    visit: &PageContext,
+    machine: Option<&LocalMachine>,
+    facts: &Facts,
+) -> Result<Option<ModelKeyTest>, Fault> {
+    super::check_admin(visit)?;
+    super::check_all_projects(visit)?;
+    let capability = &facts.agent.capability;
+    let mut keys: Vec<_> = facts.project.settings.model_secrets.iter().collect();
+    keys.retain(|(kind, _)| kind.supports_capability(capability));
+    let Some((kind, secret)) = keys.iter().find(|(kind, _)| kind.provider().is_some()).or(keys.first()) else {
+        return Ok(None);
+    };
+    let url = machine.and_then(|machine| machine.model_url(*kind));
+    Ok(Some(control::test_stored_model_key(&visit.ctx, *kind, url, secret).await?))
 }
 
 async fn set_repository_agent(visit: &PageContext, repository: &Repository, agent: Agent) -> Result<(), Fault> {

@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use crate::labels;
-use crate::setup::machine::LocalMachine;
+use crate::setup::machine::{LOCAL_FORGE, LocalMachine, RepositoryProblem};
 use crate::visit::PageContext;
 use pullyard_control::{self as control, Error, JobView, TicketView};
 use pullyard_domain::agent::{Agent, CLAUDE_CODE, CODEX, COMMAND};
@@ -17,6 +17,8 @@ const MAX_CONNECTIONS: i32 = 50;
 pub(super) struct Facts {
     pub(super) project: Project,
     pub(super) repositories: Vec<Repository>,
+    /// Why no job can work in the repository. Only a folder of this machine is checked here; a forge by “Test”.
+    pub(super) problem: Option<RepositoryProblem>,
     pub(super) agent: Agent,
     pub(super) check: AgentCheck,
     pub(super) ticket: Option<TicketView>,
@@ -37,6 +39,10 @@ pub(super) async fn load(
     });
     let repository = first_repository(&project, &repositories);
     let (agent, check) = control::check_agent(ctx, &project, repository, local.as_deref()).await?;
+    let folder = machine.zip(repository).filter(|(_, repository)| repository.integration.as_str() == LOCAL_FORGE);
+    let problem = folder.and_then(|(machine, repository)| {
+        (machine.check_repository)(repository.name.as_str(), &repository.default_branch, &agent.command)
+    });
     let jobs = control::list_jobs(ctx, &project.id, &JobFilter::default(), None, MAX_JOBS).await?.jobs;
     let best = jobs.iter().position(|view| view.job.result.is_some()).unwrap_or_default();
     let job = jobs.into_iter().nth(best);
@@ -49,7 +55,7 @@ pub(super) async fn load(
         },
         None => None,
     };
-    Ok(Facts { project, repositories, agent, check, ticket, job })
+    Ok(Facts { project, repositories, problem, agent, check, ticket, job })
 }
 
 /// The repository of tickets that name none.
@@ -76,7 +82,8 @@ impl Facts {
     /// Whether each of the five steps is done.
     pub(super) fn done(&self) -> [bool; 5] {
         let has_pull_request = self.job.as_ref().is_some_and(|view| view.job.result.is_some());
-        [true, !self.repositories.is_empty(), self.check.is_ready(), self.job.is_some(), has_pull_request]
+        let has_repository = !self.repositories.is_empty() && self.problem.is_none();
+        [true, has_repository, self.check.is_ready(), self.job.is_some(), has_pull_request]
     }
 
     pub(super) fn sentences(&self) -> [String; 5] {

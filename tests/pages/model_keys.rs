@@ -1,0 +1,71 @@
+//! Tests that the pages test a model key with its provider, and never show it.
+
+use super::Browser;
+use crate::story::{Setup, Story, Task};
+use axum::Router;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::get;
+use pullyard_domain::id::ProjectId;
+use tokio::net::TcpListener;
+
+/// A provider that knows two keys, one without quota. Returns its address.
+async fn start_provider() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let models = async |headers: HeaderMap| match headers["x-api-key"].to_str().unwrap() {
+        "sk-planted-good" => StatusCode::OK,
+        "sk-planted-poor" => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    let routes = Router::new().route("/v1/models", get(models));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_key_is_refused_and_a_tested_key_is_stored() {
+    let environment = vec![
+        ("ANTHROPIC_BASE_URL".to_owned(), start_provider().await),
+        ("OPENAI_BASE_URL".to_owned(), "http://127.0.0.1:1/v1".to_owned()),
+    ];
+    let story = Story::start_with(Setup { task: Task::Waiting, environment, ..Setup::default() }).await;
+    let browser = Browser::admin(&story).await;
+    let start = "/setup/start?project=acme";
+    let choose = async |agent: &str, kind: &str, key: &str| {
+        let form = [("project", "acme"), ("agent", agent), ("kind", kind), ("key", key)];
+        browser.post("/setup/start/agent", &form).await
+    };
+    let secrets = async || story.api.project(&ProjectId::new("acme").unwrap()).await.unwrap().settings.model_secrets;
+
+    let refused = choose("claude_code", "anthropic_api_key", "sk-planted-wrong").await;
+    assert!(refused.status == 422 && refused.contains("does not accept the key"), "{}", refused.body);
+    assert!(refused.contains("Nothing was stored.") && !refused.contains("planted"), "{}", refused.body);
+    assert_eq!(secrets().await.anthropic_api_key, None);
+
+    for (agent, kind, key, test, sentence) in [
+        ("claude_code", "anthropic_api_key", "sk-planted-poor", "limited", "quota or rate limit"),
+        ("codex", "openai_api_key", "sk-planted-good", "unreachable", "got no answer"),
+        ("claude_code", "anthropic_api_key", "sk-planted-good", "accepted", "accepts the key"),
+    ] {
+        let stored = choose(agent, kind, key).await;
+        let address = format!("{start}&key={test}");
+        assert_eq!(stored.redirect(), (303, address.as_str()), "{}", stored.body);
+        let page = browser.get(&address).await;
+        assert!(page.contains(sentence) && !page.contains("planted"), "{test}: {}", page.body);
+        assert!(!page.contains("data-refresh"), "the result would disappear");
+    }
+    let stored = secrets().await;
+    assert!(stored.anthropic_api_key.is_some() && stored.openai_api_key.is_some(), "{stored:?}");
+    let page = browser.get(&format!("{start}&test=key")).await;
+    assert!(page.contains("The model’s provider accepts the key."), "{}", page.body);
+
+    let list = browser.get("/setup/secrets?project=acme").await;
+    for (name, sentence) in [("acme-anthropic-api-key", "accepts the key"), ("acme-openai-api-key", "got no answer")] {
+        let address = format!("/setup/secrets?test={name}&project=acme");
+        assert!(list.contains(&address.replace('&', "&#38;")), "{}", list.body);
+        let page = browser.get(&address).await;
+        assert!(page.contains(sentence) && !page.contains("planted"), "{name}: {}", page.body);
+    }
+    assert_eq!(browser.get("/setup/secrets?test=demo-forge-token&project=acme").await.status, 404);
+    story.shut_down().await;
+}
