@@ -8,6 +8,7 @@ use crate::webhooks::{World, signature};
 use pullyard_domain::hook::Ingress;
 use pullyard_domain::id::{HookName, IntegrationId};
 use pullyard_store::Scope;
+use reqwest::Method;
 
 const LIST: &str = "/setup/repositories?project=acme";
 const QUERY: &str = "?project=acme&repository=acme%2Fapp";
@@ -106,10 +107,6 @@ async fn private_key_connects_github_app() {
     story.local.forge().create_repository(SHOP, "main", &files).await.unwrap();
     let github = GitHub::start(&story.local.forge().url(), &story.forge_token()).await;
     let browser = Browser::admin(&story).await;
-    let page = browser.get("/setup/repositories/connect-app?project=acme&owner=a%22b").await;
-    let link = "https://github.com/organizations/a%22b/settings/apps/new?public=false";
-    assert!(page.contains(link) && page.contains("&#38;contents=write"), "{}", page.body);
-
     let (api_url, app) = (format!("{}/api/v3", github.url()), github::APP.to_string());
     let pem = github.pem().replace('\n', "\r\n");
     let connect = async |app: &str, key: &str| {
@@ -133,6 +130,49 @@ async fn private_key_connects_github_app() {
     assert_eq!(installed.redirect(), (303, "/setup/repositories/webhooks/app1"), "{}", installed.body);
     assert_eq!(github.hook()["url"], "https://p.example/webhooks/github/app1");
     assert_eq!(github.hook()["secret"].as_str().map(str::len), Some(64));
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manifest_creates_github_app_by_mouse() {
+    let story = Story::start_with_waiting_tasks().await;
+    let github = GitHub::start(&story.local.forge().url(), &story.forge_token()).await;
+    let browser = Browser::admin(&story).await;
+    let form = "/setup/repositories/connect-app?project=acme";
+    let policy = async |query: &str| {
+        let page = browser.get(&format!("{form}{query}")).await;
+        (page.status, page.header("content-security-policy").split("; ").nth(5).unwrap_or_default().to_owned())
+    };
+    assert_eq!(policy("").await, (200, "form-action 'self' https://github.com".to_owned()));
+    for refused in ["&owner=a%22b", "&site=http%3A%2F%2Fgithub.com", "&site=https%3A%2F%2Fa%20b", "&id=A", "&id=gh1"] {
+        assert_eq!(policy(refused).await, (422, "form-action 'self'".to_owned()), "{refused}");
+    }
+
+    let site = github.url().replace(':', "%3A").replace('/', "%2F");
+    let page = browser.get(&format!("{form}&owner=acme&site={site}&id=app1")).await;
+    assert!(page.header("content-security-policy").contains(&format!("form-action 'self' {};", github.url())));
+    let after = |mark: &str| page.body.split(mark).nth(1).unwrap().split('"').next().unwrap();
+    let manifest = after(r#"name="manifest" value=""#).replace("&#34;", "\"");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["hook_attributes"]["active"], false, "GitHub cannot reach this machine");
+    let address = format!("method=\"post\" action=\"{}/organizations/acme/settings/apps/new?state=", github.url());
+    let back = format!("/setup/repositories/new-app?code={}&state={}", github::CODE, after(&address));
+    assert_eq!(manifest["redirect_url"], format!("{}/setup/repositories/new-app", story.local.api_url()));
+
+    // GitHub's redirect arrives without the cookie.
+    let hop = Browser::new(&story).ask(Method::GET, &back, &[("sec-fetch-site", "cross-site")], &[]).await;
+    assert!(hop.status == 200 && hop.contains("hop=1"), "{}", hop.body);
+    let other = Browser::with(&story, &[Scope::Admin], None).await;
+    for (browser, address) in [(&other, back.as_str()), (&browser, &back.replace("state=pya_", "state=pya_x"))] {
+        let refused = browser.get(address).await;
+        assert!(refused.status == 400 && refused.contains("belongs to another sign-in"), "{}", refused.body);
+    }
+    let connection = "/setup/repositories/connections/app1?project=acme";
+    assert_eq!(browser.get(&format!("{back}&hop=1")).await.redirect(), (303, connection));
+    let page = browser.get(connection).await;
+    assert!(page.contains("app1 accepts our token.") && !page.contains("PRIVATE"), "{}", page.body);
+    let again = browser.get(&back).await;
+    assert!(again.status == 422 && again.contains("The connection app1 already exists"), "{}", again.body);
     story.shut_down().await;
 }
 
@@ -286,7 +326,9 @@ async fn repositories_forms_need_admin_of_their_projects() {
         // The demo forge refuses or accepts the repair; either way the admin may send it.
         assert!(answer.status == ours || (ours == 200 && answer.status != 403), "{path}: {}", answer.body);
     }
-    for path in ["/connect", "/connect-app", "/connections/gh1", "/webhooks/acme", "/test", "/add", "/remove"] {
+    for path in
+        ["/connect", "/connect-app", "/new-app", "/connections/gh1", "/webhooks/acme", "/test", "/add", "/remove"]
+    {
         let path = format!("{base}{path}{QUERY}");
         assert_eq!(reader.get(&path).await.status, 403, "{path}");
     }

@@ -66,7 +66,7 @@ pub use admin::secrets::{UserSecret, generate_secret_value, list_secrets, set_se
 pub use admin::sign_in::{
     SessionCookie, SignInLink, create_sign_in_link, load_valid_token, sign_in, sign_in_with_token,
 };
-pub use admin::signed_tokens::{Bootstrap, Session, SignInCode, SigningKey};
+pub use admin::signed_tokens::{AppRequest, Bootstrap, Session, SignInCode, SigningKey};
 pub use admin::test_integration::{IntegrationTestResult, test_integration};
 pub use admin::test_model_key::{test_model_key, test_stored_model_key};
 pub use admin::test_repository::{
@@ -100,8 +100,8 @@ pub use jobs::views::{
     ticket_views,
 };
 pub use poll::{PollSummary, poll_hook_repositories, poll_repository, set_ingress};
-pub use pullyard_forge::Connections;
-pub use pullyard_forge::features::{APP_EVENTS, WorkflowPolicy, app_permissions};
+pub use pullyard_forge::features::WorkflowPolicy;
+pub use pullyard_forge::{AppManifest, Connections, GitHubSite, is_account_name};
 pub use pullyard_store::Token as StoredToken;
 pub use review::list_deliveries::{DeliveryList, list_deliveries};
 pub use review::replay::replay_delivery;

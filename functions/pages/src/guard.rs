@@ -11,6 +11,10 @@ use pullyard_control::Context;
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// The origin of a forge to which a form of this page is sent. In the extensions of a response.
+#[derive(Clone, Debug)]
+pub(crate) struct FormTarget(pub(crate) String);
+
 /// Adds the protections and the error pages to all routes.
 pub(crate) fn protect(routes: Router<Context>, ctx: &Context) -> Router {
     let checked = routes.layer(from_fn_with_state(ctx.clone(), refuse_foreign_forms));
@@ -23,9 +27,10 @@ async fn add_headers(State(ctx): State<Context>, mut request: Request, next: Nex
     if let Some(fault) = response.extensions_mut().remove::<Fault>() {
         response = fault.render(&failed, ctx.clock.now());
     }
+    let target = response.extensions_mut().remove::<FormTarget>();
     let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, format_policy(target));
     let set = [
-        (header::CONTENT_SECURITY_POLICY, CSP),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // With `no-referrer`, browsers would send our own forms with `Origin: null`.
         (header::REFERRER_POLICY, "same-origin"),
@@ -35,6 +40,12 @@ async fn add_headers(State(ctx): State<Context>, mut request: Request, next: Nex
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+fn format_policy(target: Option<FormTarget>) -> HeaderValue {
+    let own = HeaderValue::from_static(CSP);
+    let Some(FormTarget(origin)) = target else { return own };
+    HeaderValue::try_from(CSP.replace("form-action 'self'", &format!("form-action 'self' {origin}"))).unwrap_or(own)
 }
 
 /// Prevents cross-site request forgery: another site's form would act with the visitor's rights.

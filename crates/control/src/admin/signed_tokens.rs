@@ -4,7 +4,7 @@
 use crate::Error;
 use data_encoding::BASE64URL_NOPAD;
 use hmac::{Hmac, KeyInit, Mac};
-use pullyard_domain::id::JobId;
+use pullyard_domain::id::{IntegrationId, JobId, ProjectId};
 use pullyard_domain::job::Fence;
 use pullyard_domain::time::Timestamp;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,7 @@ const BOOTSTRAP: &str = "pyb_";
 const LEASE: &str = "pyl_";
 const SIGN_IN: &str = "pyc_";
 const SESSION: &str = "pys_";
+const APP_REQUEST: &str = "pya_";
 /// A key shorter than the hash would weaken the HMAC.
 const MIN_KEY_BYTES: usize = 32;
 const MAX_TOKEN_BYTES: usize = 1_024;
@@ -40,6 +41,17 @@ pub struct SignInCode {
 pub struct Session {
     pub token: String,
     pub issued: Timestamp,
+    pub expires: Timestamp,
+}
+
+/// The `state` of a GitHub App that a visitor creates. It protects from another user's App: only the same visitor can
+/// return with it, and it ends with the connection that it names. GitHub's code works once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppRequest {
+    pub visitor: String,
+    pub integration: IntegrationId,
+    pub api_url: String,
+    pub project: Option<ProjectId>,
     pub expires: Timestamp,
 }
 
@@ -98,6 +110,16 @@ impl SigningKey {
         if now < session.expires { Ok(session) } else { Err(Error::InvalidToken) }
     }
 
+    pub fn sign_app_request(&self, request: &AppRequest) -> Result<String, Error> {
+        self.sign(APP_REQUEST, request)
+    }
+
+    /// Errors: `InvalidToken` if the state is forged or expired, or belongs to another visitor.
+    pub fn verify_app_request(&self, state: &str, visitor: &str, now: Timestamp) -> Result<AppRequest, Error> {
+        let request: AppRequest = self.verify(APP_REQUEST, state)?;
+        if now < request.expires && request.visitor == visitor { Ok(request) } else { Err(Error::InvalidToken) }
+    }
+
     fn sign<T: Serialize>(&self, kind: &str, content: &T) -> Result<String, Error> {
         let json = serde_json::to_vec(content).map_err(|error| Error::Inconsistent(error.to_string()))?;
         let body = BASE64URL_NOPAD.encode(&json);
@@ -127,7 +149,7 @@ impl SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pullyard_domain::id::{ClaimId, ProjectId};
+    use pullyard_domain::id::ClaimId;
 
     fn job() -> JobId {
         JobId::for_request(&ProjectId::new("acme").unwrap(), "caller", "key")
@@ -189,6 +211,23 @@ mod tests {
         assert!(keys('b').verify_session(&cookie, at(999)).is_err());
         assert!(keys('a').verify_session(&sealed.replacen(SIGN_IN, SESSION, 1), at(0)).is_err());
         assert!(keys('a').verify_sign_in_code(&cookie.replacen(SESSION, SIGN_IN, 1), at(0)).is_err());
+    }
+
+    #[test]
+    fn app_request_is_valid_for_its_visitor_until_it_expires() {
+        let request = AppRequest {
+            visitor: "t1".into(),
+            integration: IntegrationId::new("github").unwrap(),
+            api_url: "https://api.github.com".into(),
+            project: None,
+            expires: Timestamp::from_millis(1_000),
+        };
+        let (key, before) = (keys('a'), Timestamp::from_millis(999));
+        let state = key.sign_app_request(&request).unwrap();
+        assert_eq!(key.verify_app_request(&state, "t1", before).unwrap(), request);
+        assert!(key.verify_app_request(&state, "t2", before).is_err());
+        assert!(key.verify_app_request(&state, "t1", request.expires).is_err());
+        assert!(keys('b').verify_app_request(&state, "t1", before).is_err());
     }
 
     #[test]

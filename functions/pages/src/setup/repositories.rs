@@ -2,6 +2,7 @@
 
 mod card;
 mod connect;
+mod connect_app;
 mod connection;
 mod hooks;
 mod install_hook;
@@ -32,7 +33,8 @@ pub(super) fn routes() -> Router<Context> {
     Router::new()
         .route("/setup/repositories", get(show))
         .route("/setup/repositories/connect", get(connect::show_token_form).post(connect::connect_token))
-        .route("/setup/repositories/connect-app", get(connect::show_app_form).post(connect::connect_app))
+        .route("/setup/repositories/connect-app", get(connect_app::show).post(connect_app::connect))
+        .route("/setup/repositories/new-app", get(connect_app::finish))
         .route("/setup/repositories/connections/{integration}", get(connection::show))
         .route("/setup/repositories/connections/{integration}/credential", post(connection::replace_credential))
         .route(
@@ -195,6 +197,13 @@ async fn list_integrations(visit: &PageContext) -> Result<Vec<Integration>, Faul
         integrations.extend(store.load_integration(id).await.map_err(Error::from)?);
     }
     Ok(integrations)
+}
+
+/// `base`, or the first of `base-2`, `base-3` … that no connection has.
+pub(super) fn free_connection_id(base: &str, connections: &[Integration]) -> String {
+    let is_free = |id: &String| !connections.iter().any(|one| one.id.as_str() == id);
+    let numbered = (2..).map(|number| format!("{base}-{number}"));
+    std::iter::once(base.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
 }
 
 fn connection_title(integration: &Integration) -> String {

@@ -12,7 +12,7 @@ use crate::visit::PageContext;
 use askama::Template;
 use axum::http::StatusCode;
 use axum::response::Response;
-use pullyard_control::{self as control, Error, TestSummary};
+use pullyard_control::{self as control, Error, GitHubSite, TestSummary};
 use pullyard_domain::auth::Auth;
 use pullyard_domain::id::{IntegrationId, ProjectId};
 use pullyard_domain::project::Integration;
@@ -98,11 +98,7 @@ async fn load_connection(visit: &PageContext, id: &IntegrationId) -> Result<Inte
 
 fn install_app_url(integration: &Integration) -> Option<String> {
     let Auth::App { slug, .. } = &integration.auth else { return None };
-    let site = match integration.api_url.strip_suffix("/api/v3") {
-        Some(server) => format!("{server}/github-apps"),
-        None => "https://github.com/apps".into(),
-    };
-    http_url(&format!("{site}/{slug}/installations/new"))
+    http_url(&GitHubSite::from_api_url(&integration.api_url).install_url(slug))
 }
 
 #[derive(Deserialize)]

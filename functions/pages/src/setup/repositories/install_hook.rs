@@ -1,5 +1,6 @@
 //! The form that installs a webhook for a repository, an organisation or an App.
 
+use super::connect::redirect_to_connection;
 use super::hooks::{hook_url, may_manage};
 use super::{FormFault, check_admin, check_admin_of_all_projects, list_integrations, list_url};
 use crate::fault::Fault;
@@ -13,7 +14,7 @@ use pullyard_control::Error;
 use pullyard_control::hooks::{NewHook, Target, install_hook};
 use pullyard_domain::hook::Webhook;
 use pullyard_domain::id::{HookName, IntegrationId, ProjectId, RepositoryName};
-use pullyard_domain::project::Project;
+use pullyard_domain::project::{Integration, Project};
 use pullyard_entry::{Problem, Query};
 use serde::Deserialize;
 
@@ -107,6 +108,25 @@ pub(super) async fn install(visit: PageContext, Form(form): Form<InstallForm>) -
     match install_checked(&visit, &project, &form).await {
         Ok(hook) => Ok(redirect(&hook_url(&hook.name))),
         Err(fault) => render(&visit, &project, form, Some(fault)).await,
+    }
+}
+
+/// Installs the webhook of a new App, then shows its connection. A refusal shows the form.
+pub(super) async fn install_app_hook(
+    visit: &PageContext,
+    project: &Project,
+    app: &Integration,
+) -> Result<Response, Fault> {
+    let form = InstallForm {
+        scope: "app".into(),
+        integration: app.id.to_string(),
+        name: app.id.to_string(),
+        base_url: visit.ctx.api_url.trim_end_matches('/').to_owned(),
+        ..InstallForm::default()
+    };
+    match install_checked(visit, project, &form).await {
+        Ok(_) => Ok(redirect_to_connection(app, Some(&project.id))),
+        Err(fault) => render(visit, project, form, Some(fault)).await,
     }
 }
 

@@ -5,9 +5,9 @@ use super::facts::{self, Facts};
 use super::repository::RepositoryForm;
 use crate::fault::Fault;
 use crate::setup::machine::{LOCAL_FORGE, LocalMachine};
-use crate::text::{SafeText, line, percent_encode};
+use crate::setup::repositories::free_connection_id;
+use crate::text::{SafeText, line};
 use crate::visit::PageContext;
-use pullyard_control::{APP_EVENTS, WorkflowPolicy, app_permissions};
 use pullyard_domain::agent::{CLAUDE_CODE, CODEX, COMMAND};
 use pullyard_domain::project::{ForgeKind, Integration};
 
@@ -25,7 +25,7 @@ const FORGES: [Choice; 5] = [
     choice("folder", "Folder of this machine", "A git repository; jobs push their branches into it"),
     choice("connection", "Connected forge", "A repository of a forge that is connected already"),
     choice("github", "GitHub by token", "Needs a token of an account for Pullyard"),
-    choice("app", "GitHub by App", "Needs the App’s ID and private key"),
+    choice("app", "GitHub by App", "Your own App, created with one button"),
     choice("bitbucket", "Bitbucket by token", "Needs an access token of Bitbucket Cloud"),
 ];
 
@@ -48,8 +48,6 @@ pub(super) struct RepositoryChoice {
     /// A name for a new connection that no other has.
     pub(super) free_id: String,
     pub(super) api_url: &'static str,
-    /// GitHub's form for a new App, filled in.
-    pub(super) new_app: String,
 }
 
 pub(super) async fn repository(
@@ -72,11 +70,10 @@ pub(super) async fn repository(
     let fallback = all.get(first).map(|choice| choice.value).unwrap_or_default();
     let chosen = all.iter().map(|choice| choice.value).find(|value| *value == wanted).unwrap_or(fallback);
     let kind = if chosen == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
-    let free_id = free_id(kind.code(), &connections);
+    let free_id = free_connection_id(kind.code(), &connections);
     Ok(RepositoryChoice {
         all,
         chosen,
-        new_app: new_app_url(&visit.ctx.api_url),
         free_id,
         api_url: kind.default_api_url(),
         connections: others.iter().map(|one| (one.id.to_string(), describe(one))).collect(),
@@ -86,21 +83,6 @@ pub(super) async fn repository(
 fn describe(connection: &Integration) -> SafeText {
     let forge = connection.kind.display_name_at(&connection.api_url);
     line(&format!("{}: {forge}, as {}", connection.id, connection.account.login))
-}
-
-fn free_id(base: &str, connections: &[Integration]) -> String {
-    let is_free = |id: &String| !connections.iter().any(|one| one.id.as_str() == id);
-    let numbered = (2..).map(|number| format!("{base}-{number}"));
-    std::iter::once(base.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
-}
-
-/// GitHub fills its form from the query. The webhook is off until it is installed for the connected App.
-fn new_app_url(api_url: &str) -> String {
-    let home = percent_encode(api_url.trim_end_matches('/'));
-    let permissions = app_permissions(WorkflowPolicy::Forbid);
-    let permissions: String = permissions.iter().map(|(name, level)| format!("&{name}={level}")).collect();
-    let events: String = APP_EVENTS.iter().map(|event| format!("&events[]={event}")).collect();
-    format!("https://github.com/settings/apps/new?url={home}&public=false&webhook_active=false{permissions}{events}")
 }
 
 impl RepositoryChoice {

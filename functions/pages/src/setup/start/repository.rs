@@ -19,19 +19,17 @@ use pullyard_protocol::project::AddRepository;
 use serde::Deserialize;
 use std::path::Path;
 
-/// Contains secrets, so it has no `Debug`; templates show the other fields only.
+/// Contains a token, so it has no `Debug`; templates show the other fields only.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RepositoryForm {
     project: String,
-    /// One of the choices of the page: folder, connection, github, app, bitbucket.
+    /// One of the choices of the page: folder, connection, github, bitbucket.
     pub(super) by: String,
     pub(super) connection: String,
     pub(super) id: String,
     pub(super) api_url: String,
     token: String,
-    pub(super) app_id: String,
-    key: String,
     pub(super) name: String,
     pub(super) folder: String,
 }
@@ -115,11 +113,6 @@ async fn connect_forge(
     let id = IntegrationId::new(form.id.trim()).map_err(|bad| invalid("name of the connection", bad.0))?;
     let kind = if form.by == "bitbucket" { ForgeKind::Bitbucket } else { ForgeKind::GitHub };
     let api_url = non_empty(&form.api_url).unwrap_or_else(|| kind.default_api_url().to_owned());
-    if form.by == "app" {
-        let app_id = form.app_id.trim().parse().map_err(|_| invalid("App ID", "enter the number that GitHub shows"))?;
-        let key = form.key.replace("\r\n", "\n");
-        return Ok(control::connect_github_app_with_key(ctx, id, &api_url, app_id, &key).await?.id);
-    }
     Ok(control::connect_forge_with_token(ctx, id, kind, &api_url, form.token.trim()).await?.id)
 }
 
