@@ -120,6 +120,17 @@ impl Browser {
         answer
     }
 
+    /// The bytes that a first view of the page transfers, uncompressed: its HTML, style, script and icon.
+    async fn weigh(&self, path: &str) -> usize {
+        let page = self.get(path).await;
+        assert_eq!(page.status, 200, "{path}");
+        let mut bytes = page.body.len();
+        for asset in page.body.split('"').filter(|part| part.starts_with("/assets/")) {
+            bytes += self.get(asset).await.body.len();
+        }
+        bytes
+    }
+
     async fn use_link(&mut self, link: &str) -> Answer {
         let answer = self.post("/sign-in", &[("code", code_of(link))]).await;
         self.store_cookie(&answer);

@@ -56,6 +56,18 @@ async fn theme_is_stored_in_a_cookie_and_rendered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_page_transfers_100_kb() {
+    let story = Story::start_with_waiting_tasks().await;
+    story.create_job("e1", "APP-1", 1).await;
+    let browser = Browser::admin(&story).await;
+    for path in ["/", "/board", "/jobs", "/decisions", "/setup/start", "/setup/settings", "/setup/repositories"] {
+        let bytes = browser.weigh(path).await;
+        assert!(bytes < 100_000, "{path} needs {bytes} bytes");
+    }
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn error_page_has_a_way_back_and_its_visitors_navigation() {
     let story = Story::start_with_waiting_tasks().await;
     let browser = Browser::admin(&story).await;

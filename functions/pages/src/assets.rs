@@ -8,18 +8,33 @@ use std::sync::LazyLock;
 pub(crate) struct Asset {
     pub(crate) url: String,
     kind: &'static str,
-    content: &'static str,
+    content: String,
 }
 
 pub(crate) static STYLE: LazyLock<Asset> =
-    LazyLock::new(|| asset("ui", "css", "text/css; charset=utf-8", include_str!("../assets/ui.css")));
+    LazyLock::new(|| asset("ui", "css", "text/css; charset=utf-8", minify(include_str!("../assets/ui.css"))));
 pub(crate) static SCRIPT: LazyLock<Asset> =
-    LazyLock::new(|| asset("ui", "js", "text/javascript; charset=utf-8", include_str!("../assets/ui.js")));
+    LazyLock::new(|| asset("ui", "js", "text/javascript; charset=utf-8", include_str!("../assets/ui.js").into()));
 pub(crate) static ICON: LazyLock<Asset> =
-    LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg")));
+    LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg").into()));
 
-fn asset(name: &str, ending: &str, kind: &'static str, content: &'static str) -> Asset {
-    Asset { url: format!("/assets/{name}.{:016x}.{ending}", hash(content)), kind, content }
+fn asset(name: &str, ending: &str, kind: &'static str, content: String) -> Asset {
+    Asset { url: format!("/assets/{name}.{:016x}.{ending}", hash(&content)), kind, content }
+}
+
+/// Drops comments and superfluous spaces of a style sheet, a sixth of its bytes. A space before a colon may separate two
+/// selectors, and stays.
+fn minify(style: &str) -> String {
+    let mut out = String::with_capacity(style.len());
+    let parts = style.split("/*").enumerate();
+    let code = parts.map(|(at, part)| if at == 0 { part } else { part.split_once("*/").map_or("", |(_, code)| code) });
+    for word in code.flat_map(str::split_whitespace) {
+        if !out.ends_with(['{', '}', ';', ',', ':']) && !word.starts_with(['{', '}', ';', ',']) {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
 }
 
 fn hash(content: &str) -> u64 {
@@ -33,5 +48,5 @@ pub(crate) async fn serve(Path(name): Path<String>) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
         (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
     ];
-    (headers, asset.content).into_response()
+    (headers, asset.content.as_str()).into_response()
 }
