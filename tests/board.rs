@@ -5,7 +5,7 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{ProjectId, RepositoryName, TicketKey};
 use pullyard_local::HintDelivery;
 use pullyard_protocol::client::Error;
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, TicketAnswer};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, MoveTicket, TicketAnswer};
 use pullyard_store::Scope;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -37,7 +37,8 @@ impl Story {
     }
 
     async fn move_ticket(&self, name: &str, status: &str) -> Result<TicketAnswer, Error> {
-        self.api.move_ticket(&self.project, &key(name), status, None).await
+        let moved = self.api.move_ticket(&self.project, &key(name), &MoveTicket::to(status), None).await?;
+        Ok(TicketAnswer { ticket: moved.ticket, decision: moved.decision.unwrap() })
     }
 
     async fn move_ticket_as(&self, token: &str, key: &str, name: &str, status: &str) -> (u16, Value) {
@@ -93,7 +94,10 @@ async fn only_a_move_into_the_trigger_status_starts_a_job() {
     assert_eq!(code(&story.move_ticket("B-9", TRIGGER).await.unwrap_err()), "not_found");
     assert_eq!(code(&story.edit_ticket("B-9", "t").await.unwrap_err()), "not_found");
     let nobody = ProjectId::new("nobody").unwrap();
-    assert_eq!(code(&story.api.move_ticket(&nobody, &key("B-1"), TODO, None).await.unwrap_err()), "not_found");
+    assert_eq!(
+        code(&story.api.move_ticket(&nobody, &key("B-1"), &MoveTicket::to(TODO), None).await.unwrap_err()),
+        "not_found"
+    );
     assert_eq!(story.jobs().await.len(), 1);
     story.shut_down().await;
 }

@@ -180,6 +180,11 @@ async fn cli_creates_edits_and_moves_tickets() {
     let refused = user.run(&["tickets", "move", "B-1", TRIGGER, "--json"]).await.assert_exit(3, "(status_unchanged)");
     assert_eq!(serde_json::from_str::<Value>(&refused.out).unwrap()["decision"]["code"], "status_unchanged");
     assert!(!refused.err.contains("Moved B-1"), "the refusal claims that it was moved: {refused:?}");
+    user.run(&["tickets", "create", "B-2", "--title", "Second", "--status", "Blocked"]).await.assert_success();
+    user.run(&["tickets", "move", "B-2", TRIGGER, "--before", "B-9"]).await.assert_exit(3, "(not_in_column)");
+    user.run(&["tickets", "move", "B-1", "Blocked", "--before", "B-2"]).await.assert_success();
+    let ordered = user.run(&["tickets", "move", "B-1", "Blocked", "--last"]).await.assert_success();
+    assert_eq!(ordered, "Moved B-1 to the end in Blocked\n");
     user.run(&["tickets", "show", "B-9"]).await.assert_exit(5, "there is no ticket B-9");
     user.run(&["tickets", "edit", "B-1"]).await.assert_exit(2, "--title");
     // An edit in the trigger column starts no job.

@@ -22,6 +22,8 @@ pub struct TicketEvent {
     pub status: String,
     /// The text after the event; `None` if the event only contains the status.
     pub text: Option<TicketText>,
+    /// The new place in the column; `None` leaves it. Only the board sends one.
+    pub rank: Option<i64>,
 }
 
 impl TicketEvent {

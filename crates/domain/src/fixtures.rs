@@ -100,6 +100,7 @@ pub(crate) fn event(name: &str, status: &str, secs: u64) -> TicketEvent {
         key: key(),
         status: status.into(),
         text: Some(TicketText::default()),
+        rank: None,
     }
 }
 

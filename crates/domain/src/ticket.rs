@@ -1,6 +1,8 @@
 //! A ticket as Pullyard knows it: its status, its job, and the state that its tool should show.
 //! Its text is a separate item, because an update is charged for the whole item.
 
+pub mod rank;
+
 use crate::budget::Day;
 use crate::id::{EventId, JobId, ProjectId, TicketKey};
 use crate::project::{Project, Settings};
@@ -49,6 +51,9 @@ pub struct Ticket {
     pub synced_version: u32,
     pub tries: u32,
     pub not_before: Option<Timestamp>,
+    /// The place in the column; see `rank`.
+    #[serde(default)]
+    pub rank: i64,
     pub rev: u64,
 }
 
@@ -160,6 +165,7 @@ impl Ticket {
             synced_version: 0,
             tries: 0,
             not_before: None,
+            rank: rank::rank_at(seen_at),
             rev: 0,
         }
     }

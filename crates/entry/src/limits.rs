@@ -64,7 +64,8 @@ pub fn check_edit(edit: &EditTicket) -> Result<(), FieldError> {
 }
 
 pub fn check_move(to: &MoveTicket) -> Result<(), FieldError> {
-    check_line("/status", &to.status, 1, STATUS)
+    check_line("/status", &to.status, 1, STATUS)?;
+    if to.last && to.before.is_some() { fault("/last", "use either `before` or `last`".to_owned()) } else { Ok(()) }
 }
 
 pub fn check_comment(comment: &WriteComment) -> Result<(), FieldError> {

@@ -101,6 +101,20 @@ pub struct MoveTicket {
     /// New status.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = limits::STATUS), regex(pattern = limits::LINE)))]
     pub status: String,
+    /// Ticket of that status before which the card goes, also within a column. Absent: a card that enters the column is
+    /// its last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<TicketKey>,
+    /// Make the card the last one, also within a column. Not with `before`.
+    #[serde(default)]
+    pub last: bool,
+}
+
+impl MoveTicket {
+    /// A move to the end of another column.
+    pub fn to(status: &str) -> Self {
+        Self { status: status.to_owned(), before: None, last: false }
+    }
 }
 
 /// Body of `PATCH /v1/tickets/{key}?project=P`. Absent fields stay unchanged.
@@ -125,7 +139,17 @@ pub struct EditTicket {
     pub repository: Option<RepositoryName>,
 }
 
-/// Answer to a creation, move or edit of a ticket.
+/// Answer to a move of a ticket.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedTicket {
+    /// The ticket after the move.
+    pub ticket: Ticket,
+    /// Decision about the move; null if only the order in the column changed, which never starts a job.
+    pub decision: Option<crate::decision::Decision>,
+}
+
+/// Answer to a creation or edit of a ticket.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TicketAnswer {

@@ -67,9 +67,10 @@ pub(crate) fn find_example(operation: &str) -> Option<Example> {
         "show_ticket" => answer(ticket()),
         "edit_ticket" => call(json!({ "title": TITLE }), json!({ "ticket": ticket(), "decision": unchanged() })),
         "delete_ticket" => answer(json!({ "project": PROJECT, "key": TICKET })),
-        "move_ticket" => {
-            call(json!({ "status": "AI Processing" }), json!({ "ticket": ticket(), "decision": accepted() }))
-        }
+        "move_ticket" => call(
+            json!({ "status": "AI Processing", "before": "APP-2" }),
+            json!({ "ticket": ticket(), "decision": accepted() }),
+        ),
 
         "list_comments" => answer(json!({ "comments": [comment()], "next": null })),
         "add_comment" | "edit_comment" => call(json!({ "text": COMMENT }), comment()),

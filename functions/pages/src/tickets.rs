@@ -19,6 +19,7 @@ use axum::response::Response;
 use pullyard_control as control;
 use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::project::Project;
+use pullyard_domain::ticket::rank::Place;
 use pullyard_entry::{Path, Problem, Query, limits, resolve_ticket_key};
 use pullyard_protocol::ticket::MoveTicket;
 use serde::Deserialize;
@@ -48,7 +49,10 @@ fn invalid(field: &str, fault: &str) -> Fault {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MoveForm {
-    status: String,
+    /// Absent: only the order in the column changes.
+    status: Option<String>,
+    /// The ticket before which the card goes; empty for the end of the column.
+    before: Option<String>,
     back: Option<String>,
     #[serde(default)]
     once: String,
@@ -62,14 +66,23 @@ pub(crate) async fn move_ticket(
     Form(to): Form<MoveForm>,
 ) -> Result<Response, Fault> {
     let (project, key) = load_place(&visit, key, query).await?;
-    let body = MoveTicket { status: to.status };
-    limits::check_move(&body)?;
+    let MoveForm { status, before, back, once } = to;
+    if let Some(status) = &status {
+        limits::check_move(&MoveTicket::to(status))?;
+    }
+    let place = match before.as_deref() {
+        None => None,
+        Some("") => Some(Place::Last),
+        Some(next) => Some(Place::Before(TicketKey::new(next).map_err(|fault| invalid("before", &fault.to_string()))?)),
+    };
     let caller = visit.requester();
-    let request = non_empty(&to.once).map(|once| EventId::for_button(&once, &key, &body.status));
-    let ticket_move = control::TicketMove { project: project.id.clone(), key, status: body.status, caller, request };
+    let (to, next) = (status.as_deref().unwrap_or_default(), before.as_deref().unwrap_or_default());
+    let request = non_empty(&once).map(|once| EventId::for_button(&once, &key, to, next));
+    let ticket_move = control::TicketMove { project: project.id.clone(), key, status, place, caller, request };
     let answer = control::move_board_ticket(&visit.ctx, ticket_move).await?;
     let board = format!("/board?project={}", project.id);
-    let back = to.back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
+    let back = back.as_deref().map_or(board.as_str(), |back| own_path(Some(back)));
+    let Some(answer) = answer else { return Ok(redirect(back)) };
     let joint = if back.contains('?') { '&' } else { '?' };
     Ok(redirect(&format!("{back}{joint}said={}", answer.delivery)))
 }

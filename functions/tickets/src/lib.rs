@@ -92,5 +92,6 @@ fn to_domain_event(event: wire::TicketEvent) -> TicketEvent {
             url: ticket.url,
             repository: ticket.repository,
         }),
+        rank: None,
     }
 }

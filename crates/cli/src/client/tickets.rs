@@ -14,7 +14,9 @@ use pullyard_domain::decision::Verdict;
 use pullyard_domain::id::{RepositoryName, TicketKey};
 use pullyard_domain::pull_request::PullRequestState;
 use pullyard_protocol::decision::Decision;
-use pullyard_protocol::ticket::{Comment, CreateTicket, EditTicket, Ticket, TicketAnswer, TicketPage};
+use pullyard_protocol::ticket::{
+    Comment, CreateTicket, EditTicket, MoveTicket, MovedTicket, Ticket, TicketAnswer, TicketPage,
+};
 use std::process::ExitCode;
 
 /// List, create, edit, move and delete tickets, and comment on them.
@@ -100,13 +102,19 @@ enum Command {
     Comments(comments::Comments),
     /// Move a ticket to another status and print Pullyard's decision.
     #[command(
-        after_help = "Examples:\n  pullyard tickets move DEMO-1 'AI Processing'\n  pullyard tickets move DEMO-1 Todo"
+        after_help = "Examples:\n  pullyard tickets move DEMO-1 'AI Processing'\n  pullyard tickets move DEMO-1 Todo --before DEMO-3"
     )]
     Move {
         /// Ticket key.
         key: TicketKey,
         /// Status.
         status: String,
+        /// Ticket of that status before which the card goes (default: the end of the column).
+        #[arg(long, value_name = "KEY")]
+        before: Option<TicketKey>,
+        /// Put the card at the end of its column.
+        #[arg(long, conflicts_with = "before")]
+        last: bool,
     },
     /// Delete a ticket; its jobs and decisions stay.
     ///
@@ -175,11 +183,11 @@ impl Tickets {
             }
             Command::Comment(comment) => comment.run(session, &project).await,
             Command::Comments(comments) => comments.run(session, &project).await,
-            Command::Move { key, status } => print_answer(
-                session,
-                &session.api.move_ticket(&project, &key, &status, Some(&format::new_idempotency_key())).await?,
-                Change::Moved,
-            ),
+            Command::Move { key, status, before, last } => {
+                let to = MoveTicket { status, before, last };
+                let moved = session.api.move_ticket(&project, &key, &to, Some(&format::new_idempotency_key())).await?;
+                print_move(session, moved, &to)
+            }
             Command::Delete { key, yes } => {
                 confirm(&session.screen, yes, &format!("Delete {key} from {project}?"))?;
                 let deleted = session.api.delete_ticket(&project, &key).await?;
@@ -192,6 +200,22 @@ impl Tickets {
             }
         }
     }
+}
+
+/// A move without a decision changed only the order.
+fn print_move(session: &Session, moved: MovedTicket, to: &MoveTicket) -> Result<ExitCode, CliError> {
+    if session.screen.is_json() && moved.decision.is_none() {
+        session.screen.json(&moved)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let MovedTicket { ticket, decision } = moved;
+    let Some(decision) = decision else {
+        let place = to.before.as_ref().map_or_else(|| "to the end".to_owned(), |next| format!("before {next}"));
+        let line = format!("Moved {} {place} in {}", ticket.key, ticket.status);
+        session.screen.print_line(&super::screen::sanitize(&line))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    print_answer(session, &TicketAnswer { ticket, decision }, Change::Moved)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -17,7 +17,7 @@ use pullyard_protocol::event::{EventKind, EventRecord};
 use pullyard_protocol::integration::CreateIntegration;
 use pullyard_protocol::job::Job;
 use pullyard_protocol::project::{AddRepository, CreateProject};
-use pullyard_protocol::ticket::{CreateTicket, EditTicket, EventTicket, Ticket, TicketEvent};
+use pullyard_protocol::ticket::{CreateTicket, EditTicket, EventTicket, MoveTicket, Ticket, TicketEvent};
 use serde_json::json;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -212,16 +212,13 @@ impl DemoRun<'_> {
     }
 
     async fn start_job(&mut self, key: &TicketKey) -> anyhow::Result<JobId> {
-        let moved = self.api.move_ticket(&self.project, key, TRIGGER, None).await?;
+        let moved = self.api.move_ticket(&self.project, key, &MoveTicket::to(TRIGGER), None).await?;
         self.screen.step("Moved", &format!("{TODO} → {TRIGGER}"));
-        ensure!(
-            moved.decision.verdict == Verdict::Accepted,
-            "the decision is {}: {}",
-            moved.decision.code,
-            moved.decision.sentence
-        );
-        self.screen.step("Accepted", &moved.decision.sentence);
-        moved.decision.job.context("an accepted move has no job")
+        let decision = moved.decision.context("a move into another column has no decision")?;
+        let accepted = decision.verdict == Verdict::Accepted;
+        ensure!(accepted, "the decision is {}: {}", decision.code, decision.sentence);
+        self.screen.step("Accepted", &decision.sentence);
+        decision.job.context("an accepted move has no job")
     }
 
     async fn wait_for_completion(

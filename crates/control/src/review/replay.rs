@@ -35,6 +35,7 @@ pub async fn replay_delivery(ctx: &Context, id: &DeliveryId) -> Result<Answer, E
                 status: facts.status.clone(),
                 // The ticket now has this event's text or a newer one.
                 text: None,
+                rank: None,
             };
             Box::pin(move_ticket(ctx, &event)).await
         }

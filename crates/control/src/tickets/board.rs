@@ -4,6 +4,7 @@ use crate::facts::load_facts;
 use crate::jobs::create_job::{Requester, hash_request};
 use crate::jobs::new_job::write_new_ticket_and_job;
 use crate::tickets::move_ticket::{Answer, log_answer, move_ticket, new_delivery, plan_new_job};
+use crate::tickets::order::load_rank_before;
 use crate::tickets::suggest_key::suggest_ticket_key;
 use crate::{Context, Error};
 use pullyard_domain::decision::Reason;
@@ -14,6 +15,7 @@ use pullyard_domain::facts::FirstDecision;
 use pullyard_domain::guard::{self, FollowUp};
 use pullyard_domain::id::{DeliveryId, EventId, ProjectId, RepositoryName, TicketKey};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::rank::{Place, rank_at};
 use pullyard_domain::time::Timestamp;
 use pullyard_store::{Request, TextEdit, TicketCreation, Write};
 use serde::Serialize;
@@ -99,6 +101,7 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
             key: key.clone(),
             status: status.clone().unwrap_or(stored.settings.statuses.todo),
             text: Some(text.clone()),
+            rank: None,
         };
         let (facts, text) = load_facts(ctx, &event).await?;
         if let Some(first) = &facts.first_decision {
@@ -148,18 +151,25 @@ pub async fn create_ticket(ctx: &Context, new: NewTicket) -> Result<Answer, Erro
 pub struct TicketMove {
     pub project: ProjectId,
     pub key: TicketKey,
-    pub status: String,
+    /// `None` for the ticket's present status.
+    pub status: Option<String>,
+    /// `None` for the end of another column. In its own column the card then stays where it is.
+    pub place: Option<Place>,
     pub caller: Requester,
     pub request: Option<EventId>,
 }
 
+/// Moves a ticket to another column, or within its column. `None` if only the order changed: that starts no job, and
+/// the ledger has no entry.
+///
 /// Idempotent: with a key, by caller, project and key, while its ledger entry exists: a repeat returns `repeat` and
 /// moves nothing. If the first call crashed after its ledger entry, a repeat completes it, unless the ticket has a
-/// newer event. Without a key each call is a new move.
-/// Errors: `NotFound` (ticket); `KeyReused`.
-pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Answer, Error> {
-    let TicketMove { project, key, status, caller, request } = command;
+/// newer event. Without a key each call is a new move. A repeated change of the order leads to the same order.
+/// Errors: `NotFound` (ticket); `KeyReused`; `Denied` if the column has no such place.
+pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Option<Answer>, Error> {
+    let TicketMove { project, key, status, place, caller, request } = command;
     let ticket = load_ticket(ctx, &project, &key).await?;
+    let status = status.unwrap_or_else(|| ticket.status.clone());
     let named = request.map(|request| EventId::for_move(&caller.id, request.as_str()));
     let mut moved = new_board_event(&ticket, ctx.clock.now(), status, None, caller.name);
     if let Some(event) = named {
@@ -170,13 +180,25 @@ pub async fn move_board_ticket(ctx: &Context, command: TicketMove) -> Result<Ans
             let same = same.filter(|_| first.ticket.as_ref() == Some(&key)).ok_or(Error::KeyReused)?;
             if !first.is_unapplied(&ticket) {
                 let reason = Reason::Repeat { first: first.reason.verdict().as_str().into() };
-                return Ok(Answer { delivery: first.id, reason, job: first.job });
+                return Ok(Some(Answer { delivery: first.id, reason, job: first.job }));
             }
             // Use the time of the first call, so that later events are newer.
             moved.occurred_at = same.occurred_at;
         }
     }
-    move_ticket(ctx, &moved).await
+    let stays = ticket.status == moved.status;
+    moved.rank = match place {
+        Some(Place::Before(next)) => Some(load_rank_before(ctx, &ticket, &next, &moved.status).await?),
+        None if stays => None,
+        Some(Place::Last) | None => Some(rank_at(moved.occurred_at)),
+    };
+    match moved.rank {
+        Some(rank) if stays => match ctx.store.store_rank(&ticket, rank).await? {
+            Write::Applied => Ok(None),
+            Write::Stale => Err(Error::Denied(Denial::NotInColumn { ticket: key, status: moved.status })),
+        },
+        _ => move_ticket(ctx, &moved).await.map(Some),
+    }
 }
 
 /// Edits a ticket's text, in one write with the ledger entry. Never starts a job. Concurrent edits both apply.
@@ -285,6 +307,7 @@ fn new_board_event(
         key: ticket.key.clone(),
         status,
         text,
+        rank: None,
     }
 }
 

@@ -168,6 +168,7 @@ fn ticket_after(event: &TicketEvent, facts: &Facts) -> Ticket {
     ticket.seen_at = event.occurred_at;
     ticket.seen_event = Some(event.event.clone());
     ticket.written = None;
+    ticket.rank = event.rank.unwrap_or(ticket.rank);
     ticket
 }
 

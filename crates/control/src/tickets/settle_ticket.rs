@@ -112,6 +112,7 @@ async fn decide_queued_entry(
         key: ticket.key.clone(),
         status: ticket.status.clone(),
         text: None,
+        rank: None,
     };
     let (facts, text) = load_facts(ctx, &event).await?;
     if facts.ticket.as_ref().is_none_or(|now| now.rev != ticket.rev) {

@@ -11,6 +11,8 @@ use pullyard_domain::id::{EventId, ProjectId, TicketKey};
 use pullyard_domain::listing::{DeliveryFilter, JobFilter};
 use pullyard_domain::project::{Project, Settings};
 use pullyard_domain::ticket::Ticket;
+use pullyard_domain::ticket::rank::Place;
+use pullyard_domain::time::Timestamp;
 use pullyard_testkit::{Fault, Wire};
 
 const TRIGGER: &str = "AI Processing";
@@ -65,8 +67,8 @@ impl Board {
     }
 
     fn move_request(&self, ticket: &str, status: &str, by: &str) -> TicketMove {
-        let (status, request) = (status.into(), Some(request(ticket)));
-        TicketMove { project: self.project(), key: key(ticket), status, caller: caller(by), request }
+        let (status, request) = (Some(status.into()), Some(request(ticket)));
+        TicketMove { project: self.project(), key: key(ticket), status, place: None, caller: caller(by), request }
     }
 
     async fn create(&self, new: &NewTicket) -> Result<Answer, Error> {
@@ -78,7 +80,7 @@ impl Board {
     }
 
     async fn move_ticket(&self, wanted: &TicketMove) -> Result<Answer, Error> {
-        move_board_ticket(&self.world.ctx, wanted.clone()).await
+        move_board_ticket(&self.world.ctx, wanted.clone()).await.map(Option::unwrap)
     }
 
     async fn load(&self, ticket: &str) -> StoredTicket {
@@ -296,6 +298,43 @@ async fn interrupted_move_does_not_undo_a_later_move() {
         assert_eq!(status(&board.load(&name).await), Some(expected), "{broken:?}");
     }
     assert!(half_done > 0, "no crash between ledger and ticket");
+}
+
+#[tokio::test]
+async fn card_takes_the_place_that_its_move_names() {
+    let board = Board::begin().await;
+    let (ctx, project) = (&board.world.ctx, board.project());
+    for (number, status) in [TRIGGER, TRIGGER, TRIGGER, BLOCKED].into_iter().enumerate() {
+        let at = Timestamp::from_millis(1_000 * number as i64);
+        let ticket = Ticket::new(project.clone(), key(&format!("APP-{number}")), status.into(), at, None);
+        assert_applied(ctx.store.update_ticket(&ticket).await);
+    }
+    let put = async |ticket: &str, to: Option<&str>, place: Place| {
+        let (project, key, status) = (project.clone(), key(ticket), to.map(str::to_owned));
+        let place = Some(place);
+        move_board_ticket(ctx, TicketMove { project, key, status, place, caller: caller("ana"), request: None }).await
+    };
+    let order = async || {
+        let (keys, _) = ctx.store.list_ticket_keys(&project, None, 10).await.unwrap();
+        let loaded = ctx.store.load_tickets(&project, &keys).await.unwrap().into_iter().map(Result::unwrap);
+        let mut column: Vec<_> = loaded.filter(|ticket| ticket.status == TRIGGER).collect();
+        column.sort_by(|one, other| one.card_order().cmp(&other.card_order()));
+        column.iter().map(|ticket| ticket.key.to_string()).collect::<Vec<_>>().join(" ")
+    };
+    let before = |ticket: &str| Place::Before(key(ticket));
+    assert_eq!(put("APP-2", None, before("APP-1")).await.unwrap(), None);
+    assert_eq!(order().await, "APP-0 APP-2 APP-1");
+    let left = board.load("APP-2").await;
+    assert_eq!((left.entries, left.jobs), (0, 0), "a new order is no decision");
+    let entered = put("APP-3", Some(TRIGGER), before("APP-1")).await.unwrap().unwrap();
+    assert!(entered.job.is_some(), "{entered:?}");
+    assert_eq!(order().await, "APP-0 APP-2 APP-3 APP-1");
+    assert_eq!(put("APP-0", Some(TRIGGER), Place::Last).await.unwrap(), None);
+    assert_eq!(order().await, "APP-2 APP-3 APP-1 APP-0");
+    for absent in ["APP-1", "APP-9"] {
+        assert_eq!(denial(put("APP-0", Some(BLOCKED), before(absent)).await), "not_in_column", "{absent}");
+    }
+    assert_eq!(board.load("APP-0").await.ticket.unwrap().status, TRIGGER);
 }
 
 #[tokio::test]

@@ -19,8 +19,9 @@ async fn syncing(world: &World) -> (Job, Fence) {
     let key = TicketKey::new("APP-1").unwrap();
     world.create_ticket(&key).await;
     let caller = Requester { id: "ana".into(), name: "ana".into() };
-    let put = TicketMove { project: world.project.clone(), key, status: "AI Processing".into(), caller, request: None };
-    let id = move_board_ticket(&world.ctx, put).await.unwrap().job.unwrap();
+    let (project, status) = (world.project.clone(), Some("AI Processing".into()));
+    let put = TicketMove { project, key, status, place: None, caller, request: None };
+    let id = move_board_ticket(&world.ctx, put).await.unwrap().unwrap().job.unwrap();
     let fence = world.claim(&id, None).await;
     for phase in [JobStatus::Preparing, JobStatus::Executing, JobStatus::Syncing] {
         let next = world.load_job(&id).await.advance(&fence, phase, world.ctx.clock.now()).unwrap();

@@ -49,6 +49,7 @@ impl Board {
             key: self.key.clone(),
             status: status.into(),
             text: Some(TicketText { title: event.into(), repository, ..TicketText::default() }),
+            rank: None,
         }
     }
 
@@ -60,7 +61,12 @@ impl Board {
         let caller = Requester { id: "ana".into(), name: "ana".into() };
         let request = Some(EventId::new(request).unwrap());
         let (project, key) = (self.world.project.clone(), self.key.clone());
-        move_board_ticket(&self.world.ctx, TicketMove { project, key, status: status.into(), caller, request }).await
+        move_board_ticket(
+            &self.world.ctx,
+            TicketMove { project, key, status: Some(status.into()), place: None, caller, request },
+        )
+        .await
+        .map(Option::unwrap)
     }
 
     async fn create_ticket(&self) {

@@ -58,8 +58,8 @@ impl EventId {
     }
 
     /// The idempotency key of one button of a page. All buttons send the page's key, but each is a different request.
-    pub fn for_button(page: &str, ticket: &TicketKey, status: &str) -> Self {
-        Self(hash_id("page-", "button", &[page, ticket.as_str(), status]))
+    pub fn for_button(page: &str, ticket: &TicketKey, status: &str, before: &str) -> Self {
+        Self(hash_id("page-", "button", &[page, ticket.as_str(), status, before]))
     }
 }
 

@@ -11,10 +11,12 @@ fn derived_ids_separate_their_parts() {
 
 #[test]
 fn each_button_of_each_page_has_its_own_event_id() {
-    let key =
-        |page: &str, ticket: &str, status: &str| EventId::for_button(page, &TicketKey::new(ticket).unwrap(), status);
+    let key = |page: &str, ticket: &str, status: &str| {
+        EventId::for_button(page, &TicketKey::new(ticket).unwrap(), status, "")
+    };
     let one = key("page-1", "A-1", "Done");
     assert_eq!(one, key("page-1", "A-1", "Done"));
+    assert_ne!(one, EventId::for_button("page-1", &TicketKey::new("A-1").unwrap(), "Done", "A-2"));
     assert_eq!(EventId::new(one.as_str()), Ok(one.clone()));
     for other in [key("page-2", "A-1", "Done"), key("page-1", "A-2", "Done"), key("page-1", "A-1", "Blocked")] {
         assert_ne!(one, other);

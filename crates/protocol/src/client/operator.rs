@@ -17,8 +17,8 @@ use crate::project::{
 };
 use crate::sweep::SweepReport;
 use crate::ticket::{
-    Comment, CommentPage, CreateTicket, DeletedComment, DeletedTicket, EditTicket, MoveTicket, Ticket, TicketAnswer,
-    TicketEvent, TicketPage, WriteComment,
+    Comment, CommentPage, CreateTicket, DeletedComment, DeletedTicket, EditTicket, MoveTicket, MovedTicket, Ticket,
+    TicketAnswer, TicketEvent, TicketPage, WriteComment,
 };
 use crate::version::Version;
 use pullyard_domain::id::{DeliveryId, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
@@ -176,11 +176,10 @@ impl ApiClient {
         &self,
         project: &ProjectId,
         key: &TicketKey,
-        status: &str,
+        to: &MoveTicket,
         idempotency_key: Option<&str>,
-    ) -> Result<TicketAnswer, Error> {
-        let body = MoveTicket { status: status.into() };
-        let mut call = self.http.request(Method::POST, &ticket_path(project, key, "/move")).json(&body);
+    ) -> Result<MovedTicket, Error> {
+        let mut call = self.http.request(Method::POST, &ticket_path(project, key, "/move")).json(to);
         if let Some(key) = idempotency_key {
             call = call.header("idempotency-key", key);
         }

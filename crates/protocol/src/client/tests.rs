@@ -3,6 +3,7 @@ use crate::dead_letter::MoveDeadLetters;
 use crate::integration::CreateGitHubApp;
 use crate::job::CreateJob;
 use crate::pull_request::PullRequestQuery;
+use crate::ticket::MoveTicket;
 use pullyard_domain::id::{ArtifactId, HookName, IntegrationId, JobId, ProjectId, RepositoryName, TicketKey};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -122,7 +123,7 @@ async fn calls_without_an_idempotency_key_are_sent_once() {
         api.remove_repository(&project, &named).await.is_err(),
         api.remove_integration(&integration).await.is_err(),
         api.set_settings(&project, &json!({}), 1).await.is_err(),
-        api.move_ticket(&project, &ticket, "Done", None).await.is_err(),
+        api.move_ticket(&project, &ticket, &MoveTicket::to("Done"), None).await.is_err(),
         api.delete_ticket(&project, &ticket).await.is_err(),
         api.send_input(&job_id(), "Yes.", None).await.is_err(),
         api.retry_job(&job_id(), None).await.is_err(),

@@ -49,6 +49,24 @@ impl Store {
         update(event, "", condition).commit(self).await
     }
 
+    /// Changes a card's place in its column.
+    ///
+    /// Writes: TICKET if it has that status. `rev` rises, so that a writer of the whole ticket reads the new rank.
+    /// Idempotent: a repeat stores the same rank.
+    pub async fn store_rank(&self, ticket: &Ticket, rank: i64) -> Result<Write, Error> {
+        let condition = Condition::new("attribute_exists(pk) AND #status = :status")
+            .name("#status", "status")
+            .name("#rank", "rank")
+            .value(":status", string_value(&ticket.status))
+            .value(":rank", number_value(rank))
+            .value(":one", number_value(1));
+        let key = key::ticket(&ticket.project, &ticket.key);
+        Transaction::new("order a card")
+            .update(key, "#rank = :rank, rev = rev + :one", "", condition)
+            .commit(self)
+            .await
+    }
+
     /// Stores a ticket's text in its own item.
     /// Writes: TEXT unless a newer event's text is stored.
     /// Idempotent: by the event's time.
@@ -70,12 +88,16 @@ impl Store {
 
 /// Updates a ticket from an event. `sets` precedes the attributes that are always set.
 fn update(event: &TicketEvent, sets: &str, condition: Condition) -> Transaction {
+    let (rank_set, condition) = match event.rank {
+        Some(rank) => ("#rank = :rank, ", condition.name("#rank", "rank").value(":rank", number_value(rank))),
+        None => ("", condition),
+    };
     let condition = condition
         .value(":at", number_value(event.occurred_at.millis()))
         .value(":status", string_value(&event.status))
         .value(":event", string_value(event.event.as_str()))
         .value(":one", number_value(1));
-    let sets = format!("{sets}seen_at = :at, seen_event = :event, rev = rev + :one");
+    let sets = format!("{sets}{rank_set}seen_at = :at, seen_event = :event, rev = rev + :one");
     Transaction::new("store a ticket's status").update(
         key::ticket(&event.project, &event.key),
         &sets,

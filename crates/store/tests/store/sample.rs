@@ -117,6 +117,7 @@ pub(crate) fn event(key: &str, id: &str, occurred_at: Timestamp, status: &str) -
             url: None,
             repository: None,
         }),
+        rank: None,
     }
 }
 

@@ -92,6 +92,19 @@ async fn unchanged_event_for_a_left_status_is_refused() {
 }
 
 #[tokio::test]
+async fn rank_is_stored_only_while_the_card_is_in_its_column() {
+    let world = World::new().await;
+    snapshot(&world, "evt-1", 1, "Todo").await;
+    let mut expected = world.ticket("APP-1").await;
+    world.expect_applied(world.store.store_rank(&expected, 7)).await;
+    (expected.rank, expected.rev) = (7, expected.rev + 1);
+    assert_eq!(world.ticket("APP-1").await, expected);
+    snapshot(&world, "evt-2", 2, "Doing").await;
+    world.expect_refused(world.store.store_rank(&expected, 8)).await;
+    assert_eq!(world.ticket("APP-1").await.rank, 7, "an event without a rank leaves it");
+}
+
+#[tokio::test]
 async fn text_is_replaced_only_by_a_newer_one() {
     let world = World::new().await;
     for (id, when, expected) in [

@@ -8,10 +8,11 @@ use pullyard_control::{self as control, Answer, Context, NewTicket, TextChanges,
 use pullyard_domain::decision::Verdict;
 use pullyard_domain::event::TicketText;
 use pullyard_domain::id::{ProjectId, TicketKey};
+use pullyard_domain::ticket::rank::Place;
 use pullyard_entry::openapi::CreatedOrExisting;
 use pullyard_entry::{Caller, IdempotencyKey, Path, Problem, Query, StrictJson, limits, resolve_ticket_key, scope};
 use pullyard_protocol::ticket::{
-    CreateTicket, DeletedTicket, EditTicket, MoveTicket, Ticket, TicketAnswer, TicketPage,
+    CreateTicket, DeletedTicket, EditTicket, MoveTicket, MovedTicket, Ticket, TicketAnswer, TicketPage,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -104,14 +105,16 @@ pub(crate) async fn move_ticket(
     Query(TicketQuery { project, key }): Query<TicketQuery>,
     IdempotencyKey(request): IdempotencyKey,
     StrictJson(to): StrictJson<MoveTicket>,
-) -> Result<Json<TicketAnswer>, Problem> {
+) -> Result<Json<MovedTicket>, Problem> {
     caller.authorize_project(&project)?;
     let key = resolve_ticket_key(path, key)?;
     limits::check_move(&to)?;
     let (project_id, ticket) = (project.clone(), key.clone());
-    let ticket_move = TicketMove { project, key, status: to.status, caller: caller.requester(), request };
-    let answer = control::move_board_ticket(&ctx, ticket_move).await?;
-    load_answer(&ctx, &project_id, &ticket, answer).await
+    let place = to.before.map(Place::Before).or(to.last.then_some(Place::Last));
+    let ticket_move = TicketMove { project, key, status: Some(to.status), place, caller: caller.requester(), request };
+    let decision = control::move_board_ticket(&ctx, ticket_move).await?.map(wire::decision);
+    let ticket = wire::ticket(control::ticket_view(&ctx, &project_id, &ticket).await?);
+    Ok(Json(MovedTicket { ticket, decision }))
 }
 
 pub(crate) async fn edit(

@@ -153,6 +153,7 @@ const WRITES: &[(&str, Forms)] = writes! { store:
         store.record_delivery_and_ticket(&refused, &ticket(0)).await?;
         store.record_delivery_and_ticket(&refused, &ticket(1)).await?;
     }
+    store_rank { store.store_rank(&sample::ticket("APP-1"), 1).await?; }
     refuse_review { store.refuse_review(&waiting_review("r1"), &refused_state()).await?; }
     refuse_absorbed_reviews {
         store.refuse_absorbed_reviews(&waiting_review("r2"), &[&waiting_review("r1")], &refused_state()).await?;
