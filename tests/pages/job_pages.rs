@@ -167,8 +167,7 @@ async fn repeated_move_is_one_move_and_another_button_is_another() {
         assert_eq!(browser.post("/tickets", &form).await.status, 303);
     }
     let board = browser.get("/board?project=acme").await;
-    let button = r#"<button form="move" formaction="/tickets/ACME-1/move?project=acme" name="status" value="#;
-    assert!(board.contains(button) && board.contains(r#"<form id="move" method="post""#), "{}", board.body);
+    assert!(board.contains(r#"<form method="post" action="/tickets/ACME-1/move?project=acme">"#), "{}", board.body);
     let put = async |key: &str, status: &str, once: &str| {
         let form = [("status", status), ("once", once)];
         browser.post(&format!("/tickets/{key}/move?project=acme"), &form).await
@@ -192,6 +191,38 @@ async fn repeated_move_is_one_move_and_another_button_is_another() {
     put("ACME-1", TODO, idempotency_key(form)).await;
     assert_eq!(put("ACME-1", "Blocked", idempotency_key(form)).await.redirect(), one.redirect());
     assert_eq!(status("ACME-1").await, TODO);
+    story.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn menu_of_a_card_changes_the_order_of_its_column() {
+    let story = Story::start_with_waiting_tasks().await;
+    let browser = Browser::admin(&story).await;
+    for (number, status) in [(1, TODO), (2, TODO), (3, "Blocked")] {
+        story.send_ticket_event(&format!("e{number}"), &format!("ACME-{number}"), status, number).await;
+    }
+    let order = async || {
+        let board = browser.get("/board?project=acme").await.body;
+        board.split("data-key=\"").skip(1).map(|card| card.split('"').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(order().await, ["ACME-1", "ACME-2", "ACME-3"]);
+    let board = browser.get("/board?project=acme&q=acme").await;
+    let up = r#"<button name="before" value="ACME-1">Move up</button>"#;
+    let down = r#"<button name="before" value="">Move down</button>"#;
+    assert!(board.contains(up) && board.contains(down) && !board.contains("Move to top"), "{}", board.body);
+    assert!(board.contains(r#"name="back" value="/board?project=acme&#38;q=acme""#), "{}", board.body);
+    let put =
+        async |key: &str, form: &[(&str, &str)]| browser.post(&format!("/tickets/{key}/move?project=acme"), form).await;
+    let moved = put("ACME-2", &[("before", "ACME-1"), ("back", "/board?project=acme&q=acme")]).await;
+    assert_eq!(moved.redirect(), (303, "/board?project=acme&q=acme"));
+    assert_eq!(order().await, ["ACME-2", "ACME-1", "ACME-3"]);
+    put("ACME-2", &[("before", "")]).await;
+    put("ACME-3", &[("status", TODO), ("before", "ACME-1")]).await;
+    assert_eq!(order().await, ["ACME-3", "ACME-1", "ACME-2"]);
+    let refused = put("ACME-1", &[("before", "ACME-9")]).await;
+    assert_eq!(refused.status, 409);
+    assert!(refused.contains("ACME-9 is not in Todo."), "{}", refused.body);
+    assert!(story.jobs().await.is_empty());
     story.shut_down().await;
 }
 

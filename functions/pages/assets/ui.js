@@ -1,5 +1,5 @@
 "use strict";
-// The only script. It adds live text, menus, keys, the command palette, copy buttons and draggable cards.
+// The script of all pages. It adds live text, menus, keys, the command palette and copy buttons.
 // Each page works without it.
 
 (() => {
@@ -55,11 +55,11 @@
     fetch(theme.action, { method: "POST", body: new URLSearchParams({ theme: value }), redirect: "manual" });
   });
 
-  // Submit each form once. Do not disable its button, because browsers omit a disabled button's value. The form that
-  // moves cards is exempt: each of its buttons is a request with its own key, and an answer may open in another tab.
+  // Submit each form once. Do not disable its button, because browsers omit a disabled button's value. The forms of
+  // cards are exempt: the board's script sends them.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.id === "move" || form.method === "get" || event.defaultPrevented) return;
+    if (form.closest(".card") || form.method === "get" || event.defaultPrevented) return;
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
   });
@@ -212,10 +212,8 @@
   };
 
   // Elements with `data-refresh` (milliseconds) and an id refresh from a new copy of the page, but not during a hover,
-  // focus, selection, drag or open details. A hidden tab does not refresh.
-  const list = byId("list");
+  // focus, selection or open details. A hidden tab does not refresh. The board's own script shows its copy.
   const fresheners = [...document.querySelectorAll("[data-refresh][id]")];
-  let dragged = null;
   let refreshTimer = 0;
   const inUse = (element) => {
     if (element.querySelector("details.menu[open], [name=job]:checked") || element.matches(":active")) return true;
@@ -223,23 +221,21 @@
     const reads = selected && !selected.isCollapsed && element.contains(selected.anchorNode);
     return reads || (document.activeElement !== document.body && element.contains(document.activeElement));
   };
-  const isRead = (element) => dragged || element.matches(":hover") || element.querySelector("details[open]") || inUse(element);
+  const isRead = (element) => element.matches(":hover") || element.querySelector("details[open]") || inUse(element);
+  const waits = (element) => !element.dataset.live && isRead(element);
   const refresh = async () => {
     clearTimeout(refreshTimer);
     try {
-      if (!document.hidden && !fresheners.every(isRead)) {
+      if (!document.hidden && !fresheners.every(waits)) {
         const answer = await fetch(location.href, { cache: "no-store", redirect: "error", signal: AbortSignal.timeout(20000) });
         if (!answer.ok) throw new Error(String(answer.status));
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        letDrag(page);
         for (const here of fresheners) {
           const there = page.getElementById(here.id);
-          if (!there || isRead(here)) continue;
-          if (there.innerHTML !== here.innerHTML) here.replaceChildren(...there.childNodes);
+          if (!there || waits(here)) continue;
           here.dataset.refresh = there.dataset.refresh;
-          // Moves on the refreshed board are new requests, so they need its new key.
-          const [once, next] = [document, page].map((one) => one.querySelector("#move [name=once]"));
-          if (here === list && once && next) once.value = next.value;
+          if (here.dataset.live) here.dispatchEvent(new CustomEvent("fresh", { detail: page }));
+          else if (there.innerHTML !== here.innerHTML) here.replaceChildren(...there.childNodes);
         }
         reached();
       }
@@ -254,63 +250,12 @@
   if (fresheners.some((one) => Number(one.dataset.refresh) > 0)) {
     say("Live");
     refreshTimer = setTimeout(refresh, Math.min(...fresheners.map((one) => Number(one.dataset.refresh) || 30000)));
+    document.addEventListener("refresh", refresh);
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) say("Paused, the tab is hidden", "off");
       else refresh();
     });
   }
-
-  // Users drag a card into a column by mouse, or by a long press if the browser supports it. A drop clicks the card's
-  // own "Move to…" button for that column, so key, answer and refusals are equal. The card moves with the next page.
-  const letDrag = (page) => {
-    if (page.getElementById("move")) for (const card of page.querySelectorAll(".card")) card.draggable = true;
-  };
-  letDrag(document);
-  const columnAt = (event) => event.composedPath().find((one) => one.matches?.(".column"));
-  const buttonFor = (column) =>
-    [...dragged.querySelectorAll("button[name=status]")].find((button) => button.value === column.dataset.status);
-  const letGo = () => {
-    if (!dragged) return;
-    dragged = null;
-    for (const marked of document.querySelectorAll("[data-drag]")) delete marked.dataset.drag;
-    // The press that started the drag focused the list, which would block refreshes.
-    if (document.activeElement === list) list.blur();
-  };
-  document.addEventListener("dragstart", (event) => {
-    letGo();
-    // A drag of selected text stays a drag of text.
-    const card = event.target.closest?.(".card[draggable]");
-    if (!card) return;
-    for (const menu of menus()) menu.open = false;
-    dragged = card;
-    // A drag of a link in a card moves the card, and is still a link for other windows.
-    const { left, top } = card.getBoundingClientRect();
-    if (event.target === card) event.dataTransfer.setData("text/plain", card.querySelector(".title").href);
-    else event.dataTransfer.setDragImage(card, event.clientX - left, event.clientY - top);
-  });
-  // Set the marks here, because at `dragstart` the browser has not yet captured the card's image.
-  const hover = (event) => {
-    if (!dragged) return;
-    const over = columnAt(event);
-    dragged.dataset.drag = "lifted";
-    for (const column of list.querySelectorAll(".column")) {
-      column.dataset.drag = !buttonFor(column) ? "refuses" : column === over ? "here" : "takes";
-    }
-    if (!over || !buttonFor(over)) return;
-    event.preventDefault();
-    event.dataTransfer.dropEffect = "move";
-  };
-  document.addEventListener("dragenter", hover);
-  document.addEventListener("dragover", hover);
-  document.addEventListener("drop", (event) => {
-    const over = dragged && columnAt(event);
-    const button = over && buttonFor(over);
-    if (!button) return;
-    event.preventDefault();
-    dragged.dataset.sent = "yes";
-    button.click();
-  });
-  document.addEventListener("dragend", letGo);
 
   const log = byId("log");
   if (!log || log.dataset.next === "0") return;
@@ -496,20 +441,8 @@
   later(wait);
 })();
 
-// Board: `c` opens the form for a new ticket, and a chosen filter applies at once. The page works without it.
+// A chosen filter applies at once. The page works without it.
 
-(() => {
-  document.addEventListener("keydown", (event) => {
-    const typing = event.target.closest("input, textarea, select, [contenteditable]");
-    if (event.key !== "c" || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const quick = document.getElementById("quick");
-    if (!quick) return;
-    event.preventDefault();
-    quick.open = true;
-    document.getElementById("quick-title").focus();
-  });
-
-  document.addEventListener("change", (event) => {
-    if (event.target.matches(".filters[role=search] select")) event.target.form.requestSubmit();
-  });
-})();
+document.addEventListener("change", (event) => {
+  if (event.target.matches(".filters[role=search] select")) event.target.form.requestSubmit();
+});

@@ -14,7 +14,10 @@ pub(crate) struct Asset {
 pub(crate) static STYLE: LazyLock<Asset> =
     LazyLock::new(|| asset("ui", "css", "text/css; charset=utf-8", minify(include_str!("../assets/ui.css"))));
 pub(crate) static SCRIPT: LazyLock<Asset> =
-    LazyLock::new(|| asset("ui", "js", "text/javascript; charset=utf-8", include_str!("../assets/ui.js").into()));
+    LazyLock::new(|| asset("ui", "js", "text/javascript; charset=utf-8", strip(include_str!("../assets/ui.js"))));
+/// Only the board loads it.
+pub(crate) static BOARD_SCRIPT: LazyLock<Asset> =
+    LazyLock::new(|| asset("board", "js", "text/javascript; charset=utf-8", strip(include_str!("../assets/board.js"))));
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg").into()));
 
@@ -37,12 +40,19 @@ fn minify(style: &str) -> String {
     out
 }
 
+/// Drops indentation and lines of comment of a script.
+fn strip(script: &str) -> String {
+    let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 fn hash(content: &str) -> u64 {
     content.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 pub(crate) async fn serve(Path(name): Path<String>) -> Response {
-    let found = [&*STYLE, &*SCRIPT, &*ICON].into_iter().find(|asset| asset.url.strip_prefix("/assets/") == Some(&name));
+    let found = [&*STYLE, &*SCRIPT, &*BOARD_SCRIPT, &*ICON];
+    let found = found.into_iter().find(|asset| asset.url.strip_prefix("/assets/") == Some(&name));
     let Some(asset) = found else { return (StatusCode::NOT_FOUND, "There is no such file.").into_response() };
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.kind)),

@@ -7,12 +7,13 @@ pub(crate) use card::{
     Link, Move, PullRequestLink, list_moves, move_url, pull_request, repository, ticket_url, title_or_key,
 };
 
+use crate::assets;
 use crate::fault::Fault;
 use crate::form::new_form_key;
 use crate::frame::{Frame, redirect, render_page};
 use crate::hold::HoldView;
 use crate::labels;
-use crate::text::{SafeText, line};
+use crate::text::{SafeText, line, percent_encode};
 use crate::verdict::{self, DecisionLine};
 use crate::visit::PageContext;
 use askama::Template;
@@ -22,7 +23,7 @@ use card::{Card, to_card};
 use filter::Filter;
 use pullyard_control::{self as control, Error};
 use pullyard_domain::id::{DeliveryId, ProjectId, TicketKey};
-use pullyard_domain::project::Statuses;
+use pullyard_domain::project::{Settings, Statuses};
 use pullyard_domain::ticket::Ticket;
 use pullyard_entry::Query;
 use serde::Deserialize;
@@ -40,7 +41,7 @@ pub(crate) struct BoardQuery {
 }
 
 #[derive(Template)]
-#[template(path = "board.html")]
+#[template(path = "board.html", whitespace = "minimize")]
 struct Board {
     frame: Frame,
     project: String,
@@ -57,8 +58,11 @@ struct Board {
     later: bool,
     next: Option<String>,
     refresh: u32,
-    /// Key of the forms. Outside the list: the script replaces a changed list, and each response has a new key.
+    /// Key of the forms.
     once: String,
+    /// The address of this view, to which a move returns, unless it is the board's own.
+    back: Option<String>,
+    script: &'static str,
 }
 
 struct Column {
@@ -66,6 +70,8 @@ struct Column {
     status: String,
     name: SafeText,
     starts_jobs: bool,
+    /// What a card's move to the column does, in few words.
+    effect: &'static str,
     cards: Vec<Card>,
 }
 
@@ -93,17 +99,23 @@ pub(crate) async fn show(
     let labels = labels.chain(Some(filter.label.clone()).filter(|label| !label.is_empty())).collect();
     let mut cards = view.cards;
     cards.retain(|card| filter.matches(&card.view, repository(&card.view, &project)));
-    cards.sort_by_cached_key(|card| natural_sort_key(&card.view.ticket.key));
-    let column = |status: &String| Column {
-        status: status.clone(),
-        name: line(status),
-        starts_jobs: *status == project.settings.statuses.trigger,
-        cards: cards
-            .iter()
-            .filter(|card| card.view.ticket.status == *status)
-            .map(|card| to_card(card, &statuses, &project))
-            .collect(),
+    cards.sort_by(|one, other| one.view.ticket.card_order().cmp(&other.view.ticket.card_order()));
+    let column = |status: &String| {
+        let own: Vec<_> = cards.iter().filter(|card| card.view.ticket.status == *status).collect();
+        let keys: Vec<_> = own.iter().map(|card| &card.view.ticket.key).collect();
+        let to_card = |(at, card): (usize, &&control::Card)| Card {
+            places: list_places(&keys, at),
+            ..to_card(card, &statuses, &project)
+        };
+        Column {
+            status: status.clone(),
+            name: line(status),
+            starts_jobs: *status == project.settings.statuses.trigger,
+            effect: describe_effect(&project.settings, status),
+            cards: own.iter().enumerate().map(to_card).collect(),
+        }
     };
+    let page = after.as_deref().map(|after| format!("&after={}", percent_encode(after))).unwrap_or_default();
     let board = Board {
         refresh: labels::refresh_ms(cards.iter().any(|card| card.view.ticket.active_job.is_some())),
         frame: visit.frame(&format!("Board of {}", project.name), "board", Some(&project.id)),
@@ -117,9 +129,12 @@ pub(crate) async fn show(
         next: view.next.map(|next| format!("/board?project={}&after={next}{}", project.id, filter.to_query())),
         repositories: repositories.iter().map(|repository| repository.name.to_string()).collect(),
         labels,
-        filter,
         project: project.id.to_string(),
         once: new_form_key(),
+        back: (!page.is_empty() || !filter.is_empty())
+            .then(|| format!("/board?project={}{page}{}", project.id, filter.to_query())),
+        script: &assets::BOARD_SCRIPT.url,
+        filter,
     };
     Ok(render_page(StatusCode::OK, &board))
 }
@@ -138,9 +153,23 @@ pub(crate) fn list_statuses<'a>(own: &Statuses, tickets: impl Iterator<Item = &'
     statuses
 }
 
-/// Sorts `APP-10` after `APP-2`.
-fn natural_sort_key(key: &TicketKey) -> (String, u64, String) {
-    let text = key.as_str();
-    let prefix = text.trim_end_matches(|c: char| c.is_ascii_digit());
-    (prefix.to_owned(), text[prefix.len()..].parse().unwrap_or(0), text.to_owned())
+fn describe_effect(settings: &Settings, status: &str) -> &'static str {
+    if status != settings.statuses.trigger {
+        "Changes the status"
+    } else if !settings.auto_create {
+        "Will not start: automatic jobs are off"
+    } else if settings.held_by.is_some() {
+        "Will not start: project on hold"
+    } else {
+        "Starts a job"
+    }
+}
+
+/// Lists the places to which a card of a column may move: the key before which it goes, or an empty one for the end.
+fn list_places(keys: &[&TicketKey], at: usize) -> Vec<(String, &'static str)> {
+    let key = |at: usize| keys.get(at).map(|key| key.to_string()).unwrap_or_default();
+    let top = (at > 1).then(|| (key(0), "Move to top"));
+    let up = at.checked_sub(1).map(|previous| (key(previous), "Move up"));
+    let down = (at + 1 < keys.len()).then(|| (key(at + 2), "Move down"));
+    [top, up, down].into_iter().flatten().collect()
 }

@@ -27,6 +27,9 @@ pub(crate) struct Card {
     pub(crate) job: Option<JobLine>,
     pub(crate) why: Option<SafeText>,
     pub(crate) moves: Vec<Move>,
+    pub(crate) raw_key: String,
+    /// Values of `before` of the move form, with the words of their buttons.
+    pub(crate) places: Vec<(String, &'static str)>,
 }
 
 pub(crate) struct JobLine {
@@ -75,6 +78,8 @@ pub(super) fn to_card(card: &control::Card, statuses: &[String], project: &Proje
             None => card.job.as_ref().filter(|view| !has_question(view)).and_then(labels::explain_job),
         },
         moves: list_moves(ticket, statuses, &project.settings.statuses),
+        raw_key: ticket.key.to_string(),
+        places: Vec::new(),
     }
 }
 

@@ -1,0 +1,318 @@
+"use strict";
+// The board: keys, drags, and cards that move at once. The server's answer then decides. Without this file, each menu
+// sends the same form.
+
+(() => {
+  const byId = (id) => document.getElementById(id);
+  const list = byId("list");
+  if (!list) return;
+  const mayMove = byId("moved");
+  const columns = () => [...list.children];
+  const cardsOf = (column) => [...column.querySelectorAll(".card")];
+  const columnOf = (status) => columns().find((column) => column.dataset.status === status);
+  const cardWith = (key) => [...list.querySelectorAll(".card")].find((card) => card.dataset.key === key);
+  const nameOf = (column) => column.querySelector("h2").textContent;
+  const titleOf = (card) => card.querySelector(".title");
+  const buttonFor = (card, status) => [...card.querySelectorAll("button[name=status]")].find((button) => button.value === status);
+  const announce = (text) => { byId("moved").textContent = text; };
+
+  // Notes of cards by the card's id, because an update replaces the content of cards.
+  const notes = new Map();
+  const addNote = (card) => {
+    card.querySelector(":scope > .note")?.remove();
+    if (notes.has(card.id)) card.append(notes.get(card.id));
+  };
+  const note = (id, content, tone = "") => {
+    const box = Object.assign(document.createElement("div"), { className: `note ${tone}` });
+    box.append(...[content].flat());
+    if (content) notes.set(id, box);
+    else notes.delete(id);
+    if (byId(id)) addNote(byId(id));
+    return box;
+  };
+  const closable = (id, content, tone) => {
+    const close = Object.assign(document.createElement("button"), { type: "button", className: "quiet tiny", textContent: "Close" });
+    close.addEventListener("click", () => {
+      note(id, "");
+      focus(byId(id));
+    });
+    note(id, [...content, close], tone);
+  };
+
+  // One card is a stop of the Tab key; the arrows go to the others.
+  let current = null;
+  const setStop = (card, index) => { for (const stop of card.querySelectorAll("a, summary")) stop.tabIndex = index; };
+  const rove = (card) => {
+    if (current && current !== card) setStop(current, -1);
+    current = card;
+    setStop(card, 0);
+  };
+  const focus = (card) => { if (card) titleOf(card).focus(); };
+  list.addEventListener("focusin", (event) => {
+    const card = event.target.closest(".card");
+    if (card) rove(card);
+  });
+  const prepare = () => {
+    const cards = [...list.querySelectorAll(".card")];
+    for (const card of cards) {
+      if (mayMove) card.draggable = true;
+      setStop(card, -1);
+    }
+    const stop = (current && byId(current.id)) || cards[0];
+    if (stop) rove(stop);
+  };
+
+  // Shows the server's board. Only changed cards are replaced, so that focus, menus and the quick form survive.
+  // A response is compared without the key of its forms, which is always new.
+  const sent = new WeakMap();
+  const remember = (card) => {
+    const once = card.querySelector("[name=once]")?.value;
+    sent.set(card, card.innerHTML.replace(once, ""));
+  };
+  const replace = (card, next) => {
+    if (sent.get(card) !== sent.get(next)) card.replaceChildren(...next.childNodes);
+    sent.set(card, sent.get(next));
+    return card;
+  };
+  const show = (page, mayOrder) => {
+    const fresh = page.getElementById("list");
+    const statuses = (of) => [...of.children].map((column) => column.dataset.status).join("\n");
+    const focused = document.activeElement.closest(".card")?.id;
+    for (const card of fresh.querySelectorAll(".card")) remember(card);
+    if (!mayOrder) {
+      for (const next of fresh.querySelectorAll(".card")) if (byId(next.id)) replace(byId(next.id), next);
+    } else if (statuses(fresh) !== statuses(list)) {
+      if (!byId("quick-title")?.value) list.replaceChildren(...fresh.childNodes);
+    } else {
+      for (const [at, there] of [...fresh.children].entries()) {
+        const box = columns()[at].querySelector(".cards");
+        const cards = cardsOf(there).map((next) => (byId(next.id) ? replace(byId(next.id), next) : next));
+        cards.forEach((card, place) => { if (box.children[place] !== card) box.insertBefore(card, box.children[place] || null); });
+        while (box.children.length > cards.length) box.lastElementChild.remove();
+      }
+    }
+    count();
+    prepare();
+    for (const id of notes.keys()) if (byId(id)) addNote(byId(id));
+    if (focused && !document.activeElement.closest(".card")) focus(byId(focused));
+  };
+  const count = () => {
+    for (const column of columns()) column.querySelector(".count").textContent = cardsOf(column).length;
+  };
+
+  // The live updates of `ui.js` wait during moves, drags, clicks, selections and open menus. No card moves while one is
+  // under the pointer.
+  let pending = 0;
+  let dragged = null;
+  list.addEventListener("fresh", (event) => {
+    const waits = pending || dragged || list.matches(":active") || list.querySelector("details.menu[open]");
+    if (!waits && getSelection().isCollapsed) show(event.detail, !list.querySelector(".card:hover"));
+  });
+  const refreshSoon = () => setTimeout(() => document.dispatchEvent(new Event("refresh")), 1000);
+
+  // Moves a card at once. Requests are sent one after the other, so that the last move wins.
+  let queue = Promise.resolve();
+  const move = (card, status, before) => {
+    const from = card.closest(".column");
+    const to = status === undefined ? from : columnOf(status);
+    const home = [card.parentNode, card.nextElementSibling];
+    const focused = card.contains(document.activeElement);
+    const { action } = card.querySelector(".menu form");
+    for (const menu of card.querySelectorAll("details[open]")) menu.open = false;
+    if (to) to.querySelector(".cards").insertBefore(card, before ? cardWith(before) : null);
+    if (to !== from) note(card.id, to && to.querySelector("header").dataset.effect === "Starts a job" ? "Starting…" : "Moving…");
+    count();
+    if (focused) focus(card);
+    if (to) announce(`${card.dataset.key} moved to ${nameOf(to)}, ${cardsOf(to).indexOf(card) + 1} of ${cardsOf(to).length}.`);
+    const back = new URL(location.href);
+    back.searchParams.delete("said");
+    const body = new URLSearchParams({ once: crypto.getRandomValues(new Uint32Array(4)).join("-"), back: back.pathname + back.search });
+    if (to !== from) body.set("status", status);
+    if (before !== undefined) body.set("before", before);
+    pending += 1;
+    queue = queue.then(() => send(card.id, action, body, home));
+  };
+
+  // Sends a move until an answer arrives. Each try has the same key, so that the server counts one move.
+  const send = async (id, action, body, home) => {
+    for (let pause = 1000; ; pause = Math.min(2 * pause, 30000)) {
+      try {
+        const answer = await fetch(action, { method: "POST", body, cache: "no-store", signal: AbortSignal.timeout(10000) });
+        if (answer.status < 500 && answer.status !== 429) {
+          const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+          pending -= 1;
+          if (answer.ok && page.getElementById("list")) accept(id, page, answer.url);
+          else refuse(id, page, home);
+          return;
+        }
+      } catch {
+        // No answer: the server may or may not have moved the card.
+      }
+      note(id, "Not confirmed: the server does not answer. Trying again…", "warn");
+      announce("Not confirmed");
+      await new Promise((again) => setTimeout(again, pause));
+    }
+  };
+
+  const accept = (id, page, url) => {
+    note(id, "");
+    if (pending === 0) show(page, true);
+    refreshSoon();
+    const said = page.getElementById("said");
+    if (!said) return;
+    announce(said.querySelector("div").firstChild.textContent.trim());
+    const entry = Object.assign(document.createElement("a"), { href: `/decisions/${new URL(url).searchParams.get("said")}`, textContent: "Decision" });
+    if (said.matches(".ok")) {
+      const box = note(id, [...said.childNodes], "ok");
+      setTimeout(() => { if (notes.get(id) === box) note(id, ""); }, 6000);
+    } else if (said.matches(".warn, .bad")) {
+      closable(id, [...said.childNodes, entry], said.matches(".warn") ? "warn" : "bad");
+    }
+  };
+
+  // A refused card returns, unless a later move of it is under way.
+  const refuse = (id, page, [box, next]) => {
+    const card = byId(id);
+    const sentence = page.querySelector(".fault h1")?.textContent || "Your session ended. Sign in again.";
+    if (card && box.isConnected) box.insertBefore(card, next?.parentNode === box ? next : null);
+    count();
+    const text = Object.assign(document.createElement("div"), { textContent: `Not moved: ${sentence}` });
+    const focused = card?.contains(document.activeElement) || document.activeElement === document.body;
+    closable(id, [text], "bad");
+    if (focused) focus(card);
+    announce(text.textContent);
+    refreshSoon();
+  };
+
+  // The buttons of the menus.
+  document.addEventListener("submit", (event) => {
+    const card = event.target.closest(".card");
+    if (!card) return;
+    event.preventDefault();
+    const { name, value } = event.submitter;
+    if (name === "status") move(card, value);
+    else move(card, undefined, value);
+  });
+
+  // A drag. The marks are set at `dragover`, because at `dragstart` the browser has not yet captured the card's image.
+  const endDrag = () => {
+    dragged = null;
+    for (const marked of document.querySelectorAll("[data-drag], [data-drop]")) {
+      delete marked.dataset.drag;
+      delete marked.dataset.drop;
+    }
+    for (const head of list.querySelectorAll("header")) delete head.dataset.says;
+    if (document.activeElement === list) list.blur();
+  };
+  const takes = (card, column) => column === card.closest(".column") || buttonFor(card, column.dataset.status);
+  const nextAt = (column, y) => cardsOf(column).filter((card) => card !== dragged).find((card) => {
+    const { top, height } = card.getBoundingClientRect();
+    return y < top + height / 2;
+  });
+  const effectOf = (card, column, head) => {
+    if (column === card.closest(".column")) return "Changes the order";
+    if (column.querySelector(".starts") && card.querySelector(".job")) return "Will not start: its job is active";
+    return head.dataset.effect;
+  };
+  document.addEventListener("dragstart", (event) => {
+    endDrag();
+    // A drag of selected text stays a drag of text.
+    const card = event.target.closest?.(".card[draggable]");
+    if (!card) return;
+    for (const menu of list.querySelectorAll("details.menu[open]")) menu.open = false;
+    dragged = card;
+    // A drag of a link in a card moves the card, and is still a link for other windows.
+    const { left, top } = card.getBoundingClientRect();
+    if (event.target === card) event.dataTransfer.setData("text/plain", titleOf(card).href);
+    else event.dataTransfer.setDragImage(card, event.clientX - left, event.clientY - top);
+  });
+  const hover = (event) => {
+    if (!dragged) return;
+    const over = event.target.closest?.(".column");
+    dragged.dataset.drag = "lifted";
+    for (const column of columns()) {
+      const head = column.querySelector("header");
+      head.dataset.says = effectOf(dragged, column, head);
+      column.dataset.drag = !takes(dragged, column) ? "refuses" : column === over ? "here" : "takes";
+    }
+    for (const marked of list.querySelectorAll("[data-drop]")) delete marked.dataset.drop;
+    if (!over || !takes(dragged, over)) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "move";
+    const next = nextAt(over, event.clientY);
+    const last = cardsOf(over).filter((card) => card !== dragged).at(-1);
+    if (next) next.dataset.drop = "before";
+    else if (last) last.dataset.drop = "after";
+  };
+  document.addEventListener("dragenter", hover);
+  document.addEventListener("dragover", hover);
+  document.addEventListener("drop", (event) => {
+    const over = dragged && event.target.closest?.(".column");
+    if (!over || !takes(dragged, over)) return;
+    event.preventDefault();
+    const [card, next] = [dragged, nextAt(over, event.clientY)];
+    const stays = over === card.closest(".column");
+    endDrag();
+    if (stays && (next || null) === card.nextElementSibling) return;
+    move(card, stays ? undefined : over.dataset.status, next ? next.dataset.key : "");
+  });
+  document.addEventListener("dragend", endDrag);
+
+  // Keys. `c` and `m` can be switched off with the other letters.
+  const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  const goTo = (card, [x, y]) => {
+    const all = columns();
+    const column = card.closest(".column");
+    const at = cardsOf(column).indexOf(card);
+    if (y) return focus(cardsOf(column)[at + y]);
+    for (let next = all.indexOf(column) + x; all[next]; next += x) {
+      const cards = cardsOf(all[next]);
+      if (cards.length) return focus(cards[Math.min(at, cards.length - 1)]);
+    }
+  };
+  const shift = (card, [x, y]) => {
+    const column = card.closest(".column");
+    const cards = cardsOf(column);
+    const at = cards.indexOf(card);
+    const to = columns()[columns().indexOf(column) + x];
+    if (x && to && buttonFor(card, to.dataset.status)) move(card, to.dataset.status);
+    if (y < 0 && at > 0) move(card, undefined, cards[at - 1].dataset.key);
+    if (y > 0 && at < cards.length - 1) move(card, undefined, cards[at + 2]?.dataset.key || "");
+  };
+  document.addEventListener("keydown", (event) => {
+    const { target, key } = event;
+    const quick = byId("quick");
+    if (key === "Escape" && quick?.contains(target)) {
+      quick.open = false;
+      quick.querySelector("summary").focus();
+    }
+    if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, [contenteditable], dialog")) return;
+    const letters = byId("keys-on").checked;
+    const card = target.closest(".card");
+    const menu = target.closest(".card .menu[open]");
+    const way = step[key];
+    if (key === "c" && letters && quick) {
+      quick.open = true;
+      byId("quick-title").focus();
+    } else if (key === "m" && letters && card && mayMove) {
+      card.querySelector(".menu").open = true;
+      card.querySelector(".menu button").focus();
+    } else if (way && menu) {
+      const stops = [...menu.querySelectorAll(".sheet :is(button, a)")];
+      stops.at((stops.indexOf(target) + way[1] + (way[1] < 0 && !stops.includes(target) ? 1 : 0)) % stops.length).focus();
+    } else if (way && event.shiftKey && card && mayMove) {
+      shift(card, way);
+    } else if (way && !event.shiftKey && card) {
+      goTo(card, way);
+    } else if (way && !event.shiftKey && (target === list || (target === document.body && letters)) && current) {
+      focus(current);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  });
+
+  list.dataset.live = "cards";
+  for (const card of list.querySelectorAll(".card")) remember(card);
+  prepare();
+})();
