@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each crate with the workspace crates that it may import.
-const CRATES: [(&str, &str); 28] = [
+const CRATES: [(&str, &str); 29] = [
     ("domain", ""),
     ("version", ""),
     ("protocol", "domain"),
@@ -29,6 +29,7 @@ const CRATES: [(&str, &str); 28] = [
          function-tickets function-webhook version",
     ),
     ("runner", "domain forge protocol version"),
+    ("sandbox", ""),
     ("emulator", ""),
     ("demo-forge", ""),
     ("fake-forge", "demo-forge"),

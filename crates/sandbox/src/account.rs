@@ -1,0 +1,113 @@
+//! The accounts under which a runner that is root starts commands.
+//!
+//! To the kernel, a command that root starts in a user namespace is root, and writes the kernel's settings. Each job
+//! therefore gets a user id of its own from a fixed range, which needs no entry in `/etc/passwd`. A file lock in one
+//! folder of the machine prevents that two jobs use the same id, also of different runners.
+
+use crate::error::Error;
+use nix::unistd::{Uid, User};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Above the ranges that systemd documents for users, services and containers (up to 1,879,048,191).
+const FIRST_ID: u32 = 1_900_000_000;
+const COUNT: u32 = 1000;
+/// The folder of the locks. It must be the same for all runners of a machine.
+const LOCKS: &str = "/run/pullyard/accounts";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// An account that only this process uses as long as this value lives; a named account may be shared.
+#[derive(Debug)]
+pub(crate) struct AccountLease {
+    pub(crate) account: Account,
+    /// `None` for a named account.
+    lock: Option<File>,
+}
+
+impl AccountLease {
+    /// The first free id of the range. `None` unless this process is root.
+    pub(crate) fn acquire() -> Result<Option<Self>, Error> {
+        if !Uid::effective().is_root() {
+            return Ok(None);
+        }
+        acquire_in(Path::new(LOCKS)).map(Some)
+    }
+
+    /// An account by its name. `None` unless this process is root.
+    pub(crate) fn named(name: &str) -> Result<Option<Self>, Error> {
+        if !Uid::effective().is_root() {
+            return Ok(None);
+        }
+        let found =
+            User::from_name(name).map_err(|error| Error::io(format!("find the account {name}"))(error.into()))?;
+        let user = found.ok_or_else(|| Error::NoAccount(name.to_owned()))?;
+        if user.uid.is_root() || user.gid.as_raw() == 0 {
+            return Err(Error::AccountIsRoot(name.to_owned()));
+        }
+        Ok(Some(Self { account: Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() }, lock: None }))
+    }
+
+    /// Whether no other job uses the account, so that all its processes are this job's.
+    pub(crate) fn is_exclusive(&self) -> bool {
+        self.lock.is_some()
+    }
+}
+
+fn acquire_in(locks: &Path) -> Result<AccountLease, Error> {
+    let folder = DirBuilder::new().recursive(true).mode(0o700).create(locks);
+    folder.map_err(Error::io(format!(
+        "create {}, which one account per job needs (or name an account)",
+        locks.display()
+    )))?;
+    for uid in FIRST_ID..FIRST_ID + COUNT {
+        let path = locks.join(uid.to_string());
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(Error::io(format!("open {}", path.display())))?;
+        match lock.try_lock() {
+            // Processes of a job whose runner was killed may still run.
+            Ok(()) if is_idle(uid) => return Ok(AccountLease { account: Account { uid, gid: uid }, lock: Some(lock) }),
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(Error::io(format!("lock {}", path.display()))(error)),
+        }
+    }
+    Err(Error::AccountsInUse(COUNT))
+}
+
+/// Whether no process of this user exists.
+pub(crate) fn is_idle(uid: u32) -> bool {
+    let uid = uid.to_string();
+    !fs::read_dir("/proc").into_iter().flatten().flatten().any(|process| {
+        let status = fs::read_to_string(process.path().join("status")).unwrap_or_default();
+        let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        let is_zombie = status.lines().any(|line| line.starts_with("State:\tZ"));
+        !is_zombie && ids.is_some_and(|ids| ids.split_whitespace().any(|id| id == uid))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_jobs_never_get_the_same_account() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = acquire_in(folder.path()).unwrap();
+        let second = acquire_in(folder.path()).unwrap();
+        assert!(first.account != second.account && first.is_exclusive());
+        let released = first.account;
+        drop(first);
+        assert_eq!(acquire_in(folder.path()).unwrap().account, released);
+    }
+
+    #[test]
+    fn account_in_use_by_processes_is_not_idle() {
+        assert!(!is_idle(Uid::effective().as_raw()));
+    }
+}

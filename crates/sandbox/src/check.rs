@@ -1,0 +1,270 @@
+//! The check at the runner's start: the real command line with canaries inside.
+//!
+//! A sandbox that fails to start would keep every canary quiet. The canaries therefore prove that they ran: they write
+//! into the worktree, reach the proxy's port, and report one line each.
+
+use crate::diagnosis;
+use crate::error::Error;
+use crate::helper::WORD;
+use crate::inside::{BAIT_VARIABLE, END, FIRED, KEY_VARIABLE, PROOF, QUIET, Targets};
+use crate::level::Level;
+use crate::promises::{Canary, Promise};
+use crate::report::{Outcome, Report, Verdict};
+use crate::running::Running;
+use crate::sandbox::Sandbox;
+use crate::spec::{Home, Place, Spec};
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(5);
+/// How long a process that the canaries left behind may need to end.
+const ORPHAN_LIMIT: Duration = Duration::from_millis(300);
+/// Enough of an error output to explain a failure. Units: bytes.
+const MAX_ERROR_BYTES: u64 = 4096;
+
+impl Sandbox {
+    /// Runs the canaries in a new folder below `folder`, which is removed. Blocks for at most 5 seconds, and starts
+    /// processes from this thread, which must live until the end.
+    pub fn check(&self, folder: &Path) -> Report {
+        let began = Instant::now();
+        let mut report = Report {
+            level: self.level(),
+            verdict: Verdict::Passed,
+            outcomes: BTreeMap::new(),
+            limits: self.limits_in_force(),
+            took: Duration::ZERO,
+        };
+        match self.run_canaries(folder, began + LIMIT) {
+            Ok(outcomes) => report.outcomes = outcomes,
+            Err(why) => report.verdict = Verdict::Invalid(why),
+        }
+        let is_broken = |(canary, outcome): (&Canary, &Outcome)| {
+            *outcome == Outcome::Fired && self.level().promise(*canary) == Promise::Quiet
+        };
+        let broken: Vec<_> =
+            report.outcomes.iter().filter(|entry| is_broken(*entry)).map(|(canary, _)| *canary).collect();
+        if !broken.is_empty() {
+            report.verdict = Verdict::Broken(broken);
+        }
+        report.took = began.elapsed();
+        report
+    }
+
+    fn run_canaries(&self, folder: &Path, until: Instant) -> Result<BTreeMap<Canary, Outcome>, String> {
+        let scene =
+            Scene::create(folder, self.helper()).map_err(|error| format!("the check has no targets: {error}"))?;
+        let words = |error: Error| error.to_string();
+        let place = |name: &str, inside: &str| Place::new(scene.folder.join(name), inside);
+        let mut spec = Spec::new("/proc/self/exe", place("work", "/work"));
+        spec.home = Home::Folder(place("home", "/home/agent"));
+        if self.level() == Level::Landlock {
+            let program = fs::canonicalize(self.helper()).map_err(|error| error.to_string())?;
+            spec.read_only.push(Place::same(program));
+        }
+        let ports = self.reserve_ports(1).map_err(words)?;
+        let proxy_port = *ports.numbers().first().ok_or("it has no port")?;
+        let targets =
+            scene.targets(spec.worktree.seen_at(self.level()), proxy_port).map_err(|error| error.to_string())?;
+        let targets = serde_json::to_string(&targets).map_err(|error| error.to_string())?;
+        spec.args = [WORD, "canaries", &targets].map(Into::into).to_vec();
+        for name in ["work", "home"] {
+            self.chown_to_account(&scene.folder.join(name)).map_err(words)?;
+        }
+        let spawned = self.prepare(&spec, ports).map_err(words)?.spawn(|mut command| {
+            command.env(KEY_VARIABLE, &scene.nonce).process_group(0);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+        });
+        let (mut child, start) = spawned.map_err(words)?;
+        let lines = child.stdout.take().map(read_lines).ok_or("it has no output")?;
+        // Held until the end: a process that the canaries left behind runs as long as it is open.
+        let input = child.stdin.take();
+        let running = start.finish(until.saturating_duration_since(Instant::now()));
+        let ended = match &running {
+            Ok(running) => scene.watch(&mut child, running, &lines, until),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Ok(running) = &running {
+            running.kill();
+        }
+        drop(input);
+        let _ = child.kill();
+        let errors = child.stderr.take().map(read_errors).unwrap_or_default();
+        let _ = child.wait();
+        let outcomes = ended.map_err(|why| match self.level() {
+            Level::Bubblewrap if running.is_err() && !errors.is_empty() => diagnosis::explain(&errors, Path::new("/")),
+            _ if errors.is_empty() => why,
+            _ => format!("{why} ({})", errors.trim()),
+        });
+        for name in ["work", "home"] {
+            self.chown_to_runner(&scene.folder.join(name)).map_err(words)?;
+        }
+        outcomes
+    }
+}
+
+/// The targets of the canaries. The folder and the bait are removed when it is dropped.
+struct Scene {
+    folder: PathBuf,
+    nonce: String,
+    tcp: TcpListener,
+    udp: UdpSocket,
+    socket: UnixListener,
+    bait: Child,
+}
+
+impl Scene {
+    fn create(parent: &Path, helper: &Path) -> io::Result<Self> {
+        let mut random = [0; 16];
+        fs::File::open("/dev/urandom")?.read_exact(&mut random)?;
+        let nonce: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let folder = fs::canonicalize(parent)?.join(format!("sandbox-check-{nonce}"));
+        // Every user may read and write the targets, so that only the sandbox can protect them.
+        for name in ["", "work", "work/.git", "work/.git/hooks", "home", "ssh/.ssh"] {
+            DirBuilder::new().recursive(true).mode(0o755).create(folder.join(name))?;
+            fs::set_permissions(folder.join(name), Permissions::from_mode(0o755))?;
+        }
+        DirBuilder::new().create(folder.join("open"))?;
+        fs::set_permissions(folder.join("open"), Permissions::from_mode(0o777))?;
+        fs::write(folder.join("secret"), &nonce)?;
+        fs::set_permissions(folder.join("secret"), Permissions::from_mode(0o644))?;
+        let (tcp, udp) = (TcpListener::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+        let socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&nonce)?)?;
+        tcp.set_nonblocking(true)?;
+        udp.set_nonblocking(true)?;
+        let bait =
+            Command::new(helper).args([WORD, "bait"]).env(BAIT_VARIABLE, &nonce).stdin(Stdio::piped()).spawn()?;
+        Ok(Self { folder, nonce, tcp, udp, socket, bait })
+    }
+
+    fn targets(&self, worktree: &Path, proxy_port: u16) -> io::Result<Targets> {
+        let own = std::env::home_dir().map(|home| home.join(".ssh"));
+        let socket_name = self.socket.local_addr()?;
+        let socket_name = socket_name.as_abstract_name().map(|name| String::from_utf8_lossy(name).into_owned());
+        Ok(Targets {
+            nonce: self.nonce.clone(),
+            host_file: self.folder.join("secret"),
+            host_folder: self.folder.join("open"),
+            ssh_folders: [self.folder.join("ssh/.ssh")].into_iter().chain(own).collect(),
+            tcp_port: self.tcp.local_addr()?.port(),
+            udp_port: self.udp.local_addr()?.port(),
+            socket_name: socket_name.unwrap_or_default(),
+            bait: self.bait.id(),
+            worktree: worktree.to_owned(),
+            proxy_port,
+        })
+    }
+
+    fn watch(
+        &self,
+        child: &mut Child,
+        running: &Running,
+        lines: &Receiver<String>,
+        until: Instant,
+    ) -> Result<BTreeMap<Canary, Outcome>, String> {
+        let mut outcomes = BTreeMap::new();
+        let end = format!("{END} {}", self.nonce);
+        loop {
+            let line = lines.recv_timeout(until.saturating_duration_since(Instant::now()));
+            let line = line.map_err(|error| match error {
+                RecvTimeoutError::Timeout => "the canaries took too long",
+                RecvTimeoutError::Disconnected => "the canaries ended too early",
+            })?;
+            if line == end {
+                break;
+            }
+            let (name, outcome) = line.split_once(' ').unwrap_or_default();
+            let outcome = match outcome {
+                FIRED => Outcome::Fired,
+                QUIET => Outcome::Quiet,
+                _ => return Err("the canaries report something else".into()),
+            };
+            outcomes.extend(Canary::from_name(name).map(|canary| (canary, outcome)));
+        }
+        while !matches!(child.try_wait(), Ok(Some(_)) | Err(_)) {
+            if Instant::now() > until {
+                return Err("the canaries took too long".into());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        // As after every command. An orphan that survives holds the output open.
+        running.kill();
+        if lines.recv_timeout(ORPHAN_LIMIT) == Err(RecvTimeoutError::Timeout) {
+            outcomes.insert(Canary::Orphan, Outcome::Fired);
+        }
+        self.look_from_outside(&mut outcomes);
+        self.verify_proof(running)?;
+        match Canary::ALL.iter().find(|canary| !outcomes.contains_key(canary)) {
+            Some(missing) => Err(format!("the canary {missing} did not run")),
+            None => Ok(outcomes),
+        }
+    }
+
+    /// The traces of canaries that succeeded, whatever they report.
+    fn look_from_outside(&self, outcomes: &mut BTreeMap<Canary, Outcome>) {
+        let exists = |path: &str| fs::symlink_metadata(self.folder.join(path)).is_ok();
+        let traces = [
+            (Canary::HostWrite, exists("open/written")),
+            (Canary::GitReplace, !exists("work/.git")),
+            (Canary::GitWrite, exists("work/.git/hooks/post-commit") || exists("work/git/hooks/post-commit")),
+            (Canary::NetworkTcp, self.tcp.accept().is_ok()),
+            (Canary::NetworkUdp, self.udp.recv(&mut [0; 64]).is_ok()),
+        ];
+        outcomes.extend(traces.into_iter().filter(|(_, fired)| *fired).map(|(canary, _)| (canary, Outcome::Fired)));
+    }
+
+    fn verify_proof(&self, running: &Running) -> Result<(), String> {
+        if fs::read_to_string(self.folder.join("work").join(PROOF)).ok().as_ref() != Some(&self.nonce) {
+            return Err("the canaries could not write into the worktree".into());
+        }
+        let proxy = running.listeners.first().ok_or("the proxy has no port")?;
+        let accepted = proxy.set_nonblocking(true).and_then(|()| proxy.accept());
+        let mut text = String::new();
+        let read = accepted.and_then(|(mut stream, _)| {
+            stream.set_nonblocking(false)?;
+            stream.set_read_timeout(Some(ORPHAN_LIMIT))?;
+            stream.read_to_string(&mut text)
+        });
+        match read {
+            Ok(_) if text == self.nonce => Ok(()),
+            _ => Err("the canaries could not reach the proxy".into()),
+        }
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = self.bait.kill();
+        let _ = self.bait.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Reads on a thread of its own, because a process that the canaries left behind may hold the output open.
+fn read_lines(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn read_errors(output: impl Read) -> String {
+    let mut text = Vec::new();
+    // The processes have ended, so this does not wait.
+    let _ = output.take(MAX_ERROR_BYTES).read_to_end(&mut text);
+    String::from_utf8_lossy(&text).trim().to_owned()
+}

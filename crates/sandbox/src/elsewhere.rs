@@ -1,0 +1,129 @@
+//! The interface on systems other than Linux, where commands run without a sandbox that this crate starts.
+
+use crate::error::Error;
+use crate::level::Level;
+use crate::ports::Ports;
+use crate::report::{LimitsInForce, Report, Verdict};
+use crate::spec::Spec;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccountChoice {
+    #[default]
+    OnePerJob,
+    Named(String),
+}
+
+#[derive(Debug)]
+pub struct Sandbox {
+    level: Level,
+}
+
+impl Sandbox {
+    /// Errors: a level that needs Linux.
+    pub fn new(level: Level, account: &AccountChoice) -> Result<Self, Error> {
+        Self::with_helper(level, account, PathBuf::new())
+    }
+
+    pub fn with_helper(level: Level, _: &AccountChoice, _: PathBuf) -> Result<Self, Error> {
+        match level {
+            Level::External | Level::None => Ok(Self { level }),
+            Level::Bubblewrap | Level::Landlock => Err(Error::NeedsLinux(level.as_str())),
+        }
+    }
+
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    pub fn limits_in_force(&self) -> LimitsInForce {
+        LimitsInForce::None
+    }
+
+    pub fn account_uid(&self) -> Option<u32> {
+        None
+    }
+
+    pub fn chown_to_account(&self, _: &Path) -> Result<(), Error> {
+        Ok(())
+    }
+
+    pub fn chown_to_runner(&self, _: &Path) -> Result<(), Error> {
+        Ok(())
+    }
+
+    pub fn reserve_ports(&self, count: usize) -> Result<Ports, Error> {
+        Ports::bind(count)
+    }
+
+    pub fn prepare(&self, spec: &Spec, ports: Ports) -> Result<Prepared, Error> {
+        spec.validate(self.level)?;
+        let mut command = Command::new(&spec.program);
+        command.args(&spec.args).current_dir(&spec.worktree.host).env_clear().envs(spec.environment(self.level, false));
+        Ok(Prepared { command, start: PendingStart { ports } })
+    }
+
+    pub fn check(&self, _: &Path) -> Report {
+        Report {
+            level: self.level,
+            verdict: Verdict::Unchecked,
+            outcomes: BTreeMap::new(),
+            limits: self.limits_in_force(),
+            took: Duration::ZERO,
+        }
+    }
+}
+
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared {
+    command: Command,
+    start: PendingStart,
+}
+
+impl Prepared {
+    pub fn spawn<C>(self, start: impl FnOnce(Command) -> io::Result<C>) -> Result<(C, PendingStart), Error> {
+        let child = start(self.command).map_err(Error::io("start the command"))?;
+        Ok((child, self.start))
+    }
+}
+
+#[derive(Debug)]
+#[must_use]
+pub struct PendingStart {
+    ports: Ports,
+}
+
+impl PendingStart {
+    pub fn finish(self, _: Duration) -> Result<Running, Error> {
+        Ok(Running { listeners: self.ports.listeners })
+    }
+}
+
+#[derive(Debug)]
+pub struct Running {
+    pub listeners: Vec<TcpListener>,
+}
+
+impl Running {
+    /// Always `false`: the caller must signal the child's group.
+    pub fn terminate(&self) -> bool {
+        false
+    }
+
+    pub fn kill(&self) {}
+
+    pub fn wait_ended(&self, _: Duration) -> bool {
+        true
+    }
+}
+
+pub fn run_helper(_: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    None
+}

@@ -1,0 +1,43 @@
+//! The errors of this crate, by cause.
+
+use std::io;
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("`{0}` is no isolation level; use auto, bubblewrap, landlock, external or none")]
+    UnknownLevel(String),
+    #[error("this system has no sandbox that Pullyard can start; set the isolation to `external` or `none`")]
+    NoAutomaticLevel,
+    #[error("isolation `{0}` needs Linux; set it to `external` or `none`")]
+    NeedsLinux(&'static str),
+    #[error("bubblewrap is not installed; run `apt-get install bubblewrap`, or set another isolation")]
+    NoBubblewrap,
+    #[error("there is no account `{0}` on this machine; create it with `useradd --system {0}`")]
+    NoAccount(String),
+    #[error("the account `{0}` is root; name an account without rights")]
+    AccountIsRoot(String),
+    #[error("every account for agents is in use by another job; raise no more than {0} slots")]
+    AccountsInUse(u32),
+    #[error("the agents' account (user {uid}) cannot enter {}; use a folder that all users can enter", .path.display())]
+    Unreachable { path: PathBuf, uid: u32 },
+    /// The caller's description of the command is contradictory or unsafe.
+    #[error("cannot describe the sandbox: {0}")]
+    InvalidSpec(String),
+    #[error("the sandbox did not start: {0}")]
+    NotStarted(String),
+    #[error("cannot {action}: {source}")]
+    Io { action: String, source: io::Error },
+}
+
+impl Error {
+    pub(crate) fn io(action: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let action = action.into();
+        move |source| Self::Io { action, source }
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::AccountsInUse(_) | Self::Io { .. })
+    }
+}

@@ -1,0 +1,220 @@
+//! The first process of every command: a fresh, single-threaded process of the runner's own program.
+//!
+//! It drops the runner's rights and open files, and then becomes bubblewrap, or the command at a level without
+//! namespaces. A fork of the runner could not do this safely, because the runner has threads.
+
+use crate::account::Account;
+use crate::landlock::{self, Rules};
+use crate::limits;
+use crate::seccomp::{self, Datagrams};
+use crate::spec::Limits;
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{ControlMessage, MsgFlags, UnixAddr, sendmsg};
+use nix::unistd::{Gid, Pid, Uid, close, getppid, setgroups, setresgid, setresuid};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, clear_ambient_capability_set,
+    remove_capability_from_bounding_set, set_capabilities,
+};
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Descriptors that the launcher inherits: its orders, the socket to the runner, and its own program.
+pub(crate) const ORDERS: RawFd = 3;
+pub(crate) const SOCKET: RawFd = 4;
+pub(crate) const OWN_PROGRAM: RawFd = 5;
+pub(crate) const FIRST_FILE: RawFd = 6;
+
+/// The first byte of a message to the runner.
+pub(crate) const READY: u8 = b'+';
+pub(crate) const FAILED: u8 = b'-';
+
+/// Exit code of a launcher that could not start the command, as that of a shell.
+pub(crate) const NOT_STARTED: u8 = 126;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    /// The runner. The command ends with it.
+    pub(crate) parent: u32,
+    pub(crate) account: Option<Account>,
+    pub(crate) privileges: Privileges,
+    pub(crate) limits: Limits,
+    pub(crate) has_own_account: bool,
+    pub(crate) cgroup: Option<PathBuf>,
+    pub(crate) target: Target,
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Privileges {
+    Drop,
+    Retain,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Target {
+    /// Bubblewrap, which needs all inherited descriptors.
+    Bubblewrap { last_descriptor: RawFd },
+    /// The command itself, in this folder.
+    Command { folder: PathBuf, confinement: Option<Confinement> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Confinement {
+    pub(crate) rules: Rules,
+    pub(crate) deny_datagrams: bool,
+}
+
+/// Runs the orders. Returns only an error.
+pub(crate) fn run() -> String {
+    let orders = match read_orders() {
+        Ok(orders) => orders,
+        Err(error) => return format!("cannot read the launch orders: {error}"),
+    };
+    let failure = launch(&orders);
+    // The runner does not see the command's error output.
+    let _ = send(SOCKET, FAILED, failure.as_bytes(), &[]);
+    failure
+}
+
+fn read_orders() -> io::Result<Orders> {
+    let text = fs::read(format!("/proc/self/fd/{ORDERS}"))?;
+    serde_json::from_slice(&text).map_err(io::Error::other)
+}
+
+fn launch(orders: &Orders) -> String {
+    let step = |what: &'static str| move |error: io::Error| format!("cannot {what}: {error}");
+    let prepared = close_other_files(orders)
+        .map_err(step("close inherited files"))
+        .and_then(|()| join_cgroup(orders).map_err(step("join the cgroup")))
+        .and_then(|()| {
+            limits::limit_process(&orders.limits, orders.has_own_account).map_err(step("set the resource limits"))
+        })
+        .and_then(|()| change_account(orders.account).map_err(step("change to the agents' account")))
+        .and_then(|()| drop_privileges(orders.privileges).map_err(step("drop privileges")))
+        .and_then(|()| end_with_parent(orders.parent).map_err(step("tie the command to the runner")));
+    let mut command = Command::new(&orders.program);
+    command.args(&orders.args).env_clear().envs(orders.env.iter().map(|(name, value)| (name, value)));
+    let prepared = prepared.and_then(|()| match &orders.target {
+        Target::Bubblewrap { .. } => Ok(()),
+        Target::Command { folder, confinement } => {
+            command.current_dir(folder);
+            enter_command(confinement.as_ref())
+        }
+    });
+    match prepared {
+        Err(failure) => failure,
+        Ok(()) => format!("cannot start {}: {}", orders.program.display(), command.exec()),
+    }
+}
+
+fn close_other_files(orders: &Orders) -> io::Result<()> {
+    let last = match orders.target {
+        Target::Bubblewrap { last_descriptor } => last_descriptor,
+        Target::Command { .. } => OWN_PROGRAM,
+    };
+    let open: Vec<RawFd> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|descriptor| *descriptor == ORDERS || *descriptor > last)
+        .collect();
+    for descriptor in open {
+        // The listing's own descriptor is closed already.
+        let _ = close(descriptor);
+    }
+    Ok(())
+}
+
+fn join_cgroup(orders: &Orders) -> io::Result<()> {
+    orders.cgroup.as_ref().map_or(Ok(()), |folder| fs::write(folder.join("cgroup.procs"), "0"))
+}
+
+pub(crate) fn change_account(account: Option<Account>) -> io::Result<()> {
+    let Some(Account { uid, gid }) = account else { return Ok(()) };
+    let mut capability = 1_u64;
+    while let Ok(is_in) = capability_is_in_bounding_set(CapabilitySet::from_bits_retain(capability)) {
+        if is_in {
+            remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(capability))?;
+        }
+        capability <<= 1;
+    }
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    setgroups(&[])?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    Ok(())
+}
+
+fn drop_privileges(privileges: Privileges) -> io::Result<()> {
+    if privileges == Privileges::Retain {
+        return Ok(());
+    }
+    clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    prctl::set_no_new_privs()?;
+    Ok(())
+}
+
+/// The kernel forgets the request when the account changes, so this comes later.
+fn end_with_parent(parent: u32) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // The runner may have died before the request.
+    if u32::try_from(getppid().as_raw()).ok() != Some(parent) {
+        return Err(io::Error::other("the runner is gone"));
+    }
+    Ok(())
+}
+
+fn enter_command(confinement: Option<&Confinement>) -> Result<(), String> {
+    if let Some(Confinement { rules, .. }) = confinement {
+        landlock::restrict(rules)?;
+    }
+    announce(&[]).map_err(|error| format!("cannot report to the runner: {error}"))?;
+    if let Some(Confinement { deny_datagrams, .. }) = confinement {
+        let datagrams = if *deny_datagrams { Datagrams::Denied } else { Datagrams::Allowed };
+        for filter in seccomp::filters(datagrams).map_err(|error| error.to_string())? {
+            seccompiler::apply_filter(&filter)
+                .map_err(|error| format!("cannot load the system call filter: {error}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reports that this process is about to become the command, and closes the socket and the own program.
+/// The runner gets a handle of this process, one of the first process of its namespace, and `more`.
+pub(crate) fn announce(more: &[RawFd]) -> io::Result<()> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    let first = rustix::process::Pid::from_raw(1).map(|first| pidfd_open(first, PidfdFlags::empty())).transpose()?;
+    let handles = [Some(own.as_raw_fd()), first.as_ref().map(AsRawFd::as_raw_fd)];
+    let all: Vec<RawFd> = handles.into_iter().flatten().chain(more.iter().copied()).collect();
+    send(SOCKET, READY, &[], &all)?;
+    close(SOCKET)?;
+    close(OWN_PROGRAM)?;
+    Ok(())
+}
+
+pub(crate) fn send(socket: RawFd, kind: u8, text: &[u8], descriptors: &[RawFd]) -> io::Result<()> {
+    let rights = [ControlMessage::ScmRights(descriptors)];
+    let rights = if descriptors.is_empty() { &[][..] } else { &rights };
+    sendmsg::<UnixAddr>(socket, &[IoSlice::new(&[kind]), IoSlice::new(text)], rights, MsgFlags::empty(), None)?;
+    Ok(())
+}
+
+/// Kills every process of an account, including those that left their group and session.
+pub(crate) fn kill_account(uid: u32, gid: u32) -> io::Result<()> {
+    change_account(Some(Account { uid, gid }))?;
+    match kill(Pid::from_raw(-1), Signal::SIGKILL) {
+        // There is none.
+        Ok(()) | Err(nix::errno::Errno::ESRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

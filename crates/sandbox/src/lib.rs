@@ -1,0 +1,122 @@
+//! Runs untrusted commands (agents, setup, checks) that reach only the places, variables and ports that the runner
+//! lists. Start with `Spec` and `Sandbox`.
+//!
+//! A runner checks its level once at its start, and makes one `Sandbox` for each job, which holds the job's account:
+//!
+//! ```no_run
+//! use pullyard_sandbox::{AccountChoice, Home, Place, Sandbox, Spec, run_helper};
+//! use std::path::Path;
+//! use std::process::{ExitCode, Stdio};
+//! use std::time::Duration;
+//!
+//! fn main() -> ExitCode {
+//!     // First, before threads exist: the sandbox starts this program again for its hidden commands.
+//!     match run_helper(std::env::args_os()) {
+//!         Some(code) => code,
+//!         None => run_job().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
+//!     }
+//! }
+//!
+//! fn run_job() -> Result<(), pullyard_sandbox::Error> {
+//!     let sandbox = Sandbox::new("auto".parse()?, &AccountChoice::OnePerJob)?;
+//!     let report = sandbox.check(Path::new("/var/lib/pullyard"));
+//!     println!("{report}");
+//!     if !report.is_usable() {
+//!         return Ok(());
+//!     }
+//!     let (tree, home) = (Path::new("/var/lib/pullyard/job/tree"), Path::new("/var/lib/pullyard/job/home"));
+//!     sandbox.chown_to_account(tree)?;
+//!     sandbox.chown_to_account(home)?;
+//!
+//!     // The model's proxy and the egress proxy.
+//!     let ports = sandbox.reserve_ports(2)?;
+//!     let mut spec = Spec::new("/opt/agent/claude", Place::new(tree, "/work"));
+//!     spec.args = vec!["-p".into()];
+//!     spec.home = Home::Folder(Place::new(home, "/home/agent"));
+//!     spec.read_only = vec![Place::new("/usr/lib/node_modules/claude-code", "/opt/agent")];
+//!     let urls = ports.numbers().iter().map(|port| format!("http://127.0.0.1:{port}"));
+//!     let names = ["ANTHROPIC_BASE_URL", "HTTPS_PROXY"];
+//!     spec.env.extend(names.into_iter().zip(urls).map(|(name, url)| (name.into(), url.into())));
+//!
+//!     // In a program with tokio: `tokio::process::Command::from(command)`.
+//!     let (mut child, start) = sandbox.prepare(&spec, ports)?.spawn(|mut command| {
+//!         command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
+//!     })?;
+//!     let mut running = start.finish(Duration::from_secs(5))?;
+//!     let _listeners = std::mem::take(&mut running.listeners); // Serve the proxies on them.
+//!     let _status = child.wait();
+//!     running.kill();
+//!     running.wait_ended(Duration::from_secs(10));
+//!     sandbox.chown_to_runner(tree)?;
+//!     sandbox.chown_to_runner(home)
+//! }
+//! ```
+//!
+//! # How a command starts
+//!
+//! 1. The runner starts its own program as `launch`. Its orders, and all files for bubblewrap, are in memory; nothing
+//!    is in its arguments or environment.
+//! 2. `launch` sets limits, changes to the job's account if it is root, drops its privileges, and becomes
+//!    bubblewrap. Without a namespace, it applies Landlock and seccomp to itself and becomes the command.
+//! 3. Bubblewrap creates the namespaces, applies seccomp, and becomes the runner's program again, as `enter`. The
+//!    program comes through a descriptor, so no file of the runner is visible inside.
+//! 4. `enter` opens the ports in the sandbox's network, sends the listeners and handles of its processes to the runner
+//!    (`PendingStart::finish`), and becomes the command.
+//!
+//! Exit codes are the command's. Bubblewrap reports a signal as 128 plus its number. A command that cannot be started
+//! exits with 126, and says why in its error output.
+//!
+//! # Without Linux
+//!
+//! Only `external` and `none` exist, and commands start directly.
+
+mod error;
+mod level;
+mod ports;
+mod promises;
+mod report;
+mod spec;
+
+#[cfg(target_os = "linux")]
+mod account;
+#[cfg(target_os = "linux")]
+mod bubblewrap;
+#[cfg(target_os = "linux")]
+mod check;
+#[cfg(target_os = "linux")]
+mod diagnosis;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
+mod helper;
+#[cfg(target_os = "linux")]
+mod inside;
+#[cfg(target_os = "linux")]
+mod landlock;
+#[cfg(target_os = "linux")]
+mod launch;
+#[cfg(target_os = "linux")]
+mod limits;
+#[cfg(target_os = "linux")]
+mod ownership;
+#[cfg(target_os = "linux")]
+mod running;
+#[cfg(target_os = "linux")]
+mod sandbox;
+#[cfg(target_os = "linux")]
+mod seccomp;
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{AccountChoice, PendingStart, Prepared, Running, Sandbox, run_helper};
+pub use error::Error;
+#[cfg(target_os = "linux")]
+pub use helper::run_helper;
+pub use level::Level;
+pub use ports::Ports;
+pub use promises::{Canary, Promise};
+pub use report::{LimitsInForce, Outcome, Report, Verdict};
+#[cfg(target_os = "linux")]
+pub use running::{PendingStart, Prepared, Running};
+#[cfg(target_os = "linux")]
+pub use sandbox::{AccountChoice, Sandbox};
+pub use spec::{Access, Home, Limits, Place, Spec};

@@ -1,0 +1,65 @@
+//! Uses the library by hand. The tests use this program as the helper that starts commands.
+//!
+//! `pullyard-sandbox check LEVEL FOLDER` prints whether this machine keeps the promises of a level.
+//! `pullyard-sandbox run LEVEL WORKTREE HOME PROGRAM ARGS` runs a command in a worktree.
+
+use pullyard_sandbox::{AccountChoice, Error, Home, Level, Place, Ports, Sandbox, Spec};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+const START_LIMIT: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    if let Some(code) = pullyard_sandbox::run_helper(std::env::args_os()) {
+        return code;
+    }
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match args[..] {
+        ["check", level, folder] => check(level, folder),
+        ["run", level, worktree, home, program, ref args @ ..] => run(level, worktree, home, program, args),
+        _ => {
+            eprintln!("usage: pullyard-sandbox check LEVEL FOLDER");
+            eprintln!("       pullyard-sandbox run LEVEL WORKTREE HOME PROGRAM ARGS");
+            return ExitCode::from(2);
+        }
+    };
+    done.unwrap_or_else(|error| {
+        println!("{error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn check(level: &str, folder: &str) -> Result<ExitCode, Error> {
+    let report = Sandbox::new(level.parse()?, &AccountChoice::default())?.check(Path::new(folder));
+    println!("{report}");
+    for (canary, outcome) in &report.outcomes {
+        println!("{canary} {outcome:?} {:?}", report.level.promise(*canary));
+    }
+    Ok(if report.is_usable() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn run(level: &str, worktree: &str, home: &str, program: &str, args: &[&str]) -> Result<ExitCode, Error> {
+    let level: Level = level.parse()?;
+    let sandbox = Sandbox::new(level, &AccountChoice::default())?;
+    let mut spec = Spec::new(program, Place::new(worktree, "/work"));
+    spec.args = args.iter().map(Into::into).collect();
+    spec.home = Home::Folder(Place::new(home, "/home/agent"));
+    for folder in [worktree, home] {
+        sandbox.chown_to_account(Path::new(folder))?;
+    }
+    let (mut child, start) = sandbox.prepare(&spec, Ports::none())?.spawn(|mut command| command.spawn())?;
+    let running = start.finish(START_LIMIT);
+    let status = child.wait();
+    if let Ok(running) = &running {
+        running.kill();
+        running.wait_ended(START_LIMIT);
+    }
+    for folder in [worktree, home] {
+        sandbox.chown_to_runner(Path::new(folder))?;
+    }
+    running?;
+    let code = status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}

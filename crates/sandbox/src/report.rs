@@ -1,0 +1,96 @@
+//! The results that people see: of a check, and which limits are in force.
+
+use crate::level::Level;
+use crate::promises::{Canary, Promise};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The limits that this machine enforces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitsInForce {
+    /// Memory, threads and CPU of the whole command.
+    Cgroup,
+    /// No limits, as on systems other than Linux.
+    None,
+    /// Only of each process. Several processes together can exceed the memory limit.
+    PerProcess,
+}
+
+impl fmt::Display for LimitsInForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cgroup => "limits: per command",
+            Self::PerProcess => "limits: per process",
+            Self::None => "no limits",
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Quiet,
+    Fired,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every promise of the level is kept.
+    Passed,
+    /// Canaries that fired although the level promises against them.
+    Broken(Vec<Canary>),
+    /// This system has no sandbox to check.
+    Unchecked,
+    /// The canaries did not run, so nothing is known. One sentence: the reason, and the command that helps.
+    Invalid(String),
+}
+
+/// The result of a check, for the runner's page and for the record of each job.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub level: Level,
+    pub verdict: Verdict,
+    /// Empty if the check is invalid.
+    pub outcomes: BTreeMap<Canary, Outcome>,
+    pub limits: LimitsInForce,
+    pub took: Duration,
+}
+
+impl Report {
+    /// Whether the runner may take jobs at this level.
+    pub fn is_usable(&self) -> bool {
+        matches!(self.verdict, Verdict::Passed | Verdict::Unchecked)
+    }
+
+    /// Canaries that fired at a level which does not promise against them.
+    pub fn open(&self) -> impl Iterator<Item = Canary> + '_ {
+        let fired = self.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Fired).map(|(canary, _)| *canary);
+        fired.filter(|canary| self.level.promise(*canary) == Promise::Open)
+    }
+}
+
+/// Formats the result as one sentence.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let attacks =
+            |canaries: &mut dyn Iterator<Item = Canary>| canaries.map(Canary::attack).collect::<Vec<_>>().join("; ");
+        match &self.verdict {
+            Verdict::Passed => {
+                let (level, count, limits) = (self.level, self.outcomes.len(), self.limits);
+                write!(f, "{level}: checked with {count} canaries, {limits}")?;
+                let open = attacks(&mut self.open());
+                if open.is_empty() { Ok(()) } else { write!(f, "; commands can: {open}") }
+            }
+            Verdict::Broken(fired) => {
+                write!(
+                    f,
+                    "{} does not hold on this machine; commands can: {}",
+                    self.level,
+                    attacks(&mut fired.iter().copied())
+                )
+            }
+            Verdict::Unchecked => write!(f, "{}: not checked, because this system has no sandbox", self.level),
+            Verdict::Invalid(why) => write!(f, "{} cannot be used: {why}", self.level),
+        }
+    }
+}

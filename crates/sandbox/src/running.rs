@@ -1,0 +1,174 @@
+//! A command from its start to the end of its last process.
+
+use crate::account::{self, AccountLease};
+use crate::error::Error;
+use crate::helper::WORD;
+use crate::launch::{FAILED, READY};
+use crate::limits::Cgroup;
+use crate::ports::{INSIDE_PORTS, Ports};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Two handles of processes, and the listeners.
+const MAX_DESCRIPTORS: usize = 2 + INSIDE_PORTS.len();
+const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// A command that can be started once.
+#[derive(Debug)]
+#[must_use]
+pub struct Prepared {
+    pub(crate) command: Command,
+    pub(crate) start: PendingStart,
+}
+
+impl Prepared {
+    /// Starts the command. `start` sets standard streams and process group, and spawns; it drops the `Command`.
+    ///
+    /// The command is killed when the thread that spawned it ends, so spawn on a thread that lives as long as this
+    /// process, such as a runtime's worker.
+    pub fn spawn<C>(self, start: impl FnOnce(Command) -> io::Result<C>) -> Result<(C, PendingStart), Error> {
+        let child = start(self.command).map_err(Error::io("start the sandbox"))?;
+        Ok((child, self.start))
+    }
+}
+
+/// A spawned command that has not reported yet.
+#[derive(Debug)]
+#[must_use]
+pub struct PendingStart {
+    pub(crate) socket: UnixStream,
+    pub(crate) ports: Ports,
+    pub(crate) ending: Ending,
+}
+
+impl PendingStart {
+    /// Waits until the sandbox is complete and the command begins. Blocks for about 20 ms.
+    ///
+    /// Errors: `NotStarted` if the sandbox could not be created. Bubblewrap's own message is in the error output of the
+    /// command. Kill the child then.
+    pub fn finish(self, limit: Duration) -> Result<Running, Error> {
+        let Self { socket, ports, ending } = self;
+        let not_started = |why: &str| Error::NotStarted(why.to_owned());
+        if !is_readable_within(&socket, limit).map_err(Error::io("wait for the sandbox"))? {
+            return Err(not_started("it was not complete in time"));
+        }
+        let (message, descriptors) = receive(&socket).map_err(Error::io("wait for the sandbox"))?;
+        match message.split_first() {
+            Some((&READY, _)) => {}
+            Some((&FAILED, why)) => return Err(not_started(&String::from_utf8_lossy(why))),
+            _ => return Err(not_started("its first process ended; see the command's error output")),
+        }
+        let mut descriptors = descriptors.into_iter();
+        let (Some(command), Some(first)) = (descriptors.next(), descriptors.next()) else {
+            return Err(not_started("its report is incomplete"));
+        };
+        let listeners: Vec<TcpListener> = match ports.listeners {
+            inside if inside.is_empty() => descriptors.map(TcpListener::from).collect(),
+            bound => bound,
+        };
+        if listeners.len() != ports.numbers.len() {
+            return Err(not_started("its ports are missing"));
+        }
+        let first = ending.has_namespace.then_some(first);
+        Ok(Running { listeners, command, first, ending })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Ending {
+    pub(crate) cgroup: Option<Cgroup>,
+    /// The account whose processes are all killed.
+    pub(crate) sweep: Option<Arc<AccountLease>>,
+    pub(crate) helper: PathBuf,
+    pub(crate) has_namespace: bool,
+}
+
+/// A running command. The caller holds its child process and waits for it.
+#[derive(Debug)]
+pub struct Running {
+    /// Listen on the reserved ports, in their order. Take them out to serve the proxies.
+    pub listeners: Vec<TcpListener>,
+    command: OwnedFd,
+    /// The first process of the command's process namespace. It ends after all others.
+    first: Option<OwnedFd>,
+    ending: Ending,
+}
+
+impl Running {
+    /// Sends SIGTERM to the command only. A signal to the child would end bubblewrap and with it the command at once.
+    /// Returns `false` if the caller must signal the child's group instead, as without a namespace.
+    pub fn terminate(&self) -> bool {
+        // The command may have ended.
+        let _ = pidfd_send_signal(&self.command, Signal::TERM);
+        self.first.is_some()
+    }
+
+    /// Kills the command and everything that it started. Without a namespace, this includes processes that left its
+    /// group only if they are in its cgroup or have an account of their own.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(self.first.as_ref().unwrap_or(&self.command), Signal::KILL);
+        if let Some(cgroup) = &self.ending.cgroup {
+            cgroup.kill();
+        }
+        if let Some(lease) = &self.ending.sweep {
+            let ids = [lease.account.uid, lease.account.gid].map(|id| id.to_string());
+            let mut kill = Command::new(&self.ending.helper);
+            kill.args([WORD, "kill"]).args(ids).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
+            // The caller sees by `wait_ended` whether it worked.
+            let _ = kill.status();
+        }
+    }
+
+    /// Waits until no process of the command exists; `false` at the limit. Without a namespace, an account of its own
+    /// is needed to know of more than the command itself. Blocks.
+    pub fn wait_ended(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let last = self.first.as_ref().unwrap_or(&self.command);
+        if !is_readable_within(last, limit).unwrap_or(false) {
+            return false;
+        }
+        if let Some(first) = &self.first {
+            // Bubblewrap leaves it to the system's first process, which in a container is the runner.
+            let _ = waitid(WaitId::PidFd(first.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        }
+        let Some(lease) = &self.ending.sweep else { return true };
+        while !account::is_idle(lease.account.uid) {
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        true
+    }
+}
+
+fn is_readable_within(descriptor: impl AsFd, limit: Duration) -> io::Result<bool> {
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    let mut polled = [PollFd::new(&descriptor, PollFlags::IN)];
+    Ok(poll(&mut polled, Some(&limit))? > 0)
+}
+
+fn receive(socket: &UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut text = vec![0; MAX_MESSAGE_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut text)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut descriptors = Vec::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            descriptors.extend(rights);
+        }
+    }
+    text.truncate(received.bytes);
+    Ok((text, descriptors))
+}

@@ -1,0 +1,240 @@
+//! Prepares commands at a level, for an account.
+
+use crate::account::{Account, AccountLease};
+use crate::bubblewrap::{self, Descriptors, ETC_FILES, System};
+use crate::error::Error;
+use crate::helper::WORD;
+use crate::landlock::{Rules, Strictness};
+use crate::launch::{Confinement, FIRST_FILE, ORDERS, OWN_PROGRAM, Orders, Privileges, SOCKET, Target};
+use crate::level::Level;
+use crate::limits::Delegated;
+use crate::ownership;
+use crate::ports::Ports;
+use crate::report::LimitsInForce;
+use crate::running::{Ending, PendingStart, Prepared};
+use crate::seccomp::{self, Datagrams};
+use crate::spec::Spec;
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::{MemfdFlags, memfd_create};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Seek, Write};
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The account under which a runner that is root starts commands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AccountChoice {
+    /// A user id of this job only, from 1,900,000,000 on.
+    #[default]
+    OnePerJob,
+    /// An account of this machine, for all jobs.
+    Named(String),
+}
+
+/// Starts commands at one level. One value per job: it holds the job's account.
+#[derive(Debug)]
+pub struct Sandbox {
+    level: Level,
+    /// A program that calls `run_helper`.
+    helper: PathBuf,
+    bubblewrap: Option<PathBuf>,
+    lease: Option<Arc<AccountLease>>,
+    cgroups: Option<Delegated>,
+}
+
+impl Sandbox {
+    /// Uses this process's own program as helper, so its `main` must call `run_helper`.
+    pub fn new(level: Level, account: &AccountChoice) -> Result<Self, Error> {
+        Self::with_helper(level, account, "/proc/self/exe".into())
+    }
+
+    /// Errors: the level's program or the account is missing.
+    pub fn with_helper(level: Level, account: &AccountChoice, helper: PathBuf) -> Result<Self, Error> {
+        let bubblewrap = if level == Level::Bubblewrap { Some(bubblewrap::find_program()?) } else { None };
+        let lease = match (level, account) {
+            (Level::None, _) => None,
+            (_, AccountChoice::OnePerJob) => AccountLease::acquire()?,
+            (_, AccountChoice::Named(name)) => AccountLease::named(name)?,
+        };
+        let cgroups = if level == Level::None { None } else { Delegated::detect() };
+        Ok(Self { level, helper, bubblewrap, lease: lease.map(Arc::new), cgroups })
+    }
+
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    pub(crate) fn helper(&self) -> &Path {
+        &self.helper
+    }
+
+    pub fn limits_in_force(&self) -> LimitsInForce {
+        if self.cgroups.is_some() { LimitsInForce::Cgroup } else { LimitsInForce::PerProcess }
+    }
+
+    /// The user id of commands, if it is not this process's.
+    pub fn account_uid(&self) -> Option<u32> {
+        self.account().map(|account| account.uid)
+    }
+
+    fn account(&self) -> Option<Account> {
+        self.lease.as_ref().map(|lease| lease.account)
+    }
+
+    /// Changes the owner of a folder of the job to the commands' account, before its first command and after the runner wrote into it.
+    /// `.git` stays with the runner and must be readable for all users. Does nothing if commands have this process's
+    /// account.
+    pub fn chown_to_account(&self, folder: &Path) -> Result<(), Error> {
+        self.account().map_or(Ok(()), |account| ownership::change_owner(folder, account))
+    }
+
+    /// Changes the owner of a folder back, after its last command has ended. Follows no link, but the links stay: the
+    /// runner must not follow them either when it reads or writes there.
+    /// Errors: a folder whose path is too long. Remove it then.
+    pub fn chown_to_runner(&self, folder: &Path) -> Result<(), Error> {
+        let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        self.account().map_or(Ok(()), |_| ownership::change_owner(folder, Account { uid, gid }))
+    }
+
+    /// Reserves ports of 127.0.0.1 for the model's proxy and the egress proxy, so that the command's environment can
+    /// name them. `Running` returns their listeners. At most two.
+    pub fn reserve_ports(&self, count: usize) -> Result<Ports, Error> {
+        if self.level.has_mounts() { Ok(Ports::inside(count)) } else { Ports::bind(count) }
+    }
+
+    /// Errors: a description that is unsafe, or a folder that the account cannot enter.
+    pub fn prepare(&self, spec: &Spec, ports: Ports) -> Result<Prepared, Error> {
+        spec.validate(self.level)?;
+        if let Some(account) = self.account() {
+            spec.places().try_for_each(|place| check_reachable(&place.host, account))?;
+        }
+        let failed = |error| Error::io("prepare a command")(error);
+        let cgroup = self.cgroups.as_ref().map(|groups| groups.create(&group_name(), &spec.limits)).transpose()?;
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        let own_program = File::open(&self.helper).map_err(failed)?;
+        let mut files = Vec::new();
+        let orders = match &self.bubblewrap {
+            Some(bubblewrap) => self.bubblewrap_orders(bubblewrap, spec, &ports, &mut files)?,
+            None => self.direct_orders(spec, &ports),
+        };
+        let orders = Orders { cgroup: cgroup.as_ref().map(|group| group.folder.clone()), ..orders };
+        let orders = serde_json::to_vec(&orders).map_err(|error| failed(error.into()))?;
+        let inherited = [
+            (ORDERS, memory_file(&orders).map_err(failed)?),
+            (SOCKET, theirs.into()),
+            (OWN_PROGRAM, own_program.into()),
+        ];
+        let inherited = inherited.into_iter().chain((FIRST_FILE..).zip(files));
+        let inherited = inherited.map(|(child_fd, parent_fd)| FdMapping { parent_fd, child_fd }).collect();
+        let mut command = Command::new(&self.helper);
+        command.args([WORD, "launch"]).env_clear();
+        command.fd_mappings(inherited).map_err(|error| failed(io::Error::other(error)))?;
+        let sweep = self.lease.clone().filter(|lease| lease.is_exclusive() && !self.level.has_mounts());
+        let ending = Ending { cgroup, sweep, helper: self.helper.clone(), has_namespace: self.level.has_mounts() };
+        Ok(Prepared { command, start: PendingStart { socket: ours, ports, ending } })
+    }
+
+    fn orders(&self, spec: &Spec, target: Target, program: PathBuf, args: Vec<OsString>) -> Orders {
+        Orders {
+            parent: std::process::id(),
+            account: self.account(),
+            privileges: if self.level == Level::None { Privileges::Retain } else { Privileges::Drop },
+            limits: spec.limits.clone(),
+            has_own_account: self.lease.as_ref().is_some_and(|lease| lease.is_exclusive()),
+            cgroup: None,
+            target,
+            program,
+            args,
+            env: Vec::new(),
+        }
+    }
+
+    fn bubblewrap_orders(
+        &self,
+        bubblewrap: &Path,
+        spec: &Spec,
+        ports: &Ports,
+        files: &mut Vec<OwnedFd>,
+    ) -> Result<Orders, Error> {
+        let mut next = FIRST_FILE;
+        let mut add = |content: &[u8]| -> Result<RawFd, Error> {
+            files.push(memory_file(content).map_err(Error::io("prepare a command"))?);
+            next += 1;
+            Ok(next - 1)
+        };
+        let etc = ETC_FILES.iter().map(|(_, content)| add(content.as_bytes())).collect::<Result<_, _>>()?;
+        let filters = seccomp::filters(Datagrams::Allowed)?;
+        let filters = filters.iter().map(|filter| add(&seccomp::to_bytes(filter))).collect::<Result<_, _>>()?;
+        let env = spec.environment(self.level, self.lease.is_some());
+        let git = spec.git_folder()?;
+        let descriptors = Descriptors { etc, filters };
+        let options = bubblewrap::options(spec, git.as_ref(), &env, &System::read(), &descriptors);
+        let options: Vec<u8> = options.iter().flat_map(|word| [word.as_encoded_bytes(), b"\0"].concat()).collect();
+        let options = add(&options)?;
+        let mut args: Vec<OsString> = vec!["--args".into(), options.to_string().into(), "--".into()];
+        // The path leads to the inherited file, so the runner's program needs no mount.
+        args.extend([format!("/proc/self/fd/{OWN_PROGRAM}").into(), WORD.into(), "enter".into()]);
+        args.extend(ports.numbers.iter().map(|port| port.to_string().into()));
+        args.extend(["--".into(), spec.program.clone().into()]);
+        args.extend(spec.args.iter().cloned());
+        let target = Target::Bubblewrap { last_descriptor: options };
+        Ok(self.orders(spec, target, bubblewrap.to_owned(), args))
+    }
+
+    fn direct_orders(&self, spec: &Spec, ports: &Ports) -> Orders {
+        let strictness = match self.level {
+            Level::Landlock => Some(Strictness::Required),
+            Level::External => Some(Strictness::BestEffort),
+            Level::None | Level::Bubblewrap => None,
+        };
+        let is_strict = strictness == Some(Strictness::Required);
+        let confinement = strictness.map(|strictness| Confinement {
+            rules: Rules {
+                strictness,
+                read: spec.places().map(|place| place.host.clone()).collect(),
+                write: spec.writable_places().map(|place| place.host.clone()).collect(),
+                ports: (is_strict || !ports.numbers.is_empty()).then(|| ports.numbers.clone()),
+            },
+            deny_datagrams: is_strict || !ports.numbers.is_empty(),
+        });
+        let target = Target::Command { folder: spec.worktree.host.clone(), confinement };
+        let mut orders = self.orders(spec, target, spec.program.clone(), spec.args.clone());
+        orders.env = spec.environment(self.level, self.lease.is_some());
+        orders
+    }
+}
+
+/// A file in memory with this content, read from its beginning.
+fn memory_file(content: &[u8]) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd_create("pullyard", MemfdFlags::CLOEXEC)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+fn group_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("pullyard-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Whether the account can enter every folder above this path. Otherwise bubblewrap reports a missing folder.
+fn check_reachable(path: &Path, account: Account) -> Result<(), Error> {
+    for folder in path.ancestors().skip(1) {
+        let about = fs::metadata(folder).map_err(Error::io(format!("read {}", folder.display())))?;
+        let enter = match () {
+            () if about.uid() == account.uid => 0o100,
+            () if about.gid() == account.gid => 0o010,
+            () => 0o001,
+        };
+        if about.permissions().mode() & enter == 0 {
+            return Err(Error::Unreachable { path: folder.to_owned(), uid: account.uid });
+        }
+    }
+    Ok(())
+}
