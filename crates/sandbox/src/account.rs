@@ -37,6 +37,7 @@ impl AccountLease {
         if !Uid::effective().is_root() {
             return Ok(None);
         }
+        require_mapped(FIRST_ID)?;
         acquire_in(Path::new(LOCKS)).map(Some)
     }
 
@@ -51,6 +52,7 @@ impl AccountLease {
         if user.uid.is_root() || user.gid.as_raw() == 0 {
             return Err(Error::AccountIsRoot(name.to_owned()));
         }
+        require_mapped(user.uid.as_raw())?;
         Ok(Some(Self { account: Account { uid: user.uid.as_raw(), gid: user.gid.as_raw() }, lock: None }))
     }
 
@@ -58,6 +60,21 @@ impl AccountLease {
     pub(crate) fn is_exclusive(&self) -> bool {
         self.lock.is_some()
     }
+}
+
+/// In a container with few user ids, the kernel refuses to change to any other id.
+fn require_mapped(uid: u32) -> Result<(), Error> {
+    let map = fs::read_to_string("/proc/self/uid_map").map_err(Error::io("read this process's user ids"))?;
+    if is_mapped(&map, uid) { Ok(()) } else { Err(Error::NoUserId(uid)) }
+}
+
+/// Each line has the first id inside, the first id outside, and the count.
+fn is_mapped(map: &str, uid: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse::<u32>().unwrap_or(0));
+        let (first, count) = (numbers.next().unwrap_or(0), numbers.nth(1).unwrap_or(0));
+        uid.checked_sub(first).is_some_and(|offset| offset < count)
+    })
 }
 
 fn acquire_in(locks: &Path) -> Result<AccountLease, Error> {
@@ -104,6 +121,14 @@ mod tests {
         let released = first.account;
         drop(first);
         assert_eq!(acquire_in(folder.path()).unwrap().account, released);
+    }
+
+    #[test]
+    fn ids_outside_the_map_of_a_container_are_refused() {
+        let whole = "         0          0 4294967295\n";
+        let rootless = "0 1000 1\n1 100000 65536\n";
+        assert!(is_mapped(whole, FIRST_ID) && is_mapped(rootless, 65_536));
+        assert!(!is_mapped(rootless, 65_537) && !is_mapped("0 1000 1", FIRST_ID) && !is_mapped("", 0));
     }
 
     #[test]

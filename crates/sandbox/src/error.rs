@@ -17,6 +17,8 @@ pub enum Error {
     NoAccount(String),
     #[error("the account `{0}` is root; name an account without rights")]
     AccountIsRoot(String),
+    #[error("this container has no user {0}; start it with more user ids, or not as root")]
+    NoUserId(u32),
     #[error("every account for agents is in use by another job; raise no more than {0} slots")]
     AccountsInUse(u32),
     #[error("the agents' account (user {uid}) cannot enter {}; use a folder that all users can enter", .path.display())]
