@@ -144,6 +144,15 @@ fn limits_hold_inside() {
 }
 
 #[test]
+fn account_of_a_job_has_few_processes() {
+    let Some(job) = job().filter(|_| is_root()) else { return };
+    let mut spec = job.shell("i=0; while [ $i -lt 60 ]; do sleep 1000 & i=$((i+1)); done; echo all");
+    spec.limits.threads = 40;
+    let output = job.output(&spec);
+    assert!(output.stdout.is_empty() && String::from_utf8_lossy(&output.stderr).contains("fork"), "{output:?}");
+}
+
+#[test]
 fn command_can_handle_the_request_to_end() {
     let Some(job) = job() else { return };
     let script = "trap 'echo bye; exit 9' TERM; echo ready; while :; do sleep 0.05; done";
@@ -213,6 +222,11 @@ fn jobs_of_root_have_different_accounts() {
     let Some(first) = job().filter(|_| is_root()) else { return };
     let second = Job::new(Level::Bubblewrap);
     assert_ne!(first.sandbox.account_uid(), second.sandbox.account_uid());
+    let named = AccountChoice::Named("nobody".into());
+    let named = Sandbox::with_helper(Level::External, &named, HELPER.into()).unwrap();
+    let nobody = Job { sandbox: named, ..Job::new(Level::External) };
+    nobody.sandbox.chown_to_account(&nobody.path("work")).unwrap();
+    assert_eq!(nobody.read("id -u; touch file").trim().parse().ok(), nobody.sandbox.account_uid());
     let unknown = AccountChoice::Named("no-such-account".into());
     assert!(matches!(Sandbox::new(Level::Bubblewrap, &unknown), Err(Error::NoAccount(_))));
     let root = AccountChoice::Named("root".into());
