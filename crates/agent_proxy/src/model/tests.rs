@@ -1,0 +1,124 @@
+use super::*;
+use axum::http::HeaderMap;
+use axum::routing::any;
+use futures::StreamExt;
+use std::sync::Mutex;
+
+#[derive(Default)]
+struct Ledger {
+    refusal: Option<String>,
+    limit: Option<u64>,
+    seen: Mutex<Vec<Usage>>,
+}
+
+impl Meter for Ledger {
+    fn check(&self) -> Result<(), String> {
+        self.refusal.clone().map_or(Ok(()), Err)
+    }
+
+    fn record(&self, _request: u64, usage: &Usage) -> bool {
+        self.seen.lock().unwrap().push(usage.clone());
+        self.limit.is_none_or(|limit| usage.output <= limit)
+    }
+}
+
+async fn listen() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// A provider that answers with these parts, and shows the headers of the last request.
+async fn provider(parts: Vec<&'static str>) -> (String, Arc<Mutex<HeaderMap>>) {
+    let seen = Arc::new(Mutex::new(HeaderMap::new()));
+    let (listener, url) = listen().await;
+    let inner = Arc::clone(&seen);
+    let answer = move |headers: HeaderMap| async move {
+        *inner.lock().unwrap() = headers;
+        let parts = futures::stream::iter(parts).then(|part| async move {
+            tokio::task::yield_now().await;
+            Ok::<_, std::io::Error>(part)
+        });
+        ([("content-type", "text/event-stream"), ("x-request-id", "r1")], Body::from_stream(parts))
+    };
+    let router = Router::new().route("/gateway/{*path}", any(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (format!("{url}/gateway"), seen)
+}
+
+async fn proxy(api: Api, base_url: &str, key: Key, ledger: Ledger) -> (String, Arc<Ledger>) {
+    let ledger = Arc::new(ledger);
+    let proxy = ModelProxy::new(api, base_url, key, Arc::clone(&ledger) as Arc<dyn Meter>).unwrap();
+    let (listener, url) = listen().await;
+    tokio::spawn(proxy.serve(listener));
+    (url, ledger)
+}
+
+fn post(url: &str) -> reqwest::RequestBuilder {
+    let client = reqwest::Client::new().post(url).header("x-api-key", "placeholder").body("{}");
+    client.header("authorization", "Bearer placeholder").header("accept-encoding", "gzip").header("x-app", "cli")
+}
+
+const START: &str = "data: {\"message\":{\"model\":\"m\",\"usage\":{\"input_tokens\":5,\"output_tokens\":1}}}\n\n";
+const END: &str = "data: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":90}}\n\n";
+
+#[tokio::test]
+async fn provider_gets_the_real_key_and_the_agent_its_answer() {
+    for (key, kept, value, absent) in [
+        (Key::ApiKey("sk-real".into()), "x-api-key", "sk-real", "authorization"),
+        (Key::Bearer("real".into()), "authorization", "Bearer real", "x-api-key"),
+    ] {
+        let (base, seen) = provider(vec![START, END]).await;
+        let (url, ledger) = proxy(Api::Anthropic, &base, key, Ledger::default()).await;
+        let answer = post(&format!("{url}/v1/messages?beta=true")).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["x-request-id"], "r1");
+        assert_eq!(answer.text().await.unwrap(), format!("{START}{END}"));
+        let headers = seen.lock().unwrap().clone();
+        assert_eq!(headers[kept], value);
+        assert_eq!(headers["x-app"], "cli");
+        assert!(!headers.contains_key(absent) && !headers.contains_key("accept-encoding"), "{headers:?}");
+        let used = Usage { model: Some("m".into()), input: 5, output: 90, ..Usage::default() };
+        assert_eq!(ledger.seen.lock().unwrap().last(), Some(&used));
+    }
+}
+
+#[tokio::test]
+async fn other_paths_are_refused_without_a_request() {
+    let (base, seen) = provider(vec![START]).await;
+    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), Ledger::default()).await;
+    for path in ["/v1/files", "/v1/messages/batches", "/v1/messages/", "/v1/messages/../files", "/v1/responses", "/"] {
+        assert_eq!(post(&format!("{url}{path}")).send().await.unwrap().status(), StatusCode::FORBIDDEN, "{path}");
+    }
+    assert!(seen.lock().unwrap().is_empty());
+    let head = reqwest::Client::new().head(&url).send().await.unwrap();
+    assert_eq!(head.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn used_up_limit_refuses_the_next_request() {
+    let (base, seen) = provider(vec![START]).await;
+    let ledger = Ledger { refusal: Some("The job used all of its $1.00.".into()), ..Ledger::default() };
+    let (url, _) = proxy(Api::OpenAi, &base, Key::Bearer("real".into()), ledger).await;
+    let answer = post(&format!("{url}/v1/responses")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    assert!(answer.text().await.unwrap().contains("The job used all of its $1.00."));
+    assert!(seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn answer_is_cut_when_it_passes_the_limit() {
+    let (base, _) = provider(vec![START, END, "data: more\n\n"]).await;
+    let ledger = Ledger { limit: Some(50), ..Ledger::default() };
+    let (url, _) = proxy(Api::Anthropic, &base, Key::ApiKey("sk-real".into()), ledger).await;
+    let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
+    assert!(answer.text().await.is_err());
+}
+
+#[tokio::test]
+async fn unreachable_provider_is_a_bad_gateway_without_its_address() {
+    let (url, _) = proxy(Api::Anthropic, "http://127.0.0.1:9", Key::ApiKey("sk".into()), Ledger::default()).await;
+    let answer = post(&format!("{url}/v1/messages")).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+    assert!(!answer.text().await.unwrap().contains("127.0.0.1"));
+}

@@ -1,0 +1,142 @@
+//! Reads the model and the tokens from a provider's answer while it streams.
+
+use serde_json::Value;
+
+/// An answer without streaming is one line. Beyond this its usage is not read. Units: bytes.
+const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The tokens of one request so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// As the answer names it.
+    pub model: Option<String>,
+    /// All input, including what was read from or written to a cache.
+    pub input: u64,
+    /// The part of the input that was read from a cache.
+    pub cached: u64,
+    /// The part of the input that was written to a cache.
+    pub cache_write: u64,
+    /// Including reasoning.
+    pub output: u64,
+}
+
+impl Usage {
+    /// Keeps the larger of each number, because later parts of an answer repeat earlier ones.
+    fn grow(&mut self, more: Self) {
+        self.model = more.model.or(self.model.take());
+        self.input = self.input.max(more.input);
+        self.cached = self.cached.max(more.cached);
+        self.cache_write = self.cache_write.max(more.cache_write);
+        self.output = self.output.max(more.output);
+    }
+}
+
+/// Collects the usage of one answer: server-sent events, or one JSON document.
+#[derive(Default)]
+pub(super) struct UsageReader {
+    line: Vec<u8>,
+    usage: Usage,
+    is_too_long: bool,
+}
+
+impl UsageReader {
+    /// Reads the next bytes. Returns the usage if it grew.
+    pub(super) fn read(&mut self, part: &[u8]) -> Option<&Usage> {
+        let before = self.usage.clone();
+        for piece in part.split_inclusive(|byte| *byte == b'\n') {
+            if self.line.len() + piece.len() > MAX_LINE_BYTES {
+                self.is_too_long = true;
+                self.line.clear();
+            }
+            if !self.is_too_long {
+                self.line.extend_from_slice(piece);
+            }
+            if piece.ends_with(b"\n") {
+                self.take_line();
+                self.line.clear();
+                self.is_too_long = false;
+            }
+        }
+        // The one line of a document has no end; a part of it is no JSON.
+        if self.line.starts_with(b"{") && self.line.ends_with(b"}") {
+            self.take_line();
+        }
+        (self.usage != before).then_some(&self.usage)
+    }
+
+    fn take_line(&mut self) {
+        let line = self.line.trim_ascii();
+        let data = line.strip_prefix(b"data:").unwrap_or(line);
+        let Ok(value) = serde_json::from_slice::<Value>(data) else { return };
+        // Anthropic: `message_start` has a message, `message_delta` and documents have the usage itself. OpenAI:
+        // `response.completed` has a response, documents have the usage itself.
+        for holder in [value.get("message"), value.get("response"), Some(&value)].into_iter().flatten() {
+            if let Some(usage) = holder.get("usage").filter(|usage| usage.is_object()) {
+                self.usage.grow(parse(holder, usage));
+            }
+        }
+    }
+}
+
+fn parse(holder: &Value, usage: &Value) -> Usage {
+    let number = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or_default();
+    let (read, cache_write) = (number("cache_read_input_tokens"), number("cache_creation_input_tokens"));
+    let details = usage.pointer("/input_tokens_details/cached_tokens").and_then(Value::as_u64).unwrap_or_default();
+    Usage {
+        model: holder.get("model").and_then(Value::as_str).map(|model| model.chars().take(100).collect()),
+        // Anthropic counts cached input beside the input, OpenAI within it.
+        input: number("input_tokens").saturating_add(read).saturating_add(cache_write),
+        cached: read.max(details),
+        cache_write,
+        output: number("output_tokens"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLAUDE: &str = r#"event: message_start
+data: {"type":"message_start","message":{"model":"claude-opus-4-8","usage":{"input_tokens":3,"cache_creation_input_tokens":10,"cache_read_input_tokens":200,"output_tokens":1}}}
+
+event: message_delta
+data: {"type":"message_delta","delta":{},"usage":{"output_tokens":42}}
+
+"#;
+    const CODEX: &str = r#"event: response.completed
+data: {"type":"response.completed","response":{"model":"gpt-5.5","usage":{"input_tokens":300,"input_tokens_details":{"cached_tokens":250},"output_tokens":7}}}
+
+"#;
+
+    fn read(answer: &str, part: usize) -> Usage {
+        let mut reader = UsageReader::default();
+        for piece in answer.as_bytes().chunks(part) {
+            reader.read(piece);
+        }
+        reader.usage
+    }
+
+    #[test]
+    fn usage_of_both_providers_is_read_in_any_parts() {
+        let claude =
+            Usage { model: Some("claude-opus-4-8".into()), input: 213, cached: 200, cache_write: 10, output: 42 };
+        let codex = Usage { model: Some("gpt-5.5".into()), input: 300, cached: 250, cache_write: 0, output: 7 };
+        for part in [1, 7, 64, 4096] {
+            assert_eq!(read(CLAUDE, part), claude, "{part}");
+            assert_eq!(read(CODEX, part), codex, "{part}");
+        }
+        let document = r#"{"model":"m","usage":{"input_tokens":5,"output_tokens":6}}"#;
+        let plain = Usage { model: Some("m".into()), input: 5, output: 6, ..Usage::default() };
+        for part in [1, 9, 4096] {
+            assert_eq!(read(document, part), plain, "{part}");
+        }
+    }
+
+    #[test]
+    fn hostile_answers_have_no_usage() {
+        for answer in ["", "{}", "data: [DONE]\n", "{\"usage\":7}", "{\"usage\":{\"input_tokens\":-1}}", "data: {\n\n"]
+        {
+            assert_eq!(read(answer, 3), Usage::default(), "{answer}");
+        }
+    }
+}
