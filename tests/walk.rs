@@ -62,7 +62,7 @@ walks! {
     board_ticket_is_created_edited_and_moved_after_a_crash: flows::board::create_edit_and_move().only_own_steps(), 45;
     ticket_created_in_trigger_status_gets_job_after_a_crash: flows::board::create_in_trigger_status().only_own_steps(), 49;
     ticket_is_moved_with_idempotency_keys_after_a_crash: flows::board::move_with_keys().only_own_steps(), 38;
-    ticket_gets_comments_after_a_crash: flows::board::comments(), 0;
+    ticket_gets_comments_after_a_crash: flows::board::comments(), 10;
     ticket_is_deleted_after_a_crash: flows::board::delete_ticket(), 7;
     pull_request_is_linked_after_a_crash: flows::board::link_flow(), 24;
     pull_request_is_unlinked_after_a_crash: flows::board::unlink_flow().only_own_steps(), 37;

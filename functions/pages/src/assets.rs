@@ -12,14 +12,16 @@ pub(crate) struct Asset {
 }
 
 pub(crate) static STYLE: LazyLock<Asset> =
-    LazyLock::new(|| asset("ui", "css", "text/css; charset=utf-8", minify(include_str!("../assets/ui.css"))));
-pub(crate) static SCRIPT: LazyLock<Asset> =
-    LazyLock::new(|| asset("ui", "js", "text/javascript; charset=utf-8", strip(include_str!("../assets/ui.js"))));
+    LazyLock::new(|| asset("ui", "css", "text/css; charset=utf-8", minify_style(include_str!("../assets/ui.css"))));
+pub(crate) static SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("ui", include_str!("../assets/ui.js")));
 /// Only the board loads it.
-pub(crate) static BOARD_SCRIPT: LazyLock<Asset> =
-    LazyLock::new(|| asset("board", "js", "text/javascript; charset=utf-8", strip(include_str!("../assets/board.js"))));
+pub(crate) static BOARD_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("board", include_str!("../assets/board.js")));
 pub(crate) static ICON: LazyLock<Asset> =
     LazyLock::new(|| asset("icon", "svg", "image/svg+xml", include_str!("../assets/icon.svg").into()));
+
+fn script(name: &str, source: &str) -> Asset {
+    asset(name, "js", "text/javascript; charset=utf-8", minify_script(source))
+}
 
 fn asset(name: &str, ending: &str, kind: &'static str, content: String) -> Asset {
     Asset { url: format!("/assets/{name}.{:016x}.{ending}", hash(&content)), kind, content }
@@ -27,7 +29,7 @@ fn asset(name: &str, ending: &str, kind: &'static str, content: String) -> Asset
 
 /// Drops comments and superfluous spaces of a style sheet, a sixth of its bytes. A space before a colon may separate two
 /// selectors, and stays.
-fn minify(style: &str) -> String {
+fn minify_style(style: &str) -> String {
     let mut out = String::with_capacity(style.len());
     let parts = style.split("/*").enumerate();
     let code = parts.map(|(at, part)| if at == 0 { part } else { part.split_once("*/").map_or("", |(_, code)| code) });
@@ -40,10 +42,10 @@ fn minify(style: &str) -> String {
     out
 }
 
-/// Drops indentation and lines of comment of a script.
-fn strip(script: &str) -> String {
+/// Drops indentation and the lines that are comments, a fifth of the bytes. No text of the script spans lines.
+fn minify_script(script: &str) -> String {
     let lines = script.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 fn hash(content: &str) -> u64 {
